@@ -1,0 +1,188 @@
+//! The ChatAgent: keeps the last messages of a conversation, publishes each exchange, and sends it as an SMS.
+//!
+//! It does what the Python `ChatAgent` of DACA's step 5 does, with the same names and texts. Messages are kept and
+//! passed on as JSON, so that fields that this agent does not know stay as they are.
+
+#![forbid(unsafe_code)]
+
+use daca_sdk::{Error, Failure, agent, bindings, config, identity, log, pubsub, state};
+use serde::Serialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+
+const PUBSUB: &str = "daca-pubsub";
+const TOPIC: &str = "user-chat";
+const SMS_BINDING: &str = "twilio-binding";
+/// Who gets the SMS when the setting `to-number` does not say.
+const DEFAULT_NUMBER: &str = "+1987654321";
+/// How many messages of a conversation are kept.
+const KEPT: usize = 5;
+
+/// One conversation. All that is in memory follows from the actor's id and the agent type's settings.
+#[derive(Default)]
+struct ChatAgent {
+    id: String,
+    history_key: String,
+    to_number: String,
+}
+
+#[agent]
+impl ChatAgent {
+    #[activate]
+    fn activate(&mut self) -> Result<(), Failure> {
+        self.id = identity::actor_id();
+        self.history_key = format!("history-{}", self.id);
+        self.to_number = to_number();
+
+        let key = &self.history_key;
+        log::info!("Activating actor for {key}");
+        if let Err(e) = self.initialise() {
+            // Nothing is written here: a read that failed must not cost a history.
+            log::warn!("Non-critical error in _on_activate: {e}");
+        }
+        Ok(())
+    }
+
+    /// Answers a message `{role, content}` and keeps both.
+    pub fn process_message(&mut self, message: Value) -> Result<Box<RawValue>, Failure> {
+        let content = checked_content(&message)?;
+        self.exchange(&message, content).map_err(|e| {
+            log::error!("Error processing message for {}: {e}", self.history_key);
+            e.into()
+        })
+    }
+
+    /// The messages that are kept, oldest first.
+    pub fn get_conversation_history(&self) -> Result<Box<RawValue>, Failure> {
+        let stored = state::get_bytes(&self.history_key).unwrap_or_else(|e| {
+            log::error!("Error getting history for {}: {e}", self.history_key);
+            None
+        });
+        let history = stored.and_then(|bytes| serde_json::from_slice::<Box<RawValue>>(&bytes).ok());
+        Ok(history.filter(|history| history.get().starts_with('[')).unwrap_or_else(empty_list))
+    }
+
+    fn initialise(&self) -> Result<(), Error> {
+        let key = &self.history_key;
+        match state::get_bytes(key)? {
+            Some(history) => log::info!("State found for {key}: {}", String::from_utf8_lossy(&history)),
+            None => {
+                log::info!("State not found for {key}, initializing");
+                state::set_bytes(key, b"[]")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn exchange(&self, message: &Value, content: &str) -> Result<Box<RawValue>, Error> {
+        let key = &self.history_key;
+        let input = raw(message)?;
+        log::info!("Processing message for {key}: {input}");
+
+        let answer = format!("Got your message: {content}");
+        let output = raw(&Message { role: "assistant", content: &answer })?;
+
+        let stored = state::get_bytes(key)?;
+        let mut history = stored.as_deref().map_or_else(Vec::new, |bytes| messages(key, bytes));
+        history.extend([&*input, &*output]);
+        state::set(key, &history[history.len().saturating_sub(KEPT)..])?;
+        log::info!("Processed message for {key}: {content}");
+
+        self.publish(&input, &output);
+        self.send_sms(content, &answer);
+        Ok(output)
+    }
+
+    /// Stages the event. A conversation goes on without it.
+    fn publish(&self, input: &RawValue, output: &RawValue) {
+        let key = &self.history_key;
+        let event = ConversationUpdated {
+            actor_id: &self.id,
+            history_key: key,
+            actor_type: "ChatAgent",
+            event_type: "ConversationUpdated",
+            input,
+            output,
+        };
+        let staged = raw(&event).and_then(|event| {
+            let effect = pubsub::publish_bytes(PUBSUB, TOPIC, event.get().as_bytes())?;
+            effect.log_outcome(&format!("Published event for {key}: {event}"), "Failed to publish event")
+        });
+        if let Err(e) = staged {
+            log::error!("Failed to publish event: {e}");
+        }
+    }
+
+    /// Stages the SMS. A conversation goes on without it.
+    fn send_sms(&self, content: &str, answer: &str) {
+        let to_number = &*self.to_number;
+        let body = format!("New message from {}: {content} -> {answer}", self.id);
+        let staged =
+            bindings::send(SMS_BINDING, "create", &body, &[("toNumber", to_number)]).and_then(|effect| {
+                let sms = raw(&Sms { to_number, body: &body })?;
+                effect.log_outcome(&format!("Sent SMS for {}: {sms}", self.history_key), "Failed to send SMS")
+            });
+        if let Err(e) = staged {
+            log::error!("Failed to send SMS: {e}");
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    role: &'a str,
+    content: &'a str,
+}
+
+#[derive(Serialize)]
+struct ConversationUpdated<'a> {
+    actor_id: &'a str,
+    history_key: &'a str,
+    actor_type: &'a str,
+    event_type: &'a str,
+    input: &'a RawValue,
+    output: &'a RawValue,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Sms<'a> {
+    to_number: &'a str,
+    body: &'a str,
+}
+
+fn to_number() -> String {
+    let setting = config::get("to-number").unwrap_or_else(|e| {
+        log::warn!("The setting `to-number` cannot be read: {e}");
+        None
+    });
+    setting.unwrap_or_else(|| DEFAULT_NUMBER.to_owned())
+}
+
+/// The content of a message that can be answered.
+fn checked_content(message: &Value) -> Result<&str, Failure> {
+    let text = |field| message.get(field).and_then(Value::as_str);
+    let content = text("content").filter(|content| !content.is_empty());
+    let content = content.ok_or_else(|| Failure::invalid("Invalid or missing 'content' field"))?;
+    text("role").ok_or_else(|| Failure::invalid("Invalid or missing 'role' field"))?;
+    Ok(content)
+}
+
+/// The messages of a stored history, each as it was written. What is not a list is no history.
+fn messages<'a>(key: &str, stored: &'a [u8]) -> Vec<&'a RawValue> {
+    serde_json::from_slice(stored).unwrap_or_else(|e| {
+        if serde_json::from_slice::<IgnoredAny>(stored).is_err() {
+            log::warn!("The state under {key} is not JSON, starting anew: {e}");
+        }
+        Vec::new()
+    })
+}
+
+fn raw(value: &impl Serialize) -> Result<Box<RawValue>, Error> {
+    to_raw_value(value).map_err(|e| Error::Invalid(e.to_string()))
+}
+
+fn empty_list() -> Box<RawValue> {
+    RawValue::from_string("[]".to_owned()).unwrap_or_default()
+}

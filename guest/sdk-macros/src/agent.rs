@@ -1,0 +1,335 @@
+//! Reads an `impl` block: which functions are methods, which are hooks, and whether they can be.
+
+use proc_macro2::Span;
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{
+    Attribute, Error, FnArg, GenericParam, Generics, Ident, ImplItem, ImplItemFn, ItemImpl, LitStr, Meta,
+    Result, ReturnType, Type, Visibility,
+};
+
+/// What an `impl` block says about an agent.
+pub(crate) struct Agent {
+    pub(crate) methods: Vec<Method>,
+    pub(crate) activate: Option<Hook>,
+    pub(crate) deactivate: Option<Hook>,
+    pub(crate) reminder: Option<Hook>,
+    pub(crate) timer: Option<Hook>,
+}
+
+/// A function that can be called from outside.
+pub(crate) struct Method {
+    pub(crate) function: Ident,
+    pub(crate) name: LitStr,
+    /// The type of the payload.
+    pub(crate) payload: Option<Type>,
+    pub(crate) output: Span,
+    pub(crate) cfgs: Vec<Attribute>,
+}
+
+/// A function that the host calls by itself.
+pub(crate) struct Hook {
+    pub(crate) function: Ident,
+    /// The type of a firing's data.
+    pub(crate) data: Option<Type>,
+    pub(crate) output: Span,
+}
+
+/// What an attribute of ours says that a function is.
+enum Role {
+    Method(LitStr),
+    Activate,
+    Deactivate,
+    Reminder,
+    Timer,
+}
+
+impl Agent {
+    /// Takes our attributes off the functions. The errors are all that were found, not just the first.
+    pub(crate) fn take(block: &mut ItemImpl) -> Result<Self> {
+        let mut errors = Errors::default();
+        errors.note(check_block(block));
+
+        let mut agent =
+            Self { methods: Vec::new(), activate: None, deactivate: None, reminder: None, timer: None };
+        for item in &mut block.items {
+            if let ImplItem::Fn(function) = item {
+                errors.note(agent.take_function(function));
+            }
+        }
+        if agent.methods.is_empty() && errors.0.is_none() {
+            errors.note(Err(Error::new(
+                block.self_ty.span(),
+                "an agent has at least one method: make a function of this block `pub`",
+            )));
+        }
+        errors.into_result()?;
+        Ok(agent)
+    }
+
+    fn take_function(&mut self, function: &mut ImplItemFn) -> Result<()> {
+        let public = matches!(function.vis, Visibility::Public(_));
+        match take_role(function)? {
+            None if public => {
+                let name = pascal_case(&function.sig.ident)?;
+                self.add_method(function, name)
+            }
+            None => Ok(()),
+            Some(Role::Method(name)) if public => self.add_method(function, name),
+            Some(Role::Method(_)) => Err(Error::new(
+                function.sig.ident.span(),
+                "a method is `pub`; this function is the agent's own",
+            )),
+            Some(Role::Activate) => add_hook(&mut self.activate, "activate", check_lifecycle(function)?),
+            Some(Role::Deactivate) => {
+                add_hook(&mut self.deactivate, "deactivate", check_lifecycle(function)?)
+            }
+            Some(Role::Reminder) => add_hook(&mut self.reminder, "reminder", check_firing(function)?),
+            Some(Role::Timer) => add_hook(&mut self.timer, "timer", check_firing(function)?),
+        }
+    }
+
+    fn add_method(&mut self, function: &ImplItemFn, name: LitStr) -> Result<()> {
+        let (parameters, output) = check_signature(function, "a method")?;
+        let payload = match parameters[..] {
+            [] => None,
+            [payload] => {
+                check_owned(payload, "the payload of a method")?;
+                Some(payload.clone())
+            }
+            [_, second, ..] => {
+                return Err(Error::new(
+                    second.span(),
+                    "a method takes one payload: make a struct of its parts, or take a tuple",
+                ));
+            }
+        };
+        let cfgs: Vec<_> = function.attrs.iter().filter(|a| a.path().is_ident("cfg")).cloned().collect();
+        // Two functions under `cfg` may be meant to exclude each other; if they do not, rustc sees it.
+        if let Some(other) = self
+            .methods
+            .iter()
+            .find(|other| other.name.value() == name.value() && (other.cfgs.is_empty() || cfgs.is_empty()))
+        {
+            let text =
+                format!("two methods with the name `{}`: the other is `{}`", name.value(), other.function);
+            return Err(Error::new(name.span(), text));
+        }
+        self.methods.push(Method { function: function.sig.ident.clone(), name, payload, output, cfgs });
+        Ok(())
+    }
+}
+
+fn check_block(block: &ItemImpl) -> Result<()> {
+    if let Some((_, path, _)) = &block.trait_ {
+        return Err(Error::new(
+            path.span(),
+            "`#[agent]` belongs on the block of the struct itself, not of a trait",
+        ));
+    }
+    check_generics(&block.generics, "an agent")?;
+    match &*block.self_ty {
+        Type::Path(_) => Ok(()),
+        other => Err(Error::new(other.span(), "an agent is a struct or an enum with a name")),
+    }
+}
+
+fn check_generics(generics: &Generics, who: &str) -> Result<()> {
+    match generics.params.iter().find(|p| !matches!(p, GenericParam::Lifetime(_))) {
+        Some(parameter) => Err(Error::new(parameter.span(), format!("{who} cannot be generic"))),
+        None => Ok(()),
+    }
+}
+
+/// Takes our attribute off a function, if there is one.
+fn take_role(function: &mut ImplItemFn) -> Result<Option<Role>> {
+    let mut role: Option<(Span, Role)> = None;
+    let mut errors = Errors::default();
+    // All of ours are taken off even when one is wrong, or rustc would say that it does not know them.
+    function.attrs.retain(|attribute| match read_role(attribute) {
+        Ok(None) => true,
+        Ok(Some(new)) => {
+            if role.is_some() {
+                errors.note(Err(Error::new(attribute.span(), "a function is one of these, not two")));
+            }
+            role = Some((attribute.span(), new));
+            false
+        }
+        Err(error) => {
+            errors.note(Err(error));
+            false
+        }
+    });
+    if let Some((span, Role::Activate | Role::Deactivate | Role::Reminder | Role::Timer)) = &role
+        && function.attrs.iter().any(|a| a.path().is_ident("cfg"))
+    {
+        errors.note(Err(Error::new(*span, "a hook cannot be under `cfg`; what is inside it can")));
+    }
+    errors.into_result()?;
+    Ok(role.map(|(_, role)| role))
+}
+
+fn read_role(attribute: &Attribute) -> Result<Option<Role>> {
+    let path = attribute.path();
+    let role = if path.is_ident("method") {
+        return read_name(attribute).map(|name| Some(Role::Method(name)));
+    } else if path.is_ident("activate") {
+        Role::Activate
+    } else if path.is_ident("deactivate") {
+        Role::Deactivate
+    } else if path.is_ident("reminder") {
+        Role::Reminder
+    } else if path.is_ident("timer") {
+        Role::Timer
+    } else {
+        return Ok(None);
+    };
+    match attribute.meta {
+        Meta::Path(_) => Ok(Some(role)),
+        _ => Err(Error::new(attribute.span(), "this attribute takes no arguments")),
+    }
+}
+
+fn read_name(attribute: &Attribute) -> Result<LitStr> {
+    let usage = "write `#[method(name = \"…\")]`";
+    let Meta::List(_) = attribute.meta else {
+        return Err(Error::new(attribute.span(), usage));
+    };
+    let mut name = None;
+    attribute.parse_nested_meta(|meta| {
+        if !meta.path.is_ident("name") || name.is_some() {
+            return Err(meta.error(usage));
+        }
+        name = Some(meta.value()?.parse::<LitStr>()?);
+        Ok(())
+    })?;
+    let name = name.ok_or_else(|| Error::new(attribute.span(), usage))?;
+    // It is a segment of a URL's path, for Dapr and for people.
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if name.value().is_empty() || !name.value().chars().all(fits) {
+        return Err(Error::new(name.span(), "a method's name is made of letters, digits, `_`, `-` and `.`"));
+    }
+    Ok(name)
+}
+
+fn pascal_case(ident: &Ident) -> Result<LitStr> {
+    let mut name = String::new();
+    for word in ident.unraw().to_string().split('_') {
+        let mut letters = word.chars();
+        name.extend(letters.next().map(|c| c.to_ascii_uppercase()));
+        name.push_str(letters.as_str());
+    }
+    if !name.is_ascii() {
+        return Err(Error::new(ident.span(), "give this method a plain name with `#[method(name = \"…\")]`"));
+    }
+    Ok(LitStr::new(&name, ident.span()))
+}
+
+fn add_hook(place: &mut Option<Hook>, what: &str, hook: Hook) -> Result<()> {
+    if let Some(other) = place {
+        let text = format!("two functions marked `#[{what}]`: the other is `{}`", other.function);
+        return Err(Error::new(hook.function.span(), text));
+    }
+    *place = Some(hook);
+    Ok(())
+}
+
+fn check_lifecycle(function: &ImplItemFn) -> Result<Hook> {
+    let (parameters, output) = check_signature(function, "this hook")?;
+    if let Some(first) = parameters.first() {
+        return Err(Error::new(first.span(), "this hook takes `&mut self` and nothing else"));
+    }
+    Ok(Hook { function: function.sig.ident.clone(), data: None, output })
+}
+
+fn check_firing(function: &ImplItemFn) -> Result<Hook> {
+    let (parameters, output) = check_signature(function, "this hook")?;
+    let [name, data] = parameters[..] else {
+        return Err(Error::new(
+            function.sig.inputs.span(),
+            "this hook takes `(&mut self, name: &str, data: T)`, where `T` is what was registered; `()` if nothing was",
+        ));
+    };
+    if !matches!(name, Type::Reference(_)) {
+        return Err(Error::new(name.span(), "the name arrives as a `&str`"));
+    }
+    check_owned(data, "the data of a firing")?;
+    Ok(Hook { function: function.sig.ident.clone(), data: Some(data.clone()), output })
+}
+
+/// What methods and hooks have in common. Gives the types of the parameters after `self`, and where the type of the
+/// result is written.
+fn check_signature<'a>(function: &'a ImplItemFn, who: &str) -> Result<(Vec<&'a Type>, Span)> {
+    let signature = &function.sig;
+    if let Some(word) = &signature.asyncness {
+        return Err(Error::new(
+            word.span(),
+            format!(
+                "{who} cannot be `async`: calls into the host wait by themselves, and only this actor waits"
+            ),
+        ));
+    }
+    if let Some(word) = &signature.unsafety {
+        return Err(Error::new(word.span(), format!("{who} cannot be `unsafe`")));
+    }
+    check_generics(&signature.generics, who)?;
+
+    let mut inputs = signature.inputs.iter();
+    match inputs.next() {
+        Some(FnArg::Receiver(receiver)) if receiver.reference.is_some() && receiver.colon_token.is_none() => {
+        }
+        Some(FnArg::Receiver(receiver)) => {
+            return Err(Error::new(receiver.span(), format!("{who} takes `&self` or `&mut self`")));
+        }
+        _ => {
+            return Err(Error::new(
+                signature.ident.span(),
+                format!(
+                    "{who} takes `&self` or `&mut self`; a function without is the agent's own and not `pub`"
+                ),
+            ));
+        }
+    }
+    let parameters = inputs
+        .filter_map(|input| match input {
+            FnArg::Typed(typed) => Some(&*typed.ty),
+            FnArg::Receiver(_) => None,
+        })
+        .collect();
+    match &signature.output {
+        ReturnType::Type(_, output) => Ok((parameters, output.span())),
+        ReturnType::Default => Err(Error::new(
+            signature.ident.span(),
+            format!("{who} returns a `Result`; `Ok(())` if there is nothing to say"),
+        )),
+    }
+}
+
+fn check_owned(parameter: &Type, what: &str) -> Result<()> {
+    match parameter {
+        Type::Reference(_) => {
+            Err(Error::new(parameter.span(), format!("{what} is owned: a `String`, say, not a `&str`")))
+        }
+        Type::ImplTrait(_) => Err(Error::new(parameter.span(), format!("{what} is of a type with a name"))),
+        _ => Ok(()),
+    }
+}
+
+/// Gathers errors, to report all of them at once.
+#[derive(Default)]
+struct Errors(Option<Error>);
+
+impl Errors {
+    fn note(&mut self, result: Result<()>) {
+        if let Err(error) = result {
+            match &mut self.0 {
+                Some(all) => all.combine(error),
+                none => *none = Some(error),
+            }
+        }
+    }
+
+    fn into_result(self) -> Result<()> {
+        self.0.map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,62 @@
+//! Output bindings: systems outside, such as an SMS gateway, a mail server or an HTTP service.
+//!
+//! [`send`] to write, [`invoke`] to read: what was sent leaves only if the call ends well, what was invoked has
+//! happened whatever becomes of the call.
+//!
+//! Both take the data as bytes, and metadata as pairs of names and values; the names are unique.
+
+use serde::de::DeserializeOwned;
+
+use crate::rt::bindings::actor::daca::agent::bindings as host;
+use crate::{Effect, Error, json};
+
+/// What a binding answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The body.
+    pub data: Vec<u8>,
+    /// What came with it, such as the status code of an HTTP binding.
+    pub metadata: Vec<(String, String)>,
+}
+
+impl Response {
+    /// The data, read as JSON. No data at all counts as `null`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Undecodable`] when it is not of the type.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        json::decode("the response of the binding", json::or_null(&self.data))
+    }
+}
+
+/// Calls a binding now and waits for its response.
+///
+/// # Errors
+///
+/// [`Error::Denied`] when the manifest does not list the binding with this operation; [`Error::Unavailable`] when it
+/// cannot be reached.
+pub fn invoke(
+    name: &str,
+    operation: &str,
+    data: impl AsRef<[u8]>,
+    metadata: &[(&str, &str)],
+) -> Result<Response, Error> {
+    let response = host::invoke(name, operation, data.as_ref(), metadata)?;
+    Ok(Response { data: response.data, metadata: response.metadata })
+}
+
+/// Stages a one-way call of a binding: an [`Effect`], sent after this call has ended well.
+///
+/// # Errors
+///
+/// [`Error::Denied`] when the manifest does not list the binding with this operation; [`Error::TooLarge`] when the
+/// data, the metadata or the number of effects exceeds a limit.
+pub fn send(
+    name: &str,
+    operation: &str,
+    data: impl AsRef<[u8]>,
+    metadata: &[(&str, &str)],
+) -> Result<Effect, Error> {
+    Ok(Effect::new(host::send(name, operation, data.as_ref(), metadata)?))
+}

@@ -1,0 +1,18 @@
+//! Who this actor is.
+
+use crate::rt::bindings::actor::daca::agent::identity as host;
+
+/// The agent type, such as `ChatAgent`.
+pub fn agent_type() -> String {
+    host::agent_type()
+}
+
+/// The id of the actor within its type, such as `user1`.
+pub fn actor_id() -> String {
+    host::actor_id()
+}
+
+/// The id of the call that runs now. It is the `turn` of the host's log lines.
+pub fn turn_id() -> String {
+    host::turn_id()
+}

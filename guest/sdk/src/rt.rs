@@ -1,0 +1,113 @@
+//! What `#[agent]` expands to speaks to this module, and nobody else does: it may change with any version.
+
+pub mod bindings;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use self::bindings::actor::daca::agent::types;
+use crate::{Failure, json};
+
+/// What every agent is.
+pub trait Agent: Default + 'static {
+    /// Lends the one value that lives as long as the instance.
+    fn with<R>(run: impl FnOnce(&mut Self) -> R) -> R;
+
+    /// Runs a method.
+    fn call(&mut self, method: &str, payload: &[u8]) -> Result<Vec<u8>, Failure>;
+}
+
+/// An agent with `#[activate]`, `#[deactivate]` or both.
+pub trait Lifecycle: Agent {
+    fn activate(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn deactivate(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// An agent with `#[reminder]`.
+pub trait OnReminder: Agent {
+    fn on_reminder(&mut self, name: &str, data: &[u8]) -> Result<(), Failure>;
+}
+
+/// An agent with `#[timer]`.
+pub trait OnTimer: Agent {
+    fn on_timer(&mut self, name: &str, data: &[u8]) -> Result<(), Failure>;
+}
+
+impl<T: Agent> bindings::actor::exports::daca::agent::actor::Guest for T {
+    fn invoke(method: String, payload: Vec<u8>) -> Result<Vec<u8>, types::Failure> {
+        Ok(T::with(|agent| agent.call(&method, &payload))?)
+    }
+}
+
+impl<T: Lifecycle> bindings::lifecycle::exports::daca::agent::lifecycle::Guest for T {
+    fn activate() -> Result<(), types::Failure> {
+        Ok(T::with(T::activate)?)
+    }
+
+    fn deactivate() -> Result<(), types::Failure> {
+        Ok(T::with(T::deactivate)?)
+    }
+}
+
+impl<T: OnReminder> bindings::on_reminder::exports::daca::agent::on_reminder::Guest for T {
+    fn on_reminder(name: String, data: Vec<u8>) -> Result<(), types::Failure> {
+        Ok(T::with(|agent| agent.on_reminder(&name, &data))?)
+    }
+}
+
+impl<T: OnTimer> bindings::on_timer::exports::daca::agent::on_timer::Guest for T {
+    fn on_timer(name: String, data: Vec<u8>) -> Result<(), types::Failure> {
+        Ok(T::with(|agent| agent.on_timer(&name, &data))?)
+    }
+}
+
+/// The parameter of a method.
+pub fn payload<T: DeserializeOwned>(method: &str, bytes: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(json::or_null(bytes))
+        .map_err(|e| Failure::Invalid(format!("{method} cannot use this payload: {e}")))
+}
+
+/// The data of a firing. `kind` is `reminder` or `timer`.
+pub fn data<T: DeserializeOwned>(kind: &str, name: &str, bytes: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(json::or_null(bytes))
+        .map_err(|e| Failure::Invalid(format!("the {kind} `{name}` carries data that cannot be used: {e}")))
+}
+
+/// What a method answers, as bytes.
+pub fn reply<T: Serialize, E: Into<Failure>>(method: &str, result: Result<T, E>) -> Result<Vec<u8>, Failure> {
+    let value = result.map_err(Into::into)?;
+    serde_json::to_vec(&value)
+        .map_err(|e| Failure::Failed(format!("the reply of {method} cannot be written as JSON: {e}")))
+}
+
+/// What a hook answers.
+pub fn done<E: Into<Failure>>(result: Result<(), E>) -> Result<(), Failure> {
+    result.map_err(Into::into)
+}
+
+/// A method that is not there.
+#[cold]
+pub fn unknown(method: &str, known: &[&str]) -> Failure {
+    Failure::NotFound(format!("there is no method `{method}`; there are {}", known.join(", ")))
+}
+
+/// Does nothing with an agent, so that a target without exports does not warn that nobody uses it.
+pub const fn is_used<T: Agent>() {}
+
+/// Makes an export. Only a component has them: on another target there is nobody to call them, and their names would
+/// clash where several agents share a program, as doc tests do.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    ($kind:ident $export:ident $agent:ident) => {
+        #[cfg(target_family = "wasm")]
+        $crate::rt::bindings::$kind::$export!($agent with_types_in $crate::rt::bindings::$kind);
+        #[cfg(not(target_family = "wasm"))]
+        const _: () = $crate::rt::is_used::<$agent>();
+    };
+}

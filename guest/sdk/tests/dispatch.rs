@@ -1,0 +1,98 @@
+//! What `#[agent]` makes of a call, as far as no host is needed.
+
+#![forbid(unsafe_code)]
+
+use daca_sdk::rt::{Agent, Lifecycle, OnReminder};
+use daca_sdk::{Error, Failure, agent};
+
+#[derive(Default)]
+struct Notes {
+    notes: Vec<String>,
+    active: bool,
+}
+
+#[agent]
+impl Notes {
+    #[activate]
+    fn start(&mut self) -> Result<(), Failure> {
+        self.active = true;
+        Ok(())
+    }
+
+    #[reminder]
+    pub fn ring(&mut self, name: &str, times: Option<u8>) -> Result<(), Failure> {
+        self.notes.push(format!("{name} {times:?}"));
+        Ok(())
+    }
+
+    pub fn add_note(&mut self, note: String) -> Result<(), Failure> {
+        if note.is_empty() {
+            return Err(Failure::invalid("an empty note"));
+        }
+        self.notes.push(note);
+        Ok(())
+    }
+
+    #[method(name = "list")]
+    pub fn all(&self) -> Result<&[String], Failure> {
+        Ok(&self.notes)
+    }
+
+    pub fn maybe(&self, number: Option<u8>) -> Result<bool, Error> {
+        number.map(|n| n > 1).ok_or(Error::Denied("no number".to_owned()))
+    }
+
+    /// Neither this nor a hook can be called from outside. Its name is that of a trait's method, on purpose.
+    #[expect(dead_code, reason = "it is here for its name")]
+    fn call(&self) {}
+}
+
+fn call(agent: &mut Notes, method: &str, payload: &str) -> Result<String, Failure> {
+    let reply = Agent::call(agent, method, payload.as_bytes())?;
+    Ok(String::from_utf8(reply).expect("JSON is text"))
+}
+
+#[test]
+fn payloads_and_replies_are_json() {
+    let mut agent = Notes::default();
+    assert_eq!(call(&mut agent, "AddNote", "\"a\""), Ok("null".to_owned()));
+    assert_eq!(call(&mut agent, "list", "ignored"), Ok("[\"a\"]".to_owned()));
+    assert_eq!(call(&mut agent, "Maybe", "2"), Ok("true".to_owned()));
+    assert_eq!(call(&mut agent, "AddNote", "\"\""), Err(Failure::invalid("an empty note")));
+}
+
+#[test]
+fn an_empty_payload_is_null() {
+    let refused = Err(Failure::failed("denied: no number"));
+    assert_eq!(call(&mut Notes::default(), "Maybe", ""), refused);
+    assert_eq!(call(&mut Notes::default(), "Maybe", "null"), refused);
+}
+
+#[test]
+fn a_payload_that_does_not_fit_is_the_callers_fault() {
+    let Err(Failure::Invalid(message)) = call(&mut Notes::default(), "AddNote", "3") else {
+        panic!("a number is no note");
+    };
+    assert!(message.contains("AddNote") && message.contains("expected a string"), "{message}");
+}
+
+#[test]
+fn an_unknown_method_is_told_which_there_are() {
+    for method in ["Nope", "Ring", "Start", "Call", "all", "All"] {
+        let expected = format!("there is no method `{method}`; there are AddNote, list, Maybe");
+        assert_eq!(call(&mut Notes::default(), method, ""), Err(Failure::not_found(expected)));
+    }
+}
+
+#[test]
+fn hooks_run_on_the_instance() {
+    Notes::with(Lifecycle::activate).expect("it starts");
+    Notes::with(|agent| OnReminder::on_reminder(agent, "tea", b"2")).expect("it rings");
+    Notes::with(|agent| OnReminder::on_reminder(agent, "tea", b"")).expect("it rings without data");
+    let wrong = Notes::with(|agent| OnReminder::on_reminder(agent, "tea", b"[]"));
+    assert!(matches!(wrong, Err(Failure::Invalid(message)) if message.contains("`tea`")));
+    Notes::with(|agent| {
+        assert!(agent.active);
+        assert_eq!(agent.notes, ["tea Some(2)", "tea None"]);
+    });
+}

@@ -1,0 +1,172 @@
+//! Why a call was not answered, and who waits for whom.
+
+use super::{ActorAddress, AddressError};
+use crate::backend;
+use crate::component::Fault;
+
+/// Actors that wait for one another in a row, at most.
+const DEEPEST_CHAIN: usize = 32;
+
+/// Why a call has no reply. Each case has a stable code, an HTTP status and a text for the caller.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CallError {
+    /// The agent refused the call: the caller's fault.
+    #[error("{0}")]
+    Invalid(String),
+    /// The agent knows no such method, or no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// The agent failed.
+    #[error("{0}")]
+    Failed(String),
+    /// The manifest has no such agent type.
+    #[error("There is no agent type {0:?} on this host.")]
+    UnknownAgentType(String),
+    /// The id cannot be that of an actor.
+    #[error("The actor id {id:?} cannot be used: {reason}.")]
+    InvalidActorId {
+        /// The id, shortened.
+        id: String,
+        /// What is wrong with it.
+        reason: AddressError,
+    },
+    /// The actor's queue is full.
+    #[error("{actor} has {queued} calls waiting, and that is the limit of its type. Call again later.")]
+    QueueFull {
+        /// Whom the call was for.
+        actor: ActorAddress,
+        /// Calls that wait.
+        queued: usize,
+    },
+    /// The host has as many calls as it may have.
+    #[error("The host is busy with {0} calls, and that is its limit. Call again later.")]
+    HostBusy(usize),
+    /// Too many effects wait for delivery.
+    #[error(
+        "{0} events and messages wait for delivery, and that is the limit of the host. Call again later."
+    )]
+    EffectsBacklog(usize),
+    /// The host is not ready yet.
+    #[error("The host is starting. Call again in a moment.")]
+    Starting,
+    /// The host takes no more calls.
+    #[error("The host is shutting down. Call again in a moment.")]
+    ShuttingDown,
+    /// The call would wait for itself.
+    #[error("{0} waits for this call itself and could never answer it.")]
+    WaitsForItself(ActorAddress),
+    /// Too many actors wait for one another.
+    #[error("{DEEPEST_CHAIN} actors wait for one another already, and that is the limit.")]
+    ChainTooDeep,
+    /// The guest did not come to an end by itself.
+    #[error("{actor}: {fault}. Nothing of the turn was kept.")]
+    Fault {
+        /// Whose guest.
+        actor: ActorAddress,
+        /// What it did.
+        fault: Fault,
+    },
+    /// The turn ended well, but its reply exceeds the limit.
+    #[error(
+        "The reply of {actor} has {bytes} bytes, and its type's limit is {limit}. Nothing of the turn was kept."
+    )]
+    ReplyTooLarge {
+        /// Whose reply.
+        actor: ActorAddress,
+        /// Bytes of the reply.
+        bytes: usize,
+        /// The limit of the type.
+        limit: u64,
+    },
+    /// The backend could not do its part.
+    #[error("{0} Nothing of the turn was kept.")]
+    Backend(backend::Error),
+    /// A defect of the host. The log has the details.
+    #[error("The host failed in an unexpected way. Its log has the details.")]
+    Internal,
+}
+
+impl CallError {
+    /// The stable code, explained in `docs/errors.md`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            CallError::Invalid(_) => "invalid",
+            CallError::NotFound(_) => "not-found",
+            CallError::Failed(_) => "failed",
+            CallError::UnknownAgentType(_) => "agent-type-unknown",
+            CallError::InvalidActorId { .. } => "actor-id-invalid",
+            CallError::QueueFull { .. } => "actor-queue-full",
+            CallError::HostBusy(_) => "host-busy",
+            CallError::EffectsBacklog(_) => "effects-backlog",
+            CallError::Starting => "host-starting",
+            CallError::ShuttingDown => "host-shutting-down",
+            CallError::WaitsForItself(_) => "call-waits-for-itself",
+            CallError::ChainTooDeep => "call-chain-too-deep",
+            CallError::Fault { fault, .. } => fault.code(),
+            CallError::ReplyTooLarge { .. } => "reply-too-large",
+            CallError::Backend(_) => "backend-unavailable",
+            CallError::Internal => "internal",
+        }
+    }
+
+    /// The HTTP status that says the same.
+    pub fn status(&self) -> http::StatusCode {
+        use http::StatusCode;
+        match self {
+            CallError::Invalid(_) | CallError::InvalidActorId { .. } | CallError::WaitsForItself(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            CallError::NotFound(_) | CallError::UnknownAgentType(_) => StatusCode::NOT_FOUND,
+            CallError::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
+            CallError::HostBusy(_)
+            | CallError::EffectsBacklog(_)
+            | CallError::Starting
+            | CallError::ShuttingDown
+            | CallError::Backend(_) => StatusCode::SERVICE_UNAVAILABLE,
+            CallError::Fault { fault, .. } => fault.status(),
+            CallError::Failed(_)
+            | CallError::ChainTooDeep
+            | CallError::ReplyTooLarge { .. }
+            | CallError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// May the same call succeed later? Decides whether an event is delivered again.
+    pub fn is_passing(&self) -> bool {
+        self.status().is_server_error() || self.status() == http::StatusCode::TOO_MANY_REQUESTS
+    }
+
+    /// Says that an id was refused, quoting no more of it than a reader needs.
+    pub(crate) fn invalid_id(id: &str, reason: AddressError) -> CallError {
+        CallError::InvalidActorId { id: id.chars().take(64).collect(), reason }
+    }
+}
+
+/// The actors that wait for the answer to a call: who called, who called the caller, and so on.
+#[derive(Debug, Clone, Default)]
+pub struct CallChain {
+    waiting: Vec<ActorAddress>,
+}
+
+impl CallChain {
+    /// True for a call from outside.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// The chain for what `actor` calls.
+    pub fn with(&self, actor: &ActorAddress) -> CallChain {
+        CallChain { waiting: self.waiting.iter().chain([actor]).cloned().collect() }
+    }
+
+    /// Refuses a call that could never be answered: one turn at a time means that an actor which waits cannot take it.
+    pub fn check(&self, callee: &ActorAddress) -> Result<(), CallError> {
+        if self.waiting.contains(callee) {
+            return Err(CallError::WaitsForItself(callee.clone()));
+        }
+        if self.waiting.len() >= DEEPEST_CHAIN {
+            return Err(CallError::ChainTooDeep);
+        }
+        Ok(())
+    }
+}

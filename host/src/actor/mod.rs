@@ -1,0 +1,35 @@
+//! Actors: who is called, one turn at a time for each, and what becomes of a turn.
+//!
+//! A call goes through this room in a straight line: [`Actors`] finds or makes the activation ([`table`]), the call
+//! waits in the activation's queue until it is its turn ([`activation`]), the turn runs in an instance and commits
+//! ([`turn`]), and its effects leave in order ([`delivery`]). [`live`] keeps the number of live instances within what
+//! the machine allows.
+
+mod activation;
+mod address;
+mod delivery;
+mod error;
+mod live;
+mod table;
+mod turn;
+
+pub use address::{ActorAddress, AddressError, check_actor_id, check_agent_type};
+pub use delivery::{Deliveries, DeliveryOptions};
+pub use error::{CallChain, CallError};
+pub use live::{default_cap, map_count_limit};
+pub use table::{ActivationInfo, Actors, ActorsOptions, AgentRuntime, AgentStatistics};
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// An id that no other turn of any host has: for events, which brokers and readers tell apart by it.
+pub fn new_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// Names a turn in the log: eight digits of the host's run, then the number of the turn within it.
+fn next_turn_id() -> String {
+    static RUN: LazyLock<u32> = LazyLock::new(|| uuid::Uuid::new_v4().as_fields().0);
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("{:08x}-{}", *RUN, NEXT.fetch_add(1, Ordering::Relaxed))
+}

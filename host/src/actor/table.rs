@@ -1,0 +1,328 @@
+//! The activation table: from an address to the activation that takes the call, within the host's bounds.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use serde::Serialize;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::Instant;
+
+use super::activation::{Activation, Job, Offer, Work};
+use super::live::{IdleList, LiveInstances};
+use super::{ActorAddress, CallChain, CallError, Deliveries};
+use crate::backend::{ActorCall, Backend, FiredWakeup, WakeupKind};
+use crate::component::{ComponentVersion, Engine, TurnKind};
+use crate::manifest::AgentType;
+
+/// How often activations that were idle for too long are looked for.
+const SWEEP_EVERY: Duration = Duration::from_millis(500);
+/// How often a drain looks whether turns still run.
+const DRAIN_POLL: Duration = Duration::from_millis(5);
+/// Activations that end at the same time.
+const CONCURRENT_DEACTIVATIONS: usize = 64;
+
+/// What the table is made for.
+pub struct ActorsOptions {
+    /// Calls that wait or run at the same time.
+    pub max_turns_in_flight: usize,
+    /// Live instances at the same time.
+    pub max_live_instances: usize,
+    /// Active actors at the same time. Beyond it, those that were idle longest are deactivated before their time.
+    pub max_active_actors: usize,
+    /// Effects that may wait for delivery before calls are refused.
+    pub max_pending_effects: usize,
+}
+
+/// An agent type with the component version that serves it.
+pub struct AgentRuntime {
+    /// What the manifest says of it.
+    pub agent: Arc<AgentType>,
+    /// The version that the next instance is made from.
+    pub version: Arc<ComponentVersion>,
+    pub(super) idle: IdleList,
+    pub(super) counters: Counters,
+}
+
+impl AgentRuntime {
+    /// No actor is active yet.
+    pub fn new(agent: Arc<AgentType>, version: Arc<ComponentVersion>) -> AgentRuntime {
+        AgentRuntime { agent, version, idle: IdleList::default(), counters: Counters::default() }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) turns: AtomicU64,
+    pub(super) failed_turns: AtomicU64,
+    pub(super) faults: AtomicU64,
+    pub(super) instances_made: AtomicU64,
+}
+
+/// What happened in an agent type since the host started.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct AgentStatistics {
+    /// Turns that ended, well or not.
+    pub turns: u64,
+    /// Turns that did not end well; nothing of them was kept.
+    pub failed_turns: u64,
+    /// Of these, the ones in which the guest trapped or exceeded a limit.
+    pub faults: u64,
+    /// Instances that were made.
+    pub instances_made: u64,
+}
+
+/// One active actor, as the admin API shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ActivationInfo {
+    /// The agent type.
+    pub agent_type: Arc<str>,
+    /// The actor's id.
+    pub actor_id: Arc<str>,
+    /// Does a turn run now?
+    pub running: bool,
+    /// Calls that wait.
+    pub queued: usize,
+    /// Does it have a live instance?
+    pub instance: bool,
+    /// Milliseconds since its last turn; none while one runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_ms: Option<u64>,
+    /// Turns of this activation.
+    pub turns: u64,
+}
+
+/// A cheap handle on all actors of the host.
+#[derive(Clone)]
+pub struct Actors {
+    shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) engine: Engine,
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) deliveries: Deliveries,
+    pub(super) live: LiveInstances,
+    agents: BTreeMap<Arc<str>, Arc<AgentRuntime>>,
+    options: ActorsOptions,
+    in_flight: Arc<Semaphore>,
+    active: Mutex<HashMap<ActorAddress, Arc<Activation>>>,
+    phase: AtomicU8,
+}
+
+/// Values of `Shared::phase`.
+const RUNNING: u8 = 0;
+const STOPPED: u8 = 1;
+
+impl Shared {
+    /// Takes an activation that is over out of the table.
+    pub(super) fn forget(&self, activation: &Arc<Activation>) {
+        let mut active = self.lock();
+        if active.get(&activation.address).is_some_and(|present| Arc::ptr_eq(present, activation)) {
+            active.remove(&activation.address);
+        }
+    }
+
+    /// The activation of an actor, made when there is none. The flag says that there are more than the host may have.
+    fn activation(&self, address: &ActorAddress, agent: &Arc<AgentRuntime>) -> (Arc<Activation>, bool) {
+        let mut active = self.lock();
+        if let Some(activation) = active.get(address) {
+            return (activation.clone(), false);
+        }
+        let activation = Activation::new(address.clone(), agent.clone());
+        active.insert(address.clone(), activation.clone());
+        (activation, active.len() > self.options.max_active_actors)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ActorAddress, Arc<Activation>>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Actors {
+    /// No actor is active yet. [`Actors::run_idle_sweep`] must be running for idle ones to be deactivated.
+    pub fn new(
+        engine: Engine,
+        backend: Arc<dyn Backend>,
+        deliveries: Deliveries,
+        agents: Vec<AgentRuntime>,
+        options: ActorsOptions,
+    ) -> Actors {
+        let agents = agents.into_iter().map(|agent| (agent.agent.name.clone(), Arc::new(agent))).collect();
+        let shared = Shared {
+            engine,
+            backend,
+            deliveries,
+            live: LiveInstances::new(options.max_live_instances),
+            agents,
+            in_flight: Arc::new(Semaphore::new(options.max_turns_in_flight)),
+            active: Mutex::default(),
+            phase: AtomicU8::new(RUNNING),
+            options,
+        };
+        Actors { shared: Arc::new(shared) }
+    }
+
+    /// Runs a method of an actor and answers its reply. `chain` names the actors that wait for it.
+    ///
+    /// Dropping the future does not stop a turn that has begun: it ends, and what it did is kept.
+    pub async fn call(&self, call: ActorCall, chain: CallChain) -> Result<Bytes, CallError> {
+        let kind = TurnKind::Method { name: call.method, payload: call.payload };
+        self.submit(&call.actor, Work::Call(kind), chain).await
+    }
+
+    /// Runs the turn of a reminder or timer that is due.
+    pub async fn wake(&self, actor: &ActorAddress, fired: FiredWakeup, data: Bytes) -> Result<(), CallError> {
+        let kind = TurnKind::Wakeup { kind: fired.key.kind, name: fired.key.name.clone(), data };
+        self.submit(actor, Work::Wake(kind, fired), CallChain::default()).await.map(drop)
+    }
+
+    async fn submit(&self, actor: &ActorAddress, work: Work, chain: CallChain) -> Result<Bytes, CallError> {
+        let shared = &self.shared;
+        if shared.phase.load(Ordering::Relaxed) == STOPPED {
+            return Err(CallError::ShuttingDown);
+        }
+        let Some(agent) = shared.agents.get(&actor.agent_type) else {
+            return Err(CallError::UnknownAgentType(actor.agent_type.to_string()));
+        };
+        super::check_actor_id(&actor.id).map_err(|reason| CallError::invalid_id(&actor.id, reason))?;
+        chain.check(actor)?;
+        let pending = shared.deliveries.pending();
+        if pending >= shared.options.max_pending_effects {
+            return Err(CallError::EffectsBacklog(pending));
+        }
+        let Ok(in_flight) = shared.in_flight.clone().try_acquire_owned() else {
+            return Err(CallError::HostBusy(shared.options.max_turns_in_flight));
+        };
+        let (answer, reply) = oneshot::channel();
+        self.offer(actor, agent, Job { work, chain, answer, _in_flight: Some(in_flight) })?;
+        reply.await.unwrap_or(Err(CallError::Internal))
+    }
+
+    fn offer(&self, actor: &ActorAddress, agent: &Arc<AgentRuntime>, mut job: Job) -> Result<(), CallError> {
+        loop {
+            let (activation, too_many) = self.shared.activation(actor, agent);
+            if too_many {
+                self.deactivate_oldest(agent);
+            }
+            match activation.offer(&self.shared, job) {
+                Offer::Taken => return Ok(()),
+                Offer::Full(queued) => return Err(CallError::QueueFull { actor: actor.clone(), queued }),
+                Offer::Closed(again) => {
+                    self.shared.forget(&activation);
+                    job = again;
+                }
+            }
+        }
+    }
+
+    fn deactivate_oldest(&self, agent: &AgentRuntime) {
+        while let Some(oldest) = agent.idle.pop_oldest() {
+            if oldest.deactivate_if_idle(&self.shared, true).is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Deactivates actors that were idle for longer than their type's idle time-out. Runs until it is dropped.
+    pub async fn run_idle_sweep(&self) {
+        let mut ticks = tokio::time::interval(SWEEP_EVERY);
+        loop {
+            ticks.tick().await;
+            let now = Instant::now();
+            for agent in self.shared.agents.values() {
+                let timeout = agent.agent.idle_timeout;
+                while let Some(idle) = agent.idle.pop_oldest_if(|oldest| oldest.is_idle_for(timeout, now)) {
+                    if let Some(done) = idle.deactivate_if_idle(&self.shared, true) {
+                        let _its_errors_are_logged = done.await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends every activation, as well as `deadline` allows. Called at shutdown, when no more calls come. Answers how many
+    /// were left out.
+    pub async fn deactivate_all(&self, deadline: Instant) -> usize {
+        let active = self.shared.lock().values().cloned().collect::<Vec<_>>();
+        let endings = futures::stream::iter(active).map(|activation| async move {
+            if let Some(done) = activation.deactivate_if_idle(&self.shared, false) {
+                let _its_errors_are_logged = done.await;
+            }
+        });
+        let all = endings.buffer_unordered(CONCURRENT_DEACTIVATIONS).for_each(|()| async {});
+        let _out_of_time = tokio::time::timeout_at(deadline, all).await;
+        self.shared.lock().len()
+    }
+
+    /// Waits until no turn waits or runs, or until `deadline`. Answers how many still do.
+    pub async fn drain(&self, deadline: Instant) -> usize {
+        // Not by acquiring all places: that would refuse the calls that running turns make to other actors.
+        while self.turns_in_flight() > 0 && Instant::now() < deadline {
+            tokio::time::sleep(DRAIN_POLL).await;
+        }
+        self.turns_in_flight()
+    }
+
+    /// Refuses every call from now on.
+    pub fn stop(&self) {
+        self.shared.phase.store(STOPPED, Ordering::Relaxed);
+    }
+
+    /// Calls that wait or run.
+    pub fn turns_in_flight(&self) -> usize {
+        self.shared.options.max_turns_in_flight - self.shared.in_flight.available_permits()
+    }
+
+    /// Instances that are live, and the most that may be.
+    pub fn live_instances(&self) -> (usize, usize) {
+        self.shared.live.usage()
+    }
+
+    /// Active actors.
+    pub fn active(&self) -> usize {
+        self.shared.lock().len()
+    }
+
+    /// Active actors, at most `limit` of them, by type and id.
+    pub fn list(&self, limit: usize) -> Vec<ActivationInfo> {
+        let now = Instant::now();
+        let mut active = self.shared.lock().values().cloned().collect::<Vec<_>>();
+        active.sort_by(|a, b| a.address.cmp(&b.address));
+        let info = |activation: Arc<Activation>| {
+            let snapshot = activation.snapshot(now);
+            ActivationInfo {
+                agent_type: activation.address.agent_type.clone(),
+                actor_id: activation.address.id.clone(),
+                running: snapshot.is_running,
+                queued: snapshot.queued,
+                instance: snapshot.has_instance,
+                idle_ms: snapshot.idle.map(|idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
+                turns: snapshot.turns,
+            }
+        };
+        active.into_iter().take(limit).map(info).collect()
+    }
+
+    /// The agent types with what serves them and what happened in them.
+    pub fn agents(&self) -> Vec<(Arc<AgentRuntime>, AgentStatistics)> {
+        let statistics = |counters: &Counters| AgentStatistics {
+            turns: counters.turns.load(Ordering::Relaxed),
+            failed_turns: counters.failed_turns.load(Ordering::Relaxed),
+            faults: counters.faults.load(Ordering::Relaxed),
+            instances_made: counters.instances_made.load(Ordering::Relaxed),
+        };
+        self.shared.agents.values().map(|agent| (agent.clone(), statistics(&agent.counters))).collect()
+    }
+}
+
+/// Says what a wake-up is called in a log line.
+pub(super) fn wakeup_noun(kind: WakeupKind) -> &'static str {
+    match kind {
+        WakeupKind::Reminder => "reminder",
+        WakeupKind::Timer => "timer",
+    }
+}

@@ -1,0 +1,218 @@
+//! One turn: an instance is taken or made, the guest runs, and what it produced commits as a whole or not at all.
+//!
+//! [`commit`] is the one place where a turn becomes lasting, for every backend; it is given everything that the turn
+//! produced. Effects leave after it, so that no event ever speaks of a state that was not saved.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use super::activation::{Activation, Resident, Work};
+use super::table::{Shared, wakeup_noun};
+use super::{CallChain, CallError};
+use crate::backend::FiredWakeup;
+use crate::component::bindings::daca::agent::types::Failure;
+use crate::component::{Fault, Instance, Outcome, TurnKind};
+use crate::imports::{ScopeOptions, TurnProducts, TurnScope};
+use crate::telemetry::printable;
+
+/// Idle instances that are dropped to make room for one, before the call is answered 503.
+const EVICTIONS: usize = 16;
+
+/// Runs a turn of an actor. Its log lines carry who, which turn and which version.
+pub(super) async fn run(
+    shared: &Arc<Shared>,
+    activation: &Activation,
+    resident: &mut Resident,
+    work: Work,
+    chain: CallChain,
+) -> Result<Bytes, CallError> {
+    let turn_id: Arc<str> = super::next_turn_id().into();
+    let span = tracing::info_span!(
+        "turn",
+        agent_type = %activation.address.agent_type,
+        actor_id = %activation.address.id,
+        turn = %turn_id,
+        component = activation.agent.version.short_digest(),
+    );
+    let turn = Turn { shared, activation, chain, turn_id };
+    async {
+        let started = Instant::now();
+        let name = work_name(&work);
+        let result = turn.run(resident, work).await;
+        resident.cache.trim();
+        turn.note(&name, started, &result);
+        result
+    }
+    .instrument(span)
+    .await
+}
+
+struct Turn<'a> {
+    shared: &'a Arc<Shared>,
+    activation: &'a Activation,
+    chain: CallChain,
+    turn_id: Arc<str>,
+}
+
+impl Turn<'_> {
+    async fn run(&self, resident: &mut Resident, work: Work) -> Result<Bytes, CallError> {
+        let (kind, handled, ends_timers) = match work {
+            Work::Call(kind) => (kind, None, false),
+            Work::Wake(kind, fired) => (kind, Some(fired), false),
+            Work::Deactivate { idle } => (TurnKind::Deactivate, None, idle),
+        };
+        if matches!(kind, TurnKind::Deactivate) && !self.activation.agent.version.has_lifecycle() {
+            let products = self.scope(resident, handled, ends_timers).finish();
+            return self.commit(resident, products, Bytes::new()).await;
+        }
+        let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
+        let (outcome, products) = self.run_guest(resident, kind, handled, ends_timers, deadline).await?;
+        let fault = match outcome {
+            Outcome::Reply(reply) => return self.commit(resident, products, reply).await,
+            Outcome::Failure(failure) => {
+                resident.cache = products.cache;
+                return Err(into_call_error(failure));
+            }
+            Outcome::Fault(fault) => fault,
+        };
+        resident.cache = products.cache;
+        Err(CallError::Fault { actor: self.activation.address.clone(), fault })
+    }
+
+    /// Runs the guest in the actor's instance, or in a new one. The instance stays with the actor only after a reply.
+    async fn run_guest(
+        &self,
+        resident: &mut Resident,
+        kind: TurnKind,
+        handled: Option<FiredWakeup>,
+        ends_timers: bool,
+        deadline: Instant,
+    ) -> Result<(Outcome, TurnProducts), CallError> {
+        let mut evictions = 0;
+        loop {
+            let mut instance = match resident.instance.take() {
+                Some(instance) => instance,
+                None => self.make_instance(deadline).await?,
+            };
+            let scope = Box::new(self.scope(resident, handled.clone(), ends_timers));
+            let (outcome, scope) = instance.run(scope, kind.clone(), deadline).await;
+            let products = scope.ok_or(CallError::Internal)?.finish();
+            if matches!(outcome, Outcome::Reply(_)) {
+                resident.instance = Some(instance);
+            } else {
+                drop(instance);
+            }
+            if matches!(outcome, Outcome::Fault(Fault::NoRoom(_)))
+                && evictions < EVICTIONS
+                && self.shared.live.evict_one()
+            {
+                evictions += 1;
+                resident.cache = products.cache;
+                continue;
+            }
+            return Ok((outcome, products));
+        }
+    }
+
+    async fn make_instance(&self, deadline: Instant) -> Result<Instance, CallError> {
+        let agent = &self.activation.agent;
+        let no_room = || CallError::Fault {
+            actor: self.activation.address.clone(),
+            fault: Fault::NoRoom("all instances are in a turn".into()),
+        };
+        let place = tokio::time::timeout_at(deadline, self.shared.live.place()).await;
+        let place = place.ok().flatten().ok_or_else(no_room)?;
+        agent.counters.instances_made.fetch_add(1, Ordering::Relaxed);
+        Ok(Instance::new(&self.shared.engine, &agent.version, &agent.agent.limits, place))
+    }
+
+    fn scope(&self, resident: &mut Resident, handled: Option<FiredWakeup>, ends_timers: bool) -> TurnScope {
+        let options = ScopeOptions {
+            actor: self.activation.address.clone(),
+            agent: self.activation.agent.agent.clone(),
+            version: self.activation.agent.version.clone(),
+            backend: self.shared.backend.clone(),
+            turn_id: self.turn_id.clone(),
+            chain: self.chain.clone(),
+            cache: std::mem::take(&mut resident.cache),
+        };
+        TurnScope::new(options, handled, ends_timers)
+    }
+
+    /// Makes a turn lasting: state, reminders and timers in one transaction, then its effects on their way.
+    async fn commit(
+        &self,
+        resident: &mut Resident,
+        products: TurnProducts,
+        reply: Bytes,
+    ) -> Result<Bytes, CallError> {
+        let TurnProducts { mut cache, mut commit } = products;
+        let actor = &self.activation.address;
+        let limit = self.activation.agent.agent.limits.reply.as_u64();
+        if reply.len() as u64 > limit {
+            resident.instance = None;
+            resident.cache = cache;
+            return Err(CallError::ReplyTooLarge { actor: actor.clone(), bytes: reply.len(), limit });
+        }
+        let now = SystemTime::now();
+        if !commit.is_empty()
+            && let Err(error) = self.shared.backend.commit(actor, &commit).await
+        {
+            // Whether it was kept is not known, so neither the instance nor the cache may be trusted.
+            *resident = Resident::default();
+            return Err(CallError::Backend(error));
+        }
+        cache.apply(std::mem::take(&mut commit.writes), now);
+        resident.cache = cache;
+        self.shared.deliveries.enqueue(actor, &self.turn_id, commit.effects);
+        Ok(reply)
+    }
+
+    /// Counts the turn, and says in the log what went wrong with it.
+    fn note(&self, name: &str, started: Instant, result: &Result<Bytes, CallError>) {
+        let counters = &self.activation.agent.counters;
+        counters.turns.fetch_add(1, Ordering::Relaxed);
+        let milliseconds = started.elapsed().as_millis();
+        let Err(error) = result else {
+            tracing::debug!("{name} took {milliseconds} ms");
+            return;
+        };
+        counters.failed_turns.fetch_add(1, Ordering::Relaxed);
+        let text = error.to_string();
+        let text = printable(&text);
+        match error {
+            CallError::Invalid(_) | CallError::NotFound(_) => {
+                tracing::info!(code = error.code(), "{name} refused: {text}")
+            }
+            CallError::Fault { .. } => {
+                counters.faults.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(code = error.code(), "{name} failed after {milliseconds} ms: {text}");
+            }
+            _ => tracing::error!(code = error.code(), "{name} failed after {milliseconds} ms: {text}"),
+        }
+    }
+}
+
+fn work_name(work: &Work) -> String {
+    match work {
+        Work::Call(TurnKind::Method { name, .. }) => printable(name).into_owned(),
+        Work::Wake(_, FiredWakeup { key, .. }) => {
+            format!("{} {}", wakeup_noun(key.kind), printable(&key.name))
+        }
+        _ => "deactivate".to_owned(),
+    }
+}
+
+/// What a guest's failure means to its caller.
+fn into_call_error(failure: Failure) -> CallError {
+    match failure {
+        Failure::Invalid(text) => CallError::Invalid(text),
+        Failure::NotFound(text) => CallError::NotFound(text),
+        Failure::Failed(text) => CallError::Failed(text),
+    }
+}

@@ -1,0 +1,293 @@
+//! The backend for a machine without a sidecar: everything in this process and one file.
+//!
+//! State, reminders and timers lie in the state file ([`store`]) and survive a crash. Events go in process to the
+//! manifest's subscriptions, as CloudEvents, like a broker's. Calls to other actors stay in process. Output bindings are
+//! written to the outbox and to the log, so that one sees what would have been sent.
+
+mod store;
+mod wakeups;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{
+    ActorCall, Backend, BindingRequest, BindingResponse, EffectRequest, Error, EventOutcome, Inbound, Outbox,
+    Registration, StateValue, TurnCommit, WakeupKey,
+};
+use crate::actor::{ActorAddress, CallChain, CallError};
+use crate::manifest::Manifest;
+pub use store::OpenError;
+use store::Store;
+use wakeups::Schedule;
+
+/// Tries to deliver an event to one subscription.
+const EVENT_ATTEMPTS: u32 = 5;
+/// The wait before the second try; each further wait is twice as long.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+
+/// State in a file, everything else in process.
+pub struct Embedded {
+    store: Store,
+    schedule: Arc<Schedule>,
+    outbox: Arc<Outbox>,
+    /// Paths of the subscriptions of each (pub/sub component, topic).
+    subscriptions: HashMap<(String, String), Vec<String>>,
+    secrets: BTreeMap<String, BTreeMap<String, String>>,
+    binding_responses: BTreeMap<String, Bytes>,
+    inbound: OnceLock<Arc<dyn Inbound>>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+/// Why the embedded backend cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state file.
+    #[error(transparent)]
+    State(#[from] OpenError),
+    /// The file of secrets.
+    #[error(
+        "error[secrets-unreadable]: {path}: {reason}\n  help: write a JSON object of names and strings, or of names and objects of strings"
+    )]
+    Secrets {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Embedded {
+    /// Opens the data folder. Nothing fires before [`Embedded::start`].
+    pub fn open(manifest: &Manifest, data: &Path, outbox: Arc<Outbox>) -> Result<Embedded, StartError> {
+        let secrets = match &manifest.embedded.secrets_file {
+            Some(path) => read_secrets(path)?,
+            None => BTreeMap::new(),
+        };
+        let (store, scheduled) = Store::open(data)?;
+        let schedule = Arc::new(Schedule::default());
+        let (known, orphans) = scheduled
+            .into_iter()
+            .partition::<Vec<_>, _>(|change| manifest.agents.contains_key(&change.actor.agent_type));
+        for orphan in &orphans {
+            tracing::warn!(
+                "{:?} of {} waits: the manifest has no such agent type",
+                orphan.key.name,
+                orphan.actor
+            );
+        }
+        schedule.apply(known);
+        let mut subscriptions = HashMap::<_, Vec<String>>::new();
+        for subscription in &manifest.subscriptions {
+            let topic = (subscription.pubsub.clone(), subscription.topic.clone());
+            subscriptions.entry(topic).or_default().push(subscription.path.clone());
+        }
+        let responses = manifest.embedded.binding_responses.iter();
+        Ok(Embedded {
+            store,
+            schedule,
+            outbox,
+            subscriptions,
+            secrets,
+            binding_responses: responses
+                .map(|(name, text)| (name.clone(), Bytes::from(text.clone())))
+                .collect(),
+            inbound: OnceLock::new(),
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+        })
+    }
+
+    /// Connects the host and starts the clock. Called once.
+    pub fn start(&self, inbound: Arc<dyn Inbound>) {
+        if self.inbound.set(inbound.clone()).is_err() {
+            return;
+        }
+        let clock = wakeups::run(
+            self.schedule.clone(),
+            self.store.clone(),
+            inbound,
+            self.tasks.clone(),
+            self.shutdown.clone(),
+        );
+        self.tasks.spawn(clock);
+    }
+
+    /// Lets no more reminders and timers fire. Those that are due stay in the state file, for the next run.
+    pub fn stop_firing(&self) {
+        self.shutdown.cancel();
+    }
+
+    /// Has this actor a timer? Asked before a deactivation, to spare a commit that would change nothing.
+    fn has_timers(&self, actor: &ActorAddress) -> bool {
+        self.schedule.has_timers(actor)
+    }
+
+    async fn publish(
+        &self,
+        actor: &ActorAddress,
+        pubsub: &str,
+        topic: &str,
+        event: &Bytes,
+    ) -> Result<(), Error> {
+        let Some(inbound) = self.inbound.get() else {
+            return Err(Error::Unavailable("the host is starting".into()));
+        };
+        let Some(paths) = self.subscriptions.get(&(pubsub.to_owned(), topic.to_owned())) else {
+            tracing::debug!("nobody subscribes to {pubsub}/{topic}");
+            return Ok(());
+        };
+        let event = cloud_event(actor, pubsub, topic, event);
+        let mut failures = Vec::new();
+        for path in paths {
+            if let Err(reason) = deliver_event(&**inbound, path, &event).await {
+                failures.push(format!("{path}: {reason}"));
+            }
+        }
+        // Not `Unavailable`: those subscriptions that took the event must not get it again.
+        if failures.is_empty() { Ok(()) } else { Err(Error::Other(failures.join("; "))) }
+    }
+}
+
+/// Delivers an event to one subscription, trying again while it asks for that. A dropped event counts as delivered, as
+/// it does for a broker.
+async fn deliver_event(inbound: &dyn Inbound, path: &str, event: &serde_json::Value) -> Result<(), String> {
+    let mut wait = FIRST_RETRY;
+    for attempt in 1.. {
+        match inbound.event(path, event.clone()).await {
+            EventOutcome::Success => return Ok(()),
+            EventOutcome::Drop(reason) => {
+                tracing::warn!("the subscription {path} dropped an event: {reason}");
+                return Ok(());
+            }
+            EventOutcome::Retry(reason) if attempt == EVENT_ATTEMPTS => return Err(reason),
+            EventOutcome::Retry(_) => tokio::time::sleep(wait).await,
+        }
+        wait *= 2;
+    }
+    Ok(())
+}
+
+/// The envelope that Dapr wraps an event in.
+fn cloud_event(actor: &ActorAddress, pubsub: &str, topic: &str, event: &[u8]) -> serde_json::Value {
+    let mut envelope = json!({
+        "specversion": "1.0",
+        "type": "com.dapr.event.sent",
+        "source": actor.agent_type,
+        "id": crate::actor::new_id(),
+        "pubsubname": pubsub,
+        "topic": topic,
+    });
+    let (content_type, field, data) = match serde_json::from_slice::<serde_json::Value>(event) {
+        Ok(data) => ("application/json", "data", data),
+        Err(_) => {
+            let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, event);
+            ("application/octet-stream", "data_base64", encoded.into())
+        }
+    };
+    envelope["datacontenttype"] = content_type.into();
+    envelope[field] = data;
+    envelope
+}
+
+#[async_trait]
+impl Backend for Embedded {
+    async fn read_state(
+        &self,
+        actor: &ActorAddress,
+        keys: &[String],
+    ) -> Result<Vec<Option<StateValue>>, Error> {
+        self.store.read(actor, keys).await
+    }
+
+    async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
+        let only_ends_timers =
+            commit.writes.is_empty() && commit.wakeups.is_empty() && commit.handled.is_none();
+        if commit.is_empty() || (only_ends_timers && !self.has_timers(actor)) {
+            return Ok(());
+        }
+        let changes = self.store.commit(actor, commit).await?;
+        self.schedule.apply(changes);
+        Ok(())
+    }
+
+    async fn deliver(&self, actor: &ActorAddress, effect: &EffectRequest) -> Result<(), Error> {
+        match effect {
+            EffectRequest::Publish { pubsub, topic, event } => {
+                self.publish(actor, pubsub, topic, event).await
+            }
+            EffectRequest::Send(request) => {
+                log_binding("sent to", request);
+                Ok(())
+            }
+        }
+    }
+
+    async fn invoke_binding(
+        &self,
+        actor: &ActorAddress,
+        request: &BindingRequest,
+    ) -> Result<BindingResponse, Error> {
+        log_binding("invoked", request);
+        self.outbox.add_invocation(actor, request);
+        let data = self.binding_responses.get(&request.name).cloned().unwrap_or_default();
+        Ok(BindingResponse { data, metadata: BTreeMap::new() })
+    }
+
+    async fn call_actor(&self, call: ActorCall, chain: CallChain) -> Result<Bytes, CallError> {
+        match self.inbound.get() {
+            Some(inbound) => inbound.call(call, chain).await,
+            None => Err(CallError::Starting),
+        }
+    }
+
+    async fn wakeup(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<Option<Registration>, Error> {
+        Ok(self.store.wakeup(actor, key).await?.map(|(registration, _)| registration))
+    }
+
+    async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
+        Ok(self.secrets.get(name).cloned())
+    }
+
+    async fn shut_down(&self) {
+        self.shutdown.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.store.close().await;
+    }
+}
+
+/// There is no system outside: the log and the outbox show what it would have got.
+fn log_binding(verb: &str, request: &BindingRequest) {
+    let BindingRequest { name, operation, data, metadata } = request;
+    let data = String::from_utf8_lossy(data);
+    let data = crate::telemetry::printable(&data);
+    tracing::info!(target: "daca::outbox", "{verb} binding {name}, operation {operation}, metadata {metadata:?}: {data}");
+}
+
+fn read_secrets(path: &Path) -> Result<BTreeMap<String, BTreeMap<String, String>>, StartError> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Values {
+        Single(String),
+        Several(BTreeMap<String, String>),
+    }
+    let failed = |reason: String| StartError::Secrets { path: path.to_owned(), reason };
+    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    let secrets: BTreeMap<String, Values> =
+        // The parser's message could quote a secret: only its place is told.
+        serde_json::from_str(&text).map_err(|error| failed(format!("line {}, column {}: not of that form", error.line(), error.column())))?;
+    let by_key = |(name, values): (String, Values)| match values {
+        Values::Single(value) => (name.clone(), BTreeMap::from([(name, value)])),
+        Values::Several(values) => (name, values),
+    };
+    Ok(secrets.into_iter().map(by_key).collect())
+}

@@ -1,0 +1,244 @@
+//! Where state, events, bindings and calls to other actors go.
+//!
+//! One trait, [`Backend`], and one file or folder for each implementation, so that the same component and the same
+//! manifest run on a laptop without any server and behind a Dapr sidecar. A backend moves bytes: permissions are checked
+//! before it is asked (in [`crate::imports`]), and order and retries of effects are kept before it is asked (in
+//! [`crate::actor`]). What goes the other way, from a backend into the host, is [`Inbound`].
+
+pub mod embedded;
+mod outbox;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::actor::{ActorAddress, CallChain, CallError};
+pub use outbox::{EffectStatus, Outbox, OutboxCounts, OutboxEntry};
+
+/// What a turn needs of the world. Implementations are shared by all turns and must not block a thread.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// The committed values under some keys of an actor, in the order of the keys. Expired values are absent.
+    async fn read_state(
+        &self,
+        actor: &ActorAddress,
+        keys: &[String],
+    ) -> Result<Vec<Option<StateValue>>, Error>;
+
+    /// Makes everything that a turn produced last, all of it or nothing. After an ok it survives a crash of the process
+    /// and of the machine. The effects are for a backend that keeps them with the state; sending them is not its task
+    /// here.
+    async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error>;
+
+    /// Tries once to deliver an effect. [`Error::Unavailable`] asks for another try later.
+    async fn deliver(&self, actor: &ActorAddress, effect: &EffectRequest) -> Result<(), Error>;
+
+    /// Calls an output binding and waits for its response.
+    async fn invoke_binding(
+        &self,
+        actor: &ActorAddress,
+        request: &BindingRequest,
+    ) -> Result<BindingResponse, Error>;
+
+    /// Calls a method of another actor, wherever it lives. `chain` names the actors that wait for the answer.
+    async fn call_actor(&self, call: ActorCall, chain: CallChain) -> Result<Bytes, CallError>;
+
+    /// A registered reminder or timer.
+    async fn wakeup(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<Option<Registration>, Error>;
+
+    /// The values of a secret by key, or none when there is no such secret.
+    async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error>;
+
+    /// Stops what the backend runs by itself and makes everything last. Called once, after the last turn.
+    async fn shut_down(&self);
+}
+
+/// What a backend asks of the host: calls, wake-ups and events that do not arrive over HTTP. The embedded backend uses
+/// it; behind a sidecar the same things arrive as requests.
+#[async_trait]
+pub trait Inbound: Send + Sync + 'static {
+    /// Runs a method of an actor of this host.
+    async fn call(&self, call: ActorCall, chain: CallChain) -> Result<Bytes, CallError>;
+    /// Runs the turn of a reminder or timer that is due.
+    async fn wake(&self, actor: ActorAddress, fired: FiredWakeup, data: Bytes) -> Result<(), CallError>;
+    /// Delivers an event to one subscription, given by the path that it names.
+    async fn event(&self, path: &str, event: serde_json::Value) -> EventOutcome;
+}
+
+/// What became of an event that was delivered to a subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventOutcome {
+    /// It was handled.
+    Success,
+    /// It can never be handled, for this reason.
+    Drop(String),
+    /// It could not be handled now, for this reason.
+    Retry(String),
+}
+
+/// Why a backend did not do what it was asked. The cases are those of the contract.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// What was named does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    /// It makes no sense, and will not when it is repeated.
+    #[error("{0}")]
+    Invalid(String),
+    /// It may work later.
+    #[error("{0}")]
+    Unavailable(String),
+    /// It exceeds a limit of the backend.
+    #[error("{0}")]
+    TooLarge(String),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A committed value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateValue {
+    /// The bytes.
+    pub value: Bytes,
+    /// When it ceases to exist.
+    pub expires_at: Option<SystemTime>,
+}
+
+/// Everything that a turn produced.
+#[derive(Debug, Default)]
+pub struct TurnCommit {
+    /// State writes by key.
+    pub writes: BTreeMap<String, StateWrite>,
+    /// Changes of reminders and timers; none stands for a removal.
+    pub wakeups: BTreeMap<WakeupKey, Option<Registration>>,
+    /// The reminder or timer that this turn handled, if it was one.
+    pub handled: Option<FiredWakeup>,
+    /// The actor's timers end with this turn: it was deactivated for being idle.
+    pub ends_timers: bool,
+    /// Events and sent bindings, in order.
+    pub effects: Vec<Effect>,
+}
+
+impl TurnCommit {
+    /// True when there is nothing that has to last.
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.wakeups.is_empty() && self.handled.is_none() && !self.ends_timers
+    }
+}
+
+/// One state write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StateWrite {
+    /// A new value, for ever or for a time counted from the commit.
+    Set {
+        /// The bytes.
+        value: Bytes,
+        /// How long it lasts.
+        ttl: Option<Duration>,
+    },
+    /// A removal.
+    Delete,
+}
+
+/// Something that a turn asks the outside to do after it has committed.
+#[derive(Debug, Clone)]
+pub struct Effect {
+    /// What to do.
+    pub request: EffectRequest,
+    /// The log line for when it has been delivered.
+    pub delivered_line: Option<String>,
+    /// The beginning of the log line for when it was given up.
+    pub undeliverable_line: Option<String>,
+}
+
+/// What an effect does.
+#[derive(Debug, Clone)]
+pub enum EffectRequest {
+    /// Publish an event.
+    Publish {
+        /// The pub/sub component.
+        pubsub: String,
+        /// The topic.
+        topic: String,
+        /// The event's data.
+        event: Bytes,
+    },
+    /// Call an output binding, one way.
+    Send(BindingRequest),
+}
+
+/// A request to an output binding.
+#[derive(Debug, Clone)]
+pub struct BindingRequest {
+    /// The binding.
+    pub name: String,
+    /// Its operation.
+    pub operation: String,
+    /// The payload.
+    pub data: Bytes,
+    /// Names and values beside it.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// What an output binding answered.
+#[derive(Debug, Clone, Default)]
+pub struct BindingResponse {
+    /// The payload.
+    pub data: Bytes,
+    /// Names and values beside it.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// A call of one actor's method.
+#[derive(Debug, Clone)]
+pub struct ActorCall {
+    /// Whom.
+    pub actor: ActorAddress,
+    /// Which method.
+    pub method: String,
+    /// With what.
+    pub payload: Bytes,
+}
+
+/// Reminder or timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WakeupKind {
+    /// Lasts until it is unregistered.
+    Reminder,
+    /// Lasts while the actor is active.
+    Timer,
+}
+
+/// Names a reminder or timer of an actor.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WakeupKey {
+    /// Reminder or timer.
+    pub kind: WakeupKind,
+    /// Its name.
+    pub name: String,
+}
+
+/// A reminder or timer as it was registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// From the commit to the first firing.
+    pub due: Duration,
+    /// From one firing to the next.
+    pub period: Option<Duration>,
+    /// From the commit to the end.
+    pub ttl: Option<Duration>,
+    /// What the firing carries.
+    pub data: Bytes,
+}
+
+/// One firing of a reminder or timer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FiredWakeup {
+    /// Which one.
+    pub key: WakeupKey,
+    /// Tells this registration and this firing from any other of the same name, for the backend alone.
+    pub token: u128,
+}

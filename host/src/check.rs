@@ -1,0 +1,91 @@
+//! `daca check`: says what is wrong with a manifest and its components, or what each agent type imports, exports and may do.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::component::{ComponentVersion, Engine, EngineError, EngineOptions};
+use crate::manifest::{self, AgentType, Manifest};
+
+/// Why a manifest did not pass.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The manifest itself.
+    #[error(transparent)]
+    Manifest(#[from] manifest::Error),
+    /// There is no engine to compile with.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Some components: the report says which, and why.
+    #[error("{0}")]
+    Components(String),
+}
+
+/// Checks a manifest and every component that it names. The answer is a report for people.
+pub fn run(path: &Path) -> Result<String, Error> {
+    let manifest = Manifest::load(path)?;
+    let engine = Engine::new(&EngineOptions {
+        max_live_instances: 1,
+        largest_memory: crate::host::largest_memory(&manifest),
+        code_cache: None,
+    })?;
+    let mut report = String::new();
+    let mut problems = Vec::new();
+    for agent in manifest.agents.values() {
+        match ComponentVersion::load(&engine, &agent.component) {
+            Ok(version) => describe(&mut report, agent, &version),
+            Err(error) => problems.push(format!("{}:{}: {error}", path.display(), agent.component_line)),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Error::Components(problems.join("\n")));
+    }
+    section(
+        &mut report,
+        "routes",
+        manifest.routes.iter().map(|route| {
+            format!("{} {} -> {}.{}", route.method, route.path, route.call.agent_type, route.call.method)
+        }),
+    );
+    section(
+        &mut report,
+        "subscriptions",
+        manifest.subscriptions.iter().map(|one| {
+            let call = one.call.as_ref().map(|call| format!(" -> {}.{}", call.agent_type, call.method));
+            format!("{}/{} at {}{}", one.pubsub, one.topic, one.path, call.unwrap_or_default())
+        }),
+    );
+    let _ = writeln!(report, "{} is sound.", path.display());
+    Ok(report)
+}
+
+fn describe(report: &mut String, agent: &AgentType, version: &ComponentVersion) {
+    let limits = &agent.limits;
+    let _ = writeln!(report, "agent type {}", agent.name);
+    let _ = writeln!(report, "  component {} ({} bytes)", agent.component.display(), version.bytes);
+    let _ = writeln!(report, "  version   {}", version.digest);
+    let _ = writeln!(
+        report,
+        "  limits    memory {}, running time {:?}, turn time {:?}, queue {}",
+        limits.memory, limits.running_time, limits.turn_time, limits.queue
+    );
+    section(report, "  exports", version.exports.iter().cloned());
+    section(report, "  imports", version.imports.iter().cloned());
+    section(report, "  settings", agent.settings.keys().cloned());
+    let permissions = agent.permissions.lines();
+    if permissions.is_empty() {
+        let _ = writeln!(report, "  may do nothing outside of its own state");
+    } else {
+        section(report, "  may", permissions);
+    }
+}
+
+fn section(report: &mut String, title: &str, lines: impl IntoIterator<Item = String>) {
+    let indent = " ".repeat(title.len() - title.trim_start().len() + 2);
+    let mut lines = lines.into_iter().peekable();
+    if lines.peek().is_some() {
+        let _ = writeln!(report, "{title}");
+    }
+    for line in lines {
+        let _ = writeln!(report, "{indent}{line}");
+    }
+}

@@ -1,0 +1,111 @@
+//! Compiled code on disk, so that a restart does not compile again.
+//!
+//! Loading compiled code means running whatever bytes the file holds, so a file is loaded only when it is provably what
+//! this host wrote: its head names the component, the configuration of the engine and the SHA-256 of the rest. Anything
+//! else (cut short, altered, of another wasmtime) is compiled anew and replaced. The folder is for its owner alone:
+//! somebody who may write there could as well replace the host.
+
+use std::hash::{Hash, Hasher};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use wasmtime::component::Component;
+
+/// First bytes of a file: what it is, and the version of this layout.
+const MAGIC: &[u8; 16] = b"daca code v1\0\0\0\0";
+/// Bytes of a SHA-256.
+const SUM: usize = 32;
+
+/// A folder of compiled components.
+pub(super) struct CodeCache {
+    folder: PathBuf,
+    engine: u64,
+}
+
+impl CodeCache {
+    pub(super) fn new(folder: PathBuf, engine: &wasmtime::Engine) -> CodeCache {
+        let mut hasher = Sha256Hasher(Sha256::new());
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        CodeCache { folder, engine: hasher.finish() }
+    }
+
+    /// The compiled component whose file has this SHA-256, or none when it must be compiled.
+    pub(super) fn read(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
+        let path = self.path(digest);
+        let file = std::fs::read(&path).ok()?;
+        let Some(code) = self.verified(&file, digest) else {
+            tracing::warn!("{} is not what this host wrote there; compiling again", path.display());
+            return None;
+        };
+        match deserialize(engine, code) {
+            Ok(component) => Some(component),
+            Err(error) => {
+                tracing::warn!("{} cannot be used, compiling again: {error:#}", path.display());
+                None
+            }
+        }
+    }
+
+    /// Keeps compiled code. A failure costs the next start some time, and nothing else.
+    pub(super) fn write(&self, digest: &str, component: &Component) {
+        let written = component.serialize().map_err(|error| error.to_string()).and_then(|code| {
+            let head = self.head(digest, &code);
+            write_whole(&self.folder, &self.path(digest), &[&head, &code]).map_err(|error| error.to_string())
+        });
+        if let Err(error) = written {
+            tracing::warn!("compiled code could not be kept in {}: {error}", self.folder.display());
+        }
+    }
+
+    fn path(&self, digest: &str) -> PathBuf {
+        self.folder.join(format!("{digest}-{:016x}.code", self.engine))
+    }
+
+    fn head(&self, digest: &str, code: &[u8]) -> Vec<u8> {
+        let mut sum = Sha256::new();
+        sum.update(digest);
+        sum.update(self.engine.to_le_bytes());
+        sum.update(code);
+        [&MAGIC[..], &sum.finalize()].concat()
+    }
+
+    fn verified<'a>(&self, file: &'a [u8], digest: &str) -> Option<&'a [u8]> {
+        let (head, code) = file.split_at_checked(MAGIC.len() + SUM)?;
+        (head == self.head(digest, code)).then_some(code)
+    }
+}
+
+#[expect(unsafe_code, reason = "wasmtime cannot check compiled code; `verified` has")]
+fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: `code` is what `CodeCache::write` got from `Component::serialize`, proven by its SHA-256, and the folder is
+    // writable for the host's own user alone.
+    unsafe { Component::deserialize(engine, code) }
+}
+
+/// Writes beside the target and renames, so that a crash leaves the old file or the new one.
+fn write_whole(folder: &Path, target: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let unfinished = target.with_extension(format!("{}.unfinished", std::process::id()));
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    for part in parts {
+        file.write_all(part)?;
+    }
+    std::fs::rename(&unfinished, target)
+}
+
+/// A hash that is the same in every process and on every machine, unlike the standard one.
+struct Sha256Hasher(Sha256);
+
+impl Hasher for Sha256Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let sum = self.0.clone().finalize();
+        sum.first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
+    }
+}

@@ -1,0 +1,104 @@
+//! The engine: one constructor, because code that one engine compiled runs in another only when both are configured alike.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use wasmtime::component::Linker;
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use super::cache::CodeCache;
+use super::instance::InstanceState;
+use super::limits::TABLE_ELEMENTS;
+use crate::imports;
+
+/// How often running guests look at their clock. Also how long a busy guest keeps a thread before others get it.
+const TICK: Duration = Duration::from_millis(5);
+/// The smallest slot for a memory. Slots only reserve addresses.
+const SMALLEST_SLOT: ByteSize = ByteSize::mib(16);
+/// Bytes of a memory that are zeroed by hand when its slot is used again, rather than by a system call that takes a
+/// lock of the whole process: with less, two threads make fewer instances than one.
+const KEPT_RESIDENT: usize = 2 * 1024 * 1024;
+/// Parts of one component. Python's has about 38 core modules.
+const CORE_INSTANCES_PER_COMPONENT: u32 = 100;
+
+/// What an engine is made for.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Live instances at the same time.
+    pub max_live_instances: usize,
+    /// The largest memory limit of any agent type.
+    pub largest_memory: ByteSize,
+    /// Where compiled code is kept between runs; none compiles each time.
+    pub code_cache: Option<PathBuf>,
+}
+
+/// Compiles components, makes instances, and interrupts guests that run for long. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub(super) wasmtime: wasmtime::Engine,
+    pub(super) linker: Arc<Linker<InstanceState>>,
+    pub(super) cache: Option<Arc<CodeCache>>,
+}
+
+/// Why there is no engine: the machine refused what the pool of instances needs.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "error[engine-unavailable]: {0:#}\n  help: lower max-live-instances in [host], or allow the process more address space (ulimit -v)"
+)]
+pub struct EngineError(wasmtime::Error);
+
+impl Engine {
+    /// Makes an engine, and starts the clock that lets it interrupt guests. The clock stops with the engine.
+    pub fn new(options: &EngineOptions) -> Result<Engine, EngineError> {
+        let wasmtime = wasmtime::Engine::new(&config(options)).map_err(EngineError)?;
+        let mut linker = Linker::new(&wasmtime);
+        imports::add_to_linker(&mut linker).map_err(EngineError)?;
+        start_ticking(&wasmtime).map_err(|error| EngineError(error.into()))?;
+        let cache = options.code_cache.clone().map(|folder| Arc::new(CodeCache::new(folder, &wasmtime)));
+        Ok(Engine { wasmtime, linker: Arc::new(linker), cache })
+    }
+}
+
+fn config(options: &EngineOptions) -> Config {
+    let slot = options.largest_memory.max(SMALLEST_SLOT).as_u64().next_multiple_of(64 * 1024);
+    let instances = u32::try_from(options.max_live_instances).unwrap_or(u32::MAX);
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT))
+        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
+        .max_memories_per_component(8)
+        .max_tables_per_component(CORE_INSTANCES_PER_COMPONENT)
+        // Each memory in use costs mappings, of which the process has a bounded number: one for each instance.
+        .total_memories(instances.max(8))
+        .total_tables(instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT))
+        .total_stacks(instances)
+        .max_memory_size(usize::try_from(slot).unwrap_or(usize::MAX))
+        .table_elements(TABLE_ELEMENTS)
+        .max_unused_warm_slots(256)
+        .linear_memory_keep_resident(KEPT_RESIDENT)
+        .table_keep_resident(64 * 1024);
+    let mut config = Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .memory_reservation(slot)
+        .memory_guard_size(64 * 1024)
+        .memory_init_cow(true)
+        .epoch_interruption(true)
+        .concurrency_support(false);
+    config
+}
+
+/// One thread for each engine. It holds the engine weakly, and ends when the last handle is dropped.
+fn start_ticking(engine: &wasmtime::Engine) -> std::io::Result<()> {
+    let engine = engine.weak();
+    let tick = move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(TICK);
+        }
+    };
+    std::thread::Builder::new().name("epoch".into()).spawn(tick).map(drop)
+}

@@ -1,0 +1,51 @@
+//! The bound on an instance's memory.
+
+use wasmtime::ResourceLimiter;
+
+/// Elements of one table, at most; the pool's slots are made for so many.
+pub(super) const TABLE_ELEMENTS: usize = 20_000;
+
+/// Bounds the sum of all memories of an instance, where wasmtime's own `StoreLimits` bounds each one by itself.
+#[derive(Debug)]
+pub(super) struct MemoryLimiter {
+    limit: usize,
+    used: usize,
+    refused: bool,
+}
+
+impl MemoryLimiter {
+    pub(super) fn new(limit: u64) -> MemoryLimiter {
+        MemoryLimiter { limit: usize::try_from(limit).unwrap_or(usize::MAX), used: 0, refused: false }
+    }
+
+    /// Was more asked for than the limit? Tells a guest that ran out of memory from one that merely trapped.
+    pub(super) fn refused(&self) -> bool {
+        self.refused
+    }
+}
+
+impl ResourceLimiter for MemoryLimiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let after = self.used.saturating_add(desired.saturating_sub(current));
+        if after > self.limit {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.used = after;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS)
+    }
+}

@@ -1,0 +1,284 @@
+//! The host as a whole: builds its parts in the order in which they need each other, and shuts them down in the order that
+//! loses nothing.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use bytesize::ByteSize;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::actor::{
+    self, ActorAddress, Actors, ActorsOptions, AgentRuntime, CallChain, CallError, Deliveries,
+    DeliveryOptions,
+};
+use crate::backend::embedded::{Embedded, StartError};
+use crate::backend::{ActorCall, Backend, EventOutcome, FiredWakeup, Inbound, Outbox};
+use crate::component::{ComponentVersion, Engine, EngineError, EngineOptions, LoadError};
+use crate::http::{self, AdminState, AppOptions, Server, ServerOptions, Subscriptions};
+use crate::manifest::{self, AgentType, Manifest};
+
+/// Connections to the operator's port at the same time.
+const ADMIN_CONNECTIONS: usize = 100;
+
+/// What a host is made from.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The manifest.
+    pub manifest: PathBuf,
+    /// Where the application's port listens.
+    pub listen: SocketAddr,
+    /// Where the operator's port listens. A loopback address: this API asks nobody who they are.
+    pub admin: SocketAddr,
+    /// The folder for state and compiled code.
+    pub data: PathBuf,
+}
+
+/// Why a host cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The manifest.
+    #[error(transparent)]
+    Manifest(#[from] manifest::Error),
+    /// A component that the manifest names.
+    #[error("{manifest}:{line}: agents.{agent}.component\n{source}")]
+    Component {
+        /// The manifest.
+        manifest: String,
+        /// The line that names the component.
+        line: usize,
+        /// The agent type.
+        agent: Arc<str>,
+        /// What is wrong with it.
+        source: LoadError,
+    },
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The embedded backend.
+    #[error(transparent)]
+    Embedded(#[from] StartError),
+    /// A port.
+    #[error(
+        "error[listen-failed]: {address}: {source}\n  help: stop what listens there, or choose another address with {option}"
+    )]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The option that sets it.
+        option: &'static str,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The operator's port would be open to the network.
+    #[error(
+        "error[admin-not-loopback]: --admin {0} can be reached from other machines, and the admin API lets everybody call every actor\n  help: name a loopback address such as 127.0.0.1:8001"
+    )]
+    AdminNotLoopback(SocketAddr),
+}
+
+/// A host that listens, and serves once [`Host::run`] is called.
+pub struct Host {
+    app: Server,
+    admin: Server,
+    actors: Actors,
+    deliveries: Deliveries,
+    backend: Arc<Embedded>,
+    inbound: Arc<Local>,
+    is_ready: Arc<AtomicBool>,
+    limits: manifest::HostLimits,
+}
+
+impl Host {
+    /// Builds everything, and listens. Nothing is served and nothing fires yet.
+    pub async fn start(options: &Options) -> Result<Host, Error> {
+        if !options.admin.ip().is_loopback() {
+            return Err(Error::AdminNotLoopback(options.admin));
+        }
+        let manifest = Manifest::load(&options.manifest)?;
+        let limits = manifest.host.clone();
+        // The state file's lock comes first: two hosts in one folder must not share its code cache either.
+        let outbox = Arc::new(Outbox::default());
+        let backend = Arc::new(Embedded::open(&manifest, &options.data, outbox.clone())?);
+        let max_live_instances = live_instances(&limits);
+        let engine = Engine::new(&EngineOptions {
+            max_live_instances,
+            largest_memory: largest_memory(&manifest),
+            code_cache: Some(options.data.join("code")),
+        })?;
+        let agents = load_components(&engine, &manifest)?;
+        let deliveries = Deliveries::new(
+            backend.clone(),
+            outbox.clone(),
+            DeliveryOptions { attempts: limits.effect_attempts, retry_delay: limits.effect_retry_delay },
+        );
+        let actors = Actors::new(
+            engine,
+            backend.clone(),
+            deliveries.clone(),
+            agents,
+            ActorsOptions {
+                max_turns_in_flight: limits.max_turns_in_flight,
+                max_live_instances,
+                max_active_actors: limits.max_active_actors,
+                max_pending_effects: limits.max_pending_effects,
+            },
+        );
+        let subscriptions = Subscriptions::new(&manifest.subscriptions, actors.clone());
+        let is_ready = Arc::new(AtomicBool::new(true));
+        let max_body = usize::try_from(limits.max_body.as_u64()).unwrap_or(usize::MAX);
+        let app = http::app_router(AppOptions {
+            routes: &manifest.routes,
+            subscriptions: subscriptions.clone(),
+            actors: actors.clone(),
+            is_ready: is_ready.clone(),
+            max_body,
+        });
+        let admin = http::admin_router(AdminState {
+            actors: actors.clone(),
+            outbox,
+            is_ready: is_ready.clone(),
+            backend: "embedded",
+            max_body,
+        });
+        let app = Server::new(
+            listen(options.listen, "--listen").await?,
+            app,
+            ServerOptions { max_connections: limits.max_connections },
+        );
+        let admin = Server::new(
+            listen(options.admin, "--admin").await?,
+            admin,
+            ServerOptions { max_connections: ADMIN_CONNECTIONS },
+        );
+        let inbound = Arc::new(Local { actors: actors.clone(), subscriptions });
+        Ok(Host { app, admin, actors, deliveries, backend, inbound, is_ready, limits })
+    }
+
+    /// The address of the application's port.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.app.address()
+    }
+
+    /// The address of the operator's port.
+    pub fn admin_address(&self) -> std::io::Result<SocketAddr> {
+        self.admin.address()
+    }
+
+    /// Serves until `shutdown`. Then: no new calls, what runs ends, actors are deactivated, effects are delivered, state is on
+    /// disk; all of it within the manifest's `shutdown-grace`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Host { app, admin, actors, deliveries, backend, inbound, is_ready, limits } = self;
+        let grace = limits.shutdown_grace;
+        let (stop_app, stop_admin) = (CancellationToken::new(), CancellationToken::new());
+        let servers = TaskTracker::new();
+        let app = servers.spawn(app.run(stop_app.clone(), grace));
+        servers.spawn(admin.run(stop_admin.clone(), std::time::Duration::from_millis(100)));
+        let sweep = tokio::spawn({
+            let actors = actors.clone();
+            async move { actors.run_idle_sweep().await }
+        });
+        backend.start(inbound);
+        shutdown.cancelled().await;
+
+        tracing::info!("shutting down: no new calls; {} turns run", actors.turns_in_flight());
+        let deadline = Instant::now() + grace;
+        is_ready.store(false, Ordering::Relaxed);
+        backend.stop_firing();
+        stop_app.cancel();
+        let _its_panic_is_logged = app.await;
+        let turns = actors.drain(deadline).await;
+        sweep.abort();
+        let active = actors.deactivate_all(deadline).await;
+        let effects = deliveries.flush(deadline).await;
+        actors.stop();
+        stop_admin.cancel();
+        servers.close();
+        servers.wait().await;
+        backend.shut_down().await;
+        if turns + active + effects > 0 {
+            tracing::warn!(
+                code = "shutdown-incomplete",
+                "the grace of {grace:?} is over: {turns} turns did not end, {active} actors were not deactivated, {effects} effects were not delivered"
+            );
+        }
+        tracing::info!("shut down; state is on disk");
+    }
+}
+
+/// What the embedded backend asks of the host.
+struct Local {
+    actors: Actors,
+    subscriptions: Subscriptions,
+}
+
+#[async_trait]
+impl Inbound for Local {
+    async fn call(&self, call: ActorCall, chain: CallChain) -> Result<Bytes, CallError> {
+        self.actors.call(call, chain).await
+    }
+
+    async fn wake(&self, actor: ActorAddress, fired: FiredWakeup, data: Bytes) -> Result<(), CallError> {
+        self.actors.wake(&actor, fired, data).await
+    }
+
+    async fn event(&self, path: &str, event: Value) -> EventOutcome {
+        self.subscriptions.handle(path, event).await
+    }
+}
+
+async fn listen(address: SocketAddr, option: &'static str) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, option, source })
+}
+
+fn live_instances(limits: &manifest::HostLimits) -> usize {
+    let allowed = actor::default_cap(actor::map_count_limit());
+    match limits.max_live_instances {
+        Some(wanted) if wanted > allowed => {
+            tracing::warn!(
+                code = "live-instances-capped",
+                "max-live-instances is {wanted}, and vm.max_map_count allows {allowed}: using {allowed}"
+            );
+            allowed
+        }
+        Some(wanted) => wanted.max(1),
+        None => allowed,
+    }
+}
+
+/// The largest memory limit of a manifest's agent types: what an engine must make room for.
+pub fn largest_memory(manifest: &Manifest) -> ByteSize {
+    manifest.agents.values().map(|agent| agent.limits.memory).max().unwrap_or_default()
+}
+
+fn load_components(engine: &Engine, manifest: &Manifest) -> Result<Vec<AgentRuntime>, Error> {
+    manifest.agents.values().map(|agent| load_component(engine, manifest, agent)).collect()
+}
+
+fn load_component(
+    engine: &Engine,
+    manifest: &Manifest,
+    agent: &Arc<AgentType>,
+) -> Result<AgentRuntime, Error> {
+    let version = ComponentVersion::load(engine, &agent.component).map_err(|source| Error::Component {
+        manifest: manifest.path.display().to_string(),
+        line: agent.component_line,
+        agent: agent.name.clone(),
+        source,
+    })?;
+    tracing::info!(
+        "agent type {}: component {}, {} bytes, version {}",
+        agent.name,
+        agent.component.display(),
+        version.bytes,
+        version.short_digest()
+    );
+    Ok(AgentRuntime::new(agent.clone(), Arc::new(version)))
+}

@@ -1,0 +1,152 @@
+//! The operator's port: what is active, which component serves, what became of effects, and a way to call any actor.
+//!
+//! Browsers must not be able to reach it through a page of somebody else: requests that carry an `Origin`, or that name the
+//! host otherwise than by address or as localhost, are refused.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::answer::HttpError;
+use crate::actor::{ActorAddress, Actors, CallChain, CallError, check_agent_type};
+use crate::backend::{ActorCall, Outbox};
+
+/// Activations or effects in one answer, unless `?limit=` says otherwise.
+const DEFAULT_LIMIT: usize = 1_000;
+
+/// What the operator's port serves.
+#[derive(Clone)]
+pub struct AdminState {
+    /// All actors of the host.
+    pub actors: Actors,
+    /// What became of effects.
+    pub outbox: Arc<Outbox>,
+    /// False from the beginning of the shutdown on.
+    pub is_ready: Arc<AtomicBool>,
+    /// The backend's name.
+    pub backend: &'static str,
+    /// Bytes of a body, at most.
+    pub max_body: usize,
+}
+
+/// Makes the router.
+pub fn router(state: AdminState) -> Router {
+    let max_body = state.max_body;
+    Router::new()
+        .route("/", get(index))
+        .route("/health", get(health))
+        .route("/agents", get(agents))
+        .route("/activations", get(activations))
+        .route("/outbox", get(outbox))
+        .route("/actors/{agent_type}/{actor_id}/method/{method}", post(invoke))
+        .fallback(|| async {
+            let detail = "There is nothing at this path. GET / lists what there is.";
+            HttpError::new(StatusCode::NOT_FOUND, "route-unknown", detail)
+        })
+        .with_state(state)
+        .layer(DefaultBodyLimit::max(max_body))
+        .layer(middleware::from_fn(refuse_browsers))
+}
+
+async fn refuse_browsers(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if request.headers().contains_key(header::ORIGIN) || !is_own_name(host) {
+        let detail = "The admin API answers no web pages: leave the Origin header out, and name the host by its address or as localhost.";
+        return HttpError::new(StatusCode::FORBIDDEN, "origin-refused", detail).into_response();
+    }
+    next.run(request).await
+}
+
+/// An address or `localhost`, with or without a port: names that no page of somebody else can have.
+fn is_own_name(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) && !name.is_empty() => name,
+        _ => host,
+    };
+    name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+}
+
+async fn index() -> Json<Value> {
+    Json(json!({
+        "GET /health": "is the host ready, how many turns, instances and actors there are",
+        "GET /agents": "the agent types, their component versions and what happened in them",
+        "GET /activations": "the active actors (?limit=N)",
+        "GET /outbox": "events and sent bindings: pending, sent, failed (?limit=N, newest last)",
+        "POST /actors/TYPE/ID/method/METHOD": "calls a method of an actor with the body as payload",
+    }))
+}
+
+async fn health(State(state): State<AdminState>) -> Json<Value> {
+    let (live, most) = state.actors.live_instances();
+    Json(json!({
+        "status": if state.is_ready.load(Ordering::Relaxed) { "ready" } else { "shutting-down" },
+        "version": env!("CARGO_PKG_VERSION"),
+        "backend": state.backend,
+        "turns_in_flight": state.actors.turns_in_flight(),
+        "active_actors": state.actors.active(),
+        "live_instances": live,
+        "max_live_instances": most,
+        "outbox": state.outbox.counts(),
+    }))
+}
+
+async fn agents(State(state): State<AdminState>) -> Json<Value> {
+    let agents = state.actors.agents().into_iter().map(|(agent, statistics)| {
+        let mut entry = json!({
+            "agent_type": agent.agent.name,
+            "component": agent.agent.component,
+            "version": agent.version.digest,
+            "bytes": agent.version.bytes,
+        });
+        if let (Value::Object(entry), Ok(Value::Object(statistics))) =
+            (&mut entry, serde_json::to_value(statistics))
+        {
+            entry.extend(statistics);
+        }
+        entry
+    });
+    Json(json!({ "agents": agents.collect::<Vec<_>>() }))
+}
+
+#[derive(Deserialize)]
+struct Limit {
+    limit: Option<usize>,
+}
+
+async fn activations(State(state): State<AdminState>, Query(Limit { limit }): Query<Limit>) -> Json<Value> {
+    let list = state.actors.list(limit.unwrap_or(DEFAULT_LIMIT));
+    Json(json!({ "active": state.actors.active(), "activations": list }))
+}
+
+async fn outbox(State(state): State<AdminState>, Query(Limit { limit }): Query<Limit>) -> Json<Value> {
+    let mut entries = state.outbox.entries();
+    entries.sort_by_key(|entry| entry.id);
+    let skip = entries.len().saturating_sub(limit.unwrap_or(DEFAULT_LIMIT));
+    Json(json!({ "counts": state.outbox.counts(), "entries": entries.split_off(skip) }))
+}
+
+async fn invoke(
+    State(state): State<AdminState>,
+    Path((agent_type, actor_id, method)): Path<(String, String, String)>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, HttpError> {
+    let payload = body.map_err(super::app::unreadable_body)?;
+    if check_agent_type(&agent_type).is_err() {
+        return Err(CallError::UnknownAgentType(agent_type).into());
+    }
+    let actor = ActorAddress::new(&agent_type, &actor_id)
+        .map_err(|reason| CallError::invalid_id(&actor_id, reason))?;
+    let reply = state.actors.call(ActorCall { actor, method, payload }, CallChain::default()).await?;
+    super::answer::reply(reply, None)
+}

@@ -1,0 +1,89 @@
+//! The form of answers: JSON, and for an error its text (`detail`) and its stable code (`code`).
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use serde_json::json;
+
+use crate::actor::CallError;
+
+/// An error as a caller sees it.
+#[derive(Debug)]
+pub(super) struct HttpError {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    pub(super) detail: String,
+}
+
+impl HttpError {
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> HttpError {
+        HttpError { status, code, detail: detail.into() }
+    }
+
+    pub(super) fn bad_request(code: &'static str, detail: impl Into<String>) -> HttpError {
+        HttpError::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+}
+
+impl From<CallError> for HttpError {
+    fn from(error: CallError) -> HttpError {
+        HttpError::new(error.status(), error.code(), error.to_string())
+    }
+}
+
+impl IntoResponse for HttpError {
+    /// What the agent itself says (`invalid`, `not-found`, `failed`) is answered in its words alone; what the host says has its
+    /// code beside it. The header `daca-error` has the code in both cases.
+    fn into_response(self) -> Response {
+        let HttpError { status, code, detail } = self;
+        let from_agent = matches!(code, "invalid" | "not-found" | "failed");
+        let body =
+            if from_agent { json!({ "detail": detail }) } else { json!({ "detail": detail, "code": code }) };
+        let mut response = (status, Json(body)).into_response();
+        response.headers_mut().insert("daca-error", HeaderValue::from_static(code));
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// The JSON around a reply, in which the string `{reply}` stands for it. Cut in pieces once, so that a request only joins
+/// bytes.
+#[derive(Debug, Clone)]
+pub(super) struct ReplyTemplate {
+    pieces: Vec<Bytes>,
+}
+
+impl ReplyTemplate {
+    pub(super) fn new(template: &serde_json::Value) -> ReplyTemplate {
+        let text = template.to_string();
+        let pieces =
+            text.split("\"{reply}\"").map(|piece| Bytes::copy_from_slice(piece.as_bytes())).collect();
+        ReplyTemplate { pieces }
+    }
+
+    fn around(&self, reply: &[u8]) -> Bytes {
+        let fixed = self.pieces.iter().map(Bytes::len).sum::<usize>();
+        let mut body = BytesMut::with_capacity(fixed + reply.len() * (self.pieces.len() - 1));
+        for (number, piece) in self.pieces.iter().enumerate() {
+            if number > 0 {
+                body.put_slice(reply);
+            }
+            body.put_slice(piece);
+        }
+        body.freeze()
+    }
+}
+
+/// Answers an actor's reply, as it is or within a template. An empty reply is `null`.
+pub(super) fn reply(reply: Bytes, template: Option<&ReplyTemplate>) -> Result<Response, HttpError> {
+    let reply = if reply.is_empty() { Bytes::from_static(b"null") } else { reply };
+    if serde_json::from_slice::<serde::de::IgnoredAny>(&reply).is_err() {
+        let detail = "The agent's reply is not JSON, and routes answer JSON. What the turn did was kept.";
+        return Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "reply-not-json", detail));
+    }
+    let body = template.map_or(reply.clone(), |template| template.around(&reply));
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}

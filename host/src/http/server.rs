@@ -1,0 +1,119 @@
+//! Accepts connections, bounds them in number and in the time that they take over their requests, and shuts down.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse as _, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
+
+use super::answer::HttpError;
+
+/// A client that has not sent the head of its request by then is disconnected.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// A client that sends nothing more of its body for so long is disconnected.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+/// The wait after a connection could not be accepted: most often the process has no more file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How a port is served.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// Connections at the same time. Further ones wait to be accepted.
+    pub max_connections: usize,
+}
+
+/// A port that is listened on.
+pub struct Server {
+    listener: TcpListener,
+    router: Router,
+    options: ServerOptions,
+}
+
+impl Server {
+    /// Listens from now on; connections are served by [`Server::run`].
+    pub fn new(listener: TcpListener, router: Router, options: ServerOptions) -> Server {
+        let router = router.layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT)).layer(CatchPanicLayer::custom(
+            |_panic: Box<dyn std::any::Any + Send>| -> Response {
+                let detail = "The host failed in an unexpected way. Its log has the details.";
+                HttpError::new(http::StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
+            },
+        ));
+        Server { listener, router, options }
+    }
+
+    /// The address that it listens on.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown`, then finishes the requests that run, and waits for them at most until `grace` has passed.
+    pub async fn run(self, shutdown: CancellationToken, grace: Duration) {
+        let Server { listener, router, options } = self;
+        let places = Arc::new(Semaphore::new(options.max_connections));
+        let graceful = GracefulShutdown::new();
+        loop {
+            let Ok(place) = places.clone().acquire_owned().await else { break };
+            let stream = tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        tracing::warn!(code = "accept-failed", "a connection could not be accepted: {error}");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                },
+                () = shutdown.cancelled() => break,
+            };
+            let connection = connection(stream, router.clone(), &graceful);
+            tokio::spawn(async move {
+                connection.await;
+                drop(place);
+            });
+        }
+        drop(listener);
+        let deadline = Instant::now() + grace;
+        if tokio::time::timeout_at(deadline, graceful.shutdown()).await.is_err() {
+            tracing::warn!("some connections did not end within the grace of the shutdown");
+        }
+    }
+}
+
+/// The future of one connection.
+fn connection(
+    stream: TcpStream,
+    router: Router,
+    graceful: &GracefulShutdown,
+) -> impl Future<Output = ()> + use<> {
+    // Answers are small: waiting to fill a packet only delays them.
+    let _only_slower_without = stream.set_nodelay(true);
+    let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let router = router.clone();
+        async move {
+            let response = router.oneshot(request.map(axum::body::Body::new) as Request).await;
+            Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
+        }
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(HEAD_TIMEOUT));
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+    let watched = graceful.watch(connection);
+    async move {
+        if let Err(error) = watched.await {
+            tracing::debug!("a connection ended: {error}");
+        }
+    }
+}

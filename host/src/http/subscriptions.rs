@@ -1,0 +1,86 @@
+//! Events: a CloudEvent arrives for a subscription, is logged, and may become a call to an actor.
+//!
+//! The answer is the one that Dapr reads: SUCCESS, RETRY or DROP. An event that can never be read is dropped, because any
+//! other answer brings it back for ever. The embedded backend delivers its events here without HTTP.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use super::call;
+use crate::actor::{Actors, CallChain};
+use crate::backend::EventOutcome;
+use crate::manifest::Subscription;
+use crate::telemetry::printable;
+
+/// The manifest's subscriptions by path. Cheap to clone.
+#[derive(Clone)]
+pub struct Subscriptions {
+    by_path: Arc<HashMap<String, Subscription>>,
+    actors: Actors,
+}
+
+impl Subscriptions {
+    /// Paths are different from each other: the manifest was checked.
+    pub fn new(subscriptions: &[Subscription], actors: Actors) -> Subscriptions {
+        let by_path = subscriptions.iter().map(|one| (one.path.clone(), one.clone())).collect();
+        Subscriptions { by_path: Arc::new(by_path), actors }
+    }
+
+    /// The paths at which events arrive.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.by_path.keys().map(String::as_str)
+    }
+
+    /// Handles an event in its envelope.
+    pub async fn handle(&self, path: &str, event: Value) -> EventOutcome {
+        let Some(subscription) = self.by_path.get(path) else {
+            return EventOutcome::Drop(format!("no subscription has the path {path}"));
+        };
+        let data = match event_data(event) {
+            Ok(data) => Value::Object(data),
+            Err(reason) => {
+                tracing::warn!(path, code = "event-unreadable", "an event is dropped: {reason}");
+                return EventOutcome::Drop("Invalid event data format".into());
+            }
+        };
+        if let Some(log) = &subscription.log {
+            tracing::info!(path, "{}", printable(&log.render(&data)));
+        }
+        match &subscription.call {
+            Some(call) => self.call(call, &data).await,
+            None => EventOutcome::Success,
+        }
+    }
+
+    async fn call(&self, call: &crate::manifest::Call, data: &Value) -> EventOutcome {
+        let document = Bytes::from(data.to_string());
+        let call = match call::actor_call(call, &HashMap::new(), &document) {
+            Ok(call) => call,
+            Err(error) => return EventOutcome::Drop(error.detail),
+        };
+        match self.actors.call(call, CallChain::default()).await {
+            Ok(_reply) => EventOutcome::Success,
+            Err(error) if error.is_passing() => EventOutcome::Retry(error.to_string()),
+            Err(error) => EventOutcome::Drop(error.to_string()),
+        }
+    }
+}
+
+/// The `data` of a CloudEvent: an object, or a string or base64 that holds one.
+fn event_data(event: Value) -> Result<Map<String, Value>, String> {
+    let Value::Object(mut event) = event else { return Err("it is no JSON object".into()) };
+    let text = match (event.remove("data"), event.remove("data_base64")) {
+        (Some(Value::Object(data)), _) => return Ok(data),
+        (Some(Value::String(text)), _) => text.into_bytes(),
+        (None, Some(Value::String(encoded))) => base64::engine::general_purpose::STANDARD
+            .decode(encoded)
+            .map_err(|error| format!("its data_base64 is no base64: {error}"))?,
+        (Some(_), _) => return Err("its data is neither an object nor a string".into()),
+        (None, _) => return Err("it has no data".into()),
+    };
+    serde_json::from_slice(&text).map_err(|error| format!("its data is no JSON object: {error}"))
+}

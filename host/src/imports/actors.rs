@@ -1,0 +1,55 @@
+//! `daca:agent/actors`: calls to other actors.
+
+use super::scope::denied;
+use super::{TurnScope, no_turn};
+use crate::actor::{ActorAddress, CallError};
+use crate::backend::ActorCall;
+use crate::component::InstanceState;
+use crate::component::bindings::daca::agent::actors::{Error, Host};
+
+impl Host for InstanceState {
+    async fn invoke(
+        &mut self,
+        agent_type: String,
+        actor_id: String,
+        method: String,
+        payload: Vec<u8>,
+    ) -> Result<Vec<u8>, Error> {
+        if !self.turn().map_err(no_turn)?.options.agent.permissions.may_call(&agent_type) {
+            return Err(denied(self, "actors", &agent_type, "call actors of the type"));
+        }
+        let turn = self.turn().map_err(no_turn)?;
+        turn.check_payload("the payload", payload.len())?;
+        let actor = ActorAddress::new(&agent_type, &actor_id)
+            .map_err(|error| Error::Invalid(format!("{agent_type}/{actor_id} is no actor: {error}")))?;
+        let reply = call(turn, ActorCall { actor, method, payload: payload.into() }).await;
+        reply.map_err(into_contract)
+    }
+}
+
+async fn call(turn: &TurnScope, call: ActorCall) -> Result<Vec<u8>, CallError> {
+    let options = &turn.options;
+    let chain = options.chain.with(&options.actor);
+    chain.check(&call.actor)?;
+    options.backend.call_actor(call, chain).await.map(Vec::from)
+}
+
+/// The callee's fault, in the caller's contract.
+fn into_contract(error: CallError) -> Error {
+    let text = error.to_string();
+    match error {
+        CallError::Invalid(_)
+        | CallError::InvalidActorId { .. }
+        | CallError::WaitsForItself(_)
+        | CallError::ChainTooDeep => Error::Invalid(text),
+        CallError::NotFound(_) | CallError::UnknownAgentType(_) => Error::NotFound(text),
+        CallError::QueueFull { .. }
+        | CallError::HostBusy(_)
+        | CallError::EffectsBacklog(_)
+        | CallError::Starting
+        | CallError::ShuttingDown
+        | CallError::Backend(_) => Error::Unavailable(text),
+        CallError::ReplyTooLarge { .. } => Error::TooLarge(text),
+        CallError::Failed(_) | CallError::Fault { .. } | CallError::Internal => Error::Other(text),
+    }
+}

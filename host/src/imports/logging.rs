@@ -1,0 +1,77 @@
+//! `wasi:logging/logging`, and the bound on what a turn may log by any way.
+//!
+//! The host's span of the turn adds agent type, actor id, turn id and component version to each line.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::component::InstanceState;
+use crate::component::bindings::wasi::logging::logging::{Host, Level};
+use crate::telemetry::printable;
+
+/// Characters of one line. The rest is left out.
+const LONGEST_LINE: usize = 8 * 1024;
+
+impl Host for InstanceState {
+    fn log(&mut self, level: Level, context: String, message: String) {
+        let level = match level {
+            Level::Trace => tracing::Level::TRACE,
+            Level::Debug => tracing::Level::DEBUG,
+            Level::Info => tracing::Level::INFO,
+            Level::Warn => tracing::Level::WARN,
+            Level::Error | Level::Critical => tracing::Level::ERROR,
+        };
+        let message = if context.is_empty() { message } else { format!("{context}: {message}") };
+        self.log_budget().log(level, &message);
+    }
+}
+
+/// Lines that the present turn may still log. Shared by the logging interface and the standard streams.
+#[derive(Debug, Default)]
+pub(crate) struct LogBudget {
+    left: AtomicU32,
+    left_out: AtomicU32,
+}
+
+impl LogBudget {
+    /// Begins a turn.
+    pub(crate) fn restart(&self, lines: u32) {
+        self.left.store(lines, Ordering::Relaxed);
+        self.left_out.store(0, Ordering::Relaxed);
+    }
+
+    /// Ends a turn: says how much was left out.
+    pub(crate) fn finish(&self) {
+        let left_out = self.left_out.swap(0, Ordering::Relaxed);
+        if left_out > 0 {
+            tracing::warn!(
+                code = "log-lines-exceeded",
+                "{left_out} more log lines of this turn are left out"
+            );
+        }
+    }
+
+    /// Takes one line; false when none is left.
+    pub(crate) fn take(&self) -> bool {
+        let took =
+            self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+        if !took {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+        took
+    }
+
+    /// Writes a guest's line into the log, within the budget.
+    pub(super) fn log(&self, level: tracing::Level, message: &str) {
+        if !self.take() {
+            return;
+        }
+        let line = printable(&message[..message.floor_char_boundary(LONGEST_LINE)]);
+        match level {
+            tracing::Level::TRACE => tracing::trace!(target: "agent", "{line}"),
+            tracing::Level::DEBUG => tracing::debug!(target: "agent", "{line}"),
+            tracing::Level::INFO => tracing::info!(target: "agent", "{line}"),
+            tracing::Level::WARN => tracing::warn!(target: "agent", "{line}"),
+            tracing::Level::ERROR => tracing::error!(target: "agent", "{line}"),
+        }
+    }
+}

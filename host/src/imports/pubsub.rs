@@ -1,0 +1,18 @@
+//! `daca:agent/pubsub`: events, which leave after the commit.
+
+use super::no_turn;
+use super::scope::denied;
+use crate::backend::EffectRequest;
+use crate::component::InstanceState;
+use crate::component::bindings::daca::agent::pubsub::{Error, Host};
+
+impl Host for InstanceState {
+    fn publish(&mut self, pubsub: String, topic: String, event: Vec<u8>) -> Result<u32, Error> {
+        let turn = self.turn().map_err(no_turn)?;
+        if !turn.options.agent.permissions.may_publish(&pubsub, &topic) {
+            return Err(denied(self, "publish", &format!("{pubsub}/{topic}"), "publish to"));
+        }
+        turn.check_payload("the event", event.len())?;
+        turn.stage_effect(EffectRequest::Publish { pubsub, topic, event: event.into() })
+    }
+}

@@ -1,0 +1,229 @@
+//! One turn, seen from the guest's side: what it may use, what it has staged, how much of its limits is used up.
+//!
+//! The scope is made before the turn and taken back after it. What it holds then is everything that the turn produced;
+//! whether that is kept is decided elsewhere ([`crate::actor`]).
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+use super::StateCache;
+use crate::actor::{ActorAddress, CallChain};
+use crate::backend::{Backend, Effect, EffectRequest, FiredWakeup, StateWrite, TurnCommit};
+use crate::component::ComponentVersion;
+use crate::component::bindings::daca::agent::types::Error;
+use crate::manifest::{AgentLimits, AgentType};
+
+/// Bytes of a state key or of the name of a reminder or timer, at most.
+const LONGEST_NAME: usize = 512;
+/// Values that are asked of the backend at once, so that a turn never holds many large ones at the same time unseen.
+const READ_BATCH: usize = 32;
+
+/// What a turn is given.
+pub(crate) struct ScopeOptions {
+    pub(crate) actor: ActorAddress,
+    pub(crate) agent: Arc<AgentType>,
+    pub(crate) version: Arc<ComponentVersion>,
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) turn_id: Arc<str>,
+    /// The actors that wait for this turn.
+    pub(crate) chain: CallChain,
+    /// State that is known from earlier turns.
+    pub(crate) cache: StateCache,
+}
+
+/// What a turn leaves behind.
+pub(crate) struct TurnProducts {
+    pub(crate) cache: StateCache,
+    pub(crate) commit: TurnCommit,
+}
+
+/// The turn that runs in an instance.
+pub struct TurnScope {
+    pub(super) options: ScopeOptions,
+    pub(super) staged: TurnCommit,
+    /// Bytes of the keys and values that are staged.
+    staged_bytes: u64,
+}
+
+impl TurnScope {
+    pub(crate) fn new(options: ScopeOptions, handled: Option<FiredWakeup>, ends_timers: bool) -> TurnScope {
+        let staged = TurnCommit { handled, ends_timers, ..TurnCommit::default() };
+        TurnScope { options, staged, staged_bytes: 0 }
+    }
+
+    /// The bounds of the agent type.
+    pub(crate) fn limits(&self) -> &AgentLimits {
+        &self.options.agent.limits
+    }
+
+    pub(crate) fn finish(self) -> TurnProducts {
+        TurnProducts { cache: self.options.cache, commit: self.staged }
+    }
+
+    /// Reads values: what this turn has staged, else what is cached, else what the backend has.
+    pub(super) async fn read(&mut self, keys: &[String]) -> Result<Vec<Option<Bytes>>, Error> {
+        let limits = self.limits();
+        if keys.len() > limits.state_keys_per_turn {
+            return Err(Error::TooLarge(format!(
+                "{} keys at once; the limit state-keys-per-turn is {}",
+                keys.len(),
+                limits.state_keys_per_turn
+            )));
+        }
+        keys.iter().try_for_each(|key| check_name("key", key))?;
+        let most_bytes = limits.memory.as_u64();
+        let mut bytes = 0;
+        let mut values = Vec::with_capacity(keys.len());
+        for batch in keys.chunks(READ_BATCH) {
+            for value in self.read_batch(batch).await? {
+                bytes += value.as_ref().map_or(0, |value| value.len() as u64);
+                if bytes > most_bytes {
+                    return Err(Error::TooLarge(format!(
+                        "the values have more than {most_bytes} bytes in all"
+                    )));
+                }
+                values.push(value);
+            }
+        }
+        Ok(values)
+    }
+
+    async fn read_batch(&mut self, keys: &[String]) -> Result<Vec<Option<Bytes>>, Error> {
+        let now = SystemTime::now();
+        let ScopeOptions { cache, backend, actor, .. } = &mut self.options;
+        let staged = &self.staged.writes;
+        let unknown = keys
+            .iter()
+            .filter(|key| !staged.contains_key(*key) && !cache.knows(key, now))
+            .cloned()
+            .collect::<Vec<_>>();
+        let mut read = Vec::new();
+        if !unknown.is_empty() {
+            read = backend.read_state(actor, &unknown).await?;
+        }
+        let mut read = unknown.iter().zip(read).collect::<std::collections::HashMap<_, _>>();
+        let mut values = Vec::with_capacity(keys.len());
+        for key in keys {
+            let value = match staged.get(key) {
+                Some(StateWrite::Set { value, .. }) => Some(value.clone()),
+                Some(StateWrite::Delete) => None,
+                None => {
+                    if let Some(value) = read.remove(key) {
+                        cache.insert(key.clone(), value);
+                    }
+                    cache.get(key)
+                }
+            };
+            values.push(value);
+        }
+        Ok(values)
+    }
+
+    /// Stages a write. A refused one changes nothing.
+    pub(super) fn write(&mut self, key: String, write: StateWrite) -> Result<(), Error> {
+        check_name("key", &key)?;
+        let limits = self.limits();
+        let value_bytes = match &write {
+            StateWrite::Set { value, .. } => value.len() as u64,
+            StateWrite::Delete => 0,
+        };
+        check_size("the value", value_bytes, "state-value", limits.state_value.as_u64())?;
+        let replaced = self.staged.writes.get(&key).map(|old| write_bytes(&key, old));
+        let keys = self.staged.writes.len() + usize::from(replaced.is_none());
+        if keys > limits.state_keys_per_turn {
+            let limit = limits.state_keys_per_turn;
+            return Err(Error::TooLarge(format!(
+                "the turn writes more than {limit} keys, its limit state-keys-per-turn"
+            )));
+        }
+        let bytes = self.staged_bytes - replaced.unwrap_or(0) + write_bytes(&key, &write);
+        check_size(
+            "what the turn writes",
+            bytes,
+            "state-bytes-per-turn",
+            limits.state_bytes_per_turn.as_u64(),
+        )?;
+        self.staged_bytes = bytes;
+        self.staged.writes.insert(key, write);
+        Ok(())
+    }
+
+    /// Stages an effect and answers its number within the turn.
+    pub(super) fn stage_effect(&mut self, request: EffectRequest) -> Result<u32, Error> {
+        let limit = self.limits().effects_per_turn;
+        if self.staged.effects.len() >= limit {
+            return Err(Error::TooLarge(format!(
+                "the turn has more than {limit} effects, its limit effects-per-turn"
+            )));
+        }
+        let number = u32::try_from(self.staged.effects.len()).unwrap_or(u32::MAX);
+        self.staged.effects.push(Effect { request, delivered_line: None, undeliverable_line: None });
+        Ok(number)
+    }
+
+    /// Checks what is sent to the outside in one piece.
+    pub(super) fn check_payload(&self, what: &str, bytes: usize) -> Result<(), Error> {
+        check_size(what, bytes as u64, "payload", self.limits().payload.as_u64())
+    }
+}
+
+/// Says that the manifest does not permit something, to the guest and, with the line to add, to the operator.
+pub(super) fn denied(
+    state: &mut crate::component::InstanceState,
+    list: &str,
+    entry: &str,
+    what: &str,
+) -> Error {
+    let agent_type = match state.turn() {
+        Ok(turn) => turn.options.actor.agent_type.clone(),
+        Err(error) => return super::no_turn(error),
+    };
+    if state.log_budget().take() {
+        let entry = crate::telemetry::printable(entry);
+        tracing::warn!(
+            code = "denied",
+            "{agent_type} may not {what} {entry}: to permit it, add {entry:?} to the list {list} in [agents.{agent_type}.permissions]"
+        );
+    }
+    Error::Denied(format!("the manifest does not permit {agent_type} to {what} {entry}"))
+}
+
+/// A key of the state, or the name of a reminder or timer: not empty, not too long, and nothing in it that the store takes for
+/// a separator.
+pub(super) fn check_name(what: &str, name: &str) -> Result<(), Error> {
+    if name.is_empty() {
+        return Err(Error::Invalid(format!("the {what} is empty")));
+    }
+    if name.len() > LONGEST_NAME {
+        return Err(Error::TooLarge(format!(
+            "the {what} has {} bytes, and {LONGEST_NAME} is the most",
+            name.len()
+        )));
+    }
+    if name.contains("||") || name.chars().any(char::is_control) {
+        return Err(Error::Invalid(format!("the {what} {name:?} has || or a control character")));
+    }
+    Ok(())
+}
+
+fn check_size(what: &str, bytes: u64, limit_name: &str, limit: u64) -> Result<(), Error> {
+    if bytes > limit {
+        return Err(Error::TooLarge(format!("{what} has {bytes} bytes; the limit {limit_name} is {limit}")));
+    }
+    Ok(())
+}
+
+fn write_bytes(key: &str, write: &StateWrite) -> u64 {
+    let value = match write {
+        StateWrite::Set { value, .. } => value.len(),
+        StateWrite::Delete => 0,
+    };
+    (key.len() + value) as u64
+}
+
+/// When a write that commits now ceases to exist.
+pub(super) fn expiry(ttl: Option<Duration>, now: SystemTime) -> Option<SystemTime> {
+    ttl.and_then(|ttl| now.checked_add(ttl))
+}

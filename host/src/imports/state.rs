@@ -1,0 +1,34 @@
+//! `daca:agent/state`: the actor's own keys and values.
+
+use std::time::Duration;
+
+use super::no_turn;
+use crate::backend::StateWrite;
+use crate::component::InstanceState;
+use crate::component::bindings::daca::agent::state::{Error, Host};
+
+impl Host for InstanceState {
+    async fn get(&mut self, key: String) -> Result<Option<Vec<u8>>, Error> {
+        let values = self.turn().map_err(no_turn)?.read(&[key]).await?;
+        Ok(values.into_iter().next().flatten().map(Vec::from))
+    }
+
+    async fn get_many(&mut self, keys: Vec<String>) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        let values = self.turn().map_err(no_turn)?.read(&keys).await?;
+        Ok(values.into_iter().map(|value| value.map(Vec::from)).collect())
+    }
+
+    fn set(&mut self, key: String, value: Vec<u8>, ttl_seconds: Option<u32>) -> Result<(), Error> {
+        if ttl_seconds == Some(0) {
+            return Err(Error::Invalid(
+                "a time to live of 0 seconds; leave it out, or delete the key".into(),
+            ));
+        }
+        let ttl = ttl_seconds.map(|seconds| Duration::from_secs(seconds.into()));
+        self.turn().map_err(no_turn)?.write(key, StateWrite::Set { value: value.into(), ttl })
+    }
+
+    fn delete(&mut self, key: String) -> Result<(), Error> {
+        self.turn().map_err(no_turn)?.write(key, StateWrite::Delete)
+    }
+}

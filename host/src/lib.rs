@@ -1,0 +1,17 @@
+//! The host of the project: runs Dapr virtual actors whose logic is a WebAssembly component.
+//!
+//! A turn passes through the rooms of this crate in one direction: [`http`] (who calls) → [`actor`] (whose turn it is) →
+//! [`component`] (where it runs) ↔ [`imports`] (what it may reach) → [`backend`] (where that goes). [`manifest`] and
+//! [`telemetry`] stand beside them. [`host`] builds the parts and shuts them down; [`check`] and [`client`] are the
+//! commands `daca check` and `daca invoke`.
+
+pub mod actor;
+pub mod backend;
+pub mod check;
+pub mod client;
+pub mod component;
+pub mod host;
+pub mod http;
+pub mod imports;
+pub mod manifest;
+pub mod telemetry;

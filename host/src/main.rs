@@ -1,0 +1,180 @@
+//! The `daca` program: parses arguments, builds the parts, runs them, shuts them down.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand, ValueEnum};
+use daca_host::host::{Host, Options};
+use daca_host::telemetry::{self, LogFormat};
+use daca_host::{check, client};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Runs Dapr virtual actors whose logic is a WebAssembly component.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the agents of a manifest until SIGINT or SIGTERM
+    Run(RunArguments),
+    /// Validate a manifest and its components, and print what each imports, exports and may do
+    Check {
+        /// The manifest
+        #[arg(long, default_value = "agents.toml")]
+        manifest: PathBuf,
+    },
+    /// Call a method of an actor on a running host
+    Invoke {
+        /// The actor, as TYPE/ID
+        actor: String,
+        /// The method, such as ProcessMessage
+        method: String,
+        /// The payload, in JSON
+        #[arg(default_value = "null")]
+        payload: String,
+        /// The host's admin port
+        #[arg(long, default_value = "127.0.0.1:8001")]
+        admin: String,
+    },
+}
+
+#[derive(clap::Args)]
+struct RunArguments {
+    /// The manifest
+    #[arg(long, default_value = "agents.toml")]
+    manifest: PathBuf,
+    /// Where to serve routes and subscriptions
+    #[arg(long, default_value = "127.0.0.1:8000")]
+    listen: SocketAddr,
+    /// Where to serve the admin API; a loopback address
+    #[arg(long, default_value = "127.0.0.1:8001")]
+    admin: SocketAddr,
+    /// The folder for state and compiled code
+    #[arg(long, default_value = ".daca")]
+    data: PathBuf,
+    /// Where state, events and calls go
+    #[arg(long, value_enum, default_value = "auto")]
+    backend: BackendChoice,
+    /// The form of the log on standard error
+    #[arg(long, value_enum, default_value = "text")]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BackendChoice {
+    /// The sidecar when its environment variables are set, else embedded
+    Auto,
+    /// This process and one file
+    Embedded,
+    /// The Dapr sidecar
+    Dapr,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run(arguments) => run(arguments),
+        Command::Check { manifest } => {
+            check::run(&manifest).map(|report| print!("{report}")).map_err(anyhow::Error::from)
+        }
+        Command::Invoke { actor, method, payload, admin } => invoke(&admin, &actor, &method, &payload),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: RunArguments) -> anyhow::Result<()> {
+    telemetry::start(arguments.log_format).map_err(anyhow::Error::msg)?;
+    check_backend(arguments.backend)?;
+    allow_many_files();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    runtime.block_on(serve(Options {
+        manifest: arguments.manifest,
+        listen: arguments.listen,
+        admin: arguments.admin,
+        data: arguments.data,
+    }))
+}
+
+fn invoke(admin: &str, actor: &str, method: &str, payload: &str) -> anyhow::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
+    let reply = runtime.block_on(client::invoke(admin, actor, method, payload))?;
+    println!("{reply}");
+    Ok(())
+}
+
+async fn serve(options: Options) -> anyhow::Result<()> {
+    // Before anything listens: a signal that arrives early must end the host in order, too.
+    let shutdown = shutdown_on_signal()?;
+    let host = Host::start(&options).await?;
+    tracing::info!(
+        address = %host.address()?,
+        admin = %host.admin_address()?,
+        "ready: http://{} (admin http://{}), embedded backend, data in {}",
+        host.address()?,
+        host.admin_address()?,
+        options.data.display()
+    );
+    host.run(shutdown).await;
+    Ok(())
+}
+
+/// A second signal ends the process at once.
+fn shutdown_on_signal() -> anyhow::Result<CancellationToken> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("watching for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
+    let shutdown = CancellationToken::new();
+    let token = shutdown.clone();
+    tokio::spawn(async move {
+        for is_second in [false, true] {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if is_second {
+                tracing::warn!("second signal: ending at once");
+                std::process::exit(130);
+            }
+            token.cancel();
+        }
+    });
+    Ok(shutdown)
+}
+
+/// The variables by which a sidecar makes itself known.
+const SIDECAR_VARIABLES: [&str; 2] = ["DAPR_GRPC_PORT", "DAPR_GRPC_ENDPOINT"];
+
+fn check_backend(choice: BackendChoice) -> anyhow::Result<()> {
+    let sidecar = SIDECAR_VARIABLES.into_iter().find(|name| std::env::var_os(name).is_some());
+    let asked_by = match (choice, sidecar) {
+        (BackendChoice::Embedded, _) | (BackendChoice::Auto, None) => return Ok(()),
+        (BackendChoice::Dapr, _) => "--backend dapr".to_owned(),
+        (BackendChoice::Auto, Some(variable)) => format!("{variable} is set, which"),
+    };
+    anyhow::bail!(
+        "error[backend-unavailable]: {asked_by} asks for the Dapr backend, and this version has only the embedded one\n  help: run with --backend embedded"
+    )
+}
+
+/// Each connection is a file. The soft limit is often 1,024; raising it to the hard one needs no rights.
+fn allow_many_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!("the limit on open files stays as it is: {error}");
+    }
+}

@@ -1,0 +1,117 @@
+//! What an agent type may reach: parsed once, asked at every import.
+//!
+//! An empty list permits nothing. A `*` in the second place permits every topic of a pub/sub component, or every
+//! operation of a binding.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{AgentType, Problems, file};
+
+/// The permissions of one agent type.
+#[derive(Debug, Default)]
+pub struct Permissions {
+    publish: BTreeMap<String, Names>,
+    bindings: BTreeMap<String, Names>,
+    actors: BTreeSet<String>,
+    secrets: BTreeSet<String>,
+}
+
+#[derive(Debug, Default)]
+struct Names {
+    all: bool,
+    listed: BTreeSet<String>,
+}
+
+impl Names {
+    fn permit(&self, name: &str) -> bool {
+        self.all || self.listed.contains(name)
+    }
+}
+
+impl Permissions {
+    /// May it publish to this topic?
+    pub fn may_publish(&self, pubsub: &str, topic: &str) -> bool {
+        self.publish.get(pubsub).is_some_and(|topics| topics.permit(topic))
+    }
+
+    /// May it use this operation of this output binding?
+    pub fn may_use_binding(&self, name: &str, operation: &str) -> bool {
+        self.bindings.get(name).is_some_and(|operations| operations.permit(operation))
+    }
+
+    /// May it call actors of this type?
+    pub fn may_call(&self, agent_type: &str) -> bool {
+        self.actors.contains(agent_type)
+    }
+
+    /// May it read this secret?
+    pub fn may_read_secret(&self, name: &str) -> bool {
+        self.secrets.contains(name)
+    }
+
+    /// Everything that is permitted, one line each, for `daca check`.
+    pub fn lines(&self) -> Vec<String> {
+        let pairs = |verb: &str, map: &BTreeMap<String, Names>| {
+            let mut lines = Vec::new();
+            for (name, second) in map {
+                if second.all {
+                    lines.push(format!("{verb} {name}/*"));
+                }
+                lines.extend(second.listed.iter().map(|second| format!("{verb} {name}/{second}")));
+            }
+            lines
+        };
+        let mut lines = pairs("publish to", &self.publish);
+        lines.extend(pairs("use binding", &self.bindings));
+        lines.extend(self.actors.iter().map(|name| format!("call actors of type {name}")));
+        lines.extend(self.secrets.iter().map(|name| format!("read secret {name}")));
+        lines
+    }
+}
+
+pub(super) fn build(agent: &str, file: file::Permissions, problems: &mut Problems<'_>) -> Permissions {
+    let mut pairs = |key: &str, entries: Vec<toml::Spanned<String>>| {
+        let mut map = BTreeMap::<String, Names>::new();
+        for entry in entries {
+            match entry.get_ref().split_once('/') {
+                Some((first, second)) if !first.is_empty() && !second.is_empty() => {
+                    let names = map.entry(first.to_owned()).or_default();
+                    if second == "*" {
+                        names.all = true;
+                    } else {
+                        names.listed.insert(second.to_owned());
+                    }
+                }
+                _ => {
+                    let message =
+                        format!("agents.{agent}.permissions.{key}: {:?} has not two parts", entry.get_ref());
+                    let form = if key == "publish" { "PUBSUB/TOPIC" } else { "BINDING/OPERATION" };
+                    problems.push("manifest-invalid-permission", entry.span(), message, || {
+                        format!("write it as \"{form}\"; a * in the second place permits all")
+                    });
+                }
+            }
+        }
+        map
+    };
+    let publish = pairs("publish", file.publish);
+    let bindings = pairs("bindings", file.bindings);
+    let names =
+        |entries: Vec<toml::Spanned<String>>| entries.into_iter().map(|entry| entry.into_inner()).collect();
+    Permissions { publish, bindings, actors: names(file.actors), secrets: names(file.secrets) }
+}
+
+/// A type that may be called but does not exist is nearly always a spelling mistake. It is no problem when the
+/// manifest's host is one of several behind a sidecar, so it is only said in the log.
+pub(super) fn warn_of_unknown_callees(agents: &BTreeMap<Arc<str>, Arc<AgentType>>) {
+    for agent in agents.values() {
+        for callee in agent.permissions.actors.iter().filter(|callee| !agents.contains_key(callee.as_str())) {
+            tracing::warn!(
+                agent_type = %agent.name,
+                "agents.{}.permissions.actors names {callee}, which this manifest does not define",
+                agent.name
+            );
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Logs: one line for each thing that happened, as text for people or as JSON for machines.
+//!
+//! Lines that belong to a turn carry its span: agent type, actor id, turn id and component version.
+
+use std::borrow::Cow;
+
+use tracing_subscriber::EnvFilter;
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one JSON object in each line.
+    Json,
+}
+
+/// Starts logging to standard error. `DACA_LOG` sets what is logged, in the form of `RUST_LOG`; `info` is the default. Called once, at
+/// the start of the program. The error says what is wrong with `DACA_LOG`.
+pub fn start(format: LogFormat) -> Result<(), String> {
+    let filter = match std::env::var("DACA_LOG") {
+        Ok(directives) if !directives.is_empty() => EnvFilter::try_new(&directives).map_err(|error| {
+            format!("error[log-filter-invalid]: DACA_LOG={directives:?}: {error}\n  help: write it as \"debug\" or \"info,agent=debug\"")
+        })?,
+        _ => EnvFilter::new("info"),
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match format {
+        LogFormat::Text => {
+            use std::io::IsTerminal as _;
+            builder.with_ansi(std::io::stderr().is_terminal()).try_init()
+        }
+        LogFormat::Json => {
+            builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+        }
+    };
+    started.map_err(|error| format!("error[log-unavailable]: {error}"))
+}
+
+/// A text from a guest or a caller, fit for a line of the log: control characters are written out, so that nobody can forge
+/// a line or send commands to a terminal.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    // Format characters that reorder or hide what follows them are as bad as control characters.
+    let is_bad = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(is_bad) {
+        return Cow::Borrowed(text);
+    }
+    let mut line = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_bad(c) { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    Cow::Owned(line)
+}

@@ -1,0 +1,591 @@
+//! Does what it is told, with every import that there is. The host must do what the contract says, no more and no less.
+//!
+//! What the host refuses is no failure here: it is the reply `{"error": {"case": "denied", "message": "…"}}`, so that a
+//! test sees the case. The turn ends well then, and what it staged before is committed.
+
+#[path = "shared/refusal.rs"]
+mod refusal;
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::hint::black_box;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use daca_sdk::{
+    Effect, Error, Failure, Schedule, actors, agent, bindings, config, identity, log, pubsub, reminders,
+    secrets, state, timers,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+type Reply = Result<Value, Failure>;
+
+/// What is in memory lasts as long as the instance.
+#[derive(Default)]
+struct Exerciser {
+    /// The calls of `Calls` that this instance has seen.
+    calls: u64,
+    /// An effect of some turn, which another has no right to.
+    kept: Option<Effect>,
+}
+
+#[agent]
+impl Exerciser {
+    // ---- Hooks.
+
+    /// Counts the instances, in state, under `activations`. With the setting `fail-in-activate`, it fails instead.
+    #[activate]
+    fn activate(&mut self) -> Result<(), Failure> {
+        if let Some(message) = config::get("fail-in-activate")? {
+            return Err(Failure::failed(message));
+        }
+        increment("activations")
+    }
+
+    /// Counts the deactivations, in state, under `deactivated`.
+    #[deactivate]
+    fn deactivate(&mut self) -> Result<(), Failure> {
+        increment("deactivated")
+    }
+
+    #[reminder]
+    fn on_reminder(&mut self, name: &str, data: Value) -> Result<(), Failure> {
+        record("reminder", name, data)
+    }
+
+    #[timer]
+    fn on_timer(&mut self, name: &str, data: Value) -> Result<(), Failure> {
+        record("timer", name, data)
+    }
+
+    /// The firings that were recorded, oldest first: `[{kind, name, data}]`.
+    pub fn fired(&self) -> Reply {
+        answer(state::get::<Value>("fired").map(|fired| fired.unwrap_or_else(|| json!([]))))
+    }
+
+    /// How many instances there were.
+    pub fn activations(&self) -> Reply {
+        answer(state::get::<u64>("activations"))
+    }
+
+    /// How often this instance was asked, this time included: 1 says that the instance is new.
+    pub fn calls(&mut self) -> Result<u64, Failure> {
+        self.calls += 1;
+        Ok(self.calls)
+    }
+
+    // ---- State.
+
+    pub fn set_state(&mut self, Write { key, value, ttl_seconds }: Write) -> Reply {
+        answer(match ttl_seconds {
+            Some(seconds) => state::set_with_ttl(&key, &value, Duration::from_secs(seconds)),
+            None => state::set(&key, &value),
+        })
+    }
+
+    pub fn set_bytes(&mut self, WriteBytes { key, bytes }: WriteBytes) -> Reply {
+        answer(state::set_bytes(&key, &bytes))
+    }
+
+    pub fn get_state(&self, Key { key }: Key) -> Reply {
+        answer(state::get::<Value>(&key))
+    }
+
+    pub fn get_bytes(&self, Key { key }: Key) -> Reply {
+        answer(state::get_bytes(&key))
+    }
+
+    pub fn get_many(&self, Keys { keys }: Keys) -> Reply {
+        let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+        answer(state::get_many::<Value>(&keys))
+    }
+
+    pub fn delete_state(&mut self, Key { key }: Key) -> Reply {
+        answer(state::delete(&key))
+    }
+
+    /// Sets a key, reads it, deletes it, reads it, sets it again and reads it, all in one turn: `[value, null, value]`.
+    pub fn read_own_writes(&mut self, Write { key, value, .. }: Write) -> Reply {
+        let all = || {
+            state::set(&key, &value)?;
+            let set = state::get::<Value>(&key)?;
+            state::delete(&key)?;
+            let deleted = state::get::<Value>(&key)?;
+            state::set(&key, &value)?;
+            let again = state::get_many::<Value>(&[&key])?.pop().flatten();
+            Ok([set, deleted, again])
+        };
+        answer(all())
+    }
+
+    /// Stages one of everything that can be staged, and then fails: nothing of it may happen.
+    pub fn set_then_fail(&mut self, doomed: Doomed) -> Reply {
+        doomed.stage()?;
+        Err(doomed.fault.failure())
+    }
+
+    /// Stages one of everything that can be staged, and then traps: nothing of it may happen.
+    pub fn set_then_trap(&mut self, doomed: Doomed) -> Reply {
+        doomed.stage()?;
+        panic!("as it was told")
+    }
+
+    // ---- Effects.
+
+    pub fn publish(&mut self, Event { pubsub, topic, event, outcome }: Event) -> Reply {
+        answer(pubsub::publish(&pubsub, &topic, &event).and_then(|effect| outcome.ask(effect)))
+    }
+
+    pub fn publish_bytes(&mut self, EventBytes { pubsub, topic, bytes }: EventBytes) -> Reply {
+        answer(pubsub::publish_bytes(&pubsub, &topic, &bytes).map(|effect| json!({ "effect": effect.id() })))
+    }
+
+    pub fn send(&mut self, Binding { binding, operation, data, metadata, outcome }: Binding) -> Reply {
+        let effect = bindings::send(&binding, &operation, data, &pairs(&metadata));
+        answer(effect.and_then(|effect| outcome.ask(effect)))
+    }
+
+    /// Publishes, and keeps the effect in memory.
+    pub fn keep_effect(&mut self, Event { pubsub, topic, event, .. }: Event) -> Reply {
+        answer(pubsub::publish(&pubsub, &topic, &event).map(|effect| {
+            let id = effect.id();
+            self.kept = Some(effect);
+            json!({ "effect": id })
+        }))
+    }
+
+    /// Asks for the outcome of the effect that `KeepEffect` kept, in a turn that it does not belong to.
+    pub fn log_kept_effect(&mut self) -> Reply {
+        match self.kept.take() {
+            Some(effect) => answer(effect.log_outcome("delivered", "undeliverable")),
+            None => Err(Failure::not_found("no effect is kept: the instance is new")),
+        }
+    }
+
+    // ---- What acts at once.
+
+    pub fn invoke_binding(&self, Binding { binding, operation, data, metadata, .. }: Binding) -> Reply {
+        answer(bindings::invoke(&binding, &operation, data, &pairs(&metadata)).map(|response| {
+            let data = String::from_utf8_lossy(&response.data);
+            let metadata: BTreeMap<_, _> = response.metadata.into_iter().collect();
+            json!({ "data": data, "metadata": metadata })
+        }))
+    }
+
+    pub fn call_actor(&self, call: Call) -> Reply {
+        answer(call.make())
+    }
+
+    /// Calls an actor and then fails: the call has happened all the same.
+    pub fn call_actor_then_fail(&self, call: Call) -> Reply {
+        call.make()?;
+        Err(Failure::failed("as it was told, after the call"))
+    }
+
+    // ---- Reminders and timers.
+
+    pub fn register_reminder(&mut self, wake: Wake) -> Reply {
+        answer(reminders::register(&wake.name, wake.schedule(), &wake.data))
+    }
+
+    pub fn get_reminder(&self, Name { name }: Name) -> Reply {
+        answer(
+            reminders::get(&name).map(|found| found.map(|found| Wake::new(name, found.schedule, found.data))),
+        )
+    }
+
+    pub fn unregister_reminder(&mut self, Name { name }: Name) -> Reply {
+        answer(reminders::unregister(&name))
+    }
+
+    pub fn register_timer(&mut self, wake: Wake) -> Reply {
+        answer(timers::register(&wake.name, wake.schedule(), &wake.data))
+    }
+
+    pub fn get_timer(&self, Name { name }: Name) -> Reply {
+        answer(timers::get(&name).map(|found| found.map(|found| Wake::new(name, found.schedule, found.data))))
+    }
+
+    pub fn unregister_timer(&mut self, Name { name }: Name) -> Reply {
+        answer(timers::unregister(&name))
+    }
+
+    // ---- What the host tells and is told.
+
+    pub fn get_secret(&self, Name { name }: Name) -> Reply {
+        answer(secrets::get(&name))
+    }
+
+    pub fn get_config(&self, Key { key }: Key) -> Reply {
+        answer(config::get(&key))
+    }
+
+    pub fn get_all_config(&self) -> Reply {
+        answer(config::all())
+    }
+
+    pub fn who_am_i(&self) -> Reply {
+        Ok(json!({
+            "agent_type": identity::agent_type(),
+            "actor_id": identity::actor_id(),
+            "turn_id": identity::turn_id(),
+        }))
+    }
+
+    pub fn log(&self, Line { level, context, message }: Line) -> Result<(), Failure> {
+        log::write(level.into(), &context, format_args!("{message}"));
+        Ok(())
+    }
+
+    /// Prints a line to stdout, and one to stderr.
+    pub fn print(&self, Printed { line }: Printed) -> Result<(), Failure> {
+        println!("out: {line}");
+        eprintln!("err: {line}");
+        Ok(())
+    }
+
+    // ---- Payloads and replies.
+
+    pub fn echo(&self, payload: Value) -> Reply {
+        Ok(payload)
+    }
+
+    /// Fails, with the fault that is asked for.
+    pub fn fail(&self, Fail { fault, message }: Fail) -> Reply {
+        Err(match fault {
+            Fault::Invalid => Failure::invalid(message),
+            Fault::NotFound => Failure::not_found(message),
+            Fault::Failed => Failure::failed(message),
+        })
+    }
+
+    // ---- The world around.
+
+    /// What there is of files, environment and network. It should be nothing.
+    pub fn environment(&self, Outside { file, address }: Outside) -> Reply {
+        let text = |result: std::io::Result<String>| result.unwrap_or_else(|e| format!("error: {e}"));
+        let list = |path| {
+            let entries: std::io::Result<Vec<_>> = std::fs::read_dir(path).and_then(Iterator::collect);
+            entries.map(|entries| format!("{entries:?}"))
+        };
+        Ok(json!({
+            "read_file": text(std::fs::read_to_string(file)),
+            "write_file": text(std::fs::write("/tmp/written-by-a-guest", "x").map(|()| "written".to_owned())),
+            "list_root": text(list("/")),
+            "variables": std::env::vars().collect::<BTreeMap<_, _>>(),
+            "arguments": std::env::args().collect::<Vec<_>>(),
+            "tcp_connect": text(std::net::TcpStream::connect(&*address).map(|_| "connected".to_owned())),
+            "tcp_listen": text(std::net::TcpListener::bind("127.0.0.1:0").map(|_| "listening".to_owned())),
+        }))
+    }
+
+    /// `{wall_ms, monotonic_ns}`: since 1970, and how long it took to ask.
+    pub fn clock(&self) -> Reply {
+        let start = Instant::now();
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(json!({ "wall_ms": wall.as_millis() as u64, "monotonic_ns": start.elapsed().as_nanos() as u64 }))
+    }
+
+    /// A number that follows from the instance's random seed.
+    pub fn random(&self) -> Result<u64, Failure> {
+        Ok(RandomState::new().hash_one(0))
+    }
+
+    /// Waits in the host.
+    pub fn sleep(&self, Time { ms }: Time) -> Result<(), Failure> {
+        std::thread::sleep(Duration::from_millis(ms));
+        Ok(())
+    }
+
+    /// Works in the guest.
+    pub fn spin(&self, Time { ms }: Time) -> Result<(), Failure> {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(ms) {
+            for n in 0..10_000 {
+                black_box(n);
+            }
+        }
+        Ok(())
+    }
+}
+
+// ---- Payloads.
+
+#[derive(Deserialize)]
+struct Write {
+    key: String,
+    value: Value,
+    ttl_seconds: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct WriteBytes {
+    key: String,
+    bytes: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    key: String,
+}
+
+#[derive(Deserialize)]
+struct Keys {
+    keys: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Name {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Event {
+    pubsub: String,
+    topic: String,
+    event: Value,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+#[derive(Deserialize)]
+struct EventBytes {
+    pubsub: String,
+    topic: String,
+    bytes: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct Binding {
+    binding: String,
+    operation: String,
+    #[serde(default)]
+    data: String,
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+/// What to log about an effect; nothing unless both are there.
+#[derive(Deserialize)]
+struct Outcome {
+    delivered: Option<String>,
+    undeliverable: Option<String>,
+}
+
+impl Outcome {
+    fn ask(self, effect: Effect) -> Result<Value, Error> {
+        let id = effect.id();
+        if let (Some(delivered), Some(undeliverable)) = (self.delivered, self.undeliverable) {
+            effect.log_outcome(&delivered, &undeliverable)?;
+        }
+        Ok(json!({ "effect": id }))
+    }
+}
+
+#[derive(Deserialize)]
+struct Call {
+    #[serde(rename = "type")]
+    agent_type: String,
+    id: String,
+    method: String,
+    #[serde(default)]
+    payload: Value,
+}
+
+impl Call {
+    fn make(self) -> Result<Value, Error> {
+        actors::invoke(&self.agent_type, &self.id, &self.method, &self.payload)
+    }
+}
+
+#[derive(Deserialize, Serialize)]
+struct Wake {
+    name: String,
+    due_ms: u64,
+    period_ms: Option<u64>,
+    ttl_ms: Option<u64>,
+    #[serde(default)]
+    data: Value,
+}
+
+impl Wake {
+    fn new(name: String, schedule: Schedule, data: Value) -> Self {
+        let ms = |duration: Duration| duration.as_millis() as u64;
+        let (due_ms, period_ms, ttl_ms) =
+            (ms(schedule.due()), schedule.period().map(ms), schedule.ttl().map(ms));
+        Self { name, due_ms, period_ms, ttl_ms, data }
+    }
+
+    fn schedule(&self) -> Schedule {
+        let mut schedule = Schedule::after(Duration::from_millis(self.due_ms));
+        if let Some(period) = self.period_ms {
+            schedule = schedule.every(Duration::from_millis(period));
+        }
+        if let Some(ttl) = self.ttl_ms {
+            schedule = schedule.for_at_most(Duration::from_millis(ttl));
+        }
+        schedule
+    }
+}
+
+/// A turn that will not end well. The names are those of the ChatAgent's manifest unless others are given.
+#[derive(Deserialize)]
+struct Doomed {
+    key: String,
+    value: Value,
+    #[serde(default)]
+    fault: Fault,
+    #[serde(default = "default_pubsub")]
+    pubsub: String,
+    #[serde(default = "default_topic")]
+    topic: String,
+    #[serde(default = "default_binding")]
+    binding: String,
+    #[serde(default = "default_operation")]
+    operation: String,
+}
+
+impl Doomed {
+    /// A key, an event, a sent binding, and a reminder and a timer, both with the name `doomed`.
+    fn stage(&self) -> Result<(), Error> {
+        state::set(&self.key, &self.value)?;
+        pubsub::publish(&self.pubsub, &self.topic, &self.value)?;
+        bindings::send(&self.binding, &self.operation, "doomed", &[])?;
+        reminders::register("doomed", Schedule::after(Duration::ZERO), &self.value)?;
+        timers::register("doomed", Schedule::after(Duration::ZERO), &self.value)
+    }
+}
+
+fn default_pubsub() -> String {
+    "daca-pubsub".to_owned()
+}
+
+fn default_topic() -> String {
+    "user-chat".to_owned()
+}
+
+fn default_binding() -> String {
+    "twilio-binding".to_owned()
+}
+
+fn default_operation() -> String {
+    "create".to_owned()
+}
+
+#[derive(Deserialize)]
+struct Fail {
+    fault: Fault,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Fault {
+    Invalid,
+    NotFound,
+    #[default]
+    Failed,
+}
+
+impl Fault {
+    fn failure(self) -> Failure {
+        match self {
+            Self::Invalid => Failure::invalid("as it was told: invalid"),
+            Self::NotFound => Failure::not_found("as it was told: not-found"),
+            Self::Failed => Failure::failed("as it was told: failed"),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Line {
+    level: Level,
+    #[serde(default)]
+    context: String,
+    message: String,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+    Critical,
+}
+
+impl From<Level> for log::Level {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Trace => Self::Trace,
+            Level::Debug => Self::Debug,
+            Level::Info => Self::Info,
+            Level::Warn => Self::Warn,
+            Level::Error => Self::Error,
+            Level::Critical => Self::Critical,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Printed {
+    line: String,
+}
+
+#[derive(Deserialize)]
+struct Outside {
+    file: String,
+    address: String,
+}
+
+#[derive(Deserialize)]
+struct Time {
+    ms: u64,
+}
+
+// ---- Helpers.
+
+/// The value, or what the host refused.
+fn answer<T: Serialize>(result: Result<T, Error>) -> Reply {
+    let value = result
+        .map_or_else(|e| Ok(json!({ "error": refusal::refusal(&e) })), |value| serde_json::to_value(value));
+    value.map_err(|e| Failure::failed(e.to_string()))
+}
+
+fn pairs(metadata: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
+    metadata.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+fn increment(key: &str) -> Result<(), Failure> {
+    let count = state::get::<u64>(key)?.unwrap_or(0);
+    Ok(state::set(key, &(count + 1))?)
+}
+
+/// Records a firing in state, under `fired`. Some data asks for more:
+///
+/// - `{"fails_without": "KEY"}` fails as long as the state has no such key.
+/// - `{"traps_without": "KEY"}` panics as long as the state has no such key.
+/// - `{"unregister": true}` unregisters what fires.
+fn record(kind: &str, name: &str, data: Value) -> Result<(), Failure> {
+    if let Some(key) = data.get("fails_without").and_then(Value::as_str)
+        && state::get_bytes(key)?.is_none()
+    {
+        return Err(Failure::failed(format!("the {kind} `{name}` waits for the key `{key}`")));
+    }
+    if let Some(key) = data.get("traps_without").and_then(Value::as_str)
+        && state::get_bytes(key)?.is_none()
+    {
+        panic!("the {kind} `{name}` waits for the key `{key}`");
+    }
+    if data.get("unregister") == Some(&Value::Bool(true)) {
+        if kind == "reminder" { reminders::unregister(name)? } else { timers::unregister(name)? }
+    }
+    let mut fired = state::get::<Vec<Value>>("fired")?.unwrap_or_default();
+    fired.push(json!({ "kind": kind, "name": name, "data": data }));
+    Ok(state::set("fired", &fired)?)
+}

@@ -1,0 +1,265 @@
+//! What the suites share: a real host in a process of its own, spoken to over HTTP, with its log at hand.
+//!
+//! Each test starts its own host, on ports that the system chooses and with a data folder that goes away with it.
+
+use std::io::BufRead as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use reqwest::{Client, Method, StatusCode};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long a test waits for something that must happen. Only a failing test waits so long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A host process and what is needed to talk to it. Dropping it kills the process.
+pub struct Host {
+    child: Child,
+    client: Client,
+    /// The application's port, as `http://address`.
+    pub app: String,
+    /// The admin port, as `http://address`.
+    pub admin: String,
+    log: Log,
+    folder: Arc<TempDir>,
+}
+
+/// The lines that a host has logged, each a JSON object.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<Value>>>);
+
+/// What the host answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The header `daca-error`, the stable code of an error.
+    pub code: Option<String>,
+    /// The body as JSON; text that is not JSON is a JSON string.
+    pub body: Value,
+}
+
+/// The folder in which cargo builds.
+pub fn target() -> PathBuf {
+    let exe = std::env::current_exe().unwrap_or_default();
+    exe.ancestors().nth(3).map(Path::to_owned).unwrap_or_default()
+}
+
+/// The path of the program under test.
+pub fn daca() -> PathBuf {
+    target().join("debug/daca")
+}
+
+/// The path of a test guest's component.
+pub fn guest(name: &str) -> PathBuf {
+    target().join(format!("wasm32-wasip2/guest/examples/{name}.wasm"))
+}
+
+/// The path of the ChatAgent's component.
+pub fn chat_agent() -> PathBuf {
+    target().join("wasm32-wasip2/guest/chat_agent.wasm")
+}
+
+/// The default manifest of the project, with the path of its component made absolute.
+pub fn default_manifest() -> String {
+    include_str!("../../agents.toml")
+        .replace("target/wasm32-wasip2/guest/chat_agent.wasm", &chat_agent().display().to_string())
+}
+
+/// A manifest with one agent type whose component is a test guest; `more` are further lines, which start inside the agent's
+/// table, and may open others.
+pub fn manifest_of(agent_type: &str, guest_name: &str, more: &str) -> String {
+    let component = guest(guest_name);
+    format!("[agents.{agent_type}]\ncomponent = {:?}\n{more}\n", component.display().to_string())
+}
+
+impl Host {
+    /// Starts a host with a manifest, given as text, in a new folder, and waits until it is ready.
+    pub async fn start(manifest: &str) -> anyhow::Result<Host> {
+        let folder = Arc::new(TempDir::new()?);
+        Host::start_in(folder, manifest).await
+    }
+
+    /// The folder of the manifest; the data lie in `data` within it. To start another host in it later.
+    pub fn folder(&self) -> Arc<TempDir> {
+        self.folder.clone()
+    }
+
+    /// Starts a host in a folder that an earlier one may have used.
+    pub async fn start_in(folder: Arc<TempDir>, manifest: &str) -> anyhow::Result<Host> {
+        std::fs::write(folder.path().join("agents.toml"), manifest)?;
+        let mut child = Host::command(folder.path())
+            .spawn()
+            .with_context(|| format!("{} must be built first: cargo xtask test", daca().display()))?;
+        let log = Log::default();
+        let stderr = child.stderr.take().context("the child has no stderr")?;
+        let lines = log.clone();
+        std::thread::spawn(move || {
+            for line in std::io::BufReader::new(stderr).lines().map_while(Result::ok) {
+                let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                lines.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        });
+        let client = Client::builder().no_proxy().build()?;
+        let mut host = Host { child, client, app: String::new(), admin: String::new(), log, folder };
+        let ready = host.wait_for_log("ready", |line| line["message"].as_str().is_some_and(|m| m.starts_with("ready:")));
+        let ready = ready.await?;
+        host.app = format!("http://{}", ready["address"].as_str().unwrap_or_default());
+        host.admin = format!("http://{}", ready["admin"].as_str().unwrap_or_default());
+        Ok(host)
+    }
+
+    /// The command line of a host whose manifest is `agents.toml` in the folder.
+    pub fn command(folder: &Path) -> Command {
+        let mut command = Command::new(daca());
+        command
+            .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"])
+            .args(["--backend", "embedded", "--manifest"])
+            .arg(folder.join("agents.toml"))
+            .arg("--data")
+            .arg(folder.join("data"))
+            .env("DACA_LOG", "info")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a request to the application's port.
+    pub async fn send(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> anyhow::Result<Answer> {
+        let request = self.client.request(method, format!("{}{path}", self.app)).body(body);
+        Answer::of(request.send().await?).await
+    }
+
+    /// Posts JSON to the application's port.
+    pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
+        self.send(Method::POST, path, body.to_string()).await
+    }
+
+    /// Gets from the application's port.
+    pub async fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        self.send(Method::GET, path, "").await
+    }
+
+    /// Gets from the admin port.
+    pub async fn get_admin(&self, path: &str) -> anyhow::Result<Answer> {
+        Answer::of(self.client.get(format!("{}{path}", self.admin)).send().await?).await
+    }
+
+    /// Calls a method of an actor (`TYPE/ID`) by the admin port.
+    pub async fn invoke(&self, actor: &str, method: &str, payload: &Value) -> anyhow::Result<Answer> {
+        let url = match actor.split_once('/') {
+            Some((agent_type, id)) => format!("{}/actors/{agent_type}/{id}/method/{method}", self.admin),
+            None => bail!("{actor:?} is not TYPE/ID"),
+        };
+        Answer::of(self.client.post(url).body(payload.to_string()).send().await?).await
+    }
+
+    /// Calls a method that must answer 200, and answers its reply.
+    pub async fn call(&self, actor: &str, method: &str, payload: &Value) -> anyhow::Result<Value> {
+        let answer = self.invoke(actor, method, payload).await?;
+        if answer.status != StatusCode::OK {
+            bail!("{actor} {method}: {answer:?}");
+        }
+        Ok(answer.body)
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> Vec<Value> {
+        self.log.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for a line of the log.
+    pub async fn wait_for_log(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+        let start = Instant::now();
+        loop {
+            if let Some(line) = self.log().into_iter().find(|line| is_it(line)) {
+                return Ok(line);
+            }
+            if start.elapsed() > PATIENCE {
+                bail!("no line about {what} in the log:\n{:#?}", self.log());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits for a line of the log whose message contains a text.
+    pub async fn wait_for_message(&self, text: &str) -> anyhow::Result<Value> {
+        self.wait_for_log(text, |line| message(line).contains(text)).await
+    }
+
+    /// Sends a signal, such as `TERM` or `INT`.
+    pub fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status()?;
+        if sent.success() { Ok(()) } else { bail!("kill -{name} failed") }
+    }
+
+    /// Sends SIGTERM, waits for the end, and answers how the process ended.
+    pub async fn stop(mut self) -> anyhow::Result<ExitStatus> {
+        self.signal("TERM")?;
+        self.wait().await
+    }
+
+    /// Waits for the process to end by itself.
+    pub async fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        bail!("the host did not end")
+    }
+
+    /// Kills the process at once, as a crash does.
+    pub fn kill(mut self) -> anyhow::Result<Arc<TempDir>> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(self.folder.clone())
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Answer {
+    async fn of(response: reqwest::Response) -> anyhow::Result<Answer> {
+        let status = response.status();
+        let code = response.headers().get("daca-error").and_then(|code| code.to_str().ok()).map(str::to_owned);
+        let text = response.text().await?;
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Ok(Answer { status, code, body })
+    }
+}
+
+/// The message of a line of the log.
+pub fn message(line: &Value) -> &str {
+    line["message"].as_str().unwrap_or_default()
+}
+
+/// Tries until a condition holds.
+pub async fn eventually<F: AsyncFn() -> anyhow::Result<bool>>(what: &str, condition: F) -> anyhow::Result<()> {
+    let start = Instant::now();
+    while !condition().await? {
+        if start.elapsed() > PATIENCE {
+            bail!("it never came to this: {what}");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}

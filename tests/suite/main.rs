@@ -1,0 +1,3 @@
+//! The host with real components, spoken to over HTTP.
+
+mod conversation;
