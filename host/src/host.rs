@@ -57,7 +57,7 @@ pub enum Error {
         /// The agent type.
         agent: Arc<str>,
         /// What is wrong with it.
-        source: LoadError,
+        source: Box<LoadError>,
     },
     /// The engine.
     #[error(transparent)]
@@ -117,7 +117,13 @@ impl Host {
         let deliveries = Deliveries::new(
             backend.clone(),
             outbox.clone(),
-            DeliveryOptions { attempts: limits.effect_attempts, retry_delay: limits.effect_retry_delay },
+            DeliveryOptions {
+                attempts: limits.effect_attempts,
+                retry_delay: limits.effect_retry_delay,
+                max_pending: limits.max_pending_effects,
+                max_pending_bytes: usize::try_from(limits.max_pending_effect_bytes.as_u64())
+                    .unwrap_or(usize::MAX),
+            },
         );
         let actors = Actors::new(
             engine,
@@ -128,7 +134,6 @@ impl Host {
                 max_turns_in_flight: limits.max_turns_in_flight,
                 max_live_instances,
                 max_active_actors: limits.max_active_actors,
-                max_pending_effects: limits.max_pending_effects,
             },
         );
         let subscriptions = Subscriptions::new(&manifest.subscriptions, actors.clone());
@@ -271,7 +276,7 @@ fn load_component(
         manifest: manifest.path.display().to_string(),
         line: agent.component_line,
         agent: agent.name.clone(),
-        source,
+        source: Box::new(source),
     })?;
     tracing::info!(
         "agent type {}: component {}, {} bytes, version {}",

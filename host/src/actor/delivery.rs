@@ -23,6 +23,10 @@ pub struct DeliveryOptions {
     pub attempts: u32,
     /// The wait before the second try; each further wait is twice as long.
     pub retry_delay: Duration,
+    /// Effects that may wait before calls are refused.
+    pub max_pending: usize,
+    /// Bytes of effects that may wait before calls are refused.
+    pub max_pending_bytes: usize,
 }
 
 /// A cheap handle on everything that waits for delivery.
@@ -37,6 +41,7 @@ struct Shared {
     options: DeliveryOptions,
     lanes: Mutex<HashMap<ActorAddress, VecDeque<Waiting>>>,
     pending: AtomicUsize,
+    pending_bytes: AtomicUsize,
     settled: Notify,
 }
 
@@ -57,6 +62,7 @@ impl Deliveries {
             options,
             lanes: Mutex::default(),
             pending: AtomicUsize::new(0),
+            pending_bytes: AtomicUsize::new(0),
             settled: Notify::new(),
         };
         Deliveries { shared: Arc::new(shared) }
@@ -67,13 +73,22 @@ impl Deliveries {
         self.shared.pending.load(Ordering::Relaxed)
     }
 
+    /// Does more wait than may? Then calls are refused until the backlog is shorter.
+    pub(super) fn is_full(&self) -> bool {
+        let Shared { options, pending_bytes, .. } = &*self.shared;
+        self.pending() >= options.max_pending
+            || pending_bytes.load(Ordering::Relaxed) >= options.max_pending_bytes
+    }
+
     /// Takes over the effects of a turn that has committed.
     pub(super) fn enqueue(&self, actor: &ActorAddress, turn_id: &str, effects: Vec<Effect>) {
         if effects.is_empty() {
             return;
         }
         let turn = tracing::Span::current();
+        let bytes = effects.iter().map(|effect| effect.request.bytes()).sum::<usize>();
         self.shared.pending.fetch_add(effects.len(), Ordering::Relaxed);
+        self.shared.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
         let waiting = effects.into_iter().map(|effect| Waiting {
             id: self.shared.outbox.add(actor, turn_id, &effect.request),
             effect,
@@ -105,8 +120,10 @@ impl Shared {
     async fn run_lane(self: Arc<Self>, actor: ActorAddress) {
         while let Some(waiting) = self.next(&actor) {
             let turn = waiting.turn.clone();
+            let bytes = waiting.effect.request.bytes();
             self.deliver(&actor, waiting).instrument(turn).await;
             self.pending.fetch_sub(1, Ordering::Relaxed);
+            self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.settled.notify_waiters();
         }
     }

@@ -104,6 +104,7 @@ impl CallError {
             CallError::ChainTooDeep => "call-chain-too-deep",
             CallError::Fault { fault, .. } => fault.code(),
             CallError::ReplyTooLarge { .. } => "reply-too-large",
+            CallError::Backend(backend::Error::TooLarge(_)) => "state-total-exceeded",
             CallError::Backend(_) => "backend-unavailable",
             CallError::Internal => "internal",
         }
@@ -118,6 +119,7 @@ impl CallError {
             }
             CallError::NotFound(_) | CallError::UnknownAgentType(_) => StatusCode::NOT_FOUND,
             CallError::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
+            CallError::Backend(backend::Error::TooLarge(_)) => StatusCode::INSUFFICIENT_STORAGE,
             CallError::HostBusy(_)
             | CallError::EffectsBacklog(_)
             | CallError::Starting

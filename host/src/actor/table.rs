@@ -33,8 +33,6 @@ pub struct ActorsOptions {
     pub max_live_instances: usize,
     /// Active actors at the same time. Beyond it, those that were idle longest are deactivated before their time.
     pub max_active_actors: usize,
-    /// Effects that may wait for delivery before calls are refused.
-    pub max_pending_effects: usize,
 }
 
 /// An agent type with the component version that serves it.
@@ -190,9 +188,8 @@ impl Actors {
         };
         super::check_actor_id(&actor.id).map_err(|reason| CallError::invalid_id(&actor.id, reason))?;
         chain.check(actor)?;
-        let pending = shared.deliveries.pending();
-        if pending >= shared.options.max_pending_effects {
-            return Err(CallError::EffectsBacklog(pending));
+        if shared.deliveries.is_full() {
+            return Err(CallError::EffectsBacklog(shared.deliveries.pending()));
         }
         let Ok(in_flight) = shared.in_flight.clone().try_acquire_owned() else {
             return Err(CallError::HostBusy(shared.options.max_turns_in_flight));

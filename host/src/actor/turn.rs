@@ -72,16 +72,18 @@ impl Turn<'_> {
         }
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
         let (outcome, products) = self.run_guest(resident, kind, handled, ends_timers, deadline).await?;
-        let fault = match outcome {
+        let error = match outcome {
             Outcome::Reply(reply) => return self.commit(resident, products, reply).await,
-            Outcome::Failure(failure) => {
-                resident.cache = products.cache;
-                return Err(into_call_error(failure));
-            }
-            Outcome::Fault(fault) => fault,
+            Outcome::Failure(failure) => into_call_error(failure),
+            Outcome::Fault(fault) => CallError::Fault { actor: self.activation.address.clone(), fault },
         };
         resident.cache = products.cache;
-        Err(CallError::Fault { actor: self.activation.address.clone(), fault })
+        if ends_timers {
+            // A hook that fails must not keep its actor's timers alive.
+            let products = self.scope(resident, None, true).finish();
+            self.commit(resident, products, Bytes::new()).await?;
+        }
+        Err(error)
     }
 
     /// Runs the guest in the actor's instance, or in a new one. The instance stays with the actor only after a reply.

@@ -170,6 +170,19 @@ pub enum EffectRequest {
     Send(BindingRequest),
 }
 
+impl EffectRequest {
+    /// Bytes that it carries, for the bounds on what waits in memory.
+    pub fn bytes(&self) -> usize {
+        match self {
+            EffectRequest::Publish { event, .. } => event.len(),
+            EffectRequest::Send(request) => {
+                let metadata = request.metadata.iter().map(|(name, value)| name.len() + value.len());
+                request.data.len() + metadata.sum::<usize>()
+            }
+        }
+    }
+}
+
 /// A request to an output binding.
 #[derive(Debug, Clone)]
 pub struct BindingRequest {

@@ -3,7 +3,7 @@
 use super::scope::denied;
 use super::{TurnScope, no_turn};
 use crate::actor::{ActorAddress, CallError};
-use crate::backend::ActorCall;
+use crate::backend::{self, ActorCall};
 use crate::component::InstanceState;
 use crate::component::bindings::daca::agent::actors::{Error, Host};
 
@@ -43,6 +43,7 @@ fn into_contract(error: CallError) -> Error {
         | CallError::WaitsForItself(_)
         | CallError::ChainTooDeep => Error::Invalid(text),
         CallError::NotFound(_) | CallError::UnknownAgentType(_) => Error::NotFound(text),
+        CallError::Backend(backend::Error::TooLarge(_)) => Error::TooLarge(text),
         CallError::QueueFull { .. }
         | CallError::HostBusy(_)
         | CallError::EffectsBacklog(_)

@@ -43,14 +43,16 @@ pub(crate) struct TurnProducts {
 pub struct TurnScope {
     pub(super) options: ScopeOptions,
     pub(super) staged: TurnCommit,
-    /// Bytes of the keys and values that are staged.
+    /// Bytes of the keys and values that are staged, with the data of registrations.
     staged_bytes: u64,
+    /// Bytes of the effects that are staged.
+    effect_bytes: u64,
 }
 
 impl TurnScope {
     pub(crate) fn new(options: ScopeOptions, handled: Option<FiredWakeup>, ends_timers: bool) -> TurnScope {
         let staged = TurnCommit { handled, ends_timers, ..TurnCommit::default() };
-        TurnScope { options, staged, staged_bytes: 0 }
+        TurnScope { options, staged, staged_bytes: 0, effect_bytes: 0 }
     }
 
     /// The bounds of the agent type.
@@ -150,6 +152,15 @@ impl TurnScope {
         Ok(())
     }
 
+    /// Counts what is staged against the bytes that a turn may write.
+    pub(super) fn take_state_bytes(&mut self, replaced: u64, added: u64) -> Result<(), Error> {
+        let bytes = self.staged_bytes - replaced + added;
+        let limit = self.limits().state_bytes_per_turn.as_u64();
+        check_size("what the turn writes", bytes, "state-bytes-per-turn", limit)?;
+        self.staged_bytes = bytes;
+        Ok(())
+    }
+
     /// Stages an effect and answers its number within the turn.
     pub(super) fn stage_effect(&mut self, request: EffectRequest) -> Result<u32, Error> {
         let limit = self.limits().effects_per_turn;
@@ -158,6 +169,10 @@ impl TurnScope {
                 "the turn has more than {limit} effects, its limit effects-per-turn"
             )));
         }
+        let bytes = self.effect_bytes + request.bytes() as u64;
+        let most_bytes = self.limits().effect_bytes_per_turn.as_u64();
+        check_size("what the turn's effects carry", bytes, "effect-bytes-per-turn", most_bytes)?;
+        self.effect_bytes = bytes;
         let number = u32::try_from(self.staged.effects.len()).unwrap_or(u32::MAX);
         self.staged.effects.push(Effect { request, delivered_line: None, undeliverable_line: None });
         Ok(number)

@@ -81,6 +81,10 @@ impl TurnScope {
                 "the turn changes more than {MOST_PER_TURN} reminders and timers"
             )));
         }
+        let bytes =
+            |change: &Option<Registration>| change.as_ref().map_or(0, |change| change.data.len() as u64);
+        let replaced = self.staged.wakeups.get(&key).map_or(0, bytes);
+        self.take_state_bytes(replaced, bytes(&change))?;
         self.staged.wakeups.insert(key, change);
         Ok(())
     }

@@ -39,6 +39,8 @@ pub struct HostLimits {
     pub max_connections: usize,
     /// Effects that wait for delivery at the same time. While there are so many, new calls are answered 503.
     pub max_pending_effects: usize,
+    /// The same for the bytes of those effects.
+    pub max_pending_effect_bytes: ByteSize,
     /// Bytes of a request's body. A longer one is answered 413.
     pub max_body: ByteSize,
     /// How long a shutdown waits for turns that run and effects that wait.
@@ -59,6 +61,7 @@ impl Default for HostLimits {
             max_active_actors: 200_000,
             max_connections: 10_000,
             max_pending_effects: 10_000,
+            max_pending_effect_bytes: ByteSize::mib(256),
             max_body: ByteSize::mib(4),
             shutdown_grace: Duration::from_secs(10),
             effect_attempts: 5,
@@ -112,10 +115,15 @@ pub struct AgentLimits {
     pub state_value: ByteSize,
     /// State keys that one turn may write or delete.
     pub state_keys_per_turn: usize,
-    /// Bytes that one turn may write to state, keys and values together.
+    /// Bytes that one turn may write to state, keys and values together, with the data of reminders and timers.
     pub state_bytes_per_turn: ByteSize,
+    /// Bytes that one actor may have on disk: keys, values, reminders and timers. Kept by the embedded backend; behind a
+    /// sidecar the state store has its own limits.
+    pub state_total: ByteSize,
     /// Events and sent bindings of one turn.
     pub effects_per_turn: usize,
+    /// Bytes of all events and sent bindings of one turn.
+    pub effect_bytes_per_turn: ByteSize,
     /// Bytes of one event, binding request or call to another actor.
     pub payload: ByteSize,
     /// Lines that one turn may log. Further ones are counted and left out.
@@ -133,7 +141,9 @@ impl Default for AgentLimits {
             state_value: ByteSize::mib(1),
             state_keys_per_turn: 1_000,
             state_bytes_per_turn: ByteSize::mib(4),
+            state_total: ByteSize::mib(64),
             effects_per_turn: 100,
+            effect_bytes_per_turn: ByteSize::mib(4),
             payload: ByteSize::mib(1),
             log_lines_per_turn: 1_000,
         }

@@ -5,6 +5,7 @@
 //! written to the outbox and to the log, so that one sees what would have been sent.
 
 mod store;
+mod transaction;
 mod wakeups;
 
 use std::collections::{BTreeMap, HashMap};
@@ -23,7 +24,7 @@ use super::{
     Registration, StateValue, TurnCommit, WakeupKey,
 };
 use crate::actor::{ActorAddress, CallChain, CallError};
-use crate::manifest::Manifest;
+use crate::manifest::{AgentType, Manifest};
 pub use store::OpenError;
 use store::Store;
 use wakeups::Schedule;
@@ -32,6 +33,9 @@ use wakeups::Schedule;
 const EVENT_ATTEMPTS: u32 = 5;
 /// The wait before the second try; each further wait is twice as long.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
+
+/// How long a shutdown waits for firings that are under way. The host has waited for their turns before.
+const CLOCK_GRACE: Duration = Duration::from_secs(1);
 
 /// State in a file, everything else in process.
 pub struct Embedded {
@@ -72,7 +76,9 @@ impl Embedded {
             Some(path) => read_secrets(path)?,
             None => BTreeMap::new(),
         };
-        let (store, scheduled) = Store::open(data)?;
+        let quota = |agent: &Arc<AgentType>| (agent.name.clone(), agent.limits.state_total.as_u64());
+        let quotas = manifest.agents.values().map(quota).collect();
+        let (store, scheduled) = Store::open(data, quotas)?;
         let schedule = Arc::new(Schedule::default());
         let (known, orphans) = scheduled
             .into_iter()
@@ -260,7 +266,8 @@ impl Backend for Embedded {
     async fn shut_down(&self) {
         self.shutdown.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        // A firing whose turn does not end is still in the state file, and fires again after the restart.
+        let _out_of_time = tokio::time::timeout(CLOCK_GRACE, self.tasks.wait()).await;
         self.store.close().await;
     }
 }

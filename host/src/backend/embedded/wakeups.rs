@@ -12,7 +12,8 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::store::{Due, ScheduleChange, Store, unix_ms};
+use super::store::Store;
+use super::transaction::{Due, ScheduleChange, unix_ms};
 use crate::actor::ActorAddress;
 use crate::backend::{FiredWakeup, Inbound, TurnCommit, WakeupKey, WakeupKind};
 
