@@ -197,6 +197,7 @@ impl Host {
         let deadline = Instant::now() + grace;
         is_ready.store(false, Ordering::Relaxed);
         backend.stop_firing();
+        actors.refuse_new();
         stop_app.cancel();
         let _its_panic_is_logged = app.await;
         let turns = actors.drain(deadline).await;
@@ -235,7 +236,7 @@ impl Inbound for Local {
     }
 
     async fn event(&self, path: &str, event: Value) -> EventOutcome {
-        self.subscriptions.handle(path, event).await
+        self.subscriptions.handle(path, event, CallChain::of_host()).await
     }
 }
 

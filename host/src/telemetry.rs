@@ -34,7 +34,14 @@ pub fn start(format: LogFormat) -> Result<(), String> {
             builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
         }
     };
-    started.map_err(|error| format!("error[log-unavailable]: {error}"))
+    started.map_err(|error| format!("error[log-unavailable]: {error}"))?;
+    // A panic is a defect that is caught where it happens; its details belong into the log, in the log's form.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let text = panic.payload_as_str().unwrap_or_default();
+        tracing::error!(code = "internal", "defect at {place}: {}", printable(text));
+    }));
+    Ok(())
 }
 
 /// A text from a guest or a caller, fit for a line of the log: control characters are written out, so that nobody can forge

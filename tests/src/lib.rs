@@ -2,7 +2,9 @@
 //!
 //! Each test starts its own host, on ports that the system chooses and with a data folder that goes away with it.
 
-use std::io::BufRead as _;
+use std::ffi::OsStr;
+use std::io::{BufRead as _, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,6 +79,73 @@ pub fn manifest_of(agent_type: &str, guest_name: &str, more: &str) -> String {
     format!("[agents.{agent_type}]\ncomponent = {:?}\n{more}\n", component.display().to_string())
 }
 
+/// A manifest with the agent type `Exerciser`, which may do what tests ask of it; `more` are further lines, which start inside
+/// the agent's table, and may open others.
+pub fn exerciser(more: &str) -> String {
+    let permissions = "[agents.Exerciser.permissions]
+publish = [\"daca-pubsub/*\"]
+bindings = [\"twilio-binding/create\", \"weather/get\"]
+actors = [\"Exerciser\", \"Nowhere\"]
+secrets = [\"single\", \"several\", \"absent\"]";
+    manifest_of("Exerciser", "exerciser", &format!("{more}\n{permissions}"))
+}
+
+/// A text with one part replaced, which must be there: a test on a manifest that was not changed would prove nothing.
+pub fn replaced(text: &str, part: &str, by: &str) -> anyhow::Result<String> {
+    if text.contains(part) { Ok(text.replace(part, by)) } else { bail!("{part:?} is not in:\n{text}") }
+}
+
+/// The SHA-256 of a file, in hexadecimal: what names a component version.
+pub fn digest(file: &Path) -> anyhow::Result<String> {
+    use sha2::Digest as _;
+    Ok(hex::encode(sha2::Sha256::digest(std::fs::read(file)?)))
+}
+
+/// How the program ended, and what it said.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit code.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// Runs the program in a folder until it ends by itself. `DAPR_GRPC_PORT` and the like are not passed on.
+pub async fn run_in<A: AsRef<OsStr>>(
+    folder: &Path,
+    arguments: impl IntoIterator<Item = A>,
+) -> anyhow::Result<Ended> {
+    run_with(folder, arguments, &[]).await
+}
+
+/// The same with variables of the environment.
+pub async fn run_with<A: AsRef<OsStr>>(
+    folder: &Path,
+    arguments: impl IntoIterator<Item = A>,
+    variables: &[(&str, &str)],
+) -> anyhow::Result<Ended> {
+    let mut command = tokio::process::Command::new(daca());
+    command.args(arguments).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
+    command.env_remove("DAPR_GRPC_PORT").env_remove("DAPR_GRPC_ENDPOINT").envs(variables.iter().copied());
+    let ended = tokio::time::timeout(PATIENCE, command.output()).await;
+    let output = ended.context("the program did not end by itself")??;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) })
+}
+
+/// Sends bytes as they are, on a connection of their own, and answers all that comes back until the peer closes it. No HTTP
+/// client is in between that would mend them.
+pub fn exchange(url: &str, request: &[u8]) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://"))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(request)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
 impl Host {
     /// Starts a host with a manifest, given as text, in a new folder, and waits until it is ready.
     pub async fn start(manifest: &str) -> anyhow::Result<Host> {
@@ -91,8 +160,18 @@ impl Host {
 
     /// Starts a host in a folder that an earlier one may have used.
     pub async fn start_in(folder: Arc<TempDir>, manifest: &str) -> anyhow::Result<Host> {
+        Host::start_with(folder, manifest, &[]).await
+    }
+
+    /// The same with variables of the environment.
+    pub async fn start_with(
+        folder: Arc<TempDir>,
+        manifest: &str,
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Host> {
         std::fs::write(folder.path().join("agents.toml"), manifest)?;
         let mut child = Host::command(folder.path())
+            .envs(variables.iter().copied())
             .spawn()
             .with_context(|| format!("{} must be built first: cargo xtask test", daca().display()))?;
         let log = Log::default();
@@ -106,7 +185,8 @@ impl Host {
         });
         let client = Client::builder().no_proxy().build()?;
         let mut host = Host { child, client, app: String::new(), admin: String::new(), log, folder };
-        let ready = host.wait_for_log("ready", |line| line["message"].as_str().is_some_and(|m| m.starts_with("ready:")));
+        let ready = host
+            .wait_for_log("ready", |line| line["message"].as_str().is_some_and(|m| m.starts_with("ready:")));
         let ready = ready.await?;
         host.app = format!("http://{}", ready["address"].as_str().unwrap_or_default());
         host.admin = format!("http://{}", ready["admin"].as_str().unwrap_or_default());
@@ -135,9 +215,23 @@ impl Host {
     }
 
     /// Sends a request to the application's port.
-    pub async fn send(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> anyhow::Result<Answer> {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> anyhow::Result<Answer> {
         let request = self.client.request(method, format!("{}{path}", self.app)).body(body);
         Answer::of(request.send().await?).await
+    }
+
+    /// Sends a request to the application's port whose path is not touched by any client.
+    pub fn send_raw(&self, method: &str, path: &str, body: &str) -> anyhow::Result<Answer> {
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}"
+        );
+        Answer::of_text(&exchange(&self.app, format!("{head}\r\n\r\n{body}").as_bytes())?)
     }
 
     /// Posts JSON to the application's port.
@@ -171,6 +265,30 @@ impl Host {
             bail!("{actor} {method}: {answer:?}");
         }
         Ok(answer.body)
+    }
+
+    /// Calls a method without waiting for the answer.
+    pub fn begin(
+        self: &Arc<Host>,
+        actor: &str,
+        method: &str,
+        payload: &Value,
+    ) -> tokio::task::JoinHandle<anyhow::Result<Answer>> {
+        let (host, actor, method, payload) =
+            (self.clone(), actor.to_owned(), method.to_owned(), payload.clone());
+        tokio::spawn(async move { host.invoke(&actor, &method, &payload).await })
+    }
+
+    /// Waits until a turn of an actor runs and so many calls wait behind it.
+    pub async fn until_busy(&self, actor: &str, queued: usize) -> anyhow::Result<()> {
+        eventually("the actor runs and its queue is that long", async || {
+            let active = self.get_admin("/activations").await?.body;
+            let mut active = active["activations"].as_array().cloned().unwrap_or_default();
+            active
+                .retain(|one| format!("{}/{}", one["agent_type"], one["actor_id"]).replace('"', "") == actor);
+            Ok(active.iter().any(|one| one["running"] == true && one["queued"] == queued))
+        })
+        .await
     }
 
     /// The log so far.
@@ -238,9 +356,20 @@ impl Drop for Host {
 }
 
 impl Answer {
+    /// Reads an answer as it came over the wire, with its length known.
+    pub fn of_text(text: &str) -> anyhow::Result<Answer> {
+        let (head, body) = text.split_once("\r\n\r\n").with_context(|| format!("no answer: {text:?}"))?;
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
+        let code = lines.find_map(|line| line.strip_prefix("daca-error: ")).map(str::to_owned);
+        let body = serde_json::from_str(body).unwrap_or(Value::String(body.to_owned()));
+        Ok(Answer { status: status.parse()?, code, body })
+    }
+
     async fn of(response: reqwest::Response) -> anyhow::Result<Answer> {
         let status = response.status();
-        let code = response.headers().get("daca-error").and_then(|code| code.to_str().ok()).map(str::to_owned);
+        let code =
+            response.headers().get("daca-error").and_then(|code| code.to_str().ok()).map(str::to_owned);
         let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
         Ok(Answer { status, code, body })
@@ -253,7 +382,10 @@ pub fn message(line: &Value) -> &str {
 }
 
 /// Tries until a condition holds.
-pub async fn eventually<F: AsyncFn() -> anyhow::Result<bool>>(what: &str, condition: F) -> anyhow::Result<()> {
+pub async fn eventually<F: AsyncFn() -> anyhow::Result<bool>>(
+    what: &str,
+    condition: F,
+) -> anyhow::Result<()> {
     let start = Instant::now();
     while !condition().await? {
         if start.elapsed() > PATIENCE {

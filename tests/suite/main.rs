@@ -1,3 +1,28 @@
 //! The host with real components, spoken to over HTTP.
 
 mod conversation;
+mod contract;
+mod turns;
+mod limits;
+mod wakeups;
+mod effects;
+mod durability;
+mod shutdown;
+mod admin;
+mod bad_input;
+mod commands;
+mod components;
+mod manifests;
+
+/// A guest that no test starts proves nothing.
+#[test]
+fn every_guest_is_used_by_a_test() -> anyhow::Result<()> {
+    let mut sources = String::new();
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/suite"))? {
+        sources.push_str(&std::fs::read_to_string(file?.path())?);
+    }
+    let is_unused = |name: &&&str| !sources.contains(&format!("\"{name}\""));
+    let unused = test_guests::GUESTS.iter().filter(is_unused).collect::<Vec<_>>();
+    assert!(unused.is_empty(), "no test starts {unused:?}");
+    Ok(())
+}

@@ -73,11 +73,11 @@ impl Deliveries {
         self.shared.pending.load(Ordering::Relaxed)
     }
 
-    /// Does more wait than may? Then calls are refused until the backlog is shorter.
-    pub(super) fn is_full(&self) -> bool {
+    /// Does more wait than may, or than so many times as much? Then calls are refused until the backlog is shorter.
+    pub(super) fn is_full(&self, times: usize) -> bool {
         let Shared { options, pending_bytes, .. } = &*self.shared;
-        self.pending() >= options.max_pending
-            || pending_bytes.load(Ordering::Relaxed) >= options.max_pending_bytes
+        self.pending() >= options.max_pending.saturating_mul(times)
+            || pending_bytes.load(Ordering::Relaxed) >= options.max_pending_bytes.saturating_mul(times)
     }
 
     /// Takes over the effects of a turn that has committed.

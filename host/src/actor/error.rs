@@ -148,17 +148,24 @@ impl CallError {
 #[derive(Debug, Clone, Default)]
 pub struct CallChain {
     waiting: Vec<ActorAddress>,
+    /// The host itself calls, to deliver an event: part of what a shutdown and a backlog wait for.
+    of_host: bool,
 }
 
 impl CallChain {
+    /// The chain of a call that the host itself makes.
+    pub fn of_host() -> CallChain {
+        CallChain { waiting: Vec::new(), of_host: true }
+    }
+
     /// True for a call from outside.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_empty() && !self.of_host
     }
 
     /// The chain for what `actor` calls.
     pub fn with(&self, actor: &ActorAddress) -> CallChain {
-        CallChain { waiting: self.waiting.iter().chain([actor]).cloned().collect() }
+        CallChain { waiting: self.waiting.iter().chain([actor]).cloned().collect(), of_host: self.of_host }
     }
 
     /// Refuses a call that could never be answered: one turn at a time means that an actor which waits cannot take it.

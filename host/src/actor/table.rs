@@ -113,7 +113,8 @@ pub(super) struct Shared {
 
 /// Values of `Shared::phase`.
 const RUNNING: u8 = 0;
-const STOPPED: u8 = 1;
+const DRAINING: u8 = 1;
+const STOPPED: u8 = 2;
 
 impl Shared {
     /// Takes an activation that is over out of the table.
@@ -180,7 +181,10 @@ impl Actors {
 
     async fn submit(&self, actor: &ActorAddress, work: Work, chain: CallChain) -> Result<Bytes, CallError> {
         let shared = &self.shared;
-        if shared.phase.load(Ordering::Relaxed) == STOPPED {
+        // What runs already must come to its end: only what begins anew is refused.
+        let begins = chain.is_empty();
+        let phase = shared.phase.load(Ordering::Relaxed);
+        if phase == STOPPED || (begins && phase == DRAINING) {
             return Err(CallError::ShuttingDown);
         }
         let Some(agent) = shared.agents.get(&actor.agent_type) else {
@@ -188,7 +192,8 @@ impl Actors {
         };
         super::check_actor_id(&actor.id).map_err(|reason| CallError::invalid_id(&actor.id, reason))?;
         chain.check(actor)?;
-        if shared.deliveries.is_full() {
+        // The deliveries that shorten a backlog are let through, unless their own effects have doubled it.
+        if shared.deliveries.is_full(if begins { 1 } else { 2 }) {
             return Err(CallError::EffectsBacklog(shared.deliveries.pending()));
         }
         let Ok(in_flight) = shared.in_flight.clone().try_acquire_owned() else {
@@ -253,6 +258,11 @@ impl Actors {
         let all = endings.buffer_unordered(CONCURRENT_DEACTIVATIONS).for_each(|()| async {});
         let _out_of_time = tokio::time::timeout_at(deadline, all).await;
         self.shared.lock().len()
+    }
+
+    /// Refuses calls from outside from now on.
+    pub fn refuse_new(&self) {
+        self.shared.phase.store(DRAINING, Ordering::Relaxed);
     }
 
     /// Waits until no turn waits or runs, or until `deadline`. Answers how many still do.

@@ -17,8 +17,9 @@ use crate::imports;
 const TICK: Duration = Duration::from_millis(5);
 /// The smallest slot for a memory. Slots only reserve addresses.
 const SMALLEST_SLOT: ByteSize = ByteSize::mib(16);
-/// Bytes of a memory that are zeroed by hand when its slot is used again, rather than by a system call that takes a
-/// lock of the whole process: with less, two threads make fewer instances than one.
+/// Bytes of a memory that are reset by hand when its slot is used again, rather than by a system call that takes a lock of the
+/// whole process: with less, two threads make fewer instances than one. Only where the kernel can tell which pages were
+/// written (`PAGEMAP_SCAN`, Linux 6.7): otherwise all of them are written, and each used slot costs a megabyte.
 const KEPT_RESIDENT: usize = 2 * 1024 * 1024;
 /// Parts of one component. Python's has about 38 core modules.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 100;
@@ -64,6 +65,7 @@ impl Engine {
 fn config(options: &EngineOptions) -> Config {
     let slot = options.largest_memory.max(SMALLEST_SLOT).as_u64().next_multiple_of(64 * 1024);
     let instances = u32::try_from(options.max_live_instances).unwrap_or(u32::MAX);
+    let kept_resident = if PoolingAllocationConfig::is_pagemap_scan_available() { KEPT_RESIDENT } else { 0 };
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT))
@@ -77,8 +79,9 @@ fn config(options: &EngineOptions) -> Config {
         .max_memory_size(usize::try_from(slot).unwrap_or(usize::MAX))
         .table_elements(TABLE_ELEMENTS)
         .max_unused_warm_slots(256)
-        .linear_memory_keep_resident(KEPT_RESIDENT)
-        .table_keep_resident(64 * 1024);
+        .linear_memory_keep_resident(kept_resident)
+        .table_keep_resident(kept_resident.min(64 * 1024))
+        .pagemap_scan(wasmtime::Enabled::Auto);
     let mut config = Config::new();
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))

@@ -135,7 +135,7 @@ async fn take_event(
         Err(error) => return unreadable_body(error).into_response(),
     };
     let outcome = match serde_json::from_slice::<Value>(&body) {
-        Ok(event) => subscriptions.handle(&path, event).await,
+        Ok(event) => subscriptions.handle(&path, event, CallChain::default()).await,
         Err(error) => {
             tracing::warn!(path, code = "event-unreadable", "an event is dropped: it is not JSON: {error}");
             EventOutcome::Drop("Invalid event data format".into())

@@ -36,7 +36,7 @@ impl Subscriptions {
     }
 
     /// Handles an event in its envelope.
-    pub async fn handle(&self, path: &str, event: Value) -> EventOutcome {
+    pub async fn handle(&self, path: &str, event: Value, chain: CallChain) -> EventOutcome {
         let Some(subscription) = self.by_path.get(path) else {
             return EventOutcome::Drop(format!("no subscription has the path {path}"));
         };
@@ -51,18 +51,18 @@ impl Subscriptions {
             tracing::info!(path, "{}", printable(&log.render(&data)));
         }
         match &subscription.call {
-            Some(call) => self.call(call, &data).await,
+            Some(call) => self.call(call, &data, chain).await,
             None => EventOutcome::Success,
         }
     }
 
-    async fn call(&self, call: &crate::manifest::Call, data: &Value) -> EventOutcome {
+    async fn call(&self, call: &crate::manifest::Call, data: &Value, chain: CallChain) -> EventOutcome {
         let document = Bytes::from(data.to_string());
         let call = match call::actor_call(call, &HashMap::new(), &document) {
             Ok(call) => call,
             Err(error) => return EventOutcome::Drop(error.detail),
         };
-        match self.actors.call(call, CallChain::default()).await {
+        match self.actors.call(call, chain).await {
             Ok(_reply) => EventOutcome::Success,
             Err(error) if error.is_passing() => EventOutcome::Retry(error.to_string()),
             Err(error) => EventOutcome::Drop(error.to_string()),

@@ -212,7 +212,7 @@ pub(super) struct ActorId {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields, expecting = "expected \"body\", \"none\" or { field = \"FIELD\" }")]
 pub(super) enum Payload {
     Word(String),
     Field { field: String },

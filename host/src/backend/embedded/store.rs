@@ -99,9 +99,14 @@ impl Store {
         };
         std::fs::create_dir_all(folder).map_err(unwritable)?;
         let path = folder.join("state.redb");
-        let database = open_database(&path)?;
-        let scheduled = transaction::read_schedule(&database)
-            .map_err(|error| OpenError::Damaged { path: path.clone(), reason: error.to_string() })?;
+        let damaged = |reason: String| OpenError::Damaged { path: path.clone(), reason };
+        let (database, scheduled) = catch_panic(|| {
+            let database = open_database(&path)?;
+            let scheduled =
+                transaction::read_schedule(&database).map_err(|error| damaged(error.to_string()))?;
+            Ok((database, scheduled))
+        })
+        .unwrap_or_else(|panic| Err(damaged(panic)))?;
         let database = Arc::new(RwLock::new(Some(Arc::new(database))));
         let (commits, requests) = mpsc::channel(WAITING);
         let writer =
@@ -178,8 +183,12 @@ impl Store {
         &self,
         read: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let database = self.database.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(database) = database else {
+        let open = || self.database.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if open().is_none() {
+            // The writer alone opens the file, and with its next commit. A turn that cannot read would never come to one.
+            self.commit(&ActorAddress::unchecked("", ""), &TurnCommit::default()).await?;
+        }
+        let Some(database) = open() else {
             return Err(Error::Unavailable(
                 "the state file is being reopened after an error of the disk".into(),
             ));
@@ -252,7 +261,7 @@ impl Writer {
     /// The outer error is the file's, and nothing was written; an inner one refuses one turn alone.
     fn commit(&mut self, batch: &[CommitRequest]) -> Result<Vec<Result<Vec<ScheduleChange>, Error>>, Error> {
         let database = self.open()?;
-        let mut write = || {
+        let write = || {
             let mut transaction = database.begin_write()?;
             transaction.set_two_phase_commit(true);
             let now = SystemTime::now();
@@ -276,7 +285,11 @@ impl Writer {
             transaction.commit()?;
             Ok(results)
         };
-        write().map_err(unavailable)
+        // A panic would end the one thread that writes, and with it every write until a restart.
+        match catch_panic(write) {
+            Ok(results) => results.map_err(unavailable),
+            Err(panic) => Err(Error::Unavailable(format!("state file: it is damaged: {panic}"))),
+        }
     }
 
     /// The open database; opens it again when an error closed it.
@@ -311,13 +324,25 @@ impl Writer {
     }
 }
 
+/// redb panics on some kinds of damage. Its message comes back as text.
+fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        text.unwrap_or("its reader failed").to_owned()
+    })
+}
+
 fn open_database(path: &Path) -> Result<Database, OpenError> {
     let reason = |error: String| OpenError::Damaged { path: path.to_owned(), reason: error };
     let database =
         Database::builder().set_cache_size(PAGE_CACHE).create(path).map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(path.to_owned()),
             redb::DatabaseError::Storage(redb::StorageError::Io(error))
-                if error.kind() != std::io::ErrorKind::InvalidData =>
+                if !matches!(
+                    error.kind(),
+                    std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
+                ) =>
             {
                 OpenError::Unwritable { path: path.to_owned(), reason: error.to_string() }
             }

@@ -1,0 +1,283 @@
+//! The program's commands: what they print, and how they end.
+
+use std::net::TcpListener;
+
+use daca_tests::{Ended, Host, chat_agent, default_manifest, digest, run_in, run_with};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// Ended with code 1, one error with its code and help on standard error, and nothing on standard output.
+fn assert_refused(what: &str, ended: &Ended, code: &str, words: &[&str]) {
+    let Ended { code: exit, stdout, stderr } = ended;
+    assert_eq!((exit, stdout.as_str()), (&Some(1), ""), "{what}: {stderr}");
+    assert_eq!(stderr.matches("error[").count(), 1, "{what}: {stderr}");
+    assert!(stderr.contains(&format!("error[{code}]: ")), "{what}: {stderr}");
+    assert!(!stderr.contains("panicked"), "{what}: {stderr}");
+    for word in words {
+        assert_eq!(stderr.matches(word).count(), 1, "{what}: {word:?} once, in: {stderr}");
+    }
+}
+
+fn folder_with(manifest: &str) -> anyhow::Result<TempDir> {
+    let folder = TempDir::new()?;
+    std::fs::write(folder.path().join("agents.toml"), manifest)?;
+    Ok(folder)
+}
+
+#[tokio::test]
+async fn check_tells_what_each_agent_type_is_and_may_do() -> anyhow::Result<()> {
+    let folder = folder_with(&default_manifest())?;
+    let Ended { code, stdout, stderr } = run_in(folder.path(), ["check"]).await?;
+    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
+    let sections = [
+        "agent type ChatAgent\n".to_owned(),
+        format!("  version   {}\n", digest(&chat_agent())?),
+        "  exports\n    daca:agent/actor@0.1.0\n    daca:agent/lifecycle@0.1.0\n".into(),
+        "    daca:agent/pubsub@0.1.0\n".into(),
+        "    wasi:config/store@0.2.0-rc.1\n".into(),
+        "  settings\n    to-number\n".into(),
+        "  may\n    publish to daca-pubsub/user-chat\n    use binding twilio-binding/create\n".into(),
+        "routes\n  POST /chat/{actor_id} -> ChatAgent.ProcessMessage\n  GET /chat/{actor_id}/history -> ChatAgent.GetConversationHistory\n  POST /receive-message -> ChatAgent.ProcessMessage\n".into(),
+        "subscriptions\n  daca-pubsub/user-chat at /subscribe\n".into(),
+        "agents.toml is sound.\n".into(),
+    ];
+    let mut rest = stdout.as_str();
+    for section in &sections {
+        let found = rest.find(section.as_str());
+        assert!(found.is_some(), "{section:?} is missing, or in the wrong place, in:\n{stdout}");
+        rest = &rest[found.unwrap_or_default() + section.len()..];
+    }
+    assert_eq!(rest, "");
+    // A setting may be a secret of somebody's.
+    assert!(!stdout.contains("+1987654321"), "{stdout}");
+    // It looks, and touches nothing.
+    let files = std::fs::read_dir(folder.path())?.count();
+    assert_eq!(files, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn check_says_when_an_agent_type_may_do_nothing() -> anyhow::Result<()> {
+    let folder = folder_with(&daca_tests::manifest_of("Plain", "plain", ""))?;
+    let Ended { code, stdout, .. } = run_in(folder.path(), ["check"]).await?;
+    assert_eq!(code, Some(0), "{stdout}");
+    assert!(stdout.contains("\n  may do nothing outside of its own state\n"), "{stdout}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn invoke_prints_the_reply_or_why_there_is_none() -> anyhow::Result<()> {
+    let host = Host::start(&default_manifest()).await?;
+    let folder = TempDir::new()?;
+    let admin = host.admin.trim_start_matches("http://").to_owned();
+    let invoke = async |admin: &str, rest: &[&str]| {
+        let arguments = [&["invoke", "--admin", admin][..], rest].concat();
+        // A proxy of the environment must not come between.
+        let proxies = [("http_proxy", "http://127.0.0.1:1"), ("HTTP_PROXY", "http://127.0.0.1:1")];
+        run_with(folder.path(), arguments, &proxies).await
+    };
+
+    let payload = r#"{"role": "user", "content": "Hi"}"#;
+    for actor in ["ChatAgent/user1", "ChatAgent/ü 100%"] {
+        let Ended { code, stdout, stderr } = invoke(&admin, &[actor, "ProcessMessage", payload]).await?;
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{actor}");
+        assert_eq!(stdout, "{\"role\":\"assistant\",\"content\":\"Got your message: Hi\"}\n");
+    }
+    // Without a payload it is `null`.
+    let Ended { code, stdout, .. } = invoke(&admin, &["ChatAgent/user1", "GetConversationHistory"]).await?;
+    assert_eq!(code, Some(0), "{stdout}");
+    let history = serde_json::from_str::<serde_json::Value>(&stdout)?;
+    assert_eq!(history[0], json!({"role": "user", "content": "Hi"}));
+
+    let closed = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    for (what, admin, arguments, code, words) in [
+        (
+            "a refusal of the agent",
+            &admin,
+            &["ChatAgent/user1", "ProcessMessage", "{}"][..],
+            "invalid",
+            &["400", "Invalid or missing 'content' field"][..],
+        ),
+        ("no such method", &admin, &["ChatAgent/user1", "Explode"], "not-found", &["404", "`Explode`"]),
+        (
+            "no such agent type",
+            &admin,
+            &["Nobody/user1", "Explode"],
+            "agent-type-unknown",
+            &["404", "\"Nobody\""],
+        ),
+        (
+            "no host",
+            &closed,
+            &["ChatAgent/user1", "Explode"],
+            "host-unreachable",
+            &["Connection refused", "\n  help: "],
+        ),
+        ("no id", &admin, &["ChatAgent", "Explode"], "actor-id-invalid", &["TYPE/ID, such", "\n  help: "]),
+        (
+            "an empty id",
+            &admin,
+            &["ChatAgent/", "Explode"],
+            "actor-id-invalid",
+            &["it is empty", "\n  help: "],
+        ),
+        (
+            "a slash in the id",
+            &admin,
+            &["ChatAgent/a/b", "Explode"],
+            "actor-id-invalid",
+            &["'/'", "\n  help: "],
+        ),
+        (
+            "no JSON",
+            &admin,
+            &["ChatAgent/user1", "ProcessMessage", "{role: user}"],
+            "body-not-json",
+            &["line 1 column 2", "\n  help: "],
+        ),
+    ] {
+        assert_refused(what, &invoke(admin, arguments).await?, code, words);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn run_says_why_it_does_not_start() -> anyhow::Result<()> {
+    let folder = folder_with(&default_manifest())?;
+    std::fs::write(folder.path().join("file"), "a file where a folder should be")?;
+    std::fs::create_dir(folder.path().join("damaged"))?;
+    std::fs::write(folder.path().join("damaged/state.redb"), "no state file".repeat(1_000))?;
+    std::fs::create_dir_all(folder.path().join("folder/state.redb"))?;
+    let taken = TcpListener::bind("127.0.0.1:0")?;
+    let taken = taken.local_addr()?.to_string();
+
+    let free = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", "data"];
+    let listen = ["--listen", &taken, "--admin", "127.0.0.1:0", "--data", "data"];
+    let admin = ["--listen", "127.0.0.1:0", "--admin", &taken, "--data", "data"];
+    let data = |folder: &'static str| ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", folder];
+    let dapr = [&free[..], &["--backend", "dapr"]].concat();
+    let nothing: &[(&str, &str)] = &[];
+    let cases: [(&str, &[&str], &[(&str, &str)], &str, &[&str]); 13] = [
+        (
+            "a port in use",
+            &listen,
+            nothing,
+            "listen-failed",
+            &[&taken, "Address already in use", "with --listen"],
+        ),
+        (
+            "an admin port in use",
+            &admin,
+            nothing,
+            "listen-failed",
+            &[&taken, "Address already in use", "with --admin"],
+        ),
+        (
+            "an admin port for everybody",
+            &["--admin", "0.0.0.0:1"],
+            nothing,
+            "admin-not-loopback",
+            &["0.0.0.0:1", "loopback"],
+        ),
+        (
+            "an admin port for everybody by IPv6",
+            &["--admin", "[::]:1"],
+            nothing,
+            "admin-not-loopback",
+            &["[::]:1"],
+        ),
+        (
+            "the Dapr backend",
+            &dapr,
+            nothing,
+            "backend-unavailable",
+            &["--backend dapr", "--backend embedded"],
+        ),
+        (
+            "a sidecar's port",
+            &free,
+            &[("DAPR_GRPC_PORT", "50001")],
+            "backend-unavailable",
+            &["DAPR_GRPC_PORT", "--backend embedded"],
+        ),
+        (
+            "a sidecar's address",
+            &free,
+            &[("DAPR_GRPC_ENDPOINT", "http://dapr:50001")],
+            "backend-unavailable",
+            &["DAPR_GRPC_ENDPOINT"],
+        ),
+        ("a file as data folder", &data("file"), nothing, "data-unwritable", &["file: ", "--data DIR"]),
+        (
+            "a data folder below a file",
+            &data("file/data"),
+            nothing,
+            "data-unwritable",
+            &["file/data: ", "--data DIR"],
+        ),
+        (
+            "a place that nobody can write to",
+            &data("/proc/daca"),
+            nothing,
+            "data-unwritable",
+            &["/proc/daca: ", "--data DIR"],
+        ),
+        (
+            "a state file that is none",
+            &data("damaged"),
+            nothing,
+            "data-damaged",
+            &["damaged/state.redb: ", "move the file away"],
+        ),
+        ("a folder as state file", &data("folder"), nothing, "data-unwritable", &["folder/state.redb: "]),
+        ("a log filter that is none", &free, &[("DACA_LOG", "=!")], "log-filter-invalid", &["DACA_LOG"]),
+    ];
+    for (what, arguments, variables, code, words) in cases {
+        let arguments = [&["run"][..], arguments].concat();
+        let ended = run_with(folder.path(), arguments, variables).await?;
+        assert_refused(what, &ended, code, words);
+        assert_eq!(ended.stderr.matches("\n  help: ").count(), 1, "{what}: {}", ended.stderr);
+    }
+    // What it could not use it has not touched.
+    assert_eq!(
+        std::fs::read_to_string(folder.path().join("damaged/state.redb"))?,
+        "no state file".repeat(1_000)
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_data_folder_serves_one_host() -> anyhow::Result<()> {
+    let host = Host::start(&default_manifest()).await?;
+    let message = json!({"role": "user", "content": "Hi"});
+    host.post("/chat/user1", &message).await?;
+    let folder = host.folder();
+    let run = ["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", "data"];
+    let ended = run_in(folder.path(), run).await?;
+    assert_refused("a folder in use", &ended, "data-in-use", &["in use by another host", "--data DIR"]);
+    // The first one has not noticed, and once it is gone, even by a crash, the folder is free again.
+    host.post("/chat/user1", &message).await?;
+    let folder = host.kill()?;
+    let host = Host::start_in(folder, &default_manifest()).await?;
+    let history = host.get("/chat/user1/history").await?.body;
+    assert_eq!(history["history"].as_array().map(Vec::len), Some(4), "{history}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn arguments_that_make_no_sense_end_with_code_2() -> anyhow::Result<()> {
+    let folder = TempDir::new()?;
+    for (arguments, word) in [
+        (&[][..], "Usage"),
+        (&["fly"], "'fly'"),
+        (&["run", "--listen", "localhost"], "--listen"),
+        (&["run", "--backend", "redis"], "embedded"),
+        (&["run", "--log-format", "xml"], "json"),
+        (&["invoke", "ChatAgent/user1"], "<METHOD>"),
+    ] {
+        let Ended { code, stderr, .. } = run_in(folder.path(), arguments).await?;
+        assert_eq!(code, Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(word), "{arguments:?}: {stderr}");
+    }
+    Ok(())
+}

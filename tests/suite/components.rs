@@ -1,0 +1,217 @@
+//! Component files that cannot serve, and the cache of compiled code.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use daca_tests::{Ended, Host, chat_agent, guest, manifest_of, message, run_in};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// A component that has the required export by name and imports something besides.
+fn importing(import: &str, version: &str) -> anyhow::Result<Vec<u8>> {
+    Ok(wat::parse_str(format!(
+        r#"(component
+            (import "{import}" (instance (export "cast" (func))))
+            (instance $empty)
+            (export "daca:agent/actor@{version}" (instance $empty)))"#
+    ))?)
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_serve_is_refused_in_its_own_terms() -> anyhow::Result<()> {
+    let whole = std::fs::read(chat_agent())?;
+    let mut altered = whole.clone();
+    let middle = altered.len() / 2;
+    altered[middle..middle + 64].fill(0xff);
+    let invalid = "component-invalid";
+    let export = "component-lacks-export";
+    let import = "component-unknown-import";
+    let contract = "component-contract-version";
+    let cases = [
+        ("empty", Some(Vec::new()), invalid, "it is empty"),
+        ("text", Some(b"Hello".to_vec()), invalid, "does not begin like"),
+        ("truncated at half", Some(whole[..whole.len() / 2].to_vec()), invalid, "cut short"),
+        ("truncated by a byte", Some(whole[..whole.len() - 1].to_vec()), invalid, "cut short"),
+        ("truncated after the head", Some(whole[..8].to_vec()), export, "daca:agent/actor@0.1.0"),
+        ("altered", Some(altered), invalid, "altered"),
+        (
+            "a core module",
+            Some(wat::parse_str("(module (func (export \"run\")))")?),
+            "component-is-module",
+            "wasm32-wasip2",
+        ),
+        ("no export", Some(wat::parse_str("(component)")?), export, "#[agent]"),
+        (
+            "the export in another form",
+            Some(wat::parse_str(
+                r#"(component (instance $empty) (export "daca:agent/actor@0.1.0" (instance $empty)))"#,
+            )?),
+            export,
+            "form of the contract",
+        ),
+        (
+            "an import of wasi:http",
+            Some(importing("wasi:http/outgoing-handler@0.2.0", "0.1.0")?),
+            import,
+            "wasi:http/outgoing-handler@0.2.0",
+        ),
+        (
+            "an import of somebody's",
+            Some(importing("acme:tools/magic@1.0.0", "0.1.0")?),
+            import,
+            "acme:tools/magic@1.0.0",
+        ),
+        (
+            "an interface that the contract has not",
+            Some(importing("daca:agent/magic@0.1.0", "0.1.0")?),
+            import,
+            "daca:agent/magic@0.1.0",
+        ),
+        (
+            "the export of another version",
+            Some(wat::parse_str(
+                r#"(component (instance $empty) (export "daca:agent/actor@0.2.0" (instance $empty)))"#,
+            )?),
+            contract,
+            "version 0.2.0",
+        ),
+        (
+            "an import of another version",
+            Some(importing("daca:agent/state@0.2.0", "0.1.0")?),
+            contract,
+            "daca:agent/state@0.2.0",
+        ),
+        ("missing", None, "component-missing", "No such file"),
+    ];
+    let folder = TempDir::new()?;
+    let file = folder.path().join("agent.wasm");
+    std::fs::write(
+        folder.path().join("agents.toml"),
+        "# An agent\n[agents.A]\ncomponent = \"agent.wasm\"\n",
+    )?;
+    let run = ["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", "data"];
+    for (what, bytes, code, word) in cases {
+        match bytes {
+            Some(bytes) => std::fs::write(&file, bytes)?,
+            None => std::fs::remove_file(&file)?,
+        }
+        for arguments in [&["check"][..], &run[..]] {
+            let Ended { code: exit, stderr, .. } = run_in(folder.path(), arguments).await?;
+            assert_eq!(exit, Some(1), "{what}: {stderr}");
+            assert!(stderr.contains("agents.toml:3:"), "{what}: {stderr}");
+            let said = format!("error[{code}]: agent.wasm: ");
+            assert_eq!(stderr.matches(&said).count(), 1, "{what}: {said:?} once, in: {stderr}");
+            assert!(stderr.contains(word), "{what}: {stderr} does not say {word:?}");
+            assert_eq!(stderr.matches("\n  help: ").count(), 1, "{what}: {stderr}");
+            assert!(!stderr.contains("panicked"), "{what}: {stderr}");
+        }
+    }
+    Ok(())
+}
+
+/// The compiled code of a data folder, by the digest of its component.
+fn code_of(folder: &Path, component: &Path) -> anyhow::Result<PathBuf> {
+    let digest = daca_tests::digest(component)?;
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder.join("data/code"))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with(&digest) && name.ends_with(".code") {
+            found.push(path);
+        }
+    }
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.pop().context("no compiled code")
+}
+
+/// A file that was written anew is another one, because it is written beside and renamed.
+fn identity(file: &Path) -> anyhow::Result<(u64, i64, i64)> {
+    let data = std::fs::metadata(file)?;
+    Ok((data.ino(), data.mtime(), data.mtime_nsec()))
+}
+
+async fn assert_serves(host: &Host) -> anyhow::Result<()> {
+    assert_eq!(host.call("Plain/a", "Hello", &json!("Ada")).await?, "Hello, Ada");
+    Ok(())
+}
+
+fn compiled_again(host: &Host) -> bool {
+    host.log().iter().any(|line| message(line).contains("compiling again"))
+}
+
+#[tokio::test]
+async fn compiled_code_is_used_again_only_when_it_is_what_the_host_wrote() -> anyhow::Result<()> {
+    let other = manifest_of("Other", "panics", "");
+    let manifest = format!("{}{other}", manifest_of("Plain", "plain", ""));
+    let host = Host::start(&manifest).await?;
+    assert_serves(&host).await?;
+    assert!(!compiled_again(&host));
+    let folder = host.folder();
+    host.stop().await?;
+    let code = code_of(folder.path(), &guest("plain"))?;
+    let foreign = std::fs::read(code_of(folder.path(), &guest("panics"))?)?;
+
+    let first = identity(&code)?;
+    let host = Host::start_in(folder.clone(), &manifest).await?;
+    assert_serves(&host).await?;
+    assert!(!compiled_again(&host));
+    host.stop().await?;
+    assert_eq!(identity(&code)?, first, "the second start did not use the file of the first");
+
+    let whole = std::fs::read(&code)?;
+    let flipped = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let longer = [&whole[..], b"more"].concat();
+    for (what, bytes) in [
+        ("a byte of its head was flipped", flipped(3)),
+        ("a byte of its sum was flipped", flipped(20)),
+        ("a byte in the middle was flipped", flipped(whole.len() / 2)),
+        ("its last byte was flipped", flipped(whole.len() - 1)),
+        ("it was cut short", whole[..whole.len() / 2].to_vec()),
+        ("it was made longer", longer),
+        ("it was emptied", Vec::new()),
+        ("it was replaced by the code of another component", foreign.clone()),
+        ("it was replaced by text", b"no code".to_vec()),
+    ] {
+        std::fs::write(&code, bytes)?;
+        let host = Host::start_in(folder.clone(), &manifest).await?;
+        assert_serves(&host).await?;
+        assert!(compiled_again(&host), "{what}: {:#?}", host.log());
+        host.stop().await?;
+        // What was rebuilt is used by the next start.
+        let rebuilt = identity(&code)?;
+        let host = Host::start_in(folder.clone(), &manifest).await?;
+        assert_serves(&host).await?;
+        assert!(!compiled_again(&host), "{what}: {:#?}", host.log());
+        host.stop().await?;
+        assert_eq!(identity(&code)?, rebuilt, "{what}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_host_that_cannot_keep_compiled_code_says_so_and_serves() -> anyhow::Result<()> {
+    let folder = Arc::new(TempDir::new()?);
+    std::fs::create_dir(folder.path().join("data"))?;
+    std::fs::write(folder.path().join("data/code"), "a file where a folder should be")?;
+    let host = Host::start_in(folder, &manifest_of("Plain", "plain", "")).await?;
+    let line = host.wait_for_message("compiled code could not be kept").await?;
+    assert_eq!(line["level"], "WARN");
+    assert_serves(&host).await
+}
+
+/// Who may write compiled code could as well replace the host.
+#[tokio::test]
+async fn compiled_code_is_for_its_owner_alone() -> anyhow::Result<()> {
+    let host = Host::start(&manifest_of("Plain", "plain", "")).await?;
+    let code = code_of(host.folder().path(), &guest("plain"))?;
+    let mode = |path: &Path| anyhow::Ok(std::fs::metadata(path)?.mode() & 0o777);
+    assert_eq!(mode(&code)?, 0o600);
+    assert_eq!(mode(code.parent().context("no folder")?)?, 0o700);
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! Effects: sent after the commit, in order, tried again, and given up aloud; and events that become calls.
+
+use std::sync::Arc;
+
+use daca_tests::{Host, default_manifest, eventually, exerciser, manifest_of, message, replaced};
+use serde_json::{Value, json};
+
+/// A subscription that calls a method of the actor named in the event, with a part of the event.
+fn subscription(topic: &str, agent: &str, method: &str) -> String {
+    format!(
+        "[[subscriptions]]
+pubsub = \"daca-pubsub\"
+topic = \"{topic}\"
+path = \"/events/{topic}\"
+agent = \"{agent}\"
+call = \"{method}\"
+actor-id = {{ field = \"to\" }}
+payload = {{ field = \"payload\" }}
+"
+    )
+}
+
+/// Those who publish, and the type `Sink` that takes events and has little room for them.
+fn manifest(more: &str) -> String {
+    let sink = manifest_of("Sink", "exerciser", "limits = { queue = 1 }");
+    [exerciser(more), sink, subscription("set", "Sink", "SetState"), subscription("fail", "Sink", "Fail")]
+        .concat()
+}
+
+fn event(topic: &str, to: &str, payload: Value) -> Value {
+    json!({
+        "pubsub": "daca-pubsub", "topic": topic, "event": {"to": to, "payload": payload},
+        "delivered": format!("{topic} to {to} is delivered"), "undeliverable": format!("{topic} to {to} is lost"),
+    })
+}
+
+fn set(to: &str, value: u32) -> Value {
+    event("set", to, json!({"key": "k", "value": value}))
+}
+
+async fn counts(host: &Host) -> anyhow::Result<Value> {
+    Ok(host.get_admin("/outbox").await?.body["counts"].clone())
+}
+
+async fn until_counts(host: &Host, pending: u32, sent: u32, failed: u32) -> anyhow::Result<()> {
+    let expected = json!({"pending": pending, "sent": sent, "failed": failed});
+    eventually(&format!("the outbox has {expected}"), async || Ok(counts(host).await? == expected)).await
+}
+
+#[tokio::test]
+async fn an_event_reaches_the_actor_that_subscribes() -> anyhow::Result<()> {
+    let host = Host::start(&(manifest("") + &subscription("self", "Exerciser", "SetState"))).await?;
+    host.call("Exerciser/a", "Publish", &set("s", 1)).await?;
+    host.wait_for_message("set to s is delivered").await?;
+    assert_eq!(host.call("Sink/s", "GetState", &json!({"key": "k"})).await?, json!(1));
+    // To the one that published it: the turn is over by then, so it waits for nobody.
+    let to_itself = event("self", "a", json!({"key": "k", "value": "mine"}));
+    host.call("Exerciser/a", "Publish", &to_itself).await?;
+    host.wait_for_message("self to a is delivered").await?;
+    assert_eq!(host.call("Exerciser/a", "GetState", &json!({"key": "k"})).await?, json!("mine"));
+    // One that the actor refuses as invalid will never be of use: it is dropped, and that is said.
+    host.call(
+        "Exerciser/a",
+        "Publish",
+        &event("fail", "s", json!({"fault": "invalid", "message": "no use"})),
+    )
+    .await?;
+    host.wait_for_log("the drop", |line| line["level"] == "WARN" && message(line).contains("no use")).await?;
+    until_counts(&host, 0, 3, 0).await
+}
+
+#[tokio::test]
+async fn no_event_speaks_of_a_state_that_was_not_saved() -> anyhow::Result<()> {
+    let table = "[agents.ChatAgent.settings]";
+    let small = format!("[agents.ChatAgent.limits]\nstate-total = \"2KiB\"\n{table}");
+    let host = Host::start(&replaced(&default_manifest(), table, &small)?).await?;
+    let message = |content: &str| json!({"role": "user", "content": content});
+    assert_eq!(host.post("/chat/ada", &message("short")).await?.status, 200);
+    until_counts(&host, 0, 2, 0).await?;
+    // The turn ends well, with an event and an SMS, and its commit is what fails.
+    let answer = host.post("/chat/ada", &message(&"long".repeat(500))).await?;
+    assert_eq!((answer.status.as_u16(), answer.code.as_deref()), (507, Some("state-total-exceeded")));
+    assert_eq!(host.post("/chat/ada", &message("short again")).await?.status, 200);
+    until_counts(&host, 0, 4, 0).await?;
+    assert!(!host.get_admin("/outbox").await?.body.to_string().contains("longlong"));
+    let history = host.get("/chat/ada/history").await?.body;
+    assert_eq!(history["history"].as_array().map(Vec::len), Some(4), "{history}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_event_whose_taker_is_busy_is_tried_again() -> anyhow::Result<()> {
+    let host = Arc::new(Host::start(&manifest("")).await?);
+    let slow = host.begin("Sink/s", "Sleep", &json!({"ms": 600}));
+    host.until_busy("Sink/s", 0).await?;
+    let queued = host.begin("Sink/s", "Echo", &json!(1));
+    host.until_busy("Sink/s", 1).await?;
+    // Its queue is full now.
+    host.call("Exerciser/a", "Publish", &set("s", 7)).await?;
+    assert_eq!(counts(&host).await?, json!({"pending": 1, "sent": 0, "failed": 0}));
+    until_counts(&host, 0, 1, 0).await?;
+    assert_eq!((slow.await??.status.as_u16(), queued.await??.status.as_u16()), (200, 200));
+    assert_eq!(host.call("Sink/s", "GetState", &json!({"key": "k"})).await?, json!(7));
+    host.wait_for_message("set to s is delivered").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_delivered_holds_its_place_and_is_given_up_aloud() -> anyhow::Result<()> {
+    let host = Host::start(&manifest("")).await?;
+    host.call(
+        "Exerciser/a",
+        "Publish",
+        &event("fail", "bad", json!({"fault": "failed", "message": "not today"})),
+    )
+    .await?;
+    host.call("Exerciser/a", "Publish", &set("s", 1)).await?;
+    host.call("Exerciser/a", "Publish", &set("s", 2)).await?;
+    // Another actor's events do not wait for it.
+    host.call("Exerciser/b", "Publish", &set("other", 3)).await?;
+    until_counts(&host, 3, 1, 0).await?;
+    assert_eq!(host.call("Sink/other", "GetState", &json!({"key": "k"})).await?, json!(3));
+    assert_eq!(
+        host.call("Sink/s", "GetState", &json!({"key": "k"})).await?,
+        Value::Null,
+        "nothing overtakes"
+    );
+
+    until_counts(&host, 0, 3, 1).await?;
+    assert_eq!(host.call("Sink/s", "GetState", &json!({"key": "k"})).await?, json!(2), "in order");
+    let entries = host.get_admin("/outbox").await?.body["entries"].clone();
+    let failed = entries.as_array().into_iter().flatten().find(|entry| entry["status"] == "failed");
+    let failed = failed.cloned().unwrap_or_default();
+    assert_eq!((&failed["actor"], &failed["target"]), (&json!("Exerciser/a"), &json!("daca-pubsub/fail")));
+    assert!(failed["error"].as_str().is_some_and(|error| error.contains("not today")), "{failed}");
+    let line = host.wait_for_message("fail to bad is lost: ").await?;
+    assert_eq!((&line["level"], &line["target"]), (&json!("ERROR"), &json!("agent")));
+    assert!(message(&line).contains("not today"), "{line}");
+    assert_eq!(line["span"]["turn"], failed["turn"]);
+    let given_up = host.wait_for_log("giving up", |line| line["code"] == "effect-given-up").await?;
+    assert_eq!(given_up["level"], "ERROR");
+    let attempts = host.log().iter().filter(|line| message(line).contains("Fail failed after")).count();
+    assert!(attempts > 1, "it was tried {attempts} times");
+    assert!(!host.log().iter().any(|line| message(line).contains("fail to bad is delivered")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_long_outbox_refuses_calls_but_not_its_own_events() -> anyhow::Result<()> {
+    let host = Arc::new(Host::start(&(manifest("") + "[host]\nmax-pending-effects = 1\n")).await?);
+    let slow = host.begin("Sink/s", "Sleep", &json!({"ms": 600}));
+    host.until_busy("Sink/s", 0).await?;
+    host.call("Exerciser/a", "Publish", &set("s", 1)).await?;
+    let answer = host.invoke("Exerciser/b", "Echo", &json!(1)).await?;
+    assert_eq!(
+        (answer.status.as_u16(), answer.code.as_deref()),
+        (503, Some("effects-backlog")),
+        "{answer:?}"
+    );
+    assert_eq!(slow.await??.status, 200);
+    // To deliver it takes a call, and that call is what makes the backlog shorter.
+    until_counts(&host, 0, 1, 0).await?;
+    assert_eq!(host.call("Sink/s", "GetState", &json!({"key": "k"})).await?, json!(1));
+    Ok(())
+}

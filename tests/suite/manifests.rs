@@ -1,0 +1,237 @@
+//! Manifests that cannot be used: each is refused with a code, the line, and what to do about it.
+
+use daca_tests::{Ended, chat_agent, run_in};
+use tempfile::TempDir;
+
+/// Stands for the path of the ChatAgent's component.
+const COMPONENT: &str = "COMPONENT";
+
+/// What is wrong, the manifest, and of each problem the code, the line and a word.
+type Case = (&'static str, &'static str, &'static [(&'static str, usize, &'static str)]);
+
+const CASES: &[Case] = &[
+    ("nothing", "", &[("manifest-no-agents", 1, "no agent type")]),
+    ("only a comment", "# agents\n", &[("manifest-no-agents", 1, "no agent type")]),
+    (
+        "a table that there is not",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[hots]\nx = 1\n",
+        &[("manifest-unknown-key", 3, "`hots`")],
+    ),
+    (
+        "a key of the host",
+        "[host]\nmax-bodies = 1\n[agents.A]\ncomponent = \"COMPONENT\"\n",
+        &[("manifest-unknown-key", 2, "`max-bodies`")],
+    ),
+    (
+        "a key of the embedded backend",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[embedded]\nsecret-file = \"x\"\n",
+        &[("manifest-unknown-key", 4, "`secret-file`")],
+    ),
+    (
+        "a key of an agent type",
+        "[agents.A]\ncomponent = \"COMPONENT\"\ncolour = 1\n",
+        &[("manifest-unknown-key", 3, "`colour`")],
+    ),
+    (
+        "a key of the limits",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[agents.A.limits]\nqueue = 5\nmemry = \"1MiB\"\n",
+        &[("manifest-unknown-key", 5, "`memry`")],
+    ),
+    (
+        "a key of the permissions",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[agents.A.permissions]\npublsh = []\n",
+        &[("manifest-unknown-key", 4, "`publsh`")],
+    ),
+    (
+        "a key of a route",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[routes]]\nmethod = \"POST\"\npath = \"/{id}\"\nagent = \"A\"\ncall = \"M\"\nactor-id = { path = \"id\" }\nreplay = 1\n",
+        &[("manifest-unknown-key", 9, "`replay`")],
+    ),
+    (
+        "a key of a route's actor-id",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[routes]]\nmethod = \"POST\"\npath = \"/{id}\"\nagent = \"A\"\ncall = \"M\"\nactor-id = { path = \"id\", fild = \"x\" }\n",
+        &[("manifest-unknown-key", 8, "`fild`")],
+    ),
+    (
+        "a key of a route's payload",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[routes]]\nmethod = \"POST\"\npath = \"/{id}\"\nagent = \"A\"\ncall = \"M\"\nactor-id = { path = \"id\" }\npayload = { field = \"x\", feld = 1 }\n",
+        &[("manifest-syntax", 9, "{ field = \"FIELD\" }")],
+    ),
+    (
+        "a key of a subscription",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[subscriptions]]\npubsub = \"p\"\ntopic = \"t\"\npath = \"/s\"\ntopics = 1\n",
+        &[("manifest-unknown-key", 7, "`topics`")],
+    ),
+    (
+        "an agent type without a component",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n\n[agents.B]\nidle-timeout = \"1m\"\n",
+        &[("manifest-syntax", 4, "`component`")],
+    ),
+    (
+        "a route without an agent",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[routes]]\nmethod = \"POST\"\npath = \"/{id}\"\ncall = \"M\"\nactor-id = { path = \"id\" }\n",
+        &[("manifest-syntax", 3, "`agent`")],
+    ),
+    (
+        "two routes alike",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[routes]]\nmethod = \"POST\"\npath = \"/{id}\"\nagent = \"A\"\ncall = \"M\"\nactor-id = { path = \"id\" }\n[[routes]]\nmethod = \"POST\"\npath = \"/{id}\"\nagent = \"A\"\ncall = \"N\"\nactor-id = { path = \"id\" }\n",
+        &[("manifest-duplicate-route", 11, "first in line 5")],
+    ),
+    (
+        "a route and a subscription alike",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[routes]]\nmethod = \"POST\"\npath = \"/s\"\nagent = \"A\"\ncall = \"M\"\nactor-id = { field = \"id\" }\n[[subscriptions]]\npubsub = \"p\"\ntopic = \"t\"\npath = \"/s\"\n",
+        &[("manifest-duplicate-route", 12, "first in line 5")],
+    ),
+    (
+        "one path with two names for its parameter",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[routes]]\nmethod = \"POST\"\npath = \"/chat/{id}\"\nagent = \"A\"\ncall = \"M\"\nactor-id = { path = \"id\" }\n[[routes]]\nmethod = \"GET\"\npath = \"/chat/{name}\"\nagent = \"A\"\ncall = \"N\"\nactor-id = { path = \"name\" }\n",
+        &[("manifest-duplicate-route", 11, "/chat/{id}")],
+    ),
+    (
+        "an agent type that there is not",
+        "[agents.ChatAgent]\ncomponent = \"COMPONENT\"\n[[routes]]\nmethod = \"POST\"\npath = \"/{id}\"\nagent = \"Chatagent\"\ncall = \"M\"\nactor-id = { path = \"id\" }\n",
+        &[("manifest-unknown-agent", 6, "name one of: ChatAgent")],
+    ),
+    (
+        "three problems at once",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[agents.A.permissions]\npublish = [\"a/b\",\n  \"everything\"]\nbindings = [\"x/\"]\n[[subscriptions]]\npubsub = \"p\"\ntopic = \"t\"\npath = \"s\"\n",
+        &[
+            ("manifest-invalid-permission", 5, "PUBSUB/TOPIC"),
+            ("manifest-invalid-permission", 6, "BINDING/OPERATION"),
+            ("manifest-invalid-route", 10, "is no path"),
+        ],
+    ),
+    (
+        "a limit of zero",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[agents.A.limits]\nmemory = \"1MiB\"\nqueue = 0\n",
+        &[("manifest-invalid-limit", 5, "agents.A.limits.queue is 0")],
+    ),
+    (
+        "a limit that bounds nothing",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[agents.A.limits]\nmemory = \"100GiB\"\n",
+        &[("manifest-invalid-limit", 4, "agents.A.limits.memory is 100")],
+    ),
+    (
+        "a host that would take no connection",
+        "[host]\nmax-connections = 0\n[agents.A]\ncomponent = \"COMPONENT\"\n",
+        &[("manifest-invalid-limit", 2, "host.max-connections is 0")],
+    ),
+    (
+        "a host that would take no call",
+        "[host]\nmax-turns-in-flight = 0\n[agents.A]\ncomponent = \"COMPONENT\"\n",
+        &[("manifest-invalid-limit", 2, "host.max-turns-in-flight is 0")],
+    ),
+    (
+        "a reserved path",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[routes]]\nmethod = \"POST\"\npath = \"/actors/{id}\"\nagent = \"A\"\ncall = \"M\"\nactor-id = { path = \"id\" }\n",
+        &[("manifest-invalid-route", 5, "below /actors")],
+    ),
+    (
+        "the path of the host's own health",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[subscriptions]]\npubsub = \"p\"\ntopic = \"t\"\npath = \"/healthz\"\n",
+        &[("manifest-invalid-route", 6, "/healthz")],
+    ),
+    (
+        "a method that there is not",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[routes]]\nmethod = \"FETCH\"\npath = \"/{id}\"\nagent = \"A\"\ncall = \"M\"\nactor-id = { path = \"id\" }\n",
+        &[("manifest-invalid-route", 4, "GET, POST")],
+    ),
+    (
+        "a parameter that the path has not",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[routes]]\nmethod = \"POST\"\npath = \"/{id}\"\nagent = \"A\"\ncall = \"M\"\nactor-id = { path = \"actor\" }\n",
+        &[("manifest-invalid-route", 8, "add {actor} to the path")],
+    ),
+    (
+        "a log line with a brace too few",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[subscriptions]]\npubsub = \"p\"\ntopic = \"t\"\npath = \"/s\"\nlog = \"got {a\"\n",
+        &[("manifest-invalid-route", 7, "has no '}'")],
+    ),
+    (
+        "a name that no actor type can have",
+        "\n[agents.\"Chat Agent\"]\ncomponent = \"COMPONENT\"\n",
+        &[("manifest-invalid-name", 2, "' '")],
+    ),
+    (
+        "one agent type twice",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[agents.A]\ncomponent = \"COMPONENT\"\n",
+        &[("manifest-syntax", 3, "duplicate key")],
+    ),
+    (
+        "a duration without a unit",
+        "[agents.A]\ncomponent = \"COMPONENT\"\nidle-timeout = 5\n",
+        &[("manifest-syntax", 3, "a duration")],
+    ),
+    ("no TOML", "[agents.A]\ncomponent = \"COMPONENT\"\nx = \n", &[("manifest-syntax", 3, "expected")]),
+    ("a string without an end", "[agents.A]\ncomponent = \"COMPONENT\n", &[("manifest-syntax", 2, "")]),
+    ("JSON", "{\"agents\": {}}\n", &[("manifest-syntax", 1, "")]),
+];
+
+fn manifest(text: &str) -> anyhow::Result<TempDir> {
+    let folder = TempDir::new()?;
+    let text = text.replace(COMPONENT, &chat_agent().display().to_string());
+    std::fs::write(folder.path().join("agents.toml"), text)?;
+    Ok(folder)
+}
+
+/// It ended with code 1, and standard error has the problems, a help line for each, and nothing else.
+fn assert_refused(what: &str, ended: &Ended, problems: &[(&str, usize, &str)]) {
+    let Ended { code, stderr, stdout } = ended;
+    assert_eq!((code, stdout.as_str()), (&Some(1), ""), "{what}: {stderr}");
+    let found = stderr.split_terminator("error[").skip(1).collect::<Vec<_>>();
+    assert_eq!(found.len(), problems.len(), "{what}: {stderr}");
+    for (found, (code, line, word)) in found.into_iter().zip(problems) {
+        let place = format!("{code}]: agents.toml:{line}:");
+        assert!(found.starts_with(&place), "{what}: {place:?} is not the beginning of {found:?}");
+        let help = found.split_once("\n  help: ").map(|(_, help)| help.trim_end()).unwrap_or_default();
+        assert!(!help.is_empty() && !help.contains('\n'), "{what}: {found}");
+        assert!(found.contains(word), "{what}: {found} does not say {word:?}");
+    }
+    assert!(!stderr.contains("panicked"), "{stderr}");
+}
+
+#[tokio::test]
+async fn each_mistake_is_found_with_its_line() -> anyhow::Result<()> {
+    let mut failures = Vec::new();
+    for (what, text, problems) in CASES {
+        let folder = manifest(text)?;
+        let ended = run_in(folder.path(), ["check"]).await?;
+        // All cases run, so that one failure does not hide the next.
+        if std::panic::catch_unwind(|| assert_refused(what, &ended, problems)).is_err() {
+            failures.push(what);
+        }
+    }
+    assert!(failures.is_empty(), "{failures:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_host_does_not_start_with_a_mistake() -> anyhow::Result<()> {
+    let wanted = "two routes alike";
+    for (what, text, problems) in CASES.iter().filter(|(what, _, _)| *what == wanted) {
+        let folder = manifest(text)?;
+        let ended =
+            run_in(folder.path(), ["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).await?;
+        assert_refused(what, &ended, problems);
+        // And leaves nothing behind.
+        assert!(!folder.path().join(".daca").exists());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_manifest_that_cannot_be_read_is_named_once() -> anyhow::Result<()> {
+    let folder = TempDir::new()?;
+    std::fs::write(folder.path().join("latin1.toml"), b"# caf\xe9\n")?;
+    for (file, reason) in
+        [("missing.toml", "No such file"), ("latin1.toml", "UTF-8"), (".", "Is a directory")]
+    {
+        for command in ["check", "run"] {
+            let Ended { code, stderr, .. } = run_in(folder.path(), [command, "--manifest", file]).await?;
+            assert_eq!(code, Some(1), "{stderr}");
+            assert!(stderr.starts_with(&format!("error[manifest-unreadable]: {file}: ")), "{stderr}");
+            assert_eq!(stderr.matches(reason).count(), 1, "{stderr}");
+            assert!(stderr.ends_with("\n  help: name a manifest with --manifest FILE\n"), "{stderr}");
+        }
+    }
+    Ok(())
+}
