@@ -12,6 +12,9 @@ pub enum Error {
     /// The manifest itself.
     #[error(transparent)]
     Manifest(#[from] manifest::Error),
+    /// The file of secrets.
+    #[error(transparent)]
+    Secrets(#[from] crate::backend::embedded::StartError),
     /// There is no engine to compile with.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -23,6 +26,9 @@ pub enum Error {
 /// Checks a manifest and every component that it names. The answer is a report for people.
 pub fn run(path: &Path) -> Result<String, Error> {
     let manifest = Manifest::load(path)?;
+    if let Some(path) = &manifest.embedded.secrets_file {
+        crate::backend::embedded::read_secrets(path)?;
+    }
     let engine = Engine::new(&EngineOptions {
         max_live_instances: 1,
         largest_memory: crate::host::largest_memory(&manifest),

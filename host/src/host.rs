@@ -48,7 +48,7 @@ pub enum Error {
     #[error(transparent)]
     Manifest(#[from] manifest::Error),
     /// A component that the manifest names.
-    #[error("{manifest}:{line}: agents.{agent}.component\n{source}")]
+    #[error("{manifest}:{line}: agents.{agent}.component\n{reason}")]
     Component {
         /// The manifest.
         manifest: String,
@@ -57,7 +57,7 @@ pub enum Error {
         /// The agent type.
         agent: Arc<str>,
         /// What is wrong with it.
-        source: Box<LoadError>,
+        reason: Box<LoadError>,
     },
     /// The engine.
     #[error(transparent)]
@@ -67,7 +67,7 @@ pub enum Error {
     Embedded(#[from] StartError),
     /// A port.
     #[error(
-        "error[listen-failed]: {address}: {source}\n  help: stop what listens there, or choose another address with {option}"
+        "error[listen-failed]: {address}: {reason}\n  help: stop what listens there, or choose another address with {option}"
     )]
     Listen {
         /// The address.
@@ -75,7 +75,7 @@ pub enum Error {
         /// The option that sets it.
         option: &'static str,
         /// What the operating system said.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The operator's port would be open to the network.
     #[error(
@@ -241,7 +241,7 @@ impl Inbound for Local {
 }
 
 async fn listen(address: SocketAddr, option: &'static str) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, option, source })
+    TcpListener::bind(address).await.map_err(|reason| Error::Listen { address, option, reason })
 }
 
 fn live_instances(limits: &manifest::HostLimits) -> usize {
@@ -273,11 +273,11 @@ fn load_component(
     manifest: &Manifest,
     agent: &Arc<AgentType>,
 ) -> Result<AgentRuntime, Error> {
-    let version = ComponentVersion::load(engine, &agent.component).map_err(|source| Error::Component {
+    let version = ComponentVersion::load(engine, &agent.component).map_err(|reason| Error::Component {
         manifest: manifest.path.display().to_string(),
         line: agent.component_line,
         agent: agent.name.clone(),
-        source: Box::new(source),
+        reason: Box::new(reason),
     })?;
     tracing::info!(
         "agent type {}: component {}, {} bytes, version {}",

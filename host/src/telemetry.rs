@@ -44,7 +44,15 @@ pub fn start(format: LogFormat) -> Result<(), String> {
     Ok(())
 }
 
-/// A text from a guest or a caller, fit for a line of the log: control characters are written out, so that nobody can forge
+/// Bytes of a text from outside in one line of the log. The rest is left out.
+const LONGEST_TEXT: usize = 8 * 1024;
+
+/// The part of a text that is logged.
+pub fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LONGEST_TEXT)]
+}
+
+/// A text from a guest or a caller, fit for a line of the log: it is shortened, and control characters are written out, so that nobody can forge
 /// a line or send commands to a terminal.
 pub fn printable(text: &str) -> Cow<'_, str> {
     // Format characters that reorder or hide what follows them are as bad as control characters.
@@ -52,6 +60,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
+    let text = shortened(text);
     if !text.contains(is_bad) {
         return Cow::Borrowed(text);
     }

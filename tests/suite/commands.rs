@@ -18,6 +18,9 @@ fn assert_refused(what: &str, ended: &Ended, code: &str, words: &[&str]) {
     }
 }
 
+/// What is wrong, the arguments, the environment, and the code and words of the answer.
+type Refusal<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a str)], &'a str, &'a [&'a str]);
+
 fn folder_with(manifest: &str) -> anyhow::Result<TempDir> {
     let folder = TempDir::new()?;
     std::fs::write(folder.path().join("agents.toml"), manifest)?;
@@ -157,7 +160,7 @@ async fn run_says_why_it_does_not_start() -> anyhow::Result<()> {
     let data = |folder: &'static str| ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", folder];
     let dapr = [&free[..], &["--backend", "dapr"]].concat();
     let nothing: &[(&str, &str)] = &[];
-    let cases: [(&str, &[&str], &[(&str, &str)], &str, &[&str]); 13] = [
+    let cases: [Refusal; 13] = [
         (
             "a port in use",
             &listen,
@@ -177,7 +180,7 @@ async fn run_says_why_it_does_not_start() -> anyhow::Result<()> {
             &["--admin", "0.0.0.0:1"],
             nothing,
             "admin-not-loopback",
-            &["0.0.0.0:1", "loopback"],
+            &["--admin 0.0.0.0:1", "name a loopback address"],
         ),
         (
             "an admin port for everybody by IPv6",

@@ -1,18 +1,18 @@
 //! The host with real components, spoken to over HTTP.
 
-mod conversation;
-mod contract;
-mod turns;
-mod limits;
-mod wakeups;
-mod effects;
-mod durability;
-mod shutdown;
 mod admin;
 mod bad_input;
 mod commands;
 mod components;
+mod contract;
+mod conversation;
+mod durability;
+mod effects;
+mod limits;
 mod manifests;
+mod shutdown;
+mod turns;
+mod wakeups;
 
 /// A guest that no test starts proves nothing.
 #[test]

@@ -1,62 +1,113 @@
-//! Every error code of the host has a heading in `docs/errors.md`, and every heading there is a code of the host.
+//! Checks that docs/errors.md explains every error code of the host, and none that is gone.
+//!
+//! A code is a contract with whoever reads it in a program, so its explanation must not be forgotten. The codes are read
+//! from the host's sources: from every form in which the house writes one down.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use crate::cargo::root;
 
-/// Where each code stands in the host's sources: after one of these, in quotes or, for the first, in brackets.
-const MARKS: [&str; 7] =
-    ["error[", "code = \"", "bad_request(\"", "refuse(\"", "=> \"", "problems.push(\"", "(\"component-"];
+#[test]
+fn every_error_code_is_explained_and_no_other() -> anyhow::Result<()> {
+    let mut used = BTreeSet::new();
+    collect_from(&root().join("host/src"), &mut used)?;
+    let page = std::fs::read_to_string(root().join("docs/errors.md"))?;
+    let headings = page.lines().filter_map(|line| line.strip_prefix("### ")).map(str::to_owned);
+    let headings = headings.collect::<Vec<_>>();
+    let explained = headings.iter().cloned().collect::<BTreeSet<_>>();
 
-/// Compares the two. Run from the workspace's root.
-pub(crate) fn check() -> anyhow::Result<()> {
-    let documented =
-        documented(&std::fs::read_to_string("docs/errors.md").context("reading docs/errors.md")?);
-    let mut sources = String::new();
-    read_sources(Path::new("host/src"), &mut sources)?;
-    let missing = used(&sources).difference(&documented).cloned().collect::<Vec<_>>();
-    let gone =
-        documented.iter().filter(|code| !sources.contains(&format!("{code}"))).cloned().collect::<Vec<_>>();
-    if !missing.is_empty() || !gone.is_empty() {
-        bail!("docs/errors.md: without a heading: {missing:?}; with a heading but not in host/src: {gone:?}");
-    }
+    let missing = used.difference(&explained).collect::<Vec<_>>();
+    assert!(missing.is_empty(), "docs/errors.md has no heading ### for {missing:?}, which host/src uses");
+    let gone = explained.difference(&used).collect::<Vec<_>>();
+    assert!(gone.is_empty(), "docs/errors.md explains {gone:?}, which host/src does not use");
+    let sorted = explained.into_iter().collect::<Vec<_>>();
+    assert_eq!(headings, sorted, "the headings of docs/errors.md are in alphabetical order, each once");
     Ok(())
 }
 
-fn documented(text: &str) -> BTreeSet<String> {
-    text.lines()
-        .filter_map(|line| line.strip_prefix("### "))
-        .map(|code| code.trim_matches('`').to_owned())
-        .collect()
-}
-
-/// Strings that look like codes, at the places where codes stand.
-fn used(sources: &str) -> BTreeSet<String> {
-    let mut codes = BTreeSet::new();
-    for mark in MARKS {
-        for (position, _) in sources.match_indices(mark) {
-            let start =
-                position + mark.len() - if mark.ends_with("component-") { "component-".len() } else { 0 };
-            let code = sources[start..].split(['"', ']']).next().unwrap_or_default();
-            let looks_like_one =
-                code.contains('-') && code.chars().all(|c| c.is_ascii_lowercase() || c == '-');
-            if looks_like_one {
-                codes.insert(code.to_owned());
+/// The test above would pass if nothing were found: here is what must be.
+#[test]
+fn a_code_is_found_in_every_form() {
+    let source = r#"
+        impl Error {
+            pub fn code(&self) -> &'static str {
+                match self { Error::A { .. } => "a-in-match", Error::B => "b" }
             }
+            fn noun() -> &'static str { match 1 { 1 => "not-a-code" } }
         }
-    }
-    codes
+        tracing::warn!(path, code = "c-in-log", "text");
+        HttpError::new(
+            StatusCode::NOT_FOUND,
+            "d-in-answer",
+            "text",
+        );
+        HttpError::bad_request("e-in-answer", "text");
+        HttpError { status, code: "f-in-answer", detail };
+        HttpError::new(error.status(), error.code(), "text");
+        #[error("error[g-in-text]: {reason} error[{code}]")]
+        problems.push("manifest-h", span);
+        Err(("component-i", message, "help"));
+    "#;
+    let mut found = BTreeSet::new();
+    collect(source, &mut found);
+    let expected = [
+        "a-in-match",
+        "b",
+        "c-in-log",
+        "component-i",
+        "d-in-answer",
+        "e-in-answer",
+        "f-in-answer",
+        "g-in-text",
+        "manifest-h",
+    ];
+    assert_eq!(found, expected.map(str::to_owned).into());
 }
 
-fn read_sources(folder: &Path, text: &mut String) -> anyhow::Result<()> {
+fn collect_from(folder: &Path, codes: &mut BTreeSet<String>) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            read_sources(&path, text)?;
+            collect_from(&path, codes)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            text.push_str(&std::fs::read_to_string(&path)?);
+            collect(&std::fs::read_to_string(path)?, codes);
         }
     }
     Ok(())
+}
+
+/// Finds the codes in a source file. Without its white space, it does not matter how a line was broken.
+fn collect(source: &str, codes: &mut BTreeSet<String>) {
+    let source = source.split_whitespace().collect::<String>();
+    // In a text, in a log line, in a struct, in the call of a constructor.
+    for before in ["error[", "code=\"", "code:\"", "bad_request(\""] {
+        codes.extend(after(&source, before).filter_map(code_at_start));
+    }
+    // After the status, which may be a path but no call.
+    let arguments = after(&source, "HttpError::new(").filter_map(|rest| rest.split_once('"'));
+    let arguments = arguments.filter(|(status, _)| !status.contains(['(', ')']));
+    codes.extend(arguments.filter_map(|(_, rest)| code_at_start(rest)));
+    // In the match that gives each case its code; `}}` ends the match and its function.
+    for body in after(&source, "fncode(&self)") {
+        let body = body.split_once("}}").map_or(body, |(body, _)| body);
+        codes.extend(after(body, "=>\"").filter_map(code_at_start));
+    }
+    // What is wrong with a manifest or a component says so in its code, wherever it stands.
+    for prefix in ["manifest-", "component-"] {
+        let literals = after(&source, "\"").filter(|rest| rest.starts_with(prefix));
+        codes.extend(literals.filter_map(code_at_start));
+    }
+}
+
+/// What follows each place in which a text stands.
+fn after<'a>(source: &'a str, before: &'a str) -> impl Iterator<Item = &'a str> {
+    source.match_indices(before).map(|(at, _)| &source[at + before.len()..])
+}
+
+/// The code that a text begins with: lower-case words with hyphens between them, up to a quote or a bracket.
+fn code_at_start(text: &str) -> Option<String> {
+    let end = text.find(|c: char| !c.is_ascii_lowercase() && c != '-')?;
+    let is_code = end > 0 && text[end..].starts_with(['"', ']']);
+    is_code.then(|| text[..end].to_owned())
 }

@@ -1,68 +1,89 @@
-//! Steps: each is announced, timed, and named when it fails.
+//! Steps: what a command does one after the other, said aloud and timed.
 
-use std::process::Command;
+use std::fmt;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
-/// The steps of a command, in their order.
-pub(crate) struct Steps {
-    total: usize,
-    done: Vec<(&'static str, Duration)>,
+use crate::cargo::Cargo;
+use crate::toolchain::Part;
+
+/// One step of a command.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    name: &'static str,
+    work: Work,
 }
 
-impl Steps {
-    pub(crate) fn new(total: usize) -> Steps {
-        Steps { total, done: Vec::new() }
+#[derive(Debug, Clone)]
+enum Work {
+    Toolchain(Vec<Part>),
+    Cargo(Cargo),
+}
+
+impl Step {
+    /// Makes sure of parts of the toolchain.
+    pub(crate) fn toolchain(parts: &[Part]) -> Step {
+        Step { name: "toolchain", work: Work::Toolchain(parts.to_vec()) }
     }
 
-    /// Runs the next step. The error names it.
-    pub(crate) fn run(
-        &mut self,
-        name: &'static str,
-        step: impl FnOnce() -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        println!("[{}/{}] {name}", self.done.len() + 1, self.total);
-        let started = Instant::now();
-        step().with_context(|| format!("the step {name:?} failed"))?;
-        self.done.push((name, started.elapsed()));
-        Ok(())
+    /// Runs cargo.
+    pub(crate) fn cargo(name: &'static str, cargo: Cargo) -> Step {
+        Step { name, work: Work::Cargo(cargo) }
     }
 
-    /// Says how long each step took.
-    pub(crate) fn summary(&self) {
-        println!("\nAll is well:");
-        for (name, time) in &self.done {
-            println!("{:>7.1} s  {name}", time.as_secs_f64());
+    fn run(&self) -> anyhow::Result<()> {
+        match &self.work {
+            Work::Toolchain(parts) => parts.iter().try_for_each(|part| part.provide()),
+            Work::Cargo(cargo) => cargo.run(),
+        }
+    }
+
+    /// What is wrong, with the way to repeat the step alone.
+    fn failure(&self, error: &anyhow::Error) -> String {
+        match &self.work {
+            Work::Toolchain(_) => format!("the step \"{}\" failed: {error:#}", self.name),
+            Work::Cargo(cargo) => {
+                format!("the step \"{}\" failed\n  help: repeat it alone with: {cargo}", self.name)
+            }
         }
     }
 }
 
-/// Runs cargo, whose progress is shown as it is.
-pub(crate) fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
-    run_command(&cargo_program(), arguments)
-}
-
-/// Runs cargo with a variable of the environment set.
-pub(crate) fn cargo_with(name: &str, value: &str, arguments: &[&str]) -> anyhow::Result<()> {
-    finish(Command::new(cargo_program()).env(name, value).args(arguments))
-}
-
-/// Runs a program to its end.
-pub(crate) fn run_command(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
-    finish(Command::new(program).args(arguments))
-}
-
-fn cargo_program() -> String {
-    std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
-}
-
-fn finish(command: &mut Command) -> anyhow::Result<()> {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let line = words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
-    let status = command.status().with_context(|| format!("running {line}"))?;
-    if !status.success() {
-        bail!("{status}; to repeat it: {line}");
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.name)?;
+        match &self.work {
+            Work::Toolchain(parts) => {
+                let parts = parts.iter().map(Part::to_string).collect::<Vec<_>>();
+                f.write_str(&parts.join(", "))
+            }
+            Work::Cargo(cargo) => write!(f, "{cargo}"),
+        }
     }
-    Ok(())
+}
+
+/// Runs steps until one fails. Answers how long each took.
+pub(crate) fn run(steps: &[Step]) -> anyhow::Result<Vec<Duration>> {
+    let mut times = Vec::with_capacity(steps.len());
+    for (number, step) in (1..).zip(steps) {
+        let place = format!("[{number}/{}]", steps.len());
+        eprintln!("{place} {step}");
+        let start = Instant::now();
+        if let Err(error) = step.run() {
+            bail!("{place} {}", step.failure(&error));
+        }
+        times.push(start.elapsed());
+        eprintln!("{place} {}: {:.1} s\n", step.name, start.elapsed().as_secs_f64());
+    }
+    Ok(times)
+}
+
+/// Prints how long the steps took.
+pub(crate) fn summarise(steps: &[Step], times: &[Duration]) {
+    eprintln!("{:<20} {:>8}", "step", "seconds");
+    for (step, time) in steps.iter().zip(times) {
+        eprintln!("{:<20} {:>8.1}", step.name, time.as_secs_f64());
+    }
+    eprintln!("{:<20} {:>8.1}", "all", times.iter().sum::<Duration>().as_secs_f64());
 }

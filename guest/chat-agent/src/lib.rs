@@ -49,7 +49,11 @@ impl ChatAgent {
         let content = checked_content(&message)?;
         self.exchange(&message, content).map_err(|e| {
             log::error!("Error processing message for {}: {e}", self.history_key);
-            e.into()
+            match e {
+                // The caller's message, and no later try, makes it too large.
+                Error::TooLarge(_) => Failure::invalid(format!("The message cannot be kept: {e}")),
+                _ => e.into(),
+            }
         })
     }
 

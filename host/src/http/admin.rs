@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
@@ -50,6 +50,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/activations", get(activations))
         .route("/outbox", get(outbox))
         .route("/actors/{agent_type}/{actor_id}/method/{method}", post(invoke))
+        .method_not_allowed_fallback(super::app::method_not_allowed)
         .fallback(|| async {
             let detail = "There is nothing at this path. GET / lists what there is.";
             HttpError::new(StatusCode::NOT_FOUND, "route-unknown", detail)
@@ -124,23 +125,41 @@ struct Limit {
     limit: Option<usize>,
 }
 
-async fn activations(State(state): State<AdminState>, Query(Limit { limit }): Query<Limit>) -> Json<Value> {
-    let list = state.actors.list(limit.unwrap_or(DEFAULT_LIMIT));
-    Json(json!({ "active": state.actors.active(), "activations": list }))
+impl Limit {
+    fn of(query: Result<Query<Limit>, QueryRejection>) -> Result<usize, HttpError> {
+        match query {
+            Ok(Query(Limit { limit })) => Ok(limit.unwrap_or(DEFAULT_LIMIT)),
+            Err(error) => Err(HttpError::bad_request("query-invalid", error.body_text())),
+        }
+    }
 }
 
-async fn outbox(State(state): State<AdminState>, Query(Limit { limit }): Query<Limit>) -> Json<Value> {
+async fn activations(
+    State(state): State<AdminState>,
+    query: Result<Query<Limit>, QueryRejection>,
+) -> Result<Json<Value>, HttpError> {
+    let list = state.actors.list(Limit::of(query)?);
+    Ok(Json(json!({ "active": state.actors.active(), "activations": list })))
+}
+
+async fn outbox(
+    State(state): State<AdminState>,
+    query: Result<Query<Limit>, QueryRejection>,
+) -> Result<Json<Value>, HttpError> {
+    let limit = Limit::of(query)?;
     let mut entries = state.outbox.entries();
     entries.sort_by_key(|entry| entry.id);
-    let skip = entries.len().saturating_sub(limit.unwrap_or(DEFAULT_LIMIT));
-    Json(json!({ "counts": state.outbox.counts(), "entries": entries.split_off(skip) }))
+    let skip = entries.len().saturating_sub(limit);
+    Ok(Json(json!({ "counts": state.outbox.counts(), "entries": entries.split_off(skip) })))
 }
 
 async fn invoke(
     State(state): State<AdminState>,
-    Path((agent_type, actor_id, method)): Path<(String, String, String)>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, HttpError> {
+    let path = path.map_err(|error| HttpError::bad_request("path-invalid", error.body_text()))?;
+    let Path((agent_type, actor_id, method)) = path;
     let payload = body.map_err(super::app::unreadable_body)?;
     if check_agent_type(&agent_type).is_err() {
         return Err(CallError::UnknownAgentType(agent_type).into());

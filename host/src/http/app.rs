@@ -21,6 +21,9 @@ use crate::backend::EventOutcome;
 use crate::manifest::Route;
 use crate::telemetry::printable;
 
+/// Bytes of a path that are quoted in an answer.
+const LONGEST_PATH: usize = 512;
+
 /// What the application's port serves.
 pub struct AppOptions<'a> {
     /// The manifest's routes.
@@ -160,6 +163,7 @@ pub(super) fn unreadable_body(error: BytesRejection) -> HttpError {
 /// Says what there is, and finds the one mistake that a path alone shows: an empty actor id.
 fn not_found(request: &Request, known: &str) -> HttpError {
     let path = request.uri().path();
+    let path = &path[..path.floor_char_boundary(LONGEST_PATH)];
     if path.contains("//") || (path.len() > 1 && path.ends_with('/')) {
         let detail = format!("A part of the path {path:?} is empty. An actor id cannot be empty. {known}");
         return HttpError::new(StatusCode::NOT_FOUND, "route-unknown", detail);
@@ -168,7 +172,7 @@ fn not_found(request: &Request, known: &str) -> HttpError {
     HttpError::new(StatusCode::NOT_FOUND, "route-unknown", detail)
 }
 
-async fn method_not_allowed(method: Method, uri: axum::http::Uri) -> HttpError {
+pub(super) async fn method_not_allowed(method: Method, uri: axum::http::Uri) -> HttpError {
     let detail =
         format!("{} is there, but not for {method}. The header Allow lists the methods.", uri.path());
     HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)

@@ -1,9 +1,9 @@
 //! `daca:agent/effects`: what the log says when an effect of this turn is settled.
 
-use super::logging::shortened;
 use super::no_turn;
 use crate::component::InstanceState;
 use crate::component::bindings::daca::agent::effects::{Error, Host};
+use crate::telemetry::shortened;
 
 impl Host for InstanceState {
     fn log_outcome(&mut self, effect: u32, delivered: String, undeliverable: String) -> Result<(), Error> {

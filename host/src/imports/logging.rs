@@ -8,9 +8,6 @@ use crate::component::InstanceState;
 use crate::component::bindings::wasi::logging::logging::{Host, Level};
 use crate::telemetry::printable;
 
-/// Bytes of one line. The rest is left out.
-const LONGEST_LINE: usize = 8 * 1024;
-
 impl Host for InstanceState {
     fn log(&mut self, level: Level, context: String, message: String) {
         let level = match level {
@@ -23,11 +20,6 @@ impl Host for InstanceState {
         let message = if context.is_empty() { message } else { format!("{context}: {message}") };
         self.log_budget().log(level, &message);
     }
-}
-
-/// The part of a guest's line that is logged.
-pub(super) fn shortened(line: &str) -> &str {
-    &line[..line.floor_char_boundary(LONGEST_LINE)]
 }
 
 /// Lines that the present turn may still log. Shared by the logging interface and the standard streams.
@@ -70,7 +62,7 @@ impl LogBudget {
         if !self.take() {
             return;
         }
-        let line = printable(shortened(message));
+        let line = printable(message);
         match level {
             tracing::Level::TRACE => tracing::trace!(target: "agent", "{line}"),
             tracing::Level::DEBUG => tracing::debug!(target: "agent", "{line}"),

@@ -6,6 +6,7 @@
 //! that one run of `daca check` shows them all. Nothing after this step looks at the text again.
 
 mod file;
+mod limits;
 mod permissions;
 mod routes;
 mod template;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use file::{AgentLimits, HostLimits};
+pub use limits::{AgentLimits, HostLimits};
 pub use permissions::Permissions;
 pub use routes::{ActorIdSource, Call, Payload, Route, Subscription};
 pub use template::Template;
@@ -70,12 +71,12 @@ pub struct Embedded {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
-    #[error("error[manifest-unreadable]: {path}: {source}\n  help: name a manifest with --manifest FILE")]
+    #[error("error[manifest-unreadable]: {path}: {reason}\n  help: name a manifest with --manifest FILE")]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What the operating system said.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The file was read, and something in it is wrong.
     #[error("{}", problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))]
@@ -113,7 +114,7 @@ impl Manifest {
     /// Reads and checks a manifest. Called once by `daca run` and `daca check`.
     pub fn load(path: &Path) -> Result<Manifest, Error> {
         let text = std::fs::read_to_string(path)
-            .map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+            .map_err(|reason| Error::Unreadable { path: path.to_owned(), reason })?;
         Manifest::parse(path, &text)
     }
 
@@ -141,6 +142,7 @@ impl Manifest {
                 "add a table such as [agents.ChatAgent] with component = \"chat_agent.wasm\"".into()
             });
         }
+        file.host.check(&mut problems);
         permissions::warn_of_unknown_callees(&agents);
         let (routes, subscriptions) = routes::build(file.routes, file.subscriptions, &agents, &mut problems);
         if !problems.found.is_empty() {
@@ -174,13 +176,14 @@ fn build_agent(
     }
     let component_line = problems.position(agent.component.span().start).0;
     let name: Arc<str> = name.into_inner().into();
+    agent.limits.check(&name, problems);
     AgentType {
         component: folder.join(agent.component.into_inner()),
         component_line,
         idle_timeout: agent.idle_timeout,
         settings: agent.settings,
         permissions: permissions::build(&name, agent.permissions, problems),
-        limits: agent.limits.checked(&name, problems),
+        limits: agent.limits,
         name,
     }
 }
@@ -217,6 +220,20 @@ impl Problems<'_> {
                 "see 'The manifest' in README.md for the keys and the form of their values".into()
             }
         });
+    }
+
+    /// Where the value under a path of keys begins in the text; its beginning where it is not written down.
+    fn locate(&self, keys: &[&str]) -> std::ops::Range<usize> {
+        let Ok(table) = toml::de::DeTable::parse(self.text) else { return 0..0 };
+        let Some((last, tables)) = keys.split_last() else { return 0..0 };
+        let mut table = table.get_ref();
+        for key in tables {
+            match table.get(*key).map(toml::Spanned::get_ref) {
+                Some(toml::de::DeValue::Table(inner)) => table = inner,
+                _ => return 0..0,
+            }
+        }
+        table.get(*last).map_or(0..0, toml::Spanned::span)
     }
 
     /// Line and column, both counted from 1, of a byte offset.

@@ -280,7 +280,8 @@ fn log_binding(verb: &str, request: &BindingRequest) {
     tracing::info!(target: "daca::outbox", "{verb} binding {name}, operation {operation}, metadata {metadata:?}: {data}");
 }
 
-fn read_secrets(path: &Path) -> Result<BTreeMap<String, BTreeMap<String, String>>, StartError> {
+/// Reads a file of secrets: `{"name": "value"}` or `{"name": {"key": "value"}}`.
+pub fn read_secrets(path: &Path) -> Result<BTreeMap<String, BTreeMap<String, String>>, StartError> {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
     enum Values {

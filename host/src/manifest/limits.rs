@@ -1,0 +1,183 @@
+//! Bounds: what a manifest may set, the defaults, and which values make no sense.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::Deserialize;
+
+use super::Problems;
+
+/// The largest number of things that are counted at the same time; beyond it a bound bounds nothing.
+const MOST: usize = 10_000_000;
+/// The largest memory or message that works.
+const LARGEST: ByteSize = ByteSize::gib(2);
+
+/// Bounds on the host as a whole: the table `[host]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct HostLimits {
+    /// Calls that wait or run at the same time, over all actors. One more is answered 503.
+    pub max_turns_in_flight: usize,
+    /// Live instances at the same time. The host lowers it to what `vm.max_map_count` allows.
+    pub max_live_instances: Option<usize>,
+    /// Active actors at the same time. Beyond it, those that were idle longest are deactivated before their time.
+    pub max_active_actors: usize,
+    /// Connections at the same time, on the listening port. Further ones wait to be accepted.
+    pub max_connections: usize,
+    /// Effects that wait for delivery at the same time. While there are so many, new calls are answered 503.
+    pub max_pending_effects: usize,
+    /// The same for the bytes of those effects.
+    pub max_pending_effect_bytes: ByteSize,
+    /// Bytes of a request's body. A longer one is answered 413.
+    pub max_body: ByteSize,
+    /// How long a shutdown waits for turns that run and effects that wait.
+    #[serde(with = "humantime_serde")]
+    pub shutdown_grace: Duration,
+    /// How often the delivery of an effect is tried before it is given up.
+    pub effect_attempts: u32,
+    /// The wait before the second attempt; each further wait is twice as long.
+    #[serde(with = "humantime_serde")]
+    pub effect_retry_delay: Duration,
+}
+
+impl Default for HostLimits {
+    fn default() -> HostLimits {
+        HostLimits {
+            max_turns_in_flight: 16_384,
+            max_live_instances: None,
+            max_active_actors: 200_000,
+            max_connections: 10_000,
+            max_pending_effects: 10_000,
+            max_pending_effect_bytes: ByteSize::mib(256),
+            max_body: ByteSize::mib(4),
+            shutdown_grace: Duration::from_secs(10),
+            effect_attempts: 5,
+            effect_retry_delay: Duration::from_millis(200),
+        }
+    }
+}
+
+impl HostLimits {
+    /// A bound of zero would stop the host from ever answering.
+    pub(super) fn check(&self, problems: &mut Problems<'_>) {
+        let table = ["host"];
+        for (key, value) in [
+            ("max-turns-in-flight", self.max_turns_in_flight),
+            ("max-live-instances", self.max_live_instances.unwrap_or(1)),
+            ("max-active-actors", self.max_active_actors),
+            ("max-connections", self.max_connections),
+            ("max-pending-effects", self.max_pending_effects),
+            ("effect-attempts", self.effect_attempts as usize),
+        ] {
+            check_number(&table, key, value, problems);
+        }
+        check_size(&table, "max-body", self.max_body, LARGEST, problems);
+        check_size(
+            &table,
+            "max-pending-effect-bytes",
+            self.max_pending_effect_bytes,
+            ByteSize(u64::MAX),
+            problems,
+        );
+    }
+}
+
+/// Bounds on each turn and each instance of an agent type: the table `[agents.TYPE.limits]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct AgentLimits {
+    /// Bytes of all memories of an instance together.
+    pub memory: ByteSize,
+    /// The guest's own running time in a turn. Time in which it waits for the host does not count.
+    #[serde(with = "humantime_serde")]
+    pub running_time: Duration,
+    /// The time of a whole turn, waiting included.
+    #[serde(with = "humantime_serde")]
+    pub turn_time: Duration,
+    /// Calls that wait for one actor. One more is answered 429.
+    pub queue: usize,
+    /// Bytes of a reply.
+    pub reply: ByteSize,
+    /// Bytes of one state value.
+    pub state_value: ByteSize,
+    /// State keys that one turn may write or delete.
+    pub state_keys_per_turn: usize,
+    /// Bytes that one turn may write to state, keys and values together, with the data of reminders and timers.
+    pub state_bytes_per_turn: ByteSize,
+    /// Bytes that one actor may have on disk: keys, values, reminders and timers. Kept by the embedded backend; behind a
+    /// sidecar the state store has its own limits.
+    pub state_total: ByteSize,
+    /// Events and sent bindings of one turn.
+    pub effects_per_turn: usize,
+    /// Bytes of all events and sent bindings of one turn.
+    pub effect_bytes_per_turn: ByteSize,
+    /// Bytes of one event, binding request or call to another actor.
+    pub payload: ByteSize,
+    /// Lines that one turn may log. Further ones are counted and left out.
+    pub log_lines_per_turn: u32,
+}
+
+impl Default for AgentLimits {
+    fn default() -> AgentLimits {
+        AgentLimits {
+            memory: ByteSize::mib(16),
+            running_time: Duration::from_secs(1),
+            turn_time: Duration::from_secs(30),
+            queue: 64,
+            reply: ByteSize::mib(4),
+            state_value: ByteSize::mib(1),
+            state_keys_per_turn: 1_000,
+            state_bytes_per_turn: ByteSize::mib(4),
+            state_total: ByteSize::mib(64),
+            effects_per_turn: 100,
+            effect_bytes_per_turn: ByteSize::mib(4),
+            payload: ByteSize::mib(1),
+            log_lines_per_turn: 1_000,
+        }
+    }
+}
+
+impl AgentLimits {
+    /// A bound of zero would stop the agent type from ever answering, and one of many gigabytes bounds nothing.
+    pub(super) fn check(&self, agent: &str, problems: &mut Problems<'_>) {
+        let table = ["agents", agent, "limits"];
+        check_number(&table, "queue", self.queue, problems);
+        for (key, size) in [("memory", self.memory), ("reply", self.reply), ("payload", self.payload)] {
+            check_size(&table, key, size, LARGEST, problems);
+        }
+        for (key, time) in [("running-time", self.running_time), ("turn-time", self.turn_time)] {
+            if time.is_zero() {
+                refuse_zero(&table, key, problems);
+            }
+        }
+    }
+}
+
+fn check_number(table: &[&str], key: &str, value: usize, problems: &mut Problems<'_>) {
+    if value == 0 {
+        refuse_zero(table, key, problems);
+    } else if value > MOST {
+        refuse_large(table, key, &value.to_string(), &MOST.to_string(), problems);
+    }
+}
+
+fn check_size(table: &[&str], key: &str, value: ByteSize, largest: ByteSize, problems: &mut Problems<'_>) {
+    if value.as_u64() == 0 {
+        refuse_zero(table, key, problems);
+    } else if value > largest {
+        refuse_large(table, key, &value.to_string(), &largest.to_string(), problems);
+    }
+}
+
+fn refuse_zero(table: &[&str], key: &str, problems: &mut Problems<'_>) {
+    let message = format!("{}.{key} is 0, so that nothing could ever end well", table.join("."));
+    let place = problems.locate(&[table, &[key]].concat());
+    problems.push("manifest-invalid-limit", place, message, || "give a larger bound, or leave it out".into());
+}
+
+fn refuse_large(table: &[&str], key: &str, value: &str, largest: &str, problems: &mut Problems<'_>) {
+    let message = format!("{}.{key} is {value}; the largest that works is {largest}", table.join("."));
+    let place = problems.locate(&[table, &[key]].concat());
+    problems
+        .push("manifest-invalid-limit", place, message, || "give a smaller bound, or leave it out".into());
+}

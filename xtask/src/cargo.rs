@@ -1,0 +1,98 @@
+//! Runs of cargo, each written as one would type it.
+//!
+//! All of them build in the workspace's own `target`, whatever `CARGO_TARGET_DIR` says: `agents.toml` names the ChatAgent's
+//! component there.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+/// The workspace's folder. `cargo run` and `cargo test` say where it is now; what was compiled in may be where it was before
+/// it was moved or copied.
+pub(crate) fn root() -> PathBuf {
+    let xtask = PathBuf::from(variable("CARGO_MANIFEST_DIR", env!("CARGO_MANIFEST_DIR")));
+    xtask.parent().map_or(xtask.clone(), Path::to_owned)
+}
+
+/// The folder in which everything is built.
+pub(crate) fn target() -> PathBuf {
+    root().join("target")
+}
+
+/// One run of cargo.
+#[derive(Debug, Clone)]
+pub(crate) struct Cargo {
+    arguments: Vec<String>,
+    /// Variables of the environment that this run adds.
+    variables: Vec<(&'static str, &'static str)>,
+}
+
+impl Cargo {
+    /// From its arguments, with spaces between them.
+    pub(crate) fn new(line: &str) -> Cargo {
+        Cargo { arguments: line.split_whitespace().map(str::to_owned).collect(), variables: Vec::new() }
+    }
+
+    /// Adds arguments, which may have spaces in them.
+    pub(crate) fn arguments(mut self, more: &[String]) -> Cargo {
+        self.arguments.extend_from_slice(more);
+        self
+    }
+
+    /// Adds a variable of the environment.
+    pub(crate) fn variable(mut self, name: &'static str, value: &'static str) -> Cargo {
+        self.variables.push((name, value));
+        self
+    }
+
+    /// Runs it in the workspace's folder, with its output where ours goes.
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        let status = self.command().status().with_context(|| format!("{self} could not be started"))?;
+        if !status.success() {
+            bail!("{self}: {status}");
+        }
+        Ok(())
+    }
+
+    /// Does it end well? What it prints is not shown.
+    pub(crate) fn works(&self) -> anyhow::Result<bool> {
+        let output = self.command().output().with_context(|| format!("{self} could not be started"))?;
+        Ok(output.status.success())
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(variable("CARGO", "cargo"));
+        command
+            .args(&self.arguments)
+            .current_dir(root())
+            .env("CARGO_TARGET_DIR", target())
+            .envs(self.variables.iter().copied());
+        command
+    }
+}
+
+/// A line that can be pasted into a shell.
+impl fmt::Display for Cargo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in &self.variables {
+            write!(f, "{name}='{value}' ")?;
+        }
+        write!(f, "cargo")?;
+        for argument in &self.arguments {
+            if argument.contains(char::is_whitespace) {
+                write!(f, " '{argument}'")?;
+            } else {
+                write!(f, " {argument}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A variable of the environment, or what stands for it when it is not set. Cargo sets `CARGO` to itself.
+pub(crate) fn variable(name: &str, otherwise: &str) -> OsString {
+    std::env::var_os(name).unwrap_or_else(|| otherwise.into())
+}

@@ -1,0 +1,101 @@
+//! Parts of the Rust toolchain that a fresh one may lack: each is looked for, and added by rustup when it is missing.
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+use crate::cargo::{Cargo, root, variable};
+
+/// A part of the toolchain.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part {
+    /// The standard library for components.
+    WasmTarget,
+    /// The formatter.
+    Rustfmt,
+    /// The lints.
+    Clippy,
+}
+
+impl Part {
+    /// Makes sure that the part is there.
+    pub(crate) fn provide(self) -> anyhow::Result<()> {
+        if self.is_there()? {
+            return Ok(());
+        }
+        let command = self.rustup_command();
+        eprintln!("{self} is missing; adding it: rustup {command}");
+        match Command::new("rustup").args(command.split(' ')).current_dir(root()).status() {
+            Ok(status) if status.success() => self.check_added(),
+            Ok(status) => bail!(
+                "{self} is missing, and adding it failed ({status})\n  help: rustup's message is above; it needs the network this once. Try it by hand: rustup {command}"
+            ),
+            Err(error) if error.kind() == ErrorKind::NotFound => bail!(
+                "{self} is missing, and so is rustup, which could add it\n  help: install Rust from https://rustup.rs, or add {self} from where your Rust came from, such as your distribution's packages"
+            ),
+            Err(error) => Err(error).context("starting rustup"),
+        }
+    }
+
+    /// rustup may have added the part to another toolchain than the one that is in use.
+    fn check_added(self) -> anyhow::Result<()> {
+        if self.is_there()? {
+            return Ok(());
+        }
+        bail!(
+            "rustup has added {self}, but not to the toolchain that is in use: {}\n  help: put rustup's own cargo and rustc first in PATH, most often with: . \"$HOME/.cargo/env\"",
+            sysroot()?
+        )
+    }
+
+    fn is_there(self) -> anyhow::Result<bool> {
+        match self {
+            Part::WasmTarget => {
+                Ok(Path::new(&sysroot()?).join("lib/rustlib").join(self.name()).join("lib").is_dir())
+            }
+            Part::Rustfmt => Cargo::new("fmt --version").works(),
+            Part::Clippy => Cargo::new("clippy --version").works(),
+        }
+    }
+
+    fn rustup_command(self) -> String {
+        match self {
+            Part::WasmTarget => format!("target add {}", self.name()),
+            Part::Rustfmt | Part::Clippy => format!("component add {}", self.name()),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Part::WasmTarget => "wasm32-wasip2",
+            Part::Rustfmt => "rustfmt",
+            Part::Clippy => "clippy",
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::WasmTarget => write!(f, "the target {}", self.name()),
+            Part::Rustfmt | Part::Clippy => f.write_str(self.name()),
+        }
+    }
+}
+
+/// The folder of the toolchain that is in use.
+fn sysroot() -> anyhow::Result<String> {
+    let output = Command::new(variable("RUSTC", "rustc"))
+        .args(["--print", "sysroot"])
+        .current_dir(root())
+        .output()
+        .context("rustc could not be started")?;
+    if !output.status.success() {
+        bail!("rustc --print sysroot: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let path = String::from_utf8(output.stdout).context("the path of the toolchain is not UTF-8")?;
+    Ok(path.trim_end().to_owned())
+}
