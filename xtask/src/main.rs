@@ -4,7 +4,7 @@
 //! profile than the host, the target may have to be added first, and the tests expect all of it to be there. Those steps are
 //! written down here once, in Rust, because Rust is the one thing that everybody who builds the project has.
 //!
-//! [`steps`] runs a list of steps aloud; [`toolchain`] and [`cargo`] are what a step can be; [`guests`], [`dev`] and [`test`]
+//! [`steps`] runs a list of steps aloud; [`toolchain`] and [`cargo`] are what a step can be; [`guests`], [`dev`] and [`mod@test`]
 //! are the lists.
 
 mod cargo;

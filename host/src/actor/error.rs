@@ -78,8 +78,9 @@ pub enum CallError {
         /// The limit of the type.
         limit: u64,
     },
-    /// The backend could not do its part.
-    #[error("{0} Nothing of the turn was kept.")]
+    /// The backend could not commit the turn. Only the next read tells whether it was kept after all, as it may be when the
+    /// disk fails in the middle.
+    #[error("{0}. {kept}", kept = what_was_kept(.0))]
     Backend(backend::Error),
     /// A defect of the host. The log has the details.
     #[error("The host failed in an unexpected way. Its log has the details.")]
@@ -141,6 +142,13 @@ impl CallError {
     /// Says that an id was refused, quoting no more of it than a reader needs.
     pub(crate) fn invalid_id(id: &str, reason: AddressError) -> CallError {
         CallError::InvalidActorId { id: id.chars().take(64).collect(), reason }
+    }
+}
+
+fn what_was_kept(error: &backend::Error) -> &'static str {
+    match error {
+        backend::Error::TooLarge(_) => "Nothing of the turn was kept.",
+        _ => "The turn was not confirmed: read before you repeat the call.",
     }
 }
 

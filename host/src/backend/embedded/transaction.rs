@@ -91,7 +91,7 @@ pub(super) fn apply(
         let after = before.saturating_add(added).saturating_sub(freed);
         if after > quota && added > freed {
             return Ok(Err(Error::TooLarge(format!(
-                "{actor} would have {after} bytes of state; the limit state-total of its type is {quota}."
+                "{actor} would have {after} bytes of state; the limit state-total of its type is {quota}"
             ))));
         }
         match after {

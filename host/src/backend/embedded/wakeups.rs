@@ -19,10 +19,12 @@ use crate::backend::{FiredWakeup, Inbound, TurnCommit, WakeupKey, WakeupKind};
 
 /// Firings that are handled at the same time; further ones wait for a place.
 const CONCURRENT: usize = 256;
-/// Tries of one firing of a reminder. Then it is skipped, and a periodic one waits for its next time.
+/// Tries of one firing of a periodic reminder; then it waits for its next time. One that fires once is tried until it succeeds.
 const ATTEMPTS: u32 = 8;
 /// The wait before the second try; each further wait is twice as long.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
+/// The longest wait before another try.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 /// When each reminder and timer fires next.
 #[derive(Debug, Default)]
@@ -35,6 +37,16 @@ pub(super) struct Schedule {
 struct Inner {
     by_time: BTreeSet<(u64, ActorAddress, WakeupKey)>,
     by_name: BTreeMap<(ActorAddress, WakeupKey), Due>,
+    /// Tries of a firing so far, for those that have failed.
+    failed_attempts: BTreeMap<(ActorAddress, WakeupKey), u32>,
+}
+
+/// A firing that is to be handled now.
+struct Firing {
+    actor: ActorAddress,
+    fired: FiredWakeup,
+    /// The number of this try, counted from 1.
+    attempt: u32,
 }
 
 impl Schedule {
@@ -46,6 +58,7 @@ impl Schedule {
         let mut inner = self.lock();
         for ScheduleChange { actor, key, next } in changes {
             let name = (actor.clone(), key.clone());
+            inner.failed_attempts.remove(&name);
             if let Some(old) = inner.by_name.remove(&name) {
                 inner.by_time.remove(&(old.at, actor.clone(), key.clone()));
             }
@@ -66,15 +79,38 @@ impl Schedule {
     }
 
     /// Takes the earliest one that is due, or says how long to wait for it.
-    fn take_due(&self, now: u64) -> Result<(ActorAddress, FiredWakeup), Option<Duration>> {
+    fn take_due(&self, now: u64) -> Result<Firing, Option<Duration>> {
         let mut inner = self.lock();
         let Some((at, ..)) = inner.by_time.first() else { return Err(None) };
         if *at > now {
             return Err(Some(Duration::from_millis(at - now)));
         }
         let Some((_, actor, key)) = inner.by_time.pop_first() else { return Err(None) };
-        let due = inner.by_name.remove(&(actor.clone(), key.clone()));
-        Ok((actor, FiredWakeup { key, token: due.map_or(0, |due| due.token) }))
+        let name = (actor.clone(), key.clone());
+        let token = inner.by_name.remove(&name).map_or(0, |due| due.token);
+        let attempt = inner.failed_attempts.get(&name).map_or(1, |failed| failed + 1);
+        Ok(Firing { actor, fired: FiredWakeup { key, token }, attempt })
+    }
+
+    /// Puts a firing that failed back, for another try at a time in Unix milliseconds. Holds up no other one meanwhile.
+    fn retry(&self, firing: Firing, at: u64) {
+        let Firing { actor, fired, attempt } = firing;
+        let name = (actor.clone(), fired.key.clone());
+        let mut inner = self.lock();
+        // It was registered anew meanwhile: that one fires by itself.
+        if inner.by_name.contains_key(&name) {
+            return;
+        }
+        inner.failed_attempts.insert(name.clone(), attempt);
+        inner.by_time.insert((at, actor, fired.key));
+        inner.by_name.insert(name, Due { at, token: fired.token });
+        drop(inner);
+        self.changed.notify_one();
+    }
+
+    /// Forgets a firing that turned out to be void.
+    fn forget(&self, firing: &Firing) {
+        self.lock().failed_attempts.remove(&(firing.actor.clone(), firing.fired.key.clone()));
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -97,18 +133,16 @@ pub(super) async fn run(
             due = next_due(&schedule) => due,
             () = shutdown.cancelled() => return,
         };
-        let (actor, fired) = due;
         let (store, schedule, inbound) = (store.clone(), schedule.clone(), inbound.clone());
-        let shutdown = shutdown.clone();
         tasks.spawn(async move {
-            fire(&schedule, &store, &*inbound, actor, fired, &shutdown).await;
+            fire(&schedule, &store, &*inbound, due).await;
             drop(place);
         });
     }
 }
 
 /// Waits for the next firing. Dropping the future loses nothing: a firing is taken in the last step.
-async fn next_due(schedule: &Schedule) -> (ActorAddress, FiredWakeup) {
+async fn next_due(schedule: &Schedule) -> Firing {
     loop {
         match schedule.take_due(unix_ms(SystemTime::now())) {
             Ok(due) => return due,
@@ -120,38 +154,30 @@ async fn next_due(schedule: &Schedule) -> (ActorAddress, FiredWakeup) {
     }
 }
 
-async fn fire(
-    schedule: &Schedule,
-    store: &Store,
-    inbound: &dyn Inbound,
-    actor: ActorAddress,
-    fired: FiredWakeup,
-    shutdown: &CancellationToken,
-) {
-    let mut wait = FIRST_RETRY;
-    let attempts = if fired.key.kind == WakeupKind::Timer { 1 } else { ATTEMPTS };
-    for attempt in 1..=attempts {
-        let name = &fired.key.name;
-        let error = match store.wakeup(&actor, &fired.key).await {
-            // Unregistered or registered anew since it was taken.
-            Ok(None) => return,
-            Ok(Some((_, due))) if due.token != fired.token => return,
-            Ok(Some((registration, _))) => {
-                match inbound.wake(actor.clone(), fired.clone(), registration.data).await {
-                    Ok(()) => return,
-                    Err(error) => error.to_string(),
-                }
+async fn fire(schedule: &Schedule, store: &Store, inbound: &dyn Inbound, firing: Firing) {
+    let Firing { actor, fired, attempt } = &firing;
+    let (error, is_periodic) = match store.wakeup(actor, &fired.key).await {
+        // Unregistered or registered anew since it was taken.
+        Ok(None) => return schedule.forget(&firing),
+        Ok(Some((_, due))) if due.token != fired.token => return schedule.forget(&firing),
+        Ok(Some((registration, _))) => {
+            let is_periodic = registration.period.is_some();
+            match inbound.wake(actor.clone(), fired.clone(), registration.data).await {
+                Ok(()) => return,
+                Err(error) => (error.to_string(), is_periodic),
             }
-            Err(error) => error.to_string(),
-        };
-        tracing::warn!(agent_type = %actor.agent_type, actor_id = %actor.id, attempt, "{name:?} fired and failed: {error}");
-        tokio::select! {
-            () = tokio::time::sleep(wait) => wait *= 2,
-            // It is still in the state file and fires again after the restart.
-            () = shutdown.cancelled() => return,
         }
+        Err(error) => (error.to_string(), false),
+    };
+    let name = crate::telemetry::printable(&fired.key.name);
+    let error = crate::telemetry::printable(&error);
+    tracing::warn!(agent_type = %actor.agent_type, actor_id = %actor.id, attempt, "{name:?} fired and failed: {error}");
+    let may_skip = fired.key.kind == WakeupKind::Timer || (is_periodic && *attempt >= ATTEMPTS);
+    if may_skip {
+        return give_up(schedule, store, actor, fired.clone()).await;
     }
-    give_up(schedule, store, &actor, fired).await;
+    let wait = FIRST_RETRY.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_RETRY);
+    schedule.retry(firing, unix_ms(SystemTime::now() + wait));
 }
 
 /// Moves a registration on without its turn, so that it does not stand still for ever.
