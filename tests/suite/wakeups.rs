@@ -186,3 +186,23 @@ async fn a_reminder_wakes_an_actor_that_was_deactivated() -> anyhow::Result<()> 
     assert_eq!(all, [firing("reminder", "reminder", &Value::Null)], "the timer ended with the activation");
     Ok(())
 }
+
+/// More reminders fail, each for ever, than the clock handles at the same time.
+#[tokio::test]
+async fn reminders_that_always_fail_hold_up_no_other_one() -> anyhow::Result<()> {
+    let host = Host::start(&exerciser("")).await?;
+    for n in 0..300 {
+        let hopeless = json!({"name": "hopeless", "due_ms": 0, "data": {"fails_without": "key"}});
+        host.call(&format!("Exerciser/hopeless{n}"), "RegisterReminder", &hopeless).await?;
+    }
+    let hope = json!({"name": "hope", "due_ms": 0});
+    host.call("Exerciser/fine", "RegisterReminder", &hope).await?;
+    until_fired(&host, "Exerciser/fine", 1).await?;
+    let name = json!({"name": "hopeless"});
+    assert_ne!(
+        host.call("Exerciser/hopeless0", "GetReminder", &name).await?,
+        Value::Null,
+        "it is not given up"
+    );
+    Ok(())
+}
