@@ -229,33 +229,39 @@ impl Actors {
         }
     }
 
-    /// Deactivates actors that were idle for longer than their type's idle time-out. Runs until it is dropped.
+    /// Deactivates actors that were idle for longer than their type's idle time-out. Runs until it is dropped. Each type by
+    /// itself: hooks of one that take long hold up no other.
     pub async fn run_idle_sweep(&self) {
+        let sweeps = self.shared.agents.values().map(|agent| self.sweep(agent));
+        futures::future::join_all(sweeps).await;
+    }
+
+    async fn sweep(&self, agent: &AgentRuntime) {
+        let timeout = agent.agent.idle_timeout;
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
         loop {
             ticks.tick().await;
             let now = Instant::now();
-            for agent in self.shared.agents.values() {
-                let timeout = agent.agent.idle_timeout;
-                while let Some(idle) = agent.idle.pop_oldest_if(|oldest| oldest.is_idle_for(timeout, now)) {
-                    if let Some(done) = idle.deactivate_if_idle(&self.shared, true) {
-                        let _its_errors_are_logged = done.await;
-                    }
-                }
-            }
+            let expired =
+                std::iter::from_fn(|| agent.idle.pop_oldest_if(|oldest| oldest.is_idle_for(timeout, now)));
+            self.deactivate(expired, true).await;
         }
+    }
+
+    async fn deactivate(&self, activations: impl Iterator<Item = Arc<Activation>>, idle: bool) {
+        let endings = futures::stream::iter(activations).map(|activation| async move {
+            if let Some(done) = activation.deactivate_if_idle(&self.shared, idle) {
+                let _its_errors_are_logged = done.await;
+            }
+        });
+        endings.buffer_unordered(CONCURRENT_DEACTIVATIONS).for_each(|()| async {}).await;
     }
 
     /// Ends every activation, as well as `deadline` allows. Called at shutdown, when no more calls come. Answers how many
     /// were left out.
     pub async fn deactivate_all(&self, deadline: Instant) -> usize {
         let active = self.shared.lock().values().cloned().collect::<Vec<_>>();
-        let endings = futures::stream::iter(active).map(|activation| async move {
-            if let Some(done) = activation.deactivate_if_idle(&self.shared, false) {
-                let _its_errors_are_logged = done.await;
-            }
-        });
-        let all = endings.buffer_unordered(CONCURRENT_DEACTIVATIONS).for_each(|()| async {});
+        let all = self.deactivate(active.into_iter(), false);
         let _out_of_time = tokio::time::timeout_at(deadline, all).await;
         self.shared.lock().len()
     }
