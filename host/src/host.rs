@@ -199,7 +199,8 @@ impl Host {
         backend.stop_firing();
         actors.refuse_new();
         stop_app.cancel();
-        let _its_panic_is_logged = app.await;
+        // A client that is slow with its body must not use up the time that turns and effects need.
+        let _out_of_time = tokio::time::timeout(grace / 2, app).await;
         let turns = actors.drain(deadline).await;
         sweep.abort();
         let active = actors.deactivate_all(deadline).await;

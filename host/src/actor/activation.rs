@@ -152,11 +152,6 @@ impl Activation {
         instance.is_some()
     }
 
-    pub(super) fn is_idle_for(&self, time: Duration, now: Instant) -> bool {
-        let inner = self.lock();
-        inner.phase != Phase::Idle || now.saturating_duration_since(inner.idle_since) >= time
-    }
-
     pub(super) fn snapshot(&self, now: Instant) -> Snapshot {
         let inner = self.lock();
         let is_running = inner.phase == Phase::Running;

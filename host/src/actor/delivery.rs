@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -121,7 +122,12 @@ impl Shared {
         while let Some(waiting) = self.next(&actor) {
             let turn = waiting.turn.clone();
             let bytes = waiting.effect.request.bytes();
-            self.deliver(&actor, waiting).instrument(turn).await;
+            let id = waiting.id;
+            let delivery = self.deliver(&actor, waiting).instrument(turn);
+            // A panic in a backend would leave the lane without a task, and its effects waiting for ever.
+            if std::panic::AssertUnwindSafe(delivery).catch_unwind().await.is_err() {
+                self.outbox.settle(id, EffectStatus::Failed);
+            }
             self.pending.fetch_sub(1, Ordering::Relaxed);
             self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.settled.notify_waiters();

@@ -136,7 +136,13 @@ impl CallError {
 
     /// May the same call succeed later? Decides whether an event is delivered again.
     pub fn is_passing(&self) -> bool {
-        self.status().is_server_error() || self.status() == http::StatusCode::TOO_MANY_REQUESTS
+        self.is_refusal()
+            || matches!(self, CallError::Failed(_) | CallError::Fault { .. } | CallError::Internal)
+    }
+
+    /// Did the host refuse or lose the call, rather than the agent? Then it did not count as a try.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.status(), http::StatusCode::TOO_MANY_REQUESTS | http::StatusCode::SERVICE_UNAVAILABLE)
     }
 
     /// Says that an id was refused, quoting no more of it than a reader needs.

@@ -7,8 +7,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::activation::Activation;
 
@@ -111,42 +113,49 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Activations in the order in which they became idle.
+/// Activations in the order in which they became idle, with when that was.
 ///
-/// An entry may be out of date by the time it is taken: whoever takes one asks the activation itself.
+/// An entry may be out of date by the time it is taken: whoever takes one asks the activation itself. The lock of an
+/// activation may be held when the list is locked, and never the other way round.
 #[derive(Default)]
 pub(super) struct IdleList {
-    inner: Mutex<(u64, BTreeMap<u64, Arc<Activation>>)>,
+    inner: Mutex<Entries>,
+}
+
+#[derive(Default)]
+struct Entries {
+    last_number: u64,
+    by_number: BTreeMap<u64, (Instant, Arc<Activation>)>,
 }
 
 impl IdleList {
     pub(super) fn push(&self, activation: &Arc<Activation>) -> u64 {
         let mut inner = self.lock();
-        inner.0 += 1;
-        let number = inner.0;
-        inner.1.insert(number, activation.clone());
+        inner.last_number += 1;
+        let number = inner.last_number;
+        inner.by_number.insert(number, (Instant::now(), activation.clone()));
         number
     }
 
     pub(super) fn remove(&self, number: u64) {
-        self.lock().1.remove(&number);
+        let removed = self.lock().by_number.remove(&number);
+        // Dropped after the lock: it may be the last handle on the activation.
+        drop(removed);
     }
 
     pub(super) fn pop_oldest(&self) -> Option<Arc<Activation>> {
-        self.lock().1.pop_first().map(|(_, activation)| activation)
+        self.lock().by_number.pop_first().map(|(_, (_, activation))| activation)
     }
 
-    /// Takes the oldest one if it fulfils a condition.
-    pub(super) fn pop_oldest_if(
-        &self,
-        condition: impl FnOnce(&Activation) -> bool,
-    ) -> Option<Arc<Activation>> {
+    /// Takes the oldest one if it has been idle for so long.
+    pub(super) fn pop_idle_for(&self, time: Duration, now: Instant) -> Option<Arc<Activation>> {
         let mut inner = self.lock();
-        let oldest = inner.1.first_entry()?;
-        condition(oldest.get()).then(|| oldest.remove())
+        let oldest = inner.by_number.first_entry()?;
+        let since = oldest.get().0;
+        (now.saturating_duration_since(since) >= time).then(|| oldest.remove().1)
     }
 
-    fn lock(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Arc<Activation>>)> {
+    fn lock(&self) -> MutexGuard<'_, Entries> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -242,8 +242,7 @@ impl Actors {
         loop {
             ticks.tick().await;
             let now = Instant::now();
-            let expired =
-                std::iter::from_fn(|| agent.idle.pop_oldest_if(|oldest| oldest.is_idle_for(timeout, now)));
+            let expired = std::iter::from_fn(|| agent.idle.pop_idle_for(timeout, now));
             self.deactivate(expired, true).await;
         }
     }

@@ -18,7 +18,7 @@ use crate::backend::FiredWakeup;
 use crate::component::bindings::daca::agent::types::Failure;
 use crate::component::{Fault, Instance, Outcome, TurnKind};
 use crate::imports::{ScopeOptions, TurnProducts, TurnScope};
-use crate::telemetry::printable;
+use crate::telemetry::{printable, shortened};
 
 /// Idle instances that are dropped to make room for one, before the call is answered 503.
 const EVICTIONS: usize = 16;
@@ -71,13 +71,18 @@ impl Turn<'_> {
             return self.commit(resident, products, Bytes::new()).await;
         }
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
-        let (outcome, products) = self.run_guest(resident, kind, handled, ends_timers, deadline).await?;
-        let error = match outcome {
-            Outcome::Reply(reply) => return self.commit(resident, products, reply).await,
-            Outcome::Failure(failure) => into_call_error(failure),
-            Outcome::Fault(fault) => CallError::Fault { actor: self.activation.address.clone(), fault },
+        let error = match self.run_guest(resident, kind, handled, ends_timers, deadline).await {
+            Ok((Outcome::Reply(reply), products)) => return self.commit(resident, products, reply).await,
+            Ok((Outcome::Failure(failure), products)) => {
+                resident.cache = products.cache;
+                into_call_error(failure)
+            }
+            Ok((Outcome::Fault(fault), products)) => {
+                resident.cache = products.cache;
+                CallError::Fault { actor: self.activation.address.clone(), fault }
+            }
+            Err(error) => error,
         };
-        resident.cache = products.cache;
         if ends_timers {
             // A hook that fails must not keep its actor's timers alive.
             let products = self.scope(resident, None, true).finish();
@@ -212,9 +217,10 @@ fn work_name(work: &Work) -> String {
 
 /// What a guest's failure means to its caller.
 fn into_call_error(failure: Failure) -> CallError {
+    let shorten = |text: String| shortened(&text).to_owned();
     match failure {
-        Failure::Invalid(text) => CallError::Invalid(text),
-        Failure::NotFound(text) => CallError::NotFound(text),
-        Failure::Failed(text) => CallError::Failed(text),
+        Failure::Invalid(text) => CallError::Invalid(shorten(text)),
+        Failure::NotFound(text) => CallError::NotFound(shorten(text)),
+        Failure::Failed(text) => CallError::Failed(shorten(text)),
     }
 }

@@ -176,7 +176,7 @@ fn entry(
         kind,
         target,
         data: readable(data),
-        metadata,
+        metadata: shown_metadata(metadata),
         status: EffectStatus::Pending,
         attempts: 0,
         error: None,
@@ -184,6 +184,25 @@ fn entry(
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
     }
+}
+
+/// As much of the metadata as is kept; what is left out is counted.
+fn shown_metadata(metadata: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut left = KEPT_DATA;
+    let entries = metadata.len();
+    let mut shown = BTreeMap::new();
+    for (name, value) in metadata {
+        left = left.saturating_sub(name.len() + value.len());
+        if left == 0 {
+            shown.insert(
+                "…".to_owned(),
+                format!("{} of {entries} entries are left out", entries - shown.len()),
+            );
+            break;
+        }
+        shown.insert(name, value);
+    }
+    shown
 }
 
 fn readable(data: &[u8]) -> String {

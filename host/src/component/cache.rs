@@ -34,6 +34,10 @@ impl CodeCache {
     pub(super) fn read(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
         let path = self.path(digest);
         let file = std::fs::read(&path).ok()?;
+        if !is_own(&self.folder) || !is_own(&path) {
+            tracing::warn!("{} can be written by others, and is not used; compiling again", path.display());
+            return None;
+        }
         let Some(code) = self.verified(&file, digest) else {
             tracing::warn!("{} is not what this host wrote there; compiling again", path.display());
             return None;
@@ -76,10 +80,17 @@ impl CodeCache {
     }
 }
 
+/// Does this user own it, and can nobody else write it?
+fn is_own(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let own = rustix::process::geteuid().as_raw();
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.uid() == own && found.mode() & 0o022 == 0)
+}
+
 #[expect(unsafe_code, reason = "wasmtime cannot check compiled code; `verified` has")]
 fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `code` is what `CodeCache::write` got from `Component::serialize`, proven by its SHA-256, and the folder is
-    // writable for the host's own user alone.
+    // SAFETY: `code` is what `CodeCache::write` got from `Component::serialize`, whole by its SHA-256, and
+    // from this user by the owner and mode of file and folder.
     unsafe { Component::deserialize(engine, code) }
 }
 

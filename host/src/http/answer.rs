@@ -84,7 +84,8 @@ impl ReplyTemplate {
 /// Answers an actor's reply, as it is or within a template. An empty reply is `null`.
 pub(super) fn reply(reply: Bytes, template: Option<&ReplyTemplate>) -> Result<Response, HttpError> {
     let reply = if reply.is_empty() { Bytes::from_static(b"null") } else { reply };
-    if serde_json::from_slice::<serde::de::IgnoredAny>(&reply).is_err() {
+    let text = std::str::from_utf8(&reply).unwrap_or_default();
+    if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
         let detail = "The agent's reply is not JSON, and routes answer JSON. What the turn did was kept.";
         return Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "reply-not-json", detail));
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper::server::conn::http1::Builder;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -65,7 +65,10 @@ impl Server {
         let places = Arc::new(Semaphore::new(options.max_connections));
         let graceful = GracefulShutdown::new();
         loop {
-            let Ok(place) = places.clone().acquire_owned().await else { break };
+            let place = tokio::select! {
+                place = places.clone().acquire_owned() => place,
+                () = shutdown.cancelled() => break,
+            };
             let stream = tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => stream,
@@ -106,10 +109,10 @@ fn connection(
             Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
         }
     });
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(HEAD_TIMEOUT));
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+    // HTTP/1 alone: its timer runs from the first moment, so that a silent client cannot hold its place.
+    let mut builder = Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
     let watched = graceful.watch(connection);
     async move {
         if let Err(error) = watched.await {

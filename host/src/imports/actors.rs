@@ -1,6 +1,6 @@
 //! `daca:agent/actors`: calls to other actors.
 
-use super::scope::denied;
+use super::scope::{check_name, denied};
 use super::{TurnScope, no_turn};
 use crate::actor::{ActorAddress, CallError};
 use crate::backend::{self, ActorCall};
@@ -15,6 +15,8 @@ impl Host for InstanceState {
         method: String,
         payload: Vec<u8>,
     ) -> Result<Vec<u8>, Error> {
+        check_name("agent type", &agent_type)?;
+        check_name("method", &method)?;
         if !self.turn().map_err(no_turn)?.options.agent.permissions.may_call(&agent_type) {
             return Err(denied(self, "actors", &agent_type, "call actors of the type"));
         }

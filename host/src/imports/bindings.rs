@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::no_turn;
-use super::scope::denied;
+use super::scope::{check_name, denied};
 use crate::backend::{BindingRequest, EffectRequest};
 use crate::component::InstanceState;
 use crate::component::bindings::daca::agent::bindings::{Error, Host, Response};
@@ -44,6 +44,8 @@ fn permitted_request(
     data: Vec<u8>,
     metadata: Vec<(String, String)>,
 ) -> Result<BindingRequest, Error> {
+    check_name("binding", &name)?;
+    check_name("operation", &operation)?;
     let turn = state.turn().map_err(no_turn)?;
     if !turn.options.agent.permissions.may_use_binding(&name, &operation) {
         return Err(denied(state, "bindings", &format!("{name}/{operation}"), "use the binding"));

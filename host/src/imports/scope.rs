@@ -105,18 +105,19 @@ impl TurnScope {
         if !unknown.is_empty() {
             read = backend.read_state(actor, &unknown).await?;
         }
-        let mut read = unknown.iter().zip(read).collect::<std::collections::HashMap<_, _>>();
+        let read = unknown.iter().zip(read).collect::<std::collections::HashMap<_, _>>();
         let mut values = Vec::with_capacity(keys.len());
         for key in keys {
             let value = match staged.get(key) {
                 Some(StateWrite::Set { value, .. }) => Some(value.clone()),
                 Some(StateWrite::Delete) => None,
-                None => {
-                    if let Some(value) = read.remove(key) {
-                        cache.insert(key.clone(), value);
+                None => match read.get(key) {
+                    Some(read) => {
+                        cache.keep(key, read);
+                        read.as_ref().map(|value| value.value.clone())
                     }
-                    cache.get(key)
-                }
+                    None => cache.get(key),
+                },
             };
             values.push(value);
         }
@@ -205,7 +206,7 @@ pub(super) fn denied(
     Error::Denied(format!("the manifest does not permit {agent_type} to {what} {entry}"))
 }
 
-/// A key of the state, or the name of a reminder or timer: not empty, not too long, and nothing in it that the store takes for
+/// A key of the state, or any other name that a guest gives: not empty, not too long, and nothing in it that the store takes for
 /// a separator.
 pub(super) fn check_name(what: &str, name: &str) -> Result<(), Error> {
     if name.is_empty() {

@@ -35,7 +35,14 @@ impl StateCache {
         self.values.get(key)?.as_ref().map(|value| value.value.clone())
     }
 
-    pub(super) fn insert(&mut self, key: String, value: Option<StateValue>) {
+    /// Keeps what was read, as long as there is room.
+    pub(super) fn keep(&mut self, key: &str, value: &Option<StateValue>) {
+        if self.bytes < MOST_BYTES {
+            self.insert(key.to_owned(), value.clone());
+        }
+    }
+
+    fn insert(&mut self, key: String, value: Option<StateValue>) {
         self.forget(&key);
         self.bytes += entry_bytes(&key, value.as_ref());
         self.values.insert(key, value);

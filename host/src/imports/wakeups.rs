@@ -33,6 +33,11 @@ impl TurnScope {
         if schedule.period_ms == Some(0) {
             return Err(Error::Invalid("a period of 0; leave it out to fire once".into()));
         }
+        if schedule.ttl_ms.is_some_and(|ttl| ttl < schedule.due_ms) {
+            return Err(Error::Invalid(
+                "the time to live ends before it is due, so it could never fire".into(),
+            ));
+        }
         self.check_payload("the data", data.len())?;
         let registration = Registration {
             due: Duration::from_millis(schedule.due_ms),

@@ -276,8 +276,8 @@ impl Backend for Embedded {
 fn log_binding(verb: &str, request: &BindingRequest) {
     let BindingRequest { name, operation, data, metadata } = request;
     let data = String::from_utf8_lossy(data);
-    let data = crate::telemetry::printable(&data);
-    tracing::info!(target: "daca::outbox", "{verb} binding {name}, operation {operation}, metadata {metadata:?}: {data}");
+    let line = format!("{verb} binding {name}, operation {operation}, metadata {metadata:?}: {data}");
+    tracing::info!(target: "daca::outbox", "{}", crate::telemetry::printable(&line));
 }
 
 /// Reads a file of secrets: `{"name": "value"}` or `{"name": {"key": "value"}}`.

@@ -279,8 +279,10 @@ impl Writer {
                 )?);
             }
             if now.duration_since(self.last_purge).unwrap_or_default() >= PURGE_EVERY {
-                transaction::purge(&transaction, unix_ms(now))?;
-                self.last_purge = now;
+                // With more of them left, the next commit goes on with it.
+                if transaction::purge(&transaction, unix_ms(now))? {
+                    self.last_purge = now;
+                }
             }
             transaction.commit()?;
             Ok(results)

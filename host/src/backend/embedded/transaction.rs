@@ -213,8 +213,8 @@ fn entry_bytes(key: &str, value: usize) -> u64 {
     ENTRY_BYTES + (key.len() + value) as u64
 }
 
-/// Removes expired values from the file.
-pub(super) fn purge(transaction: &WriteTransaction, now: u64) -> Result<(), redb::Error> {
+/// Removes expired values from the file. True when none is left.
+pub(super) fn purge(transaction: &WriteTransaction, now: u64) -> Result<bool, redb::Error> {
     let mut expiries = transaction.open_table(EXPIRIES)?;
     let mut state = transaction.open_table(STATE)?;
     let mut usage = transaction.open_table(USAGE)?;
@@ -238,7 +238,7 @@ pub(super) fn purge(transaction: &WriteTransaction, now: u64) -> Result<(), redb
             };
         }
     }
-    Ok(())
+    Ok(expired.len() < PURGE_BATCH)
 }
 
 /// Every reminder and timer in the file.

@@ -156,15 +156,23 @@ async fn next_due(schedule: &Schedule) -> Firing {
 
 async fn fire(schedule: &Schedule, store: &Store, inbound: &dyn Inbound, firing: Firing) {
     let Firing { actor, fired, attempt } = &firing;
-    let (error, is_periodic) = match store.wakeup(actor, &fired.key).await {
+    let (error, may_skip) = match store.wakeup(actor, &fired.key).await {
         // Unregistered or registered anew since it was taken.
         Ok(None) => return schedule.forget(&firing),
-        Ok(Some((_, due))) if due.token != fired.token => return schedule.forget(&firing),
+        Ok(Some((_, due))) if due.token != fired.token => {
+            let change = ScheduleChange { actor: actor.clone(), key: fired.key.clone(), next: Some(due) };
+            return schedule.apply(vec![change]);
+        }
         Ok(Some((registration, _))) => {
             let is_periodic = registration.period.is_some();
             match inbound.wake(actor.clone(), fired.clone(), registration.data).await {
                 Ok(()) => return,
-                Err(error) => (error.to_string(), is_periodic),
+                Err(error) => {
+                    let gives_up =
+                        fired.key.kind == WakeupKind::Timer || (is_periodic && *attempt >= ATTEMPTS);
+                    // A refusal of the host is no try: the guest has not seen the firing.
+                    (error.to_string(), gives_up && !error.is_refusal())
+                }
             }
         }
         Err(error) => (error.to_string(), false),
@@ -172,7 +180,6 @@ async fn fire(schedule: &Schedule, store: &Store, inbound: &dyn Inbound, firing:
     let name = crate::telemetry::printable(&fired.key.name);
     let error = crate::telemetry::printable(&error);
     tracing::warn!(agent_type = %actor.agent_type, actor_id = %actor.id, attempt, "{name:?} fired and failed: {error}");
-    let may_skip = fired.key.kind == WakeupKind::Timer || (is_periodic && *attempt >= ATTEMPTS);
     if may_skip {
         return give_up(schedule, store, actor, fired.clone()).await;
     }
