@@ -37,7 +37,7 @@ enum Command {
         /// The method, such as ProcessMessage
         method: String,
         /// The payload, in JSON
-        #[arg(default_value = "null")]
+        #[arg(default_value = "null", allow_hyphen_values = true)]
         payload: String,
         /// The host's admin port
         #[arg(long, default_value = "127.0.0.1:8001")]

@@ -86,6 +86,9 @@ async fn the_operator_sees_what_runs() -> anyhow::Result<()> {
 #[tokio::test]
 async fn the_outbox_shows_what_waits_what_was_sent_and_what_failed() -> anyhow::Result<()> {
     let subscriptions = r#"
+[host]
+effect-attempts = 3
+effect-retry-delay = "10ms"
 [agents.Exerciser.limits]
 turn-time = "10m"
 [agents.Exerciser.permissions]
@@ -141,8 +144,8 @@ actor-id = { field = "id" }
     assert_eq!(statuses().await?.1, expected);
     let failed = &host.get_admin("/outbox").await?.body["entries"][2];
     let why = failed["error"].as_str().unwrap_or_default();
-    assert!(why.contains("/failing: out of paper"), "{failed}");
-    let given_up = host.wait_for_message("is given up after").await?;
+    assert!(why.contains("/failing: after 3 attempts: out of paper"), "{failed}");
+    let given_up = host.wait_for_message("is given up:").await?;
     assert_eq!((&given_up["level"], &given_up["code"]), (&json!("ERROR"), &json!("effect-given-up")));
     Ok(())
 }

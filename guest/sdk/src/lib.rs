@@ -13,7 +13,8 @@
 //! impl Counter {
 //!     /// Adds to the sum and answers it.
 //!     pub fn add(&mut self, amount: u64) -> Result<u64, Failure> {
-//!         let sum = state::get::<u64>("sum")?.unwrap_or(0) + amount;
+//!         let sum = state::get::<u64>("sum")?.unwrap_or(0).checked_add(amount);
+//!         let sum = sum.ok_or_else(|| Failure::invalid("the sum would be too large"))?;
 //!         state::set("sum", &sum)?;
 //!         Ok(sum)
 //!     }

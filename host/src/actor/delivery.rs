@@ -162,7 +162,7 @@ impl Shared {
             self.outbox.attempted(id, Some(error.to_string()));
             let is_last = attempt == self.options.attempts.max(1) || !matches!(error, Error::Unavailable(_));
             if is_last {
-                return self.give_up(id, &effect, attempt, &error);
+                return self.give_up(id, &effect, &error);
             }
             tracing::debug!("effect {id}, attempt {attempt}: {error}");
             tokio::time::sleep(wait).await;
@@ -170,17 +170,14 @@ impl Shared {
         }
     }
 
-    fn give_up(&self, id: u64, effect: &Effect, attempts: u32, error: &Error) {
+    fn give_up(&self, id: u64, effect: &Effect, error: &Error) {
         self.outbox.settle(id, EffectStatus::Failed);
         let error = error.to_string();
         let error = printable(&error);
         if let Some(line) = &effect.undeliverable_line {
             tracing::error!(target: "agent", "{}: {error}", printable(line));
         }
-        tracing::error!(
-            code = "effect-given-up",
-            "effect {id} is given up after {attempts} attempts: {error}"
-        );
+        tracing::error!(code = "effect-given-up", "effect {id} is given up: {error}");
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ActorAddress, VecDeque<Waiting>>> {

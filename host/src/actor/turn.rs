@@ -35,7 +35,8 @@ pub(super) async fn run(
     let span = tracing::info_span!(
         "turn",
         agent_type = %activation.address.agent_type,
-        actor_id = %activation.address.id,
+        // As strings, which the text log quotes: an id may look like the rest of a line.
+        actor_id = &*activation.address.id,
         turn = %turn_id,
         component = activation.agent.version.short_digest(),
     );

@@ -199,10 +199,19 @@ impl Builder<'_, '_> {
         let pattern_is_new = methods.is_empty();
         methods.insert(method.to_owned(), span.clone());
         if pattern_is_new && let Err(error) = self.patterns.insert(text.as_str(), ()) {
-            let message = format!("{text:?} cannot stand beside the other routes: {error}");
-            self.problems.push("manifest-duplicate-route", span, message, || {
-                "give the same parameter the same name in every route, or change the path".into()
-            });
+            let (code, message, help) = match error {
+                matchit::InsertError::Conflict { with } => (
+                    "manifest-duplicate-route",
+                    format!("{text:?} answers the same requests as {with:?}"),
+                    "give the same parameter the same name in every route, or change the path",
+                ),
+                _ => (
+                    "manifest-invalid-route",
+                    format!("{text:?} is no path: {error}"),
+                    "write it as \"/fixed/{parameter}\"",
+                ),
+            };
+            self.problems.push(code, span, message, || help.into());
             return None;
         }
         Some(text.clone())

@@ -29,11 +29,6 @@ pub use store::OpenError;
 use store::Store;
 use wakeups::Schedule;
 
-/// Tries to deliver an event to one subscription.
-const EVENT_ATTEMPTS: u32 = 5;
-/// The wait before the second try; each further wait is twice as long.
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-
 /// How long a shutdown waits for firings that are under way. The host has waited for their turns before.
 const CLOCK_GRACE: Duration = Duration::from_secs(1);
 
@@ -46,6 +41,8 @@ pub struct Embedded {
     subscriptions: HashMap<(String, String), Vec<String>>,
     secrets: BTreeMap<String, BTreeMap<String, String>>,
     binding_responses: BTreeMap<String, Bytes>,
+    /// Tries to deliver an event to one subscription, and the wait before the second one.
+    event_tries: (u32, Duration),
     inbound: OnceLock<Arc<dyn Inbound>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -106,6 +103,7 @@ impl Embedded {
             binding_responses: responses
                 .map(|(name, text)| (name.clone(), Bytes::from(text.clone())))
                 .collect(),
+            event_tries: (manifest.host.effect_attempts, manifest.host.effect_retry_delay),
             inbound: OnceLock::new(),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
@@ -154,7 +152,7 @@ impl Embedded {
         let event = cloud_event(actor, pubsub, topic, event);
         let mut failures = Vec::new();
         for path in paths {
-            if let Err(reason) = deliver_event(&**inbound, path, &event).await {
+            if let Err(reason) = deliver_event(&**inbound, path, &event, self.event_tries).await {
                 failures.push(format!("{path}: {reason}"));
             }
         }
@@ -165,8 +163,12 @@ impl Embedded {
 
 /// Delivers an event to one subscription, trying again while it asks for that. A dropped event counts as delivered, as
 /// it does for a broker.
-async fn deliver_event(inbound: &dyn Inbound, path: &str, event: &serde_json::Value) -> Result<(), String> {
-    let mut wait = FIRST_RETRY;
+async fn deliver_event(
+    inbound: &dyn Inbound,
+    path: &str,
+    event: &serde_json::Value,
+    (attempts, mut wait): (u32, Duration),
+) -> Result<(), String> {
     for attempt in 1.. {
         match inbound.event(path, event.clone()).await {
             EventOutcome::Success => return Ok(()),
@@ -174,10 +176,12 @@ async fn deliver_event(inbound: &dyn Inbound, path: &str, event: &serde_json::Va
                 tracing::warn!("the subscription {path} dropped an event: {reason}");
                 return Ok(());
             }
-            EventOutcome::Retry(reason) if attempt == EVENT_ATTEMPTS => return Err(reason),
+            EventOutcome::Retry(reason) if attempt >= attempts => {
+                return Err(format!("after {attempt} attempts: {reason}"));
+            }
             EventOutcome::Retry(_) => tokio::time::sleep(wait).await,
         }
-        wait *= 2;
+        wait = wait.saturating_mul(2);
     }
     Ok(())
 }

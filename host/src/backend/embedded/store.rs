@@ -10,6 +10,7 @@
 //! reopens it before the next commit, so that the host goes on when the disk does.
 
 use std::collections::HashMap;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -97,7 +98,8 @@ impl Store {
             path: folder.to_owned(),
             reason: error.to_string(),
         };
-        std::fs::create_dir_all(folder).map_err(unwritable)?;
+        // For its owner alone: it holds every conversation.
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritable)?;
         let path = folder.join("state.redb");
         let damaged = |reason: String| OpenError::Damaged { path: path.clone(), reason };
         let (database, scheduled) = catch_panic(|| {
