@@ -107,14 +107,14 @@ pub(super) fn apply(
     }
     for (key, row) in &changes {
         match row {
-            Some(row) => wakeups.insert(wakeup_key(actor, key), row.encode().as_slice())?,
+            Some(row) => wakeups.insert(wakeup_key(actor, key), row.bytes.as_slice())?,
             None => wakeups.remove(wakeup_key(actor, key))?,
         };
     }
-    let change = |(key, row): (WakeupKey, Option<WakeupRow>)| ScheduleChange {
+    let change = |(key, row): (WakeupKey, Option<EncodedRow>)| ScheduleChange {
         actor: actor.clone(),
         key,
-        next: row.map(|row| row.due()),
+        next: row.map(|row| row.due),
     };
     Ok(Ok(changes.into_iter().map(change).collect()))
 }
@@ -150,7 +150,7 @@ fn wakeup_changes(
     turn: &LastingParts,
     now: u64,
     last_token: &mut u64,
-) -> Result<BTreeMap<WakeupKey, Option<WakeupRow>>, redb::Error> {
+) -> Result<BTreeMap<WakeupKey, Option<EncodedRow>>, redb::Error> {
     let mut changes = BTreeMap::new();
     if let Some(fired) = &turn.handled {
         let row = table.get(wakeup_key(actor, &fired.key))?.map(|row| row.value().to_vec());
@@ -158,7 +158,7 @@ fn wakeup_changes(
         if let Some(Ok(row)) = row.map(|row| WakeupRow::decode(&row))
             && row.due().token == fired.token
         {
-            changes.insert(fired.key.clone(), row.after_firing(now));
+            changes.insert(fired.key.clone(), row.after_firing(now).map(EncodedRow::of));
         }
     }
     if turn.ends_timers {
@@ -176,7 +176,7 @@ fn wakeup_changes(
     for (key, registration) in &turn.wakeups {
         *last_token += 1;
         let row = registration.as_ref().map(|registration| WakeupRow::new(registration, now, *last_token));
-        changes.insert(key.clone(), row);
+        changes.insert(key.clone(), row.map(EncodedRow::of));
     }
     Ok(changes)
 }
@@ -187,7 +187,7 @@ fn difference(
     wakeups: &impl ReadableTable<WakeupRowKey<'static>, &'static [u8]>,
     actor: &ActorAddress,
     turn: &LastingParts,
-    changes: &BTreeMap<WakeupKey, Option<WakeupRow>>,
+    changes: &BTreeMap<WakeupKey, Option<EncodedRow>>,
 ) -> Result<(u64, u64), redb::Error> {
     let (mut freed, mut added) = (0, 0);
     for (key, write) in &turn.writes {
@@ -203,7 +203,7 @@ fn difference(
             freed += entry_bytes(&key.name, old.value().len());
         }
         if let Some(row) = row {
-            added += entry_bytes(&key.name, row.encode().len());
+            added += entry_bytes(&key.name, row.bytes.len());
         }
     }
     Ok((freed, added))
@@ -264,10 +264,22 @@ pub(super) fn read_schedule(database: &Database) -> Result<Vec<ScheduleChange>, 
     Ok(scheduled)
 }
 
+/// A row as it goes into the file: encoded once, for its size and for the write.
+struct EncodedRow {
+    due: Due,
+    bytes: Vec<u8>,
+}
+
+impl EncodedRow {
+    fn of(row: WakeupRow) -> EncodedRow {
+        EncodedRow { due: row.due(), bytes: row.encode() }
+    }
+}
+
 /// A reminder or timer in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct WakeupRow {
-    /// Tells this registration from another of the same name; times the number of a run of the host makes it unique.
+    /// With the sequence, which counts within a run of the host, tells this registration from another of the same name.
     registered_unix_ms: u64,
     sequence: u64,
     next_unix_ms: u64,
