@@ -22,6 +22,8 @@ pub(super) struct Manifest {
     pub(super) routes: Vec<Route>,
     #[serde(default)]
     pub(super) subscriptions: Vec<Subscription>,
+    #[serde(default)]
+    pub(super) input_bindings: Vec<InputBinding>,
 }
 
 #[derive(Default, Deserialize)]
@@ -39,10 +41,24 @@ pub(super) struct Agent {
     pub(super) idle_timeout: Duration,
     #[serde(default)]
     pub(super) settings: BTreeMap<String, String>,
+    pub(super) reentrancy: Option<Reentrancy>,
     #[serde(default)]
     pub(super) limits: AgentLimits,
     #[serde(default)]
     pub(super) permissions: Permissions,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Reentrancy {
+    pub(super) enabled: bool,
+    pub(super) max_stack_depth: u32,
+}
+
+impl Default for Reentrancy {
+    fn default() -> Reentrancy {
+        Reentrancy { enabled: true, max_stack_depth: 32 }
+    }
 }
 
 fn ten_minutes() -> Duration {
@@ -99,4 +115,18 @@ pub(super) struct Subscription {
     pub(super) call: Option<String>,
     pub(super) actor_id: Option<Spanned<ActorId>>,
     pub(super) payload: Option<Spanned<Payload>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct InputBinding {
+    pub(super) binding: String,
+    pub(super) path: Spanned<String>,
+    pub(super) dead_letter: Spanned<String>,
+    #[serde(default = "five")]
+    pub(super) attempts: u32,
+}
+
+fn five() -> u32 {
+    5
 }

@@ -6,6 +6,7 @@
 //! that one run of `daca check` shows them all. Nothing after this step looks at the text again.
 
 mod file;
+mod inputs;
 mod limits;
 mod permissions;
 mod routes;
@@ -17,10 +18,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use inputs::{InputBinding, Topic};
 pub use limits::{AgentLimits, HostLimits};
 pub use permissions::Permissions;
 pub use routes::{ActorIdSource, Call, Payload, Route, Subscription};
 pub use template::Template;
+
+/// Turns of one actor within one another that a manifest may allow: as many as actors may wait for one another.
+const MOST_NESTED: u32 = 32;
 
 /// A manifest that was read and found sound.
 #[derive(Debug, Clone)]
@@ -35,6 +40,8 @@ pub struct Manifest {
     pub routes: Vec<Route>,
     /// Subscriptions, in the order of the file.
     pub subscriptions: Vec<Subscription>,
+    /// Input bindings, in the order of the file.
+    pub input_bindings: Vec<InputBinding>,
     /// What the embedded backend needs besides its data directory.
     pub embedded: Embedded,
 }
@@ -52,10 +59,19 @@ pub struct AgentType {
     pub idle_timeout: Duration,
     /// What `wasi:config/store` answers: these settings and no others.
     pub settings: BTreeMap<String, String>,
+    /// May an actor of this type be called while it waits for the answer to a call that led there?
+    pub reentrancy: Option<Reentrancy>,
     /// Bounds on each turn and each instance.
     pub limits: AgentLimits,
     /// What the type may reach outside itself.
     pub permissions: Permissions,
+}
+
+/// Calls that come back to an actor while it waits for them: A calls B, and B calls A.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reentrancy {
+    /// Turns of one actor within one another, at most.
+    pub max_stack_depth: u32,
 }
 
 /// Settings of the embedded backend.
@@ -145,6 +161,7 @@ impl Manifest {
         file.host.check(&mut problems);
         permissions::warn_of_unknown_callees(&agents);
         let (routes, subscriptions) = routes::build(file.routes, file.subscriptions, &agents, &mut problems);
+        let input_bindings = inputs::build(file.input_bindings, &routes, &mut problems);
         if !problems.found.is_empty() {
             return Err(Error::Invalid { problems: problems.found });
         }
@@ -154,6 +171,7 @@ impl Manifest {
             agents,
             routes,
             subscriptions,
+            input_bindings,
             embedded: Embedded {
                 secrets_file: file.embedded.secrets_file.map(|file| folder.join(file)),
                 binding_responses: file.embedded.binding_responses,
@@ -182,10 +200,21 @@ fn build_agent(
         component_line,
         idle_timeout: agent.idle_timeout,
         settings: agent.settings,
+        reentrancy: reentrancy(&name, agent.reentrancy, problems),
         permissions: permissions::build(&name, agent.permissions, problems),
         limits: agent.limits,
         name,
     }
+}
+
+fn reentrancy(name: &str, file: Option<file::Reentrancy>, problems: &mut Problems<'_>) -> Option<Reentrancy> {
+    let file::Reentrancy { enabled, max_stack_depth } = file?;
+    if !(1..=MOST_NESTED).contains(&max_stack_depth) {
+        let span = problems.locate(&["agents", name, "reentrancy", "max-stack-depth"]);
+        let message = format!("agents.{name}.reentrancy.max-stack-depth: {max_stack_depth} is out of range");
+        problems.push("manifest-invalid-limit", span, message, || format!("write 1 to {MOST_NESTED}"));
+    }
+    enabled.then_some(Reentrancy { max_stack_depth })
 }
 
 /// Collects what is wrong while a manifest is built.
