@@ -28,6 +28,8 @@ impl Placement {
             .option("--healthz-port", health_port)
             .option("--healthz-listen-address", "127.0.0.1")
             .option("--initial-cluster", format!("dapr-placement-0=127.0.0.1:{raft}"))
+            // The least that it takes: how long a change of hosts waits for others.
+            .option("--disseminate-timeout", "1s")
             .argument("--enable-metrics=false")
             .argument("--log-as-json");
         let placement = Placement { port, health_port, process: Process::start(program)? };

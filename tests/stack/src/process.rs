@@ -201,8 +201,8 @@ impl Process {
 
     /// Is this text in a line of its output?
     pub fn log_contains(&self, text: &str) -> anyhow::Result<bool> {
-        let lines = BufReader::new(self.log()?).split(b'\n').map_while(Result::ok);
-        Ok(lines.map(|line| String::from_utf8_lossy(&line).contains(text)).any(|found| found))
+        let mut lines = BufReader::new(self.log()?).split(b'\n').map_while(Result::ok);
+        Ok(lines.any(|line| String::from_utf8_lossy(&line).contains(text)))
     }
 
     /// Waits until a check holds; an error when the process ends first.

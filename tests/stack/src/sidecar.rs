@@ -159,7 +159,7 @@ impl Sidecar {
         format!("http://127.0.0.1:{}{path}", self.http_port())
     }
 
-    /// A request to Dapr's HTTP API, with the token; it may take 2 s, unless another timeout is set.
+    /// A request to Dapr's HTTP API, with the token.
     pub fn request(&self, method: http::Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.client.request(method, self.url(path));
         match &self.options.dapr_api_token {
@@ -170,7 +170,8 @@ impl Sidecar {
 
     /// What the sidecar says of itself.
     pub async fn metadata(&self) -> anyhow::Result<Value> {
-        let answer = self.request(http::Method::GET, "/v1.0/metadata").send().await?;
+        let answer =
+            self.request(http::Method::GET, "/v1.0/metadata").timeout(wait::PROBE_WITHIN).send().await?;
         Ok(answer.error_for_status()?.json().await?)
     }
 

@@ -10,6 +10,9 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How often one looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a server that is well may take to say so.
+pub(crate) const PROBE_WITHIN: Duration = Duration::from_secs(2);
+
 /// Waits until a check holds, for [`PATIENCE`] at most.
 pub async fn until(what: &str, check: impl AsyncFn() -> bool) -> anyhow::Result<()> {
     until_within(PATIENCE, what, check).await
@@ -29,10 +32,10 @@ pub async fn until_within(time: Duration, what: &str, check: impl AsyncFn() -> b
 
 /// A client for the servers on loopback: no proxy, and no call that hangs.
 pub fn client() -> anyhow::Result<reqwest::Client> {
-    Ok(reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?)
+    Ok(reqwest::Client::builder().no_proxy().timeout(PATIENCE / 2).build()?)
 }
 
 /// Is the answer to a GET a success?
 pub(crate) async fn answers(client: &reqwest::Client, url: &str) -> bool {
-    client.get(url).send().await.is_ok_and(|answer| answer.status().is_success())
+    client.get(url).timeout(PROBE_WITHIN).send().await.is_ok_and(|answer| answer.status().is_success())
 }
