@@ -1,0 +1,30 @@
+//! Where the project and what it builds lie. The programs and tests may have been moved since they were compiled, so the
+//! place of the running program goes before what was compiled in.
+
+use std::path::{Path, PathBuf};
+
+/// The workspace's folder.
+pub fn root() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    let compiled_in = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut candidates = program.ancestors().chain(compiled_in.ancestors());
+    candidates
+        .find(|folder| folder.join("tests/stack/dapr/go.mod").is_file())
+        .unwrap_or(compiled_in)
+        .to_owned()
+}
+
+/// The folder in which cargo builds.
+pub fn target() -> PathBuf {
+    root().join("target")
+}
+
+/// The folder of the servers' programs.
+pub fn programs() -> PathBuf {
+    target().join("stack")
+}
+
+/// The host's program.
+pub fn daca() -> PathBuf {
+    target().join("debug/daca")
+}

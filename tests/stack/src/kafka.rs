@@ -1,0 +1,141 @@
+//! Kafka: one node that is broker and controller, without ZooKeeper.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::error::RDKafkaErrorCode;
+
+use crate::build;
+use crate::ports;
+use crate::process::{Process, Program};
+
+/// Any 16 bytes in base64: each node is a cluster of its own.
+const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qk";
+
+/// The Java virtual machine starts faster like this, and the node stays small.
+const JAVA_OPTIONS: [&str; 5] = [
+    "-Xmx512m",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+];
+
+/// A Kafka node.
+#[derive(Debug)]
+pub struct Kafka {
+    /// Its port.
+    pub port: u16,
+    /// Its process.
+    pub process: Process,
+}
+
+impl Kafka {
+    /// Starts a node whose data lie in `kafka` in the folder, from the folder of Kafka's jars, and waits until it is ready.
+    pub async fn start(libraries: &Path, folder: &Path, port: u16) -> anyhow::Result<Kafka> {
+        let data = folder.join("kafka");
+        std::fs::create_dir_all(&data)?;
+        let settings = folder.join("kafka.properties");
+        std::fs::write(&settings, properties(&data, port, ports::free()?))?;
+        if !data.join("meta.properties").is_file() {
+            format(libraries, folder, &settings).await?;
+        }
+        let program = java("kafka", libraries, folder)?.argument("kafka.Kafka").argument(settings);
+        let kafka = Kafka { port, process: Process::start(program)? };
+        kafka.wait_ready().await?;
+        Ok(kafka)
+    }
+
+    /// Starts it again on its port with its data, after it was stopped or killed.
+    pub async fn start_again(&self) -> anyhow::Result<()> {
+        self.process.start_again()?;
+        self.wait_ready().await
+    }
+
+    /// Its address, `127.0.0.1:port`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Makes a topic, unless it is there.
+    pub async fn create_topic(&self, name: &str, partitions: i32) -> anyhow::Result<()> {
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)));
+        let results = self.admin()?.create_topics([&topic], &options).await?;
+        match results.into_iter().next() {
+            Some(Err((_, code))) if code != RDKafkaErrorCode::TopicAlreadyExists => {
+                Err(code).with_context(|| format!("making the topic {name}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn wait_ready(&self) -> anyhow::Result<()> {
+        self.process.wait_until("its metadata", async || self.has_broker().await).await
+    }
+
+    async fn has_broker(&self) -> bool {
+        let Ok(admin) = self.admin() else { return false };
+        // librdkafka blocks the thread.
+        let look = move || admin.inner().fetch_metadata(None, Duration::from_secs(1));
+        matches!(tokio::task::spawn_blocking(look).await, Ok(Ok(metadata)) if !metadata.brokers().is_empty())
+    }
+
+    fn admin(&self) -> anyhow::Result<AdminClient<DefaultClientContext>> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.address());
+        // Nothing is said of a node that is not up yet.
+        config.set("log_level", "0").set("socket.connection.setup.timeout.ms", "1000");
+        Ok(config.create()?)
+    }
+}
+
+/// Gives the data folder its cluster id.
+async fn format(libraries: &Path, folder: &Path, settings: &Path) -> anyhow::Result<()> {
+    let program = java("kafka-format", libraries, folder)?
+        .arguments(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"])
+        .argument(settings);
+    let process = Process::start(program)?;
+    crate::wait::until("the format of Kafka's data folder", async || !process.is_running()).await?;
+    match process.ended() {
+        Some(status) if status.success() => Ok(()),
+        _ => anyhow::bail!("Kafka's data folder was not made: {}", process.log_lines()?.join("\n")),
+    }
+}
+
+fn java(name: &str, libraries: &Path, folder: &Path) -> anyhow::Result<Program> {
+    let class_path = libraries.join("*");
+    Ok(Program::new(name, &build::java()?, folder)
+        .arguments(JAVA_OPTIONS)
+        .argument("-cp")
+        .argument(class_path)
+        // Options of the person's own would end up in every log.
+        .without_variable("JAVA_TOOL_OPTIONS"))
+}
+
+fn properties(data: &Path, port: u16, controller: u16) -> String {
+    format!(
+        "process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+controller.listener.names=CONTROLLER
+log.dirs={}
+auto.create.topics.enable=false
+num.partitions=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+controlled.shutdown.enable=false
+",
+        data.display()
+    )
+}

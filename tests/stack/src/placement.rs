@@ -1,0 +1,50 @@
+//! Dapr's placement service: which sidecar hosts which actor.
+
+use std::path::Path;
+
+use crate::ports;
+use crate::process::{Process, Program};
+use crate::wait;
+
+/// The placement service.
+#[derive(Debug)]
+pub struct Placement {
+    /// Where sidecars connect.
+    pub port: u16,
+    /// Where it says that it is well.
+    pub health_port: u16,
+    /// Its process.
+    pub process: Process,
+}
+
+impl Placement {
+    /// Starts the program on free ports and waits until it is ready.
+    pub async fn start(program: &Path, folder: &Path) -> anyhow::Result<Placement> {
+        let (port, health_port) = (ports::free()?, ports::free()?);
+        let raft = ports::free()?;
+        let program = Program::new("placement", program, folder)
+            .option("--port", port)
+            .option("--listen-address", "127.0.0.1")
+            .option("--healthz-port", health_port)
+            .option("--healthz-listen-address", "127.0.0.1")
+            .option("--initial-cluster", format!("dapr-placement-0=127.0.0.1:{raft}"))
+            // The least that it takes: how long a change of hosts waits for others.
+            .option("--disseminate-timeout", "1s")
+            .argument("--enable-metrics=false")
+            .argument("--log-as-json");
+        let placement = Placement { port, health_port, process: Process::start(program)? };
+        placement.wait_ready().await?;
+        Ok(placement)
+    }
+
+    /// Starts it again on its ports, after it was stopped or killed.
+    pub async fn start_again(&self) -> anyhow::Result<()> {
+        self.process.start_again()?;
+        self.wait_ready().await
+    }
+
+    async fn wait_ready(&self) -> anyhow::Result<()> {
+        let (client, url) = (wait::client()?, format!("http://127.0.0.1:{}/healthz", self.health_port));
+        self.process.wait_until("ready", async || wait::answers(&client, &url).await).await
+    }
+}

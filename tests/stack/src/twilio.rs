@@ -1,0 +1,370 @@
+//! The edge of Twilio: what stands at `https://api.twilio.com`.
+//!
+//! Dapr's Twilio binding has that address built in, but it honours `HTTPS_PROXY` and `SSL_CERT_FILE`. So this is a proxy that
+//! answers CONNECT to that one host, and then is that host itself, with a certificate of its own authority. The binding, its
+//! secrets and what it sends stay the real ones.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+/// The host that the binding calls.
+const HOST: &str = "api.twilio.com";
+
+const MAX_CONNECTIONS: usize = 256;
+const MAX_BODY: usize = 64 << 10;
+const MAX_KEPT: usize = 100_000;
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+
+/// A request to send an SMS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sms {
+    /// The request's method.
+    pub method: String,
+    /// The request's path.
+    pub path: String,
+    /// The header `Authorization`, empty when there was none.
+    pub authorization: String,
+    /// The header `Content-Type`, empty when there was none.
+    pub content_type: String,
+    /// The form's field `To`, decoded.
+    pub to: String,
+    /// The form's field `From`, decoded.
+    pub from: String,
+    /// The form's field `Body`, decoded.
+    pub body: String,
+}
+
+/// What happens to requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behaviour {
+    /// They are accepted with status 201.
+    Accept,
+    /// They get an error with this status.
+    Answer(u16),
+    /// They are taken and never answered.
+    Never,
+}
+
+/// The running edge. Dropping it stops it.
+#[derive(Debug)]
+pub struct Twilio {
+    /// The port of the proxy.
+    pub port: u16,
+    /// The certificate of the authority, for `SSL_CERT_FILE`.
+    pub ca: PathBuf,
+    shared: Arc<Shared>,
+    accepting: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    behaviour: Mutex<Behaviour>,
+    received: Mutex<VecDeque<Sms>>,
+    news: broadcast::Sender<Sms>,
+}
+
+impl Twilio {
+    /// Starts it on a free port, and writes the authority's certificate into the folder.
+    pub async fn start(folder: &Path) -> anyhow::Result<Twilio> {
+        let ca = folder.join("twilio-ca.pem");
+        let acceptor = TlsAcceptor::from(Arc::new(tls(&ca)?));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let port = listener.local_addr()?.port();
+        let shared = Arc::new(Shared {
+            behaviour: Mutex::new(Behaviour::Accept),
+            received: Mutex::default(),
+            news: broadcast::channel(1024).0,
+        });
+        let accepting = tokio::spawn(accept(listener, acceptor, shared.clone()));
+        Ok(Twilio { port, ca, shared, accepting })
+    }
+
+    /// The proxy's address, for `HTTPS_PROXY`.
+    pub fn proxy(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What was received, in that order; the last 100,000.
+    pub fn received(&self) -> Vec<Sms> {
+        lock(&self.shared.received).iter().cloned().collect()
+    }
+
+    /// Forgets what was received.
+    pub fn forget(&self) {
+        lock(&self.shared.received).clear();
+    }
+
+    /// What is received from now on, as it comes.
+    pub fn news(&self) -> broadcast::Receiver<Sms> {
+        self.shared.news.subscribe()
+    }
+
+    /// Changes what happens to requests from now on.
+    pub fn behave(&self, behaviour: Behaviour) {
+        *lock(&self.shared.behaviour) = behaviour;
+    }
+}
+
+impl Drop for Twilio {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl Shared {
+    fn keep(&self, sms: Sms) {
+        let mut received = lock(&self.received);
+        if received.len() == MAX_KEPT {
+            received.pop_front();
+        }
+        received.push_back(sms.clone());
+        // There may be nobody who listens.
+        self.news.send(sms).ok();
+    }
+}
+
+/// An authority and a host's certificate of it.
+fn tls(ca: &Path) -> anyhow::Result<ServerConfig> {
+    let mut authority = CertificateParams::new(Vec::new())?;
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.distinguished_name.push(rcgen::DnType::CommonName, "daca-stack");
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
+    std::fs::write(ca, authority.pem()).with_context(|| format!("writing {}", ca.display()))?;
+    let key = KeyPair::generate()?;
+    let certificate = CertificateParams::new([HOST.to_owned()])?.signed_by(&key, &authority)?;
+    let mut config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key.into())?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+async fn accept(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>) {
+    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    // The semaphore is never closed.
+    while let Ok(permit) = connections.clone().acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(tokio::spawn(proxy(stream, acceptor.clone(), shared.clone(), permit))),
+            // Out of file descriptors, for example.
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// Serves one connection as a proxy.
+async fn proxy(stream: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared>, permit: OwnedSemaphorePermit) {
+    let permit = Arc::new(permit);
+    let service = service_fn(move |request| {
+        let answer = connect(request, acceptor.clone(), shared.clone(), permit.clone());
+        std::future::ready(Ok::<_, Infallible>(answer))
+    });
+    // How a connection ends is the client's affair.
+    http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await.ok();
+}
+
+/// Answers CONNECT, and becomes the host that the client wants to speak to.
+fn connect(
+    request: Request<Incoming>,
+    acceptor: TlsAcceptor,
+    shared: Arc<Shared>,
+    permit: Arc<OwnedSemaphorePermit>,
+) -> Response<Full<Bytes>> {
+    let host = request.uri().authority().map(|authority| authority.as_str());
+    if request.method() != Method::CONNECT || host != Some(&format!("{HOST}:443")) {
+        return plain(StatusCode::FORBIDDEN, format!("this proxy leads to {HOST}:443 alone\n"));
+    }
+    tokio::spawn(async move {
+        let _permit = permit;
+        if let Ok(upgraded) = hyper::upgrade::on(request).await {
+            let handshake = acceptor.accept(TokioIo::new(upgraded));
+            if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_WITHIN, handshake).await {
+                serve(stream, shared).await;
+            }
+        }
+    });
+    plain(StatusCode::OK, String::new())
+}
+
+/// Serves one connection as Twilio.
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
+    let service = service_fn(move |request| {
+        let shared = shared.clone();
+        async move { Ok::<_, Infallible>(answer(request, &shared).await) }
+    });
+    // How a connection ends is the client's affair.
+    http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
+}
+
+async fn answer(request: Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
+        return error(StatusCode::PAYLOAD_TOO_LARGE);
+    };
+    let header = |name: HeaderName| {
+        head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    };
+    let form = body.to_bytes();
+    let field = |name: &str| {
+        let mut fields = form_urlencoded::parse(&form);
+        fields.find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).unwrap_or_default()
+    };
+    let sms = Sms {
+        method: head.method.to_string(),
+        path: head.uri.path().to_owned(),
+        authorization: header(AUTHORIZATION),
+        content_type: header(CONTENT_TYPE),
+        to: field("To"),
+        from: field("From"),
+        body: field("Body"),
+    };
+    shared.keep(sms.clone());
+    let behaviour = *lock(&shared.behaviour);
+    match behaviour {
+        Behaviour::Accept => accepted(&sms),
+        Behaviour::Answer(status) => error(StatusCode::from_u16(status).unwrap_or_default()),
+        Behaviour::Never => std::future::pending().await,
+    }
+}
+
+/// A message as Twilio shows it.
+fn accepted(sms: &Sms) -> Response<Full<Bytes>> {
+    let account = sms.path.split('/').nth(3).unwrap_or_default();
+    let sid = format!("SM{}", uuid::Uuid::new_v4().simple());
+    let message = json!({
+        "sid": sid,
+        "account_sid": account,
+        "to": sms.to,
+        "from": sms.from,
+        "body": sms.body,
+        "status": "queued",
+        "direction": "outbound-api",
+        "num_segments": "1",
+        "error_code": null,
+        "error_message": null,
+        "uri": format!("/2010-04-01/Accounts/{account}/Messages/{sid}.json"),
+    });
+    with_json(StatusCode::CREATED, &message)
+}
+
+/// An error as Twilio writes it.
+fn error(status: StatusCode) -> Response<Full<Bytes>> {
+    let code = 20_000 + u32::from(status.as_u16());
+    let message = json!({
+        "code": code,
+        "message": status.canonical_reason().unwrap_or("Error"),
+        "more_info": format!("https://www.twilio.com/docs/errors/{code}"),
+        "status": status.as_u16(),
+    });
+    with_json(status, &message)
+}
+
+fn with_json(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {
+    let mut response = plain(status, body.to_string());
+    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response
+}
+
+fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = status;
+    response
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+    use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+    const SEND: &str = "POST /2010-04-01/Accounts/AC1/Messages.json HTTP/1.1\r\nHost: api.twilio.com\r\n\
+        Connection: close\r\nAuthorization: Basic QUMxOnRva2Vu\r\n\
+        Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 32\r\n\r\n\
+        To=%2B1&From=%2B2&Body=a+b%26c+d";
+
+    async fn connected(port: u16, host: &str) -> anyhow::Result<(TcpStream, String)> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+        stream.write_all(format!("CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).await?;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await?);
+        }
+        Ok((stream, String::from_utf8(head)?))
+    }
+
+    async fn send(twilio: &Twilio) -> anyhow::Result<String> {
+        let (stream, _) = connected(twilio.port, "api.twilio.com:443").await?;
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&twilio.ca)?)?;
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let connector = TlsConnector::from(Arc::new(config));
+        let mut stream = connector.connect(ServerName::try_from(HOST)?, stream).await?;
+        stream.write_all(SEND.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+
+    #[tokio::test]
+    async fn an_sms_is_received_through_tls_and_answered_as_told() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let twilio = Twilio::start(folder.path()).await?;
+        assert!(send(&twilio).await?.starts_with("HTTP/1.1 201 "));
+        let expected = Sms {
+            method: "POST".into(),
+            path: "/2010-04-01/Accounts/AC1/Messages.json".into(),
+            authorization: "Basic QUMxOnRva2Vu".into(),
+            content_type: "application/x-www-form-urlencoded".into(),
+            to: "+1".into(),
+            from: "+2".into(),
+            body: "a b&c d".into(),
+        };
+        assert_eq!(twilio.received(), [expected]);
+
+        twilio.behave(Behaviour::Answer(429));
+        let answer = send(&twilio).await?;
+        assert!(answer.starts_with("HTTP/1.1 429 ") && answer.contains("\"code\":20429"), "{answer}");
+
+        twilio.behave(Behaviour::Never);
+        let waiting = tokio::time::timeout(Duration::from_millis(300), send(&twilio));
+        assert!(waiting.await.is_err());
+        assert_eq!(twilio.received().len(), 3);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn the_proxy_leads_nowhere_else() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let twilio = Twilio::start(folder.path()).await?;
+        let (_, head) = connected(twilio.port, "example.com:443").await?;
+        assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+        Ok(())
+    }
+}

@@ -1,0 +1,4 @@
+//! Tests on the real servers. `cargo xtask test` makes their programs first; each test starts its own.
+
+mod state;
+mod support;
