@@ -23,8 +23,7 @@ pub(super) struct Folder {
 impl Folder {
     /// Reads all that can be read; the findings say what cannot.
     pub(super) fn read(path: &Path, findings: &mut Findings) -> Folder {
-        let mut folder =
-            Folder { path: path.to_owned(), components: Vec::new(), subscriptions: Vec::new() };
+        let mut folder = Folder { path: path.to_owned(), components: Vec::new(), subscriptions: Vec::new() };
         match files(path) {
             Ok(files) if files.len() > MOST_FILES => {
                 let message = format!("{} YAML files are more than {MOST_FILES}", files.len());
@@ -78,7 +77,8 @@ fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
+        let extension =
+            path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
         if matches!(extension.as_deref(), Some("yaml" | "yml")) && !path.is_dir() {
             files.push(path);
         }

@@ -198,7 +198,9 @@ impl Reader<'_> {
         let version = self.required(spec, "version", spec_node);
         let settings = match field(spec, "metadata") {
             Some(Node { value: Value::Null, .. }) | None => Vec::new(),
-            Some(node) => self.list(node, "spec.metadata")?.iter().filter_map(|one| self.setting(one)).collect(),
+            Some(node) => {
+                self.list(node, "spec.metadata")?.iter().filter_map(|one| self.setting(one)).collect()
+            }
         };
         let at = |key| self.place(field(spec, key).unwrap_or(spec_node));
         let (type_place, version_place) = (at("type"), at("version"));
@@ -246,7 +248,8 @@ impl Reader<'_> {
         let pubsub = self.required(spec, "pubsubname", spec_node);
         let topic = self.required(spec, "topic", spec_node);
         let mut extras = Vec::new();
-        let paths = if is_v2 { self.routes(spec, spec_node, &mut extras)? } else { self.route(spec, spec_node)? };
+        let paths =
+            if is_v2 { self.routes(spec, spec_node, &mut extras)? } else { self.route(spec, spec_node)? };
         if self.optional(spec, "deadLetterTopic")?.is_some_and(|topic| !topic.is_empty()) {
             extras.push("deadLetterTopic");
         }
@@ -319,7 +322,9 @@ impl Reader<'_> {
     fn scopes(&mut self, root: &Map) -> Option<Vec<String>> {
         match field(root, "scopes") {
             Some(Node { value: Value::Null, .. }) | None => Some(Vec::new()),
-            Some(node) => self.list(node, "scopes")?.iter().map(|scope| self.text(scope, "a scope")).collect(),
+            Some(node) => {
+                self.list(node, "scopes")?.iter().map(|scope| self.text(scope, "a scope")).collect()
+            }
         }
     }
 
@@ -327,7 +332,12 @@ impl Reader<'_> {
         let node = self.required_node(map, key, within)?;
         let text = self.text(node, key)?;
         if text.is_empty() {
-            self.findings.error(Code::Invalid, &self.place(node), format!("{key} is empty"), "give it a value");
+            self.findings.error(
+                Code::Invalid,
+                &self.place(node),
+                format!("{key} is empty"),
+                "give it a value",
+            );
             return None;
         }
         Some(text)
