@@ -18,12 +18,19 @@ pub(super) struct Folder {
     pub(super) path: PathBuf,
     pub(super) components: Vec<Component>,
     pub(super) subscriptions: Vec<Subscription>,
+    /// Could part of it not be read? Then what seems to be missing may be there.
+    pub(super) is_partial: bool,
 }
 
 impl Folder {
     /// Reads all that can be read; the findings say what cannot.
     pub(super) fn read(path: &Path, findings: &mut Findings) -> Folder {
-        let mut folder = Folder { path: path.to_owned(), components: Vec::new(), subscriptions: Vec::new() };
+        let mut folder = Folder {
+            path: path.to_owned(),
+            components: Vec::new(),
+            subscriptions: Vec::new(),
+            is_partial: false,
+        };
         match files(path) {
             Ok(files) if files.len() > MOST_FILES => {
                 let message = format!("{} YAML files are more than {MOST_FILES}", files.len());
@@ -40,6 +47,7 @@ impl Folder {
                 findings.error(Code::Unreadable, &Place::whole(path), reason.to_string(), help);
             }
         }
+        folder.is_partial = findings.has_errors();
         folder
     }
 

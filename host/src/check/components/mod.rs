@@ -119,7 +119,7 @@ impl<'a> Check<'a> {
                 format!("{what} {name:?}, whose scopes leave out the app {:?} ({})", self.app, other.place);
             let help = format!("add {:?} to its scopes, or name the app with --app-id", self.app);
             self.findings.error(Code::OutOfScope, place, message, help);
-        } else {
+        } else if !self.folder.is_partial {
             let folder = self.folder.path.display();
             let message = format!("{what} {name:?}, and {folder} has no {noun} of that name");
             self.findings.error(*code, place, message, format!("add the {noun}, or correct the name"));

@@ -24,6 +24,7 @@ pub(super) fn check(check: &mut Check<'_>) {
     }
     if let Some((secret, place)) = check.wants.secrets.first()
         && check.of(Category::SecretStore).next().is_none()
+        && !check.folder.is_partial
     {
         let message = format!("an agent may read the secret {secret:?}, and no secret store is there");
         let help = "add a component of a type secretstores.*";
@@ -41,6 +42,9 @@ fn store(
         return in_cluster_only(check, component, first);
     };
     let Some(store) = check.of(Category::SecretStore).find(|store| store.name == name) else {
+        if check.folder.is_partial {
+            return;
+        }
         let message =
             format!("{:?} takes secrets from {name:?}, and there is no such secret store", component.name);
         let help = format!(

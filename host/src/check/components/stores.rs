@@ -16,6 +16,7 @@ pub(super) fn of_actors<'a>(check: &Check<'a>) -> Vec<&'a Component> {
 pub(super) fn check(check: &mut Check<'_>) {
     let stores = of_actors(check);
     match stores.as_slice() {
+        [] if check.folder.is_partial => {}
         [] => missing(check),
         [_] => {}
         [first, others @ ..] => {
