@@ -26,11 +26,7 @@ enum Command {
     /// Run the agents of a manifest until SIGINT or SIGTERM
     Run(RunArguments),
     /// Validate a manifest and its components, and print what each imports, exports and may do
-    Check {
-        /// The manifest
-        #[arg(long, default_value = "agents.toml")]
-        manifest: PathBuf,
-    },
+    Check(CheckArguments),
     /// Call a method of an actor on a running host
     Invoke {
         /// The actor, as TYPE/ID
@@ -44,6 +40,19 @@ enum Command {
         #[arg(long, default_value = "127.0.0.1:8001")]
         admin: String,
     },
+}
+
+#[derive(clap::Args)]
+struct CheckArguments {
+    /// The manifest
+    #[arg(long, default_value = "agents.toml")]
+    manifest: PathBuf,
+    /// A folder of Dapr's components, to check against the manifest
+    #[arg(long, value_name = "DIR")]
+    components: Option<PathBuf>,
+    /// The app whose sidecar loads them
+    #[arg(long, default_value = "chat-agent", requires = "components")]
+    app_id: String,
 }
 
 #[derive(clap::Args)]
@@ -81,9 +90,7 @@ enum BackendChoice {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(arguments) => run(arguments),
-        Command::Check { manifest } => {
-            check::run(&manifest).map(|report| print!("{report}")).map_err(anyhow::Error::from)
-        }
+        Command::Check(arguments) => check(arguments),
         Command::Invoke { actor, method, payload, admin } => invoke(&admin, &actor, &method, &payload),
     };
     match result {
@@ -93,6 +100,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn check(arguments: CheckArguments) -> anyhow::Result<()> {
+    let CheckArguments { manifest, components, app_id } = arguments;
+    let components = components.map(|folder| check::Components { folder, app_id });
+    let report = check::run(&manifest, components.as_ref())?;
+    eprint!("{}", report.remarks);
+    print!("{}", report.text);
+    Ok(())
 }
 
 fn run(arguments: RunArguments) -> anyhow::Result<()> {
