@@ -18,6 +18,7 @@ pub mod ports;
 pub mod process;
 pub mod redis;
 pub mod resources;
+pub mod running;
 pub mod scheduler;
 pub mod sidecar;
 pub mod stack;

@@ -1,0 +1,61 @@
+//! `daca-stack produce`: a message for an actor, through Kafka.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use daca_stack::running;
+use rdkafka::config::ClientConfig;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use serde_json::json;
+
+/// Where a broker is when nothing else is said.
+const DEFAULT_BROKERS: &str = "localhost:9092";
+
+/// When delivery has failed.
+const DELIVER_WITHIN: Duration = Duration::from_secs(8);
+
+/// What `produce` is asked to do.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The actor's id
+    #[arg(long)]
+    actor: String,
+    /// What the user says
+    content: String,
+    /// The topic
+    #[arg(long, default_value = "user-messages")]
+    topic: String,
+    /// The message's key; messages of one key keep their order [default: the actor's id]
+    #[arg(long)]
+    key: Option<String>,
+    /// The brokers [default: those of the running stack, else localhost:9092]
+    #[arg(long)]
+    brokers: Option<String>,
+}
+
+/// Sends the message and prints where it went.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(send(arguments)).map_err(|error| anyhow!("Message delivery failed: {error:#}"))
+}
+
+async fn send(arguments: &Arguments) -> anyhow::Result<()> {
+    let brokers = arguments.brokers.clone().or_else(running::kafka);
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", brokers.as_deref().unwrap_or(DEFAULT_BROKERS))
+        .set("message.timeout.ms", DELIVER_WITHIN.as_millis().to_string())
+        .create()?;
+    let message = json!({
+        "actor_id": arguments.actor,
+        "message": {"role": "user", "content": arguments.content},
+    });
+    let message = message.to_string();
+    let key = arguments.key.as_ref().unwrap_or(&arguments.actor);
+    let record = FutureRecord::to(&arguments.topic).key(key).payload(&message);
+    let delivery = producer.send(record, DELIVER_WITHIN).await.map_err(|(error, _)| error)?;
+    println!(
+        "Message delivered to {} [{}] at offset {}",
+        arguments.topic, delivery.partition, delivery.offset
+    );
+    Ok(())
+}
