@@ -1,6 +1,8 @@
 //! The tutorial "Step 5: Bindings", step by step, with its own expected outputs, on the real servers.
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use daca_stack::Stack;
 use serde_json::{Value, json};
 
@@ -10,19 +12,29 @@ use crate::support::{self, Chat};
 async fn every_step_of_the_tutorial_gives_its_expected_output() -> anyhow::Result<()> {
     let chat = Chat::start().await?;
 
-    chat.produce(Some("user1"), &json!({"actor_id": "user1", "message": {"role": "user", "content": "Hi from Kafka"}})).await?;
+    chat.produce(
+        Some("user1"),
+        &json!({"actor_id": "user1", "message": {"role": "user", "content": "Hi from Kafka"}}),
+    )
+    .await?;
     chat.until_history("user1", 2).await?;
     let answer = chat.post("/chat/user1", &json!({"role": "user", "content": "Test SMS"})).await?;
-    assert_eq!(answer, (200, json!({"response": {"role": "assistant", "content": "Got your message: Test SMS"}})));
+    assert_eq!(
+        answer,
+        (200, json!({"response": {"role": "assistant", "content": "Got your message: Test SMS"}}))
+    );
     let history = chat.get("/chat/user1/history").await?;
     assert_eq!(
         history,
-        (200, json!({"history": [
-            {"role": "user", "content": "Hi from Kafka"},
-            {"role": "assistant", "content": "Got your message: Hi from Kafka"},
-            {"role": "user", "content": "Test SMS"},
-            {"role": "assistant", "content": "Got your message: Test SMS"},
-        ]}))
+        (
+            200,
+            json!({"history": [
+                {"role": "user", "content": "Hi from Kafka"},
+                {"role": "assistant", "content": "Got your message: Hi from Kafka"},
+                {"role": "user", "content": "Test SMS"},
+                {"role": "assistant", "content": "Got your message: Test SMS"},
+            ]})
+        )
     );
 
     let sms = support::eventually("both SMS arrive", async || {
@@ -38,10 +50,13 @@ async fn every_step_of_the_tutorial_gives_its_expected_output() -> anyhow::Resul
         assert_eq!(sms.to, "+1987654321");
         assert_eq!(sms.from, text("fromNumber")?);
         assert_eq!(sms.body, format!("New message from user1: {content} -> Got your message: {content}"));
-        assert_eq!(sms.basic_auth(), Some((text("accountSid")?, text("authToken")?)));
+        let credentials = format!("{}:{}", text("accountSid")?, text("authToken")?);
+        assert_eq!(sms.authorization, format!("Basic {}", STANDARD.encode(credentials)));
+        assert_eq!(sms.content_type, "application/x-www-form-urlencoded");
     }
 
-    for line in ["Received Kafka message", "Sent SMS for history-user1", "Published event for history-user1"] {
+    for line in ["Received Kafka message", "Sent SMS for history-user1", "Published event for history-user1"]
+    {
         chat.until_logged(line).await?;
     }
     for content in ["Hi from Kafka", "Test SMS"] {
