@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::finding::{Code, Findings, Place};
-use super::resource::{Component, Reader, Resource, Subscription};
+use super::reader::Reader;
+use super::resource::{Component, Resource, Subscription};
 use super::yaml;
 
 /// Bounds on what is read: a folder of components is small, and one named by mistake may be a home folder.

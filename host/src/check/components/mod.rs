@@ -11,6 +11,7 @@ mod folder;
 mod kafka;
 mod known;
 mod names;
+mod reader;
 mod report;
 mod resource;
 mod secrets;
