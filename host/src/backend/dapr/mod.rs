@@ -124,7 +124,7 @@ impl Sidecar {
         }
         let request = proto::ExecuteActorStateTransactionRequest {
             actor_type: actor.agent_type.to_string(),
-            actor_id: actor.id.to_string(),
+            actor_id: wire::segment(&actor.id),
             operations: writes.iter().map(operation).collect(),
         };
         let mut client = self.client.clone();
@@ -141,7 +141,7 @@ impl Sidecar {
         let mut client = self.client.clone();
         let Registration { due, period, ttl, data } = registration;
         let (actor_type, actor_id, name) =
-            (actor.agent_type.to_string(), actor.id.to_string(), key.name.clone());
+            (actor.agent_type.to_string(), wire::segment(&actor.id), wire::segment(&key.name));
         let (due_time, period, ttl) =
             (go_duration(*due), go_duration_or_empty(*period), go_duration_or_empty(*ttl));
         let data = data.to_vec();
@@ -185,7 +185,7 @@ impl Sidecar {
     async fn unregister(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<(), Error> {
         let mut client = self.client.clone();
         let (actor_type, actor_id, name) =
-            (actor.agent_type.to_string(), actor.id.to_string(), key.name.clone());
+            (actor.agent_type.to_string(), wire::segment(&actor.id), wire::segment(&key.name));
         let removed = match key.kind {
             WakeupKind::Reminder => {
                 let request = proto::UnregisterActorReminderRequest { actor_type, actor_id, name };
@@ -292,8 +292,8 @@ impl Sidecar {
         let (headers, mark) = wire::headers(context);
         let request = proto::InvokeActorRequest {
             actor_type: call.actor.agent_type.to_string(),
-            actor_id: call.actor.id.to_string(),
-            method: call.method.clone(),
+            actor_id: wire::segment(&call.actor.id),
+            method: wire::segment(&call.method),
             data: call.payload.to_vec(),
             metadata: headers,
         };
@@ -305,15 +305,12 @@ impl Sidecar {
     }
 
     async fn shown_reminder(&self, actor: &ActorAddress, name: &str) -> Result<Option<Registration>, Error> {
-        let segment = |text: &str| {
-            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
-        };
         let url = format!(
             "{}/v1.0/actors/{}/{}/reminders/{}",
             self.options.http,
-            segment(&actor.agent_type),
-            segment(&actor.id),
-            segment(name)
+            actor.agent_type,
+            wire::segment(&actor.id),
+            wire::segment(name)
         );
         let mut request = self.http.get(url).timeout(STORE_TIMEOUT);
         if let Some(token) = &self.options.api_token {
@@ -341,7 +338,7 @@ impl Sidecar {
         let shown: Option<ShownReminder<'_>> = serde_json::from_slice(&body).map_err(|error| {
             Error::Other(format!("the sidecar shows the reminder in an unknown form: {error}"))
         })?;
-        shown.map(|shown| shown.registration()).transpose()
+        shown.filter(ShownReminder::is_there).map(|shown| shown.registration()).transpose()
     }
 }
 
@@ -409,7 +406,7 @@ impl Backend for Sidecar {
         let reads = keys.iter().map(|key| async {
             let request = proto::GetActorStateRequest {
                 actor_type: actor.agent_type.to_string(),
-                actor_id: actor.id.to_string(),
+                actor_id: wire::segment(&actor.id),
                 key: key.clone(),
             };
             let mut client = self.client.clone();
