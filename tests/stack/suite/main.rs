@@ -1,5 +1,9 @@
 //! Tests on the real servers. `cargo xtask test` makes their programs first; each test starts its own.
 
+mod protocol;
+mod reentrancy;
 mod state;
 mod support;
+mod tokens;
 mod tutorial;
+mod wakeups;

@@ -89,6 +89,8 @@ pub struct Sidecar {
     reentrant: HashMap<Arc<str>, u32>,
     timers: Timers,
     is_ready: Arc<AtomicBool>,
+    /// May a value of the state have a time to live (the feature `ActorStateTTL` of Dapr's Configuration)?
+    has_ttl: Arc<AtomicBool>,
     shutdown: CancellationToken,
 }
 
@@ -109,6 +111,7 @@ impl Sidecar {
             reentrant: reentrant.collect(),
             timers: Timers::default(),
             is_ready: Arc::default(),
+            has_ttl: Arc::default(),
             shutdown: CancellationToken::new(),
             options,
         })
@@ -122,10 +125,11 @@ impl Sidecar {
         if writes.is_empty() {
             return Ok(());
         }
+        let may_expire = self.has_ttl.load(Ordering::Relaxed);
         let request = proto::ExecuteActorStateTransactionRequest {
             actor_type: actor.agent_type.to_string(),
             actor_id: wire::segment(&actor.id),
-            operations: writes.iter().map(operation).collect(),
+            operations: writes.iter().map(|(key, write)| operation(key, write, may_expire)).collect(),
         };
         let mut client = self.client.clone();
         let saved = within(STORE_TIMEOUT, client.execute_actor_state_transaction(request)).await;
@@ -361,22 +365,23 @@ fn traced<T>(message: T, traceparent: Option<&str>) -> Request<T> {
     request
 }
 
-fn operation((key, write): (&String, &StateWrite)) -> proto::TransactionalActorStateOperation {
+/// `may_expire` says that the sidecar takes a time to live; without the feature it refuses even one that is none.
+fn operation(key: &str, write: &StateWrite, may_expire: bool) -> proto::TransactionalActorStateOperation {
     let mut metadata = HashMap::new();
     let (operation_type, value) = match write {
         StateWrite::Set { value, ttl } => {
-            if let Some(ttl) = ttl {
-                // Dapr counts whole seconds. Rounded up: a value must not vanish too early.
-                let seconds = ttl.as_millis().div_ceil(1000).max(1);
-                metadata.insert("ttlInSeconds".to_owned(), seconds.to_string());
-            }
+            // Dapr counts whole seconds. Rounded up: a value must not vanish too early.
+            let seconds = ttl.map(|ttl| ttl.as_millis().div_ceil(1000).max(1).to_string());
+            // Redis lets a value keep the time to live of the one before it, unless it is told otherwise.
+            let seconds = seconds.or_else(|| may_expire.then(|| "-1".to_owned()));
+            metadata.extend(seconds.map(|seconds| ("ttlInSeconds".to_owned(), seconds)));
             ("upsert", Some(prost_types::Any { type_url: String::new(), value: value.to_vec() }))
         }
         StateWrite::Delete => ("delete", None),
     };
     proto::TransactionalActorStateOperation {
         operation_type: operation_type.to_owned(),
-        key: key.clone(),
+        key: key.to_owned(),
         value,
         metadata,
     }
@@ -414,7 +419,10 @@ impl Backend for Sidecar {
             let answer = answer.map_err(|status| status::error("the state could not be read", &status))?;
             let proto::GetActorStateResponse { data, metadata } = answer.into_inner();
             // The sidecar answers no value and an empty one alike.
-            let expires_at = expiry(&metadata);
+            // Not every store tells the time to live: Redis keeps it to itself (`Get` in `state/redis/redis.go`). What may
+            // have one then holds for this moment alone.
+            let may_expire = self.has_ttl.load(Ordering::Relaxed);
+            let expires_at = expiry(&metadata).or_else(|| may_expire.then(SystemTime::now));
             Ok((!data.is_empty()).then(|| StateValue { value: data.into(), expires_at }))
         });
         futures::future::try_join_all(reads).await
@@ -517,9 +525,12 @@ impl Backend for Sidecar {
     }
 
     fn start(&self, _inbound: Arc<dyn Inbound>) {
-        let (client, is_ready, address) =
-            (self.client.clone(), self.is_ready.clone(), self.options.grpc.clone());
-        let watch = watch(client, is_ready, address);
+        let watch = watch(
+            self.client.clone(),
+            self.is_ready.clone(),
+            self.has_ttl.clone(),
+            self.options.grpc.clone(),
+        );
         let shutdown = self.shutdown.clone();
         tokio::spawn(async move {
             let _shut_down = shutdown.run_until_cancelled(watch).await;
@@ -541,7 +552,7 @@ impl Backend for Sidecar {
     /// The sidecar sees that the host is unhealthy, stops its subscriptions and bindings, and gives its actors up.
     async fn leave(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
-        while Instant::now() < deadline && hosts_actors(&self.client).await == Ok(true) {
+        while Instant::now() < deadline && look(&self.client).await.is_ok_and(|seen| seen.hosts_actors) {
             tokio::time::sleep(ASK_WHILE_WAITING).await;
         }
     }
@@ -551,12 +562,24 @@ impl Backend for Sidecar {
     }
 }
 
-/// Does the sidecar host actors, or why could it not be asked?
-async fn hosts_actors(client: &Client) -> Result<bool, String> {
+/// What the sidecar says of itself.
+struct Seen {
+    hosts_actors: bool,
+    has_ttl: bool,
+}
+
+/// Asks the sidecar how it is, or says why it could not be asked.
+async fn look(client: &Client) -> Result<Seen, String> {
     let mut client = client.clone();
     let answer = within(STORE_TIMEOUT, client.get_metadata(proto::GetMetadataRequest {})).await;
     match answer {
-        Ok(answer) => Ok(answer.into_inner().actor_runtime.is_some_and(|runtime| runtime.host_ready)),
+        Ok(answer) => {
+            let answer = answer.into_inner();
+            Ok(Seen {
+                hosts_actors: answer.actor_runtime.is_some_and(|runtime| runtime.host_ready),
+                has_ttl: answer.enabled_features.iter().any(|feature| feature == "ActorStateTTL"),
+            })
+        }
         Err(status) => match status::error("it", &status) {
             Error::Other(text) => Err(format!("{text}; does DAPR_API_TOKEN have the sidecar's token?")),
             error => Err(error.to_string()),
@@ -565,18 +588,21 @@ async fn hosts_actors(client: &Client) -> Result<bool, String> {
 }
 
 /// Follows whether the sidecar is there, and says so in the log.
-async fn watch(client: Client, is_ready: Arc<AtomicBool>, address: String) {
+async fn watch(client: Client, is_ready: Arc<AtomicBool>, has_ttl: Arc<AtomicBool>, address: String) {
     let mut said = None::<Instant>;
     loop {
-        let state = hosts_actors(&client).await;
-        let ready = state == Ok(true);
+        let seen = look(&client).await;
+        let ready = seen.as_ref().is_ok_and(|seen| seen.hosts_actors);
+        if let Ok(seen) = &seen {
+            has_ttl.store(seen.has_ttl, Ordering::Relaxed);
+        }
         let was_ready = is_ready.swap(ready, Ordering::Relaxed);
         if ready && !was_ready {
             tracing::info!("the Dapr sidecar at {address} is there and hosts this host's actors");
             said = None;
         }
         if !ready && (was_ready || said.is_none_or(|at| at.elapsed() >= SAY_AGAIN)) {
-            let reason = state.err().unwrap_or_else(|| "it does not host actors yet (placement)".to_owned());
+            let reason = seen.err().unwrap_or_else(|| "it does not host actors yet (placement)".to_owned());
             match (was_ready, said) {
                 (true, _) => tracing::warn!(
                     code = "sidecar-unavailable",
