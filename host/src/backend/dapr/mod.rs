@@ -309,12 +309,16 @@ impl Sidecar {
     }
 
     async fn shown_reminder(&self, actor: &ActorAddress, name: &str) -> Result<Option<Registration>, Error> {
+        let segment = |name: &str| {
+            percent_encoding::utf8_percent_encode(&wire::segment(name), percent_encoding::NON_ALPHANUMERIC)
+                .to_string()
+        };
         let url = format!(
             "{}/v1.0/actors/{}/{}/reminders/{}",
             self.options.http,
             actor.agent_type,
-            wire::segment(&actor.id),
-            wire::segment(name)
+            segment(&actor.id),
+            segment(name)
         );
         let mut request = self.http.get(url).timeout(STORE_TIMEOUT);
         if let Some(token) = &self.options.api_token {

@@ -32,34 +32,21 @@ const LONGEST: usize = 1024;
 /// What separates addresses, and what a header may not have.
 const RESERVED: &AsciiSet = &CONTROLS.add(b'%').add(b',').add(b' ');
 
-/// What a segment of a path cannot have as it is (RFC 3986, `pchar`).
-const OUTSIDE_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b'*')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b';')
-    .remove(b'=')
-    .remove(b':')
-    .remove(b'@');
+/// All that is not `unreserved` (RFC 3986).
+const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The id of an actor, or the name of a method, reminder or timer, as the sidecar must be given it.
+/// The id of an actor, or the name of a method, reminder or timer, as the sidecar must be given it: as it is, unless it has
+/// what would end or change a segment of a path.
 ///
-/// The sidecar puts it into the path of its callback as it is (`constructRequest` in `pkg/channel/http/http_channel.go`): the
-/// id `%41` would arrive as `A`, and the method `remind/x` as the firing of a reminder. And what comes by its HTTP API it
-/// keeps percent-encoded (`CleanPathMiddleware` in `pkg/api/http/middlewares.go`), so that an actor has the same lock and
-/// the same state for both APIs only if it has this name in both.
+/// The sidecar puts names into the path of its callback unencoded (`constructRequest` in
+/// `pkg/channel/http/http_channel.go`): the id `%41` would arrive as `A`, and the method `remind/x` as the firing of a
+/// reminder. Go keeps a path that is encoded in all of it, and encodes one anew that is not.
 pub(super) fn segment(name: &str) -> String {
-    utf8_percent_encode(name, OUTSIDE_SEGMENT).to_string()
+    if name.contains(['%', '/', '\\', '?', '#']) {
+        utf8_percent_encode(name, NOT_UNRESERVED).to_string()
+    } else {
+        name.to_owned()
+    }
 }
 
 /// The headers of a call, and the mark that its failure will begin with.
@@ -182,11 +169,12 @@ mod tests {
             ("user1", "user1"),
             ("a.b_c~d-e", "a.b_c~d-e"),
             ("a:b@c,d", "a:b@c,d"),
-            ("my user", "my%20user"),
+            ("my user", "my user"),
             ("100%", "100%25"),
             ("%41", "%2541"),
-            ("ü", "%C3%BC"),
-            ("remind/x", "remind%2Fx"),
+            ("ü|+", "ü|+"),
+            ("100% ü", "100%25%20%C3%BC"),
+            ("remind/x y", "remind%2Fx%20y"),
             ("x?y#z", "x%3Fy%23z"),
         ] {
             assert_eq!(super::segment(name), segment, "{name}");
