@@ -494,9 +494,8 @@ impl Backend for Sidecar {
         let mut client = self.client.clone();
         match within(STORE_TIMEOUT, client.get_secret(request)).await {
             Ok(answer) => Ok(Some(answer.into_inner().data.into_iter().collect())),
-            Err(status)
-                if status.message().contains("not found") && !status.message().contains("secret store") =>
-            {
+            // `ErrSecretGet` in `pkg/messages/predefined.go` ends with the store's own words: those of a file, of Kubernetes.
+            Err(status) if status.code() == Code::Internal && status.message().ends_with("not found") => {
                 Ok(None)
             }
             Err(status) => Err(status::error("the secret could not be read", &status)),
