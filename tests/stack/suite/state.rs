@@ -154,3 +154,34 @@ async fn without_the_feature_a_time_to_live_fails_the_turn_and_says_why() -> any
     assert_eq!(bench.call("a", "GetState", &json!({"key": "k"})).await?, json!(1));
     Ok(())
 }
+
+#[tokio::test]
+async fn bytes_of_every_kind_are_read_as_they_were_written() -> anyhow::Result<()> {
+    let bench = Bench::start(support::exerciser("")).await?;
+    let all = (0..=255).collect::<Vec<u8>>();
+    let values = [
+        &all[..],
+        &[0, 255, 10],
+        b"\"text\"",
+        b"aGk=",
+        "{\"b\":1.0, \"a\":\"\u{fc}\"} ".as_bytes(),
+        b"null",
+        b" ",
+    ];
+    for (number, bytes) in values.iter().enumerate() {
+        bench.call("a", "SetBytes", &json!({"key": format!("k{number}"), "bytes": bytes})).await?;
+    }
+    // From what the activation knows, and from the store.
+    for _ in 0..2 {
+        for (number, bytes) in values.iter().enumerate() {
+            let read = bench.call("a", "GetBytes", &json!({"key": format!("k{number}")})).await?;
+            assert_eq!(read, json!(bytes), "k{number}");
+        }
+        bench.direct(Method::DELETE, "/actors/Exerciser/a", "").await?;
+    }
+    bench.call("a", "SetBytes", &json!({"key": "empty", "bytes": []})).await?;
+    bench.direct(Method::DELETE, "/actors/Exerciser/a", "").await?;
+    let read = bench.call("a", "GetBytes", &json!({"key": "empty"})).await?;
+    assert!(read.is_null(), "the sidecar shows an empty value and none alike: {read}");
+    Ok(())
+}

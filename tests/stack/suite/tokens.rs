@@ -20,7 +20,11 @@ fn options() -> anyhow::Result<BenchOptions<'static>> {
 
 #[tokio::test]
 async fn with_both_tokens_everything_works_and_nobody_else_gets_in() -> anyhow::Result<()> {
-    let bench = Bench::start_with(options()?).await?;
+    let (stack, mut app, sidecar) = Bench::prepare(options()?).await?;
+    let all = ["daca_host", "axum", "h2", "hyper", "hyper_util", "reqwest", "tonic", "tower"];
+    let all = all.map(|name| format!("{name}=trace")).join(",");
+    app.environment.push(("DACA_LOG".to_owned(), format!("info,{all}")));
+    let bench = Bench::beside(stack, app, sidecar).await?;
     let message = json!({"role": "user", "content": "Hi"}).to_string();
     let answer = bench.direct(Method::POST, "/chat/user1", &message).await?;
     assert_eq!(answer.status, 200, "people need no token: {answer:?}");
