@@ -1,10 +1,12 @@
 //! The host as a whole: builds its parts in the order in which they need each other, and shuts them down in the order that
 //! loses nothing.
 
+use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,17 +18,25 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::actor::{
-    self, ActorAddress, Actors, ActorsOptions, AgentRuntime, CallChain, CallError, Deliveries,
+    self, ActorAddress, Actors, ActorsOptions, AgentRuntime, CallContext, CallError, Deliveries,
     DeliveryOptions,
 };
+use crate::backend::dapr::{EndpointError, Sidecar, SidecarOptions};
 use crate::backend::embedded::{Embedded, StartError};
 use crate::backend::{ActorCall, Backend, EventOutcome, FiredWakeup, Inbound, Outbox};
 use crate::component::{ComponentVersion, Engine, EngineError, EngineOptions, LoadError};
-use crate::http::{self, AdminState, AppOptions, Server, ServerOptions, Subscriptions};
+use crate::http::{
+    self, AdminState, AppOptions, AppToken, Server, ServerOptions, SidecarSide, Subscriptions,
+};
 use crate::manifest::{self, AgentType, Manifest};
 
 /// Connections to the operator's port at the same time.
 const ADMIN_CONNECTIONS: usize = 100;
+
+/// How long a shutdown waits for a sidecar to send its calls elsewhere. It looks at the host's health each second.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
+/// Behind a sidecar, which deactivates idle actors, the host does so itself only for those that the sidecar has forgotten.
+const SIDECAR_MARGIN: Duration = Duration::from_secs(120);
 
 /// What a host is made from.
 #[derive(Debug, Clone)]
@@ -39,6 +49,22 @@ pub struct Options {
     pub admin: SocketAddr,
     /// The folder for state and compiled code.
     pub data: PathBuf,
+    /// Where state, events and calls go.
+    pub backend: BackendOptions,
+}
+
+/// Which backend.
+#[derive(Debug, Clone)]
+pub enum BackendOptions {
+    /// This process and one file.
+    Embedded,
+    /// A Dapr sidecar.
+    Dapr {
+        /// Where it is.
+        sidecar: SidecarOptions,
+        /// What it sends with its callbacks (`APP_API_TOKEN`).
+        app_token: Option<String>,
+    },
 }
 
 /// Why a host cannot start.
@@ -65,6 +91,24 @@ pub enum Error {
     /// The embedded backend.
     #[error(transparent)]
     Embedded(#[from] StartError),
+    /// The sidecar's address.
+    #[error(transparent)]
+    Sidecar(#[from] EndpointError),
+    /// The data folder.
+    #[error(
+        "error[data-unwritable]: {path}: {reason}\n  help: name a folder that can be written with --data DIR"
+    )]
+    Data {
+        /// The folder.
+        path: PathBuf,
+        /// What the operating system said.
+        reason: std::io::Error,
+    },
+    /// The data folder belongs to a host that runs.
+    #[error(
+        "error[data-in-use]: {0} is in use by another host\n  help: stop that host, or give this one a folder of its own with --data DIR"
+    )]
+    DataInUse(PathBuf),
     /// A port.
     #[error(
         "error[listen-failed]: {address}: {reason}\n  help: stop what listens there, or choose another address with {option}"
@@ -90,10 +134,13 @@ pub struct Host {
     admin: Server,
     actors: Actors,
     deliveries: Deliveries,
-    backend: Arc<Embedded>,
+    backend: Arc<dyn Backend>,
     inbound: Arc<Local>,
     is_ready: Arc<AtomicBool>,
     limits: manifest::HostLimits,
+    /// How much later than its type's time-out an idle actor is deactivated by the host itself.
+    idle_margin: Duration,
+    _data_lock: Option<File>,
 }
 
 impl Host {
@@ -106,7 +153,7 @@ impl Host {
         let limits = manifest.host.clone();
         // The state file's lock comes first: two hosts in one folder must not share its code cache either.
         let outbox = Arc::new(Outbox::default());
-        let backend = Arc::new(Embedded::open(&manifest, &options.data, outbox.clone())?);
+        let (backend, data_lock) = open_backend(options, &manifest, &outbox)?;
         let max_live_instances = live_instances(&limits);
         let engine = Engine::new(&EngineOptions {
             max_live_instances,
@@ -145,12 +192,19 @@ impl Host {
             actors: actors.clone(),
             is_ready: is_ready.clone(),
             max_body,
+            sidecar: match &options.backend {
+                BackendOptions::Embedded => None,
+                BackendOptions::Dapr { app_token, .. } => Some(SidecarSide {
+                    input_bindings: &manifest.input_bindings,
+                    token: app_token.as_deref().map(AppToken::new),
+                }),
+            },
         });
         let admin = http::admin_router(AdminState {
             actors: actors.clone(),
             outbox,
             is_ready: is_ready.clone(),
-            backend: "embedded",
+            backend: options.backend.name(),
             max_body,
         });
         let app = Server::new(
@@ -163,8 +217,23 @@ impl Host {
             admin,
             ServerOptions { max_connections: ADMIN_CONNECTIONS },
         );
+        let idle_margin = match options.backend {
+            BackendOptions::Embedded => Duration::ZERO,
+            BackendOptions::Dapr { .. } => SIDECAR_MARGIN,
+        };
         let inbound = Arc::new(Local { actors: actors.clone(), subscriptions });
-        Ok(Host { app, admin, actors, deliveries, backend, inbound, is_ready, limits })
+        Ok(Host {
+            app,
+            admin,
+            actors,
+            deliveries,
+            backend,
+            inbound,
+            is_ready,
+            limits,
+            idle_margin,
+            _data_lock: data_lock,
+        })
     }
 
     /// The address of the application's port.
@@ -180,15 +249,26 @@ impl Host {
     /// Serves until `shutdown`. Then: no new calls, what runs ends, actors are deactivated, effects are delivered, state is on
     /// disk; all of it within the manifest's `shutdown-grace`.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Host { app, admin, actors, deliveries, backend, inbound, is_ready, limits } = self;
+        let Host {
+            app,
+            admin,
+            actors,
+            deliveries,
+            backend,
+            inbound,
+            is_ready,
+            limits,
+            idle_margin,
+            _data_lock,
+        } = self;
         let grace = limits.shutdown_grace;
         let (stop_app, stop_admin) = (CancellationToken::new(), CancellationToken::new());
         let servers = TaskTracker::new();
         let app = servers.spawn(app.run(stop_app.clone(), grace));
-        servers.spawn(admin.run(stop_admin.clone(), std::time::Duration::from_millis(100)));
+        servers.spawn(admin.run(stop_admin.clone(), Duration::from_millis(100)));
         let sweep = tokio::spawn({
             let actors = actors.clone();
-            async move { actors.run_idle_sweep().await }
+            async move { actors.run_idle_sweep(idle_margin).await }
         });
         backend.start(inbound);
         shutdown.cancelled().await;
@@ -196,7 +276,7 @@ impl Host {
         tracing::info!("shutting down: no new calls; {} turns run", actors.turns_in_flight());
         let deadline = Instant::now() + grace;
         is_ready.store(false, Ordering::Relaxed);
-        backend.stop_firing();
+        backend.leave((grace / 2).min(LEAVE_PATIENCE)).await;
         actors.refuse_new();
         stop_app.cancel();
         // A client that is slow with its body must not use up the time that turns and effects need.
@@ -220,6 +300,45 @@ impl Host {
     }
 }
 
+impl BackendOptions {
+    /// The name, as the log and the admin API show it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            BackendOptions::Embedded => "embedded",
+            BackendOptions::Dapr { .. } => "dapr",
+        }
+    }
+}
+
+/// Opens the backend and takes the data folder: two hosts in one folder must not share its code cache either. The embedded
+/// backend's state file is such a lock by itself.
+fn open_backend(
+    options: &Options,
+    manifest: &Manifest,
+    outbox: &Arc<Outbox>,
+) -> Result<(Arc<dyn Backend>, Option<File>), Error> {
+    match &options.backend {
+        BackendOptions::Embedded => {
+            Ok((Arc::new(Embedded::open(manifest, &options.data, outbox.clone())?), None))
+        }
+        BackendOptions::Dapr { sidecar, .. } => {
+            let lock = lock_data(&options.data)?;
+            Ok((Arc::new(Sidecar::new(manifest, sidecar.clone())?), Some(lock)))
+        }
+    }
+}
+
+fn lock_data(path: &Path) -> Result<File, Error> {
+    let failed = |reason| Error::Data { path: path.to_owned(), reason };
+    std::fs::create_dir_all(path).map_err(failed)?;
+    let file = File::create(path.join("lock")).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::DataInUse(path.to_owned())),
+        Err(TryLockError::Error(reason)) => Err(failed(reason)),
+    }
+}
+
 /// What the embedded backend asks of the host.
 struct Local {
     actors: Actors,
@@ -228,16 +347,16 @@ struct Local {
 
 #[async_trait]
 impl Inbound for Local {
-    async fn call(&self, call: ActorCall, chain: CallChain) -> Result<Bytes, CallError> {
-        self.actors.call(call, chain).await
+    async fn call(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
+        self.actors.call_here(call, context).await
     }
 
     async fn wake(&self, actor: ActorAddress, fired: FiredWakeup, data: Bytes) -> Result<(), CallError> {
-        self.actors.wake(&actor, fired, data).await
+        self.actors.wake(&actor, fired, data, CallContext::default()).await
     }
 
     async fn event(&self, path: &str, event: Value) -> EventOutcome {
-        self.subscriptions.handle(path, event, CallChain::of_host()).await
+        self.subscriptions.handle(path, event, CallContext::of_host()).await
     }
 }
 

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
-use daca_host::host::{Host, Options};
+use daca_host::backend::dapr::SidecarOptions;
+use daca_host::host::{BackendOptions, Host, Options};
 use daca_host::telemetry::{self, LogFormat};
 use daca_host::{check, client};
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,11 +26,7 @@ enum Command {
     /// Run the agents of a manifest until SIGINT or SIGTERM
     Run(RunArguments),
     /// Validate a manifest and its components, and print what each imports, exports and may do
-    Check {
-        /// The manifest
-        #[arg(long, default_value = "agents.toml")]
-        manifest: PathBuf,
-    },
+    Check(CheckArguments),
     /// Call a method of an actor on a running host
     Invoke {
         /// The actor, as TYPE/ID
@@ -43,6 +40,19 @@ enum Command {
         #[arg(long, default_value = "127.0.0.1:8001")]
         admin: String,
     },
+}
+
+#[derive(clap::Args)]
+struct CheckArguments {
+    /// The manifest
+    #[arg(long, default_value = "agents.toml")]
+    manifest: PathBuf,
+    /// A folder of Dapr's components, to check against the manifest
+    #[arg(long, value_name = "DIR")]
+    components: Option<PathBuf>,
+    /// The app whose sidecar loads them
+    #[arg(long, default_value = "chat-agent", requires = "components")]
+    app_id: String,
 }
 
 #[derive(clap::Args)]
@@ -80,9 +90,7 @@ enum BackendChoice {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(arguments) => run(arguments),
-        Command::Check { manifest } => {
-            check::run(&manifest).map(|report| print!("{report}")).map_err(anyhow::Error::from)
-        }
+        Command::Check(arguments) => check(arguments),
         Command::Invoke { actor, method, payload, admin } => invoke(&admin, &actor, &method, &payload),
     };
     match result {
@@ -94,9 +102,17 @@ fn main() -> ExitCode {
     }
 }
 
+fn check(arguments: CheckArguments) -> anyhow::Result<()> {
+    let CheckArguments { manifest, components, app_id } = arguments;
+    let components = components.map(|folder| check::Components { folder, app_id });
+    let report = check::run(&manifest, components.as_ref())?;
+    eprint!("{}", report.remarks);
+    print!("{}", report.text);
+    Ok(())
+}
+
 fn run(arguments: RunArguments) -> anyhow::Result<()> {
     telemetry::start(arguments.log_format).map_err(anyhow::Error::msg)?;
-    check_backend(arguments.backend)?;
     allow_many_files();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
@@ -105,6 +121,7 @@ fn run(arguments: RunArguments) -> anyhow::Result<()> {
         listen: arguments.listen,
         admin: arguments.admin,
         data: arguments.data,
+        backend: backend(arguments.backend),
     }))
 }
 
@@ -123,9 +140,10 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     tracing::info!(
         address = %host.address()?,
         admin = %host.admin_address()?,
-        "ready: http://{} (admin http://{}), embedded backend, data in {}",
+        "ready: http://{} (admin http://{}), {} backend, data in {}",
         host.address()?,
         host.admin_address()?,
+        options.backend.name(),
         options.data.display()
     );
     host.run(shutdown).await;
@@ -157,16 +175,13 @@ fn shutdown_on_signal() -> anyhow::Result<CancellationToken> {
 /// The variables by which a sidecar makes itself known.
 const SIDECAR_VARIABLES: [&str; 2] = ["DAPR_GRPC_PORT", "DAPR_GRPC_ENDPOINT"];
 
-fn check_backend(choice: BackendChoice) -> anyhow::Result<()> {
-    let sidecar = SIDECAR_VARIABLES.into_iter().find(|name| std::env::var_os(name).is_some());
-    let asked_by = match (choice, sidecar) {
-        (BackendChoice::Embedded, _) | (BackendChoice::Auto, None) => return Ok(()),
-        (BackendChoice::Dapr, _) => "--backend dapr".to_owned(),
-        (BackendChoice::Auto, Some(variable)) => format!("{variable} is set, which"),
-    };
-    anyhow::bail!(
-        "error[backend-unavailable]: {asked_by} asks for the Dapr backend, and this version has only the embedded one\n  help: run with --backend embedded"
-    )
+fn backend(choice: BackendChoice) -> BackendOptions {
+    let has_sidecar = SIDECAR_VARIABLES.into_iter().any(|name| std::env::var_os(name).is_some());
+    if choice == BackendChoice::Embedded || (choice == BackendChoice::Auto && !has_sidecar) {
+        return BackendOptions::Embedded;
+    }
+    let app_token = std::env::var("APP_API_TOKEN").ok().filter(|token| !token.is_empty());
+    BackendOptions::Dapr { sidecar: SidecarOptions::from_environment(), app_token }
 }
 
 /// Each connection is a file. The soft limit is often 1,024; raising it to the hard one needs no rights.

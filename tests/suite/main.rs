@@ -4,6 +4,7 @@ mod admin;
 mod bad_input;
 mod commands;
 mod components;
+mod components_folder;
 mod contract;
 mod conversation;
 mod durability;

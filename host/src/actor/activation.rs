@@ -5,7 +5,8 @@
 //! cached state, lies in the record while no task runs, and with the task while one does.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::table::{AgentRuntime, Shared};
-use super::{ActorAddress, CallChain, CallError, turn};
+use super::{ActorAddress, CallContext, CallError, turn};
 use crate::backend::FiredWakeup;
 use crate::component::{Instance, TurnKind};
 use crate::imports::StateCache;
@@ -23,6 +24,8 @@ use crate::imports::StateCache;
 pub(super) struct Activation {
     pub(super) address: ActorAddress,
     pub(super) agent: Arc<AgentRuntime>,
+    /// Turns of this actor that committed while another one of it waited for them.
+    pub(super) nested_commits: Arc<AtomicU64>,
     inner: Mutex<Inner>,
 }
 
@@ -35,6 +38,9 @@ struct Inner {
     live_number: Option<u64>,
     idle_since: Instant,
     turns: u64,
+    /// The call in whose name the turn runs that runs now.
+    reentrancy_id: Option<Arc<str>>,
+    consumed: ConsumedMessages,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,15 +57,51 @@ enum Phase {
 pub(super) struct Resident {
     pub(super) instance: Option<Instance>,
     pub(super) cache: StateCache,
+    /// The backend's era that they belong to.
+    pub(super) era: u64,
+}
+
+/// The broker's messages that an actor has handled, as far back as a broker delivers them again. Kept as hashes.
+#[derive(Default)]
+struct ConsumedMessages(VecDeque<u64>);
+
+impl ConsumedMessages {
+    /// A broker that lost its connection delivers again what was handled in about the last second.
+    const MOST: usize = 512;
+
+    fn contains(&self, id: &str) -> bool {
+        self.0.contains(&hash(id))
+    }
+
+    fn add(&mut self, id: &str) {
+        if self.0.len() == Self::MOST {
+            self.0.pop_front();
+        }
+        self.0.push_back(hash(id));
+    }
+}
+
+fn hash(id: &str) -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    STATE.hash_one(id)
 }
 
 /// One turn to run.
 pub(super) struct Job {
     pub(super) work: Work,
-    pub(super) chain: CallChain,
+    pub(super) context: CallContext,
     pub(super) answer: oneshot::Sender<Result<Bytes, CallError>>,
     /// The job's part of the host's turns in flight. None for the host's own turns.
     pub(super) _in_flight: Option<OwnedSemaphorePermit>,
+}
+
+impl Job {
+    fn deactivation(idle: bool) -> (Job, oneshot::Receiver<Result<Bytes, CallError>>) {
+        let (answer, done) = oneshot::channel();
+        let context = CallContext::default();
+        (Job { work: Work::Deactivate { idle }, context, answer, _in_flight: None }, done)
+    }
 }
 
 /// What a job does.
@@ -100,8 +142,10 @@ impl Activation {
             live_number: None,
             idle_since: Instant::now(),
             turns: 0,
+            reentrancy_id: None,
+            consumed: ConsumedMessages::default(),
         };
-        Arc::new(Activation { address, agent, inner: Mutex::new(inner) })
+        Arc::new(Activation { address, agent, nested_commits: Arc::default(), inner: Mutex::new(inner) })
     }
 
     /// Puts a job at the end of the queue, and starts a task when none runs.
@@ -109,6 +153,11 @@ impl Activation {
         let mut inner = self.lock();
         if inner.phase == Phase::Closed {
             return Offer::Closed(job);
+        }
+        if self.enters_again(&inner, &job) {
+            drop(inner);
+            tokio::spawn(self.clone().run_nested(shared.clone(), job));
+            return Offer::Taken;
         }
         let limit = self.agent.agent.limits.queue;
         // The job that starts a task never waits, so it takes no place.
@@ -122,6 +171,44 @@ impl Activation {
         Offer::Taken
     }
 
+    /// Does the job belong to the call that the running turn waits for? Then it must not wait behind that turn.
+    fn enters_again(&self, inner: &Inner, job: &Job) -> bool {
+        self.agent.agent.reentrancy.is_some()
+            && inner.phase == Phase::Running
+            && job.context.reentrancy_id.is_some()
+            && job.context.reentrancy_id == inner.reentrancy_id
+            && job.context.waiting.contains(&self.address)
+    }
+
+    /// Runs a turn within another one of this actor, which waits for it. It gets an instance of its own (a component cannot
+    /// be entered while it waits), sees what is committed, and commits by itself.
+    async fn run_nested(self: Arc<Self>, shared: Arc<Shared>, job: Job) {
+        let Job { work, context, answer, _in_flight } = job;
+        let mut resident = Resident::default();
+        let result = self.run_turn(&shared, &mut resident, work, context).await;
+        self.nested_commits.fetch_add(1, Ordering::Release);
+        let _caller_may_be_gone = answer.send(result);
+    }
+
+    /// Ends the activation after what waits in its queue. None when it has ended already.
+    pub(super) fn deactivate(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        idle: bool,
+    ) -> Option<oneshot::Receiver<Result<Bytes, CallError>>> {
+        let mut inner = self.lock();
+        let (job, done) = Job::deactivation(idle);
+        match inner.phase {
+            Phase::Closed => return None,
+            Phase::Running => inner.queue.push_back(job),
+            Phase::Idle => {
+                inner.queue.push_back(job);
+                self.start(shared, inner);
+            }
+        }
+        Some(done)
+    }
+
     /// Ends the activation if it is idle. None when it is not: then it is in use.
     pub(super) fn deactivate_if_idle(
         self: &Arc<Self>,
@@ -132,9 +219,7 @@ impl Activation {
         if inner.phase != Phase::Idle {
             return None;
         }
-        let (answer, done) = oneshot::channel();
-        let job =
-            Job { work: Work::Deactivate { idle }, chain: CallChain::default(), answer, _in_flight: None };
+        let (job, done) = Job::deactivation(idle);
         inner.queue.push_back(job);
         self.start(shared, inner);
         Some(done)
@@ -180,22 +265,22 @@ impl Activation {
     /// Takes jobs out of the queue until there is none. The one place where turns of this actor run.
     async fn run(self: Arc<Self>, shared: Arc<Shared>, mut resident: Resident) {
         while let Some(job) = self.next(&shared, &mut resident) {
-            let Job { work, chain, answer, _in_flight } = job;
+            let Job { work, context, answer, _in_flight } = job;
             // The caller has hung up and nothing has happened yet: nobody would learn of what we did.
             if answer.is_closed() && matches!(work, Work::Call(_)) {
                 continue;
             }
             let ends = matches!(work, Work::Deactivate { .. });
-            let turn = turn::run(&shared, &self, &mut resident, work, chain);
-            // A panic in the host would leave the actor without a task, and its callers without an answer, for ever.
-            let result = match std::panic::AssertUnwindSafe(turn).catch_unwind().await {
-                Ok(result) => result,
-                Err(_panic) => {
-                    tracing::error!(code = "internal", agent_type = %self.address.agent_type, actor_id = %self.address.id, "a turn panicked in the host");
-                    resident = Resident::default();
-                    Err(CallError::Internal)
-                }
+            let message_id = context.message_id.clone();
+            let result = if message_id.as_deref().is_some_and(|id| self.lock().consumed.contains(id)) {
+                tracing::info!(agent_type = %self.address.agent_type, actor_id = &*self.address.id, "a message that was handled before came again, and is left as it is");
+                Ok(Bytes::new())
+            } else {
+                self.run_turn(&shared, &mut resident, work, context).await
             };
+            if let (Some(id), true) = (message_id, result.is_ok()) {
+                self.lock().consumed.add(&id);
+            }
             if ends {
                 resident = Resident::default();
                 self.close_if_unused(&shared);
@@ -204,11 +289,29 @@ impl Activation {
         }
     }
 
+    async fn run_turn(
+        &self,
+        shared: &Arc<Shared>,
+        resident: &mut Resident,
+        work: Work,
+        context: CallContext,
+    ) -> Result<Bytes, CallError> {
+        let turn = turn::run(shared, self, resident, work, context);
+        // A panic in the host would leave the actor without a task, and its callers without an answer, for ever.
+        if let Ok(result) = std::panic::AssertUnwindSafe(turn).catch_unwind().await {
+            return result;
+        }
+        tracing::error!(code = "internal", agent_type = %self.address.agent_type, actor_id = &*self.address.id, "a turn panicked in the host");
+        *resident = Resident::default();
+        Err(CallError::Internal)
+    }
+
     /// The next job, or none when the queue is empty; then what the turns shared goes back into the record.
     fn next(self: &Arc<Self>, shared: &Arc<Shared>, resident: &mut Resident) -> Option<Job> {
         let mut inner = self.lock();
         if let Some(job) = inner.queue.pop_front() {
             inner.turns += 1;
+            inner.reentrancy_id = job.context.reentrancy_id.clone();
             return Some(job);
         }
         if inner.phase == Phase::Closed {
@@ -216,6 +319,7 @@ impl Activation {
         }
         inner.queue.shrink_to_fit();
         inner.phase = Phase::Idle;
+        inner.reentrancy_id = None;
         inner.idle_since = Instant::now();
         inner.resident = std::mem::take(resident);
         inner.idle_number = Some(self.agent.idle.push(self));

@@ -17,6 +17,9 @@ use super::ActorAddress;
 use crate::backend::{Backend, Effect, EffectStatus, Error, Outbox};
 use crate::telemetry::printable;
 
+/// Effects that are delivered in one request, at most.
+const LARGEST_BATCH: usize = 100;
+
 /// How delivery is tried.
 #[derive(Debug, Clone)]
 pub struct DeliveryOptions {
@@ -119,54 +122,77 @@ impl Deliveries {
 
 impl Shared {
     async fn run_lane(self: Arc<Self>, actor: ActorAddress) {
-        while let Some(waiting) = self.next(&actor) {
-            let turn = waiting.turn.clone();
-            let bytes = waiting.effect.request.bytes();
-            let id = waiting.id;
-            let delivery = self.deliver(&actor, waiting).instrument(turn);
+        while let Some(batch) = self.next(&actor) {
+            let turn = batch.first().map_or_else(tracing::Span::none, |first| first.turn.clone());
+            let ids = batch.iter().map(|waiting| waiting.id).collect::<Vec<_>>();
+            let bytes = batch.iter().map(|waiting| waiting.effect.request.bytes()).sum::<usize>();
+            let delivery = self.deliver(&actor, batch).instrument(turn);
             // A panic in a backend would leave the lane without a task, and its effects waiting for ever.
             if std::panic::AssertUnwindSafe(delivery).catch_unwind().await.is_err() {
-                self.outbox.settle(id, EffectStatus::Failed);
+                ids.iter().for_each(|id| self.outbox.settle(*id, EffectStatus::Failed));
             }
-            self.pending.fetch_sub(1, Ordering::Relaxed);
+            self.pending.fetch_sub(ids.len(), Ordering::Relaxed);
             self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.settled.notify_waiters();
         }
     }
 
-    /// The next effect of a lane; an empty lane ends.
-    fn next(&self, actor: &ActorAddress) -> Option<Waiting> {
+    /// The next effect of a lane, with those behind it that the backend takes in the same request. An empty lane ends.
+    fn next(&self, actor: &ActorAddress) -> Option<Vec<Waiting>> {
         let mut lanes = self.lock();
-        let next = lanes.get_mut(actor)?.pop_front();
-        if next.is_none() {
+        let lane = lanes.get_mut(actor)?;
+        let Some(first) = lane.pop_front() else {
             lanes.remove(actor);
+            return None;
+        };
+        let mut batch = vec![first];
+        while batch.len() < LARGEST_BATCH
+            && let Some(next) = lane.front()
+            && self.backend.takes_together(&batch[0].effect.request, &next.effect.request)
+        {
+            batch.extend(lane.pop_front());
         }
-        next
+        Some(batch)
     }
 
-    async fn deliver(&self, actor: &ActorAddress, waiting: Waiting) {
-        let Waiting { id, effect, .. } = waiting;
+    async fn deliver(&self, actor: &ActorAddress, mut batch: Vec<Waiting>) {
         let mut wait = self.options.retry_delay;
         for attempt in 1..=self.options.attempts.max(1) {
-            let error = match self.backend.deliver(actor, &effect.request).await {
-                Ok(()) => {
-                    self.outbox.attempted(id, None);
-                    self.outbox.settle(id, EffectStatus::Sent);
-                    if let Some(line) = &effect.delivered_line {
-                        tracing::info!(target: "agent", "{}", printable(line));
-                    }
-                    return;
-                }
-                Err(error) => error,
-            };
-            self.outbox.attempted(id, Some(error.to_string()));
-            let is_last = attempt == self.options.attempts.max(1) || !matches!(error, Error::Unavailable(_));
-            if is_last {
-                return self.give_up(id, &effect, &error);
+            let is_last = attempt == self.options.attempts.max(1);
+            let effects = batch.iter().map(|waiting| &waiting.effect).collect::<Vec<_>>();
+            let results = self.backend.deliver(actor, &effects).await;
+            let tried = std::mem::take(&mut batch);
+            for (waiting, result) in tried.into_iter().zip(results) {
+                batch.extend(self.settle(waiting, result, is_last));
             }
-            tracing::debug!("effect {id}, attempt {attempt}: {error}");
+            if batch.is_empty() {
+                return;
+            }
             tokio::time::sleep(wait).await;
             wait = wait.saturating_mul(2);
+        }
+    }
+
+    /// Notes what became of one try. Gives the effect back when it is to be tried again.
+    fn settle(&self, waiting: Waiting, result: Result<(), Error>, is_last: bool) -> Option<Waiting> {
+        let Waiting { id, ref effect, .. } = waiting;
+        self.outbox.attempted(id, result.as_ref().err().map(Error::to_string));
+        match result {
+            Ok(()) => {
+                self.outbox.settle(id, EffectStatus::Sent);
+                if let Some(line) = &effect.delivered_line {
+                    tracing::info!(target: "agent", "{}", printable(line));
+                }
+                None
+            }
+            Err(error) if is_last || !matches!(error, Error::Unavailable(_)) => {
+                self.give_up(id, effect, &error);
+                None
+            }
+            Err(error) => {
+                tracing::debug!("effect {id} is tried again: {error}");
+                Some(waiting)
+            }
         }
     }
 

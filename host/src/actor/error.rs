@@ -1,11 +1,10 @@
-//! Why a call was not answered, and who waits for whom.
+//! Why a call was not answered.
+
+use std::sync::Arc;
 
 use super::{ActorAddress, AddressError};
 use crate::backend;
 use crate::component::Fault;
-
-/// Actors that wait for one another in a row, at most.
-const DEEPEST_CHAIN: usize = 32;
 
 /// Why a call has no reply. Each case has a stable code, an HTTP status and a text for the caller.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -56,8 +55,8 @@ pub enum CallError {
     #[error("{0} waits for this call itself and could never answer it.")]
     WaitsForItself(ActorAddress),
     /// Too many actors wait for one another.
-    #[error("{DEEPEST_CHAIN} actors wait for one another already, and that is the limit.")]
-    ChainTooDeep,
+    #[error("{0} turns wait for one another already, and that is the limit.")]
+    ChainTooDeep(usize),
     /// The guest did not come to an end by itself.
     #[error("{actor}: {fault}. Nothing of the turn was kept.")]
     Fault {
@@ -78,6 +77,19 @@ pub enum CallError {
         /// The limit of the type.
         limit: u64,
     },
+    /// Another host refused or failed the call. What it said is passed on as it was.
+    #[error("{detail}")]
+    Elsewhere {
+        /// Its code.
+        code: Arc<str>,
+        /// Its HTTP status.
+        status: http::StatusCode,
+        /// Its text.
+        detail: String,
+    },
+    /// The call is longer than the sidecar takes (`--dapr-max-body-size`, 4 MiB unless it is set).
+    #[error("The call is longer than the Dapr sidecar takes: {0}.")]
+    TooLargeForSidecar(String),
     /// The backend could not commit the turn. Only the next read tells whether it was kept after all, as it may be when the
     /// disk fails in the middle.
     #[error("{0}. {kept}", kept = what_was_kept(.0))]
@@ -89,7 +101,7 @@ pub enum CallError {
 
 impl CallError {
     /// The stable code, explained in `docs/errors.md`.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> &str {
         match self {
             CallError::Invalid(_) => "invalid",
             CallError::NotFound(_) => "not-found",
@@ -102,9 +114,11 @@ impl CallError {
             CallError::Starting => "host-starting",
             CallError::ShuttingDown => "host-shutting-down",
             CallError::WaitsForItself(_) => "call-waits-for-itself",
-            CallError::ChainTooDeep => "call-chain-too-deep",
+            CallError::ChainTooDeep(_) => "call-chain-too-deep",
             CallError::Fault { fault, .. } => fault.code(),
             CallError::ReplyTooLarge { .. } => "reply-too-large",
+            CallError::Elsewhere { code, .. } => code,
+            CallError::TooLargeForSidecar(_) => "sidecar-message-too-large",
             CallError::Backend(backend::Error::TooLarge(_)) => "state-total-exceeded",
             CallError::Backend(_) => "backend-unavailable",
             CallError::Internal => "internal",
@@ -127,8 +141,10 @@ impl CallError {
             | CallError::ShuttingDown
             | CallError::Backend(_) => StatusCode::SERVICE_UNAVAILABLE,
             CallError::Fault { fault, .. } => fault.status(),
+            CallError::Elsewhere { status, .. } => *status,
+            CallError::TooLargeForSidecar(_) => StatusCode::PAYLOAD_TOO_LARGE,
             CallError::Failed(_)
-            | CallError::ChainTooDeep
+            | CallError::ChainTooDeep(_)
             | CallError::ReplyTooLarge { .. }
             | CallError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -138,6 +154,7 @@ impl CallError {
     pub fn is_passing(&self) -> bool {
         self.is_refusal()
             || matches!(self, CallError::Failed(_) | CallError::Fault { .. } | CallError::Internal)
+            || matches!(self, CallError::Elsewhere { status, .. } if status.is_server_error())
     }
 
     /// Did the host refuse or lose the call, rather than the agent? Then it did not count as a try.
@@ -155,41 +172,5 @@ fn what_was_kept(error: &backend::Error) -> &'static str {
     match error {
         backend::Error::TooLarge(_) => "Nothing of the turn was kept.",
         _ => "The turn was not confirmed: read before you repeat the call.",
-    }
-}
-
-/// The actors that wait for the answer to a call: who called, who called the caller, and so on.
-#[derive(Debug, Clone, Default)]
-pub struct CallChain {
-    waiting: Vec<ActorAddress>,
-    /// The host itself calls, to deliver an event: part of what a shutdown and a backlog wait for.
-    of_host: bool,
-}
-
-impl CallChain {
-    /// The chain of a call that the host itself makes.
-    pub fn of_host() -> CallChain {
-        CallChain { waiting: Vec::new(), of_host: true }
-    }
-
-    /// True for a call from outside.
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && !self.of_host
-    }
-
-    /// The chain for what `actor` calls.
-    pub fn with(&self, actor: &ActorAddress) -> CallChain {
-        CallChain { waiting: self.waiting.iter().chain([actor]).cloned().collect(), of_host: self.of_host }
-    }
-
-    /// Refuses a call that could never be answered: one turn at a time means that an actor which waits cannot take it.
-    pub fn check(&self, callee: &ActorAddress) -> Result<(), CallError> {
-        if self.waiting.contains(callee) {
-            return Err(CallError::WaitsForItself(callee.clone()));
-        }
-        if self.waiting.len() >= DEEPEST_CHAIN {
-            return Err(CallError::ChainTooDeep);
-        }
-        Ok(())
     }
 }

@@ -7,6 +7,7 @@
 
 mod activation;
 mod address;
+mod context;
 mod delivery;
 mod error;
 mod live;
@@ -14,8 +15,9 @@ mod table;
 mod turn;
 
 pub use address::{ActorAddress, AddressError, check_actor_id, check_agent_type};
+pub use context::CallContext;
 pub use delivery::{Deliveries, DeliveryOptions};
-pub use error::{CallChain, CallError};
+pub use error::CallError;
 pub use live::{default_cap, map_count_limit};
 pub use table::{ActivationInfo, Actors, ActorsOptions, AgentRuntime, AgentStatistics};
 

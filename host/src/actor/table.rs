@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 use super::activation::{Activation, Job, Offer, Work};
 use super::live::{IdleList, LiveInstances};
-use super::{ActorAddress, CallChain, CallError, Deliveries};
-use crate::backend::{ActorCall, Backend, FiredWakeup, WakeupKind};
+use super::{ActorAddress, CallContext, CallError, Deliveries};
+use crate::backend::{self, ActorCall, Backend, FiredWakeup, Readiness, WakeupKind};
 use crate::component::{ComponentVersion, Engine, TurnKind};
-use crate::manifest::AgentType;
+use crate::manifest::{AgentType, Topic};
 
 /// How often activations that were idle for too long are looked for.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
@@ -165,24 +165,41 @@ impl Actors {
         Actors { shared: Arc::new(shared) }
     }
 
-    /// Runs a method of an actor and answers its reply. `chain` names the actors that wait for it.
+    /// Calls a method of an actor, wherever it lives, and answers its reply.
+    pub async fn call(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
+        self.shared.backend.call_actor(call, context).await
+    }
+
+    /// Runs a method of an actor of this host and answers its reply. For those who know that it lives here: the sidecar, and
+    /// the embedded backend.
     ///
     /// Dropping the future does not stop a turn that has begun: it ends, and what it did is kept.
-    pub async fn call(&self, call: ActorCall, chain: CallChain) -> Result<Bytes, CallError> {
+    pub async fn call_here(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
         let kind = TurnKind::Method { name: call.method, payload: call.payload };
-        self.submit(&call.actor, Work::Call(kind), chain).await
+        self.submit(&call.actor, Work::Call(kind), context).await
     }
 
     /// Runs the turn of a reminder or timer that is due.
-    pub async fn wake(&self, actor: &ActorAddress, fired: FiredWakeup, data: Bytes) -> Result<(), CallError> {
+    pub async fn wake(
+        &self,
+        actor: &ActorAddress,
+        fired: FiredWakeup,
+        data: Bytes,
+        context: CallContext,
+    ) -> Result<(), CallError> {
         let kind = TurnKind::Wakeup { kind: fired.key.kind, name: fired.key.name.clone(), data };
-        self.submit(actor, Work::Wake(kind, fired), CallChain::default()).await.map(drop)
+        self.submit(actor, Work::Wake(kind, fired), context).await.map(drop)
     }
 
-    async fn submit(&self, actor: &ActorAddress, work: Work, chain: CallChain) -> Result<Bytes, CallError> {
+    async fn submit(
+        &self,
+        actor: &ActorAddress,
+        work: Work,
+        mut context: CallContext,
+    ) -> Result<Bytes, CallError> {
         let shared = &self.shared;
         // What runs already must come to its end: only what begins anew is refused.
-        let begins = chain.is_empty();
+        let begins = context.is_from_outside();
         let phase = shared.phase.load(Ordering::Relaxed);
         if phase == STOPPED || (begins && phase == DRAINING) {
             return Err(CallError::ShuttingDown);
@@ -191,7 +208,11 @@ impl Actors {
             return Err(CallError::UnknownAgentType(actor.agent_type.to_string()));
         };
         super::check_actor_id(&actor.id).map_err(|reason| CallError::invalid_id(&actor.id, reason))?;
-        chain.check(actor)?;
+        let reentrancy = agent.agent.reentrancy;
+        context.check(actor, reentrancy.map(|allowed| allowed.max_stack_depth))?;
+        if reentrancy.is_some() && context.reentrancy_id.is_none() {
+            context.reentrancy_id = Some(super::new_id().into());
+        }
         // The deliveries that shorten a backlog are let through, unless their own effects have doubled it.
         if shared.deliveries.is_full(if begins { 1 } else { 2 }) {
             return Err(CallError::EffectsBacklog(shared.deliveries.pending()));
@@ -200,7 +221,7 @@ impl Actors {
             return Err(CallError::HostBusy(shared.options.max_turns_in_flight));
         };
         let (answer, reply) = oneshot::channel();
-        self.offer(actor, agent, Job { work, chain, answer, _in_flight: Some(in_flight) })?;
+        self.offer(actor, agent, Job { work, context, answer, _in_flight: Some(in_flight) })?;
         reply.await.unwrap_or(Err(CallError::Internal))
     }
 
@@ -231,13 +252,14 @@ impl Actors {
 
     /// Deactivates actors that were idle for longer than their type's idle time-out. Runs until it is dropped. Each type by
     /// itself: hooks of one that take long hold up no other.
-    pub async fn run_idle_sweep(&self) {
-        let sweeps = self.shared.agents.values().map(|agent| self.sweep(agent));
+    /// `margin` is added to each type's time-out.
+    pub async fn run_idle_sweep(&self, margin: Duration) {
+        let sweeps = self.shared.agents.values().map(|agent| self.sweep(agent, margin));
         futures::future::join_all(sweeps).await;
     }
 
-    async fn sweep(&self, agent: &AgentRuntime) {
-        let timeout = agent.agent.idle_timeout;
+    async fn sweep(&self, agent: &AgentRuntime, margin: Duration) {
+        let timeout = agent.agent.idle_timeout + margin;
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
         loop {
             ticks.tick().await;
@@ -254,6 +276,15 @@ impl Actors {
             }
         });
         endings.buffer_unordered(CONCURRENT_DEACTIVATIONS).for_each(|()| async {}).await;
+    }
+
+    /// Ends the activation of an actor, after what waits in its queue. Nothing happens when it is not active. `idle` ends its
+    /// timers as well. Errors of its hook are logged.
+    pub async fn deactivate_actor(&self, actor: &ActorAddress, idle: bool) {
+        let activation = self.shared.lock().get(actor).cloned();
+        if let Some(done) = activation.and_then(|activation| activation.deactivate(&self.shared, idle)) {
+            let _its_errors_are_logged = done.await;
+        }
     }
 
     /// Ends every activation, as well as `deadline` allows. Called at shutdown, when no more calls come. Answers how many
@@ -287,6 +318,16 @@ impl Actors {
     /// Calls that wait or run.
     pub fn turns_in_flight(&self) -> usize {
         self.shared.options.max_turns_in_flight - self.shared.in_flight.available_permits()
+    }
+
+    /// Can calls be served, as far as the backend knows?
+    pub fn readiness(&self) -> Readiness {
+        self.shared.backend.readiness()
+    }
+
+    /// Publishes an event for the host itself, and waits until the broker has it.
+    pub async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), backend::Error> {
+        self.shared.backend.publish(topic, event).await
     }
 
     /// Instances that are live, and the most that may be.

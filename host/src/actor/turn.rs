@@ -13,8 +13,8 @@ use tracing::Instrument as _;
 
 use super::activation::{Activation, Resident, Work};
 use super::table::{Shared, wakeup_noun};
-use super::{CallChain, CallError};
-use crate::backend::FiredWakeup;
+use super::{CallContext, CallError};
+use crate::backend::{self, FiredWakeup};
 use crate::component::bindings::daca::agent::types::Failure;
 use crate::component::{Fault, Instance, Outcome, TurnKind};
 use crate::imports::{ScopeOptions, TurnProducts, TurnScope};
@@ -29,7 +29,7 @@ pub(super) async fn run(
     activation: &Activation,
     resident: &mut Resident,
     work: Work,
-    chain: CallChain,
+    context: CallContext,
 ) -> Result<Bytes, CallError> {
     let turn_id: Arc<str> = super::next_turn_id().into();
     let span = tracing::info_span!(
@@ -40,10 +40,14 @@ pub(super) async fn run(
         turn = %turn_id,
         component = activation.agent.version.short_digest(),
     );
-    let turn = Turn { shared, activation, chain, turn_id };
+    let turn = Turn { shared, activation, context, turn_id };
     async {
         let started = Instant::now();
         let name = work_name(&work);
+        let era = shared.backend.era();
+        if resident.era != era {
+            *resident = Resident { era, ..Resident::default() };
+        }
         let result = turn.run(resident, work).await;
         resident.cache.trim();
         turn.note(&name, started, &result);
@@ -56,7 +60,7 @@ pub(super) async fn run(
 struct Turn<'a> {
     shared: &'a Arc<Shared>,
     activation: &'a Activation,
-    chain: CallChain,
+    context: CallContext,
     turn_id: Arc<str>,
 }
 
@@ -146,8 +150,9 @@ impl Turn<'_> {
             version: self.activation.agent.version.clone(),
             backend: self.shared.backend.clone(),
             turn_id: self.turn_id.clone(),
-            chain: self.chain.clone(),
+            context: self.context.clone(),
             cache: std::mem::take(&mut resident.cache),
+            nested_commits: self.activation.nested_commits.clone(),
         };
         TurnScope::new(options, handled, ends_timers)
     }
@@ -166,6 +171,12 @@ impl Turn<'_> {
             resident.instance = None;
             resident.cache = cache;
             return Err(CallError::ReplyTooLarge { actor: actor.clone(), bytes: reply.len(), limit });
+        }
+        if self.shared.backend.era() != resident.era {
+            *resident = Resident::default();
+            let reason =
+                "the Dapr sidecar was gone during the turn, and the actor may live elsewhere now".into();
+            return Err(CallError::Backend(backend::Error::Unavailable(reason)));
         }
         let now = SystemTime::now();
         if !commit.is_empty()

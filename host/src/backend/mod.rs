@@ -5,16 +5,19 @@
 //! before it is asked (in [`crate::imports`]), and order and retries of effects are kept before it is asked (in
 //! [`crate::actor`]). What goes the other way, from a backend into the host, is [`Inbound`].
 
+pub mod dapr;
 pub mod embedded;
 mod outbox;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::actor::{ActorAddress, CallChain, CallError};
+use crate::actor::{ActorAddress, CallContext, CallError};
+use crate::manifest::Topic;
 pub use outbox::{EffectStatus, Outbox, OutboxCounts, OutboxEntry};
 
 /// What a turn needs of the world. Implementations are shared by all turns and must not block a thread.
@@ -32,18 +35,25 @@ pub trait Backend: Send + Sync + 'static {
     /// here.
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error>;
 
-    /// Tries once to deliver an effect. [`Error::Unavailable`] asks for another try later.
-    async fn deliver(&self, actor: &ActorAddress, effect: &EffectRequest) -> Result<(), Error>;
+    /// Tries once to deliver effects that follow each other, and answers for each. [`Error::Unavailable`] asks for another
+    /// try later. More than one comes only where [`Backend::takes_together`] said so.
+    async fn deliver(&self, actor: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>>;
+
+    /// May these two effects be delivered in one request?
+    fn takes_together(&self, _first: &EffectRequest, _next: &EffectRequest) -> bool {
+        false
+    }
 
     /// Calls an output binding and waits for its response.
     async fn invoke_binding(
         &self,
         actor: &ActorAddress,
         request: &BindingRequest,
+        context: &CallContext,
     ) -> Result<BindingResponse, Error>;
 
-    /// Calls a method of another actor, wherever it lives. `chain` names the actors that wait for the answer.
-    async fn call_actor(&self, call: ActorCall, chain: CallChain) -> Result<Bytes, CallError>;
+    /// Calls a method of an actor, wherever it lives. `context` names the actors that wait for the answer.
+    async fn call_actor(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError>;
 
     /// A registered reminder or timer.
     async fn wakeup(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<Option<Registration>, Error>;
@@ -51,8 +61,36 @@ pub trait Backend: Send + Sync + 'static {
     /// The values of a secret by key, or none when there is no such secret.
     async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error>;
 
+    /// Publishes an event for the host itself, and waits until the broker has it.
+    async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error>;
+
+    /// Connects the host, and starts what the backend does by itself. Called once.
+    fn start(&self, inbound: Arc<dyn Inbound>);
+
+    /// Can calls be served? Not before the other side is there.
+    fn readiness(&self) -> Readiness;
+
+    /// Changes when another host may have had this host's actors in between. What an activation knows from before the
+    /// change must not be trusted.
+    fn era(&self) -> u64 {
+        0
+    }
+
+    /// Lets nothing more begin by itself: the shutdown has begun, and readiness is off. Waits until nobody sends calls here
+    /// any more, as far as the backend can tell, and no longer than `patience`.
+    async fn leave(&self, patience: Duration);
+
     /// Stops what the backend runs by itself and makes everything last. Called once, after the last turn.
     async fn shut_down(&self);
+}
+
+/// Can calls be served?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// Yes.
+    Ready,
+    /// Not yet, or not at the moment, for this reason.
+    Waiting(&'static str),
 }
 
 /// What a backend asks of the host: calls, wake-ups and events that do not arrive over HTTP. The embedded backend uses
@@ -60,7 +98,7 @@ pub trait Backend: Send + Sync + 'static {
 #[async_trait]
 pub trait Inbound: Send + Sync + 'static {
     /// Runs a method of an actor of this host.
-    async fn call(&self, call: ActorCall, chain: CallChain) -> Result<Bytes, CallError>;
+    async fn call(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError>;
     /// Runs the turn of a reminder or timer that is due.
     async fn wake(&self, actor: ActorAddress, fired: FiredWakeup, data: Bytes) -> Result<(), CallError>;
     /// Delivers an event to one subscription, given by the path that it names.
@@ -152,6 +190,8 @@ pub struct Effect {
     pub delivered_line: Option<String>,
     /// The beginning of the log line for when it was given up.
     pub undeliverable_line: Option<String>,
+    /// The trace context of the turn that asked for it.
+    pub traceparent: Option<Arc<str>>,
 }
 
 /// What an effect does.

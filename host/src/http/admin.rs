@@ -19,8 +19,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::HttpError;
-use crate::actor::{ActorAddress, Actors, CallChain, CallError, check_agent_type};
-use crate::backend::{ActorCall, Outbox};
+use crate::actor::{Actors, CallContext};
+use crate::backend::{ActorCall, Outbox, Readiness};
 
 /// Activations or effects in one answer, unless `?limit=` says otherwise.
 const DEFAULT_LIMIT: usize = 1_000;
@@ -91,7 +91,7 @@ async fn index() -> Json<Value> {
 async fn health(State(state): State<AdminState>) -> Json<Value> {
     let (live, most) = state.actors.live_instances();
     Json(json!({
-        "status": if state.is_ready.load(Ordering::Relaxed) { "ready" } else { "shutting-down" },
+        "status": status(&state),
         "version": env!("CARGO_PKG_VERSION"),
         "backend": state.backend,
         "turns_in_flight": state.actors.turns_in_flight(),
@@ -100,6 +100,14 @@ async fn health(State(state): State<AdminState>) -> Json<Value> {
         "max_live_instances": most,
         "outbox": state.outbox.counts(),
     }))
+}
+
+fn status(state: &AdminState) -> &'static str {
+    match state.actors.readiness() {
+        _ if !state.is_ready.load(Ordering::Relaxed) => "shutting-down",
+        Readiness::Ready => "ready",
+        Readiness::Waiting(_) => "waiting",
+    }
 }
 
 async fn agents(State(state): State<AdminState>) -> Json<Value> {
@@ -161,11 +169,7 @@ async fn invoke(
     let path = path.map_err(|error| HttpError::bad_request("path-invalid", error.body_text()))?;
     let Path((agent_type, actor_id, method)) = path;
     let payload = body.map_err(super::app::unreadable_body)?;
-    if check_agent_type(&agent_type).is_err() {
-        return Err(CallError::UnknownAgentType(agent_type).into());
-    }
-    let actor = ActorAddress::new(&agent_type, &actor_id)
-        .map_err(|reason| CallError::invalid_id(&actor_id, reason))?;
-    let reply = state.actors.call(ActorCall { actor, method, payload }, CallChain::default()).await?;
+    let actor = super::callbacks::address(&agent_type, &actor_id)?;
+    let reply = state.actors.call(ActorCall { actor, method, payload }, CallContext::default()).await?;
     super::answer::reply(reply, None)
 }

@@ -1,5 +1,7 @@
 //! The form of answers: JSON, and for an error its text (`detail`) and its stable code (`code`).
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,13 +14,13 @@ use crate::actor::CallError;
 #[derive(Debug)]
 pub(super) struct HttpError {
     pub(super) status: StatusCode,
-    pub(super) code: &'static str,
+    pub(super) code: Cow<'static, str>,
     pub(super) detail: String,
 }
 
 impl HttpError {
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> HttpError {
-        HttpError { status, code, detail: detail.into() }
+        HttpError { status, code: code.into(), detail: detail.into() }
     }
 
     pub(super) fn bad_request(code: &'static str, detail: impl Into<String>) -> HttpError {
@@ -28,7 +30,7 @@ impl HttpError {
 
 impl From<CallError> for HttpError {
     fn from(error: CallError) -> HttpError {
-        HttpError::new(error.status(), error.code(), error.to_string())
+        HttpError { status: error.status(), code: error.code().to_owned().into(), detail: error.to_string() }
     }
 }
 
@@ -37,11 +39,13 @@ impl IntoResponse for HttpError {
     /// code beside it. The header `daca-error` has the code in both cases.
     fn into_response(self) -> Response {
         let HttpError { status, code, detail } = self;
-        let from_agent = matches!(code, "invalid" | "not-found" | "failed");
+        let from_agent = matches!(&*code, "invalid" | "not-found" | "failed");
         let body =
             if from_agent { json!({ "detail": detail }) } else { json!({ "detail": detail, "code": code }) };
         let mut response = (status, Json(body)).into_response();
-        response.headers_mut().insert("daca-error", HeaderValue::from_static(code));
+        if let Ok(code) = HeaderValue::from_str(&code) {
+            response.headers_mut().insert("daca-error", code);
+        }
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }

@@ -7,18 +7,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::extract::rejection::{BytesRejection, RawPathParamsRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest as _, RawPathParams, Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on, post};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::Subscriptions;
 use super::answer::{self, HttpError, ReplyTemplate};
 use super::call::{self, PathParameters};
-use crate::actor::{Actors, CallChain};
-use crate::backend::EventOutcome;
-use crate::manifest::Route;
+use super::callbacks;
+use super::inputs::Input;
+use super::{AppToken, Subscriptions};
+use crate::actor::{Actors, CallContext};
+use crate::backend::{EventOutcome, Readiness};
+use crate::manifest::{InputBinding, Route};
 use crate::telemetry::printable;
 
 /// Bytes of a path that are quoted in an answer.
@@ -36,6 +38,16 @@ pub struct AppOptions<'a> {
     pub is_ready: Arc<AtomicBool>,
     /// Bytes of a body, at most.
     pub max_body: usize,
+    /// The side that a sidecar sees; none without one.
+    pub sidecar: Option<SidecarSide<'a>>,
+}
+
+/// What is served to a sidecar.
+pub struct SidecarSide<'a> {
+    /// The manifest's input bindings.
+    pub input_bindings: &'a [InputBinding],
+    /// What its callbacks must carry.
+    pub token: Option<AppToken>,
 }
 
 /// One route, with what its requests need.
@@ -43,28 +55,42 @@ struct RouteState {
     route: Route,
     template: Option<ReplyTemplate>,
     actors: Actors,
+    /// The input binding that delivers to this route.
+    input: Option<Arc<Input>>,
 }
 
 /// Makes the router. The manifest's check has made sure that no two routes collide.
 pub fn router(options: AppOptions<'_>) -> Router {
-    let is_ready = options.is_ready;
+    let (is_ready, actors) = (options.is_ready.clone(), options.actors.clone());
     let mut router = Router::new()
-        .route("/healthz", get(|| async { "ok" }))
-        .route("/readyz", get(move || async move { readiness(&is_ready) }));
+        .route("/healthz", get(move || async move { health(&options.is_ready) }))
+        .route("/readyz", get(move || async move { readiness(&is_ready, &actors) }));
+    let token = options.sidecar.as_ref().and_then(|side| side.token.clone());
+    if options.sidecar.is_some() {
+        let callbacks =
+            callbacks::router(options.actors.clone(), options.subscriptions.clone(), token.clone());
+        router = router.merge(callbacks);
+    }
     let mut by_path: HashMap<&str, MethodRouter> = HashMap::new();
     for route in options.routes {
         let state = Arc::new(RouteState {
             route: route.clone(),
             template: route.reply.as_ref().map(ReplyTemplate::new),
             actors: options.actors.clone(),
+            input: input_of(route, options.sidecar.as_ref(), &options.actors),
         });
-        let methods = by_path.remove(route.path.as_str()).unwrap_or_default();
+        let mut methods = by_path.remove(route.path.as_str()).unwrap_or_default();
+        if state.input.is_some() {
+            // How the sidecar asks whether a binding is listened to.
+            methods = methods.options(|| async { StatusCode::OK });
+        }
         by_path.insert(&route.path, methods.merge(on(filter(&route.method), run_route).with_state(state)));
     }
     for path in options.subscriptions.paths() {
         let state = (options.subscriptions.clone(), path.to_owned());
         let methods = by_path.remove(path).unwrap_or_default();
-        by_path.insert(path, methods.merge(post(take_event).with_state(state)));
+        let events = callbacks::for_the_sidecar(post(take_event).with_state(state), &token);
+        by_path.insert(path, methods.merge(events));
     }
     let known = Arc::new(describe(options.routes, &options.subscriptions));
     for (path, methods) in by_path {
@@ -76,22 +102,52 @@ pub fn router(options: AppOptions<'_>) -> Router {
         .layer(DefaultBodyLimit::max(options.max_body))
 }
 
-fn readiness(is_ready: &AtomicBool) -> (StatusCode, &'static str) {
+fn input_of(route: &Route, sidecar: Option<&SidecarSide<'_>>, actors: &Actors) -> Option<Arc<Input>> {
+    let sidecar = sidecar.filter(|_| route.method == Method::POST)?;
+    let binding = sidecar.input_bindings.iter().find(|binding| binding.path == route.path)?;
+    Some(Input::new(binding.clone(), sidecar.token.clone(), actors.clone()))
+}
+
+/// Alive, and not leaving: from the beginning of the shutdown on a sidecar must see that it should look elsewhere.
+fn health(is_ready: &AtomicBool) -> (StatusCode, &'static str) {
     if is_ready.load(Ordering::Relaxed) {
-        (StatusCode::OK, "ready")
+        (StatusCode::OK, "ok")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "shutting down")
+    }
+}
+
+fn readiness(is_ready: &AtomicBool, actors: &Actors) -> (StatusCode, &'static str) {
+    if !is_ready.load(Ordering::Relaxed) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "shutting down");
+    }
+    match actors.readiness() {
+        Readiness::Ready => (StatusCode::OK, "ready"),
+        Readiness::Waiting(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason),
     }
 }
 
 async fn run_route(
     State(state): State<Arc<RouteState>>,
     path: Result<RawPathParams, RawPathParamsRejection>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    match try_route(&state, path, body).await {
-        Ok(response) => response,
-        Err(error) => refuse(&state.route, error).into_response(),
+    let input = state.input.as_ref().filter(|input| input.sent(&headers));
+    let context = CallContext {
+        traceparent: headers.get("traceparent").and_then(|value| value.to_str().ok()).map(Arc::from),
+        message_id: input.and_then(|_| Input::message_id(&headers)),
+        ..CallContext::default()
+    };
+    let bytes = body.as_ref().ok().cloned();
+    match (try_route(&state, path, body, context).await, input) {
+        (Ok(response), Some(input)) => {
+            input.succeeded(&headers);
+            response
+        }
+        (Ok(response), None) => response,
+        (Err(error), Some(input)) => input.failed(&headers, bytes.as_ref(), error).await,
+        (Err(error), None) => refuse(&state.route, error).into_response(),
     }
 }
 
@@ -99,6 +155,7 @@ async fn try_route(
     state: &RouteState,
     path: Result<RawPathParams, RawPathParamsRejection>,
     body: Result<Bytes, BytesRejection>,
+    context: CallContext,
 ) -> Result<Response, HttpError> {
     let path = path.map_err(|error| HttpError::bad_request("path-invalid", error.body_text()))?;
     let path =
@@ -110,20 +167,20 @@ async fn try_route(
         tracing::info!(path = state.route.path, "{}", printable(&log.render(&document)));
     }
     let call = call::actor_call(&state.route.call, &path, &body)?;
-    let reply = state.actors.call(call, CallChain::default()).await?;
+    let reply = state.actors.call(call, context).await?;
     answer::reply(reply, state.template.as_ref())
 }
 
 /// Gives the caller the route's own words where the manifest has some; the reason goes to the log.
 fn refuse(route: &Route, error: HttpError) -> HttpError {
-    let words = match error.code {
+    let words = match &*error.code {
         "body-not-json" => &route.malformed,
         _ => &route.invalid,
     };
     match words {
         Some(words) if error.status == StatusCode::BAD_REQUEST => {
-            tracing::info!(path = route.path, code = error.code, "refused: {}", printable(&error.detail));
-            HttpError { status: error.status, code: "invalid", detail: words.clone() }
+            tracing::info!(path = route.path, code = &*error.code, "refused: {}", printable(&error.detail));
+            HttpError { status: error.status, code: "invalid".into(), detail: words.clone() }
         }
         _ => error,
     }
@@ -133,12 +190,15 @@ async fn take_event(
     State((subscriptions, path)): State<(Subscriptions, String)>,
     request: Request,
 ) -> Response {
+    let traceparent =
+        request.headers().get("traceparent").and_then(|value| value.to_str().ok()).map(Arc::from);
+    let context = CallContext { traceparent, ..CallContext::default() };
     let body = match Bytes::from_request(request, &()).await {
         Ok(body) => body,
         Err(error) => return unreadable_body(error).into_response(),
     };
     let outcome = match serde_json::from_slice::<Value>(&body) {
-        Ok(event) => subscriptions.handle(&path, event, CallChain::default()).await,
+        Ok(event) => subscriptions.handle(&path, event, context).await,
         Err(error) => {
             tracing::warn!(path, code = "event-unreadable", "an event is dropped: it is not JSON: {error}");
             EventOutcome::Drop("Invalid event data format".into())

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::call;
-use crate::actor::{Actors, CallChain};
+use crate::actor::{Actors, CallContext};
 use crate::backend::EventOutcome;
 use crate::manifest::Subscription;
 use crate::telemetry::printable;
@@ -30,13 +30,18 @@ impl Subscriptions {
         Subscriptions { by_path: Arc::new(by_path), actors }
     }
 
+    /// The subscriptions, in no order.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Subscription> {
+        self.by_path.values()
+    }
+
     /// The paths at which events arrive.
     pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
         self.by_path.keys().map(String::as_str)
     }
 
     /// Handles an event in its envelope.
-    pub async fn handle(&self, path: &str, event: Value, chain: CallChain) -> EventOutcome {
+    pub async fn handle(&self, path: &str, event: Value, context: CallContext) -> EventOutcome {
         let Some(subscription) = self.by_path.get(path) else {
             return EventOutcome::Drop(format!("no subscription has the path {path}"));
         };
@@ -51,18 +56,18 @@ impl Subscriptions {
             tracing::info!(path, "{}", printable(&log.render(&data)));
         }
         match &subscription.call {
-            Some(call) => self.call(call, &data, chain).await,
+            Some(call) => self.call(call, &data, context).await,
             None => EventOutcome::Success,
         }
     }
 
-    async fn call(&self, call: &crate::manifest::Call, data: &Value, chain: CallChain) -> EventOutcome {
+    async fn call(&self, call: &crate::manifest::Call, data: &Value, context: CallContext) -> EventOutcome {
         let document = Bytes::from(data.to_string());
         let call = match call::actor_call(call, &HashMap::new(), &document) {
             Ok(call) => call,
             Err(error) => return EventOutcome::Drop(error.detail),
         };
-        match self.actors.call(call, chain).await {
+        match self.actors.call(call, context).await {
             Ok(_reply) => EventOutcome::Success,
             Err(error) if error.is_passing() => EventOutcome::Retry(error.to_string()),
             Err(error) => EventOutcome::Drop(error.to_string()),

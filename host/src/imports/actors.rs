@@ -31,9 +31,8 @@ impl Host for InstanceState {
 
 async fn call(turn: &TurnScope, call: ActorCall) -> Result<Vec<u8>, CallError> {
     let options = &turn.options;
-    let chain = options.chain.with(&options.actor);
-    chain.check(&call.actor)?;
-    options.backend.call_actor(call, chain).await.map(Vec::from)
+    let context = options.context.with(&options.actor);
+    options.backend.call_actor(call, context).await.map(Vec::from)
 }
 
 /// The callee's fault, in the caller's contract.
@@ -43,7 +42,7 @@ fn into_contract(error: CallError) -> Error {
         CallError::Invalid(_)
         | CallError::InvalidActorId { .. }
         | CallError::WaitsForItself(_)
-        | CallError::ChainTooDeep => Error::Invalid(text),
+        | CallError::ChainTooDeep(_) => Error::Invalid(text),
         CallError::NotFound(_) | CallError::UnknownAgentType(_) => Error::NotFound(text),
         CallError::Backend(backend::Error::TooLarge(_)) => Error::TooLarge(text),
         CallError::QueueFull { .. }
@@ -52,7 +51,14 @@ fn into_contract(error: CallError) -> Error {
         | CallError::Starting
         | CallError::ShuttingDown
         | CallError::Backend(_) => Error::Unavailable(text),
-        CallError::ReplyTooLarge { .. } => Error::TooLarge(text),
+        CallError::ReplyTooLarge { .. } | CallError::TooLargeForSidecar(_) => Error::TooLarge(text),
+        CallError::Elsewhere { status, .. } => match status.as_u16() {
+            404 => Error::NotFound(text),
+            413 | 507 => Error::TooLarge(text),
+            429 | 503 => Error::Unavailable(text),
+            400..500 => Error::Invalid(text),
+            _ => Error::Other(text),
+        },
         CallError::Failed(_) | CallError::Fault { .. } | CallError::Internal => Error::Other(text),
     }
 }

@@ -21,7 +21,7 @@ impl Host for InstanceState {
     ) -> Result<Response, Error> {
         let request = permitted_request(self, name, operation, data, metadata)?;
         let options = &self.turn().map_err(no_turn)?.options;
-        let response = options.backend.invoke_binding(&options.actor, &request).await?;
+        let response = options.backend.invoke_binding(&options.actor, &request, &options.context).await?;
         Ok(Response { data: response.data.into(), metadata: response.metadata.into_iter().collect() })
     }
 

@@ -4,12 +4,13 @@
 //! whether that is kept is decided elsewhere ([`crate::actor`]).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
 use super::StateCache;
-use crate::actor::{ActorAddress, CallChain};
+use crate::actor::{ActorAddress, CallContext};
 use crate::backend::{Backend, Effect, EffectRequest, FiredWakeup, StateWrite, TurnCommit};
 use crate::component::ComponentVersion;
 use crate::component::bindings::daca::agent::types::Error;
@@ -27,10 +28,12 @@ pub(crate) struct ScopeOptions {
     pub(crate) version: Arc<ComponentVersion>,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) turn_id: Arc<str>,
-    /// The actors that wait for this turn.
-    pub(crate) chain: CallChain,
+    /// Who waits for this turn, and what is handed on to what it calls.
+    pub(crate) context: CallContext,
     /// State that is known from earlier turns.
     pub(crate) cache: StateCache,
+    /// Counts the turns of this actor that committed while another one of it waited.
+    pub(crate) nested_commits: Arc<AtomicU64>,
 }
 
 /// What a turn leaves behind.
@@ -47,12 +50,15 @@ pub struct TurnScope {
     staged_bytes: u64,
     /// Bytes of the effects that are staged.
     effect_bytes: u64,
+    /// What `nested_commits` was when the cache was last known to be right.
+    seen_nested_commits: u64,
 }
 
 impl TurnScope {
     pub(crate) fn new(options: ScopeOptions, handled: Option<FiredWakeup>, ends_timers: bool) -> TurnScope {
         let staged = TurnCommit { handled, ends_timers, ..TurnCommit::default() };
-        TurnScope { options, staged, staged_bytes: 0, effect_bytes: 0 }
+        let seen_nested_commits = options.nested_commits.load(Ordering::Acquire);
+        TurnScope { options, staged, staged_bytes: 0, effect_bytes: 0, seen_nested_commits }
     }
 
     /// The bounds of the agent type.
@@ -60,7 +66,8 @@ impl TurnScope {
         &self.options.agent.limits
     }
 
-    pub(crate) fn finish(self) -> TurnProducts {
+    pub(crate) fn finish(mut self) -> TurnProducts {
+        self.forget_what_nested_turns_wrote();
         TurnProducts { cache: self.options.cache, commit: self.staged }
     }
 
@@ -92,7 +99,17 @@ impl TurnScope {
         Ok(values)
     }
 
+    /// A turn that ran within this one has committed writes of its own.
+    fn forget_what_nested_turns_wrote(&mut self) {
+        let now = self.options.nested_commits.load(Ordering::Acquire);
+        if now != self.seen_nested_commits {
+            self.seen_nested_commits = now;
+            self.options.cache.clear();
+        }
+    }
+
     async fn read_batch(&mut self, keys: &[String]) -> Result<Vec<Option<Bytes>>, Error> {
+        self.forget_what_nested_turns_wrote();
         let now = SystemTime::now();
         let ScopeOptions { cache, backend, actor, .. } = &mut self.options;
         let staged = &self.staged.writes;
@@ -175,7 +192,12 @@ impl TurnScope {
         check_size("what the turn's effects carry", bytes, "effect-bytes-per-turn", most_bytes)?;
         self.effect_bytes = bytes;
         let number = u32::try_from(self.staged.effects.len()).unwrap_or(u32::MAX);
-        self.staged.effects.push(Effect { request, delivered_line: None, undeliverable_line: None });
+        self.staged.effects.push(Effect {
+            request,
+            delivered_line: None,
+            undeliverable_line: None,
+            traceparent: self.options.context.traceparent.clone(),
+        });
         Ok(number)
     }
 

@@ -15,6 +15,8 @@ pub(super) struct Manifest {
     #[serde(default)]
     pub(super) host: HostLimits,
     #[serde(default)]
+    pub(super) dapr: Dapr,
+    #[serde(default)]
     pub(super) embedded: Embedded,
     #[serde(default)]
     pub(super) agents: BTreeMap<Spanned<String>, Agent>,
@@ -24,6 +26,18 @@ pub(super) struct Manifest {
     pub(super) subscriptions: Vec<Subscription>,
     #[serde(default)]
     pub(super) input_bindings: Vec<InputBinding>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Dapr {
+    pub(super) secret_store: String,
+}
+
+impl Default for Dapr {
+    fn default() -> Dapr {
+        Dapr { secret_store: "secretstore".into() }
+    }
 }
 
 #[derive(Default, Deserialize)]

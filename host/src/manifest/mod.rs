@@ -42,6 +42,8 @@ pub struct Manifest {
     pub subscriptions: Vec<Subscription>,
     /// Input bindings, in the order of the file.
     pub input_bindings: Vec<InputBinding>,
+    /// What the Dapr backend needs besides the sidecar's address.
+    pub dapr: Dapr,
     /// What the embedded backend needs besides its data directory.
     pub embedded: Embedded,
 }
@@ -72,6 +74,13 @@ pub struct AgentType {
 pub struct Reentrancy {
     /// Turns of one actor within one another, at most.
     pub max_stack_depth: u32,
+}
+
+/// Settings of the Dapr backend.
+#[derive(Debug, Clone)]
+pub struct Dapr {
+    /// The secret store component that `secrets.get` asks.
+    pub secret_store: String,
 }
 
 /// Settings of the embedded backend.
@@ -172,6 +181,7 @@ impl Manifest {
             routes,
             subscriptions,
             input_bindings,
+            dapr: Dapr { secret_store: file.dapr.secret_store },
             embedded: Embedded {
                 secrets_file: file.embedded.secrets_file.map(|file| folder.join(file)),
                 binding_responses: file.embedded.binding_responses,

@@ -1,8 +1,15 @@
 //! What the tests share.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use daca_stack::{Stack, StackOptions};
+use anyhow::Context as _;
+use daca_stack::{Host, HostOptions, Stack, StackOptions, folders, wait};
+use rdkafka::config::ClientConfig;
+use rdkafka::message::OwnedHeaders;
+use rdkafka::producer::future_producer::Delivery;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use serde_json::Value;
 
 /// Component files as a test needs them, by name and content.
 pub(crate) fn components(folder: &Path, files: &[(&str, &str)]) -> anyhow::Result<()> {
@@ -19,4 +26,164 @@ pub(crate) async fn stack_with(files: &[(&str, &str)]) -> anyhow::Result<Stack> 
     let options =
         StackOptions { components: folder.path().to_owned(), kafka: false, ..StackOptions::default() };
     Stack::start(options).await
+}
+
+/// The manifest of the project with the component's path made absolute, and with parts replaced, which must be there.
+pub(crate) fn manifest(replacements: &[(&str, &str)]) -> anyhow::Result<String> {
+    let component = folders::target().join("wasm32-wasip2/guest/chat_agent.wasm").display().to_string();
+    let mut text = include_str!("../../../agents.toml").to_owned();
+    for (part, by) in [("target/wasm32-wasip2/guest/chat_agent.wasm", &*component)].iter().chain(replacements)
+    {
+        anyhow::ensure!(text.contains(part), "{part:?} is not in the manifest");
+        text = text.replace(part, by);
+    }
+    Ok(text)
+}
+
+/// Tries until there is an answer.
+pub(crate) async fn eventually<T>(
+    what: &str,
+    attempt: impl AsyncFn() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<T> {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = attempt().await? {
+            return Ok(answer);
+        }
+        anyhow::ensure!(start.elapsed() < LONGEST_WAIT, "it never came to this: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A restarted broker or sidecar may take most of a minute to serve again on a busy machine.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
+
+/// The ChatAgent in hosts beside their sidecars, with all servers around them.
+pub(crate) struct Chat {
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) stack: Stack,
+    client: reqwest::Client,
+    producer: FutureProducer,
+}
+
+impl Chat {
+    /// One host, with the manifest of the project.
+    pub(crate) async fn start() -> anyhow::Result<Chat> {
+        Chat::start_with(1, &manifest(&[])?).await
+    }
+
+    /// So many hosts with this manifest.
+    pub(crate) async fn start_with(hosts: usize, manifest: &str) -> anyhow::Result<Chat> {
+        let stack = Stack::start(StackOptions::default()).await?;
+        let path = stack.folder.join("agents.toml");
+        std::fs::write(&path, manifest)?;
+        let brokers = stack.kafka.as_ref().context("the stack has Kafka")?.address();
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            .set("message.timeout.ms", "60000")
+            .set("enable.idempotence", "true")
+            .create()?;
+        let mut chat = Chat { hosts: Vec::new(), stack, client: wait::client()?, producer };
+        for _ in 0..hosts {
+            chat.add_host().await?;
+        }
+        Ok(chat)
+    }
+
+    /// Adds a host, and waits until its actors are hosted.
+    pub(crate) async fn add_host(&mut self) -> anyhow::Result<()> {
+        let options = HostOptions::new(
+            &format!("host{}", self.hosts.len() + 1),
+            &self.stack.folder.join("agents.toml"),
+        )?;
+        let host = self.stack.host(options).await?;
+        eventually("the host is ready", async || {
+            let answer = self.client.get(host.app.url("/readyz")).send().await?;
+            Ok(answer.status().is_success().then_some(()))
+        })
+        .await?;
+        self.hosts.push(host);
+        Ok(())
+    }
+
+    /// Posts JSON to the first host. Answers the status and the body.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<(u16, Value)> {
+        let request = self.client.post(self.hosts[0].app.url(path)).body(body.to_string());
+        read(request.send().await?).await
+    }
+
+    /// Gets from the first host.
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<(u16, Value)> {
+        read(self.client.get(self.hosts[0].app.url(path)).send().await?).await
+    }
+
+    /// The contents of the user's messages in an actor's history.
+    pub(crate) async fn history(&self, actor: &str) -> anyhow::Result<Vec<Value>> {
+        let (status, body) = self.get(&format!("/chat/{actor}/history")).await?;
+        anyhow::ensure!(status == 200, "history of {actor}: {status} {body}");
+        body["history"].as_array().cloned().context("the history is a list")
+    }
+
+    /// Waits until an actor's history has so many entries.
+    pub(crate) async fn until_history(&self, actor: &str, entries: usize) -> anyhow::Result<()> {
+        eventually(&format!("the history of {actor} has {entries} entries"), async || {
+            Ok(self.history(actor).await.is_ok_and(|history| history.len() == entries).then_some(()))
+        })
+        .await
+    }
+
+    /// Sends a message to the topic of the Kafka binding, and waits until the broker has it.
+    pub(crate) async fn produce(&self, key: Option<&str>, message: &Value) -> anyhow::Result<Delivery> {
+        self.produce_bytes(key, message.to_string().as_bytes(), OwnedHeaders::new()).await
+    }
+
+    /// The same with any bytes and headers.
+    pub(crate) async fn produce_bytes(
+        &self,
+        key: Option<&str>,
+        message: &[u8],
+        headers: OwnedHeaders,
+    ) -> anyhow::Result<Delivery> {
+        let mut record = FutureRecord::<str, [u8]>::to("user-messages").payload(message).headers(headers);
+        record.key = key;
+        self.producer.send(record, LONGEST_WAIT).await.map_err(|(error, _)| error.into())
+    }
+
+    /// How many lines of the hosts' logs have a message with this text.
+    pub(crate) fn count_logged(&self, text: &str) -> anyhow::Result<usize> {
+        let mut count = 0;
+        for host in &self.hosts {
+            let lines = host.app.log()?;
+            count += lines
+                .iter()
+                .filter(|line| line["message"].as_str().is_some_and(|m| m.contains(text)))
+                .count();
+        }
+        Ok(count)
+    }
+
+    /// Waits until a host logs a text.
+    pub(crate) async fn until_logged(&self, text: &str) -> anyhow::Result<()> {
+        eventually(&format!("{text:?} is logged"), async || Ok((self.count_logged(text)? > 0).then_some(())))
+            .await
+    }
+
+    /// Neither a host nor a sidecar logged an error.
+    pub(crate) fn no_errors_logged(&self) -> anyhow::Result<()> {
+        for host in &self.hosts {
+            for line in host.app.log()? {
+                anyhow::ensure!(line["level"] != "ERROR" && line["level"] != "WARN", "the host: {line}");
+            }
+            for line in host.sidecar.process.log_lines()? {
+                anyhow::ensure!(!line.contains("\"level\":\"error\""), "the sidecar: {line}");
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn read(response: reqwest::Response) -> anyhow::Result<(u16, Value)> {
+    let status = response.status().as_u16();
+    let text = response.text().await?;
+    Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
 }

@@ -20,11 +20,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    ActorCall, Backend, BindingRequest, BindingResponse, EffectRequest, Error, EventOutcome, Inbound, Outbox,
-    Registration, StateValue, TurnCommit, WakeupKey,
+    ActorCall, Backend, BindingRequest, BindingResponse, Effect, EffectRequest, Error, EventOutcome, Inbound,
+    Outbox, Readiness, Registration, StateValue, TurnCommit, WakeupKey,
 };
-use crate::actor::{ActorAddress, CallChain, CallError};
-use crate::manifest::{AgentType, Manifest};
+use crate::actor::{ActorAddress, CallContext, CallError};
+use crate::manifest::{AgentType, Manifest, Topic};
 pub use store::OpenError;
 use store::Store;
 use wakeups::Schedule;
@@ -110,38 +110,12 @@ impl Embedded {
         })
     }
 
-    /// Connects the host and starts the clock. Called once.
-    pub fn start(&self, inbound: Arc<dyn Inbound>) {
-        if self.inbound.set(inbound.clone()).is_err() {
-            return;
-        }
-        let clock = wakeups::run(
-            self.schedule.clone(),
-            self.store.clone(),
-            inbound,
-            self.tasks.clone(),
-            self.shutdown.clone(),
-        );
-        self.tasks.spawn(clock);
-    }
-
-    /// Lets no more reminders and timers fire. Those that are due stay in the state file, for the next run.
-    pub fn stop_firing(&self) {
-        self.shutdown.cancel();
-    }
-
     /// Has this actor a timer? Asked before a deactivation, to spare a commit that would change nothing.
     fn has_timers(&self, actor: &ActorAddress) -> bool {
         self.schedule.has_timers(actor)
     }
 
-    async fn publish(
-        &self,
-        actor: &ActorAddress,
-        pubsub: &str,
-        topic: &str,
-        event: &Bytes,
-    ) -> Result<(), Error> {
+    async fn publish_to(&self, source: &str, pubsub: &str, topic: &str, event: &Bytes) -> Result<(), Error> {
         let Some(inbound) = self.inbound.get() else {
             return Err(Error::Unavailable("the host is starting".into()));
         };
@@ -149,7 +123,7 @@ impl Embedded {
             tracing::debug!("nobody subscribes to {pubsub}/{topic}");
             return Ok(());
         };
-        let event = cloud_event(actor, pubsub, topic, event);
+        let event = cloud_event(source, pubsub, topic, event);
         let mut failures = Vec::new();
         for path in paths {
             if let Err(reason) = deliver_event(&**inbound, path, &event, self.event_tries).await {
@@ -187,11 +161,11 @@ async fn deliver_event(
 }
 
 /// The envelope that Dapr wraps an event in.
-fn cloud_event(actor: &ActorAddress, pubsub: &str, topic: &str, event: &[u8]) -> serde_json::Value {
+fn cloud_event(source: &str, pubsub: &str, topic: &str, event: &[u8]) -> serde_json::Value {
     let mut envelope = json!({
         "specversion": "1.0",
         "type": "com.dapr.event.sent",
-        "source": actor.agent_type,
+        "source": source,
         "id": crate::actor::new_id(),
         "pubsubname": pubsub,
         "topic": topic,
@@ -229,22 +203,27 @@ impl Backend for Embedded {
         Ok(())
     }
 
-    async fn deliver(&self, actor: &ActorAddress, effect: &EffectRequest) -> Result<(), Error> {
-        match effect {
-            EffectRequest::Publish { pubsub, topic, event } => {
-                self.publish(actor, pubsub, topic, event).await
-            }
-            EffectRequest::Send(request) => {
-                log_binding("sent to", request);
-                Ok(())
-            }
+    async fn deliver(&self, actor: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
+        let mut results = Vec::with_capacity(effects.len());
+        for effect in effects {
+            results.push(match &effect.request {
+                EffectRequest::Publish { pubsub, topic, event } => {
+                    self.publish_to(&actor.agent_type, pubsub, topic, event).await
+                }
+                EffectRequest::Send(request) => {
+                    log_binding("sent to", request);
+                    Ok(())
+                }
+            });
         }
+        results
     }
 
     async fn invoke_binding(
         &self,
         actor: &ActorAddress,
         request: &BindingRequest,
+        _context: &CallContext,
     ) -> Result<BindingResponse, Error> {
         log_binding("invoked", request);
         self.outbox.add_invocation(actor, request);
@@ -252,9 +231,9 @@ impl Backend for Embedded {
         Ok(BindingResponse { data, metadata: BTreeMap::new() })
     }
 
-    async fn call_actor(&self, call: ActorCall, chain: CallChain) -> Result<Bytes, CallError> {
+    async fn call_actor(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
         match self.inbound.get() {
-            Some(inbound) => inbound.call(call, chain).await,
+            Some(inbound) => inbound.call(call, context).await,
             None => Err(CallError::Starting),
         }
     }
@@ -265,6 +244,33 @@ impl Backend for Embedded {
 
     async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
         Ok(self.secrets.get(name).cloned())
+    }
+
+    async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error> {
+        self.publish_to("daca", &topic.pubsub, &topic.topic, &event).await
+    }
+
+    fn start(&self, inbound: Arc<dyn Inbound>) {
+        if self.inbound.set(inbound.clone()).is_err() {
+            return;
+        }
+        let clock = wakeups::run(
+            self.schedule.clone(),
+            self.store.clone(),
+            inbound,
+            self.tasks.clone(),
+            self.shutdown.clone(),
+        );
+        self.tasks.spawn(clock);
+    }
+
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
+
+    /// Lets no more reminders and timers fire. Those that are due stay in the state file, for the next run.
+    async fn leave(&self, _patience: Duration) {
+        self.shutdown.cancel();
     }
 
     async fn shut_down(&self) {

@@ -1,10 +1,17 @@
 //! `daca check`: says what is wrong with a manifest and its components, or what each agent type imports, exports and may do.
+//!
+//! "Components" are two things. In this file they are the agents' WebAssembly components; [`components`] are Dapr's, such as a
+//! state store, and are checked against the manifest on request.
+
+mod components;
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::component::{ComponentVersion, Engine, EngineError, EngineOptions};
 use crate::manifest::{self, AgentType, Manifest};
+
+pub use components::Options as Components;
 
 /// Why a manifest did not pass.
 #[derive(Debug, thiserror::Error)]
@@ -23,9 +30,20 @@ pub enum Error {
     Components(String),
 }
 
-/// Checks a manifest and every component that it names. The answer is a report for people.
-pub fn run(path: &Path) -> Result<String, Error> {
-    let manifest = Manifest::load(path)?;
+/// What is there to say of a manifest that passed.
+#[derive(Debug)]
+pub struct Report {
+    /// What was found that does not make it fail: for standard error.
+    pub remarks: String,
+    /// The report: for standard output.
+    pub text: String,
+}
+
+/// Checks a manifest and every component that it names, and on request Dapr's components. The answer is for people.
+pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Error> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|reason| manifest::Error::Unreadable { path: path.to_owned(), reason })?;
+    let manifest = Manifest::parse(path, &text)?;
     if let Some(path) = &manifest.embedded.secrets_file {
         crate::backend::embedded::read_secrets(path)?;
     }
@@ -42,7 +60,10 @@ pub fn run(path: &Path) -> Result<String, Error> {
             Err(error) => problems.push(format!("{}:{}: {error}", path.display(), agent.component_line)),
         }
     }
-    if !problems.is_empty() {
+    let dapr = dapr.map(|options| components::run(&manifest, &text, options));
+    let failed = !problems.is_empty() || dapr.as_ref().is_some_and(|dapr| dapr.failed);
+    problems.extend(dapr.iter().flat_map(|dapr| dapr.findings.iter().cloned()));
+    if failed {
         return Err(Error::Components(problems.join("\n")));
     }
     section(
@@ -60,8 +81,10 @@ pub fn run(path: &Path) -> Result<String, Error> {
             format!("{}/{} at {}{}", one.pubsub, one.topic, one.path, call.unwrap_or_default())
         }),
     );
+    report.push_str(dapr.as_ref().map_or("", |dapr| &dapr.report));
     let _ = writeln!(report, "{} is sound.", path.display());
-    Ok(report)
+    let remarks = problems.into_iter().map(|remark| remark + "\n").collect();
+    Ok(Report { remarks, text: report })
 }
 
 fn describe(report: &mut String, agent: &AgentType, version: &ComponentVersion) {

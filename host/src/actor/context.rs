@@ -1,0 +1,60 @@
+//! What travels with a call: who waits for its answer, and what Dapr's callbacks carried.
+
+use std::sync::Arc;
+
+use super::{ActorAddress, CallError};
+
+/// Actors that wait for one another in a row, at most.
+const DEEPEST_CHAIN: usize = 32;
+
+/// Who waits for the answer to a call, and what is handed on to everything that the call leads to. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct CallContext {
+    /// Who called, who called the caller, and so on: the first caller comes first.
+    pub waiting: Vec<ActorAddress>,
+    /// The host itself calls, to deliver an event: part of what a shutdown and a backlog wait for.
+    pub of_host: bool,
+    /// The W3C trace context that the call belongs to, as it came.
+    pub traceparent: Option<Arc<str>>,
+    /// Calls with the same id may enter an actor that waits for one of them, if its type allows that
+    /// (Dapr's header `Dapr-Reentrancy-Id`).
+    pub reentrancy_id: Option<Arc<str>>,
+    /// The message of a broker that this call handles. An actor handles each one once, however often it is delivered.
+    pub message_id: Option<Arc<str>>,
+}
+
+impl CallContext {
+    /// The context of a call that the host itself makes.
+    pub fn of_host() -> CallContext {
+        CallContext { of_host: true, ..CallContext::default() }
+    }
+
+    /// True for a call from outside.
+    pub fn is_from_outside(&self) -> bool {
+        self.waiting.is_empty() && !self.of_host
+    }
+
+    /// The context for what `actor` calls. It handles no message: the actor does.
+    pub fn with(&self, actor: &ActorAddress) -> CallContext {
+        CallContext {
+            waiting: self.waiting.iter().chain([actor]).cloned().collect(),
+            message_id: None,
+            ..self.clone()
+        }
+    }
+
+    /// Refuses a call that could never be answered: one turn at a time means that an actor which waits cannot take it,
+    /// unless its type may be entered again, `most_nested` turns of one actor deep.
+    pub fn check(&self, callee: &ActorAddress, most_nested: Option<u32>) -> Result<(), CallError> {
+        let nested = self.waiting.iter().filter(|waiting| *waiting == callee).count();
+        match most_nested {
+            None if nested > 0 => return Err(CallError::WaitsForItself(callee.clone())),
+            Some(most) if nested >= most as usize => return Err(CallError::ChainTooDeep(nested)),
+            _ => {}
+        }
+        if self.waiting.len() >= DEEPEST_CHAIN {
+            return Err(CallError::ChainTooDeep(self.waiting.len()));
+        }
+        Ok(())
+    }
+}

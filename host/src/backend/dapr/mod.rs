@@ -1,0 +1,589 @@
+//! The backend behind a Dapr sidecar: state, events, bindings, secrets and calls to actors go to it over gRPC.
+//!
+//! The other direction, what the sidecar asks of this host, is in [`crate::http`]. [`connection`] keeps the connection,
+//! [`status`] says what the sidecar's errors mean, [`wire`] carries contexts and failures between hosts, and [`wakeups`]
+//! writes schedules. This file is the trait, in the order of its methods.
+
+mod connection;
+mod status;
+mod wakeups;
+mod wire;
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use dapr::dapr::proto::runtime::v1 as proto;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, Response, Status};
+
+use super::{
+    ActorCall, Backend, BindingRequest, BindingResponse, Effect, EffectRequest, Error, Inbound, Readiness,
+    Registration, StateValue, StateWrite, TurnCommit, WakeupKey, WakeupKind,
+};
+use crate::actor::{ActorAddress, CallContext, CallError};
+use crate::manifest::{Manifest, Topic};
+pub use connection::EndpointError;
+use connection::{Client, Era};
+pub use wakeups::firing_data;
+use wakeups::{ShownReminder, Timers, go_duration, go_duration_or_empty};
+pub use wire::{context_of, failure_body, failure_mark};
+
+/// A state store, a broker or a scheduler that takes longer counts as away.
+const STORE_TIMEOUT: Duration = Duration::from_secs(15);
+/// An output binding, which calls something on the internet.
+const BINDING_TIMEOUT: Duration = Duration::from_secs(30);
+/// A call of an actor, with the wait in its queue and the sidecar's own retries.
+const CALL_TIMEOUT: Duration = Duration::from_secs(90);
+/// How often the sidecar is asked how it is: while it is waited for, and once it is there.
+const ASK_WHILE_WAITING: Duration = Duration::from_millis(200);
+const ASK_WHILE_READY: Duration = Duration::from_secs(1);
+/// How often the log says that the sidecar is still waited for.
+const SAY_AGAIN: Duration = Duration::from_secs(15);
+/// The wait before a call is made again whose actor had moved.
+const MOVED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where the sidecar is, and what it asks for.
+#[derive(Debug, Clone)]
+pub struct SidecarOptions {
+    /// Its gRPC API, as `http://HOST:PORT`.
+    pub grpc: String,
+    /// Its HTTP API, as `http://HOST:PORT`: the gRPC API of Dapr 1.16 cannot show a reminder.
+    pub http: String,
+    /// The token that it asks for (`DAPR_API_TOKEN`).
+    pub api_token: Option<String>,
+}
+
+impl SidecarOptions {
+    /// Reads the variables that Dapr sets for an application: `DAPR_GRPC_ENDPOINT` or `DAPR_GRPC_PORT`, the same for HTTP, and
+    /// `DAPR_API_TOKEN`. Without them the ports are Dapr's own defaults.
+    pub fn from_environment() -> SidecarOptions {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let endpoint = |endpoint: &str, port: &str, default: &str| {
+            variable(endpoint).unwrap_or_else(|| {
+                let port = variable(port).unwrap_or_else(|| default.to_owned());
+                format!("http://127.0.0.1:{port}")
+            })
+        };
+        SidecarOptions {
+            grpc: endpoint("DAPR_GRPC_ENDPOINT", "DAPR_GRPC_PORT", "50001"),
+            http: endpoint("DAPR_HTTP_ENDPOINT", "DAPR_HTTP_PORT", "3500"),
+            api_token: variable("DAPR_API_TOKEN"),
+        }
+    }
+}
+
+/// The sidecar as a backend.
+pub struct Sidecar {
+    client: Client,
+    era: Era,
+    http: reqwest::Client,
+    options: SidecarOptions,
+    secret_store: String,
+    /// Types whose actors may be called while they wait, with the deepest nesting.
+    reentrant: HashMap<Arc<str>, u32>,
+    timers: Timers,
+    is_ready: Arc<AtomicBool>,
+    shutdown: CancellationToken,
+}
+
+impl Sidecar {
+    /// Nothing is sent before [`Backend::start`] or the first request.
+    pub fn new(manifest: &Manifest, options: SidecarOptions) -> Result<Sidecar, EndpointError> {
+        let (client, era) = connection::client(&options.grpc, options.api_token.as_deref())?;
+        let reentrant = manifest
+            .agents
+            .values()
+            .filter_map(|agent| Some((agent.name.clone(), agent.reentrancy?.max_stack_depth)));
+        Ok(Sidecar {
+            client,
+            era,
+            // A sidecar is never behind a proxy.
+            http: reqwest::Client::builder().no_proxy().build().unwrap_or_default(),
+            secret_store: manifest.dapr.secret_store.clone(),
+            reentrant: reentrant.collect(),
+            timers: Timers::default(),
+            is_ready: Arc::default(),
+            shutdown: CancellationToken::new(),
+            options,
+        })
+    }
+
+    async fn save_state(
+        &self,
+        actor: &ActorAddress,
+        writes: &BTreeMap<String, StateWrite>,
+    ) -> Result<(), Error> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let request = proto::ExecuteActorStateTransactionRequest {
+            actor_type: actor.agent_type.to_string(),
+            actor_id: actor.id.to_string(),
+            operations: writes.iter().map(operation).collect(),
+        };
+        let mut client = self.client.clone();
+        let saved = within(STORE_TIMEOUT, client.execute_actor_state_transaction(request)).await;
+        saved.map(drop).map_err(|status| status::error("the state was not saved", &status))
+    }
+
+    async fn register(
+        &self,
+        actor: &ActorAddress,
+        key: &WakeupKey,
+        registration: &Registration,
+    ) -> Result<(), Error> {
+        let mut client = self.client.clone();
+        let Registration { due, period, ttl, data } = registration;
+        let (actor_type, actor_id, name) =
+            (actor.agent_type.to_string(), actor.id.to_string(), key.name.clone());
+        let (due_time, period, ttl) =
+            (go_duration(*due), go_duration_or_empty(*period), go_duration_or_empty(*ttl));
+        let data = data.to_vec();
+        let registered = match key.kind {
+            WakeupKind::Reminder => {
+                let request = proto::RegisterActorReminderRequest {
+                    actor_type,
+                    actor_id,
+                    name,
+                    due_time,
+                    period,
+                    data,
+                    ttl,
+                    overwrite: Some(true),
+                    failure_policy: None,
+                };
+                within(STORE_TIMEOUT, client.register_actor_reminder(request)).await
+            }
+            WakeupKind::Timer => {
+                let callback = name.clone();
+                let request = proto::RegisterActorTimerRequest {
+                    actor_type,
+                    actor_id,
+                    name,
+                    due_time,
+                    period,
+                    callback,
+                    data,
+                    ttl,
+                };
+                within(STORE_TIMEOUT, client.register_actor_timer(request)).await
+            }
+        };
+        registered.map_err(|status| status::error(&format!("{:?} was not registered", key.name), &status))?;
+        if key.kind == WakeupKind::Timer {
+            self.timers.note(actor, &key.name, Some(registration));
+        }
+        Ok(())
+    }
+
+    async fn unregister(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<(), Error> {
+        let mut client = self.client.clone();
+        let (actor_type, actor_id, name) =
+            (actor.agent_type.to_string(), actor.id.to_string(), key.name.clone());
+        let removed = match key.kind {
+            WakeupKind::Reminder => {
+                let request = proto::UnregisterActorReminderRequest { actor_type, actor_id, name };
+                within(STORE_TIMEOUT, client.unregister_actor_reminder(request)).await
+            }
+            WakeupKind::Timer => {
+                self.timers.note(actor, &key.name, None);
+                let request = proto::UnregisterActorTimerRequest { actor_type, actor_id, name };
+                within(STORE_TIMEOUT, client.unregister_actor_timer(request)).await
+            }
+        };
+        match removed {
+            Err(status) if status.code() != Code::NotFound => {
+                Err(status::error(&format!("{:?} was not unregistered", key.name), &status))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn publish_one(
+        &self,
+        topic: (&str, &str),
+        event: &Bytes,
+        traceparent: Option<&str>,
+    ) -> Result<(), Error> {
+        let request = proto::PublishEventRequest {
+            pubsub_name: topic.0.to_owned(),
+            topic: topic.1.to_owned(),
+            data: event.to_vec(),
+            data_content_type: content_type(event).to_owned(),
+            metadata: HashMap::new(),
+        };
+        let mut client = self.client.clone();
+        let published = within(STORE_TIMEOUT, client.publish_event(traced(request, traceparent))).await;
+        published.map(drop).map_err(|status| status::error("the event was not published", &status))
+    }
+
+    async fn publish_together(&self, effects: &[&Effect]) -> Vec<Result<(), Error>> {
+        let Some(EffectRequest::Publish { pubsub, topic, .. }) = effects.first().map(|first| &first.request)
+        else {
+            return Vec::new();
+        };
+        let entry = |(number, effect): (usize, &&Effect)| match &effect.request {
+            EffectRequest::Publish { event, .. } => Some(proto::BulkPublishRequestEntry {
+                entry_id: number.to_string(),
+                event: event.to_vec(),
+                content_type: content_type(event).to_owned(),
+                metadata: HashMap::new(),
+            }),
+            EffectRequest::Send(_) => None,
+        };
+        let request = proto::BulkPublishRequest {
+            pubsub_name: pubsub.clone(),
+            topic: topic.clone(),
+            entries: effects.iter().enumerate().filter_map(entry).collect(),
+            metadata: HashMap::new(),
+        };
+        let mut client = self.client.clone();
+        let traceparent = effects.first().and_then(|first| first.traceparent.as_deref());
+        #[expect(deprecated, reason = "Dapr 1.16 serves only the method with this name")]
+        let answer =
+            within(STORE_TIMEOUT, client.bulk_publish_event_alpha1(traced(request, traceparent))).await;
+        match answer {
+            Ok(answer) => {
+                let mut results = vec![Ok(()); effects.len()];
+                for failed in answer.into_inner().failed_entries {
+                    if let Some(result) =
+                        failed.entry_id.parse::<usize>().ok().and_then(|number| results.get_mut(number))
+                    {
+                        *result =
+                            Err(Error::Unavailable(format!("the event was not published: {}", failed.error)));
+                    }
+                }
+                results
+            }
+            Err(status) => vec![Err(status::error("the events were not published", &status)); effects.len()],
+        }
+    }
+
+    async fn call_binding(
+        &self,
+        request: &BindingRequest,
+        traceparent: Option<&str>,
+    ) -> Result<BindingResponse, Error> {
+        let message = proto::InvokeBindingRequest {
+            name: request.name.clone(),
+            data: request.data.to_vec(),
+            metadata: request.metadata.clone().into_iter().collect(),
+            operation: request.operation.clone(),
+        };
+        let mut client = self.client.clone();
+        let answer = within(BINDING_TIMEOUT, client.invoke_binding(traced(message, traceparent))).await;
+        let answer =
+            answer.map_err(|status| status::error(&format!("binding {:?}", request.name), &status))?;
+        let proto::InvokeBindingResponse { data, metadata } = answer.into_inner();
+        Ok(BindingResponse { data: data.into(), metadata: metadata.into_iter().collect() })
+    }
+
+    async fn try_call(
+        &self,
+        call: &ActorCall,
+        context: &CallContext,
+    ) -> Result<Result<Bytes, CallError>, Status> {
+        let (headers, mark) = wire::headers(context);
+        let request = proto::InvokeActorRequest {
+            actor_type: call.actor.agent_type.to_string(),
+            actor_id: call.actor.id.to_string(),
+            method: call.method.clone(),
+            data: call.payload.to_vec(),
+            metadata: headers,
+        };
+        let mut client = self.client.clone();
+        let answer =
+            within(CALL_TIMEOUT, client.invoke_actor(traced(request, context.traceparent.as_deref())))
+                .await?;
+        Ok(wire::reply(&mark, answer.into_inner().data))
+    }
+
+    async fn shown_reminder(&self, actor: &ActorAddress, name: &str) -> Result<Option<Registration>, Error> {
+        let segment = |text: &str| {
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+        };
+        let url = format!(
+            "{}/v1.0/actors/{}/{}/reminders/{}",
+            self.options.http,
+            segment(&actor.agent_type),
+            segment(&actor.id),
+            segment(name)
+        );
+        let mut request = self.http.get(url).timeout(STORE_TIMEOUT);
+        if let Some(token) = &self.options.api_token {
+            request = request.header("dapr-api-token", token);
+        }
+        let unreachable =
+            |error: reqwest::Error| Error::Unavailable(format!("the sidecar's HTTP API: {error}"));
+        let answer = request.send().await.map_err(unreachable)?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(unreachable)?;
+        let text = String::from_utf8_lossy(&body);
+        if status == http::StatusCode::NO_CONTENT
+            || status == http::StatusCode::NOT_FOUND
+            || body.is_empty()
+            || text.contains("not found")
+        {
+            return Ok(None);
+        }
+        if !status.is_success() {
+            return Err(Error::Unavailable(format!(
+                "the reminder could not be read: {}",
+                crate::telemetry::shortened(&text)
+            )));
+        }
+        let shown: Option<ShownReminder<'_>> = serde_json::from_slice(&body).map_err(|error| {
+            Error::Other(format!("the sidecar shows the reminder in an unknown form: {error}"))
+        })?;
+        shown.map(|shown| shown.registration()).transpose()
+    }
+}
+
+/// A request that does not wait for ever.
+async fn within<T>(
+    limit: Duration,
+    request: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<Response<T>, Status> {
+    match tokio::time::timeout(limit, request).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Status::deadline_exceeded(format!("no answer within {limit:?}"))),
+    }
+}
+
+fn traced<T>(message: T, traceparent: Option<&str>) -> Request<T> {
+    let mut request = Request::new(message);
+    if let Some(value) = traceparent.and_then(|text| text.parse().ok()) {
+        request.metadata_mut().insert(wire::TRACEPARENT, value);
+    }
+    request
+}
+
+fn operation((key, write): (&String, &StateWrite)) -> proto::TransactionalActorStateOperation {
+    let mut metadata = HashMap::new();
+    let (operation_type, value) = match write {
+        StateWrite::Set { value, ttl } => {
+            if let Some(ttl) = ttl {
+                // Dapr counts whole seconds. Rounded up: a value must not vanish too early.
+                let seconds = ttl.as_millis().div_ceil(1000).max(1);
+                metadata.insert("ttlInSeconds".to_owned(), seconds.to_string());
+            }
+            ("upsert", Some(prost_types::Any { type_url: String::new(), value: value.to_vec() }))
+        }
+        StateWrite::Delete => ("delete", None),
+    };
+    proto::TransactionalActorStateOperation {
+        operation_type: operation_type.to_owned(),
+        key: key.clone(),
+        value,
+        metadata,
+    }
+}
+
+/// What the envelope of an event says of its data. Dapr puts JSON into it as it is, and anything else as base64.
+fn content_type(event: &[u8]) -> &'static str {
+    match serde_json::from_slice::<&serde_json::value::RawValue>(event) {
+        Ok(_) => "application/json",
+        Err(_) => "application/octet-stream",
+    }
+}
+
+/// The time at which the state store lets a value expire. Dapr names it in the metadata of the value.
+fn expiry(metadata: &HashMap<String, String>) -> Option<SystemTime> {
+    let text = metadata.get("ttlExpireTime")?;
+    humantime::parse_rfc3339(text).ok()
+}
+
+#[async_trait]
+impl Backend for Sidecar {
+    async fn read_state(
+        &self,
+        actor: &ActorAddress,
+        keys: &[String],
+    ) -> Result<Vec<Option<StateValue>>, Error> {
+        let reads = keys.iter().map(|key| async {
+            let request = proto::GetActorStateRequest {
+                actor_type: actor.agent_type.to_string(),
+                actor_id: actor.id.to_string(),
+                key: key.clone(),
+            };
+            let mut client = self.client.clone();
+            let answer = within(STORE_TIMEOUT, client.get_actor_state(request)).await;
+            let answer = answer.map_err(|status| status::error("the state could not be read", &status))?;
+            let proto::GetActorStateResponse { data, metadata } = answer.into_inner();
+            // The sidecar answers no value and an empty one alike.
+            let expires_at = expiry(&metadata);
+            Ok((!data.is_empty()).then(|| StateValue { value: data.into(), expires_at }))
+        });
+        futures::future::try_join_all(reads).await
+    }
+
+    /// The state in one transaction. What the scheduler keeps cannot be part of it, so new reminders and timers come before
+    /// and removals after: what fails in between leaves one too many, never one too few.
+    async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
+        for (key, registration) in &commit.wakeups {
+            if let Some(registration) = registration {
+                self.register(actor, key, registration).await?;
+            }
+        }
+        self.save_state(actor, &commit.writes).await?;
+        for (key, registration) in &commit.wakeups {
+            if registration.is_none() {
+                self.unregister(actor, key).await?;
+            }
+        }
+        if commit.ends_timers {
+            for name in self.timers.end(actor) {
+                self.unregister(actor, &WakeupKey { kind: WakeupKind::Timer, name }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn deliver(&self, _actor: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
+        let [effect] = effects else { return self.publish_together(effects).await };
+        let traceparent = effect.traceparent.as_deref();
+        vec![match &effect.request {
+            EffectRequest::Publish { pubsub, topic, event } => {
+                self.publish_one((pubsub, topic), event, traceparent).await
+            }
+            EffectRequest::Send(request) => self.call_binding(request, traceparent).await.map(drop),
+        }]
+    }
+
+    /// Events of one topic.
+    fn takes_together(&self, first: &EffectRequest, next: &EffectRequest) -> bool {
+        match (first, next) {
+            (
+                EffectRequest::Publish { pubsub, topic, .. },
+                EffectRequest::Publish { pubsub: next_pubsub, topic: next_topic, .. },
+            ) => pubsub == next_pubsub && topic == next_topic,
+            _ => false,
+        }
+    }
+
+    async fn invoke_binding(
+        &self,
+        _actor: &ActorAddress,
+        request: &BindingRequest,
+        context: &CallContext,
+    ) -> Result<BindingResponse, Error> {
+        self.call_binding(request, context.traceparent.as_deref()).await
+    }
+
+    async fn call_actor(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
+        // Without reentrancy the sidecar would let the call wait for its own caller until both time out.
+        context.check(&call.actor, self.reentrant.get(&call.actor.agent_type).copied())?;
+        let answer = match self.try_call(&call, &context).await {
+            Err(status) if status::has_moved(&status) => {
+                tracing::debug!("{} has moved; it is called again: {}", call.actor, status.message());
+                tokio::time::sleep(MOVED_PAUSE).await;
+                self.try_call(&call, &context).await
+            }
+            answer => answer,
+        };
+        answer.map_err(|status| status::call_error(&call.actor, &status))?
+    }
+
+    async fn wakeup(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<Option<Registration>, Error> {
+        match key.kind {
+            WakeupKind::Timer => Ok(self.timers.get(actor, &key.name)),
+            WakeupKind::Reminder => self.shown_reminder(actor, &key.name).await,
+        }
+    }
+
+    async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
+        let request = proto::GetSecretRequest {
+            store_name: self.secret_store.clone(),
+            key: name.to_owned(),
+            metadata: HashMap::new(),
+        };
+        let mut client = self.client.clone();
+        match within(STORE_TIMEOUT, client.get_secret(request)).await {
+            Ok(answer) => Ok(Some(answer.into_inner().data.into_iter().collect())),
+            Err(status)
+                if status.message().contains("not found") && !status.message().contains("secret store") =>
+            {
+                Ok(None)
+            }
+            Err(status) => Err(status::error("the secret could not be read", &status)),
+        }
+    }
+
+    async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error> {
+        self.publish_one((&topic.pubsub, &topic.topic), &event, None).await
+    }
+
+    fn start(&self, _inbound: Arc<dyn Inbound>) {
+        let (client, is_ready, address) =
+            (self.client.clone(), self.is_ready.clone(), self.options.grpc.clone());
+        let watch = watch(client, is_ready, address);
+        let shutdown = self.shutdown.clone();
+        tokio::spawn(async move {
+            let _shut_down = shutdown.run_until_cancelled(watch).await;
+        });
+    }
+
+    fn readiness(&self) -> Readiness {
+        if self.is_ready.load(Ordering::Relaxed) {
+            Readiness::Ready
+        } else {
+            Readiness::Waiting("the Dapr sidecar is not ready to host actors")
+        }
+    }
+
+    fn era(&self) -> u64 {
+        self.era.now()
+    }
+
+    /// The sidecar sees that the host is unhealthy, stops its subscriptions and bindings, and gives its actors up.
+    async fn leave(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline && hosts_actors(&self.client).await == Ok(true) {
+            tokio::time::sleep(ASK_WHILE_WAITING).await;
+        }
+    }
+
+    async fn shut_down(&self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// Does the sidecar host actors, or why could it not be asked?
+async fn hosts_actors(client: &Client) -> Result<bool, String> {
+    let mut client = client.clone();
+    let answer = within(STORE_TIMEOUT, client.get_metadata(proto::GetMetadataRequest {})).await;
+    match answer {
+        Ok(answer) => Ok(answer.into_inner().actor_runtime.is_some_and(|runtime| runtime.host_ready)),
+        Err(status) => match status::error("it", &status) {
+            Error::Other(text) => Err(format!("{text}; does DAPR_API_TOKEN have the sidecar's token?")),
+            error => Err(error.to_string()),
+        },
+    }
+}
+
+/// Follows whether the sidecar is there, and says so in the log.
+async fn watch(client: Client, is_ready: Arc<AtomicBool>, address: String) {
+    let mut said = None::<Instant>;
+    loop {
+        let state = hosts_actors(&client).await;
+        let ready = state == Ok(true);
+        let was_ready = is_ready.swap(ready, Ordering::Relaxed);
+        if ready && !was_ready {
+            tracing::info!("the Dapr sidecar at {address} is there and hosts this host's actors");
+            said = None;
+        }
+        if !ready && (was_ready || said.is_none_or(|at| at.elapsed() >= SAY_AGAIN)) {
+            let reason = state.err().unwrap_or_else(|| "it does not host actors yet (placement)".to_owned());
+            let verb = if was_ready { "was lost" } else { "is waited for" };
+            tracing::warn!(code = "sidecar-unavailable", "the Dapr sidecar at {address} {verb}: {reason}");
+            said = Some(Instant::now());
+        }
+        tokio::time::sleep(if ready { ASK_WHILE_READY } else { ASK_WHILE_WAITING }).await;
+    }
+}

@@ -1,0 +1,78 @@
+//! What the sidecar's errors mean. Their words go to the log and into the error; the case decides who may try again.
+
+use tonic::{Code, Status};
+
+use crate::actor::{ActorAddress, CallError};
+use crate::backend::Error;
+
+/// The contract's error for what the sidecar said of state, events, bindings, reminders, timers and secrets.
+///
+/// `Internal` is what the sidecar says when a component failed (Redis away, Twilio's 500), and most often it works later.
+pub(super) fn error(what: &str, status: &Status) -> Error {
+    let text = format!("{what}: {}", words(status));
+    tracing::debug!(code = ?status.code(), "the sidecar answered: {text}");
+    match status.code() {
+        _ if is_too_long(status) => Error::TooLarge(text),
+        Code::NotFound => Error::NotFound(text),
+        Code::InvalidArgument | Code::OutOfRange | Code::AlreadyExists => Error::Invalid(text),
+        Code::Unimplemented | Code::PermissionDenied | Code::Unauthenticated | Code::FailedPrecondition => {
+            Error::Other(text)
+        }
+        _ => Error::Unavailable(text),
+    }
+}
+
+/// Why the sidecar did not bring back the answer of an actor.
+///
+/// The texts are those of Dapr 1.16 (`pkg/actors/targets/app/app.go`, `pkg/messages/predefined.go`): it gives all of them
+/// the code `Internal`.
+pub(super) fn call_error(actor: &ActorAddress, status: &Status) -> CallError {
+    let text = words(status);
+    tracing::debug!(code = ?status.code(), "the sidecar could not call {actor}: {text}");
+    if is_too_long(status) {
+        return CallError::TooLargeForSidecar(text);
+    }
+    if text.contains("maximum stack depth exceeded") {
+        return CallError::ChainTooDeep(0);
+    }
+    if text.contains("actor method not found") {
+        return CallError::NotFound(format!("{actor}: {text}"));
+    }
+    // The actor of another program answered something else than 200.
+    if text.contains("error from actor service: (") {
+        return CallError::Failed(format!("{actor}: {text}"));
+    }
+    CallError::Backend(Error::Unavailable(format!("{actor} could not be called: {text}")))
+}
+
+/// Did the call fail because the actor was moved in between, before a turn began? Then it may be made again at once.
+pub(super) fn has_moved(status: &Status) -> bool {
+    status.message().contains("remote actor moved") || status.message().contains("failed to lookup actor")
+}
+
+/// What gRPC says of a message that is longer than one side takes.
+fn is_too_long(status: &Status) -> bool {
+    matches!(status.code(), Code::ResourceExhausted | Code::OutOfRange)
+        && (status.message().contains("larger than max")
+            || status.message().contains("message length too large"))
+}
+
+/// The sidecar's own words, or what is known when there are none.
+fn words(status: &Status) -> String {
+    use std::error::Error as _;
+    let text = crate::telemetry::shortened(status.message()).to_owned();
+    // tonic says "transport error" or less, and keeps the reason underneath.
+    let mut source = status.source();
+    let mut innermost = None;
+    while let Some(error) = source {
+        innermost = Some(error.to_string());
+        source = error.source();
+    }
+    match (innermost, status.code()) {
+        (Some(reason), _) => format!("the Dapr sidecar cannot be reached ({reason})"),
+        (None, Code::DeadlineExceeded | Code::Cancelled) => {
+            format!("the Dapr sidecar did not answer in time ({text})")
+        }
+        _ => text,
+    }
+}

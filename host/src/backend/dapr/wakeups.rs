@@ -1,0 +1,153 @@
+//! Reminders and timers at the sidecar: how a schedule is written, and what the sidecar cannot be asked.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::actor::ActorAddress;
+use crate::backend::{Error, Registration};
+
+/// A duration as Go reads it.
+pub(super) fn go_duration(duration: Duration) -> String {
+    format!("{}ms", duration.as_millis())
+}
+
+/// The same for what may be absent.
+pub(super) fn go_duration_or_empty(duration: Option<Duration>) -> String {
+    duration.map(go_duration).unwrap_or_default()
+}
+
+/// The data of a reminder or timer that fires or is read: base64 in a JSON string, as every SDK of Dapr and the sidecar's
+/// gRPC API write it. Anything else came from somebody who used the HTTP API by hand, and is passed on as it is.
+pub fn firing_data(data: Option<&RawValue>) -> Bytes {
+    let Some(data) = data.map(RawValue::get).filter(|data| *data != "null") else { return Bytes::new() };
+    let decoded = serde_json::from_str::<&str>(data).ok().and_then(|text| STANDARD.decode(text).ok());
+    decoded.map_or_else(|| Bytes::copy_from_slice(data.as_bytes()), Bytes::from)
+}
+
+/// A reminder as the sidecar's HTTP API shows it (`GET /v1.0/actors/TYPE/ID/reminders/NAME`).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ShownReminder<'a> {
+    #[serde(default)]
+    due_time: String,
+    #[serde(default)]
+    period: String,
+    #[serde(default)]
+    ttl: String,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+impl ShownReminder<'_> {
+    pub(super) fn registration(&self) -> Result<Registration, Error> {
+        let duration = |text: &str| {
+            parse_go_duration(text).ok_or_else(|| {
+                Error::Other(format!("the sidecar shows the time {text:?}, which cannot be read"))
+            })
+        };
+        let optional = |text: &str| if text.is_empty() { Ok(None) } else { duration(text).map(Some) };
+        Ok(Registration {
+            due: optional(&self.due_time)?.unwrap_or_default(),
+            period: optional(&self.period)?,
+            ttl: optional(&self.ttl).unwrap_or_default(),
+            data: firing_data(self.data),
+        })
+    }
+}
+
+/// Reads a Go duration such as `1h2m3.5s` or `250ms`, and the `@every` that the scheduler puts before it.
+fn parse_go_duration(text: &str) -> Option<Duration> {
+    let mut rest = text.trim_start_matches("@every ");
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, after) = rest.split_at(digits);
+        let letters = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(letters);
+        let seconds = match unit {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" => 1e-6,
+            "ns" => 1e-9,
+            _ => return None,
+        };
+        total += Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?;
+        rest = after;
+    }
+    Some(total)
+}
+
+/// The timers of this host's active actors. The sidecar keeps them as long as the actor is active here and cannot be asked
+/// for them, so what was registered is noted.
+#[derive(Default)]
+pub(super) struct Timers(Mutex<HashMap<ActorAddress, HashMap<String, Registration>>>);
+
+impl Timers {
+    pub(super) fn note(&self, actor: &ActorAddress, name: &str, registration: Option<&Registration>) {
+        let mut timers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match registration {
+            Some(registration) => {
+                timers.entry(actor.clone()).or_default().insert(name.to_owned(), registration.clone());
+            }
+            None => {
+                if let Some(own) = timers.get_mut(actor) {
+                    own.remove(name);
+                    if own.is_empty() {
+                        timers.remove(actor);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn get(&self, actor: &ActorAddress, name: &str) -> Option<Registration> {
+        let timers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        timers.get(actor)?.get(name).cloned()
+    }
+
+    /// The actor was deactivated: the names of its timers, which end with it.
+    pub(super) fn end(&self, actor: &ActorAddress) -> Vec<String> {
+        let mut timers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        timers.remove(actor).map(|own| own.into_keys().collect()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn go_durations_are_read() {
+        for (text, milliseconds) in
+            [("1h2m3.5s", 3_723_500), ("250ms", 250), ("0s", 0), ("@every 5s", 5_000), ("1m0s", 60_000)]
+        {
+            assert_eq!(parse_go_duration(text), Some(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["5", "x", "1d", "-1s"] {
+            assert_eq!(parse_go_duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn data_of_every_origin_is_read() {
+        for (json, bytes) in [
+            ("\"aGk=\"", "hi"),
+            ("\"no base64!\"", "\"no base64!\""),
+            ("{\"a\":1}", "{\"a\":1}"),
+            ("null", ""),
+            ("7", "7"),
+        ] {
+            let raw = RawValue::from_string(json.to_owned()).unwrap();
+            assert_eq!(firing_data(Some(&raw)), bytes.as_bytes(), "{json}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What two hosts tell each other through their sidecars beside a call's payload: headers there, and a failure in the body
+//! back.
+//!
+//! `InvokeActor` over gRPC returns the data alone: status and headers are dropped, so that a failure would look like a reply.
+//! The caller therefore sends a mark, new for each call, which no agent gets to see; an answer that begins with it is a
+//! failure. An actor of another program ignores the mark, and the sidecar reports its failures by itself.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+
+use crate::actor::{ActorAddress, CallContext, CallError};
+
+/// The mark.
+const FAILURE_MARK: &str = "daca-failure-mark";
+/// The actors that wait for the answer, percent-encoded and separated by commas.
+const WAITING: &str = "daca-waiting";
+/// The broker's message that the call handles.
+const MESSAGE_ID: &str = "daca-message-id";
+/// Dapr's own header; the sidecar reads exactly this spelling (`pkg/actors/targets/app/lock`).
+const REENTRANCY_ID: &str = "Dapr-Reentrancy-Id";
+/// The W3C trace context.
+pub(super) const TRACEPARENT: &str = "traceparent";
+/// Bytes of a header that is handed on, at most.
+const LONGEST: usize = 1024;
+/// What separates addresses, and what a header may not have.
+const RESERVED: &AsciiSet = &CONTROLS.add(b'%').add(b',').add(b' ');
+
+/// The headers of a call, and the mark that its failure will begin with.
+pub(super) fn headers(context: &CallContext) -> (HashMap<String, String>, String) {
+    let mark = format!("daca-failure:{}:", crate::actor::new_id());
+    let mut headers = HashMap::from([(FAILURE_MARK.to_owned(), mark.clone())]);
+    if !context.waiting.is_empty() {
+        let waiting = context
+            .waiting
+            .iter()
+            .map(|address| utf8_percent_encode(&address.to_string(), RESERVED).to_string());
+        headers.insert(WAITING.to_owned(), waiting.collect::<Vec<_>>().join(","));
+    }
+    let rest = [
+        (MESSAGE_ID, &context.message_id),
+        (REENTRANCY_ID, &context.reentrancy_id),
+        (TRACEPARENT, &context.traceparent),
+    ];
+    for (name, value) in rest {
+        if let Some(value) = value {
+            headers.insert(name.to_owned(), value.to_string());
+        }
+    }
+    (headers, mark)
+}
+
+/// What the headers of a callback say of the call.
+pub fn context_of(headers: &HeaderMap) -> CallContext {
+    let text = |name: &str| -> Option<&str> {
+        headers.get(name)?.to_str().ok().filter(|text| !text.is_empty() && text.len() <= LONGEST)
+    };
+    let waiting = headers.get(WAITING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let address =
+        |text: &str| -> Option<ActorAddress> { percent_decode_str(text).decode_utf8().ok()?.parse().ok() };
+    CallContext {
+        traceparent: text(TRACEPARENT).map(Arc::from),
+        reentrancy_id: text(REENTRANCY_ID).map(Arc::from),
+        message_id: text(MESSAGE_ID).map(Arc::from),
+        waiting: waiting.split(',').filter_map(address).collect(),
+        of_host: false,
+    }
+}
+
+/// The mark that a caller which is a host of ours has sent.
+pub fn failure_mark(headers: &HeaderMap) -> Option<&str> {
+    headers.get(FAILURE_MARK)?.to_str().ok().filter(|mark| mark.len() <= LONGEST)
+}
+
+#[derive(Serialize, Deserialize)]
+struct Failure {
+    code: String,
+    status: u16,
+    detail: String,
+}
+
+/// The body that carries a failure to the caller.
+pub fn failure_body(mark: &str, error: &CallError) -> Bytes {
+    let failure =
+        Failure { code: error.code().to_owned(), status: error.status().as_u16(), detail: error.to_string() };
+    let json = serde_json::to_string(&failure).unwrap_or_default();
+    Bytes::from(format!("{mark}{json}"))
+}
+
+/// The reply, or the failure that came in its place.
+pub(super) fn reply(mark: &str, data: Vec<u8>) -> Result<Bytes, CallError> {
+    let data = Bytes::from(data);
+    let Some(failure) = data.strip_prefix(mark.as_bytes()) else { return Ok(data) };
+    let failure: Failure = serde_json::from_slice(failure).map_err(|_| CallError::Internal)?;
+    let Failure { code, status, detail } = failure;
+    Err(match code.as_str() {
+        "invalid" => CallError::Invalid(detail),
+        "not-found" => CallError::NotFound(detail),
+        "failed" => CallError::Failed(detail),
+        _ => CallError::Elsewhere {
+            code: code.into(),
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            detail,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn received(context: &CallContext) -> (HeaderMap, String) {
+        let (headers, mark) = headers(context);
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        (headers.collect(), mark)
+    }
+
+    /// What a caller hands on arrives at the callee, whatever the ids are.
+    #[test]
+    fn the_context_of_a_call_survives_its_headers() {
+        let waiting = ["A/a,b c%2C", "B/ü 漢", "C/d"].map(|text| text.parse::<ActorAddress>().unwrap());
+        let context = CallContext {
+            traceparent: Some("00-aa-bb-01".into()),
+            reentrancy_id: Some("r".into()),
+            message_id: Some("t/0/1".into()),
+            waiting: waiting.to_vec(),
+            of_host: false,
+        };
+        let arrived = context_of(&received(&context).0);
+        assert_eq!(arrived.waiting, context.waiting);
+        assert_eq!(arrived.traceparent, context.traceparent);
+        assert_eq!(arrived.reentrancy_id, context.reentrancy_id);
+        assert_eq!(arrived.message_id, context.message_id);
+    }
+
+    /// An agent cannot make its reply look like a failure of the host: it never sees the mark.
+    #[test]
+    fn only_what_begins_with_the_mark_of_the_call_is_a_failure() {
+        let (headers, mark) = received(&CallContext::default());
+        let sent = failure_mark(&headers).expect("the mark is sent");
+        let body = failure_body(sent, &CallError::Invalid("no".into()));
+        assert!(matches!(reply(&mark, body.to_vec()), Err(CallError::Invalid(text)) if text == "no"));
+        let (_, other_mark) = received(&CallContext::default());
+        assert_eq!(reply(&other_mark, body.to_vec()).expect("a reply"), body);
+        let busy = failure_body(sent, &CallError::HostBusy(7));
+        match reply(&mark, busy.to_vec()) {
+            Err(error) => assert_eq!((error.code(), error.status().as_u16()), ("host-busy", 503)),
+            Ok(reply) => panic!("{reply:?}"),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Kafka input bindings: the settings by which messages are lost, or never come.
+//!
+//! After a failure the consumer goes on to the next message, whose offset it then commits, unless `consumeRetryEnabled` is on.
+//! Then it tries again by the settings `backOff…` (every 5 seconds, for ever, by default); once these give up, the message is
+//! lost all the same. `consumeRetryInterval` is something else: the pause between two sessions of the group.
+
+use super::finding::Code;
+use super::resource::{Component, Setting, is_truthy};
+use super::{Category, Check, bindings, duration};
+
+pub(super) fn check(check: &mut Check<'_>) {
+    let is_named = |name: &str| check.wants.inputs.iter().any(|input| input.binding == name);
+    let kafka = check.of(Category::Binding).filter(|one| one.full_type == "bindings.kafka");
+    let inputs = kafka.filter(|one| bindings::reads(one) || is_named(&one.name)).collect::<Vec<_>>();
+    for component in inputs {
+        topics(check, component);
+        group(check, component);
+        retries(check, component);
+        offset(check, component);
+    }
+}
+
+fn topics(check: &mut Check<'_>, component: &Component) {
+    let setting = component.exact_setting("topics");
+    if setting.is_none_or(Setting::is_empty) {
+        let message = format!("{:?} has no topics, so that it reads nothing", component.name);
+        let help = "add topics to its spec.metadata, spelt so";
+        check.findings.error(Code::SettingMissing, &component.place_of(setting), message, help);
+    }
+}
+
+/// A pub/sub component takes the app's id for its group; a binding takes the empty one, which Kafka refuses.
+fn group(check: &mut Check<'_>, component: &Component) {
+    let set = ["consumerGroup", "consumerID"].map(|name| component.setting(name));
+    if set.into_iter().flatten().all(Setting::is_empty) {
+        let message = format!(
+            "{:?} has no consumerGroup, and Kafka keeps no offsets for a group without a name",
+            component.name
+        );
+        let help = "add consumerGroup to its spec.metadata";
+        check.findings.error(Code::GroupMissing, &component.place_of(set[0]), message, help);
+    }
+}
+
+fn retries(check: &mut Check<'_>, component: &Component) {
+    let setting = component.setting("consumeRetryEnabled");
+    // What is set elsewhere is not known, and not spoken of.
+    let is_on = setting.is_some_and(|setting| setting.text().is_none_or(is_truthy));
+    if !is_on {
+        let message = format!(
+            "consumeRetryEnabled is off for {:?}, so a message whose handling fails once is lost",
+            component.name
+        );
+        let help = "set consumeRetryEnabled to \"true\"";
+        check.findings.error(Code::MessagesLost, &component.place_of(setting), message, help);
+        return;
+    }
+    if let Some(setting) = component.setting("backOffMaxRetries")
+        && setting.text().is_some_and(|text| text.trim().parse::<i64>().is_ok_and(|most| most >= 0))
+    {
+        let message = format!(
+            "backOffMaxRetries bounds the attempts of {:?}, so a message is lost after them",
+            component.name
+        );
+        let help =
+            "remove it: a message that can never be handled goes to the dead letter of [[input-bindings]]";
+        check.findings.error(Code::MessagesLost, &setting.place, message, help);
+    }
+    let policy = component.setting("backOffPolicy");
+    let is_exponential =
+        policy.and_then(Setting::text).is_some_and(|text| text.eq_ignore_ascii_case("exponential"));
+    let longest = component.setting("backOffMaxElapsedTime").and_then(Setting::text);
+    let is_endless = longest.and_then(duration::milliseconds).is_some_and(|time| time.is_zero());
+    if is_exponential && !is_endless {
+        let message = format!(
+            "backOffPolicy exponential gives up after backOffMaxElapsedTime, 15 minutes by default, and then {:?} loses the message",
+            component.name
+        );
+        let help = "set backOffMaxElapsedTime to \"0\", or remove backOffPolicy";
+        check.findings.error(Code::MessagesLost, &component.place_of(policy), message, help);
+    }
+}
+
+fn offset(check: &mut Check<'_>, component: &Component) {
+    let setting = component.exact_setting("initialOffset").filter(|setting| !setting.is_empty());
+    let place = component.place_of(setting);
+    match setting.map(Setting::text) {
+        Some(None) => {}
+        Some(Some(text)) if text.eq_ignore_ascii_case("oldest") => {}
+        Some(Some(text)) if !text.eq_ignore_ascii_case("newest") => {
+            let message =
+                format!("initialOffset: {text:?} is not known, so {:?} does not start", component.name);
+            check.findings.error(Code::SettingInvalid, &place, message, "write \"oldest\" or \"newest\"");
+        }
+        _ => {
+            let message = format!(
+                "initialOffset is newest for {:?}, so what was produced before its group first read is skipped",
+                component.name
+            );
+            check.findings.warning(Code::MessagesSkipped, &place, message, "set initialOffset to \"oldest\"");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Names that are there twice, and resources that are for other apps.
+
+use super::finding::{Code, Findings, Place};
+use super::{Category, Check};
+
+pub(super) fn check(check: &mut Check<'_>) {
+    let folder = check.folder;
+    // Dapr refuses a second component of one name, and lets a second subscription replace the first without a word.
+    let components = folder.components.iter().filter(|one| one.is_for(check.app));
+    let components = components.map(|one| (one.namespace.as_str(), one.name.as_str(), &one.place));
+    twice("Component", components, &mut check.findings);
+    let subscriptions = folder.subscriptions.iter().filter(|one| one.is_for(check.app));
+    let subscriptions = subscriptions.map(|one| (one.namespace.as_str(), one.name.as_str(), &one.place));
+    twice("Subscription", subscriptions, &mut check.findings);
+
+    for component in folder.components.iter().filter(|one| !one.is_for(check.app)) {
+        let message = format!(
+            "{:?} is for {} and not for the app {:?}, so it was not checked",
+            component.name,
+            super::listed(component.scopes.iter().map(String::as_str)),
+            check.app
+        );
+        let help = "if it is meant for this app, add the app to its scopes or name it with --app-id";
+        check.findings.note(Code::OutOfScope, &component.place, message, help);
+    }
+    let of_other_kinds = check.components().filter(|one| one.category() == Category::Other);
+    for component in of_other_kinds {
+        let message = format!("the type {} is not checked", component.full_type);
+        let help = "nothing is to be done if it is spelt as Dapr's documentation has it";
+        check.findings.note(Code::TypeUnknown, &component.type_place, message, help);
+    }
+}
+
+fn twice<'n>(
+    kind: &str,
+    resources: impl Iterator<Item = (&'n str, &'n str, &'n Place)>,
+    findings: &mut Findings,
+) {
+    let mut seen = std::collections::BTreeMap::new();
+    for (namespace, name, place) in resources {
+        if let Some(first) = seen.insert((namespace, name), place) {
+            let message = format!("the {kind} {name:?} is there twice: first in {first}");
+            findings.error(Code::Duplicate, place, message, "rename or remove one of the two");
+        }
+    }
+}

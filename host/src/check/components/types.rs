@@ -1,0 +1,61 @@
+//! Types, their versions, and the settings without which they do not start.
+
+use super::finding::Code;
+use super::{Category, Check, known};
+
+pub(super) fn check(check: &mut Check<'_>) {
+    for component in check.components() {
+        let full_type = component.full_type.as_str();
+        match known::is_known(component.category(), full_type) {
+            Some(false) => {
+                let message =
+                    format!("{full_type} is no type that Dapr 1.16 brings along; it is not checked");
+                let help = "correct it, unless it is a pluggable component of your own";
+                check.findings.note(Code::TypeUnknown, &component.type_place, message, help);
+            }
+            Some(true) if !known::has_version(full_type, &component.version) => {
+                let message = format!("{full_type} has no version {:?}", component.version);
+                check.findings.error(Code::VersionUnknown, &component.version_place, message, "write v1");
+            }
+            _ => {}
+        }
+        for names in known::required(full_type) {
+            let found = names.iter().find_map(|name| component.setting(name));
+            if found.is_none_or(|setting| setting.is_empty()) {
+                let message =
+                    format!("{:?} lacks {}, without which it does not start", component.name, names[0]);
+                let help = format!("add {} to spec.metadata", names[0]);
+                check.findings.error(Code::SettingMissing, &component.place_of(found), message, help);
+            }
+        }
+    }
+    slow(check);
+}
+
+/// A sent SMS keeps the effects behind it waiting.
+const LONGEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// The Twilio binding waits five minutes by default (its `metadata.yaml` says 30 s, its code does not).
+fn slow(check: &mut Check<'_>) {
+    for component in check.of(Category::Binding).filter(|one| one.full_type == "bindings.twilio.sms") {
+        let setting = component.setting("timeout").filter(|setting| !setting.is_empty());
+        let timeout = match setting.map(|setting| setting.text()) {
+            None => "its default of 5 minutes".to_owned(),
+            Some(None) => continue,
+            Some(Some(text)) => match super::duration::seconds(text) {
+                Some(timeout) if timeout <= LONGEST_TIMEOUT => continue,
+                Some(_) => text.to_owned(),
+                None => {
+                    let message =
+                        format!("timeout: {text:?} is no duration, so {:?} does not start", component.name);
+                    let place = component.place_of(setting);
+                    check.findings.error(Code::SettingInvalid, &place, message, "write it as \"10s\"");
+                    continue;
+                }
+            },
+        };
+        let message = format!("{:?} waits for a silent Twilio for {timeout}", component.name);
+        let help = "set timeout to \"10s\": the effects behind it wait as long";
+        check.findings.warning(Code::SlowBinding, &component.place_of(setting), message, help);
+    }
+}

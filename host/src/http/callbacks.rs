@@ -1,0 +1,221 @@
+//! What a Dapr sidecar calls: which actors live here, their methods, reminders and timers, their end, and the subscriptions.
+//!
+//! Dapr takes exactly 200 for success (`pkg/actors/targets/app/app.go`). An application's failure must therefore look like
+//! success: with a mark in the body for a host of ours, which knows what to do with it, and with the header
+//! `X-DaprErrorResponseHeader` for everybody else. What the host itself refuses keeps its status, so that the sidecar's
+//! resiliency policies see it.
+
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, put};
+use axum::{Json, Router};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::answer::HttpError;
+use super::app::unreadable_body;
+use super::{AppToken, Subscriptions};
+use crate::actor::{ActorAddress, Actors, CallError, check_agent_type};
+use crate::backend::dapr::{context_of, failure_body, failure_mark, firing_data};
+use crate::backend::{ActorCall, FiredWakeup, WakeupKey, WakeupKind};
+use crate::manifest::AgentType;
+
+/// How much longer the sidecar waits for a call that runs when an actor moves than a turn may take.
+const DRAIN_MARGIN: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// What the callbacks need.
+#[derive(Clone)]
+struct Callbacks {
+    actors: Actors,
+    subscriptions: Subscriptions,
+}
+
+/// The routes of the callbacks. All of them ask for the token, when there is one.
+pub(super) fn router(actors: Actors, subscriptions: Subscriptions, token: Option<AppToken>) -> Router {
+    Router::new()
+        .route("/dapr/config", get(config))
+        .route("/dapr/subscribe", get(subscribe))
+        .route("/actors/{agent_type}/{actor_id}", delete(deactivate))
+        .route("/actors/{agent_type}/{actor_id}/method/{method}", put(invoke))
+        .route("/actors/{agent_type}/{actor_id}/method/remind/{name}", put(remind))
+        .route("/actors/{agent_type}/{actor_id}/method/timer/{name}", put(timer))
+        .with_state(Callbacks { actors, subscriptions })
+        .route_layer(middleware::from_fn_with_state(token, require_token))
+}
+
+/// Refuses what is not the sidecar's.
+pub(super) async fn require_token(
+    State(token): State<Option<AppToken>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match token {
+        Some(token) if !token.is_in(request.headers()) => {
+            let detail = "This path is for the Dapr sidecar: the header dapr-api-token has not the value of APP_API_TOKEN.";
+            HttpError::new(StatusCode::UNAUTHORIZED, "app-token-refused", detail).into_response()
+        }
+        _ => next.run(request).await,
+    }
+}
+
+/// Read by the sidecar once, when the host is healthy for the first time.
+async fn config(State(state): State<Callbacks>) -> Json<Value> {
+    let agents = state.actors.agents();
+    let types = agents.iter().map(|(agent, _)| &*agent.agent.name).collect::<Vec<_>>();
+    let each = agents.iter().map(|(agent, _)| type_config(&agent.agent)).collect::<Vec<_>>();
+    Json(json!({ "entities": types, "drainRebalancedActors": true, "entitiesConfig": each }))
+}
+
+fn type_config(agent: &AgentType) -> Value {
+    let reentrancy = match agent.reentrancy {
+        Some(allowed) => json!({ "enabled": true, "maxStackDepth": allowed.max_stack_depth }),
+        None => json!({ "enabled": false }),
+    };
+    json!({
+        "entities": [agent.name],
+        "actorIdleTimeout": format!("{}ms", agent.idle_timeout.as_millis()),
+        "drainOngoingCallTimeout": format!("{}ms", (agent.limits.turn_time + DRAIN_MARGIN).as_millis()),
+        "drainRebalancedActors": true,
+        "reentrancy": reentrancy,
+    })
+}
+
+async fn subscribe(State(state): State<Callbacks>) -> Json<Value> {
+    let subscriptions = state.subscriptions.all().map(
+        |one| json!({ "pubsubname": one.pubsub, "topic": one.topic, "routes": { "default": one.path } }),
+    );
+    Json(subscriptions.collect())
+}
+
+type ActorPath = (String, String);
+type NamedPath = (String, String, String);
+
+async fn invoke(
+    State(state): State<Callbacks>,
+    path: Result<Path<NamedPath>, PathRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let (actor, method, payload) = match named(path, body) {
+        Ok(named) => named,
+        Err(error) => return error.into_response(),
+    };
+    match state.actors.call_here(ActorCall { actor, method, payload }, context_of(&headers)).await {
+        Ok(reply) => answer(reply),
+        Err(error) => failure(&error, failure_mark(&headers)),
+    }
+}
+
+fn answer(reply: Bytes) -> Response {
+    let content_type = match serde_json::from_slice::<&RawValue>(&reply) {
+        Ok(_) => "application/json",
+        Err(_) => "application/octet-stream",
+    };
+    ([(header::CONTENT_TYPE, content_type)], reply).into_response()
+}
+
+fn failure(error: &CallError, mark: Option<&str>) -> Response {
+    if let Some(mark) = mark {
+        return failure_body(mark, error).into_response();
+    }
+    let is_the_applications = error.status().is_client_error() || matches!(error, CallError::Failed(_));
+    let mut response = HttpError::from(error.clone()).into_response();
+    if is_the_applications && !error.is_refusal() {
+        *response.status_mut() = StatusCode::OK;
+        const HEADER: HeaderName = HeaderName::from_static("x-daprerrorresponseheader");
+        response.headers_mut().insert(HEADER, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// The body with which a reminder or timer fires.
+#[derive(Deserialize)]
+struct Firing<'a> {
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+async fn remind(
+    State(state): State<Callbacks>,
+    path: Result<Path<NamedPath>, PathRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, HttpError> {
+    fire(&state, WakeupKind::Reminder, path, &headers, body).await
+}
+
+async fn timer(
+    State(state): State<Callbacks>,
+    path: Result<Path<NamedPath>, PathRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, HttpError> {
+    fire(&state, WakeupKind::Timer, path, &headers, body).await
+}
+
+async fn fire(
+    state: &Callbacks,
+    kind: WakeupKind,
+    path: Result<Path<NamedPath>, PathRejection>,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, HttpError> {
+    let (actor, name, body) = named(path, body)?;
+    let firing: Firing<'_> =
+        serde_json::from_slice(if body.is_empty() { b"{}" } else { &body }).map_err(|error| {
+            HttpError::bad_request(
+                "body-not-json",
+                format!("The body is no firing of a reminder or timer: {error}."),
+            )
+        })?;
+    let data = firing_data(firing.data);
+    // The sidecar knows its own firings; the token is for a backend that has to tell them apart.
+    let fired = FiredWakeup { key: WakeupKey { kind, name }, token: 0 };
+    state.actors.wake(&actor, fired, data, context_of(headers)).await?;
+    Ok(StatusCode::OK.into_response())
+}
+
+/// The sidecar ends an activation: the actor was idle, or lives elsewhere from now on. An actor that is not active is fine.
+async fn deactivate(
+    State(state): State<Callbacks>,
+    path: Result<Path<ActorPath>, PathRejection>,
+) -> Result<Response, HttpError> {
+    let Path((agent_type, actor_id)) = path.map_err(invalid_path)?;
+    let actor = address(&agent_type, &actor_id)?;
+    state.actors.deactivate_actor(&actor, true).await;
+    Ok(StatusCode::OK.into_response())
+}
+
+fn named(
+    path: Result<Path<NamedPath>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(ActorAddress, String, Bytes), HttpError> {
+    let Path((agent_type, actor_id, name)) = path.map_err(invalid_path)?;
+    let body = body.map_err(unreadable_body)?;
+    Ok((address(&agent_type, &actor_id)?, name, body))
+}
+
+fn invalid_path(error: PathRejection) -> HttpError {
+    HttpError::bad_request("path-invalid", error.body_text())
+}
+
+/// Checks the names that came in a path.
+pub(super) fn address(agent_type: &str, actor_id: &str) -> Result<ActorAddress, CallError> {
+    if check_agent_type(agent_type).is_err() {
+        return Err(CallError::UnknownAgentType(agent_type.to_owned()));
+    }
+    ActorAddress::new(agent_type, actor_id).map_err(|reason| CallError::invalid_id(actor_id, reason))
+}
+
+/// Wraps the path of a subscription, which only the sidecar may post to.
+pub(super) fn for_the_sidecar(
+    methods: axum::routing::MethodRouter,
+    token: &Option<AppToken>,
+) -> axum::routing::MethodRouter {
+    methods.route_layer(middleware::from_fn_with_state(token.clone(), require_token))
+}
