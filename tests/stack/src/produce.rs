@@ -37,22 +37,22 @@ pub(crate) struct Arguments {
 /// Sends the message and prints what became of it.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    match runtime.block_on(send(arguments)) {
+    let brokers = arguments.brokers.clone().or_else(running::kafka).unwrap_or(DEFAULT_BROKERS.to_owned());
+    match runtime.block_on(send(arguments, &brokers)) {
         Ok(Delivery { partition, offset, .. }) => {
             println!("Message delivered to {} [{partition}] at offset {offset}", arguments.topic);
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            eprintln!("Message delivery failed: {error}");
+            eprintln!("Message delivery failed: {error} (brokers: {brokers})");
             Ok(ExitCode::FAILURE)
         }
     }
 }
 
-async fn send(arguments: &Arguments) -> anyhow::Result<Delivery> {
-    let brokers = arguments.brokers.clone().or_else(running::kafka);
+async fn send(arguments: &Arguments, brokers: &str) -> anyhow::Result<Delivery> {
     let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", brokers.as_deref().unwrap_or(DEFAULT_BROKERS))
+        .set("bootstrap.servers", brokers)
         .set("message.timeout.ms", DELIVER_WITHIN.as_millis().to_string())
         // After this time a topic that is not there is an error.
         .set("topic.metadata.propagation.max.ms", "2000")

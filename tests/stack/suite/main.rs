@@ -1,5 +1,6 @@
 //! Tests on the real servers. `cargo xtask test` makes their programs first; each test starts its own.
 
+mod kafka;
 mod state;
 mod support;
 mod tutorial;
