@@ -580,8 +580,18 @@ async fn watch(client: Client, is_ready: Arc<AtomicBool>, address: String) {
         }
         if !ready && (was_ready || said.is_none_or(|at| at.elapsed() >= SAY_AGAIN)) {
             let reason = state.err().unwrap_or_else(|| "it does not host actors yet (placement)".to_owned());
-            let verb = if was_ready { "was lost" } else { "is waited for" };
-            tracing::warn!(code = "sidecar-unavailable", "the Dapr sidecar at {address} {verb}: {reason}");
+            match (was_ready, said) {
+                (true, _) => tracing::warn!(
+                    code = "sidecar-unavailable",
+                    "the Dapr sidecar at {address} was lost: {reason}"
+                ),
+                // To wait a moment is how every start begins.
+                (false, None) => tracing::info!("waiting for the Dapr sidecar at {address}: {reason}"),
+                (false, Some(_)) => tracing::warn!(
+                    code = "sidecar-unavailable",
+                    "still waiting for the Dapr sidecar at {address}: {reason}"
+                ),
+            }
             said = Some(Instant::now());
         }
         tokio::time::sleep(if ready { ASK_WHILE_READY } else { ASK_WHILE_WAITING }).await;
