@@ -4,3 +4,4 @@ mod kafka;
 mod state;
 mod support;
 mod tutorial;
+mod up;
