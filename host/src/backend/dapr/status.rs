@@ -4,13 +4,14 @@ use tonic::{Code, Status};
 
 use crate::actor::{ActorAddress, CallError};
 use crate::backend::Error;
+use crate::telemetry::printable;
 
 /// The contract's error for what the sidecar said of state, events, bindings, reminders, timers and secrets.
 ///
 /// `Internal` is what the sidecar says when a component failed (Redis away, Twilio's 500), and most often it works later.
 pub(super) fn error(what: &str, status: &Status) -> Error {
     let text = format!("{what}: {}", words(status));
-    tracing::debug!(code = ?status.code(), "the sidecar answered: {text}");
+    tracing::info!(code = "sidecar-error", status = ?status.code(), "{}", printable(&text));
     match status.code() {
         _ if is_too_long(status) => Error::TooLarge(text),
         Code::NotFound => Error::NotFound(text),
@@ -28,7 +29,7 @@ pub(super) fn error(what: &str, status: &Status) -> Error {
 /// the code `Internal`.
 pub(super) fn call_error(actor: &ActorAddress, status: &Status) -> CallError {
     let text = words(status);
-    tracing::debug!(code = ?status.code(), "the sidecar could not call {actor}: {text}");
+    tracing::info!(code = "sidecar-error", status = ?status.code(), "{actor} could not be called: {}", printable(&text));
     if is_too_long(status) {
         return CallError::TooLargeForSidecar(text);
     }
