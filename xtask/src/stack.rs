@@ -44,7 +44,9 @@ pub(crate) fn up(arguments: &Up) -> anyhow::Result<()> {
 
 /// Builds `daca-stack`, and becomes `daca-stack produce`.
 pub(crate) fn produce(arguments: &Produce) -> anyhow::Result<()> {
-    if !path().is_file() {
+    if path().is_file() {
+        Cargo::new("build --quiet -p daca-stack").run()?;
+    } else {
         steps::run(&[Step::toolchain(&[Part::Make]), program()])?;
     }
     become_stack("produce", &arguments.arguments)
