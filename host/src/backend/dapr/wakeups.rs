@@ -146,7 +146,7 @@ mod tests {
             ("null", ""),
             ("7", "7"),
         ] {
-            let raw = RawValue::from_string(json.to_owned()).unwrap();
+            let raw = RawValue::from_string(json.to_owned()).expect("a test value");
             assert_eq!(firing_data(Some(&raw)), bytes.as_bytes(), "{json}");
         }
     }
