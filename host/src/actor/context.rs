@@ -14,6 +14,9 @@ pub struct CallContext {
     pub waiting: Vec<ActorAddress>,
     /// The host itself calls, to deliver an event: part of what a shutdown and a backlog wait for.
     pub of_host: bool,
+    /// The first of those who wait was woken by its sidecar, for a reminder or timer. Dapr's lock lets no call into such a
+    /// turn again (`Lock` in `pkg/actors/targets/app/lock/lock.go`).
+    pub is_woken: bool,
     /// The W3C trace context that the call belongs to, as it came.
     pub traceparent: Option<Arc<str>>,
     /// Calls with the same id may enter an actor that waits for one of them, if its type allows that
@@ -49,6 +52,9 @@ impl CallContext {
         let nested = self.waiting.iter().filter(|waiting| *waiting == callee).count();
         match most_nested {
             None if nested > 0 => return Err(CallError::WaitsForItself(callee.clone())),
+            Some(_) if self.is_woken && self.waiting.first() == Some(callee) => {
+                return Err(CallError::WaitsForItself(callee.clone()));
+            }
             Some(most) if nested >= most as usize => return Err(CallError::ChainTooDeep(nested)),
             _ => {}
         }

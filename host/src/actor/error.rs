@@ -120,6 +120,9 @@ impl CallError {
             CallError::Elsewhere { code, .. } => code,
             CallError::TooLargeForSidecar(_) => "sidecar-message-too-large",
             CallError::Backend(backend::Error::TooLarge(_)) => "state-total-exceeded",
+            CallError::Backend(
+                backend::Error::Invalid(_) | backend::Error::NotFound(_) | backend::Error::Other(_),
+            ) => "backend-refused",
             CallError::Backend(_) => "backend-unavailable",
             CallError::Internal => "internal",
         }
@@ -139,11 +142,12 @@ impl CallError {
             | CallError::EffectsBacklog(_)
             | CallError::Starting
             | CallError::ShuttingDown
-            | CallError::Backend(_) => StatusCode::SERVICE_UNAVAILABLE,
+            | CallError::Backend(backend::Error::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
             CallError::Fault { fault, .. } => fault.status(),
             CallError::Elsewhere { status, .. } => *status,
             CallError::TooLargeForSidecar(_) => StatusCode::PAYLOAD_TOO_LARGE,
             CallError::Failed(_)
+            | CallError::Backend(_)
             | CallError::ChainTooDeep(_)
             | CallError::ReplyTooLarge { .. }
             | CallError::Internal => StatusCode::INTERNAL_SERVER_ERROR,

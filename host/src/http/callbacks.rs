@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::answer::HttpError;
 use super::app::unreadable_body;
 use super::{AppToken, Subscriptions};
-use crate::actor::{ActorAddress, Actors, CallError, check_agent_type};
+use crate::actor::{ActorAddress, Actors, CallContext, CallError, check_agent_type};
 use crate::backend::dapr::{context_of, failure_body, failure_mark, firing_data};
 use crate::backend::{ActorCall, FiredWakeup, WakeupKey, WakeupKind};
 use crate::manifest::AgentType;
@@ -176,7 +176,8 @@ async fn fire(
     let data = firing_data(firing.data);
     // The sidecar knows its own firings; the token is for a backend that has to tell them apart.
     let fired = FiredWakeup { key: WakeupKey { kind, name }, token: 0 };
-    state.actors.wake(&actor, fired, data, context_of(headers)).await?;
+    let context = CallContext { is_woken: true, ..context_of(headers) };
+    state.actors.wake(&actor, fired, data, context).await?;
     Ok(StatusCode::OK.into_response())
 }
 

@@ -50,7 +50,7 @@ fn into_contract(error: CallError) -> Error {
         | CallError::EffectsBacklog(_)
         | CallError::Starting
         | CallError::ShuttingDown
-        | CallError::Backend(_) => Error::Unavailable(text),
+        | CallError::Backend(backend::Error::Unavailable(_)) => Error::Unavailable(text),
         CallError::ReplyTooLarge { .. } | CallError::TooLargeForSidecar(_) => Error::TooLarge(text),
         CallError::Elsewhere { status, .. } => match status.as_u16() {
             404 => Error::NotFound(text),
@@ -59,6 +59,8 @@ fn into_contract(error: CallError) -> Error {
             400..500 => Error::Invalid(text),
             _ => Error::Other(text),
         },
-        CallError::Failed(_) | CallError::Fault { .. } | CallError::Internal => Error::Other(text),
+        CallError::Failed(_) | CallError::Fault { .. } | CallError::Backend(_) | CallError::Internal => {
+            Error::Other(text)
+        }
     }
 }

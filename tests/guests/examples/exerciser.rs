@@ -118,6 +118,24 @@ impl Exerciser {
         answer(all())
     }
 
+    /// Adds one to a number, and waits between reading and writing it: two such turns at the same time would count once.
+    pub fn add_slowly(&mut self, Key { key }: Key) -> Reply {
+        let number = state::get::<u64>(&key)?.unwrap_or(0);
+        std::thread::sleep(Duration::from_millis(20));
+        answer(state::set(&key, &(number + 1)))
+    }
+
+    /// Writes a key, makes a call, and answers the call's reply, what the key has afterwards, and what it had before.
+    pub fn write_call_read(&mut self, WriteCall { key, value, call }: WriteCall) -> Reply {
+        let before = state::get::<Value>(&key)?;
+        if let Some(value) = &value {
+            state::set(&key, value)?;
+        }
+        let reply = answer(call.make())?;
+        let after = state::get::<Value>(&key)?;
+        Ok(json!({ "before": before, "reply": reply, "after": after }))
+    }
+
     /// Stages one of everything that can be staged, and then fails: nothing of it may happen.
     pub fn set_then_fail(&mut self, doomed: Doomed) -> Reply {
         doomed.stage()?;
@@ -327,6 +345,13 @@ struct WriteBytes {
 #[derive(Deserialize)]
 struct Key {
     key: String,
+}
+
+#[derive(Deserialize)]
+struct WriteCall {
+    key: String,
+    value: Option<Value>,
+    call: Call,
 }
 
 #[derive(Deserialize)]
@@ -571,6 +596,7 @@ fn increment(key: &str) -> Result<(), Failure> {
 /// - `{"fails_without": "KEY"}` fails as long as the state has no such key.
 /// - `{"traps_without": "KEY"}` panics as long as the state has no such key.
 /// - `{"unregister": true}` unregisters what fires.
+/// - `{"call": CALL}` calls an actor, and keeps what came of it under `called-NAME`.
 fn record(kind: &str, name: &str, data: Value) -> Result<(), Failure> {
     if let Some(key) = data.get("fails_without").and_then(Value::as_str)
         && state::get_bytes(key)?.is_none()
@@ -584,6 +610,11 @@ fn record(kind: &str, name: &str, data: Value) -> Result<(), Failure> {
     }
     if data.get("unregister") == Some(&Value::Bool(true)) {
         if kind == "reminder" { reminders::unregister(name)? } else { timers::unregister(name)? }
+    }
+    if let Some(call) = data.get("call") {
+        let call =
+            serde_json::from_value::<Call>(call.clone()).map_err(|e| Failure::invalid(e.to_string()))?;
+        state::set(&format!("called-{name}"), &answer(call.make())?)?;
     }
     let mut fired = state::get::<Vec<Value>>("fired")?.unwrap_or_default();
     fired.push(json!({ "kind": kind, "name": name, "data": data }));

@@ -1,4 +1,6 @@
-//! The stack itself: what goes into a sidecar is found in the real store.
+//! State: what goes into a sidecar is found in the real store, in the form that other programs read and write.
+
+use std::time::{Duration, Instant};
 
 use axum::routing::{any, get};
 use axum::{Json, Router};
@@ -6,7 +8,7 @@ use daca_stack::Sidecar;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support;
+use crate::support::{self, Bench, BenchOptions};
 
 const STATE_STORE: &str = "
 apiVersion: dapr.io/v1alpha1
@@ -58,4 +60,97 @@ async fn serve_counter() -> anyhow::Result<u16> {
     let port = listener.local_addr()?.port();
     tokio::spawn(async move { axum::serve(listener, app).await });
     Ok(port)
+}
+
+/// Where the Python app of the tutorial keeps the history of `user1`.
+const HISTORY: &str = "chat-agent||ChatAgent||user1||history-user1";
+
+/// What the Python app leaves there after one message, byte by byte. Python gives the fields in order; its sidecar's JSON
+/// library writes those of a map in any.
+const BY_PYTHON: &str = r#"[{"role":"user","content":"Hi, ü & \"q\" <b>"},{"content":"Got your message: Hi, ü & \"q\" <b>","role":"assistant"}]"#;
+
+#[tokio::test]
+async fn a_history_that_the_python_app_wrote_is_carried_on_in_its_own_form() -> anyhow::Result<()> {
+    let options = BenchOptions { manifest: support::manifest(&[])?, ..BenchOptions::default() };
+    let (stack, app, sidecar) = Bench::prepare(options).await?;
+    stack.redis.cli(&["hset", HISTORY, "data", BY_PYTHON, "version", "2"]).await?;
+    let bench = Bench::beside(stack, app, sidecar).await?;
+
+    let history = bench.direct(Method::GET, "/chat/user1/history", "").await?;
+    assert_eq!(history.body["history"], serde_json::from_str::<Value>(BY_PYTHON)?);
+    let message = json!({"role": "user", "content": "go on"}).to_string();
+    let answer = bench.direct(Method::POST, "/chat/user1", &message).await?;
+    assert_eq!(answer.status, 200, "{answer:?}");
+
+    // What was there stays as it was, and what is new is written as Python's `json.dumps` does without blanks.
+    let added =
+        r#",{"role":"user","content":"go on"},{"role":"assistant","content":"Got your message: go on"}]"#;
+    let expected = BY_PYTHON.trim_end_matches(']').to_owned() + added;
+    let redis = &bench.stack.redis;
+    assert_eq!(redis.cli(&["hget", HISTORY, "data"]).await?, expected);
+    assert_eq!(redis.cli(&["hget", HISTORY, "version"]).await?, "3");
+    assert_eq!(redis.cli(&["hlen", HISTORY]).await?, "2", "there is no third field");
+    assert_eq!(redis.cli(&["keys", "chat-agent||*"]).await?, HISTORY, "there is nothing else");
+    Ok(())
+}
+
+/// Reads a key until it is gone, which must not be before its time.
+async fn until_gone(bench: &Bench, key: &str, since: Instant, ttl: Duration) -> anyhow::Result<()> {
+    support::eventually("the value expires", async || {
+        let value = bench.call("a", "GetState", &json!({"key": key})).await?;
+        if value == *key {
+            return Ok(None);
+        }
+        anyhow::ensure!(
+            value.is_null() && since.elapsed() >= ttl,
+            "{key}: {value} after {:?}",
+            since.elapsed()
+        );
+        Ok(Some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn with_the_feature_on_a_value_lives_as_long_as_it_should() -> anyhow::Result<()> {
+    let config = include_str!("../../../config/dapr-config.yaml");
+    let manifest = support::exerciser("");
+    let bench =
+        Bench::start_with(BenchOptions { manifest, config: Some(config), ..BenchOptions::default() }).await?;
+    let set = async |key: &str, ttl: Value| {
+        bench.call("a", "SetState", &json!({"key": key, "value": key, "ttl_seconds": ttl})).await
+    };
+    set("stays", json!(2)).await?;
+    set("stays", Value::Null).await?;
+    set("lives-long", json!(3600)).await?;
+    let since = Instant::now();
+    set("goes", json!(2)).await?;
+    until_gone(&bench, "goes", since, Duration::from_secs(2)).await?;
+
+    // The same for a value that a new activation has read.
+    let since = Instant::now();
+    set("goes", json!(3)).await?;
+    bench.direct(Method::DELETE, "/actors/Exerciser/a", "").await?;
+    until_gone(&bench, "goes", since, Duration::from_secs(3)).await?;
+
+    let all = bench.call("a", "GetMany", &json!({"keys": ["stays", "lives-long", "goes"]})).await?;
+    assert_eq!(all, json!(["stays", "lives-long", null]));
+    let ttl = async |key: &str| {
+        let answer = bench.stack.redis.cli(&["ttl", &format!("chat-agent||Exerciser||a||{key}")]).await?;
+        anyhow::Ok(answer.parse::<i64>()?)
+    };
+    assert_eq!(ttl("stays").await?, -1, "a later write without a time to live keeps the value");
+    assert!((1..=3600).contains(&ttl("lives-long").await?));
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_the_feature_a_time_to_live_fails_the_turn_and_says_why() -> anyhow::Result<()> {
+    let bench = Bench::start(support::exerciser("")).await?;
+    bench.call("a", "SetState", &json!({"key": "k", "value": 1})).await?;
+    let answer = bench.invoke("a", "SetState", &json!({"key": "k", "value": 2, "ttl_seconds": 5})).await?;
+    assert_eq!(answer.status, 500, "{answer:?}");
+    assert!(answer.body.to_string().contains("ActorStateTTL"), "{answer:?}");
+    assert_eq!(bench.call("a", "GetState", &json!({"key": "k"})).await?, json!(1));
+    Ok(())
 }

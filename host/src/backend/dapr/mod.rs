@@ -89,6 +89,8 @@ pub struct Sidecar {
     reentrant: HashMap<Arc<str>, u32>,
     timers: Timers,
     is_ready: Arc<AtomicBool>,
+    /// May a value of the state have a time to live (the feature `ActorStateTTL` of Dapr's Configuration)?
+    has_ttl: Arc<AtomicBool>,
     shutdown: CancellationToken,
 }
 
@@ -109,6 +111,7 @@ impl Sidecar {
             reentrant: reentrant.collect(),
             timers: Timers::default(),
             is_ready: Arc::default(),
+            has_ttl: Arc::default(),
             shutdown: CancellationToken::new(),
             options,
         })
@@ -122,10 +125,11 @@ impl Sidecar {
         if writes.is_empty() {
             return Ok(());
         }
+        let may_expire = self.has_ttl.load(Ordering::Relaxed);
         let request = proto::ExecuteActorStateTransactionRequest {
             actor_type: actor.agent_type.to_string(),
-            actor_id: actor.id.to_string(),
-            operations: writes.iter().map(operation).collect(),
+            actor_id: wire::segment(&actor.id),
+            operations: writes.iter().map(|(key, write)| operation(key, write, may_expire)).collect(),
         };
         let mut client = self.client.clone();
         let saved = within(STORE_TIMEOUT, client.execute_actor_state_transaction(request)).await;
@@ -141,7 +145,7 @@ impl Sidecar {
         let mut client = self.client.clone();
         let Registration { due, period, ttl, data } = registration;
         let (actor_type, actor_id, name) =
-            (actor.agent_type.to_string(), actor.id.to_string(), key.name.clone());
+            (actor.agent_type.to_string(), wire::segment(&actor.id), wire::segment(&key.name));
         let (due_time, period, ttl) =
             (go_duration(*due), go_duration_or_empty(*period), go_duration_or_empty(*ttl));
         let data = data.to_vec();
@@ -185,7 +189,7 @@ impl Sidecar {
     async fn unregister(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<(), Error> {
         let mut client = self.client.clone();
         let (actor_type, actor_id, name) =
-            (actor.agent_type.to_string(), actor.id.to_string(), key.name.clone());
+            (actor.agent_type.to_string(), wire::segment(&actor.id), wire::segment(&key.name));
         let removed = match key.kind {
             WakeupKind::Reminder => {
                 let request = proto::UnregisterActorReminderRequest { actor_type, actor_id, name };
@@ -292,8 +296,8 @@ impl Sidecar {
         let (headers, mark) = wire::headers(context);
         let request = proto::InvokeActorRequest {
             actor_type: call.actor.agent_type.to_string(),
-            actor_id: call.actor.id.to_string(),
-            method: call.method.clone(),
+            actor_id: wire::segment(&call.actor.id),
+            method: wire::segment(&call.method),
             data: call.payload.to_vec(),
             metadata: headers,
         };
@@ -305,13 +309,14 @@ impl Sidecar {
     }
 
     async fn shown_reminder(&self, actor: &ActorAddress, name: &str) -> Result<Option<Registration>, Error> {
-        let segment = |text: &str| {
-            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+        let segment = |name: &str| {
+            percent_encoding::utf8_percent_encode(&wire::segment(name), percent_encoding::NON_ALPHANUMERIC)
+                .to_string()
         };
         let url = format!(
             "{}/v1.0/actors/{}/{}/reminders/{}",
             self.options.http,
-            segment(&actor.agent_type),
+            actor.agent_type,
             segment(&actor.id),
             segment(name)
         );
@@ -341,7 +346,7 @@ impl Sidecar {
         let shown: Option<ShownReminder<'_>> = serde_json::from_slice(&body).map_err(|error| {
             Error::Other(format!("the sidecar shows the reminder in an unknown form: {error}"))
         })?;
-        shown.map(|shown| shown.registration()).transpose()
+        shown.filter(ShownReminder::is_there).map(|shown| shown.registration()).transpose()
     }
 }
 
@@ -364,22 +369,23 @@ fn traced<T>(message: T, traceparent: Option<&str>) -> Request<T> {
     request
 }
 
-fn operation((key, write): (&String, &StateWrite)) -> proto::TransactionalActorStateOperation {
+/// `may_expire` says that the sidecar takes a time to live; without the feature it refuses even one that is none.
+fn operation(key: &str, write: &StateWrite, may_expire: bool) -> proto::TransactionalActorStateOperation {
     let mut metadata = HashMap::new();
     let (operation_type, value) = match write {
         StateWrite::Set { value, ttl } => {
-            if let Some(ttl) = ttl {
-                // Dapr counts whole seconds. Rounded up: a value must not vanish too early.
-                let seconds = ttl.as_millis().div_ceil(1000).max(1);
-                metadata.insert("ttlInSeconds".to_owned(), seconds.to_string());
-            }
+            // Dapr counts whole seconds. Rounded up: a value must not vanish too early.
+            let seconds = ttl.map(|ttl| ttl.as_millis().div_ceil(1000).max(1).to_string());
+            // Redis lets a value keep the time to live of the one before it, unless it is told otherwise.
+            let seconds = seconds.or_else(|| may_expire.then(|| "-1".to_owned()));
+            metadata.extend(seconds.map(|seconds| ("ttlInSeconds".to_owned(), seconds)));
             ("upsert", Some(prost_types::Any { type_url: String::new(), value: value.to_vec() }))
         }
         StateWrite::Delete => ("delete", None),
     };
     proto::TransactionalActorStateOperation {
         operation_type: operation_type.to_owned(),
-        key: key.clone(),
+        key: key.to_owned(),
         value,
         metadata,
     }
@@ -409,7 +415,7 @@ impl Backend for Sidecar {
         let reads = keys.iter().map(|key| async {
             let request = proto::GetActorStateRequest {
                 actor_type: actor.agent_type.to_string(),
-                actor_id: actor.id.to_string(),
+                actor_id: wire::segment(&actor.id),
                 key: key.clone(),
             };
             let mut client = self.client.clone();
@@ -417,7 +423,10 @@ impl Backend for Sidecar {
             let answer = answer.map_err(|status| status::error("the state could not be read", &status))?;
             let proto::GetActorStateResponse { data, metadata } = answer.into_inner();
             // The sidecar answers no value and an empty one alike.
-            let expires_at = expiry(&metadata);
+            // Not every store tells the time to live: Redis keeps it to itself (`Get` in `state/redis/redis.go`). What may
+            // have one then holds for this moment alone.
+            let may_expire = self.has_ttl.load(Ordering::Relaxed);
+            let expires_at = expiry(&metadata).or_else(|| may_expire.then(SystemTime::now));
             Ok((!data.is_empty()).then(|| StateValue { value: data.into(), expires_at }))
         });
         futures::future::try_join_all(reads).await
@@ -520,9 +529,12 @@ impl Backend for Sidecar {
     }
 
     fn start(&self, _inbound: Arc<dyn Inbound>) {
-        let (client, is_ready, address) =
-            (self.client.clone(), self.is_ready.clone(), self.options.grpc.clone());
-        let watch = watch(client, is_ready, address);
+        let watch = watch(
+            self.client.clone(),
+            self.is_ready.clone(),
+            self.has_ttl.clone(),
+            self.options.grpc.clone(),
+        );
         let shutdown = self.shutdown.clone();
         tokio::spawn(async move {
             let _shut_down = shutdown.run_until_cancelled(watch).await;
@@ -544,7 +556,7 @@ impl Backend for Sidecar {
     /// The sidecar sees that the host is unhealthy, stops its subscriptions and bindings, and gives its actors up.
     async fn leave(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
-        while Instant::now() < deadline && hosts_actors(&self.client).await == Ok(true) {
+        while Instant::now() < deadline && look(&self.client).await.is_ok_and(|seen| seen.hosts_actors) {
             tokio::time::sleep(ASK_WHILE_WAITING).await;
         }
     }
@@ -554,12 +566,24 @@ impl Backend for Sidecar {
     }
 }
 
-/// Does the sidecar host actors, or why could it not be asked?
-async fn hosts_actors(client: &Client) -> Result<bool, String> {
+/// What the sidecar says of itself.
+struct Seen {
+    hosts_actors: bool,
+    has_ttl: bool,
+}
+
+/// Asks the sidecar how it is, or says why it could not be asked.
+async fn look(client: &Client) -> Result<Seen, String> {
     let mut client = client.clone();
     let answer = within(STORE_TIMEOUT, client.get_metadata(proto::GetMetadataRequest {})).await;
     match answer {
-        Ok(answer) => Ok(answer.into_inner().actor_runtime.is_some_and(|runtime| runtime.host_ready)),
+        Ok(answer) => {
+            let answer = answer.into_inner();
+            Ok(Seen {
+                hosts_actors: answer.actor_runtime.is_some_and(|runtime| runtime.host_ready),
+                has_ttl: answer.enabled_features.iter().any(|feature| feature == "ActorStateTTL"),
+            })
+        }
         Err(status) => match status::error("it", &status) {
             Error::Other(text) => Err(format!("{text}; does DAPR_API_TOKEN have the sidecar's token?")),
             error => Err(error.to_string()),
@@ -568,18 +592,21 @@ async fn hosts_actors(client: &Client) -> Result<bool, String> {
 }
 
 /// Follows whether the sidecar is there, and says so in the log.
-async fn watch(client: Client, is_ready: Arc<AtomicBool>, address: String) {
+async fn watch(client: Client, is_ready: Arc<AtomicBool>, has_ttl: Arc<AtomicBool>, address: String) {
     let mut said = None::<Instant>;
     loop {
-        let state = hosts_actors(&client).await;
-        let ready = state == Ok(true);
+        let seen = look(&client).await;
+        let ready = seen.as_ref().is_ok_and(|seen| seen.hosts_actors);
+        if let Ok(seen) = &seen {
+            has_ttl.store(seen.has_ttl, Ordering::Relaxed);
+        }
         let was_ready = is_ready.swap(ready, Ordering::Relaxed);
         if ready && !was_ready {
             tracing::info!("the Dapr sidecar at {address} is there and hosts this host's actors");
             said = None;
         }
         if !ready && (was_ready || said.is_none_or(|at| at.elapsed() >= SAY_AGAIN)) {
-            let reason = state.err().unwrap_or_else(|| "it does not host actors yet (placement)".to_owned());
+            let reason = seen.err().unwrap_or_else(|| "it does not host actors yet (placement)".to_owned());
             match (was_ready, said) {
                 (true, _) => tracing::warn!(
                     code = "sidecar-unavailable",

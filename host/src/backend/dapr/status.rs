@@ -14,6 +14,12 @@ pub(super) fn error(what: &str, status: &Status) -> Error {
     tracing::info!(code = "sidecar-error", status = ?status.code(), "{}", printable(&text));
     match status.code() {
         _ if is_too_long(status) => Error::TooLarge(text),
+        // What the scheduler takes as a name is in `JobName` of `github.com/diagridio/go-etcd-cron`; `Unknown` is its code.
+        _ if status.message().contains("job name is invalid") => Error::Invalid(text),
+        // As long as the sidecar hosts no actors, which passes.
+        _ if status.message().contains("only possible on hosted actor types") => Error::Unavailable(text),
+        // `StateOperation` in `pkg/actors/api/transactional.go`.
+        _ if status.message().contains("ttlInSeconds is not supported") => Error::Other(text),
         Code::NotFound => Error::NotFound(text),
         Code::InvalidArgument | Code::OutOfRange | Code::AlreadyExists => Error::Invalid(text),
         Code::Unimplemented | Code::PermissionDenied | Code::Unauthenticated | Code::FailedPrecondition => {

@@ -46,6 +46,12 @@ pub(super) struct ShownReminder<'a> {
 }
 
 impl ShownReminder<'_> {
+    /// A reminder that does not exist is shown with nothing in it (`Get` in
+    /// `pkg/actors/internal/reminders/storage/scheduler/scheduler.go`).
+    pub(super) fn is_there(&self) -> bool {
+        !self.due_time.is_empty() || !self.period.is_empty()
+    }
+
     pub(super) fn registration(&self) -> Result<Registration, Error> {
         let duration = |text: &str| {
             parse_go_duration(text).ok_or_else(|| {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use crate::actor::{ActorAddress, CallContext, CallError};
@@ -23,12 +23,31 @@ const WAITING: &str = "daca-waiting";
 const MESSAGE_ID: &str = "daca-message-id";
 /// Dapr's own header; the sidecar reads exactly this spelling (`pkg/actors/targets/app/lock`).
 const REENTRANCY_ID: &str = "Dapr-Reentrancy-Id";
+/// The first of those who wait was woken by its sidecar.
+const WOKEN: &str = "daca-woken";
 /// The W3C trace context.
 pub(super) const TRACEPARENT: &str = "traceparent";
 /// Bytes of a header that is handed on, at most.
 const LONGEST: usize = 1024;
 /// What separates addresses, and what a header may not have.
 const RESERVED: &AsciiSet = &CONTROLS.add(b'%').add(b',').add(b' ');
+
+/// All that is not `unreserved` (RFC 3986).
+const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The id of an actor, or the name of a method, reminder or timer, as the sidecar must be given it: as it is, unless it has
+/// what would end or change a segment of a path.
+///
+/// The sidecar puts names into the path of its callback unencoded (`constructRequest` in
+/// `pkg/channel/http/http_channel.go`): the id `%41` would arrive as `A`, and the method `remind/x` as the firing of a
+/// reminder. Go keeps a path that is encoded in all of it, and encodes one anew that is not.
+pub(super) fn segment(name: &str) -> String {
+    if name.contains(['%', '/', '\\', '?', '#']) {
+        utf8_percent_encode(name, NOT_UNRESERVED).to_string()
+    } else {
+        name.to_owned()
+    }
+}
 
 /// The headers of a call, and the mark that its failure will begin with.
 pub(super) fn headers(context: &CallContext) -> (HashMap<String, String>, String) {
@@ -40,6 +59,9 @@ pub(super) fn headers(context: &CallContext) -> (HashMap<String, String>, String
             .iter()
             .map(|address| utf8_percent_encode(&address.to_string(), RESERVED).to_string());
         headers.insert(WAITING.to_owned(), waiting.collect::<Vec<_>>().join(","));
+    }
+    if context.is_woken {
+        headers.insert(WOKEN.to_owned(), "true".to_owned());
     }
     let rest = [
         (MESSAGE_ID, &context.message_id),
@@ -68,6 +90,7 @@ pub fn context_of(headers: &HeaderMap) -> CallContext {
         message_id: text(MESSAGE_ID).map(Arc::from),
         waiting: waiting.split(',').filter_map(address).collect(),
         of_host: false,
+        is_woken: text(WOKEN) == Some("true"),
     }
 }
 
@@ -132,12 +155,33 @@ mod tests {
             message_id: Some("t/0/1".into()),
             waiting: waiting.to_vec(),
             of_host: false,
+            is_woken: true,
         };
         let arrived = context_of(&received(&context).0);
         assert_eq!(arrived.waiting, context.waiting);
         assert_eq!(arrived.traceparent, context.traceparent);
         assert_eq!(arrived.reentrancy_id, context.reentrancy_id);
         assert_eq!(arrived.message_id, context.message_id);
+        assert!(arrived.is_woken);
+    }
+
+    /// The sidecar puts names into a path: none may leave its segment, and none may become another.
+    #[test]
+    fn names_keep_to_their_segment() {
+        for (name, segment) in [
+            ("user1", "user1"),
+            ("a.b_c~d-e", "a.b_c~d-e"),
+            ("a:b@c,d", "a:b@c,d"),
+            ("my user", "my user"),
+            ("100%", "100%25"),
+            ("%41", "%2541"),
+            ("ü|+", "ü|+"),
+            ("100% ü", "100%25%20%C3%BC"),
+            ("remind/x y", "remind%2Fx%20y"),
+            ("x?y#z", "x%3Fy%23z"),
+        ] {
+            assert_eq!(super::segment(name), segment, "{name}");
+        }
     }
 
     /// An agent cannot make its reply look like a failure of the host: it never sees the mark.

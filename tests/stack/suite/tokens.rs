@@ -1,0 +1,99 @@
+//! The tokens by which host and sidecar know one another.
+
+use daca_stack::{App, Sidecar};
+use http::Method;
+use serde_json::json;
+
+use crate::support::{self, Answer, Bench, BenchOptions};
+
+const TO_SIDECAR: &str = "token-of-the-sidecars-api";
+const TO_APP: &str = "token-of-the-apps-callbacks";
+
+fn options() -> anyhow::Result<BenchOptions<'static>> {
+    Ok(BenchOptions {
+        manifest: support::manifest(&[])? + &support::exerciser(""),
+        dapr_api_token: Some(TO_SIDECAR),
+        app_api_token: Some(TO_APP),
+        ..BenchOptions::default()
+    })
+}
+
+#[tokio::test]
+async fn with_both_tokens_everything_works_and_nobody_else_gets_in() -> anyhow::Result<()> {
+    let bench = Bench::start_with(options()?).await?;
+    let message = json!({"role": "user", "content": "Hi"}).to_string();
+    let answer = bench.direct(Method::POST, "/chat/user1", &message).await?;
+    assert_eq!(answer.status, 200, "people need no token: {answer:?}");
+    support::until_settled(&bench.stack, "user-chat").await?;
+    support::eventually("the SMS is sent", async || {
+        Ok((bench.stack.twilio.received().len() == 1).then_some(()))
+    })
+    .await?;
+    bench.call("a", "RegisterReminder", &json!({"name": "r", "due_ms": 0})).await?;
+    let get = bench.call("a", "GetReminder", &json!({"name": "none"})).await?;
+    assert!(get.is_null(), "a reminder is read by the HTTP API: {get}");
+    support::eventually("the reminder fires", async || {
+        Ok((!bench.fired("a").await?.is_empty()).then_some(()))
+    })
+    .await?;
+    bench.call("a", "SetState", &json!({"key": "k", "value": 1})).await?;
+
+    let write = json!({"key": "k", "value": 2}).to_string();
+    let callbacks = [
+        (Method::PUT, "/actors/Exerciser/a/method/SetState", &*write),
+        (Method::PUT, "/actors/Exerciser/a/method/remind/forged", "{}"),
+        (Method::PUT, "/actors/Exerciser/a/method/timer/forged", "{}"),
+        (Method::DELETE, "/actors/Exerciser/a", ""),
+        (Method::GET, "/dapr/config", ""),
+        (Method::GET, "/dapr/subscribe", ""),
+        (Method::POST, "/subscribe", "{\"data\":{\"actor_id\":\"forged\"}}"),
+    ];
+    for (method, path, body) in callbacks {
+        for token in [None, Some(""), Some("wrong"), Some(TO_SIDECAR)] {
+            let request =
+                bench.client.request(method.clone(), bench.host.app.url(path)).body(body.to_owned());
+            let request = token.into_iter().fold(request, |it, token| it.header("dapr-api-token", token));
+            let answer = Answer::of(request).await?;
+            assert_eq!(
+                (answer.status, answer.code()),
+                (401, Some("app-token-refused")),
+                "{method} {path} {token:?}"
+            );
+        }
+    }
+    assert_eq!(
+        bench.call("a", "GetState", &json!({"key": "k"})).await?,
+        1,
+        "no forged call reached the actor"
+    );
+    assert_eq!(bench.fired("a").await?.len(), 1, "no forged firing reached the actor");
+    assert_eq!(bench.call("a", "Activations", &json!(null)).await?, 1, "no forged end reached the actor");
+
+    bench.host.app.process.stop().await?;
+    for token in [TO_SIDECAR, TO_APP] {
+        assert!(!bench.host.app.process.log_contains(token)?, "{token} is in the host's log");
+        assert!(!bench.host.app.process.log_contains("forged")?);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_host_with_a_wrong_token_is_not_ready_and_says_so() -> anyhow::Result<()> {
+    let (stack, mut app, sidecar) = Bench::prepare(options()?).await?;
+    app.dapr_api_token = Some("a-wrong-token".to_owned());
+    let (app, _sidecar) = tokio::try_join!(App::start(app), Sidecar::start(sidecar))?;
+    let client = daca_stack::wait::client()?;
+    support::eventually("the log names the token", async || {
+        Ok(app.process.log_contains("does DAPR_API_TOKEN have the sidecar's token?")?.then_some(()))
+    })
+    .await?;
+    let ready = Answer::of(client.get(app.url("/readyz"))).await?;
+    assert_eq!(ready.status, 503, "{ready:?}");
+    let message = json!({"role": "user", "content": "Hi"}).to_string();
+    let answer = Answer::of(client.post(app.url("/chat/user1")).body(message)).await?;
+    assert_eq!((answer.status, answer.code()), (503, Some("backend-unavailable")), "{answer:?}");
+    assert!(answer.header("retry-after").is_some());
+    assert!(!app.process.log_contains("a-wrong-token")?);
+    drop(stack);
+    Ok(())
+}
