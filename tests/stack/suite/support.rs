@@ -120,7 +120,17 @@ impl Chat {
 
     /// Posts JSON to the first host. Answers the status and the body.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<(u16, Value)> {
-        let request = self.client.post(self.hosts[0].app.url(path)).body(body.to_string());
+        self.post_to(0, path, body).await
+    }
+
+    /// Posts JSON to one of the hosts.
+    pub(crate) async fn post_to(
+        &self,
+        host: usize,
+        path: &str,
+        body: &Value,
+    ) -> anyhow::Result<(u16, Value)> {
+        let request = self.client.post(self.hosts[host].app.url(path)).body(body.to_string());
         read(request.send().await?).await
     }
 
