@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::table::{AgentRuntime, Shared};
+use super::unconfirmed::Unconfirmed;
 use super::{ActorAddress, CallContext, CallError, turn};
 use crate::backend::FiredWakeup;
 use crate::component::{Instance, TurnKind};
@@ -59,6 +60,8 @@ pub(super) struct Resident {
     pub(super) cache: StateCache,
     /// The backend's era that they belong to.
     pub(super) era: u64,
+    /// The last turn, when it is not known whether it was kept.
+    pub(super) unconfirmed: Option<Box<Unconfirmed>>,
 }
 
 /// The broker's messages that an actor has handled, as far back as a broker delivers them again. Kept as hashes.
@@ -247,6 +250,11 @@ impl Activation {
             idle: (!is_running).then(|| now.saturating_duration_since(inner.idle_since)),
             turns: inner.turns,
         }
+    }
+
+    /// Notes a message that was handled, as it turned out, by a turn before.
+    pub(super) fn note_handled(&self, message_id: &str) {
+        self.lock().consumed.add(message_id);
     }
 
     fn start(self: &Arc<Self>, shared: &Arc<Shared>, mut inner: MutexGuard<'_, Inner>) {

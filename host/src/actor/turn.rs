@@ -13,6 +13,7 @@ use tracing::Instrument as _;
 
 use super::activation::{Activation, Resident, Work};
 use super::table::{Shared, wakeup_noun};
+use super::unconfirmed::Unconfirmed;
 use super::{CallContext, CallError};
 use crate::backend::{self, FiredWakeup};
 use crate::component::bindings::daca::agent::types::Failure;
@@ -46,9 +47,14 @@ pub(super) async fn run(
         let name = work_name(&work);
         let era = shared.backend.era();
         if resident.era != era {
-            *resident = Resident { era, ..Resident::default() };
+            let unconfirmed = resident.unconfirmed.take();
+            *resident = Resident { era, unconfirmed, ..Resident::default() };
         }
-        let result = turn.run(resident, work).await;
+        let result = match turn.settle_unconfirmed(resident).await {
+            Ok(Some(reply)) => Ok(reply),
+            Err(error) if !matches!(work, Work::Deactivate { .. }) => Err(CallError::Backend(error)),
+            _ => turn.run(resident, work).await,
+        };
         resident.cache.trim();
         turn.note(&name, started, &result);
         result
@@ -65,6 +71,25 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
+    /// Finds out what became of the turn before, when that is not known. Answers its reply when this turn is for the same
+    /// message. What cannot be found out now is asked again at the next turn.
+    async fn settle_unconfirmed(&self, resident: &mut Resident) -> Result<Option<Bytes>, backend::Error> {
+        let actor = &self.activation.address;
+        let Some(unconfirmed) = &resident.unconfirmed else { return Ok(None) };
+        let was_kept = unconfirmed.was_kept(&*self.shared.backend, actor).await?;
+        let Some(unconfirmed) = resident.unconfirmed.take().filter(|_| was_kept) else { return Ok(None) };
+        tracing::info!("turn {} was kept, as its state shows; its answer was lost", unconfirmed.turn_id);
+        let (turn_id, message_id, reply) =
+            (unconfirmed.turn_id.clone(), unconfirmed.message_id.clone(), unconfirmed.reply.clone());
+        self.shared.deliveries.enqueue(actor, &turn_id, unconfirmed.effects());
+        match message_id {
+            Some(id) if self.context.message_id.as_ref() == Some(&id) => return Ok(Some(reply)),
+            Some(id) => self.activation.note_handled(&id),
+            None => {}
+        }
+        Ok(None)
+    }
+
     async fn run(&self, resident: &mut Resident, work: Work) -> Result<Bytes, CallError> {
         let (kind, handled, ends_timers) = match work {
             Work::Call(kind) => (kind, None, false),
@@ -183,7 +208,13 @@ impl Turn<'_> {
             && let Err(error) = self.shared.backend.commit(actor, &commit).await
         {
             // Whether it was kept is not known, so neither the instance nor the cache may be trusted.
-            *resident = Resident::default();
+            let unconfirmed = matches!(error, backend::Error::Unavailable(_))
+                .then(|| {
+                    let message_id = self.context.message_id.clone();
+                    Unconfirmed::new(&self.turn_id, message_id, reply, commit, &self.shared.deliveries)
+                })
+                .flatten();
+            *resident = Resident { unconfirmed, ..Resident::default() };
             return Err(CallError::Backend(error));
         }
         cache.apply(std::mem::take(&mut commit.writes), now);

@@ -1,5 +1,8 @@
 //! Tests on the real servers. `cargo xtask test` makes their programs first; each test starts its own.
 
+mod broker;
+mod faults;
+mod hosts;
 mod kafka;
 mod protocol;
 mod reentrancy;
@@ -8,4 +11,5 @@ mod support;
 mod tokens;
 mod tutorial;
 mod up;
+mod volume;
 mod wakeups;
