@@ -251,6 +251,40 @@ async fn actors_that_wait_for_one_another_get_an_answer_in_the_end() -> anyhow::
     Ok(())
 }
 
+#[tokio::test]
+async fn with_reentrancy_an_actor_is_called_while_it_waits() -> anyhow::Result<()> {
+    let host = Host::start(&exerciser("[agents.Exerciser.reentrancy]\nmax-stack-depth = 4\n")).await?;
+    let call_of = |id: &str, method: &str, payload: Value| json!({"type": "Exerciser", "id": id, "method": method, "payload": payload});
+    let circle = call_of("b", "CallActor", call_of("a", "Echo", json!("back")));
+    assert_eq!(host.call("Exerciser/a", "CallActor", &circle).await?, "back");
+    let to_itself = call_of("a", "Echo", json!("self"));
+    assert_eq!(host.call("Exerciser/a", "CallActor", &to_itself).await?, "self");
+
+    // The nested turn writes, and the outer one reads it afterwards.
+    let write = call_of("a", "SetState", json!({"key": "k", "value": "nested"}));
+    let over_b = json!({"key": "k", "call": call_of("b", "CallActor", write)});
+    let seen = host.call("Exerciser/a", "WriteCallRead", &over_b).await?;
+    assert_eq!(seen, json!({"before": null, "reply": null, "after": "nested"}));
+
+    // Four turns of one actor may wait for one another, and the fifth is refused to the fourth.
+    let nested = |turns: usize| {
+        (2..turns)
+            .fold(call_of("deep", "Echo", json!("end")), |payload, _| call_of("deep", "CallActor", payload))
+    };
+    assert_eq!(host.call("Exerciser/deep", "CallActor", &nested(4)).await?, "end");
+    let refused = host.call("Exerciser/deep", "CallActor", &nested(5)).await?;
+    assert_eq!(refused["error"]["case"], "invalid", "{refused}");
+    assert_eq!(host.call("Exerciser/deep", "CallActor", &nested(4)).await?, "end");
+
+    // Here a reminder's turn may be entered again as well.
+    let wake = json!({"name": "r", "due_ms": 0, "data": {"call": circle}});
+    host.call("Exerciser/a", "RegisterReminder", &wake).await?;
+    eventually("the reminder's call is answered", async || {
+        Ok(host.call("Exerciser/a", "GetState", &json!({"key": "called-r"})).await? == "back")
+    })
+    .await
+}
+
 /// The number of the message that a text of the ChatAgent's conversation carries.
 fn content(entry: &Value) -> (String, String) {
     let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{self, Bench};
+use crate::support::{self, Answer, Bench};
 
 fn call_of(id: &str, method: &str, payload: Value) -> Value {
     json!({"type": "Exerciser", "id": id, "method": method, "payload": payload})
@@ -29,10 +29,8 @@ async fn with_reentrancy_an_actor_is_called_while_it_waits() -> anyhow::Result<(
 
     // Four turns of one actor may wait for one another, and the fifth is refused to the fourth.
     let nested = |turns: usize| {
-        (1..turns).fold(json!("end"), |payload, level| {
-            let method = if level == 1 { "Echo" } else { "CallActor" };
-            call_of("deep", method, payload)
-        })
+        (2..turns)
+            .fold(call_of("deep", "Echo", json!("end")), |payload, _| call_of("deep", "CallActor", payload))
     };
     assert_eq!(bench.call("deep", "CallActor", &nested(4)).await?, "end");
     let refused = bench.call("deep", "CallActor", &nested(5)).await?;
@@ -73,13 +71,9 @@ async fn without_reentrancy_a_circle_is_refused_at_once() -> anyhow::Result<()> 
         let text = reply["error"]["message"].as_str().unwrap_or_default();
         assert!(text.contains("waits for this call itself"), "{reply}");
     }
-    // Who calls with the actors that wait gets the code.
-    let headers = [("daca-waiting", "Exerciser/a")];
-    let request = headers.iter().fold(
-        bench.client.put(bench.host.app.url("/actors/Exerciser/a/method/Echo")).body("1"),
-        |request, (name, value)| request.header(*name, *value),
-    );
-    let answer = support::Answer::of(request).await?;
+    // Who sends the actors that wait gets the code.
+    let echo = bench.client.put(bench.host.app.url("/actors/Exerciser/a/method/Echo")).body("1");
+    let answer = Answer::of(echo.header("daca-waiting", "Exerciser/a")).await?;
     assert_eq!(answer.code(), Some("call-waits-for-itself"), "{answer:?}");
     for id in ["a", "b", "c"] {
         assert_eq!(bench.call(id, "Echo", &json!(id)).await?, id, "nothing hangs");

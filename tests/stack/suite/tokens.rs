@@ -1,4 +1,4 @@
-//! The tokens by which host and sidecar know one another.
+//! Who may ask for what: the tokens by which host and sidecar know one another, and secrets.
 
 use daca_stack::{App, Sidecar};
 use http::Method;
@@ -95,5 +95,22 @@ async fn a_host_with_a_wrong_token_is_not_ready_and_says_so() -> anyhow::Result<
     assert!(answer.header("retry-after").is_some());
     assert!(!app.process.log_contains("a-wrong-token")?);
     drop(stack);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_secret_comes_from_the_store_if_the_manifest_permits_it() -> anyhow::Result<()> {
+    let secrets: serde_json::Value =
+        serde_json::from_str(include_str!("../../../components/local/secrets.json"))?;
+    let bench = Bench::start(support::exerciser("")).await?;
+    let get = async |name: &str| bench.call("a", "GetSecret", &json!({"name": name})).await;
+    let got = get("twilio-credentials").await?.to_string();
+    for (key, value) in secrets["twilio-credentials"].as_object().into_iter().flatten() {
+        assert!(got.contains(&json!(key).to_string()) && got.contains(&value.to_string()), "{key}: {got}");
+    }
+    assert_eq!(get("absent").await?["error"]["case"], "not-found");
+    assert_eq!(get("not-permitted").await?["error"]["case"], "denied");
+    let log = bench.host.app.process.log_lines()?.join("\n");
+    assert!(!log.contains("not-a-real-token"), "a secret is in the log");
     Ok(())
 }

@@ -40,6 +40,7 @@ async fn reminders_and_timers_fire_as_they_were_registered() -> anyhow::Result<(
         data_and_names_arrive_as_they_were_given(&bench, kind).await?;
         registrations_are_shown(&bench, kind).await?;
     }
+    a_reminder_that_fails_is_tried_again(&bench).await?;
     names_that_the_scheduler_does_not_take_are_refused(&bench).await?;
     timers_may_have_any_name(&bench).await?;
     a_reminder_of_somebody_else_arrives(&bench).await
@@ -117,6 +118,23 @@ async fn registrations_are_shown(bench: &Bench, kind: &str) -> anyhow::Result<()
         bench.call("shown", &unregister, &name_only).await?;
         assert_eq!(bench.call("shown", &get, &name_only).await?, Value::Null, "{kind}");
         assert_eq!(bench.call("shown", &unregister, &name_only).await?, Value::Null, "no error");
+    }
+    Ok(())
+}
+
+async fn a_reminder_that_fails_is_tried_again(bench: &Bench) -> anyhow::Result<()> {
+    for (id, data) in [("fails", json!({"fails_without": "key"})), ("traps", json!({"traps_without": "key"}))]
+    {
+        bench.call(id, "RegisterReminder", &json!({"name": "again", "due_ms": 0, "data": data})).await?;
+        support::eventually("the turn fails", async || {
+            let lines = bench.host.app.log()?;
+            let mut failed =
+                lines.iter().filter(|line| line["span"]["actor_id"] == id && line["level"] == "ERROR");
+            Ok(failed.next().is_some().then_some(()))
+        })
+        .await?;
+        bench.call(id, "SetState", &json!({"key": "key", "value": 1})).await?;
+        until_fired(bench, id, "again", 1).await?;
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ use crate::manifest::{Manifest, Topic};
 pub use connection::EndpointError;
 use connection::{Client, Era};
 pub use wakeups::firing_data;
-use wakeups::{ShownReminder, Timers, go_duration, go_duration_or_empty};
+use wakeups::{ShownReminder, Timers, reminder_request, timer_request};
 pub use wire::{context_of, failure_body, failure_mark};
 
 /// A state store, a broker or a scheduler that takes longer counts as away.
@@ -45,6 +45,8 @@ const ASK_WHILE_WAITING: Duration = Duration::from_millis(200);
 const ASK_WHILE_READY: Duration = Duration::from_secs(1);
 /// How often the log says that the sidecar is still waited for.
 const SAY_AGAIN: Duration = Duration::from_secs(15);
+/// The waits until the sidecar has surely seen the end of a timer's turn. The second is for a busy machine.
+const TURN_HAS_ENDED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
 /// The wait before a call is made again whose actor had moved.
 const MOVED_PAUSE: Duration = Duration::from_millis(100);
 
@@ -143,39 +145,13 @@ impl Sidecar {
         registration: &Registration,
     ) -> Result<(), Error> {
         let mut client = self.client.clone();
-        let Registration { due, period, ttl, data } = registration;
-        let (actor_type, actor_id, name) =
-            (actor.agent_type.to_string(), wire::segment(&actor.id), wire::segment(&key.name));
-        let (due_time, period, ttl) =
-            (go_duration(*due), go_duration_or_empty(*period), go_duration_or_empty(*ttl));
-        let data = data.to_vec();
         let registered = match key.kind {
             WakeupKind::Reminder => {
-                let request = proto::RegisterActorReminderRequest {
-                    actor_type,
-                    actor_id,
-                    name,
-                    due_time,
-                    period,
-                    data,
-                    ttl,
-                    overwrite: Some(true),
-                    failure_policy: None,
-                };
+                let request = reminder_request(actor, &key.name, registration);
                 within(STORE_TIMEOUT, client.register_actor_reminder(request)).await
             }
             WakeupKind::Timer => {
-                let callback = name.clone();
-                let request = proto::RegisterActorTimerRequest {
-                    actor_type,
-                    actor_id,
-                    name,
-                    due_time,
-                    period,
-                    callback,
-                    data,
-                    ttl,
-                };
+                let request = timer_request(actor, &key.name, registration);
                 within(STORE_TIMEOUT, client.register_actor_timer(request)).await
             }
         };
@@ -435,6 +411,9 @@ impl Backend for Sidecar {
     /// The state in one transaction. What the scheduler keeps cannot be part of it, so new reminders and timers come before
     /// and removals after: what fails in between leaves one too many, never one too few.
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
+        if let Some(name) = self.timers.comes_back(actor, commit) {
+            tokio::spawn(settle_timer(self.client.clone(), self.timers.clone(), actor.clone(), name));
+        }
         for (key, registration) in &commit.wakeups {
             if let Some(registration) = registration {
                 self.register(actor, key, registration).await?;
@@ -515,9 +494,8 @@ impl Backend for Sidecar {
         let mut client = self.client.clone();
         match within(STORE_TIMEOUT, client.get_secret(request)).await {
             Ok(answer) => Ok(Some(answer.into_inner().data.into_iter().collect())),
-            Err(status)
-                if status.message().contains("not found") && !status.message().contains("secret store") =>
-            {
+            // `ErrSecretGet` in `pkg/messages/predefined.go` ends with the store's own words: those of a file, of Kubernetes.
+            Err(status) if status.code() == Code::Internal && status.message().ends_with("not found") => {
                 Ok(None)
             }
             Err(status) => Err(status::error("the secret could not be read", &status)),
@@ -588,6 +566,28 @@ async fn look(client: &Client) -> Result<Seen, String> {
             Error::Other(text) => Err(format!("{text}; does DAPR_API_TOKEN have the sidecar's token?")),
             error => Err(error.to_string()),
         },
+    }
+}
+
+/// Sees to a timer that was changed in its own turn. The sidecar puts a repeating timer back into its queue when the turn has
+/// ended, also one that is gone by then, or has another in its place (`processorExecuteFn` in
+/// `pkg/actors/internal/timers/inmemory/inmemory.go`). A registration takes that place, and one whose time is over already
+/// leaves it empty.
+async fn settle_timer(mut client: Client, timers: Timers, actor: ActorAddress, name: String) {
+    for pause in TURN_HAS_ENDED {
+        tokio::time::sleep(pause).await;
+        let current = timers.get(&actor, &name);
+        let request = timer_request(&actor, &name, current.as_ref().unwrap_or(&wakeups::OVER));
+        if let Err(status) = within(STORE_TIMEOUT, client.register_actor_timer(request)).await {
+            tracing::warn!(
+                code = "timer-not-settled",
+                "the timer {name:?} of {actor} may fire once more: {}",
+                status.message()
+            );
+        }
+        if current.is_some() {
+            return;
+        }
     }
 }
 

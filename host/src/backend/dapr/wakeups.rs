@@ -1,25 +1,72 @@
 //! Reminders and timers at the sidecar: how a schedule is written, and what the sidecar cannot be asked.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use dapr::dapr::proto::runtime::v1 as proto;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::wire::segment;
 use crate::actor::ActorAddress;
-use crate::backend::{Error, Registration};
+use crate::backend::{Error, Registration, TurnCommit, WakeupKind};
+
+/// A timer that is over before it begins.
+pub(super) const OVER: Registration = Registration {
+    due: Duration::from_secs(3600),
+    period: None,
+    ttl: Some(Duration::ZERO),
+    data: Bytes::new(),
+};
+
+pub(super) fn reminder_request(
+    actor: &ActorAddress,
+    name: &str,
+    registration: &Registration,
+) -> proto::RegisterActorReminderRequest {
+    let Registration { due, period, ttl, data } = registration;
+    proto::RegisterActorReminderRequest {
+        actor_type: actor.agent_type.to_string(),
+        actor_id: segment(&actor.id),
+        name: segment(name),
+        due_time: go_duration(*due),
+        period: go_duration_or_empty(*period),
+        data: data.to_vec(),
+        ttl: go_duration_or_empty(*ttl),
+        overwrite: Some(true),
+        failure_policy: None,
+    }
+}
+
+pub(super) fn timer_request(
+    actor: &ActorAddress,
+    name: &str,
+    registration: &Registration,
+) -> proto::RegisterActorTimerRequest {
+    let Registration { due, period, ttl, data } = registration;
+    proto::RegisterActorTimerRequest {
+        actor_type: actor.agent_type.to_string(),
+        actor_id: segment(&actor.id),
+        name: segment(name),
+        due_time: go_duration(*due),
+        period: go_duration_or_empty(*period),
+        callback: segment(name),
+        data: data.to_vec(),
+        ttl: go_duration_or_empty(*ttl),
+    }
+}
 
 /// A duration as Go reads it.
-pub(super) fn go_duration(duration: Duration) -> String {
+fn go_duration(duration: Duration) -> String {
     format!("{}ms", duration.as_millis())
 }
 
 /// The same for what may be absent.
-pub(super) fn go_duration_or_empty(duration: Option<Duration>) -> String {
+fn go_duration_or_empty(duration: Option<Duration>) -> String {
     duration.map(go_duration).unwrap_or_default()
 }
 
@@ -93,9 +140,9 @@ fn parse_go_duration(text: &str) -> Option<Duration> {
 }
 
 /// The timers of this host's active actors. The sidecar keeps them as long as the actor is active here and cannot be asked
-/// for them, so what was registered is noted.
-#[derive(Default)]
-pub(super) struct Timers(Mutex<HashMap<ActorAddress, HashMap<String, Registration>>>);
+/// for them, so what was registered is noted. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Timers(Arc<Mutex<HashMap<ActorAddress, HashMap<String, Registration>>>>);
 
 impl Timers {
     pub(super) fn note(&self, actor: &ActorAddress, name: &str, registration: Option<&Registration>) {
@@ -118,6 +165,14 @@ impl Timers {
     pub(super) fn get(&self, actor: &ActorAddress, name: &str) -> Option<Registration> {
         let timers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         timers.get(actor)?.get(name).cloned()
+    }
+
+    /// The timer that the turn of this commit was for, if the turn has changed it and it fires by itself again.
+    pub(super) fn comes_back(&self, actor: &ActorAddress, commit: &TurnCommit) -> Option<String> {
+        let fired = commit.handled.as_ref().filter(|fired| fired.key.kind == WakeupKind::Timer)?;
+        let is_changed = commit.wakeups.contains_key(&fired.key);
+        let fires_once = self.get(actor, &fired.key.name).is_some_and(|timer| timer.period.is_none());
+        (is_changed && !fires_once).then(|| fired.key.name.clone())
     }
 
     /// The actor was deactivated: the names of its timers, which end with it.
@@ -152,7 +207,7 @@ mod tests {
             ("null", ""),
             ("7", "7"),
         ] {
-            let raw = RawValue::from_string(json.to_owned()).expect("a test value");
+            let raw = RawValue::from_string(json.to_owned()).expect("it is JSON");
             assert_eq!(firing_data(Some(&raw)), bytes.as_bytes(), "{json}");
         }
     }

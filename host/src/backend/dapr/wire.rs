@@ -138,17 +138,14 @@ mod tests {
 
     fn received(context: &CallContext) -> (HeaderMap, String) {
         let (headers, mark) = headers(context);
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (name.parse().expect("a test value"), value.parse().expect("a test value")));
-        (headers.collect(), mark)
+        (HeaderMap::try_from(&headers).expect("all can be headers"), mark)
     }
 
     /// What a caller hands on arrives at the callee, whatever the ids are.
     #[test]
     fn the_context_of_a_call_survives_its_headers() {
         let waiting =
-            ["A/a,b c%2C", "B/ü 漢", "C/d"].map(|text| text.parse::<ActorAddress>().expect("a test value"));
+            ["A/a,b c%2C", "B/ü 漢", "C/d"].map(|text| text.parse::<ActorAddress>().expect("an address"));
         let context = CallContext {
             traceparent: Some("00-aa-bb-01".into()),
             reentrancy_id: Some("r".into()),
