@@ -195,7 +195,7 @@ impl Shared {
                 }
                 None
             }
-            Err(error) if is_last || !matches!(error, Error::Unavailable(_)) => {
+            Err(error) if is_last || !error.is_passing() => {
                 self.give_up(id, effect, &error);
                 None
             }

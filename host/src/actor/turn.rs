@@ -41,7 +41,7 @@ pub(super) async fn run(
         turn = %turn_id,
         component = activation.agent.version.short_digest(),
     );
-    let turn = Turn { shared, activation, context, turn_id };
+    let turn = Turn { shared, activation, context, turn_id, endings: activation.endings() };
     async {
         let started = Instant::now();
         let name = work_name(&work);
@@ -53,7 +53,14 @@ pub(super) async fn run(
         let result = match turn.settle_unconfirmed(resident).await {
             Ok(Some(reply)) => Ok(reply),
             Err(error) if !matches!(work, Work::Deactivate { .. }) => Err(CallError::Backend(error)),
-            _ => turn.run(resident, work).await,
+            Err(error) => {
+                tracing::warn!(
+                    code = "outcome-unknown",
+                    "whether the turn before was kept cannot be found out; if it was, its effects are lost: {error}"
+                );
+                turn.run(resident, work).await
+            }
+            Ok(None) => turn.run(resident, work).await,
         };
         resident.cache.trim();
         turn.note(&name, started, &result);
@@ -68,6 +75,8 @@ struct Turn<'a> {
     activation: &'a Activation,
     context: CallContext,
     turn_id: Arc<str>,
+    /// How often the sidecar had ended the activation when the turn began.
+    endings: u64,
 }
 
 impl Turn<'_> {
@@ -103,13 +112,9 @@ impl Turn<'_> {
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
         let error = match self.run_guest(resident, kind, handled, ends_timers, deadline).await {
             Ok((Outcome::Reply(reply), products)) => return self.commit(resident, products, reply).await,
-            Ok((Outcome::Failure(failure), products)) => {
+            Ok((outcome, products)) => {
                 resident.cache = products.cache;
-                into_call_error(failure)
-            }
-            Ok((Outcome::Fault(fault), products)) => {
-                resident.cache = products.cache;
-                CallError::Fault { actor: self.activation.address.clone(), fault }
+                self.failure(outcome, products.met_unavailable)
             }
             Err(error) => error,
         };
@@ -119,6 +124,22 @@ impl Turn<'_> {
             self.commit(resident, products, Bytes::new()).await?;
         }
         Err(error)
+    }
+
+    /// What a turn without a reply means to its caller. What failed because something was away may succeed later, and is not
+    /// held against the agent.
+    fn failure(&self, outcome: Outcome, met_unavailable: bool) -> CallError {
+        match outcome {
+            Outcome::Failure(Failure::Failed(text)) if met_unavailable => {
+                CallError::NeededUnavailable(shortened(&text).to_owned())
+            }
+            Outcome::Failure(failure) => into_call_error(failure),
+            Outcome::Fault(fault @ Fault::TurnTime(_)) if met_unavailable => {
+                CallError::NeededUnavailable(fault.to_string())
+            }
+            Outcome::Fault(fault) => CallError::Fault { actor: self.activation.address.clone(), fault },
+            Outcome::Reply(_) => CallError::Internal,
+        }
     }
 
     /// Runs the guest in the actor's instance, or in a new one. The instance stays with the actor only after a reply.
@@ -189,7 +210,7 @@ impl Turn<'_> {
         products: TurnProducts,
         reply: Bytes,
     ) -> Result<Bytes, CallError> {
-        let TurnProducts { mut cache, mut commit } = products;
+        let TurnProducts { mut cache, mut commit, .. } = products;
         let actor = &self.activation.address;
         let limit = self.activation.agent.agent.limits.reply.as_u64();
         if reply.len() as u64 > limit {
@@ -197,11 +218,10 @@ impl Turn<'_> {
             resident.cache = cache;
             return Err(CallError::ReplyTooLarge { actor: actor.clone(), bytes: reply.len(), limit });
         }
-        if self.shared.backend.era() != resident.era {
+        if self.shared.backend.era() != resident.era || self.activation.endings() != self.endings {
             *resident = Resident::default();
-            let reason =
-                "the Dapr sidecar was gone during the turn, and the actor may live elsewhere now".into();
-            return Err(CallError::Backend(backend::Error::Unavailable(reason)));
+            let reason = "the Dapr sidecar gave the actor up during the turn, and it may live elsewhere now";
+            return Err(CallError::Backend(backend::Error::NotDone(reason.into())));
         }
         let now = SystemTime::now();
         if !commit.is_empty()

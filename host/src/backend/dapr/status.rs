@@ -16,6 +16,8 @@ pub(super) fn error(what: &str, status: &Status) -> Error {
         _ if is_too_long(status) => Error::TooLarge(text),
         // What the scheduler takes as a name is in `JobName` of `github.com/diagridio/go-etcd-cron`; `Unknown` is its code.
         _ if status.message().contains("job name is invalid") => Error::Invalid(text),
+        // The fence against a host that has lost an actor (`TransactionalStateOperation` in `pkg/actors/state/state.go`).
+        _ if status.message().contains("actor instance is missing") => Error::NotDone(text),
         // As long as the sidecar hosts no actors, which passes.
         _ if status.message().contains("only possible on hosted actor types") => Error::Unavailable(text),
         // `StateOperation` in `pkg/actors/api/transactional.go`.
@@ -40,7 +42,8 @@ pub(super) fn call_error(actor: &ActorAddress, status: &Status) -> CallError {
         return CallError::TooLargeForSidecar(text);
     }
     if text.contains("maximum stack depth exceeded") {
-        return CallError::ChainTooDeep(0);
+        let (code, status) = ("call-chain-too-deep".into(), http::StatusCode::INTERNAL_SERVER_ERROR);
+        return CallError::Elsewhere { code, status, detail: format!("{actor}: {text}") };
     }
     if text.contains("actor method not found") {
         return CallError::NotFound(format!("{actor}: {text}"));
