@@ -280,7 +280,8 @@ impl Host {
         actors.refuse_new();
         stop_app.cancel();
         // A client that is slow with its body must not use up the time that turns and effects need.
-        let _out_of_time = tokio::time::timeout(grace / 2, app).await;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let _out_of_time = tokio::time::timeout(left / 2, app).await;
         let turns = actors.drain(deadline).await;
         sweep.abort();
         let active = actors.deactivate_all(deadline).await;

@@ -176,7 +176,9 @@ fn shutdown_on_signal() -> anyhow::Result<CancellationToken> {
 const SIDECAR_VARIABLES: [&str; 2] = ["DAPR_GRPC_PORT", "DAPR_GRPC_ENDPOINT"];
 
 fn backend(choice: BackendChoice) -> BackendOptions {
-    let has_sidecar = SIDECAR_VARIABLES.into_iter().any(|name| std::env::var_os(name).is_some());
+    let has_sidecar = SIDECAR_VARIABLES
+        .into_iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
     if choice == BackendChoice::Embedded || (choice == BackendChoice::Auto && !has_sidecar) {
         return BackendOptions::Embedded;
     }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 async fn the_operator_sees_what_runs() -> anyhow::Result<()> {
     let host = Host::start(&default_manifest()).await?;
     for id in ["user1", "user2"] {
-        host.post(&format!("/chat/{id}"), &json!({"role": "user", "content": "Hi"})).await?;
+        let answer = host.post(&format!("/chat/{id}"), &json!({"role": "user", "content": "Hi"})).await?;
+        assert_eq!(answer.status, 200, "{answer:?}");
     }
     host.post("/chat/user2", &json!({"role": "user"})).await?;
     eventually("four effects were sent", async || {

@@ -158,7 +158,6 @@ async fn run_says_why_it_does_not_start() -> anyhow::Result<()> {
     let listen = ["--listen", &taken, "--admin", "127.0.0.1:0", "--data", "data"];
     let admin = ["--listen", "127.0.0.1:0", "--admin", &taken, "--data", "data"];
     let data = |folder: &'static str| ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", folder];
-    let dapr = [&free[..], &["--backend", "dapr"]].concat();
     let nothing: &[(&str, &str)] = &[];
     let cases: [Refusal; 13] = [
         (
@@ -190,25 +189,25 @@ async fn run_says_why_it_does_not_start() -> anyhow::Result<()> {
             &["[::]:1"],
         ),
         (
-            "the Dapr backend",
-            &dapr,
-            nothing,
-            "backend-unavailable",
-            &["--backend dapr", "--backend embedded"],
+            "a sidecar's address without a port",
+            &free,
+            &[("DAPR_GRPC_ENDPOINT", "http://dapr")],
+            "sidecar-endpoint-invalid",
+            &["http://dapr", "DAPR_GRPC_PORT"],
         ),
         (
-            "a sidecar's port",
+            "a sidecar's address with TLS",
             &free,
-            &[("DAPR_GRPC_PORT", "50001")],
-            "backend-unavailable",
-            &["DAPR_GRPC_PORT", "--backend embedded"],
+            &[("DAPR_GRPC_ENDPOINT", "https://dapr:50001")],
+            "sidecar-endpoint-invalid",
+            &["https://dapr:50001"],
         ),
         (
-            "a sidecar's address",
+            "a sidecar's token that cannot be sent",
             &free,
-            &[("DAPR_GRPC_ENDPOINT", "http://dapr:50001")],
-            "backend-unavailable",
-            &["DAPR_GRPC_ENDPOINT"],
+            &[("DAPR_GRPC_PORT", "50001"), ("DAPR_API_TOKEN", "a\nb")],
+            "sidecar-token-invalid",
+            &["DAPR_API_TOKEN"],
         ),
         ("a file as data folder", &data("file"), nothing, "data-unwritable", &["file: ", "--data DIR"]),
         (

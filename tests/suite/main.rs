@@ -19,8 +19,10 @@ mod wakeups;
 #[test]
 fn every_guest_is_used_by_a_test() -> anyhow::Result<()> {
     let mut sources = String::new();
-    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/suite"))? {
-        sources.push_str(&std::fs::read_to_string(file?.path())?);
+    for folder in ["suite", "stack/suite"] {
+        for file in std::fs::read_dir(format!("{}/{folder}", env!("CARGO_MANIFEST_DIR")))? {
+            sources.push_str(&std::fs::read_to_string(file?.path())?);
+        }
     }
     let is_unused = |name: &&&str| !sources.contains(&format!("\"{name}\""));
     let unused = test_guests::GUESTS.iter().filter(is_unused).collect::<Vec<_>>();

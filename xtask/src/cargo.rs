@@ -3,7 +3,7 @@
 //! All of them build in the workspace's own `target`, whatever `CARGO_TARGET_DIR` says: `agents.toml` names the ChatAgent's
 //! component there.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -65,6 +65,12 @@ impl Cargo {
 
     fn command(&self) -> Command {
         let mut command = Command::new(variable("CARGO", "cargo"));
+        // What `cargo run` has set for this program would make build scripts run again that look at their own.
+        let ours = std::env::vars_os().map(|(name, _)| name);
+        let ours = ours.filter(|name| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|it| is_prefix(it, name)));
+        for name in ours {
+            command.env_remove(name);
+        }
         command
             .args(&self.arguments)
             .current_dir(root())
@@ -72,6 +78,10 @@ impl Cargo {
             .envs(self.variables.iter().copied());
         command
     }
+}
+
+fn is_prefix(prefix: &str, name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(prefix.as_bytes())
 }
 
 /// A line that can be pasted into a shell.

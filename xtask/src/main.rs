@@ -4,14 +4,15 @@
 //! profile than the host, the target may have to be added first, and the tests expect all of it to be there. Those steps are
 //! written down here once, in Rust, because Rust is the one thing that everybody who builds the project has.
 //!
-//! [`steps`] runs a list of steps aloud; [`toolchain`] and [`cargo`] are what a step can be; [`guests`], [`dev`] and [`mod@test`]
-//! are the lists.
+//! [`steps`] runs a list of steps aloud; [`toolchain`] and [`cargo`] are what a step can be; [`guests`], [`dev`], [`stack`] and
+//! [`mod@test`] are the lists.
 
 mod cargo;
 mod dev;
 #[cfg(test)]
 mod error_codes;
 mod guests;
+mod stack;
 mod steps;
 mod test;
 mod toolchain;
@@ -32,6 +33,10 @@ struct Arguments {
 enum Command {
     /// Build the ChatAgent and the host, and run them until Ctrl-C
     Dev(dev::Arguments),
+    /// Run hosts among the real servers, with Dapr, Redis and Kafka, until Ctrl-C
+    Stack(stack::Up),
+    /// Send a message for an actor to Kafka
+    Produce(stack::Produce),
     /// Check formats and lints, build everything, run every test
     Test(test::Arguments),
     /// Build the components: the ChatAgent and the guests of the tests
@@ -41,6 +46,8 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Dev(arguments) => dev::run(&arguments),
+        Command::Stack(arguments) => stack::up(&arguments),
+        Command::Produce(arguments) => stack::produce(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Guests => guests::run(),
     };

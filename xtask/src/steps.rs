@@ -1,11 +1,12 @@
 //! Steps: what a command does one after the other, said aloud and timed.
 
 use std::fmt;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
-use crate::cargo::Cargo;
+use crate::cargo::{Cargo, root};
 use crate::toolchain::Part;
 
 /// One step of a command.
@@ -19,6 +20,10 @@ pub(crate) struct Step {
 enum Work {
     Toolchain(Vec<Part>),
     Cargo(Cargo),
+    /// A program with its arguments.
+    Program(Vec<String>),
+    /// The same, not waited for; what goes wrong with it is for a later step to say.
+    Background(Vec<String>),
 }
 
 impl Step {
@@ -32,17 +37,39 @@ impl Step {
         Step { name, work: Work::Cargo(cargo) }
     }
 
+    /// Runs a program, given with its arguments.
+    pub(crate) fn program(name: &'static str, line: Vec<String>) -> Step {
+        Step { name, work: Work::Program(line) }
+    }
+
+    /// Starts a program, given with its arguments, and goes on.
+    pub(crate) fn background(name: &'static str, line: Vec<String>) -> Step {
+        Step { name, work: Work::Background(line) }
+    }
+
     fn run(&self) -> anyhow::Result<()> {
         match &self.work {
             Work::Toolchain(parts) => parts.iter().try_for_each(|part| part.provide()),
             Work::Cargo(cargo) => cargo.run(),
+            Work::Program(line) => run_program(line),
+            Work::Background(line) => {
+                let mut command = command(line)?;
+                command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+                command.spawn().with_context(|| format!("{} could not be started", line.join(" ")))?;
+                Ok(())
+            }
         }
     }
 
     /// What is wrong, with the way to repeat the step alone.
     fn failure(&self, error: &anyhow::Error) -> String {
         match &self.work {
-            Work::Toolchain(_) => format!("the step \"{}\" failed: {error:#}", self.name),
+            Work::Toolchain(_) | Work::Background(_) => {
+                format!("the step \"{}\" failed: {error:#}", self.name)
+            }
+            Work::Program(line) => {
+                format!("the step \"{}\" failed\n  help: repeat it alone with: {}", self.name, line.join(" "))
+            }
             Work::Cargo(cargo) => {
                 format!("the step \"{}\" failed\n  help: repeat it alone with: {cargo}", self.name)
             }
@@ -59,8 +86,26 @@ impl fmt::Display for Step {
                 f.write_str(&parts.join(", "))
             }
             Work::Cargo(cargo) => write!(f, "{cargo}"),
+            Work::Program(line) => f.write_str(&line.join(" ")),
+            Work::Background(line) => write!(f, "{} &", line.join(" ")),
         }
     }
+}
+
+fn run_program(line: &[String]) -> anyhow::Result<()> {
+    let status =
+        command(line)?.status().with_context(|| format!("{} could not be started", line.join(" ")))?;
+    if !status.success() {
+        bail!("{}: {status}", line.join(" "));
+    }
+    Ok(())
+}
+
+fn command(line: &[String]) -> anyhow::Result<Command> {
+    let (program, arguments) = line.split_first().context("a command line has a program")?;
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(root());
+    Ok(command)
 }
 
 /// Runs steps until one fails. Answers how long each took.

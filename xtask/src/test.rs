@@ -2,16 +2,20 @@
 //!
 //! Lints, tests and documentation run once for the host's side and once for the guests' side of the workspace, not once for
 //! all of it. Cargo unites the features of dependencies over the packages that one command names, and what guests need for
-//! their macros would make it compile wasmtime a second time, beside the one that `cargo build -p daca-host` has made.
+//! their macros would make it compile wasmtime a second time, beside the one that `cargo build -p daca-host` has made. The
+//! package of the real servers is a third side for the same reason: the client of Kafka has such macros too.
 
 use crate::cargo::Cargo;
 use crate::steps::{self, Step};
 use crate::toolchain::Part;
-use crate::{dev, guests};
+use crate::{dev, guests, stack};
 
 /// What `test` is asked to do.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
+    /// Leave out the tests on the real servers, and what they need: Go, Java, Redis, make
+    #[arg(long)]
+    no_stack: bool,
     /// Build guests and host, and run those tests of the suite alone whose name contains one of these
     filter: Vec<String>,
 }
@@ -19,26 +23,39 @@ pub(crate) struct Arguments {
 /// The packages that know nothing of the host. All others are the host's side, so that a new one is not forgotten.
 const GUEST_SIDE: [&str; 4] = ["chat-agent", "daca-sdk", "daca-sdk-macros", "test-guests"];
 
+/// The package of the real servers.
+const STACK: &str = "daca-stack";
+
 /// Runs the steps, and prints how long each took.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let steps = if arguments.filter.is_empty() { all() } else { filtered(&arguments.filter) };
+    let with_stack = !arguments.no_stack;
+    let steps =
+        if arguments.filter.is_empty() { all(with_stack) } else { filtered(&arguments.filter, with_stack) };
     let times = steps::run(&steps)?;
     steps::summarise(&steps, &times);
+    if !with_stack {
+        eprintln!("\nwarning: --no-stack: THE TESTS ON THE REAL SERVERS WERE SKIPPED");
+    }
     Ok(())
 }
 
-fn all() -> Vec<Step> {
+fn all(with_stack: bool) -> Vec<Step> {
     let guest_side = GUEST_SIDE.map(|package| format!("-p {package}")).join(" ");
-    let host_side =
-        format!("--workspace {}", GUEST_SIDE.map(|package| format!("--exclude {package}")).join(" "));
+    let others = GUEST_SIDE.iter().chain([&STACK]).map(|package| format!("--exclude {package}"));
+    let host_side = format!("--workspace {}", others.collect::<Vec<_>>().join(" "));
     let step = |name, line: String| Step::cargo(name, Cargo::new(&line));
     let docs = |name, package| {
         let cargo = Cargo::new(&format!("doc --no-deps -p {package}"));
         Step::cargo(name, cargo.variable("RUSTDOCFLAGS", "-D warnings"))
     };
-    vec![
+    let mut steps = vec![
         Step::toolchain(&[Part::Rustfmt, Part::Clippy, Part::WasmTarget]),
         step("format", "fmt --all --check".into()),
+    ];
+    if with_stack {
+        steps.extend(begin_stack());
+    }
+    steps.extend([
         guests::chat_agent(),
         guests::test_guests(),
         dev::host("dev"),
@@ -48,16 +65,37 @@ fn all() -> Vec<Step> {
         step("tests: host", format!("test {host_side}")),
         docs("documentation: SDK", "daca-sdk"),
         docs("documentation: host", "daca-host"),
-    ]
+    ]);
+    if with_stack {
+        steps.extend([
+            step("lints: stack", format!("clippy -p {STACK} --all-targets -- -D warnings")),
+            docs("documentation: stack", STACK),
+            stack::servers(),
+            step("tests: stack", format!("test -p {STACK}")),
+        ]);
+    }
+    steps
 }
 
-fn filtered(filter: &[String]) -> Vec<Step> {
-    let tests = Cargo::new("test -p daca-tests --").arguments(filter);
-    vec![
-        Step::toolchain(&[Part::WasmTarget]),
+fn filtered(filter: &[String], with_stack: bool) -> Vec<Step> {
+    let tests = |name, line: &str| Step::cargo(name, Cargo::new(line).arguments(filter));
+    let mut steps = vec![Step::toolchain(&[Part::WasmTarget])];
+    if with_stack {
+        steps.extend(begin_stack());
+    }
+    steps.extend([
         guests::chat_agent(),
         guests::test_guests(),
         dev::host("dev"),
-        Step::cargo("tests", tests),
-    ]
+        tests("tests", "test -p daca-tests --"),
+    ]);
+    if with_stack {
+        steps.extend([stack::servers(), tests("tests: stack", "test -p daca-stack --test stack --")]);
+    }
+    steps
+}
+
+/// What takes longest begins first.
+fn begin_stack() -> [Step; 3] {
+    [Step::toolchain(&[Part::Make]), stack::program_and_tests(), stack::servers_in_background()]
 }

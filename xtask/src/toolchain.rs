@@ -1,4 +1,5 @@
-//! Parts of the Rust toolchain that a fresh one may lack: each is looked for, and added by rustup when it is missing.
+//! Parts of the toolchain that a fresh one may lack: each is looked for, and added by rustup, where it can, when it is
+//! missing.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -18,6 +19,8 @@ pub(crate) enum Part {
     Rustfmt,
     /// The lints.
     Clippy,
+    /// `make`, with which Kafka's client library is built.
+    Make,
 }
 
 impl Part {
@@ -26,7 +29,9 @@ impl Part {
         if self.is_there()? {
             return Ok(());
         }
-        let command = self.rustup_command();
+        let Some(command) = self.rustup_command() else {
+            bail!("{self} is missing\n  help: install it, on Debian with: apt-get install {self}");
+        };
         eprintln!("{self} is missing; adding it: rustup {command}");
         match Command::new("rustup").args(command.split(' ')).current_dir(root()).status() {
             Ok(status) if status.success() => self.check_added(),
@@ -58,13 +63,16 @@ impl Part {
             }
             Part::Rustfmt => Cargo::new("fmt --version").works(),
             Part::Clippy => Cargo::new("clippy --version").works(),
+            Part::Make => Ok(Command::new("make").arg("--version").output().is_ok()),
         }
     }
 
-    fn rustup_command(self) -> String {
+    /// How rustup adds it, where it can.
+    fn rustup_command(self) -> Option<String> {
         match self {
-            Part::WasmTarget => format!("target add {}", self.name()),
-            Part::Rustfmt | Part::Clippy => format!("component add {}", self.name()),
+            Part::WasmTarget => Some(format!("target add {}", self.name())),
+            Part::Rustfmt | Part::Clippy => Some(format!("component add {}", self.name())),
+            Part::Make => None,
         }
     }
 
@@ -73,6 +81,7 @@ impl Part {
             Part::WasmTarget => "wasm32-wasip2",
             Part::Rustfmt => "rustfmt",
             Part::Clippy => "clippy",
+            Part::Make => "make",
         }
     }
 }
@@ -81,7 +90,7 @@ impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Part::WasmTarget => write!(f, "the target {}", self.name()),
-            Part::Rustfmt | Part::Clippy => f.write_str(self.name()),
+            Part::Rustfmt | Part::Clippy | Part::Make => f.write_str(self.name()),
         }
     }
 }

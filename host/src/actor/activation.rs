@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, RwLock, oneshot};
 use tokio::time::Instant;
 
 use super::table::{AgentRuntime, Shared};
+use super::unconfirmed::Unconfirmed;
 use super::{ActorAddress, CallContext, CallError, turn};
 use crate::backend::FiredWakeup;
 use crate::component::{Instance, TurnKind};
@@ -26,6 +27,10 @@ pub(super) struct Activation {
     pub(super) agent: Arc<AgentRuntime>,
     /// Turns of this actor that committed while another one of it waited for them.
     pub(super) nested_commits: Arc<AtomicU64>,
+    /// Held by turns that run within another one, so that the next turn does not begin before they have ended.
+    nested: Arc<RwLock<()>>,
+    /// How often the sidecar has ended this activation while a turn ran.
+    endings: AtomicU64,
     inner: Mutex<Inner>,
 }
 
@@ -59,6 +64,8 @@ pub(super) struct Resident {
     pub(super) cache: StateCache,
     /// The backend's era that they belong to.
     pub(super) era: u64,
+    /// The last turn, when it is not known whether it was kept.
+    pub(super) unconfirmed: Option<Box<Unconfirmed>>,
 }
 
 /// The broker's messages that an actor has handled, as far back as a broker delivers them again. Kept as hashes.
@@ -145,7 +152,14 @@ impl Activation {
             reentrancy_id: None,
             consumed: ConsumedMessages::default(),
         };
-        Arc::new(Activation { address, agent, nested_commits: Arc::default(), inner: Mutex::new(inner) })
+        Arc::new(Activation {
+            address,
+            agent,
+            nested_commits: Arc::default(),
+            nested: Arc::default(),
+            endings: AtomicU64::new(0),
+            inner: Mutex::new(inner),
+        })
     }
 
     /// Puts a job at the end of the queue, and starts a task when none runs.
@@ -154,9 +168,11 @@ impl Activation {
         if inner.phase == Phase::Closed {
             return Offer::Closed(Box::new(job));
         }
-        if self.enters_again(&inner, &job) {
+        if self.enters_again(&inner, &job)
+            && let Ok(place) = self.nested.clone().try_read_owned()
+        {
             drop(inner);
-            tokio::spawn(self.clone().run_nested(shared.clone(), job));
+            tokio::spawn(self.clone().run_nested(shared.clone(), job, place));
             return Offer::Taken;
         }
         let limit = self.agent.agent.limits.queue;
@@ -182,11 +198,12 @@ impl Activation {
 
     /// Runs a turn within another one of this actor, which waits for it. It gets an instance of its own (a component cannot
     /// be entered while it waits), sees what is committed, and commits by itself.
-    async fn run_nested(self: Arc<Self>, shared: Arc<Shared>, job: Job) {
+    async fn run_nested(self: Arc<Self>, shared: Arc<Shared>, job: Job, place: OwnedRwLockReadGuard<()>) {
         let Job { work, context, answer, _in_flight } = job;
         let mut resident = Resident::default();
         let result = self.run_turn(&shared, &mut resident, work, context).await;
         self.nested_commits.fetch_add(1, Ordering::Release);
+        drop(place);
         let _caller_may_be_gone = answer.send(result);
     }
 
@@ -200,7 +217,10 @@ impl Activation {
         let (job, done) = Job::deactivation(idle);
         match inner.phase {
             Phase::Closed => return None,
-            Phase::Running => inner.queue.push_back(job),
+            Phase::Running => {
+                self.endings.fetch_add(1, Ordering::Release);
+                inner.queue.push_back(job);
+            }
             Phase::Idle => {
                 inner.queue.push_back(job);
                 self.start(shared, inner);
@@ -249,6 +269,16 @@ impl Activation {
         }
     }
 
+    /// Notes a message that was handled, as it turned out, by a turn before.
+    pub(super) fn note_handled(&self, message_id: &str) {
+        self.lock().consumed.add(message_id);
+    }
+
+    /// How often the sidecar has ended the activation while a turn ran. A turn that began before must not commit any more.
+    pub(super) fn endings(&self) -> u64 {
+        self.endings.load(Ordering::Acquire)
+    }
+
     fn start(self: &Arc<Self>, shared: &Arc<Shared>, mut inner: MutexGuard<'_, Inner>) {
         inner.phase = Phase::Running;
         if let Some(number) = inner.idle_number.take() {
@@ -266,6 +296,8 @@ impl Activation {
     async fn run(self: Arc<Self>, shared: Arc<Shared>, mut resident: Resident) {
         while let Some(job) = self.next(&shared, &mut resident) {
             let Job { work, context, answer, _in_flight } = job;
+            // A turn within the last one may outlive it, when that one ran out of time.
+            drop(self.nested.write().await);
             // The caller has hung up and nothing has happened yet: nobody would learn of what we did.
             if answer.is_closed() && matches!(work, Work::Call(_)) {
                 continue;

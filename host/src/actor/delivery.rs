@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -47,6 +47,8 @@ struct Shared {
     pending: AtomicUsize,
     pending_bytes: AtomicUsize,
     settled: Notify,
+    /// Room for what waits for the outcome of its commit, in KiB: as much again as for effects.
+    unconfirmed: Arc<Semaphore>,
 }
 
 /// An effect in its lane.
@@ -60,6 +62,7 @@ struct Waiting {
 impl Deliveries {
     /// Nothing waits yet.
     pub fn new(backend: Arc<dyn Backend>, outbox: Arc<Outbox>, options: DeliveryOptions) -> Deliveries {
+        let room = (options.max_pending_bytes / 1024).min(Semaphore::MAX_PERMITS);
         let shared = Shared {
             backend,
             outbox,
@@ -68,6 +71,7 @@ impl Deliveries {
             pending: AtomicUsize::new(0),
             pending_bytes: AtomicUsize::new(0),
             settled: Notify::new(),
+            unconfirmed: Arc::new(Semaphore::new(room)),
         };
         Deliveries { shared: Arc::new(shared) }
     }
@@ -82,6 +86,12 @@ impl Deliveries {
         let Shared { options, pending_bytes, .. } = &*self.shared;
         self.pending() >= options.max_pending.saturating_mul(times)
             || pending_bytes.load(Ordering::Relaxed) >= options.max_pending_bytes.saturating_mul(times)
+    }
+
+    /// Room for so many bytes of a turn whose commit was not confirmed, if there is.
+    pub(super) fn room_for_unconfirmed(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let kibibytes = u32::try_from(bytes / 1024 + 1).ok()?;
+        self.shared.unconfirmed.clone().try_acquire_many_owned(kibibytes).ok()
     }
 
     /// Takes over the effects of a turn that has committed.
@@ -185,7 +195,7 @@ impl Shared {
                 }
                 None
             }
-            Err(error) if is_last || !matches!(error, Error::Unavailable(_)) => {
+            Err(error) if is_last || !error.is_passing() => {
                 self.give_up(id, effect, &error);
                 None
             }

@@ -6,6 +6,9 @@ use super::{ActorAddress, AddressError};
 use crate::backend;
 use crate::component::Fault;
 
+/// Codes of failures with a 5xx status that repeat when the call does.
+const LASTING: [&str; 3] = ["call-chain-too-deep", "reply-too-large", "state-total-exceeded"];
+
 /// Why a call has no reply. Each case has a stable code, an HTTP status and a text for the caller.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CallError {
@@ -77,6 +80,9 @@ pub enum CallError {
         /// The limit of the type.
         limit: u64,
     },
+    /// The agent failed after something that it asked for was away: its words.
+    #[error("{0}")]
+    NeededUnavailable(String),
     /// Another host refused or failed the call. What it said is passed on as it was.
     #[error("{detail}")]
     Elsewhere {
@@ -117,6 +123,7 @@ impl CallError {
             CallError::ChainTooDeep(_) => "call-chain-too-deep",
             CallError::Fault { fault, .. } => fault.code(),
             CallError::ReplyTooLarge { .. } => "reply-too-large",
+            CallError::NeededUnavailable(_) => "needed-unavailable",
             CallError::Elsewhere { code, .. } => code,
             CallError::TooLargeForSidecar(_) => "sidecar-message-too-large",
             CallError::Backend(backend::Error::TooLarge(_)) => "state-total-exceeded",
@@ -142,7 +149,10 @@ impl CallError {
             | CallError::EffectsBacklog(_)
             | CallError::Starting
             | CallError::ShuttingDown
-            | CallError::Backend(backend::Error::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            | CallError::NeededUnavailable(_)
+            | CallError::Backend(backend::Error::Unavailable(_) | backend::Error::NotDone(_)) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             CallError::Fault { fault, .. } => fault.status(),
             CallError::Elsewhere { status, .. } => *status,
             CallError::TooLargeForSidecar(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -158,7 +168,7 @@ impl CallError {
     pub fn is_passing(&self) -> bool {
         self.is_refusal()
             || matches!(self, CallError::Failed(_) | CallError::Fault { .. } | CallError::Internal)
-            || matches!(self, CallError::Elsewhere { status, .. } if status.is_server_error())
+            || matches!(self, CallError::Elsewhere { status, code, .. } if status.is_server_error() && !LASTING.contains(&&**code))
     }
 
     /// Did the host refuse or lose the call, rather than the agent? Then it did not count as a try.
@@ -174,7 +184,7 @@ impl CallError {
 
 fn what_was_kept(error: &backend::Error) -> &'static str {
     match error {
-        backend::Error::TooLarge(_) => "Nothing of the turn was kept.",
+        backend::Error::TooLarge(_) | backend::Error::NotDone(_) => "Nothing of the turn was kept.",
         _ => "The turn was not confirmed: read before you repeat the call.",
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! A call goes through this room in a straight line: [`Actors`] finds or makes the activation ([`table`]), the call
 //! waits in the activation's queue until it is its turn ([`activation`]), the turn runs in an instance and commits
-//! ([`turn`]), and its effects leave in order ([`delivery`]). [`live`] keeps the number of live instances within what
-//! the machine allows.
+//! ([`turn`]), and its effects leave in order ([`delivery`]). [`unconfirmed`] finds out what became of a commit whose
+//! answer was lost. [`live`] keeps the number of live instances within what the machine allows.
 
 mod activation;
 mod address;
@@ -13,6 +13,7 @@ mod error;
 mod live;
 mod table;
 mod turn;
+mod unconfirmed;
 
 pub use address::{ActorAddress, AddressError, check_actor_id, check_agent_type};
 pub use context::CallContext;

@@ -13,6 +13,7 @@ use tracing::Instrument as _;
 
 use super::activation::{Activation, Resident, Work};
 use super::table::{Shared, wakeup_noun};
+use super::unconfirmed::Unconfirmed;
 use super::{CallContext, CallError};
 use crate::backend::{self, FiredWakeup};
 use crate::component::bindings::daca::agent::types::Failure;
@@ -40,15 +41,27 @@ pub(super) async fn run(
         turn = %turn_id,
         component = activation.agent.version.short_digest(),
     );
-    let turn = Turn { shared, activation, context, turn_id };
+    let turn = Turn { shared, activation, context, turn_id, endings: activation.endings() };
     async {
         let started = Instant::now();
         let name = work_name(&work);
         let era = shared.backend.era();
         if resident.era != era {
-            *resident = Resident { era, ..Resident::default() };
+            let unconfirmed = resident.unconfirmed.take();
+            *resident = Resident { era, unconfirmed, ..Resident::default() };
         }
-        let result = turn.run(resident, work).await;
+        let result = match turn.settle_unconfirmed(resident).await {
+            Ok(Some(reply)) => Ok(reply),
+            Err(error) if !matches!(work, Work::Deactivate { .. }) => Err(CallError::Backend(error)),
+            Err(error) => {
+                tracing::warn!(
+                    code = "outcome-unknown",
+                    "whether the turn before was kept cannot be found out; if it was, its effects are lost: {error}"
+                );
+                turn.run(resident, work).await
+            }
+            Ok(None) => turn.run(resident, work).await,
+        };
         resident.cache.trim();
         turn.note(&name, started, &result);
         result
@@ -62,9 +75,30 @@ struct Turn<'a> {
     activation: &'a Activation,
     context: CallContext,
     turn_id: Arc<str>,
+    /// How often the sidecar had ended the activation when the turn began.
+    endings: u64,
 }
 
 impl Turn<'_> {
+    /// Finds out what became of the turn before, when that is not known. Answers its reply when this turn is for the same
+    /// message. What cannot be found out now is asked again at the next turn.
+    async fn settle_unconfirmed(&self, resident: &mut Resident) -> Result<Option<Bytes>, backend::Error> {
+        let actor = &self.activation.address;
+        let Some(unconfirmed) = &resident.unconfirmed else { return Ok(None) };
+        let was_kept = unconfirmed.was_kept(&*self.shared.backend, actor).await?;
+        let Some(unconfirmed) = resident.unconfirmed.take().filter(|_| was_kept) else { return Ok(None) };
+        tracing::info!("turn {} was kept, as its state shows; its answer was lost", unconfirmed.turn_id);
+        let (turn_id, message_id, reply) =
+            (unconfirmed.turn_id.clone(), unconfirmed.message_id.clone(), unconfirmed.reply.clone());
+        self.shared.deliveries.enqueue(actor, &turn_id, unconfirmed.effects());
+        match message_id {
+            Some(id) if self.context.message_id.as_ref() == Some(&id) => return Ok(Some(reply)),
+            Some(id) => self.activation.note_handled(&id),
+            None => {}
+        }
+        Ok(None)
+    }
+
     async fn run(&self, resident: &mut Resident, work: Work) -> Result<Bytes, CallError> {
         let (kind, handled, ends_timers) = match work {
             Work::Call(kind) => (kind, None, false),
@@ -78,13 +112,9 @@ impl Turn<'_> {
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
         let error = match self.run_guest(resident, kind, handled, ends_timers, deadline).await {
             Ok((Outcome::Reply(reply), products)) => return self.commit(resident, products, reply).await,
-            Ok((Outcome::Failure(failure), products)) => {
+            Ok((outcome, products)) => {
                 resident.cache = products.cache;
-                into_call_error(failure)
-            }
-            Ok((Outcome::Fault(fault), products)) => {
-                resident.cache = products.cache;
-                CallError::Fault { actor: self.activation.address.clone(), fault }
+                self.failure(outcome, products.met_unavailable)
             }
             Err(error) => error,
         };
@@ -94,6 +124,22 @@ impl Turn<'_> {
             self.commit(resident, products, Bytes::new()).await?;
         }
         Err(error)
+    }
+
+    /// What a turn without a reply means to its caller. What failed because something was away may succeed later, and is not
+    /// held against the agent.
+    fn failure(&self, outcome: Outcome, met_unavailable: bool) -> CallError {
+        match outcome {
+            Outcome::Failure(Failure::Failed(text)) if met_unavailable => {
+                CallError::NeededUnavailable(shortened(&text).to_owned())
+            }
+            Outcome::Failure(failure) => into_call_error(failure),
+            Outcome::Fault(fault @ Fault::TurnTime(_)) if met_unavailable => {
+                CallError::NeededUnavailable(fault.to_string())
+            }
+            Outcome::Fault(fault) => CallError::Fault { actor: self.activation.address.clone(), fault },
+            Outcome::Reply(_) => CallError::Internal,
+        }
     }
 
     /// Runs the guest in the actor's instance, or in a new one. The instance stays with the actor only after a reply.
@@ -164,7 +210,7 @@ impl Turn<'_> {
         products: TurnProducts,
         reply: Bytes,
     ) -> Result<Bytes, CallError> {
-        let TurnProducts { mut cache, mut commit } = products;
+        let TurnProducts { mut cache, mut commit, .. } = products;
         let actor = &self.activation.address;
         let limit = self.activation.agent.agent.limits.reply.as_u64();
         if reply.len() as u64 > limit {
@@ -172,18 +218,23 @@ impl Turn<'_> {
             resident.cache = cache;
             return Err(CallError::ReplyTooLarge { actor: actor.clone(), bytes: reply.len(), limit });
         }
-        if self.shared.backend.era() != resident.era {
+        if self.shared.backend.era() != resident.era || self.activation.endings() != self.endings {
             *resident = Resident::default();
-            let reason =
-                "the Dapr sidecar was gone during the turn, and the actor may live elsewhere now".into();
-            return Err(CallError::Backend(backend::Error::Unavailable(reason)));
+            let reason = "the Dapr sidecar gave the actor up during the turn, and it may live elsewhere now";
+            return Err(CallError::Backend(backend::Error::NotDone(reason.into())));
         }
         let now = SystemTime::now();
         if !commit.is_empty()
             && let Err(error) = self.shared.backend.commit(actor, &commit).await
         {
             // Whether it was kept is not known, so neither the instance nor the cache may be trusted.
-            *resident = Resident::default();
+            let unconfirmed = matches!(error, backend::Error::Unavailable(_))
+                .then(|| {
+                    let message_id = self.context.message_id.clone();
+                    Unconfirmed::new(&self.turn_id, message_id, reply, commit, &self.shared.deliveries)
+                })
+                .flatten();
+            *resident = Resident { unconfirmed, ..Resident::default() };
             return Err(CallError::Backend(error));
         }
         cache.apply(std::mem::take(&mut commit.writes), now);

@@ -125,15 +125,33 @@ pub enum Error {
     /// It makes no sense, and will not when it is repeated.
     #[error("{0}")]
     Invalid(String),
-    /// It may work later.
+    /// It may work later. Whether it was done is not known.
     #[error("{0}")]
     Unavailable(String),
+    /// It may work later, and was certainly not done.
+    #[error("{0}")]
+    NotDone(String),
     /// It exceeds a limit of the backend.
     #[error("{0}")]
     TooLarge(String),
     /// Anything else.
     #[error("{0}")]
     Other(String),
+}
+
+impl Error {
+    /// May the same succeed later?
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Error::Unavailable(_) | Error::NotDone(_))
+    }
+
+    /// The same error of something that would have come first, so that nothing was done.
+    fn before_anything(self) -> Error {
+        match self {
+            Error::Unavailable(text) => Error::NotDone(text),
+            error => error,
+        }
+    }
 }
 
 /// A committed value.

@@ -28,6 +28,9 @@ use crate::manifest::AgentType;
 /// How much longer the sidecar waits for a call that runs when an actor moves than a turn may take.
 const DRAIN_MARGIN: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// How long the sidecar waits for an actor to end.
+const DEACTIVATION_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// What the callbacks need.
 #[derive(Clone)]
 struct Callbacks {
@@ -188,7 +191,10 @@ async fn deactivate(
 ) -> Result<Response, HttpError> {
     let Path((agent_type, actor_id)) = path.map_err(invalid_path)?;
     let actor = address(&agent_type, &actor_id)?;
-    state.actors.deactivate_actor(&actor, true).await;
+    let ended = state.actors.deactivate_actor(&actor, true);
+    // The sidecar holds up every actor until it has its answer, when it gives actors to another host, and a turn that runs may
+    // be waiting for the sidecar itself. It goes on without being waited for; what it would commit is refused.
+    let _goes_on = tokio::time::timeout(DEACTIVATION_PATIENCE, ended).await;
     Ok(StatusCode::OK.into_response())
 }
 

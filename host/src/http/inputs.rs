@@ -52,7 +52,8 @@ impl Input {
     /// as Dapr's binding names them); where the sidecar has a token, the request must carry it, too.
     pub(super) fn sent(&self, headers: &HeaderMap) -> bool {
         match &self.token {
-            Some(token) => token.is_in(headers),
+            // What another application calls by service invocation has the sidecar's token, too.
+            Some(token) => token.is_in(headers) && !headers.contains_key("dapr-caller-app-id"),
             None => headers.contains_key("__topic") && headers.contains_key("__offset"),
         }
     }
@@ -79,8 +80,9 @@ impl Input {
         body: Option<&Bytes>,
         error: HttpError,
     ) -> Response {
-        let is_passing =
-            matches!(error.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        // A body that broke off is whole when it comes again.
+        let is_passing = error.code == "body-unreadable"
+            || matches!(error.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
         if is_passing || (error.status.is_server_error() && !self.is_last_try(headers, body)) {
             tracing::warn!(
                 binding = self.binding.binding,

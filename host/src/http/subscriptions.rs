@@ -55,10 +55,12 @@ impl Subscriptions {
         if let Some(log) = &subscription.log {
             tracing::info!(path, "{}", printable(&log.render(&data)));
         }
-        match &subscription.call {
-            Some(call) => self.call(call, &data, context).await,
-            None => EventOutcome::Success,
+        let Some(call) = &subscription.call else { return EventOutcome::Success };
+        let outcome = self.call(call, &data, context).await;
+        if let EventOutcome::Drop(reason) = &outcome {
+            tracing::warn!(path, code = "event-dropped", "an event is dropped: {}", printable(reason));
         }
+        outcome
     }
 
     async fn call(&self, call: &crate::manifest::Call, data: &Value, context: CallContext) -> EventOutcome {

@@ -25,7 +25,7 @@ impl Host for InstanceState {
         let actor = ActorAddress::new(&agent_type, &actor_id)
             .map_err(|error| Error::Invalid(format!("{agent_type}/{actor_id} is no actor: {error}")))?;
         let reply = call(turn, ActorCall { actor, method, payload: payload.into() }).await;
-        reply.map_err(into_contract)
+        reply.map_err(|error| turn.met(into_contract(error)))
     }
 }
 
@@ -50,6 +50,7 @@ fn into_contract(error: CallError) -> Error {
         | CallError::EffectsBacklog(_)
         | CallError::Starting
         | CallError::ShuttingDown
+        | CallError::NeededUnavailable(_)
         | CallError::Backend(backend::Error::Unavailable(_)) => Error::Unavailable(text),
         CallError::ReplyTooLarge { .. } | CallError::TooLargeForSidecar(_) => Error::TooLarge(text),
         CallError::Elsewhere { status, .. } => match status.as_u16() {

@@ -40,6 +40,8 @@ pub(crate) struct ScopeOptions {
 pub(crate) struct TurnProducts {
     pub(crate) cache: StateCache,
     pub(crate) commit: TurnCommit,
+    /// Something that the turn asked for was away, so that it may succeed later.
+    pub(crate) met_unavailable: bool,
 }
 
 /// The turn that runs in an instance.
@@ -50,6 +52,8 @@ pub struct TurnScope {
     staged_bytes: u64,
     /// Bytes of the effects that are staged.
     effect_bytes: u64,
+    /// Something that the turn asked for was away.
+    met_unavailable: bool,
     /// What `nested_commits` was when the cache was last known to be right.
     seen_nested_commits: u64,
 }
@@ -58,7 +62,14 @@ impl TurnScope {
     pub(crate) fn new(options: ScopeOptions, handled: Option<FiredWakeup>, ends_timers: bool) -> TurnScope {
         let staged = TurnCommit { handled, ends_timers, ..TurnCommit::default() };
         let seen_nested_commits = options.nested_commits.load(Ordering::Acquire);
-        TurnScope { options, staged, staged_bytes: 0, effect_bytes: 0, seen_nested_commits }
+        TurnScope {
+            options,
+            staged,
+            staged_bytes: 0,
+            effect_bytes: 0,
+            met_unavailable: false,
+            seen_nested_commits,
+        }
     }
 
     /// The bounds of the agent type.
@@ -68,7 +79,7 @@ impl TurnScope {
 
     pub(crate) fn finish(mut self) -> TurnProducts {
         self.forget_what_nested_turns_wrote();
-        TurnProducts { cache: self.options.cache, commit: self.staged }
+        TurnProducts { cache: self.options.cache, commit: self.staged, met_unavailable: self.met_unavailable }
     }
 
     /// Reads values: what this turn has staged, else what is cached, else what the backend has.
@@ -120,7 +131,10 @@ impl TurnScope {
             .collect::<Vec<_>>();
         let mut read = Vec::new();
         if !unknown.is_empty() {
-            read = backend.read_state(actor, &unknown).await?;
+            read = match backend.read_state(actor, &unknown).await {
+                Ok(read) => read,
+                Err(error) => return Err(self.met(error.into())),
+            };
         }
         let read = unknown.iter().zip(read).collect::<std::collections::HashMap<_, _>>();
         let mut values = Vec::with_capacity(keys.len());
@@ -168,6 +182,12 @@ impl TurnScope {
         self.staged_bytes = bytes;
         self.staged.writes.insert(key, write);
         Ok(())
+    }
+
+    /// Notes an error of what the turn asked for.
+    pub(super) fn met(&mut self, error: Error) -> Error {
+        self.met_unavailable |= matches!(error, Error::Unavailable(_));
+        error
     }
 
     /// Counts what is staged against the bytes that a turn may write.

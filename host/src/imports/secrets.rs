@@ -12,7 +12,7 @@ impl Host for InstanceState {
         if !turn.options.agent.permissions.may_read_secret(&name) {
             return Err(denied(self, "secrets", &name, "read the secret"));
         }
-        match turn.options.backend.secret(&name).await? {
+        match turn.options.backend.secret(&name).await.map_err(|error| turn.met(error.into()))? {
             Some(values) => Ok(values.into_iter().collect()),
             None => Err(Error::NotFound(format!("the secret store holds no secret {name:?}"))),
         }

@@ -61,7 +61,10 @@ impl TurnScope {
         let key = WakeupKey { kind, name };
         let registration = match self.staged.wakeups.get(&key) {
             Some(staged) => staged.clone(),
-            None => self.options.backend.wakeup(&self.options.actor, &key).await?,
+            None => {
+                let known = self.options.backend.wakeup(&self.options.actor, &key).await;
+                known.map_err(|error| self.met(error.into()))?
+            }
         };
         Ok(registration.map(|registration| {
             let schedule = Schedule {

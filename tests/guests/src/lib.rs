@@ -9,4 +9,4 @@
 
 /// All guests, in the order of the alphabet: each `NAME` of an `examples/NAME.rs`.
 pub const GUESTS: &[&str] =
-    &["allocates", "deaf", "exerciser", "exits", "floods", "loops", "panics", "plain", "recurses"];
+    &["allocates", "deaf", "exerciser", "exits", "floods", "ledger", "loops", "panics", "plain", "recurses"];

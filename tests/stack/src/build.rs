@@ -1,8 +1,9 @@
 //! The servers' programs: found where they are installed, else made from their sources. Nothing is made or fetched twice.
 //!
-//! Redis comes from the system's packages. Kafka's jars come from Maven, by the pinned `kafka/pom.xml`. Dapr's programs of the
+//! What the system's packages have is installed from there by [`all`], where that may be done. Redis comes from the system's packages. Kafka's jars come from Maven, by the pinned `kafka/pom.xml`. Dapr's programs of the
 //! right version are taken from PATH or from `~/.dapr/bin`; where there are none, Go builds them from the pinned `dapr/go.mod`.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +11,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 
-use crate::folders;
+use crate::{folders, packages};
 
 /// The version of Dapr that is built, and the line that an installed one must be of.
 const DAPR_VERSION: &str = "1.16.0";
@@ -38,12 +39,33 @@ impl Dapr {
     }
 }
 
-/// Makes sure of all programs.
+/// Makes sure of all programs, and installs the packages that they need and that are missing.
 pub fn all() -> anyhow::Result<()> {
+    install_packages()?;
     redis_server()?;
     redis_cli()?;
+    kcat()?;
     kafka()?;
     dapr().map(drop)
+}
+
+fn install_packages() -> anyhow::Result<()> {
+    let _lock = lock("packages")?;
+    let mut needed = vec![
+        ("setpriv", "util-linux"),
+        ("redis-server", "redis-server"),
+        ("redis-cli", "redis-tools"),
+        ("kcat", "kcat"),
+        ("java", "default-jre-headless"),
+    ];
+    if !Jars::pinned()?.are_there() {
+        needed.push(("mvn", "maven"));
+    }
+    if installed_dapr().is_none() && built_dapr().is_none() {
+        needed.push(("go", "golang-go"));
+    }
+    let missing = needed.into_iter().filter(|(program, _)| on_path(program).is_none());
+    packages::install(&missing.map(|(_, package)| package).collect::<Vec<_>>())
 }
 
 /// The Redis server.
@@ -70,24 +92,45 @@ pub fn kcat() -> anyhow::Result<PathBuf> {
 pub fn kafka() -> anyhow::Result<PathBuf> {
     let _lock = lock("kafka")?;
     java()?;
-    let pins = folders::root().join("tests/stack/kafka/pom.xml");
-    let folder = folders::programs().join("kafka");
-    let libraries = folder.join("libs");
-    // A copy of the pins says for which of them the jars are complete.
-    let stamp = folder.join("pom.xml");
-    let wanted = std::fs::read(&pins).with_context(|| format!("reading {}", pins.display()))?;
-    if std::fs::read(&stamp).is_ok_and(|made| made == wanted) {
-        return Ok(libraries);
+    let jars = Jars::pinned()?;
+    if !jars.are_there() {
+        jars.fetch()?;
     }
-    let maven = find("mvn", "install Maven, on Debian with: apt-get install maven")?;
-    eprintln!("fetching Kafka's jars with Maven (54 MB)");
-    let mut output = std::ffi::OsString::from("-DoutputDirectory=");
-    output.push(&libraries);
-    let mut command = Command::new(maven);
-    command.args(["-q", "--batch-mode", "-f"]).arg(&pins).arg("dependency:copy-dependencies").arg(output);
-    run(command, "fetching Kafka's jars", "Maven's message is above; it needs the network this once")?;
-    std::fs::write(&stamp, wanted)?;
-    Ok(libraries)
+    Ok(jars.folder)
+}
+
+/// Kafka's jars, and what says which they are.
+struct Jars {
+    pins: PathBuf,
+    wanted: Vec<u8>,
+    /// A copy of the pins says for which of them the jars are complete.
+    stamp: PathBuf,
+    folder: PathBuf,
+}
+
+impl Jars {
+    fn pinned() -> anyhow::Result<Jars> {
+        let pins = folders::root().join("tests/stack/kafka/pom.xml");
+        let wanted = std::fs::read(&pins).with_context(|| format!("reading {}", pins.display()))?;
+        let kafka = folders::programs().join("kafka");
+        Ok(Jars { pins, wanted, stamp: kafka.join("pom.xml"), folder: kafka.join("libs") })
+    }
+
+    fn are_there(&self) -> bool {
+        std::fs::read(&self.stamp).is_ok_and(|made| made == self.wanted)
+    }
+
+    fn fetch(&self) -> anyhow::Result<()> {
+        let maven = find("mvn", "install Maven, on Debian with: apt-get install maven")?;
+        eprintln!("fetching Kafka's jars with Maven (54 MB)");
+        let mut output = OsString::from("-DoutputDirectory=");
+        output.push(&self.folder);
+        let mut command = Command::new(maven);
+        command.args(["-q", "--batch-mode", "-Dstyle.color=never", "-f"]).arg(&self.pins);
+        command.arg("dependency:copy-dependencies").arg(output);
+        run(command, "fetching Kafka's jars", "Maven's message is above; it needs the network this once")?;
+        Ok(std::fs::write(&self.stamp, &self.wanted)?)
+    }
 }
 
 /// Dapr's programs, installed ones or those of the pinned sources.
@@ -96,30 +139,39 @@ pub fn dapr() -> anyhow::Result<Dapr> {
         return Ok(installed);
     }
     let _lock = lock("dapr")?;
-    let sources = folders::root().join("tests/stack/dapr");
-    let folder = folders::programs().join("bin");
-    let built = Dapr::in_folder(&folder);
-    if is_newer(&built.files(), &dapr_sources(&sources)) {
-        return Ok(built);
-    }
+    built_dapr().map_or_else(build_dapr, Ok)
+}
+
+/// The programs that were built, unless their sources have changed since.
+fn built_dapr() -> Option<Dapr> {
+    let built = Dapr::in_folder(&folders::programs().join("bin"));
+    is_newer(&built.files(), &dapr_sources(&dapr_source_folder())).then_some(built)
+}
+
+fn build_dapr() -> anyhow::Result<Dapr> {
     let go = find(
         "go",
-        "install Go 1.24.6 or newer from https://go.dev/dl, or Dapr 1.16 with: dapr init --slim --runtime-version 1.16.0",
+        "install Go 1.24.6 or newer from https://go.dev/dl, or Dapr with: dapr init --slim --runtime-version 1.16.0",
     )?;
-    eprintln!("building Dapr {DAPR_VERSION} with Go: 7 minutes and 2 GB the first time, seconds after that");
+    eprintln!("building Dapr {DAPR_VERSION} with Go: 8 minutes the first time, seconds after that");
+    let built = Dapr::in_folder(&folders::programs().join("bin"));
     let link = format!("-s -w -X github.com/dapr/dapr/pkg/buildinfo.version={DAPR_VERSION}");
-    for program in ["placement", "scheduler", "daprd"] {
+    for file in built.files() {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        eprintln!("building {name}");
         let mut command = Command::new(&go);
         // Without this tag daprd refuses to start.
         command.args(["build", "-trimpath", "-tags", "stablecomponents", "-ldflags", &link, "-o"]);
-        command.arg(folder.join(program)).arg(format!("./{program}")).current_dir(&sources);
-        run(command, &format!("building {program}"), "Go's message is above; it needs Go 1.24.6 or newer")?;
-    }
-    // An unchanged program is not written again by Go, and would be older than its sources for ever.
-    for file in built.files() {
+        command.arg(file).arg(format!("./{name}")).current_dir(dapr_source_folder());
+        run(command, &format!("building {name}"), "Go's message is above; it needs Go 1.24.6 or newer")?;
+        // Go leaves a program alone that would be the same, and it would be older than its sources for ever.
         File::options().append(true).open(file)?.set_modified(SystemTime::now())?;
     }
     Ok(built)
+}
+
+fn dapr_source_folder() -> PathBuf {
+    folders::root().join("tests/stack/dapr")
 }
 
 fn dapr_sources(folder: &Path) -> Vec<PathBuf> {
@@ -155,7 +207,10 @@ fn lock(name: &str) -> anyhow::Result<File> {
     let folder = folders::programs();
     std::fs::create_dir_all(&folder)?;
     let file = File::create(folder.join(format!("{name}.lock")))?;
-    file.lock()?;
+    if file.try_lock().is_err() {
+        eprintln!("waiting for another process that provides {name}");
+        file.lock()?;
+    }
     Ok(file)
 }
 
@@ -168,8 +223,11 @@ fn run(mut command: Command, what: &str, help: &str) -> anyhow::Result<()> {
 }
 
 fn find(program: &str, help: &str) -> anyhow::Result<PathBuf> {
-    let mut candidates = path_folders().into_iter().map(|folder| folder.join(program));
-    candidates.find(|file| file.is_file()).with_context(|| format!("there is no {program}\n  help: {help}"))
+    on_path(program).with_context(|| format!("there is no {program}\n  help: {help}"))
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    path_folders().into_iter().map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 /// The folders of PATH, and where Go's own packages put it.

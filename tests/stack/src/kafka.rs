@@ -117,6 +117,7 @@ fn java(name: &str, libraries: &Path, folder: &Path) -> anyhow::Result<Program> 
         .without_variable("JAVA_TOOL_OPTIONS"))
 }
 
+/// A session is short, because the node is let in again after its death only when the last session is over.
 fn properties(data: &Path, port: u16, controller: u16) -> String {
     format!(
         "process.roles=broker,controller
@@ -134,7 +135,8 @@ offsets.topic.num.partitions=4
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
-controlled.shutdown.enable=false
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 ",
         data.display()
     )

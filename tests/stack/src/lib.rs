@@ -13,6 +13,7 @@ pub mod app;
 pub mod build;
 pub mod folders;
 pub mod kafka;
+mod packages;
 pub mod placement;
 pub mod ports;
 pub mod process;

@@ -27,15 +27,12 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Build => daca_stack::build::all(),
-        Command::Up(arguments) => up::run(arguments),
+        Command::Build => daca_stack::build::all().map(|()| ExitCode::SUCCESS),
+        Command::Up(arguments) => up::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Produce(arguments) => produce::run(&arguments),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
 }

@@ -11,7 +11,7 @@ use crate::wait;
 pub struct Placement {
     /// Where sidecars connect.
     pub port: u16,
-    /// Where it says that it is well.
+    /// Where it says that it is well. Dapr opens this port on all addresses, whatever it is told.
     pub health_port: u16,
     /// Its process.
     pub process: Process,
@@ -26,7 +26,6 @@ impl Placement {
             .option("--port", port)
             .option("--listen-address", "127.0.0.1")
             .option("--healthz-port", health_port)
-            .option("--healthz-listen-address", "127.0.0.1")
             .option("--initial-cluster", format!("dapr-placement-0=127.0.0.1:{raft}"))
             // The least that it takes: how long a change of hosts waits for others.
             .option("--disseminate-timeout", "1s")

@@ -162,6 +162,8 @@ impl Process {
     /// Asks it to end with SIGTERM and waits; kills it when it takes too long.
     pub async fn stop(&self) -> anyhow::Result<ExitStatus> {
         self.signal(Signal::TERM)?;
+        // One that is paused would not hear it.
+        self.resume()?;
         let start = Instant::now();
         while start.elapsed() < STOP_WITHIN {
             if let Some(status) = self.ended() {
@@ -301,6 +303,15 @@ mod tests {
         let twice = async || process.log_lines().is_ok_and(|lines| lines == ["started", "started"]);
         process.wait_until("its second line", twice).await?;
         assert_eq!(process.kill()?.signal(), Some(9));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_paused_process_can_be_stopped() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let process = sleeper(folder.path())?;
+        process.pause()?;
+        assert_eq!(process.stop().await?.signal(), Some(15));
         Ok(())
     }
 

@@ -1,10 +1,11 @@
 //! `daca-stack produce`: a message for an actor, through Kafka.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::anyhow;
 use daca_stack::running;
 use rdkafka::config::ClientConfig;
+use rdkafka::producer::future_producer::Delivery;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::json;
 
@@ -33,17 +34,28 @@ pub(crate) struct Arguments {
     brokers: Option<String>,
 }
 
-/// Sends the message and prints where it went.
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+/// Sends the message and prints what became of it.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(send(arguments)).map_err(|error| anyhow!("Message delivery failed: {error:#}"))
+    let brokers = arguments.brokers.clone().or_else(running::kafka).unwrap_or(DEFAULT_BROKERS.to_owned());
+    match runtime.block_on(send(arguments, &brokers)) {
+        Ok(Delivery { partition, offset, .. }) => {
+            println!("Message delivered to {} [{partition}] at offset {offset}", arguments.topic);
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            eprintln!("Message delivery failed: {error} (brokers: {brokers})");
+            Ok(ExitCode::FAILURE)
+        }
+    }
 }
 
-async fn send(arguments: &Arguments) -> anyhow::Result<()> {
-    let brokers = arguments.brokers.clone().or_else(running::kafka);
+async fn send(arguments: &Arguments, brokers: &str) -> anyhow::Result<Delivery> {
     let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", brokers.as_deref().unwrap_or(DEFAULT_BROKERS))
+        .set("bootstrap.servers", brokers)
         .set("message.timeout.ms", DELIVER_WITHIN.as_millis().to_string())
+        // After this time a topic that is not there is an error.
+        .set("topic.metadata.propagation.max.ms", "2000")
         .create()?;
     let message = json!({
         "actor_id": arguments.actor,
@@ -52,10 +64,5 @@ async fn send(arguments: &Arguments) -> anyhow::Result<()> {
     let message = message.to_string();
     let key = arguments.key.as_ref().unwrap_or(&arguments.actor);
     let record = FutureRecord::to(&arguments.topic).key(key).payload(&message);
-    let delivery = producer.send(record, DELIVER_WITHIN).await.map_err(|(error, _)| error)?;
-    println!(
-        "Message delivered to {} [{}] at offset {}",
-        arguments.topic, delivery.partition, delivery.offset
-    );
-    Ok(())
+    producer.send(record, DELIVER_WITHIN).await.map_err(|(error, _)| error.into())
 }

@@ -1,5 +1,6 @@
 //! Where the servers of `daca-stack up` are, for other programs: a file that is there while they run.
 
+use std::net::TcpStream;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -41,11 +42,12 @@ impl Drop for Running {
     }
 }
 
-/// The address of the running Kafka.
+/// The address of the running Kafka. A file that was left behind by `kill -9` does not count.
 pub fn kafka() -> Option<String> {
     let addresses = std::fs::read(path()).ok()?;
     let addresses: Value = serde_json::from_slice(&addresses).ok()?;
-    addresses["kafka"].as_str().map(str::to_owned)
+    let kafka = addresses["kafka"].as_str()?;
+    TcpStream::connect(kafka).is_ok().then(|| kafka.to_owned())
 }
 
 fn path() -> PathBuf {

@@ -11,7 +11,7 @@ use crate::wait;
 pub struct Scheduler {
     /// Where sidecars connect.
     pub port: u16,
-    /// Where it says that it is well.
+    /// Where it says that it is well. Dapr opens this port on all addresses, whatever it is told.
     pub health_port: u16,
     /// Its process.
     pub process: Process,
@@ -28,7 +28,6 @@ impl Scheduler {
             // Otherwise sidecars are sent to an address of this machine that it may not listen on.
             .option("--override-broadcast-host-port", format!("127.0.0.1:{port}"))
             .option("--healthz-port", health_port)
-            .option("--healthz-listen-address", "127.0.0.1")
             .option("--etcd-data-dir", folder.join("scheduler").display())
             .option("--etcd-client-port", etcd_client)
             .option("--etcd-initial-cluster", format!("dapr-scheduler-server-0=http://127.0.0.1:{etcd_peer}"))

@@ -1,9 +1,15 @@
 //! Tests on the real servers. `cargo xtask test` makes their programs first; each test starts its own.
 
+mod broker;
+mod faults;
+mod hosts;
+mod kafka;
 mod protocol;
 mod reentrancy;
 mod state;
 mod support;
 mod tokens;
 mod tutorial;
+mod up;
+mod volume;
 mod wakeups;

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use daca_stack::{AppOptions, Host, HostOptions, SidecarOptions, Stack, StackOptions, folders, wait};
 use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::future_producer::Delivery;
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use serde_json::Value;
+use rdkafka::{Offset, TopicPartitionList};
+use serde_json::{Value, json};
 
 /// Component files as a test needs them, by name and content.
 pub(crate) fn components(folder: &Path, files: &[(&str, &str)]) -> anyhow::Result<()> {
@@ -74,10 +76,20 @@ impl Chat {
 
     /// So many hosts with this manifest.
     pub(crate) async fn start_with(hosts: usize, manifest: &str) -> anyhow::Result<Chat> {
-        let stack = Stack::start(StackOptions::default()).await?;
+        Chat::start_on(StackOptions::default(), hosts, manifest).await
+    }
+
+    /// The same on a stack of another form.
+    pub(crate) async fn start_on(
+        options: StackOptions,
+        hosts: usize,
+        manifest: &str,
+    ) -> anyhow::Result<Chat> {
+        let stack = Stack::start(options).await?;
         let path = stack.folder.join("agents.toml");
         std::fs::write(&path, manifest)?;
-        let brokers = stack.kafka.as_ref().context("the stack has Kafka")?.address();
+        // Without Kafka nothing is produced, and the producer connects to nobody.
+        let brokers = stack.kafka.as_ref().map(|kafka| kafka.address()).unwrap_or_default();
         let producer = ClientConfig::new()
             .set("bootstrap.servers", brokers)
             .set("message.timeout.ms", "60000")
@@ -108,7 +120,17 @@ impl Chat {
 
     /// Posts JSON to the first host. Answers the status and the body.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<(u16, Value)> {
-        let request = self.client.post(self.hosts[0].app.url(path)).body(body.to_string());
+        self.post_to(0, path, body).await
+    }
+
+    /// Posts JSON to one of the hosts.
+    pub(crate) async fn post_to(
+        &self,
+        host: usize,
+        path: &str,
+        body: &Value,
+    ) -> anyhow::Result<(u16, Value)> {
+        let request = self.client.post(self.hosts[host].app.url(path)).body(body.to_string());
         read(request.send().await?).await
     }
 
@@ -365,4 +387,145 @@ pub(crate) async fn until_settled(stack: &Stack, topic: &str) -> anyhow::Result<
         Ok((after("pending") == Some(&"0") && after("lag") == Some(&"0")).then_some(()))
     })
     .await
+}
+
+/// A manifest with the guest `ledger`, which keeps each number that it is told: by `POST /ledger/ID` and by Kafka. `announce`
+/// says whether it tells the world, by an `event`, an `sms`, or both; `host` has further lines of `[host]`.
+pub(crate) fn ledger_manifest(announce: &str, host: &str) -> String {
+    let component = folders::target().join("wasm32-wasip2/guest/examples").join("ledger.wasm");
+    let component = component.display();
+    format!(
+        r#"
+[host]
+{host}
+
+[agents.Ledger]
+component = "{component}"
+settings = {{ announce = "{announce}" }}
+permissions = {{ publish = ["daca-pubsub/ledger"], bindings = ["twilio-binding/create"] }}
+
+[[routes]]
+method = "POST"
+path = "/ledger/{{actor_id}}"
+agent = "Ledger"
+call = "Add"
+actor-id = {{ path = "actor_id" }}
+reply = {{ entries = "{{reply}}" }}
+
+[[routes]]
+method = "GET"
+path = "/ledger/{{actor_id}}"
+agent = "Ledger"
+call = "Entries"
+actor-id = {{ path = "actor_id" }}
+reply = {{ entries = "{{reply}}" }}
+
+[[routes]]
+method = "POST"
+path = "/receive-message"
+agent = "Ledger"
+call = "Add"
+actor-id = {{ field = "actor_id" }}
+payload = {{ field = "message" }}
+reply = {{ entries = "{{reply}}" }}
+
+[[input-bindings]]
+binding = "kafka-binding"
+path = "/receive-message"
+dead-letter = "daca-pubsub/user-messages-dead-letter"
+attempts = 3
+"#
+    )
+}
+
+/// A stack whose sidecars read nothing from Kafka, and which has none.
+pub(crate) fn without_kafka() -> anyhow::Result<(StackOptions, tempfile::TempDir)> {
+    let folder = tempfile::tempdir()?;
+    for entry in std::fs::read_dir(folders::root().join("components/local"))? {
+        let path = entry?.path();
+        if let Some(name) = path.file_name().filter(|name| *name != "kafka-binding.yaml") {
+            std::fs::copy(&path, folder.path().join(name))?;
+        }
+    }
+    let components = folder.path().to_owned();
+    Ok((StackOptions { kafka: false, components, ..StackOptions::default() }, folder))
+}
+
+/// A message for an actor of the guest `ledger`.
+pub(crate) fn numbered(actor: &str, number: u64) -> Value {
+    json!({"actor_id": actor, "message": {"number": number}})
+}
+
+impl Chat {
+    /// The numbers that an actor of the guest `ledger` has kept, as one of the hosts tells.
+    pub(crate) async fn entries(&self, host: usize, actor: &str) -> anyhow::Result<Vec<u64>> {
+        let request = self.client.get(self.hosts[host].app.url(&format!("/ledger/{actor}")));
+        let (status, body) = read(request.send().await?).await?;
+        anyhow::ensure!(status == 200, "entries of {actor}: {status} {body}");
+        Ok(serde_json::from_value(body["entries"].clone())?)
+    }
+
+    /// Waits until an actor of the guest `ledger` has so many numbers or more, and answers them.
+    pub(crate) async fn until_entries(&self, actor: &str, least: usize) -> anyhow::Result<Vec<u64>> {
+        eventually(&format!("{actor} has {least} entries"), async || {
+            Ok(self.entries(0, actor).await.ok().filter(|entries| entries.len() >= least))
+        })
+        .await
+    }
+
+    /// The messages that were set aside, oldest first.
+    pub(crate) async fn dead_letters(&self) -> anyhow::Result<Vec<Value>> {
+        let stream = ["--json", "xrange", "user-messages-dead-letter", "-", "+"];
+        let entries: Vec<(String, Vec<String>)> =
+            serde_json::from_str(&self.stack.redis.cli(&stream).await?)?;
+        let letter = |(_, fields): (String, Vec<String>)| -> anyhow::Result<Value> {
+            let data =
+                fields.iter().skip_while(|field| *field != "data").nth(1).context("an event has data")?;
+            Ok(serde_json::from_str::<Value>(data)?["data"].take())
+        };
+        entries.into_iter().map(letter).collect()
+    }
+
+    /// Waits until the group of the Kafka binding has committed all that was produced.
+    pub(crate) async fn until_committed(&self) -> anyhow::Result<()> {
+        let brokers = self.stack.kafka.as_ref().context("the stack has Kafka")?.address();
+        eventually("all messages are committed", async || {
+            let brokers = brokers.clone();
+            // librdkafka blocks the thread.
+            let left = tokio::task::spawn_blocking(move || uncommitted(&brokers)).await?;
+            Ok(left.is_ok_and(|left| left == 0).then_some(()))
+        })
+        .await
+    }
+
+    /// The actors that are active on each host, as it tells.
+    pub(crate) async fn active(&self, host: usize) -> anyhow::Result<Vec<String>> {
+        let request = self.client.get(self.hosts[host].app.admin_url("/activations?limit=10000"));
+        let (_, body) = read(request.send().await?).await?;
+        let activations = body["activations"].as_array().context("activations are a list")?;
+        Ok(activations.iter().filter_map(|one| one["actor_id"].as_str().map(str::to_owned)).collect())
+    }
+}
+
+/// Messages that the group has not committed.
+fn uncommitted(brokers: &str) -> anyhow::Result<i64> {
+    const TOPIC: &str = "user-messages";
+    const TIMEOUT: Duration = Duration::from_secs(10);
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("group.id", "chat-agent-group")
+        .set("log_level", "0")
+        .create()?;
+    let metadata = consumer.fetch_metadata(Some(TOPIC), TIMEOUT)?;
+    let mut partitions = TopicPartitionList::new();
+    for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
+        partitions.add_partition(TOPIC, partition.id());
+    }
+    let mut left = 0;
+    for element in consumer.committed_offsets(partitions, TIMEOUT)?.elements() {
+        let (low, high) = consumer.fetch_watermarks(TOPIC, element.partition(), TIMEOUT)?;
+        let committed = if let Offset::Offset(offset) = element.offset() { offset } else { low };
+        left += high - committed;
+    }
+    Ok(left)
 }

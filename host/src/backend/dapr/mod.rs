@@ -9,10 +9,10 @@ mod status;
 mod wakeups;
 mod wire;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -90,6 +90,7 @@ pub struct Sidecar {
     /// Types whose actors may be called while they wait, with the deepest nesting.
     reentrant: HashMap<Arc<str>, u32>,
     timers: Timers,
+    keeps_order: KeepsOrder,
     is_ready: Arc<AtomicBool>,
     /// May a value of the state have a time to live (the feature `ActorStateTTL` of Dapr's Configuration)?
     has_ttl: Arc<AtomicBool>,
@@ -112,6 +113,7 @@ impl Sidecar {
             secret_store: manifest.dapr.secret_store.clone(),
             reentrant: reentrant.collect(),
             timers: Timers::default(),
+            keeps_order: KeepsOrder::default(),
             is_ready: Arc::default(),
             has_ttl: Arc::default(),
             shutdown: CancellationToken::new(),
@@ -157,7 +159,7 @@ impl Sidecar {
         };
         registered.map_err(|status| status::error(&format!("{:?} was not registered", key.name), &status))?;
         if key.kind == WakeupKind::Timer {
-            self.timers.note(actor, &key.name, Some(registration));
+            self.timers.note(self.era(), actor, &key.name, Some(registration));
         }
         Ok(())
     }
@@ -172,7 +174,7 @@ impl Sidecar {
                 within(STORE_TIMEOUT, client.unregister_actor_reminder(request)).await
             }
             WakeupKind::Timer => {
-                self.timers.note(actor, &key.name, None);
+                self.timers.note(self.era(), actor, &key.name, None);
                 let request = proto::UnregisterActorTimerRequest { actor_type, actor_id, name };
                 within(STORE_TIMEOUT, client.unregister_actor_timer(request)).await
             }
@@ -309,7 +311,7 @@ impl Sidecar {
         if status == http::StatusCode::NO_CONTENT
             || status == http::StatusCode::NOT_FOUND
             || body.is_empty()
-            || text.contains("not found")
+            || (!status.is_success() && text.contains("not found"))
         {
             return Ok(None);
         }
@@ -411,12 +413,20 @@ impl Backend for Sidecar {
     /// The state in one transaction. What the scheduler keeps cannot be part of it, so new reminders and timers come before
     /// and removals after: what fails in between leaves one too many, never one too few.
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
-        if let Some(name) = self.timers.comes_back(actor, commit) {
-            tokio::spawn(settle_timer(self.client.clone(), self.timers.clone(), actor.clone(), name));
+        let comes_back = self.timers.comes_back(self.era(), actor, commit);
+        self.timers.fired(self.era(), actor, commit);
+        if let Some(name) = comes_back {
+            tokio::spawn(settle_timer(
+                self.client.clone(),
+                self.timers.clone(),
+                self.era.clone(),
+                actor.clone(),
+                name,
+            ));
         }
         for (key, registration) in &commit.wakeups {
             if let Some(registration) = registration {
-                self.register(actor, key, registration).await?;
+                self.register(actor, key, registration).await.map_err(Error::before_anything)?;
             }
         }
         self.save_state(actor, &commit.writes).await?;
@@ -426,9 +436,10 @@ impl Backend for Sidecar {
             }
         }
         if commit.ends_timers {
-            for name in self.timers.end(actor) {
-                self.unregister(actor, &WakeupKey { kind: WakeupKind::Timer, name }).await?;
-            }
+            let names = self.timers.end(self.era(), actor).into_iter();
+            let keys = names.map(|name| WakeupKey { kind: WakeupKind::Timer, name }).collect::<Vec<_>>();
+            let endings = keys.iter().map(|key| self.unregister(actor, key));
+            return futures::future::join_all(endings).await.into_iter().collect();
         }
         Ok(())
     }
@@ -444,13 +455,14 @@ impl Backend for Sidecar {
         }]
     }
 
-    /// Events of one topic.
+    /// Events of one topic, where the component sends them in order. What has no bulk publishing of its own gets them from the
+    /// sidecar all at once and in any order (`pkg/runtime/pubsub/default_bulkpub.go`).
     fn takes_together(&self, first: &EffectRequest, next: &EffectRequest) -> bool {
         match (first, next) {
             (
                 EffectRequest::Publish { pubsub, topic, .. },
                 EffectRequest::Publish { pubsub: next_pubsub, topic: next_topic, .. },
-            ) => pubsub == next_pubsub && topic == next_topic,
+            ) => pubsub == next_pubsub && topic == next_topic && self.keeps_order.contains(pubsub),
             _ => false,
         }
     }
@@ -480,7 +492,7 @@ impl Backend for Sidecar {
 
     async fn wakeup(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<Option<Registration>, Error> {
         match key.kind {
-            WakeupKind::Timer => Ok(self.timers.get(actor, &key.name)),
+            WakeupKind::Timer => Ok(self.timers.get(self.era(), actor, &key.name)),
             WakeupKind::Reminder => self.shown_reminder(actor, &key.name).await,
         }
     }
@@ -511,6 +523,7 @@ impl Backend for Sidecar {
             self.client.clone(),
             self.is_ready.clone(),
             self.has_ttl.clone(),
+            self.keeps_order.clone(),
             self.options.grpc.clone(),
         );
         let shutdown = self.shutdown.clone();
@@ -533,10 +546,12 @@ impl Backend for Sidecar {
 
     /// The sidecar sees that the host is unhealthy, stops its subscriptions and bindings, and gives its actors up.
     async fn leave(&self, patience: Duration) {
-        let deadline = Instant::now() + patience;
-        while Instant::now() < deadline && look(&self.client).await.is_ok_and(|seen| seen.hosts_actors) {
-            tokio::time::sleep(ASK_WHILE_WAITING).await;
-        }
+        let given_up = async {
+            while look(&self.client).await.is_ok_and(|seen| seen.hosts_actors) {
+                tokio::time::sleep(ASK_WHILE_WAITING).await;
+            }
+        };
+        let _out_of_patience = tokio::time::timeout(patience, given_up).await;
     }
 
     async fn shut_down(&self) {
@@ -544,9 +559,31 @@ impl Backend for Sidecar {
     }
 }
 
+/// The pub/sub components whose bulk publishing keeps the order: that of Kafka hands all events to one producer
+/// (`BulkPublish` in `common/component/kafka/producer.go`).
+fn pubsubs_in_order(components: &[proto::RegisteredComponents]) -> HashSet<String> {
+    let kafka = components.iter().filter(|component| component.r#type == "pubsub.kafka");
+    kafka.map(|component| component.name.clone()).collect()
+}
+
+/// What [`pubsubs_in_order`] answered last. Cheap to clone.
+#[derive(Clone, Default)]
+struct KeepsOrder(Arc<RwLock<HashSet<String>>>);
+
+impl KeepsOrder {
+    fn set(&self, names: &HashSet<String>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).clone_from(names);
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).contains(name)
+    }
+}
+
 /// What the sidecar says of itself.
 struct Seen {
     hosts_actors: bool,
+    keep_order: HashSet<String>,
     has_ttl: bool,
 }
 
@@ -559,6 +596,7 @@ async fn look(client: &Client) -> Result<Seen, String> {
             let answer = answer.into_inner();
             Ok(Seen {
                 hosts_actors: answer.actor_runtime.is_some_and(|runtime| runtime.host_ready),
+                keep_order: pubsubs_in_order(&answer.registered_components),
                 has_ttl: answer.enabled_features.iter().any(|feature| feature == "ActorStateTTL"),
             })
         }
@@ -573,10 +611,10 @@ async fn look(client: &Client) -> Result<Seen, String> {
 /// ended, also one that is gone by then, or has another in its place (`processorExecuteFn` in
 /// `pkg/actors/internal/timers/inmemory/inmemory.go`). A registration takes that place, and one whose time is over already
 /// leaves it empty.
-async fn settle_timer(mut client: Client, timers: Timers, actor: ActorAddress, name: String) {
+async fn settle_timer(mut client: Client, timers: Timers, era: Era, actor: ActorAddress, name: String) {
     for pause in TURN_HAS_ENDED {
         tokio::time::sleep(pause).await;
-        let current = timers.get(&actor, &name);
+        let current = timers.get(era.now(), &actor, &name);
         let request = timer_request(&actor, &name, current.as_ref().unwrap_or(&wakeups::OVER));
         if let Err(status) = within(STORE_TIMEOUT, client.register_actor_timer(request)).await {
             tracing::warn!(
@@ -592,13 +630,20 @@ async fn settle_timer(mut client: Client, timers: Timers, actor: ActorAddress, n
 }
 
 /// Follows whether the sidecar is there, and says so in the log.
-async fn watch(client: Client, is_ready: Arc<AtomicBool>, has_ttl: Arc<AtomicBool>, address: String) {
+async fn watch(
+    client: Client,
+    is_ready: Arc<AtomicBool>,
+    has_ttl: Arc<AtomicBool>,
+    keeps_order: KeepsOrder,
+    address: String,
+) {
     let mut said = None::<Instant>;
     loop {
         let seen = look(&client).await;
         let ready = seen.as_ref().is_ok_and(|seen| seen.hosts_actors);
         if let Ok(seen) = &seen {
             has_ttl.store(seen.has_ttl, Ordering::Relaxed);
+            keeps_order.set(&seen.keep_order);
         }
         let was_ready = is_ready.swap(ready, Ordering::Relaxed);
         if ready && !was_ready {

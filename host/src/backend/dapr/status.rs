@@ -4,17 +4,20 @@ use tonic::{Code, Status};
 
 use crate::actor::{ActorAddress, CallError};
 use crate::backend::Error;
+use crate::telemetry::printable;
 
 /// The contract's error for what the sidecar said of state, events, bindings, reminders, timers and secrets.
 ///
 /// `Internal` is what the sidecar says when a component failed (Redis away, Twilio's 500), and most often it works later.
 pub(super) fn error(what: &str, status: &Status) -> Error {
     let text = format!("{what}: {}", words(status));
-    tracing::debug!(code = ?status.code(), "the sidecar answered: {text}");
+    tracing::info!(code = "sidecar-error", status = ?status.code(), "{}", printable(&text));
     match status.code() {
         _ if is_too_long(status) => Error::TooLarge(text),
         // What the scheduler takes as a name is in `JobName` of `github.com/diagridio/go-etcd-cron`; `Unknown` is its code.
         _ if status.message().contains("job name is invalid") => Error::Invalid(text),
+        // The fence against a host that has lost an actor (`TransactionalStateOperation` in `pkg/actors/state/state.go`).
+        _ if status.message().contains("actor instance is missing") => Error::NotDone(text),
         // As long as the sidecar hosts no actors, which passes.
         _ if status.message().contains("only possible on hosted actor types") => Error::Unavailable(text),
         // `StateOperation` in `pkg/actors/api/transactional.go`.
@@ -34,12 +37,13 @@ pub(super) fn error(what: &str, status: &Status) -> Error {
 /// the code `Internal`.
 pub(super) fn call_error(actor: &ActorAddress, status: &Status) -> CallError {
     let text = words(status);
-    tracing::debug!(code = ?status.code(), "the sidecar could not call {actor}: {text}");
+    tracing::info!(code = "sidecar-error", status = ?status.code(), "{actor} could not be called: {}", printable(&text));
     if is_too_long(status) {
         return CallError::TooLargeForSidecar(text);
     }
     if text.contains("maximum stack depth exceeded") {
-        return CallError::ChainTooDeep(0);
+        let (code, status) = ("call-chain-too-deep".into(), http::StatusCode::INTERNAL_SERVER_ERROR);
+        return CallError::Elsewhere { code, status, detail: format!("{actor}: {text}") };
     }
     if text.contains("actor method not found") {
         return CallError::NotFound(format!("{actor}: {text}"));

@@ -1,8 +1,8 @@
 //! Reminders and timers at the sidecar: how a schedule is written, and what the sidecar cannot be asked.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -139,46 +139,84 @@ fn parse_go_duration(text: &str) -> Option<Duration> {
     Some(total)
 }
 
-/// The timers of this host's active actors. The sidecar keeps them as long as the actor is active here and cannot be asked
-/// for them, so what was registered is noted. Cheap to clone.
+/// The timers of this host's active actors. The sidecar keeps them in memory, as long as the actor is active here, and cannot be
+/// asked for them, so what was registered is noted. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Timers(Arc<Mutex<HashMap<ActorAddress, HashMap<String, Registration>>>>);
+pub(super) struct Timers(Arc<Mutex<Noted>>);
+
+#[derive(Default)]
+struct Noted {
+    /// The sidecar's era that they belong to: with it they end.
+    era: u64,
+    timers: HashMap<ActorAddress, HashMap<String, NotedTimer>>,
+}
+
+struct NotedTimer {
+    registration: Registration,
+    registered: Instant,
+}
 
 impl Timers {
-    pub(super) fn note(&self, actor: &ActorAddress, name: &str, registration: Option<&Registration>) {
-        let mut timers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn note(
+        &self,
+        era: u64,
+        actor: &ActorAddress,
+        name: &str,
+        registration: Option<&Registration>,
+    ) {
+        let mut noted = self.lock(era);
         match registration {
             Some(registration) => {
-                timers.entry(actor.clone()).or_default().insert(name.to_owned(), registration.clone());
+                let timer = NotedTimer { registration: registration.clone(), registered: Instant::now() };
+                noted.timers.entry(actor.clone()).or_default().insert(name.to_owned(), timer);
             }
             None => {
-                if let Some(own) = timers.get_mut(actor) {
+                if let Some(own) = noted.timers.get_mut(actor) {
                     own.remove(name);
                     if own.is_empty() {
-                        timers.remove(actor);
+                        noted.timers.remove(actor);
                     }
                 }
             }
         }
     }
 
-    pub(super) fn get(&self, actor: &ActorAddress, name: &str) -> Option<Registration> {
-        let timers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        timers.get(actor)?.get(name).cloned()
+    pub(super) fn get(&self, era: u64, actor: &ActorAddress, name: &str) -> Option<Registration> {
+        let noted = self.lock(era);
+        let NotedTimer { registration, registered } = noted.timers.get(actor)?.get(name)?;
+        let is_over = registration.ttl.is_some_and(|ttl| registered.elapsed() >= ttl);
+        (!is_over).then(|| registration.clone())
+    }
+
+    /// A timer that fires once ends with the commit of its turn.
+    pub(super) fn fired(&self, era: u64, actor: &ActorAddress, commit: &TurnCommit) {
+        let Some(fired) = commit.handled.as_ref().filter(|fired| fired.key.kind == WakeupKind::Timer) else {
+            return;
+        };
+        if self.get(era, actor, &fired.key.name).is_some_and(|timer| timer.period.is_none()) {
+            self.note(era, actor, &fired.key.name, None);
+        }
     }
 
     /// The timer that the turn of this commit was for, if the turn has changed it and it fires by itself again.
-    pub(super) fn comes_back(&self, actor: &ActorAddress, commit: &TurnCommit) -> Option<String> {
+    pub(super) fn comes_back(&self, era: u64, actor: &ActorAddress, commit: &TurnCommit) -> Option<String> {
         let fired = commit.handled.as_ref().filter(|fired| fired.key.kind == WakeupKind::Timer)?;
         let is_changed = commit.wakeups.contains_key(&fired.key);
-        let fires_once = self.get(actor, &fired.key.name).is_some_and(|timer| timer.period.is_none());
+        let fires_once = self.get(era, actor, &fired.key.name).is_some_and(|timer| timer.period.is_none());
         (is_changed && !fires_once).then(|| fired.key.name.clone())
     }
 
     /// The actor was deactivated: the names of its timers, which end with it.
-    pub(super) fn end(&self, actor: &ActorAddress) -> Vec<String> {
-        let mut timers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        timers.remove(actor).map(|own| own.into_keys().collect()).unwrap_or_default()
+    pub(super) fn end(&self, era: u64, actor: &ActorAddress) -> Vec<String> {
+        self.lock(era).timers.remove(actor).map(|own| own.into_keys().collect()).unwrap_or_default()
+    }
+
+    fn lock(&self, era: u64) -> MutexGuard<'_, Noted> {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.era != era {
+            *noted = Noted { era, ..Noted::default() };
+        }
+        noted
     }
 }
 

@@ -1,0 +1,179 @@
+//! Servers that stop, hang and come back in the middle of the work.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use daca_stack::{App, Behaviour, Sidecar, Stack};
+use serde_json::{Value, json};
+
+use crate::support::{self, Chat, eventually, ledger_manifest, numbered};
+
+const ACTORS: u64 = 50;
+/// Messages for each actor in each of the parts between which something stops.
+const EACH: u64 = 5;
+/// Tries enough for an outage of more than a minute.
+const PATIENT: &str = "effect-attempts = 10";
+
+#[tokio::test]
+async fn no_message_is_lost_and_none_counts_twice_while_servers_stop_and_start() -> anyhow::Result<()> {
+    let chat = Chat::start_with(1, &ledger_manifest("event sms", PATIENT)).await?;
+    let sidecar = &chat.hosts[0].sidecar;
+    let kafka = chat.stack.kafka.as_ref().expect("the stack has Kafka");
+
+    produce_part(&chat, 0).await?;
+    tokio::try_join!(produce_part(&chat, 1), async {
+        chat.until_entries("actor-0", 6).await?;
+        chat.stack.redis.process.stop().await?;
+        chat.until_logged("a message is to be delivered again").await?;
+        chat.stack.redis.start_again().await
+    })?;
+    tokio::try_join!(produce_part(&chat, 2), async {
+        chat.until_entries("actor-0", 11).await?;
+        sidecar.process.kill()?;
+        sidecar.start_again().await
+    })?;
+    tokio::try_join!(produce_part(&chat, 3), async {
+        chat.until_entries("actor-0", 16).await?;
+        kafka.process.stop().await?;
+        kafka.start_again().await
+    })?;
+
+    let expected = (0..4 * EACH).collect::<Vec<_>>();
+    let mut wrong = BTreeMap::new();
+    for actor in 0..ACTORS {
+        let actor = format!("actor-{actor}");
+        let entries = chat.until_entries(&actor, expected.len()).await?;
+        if entries != expected {
+            wrong.insert(actor, entries);
+        }
+    }
+    chat.until_committed().await?;
+    assert_eq!(wrong, BTreeMap::new());
+    every_sms_was_sent(&chat, 4 * EACH).await?;
+    assert_eq!(chat.dead_letters().await?, Vec::<Value>::new());
+    assert_eq!(chat.count_logged("is given up")?, 0);
+    Ok(())
+}
+
+async fn produce_part(chat: &Chat, part: u64) -> anyhow::Result<()> {
+    for number in part * EACH..(part + 1) * EACH {
+        let all = (0..ACTORS).map(|actor| async move {
+            let actor = format!("actor-{actor}");
+            chat.produce(Some(&actor), &numbered(&actor, number)).await
+        });
+        futures::future::try_join_all(all).await?;
+    }
+    Ok(())
+}
+
+/// An SMS whose answer was lost is sent again; none is missing.
+async fn every_sms_was_sent(chat: &Chat, each: u64) -> anyhow::Result<()> {
+    let expected =
+        (0..ACTORS).flat_map(|actor| (0..each).map(move |number| format!("actor-{actor} {number}")));
+    let expected = expected.collect::<BTreeSet<_>>();
+    eventually("every SMS is sent", async || {
+        let sent = chat.stack.twilio.received().into_iter().map(|sms| sms.body).collect::<BTreeSet<_>>();
+        Ok(expected.is_subset(&sent).then_some(()))
+    })
+    .await?;
+    println!("{} SMS were tried for {} that were needed", chat.stack.twilio.received().len(), expected.len());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_twilio_that_fails_or_hangs_holds_up_no_turn_and_gets_every_sms_later() -> anyhow::Result<()> {
+    let (options, _components) = support::without_kafka()?;
+    let chat = Chat::start_on(options, 1, &ledger_manifest("sms", "effect-attempts = 8")).await?;
+    let twilio = &chat.stack.twilio;
+    let add = async |actor: &str, number: u64| {
+        chat.post(&format!("/ledger/{actor}"), &json!({"number": number})).await
+    };
+
+    for (number, behaviour) in (0..).zip([Behaviour::Answer(500), Behaviour::Answer(429), Behaviour::Never]) {
+        twilio.behave(behaviour);
+        for actor in ["a", "b"] {
+            let start = Instant::now();
+            assert_eq!(add(actor, number).await?.0, 200);
+            // Twilio is waited for 8 seconds.
+            assert!(start.elapsed() < Duration::from_secs(7), "{behaviour:?}");
+        }
+        let tries = twilio.received().len();
+        eventually("the SMS are tried again", async || {
+            Ok((twilio.received().len() > tries + 2).then_some(()))
+        })
+        .await?;
+    }
+    twilio.behave(Behaviour::Accept);
+    twilio.forget();
+    // The first of each actor may have been under way when it changed.
+    for actor in ["a", "b"] {
+        eventually(&format!("the last SMS of {actor}"), async || {
+            let sent = twilio.received();
+            Ok(sent.iter().any(|sms| sms.body == format!("{actor} 2")).then_some(()))
+        })
+        .await?;
+        let sent =
+            twilio.received().iter().filter(|sms| sms.body.starts_with(actor)).cloned().collect::<Vec<_>>();
+        let bodies = sent.iter().map(|sms| &*sms.body).collect::<Vec<_>>();
+        assert!(bodies.is_sorted(), "{bodies:?}");
+    }
+    assert_eq!(chat.count_logged("is given up")?, 0);
+
+    // What is given up is said aloud.
+    twilio.behave(Behaviour::Answer(500));
+    assert_eq!(add("c", 0).await?.0, 200);
+    chat.until_logged("is given up").await
+}
+
+#[tokio::test]
+async fn a_host_waits_for_its_sidecar_aloud_and_answers_at_once_while_it_is_away() -> anyhow::Result<()> {
+    let (options, _components) = support::without_kafka()?;
+    let stack = Stack::start(options).await?;
+    let manifest = stack.folder.join("agents.toml");
+    std::fs::write(&manifest, ledger_manifest("", ""))?;
+    let sidecar = stack.sidecar_options("sidecar", daca_stack::ports::free()?)?;
+    let app = App::start(stack.app_options("host", &manifest, &sidecar)?).await?;
+    let client = daca_stack::wait::client()?;
+    let add = async |number: u64| -> anyhow::Result<(u16, String, Duration)> {
+        let start = Instant::now();
+        let body = json!({"number": number}).to_string();
+        let answer = client.post(app.url("/ledger/x")).body(body).send().await?;
+        let code = answer.headers().get("daca-error").and_then(|code| code.to_str().ok()).unwrap_or_default();
+        Ok((answer.status().as_u16(), code.to_owned(), start.elapsed()))
+    };
+    let refused = async |number| -> anyhow::Result<()> {
+        let (status, code, time) = add(number).await?;
+        assert_eq!((status, &*code), (503, "backend-unavailable"));
+        assert!(time < Duration::from_secs(5), "{time:?}");
+        assert_eq!(client.get(app.url("/readyz")).send().await?.status(), 503);
+        Ok(())
+    };
+    let accepted = async |number| {
+        eventually("the host is ready", async || {
+            Ok(client.get(app.url("/readyz")).send().await?.status().is_success().then_some(()))
+        })
+        .await?;
+        eventually("calls are answered", async || Ok((add(number).await?.0 == 200).then_some(()))).await
+    };
+
+    refused(1).await?;
+    assert!(app.process.log_contains("waiting for the Dapr sidecar")?);
+    let sidecar = Sidecar::start(sidecar).await?;
+    accepted(2).await?;
+    for number in [3, 5] {
+        sidecar.process.kill()?;
+        eventually("it is not ready", async || {
+            Ok((client.get(app.url("/readyz")).send().await?.status() == 503).then_some(()))
+        })
+        .await?;
+        refused(number).await?;
+        assert!(app.process.log_contains("was lost")?);
+        sidecar.start_again().await?;
+        let start = Instant::now();
+        accepted(number + 1).await?;
+        println!("calls are answered {:?} after the sidecar's API", start.elapsed());
+    }
+    let entries: Value = client.get(app.url("/ledger/x")).send().await?.json().await?;
+    assert_eq!(entries, json!({"entries": [2, 4, 6]}));
+    Ok(())
+}

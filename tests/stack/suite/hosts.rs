@@ -1,0 +1,247 @@
+//! Several hosts under one app id, which come and go under load.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use daca_stack::wait;
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use crate::support::{self, Chat, eventually, ledger_manifest};
+
+const ACTORS: usize = 16;
+
+/// Callers, one for each actor, that tell it one number after the other, each over the next host.
+struct Load {
+    stop: Arc<AtomicBool>,
+    callers: Vec<JoinHandle<anyhow::Result<Told>>>,
+}
+
+/// What one caller was answered.
+#[derive(Default)]
+struct Told {
+    acknowledged: Vec<u64>,
+    /// When calls failed, and how.
+    failed: Vec<(Instant, String)>,
+}
+
+/// What all callers were answered.
+struct Answers {
+    by_actor: BTreeMap<String, Vec<u64>>,
+    failed: Vec<(Instant, String)>,
+}
+
+impl Load {
+    /// Begins with these hosts.
+    fn start(chat: &Chat, hosts: &[usize]) -> anyhow::Result<Load> {
+        Load::start_after(chat, hosts, 0)
+    }
+
+    /// Begins with this number.
+    fn start_after(chat: &Chat, hosts: &[usize], first: u64) -> anyhow::Result<Load> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let client = wait::client()?;
+        let callers = (0..ACTORS).map(|actor| {
+            let url = |host: &usize| chat.hosts[*host].app.url(&format!("/ledger/{}", name(actor)));
+            let urls = hosts.iter().map(url).collect::<Vec<_>>();
+            tokio::spawn(tell(client.clone(), urls, first + actor as u64 * 10_000.., stop.clone()))
+        });
+        Ok(Load { stop: stop.clone(), callers: callers.collect() })
+    }
+
+    /// Ends it.
+    async fn stop(self) -> anyhow::Result<Answers> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut answers = Answers { by_actor: BTreeMap::new(), failed: Vec::new() };
+        for (actor, caller) in self.callers.into_iter().enumerate() {
+            let told = caller.await??;
+            answers.by_actor.insert(name(actor), told.acknowledged);
+            answers.failed.extend(told.failed);
+        }
+        Ok(answers)
+    }
+}
+
+fn name(actor: usize) -> String {
+    format!("actor-{actor}")
+}
+
+/// A call that failed may have been kept, so its number is not told again.
+async fn tell(
+    client: reqwest::Client,
+    urls: Vec<String>,
+    numbers: std::ops::RangeFrom<u64>,
+    stop: Arc<AtomicBool>,
+) -> anyhow::Result<Told> {
+    let mut told = Told::default();
+    for (number, url) in numbers.zip(urls.iter().cycle()) {
+        let request = client.post(url).body(json!({"number": number}).to_string());
+        match request.send().await {
+            // Where nobody listens, a caller goes elsewhere.
+            Err(error) if error.is_connect() => {}
+            Err(error) => told.failed.push((Instant::now(), format!("{error:?}"))),
+            Ok(answer) if answer.status() == 200 => {
+                let body = answer.text().await?;
+                if body.contains("null") {
+                    println!("NULL {url} {number}: {body}");
+                }
+                println!("ACK {url} {number} {body}");
+                told.acknowledged.push(number)
+            }
+            Ok(answer) => {
+                let f = format!("{} {}", answer.status(), answer.text().await?);
+                println!("FAIL {url} {number} {f}");
+                told.failed.push((Instant::now(), f));
+            }
+        }
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    Ok(told)
+}
+
+impl Answers {
+    /// Each number that was acknowledged is there, and each that is there is there once, in order.
+    async fn hold(&self, chat: &Chat, host: usize, what: &str) -> anyhow::Result<()> {
+        let count = self.by_actor.values().map(Vec::len).sum::<usize>();
+        println!("{what}: {count} calls answered, {} failed", self.failed.len());
+        let mut kinds = BTreeMap::<&str, usize>::new();
+        for (_, failure) in &self.failed {
+            *kinds.entry(failure).or_default() += 1;
+        }
+        for (failure, count) in kinds {
+            println!("  {count} x {failure}");
+        }
+        for (actor, acknowledged) in &self.by_actor {
+            let entries = chat.entries(host, actor).await?;
+            if !entries.is_sorted_by(|a, b| a < b) {
+                println!("{actor} has some twice: {entries:?}");
+            }
+            let kept = entries.iter().collect::<BTreeSet<_>>();
+            let lost = acknowledged.iter().filter(|number| !kept.contains(number)).collect::<Vec<_>>();
+            anyhow::ensure!(lost.is_empty(), "{actor} has lost {lost:?}: {entries:?}");
+        }
+        Ok(())
+    }
+}
+
+/// Each host has some of the actors, and no actor is on two.
+async fn actors_are_spread(chat: &Chat, hosts: &[usize]) -> anyhow::Result<()> {
+    eventually("each actor is on one host, and each host has some", async || {
+        let mut all = Vec::new();
+        for host in hosts {
+            let active = chat.active(*host).await?;
+            if active.is_empty() {
+                return Ok(None);
+            }
+            all.extend(active);
+        }
+        let different = all.iter().collect::<BTreeSet<_>>().len();
+        Ok((all.len() == ACTORS && different == ACTORS).then_some(()))
+    })
+    .await
+}
+
+/// Waits until calls of all actors succeed over a host.
+async fn until_all_answer(chat: &Chat, host: usize) -> anyhow::Result<()> {
+    let start = Instant::now();
+    for actor in (0..ACTORS).map(name) {
+        eventually(&format!("{actor} answers"), async || {
+            Ok(chat.entries(host, &actor).await.is_ok().then_some(()))
+        })
+        .await?;
+    }
+    println!("all actors answer after {:?}", start.elapsed());
+    Ok(())
+}
+
+async fn all_entries(chat: &Chat, host: usize) -> anyhow::Result<Vec<Vec<u64>>> {
+    let actors = (0..ACTORS).map(name).collect::<Vec<_>>();
+    futures::future::try_join_all(actors.iter().map(|actor| chat.entries(host, actor))).await
+}
+
+async fn for_a_while() {
+    tokio::time::sleep(Duration::from_secs(3)).await;
+}
+
+#[tokio::test]
+async fn actors_are_spread_over_hosts_that_join_and_every_host_reaches_each_of_them() -> anyhow::Result<()> {
+    let (options, _components) = support::without_kafka()?;
+    let mut chat = Chat::start_on(options, 2, &ledger_manifest("event sms", "")).await?;
+    let load = Load::start(&chat, &[0, 1])?;
+    for_a_while().await;
+    load.stop().await?.hold(&chat, 0, "two hosts").await?;
+    actors_are_spread(&chat, &[0, 1]).await?;
+
+    // The agent's refusal arrives as such, wherever the actor lives.
+    for host in 0..2 {
+        for actor in (0..ACTORS).map(name) {
+            let answer = chat.post_to(host, &format!("/ledger/{actor}"), &json!({"number": "x"})).await?;
+            assert_eq!(answer.0, 400, "{answer:?}");
+        }
+    }
+    let before = all_entries(&chat, 0).await?;
+    assert_eq!(before, all_entries(&chat, 1).await?);
+
+    let load = Load::start_after(&chat, &[0, 1], 1_000_000)?;
+    chat.add_host().await?;
+    for_a_while().await;
+    load.stop().await?.hold(&chat, 2, "a third host joins").await?;
+    actors_are_spread(&chat, &[0, 1, 2]).await
+}
+
+#[tokio::test]
+async fn a_host_that_is_stopped_under_load_loses_nothing_and_its_actors_come_back_with_all_they_had()
+-> anyhow::Result<()> {
+    let (options, _components) = support::without_kafka()?;
+    let chat = Chat::start_on(options, 2, &ledger_manifest("event sms", "")).await?;
+    let load = Load::start(&chat, &[0, 1])?;
+    for_a_while().await;
+    // As Kubernetes stops a pod: both containers at once.
+    let leaving = &chat.hosts[1];
+    let start = Instant::now();
+    tokio::try_join!(leaving.app.process.stop(), leaving.sidecar.process.stop())?;
+    println!("both have ended after {:?}", start.elapsed());
+    until_all_answer(&chat, 0).await?;
+    assert!(!leaving.app.process.log_contains("shutdown-incomplete")?);
+
+    tokio::try_join!(leaving.app.start_again(), leaving.sidecar.start_again())?;
+    leaving.wait_ready().await?;
+    for_a_while().await;
+    load.stop().await?.hold(&chat, 1, "a host is stopped, and starts again").await?;
+    actors_are_spread(&chat, &[0, 1]).await?;
+    assert_eq!(all_entries(&chat, 0).await?, all_entries(&chat, 1).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn hosts_that_are_killed_lose_nothing_that_was_acknowledged() -> anyhow::Result<()> {
+    let (options, _components) = support::without_kafka()?;
+    let chat = Chat::start_on(options, 3, &ledger_manifest("event sms", "")).await?;
+    let load = Load::start(&chat, &[0, 1, 2])?;
+    for_a_while().await;
+    chat.hosts[2].app.process.kill()?;
+    chat.hosts[2].sidecar.process.kill()?;
+    until_all_answer(&chat, 0).await?;
+    for_a_while().await;
+
+    // The sidecar sees by its health check that its host is gone, and gives the actors up.
+    chat.hosts[1].app.process.kill()?;
+    until_all_answer(&chat, 0).await?;
+    for_a_while().await;
+    load.stop().await?.hold(&chat, 0, "a host is killed with its sidecar, and another without").await?;
+
+    chat.hosts[1].app.start_again().await?;
+    chat.hosts[1].wait_ready().await?;
+    eventually("the host has some of the actors again", async || {
+        all_entries(&chat, 0).await?;
+        Ok((!chat.active(1).await?.is_empty()).then_some(()))
+    })
+    .await?;
+    assert_eq!(all_entries(&chat, 0).await?, all_entries(&chat, 1).await?);
+    Ok(())
+}
