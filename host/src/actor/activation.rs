@@ -13,11 +13,12 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::table::{AgentRuntime, Shared};
 use super::unconfirmed::Unconfirmed;
 use super::{ActorAddress, CallContext, CallError, turn};
-use crate::backend::FiredWakeup;
+use crate::backend::{self, FiredWakeup};
 use crate::component::{Instance, TurnKind};
 use crate::imports::StateCache;
 
@@ -42,6 +43,8 @@ struct Inner {
     /// The call in whose name the turn runs that runs now.
     reentrancy_id: Option<Arc<str>>,
     consumed: ConsumedMessages,
+    /// Cancelled when the sidecar ends this activation: it has cut off what runs, and waits for its end.
+    cut_off: CancellationToken,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,6 +150,7 @@ impl Activation {
             turns: 0,
             reentrancy_id: None,
             consumed: ConsumedMessages::default(),
+            cut_off: CancellationToken::new(),
         };
         Arc::new(Activation { address, agent, nested_commits: Arc::default(), inner: Mutex::new(inner) })
     }
@@ -193,13 +197,14 @@ impl Activation {
         let _caller_may_be_gone = answer.send(result);
     }
 
-    /// Ends the activation after what waits in its queue. None when it has ended already.
+    /// Ends the activation after what waits in its queue, and ends the turn that runs at once. None when it has ended already.
     pub(super) fn deactivate(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
         idle: bool,
     ) -> Option<oneshot::Receiver<Result<Bytes, CallError>>> {
         let mut inner = self.lock();
+        inner.cut_off.cancel();
         let (job, done) = Job::deactivation(idle);
         match inner.phase {
             Phase::Closed => return None,
@@ -291,6 +296,7 @@ impl Activation {
             }
             if ends {
                 resident = Resident::default();
+                self.lock().cut_off = CancellationToken::new();
                 self.close_if_unused(&shared);
             }
             let _caller_may_be_gone = answer.send(result);
@@ -304,10 +310,22 @@ impl Activation {
         work: Work,
         context: CallContext,
     ) -> Result<Bytes, CallError> {
-        let turn = turn::run(shared, self, resident, work, context);
+        let cut_off = match work {
+            Work::Deactivate { .. } => CancellationToken::new(),
+            _ => self.lock().cut_off.clone(),
+        };
+        let turn = cut_off.run_until_cancelled(turn::run(shared, self, resident, work, context));
         // A panic in the host would leave the actor without a task, and its callers without an answer, for ever.
-        if let Ok(result) = std::panic::AssertUnwindSafe(turn).catch_unwind().await {
-            return result;
+        match std::panic::AssertUnwindSafe(turn).catch_unwind().await {
+            Ok(Some(result)) => return result,
+            // Until the actor is given up here, its sidecar lets nobody read or write state (`pkg/actors/internal/placement`),
+            // so that the turn would wait for the end of what waits for it.
+            Ok(None) => {
+                *resident = Resident { unconfirmed: resident.unconfirmed.take(), ..Resident::default() };
+                let reason = "the Dapr sidecar moved the actor during the turn".into();
+                return Err(CallError::Backend(backend::Error::Unavailable(reason)));
+            }
+            Err(_) => {}
         }
         tracing::error!(code = "internal", agent_type = %self.address.agent_type, actor_id = &*self.address.id, "a turn panicked in the host");
         *resident = Resident::default();
