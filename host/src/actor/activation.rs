@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, RwLock, oneshot};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::table::{AgentRuntime, Shared};
 use super::unconfirmed::Unconfirmed;
@@ -29,8 +30,6 @@ pub(super) struct Activation {
     pub(super) nested_commits: Arc<AtomicU64>,
     /// Held by turns that run within another one, so that the next turn does not begin before they have ended.
     nested: Arc<RwLock<()>>,
-    /// How often the sidecar has ended this activation while a turn ran.
-    endings: AtomicU64,
     inner: Mutex<Inner>,
 }
 
@@ -46,6 +45,8 @@ struct Inner {
     /// The call in whose name the turn runs that runs now.
     reentrancy_id: Option<Arc<str>>,
     consumed: ConsumedMessages,
+    /// Cancelled when the sidecar ends this activation: it has cut off what runs, and waits for its end.
+    cut_off: CancellationToken,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,13 +152,13 @@ impl Activation {
             turns: 0,
             reentrancy_id: None,
             consumed: ConsumedMessages::default(),
+            cut_off: CancellationToken::new(),
         };
         Arc::new(Activation {
             address,
             agent,
             nested_commits: Arc::default(),
             nested: Arc::default(),
-            endings: AtomicU64::new(0),
             inner: Mutex::new(inner),
         })
     }
@@ -207,20 +208,18 @@ impl Activation {
         let _caller_may_be_gone = answer.send(result);
     }
 
-    /// Ends the activation after what waits in its queue. None when it has ended already.
+    /// Ends the activation after what waits in its queue, and ends the turn that runs at once. None when it has ended already.
     pub(super) fn deactivate(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
         idle: bool,
     ) -> Option<oneshot::Receiver<Result<Bytes, CallError>>> {
         let mut inner = self.lock();
+        inner.cut_off.cancel();
         let (job, done) = Job::deactivation(idle);
         match inner.phase {
             Phase::Closed => return None,
-            Phase::Running => {
-                self.endings.fetch_add(1, Ordering::Release);
-                inner.queue.push_back(job);
-            }
+            Phase::Running => inner.queue.push_back(job),
             Phase::Idle => {
                 inner.queue.push_back(job);
                 self.start(shared, inner);
@@ -274,9 +273,9 @@ impl Activation {
         self.lock().consumed.add(message_id);
     }
 
-    /// How often the sidecar has ended the activation while a turn ran. A turn that began before must not commit any more.
-    pub(super) fn endings(&self) -> u64 {
-        self.endings.load(Ordering::Acquire)
+    /// Cancelled when the sidecar ends the activation. For turns that begin now.
+    pub(super) fn cut_off(&self) -> CancellationToken {
+        self.lock().cut_off.clone()
     }
 
     fn start(self: &Arc<Self>, shared: &Arc<Shared>, mut inner: MutexGuard<'_, Inner>) {
@@ -315,6 +314,7 @@ impl Activation {
             }
             if ends {
                 resident = Resident::default();
+                self.lock().cut_off = CancellationToken::new();
                 self.close_if_unused(&shared);
             }
             let _caller_may_be_gone = answer.send(result);

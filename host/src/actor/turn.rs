@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::activation::{Activation, Resident, Work};
@@ -41,7 +42,11 @@ pub(super) async fn run(
         turn = %turn_id,
         component = activation.agent.version.short_digest(),
     );
-    let turn = Turn { shared, activation, context, turn_id, endings: activation.endings() };
+    let cut_off = match work {
+        Work::Deactivate { .. } => CancellationToken::new(),
+        _ => activation.cut_off(),
+    };
+    let turn = Turn { shared, activation, context, turn_id, cut_off };
     async {
         let started = Instant::now();
         let name = work_name(&work);
@@ -75,8 +80,8 @@ struct Turn<'a> {
     activation: &'a Activation,
     context: CallContext,
     turn_id: Arc<str>,
-    /// How often the sidecar had ended the activation when the turn began.
-    endings: u64,
+    /// Cancelled when the sidecar gives the actor up while the turn runs.
+    cut_off: CancellationToken,
 }
 
 impl Turn<'_> {
@@ -110,7 +115,14 @@ impl Turn<'_> {
             return self.commit(resident, products, Bytes::new()).await;
         }
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
-        let error = match self.run_guest(resident, kind, handled, ends_timers, deadline).await {
+        // The commit is not cut off: its outcome must be known. Until the actor is given up here, its sidecar lets nobody read
+        // or write state (`pkg/actors/internal/placement`), so that the guest would wait for what waits for its end.
+        let guest = self.run_guest(resident, kind, handled, ends_timers, deadline);
+        let Some(outcome) = self.cut_off.run_until_cancelled(guest).await else {
+            *resident = Resident { unconfirmed: resident.unconfirmed.take(), ..Resident::default() };
+            return Err(given_up());
+        };
+        let error = match outcome {
             Ok((Outcome::Reply(reply), products)) => return self.commit(resident, products, reply).await,
             Ok((outcome, products)) => {
                 resident.cache = products.cache;
@@ -218,10 +230,9 @@ impl Turn<'_> {
             resident.cache = cache;
             return Err(CallError::ReplyTooLarge { actor: actor.clone(), bytes: reply.len(), limit });
         }
-        if self.shared.backend.era() != resident.era || self.activation.endings() != self.endings {
+        if self.shared.backend.era() != resident.era || self.cut_off.is_cancelled() {
             *resident = Resident::default();
-            let reason = "the Dapr sidecar gave the actor up during the turn, and it may live elsewhere now";
-            return Err(CallError::Backend(backend::Error::NotDone(reason.into())));
+            return Err(given_up());
         }
         let now = SystemTime::now();
         if !commit.is_empty()
@@ -276,6 +287,11 @@ fn work_name(work: &Work) -> String {
         }
         _ => "deactivate".to_owned(),
     }
+}
+
+fn given_up() -> CallError {
+    let reason = "the Dapr sidecar gave the actor up during the turn, and it may live elsewhere now";
+    CallError::Backend(backend::Error::NotDone(reason.into()))
 }
 
 /// What a guest's failure means to its caller.

@@ -21,7 +21,7 @@ use super::answer::HttpError;
 use super::app::unreadable_body;
 use super::{AppToken, Subscriptions};
 use crate::actor::{ActorAddress, Actors, CallContext, CallError, check_agent_type};
-use crate::backend::dapr::{context_of, failure_body, failure_mark, firing_data};
+use crate::backend::dapr::{answer_mark, context_of, failure_body, firing_data, reply_body};
 use crate::backend::{ActorCall, FiredWakeup, WakeupKey, WakeupKind};
 use crate::manifest::AgentType;
 
@@ -109,12 +109,15 @@ async fn invoke(
         Err(error) => return error.into_response(),
     };
     match state.actors.call_here(ActorCall { actor, method, payload }, context_of(&headers)).await {
-        Ok(reply) => answer(reply),
-        Err(error) => failure(&error, failure_mark(&headers)),
+        Ok(reply) => answer(reply, answer_mark(&headers)),
+        Err(error) => failure(&error, answer_mark(&headers)),
     }
 }
 
-fn answer(reply: Bytes) -> Response {
+fn answer(reply: Bytes, mark: Option<&str>) -> Response {
+    if let Some(mark) = mark {
+        return reply_body(mark, &reply).into_response();
+    }
     let content_type = match serde_json::from_slice::<&RawValue>(&reply) {
         Ok(_) => "application/json",
         Err(_) => "application/octet-stream",

@@ -31,13 +31,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The largest answer that is taken. The largest value of a state (`state-value`) must fit.
 const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 
-/// Counts how often the sidecar was lost.
+/// Counts how often the sidecar was lost, or gave up this host's actors.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Era(Arc<AtomicU64>);
 
 impl Era {
     pub(super) fn now(&self) -> u64 {
         self.0.load(Ordering::Acquire)
+    }
+
+    pub(super) fn begin(&self) {
+        self.0.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -112,7 +116,7 @@ struct WatchedStream {
 
 impl Drop for WatchedStream {
     fn drop(&mut self) {
-        self.era.0.fetch_add(1, Ordering::Release);
+        self.era.begin();
     }
 }
 

@@ -32,7 +32,7 @@ pub use connection::EndpointError;
 use connection::{Client, Era};
 pub use wakeups::firing_data;
 use wakeups::{ShownReminder, Timers, reminder_request, timer_request};
-pub use wire::{context_of, failure_body, failure_mark};
+pub use wire::{answer_mark, context_of, failure_body, reply_body};
 
 /// A state store, a broker or a scheduler that takes longer counts as away.
 const STORE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -42,13 +42,23 @@ const BINDING_TIMEOUT: Duration = Duration::from_secs(30);
 const CALL_TIMEOUT: Duration = Duration::from_secs(90);
 /// How often the sidecar is asked how it is: while it is waited for, and once it is there.
 const ASK_WHILE_WAITING: Duration = Duration::from_millis(200);
-const ASK_WHILE_READY: Duration = Duration::from_secs(1);
+const ASK_WHILE_READY: Duration = Duration::from_millis(200);
+/// A sidecar that finds the host unhealthy hosts no actors until its next look, which is this much later at least. It cannot
+/// tell the host which of them live elsewhere meanwhile: it sends nothing to a host that it finds unhealthy
+/// (`pkg/channel/http/http_channel.go`).
+const SHORTEST_ABSENCE: Duration = Duration::from_secs(1);
 /// How often the log says that the sidecar is still waited for.
 const SAY_AGAIN: Duration = Duration::from_secs(15);
 /// The waits until the sidecar has surely seen the end of a timer's turn. The second is for a busy machine.
 const TURN_HAS_ENDED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
-/// The wait before a call is made again whose actor had moved.
-const MOVED_PAUSE: Duration = Duration::from_millis(100);
+/// The waits before a call is made again that came in the middle of a change of hosts. A sidecar may take a second to see
+/// that its host is gone.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_millis(1_000),
+    Duration::from_millis(1_500),
+];
 
 /// Where the sidecar is, and what it asks for.
 #[derive(Debug, Clone)]
@@ -87,6 +97,8 @@ pub struct Sidecar {
     http: reqwest::Client,
     options: SidecarOptions,
     secret_store: String,
+    /// The types of the manifest. Hosts of this app alone have their actors.
+    types: HashSet<Arc<str>>,
     /// Types whose actors may be called while they wait, with the deepest nesting.
     reentrant: HashMap<Arc<str>, u32>,
     timers: Timers,
@@ -111,6 +123,7 @@ impl Sidecar {
             // A sidecar is never behind a proxy.
             http: reqwest::Client::builder().no_proxy().build().unwrap_or_default(),
             secret_store: manifest.dapr.secret_store.clone(),
+            types: manifest.agents.values().map(|agent| agent.name.clone()).collect(),
             reentrant: reentrant.collect(),
             timers: Timers::default(),
             keeps_order: KeepsOrder::default(),
@@ -283,7 +296,8 @@ impl Sidecar {
         let answer =
             within(CALL_TIMEOUT, client.invoke_actor(traced(request, context.traceparent.as_deref())))
                 .await?;
-        Ok(wire::reply(&mark, answer.into_inner().data))
+        let is_of_a_host = self.types.contains(&call.actor.agent_type);
+        Ok(wire::reply(&mark, answer.into_inner().data, is_of_a_host))
     }
 
     async fn shown_reminder(&self, actor: &ActorAddress, name: &str) -> Result<Option<Registration>, Error> {
@@ -479,14 +493,17 @@ impl Backend for Sidecar {
     async fn call_actor(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
         // Without reentrancy the sidecar would let the call wait for its own caller until both time out.
         context.check(&call.actor, self.reentrant.get(&call.actor.agent_type).copied())?;
-        let answer = match self.try_call(&call, &context).await {
-            Err(status) if status::has_moved(&status) => {
-                tracing::debug!("{} has moved; it is called again: {}", call.actor, status.message());
-                tokio::time::sleep(MOVED_PAUSE).await;
-                self.try_call(&call, &context).await
+        let mut answer = self.try_call(&call, &context).await;
+        for pause in PAUSES {
+            match &answer {
+                Err(status) if status::never_began(status) => {
+                    tracing::debug!("{} is called again: {}", call.actor, status.message());
+                    tokio::time::sleep(pause).await;
+                    answer = self.try_call(&call, &context).await;
+                }
+                _ => break,
             }
-            answer => answer,
-        };
+        }
         answer.map_err(|status| status::call_error(&call.actor, &status))?
     }
 
@@ -521,6 +538,7 @@ impl Backend for Sidecar {
     fn start(&self, _inbound: Arc<dyn Inbound>) {
         let watch = watch(
             self.client.clone(),
+            self.era.clone(),
             self.is_ready.clone(),
             self.has_ttl.clone(),
             self.keeps_order.clone(),
@@ -629,15 +647,17 @@ async fn settle_timer(mut client: Client, timers: Timers, era: Era, actor: Actor
     }
 }
 
-/// Follows whether the sidecar is there, and says so in the log.
+/// Follows whether the sidecar is there and hosts actors, and says so in the log.
 async fn watch(
     client: Client,
+    era: Era,
     is_ready: Arc<AtomicBool>,
     has_ttl: Arc<AtomicBool>,
     keeps_order: KeepsOrder,
     address: String,
 ) {
     let mut said = None::<Instant>;
+    let mut known_at = Instant::now();
     loop {
         let seen = look(&client).await;
         let ready = seen.as_ref().is_ok_and(|seen| seen.hosts_actors);
@@ -645,6 +665,10 @@ async fn watch(
             has_ttl.store(seen.has_ttl, Ordering::Relaxed);
             keeps_order.set(&seen.keep_order);
         }
+        if !ready || known_at.elapsed() > SHORTEST_ABSENCE {
+            era.begin();
+        }
+        known_at = Instant::now();
         let was_ready = is_ready.swap(ready, Ordering::Relaxed);
         if ready && !was_ready {
             tracing::info!("the Dapr sidecar at {address} is there and hosts this host's actors");

@@ -55,9 +55,16 @@ pub(super) fn call_error(actor: &ActorAddress, status: &Status) -> CallError {
     CallError::Backend(Error::Unavailable(format!("{actor} could not be called: {text}")))
 }
 
-/// Did the call fail because the actor was moved in between, before a turn began? Then it may be made again at once.
-pub(super) fn has_moved(status: &Status) -> bool {
-    status.message().contains("remote actor moved") || status.message().contains("failed to lookup actor")
+/// Did the call fail in the middle of a change of hosts, before a turn began? Then it may be made again at once.
+pub(super) fn never_began(status: &Status) -> bool {
+    let text = status.message();
+    // What broke off on the way to the host or back may have been handled there.
+    let reached_a_host = text.contains("Put \"");
+    ["remote actor moved", "failed to lookup actor", "failed to create actor"]
+        .iter()
+        .any(|it| text.contains(it))
+        || (!reached_a_host && text.ends_with("lock closed"))
+        || (reached_a_host && text.contains("dial tcp") && text.ends_with("connect: connection refused"))
 }
 
 /// What gRPC says of a message that is longer than one side takes.
@@ -80,9 +87,8 @@ fn words(status: &Status) -> String {
     }
     match (innermost, status.code()) {
         (Some(reason), _) => format!("the Dapr sidecar cannot be reached ({reason})"),
-        (None, Code::DeadlineExceeded | Code::Cancelled) => {
-            format!("the Dapr sidecar did not answer in time ({text})")
-        }
+        (None, Code::DeadlineExceeded) => format!("the Dapr sidecar did not answer in time ({text})"),
+        (None, Code::Cancelled) => format!("the Dapr sidecar broke the call off ({text})"),
         _ => text,
     }
 }

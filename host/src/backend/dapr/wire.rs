@@ -2,8 +2,10 @@
 //! back.
 //!
 //! `InvokeActor` over gRPC returns the data alone: status and headers are dropped, so that a failure would look like a reply.
-//! The caller therefore sends a mark, new for each call, which no agent gets to see; an answer that begins with it is a
-//! failure. An actor of another program ignores the mark, and the sidecar reports its failures by itself.
+//! The sidecar also takes an answer that broke off for a whole one (`pkg/channel/http/http_channel.go` ignores the error of
+//! the copy). The caller therefore sends a mark, new for each call, which no agent gets to see; an answer begins with it, and
+//! says whether it is a failure and how long it is. An actor of another program ignores the mark, and the sidecar reports its
+//! failures by itself.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,9 +16,10 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str,
 use serde::{Deserialize, Serialize};
 
 use crate::actor::{ActorAddress, CallContext, CallError};
+use crate::backend::Error;
 
 /// The mark.
-const FAILURE_MARK: &str = "daca-failure-mark";
+const MARK: &str = "daca-mark";
 /// The actors that wait for the answer, percent-encoded and separated by commas.
 const WAITING: &str = "daca-waiting";
 /// The broker's message that the call handles.
@@ -49,10 +52,10 @@ pub(super) fn segment(name: &str) -> String {
     }
 }
 
-/// The headers of a call, and the mark that its failure will begin with.
+/// The headers of a call, and the mark that its answer will begin with.
 pub(super) fn headers(context: &CallContext) -> (HashMap<String, String>, String) {
-    let mark = format!("daca-failure:{}:", crate::actor::new_id());
-    let mut headers = HashMap::from([(FAILURE_MARK.to_owned(), mark.clone())]);
+    let mark = format!("daca:{}:", crate::actor::new_id());
+    let mut headers = HashMap::from([(MARK.to_owned(), mark.clone())]);
     if !context.waiting.is_empty() {
         let waiting = context
             .waiting
@@ -95,8 +98,8 @@ pub fn context_of(headers: &HeaderMap) -> CallContext {
 }
 
 /// The mark that a caller which is a host of ours has sent.
-pub fn failure_mark(headers: &HeaderMap) -> Option<&str> {
-    headers.get(FAILURE_MARK)?.to_str().ok().filter(|mark| mark.len() <= LONGEST)
+pub fn answer_mark(headers: &HeaderMap) -> Option<&str> {
+    headers.get(MARK)?.to_str().ok().filter(|mark| mark.len() <= LONGEST)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -106,21 +109,51 @@ struct Failure {
     detail: String,
 }
 
-/// The body that carries a failure to the caller.
+/// The body that carries a reply to a caller that has sent a mark.
+pub fn reply_body(mark: &str, reply: &Bytes) -> Bytes {
+    marked(mark, "ok", reply)
+}
+
+/// The body that carries a failure to such a caller.
 pub fn failure_body(mark: &str, error: &CallError) -> Bytes {
     let failure =
         Failure { code: error.code().to_owned(), status: error.status().as_u16(), detail: error.to_string() };
-    let json = serde_json::to_string(&failure).unwrap_or_default();
-    Bytes::from(format!("{mark}{json}"))
+    marked(mark, "failure", serde_json::to_string(&failure).unwrap_or_default().as_bytes())
 }
 
-/// The reply, or the failure that came in its place.
-pub(super) fn reply(mark: &str, data: Vec<u8>) -> Result<Bytes, CallError> {
+fn marked(mark: &str, outcome: &str, content: &[u8]) -> Bytes {
+    let mut body = format!("{mark}{outcome}:{}:", content.len()).into_bytes();
+    body.extend_from_slice(content);
+    body.into()
+}
+
+/// The reply, or the failure that came in its place. The actors of another program do not know the mark.
+pub(super) fn reply(mark: &str, data: Vec<u8>, is_of_a_host: bool) -> Result<Bytes, CallError> {
     let data = Bytes::from(data);
-    let Some(failure) = data.strip_prefix(mark.as_bytes()) else { return Ok(data) };
-    let failure: Failure = serde_json::from_slice(failure).map_err(|_| CallError::Internal)?;
-    let Failure { code, status, detail } = failure;
-    Err(match code.as_str() {
+    match unmarked(mark, &data) {
+        Some(("ok", content)) => Ok(content),
+        Some((_, content)) => Err(failure(&content)),
+        None if is_of_a_host => Err(cut_off()),
+        None => Ok(data),
+    }
+}
+
+/// The outcome and the content of a marked answer that is whole.
+fn unmarked<'a>(mark: &str, data: &'a Bytes) -> Option<(&'a str, Bytes)> {
+    let mut parts = data.strip_prefix(mark.as_bytes())?.splitn(3, |byte| *byte == b':');
+    let outcome = std::str::from_utf8(parts.next()?).ok()?;
+    let length = std::str::from_utf8(parts.next()?).ok()?.parse::<usize>().ok()?;
+    let content = parts.next()?;
+    (content.len() == length).then(|| (outcome, data.slice_ref(content)))
+}
+
+fn cut_off() -> CallError {
+    CallError::Backend(Error::Unavailable("the answer of the actor broke off".into()))
+}
+
+fn failure(content: &[u8]) -> CallError {
+    let Ok(Failure { code, status, detail }) = serde_json::from_slice(content) else { return cut_off() };
+    match code.as_str() {
         "invalid" => CallError::Invalid(detail),
         "not-found" => CallError::NotFound(detail),
         "failed" => CallError::Failed(detail),
@@ -129,7 +162,7 @@ pub(super) fn reply(mark: &str, data: Vec<u8>) -> Result<Bytes, CallError> {
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             detail,
         },
-    })
+    }
 }
 
 #[cfg(test)]
@@ -185,15 +218,29 @@ mod tests {
     #[test]
     fn only_what_begins_with_the_mark_of_the_call_is_a_failure() {
         let (headers, mark) = received(&CallContext::default());
-        let sent = failure_mark(&headers).expect("the mark is sent");
+        let sent = answer_mark(&headers).expect("the mark is sent");
         let body = failure_body(sent, &CallError::Invalid("no".into()));
-        assert!(matches!(reply(&mark, body.to_vec()), Err(CallError::Invalid(text)) if text == "no"));
+        assert!(matches!(reply(&mark, body.to_vec(), true), Err(CallError::Invalid(text)) if text == "no"));
         let (_, other_mark) = received(&CallContext::default());
-        assert_eq!(reply(&other_mark, body.to_vec()).expect("a reply"), body);
+        assert_eq!(reply(&other_mark, body.to_vec(), false).expect("a reply"), body);
         let busy = failure_body(sent, &CallError::HostBusy(7));
-        match reply(&mark, busy.to_vec()) {
+        match reply(&mark, busy.to_vec(), true) {
             Err(error) => assert_eq!((error.code(), error.status().as_u16()), ("host-busy", 503)),
             Ok(reply) => panic!("{reply:?}"),
+        }
+    }
+
+    #[test]
+    fn a_reply_arrives_whole_or_not_at_all() {
+        let (_, mark) = received(&CallContext::default());
+        for content in ["", "a:b", "{}"] {
+            let content = Bytes::from(content);
+            let body = reply_body(&mark, &content);
+            assert_eq!(reply(&mark, body.to_vec(), true).expect("a reply"), content);
+            for length in 0..body.len() {
+                let error = reply(&mark, body[..length].to_vec(), true).expect_err("it broke off");
+                assert_eq!(error.code(), "backend-unavailable", "{length}");
+            }
         }
     }
 }
