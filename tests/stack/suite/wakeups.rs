@@ -53,8 +53,8 @@ async fn they_fire_repeat_and_end(bench: &Bench, kind: &str) -> anyhow::Result<(
         json!({"name": "ends-itself", "due_ms": 0, "period_ms": 1000, "data": {"unregister": true}}),
         json!({"name": "repeats", "due_ms": 0, "period_ms": 1000}),
         json!({"name": "lives-shortly", "due_ms": 0, "period_ms": 1000, "ttl_ms": 2500}),
-        json!({"name": "is-replaced", "due_ms": 1000, "data": "old"}),
-        json!({"name": "is-replaced", "due_ms": 1100, "data": "new"}),
+        json!({"name": "is-replaced", "due_ms": 4000, "data": "old"}),
+        json!({"name": "is-replaced", "due_ms": 100, "data": "new"}),
     ];
     for wake in wakes {
         bench.call(kind, &register, &wake).await?;
