@@ -141,6 +141,7 @@ async fn actors_are_spread(chat: &Chat, hosts: &[usize]) -> anyhow::Result<()> {
             all.extend(active);
         }
         let different = all.iter().collect::<BTreeSet<_>>().len();
+        println!("{} active, {different} different", all.len());
         Ok((all.len() == ACTORS && different == ACTORS).then_some(()))
     })
     .await

@@ -49,9 +49,9 @@ const ASK_WHILE_READY: Duration = Duration::from_millis(200);
 const SHORTEST_ABSENCE: Duration = Duration::from_secs(1);
 /// How often the log says that the sidecar is still waited for.
 const SAY_AGAIN: Duration = Duration::from_secs(15);
-/// The waits before a call is made again that came in the middle of a change of hosts. A sidecar may take a second to see
+/// The waits, in milliseconds, before a call is made again that came in the middle of a change of hosts. A sidecar may take a second to see
 /// that its host is gone.
-const PAUSES: [Duration; 4] = [100, 400, 1_000, 1_500].map(Duration::from_millis);
+const PAUSES: [u64; 4] = [100, 400, 1_000, 1_500];
 
 /// Where the sidecar is, and what it asks for.
 #[derive(Debug, Clone)]
@@ -493,7 +493,7 @@ impl Backend for Sidecar {
             match &answer {
                 Err(status) if status::never_began(status) => {
                     tracing::debug!("{} is called again: {}", call.actor, status.message());
-                    tokio::time::sleep(pause).await;
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
                     answer = self.try_call(&call, &context).await;
                 }
                 _ => break,
