@@ -126,7 +126,7 @@ pub(super) enum Offer {
     /// The queue is full.
     Full(usize),
     /// The activation is over; another one must take the job.
-    Closed(Job),
+    Closed(Box<Job>),
 }
 
 /// What the admin API shows of an activation.
@@ -159,7 +159,7 @@ impl Activation {
     pub(super) fn offer(self: &Arc<Self>, shared: &Arc<Shared>, job: Job) -> Offer {
         let mut inner = self.lock();
         if inner.phase == Phase::Closed {
-            return Offer::Closed(job);
+            return Offer::Closed(Box::new(job));
         }
         if self.enters_again(&inner, &job) {
             drop(inner);

@@ -236,7 +236,7 @@ impl Actors {
                 Offer::Full(queued) => return Err(CallError::QueueFull { actor: actor.clone(), queued }),
                 Offer::Closed(again) => {
                     self.shared.forget(&activation);
-                    job = again;
+                    job = *again;
                 }
             }
         }
