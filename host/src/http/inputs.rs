@@ -160,6 +160,7 @@ impl Input {
         Ok(())
     }
 
+    /// What is known of a message. Its key and headers are as the binding gives them: URL-encoded with `escapeHeaders`.
     fn letter(&self, headers: &HeaderMap, body: Option<&Bytes>, error: &HttpError) -> Value {
         let text = |name: &str| {
             headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())

@@ -23,14 +23,14 @@ struct Load {
 #[derive(Default)]
 struct Told {
     acknowledged: Vec<u64>,
-    /// When calls failed, and how.
-    failed: Vec<(Instant, String)>,
+    /// How calls failed.
+    failed: Vec<String>,
 }
 
 /// What all callers were answered.
 struct Answers {
     by_actor: BTreeMap<String, Vec<u64>>,
-    failed: Vec<(Instant, String)>,
+    failed: Vec<String>,
 }
 
 impl Load {
@@ -81,20 +81,9 @@ async fn tell(
         match request.send().await {
             // Where nobody listens, a caller goes elsewhere.
             Err(error) if error.is_connect() => {}
-            Err(error) => told.failed.push((Instant::now(), format!("{error:?}"))),
-            Ok(answer) if answer.status() == 200 => {
-                let body = answer.text().await?;
-                if body.contains("null") {
-                    println!("NULL {url} {number}: {body}");
-                }
-                println!("ACK {url} {number} {body}");
-                told.acknowledged.push(number)
-            }
-            Ok(answer) => {
-                let f = format!("{} {}", answer.status(), answer.text().await?);
-                println!("FAIL {url} {number} {f}");
-                told.failed.push((Instant::now(), f));
-            }
+            Err(error) => told.failed.push(error.to_string()),
+            Ok(answer) if answer.status() == 200 => told.acknowledged.push(number),
+            Ok(answer) => told.failed.push(format!("{} {}", answer.status(), answer.text().await?)),
         }
         if stop.load(Ordering::Relaxed) {
             break;
@@ -105,27 +94,24 @@ async fn tell(
 }
 
 impl Answers {
-    /// Each number that was acknowledged is there, and each that is there is there once, in order.
-    async fn hold(&self, chat: &Chat, host: usize, what: &str) -> anyhow::Result<()> {
+    /// Each number that was acknowledged is there. Answers how many are there twice.
+    async fn kept(&self, chat: &Chat, host: usize, what: &str) -> anyhow::Result<usize> {
         let count = self.by_actor.values().map(Vec::len).sum::<usize>();
         println!("{what}: {count} calls answered, {} failed", self.failed.len());
-        let mut kinds = BTreeMap::<&str, usize>::new();
-        for (_, failure) in &self.failed {
-            *kinds.entry(failure).or_default() += 1;
-        }
-        for (failure, count) in kinds {
-            println!("  {count} x {failure}");
-        }
+        let mut twice = 0;
         for (actor, acknowledged) in &self.by_actor {
             let entries = chat.entries(host, actor).await?;
-            if !entries.is_sorted_by(|a, b| a < b) {
-                println!("{actor} has some twice: {entries:?}");
-            }
             let kept = entries.iter().collect::<BTreeSet<_>>();
             let lost = acknowledged.iter().filter(|number| !kept.contains(number)).collect::<Vec<_>>();
-            anyhow::ensure!(lost.is_empty(), "{actor} has lost {lost:?}: {entries:?}");
+            anyhow::ensure!(
+                lost.is_empty(),
+                "{actor} has lost {lost:?}: {entries:?}; failed: {:#?}",
+                self.failed
+            );
+            anyhow::ensure!(entries.is_sorted(), "{actor}: {entries:?}");
+            twice += entries.len() - kept.len();
         }
-        Ok(())
+        Ok(twice)
     }
 }
 
@@ -174,7 +160,7 @@ async fn actors_are_spread_over_hosts_that_join_and_every_host_reaches_each_of_t
     let mut chat = Chat::start_on(options, 2, &ledger_manifest("event sms", "")).await?;
     let load = Load::start(&chat, &[0, 1])?;
     for_a_while().await;
-    load.stop().await?.hold(&chat, 0, "two hosts").await?;
+    assert_eq!(load.stop().await?.kept(&chat, 0, "two hosts").await?, 0);
     actors_are_spread(&chat, &[0, 1]).await?;
 
     // The agent's refusal arrives as such, wherever the actor lives.
@@ -190,7 +176,7 @@ async fn actors_are_spread_over_hosts_that_join_and_every_host_reaches_each_of_t
     let load = Load::start_after(&chat, &[0, 1], 1_000_000)?;
     chat.add_host().await?;
     for_a_while().await;
-    load.stop().await?.hold(&chat, 2, "a third host joins").await?;
+    assert_eq!(load.stop().await?.kept(&chat, 2, "a third host joins").await?, 0);
     actors_are_spread(&chat, &[0, 1, 2]).await
 }
 
@@ -212,7 +198,8 @@ async fn a_host_that_is_stopped_under_load_loses_nothing_and_its_actors_come_bac
     tokio::try_join!(leaving.app.start_again(), leaving.sidecar.start_again())?;
     leaving.wait_ready().await?;
     for_a_while().await;
-    load.stop().await?.hold(&chat, 1, "a host is stopped, and starts again").await?;
+    let twice = load.stop().await?.kept(&chat, 1, "a host is stopped, and starts again").await?;
+    assert_eq!(twice, 0);
     actors_are_spread(&chat, &[0, 1]).await?;
     assert_eq!(all_entries(&chat, 0).await?, all_entries(&chat, 1).await?);
     Ok(())
@@ -233,7 +220,10 @@ async fn hosts_that_are_killed_lose_nothing_that_was_acknowledged() -> anyhow::R
     chat.hosts[1].app.process.kill()?;
     until_all_answer(&chat, 0).await?;
     for_a_while().await;
-    load.stop().await?.hold(&chat, 0, "a host is killed with its sidecar, and another without").await?;
+    let twice = load.stop().await?.kept(&chat, 0, "one host is killed with its sidecar, one without").await?;
+    // A sidecar calls again when the other sidecar dies before it answers (`pkg/actors/router`), and what the dead host had
+    // kept is kept again. No host sees that.
+    println!("{twice} were called twice by a sidecar");
 
     chat.hosts[1].app.start_again().await?;
     chat.hosts[1].wait_ready().await?;

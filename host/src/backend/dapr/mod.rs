@@ -51,14 +51,9 @@ const SHORTEST_ABSENCE: Duration = Duration::from_secs(1);
 const SAY_AGAIN: Duration = Duration::from_secs(15);
 /// The waits until the sidecar has surely seen the end of a timer's turn. The second is for a busy machine.
 const TURN_HAS_ENDED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
-/// The waits before a call is made again that came in the middle of a change of hosts. A sidecar may take a second to see
-/// that its host is gone.
-const PAUSES: [Duration; 4] = [
-    Duration::from_millis(100),
-    Duration::from_millis(400),
-    Duration::from_millis(1_000),
-    Duration::from_millis(1_500),
-];
+/// The waits, in milliseconds, before a call is made again that came in the middle of a change of hosts. A sidecar may take a
+/// second to see that its host is gone.
+const PAUSES: [u64; 4] = [100, 400, 1_000, 1_500];
 
 /// Where the sidecar is, and what it asks for.
 #[derive(Debug, Clone)]
@@ -498,7 +493,7 @@ impl Backend for Sidecar {
             match &answer {
                 Err(status) if status::never_began(status) => {
                     tracing::debug!("{} is called again: {}", call.actor, status.message());
-                    tokio::time::sleep(pause).await;
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
                     answer = self.try_call(&call, &context).await;
                 }
                 _ => break,
