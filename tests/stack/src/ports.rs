@@ -1,34 +1,60 @@
 //! Free ports.
 //!
 //! A server here is stopped and started again on its port, so a port must stay free in between. The system gives outgoing
-//! connections ports from 32768 on; those given here lie below. Each is tried, and none is given twice by one process.
+//! connections ports from 32768 on; those given here lie below. They are handed out from blocks, and a block belongs to one
+//! process at a time, by a locked file: two test runs on one machine never try the same port.
 
+use std::fs::{File, OpenOptions};
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::bail;
 
 const FIRST: u16 = 20_000;
-const COUNT: u16 = 12_000;
+const BLOCK: u16 = 200;
+const BLOCKS: u16 = 60;
 
-/// How many ports this process has looked at.
-static LOOKED_AT: AtomicU16 = AtomicU16::new(0);
+/// The blocks of this process, and the place of the next port in the last of them.
+static TAKEN: Mutex<Taken> = Mutex::new(Taken { blocks: Vec::new(), next: BLOCK });
 
-/// A port that nobody listens on.
+struct Taken {
+    /// The number of a block, and the file whose lock makes it ours.
+    blocks: Vec<(u16, File)>,
+    next: u16,
+}
+
+/// A port that nobody listens on. None is given twice by one process.
 pub fn free() -> anyhow::Result<u16> {
-    // Processes that run at the same time begin at different places.
-    let start = std::process::id().wrapping_mul(101) % u32::from(COUNT);
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
-        let step = LOOKED_AT.fetch_add(1, Ordering::Relaxed);
-        if step >= COUNT {
-            bail!("no port of {FIRST} to {} is left", FIRST + COUNT);
+        if taken.next == BLOCK {
+            take_block(&mut taken)?;
         }
-        let offset = (start + u32::from(step)) % u32::from(COUNT);
-        let port = FIRST + u16::try_from(offset)?;
+        let first = taken.blocks.last().map_or(0, |(number, _)| FIRST + number * BLOCK);
+        let port = first + taken.next;
+        taken.next += 1;
         if is_free(port) {
             return Ok(port);
         }
     }
+}
+
+fn take_block(taken: &mut Taken) -> anyhow::Result<()> {
+    for number in 0..BLOCKS {
+        if taken.blocks.iter().any(|(own, _)| *own == number) {
+            continue;
+        }
+        let path = std::env::temp_dir().join(format!("daca-stack-ports-{number}.lock"));
+        let Ok(file) = OpenOptions::new().create(true).truncate(false).write(true).open(path) else {
+            continue;
+        };
+        if file.try_lock().is_ok() {
+            taken.blocks.push((number, file));
+            taken.next = 0;
+            return Ok(());
+        }
+    }
+    bail!("all ports from {FIRST} to {} are in use by other runs", FIRST + BLOCK * BLOCKS)
 }
 
 /// Does nobody listen on this port, on any address?
