@@ -29,6 +29,7 @@ use crate::http::{
     self, AdminState, AppOptions, AppToken, Server, ServerOptions, SidecarSide, Subscriptions,
 };
 use crate::manifest::{self, AgentType, Manifest};
+use crate::telemetry::Hidden;
 
 /// Connections to the operator's port at the same time.
 const ADMIN_CONNECTIONS: usize = 100;
@@ -63,7 +64,7 @@ pub enum BackendOptions {
         /// Where it is.
         sidecar: SidecarOptions,
         /// What it sends with its callbacks (`APP_API_TOKEN`).
-        app_token: Option<String>,
+        app_token: Option<Hidden>,
     },
 }
 
@@ -151,7 +152,6 @@ impl Host {
         }
         let manifest = Manifest::load(&options.manifest)?;
         let limits = manifest.host.clone();
-        // The state file's lock comes first: two hosts in one folder must not share its code cache either.
         let outbox = Arc::new(Outbox::default());
         let (backend, data_lock) = open_backend(options, &manifest, &outbox)?;
         let max_live_instances = live_instances(&limits);
@@ -196,7 +196,7 @@ impl Host {
                 BackendOptions::Embedded => None,
                 BackendOptions::Dapr { app_token, .. } => Some(SidecarSide {
                     input_bindings: &manifest.input_bindings,
-                    token: app_token.as_deref().map(AppToken::new),
+                    token: app_token.as_ref().map(|token| AppToken::new(&token.0)),
                 }),
             },
         });
@@ -311,7 +311,7 @@ impl BackendOptions {
     }
 }
 
-/// Opens the backend and takes the data folder: two hosts in one folder must not share its code cache either. The embedded
+/// Opens the backend, and takes the data folder: two hosts in one folder must not share its code cache either. The embedded
 /// backend's state file is such a lock by itself.
 fn open_backend(
     options: &Options,
@@ -340,7 +340,7 @@ fn lock_data(path: &Path) -> Result<File, Error> {
     }
 }
 
-/// What the embedded backend asks of the host.
+/// What a backend asks of the host by itself. Behind a sidecar the same things arrive as requests.
 struct Local {
     actors: Actors,
     subscriptions: Subscriptions,

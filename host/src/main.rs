@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 use daca_host::backend::dapr::SidecarOptions;
 use daca_host::host::{BackendOptions, Host, Options};
-use daca_host::telemetry::{self, LogFormat};
+use daca_host::telemetry::{self, Hidden, LogFormat};
 use daca_host::{check, client};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -137,10 +137,12 @@ async fn serve(options: Options) -> anyhow::Result<()> {
     // Before anything listens: a signal that arrives early must end the host in order, too.
     let shutdown = shutdown_on_signal()?;
     let host = Host::start(&options).await?;
+    // Behind a sidecar readiness comes later, and is told then.
+    let state = if matches!(options.backend, BackendOptions::Embedded) { "ready" } else { "listening" };
     tracing::info!(
         address = %host.address()?,
         admin = %host.admin_address()?,
-        "ready: http://{} (admin http://{}), {} backend, data in {}",
+        "{state}: http://{} (admin http://{}), {} backend, data in {}",
         host.address()?,
         host.admin_address()?,
         options.backend.name(),
@@ -182,7 +184,7 @@ fn backend(choice: BackendChoice) -> BackendOptions {
     if choice == BackendChoice::Embedded || (choice == BackendChoice::Auto && !has_sidecar) {
         return BackendOptions::Embedded;
     }
-    let app_token = std::env::var("APP_API_TOKEN").ok().filter(|token| !token.is_empty());
+    let app_token = std::env::var("APP_API_TOKEN").ok().filter(|token| !token.is_empty()).map(Hidden);
     BackendOptions::Dapr { sidecar: SidecarOptions::from_environment(), app_token }
 }
 

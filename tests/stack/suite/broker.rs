@@ -24,7 +24,7 @@ async fn kafka_keeps_its_messages_when_it_is_stopped_and_when_it_is_killed() -> 
 }
 
 /// What `kcat` prints, with this input.
-async fn kcat(kafka: &Kafka, arguments: &[&str], input: &str) -> anyhow::Result<String> {
+pub(crate) async fn kcat(kafka: &Kafka, arguments: &[&str], input: &str) -> anyhow::Result<String> {
     let mut file = tempfile::tempfile()?;
     file.write_all(input.as_bytes())?;
     file.rewind()?;

@@ -5,6 +5,7 @@ mod faults;
 mod hosts;
 mod kafka;
 mod protocol;
+mod publish;
 mod reentrancy;
 mod state;
 mod support;

@@ -28,6 +28,7 @@ use super::{
 };
 use crate::actor::{ActorAddress, CallContext, CallError};
 use crate::manifest::{Manifest, Topic};
+use crate::telemetry::Hidden;
 pub use connection::EndpointError;
 use connection::{Client, Era};
 pub use wakeups::firing_data;
@@ -63,7 +64,7 @@ pub struct SidecarOptions {
     /// Its HTTP API, as `http://HOST:PORT`: the gRPC API of Dapr 1.16 cannot show a reminder.
     pub http: String,
     /// The token that it asks for (`DAPR_API_TOKEN`).
-    pub api_token: Option<String>,
+    pub api_token: Option<Hidden>,
 }
 
 impl SidecarOptions {
@@ -80,7 +81,7 @@ impl SidecarOptions {
         SidecarOptions {
             grpc: endpoint("DAPR_GRPC_ENDPOINT", "DAPR_GRPC_PORT", "50001"),
             http: endpoint("DAPR_HTTP_ENDPOINT", "DAPR_HTTP_PORT", "3500"),
-            api_token: variable("DAPR_API_TOKEN"),
+            api_token: variable("DAPR_API_TOKEN").map(Hidden),
         }
     }
 }
@@ -107,7 +108,8 @@ pub struct Sidecar {
 impl Sidecar {
     /// Nothing is sent before [`Backend::start`] or the first request.
     pub fn new(manifest: &Manifest, options: SidecarOptions) -> Result<Sidecar, EndpointError> {
-        let (client, era) = connection::client(&options.grpc, options.api_token.as_deref())?;
+        let (client, era) =
+            connection::client(&options.grpc, options.api_token.as_ref().map(|token| &*token.0))?;
         let reentrant = manifest
             .agents
             .values()
@@ -309,7 +311,7 @@ impl Sidecar {
         );
         let mut request = self.http.get(url).timeout(STORE_TIMEOUT);
         if let Some(token) = &self.options.api_token {
-            request = request.header("dapr-api-token", token);
+            request = request.header("dapr-api-token", &token.0);
         }
         let unreachable =
             |error: reqwest::Error| Error::Unavailable(format!("the sidecar's HTTP API: {error}"));
