@@ -392,7 +392,8 @@ pub(crate) async fn until_settled(stack: &Stack, topic: &str) -> anyhow::Result<
 /// A manifest with the guest `ledger`, which keeps each number that it is told: by `POST /ledger/ID` and by Kafka. `announce`
 /// says whether it tells the world, by an `event`, an `sms`, or both; `host` has further lines of `[host]`.
 pub(crate) fn ledger_manifest(announce: &str, host: &str) -> String {
-    let component = folders::target().join("wasm32-wasip2/guest/examples").join("ledger.wasm");
+    let component =
+        folders::target().join("wasm32-wasip2/guest/examples").join("ledger").with_extension("wasm");
     let component = component.display();
     format!(
         r#"
