@@ -142,6 +142,16 @@ const CASES: &[Case] = &[
         &[("error", "setting-invalid", "kafka-binding.yaml:", "\"first\"")],
     ),
     (
+        "headers that HTTP does not allow",
+        &[Replace(KAFKA, "name: escapeHeaders", "name: escapeHeader")],
+        &[("warning", "partition-stops", "kafka-binding.yaml:5:9", "escapeHeaders")],
+    ),
+    (
+        "headers that mean something to HTTP",
+        &[Replace(KAFKA, "name: excludeHeaderMetaRegex", "name: excludeHeaders")],
+        &[("warning", "partition-stops", "kafka-binding.yaml:5:9", "excludeHeaderMetaRegex")],
+    ),
+    (
         "no group",
         &[Replace(KAFKA, "name: consumerGroup", "name: consumersGroup")],
         &[("error", "group-missing", "kafka-binding.yaml:5:9", "consumerGroup")],

@@ -130,6 +130,7 @@ impl CallError {
             CallError::Backend(
                 backend::Error::Invalid(_) | backend::Error::NotFound(_) | backend::Error::Other(_),
             ) => "backend-refused",
+            CallError::Backend(backend::Error::NotDone(_)) => "not-done",
             CallError::Backend(_) => "backend-unavailable",
             CallError::Internal => "internal",
         }
@@ -169,6 +170,11 @@ impl CallError {
         self.is_refusal()
             || matches!(self, CallError::Failed(_) | CallError::Fault { .. } | CallError::Internal)
             || matches!(self, CallError::Elsewhere { status, code, .. } if status.is_server_error() && !LASTING.contains(&&**code))
+    }
+
+    /// Was certainly nothing done, so that the call may be made again at once?
+    pub fn is_not_done(&self) -> bool {
+        self.code() == CallError::Backend(backend::Error::NotDone(String::new())).code()
     }
 
     /// Did the host refuse or lose the call, rather than the agent? Then it did not count as a try.

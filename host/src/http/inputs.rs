@@ -51,10 +51,11 @@ impl Input {
     /// Did the binding send this, rather than a person? Kafka's place of the message is in the headers (`__topic` and so on,
     /// as Dapr's binding names them); where the sidecar has a token, the request must carry it, too.
     pub(super) fn sent(&self, headers: &HeaderMap) -> bool {
+        let has_place = headers.contains_key("__topic") && headers.contains_key("__offset");
         match &self.token {
             // What another application calls by service invocation has the sidecar's token, too.
-            Some(token) => token.is_in(headers) && !headers.contains_key("dapr-caller-app-id"),
-            None => headers.contains_key("__topic") && headers.contains_key("__offset"),
+            Some(token) => token.is_in(headers) && (has_place || !headers.contains_key("dapr-caller-app-id")),
+            None => has_place,
         }
     }
 

@@ -62,8 +62,7 @@ async fn events_that_waited_for_the_broker_arrive_together_and_in_order() -> any
     assert_eq!(arrived, (0..=20).map(Value::from).collect::<Vec<_>>());
     let metrics = format!("http://127.0.0.1:{}/metrics", host.sidecar.options.ports.metrics);
     let metrics = client.get(metrics).send().await?.text().await?;
-    let bulk =
-        metrics.lines().filter(|line| line.starts_with("dapr_component_pubsub_egress_bulk_event_count"));
+    let bulk = metrics.lines().filter(|line| line.starts_with("dapr_component_pubsub_egress_bulk_count{"));
     assert!(bulk.count() > 0, "nothing was published together:\n{metrics}");
     Ok(())
 }

@@ -492,14 +492,17 @@ impl Backend for Sidecar {
         context.check(&call.actor, self.reentrant.get(&call.actor.agent_type).copied())?;
         let mut answer = self.try_call(&call, &context).await;
         for pause in PAUSES {
-            match &answer {
-                Err(status) if status::never_began(status) => {
-                    tracing::debug!("{} is called again: {}", call.actor, status.message());
-                    tokio::time::sleep(Duration::from_millis(pause)).await;
-                    answer = self.try_call(&call, &context).await;
-                }
-                _ => break,
+            let nothing_was_kept = match &answer {
+                Err(status) => status::never_began(status),
+                Ok(Err(error)) => error.is_not_done(),
+                Ok(Ok(_)) => false,
+            };
+            if !nothing_was_kept {
+                break;
             }
+            tracing::debug!("{} is called again", call.actor);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            answer = self.try_call(&call, &context).await;
         }
         answer.map_err(|status| status::call_error(&call.actor, &status))?
     }

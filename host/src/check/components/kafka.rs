@@ -17,6 +17,7 @@ pub(super) fn check(check: &mut Check<'_>) {
         group(check, component);
         retries(check, component);
         offset(check, component);
+        headers(check, component);
     }
 }
 
@@ -99,5 +100,28 @@ fn offset(check: &mut Check<'_>, component: &Component) {
             );
             check.findings.warning(Code::MessagesSkipped, &place, message, "set initialOffset to \"oldest\"");
         }
+    }
+}
+
+/// The binding hands the key and the headers of a message on as HTTP headers, and one that HTTP does not allow fails the request
+/// for ever (`binding/send.go`, `pkg/channel/http/http_channel.go`).
+fn headers(check: &mut Check<'_>, component: &Component) {
+    let setting = component.setting("escapeHeaders");
+    if !setting.is_some_and(|setting| setting.text().is_none_or(is_truthy)) {
+        let message = format!(
+            "escapeHeaders is off for {:?}, so a key or a header with a line break stops its partition for ever",
+            component.name
+        );
+        let help = "set escapeHeaders to \"true\"";
+        check.findings.warning(Code::PartitionStops, &component.place_of(setting), message, help);
+    }
+    let setting = component.setting("excludeHeaderMetaRegex").filter(|setting| !setting.is_empty());
+    if setting.is_none() {
+        let message = format!(
+            "{:?} has no excludeHeaderMetaRegex, so a header named content-length or with a blank stops its partition for ever",
+            component.name
+        );
+        let help = "take it over from components/kafka-binding.yaml";
+        check.findings.warning(Code::PartitionStops, &component.place_of(setting), message, help);
     }
 }
