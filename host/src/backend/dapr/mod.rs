@@ -1,24 +1,24 @@
 //! The backend behind a Dapr sidecar: state, events, bindings, secrets and calls to actors go to it over gRPC.
 //!
 //! The other direction, what the sidecar asks of this host, is in [`crate::http`]. [`connection`] keeps the connection,
-//! [`status`] says what the sidecar's errors mean, [`wire`] carries contexts and failures between hosts, and [`wakeups`]
+//! [`watch`] follows whether the sidecar is
+//! there, [`status`] says what its errors mean, [`wire`] carries contexts and failures between hosts, and [`wakeups`]
 //! writes schedules. This file is the trait, in the order of its methods.
 
 mod connection;
 mod status;
 mod wakeups;
+mod watch;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use dapr::dapr::proto::runtime::v1 as proto;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
@@ -33,6 +33,7 @@ pub use connection::EndpointError;
 use connection::{Client, Era};
 pub use wakeups::firing_data;
 use wakeups::{ShownReminder, Timers, reminder_request, timer_request};
+use watch::Known;
 pub use wire::{answer_mark, context_of, failure_body, reply_body};
 
 /// A state store, a broker or a scheduler that takes longer counts as away.
@@ -41,15 +42,6 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(15);
 const BINDING_TIMEOUT: Duration = Duration::from_secs(30);
 /// A call of an actor, with the wait in its queue and the sidecar's own retries.
 const CALL_TIMEOUT: Duration = Duration::from_secs(90);
-/// How often the sidecar is asked how it is: while it is waited for, and once it is there.
-const ASK_WHILE_WAITING: Duration = Duration::from_millis(200);
-const ASK_WHILE_READY: Duration = Duration::from_millis(200);
-/// A sidecar that finds the host unhealthy hosts no actors until its next look, which is this much later at least. It cannot
-/// tell the host which of them live elsewhere meanwhile: it sends nothing to a host that it finds unhealthy
-/// (`pkg/channel/http/http_channel.go`).
-const SHORTEST_ABSENCE: Duration = Duration::from_secs(1);
-/// How often the log says that the sidecar is still waited for.
-const SAY_AGAIN: Duration = Duration::from_secs(15);
 /// The waits until the sidecar has surely seen the end of a timer's turn. The second is for a busy machine.
 const TURN_HAS_ENDED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
 /// The waits, in milliseconds, before a call is made again that came in the middle of a change of hosts. A sidecar may take a
@@ -98,10 +90,7 @@ pub struct Sidecar {
     /// Types whose actors may be called while they wait, with the deepest nesting.
     reentrant: HashMap<Arc<str>, u32>,
     timers: Timers,
-    keeps_order: KeepsOrder,
-    is_ready: Arc<AtomicBool>,
-    /// May a value of the state have a time to live (the feature `ActorStateTTL` of Dapr's Configuration)?
-    has_ttl: Arc<AtomicBool>,
+    known: Known,
     shutdown: CancellationToken,
 }
 
@@ -123,9 +112,7 @@ impl Sidecar {
             types: manifest.agents.values().map(|agent| agent.name.clone()).collect(),
             reentrant: reentrant.collect(),
             timers: Timers::default(),
-            keeps_order: KeepsOrder::default(),
-            is_ready: Arc::default(),
-            has_ttl: Arc::default(),
+            known: Known::default(),
             shutdown: CancellationToken::new(),
             options,
         })
@@ -139,7 +126,7 @@ impl Sidecar {
         if writes.is_empty() {
             return Ok(());
         }
-        let may_expire = self.has_ttl.load(Ordering::Relaxed);
+        let may_expire = self.known.has_ttl();
         let request = proto::ExecuteActorStateTransactionRequest {
             actor_type: actor.agent_type.to_string(),
             actor_id: wire::segment(&actor.id),
@@ -414,7 +401,7 @@ impl Backend for Sidecar {
             // The sidecar answers no value and an empty one alike.
             // Not every store tells the time to live: Redis keeps it to itself (`Get` in `state/redis/redis.go`). What may
             // have one then holds for this moment alone.
-            let may_expire = self.has_ttl.load(Ordering::Relaxed);
+            let may_expire = self.known.has_ttl();
             let expires_at = expiry(&metadata).or_else(|| may_expire.then(SystemTime::now));
             Ok((!data.is_empty()).then(|| StateValue { value: data.into(), expires_at }))
         });
@@ -473,7 +460,7 @@ impl Backend for Sidecar {
             (
                 EffectRequest::Publish { pubsub, topic, .. },
                 EffectRequest::Publish { pubsub: next_pubsub, topic: next_topic, .. },
-            ) => pubsub == next_pubsub && topic == next_topic && self.keeps_order.contains(pubsub),
+            ) => pubsub == next_pubsub && topic == next_topic && self.known.keeps_order(pubsub),
             _ => false,
         }
     }
@@ -536,14 +523,8 @@ impl Backend for Sidecar {
     }
 
     fn start(&self, _inbound: Arc<dyn Inbound>) {
-        let watch = watch(
-            self.client.clone(),
-            self.era.clone(),
-            self.is_ready.clone(),
-            self.has_ttl.clone(),
-            self.keeps_order.clone(),
-            self.options.grpc.clone(),
-        );
+        let watch =
+            watch::run(self.client.clone(), self.era.clone(), self.known.clone(), self.options.grpc.clone());
         let shutdown = self.shutdown.clone();
         tokio::spawn(async move {
             let _shut_down = shutdown.run_until_cancelled(watch).await;
@@ -551,7 +532,7 @@ impl Backend for Sidecar {
     }
 
     fn readiness(&self) -> Readiness {
-        if self.is_ready.load(Ordering::Relaxed) {
+        if self.known.hosts_actors() {
             Readiness::Ready
         } else {
             Readiness::Waiting("the Dapr sidecar is not ready to host actors")
@@ -564,64 +545,12 @@ impl Backend for Sidecar {
 
     /// The sidecar sees that the host is unhealthy, stops its subscriptions and bindings, and gives its actors up.
     async fn leave(&self, patience: Duration) {
-        let given_up = async {
-            while look(&self.client).await.is_ok_and(|seen| seen.hosts_actors) {
-                tokio::time::sleep(ASK_WHILE_WAITING).await;
-            }
-        };
+        let given_up = watch::until_actors_are_given_up(&self.client);
         let _out_of_patience = tokio::time::timeout(patience, given_up).await;
     }
 
     async fn shut_down(&self) {
         self.shutdown.cancel();
-    }
-}
-
-/// The pub/sub components whose bulk publishing keeps the order: that of Kafka hands all events to one producer
-/// (`BulkPublish` in `common/component/kafka/producer.go`).
-fn pubsubs_in_order(components: &[proto::RegisteredComponents]) -> HashSet<String> {
-    let kafka = components.iter().filter(|component| component.r#type == "pubsub.kafka");
-    kafka.map(|component| component.name.clone()).collect()
-}
-
-/// What [`pubsubs_in_order`] answered last. Cheap to clone.
-#[derive(Clone, Default)]
-struct KeepsOrder(Arc<RwLock<HashSet<String>>>);
-
-impl KeepsOrder {
-    fn set(&self, names: &HashSet<String>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).clone_from(names);
-    }
-
-    fn contains(&self, name: &str) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).contains(name)
-    }
-}
-
-/// What the sidecar says of itself.
-struct Seen {
-    hosts_actors: bool,
-    keep_order: HashSet<String>,
-    has_ttl: bool,
-}
-
-/// Asks the sidecar how it is, or says why it could not be asked.
-async fn look(client: &Client) -> Result<Seen, String> {
-    let mut client = client.clone();
-    let answer = within(STORE_TIMEOUT, client.get_metadata(proto::GetMetadataRequest {})).await;
-    match answer {
-        Ok(answer) => {
-            let answer = answer.into_inner();
-            Ok(Seen {
-                hosts_actors: answer.actor_runtime.is_some_and(|runtime| runtime.host_ready),
-                keep_order: pubsubs_in_order(&answer.registered_components),
-                has_ttl: answer.enabled_features.iter().any(|feature| feature == "ActorStateTTL"),
-            })
-        }
-        Err(status) => match status::error("it", &status) {
-            Error::Other(text) => Err(format!("{text}; does DAPR_API_TOKEN have the sidecar's token?")),
-            error => Err(error.to_string()),
-        },
     }
 }
 
@@ -644,52 +573,5 @@ async fn settle_timer(mut client: Client, timers: Timers, era: Era, actor: Actor
         if current.is_some() {
             return;
         }
-    }
-}
-
-/// Follows whether the sidecar is there and hosts actors, and says so in the log.
-async fn watch(
-    client: Client,
-    era: Era,
-    is_ready: Arc<AtomicBool>,
-    has_ttl: Arc<AtomicBool>,
-    keeps_order: KeepsOrder,
-    address: String,
-) {
-    let mut said = None::<Instant>;
-    let mut known_at = Instant::now();
-    loop {
-        let seen = look(&client).await;
-        let ready = seen.as_ref().is_ok_and(|seen| seen.hosts_actors);
-        if let Ok(seen) = &seen {
-            has_ttl.store(seen.has_ttl, Ordering::Relaxed);
-            keeps_order.set(&seen.keep_order);
-        }
-        if !ready || known_at.elapsed() > SHORTEST_ABSENCE {
-            era.begin();
-        }
-        known_at = Instant::now();
-        let was_ready = is_ready.swap(ready, Ordering::Relaxed);
-        if ready && !was_ready {
-            tracing::info!("the Dapr sidecar at {address} is there and hosts this host's actors");
-            said = None;
-        }
-        if !ready && (was_ready || said.is_none_or(|at| at.elapsed() >= SAY_AGAIN)) {
-            let reason = seen.err().unwrap_or_else(|| "it does not host actors yet (placement)".to_owned());
-            match (was_ready, said) {
-                (true, _) => tracing::warn!(
-                    code = "sidecar-unavailable",
-                    "the Dapr sidecar at {address} was lost: {reason}"
-                ),
-                // To wait a moment is how every start begins.
-                (false, None) => tracing::info!("waiting for the Dapr sidecar at {address}: {reason}"),
-                (false, Some(_)) => tracing::warn!(
-                    code = "sidecar-unavailable",
-                    "still waiting for the Dapr sidecar at {address}: {reason}"
-                ),
-            }
-            said = Some(Instant::now());
-        }
-        tokio::time::sleep(if ready { ASK_WHILE_READY } else { ASK_WHILE_WAITING }).await;
     }
 }

@@ -75,7 +75,7 @@ fn is_too_long(status: &Status) -> bool {
 }
 
 /// The sidecar's own words, or what is known when there are none.
-fn words(status: &Status) -> String {
+pub(super) fn words(status: &Status) -> String {
     use std::error::Error as _;
     let text = crate::telemetry::shortened(status.message()).to_owned();
     // tonic says "transport error" or less, and keeps the reason underneath.

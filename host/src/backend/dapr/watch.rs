@@ -1,0 +1,141 @@
+//! Follows whether the sidecar is there, hosts actors, and what it can do.
+//!
+//! The host is ready when the sidecar hosts its actors. When it did not for a while, the actors may have been elsewhere.
+
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use dapr::dapr::proto::runtime::v1 as proto;
+use tokio::time::Instant;
+use tonic::{Code, Status};
+
+use super::connection::{Client, Era};
+use super::{status, within};
+
+/// How often the sidecar is asked how it is.
+const PAUSE: Duration = Duration::from_millis(200);
+/// A sidecar that does not say how it is within this time is taken for gone.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// A sidecar that finds the host unhealthy hosts no actors until its next look, which is this much later at least. It cannot
+/// tell the host which of them live elsewhere meanwhile: it sends nothing to a host that it finds unhealthy
+/// (`pkg/channel/http/http_channel.go`).
+const SHORTEST_ABSENCE: Duration = Duration::from_secs(1);
+/// How often the log says that the sidecar is still waited for.
+const SAY_AGAIN: Duration = Duration::from_secs(15);
+
+/// What the sidecar said of itself last. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Known(Arc<RwLock<Seen>>);
+
+#[derive(Default)]
+struct Seen {
+    hosts_actors: bool,
+    /// The pub/sub components whose bulk publishing keeps the order.
+    in_order: HashSet<String>,
+    /// Is the feature `ActorStateTTL` of Dapr's Configuration on?
+    has_ttl: bool,
+}
+
+impl Known {
+    pub(super) fn hosts_actors(&self) -> bool {
+        self.read(|seen| seen.hosts_actors)
+    }
+
+    /// May a value of the state have a time to live?
+    pub(super) fn has_ttl(&self) -> bool {
+        self.read(|seen| seen.has_ttl)
+    }
+
+    /// Do events that are published together to this component stay in order?
+    pub(super) fn keeps_order(&self, pubsub: &str) -> bool {
+        self.read(|seen| seen.in_order.contains(pubsub))
+    }
+
+    fn read<T>(&self, of: impl FnOnce(&Seen) -> T) -> T {
+        of(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes over what was seen. What a sidecar can do is kept while it is away. Answers whether it hosted actors before.
+    fn learn(&self, seen: &Result<Seen, Status>) -> bool {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let before = known.hosts_actors;
+        match seen {
+            Ok(seen) => {
+                known.hosts_actors = seen.hosts_actors;
+                known.in_order.clone_from(&seen.in_order);
+                known.has_ttl = seen.has_ttl;
+            }
+            Err(_) => known.hosts_actors = false,
+        }
+        before
+    }
+}
+
+/// Asks the sidecar how it is.
+async fn look(client: &Client) -> Result<Seen, Status> {
+    let mut client = client.clone();
+    let answer = within(TIMEOUT, client.get_metadata(proto::GetMetadataRequest {})).await?.into_inner();
+    // That of Kafka hands all events to one producer (`BulkPublish` in `common/component/kafka/producer.go`).
+    let kafka = answer.registered_components.iter().filter(|component| component.r#type == "pubsub.kafka");
+    Ok(Seen {
+        hosts_actors: answer.actor_runtime.is_some_and(|runtime| runtime.host_ready),
+        in_order: kafka.map(|component| component.name.clone()).collect(),
+        has_ttl: answer.enabled_features.iter().any(|feature| feature == "ActorStateTTL"),
+    })
+}
+
+/// Waits until the sidecar hosts no actors any more, or is gone.
+pub(super) async fn until_actors_are_given_up(client: &Client) {
+    while look(client).await.is_ok_and(|seen| seen.hosts_actors) {
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Follows the sidecar, for ever, and says in the log when it comes and goes.
+pub(super) async fn run(client: Client, era: Era, known: Known, address: String) {
+    let mut said = None::<Instant>;
+    let mut known_at = Instant::now();
+    loop {
+        let seen = look(&client).await;
+        let is_ready = seen.as_ref().is_ok_and(|seen| seen.hosts_actors);
+        if !is_ready || known_at.elapsed() > SHORTEST_ABSENCE {
+            era.begin();
+        }
+        known_at = Instant::now();
+        let was_ready = known.learn(&seen);
+        if is_ready && !was_ready {
+            tracing::info!("the Dapr sidecar at {address} is there and hosts this host's actors");
+            said = None;
+        }
+        if !is_ready && (was_ready || said.is_none_or(|at| at.elapsed() >= SAY_AGAIN)) {
+            say_absent(&address, &reason(seen.err().as_ref()), was_ready, said.is_none());
+            said = Some(Instant::now());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn reason(error: Option<&Status>) -> String {
+    match error {
+        None => "it does not host actors yet (placement)".to_owned(),
+        Some(error) if matches!(error.code(), Code::Unauthenticated | Code::PermissionDenied) => {
+            format!("{}; does DAPR_API_TOKEN have the sidecar's token?", status::words(error))
+        }
+        Some(error) => status::words(error),
+    }
+}
+
+/// To wait a moment is how every start begins, and no reason for a warning.
+fn say_absent(address: &str, reason: &str, was_ready: bool, is_first: bool) {
+    if was_ready {
+        tracing::warn!(code = "sidecar-unavailable", "the Dapr sidecar at {address} was lost: {reason}");
+    } else if is_first {
+        tracing::info!("waiting for the Dapr sidecar at {address}: {reason}");
+    } else {
+        tracing::warn!(
+            code = "sidecar-unavailable",
+            "still waiting for the Dapr sidecar at {address}: {reason}"
+        );
+    }
+}
