@@ -157,7 +157,10 @@ async fn a_host_waits_for_its_sidecar_aloud_and_answers_at_once_while_it_is_away
     };
 
     refused(1).await?;
-    assert!(app.process.log_contains("waiting for the Dapr sidecar")?);
+    let says = async |text: &str| -> anyhow::Result<()> {
+        eventually(text, async || Ok(app.process.log_contains(text)?.then_some(()))).await
+    };
+    says("waiting for the Dapr sidecar").await?;
     let sidecar = Sidecar::start(sidecar).await?;
     accepted(2).await?;
     for number in [3, 5] {
@@ -167,7 +170,7 @@ async fn a_host_waits_for_its_sidecar_aloud_and_answers_at_once_while_it_is_away
         })
         .await?;
         refused(number).await?;
-        assert!(app.process.log_contains("was lost")?);
+        says("was lost").await?;
         sidecar.start_again().await?;
         let start = Instant::now();
         accepted(number + 1).await?;
