@@ -23,7 +23,7 @@ use crate::actor::{
 };
 use crate::backend::dapr::{EndpointError, Sidecar, SidecarOptions};
 use crate::backend::embedded::{Embedded, StartError};
-use crate::backend::{ActorCall, Backend, EventOutcome, FiredWakeup, Inbound, Outbox};
+use crate::backend::{ActorCall, Backend, EventOutcome, FiredWakeup, Inbound, Outbox, Readiness};
 use crate::component::{ComponentVersion, Engine, EngineError, EngineOptions, LoadError};
 use crate::http::{
     self, AdminState, AppOptions, AppToken, Server, ServerOptions, SidecarSide, Subscriptions,
@@ -138,9 +138,9 @@ pub struct Host {
     backend: Arc<dyn Backend>,
     inbound: Arc<Local>,
     is_ready: Arc<AtomicBool>,
+    is_alive: Arc<AtomicBool>,
     limits: manifest::HostLimits,
-    /// How much later than its type's time-out an idle actor is deactivated by the host itself.
-    idle_margin: Duration,
+    behind_sidecar: bool,
     _data_lock: Option<File>,
 }
 
@@ -185,12 +185,14 @@ impl Host {
         );
         let subscriptions = Subscriptions::new(&manifest.subscriptions, actors.clone());
         let is_ready = Arc::new(AtomicBool::new(true));
+        let is_alive = Arc::new(AtomicBool::new(true));
         let max_body = usize::try_from(limits.max_body.as_u64()).unwrap_or(usize::MAX);
         let app = http::app_router(AppOptions {
             routes: &manifest.routes,
             subscriptions: subscriptions.clone(),
             actors: actors.clone(),
             is_ready: is_ready.clone(),
+            is_alive: is_alive.clone(),
             max_body,
             sidecar: match &options.backend {
                 BackendOptions::Embedded => None,
@@ -217,10 +219,7 @@ impl Host {
             admin,
             ServerOptions { max_connections: ADMIN_CONNECTIONS },
         );
-        let idle_margin = match options.backend {
-            BackendOptions::Embedded => Duration::ZERO,
-            BackendOptions::Dapr { .. } => SIDECAR_MARGIN,
-        };
+        let behind_sidecar = matches!(options.backend, BackendOptions::Dapr { .. });
         let inbound = Arc::new(Local { actors: actors.clone(), subscriptions });
         Ok(Host {
             app,
@@ -230,8 +229,9 @@ impl Host {
             backend,
             inbound,
             is_ready,
+            is_alive,
             limits,
-            idle_margin,
+            behind_sidecar,
             _data_lock: data_lock,
         })
     }
@@ -257,8 +257,9 @@ impl Host {
             backend,
             inbound,
             is_ready,
+            is_alive,
             limits,
-            idle_margin,
+            behind_sidecar,
             _data_lock,
         } = self;
         let grace = limits.shutdown_grace;
@@ -268,7 +269,8 @@ impl Host {
         servers.spawn(admin.run(stop_admin.clone(), Duration::from_millis(100)));
         let sweep = tokio::spawn({
             let actors = actors.clone();
-            async move { actors.run_idle_sweep(idle_margin).await }
+            let margin = if behind_sidecar { SIDECAR_MARGIN } else { Duration::ZERO };
+            async move { actors.run_idle_sweep(margin).await }
         });
         backend.start(inbound);
         shutdown.cancelled().await;
@@ -276,15 +278,23 @@ impl Host {
         tracing::info!("shutting down: no new calls; {} turns run", actors.turns_in_flight());
         let deadline = Instant::now() + grace;
         is_ready.store(false, Ordering::Relaxed);
-        backend.leave((grace / 2).min(LEAVE_PATIENCE)).await;
         actors.refuse_new();
+        if behind_sidecar && backend.readiness() == Readiness::Ready {
+            // Once the sidecar sends its calls elsewhere, it cuts off what runs, and lets nobody read or write state.
+            let half = Instant::now() + grace / 2;
+            actors.drain(half).await;
+            actors.deactivate_all(half).await;
+            deliveries.flush(half).await;
+        }
+        is_alive.store(false, Ordering::Relaxed);
+        backend.leave((grace / 4).min(LEAVE_PATIENCE)).await;
         stop_app.cancel();
         // A client that is slow with its body must not use up the time that turns and effects need.
         let left = deadline.saturating_duration_since(Instant::now());
         let _out_of_time = tokio::time::timeout(left / 2, app).await;
         let turns = actors.drain(deadline).await;
         sweep.abort();
-        let active = actors.deactivate_all(deadline).await;
+        let active = if behind_sidecar { actors.active() } else { actors.deactivate_all(deadline).await };
         let effects = deliveries.flush(deadline).await;
         actors.stop();
         stop_admin.cancel();

@@ -59,10 +59,8 @@ impl ChatAgent {
 
     /// The messages that are kept, oldest first.
     pub fn get_conversation_history(&self) -> Result<Box<RawValue>, Failure> {
-        let stored = state::get_bytes(&self.history_key).unwrap_or_else(|e| {
-            log::error!("Error getting history for {}: {e}", self.history_key);
-            None
-        });
+        let stored = state::get_bytes(&self.history_key)
+            .inspect_err(|e| log::error!("Error getting history for {}: {e}", self.history_key))?;
         let history = stored.and_then(|bytes| serde_json::from_slice::<Box<RawValue>>(&bytes).ok());
         Ok(history.filter(|history| history.get().starts_with('[')).unwrap_or_else(empty_list))
     }

@@ -174,7 +174,7 @@ impl CallError {
 
     /// Was certainly nothing done, so that the call may be made again at once?
     pub fn is_not_done(&self) -> bool {
-        self.code() == CallError::Backend(backend::Error::NotDone(String::new())).code()
+        ["host-shutting-down", "not-done"].contains(&self.code())
     }
 
     /// Did the host refuse or lose the call, rather than the agent? Then it did not count as a try.

@@ -36,6 +36,8 @@ pub struct AppOptions<'a> {
     pub actors: Actors,
     /// False from the beginning of the shutdown on.
     pub is_ready: Arc<AtomicBool>,
+    /// False once a sidecar should send its calls elsewhere.
+    pub is_alive: Arc<AtomicBool>,
     /// Bytes of a body, at most.
     pub max_body: usize,
     /// The side that a sidecar sees; none without one.
@@ -63,7 +65,7 @@ struct RouteState {
 pub fn router(options: AppOptions<'_>) -> Router {
     let (is_ready, actors) = (options.is_ready.clone(), options.actors.clone());
     let mut router = Router::new()
-        .route("/healthz", get(move || async move { health(&options.is_ready) }))
+        .route("/healthz", get(move || async move { health(&options.is_alive) }))
         .route("/readyz", get(move || async move { readiness(&is_ready, &actors) }));
     let token = options.sidecar.as_ref().and_then(|side| side.token.clone());
     if options.sidecar.is_some() {
@@ -108,9 +110,9 @@ fn input_of(route: &Route, sidecar: Option<&SidecarSide<'_>>, actors: &Actors) -
     Some(Input::new(binding.clone(), sidecar.token.clone(), actors.clone()))
 }
 
-/// Alive, and not leaving: from the beginning of the shutdown on a sidecar must see that it should look elsewhere.
-fn health(is_ready: &AtomicBool) -> (StatusCode, &'static str) {
-    if is_ready.load(Ordering::Relaxed) {
+/// Alive, and not leaving: a sidecar sees here that it should look elsewhere.
+fn health(is_alive: &AtomicBool) -> (StatusCode, &'static str) {
+    if is_alive.load(Ordering::Relaxed) {
         (StatusCode::OK, "ok")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "shutting down")

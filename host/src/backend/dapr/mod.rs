@@ -44,9 +44,11 @@ const BINDING_TIMEOUT: Duration = Duration::from_secs(30);
 const CALL_TIMEOUT: Duration = Duration::from_secs(90);
 /// The waits until the sidecar has surely seen the end of a timer's turn. The second is for a busy machine.
 const TURN_HAS_ENDED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
+/// How long calls are waited for that the sidecar has, after it has given this host's actors up.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// The waits, in milliseconds, before a call is made again that came in the middle of a change of hosts. A sidecar may take a
 /// second to see that its host is gone.
-const PAUSES: [u64; 4] = [100, 400, 1_000, 1_500];
+const PAUSES: [u64; 5] = [100, 400, 1_000, 1_500, 2_000];
 
 /// Where the sidecar is, and what it asks for.
 #[derive(Debug, Clone)]
@@ -91,6 +93,8 @@ pub struct Sidecar {
     reentrant: HashMap<Arc<str>, u32>,
     timers: Timers,
     known: Known,
+    /// Cancelled when the sidecar has sent its calls elsewhere: what still waits for it then waits in vain.
+    cut_calls: CancellationToken,
     shutdown: CancellationToken,
 }
 
@@ -113,6 +117,7 @@ impl Sidecar {
             reentrant: reentrant.collect(),
             timers: Timers::default(),
             known: Known::default(),
+            cut_calls: CancellationToken::new(),
             shutdown: CancellationToken::new(),
             options,
         })
@@ -277,9 +282,13 @@ impl Sidecar {
             metadata: headers,
         };
         let mut client = self.client.clone();
-        let answer =
-            within(CALL_TIMEOUT, client.invoke_actor(traced(request, context.traceparent.as_deref())))
-                .await?;
+        let request = traced(request, context.traceparent.as_deref());
+        let answer = tokio::select! {
+            biased;
+            answer = within(CALL_TIMEOUT, client.invoke_actor(request)) => answer?,
+            () = self.known.silence() => return Err(Status::unavailable("the Dapr sidecar does not answer")),
+            () = self.cut_calls.cancelled() => return Err(Status::unavailable("the host is leaving")),
+        };
         let is_of_a_host = self.types.contains(&call.actor.agent_type);
         Ok(wire::reply(&mark, answer.into_inner().data, is_of_a_host))
     }
@@ -477,6 +486,10 @@ impl Backend for Sidecar {
     async fn call_actor(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
         // Without reentrancy the sidecar would let the call wait for its own caller until both time out.
         context.check(&call.actor, self.reentrant.get(&call.actor.agent_type).copied())?;
+        if !self.known.answers() {
+            let reason = format!("{} could not be called: the Dapr sidecar does not answer", call.actor);
+            return Err(CallError::Backend(Error::NotDone(reason)));
+        }
         let mut answer = self.try_call(&call, &context).await;
         for pause in PAUSES {
             let nothing_was_kept = match &answer {
@@ -547,6 +560,11 @@ impl Backend for Sidecar {
     async fn leave(&self, patience: Duration) {
         let given_up = watch::until_actors_are_given_up(&self.client);
         let _out_of_patience = tokio::time::timeout(patience, given_up).await;
+        let cut_calls = self.cut_calls.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(LAST_ANSWERS).await;
+            cut_calls.cancel();
+        });
     }
 
     async fn shut_down(&self) {

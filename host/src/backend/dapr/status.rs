@@ -52,7 +52,10 @@ pub(super) fn call_error(actor: &ActorAddress, status: &Status) -> CallError {
     if text.contains("error from actor service: (") {
         return CallError::Failed(format!("{actor}: {text}"));
     }
-    CallError::Backend(Error::Unavailable(format!("{actor} could not be called: {text}")))
+    let text = format!("{actor} could not be called: {text}");
+    // tonic keeps the reason for a connection that could not be made underneath.
+    let never_left = text.contains("tcp connect error") || text.contains("Connection refused (os error");
+    CallError::Backend(if never_left { Error::NotDone(text) } else { Error::Unavailable(text) })
 }
 
 /// Did the call fail in the middle of a change of hosts, before a turn began? Then it may be made again at once.

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use dapr::dapr::proto::runtime::v1 as proto;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
@@ -25,8 +26,19 @@ const SHORTEST_ABSENCE: Duration = Duration::from_secs(1);
 const SAY_AGAIN: Duration = Duration::from_secs(15);
 
 /// What the sidecar said of itself last. Cheap to clone.
-#[derive(Clone, Default)]
-pub(super) struct Known(Arc<RwLock<Seen>>);
+#[derive(Clone)]
+pub(super) struct Known {
+    seen: Arc<RwLock<Seen>>,
+    /// False while the sidecar does not answer at all.
+    answers: Arc<watch::Sender<bool>>,
+}
+
+impl Default for Known {
+    /// Nothing is known yet: a sidecar may well be there.
+    fn default() -> Known {
+        Known { seen: Arc::default(), answers: Arc::new(watch::Sender::new(true)) }
+    }
+}
 
 #[derive(Default)]
 struct Seen {
@@ -52,13 +64,29 @@ impl Known {
         self.read(|seen| seen.in_order.contains(pubsub))
     }
 
+    /// Did the sidecar answer, when it was asked last?
+    pub(super) fn answers(&self) -> bool {
+        *self.answers.borrow()
+    }
+
+    /// Waits until the sidecar does not answer any more: what was asked of it should not be waited for any longer.
+    pub(super) async fn silence(&self) {
+        let mut answers = self.answers.subscribe();
+        if answers.wait_for(|answers| !answers).await.is_err() {
+            // The sender lives as long as this does.
+            std::future::pending::<()>().await;
+        }
+    }
+
     fn read<T>(&self, of: impl FnOnce(&Seen) -> T) -> T {
-        of(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        of(&self.seen.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes over what was seen. What a sidecar can do is kept while it is away. Answers whether it hosted actors before.
     fn learn(&self, seen: &Result<Seen, Status>) -> bool {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let now = seen.as_ref().err().is_none_or(is_an_answer);
+        self.answers.send_if_modified(|answers| std::mem::replace(answers, now) != now);
+        let mut known = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         let before = known.hosts_actors;
         match seen {
             Ok(seen) => {
@@ -70,6 +98,11 @@ impl Known {
         }
         before
     }
+}
+
+/// Did the sidecar itself send this? What cannot be sent, or waits too long, has these codes.
+fn is_an_answer(error: &Status) -> bool {
+    !matches!(error.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown)
 }
 
 /// Asks the sidecar how it is.
