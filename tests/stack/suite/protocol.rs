@@ -96,7 +96,7 @@ async fn the_configuration_says_what_the_manifest_says(bench: &Bench) -> anyhow:
 async fn callbacks_have_their_status(bench: &Bench) -> anyhow::Result<()> {
     let unknown_there = bench.direct(Method::PUT, "/actors/Exerciser/unseen/method/Echo", "1").await?;
     // The sidecar keeps no state for an actor that it has not made active itself: the fence against a stale owner.
-    assert_eq!((unknown_there.status, unknown_there.code()), (503, Some("backend-unavailable")));
+    assert_eq!((unknown_there.status, unknown_there.code()), (503, Some("not-done")));
     bench.call("a", "Echo", &Value::Null).await?;
     let echo = "/actors/Exerciser/a/method/Echo";
     let cases = [
