@@ -263,6 +263,8 @@ impl Host {
             _data_lock,
         } = self;
         let grace = limits.shutdown_grace;
+        // Before anything is served: a call goes through the backend, also to an actor of this host.
+        backend.start(inbound);
         let (stop_app, stop_admin) = (CancellationToken::new(), CancellationToken::new());
         let servers = TaskTracker::new();
         let app = servers.spawn(app.run(stop_app.clone(), grace));
@@ -272,7 +274,6 @@ impl Host {
             let margin = if behind_sidecar { SIDECAR_MARGIN } else { Duration::ZERO };
             async move { actors.run_idle_sweep(margin).await }
         });
-        backend.start(inbound);
         shutdown.cancelled().await;
 
         tracing::info!("shutting down: no new calls; {} turns run", actors.turns_in_flight());
