@@ -55,6 +55,11 @@ const CASES: &[Case] = &[
         &[Replace(STORE, "state.redis", "state.memcached")],
         &[("error", "actor-store-unfit", "statestore.yaml:8:9", "state.memcached")],
     ),
+    (
+        "a store of a type that there is not",
+        &[Replace(STORE, "state.redis", "state.rediss")],
+        &[("warning", "type-unknown", "statestore.yaml:8:9", "no actor can be called")],
+    ),
     // Input bindings.
     (
         "the seed's binding: no route",
@@ -273,6 +278,162 @@ const CASES: &[Case] = &[
             "daca-pubsub.yaml:",
             "after 10s, while the turn for it may take 30s",
         )],
+    ),
+    // Topics that are kept from the app.
+    (
+        "topics that are not allowed",
+        &[Replace(
+            PUBSUB,
+            "  metadata:\n",
+            "  metadata:\n  - {name: allowedTopics, value: 'user-chat-2, user-messages-dead-letter'}\n",
+        )],
+        &[
+            (
+                "error",
+                "topic-not-allowed",
+                "agents.toml:13:12",
+                "allowedTopics (components/daca-pubsub.yaml:11:34) leaves the topic out",
+            ),
+            ("error", "topic-not-allowed", "agents.toml:52:10", "a subscription is to"),
+        ],
+    ),
+    (
+        "a dead letter that is not allowed",
+        &[Replace(
+            PUBSUB,
+            "  metadata:\n",
+            "  metadata:\n  - {name: AllowedTopics, value: 'other, user-chat'}\n",
+        )],
+        &[("error", "topic-not-allowed", "agents.toml:49:15", "\"daca-pubsub/user-messages-dead-letter\"")],
+    ),
+    (
+        "topics that are allowed",
+        &[Replace(
+            PUBSUB,
+            "  metadata:\n",
+            "  metadata:\n  - {name: allowedTopics, value: 'user-chat, user-messages-dead-letter'}\n",
+        )],
+        &[],
+    ),
+    (
+        "a list of allowed topics that is empty",
+        &[Replace(PUBSUB, "  metadata:\n", "  metadata:\n  - {name: allowedTopics, value: ''}\n")],
+        &[],
+    ),
+    (
+        "a scope for publishing without a topic",
+        &[Replace(
+            PUBSUB,
+            "  metadata:\n",
+            "  metadata:\n  - {name: publishingScopes, value: 'other=x;chat-agent = user-chat'}\n",
+        )],
+        &[(
+            "error",
+            "topic-not-allowed",
+            "agents.toml:49:15",
+            "publishingScopes (components/daca-pubsub.yaml:11:37) does not give",
+        )],
+    ),
+    (
+        "a scope for publishing, in two entries",
+        &[Replace(
+            PUBSUB,
+            "  metadata:\n",
+            "  metadata:\n  - {name: publishingScopes, value: 'chat-agent=user-chat;{appID}=user-messages-dead-letter'}\n",
+        )],
+        &[],
+    ),
+    (
+        "a scope that leaves nothing",
+        &[Replace(
+            PUBSUB,
+            "  metadata:\n",
+            "  metadata:\n  - {name: subscriptionScopes, value: 'chat-agent='}\n",
+        )],
+        &[("error", "topic-not-allowed", "agents.toml:52:10", "subscriptionScopes")],
+    ),
+    (
+        "scopes of other apps",
+        &[Replace(
+            PUBSUB,
+            "  metadata:\n",
+            "  metadata:\n  - {name: publishingScopes, value: 'other=a'}\n  - {name: subscriptionScopes, value: 'chat-agent;other='}\n",
+        )],
+        &[],
+    ),
+    (
+        "a protected topic",
+        &[Replace(
+            PUBSUB,
+            "  metadata:\n",
+            "  metadata:\n  - {name: protectedTopics, value: 'user-chat'}\n  - {name: subscriptionScopes, value: 'chat-agent=user-chat'}\n",
+        )],
+        &[(
+            "error",
+            "topic-not-allowed",
+            "agents.toml:13:12",
+            "add \"chat-agent=user-chat\" to publishingScopes",
+        )],
+    ),
+    (
+        "a protected topic with scopes",
+        &[Replace(
+            PUBSUB,
+            "  metadata:\n",
+            "  metadata:\n  - {name: protectedTopics, value: 'user-chat'}\n  - {name: subscriptionScopes, value: 'chat-agent=user-chat'}\n  - {name: publishingScopes, value: 'chat-agent=user-chat,user-messages-dead-letter'}\n",
+        )],
+        &[],
+    ),
+    (
+        "every topic, of which some may be published",
+        &[
+            Replace(
+                PUBSUB,
+                "  metadata:\n",
+                "  metadata:\n  - {name: publishingScopes, value: 'chat-agent=user-messages-dead-letter'}\n",
+            ),
+            Manifest("daca-pubsub/user-chat\"", "daca-pubsub/*\""),
+        ],
+        &[],
+    ),
+    (
+        "every topic, of which none may be published",
+        &[
+            Replace(
+                PUBSUB,
+                "  metadata:\n",
+                "  metadata:\n  - {name: allowedTopics, value: 'user-chat, user-messages-dead-letter'}\n  - {name: publishingScopes, value: 'chat-agent=other'}\n",
+            ),
+            Manifest("daca-pubsub/user-chat\"", "daca-pubsub/*\""),
+        ],
+        &[
+            ("error", "topic-not-allowed", "agents.toml:13:12", "leaves the app \"chat-agent\" no topic"),
+            ("error", "topic-not-allowed", "agents.toml:49:15", "publishingScopes"),
+        ],
+    ),
+    (
+        "allowed topics that are not written down",
+        &[
+            Replace(
+                PUBSUB,
+                "  metadata:\n",
+                "  metadata:\n  - {name: allowedTopics, secretKeyRef: {name: s, key: k}}\n  - {name: publishingScopes, envRef: X}\n",
+            ),
+            Replace(PUBSUB, "spec:\n", "auth: {secretStore: kubernetes}\nspec:\n"),
+        ],
+        &[],
+    ),
+    (
+        "a subscription in the folder to a topic that is not allowed",
+        &[
+            Replace(
+                PUBSUB,
+                "  metadata:\n",
+                "  metadata:\n  - {name: subscriptionScopes, value: chat-agent=user-chat}\n",
+            ),
+            Replace(SUBSCRIPTION, "topic: user-chat", "topic: other"),
+        ],
+        &[("error", "topic-not-allowed", "message-subscription.yaml:10:9", "\"daca-pubsub/other\"")],
     ),
     // Secrets.
     (

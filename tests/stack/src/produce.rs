@@ -12,6 +12,10 @@ use serde_json::json;
 /// Where a broker is when nothing else is said.
 const DEFAULT_BROKERS: &str = "localhost:9092";
 
+/// What a failure adds when nothing else was said.
+const NO_STACK: &str =
+    "\nNo stack runs: start one with `cargo xtask stack`, or name the brokers with --brokers.";
+
 /// When delivery has failed.
 const DELIVER_WITHIN: Duration = Duration::from_secs(8);
 
@@ -19,7 +23,7 @@ const DELIVER_WITHIN: Duration = Duration::from_secs(8);
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The actor's id
-    #[arg(long)]
+    #[arg(long, value_parser = actor_id)]
     actor: String,
     /// What the user says
     content: String,
@@ -34,17 +38,23 @@ pub(crate) struct Arguments {
     brokers: Option<String>,
 }
 
+fn actor_id(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() { Err("an actor's id cannot be empty") } else { Ok(text.to_owned()) }
+}
+
 /// Sends the message and prints what became of it.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let brokers = arguments.brokers.clone().or_else(running::kafka).unwrap_or(DEFAULT_BROKERS.to_owned());
+    let known = arguments.brokers.clone().or_else(running::kafka);
+    let hint = if known.is_none() { NO_STACK } else { "" };
+    let brokers = known.unwrap_or_else(|| DEFAULT_BROKERS.to_owned());
     match runtime.block_on(send(arguments, &brokers)) {
         Ok(Delivery { partition, offset, .. }) => {
             println!("Message delivered to {} [{partition}] at offset {offset}", arguments.topic);
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            eprintln!("Message delivery failed: {error} (brokers: {brokers})");
+            eprintln!("Message delivery failed: {error} (brokers: {brokers}){hint}");
             Ok(ExitCode::FAILURE)
         }
     }

@@ -1,14 +1,14 @@
 //! Where the servers of `daca-stack up` are, for other programs: a file that is there while they run.
 
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use crate::{Host, Stack, folders};
 
-/// The file, which goes away with this.
+/// The file, which goes away with this unless another run has written its own since.
 #[derive(Debug)]
 pub struct Running {
     path: PathBuf,
@@ -25,6 +25,7 @@ impl Running {
             })
         });
         let addresses = json!({
+            "pid": std::process::id(),
             "kafka": stack.kafka.as_ref().map(|kafka| kafka.address()),
             "redis": stack.redis.address(),
             "hosts": hosts.collect::<Vec<_>>(),
@@ -37,19 +38,47 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have been removed with the folder.
-        std::fs::remove_file(&self.path).ok();
+        if is_of(&self.path, std::process::id()) {
+            // It may have been removed with the folder.
+            std::fs::remove_file(&self.path).ok();
+        }
     }
 }
 
 /// The address of the running Kafka. A file that was left behind by `kill -9` does not count.
 pub fn kafka() -> Option<String> {
-    let addresses = std::fs::read(path()).ok()?;
-    let addresses: Value = serde_json::from_slice(&addresses).ok()?;
+    let addresses = read(&path())?;
     let kafka = addresses["kafka"].as_str()?;
     TcpStream::connect(kafka).is_ok().then(|| kafka.to_owned())
 }
 
+/// Did the process of this id write the file?
+fn is_of(path: &Path, pid: u32) -> bool {
+    read(path).is_some_and(|addresses| addresses["pid"] == pid)
+}
+
+fn read(path: &Path) -> Option<Value> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
 fn path() -> PathBuf {
     folders::programs().join("running.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_goes_away_with_the_run_that_wrote_it_last() -> anyhow::Result<()> {
+        let own = std::process::id();
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("running.json");
+        for (pid, stays) in [(own + 1, true), (own, false)] {
+            std::fs::write(&path, json!({ "pid": pid }).to_string())?;
+            drop(Running { path: path.clone() });
+            assert_eq!(path.exists(), stays, "{pid}");
+        }
+        Ok(())
+    }
 }

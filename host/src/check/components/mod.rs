@@ -14,6 +14,7 @@ mod names;
 mod reader;
 mod report;
 mod resource;
+mod scopes;
 mod secrets;
 mod stores;
 mod topics;

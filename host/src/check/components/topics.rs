@@ -5,18 +5,23 @@ use std::time::Duration;
 
 use super::finding::{Code, Place};
 use super::resource::{Component, Setting, Subscription};
+use super::scopes::{self, Operation};
 use super::{Category, Check, Wanted, duration, with_slash};
+
+/// What a subscription does with a topic.
+const SUBSCRIBED: &str = "a subscription is to";
 
 pub(super) fn check(check: &mut Check<'_>) {
     let wants = check.wants;
-    for pair in &wants.published {
-        pubsub(check, &pair.first, "an agent may publish to", &pair.place);
-    }
-    for pair in &wants.dead_letters {
-        pubsub(check, &pair.first, "messages are set aside in", &pair.place);
+    let published = wants.published.iter().map(|pair| (pair, "an agent may publish to"));
+    let set_aside = wants.dead_letters.iter().map(|pair| (pair, "messages are set aside in"));
+    for (pair, what) in published.chain(set_aside) {
+        pubsub(check, &pair.first, what, &pair.place);
+        scopes::check(check, Operation::Publish, (&pair.first, &pair.second), what, &pair.place);
     }
     for one in &wants.subscribed {
-        pubsub(check, &one.pubsub, "a subscription is to", &one.place);
+        pubsub(check, &one.pubsub, SUBSCRIBED, &one.place);
+        scopes::check(check, Operation::Subscribe, (&one.pubsub, &one.topic), SUBSCRIBED, &one.place);
     }
     declared(check);
     redelivery(check);
@@ -32,7 +37,7 @@ fn pubsub(check: &mut Check<'_>, name: &str, what: &str, place: &Place) {
 fn declared(check: &mut Check<'_>) {
     let mut seen = BTreeMap::<(&str, &str), &Place>::new();
     for one in check.folder.subscriptions.iter().filter(|one| one.is_for(check.app)) {
-        pubsub(check, &one.pubsub, "a subscription is to", &one.place);
+        pubsub(check, &one.pubsub, SUBSCRIBED, &one.place);
         if let Some(first) = seen.insert((&one.pubsub, &one.topic), &one.place) {
             let message = format!(
                 "{:?} is a second subscription to {}/{} beside that in {first}, and Dapr keeps one",
@@ -45,7 +50,10 @@ fn declared(check: &mut Check<'_>) {
         let own = check.wants.subscribed.iter();
         match own.into_iter().find(|own| own.pubsub == one.pubsub && own.topic == one.topic) {
             Some(own) => overridden(check, one, &own.path),
-            None => answered(check, one),
+            None => {
+                scopes::check(check, Operation::Subscribe, (&one.pubsub, &one.topic), SUBSCRIBED, &one.place);
+                answered(check, one);
+            }
         }
     }
 }

@@ -1,12 +1,21 @@
 //! Types, their versions, and the settings without which they do not start.
 
 use super::finding::Code;
-use super::{Category, Check, known};
+use super::{Category, Check, known, stores};
 
 pub(super) fn check(check: &mut Check<'_>) {
+    let of_actors = stores::of_actors(check);
     for component in check.components() {
         let full_type = component.full_type.as_str();
         match known::is_known(component.category(), full_type) {
+            Some(false) if of_actors.iter().any(|store| std::ptr::eq(*store, component)) => {
+                let message = format!(
+                    "{:?} is to keep the actors, and {full_type} is no type that Dapr 1.16 brings along: without it no actor can be called",
+                    component.name
+                );
+                let help = "correct the type, unless it is a pluggable component of your own";
+                check.findings.warning(Code::TypeUnknown, &component.type_place, message, help);
+            }
             Some(false) => {
                 let message =
                     format!("{full_type} is no type that Dapr 1.16 brings along; it is not checked");
