@@ -176,7 +176,16 @@ async fn a_host_waits_for_its_sidecar_aloud_and_answers_at_once_while_it_is_away
         accepted(number + 1).await?;
         println!("calls are answered {:?} after the sidecar's API", start.elapsed());
     }
+    // It hangs: its port takes connections, and nothing comes back.
+    sidecar.process.pause()?;
+    eventually("a hung sidecar counts as gone", async || {
+        Ok((client.get(app.url("/readyz")).send().await?.status() == 503).then_some(()))
+    })
+    .await?;
+    refused(7).await?;
+    sidecar.process.resume()?;
+    accepted(8).await?;
     let entries: Value = client.get(app.url("/ledger/x")).send().await?.json().await?;
-    assert_eq!(entries, json!({"entries": [2, 4, 6]}));
+    assert_eq!(entries, json!({"entries": [2, 4, 6, 8]}));
     Ok(())
 }
