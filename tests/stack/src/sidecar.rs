@@ -95,7 +95,7 @@ impl SidecarOptions {
                 .argument("--enable-app-health-check")
                 .option("--app-health-check-path", "/healthz")
                 .option("--app-health-probe-interval", 1)
-                .option("--app-health-probe-timeout", 500)
+                .option("--app-health-probe-timeout", 900)
                 .option("--app-health-threshold", 1);
         }
         for (name, token) in
