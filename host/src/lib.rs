@@ -3,13 +3,14 @@
 //! A turn passes through the rooms of this crate in one direction: [`http`] (who calls) → [`actor`] (whose turn it is) →
 //! [`component`] (where it runs) ↔ [`imports`] (what it may reach) → [`backend`] (where that goes). [`manifest`] and
 //! [`telemetry`] stand beside them. [`host`] builds the parts and shuts them down; [`check`] and [`client`] are the
-//! commands `daca check` and `daca invoke`.
+//! commands `daca check` and `daca invoke`. [`go_duration`] reads what Dapr writes.
 
 pub mod actor;
 pub mod backend;
 pub mod check;
 pub mod client;
 pub mod component;
+mod go_duration;
 pub mod host;
 pub mod http;
 pub mod imports;

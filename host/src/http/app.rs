@@ -129,6 +129,10 @@ fn readiness(is_ready: &AtomicBool, actors: &Actors) -> (StatusCode, &'static st
     }
 }
 
+fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
+    headers.get("traceparent")?.to_str().ok().map(Arc::from)
+}
+
 async fn run_route(
     State(state): State<Arc<RouteState>>,
     path: Result<RawPathParams, RawPathParamsRejection>,
@@ -137,7 +141,7 @@ async fn run_route(
 ) -> Response {
     let input = state.input.as_ref().filter(|input| input.sent(&headers));
     let context = CallContext {
-        traceparent: headers.get("traceparent").and_then(|value| value.to_str().ok()).map(Arc::from),
+        traceparent: traceparent(&headers),
         message_id: input.and_then(|_| Input::message_id(&headers)),
         ..CallContext::default()
     };
@@ -192,9 +196,7 @@ async fn take_event(
     State((subscriptions, path)): State<(Subscriptions, String)>,
     request: Request,
 ) -> Response {
-    let traceparent =
-        request.headers().get("traceparent").and_then(|value| value.to_str().ok()).map(Arc::from);
-    let context = CallContext { traceparent, ..CallContext::default() };
+    let context = CallContext { traceparent: traceparent(request.headers()), ..CallContext::default() };
     let body = match Bytes::from_request(request, &()).await {
         Ok(body) => body,
         Err(error) => return unreadable_body(error).into_response(),

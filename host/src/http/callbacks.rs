@@ -21,7 +21,7 @@ use super::answer::HttpError;
 use super::app::unreadable_body;
 use super::{AppToken, Subscriptions};
 use crate::actor::{ActorAddress, Actors, CallContext, CallError, check_agent_type};
-use crate::backend::dapr::{answer_mark, context_of, failure_body, firing_data, reply_body};
+use crate::backend::dapr::{answer_mark, content_type, context_of, failure_body, firing_data, reply_body};
 use crate::backend::{ActorCall, FiredWakeup, WakeupKey, WakeupKind};
 use crate::manifest::AgentType;
 
@@ -118,11 +118,7 @@ fn answer(reply: Bytes, mark: Option<&str>) -> Response {
     if let Some(mark) = mark {
         return reply_body(mark, &reply).into_response();
     }
-    let content_type = match serde_json::from_slice::<&RawValue>(&reply) {
-        Ok(_) => "application/json",
-        Err(_) => "application/octet-stream",
-    };
-    ([(header::CONTENT_TYPE, content_type)], reply).into_response()
+    ([(header::CONTENT_TYPE, content_type(&reply))], reply).into_response()
 }
 
 fn failure(error: &CallError, mark: Option<&str>) -> Response {

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::process::{Process, Program};
-use crate::sidecar::with_token;
 use crate::wait;
 
 /// How a host is started. [`Stack::app_options`](crate::Stack::app_options) fills them in.
@@ -42,7 +41,7 @@ pub struct AppOptions {
 
 impl AppOptions {
     fn program(&self) -> Program {
-        let mut program = Program::new(&self.name, &self.program, &self.folder)
+        Program::new(&self.name, &self.program, &self.folder)
             .argument("run")
             .option("--backend", "dapr")
             .option("--manifest", self.manifest.display())
@@ -53,16 +52,10 @@ impl AppOptions {
             .variable("DAPR_HTTP_PORT", self.dapr_http_port.to_string())
             .variable("DAPR_GRPC_PORT", self.dapr_grpc_port.to_string())
             .without_variable("DAPR_HTTP_ENDPOINT")
-            .without_variable("DAPR_GRPC_ENDPOINT");
-        for (name, token) in
-            [("DAPR_API_TOKEN", &self.dapr_api_token), ("APP_API_TOKEN", &self.app_api_token)]
-        {
-            program = with_token(program, name, token.as_deref());
-        }
-        for (name, value) in &self.environment {
-            program = program.variable(name, value);
-        }
-        program.arguments(&self.arguments)
+            .without_variable("DAPR_GRPC_ENDPOINT")
+            .tokens(self.dapr_api_token.as_deref(), self.app_api_token.as_deref())
+            .variables(&self.environment)
+            .arguments(&self.arguments)
     }
 }
 
@@ -101,9 +94,9 @@ impl App {
         format!("http://127.0.0.1:{}{path}", self.options.admin)
     }
 
-    /// Waits until the host says that it is well.
+    /// Waits until the host says that its sidecar hosts its actors.
     pub async fn wait_ready(&self) -> anyhow::Result<()> {
-        let url = self.url("/healthz");
+        let url = self.url("/readyz");
         self.process.wait_until("ready", async || wait::answers(&self.client, &url).await).await
     }
 

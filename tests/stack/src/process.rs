@@ -76,6 +76,22 @@ impl Program {
         self
     }
 
+    /// Sets variables of the environment.
+    pub fn variables(self, variables: &[(String, String)]) -> Program {
+        variables.iter().fold(self, |program, (name, value)| program.variable(name, value))
+    }
+
+    /// Sets the tokens of Dapr's APIs, and keeps those of this process's environment away.
+    pub fn tokens(self, dapr_api: Option<&str>, app_api: Option<&str>) -> Program {
+        [("DAPR_API_TOKEN", dapr_api), ("APP_API_TOKEN", app_api)].into_iter().fold(
+            self,
+            |program, (name, token)| match token {
+                Some(token) => program.variable(name, token),
+                None => program.without_variable(name),
+            },
+        )
+    }
+
     /// Keeps a variable of this process's environment from the program.
     pub fn without_variable(mut self, name: &str) -> Program {
         self.environment.push((name.to_owned(), None));
@@ -217,6 +233,12 @@ impl Process {
             bail!("{name} has ended ({}): {}", describe(status), self.last_words());
         }
         Ok(())
+    }
+
+    /// Waits until the process says at `/healthz` of this port that it is well.
+    pub async fn wait_healthy(&self, port: u16) -> anyhow::Result<()> {
+        let (client, url) = (wait::client()?, format!("http://127.0.0.1:{port}/healthz"));
+        self.wait_until("ready", async || wait::answers(&client, &url).await).await
     }
 
     fn last_words(&self) -> String {

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use crate::ports;
 use crate::process::{Process, Program};
-use crate::wait;
 
 /// The scheduler service.
 #[derive(Debug)]
@@ -34,18 +33,13 @@ impl Scheduler {
             .argument("--enable-metrics=false")
             .argument("--log-as-json");
         let scheduler = Scheduler { port, health_port, process: Process::start(program)? };
-        scheduler.wait_ready().await?;
+        scheduler.process.wait_healthy(health_port).await?;
         Ok(scheduler)
     }
 
     /// Starts it again on its ports with its data, after it was stopped or killed.
     pub async fn start_again(&self) -> anyhow::Result<()> {
         self.process.start_again()?;
-        self.wait_ready().await
-    }
-
-    async fn wait_ready(&self) -> anyhow::Result<()> {
-        let (client, url) = (wait::client()?, format!("http://127.0.0.1:{}/healthz", self.health_port));
-        self.process.wait_until("ready", async || wait::answers(&client, &url).await).await
+        self.process.wait_healthy(self.health_port).await
     }
 }

@@ -98,23 +98,10 @@ impl SidecarOptions {
                 .option("--app-health-probe-timeout", 900)
                 .option("--app-health-threshold", 1);
         }
-        for (name, token) in
-            [("DAPR_API_TOKEN", &self.dapr_api_token), ("APP_API_TOKEN", &self.app_api_token)]
-        {
-            program = with_token(program, name, token.as_deref());
-        }
-        for (name, value) in &self.environment {
-            program = program.variable(name, value);
-        }
-        program.arguments(&self.arguments)
-    }
-}
-
-/// Sets a token, or keeps one of this process's environment away.
-pub(crate) fn with_token(program: Program, name: &str, token: Option<&str>) -> Program {
-    match token {
-        Some(token) => program.variable(name, token),
-        None => program.without_variable(name),
+        program
+            .tokens(self.dapr_api_token.as_deref(), self.app_api_token.as_deref())
+            .variables(&self.environment)
+            .arguments(&self.arguments)
     }
 }
 

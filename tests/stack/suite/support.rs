@@ -109,11 +109,6 @@ impl Chat {
             &self.stack.folder.join("agents.toml"),
         )?;
         let host = self.stack.host(options).await?;
-        eventually("the host is ready", async || {
-            let answer = self.client.get(host.app.url("/readyz")).send().await?;
-            Ok(answer.status().is_success().then_some(()))
-        })
-        .await?;
         self.hosts.push(host);
         Ok(())
     }
@@ -131,12 +126,12 @@ impl Chat {
         body: &Value,
     ) -> anyhow::Result<(u16, Value)> {
         let request = self.client.post(self.hosts[host].app.url(path)).body(body.to_string());
-        read(request.send().await?).await
+        read(request).await
     }
 
     /// Gets from the first host.
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<(u16, Value)> {
-        read(self.client.get(self.hosts[0].app.url(path)).send().await?).await
+        read(self.client.get(self.hosts[0].app.url(path))).await
     }
 
     /// The contents of the user's messages in an actor's history.
@@ -204,10 +199,9 @@ impl Chat {
     }
 }
 
-async fn read(response: reqwest::Response) -> anyhow::Result<(u16, Value)> {
-    let status = response.status().as_u16();
-    let text = response.text().await?;
-    Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+async fn read(request: reqwest::RequestBuilder) -> anyhow::Result<(u16, Value)> {
+    let Answer { status, body, .. } = Answer::of(request).await?;
+    Ok((status, body))
 }
 
 /// A manifest with the agent type `Exerciser`, which may do what tests ask of it; `more` are further lines, which start inside
@@ -298,9 +292,7 @@ impl Bench {
         sidecar: SidecarOptions,
     ) -> anyhow::Result<Bench> {
         let host = Host::start(app, sidecar).await?;
-        let bench = Bench { stack, host, client: wait::client()? };
-        bench.until_ready().await?;
-        Ok(bench)
+        Ok(Bench { stack, host, client: wait::client()? })
     }
 
     /// The servers, and how a host and its sidecar are started beside them.
@@ -327,15 +319,6 @@ impl Bench {
         }
         let app = stack.app_options("host", &stack.folder.join("agents.toml"), &sidecar)?;
         Ok((stack, app, sidecar))
-    }
-
-    /// Waits until the host sees that its actors are hosted.
-    pub(crate) async fn until_ready(&self) -> anyhow::Result<()> {
-        eventually("the host is ready", async || {
-            let answer = self.client.get(self.host.app.url("/readyz")).send().await?;
-            Ok(answer.status().is_success().then_some(()))
-        })
-        .await
     }
 
     /// A request to the host's own port, as the sidecar makes it.
@@ -461,7 +444,7 @@ impl Chat {
     /// The numbers that an actor of the guest `ledger` has kept, as one of the hosts tells.
     pub(crate) async fn entries(&self, host: usize, actor: &str) -> anyhow::Result<Vec<u64>> {
         let request = self.client.get(self.hosts[host].app.url(&format!("/ledger/{actor}")));
-        let (status, body) = read(request.send().await?).await?;
+        let (status, body) = read(request).await?;
         anyhow::ensure!(status == 200, "entries of {actor}: {status} {body}");
         Ok(serde_json::from_value(body["entries"].clone())?)
     }
@@ -502,7 +485,7 @@ impl Chat {
     /// The actors that are active on each host, as it tells.
     pub(crate) async fn active(&self, host: usize) -> anyhow::Result<Vec<String>> {
         let request = self.client.get(self.hosts[host].app.admin_url("/activations?limit=10000"));
-        let (_, body) = read(request.send().await?).await?;
+        let (_, body) = read(request).await?;
         let activations = body["activations"].as_array().context("activations are a list")?;
         Ok(activations.iter().filter_map(|one| one["actor_id"].as_str().map(str::to_owned)).collect())
     }

@@ -185,7 +185,7 @@ async fn a_reminder_outlives_host_and_sidecar_and_a_timer_ends_with_its_activati
     bench.host.sidecar.process.start_again()?;
     bench.host.app.start_again().await?;
     bench.host.wait_ready().await?;
-    bench.until_ready().await?;
+    bench.host.wait_ready().await?;
 
     let before = [count(&bench, "a", "Reminder").await?, count(&bench, "a", "Timer").await?];
     until_fired(&bench, "a", "Reminder", before[0] + 3).await?;

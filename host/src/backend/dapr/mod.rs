@@ -1,9 +1,8 @@
 //! The backend behind a Dapr sidecar: state, events, bindings, secrets and calls to actors go to it over gRPC.
 //!
 //! The other direction, what the sidecar asks of this host, is in [`crate::http`]. [`connection`] keeps the connection,
-//! [`watch`] follows whether the sidecar is
-//! there, [`status`] says what its errors mean, [`wire`] carries contexts and failures between hosts, and [`wakeups`]
-//! writes schedules. This file is the trait, in the order of its methods.
+//! [`watch`] follows whether the sidecar is there, [`status`] says what its errors mean, [`wire`] carries contexts and
+//! failures between hosts, and [`wakeups`] writes schedules. This file is the trait, in the order of its methods.
 
 mod connection;
 mod status;
@@ -376,8 +375,9 @@ fn operation(key: &str, write: &StateWrite, may_expire: bool) -> proto::Transact
     }
 }
 
-/// What the envelope of an event says of its data. Dapr puts JSON into it as it is, and anything else as base64.
-fn content_type(event: &[u8]) -> &'static str {
+/// What an event's or a reply's bytes are said to be. Dapr puts JSON into the envelope of an event as it is, and anything else as
+/// base64.
+pub fn content_type(event: &[u8]) -> &'static str {
     match serde_json::from_slice::<&serde_json::value::RawValue>(event) {
         Ok(_) => "application/json",
         Err(_) => "application/octet-stream",
@@ -407,11 +407,11 @@ impl Backend for Sidecar {
             let answer = within(STORE_TIMEOUT, client.get_actor_state(request)).await;
             let answer = answer.map_err(|status| status::error("the state could not be read", &status))?;
             let proto::GetActorStateResponse { data, metadata } = answer.into_inner();
-            // The sidecar answers no value and an empty one alike.
             // Not every store tells the time to live: Redis keeps it to itself (`Get` in `state/redis/redis.go`). What may
             // have one then holds for this moment alone.
             let may_expire = self.known.has_ttl();
             let expires_at = expiry(&metadata).or_else(|| may_expire.then(SystemTime::now));
+            // The sidecar answers no value and an empty one alike.
             Ok((!data.is_empty()).then(|| StateValue { value: data.into(), expires_at }))
         });
         futures::future::try_join_all(reads).await

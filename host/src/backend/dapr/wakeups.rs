@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use super::wire::segment;
 use crate::actor::ActorAddress;
 use crate::backend::{Error, Registration, TurnCommit, WakeupKind};
+use crate::go_duration;
 
 /// A timer that is over before it begins.
 pub(super) const OVER: Registration = Registration {
@@ -101,7 +102,8 @@ impl ShownReminder<'_> {
 
     pub(super) fn registration(&self) -> Result<Registration, Error> {
         let duration = |text: &str| {
-            parse_go_duration(text).ok_or_else(|| {
+            // The scheduler puts `@every` before a period.
+            go_duration::parse(text.trim_start_matches("@every ")).ok_or_else(|| {
                 Error::Other(format!("the sidecar shows the time {text:?}, which cannot be read"))
             })
         };
@@ -113,30 +115,6 @@ impl ShownReminder<'_> {
             data: firing_data(self.data),
         })
     }
-}
-
-/// Reads a Go duration such as `1h2m3.5s` or `250ms`, and the `@every` that the scheduler puts before it.
-fn parse_go_duration(text: &str) -> Option<Duration> {
-    let mut rest = text.trim_start_matches("@every ");
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, after) = rest.split_at(digits);
-        let letters = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
-        let (unit, after) = after.split_at(letters);
-        let seconds = match unit {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "µs" => 1e-6,
-            "ns" => 1e-9,
-            _ => return None,
-        };
-        total += Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?;
-        rest = after;
-    }
-    Some(total)
 }
 
 /// The timers of this host's active actors. The sidecar keeps them in memory, as long as the actor is active here, and cannot be
@@ -225,15 +203,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn go_durations_are_read() {
-        for (text, milliseconds) in
-            [("1h2m3.5s", 3_723_500), ("250ms", 250), ("0s", 0), ("@every 5s", 5_000), ("1m0s", 60_000)]
-        {
-            assert_eq!(parse_go_duration(text), Some(Duration::from_millis(milliseconds)), "{text}");
-        }
-        for text in ["5", "x", "1d", "-1s"] {
-            assert_eq!(parse_go_duration(text), None, "{text}");
-        }
+    fn a_reminder_is_read_as_the_sidecar_shows_it() {
+        let shown = r#"{"dueTime":"250ms","period":"@every 5s","data":"aGk="}"#;
+        let shown: ShownReminder<'_> = serde_json::from_str(shown).expect("it is JSON");
+        let registration = shown.registration().expect("its times are read");
+        assert_eq!(registration.due, Duration::from_millis(250));
+        assert_eq!((registration.period, registration.ttl), (Some(Duration::from_secs(5)), None));
     }
 
     #[test]

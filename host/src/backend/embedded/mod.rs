@@ -136,7 +136,7 @@ impl Embedded {
 }
 
 /// Delivers an event to one subscription, trying again while it asks for that. A dropped event counts as delivered, as
-/// it does for a broker.
+/// it does for a broker; the subscription has said why.
 async fn deliver_event(
     inbound: &dyn Inbound,
     path: &str,
@@ -145,11 +145,7 @@ async fn deliver_event(
 ) -> Result<(), String> {
     for attempt in 1.. {
         match inbound.event(path, event.clone()).await {
-            EventOutcome::Success => return Ok(()),
-            EventOutcome::Drop(reason) => {
-                tracing::warn!("the subscription {path} dropped an event: {reason}");
-                return Ok(());
-            }
+            EventOutcome::Success | EventOutcome::Drop(_) => return Ok(()),
             EventOutcome::Retry(reason) if attempt >= attempts => {
                 return Err(format!("after {attempt} attempts: {reason}"));
             }
