@@ -24,11 +24,12 @@ use crate::actor::{
 use crate::backend::dapr::{EndpointError, Sidecar, SidecarOptions};
 use crate::backend::embedded::{Embedded, StartError};
 use crate::backend::{ActorCall, Backend, EventOutcome, FiredWakeup, Inbound, Outbox, Readiness};
-use crate::component::{ComponentVersion, Engine, EngineError, EngineOptions, LoadError};
+use crate::component::{Engine, EngineError, EngineOptions};
+use crate::deploy::{self, Deployer, DeployerOptions, Opened};
 use crate::http::{
     self, AdminState, AppOptions, AppToken, Server, ServerOptions, SidecarSide, Subscriptions,
 };
-use crate::manifest::{self, AgentType, Manifest};
+use crate::manifest::{self, Manifest};
 use crate::telemetry::Hidden;
 
 /// Connections to the operator's port at the same time.
@@ -74,7 +75,7 @@ pub enum Error {
     /// The manifest.
     #[error(transparent)]
     Manifest(#[from] manifest::Error),
-    /// A component that the manifest names.
+    /// A component that cannot serve.
     #[error("{manifest}:{line}: agents.{agent}.component\n{reason}")]
     Component {
         /// The manifest.
@@ -84,8 +85,11 @@ pub enum Error {
         /// The agent type.
         agent: Arc<str>,
         /// What is wrong with it.
-        reason: Box<LoadError>,
+        reason: Box<deploy::Error>,
     },
+    /// What serves could not be begun with.
+    #[error(transparent)]
+    Deploy(#[from] Box<deploy::Error>),
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -134,6 +138,7 @@ pub struct Host {
     app: Server,
     admin: Server,
     actors: Actors,
+    deployer: Deployer,
     deliveries: Deliveries,
     backend: Arc<dyn Backend>,
     inbound: Arc<Local>,
@@ -160,7 +165,7 @@ impl Host {
             largest_memory: largest_memory(&manifest),
             code_cache: Some(options.data.join("code")),
         })?;
-        let agents = load_components(&engine, &manifest)?;
+        let opened = open_types(&engine, &manifest, &options.data).await?;
         let deliveries = Deliveries::new(
             backend.clone(),
             outbox.clone(),
@@ -173,16 +178,30 @@ impl Host {
             },
         );
         let actors = Actors::new(
-            engine,
+            engine.clone(),
             backend.clone(),
             deliveries.clone(),
-            agents,
+            agent_runtimes(&manifest, &opened),
             ActorsOptions {
                 max_turns_in_flight: limits.max_turns_in_flight,
                 max_live_instances,
                 max_active_actors: limits.max_active_actors,
             },
         );
+        let app_listener = listen(options.listen, "--listen").await?;
+        let deployer = Deployer::start(
+            DeployerOptions {
+                engine,
+                rules: manifest.deploy.clone(),
+                data: &options.data,
+                actors: actors.clone(),
+                shared: backend.shared(),
+                host_name: host_name(app_listener.local_addr().unwrap_or(options.listen)),
+            },
+            opened,
+        )
+        .await
+        .map_err(Box::new)?;
         let subscriptions = Subscriptions::new(&manifest.subscriptions, actors.clone());
         let is_ready = Arc::new(AtomicBool::new(true));
         let is_alive = Arc::new(AtomicBool::new(true));
@@ -204,16 +223,13 @@ impl Host {
         });
         let admin = http::admin_router(AdminState {
             actors: actors.clone(),
+            deployer: deployer.clone(),
             outbox,
             is_ready: is_ready.clone(),
             backend: options.backend.name(),
             max_body,
         });
-        let app = Server::new(
-            listen(options.listen, "--listen").await?,
-            app,
-            ServerOptions { max_connections: limits.max_connections },
-        );
+        let app = Server::new(app_listener, app, ServerOptions { max_connections: limits.max_connections });
         let admin = Server::new(
             listen(options.admin, "--admin").await?,
             admin,
@@ -225,6 +241,7 @@ impl Host {
             app,
             admin,
             actors,
+            deployer,
             deliveries,
             backend,
             inbound,
@@ -246,6 +263,11 @@ impl Host {
         self.admin.address()
     }
 
+    /// Changes what serves.
+    pub fn deployer(&self) -> &Deployer {
+        &self.deployer
+    }
+
     /// Serves until `shutdown`. Then: no new calls, what runs ends, actors are deactivated, effects are delivered, state is on
     /// disk; all of it within the manifest's `shutdown-grace`.
     pub async fn run(self, shutdown: CancellationToken) {
@@ -253,6 +275,7 @@ impl Host {
             app,
             admin,
             actors,
+            deployer,
             deliveries,
             backend,
             inbound,
@@ -280,6 +303,7 @@ impl Host {
         let deadline = Instant::now() + grace;
         is_ready.store(false, Ordering::Relaxed);
         actors.refuse_new();
+        deployer.close();
         if behind_sidecar && backend.readiness() == Readiness::Ready {
             // Once the sidecar sends its calls elsewhere, it cuts off what runs, and lets nobody read or write state.
             let half = Instant::now() + grace / 2;
@@ -298,6 +322,7 @@ impl Host {
         let active = if behind_sidecar { actors.active() } else { actors.deactivate_all(deadline).await };
         let effects = deliveries.flush(deadline).await;
         actors.stop();
+        deployer.shut_down().await;
         stop_admin.cancel();
         servers.close();
         servers.wait().await;
@@ -396,27 +421,28 @@ pub fn largest_memory(manifest: &Manifest) -> ByteSize {
     manifest.agents.values().map(|agent| agent.limits.memory).max().unwrap_or_default()
 }
 
-fn load_components(engine: &Engine, manifest: &Manifest) -> Result<Vec<AgentRuntime>, Error> {
-    manifest.agents.values().map(|agent| load_component(engine, manifest, agent)).collect()
+fn agent_runtimes(manifest: &Manifest, opened: &[Opened]) -> Vec<AgentRuntime> {
+    let agents = manifest.agents.values().zip(opened);
+    agents.map(|(agent, opened)| AgentRuntime::new(agent.clone(), opened.serving().clone())).collect()
 }
 
-fn load_component(
-    engine: &Engine,
-    manifest: &Manifest,
-    agent: &Arc<AgentType>,
-) -> Result<AgentRuntime, Error> {
-    let version = ComponentVersion::load(engine, &agent.component).map_err(|reason| Error::Component {
-        manifest: manifest.path.display().to_string(),
-        line: agent.component_line,
-        agent: agent.name.clone(),
-        reason: Box::new(reason),
-    })?;
-    tracing::info!(
-        "agent type {}: component {}, {} bytes, version {}",
-        agent.name,
-        agent.component.display(),
-        version.bytes,
-        version.short_digest()
-    );
-    Ok(AgentRuntime::new(agent.clone(), Arc::new(version)))
+/// Finds out what serves each agent type, and loads it.
+async fn open_types(engine: &Engine, manifest: &Manifest, data: &Path) -> Result<Vec<Opened>, Error> {
+    let mut opened = Vec::new();
+    for agent in manifest.agents.values() {
+        let open = Opened::open(engine, &manifest.deploy, data, agent).await;
+        opened.push(open.map_err(|reason| Error::Component {
+            manifest: manifest.path.display().to_string(),
+            line: agent.component_line,
+            agent: agent.name.clone(),
+            reason: Box::new(reason),
+        })?);
+    }
+    Ok(opened)
+}
+
+/// Tells the hosts of an app apart, to people: machine, process and port.
+fn host_name(address: SocketAddr) -> String {
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{machine}:{}", address.port())
 }

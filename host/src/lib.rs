@@ -1,8 +1,8 @@
 //! The host of the project: runs Dapr virtual actors whose logic is a WebAssembly component.
 //!
 //! A turn passes through the rooms of this crate in one direction: [`http`] (who calls) → [`actor`] (whose turn it is) →
-//! [`component`] (where it runs) ↔ [`imports`] (what it may reach) → [`backend`] (where that goes). [`manifest`] and
-//! [`telemetry`] stand beside them. [`host`] builds the parts and shuts them down; [`check`] and [`client`] are the
+//! [`component`] (where it runs) ↔ [`imports`] (what it may reach) → [`backend`] (where that goes). [`deploy`] changes which
+//! component version runs while the turns go on. [`manifest`] and [`telemetry`] stand beside them. [`host`] builds the parts and shuts them down; [`check`] and [`client`] are the
 //! commands `daca check` and `daca invoke`. [`go_duration`] reads what Dapr writes.
 
 pub mod actor;
@@ -10,6 +10,8 @@ pub mod backend;
 pub mod check;
 pub mod client;
 pub mod component;
+pub mod deploy;
+mod files;
 mod go_duration;
 pub mod host;
 pub mod http;

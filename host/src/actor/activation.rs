@@ -15,11 +15,12 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, RwLock, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::shape::Shape;
 use super::table::{AgentRuntime, Shared};
 use super::unconfirmed::Unconfirmed;
 use super::{ActorAddress, CallContext, CallError, turn};
 use crate::backend::FiredWakeup;
-use crate::component::{Instance, TurnKind};
+use crate::component::{Instance, Rollout, Served, TurnKind};
 use crate::imports::StateCache;
 
 /// The record of an active actor.
@@ -44,6 +45,8 @@ struct Inner {
     turns: u64,
     /// The call in whose name the turn runs that runs now.
     reentrancy_id: Option<Arc<str>>,
+    /// The version that the running turn is on.
+    served: Option<Arc<Served>>,
     consumed: ConsumedMessages,
     /// Cancelled when the sidecar ends this activation: it has cut off what runs, and waits for its end.
     cut_off: CancellationToken,
@@ -63,6 +66,8 @@ enum Phase {
 pub(super) struct Resident {
     pub(super) instance: Option<Instance>,
     pub(super) cache: StateCache,
+    /// What the state was last kept under. None when it was not looked up.
+    pub(super) shape: Option<Shape>,
     /// The backend's era that they belong to.
     pub(super) era: u64,
     /// The last turn, when it is not known whether it was kept.
@@ -151,6 +156,7 @@ impl Activation {
             idle_since: Instant::now(),
             turns: 0,
             reentrancy_id: None,
+            served: None,
             consumed: ConsumedMessages::default(),
             cut_off: CancellationToken::new(),
         };
@@ -256,6 +262,24 @@ impl Activation {
         instance.is_some()
     }
 
+    /// Drops the instance of an idle activation when it is of another version than the one that serves the actor now.
+    pub(super) fn give_up_outdated_instance(&self, rollout: &Rollout) {
+        let mut inner = self.lock();
+        let digest = &rollout.choose(&self.address.id).version.digest;
+        let is_outdated = |instance: &mut Instance| instance.version().digest != *digest;
+        // A running turn has taken it out of the record, and its successor looks by itself.
+        let instance = inner.resident.instance.take_if(is_outdated);
+        drop(inner);
+        drop(instance);
+    }
+
+    /// The version for a turn that begins now: that of the turn which waits for it, if there is one. Two versions must not
+    /// write one actor's state at the same time.
+    pub(super) fn served(&self, rollout: &Rollout) -> Arc<Served> {
+        let mut inner = self.lock();
+        inner.served.get_or_insert_with(|| rollout.choose(&self.address.id).clone()).clone()
+    }
+
     pub(super) fn snapshot(&self, now: Instant) -> Snapshot {
         let inner = self.lock();
         let is_running = inner.phase == Phase::Running;
@@ -344,6 +368,7 @@ impl Activation {
         if let Some(job) = inner.queue.pop_front() {
             inner.turns += 1;
             inner.reentrancy_id = job.context.reentrancy_id.clone();
+            inner.served = None;
             return Some(job);
         }
         if inner.phase == Phase::Closed {
@@ -352,6 +377,7 @@ impl Activation {
         inner.queue.shrink_to_fit();
         inner.phase = Phase::Idle;
         inner.reentrancy_id = None;
+        inner.served = None;
         inner.idle_since = Instant::now();
         inner.resident = std::mem::take(resident);
         inner.idle_number = Some(self.agent.idle.push(self));

@@ -80,6 +80,18 @@ pub enum CallError {
         /// The limit of the type.
         limit: u64,
     },
+    /// The state has a shape that the version which serves cannot read.
+    #[error(
+        "The state of {actor} was migrated to {state:?}, and the version {version:?} that serves has no migration that could read it. Nothing was changed. Deploy a version that accepts {state:?}, or pin the actor to one that does."
+    )]
+    StateShapeUnknown {
+        /// Whose state.
+        actor: ActorAddress,
+        /// The label of its shape.
+        state: Arc<str>,
+        /// The label of the version.
+        version: Arc<str>,
+    },
     /// The agent failed after something that it asked for was away: its words.
     #[error("{0}")]
     NeededUnavailable(String),
@@ -123,6 +135,7 @@ impl CallError {
             CallError::ChainTooDeep(_) => "call-chain-too-deep",
             CallError::Fault { fault, .. } => fault.code(),
             CallError::ReplyTooLarge { .. } => "reply-too-large",
+            CallError::StateShapeUnknown { .. } => "state-shape-unknown",
             CallError::NeededUnavailable(_) => "needed-unavailable",
             CallError::Elsewhere { code, .. } => code,
             CallError::TooLargeForSidecar(_) => "sidecar-message-too-large",
@@ -151,6 +164,7 @@ impl CallError {
             | CallError::Starting
             | CallError::ShuttingDown
             | CallError::NeededUnavailable(_)
+            | CallError::StateShapeUnknown { .. }
             | CallError::Backend(backend::Error::Unavailable(_) | backend::Error::NotDone(_)) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

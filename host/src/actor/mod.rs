@@ -3,7 +3,8 @@
 //! A call goes through this room in a straight line: [`Actors`] finds or makes the activation ([`table`]), the call
 //! waits in the activation's queue until it is its turn ([`activation`]), the turn runs in an instance and commits
 //! ([`turn`]), and its effects leave in order ([`delivery`]). [`unconfirmed`] finds out what became of a commit whose
-//! answer was lost. [`live`] keeps the number of live instances within what the machine allows.
+//! answer was lost. [`shape`] notes under which version's label the
+//! state was kept last, [`trial`] lets a version run before it serves anybody. [`live`] keeps the number of live instances within what the machine allows.
 
 mod activation;
 mod address;
@@ -11,7 +12,9 @@ mod context;
 mod delivery;
 mod error;
 mod live;
+mod shape;
 mod table;
+mod trial;
 mod turn;
 mod unconfirmed;
 
@@ -21,6 +24,7 @@ pub use delivery::{Deliveries, DeliveryOptions};
 pub use error::CallError;
 pub use live::{default_cap, map_count_limit};
 pub use table::{ActivationInfo, Actors, ActorsOptions, AgentRuntime, AgentStatistics};
+pub use trial::TrialFailure;
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};

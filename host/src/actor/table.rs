@@ -15,13 +15,15 @@ use super::activation::{Activation, Job, Offer, Work};
 use super::live::{IdleList, LiveInstances};
 use super::{ActorAddress, CallContext, CallError, Deliveries};
 use crate::backend::{self, ActorCall, Backend, FiredWakeup, Readiness, WakeupKind};
-use crate::component::{ComponentVersion, Engine, TurnKind};
+use crate::component::{Engine, Serving, TurnKind};
 use crate::manifest::{AgentType, Topic};
 
 /// How often activations that were idle for too long are looked for.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// How often a drain looks whether turns still run.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
+/// Activations that are looked at without a pause after a swap.
+const LOOKED_AT_TOGETHER: usize = 256;
 /// Activations that end at the same time.
 const CONCURRENT_DEACTIVATIONS: usize = 64;
 
@@ -35,20 +37,20 @@ pub struct ActorsOptions {
     pub max_active_actors: usize,
 }
 
-/// An agent type with the component version that serves it.
+/// An agent type with the component versions that serve it.
 pub struct AgentRuntime {
     /// What the manifest says of it.
     pub agent: Arc<AgentType>,
-    /// The version that the next instance is made from.
-    pub version: Arc<ComponentVersion>,
+    /// Which version an actor's next turn runs on.
+    pub serving: Arc<Serving>,
     pub(super) idle: IdleList,
     pub(super) counters: Counters,
 }
 
 impl AgentRuntime {
     /// No actor is active yet.
-    pub fn new(agent: Arc<AgentType>, version: Arc<ComponentVersion>) -> AgentRuntime {
-        AgentRuntime { agent, version, idle: IdleList::default(), counters: Counters::default() }
+    pub fn new(agent: Arc<AgentType>, serving: Arc<Serving>) -> AgentRuntime {
+        AgentRuntime { agent, serving, idle: IdleList::default(), counters: Counters::default() }
     }
 }
 
@@ -96,7 +98,7 @@ pub struct ActivationInfo {
 /// A cheap handle on all actors of the host.
 #[derive(Clone)]
 pub struct Actors {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 pub(super) struct Shared {
@@ -294,6 +296,19 @@ impl Actors {
         let all = self.deactivate(active.into_iter(), false);
         let _out_of_time = tokio::time::timeout_at(deadline, all).await;
         self.shared.lock().len()
+    }
+
+    /// Drops the instances of idle actors that are on another version than the one that serves them: a version that serves nobody
+    /// gives its memory back. An actor that is not called again would keep it otherwise. Called after each swap.
+    pub async fn drop_outdated_instances(&self, agent_type: &str) {
+        let Some(agent) = self.shared.agents.get(agent_type) else { return };
+        let active = self.shared.lock().values().cloned().collect::<Vec<_>>();
+        for some in active.chunks(LOOKED_AT_TOGETHER) {
+            let rollout = agent.serving.now();
+            let of_this_type = some.iter().filter(|one| *one.address.agent_type == *agent_type);
+            of_this_type.for_each(|activation| activation.give_up_outdated_instance(&rollout));
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Refuses calls from outside from now on.

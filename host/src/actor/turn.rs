@@ -13,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::activation::{Activation, Resident, Work};
+use super::shape::Shape;
 use super::table::{Shared, wakeup_noun};
 use super::unconfirmed::Unconfirmed;
 use super::{CallContext, CallError};
 use crate::backend::{self, FiredWakeup};
 use crate::component::bindings::daca::agent::types::Failure;
-use crate::component::{Fault, Instance, Outcome, TurnKind};
+use crate::component::{ComponentVersion, Fault, Instance, Outcome, Rollout, Served, TurnEnd, TurnKind};
 use crate::imports::{ScopeOptions, TurnProducts, TurnScope};
 use crate::telemetry::{printable, shortened};
 
@@ -34,19 +35,33 @@ pub(super) async fn run(
     context: CallContext,
 ) -> Result<Bytes, CallError> {
     let turn_id: Arc<str> = super::next_turn_id().into();
+    let rollout = match work {
+        Work::Deactivate { .. } => activation.agent.serving.now(),
+        _ => activation.agent.serving.known().await.map_err(|error| {
+            CallError::Backend(backend::Error::NotDone(format!(
+                "{error}: the hosts' shared state cannot be read"
+            )))
+        })?,
+    };
+    let served = activation.served(&rollout);
+    let version = match (&work, &resident.instance) {
+        // The instance that began the activation ends it.
+        (Work::Deactivate { .. }, Some(instance)) => instance.version().clone(),
+        _ => served.version.clone(),
+    };
     let span = tracing::info_span!(
         "turn",
         agent_type = %activation.address.agent_type,
         // As strings, which the text log quotes: an id may look like the rest of a line.
         actor_id = &*activation.address.id,
         turn = %turn_id,
-        component = activation.agent.version.short_digest(),
+        component = version.short_digest(),
     );
     let cut_off = match work {
         Work::Deactivate { .. } => CancellationToken::new(),
         _ => activation.cut_off(),
     };
-    let turn = Turn { shared, activation, context, turn_id, cut_off };
+    let turn = Turn { shared, activation, rollout, served, version, context, turn_id, cut_off };
     async {
         let started = Instant::now();
         let name = work_name(&work);
@@ -78,6 +93,11 @@ pub(super) async fn run(
 struct Turn<'a> {
     shared: &'a Arc<Shared>,
     activation: &'a Activation,
+    rollout: Arc<Rollout>,
+    /// What serves the actor.
+    served: Arc<Served>,
+    /// The version that the turn runs on: that of `served`, except for the end of an older instance.
+    version: Arc<ComponentVersion>,
     context: CallContext,
     turn_id: Arc<str>,
     /// Cancelled when the sidecar gives the actor up while the turn runs.
@@ -110,8 +130,8 @@ impl Turn<'_> {
             Work::Wake(kind, fired) => (kind, Some(fired), false),
             Work::Deactivate { idle } => (TurnKind::Deactivate, None, idle),
         };
-        if matches!(kind, TurnKind::Deactivate) && !self.activation.agent.version.has_lifecycle() {
-            let products = self.scope(resident, handled, ends_timers).finish();
+        if matches!(kind, TurnKind::Deactivate) && !self.version.has_lifecycle() {
+            let products = self.scope(resident, None, handled, ends_timers).finish();
             return self.commit(resident, products, Bytes::new()).await;
         }
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
@@ -132,7 +152,7 @@ impl Turn<'_> {
         };
         if ends_timers {
             // A hook that fails must not keep its actor's timers alive.
-            let products = self.scope(resident, None, true).finish();
+            let products = self.scope(resident, None, None, true).finish();
             self.commit(resident, products, Bytes::new()).await?;
         }
         Err(error)
@@ -163,13 +183,18 @@ impl Turn<'_> {
         ends_timers: bool,
         deadline: Instant,
     ) -> Result<(Outcome, TurnProducts), CallError> {
+        if resident.instance.as_ref().is_some_and(|instance| instance.version().digest != self.version.digest)
+        {
+            resident.instance = None;
+        }
+        let migrate_from = self.migrate_from(resident).await?;
         let mut evictions = 0;
         loop {
             let mut instance = match resident.instance.take() {
                 Some(instance) => instance,
                 None => self.make_instance(deadline).await?,
             };
-            let scope = Box::new(self.scope(resident, handled.clone(), ends_timers));
+            let scope = Box::new(self.scope(resident, migrate_from.clone(), handled.clone(), ends_timers));
             let (outcome, scope) = instance.run(scope, kind.clone(), deadline).await;
             let products = scope.ok_or(CallError::Internal)?.finish();
             if matches!(outcome, Outcome::Reply(_)) {
@@ -189,6 +214,20 @@ impl Turn<'_> {
         }
     }
 
+    /// The label from which the guest has to migrate the actor's state before anything else; none when it need not.
+    async fn migrate_from(&self, resident: &mut Resident) -> Result<Option<Arc<str>>, CallError> {
+        let Some(first_label) = &self.rollout.first_label else { return Ok(None) };
+        let actor = &self.activation.address;
+        let shape = match &resident.shape {
+            Some(shape) => shape,
+            None => {
+                let read = Shape::read(&*self.shared.backend, actor, first_label).await;
+                resident.shape.insert(read.map_err(CallError::Backend)?)
+            }
+        };
+        shape.migrate_from(actor, &self.served)
+    }
+
     async fn make_instance(&self, deadline: Instant) -> Result<Instance, CallError> {
         let agent = &self.activation.agent;
         let no_room = || CallError::Fault {
@@ -198,14 +237,21 @@ impl Turn<'_> {
         let place = tokio::time::timeout_at(deadline, self.shared.live.place()).await;
         let place = place.ok().flatten().ok_or_else(no_room)?;
         agent.counters.instances_made.fetch_add(1, Ordering::Relaxed);
-        Ok(Instance::new(&self.shared.engine, &agent.version, &agent.agent.limits, place))
+        Ok(Instance::new(&self.shared.engine, &self.version, &agent.agent.limits, place))
     }
 
-    fn scope(&self, resident: &mut Resident, handled: Option<FiredWakeup>, ends_timers: bool) -> TurnScope {
+    fn scope(
+        &self,
+        resident: &mut Resident,
+        migrate_from: Option<Arc<str>>,
+        handled: Option<FiredWakeup>,
+        ends_timers: bool,
+    ) -> TurnScope {
         let options = ScopeOptions {
             actor: self.activation.address.clone(),
             agent: self.activation.agent.agent.clone(),
-            version: self.activation.agent.version.clone(),
+            version: self.version.clone(),
+            migrate_from,
             backend: self.shared.backend.clone(),
             turn_id: self.turn_id.clone(),
             context: self.context.clone(),
@@ -234,6 +280,8 @@ impl Turn<'_> {
             *resident = Resident::default();
             return Err(given_up());
         }
+        let shape =
+            resident.shape.as_ref().map(|shape| shape.after(&self.rollout, &self.served, &mut commit));
         let now = SystemTime::now();
         if !commit.is_empty()
             && let Err(error) = self.shared.backend.commit(actor, &commit).await
@@ -250,12 +298,16 @@ impl Turn<'_> {
         }
         cache.apply(std::mem::take(&mut commit.writes), now);
         resident.cache = cache;
+        resident.shape = shape;
         self.shared.deliveries.enqueue(actor, &self.turn_id, commit.effects);
         Ok(reply)
     }
 
     /// Counts the turn, and says in the log what went wrong with it.
     fn note(&self, name: &str, started: Instant, result: &Result<Bytes, CallError>) {
+        if self.version.digest == self.served.version.digest {
+            self.served.counters.count(turn_end(result));
+        }
         let counters = &self.activation.agent.counters;
         counters.turns.fetch_add(1, Ordering::Relaxed);
         let milliseconds = started.elapsed().as_millis();
@@ -276,6 +328,16 @@ impl Turn<'_> {
             }
             _ => tracing::error!(code = error.code(), "{name} failed after {milliseconds} ms: {text}"),
         }
+    }
+}
+
+/// What the end of a turn says of its version. Not what is somebody else's fault.
+fn turn_end(result: &Result<Bytes, CallError>) -> TurnEnd {
+    match result {
+        Err(CallError::Fault { fault: Fault::NoRoom(_), .. }) => TurnEnd::Well,
+        Err(CallError::Fault { .. }) => TurnEnd::Fault,
+        Err(CallError::Failed(_) | CallError::ReplyTooLarge { .. }) => TurnEnd::Failed,
+        _ => TurnEnd::Well,
     }
 }
 

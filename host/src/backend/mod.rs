@@ -70,6 +70,11 @@ pub trait Backend: Send + Sync + 'static {
     /// Can calls be served? Not before the other side is there.
     fn readiness(&self) -> Readiness;
 
+    /// What the hosts of this app share; none where there is one host alone.
+    fn shared(&self) -> Option<Arc<dyn SharedStore>> {
+        None
+    }
+
     /// Changes when another host may have had this host's actors in between. What an activation knows from before the
     /// change must not be trusted.
     fn era(&self) -> u64 {
@@ -82,6 +87,44 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Stops what the backend runs by itself and makes everything last. Called once, after the last turn.
     async fn shut_down(&self);
+}
+
+/// Values that all hosts of an app see, for what they have to agree on. Not for actors: nobody checks permissions here.
+#[async_trait]
+pub trait SharedStore: Send + Sync + 'static {
+    /// The values under some keys, in the order of the keys.
+    async fn read(&self, keys: &[String]) -> Result<Vec<Option<SharedValue>>, Error>;
+
+    /// Writes a value. With `expected`, only if the key has that etag, or, for none, nothing yet.
+    async fn write(
+        &self,
+        key: &str,
+        value: Bytes,
+        expected: Option<Option<&str>>,
+    ) -> Result<(), SharedWriteError>;
+
+    /// Removes a value. A key that does not exist is no error.
+    async fn delete(&self, key: &str) -> Result<(), Error>;
+}
+
+/// A value that hosts share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedValue {
+    /// The bytes.
+    pub value: Bytes,
+    /// Changes with every write.
+    pub etag: String,
+}
+
+/// Why a shared value was not written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SharedWriteError {
+    /// Another host was faster.
+    #[error("another host has written meanwhile")]
+    Conflict,
+    /// It could not be written.
+    #[error(transparent)]
+    Failed(#[from] Error),
 }
 
 /// Can calls be served?

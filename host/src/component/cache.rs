@@ -5,12 +5,14 @@
 //! else (cut short, altered, of another wasmtime) is compiled anew and replaced. The folder is for its owner alone:
 //! somebody who may write there could as well replace the host.
 
+use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
+
+use crate::files::{create_private_folder, write_whole};
 
 /// First bytes of a file: what it is, and the version of this layout.
 const MAGIC: &[u8; 16] = b"daca code v1\0\0\0\0";
@@ -55,10 +57,27 @@ impl CodeCache {
     pub(super) fn write(&self, digest: &str, component: &Component) {
         let written = component.serialize().map_err(|error| error.to_string()).and_then(|code| {
             let head = self.head(digest, &code);
-            write_whole(&self.folder, &self.path(digest), &[&head, &code]).map_err(|error| error.to_string())
+            create_private_folder(&self.folder)
+                .and_then(|()| write_whole(&self.path(digest), &[&head, &code]))
+                .map_err(|error| error.to_string())
         });
         if let Err(error) = written {
             tracing::warn!("compiled code could not be kept in {}: {error}", self.folder.display());
+        }
+    }
+
+    /// Removes what is of no version any more, and what other builds of wasmtime have left. Files that are none of ours stay.
+    pub(super) fn keep_only(&self, digests: &BTreeSet<String>) {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
+        for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let Some((digest, _engine)) = name.strip_suffix(".code").and_then(|name| name.split_once('-'))
+            else {
+                continue;
+            };
+            if !digests.contains(digest) || path != self.path(digest) {
+                let _somebody_else_may_have_removed_it = std::fs::remove_file(&path);
+            }
         }
     }
 
@@ -92,19 +111,6 @@ fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Compo
     // SAFETY: `code` is what `CodeCache::write` got from `Component::serialize`, whole by its SHA-256, and
     // from this user by the owner and mode of file and folder.
     unsafe { Component::deserialize(engine, code) }
-}
-
-/// Writes beside the target and renames, so that a crash leaves the old file or the new one.
-fn write_whole(folder: &Path, target: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let unfinished = target.with_extension(format!("{}.unfinished", std::process::id()));
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-    for part in parts {
-        file.write_all(part)?;
-    }
-    std::fs::rename(&unfinished, target)
 }
 
 /// A hash that is the same in every process and on every machine, unlike the standard one.

@@ -41,6 +41,8 @@ pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) linker: Arc<Linker<InstanceState>>,
     pub(super) cache: Option<Arc<CodeCache>>,
+    /// Threads that compile.
+    pub(super) compiling: Arc<rayon::ThreadPool>,
 }
 
 /// Why there is no engine: the machine refused what the pool of instances needs.
@@ -58,7 +60,15 @@ impl Engine {
         imports::add_to_linker(&mut linker).map_err(EngineError)?;
         start_ticking(&wasmtime).map_err(|error| EngineError(error.into()))?;
         let cache = options.code_cache.clone().map(|folder| Arc::new(CodeCache::new(folder, &wasmtime)));
-        Ok(Engine { wasmtime, linker: Arc::new(linker), cache })
+        let compiling = compiling_threads().map_err(|error| EngineError(wasmtime::Error::new(error)))?;
+        Ok(Engine { wasmtime, linker: Arc::new(linker), cache, compiling: Arc::new(compiling) })
+    }
+
+    /// Removes compiled code that is kept for none of these versions.
+    pub fn keep_code_of(&self, digests: &std::collections::BTreeSet<String>) {
+        if let Some(cache) = &self.cache {
+            cache.keep_only(digests);
+        }
     }
 }
 
@@ -91,6 +101,19 @@ fn config(options: &EngineOptions) -> Config {
         .epoch_interruption(true)
         .concurrency_support(false);
     config
+}
+
+/// wasmtime compiles the functions of a component in parallel, on the pool of the thread that asks. These threads get a tenth of a
+/// processor where others want it: a component that is compiled while the host serves must not be felt by its callers.
+fn compiling_threads() -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+    const NICE: i32 = 10;
+    rayon::ThreadPoolBuilder::new()
+        .thread_name(|number| format!("compile-{number}"))
+        // On Linux the priority is that of the calling thread (`setpriority(2)`, "C library/kernel differences").
+        .start_handler(|_| {
+            let _slower_serving_is_no_reason_to_stop = rustix::process::setpriority_process(None, NICE);
+        })
+        .build()
 }
 
 /// One thread for each engine. It holds the engine weakly, and ends when the last handle is dropped.

@@ -80,6 +80,10 @@ pub enum TurnKind {
     },
     /// The end of the activation.
     Deactivate,
+    /// stub
+    Activate,
+    /// stub
+    Label,
 }
 
 /// How a turn ended.
@@ -252,6 +256,7 @@ impl Instance {
                 Some(guest) => guest.call_on_timer(store, &name, &data).await?,
                 None => return Ok(Outcome::Fault(Fault::NoHandler("timer"))),
             },
+            TurnKind::Activate | TurnKind::Label => Ok(()),
             TurnKind::Deactivate => match &guest.lifecycle {
                 Some(guest) => guest.call_deactivate(store).await?,
                 None => Ok(()),

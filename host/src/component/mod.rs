@@ -1,14 +1,15 @@
 //! Components: from the bytes of a `.wasm` file to a turn that runs in an instance.
 //!
 //! [`Engine`] compiles and holds what all components share; [`ComponentVersion`] is one checked and compiled file;
-//! [`Instance`] is a live copy of it, in which turns run. What a turn may reach is not decided here but in
-//! [`crate::imports`], which this room links in.
+//! [`Serving`] says which of them an actor's next instance is made from; [`Instance`] is a live copy, in which turns run. What a
+//! turn may reach is not decided here but in [`crate::imports`], which this room links in.
 
 mod cache;
 mod engine;
 mod instance;
 mod limits;
 mod running_time;
+mod serving;
 mod version;
 
 /// Types and glue made from `wit/`. Which imports are async is decided by whether they wait for a backend.
@@ -31,4 +32,5 @@ pub(crate) mod bindings {
 
 pub use engine::{Engine, EngineError, EngineOptions};
 pub use instance::{Fault, Instance, InstanceState, Outcome, TurnKind};
-pub use version::{ComponentVersion, LoadError};
+pub use serving::{Counted, Counters, NotKnown, Rollout, Served, Serving, TurnEnd};
+pub use version::{ComponentVersion, LARGEST_FILE, LoadError, digest, short};

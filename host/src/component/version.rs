@@ -2,16 +2,17 @@
 //!
 //! Everything that can be wrong with a file is found here, before it serves a call, and said in the file's own terms.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::exports::daca::agent as guest;
 use super::{Engine, InstanceState};
+use crate::manifest::Permissions;
 
 /// Bytes of a component file, at most.
-const LARGEST_FILE: u64 = 256 * 1024 * 1024;
+pub const LARGEST_FILE: u64 = 256 * 1024 * 1024;
 /// The version of the contract in `wit/`.
 const CONTRACT: &str = "0.1.0";
 /// What a component of the contract's package is named by.
@@ -41,12 +42,12 @@ pub(super) struct Indices {
 
 /// Why a file cannot serve as a component.
 #[derive(Debug, thiserror::Error)]
-#[error("error[{code}]: {path}: {message}\n  help: {help}")]
+#[error("error[{code}]: {name}: {message}\n  help: {help}")]
 pub struct LoadError {
     /// Stable code, explained in `docs/errors.md`.
     pub code: &'static str,
-    /// The file.
-    pub path: PathBuf,
+    /// The file, or where else the bytes came from.
+    pub name: String,
     /// What is wrong.
     pub message: String,
     /// What to do.
@@ -54,38 +55,29 @@ pub struct LoadError {
 }
 
 impl ComponentVersion {
-    /// Reads, checks and compiles a file, or takes its compiled code from the cache. Blocks for as long as compiling takes:
-    /// 0.1 s for a small Rust guest, 20 s for one that carries a JavaScript engine.
+    /// Reads a file and does what [`ComponentVersion::from_bytes`] does.
     pub fn load(engine: &Engine, path: &Path) -> Result<ComponentVersion, LoadError> {
-        let failed = |code, message: String, help: &str| LoadError {
-            code,
-            path: path.to_owned(),
-            message,
-            help: help.to_owned(),
-        };
-        let unreadable = |error: std::io::Error| {
-            failed(
-                "component-missing",
-                error.to_string(),
-                "build the component, or correct its path in the manifest",
-            )
-        };
-        let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-        if bytes > LARGEST_FILE {
-            let message = format!("it has {bytes} bytes, and {LARGEST_FILE} is the most");
-            return Err(failed(
-                "component-too-large",
-                message,
-                "build it with optimisation and without debug information",
-            ));
+        let name = path.display().to_string();
+        let wasm = read_file(path).map_err(|refusal| LoadError::new(name.clone(), refusal))?;
+        Self::from_bytes(engine, &name, &wasm)
+    }
+
+    /// Checks and compiles a component, or takes its compiled code from the cache. Blocks for as long as compiling takes:
+    /// 0.1 s for a small Rust guest, 20 s for one that carries a JavaScript engine. It compiles on the engine's own threads, which
+    /// give way to those that serve. `name` says in errors where the bytes came from.
+    pub fn from_bytes(engine: &Engine, name: &str, wasm: &[u8]) -> Result<ComponentVersion, LoadError> {
+        if wasm.len() as u64 > LARGEST_FILE {
+            return Err(LoadError::new(name.to_owned(), too_large(wasm.len() as u64)));
         }
-        let wasm = std::fs::read(path).map_err(unreadable)?;
-        Self::check(engine, &wasm).map_err(|(code, message, help)| failed(code, message, help))
+        engine
+            .compiling
+            .install(|| Self::check(engine, wasm))
+            .map_err(|refusal| LoadError::new(name.to_owned(), refusal))
     }
 
     fn check(engine: &Engine, wasm: &[u8]) -> Result<ComponentVersion, Refusal> {
         check_header(wasm)?;
-        let digest = hex::encode(Sha256::digest(wasm));
+        let digest = digest(wasm);
         let component = compile(engine, &digest, wasm)?;
         let (imports, exports) = names(engine, &component);
         check_contract(&imports, &exports)?;
@@ -99,12 +91,26 @@ impl ComponentVersion {
 
     /// The first twelve digits of the digest, which name a version in the log.
     pub fn short_digest(&self) -> &str {
-        &self.digest[..self.digest.len().min(12)]
+        short(&self.digest)
+    }
+
+    /// Interfaces that it imports although nothing of them is permitted, with the list of the manifest that would permit some.
+    pub fn imports_without_permission(&self, permissions: &Permissions) -> Vec<(&str, &'static str)> {
+        let list_of = |import: &str| {
+            let interface = import.strip_prefix(PACKAGE)?.split('@').next()?;
+            permissions.list_to_fill(interface)
+        };
+        self.imports.iter().filter_map(|import| Some((&**import, list_of(import)?))).collect()
     }
 
     /// Does it want to know when an instance begins and an activation ends?
     pub fn has_lifecycle(&self) -> bool {
         self.indices.lifecycle.is_some()
+    }
+
+    /// Can it migrate state?
+    pub fn has_migration(&self) -> bool {
+        false
     }
 
     /// Can it be woken by reminders?
@@ -120,6 +126,38 @@ impl ComponentVersion {
 
 /// Code, message and help of a [`LoadError`].
 type Refusal = (&'static str, String, &'static str);
+
+impl LoadError {
+    fn new(name: String, (code, message, help): Refusal) -> LoadError {
+        LoadError { code, name, message, help: help.to_owned() }
+    }
+}
+
+/// The SHA-256 of a component's bytes, in hexadecimal: what names a version.
+pub fn digest(wasm: &[u8]) -> String {
+    hex::encode(Sha256::digest(wasm))
+}
+
+/// The first twelve digits of a digest, which name a version to people.
+pub fn short(digest: &str) -> &str {
+    &digest[..digest.floor_char_boundary(12)]
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, Refusal> {
+    let unreadable = |error: std::io::Error| -> Refusal {
+        ("component-missing", error.to_string(), "build the component, or correct its path in the manifest")
+    };
+    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
+    if bytes > LARGEST_FILE {
+        return Err(too_large(bytes));
+    }
+    std::fs::read(path).map_err(unreadable)
+}
+
+fn too_large(bytes: u64) -> Refusal {
+    let message = format!("it has {bytes} bytes, and {LARGEST_FILE} is the most");
+    ("component-too-large", message, "build it with optimisation and without debug information")
+}
 
 /// Tells the usual mistakes apart before the parser says something general.
 fn check_header(wasm: &[u8]) -> Result<(), Refusal> {

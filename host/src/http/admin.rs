@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use super::answer::HttpError;
 use crate::actor::{Actors, CallContext};
 use crate::backend::{ActorCall, Outbox, Readiness};
+use crate::deploy::Deployer;
 
 /// Activations or effects in one answer, unless `?limit=` says otherwise.
 const DEFAULT_LIMIT: usize = 1_000;
@@ -30,6 +31,8 @@ const DEFAULT_LIMIT: usize = 1_000;
 pub struct AdminState {
     /// All actors of the host.
     pub actors: Actors,
+    /// What serves, and who changes it.
+    pub deployer: Deployer,
     /// What became of effects.
     pub outbox: Arc<Outbox>,
     /// False from the beginning of the shutdown on.
@@ -49,6 +52,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/agents", get(agents))
         .route("/activations", get(activations))
         .route("/outbox", get(outbox))
+        .merge(super::deploy::router())
         .route("/actors/{agent_type}/{actor_id}/method/{method}", post(invoke))
         .method_not_allowed_fallback(super::app::method_not_allowed)
         .fallback(|| async {
@@ -115,8 +119,8 @@ async fn agents(State(state): State<AdminState>) -> Json<Value> {
         let mut entry = json!({
             "agent_type": agent.agent.name,
             "component": agent.agent.component,
-            "version": agent.version.digest,
-            "bytes": agent.version.bytes,
+            "version": agent.serving.now().serving.version.digest,
+            "bytes": agent.serving.now().serving.version.bytes,
         });
         if let (Value::Object(entry), Ok(Value::Object(statistics))) =
             (&mut entry, serde_json::to_value(statistics))

@@ -16,11 +16,22 @@ pub(super) struct HttpError {
     pub(super) status: StatusCode,
     pub(super) code: Cow<'static, str>,
     pub(super) detail: String,
+    /// What to do, where that is not in the detail.
+    pub(super) help: Option<String>,
 }
 
 impl HttpError {
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> HttpError {
-        HttpError { status, code: code.into(), detail: detail.into() }
+        HttpError { status, code: code.into(), detail: detail.into(), help: None }
+    }
+
+    pub(super) fn with_help(
+        status: StatusCode,
+        code: &'static str,
+        detail: String,
+        help: String,
+    ) -> HttpError {
+        HttpError { help: Some(help), ..HttpError::new(status, code, detail) }
     }
 
     pub(super) fn bad_request(code: &'static str, detail: impl Into<String>) -> HttpError {
@@ -30,7 +41,12 @@ impl HttpError {
 
 impl From<CallError> for HttpError {
     fn from(error: CallError) -> HttpError {
-        HttpError { status: error.status(), code: error.code().to_owned().into(), detail: error.to_string() }
+        HttpError {
+            status: error.status(),
+            code: error.code().to_owned().into(),
+            detail: error.to_string(),
+            help: None,
+        }
     }
 }
 
@@ -38,10 +54,13 @@ impl IntoResponse for HttpError {
     /// What the agent itself says (`invalid`, `not-found`, `failed`) is answered in its words alone; what the host says has its
     /// code beside it. The header `daca-error` has the code in both cases.
     fn into_response(self) -> Response {
-        let HttpError { status, code, detail } = self;
+        let HttpError { status, code, detail, help } = self;
         let from_agent = matches!(&*code, "invalid" | "not-found" | "failed");
-        let body =
+        let mut body =
             if from_agent { json!({ "detail": detail }) } else { json!({ "detail": detail, "code": code }) };
+        if let Some(help) = help {
+            body["help"] = help.into();
+        }
         let mut response = (status, Json(body)).into_response();
         if let Ok(code) = HeaderValue::from_str(&code) {
             response.headers_mut().insert("daca-error", code);

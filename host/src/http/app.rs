@@ -186,7 +186,7 @@ fn refuse(route: &Route, error: HttpError) -> HttpError {
     match words {
         Some(words) if error.status == StatusCode::BAD_REQUEST => {
             tracing::info!(path = route.path, code = &*error.code, "refused: {}", printable(&error.detail));
-            HttpError { status: error.status, code: "invalid".into(), detail: words.clone() }
+            HttpError { code: "invalid".into(), detail: words.clone(), ..error }
         }
         _ => error,
     }

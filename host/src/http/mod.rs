@@ -9,6 +9,7 @@ mod answer;
 mod app;
 mod call;
 mod callbacks;
+mod deploy;
 mod inputs;
 mod server;
 mod subscriptions;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse as _, Response};
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -69,9 +69,9 @@ impl Server {
                 place = places.clone().acquire_owned() => place,
                 () = shutdown.cancelled() => break,
             };
-            let stream = tokio::select! {
+            let (stream, address) = tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
+                    Ok(accepted) => accepted,
                     Err(error) => {
                         tracing::warn!(code = "accept-failed", "a connection could not be accepted: {error}");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -80,7 +80,7 @@ impl Server {
                 },
                 () = shutdown.cancelled() => break,
             };
-            let connection = connection(stream, router.clone(), &graceful);
+            let connection = connection(stream, address, router.clone(), &graceful);
             tokio::spawn(async move {
                 connection.await;
                 drop(place);
@@ -97,6 +97,7 @@ impl Server {
 /// The future of one connection.
 fn connection(
     stream: TcpStream,
+    address: SocketAddr,
     router: Router,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {
@@ -105,7 +106,9 @@ fn connection(
     let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let router = router.clone();
         async move {
-            let response = router.oneshot(request.map(axum::body::Body::new) as Request).await;
+            let mut request: Request = request.map(axum::body::Body::new);
+            request.extensions_mut().insert(ConnectInfo(address));
+            let response = router.oneshot(request).await;
             Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
         }
     });

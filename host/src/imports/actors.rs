@@ -51,6 +51,7 @@ fn into_contract(error: CallError) -> Error {
         | CallError::Starting
         | CallError::ShuttingDown
         | CallError::NeededUnavailable(_)
+        | CallError::StateShapeUnknown { .. }
         | CallError::Backend(backend::Error::Unavailable(_)) => Error::Unavailable(text),
         CallError::ReplyTooLarge { .. } | CallError::TooLargeForSidecar(_) => Error::TooLarge(text),
         CallError::Elsewhere { status, .. } => match status.as_u16() {

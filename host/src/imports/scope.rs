@@ -26,6 +26,8 @@ pub(crate) struct ScopeOptions {
     pub(crate) actor: ActorAddress,
     pub(crate) agent: Arc<AgentType>,
     pub(crate) version: Arc<ComponentVersion>,
+    /// The label from which the guest migrates the state before anything else.
+    pub(crate) migrate_from: Option<Arc<str>>,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) turn_id: Arc<str>,
     /// Who waits for this turn, and what is handed on to what it calls.

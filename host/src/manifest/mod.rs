@@ -5,6 +5,7 @@
 //! relative to the manifest's folder. All problems are collected, each with its line and what to do about it, so
 //! that one run of `daca check` shows them all. Nothing after this step looks at the text again.
 
+mod deploy;
 mod file;
 mod inputs;
 mod limits;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use deploy::DeployRules;
 pub use inputs::{InputBinding, Topic};
 pub use limits::{AgentLimits, HostLimits};
 pub use permissions::Permissions;
@@ -42,6 +44,8 @@ pub struct Manifest {
     pub subscriptions: Vec<Subscription>,
     /// Input bindings, in the order of the file.
     pub input_bindings: Vec<InputBinding>,
+    /// How versions come and go.
+    pub deploy: Arc<DeployRules>,
     /// What the Dapr backend needs besides the sidecar's address.
     pub dapr: Dapr,
     /// What the embedded backend needs besides its data directory.
@@ -181,6 +185,7 @@ impl Manifest {
             routes,
             subscriptions,
             input_bindings,
+            deploy: Arc::default(),
             dapr: Dapr { secret_store: file.dapr.secret_store },
             embedded: Embedded {
                 secrets_file: file.embedded.secrets_file.map(|file| folder.join(file)),

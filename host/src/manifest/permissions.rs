@@ -50,6 +50,19 @@ impl Permissions {
         self.secrets.contains(name)
     }
 
+    /// The list that permits nothing although this interface of the contract needs an entry in it; none when there is one, or
+    /// the interface needs none.
+    pub fn list_to_fill(&self, interface: &str) -> Option<&'static str> {
+        let (list, is_empty) = match interface {
+            "pubsub" => ("publish", self.publish.is_empty()),
+            "bindings" => ("bindings", self.bindings.is_empty()),
+            "actors" => ("actors", self.actors.is_empty()),
+            "secrets" => ("secrets", self.secrets.is_empty()),
+            _ => return None,
+        };
+        is_empty.then_some(list)
+    }
+
     /// Everything that is permitted, one line each, for `daca check`.
     pub fn lines(&self) -> Vec<String> {
         let pairs = |verb: &str, map: &BTreeMap<String, Names>| {

@@ -1,0 +1,90 @@
+//! Under which label an actor's state was kept last, so that a version that keeps it in another shape can migrate it.
+//!
+//! The label lies with the state, under a key that no guest can name, and is written in the same commit as the migrated
+//! state. Nobody reads or writes it as long as no version of the agent type is able to migrate.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ActorAddress, CallError};
+use crate::backend::{self, Backend, StateWrite, TurnCommit};
+use crate::component::{Rollout, Served};
+
+/// The key of the record. Keys that begin with `daca:` are the host's own ([`crate::imports`] refuses them to guests).
+const KEY: &str = "daca:version";
+
+/// What is known of the shape of an actor's state.
+#[derive(Debug, Clone)]
+pub(super) struct Shape {
+    /// The label that it is kept under.
+    label: Arc<str>,
+    /// The label that is written down with it.
+    recorded: Option<Arc<str>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    label: Arc<str>,
+    /// The digest of the version that kept it so, for whoever looks into the store.
+    version: Arc<str>,
+}
+
+impl Shape {
+    /// Reads the record of an actor. Without one, its state is as it was before any version could migrate.
+    pub(super) async fn read(
+        backend: &dyn Backend,
+        actor: &ActorAddress,
+        first_label: &Arc<str>,
+    ) -> Result<Shape, backend::Error> {
+        let read = backend.read_state(actor, &[KEY.to_owned()]).await?;
+        let Some(value) = read.into_iter().flatten().next() else {
+            return Ok(Shape { label: first_label.clone(), recorded: None });
+        };
+        let record = serde_json::from_slice::<Record>(&value.value).map_err(|error| {
+            backend::Error::Other(format!("the state's {KEY:?} is not what a host has written: {error}"))
+        })?;
+        Ok(Shape { label: record.label.clone(), recorded: Some(record.label) })
+    }
+
+    /// The label from which a version has to migrate the state; none when it can use it as it is.
+    pub(super) fn migrate_from(
+        &self,
+        actor: &ActorAddress,
+        served: &Served,
+    ) -> Result<Option<Arc<str>>, CallError> {
+        if self.label == served.label {
+            return Ok(None);
+        }
+        if served.version.has_migration() {
+            return Ok(Some(self.label.clone()));
+        }
+        match &self.recorded {
+            // It could take what it does not find for what is not there, and overwrite it.
+            Some(recorded) => Err(CallError::StateShapeUnknown {
+                actor: actor.clone(),
+                state: recorded.clone(),
+                version: served.label.clone(),
+            }),
+            None => Ok(None),
+        }
+    }
+
+    /// Adds to a turn's commit what its version keeps the state under, where that changes, and answers what is known once the
+    /// commit is done. A turn that writes nothing leaves the record as it is, too.
+    pub(super) fn after(&self, rollout: &Rollout, served: &Served, commit: &mut TurnCommit) -> Shape {
+        let written = self.recorded.as_ref().or(rollout.first_label.as_ref());
+        if !served.version.has_migration() {
+            return self.clone();
+        }
+        let mut recorded = self.recorded.clone();
+        if written != Some(&served.label) && !commit.writes.is_empty() {
+            let record =
+                Record { label: served.label.clone(), version: served.version.digest.as_str().into() };
+            let value = serde_json::to_vec(&record).unwrap_or_default().into();
+            commit.writes.insert(KEY.to_owned(), StateWrite::Set { value, ttl: None });
+            recorded = Some(served.label.clone());
+        }
+        Shape { label: served.label.clone(), recorded }
+    }
+}

@@ -1,0 +1,521 @@
+//! Deploying: how new logic reaches the turns of a host that runs.
+//!
+//! A version comes as bytes: from the file that the manifest names ([`watch`]), by the admin API, or from another host
+//! ([`shared`]). It is checked, signature first ([`signature`], [`prepare`]), and kept ([`library`]). Then the steward of its
+//! agent type ([`steward`]) changes the [`record`] of what serves, and the turns see it. [`judge`] takes a version back that
+//! fails too often; [`hosts`] tells which host serves what.
+//!
+//! Whatever is refused on this way changes nothing: what served before serves on.
+
+mod error;
+mod hosts;
+mod judge;
+mod library;
+mod prepare;
+mod record;
+mod shared;
+pub mod signature;
+mod start;
+mod steward;
+pub mod watch;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch as channel};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use error::Error;
+pub use hosts::HostView;
+pub use record::{Canary, Event, FileSeen, Known, Origin, Record, Source, What};
+pub use signature::SignatureError;
+pub use start::Opened;
+
+use crate::actor::Actors;
+use crate::backend::SharedStore;
+use crate::component::{Counted, Engine, Served, digest, short};
+use crate::manifest::{AgentType, DeployRules};
+use hosts::Hosts;
+use library::{Library, Stored};
+use prepare::{Preparation, Prepared};
+use record::{Change, Changed};
+use shared::Shared;
+use steward::{Command, Steward, View, blocking, bytes};
+use watch::{ComponentFile, FileContent};
+
+/// Deployments that are under way at the same time, with their bytes in memory.
+const MOST_UNDER_WAY: usize = 4;
+/// Changes that wait for a steward.
+const MOST_COMMANDS: usize = 64;
+/// Tries to deploy a file that something else gets in the way of.
+const FILE_TRIES: u32 = 5;
+
+/// Changes what serves. A cheap handle.
+#[derive(Clone)]
+pub struct Deployer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    types: BTreeMap<Arc<str>, TypeHandle>,
+    actors: Actors,
+    preparation: Preparation,
+    library: Library,
+    hosts: Hosts,
+    under_way: Arc<Semaphore>,
+    is_closing: AtomicBool,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+struct TypeHandle {
+    agent: Arc<AgentType>,
+    commands: mpsc::Sender<Command>,
+    view: channel::Receiver<View>,
+}
+
+/// A component that somebody wants to serve.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Its bytes.
+    pub wasm: Bytes,
+    /// The text of its signature file.
+    pub signature: Option<String>,
+    /// Percent of the actors that it shall serve: 1 to 100.
+    pub share: u8,
+    /// What it shall be called; none leaves that to the component.
+    pub label: Option<String>,
+    /// Who wants it.
+    pub origin: Origin,
+}
+
+/// What came of a deployment.
+#[derive(Debug, Clone, Serialize)]
+pub struct Deployed {
+    /// The agent type.
+    pub agent_type: Arc<str>,
+    /// What happened, and to which version.
+    #[serde(flatten)]
+    pub changed: Changed,
+    /// What the version is called.
+    pub label: String,
+    /// The number of the change.
+    pub revision: u64,
+    /// How long it took.
+    pub milliseconds: Took,
+}
+
+/// How long a deployment took, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Took {
+    /// To check and compile the component, and to try it.
+    pub check: u64,
+    /// In all.
+    pub total: u64,
+}
+
+/// What there is to see of an agent type.
+#[derive(Debug, Clone)]
+pub struct TypeView {
+    /// The agent type.
+    pub agent_type: Arc<str>,
+    /// Its record.
+    pub record: Arc<Record>,
+    /// What was counted in each version since the host started, by digest.
+    pub counted: BTreeMap<String, Counted>,
+}
+
+/// A place among the deployments that are under way. Taken before the bytes are read.
+pub struct Place(OwnedSemaphorePermit);
+
+/// What a deployer is made from.
+pub struct DeployerOptions<'a> {
+    /// The engine.
+    pub engine: Engine,
+    /// The manifest's rules.
+    pub rules: Arc<DeployRules>,
+    /// The data folder.
+    pub data: &'a Path,
+    /// All actors of the host.
+    pub actors: Actors,
+    /// What the hosts of the app share.
+    pub shared: Option<Arc<dyn SharedStore>>,
+    /// This host's name, for people.
+    pub host_name: String,
+}
+
+impl Deployer {
+    /// Starts the stewards, and deploys what the manifest's files hold, where that is new. On return it is known what serves;
+    /// where there are other hosts, as soon as they were asked.
+    pub async fn start(options: DeployerOptions<'_>, opened: Vec<Opened>) -> Result<Deployer, Error> {
+        let DeployerOptions { engine, rules, data, actors, shared, host_name } = options;
+        let preparation = Preparation::new(engine, rules.clone());
+        let library = Library::new(data, rules.versions.clone());
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let mut types = BTreeMap::new();
+        let mut files = Vec::new();
+        for Opened { beginning, file } in opened {
+            let agent = beginning.agent.clone();
+            let of_type = shared.clone().map(|store| Shared::new(store, agent.name.clone()));
+            let (mut steward, view) =
+                Steward::new(beginning, actors.clone(), preparation.clone(), library.clone(), of_type);
+            steward.begin().await?;
+            let (commands, receiver) = mpsc::channel(MOST_COMMANDS);
+            tasks.spawn(steward.run(receiver, stop.clone()));
+            files.push((agent.name.clone(), agent.component.clone(), file));
+            types.insert(agent.name.clone(), TypeHandle { agent, commands, view });
+        }
+        let views = types.iter().map(|(name, handle)| (name.clone(), handle.view.clone())).collect();
+        let hosts = Hosts::new(shared.clone(), host_name, views);
+        tasks.spawn(hosts.clone().run(stop.clone()));
+        let inner = Inner {
+            types,
+            actors,
+            preparation,
+            library,
+            hosts,
+            under_way: Arc::new(Semaphore::new(MOST_UNDER_WAY)),
+            is_closing: AtomicBool::new(false),
+            tasks,
+            stop,
+        };
+        let deployer = Deployer { inner: Arc::new(inner) };
+        for (agent_type, path, file) in files {
+            // A host alone serves what the file holds before it is ready; among others, they are asked first.
+            let file = match (file, &shared) {
+                (Some(file), None) => {
+                    deployer.deploy_file(&agent_type, file, Source::File).await.ok();
+                    None
+                }
+                (file, _) => file,
+            };
+            deployer.inner.tasks.spawn(deployer.clone().follow_file(agent_type, path.into(), file));
+        }
+        Ok(deployer)
+    }
+
+    /// Takes a place for a deployment.
+    pub fn place(&self) -> Result<Place, Error> {
+        self.check_open()?;
+        self.inner.under_way.clone().try_acquire_owned().map(Place).map_err(|_none_is_free| Error::busy())
+    }
+
+    /// Checks a component and lets it serve.
+    pub async fn deploy(&self, agent_type: &str, request: Request, _place: Place) -> Result<Deployed, Error> {
+        self.deploy_from(agent_type, request, None).await
+    }
+
+    async fn deploy_from(
+        &self,
+        agent_type: &str,
+        request: Request,
+        file: Option<FileSeen>,
+    ) -> Result<Deployed, Error> {
+        let started = Instant::now();
+        let handle = self.handle(agent_type)?;
+        let Request { wasm, signature, share, label, origin } = request;
+        if !(1..=100).contains(&share) {
+            return Err(Error::share(share));
+        }
+        let version = digest(&wasm);
+        let record = handle.record();
+        if share < 100 && record.serving == version {
+            return Err(Error::serves_all(&version));
+        }
+        let stored = Stored { wasm: wasm.to_vec(), signature };
+        let is_done = record.is_done(&version, share);
+        let prepared = match is_done {
+            true => None,
+            false => Some(self.prepare(handle, &stored, &version, label.as_deref(), &origin, &file).await?),
+        };
+        let check = millis(started);
+        let (label, migrates) = match &prepared {
+            Some(prepared) => (prepared.label.to_string(), prepared.version.has_migration()),
+            None => (record.label(&version).to_owned(), false),
+        };
+        let change = Change::Deploy {
+            version: version.clone(),
+            label: label.clone(),
+            bytes: stored.wasm.len() as u64,
+            migrates,
+            share,
+        };
+        let served = prepared.map(|prepared| {
+            let counters = handle.view.borrow().counters.get(&version).cloned().unwrap_or_default();
+            Arc::new(Served { version: prepared.version, label: prepared.label, counters })
+        });
+        // What is done is done, whatever else was changed.
+        let base = (!is_done).then_some(record.revision);
+        let (changed, revision) = handle.change(change, origin, file, base, served).await?;
+        Ok(Deployed {
+            agent_type: handle.agent.name.clone(),
+            changed,
+            label,
+            revision,
+            milliseconds: Took { check, total: millis(started) },
+        })
+    }
+
+    /// Checks a version and keeps its bytes; a refusal is noted.
+    async fn prepare(
+        &self,
+        handle: &TypeHandle,
+        stored: &Stored,
+        version: &str,
+        label: Option<&str>,
+        origin: &Origin,
+        file: &Option<FileSeen>,
+    ) -> Result<Prepared, Error> {
+        self.check_open()?;
+        let Inner { preparation, actors, .. } = &*self.inner;
+        let signature = stored.signature.as_deref();
+        let checked = preparation.check(actors, &handle.agent, bytes(stored), signature, label).await;
+        let kept = match checked {
+            Ok(prepared) => self.store(handle, version, stored).await.map(|()| prepared),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &kept {
+            let change = Change::Refuse {
+                version: version.to_owned(),
+                code: error.code.to_owned(),
+                text: error.message.clone(),
+            };
+            let file = file.clone().map(|file| FileSeen { refused: true, ..file });
+            let _noted_if_it_can_be = handle.change(change, origin.clone(), file, None, None).await;
+        }
+        kept
+    }
+
+    async fn store(&self, handle: &TypeHandle, version: &str, stored: &Stored) -> Result<(), Error> {
+        let (library, agent_type, version, stored) =
+            (self.inner.library.clone(), handle.agent.name.clone(), version.to_owned(), stored.clone());
+        blocking(move || library.store(&agent_type, &version, &stored)).await
+    }
+
+    /// Lets a version serve that is kept here already, or lies in the mounted folder. It is named by its digest or the beginning
+    /// of it.
+    pub async fn deploy_kept(
+        &self,
+        agent_type: &str,
+        version: &str,
+        share: u8,
+        label: Option<String>,
+        origin: Origin,
+        _place: Place,
+    ) -> Result<Deployed, Error> {
+        let handle = self.handle(agent_type)?;
+        let version = self.find(handle, version).await?;
+        let stored = self.load(handle, &version).await?;
+        // What it was called stays what it is called.
+        let record = handle.record();
+        let known = record.versions.get(&version).map(|known| known.label.clone());
+        let request = Request {
+            wasm: stored.wasm.into(),
+            signature: stored.signature,
+            share,
+            label: label.or(known),
+            origin,
+        };
+        self.deploy_from(agent_type, request, None).await
+    }
+
+    /// Goes back to the version that served before; a canary alone ends where there is one.
+    pub async fn roll_back(&self, agent_type: &str, force: bool, origin: Origin) -> Result<Deployed, Error> {
+        let change = Change::RollBack { force, text: String::new(), only: None };
+        self.change_only(agent_type, change, origin).await
+    }
+
+    /// Holds an actor on a version that is kept.
+    pub async fn pin(
+        &self,
+        agent_type: &str,
+        actor_id: &str,
+        version: &str,
+        origin: Origin,
+    ) -> Result<Deployed, Error> {
+        let handle = self.handle(agent_type)?;
+        let version = handle.record().find(version)?.ok_or_else(|| Error::version_unknown(version))?;
+        self.change_only(agent_type, Change::Pin { actor: actor_id.to_owned(), version }, origin).await
+    }
+
+    /// Holds an actor no more.
+    pub async fn unpin(&self, agent_type: &str, actor_id: &str, origin: Origin) -> Result<Deployed, Error> {
+        self.change_only(agent_type, Change::Unpin { actor: actor_id.to_owned() }, origin).await
+    }
+
+    async fn change_only(&self, agent_type: &str, change: Change, origin: Origin) -> Result<Deployed, Error> {
+        self.check_open()?;
+        let started = Instant::now();
+        let handle = self.handle(agent_type)?;
+        let (changed, revision) = handle.change(change, origin, None, None, None).await?;
+        let label = handle.record().label(&changed.version).to_owned();
+        let milliseconds = Took { check: 0, total: millis(started) };
+        Ok(Deployed { agent_type: handle.agent.name.clone(), changed, label, revision, milliseconds })
+    }
+
+    /// Deploys what the manifest's file holds, or what a build has made.
+    pub async fn deploy_file(
+        &self,
+        agent_type: &str,
+        content: FileContent,
+        source: Source,
+    ) -> Result<Deployed, Error> {
+        let handle = self.handle(agent_type)?;
+        let by = handle.agent.component.display().to_string();
+        let file = FileSeen { digest: content.digest.clone(), refused: false };
+        let mut tries = 0;
+        loop {
+            let request = Request {
+                wasm: content.wasm.clone(),
+                signature: content.signature.clone(),
+                share: 100,
+                label: None,
+                origin: Origin { source, by: by.clone() },
+            };
+            let result = self.deploy_from(agent_type, request, Some(file.clone())).await;
+            tries += 1;
+            match result {
+                // The file is there whatever else was deployed meanwhile, and it is the newer wish.
+                Err(error) if error.code == "deploy-conflict" && tries < FILE_TRIES => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn follow_file(self, agent_type: Arc<str>, path: Arc<Path>, first: Option<FileContent>) {
+        let stop = self.inner.stop.clone();
+        let follow = async {
+            if let Some(first) = first {
+                self.when_settled(&agent_type).await;
+                self.take_file(&agent_type, first, true).await;
+            }
+            let mut file = ComponentFile::new(&path);
+            loop {
+                let content = file.next().await;
+                self.take_file(&agent_type, content, false).await;
+            }
+        };
+        stop.run_until_cancelled(follow).await;
+    }
+
+    async fn when_settled(&self, agent_type: &str) {
+        if let Ok(handle) = self.handle(agent_type) {
+            let mut view = handle.view.clone();
+            let _ends_with_the_host = view.wait_for(|view| view.is_settled).await.is_err();
+        }
+    }
+
+    /// Deploys a file's content, unless all hosts know of it already.
+    async fn take_file(&self, agent_type: &str, content: FileContent, at_start: bool) {
+        let Ok(handle) = self.handle(agent_type) else { return };
+        let record = handle.record();
+        if record.file.as_ref().is_some_and(|seen| seen.digest == content.digest && !seen.refused) {
+            return;
+        }
+        if at_start && record.versions.contains_key(&content.digest) {
+            tracing::info!(
+                agent_type,
+                "{} holds version {}, which was deployed before; version {} serves",
+                handle.agent.component.display(),
+                short(&content.digest),
+                short(&record.serving)
+            );
+            return;
+        }
+        // Refusals are in the log and in the record.
+        let _refused = self.deploy_file(agent_type, content, Source::File).await;
+    }
+
+    /// What there is to see, by agent type.
+    pub fn views(&self) -> Vec<TypeView> {
+        let views = self.inner.types.iter().map(|(agent_type, handle)| {
+            let View { record, counters, .. } = handle.view.borrow().clone();
+            let counted = counters.iter().map(|(version, counters)| (version.clone(), counters.read()));
+            TypeView { agent_type: agent_type.clone(), record, counted: counted.collect() }
+        });
+        views.collect()
+    }
+
+    /// The digests in the mounted folder.
+    pub async fn mounted(&self) -> Vec<String> {
+        let library = self.inner.library.clone();
+        blocking(move || Ok(library.mounted().into_keys().collect())).await.unwrap_or_default()
+    }
+
+    /// Which host serves what, this one first.
+    pub async fn hosts(&self) -> Vec<HostView> {
+        self.inner.hosts.read().await
+    }
+
+    /// Refuses deployments from now on.
+    pub fn close(&self) {
+        self.inner.is_closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends what runs in the background.
+    pub async fn shut_down(&self) {
+        self.close();
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        self.inner.hosts.leave().await;
+    }
+
+    fn check_open(&self) -> Result<(), Error> {
+        if self.inner.is_closing.load(Ordering::Relaxed) { Err(Error::shutting_down()) } else { Ok(()) }
+    }
+
+    fn handle(&self, agent_type: &str) -> Result<&TypeHandle, Error> {
+        self.inner.types.get(agent_type).ok_or_else(|| Error::unknown_type(agent_type))
+    }
+
+    async fn find(&self, handle: &TypeHandle, prefix: &str) -> Result<String, Error> {
+        if let Some(found) = handle.record().find(prefix)? {
+            return Ok(found);
+        }
+        let mounted = self.mounted().await;
+        let mut found = mounted.into_iter().filter(|digest| digest.starts_with(prefix));
+        match (found.next(), found.next()) {
+            (Some(found), None) => Ok(found),
+            (Some(_), Some(_)) => Err(Error::version_ambiguous(prefix)),
+            (None, _) => Err(Error::version_unknown(prefix)),
+        }
+    }
+
+    async fn load(&self, handle: &TypeHandle, version: &str) -> Result<Stored, Error> {
+        let (library, agent_type, digest) =
+            (self.inner.library.clone(), handle.agent.name.clone(), version.to_owned());
+        let stored = blocking(move || library.load(&agent_type, &digest)).await?;
+        stored.ok_or_else(|| Error::version_unknown(short(version)))
+    }
+}
+
+impl TypeHandle {
+    fn record(&self) -> Arc<Record> {
+        self.view.borrow().record.clone()
+    }
+
+    async fn change(
+        &self,
+        change: Change,
+        origin: Origin,
+        file: Option<FileSeen>,
+        base: Option<u64>,
+        served: Option<Arc<Served>>,
+    ) -> Result<(Changed, u64), Error> {
+        let (answer, done) = oneshot::channel();
+        let command = Command { change, origin, file, base, served, answer };
+        self.commands.try_send(command).map_err(|_full_or_closed| Error::busy())?;
+        done.await.unwrap_or_else(|_steward_has_ended| Err(Error::shutting_down()))
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

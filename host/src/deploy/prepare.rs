@@ -1,0 +1,111 @@
+//! From bytes to a version that may serve: every check that comes before, in the order of what it costs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use super::Error;
+use super::signature;
+use crate::actor::{Actors, TrialFailure};
+use crate::component::{ComponentVersion, Engine, LoadError};
+use crate::manifest::{AgentType, DeployRules};
+
+/// Bytes of a label, at most.
+const LONGEST_LABEL: usize = 64;
+
+/// Checks and compiles. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Preparation {
+    pub(super) engine: Engine,
+    pub(super) rules: Arc<DeployRules>,
+    /// The digests whose compiled code is kept, by type.
+    kept: Arc<Mutex<BTreeMap<Arc<str>, BTreeSet<String>>>>,
+}
+
+/// A version that passed.
+pub(super) struct Prepared {
+    pub(super) version: Arc<ComponentVersion>,
+    pub(super) label: Arc<str>,
+}
+
+impl Preparation {
+    pub(super) fn new(engine: Engine, rules: Arc<DeployRules>) -> Preparation {
+        Preparation { engine, rules, kept: Arc::default() }
+    }
+
+    /// Checks the signature and compiles: what every version needs, also one that has served before. Compiling is done aside
+    /// from the threads that serve.
+    pub(super) async fn load(
+        &self,
+        name: &str,
+        wasm: Bytes,
+        signature: Option<&str>,
+    ) -> Result<Arc<ComponentVersion>, Error> {
+        signature::verify(&self.rules.signers, &wasm, signature)?;
+        let (engine, name) = (self.engine.clone(), name.to_owned());
+        let compiled =
+            tokio::task::spawn_blocking(move || ComponentVersion::from_bytes(&engine, &name, &wasm)).await;
+        let version = compiled.map_err(|_panicked| Error::internal())?;
+        Ok(Arc::new(version.map_err(|error: LoadError| Error::from(error))?))
+    }
+
+    /// Everything that a new version has to pass.
+    pub(super) async fn check(
+        &self,
+        actors: &Actors,
+        agent: &Arc<AgentType>,
+        wasm: Bytes,
+        signature: Option<&str>,
+        label: Option<&str>,
+    ) -> Result<Prepared, Error> {
+        let version = self.load("the component", wasm, signature).await?;
+        let missing = version.imports_without_permission(&agent.permissions);
+        if !missing.is_empty() {
+            return Err(Error::not_permitted(&agent.name, &missing));
+        }
+        actors.try_version(agent, &version).await.map_err(into_error)?;
+        let label = label_for(actors, agent, &version, label).await?;
+        Ok(Prepared { version, label })
+    }
+
+    /// Compiled code of a type's versions is kept for these alone.
+    pub(super) fn keep_code_of(&self, agent_type: &Arc<str>, digests: BTreeSet<String>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(agent_type.clone(), digests);
+        let all = kept.values().flatten().cloned().collect();
+        drop(kept);
+        self.engine.keep_code_of(&all);
+    }
+}
+
+/// What a version is called: by itself, else by who deploys it, else by its digest.
+pub(super) async fn label_for(
+    actors: &Actors,
+    agent: &Arc<AgentType>,
+    version: &Arc<ComponentVersion>,
+    wanted: Option<&str>,
+) -> Result<Arc<str>, Error> {
+    let own = actors.label_of(agent, version).await.map_err(into_error)?;
+    match (own, wanted) {
+        (Some(own), Some(wanted)) if *own != *wanted => {
+            Err(Error::label(format!("the component calls itself {own:?}, and not {wanted:?}")))
+        }
+        (Some(own), _) => Ok(own),
+        (None, Some(wanted)) if wanted.is_empty() || wanted.len() > LONGEST_LABEL => {
+            Err(Error::label(format!("a label has 1 to {LONGEST_LABEL} bytes")))
+        }
+        (None, Some(wanted)) if wanted.contains(char::is_control) => {
+            Err(Error::label("a label has no control characters"))
+        }
+        (None, Some(wanted)) => Ok(wanted.into()),
+        (None, None) => Ok(version.short_digest().into()),
+    }
+}
+
+fn into_error(failure: TrialFailure) -> Error {
+    match failure {
+        TrialFailure::Failed(reason) => Error::trial(&reason),
+        TrialFailure::NoRoom => Error::no_room(),
+    }
+}

@@ -1,0 +1,153 @@
+//! The start of a host: which version of an agent type it begins with.
+//!
+//! The version that served before the restart serves again. Where nothing was kept, it is the one that the manifest's file
+//! holds; that one has nothing to fall back on, so it is not tried before, and a permission that it lacks is only warned of.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Error;
+use super::library::{Kept, Library, Stored};
+use super::prepare::Preparation;
+use super::record::{FileSeen, Known, Origin, Record, Source, now};
+use super::steward::{Beginning, blocking, bytes};
+use super::watch::{ComponentFile, FileContent};
+use crate::component::{ComponentVersion, Engine, Rollout, Served, Serving, short};
+use crate::manifest::{AgentType, DeployRules};
+use std::path::Path;
+
+/// An agent type that a host begins with.
+pub struct Opened {
+    pub(super) beginning: Beginning,
+    /// What the manifest's file holds, when that is not known to have been deployed.
+    pub(super) file: Option<FileContent>,
+}
+
+impl Opened {
+    /// What turns look at.
+    pub fn serving(&self) -> &Arc<Serving> {
+        &self.beginning.serving
+    }
+
+    /// Finds out what serves, and loads it.
+    pub async fn open(
+        engine: &Engine,
+        rules: &Arc<DeployRules>,
+        data: &Path,
+        agent: &Arc<AgentType>,
+    ) -> Result<Opened, Error> {
+        let preparation = Preparation::new(engine.clone(), rules.clone());
+        let library = Library::new(data, rules.versions.clone());
+        let (reader, name) = (library.clone(), agent.name.clone());
+        let kept = blocking(move || reader.read_record(&name)).await?;
+        let file = ComponentFile::read(&agent.component).await;
+        match kept {
+            Some(kept) => Self::again(&preparation, &library, agent, kept, file.ok()).await,
+            None => {
+                let file = file.map_err(|error| missing(agent, &error))?;
+                Self::first(&preparation, &library, agent, file).await
+            }
+        }
+    }
+
+    /// The first start with this data folder.
+    async fn first(
+        preparation: &Preparation,
+        library: &Library,
+        agent: &Arc<AgentType>,
+        file: FileContent,
+    ) -> Result<Opened, Error> {
+        let name = agent.component.display().to_string();
+        let version = preparation.load(&name, file.wasm.clone(), file.signature.as_deref()).await?;
+        let missing = version.imports_without_permission(&agent.permissions);
+        if !missing.is_empty() {
+            let error = Error::not_permitted(&agent.name, &missing);
+            tracing::warn!(agent_type = %agent.name, code = error.code, "{}", error.message);
+        }
+        let stored = Stored { wasm: file.wasm.to_vec(), signature: file.signature.clone() };
+        let (keeper, agent_type, digest) = (library.clone(), agent.name.clone(), file.digest.clone());
+        blocking(move || keeper.store(&agent_type, &digest, &stored)).await?;
+        let origin = Origin { source: Source::Manifest, by: name };
+        let known = Known {
+            label: version.short_digest().to_owned(),
+            bytes: version.bytes,
+            since: now(),
+            source: origin.source,
+            by: origin.by.clone(),
+            migrates: version.has_migration(),
+            used: 1,
+        };
+        let seen = FileSeen { digest: file.digest.clone(), refused: false };
+        let record = Record::first(file.digest.clone(), known, Some(seen), &origin);
+        say(agent, &version);
+        let loaded = BTreeMap::from([(file.digest.clone(), served(&record, version))]);
+        Ok(Opened { beginning: begin(agent, record, Some(file.digest.clone()), loaded)?, file: Some(file) })
+    }
+
+    /// A start with what was kept.
+    async fn again(
+        preparation: &Preparation,
+        library: &Library,
+        agent: &Arc<AgentType>,
+        kept: Kept,
+        file: Option<FileContent>,
+    ) -> Result<Opened, Error> {
+        let Kept { file_here, record } = kept;
+        let mut loaded = BTreeMap::new();
+        for digest in record.in_use() {
+            let (reader, agent_type, name) = (library.clone(), agent.name.clone(), digest.clone());
+            let stored = blocking(move || reader.load(&agent_type, &name)).await?;
+            let stored = stored.ok_or_else(|| Error::version_unknown(short(&digest)))?;
+            let signature = stored.signature.as_deref();
+            let version = preparation.load(short(&digest), bytes(&stored), signature).await?;
+            if digest == record.serving {
+                say(agent, &version);
+            }
+            loaded.insert(digest, served(&record, version));
+        }
+        let file = file.filter(|file| file_here.as_ref() != Some(&file.digest));
+        Ok(Opened { beginning: begin(agent, record, file_here, loaded)?, file })
+    }
+}
+
+fn served(record: &Record, version: Arc<ComponentVersion>) -> Arc<Served> {
+    let label = record.label(&version.digest).into();
+    Arc::new(Served { version, label, counters: Arc::default() })
+}
+
+fn begin(
+    agent: &Arc<AgentType>,
+    record: Record,
+    file_here: Option<String>,
+    loaded: BTreeMap<String, Arc<Served>>,
+) -> Result<Beginning, Error> {
+    let served =
+        |version: &str| loaded.get(version).cloned().ok_or_else(|| Error::version_unknown(short(version)));
+    let canary =
+        record.canary.as_ref().map(|canary| Ok::<_, Error>((served(&canary.version)?, canary.share)));
+    let pins = record.pins.iter().map(|(actor, version)| Ok((actor.clone(), served(version)?)));
+    let rollout = Rollout {
+        serving: served(&record.serving)?,
+        canary: canary.transpose()?,
+        pins: pins.collect::<Result<_, Error>>()?,
+        first_label: record.first_label.as_deref().map(Arc::from),
+    };
+    let serving = Arc::new(Serving::new(rollout, false));
+    Ok(Beginning { agent: agent.clone(), record, file_here, loaded, serving })
+}
+
+fn say(agent: &AgentType, version: &ComponentVersion) {
+    tracing::info!(
+        "agent type {}: component {}, {} bytes, version {}",
+        agent.name,
+        agent.component.display(),
+        version.bytes,
+        version.short_digest()
+    );
+}
+
+fn missing(agent: &AgentType, error: &std::io::Error) -> Error {
+    let message = format!("{}: {error}", agent.component.display());
+    let help = "build the component, or correct its path in the manifest";
+    Error::new("component-missing", http::StatusCode::NOT_FOUND, message, help)
+}

@@ -1,0 +1,521 @@
+//! The steward of an agent type: the one task that changes what serves.
+//!
+//! It owns the record. Whoever wants a change sends it a [`Command`], so that changes of a type come one after the other, and
+//! nothing is locked. A change is made in an order that loses nothing: the versions that it needs are loaded, the record is
+//! written where all hosts see it and on this host's disk, and then the turns see it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Error;
+use super::judge::{self, Judged, Tally, Watched};
+use super::library::{Kept, Library, Stored};
+use super::prepare::{Preparation, label_for};
+use super::record::{Change, Changed, FileSeen, Origin, Record, Source, What};
+use super::shared::Shared;
+use crate::actor::Actors;
+use crate::backend::{self, SharedWriteError};
+use crate::component::{Counters, Rollout, Served, Serving, short};
+use crate::manifest::AgentType;
+
+/// How often it is looked whether another host has changed something.
+const LOOK_AT_SHARED: Duration = Duration::from_secs(1);
+/// Tries of a change that other hosts get in the way of.
+const TRIES: u32 = 5;
+/// How long what cannot be taken over from another host is left alone.
+const TAKE_OVER_AGAIN: Duration = Duration::from_secs(5);
+
+/// A change that somebody wants, and where the answer goes.
+pub(super) struct Command {
+    pub(super) change: Change,
+    pub(super) origin: Origin,
+    /// What the manifest's file held, when the change comes from there.
+    pub(super) file: Option<FileSeen>,
+    /// The revision that the change is based on: it fails when another one was faster. None: on whatever there is.
+    pub(super) base: Option<u64>,
+    /// The new version, where there is one.
+    pub(super) served: Option<Arc<Served>>,
+    pub(super) answer: oneshot::Sender<Result<(Changed, u64), Error>>,
+}
+
+/// What everybody may look at.
+#[derive(Clone)]
+pub(super) struct View {
+    pub(super) record: Arc<Record>,
+    pub(super) counters: BTreeMap<String, Arc<Counters>>,
+    /// The first agreement with the other hosts is done.
+    pub(super) is_settled: bool,
+}
+
+pub(super) struct Steward {
+    agent: Arc<AgentType>,
+    actors: Actors,
+    preparation: Preparation,
+    library: Library,
+    serving: Arc<Serving>,
+    shared: Option<Shared>,
+    record: Arc<Record>,
+    file_here: Option<String>,
+    /// Versions that are in memory: those that turns may run on, and the one that a rollback goes to.
+    loaded: BTreeMap<String, Arc<Served>>,
+    counters: BTreeMap<String, Arc<Counters>>,
+    /// The etag of the shared record that was read last.
+    etag: Option<String>,
+    /// A shared record that could not be taken over, and when that was.
+    not_taken_over: Option<(String, Instant)>,
+    watched: Watched,
+    judged: Option<Judged>,
+    view: watch::Sender<View>,
+}
+
+/// What a steward begins with.
+pub(super) struct Beginning {
+    pub(super) agent: Arc<AgentType>,
+    pub(super) record: Record,
+    pub(super) file_here: Option<String>,
+    pub(super) loaded: BTreeMap<String, Arc<Served>>,
+    pub(super) serving: Arc<Serving>,
+}
+
+impl Steward {
+    pub(super) fn new(
+        beginning: Beginning,
+        actors: Actors,
+        preparation: Preparation,
+        library: Library,
+        shared: Option<Shared>,
+    ) -> (Steward, watch::Receiver<View>) {
+        let Beginning { agent, record, file_here, loaded, serving } = beginning;
+        let counters = loaded
+            .iter()
+            .map(|(digest, served)| (digest.clone(), served.counters.clone()))
+            .collect::<BTreeMap<_, _>>();
+        let record = Arc::new(record);
+        let watched = Watched::new(serving.now().serving.counters.clone(), Instant::now());
+        let (view, receiver) =
+            watch::channel(View { record: record.clone(), counters: counters.clone(), is_settled: false });
+        let steward = Steward {
+            agent,
+            actors,
+            preparation,
+            library,
+            serving,
+            shared,
+            record,
+            file_here,
+            loaded,
+            counters,
+            etag: None,
+            not_taken_over: None,
+            watched,
+            judged: None,
+            view,
+        };
+        (steward, receiver)
+    }
+
+    /// Changes what serves, on command and by its own judgement, until `stop`.
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>, stop: CancellationToken) {
+        let mut looks = tokio::time::interval(judge::pause(self.preparation.rules.window));
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut shared_looks = tokio::time::interval(LOOK_AT_SHARED);
+        shared_looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                command = commands.recv() => match command {
+                    Some(command) => self.obey(command).await,
+                    None => return,
+                },
+                _ = shared_looks.tick() => self.look_at_shared().await,
+                _ = looks.tick() => self.judge().await,
+            }
+        }
+    }
+
+    async fn obey(&mut self, command: Command) {
+        let Command { change, origin, file, base, served, answer } = command;
+        let result = if self.view.borrow().is_settled {
+            self.change(change, &origin, file, base, served).await
+        } else {
+            Err(Error::shared_away(&backend::Error::NotDone("it was not reached yet".into())))
+        };
+        let _who_asked_may_be_gone = answer.send(result);
+    }
+
+    /// Makes a change, or answers why not; then all is as it was.
+    async fn change(
+        &mut self,
+        change: Change,
+        origin: &Origin,
+        file: Option<FileSeen>,
+        base: Option<u64>,
+        served: Option<Arc<Served>>,
+    ) -> Result<(Changed, u64), Error> {
+        if let Some(served) = served {
+            self.counters.insert(served.version.digest.clone(), served.counters.clone());
+            self.loaded.insert(served.version.digest.clone(), served);
+        }
+        for _ in 0..TRIES {
+            let mut next = Record::clone(&self.record);
+            let changed = next.apply(change.clone(), origin)?;
+            let was_overtaken = base.is_some_and(|base| base != self.record.revision);
+            if was_overtaken && changed.outcome != What::Unchanged {
+                break;
+            }
+            if let Some(file) = &file {
+                next.file = Some(file.clone());
+                self.file_here = Some(file.digest.clone());
+            }
+            next.prune(self.preparation.rules.keep);
+            if next == *self.record {
+                return Ok((changed, self.record.revision));
+            }
+            let rollout = self.rollout(&next).await?;
+            match self.publish(&next).await {
+                Ok(()) => {}
+                Err(SharedWriteError::Conflict) => {
+                    self.agree().await.map_err(|error| Error::shared_away(&error))?;
+                    continue;
+                }
+                Err(SharedWriteError::Failed(error)) => return Err(Error::shared_away(&error)),
+            }
+            self.keep(&next).await.or_else(|error| match self.shared {
+                // It is agreed among the hosts already.
+                Some(_) => {
+                    tracing::error!(code = error.code, agent_type = %self.agent.name, "{}", error.message);
+                    Ok(())
+                }
+                None => Err(error),
+            })?;
+            let revision = next.revision;
+            self.say(&changed, &next);
+            self.serve(next, rollout).await;
+            return Ok((changed, revision));
+        }
+        self.forget_unneeded();
+        Err(Error::conflict(&self.record.serving, self.record.label(&self.record.serving)))
+    }
+
+    /// Versions that no turn runs on are not kept in memory, except for the one that a rollback goes to.
+    fn forget_unneeded(&mut self) {
+        let mut needed = self.record.in_use();
+        needed.extend(self.record.version_before().cloned());
+        self.loaded.retain(|version, _| needed.contains(version));
+        self.counters.retain(|version, _| self.record.versions.contains_key(version));
+    }
+
+    /// The rollout of a record. Loads what is not in memory.
+    async fn rollout(&mut self, record: &Record) -> Result<Rollout, Error> {
+        let serving = self.served(&record.serving, record).await?;
+        let canary = match &record.canary {
+            Some(canary) => Some((self.served(&canary.version, record).await?, canary.share)),
+            None => None,
+        };
+        let mut pins = BTreeMap::new();
+        for (actor, version) in &record.pins {
+            pins.insert(actor.clone(), self.served(version, record).await?);
+        }
+        let first_label = record.first_label.as_deref().map(Arc::from);
+        Ok(Rollout { serving, canary, pins, first_label })
+    }
+
+    async fn served(&mut self, version: &str, record: &Record) -> Result<Arc<Served>, Error> {
+        let label = record.label(version);
+        if let Some(loaded) = self.loaded.get(version).filter(|loaded| *loaded.label == *label) {
+            return Ok(loaded.clone());
+        }
+        let served = match self.loaded.get(version) {
+            Some(loaded) => loaded.version.clone(),
+            None => {
+                let Stored { wasm, signature } = self.stored(version).await?;
+                self.preparation.load(short(version), wasm.into(), signature.as_deref()).await?
+            }
+        };
+        let counters = self.counters.entry(version.to_owned()).or_default().clone();
+        let served = Arc::new(Served { version: served, label: label.into(), counters });
+        self.loaded.insert(version.to_owned(), served.clone());
+        Ok(served)
+    }
+
+    /// The bytes of a version: from this host's folders, else from the other hosts.
+    async fn stored(&self, version: &str) -> Result<Stored, Error> {
+        let own = match self.load_own(version).await {
+            Ok(Some(stored)) => return Ok(stored),
+            Ok(None) => Error::version_unknown(short(version)),
+            Err(error) => error,
+        };
+        let Some(shared) = &self.shared else { return Err(own) };
+        let stored = shared.get(version).await.map_err(|error| Error::shared_away(&error))?;
+        let stored = stored.ok_or(own)?;
+        let (library, agent_type, digest, kept) =
+            (self.library.clone(), self.agent.name.clone(), version.to_owned(), stored.clone());
+        // Without it the version is fetched again after a restart.
+        let _ = blocking(move || library.store(&agent_type, &digest, &kept)).await;
+        Ok(stored)
+    }
+
+    async fn load_own(&self, version: &str) -> Result<Option<Stored>, Error> {
+        let (library, agent_type, digest) =
+            (self.library.clone(), self.agent.name.clone(), version.to_owned());
+        blocking(move || library.load(&agent_type, &digest)).await
+    }
+
+    /// Writes a record where the other hosts see it, with the versions that they need for it.
+    async fn publish(&mut self, record: &Record) -> Result<(), SharedWriteError> {
+        let Some(shared) = self.shared.clone() else { return Ok(()) };
+        for version in record.in_use() {
+            if let Ok(Some(stored)) = self.load_own(&version).await {
+                shared.put(&version, &stored).await?;
+            }
+        }
+        shared.write(record, self.etag.as_deref()).await?;
+        for version in self.record.versions.keys().filter(|version| !record.versions.contains_key(*version)) {
+            if let Err(error) = shared.remove(version).await {
+                tracing::warn!(agent_type = %self.agent.name, "version {} was not removed: {error}", short(version));
+            }
+        }
+        // The next look finds the etag; until then a change finds out by a conflict.
+        self.etag = shared.read().await.ok().flatten().filter(|(now, _)| now == record).map(|(_, etag)| etag);
+        Ok(())
+    }
+
+    /// Writes a record on this host's disk.
+    async fn keep(&self, record: &Record) -> Result<(), Error> {
+        let (library, agent_type) = (self.library.clone(), self.agent.name.clone());
+        let kept = Kept { file_here: self.file_here.clone(), record: record.clone() };
+        blocking(move || library.write_record(&agent_type, &kept)).await
+    }
+
+    /// Lets turns see a record, and gives back what nobody needs any more.
+    async fn serve(&mut self, record: Record, rollout: Rollout) {
+        self.begin_to_judge(&record, &rollout);
+        self.serving.replace(rollout);
+        self.record = Arc::new(record);
+        self.forget_unneeded();
+        self.show();
+        let digests = self.record.versions.keys().cloned().collect::<std::collections::BTreeSet<_>>();
+        let (library, preparation, agent_type) =
+            (self.library.clone(), self.preparation.clone(), self.agent.name.clone());
+        let _ = blocking(move || {
+            library.keep_only(&agent_type, &digests);
+            preparation.keep_code_of(&agent_type, digests);
+            Ok(())
+        })
+        .await;
+        self.actors.drop_outdated_instances(&self.agent.name).await;
+    }
+
+    fn show(&self) {
+        self.view.send_modify(|view| {
+            view.record = self.record.clone();
+            view.counters = self.counters.clone();
+        });
+    }
+
+    fn say(&self, changed: &Changed, record: &Record) {
+        let agent_type = &*self.agent.name;
+        let (version, label) = (short(&changed.version), record.label(&changed.version));
+        match changed.outcome {
+            What::Deployed | What::Promoted => {
+                tracing::info!(agent_type, "version {version} ({label}) serves");
+            }
+            What::Canary => {
+                tracing::info!(
+                    agent_type,
+                    "version {version} ({label}) serves {} % of the actors",
+                    changed.share
+                );
+            }
+            What::RolledBack => {
+                let text = record.history.back().map(|event| &*event.text).unwrap_or_default();
+                tracing::warn!(agent_type, code = "rolled-back", "rolled back {text}");
+            }
+            What::Refused => {
+                let event = record.history.back();
+                let code = event.and_then(|event| event.code.as_deref()).unwrap_or_default();
+                let text = event.map(|event| &*event.text).unwrap_or_default();
+                tracing::error!(
+                    agent_type,
+                    code,
+                    "version {version} is refused, and what served serves on: {text}"
+                );
+            }
+            What::Pinned | What::Unpinned => {
+                let text = record.history.back().map(|event| &*event.text).unwrap_or_default();
+                tracing::info!(agent_type, "version {version}: {text} is {:?}", changed.outcome);
+            }
+            What::Unchanged => {}
+        }
+    }
+
+    fn begin_to_judge(&mut self, next: &Record, rollout: &Rollout) {
+        let now = Instant::now();
+        let before = &self.record;
+        let window = self.preparation.rules.window;
+        match &rollout.canary {
+            Some((canary, _)) => {
+                let version = &canary.version.digest;
+                if self.judged.as_ref().is_none_or(|judged| judged.version != *version) {
+                    self.judged = Some(Judged::canary(version.clone(), canary.counters.clone(), now));
+                }
+            }
+            None if next.serving != before.serving && next.version_before() == Some(&before.serving) => {
+                let tally = self.watched.look(now, window);
+                let served = &rollout.serving;
+                self.judged =
+                    Some(Judged::successor(next.serving.clone(), served.counters.clone(), tally, now));
+            }
+            None => self.judged = None,
+        }
+        if next.serving != before.serving {
+            self.watched = Watched::new(rollout.serving.counters.clone(), now);
+        }
+    }
+
+    /// Rolls a version back that fails too often.
+    async fn judge(&mut self) {
+        let rules = self.preparation.rules.clone();
+        let now = Instant::now();
+        let tally: Tally = self.watched.look(now, rules.window);
+        let Some(judged) = &mut self.judged else { return };
+        let verdict = judged.verdict(&rules, tally, now);
+        let version = judged.version.clone();
+        if judged.is_over(&rules, now) {
+            self.judged = None;
+        }
+        let Some(text) = verdict else { return };
+        self.judged = None;
+        let change = Change::RollBack { force: true, text, only: Some(version) };
+        let origin = Origin { source: Source::Host, by: "the host, by the rules in [deploy]".into() };
+        if let Err(error) = self.change(change, &origin, None, None, None).await {
+            tracing::error!(code = error.code, agent_type = %self.agent.name, "it was not rolled back: {}", error.message);
+        }
+    }
+
+    async fn look_at_shared(&mut self) {
+        if self.shared.is_none() {
+            return;
+        }
+        let is_settled = self.view.borrow().is_settled;
+        match self.agree().await {
+            Ok(()) if !is_settled => self.settled(),
+            Ok(()) => {}
+            Err(error) if error.is_passing() => tracing::debug!(agent_type = %self.agent.name, "{error}"),
+            Err(error) if !is_settled => {
+                tracing::warn!(
+                    code = "shared-state-missing",
+                    agent_type = %self.agent.name,
+                    "deployments reach this host alone, because there is no state that the hosts share: {error}. Name a state store of the sidecar as state-store in [dapr]."
+                );
+                self.shared = None;
+                self.settled();
+            }
+            Err(error) => tracing::error!(agent_type = %self.agent.name, "{error}"),
+        }
+    }
+
+    /// Takes over what the hosts have agreed on; where there is nothing yet, proposes what serves here.
+    async fn agree(&mut self) -> Result<(), backend::Error> {
+        let Some(shared) = self.shared.clone() else { return Ok(()) };
+        let Some((record, etag)) = shared.read().await? else {
+            self.etag = None;
+            let record = self.record.clone();
+            return match self.publish(&record).await {
+                // Another host was faster: its record is found at the next look.
+                Ok(()) | Err(SharedWriteError::Conflict) => Ok(()),
+                Err(SharedWriteError::Failed(error)) => Err(error),
+            };
+        };
+        let failed_lately = self
+            .not_taken_over
+            .as_ref()
+            .is_some_and(|(failed, at)| *failed == etag && at.elapsed() < TAKE_OVER_AGAIN);
+        if self.etag.as_ref() == Some(&etag) || failed_lately {
+            return Ok(());
+        }
+        if record != *self.record {
+            match self.rollout(&record).await {
+                Ok(rollout) => self.take_over(record, rollout).await,
+                Err(error) => {
+                    tracing::error!(
+                        code = error.code,
+                        agent_type = %self.agent.name,
+                        "what another host has deployed cannot serve here: {}",
+                        error.message
+                    );
+                    self.not_taken_over = Some((etag, Instant::now()));
+                    return Ok(());
+                }
+            }
+        }
+        self.etag = Some(etag);
+        self.not_taken_over = None;
+        Ok(())
+    }
+
+    async fn take_over(&mut self, record: Record, rollout: Rollout) {
+        if record.serving != self.record.serving || record.canary != self.record.canary {
+            tracing::info!(
+                agent_type = %self.agent.name,
+                "version {} ({}) serves, as another host has it{}",
+                short(&record.serving),
+                record.label(&record.serving),
+                record.canary.as_ref().map_or(String::new(), |canary| {
+                    format!("; version {} serves {} % of the actors", short(&canary.version), canary.share)
+                })
+            );
+        }
+        if let Err(error) = self.keep(&record).await {
+            tracing::error!(code = error.code, agent_type = %self.agent.name, "{}", error.message);
+        }
+        self.serve(record, rollout).await;
+    }
+
+    fn settled(&mut self) {
+        self.serving.set_known();
+        self.view.send_modify(|view| view.is_settled = true);
+    }
+
+    /// Gives the first version of a type the name that it has for itself, and keeps its record. Called once, before
+    /// [`Steward::run`]. Where there are other hosts, what serves is known only once they were asked.
+    pub(super) async fn begin(&mut self) -> Result<(), Error> {
+        let serving = self.serving.now().serving.clone();
+        if self.record.revision == 1 && serving.version.has_migration() {
+            let label = label_for(&self.actors, &self.agent, &serving.version, None).await?;
+            let mut record = Record::clone(&self.record);
+            if let Some(known) = record.versions.get_mut(&serving.version.digest) {
+                known.label = label.to_string();
+            }
+            record.first_label = Some(label.to_string());
+            let rollout = self.rollout(&record).await?;
+            self.serving.replace(rollout);
+            self.record = Arc::new(record);
+            self.show();
+        }
+        self.keep(&self.record).await?;
+        if self.shared.is_none() {
+            self.settled();
+        }
+        Ok(())
+    }
+}
+
+/// Runs what waits for a disk, on a thread that may wait.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(Error::internal()))
+}
+
+/// The bytes of a component as the checks want them.
+pub(super) fn bytes(stored: &Stored) -> Bytes {
+    Bytes::from(stored.wasm.clone())
+}

@@ -1,0 +1,38 @@
+//! Files that are written whole or not at all.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+/// Creates a folder, and those above it, for this user alone.
+pub(crate) fn create_private_folder(folder: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Writes beside the target and renames, so that a crash of the process leaves the old file or the new one. The file is for this
+/// user alone.
+pub(crate) fn write_whole(target: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
+    write(target, parts).map(drop)
+}
+
+/// The same, and the new file is on disk when this returns, so that a crash of the machine does not lose it either.
+pub(crate) fn write_lasting(target: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
+    write(target, parts)?.sync_all()?;
+    match target.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn write(target: &Path, parts: &[&[u8]]) -> std::io::Result<File> {
+    let unfinished = target.with_extension(format!("{}.unfinished", std::process::id()));
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    let written = parts.iter().try_for_each(|part| file.write_all(part));
+    written.and_then(|()| std::fs::rename(&unfinished, target)).inspect_err(|_| {
+        // What is half written takes room, and is of no use to anybody.
+        let _ = std::fs::remove_file(&unfinished);
+    })?;
+    Ok(file)
+}
