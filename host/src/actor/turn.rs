@@ -211,6 +211,7 @@ impl Turn<'_> {
             context: self.context.clone(),
             cache: std::mem::take(&mut resident.cache),
             nested_commits: self.activation.nested_commits.clone(),
+            migrate_from: None,
         };
         TurnScope::new(options, handled, ends_timers)
     }
