@@ -12,6 +12,7 @@ mod effects;
 mod limits;
 mod manifests;
 mod shutdown;
+mod swapped;
 mod turns;
 mod wakeups;
 

@@ -4,17 +4,19 @@ use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Error, FnArg, GenericParam, Generics, Ident, ImplItem, ImplItemFn, ItemImpl, LitStr, Meta,
-    Result, ReturnType, Type, Visibility,
+    Attribute, Error, Expr, FnArg, GenericParam, Generics, Ident, ImplItem, ImplItemFn, ItemImpl, LitStr,
+    Meta, Result, ReturnType, Type, Visibility,
 };
 
 /// What an `impl` block says about an agent.
+#[derive(Default)]
 pub(crate) struct Agent {
     pub(crate) methods: Vec<Method>,
     pub(crate) activate: Option<Hook>,
     pub(crate) deactivate: Option<Hook>,
     pub(crate) reminder: Option<Hook>,
     pub(crate) timer: Option<Hook>,
+    pub(crate) migrate: Option<Migrate>,
 }
 
 /// A function that can be called from outside.
@@ -35,6 +37,23 @@ pub(crate) struct Hook {
     pub(crate) output: Span,
 }
 
+/// The hook that gives state another shape.
+pub(crate) struct Migrate {
+    pub(crate) hook: Hook,
+    pub(crate) shape: Shape,
+}
+
+/// What `#[migrate(…)]` says of the state.
+pub(crate) struct Shape {
+    /// The label that the state has afterwards.
+    pub(crate) to: LitStr,
+    /// The keys that the function wants to see.
+    pub(crate) keys: Expr,
+}
+
+/// Bytes of the label of a shape, at most; the host refuses longer ones.
+const LONGEST_LABEL: usize = 64;
+
 /// What an attribute of ours says that a function is.
 enum Role {
     Method(LitStr),
@@ -42,6 +61,7 @@ enum Role {
     Deactivate,
     Reminder,
     Timer,
+    Migrate(Box<Shape>),
 }
 
 impl Agent {
@@ -50,8 +70,7 @@ impl Agent {
         let mut errors = Errors::default();
         errors.note(check_block(block));
 
-        let mut agent =
-            Self { methods: Vec::new(), activate: None, deactivate: None, reminder: None, timer: None };
+        let mut agent = Self::default();
         for item in &mut block.items {
             if let ImplItem::Fn(function) = item {
                 errors.note(agent.take_function(function));
@@ -86,6 +105,17 @@ impl Agent {
             }
             Some(Role::Reminder) => add_hook(&mut self.reminder, "reminder", check_firing(function)?),
             Some(Role::Timer) => add_hook(&mut self.timer, "timer", check_firing(function)?),
+            Some(Role::Migrate(shape)) => self.add_migrate(check_migrate(function)?, *shape),
+        }
+    }
+
+    fn add_migrate(&mut self, hook: Hook, shape: Shape) -> Result<()> {
+        match &self.migrate {
+            Some(other) => Err(two_hooks("migrate", &hook, &other.hook)),
+            None => {
+                self.migrate = Some(Migrate { hook, shape });
+                Ok(())
+            }
         }
     }
 
@@ -160,7 +190,8 @@ fn take_role(function: &mut ImplItemFn) -> Result<Option<Role>> {
             false
         }
     });
-    if let Some((span, Role::Activate | Role::Deactivate | Role::Reminder | Role::Timer)) = &role
+    if let Some((span, role)) = &role
+        && !matches!(role, Role::Method(_))
         && function.attrs.iter().any(|a| a.path().is_ident("cfg"))
     {
         errors.note(Err(Error::new(*span, "a hook cannot be under `cfg`; what is inside it can")));
@@ -181,6 +212,8 @@ fn read_role(attribute: &Attribute) -> Result<Option<Role>> {
         Role::Reminder
     } else if path.is_ident("timer") {
         Role::Timer
+    } else if path.is_ident("migrate") {
+        return read_shape(attribute).map(|shape| Some(Role::Migrate(Box::new(shape))));
     } else {
         return Ok(None);
     };
@@ -212,6 +245,34 @@ fn read_name(attribute: &Attribute) -> Result<LitStr> {
     Ok(name)
 }
 
+fn read_shape(attribute: &Attribute) -> Result<Shape> {
+    let usage = "write `#[migrate(to = \"LABEL\", keys = [\"KEY\"])]`";
+    let Meta::List(_) = attribute.meta else {
+        return Err(Error::new(attribute.span(), usage));
+    };
+    let mut to = None;
+    let mut keys = None;
+    attribute.parse_nested_meta(|meta| {
+        if meta.path.is_ident("to") && to.is_none() {
+            to = Some(meta.value()?.parse::<LitStr>()?);
+        } else if meta.path.is_ident("keys") && keys.is_none() {
+            keys = Some(meta.value()?.parse::<Expr>()?);
+        } else {
+            return Err(meta.error(usage));
+        }
+        Ok(())
+    })?;
+    let (Some(to), Some(keys)) = (to, keys) else {
+        return Err(Error::new(attribute.span(), usage));
+    };
+    let label = to.value();
+    if label.is_empty() || label.len() > LONGEST_LABEL || label.chars().any(char::is_control) {
+        let text = format!("a label has 1 to {LONGEST_LABEL} bytes and no control characters");
+        return Err(Error::new(to.span(), text));
+    }
+    Ok(Shape { to, keys })
+}
+
 fn pascal_case(ident: &Ident) -> Result<LitStr> {
     let mut name = String::new();
     for word in ident.unraw().to_string().split('_') {
@@ -227,11 +288,15 @@ fn pascal_case(ident: &Ident) -> Result<LitStr> {
 
 fn add_hook(place: &mut Option<Hook>, what: &str, hook: Hook) -> Result<()> {
     if let Some(other) = place {
-        let text = format!("two functions marked `#[{what}]`: the other is `{}`", other.function);
-        return Err(Error::new(hook.function.span(), text));
+        return Err(two_hooks(what, &hook, other));
     }
     *place = Some(hook);
     Ok(())
+}
+
+fn two_hooks(what: &str, hook: &Hook, other: &Hook) -> Error {
+    let text = format!("two functions marked `#[{what}]`: the other is `{}`", other.function);
+    Error::new(hook.function.span(), text)
 }
 
 fn check_lifecycle(function: &ImplItemFn) -> Result<Hook> {
@@ -255,6 +320,23 @@ fn check_firing(function: &ImplItemFn) -> Result<Hook> {
     }
     check_owned(data, "the data of a firing")?;
     Ok(Hook { function: function.sig.ident.clone(), data: Some(data.clone()), output })
+}
+
+fn check_migrate(function: &ImplItemFn) -> Result<Hook> {
+    let (parameters, output) = check_signature(function, "this hook")?;
+    let [Type::Reference(from), Type::Reference(state)] = parameters[..] else {
+        return Err(Error::new(
+            function.sig.inputs.span(),
+            "this hook takes `(&mut self, from: &str, state: &mut daca_sdk::Migration)`",
+        ));
+    };
+    if from.mutability.is_some() || state.mutability.is_none() {
+        return Err(Error::new(
+            function.sig.inputs.span(),
+            "the label arrives as a `&str`, and the state as a `&mut daca_sdk::Migration`",
+        ));
+    }
+    Ok(Hook { function: function.sig.ident.clone(), data: None, output })
 }
 
 /// What methods and hooks have in common. Gives the types of the parameters after `self`, and where the type of the

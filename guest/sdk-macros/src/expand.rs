@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, ItemImpl, Result};
 
-use crate::agent::{Agent, Hook, Method};
+use crate::agent::{Agent, Hook, Method, Migrate};
 
 /// The block itself stays in the output even when it is wrong, so that the author sees our errors and not, on top of
 /// them, one for each use of a function that is not there.
@@ -59,6 +59,8 @@ fn agent(arguments: &TokenStream, block: &mut ItemImpl) -> Result<TokenStream> {
         }
     });
 
+    let migrate = agent.migrate.as_ref().map(migrate);
+
     Ok(quote! {
         const _: () = {
             type __Agent = #this;
@@ -87,6 +89,7 @@ fn agent(arguments: &TokenStream, block: &mut ItemImpl) -> Result<TokenStream> {
             #lifecycle
             #reminder
             #timer
+            #migrate
         };
     })
 }
@@ -122,6 +125,32 @@ fn lifecycle(agent: &Agent) -> Option<TokenStream> {
         }
         ::daca_sdk::__export!(lifecycle export_lifecycle __Agent);
     })
+}
+
+fn migrate(Migrate { hook: Hook { function, output, .. }, shape }: &Migrate) -> TokenStream {
+    let (to, keys) = (&shape.to, &shape.keys);
+    // Errors about keys that are none belong to the expression.
+    let keys = quote_spanned! { keys.span() => ::daca_sdk::rt::keys(#keys) };
+    let call = quote! { __Agent::#function(self, from, state) };
+    let done = quote_spanned! { *output => ::daca_sdk::rt::done(#call) };
+    quote! {
+        impl ::daca_sdk::rt::Migrate for __Agent {
+            const LABEL: &'static str = #to;
+
+            fn keys() -> ::std::vec::Vec<::std::string::String> {
+                #keys
+            }
+
+            fn migrate(
+                &mut self,
+                from: &str,
+                state: &mut ::daca_sdk::Migration,
+            ) -> ::core::result::Result<(), ::daca_sdk::Failure> {
+                #done
+            }
+        }
+        ::daca_sdk::__export!(migration export_migration __Agent);
+    }
 }
 
 fn firing(Hook { function, data, output }: &Hook, kind: &str) -> TokenStream {
@@ -162,6 +191,7 @@ mod tests {
                 #[activate] pub fn start(&mut self) -> R {}
                 #[reminder] fn ring(&mut self, name: &str, data: u8) -> R {}
                 #[method(name = "x")] pub fn run(&self) -> R {}
+                #[migrate(to = "2", keys = KEYS)] fn change(&mut self, from: &str, state: &mut Migration) -> R {}
             }"#,
         )
         .expect("an impl block");
@@ -169,6 +199,7 @@ mod tests {
         assert_eq!(agent.methods.len(), 1);
         assert!(agent.activate.is_some() && agent.reminder.is_some());
         assert!(agent.deactivate.is_none() && agent.timer.is_none());
+        assert_eq!(agent.migrate.expect("a migration").shape.to.value(), "2");
         assert!(!quote!(#block).to_string().contains('#'));
     }
 
@@ -195,6 +226,26 @@ mod tests {
             ("pub fn ok(&self) -> R {} #[activate] #[timer] fn a(&mut self) -> R {}", &["not two"]),
             ("pub fn ok(&self) -> R {} #[reminder] fn a(&mut self) -> R {}", &["name: &str, data: T"]),
             ("pub fn ok(&self) -> R {} #[activate] fn a(&mut self, x: u8) -> R {}", &["nothing else"]),
+            (
+                "pub fn ok(&self) -> R {} #[migrate] fn a(&mut self, f: &str, s: &mut M) -> R {}",
+                &["write `#[migrate(to"],
+            ),
+            (
+                "pub fn ok(&self) -> R {} #[migrate(to = \"2\")] fn a(&mut self, f: &str, s: &mut M) -> R {}",
+                &["write `#[migrate(to"],
+            ),
+            (
+                "pub fn ok(&self) -> R {} #[migrate(to = \"\", keys = [\"k\"])] fn a(&mut self, f: &str, s: &mut M) -> R {}",
+                &["1 to 64 bytes"],
+            ),
+            (
+                "pub fn ok(&self) -> R {} #[migrate(to = \"2\", keys = [\"k\"])] fn a(&mut self, s: &mut M) -> R {}",
+                &["from: &str, state: &mut daca_sdk::Migration"],
+            ),
+            (
+                "pub fn ok(&self) -> R {} #[migrate(to = \"2\", keys = [\"k\"])] fn a(&mut self, f: &str, s: &M) -> R {}",
+                &["`&mut daca_sdk::Migration`"],
+            ),
             ("pub fn x(&self) {} pub fn y() -> R {}", &["returns a `Result`", "`&self` or `&mut self`"]),
         ] {
             let found = errors(&format!("impl A {{ {block} }}"));

@@ -58,6 +58,7 @@ use proc_macro::TokenStream;
 /// | `#[deactivate]` | `fn(&mut self) -> Result<(), E>` | when the actor is deactivated; not when the host is killed |
 /// | `#[reminder]` | `fn(&mut self, name: &str, data: T) -> Result<(), E>` | when a reminder fires |
 /// | `#[timer]` | `fn(&mut self, name: &str, data: T) -> Result<(), E>` | when a timer fires |
+/// | `#[migrate(to = "…", keys = …)]` | `fn(&mut self, from: &str, state: &mut Migration) -> Result<(), E>` | once for each actor whose state another version has kept |
 ///
 /// An agent without `#[reminder]` cannot register reminders, and one without `#[timer]` no timers.
 ///
@@ -89,6 +90,41 @@ use proc_macro::TokenStream;
 ///     }
 /// }
 /// ```
+///
+/// # State of another version
+///
+/// A version that keeps its state in another shape than the one before gives that shape a label, and changes the state
+/// of each actor in the actor's first call: before `#[activate]`, and in the same transaction as that call.
+///
+/// ```
+/// use daca_sdk::{Failure, Migration, agent, state};
+///
+/// #[derive(Default)]
+/// struct Notes;
+///
+/// #[agent]
+/// impl Notes {
+///     /// A note was a text. From now on it is a text, and whether it is done.
+///     #[migrate(to = "2", keys = ["notes"])]
+///     fn add_marks(&mut self, _from: &str, state: &mut Migration) -> Result<(), Failure> {
+///         let texts: Vec<String> = state.get("notes")?.unwrap_or_default();
+///         let notes: Vec<_> = texts.into_iter().map(|text| (text, false)).collect();
+///         state.set("notes", &notes)
+///     }
+///
+///     pub fn all(&self) -> Result<Vec<(String, bool)>, Failure> {
+///         Ok(state::get("notes")?.unwrap_or_default())
+///     }
+/// }
+/// ```
+///
+/// - `to` is the label, 1 to 64 bytes. `from` is the label of the version that has kept the state, or the first twelve
+///   digits of its SHA-256 when it had none and its deployment named none.
+/// - `keys` are those that the function wants to see, since a store cannot be asked which there are: an expression that
+///   is `IntoIterator` over what turns into a `String`, such as `[format!("notes-{}", identity::actor_id())]`. It runs in
+///   the call, and can use what the agent can. The function gets those that exist; where there are none, it does not run.
+/// - What is in `state` afterwards takes their place. A failure or a panic fails the call, and leaves the state as it was.
+/// - To let people go back to a version, give that one the hook, too: with its own label, and for the newer label.
 #[proc_macro_attribute]
 pub fn agent(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(arguments.into(), item.into()).into()

@@ -43,6 +43,12 @@
 //! vanish after a call that failed: keep in it what can be worked out again, and work it out in a method marked
 //! `#[activate]`. See [`agent`] for that and the other hooks.
 //!
+//! # New versions
+//!
+//! The host can swap an agent's component while actors of it exist: their state stays. A version that keeps its state
+//! in another shape has a function marked `#[migrate]`, which the host calls once for each actor, with a [`Migration`],
+//! in the actor's first call on that version. See [`agent`].
+//!
 //! # All or nothing
 //!
 //! Within a call, writes ([`state`]), events ([`pubsub`]), one-way calls of bindings ([`bindings::send`]),
@@ -68,6 +74,7 @@ pub mod timers;
 mod effect;
 mod error;
 mod json;
+mod migration;
 #[doc(hidden)]
 pub mod rt;
 mod schedule;
@@ -76,4 +83,5 @@ pub use daca_sdk_macros::agent;
 
 pub use crate::effect::Effect;
 pub use crate::error::{Error, Failure};
+pub use crate::migration::Migration;
 pub use crate::schedule::Schedule;

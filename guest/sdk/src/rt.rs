@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::bindings::actor::daca::agent::types;
-use crate::{Failure, json};
+use crate::{Failure, Migration, json};
 
 /// What every agent is.
 pub trait Agent: Default + 'static {
@@ -38,6 +38,17 @@ pub trait OnTimer: Agent {
     fn on_timer(&mut self, name: &str, data: &[u8]) -> Result<(), Failure>;
 }
 
+/// An agent with `#[migrate]`.
+pub trait Migrate: Agent {
+    /// The label of the shape in which it keeps its state.
+    const LABEL: &'static str;
+
+    /// The keys that `migrate` wants to see.
+    fn keys() -> Vec<String>;
+
+    fn migrate(&mut self, from: &str, state: &mut Migration) -> Result<(), Failure>;
+}
+
 impl<T: Agent> bindings::actor::exports::daca::agent::actor::Guest for T {
     fn invoke(method: String, payload: Vec<u8>) -> Result<Vec<u8>, types::Failure> {
         Ok(T::with(|agent| agent.call(&method, &payload))?)
@@ -66,6 +77,25 @@ impl<T: OnTimer> bindings::on_timer::exports::daca::agent::on_timer::Guest for T
     }
 }
 
+impl<T: Migrate> bindings::migration::exports::daca::agent::migration::Guest for T {
+    fn label() -> String {
+        T::LABEL.to_owned()
+    }
+
+    fn keys(_from_label: String) -> Vec<String> {
+        T::keys()
+    }
+
+    fn migrate(
+        from_label: String,
+        state: Vec<(String, Vec<u8>)>,
+    ) -> Result<Vec<(String, Vec<u8>)>, types::Failure> {
+        let mut state = Migration::new(state);
+        T::with(|agent| agent.migrate(&from_label, &mut state))?;
+        Ok(state.into_entries())
+    }
+}
+
 /// The parameter of a method.
 pub fn payload<T: DeserializeOwned>(method: &str, bytes: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(json::or_null(bytes))
@@ -88,6 +118,11 @@ pub fn reply<T: Serialize, E: Into<Failure>>(method: &str, result: Result<T, E>)
 /// What a hook answers.
 pub fn done<E: Into<Failure>>(result: Result<(), E>) -> Result<(), Failure> {
     result.map_err(Into::into)
+}
+
+/// Keys, as an author writes them.
+pub fn keys<K: Into<String>>(keys: impl IntoIterator<Item = K>) -> Vec<String> {
+    keys.into_iter().map(Into::into).collect()
 }
 
 /// A method that is not there.

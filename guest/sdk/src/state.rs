@@ -2,7 +2,7 @@
 //!
 //! Values are JSON; [`get_bytes`] and [`set_bytes`] are for those that are not. Writes are staged: they commit
 //! together, in one transaction, when the call ends well. Reads see the call's own writes. A key is at least one
-//! character, without control characters and without `||`.
+//! character, without control characters and without `||`. It does not begin with `daca:`, which marks the host's own.
 //!
 //! Every function fails with [`Error::Unavailable`] when the store cannot be reached.
 

@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use daca_sdk::rt::{Agent, Lifecycle, OnReminder};
-use daca_sdk::{Error, Failure, agent};
+use daca_sdk::rt::{Agent, Lifecycle, Migrate, OnReminder};
+use daca_sdk::{Error, Failure, Migration, agent};
 
 #[derive(Default)]
 struct Notes {
@@ -22,6 +22,18 @@ impl Notes {
     #[reminder]
     pub fn ring(&mut self, name: &str, times: Option<u8>) -> Result<(), Failure> {
         self.notes.push(format!("{name} {times:?}"));
+        Ok(())
+    }
+
+    #[migrate(to = "2", keys = [format!("no{}", "tes"), "none".to_owned()])]
+    fn move_notes(&mut self, from: &str, state: &mut Migration) -> Result<(), Failure> {
+        if state.get_bytes("raw") != Some(b"\xff") {
+            return Err(Failure::not_found("the key `raw`"));
+        }
+        let notes: Vec<String> = state.get("notes")?.unwrap_or_default();
+        state.remove("notes");
+        state.set("notes-of-2", &(from, notes))?;
+        state.set_bytes("raw", [0xfe]);
         Ok(())
     }
 
@@ -95,4 +107,22 @@ fn hooks_run_on_the_instance() {
         assert!(agent.active);
         assert_eq!(agent.notes, ["tea Some(2)", "tea None"]);
     });
+}
+
+#[test]
+fn a_migration_changes_what_it_is_given() {
+    assert_eq!(Notes::LABEL, "2");
+    assert_eq!(Notes::keys(), ["notes", "none"]);
+    let entries = |entries: &[(&str, &[u8])]| -> Migration {
+        entries.iter().map(|(key, value)| ((*key).to_owned(), value.to_vec())).collect()
+    };
+    let mut state = entries(&[("notes", b"[\"a\"]"), ("raw", b"\xff"), ("kept", b"1")]);
+    Notes::with(|agent| agent.migrate("1", &mut state)).expect("it migrates");
+    assert_eq!(state, entries(&[("notes-of-2", b"[\"1\",[\"a\"]]"), ("raw", b"\xfe"), ("kept", b"1")]));
+
+    let mut wrong = entries(&[("notes", b"1"), ("raw", b"\xff")]);
+    let refused = Notes::with(|agent| agent.migrate("1", &mut wrong));
+    assert!(matches!(refused, Err(Failure::Failed(message)) if message.contains("`notes`")));
+    let missing = Notes::with(|agent| agent.migrate("1", &mut Migration::default()));
+    assert_eq!(missing, Err(Failure::not_found("the key `raw`")));
 }

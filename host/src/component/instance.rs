@@ -18,7 +18,7 @@ use super::bindings::daca::agent::types::Failure;
 use super::bindings::exports::daca::agent as guest;
 use super::limits::MemoryLimiter;
 use super::running_time::RunningTime;
-use super::{ComponentVersion, Engine};
+use super::{ComponentVersion, Engine, migration};
 use crate::backend::WakeupKind;
 use crate::imports::{self, LogBudget, TurnScope};
 use crate::manifest::AgentLimits;
@@ -37,11 +37,16 @@ pub struct InstanceState {
     log: Arc<LogBudget>,
     /// The turn that runs now. Guests run in turns alone, so that an import always finds one.
     scope: Option<Box<TurnScope>>,
+    /// The turn asks for the label alone, which is the same for all actors: it may know nothing of one.
+    without_imports: bool,
 }
 
 impl InstanceState {
     /// The turn that runs now, for the imports.
     pub(crate) fn turn(&mut self) -> wasmtime::Result<&mut TurnScope> {
+        if self.without_imports {
+            return Err(wasmtime::Error::msg("an import was called where the label is asked for"));
+        }
         self.scope
             .as_deref_mut()
             .ok_or_else(|| wasmtime::Error::msg("an import was called outside of a turn"))
@@ -80,9 +85,11 @@ pub enum TurnKind {
     },
     /// The end of the activation.
     Deactivate,
-    /// stub
+    /// The beginning of an instance and nothing else, to see whether it comes to life. The reply is empty.
     Activate,
-    /// stub
+    /// The label of the shape in which the version keeps its state, as the reply. The instance is not activated, and no
+    /// import answers it: it must be dropped afterwards. [`Failure::NotFound`] for a version without a migration,
+    /// [`Failure::Invalid`] for a label that is none.
     Label,
 }
 
@@ -164,6 +171,7 @@ struct Guest {
     lifecycle: Option<guest::lifecycle::Guest>,
     on_reminder: Option<guest::on_reminder::Guest>,
     on_timer: Option<guest::on_timer::Guest>,
+    migration: Option<guest::migration::Guest>,
 }
 
 impl Instance {
@@ -185,6 +193,7 @@ impl Instance {
             running_time: Arc::new(RunningTime::new()),
             log,
             scope: None,
+            without_imports: false,
         };
         let mut store = Store::new(&engine.wasmtime, state);
         store.limiter(|state| &mut state.memory);
@@ -219,6 +228,7 @@ impl Instance {
         running_time.restart(limits.running_time);
         self.store.data().log.restart(limits.log_lines_per_turn);
         self.store.data_mut().scope = Some(scope);
+        self.store.data_mut().without_imports = matches!(kind, TurnKind::Label);
         self.store.set_epoch_deadline(1);
         let turn = running_time.measure(self.call(kind));
         let outcome = match tokio::time::timeout_at(deadline, turn).await {
@@ -233,7 +243,9 @@ impl Instance {
     async fn call(&mut self, kind: TurnKind) -> wasmtime::Result<Outcome> {
         if self.guest.is_none() {
             self.guest = Some(self.instantiate().await?);
-            if let Some(Err(failure)) = self.activate().await? {
+            if !matches!(kind, TurnKind::Label)
+                && let Err(failure) = self.begin().await?
+            {
                 return Ok(Outcome::Failure(failure));
             }
         }
@@ -256,11 +268,12 @@ impl Instance {
                 Some(guest) => guest.call_on_timer(store, &name, &data).await?,
                 None => return Ok(Outcome::Fault(Fault::NoHandler("timer"))),
             },
-            TurnKind::Activate | TurnKind::Label => Ok(()),
             TurnKind::Deactivate => match &guest.lifecycle {
                 Some(guest) => guest.call_deactivate(store).await?,
                 None => Ok(()),
             },
+            TurnKind::Activate => Ok(()),
+            TurnKind::Label => return migration::label(store, guest.migration.as_ref()).await,
         };
         Ok(match result {
             Ok(()) => Outcome::Reply(Bytes::new()),
@@ -289,13 +302,27 @@ impl Instance {
                 .as_ref()
                 .map(|found| found.load(&mut *store, &instance))
                 .transpose()?,
+            migration: indices
+                .migration
+                .as_ref()
+                .map(|found| found.load(&mut *store, &instance))
+                .transpose()?,
         })
     }
 
-    async fn activate(&mut self) -> wasmtime::Result<Option<Result<(), Failure>>> {
-        match self.guest.as_ref().and_then(|guest| guest.lifecycle.as_ref()) {
-            Some(lifecycle) => lifecycle.call_activate(&mut self.store).await.map(Some),
-            None => Ok(None),
+    /// What a new instance does before its first turn: the state takes this version's shape, if it is in another one, and the
+    /// guest is activated.
+    async fn begin(&mut self) -> wasmtime::Result<Result<(), Failure>> {
+        let Instance { store, guest: Some(guest), .. } = self else { return Ok(Ok(())) };
+        if let Some(migration) = &guest.migration
+            && let Some(from) = store.data_mut().turn()?.migrate_from()
+            && let Err(failure) = migration::run(store, migration, &from).await?
+        {
+            return Ok(Err(failure));
+        }
+        match &guest.lifecycle {
+            Some(lifecycle) => lifecycle.call_activate(store).await,
+            None => Ok(Ok(())),
         }
     }
 

@@ -8,6 +8,7 @@ mod cache;
 mod engine;
 mod instance;
 mod limits;
+mod migration;
 mod running_time;
 mod serving;
 mod version;

@@ -38,6 +38,7 @@ pub(super) struct Indices {
     pub(super) lifecycle: Option<guest::lifecycle::GuestIndices>,
     pub(super) on_reminder: Option<guest::on_reminder::GuestIndices>,
     pub(super) on_timer: Option<guest::on_timer::GuestIndices>,
+    pub(super) migration: Option<guest::migration::GuestIndices>,
 }
 
 /// Why a file cannot serve as a component.
@@ -108,11 +109,6 @@ impl ComponentVersion {
         self.indices.lifecycle.is_some()
     }
 
-    /// Can it migrate state?
-    pub fn has_migration(&self) -> bool {
-        false
-    }
-
     /// Can it be woken by reminders?
     pub fn has_on_reminder(&self) -> bool {
         self.indices.on_reminder.is_some()
@@ -121,6 +117,11 @@ impl ComponentVersion {
     /// Can it be woken by timers?
     pub fn has_on_timer(&self) -> bool {
         self.indices.on_timer.is_some()
+    }
+
+    /// Has its state a label, and does it change the state of actors that was kept under another one?
+    pub fn has_migration(&self) -> bool {
+        self.indices.migration.is_some()
     }
 }
 
@@ -246,7 +247,11 @@ impl Indices {
             .map_err(mismatch)?;
         let on_timer =
             has("on-timer").then(|| guest::on_timer::GuestIndices::new(pre)).transpose().map_err(mismatch)?;
-        Ok(Indices { actor, lifecycle, on_reminder, on_timer })
+        let migration = has("migration")
+            .then(|| guest::migration::GuestIndices::new(pre))
+            .transpose()
+            .map_err(mismatch)?;
+        Ok(Indices { actor, lifecycle, on_reminder, on_timer, migration })
     }
 }
 

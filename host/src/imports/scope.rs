@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-
 use super::StateCache;
 use crate::actor::{ActorAddress, CallContext};
-use crate::backend::{Backend, Effect, EffectRequest, FiredWakeup, StateWrite, TurnCommit};
+use crate::backend::{Backend, Effect, EffectRequest, FiredWakeup, StateValue, StateWrite, TurnCommit};
 use crate::component::ComponentVersion;
 use crate::component::bindings::daca::agent::types::Error;
 use crate::manifest::{AgentLimits, AgentType};
 
+/// What the keys begin with that the host keeps beside a guest's own.
+const HOST_KEYS: &str = "daca:";
 /// Bytes of a state key or of the name of a reminder or timer, at most.
 const LONGEST_NAME: usize = 512;
 /// Values that are asked of the backend at once, so that a turn never holds many large ones at the same time unseen.
@@ -26,8 +26,6 @@ pub(crate) struct ScopeOptions {
     pub(crate) actor: ActorAddress,
     pub(crate) agent: Arc<AgentType>,
     pub(crate) version: Arc<ComponentVersion>,
-    /// The label from which the guest migrates the state before anything else.
-    pub(crate) migrate_from: Option<Arc<str>>,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) turn_id: Arc<str>,
     /// Who waits for this turn, and what is handed on to what it calls.
@@ -36,6 +34,8 @@ pub(crate) struct ScopeOptions {
     pub(crate) cache: StateCache,
     /// Counts the turns of this actor that committed while another one of it waited.
     pub(crate) nested_commits: Arc<AtomicU64>,
+    /// The label of the shape that the actor's state is in, when it is not the version's own: a new instance migrates it.
+    pub(crate) migrate_from: Option<Arc<str>>,
 }
 
 /// What a turn leaves behind.
@@ -84,8 +84,13 @@ impl TurnScope {
         TurnProducts { cache: self.options.cache, commit: self.staged, met_unavailable: self.met_unavailable }
     }
 
+    /// The label of the shape that the state is in, when it is to be migrated.
+    pub(crate) fn migrate_from(&self) -> Option<Arc<str>> {
+        self.options.migrate_from.clone()
+    }
+
     /// Reads values: what this turn has staged, else what is cached, else what the backend has.
-    pub(super) async fn read(&mut self, keys: &[String]) -> Result<Vec<Option<Bytes>>, Error> {
+    pub(crate) async fn read(&mut self, keys: &[String]) -> Result<Vec<Option<StateValue>>, Error> {
         let limits = self.limits();
         if keys.len() > limits.state_keys_per_turn {
             return Err(Error::TooLarge(format!(
@@ -94,13 +99,13 @@ impl TurnScope {
                 limits.state_keys_per_turn
             )));
         }
-        keys.iter().try_for_each(|key| check_name("key", key))?;
+        keys.iter().try_for_each(|key| check_key(key))?;
         let most_bytes = limits.memory.as_u64();
         let mut bytes = 0;
         let mut values = Vec::with_capacity(keys.len());
         for batch in keys.chunks(READ_BATCH) {
             for value in self.read_batch(batch).await? {
-                bytes += value.as_ref().map_or(0, |value| value.len() as u64);
+                bytes += value.as_ref().map_or(0, |value| value.value.len() as u64);
                 if bytes > most_bytes {
                     return Err(Error::TooLarge(format!(
                         "the values have more than {most_bytes} bytes in all"
@@ -121,7 +126,7 @@ impl TurnScope {
         }
     }
 
-    async fn read_batch(&mut self, keys: &[String]) -> Result<Vec<Option<Bytes>>, Error> {
+    async fn read_batch(&mut self, keys: &[String]) -> Result<Vec<Option<StateValue>>, Error> {
         self.forget_what_nested_turns_wrote();
         let now = SystemTime::now();
         let ScopeOptions { cache, backend, actor, .. } = &mut self.options;
@@ -142,12 +147,14 @@ impl TurnScope {
         let mut values = Vec::with_capacity(keys.len());
         for key in keys {
             let value = match staged.get(key) {
-                Some(StateWrite::Set { value, .. }) => Some(value.clone()),
+                Some(StateWrite::Set { value, ttl }) => {
+                    Some(StateValue { value: value.clone(), expires_at: expiry(*ttl, now) })
+                }
                 Some(StateWrite::Delete) => None,
                 None => match read.get(key) {
                     Some(read) => {
                         cache.keep(key, read);
-                        read.as_ref().map(|value| value.value.clone())
+                        read.clone()
                     }
                     None => cache.get(key),
                 },
@@ -158,8 +165,8 @@ impl TurnScope {
     }
 
     /// Stages a write. A refused one changes nothing.
-    pub(super) fn write(&mut self, key: String, write: StateWrite) -> Result<(), Error> {
-        check_name("key", &key)?;
+    pub(crate) fn write(&mut self, key: String, write: StateWrite) -> Result<(), Error> {
+        check_key(&key)?;
         let limits = self.limits();
         let value_bytes = match &write {
             StateWrite::Set { value, .. } => value.len() as u64,
@@ -248,6 +255,16 @@ pub(super) fn denied(
         );
     }
     Error::Denied(format!("the manifest does not permit {agent_type} to {what} {entry}"))
+}
+
+/// A key of the state that is the guest's.
+fn check_key(key: &str) -> Result<(), Error> {
+    if key.starts_with(HOST_KEYS) {
+        return Err(Error::Invalid(format!(
+            "the key {key:?} begins with {HOST_KEYS}, and such keys are the host's"
+        )));
+    }
+    check_name("key", key)
 }
 
 /// A key of the state, or any other name that a guest gives: not empty, not too long, and nothing in it that the store takes for

@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use super::no_turn;
-use crate::backend::StateWrite;
+use crate::backend::{StateValue, StateWrite};
 use crate::component::InstanceState;
 use crate::component::bindings::daca::agent::state::{Error, Host};
 
 impl Host for InstanceState {
     async fn get(&mut self, key: String) -> Result<Option<Vec<u8>>, Error> {
         let values = self.turn().map_err(no_turn)?.read(&[key]).await?;
-        Ok(values.into_iter().next().flatten().map(Vec::from))
+        Ok(values.into_iter().next().flatten().map(bytes))
     }
 
     async fn get_many(&mut self, keys: Vec<String>) -> Result<Vec<Option<Vec<u8>>>, Error> {
         let values = self.turn().map_err(no_turn)?.read(&keys).await?;
-        Ok(values.into_iter().map(|value| value.map(Vec::from)).collect())
+        Ok(values.into_iter().map(|value| value.map(bytes)).collect())
     }
 
     fn set(&mut self, key: String, value: Vec<u8>, ttl_seconds: Option<u32>) -> Result<(), Error> {
@@ -31,4 +31,8 @@ impl Host for InstanceState {
     fn delete(&mut self, key: String) -> Result<(), Error> {
         self.turn().map_err(no_turn)?.write(key, StateWrite::Delete)
     }
+}
+
+fn bytes(value: StateValue) -> Vec<u8> {
+    value.value.into()
 }

@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
 
-use bytes::Bytes;
-
 use super::scope::expiry;
 use crate::backend::{StateValue, StateWrite};
 
@@ -31,8 +29,8 @@ impl StateCache {
         }
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<Bytes> {
-        self.values.get(key)?.as_ref().map(|value| value.value.clone())
+    pub(super) fn get(&self, key: &str) -> Option<StateValue> {
+        self.values.get(key)?.clone()
     }
 
     /// Keeps what was read, as long as there is room.

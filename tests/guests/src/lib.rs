@@ -8,5 +8,21 @@
 //! host must make of it, is the first thing in its file.
 
 /// All guests, in the order of the alphabet: each `NAME` of an `examples/NAME.rs`.
-pub const GUESTS: &[&str] =
-    &["allocates", "deaf", "exerciser", "exits", "floods", "ledger", "loops", "panics", "plain", "recurses"];
+pub const GUESTS: &[&str] = &[
+    "allocates",
+    "deaf",
+    "exerciser",
+    "exits",
+    "floods",
+    "ledger",
+    "loops",
+    "panics",
+    "plain",
+    "recurses",
+    "swapped_back",
+    "swapped_fails_activate",
+    "swapped_migrates",
+    "swapped_traps",
+    "swapped_v1",
+    "swapped_v2",
+];

@@ -52,3 +52,15 @@ pub mod on_timer {
         default_bindings_module: "daca_sdk::rt::bindings::on_timer",
     });
 }
+
+/// The export `migration`.
+pub mod migration {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package daca:sdk-migration; world sdk-migration { export daca:agent/migration@0.1.0; }",
+        with: { "daca:agent/types@0.1.0": crate::rt::bindings::actor::daca::agent::types },
+        pub_export_macro: true,
+        export_macro_name: "export_migration",
+        default_bindings_module: "daca_sdk::rt::bindings::migration",
+    });
+}
