@@ -62,6 +62,16 @@ impl Error {
         Error::new("rollback-loses-shape", StatusCode::CONFLICT, message, help)
     }
 
+    pub(super) fn no_migration(serving: &str) -> Error {
+        let message = format!(
+            "the version that serves has migrated actors' state to {serving:?}, and this one has no migration that would accept it"
+        );
+        let help = format!(
+            "export a migration that accepts {serving:?}; or, when it reads state of that shape as it is, deploy it with the label {serving:?} (`daca deploy --label {serving}`)"
+        );
+        Error::new("component-lacks-migration", StatusCode::CONFLICT, message, help)
+    }
+
     pub(super) fn conflict(serving: &str, label: &str) -> Error {
         let message =
             format!("something else was deployed meanwhile: version {} ({label}) serves", short(serving));

@@ -273,6 +273,10 @@ impl Record {
                 if self.is_done(&version, share) {
                     return Ok(self.changed(What::Unchanged, version, share));
                 }
+                let is_readable = migrates || label == self.label(&self.serving);
+                if !is_readable && self.versions.get(&self.serving).is_some_and(|known| known.migrates) {
+                    return Err(Error::no_migration(self.label(&self.serving)));
+                }
                 self.revision += 1;
                 let used = self.revision;
                 let known = Known {
@@ -503,6 +507,24 @@ mod tests {
         assert_eq!((error.code, &record), ("rollback-loses-shape", &before));
         record.apply(roll_back(true), &origin()).expect("it was forced");
         assert_eq!(record.serving, "v1");
+    }
+
+    #[test]
+    fn a_version_that_cannot_read_migrated_state_is_refused_unless_it_is_said_to() {
+        let mut record = record();
+        let deploy = |version: &str, label: &str, migrates| {
+            let (version, label) = (version.to_owned(), label.to_owned());
+            Change::Deploy { version, label, bytes: 1, migrates, share: 10 }
+        };
+        record.apply(deploy("v2", "2", true), &origin()).expect("it is deployed");
+        record.apply(deploy("v3", "3", false), &origin()).expect("a canary that migrates binds only itself");
+        let promote =
+            Change::Deploy { version: "v2".into(), label: "2".into(), bytes: 1, migrates: true, share: 100 };
+        record.apply(promote, &origin()).expect("it is deployed");
+        let error = record.apply(deploy("v3", "3", false), &origin()).expect_err("it is refused");
+        assert_eq!(error.code, "component-lacks-migration");
+        record.apply(deploy("v3", "2", false), &origin()).expect("it says that it reads that shape");
+        record.apply(deploy("v4", "4", true), &origin()).expect("it migrates itself");
     }
 
     #[test]
