@@ -273,9 +273,10 @@ impl Record {
                 if self.is_done(&version, share) {
                     return Ok(self.changed(What::Unchanged, version, share));
                 }
-                let is_readable = migrates || label == self.label(&self.serving);
-                if !is_readable && self.versions.get(&self.serving).is_some_and(|known| known.migrates) {
-                    return Err(Error::no_migration(self.label(&self.serving)));
+                if let Some(migrated) =
+                    self.migrated_label(&version).filter(|migrated| *migrated != label && !migrates)
+                {
+                    return Err(Error::no_migration(migrated));
                 }
                 self.revision += 1;
                 let used = self.revision;
@@ -320,6 +321,14 @@ impl Record {
                 Ok(self.changed(What::Unchanged, version, 0))
             }
         }
+    }
+
+    /// The label that a version which serves may have migrated state to, unless it is this version itself.
+    fn migrated_label(&self, version: &str) -> Option<&str> {
+        let canary = self.canary.iter().map(|canary| &canary.version);
+        let mut serving = std::iter::once(&self.serving).chain(canary).filter(|serving| *serving != version);
+        let migrates = |version: &&String| self.versions.get(*version).is_some_and(|known| known.migrates);
+        serving.find(migrates).map(|version| self.label(version))
     }
 
     fn note_version(&mut self, version: &str, known: Known) {
@@ -517,7 +526,8 @@ mod tests {
             Change::Deploy { version, label, bytes: 1, migrates, share: 10 }
         };
         record.apply(deploy("v2", "2", true), &origin()).expect("it is deployed");
-        record.apply(deploy("v3", "3", false), &origin()).expect("a canary that migrates binds only itself");
+        let error = record.apply(deploy("v3", "3", false), &origin()).expect_err("it is refused");
+        assert_eq!(error.code, "component-lacks-migration", "a canary has migrated state, too");
         let promote =
             Change::Deploy { version: "v2".into(), label: "2".into(), bytes: 1, migrates: true, share: 100 };
         record.apply(promote, &origin()).expect("it is deployed");

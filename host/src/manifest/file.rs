@@ -32,11 +32,12 @@ pub(super) struct Manifest {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Dapr {
     pub(super) secret_store: String,
+    pub(super) state_store: String,
 }
 
 impl Default for Dapr {
     fn default() -> Dapr {
-        Dapr { secret_store: "secretstore".into() }
+        Dapr { secret_store: "secretstore".into(), state_store: "statestore".into() }
     }
 }
 

@@ -85,6 +85,8 @@ pub struct Reentrancy {
 pub struct Dapr {
     /// The secret store component that `secrets.get` asks.
     pub secret_store: String,
+    /// The state store component in which the hosts of the app keep what they share: what was deployed.
+    pub state_store: String,
 }
 
 /// Settings of the embedded backend.
@@ -186,7 +188,7 @@ impl Manifest {
             subscriptions,
             input_bindings,
             deploy: Arc::default(),
-            dapr: Dapr { secret_store: file.dapr.secret_store },
+            dapr: Dapr { secret_store: file.dapr.secret_store, state_store: file.dapr.state_store },
             embedded: Embedded {
                 secrets_file: file.embedded.secrets_file.map(|file| folder.join(file)),
                 binding_responses: file.embedded.binding_responses,

@@ -1,10 +1,12 @@
 //! The backend behind a Dapr sidecar: state, events, bindings, secrets and calls to actors go to it over gRPC.
 //!
 //! The other direction, what the sidecar asks of this host, is in [`crate::http`]. [`connection`] keeps the connection,
+//! [`shared`] is for what hosts agree on,
 //! [`watch`] follows whether the sidecar is there, [`status`] says what its errors mean, [`wire`] carries contexts and
 //! failures between hosts, and [`wakeups`] writes schedules. This file is the trait, in the order of its methods.
 
 mod connection;
+mod shared;
 mod status;
 mod wakeups;
 mod watch;
@@ -23,13 +25,14 @@ use tonic::{Code, Request, Response, Status};
 
 use super::{
     ActorCall, Backend, BindingRequest, BindingResponse, Effect, EffectRequest, Error, Inbound, Readiness,
-    Registration, StateValue, StateWrite, TurnCommit, WakeupKey, WakeupKind,
+    Registration, SharedStore, StateValue, StateWrite, TurnCommit, WakeupKey, WakeupKind,
 };
 use crate::actor::{ActorAddress, CallContext, CallError};
 use crate::manifest::{Manifest, Topic};
 use crate::telemetry::Hidden;
 pub use connection::EndpointError;
 use connection::{Client, Era};
+use shared::SharedState;
 pub use wakeups::firing_data;
 use wakeups::{ShownReminder, Timers, reminder_request, timer_request};
 use watch::Known;
@@ -86,6 +89,7 @@ pub struct Sidecar {
     http: reqwest::Client,
     options: SidecarOptions,
     secret_store: String,
+    shared: Arc<SharedState>,
     /// The types of the manifest. Hosts of this app alone have their actors.
     types: HashSet<Arc<str>>,
     /// Types whose actors may be called while they wait, with the deepest nesting.
@@ -106,9 +110,11 @@ impl Sidecar {
             .agents
             .values()
             .filter_map(|agent| Some((agent.name.clone(), agent.reentrancy?.max_stack_depth)));
+        let shared = SharedState::new(client.clone(), manifest.dapr.state_store.clone());
         Ok(Sidecar {
             client,
             era,
+            shared: Arc::new(shared),
             // A sidecar is never behind a proxy.
             http: reqwest::Client::builder().no_proxy().build().unwrap_or_default(),
             secret_store: manifest.dapr.secret_store.clone(),
@@ -550,6 +556,10 @@ impl Backend for Sidecar {
         } else {
             Readiness::Waiting("the Dapr sidecar is not ready to host actors")
         }
+    }
+
+    fn shared(&self) -> Option<Arc<dyn SharedStore>> {
+        Some(self.shared.clone())
     }
 
     fn era(&self) -> u64 {
