@@ -26,10 +26,10 @@ use crate::backend::embedded::{Embedded, StartError};
 use crate::backend::{ActorCall, Backend, EventOutcome, FiredWakeup, Inbound, Outbox, Readiness};
 use crate::component::{ComponentVersion, Engine, EngineError, EngineOptions, LoadError};
 use crate::http::{
-    self, AdminState, AppOptions, AppToken, Server, ServerOptions, SidecarSide, Subscriptions,
+    self, AdminState, AdminToken, AppOptions, AppToken, Server, ServerOptions, SidecarSide, Subscriptions,
 };
 use crate::manifest::{self, AgentType, Manifest};
-use crate::telemetry::Hidden;
+use crate::telemetry::{Hidden, RecentLines};
 
 /// Connections to the operator's port at the same time.
 const ADMIN_CONNECTIONS: usize = 100;
@@ -40,18 +40,22 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
 const SIDECAR_MARGIN: Duration = Duration::from_secs(120);
 
 /// What a host is made from.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// The manifest.
     pub manifest: PathBuf,
     /// Where the application's port listens.
     pub listen: SocketAddr,
-    /// Where the operator's port listens. A loopback address: this API asks nobody who they are.
+    /// Where the operator's port listens. A loopback address, unless there is a token.
     pub admin: SocketAddr,
+    /// What requests to the operator's port must carry; none lets everybody on this machine in.
+    pub admin_token: Option<Hidden>,
     /// The folder for state and compiled code.
     pub data: PathBuf,
     /// Where state, events and calls go.
     pub backend: BackendOptions,
+    /// The last lines of the log.
+    pub log: RecentLines,
 }
 
 /// Which backend.
@@ -124,7 +128,7 @@ pub enum Error {
     },
     /// The operator's port would be open to the network.
     #[error(
-        "error[admin-not-loopback]: --admin {0} can be reached from other machines, and the admin API lets everybody call every actor\n  help: name a loopback address such as 127.0.0.1:8001"
+        "error[admin-not-loopback]: --admin {0} can be reached from other machines, and without a token the admin API lets everybody call every actor\n  help: set a token with --admin-token-file FILE or DACA_ADMIN_TOKEN, or name a loopback address such as 127.0.0.1:8001"
     )]
     AdminNotLoopback(SocketAddr),
 }
@@ -139,6 +143,8 @@ pub struct Host {
     inbound: Arc<Local>,
     is_ready: Arc<AtomicBool>,
     is_alive: Arc<AtomicBool>,
+    /// Cancelled when the operator's port is about to close.
+    stop_admin: CancellationToken,
     limits: manifest::HostLimits,
     behind_sidecar: bool,
     _data_lock: Option<File>,
@@ -147,7 +153,7 @@ pub struct Host {
 impl Host {
     /// Builds everything, and listens. Nothing is served and nothing fires yet.
     pub async fn start(options: &Options) -> Result<Host, Error> {
-        if !options.admin.ip().is_loopback() {
+        if options.admin_token.is_none() && !options.admin.ip().is_loopback() {
             return Err(Error::AdminNotLoopback(options.admin));
         }
         let manifest = Manifest::load(&options.manifest)?;
@@ -202,12 +208,16 @@ impl Host {
                 }),
             },
         });
+        let stop_admin = CancellationToken::new();
         let admin = http::admin_router(AdminState {
             actors: actors.clone(),
             outbox,
             is_ready: is_ready.clone(),
             backend: options.backend.name(),
             max_body,
+            token: options.admin_token.as_ref().map(|token| AdminToken::new(&token.0)),
+            log: options.log.clone(),
+            stopping: stop_admin.clone(),
         });
         let app = Server::new(
             listen(options.listen, "--listen").await?,
@@ -230,6 +240,7 @@ impl Host {
             inbound,
             is_ready,
             is_alive,
+            stop_admin,
             limits,
             behind_sidecar,
             _data_lock: data_lock,
@@ -258,6 +269,7 @@ impl Host {
             inbound,
             is_ready,
             is_alive,
+            stop_admin,
             limits,
             behind_sidecar,
             _data_lock,
@@ -265,7 +277,7 @@ impl Host {
         let grace = limits.shutdown_grace;
         // Before anything is served: a call goes through the backend, also to an actor of this host.
         backend.start(inbound);
-        let (stop_app, stop_admin) = (CancellationToken::new(), CancellationToken::new());
+        let stop_app = CancellationToken::new();
         let servers = TaskTracker::new();
         let app = servers.spawn(app.run(stop_app.clone(), grace));
         servers.spawn(admin.run(stop_admin.clone(), Duration::from_millis(100)));

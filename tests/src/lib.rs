@@ -169,8 +169,23 @@ impl Host {
         manifest: &str,
         variables: &[(&str, &str)],
     ) -> anyhow::Result<Host> {
+        Host::start_with_options(folder, manifest, variables, &[]).await
+    }
+
+    /// The same with further options of the command line, such as another `--admin`.
+    pub async fn start_with_options(
+        folder: Arc<TempDir>,
+        manifest: &str,
+        variables: &[(&str, &str)],
+        options: &[&str],
+    ) -> anyhow::Result<Host> {
         std::fs::write(folder.path().join("agents.toml"), manifest)?;
-        let mut child = Host::command(folder.path())
+        let mut command = Host::command(folder.path());
+        if !options.contains(&"--admin") {
+            command.args(["--admin", "127.0.0.1:0"]);
+        }
+        let mut child = command
+            .args(options)
             .envs(variables.iter().copied())
             .spawn()
             .with_context(|| format!("{} must be built first: cargo xtask test", daca().display()))?;
@@ -197,7 +212,7 @@ impl Host {
     pub fn command(folder: &Path) -> Command {
         let mut command = Command::new(daca());
         command
-            .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"])
+            .args(["run", "--listen", "127.0.0.1:0", "--log-format", "json"])
             .args(["--backend", "embedded", "--manifest"])
             .arg(folder.join("agents.toml"))
             .arg("--data")

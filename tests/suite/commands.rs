@@ -179,7 +179,7 @@ async fn run_says_why_it_does_not_start() -> anyhow::Result<()> {
             &["--admin", "0.0.0.0:1"],
             nothing,
             "admin-not-loopback",
-            &["--admin 0.0.0.0:1", "name a loopback address"],
+            &["--admin 0.0.0.0:1", "--admin-token-file", "name a loopback address"],
         ),
         (
             "an admin port for everybody by IPv6",
