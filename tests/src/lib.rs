@@ -18,6 +18,9 @@ use tempfile::TempDir;
 /// How long a test waits for something that must happen. Only a failing test waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Variables of whoever runs the tests that would lead a command to another host.
+const OPERATORS: [&str; 2] = ["DACA_ADMIN", "DACA_ADMIN_TOKEN"];
+
 /// A host process and what is needed to talk to it. Dropping it kills the process.
 pub struct Host {
     child: Child,
@@ -112,7 +115,7 @@ pub struct Ended {
     pub stderr: String,
 }
 
-/// Runs the program in a folder until it ends by itself. `DAPR_GRPC_PORT` and the like are not passed on.
+/// Runs the program in a folder until it ends by itself. `DAPR_GRPC_PORT`, `DACA_ADMIN` and the like are not passed on.
 pub async fn run_in<A: AsRef<OsStr>>(
     folder: &Path,
     arguments: impl IntoIterator<Item = A>,
@@ -128,6 +131,9 @@ pub async fn run_with<A: AsRef<OsStr>>(
 ) -> anyhow::Result<Ended> {
     let mut command = tokio::process::Command::new(daca());
     command.args(arguments).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
+    for name in OPERATORS {
+        command.env_remove(name);
+    }
     command.env_remove("DAPR_GRPC_PORT").env_remove("DAPR_GRPC_ENDPOINT").envs(variables.iter().copied());
     let ended = tokio::time::timeout(PATIENCE, command.output()).await;
     let output = ended.context("the program did not end by itself")??;
@@ -221,6 +227,9 @@ impl Host {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
+        for name in OPERATORS {
+            command.env_remove(name);
+        }
         command
     }
 

@@ -238,37 +238,39 @@ async fn commands_about_versions_say_why_not() -> anyhow::Result<()> {
     let closed = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
     let (refusing, _served) = answers_once(422, REFUSAL)?;
     let (strange, _served) = answers_once(200, "<html>")?;
-    let cases: [(&str, &str, &[&str], &str, &[&str]); 9] = [
+    let [refusing, strange, closed] =
+        [&refusing, &strange, &closed].map(|address| [("DACA_ADMIN", address.as_str())]);
+    let cases: [Refusal; 9] = [
         (
             "a refusal with its help",
-            &refusing,
             &["deploy", "A", "agent.wasm"],
+            &refusing,
             "component-invalid",
             &["it is cut\\u{1b}[2J short", "\n  help: build it again"],
         ),
-        ("something else at the port", &strange, &["rollback", "A"], "answer-unreadable", &["--admin"]),
-        ("no host", &closed, &["versions"], "host-unreachable", &["Connection refused"]),
-        ("no such file", &closed, &["deploy", "A", "none.wasm"], "component-missing", &["none.wasm"]),
-        ("a folder", &closed, &["deploy", "A", "."], "component-missing", &["Is a directory"]),
+        ("something else at the port", &["rollback", "A"], &strange, "answer-unreadable", &["--admin"]),
+        ("no host", &["versions"], &closed, "host-unreachable", &["Connection refused"]),
+        ("no such file", &["deploy", "A", "none.wasm"], &closed, "component-missing", &["none.wasm"]),
+        ("a folder", &["deploy", "A", "."], &closed, "component-missing", &["Is a directory"]),
         (
             "no such signature",
-            &closed,
             &["deploy", "A", "agent.wasm", "--signature", "none.sig"],
+            &closed,
             "signature-unreadable",
             &["none.sig"],
         ),
         (
             "what is no signature",
-            &closed,
             &["deploy", "A", "agent.wasm", "--signature", "long.sig"],
+            &closed,
             "signature-unreadable",
             &["too large"],
         ),
-        ("no digest", &closed, &["pin", "A/x", "newest"], "version-invalid", &["newest"]),
-        ("no type", &closed, &["rollback", "../x"], "agent-type-unknown", &["../x"]),
+        ("no digest", &["pin", "A/x", "newest"], &closed, "version-invalid", &["newest"]),
+        ("no type", &["rollback", "../x"], &closed, "agent-type-unknown", &["../x"]),
     ];
-    for (what, admin, arguments, code, words) in cases {
-        let ended = run_in(folder.path(), [arguments, &["--admin", admin]].concat()).await?;
+    for (what, arguments, admin, code, words) in cases {
+        let ended = run_with(folder.path(), arguments, admin).await?;
         assert_refused(what, &ended, code, words);
         assert_eq!(ended.stderr.matches("\n  help: ").count(), 1, "{what}: {}", ended.stderr);
     }

@@ -1,6 +1,7 @@
 //! The connection to a host's admin port, and why a command has no answer.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::redirect::Policy;
@@ -11,7 +12,9 @@ use serde::de::DeserializeOwned;
 use crate::actor::{ActorAddress, AddressError, check_agent_type};
 use crate::telemetry::{Hidden, printable};
 
-/// What a host refuses without its token, or with another one.
+/// A machine that says nothing at all counts as away after so long. An answer has no bound: a turn may take its time.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What to do when a host refuses for want of its token.
 const TOKEN_HELP: &str = "give the host's own token with --admin-token-file FILE or DACA_ADMIN_TOKEN";
 
 /// Why a command failed.
@@ -116,7 +119,8 @@ impl Admin {
     /// `address` is that of the admin port, such as `127.0.0.1:8001`. Nothing is sent yet.
     pub fn new(address: &str, token: Option<Hidden>) -> Result<Admin, Error> {
         // A call to a host on this machine must not go through a proxy of the environment, nor its token to anybody else.
-        let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build();
+        let client = reqwest::Client::builder().no_proxy().redirect(Policy::none());
+        let client = client.connect_timeout(CONNECT_TIMEOUT).build();
         let client =
             client.map_err(|error| Error::Unreachable { url: address.to_owned(), reason: causes(&error) })?;
         Ok(Admin { client, address: address.to_owned(), token })

@@ -92,6 +92,8 @@ struct Line {
     code: Option<String>,
     target: Option<String>,
     span: Option<Turn>,
+    agent_type: Option<String>,
+    actor_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -102,19 +104,24 @@ struct Turn {
     component: String,
 }
 
-/// Time, level, actor, turn, component and text; a line that is no turn's has its place in the host instead of the middle.
+/// Time, level, actor, turn, component and text. A line that is no turn's has its place in the host instead of turn and
+/// component.
 fn for_people(line: &str) -> String {
-    let Ok(Line { timestamp, level, message, code, target, span }) = serde_json::from_str(line) else {
+    let Ok(line) = serde_json::from_str::<Line>(line) else {
         return printable(line).into_owned();
     };
-    let about = match span {
-        Some(Turn { agent_type, actor_id, turn, component }) => {
+    let target = line.target.unwrap_or_default();
+    let about = match (line.span, line.agent_type, line.actor_id) {
+        (Some(Turn { agent_type, actor_id, turn, component }), ..) => {
             format!("{agent_type}/{} {turn} {component}", quoted(&actor_id))
         }
-        None => format!("{}:", target.unwrap_or_default()),
+        (None, Some(agent_type), Some(id)) => format!("{agent_type}/{} {target}:", quoted(&id)),
+        (None, Some(agent_type), None) => format!("{agent_type} {target}:"),
+        (None, None, _) => format!("{target}:"),
     };
-    let code = code.map(|code| format!(" [{code}]")).unwrap_or_default();
-    printable(&format!("{timestamp} {level:>5} {about} {message}{code}")).into_owned()
+    let code = line.code.map(|code| format!(" [{code}]")).unwrap_or_default();
+    let text = format!("{} {:>5} {about} {}{code}", line.timestamp, line.level, line.message);
+    printable(&text).into_owned()
 }
 
 /// An id with blanks may look like the rest of a line.
@@ -134,7 +141,8 @@ mod tests {
             format!(r#"{{"timestamp":"T","level":"INFO","message":"Hi \u001b[2J","target":"agent",{turn}}}"#);
         let forged = line.replace("user1", "a ab-2 fake");
         let host = r#"{"timestamp":"T","level":"WARN","message":"full","code":"host-busy","target":"daca"}"#;
-        let text = format!("{line}\n\n{forged}\n{host}\n");
+        let outside = r#"{"timestamp":"T","level":"INFO","message":"came again","target":"daca","agent_type":"ChatAgent","actor_id":"user1"}"#;
+        let text = format!("{line}\n\n{forged}\n{host}\n{outside}\n");
         for cut in [1, 70, line.len(), text.len() - 1] {
             let (mut buffer, mut output) = (text.as_bytes()[..cut].to_vec(), Vec::new());
             write_lines(&mut buffer, Form::Text, &mut output)?;
@@ -144,6 +152,7 @@ mod tests {
 T  INFO ChatAgent/user1 ab-1 3f2a91bc0d1e Hi \\u{1b}[2J
 T  INFO ChatAgent/\"a ab-2 fake\" ab-1 3f2a91bc0d1e Hi \\u{1b}[2J
 T  WARN daca: full [host-busy]
+T  INFO ChatAgent/user1 daca: came again
 ";
             assert_eq!(String::from_utf8_lossy(&output), expected, "cut at {cut}");
             assert!(buffer.is_empty());
