@@ -2,10 +2,12 @@
 //!
 //! A turn passes through the rooms of this crate in one direction: [`http`] (who calls) → [`actor`] (whose turn it is) →
 //! [`component`] (where it runs) ↔ [`imports`] (what it may reach) → [`backend`] (where that goes). [`deploy`] changes which
-//! component version runs while the turns go on. [`manifest`] and [`telemetry`] stand beside them. [`host`] builds the parts and shuts them down; [`check`] and [`client`] are the
-//! commands `daca check` and `daca invoke`. [`go_duration`] reads what Dapr writes.
+//! component version runs while the turns go on. [`manifest`] and [`telemetry`] stand beside them. [`host`] builds the parts
+//! and shuts them down; [`check`] and [`client`] are the commands of the operator, and [`admin_token`] is what they show to a
+//! host. [`go_duration`] reads what Dapr writes.
 
 pub mod actor;
+pub mod admin_token;
 pub mod backend;
 pub mod check;
 pub mod client;
