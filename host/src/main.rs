@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use daca_host::backend::dapr::SidecarOptions;
 use daca_host::host::{BackendOptions, Host, Options};
 use daca_host::telemetry::{self, Hidden, LogFormat};
-use daca_host::{check, client};
+use daca_host::{check, client, sign};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +40,8 @@ enum Command {
         #[arg(long, default_value = "127.0.0.1:8001")]
         admin: String,
     },
+    /// Sign a component, or make a key to sign with
+    Sign(sign::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -92,6 +94,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run(arguments),
         Command::Check(arguments) => check(arguments),
         Command::Invoke { actor, method, payload, admin } => invoke(&admin, &actor, &method, &payload),
+        Command::Sign(arguments) => sign::run(&arguments).map(|text| print!("{text}")).map_err(Into::into),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -32,3 +32,4 @@ pub(crate) mod bindings {
 pub use engine::{Engine, EngineError, EngineOptions};
 pub use instance::{Fault, Instance, InstanceState, Outcome, TurnKind};
 pub use version::{ComponentVersion, LoadError};
+pub(crate) use version::{LARGEST_FILE, check_header};

@@ -11,7 +11,7 @@ use super::bindings::exports::daca::agent as guest;
 use super::{Engine, InstanceState};
 
 /// Bytes of a component file, at most.
-const LARGEST_FILE: u64 = 256 * 1024 * 1024;
+pub(crate) const LARGEST_FILE: u64 = 256 * 1024 * 1024;
 /// The version of the contract in `wit/`.
 const CONTRACT: &str = "0.1.0";
 /// What a component of the contract's package is named by.
@@ -122,7 +122,7 @@ impl ComponentVersion {
 type Refusal = (&'static str, String, &'static str);
 
 /// Tells the usual mistakes apart before the parser says something general.
-fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
+pub(crate) fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
     const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
     const MODULE: &[u8] = b"\0asm\x01\0\0\0";
     if wasm.starts_with(COMPONENT) {

@@ -5,6 +5,7 @@
 //! relative to the manifest's folder. All problems are collected, each with its line and what to do about it, so
 //! that one run of `daca check` shows them all. Nothing after this step looks at the text again.
 
+mod deploy;
 mod file;
 mod inputs;
 mod limits;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use deploy::{Deploy, Dev};
 pub use inputs::{InputBinding, Topic};
 pub use limits::{AgentLimits, HostLimits};
 pub use permissions::Permissions;
@@ -44,6 +46,8 @@ pub struct Manifest {
     pub input_bindings: Vec<InputBinding>,
     /// What the Dapr backend needs besides the sidecar's address.
     pub dapr: Dapr,
+    /// How component versions are swapped.
+    pub deploy: Deploy,
     /// What the embedded backend needs besides its data directory.
     pub embedded: Embedded,
 }
@@ -67,6 +71,8 @@ pub struct AgentType {
     pub limits: AgentLimits,
     /// What the type may reach outside itself.
     pub permissions: Permissions,
+    /// How `daca dev` builds the component.
+    pub dev: Option<Dev>,
 }
 
 /// Calls that come back to an actor while it waits for them: A calls B, and B calls A.
@@ -171,6 +177,7 @@ impl Manifest {
         permissions::warn_of_unknown_callees(&agents);
         let (routes, subscriptions) = routes::build(file.routes, file.subscriptions, &agents, &mut problems);
         let input_bindings = inputs::build(file.input_bindings, &routes, &mut problems);
+        let deploy = deploy::build(file.deploy, folder, &mut problems);
         if !problems.found.is_empty() {
             return Err(Error::Invalid { problems: problems.found });
         }
@@ -182,6 +189,7 @@ impl Manifest {
             subscriptions,
             input_bindings,
             dapr: Dapr { secret_store: file.dapr.secret_store },
+            deploy,
             embedded: Embedded {
                 secrets_file: file.embedded.secrets_file.map(|file| folder.join(file)),
                 binding_responses: file.embedded.binding_responses,
@@ -212,6 +220,7 @@ fn build_agent(
         settings: agent.settings,
         reentrancy: reentrancy(&name, agent.reentrancy, problems),
         permissions: permissions::build(&name, agent.permissions, problems),
+        dev: agent.dev.map(|dev| deploy::build_dev(&name, dev, folder, problems)),
         limits: agent.limits,
         name,
     }
