@@ -29,8 +29,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let folder = if arguments.release { "release" } else { "debug" };
     let program = cargo::target().join(folder).join("daca");
     // The manifest is the one that `daca run` takes by default, so that ARGS can name another.
-    let error =
-        Command::new(&program).arg("run").args(&arguments.arguments).current_dir(cargo::root()).exec();
+    let mut command = Command::new(&program);
+    cargo::prepare(&mut command);
+    let error = command.arg("run").args(&arguments.arguments).exec();
     Err(error).with_context(|| format!("starting {}", program.display()))
 }
 
