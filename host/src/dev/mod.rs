@@ -102,7 +102,11 @@ impl Dev {
     pub async fn build_all(&mut self, shutdown: &CancellationToken) {
         for project in &mut self.projects {
             tracing::info!("{}: building: {}", project.agent_type, project.command);
-            if !project.build(shutdown).await && !shutdown.is_cancelled() {
+            let is_built = tokio::select! {
+                is_built = project.build() => is_built,
+                () = shutdown.cancelled() => return,
+            };
+            if !is_built {
                 tracing::warn!(code = "dev-build-failed", "{}: the build failed", project.agent_type);
             }
             let component = project.component.clone();
@@ -113,7 +117,7 @@ impl Dev {
 
     /// Builds and redeploys until `shutdown`. A build that runs then is killed.
     pub async fn run(self, redeploy: Arc<dyn Redeploy>, shutdown: CancellationToken) {
-        let loops = self.projects.into_iter().map(|project| project.run(redeploy.as_ref(), &shutdown));
+        let loops = self.projects.into_iter().map(|project| project.run(redeploy.as_ref()));
         tokio::select! {
             _ = join_all(loops) => {}
             () = shutdown.cancelled() => {}
@@ -142,14 +146,14 @@ impl Project {
         })
     }
 
-    async fn run(mut self, redeploy: &dyn Redeploy, shutdown: &CancellationToken) {
+    async fn run(mut self, redeploy: &dyn Redeploy) {
         loop {
             let change = self.sources.next().await;
             tracing::info!("{}: {} changed; building", self.agent_type, change.path.display());
             let begin = Instant::now();
-            if self.build(shutdown).await {
+            if self.build().await {
                 self.swap(redeploy, change.at, begin.elapsed()).await;
-            } else if !shutdown.is_cancelled() {
+            } else {
                 tracing::warn!(
                     code = "dev-build-failed",
                     "{}: the build failed; {} serves on",
@@ -160,13 +164,10 @@ impl Project {
         }
     }
 
-    /// Did it end well? What the build says goes to standard error as it comes.
-    async fn build(&self, shutdown: &CancellationToken) -> bool {
+    /// Did it end well? What the build says goes to standard error as it comes. Dropped, it kills the build.
+    async fn build(&self) -> bool {
         let status = match Build::start(&self.command, &self.folder) {
-            Ok(mut build) => tokio::select! {
-                status = build.wait() => status,
-                () = shutdown.cancelled() => return false,
-            },
+            Ok(mut build) => build.wait().await,
             Err(error) => Err(error),
         };
         match status {
