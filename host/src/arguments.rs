@@ -19,8 +19,12 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run the agents of a manifest until SIGINT or SIGTERM
     Run(RunArguments),
+    /// Run the agents as `run` does, and build and swap each whose sources change
+    Dev(RunArguments),
     /// Validate a manifest and its components, and print what each imports, exports and may do
     Check(CheckArguments),
+    /// Sign a component, or make a key to sign with
+    Sign(daca_host::sign::Arguments),
     /// Call a method of an actor on a running host
     Invoke {
         /// The actor, as TYPE/ID

@@ -4,14 +4,17 @@ mod arguments;
 
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Parser as _;
 use daca_host::backend::dapr::SidecarOptions;
 use daca_host::client::{Admin, Deployment, LogRequest};
+use daca_host::dev::Dev;
 use daca_host::host::{BackendOptions, Host, Options};
+use daca_host::manifest::Manifest;
 use daca_host::telemetry::{self, Hidden};
-use daca_host::{admin_token, check, client};
+use daca_host::{admin_token, check, client, sign};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -32,8 +35,13 @@ fn main() -> ExitCode {
 
 fn execute(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Run(arguments) => run(arguments),
+        Command::Run(arguments) => run(arguments, false),
+        Command::Dev(arguments) => run(arguments, true),
         Command::Check(arguments) => check(arguments),
+        Command::Sign(arguments) => {
+            print!("{}", sign::run(&arguments)?);
+            Ok(())
+        }
         Command::Invoke { actor, method, payload, admin } => {
             ask(&admin, async |host| client::invoke(host, &actor, &method, &payload).await)
         }
@@ -73,13 +81,14 @@ fn check(arguments: CheckArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn run(arguments: RunArguments) -> anyhow::Result<()> {
+/// Runs a host; with `builds`, it also builds the agents and swaps them when their sources change.
+fn run(arguments: RunArguments, builds: bool) -> anyhow::Result<()> {
     let log = telemetry::start(arguments.log_format).map_err(anyhow::Error::msg)?;
     let admin_token = admin_token::find(arguments.admin_token_file.as_deref())?;
     allow_many_files();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
-    runtime.block_on(serve(Options {
+    let options = Options {
         manifest: arguments.manifest,
         listen: arguments.listen,
         admin: arguments.admin,
@@ -87,7 +96,8 @@ fn run(arguments: RunArguments) -> anyhow::Result<()> {
         data: arguments.data,
         backend: backend(arguments.backend),
         log,
-    }))
+    };
+    runtime.block_on(serve(options, builds))
 }
 
 fn deploy(arguments: &DeployArguments) -> anyhow::Result<()> {
@@ -121,9 +131,16 @@ fn ask(
     }
 }
 
-async fn serve(options: Options) -> anyhow::Result<()> {
+async fn serve(options: Options, builds: bool) -> anyhow::Result<()> {
     // Before anything listens: a signal that arrives early must end the host in order, too.
     let shutdown = shutdown_on_signal()?;
+    let mut sources = match builds {
+        true => Some(Dev::new(&Manifest::load(&options.manifest)?)?),
+        false => None,
+    };
+    if let Some(sources) = &mut sources {
+        sources.build_all(&shutdown).await;
+    }
     let host = Host::start(&options).await?;
     // Behind a sidecar readiness comes later, and is told then.
     let state = if matches!(options.backend, BackendOptions::Embedded) { "ready" } else { "listening" };
@@ -136,7 +153,12 @@ async fn serve(options: Options) -> anyhow::Result<()> {
         options.backend.name(),
         options.data.display()
     );
+    let deployer = Arc::new(host.deployer().clone());
+    let sources = sources.map(|sources| tokio::spawn(sources.run(deployer, shutdown.clone())));
     host.run(shutdown).await;
+    if let Some(sources) = sources {
+        sources.await.context("watching the sources")?;
+    }
     Ok(())
 }
 
