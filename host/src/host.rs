@@ -27,10 +27,10 @@ use crate::backend::{ActorCall, Backend, EventOutcome, FiredWakeup, Inbound, Out
 use crate::component::{Engine, EngineError, EngineOptions};
 use crate::deploy::{self, Deployer, DeployerOptions, Opened};
 use crate::http::{
-    self, AdminState, AppOptions, AppToken, Server, ServerOptions, SidecarSide, Subscriptions,
+    self, AdminState, AdminToken, AppOptions, AppToken, Server, ServerOptions, SidecarSide, Subscriptions,
 };
 use crate::manifest::{self, Manifest};
-use crate::telemetry::Hidden;
+use crate::telemetry::{Hidden, RecentLines};
 
 /// Connections to the operator's port at the same time.
 const ADMIN_CONNECTIONS: usize = 100;
@@ -41,18 +41,22 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
 const SIDECAR_MARGIN: Duration = Duration::from_secs(120);
 
 /// What a host is made from.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// The manifest.
     pub manifest: PathBuf,
     /// Where the application's port listens.
     pub listen: SocketAddr,
-    /// Where the operator's port listens. A loopback address: this API asks nobody who they are.
+    /// Where the operator's port listens. A loopback address, unless there is a token.
     pub admin: SocketAddr,
+    /// What requests to the operator's port must carry; none lets everybody on this machine in.
+    pub admin_token: Option<Hidden>,
     /// The folder for state and compiled code.
     pub data: PathBuf,
     /// Where state, events and calls go.
     pub backend: BackendOptions,
+    /// The last lines of the log.
+    pub log: RecentLines,
 }
 
 /// Which backend.
@@ -128,7 +132,7 @@ pub enum Error {
     },
     /// The operator's port would be open to the network.
     #[error(
-        "error[admin-not-loopback]: --admin {0} can be reached from other machines, and the admin API lets everybody call every actor\n  help: name a loopback address such as 127.0.0.1:8001"
+        "error[admin-not-loopback]: --admin {0} can be reached from other machines, and without a token the admin API lets everybody call every actor\n  help: set a token with --admin-token-file FILE or DACA_ADMIN_TOKEN, or name a loopback address such as 127.0.0.1:8001"
     )]
     AdminNotLoopback(SocketAddr),
 }
@@ -144,6 +148,8 @@ pub struct Host {
     inbound: Arc<Local>,
     is_ready: Arc<AtomicBool>,
     is_alive: Arc<AtomicBool>,
+    /// Cancelled when the operator's port is about to close.
+    stop_admin: CancellationToken,
     limits: manifest::HostLimits,
     behind_sidecar: bool,
     _data_lock: Option<File>,
@@ -152,7 +158,7 @@ pub struct Host {
 impl Host {
     /// Builds everything, and listens. Nothing is served and nothing fires yet.
     pub async fn start(options: &Options) -> Result<Host, Error> {
-        if !options.admin.ip().is_loopback() {
+        if options.admin_token.is_none() && !options.admin.ip().is_loopback() {
             return Err(Error::AdminNotLoopback(options.admin));
         }
         let manifest = Manifest::load(&options.manifest)?;
@@ -221,6 +227,7 @@ impl Host {
                 }),
             },
         });
+        let stop_admin = CancellationToken::new();
         let admin = http::admin_router(AdminState {
             actors: actors.clone(),
             deployer: deployer.clone(),
@@ -228,6 +235,9 @@ impl Host {
             is_ready: is_ready.clone(),
             backend: options.backend.name(),
             max_body,
+            token: options.admin_token.as_ref().map(|token| AdminToken::new(&token.0)),
+            log: options.log.clone(),
+            stopping: stop_admin.clone(),
         });
         let app = Server::new(app_listener, app, ServerOptions { max_connections: limits.max_connections });
         let admin = Server::new(
@@ -247,6 +257,7 @@ impl Host {
             inbound,
             is_ready,
             is_alive,
+            stop_admin,
             limits,
             behind_sidecar,
             _data_lock: data_lock,
@@ -281,6 +292,7 @@ impl Host {
             inbound,
             is_ready,
             is_alive,
+            stop_admin,
             limits,
             behind_sidecar,
             _data_lock,
@@ -288,7 +300,7 @@ impl Host {
         let grace = limits.shutdown_grace;
         // Before anything is served: a call goes through the backend, also to an actor of this host.
         backend.start(inbound);
-        let (stop_app, stop_admin) = (CancellationToken::new(), CancellationToken::new());
+        let stop_app = CancellationToken::new();
         let servers = TaskTracker::new();
         let app = servers.spawn(app.run(stop_app.clone(), grace));
         servers.spawn(admin.run(stop_admin.clone(), Duration::from_millis(100)));

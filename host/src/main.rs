@@ -1,103 +1,73 @@
 //! The `daca` program: parses arguments, builds the parts, runs them, shuts them down.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+mod arguments;
+
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::Parser as _;
 use daca_host::backend::dapr::SidecarOptions;
+use daca_host::client::{Admin, Deployment, LogRequest};
+use daca_host::dev::Dev;
 use daca_host::host::{BackendOptions, Host, Options};
-use daca_host::telemetry::{self, Hidden, LogFormat};
-use daca_host::{check, client};
+use daca_host::manifest::Manifest;
+use daca_host::telemetry::{self, Hidden};
+use daca_host::{admin_token, check, client, sign};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Runs Dapr virtual actors whose logic is a WebAssembly component.
-#[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Run the agents of a manifest until SIGINT or SIGTERM
-    Run(RunArguments),
-    /// Validate a manifest and its components, and print what each imports, exports and may do
-    Check(CheckArguments),
-    /// Call a method of an actor on a running host
-    Invoke {
-        /// The actor, as TYPE/ID
-        actor: String,
-        /// The method, such as ProcessMessage
-        method: String,
-        /// The payload, in JSON
-        #[arg(default_value = "null", allow_hyphen_values = true)]
-        payload: String,
-        /// The host's admin port
-        #[arg(long, default_value = "127.0.0.1:8001")]
-        admin: String,
-    },
-}
-
-#[derive(clap::Args)]
-struct CheckArguments {
-    /// The manifest
-    #[arg(long, default_value = "agents.toml")]
-    manifest: PathBuf,
-    /// A folder of Dapr's components, to check against the manifest
-    #[arg(long, value_name = "DIR")]
-    components: Option<PathBuf>,
-    /// The app whose sidecar loads them
-    #[arg(long, default_value = "chat-agent", requires = "components")]
-    app_id: String,
-}
-
-#[derive(clap::Args)]
-struct RunArguments {
-    /// The manifest
-    #[arg(long, default_value = "agents.toml")]
-    manifest: PathBuf,
-    /// Where to serve routes and subscriptions
-    #[arg(long, default_value = "127.0.0.1:8000")]
-    listen: SocketAddr,
-    /// Where to serve the admin API; a loopback address
-    #[arg(long, default_value = "127.0.0.1:8001")]
-    admin: SocketAddr,
-    /// The folder for state and compiled code
-    #[arg(long, default_value = ".daca")]
-    data: PathBuf,
-    /// Where state, events and calls go
-    #[arg(long, value_enum, default_value = "auto")]
-    backend: BackendChoice,
-    /// The form of the log on standard error
-    #[arg(long, value_enum, default_value = "text")]
-    log_format: LogFormat,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum BackendChoice {
-    /// The sidecar when its environment variables are set, else embedded
-    Auto,
-    /// This process and one file
-    Embedded,
-    /// The Dapr sidecar
-    Dapr,
-}
+use crate::arguments::{
+    AdminArguments, Arguments, BackendChoice, CheckArguments, Command, DeployArguments, LogsArguments,
+    RunArguments,
+};
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Run(arguments) => run(arguments),
-        Command::Check(arguments) => check(arguments),
-        Command::Invoke { actor, method, payload, admin } => invoke(&admin, &actor, &method, &payload),
-    };
-    match result {
+    match execute(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Run(arguments) => run(arguments, false),
+        Command::Dev(arguments) => run(arguments, true),
+        Command::Check(arguments) => check(arguments),
+        Command::Sign(arguments) => {
+            print!("{}", sign::run(&arguments)?);
+            Ok(())
+        }
+        Command::Invoke { actor, method, payload, admin } => {
+            ask(&admin, async |host| client::invoke(host, &actor, &method, &payload).await)
+        }
+        Command::Ps { agent_type, form, admin } => {
+            ask(&admin, async |host| client::ps(host, agent_type.as_deref(), form.form()).await)
+        }
+        Command::Logs(LogsArguments { of, follow, limit, form, admin }) => {
+            let request = LogRequest { of: of.as_deref(), limit, follow };
+            let logs = async |host: &Admin| {
+                client::logs(host, &request, form.form(), &mut std::io::stdout()).await?;
+                Ok(String::new())
+            };
+            ask(&admin, logs)
+        }
+        Command::Deploy(arguments) => deploy(&arguments),
+        Command::Rollback { agent_type, force, form, admin } => {
+            ask(&admin, async |host| client::rollback(host, &agent_type, force, form.form()).await)
+        }
+        Command::Pin { actor, version, form, admin } => {
+            ask(&admin, async |host| client::pin(host, &actor, &version, form.form()).await)
+        }
+        Command::Unpin { actor, form, admin } => {
+            ask(&admin, async |host| client::unpin(host, &actor, form.form()).await)
+        }
+        Command::Versions { agent_type, form, admin } => {
+            ask(&admin, async |host| client::versions(host, agent_type.as_deref(), form.form()).await)
         }
     }
 }
@@ -111,31 +81,66 @@ fn check(arguments: CheckArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn run(arguments: RunArguments) -> anyhow::Result<()> {
-    telemetry::start(arguments.log_format).map_err(anyhow::Error::msg)?;
+/// Runs a host; with `builds`, it also builds the agents and swaps them when their sources change.
+fn run(arguments: RunArguments, builds: bool) -> anyhow::Result<()> {
+    let log = telemetry::start(arguments.log_format).map_err(anyhow::Error::msg)?;
+    let admin_token = admin_token::find(arguments.admin_token_file.as_deref())?;
     allow_many_files();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
-    runtime.block_on(serve(Options {
+    let options = Options {
         manifest: arguments.manifest,
         listen: arguments.listen,
         admin: arguments.admin,
+        admin_token,
         data: arguments.data,
         backend: backend(arguments.backend),
-    }))
+        log,
+    };
+    runtime.block_on(serve(options, builds))
 }
 
-fn invoke(admin: &str, actor: &str, method: &str, payload: &str) -> anyhow::Result<()> {
+fn deploy(arguments: &DeployArguments) -> anyhow::Result<()> {
+    let deployment = Deployment {
+        agent_type: &arguments.agent_type,
+        what: &arguments.what,
+        share: arguments.share,
+        label: arguments.label.as_deref(),
+        signature: arguments.signature.as_deref(),
+    };
+    let form = arguments.form.form();
+    ask(&arguments.admin, async |host| client::deploy(host, &deployment, form).await)
+}
+
+/// Asks a running host, and prints what it answers.
+fn ask(
+    arguments: &AdminArguments,
+    command: impl AsyncFnOnce(&Admin) -> Result<String, client::Error>,
+) -> anyhow::Result<()> {
+    let admin = Admin::new(&arguments.admin, admin_token::find(arguments.admin_token_file.as_deref())?)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
-    let reply = runtime.block_on(client::invoke(admin, actor, method, payload))?;
-    println!("{reply}");
-    Ok(())
+    let text = runtime.block_on(command(&admin))?;
+    if text.is_empty() {
+        return Ok(());
+    }
+    match writeln!(std::io::stdout(), "{text}") {
+        // Whoever reads, such as `head`, has read enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result.map_err(client::Error::Output)?),
+    }
 }
 
-async fn serve(options: Options) -> anyhow::Result<()> {
+async fn serve(options: Options, builds: bool) -> anyhow::Result<()> {
     // Before anything listens: a signal that arrives early must end the host in order, too.
     let shutdown = shutdown_on_signal()?;
+    let mut sources = match builds {
+        true => Some(Dev::new(&Manifest::load(&options.manifest)?)?),
+        false => None,
+    };
+    if let Some(sources) = &mut sources {
+        sources.build_all(&shutdown).await;
+    }
     let host = Host::start(&options).await?;
     // Behind a sidecar readiness comes later, and is told then.
     let state = if matches!(options.backend, BackendOptions::Embedded) { "ready" } else { "listening" };
@@ -148,7 +153,12 @@ async fn serve(options: Options) -> anyhow::Result<()> {
         options.backend.name(),
         options.data.display()
     );
+    let deployer = Arc::new(host.deployer().clone());
+    let sources = sources.map(|sources| tokio::spawn(sources.run(deployer, shutdown.clone())));
     host.run(shutdown).await;
+    if let Some(sources) = sources {
+        sources.await.context("watching the sources")?;
+    }
     Ok(())
 }
 

@@ -20,6 +20,9 @@ use tempfile::TempDir;
 /// How long a test waits for something that must happen. Only a failing test waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Variables of whoever runs the tests that would lead a command to another host.
+const OPERATORS: [&str; 2] = ["DACA_ADMIN", "DACA_ADMIN_TOKEN"];
+
 /// A host process and what is needed to talk to it. Dropping it kills the process.
 pub struct Host {
     child: Child,
@@ -114,7 +117,7 @@ pub struct Ended {
     pub stderr: String,
 }
 
-/// Runs the program in a folder until it ends by itself. `DAPR_GRPC_PORT` and the like are not passed on.
+/// Runs the program in a folder until it ends by itself. `DAPR_GRPC_PORT`, `DACA_ADMIN` and the like are not passed on.
 pub async fn run_in<A: AsRef<OsStr>>(
     folder: &Path,
     arguments: impl IntoIterator<Item = A>,
@@ -130,6 +133,9 @@ pub async fn run_with<A: AsRef<OsStr>>(
 ) -> anyhow::Result<Ended> {
     let mut command = tokio::process::Command::new(daca());
     command.args(arguments).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
+    for name in OPERATORS {
+        command.env_remove(name);
+    }
     command.env_remove("DAPR_GRPC_PORT").env_remove("DAPR_GRPC_ENDPOINT").envs(variables.iter().copied());
     let ended = tokio::time::timeout(PATIENCE, command.output()).await;
     let output = ended.context("the program did not end by itself")??;
@@ -171,8 +177,23 @@ impl Host {
         manifest: &str,
         variables: &[(&str, &str)],
     ) -> anyhow::Result<Host> {
+        Host::start_with_options(folder, manifest, variables, &[]).await
+    }
+
+    /// The same with further options of the command line, such as another `--admin`.
+    pub async fn start_with_options(
+        folder: Arc<TempDir>,
+        manifest: &str,
+        variables: &[(&str, &str)],
+        options: &[&str],
+    ) -> anyhow::Result<Host> {
         std::fs::write(folder.path().join("agents.toml"), manifest)?;
-        let mut child = Host::command(folder.path())
+        let mut command = Host::command(folder.path());
+        if !options.contains(&"--admin") {
+            command.args(["--admin", "127.0.0.1:0"]);
+        }
+        let mut child = command
+            .args(options)
             .envs(variables.iter().copied())
             .spawn()
             .with_context(|| format!("{} must be built first: cargo xtask test", daca().display()))?;
@@ -199,7 +220,7 @@ impl Host {
     pub fn command(folder: &Path) -> Command {
         let mut command = Command::new(daca());
         command
-            .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"])
+            .args(["run", "--listen", "127.0.0.1:0", "--log-format", "json"])
             .args(["--backend", "embedded", "--manifest"])
             .arg(folder.join("agents.toml"))
             .arg("--data")
@@ -208,6 +229,9 @@ impl Host {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
+        for name in OPERATORS {
+            command.env_remove(name);
+        }
         command
     }
 

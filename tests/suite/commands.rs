@@ -1,6 +1,9 @@
 //! The program's commands: what they print, and how they end.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::thread::JoinHandle;
 
 use daca_tests::{Ended, Host, chat_agent, default_manifest, digest, run_in, run_with};
 use serde_json::json;
@@ -144,6 +147,242 @@ async fn invoke_prints_the_reply_or_why_there_is_none() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Answers one request with a status and a body, and gives the request back.
+fn answers_once(
+    status: u16,
+    body: &'static str,
+) -> anyhow::Result<(String, JoinHandle<std::io::Result<String>>)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?.to_string();
+    let served = std::thread::spawn(move || {
+        let (stream, _) = listener.accept()?;
+        let mut reader = BufReader::new(&stream);
+        let mut request = String::new();
+        while !request.ends_with("\r\n\r\n") && reader.read_line(&mut request)? > 0 {}
+        let length = request.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        let mut sent = vec![0; length.unwrap_or(0)];
+        reader.read_exact(&mut sent)?;
+        request.push_str(&String::from_utf8_lossy(&sent));
+        let length = body.len();
+        write!(
+            &stream,
+            "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )?;
+        Ok(request)
+    });
+    Ok((address, served))
+}
+
+/// What each command that changes or shows versions asks the host for, and what it prints of the answer.
+#[tokio::test]
+async fn commands_about_versions_ask_as_the_admin_api_wants_it() -> anyhow::Result<()> {
+    const ANSWER: &str = r#"{"agent_type":"A","outcome":"deployed","version":"3f2a91bc0d1e4455","label":"3f2a91bc0d1e","share":100,"before":null,"revision":7,"milliseconds":{"check":140,"total":200}}"#;
+    let folder = TempDir::new()?;
+    std::fs::write(folder.path().join("agent.wasm"), "not looked at here")?;
+    std::fs::write(folder.path().join("agent.wasm.sig"), "c2lnbmF0dXJl\n")?;
+    std::fs::write(folder.path().join("other.sig"), "b3RoZXI=\n")?;
+    let cases: [(&[&str], &str, &[&str]); 8] = [
+        (
+            &["deploy", "A", "agent.wasm", "--share", "10", "--label", "a b&c"],
+            "PUT /agents/A/component?share=10&label=a%20b%26c HTTP/1.1",
+            &["daca-signature: c2lnbmF0dXJl\r", "daca-by: someone@", "\r\n\r\nnot looked at here"],
+        ),
+        (
+            &["deploy", "A", "agent.wasm", "--signature", "other.sig"],
+            "PUT /agents/A/component HTTP/1.1",
+            &["daca-signature: b3RoZXI=\r"],
+        ),
+        (
+            &["deploy", "A", "3f2a91bc", "--share", "5"],
+            "POST /agents/A/version HTTP/1.1",
+            &["daca-by: someone@", r#"{"version":"3f2a91bc","share":5}"#],
+        ),
+        (&["rollback", "A", "--force"], "POST /agents/A/rollback HTTP/1.1", &[r#"{"force":true}"#]),
+        (&["rollback", "A"], "POST /agents/A/rollback HTTP/1.1", &[r#"{"force":false}"#]),
+        (&["pin", "A/x y", "3f2a91bc"], "PUT /agents/A/pins/x%20y HTTP/1.1", &[r#"{"version":"3f2a91bc"}"#]),
+        (
+            &["unpin", "A/x"],
+            "DELETE /agents/A/pins/x HTTP/1.1",
+            &["authorization: Bearer 0123456789abcdef\r"],
+        ),
+        (&["deploy", "A", "agent.wasm", "--json"], "PUT /agents/A/component HTTP/1.1", &[]),
+    ];
+    let variables = [("USER", "someone"), ("DACA_ADMIN_TOKEN", "0123456789abcdef")];
+    for (arguments, line, parts) in cases {
+        let (address, served) = answers_once(200, ANSWER)?;
+        let ended = run_with(folder.path(), [arguments, &["--admin", &address]].concat(), &variables).await?;
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+        let request = served.join().map_err(|_| anyhow::anyhow!("the thread panicked"))??;
+        assert_eq!(request.lines().next(), Some(line), "{arguments:?}");
+        for part in parts {
+            assert!(request.contains(part), "{arguments:?}: {part:?} is not in {request}");
+        }
+        let told = if arguments.contains(&"--json") { ANSWER } else { "serves, checked in 140 ms" };
+        assert!(ended.stdout.ends_with(&format!("{told}\n")), "{arguments:?}: {}", ended.stdout);
+    }
+
+    let (address, served) = answers_once(200, r#"{"agents":[],"hosts":[]}"#)?;
+    let ended = run_in(folder.path(), ["versions", "A", "--admin", &address]).await?;
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""), "{ended:?}");
+    let request = served.join().map_err(|_| anyhow::anyhow!("the thread panicked"))??;
+    assert!(request.starts_with("GET /versions?type=A HTTP/1.1"), "{request}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn commands_about_versions_say_why_not() -> anyhow::Result<()> {
+    const REFUSAL: &str =
+        r#"{"detail":"it is cut\u001b[2J short","code":"component-invalid","help":"build it again"}"#;
+    let folder = TempDir::new()?;
+    std::fs::write(folder.path().join("agent.wasm"), "not looked at here")?;
+    std::fs::write(folder.path().join("long.sig"), "x".repeat(2_000))?;
+    let closed = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    let (refusing, _served) = answers_once(422, REFUSAL)?;
+    let (strange, _served) = answers_once(200, "<html>")?;
+    let [refusing, strange, closed] =
+        [&refusing, &strange, &closed].map(|address| [("DACA_ADMIN", address.as_str())]);
+    let cases: [Refusal; 9] = [
+        (
+            "a refusal with its help",
+            &["deploy", "A", "agent.wasm"],
+            &refusing,
+            "component-invalid",
+            &["it is cut\\u{1b}[2J short", "\n  help: build it again"],
+        ),
+        ("something else at the port", &["rollback", "A"], &strange, "answer-unreadable", &["--admin"]),
+        ("no host", &["versions"], &closed, "host-unreachable", &["Connection refused"]),
+        ("no such file", &["deploy", "A", "none.wasm"], &closed, "component-missing", &["none.wasm"]),
+        ("a folder", &["deploy", "A", "."], &closed, "component-missing", &["Is a directory"]),
+        (
+            "no such signature",
+            &["deploy", "A", "agent.wasm", "--signature", "none.sig"],
+            &closed,
+            "signature-unreadable",
+            &["none.sig"],
+        ),
+        (
+            "what is no signature",
+            &["deploy", "A", "agent.wasm", "--signature", "long.sig"],
+            &closed,
+            "signature-unreadable",
+            &["too large"],
+        ),
+        ("no digest", &["pin", "A/x", "newest"], &closed, "version-invalid", &["newest"]),
+        ("no type", &["rollback", "../x"], &closed, "agent-type-unknown", &["../x"]),
+    ];
+    for (what, arguments, admin, code, words) in cases {
+        let ended = run_with(folder.path(), arguments, admin).await?;
+        assert_refused(what, &ended, code, words);
+        assert_eq!(ended.stderr.matches("\n  help: ").count(), 1, "{what}: {}", ended.stderr);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_component_is_signed_with_a_new_key() -> anyhow::Result<()> {
+    let folder = TempDir::new()?;
+    let path = |name: &str| folder.path().join(name);
+    std::fs::copy(chat_agent(), path("agent.wasm"))?;
+    let sign = async |arguments: &[&str]| run_in(folder.path(), [&["sign"][..], arguments].concat()).await;
+
+    let Ended { code, stdout, stderr } = sign(&["--new-key", "key.pem"]).await?;
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert!(stdout.starts_with("signers = [\"ed25519:"), "{stdout}");
+    assert_eq!(std::fs::metadata(path("key.pem"))?.permissions().mode() & 0o777, 0o600);
+    assert_eq!(sign(&["--key", "key.pem", "--public"]).await?.stdout, stdout);
+    // The line is one that a manifest takes.
+    let manifest = format!("{}\n[deploy]\n{stdout}", daca_tests::manifest_of("Plain", "plain", ""));
+    std::fs::write(path("agents.toml"), manifest)?;
+    assert_eq!(run_in(folder.path(), ["check"]).await?.code, Some(0));
+
+    let Ended { code, stderr, .. } = sign(&["--key", "key.pem", "agent.wasm"]).await?;
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    let signature = std::fs::read(path("agent.wasm.sig"))?;
+    sign(&["agent.wasm", "--key", "key.pem", "--out", "other.sig"]).await?;
+    assert_eq!(std::fs::read(path("other.sig"))?, signature);
+
+    // OpenSSL reads a key of this form: the public key is not in it.
+    let pem = std::fs::read_to_string(path("key.pem"))?;
+    let head = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEI";
+    assert!(pem.starts_with(head) && pem.len() == OPENSSL_KEY.len(), "another form than OpenSSL's");
+    Ok(())
+}
+
+/// Made by `openssl genpkey -algorithm ed25519`, for this test alone.
+const OPENSSL_KEY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIBzn0S4wZQ3QlUeD6jjgmG986EaSxeQwj+rbVTF5Ggdu
+-----END PRIVATE KEY-----
+";
+
+#[tokio::test]
+async fn a_key_of_openssl_signs_as_openssl_does() -> anyhow::Result<()> {
+    let folder = TempDir::new()?;
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("key.pem"), OPENSSL_KEY)?;
+    std::fs::set_permissions(path("key.pem"), std::fs::Permissions::from_mode(0o600))?;
+    std::fs::write(path("a.wasm"), b"\0asm\x0d\0\x01\0")?;
+    let Ended { stdout, .. } = run_in(folder.path(), ["sign", "--key", "key.pem", "--public"]).await?;
+    assert_eq!(stdout, "signers = [\"ed25519:ndGbkE82Fexc7JtX+s4PEIqWpOqgc8n+XfSPYaDiB3E=\"]\n");
+    let Ended { code, stderr, .. } = run_in(folder.path(), ["sign", "--key", "key.pem", "a.wasm"]).await?;
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    // What `openssl pkeyutl -sign -rawin` made of the same bytes.
+    let signature =
+        "/1ZJcf+ovXHBYAXumeIYT1Z4Mt6DONoz5tlGGqvID5BvVKq1EzIx6TJIfc5yl2VNqMVm9UIDBdFU6qiJm4+eBw==\n";
+    assert_eq!(std::fs::read_to_string(path("a.wasm.sig"))?, signature);
+    Ok(())
+}
+
+#[tokio::test]
+async fn sign_says_why_it_does_not_sign() -> anyhow::Result<()> {
+    let folder = TempDir::new()?;
+    let path = |name: &str| folder.path().join(name);
+    std::fs::copy(chat_agent(), path("agent.wasm"))?;
+    std::fs::write(path("text.wasm"), "no component")?;
+    let sign = async |arguments: &[&str]| run_in(folder.path(), [&["sign"][..], arguments].concat()).await;
+    for key in ["key.pem", "exposed.pem", "altered.pem"] {
+        sign(&["--new-key", key]).await?;
+    }
+    let key = std::fs::read(path("key.pem"))?;
+    std::fs::set_permissions(path("exposed.pem"), std::fs::Permissions::from_mode(0o640))?;
+    std::fs::OpenOptions::new().write(true).truncate(true).open(path("altered.pem"))?;
+
+    for (what, arguments, code, words) in [
+        ("a key that is there", &["--new-key", "key.pem"][..], "signing-unwritable", &["key.pem: "][..]),
+        ("no key", &["--key", "none.pem", "agent.wasm"], "signing-key-unreadable", &["none.pem: "]),
+        (
+            "a key that others read",
+            &["--key", "exposed.pem", "agent.wasm"],
+            "signing-key-exposed",
+            &["chmod 600"],
+        ),
+        (
+            "a file that is no key",
+            &["--key", "altered.pem", "--public"],
+            "signing-key-invalid",
+            &["altered.pem "],
+        ),
+        ("no component", &["--key", "key.pem", "none.wasm"], "component-missing", &["none.wasm: "]),
+        ("something else", &["--key", "key.pem", "text.wasm"], "component-invalid", &["text.wasm: "]),
+        (
+            "no place",
+            &["--key", "key.pem", "agent.wasm", "--out", "no/sig"],
+            "signing-unwritable",
+            &["no/sig: "],
+        ),
+    ] {
+        let ended = sign(arguments).await?;
+        assert_refused(what, &ended, code, words);
+        assert_eq!(ended.stderr.matches("\n  help: ").count(), 1, "{what}: {}", ended.stderr);
+    }
+    assert_eq!(std::fs::read(path("key.pem"))?, key);
+    let mut left = std::fs::read_dir(folder.path())?
+        .map(|entry| Ok(entry?.file_name()))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    left.sort();
+    assert_eq!(left, ["agent.wasm", "altered.pem", "exposed.pem", "key.pem", "text.wasm"]);
+    Ok(())
+}
+
 #[tokio::test]
 async fn run_says_why_it_does_not_start() -> anyhow::Result<()> {
     let folder = folder_with(&default_manifest())?;
@@ -179,7 +418,7 @@ async fn run_says_why_it_does_not_start() -> anyhow::Result<()> {
             &["--admin", "0.0.0.0:1"],
             nothing,
             "admin-not-loopback",
-            &["--admin 0.0.0.0:1", "name a loopback address"],
+            &["--admin 0.0.0.0:1", "--admin-token-file", "name a loopback address"],
         ),
         (
             "an admin port for everybody by IPv6",
@@ -276,6 +515,10 @@ async fn arguments_that_make_no_sense_end_with_code_2() -> anyhow::Result<()> {
         (&["run", "--backend", "redis"], "embedded"),
         (&["run", "--log-format", "xml"], "json"),
         (&["invoke", "ChatAgent/user1"], "<METHOD>"),
+        (&["deploy", "ChatAgent", "agent.wasm", "--share", "0"], "1..=100"),
+        (&["sign"], "--key"),
+        (&["sign", "--key", "a.pem"], "COMPONENT"),
+        (&["sign", "--key", "a.pem", "--new-key", "b.pem"], "--new-key"),
     ] {
         let Ended { code, stderr, .. } = run_in(folder.path(), arguments).await?;
         assert_eq!(code, Some(2), "{arguments:?}: {stderr}");

@@ -10,6 +10,7 @@ mod conversation;
 mod durability;
 mod effects;
 mod limits;
+mod logs;
 mod manifests;
 mod shutdown;
 mod swap;

@@ -161,6 +161,35 @@ const CASES: &[Case] = &[
         "[agents.A]\ncomponent = \"COMPONENT\"\nidle-timeout = 5\n",
         &[("manifest-syntax", 3, "a duration")],
     ),
+    (
+        "a key of the deploying",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[deploy]\nsigner = []\n",
+        &[("manifest-unknown-key", 4, "`signer`")],
+    ),
+    (
+        "bounds of the deploying that make no sense",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[deploy]\nwindow = \"2h\"\nmargin = 101\nleast-turns = 0\nkeep = 1\n",
+        &[
+            ("manifest-invalid-limit", 4, "deploy.window: 2h"),
+            ("manifest-invalid-limit", 5, "deploy.margin: 101"),
+            ("manifest-invalid-limit", 6, "deploy.least-turns: 0"),
+            ("manifest-invalid-limit", 7, "deploy.keep: 1"),
+        ],
+    ),
+    (
+        "signers that are none",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[deploy]\nsigners = [\n  \"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\n  \"ed25519:AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\n  \"ed25519:AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\n]\n",
+        &[
+            ("manifest-invalid-signer", 5, "base64 of 32 bytes"),
+            ("manifest-invalid-signer", 6, "a weak key"),
+            ("manifest-invalid-signer", 7, "no Ed25519 key"),
+        ],
+    ),
+    (
+        "a build of nothing",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[agents.A.dev]\nbuild = \" \"\nwatch = []\n",
+        &[("manifest-invalid-dev", 4, "dev.build"), ("manifest-invalid-dev", 5, "dev.watch")],
+    ),
     ("no TOML", "[agents.A]\ncomponent = \"COMPONENT\"\nx = \n", &[("manifest-syntax", 3, "expected")]),
     ("a string without an end", "[agents.A]\ncomponent = \"COMPONENT\n", &[("manifest-syntax", 2, "")]),
     ("JSON", "{\"agents\": {}}\n", &[("manifest-syntax", 1, "")]),

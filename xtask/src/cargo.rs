@@ -65,19 +65,21 @@ impl Cargo {
 
     fn command(&self) -> Command {
         let mut command = Command::new(variable("CARGO", "cargo"));
-        // What `cargo run` has set for this program would make build scripts run again that look at their own.
-        let ours = std::env::vars_os().map(|(name, _)| name);
-        let ours = ours.filter(|name| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|it| is_prefix(it, name)));
-        for name in ours {
-            command.env_remove(name);
-        }
-        command
-            .args(&self.arguments)
-            .current_dir(root())
-            .env("CARGO_TARGET_DIR", target())
-            .envs(self.variables.iter().copied());
+        prepare(&mut command);
+        command.args(&self.arguments).envs(self.variables.iter().copied());
         command
     }
+}
+
+/// Lets a command run in the workspace's folder, so that each cargo within it builds there as if typed by hand.
+pub(crate) fn prepare(command: &mut Command) {
+    // What `cargo run` has set for this program would make build scripts run again that look at their own.
+    let ours = std::env::vars_os().map(|(name, _)| name);
+    let ours = ours.filter(|name| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|it| is_prefix(it, name)));
+    for name in ours {
+        command.env_remove(name);
+    }
+    command.current_dir(root()).env("CARGO_TARGET_DIR", target());
 }
 
 fn is_prefix(prefix: &str, name: &OsStr) -> bool {

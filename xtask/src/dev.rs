@@ -28,9 +28,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     eprintln!("{}\n", hint(&arguments.arguments));
     let folder = if arguments.release { "release" } else { "debug" };
     let program = cargo::target().join(folder).join("daca");
-    // The manifest is the one that `daca run` takes by default, so that ARGS can name another.
-    let error =
-        Command::new(&program).arg("run").args(&arguments.arguments).current_dir(cargo::root()).exec();
+    // The manifest is the one that `daca dev` takes by default, so that ARGS can name another.
+    let mut command = Command::new(&program);
+    cargo::prepare(&mut command);
+    let error = command.arg("dev").args(&arguments.arguments).exec();
     Err(error).with_context(|| format!("starting {}", program.display()))
 }
 

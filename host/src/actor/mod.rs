@@ -23,7 +23,7 @@ pub use context::CallContext;
 pub use delivery::{Deliveries, DeliveryOptions};
 pub use error::CallError;
 pub use live::{default_cap, map_count_limit};
-pub use table::{ActivationInfo, Actors, ActorsOptions, AgentRuntime, AgentStatistics};
+pub use table::{ActivationInfo, Actors, ActorsOptions, AgentLoad, AgentRuntime, AgentStatistics};
 pub use trial::TrialFailure;
 
 use std::sync::LazyLock;

@@ -63,7 +63,7 @@ pub(super) struct Counters {
 }
 
 /// What happened in an agent type since the host started.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy)]
 pub struct AgentStatistics {
     /// Turns that ended, well or not.
     pub turns: u64,
@@ -73,6 +73,17 @@ pub struct AgentStatistics {
     pub faults: u64,
     /// Instances that were made.
     pub instances_made: u64,
+}
+
+/// What an agent type has at the moment.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct AgentLoad {
+    /// Active actors.
+    pub active: usize,
+    /// Calls that wait for them.
+    pub queued: usize,
+    /// Live instances.
+    pub instances: usize,
 }
 
 /// One active actor, as the admin API shows it.
@@ -373,6 +384,21 @@ impl Actors {
             }
         };
         active.into_iter().take(limit).map(info).collect()
+    }
+
+    /// What each agent type that has active actors has at the moment.
+    pub fn loads(&self) -> HashMap<Arc<str>, AgentLoad> {
+        let now = Instant::now();
+        let active = self.shared.lock().values().cloned().collect::<Vec<_>>();
+        let mut loads = HashMap::<_, AgentLoad>::new();
+        for activation in active {
+            let snapshot = activation.snapshot(now);
+            let load = loads.entry(activation.address.agent_type.clone()).or_default();
+            load.active += 1;
+            load.queued += snapshot.queued;
+            load.instances += usize::from(snapshot.has_instance);
+        }
+        loads
     }
 
     /// The agent types with what serves them and what happened in them.

@@ -34,4 +34,5 @@ pub(crate) mod bindings {
 pub use engine::{Engine, EngineError, EngineOptions};
 pub use instance::{Fault, Instance, InstanceState, Outcome, TurnKind};
 pub use serving::{Counted, Counters, NotKnown, Rollout, Served, Serving, TurnEnd};
+pub(crate) use version::check_header;
 pub use version::{ComponentVersion, LARGEST_FILE, LoadError, digest, short};

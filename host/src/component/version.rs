@@ -161,7 +161,7 @@ fn too_large(bytes: u64) -> Refusal {
 }
 
 /// Tells the usual mistakes apart before the parser says something general.
-fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
+pub(crate) fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
     const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
     const MODULE: &[u8] = b"\0asm\x01\0\0\0";
     if wasm.starts_with(COMPONENT) {

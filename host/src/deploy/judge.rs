@@ -91,7 +91,7 @@ impl Judged {
         let new = self.new.look(now, rules.window);
         let old = self.replaced.map_or(serving, |(before, _)| before);
         let too_many = new.percent() > old.percent() + f64::from(rules.margin);
-        (new.turns >= rules.least_turns && new.failed > 0 && too_many).then(|| {
+        (new.turns >= u64::from(rules.least_turns) && new.failed > 0 && too_many).then(|| {
             format!(
                 "{} of {} turns failed ({:.0} %), and {} of {} of the version before ({:.0} %); more than {} points above that are too many in a window of {:?}",
                 new.failed,
@@ -120,7 +120,8 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn rules() -> DeployRules {
-        DeployRules { window: 10 * SECOND, margin: 10, least_turns: 10, ..DeployRules::default() }
+        let (signers, versions) = (Vec::new(), None);
+        DeployRules { signers, window: 10 * SECOND, margin: 10, least_turns: 10, keep: 20, versions }
     }
 
     fn count(counters: &Counters, well: u32, failed: u32) {

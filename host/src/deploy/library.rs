@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -23,7 +24,7 @@ const LARGEST_SIGNATURE: u64 = 1_024;
 /// A component with its signature, as it came.
 #[derive(Debug, Clone)]
 pub(super) struct Stored {
-    pub(super) wasm: Vec<u8>,
+    pub(super) wasm: Bytes,
     pub(super) signature: Option<String>,
 }
 
@@ -144,7 +145,7 @@ fn read_version(path: &Path, name: &str) -> Result<Option<Stored>, Error> {
     let beside = [path.with_extension("sig"), path.with_extension("wasm.sig")];
     let signature = beside.iter().find_map(|path| read_bounded(path, LARGEST_SIGNATURE).ok());
     let signature = signature.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
-    Ok(Some(Stored { wasm, signature }))
+    Ok(Some(Stored { wasm: wasm.into(), signature }))
 }
 
 fn read_bounded(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {

@@ -46,7 +46,7 @@ use library::{Library, Stored};
 use prepare::{Preparation, Prepared};
 use record::{Change, Changed};
 use shared::Shared;
-use steward::{Command, Steward, View, blocking, bytes};
+use steward::{Command, Steward, View, blocking};
 use watch::{ComponentFile, FileContent};
 
 /// Deployments that are under way at the same time, with their bytes in memory.
@@ -160,7 +160,7 @@ impl Deployer {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let mut types = BTreeMap::new();
         let mut files = Vec::new();
-        for Opened { beginning, file } in opened {
+        for Opened { beginning, file, is_new } in opened {
             let agent = beginning.agent.clone();
             let of_type = shared.clone().map(|store| Shared::new(store, agent.name.clone()));
             let (mut steward, view) =
@@ -168,7 +168,7 @@ impl Deployer {
             steward.begin().await?;
             let (commands, receiver) = mpsc::channel(MOST_COMMANDS);
             tasks.spawn(steward.run(receiver, stop.clone()));
-            files.push((agent.name.clone(), agent.component.clone(), file));
+            files.push((agent.name.clone(), agent.component.clone(), file, is_new));
             types.insert(agent.name.clone(), TypeHandle { agent, commands, view });
         }
         let views = types.iter().map(|(name, handle)| (name.clone(), handle.view.clone())).collect();
@@ -186,16 +186,17 @@ impl Deployer {
             stop,
         };
         let deployer = Deployer { inner: Arc::new(inner) };
-        for (agent_type, path, file) in files {
-            // A host alone serves what the file holds before it is ready; among others, they are asked first.
-            let file = match (file, &shared) {
-                (Some(file), None) => {
-                    deployer.deploy_file(&agent_type, file, Source::File).await.ok();
-                    None
-                }
-                (file, _) => file,
+        for (agent_type, path, file, is_new) in files {
+            let watched = match &file {
+                Some(file) => ComponentFile::new(path).knowing(file),
+                None => ComponentFile::new(path),
             };
-            deployer.inner.tasks.spawn(deployer.clone().follow_file(agent_type, path.into(), file));
+            let mut first = file.filter(|_| is_new);
+            // A host alone serves what the file holds before it is ready; among others, they are asked first.
+            if let Some(file) = first.take_if(|_| shared.is_none()) {
+                let _refusals_are_noted = deployer.deploy_file(&agent_type, file, Source::File).await;
+            }
+            deployer.inner.tasks.spawn(deployer.clone().follow_file(agent_type, watched, first));
         }
         Ok(deployer)
     }
@@ -228,7 +229,7 @@ impl Deployer {
         if share < 100 && record.serving == version {
             return Err(Error::serves_all(&version));
         }
-        let stored = Stored { wasm: wasm.to_vec(), signature };
+        let stored = Stored { wasm, signature };
         let is_done = record.is_done(&version, share);
         let prepared = match is_done {
             true => None,
@@ -275,7 +276,7 @@ impl Deployer {
         self.check_open()?;
         let Inner { preparation, actors, .. } = &*self.inner;
         let signature = stored.signature.as_deref();
-        let checked = preparation.check(actors, &handle.agent, bytes(stored), signature, label).await;
+        let checked = preparation.check(actors, &handle.agent, stored.wasm.clone(), signature, label).await;
         let kept = match checked {
             Ok(prepared) => self.store(handle, version, stored).await.map(|()| prepared),
             Err(error) => Err(error),
@@ -388,14 +389,13 @@ impl Deployer {
         }
     }
 
-    async fn follow_file(self, agent_type: Arc<str>, path: Arc<Path>, first: Option<FileContent>) {
+    async fn follow_file(self, agent_type: Arc<str>, mut file: ComponentFile, first: Option<FileContent>) {
         let stop = self.inner.stop.clone();
         let follow = async {
             if let Some(first) = first {
                 self.when_settled(&agent_type).await;
                 self.take_file(&agent_type, first, true).await;
             }
-            let mut file = ComponentFile::new(&path);
             loop {
                 let content = file.next().await;
                 self.take_file(&agent_type, content, false).await;

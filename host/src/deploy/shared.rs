@@ -91,7 +91,7 @@ impl Shared {
                 return Ok(None);
             }
         }
-        Ok((digest(&wasm) == version).then_some(Stored { wasm, signature: head.signature }))
+        Ok((digest(&wasm) == version).then_some(Stored { wasm: wasm.into(), signature: head.signature }))
     }
 
     /// Removes the bytes of a version that no host needs any more.

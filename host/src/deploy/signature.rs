@@ -1,15 +1,190 @@
-//! stub
-#[derive(Debug, thiserror::Error)]
-#[error("stub")]
-pub struct SignatureError;
+//! Signatures of components: who may say what an agent type runs.
+//!
+//! A signature is Ed25519 over the bytes of the `.wasm` file and nothing else, so that other tools can make and check it
+//! (`openssl pkeyutl -verify -rawin`). It needs no prefix that says what it is for: the bytes begin with the magic of a
+//! component, and `daca sign` signs nothing else. It is for the component alone, not for a place: whoever may deploy decides
+//! which agent type runs it. In a file (`COMPONENT.wasm.sig`) it is text: base64 and a line end.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{PUBLIC_KEY_LENGTH, SIGNATURE_LENGTH, Signature, Signer as _, SigningKey, VerifyingKey};
+
+/// What a public key begins with in the manifest.
+const ALGORITHM: &str = "ed25519:";
+
+/// Whose signature makes a component one that may run: a public key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Signer(VerifyingKey);
+
+/// Why a text is no public key.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SignerError {
+    /// The form is wrong.
+    #[error("it is not {ALGORITHM} and the base64 of {PUBLIC_KEY_LENGTH} bytes")]
+    Form,
+    /// The bytes name no key: at least one of them was altered.
+    #[error("its bytes are no Ed25519 key")]
+    NoKey,
+    /// Anybody can make signatures that such a key verifies.
+    #[error("it is a weak key, for which anybody can sign")]
+    Weak,
+}
+
+/// Why a component is not one that may run here.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SignatureError {
+    /// It comes without a signature.
+    #[error("the component has no signature, and the manifest names who must sign")]
+    Unsigned,
+    /// What comes with it is no signature.
+    #[error("the signature is not the base64 of {SIGNATURE_LENGTH} bytes")]
+    Invalid,
+    /// No signer has signed these bytes.
+    #[error(
+        "the signature is of none of the manifest's signers, or the component was altered after it was signed"
+    )]
+    Foreign,
+}
+
 impl SignatureError {
+    /// The stable code, explained in `docs/errors.md`.
     pub fn code(&self) -> &'static str {
-        "component-unsigned"
+        match self {
+            SignatureError::Unsigned => "component-unsigned",
+            SignatureError::Invalid => "signature-invalid",
+            SignatureError::Foreign => "signature-foreign",
+        }
     }
-    pub fn help(&self) -> String {
-        String::new()
+
+    /// What to do.
+    pub fn help(&self) -> &'static str {
+        match self {
+            SignatureError::Unsigned => "sign it with: daca sign --key FILE COMPONENT.wasm",
+            SignatureError::Invalid => {
+                "give the .wasm.sig file that daca sign wrote beside the component, unchanged"
+            }
+            SignatureError::Foreign => {
+                "sign this very file with the key of a signer, or add the key's line (daca sign --key FILE --public) to signers in [deploy]"
+            }
+        }
     }
 }
-pub fn verify(_signers: &[()], _wasm: &[u8], _signature: Option<&str>) -> Result<(), SignatureError> {
-    Ok(())
+
+impl Signer {
+    /// Reads a public key as the manifest writes it, `ed25519:BASE64`.
+    pub fn parse(text: &str) -> Result<Signer, SignerError> {
+        let base64 = text.strip_prefix(ALGORITHM).ok_or(SignerError::Form)?;
+        let bytes = STANDARD.decode(base64).map_err(|_| SignerError::Form)?;
+        let bytes = <[u8; PUBLIC_KEY_LENGTH]>::try_from(bytes).map_err(|_| SignerError::Form)?;
+        let key = VerifyingKey::from_bytes(&bytes).map_err(|_| SignerError::NoKey)?;
+        if key.is_weak() { Err(SignerError::Weak) } else { Ok(Signer(key)) }
+    }
+
+    /// The public part of a key.
+    pub fn of(key: &SigningKey) -> Signer {
+        Signer(key.verifying_key())
+    }
+}
+
+/// As the manifest writes it.
+impl fmt::Display for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{ALGORITHM}{}", STANDARD.encode(self.0.as_bytes()))
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Signer({self})")
+    }
+}
+
+/// The text of the signature of a component, with its line end.
+pub fn sign(key: &SigningKey, wasm: &[u8]) -> String {
+    STANDARD.encode(key.sign(wasm).to_bytes()) + "\n"
+}
+
+/// Is a component signed by one of the signers? Without signers, every component passes. `signature` is the text of its
+/// signature file.
+pub fn verify(signers: &[Signer], wasm: &[u8], signature: Option<&str>) -> Result<(), SignatureError> {
+    if signers.is_empty() {
+        return Ok(());
+    }
+    let signature = parse(signature.ok_or(SignatureError::Unsigned)?)?;
+    let is_signed = signers.iter().any(|signer| signer.0.verify_strict(wasm, &signature).is_ok());
+    if is_signed { Ok(()) } else { Err(SignatureError::Foreign) }
+}
+
+fn parse(text: &str) -> Result<Signature, SignatureError> {
+    let base64 = text.strip_suffix('\n').unwrap_or(text);
+    let bytes = STANDARD.decode(base64).map_err(|_| SignatureError::Invalid)?;
+    Signature::from_slice(&bytes).map_err(|_| SignatureError::Invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_bytes(&[seed; 32])
+    }
+
+    #[test]
+    fn a_component_runs_when_one_of_the_signers_has_signed_these_very_bytes() {
+        let signers = [Signer::of(&key(1)), Signer::of(&key(2))];
+        let signed = sign(&key(2), b"component");
+        assert_eq!(verify(&signers, b"component", Some(&signed)), Ok(()));
+        assert_eq!(verify(&signers, b"component", Some(signed.trim_end())), Ok(()));
+
+        assert_eq!(verify(&signers, b"componenT", Some(&signed)), Err(SignatureError::Foreign));
+        assert_eq!(verify(&signers[..1], b"component", Some(&signed)), Err(SignatureError::Foreign));
+        assert_eq!(verify(&signers, b"component", None), Err(SignatureError::Unsigned));
+    }
+
+    #[test]
+    fn what_is_no_signature_is_refused_as_such() {
+        let signers = [Signer::of(&key(1))];
+        let signed = sign(&key(1), b"component");
+        let long = format!("{signed}{signed}");
+        for text in [
+            "",
+            "\n",
+            "no base64!",
+            "AAAA",
+            &signed[1..],
+            &long,
+            &format!(" {signed}"),
+            &format!("{signed}\n"),
+        ] {
+            assert_eq!(verify(&signers, b"component", Some(text)), Err(SignatureError::Invalid), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn without_signers_nobody_is_asked() {
+        assert_eq!(verify(&[], b"component", None), Ok(()));
+        assert_eq!(verify(&[], b"component", Some("no base64!")), Ok(()));
+    }
+
+    #[test]
+    fn a_public_key_is_read_as_it_is_written_and_a_weak_one_refused() {
+        let signer = Signer::of(&key(1));
+        assert_eq!(Signer::parse(&signer.to_string()), Ok(signer.clone()));
+
+        let key = |bytes: [u8; 32]| format!("ed25519:{}", STANDARD.encode(bytes));
+        let base64 = signer.to_string().replace("ed25519:", "");
+        for text in ["", "ed25519:", "ed25519:AAAA", &base64, &format!("rsa:{base64}"), &format!("{signer}=")]
+        {
+            assert_eq!(Signer::parse(text), Err(SignerError::Form), "{text:?}");
+        }
+        // The neutral point, with which a signature of zeros verifies for every message.
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        assert_eq!(Signer::parse(&key(neutral)), Err(SignerError::Weak));
+        let mut no_point = [0; 32];
+        no_point[0] = 2;
+        assert_eq!(Signer::parse(&key(no_point)), Err(SignerError::NoKey));
+    }
 }

@@ -10,7 +10,7 @@ use super::Error;
 use super::library::{Kept, Library, Stored};
 use super::prepare::Preparation;
 use super::record::{FileSeen, Known, Origin, Record, Source, now};
-use super::steward::{Beginning, blocking, bytes};
+use super::steward::{Beginning, blocking};
 use super::watch::{ComponentFile, FileContent};
 use crate::component::{ComponentVersion, Engine, Rollout, Served, Serving, short};
 use crate::manifest::{AgentType, DeployRules};
@@ -19,8 +19,10 @@ use std::path::Path;
 /// An agent type that a host begins with.
 pub struct Opened {
     pub(super) beginning: Beginning,
-    /// What the manifest's file holds, when that is not known to have been deployed.
+    /// What the manifest's file holds, if it is there.
     pub(super) file: Option<FileContent>,
+    /// This host has not seen that before.
+    pub(super) is_new: bool,
 }
 
 impl Opened {
@@ -40,7 +42,8 @@ impl Opened {
         let library = Library::new(data, rules.versions.clone());
         let (reader, name) = (library.clone(), agent.name.clone());
         let kept = blocking(move || reader.read_record(&name)).await?;
-        let file = ComponentFile::read(&agent.component).await;
+        let path = agent.component.clone();
+        let file = blocking(move || Ok(ComponentFile::read(&path))).await?;
         match kept {
             Some(kept) => Self::again(&preparation, &library, agent, kept, file.ok()).await,
             None => {
@@ -64,7 +67,7 @@ impl Opened {
             let error = Error::not_permitted(&agent.name, &missing);
             tracing::warn!(agent_type = %agent.name, code = error.code, "{}", error.message);
         }
-        let stored = Stored { wasm: file.wasm.to_vec(), signature: file.signature.clone() };
+        let stored = Stored { wasm: file.wasm.clone(), signature: file.signature.clone() };
         let (keeper, agent_type, digest) = (library.clone(), agent.name.clone(), file.digest.clone());
         blocking(move || keeper.store(&agent_type, &digest, &stored)).await?;
         let origin = Origin { source: Source::Manifest, by: name };
@@ -81,7 +84,8 @@ impl Opened {
         let record = Record::first(file.digest.clone(), known, Some(seen), &origin);
         say(agent, &version);
         let loaded = BTreeMap::from([(file.digest.clone(), served(&record, version))]);
-        Ok(Opened { beginning: begin(agent, record, Some(file.digest.clone()), loaded)?, file: Some(file) })
+        let beginning = begin(agent, record, Some(file.digest.clone()), loaded)?;
+        Ok(Opened { beginning, file: Some(file), is_new: false })
     }
 
     /// A start with what was kept.
@@ -99,14 +103,14 @@ impl Opened {
             let stored = blocking(move || reader.load(&agent_type, &name)).await?;
             let stored = stored.ok_or_else(|| Error::version_unknown(short(&digest)))?;
             let signature = stored.signature.as_deref();
-            let version = preparation.load(short(&digest), bytes(&stored), signature).await?;
+            let version = preparation.load(short(&digest), stored.wasm.clone(), signature).await?;
             if digest == record.serving {
                 say(agent, &version);
             }
             loaded.insert(digest, served(&record, version));
         }
-        let file = file.filter(|file| file_here.as_ref() != Some(&file.digest));
-        Ok(Opened { beginning: begin(agent, record, file_here, loaded)?, file })
+        let is_new = file.as_ref().is_some_and(|file| file_here.as_ref() != Some(&file.digest));
+        Ok(Opened { beginning: begin(agent, record, file_here, loaded)?, file, is_new })
     }
 }
 

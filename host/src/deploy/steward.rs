@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -236,7 +235,7 @@ impl Steward {
             Some(loaded) => loaded.version.clone(),
             None => {
                 let Stored { wasm, signature } = self.stored(version).await?;
-                self.preparation.load(short(version), wasm.into(), signature.as_deref()).await?
+                self.preparation.load(short(version), wasm, signature.as_deref()).await?
             }
         };
         let counters = self.counters.entry(version.to_owned()).or_default().clone();
@@ -513,9 +512,4 @@ pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_panicked| Err(Error::internal()))
-}
-
-/// The bytes of a component as the checks want them.
-pub(super) fn bytes(stored: &Stored) -> Bytes {
-    Bytes::from(stored.wasm.clone())
 }

@@ -1,7 +1,8 @@
 //! The operator's port: what is active, which component serves, what became of effects, and a way to call any actor.
 //!
-//! Browsers must not be able to reach it through a page of somebody else: requests that carry an `Origin`, or that name the
-//! host otherwise than by address or as localhost, are refused.
+//! With a token, every request must carry it. Without one the port listens on loopback addresses alone, and browsers must not
+//! be able to reach it through a page of somebody else: requests that carry an `Origin`, or that name the host otherwise than
+//! by address or as localhost, are refused.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,14 +18,17 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
+use super::AdminToken;
 use super::answer::HttpError;
 use crate::actor::{Actors, CallContext};
 use crate::backend::{ActorCall, Outbox, Readiness};
 use crate::deploy::Deployer;
+use crate::telemetry::RecentLines;
 
-/// Activations or effects in one answer, unless `?limit=` says otherwise.
-const DEFAULT_LIMIT: usize = 1_000;
+/// Activations, effects or lines of the log in one answer, unless `?limit=` says otherwise.
+pub(super) const DEFAULT_LIMIT: usize = 1_000;
 
 /// What the operator's port serves.
 #[derive(Clone)]
@@ -41,11 +45,18 @@ pub struct AdminState {
     pub backend: &'static str,
     /// Bytes of a body, at most.
     pub max_body: usize,
+    /// What requests must carry, if anything.
+    pub token: Option<AdminToken>,
+    /// The last lines of the log.
+    pub log: RecentLines,
+    /// Cancelled when the port is about to close.
+    pub stopping: CancellationToken,
 }
 
 /// Makes the router.
 pub fn router(state: AdminState) -> Router {
-    let max_body = state.max_body;
+    let (max_body, token) = (state.max_body, state.token.clone());
+    let logs = super::logs::router(state.log.clone(), state.actors.clone(), state.stopping.clone());
     Router::new()
         .route("/", get(index))
         .route("/health", get(health))
@@ -60,15 +71,25 @@ pub fn router(state: AdminState) -> Router {
             HttpError::new(StatusCode::NOT_FOUND, "route-unknown", detail)
         })
         .with_state(state)
+        .merge(logs)
         .layer(DefaultBodyLimit::max(max_body))
-        .layer(middleware::from_fn(refuse_browsers))
+        // The outermost: whoever may not ask gets no body read.
+        .layer(middleware::from_fn_with_state(token, admit))
 }
 
-async fn refuse_browsers(request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if request.headers().contains_key(header::ORIGIN) || !is_own_name(host) {
+/// Lets the operator's requests through.
+async fn admit(State(token): State<Option<AdminToken>>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    // A page cannot know the token, so with one the host may have any name, such as a cluster gives it.
+    if headers.contains_key(header::ORIGIN) || (token.is_none() && !is_own_name(host)) {
         let detail = "The admin API answers no web pages: leave the Origin header out, and name the host by its address or as localhost.";
         return HttpError::new(StatusCode::FORBIDDEN, "origin-refused", detail).into_response();
+    }
+    if token.is_some_and(|token| !token.is_in(headers)) {
+        let detail = "The admin API asks for its token: Authorization: Bearer TOKEN.";
+        let error = HttpError::new(StatusCode::UNAUTHORIZED, "admin-unauthorized", detail);
+        return ([(header::WWW_AUTHENTICATE, "Bearer")], error).into_response();
     }
     next.run(request).await
 }
@@ -86,6 +107,7 @@ async fn index() -> Json<Value> {
     Json(json!({
         "GET /health": "is the host ready, how many turns, instances and actors there are",
         "GET /agents": "the agent types, their component versions and what happened in them",
+        "GET /logs": "the last lines of the log, as lines of JSON (?type=TYPE&id=ID&limit=N&follow=true)",
         "GET /activations": "the active actors (?limit=N)",
         "GET /outbox": "events and sent bindings: pending, sent, failed (?limit=N, newest last)",
         "POST /actors/TYPE/ID/method/METHOD": "calls a method of an actor with the body as payload",
@@ -115,19 +137,24 @@ fn status(state: &AdminState) -> &'static str {
 }
 
 async fn agents(State(state): State<AdminState>) -> Json<Value> {
-    let agents = state.actors.agents().into_iter().map(|(agent, statistics)| {
-        let mut entry = json!({
+    let loads = state.actors.loads();
+    let views = state.deployer.views();
+    let agents = state.actors.agents().into_iter().filter_map(|(agent, statistics)| {
+        let view = views.iter().find(|view| view.agent_type == agent.agent.name)?;
+        let load = loads.get(&agent.agent.name).copied().unwrap_or_default();
+        Some(json!({
             "agent_type": agent.agent.name,
             "component": agent.agent.component,
-            "version": agent.serving.now().serving.version.digest,
-            "bytes": agent.serving.now().serving.version.bytes,
-        });
-        if let (Value::Object(entry), Ok(Value::Object(statistics))) =
-            (&mut entry, serde_json::to_value(statistics))
-        {
-            entry.extend(statistics);
-        }
-        entry
+            "version": view.record.serving,
+            "active": load.active,
+            "queued": load.queued,
+            "instances": load.instances,
+            "turns": statistics.turns,
+            "failed_turns": statistics.failed_turns,
+            "faults": statistics.faults,
+            "instances_made": statistics.instances_made,
+            "versions": super::deploy::serving(view),
+        }))
     });
     Json(json!({ "agents": agents.collect::<Vec<_>>() }))
 }

@@ -1,7 +1,7 @@
 //! HTTP: who calls the host, and in which form they are answered.
 //!
 //! [`app`] serves the manifest's routes and subscriptions to people and brokers, [`callbacks`] a Dapr sidecar, and [`admin`]
-//! the operator. All end in [`crate::actor::Actors`]; nothing here knows what an actor does. [`inputs`] decides what becomes
+//! the operator, to whom [`logs`] shows the log. All end in [`crate::actor::Actors`]; nothing here knows what an actor does. [`inputs`] decides what becomes
 //! of a binding's message that failed. [`server`] accepts connections and shuts down.
 
 mod admin;
@@ -11,6 +11,7 @@ mod call;
 mod callbacks;
 mod deploy;
 mod inputs;
+mod logs;
 mod server;
 mod subscriptions;
 mod token;
@@ -19,4 +20,4 @@ pub use admin::{AdminState, router as admin_router};
 pub use app::{AppOptions, SidecarSide, router as app_router};
 pub use server::{Server, ServerOptions};
 pub use subscriptions::Subscriptions;
-pub use token::AppToken;
+pub use token::{AdminToken, AppToken};

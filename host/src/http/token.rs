@@ -1,25 +1,62 @@
-//! The token by which the sidecar shows that a request is its own (`APP_API_TOKEN`).
+//! The tokens by which a request shows whose it is: the sidecar's (`APP_API_TOKEN`), and the operator's.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, header};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-/// The header in which the sidecar sends the token.
-const HEADER: &str = "dapr-api-token";
+/// The header in which the sidecar sends its token.
+const SIDECAR_HEADER: &str = "dapr-api-token";
 
-/// The token that callbacks must carry. Kept as a hash, so that comparing takes the same time for every guess.
+/// The token that callbacks must carry.
 #[derive(Clone)]
-pub struct AppToken([u8; 32]);
+pub struct AppToken(Hashed);
 
 impl AppToken {
     /// From the value of `APP_API_TOKEN`.
     pub fn new(token: &str) -> AppToken {
-        AppToken(Sha256::digest(token).into())
+        AppToken(Hashed::new(token))
     }
 
     /// Do the headers carry it?
     pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
-        let given = headers.get(HEADER).map_or([0; 32], |given| Sha256::digest(given.as_bytes()).into());
+        self.0.is(headers.get(SIDECAR_HEADER).map(|given| given.as_bytes()))
+    }
+}
+
+/// The token that requests to the operator's port must carry.
+#[derive(Clone)]
+pub struct AdminToken(Hashed);
+
+impl AdminToken {
+    /// From the token's text.
+    pub fn new(token: &str) -> AdminToken {
+        AdminToken(Hashed::new(token))
+    }
+
+    /// Do the headers carry it, as `Authorization: Bearer TOKEN`?
+    pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
+        let given = headers.get(header::AUTHORIZATION).map(|given| given.as_bytes());
+        self.0.is(given.and_then(bearer))
+    }
+}
+
+/// What stands behind the scheme `Bearer`, in any case.
+fn bearer(authorization: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = authorization.split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
+}
+
+/// A token, kept as a hash, so that comparing takes the same time for every guess.
+#[derive(Clone)]
+struct Hashed([u8; 32]);
+
+impl Hashed {
+    fn new(token: &str) -> Hashed {
+        Hashed(Sha256::digest(token).into())
+    }
+
+    fn is(&self, given: Option<&[u8]>) -> bool {
+        let given = given.map_or([0; 32], |given| Sha256::digest(given).into());
         self.0.ct_eq(&given).into()
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Manifest {
     #[serde(default)]
     pub(super) dapr: Dapr,
     #[serde(default)]
+    pub(super) deploy: Deploy,
+    #[serde(default)]
     pub(super) embedded: Embedded,
     #[serde(default)]
     pub(super) agents: BTreeMap<Spanned<String>, Agent>,
@@ -41,6 +43,31 @@ impl Default for Dapr {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Deploy {
+    pub(super) signers: Vec<Spanned<String>>,
+    #[serde(with = "humantime_serde")]
+    pub(super) window: Duration,
+    pub(super) margin: u32,
+    pub(super) least_turns: u32,
+    pub(super) keep: u32,
+    pub(super) versions: Option<PathBuf>,
+}
+
+impl Default for Deploy {
+    fn default() -> Deploy {
+        Deploy {
+            signers: Vec::new(),
+            window: Duration::from_secs(60),
+            margin: 10,
+            least_turns: 10,
+            keep: 20,
+            versions: None,
+        }
+    }
+}
+
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Embedded {
@@ -61,6 +88,14 @@ pub(super) struct Agent {
     pub(super) limits: AgentLimits,
     #[serde(default)]
     pub(super) permissions: Permissions,
+    pub(super) dev: Option<Dev>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Dev {
+    pub(super) build: Spanned<String>,
+    pub(super) watch: Spanned<Vec<PathBuf>>,
 }
 
 #[derive(Deserialize)]

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use deploy::DeployRules;
+pub use deploy::{DeployRules, Dev};
 pub use inputs::{InputBinding, Topic};
 pub use limits::{AgentLimits, HostLimits};
 pub use permissions::Permissions;
@@ -44,10 +44,10 @@ pub struct Manifest {
     pub subscriptions: Vec<Subscription>,
     /// Input bindings, in the order of the file.
     pub input_bindings: Vec<InputBinding>,
-    /// How versions come and go.
-    pub deploy: Arc<DeployRules>,
     /// What the Dapr backend needs besides the sidecar's address.
     pub dapr: Dapr,
+    /// How component versions are swapped.
+    pub deploy: Arc<DeployRules>,
     /// What the embedded backend needs besides its data directory.
     pub embedded: Embedded,
 }
@@ -71,6 +71,8 @@ pub struct AgentType {
     pub limits: AgentLimits,
     /// What the type may reach outside itself.
     pub permissions: Permissions,
+    /// How `daca dev` builds the component.
+    pub dev: Option<Dev>,
 }
 
 /// Calls that come back to an actor while it waits for them: A calls B, and B calls A.
@@ -177,6 +179,7 @@ impl Manifest {
         permissions::warn_of_unknown_callees(&agents);
         let (routes, subscriptions) = routes::build(file.routes, file.subscriptions, &agents, &mut problems);
         let input_bindings = inputs::build(file.input_bindings, &routes, &mut problems);
+        let deploy = deploy::build(file.deploy, folder, &mut problems);
         if !problems.found.is_empty() {
             return Err(Error::Invalid { problems: problems.found });
         }
@@ -187,8 +190,8 @@ impl Manifest {
             routes,
             subscriptions,
             input_bindings,
-            deploy: Arc::default(),
             dapr: Dapr { secret_store: file.dapr.secret_store, state_store: file.dapr.state_store },
+            deploy: Arc::new(deploy),
             embedded: Embedded {
                 secrets_file: file.embedded.secrets_file.map(|file| folder.join(file)),
                 binding_responses: file.embedded.binding_responses,
@@ -219,6 +222,7 @@ fn build_agent(
         settings: agent.settings,
         reentrancy: reentrancy(&name, agent.reentrancy, problems),
         permissions: permissions::build(&name, agent.permissions, problems),
+        dev: agent.dev.map(|dev| deploy::build_dev(&name, dev, folder, problems)),
         limits: agent.limits,
         name,
     }

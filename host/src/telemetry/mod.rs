@@ -1,10 +1,20 @@
 //! Logs: one line for each thing that happened, as text for people or as JSON for machines.
 //!
-//! Lines that belong to a turn carry its span: agent type, actor id, turn id and component version.
+//! Lines that belong to a turn carry its span: agent type, actor id, turn id and component version. Whichever form goes to
+//! standard error, the last lines stay in memory as JSON ([`recent`]), for whoever asks the host for them.
+
+mod recent;
 
 use std::borrow::Cow;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::writer::MakeWriterExt as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+pub use recent::{Batch, LineReader, RecentLines};
 
 /// A text that no log shows, such as a token.
 #[derive(Clone)]
@@ -26,23 +36,24 @@ pub enum LogFormat {
 }
 
 /// Starts logging to standard error. `DACA_LOG` sets what is logged, in the form of `RUST_LOG`; `info` is the default. Called once, at
-/// the start of the program. The error says what is wrong with `DACA_LOG`.
-pub fn start(format: LogFormat) -> Result<(), String> {
+/// the start of the program. Answers the lines that are kept. The error says what is wrong with `DACA_LOG`.
+pub fn start(format: LogFormat) -> Result<RecentLines, String> {
     let filter = match std::env::var("DACA_LOG") {
         Ok(directives) if !directives.is_empty() => EnvFilter::try_new(&directives).map_err(|error| {
             format!("error[log-filter-invalid]: DACA_LOG={directives:?}: {error}\n  help: write it as \"debug\" or \"info,agent=debug\"")
         })?,
         _ => EnvFilter::new("info"),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let recent = RecentLines::new();
+    let registry = tracing_subscriber::registry().with(filter);
     let started = match format {
         LogFormat::Text => {
             use std::io::IsTerminal as _;
-            builder.with_ansi(std::io::stderr().is_terminal()).try_init()
+            let people = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+            registry.with(people).with(json(recent.clone())).try_init()
         }
-        LogFormat::Json => {
-            builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
-        }
+        // A line that is wanted in one form alone is made once.
+        LogFormat::Json => registry.with(json(std::io::stderr.and(recent.clone()))).try_init(),
     };
     started.map_err(|error| format!("error[log-unavailable]: {error}"))?;
     // A panic is a defect that is caught where it happens; its details belong into the log, in the log's form.
@@ -51,7 +62,16 @@ pub fn start(format: LogFormat) -> Result<(), String> {
         let text = panic.payload_as_str().unwrap_or_default();
         tracing::error!(code = "internal", "defect at {place}: {}", printable(text));
     }));
-    Ok(())
+    Ok(recent)
+}
+
+/// The log for machines.
+fn json<S, W>(writer: W) -> impl Layer<S>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + 'static,
+{
+    fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false).with_writer(writer)
 }
 
 /// Bytes of a text from outside in one line of the log. The rest is left out.

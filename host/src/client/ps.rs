@@ -1,0 +1,99 @@
+//! `daca ps`: which versions of which agent types run, and how they fare.
+
+use serde::Deserialize;
+
+use super::admin::{self, Admin, Error};
+use super::table::{Column, Table};
+use super::{Form, short};
+
+#[derive(Deserialize)]
+struct Answer {
+    agents: Vec<Agent>,
+}
+
+#[derive(Deserialize)]
+struct Agent {
+    agent_type: String,
+    active: u64,
+    queued: u64,
+    versions: Vec<Version>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: String,
+    label: String,
+    share: u64,
+    turns: u64,
+    failed_turns: u64,
+    faults: u64,
+}
+
+/// One row for each agent type and version, of all types or of one.
+pub async fn ps(admin: &Admin, agent_type: Option<&str>, form: Form) -> Result<String, Error> {
+    let text = admin.get(&admin::path(&["agents"], &[])).await?;
+    let agents = admin::read::<Answer>(&text)?.agents;
+    if let Some(name) = agent_type
+        && !agents.iter().any(|agent| agent.agent_type == name)
+    {
+        return Err(Error::AgentType(name.to_owned()));
+    }
+    if form == Form::Json {
+        return Ok(text);
+    }
+    Ok(table(agents.iter().filter(|agent| agent_type.is_none_or(|name| name == agent.agent_type))))
+}
+
+fn table<'a>(agents: impl Iterator<Item = &'a Agent>) -> String {
+    let mut table = Table::new([
+        Column::Text("TYPE"),
+        Column::Text("VERSION"),
+        Column::Text("LABEL"),
+        Column::Number("SHARE"),
+        Column::Number("ACTIVE"),
+        Column::Number("QUEUED"),
+        Column::Number("TURNS"),
+        Column::Number("FAILURES"),
+        Column::Number("FAULTS"),
+    ]);
+    for agent in agents {
+        for (number, version) in agent.versions.iter().enumerate() {
+            // They are of the type, whatever the version is.
+            let of_type = |count: u64| if number == 0 { count.to_string() } else { String::new() };
+            table.row([
+                agent.agent_type.clone(),
+                short(&version.version).to_owned(),
+                version.label.clone(),
+                format!("{} %", version.share),
+                of_type(agent.active),
+                of_type(agent.queued),
+                version.turns.to_string(),
+                version.failed_turns.to_string(),
+                version.faults.to_string(),
+            ]);
+        }
+    }
+    table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What belongs to a type is not shown as if each of its versions had it; what others name cannot command a terminal.
+    #[test]
+    fn each_version_has_a_row_and_each_type_its_counts_once() -> Result<(), Error> {
+        let answer = r#"{"agents": [
+            {"agent_type": "ChatAgent", "active": 12, "queued": 3, "versions": [
+                {"version": "3f2a91bc0d1e4455", "label": "1.2", "share": 90, "turns": 1000, "failed_turns": 2, "faults": 1},
+                {"version": "91bc3f2a0d1e4455", "label": "\u001b[2J", "share": 10, "turns": 90, "failed_turns": 0, "faults": 0}]},
+            {"agent_type": "B", "active": 0, "queued": 0, "versions": []}]}"#;
+        let agents = admin::read::<Answer>(answer)?.agents;
+        let expected = "\
+TYPE       VERSION       LABEL      SHARE  ACTIVE  QUEUED  TURNS  FAILURES  FAULTS
+ChatAgent  3f2a91bc0d1e  1.2         90 %      12       3   1000         2       1
+ChatAgent  91bc3f2a0d1e  \\u{1b}[2J   10 %                     90         0       0";
+        assert_eq!(table(agents.iter()), expected);
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! The last lines of the log, in memory, for those who ask the host for them.
+//!
+//! There is one bound for everything: whoever follows holds no more than the number of the next line to read, and a line that
+//! was dropped before it was read is counted, not kept.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Bytes that are kept, at most.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes that a line takes beside its text.
+const LINE_OVERHEAD: usize = 40;
+
+/// The last lines, in the form of the JSON log. A cheap handle.
+#[derive(Clone)]
+pub struct RecentLines {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    ring: Mutex<Ring>,
+    /// Wakes the readers.
+    changed: watch::Sender<()>,
+}
+
+#[derive(Default)]
+struct Ring {
+    lines: VecDeque<Arc<str>>,
+    bytes: usize,
+    /// The number of the oldest line that is kept.
+    first: u64,
+}
+
+/// One who reads the lines in order, beginning with the oldest.
+pub struct LineReader {
+    recent: RecentLines,
+    next: u64,
+    changed: watch::Receiver<()>,
+}
+
+/// Lines that were read together.
+pub struct Batch {
+    /// The lines, without line ends.
+    pub lines: Vec<Arc<str>>,
+    /// Lines before them that were dropped before this reader saw them.
+    pub missed: u64,
+}
+
+impl RecentLines {
+    pub(super) fn new() -> RecentLines {
+        RecentLines { shared: Arc::new(Shared { ring: Mutex::default(), changed: watch::Sender::new(()) }) }
+    }
+
+    /// A reader that begins with the oldest line.
+    pub fn reader(&self) -> LineReader {
+        let changed = self.shared.changed.subscribe();
+        let next = self.shared.lock().first;
+        LineReader { recent: self.clone(), next, changed }
+    }
+
+    fn push(&self, line: &str) {
+        self.shared.lock().push(line, MOST_BYTES);
+        self.shared.changed.send_replace(());
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ring {
+    fn push(&mut self, line: &str, most_bytes: usize) {
+        self.bytes += line.len() + LINE_OVERHEAD;
+        self.lines.push_back(line.into());
+        while self.bytes > most_bytes
+            && let Some(oldest) = self.lines.pop_front()
+        {
+            self.bytes -= oldest.len() + LINE_OVERHEAD;
+            self.first += 1;
+        }
+    }
+
+    fn since(&self, next: u64) -> Batch {
+        let seen = usize::try_from(next.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        Batch {
+            lines: self.lines.iter().skip(seen).cloned().collect(),
+            missed: self.first.saturating_sub(next),
+        }
+    }
+}
+
+impl LineReader {
+    /// What came since the last read.
+    pub fn read(&mut self) -> Batch {
+        // First: a line that comes while this reads wakes the reader again.
+        self.changed.mark_unchanged();
+        let batch = self.recent.shared.lock().since(self.next);
+        self.next += batch.missed + batch.lines.len() as u64;
+        batch
+    }
+
+    /// Waits for a line that was not read. Can be dropped and called again.
+    pub async fn changed(&mut self) {
+        // The sender cannot go away: this reader holds it.
+        let _always_ok = self.changed.changed().await;
+    }
+}
+
+impl io::Write for &RecentLines {
+    /// Takes one line, which is how the log writes.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.push(String::from_utf8_lossy(line).trim_end_matches('\n'));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for RecentLines {
+    type Writer = &'a RecentLines;
+
+    fn make_writer(&'a self) -> &'a RecentLines {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However much is logged, the memory stays bounded, and nobody takes what is left for everything.
+    #[tokio::test]
+    async fn old_lines_make_room_and_a_slow_reader_learns_how_many() {
+        let recent = RecentLines::new();
+        let mut slow = recent.reader();
+        recent.push("first");
+        assert_eq!((slow.read().lines, slow.read().missed), (vec!["first".into()], 0));
+        let long = "x".repeat(MOST_BYTES / 10);
+        for number in 0..15 {
+            recent.push(&format!("{number}{long}"));
+        }
+        slow.changed().await;
+        let Batch { lines, missed } = slow.read();
+        assert_eq!((lines.len(), missed), (9, 6));
+        assert!(lines[0].starts_with("6x") && recent.shared.lock().bytes <= MOST_BYTES);
+        // One that is longer than everything is dropped like the others.
+        recent.push(&"x".repeat(2 * MOST_BYTES));
+        recent.push("last");
+        let Batch { lines, missed } = slow.read();
+        assert_eq!((lines, missed), (vec!["last".into()], 1));
+        assert_eq!(recent.reader().read().missed, 0);
+    }
+}
