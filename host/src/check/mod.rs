@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::component::{ComponentVersion, Engine, EngineError, EngineOptions};
+use crate::deploy;
 use crate::manifest::{self, AgentType, Manifest};
 
 pub use components::Options as Components;
@@ -53,15 +54,21 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Error> {
         code_cache: None,
     })?;
     let mut report = String::new();
-    let mut problems = Vec::new();
+    let (mut problems, mut remarks) = (Vec::new(), Vec::new());
     for agent in manifest.agents.values() {
-        match ComponentVersion::load(&engine, &agent.component) {
-            Ok(version) => describe(&mut report, agent, &version),
+        match deploy::check_file(&engine, &manifest.deploy, agent) {
+            Ok(version) => {
+                let place = format!("{}:{}", path.display(), agent.component_line);
+                let missing = deploy::check_permissions(agent, &version).err();
+                remarks.extend(missing.map(|missing| format!("{place}: {}", warning(&missing))));
+                describe(&mut report, agent, &version);
+            }
             Err(error) => problems.push(format!("{}:{}: {error}", path.display(), agent.component_line)),
         }
     }
     let dapr = dapr.map(|options| components::run(&manifest, &text, options));
     let failed = !problems.is_empty() || dapr.as_ref().is_some_and(|dapr| dapr.failed);
+    problems.extend(remarks);
     problems.extend(dapr.iter().flat_map(|dapr| dapr.findings.iter().cloned()));
     if failed {
         return Err(Error::Components(problems.join("\n")));
@@ -85,6 +92,12 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Error> {
     let _ = writeln!(report, "{} is sound.", path.display());
     let remarks = problems.into_iter().map(|remark| remark + "\n").collect();
     Ok(Report { remarks, text: report })
+}
+
+/// Not to be permitted anything is no reason not to start, but the next version with such an import would be refused.
+fn warning(error: &deploy::Error) -> String {
+    let deploy::Error { code, message, help, .. } = error;
+    format!("warning[{code}]: {message}\n  help: {help}")
 }
 
 fn describe(report: &mut String, agent: &AgentType, version: &ComponentVersion) {

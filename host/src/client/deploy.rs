@@ -10,8 +10,6 @@ use serde_json::{Map, Value};
 use super::admin::{self, Admin, Error};
 use super::{Form, outcome};
 
-/// Characters of the name under which somebody deploys, at most.
-const LONGEST_NAME: usize = 100;
 /// Bytes of a signature file, at most.
 const LARGEST_SIGNATURE: u64 = 1024;
 
@@ -38,7 +36,7 @@ pub async fn deploy(admin: &Admin, deployment: &Deployment<'_>, form: Form) -> R
         }
         Err(reason) => return Err(Error::Component { what: deployment.what.to_owned(), reason }),
     };
-    outcome::told(admin.send(request.header("daca-by", by())).await?, None, form)
+    outcome::told(admin.send(request).await?, None, form)
 }
 
 fn upload(admin: &Admin, deployment: &Deployment<'_>, wasm: Vec<u8>) -> Result<RequestBuilder, Error> {
@@ -84,12 +82,4 @@ fn signature(deployment: &Deployment<'_>) -> Result<Option<HeaderValue>, Error> 
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
     let value = HeaderValue::from_str(text.trim()).map_err(|_| failed("it has more than one line".into()))?;
     Ok(Some(value))
-}
-
-/// Who deploys, for the history: a hint for colleagues, which proves nothing.
-fn by() -> String {
-    let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = format!("{}@{}", user.as_deref().unwrap_or("unknown"), machine.trim());
-    name.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).take(LONGEST_NAME).collect()
 }

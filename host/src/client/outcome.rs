@@ -49,11 +49,12 @@ fn line(outcome: &Outcome, id: Option<&str>) -> String {
         "unchanged" => format!("{version} serves already; nothing was changed"),
         "rolled-back" => format!("{version} serves again{before_it}"),
         "pinned" => format!("is pinned to {version}"),
-        "unpinned" => format!("is no longer pinned; {version} serves it"),
+        "unpinned" => format!("is no longer pinned to {version}"),
         other => format!("{other}: {version}"),
     };
     let who = id.map_or_else(|| outcome.agent_type.clone(), |id| format!("{}/{id}", outcome.agent_type));
-    let check = outcome.milliseconds.check.map(|check| format!(", checked in {check} ms"));
+    let check =
+        outcome.milliseconds.check.filter(|check| *check > 0).map(|check| format!(", checked in {check} ms"));
     format!("{who}: {text}{}", check.unwrap_or_default())
 }
 
@@ -85,7 +86,7 @@ mod tests {
             told_of("pinned", Some("user1"))?.starts_with("ChatAgent/user1: is pinned to 3f2a91bc0d1e (1.2)")
         );
         assert!(
-            told_of("unpinned", Some("user1"))?.starts_with("ChatAgent/user1: is no longer pinned; 3f2a")
+            told_of("unpinned", Some("user1"))?.starts_with("ChatAgent/user1: is no longer pinned to 3f2a")
         );
         // The first deployment has none before it, and a pin checks nothing.
         let least = r#"{"agent_type": "A", "outcome": "deployed", "version": "3f2a91bc0d1e", "label": null, "before": null}"#;

@@ -2,8 +2,6 @@
 //!
 //! Everything that can be wrong with a file is found here, before it serves a call, and said in the file's own terms.
 
-use std::path::Path;
-
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component, InstancePre};
 
@@ -56,13 +54,6 @@ pub struct LoadError {
 }
 
 impl ComponentVersion {
-    /// Reads a file and does what [`ComponentVersion::from_bytes`] does.
-    pub fn load(engine: &Engine, path: &Path) -> Result<ComponentVersion, LoadError> {
-        let name = path.display().to_string();
-        let wasm = read_file(path).map_err(|refusal| LoadError::new(name.clone(), refusal))?;
-        Self::from_bytes(engine, &name, &wasm)
-    }
-
     /// Checks and compiles a component, or takes its compiled code from the cache. Blocks for as long as compiling takes:
     /// 0.1 s for a small Rust guest, 20 s for one that carries a JavaScript engine. It compiles on the engine's own threads, which
     /// give way to those that serve. `name` says in errors where the bytes came from.
@@ -142,17 +133,6 @@ pub fn digest(wasm: &[u8]) -> String {
 /// The first twelve digits of a digest, which name a version to people.
 pub fn short(digest: &str) -> &str {
     &digest[..digest.floor_char_boundary(12)]
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, Refusal> {
-    let unreadable = |error: std::io::Error| -> Refusal {
-        ("component-missing", error.to_string(), "build the component, or correct its path in the manifest")
-    };
-    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-    if bytes > LARGEST_FILE {
-        return Err(too_large(bytes));
-    }
-    std::fs::read(path).map_err(unreadable)
 }
 
 fn too_large(bytes: u64) -> Refusal {

@@ -4,7 +4,7 @@
 //! A version's name is the SHA-256 of its bytes, and what is read is compared with it: a file that was altered serves nobody.
 //! All functions block.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +26,17 @@ const LARGEST_SIGNATURE: u64 = 1_024;
 pub(super) struct Stored {
     pub(super) wasm: Bytes,
     pub(super) signature: Option<String>,
+}
+
+/// A version in the mounted folder.
+#[derive(Debug, Clone)]
+pub struct Mounted {
+    /// The SHA-256 of its bytes.
+    pub digest: String,
+    /// How many bytes.
+    pub bytes: u64,
+    /// Its file.
+    pub path: PathBuf,
 }
 
 /// What a host keeps of an agent type.
@@ -87,22 +98,24 @@ impl Library {
         if own.is_some() {
             return Ok(own);
         }
-        match self.mounted().get(digest) {
-            Some(path) => read_version(path, digest),
+        match self.mounted().iter().find(|mounted| mounted.digest == digest) {
+            Some(mounted) => read_version(&mounted.path, digest),
             None => Ok(None),
         }
     }
 
-    /// The versions in the mounted folder, with their files. Files that cannot be read are left out.
-    pub(super) fn mounted(&self) -> BTreeMap<String, PathBuf> {
+    /// The versions in the mounted folder. Files that cannot be read are left out.
+    pub(super) fn mounted(&self) -> Vec<Mounted> {
         let Some(entries) = self.mounted.as_ref().and_then(|folder| std::fs::read_dir(folder).ok()) else {
-            return BTreeMap::new();
+            return Vec::new();
         };
         let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
         let components = paths.filter(|path| path.extension().is_some_and(|it| it == "wasm"));
-        let with_digest =
-            |path: PathBuf| read_bounded(&path, LARGEST_FILE).ok().map(|wasm| (digest(&wasm), path));
-        components.take(MOST_MOUNTED).filter_map(with_digest).collect()
+        let read = |path: PathBuf| {
+            let wasm = read_bounded(&path, LARGEST_FILE).ok()?;
+            Some(Mounted { digest: digest(&wasm), bytes: wasm.len() as u64, path })
+        };
+        components.take(MOST_MOUNTED).filter_map(read).collect()
     }
 
     /// Removes the versions of a type that are not among these.

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -33,9 +33,10 @@ use tokio_util::task::TaskTracker;
 
 pub use error::Error;
 pub use hosts::HostView;
+pub use library::Mounted;
 pub use record::{Canary, Event, FileSeen, Known, Origin, Record, Source, What};
 pub use signature::SignatureError;
-pub use start::Opened;
+pub use start::{Opened, check_file, check_permissions};
 
 use crate::actor::Actors;
 use crate::backend::SharedStore;
@@ -46,13 +47,15 @@ use library::{Library, Stored};
 use prepare::{Preparation, Prepared};
 use record::{Change, Changed};
 use shared::Shared;
-use steward::{Command, Steward, View, blocking};
+use steward::{Command, New, Steward, View, blocking};
 use watch::{ComponentFile, FileContent};
 
 /// Deployments that are under way at the same time, with their bytes in memory.
 const MOST_UNDER_WAY: usize = 4;
 /// Changes that wait for a steward.
 const MOST_COMMANDS: usize = 64;
+/// How long a shutdown waits for a change that is under way.
+const LAST_CHANGE: Duration = Duration::from_secs(2);
 /// Tries to deploy a file that something else gets in the way of.
 const FILE_TRIES: u32 = 5;
 
@@ -71,7 +74,10 @@ struct Inner {
     under_way: Arc<Semaphore>,
     is_closing: AtomicBool,
     tasks: TaskTracker,
+    /// No more changes.
     stop: CancellationToken,
+    /// What still waits for somebody, waits no longer.
+    give_up: CancellationToken,
 }
 
 struct TypeHandle {
@@ -132,7 +138,9 @@ pub struct TypeView {
 }
 
 /// A place among the deployments that are under way. Taken before the bytes are read.
-pub struct Place(OwnedSemaphorePermit);
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
+}
 
 /// What a deployer is made from.
 pub struct DeployerOptions<'a> {
@@ -157,7 +165,8 @@ impl Deployer {
         let DeployerOptions { engine, rules, data, actors, shared, host_name } = options;
         let preparation = Preparation::new(engine, rules.clone());
         let library = Library::new(data, rules.versions.clone());
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let tasks = TaskTracker::new();
+        let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
         let mut types = BTreeMap::new();
         let mut files = Vec::new();
         for Opened { beginning, file, is_new } in opened {
@@ -167,13 +176,13 @@ impl Deployer {
                 Steward::new(beginning, actors.clone(), preparation.clone(), library.clone(), of_type);
             steward.begin().await?;
             let (commands, receiver) = mpsc::channel(MOST_COMMANDS);
-            tasks.spawn(steward.run(receiver, stop.clone()));
+            tasks.spawn(give_up.clone().run_until_cancelled_owned(steward.run(receiver, stop.clone())));
             files.push((agent.name.clone(), agent.component.clone(), file, is_new));
             types.insert(agent.name.clone(), TypeHandle { agent, commands, view });
         }
         let views = types.iter().map(|(name, handle)| (name.clone(), handle.view.clone())).collect();
         let hosts = Hosts::new(shared.clone(), host_name, views);
-        tasks.spawn(hosts.clone().run(stop.clone()));
+        tasks.spawn(give_up.clone().run_until_cancelled_owned(hosts.clone().run(stop.clone())));
         let inner = Inner {
             types,
             actors,
@@ -184,6 +193,7 @@ impl Deployer {
             is_closing: AtomicBool::new(false),
             tasks,
             stop,
+            give_up,
         };
         let deployer = Deployer { inner: Arc::new(inner) };
         for (agent_type, path, file, is_new) in files {
@@ -204,7 +214,10 @@ impl Deployer {
     /// Takes a place for a deployment.
     pub fn place(&self) -> Result<Place, Error> {
         self.check_open()?;
-        self.inner.under_way.clone().try_acquire_owned().map(Place).map_err(|_none_is_free| Error::busy())
+        match self.inner.under_way.clone().try_acquire_owned() {
+            Ok(permit) => Ok(Place { _permit: permit }),
+            Err(_none_is_free) => Err(Error::busy()),
+        }
     }
 
     /// Checks a component and lets it serve.
@@ -229,6 +242,7 @@ impl Deployer {
         if share < 100 && record.serving == version {
             return Err(Error::serves_all(&version));
         }
+        let bytes = wasm.len() as u64;
         let stored = Stored { wasm, signature };
         let is_done = record.is_done(&version, share);
         let prepared = match is_done {
@@ -240,20 +254,15 @@ impl Deployer {
             Some(prepared) => (prepared.label.to_string(), prepared.version.has_migration()),
             None => (record.label(&version).to_owned(), false),
         };
-        let change = Change::Deploy {
-            version: version.clone(),
-            label: label.clone(),
-            bytes: stored.wasm.len() as u64,
-            migrates,
-            share,
-        };
-        let served = prepared.map(|prepared| {
+        let change =
+            Change::Deploy { version: version.clone(), label: label.clone(), bytes, migrates, share };
+        let new = prepared.map(|Prepared { version: component, label }| {
             let counters = handle.view.borrow().counters.get(&version).cloned().unwrap_or_default();
-            Arc::new(Served { version: prepared.version, label: prepared.label, counters })
+            New { served: Arc::new(Served { version: component, label, counters }), stored }
         });
         // What is done is done, whatever else was changed.
         let base = (!is_done).then_some(record.revision);
-        let (changed, revision) = handle.change(change, origin, file, base, served).await?;
+        let (changed, revision) = handle.change(change, origin, file, base, new).await?;
         Ok(Deployed {
             agent_type: handle.agent.name.clone(),
             changed,
@@ -263,7 +272,7 @@ impl Deployer {
         })
     }
 
-    /// Checks a version and keeps its bytes; a refusal is noted.
+    /// Checks a version; a refusal is noted.
     async fn prepare(
         &self,
         handle: &TypeHandle,
@@ -277,11 +286,7 @@ impl Deployer {
         let Inner { preparation, actors, .. } = &*self.inner;
         let signature = stored.signature.as_deref();
         let checked = preparation.check(actors, &handle.agent, stored.wasm.clone(), signature, label).await;
-        let kept = match checked {
-            Ok(prepared) => self.store(handle, version, stored).await.map(|()| prepared),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = &kept {
+        if let Err(error) = &checked {
             let change = Change::Refuse {
                 version: version.to_owned(),
                 code: error.code.to_owned(),
@@ -290,13 +295,7 @@ impl Deployer {
             let file = file.clone().map(|file| FileSeen { refused: true, ..file });
             let _noted_if_it_can_be = handle.change(change, origin.clone(), file, None, None).await;
         }
-        kept
-    }
-
-    async fn store(&self, handle: &TypeHandle, version: &str, stored: &Stored) -> Result<(), Error> {
-        let (library, agent_type, version, stored) =
-            (self.inner.library.clone(), handle.agent.name.clone(), version.to_owned(), stored.clone());
-        blocking(move || library.store(&agent_type, &version, &stored)).await
+        checked
     }
 
     /// Lets a version serve that is kept here already, or lies in the mounted folder. It is named by its digest or the beginning
@@ -341,7 +340,8 @@ impl Deployer {
         origin: Origin,
     ) -> Result<Deployed, Error> {
         let handle = self.handle(agent_type)?;
-        let version = handle.record().find(version)?.ok_or_else(|| Error::version_unknown(version))?;
+        let found = handle.record().find(version)?.filter(|_| !version.is_empty());
+        let version = found.ok_or_else(|| Error::version_unknown(version))?;
         self.change_only(agent_type, Change::Pin { actor: actor_id.to_owned(), version }, origin).await
     }
 
@@ -442,10 +442,10 @@ impl Deployer {
         views.collect()
     }
 
-    /// The digests in the mounted folder.
-    pub async fn mounted(&self) -> Vec<String> {
+    /// The versions in the mounted folder.
+    pub async fn mounted(&self) -> Vec<Mounted> {
         let library = self.inner.library.clone();
-        blocking(move || Ok(library.mounted().into_keys().collect())).await.unwrap_or_default()
+        blocking(move || Ok(library.mounted())).await.unwrap_or_default()
     }
 
     /// Which host serves what, this one first.
@@ -463,7 +463,11 @@ impl Deployer {
         self.close();
         self.inner.stop.cancel();
         self.inner.tasks.close();
-        self.inner.tasks.wait().await;
+        // A change that is under way ends, unless it waits for a sidecar that does not answer.
+        if tokio::time::timeout(LAST_CHANGE, self.inner.tasks.wait()).await.is_err() {
+            self.inner.give_up.cancel();
+            self.inner.tasks.wait().await;
+        }
         self.inner.hosts.leave().await;
     }
 
@@ -476,11 +480,15 @@ impl Deployer {
     }
 
     async fn find(&self, handle: &TypeHandle, prefix: &str) -> Result<String, Error> {
+        if prefix.is_empty() {
+            return Err(Error::version_unknown(prefix));
+        }
         if let Some(found) = handle.record().find(prefix)? {
             return Ok(found);
         }
         let mounted = self.mounted().await;
-        let mut found = mounted.into_iter().filter(|digest| digest.starts_with(prefix));
+        let digests = mounted.into_iter().map(|mounted| mounted.digest);
+        let mut found = digests.filter(|digest| digest.starts_with(prefix));
         match (found.next(), found.next()) {
             (Some(found), None) => Ok(found),
             (Some(_), Some(_)) => Err(Error::version_ambiguous(prefix)),
@@ -507,10 +515,10 @@ impl TypeHandle {
         origin: Origin,
         file: Option<FileSeen>,
         base: Option<u64>,
-        served: Option<Arc<Served>>,
+        new: Option<New>,
     ) -> Result<(Changed, u64), Error> {
         let (answer, done) = oneshot::channel();
-        let command = Command { change, origin, file, base, served, answer };
+        let command = Command { change, origin, file, base, new, answer };
         self.commands.try_send(command).map_err(|_full_or_closed| Error::busy())?;
         done.await.unwrap_or_else(|_steward_has_ended| Err(Error::shutting_down()))
     }

@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::Error;
-use super::signature;
+use super::{Error, check_permissions, signature};
 use crate::actor::{Actors, TrialFailure};
 use crate::component::{ComponentVersion, Engine, LoadError};
 use crate::manifest::{AgentType, DeployRules};
@@ -60,10 +59,7 @@ impl Preparation {
         label: Option<&str>,
     ) -> Result<Prepared, Error> {
         let version = self.load("the component", wasm, signature).await?;
-        let missing = version.imports_without_permission(&agent.permissions);
-        if !missing.is_empty() {
-            return Err(Error::not_permitted(&agent.name, &missing));
-        }
+        check_permissions(agent, &version)?;
         actors.try_version(agent, &version).await.map_err(into_error)?;
         let label = label_for(actors, agent, &version, label).await?;
         Ok(Prepared { version, label })

@@ -4,17 +4,17 @@
 //! holds; that one has nothing to fall back on, so it is not tried before, and a permission that it lacks is only warned of.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
-use super::Error;
 use super::library::{Kept, Library, Stored};
 use super::prepare::Preparation;
 use super::record::{FileSeen, Known, Origin, Record, Source, now};
 use super::steward::{Beginning, blocking};
 use super::watch::{ComponentFile, FileContent};
+use super::{Error, signature};
 use crate::component::{ComponentVersion, Engine, Rollout, Served, Serving, short};
 use crate::manifest::{AgentType, DeployRules};
-use std::path::Path;
 
 /// An agent type that a host begins with.
 pub struct Opened {
@@ -62,9 +62,7 @@ impl Opened {
     ) -> Result<Opened, Error> {
         let name = agent.component.display().to_string();
         let version = preparation.load(&name, file.wasm.clone(), file.signature.as_deref()).await?;
-        let missing = version.imports_without_permission(&agent.permissions);
-        if !missing.is_empty() {
-            let error = Error::not_permitted(&agent.name, &missing);
+        if let Err(error) = check_permissions(agent, &version) {
             tracing::warn!(agent_type = %agent.name, code = error.code, "{}", error.message);
         }
         let stored = Stored { wasm: file.wasm.clone(), signature: file.signature.clone() };
@@ -152,6 +150,28 @@ fn say(agent: &AgentType, version: &ComponentVersion) {
 
 fn missing(agent: &AgentType, error: &std::io::Error) -> Error {
     let message = format!("{}: {error}", agent.component.display());
+    if error.kind() == std::io::ErrorKind::FileTooLarge {
+        let help = "build it with optimisation and without debug information";
+        return Error::new("component-too-large", http::StatusCode::PAYLOAD_TOO_LARGE, message, help);
+    }
     let help = "build the component, or correct its path in the manifest";
     Error::new("component-missing", http::StatusCode::NOT_FOUND, message, help)
+}
+
+/// Reads, verifies and compiles the file that the manifest names, for `daca check`. Blocks.
+pub fn check_file(
+    engine: &Engine,
+    rules: &DeployRules,
+    agent: &AgentType,
+) -> Result<ComponentVersion, Error> {
+    let file = ComponentFile::read(&agent.component).map_err(|error| missing(agent, &error))?;
+    signature::verify(&rules.signers, &file.wasm, file.signature.as_deref())?;
+    Ok(ComponentVersion::from_bytes(engine, &agent.component.display().to_string(), &file.wasm)?)
+}
+
+/// Is something permitted of every interface that needs a permission? A version that finds nothing but refusals is better not
+/// let in.
+pub fn check_permissions(agent: &AgentType, version: &ComponentVersion) -> Result<(), Error> {
+    let missing = version.imports_without_permission(&agent.permissions);
+    if missing.is_empty() { Ok(()) } else { Err(Error::not_permitted(&agent.name, &missing)) }
 }

@@ -39,8 +39,15 @@ pub(super) struct Command {
     /// The revision that the change is based on: it fails when another one was faster. None: on whatever there is.
     pub(super) base: Option<u64>,
     /// The new version, where there is one.
-    pub(super) served: Option<Arc<Served>>,
+    pub(super) new: Option<New>,
     pub(super) answer: oneshot::Sender<Result<(Changed, u64), Error>>,
+}
+
+/// A version that has passed every check.
+pub(super) struct New {
+    pub(super) served: Arc<Served>,
+    /// Its bytes, which are kept before it serves.
+    pub(super) stored: Stored,
 }
 
 /// What everybody may look at.
@@ -96,7 +103,12 @@ impl Steward {
             .map(|(digest, served)| (digest.clone(), served.counters.clone()))
             .collect::<BTreeMap<_, _>>();
         let record = Arc::new(record);
-        let watched = Watched::new(serving.now().serving.counters.clone(), Instant::now());
+        let (rollout, now) = (serving.now(), Instant::now());
+        let watched = Watched::new(rollout.serving.counters.clone(), now);
+        let judged = rollout
+            .canary
+            .as_ref()
+            .map(|(canary, _)| Judged::canary(canary.version.digest.clone(), canary.counters.clone(), now));
         let (view, receiver) =
             watch::channel(View { record: record.clone(), counters: counters.clone(), is_settled: false });
         let steward = Steward {
@@ -113,7 +125,7 @@ impl Steward {
             etag: None,
             not_taken_over: None,
             watched,
-            judged: None,
+            judged,
             view,
         };
         (steward, receiver)
@@ -140,9 +152,9 @@ impl Steward {
     }
 
     async fn obey(&mut self, command: Command) {
-        let Command { change, origin, file, base, served, answer } = command;
+        let Command { change, origin, file, base, new, answer } = command;
         let result = if self.view.borrow().is_settled {
-            self.change(change, &origin, file, base, served).await
+            self.change(change, &origin, file, base, new).await
         } else {
             Err(Error::shared_away(&backend::Error::NotDone("it was not reached yet".into())))
         };
@@ -156,11 +168,13 @@ impl Steward {
         origin: &Origin,
         file: Option<FileSeen>,
         base: Option<u64>,
-        served: Option<Arc<Served>>,
+        new: Option<New>,
     ) -> Result<(Changed, u64), Error> {
-        if let Some(served) = served {
-            self.counters.insert(served.version.digest.clone(), served.counters.clone());
-            self.loaded.insert(served.version.digest.clone(), served);
+        if let Some(New { served, stored }) = new {
+            let digest = served.version.digest.clone();
+            self.store(&digest, stored).await?;
+            self.counters.insert(digest.clone(), served.counters.clone());
+            self.loaded.insert(digest, served);
         }
         for _ in 0..TRIES {
             let mut next = Record::clone(&self.record);
@@ -254,11 +268,17 @@ impl Steward {
         let Some(shared) = &self.shared else { return Err(own) };
         let stored = shared.get(version).await.map_err(|error| Error::shared_away(&error))?;
         let stored = stored.ok_or(own)?;
-        let (library, agent_type, digest, kept) =
-            (self.library.clone(), self.agent.name.clone(), version.to_owned(), stored.clone());
-        // Without it the version is fetched again after a restart.
-        let _ = blocking(move || library.store(&agent_type, &digest, &kept)).await;
+        if let Err(error) = self.store(version, stored.clone()).await {
+            // It is fetched again after a restart, as long as another host has it.
+            tracing::warn!(code = error.code, agent_type = %self.agent.name, "{}", error.message);
+        }
         Ok(stored)
+    }
+
+    async fn store(&self, version: &str, stored: Stored) -> Result<(), Error> {
+        let (library, agent_type, digest) =
+            (self.library.clone(), self.agent.name.clone(), version.to_owned());
+        blocking(move || library.store(&agent_type, &digest, &stored)).await
     }
 
     async fn load_own(&self, version: &str) -> Result<Option<Stored>, Error> {
@@ -372,7 +392,7 @@ impl Steward {
                 self.judged =
                     Some(Judged::successor(next.serving.clone(), served.counters.clone(), tally, now));
             }
-            None => self.judged = None,
+            None => drop(self.judged.take_if(|judged| judged.version != next.serving)),
         }
         if next.serving != before.serving {
             self.watched = Watched::new(rollout.serving.counters.clone(), now);

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::admin::AdminState;
 use super::answer::HttpError;
 use crate::component::LARGEST_FILE;
-use crate::deploy::{self, Deployed, Origin, Record, Source, TypeView};
+use crate::deploy::{self, Deployed, Mounted, Origin, Record, Source, TypeView};
 
 /// How long a component may take to arrive.
 const UPLOAD_TIME: Duration = Duration::from_secs(120);
@@ -95,6 +95,10 @@ async fn put_component(
     let signature = text(request.headers(), SIGNATURE);
     let body = tokio::time::timeout(UPLOAD_TIME, Bytes::from_request(request, &())).await;
     let wasm = match body {
+        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            let detail = format!("A component has {LARGEST_FILE} bytes at most.");
+            return Err(HttpError::new(error.status(), "component-too-large", detail).into());
+        }
         Ok(body) => body.map_err(super::app::unreadable_body)?,
         Err(_) => {
             let detail = format!("The component did not arrive within {UPLOAD_TIME:?}.");
@@ -186,7 +190,7 @@ async fn versions(
     Ok(Json(json!({ "agents": agents, "hosts": state.deployer.hosts().await })))
 }
 
-fn describe(view: &TypeView, mounted: &[String]) -> Value {
+fn describe(view: &TypeView, mounted: &[Mounted]) -> Value {
     let TypeView { agent_type, record, counted } = view;
     let mut versions = record.versions.iter().collect::<Vec<_>>();
     versions.sort_by_key(|(_, known)| std::cmp::Reverse(known.used));
@@ -208,8 +212,21 @@ fn describe(view: &TypeView, mounted: &[String]) -> Value {
             })
         })
         .collect::<Vec<_>>();
-    let only_mounted = mounted.iter().filter(|version| !record.versions.contains_key(*version));
-    versions.extend(only_mounted.map(|version| json!({ "version": version, "state": ["mounted"] })));
+    let only_mounted = mounted.iter().filter(|mounted| !record.versions.contains_key(&mounted.digest));
+    versions.extend(only_mounted.map(|mounted| {
+        json!({
+            "version": mounted.digest,
+            "label": "",
+            "bytes": mounted.bytes,
+            "since": "",
+            "source": "mounted",
+            "by": mounted.path.display().to_string(),
+            "state": ["mounted"],
+            "turns": 0,
+            "failed_turns": 0,
+            "faults": 0,
+        })
+    }));
     json!({
         "agent_type": agent_type,
         "revision": record.revision,

@@ -43,7 +43,7 @@ impl SharedStore for SharedState {
         };
         let mut client = self.client.clone();
         let answer = within(STORE_TIMEOUT, client.get_bulk_state(request)).await;
-        let answer = answer.map_err(|status| status::error("the hosts' shared state", &status))?;
+        let answer = answer.map_err(|status| status::meaning("the hosts' shared state", &status))?;
         let mut found = HashMap::new();
         for item in answer.into_inner().items {
             if !item.error.is_empty() {
@@ -84,7 +84,7 @@ impl SharedStore for SharedState {
             // Without an etag a collision looks like any other failure.
             Err(status) => match expected {
                 Some(None) if self.is_there(key).await => Err(SharedWriteError::Conflict),
-                _ => Err(status::error("the hosts' shared state", &status).into()),
+                _ => Err(status::meaning("the hosts' shared state", &status).into()),
             },
         }
     }
@@ -99,6 +99,6 @@ impl SharedStore for SharedState {
         };
         let mut client = self.client.clone();
         let deleted = within(STORE_TIMEOUT, client.delete_state(request)).await;
-        deleted.map(drop).map_err(|status| status::error("the hosts' shared state", &status))
+        deleted.map(drop).map_err(|status| status::meaning("the hosts' shared state", &status))
     }
 }

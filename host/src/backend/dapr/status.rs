@@ -10,8 +10,14 @@ use crate::telemetry::printable;
 ///
 /// `Internal` is what the sidecar says when a component failed (Redis away, Twilio's 500), and most often it works later.
 pub(super) fn error(what: &str, status: &Status) -> Error {
+    let error = meaning(what, status);
+    tracing::info!(code = "sidecar-error", status = ?status.code(), "{}", printable(&error.to_string()));
+    error
+}
+
+/// The same, for what is asked again and again, so that it would fill the log.
+pub(super) fn meaning(what: &str, status: &Status) -> Error {
     let text = format!("{what}: {}", words(status));
-    tracing::info!(code = "sidecar-error", status = ?status.code(), "{}", printable(&text));
     match status.code() {
         _ if is_too_long(status) => Error::TooLarge(text),
         // What the scheduler takes as a name is in `JobName` of `github.com/diagridio/go-etcd-cron`; `Unknown` is its code.
