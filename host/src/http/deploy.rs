@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest as _, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -93,11 +93,13 @@ async fn put_component(
     let place = state.deployer.place()?;
     let origin = origin(request.headers(), &request);
     let signature = text(request.headers(), SIGNATURE);
+    if request.body().size_hint().lower() > LARGEST_FILE {
+        return Err(deploy::Error::too_large().into());
+    }
     let body = tokio::time::timeout(UPLOAD_TIME, Bytes::from_request(request, &())).await;
     let wasm = match body {
         Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            let detail = format!("A component has {LARGEST_FILE} bytes at most.");
-            return Err(HttpError::new(error.status(), "component-too-large", detail).into());
+            return Err(deploy::Error::too_large().into());
         }
         Ok(body) => body.map_err(super::app::unreadable_body)?,
         Err(_) => {
