@@ -36,7 +36,21 @@ impl Host {
         path: &str,
         body: impl Into<reqwest::Body>,
     ) -> anyhow::Result<Answer> {
-        let request = self.client.request(method, format!("{}{path}", self.admin)).body(body);
+        self.send_admin_with(method, path, None, body).await
+    }
+
+    /// The same with a header.
+    pub async fn send_admin_with(
+        &self,
+        method: Method,
+        path: &str,
+        header: Option<(&str, &str)>,
+        body: impl Into<reqwest::Body>,
+    ) -> anyhow::Result<Answer> {
+        let mut request = self.client.request(method, format!("{}{path}", self.admin)).body(body);
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
+        }
         Answer::of(request.send().await?).await
     }
 
@@ -49,6 +63,12 @@ impl Host {
     /// Deploys a test guest to `Swapped`, which must be answered 200, and answers what came of it.
     pub async fn deploy_guest(&self, guest_name: &str, query: &str) -> anyhow::Result<Value> {
         done(self.deploy(&component(guest_name)?, query).await?)
+    }
+
+    /// Deploys a version that the host has already to a share of `Swapped`, in percent.
+    pub async fn deploy_kept(&self, version: &str, share: u8) -> anyhow::Result<Answer> {
+        let body = json!({ "version": version, "share": share });
+        self.send_admin(Method::POST, "/agents/Swapped/version", body.to_string()).await
     }
 
     /// Rolls `Swapped` back.

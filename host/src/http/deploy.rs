@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody as _};
+use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest as _, Path, Query, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
@@ -93,7 +93,7 @@ async fn put_component(
     let place = state.deployer.place()?;
     let origin = origin(request.headers(), &request);
     let signature = text(request.headers(), SIGNATURE);
-    if request.body().size_hint().lower() > LARGEST_FILE {
+    if announced_length(request.headers()) > LARGEST_FILE {
         return Err(deploy::Error::too_large().into());
     }
     let body = tokio::time::timeout(UPLOAD_TIME, Bytes::from_request(request, &())).await;
@@ -322,6 +322,12 @@ fn origin(headers: &HeaderMap, request: &Request<Body>) -> Origin {
         (true, address) => address.unwrap_or_else(|| "unknown".into()),
     };
     Origin { source: Source::Api, by }
+}
+
+/// The bytes of the body that the request announces, so that one too large is refused before it is sent. 0 when it does not say.
+fn announced_length(headers: &HeaderMap) -> u64 {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    length.unwrap_or_default()
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {

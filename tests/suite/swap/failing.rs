@@ -7,6 +7,8 @@ use daca_tests::deploy::{component, refusal, swapped, version_of};
 use serde_json::{Value, json};
 
 const ACTORS: u64 = 40;
+/// More than a run of the test needs, so that all failures are within it.
+const RULES: &str = "[deploy]\nwindow = \"20s\"\nmargin = 5\nleast-turns = 8\n";
 /// More rounds than any failing version may last.
 const MOST_ROUNDS: u64 = 10_000;
 
@@ -31,7 +33,7 @@ async fn round(host: &Host, number: u64, expected: &mut BTreeMap<u64, Vec<u64>>)
 async fn a_version_that_traps_is_rolled_back_with_its_reason_and_no_state_is_lost() -> anyhow::Result<()> {
     let broken = version_of(&component("swapped_traps")?);
     for share in [50, 100] {
-        let host = Host::start(&swapped("")).await?;
+        let host = Host::start(&swapped(RULES)).await?;
         let mut expected = BTreeMap::new();
         assert_eq!(round(&host, 0, &mut expected).await?, 0);
         host.deploy_guest("swapped_traps", &format!("share={share}")).await?;

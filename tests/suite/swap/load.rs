@@ -31,6 +31,7 @@ struct Answered {
     position: u64,
     number: u64,
     version: String,
+    started: Instant,
     took: Duration,
 }
 
@@ -58,7 +59,7 @@ async fn caller(url: &str, first_number: u64, progress: &Progress) -> anyhow::Re
         ensure!(answer["version"] == answer["check"], "an answer of two versions: {text}");
         let version = answer["version"].as_str().context("no version")?.to_owned();
         let position = answer["entries"].as_u64().context("no position")?;
-        all.push(Answered { actor, position, number, version, took });
+        all.push(Answered { actor, position, number, version, started, took });
         progress.answered.fetch_add(1, Ordering::Relaxed);
         number += CONNECTIONS;
     }
@@ -70,25 +71,24 @@ fn spread(number: u64) -> u64 {
     (number.wrapping_mul(6_364_136_223_846_793_005) >> 33) % ACTORS
 }
 
-/// Deploys one version after the other while calls are answered; answers how long each deployment took.
-async fn deploy_often(host: &Host, progress: &Progress) -> anyhow::Result<Vec<Duration>> {
-    let more_calls = async |round: usize| {
-        eventually("calls are answered", async || {
-            Ok(progress.answered.load(Ordering::Relaxed) >= round * CALLS_BETWEEN)
-        })
-        .await
+/// Deploys one version after the other while calls are answered; answers from when to when each deployment was under way.
+async fn deploy_often(host: &Host, progress: &Progress) -> anyhow::Result<Vec<(Instant, Instant)>> {
+    let more_calls = async || {
+        let enough = progress.answered.load(Ordering::Relaxed) + CALLS_BETWEEN;
+        let is_enough = async || Ok(progress.answered.load(Ordering::Relaxed) >= enough);
+        eventually("calls are answered", is_enough).await
     };
-    let mut took = Vec::new();
+    let mut under_way = Vec::new();
     for round in 1..=DEPLOYMENTS {
-        more_calls(round).await?;
+        more_calls().await?;
         let started = Instant::now();
         let guest = if round % 2 == 1 { "swapped_v2" } else { "swapped_v1" };
         ensure!(host.deploy_guest(guest, "").await?["outcome"] == "deployed");
-        took.push(started.elapsed());
+        under_way.push((started, Instant::now()));
     }
-    more_calls(DEPLOYMENTS + 1).await?;
+    more_calls().await?;
     progress.is_over.store(true, Ordering::Relaxed);
-    Ok(took)
+    Ok(under_way)
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn no_call_fails_and_no_entry_is_lost_while_versions_are_swapped_under_loa
     let progress = Progress::default();
     let callers = (0..CONNECTIONS).map(|first| caller(&host.app, first, &progress));
     let callers = futures::future::try_join_all(callers);
-    let (mut swaps, answered) =
+    let (swaps, answered) =
         Box::pin(async { futures::try_join!(deploy_often(&host, &progress), callers) }).await?;
     let answered = answered.into_iter().flatten().collect::<Vec<_>>();
 
@@ -117,27 +117,33 @@ async fn no_call_fails_and_no_entry_is_lost_while_versions_are_swapped_under_loa
         assert_eq!(entries, numbers.into_values().collect::<Vec<_>>(), "user{actor}");
     }
 
-    let mut took = answered.iter().map(|call| call.took).collect::<Vec<_>>();
-    print(&mut took, &mut swaps);
+    print(&answered, &swaps);
     Ok(())
 }
 
 /// Says what the callers noticed. Nothing is asserted: times are the machine's.
-fn print(took: &mut [Duration], swaps: &mut [Duration]) {
+fn print(answered: &[Answered], swaps: &[(Instant, Instant)]) {
+    let mut took = answered.iter().map(|call| call.took).collect::<Vec<_>>();
     took.sort();
-    swaps.sort();
-    let at = |all: &[Duration], part: usize| all.get(all.len() * part / 1_000).copied().unwrap_or_default();
-    let (median, longest) = (at(took, 500), took.last().copied().unwrap_or_default());
+    let at = |part: usize| took.get(took.len() * part / 1_000).copied().unwrap_or_default();
+    let (median, count) = (at(500), answered.len());
+    println!("{count} calls on {CONNECTIONS} connections: median {median:?}, 99.9 % within {:?}", at(999));
+    let longest = |is_meant: &dyn Fn(&Answered) -> bool| {
+        let longest = answered.iter().filter(|call| is_meant(call)).map(|call| call.took).max();
+        longest.unwrap_or_default().saturating_sub(median)
+    };
+    let is_beside = |call: &Answered, (start, end): &(Instant, Instant)| {
+        call.started < *end && call.started + call.took > *start
+    };
+    let (first, others) = swaps.split_at(1);
     println!(
-        "{} calls on {CONNECTIONS} connections over {} swaps: median {median:?}, 99.9 % within {:?}, the longest waited {:?} longer than the median",
-        took.len(),
-        swaps.len(),
-        at(took, 999),
-        longest.saturating_sub(median),
+        "longest wait beyond the median: {:?} beside the first swap, which compiles; {:?} beside the other {}; {:?} between them",
+        longest(&|call| first.iter().any(|swap| is_beside(call, swap))),
+        longest(&|call| others.iter().any(|swap| is_beside(call, swap))),
+        others.len(),
+        longest(&|call| !swaps.iter().any(|swap| is_beside(call, swap))),
     );
-    println!(
-        "a deployment took {:?} (median), {:?} at most",
-        at(swaps, 500),
-        swaps.last().copied().unwrap_or_default()
-    );
+    let mut took = swaps.iter().map(|(start, end)| *end - *start).collect::<Vec<_>>();
+    took.sort();
+    println!("a deployment took {:?} (median), {:?} at most", took[took.len() / 2], took[took.len() - 1]);
 }

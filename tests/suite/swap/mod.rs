@@ -7,5 +7,6 @@ mod migration;
 mod refusals;
 mod restart;
 mod rollout;
+mod signatures;
 mod turns;
 mod ways;

@@ -78,6 +78,13 @@ async fn a_version_that_cannot_be_kept_does_not_serve() -> anyhow::Result<()> {
     let answer = host.deploy(&component("swapped_v2")?, "").await?;
     assert_eq!(refusal(&answer), (507, "versions-unwritable"), "{answer:?}");
     assert_eq!(host.serving("a").await?, "v1");
+    let folder = TempDir::new()?;
+    std::fs::create_dir(folder.path().join("data"))?;
+    std::fs::write(folder.path().join("data/versions"), "a file where a folder should be")?;
+    std::fs::write(folder.path().join("agents.toml"), swapped(""))?;
+    let Ended { code, stderr, .. } = refused_start(folder.path()).await?;
+    assert_eq!((code, stderr.matches("error[versions-unreadable]: ").count()), (Some(1), 1), "{stderr}");
+
     std::fs::remove_file(&kept)?;
     done(host.deploy(&component("swapped_v2")?, "").await?)?;
     assert_eq!(host.serving("a").await?, "v2");

@@ -65,8 +65,7 @@ async fn a_kept_version_is_deployed_again_by_the_beginning_of_its_digest() -> an
     let host = Host::start(&swapped("")).await?;
     host.deploy_guest("swapped_v2", "").await?;
     let version = version_of(&component("swapped_v1")?);
-    let body = json!({ "version": version[..12] }).to_string();
-    let deployed = done(host.send_admin(reqwest::Method::POST, "/agents/Swapped/version", body).await?)?;
+    let deployed = done(host.deploy_kept(&version[..12], 100).await?)?;
     assert_eq!((&deployed["outcome"], &deployed["version"]), (&json!("deployed"), &json!(version)));
     assert_eq!(host.serving("a").await?, "v1");
     Ok(())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daca_tests::deploy::{another, component, done, refusal, swapped, version_of};
-use daca_tests::{Answer, Host, eventually, guest};
+use daca_tests::{Answer, Ended, Host, eventually, guest, run_in};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -92,6 +92,48 @@ async fn half_a_component_is_never_served_while_a_file_is_written_slowly() -> an
     Ok(())
 }
 
+#[tokio::test]
+async fn a_version_in_a_mounted_folder_is_deployed_by_its_digest() -> anyhow::Result<()> {
+    let folder = Arc::new(TempDir::new()?);
+    std::fs::create_dir(folder.path().join("mounted"))?;
+    std::fs::write(folder.path().join("mounted/any-name.wasm"), component("swapped_v2")?)?;
+    let manifest = swapped("[deploy]\nversions = \"mounted\"\n");
+    let host = Host::start_in(folder.clone(), &manifest).await?;
+    let version = version_of(&component("swapped_v2")?);
+    assert_eq!(host.versions().await?["versions"][1]["version"], version);
+    done(host.deploy_kept(&version[..8], 100).await?)?;
+    assert_eq!(host.serving("a").await?, "v2");
+    // The volume may go: what serves is kept by the host.
+    std::fs::remove_dir_all(folder.path().join("mounted"))?;
+    let host = Host::start_in(host.kill()?, &manifest).await?;
+    assert_eq!(host.serving("a").await?, "v2");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_command_deploys_a_file_and_goes_back() -> anyhow::Result<()> {
+    let host = Host::start(&swapped("")).await?;
+    let admin = ["--admin", host.admin.trim_start_matches("http://")];
+    let folder = TempDir::new()?;
+    std::fs::write(folder.path().join("new.wasm"), component("swapped_v2")?)?;
+    for (arguments, version) in [
+        (&["deploy", "Swapped", "new.wasm"][..], "v2"),
+        (&["rollback", "Swapped"], "v1"),
+        (&["deploy", "Swapped", &version_of(&component("swapped_v2")?)[..12]], "v2"),
+    ] {
+        let Ended { code, stderr, .. } = run_in(folder.path(), [arguments, &admin].concat()).await?;
+        assert_eq!((code, &*stderr), (Some(0), ""), "{arguments:?}");
+        assert_eq!(host.serving("a").await?, version, "{arguments:?}");
+    }
+    std::fs::write(folder.path().join("new.wasm"), "no component")?;
+    let Ended { code, stderr, .. } =
+        run_in(folder.path(), [&["deploy", "Swapped", "new.wasm"][..], &admin].concat()).await?;
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("error[component-invalid]: ") && stderr.contains("\n  help: "), "{stderr}");
+    assert_eq!(host.serving("a").await?, "v2");
+    Ok(())
+}
+
 /// Asserts that an answer is that of a deployment that won, or of one that was told that another one did.
 fn assert_won_or_told(answer: &Answer, all: &[String]) {
     match refusal(answer) {
@@ -122,6 +164,31 @@ async fn of_two_deployments_at_once_one_wins_and_the_other_is_told_what_serves()
         let answers = answers.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
         answers.iter().for_each(|answer| assert_won_or_told(answer, &versions));
         assert_eq!(host.versions().await?["serving"], last_winner(&answers), "{answers:?}");
+    }
+    Ok(())
+}
+
+/// What serves must lie in the data folder, or the next start fails.
+#[tokio::test]
+async fn refusals_beside_a_deployment_take_nothing_away_from_it() -> anyhow::Result<()> {
+    let host = Host::start(&swapped("")).await?;
+    let kept = host.folder().path().join("data/versions/Swapped");
+    let wasm = component("swapped_v2")?;
+    for number in 0..10 {
+        let good = another(&wasm, number);
+        let refused = (0..10).map(async |bad: u8| {
+            tokio::time::sleep(Duration::from_millis(20) * u32::from(bad)).await;
+            host.deploy(&[b'x', number, bad], "").await
+        });
+        let (deployed, refused) = futures::join!(host.deploy(&good, ""), join_all(refused));
+        assert_eq!(deployed?.status, 200);
+        for answer in refused {
+            let answer = answer?;
+            let is_told = matches!(refusal(&answer), (422, "component-invalid") | (503, "deploy-busy"));
+            assert!(is_told, "{answer:?}");
+        }
+        assert_eq!(host.versions().await?["serving"], json!(version_of(&good)));
+        assert!(kept.join(format!("{}.wasm", version_of(&good))).exists(), "deployment {number}");
     }
     Ok(())
 }
@@ -173,8 +240,9 @@ async fn a_deployment_during_the_drain_is_refused_and_changes_nothing() -> anyho
     assert_eq!(refusal(&host.roll_back(false).await?), (503, "host-shutting-down"));
     assert_eq!(slow.await??.body["version"], "v1");
     let folder = host.folder();
-    let host = Arc::try_unwrap(host).map_err(|_| anyhow::anyhow!("a call still holds the host"))?;
-    assert_eq!(host.stop().await?.code(), Some(0));
+    let mut host = Arc::try_unwrap(host).map_err(|_| anyhow::anyhow!("a call still holds the host"))?;
+    assert_eq!(host.wait().await?.code(), Some(0));
+    drop(host);
     let host = Host::start_in(folder, &swapped("")).await?;
     assert_eq!(host.serving("a").await?, "v1");
     let versions = host.versions().await?;
@@ -212,6 +280,6 @@ async fn a_canary_is_not_deployed_again_either() -> anyhow::Result<()> {
     // What serves all others ends the canary: that is a change.
     let ended = host.deploy_guest("swapped_v1", "").await?;
     assert_eq!(ended["outcome"], "deployed");
-    assert_eq!(done(host.get_admin("/versions?type=Swapped").await?)?["agents"][0]["canary"], Value::Null);
+    assert_eq!(host.versions().await?["canary"], Value::Null);
     Ok(())
 }
