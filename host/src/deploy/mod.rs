@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::Serialize;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch as channel};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -286,6 +287,10 @@ impl Deployer {
         let Inner { preparation, actors, .. } = &*self.inner;
         let signature = stored.signature.as_deref();
         let checked = preparation.check(actors, &handle.agent, stored.wasm.clone(), signature, label).await;
+        let checked = checked.and_then(|prepared| {
+            handle.record().check_shape(version, &prepared.label, prepared.version.has_migration())?;
+            Ok(prepared)
+        });
         if let Err(error) = &checked {
             let change = Change::Refuse {
                 version: version.to_owned(),
@@ -519,7 +524,10 @@ impl TypeHandle {
     ) -> Result<(Changed, u64), Error> {
         let (answer, done) = oneshot::channel();
         let command = Command { change, origin, file, base, new, answer };
-        self.commands.try_send(command).map_err(|_full_or_closed| Error::busy())?;
+        self.commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => Error::busy(),
+            TrySendError::Closed(_) => Error::shutting_down(),
+        })?;
         done.await.unwrap_or_else(|_steward_has_ended| Err(Error::shutting_down()))
     }
 }

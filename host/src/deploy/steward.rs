@@ -158,6 +158,9 @@ impl Steward {
         } else {
             Err(Error::shared_away(&backend::Error::NotDone("it was not reached yet".into())))
         };
+        if result.is_err() {
+            self.forget_unneeded();
+        }
         let _who_asked_may_be_gone = answer.send(result);
     }
 
@@ -213,7 +216,6 @@ impl Steward {
             self.serve(next, rollout).await;
             return Ok((changed, revision));
         }
-        self.forget_unneeded();
         Err(Error::conflict(&self.record.serving, self.record.label(&self.record.serving)))
     }
 
