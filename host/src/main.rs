@@ -134,11 +134,11 @@ fn ask(
 async fn serve(options: Options, builds: bool) -> anyhow::Result<()> {
     // Before anything listens: a signal that arrives early must end the host in order, too.
     let shutdown = shutdown_on_signal()?;
-    let mut sources = match builds {
+    let sources = match builds {
         true => Some(Dev::new(&Manifest::load(&options.manifest)?)?),
         false => None,
     };
-    if let Some(sources) = &mut sources {
+    if let Some(sources) = &sources {
         sources.build_all(&shutdown).await;
     }
     let host = Host::start(&options).await?;

@@ -321,7 +321,7 @@ impl Deployer {
         let record = handle.record();
         let known = record.versions.get(&version).map(|known| known.label.clone());
         let request = Request {
-            wasm: stored.wasm.into(),
+            wasm: stored.wasm,
             signature: stored.signature,
             share,
             label: label.or(known),

@@ -266,6 +266,14 @@ impl Record {
         self.versions.get(version).map_or(short(version), |known| &known.label)
     }
 
+    /// What a version is called in a line for people: its first digits, and its label where it has one.
+    pub fn name(&self, version: &str) -> String {
+        match (short(version), self.label(version)) {
+            (short, label) if short == label => short.to_owned(),
+            (short, label) => format!("{short} ({label})"),
+        }
+    }
+
     /// Applies a change. On an error the record is as it was.
     pub fn apply(&mut self, change: Change, origin: &Origin) -> Result<Changed, Error> {
         match change {

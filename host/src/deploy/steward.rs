@@ -343,43 +343,28 @@ impl Steward {
 
     fn say(&self, changed: &Changed, record: &Record) {
         let agent_type = &*self.agent.name;
-        let (version, label) = (short(&changed.version), record.label(&changed.version));
+        let version = record.name(&changed.version);
+        let event = record.history.back();
+        let text = event.map(|event| &*event.text).unwrap_or_default();
         match changed.outcome {
-            What::Deployed | What::Promoted => {
-                tracing::info!(agent_type, "version {version} ({label}) serves");
-            }
+            What::Deployed | What::Promoted => tracing::info!(agent_type, "version {version} serves"),
             What::Canary => {
-                tracing::info!(
-                    agent_type,
-                    "version {version} ({label}) serves {} % of the actors",
-                    changed.share
-                );
+                tracing::info!(agent_type, "version {version} serves {} % of the actors", changed.share);
             }
             What::RolledBack => {
-                let gone = changed.before.as_deref().unwrap_or_default();
-                let text = record.history.back().map(|event| &*event.text).unwrap_or_default();
-                tracing::warn!(
-                    agent_type,
-                    code = "rolled-back",
-                    "version {} ({}) is rolled back {text}",
-                    short(gone),
-                    record.label(gone)
-                );
+                let gone = record.name(changed.before.as_deref().unwrap_or_default());
+                tracing::warn!(agent_type, code = "rolled-back", "version {gone} is rolled back {text}");
             }
             What::Refused => {
-                let event = record.history.back();
                 let code = event.and_then(|event| event.code.as_deref()).unwrap_or_default();
-                let text = event.map(|event| &*event.text).unwrap_or_default();
                 tracing::error!(
                     agent_type,
                     code,
                     "version {version} is refused, and what served serves on: {text}"
                 );
             }
-            What::Pinned | What::Unpinned => {
-                let text = record.history.back().map(|event| &*event.text).unwrap_or_default();
-                tracing::info!(agent_type, "version {version}: {text} is {:?}", changed.outcome);
-            }
+            What::Pinned => tracing::info!(agent_type, "{text} is pinned to version {version}"),
+            What::Unpinned => tracing::info!(agent_type, "{text} is no longer pinned to version {version}"),
             What::Unchanged => {}
         }
     }
@@ -493,9 +478,8 @@ impl Steward {
         if record.serving != self.record.serving || record.canary != self.record.canary {
             tracing::info!(
                 agent_type = %self.agent.name,
-                "version {} ({}) serves, as another host has it{}",
-                short(&record.serving),
-                record.label(&record.serving),
+                "version {} serves, as another host has it{}",
+                record.name(&record.serving),
                 record.canary.as_ref().map_or(String::new(), |canary| {
                     format!("; version {} serves {} % of the actors", short(&canary.version), canary.share)
                 })

@@ -15,6 +15,7 @@ use futures::future::join_all;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::component::short;
 use crate::deploy::watch::{ComponentFile, FileContent, blocking};
 use crate::deploy::{Deployer, Source};
 use crate::manifest::{self, AgentType, Manifest};
@@ -27,6 +28,9 @@ pub trait Redeploy: Send + Sync {
     /// Lets the component serve an agent type. The answer is what came of it, the error why it does not serve; both in one
     /// line, for people.
     async fn redeploy(&self, agent_type: &str, content: FileContent) -> Result<String, String>;
+
+    /// The digest of the version that serves now, as somebody may have rolled it back meanwhile.
+    fn serving(&self, agent_type: &str) -> Option<String>;
 }
 
 #[async_trait]
@@ -41,6 +45,11 @@ impl Redeploy for Deployer {
             Ok(Err(error)) => Err(error.to_string()),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    fn serving(&self, agent_type: &str) -> Option<String> {
+        let view = self.views().into_iter().find(|view| *view.agent_type == *agent_type)?;
+        Some(view.record.serving.clone())
     }
 }
 
@@ -89,8 +98,6 @@ struct Project {
     folder: PathBuf,
     command: String,
     sources: Sources,
-    /// The SHA-256 of the component that serves, as far as this loop knows.
-    serving: Option<String>,
 }
 
 impl Dev {
@@ -115,8 +122,8 @@ impl Dev {
     }
 
     /// Builds every component once, before the host reads it. A build that fails is said, and what an earlier one made is used.
-    pub async fn build_all(&mut self, shutdown: &CancellationToken) {
-        for project in &mut self.projects {
+    pub async fn build_all(&self, shutdown: &CancellationToken) {
+        for project in &self.projects {
             tracing::info!("{}: building: {}", project.agent_type, project.command);
             let is_built = tokio::select! {
                 is_built = project.build() => is_built,
@@ -125,9 +132,6 @@ impl Dev {
             if !is_built {
                 tracing::warn!(code = "dev-build-failed", "{}: the build failed", project.agent_type);
             }
-            let component = project.component.clone();
-            let content = blocking(move || ComponentFile::read(&component)).await;
-            project.serving = content.ok().map(|content| content.digest);
         }
     }
 
@@ -158,7 +162,6 @@ impl Project {
             folder: folder.to_owned(),
             command: dev.build,
             sources,
-            serving: None,
         })
     }
 
@@ -174,7 +177,7 @@ impl Project {
                     code = "dev-build-failed",
                     "{}: the build failed; {} serves on",
                     self.agent_type,
-                    self.version()
+                    self.version(redeploy)
                 );
             }
         }
@@ -195,50 +198,50 @@ impl Project {
         }
     }
 
-    async fn swap(&mut self, redeploy: &dyn Redeploy, saved: Instant, build: Duration) {
+    async fn swap(&self, redeploy: &dyn Redeploy, saved: Instant, build: Duration) {
         let begin = Instant::now();
         let component = self.component.clone();
         let content = match blocking(move || ComponentFile::read(&component)).await {
             Ok(content) => content,
-            Err(error) => return self.say_not_served(&format!("{}: {error}", self.component.display())),
+            Err(error) => {
+                return self.say_not_served(redeploy, &format!("{}: {error}", self.component.display()));
+            }
         };
-        if self.serving.as_ref() == Some(&content.digest) {
+        if redeploy.serving(&self.agent_type).as_ref() == Some(&content.digest) {
             tracing::info!(
                 "{}: the component is the same as before; {} serves on",
                 self.agent_type,
-                self.version()
+                self.version(redeploy)
             );
             return;
         }
-        let digest = content.digest.clone();
         match redeploy.redeploy(&self.agent_type, content).await {
             Ok(outcome) => {
-                self.serving = Some(digest);
                 tracing::info!(
                     "{}: saved → served in {:.1} s (build {:.1} s, check and swap {:.1} s), {}, {outcome}",
                     self.agent_type,
                     saved.elapsed().as_secs_f64(),
                     build.as_secs_f64(),
                     begin.elapsed().as_secs_f64(),
-                    self.version(),
+                    self.version(redeploy),
                 );
             }
-            Err(reason) => self.say_not_served(&reason),
+            Err(reason) => self.say_not_served(redeploy, &reason),
         }
     }
 
-    fn say_not_served(&self, reason: &str) {
+    fn say_not_served(&self, redeploy: &dyn Redeploy, reason: &str) {
         tracing::warn!(
             code = "dev-not-served",
             "{}: what was built does not serve; {} serves on: {reason}",
             self.agent_type,
-            self.version()
+            self.version(redeploy)
         );
     }
 
-    fn version(&self) -> String {
-        let short = self.serving.as_ref().and_then(|digest| digest.get(..12));
-        short.map_or("the version before".into(), |short| format!("version {short}"))
+    fn version(&self, redeploy: &dyn Redeploy) -> String {
+        let serving = redeploy.serving(&self.agent_type);
+        serving.map_or("the version before".into(), |digest| format!("version {}", short(&digest)))
     }
 }
 
@@ -286,6 +289,10 @@ mod tests {
             let is_bad = text.starts_with("bad");
             let _ = self.0.send(text);
             if is_bad { Err("it is bad".into()) } else { Ok("it serves".into()) }
+        }
+
+        fn serving(&self, _: &str) -> Option<String> {
+            None
         }
     }
 
