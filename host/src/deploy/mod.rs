@@ -320,13 +320,8 @@ impl Deployer {
         // What it was called stays what it is called.
         let record = handle.record();
         let known = record.versions.get(&version).map(|known| known.label.clone());
-        let request = Request {
-            wasm: stored.wasm.into(),
-            signature: stored.signature,
-            share,
-            label: label.or(known),
-            origin,
-        };
+        let request =
+            Request { wasm: stored.wasm, signature: stored.signature, share, label: label.or(known), origin };
         self.deploy_from(agent_type, request, None).await
     }
 
