@@ -356,8 +356,15 @@ impl Steward {
                 );
             }
             What::RolledBack => {
+                let gone = changed.before.as_deref().unwrap_or_default();
                 let text = record.history.back().map(|event| &*event.text).unwrap_or_default();
-                tracing::warn!(agent_type, code = "rolled-back", "rolled back {text}");
+                tracing::warn!(
+                    agent_type,
+                    code = "rolled-back",
+                    "version {} ({}) is rolled back {text}",
+                    short(gone),
+                    record.label(gone)
+                );
             }
             What::Refused => {
                 let event = record.history.back();
