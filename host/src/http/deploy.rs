@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use bytes::Bytes;
+use futures::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -22,6 +23,8 @@ use crate::deploy::{self, Deployed, Mounted, Origin, Record, Source, TypeView};
 
 /// How long a component may take to arrive.
 const UPLOAD_TIME: Duration = Duration::from_secs(120);
+/// How long the rest of one is read that is refused.
+const DISCARD_TIME: Duration = Duration::from_secs(10);
 /// The text of the component's signature file.
 const SIGNATURE: &str = "daca-signature";
 /// Who deploys, as the client says.
@@ -81,7 +84,15 @@ fn all() -> u8 {
     100
 }
 
-/// The body is read only once there is room for one more deployment.
+/// Reads what is left of a body and keeps nothing of it. A client that still sends when the connection is closed may not get to
+/// see the answer.
+async fn discard(body: Body) {
+    let mut pieces = body.into_data_stream();
+    let all = async { while let Some(Ok(_)) = pieces.next().await {} };
+    let _too_slow_to_be_waited_for = tokio::time::timeout(DISCARD_TIME, all).await;
+}
+
+/// The body is kept only once there is room for one more deployment.
 async fn put_component(
     State(state): State<AdminState>,
     agent_type: Result<Path<String>, PathRejection>,
@@ -90,7 +101,13 @@ async fn put_component(
 ) -> Result<Json<Deployed>, Refused> {
     let agent_type = path(agent_type)?;
     let Query(Wanted { share, label }) = wanted.map_err(query_invalid)?;
-    let place = state.deployer.place()?;
+    let place = match state.deployer.place() {
+        Ok(place) => place,
+        Err(error) => {
+            discard(request.into_body()).await;
+            return Err(error.into());
+        }
+    };
     let origin = origin(request.headers(), &request);
     let signature = text(request.headers(), SIGNATURE);
     if announced_length(request.headers()) > LARGEST_FILE {

@@ -10,6 +10,10 @@ use serde_json::{Value, json};
 async fn a_turn_ends_on_its_version_and_the_call_behind_it_is_on_the_new_one_with_the_state_kept()
 -> anyhow::Result<()> {
     let host = Arc::new(Host::start(&swapped("")).await?);
+    // Compiled once, it is deployed in no time, and the turn below outlasts it on a slow machine as well.
+    for guest in ["swapped_v2", "swapped_v1"] {
+        host.deploy_guest(guest, "").await?;
+    }
     assert_eq!(host.add("a", 7).await?, 1);
     let slow = host.begin("Swapped/a", "Sleep", &json!({"ms": 2_000}));
     host.until_busy("Swapped/a", 0).await?;

@@ -18,9 +18,11 @@ async fn host_of_file(folder: &Arc<TempDir>, file: &str) -> anyhow::Result<Host>
 
 async fn until_serves(host: &Host, version: &str) -> anyhow::Result<()> {
     eventually(version, async || Ok(host.serving("a").await? == version)).await?;
-    let event = host.last_event().await?;
-    assert_eq!((&event["what"], &event["source"]), (&json!("deployed"), &json!("file")));
-    Ok(())
+    eventually("the history says so", async || {
+        let event = host.last_event().await?;
+        Ok(event["what"] == "deployed" && event["source"] == "file")
+    })
+    .await
 }
 
 #[tokio::test]
@@ -228,7 +230,7 @@ async fn ten_deployments_a_second_are_all_answered_and_no_call_fails_meanwhile()
 #[tokio::test]
 async fn a_deployment_during_the_drain_is_refused_and_changes_nothing() -> anyhow::Result<()> {
     let host = Arc::new(Host::start(&swapped("")).await?);
-    let slow = host.begin("Swapped/a", "Sleep", &json!({"ms": 2_000}));
+    let slow = host.begin("Swapped/a", "Sleep", &json!({"ms": 3_000}));
     host.until_busy("Swapped/a", 0).await?;
     host.signal("TERM")?;
     eventually("the host shuts down", async || {
