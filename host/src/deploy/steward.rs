@@ -457,9 +457,10 @@ impl Steward {
             .not_taken_over
             .as_ref()
             .is_some_and(|(failed, at)| *failed == etag && at.elapsed() < TAKE_OVER_AGAIN);
-        if self.etag.as_ref() == Some(&etag) || failed_lately {
+        if failed_lately {
             return Ok(());
         }
+        // The etag does not tell whether it is the same: a record that was lost and is written anew may get an etag of before.
         if record != *self.record {
             match self.rollout(&record).await {
                 Ok(rollout) => self.take_over(record, rollout).await,
