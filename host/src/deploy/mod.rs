@@ -47,7 +47,7 @@ use library::{Library, Stored};
 use prepare::{Preparation, Prepared};
 use record::{Change, Changed};
 use shared::Shared;
-use steward::{Command, New, Steward, View, blocking};
+use steward::{Command, New, Steward, View, Wanted, blocking};
 use watch::{ComponentFile, FileContent};
 
 /// Deployments that are under way at the same time, with their bytes in memory.
@@ -238,7 +238,8 @@ impl Deployer {
             return Err(Error::share(share));
         }
         let version = digest(&wasm);
-        let record = handle.record();
+        // What another host has deployed a moment ago is no conflict.
+        let record = handle.look().await?;
         if share < 100 && record.serving == version {
             return Err(Error::serves_all(&version));
         }
@@ -518,9 +519,19 @@ impl TypeHandle {
         new: Option<New>,
     ) -> Result<(Changed, u64), Error> {
         let (answer, done) = oneshot::channel();
-        let command = Command { change, origin, file, base, new, answer };
-        self.commands.try_send(command).map_err(|_full_or_closed| Error::busy())?;
+        self.send(Command::Change(Wanted { change, origin, file, base, new, answer }))?;
         done.await.unwrap_or_else(|_steward_has_ended| Err(Error::shutting_down()))
+    }
+
+    /// The record as all hosts have it now.
+    async fn look(&self) -> Result<Arc<Record>, Error> {
+        let (answer, done) = oneshot::channel();
+        self.send(Command::Look(answer))?;
+        done.await.unwrap_or_else(|_steward_has_ended| Err(Error::shutting_down()))
+    }
+
+    fn send(&self, command: Command) -> Result<(), Error> {
+        self.commands.try_send(command).map_err(|_full_or_closed| Error::busy())
     }
 }
 

@@ -30,8 +30,16 @@ const TRIES: u32 = 5;
 /// How long what cannot be taken over from another host is left alone.
 const TAKE_OVER_AGAIN: Duration = Duration::from_secs(5);
 
+/// What somebody wants of a steward.
+pub(super) enum Command {
+    /// To know the record as all hosts have it now, so that a change can be based on it.
+    Look(oneshot::Sender<Result<Arc<Record>, Error>>),
+    /// A change.
+    Change(Wanted),
+}
+
 /// A change that somebody wants, and where the answer goes.
-pub(super) struct Command {
+pub(super) struct Wanted {
     pub(super) change: Change,
     pub(super) origin: Origin,
     /// What the manifest's file held, when the change comes from there.
@@ -152,13 +160,25 @@ impl Steward {
     }
 
     async fn obey(&mut self, command: Command) {
-        let Command { change, origin, file, base, new, answer } = command;
-        let result = if self.view.borrow().is_settled {
-            self.change(change, &origin, file, base, new).await
-        } else {
-            Err(Error::shared_away(&backend::Error::NotDone("it was not reached yet".into())))
+        let settled = match self.view.borrow().is_settled {
+            true => Ok(()),
+            false => Err(Error::shared_away(&backend::Error::NotDone("it was not reached yet".into()))),
         };
-        let _who_asked_may_be_gone = answer.send(result);
+        // Who asked may be gone.
+        match (command, settled) {
+            (Command::Look(answer), Err(error)) => drop(answer.send(Err(error))),
+            (Command::Look(answer), Ok(())) => drop(answer.send(self.look().await)),
+            (Command::Change(wanted), Err(error)) => drop(wanted.answer.send(Err(error))),
+            (Command::Change(Wanted { change, origin, file, base, new, answer }), Ok(())) => {
+                drop(answer.send(self.change(change, &origin, file, base, new).await));
+            }
+        }
+    }
+
+    /// The record as all hosts have it.
+    async fn look(&mut self) -> Result<Arc<Record>, Error> {
+        self.agree().await.map_err(|error| Error::shared_away(&error))?;
+        Ok(self.record.clone())
     }
 
     /// Makes a change, or answers why not; then all is as it was.
