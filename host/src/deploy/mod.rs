@@ -58,6 +58,8 @@ const MOST_COMMANDS: usize = 64;
 const LAST_CHANGE: Duration = Duration::from_secs(2);
 /// Tries to deploy a file that something else gets in the way of.
 const FILE_TRIES: u32 = 5;
+/// Until a file is tried again that could not be deployed.
+const FILE_AGAIN: Duration = Duration::from_secs(5);
 
 /// Changes what serves. A cheap handle.
 #[derive(Clone)]
@@ -390,16 +392,36 @@ impl Deployer {
         }
     }
 
+    /// Deploys what a component's file holds, now and whenever it has changed. What something is in the way of, such as a state
+    /// store that is away, is tried again until the file has changed once more.
     async fn follow_file(self, agent_type: Arc<str>, mut file: ComponentFile, first: Option<FileContent>) {
         let stop = self.inner.stop.clone();
         let follow = async {
-            if let Some(first) = first {
+            let mut at_start = first.is_some();
+            if at_start {
                 self.when_settled(&agent_type).await;
-                self.take_file(&agent_type, first, true).await;
             }
+            let mut wanted = first;
             loop {
-                let content = file.next().await;
-                self.take_file(&agent_type, content, false).await;
+                let content = match wanted.take() {
+                    Some(content) => content,
+                    None => file.next().await,
+                };
+                match self.take_file(&agent_type, content.clone(), at_start).await {
+                    Err(error) if error.is_passing() => {
+                        tracing::warn!(
+                            agent_type = &*agent_type,
+                            code = error.code,
+                            "the component's file is deployed later: {}",
+                            error.message
+                        );
+                        let newer = tokio::time::timeout(FILE_AGAIN, file.next()).await.ok();
+                        at_start &= newer.is_none();
+                        wanted = newer.or(Some(content));
+                    }
+                    // Refusals are in the log and in the record.
+                    _done_or_refused => at_start = false,
+                }
             }
         };
         stop.run_until_cancelled(follow).await;
@@ -413,11 +435,11 @@ impl Deployer {
     }
 
     /// Deploys a file's content, unless all hosts know of it already.
-    async fn take_file(&self, agent_type: &str, content: FileContent, at_start: bool) {
-        let Ok(handle) = self.handle(agent_type) else { return };
+    async fn take_file(&self, agent_type: &str, content: FileContent, at_start: bool) -> Result<(), Error> {
+        let handle = self.handle(agent_type)?;
         let record = handle.record();
         if record.file.as_ref().is_some_and(|seen| seen.digest == content.digest && !seen.refused) {
-            return;
+            return Ok(());
         }
         if at_start && record.versions.contains_key(&content.digest) {
             tracing::info!(
@@ -427,10 +449,9 @@ impl Deployer {
                 short(&content.digest),
                 short(&record.serving)
             );
-            return;
+            return Ok(());
         }
-        // Refusals are in the log and in the record.
-        let _refused = self.deploy_file(agent_type, content, Source::File).await;
+        self.deploy_file(agent_type, content, Source::File).await.map(drop)
     }
 
     /// What there is to see, by agent type.
