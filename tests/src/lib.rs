@@ -2,6 +2,8 @@
 //!
 //! Each test starts its own host, on ports that the system chooses and with a data folder that goes away with it.
 
+pub mod deploy;
+
 use std::ffi::OsStr;
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::net::TcpStream;

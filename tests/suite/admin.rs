@@ -43,7 +43,8 @@ async fn the_operator_sees_what_runs() -> anyhow::Result<()> {
         ("version", json!(digest(&chat_agent())?)),
         ("bytes", json!(std::fs::metadata(chat_agent())?.len())),
         ("turns", json!(3)),
-        ("failed_turns", json!(1)),
+        // The call that was refused is its caller's fault.
+        ("failed_turns", json!(0)),
         ("faults", json!(0)),
         ("instances_made", json!(2)),
         ("active", json!(2)),
@@ -56,7 +57,7 @@ async fn the_operator_sees_what_runs() -> anyhow::Result<()> {
                 "label": &digest(&chat_agent())?[..12],
                 "share": 100,
                 "turns": 3,
-                "failed_turns": 1,
+                "failed_turns": 0,
                 "faults": 0,
             }]),
         ),
@@ -328,7 +329,8 @@ async fn ps_shows_each_type_and_version() -> anyhow::Result<()> {
     let all = ps(&[]).await?;
     assert_eq!((all.code, all.stdout.lines().count()), (Some(0), 3), "{all:?}");
     let digest = digest(&chat_agent())?;
-    let expected = ["ChatAgent", &digest[..12], &digest[..12], "100", "%", "1", "0", "2", "1", "0"];
+    // The call that was refused is its caller's fault, and no failure of the version.
+    let expected = ["ChatAgent", &digest[..12], &digest[..12], "100", "%", "1", "0", "2", "0", "0"];
     let one = ps(&["ChatAgent"]).await?;
     let rows = one.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect::<Vec<_>>();
     assert_eq!((rows.len(), &rows[1]), (2, &expected.to_vec()));

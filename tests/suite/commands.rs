@@ -293,7 +293,8 @@ async fn a_component_is_signed_with_a_new_key() -> anyhow::Result<()> {
     // The line is one that a manifest takes.
     let manifest = format!("{}\n[deploy]\n{stdout}", daca_tests::manifest_of("Plain", "plain", ""));
     std::fs::write(path("agents.toml"), manifest)?;
-    assert_eq!(run_in(folder.path(), ["check"]).await?.code, Some(0));
+    let unsigned = run_in(folder.path(), ["check"]).await?;
+    assert_refused("nobody has signed it", &unsigned, "component-unsigned", &[]);
 
     let Ended { code, stderr, .. } = sign(&["--key", "key.pem", "agent.wasm"]).await?;
     assert_eq!((code, stderr.as_str()), (Some(0), ""));

@@ -30,8 +30,11 @@ async fn lines(host: &Host, query: &str) -> anyhow::Result<Vec<Value>> {
     text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }
 
+/// What agents themselves have logged.
 async fn messages(host: &Host, query: &str) -> anyhow::Result<Vec<String>> {
-    Ok(lines(host, query).await?.iter().map(|line| message(line).to_owned()).collect())
+    let lines = lines(host, query).await?;
+    let of_agents = lines.iter().filter(|line| line["target"] == "agent");
+    Ok(of_agents.map(|line| message(line).to_owned()).collect())
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod limits;
 mod logs;
 mod manifests;
 mod shutdown;
+mod swap;
 mod swapped;
 mod turns;
 mod wakeups;
@@ -21,9 +22,12 @@ mod wakeups;
 #[test]
 fn every_guest_is_used_by_a_test() -> anyhow::Result<()> {
     let mut sources = String::new();
-    for folder in ["suite", "stack/suite"] {
+    for folder in ["suite", "suite/swap", "stack/suite"] {
         for file in std::fs::read_dir(format!("{}/{folder}", env!("CARGO_MANIFEST_DIR")))? {
-            sources.push_str(&std::fs::read_to_string(file?.path())?);
+            let path = file?.path();
+            if path.is_file() {
+                sources.push_str(&std::fs::read_to_string(path)?);
+            }
         }
     }
     let names = |name: &str| [format!("\"{name}\""), format!("{name}.wasm\"")];

@@ -48,6 +48,10 @@ fn a_code_is_found_in_every_form() {
         #[error("error[g-in-text]: {reason} error[{code}]")]
         problems.push("manifest-h", span);
         Err(("component-i", message, "help"));
+        Error::new(
+            "j-in-deploying",
+            StatusCode::CONFLICT,
+        );
     "#;
     let mut found = BTreeSet::new();
     collect(source, &mut found);
@@ -60,6 +64,7 @@ fn a_code_is_found_in_every_form() {
         "e-in-answer",
         "f-in-answer",
         "g-in-text",
+        "j-in-deploying",
         "manifest-h",
     ];
     assert_eq!(found, expected.map(str::to_owned).into());
@@ -81,7 +86,7 @@ fn collect_from(folder: &Path, codes: &mut BTreeSet<String>) -> anyhow::Result<(
 fn collect(source: &str, codes: &mut BTreeSet<String>) {
     let source = source.split_whitespace().collect::<String>();
     // In a text, in a log line, in a struct, in the call of a constructor.
-    for before in ["error[", "code=\"", "code:\"", "bad_request(\""] {
+    for before in ["error[", "code=\"", "code:\"", "bad_request(\"", "Error::new(\""] {
         codes.extend(after(&source, before).filter_map(code_at_start));
     }
     // After the status, which may be a path but no call.

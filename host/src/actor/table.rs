@@ -15,7 +15,7 @@ use super::activation::{Activation, Job, Offer, Work};
 use super::live::{IdleList, LiveInstances};
 use super::{ActorAddress, CallContext, CallError, Deliveries};
 use crate::backend::{self, ActorCall, Backend, FiredWakeup, Readiness, WakeupKind};
-use crate::component::{Engine, Serving, TurnKind};
+use crate::component::{Counted, Counters, Engine, Serving, TurnKind};
 use crate::manifest::{AgentType, Topic};
 
 /// How often activations that were idle for too long are looked for.
@@ -45,32 +45,22 @@ pub struct AgentRuntime {
     pub serving: Arc<Serving>,
     pub(super) idle: IdleList,
     pub(super) counters: Counters,
+    pub(super) instances_made: AtomicU64,
 }
 
 impl AgentRuntime {
     /// No actor is active yet.
     pub fn new(agent: Arc<AgentType>, serving: Arc<Serving>) -> AgentRuntime {
-        AgentRuntime { agent, serving, idle: IdleList::default(), counters: Counters::default() }
+        let (idle, counters, instances_made) = (IdleList::default(), Counters::default(), AtomicU64::new(0));
+        AgentRuntime { agent, serving, idle, counters, instances_made }
     }
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) turns: AtomicU64,
-    pub(super) failed_turns: AtomicU64,
-    pub(super) faults: AtomicU64,
-    pub(super) instances_made: AtomicU64,
 }
 
 /// What happened in an agent type since the host started.
 #[derive(Debug, Clone, Copy)]
 pub struct AgentStatistics {
-    /// Turns that ended, well or not.
-    pub turns: u64,
-    /// Turns that did not end well; nothing of them was kept.
-    pub failed_turns: u64,
-    /// Of these, the ones in which the guest trapped or exceeded a limit.
-    pub faults: u64,
+    /// Its turns, on whatever version.
+    pub counted: Counted,
     /// Instances that were made.
     pub instances_made: u64,
 }
@@ -403,13 +393,11 @@ impl Actors {
 
     /// The agent types with what serves them and what happened in them.
     pub fn agents(&self) -> Vec<(Arc<AgentRuntime>, AgentStatistics)> {
-        let statistics = |counters: &Counters| AgentStatistics {
-            turns: counters.turns.load(Ordering::Relaxed),
-            failed_turns: counters.failed_turns.load(Ordering::Relaxed),
-            faults: counters.faults.load(Ordering::Relaxed),
-            instances_made: counters.instances_made.load(Ordering::Relaxed),
+        let statistics = |agent: &AgentRuntime| AgentStatistics {
+            counted: agent.counters.read(),
+            instances_made: agent.instances_made.load(Ordering::Relaxed),
         };
-        self.shared.agents.values().map(|agent| (agent.clone(), statistics(&agent.counters))).collect()
+        self.shared.agents.values().map(|agent| (agent.clone(), statistics(agent))).collect()
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::{ActorAddress, Actors, CallContext, CallError};
 use crate::backend::{
@@ -103,7 +104,13 @@ impl Actors {
             None,
             false,
         );
-        let (outcome, scope) = instance.run(Box::new(scope), kind, deadline).await;
+        let span = tracing::info_span!(
+            "trial",
+            agent_type = %agent.name,
+            actor_id = ACTOR_ID,
+            component = version.short_digest()
+        );
+        let (outcome, scope) = instance.run(Box::new(scope), kind, deadline).instrument(span).await;
         let met_unavailable = scope.is_some_and(|scope| scope.finish().met_unavailable);
         Ok((outcome, met_unavailable))
     }

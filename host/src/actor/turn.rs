@@ -236,7 +236,7 @@ impl Turn<'_> {
         };
         let place = tokio::time::timeout_at(deadline, self.shared.live.place()).await;
         let place = place.ok().flatten().ok_or_else(no_room)?;
-        agent.counters.instances_made.fetch_add(1, Ordering::Relaxed);
+        agent.instances_made.fetch_add(1, Ordering::Relaxed);
         Ok(Instance::new(&self.shared.engine, &self.version, &agent.agent.limits, place))
     }
 
@@ -305,26 +305,21 @@ impl Turn<'_> {
 
     /// Counts the turn, and says in the log what went wrong with it.
     fn note(&self, name: &str, started: Instant, result: &Result<Bytes, CallError>) {
+        let end = turn_end(result);
         if self.version.digest == self.served.version.digest {
-            self.served.counters.count(turn_end(result));
+            self.served.counters.count(end);
         }
-        let counters = &self.activation.agent.counters;
-        counters.turns.fetch_add(1, Ordering::Relaxed);
+        self.activation.agent.counters.count(end);
         let milliseconds = started.elapsed().as_millis();
         let Err(error) = result else {
             tracing::debug!("{name} took {milliseconds} ms");
             return;
         };
-        counters.failed_turns.fetch_add(1, Ordering::Relaxed);
         let text = error.to_string();
         let text = printable(&text);
         match error {
             CallError::Invalid(_) | CallError::NotFound(_) => {
                 tracing::info!(code = error.code(), "{name} refused: {text}")
-            }
-            CallError::Fault { .. } => {
-                counters.faults.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(code = error.code(), "{name} failed after {milliseconds} ms: {text}");
             }
             _ => tracing::error!(code = error.code(), "{name} failed after {milliseconds} ms: {text}"),
         }

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::SignatureError;
-use crate::component::{LoadError, short};
+use crate::component::{LARGEST_FILE, LoadError, short};
 
 /// Why a version does not serve, with what to do. What served before serves on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -150,6 +150,13 @@ impl Error {
     pub(super) fn internal() -> Error {
         let message = "the deployment ended in an unexpected way";
         Error::new("internal", StatusCode::INTERNAL_SERVER_ERROR, message, "the host's log has the details")
+    }
+
+    /// What somebody sends is larger than any component may be.
+    pub(crate) fn too_large() -> Error {
+        let message = format!("the component has more than {LARGEST_FILE} bytes");
+        let help = "build it with optimisation and without debug information";
+        Error::new("component-too-large", StatusCode::PAYLOAD_TOO_LARGE, message, help)
     }
 
     pub(super) fn share(share: u8) -> Error {

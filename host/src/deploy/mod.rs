@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::Serialize;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch as channel};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -289,6 +290,10 @@ impl Deployer {
         let Inner { preparation, actors, .. } = &*self.inner;
         let signature = stored.signature.as_deref();
         let checked = preparation.check(actors, &handle.agent, stored.wasm.clone(), signature, label).await;
+        let checked = checked.and_then(|prepared| {
+            handle.record().check_shape(version, &prepared.label, prepared.version.has_migration())?;
+            Ok(prepared)
+        });
         if let Err(error) = &checked {
             let change = Change::Refuse {
                 version: version.to_owned(),
@@ -552,7 +557,10 @@ impl TypeHandle {
     }
 
     fn send(&self, command: Command) -> Result<(), Error> {
-        self.commands.try_send(command).map_err(|_full_or_closed| Error::busy())
+        self.commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => Error::busy(),
+            TrySendError::Closed(_) => Error::shutting_down(),
+        })
     }
 }
 

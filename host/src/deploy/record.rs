@@ -273,11 +273,7 @@ impl Record {
                 if self.is_done(&version, share) {
                     return Ok(self.changed(What::Unchanged, version, share));
                 }
-                if let Some(migrated) =
-                    self.migrated_label(&version).filter(|migrated| *migrated != label && !migrates)
-                {
-                    return Err(Error::no_migration(migrated));
-                }
+                self.check_shape(&version, &label, migrates)?;
                 self.revision += 1;
                 let used = self.revision;
                 let known = Known {
@@ -320,6 +316,14 @@ impl Record {
                 self.file = Some(seen);
                 Ok(self.changed(What::Unchanged, version, 0))
             }
+        }
+    }
+
+    /// Can a version use the state that those which serve may have migrated?
+    pub fn check_shape(&self, version: &str, label: &str, migrates: bool) -> Result<(), Error> {
+        match self.migrated_label(version) {
+            Some(migrated) if migrated != label && !migrates => Err(Error::no_migration(migrated)),
+            _ => Ok(()),
         }
     }
 

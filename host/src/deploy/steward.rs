@@ -170,7 +170,11 @@ impl Steward {
             (Command::Look(answer), Ok(())) => drop(answer.send(self.look().await)),
             (Command::Change(wanted), Err(error)) => drop(wanted.answer.send(Err(error))),
             (Command::Change(Wanted { change, origin, file, base, new, answer }), Ok(())) => {
-                drop(answer.send(self.change(change, &origin, file, base, new).await));
+                let result = self.change(change, &origin, file, base, new).await;
+                if result.is_err() {
+                    self.forget_unneeded();
+                }
+                drop(answer.send(result));
             }
         }
     }
@@ -233,7 +237,6 @@ impl Steward {
             self.serve(next, rollout).await;
             return Ok((changed, revision));
         }
-        self.forget_unneeded();
         Err(Error::conflict(&self.record.serving, self.record.label(&self.record.serving)))
     }
 
@@ -374,8 +377,15 @@ impl Steward {
                 );
             }
             What::RolledBack => {
+                let gone = changed.before.as_deref().unwrap_or_default();
                 let text = record.history.back().map(|event| &*event.text).unwrap_or_default();
-                tracing::warn!(agent_type, code = "rolled-back", "rolled back {text}");
+                tracing::warn!(
+                    agent_type,
+                    code = "rolled-back",
+                    "version {} ({}) is rolled back {text}",
+                    short(gone),
+                    record.label(gone)
+                );
             }
             What::Refused => {
                 let event = record.history.back();

@@ -37,7 +37,7 @@ impl Redeploy for Deployer {
         let deployed =
             tokio::spawn(async move { deployer.deploy_file(&name, content, Source::Dev).await }).await;
         match deployed {
-            Ok(Ok(deployed)) => Ok(format!("{:?}, called {:?}", deployed.changed.outcome, deployed.label)),
+            Ok(Ok(deployed)) => Ok(format!("revision {}", deployed.revision)),
             Ok(Err(error)) => Err(error.to_string()),
             Err(error) => Err(error.to_string()),
         }
@@ -215,7 +215,7 @@ impl Project {
             Ok(outcome) => {
                 self.serving = Some(digest);
                 tracing::info!(
-                    "{}: saved → served in {:.1} s (build {:.1} s, check and swap {:.1} s), {}: {outcome}",
+                    "{}: saved → served in {:.1} s (build {:.1} s, check and swap {:.1} s), {}, {outcome}",
                     self.agent_type,
                     saved.elapsed().as_secs_f64(),
                     build.as_secs_f64(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest as _, Path, Query, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
@@ -93,11 +93,13 @@ async fn put_component(
     let place = state.deployer.place()?;
     let origin = origin(request.headers(), &request);
     let signature = text(request.headers(), SIGNATURE);
+    if announced_length(request.headers()) > LARGEST_FILE {
+        return Err(deploy::Error::too_large().into());
+    }
     let body = tokio::time::timeout(UPLOAD_TIME, Bytes::from_request(request, &())).await;
     let wasm = match body {
         Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            let detail = format!("A component has {LARGEST_FILE} bytes at most.");
-            return Err(HttpError::new(error.status(), "component-too-large", detail).into());
+            return Err(deploy::Error::too_large().into());
         }
         Ok(body) => body.map_err(super::app::unreadable_body)?,
         Err(_) => {
@@ -320,6 +322,12 @@ fn origin(headers: &HeaderMap, request: &Request<Body>) -> Origin {
         (true, address) => address.unwrap_or_else(|| "unknown".into()),
     };
     Origin { source: Source::Api, by }
+}
+
+/// The bytes of the body that the request announces, so that one too large is refused before it is sent. 0 when it does not say.
+fn announced_length(headers: &HeaderMap) -> u64 {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    length.unwrap_or_default()
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -1,0 +1,92 @@
+//! What was deployed lasts, and what was kept badly is not served.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use daca_tests::deploy::{component, done, refusal, swapped, version_of};
+use daca_tests::{Ended, Host, guest, run_in};
+use serde_json::json;
+use tempfile::TempDir;
+
+#[tokio::test]
+async fn what_was_deployed_serves_after_a_crash() -> anyhow::Result<()> {
+    let host = Host::start(&swapped("")).await?;
+    host.deploy_guest("swapped_v2", "").await?;
+    let versions = host.versions().await?;
+    let host = Host::start_in(host.kill()?, &swapped("")).await?;
+    assert_eq!(host.serving("a").await?, "v2");
+    let again = host.versions().await?;
+    for part in ["revision", "serving", "history"] {
+        assert_eq!(again[part], versions[part]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_that_changed_while_the_host_was_down_serves_at_once() -> anyhow::Result<()> {
+    let folder = Arc::new(TempDir::new()?);
+    let file = folder.path().join("agent.wasm");
+    let manifest = "[agents.Swapped]\ncomponent = \"agent.wasm\"\n";
+    std::fs::copy(guest("swapped_v1"), &file)?;
+    let host = Host::start_in(folder.clone(), manifest).await?;
+    assert_eq!(host.add("a", 7).await?, 1);
+    host.stop().await?;
+    std::fs::copy(guest("swapped_v2"), &file)?;
+    let host = Host::start_in(folder, manifest).await?;
+    assert_eq!(host.entries("a").await?, ("v2".to_owned(), vec![7]));
+    let event = host.last_event().await?;
+    assert_eq!((&event["what"], &event["source"]), (&json!("deployed"), &json!("file")));
+    Ok(())
+}
+
+/// The end of a host that cannot start in a folder.
+async fn refused_start(folder: &Path) -> anyhow::Result<Ended> {
+    let run = ["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", "data"];
+    run_in(folder, run).await
+}
+
+#[tokio::test]
+async fn a_host_does_not_start_on_versions_that_were_altered() -> anyhow::Result<()> {
+    let host = Host::start(&swapped("")).await?;
+    host.deploy_guest("swapped_v2", "").await?;
+    let folder = host.folder();
+    host.stop().await?;
+    let kept = folder.path().join("data/versions/Swapped");
+    let version = kept.join(format!("{}.wasm", version_of(&component("swapped_v2")?)));
+    for file in [kept.join("record.json"), version] {
+        let whole = std::fs::read(&file)?;
+        let mut altered = whole.clone();
+        altered.truncate(whole.len() / 2);
+        std::fs::write(&file, altered)?;
+        let Ended { code, stderr, .. } = refused_start(folder.path()).await?;
+        assert_eq!(code, Some(1), "{}: {stderr}", file.display());
+        assert_eq!(stderr.matches("error[versions-unreadable]: ").count(), 1, "{stderr}");
+        assert_eq!(stderr.matches("\n  help: ").count(), 1, "{stderr}");
+        std::fs::write(&file, whole)?;
+    }
+    let host = Host::start_in(folder, &swapped("")).await?;
+    assert_eq!(host.serving("a").await?, "v2");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_version_that_cannot_be_kept_does_not_serve() -> anyhow::Result<()> {
+    let host = Host::start(&swapped("")).await?;
+    let kept = host.folder().path().join("data/versions");
+    std::fs::remove_dir_all(&kept)?;
+    std::fs::write(&kept, "a file where a folder should be")?;
+    let answer = host.deploy(&component("swapped_v2")?, "").await?;
+    assert_eq!(refusal(&answer), (507, "versions-unwritable"), "{answer:?}");
+    assert_eq!(host.serving("a").await?, "v1");
+    let folder = TempDir::new()?;
+    std::fs::create_dir(folder.path().join("data"))?;
+    std::fs::write(folder.path().join("data/versions"), "a file where a folder should be")?;
+    std::fs::write(folder.path().join("agents.toml"), swapped(""))?;
+    let Ended { code, stderr, .. } = refused_start(folder.path()).await?;
+    assert_eq!((code, stderr.matches("error[versions-unreadable]: ").count()), (Some(1), 1), "{stderr}");
+
+    std::fs::remove_file(&kept)?;
+    done(host.deploy(&component("swapped_v2")?, "").await?)?;
+    assert_eq!(host.serving("a").await?, "v2");
+    Ok(())
+}
