@@ -494,6 +494,8 @@ impl Steward {
         if record != *self.record {
             match self.rollout(&record).await {
                 Ok(rollout) => self.take_over(record, rollout).await,
+                // Its bytes cannot be read now.
+                Err(error) if error.is_passing() => return Err(backend::Error::Unavailable(error.message)),
                 Err(error) => {
                     tracing::error!(
                         code = error.code,
@@ -502,6 +504,7 @@ impl Steward {
                         error.message
                     );
                     self.not_taken_over = Some((etag, Instant::now()));
+                    self.mind_shape(record.first_label).await;
                     return Ok(());
                 }
             }
@@ -509,6 +512,18 @@ impl Steward {
         self.etag = Some(etag);
         self.not_taken_over = None;
         Ok(())
+    }
+
+    /// Has turns look at the shape of state from now on. A version that others have and this host has not may migrate actors which
+    /// live here later; what serves here must not take their state for none.
+    async fn mind_shape(&mut self, first_label: Option<String>) {
+        if first_label.is_none() || self.record.first_label.is_some() {
+            return;
+        }
+        let record = Record { first_label, ..Record::clone(&self.record) };
+        if let Ok(rollout) = self.rollout(&record).await {
+            self.serve(record, rollout).await;
+        }
     }
 
     async fn take_over(&mut self, record: Record, rollout: Rollout) {
