@@ -9,7 +9,7 @@ use futures::future::try_join_all;
 use serde_json::{Value, json};
 
 use crate::deploying::{self, TYPE};
-use crate::support::{self, Chat, eventually, numbered};
+use crate::support::{self, Answer, Chat, eventually, numbered};
 
 /// Callers that post without a pause, each over a connection of its own.
 const CALLERS: usize = 64;
@@ -351,6 +351,56 @@ async fn while_the_state_store_is_away_nothing_is_deployed_and_what_serves_serve
     .await?;
     let v1 = chat.operator(1).deployed("swapped_v1").await?;
     chat.until_agreed(&v1).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_host_that_cannot_get_a_version_takes_no_state_for_none_that_it_has_migrated() -> anyhow::Result<()>
+{
+    let (options, _components) = support::without_kafka()?;
+    let chat = Chat::start_on(options, 2, &deploying::manifest("")).await?;
+    for actor in some_actors() {
+        chat.add(0, &actor, 1).await?;
+    }
+    let (host, redis) = (&chat.hosts[1], &chat.stack.redis);
+    host.stop().await?;
+    let v3 = chat.operator(0).deployed("swapped_migrates").await?;
+    let migrated = ("v3".to_owned(), vec![1]);
+    for actor in some_actors() {
+        let noted = eventually("it answers", async || Ok(chat.noted(0, &actor).await.ok())).await?;
+        assert_eq!(noted, migrated);
+    }
+    let pattern = format!("chat-agent||daca-component-{TYPE}-{v3}*");
+    for key in redis.cli(&["keys", &pattern]).await?.lines() {
+        redis.cli(&["del", key]).await?;
+    }
+
+    tokio::try_join!(host.app.start_again(), host.sidecar.start_again())?;
+    host.wait_ready().await?;
+    chat.until_logged("what another host has deployed cannot serve here").await?;
+    eventually("it has some of the actors", async || {
+        let mut refused = 0;
+        for actor in some_actors() {
+            let url = chat.hosts[0].app.url(&format!("/entries/{actor}"));
+            let answer = Answer::of(chat.client.get(url)).await?;
+            match (answer.status, answer.code()) {
+                (200, None) => assert_eq!(answer.body, json!({"version": "v3", "entries": [1]})),
+                (503, Some("state-shape-unknown")) => refused += 1,
+                // In the middle of a change of hosts.
+                (503, Some(_)) => {}
+                _ => anyhow::bail!("{actor}: {answer:?}"),
+            }
+        }
+        Ok((refused > 0).then_some(()))
+    })
+    .await?;
+
+    // With the next change, whoever has the bytes puts them there again.
+    chat.operator(0).pin("somebody", &v3).await?;
+    chat.until_agreed(&v3).await?;
+    for actor in some_actors() {
+        assert_eq!(chat.noted(1, &actor).await?, migrated);
+    }
     Ok(())
 }
 
