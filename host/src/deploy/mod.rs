@@ -323,13 +323,8 @@ impl Deployer {
         // What it was called stays what it is called.
         let record = handle.record();
         let known = record.versions.get(&version).map(|known| known.label.clone());
-        let request = Request {
-            wasm: stored.wasm.into(),
-            signature: stored.signature,
-            share,
-            label: label.or(known),
-            origin,
-        };
+        let request =
+            Request { wasm: stored.wasm, signature: stored.signature, share, label: label.or(known), origin };
         self.deploy_from(agent_type, request, None).await
     }
 
@@ -545,7 +540,7 @@ impl TypeHandle {
         new: Option<New>,
     ) -> Result<(Changed, u64), Error> {
         let (answer, done) = oneshot::channel();
-        self.send(Command::Change(Wanted { change, origin, file, base, new, answer }))?;
+        self.send(Command::Change(Box::new(Wanted { change, origin, file, base, new, answer })))?;
         done.await.unwrap_or_else(|_steward_has_ended| Err(Error::shutting_down()))
     }
 

@@ -35,7 +35,7 @@ pub(super) enum Command {
     /// To know the record as all hosts have it now, so that a change can be based on it.
     Look(oneshot::Sender<Result<Arc<Record>, Error>>),
     /// A change.
-    Change(Wanted),
+    Change(Box<Wanted>),
 }
 
 /// A change that somebody wants, and where the answer goes.
@@ -169,7 +169,8 @@ impl Steward {
             (Command::Look(answer), Err(error)) => drop(answer.send(Err(error))),
             (Command::Look(answer), Ok(())) => drop(answer.send(self.look().await)),
             (Command::Change(wanted), Err(error)) => drop(wanted.answer.send(Err(error))),
-            (Command::Change(Wanted { change, origin, file, base, new, answer }), Ok(())) => {
+            (Command::Change(wanted), Ok(())) => {
+                let Wanted { change, origin, file, base, new, answer } = *wanted;
                 let result = self.change(change, &origin, file, base, new).await;
                 if result.is_err() {
                     self.forget_unneeded();
