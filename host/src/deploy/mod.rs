@@ -85,6 +85,7 @@ struct Inner {
 
 struct TypeHandle {
     agent: Arc<AgentType>,
+    shared: Option<Shared>,
     commands: mpsc::Sender<Command>,
     view: channel::Receiver<View>,
 }
@@ -175,13 +176,18 @@ impl Deployer {
         for Opened { beginning, file, is_new } in opened {
             let agent = beginning.agent.clone();
             let of_type = shared.clone().map(|store| Shared::new(store, agent.name.clone()));
-            let (mut steward, view) =
-                Steward::new(beginning, actors.clone(), preparation.clone(), library.clone(), of_type);
+            let (mut steward, view) = Steward::new(
+                beginning,
+                actors.clone(),
+                preparation.clone(),
+                library.clone(),
+                of_type.clone(),
+            );
             steward.begin().await?;
             let (commands, receiver) = mpsc::channel(MOST_COMMANDS);
             tasks.spawn(give_up.clone().run_until_cancelled_owned(steward.run(receiver, stop.clone())));
             files.push((agent.name.clone(), agent.component.clone(), file, is_new));
-            types.insert(agent.name.clone(), TypeHandle { agent, commands, view });
+            types.insert(agent.name.clone(), TypeHandle { agent, shared: of_type, commands, view });
         }
         let views = types.iter().map(|(name, handle)| (name.clone(), handle.view.clone())).collect();
         let hosts = Hosts::new(shared.clone(), host_name, views);
@@ -306,8 +312,8 @@ impl Deployer {
         checked
     }
 
-    /// Lets a version serve that is kept here already, or lies in the mounted folder. It is named by its digest or the beginning
-    /// of it.
+    /// Lets a version serve that this host or another one keeps, or that lies in the mounted folder. It is named by its digest
+    /// or the beginning of it.
     pub async fn deploy_kept(
         &self,
         agent_type: &str,
@@ -518,10 +524,15 @@ impl Deployer {
         }
     }
 
+    /// The bytes of a version: from this host's folders, else from the other hosts.
     async fn load(&self, handle: &TypeHandle, version: &str) -> Result<Stored, Error> {
         let (library, agent_type, digest) =
             (self.inner.library.clone(), handle.agent.name.clone(), version.to_owned());
-        let stored = blocking(move || library.load(&agent_type, &digest)).await?;
+        let own = blocking(move || library.load(&agent_type, &digest)).await?;
+        let stored = match (own, &handle.shared) {
+            (None, Some(shared)) => shared.get(version).await.map_err(|error| Error::shared_away(&error))?,
+            (own, _) => own,
+        };
         stored.ok_or_else(|| Error::version_unknown(short(version)))
     }
 }
