@@ -109,6 +109,12 @@ impl Operator<'_> {
         Ok(answer.body["version"].as_str().context("a version has a digest")?.to_owned())
     }
 
+    /// Deploys a version that was deployed before.
+    pub(crate) async fn deploy_kept(&self, version: &str) -> anyhow::Result<Answer> {
+        let url = self.url(&format!("/agents/{TYPE}/version"));
+        Answer::of(self.client.post(url).body(json!({ "version": version }).to_string())).await
+    }
+
     /// Goes back to the version before.
     pub(crate) async fn roll_back(&self) -> anyhow::Result<Answer> {
         Answer::of(self.client.post(self.url(&format!("/agents/{TYPE}/rollback")))).await

@@ -231,7 +231,11 @@ async fn what_is_done_on_one_host_is_done_on_all_of_them_and_of_two_at_once_one_
     until_all_name_all(&chat, &v2).await?;
     for host in 0..3 {
         assert_eq!(answering(&chat, host).await?, vec!["v2"; some_actors().len()]);
-        assert!(!chat.active(host).await?.is_empty(), "host {host} has no actor");
+        eventually("the host has some of the actors", async || {
+            answering(&chat, host).await?;
+            Ok((!chat.active(host).await?.is_empty()).then_some(()))
+        })
+        .await?;
     }
 
     assert_eq!(two.changed(&two.roll_back().await?)?, v1);
@@ -283,8 +287,16 @@ async fn a_host_that_was_away_or_is_new_never_answers_with_the_version_of_before
     let mut chat = Chat::start_on(options, 2, &deploying::manifest("")).await?;
     let away = &chat.hosts[1];
     away.stop().await?;
+    let passed = chat.operator(0).deployed("swapped_traps").await?;
     let v2 = chat.operator(0).deployed("swapped_v2").await?;
     first_answers_are_of(&chat, "v2").await?;
+    chat.until_agreed(&v2).await?;
+
+    // It goes back to a version that it has never had.
+    let operator = chat.operator(1);
+    assert_eq!(operator.changed(&operator.deploy_kept(&passed).await?)?, passed);
+    chat.until_agreed(&passed).await?;
+    assert_eq!(operator.changed(&operator.roll_back().await?)?, v2);
     chat.until_agreed(&v2).await?;
 
     // It has nothing but the manifest's file, which holds the first version.
