@@ -29,6 +29,12 @@ impl Error {
         Error { code, status, message: message.into(), help: help.into() }
     }
 
+    /// Is something in the way that may go away, so that the same deployment may be made later?
+    pub(super) fn is_passing(&self) -> bool {
+        let passing = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::INSUFFICIENT_STORAGE];
+        passing.contains(&self.status) || self.code == "deploy-conflict"
+    }
+
     pub(super) fn unknown_type(agent_type: &str) -> Error {
         let message = format!("there is no agent type {agent_type:?} on this host");
         let help = "name one of the manifest; `daca ps` lists them";

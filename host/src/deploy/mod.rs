@@ -48,7 +48,7 @@ use library::{Library, Stored};
 use prepare::{Preparation, Prepared};
 use record::{Change, Changed};
 use shared::Shared;
-use steward::{Command, New, Steward, View, blocking};
+use steward::{Command, New, Steward, View, Wanted, blocking};
 use watch::{ComponentFile, FileContent};
 
 /// Deployments that are under way at the same time, with their bytes in memory.
@@ -59,6 +59,8 @@ const MOST_COMMANDS: usize = 64;
 const LAST_CHANGE: Duration = Duration::from_secs(2);
 /// Tries to deploy a file that something else gets in the way of.
 const FILE_TRIES: u32 = 5;
+/// Until a file is tried again that could not be deployed.
+const FILE_AGAIN: Duration = Duration::from_secs(5);
 
 /// Changes what serves. A cheap handle.
 #[derive(Clone)]
@@ -83,6 +85,7 @@ struct Inner {
 
 struct TypeHandle {
     agent: Arc<AgentType>,
+    shared: Option<Shared>,
     commands: mpsc::Sender<Command>,
     view: channel::Receiver<View>,
 }
@@ -173,13 +176,18 @@ impl Deployer {
         for Opened { beginning, file, is_new } in opened {
             let agent = beginning.agent.clone();
             let of_type = shared.clone().map(|store| Shared::new(store, agent.name.clone()));
-            let (mut steward, view) =
-                Steward::new(beginning, actors.clone(), preparation.clone(), library.clone(), of_type);
+            let (mut steward, view) = Steward::new(
+                beginning,
+                actors.clone(),
+                preparation.clone(),
+                library.clone(),
+                of_type.clone(),
+            );
             steward.begin().await?;
             let (commands, receiver) = mpsc::channel(MOST_COMMANDS);
             tasks.spawn(give_up.clone().run_until_cancelled_owned(steward.run(receiver, stop.clone())));
             files.push((agent.name.clone(), agent.component.clone(), file, is_new));
-            types.insert(agent.name.clone(), TypeHandle { agent, commands, view });
+            types.insert(agent.name.clone(), TypeHandle { agent, shared: of_type, commands, view });
         }
         let views = types.iter().map(|(name, handle)| (name.clone(), handle.view.clone())).collect();
         let hosts = Hosts::new(shared.clone(), host_name, views);
@@ -239,7 +247,8 @@ impl Deployer {
             return Err(Error::share(share));
         }
         let version = digest(&wasm);
-        let record = handle.record();
+        // What another host has deployed a moment ago is no conflict.
+        let record = handle.look().await?;
         if share < 100 && record.serving == version {
             return Err(Error::serves_all(&version));
         }
@@ -303,8 +312,8 @@ impl Deployer {
         checked
     }
 
-    /// Lets a version serve that is kept here already, or lies in the mounted folder. It is named by its digest or the beginning
-    /// of it.
+    /// Lets a version serve that this host or another one keeps, or that lies in the mounted folder. It is named by its digest
+    /// or the beginning of it.
     pub async fn deploy_kept(
         &self,
         agent_type: &str,
@@ -320,13 +329,8 @@ impl Deployer {
         // What it was called stays what it is called.
         let record = handle.record();
         let known = record.versions.get(&version).map(|known| known.label.clone());
-        let request = Request {
-            wasm: stored.wasm,
-            signature: stored.signature,
-            share,
-            label: label.or(known),
-            origin,
-        };
+        let request =
+            Request { wasm: stored.wasm, signature: stored.signature, share, label: label.or(known), origin };
         self.deploy_from(agent_type, request, None).await
     }
 
@@ -394,16 +398,36 @@ impl Deployer {
         }
     }
 
+    /// Deploys what a component's file holds, now and whenever it has changed. What something is in the way of, such as a state
+    /// store that is away, is tried again until the file has changed once more.
     async fn follow_file(self, agent_type: Arc<str>, mut file: ComponentFile, first: Option<FileContent>) {
         let stop = self.inner.stop.clone();
         let follow = async {
-            if let Some(first) = first {
+            let mut at_start = first.is_some();
+            if at_start {
                 self.when_settled(&agent_type).await;
-                self.take_file(&agent_type, first, true).await;
             }
+            let mut wanted = first;
             loop {
-                let content = file.next().await;
-                self.take_file(&agent_type, content, false).await;
+                let content = match wanted.take() {
+                    Some(content) => content,
+                    None => file.next().await,
+                };
+                match self.take_file(&agent_type, content.clone(), at_start).await {
+                    Err(error) if error.is_passing() => {
+                        tracing::warn!(
+                            agent_type = &*agent_type,
+                            code = error.code,
+                            "the component's file is deployed later: {}",
+                            error.message
+                        );
+                        let newer = tokio::time::timeout(FILE_AGAIN, file.next()).await.ok();
+                        at_start &= newer.is_none();
+                        wanted = newer.or(Some(content));
+                    }
+                    // Refusals are in the log and in the record.
+                    _done_or_refused => at_start = false,
+                }
             }
         };
         stop.run_until_cancelled(follow).await;
@@ -417,11 +441,11 @@ impl Deployer {
     }
 
     /// Deploys a file's content, unless all hosts know of it already.
-    async fn take_file(&self, agent_type: &str, content: FileContent, at_start: bool) {
-        let Ok(handle) = self.handle(agent_type) else { return };
+    async fn take_file(&self, agent_type: &str, content: FileContent, at_start: bool) -> Result<(), Error> {
+        let handle = self.handle(agent_type)?;
         let record = handle.record();
         if record.file.as_ref().is_some_and(|seen| seen.digest == content.digest && !seen.refused) {
-            return;
+            return Ok(());
         }
         if at_start && record.versions.contains_key(&content.digest) {
             tracing::info!(
@@ -431,10 +455,9 @@ impl Deployer {
                 short(&content.digest),
                 short(&record.serving)
             );
-            return;
+            return Ok(());
         }
-        // Refusals are in the log and in the record.
-        let _refused = self.deploy_file(agent_type, content, Source::File).await;
+        self.deploy_file(agent_type, content, Source::File).await.map(drop)
     }
 
     /// What there is to see, by agent type.
@@ -501,10 +524,15 @@ impl Deployer {
         }
     }
 
+    /// The bytes of a version: from this host's folders, else from the other hosts.
     async fn load(&self, handle: &TypeHandle, version: &str) -> Result<Stored, Error> {
         let (library, agent_type, digest) =
             (self.inner.library.clone(), handle.agent.name.clone(), version.to_owned());
-        let stored = blocking(move || library.load(&agent_type, &digest)).await?;
+        let own = blocking(move || library.load(&agent_type, &digest)).await?;
+        let stored = match (own, &handle.shared) {
+            (None, Some(shared)) => shared.get(version).await.map_err(|error| Error::shared_away(&error))?,
+            (own, _) => own,
+        };
         stored.ok_or_else(|| Error::version_unknown(short(version)))
     }
 }
@@ -523,12 +551,22 @@ impl TypeHandle {
         new: Option<New>,
     ) -> Result<(Changed, u64), Error> {
         let (answer, done) = oneshot::channel();
-        let command = Command { change, origin, file, base, new, answer };
+        self.send(Command::Change(Box::new(Wanted { change, origin, file, base, new, answer })))?;
+        done.await.unwrap_or_else(|_steward_has_ended| Err(Error::shutting_down()))
+    }
+
+    /// The record as all hosts have it now.
+    async fn look(&self) -> Result<Arc<Record>, Error> {
+        let (answer, done) = oneshot::channel();
+        self.send(Command::Look(answer))?;
+        done.await.unwrap_or_else(|_steward_has_ended| Err(Error::shutting_down()))
+    }
+
+    fn send(&self, command: Command) -> Result<(), Error> {
         self.commands.try_send(command).map_err(|error| match error {
             TrySendError::Full(_) => Error::busy(),
             TrySendError::Closed(_) => Error::shutting_down(),
-        })?;
-        done.await.unwrap_or_else(|_steward_has_ended| Err(Error::shutting_down()))
+        })
     }
 }
 

@@ -83,7 +83,8 @@ impl Opened {
         say(agent, &version);
         let loaded = BTreeMap::from([(file.digest.clone(), served(&record, version))]);
         let beginning = begin(agent, record, Some(file.digest.clone()), loaded)?;
-        Ok(Opened { beginning, file: Some(file), is_new: false })
+        // Where other hosts serve another version already, the file may bring them a new one.
+        Ok(Opened { beginning, file: Some(file), is_new: true })
     }
 
     /// A start with what was kept.

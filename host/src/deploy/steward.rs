@@ -30,8 +30,16 @@ const TRIES: u32 = 5;
 /// How long what cannot be taken over from another host is left alone.
 const TAKE_OVER_AGAIN: Duration = Duration::from_secs(5);
 
+/// What somebody wants of a steward.
+pub(super) enum Command {
+    /// To know the record as all hosts have it now, so that a change can be based on it.
+    Look(oneshot::Sender<Result<Arc<Record>, Error>>),
+    /// A change.
+    Change(Box<Wanted>),
+}
+
 /// A change that somebody wants, and where the answer goes.
-pub(super) struct Command {
+pub(super) struct Wanted {
     pub(super) change: Change,
     pub(super) origin: Origin,
     /// What the manifest's file held, when the change comes from there.
@@ -152,16 +160,30 @@ impl Steward {
     }
 
     async fn obey(&mut self, command: Command) {
-        let Command { change, origin, file, base, new, answer } = command;
-        let result = if self.view.borrow().is_settled {
-            self.change(change, &origin, file, base, new).await
-        } else {
-            Err(Error::shared_away(&backend::Error::NotDone("it was not reached yet".into())))
+        let settled = match self.view.borrow().is_settled {
+            true => Ok(()),
+            false => Err(Error::shared_away(&backend::Error::NotDone("it was not reached yet".into()))),
         };
-        if result.is_err() {
-            self.forget_unneeded();
+        // Who asked may be gone.
+        match (command, settled) {
+            (Command::Look(answer), Err(error)) => drop(answer.send(Err(error))),
+            (Command::Look(answer), Ok(())) => drop(answer.send(self.look().await)),
+            (Command::Change(wanted), Err(error)) => drop(wanted.answer.send(Err(error))),
+            (Command::Change(wanted), Ok(())) => {
+                let Wanted { change, origin, file, base, new, answer } = *wanted;
+                let result = self.change(change, &origin, file, base, new).await;
+                if result.is_err() {
+                    self.forget_unneeded();
+                }
+                drop(answer.send(result));
+            }
         }
-        let _who_asked_may_be_gone = answer.send(result);
+    }
+
+    /// The record as all hosts have it.
+    async fn look(&mut self) -> Result<Arc<Record>, Error> {
+        self.agree().await.map_err(|error| Error::shared_away(&error))?;
+        Ok(self.record.clone())
     }
 
     /// Makes a change, or answers why not; then all is as it was.
@@ -451,12 +473,15 @@ impl Steward {
             .not_taken_over
             .as_ref()
             .is_some_and(|(failed, at)| *failed == etag && at.elapsed() < TAKE_OVER_AGAIN);
-        if self.etag.as_ref() == Some(&etag) || failed_lately {
+        if failed_lately {
             return Ok(());
         }
+        // The etag does not tell whether it is the same: a record that was lost and is written anew may get an etag of before.
         if record != *self.record {
             match self.rollout(&record).await {
                 Ok(rollout) => self.take_over(record, rollout).await,
+                // Its bytes cannot be read now.
+                Err(error) if error.is_passing() => return Err(backend::Error::Unavailable(error.message)),
                 Err(error) => {
                     tracing::error!(
                         code = error.code,
@@ -465,6 +490,7 @@ impl Steward {
                         error.message
                     );
                     self.not_taken_over = Some((etag, Instant::now()));
+                    self.mind_shape(record.first_label).await;
                     return Ok(());
                 }
             }
@@ -472,6 +498,18 @@ impl Steward {
         self.etag = Some(etag);
         self.not_taken_over = None;
         Ok(())
+    }
+
+    /// Has turns look at the shape of state from now on. A version that others have and this host has not may migrate actors which
+    /// live here later; what serves here must not take their state for none.
+    async fn mind_shape(&mut self, first_label: Option<String>) {
+        if first_label.is_none() || self.record.first_label.is_some() {
+            return;
+        }
+        let record = Record { first_label, ..Record::clone(&self.record) };
+        if let Ok(rollout) = self.rollout(&record).await {
+            self.serve(record, rollout).await;
+        }
     }
 
     async fn take_over(&mut self, record: Record, rollout: Rollout) {

@@ -1,6 +1,7 @@
 //! Tests on the real servers. `cargo xtask test` makes their programs first; each test starts its own.
 
 mod broker;
+mod deploying;
 mod faults;
 mod hosts;
 mod kafka;
@@ -9,6 +10,7 @@ mod publish;
 mod reentrancy;
 mod state;
 mod support;
+mod swap;
 mod tokens;
 mod tutorial;
 mod up;

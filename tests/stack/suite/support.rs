@@ -64,7 +64,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(120);
 pub(crate) struct Chat {
     pub(crate) hosts: Vec<Host>,
     pub(crate) stack: Stack,
-    client: reqwest::Client,
+    pub(crate) client: reqwest::Client,
     producer: FutureProducer,
 }
 
@@ -104,10 +104,13 @@ impl Chat {
 
     /// Adds a host, and waits until its actors are hosted.
     pub(crate) async fn add_host(&mut self) -> anyhow::Result<()> {
-        let options = HostOptions::new(
-            &format!("host{}", self.hosts.len() + 1),
-            &self.stack.folder.join("agents.toml"),
-        )?;
+        self.add_host_with("agents.toml").await
+    }
+
+    /// The same with another manifest in the folder of the stack.
+    pub(crate) async fn add_host_with(&mut self, manifest: &str) -> anyhow::Result<()> {
+        let name = format!("host{}", self.hosts.len() + 1);
+        let options = HostOptions::new(&name, &self.stack.folder.join(manifest))?;
         let host = self.stack.host(options).await?;
         self.hosts.push(host);
         Ok(())
@@ -131,7 +134,12 @@ impl Chat {
 
     /// Gets from the first host.
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<(u16, Value)> {
-        read(self.client.get(self.hosts[0].app.url(path))).await
+        self.get_from(0, path).await
+    }
+
+    /// Gets from one of the hosts.
+    pub(crate) async fn get_from(&self, host: usize, path: &str) -> anyhow::Result<(u16, Value)> {
+        read(self.client.get(self.hosts[host].app.url(path))).await
     }
 
     /// The contents of the user's messages in an actor's history.
