@@ -195,13 +195,11 @@ impl Steward {
         base: Option<u64>,
         new: Option<New>,
     ) -> Result<(Changed, u64), Error> {
-        if let Some(New { served, stored }) = new {
-            let digest = served.version.digest.clone();
-            self.store(&digest, stored).await?;
-            self.counters.insert(digest.clone(), served.counters.clone());
-            self.loaded.insert(digest, served);
-        }
         for _ in 0..TRIES {
+            // At each try: what another host has deployed meanwhile may have removed it again.
+            if let Some(new) = &new {
+                self.take(new).await?;
+            }
             let mut next = Record::clone(&self.record);
             let changed = next.apply(change.clone(), origin)?;
             let was_overtaken = base.is_some_and(|base| base != self.record.revision);
@@ -239,6 +237,15 @@ impl Steward {
             return Ok((changed, revision));
         }
         Err(Error::conflict(&self.record.serving, self.record.label(&self.record.serving)))
+    }
+
+    /// Keeps a new version, in memory and on disk.
+    async fn take(&mut self, New { served, stored }: &New) -> Result<(), Error> {
+        let digest = &served.version.digest;
+        self.store(digest, stored.clone()).await?;
+        self.counters.insert(digest.clone(), served.counters.clone());
+        self.loaded.insert(digest.clone(), served.clone());
+        Ok(())
     }
 
     /// Versions that no turn runs on are not kept in memory, except for the one that a rollback goes to.
