@@ -265,10 +265,9 @@ impl Activation {
     /// Drops the instance of an idle activation when it is of another version than the one that serves the actor now.
     pub(super) fn give_up_outdated_instance(&self, rollout: &Rollout) {
         let mut inner = self.lock();
-        let digest = &rollout.choose(&self.address.id).version.digest;
-        let is_outdated = |instance: &mut Instance| instance.version().digest != *digest;
-        // A running turn has taken it out of the record, and its successor looks by itself.
-        let instance = inner.resident.instance.take_if(is_outdated);
+        let served = rollout.choose(&self.address.id);
+        // A running turn has taken it out of the record; whether it goes back is seen then.
+        let instance = inner.resident.instance.take_if(|instance| !served.is_of(instance));
         drop(inner);
         drop(instance);
     }
@@ -380,11 +379,16 @@ impl Activation {
         inner.served = None;
         inner.idle_since = Instant::now();
         inner.resident = std::mem::take(resident);
+        let rollout = self.agent.serving.now();
+        let served = rollout.choose(&self.address.id);
+        // Something else may have been deployed during the turn, and this actor may not be called again.
+        let outdated = inner.resident.instance.take_if(|instance| !served.is_of(instance));
         inner.idle_number = Some(self.agent.idle.push(self));
         if inner.resident.instance.is_some() {
             inner.live_number = Some(shared.live.idle(self));
         }
         drop(inner);
+        drop(outdated);
         if shared.live.is_wanted() {
             shared.live.evict_one();
         }

@@ -21,6 +21,8 @@ pub(super) struct Shape {
     label: Arc<str>,
     /// The label that is written down with it.
     recorded: Option<Arc<str>>,
+    /// How many turns within other ones had committed when this was known.
+    pub(super) nested_commits: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -36,15 +38,16 @@ impl Shape {
         backend: &dyn Backend,
         actor: &ActorAddress,
         first_label: &Arc<str>,
+        nested_commits: u64,
     ) -> Result<Shape, backend::Error> {
         let read = backend.read_state(actor, &[KEY.to_owned()]).await?;
         let Some(value) = read.into_iter().flatten().next() else {
-            return Ok(Shape { label: first_label.clone(), recorded: None });
+            return Ok(Shape { label: first_label.clone(), recorded: None, nested_commits });
         };
         let record = serde_json::from_slice::<Record>(&value.value).map_err(|error| {
             backend::Error::Other(format!("the state's {KEY:?} is not what a host has written: {error}"))
         })?;
-        Ok(Shape { label: record.label.clone(), recorded: Some(record.label) })
+        Ok(Shape { label: record.label.clone(), recorded: Some(record.label), nested_commits })
     }
 
     /// The label from which a version has to migrate the state; none when it can use it as it is.
@@ -74,17 +77,13 @@ impl Shape {
     /// commit is done. A turn that writes nothing leaves the record as it is, too.
     pub(super) fn after(&self, rollout: &Rollout, served: &Served, commit: &mut TurnCommit) -> Shape {
         let written = self.recorded.as_ref().or(rollout.first_label.as_ref());
-        if !served.version.has_migration() {
+        if !served.version.has_migration() || written == Some(&served.label) || commit.writes.is_empty() {
             return self.clone();
         }
-        let mut recorded = self.recorded.clone();
-        if written != Some(&served.label) && !commit.writes.is_empty() {
-            let record =
-                Record { label: served.label.clone(), version: served.version.digest.as_str().into() };
-            let value = serde_json::to_vec(&record).unwrap_or_default().into();
-            commit.writes.insert(KEY.to_owned(), StateWrite::Set { value, ttl: None });
-            recorded = Some(served.label.clone());
-        }
-        Shape { label: served.label.clone(), recorded }
+        let record = Record { label: served.label.clone(), version: served.version.digest.as_str().into() };
+        let value = serde_json::to_vec(&record).unwrap_or_default().into();
+        commit.writes.insert(KEY.to_owned(), StateWrite::Set { value, ttl: None });
+        let label = served.label.clone();
+        Shape { recorded: Some(label.clone()), label, nested_commits: self.nested_commits }
     }
 }

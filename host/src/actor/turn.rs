@@ -19,7 +19,7 @@ use super::unconfirmed::Unconfirmed;
 use super::{CallContext, CallError};
 use crate::backend::{self, FiredWakeup};
 use crate::component::bindings::daca::agent::types::Failure;
-use crate::component::{ComponentVersion, Fault, Instance, Outcome, Rollout, Served, TurnEnd, TurnKind};
+use crate::component::{Fault, Instance, Outcome, Rollout, Served, TurnEnd, TurnKind};
 use crate::imports::{ScopeOptions, TurnProducts, TurnScope};
 use crate::telemetry::{printable, shortened};
 
@@ -44,24 +44,19 @@ pub(super) async fn run(
         })?,
     };
     let served = activation.served(&rollout);
-    let version = match (&work, &resident.instance) {
-        // The instance that began the activation ends it.
-        (Work::Deactivate { .. }, Some(instance)) => instance.version().clone(),
-        _ => served.version.clone(),
-    };
     let span = tracing::info_span!(
         "turn",
         agent_type = %activation.address.agent_type,
         // As strings, which the text log quotes: an id may look like the rest of a line.
         actor_id = &*activation.address.id,
         turn = %turn_id,
-        component = version.short_digest(),
+        component = served.version.short_digest(),
     );
     let cut_off = match work {
         Work::Deactivate { .. } => CancellationToken::new(),
         _ => activation.cut_off(),
     };
-    let turn = Turn { shared, activation, rollout, served, version, context, turn_id, cut_off };
+    let turn = Turn { shared, activation, rollout, served, context, turn_id, cut_off };
     async {
         let started = Instant::now();
         let name = work_name(&work);
@@ -94,10 +89,9 @@ struct Turn<'a> {
     shared: &'a Arc<Shared>,
     activation: &'a Activation,
     rollout: Arc<Rollout>,
-    /// What serves the actor.
+    /// The version that the turn runs on. Also the end of an activation: the hook of an older instance could write state in a
+    /// shape that is not any more.
     served: Arc<Served>,
-    /// The version that the turn runs on: that of `served`, except for the end of an older instance.
-    version: Arc<ComponentVersion>,
     context: CallContext,
     turn_id: Arc<str>,
     /// Cancelled when the sidecar gives the actor up while the turn runs.
@@ -130,7 +124,7 @@ impl Turn<'_> {
             Work::Wake(kind, fired) => (kind, Some(fired), false),
             Work::Deactivate { idle } => (TurnKind::Deactivate, None, idle),
         };
-        if matches!(kind, TurnKind::Deactivate) && !self.version.has_lifecycle() {
+        if matches!(kind, TurnKind::Deactivate) && !self.served.version.has_lifecycle() {
             let products = self.scope(resident, None, handled, ends_timers).finish();
             return self.commit(resident, products, Bytes::new()).await;
         }
@@ -183,11 +177,45 @@ impl Turn<'_> {
         ends_timers: bool,
         deadline: Instant,
     ) -> Result<(Outcome, TurnProducts), CallError> {
-        if resident.instance.as_ref().is_some_and(|instance| instance.version().digest != self.version.digest)
-        {
-            resident.instance = None;
+        drop(resident.instance.take_if(|instance| !self.served.is_of(instance)));
+        let mut migrate_from = self.migrate_from(resident).await?;
+        if migrate_from.is_some() && self.activation.agent.agent.reentrancy.is_some() {
+            if let Some(other_end) = self.migrate_apart(resident, migrate_from, deadline).await? {
+                return Ok(other_end);
+            }
+            migrate_from = None;
         }
-        let migrate_from = self.migrate_from(resident).await?;
+        self.run_instance(resident, kind, migrate_from, (handled, ends_timers), deadline).await
+    }
+
+    /// Migrates in a commit of its own. Turns within this one would not see what it has staged, would migrate as well, and be
+    /// overwritten. Answers how it ended when that is not well.
+    async fn migrate_apart(
+        &self,
+        resident: &mut Resident,
+        migrate_from: Option<Arc<str>>,
+        deadline: Instant,
+    ) -> Result<Option<(Outcome, TurnProducts)>, CallError> {
+        let end =
+            self.run_instance(resident, TurnKind::Activate, migrate_from, (None, false), deadline).await?;
+        match end {
+            (Outcome::Reply(reply), products) => {
+                self.commit(resident, products, reply).await?;
+                Ok(None)
+            }
+            end => Ok(Some(end)),
+        }
+    }
+
+    /// Runs the guest, and makes room for its instance where there is none.
+    async fn run_instance(
+        &self,
+        resident: &mut Resident,
+        kind: TurnKind,
+        migrate_from: Option<Arc<str>>,
+        (handled, ends_timers): (Option<FiredWakeup>, bool),
+        deadline: Instant,
+    ) -> Result<(Outcome, TurnProducts), CallError> {
         let mut evictions = 0;
         loop {
             let mut instance = match resident.instance.take() {
@@ -218,10 +246,13 @@ impl Turn<'_> {
     async fn migrate_from(&self, resident: &mut Resident) -> Result<Option<Arc<str>>, CallError> {
         let Some(first_label) = &self.rollout.first_label else { return Ok(None) };
         let actor = &self.activation.address;
+        // Turns that ran within another one may have changed it.
+        let nested_commits = self.activation.nested_commits.load(Ordering::Acquire);
+        drop(resident.shape.take_if(|shape| shape.nested_commits != nested_commits));
         let shape = match &resident.shape {
             Some(shape) => shape,
             None => {
-                let read = Shape::read(&*self.shared.backend, actor, first_label).await;
+                let read = Shape::read(&*self.shared.backend, actor, first_label, nested_commits).await;
                 resident.shape.insert(read.map_err(CallError::Backend)?)
             }
         };
@@ -237,7 +268,7 @@ impl Turn<'_> {
         let place = tokio::time::timeout_at(deadline, self.shared.live.place()).await;
         let place = place.ok().flatten().ok_or_else(no_room)?;
         agent.instances_made.fetch_add(1, Ordering::Relaxed);
-        Ok(Instance::new(&self.shared.engine, &self.version, &agent.agent.limits, place))
+        Ok(Instance::new(&self.shared.engine, &self.served.version, &agent.agent.limits, place))
     }
 
     fn scope(
@@ -250,7 +281,7 @@ impl Turn<'_> {
         let options = ScopeOptions {
             actor: self.activation.address.clone(),
             agent: self.activation.agent.agent.clone(),
-            version: self.version.clone(),
+            version: self.served.version.clone(),
             migrate_from,
             backend: self.shared.backend.clone(),
             turn_id: self.turn_id.clone(),
@@ -306,9 +337,7 @@ impl Turn<'_> {
     /// Counts the turn, and says in the log what went wrong with it.
     fn note(&self, name: &str, started: Instant, result: &Result<Bytes, CallError>) {
         let end = turn_end(result);
-        if self.version.digest == self.served.version.digest {
-            self.served.counters.count(end);
-        }
+        self.served.counters.count(end);
         self.activation.agent.counters.count(end);
         let milliseconds = started.elapsed().as_millis();
         let Err(error) = result else {

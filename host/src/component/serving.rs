@@ -12,7 +12,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
-use super::ComponentVersion;
+use super::{ComponentVersion, Instance};
 
 /// How long a turn waits until it is known which version serves.
 const KNOWN_WITHIN: Duration = Duration::from_secs(10);
@@ -25,6 +25,13 @@ pub struct Served {
     pub label: Arc<str>,
     /// What happened in it since the host started.
     pub counters: Arc<Counters>,
+}
+
+impl Served {
+    /// Is it the version that an instance is of?
+    pub fn is_of(&self, instance: &Instance) -> bool {
+        instance.version().digest == self.version.digest
+    }
 }
 
 /// What happened in a version since the host started. Counted by turns, read by whoever judges a version or shows it.

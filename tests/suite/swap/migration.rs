@@ -3,8 +3,10 @@
 //! `swapped_migrates` answers as `v3` and keeps its numbers under another key (label `2`); `swapped_back`, `v4`, keeps them as `v1`
 //! does (label `1`) and can migrate back.
 
-use daca_tests::Host;
+use std::sync::Arc;
+
 use daca_tests::deploy::{another, component, done, refusal, swapped};
+use daca_tests::{Host, eventually};
 use serde_json::{Value, json};
 
 /// Notes 1, 2, 3 in each actor.
@@ -46,6 +48,24 @@ async fn each_actors_state_is_migrated_once_and_nothing_of_it_is_lost() -> anyho
     let host = Host::start_in(folder, &swapped("")).await?;
     as_migrated(&host).await?;
     assert_eq!(host.entries("late").await?, answered("v3", &[1, 2, 3]));
+    Ok(())
+}
+
+/// The hook of an older instance would write state in the old shape, under the new one's label.
+#[tokio::test]
+async fn an_activation_that_an_older_version_began_ends_on_the_one_that_serves() -> anyhow::Result<()> {
+    let host = Arc::new(Host::start(&swapped("idle-timeout = \"500ms\"")).await?);
+    fill(&host, &["a"]).await?;
+    let slow = host.begin("Swapped/a", "Sleep", &json!({"ms": 2_000}));
+    host.until_busy("Swapped/a", 0).await?;
+    host.deploy_guest("swapped_migrates", "").await?;
+    assert_eq!(slow.await??.body["version"], "v1", "the turn was to run while the version was swapped");
+    eventually("the actor is deactivated", async || {
+        Ok(host.get_admin("/activations").await?.body["active"] == 0)
+    })
+    .await?;
+    assert_eq!(host.call("Swapped/a", "DeactivatedBy", &Value::Null).await?, "v3");
+    assert_eq!(host.entries("a").await?, answered("v3", &[1, 2, 3]));
     Ok(())
 }
 

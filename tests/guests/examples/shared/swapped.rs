@@ -53,6 +53,18 @@ macro_rules! swapped {
                 Ok(())
             }
 
+            /// Notes the version that the activation ended on.
+            #[deactivate]
+            fn deactivate(&mut self) -> Result<(), Failure> {
+                Ok(state::set("deactivated-by", version())?)
+            }
+
+            /// The version that the last activation ended on.
+            pub fn deactivated_by(&self) -> Result<Option<String>, Failure> {
+                trap_if_set();
+                Ok(state::get("deactivated-by")?)
+            }
+
             /// Notes a number. Answers how many there are.
             pub fn add(&mut self, Add { number }: Add) -> Result<Value, Failure> {
                 trap_if_set();
