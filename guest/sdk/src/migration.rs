@@ -10,7 +10,8 @@ use crate::{Failure, json};
 /// The part of an actor's state that a `#[migrate]` function changes: the keys that it has asked for and that exist.
 ///
 /// When the function is done, what is in here takes their place: keys that are gone are deleted, the others written, in
-/// the transaction of the actor's first call on the new version. A key that had a time to live keeps what is left of it.
+/// the transaction of the actor's first call on the new version. A key that had a time to live keeps what is left of it,
+/// where the store tells it; Redis behind Dapr does not, and a changed value then stays.
 ///
 /// Values are JSON, as in [`state`](crate::state); [`get_bytes`](Migration::get_bytes) and
 /// [`set_bytes`](Migration::set_bytes) are for those that are not. To test such a function, make one with `collect`, of

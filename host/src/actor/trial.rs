@@ -9,13 +9,14 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use super::turn::EVICTIONS;
 use super::{ActorAddress, Actors, CallContext, CallError};
 use crate::backend::{
     ActorCall, Backend, BindingRequest, BindingResponse, Effect, Error, Inbound, Readiness, Registration,
     StateValue, TurnCommit, WakeupKey,
 };
 use crate::component::bindings::daca::agent::types::Failure;
-use crate::component::{ComponentVersion, Instance, Outcome, TurnKind};
+use crate::component::{ComponentVersion, Fault, Instance, Outcome, TurnKind};
 use crate::imports::{ScopeOptions, TurnScope};
 use crate::manifest::{AgentType, Topic};
 use crate::telemetry::shortened;
@@ -86,6 +87,27 @@ impl Actors {
     ) -> Result<(Outcome, bool), TrialFailure> {
         let shared = &self.shared;
         let deadline = Instant::now() + agent.limits.turn_time.min(LONGEST);
+        let mut evictions = 0;
+        loop {
+            let end = self.run_once(agent, version, kind.clone(), deadline).await?;
+            if !matches!(end.0, Outcome::Fault(Fault::NoRoom(_))) {
+                return Ok(end);
+            }
+            evictions += 1;
+            if evictions > EVICTIONS || !shared.live.evict_one() {
+                return Err(TrialFailure::NoRoom);
+            }
+        }
+    }
+
+    async fn run_once(
+        &self,
+        agent: &Arc<AgentType>,
+        version: &Arc<ComponentVersion>,
+        kind: TurnKind,
+        deadline: Instant,
+    ) -> Result<(Outcome, bool), TrialFailure> {
+        let shared = &self.shared;
         let place = tokio::time::timeout_at(deadline, shared.live.place()).await;
         let place = place.ok().flatten().ok_or(TrialFailure::NoRoom)?;
         let mut instance = Instance::new(&shared.engine, version, &agent.limits, place);

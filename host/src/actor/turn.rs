@@ -24,7 +24,7 @@ use crate::imports::{ScopeOptions, TurnProducts, TurnScope};
 use crate::telemetry::{printable, shortened};
 
 /// Idle instances that are dropped to make room for one, before the call is answered 503.
-const EVICTIONS: usize = 16;
+pub(super) const EVICTIONS: usize = 16;
 
 /// Runs a turn of an actor. Its log lines carry who, which turn and which version.
 pub(super) async fn run(

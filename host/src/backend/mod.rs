@@ -203,7 +203,18 @@ pub struct StateValue {
     /// The bytes.
     pub value: Bytes,
     /// When it ceases to exist.
-    pub expires_at: Option<SystemTime>,
+    pub expiry: Expiry,
+}
+
+/// When a value ceases to exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// When it is deleted.
+    Never,
+    /// By itself, at this time.
+    At(SystemTime),
+    /// The store does not tell, so that the value must be read anew each time.
+    Unknown,
 }
 
 /// Everything that a turn produced.

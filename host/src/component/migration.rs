@@ -12,7 +12,7 @@ use wasmtime::Store;
 use super::bindings::daca::agent::types::{Error, Failure};
 use super::bindings::exports::daca::agent::migration::Guest;
 use super::{InstanceState, Outcome};
-use crate::backend::{StateValue, StateWrite};
+use crate::backend::{Expiry, StateValue, StateWrite};
 use crate::imports::TurnScope;
 
 /// Bytes of a label, at most: it is a column of a table, and a value in every actor's state.
@@ -100,16 +100,23 @@ fn changes(
         if old.is_some_and(|old| old.value == value) {
             changes.remove(&key);
         } else {
-            changes.insert(key, set(value.into(), old.and_then(|old| old.expires_at), now));
+            let expiry = old.map_or(Expiry::Never, |old| old.expiry);
+            changes.insert(key, set(value.into(), expiry, now));
         }
     }
     Ok(changes)
 }
 
 /// A value that ceases to exist when the one before it would have. A migration may take so long that this time is over.
-fn set(value: Bytes, expires_at: Option<SystemTime>, now: SystemTime) -> StateWrite {
-    let ttl = expires_at.map(|at| at.duration_since(now).unwrap_or_default());
-    if ttl.is_some_and(|ttl| ttl.is_zero()) { StateWrite::Delete } else { StateWrite::Set { value, ttl } }
+fn set(value: Bytes, expiry: Expiry, now: SystemTime) -> StateWrite {
+    match expiry {
+        // One that the store does not tell is lost rather than the value.
+        Expiry::Never | Expiry::Unknown => StateWrite::Set { value, ttl: None },
+        Expiry::At(at) => match at.duration_since(now) {
+            Ok(ttl) if !ttl.is_zero() => StateWrite::Set { value, ttl: Some(ttl) },
+            _ => StateWrite::Delete,
+        },
+    }
 }
 
 fn stage(scope: &mut TurnScope, changes: BTreeMap<String, StateWrite>) -> Result<(), Failure> {
@@ -135,8 +142,8 @@ mod tests {
 
     use super::*;
 
-    fn value(text: &'static str, expires_at: Option<SystemTime>) -> StateValue {
-        StateValue { value: Bytes::from_static(text.as_bytes()), expires_at }
+    fn value(text: &'static str, expiry: Expiry) -> StateValue {
+        StateValue { value: Bytes::from_static(text.as_bytes()), expiry }
     }
 
     /// The changes, as `KEY deleted` or `KEY=VALUE` with the time to live where there is one.
@@ -156,7 +163,11 @@ mod tests {
 
     #[test]
     fn what_is_given_back_takes_the_place_of_what_was_given() {
-        let before = [("changed", value("1", None)), ("gone", value("2", None)), ("same", value("3", None))];
+        let before = [
+            ("changed", value("1", Expiry::Never)),
+            ("gone", value("2", Expiry::Never)),
+            ("same", value("3", Expiry::Never)),
+        ];
         let after = [("same", "3"), ("new", "4"), ("changed", "5")];
         assert_eq!(
             written(&before, &after, SystemTime::now()),
@@ -169,11 +180,12 @@ mod tests {
     fn a_key_keeps_what_is_left_of_its_time_to_live() {
         let now = SystemTime::now();
         let before = [
-            ("lives", value("1", Some(now + Duration::from_secs(5)))),
-            ("over", value("1", Some(now - Duration::from_secs(1)))),
+            ("lives", value("1", Expiry::At(now + Duration::from_secs(5)))),
+            ("untold", value("1", Expiry::Unknown)),
+            ("over", value("1", Expiry::At(now - Duration::from_secs(1)))),
         ];
-        let after = [("lives", "2"), ("over", "2")];
-        assert_eq!(written(&before, &after, now), ["lives=2 for 5s", "over deleted"]);
+        let after = [("lives", "2"), ("untold", "2"), ("over", "2")];
+        assert_eq!(written(&before, &after, now), ["lives=2 for 5s", "over deleted", "untold=2"]);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use super::scope::{check_name, denied};
 use super::{TurnScope, no_turn};
 use crate::actor::{ActorAddress, CallError};
 use crate::backend::{self, ActorCall};
-use crate::component::InstanceState;
 use crate::component::bindings::daca::agent::actors::{Error, Host};
+use crate::component::{Fault, InstanceState};
 
 impl Host for InstanceState {
     async fn invoke(
@@ -52,7 +52,10 @@ fn into_contract(error: CallError) -> Error {
         | CallError::ShuttingDown
         | CallError::NeededUnavailable(_)
         | CallError::StateShapeUnknown { .. }
-        | CallError::Backend(backend::Error::Unavailable(_)) => Error::Unavailable(text),
+        | CallError::Fault { fault: Fault::NoRoom(_), .. }
+        | CallError::Backend(backend::Error::Unavailable(_) | backend::Error::NotDone(_)) => {
+            Error::Unavailable(text)
+        }
         CallError::ReplyTooLarge { .. } | CallError::TooLargeForSidecar(_) => Error::TooLarge(text),
         CallError::Elsewhere { status, .. } => match status.as_u16() {
             404 => Error::NotFound(text),

@@ -9,7 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use super::StateCache;
 use crate::actor::{ActorAddress, CallContext};
-use crate::backend::{Backend, Effect, EffectRequest, FiredWakeup, StateValue, StateWrite, TurnCommit};
+use crate::backend::{
+    Backend, Effect, EffectRequest, Expiry, FiredWakeup, StateValue, StateWrite, TurnCommit,
+};
 use crate::component::ComponentVersion;
 use crate::component::bindings::daca::agent::types::Error;
 use crate::manifest::{AgentLimits, AgentType};
@@ -148,7 +150,7 @@ impl TurnScope {
         for key in keys {
             let value = match staged.get(key) {
                 Some(StateWrite::Set { value, ttl }) => {
-                    Some(StateValue { value: value.clone(), expires_at: expiry(*ttl, now) })
+                    Some(StateValue { value: value.clone(), expiry: expiry(*ttl, now) })
                 }
                 Some(StateWrite::Delete) => None,
                 None => match read.get(key) {
@@ -301,6 +303,6 @@ fn write_bytes(key: &str, write: &StateWrite) -> u64 {
 }
 
 /// When a write that commits now ceases to exist.
-pub(super) fn expiry(ttl: Option<Duration>, now: SystemTime) -> Option<SystemTime> {
-    ttl.and_then(|ttl| now.checked_add(ttl))
+pub(super) fn expiry(ttl: Option<Duration>, now: SystemTime) -> Expiry {
+    ttl.and_then(|ttl| now.checked_add(ttl)).map_or(Expiry::Never, Expiry::At)
 }

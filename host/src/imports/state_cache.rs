@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
 
 use super::scope::expiry;
-use crate::backend::{StateValue, StateWrite};
+use crate::backend::{Expiry, StateValue, StateWrite};
 
 /// Bytes that one actor may keep in memory. More, and it starts afresh.
 const MOST_BYTES: usize = 256 * 1024;
@@ -21,7 +21,7 @@ impl StateCache {
     pub(super) fn knows(&mut self, key: &str, now: SystemTime) -> bool {
         match self.values.get(key) {
             None => false,
-            Some(Some(value)) if value.expires_at.is_some_and(|at| at <= now) => {
+            Some(Some(StateValue { expiry: Expiry::At(at), .. })) if *at <= now => {
                 self.forget(key);
                 false
             }
@@ -33,9 +33,10 @@ impl StateCache {
         self.values.get(key)?.clone()
     }
 
-    /// Keeps what was read, as long as there is room.
+    /// Keeps what was read, as long as there is room, and it is known how long it holds.
     pub(super) fn keep(&mut self, key: &str, value: &Option<StateValue>) {
-        if self.bytes < MOST_BYTES {
+        let holds = value.as_ref().is_none_or(|value| value.expiry != Expiry::Unknown);
+        if holds && self.bytes < MOST_BYTES {
             self.insert(key.to_owned(), value.clone());
         }
     }
@@ -52,7 +53,7 @@ impl StateCache {
         for (key, write) in writes {
             let value = match write {
                 StateWrite::Delete => None,
-                StateWrite::Set { value, ttl } => Some(StateValue { value, expires_at: expiry(ttl, now) }),
+                StateWrite::Set { value, ttl } => Some(StateValue { value, expiry: expiry(ttl, now) }),
             };
             self.insert(key, value);
         }

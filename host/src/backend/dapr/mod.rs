@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
 use super::{
-    ActorCall, Backend, BindingRequest, BindingResponse, Effect, EffectRequest, Error, Inbound, Readiness,
-    Registration, SharedStore, StateValue, StateWrite, TurnCommit, WakeupKey, WakeupKind,
+    ActorCall, Backend, BindingRequest, BindingResponse, Effect, EffectRequest, Error, Expiry, Inbound,
+    Readiness, Registration, SharedStore, StateValue, StateWrite, TurnCommit, WakeupKey, WakeupKind,
 };
 use crate::actor::{ActorAddress, CallContext, CallError};
 use crate::manifest::{Manifest, Topic};
@@ -415,10 +415,13 @@ impl Backend for Sidecar {
             let proto::GetActorStateResponse { data, metadata } = answer.into_inner();
             // Not every store tells the time to live: Redis keeps it to itself (`Get` in `state/redis/redis.go`). What may
             // have one then holds for this moment alone.
-            let may_expire = self.known.has_ttl();
-            let expires_at = expiry(&metadata).or_else(|| may_expire.then(SystemTime::now));
+            let expiry = match expiry(&metadata) {
+                Some(at) => Expiry::At(at),
+                None if self.known.has_ttl() => Expiry::Unknown,
+                None => Expiry::Never,
+            };
             // The sidecar answers no value and an empty one alike.
-            Ok((!data.is_empty()).then(|| StateValue { value: data.into(), expires_at }))
+            Ok((!data.is_empty()).then(|| StateValue { value: data.into(), expiry }))
         });
         futures::future::try_join_all(reads).await
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::actor::ActorAddress;
 use crate::backend::{
-    Error, FiredWakeup, Registration, StateValue, StateWrite, TurnCommit, WakeupKey, WakeupKind,
+    Error, Expiry, FiredWakeup, Registration, StateValue, StateWrite, TurnCommit, WakeupKey, WakeupKind,
 };
 
 /// (agent type, actor id, key) → 8 bytes of expiry in Unix milliseconds (0 = never), then the value.
@@ -357,8 +357,11 @@ pub(super) fn decode_value(row: &[u8], now: u64) -> Option<StateValue> {
     if expiry != 0 && expiry <= now {
         return None;
     }
-    let expires_at = (expiry != 0).then(|| UNIX_EPOCH + Duration::from_millis(expiry));
-    Some(StateValue { value: Bytes::copy_from_slice(value), expires_at })
+    let expiry = match expiry {
+        0 => Expiry::Never,
+        at => Expiry::At(UNIX_EPOCH + Duration::from_millis(at)),
+    };
+    Some(StateValue { value: Bytes::copy_from_slice(value), expiry })
 }
 
 fn millis(duration: Duration) -> u64 {
