@@ -48,6 +48,17 @@ pub enum Error {
         /// What the operating system said.
         reason: std::io::Error,
     },
+    /// A component that no host takes.
+    #[error(
+        "error[component-too-large]: {what}: it has {bytes} bytes, and {} is the most\n  help: build it with optimisation and without debug information",
+        crate::component::LARGEST_FILE
+    )]
+    TooLarge {
+        /// The file.
+        what: String,
+        /// Its bytes.
+        bytes: usize,
+    },
     /// A version's digest.
     #[error(
         "error[version-invalid]: {0:?} names no version\n  help: give 8 to 64 hexadecimal digits, as `daca versions` lists them"

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::admin::{self, Admin, Error};
 use super::{Form, outcome};
+use crate::component::LARGEST_FILE;
 
 /// Bytes of a signature file, at most.
 const LARGEST_SIGNATURE: u64 = 1024;
@@ -30,6 +31,10 @@ pub struct Deployment<'a> {
 /// Deploys, and answers what serves then.
 pub async fn deploy(admin: &Admin, deployment: &Deployment<'_>, form: Form) -> Result<String, Error> {
     let request = match std::fs::read(deployment.what) {
+        // The host would stop reading, which looks as if it had gone.
+        Ok(wasm) if wasm.len() as u64 > LARGEST_FILE => {
+            return Err(Error::TooLarge { what: deployment.what.to_owned(), bytes: wasm.len() });
+        }
         Ok(wasm) => upload(admin, deployment, wasm)?,
         Err(error) if error.kind() == ErrorKind::NotFound && is_version(deployment.what) => {
             name(admin, deployment)?

@@ -77,7 +77,7 @@ pub async fn versions(admin: &Admin, agent_type: Option<&str>, form: Form) -> Re
 fn told(answer: &Answer) -> String {
     let mut parts = answer.agents.iter().map(agent).collect::<Vec<_>>();
     if answer.hosts.len() > 1 {
-        parts.push(hosts(&answer.hosts));
+        parts.push(format!("{}\n(TURNS and FAILURES are those of this host.)", hosts(&answer.hosts)));
     }
     parts.join("\n\n")
 }
@@ -150,7 +150,11 @@ fn history_table(history: &[Event]) -> String {
             format!("{code}{}", event.text),
         ]);
     }
-    table.to_string()
+    let left_out = history.len().saturating_sub(EVENTS);
+    match left_out {
+        0 => table.to_string(),
+        _ => format!("{table}\n({left_out} earlier ones: --json)"),
+    }
 }
 
 fn hosts(hosts: &[Host]) -> String {
@@ -199,7 +203,8 @@ TIME                  WHAT      VERSION       BY        TEXT
 
 HOST  SEEN      SERVES
 a     this one  ChatAgent 3f2a91bc0d1e
-b     2 s ago   ChatAgent 3f2a91bc0d1e";
+b     2 s ago   ChatAgent 3f2a91bc0d1e
+(TURNS and FAILURES are those of this host.)";
         assert_eq!(told(&admin::read(ANSWER)?), expected);
         Ok(())
     }
@@ -213,6 +218,7 @@ b     2 s ago   ChatAgent 3f2a91bc0d1e";
         answer["hosts"].as_array_mut().into_iter().for_each(|hosts| hosts.truncate(1));
         let text = told(&admin::read(&answer.to_string())?);
         assert_eq!(text.matches("deployed").count(), EVENTS, "{text}");
+        assert!(text.contains("(20 earlier ones: --json)"), "{text}");
         assert!(!text.contains("HOST"), "{text}");
         Ok(())
     }

@@ -68,7 +68,10 @@ pub(super) async fn run(
     let state = before.iter().map(|(key, value)| (key.clone(), value.value.to_vec())).collect::<Vec<_>>();
     let after = match guest.call_migrate(&mut *store, from, &state).await? {
         Ok(after) => after,
-        Err(failure) => return Ok(Err(failure)),
+        // Whatever it says, it is no fault of the caller.
+        Err(Failure::Invalid(text) | Failure::NotFound(text) | Failure::Failed(text)) => {
+            return Ok(Err(Failure::Failed(format!("the migration from {from:?} failed: {text}"))));
+        }
     };
     let changes = match changes(&before, after, SystemTime::now()) {
         Ok(changes) => changes,

@@ -24,8 +24,10 @@ use crate::component::LARGEST_FILE;
 const LARGEST_SIGNATURE: u64 = 1024;
 /// Between two looks when no event comes.
 const POLL: Duration = Duration::from_secs(1);
-/// A file is whole once it has not changed for so long.
+/// A file that took the place of another one is whole: whoever renames has written before.
 const SETTLED: Duration = Duration::from_millis(200);
+/// A file that is written in place is taken for whole once it has not changed for so long.
+const WRITTEN: Duration = Duration::from_secs(1);
 /// Between two looks while a file changes.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -94,8 +96,8 @@ impl ComponentFile {
         self
     }
 
-    /// Waits for the next content: another component, or another signature. Whoever writes slower than one piece each 200 ms
-    /// has half a file reported, and later the whole. Never ends; may be dropped at any time, and called again.
+    /// Waits for the next content: another component, or another signature. Whoever writes in place, with pauses of more
+    /// than a second, has half a file reported, and later the whole. Never ends; may be dropped at any time, and called again.
     pub async fn next(&mut self) -> FileContent {
         loop {
             let identity = self.next_settled().await;
@@ -133,11 +135,18 @@ impl ComponentFile {
             found = self.look().await;
         }
         self.changed_at.get_or_insert_with(SystemTime::now);
+        let is_same_file = |one: &Identity, other: &Identity| {
+            let inode = |identity: &Identity| identity.wasm.as_ref().map(|stamp| (stamp.device, stamp.inode));
+            inode(one).is_some() && inode(one) == inode(other)
+        };
+        let in_place = self.seen.as_ref().is_some_and(|seen| is_same_file(seen, &found));
+        let mut quiet = if in_place { WRITTEN } else { SETTLED };
         let mut still_since = Instant::now();
-        while still_since.elapsed() < SETTLED {
+        while still_since.elapsed() < quiet {
             tokio::time::sleep(LOOK).await;
             let now = self.look().await;
             if now != found {
+                quiet = if is_same_file(&now, &found) { WRITTEN } else { quiet };
                 found = now;
                 still_since = Instant::now();
             }
@@ -158,7 +167,11 @@ impl ComponentFile {
     /// What cannot be read is tried again for ever: it may be the disk's fault. It is said once.
     async fn complain(&mut self, identity: Identity, error: &io::Error) {
         if self.unreadable.as_ref() != Some(&identity) {
-            tracing::warn!("{}: the changed file cannot be read: {error}", self.path.display());
+            let code = match error.kind() {
+                ErrorKind::FileTooLarge => "component-too-large",
+                _ => "component-missing",
+            };
+            tracing::warn!(code, "{}: the changed file cannot be read: {error}", self.path.display());
         }
         self.unreadable = Some(identity);
         self.changed_at = None;
