@@ -297,7 +297,7 @@ impl Deployer {
         let signature = stored.signature.as_deref();
         let checked = preparation.check(actors, &handle.agent, stored.wasm.clone(), signature, label).await;
         let checked = checked.and_then(|prepared| {
-            handle.record().check_shape(version, &prepared.label, prepared.version.has_migration())?;
+            handle.record().check_shape(&prepared.label, prepared.version.has_migration())?;
             Ok(prepared)
         });
         if let Err(error) = &checked {

@@ -4,7 +4,7 @@
 //! nothing is locked. A change is made in an order that loses nothing: the versions that it needs are loaded, the record is
 //! written where all hosts see it and on this host's disk, and then the turns see it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -351,7 +351,7 @@ impl Steward {
         self.record = Arc::new(record);
         self.forget_unneeded();
         self.show();
-        let digests = self.record.versions.keys().cloned().collect::<std::collections::BTreeSet<_>>();
+        let digests = self.record.versions.keys().cloned().collect::<BTreeSet<_>>();
         let (library, preparation, agent_type) =
             (self.library.clone(), self.preparation.clone(), self.agent.name.clone());
         let _ = blocking(move || {
@@ -552,6 +552,7 @@ impl Steward {
                 known.label = label.to_string();
             }
             record.first_label = Some(label.to_string());
+            record.shapes = BTreeSet::from([label.to_string()]);
             let rollout = self.rollout(&record).await?;
             self.serving.replace(rollout);
             self.record = Arc::new(record);
