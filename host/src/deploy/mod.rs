@@ -41,7 +41,7 @@ pub use start::{Opened, check_file, check_permissions};
 
 use crate::actor::Actors;
 use crate::backend::SharedStore;
-use crate::component::{Counted, Engine, Served, digest, short};
+use crate::component::{Counted, Engine, digest, short};
 use crate::manifest::{AgentType, DeployRules};
 use hosts::Hosts;
 use library::{Library, Stored};
@@ -266,10 +266,7 @@ impl Deployer {
         };
         let change =
             Change::Deploy { version: version.clone(), label: label.clone(), bytes, migrates, share };
-        let new = prepared.map(|Prepared { version: component, label }| {
-            let counters = handle.view.borrow().counters.get(&version).cloned().unwrap_or_default();
-            New { served: Arc::new(Served { version: component, label, counters }), stored }
-        });
+        let new = prepared.map(|Prepared { version, label }| New { version, label, stored });
         // What is done is done, whatever else was changed.
         let base = (!is_done).then_some(record.revision);
         let (changed, revision) = handle.change(change, origin, file, base, new).await?;

@@ -20,7 +20,7 @@ use super::record::{Change, Changed, FileSeen, Origin, Record, Source, What};
 use super::shared::Shared;
 use crate::actor::Actors;
 use crate::backend::{self, SharedWriteError};
-use crate::component::{Counters, Rollout, Served, Serving, short};
+use crate::component::{ComponentVersion, Counters, Rollout, Served, Serving, short};
 use crate::manifest::AgentType;
 
 /// How often it is looked whether another host has changed something.
@@ -53,7 +53,8 @@ pub(super) struct Wanted {
 
 /// A version that has passed every check.
 pub(super) struct New {
-    pub(super) served: Arc<Served>,
+    pub(super) version: Arc<ComponentVersion>,
+    pub(super) label: Arc<str>,
     /// Its bytes, which are kept before it serves.
     pub(super) stored: Stored,
 }
@@ -240,12 +241,19 @@ impl Steward {
     }
 
     /// Keeps a new version, in memory and on disk.
-    async fn take(&mut self, New { served, stored }: &New) -> Result<(), Error> {
-        let digest = &served.version.digest;
-        self.store(digest, stored.clone()).await?;
-        self.counters.insert(digest.clone(), served.counters.clone());
-        self.loaded.insert(digest.clone(), served.clone());
+    async fn take(&mut self, New { version, label, stored }: &New) -> Result<(), Error> {
+        self.store(&version.digest, stored.clone()).await?;
+        self.load(version.clone(), label.clone());
         Ok(())
+    }
+
+    /// All that is loaded of one version counts together.
+    fn load(&mut self, version: Arc<ComponentVersion>, label: Arc<str>) -> Arc<Served> {
+        let digest = version.digest.clone();
+        let counters = self.counters.entry(digest.clone()).or_default().clone();
+        let served = Arc::new(Served { version, label, counters });
+        self.loaded.insert(digest, served.clone());
+        served
     }
 
     /// Versions that no turn runs on are not kept in memory, except for the one that a rollback goes to.
@@ -276,17 +284,14 @@ impl Steward {
         if let Some(loaded) = self.loaded.get(version).filter(|loaded| *loaded.label == *label) {
             return Ok(loaded.clone());
         }
-        let served = match self.loaded.get(version) {
+        let component = match self.loaded.get(version) {
             Some(loaded) => loaded.version.clone(),
             None => {
                 let Stored { wasm, signature } = self.stored(version).await?;
                 self.preparation.load(short(version), wasm, signature.as_deref()).await?
             }
         };
-        let counters = self.counters.entry(version.to_owned()).or_default().clone();
-        let served = Arc::new(Served { version: served, label: label.into(), counters });
-        self.loaded.insert(version.to_owned(), served.clone());
-        Ok(served)
+        Ok(self.load(component, label.into()))
     }
 
     /// The bytes of a version: from this host's folders, else from the other hosts.
