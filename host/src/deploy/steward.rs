@@ -63,6 +63,8 @@ pub(super) struct New {
 #[derive(Clone)]
 pub(super) struct View {
     pub(super) record: Arc<Record>,
+    /// The version that turns here see: another one than the record's as long as that cannot be loaded.
+    pub(super) serving: String,
     pub(super) counters: BTreeMap<String, Arc<Counters>>,
     /// The first agreement with the other hosts is done.
     pub(super) is_settled: bool,
@@ -82,8 +84,8 @@ pub(super) struct Steward {
     counters: BTreeMap<String, Arc<Counters>>,
     /// The etag of the shared record that was read last.
     etag: Option<String>,
-    /// A shared record that could not be taken over, and when that was.
-    not_taken_over: Option<(String, Instant)>,
+    /// When it was tried last to serve what the record says, and failed: what served before serves on.
+    not_taken_over: Option<Instant>,
     watched: Watched,
     judged: Option<Judged>,
     view: watch::Sender<View>,
@@ -118,8 +120,12 @@ impl Steward {
             .canary
             .as_ref()
             .map(|(canary, _)| Judged::canary(canary.version.digest.clone(), canary.counters.clone(), now));
-        let (view, receiver) =
-            watch::channel(View { record: record.clone(), counters: counters.clone(), is_settled: false });
+        let (view, receiver) = watch::channel(View {
+            record: record.clone(),
+            serving: rollout.serving.version.digest.clone(),
+            counters: counters.clone(),
+            is_settled: false,
+        });
         let steward = Steward {
             agent,
             actors,
@@ -260,8 +266,11 @@ impl Steward {
     fn forget_unneeded(&mut self) {
         let mut needed = self.record.in_use();
         needed.extend(self.record.version_before().cloned());
+        needed.insert(self.serving.now().serving.version.digest.clone());
         self.loaded.retain(|version, _| needed.contains(version));
-        self.counters.retain(|version, _| self.record.versions.contains_key(version));
+        let is_known =
+            |version: &String| self.record.versions.contains_key(version) || needed.contains(version);
+        self.counters.retain(|version, _| is_known(version));
     }
 
     /// The rollout of a record. Loads what is not in memory.
@@ -353,6 +362,7 @@ impl Steward {
     async fn serve(&mut self, record: Record, rollout: Rollout) {
         self.begin_to_judge(&record, &rollout);
         self.serving.replace(rollout);
+        self.not_taken_over = None;
         self.record = Arc::new(record);
         self.forget_unneeded();
         self.show();
@@ -371,6 +381,7 @@ impl Steward {
     fn show(&self) {
         self.view.send_modify(|view| {
             view.record = self.record.clone();
+            view.serving.clone_from(&self.serving.now().serving.version.digest);
             view.counters = self.counters.clone();
         });
     }
@@ -405,7 +416,8 @@ impl Steward {
 
     fn begin_to_judge(&mut self, next: &Record, rollout: &Rollout) {
         let now = Instant::now();
-        let before = &self.record;
+        // What turns see, which may be behind the record.
+        let before = self.serving.now().serving.version.digest.clone();
         let window = self.preparation.rules.window;
         match &rollout.canary {
             Some((canary, _)) => {
@@ -414,7 +426,7 @@ impl Steward {
                     self.judged = Some(Judged::canary(version.clone(), canary.counters.clone(), now));
                 }
             }
-            None if next.serving != before.serving && next.version_before() == Some(&before.serving) => {
+            None if next.serving != before && next.version_before() == Some(&before) => {
                 let tally = self.watched.look(now, window);
                 let served = &rollout.serving;
                 self.judged =
@@ -422,7 +434,7 @@ impl Steward {
             }
             None => drop(self.judged.take_if(|judged| judged.version != next.serving)),
         }
-        if next.serving != before.serving {
+        if next.serving != before {
             self.watched = Watched::new(rollout.serving.counters.clone(), now);
         }
     }
@@ -481,15 +493,11 @@ impl Steward {
                 Err(SharedWriteError::Failed(error)) => Err(error),
             };
         };
-        let failed_lately = self
-            .not_taken_over
-            .as_ref()
-            .is_some_and(|(failed, at)| *failed == etag && at.elapsed() < TAKE_OVER_AGAIN);
-        if failed_lately {
-            return Ok(());
-        }
         // The etag does not tell whether it is the same: a record that was lost and is written anew may get an etag of before.
-        if record != *self.record {
+        let is_new = record != *self.record;
+        let is_time = self.not_taken_over.is_some_and(|at| at.elapsed() >= TAKE_OVER_AGAIN);
+        if is_new || is_time {
+            self.mind_shape(record.first_label.as_deref());
             match self.rollout(&record).await {
                 Ok(rollout) => self.take_over(record, rollout).await,
                 // Its bytes cannot be read now.
@@ -501,27 +509,23 @@ impl Steward {
                         "what another host has deployed cannot serve here: {}",
                         error.message
                     );
-                    self.not_taken_over = Some((etag, Instant::now()));
-                    self.mind_shape(record.first_label).await;
-                    return Ok(());
+                    self.not_taken_over = Some(Instant::now());
+                    // A change is based on it all the same: a rollback may lead to what this host has.
+                    self.record = Arc::new(record);
+                    self.show();
                 }
             }
         }
         self.etag = Some(etag);
-        self.not_taken_over = None;
         Ok(())
     }
 
     /// Has turns look at the shape of state from now on. A version that others have and this host has not may migrate actors which
     /// live here later; what serves here must not take their state for none.
-    async fn mind_shape(&mut self, first_label: Option<String>) {
-        if first_label.is_none() || self.record.first_label.is_some() {
-            return;
-        }
-        let record = Record { first_label, ..Record::clone(&self.record) };
-        if let Ok(rollout) = self.rollout(&record).await {
-            self.serve(record, rollout).await;
-        }
+    fn mind_shape(&self, first_label: Option<&str>) {
+        let now = self.serving.now();
+        let (Some(first_label), None) = (first_label, &now.first_label) else { return };
+        self.serving.replace(Rollout { first_label: Some(first_label.into()), ..Rollout::clone(&now) });
     }
 
     async fn take_over(&mut self, record: Record, rollout: Rollout) {
