@@ -251,6 +251,11 @@ impl Record {
         std::iter::once(&self.serving).chain(canary).chain(self.pins.values()).cloned().collect()
     }
 
+    /// The version that a rollback takes away.
+    pub fn newest(&self) -> &String {
+        self.canary.as_ref().map_or(&self.serving, |canary| &canary.version)
+    }
+
     /// The version that a rollback of the serving one goes to.
     pub fn version_before(&self) -> Option<&String> {
         self.before.last()
@@ -399,7 +404,7 @@ impl Record {
         only: Option<&str>,
         origin: &Origin,
     ) -> Result<Changed, Error> {
-        let goes = self.canary.as_ref().map_or(&self.serving, |canary| &canary.version).clone();
+        let goes = self.newest().clone();
         if only.is_some_and(|only| only != goes) {
             return Err(Error::conflict(&self.serving, self.label(&self.serving)));
         }

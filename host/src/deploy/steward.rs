@@ -447,15 +447,26 @@ impl Steward {
         let Some(judged) = &mut self.judged else { return };
         let verdict = judged.verdict(&rules, tally, now);
         let version = judged.version.clone();
-        if judged.is_over(&rules, now) {
-            self.judged = None;
-        }
-        let Some(text) = verdict else { return };
-        self.judged = None;
-        let change = Change::RollBack { force: true, text, only: Some(version) };
+        let is_over = judged.is_over(&rules, now);
+        let Some(text) = verdict else {
+            if is_over {
+                self.judged = None;
+            }
+            return;
+        };
+        let judged = self.judged.take();
+        let change = Change::RollBack { force: true, text, only: Some(version.clone()) };
         let origin = Origin { source: Source::Host, by: "the host, by the rules in [deploy]".into() };
-        if let Err(error) = self.change(change, &origin, None, None, None).await {
-            tracing::error!(code = error.code, agent_type = %self.agent.name, "it was not rolled back: {}", error.message);
+        let Err(error) = self.change(change, &origin, None, None, None).await else { return };
+        let (agent_type, code, is_there) = (&*self.agent.name, error.code, *self.record.newest() == version);
+        match error.is_passing() {
+            true if is_there => {
+                tracing::warn!(agent_type, code, "it is rolled back later: {}", error.message);
+                self.judged = judged;
+            }
+            // Of several hosts that come to the same verdict, one is the first.
+            true => tracing::debug!(agent_type, code, "it was not rolled back: {}", error.message),
+            false => tracing::error!(agent_type, code, "it was not rolled back: {}", error.message),
         }
     }
 
