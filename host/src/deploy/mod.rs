@@ -279,7 +279,7 @@ impl Deployer {
         })
     }
 
-    /// Checks a version; a refusal is noted.
+    /// Checks a version; a refusal is noted, unless it is for something that passes.
     async fn prepare(
         &self,
         handle: &TypeHandle,
@@ -297,7 +297,7 @@ impl Deployer {
             handle.record().check_shape(&prepared.label, prepared.version.has_migration())?;
             Ok(prepared)
         });
-        if let Err(error) = &checked {
+        if let Some(error) = checked.as_ref().err().filter(|error| !error.is_passing()) {
             let change = Change::Refuse {
                 version: version.to_owned(),
                 code: error.code.to_owned(),

@@ -215,9 +215,11 @@ impl Steward {
             }
             if let Some(file) = &file {
                 next.file = Some(file.clone());
-                self.file_here = Some(file.digest.clone());
             }
             next.prune(self.preparation.rules.keep);
+            // A refused file is looked at again after a restart: that may bring what it lacked.
+            let taken = file.as_ref().filter(|file| !file.refused).map(|file| file.digest.clone());
+            let file_here = taken.or_else(|| self.file_here.clone());
             if next == *self.record {
                 return Ok((changed, self.record.revision));
             }
@@ -230,14 +232,14 @@ impl Steward {
                 }
                 Err(SharedWriteError::Failed(error)) => return Err(Error::shared_away(&error)),
             }
-            self.keep(&next).await.or_else(|error| match self.shared {
+            match self.keep(&next, file_here.clone()).await {
+                Ok(()) => self.file_here = file_here,
+                Err(error) if self.shared.is_none() => return Err(error),
                 // It is agreed among the hosts already.
-                Some(_) => {
+                Err(error) => {
                     tracing::error!(code = error.code, agent_type = %self.agent.name, "{}", error.message);
-                    Ok(())
                 }
-                None => Err(error),
-            })?;
+            }
             let revision = next.revision;
             self.say(&changed, &next);
             self.serve(next, rollout).await;
@@ -352,9 +354,9 @@ impl Steward {
     }
 
     /// Writes a record on this host's disk.
-    async fn keep(&self, record: &Record) -> Result<(), Error> {
+    async fn keep(&self, record: &Record, file_here: Option<String>) -> Result<(), Error> {
         let (library, agent_type) = (self.library.clone(), self.agent.name.clone());
-        let kept = Kept { file_here: self.file_here.clone(), record: record.clone() };
+        let kept = Kept { file_here, record: record.clone() };
         blocking(move || library.write_record(&agent_type, &kept)).await
     }
 
@@ -550,7 +552,7 @@ impl Steward {
                 })
             );
         }
-        if let Err(error) = self.keep(&record).await {
+        if let Err(error) = self.keep(&record, self.file_here.clone()).await {
             tracing::error!(code = error.code, agent_type = %self.agent.name, "{}", error.message);
         }
         self.serve(record, rollout).await;
@@ -578,7 +580,7 @@ impl Steward {
             self.record = Arc::new(record);
             self.show();
         }
-        self.keep(&self.record).await?;
+        self.keep(&self.record, self.file_here.clone()).await?;
         if self.shared.is_none() {
             self.settled();
         }
