@@ -267,9 +267,7 @@ impl Deployer {
         let change =
             Change::Deploy { version: version.clone(), label: label.clone(), bytes, migrates, share };
         let new = prepared.map(|Prepared { version, label }| New { version, label, stored });
-        // What is done is done, whatever else was changed.
-        let base = (!is_done).then_some(record.revision);
-        let (changed, revision) = handle.change(change, origin, file, base, new).await?;
+        let (changed, revision) = handle.change(change, origin, file, Some(record.revision), new).await?;
         Ok(Deployed {
             agent_type: handle.agent.name.clone(),
             changed,
