@@ -85,6 +85,7 @@ impl Counters {
 }
 
 /// What serves the actors of an agent type at one time.
+#[derive(Clone)]
 pub struct Rollout {
     /// Serves the actors that nothing else is said of.
     pub serving: Arc<Served>,

@@ -58,22 +58,22 @@ impl Error {
         Error::new("nothing-to-roll-back", StatusCode::CONFLICT, message, help)
     }
 
-    pub(super) fn rollback_loses_shape(goes: &str, comes: &str) -> Error {
+    pub(super) fn rollback_loses_shape(shape: &str, comes: &str) -> Error {
         let message = format!(
-            "actors whose state was migrated to {goes:?} could not be served by {comes:?}, which has no migration"
+            "actors whose state was migrated to {shape:?} could not be served by {comes:?}, which has no migration"
         );
         let help = format!(
-            "deploy a version whose migration accepts {goes:?}; or force it (`daca rollback --force`): calls of those actors are answered 503 then, until such a version serves"
+            "deploy a version whose migration accepts {shape:?}; or force it (`daca rollback --force`): calls of those actors are answered 503 then, until such a version serves"
         );
         Error::new("rollback-loses-shape", StatusCode::CONFLICT, message, help)
     }
 
-    pub(super) fn no_migration(serving: &str) -> Error {
+    pub(super) fn no_migration(shape: &str) -> Error {
         let message = format!(
-            "the version that serves has migrated actors' state to {serving:?}, and this one has no migration that would accept it"
+            "actors' state may have been migrated to {shape:?}, and this version has no migration that would accept it"
         );
         let help = format!(
-            "export a migration that accepts {serving:?}; or, when it reads state of that shape as it is, deploy it with the label {serving:?} (`daca deploy --label {serving}`)"
+            "export a migration that accepts {shape:?}; or, when it reads state of that shape as it is, deploy it with the label {shape:?} (`daca deploy --label {shape}`)"
         );
         Error::new("component-lacks-migration", StatusCode::CONFLICT, message, help)
     }

@@ -111,7 +111,7 @@ impl Hosts {
 
     fn serving(&self) -> BTreeMap<String, String> {
         let serving = |(agent_type, view): (&Arc<str>, &watch::Receiver<View>)| {
-            (agent_type.to_string(), view.borrow().record.serving.clone())
+            (agent_type.to_string(), view.borrow().serving.clone())
         };
         self.views.iter().map(serving).collect()
     }

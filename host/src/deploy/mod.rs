@@ -41,7 +41,7 @@ pub use start::{Opened, check_file, check_permissions};
 
 use crate::actor::Actors;
 use crate::backend::SharedStore;
-use crate::component::{Counted, Engine, Served, digest, short};
+use crate::component::{Counted, Engine, digest, short};
 use crate::manifest::{AgentType, DeployRules};
 use hosts::Hosts;
 use library::{Library, Stored};
@@ -266,13 +266,8 @@ impl Deployer {
         };
         let change =
             Change::Deploy { version: version.clone(), label: label.clone(), bytes, migrates, share };
-        let new = prepared.map(|Prepared { version: component, label }| {
-            let counters = handle.view.borrow().counters.get(&version).cloned().unwrap_or_default();
-            New { served: Arc::new(Served { version: component, label, counters }), stored }
-        });
-        // What is done is done, whatever else was changed.
-        let base = (!is_done).then_some(record.revision);
-        let (changed, revision) = handle.change(change, origin, file, base, new).await?;
+        let new = prepared.map(|Prepared { version, label }| New { version, label, stored });
+        let (changed, revision) = handle.change(change, origin, file, Some(record.revision), new).await?;
         Ok(Deployed {
             agent_type: handle.agent.name.clone(),
             changed,
@@ -282,7 +277,7 @@ impl Deployer {
         })
     }
 
-    /// Checks a version; a refusal is noted.
+    /// Checks a version; a refusal is noted, unless it is for something that passes.
     async fn prepare(
         &self,
         handle: &TypeHandle,
@@ -297,10 +292,10 @@ impl Deployer {
         let signature = stored.signature.as_deref();
         let checked = preparation.check(actors, &handle.agent, stored.wasm.clone(), signature, label).await;
         let checked = checked.and_then(|prepared| {
-            handle.record().check_shape(version, &prepared.label, prepared.version.has_migration())?;
+            handle.record().check_shape(&prepared.label, prepared.version.has_migration())?;
             Ok(prepared)
         });
-        if let Err(error) = &checked {
+        if let Some(error) = checked.as_ref().err().filter(|error| !error.is_passing()) {
             let change = Change::Refuse {
                 version: version.to_owned(),
                 code: error.code.to_owned(),

@@ -143,6 +143,9 @@ pub struct Record {
     /// The label of state that was never migrated; none as long as no version was able to migrate.
     #[serde(default)]
     pub first_label: Option<String>,
+    /// The labels that actors' state may have been migrated to. None goes: an actor that is not called keeps its shape.
+    #[serde(default)]
+    pub shapes: BTreeSet<String>,
     /// All versions that are kept, by digest.
     pub versions: BTreeMap<String, Known>,
     /// What happened, the newest last.
@@ -217,6 +220,7 @@ impl Record {
     /// The record of a type of which nothing was deployed before.
     pub fn first(version: String, known: Known, file: Option<FileSeen>, origin: &Origin) -> Record {
         let first_label = known.migrates.then(|| known.label.clone());
+        let shapes = first_label.iter().cloned().collect();
         let mut record = Record {
             revision: 1,
             serving: version.clone(),
@@ -225,6 +229,7 @@ impl Record {
             pins: BTreeMap::new(),
             file,
             first_label,
+            shapes,
             versions: BTreeMap::from([(version.clone(), known)]),
             history: VecDeque::new(),
         };
@@ -244,6 +249,11 @@ impl Record {
     pub fn in_use(&self) -> BTreeSet<String> {
         let canary = self.canary.iter().map(|canary| &canary.version);
         std::iter::once(&self.serving).chain(canary).chain(self.pins.values()).cloned().collect()
+    }
+
+    /// The version that a rollback takes away.
+    pub fn newest(&self) -> &String {
+        self.canary.as_ref().map_or(&self.serving, |canary| &canary.version)
     }
 
     /// The version that a rollback of the serving one goes to.
@@ -281,7 +291,7 @@ impl Record {
                 if self.is_done(&version, share) {
                     return Ok(self.changed(What::Unchanged, version, share));
                 }
-                self.check_shape(&version, &label, migrates)?;
+                self.check_shape(&label, migrates)?;
                 self.revision += 1;
                 let used = self.revision;
                 let known = Known {
@@ -301,10 +311,12 @@ impl Record {
                 if self.pins.len() >= MOST_PINS && !self.pins.contains_key(&actor) {
                     return Err(Error::too_many_pins(MOST_PINS));
                 }
+                self.check_shape(self.label(&version), self.migrates(&version))?;
                 self.revision += 1;
                 self.pins.insert(actor.clone(), version.clone());
                 if let Some(known) = self.versions.get_mut(&version) {
                     known.used = self.revision;
+                    self.shapes.extend(known.migrates.then(|| known.label.clone()));
                 }
                 self.remember(What::Pinned, version.clone(), origin, None, format!("the actor {actor:?}"));
                 Ok(self.changed(What::Pinned, version, 0))
@@ -327,25 +339,25 @@ impl Record {
         }
     }
 
-    /// Can a version use the state that those which serve may have migrated?
-    pub fn check_shape(&self, version: &str, label: &str, migrates: bool) -> Result<(), Error> {
-        match self.migrated_label(version) {
-            Some(migrated) if migrated != label && !migrates => Err(Error::no_migration(migrated)),
-            _ => Ok(()),
-        }
+    /// Can a version use the state that others may have migrated?
+    pub fn check_shape(&self, label: &str, migrates: bool) -> Result<(), Error> {
+        self.unreadable_shape(label, migrates).map_or(Ok(()), |shape| Err(Error::no_migration(shape)))
     }
 
-    /// The label that a version which serves may have migrated state to, unless it is this version itself.
-    fn migrated_label(&self, version: &str) -> Option<&str> {
-        let canary = self.canary.iter().map(|canary| &canary.version);
-        let mut serving = std::iter::once(&self.serving).chain(canary).filter(|serving| *serving != version);
-        let migrates = |version: &&String| self.versions.get(*version).is_some_and(|known| known.migrates);
-        serving.find(migrates).map(|version| self.label(version))
+    /// A label that state may have been migrated to, and that a version could not read.
+    fn unreadable_shape(&self, label: &str, migrates: bool) -> Option<&str> {
+        self.shapes.iter().map(String::as_str).find(|shape| !migrates && *shape != label)
+    }
+
+    fn migrates(&self, version: &str) -> bool {
+        self.versions.get(version).is_some_and(|known| known.migrates)
     }
 
     fn note_version(&mut self, version: &str, known: Known) {
-        if known.migrates && self.first_label.is_none() {
-            self.first_label = Some(self.label(&self.serving).to_owned());
+        if known.migrates {
+            self.shapes.insert(known.label.clone());
+            let of_serving = self.label(&self.serving).to_owned();
+            self.first_label.get_or_insert(of_serving);
         }
         match self.versions.get_mut(version) {
             // It came before; only what it is called may be new.
@@ -392,7 +404,7 @@ impl Record {
         only: Option<&str>,
         origin: &Origin,
     ) -> Result<Changed, Error> {
-        let goes = self.canary.as_ref().map_or(&self.serving, |canary| &canary.version).clone();
+        let goes = self.newest().clone();
         if only.is_some_and(|only| only != goes) {
             return Err(Error::conflict(&self.serving, self.label(&self.serving)));
         }
@@ -400,8 +412,9 @@ impl Record {
             Some(_) => self.serving.clone(),
             None => self.before.last().cloned().ok_or_else(Error::nothing_before)?,
         };
-        if !force && self.loses_shape(&goes, &comes) {
-            return Err(Error::rollback_loses_shape(self.label(&goes), self.label(&comes)));
+        let unreadable = self.unreadable_shape(self.label(&comes), self.migrates(&comes));
+        if let Some(shape) = unreadable.filter(|_| !force) {
+            return Err(Error::rollback_loses_shape(shape, self.label(&comes)));
         }
         self.revision += 1;
         if self.canary.take().is_none() {
@@ -414,12 +427,6 @@ impl Record {
         };
         self.remember(What::RolledBack, goes.clone(), origin, None, text);
         Ok(Changed { outcome: What::RolledBack, version: comes, share: 100, before: Some(goes) })
-    }
-
-    /// May `goes` have migrated state that `comes` cannot read?
-    fn loses_shape(&self, goes: &str, comes: &str) -> bool {
-        let migrates = |version: &str| self.versions.get(version).is_some_and(|known| known.migrates);
-        migrates(goes) && !migrates(comes) && self.label(goes) != self.label(comes)
     }
 
     fn changed(&self, outcome: What, version: String, share: u8) -> Changed {
@@ -547,6 +554,29 @@ mod tests {
         assert_eq!(error.code, "component-lacks-migration");
         record.apply(deploy("v3", "2", false), &origin()).expect("it says that it reads that shape");
         record.apply(deploy("v4", "4", true), &origin()).expect("it migrates itself");
+    }
+
+    #[test]
+    fn state_stays_migrated_however_many_versions_serve_after_the_one_that_has_migrated_it() {
+        let mut record = record();
+        let deploy = |version: &str, label: &str, migrates| {
+            let (version, label) = (version.to_owned(), label.to_owned());
+            Change::Deploy { version, label, bytes: 1, migrates, share: 100 }
+        };
+        record.apply(deploy("v2", "2", true), &origin()).expect("it is deployed");
+        record.apply(deploy("v3", "2", false), &origin()).expect("it says that it reads that shape");
+        let pin = Change::Pin { actor: "user1".into(), version: "v1".into() };
+        for change in [deploy("v4", "4", false), pin] {
+            let error = record.apply(change, &origin()).expect_err("it is refused");
+            assert_eq!(error.code, "component-lacks-migration");
+        }
+        record.apply(roll_back(false), &origin()).expect("v2 migrates");
+        let error = record.apply(roll_back(false), &origin()).expect_err("v1 does not");
+        assert_eq!(error.code, "rollback-loses-shape");
+        record.apply(roll_back(true), &origin()).expect("it was forced");
+        let error = record.apply(deploy("v4", "4", false), &origin()).expect_err("it is refused");
+        assert_eq!(error.code, "component-lacks-migration", "v2 is gone, and the state is as it left it");
+        record.apply(deploy("v1", "1", false), &origin()).expect("it serves already");
     }
 
     #[test]

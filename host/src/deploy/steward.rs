@@ -4,7 +4,7 @@
 //! nothing is locked. A change is made in an order that loses nothing: the versions that it needs are loaded, the record is
 //! written where all hosts see it and on this host's disk, and then the turns see it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use super::record::{Change, Changed, FileSeen, Origin, Record, Source, What};
 use super::shared::Shared;
 use crate::actor::Actors;
 use crate::backend::{self, SharedWriteError};
-use crate::component::{Counters, Rollout, Served, Serving, short};
+use crate::component::{ComponentVersion, Counters, Rollout, Served, Serving, short};
 use crate::manifest::AgentType;
 
 /// How often it is looked whether another host has changed something.
@@ -53,7 +53,8 @@ pub(super) struct Wanted {
 
 /// A version that has passed every check.
 pub(super) struct New {
-    pub(super) served: Arc<Served>,
+    pub(super) version: Arc<ComponentVersion>,
+    pub(super) label: Arc<str>,
     /// Its bytes, which are kept before it serves.
     pub(super) stored: Stored,
 }
@@ -62,6 +63,8 @@ pub(super) struct New {
 #[derive(Clone)]
 pub(super) struct View {
     pub(super) record: Arc<Record>,
+    /// The version that turns here see: another one than the record's as long as that cannot be loaded.
+    pub(super) serving: String,
     pub(super) counters: BTreeMap<String, Arc<Counters>>,
     /// The first agreement with the other hosts is done.
     pub(super) is_settled: bool,
@@ -81,8 +84,8 @@ pub(super) struct Steward {
     counters: BTreeMap<String, Arc<Counters>>,
     /// The etag of the shared record that was read last.
     etag: Option<String>,
-    /// A shared record that could not be taken over, and when that was.
-    not_taken_over: Option<(String, Instant)>,
+    /// When it was tried last to serve what the record says, and failed: what served before serves on.
+    not_taken_over: Option<Instant>,
     watched: Watched,
     judged: Option<Judged>,
     view: watch::Sender<View>,
@@ -117,8 +120,12 @@ impl Steward {
             .canary
             .as_ref()
             .map(|(canary, _)| Judged::canary(canary.version.digest.clone(), canary.counters.clone(), now));
-        let (view, receiver) =
-            watch::channel(View { record: record.clone(), counters: counters.clone(), is_settled: false });
+        let (view, receiver) = watch::channel(View {
+            record: record.clone(),
+            serving: rollout.serving.version.digest.clone(),
+            counters: counters.clone(),
+            is_settled: false,
+        });
         let steward = Steward {
             agent,
             actors,
@@ -208,9 +215,11 @@ impl Steward {
             }
             if let Some(file) = &file {
                 next.file = Some(file.clone());
-                self.file_here = Some(file.digest.clone());
             }
             next.prune(self.preparation.rules.keep);
+            // A refused file is looked at again after a restart: that may bring what it lacked.
+            let taken = file.as_ref().filter(|file| !file.refused).map(|file| file.digest.clone());
+            let file_here = taken.or_else(|| self.file_here.clone());
             if next == *self.record {
                 return Ok((changed, self.record.revision));
             }
@@ -223,14 +232,14 @@ impl Steward {
                 }
                 Err(SharedWriteError::Failed(error)) => return Err(Error::shared_away(&error)),
             }
-            self.keep(&next).await.or_else(|error| match self.shared {
+            match self.keep(&next, file_here.clone()).await {
+                Ok(()) => self.file_here = file_here,
+                Err(error) if self.shared.is_none() => return Err(error),
                 // It is agreed among the hosts already.
-                Some(_) => {
+                Err(error) => {
                     tracing::error!(code = error.code, agent_type = %self.agent.name, "{}", error.message);
-                    Ok(())
                 }
-                None => Err(error),
-            })?;
+            }
             let revision = next.revision;
             self.say(&changed, &next);
             self.serve(next, rollout).await;
@@ -240,20 +249,30 @@ impl Steward {
     }
 
     /// Keeps a new version, in memory and on disk.
-    async fn take(&mut self, New { served, stored }: &New) -> Result<(), Error> {
-        let digest = &served.version.digest;
-        self.store(digest, stored.clone()).await?;
-        self.counters.insert(digest.clone(), served.counters.clone());
-        self.loaded.insert(digest.clone(), served.clone());
+    async fn take(&mut self, New { version, label, stored }: &New) -> Result<(), Error> {
+        self.store(&version.digest, stored.clone()).await?;
+        self.load(version.clone(), label.clone());
         Ok(())
+    }
+
+    /// All that is loaded of one version counts together.
+    fn load(&mut self, version: Arc<ComponentVersion>, label: Arc<str>) -> Arc<Served> {
+        let digest = version.digest.clone();
+        let counters = self.counters.entry(digest.clone()).or_default().clone();
+        let served = Arc::new(Served { version, label, counters });
+        self.loaded.insert(digest, served.clone());
+        served
     }
 
     /// Versions that no turn runs on are not kept in memory, except for the one that a rollback goes to.
     fn forget_unneeded(&mut self) {
         let mut needed = self.record.in_use();
         needed.extend(self.record.version_before().cloned());
+        needed.insert(self.serving.now().serving.version.digest.clone());
         self.loaded.retain(|version, _| needed.contains(version));
-        self.counters.retain(|version, _| self.record.versions.contains_key(version));
+        let is_known =
+            |version: &String| self.record.versions.contains_key(version) || needed.contains(version);
+        self.counters.retain(|version, _| is_known(version));
     }
 
     /// The rollout of a record. Loads what is not in memory.
@@ -276,17 +295,14 @@ impl Steward {
         if let Some(loaded) = self.loaded.get(version).filter(|loaded| *loaded.label == *label) {
             return Ok(loaded.clone());
         }
-        let served = match self.loaded.get(version) {
+        let component = match self.loaded.get(version) {
             Some(loaded) => loaded.version.clone(),
             None => {
                 let Stored { wasm, signature } = self.stored(version).await?;
                 self.preparation.load(short(version), wasm, signature.as_deref()).await?
             }
         };
-        let counters = self.counters.entry(version.to_owned()).or_default().clone();
-        let served = Arc::new(Served { version: served, label: label.into(), counters });
-        self.loaded.insert(version.to_owned(), served.clone());
-        Ok(served)
+        Ok(self.load(component, label.into()))
     }
 
     /// The bytes of a version: from this host's folders, else from the other hosts.
@@ -338,9 +354,9 @@ impl Steward {
     }
 
     /// Writes a record on this host's disk.
-    async fn keep(&self, record: &Record) -> Result<(), Error> {
+    async fn keep(&self, record: &Record, file_here: Option<String>) -> Result<(), Error> {
         let (library, agent_type) = (self.library.clone(), self.agent.name.clone());
-        let kept = Kept { file_here: self.file_here.clone(), record: record.clone() };
+        let kept = Kept { file_here, record: record.clone() };
         blocking(move || library.write_record(&agent_type, &kept)).await
     }
 
@@ -348,10 +364,11 @@ impl Steward {
     async fn serve(&mut self, record: Record, rollout: Rollout) {
         self.begin_to_judge(&record, &rollout);
         self.serving.replace(rollout);
+        self.not_taken_over = None;
         self.record = Arc::new(record);
         self.forget_unneeded();
         self.show();
-        let digests = self.record.versions.keys().cloned().collect::<std::collections::BTreeSet<_>>();
+        let digests = self.record.versions.keys().cloned().collect::<BTreeSet<_>>();
         let (library, preparation, agent_type) =
             (self.library.clone(), self.preparation.clone(), self.agent.name.clone());
         let _ = blocking(move || {
@@ -366,6 +383,7 @@ impl Steward {
     fn show(&self) {
         self.view.send_modify(|view| {
             view.record = self.record.clone();
+            view.serving.clone_from(&self.serving.now().serving.version.digest);
             view.counters = self.counters.clone();
         });
     }
@@ -400,7 +418,8 @@ impl Steward {
 
     fn begin_to_judge(&mut self, next: &Record, rollout: &Rollout) {
         let now = Instant::now();
-        let before = &self.record;
+        // What turns see, which may be behind the record.
+        let before = self.serving.now().serving.version.digest.clone();
         let window = self.preparation.rules.window;
         match &rollout.canary {
             Some((canary, _)) => {
@@ -409,7 +428,7 @@ impl Steward {
                     self.judged = Some(Judged::canary(version.clone(), canary.counters.clone(), now));
                 }
             }
-            None if next.serving != before.serving && next.version_before() == Some(&before.serving) => {
+            None if next.serving != before && next.version_before() == Some(&before) => {
                 let tally = self.watched.look(now, window);
                 let served = &rollout.serving;
                 self.judged =
@@ -417,7 +436,7 @@ impl Steward {
             }
             None => drop(self.judged.take_if(|judged| judged.version != next.serving)),
         }
-        if next.serving != before.serving {
+        if next.serving != before {
             self.watched = Watched::new(rollout.serving.counters.clone(), now);
         }
     }
@@ -430,15 +449,26 @@ impl Steward {
         let Some(judged) = &mut self.judged else { return };
         let verdict = judged.verdict(&rules, tally, now);
         let version = judged.version.clone();
-        if judged.is_over(&rules, now) {
-            self.judged = None;
-        }
-        let Some(text) = verdict else { return };
-        self.judged = None;
-        let change = Change::RollBack { force: true, text, only: Some(version) };
+        let is_over = judged.is_over(&rules, now);
+        let Some(text) = verdict else {
+            if is_over {
+                self.judged = None;
+            }
+            return;
+        };
+        let judged = self.judged.take();
+        let change = Change::RollBack { force: true, text, only: Some(version.clone()) };
         let origin = Origin { source: Source::Host, by: "the host, by the rules in [deploy]".into() };
-        if let Err(error) = self.change(change, &origin, None, None, None).await {
-            tracing::error!(code = error.code, agent_type = %self.agent.name, "it was not rolled back: {}", error.message);
+        let Err(error) = self.change(change, &origin, None, None, None).await else { return };
+        let (agent_type, code, is_there) = (&*self.agent.name, error.code, *self.record.newest() == version);
+        match error.is_passing() {
+            true if is_there => {
+                tracing::warn!(agent_type, code, "it is rolled back later: {}", error.message);
+                self.judged = judged;
+            }
+            // Of several hosts that come to the same verdict, one is the first.
+            true => tracing::debug!(agent_type, code, "it was not rolled back: {}", error.message),
+            false => tracing::error!(agent_type, code, "it was not rolled back: {}", error.message),
         }
     }
 
@@ -476,15 +506,11 @@ impl Steward {
                 Err(SharedWriteError::Failed(error)) => Err(error),
             };
         };
-        let failed_lately = self
-            .not_taken_over
-            .as_ref()
-            .is_some_and(|(failed, at)| *failed == etag && at.elapsed() < TAKE_OVER_AGAIN);
-        if failed_lately {
-            return Ok(());
-        }
         // The etag does not tell whether it is the same: a record that was lost and is written anew may get an etag of before.
-        if record != *self.record {
+        let is_new = record != *self.record;
+        let is_time = self.not_taken_over.is_some_and(|at| at.elapsed() >= TAKE_OVER_AGAIN);
+        if is_new || is_time {
+            self.mind_shape(record.first_label.as_deref());
             match self.rollout(&record).await {
                 Ok(rollout) => self.take_over(record, rollout).await,
                 // Its bytes cannot be read now.
@@ -496,27 +522,23 @@ impl Steward {
                         "what another host has deployed cannot serve here: {}",
                         error.message
                     );
-                    self.not_taken_over = Some((etag, Instant::now()));
-                    self.mind_shape(record.first_label).await;
-                    return Ok(());
+                    self.not_taken_over = Some(Instant::now());
+                    // A change is based on it all the same: a rollback may lead to what this host has.
+                    self.record = Arc::new(record);
+                    self.show();
                 }
             }
         }
         self.etag = Some(etag);
-        self.not_taken_over = None;
         Ok(())
     }
 
     /// Has turns look at the shape of state from now on. A version that others have and this host has not may migrate actors which
     /// live here later; what serves here must not take their state for none.
-    async fn mind_shape(&mut self, first_label: Option<String>) {
-        if first_label.is_none() || self.record.first_label.is_some() {
-            return;
-        }
-        let record = Record { first_label, ..Record::clone(&self.record) };
-        if let Ok(rollout) = self.rollout(&record).await {
-            self.serve(record, rollout).await;
-        }
+    fn mind_shape(&self, first_label: Option<&str>) {
+        let now = self.serving.now();
+        let (Some(first_label), None) = (first_label, &now.first_label) else { return };
+        self.serving.replace(Rollout { first_label: Some(first_label.into()), ..Rollout::clone(&now) });
     }
 
     async fn take_over(&mut self, record: Record, rollout: Rollout) {
@@ -530,7 +552,7 @@ impl Steward {
                 })
             );
         }
-        if let Err(error) = self.keep(&record).await {
+        if let Err(error) = self.keep(&record, self.file_here.clone()).await {
             tracing::error!(code = error.code, agent_type = %self.agent.name, "{}", error.message);
         }
         self.serve(record, rollout).await;
@@ -552,12 +574,13 @@ impl Steward {
                 known.label = label.to_string();
             }
             record.first_label = Some(label.to_string());
+            record.shapes = BTreeSet::from([label.to_string()]);
             let rollout = self.rollout(&record).await?;
             self.serving.replace(rollout);
             self.record = Arc::new(record);
             self.show();
         }
-        self.keep(&self.record).await?;
+        self.keep(&self.record, self.file_here.clone()).await?;
         if self.shared.is_none() {
             self.settled();
         }
