@@ -82,6 +82,8 @@ pub(super) struct Steward {
     /// Versions that are in memory: those that turns may run on, and the one that a rollback goes to.
     loaded: BTreeMap<String, Arc<Served>>,
     counters: BTreeMap<String, Arc<Counters>>,
+    /// Canaries and pinned versions that could not be loaded at the start: they hinder no change.
+    left_out: BTreeSet<String>,
     /// The etag of the shared record that was read last.
     etag: Option<String>,
     /// When it was tried last to serve what the record says, and failed: what served before serves on.
@@ -97,6 +99,8 @@ pub(super) struct Beginning {
     pub(super) record: Record,
     pub(super) file_here: Option<String>,
     pub(super) loaded: BTreeMap<String, Arc<Served>>,
+    /// Canaries and pinned versions that could not be loaded.
+    pub(super) left_out: BTreeSet<String>,
     pub(super) serving: Arc<Serving>,
 }
 
@@ -108,7 +112,7 @@ impl Steward {
         library: Library,
         shared: Option<Shared>,
     ) -> (Steward, watch::Receiver<View>) {
-        let Beginning { agent, record, file_here, loaded, serving } = beginning;
+        let Beginning { agent, record, file_here, loaded, left_out, serving } = beginning;
         let counters = loaded
             .iter()
             .map(|(digest, served)| (digest.clone(), served.counters.clone()))
@@ -138,7 +142,9 @@ impl Steward {
             loaded,
             counters,
             etag: None,
-            not_taken_over: None,
+            // Another host may have what is not here.
+            not_taken_over: (!left_out.is_empty()).then_some(now),
+            left_out,
             watched,
             judged,
             view,
@@ -202,6 +208,11 @@ impl Steward {
         base: Option<u64>,
         new: Option<New>,
     ) -> Result<(Changed, u64), Error> {
+        // Also one that was left out at the start: whoever pins to it has to learn of that.
+        if let Change::Pin { version, .. } = &change {
+            let record = self.record.clone();
+            self.served(version, &record).await?;
+        }
         for _ in 0..TRIES {
             // At each try: what another host has deployed meanwhile may have removed it again.
             if let Some(new) = &new {
@@ -279,15 +290,31 @@ impl Steward {
     async fn rollout(&mut self, record: &Record) -> Result<Rollout, Error> {
         let serving = self.served(&record.serving, record).await?;
         let canary = match &record.canary {
-            Some(canary) => Some((self.served(&canary.version, record).await?, canary.share)),
+            Some(canary) => {
+                self.served_if_there(&canary.version, record).await?.map(|served| (served, canary.share))
+            }
             None => None,
         };
         let mut pins = BTreeMap::new();
         for (actor, version) in &record.pins {
-            pins.insert(actor.clone(), self.served(version, record).await?);
+            if let Some(served) = self.served_if_there(version, record).await? {
+                pins.insert(actor.clone(), served);
+            }
         }
         let first_label = record.first_label.as_deref().map(Arc::from);
         Ok(Rollout { serving, canary, pins, first_label })
+    }
+
+    /// None for a version that was left out at the start and still cannot be had.
+    async fn served_if_there(
+        &mut self,
+        version: &str,
+        record: &Record,
+    ) -> Result<Option<Arc<Served>>, Error> {
+        match self.served(version, record).await {
+            Err(error) if self.left_out.contains(version) && !error.is_passing() => Ok(None),
+            served => served.map(Some),
+        }
     }
 
     async fn served(&mut self, version: &str, record: &Record) -> Result<Arc<Served>, Error> {
