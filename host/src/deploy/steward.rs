@@ -369,7 +369,14 @@ impl Steward {
                 shared.put(&version, &stored).await?;
             }
         }
-        shared.write(record, self.etag.as_deref()).await?;
+        match shared.write(record, self.etag.as_deref()).await {
+            // It may be written, and only the answer was lost.
+            Err(SharedWriteError::Failed(error)) => match shared.read().await {
+                Ok(Some((now, _))) if now == *record => {}
+                _ => return Err(error.into()),
+            },
+            written => written?,
+        }
         for version in self.record.versions.keys().filter(|version| !record.versions.contains_key(*version)) {
             if let Err(error) = shared.remove(version).await {
                 tracing::warn!(agent_type = %self.agent.name, "version {} was not removed: {error}", short(version));
