@@ -98,7 +98,7 @@ async fn a_pinned_version_that_is_lost_hinders_neither_a_start_nor_a_change() ->
     let first = component("swapped_v1")?;
     host.deploy_guest("swapped_v2", "").await?;
     let version = version_of(&component("swapped_v2")?);
-    for actor in ["held", "held too"] {
+    for actor in ["held", "held2"] {
         done(host.pin(actor, &version).await?)?;
     }
     done(host.deploy(&first, "").await?)?;
@@ -114,6 +114,6 @@ async fn a_pinned_version_that_is_lost_hinders_neither_a_start_nor_a_change() ->
     done(host.unpin("held").await?)?;
     host.deploy_guest("swapped_v2", "").await?;
     done(host.deploy(&first, "").await?)?;
-    assert_eq!((&*host.serving("held").await?, &*host.serving("held too").await?), ("v1", "v2"));
+    assert_eq!((&*host.serving("held").await?, &*host.serving("held2").await?), ("v1", "v2"));
     Ok(())
 }
