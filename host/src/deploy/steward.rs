@@ -29,6 +29,8 @@ const LOOK_AT_SHARED: Duration = Duration::from_secs(1);
 const TRIES: u32 = 5;
 /// How long what cannot be taken over from another host is left alone.
 const TAKE_OVER_AGAIN: Duration = Duration::from_secs(5);
+/// Until a host that is alone looks for a state store again.
+const LOOK_FOR_STORE: Duration = Duration::from_secs(60);
 
 /// What somebody wants of a steward.
 pub(super) enum Command {
@@ -77,6 +79,10 @@ pub(super) struct Steward {
     library: Library,
     serving: Arc<Serving>,
     shared: Option<Shared>,
+    /// The shared state while there is no store for it, and when that was looked at last.
+    absent: Option<(Shared, Instant)>,
+    /// What was last said of the shared state, so that it is said once.
+    complaint: Option<String>,
     record: Arc<Record>,
     file_here: Option<String>,
     /// Versions that are in memory: those that turns may run on, and the one that a rollback goes to.
@@ -137,6 +143,8 @@ impl Steward {
             library,
             serving,
             shared,
+            absent: None,
+            complaint: None,
             record,
             file_here,
             loaded,
@@ -507,13 +515,24 @@ impl Steward {
     }
 
     async fn look_at_shared(&mut self) {
+        let absent = self.absent.take_if(|(_, looked_at)| looked_at.elapsed() >= LOOK_FOR_STORE);
+        let was_absent = absent.is_some();
+        self.shared = self.shared.take().or(absent.map(|(shared, _)| shared));
         if self.shared.is_none() {
             return;
         }
         let is_settled = self.view.borrow().is_settled;
         match self.agree().await {
-            Ok(()) if !is_settled => self.settled(),
-            Ok(()) => {}
+            Ok(()) => {
+                if was_absent {
+                    tracing::info!(agent_type = %self.agent.name, "deployments reach all hosts again");
+                }
+                self.complaint = None;
+                if !is_settled {
+                    self.settled();
+                }
+            }
+            Err(_still_none) if was_absent => self.go_alone(),
             Err(error) if error.is_passing() => tracing::debug!(agent_type = %self.agent.name, "{error}"),
             Err(error) if !is_settled => {
                 tracing::warn!(
@@ -521,11 +540,19 @@ impl Steward {
                     agent_type = %self.agent.name,
                     "deployments reach this host alone, because there is no state that the hosts share: {error}. Name a state store of the sidecar as state-store in [dapr]."
                 );
-                self.shared = None;
+                self.go_alone();
                 self.settled();
             }
-            Err(error) => tracing::error!(agent_type = %self.agent.name, "{error}"),
+            Err(error) if self.complaint.as_ref() != Some(&error.to_string()) => {
+                tracing::error!(code = "shared-state-unavailable", agent_type = %self.agent.name, "{error}");
+                self.complaint = Some(error.to_string());
+            }
+            Err(_said_already) => {}
         }
+    }
+
+    fn go_alone(&mut self) {
+        self.absent = self.shared.take().map(|shared| (shared, Instant::now()));
     }
 
     /// Takes over what the hosts have agreed on; where there is nothing yet, proposes what serves here.
