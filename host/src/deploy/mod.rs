@@ -48,7 +48,7 @@ use library::{Library, Stored};
 use prepare::{Preparation, Prepared};
 use record::{Change, Changed};
 use shared::Shared;
-use steward::{Command, New, Steward, View, Wanted, blocking};
+use steward::{Beginning, Command, New, Steward, View, Wanted, blocking};
 use watch::{ComponentFile, FileContent};
 
 /// Deployments that are under way at the same time, with their bytes in memory.
@@ -171,6 +171,9 @@ impl Deployer {
         let library = Library::new(data, rules.versions.clone());
         let tasks = TaskTracker::new();
         let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
+        for Beginning { agent, record, .. } in opened.iter().map(|opened| &opened.beginning) {
+            preparation.need_code_of(&agent.name, record.versions.keys().cloned().collect());
+        }
         let mut types = BTreeMap::new();
         let mut files = Vec::new();
         for Opened { beginning, file, is_new } in opened {

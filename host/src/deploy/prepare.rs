@@ -65,10 +65,16 @@ impl Preparation {
         Ok(Prepared { version, label })
     }
 
-    /// Compiled code of a type's versions is kept for these alone.
-    pub(super) fn keep_code_of(&self, agent_type: &Arc<str>, digests: BTreeSet<String>) {
+    /// Compiled code of these versions is needed. Called for all types, before anything is removed for one of them.
+    pub(super) fn need_code_of(&self, agent_type: &Arc<str>, digests: BTreeSet<String>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.insert(agent_type.clone(), digests);
+    }
+
+    /// Compiled code of a type's versions is kept for these alone.
+    pub(super) fn keep_code_of(&self, agent_type: &Arc<str>, digests: BTreeSet<String>) {
+        self.need_code_of(agent_type, digests);
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let all = kept.values().flatten().cloned().collect();
         drop(kept);
         self.engine.keep_code_of(&all);

@@ -199,8 +199,6 @@ pub enum Change {
         /// Why.
         text: String,
     },
-    /// The manifest's file was looked at.
-    SeeFile(FileSeen),
 }
 
 /// What became of a change.
@@ -330,11 +328,6 @@ impl Record {
             Change::Refuse { version, code, text } => {
                 self.remember(What::Refused, version.clone(), origin, Some(code), text);
                 Ok(self.changed(What::Refused, version, 0))
-            }
-            Change::SeeFile(seen) => {
-                let version = seen.digest.clone();
-                self.file = Some(seen);
-                Ok(self.changed(What::Unchanged, version, 0))
             }
         }
     }

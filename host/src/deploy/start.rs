@@ -1,9 +1,9 @@
 //! The start of a host: which version of an agent type it begins with.
 //!
-//! The version that served before the restart serves again. Where nothing was kept, it is the one that the manifest's file
+//! The version that served before the restart serves again. A canary or a pinned one that cannot is left out. Where nothing was kept, it is the one that the manifest's file
 //! holds; that one has nothing to fall back on, so it is not tried before, and a permission that it lacks is only warned of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -96,21 +96,73 @@ impl Opened {
         file: Option<FileContent>,
     ) -> Result<Opened, Error> {
         let Kept { file_here, record } = kept;
-        let mut loaded = BTreeMap::new();
+        let (mut loaded, mut left_out) = (BTreeMap::new(), BTreeSet::new());
         for digest in record.in_use() {
-            let (reader, agent_type, name) = (library.clone(), agent.name.clone(), digest.clone());
-            let stored = blocking(move || reader.load(&agent_type, &name)).await?;
-            let stored = stored.ok_or_else(|| Error::version_unknown(short(&digest)))?;
-            let signature = stored.signature.as_deref();
-            let version = preparation.load(short(&digest), stored.wasm.clone(), signature).await?;
+            let version = match load(preparation, library, agent, &digest).await {
+                Ok(version) => version,
+                Err(error) if digest == record.serving => {
+                    let same = file.as_ref().filter(|file| file.digest == digest);
+                    load_file(preparation, library, agent, same, error).await?
+                }
+                Err(error) => {
+                    tracing::error!(
+                        agent_type = %agent.name,
+                        code = error.code,
+                        "version {} serves nobody here, and the actors on it are served by version {}: {}",
+                        record.name(&digest),
+                        record.name(&record.serving),
+                        error.message
+                    );
+                    left_out.insert(digest);
+                    continue;
+                }
+            };
             if digest == record.serving {
                 say(agent, &version);
             }
             loaded.insert(digest, served(&record, version));
         }
         let is_new = file.as_ref().is_some_and(|file| file_here.as_ref() != Some(&file.digest));
-        Ok(Opened { beginning: begin(agent, record, file_here, loaded)?, file, is_new })
+        let beginning = Beginning { left_out, ..begin(agent, record, file_here, loaded)? };
+        Ok(Opened { beginning, file, is_new })
     }
+}
+
+/// A version that was kept.
+async fn load(
+    preparation: &Preparation,
+    library: &Library,
+    agent: &Arc<AgentType>,
+    version: &str,
+) -> Result<Arc<ComponentVersion>, Error> {
+    let (reader, agent_type, name) = (library.clone(), agent.name.clone(), version.to_owned());
+    let stored = blocking(move || reader.load(&agent_type, &name)).await?;
+    let stored = stored.ok_or_else(|| Error::version_unknown(short(version)))?;
+    preparation.load(short(version), stored.wasm, stored.signature.as_deref()).await
+}
+
+/// The version that serves, from the manifest's file, and kept once more: what was kept is lost or altered, or its signature
+/// does not do any more.
+async fn load_file(
+    preparation: &Preparation,
+    library: &Library,
+    agent: &Arc<AgentType>,
+    file: Option<&FileContent>,
+    why: Error,
+) -> Result<Arc<ComponentVersion>, Error> {
+    let Some(FileContent { wasm, signature, digest, .. }) = file.cloned() else { return Err(why) };
+    let name = agent.component.display().to_string();
+    let loaded = preparation.load(&name, wasm.clone(), signature.as_deref()).await;
+    let version = loaded.map_err(|_the_file_does_not_do_either| why.clone())?;
+    tracing::warn!(
+        agent_type = %agent.name,
+        code = why.code,
+        "{name} holds the version that serves, and takes the place of what was kept: {}",
+        why.message
+    );
+    let (keeper, agent_type, stored) = (library.clone(), agent.name.clone(), Stored { wasm, signature });
+    blocking(move || keeper.store(&agent_type, &digest, &stored)).await?;
+    Ok(version)
 }
 
 fn served(record: &Record, version: Arc<ComponentVersion>) -> Arc<Served> {
@@ -124,19 +176,17 @@ fn begin(
     file_here: Option<String>,
     loaded: BTreeMap<String, Arc<Served>>,
 ) -> Result<Beginning, Error> {
-    let served =
-        |version: &str| loaded.get(version).cloned().ok_or_else(|| Error::version_unknown(short(version)));
-    let canary =
-        record.canary.as_ref().map(|canary| Ok::<_, Error>((served(&canary.version)?, canary.share)));
-    let pins = record.pins.iter().map(|(actor, version)| Ok((actor.clone(), served(version)?)));
+    let served = |version: &str| loaded.get(version).cloned();
+    let canary = record.canary.as_ref();
+    let pins = record.pins.iter().filter_map(|(actor, version)| Some((actor.clone(), served(version)?)));
     let rollout = Rollout {
-        serving: served(&record.serving)?,
-        canary: canary.transpose()?,
-        pins: pins.collect::<Result<_, Error>>()?,
+        serving: served(&record.serving).ok_or_else(|| Error::version_unknown(short(&record.serving)))?,
+        canary: canary.and_then(|canary| Some((served(&canary.version)?, canary.share))),
+        pins: pins.collect(),
         first_label: record.first_label.as_deref().map(Arc::from),
     };
     let serving = Arc::new(Serving::new(rollout, false));
-    Ok(Beginning { agent: agent.clone(), record, file_here, loaded, serving })
+    Ok(Beginning { agent: agent.clone(), record, file_here, loaded, left_out: BTreeSet::new(), serving })
 }
 
 fn say(agent: &AgentType, version: &ComponentVersion) {

@@ -29,6 +29,8 @@ const LOOK_AT_SHARED: Duration = Duration::from_secs(1);
 const TRIES: u32 = 5;
 /// How long what cannot be taken over from another host is left alone.
 const TAKE_OVER_AGAIN: Duration = Duration::from_secs(5);
+/// Until a host that is alone looks for a state store again.
+const LOOK_FOR_STORE: Duration = Duration::from_secs(60);
 
 /// What somebody wants of a steward.
 pub(super) enum Command {
@@ -77,11 +79,17 @@ pub(super) struct Steward {
     library: Library,
     serving: Arc<Serving>,
     shared: Option<Shared>,
+    /// The shared state while there is no store for it, and when that was looked at last.
+    absent: Option<(Shared, Instant)>,
+    /// What was last said of the shared state, so that it is said once.
+    complaint: Option<String>,
     record: Arc<Record>,
     file_here: Option<String>,
     /// Versions that are in memory: those that turns may run on, and the one that a rollback goes to.
     loaded: BTreeMap<String, Arc<Served>>,
     counters: BTreeMap<String, Arc<Counters>>,
+    /// Canaries and pinned versions that could not be loaded at the start: they hinder no change.
+    left_out: BTreeSet<String>,
     /// The etag of the shared record that was read last.
     etag: Option<String>,
     /// When it was tried last to serve what the record says, and failed: what served before serves on.
@@ -97,6 +105,8 @@ pub(super) struct Beginning {
     pub(super) record: Record,
     pub(super) file_here: Option<String>,
     pub(super) loaded: BTreeMap<String, Arc<Served>>,
+    /// Canaries and pinned versions that could not be loaded.
+    pub(super) left_out: BTreeSet<String>,
     pub(super) serving: Arc<Serving>,
 }
 
@@ -108,7 +118,7 @@ impl Steward {
         library: Library,
         shared: Option<Shared>,
     ) -> (Steward, watch::Receiver<View>) {
-        let Beginning { agent, record, file_here, loaded, serving } = beginning;
+        let Beginning { agent, record, file_here, loaded, left_out, serving } = beginning;
         let counters = loaded
             .iter()
             .map(|(digest, served)| (digest.clone(), served.counters.clone()))
@@ -133,12 +143,16 @@ impl Steward {
             library,
             serving,
             shared,
+            absent: None,
+            complaint: None,
             record,
             file_here,
             loaded,
             counters,
             etag: None,
-            not_taken_over: None,
+            // Another host may have what is not here.
+            not_taken_over: (!left_out.is_empty()).then_some(now),
+            left_out,
             watched,
             judged,
             view,
@@ -202,6 +216,11 @@ impl Steward {
         base: Option<u64>,
         new: Option<New>,
     ) -> Result<(Changed, u64), Error> {
+        // Also one that was left out at the start: whoever pins to it has to learn of that.
+        if let Change::Pin { version, .. } = &change {
+            let record = self.record.clone();
+            self.served(version, &record).await?;
+        }
         for _ in 0..TRIES {
             // At each try: what another host has deployed meanwhile may have removed it again.
             if let Some(new) = &new {
@@ -279,15 +298,31 @@ impl Steward {
     async fn rollout(&mut self, record: &Record) -> Result<Rollout, Error> {
         let serving = self.served(&record.serving, record).await?;
         let canary = match &record.canary {
-            Some(canary) => Some((self.served(&canary.version, record).await?, canary.share)),
+            Some(canary) => {
+                self.served_if_there(&canary.version, record).await?.map(|served| (served, canary.share))
+            }
             None => None,
         };
         let mut pins = BTreeMap::new();
         for (actor, version) in &record.pins {
-            pins.insert(actor.clone(), self.served(version, record).await?);
+            if let Some(served) = self.served_if_there(version, record).await? {
+                pins.insert(actor.clone(), served);
+            }
         }
         let first_label = record.first_label.as_deref().map(Arc::from);
         Ok(Rollout { serving, canary, pins, first_label })
+    }
+
+    /// None for a version that was left out at the start and still cannot be had.
+    async fn served_if_there(
+        &mut self,
+        version: &str,
+        record: &Record,
+    ) -> Result<Option<Arc<Served>>, Error> {
+        match self.served(version, record).await {
+            Err(error) if self.left_out.contains(version) && !error.is_passing() => Ok(None),
+            served => served.map(Some),
+        }
     }
 
     async fn served(&mut self, version: &str, record: &Record) -> Result<Arc<Served>, Error> {
@@ -342,7 +377,14 @@ impl Steward {
                 shared.put(&version, &stored).await?;
             }
         }
-        shared.write(record, self.etag.as_deref()).await?;
+        match shared.write(record, self.etag.as_deref()).await {
+            // It may be written, and only the answer was lost.
+            Err(SharedWriteError::Failed(error)) => match shared.read().await {
+                Ok(Some((now, _))) if now == *record => {}
+                _ => return Err(error.into()),
+            },
+            written => written?,
+        }
         for version in self.record.versions.keys().filter(|version| !record.versions.contains_key(*version)) {
             if let Err(error) = shared.remove(version).await {
                 tracing::warn!(agent_type = %self.agent.name, "version {} was not removed: {error}", short(version));
@@ -473,13 +515,24 @@ impl Steward {
     }
 
     async fn look_at_shared(&mut self) {
+        let absent = self.absent.take_if(|(_, looked_at)| looked_at.elapsed() >= LOOK_FOR_STORE);
+        let was_absent = absent.is_some();
+        self.shared = self.shared.take().or(absent.map(|(shared, _)| shared));
         if self.shared.is_none() {
             return;
         }
         let is_settled = self.view.borrow().is_settled;
         match self.agree().await {
-            Ok(()) if !is_settled => self.settled(),
-            Ok(()) => {}
+            Ok(()) => {
+                if was_absent {
+                    tracing::info!(agent_type = %self.agent.name, "deployments reach all hosts again");
+                }
+                self.complaint = None;
+                if !is_settled {
+                    self.settled();
+                }
+            }
+            Err(_still_none) if was_absent => self.go_alone(),
             Err(error) if error.is_passing() => tracing::debug!(agent_type = %self.agent.name, "{error}"),
             Err(error) if !is_settled => {
                 tracing::warn!(
@@ -487,11 +540,19 @@ impl Steward {
                     agent_type = %self.agent.name,
                     "deployments reach this host alone, because there is no state that the hosts share: {error}. Name a state store of the sidecar as state-store in [dapr]."
                 );
-                self.shared = None;
+                self.go_alone();
                 self.settled();
             }
-            Err(error) => tracing::error!(agent_type = %self.agent.name, "{error}"),
+            Err(error) if self.complaint.as_ref() != Some(&error.to_string()) => {
+                tracing::error!(code = "shared-state-unavailable", agent_type = %self.agent.name, "{error}");
+                self.complaint = Some(error.to_string());
+            }
+            Err(_said_already) => {}
         }
+    }
+
+    fn go_alone(&mut self) {
+        self.absent = self.shared.take().map(|shared| (shared, Instant::now()));
     }
 
     /// Takes over what the hosts have agreed on; where there is nothing yet, proposes what serves here.

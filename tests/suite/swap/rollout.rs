@@ -91,3 +91,29 @@ async fn a_pinned_actor_stays_on_its_version_through_deployments_and_a_restart()
     assert_eq!(host.serving("held").await?, "v1");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_pinned_version_that_is_lost_hinders_neither_a_start_nor_a_change() -> anyhow::Result<()> {
+    let host = Host::start(&swapped("")).await?;
+    let first = component("swapped_v1")?;
+    host.deploy_guest("swapped_v2", "").await?;
+    let version = version_of(&component("swapped_v2")?);
+    for actor in ["held", "held2"] {
+        done(host.pin(actor, &version).await?)?;
+    }
+    done(host.deploy(&first, "").await?)?;
+    let folder = host.folder();
+    host.stop().await?;
+    let kept = folder.path().join("data/versions/Swapped");
+    std::fs::remove_file(kept.join(format!("{version}.wasm")))?;
+    // The manifest's file holds the version that serves.
+    std::fs::remove_file(kept.join(format!("{}.wasm", version_of(&first))))?;
+    let host = Host::start_in(folder, &swapped("")).await?;
+    assert_eq!(host.serving("held").await?, "v1");
+    assert_eq!(refusal(&host.pin("other", &version).await?), (404, "version-unknown"));
+    done(host.unpin("held").await?)?;
+    host.deploy_guest("swapped_v2", "").await?;
+    done(host.deploy(&first, "").await?)?;
+    assert_eq!((&*host.serving("held").await?, &*host.serving("held2").await?), ("v1", "v2"));
+    Ok(())
+}
