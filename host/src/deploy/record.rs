@@ -3,7 +3,7 @@
 //! Everything here is a pure function of the record and a [`Change`], so that hosts which agree on a record agree on what serves.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -272,6 +272,16 @@ impl Record {
     /// What is known of a version's label, or its first digits.
     pub fn label<'a>(&'a self, version: &'a str) -> &'a str {
         self.versions.get(version).map_or(short(version), |known| &known.label)
+    }
+
+    /// How long ago a version began to serve all actors, by this host's clock; for ever when the history does not tell.
+    pub fn served_for(&self, version: &str) -> Duration {
+        let began = |event: &&Event| {
+            event.version == version && matches!(event.what, What::Deployed | What::Promoted)
+        };
+        let event = self.history.iter().rev().find(began);
+        let at = event.and_then(|event| humantime::parse_rfc3339(&event.at).ok());
+        at.map_or(Duration::MAX, |at| at.elapsed().unwrap_or_default())
     }
 
     /// What a version is called in a line for people: its first digits, and its label where it has one.

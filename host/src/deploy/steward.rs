@@ -95,7 +95,9 @@ pub(super) struct Steward {
     /// When it was tried last to serve what the record says, and failed: what served before serves on.
     not_taken_over: Option<Instant>,
     watched: Watched,
-    judged: Option<Judged>,
+    /// The version beside the one that serves, and that one for a window after it has replaced another.
+    judged_canary: Option<Judged>,
+    judged_serving: Option<Judged>,
     view: watch::Sender<View>,
 }
 
@@ -126,10 +128,16 @@ impl Steward {
         let record = Arc::new(record);
         let (rollout, now) = (serving.now(), Instant::now());
         let watched = Watched::new(rollout.serving.counters.clone(), now);
-        let judged = rollout
+        let judged_canary = rollout
             .canary
             .as_ref()
             .map(|(canary, _)| Judged::canary(canary.version.digest.clone(), canary.counters.clone(), now));
+        // A restart does not spare a version that has just replaced another one. What that one did is not known any more.
+        let is_young = record.served_for(&record.serving) < preparation.rules.window;
+        let judged_serving = (is_young && record.version_before().is_some()).then(|| {
+            let counters = rollout.serving.counters.clone();
+            Judged::successor(record.serving.clone(), counters, Tally::default(), now)
+        });
         let (view, receiver) = watch::channel(View {
             record: record.clone(),
             serving: rollout.serving.version.digest.clone(),
@@ -154,7 +162,8 @@ impl Steward {
             not_taken_over: (!left_out.is_empty()).then_some(now),
             left_out,
             watched,
-            judged,
+            judged_canary,
+            judged_serving,
             view,
         };
         (steward, receiver)
@@ -463,54 +472,78 @@ impl Steward {
         // What turns see, which may be behind the record.
         let before = self.serving.now().serving.version.digest.clone();
         let window = self.preparation.rules.window;
-        match &rollout.canary {
-            Some((canary, _)) => {
-                let version = &canary.version.digest;
-                if self.judged.as_ref().is_none_or(|judged| judged.version != *version) {
-                    self.judged = Some(Judged::canary(version.clone(), canary.counters.clone(), now));
-                }
-            }
-            None if next.serving != before && next.version_before() == Some(&before) => {
-                let tally = self.watched.look(now, window);
-                let served = &rollout.serving;
-                self.judged =
-                    Some(Judged::successor(next.serving.clone(), served.counters.clone(), tally, now));
-            }
-            None => drop(self.judged.take_if(|judged| judged.version != next.serving)),
+        let canary = rollout.canary.as_ref().map(|(canary, _)| canary);
+        let is_it = |judged: &Judged| canary.is_some_and(|canary| canary.version.digest == judged.version);
+        drop(self.judged_canary.take_if(|judged| !is_it(judged)));
+        if let (Some(canary), None) = (canary, &self.judged_canary) {
+            let version = canary.version.digest.clone();
+            self.judged_canary = Some(Judged::canary(version, canary.counters.clone(), now));
+        }
+        if next.serving != before {
+            let tally = self.watched.look(now, window);
+            let counters = rollout.serving.counters.clone();
+            // Not after a rollback: what it goes back to has nothing to be compared with.
+            self.judged_serving = (next.version_before() == Some(&before))
+                .then(|| Judged::successor(next.serving.clone(), counters, tally, now));
         }
         if next.serving != before {
             self.watched = Watched::new(rollout.serving.counters.clone(), now);
         }
     }
 
-    /// Rolls a version back that fails too often.
+    /// Rolls versions back that fail too often.
     async fn judge(&mut self) {
         let rules = self.preparation.rules.clone();
         let now = Instant::now();
         let tally: Tally = self.watched.look(now, rules.window);
-        let Some(judged) = &mut self.judged else { return };
-        let verdict = judged.verdict(&rules, tally, now);
-        let version = judged.version.clone();
-        let is_over = judged.is_over(&rules, now);
-        let Some(text) = verdict else {
-            if is_over {
-                self.judged = None;
+        let verdict = |judged: &mut Option<Judged>| {
+            let it = judged.as_mut()?;
+            let found = it.verdict(&rules, tally, now).map(|text| (it.version.clone(), text));
+            if found.is_none() && it.is_over(&rules, now) {
+                *judged = None;
             }
-            return;
+            found
         };
-        let judged = self.judged.take();
+        let canary = verdict(&mut self.judged_canary);
+        let serving = verdict(&mut self.judged_serving);
+        if let Some((version, text)) = canary
+            && !self.roll_back(version, text).await
+        {
+            self.judged_canary = None;
+        }
+        let Some((version, text)) = serving else { return };
+        if let Some(beside) = self.record.canary.as_ref().map(|canary| canary.version.clone()) {
+            let text =
+                format!("version {}, beside which it served, is rolled back", self.record.name(&version));
+            self.roll_back(beside, text).await;
+        }
+        if !self.roll_back(version, text).await {
+            self.judged_serving = None;
+        }
+    }
+
+    /// Answers whether it is done, or may be later.
+    async fn roll_back(&mut self, version: String, text: String) -> bool {
         let change = Change::RollBack { force: true, text, only: Some(version.clone()) };
         let origin = Origin { source: Source::Host, by: "the host, by the rules in [deploy]".into() };
-        let Err(error) = self.change(change, &origin, None, None, None).await else { return };
-        let (agent_type, code, is_there) = (&*self.agent.name, error.code, *self.record.newest() == version);
+        let Err(error) = self.change(change, &origin, None, None, None).await else { return true };
+        let (agent_type, code) = (&*self.agent.name, error.code);
+        let is_there = self.record.serving == version
+            || self.record.canary.as_ref().is_some_and(|canary| canary.version == version);
         match error.is_passing() {
             true if is_there => {
                 tracing::warn!(agent_type, code, "it is rolled back later: {}", error.message);
-                self.judged = judged;
+                true
             }
             // Of several hosts that come to the same verdict, one is the first.
-            true => tracing::debug!(agent_type, code, "it was not rolled back: {}", error.message),
-            false => tracing::error!(agent_type, code, "it was not rolled back: {}", error.message),
+            _ if !is_there => {
+                tracing::debug!(agent_type, code, "it was not rolled back: {}", error.message);
+                false
+            }
+            _ => {
+                tracing::error!(agent_type, code, "it was not rolled back: {}", error.message);
+                false
+            }
         }
     }
 

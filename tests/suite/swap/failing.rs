@@ -66,3 +66,30 @@ async fn a_version_that_traps_is_rolled_back_with_its_reason_and_no_state_is_los
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn neither_a_restart_nor_a_canary_beside_it_spares_a_version_that_fails() -> anyhow::Result<()> {
+    let good = version_of(&component("swapped_v1")?);
+    for is_restarted in [true, false] {
+        let mut host = Host::start(&swapped(RULES)).await?;
+        let mut expected = BTreeMap::new();
+        assert_eq!(round(&host, 0, &mut expected).await?, 0);
+        host.deploy_guest("swapped_traps", "").await?;
+        if is_restarted {
+            let folder = host.kill()?;
+            host = Host::start_in(folder, &swapped(RULES)).await?;
+        } else {
+            host.deploy_guest("swapped_v2", "share=5").await?;
+        }
+        for number in 1..MOST_ROUNDS {
+            round(&host, number, &mut expected).await?;
+            if host.versions().await?["serving"] == *good {
+                break;
+            }
+        }
+        assert_eq!(host.versions().await?["serving"], *good);
+        assert_eq!(host.versions().await?["canary"], Value::Null);
+        assert_eq!(round(&host, MOST_ROUNDS, &mut expected).await?, 0, "all actors answer again");
+    }
+    Ok(())
+}
