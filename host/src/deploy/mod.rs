@@ -21,8 +21,8 @@ pub mod watch;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -88,6 +88,8 @@ struct TypeHandle {
     shared: Option<Shared>,
     commands: mpsc::Sender<Command>,
     view: channel::Receiver<View>,
+    /// The digest of what `daca dev` has built: whoever follows the file leaves that alone.
+    built: Mutex<Option<String>>,
 }
 
 /// A component that somebody wants to serve.
@@ -190,7 +192,10 @@ impl Deployer {
             let (commands, receiver) = mpsc::channel(MOST_COMMANDS);
             tasks.spawn(give_up.clone().run_until_cancelled_owned(steward.run(receiver, stop.clone())));
             files.push((agent.name.clone(), agent.component.clone(), file, is_new));
-            types.insert(agent.name.clone(), TypeHandle { agent, shared: of_type, commands, view });
+            types.insert(
+                agent.name.clone(),
+                TypeHandle { agent, shared: of_type, commands, view, built: Mutex::default() },
+            );
         }
         let views = types.iter().map(|(name, handle)| (name.clone(), handle.view.clone())).collect();
         let hosts = Hosts::new(shared.clone(), host_name, views);
@@ -257,7 +262,10 @@ impl Deployer {
         }
         let bytes = wasm.len() as u64;
         let stored = Stored { wasm, signature };
-        let is_done = record.is_done(&version, share);
+        // What a version was called it stays, unless somebody wants it otherwise.
+        let known = record.versions.get(&version).map(|known| known.label.clone());
+        let is_done = record.is_done(&version, share) && (label.is_none() || label == known);
+        let label = label.or(known);
         let prepared = match is_done {
             true => None,
             false => Some(self.prepare(handle, &stored, &version, label.as_deref(), &origin, &file).await?),
@@ -324,11 +332,7 @@ impl Deployer {
         let handle = self.handle(agent_type)?;
         let version = self.find(handle, version).await?;
         let stored = self.load(handle, &version).await?;
-        // What it was called stays what it is called.
-        let record = handle.record();
-        let known = record.versions.get(&version).map(|known| known.label.clone());
-        let request =
-            Request { wasm: stored.wasm, signature: stored.signature, share, label: label.or(known), origin };
+        let request = Request { wasm: stored.wasm, signature: stored.signature, share, label, origin };
         self.deploy_from(agent_type, request, None).await
     }
 
@@ -377,6 +381,9 @@ impl Deployer {
         let handle = self.handle(agent_type)?;
         let by = handle.agent.component.display().to_string();
         let file = FileSeen { digest: content.digest.clone(), refused: false };
+        if source == Source::Dev {
+            *lock(&handle.built) = Some(content.digest.clone());
+        }
         let mut tries = 0;
         loop {
             let request = Request {
@@ -441,6 +448,9 @@ impl Deployer {
     /// Deploys a file's content, unless all hosts know of it already.
     async fn take_file(&self, agent_type: &str, content: FileContent, at_start: bool) -> Result<(), Error> {
         let handle = self.handle(agent_type)?;
+        if lock(&handle.built).as_ref() == Some(&content.digest) {
+            return Ok(());
+        }
         let record = handle.record();
         if record.file.as_ref().is_some_and(|seen| seen.digest == content.digest && !seen.refused) {
             return Ok(());
@@ -566,6 +576,10 @@ impl TypeHandle {
             TrySendError::Closed(_) => Error::shutting_down(),
         })
     }
+}
+
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn millis(since: Instant) -> u64 {

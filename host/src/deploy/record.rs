@@ -296,7 +296,7 @@ impl Record {
     pub fn apply(&mut self, change: Change, origin: &Origin) -> Result<Changed, Error> {
         match change {
             Change::Deploy { version, label, bytes, migrates, share } => {
-                if self.is_done(&version, share) {
+                if self.is_done(&version, share) && label == self.label(&version) {
                     return Ok(self.changed(What::Unchanged, version, share));
                 }
                 self.check_shape(&label, migrates)?;

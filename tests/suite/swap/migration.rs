@@ -136,3 +136,19 @@ async fn a_version_that_could_not_read_migrated_state_serves_only_under_a_label_
     // The version that has migrated serves no more, and what it left is there.
     refused_while("v2").await
 }
+
+#[tokio::test]
+async fn a_version_that_serves_is_given_another_label() -> anyhow::Result<()> {
+    let host = Host::start(&swapped("")).await?;
+    fill(&host, &["a"]).await?;
+    host.deploy_guest("swapped_migrates", "").await?;
+    host.add("a", 4).await?;
+    done(host.roll_back(true).await?)?;
+    let stranded = host.invoke("Swapped/a", "Add", &json!({"number": 5})).await?;
+    assert_eq!(refusal(&stranded), (503, "state-shape-unknown"));
+    // Somebody who knows that the old version reads the new shape says so; this one does not, and starts anew.
+    assert_eq!(host.deploy_guest("swapped_v1", "label=2").await?["label"], "2");
+    assert_eq!(host.entries("a").await?, answered("v1", &[]));
+    assert_eq!(host.deploy_guest("swapped_v1", "").await?["outcome"], "unchanged", "the label stays");
+    Ok(())
+}
