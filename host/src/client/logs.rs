@@ -100,8 +100,14 @@ struct Line {
 struct Turn {
     agent_type: String,
     actor_id: String,
+    /// A trial of a version has none.
+    #[serde(default = "trial")]
     turn: String,
     component: String,
+}
+
+fn trial() -> String {
+    "trial".to_owned()
 }
 
 /// Time, level, actor, turn, component and text. A line that is no turn's has its place in the host instead of turn and

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::record::Record;
+use super::watch::read_bounded;
 use crate::component::{LARGEST_FILE, digest};
 use crate::files::{create_private_folder, write_lasting};
 
@@ -159,12 +160,4 @@ fn read_version(path: &Path, name: &str) -> Result<Option<Stored>, Error> {
     let signature = beside.iter().find_map(|path| read_bounded(path, LARGEST_SIGNATURE).ok());
     let signature = signature.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
     Ok(Some(Stored { wasm: wasm.into(), signature }))
-}
-
-fn read_bounded(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
-    let bytes = std::fs::metadata(path)?.len();
-    if bytes > most {
-        return Err(std::io::Error::other(format!("it has {bytes} bytes, and {most} is the most")));
-    }
-    std::fs::read(path)
 }

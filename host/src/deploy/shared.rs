@@ -19,6 +19,8 @@ use crate::component::{LARGEST_FILE, digest};
 /// Bytes of a component under one key: within what the sidecar takes in one message (4 MiB), and what most stores take in one
 /// value.
 const CHUNK: usize = 512 * 1024;
+/// Pieces of the largest component.
+const MOST_CHUNKS: usize = LARGEST_FILE as usize / CHUNK + 1;
 
 /// The shared side of one agent type.
 #[derive(Clone)]
@@ -43,9 +45,15 @@ impl Shared {
     pub(super) async fn read(&self) -> Result<Option<(Record, String)>, backend::Error> {
         let read = self.store.read(&[self.record_key()]).await?;
         let Some(value) = read.into_iter().flatten().next() else { return Ok(None) };
-        let record = serde_json::from_slice(&value.value).map_err(|error| {
-            backend::Error::Other(format!("the shared record is not what a host has written: {error}"))
-        })?;
+        let unsound = |reason: String| {
+            backend::Error::Other(format!("the shared record is not what a host has written: {reason}"))
+        };
+        let record: Record =
+            serde_json::from_slice(&value.value).map_err(|error| unsound(error.to_string()))?;
+        // They become names of files.
+        if let Some(name) = record.versions.keys().chain(&record.in_use()).find(|name| !is_digest(name)) {
+            return Err(unsound(format!("{name:?} is no SHA-256")));
+        }
         Ok(Some((record, value.etag)))
     }
 
@@ -107,7 +115,9 @@ impl Shared {
     async fn head(&self, version: &str) -> Result<Option<Head>, backend::Error> {
         let read = self.store.read(&[self.head_key(version)]).await?;
         let value = read.into_iter().flatten().next();
-        Ok(value.and_then(|value| serde_json::from_slice(&value.value).ok()))
+        let head = value.and_then(|value| serde_json::from_slice::<Head>(&value.value).ok());
+        // Others may write the store as well, and must not make this host ask for ever.
+        Ok(head.filter(|head| head.chunks <= MOST_CHUNKS))
     }
 
     fn record_key(&self) -> String {
@@ -121,6 +131,10 @@ impl Shared {
     fn chunk_key(&self, version: &str, number: usize) -> String {
         format!("daca-component-{}-{version}-{number}", self.agent_type)
     }
+}
+
+fn is_digest(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 fn json<T: Serialize>(value: &T) -> Bytes {

@@ -305,7 +305,7 @@ fn folders(path: &Path) -> Vec<PathBuf> {
 }
 
 /// The first bytes of a regular file: nothing else, such as a pipe, which would block for ever.
-fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+pub(super) fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
     }
