@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::admin::AdminState;
 use super::answer::HttpError;
 use crate::component::LARGEST_FILE;
-use crate::deploy::{self, Deployed, Mounted, Origin, Record, Source, TypeView};
+use crate::deploy::{self, Deployed, Mounted, Origin, Place, Record, Source, TypeView};
 
 /// How long a component may take to arrive.
 const UPLOAD_TIME: Duration = Duration::from_secs(120);
@@ -99,13 +99,12 @@ async fn put_component(
     wanted: Result<Query<Wanted>, QueryRejection>,
     request: Request,
 ) -> Result<Json<Deployed>, Refused> {
-    let agent_type = path(agent_type)?;
-    let Query(Wanted { share, label }) = wanted.map_err(query_invalid)?;
-    let place = match state.deployer.place() {
-        Ok(place) => place,
-        Err(error) => {
+    let begun = begin_upload(&state, agent_type, wanted);
+    let (agent_type, Wanted { share, label }, place) = match begun {
+        Ok(begun) => begun,
+        Err(refused) => {
             discard(request.into_body()).await;
-            return Err(error.into());
+            return Err(refused);
         }
     };
     let origin = origin(request.headers(), &request);
@@ -127,6 +126,17 @@ async fn put_component(
     let request = deploy::Request { wasm, signature, share, label, origin };
     let deployer = state.deployer.clone();
     finish(async move { deployer.deploy(&agent_type, request, place).await }).await
+}
+
+/// What can be refused before the body is read.
+fn begin_upload(
+    state: &AdminState,
+    agent_type: Result<Path<String>, PathRejection>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Result<(String, Wanted, Place), Refused> {
+    let agent_type = path(agent_type)?;
+    let Query(wanted) = wanted.map_err(query_invalid)?;
+    Ok((agent_type, wanted, state.deployer.place()?))
 }
 
 async fn post_version(
