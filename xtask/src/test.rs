@@ -23,8 +23,8 @@ pub(crate) struct Arguments {
 /// The packages that know nothing of the host. All others are the host's side, so that a new one is not forgotten.
 const GUEST_SIDE: [&str; 4] = ["chat-agent", "daca-sdk", "daca-sdk-macros", "test-guests"];
 
-/// The package of the real servers.
-const STACK: &str = "daca-stack";
+/// The package of the real servers, and the benchmark, which uses it.
+const STACK_SIDE: [&str; 2] = ["daca-stack", "daca-bench"];
 
 /// Runs the steps, and prints how long each took.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -40,8 +40,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn all(with_stack: bool) -> Vec<Step> {
-    let guest_side = GUEST_SIDE.map(|package| format!("-p {package}")).join(" ");
-    let others = GUEST_SIDE.iter().chain([&STACK]).map(|package| format!("--exclude {package}"));
+    let [guest_side, stack_side] = [&GUEST_SIDE[..], &STACK_SIDE].map(packages);
+    let others = GUEST_SIDE.iter().chain(&STACK_SIDE).map(|package| format!("--exclude {package}"));
     let host_side = format!("--workspace {}", others.collect::<Vec<_>>().join(" "));
     let step = |name, line: String| Step::cargo(name, Cargo::new(&line));
     let docs = |name, package| {
@@ -68,13 +68,17 @@ fn all(with_stack: bool) -> Vec<Step> {
     ]);
     if with_stack {
         steps.extend([
-            step("lints: stack", format!("clippy -p {STACK} --all-targets -- -D warnings")),
-            docs("documentation: stack", STACK),
+            step("lints: stack", format!("clippy {stack_side} --all-targets -- -D warnings")),
+            docs("documentation: stack", "daca-stack"),
             stack::servers(),
-            step("tests: stack", format!("test -p {STACK}")),
+            step("tests: stack", format!("test {stack_side}")),
         ]);
     }
     steps
+}
+
+fn packages(names: &[&str]) -> String {
+    names.iter().map(|name| format!("-p {name}")).collect::<Vec<_>>().join(" ")
 }
 
 fn filtered(filter: &[String], with_stack: bool) -> Vec<Step> {
