@@ -26,7 +26,8 @@ impl Costs {
         let stat = read("stat")?;
         // The name of the program, in parentheses, may have spaces in it. Then: state is the first, utime the 12th, stime the 13th.
         let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect::<Vec<_>>());
-        let ticks = |number: usize| fields.as_ref().and_then(|fields| fields.get(number)?.parse::<u64>().ok());
+        let ticks =
+            |number: usize| fields.as_ref().and_then(|fields| fields.get(number)?.parse::<u64>().ok());
         let ticks = ticks(11).context("no utime")? + ticks(12).context("no stime")?;
         let a_second = rustix::param::clock_ticks_per_second();
         let cpu = Duration::from_secs_f64(ticks as f64 / a_second as f64);

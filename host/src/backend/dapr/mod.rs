@@ -1,11 +1,12 @@
 //! The backend behind a Dapr sidecar: state, events, bindings, secrets and calls to actors go to it over gRPC.
 //!
 //! The other direction, what the sidecar asks of this host, is in [`crate::http`]. [`connection`] keeps the connection,
-//! [`shared`] is for what hosts agree on,
-//! [`watch`] follows whether the sidecar is there, [`status`] says what its errors mean, [`wire`] carries contexts and
-//! failures between hosts, and [`wakeups`] writes schedules. This file is the trait, in the order of its methods.
+//! [`publisher`] publishes, [`shared`] is for what hosts agree on, [`watch`] follows whether the sidecar is there, [`status`]
+//! says what its errors mean, [`wire`] carries contexts and failures between hosts, and [`wakeups`] writes schedules. This file
+//! is the trait, in the order of its methods.
 
 mod connection;
+mod publisher;
 mod shared;
 mod status;
 mod wakeups;
@@ -32,6 +33,7 @@ use crate::manifest::{Manifest, Topic};
 use crate::telemetry::Hidden;
 pub use connection::EndpointError;
 use connection::{Client, Era};
+use publisher::{Event, Publisher};
 use shared::SharedState;
 pub use wakeups::firing_data;
 use wakeups::{ShownReminder, Timers, reminder_request, timer_request};
@@ -85,6 +87,7 @@ impl SidecarOptions {
 /// The sidecar as a backend.
 pub struct Sidecar {
     client: Client,
+    publisher: Publisher,
     era: Era,
     http: reqwest::Client,
     options: SidecarOptions,
@@ -112,6 +115,7 @@ impl Sidecar {
             .filter_map(|agent| Some((agent.name.clone(), agent.reentrancy?.max_stack_depth)));
         let shared = SharedState::new(client.clone(), manifest.dapr.state_store.clone());
         Ok(Sidecar {
+            publisher: Publisher::new(client.clone()),
             client,
             era,
             shared: Arc::new(shared),
@@ -191,66 +195,6 @@ impl Sidecar {
                 Err(status::error(&format!("{:?} was not unregistered", key.name), &status))
             }
             _ => Ok(()),
-        }
-    }
-
-    async fn publish_one(
-        &self,
-        topic: (&str, &str),
-        event: &Bytes,
-        traceparent: Option<&str>,
-    ) -> Result<(), Error> {
-        let request = proto::PublishEventRequest {
-            pubsub_name: topic.0.to_owned(),
-            topic: topic.1.to_owned(),
-            data: event.to_vec(),
-            data_content_type: content_type(event).to_owned(),
-            metadata: HashMap::new(),
-        };
-        let mut client = self.client.clone();
-        let published = within(STORE_TIMEOUT, client.publish_event(traced(request, traceparent))).await;
-        published.map(drop).map_err(|status| status::error("the event was not published", &status))
-    }
-
-    async fn publish_together(&self, effects: &[&Effect]) -> Vec<Result<(), Error>> {
-        let Some(EffectRequest::Publish { pubsub, topic, .. }) = effects.first().map(|first| &first.request)
-        else {
-            return Vec::new();
-        };
-        let entry = |(number, effect): (usize, &&Effect)| match &effect.request {
-            EffectRequest::Publish { event, .. } => Some(proto::BulkPublishRequestEntry {
-                entry_id: number.to_string(),
-                event: event.to_vec(),
-                content_type: content_type(event).to_owned(),
-                metadata: HashMap::new(),
-            }),
-            EffectRequest::Send(_) => None,
-        };
-        let request = proto::BulkPublishRequest {
-            pubsub_name: pubsub.clone(),
-            topic: topic.clone(),
-            entries: effects.iter().enumerate().filter_map(entry).collect(),
-            metadata: HashMap::new(),
-        };
-        let mut client = self.client.clone();
-        let traceparent = effects.first().and_then(|first| first.traceparent.as_deref());
-        #[expect(deprecated, reason = "Dapr 1.16 serves only the method with this name")]
-        let answer =
-            within(STORE_TIMEOUT, client.bulk_publish_event_alpha1(traced(request, traceparent))).await;
-        match answer {
-            Ok(answer) => {
-                let mut results = vec![Ok(()); effects.len()];
-                for failed in answer.into_inner().failed_entries {
-                    if let Some(result) =
-                        failed.entry_id.parse::<usize>().ok().and_then(|number| results.get_mut(number))
-                    {
-                        *result =
-                            Err(Error::Unavailable(format!("the event was not published: {}", failed.error)));
-                    }
-                }
-                results
-            }
-            Err(status) => vec![Err(status::error("the events were not published", &status)); effects.len()],
         }
     }
 
@@ -390,6 +334,16 @@ pub fn content_type(event: &[u8]) -> &'static str {
     }
 }
 
+/// The event of an effect that is one.
+fn event(effect: &Effect) -> Option<Event> {
+    match &effect.request {
+        EffectRequest::Publish { event, .. } => {
+            Some(Event { data: event.clone(), traceparent: effect.traceparent.clone() })
+        }
+        EffectRequest::Send(_) => None,
+    }
+}
+
 /// The time at which the state store lets a value expire. Dapr names it in the metadata of the value.
 fn expiry(metadata: &HashMap<String, String>) -> Option<SystemTime> {
     let text = metadata.get("ttlExpireTime")?;
@@ -461,14 +415,18 @@ impl Backend for Sidecar {
     }
 
     async fn deliver(&self, _actor: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
-        let [effect] = effects else { return self.publish_together(effects).await };
-        let traceparent = effect.traceparent.as_deref();
-        vec![match &effect.request {
-            EffectRequest::Publish { pubsub, topic, event } => {
-                self.publish_one((pubsub, topic), event, traceparent).await
+        let Some(first) = effects.first() else { return Vec::new() };
+        match &first.request {
+            EffectRequest::Publish { pubsub, topic, .. } => {
+                let topic = (pubsub.clone(), topic.clone());
+                self.publisher
+                    .publish(topic, effects.iter().filter_map(|effect| event(effect)).collect())
+                    .await
             }
-            EffectRequest::Send(request) => self.call_binding(request, traceparent).await.map(drop),
-        }]
+            EffectRequest::Send(request) => {
+                vec![self.call_binding(request, first.traceparent.as_deref()).await.map(drop)]
+            }
+        }
     }
 
     /// Events of one topic, where the component sends them in order. What has no bulk publishing of its own gets them from the
@@ -541,7 +499,8 @@ impl Backend for Sidecar {
     }
 
     async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error> {
-        self.publish_one((&topic.pubsub, &topic.topic), &event, None).await
+        let topic = (topic.pubsub.clone(), topic.topic.clone());
+        self.publisher.publish_one(&topic, &Event { data: event, traceparent: None }).await
     }
 
     fn start(&self, _inbound: Arc<dyn Inbound>) {
