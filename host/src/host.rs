@@ -400,6 +400,10 @@ impl Inbound for Local {
         self.actors.call_here(call, context).await
     }
 
+    async fn call_active(&self, call: ActorCall, context: CallContext) -> Option<Result<Bytes, CallError>> {
+        self.actors.call_active(call, context).await
+    }
+
     async fn wake(&self, actor: ActorAddress, fired: FiredWakeup, data: Bytes) -> Result<(), CallError> {
         self.actors.wake(&actor, fired, data, CallContext::default()).await
     }

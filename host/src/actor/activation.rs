@@ -19,7 +19,7 @@ use super::shape::Shape;
 use super::table::{AgentRuntime, Shared};
 use super::unconfirmed::Unconfirmed;
 use super::{ActorAddress, CallContext, CallError, turn};
-use crate::backend::FiredWakeup;
+use crate::backend::{Backend, FiredWakeup};
 use crate::component::{Instance, Rollout, Served, TurnKind};
 use crate::imports::StateCache;
 
@@ -31,6 +31,8 @@ pub(super) struct Activation {
     pub(super) nested_commits: Arc<AtomicU64>,
     /// Held by turns that run within another one, so that the next turn does not begin before they have ended.
     nested: Arc<RwLock<()>>,
+    /// The backend's era in which the sidecar has called it, plus one; 0 when it has not, or has ended the activation since.
+    called_in: AtomicU64,
     inner: Mutex<Inner>,
 }
 
@@ -165,6 +167,7 @@ impl Activation {
             agent,
             nested_commits: Arc::default(),
             nested: Arc::default(),
+            called_in: AtomicU64::new(0),
             inner: Mutex::new(inner),
         })
     }
@@ -220,6 +223,7 @@ impl Activation {
         shared: &Arc<Shared>,
         idle: bool,
     ) -> Option<oneshot::Receiver<Result<Bytes, CallError>>> {
+        self.called_in.store(0, Ordering::Release);
         let mut inner = self.lock();
         inner.cut_off.cancel();
         let (job, done) = Job::deactivation(idle);
@@ -248,6 +252,21 @@ impl Activation {
         inner.queue.push_back(job);
         self.start(shared, inner);
         Some(done)
+    }
+
+    /// Notes that the sidecar has called the actor here, if it vouches for its actors.
+    pub(super) fn note_called(&self, backend: &dyn Backend) {
+        let era = backend.era();
+        if backend.vouches(era) {
+            self.called_in.store(era + 1, Ordering::Release);
+        }
+    }
+
+    /// Does the actor live here, as the sidecar knows? It has called it, has not ended its activation since, and was there all
+    /// the time.
+    pub(super) fn lives_here(&self, backend: &dyn Backend) -> bool {
+        let era = backend.era();
+        self.called_in.load(Ordering::Acquire) == era + 1 && backend.vouches(era)
     }
 
     /// Drops the instance of an idle activation. False when it has none or is in use.

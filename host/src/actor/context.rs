@@ -17,6 +17,9 @@ pub struct CallContext {
     /// The first of those who wait was woken by its sidecar, for a reminder or timer. Dapr's lock lets no call into such a
     /// turn again (`Lock` in `pkg/actors/targets/app/lock/lock.go`).
     pub is_woken: bool,
+    /// The call was not sent by the sidecar: an actor that it has active here is served at once. Such a turn answers only as
+    /// long as the sidecar vouches for the actor.
+    pub is_direct: bool,
     /// The W3C trace context that the call belongs to, as it came.
     pub traceparent: Option<Arc<str>>,
     /// Calls with the same id may enter an actor that waits for one of them, if its type allows that
@@ -42,6 +45,7 @@ impl CallContext {
         CallContext {
             waiting: self.waiting.iter().chain([actor]).cloned().collect(),
             message_id: None,
+            is_direct: false,
             ..self.clone()
         }
     }

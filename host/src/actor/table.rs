@@ -182,6 +182,18 @@ impl Actors {
         self.submit(&call.actor, Work::Call(kind), context).await
     }
 
+    /// Runs a method of an actor that the sidecar is known to have here, without asking it. None when it is not known to. An
+    /// error for which [`CallError::is_not_done`] holds leaves the call to the sidecar.
+    pub async fn call_active(
+        &self,
+        call: ActorCall,
+        context: CallContext,
+    ) -> Option<Result<Bytes, CallError>> {
+        let activation = self.shared.lock().get(&call.actor).cloned();
+        activation.filter(|activation| activation.lives_here(&*self.shared.backend))?;
+        Some(self.call_here(call, CallContext { is_direct: true, ..context }).await)
+    }
+
     /// Runs the turn of a reminder or timer that is due.
     pub async fn wake(
         &self,
@@ -233,6 +245,9 @@ impl Actors {
             let (activation, too_many) = self.shared.activation(actor, agent);
             if too_many {
                 self.deactivate_oldest(agent);
+            }
+            if !job.context.is_direct {
+                activation.note_called(&*self.shared.backend);
             }
             match activation.offer(&self.shared, job) {
                 Offer::Taken => return Ok(()),

@@ -65,7 +65,11 @@ pub(super) async fn run(
             let unconfirmed = resident.unconfirmed.take();
             *resident = Resident { era, unconfirmed, ..Resident::default() };
         }
-        let result = match turn.settle_unconfirmed(resident).await {
+        let settled = match turn.check_direct() {
+            Ok(()) => turn.settle_unconfirmed(resident).await,
+            Err(given_up) => return Err(given_up),
+        };
+        let result = match settled {
             Ok(Some(reply)) => Ok(reply),
             Err(error) if !matches!(work, Work::Deactivate { .. }) => Err(CallError::Backend(error)),
             Err(error) => {
@@ -99,6 +103,15 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
+    /// Refuses a turn that the sidecar does not know of, when the actor may live elsewhere. Asked when it begins, and again
+    /// before anybody learns of what it did.
+    fn check_direct(&self) -> Result<(), CallError> {
+        if self.context.is_direct && !self.activation.lives_here(&*self.shared.backend) {
+            return Err(given_up());
+        }
+        Ok(())
+    }
+
     /// Finds out what became of the turn before, when that is not known. Answers its reply when this turn is for the same
     /// message. What cannot be found out now is asked again at the next turn.
     async fn settle_unconfirmed(&self, resident: &mut Resident) -> Result<Option<Bytes>, backend::Error> {
@@ -310,6 +323,10 @@ impl Turn<'_> {
         if self.shared.backend.era() != resident.era || self.cut_off.is_cancelled() {
             *resident = Resident::default();
             return Err(given_up());
+        }
+        if let Err(given_up) = self.check_direct() {
+            *resident = Resident::default();
+            return Err(given_up);
         }
         let shape =
             resident.shape.as_ref().map(|shape| shape.after(&self.rollout, &self.served, &mut commit));

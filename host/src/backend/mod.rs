@@ -81,6 +81,11 @@ pub trait Backend: Send + Sync + 'static {
         0
     }
 
+    /// Is it certain, as far as anybody can tell, that the actors which were called here in this era live here now?
+    fn vouches(&self, _era: u64) -> bool {
+        true
+    }
+
     /// Lets nothing more begin by itself: the shutdown has begun, and readiness is off. Waits until nobody sends calls here
     /// any more, as far as the backend can tell, and no longer than `patience`.
     async fn leave(&self, patience: Duration);
@@ -142,6 +147,9 @@ pub enum Readiness {
 pub trait Inbound: Send + Sync + 'static {
     /// Runs a method of an actor of this host.
     async fn call(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError>;
+    /// Runs a method of an actor of this host that is active and that the sidecar is known to have here. None when it is not.
+    /// An error for which [`CallError::is_not_done`] holds leaves the call to the sidecar.
+    async fn call_active(&self, call: ActorCall, context: CallContext) -> Option<Result<Bytes, CallError>>;
     /// Runs the turn of a reminder or timer that is due.
     async fn wake(&self, actor: ActorAddress, fired: FiredWakeup, data: Bytes) -> Result<(), CallError>;
     /// Delivers an event to one subscription, given by the path that it names.

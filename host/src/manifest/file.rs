@@ -35,11 +35,12 @@ pub(super) struct Manifest {
 pub(super) struct Dapr {
     pub(super) secret_store: String,
     pub(super) state_store: String,
+    pub(super) direct_calls: bool,
 }
 
 impl Default for Dapr {
     fn default() -> Dapr {
-        Dapr { secret_store: "secretstore".into(), state_store: "statestore".into() }
+        Dapr { secret_store: "secretstore".into(), state_store: "statestore".into(), direct_calls: false }
     }
 }
 

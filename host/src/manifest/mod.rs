@@ -89,6 +89,8 @@ pub struct Dapr {
     pub secret_store: String,
     /// The state store component in which the hosts of the app keep what they share: what was deployed.
     pub state_store: String,
+    /// Is a call of an actor that is active on this host served at once, without the sidecar?
+    pub direct_calls: bool,
 }
 
 /// Settings of the embedded backend.
@@ -190,7 +192,11 @@ impl Manifest {
             routes,
             subscriptions,
             input_bindings,
-            dapr: Dapr { secret_store: file.dapr.secret_store, state_store: file.dapr.state_store },
+            dapr: Dapr {
+                secret_store: file.dapr.secret_store,
+                state_store: file.dapr.state_store,
+                direct_calls: file.dapr.direct_calls,
+            },
             deploy: Arc::new(deploy),
             embedded: Embedded {
                 secrets_file: file.embedded.secrets_file.map(|file| folder.join(file)),

@@ -15,7 +15,7 @@ mod wire;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -97,6 +97,10 @@ pub struct Sidecar {
     types: HashSet<Arc<str>>,
     /// Types whose actors may be called while they wait, with the deepest nesting.
     reentrant: HashMap<Arc<str>, u32>,
+    /// Are actors that are active here called without the sidecar?
+    direct_calls: bool,
+    /// The host, from [`Backend::start`] on.
+    inbound: OnceLock<Arc<dyn Inbound>>,
     timers: Timers,
     known: Known,
     /// Cancelled when the sidecar has sent its calls elsewhere: what still waits for it then waits in vain.
@@ -124,6 +128,8 @@ impl Sidecar {
             secret_store: manifest.dapr.secret_store.clone(),
             types: manifest.agents.values().map(|agent| agent.name.clone()).collect(),
             reentrant: reentrant.collect(),
+            direct_calls: manifest.dapr.direct_calls,
+            inbound: OnceLock::new(),
             timers: Timers::default(),
             known: Known::default(),
             cut_calls: CancellationToken::new(),
@@ -215,6 +221,22 @@ impl Sidecar {
             answer.map_err(|status| status::error(&format!("binding {:?}", request.name), &status))?;
         let proto::InvokeBindingResponse { data, metadata } = answer.into_inner();
         Ok(BindingResponse { data: data.into(), metadata: metadata.into_iter().collect() })
+    }
+
+    /// Serves a call here and now, where the manifest wants it and the sidecar is known to have the actor here. None leaves the
+    /// call to the sidecar; nothing was done then.
+    async fn call_directly(
+        &self,
+        call: &ActorCall,
+        context: &CallContext,
+    ) -> Option<Result<Bytes, CallError>> {
+        let inbound = self.inbound.get().filter(|_| self.direct_calls)?;
+        let answer = tokio::time::timeout(CALL_TIMEOUT, inbound.call_active(call.clone(), context.clone()));
+        let Ok(answer) = answer.await else {
+            let reason = format!("{} has not answered within {CALL_TIMEOUT:?}", call.actor);
+            return Some(Err(CallError::Backend(Error::Unavailable(reason))));
+        };
+        answer.filter(|result| !result.as_ref().is_err_and(CallError::is_not_done))
     }
 
     async fn try_call(
@@ -457,6 +479,9 @@ impl Backend for Sidecar {
             let reason = format!("{} could not be called: the Dapr sidecar does not answer", call.actor);
             return Err(CallError::Backend(Error::NotDone(reason)));
         }
+        if let Some(result) = self.call_directly(&call, &context).await {
+            return result;
+        }
         let mut answer = self.try_call(&call, &context).await;
         for pause in PAUSES {
             let nothing_was_kept = match &answer {
@@ -503,7 +528,8 @@ impl Backend for Sidecar {
         self.publisher.publish_one(&topic, &Event { data: event, traceparent: None }).await
     }
 
-    fn start(&self, _inbound: Arc<dyn Inbound>) {
+    fn start(&self, inbound: Arc<dyn Inbound>) {
+        let _it_is_called_once = self.inbound.set(inbound);
         let watch =
             watch::run(self.client.clone(), self.era.clone(), self.known.clone(), self.options.grpc.clone());
         let shutdown = self.shutdown.clone();
@@ -526,6 +552,10 @@ impl Backend for Sidecar {
 
     fn era(&self) -> u64 {
         self.era.now()
+    }
+
+    fn vouches(&self, era: u64) -> bool {
+        self.known.vouches(era)
     }
 
     /// The sidecar sees that the host is unhealthy, stops its subscriptions and bindings, and gives its actors up.

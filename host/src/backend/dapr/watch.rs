@@ -22,6 +22,11 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// tell the host which of them live elsewhere meanwhile: it sends nothing to a host that it finds unhealthy
 /// (`pkg/channel/http/http_channel.go`).
 const SHORTEST_ABSENCE: Duration = Duration::from_secs(1);
+/// What the sidecar said holds for so long after it was asked. Placement lets at least as much time pass between the moment in
+/// which it misses a sidecar and the table that gives its actors to others (`--disseminate-timeout`, 1 to 3 s, in
+/// `pkg/placement/membership.go`). When nothing is amiss, the sidecar ends the activation of an actor that moves before
+/// another one may have it.
+const VOUCHED_FOR: Duration = SHORTEST_ABSENCE;
 /// How often the log says that the sidecar is still waited for.
 const SAY_AGAIN: Duration = Duration::from_secs(15);
 
@@ -47,11 +52,24 @@ struct Seen {
     in_order: HashSet<String>,
     /// Is the feature `ActorStateTTL` of Dapr's Configuration on?
     has_ttl: bool,
+    /// When the sidecar was asked last that hosted actors, and the era of the question and the answer.
+    vouched: Option<(u64, Instant)>,
 }
 
 impl Known {
     pub(super) fn hosts_actors(&self) -> bool {
         self.read(|seen| seen.hosts_actors)
+    }
+
+    /// Has the sidecar said a moment ago, in this era, that it hosts actors?
+    pub(super) fn vouches(&self, era: u64) -> bool {
+        let vouched = self.read(|seen| seen.vouched);
+        vouched.is_some_and(|(of, asked)| of == era && asked.elapsed() < VOUCHED_FOR)
+    }
+
+    fn vouch(&self, era: u64, asked: Instant) {
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        seen.vouched = Some((era, asked));
     }
 
     /// May a value of the state have a time to live?
@@ -115,6 +133,7 @@ async fn look(client: &Client) -> Result<Seen, Status> {
         hosts_actors: answer.actor_runtime.is_some_and(|runtime| runtime.host_ready),
         in_order: kafka.map(|component| component.name.clone()).collect(),
         has_ttl: answer.enabled_features.iter().any(|feature| feature == "ActorStateTTL"),
+        vouched: None,
     })
 }
 
@@ -130,6 +149,7 @@ pub(super) async fn run(client: Client, era: Era, known: Known, address: String)
     let mut said = None::<Instant>;
     let mut known_at = Instant::now();
     loop {
+        let (asked_in, asked) = (era.now(), Instant::now());
         let seen = look(&client).await;
         let is_ready = seen.as_ref().is_ok_and(|seen| seen.hosts_actors);
         if !is_ready || known_at.elapsed() > SHORTEST_ABSENCE {
@@ -137,6 +157,9 @@ pub(super) async fn run(client: Client, era: Era, known: Known, address: String)
         }
         known_at = Instant::now();
         let was_ready = known.learn(&seen);
+        if is_ready && era.now() == asked_in {
+            known.vouch(asked_in, asked);
+        }
         if is_ready && !was_ready {
             tracing::info!("the Dapr sidecar at {address} is there and hosts this host's actors");
             said = None;

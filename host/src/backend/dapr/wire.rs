@@ -93,6 +93,7 @@ pub fn context_of(headers: &HeaderMap) -> CallContext {
         message_id: text(MESSAGE_ID).map(Arc::from),
         waiting: waiting.split(',').filter_map(address).collect(),
         of_host: false,
+        is_direct: false,
         is_woken: text(WOKEN) == Some("true"),
     }
 }
@@ -185,6 +186,7 @@ mod tests {
             message_id: Some("t/0/1".into()),
             waiting: waiting.to_vec(),
             of_host: false,
+            is_direct: false,
             is_woken: true,
         };
         let arrived = context_of(&received(&context).0);
