@@ -17,6 +17,10 @@ use super::ActorAddress;
 use crate::backend::{Backend, Effect, EffectStatus, Error, Outbox};
 use crate::telemetry::printable;
 
+/// Of the effects that may wait, the part beyond which callers are slowed down.
+const SLOW_DOWN_AT: usize = 10;
+/// A caller is slowed down by no more than this.
+const LONGEST_SLOWDOWN: Duration = Duration::from_secs(1);
 /// Effects that are delivered in one request, at most.
 const LARGEST_BATCH: usize = 100;
 
@@ -47,6 +51,8 @@ struct Shared {
     pending: AtomicUsize,
     pending_bytes: AtomicUsize,
     settled: Notify,
+    /// Wakes one of the callers that are slowed down.
+    has_room: Notify,
     /// Room for what waits for the outcome of its commit, in KiB: as much again as for effects.
     unconfirmed: Arc<Semaphore>,
 }
@@ -71,6 +77,7 @@ impl Deliveries {
             pending: AtomicUsize::new(0),
             pending_bytes: AtomicUsize::new(0),
             settled: Notify::new(),
+            has_room: Notify::new(),
             unconfirmed: Arc::new(Semaphore::new(room)),
         };
         Deliveries { shared: Arc::new(shared) }
@@ -86,6 +93,24 @@ impl Deliveries {
         let Shared { options, pending_bytes, .. } = &*self.shared;
         self.pending() >= options.max_pending.saturating_mul(times)
             || pending_bytes.load(Ordering::Relaxed) >= options.max_pending_bytes.saturating_mul(times)
+    }
+
+    /// Waits while a good part of what may wait for delivery does, a moment at most: whoever calls faster than effects can be
+    /// delivered is slowed down before it is refused.
+    pub(super) async fn slow_down(&self) {
+        if !self.shared.is_behind() {
+            return;
+        }
+        let deadline = Instant::now() + LONGEST_SLOWDOWN;
+        while self.shared.is_behind() {
+            if tokio::time::timeout_at(deadline, self.shared.has_room.notified()).await.is_err() {
+                break;
+            }
+        }
+        // One effect that is delivered may make room for more than one call.
+        if !self.shared.is_behind() {
+            self.shared.has_room.notify_one();
+        }
     }
 
     /// Room for so many bytes of a turn whose commit was not confirmed, if there is.
@@ -131,6 +156,10 @@ impl Deliveries {
 }
 
 impl Shared {
+    fn is_behind(&self) -> bool {
+        self.pending.load(Ordering::Relaxed) > self.options.max_pending / SLOW_DOWN_AT
+    }
+
     async fn run_lane(self: Arc<Self>, actor: ActorAddress) {
         while let Some(batch) = self.next(&actor) {
             let turn = batch.first().map_or_else(tracing::Span::none, |first| first.turn.clone());
@@ -144,6 +173,9 @@ impl Shared {
             self.pending.fetch_sub(ids.len(), Ordering::Relaxed);
             self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.settled.notify_waiters();
+            if !self.is_behind() {
+                self.has_room.notify_one();
+            }
         }
     }
 

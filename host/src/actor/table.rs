@@ -235,6 +235,9 @@ impl Actors {
         let Ok(in_flight) = shared.in_flight.clone().try_acquire_owned() else {
             return Err(CallError::HostBusy(shared.options.max_turns_in_flight));
         };
+        if begins {
+            shared.deliveries.slow_down().await;
+        }
         let (answer, reply) = oneshot::channel();
         self.offer(actor, agent, Job { work, context, answer, _in_flight: Some(in_flight) })?;
         reply.await.unwrap_or(Err(CallError::Internal))

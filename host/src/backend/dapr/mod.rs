@@ -1,11 +1,12 @@
 //! The backend behind a Dapr sidecar: state, events, bindings, secrets and calls to actors go to it over gRPC.
 //!
 //! The other direction, what the sidecar asks of this host, is in [`crate::http`]. [`connection`] keeps the connection,
-//! [`publisher`] publishes, [`shared`] is for what hosts agree on, [`watch`] follows whether the sidecar is there, [`status`]
+//! [`publisher`] publishes, [`in_flight`] bounds what is sent at the same time, [`shared`] is for what hosts agree on, [`watch`] follows whether the sidecar is there, [`status`]
 //! says what its errors mean, [`wire`] carries contexts and failures between hosts, and [`wakeups`] writes schedules. This file
 //! is the trait, in the order of its methods.
 
 mod connection;
+mod in_flight;
 mod publisher;
 mod shared;
 mod status;
@@ -33,6 +34,7 @@ use crate::manifest::{Manifest, Topic};
 use crate::telemetry::Hidden;
 pub use connection::EndpointError;
 use connection::{Client, Era};
+use in_flight::InFlight;
 use publisher::{Event, Publisher};
 use shared::SharedState;
 pub use wakeups::firing_data;
@@ -88,6 +90,7 @@ impl SidecarOptions {
 pub struct Sidecar {
     client: Client,
     publisher: Publisher,
+    sends: InFlight,
     era: Era,
     http: reqwest::Client,
     options: SidecarOptions,
@@ -120,6 +123,7 @@ impl Sidecar {
         let shared = SharedState::new(client.clone(), manifest.dapr.state_store.clone());
         Ok(Sidecar {
             publisher: Publisher::new(client.clone()),
+            sends: InFlight::default(),
             client,
             era,
             shared: Arc::new(shared),
@@ -446,6 +450,8 @@ impl Backend for Sidecar {
                     .await
             }
             EffectRequest::Send(request) => {
+                let places = self.sends.of(&request.name);
+                let _place = places.take().await;
                 vec![self.call_binding(request, first.traceparent.as_deref()).await.map(drop)]
             }
         }

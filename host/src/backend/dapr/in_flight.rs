@@ -1,0 +1,225 @@
+//! How many requests an output binding has in flight: as few as keep up.
+//!
+//! Effects of many actors are sent at the same time, and the sidecar would take them all at once. A binding that speaks HTTP
+//! keeps two idle connections (`DefaultMaxIdleConnsPerHost` of Go's `net/http`), so that what is more in flight makes
+//! connections of its own, each with a TLS handshake, and closes them again: several times the cost of the requests. And
+//! where the processors are busy, more in flight is not faster.
+//!
+//! So a binding begins with two places. As long as requests wait and take not much longer than the quickest did, more in flight
+//! is faster, and each one that ends leaves one place more; when they take longer, they only wait for each other, and there
+//! is one place less. A binding that answers after 100 ms has a hundred places within a second.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+/// Places that a binding always has.
+const LEAST: usize = 2;
+/// Places that a binding has at most.
+const MOST: usize = 512;
+/// How much longer than the quickest a request may take that does not wait for others.
+const LONGER: u32 = 2;
+/// How long the quickest request counts.
+const REMEMBERED: Duration = Duration::from_secs(30);
+/// Whoever waits for so long gets a place more, whatever the others do: they may be waiting for something that never comes.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The pause between two such places.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The bindings that were sent to.
+#[derive(Default)]
+pub(super) struct InFlight {
+    bindings: Mutex<HashMap<String, Arc<Places>>>,
+}
+
+impl InFlight {
+    /// The places of a binding. There are as many bindings as manifests permit.
+    pub(super) fn of(&self, binding: &str) -> Arc<Places> {
+        let mut bindings = lock(&self.bindings);
+        if let Some(places) = bindings.get(binding) {
+            return places.clone();
+        }
+        bindings.entry(binding.to_owned()).or_default().clone()
+    }
+}
+
+/// The places of one binding.
+pub(super) struct Places {
+    free: Semaphore,
+    size: Mutex<Size>,
+}
+
+impl Default for Places {
+    fn default() -> Places {
+        Places { free: Semaphore::new(LEAST), size: Mutex::new(Size::new(Instant::now())) }
+    }
+}
+
+impl Places {
+    /// Waits for a place, in the order of those who wait.
+    pub(super) async fn take(&self) -> Place<'_> {
+        if let Ok(permit) = self.free.try_acquire() {
+            return self.place(Some(permit));
+        }
+        lock(&self.size).waiting += 1;
+        let _waits = Waits(self);
+        let mut turn = std::pin::pin!(self.free.acquire());
+        let mut patience = PATIENCE;
+        loop {
+            match tokio::time::timeout(patience, &mut turn).await {
+                // It is never closed.
+                Ok(permit) => return self.place(permit.ok()),
+                Err(_) if lock(&self.size).grow_for_the_patient(Instant::now()) => self.free.add_permits(1),
+                Err(_) => patience = PAUSE,
+            }
+        }
+    }
+
+    fn place<'a>(&'a self, permit: Option<SemaphorePermit<'a>>) -> Place<'a> {
+        Place { places: self, permit, taken: Instant::now() }
+    }
+}
+
+/// Counts one who waits, also when its future is dropped.
+struct Waits<'a>(&'a Places);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.size).waiting -= 1;
+    }
+}
+
+/// A place, from the beginning of a request to its end.
+pub(super) struct Place<'a> {
+    places: &'a Places,
+    permit: Option<SemaphorePermit<'a>>,
+    taken: Instant,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        match lock(&self.places.size).ended(now - self.taken, now) {
+            Change::More => self.places.free.add_permits(1),
+            Change::Less => self.permit.take().into_iter().for_each(SemaphorePermit::forget),
+            Change::Nothing => {}
+        }
+    }
+}
+
+/// How many places there are.
+struct Size {
+    places: usize,
+    waiting: usize,
+    quickest: Quickest,
+    /// When there was one more for those who had waited long.
+    grown: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    More,
+    Less,
+    Nothing,
+}
+
+impl Size {
+    fn new(now: Instant) -> Size {
+        Size { places: LEAST, waiting: 0, quickest: Quickest::new(now), grown: now }
+    }
+
+    /// What follows from a request that took so long.
+    fn ended(&mut self, took: Duration, now: Instant) -> Change {
+        let quickest = self.quickest.with(took, now);
+        let is_quick = took <= quickest * LONGER;
+        if self.waiting > 0 && is_quick && self.places < MOST {
+            self.places += 1;
+            Change::More
+        } else if (self.waiting == 0 || !is_quick) && self.places > LEAST {
+            self.places -= 1;
+            Change::Less
+        } else {
+            Change::Nothing
+        }
+    }
+
+    fn grow_for_the_patient(&mut self, now: Instant) -> bool {
+        let may = self.places < MOST && now - self.grown >= PAUSE;
+        if may {
+            self.places += 1;
+            self.grown = now;
+        }
+        may
+    }
+}
+
+/// The shortest time that a request took, of late: of this period and of the one before it.
+struct Quickest {
+    before: Duration,
+    now: Duration,
+    since: Instant,
+}
+
+impl Quickest {
+    fn new(now: Instant) -> Quickest {
+        Quickest { before: Duration::MAX, now: Duration::MAX, since: now }
+    }
+
+    fn with(&mut self, took: Duration, now: Instant) -> Duration {
+        if now - self.since >= REMEMBERED {
+            (self.before, self.now, self.since) = (self.now, Duration::MAX, now);
+        }
+        self.now = self.now.min(took);
+        self.now.min(self.before)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// A binding that answers each request after 100 ms, whatever else is in flight, gets places; one whose requests wait for
+    /// each other does not.
+    #[test]
+    fn places_are_for_what_is_faster_with_them() {
+        let start = Instant::now();
+        let mut far = Size { waiting: 1_000, ..Size::new(start) };
+        for second in 0..10 {
+            for _ in 0..far.places {
+                far.ended(100 * MS, start + second * 100 * MS);
+            }
+        }
+        assert_eq!(far.places, MOST);
+
+        let mut busy = Size { waiting: 1_000, ..Size::new(start) };
+        for number in 0..1_000 {
+            let took = MS * u32::try_from(busy.places).expect("small");
+            busy.ended(took, start + number * MS);
+        }
+        assert!(busy.places <= 5, "{}", busy.places);
+
+        far.waiting = 0;
+        while far.ended(100 * MS, start) == Change::Less {}
+        assert_eq!(far.places, LEAST);
+    }
+
+    /// Nobody waits for ever for those who wait for ever.
+    #[tokio::test]
+    async fn a_binding_that_never_answers_does_not_keep_its_places_for_itself() {
+        let places = Places::default();
+        let (first, second) = (places.take().await, places.take().await);
+        let third = tokio::time::timeout(10 * PATIENCE, places.take()).await;
+        assert!(third.is_ok(), "it has no place");
+        drop((first, second, third));
+        assert_eq!(places.free.available_permits(), lock(&places.size).places);
+    }
+}
