@@ -6,16 +6,16 @@ use anyhow::Context as _;
 
 /// The costs of a process up to now.
 #[derive(Debug, Clone, Copy)]
-pub struct Costs {
+pub(crate) struct Costs {
     /// Resident memory, in bytes.
-    pub resident: u64,
+    pub(crate) resident: u64,
     /// Time on the processors, in user and kernel.
-    pub cpu: Duration,
+    pub(crate) cpu: Duration,
 }
 
 impl Costs {
     /// Reads them from `/proc`.
-    pub fn of(pid: u32) -> anyhow::Result<Costs> {
+    pub(crate) fn of(pid: u32) -> anyhow::Result<Costs> {
         let read = |name: &str| {
             let path = format!("/proc/{pid}/{name}");
             std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))

@@ -4,9 +4,10 @@
 //! profile than the host, the target may have to be added first, and the tests expect all of it to be there. Those steps are
 //! written down here once, in Rust, because Rust is the one thing that everybody who builds the project has.
 //!
-//! [`steps`] runs a list of steps aloud; [`toolchain`] and [`cargo`] are what a step can be; [`guests`], [`dev`], [`stack`] and
-//! [`mod@test`] are the lists.
+//! [`steps`] runs a list of steps aloud; [`toolchain`] and [`cargo`] are what a step can be; [`guests`], [`dev`], [`stack`],
+//! [`mod@bench`] and [`mod@test`] are the lists.
 
+mod bench;
 mod cargo;
 mod dev;
 #[cfg(test)]
@@ -39,6 +40,8 @@ enum Command {
     Produce(stack::Produce),
     /// Check formats and lints, build everything, run every test
     Test(test::Arguments),
+    /// Measure the host beside what people would use instead
+    Bench(bench::Arguments),
     /// Build the components: the ChatAgent and the guests of the tests
     Guests,
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::Stack(arguments) => stack::up(&arguments),
         Command::Produce(arguments) => stack::produce(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Guests => guests::run(),
     };
     match result {

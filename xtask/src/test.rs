@@ -94,7 +94,10 @@ fn filtered(filter: &[String], with_stack: bool) -> Vec<Step> {
         tests("tests", "test -p daca-tests --"),
     ]);
     if with_stack {
-        steps.extend([stack::servers(), tests("tests: stack", "test -p daca-stack --test stack --")]);
+        steps.extend([
+            stack::servers(),
+            tests("tests: stack", "test -p daca-stack -p daca-bench --test stack --"),
+        ]);
     }
     steps
 }

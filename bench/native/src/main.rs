@@ -1,1 +1,53 @@
-fn main() {}
+//! What of the benchmark runs in the host's own process, and the ChatAgent's logic compiled natively.
+//!
+//! `daca-bench` starts this program: the two link different features of the same libraries. [`turn`] and [`activation`]
+//! print what they have measured as JSON; [`serve`] is the server that the host is compared with.
+
+mod activation;
+mod bare;
+mod chat_agent;
+mod host;
+mod memory;
+mod serve;
+mod turn;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+/// Measures what runs in the host's own process.
+#[derive(Parser)]
+enum Arguments {
+    /// A turn in memory: the component against the same logic compiled natively
+    Turn(turn::Arguments),
+    /// A new instance with its first message: the host against bare wasmtime
+    Activation(activation::Arguments),
+    /// Serve the ChatAgent with native logic until SIGTERM
+    Serve(serve::Arguments),
+}
+
+/// What all measures are told.
+#[derive(clap::Args)]
+struct Common {
+    /// The ChatAgent's component
+    #[arg(long)]
+    component: PathBuf,
+    /// How long to measure
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+}
+
+impl Common {
+    fn time(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse() {
+        Arguments::Turn(arguments) => turn::run(&arguments),
+        Arguments::Activation(arguments) => activation::run(&arguments),
+        Arguments::Serve(arguments) => serve::run(&arguments),
+    }
+}

@@ -52,10 +52,45 @@ pub struct Engine {
 )]
 pub struct EngineError(wasmtime::Error);
 
+impl EngineOptions {
+    /// The settings of the engine. Public for the benchmark, which runs a bare loop in an engine alike.
+    pub fn config(&self) -> Config {
+        let slot = self.largest_memory.max(SMALLEST_SLOT).as_u64().next_multiple_of(64 * 1024);
+        let instances = u32::try_from(self.max_live_instances).unwrap_or(u32::MAX);
+        let kept_resident =
+            if PoolingAllocationConfig::is_pagemap_scan_available() { KEPT_RESIDENT } else { 0 };
+        let mut pool = PoolingAllocationConfig::default();
+        pool.total_component_instances(instances)
+            .total_core_instances(instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT))
+            .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
+            .max_memories_per_component(8)
+            .max_tables_per_component(CORE_INSTANCES_PER_COMPONENT)
+            // Each memory in use costs mappings, of which the process has a bounded number: one for each instance.
+            .total_memories(instances.max(8))
+            .total_tables(instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT))
+            .total_stacks(instances)
+            .max_memory_size(usize::try_from(slot).unwrap_or(usize::MAX))
+            .table_elements(TABLE_ELEMENTS)
+            .max_unused_warm_slots(256)
+            .linear_memory_keep_resident(kept_resident)
+            .table_keep_resident(kept_resident.min(64 * 1024))
+            .pagemap_scan(wasmtime::Enabled::Auto);
+        let mut config = Config::new();
+        config
+            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+            .memory_reservation(slot)
+            .memory_guard_size(64 * 1024)
+            .memory_init_cow(true)
+            .epoch_interruption(true)
+            .concurrency_support(false);
+        config
+    }
+}
+
 impl Engine {
     /// Makes an engine, and starts the clock that lets it interrupt guests. The clock stops with the engine.
     pub fn new(options: &EngineOptions) -> Result<Engine, EngineError> {
-        let wasmtime = wasmtime::Engine::new(&config(options)).map_err(EngineError)?;
+        let wasmtime = wasmtime::Engine::new(&options.config()).map_err(EngineError)?;
         let mut linker = Linker::new(&wasmtime);
         imports::add_to_linker(&mut linker).map_err(EngineError)?;
         start_ticking(&wasmtime).map_err(|error| EngineError(error.into()))?;
@@ -70,37 +105,6 @@ impl Engine {
             cache.keep_only(digests);
         }
     }
-}
-
-fn config(options: &EngineOptions) -> Config {
-    let slot = options.largest_memory.max(SMALLEST_SLOT).as_u64().next_multiple_of(64 * 1024);
-    let instances = u32::try_from(options.max_live_instances).unwrap_or(u32::MAX);
-    let kept_resident = if PoolingAllocationConfig::is_pagemap_scan_available() { KEPT_RESIDENT } else { 0 };
-    let mut pool = PoolingAllocationConfig::default();
-    pool.total_component_instances(instances)
-        .total_core_instances(instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT))
-        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
-        .max_memories_per_component(8)
-        .max_tables_per_component(CORE_INSTANCES_PER_COMPONENT)
-        // Each memory in use costs mappings, of which the process has a bounded number: one for each instance.
-        .total_memories(instances.max(8))
-        .total_tables(instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT))
-        .total_stacks(instances)
-        .max_memory_size(usize::try_from(slot).unwrap_or(usize::MAX))
-        .table_elements(TABLE_ELEMENTS)
-        .max_unused_warm_slots(256)
-        .linear_memory_keep_resident(kept_resident)
-        .table_keep_resident(kept_resident.min(64 * 1024))
-        .pagemap_scan(wasmtime::Enabled::Auto);
-    let mut config = Config::new();
-    config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
-        .memory_reservation(slot)
-        .memory_guard_size(64 * 1024)
-        .memory_init_cow(true)
-        .epoch_interruption(true)
-        .concurrency_support(false);
-    config
 }
 
 /// wasmtime compiles the functions of a component in parallel, on the pool of the thread that asks. These threads get a tenth of a

@@ -24,9 +24,8 @@ mod wasi;
 use wasmtime::component::{HasSelf, Linker};
 
 pub(crate) use logging::LogBudget;
-pub use scope::TurnScope;
-pub(crate) use scope::{ScopeOptions, TurnProducts};
-pub(crate) use state_cache::StateCache;
+pub use scope::{ScopeOptions, TurnProducts, TurnScope};
+pub use state_cache::StateCache;
 pub(crate) use wasi::wasi_context;
 
 use crate::backend;

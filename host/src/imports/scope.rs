@@ -24,28 +24,35 @@ const LONGEST_NAME: usize = 512;
 const READ_BATCH: usize = 32;
 
 /// What a turn is given.
-pub(crate) struct ScopeOptions {
-    pub(crate) actor: ActorAddress,
-    pub(crate) agent: Arc<AgentType>,
-    pub(crate) version: Arc<ComponentVersion>,
-    pub(crate) backend: Arc<dyn Backend>,
-    pub(crate) turn_id: Arc<str>,
+pub struct ScopeOptions {
+    /// Whose turn it is.
+    pub actor: ActorAddress,
+    /// What its type may do, and within which limits.
+    pub agent: Arc<AgentType>,
+    /// The version that runs.
+    pub version: Arc<ComponentVersion>,
+    /// Where what the guest asks for goes.
+    pub backend: Arc<dyn Backend>,
+    /// Names the turn in the log.
+    pub turn_id: Arc<str>,
     /// Who waits for this turn, and what is handed on to what it calls.
-    pub(crate) context: CallContext,
+    pub context: CallContext,
     /// State that is known from earlier turns.
-    pub(crate) cache: StateCache,
+    pub cache: StateCache,
     /// Counts the turns of this actor that committed while another one of it waited.
-    pub(crate) nested_commits: Arc<AtomicU64>,
+    pub nested_commits: Arc<AtomicU64>,
     /// The label of the shape that the actor's state is in, when it is not the version's own: a new instance migrates it.
-    pub(crate) migrate_from: Option<Arc<str>>,
+    pub migrate_from: Option<Arc<str>>,
 }
 
 /// What a turn leaves behind.
-pub(crate) struct TurnProducts {
-    pub(crate) cache: StateCache,
-    pub(crate) commit: TurnCommit,
+pub struct TurnProducts {
+    /// What is known of the state from before the commit.
+    pub cache: StateCache,
+    /// What the turn has staged.
+    pub commit: TurnCommit,
     /// Something that the turn asked for was away, so that it may succeed later.
-    pub(crate) met_unavailable: bool,
+    pub met_unavailable: bool,
 }
 
 /// The turn that runs in an instance.
@@ -63,7 +70,8 @@ pub struct TurnScope {
 }
 
 impl TurnScope {
-    pub(crate) fn new(options: ScopeOptions, handled: Option<FiredWakeup>, ends_timers: bool) -> TurnScope {
+    /// Before the turn. `handled` is the reminder or timer that it is for; `ends_timers` ends the actor's timers with its commit.
+    pub fn new(options: ScopeOptions, handled: Option<FiredWakeup>, ends_timers: bool) -> TurnScope {
         let staged = TurnCommit { handled, ends_timers, ..TurnCommit::default() };
         let seen_nested_commits = options.nested_commits.load(Ordering::Acquire);
         TurnScope {
@@ -81,7 +89,8 @@ impl TurnScope {
         &self.options.agent.limits
     }
 
-    pub(crate) fn finish(mut self) -> TurnProducts {
+    /// After the turn.
+    pub fn finish(mut self) -> TurnProducts {
         self.forget_what_nested_turns_wrote();
         TurnProducts { cache: self.options.cache, commit: self.staged, met_unavailable: self.met_unavailable }
     }

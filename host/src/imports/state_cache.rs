@@ -11,7 +11,7 @@ const MOST_BYTES: usize = 256 * 1024;
 
 /// Committed values of one actor, and keys that are known to have none.
 #[derive(Debug, Default)]
-pub(crate) struct StateCache {
+pub struct StateCache {
     values: HashMap<String, Option<StateValue>>,
     bytes: usize,
 }
@@ -49,7 +49,7 @@ impl StateCache {
 
     /// Takes over what a turn has committed. `now` is a time before the commit, so that a value never lives longer here than
     /// in the store.
-    pub(crate) fn apply(&mut self, writes: BTreeMap<String, StateWrite>, now: SystemTime) {
+    pub fn apply(&mut self, writes: BTreeMap<String, StateWrite>, now: SystemTime) {
         for (key, write) in writes {
             let value = match write {
                 StateWrite::Delete => None,

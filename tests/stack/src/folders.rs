@@ -28,3 +28,8 @@ pub fn programs() -> PathBuf {
 pub fn daca() -> PathBuf {
     target().join("debug/daca")
 }
+
+/// The host's program as it is measured, without what eases a debugger's work.
+pub fn released_daca() -> PathBuf {
+    target().join("release/daca")
+}

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -82,6 +83,7 @@ pub struct Twilio {
 struct Shared {
     behaviour: Mutex<Behaviour>,
     received: Mutex<VecDeque<Sms>>,
+    count: AtomicU64,
     news: broadcast::Sender<Sms>,
 }
 
@@ -95,6 +97,7 @@ impl Twilio {
         let shared = Arc::new(Shared {
             behaviour: Mutex::new(Behaviour::Accept),
             received: Mutex::default(),
+            count: AtomicU64::new(0),
             news: broadcast::channel(1024).0,
         });
         let accepting = tokio::spawn(accept(listener, acceptor, shared.clone()));
@@ -111,9 +114,15 @@ impl Twilio {
         lock(&self.shared.received).iter().cloned().collect()
     }
 
+    /// How many were received since the start, or since [`Twilio::forget`].
+    pub fn count(&self) -> u64 {
+        self.shared.count.load(Ordering::Relaxed)
+    }
+
     /// Forgets what was received.
     pub fn forget(&self) {
         lock(&self.shared.received).clear();
+        self.shared.count.store(0, Ordering::Relaxed);
     }
 
     /// What is received from now on, as it comes.
@@ -140,6 +149,7 @@ impl Shared {
             received.pop_front();
         }
         received.push_back(sms.clone());
+        self.count.fetch_add(1, Ordering::Relaxed);
         // There may be nobody who listens.
         self.news.send(sms).ok();
     }
@@ -355,7 +365,7 @@ mod tests {
         twilio.behave(Behaviour::Never);
         let waiting = tokio::time::timeout(Duration::from_millis(300), send(&twilio));
         assert!(waiting.await.is_err());
-        assert_eq!(twilio.received().len(), 3);
+        assert_eq!((twilio.received().len(), twilio.count()), (3, 3));
         Ok(())
     }
 

@@ -1,0 +1,155 @@
+//! The parts of a host that a turn needs, built as the host builds them, on a backend in memory.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use daca_host::actor::{
+    ActorAddress, Actors, ActorsOptions, AgentRuntime, CallContext, Deliveries, DeliveryOptions,
+};
+use daca_host::backend::{Backend, Outbox, TurnCommit};
+use daca_host::component::{
+    ComponentVersion, Counters, Engine, EngineOptions, Instance, Outcome, Rollout, Served, Serving, TurnKind,
+};
+use daca_host::imports::{ScopeOptions, StateCache, TurnScope};
+use daca_host::manifest::{AgentType, Manifest};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::memory::Memory;
+
+/// The agent type.
+pub(crate) const AGENT: &str = "ChatAgent";
+/// Live instances at the same time: as many as threads, and few enough for valgrind's address space.
+const INSTANCES: usize = 64;
+const TURN_TIME: Duration = Duration::from_secs(30);
+
+/// An engine with the ChatAgent compiled.
+pub(crate) struct Parts {
+    pub(crate) options: EngineOptions,
+    engine: Engine,
+    version: Arc<ComponentVersion>,
+    agent: Arc<AgentType>,
+    backend: Arc<dyn Backend>,
+    places: Arc<Semaphore>,
+}
+
+/// An actor with a live instance.
+pub(crate) struct LiveActor {
+    instance: Instance,
+    cache: StateCache,
+    address: ActorAddress,
+}
+
+impl Parts {
+    /// Compiles the component.
+    pub(crate) fn new(component: &Path) -> anyhow::Result<Parts> {
+        let agent = agent_type(component)?;
+        let options = EngineOptions {
+            max_live_instances: INSTANCES,
+            largest_memory: agent.limits.memory,
+            code_cache: None,
+        };
+        let engine = Engine::new(&options)?;
+        let wasm = std::fs::read(component).with_context(|| format!("reading {}", component.display()))?;
+        let version = ComponentVersion::from_bytes(&engine, &component.display().to_string(), &wasm)?;
+        Ok(Parts {
+            options,
+            engine,
+            version: Arc::new(version),
+            agent,
+            backend: Arc::new(Memory::default()),
+            places: Arc::new(Semaphore::new(INSTANCES)),
+        })
+    }
+
+    /// A new instance for an actor, not yet activated.
+    pub(crate) async fn live(&self, id: &str) -> anyhow::Result<LiveActor> {
+        let place = self.places.clone().acquire_owned().await?;
+        let instance = Instance::new(&self.engine, &self.version, &self.agent.limits, place);
+        Ok(LiveActor { instance, cache: StateCache::default(), address: address(id)? })
+    }
+
+    /// One message in a live instance, up to its commit, which goes into the cache alone.
+    pub(crate) async fn turn(
+        &self,
+        actor: &mut LiveActor,
+        message: Bytes,
+    ) -> anyhow::Result<(Bytes, TurnCommit)> {
+        let scope = TurnScope::new(self.scope(actor), None, false);
+        let kind = TurnKind::Method { name: "ProcessMessage".to_owned(), payload: message };
+        let (outcome, scope) = actor.instance.run(Box::new(scope), kind, Instant::now() + TURN_TIME).await;
+        let products = scope.context("a turn gives its scope back")?.finish();
+        let Outcome::Reply(reply) = outcome else { bail!("the turn had no reply") };
+        actor.cache = products.cache;
+        actor.cache.apply(products.commit.writes.clone(), SystemTime::now());
+        Ok((reply, products.commit))
+    }
+
+    fn scope(&self, actor: &mut LiveActor) -> ScopeOptions {
+        ScopeOptions {
+            actor: actor.address.clone(),
+            agent: self.agent.clone(),
+            version: self.version.clone(),
+            backend: self.backend.clone(),
+            turn_id: Arc::from("turn"),
+            context: CallContext::default(),
+            cache: std::mem::take(&mut actor.cache),
+            nested_commits: Arc::default(),
+            migrate_from: None,
+        }
+    }
+
+    /// All actors, as a host has them.
+    pub(crate) fn actors(&self) -> Actors {
+        let served = Served {
+            version: self.version.clone(),
+            label: Arc::from("bench"),
+            counters: Arc::new(Counters::default()),
+        };
+        let rollout =
+            Rollout { serving: Arc::new(served), canary: None, pins: BTreeMap::new(), first_label: None };
+        let runtime = AgentRuntime::new(self.agent.clone(), Arc::new(Serving::new(rollout, true)));
+        let deliveries = Deliveries::new(
+            self.backend.clone(),
+            Arc::new(Outbox::default()),
+            DeliveryOptions {
+                attempts: 1,
+                retry_delay: Duration::from_millis(1),
+                max_pending: 10_000,
+                max_pending_bytes: 256 << 20,
+            },
+        );
+        let options = ActorsOptions {
+            max_turns_in_flight: 1_000,
+            max_live_instances: INSTANCES,
+            max_active_actors: 1_000,
+        };
+        Actors::new(self.engine.clone(), self.backend.clone(), deliveries, vec![runtime], options)
+    }
+}
+
+/// The ChatAgent of the default manifest, which names another place for its component.
+pub(crate) fn manifest(component: &Path) -> anyhow::Result<Manifest> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("agents.toml");
+    let component = component.canonicalize().with_context(|| component.display().to_string())?;
+    let component = component.to_str().context("the component's path is in UTF-8")?;
+    let text =
+        include_str!("../../../agents.toml").replace("target/wasm32-wasip2/guest/chat_agent.wasm", component);
+    std::fs::write(&path, text)?;
+    Ok(Manifest::load(&path)?)
+}
+
+fn agent_type(component: &Path) -> anyhow::Result<Arc<AgentType>> {
+    let manifest = manifest(component)?;
+    manifest.agents.get(AGENT).cloned().context("the default manifest has the ChatAgent")
+}
+
+/// The address of a ChatAgent.
+pub(crate) fn address(id: &str) -> anyhow::Result<ActorAddress> {
+    Ok(ActorAddress::new(AGENT, id)?)
+}

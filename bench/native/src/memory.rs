@@ -1,0 +1,95 @@
+//! A backend that answers everything from memory: what a turn costs without its surroundings.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use daca_host::actor::{ActorAddress, CallContext, CallError};
+use daca_host::backend::{
+    ActorCall, Backend, BindingRequest, BindingResponse, Effect, Error, Expiry, Inbound, Readiness,
+    Registration, StateValue, StateWrite, TurnCommit, WakeupKey,
+};
+use daca_host::manifest::Topic;
+
+/// State by actor and key.
+#[derive(Default)]
+pub(crate) struct Memory(Mutex<HashMap<(ActorAddress, String), Bytes>>);
+
+impl Memory {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(ActorAddress, String), Bytes>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn not_here<T>() -> Result<T, Error> {
+    Err(Error::Invalid("the ChatAgent asks for no such thing".to_owned()))
+}
+
+#[async_trait]
+impl Backend for Memory {
+    async fn read_state(
+        &self,
+        actor: &ActorAddress,
+        keys: &[String],
+    ) -> Result<Vec<Option<StateValue>>, Error> {
+        let state = self.lock();
+        let value = |key: &String| {
+            let value = state.get(&(actor.clone(), key.clone()))?.clone();
+            Some(StateValue { value, expiry: Expiry::Never })
+        };
+        Ok(keys.iter().map(value).collect())
+    }
+
+    async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
+        let mut state = self.lock();
+        for (key, write) in &commit.writes {
+            let key = (actor.clone(), key.clone());
+            match write {
+                StateWrite::Set { value, .. } => state.insert(key, value.clone()),
+                StateWrite::Delete => state.remove(&key),
+            };
+        }
+        Ok(())
+    }
+
+    async fn deliver(&self, _actor: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
+        effects.iter().map(|_| Ok(())).collect()
+    }
+
+    async fn invoke_binding(
+        &self,
+        _actor: &ActorAddress,
+        _request: &BindingRequest,
+        _context: &CallContext,
+    ) -> Result<BindingResponse, Error> {
+        not_here()
+    }
+
+    async fn call_actor(&self, _call: ActorCall, _context: CallContext) -> Result<Bytes, CallError> {
+        not_here().map_err(CallError::Backend)
+    }
+
+    async fn wakeup(&self, _actor: &ActorAddress, _key: &WakeupKey) -> Result<Option<Registration>, Error> {
+        not_here()
+    }
+
+    async fn secret(&self, _name: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
+        not_here()
+    }
+
+    async fn publish(&self, _topic: &Topic, _event: Bytes) -> Result<(), Error> {
+        not_here()
+    }
+
+    fn start(&self, _inbound: Arc<dyn Inbound>) {}
+
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
+
+    async fn leave(&self, _patience: Duration) {}
+
+    async fn shut_down(&self) {}
+}

@@ -1,0 +1,139 @@
+//! A turn in memory: the component in a live instance against the same logic compiled natively.
+
+use std::time::Instant;
+
+use anyhow::ensure;
+use bytes::Bytes;
+use daca_host::backend::{ActorCall, TurnCommit};
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+use crate::Common;
+use crate::chat_agent::ChatAgent;
+use crate::host::{LiveActor, Parts, address};
+
+const ACTOR: &str = "user-1";
+const MESSAGE: &str = r#"{"role":"user","content":"How are you today?"}"#;
+/// Turns in one batch.
+const BATCH: u32 = 500;
+/// Messages after which the history has its full length.
+const FULL: usize = 4;
+
+/// What is measured.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    /// Only run turns of one kind, as many as --count says, for a tool that counts instructions
+    #[arg(long, value_enum, requires = "count")]
+    only: Option<Kind>,
+    /// How many turns
+    #[arg(long)]
+    count: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Kind {
+    Native,
+    Component,
+}
+
+/// Measures, and prints the times in nanoseconds.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let (Some(kind), Some(count)) = (arguments.only, arguments.count) {
+        return only(&runtime, arguments, kind, count);
+    }
+    let parts = runtime.block_on(async { Parts::new(&arguments.common.component) })?;
+    runtime.block_on(check_same(&parts))?;
+    let mut native = ChatAgent::new(ACTOR, None);
+    let mut component = runtime.block_on(parts.live(ACTOR))?;
+    let actors = runtime.block_on(async { parts.actors() });
+    let (mut natives, mut components, mut calls) = (Vec::new(), Vec::new(), Vec::new());
+    let end = Instant::now() + arguments.common.time();
+    while Instant::now() < end {
+        natives.push(timed(|| native_turns(&mut native, BATCH))?);
+        components.push(timed(|| runtime.block_on(component_turns(&parts, &mut component, BATCH)))?);
+        let batch = async {
+            for _ in 0..BATCH {
+                let (actor, method) = (address(ACTOR)?, "ProcessMessage".to_owned());
+                let call = ActorCall { actor, method, payload: Bytes::from_static(MESSAGE.as_bytes()) };
+                actors.call_here(call, Default::default()).await?;
+            }
+            anyhow::Ok(())
+        };
+        calls.push(timed(|| runtime.block_on(batch))?);
+    }
+    let [native, component, calls] = [natives, components, calls].map(|mut times| {
+        times.sort_by(f64::total_cmp);
+        (times.first().copied().unwrap_or_default(), times.get(times.len() / 2).copied().unwrap_or_default())
+    });
+    println!(
+        "{}",
+        json!({
+            "native_ns": native.0,
+            "native_median_ns": native.1,
+            "component_ns": component.0,
+            "component_median_ns": component.1,
+            "actors_call_ns": calls.0,
+        })
+    );
+    Ok(())
+}
+
+fn only(runtime: &Runtime, arguments: &Arguments, kind: Kind, count: u32) -> anyhow::Result<()> {
+    match kind {
+        Kind::Native => native_turns(&mut ChatAgent::new(ACTOR, None), count),
+        Kind::Component => runtime.block_on(async {
+            let parts = Parts::new(&arguments.common.component)?;
+            let mut actor = parts.live(ACTOR).await?;
+            component_turns(&parts, &mut actor, count).await
+        }),
+    }
+}
+
+/// Nanoseconds of one turn of a batch.
+fn timed(batch: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+    let start = Instant::now();
+    batch()?;
+    Ok(start.elapsed().as_nanos() as f64 / f64::from(BATCH))
+}
+
+fn native_turns(actor: &mut ChatAgent, count: u32) -> anyhow::Result<()> {
+    for _ in 0..count {
+        native_turn(actor, MESSAGE)?;
+    }
+    Ok(())
+}
+
+fn native_turn(actor: &mut ChatAgent, message: &str) -> anyhow::Result<(Bytes, TurnCommit)> {
+    let done = actor.process_message(message.as_bytes()).map_err(anyhow::Error::msg)?;
+    actor.apply(done.commit.writes.clone());
+    Ok((done.reply, done.commit))
+}
+
+async fn component_turns(parts: &Parts, actor: &mut LiveActor, count: u32) -> anyhow::Result<()> {
+    for _ in 0..count {
+        parts.turn(actor, Bytes::from_static(MESSAGE.as_bytes())).await?;
+    }
+    Ok(())
+}
+
+/// Both must do the same, or a comparison of their times would say nothing.
+async fn check_same(parts: &Parts) -> anyhow::Result<()> {
+    let messages = [
+        r#"{"role":"user","content":"Hi"}"#,
+        r#"{"role":"user","content":"Grüße, \"quoted\" \\ and 日本語","more":[1,2.50,null]}"#,
+        r#"{"content":"first","role":"system"}"#,
+    ];
+    let mut native = ChatAgent::new(ACTOR, None);
+    let mut component = parts.live(ACTOR).await?;
+    for message in messages.iter().cycle().take(messages.len() + FULL) {
+        let ours = parts.turn(&mut component, Bytes::from_static(message.as_bytes())).await?;
+        let theirs = native_turn(&mut native, message)?;
+        let [ours, theirs] = [ours, theirs].map(|(reply, commit)| format!("{reply:?}\n{commit:#?}"));
+        // What `activate` writes comes with the first turn, and is overwritten in it.
+        ensure!(ours == theirs, "the component and the native logic differ on {message}:\n{ours}\n{theirs}");
+    }
+    Ok(())
+}

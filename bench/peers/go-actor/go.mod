@@ -1,0 +1,3 @@
+module go-actor
+
+go 1.24

@@ -1,0 +1,156 @@
+//! What is measured in the host's own process, by `daca-bench-native`: a turn and an activation.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::Extent;
+use crate::report::{Chart, Figure, Measure, Ratio, Row, Wanted};
+use crate::server::{component, native};
+
+const SECONDS: f64 = 6.0;
+/// Turns of the two runs whose difference gives the instructions of one.
+const TURNS: [u64; 2] = [500, 1_500];
+
+/// A turn in memory: the component against the same logic compiled natively.
+pub(crate) async fn turn(extent: Extent) -> anyhow::Result<Measure> {
+    eprintln!("turn");
+    let times = ask(&["turn", "--seconds", &seconds(extent)]).await?;
+    let time = |name: &str| times[name].as_f64().with_context(|| format!("no {name} in {times}"));
+    let mut rows = Vec::new();
+    let mut instructions = Vec::new();
+    for who in ["native", "component"] {
+        let best = time(&format!("{who}_ns"))?;
+        let median = time(&format!("{who}_median_ns"))?;
+        let mut figures = vec![
+            Figure::new("best batch", best / 1e3, "µs"),
+            Figure::new("middle batch", median / 1e3, "µs"),
+        ];
+        if let Some(count) = instructions_of(who).await? {
+            figures.push(Figure::new("instructions", count, ""));
+            instructions.push(count);
+        }
+        rows.push(Row { who: who.to_owned(), load: "one message".to_owned(), figures });
+    }
+    let figures = vec![Figure::new("best batch", time("actors_call_ns")? / 1e3, "µs")];
+    rows.push(Row { who: "whole turn".to_owned(), load: "one message".to_owned(), figures });
+    let wanted = Some(Wanted::AtMost(3.0));
+    let mut ratios = vec![Ratio {
+        name: "time of a turn, component / native".to_owned(),
+        value: time("component_ns")? / time("native_ns")?,
+        wanted,
+    }];
+    let mut notes = Vec::new();
+    match *instructions {
+        [native, component] => {
+            let name = "instructions of a turn, component / native".to_owned();
+            ratios.push(Ratio { name, value: component / native, wanted: None });
+        }
+        _ => notes.push("There is no valgrind here, so instructions were not counted.".to_owned()),
+    }
+    Ok(Measure {
+        name: "turn".to_owned(),
+        title: "A turn in memory".to_owned(),
+        method: "The ChatAgent's `ProcessMessage` with a full history, all imports answered in memory: in a live instance as the host makes \
+            it, with interruption on, and the same logic compiled natively. Batches of both alternate. The two give the same \
+            replies, writes and effects, which is checked first. `whole turn` is the same through the host's table, queue and commit. \
+            Instructions are those that callgrind counts."
+            .to_owned(),
+        rows,
+        ratios,
+        notes,
+        charts: vec![Chart { figure: "best batch".to_owned(), title: "Time of a turn".to_owned() }],
+    })
+}
+
+/// A new instance, its activation and first message, and its end.
+pub(crate) async fn activation(extent: Extent) -> anyhow::Result<Measure> {
+    eprintln!("activation");
+    let rates = ask(&["activation", "--seconds", &seconds(extent)]).await?;
+    let rate = |name: &str| rates[name].as_f64().with_context(|| format!("no {name} in {rates}"));
+    let threads = rates["threads"].as_u64().unwrap_or(1);
+    let all = format!("{threads} threads");
+    let (host_one, bare_one) = (rate("host_1_per_s")?, rate("bare_1_per_s")?);
+    let (host_all, bare_all) = (rate("host_all_per_s")?, rate("bare_all_per_s")?);
+    let row = |who: &str, load: &str, rate: f64| Row {
+        who: who.to_owned(),
+        load: load.to_owned(),
+        figures: vec![
+            Figure::new("activations a second", rate, "/s"),
+            Figure::new("each", 1e6 / rate, "µs of a thread"),
+        ],
+    };
+    Ok(Measure {
+        name: "activation".to_owned(),
+        title: "An activation".to_owned(),
+        method: "Instantiate, activate, handle the first message, drop: as the host does it, and in a bare loop on wasmtime with the same engine \
+            and imports that answer at once. Batches of both alternate."
+            .to_owned(),
+        rows: vec![
+            row("host", "1 thread", host_one),
+            row("bare wasmtime", "1 thread", bare_one),
+            row("host", &all, host_all),
+            row("bare wasmtime", &all, bare_all),
+        ],
+        ratios: vec![
+            Ratio { name: "time, host / bare, 1 thread".to_owned(), value: bare_one / host_one, wanted: Some(Wanted::AtMost(1.3)) },
+            Ratio { name: format!("activations a second of the host, {all} / 1 thread"), value: host_all / host_one, wanted: Some(Wanted::AtLeast(1.0)) },
+        ],
+        notes: Vec::new(),
+        charts: vec![Chart { figure: "activations a second".to_owned(), title: "Activations a second".to_owned() }],
+    })
+}
+
+fn seconds(extent: Extent) -> String {
+    extent.seconds(SECONDS).as_secs_f64().to_string()
+}
+
+async fn ask(arguments: &[&str]) -> anyhow::Result<Value> {
+    let output = Command::new(native())
+        .args(arguments)
+        .arg("--component")
+        .arg(component())
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .with_context(|| format!("starting {}", native().display()))?;
+    ensure!(output.status.success(), "daca-bench-native {arguments:?} has failed ({})", output.status);
+    serde_json::from_slice(&output.stdout).context("reading what daca-bench-native says")
+}
+
+/// Instructions of one turn: those of many turns less those of fewer, by the number of turns between. None without valgrind.
+async fn instructions_of(who: &str) -> anyhow::Result<Option<f64>> {
+    if Command::new("valgrind").arg("--version").output().await.is_err() {
+        return Ok(None);
+    }
+    let folder = tempfile::tempdir()?;
+    let mut counted = Vec::new();
+    for turns in TURNS {
+        counted.push(callgrind(folder.path(), who, turns).await?);
+    }
+    Ok(Some((counted[1] - counted[0]) / (TURNS[1] - TURNS[0]) as f64))
+}
+
+async fn callgrind(folder: &Path, who: &str, turns: u64) -> anyhow::Result<f64> {
+    eprintln!("turn: instructions of {turns} turns, {who}");
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(native())
+        .args(["turn", "--only", who, "--count", &turns.to_string(), "--component"])
+        .arg(component())
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("starting valgrind")?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let collected = text.lines().find_map(|line| line.split_once("Collected :"));
+    let count = collected.and_then(|(_, count)| count.trim().parse().ok());
+    count.with_context(|| format!("valgrind counted nothing:\n{text}"))
+}
