@@ -1,9 +1,11 @@
 //! HTTP on the embedded backend: the host against the same routes with native logic on the same store.
 
+use std::time::Duration;
+
 use daca_stack::Process;
 
 use crate::Extent;
-use crate::load::{self, Load, Outcome};
+use crate::load::{self, Load, Order, Outcome};
 use crate::process::Costs;
 use crate::report::{Chart, Figure, Measure, Ratio, Row, Wanted};
 use crate::server::{HostOptions, Server, Storage};
@@ -19,7 +21,7 @@ pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
     let mut measure = Measure {
         name: "embedded".to_owned(),
         title: "HTTP on the embedded backend".to_owned(),
-        method: "Closed loop of `POST /chat/{id}`, actors at random. `native` is an axum server with the ChatAgent's logic \
+        method: "Closed loop of `POST /chat/{id}`, all actors active, the next one at random. `native` is an axum server with the ChatAgent's logic \
             compiled natively on the same store, as somebody would write it for this one agent. Both run at the same time, and \
             loads alternate; of three loads of each the middle one counts. `disk` waits for the disk with each commit, \
             `memory` is a file system in memory, where an fsync does nothing. Neither logs a message."
@@ -39,6 +41,14 @@ async fn both(storage: Storage, extent: Extent, measure: &mut Measure) -> anyhow
     let native = Server::native(storage).await?;
     let place = if storage == Storage::Disk { "disk" } else { "memory" };
     for actors in ACTORS {
+        for server in [&host, &native] {
+            let all_once = Load {
+                order: Order::InTurn,
+                most: actors as u64,
+                ..Load::chat(server.listen, 8, actors, Duration::from_secs(60))
+            };
+            load::run(&all_once).await?.all_answered()?;
+        }
         for connections in CONNECTIONS {
             let name = format!("{place}, {}, {actors} actors", plural(connections));
             eprintln!("embedded: {name}");

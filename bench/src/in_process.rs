@@ -35,6 +35,16 @@ pub(crate) async fn turn(extent: Extent) -> anyhow::Result<Measure> {
         }
         rows.push(Row { who: who.to_owned(), load: "one message".to_owned(), figures });
     }
+    let spread = format!("one message of each of {} actors", times["actors"]);
+    for who in ["native", "component"] {
+        let best = time(&format!("spread_{who}_ns"))?;
+        let median = time(&format!("spread_{who}_median_ns"))?;
+        let figures = vec![
+            Figure::new("best batch", best / 1e3, "µs"),
+            Figure::new("middle batch", median / 1e3, "µs"),
+        ];
+        rows.push(Row { who: who.to_owned(), load: spread.clone(), figures });
+    }
     let figures = vec![Figure::new("best batch", time("actors_call_ns")? / 1e3, "µs")];
     rows.push(Row { who: "whole turn".to_owned(), load: "one message".to_owned(), figures });
     let wanted = Some(Wanted::AtMost(3.0));
@@ -43,6 +53,11 @@ pub(crate) async fn turn(extent: Extent) -> anyhow::Result<Measure> {
         value: time("component_ns")? / time("native_ns")?,
         wanted,
     }];
+    ratios.push(Ratio {
+        name: format!("time of a turn, component / native, {spread}"),
+        value: time("spread_component_ns")? / time("spread_native_ns")?,
+        wanted: None,
+    });
     let mut notes = Vec::new();
     match *instructions {
         [native, component] => {

@@ -34,8 +34,8 @@ impl Programs {
         })
     }
 
-    /// The command that starts a peer beside its sidecar.
-    pub(crate) fn program(&self, peer: Peer, sidecar: &SidecarOptions) -> Program {
+    /// The command that starts a peer beside its sidecar, with or without SMS.
+    pub(crate) fn program(&self, peer: Peer, sidecar: &SidecarOptions, sms: bool) -> Program {
         let folder = &sidecar.folder;
         let program = match peer {
             Peer::Python => Program::new("python", &self.uvicorn, folder)
@@ -47,10 +47,12 @@ impl Programs {
                 let keep = (peer == Peer::GoKeepingState).then_some("-keep-state");
                 Program::new("go", &self.go, folder)
                     .option("-listen", format!("127.0.0.1:{}", sidecar.app_port))
+                    .argument(format!("-sms={sms}"))
                     .arguments(keep)
             }
         };
         program
+            .variable("SMS", if sms { "on" } else { "off" })
             .variable("DAPR_HTTP_PORT", sidecar.ports.http.to_string())
             .variable("DAPR_GRPC_PORT", sidecar.ports.grpc.to_string())
             .tokens(None, None)

@@ -1,8 +1,9 @@
 //! Behind a real sidecar: the host against actor apps in Go and Python that do the same job, one after the other beside a
 //! sidecar of their own, with the same Redis, Kafka, placement and edge of Twilio.
 //!
-//! A message counts when everything that it asks for has happened: the answer, the state, the event, the SMS at Twilio's
-//! edge. What answers first and sends later gains nothing by it, because the clock runs until the last SMS has arrived.
+//! A message counts when everything that it asks for has happened: the answer, the state, the event in Redis, the SMS at
+//! Twilio's edge. What answers first and sends later gains nothing by it, because the clock runs until the last event and the
+//! last SMS are there.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -43,6 +44,24 @@ enum Contender {
     Peer(Peer),
 }
 
+/// What a message asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Job {
+    /// State, event and SMS.
+    Whole,
+    /// State and event.
+    WithoutSms,
+}
+
+impl Job {
+    fn name(self) -> &'static str {
+        match self {
+            Job::Whole => "",
+            Job::WithoutSms => ", no SMS",
+        }
+    }
+}
+
 const CONTENDERS: [Contender; 5] = [
     Contender::Host,
     Contender::HostDirect,
@@ -77,9 +96,9 @@ pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
         method: format!(
             "Each contender runs beside a fresh sidecar (Dapr 1.16, placement, Redis with an fsync for each write, Kafka, \
             Twilio's edge over TLS), one after the other, with an empty Redis. {ACTORS} actors, already active. A message counts \
-            when its state, its event and its SMS are done: the clock of the throughput runs until the last SMS has arrived. \
+            when its state, its event and its SMS are done: the clock of the throughput runs until the last of them has arrived. \
             Latencies are those of the answers. `go` is an app written plainly with net/http, `python` the tutorial's app with \
-            its SMS and its subscription mended. All log as they do by default."
+            its SMS and its subscription mended. All log as they do by default. `no SMS` are the same without SMS."
         ),
         charts: ["messages a second", "p99", "CPU for 1,000", "resident"]
             .map(|figure| Chart { figure: figure.to_owned(), title: figure.to_owned() })
@@ -87,25 +106,35 @@ pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
         ..Measure::default()
     };
     let mut closed = Vec::new();
-    for contender in CONTENDERS {
-        let running = bench.begin(contender).await?;
-        for connections in CONNECTIONS {
-            eprintln!("sidecar: {}, {}", contender.name(), plural(connections));
-            let done = bench.closed(&running, connections).await?;
-            closed.push((contender, connections, done.rate(), done.outcome.percentile(0.99)));
-            measure.rows.push(done.row(contender, &plural(connections)));
+    for job in [Job::Whole, Job::WithoutSms] {
+        for contender in CONTENDERS {
+            let running = bench.begin(contender, job).await?;
+            for connections in CONNECTIONS {
+                let load = plural(connections) + job.name();
+                eprintln!("sidecar: {}, {load}", contender.name());
+                let done = bench.closed(&running, connections).await?;
+                measure.rows.push(done.row(contender, &load));
+                closed.push(Closed {
+                    contender,
+                    load,
+                    rate: done.rate(),
+                    p99: done.outcome.percentile(0.99),
+                });
+            }
+            if job == Job::Whole {
+                eprintln!("sidecar: {}, Kafka", contender.name());
+                let kafka = bench.kafka(contender, &running).await?;
+                measure.rows.push(kafka.row(contender, "Kafka"));
+            }
+            running.stop().await?;
         }
-        eprintln!("sidecar: {}, Kafka", contender.name());
-        let kafka = bench.kafka(contender, &running).await?;
-        measure.rows.push(kafka.row(contender, "Kafka"));
-        running.stop().await?;
     }
-    let slowest = closed.iter().filter(|(contender, ..)| !contender.is_slow());
-    let rate = slowest.map(|(_, _, rate, _)| *rate).fold(f64::MAX, f64::min) * RATE_SHARE;
+    let rates = closed.iter().filter(|closed| !closed.contender.is_slow()).map(|closed| closed.rate);
+    let rate = rates.fold(f64::MAX, f64::min) * RATE_SHARE;
     let mut fixed = Vec::new();
     for contender in CONTENDERS.into_iter().filter(|contender| !contender.is_slow()) {
         eprintln!("sidecar: {}, {rate:.0} a second", contender.name());
-        let running = bench.begin(contender).await?;
+        let running = bench.begin(contender, Job::Whole).await?;
         let done = bench.at_rate(&running, rate).await?;
         fixed.push((contender, done.outcome.percentile(0.99)));
         measure.rows.push(done.row(contender, &format!("{rate:.0} a second")));
@@ -116,15 +145,19 @@ pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
     Ok(measure)
 }
 
-type Closed = (Contender, usize, f64, Duration);
+/// What came of a closed loop.
+struct Closed {
+    contender: Contender,
+    load: String,
+    rate: f64,
+    p99: Duration,
+}
 
 fn ratios(closed: &[Closed], fixed: &[(Contender, Duration)], rows: &[Row]) -> Vec<Ratio> {
     let mut ratios = Vec::new();
     let go = Contender::Peer(Peer::Go);
     let python = Contender::Peer(Peer::Python);
-    let of = |who: Contender, connections: usize| {
-        closed.iter().find(|closed| closed.0 == who && closed.1 == connections)
-    };
+    let of = |who: Contender, load: &str| closed.iter().find(|one| one.contender == who && one.load == load);
     let figure = |who: Contender, load: &str, name: &str| {
         let row = rows.iter().find(|row| row.who == who.name() && row.load == load)?;
         row.figures.iter().find(|figure| figure.name == name).map(|figure| figure.value)
@@ -133,19 +166,15 @@ fn ratios(closed: &[Closed], fixed: &[(Contender, Duration)], rows: &[Row]) -> V
         ratios.push(Ratio { name, value: ours / theirs, wanted });
     };
     for host in [Contender::Host, Contender::HostDirect] {
-        for connections in CONNECTIONS {
-            let load = plural(connections);
+        for ours in closed.iter().filter(|one| one.contender == host) {
+            let load = &*ours.load;
+            let (Some(go), Some(python_done)) = (of(go, load), of(python, load)) else { continue };
             let name = |what: &str| format!("{what}: {}, {load}", host.name());
-            let (Some(ours), Some(go), Some(python)) =
-                (of(host, connections), of(go, connections), of(python, connections))
-            else {
-                continue;
-            };
-            add(name("throughput / go"), ours.2, go.2, Some(Wanted::AtLeast(1.5)));
-            add(name("p99 / go"), ours.3.as_secs_f64(), go.3.as_secs_f64(), Some(Wanted::AtMost(1.0)));
-            add(name("throughput / python"), ours.2, python.2, Some(Wanted::AtLeast(30.0)));
+            add(name("throughput / go"), ours.rate, go.rate, Some(Wanted::AtLeast(1.5)));
+            add(name("p99 / go"), ours.p99.as_secs_f64(), go.p99.as_secs_f64(), Some(Wanted::AtMost(1.0)));
+            add(name("throughput / python"), ours.rate, python_done.rate, Some(Wanted::AtLeast(30.0)));
             if let (Some(ours), Some(theirs)) =
-                (figure(host, &load, "resident"), figure(Contender::Peer(Peer::Python), &load, "resident"))
+                (figure(host, load, "resident"), figure(python, load, "resident"))
             {
                 add(name("resident / python"), ours, theirs, Some(Wanted::AtMost(1.0)));
             }
@@ -189,33 +218,48 @@ impl Bench {
         Ok(Bench { stack, programs, manifests: TempDir::new()?, extent })
     }
 
-    /// Starts a contender and lets every actor handle one message.
-    async fn begin(&self, contender: Contender) -> anyhow::Result<Running> {
+    /// Starts a contender and lets every actor handle some messages.
+    async fn begin(&self, contender: Contender, job: Job) -> anyhow::Result<Running> {
         self.stack.redis.cli(&["flushall"]).await?;
         let name = contender.name().replace([' ', ','], "");
         let sidecar = self.stack.sidecar_options(&format!("{name}-sidecar"), ports::free()?)?;
         let running = match contender {
-            Contender::Peer(peer) => Running::peer(self.programs.program(peer, &sidecar), sidecar).await?,
+            Contender::Peer(peer) => {
+                Running::peer(self.programs.program(peer, &sidecar, job == Job::Whole), sidecar, job).await?
+            }
             Contender::Host | Contender::HostDirect => {
-                let manifest = self.manifest(contender == Contender::HostDirect)?;
+                let manifest = self.manifest(contender == Contender::HostDirect, job)?;
                 let mut app = self.stack.app_options(&name, &manifest, &sidecar)?;
                 app.program = folders::released_daca();
                 // The other contenders log text, too.
-                app.arguments = ["--log-format", "text"].map(str::to_owned).to_vec();
-                Running::host(app, sidecar).await?
+                app.log_format = "text";
+                Running::host(app, sidecar, job).await?
             }
         };
         self.load(&running, 8, Pace::Closed, Duration::from_secs(2)).await?;
         Ok(running)
     }
 
-    fn manifest(&self, direct: bool) -> anyhow::Result<PathBuf> {
-        let path = self.manifests.path().join(if direct { "direct.toml" } else { "default.toml" });
+    /// Events that were ever published.
+    async fn events(&self) -> anyhow::Result<u64> {
+        let stream = self.stack.redis.cli(&["xinfo", "stream", "user-chat"]).await;
+        // There is no stream before the first event.
+        let text = stream.unwrap_or_default();
+        let mut lines = text.lines().skip_while(|line| *line != "entries-added");
+        Ok(lines.nth(1).and_then(|count| count.parse().ok()).unwrap_or_default())
+    }
+
+    fn manifest(&self, direct: bool, job: Job) -> anyhow::Result<PathBuf> {
+        let path = self.manifests.path().join("agents.toml");
         let component = component();
         let text = include_str!("../../agents.toml").replace(
             "target/wasm32-wasip2/guest/chat_agent.wasm",
             component.to_str().context("the project's folder has a name in UTF-8")?,
         );
+        let text = match job {
+            Job::Whole => text,
+            Job::WithoutSms => text.replace("to-number = \"+1987654321\"", "to-number = \"\""),
+        };
         let dapr = if direct { "\n[dapr]\ndirect-calls = true\n" } else { "" };
         std::fs::write(&path, text + dapr)?;
         Ok(path)
@@ -243,7 +287,7 @@ impl Bench {
         begun.done(self, running, outcome).await
     }
 
-    /// Messages by Kafka, from the first that is sent to the last SMS.
+    /// Messages by Kafka, from the first that is sent to the last event and SMS.
     async fn kafka(&self, contender: Contender, running: &Running) -> anyhow::Result<Done> {
         let count =
             self.extent.times(if contender.is_slow() { KAFKA_MESSAGES_OF_SLOW_ONES } else { KAFKA_MESSAGES });
@@ -274,23 +318,28 @@ struct Running {
     app: Process,
     sidecar: Sidecar,
     port: u16,
+    job: Job,
 }
 
 impl Running {
-    async fn host(app: daca_stack::AppOptions, sidecar: SidecarOptions) -> anyhow::Result<Running> {
+    async fn host(app: daca_stack::AppOptions, sidecar: SidecarOptions, job: Job) -> anyhow::Result<Running> {
         let port = sidecar.app_port;
         let (app, sidecar) = tokio::try_join!(App::start(app), Sidecar::start(sidecar))?;
         app.wait_ready().await?;
         sidecar.wait_ready().await?;
-        Ok(Running { app: app.process, sidecar, port })
+        Ok(Running { app: app.process, sidecar, port, job })
     }
 
-    async fn peer(program: daca_stack::process::Program, sidecar: SidecarOptions) -> anyhow::Result<Running> {
+    async fn peer(
+        program: daca_stack::process::Program,
+        sidecar: SidecarOptions,
+        job: Job,
+    ) -> anyhow::Result<Running> {
         let port = sidecar.app_port;
         let app = Process::start(program)?;
         let sidecar = Sidecar::start(sidecar).await?;
         sidecar.wait_ready().await?;
-        Ok(Running { app, sidecar, port })
+        Ok(Running { app, sidecar, port, job })
     }
 
     async fn stop(&self) -> anyhow::Result<()> {
@@ -324,25 +373,31 @@ impl Running {
 struct Begun {
     at: Instant,
     sms: u64,
+    events: u64,
     costs: [Costs; 2],
     calls: [f64; 2],
 }
 
 impl Begun {
     async fn now(bench: &Bench, running: &Running) -> anyhow::Result<Begun> {
-        let calls = running.calls().await?;
-        Ok(Begun { at: Instant::now(), sms: bench.stack.twilio.count(), costs: running.costs()?, calls })
+        let (calls, events) = (running.calls().await?, bench.events().await?);
+        let sms = bench.stack.twilio.count();
+        Ok(Begun { at: Instant::now(), sms, events, costs: running.costs()?, calls })
     }
 
-    /// Waits for the SMS of every message that was answered.
+    /// Waits for the event and the SMS of every message that was answered.
     async fn done(self, bench: &Bench, running: &Running, outcome: Outcome) -> anyhow::Result<Done> {
-        let wanted = self.sms + outcome.answered;
+        let sms = if running.job == Job::Whole { self.sms + outcome.answered } else { self.sms };
+        let events = self.events + outcome.answered;
         let start = Instant::now();
-        while bench.stack.twilio.count() < wanted && start.elapsed() < DRAIN {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+        let (mut missing_sms, mut missing_events) = (1, 1);
+        while missing_sms + missing_events > 0 && start.elapsed() < DRAIN {
+            missing_sms = sms.saturating_sub(bench.stack.twilio.count());
+            missing_events = events.saturating_sub(bench.events().await?);
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let time = self.at.elapsed();
-        let missing = wanted.saturating_sub(bench.stack.twilio.count());
+        let missing = missing_sms.max(missing_events);
         let (costs, calls) = (running.costs()?, running.calls().await?);
         let cpu = |which: usize| costs[which].cpu.saturating_sub(self.costs[which].cpu);
         Ok(Done {
@@ -359,9 +414,9 @@ impl Begun {
 /// What came of a load.
 struct Done {
     outcome: Outcome,
-    /// From the first request to the last SMS.
+    /// From the first request to the last event and SMS.
     time: Duration,
-    /// SMS that have not come in time.
+    /// Events or SMS that have not come in time.
     missing: u64,
     cpu: [Duration; 2],
     resident: [u64; 2],
@@ -393,7 +448,7 @@ impl Done {
         ]);
         if self.outcome.failed + self.missing > 0 {
             figures.push(Figure::new("failed", self.outcome.failed as f64, ""));
-            figures.push(Figure::new("SMS missing", self.missing as f64, ""));
+            figures.push(Figure::new("not done", self.missing as f64, ""));
         }
         Row { who: contender.name().to_owned(), load: load.to_owned(), figures }
     }

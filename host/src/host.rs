@@ -418,7 +418,7 @@ async fn listen(address: SocketAddr, option: &'static str) -> Result<TcpListener
 }
 
 fn live_instances(limits: &manifest::HostLimits) -> usize {
-    let allowed = actor::default_cap(actor::map_count_limit());
+    let allowed = actor::most_live_instances(actor::map_count_limit());
     match limits.max_live_instances {
         Some(wanted) if wanted > allowed => {
             tracing::warn!(
@@ -428,7 +428,7 @@ fn live_instances(limits: &manifest::HostLimits) -> usize {
             allowed
         }
         Some(wanted) => wanted.max(1),
-        None => allowed,
+        None => allowed.min(actor::DEFAULT_LIVE_INSTANCES),
     }
 }
 

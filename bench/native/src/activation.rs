@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::Common;
 use crate::bare::Bare;
-use crate::host::Parts;
+use crate::host::{FEW, Parts};
 
 const MESSAGE: &str = r#"{"role":"user","content":"How are you today?"}"#;
 /// How long one side runs before it is the other's turn.
@@ -44,7 +44,7 @@ impl Side {
 
 /// Measures, and prints activations a second.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let parts = Arc::new(Parts::new(&arguments.common.component)?);
+    let parts = Arc::new(Parts::new(&arguments.common.component, FEW)?);
     let bare = Arc::new(Bare::new(&arguments.common.component, &parts.options).map_err(from_wasmtime)?);
     let sides = [Side::Host(parts), Side::Bare(bare)];
     let threads = thread::available_parallelism()?.get();

@@ -124,6 +124,9 @@ impl ChatAgent {
 
     fn send_sms(&self, turn: &mut Turn, content: &str, answer: &str) -> serde_json::Result<()> {
         let to_number = &*self.to_number;
+        if to_number.is_empty() {
+            return Ok(());
+        }
         let body = format!("New message from {}: {content} -> {answer}", self.id);
         let sms = to_raw_value(&Sms { to_number, body: &body })?;
         let request = EffectRequest::Send(BindingRequest {

@@ -12,7 +12,8 @@ use daca_host::actor::{
 };
 use daca_host::backend::{Backend, Outbox, TurnCommit};
 use daca_host::component::{
-    ComponentVersion, Counters, Engine, EngineOptions, Instance, Outcome, Rollout, Served, Serving, TurnKind,
+    Compiling, ComponentVersion, Counters, Engine, EngineOptions, Instance, Outcome, Rollout, Served,
+    Serving, TurnKind,
 };
 use daca_host::imports::{ScopeOptions, StateCache, TurnScope};
 use daca_host::manifest::{AgentType, Manifest};
@@ -23,8 +24,6 @@ use crate::memory::Memory;
 
 /// The agent type.
 pub(crate) const AGENT: &str = "ChatAgent";
-/// Live instances at the same time: as many as threads, and few enough for valgrind's address space.
-const INSTANCES: usize = 64;
 const TURN_TIME: Duration = Duration::from_secs(30);
 
 /// An engine with the ChatAgent compiled.
@@ -37,6 +36,9 @@ pub(crate) struct Parts {
     places: Arc<Semaphore>,
 }
 
+/// Live instances that are enough for a few actors, and few enough for valgrind's address space.
+pub(crate) const FEW: usize = 64;
+
 /// An actor with a live instance.
 pub(crate) struct LiveActor {
     instance: Instance,
@@ -45,24 +47,25 @@ pub(crate) struct LiveActor {
 }
 
 impl Parts {
-    /// Compiles the component.
-    pub(crate) fn new(component: &Path) -> anyhow::Result<Parts> {
+    /// Compiles the component. So many instances may be live at the same time.
+    pub(crate) fn new(component: &Path, instances: usize) -> anyhow::Result<Parts> {
         let agent = agent_type(component)?;
         let options = EngineOptions {
-            max_live_instances: INSTANCES,
+            max_live_instances: instances,
             largest_memory: agent.limits.memory,
             code_cache: None,
         };
         let engine = Engine::new(&options)?;
         let wasm = std::fs::read(component).with_context(|| format!("reading {}", component.display()))?;
-        let version = ComponentVersion::from_bytes(&engine, &component.display().to_string(), &wasm)?;
+        let version =
+            ComponentVersion::from_bytes(&engine, &component.display().to_string(), &wasm, Compiling::Soon)?;
         Ok(Parts {
             options,
             engine,
             version: Arc::new(version),
             agent,
             backend: Arc::new(Memory::default()),
-            places: Arc::new(Semaphore::new(INSTANCES)),
+            places: Arc::new(Semaphore::new(instances)),
         })
     }
 
@@ -123,11 +126,8 @@ impl Parts {
                 max_pending_bytes: 256 << 20,
             },
         );
-        let options = ActorsOptions {
-            max_turns_in_flight: 1_000,
-            max_live_instances: INSTANCES,
-            max_active_actors: 1_000,
-        };
+        let options =
+            ActorsOptions { max_turns_in_flight: 1_000, max_live_instances: FEW, max_active_actors: 1_000 };
         Actors::new(self.engine.clone(), self.backend.clone(), deliveries, vec![runtime], options)
     }
 }

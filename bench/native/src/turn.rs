@@ -10,12 +10,14 @@ use tokio::runtime::Runtime;
 
 use crate::Common;
 use crate::chat_agent::ChatAgent;
-use crate::host::{LiveActor, Parts, address};
+use crate::host::{FEW, LiveActor, Parts, address};
 
 const ACTOR: &str = "user-1";
 const MESSAGE: &str = r#"{"role":"user","content":"How are you today?"}"#;
 /// Turns in one batch.
 const BATCH: u32 = 500;
+/// Actors that have one turn each in a batch: the memory of the next one has left the processor's caches.
+const MANY: usize = BATCH as usize;
 /// Messages after which the history has its full length.
 const FULL: usize = 4;
 
@@ -44,16 +46,28 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if let (Some(kind), Some(count)) = (arguments.only, arguments.count) {
         return only(&runtime, arguments, kind, count);
     }
-    let parts = runtime.block_on(async { Parts::new(&arguments.common.component) })?;
+    let parts = runtime.block_on(async { Parts::new(&arguments.common.component, FEW + MANY) })?;
     runtime.block_on(check_same(&parts))?;
     let mut native = ChatAgent::new(ACTOR, None);
     let mut component = runtime.block_on(parts.live(ACTOR))?;
+    let mut many_native = (0..MANY).map(|number| ChatAgent::new(&many(number), None)).collect::<Vec<_>>();
+    let mut many_components = Vec::new();
+    for number in 0..MANY {
+        many_components.push(runtime.block_on(parts.live(&many(number)))?);
+    }
     let actors = runtime.block_on(async { parts.actors() });
-    let (mut natives, mut components, mut calls) = (Vec::new(), Vec::new(), Vec::new());
+    let [mut natives, mut components, mut spread_natives, mut spread_components, mut calls] =
+        [(); 5].map(|()| Vec::new());
     let end = Instant::now() + arguments.common.time();
     while Instant::now() < end {
         natives.push(timed(|| native_turns(&mut native, BATCH))?);
         components.push(timed(|| runtime.block_on(component_turns(&parts, &mut component, BATCH)))?);
+        spread_natives.push(timed(|| many_native.iter_mut().try_for_each(|actor| native_turns(actor, 1)))?);
+        spread_components.push(timed(|| {
+            many_components
+                .iter_mut()
+                .try_for_each(|actor| runtime.block_on(component_turns(&parts, actor, 1)))
+        })?);
         let batch = async {
             for _ in 0..BATCH {
                 let (actor, method) = (address(ACTOR)?, "ProcessMessage".to_owned());
@@ -64,7 +78,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         };
         calls.push(timed(|| runtime.block_on(batch))?);
     }
-    let [native, component, calls] = [natives, components, calls].map(|mut times| {
+    let all = [natives, components, spread_natives, spread_components, calls];
+    let [native, component, spread_native, spread_component, calls] = all.map(|mut times| {
         times.sort_by(f64::total_cmp);
         (times.first().copied().unwrap_or_default(), times.get(times.len() / 2).copied().unwrap_or_default())
     });
@@ -75,6 +90,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             "native_median_ns": native.1,
             "component_ns": component.0,
             "component_median_ns": component.1,
+            "spread_native_ns": spread_native.0,
+            "spread_native_median_ns": spread_native.1,
+            "spread_component_ns": spread_component.0,
+            "spread_component_median_ns": spread_component.1,
+            "actors": MANY,
             "actors_call_ns": calls.0,
         })
     );
@@ -85,11 +105,15 @@ fn only(runtime: &Runtime, arguments: &Arguments, kind: Kind, count: u32) -> any
     match kind {
         Kind::Native => native_turns(&mut ChatAgent::new(ACTOR, None), count),
         Kind::Component => runtime.block_on(async {
-            let parts = Parts::new(&arguments.common.component)?;
+            let parts = Parts::new(&arguments.common.component, FEW)?;
             let mut actor = parts.live(ACTOR).await?;
             component_turns(&parts, &mut actor, count).await
         }),
     }
+}
+
+fn many(number: usize) -> String {
+    format!("many-{number}")
 }
 
 /// Nanoseconds of one turn of a batch.

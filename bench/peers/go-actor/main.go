@@ -2,7 +2,8 @@
 //
 // It does the whole job of the tutorial: the history in the actor's state, an event and an SMS for each message, the
 // endpoints for people, for Kafka's binding and for the subscription. Each call to the sidecar is made where the tutorial
-// makes it. With -keep-state it keeps each actor's history in memory between calls, as a careful author would.
+// makes it. With -keep-state it keeps each actor's history in memory between calls, as a careful author would;
+// with -sms=false it sends no SMS.
 package main
 
 import (
@@ -37,12 +38,14 @@ type app struct {
 	sidecar   string
 	client    *http.Client
 	keepState bool
+	sms       bool
 	histories sync.Map // of []message, by the actor's id
 }
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:8000", "address to listen on")
 	keepState := flag.Bool("keep-state", false, "keep histories in memory between calls")
+	sms := flag.Bool("sms", true, "send an SMS for each message")
 	flag.Parse()
 	// The default of two idle connections would open a new one for most calls.
 	transport := &http.Transport{MaxIdleConns: 256, MaxIdleConnsPerHost: 256}
@@ -50,6 +53,7 @@ func main() {
 		sidecar:   "http://127.0.0.1:" + os.Getenv("DAPR_HTTP_PORT"),
 		client:    &http.Client{Transport: transport, Timeout: 30 * time.Second},
 		keepState: *keepState,
+		sms:       *sms,
 	}
 	log.Fatal(http.ListenAndServe(*listen, a.routes()))
 }
@@ -107,7 +111,9 @@ func (a *app) process(id string, input message) (message, error) {
 	}
 	log.Printf("Processed message for %s: %s", key, input.Content)
 	a.publish(id, input, output)
-	a.sendSMS(id, input, output)
+	if a.sms {
+		a.sendSMS(id, input, output)
+	}
 	return output, nil
 }
 

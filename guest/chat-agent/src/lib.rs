@@ -116,9 +116,12 @@ impl ChatAgent {
         }
     }
 
-    /// Stages the SMS. A conversation goes on without it.
+    /// Stages the SMS, unless the setting `to-number` is empty. A conversation goes on without it.
     fn send_sms(&self, content: &str, answer: &str) {
         let to_number = &*self.to_number;
+        if to_number.is_empty() {
+            return;
+        }
         let body = format!("New message from {}: {content} -> {answer}", self.id);
         let staged =
             bindings::send(SMS_BINDING, "create", &body, &[("toNumber", to_number)]).and_then(|effect| {

@@ -5,6 +5,7 @@
 //! cached state, lies in the record while no task runs, and with the task while one does.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -31,8 +32,9 @@ pub(super) struct Activation {
     pub(super) nested_commits: Arc<AtomicU64>,
     /// Held by turns that run within another one, so that the next turn does not begin before they have ended.
     nested: Arc<RwLock<()>>,
-    /// The backend's era in which the sidecar has called it, plus one; 0 when it has not, or has ended the activation since.
-    called_in: AtomicU64,
+    /// The backend's era in which the sidecar has taken a write of it, plus one; 0 when it has not, or has ended the activation
+    /// since.
+    written_in: AtomicU64,
     inner: Mutex<Inner>,
 }
 
@@ -52,6 +54,8 @@ struct Inner {
     consumed: ConsumedMessages,
     /// Cancelled when the sidecar ends this activation: it has cut off what runs, and waits for its end.
     cut_off: CancellationToken,
+    /// How often it has done so.
+    endings: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,13 +165,14 @@ impl Activation {
             served: None,
             consumed: ConsumedMessages::default(),
             cut_off: CancellationToken::new(),
+            endings: 0,
         };
         Arc::new(Activation {
             address,
             agent,
             nested_commits: Arc::default(),
             nested: Arc::default(),
-            called_in: AtomicU64::new(0),
+            written_in: AtomicU64::new(0),
             inner: Mutex::new(inner),
         })
     }
@@ -223,8 +228,9 @@ impl Activation {
         shared: &Arc<Shared>,
         idle: bool,
     ) -> Option<oneshot::Receiver<Result<Bytes, CallError>>> {
-        self.called_in.store(0, Ordering::Release);
         let mut inner = self.lock();
+        inner.endings += 1;
+        self.written_in.store(0, Ordering::Release);
         inner.cut_off.cancel();
         let (job, done) = Job::deactivation(idle);
         match inner.phase {
@@ -254,19 +260,25 @@ impl Activation {
         Some(done)
     }
 
-    /// Notes that the sidecar has called the actor here, if it vouches for its actors.
-    pub(super) fn note_called(&self, backend: &dyn Backend) {
-        let era = backend.era();
-        if backend.vouches(era) {
-            self.called_in.store(era + 1, Ordering::Release);
+    /// How often the sidecar has ended this activation.
+    pub(super) fn endings(&self) -> u64 {
+        self.lock().endings
+    }
+
+    /// Notes that the sidecar has taken a write of the actor in this era, in a turn that began when the activation had been
+    /// ended so many times. That a call came from the sidecar says less: it may have been under way while the actor moved.
+    pub(super) fn note_written(&self, era: u64, endings: u64) {
+        let inner = self.lock();
+        if inner.endings == endings {
+            self.written_in.store(era + 1, Ordering::Release);
         }
     }
 
-    /// Does the actor live here, as the sidecar knows? It has called it, has not ended its activation since, and was there all
-    /// the time.
+    /// Does the actor live here, as the sidecar knows? It has taken a write of it, has not ended its activation since, and was
+    /// there all the time.
     pub(super) fn lives_here(&self, backend: &dyn Backend) -> bool {
         let era = backend.era();
-        self.called_in.load(Ordering::Acquire) == era + 1 && backend.vouches(era)
+        self.written_in.load(Ordering::Acquire) == era + 1 && backend.vouches(era)
     }
 
     /// Drops the instance of an idle activation. False when it has none or is in use.
@@ -330,7 +342,8 @@ impl Activation {
         }
         let resident = std::mem::take(&mut inner.resident);
         drop(inner);
-        tokio::spawn(self.clone().run(shared.clone(), resident));
+        // A task moves its future several times, and this one is large.
+        tokio::spawn(Box::pin(self.clone().run(shared.clone(), resident)));
     }
 
     /// Takes jobs out of the queue until there is none. The one place where turns of this actor run.
@@ -370,9 +383,12 @@ impl Activation {
         work: Work,
         context: CallContext,
     ) -> Result<Bytes, CallError> {
-        let turn = turn::run(shared, self, resident, work, context);
-        // A panic in the host would leave the actor without a task, and its callers without an answer, for ever.
-        if let Ok(result) = std::panic::AssertUnwindSafe(turn).catch_unwind().await {
+        let ended = {
+            let turn = pin!(turn::run(shared, self, resident, work, context));
+            // A panic in the host would leave the actor without a task, and its callers without an answer, for ever.
+            std::panic::AssertUnwindSafe(turn).catch_unwind().await
+        };
+        if let Ok(result) = ended {
             return result;
         }
         tracing::error!(code = "internal", agent_type = %self.address.agent_type, actor_id = &*self.address.id, "a turn panicked in the host");

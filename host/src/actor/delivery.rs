@@ -4,6 +4,7 @@
 //! with it, so that nothing overtakes; other lanes go on.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -140,7 +141,7 @@ impl Deliveries {
         }
         lanes.insert(actor.clone(), waiting.collect());
         drop(lanes);
-        tokio::spawn(self.shared.clone().run_lane(actor.clone()));
+        tokio::spawn(Box::pin(self.shared.clone().run_lane(actor.clone())));
     }
 
     /// Waits until nothing waits any more, or until `deadline`. Answers how many effects still wait.
@@ -165,7 +166,7 @@ impl Shared {
             let turn = batch.first().map_or_else(tracing::Span::none, |first| first.turn.clone());
             let ids = batch.iter().map(|waiting| waiting.id).collect::<Vec<_>>();
             let bytes = batch.iter().map(|waiting| waiting.effect.request.bytes()).sum::<usize>();
-            let delivery = self.deliver(&actor, batch).instrument(turn);
+            let delivery = pin!(self.deliver(&actor, batch).instrument(turn));
             // A panic in a backend would leave the lane without a task, and its effects waiting for ever.
             if std::panic::AssertUnwindSafe(delivery).catch_unwind().await.is_err() {
                 ids.iter().for_each(|id| self.outbox.settle(*id, EffectStatus::Failed));

@@ -22,7 +22,7 @@ pub use address::{ActorAddress, AddressError, check_actor_id, check_agent_type};
 pub use context::CallContext;
 pub use delivery::{Deliveries, DeliveryOptions};
 pub use error::CallError;
-pub use live::{default_cap, map_count_limit};
+pub use live::{DEFAULT_LIVE_INSTANCES, map_count_limit, most_live_instances};
 pub use table::{ActivationInfo, Actors, ActorsOptions, AgentLoad, AgentRuntime, AgentStatistics};
 pub use trial::TrialFailure;
 

@@ -22,8 +22,8 @@ use crate::manifest::{AgentType, Topic};
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// How often a drain looks whether turns still run.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
-/// Activations that are looked at without a pause after a swap.
-const LOOKED_AT_TOGETHER: usize = 256;
+/// Instances of a version that was replaced are dropped for one part of the time, and for so many parts they are not.
+const RESTS_FOR: u32 = 9;
 /// Activations that end at the same time.
 const CONCURRENT_DEACTIVATIONS: usize = 64;
 
@@ -249,9 +249,6 @@ impl Actors {
             if too_many {
                 self.deactivate_oldest(agent);
             }
-            if !job.context.is_direct {
-                activation.note_called(&*self.shared.backend);
-            }
             match activation.offer(&self.shared, job) {
                 Offer::Taken => return Ok(()),
                 Offer::Full(queued) => return Err(CallError::QueueFull { actor: actor.clone(), queued }),
@@ -321,12 +318,19 @@ impl Actors {
     /// gives its memory back. An actor that is not called again would keep it otherwise. Called after each swap.
     pub async fn drop_outdated_instances(&self, agent_type: &str) {
         let Some(agent) = self.shared.agents.get(agent_type) else { return };
-        let active = self.shared.lock().values().cloned().collect::<Vec<_>>();
-        for some in active.chunks(LOOKED_AT_TOGETHER) {
-            let rollout = agent.serving.now();
-            let of_this_type = some.iter().filter(|one| *one.address.agent_type == *agent_type);
-            of_this_type.for_each(|activation| activation.give_up_outdated_instance(&rollout));
-            tokio::task::yield_now().await;
+        // Those that become idle from now on are on the new version.
+        let last = self.shared.live.last_number();
+        let mut next = 0;
+        while next <= last {
+            let some = self.shared.live.some_idle(next..=last);
+            let Some((number, _)) = some.last() else { return };
+            next = number + 1;
+            let (began, rollout) = (Instant::now(), agent.serving.now());
+            for (_, activation) in some.iter().filter(|(_, one)| *one.address.agent_type == *agent_type) {
+                activation.give_up_outdated_instance(&rollout);
+            }
+            // The callers of the new version must not feel it.
+            tokio::time::sleep(began.elapsed() * RESTS_FOR).await;
         }
     }
 

@@ -3,6 +3,7 @@
 //! [`commit`] is the one place where a turn becomes lasting, for every backend; it is given everything that the turn
 //! produced. Effects leave after it, so that no event ever speaks of a state that was not saved.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
@@ -56,8 +57,10 @@ pub(super) async fn run(
         Work::Deactivate { .. } => CancellationToken::new(),
         _ => activation.cut_off(),
     };
-    let turn = Turn { shared, activation, rollout, served, context, turn_id, cut_off };
-    async {
+    let endings = activation.endings();
+    let turn = Turn { shared, activation, rollout, served, context, turn_id, cut_off, endings };
+    // Pinned here: what wraps a future moves it.
+    let running = pin!(async {
         let started = Instant::now();
         let name = work_name(&work);
         let era = shared.backend.era();
@@ -84,9 +87,8 @@ pub(super) async fn run(
         resident.cache.trim();
         turn.note(&name, started, &result);
         result
-    }
-    .instrument(span)
-    .await
+    });
+    running.instrument(span).await
 }
 
 struct Turn<'a> {
@@ -100,6 +102,8 @@ struct Turn<'a> {
     turn_id: Arc<str>,
     /// Cancelled when the sidecar gives the actor up while the turn runs.
     cut_off: CancellationToken,
+    /// How often the sidecar had ended the activation when the turn began.
+    endings: u64,
 }
 
 impl Turn<'_> {
@@ -343,6 +347,9 @@ impl Turn<'_> {
                 .flatten();
             *resident = Resident { unconfirmed, ..Resident::default() };
             return Err(CallError::Backend(error));
+        }
+        if !commit.writes.is_empty() {
+            self.activation.note_written(resident.era, self.endings);
         }
         cache.apply(std::mem::take(&mut commit.writes), now);
         resident.cache = cache;

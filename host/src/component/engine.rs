@@ -5,6 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use thread_priority::ThreadPriority;
+use thread_priority::unix::{
+    NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+};
 use wasmtime::component::Linker;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -42,7 +46,7 @@ pub struct Engine {
     pub(super) linker: Arc<Linker<InstanceState>>,
     pub(super) cache: Option<Arc<CodeCache>>,
     /// Threads that compile.
-    pub(super) compiling: Arc<rayon::ThreadPool>,
+    pub(super) compiling: Arc<CompilingThreads>,
 }
 
 /// Why there is no engine: the machine refused what the pool of instances needs.
@@ -71,7 +75,8 @@ impl EngineOptions {
             .total_stacks(instances)
             .max_memory_size(usize::try_from(slot).unwrap_or(usize::MAX))
             .table_elements(TABLE_ELEMENTS)
-            .max_unused_warm_slots(256)
+            // A slot that was in use has its memory resident already, whichever component had it.
+            .max_unused_warm_slots(0)
             .linear_memory_keep_resident(kept_resident)
             .table_keep_resident(kept_resident.min(64 * 1024))
             .pagemap_scan(wasmtime::Enabled::Auto);
@@ -80,7 +85,9 @@ impl EngineOptions {
             .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
             .memory_reservation(slot)
             .memory_guard_size(64 * 1024)
-            .memory_init_cow(true)
+            // Each instance's memory is filled by copying. Mapping the component's own pages would cost four system calls
+            // and some page faults for each slot that changes from one version to another, all under a lock of the process.
+            .memory_init_cow(false)
             .epoch_interruption(true)
             .concurrency_support(false);
         config
@@ -95,7 +102,8 @@ impl Engine {
         imports::add_to_linker(&mut linker).map_err(EngineError)?;
         start_ticking(&wasmtime).map_err(|error| EngineError(error.into()))?;
         let cache = options.code_cache.clone().map(|folder| Arc::new(CodeCache::new(folder, &wasmtime)));
-        let compiling = compiling_threads().map_err(|error| EngineError(wasmtime::Error::new(error)))?;
+        let compiling =
+            CompilingThreads::start().map_err(|error| EngineError(wasmtime::Error::new(error)))?;
         Ok(Engine { wasmtime, linker: Arc::new(linker), cache, compiling: Arc::new(compiling) })
     }
 
@@ -107,16 +115,53 @@ impl Engine {
     }
 }
 
-/// wasmtime compiles the functions of a component in parallel, on the pool of the thread that asks. These threads get a tenth of a
-/// processor where others want it: a component that is compiled while the host serves must not be felt by its callers.
-fn compiling_threads() -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
-    const NICE: i32 = 10;
-    rayon::ThreadPoolBuilder::new()
-        .thread_name(|number| format!("compile-{number}"))
+/// Which threads compile. wasmtime compiles the functions of a component in parallel, on the pool of the thread that asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compiling {
+    /// Threads that get a tenth of a processor where others want it.
+    Soon,
+    /// Threads that run when nobody else wants the processor, and stop at once when somebody does: a component that is
+    /// compiled while the host serves must not be felt by its callers. Where the processors are never idle it takes for ever.
+    Aside,
+}
+
+/// The threads of both kinds.
+pub(super) struct CompilingThreads {
+    soon: rayon::ThreadPool,
+    aside: rayon::ThreadPool,
+}
+
+impl CompilingThreads {
+    fn start() -> Result<CompilingThreads, rayon::ThreadPoolBuildError> {
+        const NICE: i32 = 10;
         // On Linux the priority is that of the calling thread (`setpriority(2)`, "C library/kernel differences").
-        .start_handler(|_| {
+        let soon = compiling_threads("compile", || {
             let _slower_serving_is_no_reason_to_stop = rustix::process::setpriority_process(None, NICE);
-        })
+        })?;
+        // Being nice is not enough: a thread that runs may go on for a time slice of 3 ms before one that is not nice.
+        let aside = compiling_threads("compile-aside", || {
+            let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+            let _slower_serving_is_no_reason_to_stop =
+                set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+        })?;
+        Ok(CompilingThreads { soon, aside })
+    }
+
+    pub(super) fn of(&self, compiling: Compiling) -> &rayon::ThreadPool {
+        match compiling {
+            Compiling::Soon => &self.soon,
+            Compiling::Aside => &self.aside,
+        }
+    }
+}
+
+fn compiling_threads(
+    name: &'static str,
+    begin: impl Fn() + Send + Sync + 'static,
+) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+    rayon::ThreadPoolBuilder::new()
+        .thread_name(move |number| format!("{name}-{number}"))
+        .start_handler(move |_| begin())
         .build()
 }
 

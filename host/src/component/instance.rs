@@ -4,6 +4,7 @@
 //! itself (a [`Fault`]). After anything but an answer the instance is of no more use: its memory may speak of things that
 //! were not kept, and wasmtime lets nobody into an instance whose call trapped or was dropped.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -230,8 +231,12 @@ impl Instance {
         self.store.data_mut().scope = Some(scope);
         self.store.data_mut().without_imports = matches!(kind, TurnKind::Label);
         self.store.set_epoch_deadline(1);
-        let turn = running_time.measure(self.call(kind));
-        let outcome = match tokio::time::timeout_at(deadline, turn).await {
+        let ended = {
+            let call = pin!(self.call(kind));
+            let turn = pin!(running_time.measure(call));
+            tokio::time::timeout_at(deadline, turn).await
+        };
+        let outcome = match ended {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => Outcome::Fault(self.fault(&error, &limits)),
             Err(_elapsed) => Outcome::Fault(Fault::TurnTime(limits.turn_time)),

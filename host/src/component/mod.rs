@@ -31,7 +31,7 @@ pub(crate) mod bindings {
     });
 }
 
-pub use engine::{Engine, EngineError, EngineOptions};
+pub use engine::{Compiling, Engine, EngineError, EngineOptions};
 pub use instance::{Fault, Instance, InstanceState, Outcome, TurnKind};
 pub use serving::{Counted, Counters, NotKnown, Rollout, Served, Serving, TurnEnd};
 pub(crate) use version::check_header;

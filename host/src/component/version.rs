@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::exports::daca::agent as guest;
-use super::{Engine, InstanceState};
+use super::{Compiling, Engine, InstanceState};
 use crate::manifest::Permissions;
 
 /// Bytes of a component file, at most.
@@ -57,12 +57,18 @@ impl ComponentVersion {
     /// Checks and compiles a component, or takes its compiled code from the cache. Blocks for as long as compiling takes:
     /// 0.1 s for a small Rust guest, 20 s for one that carries a JavaScript engine. It compiles on the engine's own threads, which
     /// give way to those that serve. `name` says in errors where the bytes came from.
-    pub fn from_bytes(engine: &Engine, name: &str, wasm: &[u8]) -> Result<ComponentVersion, LoadError> {
+    pub fn from_bytes(
+        engine: &Engine,
+        name: &str,
+        wasm: &[u8],
+        compiling: Compiling,
+    ) -> Result<ComponentVersion, LoadError> {
         if wasm.len() as u64 > LARGEST_FILE {
             return Err(LoadError::new(name.to_owned(), too_large(wasm.len() as u64)));
         }
         engine
             .compiling
+            .of(compiling)
             .install(|| Self::check(engine, wasm))
             .map_err(|refusal| LoadError::new(name.to_owned(), refusal))
     }

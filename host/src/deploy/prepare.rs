@@ -2,16 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::{Error, check_permissions, signature};
 use crate::actor::{Actors, TrialFailure};
-use crate::component::{ComponentVersion, Engine, LoadError};
+use crate::component::{Compiling, ComponentVersion, Engine, LoadError};
 use crate::manifest::{AgentType, DeployRules};
 
 /// Bytes of a label, at most.
 const LONGEST_LABEL: usize = 64;
+
+/// How long a component is compiled in the time that nobody else wants, before it gets a part of everybody's.
+const ASIDE_FOR: Duration = Duration::from_secs(3);
 
 /// Checks and compiles. Cheap to clone.
 #[derive(Clone)]
@@ -33,8 +37,8 @@ impl Preparation {
         Preparation { engine, rules, kept: Arc::default() }
     }
 
-    /// Checks the signature and compiles: what every version needs, also one that has served before. Compiling is done aside
-    /// from the threads that serve.
+    /// Checks the signature and compiles: what every version needs, also one that has served before. It is compiled aside from
+    /// what serves, and when that leaves no time for it, on threads that take some.
     pub(super) async fn load(
         &self,
         name: &str,
@@ -42,9 +46,21 @@ impl Preparation {
         signature: Option<&str>,
     ) -> Result<Arc<ComponentVersion>, Error> {
         signature::verify(&self.rules.signers, &wasm, signature)?;
-        let (engine, name) = (self.engine.clone(), name.to_owned());
-        let compiled =
-            tokio::task::spawn_blocking(move || ComponentVersion::from_bytes(&engine, &name, &wasm)).await;
+        let compile = |compiling: Compiling| {
+            let (engine, name, wasm) = (self.engine.clone(), name.to_owned(), wasm.clone());
+            tokio::task::spawn_blocking(move || {
+                ComponentVersion::from_bytes(&engine, &name, &wasm, compiling)
+            })
+        };
+        let mut aside = compile(Compiling::Aside);
+        let compiled = match tokio::time::timeout(ASIDE_FOR, &mut aside).await {
+            Ok(compiled) => compiled,
+            // What was begun aside cannot be stopped; whichever is first counts.
+            Err(_elapsed) => tokio::select! {
+                compiled = aside => compiled,
+                compiled = compile(Compiling::Soon) => compiled,
+            },
+        };
         let version = compiled.map_err(|_panicked| Error::internal())?;
         Ok(Arc::new(version.map_err(|error: LoadError| Error::from(error))?))
     }

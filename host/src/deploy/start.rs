@@ -13,7 +13,7 @@ use super::record::{FileSeen, Known, Origin, Record, Source, now};
 use super::steward::{Beginning, blocking};
 use super::watch::{ComponentFile, FileContent};
 use super::{Error, signature};
-use crate::component::{ComponentVersion, Engine, Rollout, Served, Serving, short};
+use crate::component::{Compiling, ComponentVersion, Engine, Rollout, Served, Serving, short};
 use crate::manifest::{AgentType, DeployRules};
 
 /// An agent type that a host begins with.
@@ -217,7 +217,12 @@ pub fn check_file(
 ) -> Result<ComponentVersion, Error> {
     let file = ComponentFile::read(&agent.component).map_err(|error| missing(agent, &error))?;
     signature::verify(&rules.signers, &file.wasm, file.signature.as_deref())?;
-    Ok(ComponentVersion::from_bytes(engine, &agent.component.display().to_string(), &file.wasm)?)
+    Ok(ComponentVersion::from_bytes(
+        engine,
+        &agent.component.display().to_string(),
+        &file.wasm,
+        Compiling::Soon,
+    )?)
 }
 
 /// Is something permitted of every interface that needs a permission? A version that finds nothing but refusals is better not

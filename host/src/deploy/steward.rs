@@ -428,7 +428,9 @@ impl Steward {
             Ok(())
         })
         .await;
-        self.actors.drop_outdated_instances(&self.agent.name).await;
+        let (actors, agent_type) = (self.actors.clone(), self.agent.name.clone());
+        // At leisure: nobody waits for it, and callers must not feel it.
+        tokio::spawn(async move { actors.drop_outdated_instances(&agent_type).await });
     }
 
     fn show(&self) {

@@ -62,13 +62,13 @@ impl LogBudget {
         if !self.take() {
             return;
         }
-        let line = printable(message);
+        // Within the macros, so that a line that nobody wants costs nothing.
         match level {
-            tracing::Level::TRACE => tracing::trace!(target: "agent", "{line}"),
-            tracing::Level::DEBUG => tracing::debug!(target: "agent", "{line}"),
-            tracing::Level::INFO => tracing::info!(target: "agent", "{line}"),
-            tracing::Level::WARN => tracing::warn!(target: "agent", "{line}"),
-            tracing::Level::ERROR => tracing::error!(target: "agent", "{line}"),
+            tracing::Level::TRACE => tracing::trace!(target: "agent", "{}", printable(message)),
+            tracing::Level::DEBUG => tracing::debug!(target: "agent", "{}", printable(message)),
+            tracing::Level::INFO => tracing::info!(target: "agent", "{}", printable(message)),
+            tracing::Level::WARN => tracing::warn!(target: "agent", "{}", printable(message)),
+            tracing::Level::ERROR => tracing::error!(target: "agent", "{}", printable(message)),
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct AppOptions {
     pub admin: u16,
     /// The folder for state and compiled code.
     pub data: PathBuf,
+    /// The form of its log: `json`, as [`App::log`] reads it, or `text`.
+    pub log_format: &'static str,
     /// The port of the sidecar's HTTP API.
     pub dapr_http_port: u16,
     /// The port of the sidecar's gRPC API.
@@ -48,7 +50,7 @@ impl AppOptions {
             .option("--listen", format!("127.0.0.1:{}", self.listen))
             .option("--admin", format!("127.0.0.1:{}", self.admin))
             .option("--data", self.data.display())
-            .option("--log-format", "json")
+            .option("--log-format", self.log_format)
             .variable("DAPR_HTTP_PORT", self.dapr_http_port.to_string())
             .variable("DAPR_GRPC_PORT", self.dapr_grpc_port.to_string())
             .without_variable("DAPR_HTTP_ENDPOINT")

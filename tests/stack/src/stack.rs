@@ -146,6 +146,7 @@ impl Stack {
             listen: sidecar.app_port,
             admin: ports::free()?,
             data: self.folder.join(format!("{name}-data")),
+            log_format: "json",
             dapr_http_port: sidecar.ports.http,
             dapr_grpc_port: sidecar.ports.grpc,
             dapr_api_token: sidecar.dapr_api_token.clone(),

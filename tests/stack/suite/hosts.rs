@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use daca_stack::wait;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::support::{self, Chat, eventually, ledger_manifest};
@@ -14,7 +14,7 @@ use crate::support::{self, Chat, eventually, ledger_manifest};
 const ACTORS: usize = 16;
 
 /// Callers, one for each actor, that tell it one number after the other, each over the next host.
-struct Load {
+pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     callers: Vec<JoinHandle<anyhow::Result<Told>>>,
 }
@@ -23,24 +23,27 @@ struct Load {
 #[derive(Default)]
 struct Told {
     acknowledged: Vec<u64>,
+    /// Reads after an acknowledged number that did not show it.
+    stale: Vec<String>,
     /// How calls failed.
     failed: Vec<String>,
 }
 
 /// What all callers were answered.
-struct Answers {
+pub(crate) struct Answers {
     by_actor: BTreeMap<String, Vec<u64>>,
-    failed: Vec<String>,
+    pub(crate) failed: Vec<String>,
+    pub(crate) stale: Vec<String>,
 }
 
 impl Load {
     /// Begins with these hosts.
-    fn start(chat: &Chat, hosts: &[usize]) -> anyhow::Result<Load> {
+    pub(crate) fn start(chat: &Chat, hosts: &[usize]) -> anyhow::Result<Load> {
         Load::start_after(chat, hosts, 0)
     }
 
     /// Begins with this number.
-    fn start_after(chat: &Chat, hosts: &[usize], first: u64) -> anyhow::Result<Load> {
+    pub(crate) fn start_after(chat: &Chat, hosts: &[usize], first: u64) -> anyhow::Result<Load> {
         let stop = Arc::new(AtomicBool::new(false));
         let client = wait::client()?;
         let callers = (0..ACTORS).map(|actor| {
@@ -52,13 +55,14 @@ impl Load {
     }
 
     /// Ends it.
-    async fn stop(self) -> anyhow::Result<Answers> {
+    pub(crate) async fn stop(self) -> anyhow::Result<Answers> {
         self.stop.store(true, Ordering::Relaxed);
-        let mut answers = Answers { by_actor: BTreeMap::new(), failed: Vec::new() };
+        let mut answers = Answers { by_actor: BTreeMap::new(), failed: Vec::new(), stale: Vec::new() };
         for (actor, caller) in self.callers.into_iter().enumerate() {
             let told = caller.await??;
             answers.by_actor.insert(name(actor), told.acknowledged);
             answers.failed.extend(told.failed);
+            answers.stale.extend(told.stale);
         }
         Ok(answers)
     }
@@ -68,7 +72,7 @@ fn name(actor: usize) -> String {
     format!("actor-{actor}")
 }
 
-/// A call that failed may have been kept, so its number is not told again.
+/// A call that failed may have been kept, so its number is not told again. What was acknowledged is read over the next host.
 async fn tell(
     client: reqwest::Client,
     urls: Vec<String>,
@@ -76,13 +80,17 @@ async fn tell(
     stop: Arc<AtomicBool>,
 ) -> anyhow::Result<Told> {
     let mut told = Told::default();
-    for (number, url) in numbers.zip(urls.iter().cycle()) {
+    for (turn, number) in numbers.enumerate() {
+        let [url, reader] = [turn, turn + 1].map(|at| &urls[at % urls.len()]);
         let request = client.post(url).body(json!({"number": number}).to_string());
         match request.send().await {
             // Where nobody listens, a caller goes elsewhere.
             Err(error) if error.is_connect() => {}
             Err(error) => told.failed.push(error.to_string()),
-            Ok(answer) if answer.status() == 200 => told.acknowledged.push(number),
+            Ok(answer) if answer.status() == 200 => {
+                told.acknowledged.push(number);
+                told.stale.extend(stale(&client, reader, number).await);
+            }
             Ok(answer) => told.failed.push(format!("{} {}", answer.status(), answer.text().await?)),
         }
         if stop.load(Ordering::Relaxed) {
@@ -93,9 +101,19 @@ async fn tell(
     Ok(told)
 }
 
+/// What a read shows that does not show a number. None when it shows it or fails.
+async fn stale(client: &reqwest::Client, url: &str, number: u64) -> Option<String> {
+    let answer = client.get(url).send().await.ok()?;
+    let text = (answer.status() == 200).then_some(answer)?.text().await.ok()?;
+    let entries = serde_json::from_str::<Value>(&text).ok()?["entries"].take();
+    let shows = entries.as_array().is_some_and(|entries| entries.iter().any(|entry| *entry == number));
+    (!shows).then(|| format!("{number} was acknowledged and then not in {entries} of {url}"))
+}
+
 impl Answers {
     /// Each number that was acknowledged is there. Answers how many are there twice.
-    async fn kept(&self, chat: &Chat, host: usize, what: &str) -> anyhow::Result<usize> {
+    pub(crate) async fn kept(&self, chat: &Chat, host: usize, what: &str) -> anyhow::Result<usize> {
+        anyhow::ensure!(self.stale.is_empty(), "{what}: stale reads: {:#?}", self.stale);
         let count = self.by_actor.values().map(Vec::len).sum::<usize>();
         println!("{what}: {count} calls answered, {} failed", self.failed.len());
         let mut twice = 0;
@@ -116,7 +134,7 @@ impl Answers {
 }
 
 /// Each host has some of the actors, and no actor is on two.
-async fn actors_are_spread(chat: &Chat, hosts: &[usize]) -> anyhow::Result<()> {
+pub(crate) async fn actors_are_spread(chat: &Chat, hosts: &[usize]) -> anyhow::Result<()> {
     eventually("each actor is on one host, and each host has some", async || {
         let mut all = Vec::new();
         for host in hosts {
@@ -133,7 +151,7 @@ async fn actors_are_spread(chat: &Chat, hosts: &[usize]) -> anyhow::Result<()> {
 }
 
 /// Waits until calls of all actors succeed over a host.
-async fn until_all_answer(chat: &Chat, host: usize) -> anyhow::Result<()> {
+pub(crate) async fn until_all_answer(chat: &Chat, host: usize) -> anyhow::Result<()> {
     let start = Instant::now();
     for actor in (0..ACTORS).map(name) {
         eventually(&format!("{actor} answers"), async || {

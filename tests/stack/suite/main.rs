@@ -2,6 +2,7 @@
 
 mod broker;
 mod deploying;
+mod direct;
 mod faults;
 mod hosts;
 mod kafka;

@@ -17,6 +17,11 @@ fn circle() -> Value {
 #[tokio::test]
 async fn with_reentrancy_an_actor_is_called_while_it_waits() -> anyhow::Result<()> {
     let manifest = support::exerciser("[agents.Exerciser.reentrancy]\nmax-stack-depth = 4");
+    actors_enter_again(manifest.clone()).await?;
+    actors_enter_again(manifest + "\n[dapr]\ndirect-calls = true\n").await
+}
+
+async fn actors_enter_again(manifest: String) -> anyhow::Result<()> {
     let bench = Bench::start(manifest).await?;
     assert_eq!(bench.call("a", "CallActor", &circle()).await?, "back");
     assert_eq!(bench.call("a", "CallActor", &call_of("a", "Echo", json!("self"))).await?, "self");

@@ -281,9 +281,11 @@ impl Backend for Embedded {
 /// There is no system outside: the log and the outbox show what it would have got.
 fn log_binding(verb: &str, request: &BindingRequest) {
     let BindingRequest { name, operation, data, metadata } = request;
-    let data = String::from_utf8_lossy(data);
-    let line = format!("{verb} binding {name}, operation {operation}, metadata {metadata:?}: {data}");
-    tracing::info!(target: "daca::outbox", "{}", crate::telemetry::printable(&line));
+    let line = || {
+        let data = String::from_utf8_lossy(data);
+        format!("{verb} binding {name}, operation {operation}, metadata {metadata:?}: {data}")
+    };
+    tracing::info!(target: "daca::outbox", "{}", crate::telemetry::printable(&line()));
 }
 
 /// Reads a file of secrets: `{"name": "value"}` or `{"name": {"key": "value"}}`.
