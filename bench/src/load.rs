@@ -139,11 +139,14 @@ impl Outcome {
         Ok(self)
     }
 
-    fn add(&mut self, other: Outcome) {
+    /// Takes in what came of another connection or load.
+    pub(crate) fn add(&mut self, other: Outcome) {
         self.answered += other.answered;
         self.failed += other.failed;
+        self.time += other.time;
         self.first_failure = self.first_failure.take().or(other.first_failure);
         self.samples.extend(other.samples);
+        self.samples.sort_by_key(|sample| sample.latency);
     }
 
     fn fail(&mut self, error: &anyhow::Error) {
@@ -173,7 +176,6 @@ pub(crate) async fn run(load: &Load) -> anyhow::Result<Outcome> {
         outcome.add(ended?);
     }
     outcome.time = shared.start.elapsed();
-    outcome.samples.sort_by_key(|sample| sample.latency);
     Ok(outcome)
 }
 

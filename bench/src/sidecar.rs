@@ -26,7 +26,9 @@ use crate::server::{component, local};
 
 const CONNECTIONS: [usize; 2] = [8, 64];
 const ACTORS: usize = 200;
-const SECONDS: f64 = 10.0;
+/// Each contender has its turn so often, every second time in the opposite order.
+const ROUNDS: usize = 2;
+const SECONDS: f64 = 5.0;
 /// Of the least throughput of those that are asked at a fixed rate: a rate that each of them can keep.
 const RATE_SHARE: f64 = 0.6;
 const KAFKA_MESSAGES: usize = 6_000;
@@ -95,7 +97,7 @@ pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
         title: "Behind a Dapr sidecar".to_owned(),
         method: format!(
             "Each contender runs beside a fresh sidecar (Dapr 1.16, placement, Redis with an fsync for each write, Kafka, \
-            Twilio's edge over TLS), one after the other, with an empty Redis. {ACTORS} actors, already active. A message counts \
+            Twilio's edge over TLS), one after the other, in {ROUNDS} rounds of opposite order, with an empty Redis. {ACTORS} actors, already active. A message counts \
             when its state, its event and its SMS are done: the clock of the throughput runs until the last of them has arrived. \
             Latencies are those of the answers. `go` is an app written plainly with net/http, `python` the tutorial's app with \
             its SMS and its subscription mended. All log as they do by default. `no SMS` are the same without SMS."
@@ -105,28 +107,42 @@ pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
             .to_vec(),
         ..Measure::default()
     };
+    let mut done = Vec::<(Contender, String, Done)>::new();
+    for round in 0..ROUNDS {
+        let mut contenders = CONTENDERS;
+        if round % 2 == 1 {
+            contenders.reverse();
+        }
+        for job in [Job::Whole, Job::WithoutSms] {
+            for contender in contenders {
+                let running = bench.begin(contender, job).await?;
+                for connections in CONNECTIONS {
+                    let load = plural(connections) + job.name();
+                    eprintln!("sidecar: {}, {load}", contender.name());
+                    let one = bench.closed(&running, connections).await?;
+                    match done.iter_mut().find(|(who, of, _)| *who == contender && *of == load) {
+                        Some((_, _, before)) => before.add(one),
+                        None => done.push((contender, load, one)),
+                    }
+                }
+                if job == Job::Whole && round == 0 {
+                    eprintln!("sidecar: {}, Kafka", contender.name());
+                    let kafka = bench.kafka(contender, &running).await?;
+                    measure.rows.push(kafka.row(contender, "Kafka"));
+                }
+                running.stop().await?;
+            }
+        }
+    }
     let mut closed = Vec::new();
     for job in [Job::Whole, Job::WithoutSms] {
-        for contender in CONTENDERS {
-            let running = bench.begin(contender, job).await?;
-            for connections in CONNECTIONS {
-                let load = plural(connections) + job.name();
-                eprintln!("sidecar: {}, {load}", contender.name());
-                let done = bench.closed(&running, connections).await?;
-                measure.rows.push(done.row(contender, &load));
-                closed.push(Closed {
-                    contender,
-                    load,
-                    rate: done.rate(),
-                    p99: done.outcome.percentile(0.99),
-                });
+        for connections in CONNECTIONS {
+            let load = plural(connections) + job.name();
+            for (contender, _, done) in done.iter().filter(|(_, of, _)| *of == load) {
+                measure.rows.push(done.row(*contender, &load));
+                let p99 = done.outcome.percentile(0.99);
+                closed.push(Closed { contender: *contender, load: load.clone(), rate: done.rate(), p99 });
             }
-            if job == Job::Whole {
-                eprintln!("sidecar: {}, Kafka", contender.name());
-                let kafka = bench.kafka(contender, &running).await?;
-                measure.rows.push(kafka.row(contender, "Kafka"));
-            }
-            running.stop().await?;
         }
     }
     let rates = closed.iter().filter(|closed| !closed.contender.is_slow()).map(|closed| closed.rate);
@@ -424,6 +440,18 @@ struct Done {
 }
 
 impl Done {
+    /// Takes the same load of another round in.
+    fn add(&mut self, other: Done) {
+        self.outcome.add(other.outcome);
+        self.time += other.time;
+        self.missing += other.missing;
+        self.resident = other.resident;
+        for which in 0..2 {
+            self.cpu[which] += other.cpu[which];
+            self.calls[which] += other.calls[which];
+        }
+    }
+
     /// Messages a second that are wholly done.
     fn rate(&self) -> f64 {
         (self.outcome.answered - self.missing) as f64 / self.time.as_secs_f64()

@@ -21,6 +21,9 @@ use crate::imports;
 const TICK: Duration = Duration::from_millis(5);
 /// The smallest slot for a memory. Slots only reserve addresses.
 const SMALLEST_SLOT: ByteSize = ByteSize::mib(16);
+/// All that a guest can address. With so many addresses reserved for each memory, a guest's reads and writes need no check of
+/// their bounds: what lies beyond them is not mapped. That is an eighth of a turn.
+const WHOLE_MEMORY: u64 = 4 << 30;
 /// Bytes of a memory that are reset by hand when its slot is used again, rather than by a system call that takes a lock of the
 /// whole process: with less, two threads make fewer instances than one. Only where the kernel can tell which pages were
 /// written (`PAGEMAP_SCAN`, Linux 6.7): otherwise all of them are written, and each used slot costs a megabyte.
@@ -59,6 +62,11 @@ pub struct EngineError(wasmtime::Error);
 impl EngineOptions {
     /// The settings of the engine. Public for the benchmark, which runs a bare loop in an engine alike.
     pub fn config(&self) -> Config {
+        self.config_with(WHOLE_MEMORY)
+    }
+
+    /// The same with so many bytes of addresses for each memory.
+    fn config_with(&self, reservation: u64) -> Config {
         let slot = self.largest_memory.max(SMALLEST_SLOT).as_u64().next_multiple_of(64 * 1024);
         let instances = u32::try_from(self.max_live_instances).unwrap_or(u32::MAX);
         let kept_resident =
@@ -83,7 +91,7 @@ impl EngineOptions {
         let mut config = Config::new();
         config
             .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
-            .memory_reservation(slot)
+            .memory_reservation(reservation.max(slot))
             .memory_guard_size(64 * 1024)
             // Each instance's memory is filled by copying. Mapping the component's own pages would cost four system calls
             // and some page faults for each slot that changes from one version to another, all under a lock of the process.
@@ -97,7 +105,10 @@ impl EngineOptions {
 impl Engine {
     /// Makes an engine, and starts the clock that lets it interrupt guests. The clock stops with the engine.
     pub fn new(options: &EngineOptions) -> Result<Engine, EngineError> {
-        let wasmtime = wasmtime::Engine::new(&options.config()).map_err(EngineError)?;
+        // Where addresses are scarce (`ulimit -v`, 39-bit kernels), memories get what they may use of them.
+        let wasmtime = wasmtime::Engine::new(&options.config())
+            .or_else(|_| wasmtime::Engine::new(&options.config_with(0)))
+            .map_err(EngineError)?;
         let mut linker = Linker::new(&wasmtime);
         imports::add_to_linker(&mut linker).map_err(EngineError)?;
         start_ticking(&wasmtime).map_err(|error| EngineError(error.into()))?;
