@@ -90,12 +90,12 @@ pub(crate) async fn activation(extent: Extent) -> anyhow::Result<Measure> {
     let all = format!("{threads} threads");
     let (host_one, bare_one) = (rate("host_1_per_s")?, rate("bare_1_per_s")?);
     let (host_all, bare_all) = (rate("host_all_per_s")?, rate("bare_all_per_s")?);
-    let row = |who: &str, load: &str, rate: f64| Row {
+    let row = |who: &str, load: &str, busy: u64, rate: f64| Row {
         who: who.to_owned(),
         load: load.to_owned(),
         figures: vec![
             Figure::new("activations a second", rate, "/s"),
-            Figure::new("each", 1e6 / rate, "µs of a thread"),
+            Figure::new("each", 1e6 * busy as f64 / rate, "µs of a thread"),
         ],
     };
     Ok(Measure {
@@ -105,10 +105,10 @@ pub(crate) async fn activation(extent: Extent) -> anyhow::Result<Measure> {
             and imports that answer at once. Batches of both alternate."
             .to_owned(),
         rows: vec![
-            row("host", "1 thread", host_one),
-            row("bare wasmtime", "1 thread", bare_one),
-            row("host", &all, host_all),
-            row("bare wasmtime", &all, bare_all),
+            row("host", "1 thread", 1, host_one),
+            row("bare wasmtime", "1 thread", 1, bare_one),
+            row("host", &all, threads, host_all),
+            row("bare wasmtime", &all, threads, bare_all),
         ],
         ratios: vec![
             Ratio { name: "time, host / bare, 1 thread".to_owned(), value: bare_one / host_one, wanted: Some(Wanted::AtMost(1.3)) },

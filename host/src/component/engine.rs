@@ -107,7 +107,13 @@ impl Engine {
     pub fn new(options: &EngineOptions) -> Result<Engine, EngineError> {
         // Where addresses are scarce (`ulimit -v`, 39-bit kernels), memories get what they may use of them.
         let wasmtime = wasmtime::Engine::new(&options.config())
-            .or_else(|_| wasmtime::Engine::new(&options.config_with(0)))
+            .or_else(|error| {
+                tracing::warn!(
+                    code = "addresses-scarce",
+                    "guests run a little slower, with checks of their bounds: {error:#}"
+                );
+                wasmtime::Engine::new(&options.config_with(0))
+            })
             .map_err(EngineError)?;
         let mut linker = Linker::new(&wasmtime);
         imports::add_to_linker(&mut linker).map_err(EngineError)?;
