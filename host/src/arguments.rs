@@ -23,6 +23,15 @@ pub(crate) enum Command {
     Dev(RunArguments),
     /// Validate a manifest and its components, and print what each imports, exports and may do
     Check(CheckArguments),
+    /// Compile the components of a manifest ahead of time, for `run --compiled`
+    Compile {
+        /// The manifest
+        #[arg(long, default_value = "agents.toml")]
+        manifest: PathBuf,
+        /// The folder for the code
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
     /// Sign a component, or make a key to sign with
     Sign(daca_host::sign::Arguments),
     /// Call a method of an actor on a running host
@@ -110,6 +119,9 @@ pub(crate) struct RunArguments {
     /// The folder for state and compiled code
     #[arg(long, default_value = ".daca")]
     pub(crate) data: PathBuf,
+    /// A folder of code from `daca compile`, for a start that compiles nothing
+    #[arg(long, value_name = "DIR", env = "DACA_COMPILED")]
+    pub(crate) compiled: Option<PathBuf>,
     /// Where state, events and calls go
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) backend: BackendChoice,

@@ -53,6 +53,8 @@ pub struct Options {
     pub admin_token: Option<Hidden>,
     /// The folder for state and compiled code.
     pub data: PathBuf,
+    /// A folder of code that was compiled ahead of time.
+    pub compiled: Option<PathBuf>,
     /// Where state, events and calls go.
     pub backend: BackendOptions,
     /// The last lines of the log.
@@ -170,6 +172,7 @@ impl Host {
             max_live_instances,
             largest_memory: largest_memory(&manifest),
             code_cache: Some(options.data.join("code")),
+            precompiled: options.compiled.clone(),
         })?;
         let opened = open_types(&engine, &manifest, &options.data).await?;
         let deliveries = Deliveries::new(

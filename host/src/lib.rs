@@ -2,15 +2,17 @@
 //!
 //! A turn passes through the rooms of this crate in one direction: [`http`] (who calls) → [`actor`] (whose turn it is) →
 //! [`component`] (where it runs) ↔ [`imports`] (what it may reach) → [`backend`] (where that goes). [`deploy`] changes which
-//! component version runs while the turns go on. [`manifest`] and [`telemetry`] stand beside them. [`host`] builds the parts
-//! and shuts them down; [`check`], [`client`], [`dev`] and [`sign`] are commands of `daca`, and [`admin_token`] is what clients
-//! show to a host. [`go_duration`] reads what Dapr writes.
+//! component version runs while the turns go on. [`manifest`] and [`telemetry`] stand beside them; [`kubernetes`] tells a
+//! cluster what was deployed. [`host`] builds the parts
+//! and shuts them down; [`check`], [`client`], [`compile`], [`dev`] and [`sign`] are commands of `daca`, and [`admin_token`] is
+//! what clients show to a host. [`go_duration`] reads what Dapr writes.
 
 pub mod actor;
 pub mod admin_token;
 pub mod backend;
 pub mod check;
 pub mod client;
+pub mod compile;
 pub mod component;
 pub mod deploy;
 pub mod dev;
@@ -19,6 +21,7 @@ mod go_duration;
 pub mod host;
 pub mod http;
 pub mod imports;
+pub mod kubernetes;
 pub mod manifest;
 pub mod sign;
 pub mod telemetry;

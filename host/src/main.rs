@@ -12,9 +12,10 @@ use daca_host::backend::dapr::SidecarOptions;
 use daca_host::client::{Admin, Deployment, LogRequest};
 use daca_host::dev::Dev;
 use daca_host::host::{BackendOptions, Host, Options};
+use daca_host::kubernetes::Pod;
 use daca_host::manifest::Manifest;
 use daca_host::telemetry::{self, Hidden};
-use daca_host::{admin_token, check, client, sign};
+use daca_host::{admin_token, check, client, compile, sign};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +39,12 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Run(arguments) => run(arguments, false),
         Command::Dev(arguments) => run(arguments, true),
         Command::Check(arguments) => check(arguments),
+        Command::Compile { manifest, out } => {
+            for path in compile::run(&manifest, &out)? {
+                println!("{}", path.display());
+            }
+            Ok(())
+        }
         Command::Sign(arguments) => {
             print!("{}", sign::run(&arguments)?);
             Ok(())
@@ -94,6 +101,7 @@ fn run(arguments: RunArguments, builds: bool) -> anyhow::Result<()> {
         admin: arguments.admin,
         admin_token,
         data: arguments.data,
+        compiled: arguments.compiled,
         backend: backend(arguments.backend),
         log,
     };
@@ -154,10 +162,14 @@ async fn serve(options: Options, builds: bool) -> anyhow::Result<()> {
         options.data.display()
     );
     let deployer = Arc::new(host.deployer().clone());
-    let sources = sources.map(|sources| tokio::spawn(sources.run(deployer, shutdown.clone())));
+    let sources = sources.map(|sources| tokio::spawn(sources.run(deployer.clone(), shutdown.clone())));
+    let reports = Pod::from_environment().map(|pod| tokio::spawn(pod.report(deployer, shutdown.clone())));
     host.run(shutdown).await;
     if let Some(sources) = sources {
         sources.await.context("watching the sources")?;
+    }
+    if let Some(reports) = reports {
+        reports.await.context("telling the cluster")?;
     }
     Ok(())
 }

@@ -28,12 +28,18 @@ pub(crate) struct Cargo {
     arguments: Vec<String>,
     /// Variables of the environment that this run adds.
     variables: Vec<(&'static str, &'static str)>,
+    /// Variables of the environment that this run does without.
+    without: Vec<&'static str>,
 }
 
 impl Cargo {
     /// From its arguments, with spaces between them.
     pub(crate) fn new(line: &str) -> Cargo {
-        Cargo { arguments: line.split_whitespace().map(str::to_owned).collect(), variables: Vec::new() }
+        Cargo {
+            arguments: line.split_whitespace().map(str::to_owned).collect(),
+            variables: Vec::new(),
+            without: Vec::new(),
+        }
     }
 
     /// Adds arguments, which may have spaces in them.
@@ -45,6 +51,12 @@ impl Cargo {
     /// Adds a variable of the environment.
     pub(crate) fn variable(mut self, name: &'static str, value: &'static str) -> Cargo {
         self.variables.push((name, value));
+        self
+    }
+
+    /// Leaves out a variable of the environment.
+    pub(crate) fn without_variable(mut self, name: &'static str) -> Cargo {
+        self.without.push(name);
         self
     }
 
@@ -67,6 +79,9 @@ impl Cargo {
         let mut command = Command::new(variable("CARGO", "cargo"));
         prepare(&mut command);
         command.args(&self.arguments).envs(self.variables.iter().copied());
+        for name in &self.without {
+            command.env_remove(name);
+        }
         command
     }
 }
@@ -94,7 +109,7 @@ impl fmt::Display for Cargo {
         }
         write!(f, "cargo")?;
         for argument in &self.arguments {
-            if argument.contains(char::is_whitespace) {
+            if argument.contains(|c: char| c.is_whitespace() || "\"[]".contains(c)) {
                 write!(f, " '{argument}'")?;
             } else {
                 write!(f, " {argument}")?;

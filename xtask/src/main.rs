@@ -5,7 +5,7 @@
 //! written down here once, in Rust, because Rust is the one thing that everybody who builds the project has.
 //!
 //! [`steps`] runs a list of steps aloud; [`toolchain`] and [`cargo`] are what a step can be; [`guests`], [`dev`], [`stack`],
-//! [`mod@bench`] and [`mod@test`] are the lists.
+//! [`mod@image`], [`mod@bench`] and [`mod@test`] are the lists.
 
 mod bench;
 mod cargo;
@@ -13,6 +13,7 @@ mod dev;
 #[cfg(test)]
 mod error_codes;
 mod guests;
+mod image;
 mod stack;
 mod steps;
 mod test;
@@ -42,6 +43,8 @@ enum Command {
     Test(test::Arguments),
     /// Measure the host beside what people would use instead
     Bench(bench::Arguments),
+    /// Build the container image of the host with the ChatAgent
+    Image(image::Arguments),
     /// Build the components: the ChatAgent and the guests of the tests
     Guests,
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Produce(arguments) => stack::produce(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Image(arguments) => image::run(&arguments),
         Command::Guests => guests::run(),
     };
     match result {

@@ -21,6 +21,8 @@ pub(crate) enum Part {
     Clippy,
     /// `make`, with which Kafka's client library is built.
     Make,
+    /// The C library as an archive, which goes into a static program.
+    StaticC,
 }
 
 impl Part {
@@ -30,7 +32,10 @@ impl Part {
             return Ok(());
         }
         let Some(command) = self.rustup_command() else {
-            bail!("{self} is missing\n  help: install it, on Debian with: apt-get install {self}");
+            bail!(
+                "{self} is missing\n  help: install it, on Debian with: apt-get install {}",
+                self.package()
+            );
         };
         eprintln!("{self} is missing; adding it: rustup {command}");
         match Command::new("rustup").args(command.split(' ')).current_dir(root()).status() {
@@ -64,6 +69,11 @@ impl Part {
             Part::Rustfmt => Cargo::new("fmt --version").works(),
             Part::Clippy => Cargo::new("clippy --version").works(),
             Part::Make => Ok(Command::new("make").arg("--version").output().is_ok()),
+            // The compiler answers with a path when it has found the file, and with its name alone otherwise.
+            Part::StaticC => {
+                let output = Command::new("cc").arg("-print-file-name=libc.a").output();
+                Ok(output.is_ok_and(|output| output.stdout.starts_with(b"/")))
+            }
         }
     }
 
@@ -72,7 +82,15 @@ impl Part {
         match self {
             Part::WasmTarget => Some(format!("target add {}", self.name())),
             Part::Rustfmt | Part::Clippy => Some(format!("component add {}", self.name())),
-            Part::Make => None,
+            Part::Make | Part::StaticC => None,
+        }
+    }
+
+    /// Debian's package.
+    fn package(self) -> &'static str {
+        match self {
+            Part::StaticC => "libc6-dev",
+            other => other.name(),
         }
     }
 
@@ -82,6 +100,7 @@ impl Part {
             Part::Rustfmt => "rustfmt",
             Part::Clippy => "clippy",
             Part::Make => "make",
+            Part::StaticC => "libc.a",
         }
     }
 }
@@ -90,7 +109,7 @@ impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Part::WasmTarget => write!(f, "the target {}", self.name()),
-            Part::Rustfmt | Part::Clippy | Part::Make => f.write_str(self.name()),
+            Part::Rustfmt | Part::Clippy | Part::Make | Part::StaticC => f.write_str(self.name()),
         }
     }
 }

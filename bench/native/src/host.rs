@@ -54,6 +54,7 @@ impl Parts {
             max_live_instances: instances,
             largest_memory: agent.limits.memory,
             code_cache: None,
+            precompiled: None,
         };
         let engine = Engine::new(&options)?;
         let wasm = std::fs::read(component).with_context(|| format!("reading {}", component.display()))?;

@@ -52,6 +52,7 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Error> {
         max_live_instances: 1,
         largest_memory: crate::host::largest_memory(&manifest),
         code_cache: None,
+        precompiled: None,
     })?;
     let mut report = String::new();
     let (mut problems, mut remarks) = (Vec::new(), Vec::new());

@@ -106,10 +106,11 @@ fn is_own(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|found| found.uid() == own && found.mode() & 0o022 == 0)
 }
 
-#[expect(unsafe_code, reason = "wasmtime cannot check compiled code; `verified` has")]
-fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `code` is what `CodeCache::write` got from `Component::serialize`, whole by its SHA-256, and
-    // from this user by the owner and mode of file and folder.
+/// Code that the caller has verified: whole by its SHA-256, and of somebody who could as well replace this program.
+#[expect(unsafe_code, reason = "wasmtime cannot check compiled code; the caller has")]
+pub(super) fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: `code` is what `CodeCache::write` or `precompile` got from `Component::serialize`, whole by its SHA-256, and from
+    // this user or root by the owner and mode of file and folder.
     unsafe { Component::deserialize(engine, code) }
 }
 

@@ -31,6 +31,9 @@ const KEPT_RESIDENT: usize = 2 * 1024 * 1024;
 /// Parts of one component. Python's has about 38 core modules.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 100;
 
+/// The instructions of x86-64-v2, which processors have since 2009 (Cranelift's names, `cranelift-codegen/meta/src/isa/x86.rs`).
+const X86_64_V2: [&str; 5] = ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"];
+
 /// What an engine is made for.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
@@ -40,6 +43,8 @@ pub struct EngineOptions {
     pub largest_memory: ByteSize,
     /// Where compiled code is kept between runs; none compiles each time.
     pub code_cache: Option<PathBuf>,
+    /// Where code lies that was compiled ahead of time ([`precompile`](super::precompile)). Only read.
+    pub precompiled: Option<PathBuf>,
 }
 
 /// Compiles components, makes instances, and interrupts guests that run for long. Cheap to clone.
@@ -48,6 +53,7 @@ pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) linker: Arc<Linker<InstanceState>>,
     pub(super) cache: Option<Arc<CodeCache>>,
+    pub(super) precompiled: Option<PathBuf>,
     /// Threads that compile.
     pub(super) compiling: Arc<CompilingThreads>,
 }
@@ -121,7 +127,29 @@ impl Engine {
         let cache = options.code_cache.clone().map(|folder| Arc::new(CodeCache::new(folder, &wasmtime)));
         let compiling =
             CompilingThreads::start().map_err(|error| EngineError(wasmtime::Error::new(error)))?;
-        Ok(Engine { wasmtime, linker: Arc::new(linker), cache, compiling: Arc::new(compiling) })
+        let precompiled = options.precompiled.clone();
+        Ok(Engine { wasmtime, linker: Arc::new(linker), cache, precompiled, compiling: Arc::new(compiling) })
+    }
+
+    /// An engine that only compiles, for every processor of this kind that Linux distributions still support: what it compiles
+    /// must run on another machine, and be the same whichever machine compiled it.
+    pub(super) fn for_any_processor(options: &EngineOptions) -> Result<wasmtime::Engine, EngineError> {
+        let mut config = options.config();
+        config.target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH)).map_err(EngineError)?;
+        if cfg!(target_arch = "x86_64") {
+            for flag in X86_64_V2 {
+                #[expect(
+                    unsafe_code,
+                    reason = "wasmtime cannot know what a processor has that runs the code later"
+                )]
+                // SAFETY: an engine takes code only when its processor has what the code was compiled for
+                // (`check_compatible_with_isa_flag` in wasmtime's `engine.rs`).
+                unsafe {
+                    config.cranelift_flag_enable(flag);
+                }
+            }
+        }
+        wasmtime::Engine::new(&config).map_err(EngineError)
     }
 
     /// Removes compiled code that is kept for none of these versions.

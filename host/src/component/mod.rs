@@ -9,6 +9,7 @@ mod engine;
 mod instance;
 mod limits;
 mod migration;
+mod precompiled;
 mod running_time;
 mod serving;
 mod version;
@@ -33,6 +34,7 @@ pub(crate) mod bindings {
 
 pub use engine::{Compiling, Engine, EngineError, EngineOptions};
 pub use instance::{Fault, Instance, InstanceState, Outcome, TurnKind};
+pub use precompiled::{PrecompileError, precompile};
 pub use serving::{Counted, Counters, NotKnown, Rollout, Served, Serving, TurnEnd};
 pub(crate) use version::check_header;
 pub use version::{ComponentVersion, LARGEST_FILE, LoadError, digest, short};

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::exports::daca::agent as guest;
+use super::precompiled;
 use super::{Compiling, Engine, InstanceState};
 use crate::manifest::Permissions;
 
@@ -170,6 +171,12 @@ pub(crate) fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
 
 fn compile(engine: &Engine, digest: &str, wasm: &[u8]) -> Result<Component, Refusal> {
     if let Some(component) = engine.cache.as_ref().and_then(|cache| cache.read(&engine.wasmtime, digest)) {
+        return Ok(component);
+    }
+    let precompiled = engine.precompiled.as_deref();
+    if let Some(component) =
+        precompiled.and_then(|folder| precompiled::read(folder, &engine.wasmtime, digest))
+    {
         return Ok(component);
     }
     let component = Component::from_binary(&engine.wasmtime, wasm).map_err(|error| {

@@ -63,6 +63,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/agents", get(agents))
         .route("/activations", get(activations))
         .route("/outbox", get(outbox))
+        .route("/metrics", get(super::metrics::metrics))
         .merge(super::deploy::router())
         .route("/actors/{agent_type}/{actor_id}/method/{method}", post(invoke))
         .method_not_allowed_fallback(super::app::method_not_allowed)
@@ -108,6 +109,7 @@ async fn index() -> Json<Value> {
         "GET /health": "is the host ready, how many turns, instances and actors there are",
         "GET /agents": "the agent types, their component versions and what happened in them",
         "GET /logs": "the last lines of the log, as lines of JSON (?type=TYPE&id=ID&limit=N&follow=true)",
+        "GET /metrics": "turns in flight, active actors, failures and more, in the text format of Prometheus",
         "GET /versions": "what serves, what served, and what was refused (?type=TYPE)",
         "PUT /agents/TYPE/component": "lets the component in the body serve (?share=PERCENT&label=LABEL; header daca-signature)",
         "POST /agents/TYPE/version": "lets a version serve that is kept: {\"version\": \"DIGEST\", \"share\": PERCENT}",

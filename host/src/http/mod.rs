@@ -1,7 +1,7 @@
 //! HTTP: who calls the host, and in which form they are answered.
 //!
 //! [`app`] serves the manifest's routes and subscriptions to people and brokers, [`callbacks`] a Dapr sidecar, and [`admin`]
-//! the operator, to whom [`logs`] shows the log. All end in [`crate::actor::Actors`]; nothing here knows what an actor does. [`inputs`] decides what becomes
+//! the operator, to whom [`logs`] shows the log and [`metrics`] the numbers. All end in [`crate::actor::Actors`]; nothing here knows what an actor does. [`inputs`] decides what becomes
 //! of a binding's message that failed. [`server`] accepts connections and shuts down.
 
 mod admin;
@@ -12,6 +12,7 @@ mod callbacks;
 mod deploy;
 mod inputs;
 mod logs;
+mod metrics;
 mod server;
 mod subscriptions;
 mod token;

@@ -50,6 +50,16 @@ impl Permissions {
         self.secrets.contains(name)
     }
 
+    /// The Dapr components that it names: of pub/sub and bindings.
+    pub fn components(&self) -> impl Iterator<Item = &str> {
+        self.publish.keys().chain(self.bindings.keys()).map(String::as_str)
+    }
+
+    /// May it read any secret?
+    pub fn reads_secrets(&self) -> bool {
+        !self.secrets.is_empty()
+    }
+
     /// The list that permits nothing although this interface of the contract needs an entry in it; none when there is one, or
     /// the interface needs none.
     pub fn list_to_fill(&self, interface: &str) -> Option<&'static str> {

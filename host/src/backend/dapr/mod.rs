@@ -11,6 +11,7 @@ mod publisher;
 mod shared;
 mod status;
 mod wakeups;
+mod wants;
 mod watch;
 mod wire;
 
@@ -39,6 +40,7 @@ use publisher::{Event, Publisher};
 use shared::SharedState;
 pub use wakeups::firing_data;
 use wakeups::{ShownReminder, Timers, reminder_request, timer_request};
+use wants::Wants;
 use watch::Known;
 pub use wire::{answer_mark, context_of, failure_body, reply_body};
 
@@ -102,6 +104,8 @@ pub struct Sidecar {
     reentrant: HashMap<Arc<str>, u32>,
     /// Are actors that are active here called without the sidecar?
     direct_calls: bool,
+    /// The components that the manifest names.
+    wants: Arc<Wants>,
     /// The host, from [`Backend::start`] on.
     inbound: OnceLock<Arc<dyn Inbound>>,
     timers: Timers,
@@ -133,6 +137,7 @@ impl Sidecar {
             types: manifest.agents.values().map(|agent| agent.name.clone()).collect(),
             reentrant: reentrant.collect(),
             direct_calls: manifest.dapr.direct_calls,
+            wants: Arc::new(Wants::of(manifest)),
             inbound: OnceLock::new(),
             timers: Timers::default(),
             known: Known::default(),
@@ -536,8 +541,8 @@ impl Backend for Sidecar {
 
     fn start(&self, inbound: Arc<dyn Inbound>) {
         let _it_is_called_once = self.inbound.set(inbound);
-        let watch =
-            watch::run(self.client.clone(), self.era.clone(), self.known.clone(), self.options.grpc.clone());
+        let (client, era, known) = (self.client.clone(), self.era.clone(), self.known.clone());
+        let watch = watch::run(client, era, known, self.wants.clone(), self.options.grpc.clone());
         let shutdown = self.shutdown.clone();
         tokio::spawn(async move {
             let _shut_down = shutdown.run_until_cancelled(watch).await;

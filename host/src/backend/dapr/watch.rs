@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use super::connection::{Client, Era};
+use super::wants::Wants;
 use super::{status, within};
 
 /// How often the sidecar is asked how it is.
@@ -50,6 +51,10 @@ struct Seen {
     hosts_actors: bool,
     /// The pub/sub components whose bulk publishing keeps the order.
     in_order: HashSet<String>,
+    /// The names of all components that the sidecar has.
+    components: HashSet<String>,
+    /// Is one of them a state store?
+    has_state_store: bool,
     /// Is the feature `ActorStateTTL` of Dapr's Configuration on?
     has_ttl: bool,
     /// When the sidecar was asked last that hosted actors, and the era of the question and the answer.
@@ -127,11 +132,16 @@ fn is_an_answer(error: &Status) -> bool {
 async fn look(client: &Client) -> Result<Seen, Status> {
     let mut client = client.clone();
     let answer = within(TIMEOUT, client.get_metadata(proto::GetMetadataRequest {})).await?.into_inner();
+    let components = answer.registered_components.iter().map(|component| component.name.clone()).collect();
+    let has_state_store =
+        answer.registered_components.iter().any(|component| component.r#type.starts_with("state."));
     // That of Kafka hands all events to one producer (`BulkPublish` in `common/component/kafka/producer.go`).
     let kafka = answer.registered_components.iter().filter(|component| component.r#type == "pubsub.kafka");
     Ok(Seen {
         hosts_actors: answer.actor_runtime.is_some_and(|runtime| runtime.host_ready),
         in_order: kafka.map(|component| component.name.clone()).collect(),
+        components,
+        has_state_store,
         has_ttl: answer.enabled_features.iter().any(|feature| feature == "ActorStateTTL"),
         vouched: None,
     })
@@ -145,8 +155,9 @@ pub(super) async fn until_actors_are_given_up(client: &Client) {
 }
 
 /// Follows the sidecar, for ever, and says in the log when it comes and goes.
-pub(super) async fn run(client: Client, era: Era, known: Known, address: String) {
+pub(super) async fn run(client: Client, era: Era, known: Known, wants: Arc<Wants>, address: String) {
     let mut said = None::<Instant>;
+    let mut said_missing = None::<String>;
     let mut known_at = Instant::now();
     loop {
         let (asked_in, asked) = (era.now(), Instant::now());
@@ -165,20 +176,43 @@ pub(super) async fn run(client: Client, era: Era, known: Known, address: String)
             said = None;
         }
         if !is_ready && (was_ready || said.is_none_or(|at| at.elapsed() >= SAY_AGAIN)) {
-            say_absent(&address, &reason(seen.err().as_ref()), was_ready, said.is_none());
+            say_absent(&address, &reason(&seen), was_ready, said.is_none());
             said = Some(Instant::now());
+        }
+        if let Some(seen) = seen.ok().filter(|_| is_ready) {
+            say_missing(&wants, &seen, &mut said_missing);
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-fn reason(error: Option<&Status>) -> String {
-    match error {
-        None => "it does not host actors yet (placement)".to_owned(),
-        Some(error) if matches!(error.code(), Code::Unauthenticated | Code::PermissionDenied) => {
+/// Says once which components of the manifest the sidecar lacks, and when they are there.
+fn say_missing(wants: &Wants, seen: &Seen, said: &mut Option<String>) {
+    let missing = wants.missing(&seen.components);
+    if missing == *said {
+        return;
+    }
+    match &missing {
+        Some(missing) => tracing::warn!(
+            code = "dapr-component-absent",
+            "the sidecar lacks components that the manifest names: {missing}; apply them, and restart the sidecar"
+        ),
+        None => tracing::info!("the sidecar has all components that the manifest names"),
+    }
+    *said = missing;
+}
+
+fn reason(seen: &Result<Seen, Status>) -> String {
+    match seen {
+        Ok(seen) if !seen.has_state_store => {
+            "it has no state store and hosts no actors; apply a component with actorStateStore, and restart the sidecar"
+                .to_owned()
+        }
+        Ok(_) => "it does not host actors yet (placement, or no state store has actorStateStore)".to_owned(),
+        Err(error) if matches!(error.code(), Code::Unauthenticated | Code::PermissionDenied) => {
             format!("{}; does DAPR_API_TOKEN have the sidecar's token?", status::words(error))
         }
-        Some(error) => status::words(error),
+        Err(error) => status::words(error),
     }
 }
 

@@ -1,0 +1,70 @@
+//! How long the image's program takes from its start to the first answer of the agent, with the image's own files.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+
+/// A host that does not answer by then never will.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(2);
+const MESSAGE: &str = r#"{"role": "user", "content": "Hi"}"#;
+
+/// Ends the host, whatever happens.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _it_may_have_ended = self.0.kill();
+        let _its_status_does_not_matter = self.0.wait();
+    }
+}
+
+/// Starts the program on its embedded backend, asks the agent, and ends it.
+pub(super) fn measure(rootfs: &Path) -> anyhow::Result<Duration> {
+    let data = tempfile::tempdir()?;
+    let [app, admin] = [free_address()?, free_address()?];
+    let mut command = Command::new(rootfs.join("daca"));
+    command
+        .args(["run", "--backend", "embedded", "--manifest"])
+        .arg(rootfs.join("agents/manifest/agents.toml"));
+    command.args(["--listen", &app.to_string(), "--admin", &admin.to_string(), "--data"]).arg(data.path());
+    command.arg("--compiled").arg(rootfs.join("code")).env_remove("DACA_ADMIN_TOKEN").env("DACA_LOG", "warn");
+    let start = Instant::now();
+    let mut host = Running(command.stderr(Stdio::piped()).spawn().context("starting the static host")?);
+    loop {
+        if asked(app).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 ")) {
+            return Ok(start.elapsed());
+        }
+        let ended = host.0.try_wait()?;
+        if ended.is_some() || start.elapsed() > PATIENCE {
+            let mut log = String::new();
+            drop(host.0.kill());
+            if let Some(mut stderr) = host.0.stderr.take() {
+                stderr.read_to_string(&mut log)?;
+            }
+            bail!("the host of the image does not answer: {}", log.trim());
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+fn asked(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(
+        stream,
+        "POST /chat/first HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{MESSAGE}",
+        MESSAGE.len()
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
