@@ -35,6 +35,21 @@ async fn the_operator_sees_what_runs() -> anyhow::Result<()> {
         assert_eq!(health[key], value, "{key}: {health}");
     }
 
+    let metrics = host.get_admin("/metrics").await?.body;
+    let metrics = metrics.as_str().unwrap_or_default();
+    for line in [
+        "# TYPE daca_turns_in_flight gauge",
+        "daca_turns_in_flight 0",
+        "daca_active_actors 2",
+        "daca_live_instances 1",
+        "daca_effects_pending 0",
+        "# TYPE daca_turns_total counter",
+        "daca_turns_total{agent_type=\"ChatAgent\"} 3",
+        "daca_failed_turns_total{agent_type=\"ChatAgent\"} 0",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line}: {metrics}");
+    }
+
     let agents = host.get_admin("/agents").await?.body;
     assert_eq!(agents["agents"].as_array().map(Vec::len), Some(1), "{agents}");
     for (key, value) in [
@@ -350,7 +365,7 @@ async fn health_is_on_both_ports() -> anyhow::Result<()> {
     );
     assert_eq!(host.get_admin("/health").await?.body["status"], "ready");
     // The application's port says nothing of what only the operator may see.
-    for path in ["/agents", "/activations", "/outbox", "/health"] {
+    for path in ["/agents", "/activations", "/outbox", "/health", "/metrics"] {
         assert_eq!(host.get(path).await?.status, 404, "{path}");
     }
     let call =

@@ -1,6 +1,6 @@
 //! Component files that cannot serve, and the cache of compiled code.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -213,5 +213,68 @@ async fn compiled_code_is_for_its_owner_alone() -> anyhow::Result<()> {
     let mode = |path: &Path| anyhow::Ok(std::fs::metadata(path)?.mode() & 0o777);
     assert_eq!(mode(&code)?, 0o600);
     assert_eq!(mode(code.parent().context("no folder")?)?, 0o700);
+    Ok(())
+}
+
+/// The file with the code of a manifest's one component, compiled ahead of time into `code` of the folder.
+async fn compiled_ahead(folder: &Path) -> anyhow::Result<PathBuf> {
+    let compiled = run_in(folder, ["compile", "--manifest", "agents.toml", "--out", "code"]).await?;
+    assert_eq!(compiled.code, Some(0), "{}", compiled.stderr);
+    Ok(folder.join(compiled.stdout.trim()))
+}
+
+async fn start_compiled(folder: &Arc<TempDir>, manifest: &str) -> anyhow::Result<Host> {
+    let code = folder.path().join("code").display().to_string();
+    Host::start_with_options(folder.clone(), manifest, &[], &["--compiled", &code]).await
+}
+
+#[tokio::test]
+async fn code_that_was_compiled_ahead_spares_compiling_only_when_it_can_be_trusted() -> anyhow::Result<()> {
+    let manifest = manifest_of("Plain", "plain", "");
+    let folder = Arc::new(TempDir::new()?);
+    std::fs::write(folder.path().join("agents.toml"), &manifest)?;
+    let code = compiled_ahead(folder.path()).await?;
+    // What a host has compiled itself it keeps there.
+    let own = folder.path().join("data/code");
+
+    let host = start_compiled(&folder, &manifest).await?;
+    assert_serves(&host).await?;
+    assert!(!own.exists(), "it was compiled all the same: {:#?}", host.log());
+    host.stop().await?;
+
+    let whole = std::fs::read(&code)?;
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    for (what, bytes, mode) in [
+        ("a byte was flipped", &flipped[..], 0o644),
+        ("it was cut short", &whole[..100], 0o644),
+        ("others can write it", &whole[..], 0o666),
+    ] {
+        std::fs::write(&code, bytes)?;
+        std::fs::set_permissions(&code, std::fs::Permissions::from_mode(mode))?;
+        let host = start_compiled(&folder, &manifest).await?;
+        assert_serves(&host).await?;
+        host.wait_for_message("compiling the component").await.context(what)?;
+        assert!(own.exists(), "{what}");
+        host.stop().await?;
+        std::fs::remove_dir_all(&own)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_could_not_serve_is_not_compiled_ahead() -> anyhow::Result<()> {
+    let folder = TempDir::new()?;
+    std::fs::write(folder.path().join("agents.toml"), "[agents.A]\ncomponent = \"a.wasm\"\n")?;
+    std::fs::write(folder.path().join("a.wasm"), "text")?;
+    for (what, code) in [("text", "component-invalid"), ("nothing", "component-missing")] {
+        let ended = run_in(folder.path(), ["compile", "--out", "code"]).await?;
+        assert_eq!(ended.code, Some(1), "{what}");
+        assert!(ended.stderr.contains(&format!("error[{code}]")), "{what}: {}", ended.stderr);
+        std::fs::remove_file(folder.path().join("a.wasm")).or_else(|error| match what {
+            "nothing" => Ok(()),
+            _ => Err(error),
+        })?;
+    }
     Ok(())
 }

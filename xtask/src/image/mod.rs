@@ -7,6 +7,8 @@
 
 mod archive;
 mod engine;
+#[cfg(test)]
+mod manifest;
 mod start;
 
 use std::fs::{self, Permissions};

@@ -41,7 +41,7 @@ use shared::SharedState;
 pub use wakeups::firing_data;
 use wakeups::{ShownReminder, Timers, reminder_request, timer_request};
 use wants::Wants;
-use watch::Known;
+use watch::{Known, Watch};
 pub use wire::{answer_mark, context_of, failure_body, reply_body};
 
 /// A state store, a broker or a scheduler that takes longer counts as away.
@@ -67,6 +67,8 @@ pub struct SidecarOptions {
     pub http: String,
     /// The token that it asks for (`DAPR_API_TOKEN`).
     pub api_token: Option<Hidden>,
+    /// Somebody starts the sidecar again when it ends, as the kubelet does with the containers of a pod.
+    pub restarts: bool,
 }
 
 impl SidecarOptions {
@@ -84,6 +86,8 @@ impl SidecarOptions {
             grpc: endpoint("DAPR_GRPC_ENDPOINT", "DAPR_GRPC_PORT", "50001"),
             http: endpoint("DAPR_HTTP_ENDPOINT", "DAPR_HTTP_PORT", "3500"),
             api_token: variable("DAPR_API_TOKEN").map(Hidden),
+            // Kubernetes tells each container where its API server is. A sidecar by address is not this pod's alone.
+            restarts: variable("KUBERNETES_SERVICE_HOST").is_some() && variable("DAPR_GRPC_ENDPOINT").is_none(),
         }
     }
 }
@@ -541,11 +545,17 @@ impl Backend for Sidecar {
 
     fn start(&self, inbound: Arc<dyn Inbound>) {
         let _it_is_called_once = self.inbound.set(inbound);
-        let (client, era, known) = (self.client.clone(), self.era.clone(), self.known.clone());
-        let watch = watch::run(client, era, known, self.wants.clone(), self.options.grpc.clone());
+        let watch = Watch {
+            client: self.client.clone(),
+            era: self.era.clone(),
+            known: self.known.clone(),
+            wants: self.wants.clone(),
+            address: self.options.grpc.clone(),
+            restarts: self.options.restarts,
+        };
         let shutdown = self.shutdown.clone();
         tokio::spawn(async move {
-            let _shut_down = shutdown.run_until_cancelled(watch).await;
+            let _shut_down = shutdown.run_until_cancelled(watch.run()).await;
         });
     }
 

@@ -30,6 +30,9 @@ const SHORTEST_ABSENCE: Duration = Duration::from_secs(1);
 const VOUCHED_FOR: Duration = SHORTEST_ABSENCE;
 /// How often the log says that the sidecar is still waited for.
 const SAY_AGAIN: Duration = Duration::from_secs(15);
+/// How long a sidecar may be without a state store before it is ended.
+const RESTART_AFTER: Duration = Duration::from_secs(20);
+const NO_STORE: &str = "it has no state store and can keep no actors; apply a component with actorStateStore, and restart the sidecar";
 
 /// What the sidecar said of itself last. Cheap to clone.
 #[derive(Clone)]
@@ -138,7 +141,8 @@ async fn look(client: &Client) -> Result<Seen, Status> {
     // That of Kafka hands all events to one producer (`BulkPublish` in `common/component/kafka/producer.go`).
     let kafka = answer.registered_components.iter().filter(|component| component.r#type == "pubsub.kafka");
     Ok(Seen {
-        hosts_actors: answer.actor_runtime.is_some_and(|runtime| runtime.host_ready),
+        // Without a store it takes part in placement all the same, and every call fails.
+        hosts_actors: has_state_store && answer.actor_runtime.is_some_and(|runtime| runtime.host_ready),
         in_order: kafka.map(|component| component.name.clone()).collect(),
         components,
         has_state_store,
@@ -154,78 +158,125 @@ pub(super) async fn until_actors_are_given_up(client: &Client) {
     }
 }
 
-/// Follows the sidecar, for ever, and says in the log when it comes and goes.
-pub(super) async fn run(client: Client, era: Era, known: Known, wants: Arc<Wants>, address: String) {
-    let mut said = None::<Instant>;
-    let mut said_missing = None::<String>;
-    let mut known_at = Instant::now();
-    loop {
-        let (asked_in, asked) = (era.now(), Instant::now());
-        let seen = look(&client).await;
-        let is_ready = seen.as_ref().is_ok_and(|seen| seen.hosts_actors);
-        if !is_ready || known_at.elapsed() > SHORTEST_ABSENCE {
-            era.begin();
+/// What follows the sidecar.
+pub(super) struct Watch {
+    pub(super) client: Client,
+    pub(super) era: Era,
+    pub(super) known: Known,
+    pub(super) wants: Arc<Wants>,
+    /// The sidecar's, for people.
+    pub(super) address: String,
+    /// Somebody starts the sidecar again when it ends.
+    pub(super) restarts: bool,
+}
+
+impl Watch {
+    /// Follows the sidecar, for ever, and says in the log when it comes and goes.
+    pub(super) async fn run(self) {
+        let mut said = Said::default();
+        let mut known_at = Instant::now();
+        let mut lacks_store_since = None;
+        loop {
+            let (asked_in, asked) = (self.era.now(), Instant::now());
+            let seen = look(&self.client).await;
+            let is_ready = seen.as_ref().is_ok_and(|seen| seen.hosts_actors);
+            if !is_ready || known_at.elapsed() > SHORTEST_ABSENCE {
+                self.era.begin();
+            }
+            known_at = Instant::now();
+            let was_ready = self.known.learn(&seen);
+            if is_ready && self.era.now() == asked_in {
+                self.known.vouch(asked_in, asked);
+            }
+            if is_ready && !was_ready {
+                tracing::info!("the Dapr sidecar at {} is there and hosts this host's actors", self.address);
+                said.reason = None;
+            }
+            if !is_ready {
+                said.absence(&self.address, reason(&seen), was_ready);
+            }
+            if let Some(seen) = seen.as_ref().ok().filter(|_| is_ready) {
+                said.missing(self.wants.missing(&seen.components));
+            }
+            self.mend(&seen, &mut lacks_store_since).await;
+            tokio::time::sleep(PAUSE).await;
         }
-        known_at = Instant::now();
-        let was_ready = known.learn(&seen);
-        if is_ready && era.now() == asked_in {
-            known.vouch(asked_in, asked);
+    }
+
+    /// A sidecar reads the components when it starts, and without a state store it is of no use. Where it is started again, as a
+    /// pod's container is, it is ended, so that it finds the store that somebody may have applied meanwhile. It ends by itself
+    /// for every other fault of its components.
+    async fn mend(&self, seen: &Result<Seen, Status>, since: &mut Option<Instant>) {
+        let lacks_store = seen.as_ref().is_ok_and(|seen| !seen.has_state_store);
+        if !lacks_store || !self.restarts {
+            *since = None;
+            return;
         }
-        if is_ready && !was_ready {
-            tracing::info!("the Dapr sidecar at {address} is there and hosts this host's actors");
-            said = None;
+        if since.get_or_insert_with(Instant::now).elapsed() < RESTART_AFTER {
+            return;
         }
-        if !is_ready && (was_ready || said.is_none_or(|at| at.elapsed() >= SAY_AGAIN)) {
-            say_absent(&address, &reason(&seen), was_ready, said.is_none());
-            said = Some(Instant::now());
-        }
-        if let Some(seen) = seen.ok().filter(|_| is_ready) {
-            say_missing(&wants, &seen, &mut said_missing);
-        }
-        tokio::time::sleep(PAUSE).await;
+        *since = None;
+        tracing::info!(
+            "the sidecar is told to end, so that it is started again and reads its components anew"
+        );
+        let mut client = self.client.clone();
+        let _it_is_tried_again = within(TIMEOUT, client.shutdown(proto::ShutdownRequest {})).await;
     }
 }
 
-/// Says once which components of the manifest the sidecar lacks, and when they are there.
-fn say_missing(wants: &Wants, seen: &Seen, said: &mut Option<String>) {
-    let missing = wants.missing(&seen.components);
-    if missing == *said {
-        return;
+/// What the log has been told, so that it is told once.
+#[derive(Default)]
+struct Said {
+    /// Why the sidecar is away, and when that was said.
+    reason: Option<(String, Instant)>,
+    missing: Option<String>,
+}
+
+impl Said {
+    fn absence(&mut self, address: &str, reason: String, was_ready: bool) {
+        let is_known =
+            self.reason.as_ref().is_some_and(|(said, at)| *said == reason && at.elapsed() < SAY_AGAIN);
+        if is_known && !was_ready {
+            return;
+        }
+        let is_start = self.reason.as_ref().is_none_or(|(said, _)| *said != reason) && reason != NO_STORE;
+        if was_ready {
+            tracing::warn!(code = "sidecar-unavailable", "the Dapr sidecar at {address} was lost: {reason}");
+        } else if is_start {
+            // To wait a moment is how every start begins, and no reason for a warning.
+            tracing::info!("waiting for the Dapr sidecar at {address}: {reason}");
+        } else {
+            tracing::warn!(
+                code = "sidecar-unavailable",
+                "still waiting for the Dapr sidecar at {address}: {reason}"
+            );
+        }
+        self.reason = Some((reason, Instant::now()));
     }
-    match &missing {
-        Some(missing) => tracing::warn!(
-            code = "dapr-component-absent",
-            "the sidecar lacks components that the manifest names: {missing}; apply them, and restart the sidecar"
-        ),
-        None => tracing::info!("the sidecar has all components that the manifest names"),
+
+    /// Which components of the manifest the sidecar lacks, and when they are there.
+    fn missing(&mut self, missing: Option<String>) {
+        if missing == self.missing {
+            return;
+        }
+        match &missing {
+            Some(missing) => tracing::warn!(
+                code = "dapr-component-absent",
+                "the sidecar lacks components that the manifest names: {missing}; apply them, and restart the sidecar"
+            ),
+            None => tracing::info!("the sidecar has all components that the manifest names"),
+        }
+        self.missing = missing;
     }
-    *said = missing;
 }
 
 fn reason(seen: &Result<Seen, Status>) -> String {
     match seen {
-        Ok(seen) if !seen.has_state_store => {
-            "it has no state store and hosts no actors; apply a component with actorStateStore, and restart the sidecar"
-                .to_owned()
-        }
-        Ok(_) => "it does not host actors yet (placement, or no state store has actorStateStore)".to_owned(),
+        Ok(seen) if !seen.has_state_store => NO_STORE.to_owned(),
+        Ok(_) => "it does not host actors yet (placement)".to_owned(),
         Err(error) if matches!(error.code(), Code::Unauthenticated | Code::PermissionDenied) => {
             format!("{}; does DAPR_API_TOKEN have the sidecar's token?", status::words(error))
         }
         Err(error) => status::words(error),
-    }
-}
-
-/// To wait a moment is how every start begins, and no reason for a warning.
-fn say_absent(address: &str, reason: &str, was_ready: bool, is_first: bool) {
-    if was_ready {
-        tracing::warn!(code = "sidecar-unavailable", "the Dapr sidecar at {address} was lost: {reason}");
-    } else if is_first {
-        tracing::info!("waiting for the Dapr sidecar at {address}: {reason}");
-    } else {
-        tracing::warn!(
-            code = "sidecar-unavailable",
-            "still waiting for the Dapr sidecar at {address}: {reason}"
-        );
     }
 }

@@ -1,0 +1,20 @@
+//! Checks that the manifest of the pods says what that of the laptop says.
+
+use crate::cargo::root;
+
+/// The lines that both must share: no comments at the top, no component, nothing that only builds.
+fn shared(path: &str) -> anyhow::Result<Vec<String>> {
+    let text = std::fs::read_to_string(root().join(path))?;
+    let lines = text.lines().skip_while(|line| !line.starts_with('['));
+    let lines = lines.take_while(|line| !line.starts_with("# What `daca dev` does"));
+    let lines = lines.filter(|line| !line.starts_with("component = ") && !line.is_empty());
+    Ok(lines.map(str::to_owned).collect())
+}
+
+#[test]
+fn the_manifest_of_the_pods_is_that_of_the_laptop() -> anyhow::Result<()> {
+    let pods = shared("k8s/base/agents.toml")?;
+    assert!(pods.len() > 30, "{pods:#?}");
+    assert_eq!(pods, shared("agents.toml")?);
+    Ok(())
+}
