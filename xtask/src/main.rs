@@ -5,7 +5,7 @@
 //! written down here once, in Rust, because Rust is the one thing that everybody who builds the project has.
 //!
 //! [`steps`] runs a list of steps aloud; [`toolchain`] and [`cargo`] are what a step can be; [`guests`], [`dev`], [`stack`],
-//! [`mod@image`], [`mod@bench`] and [`mod@test`] are the lists.
+//! [`mod@image`], [`mod@bench`], [`mod@k8s`] and [`mod@test`] are the lists.
 
 mod bench;
 mod cargo;
@@ -14,6 +14,7 @@ mod dev;
 mod error_codes;
 mod guests;
 mod image;
+mod k8s;
 mod stack;
 mod steps;
 mod test;

@@ -59,7 +59,7 @@ fn program() -> Step {
 
 /// The step that builds `daca-stack` as its tests and the benchmark do, which use more of some dependencies.
 pub(crate) fn program_and_tests() -> Step {
-    Step::cargo("stack", Cargo::new("test -p daca-stack -p daca-bench --no-run"))
+    Step::cargo("stack", Cargo::new("test -p daca-stack -p daca-bench -p daca-k8s --no-run"))
 }
 
 /// The step that begins to build and fetch the servers, which takes minutes the first time, while other steps go on.

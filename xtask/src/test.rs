@@ -8,7 +8,7 @@
 use crate::cargo::Cargo;
 use crate::steps::{self, Step};
 use crate::toolchain::Part;
-use crate::{dev, guests, stack};
+use crate::{dev, guests, k8s, stack};
 
 /// What `test` is asked to do.
 #[derive(clap::Args)]
@@ -16,6 +16,11 @@ pub(crate) struct Arguments {
     /// Leave out the tests on the real servers, and what they need: Go, Java, Redis, make
     #[arg(long)]
     no_stack: bool,
+    /// The tests on a cluster instead: the one that the current context of kubectl names, with Dapr's control plane in it
+    #[arg(long, conflicts_with = "no_stack")]
+    k8s: bool,
+    #[command(flatten)]
+    cluster: k8s::ClusterArguments,
     /// Build guests and host, and run those tests of the suite alone whose name contains one of these
     filter: Vec<String>,
 }
@@ -23,11 +28,14 @@ pub(crate) struct Arguments {
 /// The packages that know nothing of the host. All others are the host's side, so that a new one is not forgotten.
 const GUEST_SIDE: [&str; 4] = ["chat-agent", "daca-sdk", "daca-sdk-macros", "test-guests"];
 
-/// The package of the real servers, and the benchmark, which uses it.
-const STACK_SIDE: [&str; 2] = ["daca-stack", "daca-bench"];
+/// The package of the real servers, and those that use it: the benchmark, and the tests on a cluster.
+const STACK_SIDE: [&str; 3] = ["daca-stack", "daca-bench", "daca-k8s"];
 
 /// Runs the steps, and prints how long each took.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.k8s {
+        return k8s::run(&arguments.cluster, &arguments.filter);
+    }
     let with_stack = !arguments.no_stack;
     let steps =
         if arguments.filter.is_empty() { all(with_stack) } else { filtered(&arguments.filter, with_stack) };
@@ -96,7 +104,7 @@ fn filtered(filter: &[String], with_stack: bool) -> Vec<Step> {
     if with_stack {
         steps.extend([
             stack::servers(),
-            tests("tests: stack", "test -p daca-stack -p daca-bench --test stack --"),
+            tests("tests: stack", "test -p daca-stack -p daca-bench -p daca-k8s --test stack --"),
         ]);
     }
     steps

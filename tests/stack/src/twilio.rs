@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -71,8 +71,8 @@ pub enum Behaviour {
 /// The running edge. Dropping it stops it.
 #[derive(Debug)]
 pub struct Twilio {
-    /// The port of the proxy.
-    pub port: u16,
+    /// The address of the proxy.
+    pub address: SocketAddr,
     /// The certificate of the authority, for `SSL_CERT_FILE`.
     pub ca: PathBuf,
     shared: Arc<Shared>,
@@ -88,12 +88,17 @@ struct Shared {
 }
 
 impl Twilio {
-    /// Starts it on a free port, and writes the authority's certificate into the folder.
+    /// Starts it on a free port of loopback, and writes the authority's certificate into the folder.
     pub async fn start(folder: &Path) -> anyhow::Result<Twilio> {
+        Twilio::start_at(folder, Ipv4Addr::LOCALHOST.into()).await
+    }
+
+    /// The same on another address of this machine.
+    pub async fn start_at(folder: &Path, address: IpAddr) -> anyhow::Result<Twilio> {
         let ca = folder.join("twilio-ca.pem");
         let acceptor = TlsAcceptor::from(Arc::new(tls(&ca)?));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let port = listener.local_addr()?.port();
+        let listener = TcpListener::bind((address, 0)).await?;
+        let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             behaviour: Mutex::new(Behaviour::Accept),
             received: Mutex::default(),
@@ -101,12 +106,12 @@ impl Twilio {
             news: broadcast::channel(1024).0,
         });
         let accepting = tokio::spawn(accept(listener, acceptor, shared.clone()));
-        Ok(Twilio { port, ca, shared, accepting })
+        Ok(Twilio { address, ca, shared, accepting })
     }
 
     /// The proxy's address, for `HTTPS_PROXY`.
     pub fn proxy(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.address)
     }
 
     /// What was received, in that order; the last 100,000.
@@ -330,7 +335,7 @@ mod tests {
     }
 
     async fn send(twilio: &Twilio) -> anyhow::Result<String> {
-        let (stream, _) = connected(twilio.port, "api.twilio.com:443").await?;
+        let (stream, _) = connected(twilio.address.port(), "api.twilio.com:443").await?;
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(&twilio.ca)?)?;
         let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
@@ -373,7 +378,7 @@ mod tests {
     async fn the_proxy_leads_nowhere_else() -> anyhow::Result<()> {
         let folder = tempfile::tempdir()?;
         let twilio = Twilio::start(folder.path()).await?;
-        let (_, head) = connected(twilio.port, "example.com:443").await?;
+        let (_, head) = connected(twilio.address.port(), "example.com:443").await?;
         assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
         Ok(())
     }

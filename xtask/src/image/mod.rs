@@ -38,6 +38,13 @@ pub(crate) struct Arguments {
     pub(crate) engine: Engine,
 }
 
+impl Arguments {
+    /// The image by its usual name, without a container engine.
+    pub(crate) fn archive_only() -> Arguments {
+        Arguments { name: concat!("daca:", env!("CARGO_PKG_VERSION")).to_owned(), engine: Engine::None }
+    }
+}
+
 /// Where the archive is written.
 pub(crate) fn archive_path() -> PathBuf {
     folder().join("daca.tar")

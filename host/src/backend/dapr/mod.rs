@@ -87,7 +87,8 @@ impl SidecarOptions {
             http: endpoint("DAPR_HTTP_ENDPOINT", "DAPR_HTTP_PORT", "3500"),
             api_token: variable("DAPR_API_TOKEN").map(Hidden),
             // Kubernetes tells each container where its API server is. A sidecar by address is not this pod's alone.
-            restarts: variable("KUBERNETES_SERVICE_HOST").is_some() && variable("DAPR_GRPC_ENDPOINT").is_none(),
+            restarts: variable("KUBERNETES_SERVICE_HOST").is_some()
+                && variable("DAPR_GRPC_ENDPOINT").is_none(),
         }
     }
 }

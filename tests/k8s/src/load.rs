@@ -1,0 +1,241 @@
+//! Callers of the service and producers of Kafka, and the books that they keep: what was acknowledged must be there once.
+//!
+//! Each actor gets two messages, the second one some time after the first, so that many move between the two. The ChatAgent
+//! remembers both, so that its history shows what was lost, doubled or mixed up.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use futures::StreamExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Child;
+
+use crate::cluster::eventually;
+use crate::deployment::Deployment;
+
+const CALLERS: usize = 4;
+/// Between two calls of a caller.
+const PAUSE: Duration = Duration::from_millis(30);
+/// So many actors later the second message of an actor is sent.
+const LATER: usize = 40;
+/// Between two messages for Kafka.
+const PRODUCE_PAUSE: Duration = Duration::from_millis(25);
+/// Histories that are read at the same time.
+const READERS: usize = 8;
+
+/// What was sent, and what came of it.
+#[derive(Default)]
+pub(crate) struct Books {
+    /// By actor, what it has acknowledged, in that order.
+    acknowledged: BTreeMap<String, Vec<String>>,
+    /// By actor, what has failed: it may have been heard all the same.
+    failed: BTreeMap<String, Vec<String>>,
+    /// What was produced to Kafka, which has taken all of it.
+    produced: BTreeMap<String, Vec<String>>,
+    /// How calls failed.
+    pub(crate) failures: Vec<String>,
+    /// The longest call.
+    longest: Duration,
+}
+
+/// How much was sent, and what was found wrong.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) calls: usize,
+    pub(crate) messages: usize,
+    pub(crate) lost: Vec<String>,
+    pub(crate) doubled: Vec<String>,
+}
+
+/// Runs something under load. Answers the books, and what it answers.
+pub(crate) async fn under_load<T>(
+    deployment: &Deployment<'_>,
+    name: &str,
+    with_kafka: bool,
+    what: impl AsyncFnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<(Books, T)> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let next = AtomicUsize::new(0);
+    let callers = (0..CALLERS).map(|caller| call(deployment, name, caller, &next, &stop));
+    let callers = futures::future::try_join_all(callers);
+    let producer = async {
+        match with_kafka {
+            true => produce(deployment, name, &stop).await,
+            false => Ok(BTreeMap::new()),
+        }
+    };
+    let work = async {
+        let result = what().await;
+        stop.store(true, Ordering::Relaxed);
+        result
+    };
+    let (callers, produced, result) = tokio::join!(callers, producer, work);
+    let result = result?;
+    let mut books = Books { produced: produced?, ..Books::default() };
+    for of_caller in callers? {
+        books.acknowledged.extend(of_caller.acknowledged);
+        books.failed.extend(of_caller.failed);
+        books.failures.extend(of_caller.failures);
+        books.longest = books.longest.max(of_caller.longest);
+    }
+    Ok((books, result))
+}
+
+async fn call(
+    deployment: &Deployment<'_>,
+    name: &str,
+    caller: usize,
+    next: &AtomicUsize,
+    stop: &AtomicBool,
+) -> anyhow::Result<Books> {
+    let mut books = Books::default();
+    let mut mine = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        mine.push(format!("{name}-{caller}-{number}"));
+        let later = mine.len().checked_sub(LATER).map(|place| mine[place].clone());
+        let first = mine.last().cloned().map(|actor| (actor, "first"));
+        for (actor, content) in first.into_iter().chain(later.map(|actor| (actor, "second"))) {
+            let start = Instant::now();
+            let answer = deployment.say(&actor, content).await;
+            books.longest = books.longest.max(start.elapsed());
+            let failure = match answer {
+                Ok((200, _)) => {
+                    books.acknowledged.entry(actor).or_default().push(content.to_owned());
+                    continue;
+                }
+                Ok((status, text)) => format!("{status} {text}"),
+                Err(error) => format!("{error:#}"),
+            };
+            books.failures.push(format!("{actor} {content}: {failure}"));
+            books.failed.entry(actor).or_default().push(content.to_owned());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(books)
+}
+
+/// Produces one message after the other with Kafka's own program in its pod. When that ends well, Kafka has all of them.
+async fn produce(
+    deployment: &Deployment<'_>,
+    name: &str,
+    stop: &AtomicBool,
+) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
+    let mut producer = producer(deployment)?;
+    let mut stdin = producer.stdin.take().context("kubectl has no standard input")?;
+    let mut produced = BTreeMap::new();
+    for number in 0.. {
+        let actor = format!("{name}-kafka-{number}");
+        stdin.write_all(line(&actor, "produced").as_bytes()).await?;
+        produced.insert(actor, vec!["produced".to_owned()]);
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        tokio::time::sleep(PRODUCE_PAUSE).await;
+    }
+    drop(stdin);
+    let output = producer.wait_with_output().await?;
+    ensure!(output.status.success(), "the producer: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(produced)
+}
+
+/// A message for an actor, with the actor as its key.
+fn line(actor: &str, content: &str) -> String {
+    let message = serde_json::json!({ "actor_id": actor, "message": { "role": "user", "content": content } });
+    format!("{actor}|{message}\n")
+}
+
+fn producer(deployment: &Deployment<'_>) -> anyhow::Result<Child> {
+    let mut command = deployment.cluster.command(&["exec", "-i", "deployment/kafka", "--"]);
+    command.args(["/opt/kafka/bin/kafka-console-producer.sh", "--bootstrap-server", "kafka:9092"]);
+    command.args([
+        "--topic",
+        "user-messages",
+        "--property",
+        "parse.key=true",
+        "--property",
+        "key.separator=|",
+    ]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.spawn().context("starting kubectl")
+}
+
+/// Produces one message.
+pub(crate) async fn produce_one(
+    deployment: &Deployment<'_>,
+    actor: &str,
+    content: &str,
+) -> anyhow::Result<()> {
+    let mut producer = producer(deployment)?;
+    let mut stdin = producer.stdin.take().context("kubectl has no standard input")?;
+    stdin.write_all(line(actor, content).as_bytes()).await?;
+    drop(stdin);
+    let output = producer.wait_with_output().await?;
+    ensure!(output.status.success(), "the producer: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+impl Books {
+    /// Reads every history, and compares.
+    pub(crate) async fn compare(&self, deployment: &Deployment<'_>, what: &str) -> anyhow::Result<Found> {
+        let mut found = Found {
+            calls: self.acknowledged.values().map(Vec::len).sum(),
+            messages: self.produced.len(),
+            lost: Vec::new(),
+            doubled: Vec::new(),
+        };
+        let called = self.acknowledged.iter().map(|(actor, said)| (actor, said, false));
+        let produced = self.produced.iter().map(|(actor, said)| (actor, said, true));
+        let heard = futures::stream::iter(called.chain(produced)).map(async |(actor, said, waits)| {
+            anyhow::Ok((actor, said, heard(deployment, actor, said, waits).await?))
+        });
+        let mut heard = heard.buffer_unordered(READERS);
+        while let Some(result) = heard.next().await {
+            let (actor, said, heard) = result?;
+            let failed = self.failed.get(actor).map(Vec::as_slice).unwrap_or_default();
+            let is_lost = said.iter().any(|message| !heard.contains(message));
+            let twice = |message: &String| heard.iter().filter(|it| *it == message).count() > 1;
+            let is_doubled = said.iter().any(|message| !failed.contains(message) && twice(message));
+            let is_other = failed.is_empty() && heard.len() == said.len() && heard != *said;
+            if is_lost || is_other {
+                found.lost.push(format!("{actor} was told {said:?} and remembers {heard:?}"));
+            }
+            if is_doubled {
+                found.doubled.push(format!("{actor} was told {said:?} and remembers {heard:?}"));
+            }
+        }
+        println!(
+            "{what}: {} calls answered (the longest {:.1} s), {} failed; {} Kafka messages; {} lost, {} doubled",
+            found.calls,
+            self.longest.as_secs_f64(),
+            self.failures.len(),
+            found.messages,
+            found.lost.len(),
+            found.doubled.len()
+        );
+        for failure in self.failures.iter().take(10) {
+            println!("  failed: {failure}");
+        }
+        Ok(found)
+    }
+}
+
+/// What an actor has heard. A message of Kafka may still be on its way.
+async fn heard(
+    deployment: &Deployment<'_>,
+    actor: &str,
+    said: &[String],
+    waits: bool,
+) -> anyhow::Result<Vec<String>> {
+    let start = Instant::now();
+    eventually(&format!("{actor} tells what it was told"), async || {
+        let heard = deployment.heard(actor).await?;
+        let is_over = !waits || heard.len() >= said.len() || start.elapsed() > Duration::from_secs(60);
+        Ok(is_over.then_some(heard))
+    })
+    .await
+}

@@ -1,0 +1,38 @@
+//! A component in the ConfigMap that cannot serve: the pods go on, and say so where people look.
+
+use std::time::Instant;
+
+use anyhow::ensure;
+
+use crate::cluster::eventually;
+use crate::deployment::{Deployment, Logic};
+use crate::load::under_load;
+
+pub(super) async fn a_component_that_cannot_serve(deployment: &Deployment<'_>) -> anyhow::Result<()> {
+    let good = Logic::of_image()?;
+    deployment.scale(3).await?;
+    let admins = deployment.admins().await?;
+    let damage = async || {
+        deployment.apply_component(&good.wasm[..good.wasm.len() / 2]).await?;
+        let start = Instant::now();
+        for pod in deployment.pod_names().await? {
+            let text = eventually("the pod says so", async || {
+                let text = deployment.cluster.kubectl(&["describe", "pod", &pod]).await?;
+                Ok(text.contains("ComponentRefused").then_some(text))
+            })
+            .await?;
+            let line = text.lines().find(|line| line.contains("ComponentRefused")).unwrap_or_default();
+            ensure!(line.contains("component-invalid") && line.contains("serves on"), "{line}");
+            println!("{pod}, after {:.1} s: {}", start.elapsed().as_secs_f64(), line.trim());
+        }
+        anyhow::Ok(())
+    };
+    let (books, ()) = under_load(deployment, "refused", false, damage).await?;
+    let found = books.compare(deployment, "a damaged component").await?;
+    ensure!(books.failures.is_empty() && found.lost.is_empty() && found.doubled.is_empty(), "{found:?}");
+    deployment.all_serve(&admins, &good.version, Instant::now()).await?;
+    let versions = deployment.daca(&admins[0], &["versions", "ChatAgent"]).await?;
+    ensure!(versions.contains("refused") && versions.contains("component-invalid"), "{versions}");
+    ensure!(deployment.restarts().await? == 0, "a container was started again");
+    deployment.apply_component(&good.wasm).await
+}

@@ -1,0 +1,68 @@
+//! The README's walk, from curl and from Kafka to the SMS.
+
+use anyhow::ensure;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::cluster::eventually;
+use crate::deployment::{CREDENTIALS, Deployment};
+use crate::load::produce_one;
+
+pub(super) async fn overlays_are_valid(deployment: &Deployment<'_>) -> anyhow::Result<()> {
+    for folder in ["k8s/", "k8s/production/"] {
+        let line = ["apply", "--dry-run=server", "--validate=strict", "-k", folder];
+        let applied = deployment.cluster.kubectl(&line).await?;
+        println!("{folder}: {} objects", applied.lines().count());
+        ensure!(applied.contains("horizontalpodautoscaler"), "{applied}");
+    }
+    Ok(())
+}
+
+pub(super) async fn walk(deployment: &Deployment<'_>) -> anyhow::Result<()> {
+    let forward = deployment.cluster.forward("service/chat-agent", 8000).await?;
+    let message = r#"{"role": "user", "content": "Hi"}"#;
+    let request = deployment.client.post(forward.url("/chat/user1")).body(message);
+    let answer = request.header("content-type", "application/json").send().await?.text().await?;
+    ensure!(answer == r#"{"response":{"role":"assistant","content":"Got your message: Hi"}}"#, "{answer}");
+
+    produce_one(deployment, "user1", "Hi from Kafka").await?;
+    eventually("the message of Kafka is in the history", async || {
+        let answer = deployment.client.get(forward.url("/chat/user1/history")).send().await?.text().await?;
+        let expected = r#"{"history":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Got your message: Hi"},{"role":"user","content":"Hi from Kafka"},{"role":"assistant","content":"Got your message: Hi from Kafka"}]}"#;
+        Ok((answer == expected).then_some(()))
+    })
+    .await?;
+
+    eventually("both SMS are at Twilio's edge", async || Ok((deployment.twilio.count() >= 2).then_some(())))
+        .await?;
+    let [sid, token, from] = CREDENTIALS.map(|(_, value)| value);
+    for (sms, content) in deployment.twilio.received().iter().zip(["Hi", "Hi from Kafka"]) {
+        ensure!(sms.path == format!("/2010-04-01/Accounts/{sid}/Messages.json"), "{sms:?}");
+        ensure!(
+            sms.authorization == format!("Basic {}", STANDARD.encode(format!("{sid}:{token}"))),
+            "{sms:?}"
+        );
+        ensure!((&*sms.to, &*sms.from) == ("+1987654321", from), "{sms:?}");
+        let body = format!("New message from user1: {content} -> Got your message: {content}");
+        ensure!(sms.body == body, "{sms:?}");
+    }
+
+    let line = "Received event: User user1 sent 'Hi from Kafka', got 'Got your message: Hi from Kafka'";
+    let count = async || {
+        let mut count = 0;
+        for pod in deployment.pod_names().await? {
+            count += deployment.cluster.log(&pod, "daca").await?.matches(line).count();
+        }
+        anyhow::Ok(count)
+    };
+    eventually("the event arrives", async || Ok((count().await? > 0).then_some(()))).await?;
+    // An event that was not acknowledged would come again after redeliverInterval and processingTimeout at the latest; one that
+    // is delivered twice by mistake comes at once.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let arrived = count().await?;
+    ensure!(arrived == 1, "the event arrived {arrived} times");
+    ensure!(deployment.twilio.count() == 2, "{} SMS", deployment.twilio.count());
+    ensure!(deployment.restarts().await? == 0, "a container was started again");
+    println!("curl, Kafka, 2 SMS with the secret's credentials, the event once");
+    Ok(())
+}
