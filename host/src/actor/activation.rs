@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, RwLock, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::consumed::Consumed;
 use super::shape::Shape;
 use super::table::{AgentRuntime, Shared};
 use super::unconfirmed::Unconfirmed;
@@ -51,7 +52,6 @@ struct Inner {
     reentrancy_id: Option<Arc<str>>,
     /// The version that the running turn is on.
     served: Option<Arc<Served>>,
-    consumed: ConsumedMessages,
     /// Cancelled when the sidecar ends this activation: it has cut off what runs, and waits for its end.
     cut_off: CancellationToken,
     /// How often it has done so.
@@ -74,36 +74,12 @@ pub(super) struct Resident {
     pub(super) cache: StateCache,
     /// What the state was last kept under. None when it was not looked up.
     pub(super) shape: Option<Shape>,
+    /// The messages that the actor has handled. None when that was not looked up.
+    pub(super) consumed: Option<Consumed>,
     /// The backend's era that they belong to.
     pub(super) era: u64,
     /// The last turn, when it is not known whether it was kept.
     pub(super) unconfirmed: Option<Box<Unconfirmed>>,
-}
-
-/// The broker's messages that an actor has handled, as far back as a broker delivers them again. Kept as hashes.
-#[derive(Default)]
-struct ConsumedMessages(VecDeque<u64>);
-
-impl ConsumedMessages {
-    /// A broker that lost its connection delivers again what was handled in about the last second.
-    const MOST: usize = 512;
-
-    fn contains(&self, id: &str) -> bool {
-        self.0.contains(&hash(id))
-    }
-
-    fn add(&mut self, id: &str) {
-        if self.0.len() == Self::MOST {
-            self.0.pop_front();
-        }
-        self.0.push_back(hash(id));
-    }
-}
-
-fn hash(id: &str) -> u64 {
-    use std::hash::{BuildHasher as _, RandomState};
-    static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    STATE.hash_one(id)
 }
 
 /// One turn to run.
@@ -163,7 +139,6 @@ impl Activation {
             turns: 0,
             reentrancy_id: None,
             served: None,
-            consumed: ConsumedMessages::default(),
             cut_off: CancellationToken::new(),
             endings: 0,
         };
@@ -322,11 +297,6 @@ impl Activation {
         }
     }
 
-    /// Notes a message that was handled, as it turned out, by a turn before.
-    pub(super) fn note_handled(&self, message_id: &str) {
-        self.lock().consumed.add(message_id);
-    }
-
     /// Cancelled when the sidecar ends the activation. For turns that begin now.
     pub(super) fn cut_off(&self) -> CancellationToken {
         self.lock().cut_off.clone()
@@ -357,16 +327,7 @@ impl Activation {
                 continue;
             }
             let ends = matches!(work, Work::Deactivate { .. });
-            let message_id = context.message_id.clone();
-            let result = if message_id.as_deref().is_some_and(|id| self.lock().consumed.contains(id)) {
-                tracing::info!(agent_type = %self.address.agent_type, actor_id = &*self.address.id, "a message that was handled before came again, and is left as it is");
-                Ok(Bytes::new())
-            } else {
-                self.run_turn(&shared, &mut resident, work, context).await
-            };
-            if let (Some(id), true) = (message_id, result.is_ok()) {
-                self.lock().consumed.add(&id);
-            }
+            let result = self.run_turn(&shared, &mut resident, work, context).await;
             if ends {
                 resident = Resident::default();
                 self.lock().cut_off = CancellationToken::new();

@@ -4,10 +4,11 @@
 //! waits in the activation's queue until it is its turn ([`activation`]), the turn runs in an instance and commits
 //! ([`turn`]), and its effects leave in order ([`delivery`]). [`unconfirmed`] finds out what became of a commit whose
 //! answer was lost. [`shape`] notes under which version's label the
-//! state was kept last, [`trial`] lets a version run before it serves anybody. [`live`] keeps the number of live instances within what the machine allows.
+//! state was kept last, and [`consumed`] which messages it has handled; [`trial`] lets a version run before it serves anybody. [`live`] keeps the number of live instances within what the machine allows.
 
 mod activation;
 mod address;
+mod consumed;
 mod context;
 mod delivery;
 mod error;

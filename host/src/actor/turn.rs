@@ -14,11 +14,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::activation::{Activation, Resident, Work};
+use super::consumed::Consumed;
 use super::shape::Shape;
 use super::table::{Shared, wakeup_noun};
 use super::unconfirmed::Unconfirmed;
 use super::{CallContext, CallError};
-use crate::backend::{self, FiredWakeup};
+use crate::backend::{self, FiredWakeup, TurnCommit};
 use crate::component::bindings::daca::agent::types::Failure;
 use crate::component::{Fault, Instance, Outcome, Rollout, Served, TurnEnd, TurnKind};
 use crate::imports::{ScopeOptions, TurnProducts, TurnScope};
@@ -124,15 +125,10 @@ impl Turn<'_> {
         let was_kept = unconfirmed.was_kept(&*self.shared.backend, actor).await?;
         let Some(unconfirmed) = resident.unconfirmed.take().filter(|_| was_kept) else { return Ok(None) };
         tracing::info!("turn {} was kept, as its state shows; its answer was lost", unconfirmed.turn_id);
-        let (turn_id, message_id, reply) =
-            (unconfirmed.turn_id.clone(), unconfirmed.message_id.clone(), unconfirmed.reply.clone());
+        let is_ours = unconfirmed.message_id.is_some() && unconfirmed.message_id == self.context.message_id;
+        let (turn_id, reply) = (unconfirmed.turn_id.clone(), unconfirmed.reply.clone());
         self.shared.deliveries.enqueue(actor, &turn_id, unconfirmed.effects());
-        match message_id {
-            Some(id) if self.context.message_id.as_ref() == Some(&id) => return Ok(Some(reply)),
-            Some(id) => self.activation.note_handled(&id),
-            None => {}
-        }
-        Ok(None)
+        Ok(is_ours.then_some(reply))
     }
 
     async fn run(&self, resident: &mut Resident, work: Work) -> Result<Bytes, CallError> {
@@ -148,18 +144,30 @@ impl Turn<'_> {
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
         // The commit is not cut off: its outcome must be known. Until the actor is given up here, its sidecar lets nobody read
         // or write state (`pkg/actors/internal/placement`), so that the guest would wait for what waits for its end.
-        let guest = self.run_guest(resident, kind, handled, ends_timers, deadline);
+        let guest = async {
+            if self.was_handled(resident).await? {
+                tracing::info!("a message that was handled before came again, and is left as it is");
+                return Ok(None);
+            }
+            self.run_guest(resident, kind, handled, ends_timers, deadline).await.map(Some)
+        };
         let Some(outcome) = self.cut_off.run_until_cancelled(guest).await else {
             *resident = Resident { unconfirmed: resident.unconfirmed.take(), ..Resident::default() };
             return Err(given_up());
         };
-        let error = match outcome {
-            Ok((Outcome::Reply(reply), products)) => return self.commit(resident, products, reply).await,
-            Ok((outcome, products)) => {
+        let error = match outcome.transpose() {
+            None => return Ok(Bytes::new()),
+            Some(Ok((Outcome::Reply(reply), mut products))) => {
+                let consumed = self.mark(resident, &mut products.commit);
+                let reply = self.commit(resident, products, reply).await?;
+                resident.consumed = consumed;
+                return Ok(reply);
+            }
+            Some(Ok((outcome, products))) => {
                 resident.cache = products.cache;
                 self.failure(outcome, products.met_unavailable)
             }
-            Err(error) => error,
+            Some(Err(error)) => error,
         };
         if ends_timers {
             // A hook that fails must not keep its actor's timers alive.
@@ -167,6 +175,28 @@ impl Turn<'_> {
             self.commit(resident, products, Bytes::new()).await?;
         }
         Err(error)
+    }
+
+    /// Is the turn for a message that the actor has handled already?
+    async fn was_handled(&self, resident: &mut Resident) -> Result<bool, CallError> {
+        let Some(message_id) = &self.context.message_id else { return Ok(false) };
+        let consumed = match &resident.consumed {
+            Some(consumed) => consumed,
+            None => {
+                let read = Consumed::read(&*self.shared.backend, &self.activation.address).await;
+                resident.consumed.insert(read.map_err(CallError::Backend)?)
+            }
+        };
+        Ok(consumed.has(message_id))
+    }
+
+    /// Marks the turn's message as handled, in the turn's own commit.
+    fn mark(&self, resident: &mut Resident, commit: &mut TurnCommit) -> Option<Consumed> {
+        let consumed = resident.consumed.take()?;
+        match &self.context.message_id {
+            Some(message_id) => Some(consumed.after(message_id, commit)),
+            None => Some(consumed),
+        }
     }
 
     /// What a turn without a reply means to its caller. What failed because something was away may succeed later, and is not

@@ -12,6 +12,8 @@ use tokio::process::{Child, Command};
 
 /// Long enough for whatever must happen: a kubelet that starts a container again waits up to five minutes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(420);
+/// Lines of each log and list that are shown of a failure.
+const MOST_LINES: usize = 20;
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// What kubectl says of the removal of a namespace, and of a pod that is killed.
@@ -142,11 +144,15 @@ impl Cluster {
         for line in [
             &["get", "pods", "-o", "wide"][..],
             &["get", "events", "--sort-by=.lastTimestamp"],
-            &["logs", "-l", "app.kubernetes.io/name=chat-agent", "-c", "daca", "--tail=15", "--prefix"],
-            &["logs", "-l", "app.kubernetes.io/name=chat-agent", "-c", "daprd", "--tail=15", "--prefix"],
+            &["logs", "-l", "app.kubernetes.io/name=chat-agent", "-c", "daca", "--tail=2000", "--prefix"],
+            &["logs", "-l", "app.kubernetes.io/name=chat-agent", "-c", "daprd", "--tail=2000", "--prefix"],
         ] {
             let Ok(output) = self.try_kubectl(line, None).await else { continue };
-            println!("-- kubectl {}\n{}", line.join(" "), String::from_utf8_lossy(&output.stdout));
+            let text = String::from_utf8_lossy(&output.stdout);
+            let is_trouble = |line: &&str| !line.contains("\"INFO\"") && !line.contains("level=info");
+            let lines = text.lines().filter(is_trouble).collect::<Vec<_>>();
+            let last = &lines[lines.len().saturating_sub(MOST_LINES)..];
+            println!("-- kubectl {}\n{}", line.join(" "), last.join("\n"));
         }
     }
 }
