@@ -174,7 +174,7 @@ impl Host {
             code_cache: Some(options.data.join("code")),
             precompiled: options.compiled.clone(),
         })?;
-        let opened = open_types(&engine, &manifest, &options.data).await?;
+        let opened = open_types(&engine, &manifest, &options.data, &*backend).await?;
         let deliveries = Deliveries::new(
             backend.clone(),
             outbox.clone(),
@@ -446,10 +446,15 @@ fn agent_runtimes(manifest: &Manifest, opened: &[Opened]) -> Vec<AgentRuntime> {
 }
 
 /// Finds out what serves each agent type, and loads it.
-async fn open_types(engine: &Engine, manifest: &Manifest, data: &Path) -> Result<Vec<Opened>, Error> {
+async fn open_types(
+    engine: &Engine,
+    manifest: &Manifest,
+    data: &Path,
+    backend: &dyn Backend,
+) -> Result<Vec<Opened>, Error> {
     let mut opened = Vec::new();
     for agent in manifest.agents.values() {
-        let open = Opened::open(engine, &manifest.deploy, data, agent).await;
+        let open = Opened::open(engine, &manifest.deploy, data, agent, backend.shared()).await;
         opened.push(open.map_err(|reason| Error::Component {
             manifest: manifest.path.display().to_string(),
             line: agent.component_line,

@@ -63,6 +63,19 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Would the same event be refused again?
+    fn is_final(&self) -> bool {
+        const PASSING: [StatusCode; 4] = [
+            StatusCode::UNAUTHORIZED,
+            StatusCode::FORBIDDEN,
+            StatusCode::REQUEST_TIMEOUT,
+            StatusCode::TOO_MANY_REQUESTS,
+        ];
+        matches!(self, Error::Refused { status, .. } if status.is_client_error() && !PASSING.contains(status))
+    }
+}
+
 /// The pod in which this host runs.
 #[derive(Debug, Clone)]
 pub struct Pod {
@@ -96,7 +109,8 @@ impl Pod {
         while stop.run_until_cancelled(tokio::time::sleep(if failed { AGAIN } else { PAUSE })).await.is_some()
         {
             let views = deployer.views();
-            let result = self.tell_new(&views, &since, &mut told).await;
+            let telling = self.tell_new(&views, &since, &mut told);
+            let Some(result) = stop.run_until_cancelled(telling).await else { return };
             if let Err(error) = &result
                 && !failed
             {
@@ -121,7 +135,12 @@ impl Pod {
             for event in view.record.history.iter().filter(|event| *event.at >= *since) {
                 let key = format!("{} {} {:?} {}", view.agent_type, event.at, event.what, event.version);
                 if !told.contains(&key) {
-                    self.tell(view, event).await?;
+                    match self.tell(view, event).await {
+                        Err(error) if error.is_final() => {
+                            tracing::warn!(code = "cluster-event-failed", "an event is left out: {error}");
+                        }
+                        result => result?,
+                    }
                     told.insert(key.clone());
                 }
                 remembered.insert(key);

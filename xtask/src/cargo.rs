@@ -27,19 +27,13 @@ pub(crate) fn target() -> PathBuf {
 pub(crate) struct Cargo {
     arguments: Vec<String>,
     /// Variables of the environment that this run adds.
-    variables: Vec<(&'static str, &'static str)>,
-    /// Variables of the environment that this run does without.
-    without: Vec<&'static str>,
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Cargo {
     /// From its arguments, with spaces between them.
     pub(crate) fn new(line: &str) -> Cargo {
-        Cargo {
-            arguments: line.split_whitespace().map(str::to_owned).collect(),
-            variables: Vec::new(),
-            without: Vec::new(),
-        }
+        Cargo { arguments: line.split_whitespace().map(str::to_owned).collect(), variables: Vec::new() }
     }
 
     /// Adds arguments, which may have spaces in them.
@@ -49,14 +43,8 @@ impl Cargo {
     }
 
     /// Adds a variable of the environment.
-    pub(crate) fn variable(mut self, name: &'static str, value: &'static str) -> Cargo {
-        self.variables.push((name, value));
-        self
-    }
-
-    /// Leaves out a variable of the environment.
-    pub(crate) fn without_variable(mut self, name: &'static str) -> Cargo {
-        self.without.push(name);
+    pub(crate) fn variable(mut self, name: &'static str, value: impl Into<String>) -> Cargo {
+        self.variables.push((name, value.into()));
         self
     }
 
@@ -78,10 +66,7 @@ impl Cargo {
     fn command(&self) -> Command {
         let mut command = Command::new(variable("CARGO", "cargo"));
         prepare(&mut command);
-        command.args(&self.arguments).envs(self.variables.iter().copied());
-        for name in &self.without {
-            command.env_remove(name);
-        }
+        command.args(&self.arguments).envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 }
@@ -105,11 +90,12 @@ fn is_prefix(prefix: &str, name: &OsStr) -> bool {
 impl fmt::Display for Cargo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, value) in &self.variables {
-            write!(f, "{name}='{value}' ")?;
+            // In this form the shell reads the separator of cargo's flags, too.
+            write!(f, "{name}=$'{}' ", value.replace('\u{1f}', "\\x1f"))?;
         }
         write!(f, "cargo")?;
         for argument in &self.arguments {
-            if argument.contains(|c: char| c.is_whitespace() || "\"[]".contains(c)) {
+            if argument.contains(char::is_whitespace) {
                 write!(f, " '{argument}'")?;
             } else {
                 write!(f, " {argument}")?;

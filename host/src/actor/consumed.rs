@@ -4,47 +4,40 @@
 //! handled the message. So they outlive the activation: a message whose acknowledgement was lost with its host comes to the
 //! actor's next host. Nobody reads or writes them for calls that are no messages.
 //!
-//! A partition delivers its messages in order, and only goes on when one was handled or set aside, so the highest offset of each
-//! partition says it all.
+//! A mark names one message and nothing else. Offsets below a handled one say nothing: a message that was set aside may be
+//! delivered once more because somebody wants it so.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sha2::{Digest as _, Sha256};
 
 use super::ActorAddress;
 use crate::backend::{self, Backend, StateWrite, TurnCommit};
 
 /// The key of the marks. Keys that begin with `daca:` are the host's own ([`crate::imports`] refuses them to guests).
 const KEY: &str = "daca:consumed";
-/// Partitions that are remembered. Beyond it the one whose messages are the oldest is forgotten.
-const MOST_PARTITIONS: usize = 64;
+/// Marks that are kept, at most: what a broker delivers again is what it was not told of in the last second or so.
+const MOST: usize = 256;
+/// Marks that are kept whatever their age: after an outage of hours the last messages come again.
+const LEAST: usize = 16;
+/// Seconds after which further ones are forgotten.
+const KEPT_FOR: u32 = 600;
+/// Bytes of a mark: those of a hash, and the second in which the message was handled.
+const BYTES: usize = 8 + 4;
 
-/// The marks of an actor.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Consumed(BTreeMap<String, Mark>);
+/// The marks of an actor, the oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Consumed(VecDeque<Mark>);
 
-/// How far a partition was handled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Mark {
-    offset: u64,
-    /// The latest time of its messages, in milliseconds since 1970. A topic that was made anew counts from 0 again, with later
-    /// times.
-    time: i64,
-}
-
-/// A message's place, as [`crate::http`] names it: topic, partition, offset and time with a slash between them.
-struct Place<'a> {
-    partition: &'a str,
-    offset: u64,
-    time: i64,
-}
-
-impl Place<'_> {
-    fn of(message_id: &str) -> Option<Place<'_>> {
-        let (rest, time) = message_id.rsplit_once('/')?;
-        let (partition, offset) = rest.rsplit_once('/')?;
-        Some(Place { partition, offset: offset.parse().ok()?, time: time.parse().unwrap_or_default() })
-    }
+    /// The beginning of the SHA-256 of the message's name.
+    hash: [u8; 8],
+    /// Seconds since 1970.
+    handled: u32,
 }
 
 impl Consumed {
@@ -55,34 +48,53 @@ impl Consumed {
     ) -> Result<Consumed, backend::Error> {
         let read = backend.read_state(actor, &[KEY.to_owned()]).await?;
         let Some(value) = read.into_iter().flatten().next() else { return Ok(Consumed::default()) };
-        serde_json::from_slice(&value.value).map_err(|error| {
-            backend::Error::Other(format!("the state's {KEY:?} is not what a host has written: {error}"))
+        Consumed::parse(&value.value).ok_or_else(|| {
+            backend::Error::Other(format!("the state's {KEY:?} is not what a host has written"))
         })
+    }
+
+    /// A JSON string, because that is what all state stores keep as it is.
+    fn parse(value: &[u8]) -> Option<Consumed> {
+        let bytes = BASE64.decode(serde_json::from_slice::<String>(value).ok()?).ok()?;
+        let marks = bytes.chunks(BYTES).map(|mark| {
+            let (hash, handled) = mark.split_first_chunk::<8>()?;
+            Some(Mark { hash: *hash, handled: u32::from_be_bytes(*handled.first_chunk::<4>()?) })
+        });
+        marks.collect::<Option<_>>().map(Consumed)
+    }
+
+    fn text(&self) -> Vec<u8> {
+        let bytes = self.0.iter().flat_map(|mark| mark.hash.into_iter().chain(mark.handled.to_be_bytes()));
+        serde_json::to_vec(&BASE64.encode(bytes.collect::<Vec<_>>())).unwrap_or_default()
     }
 
     /// Was this message handled?
     pub(super) fn has(&self, message_id: &str) -> bool {
-        Place::of(message_id).is_some_and(|place| {
-            let mark = self.0.get(place.partition);
-            mark.is_some_and(|mark| place.offset <= mark.offset && place.time <= mark.time)
-        })
+        let hash = hash(message_id);
+        self.0.iter().any(|mark| mark.hash == hash)
     }
 
     /// Adds the mark of a message to the commit of the turn that handles it, and answers what is known once that is done.
     pub(super) fn after(&self, message_id: &str, commit: &mut TurnCommit) -> Consumed {
-        let mut after = self.clone();
-        let Some(place) = Place::of(message_id) else { return after };
-        let before = after.0.get(place.partition).map_or(place.time, |mark| mark.time);
-        let mark = Mark { offset: place.offset, time: place.time.max(before) };
-        after.0.insert(place.partition.to_owned(), mark);
-        if after.0.len() > MOST_PARTITIONS {
-            let oldest = after.0.iter().min_by_key(|(_, mark)| mark.time).map(|(name, _)| name.clone());
-            after.0.remove(&oldest.unwrap_or_default());
-        }
-        let value = serde_json::to_vec(&after).unwrap_or_default().into();
-        commit.writes.insert(KEY.to_owned(), StateWrite::Set { value, ttl: None });
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let after = self.with(message_id, u32::try_from(now).unwrap_or(u32::MAX));
+        commit.writes.insert(KEY.to_owned(), StateWrite::Set { value: after.text().into(), ttl: None });
         after
     }
+
+    fn with(&self, message_id: &str, now: u32) -> Consumed {
+        let mut marks = self.0.clone();
+        marks.push_back(Mark { hash: hash(message_id), handled: now });
+        let is_old = |mark: &Mark| now.saturating_sub(mark.handled) > KEPT_FOR;
+        while marks.len() > MOST || (marks.len() > LEAST && marks.front().is_some_and(is_old)) {
+            marks.pop_front();
+        }
+        Consumed(marks)
+    }
+}
+
+fn hash(message_id: &str) -> [u8; 8] {
+    Sha256::digest(message_id).first_chunk().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -90,44 +102,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_that_was_handled_is_known_by_its_place() {
+    fn a_message_that_was_handled_is_known_and_no_other() {
         let mut consumed = Consumed::default();
-        for id in ["t/0/5/1000", "t/1/9/900", "t/0/7/990"] {
+        for id in ["b/t/0/5/1000", "b/t/1/9/900"] {
             assert!(!consumed.has(id), "{id}");
             let mut commit = TurnCommit::default();
             consumed = consumed.after(id, &mut commit);
             assert_eq!(commit.writes.len(), 1);
         }
+        let read = Consumed::parse(&consumed.text());
+        assert_eq!(read.as_ref(), Some(&consumed));
         for (id, is_handled) in [
-            ("t/0/5/1000", true),
-            ("t/0/6/1000", true),
-            ("t/0/7/990", true),
-            ("t/0/8/1000", false),
-            ("t/1/9/900", true),
-            ("t/1/10/900", false),
-            ("t/2/0/900", false),
-            ("other/0/5/1000", false),
-            // The topic was made anew.
-            ("t/0/0/2000", false),
-            // No place of a message, and no reason to take it for handled.
-            ("t/0/x/1", false),
-            ("", false),
+            ("b/t/0/5/1000", true),
+            ("b/t/1/9/900", true),
+            ("b/t/0/4/1000", false),
+            ("b/t/0/5/999", false),
+            ("b/t/2/5/1000", false),
+            ("other/t/0/5/1000", false),
         ] {
             assert_eq!(consumed.has(id), is_handled, "{id}");
         }
-        let anew = consumed.after("t/0/0/2000", &mut TurnCommit::default());
-        assert!(anew.has("t/0/0/2000") && !anew.has("t/0/1/2001"));
+        for damaged in ["", "7", "\"!\"", "\"AAAA\""] {
+            assert_eq!(Consumed::parse(damaged.as_bytes()), None, "{damaged}");
+        }
     }
 
     #[test]
-    fn of_too_many_partitions_the_oldest_is_forgotten() {
-        let mut consumed = Consumed::default();
-        for partition in 0..=MOST_PARTITIONS {
-            consumed =
-                consumed.after(&format!("t/{partition}/0/{}", 1000 + partition), &mut TurnCommit::default());
-        }
-        assert!(!consumed.has("t/0/0/1000"));
-        assert!(consumed.has("t/1/0/1001"));
-        assert_eq!(consumed.0.len(), MOST_PARTITIONS);
+    fn old_marks_go_and_the_last_ones_stay() {
+        let at = |count: usize, second: u32, before: &Consumed| {
+            (0..count).fold(before.clone(), |marks, number| marks.with(&format!("{second}-{number}"), second))
+        };
+        let many = at(MOST + 1, 1_000, &Consumed::default());
+        assert_eq!((many.0.len(), many.has("1000-0"), many.has("1000-1")), (MOST, false, true));
+        let later = at(1, 1_000 + KEPT_FOR + 1, &many);
+        assert_eq!((later.0.len(), later.has(&format!("1000-{MOST}"))), (LEAST, true));
     }
 }

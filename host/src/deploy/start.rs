@@ -6,15 +6,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::library::{Kept, Library, Stored};
 use super::prepare::Preparation;
 use super::record::{FileSeen, Known, Origin, Record, Source, now};
+use super::shared::Shared;
 use super::steward::{Beginning, blocking};
 use super::watch::{ComponentFile, FileContent};
 use super::{Error, signature};
+use crate::backend::{self, SharedStore};
 use crate::component::{Compiling, ComponentVersion, Engine, Rollout, Served, Serving, short};
 use crate::manifest::{AgentType, DeployRules};
+
+/// How long a start waits for what the other hosts serve. A sidecar is there within some ten seconds.
+const OTHERS_ANSWER: Duration = Duration::from_secs(40);
+const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// An agent type that a host begins with.
 pub struct Opened {
@@ -31,12 +38,14 @@ impl Opened {
         &self.beginning.serving
     }
 
-    /// Finds out what serves, and loads it.
+    /// Finds out what serves, and loads it. Where the manifest's file does not do and nothing was kept here, the other hosts may
+    /// have what serves: then it waits for the state that they `share`.
     pub async fn open(
         engine: &Engine,
         rules: &Arc<DeployRules>,
         data: &Path,
         agent: &Arc<AgentType>,
+        share: Option<Arc<dyn SharedStore>>,
     ) -> Result<Opened, Error> {
         let preparation = Preparation::new(engine.clone(), rules.clone());
         let library = Library::new(data, rules.versions.clone());
@@ -47,10 +56,59 @@ impl Opened {
         match kept {
             Some(kept) => Self::again(&preparation, &library, agent, kept, file.ok()).await,
             None => {
-                let file = file.map_err(|error| missing(agent, &error))?;
-                Self::first(&preparation, &library, agent, file).await
+                let file = file.map_err(|error| missing(agent, &error));
+                let first = match file.clone() {
+                    Ok(file) => Self::first(&preparation, &library, agent, file).await,
+                    Err(error) => Err(error),
+                };
+                match (first, share) {
+                    (Err(error), Some(store)) => {
+                        let shared = Shared::new(store, agent.name.clone());
+                        Self::of_others(&preparation, &library, agent, &shared, file.ok(), error).await
+                    }
+                    (first, _) => first,
+                }
             }
         }
+    }
+
+    /// The first start with this data folder, and with a file that does not do, such as a new pod's when its ConfigMap is
+    /// damaged: it begins with what the other hosts serve. Without other hosts that is the end.
+    async fn of_others(
+        preparation: &Preparation,
+        library: &Library,
+        agent: &Arc<AgentType>,
+        shared: &Shared,
+        file: Option<FileContent>,
+        why: Error,
+    ) -> Result<Opened, Error> {
+        tracing::warn!(
+            agent_type = %agent.name,
+            code = why.code,
+            "the manifest's component cannot serve, and the other hosts are asked for theirs: {}",
+            why.message
+        );
+        let deadline = tokio::time::Instant::now() + OTHERS_ANSWER;
+        let (record, stored) = loop {
+            match of_others(shared).await {
+                Ok(Some(found)) => break found,
+                Ok(None) => return Err(why),
+                // The sidecar starts at the same time.
+                Err(_) if tokio::time::Instant::now() < deadline => tokio::time::sleep(ASK_AGAIN).await,
+                Err(_) => return Err(why),
+            }
+        };
+        let digest = record.serving.clone();
+        let version =
+            preparation.load(short(&digest), stored.wasm.clone(), stored.signature.as_deref()).await?;
+        let (keeper, agent_type, name) = (library.clone(), agent.name.clone(), digest.clone());
+        blocking(move || keeper.store(&agent_type, &name, &stored)).await?;
+        say(agent, &version);
+        let left_out = record.in_use().into_iter().filter(|other| *other != digest).collect();
+        let loaded = BTreeMap::from([(digest, served(&record, version))]);
+        let beginning = Beginning { left_out, ..begin(agent, record, None, loaded)? };
+        let is_new = file.is_some();
+        Ok(Opened { beginning, file, is_new })
     }
 
     /// The first start with this data folder.
@@ -126,6 +184,13 @@ impl Opened {
         let beginning = Beginning { left_out, ..begin(agent, record, file_here, loaded)? };
         Ok(Opened { beginning, file, is_new })
     }
+}
+
+/// What the other hosts serve; none when there is no such thing.
+async fn of_others(shared: &Shared) -> Result<Option<(Record, Stored)>, backend::Error> {
+    let Some((record, _etag)) = shared.read().await? else { return Ok(None) };
+    let stored = shared.get(&record.serving).await?;
+    Ok(stored.map(|stored| (record, stored)))
 }
 
 /// A version that was kept.

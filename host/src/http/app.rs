@@ -142,7 +142,7 @@ async fn run_route(
     let input = state.input.as_ref().filter(|input| input.sent(&headers));
     let context = CallContext {
         traceparent: traceparent(&headers),
-        message_id: input.and_then(|_| Input::message_id(&headers)),
+        message_id: input.and_then(|input| input.message_id(&headers)),
         ..CallContext::default()
     };
     let bytes = body.as_ref().ok().cloned();

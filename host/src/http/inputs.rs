@@ -59,17 +59,19 @@ impl Input {
         }
     }
 
-    /// Names a message of Kafka among all messages. The time is part of it: a topic that was made anew counts from 0 again.
-    pub(super) fn message_id(headers: &HeaderMap) -> Option<Arc<str>> {
+    /// Names a message of Kafka among all messages: those of another binding may be of another Kafka, and the time tells topics
+    /// apart that were made anew.
+    pub(super) fn message_id(&self, headers: &HeaderMap) -> Option<Arc<str>> {
         let text = |name: &str| headers.get(name)?.to_str().ok();
+        let (topic, partition, offset) = (text("__topic")?, text("__partition")?, text("__offset")?);
         let time = text("__timestamp").unwrap_or_default();
-        Some(format!("{}/{}/{}/{time}", text("__topic")?, text("__partition")?, text("__offset")?).into())
+        Some(format!("{}/{topic}/{partition}/{offset}/{time}", self.binding.binding).into())
     }
 
     /// Forgets the failed tries of a message that was handled.
     pub(super) fn succeeded(&self, headers: &HeaderMap) {
         let mut tries = self.tries();
-        if let (false, Some(id)) = (tries.is_empty(), Self::message_id(headers)) {
+        if let (false, Some(id)) = (tries.is_empty(), self.message_id(headers)) {
             tries.remove(&*id);
         }
     }
@@ -118,7 +120,7 @@ impl Input {
     }
 
     fn is_last_try(&self, headers: &HeaderMap, body: Option<&Bytes>) -> bool {
-        let id = Self::message_id(headers).map(|id| id.to_string()).unwrap_or_else(|| {
+        let id = self.message_id(headers).map(|id| id.to_string()).unwrap_or_else(|| {
             use sha2::Digest as _;
             hex::encode(sha2::Sha256::digest(body.map(Bytes::as_ref).unwrap_or_default()))
         });
@@ -148,7 +150,7 @@ impl Input {
             published => published,
         };
         published?;
-        let place = Self::message_id(headers).unwrap_or_default();
+        let place = self.message_id(headers).unwrap_or_default();
         tracing::warn!(
             binding = self.binding.binding,
             code = "message-set-aside",

@@ -24,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(30);
 const LATER: usize = 40;
 /// Between two messages for Kafka.
 const PRODUCE_PAUSE: Duration = Duration::from_millis(25);
+/// How long is waited for what comes a second time.
+const AFTERMATH: Duration = Duration::from_secs(10);
 /// Histories that are read at the same time.
 const READERS: usize = 8;
 
@@ -49,6 +51,9 @@ pub(crate) struct Found {
     pub(crate) messages: usize,
     pub(crate) lost: Vec<String>,
     pub(crate) doubled: Vec<String>,
+    /// SMS that are at Twilio's edge not at all, or twice. Effects wait in memory, so a pod that is killed loses some.
+    pub(crate) sms_lost: usize,
+    pub(crate) sms_doubled: usize,
 }
 
 /// Runs something under load. Answers the books, and what it answers.
@@ -180,19 +185,43 @@ pub(crate) async fn produce_one(
 }
 
 impl Books {
-    /// Reads every history, and compares.
+    /// Each message that was acknowledged has sent one SMS.
+    fn compare_sms(&self, deployment: &Deployment<'_>, found: &mut Found) {
+        let mut sent = BTreeMap::<String, usize>::new();
+        for sms in deployment.twilio.received() {
+            *sent.entry(sms.body).or_default() += 1;
+        }
+        for (actor, said) in self.acknowledged.iter().chain(&self.produced) {
+            for content in said {
+                let beginning = format!("New message from {actor}: {content} -> ");
+                let of_it = sent.range(beginning.clone()..).next();
+                match of_it.filter(|(body, _)| body.starts_with(&beginning)) {
+                    None => found.sms_lost += 1,
+                    Some((_, 1)) => {}
+                    Some(_) => found.sms_doubled += 1,
+                }
+            }
+        }
+    }
+
+    /// Reads every history, and compares. What Kafka delivers again, and what is sent again, is waited for.
     pub(crate) async fn compare(&self, deployment: &Deployment<'_>, what: &str) -> anyhow::Result<Found> {
         let mut found = Found {
             calls: self.acknowledged.values().map(Vec::len).sum(),
             messages: self.produced.len(),
             lost: Vec::new(),
             doubled: Vec::new(),
+            sms_lost: 0,
+            sms_doubled: 0,
         };
-        let called = self.acknowledged.iter().map(|(actor, said)| (actor, said, false));
-        let produced = self.produced.iter().map(|(actor, said)| (actor, said, true));
-        let heard = futures::stream::iter(called.chain(produced)).map(async |(actor, said, waits)| {
-            anyhow::Ok((actor, said, heard(deployment, actor, said, waits).await?))
-        });
+        for actor in self.produced.keys() {
+            arrived(deployment, actor).await?;
+        }
+        tokio::time::sleep(AFTERMATH).await;
+        self.compare_sms(deployment, &mut found);
+        let told = self.acknowledged.iter().chain(&self.produced);
+        let heard = futures::stream::iter(told)
+            .map(async |(actor, said)| anyhow::Ok((actor, said, heard(deployment, actor).await?)));
         let mut heard = heard.buffer_unordered(READERS);
         while let Some(result) = heard.next().await {
             let (actor, said, heard) = result?;
@@ -209,13 +238,15 @@ impl Books {
             }
         }
         println!(
-            "{what}: {} calls answered (the longest {:.1} s), {} failed; {} Kafka messages; {} lost, {} doubled",
+            "{what}: {} calls answered (the longest {:.1} s), {} failed; {} Kafka messages; {} lost, {} doubled; {} SMS lost, {} doubled",
             found.calls,
             self.longest.as_secs_f64(),
             self.failures.len(),
             found.messages,
             found.lost.len(),
-            found.doubled.len()
+            found.doubled.len(),
+            found.sms_lost,
+            found.sms_doubled
         );
         for failure in self.failures.iter().take(10) {
             println!("  failed: {failure}");
@@ -224,18 +255,16 @@ impl Books {
     }
 }
 
-/// What an actor has heard. A message of Kafka may still be on its way.
-async fn heard(
-    deployment: &Deployment<'_>,
-    actor: &str,
-    said: &[String],
-    waits: bool,
-) -> anyhow::Result<Vec<String>> {
+/// Waits for a message of Kafka, which may still be on its way.
+async fn arrived(deployment: &Deployment<'_>, actor: &str) -> anyhow::Result<()> {
     let start = Instant::now();
     eventually(&format!("{actor} tells what it was told"), async || {
-        let heard = deployment.heard(actor).await?;
-        let is_over = !waits || heard.len() >= said.len() || start.elapsed() > Duration::from_secs(60);
-        Ok(is_over.then_some(heard))
+        let is_over = start.elapsed() > Duration::from_secs(60) || !deployment.heard(actor).await?.is_empty();
+        Ok(is_over.then_some(()))
     })
     .await
+}
+
+async fn heard(deployment: &Deployment<'_>, actor: &str) -> anyhow::Result<Vec<String>> {
+    eventually(&format!("{actor} answers"), async || Ok(Some(deployment.heard(actor).await?))).await
 }

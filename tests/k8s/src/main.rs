@@ -57,7 +57,8 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     match arguments.keep {
         true => println!("the namespace {} is still there", cluster.namespace),
-        false => cluster.remove().await?,
+        // What went wrong before is the better thing to say.
+        false => return result.and(cluster.remove().await),
     }
     result
 }

@@ -2,10 +2,10 @@
 
 use crate::cargo::root;
 
-/// The lines that both must share: no comments at the top, no component, nothing that only builds.
+/// The lines that both must share: from the first agent type on, without its component and what builds it.
 fn shared(path: &str) -> anyhow::Result<Vec<String>> {
     let text = std::fs::read_to_string(root().join(path))?;
-    let lines = text.lines().skip_while(|line| !line.starts_with('['));
+    let lines = text.lines().skip_while(|line| !line.starts_with("[agents"));
     let lines = lines.take_while(|line| !line.starts_with("# What `daca dev` does"));
     let lines = lines.filter(|line| !line.starts_with("component = ") && !line.is_empty());
     Ok(lines.map(str::to_owned).collect())

@@ -11,10 +11,11 @@ mod engine;
 mod manifest;
 mod start;
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 
@@ -72,7 +73,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         ),
     ])?;
     let context = folder().join("context");
-    put_together(&context, &target().join(&triple).join("release/daca"))?;
+    let program = target().join(&triple).join("release/daca");
+    check_static(&program)?;
+    put_together(&context, &program)?;
     let image = Image {
         name: arguments.name.clone(),
         labels: labels()?,
@@ -103,6 +106,20 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             "engine     none is running; load the archive, or build {} with k8s/Containerfile",
             context.display()
         ),
+    }
+    Ok(())
+}
+
+/// A program that names a loader cannot start in an image without one.
+fn check_static(program: &Path) -> anyhow::Result<()> {
+    let bytes = fs::read(program).with_context(|| program.display().to_string())?;
+    let loaders: [&[u8]; 2] = [b"/ld-linux", b"/ld-musl"];
+    let start = &bytes[..bytes.len().min(4096)];
+    if loaders.iter().any(|loader| start.windows(loader.len()).any(|window| window == *loader)) {
+        bail!(
+            "{} needs shared libraries\n  help: look for linker settings in cargo's configuration",
+            program.display()
+        );
     }
     Ok(())
 }
@@ -143,7 +160,22 @@ fn put_together(context: &Path, program: &Path) -> anyhow::Result<()> {
     if !output.status.success() {
         bail!("daca compile: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
-    Ok(())
+    even_out(context, UNIX_EPOCH + Duration::from_secs(commit_time()))
+}
+
+/// Gives all folders the same mode, whatever this person's is, and all files and folders the same time: a container engine
+/// copies both.
+fn even_out(folder: &Path, time: SystemTime) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            even_out(&path, time)?;
+        } else {
+            File::options().write(true).open(&path)?.set_modified(time)?;
+        }
+    }
+    fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+    Ok(File::open(folder)?.set_modified(time)?)
 }
 
 fn place(from: &Path, to: &Path, mode: u32) -> anyhow::Result<()> {
@@ -173,13 +205,12 @@ impl Flags {
         Ok(Flags { remap: vec![remap(&cargo, "/cargo"), remap(&root(), "/daca")] })
     }
 
-    /// A run of cargo with these flags, and, for a program, without shared libraries.
+    /// A run of cargo with these flags, and, for a program, without shared libraries. The variable goes before all that a
+    /// person may have configured.
     fn remapped(&self, line: &str, is_static: bool) -> Cargo {
         let link = is_static.then(|| "-Ctarget-feature=+crt-static".to_owned());
-        let flags = link.iter().chain(&self.remap).map(|flag| format!("{flag:?}")).collect::<Vec<_>>();
-        let config = format!("build.rustflags=[{}]", flags.join(", "));
-        // The person's own flags would take the place of these.
-        Cargo::new(line).arguments(&["--config".to_owned(), config]).without_variable("RUSTFLAGS")
+        let flags = link.iter().chain(&self.remap).map(String::as_str).collect::<Vec<_>>();
+        Cargo::new(line).variable("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
     }
 }
 

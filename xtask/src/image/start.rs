@@ -16,6 +16,18 @@ const MESSAGE: &str = r#"{"role": "user", "content": "Hi"}"#;
 /// Ends the host, whatever happens.
 struct Running(Child);
 
+impl Running {
+    /// Ends it, and answers what it said.
+    fn end(&mut self) -> anyhow::Result<String> {
+        let _it_may_have_ended = self.0.kill();
+        let mut log = String::new();
+        if let Some(mut stderr) = self.0.stderr.take() {
+            stderr.read_to_string(&mut log)?;
+        }
+        Ok(log)
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _it_may_have_ended = self.0.kill();
@@ -37,16 +49,17 @@ pub(super) fn measure(rootfs: &Path) -> anyhow::Result<Duration> {
     let mut host = Running(command.stderr(Stdio::piped()).spawn().context("starting the static host")?);
     loop {
         if asked(app).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 ")) {
-            return Ok(start.elapsed());
+            let took = start.elapsed();
+            let log = host.end()?;
+            // Only that is worth a warning here.
+            if log.contains("compiling the component") {
+                bail!("the code that was compiled ahead of time is not used: {}", log.trim());
+            }
+            return Ok(took);
         }
         let ended = host.0.try_wait()?;
         if ended.is_some() || start.elapsed() > PATIENCE {
-            let mut log = String::new();
-            drop(host.0.kill());
-            if let Some(mut stderr) = host.0.stderr.take() {
-                stderr.read_to_string(&mut log)?;
-            }
-            bail!("the host of the image does not answer: {}", log.trim());
+            bail!("the host of the image does not answer: {}", host.end()?.trim());
         }
         std::thread::sleep(PAUSE);
     }

@@ -22,6 +22,7 @@ impl Wants {
                 wants.add(&manifest.dapr.secret_store, format!("secrets of {}", agent.name));
             }
         }
+        wants.add(&manifest.dapr.state_store, "what the hosts share".to_owned());
         for binding in &manifest.input_bindings {
             wants.add(&binding.binding, format!("input binding at {}", binding.path));
             wants.add(&binding.dead_letter.pubsub, "dead-letter".to_owned());

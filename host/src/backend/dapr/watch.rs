@@ -193,7 +193,8 @@ impl Watch {
                 said.reason = None;
             }
             if !is_ready {
-                said.absence(&self.address, reason(&seen), was_ready);
+                let does_not_run = self.restarts && seen.is_err();
+                said.absence(&self.address, reason(&seen), was_ready, does_not_run);
             }
             if let Some(seen) = seen.as_ref().ok().filter(|_| is_ready) {
                 said.missing(self.wants.missing(&seen.components));
@@ -233,7 +234,7 @@ struct Said {
 }
 
 impl Said {
-    fn absence(&mut self, address: &str, reason: String, was_ready: bool) {
+    fn absence(&mut self, address: &str, reason: String, was_ready: bool, does_not_run: bool) {
         let is_known =
             self.reason.as_ref().is_some_and(|(said, at)| *said == reason && at.elapsed() < SAY_AGAIN);
         if is_known && !was_ready {
@@ -248,7 +249,8 @@ impl Said {
         } else {
             tracing::warn!(
                 code = "sidecar-unavailable",
-                "still waiting for the Dapr sidecar at {address}: {reason}"
+                "still waiting for the Dapr sidecar at {address}: {reason}{}",
+                if does_not_run { "; its own log says why (kubectl logs -c daprd)" } else { "" }
             );
         }
         self.reason = Some((reason, Instant::now()));

@@ -47,6 +47,7 @@ async fn nothing_is_lost_or_doubled(
     let found = books.compare(deployment, what).await?;
     ensure!(found.calls > 50 && found.messages > 50, "there was hardly any load: {found:?}");
     ensure!(found.lost.is_empty() && found.doubled.is_empty(), "{found:#?}");
+    ensure!(found.sms_lost == 0 && found.sms_doubled == 0, "{found:#?}");
     Ok(())
 }
 

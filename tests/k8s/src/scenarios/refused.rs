@@ -33,6 +33,11 @@ pub(super) async fn a_component_that_cannot_serve(deployment: &Deployment<'_>) -
     deployment.all_serve(&admins, &good.version, Instant::now()).await?;
     let versions = deployment.daca(&admins[0], &["versions", "ChatAgent"]).await?;
     ensure!(versions.contains("refused") && versions.contains("component-invalid"), "{versions}");
+    // A new pod, which has nothing but the damaged file, begins with what the others serve.
+    deployment.scale(4).await?;
+    let admins = deployment.admins().await?;
+    deployment.all_serve(&admins, &good.version, Instant::now()).await?;
     ensure!(deployment.restarts().await? == 0, "a container was started again");
+    println!("a fourth pod serves the version of the others");
     deployment.apply_component(&good.wasm).await
 }

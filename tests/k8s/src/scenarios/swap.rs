@@ -35,7 +35,7 @@ pub(super) async fn both_ways(deployment: &Deployment<'_>) -> anyhow::Result<()>
     let found = books.compare(deployment, "four swaps").await?;
     ensure!(books.failures.is_empty(), "calls failed");
     ensure!(found.lost.is_empty() && found.doubled.is_empty(), "{found:?}");
-    let restarts = deployment.restarts().await? - before;
+    let restarts = deployment.restarts().await?.saturating_sub(before);
     ensure!(restarts == 0, "{restarts} restarts");
     Ok(())
 }

@@ -11,7 +11,7 @@ pub(super) async fn wrong_secret(deployment: &Deployment<'_>) -> anyhow::Result<
     deployment.apply_credentials(&CREDENTIALS[..2]).await?;
     let pod = new_pod(deployment).await?;
     says(deployment, &pod, "daprd", &["twilio-binding", "fromNumber"]).await?;
-    says(deployment, &pod, "daca", &["waiting for the Dapr sidecar"]).await?;
+    says(deployment, &pod, "daca", &["WARN", "still waiting for the Dapr sidecar"]).await?;
     still_serves(deployment).await?;
     deployment.apply_credentials(&CREDENTIALS).await?;
     recovers(deployment).await
@@ -21,14 +21,19 @@ pub(super) async fn missing_component(deployment: &Deployment<'_>) -> anyhow::Re
     deployment.scale(1).await?;
     deployment.cluster.kubectl(&["delete", "component", "statestore", "twilio-binding"]).await?;
     let pod = new_pod(deployment).await?;
-    says(deployment, &pod, "daca", &["it has no state store", "actorStateStore"]).await?;
+    says(deployment, &pod, "daca", &["WARN", "it has no state store", "actorStateStore"]).await?;
     still_serves(deployment).await?;
     deployment.cluster.kubectl(&["apply", "-f", "components/statestore.yaml"]).await?;
     recovers(deployment).await?;
     // It serves without the binding, and says what it lacks.
     let pod = deployment.pod_names().await?.pop().context("no pod")?;
-    says(deployment, &pod, "daca", &["lacks components", "twilio-binding (permissions of ChatAgent)"])
-        .await?;
+    says(
+        deployment,
+        &pod,
+        "daca",
+        &["WARN", "lacks components", "twilio-binding (permissions of ChatAgent)"],
+    )
+    .await?;
     deployment.cluster.kubectl(&["apply", "-f", "components/"]).await?;
     let pod = new_pod(deployment).await?;
     recovers(deployment).await?;
@@ -46,8 +51,8 @@ pub(super) async fn redis_away(deployment: &Deployment<'_>) -> anyhow::Result<()
         .await?;
     deployment.cluster.kubectl(&["delete", "pod", "-l", "app.kubernetes.io/name=chat-agent"]).await?;
     let pod = eventually("a new pod", async || Ok(deployment.pod_names().await?.pop())).await?;
-    says(deployment, &pod, "daprd", &["statestore", "redis"]).await?;
-    says(deployment, &pod, "daca", &["waiting for the Dapr sidecar"]).await?;
+    says(deployment, &pod, "daprd", &["Fatal error from runtime", "redis"]).await?;
+    says(deployment, &pod, "daca", &["WARN", "still waiting for the Dapr sidecar"]).await?;
     deployment.cluster.kubectl(&["scale", "deployment/redis", "--replicas=1"]).await?;
     deployment.cluster.rolled_out("deployment/redis").await?;
     recovers(deployment).await

@@ -3,17 +3,41 @@
 use anyhow::ensure;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
 
-use crate::cluster::eventually;
+use crate::cluster::{eventually, scratch};
 use crate::deployment::{CREDENTIALS, Deployment};
 use crate::load::produce_one;
 
+/// Also what nobody applies here: the base alone, production, the components of kustomize, the examples.
 pub(super) async fn overlays_are_valid(deployment: &Deployment<'_>) -> anyhow::Result<()> {
-    for folder in ["k8s/", "k8s/production/"] {
-        let line = ["apply", "--dry-run=server", "--validate=strict", "-k", folder];
+    let everything = scratch()?.join("everything");
+    std::fs::create_dir_all(&everything)?;
+    let overlay = json!({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": ["../../../k8s/production"],
+        "components": ["../../../k8s/turns-in-flight", "../../../k8s/volume"],
+    });
+    std::fs::write(everything.join("kustomization.yaml"), overlay.to_string())?;
+    let everything = everything.display().to_string();
+    for (line, part) in [
+        (["-k", "k8s/"], "horizontalpodautoscaler"),
+        (["-k", "k8s/production/"], "networkpolicy"),
+        (["-k", &everything], "deployment"),
+        (["-f", "k8s/production/services.yaml"], "service/kafka"),
+        (["-f", "k8s/minikube/twilio-credentials.yaml"], "secret"),
+        (["-f", "config/dapr-config.yaml"], "configuration"),
+    ] {
+        let line = [&["apply", "--dry-run=server", "--validate=strict"][..], &line].concat();
         let applied = deployment.cluster.kubectl(&line).await?;
-        println!("{folder}: {} objects", applied.lines().count());
-        ensure!(applied.contains("horizontalpodautoscaler"), "{applied}");
+        ensure!(applied.contains(part), "{applied}");
+        println!("{}: {} objects", line.last().unwrap_or(&""), applied.lines().count());
+    }
+    let line = ["kustomize", &everything];
+    let rendered = deployment.cluster.kubectl(&line).await?;
+    for part in ["claimName: chat-agent-component", "name: daca_turns_in_flight"] {
+        ensure!(rendered.contains(part), "{part}: {rendered}");
     }
     Ok(())
 }
