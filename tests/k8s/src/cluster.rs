@@ -16,8 +16,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(420);
 const MOST_LINES: usize = 20;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What kubectl says of the removal of a namespace, and of a pod that is killed.
-const EXPECTED_WARNINGS: [&str; 2] = ["deleting cluster-scoped resources", "Immediate deletion"];
+/// What kubectl says of the removal of a namespace, of a pod that is killed, and of a secret that was made by `kubectl create`.
+const EXPECTED_WARNINGS: [&str; 3] =
+    ["deleting cluster-scoped resources", "Immediate deletion", "last-applied-configuration annotation"];
 
 /// The namespace.
 pub(crate) struct Cluster {
