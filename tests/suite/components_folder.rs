@@ -53,12 +53,12 @@ const CASES: &[Case] = &[
     (
         "a store without transactions",
         &[Replace(STORE, "state.redis", "state.memcached")],
-        &[("error", "actor-store-unfit", "statestore.yaml:8:9", "state.memcached")],
+        &[("error", "actor-store-unfit", "statestore.yaml:7:9", "state.memcached")],
     ),
     (
         "a store of a type that there is not",
         &[Replace(STORE, "state.redis", "state.rediss")],
-        &[("warning", "type-unknown", "statestore.yaml:8:9", "no actor can be called")],
+        &[("warning", "type-unknown", "statestore.yaml:7:9", "no actor can be called")],
     ),
     // Input bindings.
     (
@@ -101,7 +101,7 @@ const CASES: &[Case] = &[
     (
         "an input that is an output",
         &[Replace(KAFKA, "value: \"input\"", "value: \"output\"")],
-        &[("error", "wrong-kind", "kafka-binding.yaml:8:9", "which is an output")],
+        &[("error", "wrong-kind", "kafka-binding.yaml:7:9", "which is an output")],
     ),
     (
         "a direction that there is not",
@@ -222,7 +222,7 @@ const CASES: &[Case] = &[
     (
         "a subscription whose path differs",
         &[Replace(SUBSCRIPTION, "default: /subscribe", "default: /events")],
-        &[("warning", "subscription-ignored", "message-subscription.yaml:16:14", "\"/events\"")],
+        &[("warning", "subscription-ignored", "message-subscription.yaml:15:14", "\"/events\"")],
     ),
     (
         "a subscription with what the manifest cannot say",
@@ -248,7 +248,7 @@ const CASES: &[Case] = &[
             Replace(SUBSCRIPTION, "topic: user-chat", "topic: other"),
             Replace(SUBSCRIPTION, "default: /subscribe", "default: /other"),
         ],
-        &[("error", "route-unanswered", "message-subscription.yaml:16:14", "topic = \"other\"")],
+        &[("error", "route-unanswered", "message-subscription.yaml:15:14", "topic = \"other\"")],
     ),
     (
         "a subscription that a route answers",
@@ -256,7 +256,7 @@ const CASES: &[Case] = &[
             Replace(SUBSCRIPTION, "topic: user-chat", "topic: other"),
             Replace(SUBSCRIPTION, "default: /subscribe", "default: /receive-message"),
         ],
-        &[("warning", "route-unanswered", "message-subscription.yaml:16:14", "no subscription")],
+        &[("warning", "route-unanswered", "message-subscription.yaml:15:14", "no subscription")],
     ),
     (
         "no redelivery",
@@ -292,7 +292,7 @@ const CASES: &[Case] = &[
                 "error",
                 "topic-not-allowed",
                 "agents.toml:13:12",
-                "allowedTopics (components/daca-pubsub.yaml:11:34) leaves the topic out",
+                "allowedTopics (components/daca-pubsub.yaml:10:34) leaves the topic out",
             ),
             ("error", "topic-not-allowed", "agents.toml:52:10", "a subscription is to"),
         ],
@@ -331,7 +331,7 @@ const CASES: &[Case] = &[
             "error",
             "topic-not-allowed",
             "agents.toml:49:15",
-            "publishingScopes (components/daca-pubsub.yaml:11:37) does not give",
+            "publishingScopes (components/daca-pubsub.yaml:10:37) does not give",
         )],
     ),
     (
@@ -503,7 +503,7 @@ const CASES: &[Case] = &[
     (
         "a version that there is not",
         &[Replace(STORE, "version: v1", "version: v3")],
-        &[("error", "version-unknown", "statestore.yaml:9:12", "\"v3\"")],
+        &[("error", "version-unknown", "statestore.yaml:8:12", "\"v3\"")],
     ),
     (
         "a type of one's own",
@@ -526,12 +526,12 @@ const CASES: &[Case] = &[
     (
         "a component without a type",
         &[Replace(STORE, "  type: state.redis\n", "")],
-        &[("error", "invalid", "statestore.yaml:8:3", "type is missing")],
+        &[("error", "invalid", "statestore.yaml:7:3", "type is missing")],
     ),
     (
         "settings that are no list",
         &[Replace("secretstore.yaml", "metadata: []", "metadata: {a: b}")],
-        &[("error", "invalid", "secretstore.yaml:11:13", "should be a list")],
+        &[("error", "invalid", "secretstore.yaml:10:13", "should be a list")],
     ),
     (
         "a name that is a path",

@@ -1,0 +1,74 @@
+//! A request's body whose rest is still read when nobody wants it any more.
+//!
+//! A client that sends a body which is refused, because it is too large for example, gets its answer at once. If the connection
+//! were closed while the client still sends, the kernel would answer with a reset, and the client might never see the answer.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt as _;
+
+/// How long the rest may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of it that are read.
+const MOST: usize = 64 * 1024 * 1024;
+
+/// The body. Dropped before its end, it reads on.
+pub(super) struct Lingering {
+    body: Option<Body>,
+}
+
+impl Lingering {
+    pub(super) fn new(body: Body) -> Lingering {
+        Lingering { body: Some(body) }
+    }
+}
+
+impl http_body::Body for Lingering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let polled = Pin::new(body).poll_frame(context);
+        if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
+            self.body = None;
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(SizeHint::default, http_body::Body::size_hint)
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        let rest = self.body.take().filter(|body| !http_body::Body::is_end_stream(body));
+        // Without a runtime nobody reads, and the connection is gone as well.
+        if let (Some(rest), Ok(runtime)) = (rest, tokio::runtime::Handle::try_current()) {
+            runtime.spawn(tokio::time::timeout(PATIENCE, discard(rest)));
+        }
+    }
+}
+
+async fn discard(mut body: Body) {
+    let mut read = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        read += frame.data_ref().map_or(0, Bytes::len);
+        if read > MOST {
+            return;
+        }
+    }
+}
