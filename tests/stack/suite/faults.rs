@@ -189,3 +189,35 @@ async fn a_host_waits_for_its_sidecar_aloud_and_answers_at_once_while_it_is_away
     assert_eq!(entries, json!({"entries": [2, 4, 6, 8]}));
     Ok(())
 }
+
+/// The variable makes the host believe that it runs in a pod, where the kubelet starts again what ends.
+#[tokio::test]
+async fn a_sidecar_without_a_state_store_keeps_the_host_unready_until_it_has_one() -> anyhow::Result<()> {
+    let (options, _components) = support::without_kafka()?;
+    let stack = Stack::start(options).await?;
+    let manifest = stack.folder.join("agents.toml");
+    std::fs::write(&manifest, ledger_manifest("", ""))?;
+    let store = stack.resources.join("statestore.yaml");
+    let away = stack.folder.join("statestore.yaml");
+    std::fs::rename(&store, &away)?;
+    let options = stack.sidecar_options("sidecar", daca_stack::ports::free()?)?;
+    let mut app = stack.app_options("host", &manifest, &options)?;
+    app.environment = vec![("KUBERNETES_SERVICE_HOST".into(), "127.0.0.1".into())];
+    let (app, sidecar) = tokio::try_join!(App::start(app), Sidecar::start(options))?;
+    eventually("the host says so", async || {
+        Ok(app.process.log_contains("it has no state store and can keep no actors")?.then_some(()))
+    })
+    .await?;
+    let client = daca_stack::wait::client()?;
+    assert_eq!(client.get(app.url("/readyz")).send().await?.status(), 503);
+    eventually("the sidecar is ended", async || Ok((!sidecar.process.is_running()).then_some(()))).await?;
+
+    std::fs::rename(&away, &store)?;
+    sidecar.start_again().await?;
+    app.wait_ready().await?;
+    eventually("calls are answered", async || {
+        let call = client.post(app.url("/ledger/x")).body(json!({"number": 1}).to_string());
+        Ok((call.send().await?.status() == 200).then_some(()))
+    })
+    .await
+}
