@@ -144,7 +144,8 @@ async fn a_host_waits_for_its_sidecar_aloud_and_answers_at_once_while_it_is_away
     let refused = async |number| -> anyhow::Result<()> {
         let (status, code, time) = add(number).await?;
         assert_eq!((status, &*code), (503, "not-done"));
-        assert!(time < Duration::from_secs(5), "{time:?}");
+        // Some five seconds are its patience with a sidecar that hangs; the rest is a busy machine's.
+        assert!(time < Duration::from_secs(20), "{time:?}");
         assert_eq!(client.get(app.url("/readyz")).send().await?.status(), 503);
         Ok(())
     };
