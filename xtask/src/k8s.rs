@@ -13,10 +13,10 @@ use crate::toolchain::Part;
 #[derive(clap::Args)]
 pub(crate) struct ClusterArguments {
     /// The address by which pods reach this machine, for the stand-in of Twilio
-    #[arg(long, value_name = "ADDRESS", requires = "k8s")]
+    #[arg(long, value_name = "ADDRESS", env = "DACA_K8S_THIS_MACHINE")]
     this_machine: Option<String>,
     /// A command that brings the image to the cluster; {archive} stands for the archive's path, {image} for the image's name
-    #[arg(long, value_name = "COMMAND", requires = "k8s")]
+    #[arg(long, value_name = "COMMAND", env = "DACA_K8S_LOAD_IMAGE")]
     load_image: Option<String>,
 }
 
