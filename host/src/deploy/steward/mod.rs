@@ -3,6 +3,13 @@
 //! It owns the record. Whoever wants a change sends it a [`Command`], so that changes of a type come one after the other, and
 //! nothing is locked. A change is made in an order that loses nothing: the versions that it needs are loaded, the record is
 //! written where all hosts see it and on this host's disk, and then the turns see it.
+//!
+//! This file makes the changes. [`versions`] has what is in memory, [`agreement`] the other hosts, [`judging`] the steward's own
+//! reasons to change something.
+
+mod agreement;
+mod judging;
+mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,17 +27,13 @@ use super::record::{Change, Changed, FileSeen, Origin, Record, Source, What};
 use super::shared::Shared;
 use crate::actor::Actors;
 use crate::backend::{self, SharedWriteError};
-use crate::component::{ComponentVersion, Counters, Rollout, Served, Serving, short};
+use crate::component::{ComponentVersion, Counters, Rollout, Served, Serving};
 use crate::manifest::AgentType;
 
 /// How often it is looked whether another host has changed something.
 const LOOK_AT_SHARED: Duration = Duration::from_secs(1);
 /// Tries of a change that other hosts get in the way of.
 const TRIES: u32 = 5;
-/// How long what cannot be taken over from another host is left alone.
-const TAKE_OVER_AGAIN: Duration = Duration::from_secs(5);
-/// Until a host that is alone looks for a state store again.
-const LOOK_FOR_STORE: Duration = Duration::from_secs(60);
 
 /// What somebody wants of a steward.
 pub(super) enum Command {
@@ -283,127 +286,6 @@ impl Steward {
         Ok(())
     }
 
-    /// All that is loaded of one version counts together.
-    fn load(&mut self, version: Arc<ComponentVersion>, label: Arc<str>) -> Arc<Served> {
-        let digest = version.digest.clone();
-        let counters = self.counters.entry(digest.clone()).or_default().clone();
-        let served = Arc::new(Served { version, label, counters });
-        self.loaded.insert(digest, served.clone());
-        served
-    }
-
-    /// Versions that no turn runs on are not kept in memory, except for the one that a rollback goes to.
-    fn forget_unneeded(&mut self) {
-        let mut needed = self.record.in_use();
-        needed.extend(self.record.version_before().cloned());
-        needed.insert(self.serving.now().serving.version.digest.clone());
-        self.loaded.retain(|version, _| needed.contains(version));
-        let is_known =
-            |version: &String| self.record.versions.contains_key(version) || needed.contains(version);
-        self.counters.retain(|version, _| is_known(version));
-    }
-
-    /// The rollout of a record. Loads what is not in memory.
-    async fn rollout(&mut self, record: &Record) -> Result<Rollout, Error> {
-        let serving = self.served(&record.serving, record).await?;
-        let canary = match &record.canary {
-            Some(canary) => {
-                self.served_if_there(&canary.version, record).await?.map(|served| (served, canary.share))
-            }
-            None => None,
-        };
-        let mut pins = BTreeMap::new();
-        for (actor, version) in &record.pins {
-            if let Some(served) = self.served_if_there(version, record).await? {
-                pins.insert(actor.clone(), served);
-            }
-        }
-        let first_label = record.first_label.as_deref().map(Arc::from);
-        Ok(Rollout { serving, canary, pins, first_label })
-    }
-
-    /// None for a version that was left out at the start and still cannot be had.
-    async fn served_if_there(
-        &mut self,
-        version: &str,
-        record: &Record,
-    ) -> Result<Option<Arc<Served>>, Error> {
-        match self.served(version, record).await {
-            Err(error) if self.left_out.contains(version) && !error.is_passing() => Ok(None),
-            served => served.map(Some),
-        }
-    }
-
-    async fn served(&mut self, version: &str, record: &Record) -> Result<Arc<Served>, Error> {
-        let label = record.label(version);
-        if let Some(loaded) = self.loaded.get(version).filter(|loaded| *loaded.label == *label) {
-            return Ok(loaded.clone());
-        }
-        let component = match self.loaded.get(version) {
-            Some(loaded) => loaded.version.clone(),
-            None => {
-                let Stored { wasm, signature } = self.stored(version).await?;
-                self.preparation.load(short(version), wasm, signature.as_deref()).await?
-            }
-        };
-        Ok(self.load(component, label.into()))
-    }
-
-    /// The bytes of a version: from this host's folders, else from the other hosts.
-    async fn stored(&self, version: &str) -> Result<Stored, Error> {
-        let own = match self.load_own(version).await {
-            Ok(Some(stored)) => return Ok(stored),
-            Ok(None) => Error::version_unknown(short(version)),
-            Err(error) => error,
-        };
-        let Some(shared) = &self.shared else { return Err(own) };
-        let stored = shared.get(version).await.map_err(|error| Error::shared_away(&error))?;
-        let stored = stored.ok_or(own)?;
-        if let Err(error) = self.store(version, stored.clone()).await {
-            // It is fetched again after a restart, as long as another host has it.
-            tracing::warn!(code = error.code, agent_type = %self.agent.name, "{}", error.message);
-        }
-        Ok(stored)
-    }
-
-    async fn store(&self, version: &str, stored: Stored) -> Result<(), Error> {
-        let (library, agent_type, digest) =
-            (self.library.clone(), self.agent.name.clone(), version.to_owned());
-        blocking(move || library.store(&agent_type, &digest, &stored)).await
-    }
-
-    async fn load_own(&self, version: &str) -> Result<Option<Stored>, Error> {
-        let (library, agent_type, digest) =
-            (self.library.clone(), self.agent.name.clone(), version.to_owned());
-        blocking(move || library.load(&agent_type, &digest)).await
-    }
-
-    /// Writes a record where the other hosts see it, with the versions that they need for it.
-    async fn publish(&mut self, record: &Record) -> Result<(), SharedWriteError> {
-        let Some(shared) = self.shared.clone() else { return Ok(()) };
-        for version in record.in_use() {
-            if let Ok(Some(stored)) = self.load_own(&version).await {
-                shared.put(&version, &stored).await?;
-            }
-        }
-        match shared.write(record, self.etag.as_deref()).await {
-            // It may be written, and only the answer was lost.
-            Err(SharedWriteError::Failed(error)) => match shared.read().await {
-                Ok(Some((now, _))) if now == *record => {}
-                _ => return Err(error.into()),
-            },
-            written => written?,
-        }
-        for version in self.record.versions.keys().filter(|version| !record.versions.contains_key(*version)) {
-            if let Err(error) = shared.remove(version).await {
-                tracing::warn!(agent_type = %self.agent.name, "version {} was not removed: {error}", short(version));
-            }
-        }
-        // The next look finds the etag; until then a change finds out by a conflict.
-        self.etag = shared.read().await.ok().flatten().filter(|(now, _)| now == record).map(|(_, etag)| etag);
-        Ok(())
-    }
-
     /// Writes a record on this host's disk.
     async fn keep(&self, record: &Record, file_here: Option<String>) -> Result<(), Error> {
         let (library, agent_type) = (self.library.clone(), self.agent.name.clone());
@@ -467,191 +349,6 @@ impl Steward {
             What::Unpinned => tracing::info!(agent_type, "{text} is no longer pinned to version {version}"),
             What::Unchanged => {}
         }
-    }
-
-    fn begin_to_judge(&mut self, next: &Record, rollout: &Rollout) {
-        let now = Instant::now();
-        // What turns see, which may be behind the record.
-        let before = self.serving.now().serving.version.digest.clone();
-        let window = self.preparation.rules.window;
-        let canary = rollout.canary.as_ref().map(|(canary, _)| canary);
-        let is_it = |judged: &Judged| canary.is_some_and(|canary| canary.version.digest == judged.version);
-        drop(self.judged_canary.take_if(|judged| !is_it(judged)));
-        if let (Some(canary), None) = (canary, &self.judged_canary) {
-            let version = canary.version.digest.clone();
-            self.judged_canary = Some(Judged::canary(version, canary.counters.clone(), now));
-        }
-        if next.serving != before {
-            let tally = self.watched.look(now, window);
-            let counters = rollout.serving.counters.clone();
-            // Not after a rollback: what it goes back to has nothing to be compared with.
-            self.judged_serving = (next.version_before() == Some(&before))
-                .then(|| Judged::successor(next.serving.clone(), counters, tally, now));
-        }
-        if next.serving != before {
-            self.watched = Watched::new(rollout.serving.counters.clone(), now);
-        }
-    }
-
-    /// Rolls versions back that fail too often.
-    async fn judge(&mut self) {
-        let rules = self.preparation.rules.clone();
-        let now = Instant::now();
-        let tally: Tally = self.watched.look(now, rules.window);
-        let verdict = |judged: &mut Option<Judged>| {
-            let it = judged.as_mut()?;
-            let found = it.verdict(&rules, tally, now).map(|text| (it.version.clone(), text));
-            if found.is_none() && it.is_over(&rules, now) {
-                *judged = None;
-            }
-            found
-        };
-        let canary = verdict(&mut self.judged_canary);
-        let serving = verdict(&mut self.judged_serving);
-        if let Some((version, text)) = canary
-            && !self.roll_back(version, text).await
-        {
-            self.judged_canary = None;
-        }
-        let Some((version, text)) = serving else { return };
-        if let Some(beside) = self.record.canary.as_ref().map(|canary| canary.version.clone()) {
-            let text =
-                format!("version {}, beside which it served, is rolled back", self.record.name(&version));
-            self.roll_back(beside, text).await;
-        }
-        if !self.roll_back(version, text).await {
-            self.judged_serving = None;
-        }
-    }
-
-    /// Answers whether it is done, or may be later.
-    async fn roll_back(&mut self, version: String, text: String) -> bool {
-        let change = Change::RollBack { force: true, text, only: Some(version.clone()) };
-        let origin = Origin { source: Source::Host, by: "the host, by the rules in [deploy]".into() };
-        let Err(error) = self.change(change, &origin, None, None, None).await else { return true };
-        let (agent_type, code) = (&*self.agent.name, error.code);
-        let is_there = self.record.serving == version
-            || self.record.canary.as_ref().is_some_and(|canary| canary.version == version);
-        match error.is_passing() {
-            true if is_there => {
-                tracing::warn!(agent_type, code, "it is rolled back later: {}", error.message);
-                true
-            }
-            // Of several hosts that come to the same verdict, one is the first.
-            _ if !is_there => {
-                tracing::debug!(agent_type, code, "it was not rolled back: {}", error.message);
-                false
-            }
-            _ => {
-                tracing::error!(agent_type, code, "it was not rolled back: {}", error.message);
-                false
-            }
-        }
-    }
-
-    async fn look_at_shared(&mut self) {
-        let absent = self.absent.take_if(|(_, looked_at)| looked_at.elapsed() >= LOOK_FOR_STORE);
-        let was_absent = absent.is_some();
-        self.shared = self.shared.take().or(absent.map(|(shared, _)| shared));
-        if self.shared.is_none() {
-            return;
-        }
-        let is_settled = self.view.borrow().is_settled;
-        match self.agree().await {
-            Ok(()) => {
-                if was_absent {
-                    tracing::info!(agent_type = %self.agent.name, "deployments reach all hosts again");
-                }
-                self.complaint = None;
-                if !is_settled {
-                    self.settled();
-                }
-            }
-            Err(_still_none) if was_absent => self.go_alone(),
-            Err(error) if error.is_passing() => tracing::debug!(agent_type = %self.agent.name, "{error}"),
-            Err(error) if !is_settled => {
-                tracing::warn!(
-                    code = "shared-state-missing",
-                    agent_type = %self.agent.name,
-                    "deployments reach this host alone, because there is no state that the hosts share: {error}. Name a state store of the sidecar as state-store in [dapr]."
-                );
-                self.go_alone();
-                self.settled();
-            }
-            Err(error) if self.complaint.as_ref() != Some(&error.to_string()) => {
-                tracing::error!(code = "shared-state-unavailable", agent_type = %self.agent.name, "{error}");
-                self.complaint = Some(error.to_string());
-            }
-            Err(_said_already) => {}
-        }
-    }
-
-    fn go_alone(&mut self) {
-        self.absent = self.shared.take().map(|shared| (shared, Instant::now()));
-    }
-
-    /// Takes over what the hosts have agreed on; where there is nothing yet, proposes what serves here.
-    async fn agree(&mut self) -> Result<(), backend::Error> {
-        let Some(shared) = self.shared.clone() else { return Ok(()) };
-        let Some((record, etag)) = shared.read().await? else {
-            self.etag = None;
-            let record = self.record.clone();
-            return match self.publish(&record).await {
-                // Another host was faster: its record is found at the next look.
-                Ok(()) | Err(SharedWriteError::Conflict) => Ok(()),
-                Err(SharedWriteError::Failed(error)) => Err(error),
-            };
-        };
-        // The etag does not tell whether it is the same: a record that was lost and is written anew may get an etag of before.
-        let is_new = record != *self.record;
-        let is_time = self.not_taken_over.is_some_and(|at| at.elapsed() >= TAKE_OVER_AGAIN);
-        if is_new || is_time {
-            self.mind_shape(record.first_label.as_deref());
-            match self.rollout(&record).await {
-                Ok(rollout) => self.take_over(record, rollout).await,
-                // Its bytes cannot be read now.
-                Err(error) if error.is_passing() => return Err(backend::Error::Unavailable(error.message)),
-                Err(error) => {
-                    tracing::error!(
-                        code = error.code,
-                        agent_type = %self.agent.name,
-                        "what another host has deployed cannot serve here: {}",
-                        error.message
-                    );
-                    self.not_taken_over = Some(Instant::now());
-                    // A change is based on it all the same: a rollback may lead to what this host has.
-                    self.record = Arc::new(record);
-                    self.show();
-                }
-            }
-        }
-        self.etag = Some(etag);
-        Ok(())
-    }
-
-    /// Has turns look at the shape of state from now on. A version that others have and this host has not may migrate actors which
-    /// live here later; what serves here must not take their state for none.
-    fn mind_shape(&self, first_label: Option<&str>) {
-        let now = self.serving.now();
-        let (Some(first_label), None) = (first_label, &now.first_label) else { return };
-        self.serving.replace(Rollout { first_label: Some(first_label.into()), ..Rollout::clone(&now) });
-    }
-
-    async fn take_over(&mut self, record: Record, rollout: Rollout) {
-        if record.serving != self.record.serving || record.canary != self.record.canary {
-            tracing::info!(
-                agent_type = %self.agent.name,
-                "version {} serves, as another host has it{}",
-                record.name(&record.serving),
-                record.canary.as_ref().map_or(String::new(), |canary| {
-                    format!("; version {} serves {} % of the actors", short(&canary.version), canary.share)
-                })
-            );
-        }
-        if let Err(error) = self.keep(&record, self.file_here.clone()).await {
-            tracing::error!(code = error.code, agent_type = %self.agent.name, "{}", error.message);
-        }
-        self.serve(record, rollout).await;
     }
 
     fn settled(&mut self) {
