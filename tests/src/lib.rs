@@ -251,6 +251,20 @@ impl Host {
         Answer::of(request.send().await?).await
     }
 
+    /// Sends a request to the application's port that has a header several times.
+    pub async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        body: impl Into<reqwest::Body>,
+        header: &str,
+        values: &[&str],
+    ) -> anyhow::Result<Answer> {
+        let request = self.client.request(method, format!("{}{path}", self.app)).body(body);
+        let request = values.iter().fold(request, |request, value| request.header(header, *value));
+        Answer::of(request.send().await?).await
+    }
+
     /// Sends a request to the application's port whose path is not touched by any client.
     pub fn send_raw(&self, method: &str, path: &str, body: &str) -> anyhow::Result<Answer> {
         let length = body.len();

@@ -12,6 +12,7 @@ mod effects;
 mod limits;
 mod logs;
 mod manifests;
+mod repeated;
 mod shutdown;
 mod swap;
 mod swapped;

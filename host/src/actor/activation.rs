@@ -16,7 +16,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, RwLock, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::consumed::Consumed;
+use super::handled::Handled;
 use super::shape::Shape;
 use super::table::{AgentRuntime, Shared};
 use super::unconfirmed::Unconfirmed;
@@ -74,8 +74,8 @@ pub(super) struct Resident {
     pub(super) cache: StateCache,
     /// What the state was last kept under. None when it was not looked up.
     pub(super) shape: Option<Shape>,
-    /// The messages that the actor has handled. None when that was not looked up.
-    pub(super) consumed: Option<Consumed>,
+    /// The calls that the actor has handled and that may come again. None when that was not looked up.
+    pub(super) handled: Option<Handled>,
     /// The backend's era that they belong to.
     pub(super) era: u64,
     /// The last turn, when it is not known whether it was kept.

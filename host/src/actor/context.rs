@@ -7,6 +7,40 @@ use super::{ActorAddress, CallError};
 /// Actors that wait for one another in a row, at most.
 const DEEPEST_CHAIN: usize = 32;
 
+/// Bytes of a key, at most.
+const LONGEST_KEY: usize = 255;
+
+/// What tells a call that comes again from a new one: an actor handles it once, however often it comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallIdentity {
+    /// A message of a broker, which delivers it until it is acknowledged: its place, as `BINDING/TOPIC/PARTITION/OFFSET/TIME`.
+    Message(Arc<str>),
+    /// A key that the caller has chosen (HTTP's `Idempotency-Key`, draft-ietf-httpapi-idempotency-key-header).
+    Key(Arc<str>),
+}
+
+/// Why a key cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it must have 1 to {LONGEST_KEY} characters of printable ASCII")]
+pub struct KeyError;
+
+impl CallIdentity {
+    /// A caller's key.
+    pub fn of_key(key: &str) -> Result<CallIdentity, KeyError> {
+        let is_usable =
+            (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        if is_usable { Ok(CallIdentity::Key(key.into())) } else { Err(KeyError) }
+    }
+
+    /// The name among all calls of an actor. No binding's name has a colon, so that no key names a message.
+    pub(super) fn id(&self) -> String {
+        match self {
+            CallIdentity::Message(place) => place.to_string(),
+            CallIdentity::Key(key) => format!("key:{key}"),
+        }
+    }
+}
+
 /// Who waits for the answer to a call, and what is handed on to everything that the call leads to. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct CallContext {
@@ -25,8 +59,8 @@ pub struct CallContext {
     /// Calls with the same id may enter an actor that waits for one of them, if its type allows that
     /// (Dapr's header `Dapr-Reentrancy-Id`).
     pub reentrancy_id: Option<Arc<str>>,
-    /// The message of a broker that this call handles. An actor handles each one once, however often it is delivered.
-    pub message_id: Option<Arc<str>>,
+    /// What the call is known by when it comes again. None for a call that is new each time.
+    pub identity: Option<CallIdentity>,
 }
 
 impl CallContext {
@@ -40,11 +74,11 @@ impl CallContext {
         self.waiting.is_empty() && !self.of_host
     }
 
-    /// The context for what `actor` calls. It handles no message: the actor does.
+    /// The context for what `actor` calls: calls of their own, which the identity of its own call does not name.
     pub fn with(&self, actor: &ActorAddress) -> CallContext {
         CallContext {
             waiting: self.waiting.iter().chain([actor]).cloned().collect(),
-            message_id: None,
+            identity: None,
             is_direct: false,
             ..self.clone()
         }

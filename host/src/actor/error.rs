@@ -92,6 +92,26 @@ pub enum CallError {
         /// The label of the version.
         version: Arc<str>,
     },
+    /// The key of the call belongs to another call.
+    #[error(
+        "The key {key:?} was sent to {actor} with another method or body. Nothing was done. Send a new key with a new call."
+    )]
+    KeyReused {
+        /// Whom the call was for.
+        actor: ActorAddress,
+        /// The key.
+        key: Arc<str>,
+    },
+    /// The call was handled before, and its reply is not known any more.
+    #[error(
+        "{actor} has handled the call with the key {key:?} before, and its reply is not kept any more. It was not handled again."
+    )]
+    ReplyForgotten {
+        /// Whom the call was for.
+        actor: ActorAddress,
+        /// The key.
+        key: Arc<str>,
+    },
     /// The agent failed after something that it asked for was away: its words.
     #[error("{0}")]
     NeededUnavailable(String),
@@ -136,6 +156,8 @@ impl CallError {
             CallError::Fault { fault, .. } => fault.code(),
             CallError::ReplyTooLarge { .. } => "reply-too-large",
             CallError::StateShapeUnknown { .. } => "state-shape-unknown",
+            CallError::KeyReused { .. } => "idempotency-key-reused",
+            CallError::ReplyForgotten { .. } => "reply-forgotten",
             CallError::NeededUnavailable(_) => "needed-unavailable",
             CallError::Elsewhere { code, .. } => code,
             CallError::TooLargeForSidecar(_) => "sidecar-message-too-large",
@@ -157,6 +179,8 @@ impl CallError {
                 StatusCode::BAD_REQUEST
             }
             CallError::NotFound(_) | CallError::UnknownAgentType(_) => StatusCode::NOT_FOUND,
+            CallError::KeyReused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            CallError::ReplyForgotten { .. } => StatusCode::CONFLICT,
             CallError::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
             CallError::Backend(backend::Error::TooLarge(_)) => StatusCode::INSUFFICIENT_STORAGE,
             CallError::HostBusy(_)
@@ -189,6 +213,11 @@ impl CallError {
     /// Was certainly nothing done, so that the call may be made again at once?
     pub fn is_not_done(&self) -> bool {
         ["host-shutting-down", "not-done"].contains(&self.code())
+    }
+
+    /// May the call succeed in a moment, if making it again does no harm? Not what asks for patience: the caller has to have it.
+    pub fn is_worth_another_try(&self) -> bool {
+        self.is_not_done() || ["backend-unavailable", "needed-unavailable"].contains(&self.code())
     }
 
     /// Did the host refuse or lose the call, rather than the agent? Then it did not count as a try.

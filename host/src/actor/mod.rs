@@ -4,15 +4,18 @@
 //! waits in the activation's queue until it is its turn ([`activation`]), the turn runs in an instance and commits
 //! ([`turn`]), and its effects leave in order ([`delivery`]). [`unconfirmed`] finds out what became of a commit whose
 //! answer was lost. [`shape`] notes under which version's label the
-//! state was kept last, and [`consumed`] which messages it has handled; [`trial`] lets a version run before it serves anybody. [`live`] keeps the number of live instances within what the machine allows.
+//! state was kept last, and [`handled`] which calls are not to be handled again; [`trial`] lets a version run before it serves
+//! anybody. [`live`] keeps the number of live instances within what the machine allows.
 
 mod activation;
 mod address;
-mod consumed;
 mod context;
 mod delivery;
 mod error;
+mod handled;
 mod live;
+mod marks;
+mod replies;
 mod shape;
 mod table;
 mod trial;
@@ -20,7 +23,7 @@ mod turn;
 mod unconfirmed;
 
 pub use address::{ActorAddress, AddressError, check_actor_id, check_agent_type};
-pub use context::CallContext;
+pub use context::{CallContext, CallIdentity, KeyError};
 pub use delivery::{Deliveries, DeliveryOptions};
 pub use error::CallError;
 pub use live::{DEFAULT_LIVE_INSTANCES, map_count_limit, most_live_instances};

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::activation::{Activation, Resident, Work};
-use super::consumed::Consumed;
+use super::handled::{Handled, Repeatable};
 use super::shape::Shape;
 use super::table::{Shared, wakeup_noun};
 use super::unconfirmed::Unconfirmed;
@@ -74,7 +74,6 @@ pub(super) async fn run(
             Err(given_up) => return Err(given_up),
         };
         let result = match settled {
-            Ok(Some(reply)) => Ok(reply),
             Err(error) if !matches!(work, Work::Deactivate { .. }) => Err(CallError::Backend(error)),
             Err(error) => {
                 tracing::warn!(
@@ -83,7 +82,7 @@ pub(super) async fn run(
                 );
                 turn.run(resident, work).await
             }
-            Ok(None) => turn.run(resident, work).await,
+            Ok(()) => turn.run(resident, work).await,
         };
         resident.cache.trim();
         turn.note(&name, started, &result);
@@ -117,18 +116,17 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Finds out what became of the turn before, when that is not known. Answers its reply when this turn is for the same
-    /// message. What cannot be found out now is asked again at the next turn.
-    async fn settle_unconfirmed(&self, resident: &mut Resident) -> Result<Option<Bytes>, backend::Error> {
+    /// Finds out what became of the turn before, when that is not known. What cannot be found out now is asked again at the
+    /// next turn.
+    async fn settle_unconfirmed(&self, resident: &mut Resident) -> Result<(), backend::Error> {
         let actor = &self.activation.address;
-        let Some(unconfirmed) = &resident.unconfirmed else { return Ok(None) };
+        let Some(unconfirmed) = &resident.unconfirmed else { return Ok(()) };
         let was_kept = unconfirmed.was_kept(&*self.shared.backend, actor).await?;
-        let Some(unconfirmed) = resident.unconfirmed.take().filter(|_| was_kept) else { return Ok(None) };
+        let Some(unconfirmed) = resident.unconfirmed.take().filter(|_| was_kept) else { return Ok(()) };
         tracing::info!("turn {} was kept, as its state shows; its answer was lost", unconfirmed.turn_id);
-        let is_ours = unconfirmed.message_id.is_some() && unconfirmed.message_id == self.context.message_id;
-        let (turn_id, reply) = (unconfirmed.turn_id.clone(), unconfirmed.reply.clone());
+        let turn_id = unconfirmed.turn_id.clone();
         self.shared.deliveries.enqueue(actor, &turn_id, unconfirmed.effects());
-        Ok(is_ours.then_some(reply))
+        Ok(())
     }
 
     async fn run(&self, resident: &mut Resident, work: Work) -> Result<Bytes, CallError> {
@@ -142,32 +140,34 @@ impl Turn<'_> {
             return self.commit(resident, products, Bytes::new()).await;
         }
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
+        let repeatable = self.context.identity.clone().map(|identity| Repeatable::new(identity, &kind));
         // The commit is not cut off: its outcome must be known. Until the actor is given up here, its sidecar lets nobody read
         // or write state (`pkg/actors/internal/placement`), so that the guest would wait for what waits for its end.
         let guest = async {
-            if self.was_handled(resident).await? {
-                tracing::info!("a message that was handled before came again, and is left as it is");
-                return Ok(None);
+            if let Some(reply) = self.answer_of_before(resident, repeatable.as_ref()).await? {
+                tracing::info!("a call that was handled before came again, and is not handled again");
+                return Ok(Ran::Before(reply));
             }
-            self.run_guest(resident, kind, handled, ends_timers, deadline).await.map(Some)
+            let (outcome, products) = self.run_guest(resident, kind, handled, ends_timers, deadline).await?;
+            Ok(Ran::Now(outcome, Box::new(products)))
         };
         let Some(outcome) = self.cut_off.run_until_cancelled(guest).await else {
             *resident = Resident { unconfirmed: resident.unconfirmed.take(), ..Resident::default() };
             return Err(given_up());
         };
-        let error = match outcome.transpose() {
-            None => return Ok(Bytes::new()),
-            Some(Ok((Outcome::Reply(reply), mut products))) => {
-                let consumed = self.mark(resident, &mut products.commit);
-                let reply = self.commit(resident, products, reply).await?;
-                resident.consumed = consumed;
+        let error = match outcome {
+            Ok(Ran::Before(reply)) => return Ok(reply),
+            Ok(Ran::Now(Outcome::Reply(reply), mut products)) => {
+                let handled = self.note_handled(resident, repeatable.as_ref(), &reply, &mut products.commit);
+                let reply = self.commit(resident, *products, reply).await?;
+                resident.handled = handled;
                 return Ok(reply);
             }
-            Some(Ok((outcome, products))) => {
+            Ok(Ran::Now(outcome, products)) => {
                 resident.cache = products.cache;
                 self.failure(outcome, products.met_unavailable)
             }
-            Some(Err(error)) => error,
+            Err(error) => error,
         };
         if ends_timers {
             // A hook that fails must not keep its actor's timers alive.
@@ -177,25 +177,32 @@ impl Turn<'_> {
         Err(error)
     }
 
-    /// Is the turn for a message that the actor has handled already?
-    async fn was_handled(&self, resident: &mut Resident) -> Result<bool, CallError> {
-        let Some(message_id) = &self.context.message_id else { return Ok(false) };
-        let consumed = match &resident.consumed {
-            Some(consumed) => consumed,
-            None => {
-                let read = Consumed::read(&*self.shared.backend, &self.activation.address).await;
-                resident.consumed.insert(read.map_err(CallError::Backend)?)
-            }
-        };
-        Ok(consumed.has(message_id))
+    /// The answer to a call that the actor has handled before.
+    async fn answer_of_before(
+        &self,
+        resident: &mut Resident,
+        call: Option<&Repeatable>,
+    ) -> Result<Option<Bytes>, CallError> {
+        let Some(call) = call else { return Ok(None) };
+        let actor = &self.activation.address;
+        let known = resident.handled.take();
+        let handled = Handled::read(known, &*self.shared.backend, actor, call).await;
+        let handled = resident.handled.insert(handled.map_err(CallError::Backend)?);
+        handled.answer(actor, call)
     }
 
-    /// Marks the turn's message as handled, in the turn's own commit.
-    fn mark(&self, resident: &mut Resident, commit: &mut TurnCommit) -> Option<Consumed> {
-        let consumed = resident.consumed.take()?;
-        match &self.context.message_id {
-            Some(message_id) => Some(consumed.after(message_id, commit)),
-            None => Some(consumed),
+    /// Notes a call that may come again as handled, in the turn's own commit.
+    fn note_handled(
+        &self,
+        resident: &mut Resident,
+        call: Option<&Repeatable>,
+        reply: &Bytes,
+        commit: &mut TurnCommit,
+    ) -> Option<Handled> {
+        let handled = resident.handled.take()?;
+        match call {
+            Some(call) => Some(handled.after(call, reply, commit)),
+            None => Some(handled),
         }
     }
 
@@ -370,10 +377,7 @@ impl Turn<'_> {
         {
             // Whether it was kept is not known, so neither the instance nor the cache may be trusted.
             let unconfirmed = matches!(error, backend::Error::Unavailable(_))
-                .then(|| {
-                    let message_id = self.context.message_id.clone();
-                    Unconfirmed::new(&self.turn_id, message_id, reply, commit, &self.shared.deliveries)
-                })
+                .then(|| Unconfirmed::new(&self.turn_id, commit, &self.shared.deliveries))
                 .flatten();
             *resident = Resident { unconfirmed, ..Resident::default() };
             return Err(CallError::Backend(error));
@@ -407,6 +411,13 @@ impl Turn<'_> {
             _ => tracing::error!(code = error.code(), "{name} failed after {milliseconds} ms: {text}"),
         }
     }
+}
+
+/// What became of a call whose guest was not cut off.
+enum Ran {
+    /// It was handled before, and this is its reply.
+    Before(Bytes),
+    Now(Outcome, Box<TurnProducts>),
 }
 
 /// What the end of a turn says of its version. Not what is somebody else's fault.

@@ -1,8 +1,8 @@
 //! A commit whose outcome is unknown: its answer was lost with the sidecar or the store.
 //!
-//! It may have been kept all the same. The broker delivers the turn's message again, and a turn that simply ran anew would
-//! count it twice. So what the turn produced is remembered, and before the actor's next turn its state is read: when it holds
-//! what was to be written, the turn was kept.
+//! It may have been kept all the same, and then its effects are still to be sent. So what the turn produced is remembered, and
+//! before the actor's next turn its state is read: when it holds what was to be written, the turn was kept. That the call itself
+//! is not handled again, if it has an identity, the state shows as well ([`super::handled`]).
 
 use std::sync::Arc;
 
@@ -15,8 +15,6 @@ use crate::backend::{Backend, Effect, Error, StateValue, StateWrite, TurnCommit}
 /// What a turn produced whose commit was not confirmed.
 pub(super) struct Unconfirmed {
     pub(super) turn_id: Arc<str>,
-    pub(super) message_id: Option<Arc<str>>,
-    pub(super) reply: Bytes,
     commit: TurnCommit,
     _room: OwnedSemaphorePermit,
 }
@@ -25,8 +23,6 @@ impl Unconfirmed {
     /// Remembers a turn, if its state can tell later and there is room for it.
     pub(super) fn new(
         turn_id: &Arc<str>,
-        message_id: Option<Arc<str>>,
-        reply: Bytes,
         commit: TurnCommit,
         deliveries: &Deliveries,
     ) -> Option<Box<Unconfirmed>> {
@@ -35,8 +31,8 @@ impl Unconfirmed {
         }
         let writes = commit.writes.iter().map(|(key, write)| key.len() + value(write).map_or(0, Bytes::len));
         let effects = commit.effects.iter().map(|effect| effect.request.bytes());
-        let room = deliveries.room_for_unconfirmed(reply.len() + writes.chain(effects).sum::<usize>())?;
-        Some(Box::new(Unconfirmed { turn_id: turn_id.clone(), message_id, reply, commit, _room: room }))
+        let room = deliveries.room_for_unconfirmed(writes.chain(effects).sum::<usize>())?;
+        Some(Box::new(Unconfirmed { turn_id: turn_id.clone(), commit, _room: room }))
     }
 
     /// Does the actor's state hold what the turn was to write? Where it does, what comes after the state in a commit is done.

@@ -18,13 +18,16 @@ use super::call::{self, PathParameters};
 use super::callbacks;
 use super::inputs::Input;
 use super::{AppToken, Subscriptions};
-use crate::actor::{Actors, CallContext};
+use crate::actor::{Actors, CallContext, CallIdentity};
 use crate::backend::{EventOutcome, Readiness};
 use crate::manifest::{InputBinding, Route};
 use crate::telemetry::printable;
 
 /// Bytes of a path that are quoted in an answer.
 const LONGEST_PATH: usize = 512;
+
+/// The header by which a caller may send a call again (draft-ietf-httpapi-idempotency-key-header).
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// What the application's port serves.
 pub struct AppOptions<'a> {
@@ -140,11 +143,15 @@ async fn run_route(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let input = state.input.as_ref().filter(|input| input.sent(&headers));
-    let context = CallContext {
-        traceparent: traceparent(&headers),
-        message_id: input.and_then(|input| input.message_id(&headers)),
-        ..CallContext::default()
+    let identity = match input {
+        Some(input) => Ok(input.message_id(&headers).map(CallIdentity::Message)),
+        None => caller_key(&state.route, &headers),
     };
+    let identity = match identity {
+        Ok(identity) => identity,
+        Err(error) => return error.into_response(),
+    };
+    let context = CallContext { traceparent: traceparent(&headers), identity, ..CallContext::default() };
     let bytes = body.as_ref().ok().cloned();
     match (try_route(&state, path, body, context).await, input) {
         (Ok(response), Some(input)) => {
@@ -155,6 +162,17 @@ async fn run_route(
         (Err(error), Some(input)) => input.failed(&headers, bytes.as_ref(), error).await,
         (Err(error), None) => refuse(&state.route, error).into_response(),
     }
+}
+
+/// What the caller knows the call by. A GET changes nothing that could be done twice.
+fn caller_key(route: &Route, headers: &HeaderMap) -> Result<Option<CallIdentity>, HttpError> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next().filter(|_| route.method != Method::GET) else { return Ok(None) };
+    let key = value.to_str().ok().filter(|_| values.next().is_none()).map(str::trim).unwrap_or_default();
+    CallIdentity::of_key(key).map(Some).map_err(|error| {
+        let detail = format!("The header Idempotency-Key names one call by one key: {error}.");
+        HttpError::bad_request("idempotency-key-invalid", detail)
+    })
 }
 
 async fn try_route(

@@ -42,7 +42,9 @@ fn into_contract(error: CallError) -> Error {
         CallError::Invalid(_)
         | CallError::InvalidActorId { .. }
         | CallError::WaitsForItself(_)
-        | CallError::ChainTooDeep(_) => Error::Invalid(text),
+        | CallError::ChainTooDeep(_)
+        | CallError::KeyReused { .. }
+        | CallError::ReplyForgotten { .. } => Error::Invalid(text),
         CallError::NotFound(_) | CallError::UnknownAgentType(_) => Error::NotFound(text),
         CallError::Backend(backend::Error::TooLarge(_)) => Error::TooLarge(text),
         CallError::QueueFull { .. }

@@ -106,8 +106,22 @@ impl<'a> Deployment<'a> {
 
     /// Sends a message to an actor. Answers the status and the body.
     pub(crate) async fn say(&self, actor: &str, content: &str) -> anyhow::Result<(u16, String)> {
+        self.say_with(actor, content, None).await
+    }
+
+    /// The same, with a key that lets the hosts repeat the call.
+    pub(crate) async fn say_with(
+        &self,
+        actor: &str,
+        content: &str,
+        key: Option<&str>,
+    ) -> anyhow::Result<(u16, String)> {
         let message = json!({ "role": "user", "content": content });
-        let answer = self.client.post(self.url(&format!("/chat/{actor}"))).json(&message).send().await?;
+        let mut request = self.client.post(self.url(&format!("/chat/{actor}"))).json(&message);
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        let answer = request.send().await?;
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 

@@ -1,7 +1,7 @@
 //! Callers of the service and producers of Kafka, and the books that they keep: what was acknowledged must be there once.
 //!
 //! Each actor gets two messages, the second one some time after the first, so that many move between the two. The ChatAgent
-//! remembers both, so that its history shows what was lost, doubled or mixed up.
+//! remembers both, so that its history shows what was lost, doubled or mixed up. Half of the callers give their calls keys.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -38,8 +38,10 @@ pub(crate) struct Books {
     failed: BTreeMap<String, Vec<String>>,
     /// What was produced to Kafka, which has taken all of it.
     produced: BTreeMap<String, Vec<String>>,
-    /// How calls failed.
-    pub(crate) failures: Vec<String>,
+    /// How calls failed that had no key.
+    failures: Vec<String>,
+    /// And those that had one.
+    failures_with_keys: Vec<String>,
     /// The longest call.
     longest: Duration,
 }
@@ -85,6 +87,7 @@ pub(crate) async fn under_load<T>(
         books.acknowledged.extend(of_caller.acknowledged);
         books.failed.extend(of_caller.failed);
         books.failures.extend(of_caller.failures);
+        books.failures_with_keys.extend(of_caller.failures_with_keys);
         books.longest = books.longest.max(of_caller.longest);
     }
     Ok((books, result))
@@ -99,6 +102,7 @@ async fn call(
 ) -> anyhow::Result<Books> {
     let mut books = Books::default();
     let mut mine = Vec::new();
+    let has_keys = caller % 2 == 1;
     while !stop.load(Ordering::Relaxed) {
         let number = next.fetch_add(1, Ordering::Relaxed);
         mine.push(format!("{name}-{caller}-{number}"));
@@ -106,7 +110,8 @@ async fn call(
         let first = mine.last().cloned().map(|actor| (actor, "first"));
         for (actor, content) in first.into_iter().chain(later.map(|actor| (actor, "second"))) {
             let start = Instant::now();
-            let answer = deployment.say(&actor, content).await;
+            let key = format!("{actor}-{content}");
+            let answer = deployment.say_with(&actor, content, has_keys.then_some(&key)).await;
             books.longest = books.longest.max(start.elapsed());
             let failure = match answer {
                 Ok((200, _)) => {
@@ -116,7 +121,8 @@ async fn call(
                 Ok((status, text)) => format!("{status} {text}"),
                 Err(error) => format!("{error:#}"),
             };
-            books.failures.push(format!("{actor} {content}: {failure}"));
+            let failures = if has_keys { &mut books.failures_with_keys } else { &mut books.failures };
+            failures.push(format!("{actor} {content}: {failure}"));
             books.failed.entry(actor).or_default().push(content.to_owned());
         }
         tokio::time::sleep(PAUSE).await;
@@ -185,6 +191,11 @@ pub(crate) async fn produce_one(
 }
 
 impl Books {
+    /// Was every call answered?
+    pub(crate) fn none_failed(&self) -> bool {
+        self.failures.is_empty() && self.failures_with_keys.is_empty()
+    }
+
     /// Each message that was acknowledged has sent one SMS.
     fn compare_sms(&self, deployment: &Deployment<'_>, found: &mut Found) {
         let mut sent = BTreeMap::<String, usize>::new();
@@ -238,17 +249,18 @@ impl Books {
             }
         }
         println!(
-            "{what}: {} calls answered (the longest {:.1} s), {} failed; {} Kafka messages; {} lost, {} doubled; {} SMS lost, {} doubled",
+            "{what}: {} calls answered (the longest {:.1} s), {} failed without a key, {} with one; {} Kafka messages; {} lost, {} doubled; {} SMS lost, {} doubled",
             found.calls,
             self.longest.as_secs_f64(),
             self.failures.len(),
+            self.failures_with_keys.len(),
             found.messages,
             found.lost.len(),
             found.doubled.len(),
             found.sms_lost,
             found.sms_doubled
         );
-        for failure in self.failures.iter().take(10) {
+        for failure in self.failures.iter().chain(&self.failures_with_keys).take(10) {
             println!("  failed: {failure}");
         }
         Ok(found)

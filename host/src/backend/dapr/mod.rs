@@ -253,6 +253,11 @@ impl Sidecar {
         answer.filter(|result| !result.as_ref().is_err_and(CallError::is_not_done))
     }
 
+    /// Is there somebody who could take a call?
+    fn is_connected(&self) -> bool {
+        self.known.answers() && !self.cut_calls.is_cancelled()
+    }
+
     async fn try_call(
         &self,
         call: &ActorCall,
@@ -500,12 +505,17 @@ impl Backend for Sidecar {
         }
         let mut answer = self.try_call(&call, &context).await;
         for pause in PAUSES {
-            let nothing_was_kept = match &answer {
+            // Actors of ours handle a call with an identity once: it may be made again even when it is not known what became of it.
+            let is_known = context.identity.is_some() && self.types.contains(&call.actor.agent_type);
+            let is_repeatable = is_known && self.is_connected();
+            let again = match &answer {
+                Err(status) if is_repeatable => status::is_worth_another_try(&call.actor, status),
                 Err(status) => status::never_began(status),
+                Ok(Err(error)) if is_repeatable => error.is_worth_another_try(),
                 Ok(Err(error)) => error.is_not_done(),
                 Ok(Ok(_)) => false,
             };
-            if !nothing_was_kept {
+            if !again {
                 break;
             }
             tracing::debug!("{} is called again", call.actor);

@@ -42,8 +42,13 @@ pub(super) fn meaning(what: &str, status: &Status) -> Error {
 /// The texts are those of Dapr 1.16 (`pkg/actors/targets/app/app.go`, `pkg/messages/predefined.go`): it gives all of them
 /// the code `Internal`.
 pub(super) fn call_error(actor: &ActorAddress, status: &Status) -> CallError {
+    let error = meaning_of_call(actor, status);
+    tracing::info!(code = "sidecar-error", status = ?status.code(), "{}", printable(&error.to_string()));
+    error
+}
+
+fn meaning_of_call(actor: &ActorAddress, status: &Status) -> CallError {
     let text = words(status);
-    tracing::info!(code = "sidecar-error", status = ?status.code(), "{actor} could not be called: {}", printable(&text));
     if is_too_long(status) {
         return CallError::TooLargeForSidecar(text);
     }
@@ -74,6 +79,11 @@ pub(super) fn never_began(status: &Status) -> bool {
         .any(|it| text.contains(it))
         || (!reached_a_host && text.ends_with("lock closed"))
         || (reached_a_host && text.contains("dial tcp") && text.ends_with("connect: connection refused"))
+}
+
+/// May the call succeed in a moment, if making it again does no harm? Not when it has taken all its time.
+pub(super) fn is_worth_another_try(actor: &ActorAddress, status: &Status) -> bool {
+    status.code() != Code::DeadlineExceeded && meaning_of_call(actor, status).is_worth_another_try()
 }
 
 /// What gRPC says of a message that is longer than one side takes.

@@ -15,7 +15,7 @@ use http::{HeaderMap, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use crate::actor::{ActorAddress, CallContext, CallError};
+use crate::actor::{ActorAddress, CallContext, CallError, CallIdentity};
 use crate::backend::Error;
 
 /// The mark.
@@ -24,6 +24,8 @@ const MARK: &str = "daca-mark";
 const WAITING: &str = "daca-waiting";
 /// The broker's message that the call handles.
 const MESSAGE_ID: &str = "daca-message-id";
+/// The key that the caller has given the call.
+const CALL_KEY: &str = "daca-call-key";
 /// Dapr's own header; the sidecar reads exactly this spelling (`pkg/actors/targets/app/lock`).
 const REENTRANCY_ID: &str = "Dapr-Reentrancy-Id";
 /// The first of those who wait was woken by its sidecar.
@@ -66,10 +68,16 @@ pub(super) fn headers(context: &CallContext) -> (HashMap<String, String>, String
     if context.is_woken {
         headers.insert(WOKEN.to_owned(), "true".to_owned());
     }
+    let (message_id, key) = match &context.identity {
+        Some(CallIdentity::Message(place)) => (Some(place), None),
+        Some(CallIdentity::Key(key)) => (None, Some(key)),
+        None => (None, None),
+    };
     let rest = [
-        (MESSAGE_ID, &context.message_id),
-        (REENTRANCY_ID, &context.reentrancy_id),
-        (TRACEPARENT, &context.traceparent),
+        (MESSAGE_ID, message_id),
+        (CALL_KEY, key),
+        (REENTRANCY_ID, context.reentrancy_id.as_ref()),
+        (TRACEPARENT, context.traceparent.as_ref()),
     ];
     for (name, value) in rest {
         if let Some(value) = value {
@@ -84,13 +92,15 @@ pub fn context_of(headers: &HeaderMap) -> CallContext {
     let text = |name: &str| -> Option<&str> {
         headers.get(name)?.to_str().ok().filter(|text| !text.is_empty() && text.len() <= LONGEST)
     };
+    let message_id = text(MESSAGE_ID).map(|place| CallIdentity::Message(place.into()));
+    let key = text(CALL_KEY).and_then(|key| CallIdentity::of_key(key).ok());
     let waiting = headers.get(WAITING).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let address =
         |text: &str| -> Option<ActorAddress> { percent_decode_str(text).decode_utf8().ok()?.parse().ok() };
     CallContext {
         traceparent: text(TRACEPARENT).map(Arc::from),
         reentrancy_id: text(REENTRANCY_ID).map(Arc::from),
-        message_id: text(MESSAGE_ID).map(Arc::from),
+        identity: message_id.or(key),
         waiting: waiting.split(',').filter_map(address).collect(),
         of_host: false,
         is_direct: false,

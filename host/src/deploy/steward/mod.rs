@@ -23,7 +23,7 @@ use super::Error;
 use super::judge::{self, Judged, Tally, Watched};
 use super::library::{Kept, Library, Stored};
 use super::prepare::{Preparation, label_for};
-use super::record::{Change, Changed, FileSeen, Origin, Record, Source, What};
+use super::record::{Change, Changed, FileSeen, Origin, Record, What};
 use super::shared::Shared;
 use crate::actor::Actors;
 use crate::backend::{self, SharedWriteError};

@@ -33,7 +33,7 @@ pub(super) async fn both_ways(deployment: &Deployment<'_>) -> anyhow::Result<()>
     };
     let (books, ()) = under_load(deployment, "swap", false, swaps).await?;
     let found = books.compare(deployment, "four swaps").await?;
-    ensure!(books.failures.is_empty(), "calls failed");
+    ensure!(books.none_failed(), "calls failed");
     ensure!(found.lost.is_empty() && found.doubled.is_empty(), "{found:?}");
     let restarts = deployment.restarts().await?.saturating_sub(before);
     ensure!(restarts == 0, "{restarts} restarts");

@@ -1,0 +1,130 @@
+//! Marks of the calls that an actor has handled and that may come again.
+//!
+//! A mark names one call and nothing else. Offsets of a broker below a handled one say nothing: a message that was set aside may
+//! be delivered once more because somebody wants it so.
+
+use std::collections::VecDeque;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use crate::backend::{self, StateWrite, TurnCommit};
+
+/// Where they lie. Keys that begin with `daca:` are the host's own ([`crate::imports`] refuses them to guests).
+pub(super) const KEY: &str = "daca:consumed";
+/// Marks that are kept, at most: what comes again is most often of the last seconds.
+const MOST: usize = 256;
+/// Marks that are kept whatever their age: after an outage of hours the last messages come again.
+const LEAST: usize = 16;
+/// Seconds after which further ones are forgotten, and replies.
+pub(super) const KEPT_FOR: u32 = 600;
+/// Bytes of a mark: those of a hash, and the second in which the message was handled.
+const BYTES: usize = 8 + 4;
+
+/// The marks of an actor, the oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Marks(VecDeque<Mark>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    /// The beginning of the SHA-256 of the call's id.
+    hash: [u8; 8],
+    /// Seconds since 1970.
+    handled: u32,
+}
+
+impl Marks {
+    /// Reads what is kept of an actor, if anything is.
+    pub(super) fn read(value: Option<Bytes>) -> Result<Marks, backend::Error> {
+        let Some(value) = value else { return Ok(Marks::default()) };
+        Marks::parse(&value).ok_or_else(|| {
+            backend::Error::Other(format!("the state's {KEY:?} is not what a host has written"))
+        })
+    }
+
+    /// A JSON string, because that is what all state stores keep as it is.
+    fn parse(value: &[u8]) -> Option<Marks> {
+        let bytes = BASE64.decode(serde_json::from_slice::<String>(value).ok()?).ok()?;
+        let marks = bytes.chunks(BYTES).map(|mark| {
+            let (hash, handled) = mark.split_first_chunk::<8>()?;
+            Some(Mark { hash: *hash, handled: u32::from_be_bytes(*handled.first_chunk::<4>()?) })
+        });
+        marks.collect::<Option<_>>().map(Marks)
+    }
+
+    fn text(&self) -> Vec<u8> {
+        let bytes = self.0.iter().flat_map(|mark| mark.hash.into_iter().chain(mark.handled.to_be_bytes()));
+        serde_json::to_vec(&BASE64.encode(bytes.collect::<Vec<_>>())).unwrap_or_default()
+    }
+
+    /// Was the call with this id handled?
+    pub(super) fn has(&self, id: &str) -> bool {
+        let hash = hash(id);
+        self.0.iter().any(|mark| mark.hash == hash)
+    }
+
+    /// Adds a mark to the commit of the turn that handles the call, and answers what is known once that is done.
+    pub(super) fn after(&self, id: &str, now: u32, commit: &mut TurnCommit) -> Marks {
+        let after = self.with(id, now);
+        commit.writes.insert(KEY.to_owned(), StateWrite::Set { value: after.text().into(), ttl: None });
+        after
+    }
+
+    fn with(&self, id: &str, now: u32) -> Marks {
+        let mut marks = self.0.clone();
+        marks.push_back(Mark { hash: hash(id), handled: now });
+        let is_old = |mark: &Mark| now.saturating_sub(mark.handled) > KEPT_FOR;
+        while marks.len() > MOST || (marks.len() > LEAST && marks.front().is_some_and(is_old)) {
+            marks.pop_front();
+        }
+        Marks(marks)
+    }
+}
+
+fn hash(id: &str) -> [u8; 8] {
+    Sha256::digest(id).first_chunk().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_was_handled_is_known_and_no_other() {
+        let mut marks = Marks::default();
+        for id in ["b/t/0/5/1000", "b/t/1/9/900"] {
+            assert!(!marks.has(id), "{id}");
+            let mut commit = TurnCommit::default();
+            marks = marks.after(id, 1_000, &mut commit);
+            assert_eq!(commit.writes.len(), 1);
+        }
+        let read = Marks::parse(&marks.text());
+        assert_eq!(read.as_ref(), Some(&marks));
+        for (id, is_handled) in [
+            ("b/t/0/5/1000", true),
+            ("b/t/1/9/900", true),
+            ("b/t/0/4/1000", false),
+            ("b/t/0/5/999", false),
+            ("b/t/2/5/1000", false),
+            ("other/t/0/5/1000", false),
+        ] {
+            assert_eq!(marks.has(id), is_handled, "{id}");
+        }
+        for damaged in ["", "7", "\"!\"", "\"AAAA\""] {
+            assert_eq!(Marks::parse(damaged.as_bytes()), None, "{damaged}");
+        }
+    }
+
+    #[test]
+    fn old_marks_go_and_the_last_ones_stay() {
+        let at = |count: usize, second: u32, before: &Marks| {
+            (0..count).fold(before.clone(), |marks, number| marks.with(&format!("{second}-{number}"), second))
+        };
+        let many = at(MOST + 1, 1_000, &Marks::default());
+        assert_eq!((many.0.len(), many.has("1000-0"), many.has("1000-1")), (MOST, false, true));
+        let later = at(1, 1_000 + KEPT_FOR + 1, &many);
+        assert_eq!((later.0.len(), later.has(&format!("1000-{MOST}"))), (LEAST, true));
+    }
+}
