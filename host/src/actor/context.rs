@@ -31,14 +31,6 @@ impl CallIdentity {
             (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         if is_usable { Ok(CallIdentity::Key(key.into())) } else { Err(KeyError) }
     }
-
-    /// The name among all calls of an actor. No binding's name has a colon, so that no key names a message.
-    pub(super) fn id(&self) -> String {
-        match self {
-            CallIdentity::Message(place) => place.to_string(),
-            CallIdentity::Key(key) => format!("key:{key}"),
-        }
-    }
 }
 
 /// Who waits for the answer to a call, and what is handed on to everything that the call leads to. Cheap to clone.

@@ -215,9 +215,9 @@ impl CallError {
         ["host-shutting-down", "not-done"].contains(&self.code())
     }
 
-    /// May the call succeed in a moment, if making it again does no harm? Not what asks for patience: the caller has to have it.
-    pub fn is_worth_another_try(&self) -> bool {
-        self.is_not_done() || ["backend-unavailable", "needed-unavailable"].contains(&self.code())
+    /// Is it not known whether the call was handled?
+    pub fn is_of_unknown_outcome(&self) -> bool {
+        self.code() == "backend-unavailable"
     }
 
     /// Did the host refuse or lose the call, rather than the agent? Then it did not count as a try.

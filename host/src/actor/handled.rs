@@ -1,7 +1,7 @@
 //! The calls that an actor has handled and that may come again: messages of a broker, and calls to which their caller has given
 //! a key.
 //!
-//! What is remembered lies with the actor's state, under keys that no guest can name, and is written in the commit of the turn
+//! What is remembered lies with the actor's state, under keys that begin with `daca:`, which no guest can name ([`crate::imports`]), and is written in the commit of the turn
 //! that handled the call. So it outlives the activation: a call whose answer was lost with its host comes to the actor's next
 //! host. Nobody reads or writes it for any other call. Of messages the [`marks`](super::marks) are enough; whoever sends a key
 //! wants the reply, too, so that these are kept as well, in [`replies`](super::replies).
@@ -11,8 +11,15 @@ use bytes::Bytes;
 use super::marks::Marks;
 use super::replies::{Replies, Request};
 use super::{ActorAddress, CallError, CallIdentity};
-use crate::backend::{self, Backend, TurnCommit};
+use crate::backend::{self, Backend, StateWrite, TurnCommit};
 use crate::component::TurnKind;
+
+/// Marks of messages.
+const MESSAGES: &str = "daca:consumed";
+/// Marks of calls with keys.
+const KEYED: &str = "daca:called";
+/// Replies to calls with keys.
+const REPLIES: &str = "daca:replies";
 
 /// Such a call.
 pub(super) struct Repeatable {
@@ -31,12 +38,20 @@ impl Repeatable {
     }
 }
 
-/// What an actor remembers of such calls.
+/// What an actor remembers of such calls. Messages and calls with keys do not push each other out.
 #[derive(Debug, Default)]
 pub(super) struct Handled {
+    /// None when they were not looked up.
+    messages: Option<Marks>,
+    /// None when they were not looked up.
+    keyed: Option<Keyed>,
+}
+
+/// The calls with keys. More are marked than replies are kept.
+#[derive(Debug)]
+struct Keyed {
     marks: Marks,
-    /// None when they were not looked up: only calls with keys need them.
-    replies: Option<Replies>,
+    replies: Replies,
 }
 
 impl Handled {
@@ -47,53 +62,93 @@ impl Handled {
         actor: &ActorAddress,
         call: &Repeatable,
     ) -> Result<Handled, backend::Error> {
-        let has_marks = known.is_some();
         let mut handled = known.unwrap_or_default();
-        let needs_replies = matches!(call.identity, CallIdentity::Key(_)) && handled.replies.is_none();
-        let keys = [(!has_marks).then_some(super::marks::KEY), needs_replies.then_some(super::replies::KEY)];
-        let keys = keys.into_iter().flatten().map(str::to_owned).collect::<Vec<_>>();
-        if keys.is_empty() {
-            return Ok(handled);
-        }
-        let mut values = backend.read_state(actor, &keys).await?.into_iter();
-        let mut next = || values.next().flatten().map(|value| value.value);
-        if !has_marks {
-            handled.marks = Marks::read(next())?;
-        }
-        if needs_replies {
-            handled.replies = Some(Replies::read(next())?);
+        match call.identity {
+            CallIdentity::Message(_) if handled.messages.is_none() => {
+                let [marks] = read(backend, actor, [MESSAGES]).await?;
+                handled.messages = Some(Marks::read(MESSAGES, marks)?);
+            }
+            CallIdentity::Key(_) if handled.keyed.is_none() => {
+                let [marks, replies] = read(backend, actor, [KEYED, REPLIES]).await?;
+                let (marks, replies) = (Marks::read(KEYED, marks)?, Replies::read(REPLIES, replies)?);
+                handled.keyed = Some(Keyed { marks, replies });
+            }
+            _ => {}
         }
         Ok(handled)
     }
 
     /// The answer to a call that was handled before; none to one that was not. A message has nobody who would read its reply.
     pub(super) fn answer(&self, actor: &ActorAddress, call: &Repeatable) -> Result<Option<Bytes>, CallError> {
-        let id = call.identity.id();
-        let was_handled = self.marks.has(&id);
-        let key = match &call.identity {
-            CallIdentity::Message(_) => return Ok(was_handled.then(Bytes::new)),
-            CallIdentity::Key(key) => key,
+        let (key, keyed) = match (&call.identity, &self.keyed) {
+            (CallIdentity::Message(place), _) => {
+                let was_handled = self.messages.as_ref().is_some_and(|marks| marks.has(place));
+                return Ok(was_handled.then(Bytes::new));
+            }
+            (CallIdentity::Key(_), None) => return Ok(None),
+            (CallIdentity::Key(key), Some(keyed)) => (key, keyed),
         };
-        match self.replies.as_ref().and_then(|replies| replies.of(&id)) {
+        match keyed.replies.of(key) {
             Some(kept) if kept.request == call.request => Ok(Some(kept.reply.clone())),
             Some(_) => Err(CallError::KeyReused { actor: actor.clone(), key: key.clone() }),
-            None if was_handled => Err(CallError::ReplyForgotten { actor: actor.clone(), key: key.clone() }),
+            None if keyed.marks.has(key) => {
+                Err(CallError::ReplyForgotten { actor: actor.clone(), key: key.clone() })
+            }
             None => Ok(None),
         }
     }
 
     /// Adds a call to the commit of the turn that handles it, and answers what is known once that is done.
-    pub(super) fn after(&self, call: &Repeatable, reply: &Bytes, commit: &mut TurnCommit) -> Handled {
-        let (id, now) = (call.identity.id(), seconds());
-        let marks = self.marks.after(&id, now, commit);
-        let replies = match (&call.identity, &self.replies) {
-            (CallIdentity::Key(_), Some(replies)) => {
-                Some(replies.after(&id, call.request, reply, now, commit))
+    pub(super) fn after(mut self, call: &Repeatable, reply: &Bytes, commit: &mut TurnCommit) -> Handled {
+        let now = seconds();
+        match &call.identity {
+            CallIdentity::Message(place) => {
+                let marks = self.messages.unwrap_or_default().with(place, now);
+                write(commit, MESSAGES, marks.text());
+                self.messages = Some(marks);
             }
-            (_, replies) => replies.clone(),
-        };
-        Handled { marks, replies }
+            CallIdentity::Key(key) => {
+                let Some(Keyed { marks, replies }) = self.keyed else { return self };
+                let (marks, replies) = (marks.with(key, now), replies.with(key, call.request, reply, now));
+                write(commit, KEYED, marks.text());
+                write(commit, REPLIES, replies.text());
+                self.keyed = Some(Keyed { marks, replies });
+            }
+        }
+        self
     }
+}
+
+/// Was a call handled, as the actor's state has it now?
+pub(super) async fn was_handled(
+    backend: &dyn Backend,
+    actor: &ActorAddress,
+    identity: &CallIdentity,
+) -> Result<bool, backend::Error> {
+    let (key, id) = match identity {
+        CallIdentity::Message(place) => (MESSAGES, place),
+        CallIdentity::Key(key) => (KEYED, key),
+    };
+    let [marks] = read(backend, actor, [key]).await?;
+    Ok(Marks::read(key, marks)?.has(id))
+}
+
+async fn read<const COUNT: usize>(
+    backend: &dyn Backend,
+    actor: &ActorAddress,
+    keys: [&str; COUNT],
+) -> Result<[Option<Bytes>; COUNT], backend::Error> {
+    let mut values = backend.read_state(actor, &keys.map(str::to_owned)).await?.into_iter();
+    Ok(keys.map(|_| values.next().flatten().map(|value| value.value)))
+}
+
+fn write(commit: &mut TurnCommit, key: &str, value: Vec<u8>) {
+    commit.writes.insert(key.to_owned(), StateWrite::Set { value: value.into(), ttl: None });
+}
+
+/// What is there and cannot be read, which no host has written.
+pub(super) fn unreadable(key: &str) -> backend::Error {
+    backend::Error::Other(format!("the state's {key:?} is not what a host has written"))
 }
 
 /// Seconds since 1970.

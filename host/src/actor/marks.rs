@@ -10,10 +10,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use crate::backend::{self, StateWrite, TurnCommit};
+use super::handled::unreadable;
+use crate::backend;
 
-/// Where they lie. Keys that begin with `daca:` are the host's own ([`crate::imports`] refuses them to guests).
-pub(super) const KEY: &str = "daca:consumed";
 /// Marks that are kept, at most: what comes again is most often of the last seconds.
 const MOST: usize = 256;
 /// Marks that are kept whatever their age: after an outage of hours the last messages come again.
@@ -36,12 +35,10 @@ struct Mark {
 }
 
 impl Marks {
-    /// Reads what is kept of an actor, if anything is.
-    pub(super) fn read(value: Option<Bytes>) -> Result<Marks, backend::Error> {
+    /// Reads what is kept under a key of the actor's state, if anything is.
+    pub(super) fn read(key: &str, value: Option<Bytes>) -> Result<Marks, backend::Error> {
         let Some(value) = value else { return Ok(Marks::default()) };
-        Marks::parse(&value).ok_or_else(|| {
-            backend::Error::Other(format!("the state's {KEY:?} is not what a host has written"))
-        })
+        Marks::parse(&value).ok_or_else(|| unreadable(key))
     }
 
     /// A JSON string, because that is what all state stores keep as it is.
@@ -54,7 +51,7 @@ impl Marks {
         marks.collect::<Option<_>>().map(Marks)
     }
 
-    fn text(&self) -> Vec<u8> {
+    pub(super) fn text(&self) -> Vec<u8> {
         let bytes = self.0.iter().flat_map(|mark| mark.hash.into_iter().chain(mark.handled.to_be_bytes()));
         serde_json::to_vec(&BASE64.encode(bytes.collect::<Vec<_>>())).unwrap_or_default()
     }
@@ -65,14 +62,8 @@ impl Marks {
         self.0.iter().any(|mark| mark.hash == hash)
     }
 
-    /// Adds a mark to the commit of the turn that handles the call, and answers what is known once that is done.
-    pub(super) fn after(&self, id: &str, now: u32, commit: &mut TurnCommit) -> Marks {
-        let after = self.with(id, now);
-        commit.writes.insert(KEY.to_owned(), StateWrite::Set { value: after.text().into(), ttl: None });
-        after
-    }
-
-    fn with(&self, id: &str, now: u32) -> Marks {
+    /// With the mark of a call that is handled now.
+    pub(super) fn with(&self, id: &str, now: u32) -> Marks {
         let mut marks = self.0.clone();
         marks.push_back(Mark { hash: hash(id), handled: now });
         let is_old = |mark: &Mark| now.saturating_sub(mark.handled) > KEPT_FOR;
@@ -96,9 +87,7 @@ mod tests {
         let mut marks = Marks::default();
         for id in ["b/t/0/5/1000", "b/t/1/9/900"] {
             assert!(!marks.has(id), "{id}");
-            let mut commit = TurnCommit::default();
-            marks = marks.after(id, 1_000, &mut commit);
-            assert_eq!(commit.writes.len(), 1);
+            marks = marks.with(id, 1_000);
         }
         let read = Marks::parse(&marks.text());
         assert_eq!(read.as_ref(), Some(&marks));

@@ -7,11 +7,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+use super::handled::unreadable;
 use super::marks::KEPT_FOR;
-use crate::backend::{self, StateWrite, TurnCommit};
+use crate::backend;
 
-/// Where they lie. Keys that begin with `daca:` are the host's own ([`crate::imports`] refuses them to guests).
-pub(super) const KEY: &str = "daca:replies";
 /// Replies that are kept, at most.
 const MOST: usize = 64;
 /// Bytes of replies that are kept, at most, so that they hardly weigh on a commit. A longer one is not kept at all.
@@ -46,12 +45,10 @@ pub(super) struct Kept {
 }
 
 impl Replies {
-    /// Reads what is kept of an actor, if anything is.
-    pub(super) fn read(value: Option<Bytes>) -> Result<Replies, backend::Error> {
+    /// Reads what is kept under a key of the actor's state, if anything is.
+    pub(super) fn read(key: &str, value: Option<Bytes>) -> Result<Replies, backend::Error> {
         let Some(value) = value else { return Ok(Replies::default()) };
-        Replies::parse(&value).ok_or_else(|| {
-            backend::Error::Other(format!("the state's {KEY:?} is not what a host has written"))
-        })
+        Replies::parse(&value).ok_or_else(|| unreadable(key))
     }
 
     /// JSON, because that is what all state stores keep as it is: of each reply two hashes, the second, and the bytes.
@@ -65,7 +62,7 @@ impl Replies {
         kept.collect::<Option<_>>().map(Replies)
     }
 
-    fn text(&self) -> Vec<u8> {
+    pub(super) fn text(&self) -> Vec<u8> {
         let kept = self.0.iter().map(|kept| {
             let Kept { id, request, handled, reply } = kept;
             (hex::encode(id), hex::encode(request.0), handled, BASE64.encode(reply))
@@ -79,26 +76,12 @@ impl Replies {
         self.0.iter().find(|kept| kept.id == id)
     }
 
-    /// Adds a reply to the commit of the turn that gives it, and answers what is known once that is done.
-    pub(super) fn after(
-        &self,
-        id: &str,
-        request: Request,
-        reply: &Bytes,
-        now: u32,
-        commit: &mut TurnCommit,
-    ) -> Replies {
-        let after = self.with(Kept { id: hash(id), request, handled: now, reply: reply.clone() });
-        commit.writes.insert(KEY.to_owned(), StateWrite::Set { value: after.text().into(), ttl: None });
-        after
-    }
-
-    fn with(&self, last: Kept) -> Replies {
-        if last.reply.len() > MOST_BYTES {
+    /// With the reply to a call that is handled now.
+    pub(super) fn with(&self, id: &str, request: Request, reply: &Bytes, now: u32) -> Replies {
+        if reply.len() > MOST_BYTES {
             return self.clone();
         }
-        let now = last.handled;
-        let mut bytes = last.reply.len();
+        let mut bytes = reply.len();
         let is_kept = |kept: &&Kept| {
             bytes += kept.reply.len();
             bytes <= MOST_BYTES && now.saturating_sub(kept.handled) <= KEPT_FOR
@@ -106,7 +89,7 @@ impl Replies {
         let mut kept =
             self.0.iter().rev().take(MOST - 1).take_while(is_kept).cloned().collect::<VecDeque<_>>();
         kept.make_contiguous().reverse();
-        kept.push_back(last);
+        kept.push_back(Kept { id: hash(id), request, handled: now, reply: reply.clone() });
         Replies(kept)
     }
 }
@@ -125,15 +108,13 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again_and_anything_else_is_refused() {
-        let mut commit = TurnCommit::default();
         let request = Request::new("Say", b"{}");
-        let replies = Replies::default().after("key:a", request, &"reply".into(), 7, &mut commit);
-        assert_eq!(commit.writes.len(), 1);
+        let replies = Replies::default().with("a", request, &"reply".into(), 7);
         let read = Replies::parse(&replies.text());
         assert_eq!(read.as_ref(), Some(&replies));
-        let kept = replies.of("key:a").expect("it is kept");
+        let kept = replies.of("a").expect("it is kept");
         assert_eq!((&kept.reply[..], kept.request == request), (&b"reply"[..], true));
-        assert!(replies.of("key:b").is_none());
+        assert!(replies.of("b").is_none());
         for other in [Request::new("Say", b"[]"), Request::new("Sa", b"y{}"), Request::new("", b"Say{}")] {
             assert_ne!(kept.request, other);
         }
@@ -145,20 +126,17 @@ mod tests {
     /// However many keys there are and however long the replies, what is kept stays small.
     #[test]
     fn the_last_replies_are_kept_within_bounds() {
-        let reply = |id: usize, length: usize, handled: u32| Kept {
-            id: hash(&id.to_string()),
-            request: Request::new("", b""),
-            handled,
-            reply: vec![0; length].into(),
+        let request = Request::new("", b"");
+        let add = |replies: &Replies, id: usize, length: usize, handled: u32| {
+            replies.with(&id.to_string(), request, &vec![0; length].into(), handled)
         };
-        let small = (0..=MOST).fold(Replies::default(), |replies, id| replies.with(reply(id, 10, 1)));
+        let small = (0..=MOST).fold(Replies::default(), |replies, id| add(&replies, id, 10, 1));
         assert_eq!((small.0.len(), kept(&small, "0"), kept(&small, "1")), (MOST, None, Some(10)));
-        let large = small.with(reply(1_000, MOST_BYTES - 25, 1));
+        let large = add(&small, 1_000, MOST_BYTES - 25, 1);
         assert_eq!((large.0.len(), kept(&large, "1000")), (3, Some(MOST_BYTES - 25)));
-        let largest = large.with(reply(1_001, MOST_BYTES, 1));
+        let largest = add(&large, 1_001, MOST_BYTES, 1);
         assert_eq!((largest.0.len(), kept(&largest, "1001")), (1, Some(MOST_BYTES)));
-        assert_eq!(small.with(reply(1_001, MOST_BYTES + 1, 1)), small);
-        let later = small.with(reply(1_002, 10, 2 + KEPT_FOR));
-        assert_eq!(later.0.len(), 1);
+        assert_eq!(add(&small, 1_001, MOST_BYTES + 1, 1), small);
+        assert_eq!(add(&small, 1_002, 10, 2 + KEPT_FOR).0.len(), 1);
     }
 }

@@ -86,7 +86,7 @@ pub(super) async fn run(
         };
         resident.cache.trim();
         turn.note(&name, started, &result);
-        result
+        result.map(|answered| answered.reply)
     });
     running.instrument(span).await
 }
@@ -122,14 +122,18 @@ impl Turn<'_> {
         let actor = &self.activation.address;
         let Some(unconfirmed) = &resident.unconfirmed else { return Ok(()) };
         let was_kept = unconfirmed.was_kept(&*self.shared.backend, actor).await?;
-        let Some(unconfirmed) = resident.unconfirmed.take().filter(|_| was_kept) else { return Ok(()) };
-        tracing::info!("turn {} was kept, as its state shows; its answer was lost", unconfirmed.turn_id);
+        let Some(unconfirmed) = resident.unconfirmed.take() else { return Ok(()) };
+        if !was_kept {
+            tracing::info!("turn {} was not kept, as the state shows", unconfirmed.turn_id);
+            return Ok(());
+        }
+        tracing::info!("turn {} was kept, as the state shows; its answer was lost", unconfirmed.turn_id);
         let turn_id = unconfirmed.turn_id.clone();
         self.shared.deliveries.enqueue(actor, &turn_id, unconfirmed.effects());
         Ok(())
     }
 
-    async fn run(&self, resident: &mut Resident, work: Work) -> Result<Bytes, CallError> {
+    async fn run(&self, resident: &mut Resident, work: Work) -> Result<Answered, CallError> {
         let (kind, handled, ends_timers) = match work {
             Work::Call(kind) => (kind, None, false),
             Work::Wake(kind, fired) => (kind, Some(fired), false),
@@ -137,7 +141,7 @@ impl Turn<'_> {
         };
         if matches!(kind, TurnKind::Deactivate) && !self.served.version.has_lifecycle() {
             let products = self.scope(resident, None, handled, ends_timers).finish();
-            return self.commit(resident, products, Bytes::new()).await;
+            return self.commit(resident, products, Bytes::new()).await.map(Answered::now);
         }
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
         let repeatable = self.context.identity.clone().map(|identity| Repeatable::new(identity, &kind));
@@ -156,12 +160,12 @@ impl Turn<'_> {
             return Err(given_up());
         };
         let error = match outcome {
-            Ok(Ran::Before(reply)) => return Ok(reply),
+            Ok(Ran::Before(reply)) => return Ok(Answered { reply, was_handled_before: true }),
             Ok(Ran::Now(Outcome::Reply(reply), mut products)) => {
                 let handled = self.note_handled(resident, repeatable.as_ref(), &reply, &mut products.commit);
                 let reply = self.commit(resident, *products, reply).await?;
                 resident.handled = handled;
-                return Ok(reply);
+                return Ok(Answered::now(reply));
             }
             Ok(Ran::Now(outcome, products)) => {
                 resident.cache = products.cache;
@@ -200,10 +204,10 @@ impl Turn<'_> {
         commit: &mut TurnCommit,
     ) -> Option<Handled> {
         let handled = resident.handled.take()?;
-        match call {
-            Some(call) => Some(handled.after(call, reply, commit)),
-            None => Some(handled),
-        }
+        Some(match call {
+            Some(call) => handled.after(call, reply, commit),
+            None => handled,
+        })
     }
 
     /// What a turn without a reply means to its caller. What failed because something was away may succeed later, and is not
@@ -377,7 +381,10 @@ impl Turn<'_> {
         {
             // Whether it was kept is not known, so neither the instance nor the cache may be trusted.
             let unconfirmed = matches!(error, backend::Error::Unavailable(_))
-                .then(|| Unconfirmed::new(&self.turn_id, commit, &self.shared.deliveries))
+                .then(|| {
+                    let identity = self.context.identity.clone();
+                    Unconfirmed::new(&self.turn_id, identity, commit, &self.shared.deliveries)
+                })
                 .flatten();
             *resident = Resident { unconfirmed, ..Resident::default() };
             return Err(CallError::Backend(error));
@@ -393,10 +400,11 @@ impl Turn<'_> {
     }
 
     /// Counts the turn, and says in the log what went wrong with it.
-    fn note(&self, name: &str, started: Instant, result: &Result<Bytes, CallError>) {
-        let end = turn_end(result);
-        self.served.counters.count(end);
-        self.activation.agent.counters.count(end);
+    fn note(&self, name: &str, started: Instant, result: &Result<Answered, CallError>) {
+        if let Some(end) = turn_end(result) {
+            self.served.counters.count(end);
+            self.activation.agent.counters.count(end);
+        }
         let milliseconds = started.elapsed().as_millis();
         let Err(error) = result else {
             tracing::debug!("{name} took {milliseconds} ms");
@@ -405,7 +413,10 @@ impl Turn<'_> {
         let text = error.to_string();
         let text = printable(&text);
         match error {
-            CallError::Invalid(_) | CallError::NotFound(_) => {
+            CallError::Invalid(_)
+            | CallError::NotFound(_)
+            | CallError::KeyReused { .. }
+            | CallError::ReplyForgotten { .. } => {
                 tracing::info!(code = error.code(), "{name} refused: {text}")
             }
             _ => tracing::error!(code = error.code(), "{name} failed after {milliseconds} ms: {text}"),
@@ -420,13 +431,28 @@ enum Ran {
     Now(Outcome, Box<TurnProducts>),
 }
 
-/// What the end of a turn says of its version. Not what is somebody else's fault.
-fn turn_end(result: &Result<Bytes, CallError>) -> TurnEnd {
+/// How a call was answered.
+struct Answered {
+    reply: Bytes,
+    /// No guest has run for it.
+    was_handled_before: bool,
+}
+
+impl Answered {
+    fn now(reply: Bytes) -> Answered {
+        Answered { reply, was_handled_before: false }
+    }
+}
+
+/// What the end of a turn says of its version. Not what is somebody else's fault, and nothing when the version did not run.
+fn turn_end(result: &Result<Answered, CallError>) -> Option<TurnEnd> {
     match result {
-        Err(CallError::Fault { fault: Fault::NoRoom(_), .. }) => TurnEnd::Well,
-        Err(CallError::Fault { .. }) => TurnEnd::Fault,
-        Err(CallError::Failed(_) | CallError::ReplyTooLarge { .. }) => TurnEnd::Failed,
-        _ => TurnEnd::Well,
+        Ok(answered) if answered.was_handled_before => None,
+        Err(CallError::KeyReused { .. } | CallError::ReplyForgotten { .. }) => None,
+        Err(CallError::Fault { fault: Fault::NoRoom(_), .. }) => Some(TurnEnd::Well),
+        Err(CallError::Fault { .. }) => Some(TurnEnd::Fault),
+        Err(CallError::Failed(_) | CallError::ReplyTooLarge { .. }) => Some(TurnEnd::Failed),
+        _ => Some(TurnEnd::Well),
     }
 }
 

@@ -9,12 +9,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{ActorAddress, Deliveries};
+use super::handled::was_handled;
+use super::{ActorAddress, CallIdentity, Deliveries};
 use crate::backend::{Backend, Effect, Error, StateValue, StateWrite, TurnCommit};
 
 /// What a turn produced whose commit was not confirmed.
 pub(super) struct Unconfirmed {
     pub(super) turn_id: Arc<str>,
+    /// What the turn's call is known by: its mark is in the commit.
+    identity: Option<CallIdentity>,
     commit: TurnCommit,
     _room: OwnedSemaphorePermit,
 }
@@ -23,6 +26,7 @@ impl Unconfirmed {
     /// Remembers a turn, if its state can tell later and there is room for it.
     pub(super) fn new(
         turn_id: &Arc<str>,
+        identity: Option<CallIdentity>,
         commit: TurnCommit,
         deliveries: &Deliveries,
     ) -> Option<Box<Unconfirmed>> {
@@ -32,14 +36,17 @@ impl Unconfirmed {
         let writes = commit.writes.iter().map(|(key, write)| key.len() + value(write).map_or(0, Bytes::len));
         let effects = commit.effects.iter().map(|effect| effect.request.bytes());
         let room = deliveries.room_for_unconfirmed(writes.chain(effects).sum::<usize>())?;
-        Some(Box::new(Unconfirmed { turn_id: turn_id.clone(), commit, _room: room }))
+        Some(Box::new(Unconfirmed { turn_id: turn_id.clone(), identity, commit, _room: room }))
     }
 
-    /// Does the actor's state hold what the turn was to write? Where it does, what comes after the state in a commit is done.
+    /// Does the actor's state show that the turn was kept? Where it does, what comes after the state in a commit is done.
     pub(super) async fn was_kept(&self, backend: &dyn Backend, actor: &ActorAddress) -> Result<bool, Error> {
-        let keys = self.commit.writes.keys().cloned().collect::<Vec<_>>();
-        let stored = backend.read_state(actor, &keys).await?;
-        if !self.commit.writes.values().zip(&stored).all(|(write, stored)| holds(stored, write)) {
+        let was_kept = match &self.identity {
+            // Also when another host has had the actor since, and has changed what the turn wrote.
+            Some(identity) => was_handled(backend, actor, identity).await?,
+            None => self.is_stored(backend, actor).await?,
+        };
+        if !was_kept {
             return Ok(false);
         }
         let removals = self.commit.wakeups.iter().filter(|(_, registration)| registration.is_none());
@@ -52,6 +59,13 @@ impl Unconfirmed {
             backend.commit(actor, &rest).await?;
         }
         Ok(true)
+    }
+
+    /// Does the state hold what the turn was to write?
+    async fn is_stored(&self, backend: &dyn Backend, actor: &ActorAddress) -> Result<bool, Error> {
+        let keys = self.commit.writes.keys().cloned().collect::<Vec<_>>();
+        let stored = backend.read_state(actor, &keys).await?;
+        Ok(self.commit.writes.values().zip(&stored).all(|(write, stored)| holds(stored, write)))
     }
 
     /// What the turn asked for, to be sent now.

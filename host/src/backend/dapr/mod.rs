@@ -18,7 +18,7 @@ mod wire;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -30,7 +30,7 @@ use super::{
     ActorCall, Backend, BindingRequest, BindingResponse, Effect, EffectRequest, Error, Expiry, Inbound,
     Readiness, Registration, SharedStore, StateValue, StateWrite, TurnCommit, WakeupKey, WakeupKind,
 };
-use crate::actor::{ActorAddress, CallContext, CallError};
+use crate::actor::{ActorAddress, CallContext, CallError, CallIdentity};
 use crate::manifest::{Manifest, Topic};
 use crate::telemetry::Hidden;
 pub use connection::EndpointError;
@@ -57,6 +57,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// The waits, in milliseconds, before a call is made again that came in the middle of a change of hosts. A sidecar may take a
 /// second to see that its host is gone.
 const PAUSES: [u64; 5] = [100, 400, 1_000, 1_500, 2_000];
+/// How long a call with a key is repeated whose outcome is not known. Less than [`STORE_TIMEOUT`]: what the store did not answer
+/// by then may still be written, and whoever looks for its mark at once would not see it.
+const REPEATING: Duration = Duration::from_secs(10);
 
 /// Where the sidecar is, and what it asks for.
 #[derive(Debug, Clone)]
@@ -251,11 +254,6 @@ impl Sidecar {
             return Some(Err(CallError::Backend(Error::Unavailable(reason))));
         };
         answer.filter(|result| !result.as_ref().is_err_and(CallError::is_not_done))
-    }
-
-    /// Is there somebody who could take a call?
-    fn is_connected(&self) -> bool {
-        self.known.answers() && !self.cut_calls.is_cancelled()
     }
 
     async fn try_call(
@@ -500,22 +498,18 @@ impl Backend for Sidecar {
             let reason = format!("{} could not be called: the Dapr sidecar does not answer", call.actor);
             return Err(CallError::Backend(Error::NotDone(reason)));
         }
-        if let Some(result) = self.call_directly(&call, &context).await {
-            return result;
-        }
-        let mut answer = self.try_call(&call, &context).await;
+        let deadline = Instant::now() + REPEATING;
+        let mut answer = match self.call_directly(&call, &context).await {
+            Some(result) => Ok(result),
+            None => self.try_call(&call, &context).await,
+        };
+        // A broker repeats its messages by itself.
+        let has_key = matches!(context.identity, Some(CallIdentity::Key(_)));
+        let is_handled_once = has_key && self.types.contains(&call.actor.agent_type);
         for pause in PAUSES {
-            // Actors of ours handle a call with an identity once: it may be made again even when it is not known what became of it.
-            let is_known = context.identity.is_some() && self.types.contains(&call.actor.agent_type);
-            let is_repeatable = is_known && self.is_connected();
-            let again = match &answer {
-                Err(status) if is_repeatable => status::is_worth_another_try(&call.actor, status),
-                Err(status) => status::never_began(status),
-                Ok(Err(error)) if is_repeatable => error.is_worth_another_try(),
-                Ok(Err(error)) => error.is_not_done(),
-                Ok(Ok(_)) => false,
-            };
-            if !again {
+            let is_connected = self.known.answers() && !self.cut_calls.is_cancelled();
+            let is_time = Instant::now() < deadline;
+            if !status::may_be_repeated(&call.actor, &answer, is_handled_once && is_connected && is_time) {
                 break;
             }
             tracing::debug!("{} is called again", call.actor);

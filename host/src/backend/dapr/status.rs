@@ -1,5 +1,6 @@
 //! What the sidecar's errors mean. Their words go to the log and into the error; the case decides who may try again.
 
+use bytes::Bytes;
 use tonic::{Code, Status};
 
 use crate::actor::{ActorAddress, CallError};
@@ -70,7 +71,7 @@ fn meaning_of_call(actor: &ActorAddress, status: &Status) -> CallError {
 }
 
 /// Did the call fail in the middle of a change of hosts, before a turn began? Then it may be made again at once.
-pub(super) fn never_began(status: &Status) -> bool {
+fn never_began(status: &Status) -> bool {
     let text = status.message();
     // What broke off on the way to the host or back may have been handled there.
     let reached_a_host = text.contains("Put \"");
@@ -81,9 +82,22 @@ pub(super) fn never_began(status: &Status) -> bool {
         || (reached_a_host && text.contains("dial tcp") && text.ends_with("connect: connection refused"))
 }
 
-/// May the call succeed in a moment, if making it again does no harm? Not when it has taken all its time.
-pub(super) fn is_worth_another_try(actor: &ActorAddress, status: &Status) -> bool {
-    status.code() != Code::DeadlineExceeded && meaning_of_call(actor, status).is_worth_another_try()
+/// May a call be made again at once? When it was surely not done; and also when its outcome is not known, if its actor handles
+/// a call that comes again once.
+pub(super) fn may_be_repeated(
+    actor: &ActorAddress,
+    answer: &Result<Result<Bytes, CallError>, Status>,
+    is_handled_once: bool,
+) -> bool {
+    match answer {
+        Ok(Ok(_)) => false,
+        Ok(Err(error)) => error.is_not_done() || (is_handled_once && error.is_of_unknown_outcome()),
+        Err(status) if never_began(status) => true,
+        Err(status) => {
+            let error = meaning_of_call(actor, status);
+            is_handled_once && (error.is_not_done() || error.is_of_unknown_outcome())
+        }
+    }
 }
 
 /// What gRPC says of a message that is longer than one side takes.
@@ -109,5 +123,37 @@ pub(super) fn words(status: &Status) -> String {
         (None, Code::DeadlineExceeded) => format!("the Dapr sidecar did not answer in time ({text})"),
         (None, Code::Cancelled) => format!("the Dapr sidecar broke the call off ({text})"),
         _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was surely not done is repeated for everybody, and what may have been done for those whose actor handles it once.
+    #[test]
+    fn a_call_is_repeated_only_where_that_does_no_harm() {
+        let actor = "A/a".parse().expect("an address");
+        let unavailable = || CallError::Backend(Error::Unavailable("the store".into()));
+        let not_done = || CallError::Backend(Error::NotDone("given up".into()));
+        let status = |text: &str| Err(Status::internal(text));
+        // The answer, and whether the call is repeated: without a key, with one.
+        let cases = [
+            (Ok(Ok(Bytes::new())), (false, false)),
+            (Ok(Err(not_done())), (true, true)),
+            (Ok(Err(unavailable())), (false, true)),
+            (Ok(Err(CallError::NeededUnavailable("a secret".into()))), (false, false)),
+            (Ok(Err(CallError::Failed("no".into()))), (false, false)),
+            (Ok(Err(CallError::HostBusy(7))), (false, false)),
+            (status("failed to lookup actor: no address"), (true, true)),
+            (status("placement is disseminating"), (false, true)),
+            (status("Put \"http://h/actors\": context canceled"), (false, true)),
+            (status("error from actor service: (500) no"), (false, false)),
+            (Err(Status::out_of_range("decoded message length too large")), (false, false)),
+        ];
+        for (answer, expected) in cases {
+            let found = (may_be_repeated(&actor, &answer, false), may_be_repeated(&actor, &answer, true));
+            assert_eq!(found, expected, "{answer:?}");
+        }
     }
 }

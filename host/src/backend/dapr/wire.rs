@@ -190,21 +190,24 @@ mod tests {
     fn the_context_of_a_call_survives_its_headers() {
         let waiting =
             ["A/a,b c%2C", "B/ü 漢", "C/d"].map(|text| text.parse::<ActorAddress>().expect("an address"));
-        let context = CallContext {
-            traceparent: Some("00-aa-bb-01".into()),
-            reentrancy_id: Some("r".into()),
-            message_id: Some("t/0/1".into()),
-            waiting: waiting.to_vec(),
-            of_host: false,
-            is_direct: false,
-            is_woken: true,
-        };
-        let arrived = context_of(&received(&context).0);
-        assert_eq!(arrived.waiting, context.waiting);
-        assert_eq!(arrived.traceparent, context.traceparent);
-        assert_eq!(arrived.reentrancy_id, context.reentrancy_id);
-        assert_eq!(arrived.message_id, context.message_id);
-        assert!(arrived.is_woken);
+        let key = CallIdentity::of_key("a \"key\", of: ~").expect("a key");
+        for identity in [None, Some(CallIdentity::Message("t/0/1".into())), Some(key)] {
+            let context = CallContext {
+                traceparent: Some("00-aa-bb-01".into()),
+                reentrancy_id: Some("r".into()),
+                identity,
+                waiting: waiting.to_vec(),
+                of_host: false,
+                is_direct: false,
+                is_woken: true,
+            };
+            let arrived = context_of(&received(&context).0);
+            assert_eq!(arrived.waiting, context.waiting);
+            assert_eq!(arrived.traceparent, context.traceparent);
+            assert_eq!(arrived.reentrancy_id, context.reentrancy_id);
+            assert_eq!(arrived.identity, context.identity);
+            assert!(arrived.is_woken);
+        }
     }
 
     /// The sidecar puts names into a path: none may leave its segment, and none may become another.

@@ -34,7 +34,7 @@ pub(super) async fn both_ways(deployment: &Deployment<'_>) -> anyhow::Result<()>
     let (books, ()) = under_load(deployment, "swap", false, swaps).await?;
     let found = books.compare(deployment, "four swaps").await?;
     ensure!(books.none_failed(), "calls failed");
-    ensure!(found.lost.is_empty() && found.doubled.is_empty(), "{found:?}");
+    ensure!(found.is_as_it_should_be(), "{found:?}");
     let restarts = deployment.restarts().await?.saturating_sub(before);
     ensure!(restarts == 0, "{restarts} restarts");
     Ok(())
