@@ -133,7 +133,7 @@ impl Pod {
         for view in views {
             // Both are UTC with the same number of digits.
             for event in view.record.history.iter().filter(|event| *event.at >= *since) {
-                let key = format!("{} {} {:?} {}", view.agent_type, event.at, event.what, event.version);
+                let key = key(&view.agent_type, event);
                 if !told.contains(&key) {
                     match self.tell(view, event).await {
                         Err(error) if error.is_final() => {
@@ -227,6 +227,16 @@ fn connector(authority: &Path) -> Result<TlsConnector, Error> {
     }
     let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// What is told once. Each host that finds the same file adds to the record that it was refused: of these one a minute is enough.
+fn key(agent_type: &str, event: &Event) -> String {
+    const TO_THE_MINUTE: usize = "2026-01-31T12:59".len();
+    let at = match event.what {
+        What::Refused => event.at.get(..TO_THE_MINUTE).unwrap_or(&event.at),
+        _ => &event.at,
+    };
+    format!("{agent_type} {at} {:?} {}", event.what, event.version)
 }
 
 /// The event's reason, and whether somebody should look.

@@ -75,9 +75,14 @@ fn never_began(status: &Status) -> bool {
     let text = status.message();
     // What broke off on the way to the host or back may have been handled there.
     let reached_a_host = text.contains("Put \"");
-    ["remote actor moved", "failed to lookup actor", "failed to create actor"]
-        .iter()
-        .any(|it| text.contains(it))
+    // The last is what gRPC says of a call that was never sent to the other sidecar (`picker_wrapper.go` of grpc-go).
+    const NEVER_BEGAN: [&str; 4] = [
+        "remote actor moved",
+        "failed to lookup actor",
+        "failed to create actor",
+        "while waiting for connections to become ready",
+    ];
+    NEVER_BEGAN.iter().any(|it| text.contains(it))
         || (!reached_a_host && text.ends_with("lock closed"))
         || (reached_a_host && text.contains("dial tcp") && text.ends_with("connect: connection refused"))
 }
@@ -146,6 +151,10 @@ mod tests {
             (Ok(Err(CallError::Failed("no".into()))), (false, false)),
             (Ok(Err(CallError::HostBusy(7))), (false, false)),
             (status("failed to lookup actor: no address"), (true, true)),
+            (
+                Err(Status::cancelled("context canceled while waiting for connections to become ready")),
+                (true, true),
+            ),
             (status("placement is disseminating"), (false, true)),
             (status("Put \"http://h/actors\": context canceled"), (false, true)),
             (status("error from actor service: (500) no"), (false, false)),
