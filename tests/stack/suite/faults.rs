@@ -142,10 +142,15 @@ async fn a_host_waits_for_its_sidecar_aloud_and_answers_at_once_while_it_is_away
         Ok((answer.status().as_u16(), code.to_owned(), start.elapsed()))
     };
     let refused = async |number| -> anyhow::Result<()> {
-        let (status, code, time) = add(number).await?;
-        assert_eq!((status, &*code), (503, "not-done"));
-        // Some five seconds are its patience with a sidecar that hangs; the rest is a busy machine's.
-        assert!(time < Duration::from_secs(20), "{time:?}");
+        // A first call may still be sent on the connection that was just lost, so that it is not known what became of it.
+        eventually("calls are refused before they are sent", async || {
+            let (status, code, time) = add(number).await?;
+            anyhow::ensure!(status == 503, "{status} {code}");
+            // Some five seconds are its patience with a sidecar that hangs; the rest is a busy machine's.
+            anyhow::ensure!(time < Duration::from_secs(20), "{time:?}");
+            Ok((code == "not-done").then_some(()))
+        })
+        .await?;
         assert_eq!(client.get(app.url("/readyz")).send().await?.status(), 503);
         Ok(())
     };
