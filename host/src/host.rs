@@ -35,6 +35,8 @@ use crate::telemetry::{Hidden, RecentLines};
 /// Connections to the operator's port at the same time.
 const ADMIN_CONNECTIONS: usize = 100;
 
+/// How long actors stay on a host that leaves for effects that cannot be delivered, because Twilio is away for example.
+const EFFECTS_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a shutdown waits for a sidecar to send its calls elsewhere. It looks at the host's health each second.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
 /// Behind a sidecar, which deactivates idle actors, the host does so itself only for those that the sidecar has forgotten.
@@ -324,7 +326,8 @@ impl Host {
             let half = Instant::now() + grace / 2;
             actors.drain(half).await;
             actors.deactivate_all(half).await;
-            deliveries.flush(half).await;
+            // What cannot be delivered is tried on while the actors move: their callers wait for that.
+            deliveries.flush(half.min(Instant::now() + EFFECTS_PATIENCE)).await;
         }
         is_alive.store(false, Ordering::Relaxed);
         backend.leave((grace / 4).min(LEAVE_PATIENCE)).await;

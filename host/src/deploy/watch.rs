@@ -28,6 +28,8 @@ const POLL: Duration = Duration::from_secs(1);
 const SETTLED: Duration = Duration::from_millis(200);
 /// A file that is written in place is taken for whole once it has not changed for so long.
 const WRITTEN: Duration = Duration::from_secs(1);
+/// A file that is gone for so long is missed: whoever replaces one needs less.
+const MISSED: Duration = Duration::from_secs(3);
 /// Between two looks while a file changes.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -117,7 +119,7 @@ impl ComponentFile {
                 // It changed while it was read: it is not settled.
                 Ok(None) => {}
                 Err(error) if error.kind() == ErrorKind::NotFound => {
-                    tracing::debug!("{}: {error}; waiting for it", self.path.display());
+                    self.miss(&identity).await;
                     self.seen = Some(identity);
                     self.changed_at = None;
                 }
@@ -162,6 +164,22 @@ impl ComponentFile {
             return Ok(None);
         }
         content.map(Some)
+    }
+
+    /// Says that there is no file any more, unless another one comes at once.
+    async fn miss(&self, identity: &Identity) {
+        let since = Instant::now();
+        while since.elapsed() < MISSED {
+            tokio::time::sleep(LOOK).await;
+            if self.look().await != *identity {
+                return;
+            }
+        }
+        tracing::warn!(
+            code = "component-missing",
+            "{}: the component's file is gone; what serves serves on. In a ConfigMap the key is the file's name",
+            self.path.display()
+        );
     }
 
     /// What cannot be read is tried again for ever: it may be the disk's fault. It is said once.

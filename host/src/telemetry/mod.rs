@@ -42,7 +42,8 @@ pub fn start(format: LogFormat) -> Result<RecentLines, String> {
         Ok(directives) if !directives.is_empty() => EnvFilter::try_new(&directives).map_err(|error| {
             format!("error[log-filter-invalid]: DACA_LOG={directives:?}: {error}\n  help: write it as \"debug\" or \"info,agent=debug\"")
         })?,
-        _ => EnvFilter::new("info"),
+        // The watcher of files tells at `info` what it could not forget.
+        _ => EnvFilter::new("info,notify=warn"),
     };
     let recent = RecentLines::new();
     let registry = tracing_subscriber::registry().with(filter);

@@ -54,11 +54,11 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(90);
 const TURN_HAS_ENDED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
 /// How long calls are waited for that the sidecar has, after it has given this host's actors up.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
-/// The waits, in milliseconds, before a call is made again that came in the middle of a change of hosts. A sidecar may take a
-/// second to see that its host is gone.
+/// The waits, in milliseconds, before a call is made again that came in the middle of a change of hosts, the last of them until
+/// [`REPEATING`] is over. A sidecar may take a second to see that its host is gone.
 const PAUSES: [u64; 5] = [100, 400, 1_000, 1_500, 2_000];
-/// How long a call with a key is repeated whose outcome is not known. Less than [`STORE_TIMEOUT`]: what the store did not answer
-/// by then may still be written, and whoever looks for its mark at once would not see it.
+/// How long calls are made again. With a key that includes those of unknown outcome, so it is less than [`STORE_TIMEOUT`]: what
+/// the store did not answer by then may still be written, and whoever looks for its mark at once would not see it.
 const REPEATING: Duration = Duration::from_secs(10);
 
 /// Where the sidecar is, and what it asks for.
@@ -506,10 +506,14 @@ impl Backend for Sidecar {
         // A broker repeats its messages by itself.
         let has_key = matches!(context.identity, Some(CallIdentity::Key(_)));
         let is_handled_once = has_key && self.types.contains(&call.actor.agent_type);
-        for pause in PAUSES {
+        for number in 0.. {
             let is_connected = self.known.answers() && !self.cut_calls.is_cancelled();
             let is_time = Instant::now() < deadline;
-            if !status::may_be_repeated(&call.actor, &answer, is_handled_once && is_connected && is_time) {
+            let is_repeatable = is_handled_once && is_connected && is_time;
+            // What was surely not done gets its tries even if it has waited long.
+            let pause = PAUSES.get(number).or(PAUSES.last().filter(|_| is_time && is_connected));
+            let Some(&pause) = pause else { break };
+            if !status::may_be_repeated(&call.actor, &answer, is_repeatable) {
                 break;
             }
             tracing::debug!("{} is called again", call.actor);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use daca_stack::Behaviour;
 
 use crate::deployment::Deployment;
 use crate::load::{Books, under_load};
@@ -37,6 +38,23 @@ pub(super) async fn with_grace(deployment: &Deployment<'_>) -> anyhow::Result<()
     })
     .await?;
     nothing_is_lost_or_doubled(deployment, &books, "a pod deleted with its grace period").await
+}
+
+/// What cannot be sent does not hold up the actors of a pod that leaves.
+pub(super) async fn while_sms_fail(deployment: &Deployment<'_>) -> anyhow::Result<()> {
+    deployment.scale(3).await?;
+    deployment.twilio.behave(Behaviour::Answer(500));
+    let result = under_load(deployment, "unsent", false, async || {
+        tokio::time::sleep(A_WHILE).await;
+        deployment.scale(1).await
+    })
+    .await;
+    deployment.twilio.behave(Behaviour::Accept);
+    let (books, ()) = result?;
+    let found = books.compare(deployment, "scaled 3 → 1 while SMS fail").await?;
+    ensure!(found.calls > 50 && found.is_as_it_should_be(), "{found:#?}");
+    ensure!(books.failures_with_keys.is_empty(), "calls with keys failed");
+    Ok(())
 }
 
 async fn nothing_is_lost_or_doubled(
