@@ -83,7 +83,7 @@ fn never_began(status: &Status) -> bool {
         "while waiting for connections to become ready",
     ];
     NEVER_BEGAN.iter().any(|it| text.contains(it))
-        || (!reached_a_host && text.ends_with("lock closed"))
+        || (!reached_a_host && (text.ends_with("lock closed") || text.ends_with("lock is closed")))
         || (reached_a_host && text.contains("dial tcp") && text.ends_with("connect: connection refused"))
 }
 
@@ -155,6 +155,8 @@ mod tests {
                 Err(Status::cancelled("context canceled while waiting for connections to become ready")),
                 (true, true),
             ),
+            (status("error invoke actor method: actor lock is closed"), (true, true)),
+            (status("Put \"http://h/actors\": actor lock is closed"), (false, true)),
             (status("placement is disseminating"), (false, true)),
             (status("Put \"http://h/actors\": context canceled"), (false, true)),
             (status("error from actor service: (500) no"), (false, false)),
