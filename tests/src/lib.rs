@@ -247,21 +247,19 @@ impl Host {
         path: &str,
         body: impl Into<reqwest::Body>,
     ) -> anyhow::Result<Answer> {
-        let request = self.client.request(method, format!("{}{path}", self.app)).body(body);
-        Answer::of(request.send().await?).await
+        self.send_with(method, path, body, &[]).await
     }
 
-    /// Sends a request to the application's port that has a header several times.
+    /// The same, with headers, of which one may be there several times.
     pub async fn send_with(
         &self,
         method: Method,
         path: &str,
         body: impl Into<reqwest::Body>,
-        header: &str,
-        values: &[&str],
+        headers: &[(&str, &str)],
     ) -> anyhow::Result<Answer> {
         let request = self.client.request(method, format!("{}{path}", self.app)).body(body);
-        let request = values.iter().fold(request, |request, value| request.header(header, *value));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         Answer::of(request.send().await?).await
     }
 

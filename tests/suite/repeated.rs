@@ -13,7 +13,8 @@ const KEPT: usize = 64;
 /// Tells an actor something, once for each key.
 async fn say(host: &Host, actor: &str, content: &str, keys: &[&str]) -> anyhow::Result<Answer> {
     let body = json!({"role": "user", "content": content}).to_string();
-    host.send_with(Method::POST, &format!("/chat/{actor}"), body, "Idempotency-Key", keys).await
+    let headers = keys.iter().map(|key| ("Idempotency-Key", *key)).collect::<Vec<_>>();
+    host.send_with(Method::POST, &format!("/chat/{actor}"), body, &headers).await
 }
 
 /// What users have said, as the actor remembers.
@@ -89,7 +90,7 @@ async fn a_key_that_cannot_be_one_is_refused_before_anything_is_done() -> anyhow
     for keys in [vec!["~ !\"'"], vec![&longest]] {
         assert_eq!(say(&host, "u", "Hi", &keys).await?.status, 200, "{keys:?}");
     }
-    let read = host.send_with(Method::GET, "/chat/u/history", "", "Idempotency-Key", &[""]).await?;
+    let read = host.send_with(Method::GET, "/chat/u/history", "", &[("Idempotency-Key", "")]).await?;
     assert_eq!(read.status, 200);
     Ok(())
 }

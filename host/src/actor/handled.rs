@@ -6,6 +6,8 @@
 //! host. Nobody reads or writes it for any other call. Of messages the [`marks`](super::marks) are enough; whoever sends a key
 //! wants the reply, too, so that these are kept as well, in [`replies`](super::replies).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::marks::Marks;
@@ -22,19 +24,25 @@ const KEYED: &str = "daca:called";
 const REPLIES: &str = "daca:replies";
 
 /// Such a call.
-pub(super) struct Repeatable {
-    identity: CallIdentity,
-    request: Request,
+pub(super) enum Repeatable {
+    /// A message, by its place.
+    Message(Arc<str>),
+    Keyed {
+        key: Arc<str>,
+        request: Request,
+    },
 }
 
 impl Repeatable {
     pub(super) fn new(identity: CallIdentity, kind: &TurnKind) -> Repeatable {
-        let request = match kind {
-            TurnKind::Method { name, payload } => Request::new(name, payload),
-            // Nobody gives them a key.
-            _ => Request::new("", &[]),
-        };
-        Repeatable { identity, request }
+        match (identity, kind) {
+            (CallIdentity::Message(place), _) => Repeatable::Message(place),
+            (CallIdentity::Key(key), TurnKind::Method { name, payload }) => {
+                Repeatable::Keyed { key, request: Request::new(name, payload) }
+            }
+            // Nobody gives a key to anything else.
+            (CallIdentity::Key(key), _) => Repeatable::Keyed { key, request: Request::new("", &[]) },
+        }
     }
 }
 
@@ -63,12 +71,12 @@ impl Handled {
         call: &Repeatable,
     ) -> Result<Handled, backend::Error> {
         let mut handled = known.unwrap_or_default();
-        match call.identity {
-            CallIdentity::Message(_) if handled.messages.is_none() => {
+        match call {
+            Repeatable::Message(_) if handled.messages.is_none() => {
                 let [marks] = read(backend, actor, [MESSAGES]).await?;
                 handled.messages = Some(Marks::read(MESSAGES, marks)?);
             }
-            CallIdentity::Key(_) if handled.keyed.is_none() => {
+            Repeatable::Keyed { .. } if handled.keyed.is_none() => {
                 let [marks, replies] = read(backend, actor, [KEYED, REPLIES]).await?;
                 let (marks, replies) = (Marks::read(KEYED, marks)?, Replies::read(REPLIES, replies)?);
                 handled.keyed = Some(Keyed { marks, replies });
@@ -80,16 +88,16 @@ impl Handled {
 
     /// The answer to a call that was handled before; none to one that was not. A message has nobody who would read its reply.
     pub(super) fn answer(&self, actor: &ActorAddress, call: &Repeatable) -> Result<Option<Bytes>, CallError> {
-        let (key, keyed) = match (&call.identity, &self.keyed) {
-            (CallIdentity::Message(place), _) => {
+        let (key, request, keyed) = match (call, &self.keyed) {
+            (Repeatable::Message(place), _) => {
                 let was_handled = self.messages.as_ref().is_some_and(|marks| marks.has(place));
                 return Ok(was_handled.then(Bytes::new));
             }
-            (CallIdentity::Key(_), None) => return Ok(None),
-            (CallIdentity::Key(key), Some(keyed)) => (key, keyed),
+            (Repeatable::Keyed { .. }, None) => return Ok(None),
+            (Repeatable::Keyed { key, request }, Some(keyed)) => (key, request, keyed),
         };
         match keyed.replies.of(key) {
-            Some(kept) if kept.request == call.request => Ok(Some(kept.reply.clone())),
+            Some(kept) if kept.request == *request => Ok(Some(kept.reply.clone())),
             Some(_) => Err(CallError::KeyReused { actor: actor.clone(), key: key.clone() }),
             None if keyed.marks.has(key) => {
                 Err(CallError::ReplyForgotten { actor: actor.clone(), key: key.clone() })
@@ -101,15 +109,15 @@ impl Handled {
     /// Adds a call to the commit of the turn that handles it, and answers what is known once that is done.
     pub(super) fn after(mut self, call: &Repeatable, reply: &Bytes, commit: &mut TurnCommit) -> Handled {
         let now = seconds();
-        match &call.identity {
-            CallIdentity::Message(place) => {
+        match call {
+            Repeatable::Message(place) => {
                 let marks = self.messages.unwrap_or_default().with(place, now);
                 write(commit, MESSAGES, marks.text());
                 self.messages = Some(marks);
             }
-            CallIdentity::Key(key) => {
+            Repeatable::Keyed { key, request } => {
                 let Some(Keyed { marks, replies }) = self.keyed else { return self };
-                let (marks, replies) = (marks.with(key, now), replies.with(key, call.request, reply, now));
+                let (marks, replies) = (marks.with(key, now), replies.with(key, *request, reply, now));
                 write(commit, KEYED, marks.text());
                 write(commit, REPLIES, replies.text());
                 self.keyed = Some(Keyed { marks, replies });
