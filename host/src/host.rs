@@ -39,8 +39,6 @@ const ADMIN_CONNECTIONS: usize = 100;
 const EFFECTS_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a shutdown waits for a sidecar to send its calls elsewhere. It looks at the host's health each second.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
-/// Behind a sidecar, which deactivates idle actors, the host does so itself only for those that the sidecar has forgotten.
-const SIDECAR_MARGIN: Duration = Duration::from_secs(120);
 
 /// What a host is made from.
 #[derive(Clone)]
@@ -311,8 +309,7 @@ impl Host {
         servers.spawn(admin.run(stop_admin.clone(), Duration::from_millis(100)));
         let sweep = tokio::spawn({
             let actors = actors.clone();
-            let margin = if behind_sidecar { SIDECAR_MARGIN } else { Duration::ZERO };
-            async move { actors.run_idle_sweep(margin).await }
+            async move { actors.run_idle_sweep().await }
         });
         shutdown.cancelled().await;
 

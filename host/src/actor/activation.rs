@@ -17,10 +17,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::handled::Handled;
+use super::recent_calls::{Answer, CallResult};
 use super::shape::Shape;
 use super::table::{AgentRuntime, Shared};
 use super::unconfirmed::Unconfirmed;
-use super::{ActorAddress, CallContext, CallError, turn};
+use super::{ActorAddress, CallContext, CallError, CallIdentity, turn};
 use crate::backend::{Backend, FiredWakeup};
 use crate::component::{Instance, Rollout, Served, TurnKind};
 use crate::imports::StateCache;
@@ -86,16 +87,16 @@ pub(super) struct Resident {
 pub(super) struct Job {
     pub(super) work: Work,
     pub(super) context: CallContext,
-    pub(super) answer: oneshot::Sender<Result<Bytes, CallError>>,
+    pub(super) answer: Answer,
     /// The job's part of the host's turns in flight. None for the host's own turns.
     pub(super) _in_flight: Option<OwnedSemaphorePermit>,
 }
 
 impl Job {
-    fn deactivation(idle: bool) -> (Job, oneshot::Receiver<Result<Bytes, CallError>>) {
-        let (answer, done) = oneshot::channel();
+    fn deactivation(end: End) -> (Job, oneshot::Receiver<CallResult>) {
+        let (answer, done) = Answer::channel();
         let context = CallContext::default();
-        (Job { work: Work::Deactivate { idle }, context, answer, _in_flight: None }, done)
+        (Job { work: Work::Deactivate(end), context, answer, _in_flight: None }, done)
     }
 }
 
@@ -105,15 +106,25 @@ pub(super) enum Work {
     Call(TurnKind),
     /// A reminder or timer that is due.
     Wake(TurnKind, FiredWakeup),
-    /// The end of the activation; `idle` ends the actor's timers as well.
-    Deactivate { idle: bool },
+    /// The end of the activation.
+    Deactivate(End),
+}
+
+/// How an activation ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    /// The actor's timers end with it.
+    pub(super) ends_timers: bool,
+    /// What the hook of the agent writes is kept. Not when the sidecar has given the actor up already: it refuses every write
+    /// of an actor that it does not have (Dapr 1.16.2 and later, `Deactivate` in `pkg/actors/targets/app/app.go`).
+    pub(super) commits: bool,
 }
 
 /// What became of a job that was offered.
 pub(super) enum Offer {
     Taken,
-    /// The queue is full.
-    Full(usize),
+    /// The queue is full; the job comes back, with the number of those that wait.
+    Full(Box<Job>, usize),
     /// The activation is over; another one must take the job.
     Closed(Box<Job>),
 }
@@ -168,7 +179,7 @@ impl Activation {
         let limit = self.agent.agent.limits.queue;
         // The job that starts a task never waits, so it takes no place.
         if inner.phase == Phase::Running && inner.queue.len() >= limit {
-            return Offer::Full(limit);
+            return Offer::Full(Box::new(job), limit);
         }
         inner.queue.push_back(job);
         if inner.phase == Phase::Idle {
@@ -189,34 +200,32 @@ impl Activation {
     /// Runs a turn within another one of this actor, which waits for it. It gets an instance of its own (a component cannot
     /// be entered while it waits), sees what is committed, and commits by itself.
     async fn run_nested(self: Arc<Self>, shared: Arc<Shared>, job: Job, place: OwnedRwLockReadGuard<()>) {
-        let Job { work, context, answer, _in_flight } = job;
+        let Job { work, mut context, answer, _in_flight } = job;
         let mut resident = Resident::default();
+        // The turn that waits has the record of such calls, and would overwrite what this one adds to it.
+        drop(context.identity.take_if(|identity| matches!(identity, CallIdentity::Attempt(_))));
         let result = self.run_turn(&shared, &mut resident, work, context).await;
         self.nested_commits.fetch_add(1, Ordering::Release);
         drop(place);
-        let _caller_may_be_gone = answer.send(result);
+        answer.send(result);
     }
 
-    /// Ends the activation after what waits in its queue, and ends the turn that runs at once. None when it has ended already.
-    pub(super) fn deactivate(
-        self: &Arc<Self>,
-        shared: &Arc<Shared>,
-        idle: bool,
-    ) -> Option<oneshot::Receiver<Result<Bytes, CallError>>> {
+    /// The sidecar has given the actor up: ends the turn that runs at once, and the activation after what waits in its queue.
+    /// Nothing that it does from now on is kept, and nobody waits for it.
+    pub(super) fn give_up(self: &Arc<Self>, shared: &Arc<Shared>) {
         let mut inner = self.lock();
         inner.endings += 1;
         self.written_in.store(0, Ordering::Release);
         inner.cut_off.cancel();
-        let (job, done) = Job::deactivation(idle);
+        let (job, _nobody_waits) = Job::deactivation(End { ends_timers: true, commits: false });
         match inner.phase {
-            Phase::Closed => return None,
+            Phase::Closed => {}
             Phase::Running => inner.queue.push_back(job),
             Phase::Idle => {
                 inner.queue.push_back(job);
                 self.start(shared, inner);
             }
         }
-        Some(done)
     }
 
     /// Ends the activation if it is idle. None when it is not: then it is in use.
@@ -224,12 +233,12 @@ impl Activation {
         self: &Arc<Self>,
         shared: &Arc<Shared>,
         idle: bool,
-    ) -> Option<oneshot::Receiver<Result<Bytes, CallError>>> {
+    ) -> Option<oneshot::Receiver<CallResult>> {
         let mut inner = self.lock();
         if inner.phase != Phase::Idle {
             return None;
         }
-        let (job, done) = Job::deactivation(idle);
+        let (job, done) = Job::deactivation(End { ends_timers: idle, commits: true });
         inner.queue.push_back(job);
         self.start(shared, inner);
         Some(done)
@@ -323,17 +332,17 @@ impl Activation {
             // A turn within the last one may outlive it, when that one ran out of time.
             drop(self.nested.write().await);
             // The caller has hung up and nothing has happened yet: nobody would learn of what we did.
-            if answer.is_closed() && matches!(work, Work::Call(_)) {
+            if matches!(work, Work::Call(_)) && answer.is_abandoned() {
                 continue;
             }
-            let ends = matches!(work, Work::Deactivate { .. });
+            let ends = matches!(work, Work::Deactivate(_));
             let result = self.run_turn(&shared, &mut resident, work, context).await;
             if ends {
                 resident = Resident::default();
                 self.lock().cut_off = CancellationToken::new();
                 self.close_if_unused(&shared);
             }
-            let _caller_may_be_gone = answer.send(result);
+            answer.send(result);
         }
     }
 

@@ -17,6 +17,8 @@ pub enum CallIdentity {
     Message(Arc<str>),
     /// A key that the caller has chosen (HTTP's `Idempotency-Key`, draft-ietf-httpapi-idempotency-key-header).
     Key(Arc<str>),
+    /// One call that a host makes, by its mark: a sidecar may deliver it again, also to another host.
+    Attempt(Arc<str>),
 }
 
 /// Why a key cannot be used.
@@ -53,6 +55,11 @@ pub struct CallContext {
     pub reentrancy_id: Option<Arc<str>>,
     /// What the call is known by when it comes again. None for a call that is new each time.
     pub identity: Option<CallIdentity>,
+    /// The mark of the host that makes the call. All deliveries of one call have the same, whatever their identity.
+    pub mark: Option<Arc<str>>,
+    /// The trace context in which a sidecar has delivered a call that has no mark: it makes a new one for each call, and keeps
+    /// it when it delivers the call again.
+    pub delivered_in: Option<Arc<str>>,
 }
 
 impl CallContext {
@@ -71,6 +78,8 @@ impl CallContext {
         CallContext {
             waiting: self.waiting.iter().chain([actor]).cloned().collect(),
             identity: None,
+            mark: None,
+            delivered_in: None,
             is_direct: false,
             ..self.clone()
         }

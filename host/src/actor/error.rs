@@ -112,6 +112,11 @@ pub enum CallError {
         /// The key.
         key: Arc<str>,
     },
+    /// A sidecar has delivered the call again, and its reply was too long to be kept.
+    #[error(
+        "{0} has handled the call, and its reply was lost while the actor moved to another host. It was not handled again."
+    )]
+    ReplyLost(ActorAddress),
     /// The agent failed after something that it asked for was away: its words.
     #[error("{0}")]
     NeededUnavailable(String),
@@ -157,7 +162,7 @@ impl CallError {
             CallError::ReplyTooLarge { .. } => "reply-too-large",
             CallError::StateShapeUnknown { .. } => "state-shape-unknown",
             CallError::KeyReused { .. } => "idempotency-key-reused",
-            CallError::ReplyForgotten { .. } => "reply-forgotten",
+            CallError::ReplyForgotten { .. } | CallError::ReplyLost(_) => "reply-forgotten",
             CallError::NeededUnavailable(_) => "needed-unavailable",
             CallError::Elsewhere { code, .. } => code,
             CallError::TooLargeForSidecar(_) => "sidecar-message-too-large",
@@ -180,7 +185,7 @@ impl CallError {
             }
             CallError::NotFound(_) | CallError::UnknownAgentType(_) => StatusCode::NOT_FOUND,
             CallError::KeyReused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            CallError::ReplyForgotten { .. } => StatusCode::CONFLICT,
+            CallError::ReplyForgotten { .. } | CallError::ReplyLost(_) => StatusCode::CONFLICT,
             CallError::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
             CallError::Backend(backend::Error::TooLarge(_)) => StatusCode::INSUFFICIENT_STORAGE,
             CallError::HostBusy(_)

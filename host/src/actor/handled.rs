@@ -1,15 +1,17 @@
-//! The calls that an actor has handled and that may come again: messages of a broker, and calls to which their caller has given
-//! a key.
+//! The calls that an actor has handled and that may come again: messages of a broker, calls to which their caller has given
+//! a key, and calls that a sidecar delivers again after a change of hosts.
 //!
 //! What is remembered lies with the actor's state, under keys that begin with `daca:`, which no guest can name ([`crate::imports`]), and is written in the commit of the turn
 //! that handled the call. So it outlives the activation: a call whose answer was lost with its host comes to the actor's next
 //! host. Nobody reads or writes it for any other call. Of messages the [`marks`](super::marks) are enough; whoever sends a key
-//! wants the reply, too, so that these are kept as well, in [`replies`](super::replies).
+//! wants the reply, too, so that these are kept as well, in [`replies`](super::replies). Of all other calls the last few are
+//! kept for some seconds, in [`attempts`](super::attempts).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::attempts::Attempts;
 use super::marks::Marks;
 use super::replies::{Replies, Request};
 use super::{ActorAddress, CallError, CallIdentity};
@@ -22,6 +24,8 @@ const MESSAGES: &str = "daca:consumed";
 const KEYED: &str = "daca:called";
 /// Replies to calls with keys.
 const REPLIES: &str = "daca:replies";
+/// The last calls of hosts.
+const ATTEMPTS: &str = "daca:attempts";
 
 /// Such a call.
 pub(super) enum Repeatable {
@@ -31,12 +35,15 @@ pub(super) enum Repeatable {
         key: Arc<str>,
         request: Request,
     },
+    /// A call of a host, by its mark.
+    Attempt(Arc<str>),
 }
 
 impl Repeatable {
     pub(super) fn new(identity: CallIdentity, kind: &TurnKind) -> Repeatable {
         match (identity, kind) {
             (CallIdentity::Message(place), _) => Repeatable::Message(place),
+            (CallIdentity::Attempt(mark), _) => Repeatable::Attempt(mark),
             (CallIdentity::Key(key), TurnKind::Method { name, payload }) => {
                 Repeatable::Keyed { key, request: Request::new(name, payload) }
             }
@@ -53,6 +60,8 @@ pub(super) struct Handled {
     messages: Option<Marks>,
     /// None when they were not looked up.
     keyed: Option<Keyed>,
+    /// None when they were not looked up.
+    attempts: Option<Attempts>,
 }
 
 /// The calls with keys. More are marked than replies are kept.
@@ -81,9 +90,18 @@ impl Handled {
                 let (marks, replies) = (Marks::read(KEYED, marks)?, Replies::read(REPLIES, replies)?);
                 handled.keyed = Some(Keyed { marks, replies });
             }
+            Repeatable::Attempt(_) if handled.attempts.is_none() => {
+                let [attempts] = read(backend, actor, [ATTEMPTS]).await?;
+                handled.attempts = Some(Attempts::read(attempts.as_ref()));
+            }
             _ => {}
         }
         Ok(handled)
+    }
+
+    /// The calls that the actor's host before has handled, as far as they were looked up.
+    pub(super) fn attempts(&self) -> Option<&Attempts> {
+        self.attempts.as_ref()
     }
 
     /// The answer to a call that was handled before; none to one that was not. A message has nobody who would read its reply.
@@ -92,6 +110,13 @@ impl Handled {
             (Repeatable::Message(place), _) => {
                 let was_handled = self.messages.as_ref().is_some_and(|marks| marks.has(place));
                 return Ok(was_handled.then(Bytes::new));
+            }
+            (Repeatable::Attempt(mark), _) => {
+                return match self.attempts.as_ref().and_then(|attempts| attempts.of(mark)) {
+                    Some(Some(reply)) => Ok(Some(reply.clone())),
+                    Some(None) => Err(CallError::ReplyLost(actor.clone())),
+                    None => Ok(None),
+                };
             }
             (Repeatable::Keyed { .. }, None) => return Ok(None),
             (Repeatable::Keyed { key, request }, Some(keyed)) => (key, request, keyed),
@@ -122,6 +147,13 @@ impl Handled {
                 write(commit, REPLIES, replies.text());
                 self.keyed = Some(Keyed { marks, replies });
             }
+            // A turn that changes nothing may run twice.
+            Repeatable::Attempt(_) if commit.is_empty() && commit.effects.is_empty() => {}
+            Repeatable::Attempt(mark) => {
+                let attempts = self.attempts.unwrap_or_default().with(mark, reply, now);
+                write(commit, ATTEMPTS, attempts.text().into_bytes());
+                self.attempts = Some(attempts);
+            }
         }
         self
     }
@@ -136,6 +168,10 @@ pub(super) async fn was_handled(
     let (key, id) = match identity {
         CallIdentity::Message(place) => (MESSAGES, place),
         CallIdentity::Key(key) => (KEYED, key),
+        CallIdentity::Attempt(mark) => {
+            let [attempts] = read(backend, actor, [ATTEMPTS]).await?;
+            return Ok(Attempts::read(attempts.as_ref()).of(mark).is_some());
+        }
     };
     let [marks] = read(backend, actor, [key]).await?;
     Ok(Marks::read(key, marks)?.has(id))

@@ -4,17 +4,19 @@
 //! waits in the activation's queue until it is its turn ([`activation`]), the turn runs in an instance and commits
 //! ([`turn`]), and its effects leave in order ([`delivery`]). [`unconfirmed`] finds out what became of a commit whose
 //! answer was lost. [`shape`] notes under which version's label the
-//! state was kept last, and [`handled`] which calls are not to be handled again; [`trial`] lets a version run before it serves
+//! state was kept last, [`handled`] which calls are not to be handled again, and [`recent_calls`] those of the last seconds; [`trial`] lets a version run before it serves
 //! anybody. [`live`] keeps the number of live instances within what the machine allows.
 
 mod activation;
 mod address;
+mod attempts;
 mod context;
 mod delivery;
 mod error;
 mod handled;
 mod live;
 mod marks;
+mod recent_calls;
 mod replies;
 mod shape;
 mod table;

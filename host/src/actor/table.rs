@@ -8,11 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use serde::Serialize;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::activation::{Activation, Job, Offer, Work};
 use super::live::{IdleList, LiveInstances};
+use super::recent_calls::{Answer, CallKey, Delivery, RecentCalls};
 use super::{ActorAddress, CallContext, CallError, Deliveries};
 use crate::backend::{self, ActorCall, Backend, FiredWakeup, Readiness, WakeupKind};
 use crate::component::{Counted, Counters, Engine, Serving, TurnKind};
@@ -107,6 +108,8 @@ pub(super) struct Shared {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) deliveries: Deliveries,
     pub(super) live: LiveInstances,
+    pub(super) recent_calls: Arc<RecentCalls>,
+    misdelivered: AtomicU64,
     agents: BTreeMap<Arc<str>, Arc<AgentRuntime>>,
     options: ActorsOptions,
     in_flight: Arc<Semaphore>,
@@ -159,6 +162,8 @@ impl Actors {
             backend,
             deliveries,
             live: LiveInstances::new(options.max_live_instances),
+            recent_calls: Arc::default(),
+            misdelivered: AtomicU64::new(0),
             agents,
             in_flight: Arc::new(Semaphore::new(options.max_turns_in_flight)),
             active: Mutex::default(),
@@ -178,8 +183,14 @@ impl Actors {
     ///
     /// Dropping the future does not stop a turn that has begun: it ends, and what it did is kept.
     pub async fn call_here(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
+        let ActorCall { actor, method, payload } = &call;
+        let key = match (&context.mark, &context.delivered_in) {
+            (Some(mark), _) => Some(CallKey::of_mark(actor, mark)),
+            (None, Some(traceparent)) => Some(CallKey::of_trace(actor, traceparent, method, payload)),
+            (None, None) => None,
+        };
         let kind = TurnKind::Method { name: call.method, payload: call.payload };
-        self.submit(&call.actor, Work::Call(kind), context).await
+        self.deliver(&call.actor, key, Work::Call(kind), context).await
     }
 
     /// Runs a method of an actor that the sidecar is known to have here, without asking it. None when it is not known to. An
@@ -202,19 +213,83 @@ impl Actors {
         data: Bytes,
         context: CallContext,
     ) -> Result<(), CallError> {
+        let key = CallKey::of_firing(actor, wakeup_noun(fired.key.kind), &fired.key.name, &data);
         let kind = TurnKind::Wakeup { kind: fired.key.kind, name: fired.key.name.clone(), data };
-        self.submit(actor, Work::Wake(kind, fired), context).await.map(drop)
+        let work = Work::Wake(kind, fired);
+        // A sidecar that moves actors repeats a firing that it has cut off. The embedded backend does no such thing.
+        let key = context.is_woken.then_some(key);
+        self.deliver(actor, key, work, context).await.map(drop)
     }
 
+    /// Notes that a call was delivered to another actor than its caller meant.
+    pub fn note_misdelivered(&self) {
+        self.shared.misdelivered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Calls that were delivered to another actor than their callers meant. They were refused.
+    pub fn misdelivered(&self) -> u64 {
+        self.shared.misdelivered.load(Ordering::Relaxed)
+    }
+
+    /// Takes a delivery: the first one of a call runs its turn, and all others get its answer.
+    async fn deliver(
+        &self,
+        actor: &ActorAddress,
+        key: Option<CallKey>,
+        work: Work,
+        context: CallContext,
+    ) -> Result<Bytes, CallError> {
+        let (answer, reply) = loop {
+            match key.clone().map(|key| self.shared.recent_calls.deliver(key)) {
+                None | Some(Delivery::Separate) => break Answer::channel(),
+                Some(Delivery::First(answer, reply)) => break (answer, reply),
+                Some(Delivery::Joined(reply)) => {
+                    tracing::debug!(%actor, "a call that waits or runs was delivered again");
+                    // Without an answer the earlier delivery was cut off before its turn was in the queue.
+                    if let Ok(result) = reply.await {
+                        return result;
+                    }
+                }
+                Some(Delivery::Answered(result)) => {
+                    tracing::debug!(%actor, "a call that was answered was delivered again");
+                    return result;
+                }
+            }
+        };
+        if let Err((answer, error)) = self.submit(actor, work, context, answer).await {
+            answer.send(Err(error));
+        }
+        reply.await.unwrap_or(Err(CallError::Internal))
+    }
+
+    /// Puts a turn into its actor's queue. What is refused comes back with its answer.
     async fn submit(
         &self,
         actor: &ActorAddress,
         work: Work,
         mut context: CallContext,
-    ) -> Result<Bytes, CallError> {
+        answer: Answer,
+    ) -> Result<(), (Answer, CallError)> {
+        let begins = context.is_from_outside();
+        let (agent, in_flight) = match self.admit(actor, begins, &mut context) {
+            Ok(admitted) => admitted,
+            Err(error) => return Err((answer, error)),
+        };
+        if begins {
+            self.shared.deliveries.slow_down().await;
+        }
+        self.offer(actor, agent, Job { work, context, answer, _in_flight: Some(in_flight) })
+    }
+
+    /// Checks a call, and takes its part of the host's turns in flight.
+    fn admit(
+        &self,
+        actor: &ActorAddress,
+        begins: bool,
+        context: &mut CallContext,
+    ) -> Result<(&Arc<AgentRuntime>, OwnedSemaphorePermit), CallError> {
         let shared = &self.shared;
         // What runs already must come to its end: only what begins anew is refused.
-        let begins = context.is_from_outside();
         let phase = shared.phase.load(Ordering::Relaxed);
         if phase == STOPPED || (begins && phase == DRAINING) {
             return Err(CallError::ShuttingDown);
@@ -232,18 +307,18 @@ impl Actors {
         if shared.deliveries.is_full(if begins { 1 } else { 2 }) {
             return Err(CallError::EffectsBacklog(shared.deliveries.pending()));
         }
-        let Ok(in_flight) = shared.in_flight.clone().try_acquire_owned() else {
-            return Err(CallError::HostBusy(shared.options.max_turns_in_flight));
-        };
-        if begins {
-            shared.deliveries.slow_down().await;
+        match shared.in_flight.clone().try_acquire_owned() {
+            Ok(in_flight) => Ok((agent, in_flight)),
+            Err(_) => Err(CallError::HostBusy(shared.options.max_turns_in_flight)),
         }
-        let (answer, reply) = oneshot::channel();
-        self.offer(actor, agent, Job { work, context, answer, _in_flight: Some(in_flight) })?;
-        reply.await.unwrap_or(Err(CallError::Internal))
     }
 
-    fn offer(&self, actor: &ActorAddress, agent: &Arc<AgentRuntime>, mut job: Job) -> Result<(), CallError> {
+    fn offer(
+        &self,
+        actor: &ActorAddress,
+        agent: &Arc<AgentRuntime>,
+        mut job: Job,
+    ) -> Result<(), (Answer, CallError)> {
         loop {
             let (activation, too_many) = self.shared.activation(actor, agent);
             if too_many {
@@ -251,7 +326,9 @@ impl Actors {
             }
             match activation.offer(&self.shared, job) {
                 Offer::Taken => return Ok(()),
-                Offer::Full(queued) => return Err(CallError::QueueFull { actor: actor.clone(), queued }),
+                Offer::Full(job, queued) => {
+                    return Err((job.answer, CallError::QueueFull { actor: actor.clone(), queued }));
+                }
                 Offer::Closed(again) => {
                     self.shared.forget(&activation);
                     job = *again;
@@ -269,15 +346,15 @@ impl Actors {
     }
 
     /// Deactivates actors that were idle for longer than their type's idle time-out. Runs until it is dropped. Each type by
-    /// itself: hooks of one that take long hold up no other.
-    /// `margin` is added to each type's time-out.
-    pub async fn run_idle_sweep(&self, margin: Duration) {
-        let sweeps = self.shared.agents.values().map(|agent| self.sweep(agent, margin));
+    /// itself: hooks of one that take long hold up no other. Behind a sidecar it comes before the sidecar's own clock, which
+    /// would take the hook's writes away.
+    pub async fn run_idle_sweep(&self) {
+        let sweeps = self.shared.agents.values().map(|agent| self.sweep(agent));
         futures::future::join_all(sweeps).await;
     }
 
-    async fn sweep(&self, agent: &AgentRuntime, margin: Duration) {
-        let timeout = agent.agent.idle_timeout + margin;
+    async fn sweep(&self, agent: &AgentRuntime) {
+        let timeout = agent.agent.idle_timeout;
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
         loop {
             ticks.tick().await;
@@ -296,12 +373,12 @@ impl Actors {
         endings.buffer_unordered(CONCURRENT_DEACTIVATIONS).for_each(|()| async {}).await;
     }
 
-    /// Ends the activation of an actor, after what waits in its queue. Nothing happens when it is not active. `idle` ends its
-    /// timers as well. Errors of its hook are logged.
-    pub async fn deactivate_actor(&self, actor: &ActorAddress, idle: bool) {
+    /// Ends the activation of an actor that the sidecar has given up. Returns at once; the hook of the agent runs after the turn
+    /// that is under way, and nothing of either is kept. Nothing happens when the actor is not active.
+    pub fn give_up_actor(&self, actor: &ActorAddress) {
         let activation = self.shared.lock().get(actor).cloned();
-        if let Some(done) = activation.and_then(|activation| activation.deactivate(&self.shared, idle)) {
-            let _its_errors_are_logged = done.await;
+        if let Some(activation) = activation {
+            activation.give_up(&self.shared);
         }
     }
 

@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 
 use super::activation::{Activation, Resident, Work};
 use super::handled::{Handled, Repeatable};
+use super::recent_calls::CallKey;
 use super::shape::Shape;
 use super::table::{Shared, wakeup_noun};
 use super::unconfirmed::Unconfirmed;
@@ -38,7 +39,7 @@ pub(super) async fn run(
 ) -> Result<Bytes, CallError> {
     let turn_id: Arc<str> = super::next_turn_id().into();
     let rollout = match work {
-        Work::Deactivate { .. } => activation.agent.serving.now(),
+        Work::Deactivate(_) => activation.agent.serving.now(),
         _ => activation.agent.serving.known().await.map_err(|error| {
             CallError::Backend(backend::Error::NotDone(format!(
                 "{error}: the hosts' shared state cannot be read"
@@ -55,7 +56,7 @@ pub(super) async fn run(
         component = served.version.short_digest(),
     );
     let cut_off = match work {
-        Work::Deactivate { .. } => CancellationToken::new(),
+        Work::Deactivate(_) => CancellationToken::new(),
         _ => activation.cut_off(),
     };
     let endings = activation.endings();
@@ -74,7 +75,7 @@ pub(super) async fn run(
             Err(given_up) => return Err(given_up),
         };
         let result = match settled {
-            Err(error) if !matches!(work, Work::Deactivate { .. }) => Err(CallError::Backend(error)),
+            Err(error) if !matches!(work, Work::Deactivate(_)) => Err(CallError::Backend(error)),
             Err(error) => {
                 tracing::warn!(
                     code = "outcome-unknown",
@@ -134,11 +135,12 @@ impl Turn<'_> {
     }
 
     async fn run(&self, resident: &mut Resident, work: Work) -> Result<Answered, CallError> {
-        let (kind, handled, ends_timers) = match work {
-            Work::Call(kind) => (kind, None, false),
-            Work::Wake(kind, fired) => (kind, Some(fired), false),
-            Work::Deactivate { idle } => (TurnKind::Deactivate, None, idle),
+        let (kind, handled, end) = match work {
+            Work::Call(kind) => (kind, None, None),
+            Work::Wake(kind, fired) => (kind, Some(fired), None),
+            Work::Deactivate(end) => (TurnKind::Deactivate, None, Some(end)),
         };
+        let ends_timers = end.is_some_and(|end| end.ends_timers);
         if matches!(kind, TurnKind::Deactivate) && !self.served.version.has_lifecycle() {
             let products = self.scope(resident, None, handled, ends_timers).finish();
             return self.commit(resident, products, Bytes::new()).await.map(Answered::now);
@@ -161,6 +163,11 @@ impl Turn<'_> {
         };
         let error = match outcome {
             Ok(Ran::Before(reply)) => return Ok(Answered { reply, was_handled_before: true }),
+            Ok(Ran::Now(Outcome::Reply(_), products)) if end.is_some_and(|end| !end.commits) => {
+                self.drop_what_a_late_hook_wrote(&products.commit);
+                let products = self.scope(resident, None, None, ends_timers).finish();
+                return self.commit(resident, products, Bytes::new()).await.map(Answered::now);
+            }
             Ok(Ran::Now(Outcome::Reply(reply), mut products)) => {
                 let handled = self.note_handled(resident, repeatable.as_ref(), &reply, &mut products.commit);
                 let reply = self.commit(resident, *products, reply).await?;
@@ -181,6 +188,20 @@ impl Turn<'_> {
         Err(error)
     }
 
+    /// Says that a hook came too late, if there is anything that is not kept.
+    fn drop_what_a_late_hook_wrote(&self, commit: &TurnCommit) {
+        let TurnCommit { writes, wakeups, effects, .. } = commit;
+        if !(writes.is_empty() && wakeups.is_empty() && effects.is_empty()) {
+            tracing::info!(
+                code = "deactivation-not-kept",
+                "the Dapr sidecar had given the actor up: nothing of its deactivation is kept ({} writes, {} reminders and timers, {} effects)",
+                writes.len(),
+                wakeups.len(),
+                effects.len()
+            );
+        }
+    }
+
     /// The answer to a call that the actor has handled before.
     async fn answer_of_before(
         &self,
@@ -190,8 +211,16 @@ impl Turn<'_> {
         let Some(call) = call else { return Ok(None) };
         let actor = &self.activation.address;
         let known = resident.handled.take();
+        let knew_attempts = known.as_ref().is_some_and(|known| known.attempts().is_some());
         let handled = Handled::read(known, &*self.shared.backend, actor, call).await;
         let handled = resident.handled.insert(handled.map_err(CallError::Backend)?);
+        if let Some(attempts) = handled.attempts().filter(|_| !knew_attempts) {
+            // The state has room for a few, which the calls of this host push out before the last repetition has come.
+            for (hash, reply) in attempts.iter() {
+                let result = reply.cloned().ok_or_else(|| CallError::ReplyLost(actor.clone()));
+                self.shared.recent_calls.keep(CallKey::of_hash(actor, hash), result);
+            }
+        }
         handled.answer(actor, call)
     }
 
@@ -373,6 +402,14 @@ impl Turn<'_> {
             *resident = Resident::default();
             return Err(given_up);
         }
+        // A commit is refused for an actor that lives elsewhere. A turn that only reads has to ask.
+        if self.context.is_direct
+            && commit.writes.is_empty()
+            && let Err(error) = self.shared.backend.confirm_ownership(actor).await
+        {
+            *resident = Resident::default();
+            return Err(CallError::Backend(error));
+        }
         let shape =
             resident.shape.as_ref().map(|shape| shape.after(&self.rollout, &self.served, &mut commit));
         let now = SystemTime::now();
@@ -416,7 +453,8 @@ impl Turn<'_> {
             CallError::Invalid(_)
             | CallError::NotFound(_)
             | CallError::KeyReused { .. }
-            | CallError::ReplyForgotten { .. } => {
+            | CallError::ReplyForgotten { .. }
+            | CallError::ReplyLost(_) => {
                 tracing::info!(code = error.code(), "{name} refused: {text}")
             }
             _ => tracing::error!(code = error.code(), "{name} failed after {milliseconds} ms: {text}"),
@@ -448,7 +486,7 @@ impl Answered {
 fn turn_end(result: &Result<Answered, CallError>) -> Option<TurnEnd> {
     match result {
         Ok(answered) if answered.was_handled_before => None,
-        Err(CallError::KeyReused { .. } | CallError::ReplyForgotten { .. }) => None,
+        Err(CallError::KeyReused { .. } | CallError::ReplyForgotten { .. } | CallError::ReplyLost(_)) => None,
         Err(CallError::Fault { fault: Fault::NoRoom(_), .. }) => Some(TurnEnd::Well),
         Err(CallError::Fault { .. }) => Some(TurnEnd::Fault),
         Err(CallError::Failed(_) | CallError::ReplyTooLarge { .. }) => Some(TurnEnd::Failed),

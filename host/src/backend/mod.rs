@@ -35,6 +35,12 @@ pub trait Backend: Send + Sync + 'static {
     /// here.
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error>;
 
+    /// Makes sure that an actor lives on this host at this moment. Asked before the reply of a turn that only reads and that
+    /// came without the sidecar. [`Error::NotDone`] when the actor may live elsewhere.
+    async fn confirm_ownership(&self, _actor: &ActorAddress) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Tries once to deliver effects that follow each other, and answers for each. [`Error::Unavailable`] asks for another
     /// try later. More than one comes only where [`Backend::takes_together`] said so.
     async fn deliver(&self, actor: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>>;

@@ -21,15 +21,20 @@ use super::answer::HttpError;
 use super::app::unreadable_body;
 use super::{AppToken, Subscriptions};
 use crate::actor::{ActorAddress, Actors, CallContext, CallError, check_agent_type};
-use crate::backend::dapr::{answer_mark, content_type, context_of, failure_body, firing_data, reply_body};
-use crate::backend::{ActorCall, FiredWakeup, WakeupKey, WakeupKind};
+use crate::backend::dapr::{
+    answer_mark, content_type, context_of, failure_body, firing_data, is_misdelivered, reply_body,
+};
+use crate::backend::{self, ActorCall, FiredWakeup, WakeupKey, WakeupKind};
 use crate::manifest::AgentType;
 
-/// How much longer the sidecar waits for a call that runs when an actor moves than a turn may take.
-const DRAIN_MARGIN: std::time::Duration = std::time::Duration::from_secs(5);
-
-/// How long the sidecar waits for an actor to end.
-const DEACTIVATION_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+/// How long the sidecar waits for the calls of actors that move. Meanwhile it serves no state request, so that a turn which has to
+/// commit waits for what waits for it, and placement takes a sidecar that waits for eight seconds for lost (Dapr 1.17.7 and
+/// later, `handleCancelTypes` in `pkg/actors/internal/placement/loops/disseminator/inflight/lock/lock.go`). A call that is cut
+/// off is delivered again, and joins its turn ([`Actors::call_here`]).
+const DRAIN: &str = "1s";
+/// How much later than the host the sidecar takes an actor for idle, beyond the longest turn. The host has to be first: its hook
+/// may write state only as long as the sidecar has the actor.
+const IDLE_MARGIN: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// What the callbacks need.
 #[derive(Clone)]
@@ -71,7 +76,12 @@ async fn config(State(state): State<Callbacks>) -> Json<Value> {
     let agents = state.actors.agents();
     let types = agents.iter().map(|(agent, _)| &*agent.agent.name).collect::<Vec<_>>();
     let each = agents.iter().map(|(agent, _)| type_config(&agent.agent)).collect::<Vec<_>>();
-    Json(json!({ "entities": types, "drainRebalancedActors": true, "entitiesConfig": each }))
+    Json(json!({
+        "entities": types,
+        "drainOngoingCallTimeout": DRAIN,
+        "drainRebalancedActors": true,
+        "entitiesConfig": each,
+    }))
 }
 
 fn type_config(agent: &AgentType) -> Value {
@@ -79,10 +89,11 @@ fn type_config(agent: &AgentType) -> Value {
         Some(allowed) => json!({ "enabled": true, "maxStackDepth": allowed.max_stack_depth }),
         None => json!({ "enabled": false }),
     };
+    let idle = agent.idle_timeout.saturating_add(agent.limits.turn_time).saturating_add(IDLE_MARGIN);
     json!({
         "entities": [agent.name],
-        "actorIdleTimeout": format!("{}ms", agent.idle_timeout.as_millis()),
-        "drainOngoingCallTimeout": format!("{}ms", (agent.limits.turn_time + DRAIN_MARGIN).as_millis()),
+        "actorIdleTimeout": format!("{}ms", idle.as_millis()),
+        "drainOngoingCallTimeout": DRAIN,
         "drainRebalancedActors": true,
         "reentrancy": reentrancy,
     })
@@ -108,10 +119,25 @@ async fn invoke(
         Ok(named) => named,
         Err(error) => return error.into_response(),
     };
+    if is_misdelivered(&headers, &actor) {
+        return failure(&refuse_misdelivered(&state.actors, &actor), answer_mark(&headers));
+    }
     match state.actors.call_here(ActorCall { actor, method, payload }, context_of(&headers)).await {
         Ok(reply) => answer(reply, answer_mark(&headers)),
         Err(error) => failure(&error, answer_mark(&headers)),
     }
+}
+
+/// The caller makes the call again.
+fn refuse_misdelivered(actors: &Actors, actor: &ActorAddress) -> CallError {
+    actors.note_misdelivered();
+    tracing::warn!(
+        code = "call-misdelivered",
+        %actor,
+        "the Dapr sidecar delivered a call of another actor here; it was refused, and its caller makes it again"
+    );
+    let reason = format!("the Dapr sidecar delivered a call of another actor to {actor}");
+    CallError::Backend(backend::Error::NotDone(reason))
 }
 
 fn answer(reply: Bytes, mark: Option<&str>) -> Response {
@@ -189,11 +215,8 @@ async fn deactivate(
     path: Result<Path<ActorPath>, PathRejection>,
 ) -> Result<Response, HttpError> {
     let Path((agent_type, actor_id)) = path.map_err(invalid_path)?;
-    let actor = address(&agent_type, &actor_id)?;
-    let ended = state.actors.deactivate_actor(&actor, true);
-    // The sidecar holds up every actor until it has its answer, when it gives actors to another host, and a turn that runs may
-    // be waiting for the sidecar itself. It goes on without being waited for; what it would commit is refused.
-    let _goes_on = tokio::time::timeout(DEACTIVATION_PATIENCE, ended).await;
+    // The sidecar holds up all calls of the type until it has its answer, and a turn that runs may be waiting for the sidecar.
+    state.actors.give_up_actor(&address(&agent_type, &actor_id)?);
     Ok(StatusCode::OK.into_response())
 }
 

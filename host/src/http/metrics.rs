@@ -29,6 +29,14 @@ pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
         describe(&mut text, name, kind, help);
         sample(&mut text, name, None, value);
     }
+    let name = "daca_misdelivered_calls_total";
+    describe(
+        &mut text,
+        name,
+        "counter",
+        "Calls that the sidecar delivered to another actor; they were refused.",
+    );
+    sample(&mut text, name, None, state.actors.misdelivered());
     let agents = state.actors.agents();
     type Count = fn(&crate::component::Counted) -> u64;
     let counters: [(&str, &str, Count); 3] = [

@@ -44,7 +44,8 @@ fn into_contract(error: CallError) -> Error {
         | CallError::WaitsForItself(_)
         | CallError::ChainTooDeep(_)
         | CallError::KeyReused { .. }
-        | CallError::ReplyForgotten { .. } => Error::Invalid(text),
+        | CallError::ReplyForgotten { .. }
+        | CallError::ReplyLost(_) => Error::Invalid(text),
         CallError::NotFound(_) | CallError::UnknownAgentType(_) => Error::NotFound(text),
         CallError::Backend(backend::Error::TooLarge(_)) => Error::TooLarge(text),
         CallError::QueueFull { .. }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{AgentLimits, HostLimits};
+use super::{AgentLimits, Deduplicate, HostLimits};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -85,6 +85,8 @@ pub(super) struct Agent {
     #[serde(default)]
     pub(super) settings: BTreeMap<String, String>,
     pub(super) reentrancy: Option<Reentrancy>,
+    #[serde(default)]
+    pub(super) deduplicate: Deduplicate,
     #[serde(default)]
     pub(super) limits: AgentLimits,
     #[serde(default)]

@@ -24,6 +24,7 @@ pub use inputs::{InputBinding, Topic};
 pub use limits::{AgentLimits, HostLimits};
 pub use permissions::Permissions;
 pub use routes::{ActorIdSource, Call, Payload, Route, Subscription};
+use serde::Deserialize;
 pub use template::Template;
 
 /// Turns of one actor within one another that a manifest may allow: as many as actors may wait for one another.
@@ -67,6 +68,8 @@ pub struct AgentType {
     pub settings: BTreeMap<String, String>,
     /// May an actor of this type be called while it waits for the answer to a call that led there?
     pub reentrancy: Option<Reentrancy>,
+    /// Where it is kept which calls were handled.
+    pub deduplicate: Deduplicate,
     /// Bounds on each turn and each instance.
     pub limits: AgentLimits,
     /// What the type may reach outside itself.
@@ -80,6 +83,17 @@ pub struct AgentType {
 pub struct Reentrancy {
     /// Turns of one actor within one another, at most.
     pub max_stack_depth: u32,
+}
+
+/// Where it is kept which calls were handled, for those that a sidecar delivers again after a change of hosts.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deduplicate {
+    /// In the actor's state, in the turn's own commit, and on the host: a call is handled once on whichever host.
+    #[default]
+    State,
+    /// On the host alone: a call whose actor moves at the moment of its commit may be handled twice.
+    Memory,
 }
 
 /// Settings of the Dapr backend.
@@ -227,6 +241,7 @@ fn build_agent(
         idle_timeout: agent.idle_timeout,
         settings: agent.settings,
         reentrancy: reentrancy(&name, agent.reentrancy, problems),
+        deduplicate: agent.deduplicate,
         permissions: permissions::build(&name, agent.permissions, problems),
         dev: agent.dev.map(|dev| deploy::build_dev(&name, dev, folder, problems)),
         limits: agent.limits,

@@ -18,6 +18,8 @@ use crate::cluster::eventually;
 use crate::deployment::Deployment;
 
 const CALLERS: usize = 4;
+/// Calls that are answered before what is tried and again after it, at least.
+const LEAST: usize = 20;
 /// Between two calls of a caller.
 const PAUSE: Duration = Duration::from_millis(30);
 /// So many actors later the second message of an actor is sent.
@@ -70,8 +72,8 @@ pub(crate) async fn under_load<T>(
     what: impl AsyncFnOnce() -> anyhow::Result<T>,
 ) -> anyhow::Result<(Books, T)> {
     let stop = Arc::new(AtomicBool::new(false));
-    let next = AtomicUsize::new(0);
-    let callers = (0..CALLERS).map(|caller| call(deployment, name, caller, &next, &stop));
+    let (next, answered) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let callers = (0..CALLERS).map(|caller| call(deployment, name, caller, (&next, &answered), &stop));
     let callers = futures::future::try_join_all(callers);
     let producer = async {
         match with_kafka {
@@ -80,7 +82,7 @@ pub(crate) async fn under_load<T>(
         }
     };
     let work = async {
-        let result = what().await;
+        let result = amid_calls(&answered, what).await;
         stop.store(true, Ordering::Relaxed);
         result
     };
@@ -98,11 +100,31 @@ pub(crate) async fn under_load<T>(
     Ok((books, result))
 }
 
+/// Runs something after calls were answered, and waits until calls are answered after it. Without them a scenario in which nobody
+/// is served would pass.
+async fn amid_calls<T>(
+    answered: &AtomicUsize,
+    what: impl AsyncFnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let until_more = async || {
+        let least = answered.load(Ordering::Relaxed) + LEAST;
+        let is_enough = async || Ok((answered.load(Ordering::Relaxed) >= least).then_some(()));
+        eventually("calls are answered", is_enough).await
+    };
+    until_more().await?;
+    let before = answered.load(Ordering::Relaxed);
+    let result = what().await?;
+    let during = answered.load(Ordering::Relaxed) - before;
+    ensure!(during > 0, "no call was answered while it went on");
+    until_more().await?;
+    Ok(result)
+}
+
 async fn call(
     deployment: &Deployment<'_>,
     name: &str,
     caller: usize,
-    next: &AtomicUsize,
+    (next, answered): (&AtomicUsize, &AtomicUsize),
     stop: &AtomicBool,
 ) -> anyhow::Result<Books> {
     let mut books = Books::default();
@@ -121,6 +143,7 @@ async fn call(
             books.longest = books.longest.max(start.elapsed());
             let failure = match answer {
                 Ok((200, _)) => {
+                    answered.fetch_add(1, Ordering::Relaxed);
                     books.acknowledged.entry(actor).or_default().push(content.to_owned());
                     continue;
                 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use daca_stack::wait;
@@ -15,9 +15,15 @@ const ACTORS: usize = 16;
 /// Tries of one call with a key, which take a minute or more.
 const MOST_TRIES: u32 = 600;
 
+/// Calls that must be answered in each part of a scenario: before its fault, in it, and after it. Without them a scenario in
+/// which nobody is served would pass.
+pub(crate) const LEAST: usize = 4 * ACTORS;
+
 /// Callers, one for each actor, that tell it one number after the other, each over the next host.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
+    /// Calls that were acknowledged so far.
+    answered: Arc<AtomicUsize>,
     callers: Vec<JoinHandle<anyhow::Result<Told>>>,
 }
 
@@ -55,15 +61,27 @@ impl Load {
     }
 
     fn start_callers(chat: &Chat, hosts: &[usize], first: u64, with_keys: bool) -> anyhow::Result<Load> {
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::<AtomicUsize>::default());
         let client = wait::client()?;
         let callers = (0..ACTORS).map(|actor| {
             let url = |host: &usize| chat.hosts[*host].app.url(&format!("/ledger/{}", name(actor)));
             let urls = hosts.iter().map(url).collect::<Vec<_>>();
             let numbers = first + actor as u64 * 10_000..;
-            tokio::spawn(tell(client.clone(), urls, numbers, with_keys, stop.clone()))
+            let caller =
+                Caller { client: client.clone(), urls, stop: stop.clone(), answered: answered.clone() };
+            tokio::spawn(caller.tell(numbers, with_keys))
         });
-        Ok(Load { stop: stop.clone(), callers: callers.collect() })
+        let callers = callers.collect();
+        Ok(Load { stop, answered, callers })
+    }
+
+    /// Waits until so many more calls are answered.
+    pub(crate) async fn until_answered(&self, more: usize) -> anyhow::Result<()> {
+        let least = self.answered.load(Ordering::Relaxed) + more;
+        eventually(&format!("{more} more calls are answered"), async || {
+            Ok((self.answered.load(Ordering::Relaxed) >= least).then_some(()))
+        })
+        .await
     }
 
     /// Ends it.
@@ -84,49 +102,54 @@ fn name(actor: usize) -> String {
     format!("actor-{actor}")
 }
 
-/// A call that failed may have been kept, so its number is told again only with its key. What was acknowledged is read over the
-/// next host.
-async fn tell(
+struct Caller {
     client: reqwest::Client,
     urls: Vec<String>,
-    mut numbers: std::ops::RangeFrom<u64>,
-    with_keys: bool,
     stop: Arc<AtomicBool>,
-) -> anyhow::Result<Told> {
-    let mut told = Told::default();
-    let (mut untold, mut tries) = (None, 0);
-    for turn in 0.. {
-        let [url, reader] = [turn, turn + 1].map(|at| &urls[at % urls.len()]);
-        let Some(number) = untold.take().or_else(|| numbers.next()) else { break };
-        let mut request = client.post(url).body(json!({"number": number}).to_string());
-        if with_keys {
-            request = request.header("Idempotency-Key", number.to_string());
-        }
-        let failed = match request.send().await {
-            // Where nobody listens, a caller goes elsewhere.
-            Err(error) if error.is_connect() => None,
-            Err(error) => Some(error.to_string()),
-            Ok(answer) if answer.status() == 200 => {
-                told.acknowledged.push(number);
-                told.stale.extend(stale(&client, reader, number).await);
-                None
+    answered: Arc<AtomicUsize>,
+}
+
+impl Caller {
+    /// A call that failed may have been kept, so its number is told again only with its key. What was acknowledged is read over
+    /// the next host.
+    async fn tell(self, mut numbers: std::ops::RangeFrom<u64>, with_keys: bool) -> anyhow::Result<Told> {
+        let Caller { client, urls, stop, answered } = self;
+        let mut told = Told::default();
+        let (mut untold, mut tries) = (None, 0);
+        for turn in 0.. {
+            let [url, reader] = [turn, turn + 1].map(|at| &urls[at % urls.len()]);
+            let Some(number) = untold.take().or_else(|| numbers.next()) else { break };
+            let mut request = client.post(url).body(json!({"number": number}).to_string());
+            if with_keys {
+                request = request.header("Idempotency-Key", number.to_string());
             }
-            Ok(answer) => Some(format!("{} {}", answer.status(), answer.text().await?)),
-        };
-        if with_keys && told.acknowledged.last() != Some(&number) {
-            tries += 1;
-            anyhow::ensure!(tries < MOST_TRIES, "{number} is taken by nobody: {failed:?}");
-            untold = Some(number);
-        } else {
-            tries = 0;
+            let failed = match request.send().await {
+                // Where nobody listens, a caller goes elsewhere.
+                Err(error) if error.is_connect() => None,
+                Err(error) => Some(error.to_string()),
+                Ok(answer) if answer.status() == 200 => {
+                    told.acknowledged.push(number);
+                    answered.fetch_add(1, Ordering::Relaxed);
+                    told.stale.extend(stale(&client, reader, number).await);
+                    None
+                }
+                Ok(answer) => Some(format!("{} {}", answer.status(), answer.text().await?)),
+            };
+            if with_keys && told.acknowledged.last() != Some(&number) {
+                tries += 1;
+                anyhow::ensure!(tries < MOST_TRIES, "{number} is taken by nobody: {failed:?}");
+                untold = Some(number);
+            } else {
+                tries = 0;
+            }
+            told.failed.extend(failed);
+            if stop.load(Ordering::Relaxed) && untold.is_none() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
         }
-        told.failed.extend(failed);
-        if stop.load(Ordering::Relaxed) && untold.is_none() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
+        Ok(told)
     }
-    Ok(told)
 }
 
 /// What a read shows that does not show a number. None when it shows it or fails.
@@ -143,6 +166,7 @@ impl Answers {
     pub(crate) async fn kept(&self, chat: &Chat, host: usize, what: &str) -> anyhow::Result<usize> {
         anyhow::ensure!(self.stale.is_empty(), "{what}: stale reads: {:#?}", self.stale);
         let count = self.by_actor.values().map(Vec::len).sum::<usize>();
+        anyhow::ensure!(count >= LEAST, "{what}: only {count} calls were answered");
         println!("{what}: {count} calls answered, {} failed", self.failed.len());
         let mut twice = 0;
         for (actor, acknowledged) in &self.by_actor {
@@ -196,16 +220,12 @@ async fn all_entries(chat: &Chat, host: usize) -> anyhow::Result<Vec<Vec<u64>>> 
     futures::future::try_join_all(actors.iter().map(|actor| chat.entries(host, actor))).await
 }
 
-async fn for_a_while() {
-    tokio::time::sleep(Duration::from_secs(3)).await;
-}
-
 #[tokio::test]
 async fn actors_are_spread_over_hosts_that_join_and_every_host_reaches_each_of_them() -> anyhow::Result<()> {
     let (options, _components) = support::without_kafka()?;
     let mut chat = Chat::start_on(options, 2, &ledger_manifest("event sms", "")).await?;
     let load = Load::start(&chat, &[0, 1])?;
-    for_a_while().await;
+    load.until_answered(LEAST).await?;
     assert_eq!(load.stop().await?.kept(&chat, 0, "two hosts").await?, 0);
     actors_are_spread(&chat, &[0, 1]).await?;
 
@@ -220,8 +240,9 @@ async fn actors_are_spread_over_hosts_that_join_and_every_host_reaches_each_of_t
     assert_eq!(before, all_entries(&chat, 1).await?);
 
     let load = Load::start_after(&chat, &[0, 1], 1_000_000)?;
+    load.until_answered(LEAST).await?;
     chat.add_host().await?;
-    for_a_while().await;
+    load.until_answered(LEAST).await?;
     assert_eq!(load.stop().await?.kept(&chat, 2, "a third host joins").await?, 0);
     actors_are_spread(&chat, &[0, 1, 2]).await
 }
@@ -232,7 +253,7 @@ async fn a_host_that_is_stopped_under_load_loses_nothing_and_its_actors_come_bac
     let (options, _components) = support::without_kafka()?;
     let chat = Chat::start_on(options, 2, &ledger_manifest("event sms", "")).await?;
     let load = Load::start(&chat, &[0, 1])?;
-    for_a_while().await;
+    load.until_answered(LEAST).await?;
     // As Kubernetes stops a pod: both containers at once.
     let leaving = &chat.hosts[1];
     let start = Instant::now();
@@ -240,14 +261,40 @@ async fn a_host_that_is_stopped_under_load_loses_nothing_and_its_actors_come_bac
     println!("both have ended after {:?}", start.elapsed());
     until_all_answer(&chat, 0).await?;
     assert!(!leaving.app.process.log_contains("shutdown-incomplete")?);
+    load.until_answered(LEAST).await?;
 
     tokio::try_join!(leaving.app.start_again(), leaving.sidecar.start_again())?;
     leaving.wait_ready().await?;
-    for_a_while().await;
+    load.until_answered(LEAST).await?;
     let twice = load.stop().await?.kept(&chat, 1, "a host is stopped, and starts again").await?;
     assert_eq!(twice, 0);
     actors_are_spread(&chat, &[0, 1]).await?;
     assert_eq!(all_entries(&chat, 0).await?, all_entries(&chat, 1).await?);
+    Ok(())
+}
+
+/// Nobody who calls a host that stays notices that others come and go.
+#[tokio::test]
+async fn hosts_that_come_and_go_fail_no_call_and_double_none() -> anyhow::Result<()> {
+    let (options, _components) = support::without_kafka()?;
+    let mut chat = Chat::start_on(options, 2, &ledger_manifest("event", "")).await?;
+    let load = Load::start(&chat, &[0, 1])?;
+    load.until_answered(LEAST).await?;
+    chat.add_host().await?;
+    for _round in 0..2 {
+        load.until_answered(LEAST).await?;
+        let third = &chat.hosts[2];
+        // As Kubernetes stops a pod: both containers at once.
+        tokio::try_join!(third.app.process.stop(), third.sidecar.process.stop())?;
+        load.until_answered(LEAST).await?;
+        tokio::try_join!(third.app.start_again(), third.sidecar.start_again())?;
+        third.wait_ready().await?;
+    }
+    load.until_answered(LEAST).await?;
+    let answers = load.stop().await?;
+    let twice = answers.kept(&chat, 0, "hosts come and go").await?;
+    println!("hosts come and go, calls without keys: {} failed, {twice} doubled", answers.failed.len());
+    assert_eq!((&answers.failed, twice), (&Vec::new(), 0));
     Ok(())
 }
 
@@ -256,20 +303,20 @@ async fn hosts_that_are_killed_lose_nothing_that_was_acknowledged() -> anyhow::R
     let (options, _components) = support::without_kafka()?;
     let chat = Chat::start_on(options, 3, &ledger_manifest("event sms", "")).await?;
     let load = Load::start(&chat, &[0, 1, 2])?;
-    for_a_while().await;
+    load.until_answered(LEAST).await?;
     chat.hosts[2].app.process.kill()?;
     chat.hosts[2].sidecar.process.kill()?;
     until_all_answer(&chat, 0).await?;
-    for_a_while().await;
+    load.until_answered(LEAST).await?;
 
     // The sidecar sees by its health check that its host is gone, and gives the actors up.
     chat.hosts[1].app.process.kill()?;
     until_all_answer(&chat, 0).await?;
-    for_a_while().await;
+    load.until_answered(LEAST).await?;
     let twice = load.stop().await?.kept(&chat, 0, "one host is killed with its sidecar, one without").await?;
-    // A sidecar calls again when the other sidecar dies before it answers (`pkg/actors/router`), and what the dead host had
-    // kept is kept again. No host sees that, unless the call has a key.
-    println!("{twice} were called twice by a sidecar");
+    // A sidecar calls again when the other sidecar dies before it answers (`pkg/actors/router`). The next host finds in the
+    // actor's state what the dead one had kept.
+    assert_eq!(twice, 0);
 
     chat.hosts[1].app.start_again().await?;
     chat.hosts[1].wait_ready().await?;
@@ -288,16 +335,16 @@ async fn calls_with_keys_are_handled_exactly_once_although_hosts_and_sidecars_ar
     let (options, _components) = support::without_kafka()?;
     let chat = Chat::start_on(options, 3, &ledger_manifest("event sms", "")).await?;
     let load = Load::start_with_keys(&chat, &[0, 1, 2])?;
-    for_a_while().await;
+    load.until_answered(LEAST).await?;
     chat.hosts[2].app.process.kill()?;
     chat.hosts[2].sidecar.process.kill()?;
     until_all_answer(&chat, 0).await?;
-    for_a_while().await;
+    load.until_answered(LEAST).await?;
     chat.hosts[1].sidecar.process.kill()?;
     until_all_answer(&chat, 0).await?;
     chat.hosts[1].sidecar.start_again().await?;
     chat.hosts[1].wait_ready().await?;
-    for_a_while().await;
+    load.until_answered(LEAST).await?;
     let answers = load.stop().await?;
     let twice =
         answers.kept(&chat, 0, "with keys: a host is killed with its sidecar, then a sidecar").await?;

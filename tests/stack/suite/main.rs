@@ -9,6 +9,7 @@ mod kafka;
 mod protocol;
 mod publish;
 mod reentrancy;
+mod repeats;
 mod state;
 mod support;
 mod swap;

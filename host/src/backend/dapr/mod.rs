@@ -8,8 +8,10 @@
 mod connection;
 mod in_flight;
 mod publisher;
+mod release;
 mod shared;
 mod status;
+mod texts;
 mod wakeups;
 mod wants;
 mod watch;
@@ -31,7 +33,7 @@ use super::{
     Readiness, Registration, SharedStore, StateValue, StateWrite, TurnCommit, WakeupKey, WakeupKind,
 };
 use crate::actor::{ActorAddress, CallContext, CallError, CallIdentity};
-use crate::manifest::{Manifest, Topic};
+use crate::manifest::{Deduplicate, Manifest, Topic};
 use crate::telemetry::Hidden;
 pub use connection::EndpointError;
 use connection::{Client, Era};
@@ -42,7 +44,7 @@ pub use wakeups::firing_data;
 use wakeups::{ShownReminder, Timers, reminder_request, timer_request};
 use wants::Wants;
 use watch::{Known, Watch};
-pub use wire::{answer_mark, context_of, failure_body, reply_body};
+pub use wire::{answer_mark, context_of, failure_body, is_misdelivered, reply_body};
 
 /// A state store, a broker or a scheduler that takes longer counts as away.
 const STORE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -57,8 +59,8 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// The waits, in milliseconds, before a call is made again that came in the middle of a change of hosts, the last of them until
 /// [`REPEATING`] is over. A sidecar may take a second to see that its host is gone.
 const PAUSES: [u64; 5] = [100, 400, 1_000, 1_500, 2_000];
-/// How long calls are made again. With a key that includes those of unknown outcome, so it is less than [`STORE_TIMEOUT`]: what
-/// the store did not answer by then may still be written, and whoever looks for its mark at once would not see it.
+/// How long calls are made again. That includes those of unknown outcome, so it is less than [`STORE_TIMEOUT`]: what the store
+/// did not answer by then may still be written, and whoever looks for its mark at once would not see it.
 const REPEATING: Duration = Duration::from_secs(10);
 
 /// Where the sidecar is, and what it asks for.
@@ -108,6 +110,8 @@ pub struct Sidecar {
     shared: Arc<SharedState>,
     /// The types of the manifest. Hosts of this app alone have their actors.
     types: HashSet<Arc<str>>,
+    /// Those whose actors note in their state which calls they have handled.
+    deduplicates: HashSet<Arc<str>>,
     /// Types whose actors may be called while they wait, with the deepest nesting.
     reentrant: HashMap<Arc<str>, u32>,
     /// Are actors that are active here called without the sidecar?
@@ -132,6 +136,9 @@ impl Sidecar {
             .agents
             .values()
             .filter_map(|agent| Some((agent.name.clone(), agent.reentrancy?.max_stack_depth)));
+        let agents = manifest.agents.values();
+        let deduplicates = agents.filter(|agent| agent.deduplicate == Deduplicate::State);
+        let deduplicates = deduplicates.map(|agent| agent.name.clone());
         let shared = SharedState::new(client.clone(), manifest.dapr.state_store.clone());
         Ok(Sidecar {
             publisher: Publisher::new(client.clone()),
@@ -143,6 +150,7 @@ impl Sidecar {
             http: reqwest::Client::builder().no_proxy().build().unwrap_or_default(),
             secret_store: manifest.dapr.secret_store.clone(),
             types: manifest.agents.values().map(|agent| agent.name.clone()).collect(),
+            deduplicates: deduplicates.collect(),
             reentrant: reentrant.collect(),
             direct_calls: manifest.dapr.direct_calls,
             wants: Arc::new(Wants::of(manifest)),
@@ -260,8 +268,9 @@ impl Sidecar {
         &self,
         call: &ActorCall,
         context: &CallContext,
+        mark: &str,
     ) -> Result<Result<Bytes, CallError>, Status> {
-        let (headers, mark) = wire::headers(context);
+        let headers = wire::headers(&call.actor, context, mark);
         let request = proto::InvokeActorRequest {
             actor_type: call.actor.agent_type.to_string(),
             actor_id: wire::segment(&call.actor.id),
@@ -278,7 +287,7 @@ impl Sidecar {
             () = self.cut_calls.cancelled() => return Err(Status::unavailable("the host is leaving")),
         };
         let is_of_a_host = self.types.contains(&call.actor.agent_type);
-        Ok(wire::reply(&mark, answer.into_inner().data, is_of_a_host))
+        Ok(wire::reply(mark, answer.into_inner().data, is_of_a_host))
     }
 
     async fn shown_reminder(&self, actor: &ActorAddress, name: &str) -> Result<Option<Registration>, Error> {
@@ -453,6 +462,22 @@ impl Backend for Sidecar {
         Ok(())
     }
 
+    /// A transaction without operations. The sidecar refuses it for an actor that is not in its table, and asks no store
+    /// (`TransactionalStateOperation` in `pkg/actors/state/state.go`).
+    async fn confirm_ownership(&self, actor: &ActorAddress) -> Result<(), Error> {
+        let request = proto::ExecuteActorStateTransactionRequest {
+            actor_type: actor.agent_type.to_string(),
+            actor_id: wire::segment(&actor.id),
+            operations: Vec::new(),
+        };
+        let mut client = self.client.clone();
+        let confirmed = within(STORE_TIMEOUT, client.execute_actor_state_transaction(request)).await;
+        // Nothing was written, so that the call may be made again whatever the reason.
+        confirmed.map(drop).map_err(|status| {
+            status::error("whether the actor lives here is not known", &status).before_anything()
+        })
+    }
+
     async fn deliver(&self, _actor: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
         let Some(first) = effects.first() else { return Vec::new() };
         match &first.request {
@@ -499,13 +524,18 @@ impl Backend for Sidecar {
             return Err(CallError::Backend(Error::NotDone(reason)));
         }
         let deadline = Instant::now() + REPEATING;
+        // One mark for all tries: the actor's host knows by it what it has handled.
+        let mark: Arc<str> = wire::new_mark().into();
+        let mut context = CallContext { mark: Some(mark.clone()), ..context };
+        let deduplicates = self.deduplicates.contains(&call.actor.agent_type);
+        if deduplicates && context.identity.is_none() {
+            context.identity = Some(CallIdentity::Attempt(mark.clone()));
+        }
+        let is_handled_once = context.identity.is_some() && self.types.contains(&call.actor.agent_type);
         let mut answer = match self.call_directly(&call, &context).await {
             Some(result) => Ok(result),
-            None => self.try_call(&call, &context).await,
+            None => self.try_call(&call, &context, &mark).await,
         };
-        // A broker repeats its messages by itself.
-        let has_key = matches!(context.identity, Some(CallIdentity::Key(_)));
-        let is_handled_once = has_key && self.types.contains(&call.actor.agent_type);
         for number in 0.. {
             let is_connected = self.known.answers() && !self.cut_calls.is_cancelled();
             let is_time = Instant::now() < deadline;
@@ -518,7 +548,7 @@ impl Backend for Sidecar {
             }
             tracing::debug!("{} is called again", call.actor);
             tokio::time::sleep(Duration::from_millis(pause)).await;
-            answer = self.try_call(&call, &context).await;
+            answer = self.try_call(&call, &context, &mark).await;
         }
         answer.map_err(|status| status::call_error(&call.actor, &status))?
     }
@@ -539,10 +569,7 @@ impl Backend for Sidecar {
         let mut client = self.client.clone();
         match within(STORE_TIMEOUT, client.get_secret(request)).await {
             Ok(answer) => Ok(Some(answer.into_inner().data.into_iter().collect())),
-            // `ErrSecretGet` in `pkg/messages/predefined.go` ends with the store's own words: those of a file, of Kubernetes.
-            Err(status) if status.code() == Code::Internal && status.message().ends_with("not found") => {
-                Ok(None)
-            }
+            Err(status) if texts::is_no_such_secret(&status) => Ok(None),
             Err(status) => Err(status::error("the secret could not be read", &status)),
         }
     }

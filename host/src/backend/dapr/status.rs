@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use tonic::{Code, Status};
 
+use super::texts::{self, Meaning};
 use crate::actor::{ActorAddress, CallError};
 use crate::backend::Error;
 use crate::telemetry::printable;
@@ -18,17 +19,17 @@ pub(super) fn error(what: &str, status: &Status) -> Error {
 
 /// The same, for what is asked again and again, so that it would fill the log.
 pub(super) fn meaning(what: &str, status: &Status) -> Error {
-    let text = format!("{what}: {}", words(status));
+    let words = words(status);
+    let text = format!("{what}: {words}");
+    match texts::meaning(status, &words) {
+        Some(Meaning::TooLong) => return Error::TooLarge(text),
+        Some(Meaning::BadName) => return Error::Invalid(text),
+        Some(Meaning::NotOwned) => return Error::NotDone(text),
+        Some(Meaning::NoHosting) => return Error::Unavailable(text),
+        Some(Meaning::NoTimeToLive) => return Error::Other(text),
+        _ => {}
+    }
     match status.code() {
-        _ if is_too_long(status) => Error::TooLarge(text),
-        // What the scheduler takes as a name is in `JobName` of `github.com/diagridio/go-etcd-cron`; `Unknown` is its code.
-        _ if status.message().contains("job name is invalid") => Error::Invalid(text),
-        // The fence against a host that has lost an actor (`TransactionalStateOperation` in `pkg/actors/state/state.go`).
-        _ if status.message().contains("actor instance is missing") => Error::NotDone(text),
-        // As long as the sidecar hosts no actors, which passes.
-        _ if status.message().contains("only possible on hosted actor types") => Error::Unavailable(text),
-        // `StateOperation` in `pkg/actors/api/transactional.go`.
-        _ if status.message().contains("ttlInSeconds is not supported") => Error::Other(text),
         Code::NotFound => Error::NotFound(text),
         Code::InvalidArgument | Code::OutOfRange | Code::AlreadyExists => Error::Invalid(text),
         Code::Unimplemented | Code::PermissionDenied | Code::Unauthenticated | Code::FailedPrecondition => {
@@ -39,9 +40,6 @@ pub(super) fn meaning(what: &str, status: &Status) -> Error {
 }
 
 /// Why the sidecar did not bring back the answer of an actor.
-///
-/// The texts are those of Dapr 1.16 (`pkg/actors/targets/app/app.go`, `pkg/messages/predefined.go`): it gives all of them
-/// the code `Internal`.
 pub(super) fn call_error(actor: &ActorAddress, status: &Status) -> CallError {
     let error = meaning_of_call(actor, status);
     tracing::info!(code = "sidecar-error", status = ?status.code(), "{}", printable(&error.to_string()));
@@ -49,42 +47,22 @@ pub(super) fn call_error(actor: &ActorAddress, status: &Status) -> CallError {
 }
 
 fn meaning_of_call(actor: &ActorAddress, status: &Status) -> CallError {
-    let text = words(status);
-    if is_too_long(status) {
-        return CallError::TooLargeForSidecar(text);
+    let words = words(status);
+    let could_not = || format!("{actor} could not be called: {words}");
+    match texts::meaning(status, &words) {
+        Some(Meaning::TooLong) => CallError::TooLargeForSidecar(words),
+        Some(Meaning::TooDeep) => {
+            let (code, status) = ("call-chain-too-deep".into(), http::StatusCode::INTERNAL_SERVER_ERROR);
+            CallError::Elsewhere { code, status, detail: format!("{actor}: {words}") }
+        }
+        Some(Meaning::NoMethod) => CallError::NotFound(format!("{actor}: {words}")),
+        Some(Meaning::Refused) => CallError::Failed(format!("{actor}: {words}")),
+        Some(Meaning::NeverSent) => CallError::Backend(Error::NotDone(could_not())),
+        // The names in an address are checked before anything is sent, but for those that a newer release refuses.
+        Some(Meaning::BadName) => CallError::Backend(Error::Invalid(could_not())),
+        _ if status.code() == Code::InvalidArgument => CallError::Backend(Error::Invalid(could_not())),
+        _ => CallError::Backend(Error::Unavailable(could_not())),
     }
-    if text.contains("maximum stack depth exceeded") {
-        let (code, status) = ("call-chain-too-deep".into(), http::StatusCode::INTERNAL_SERVER_ERROR);
-        return CallError::Elsewhere { code, status, detail: format!("{actor}: {text}") };
-    }
-    if text.contains("actor method not found") {
-        return CallError::NotFound(format!("{actor}: {text}"));
-    }
-    // The actor of another program answered something else than 200.
-    if text.contains("error from actor service: (") {
-        return CallError::Failed(format!("{actor}: {text}"));
-    }
-    let text = format!("{actor} could not be called: {text}");
-    // tonic keeps the reason for a connection that could not be made underneath.
-    let never_left = text.contains("tcp connect error") || text.contains("Connection refused (os error");
-    CallError::Backend(if never_left { Error::NotDone(text) } else { Error::Unavailable(text) })
-}
-
-/// Did the call fail in the middle of a change of hosts, before a turn began? Then it may be made again at once.
-fn never_began(status: &Status) -> bool {
-    let text = status.message();
-    // What broke off on the way to the host or back may have been handled there.
-    let reached_a_host = text.contains("Put \"");
-    // The last is what gRPC says of a call that was never sent to the other sidecar (`picker_wrapper.go` of grpc-go).
-    const NEVER_BEGAN: [&str; 4] = [
-        "remote actor moved",
-        "failed to lookup actor",
-        "failed to create actor",
-        "while waiting for connections to become ready",
-    ];
-    NEVER_BEGAN.iter().any(|it| text.contains(it))
-        || (!reached_a_host && (text.ends_with("lock closed") || text.ends_with("lock is closed")))
-        || (reached_a_host && text.contains("dial tcp") && text.ends_with("connect: connection refused"))
 }
 
 /// May a call be made again at once? When it was surely not done; and also when its outcome is not known, if its actor handles
@@ -94,22 +72,13 @@ pub(super) fn may_be_repeated(
     answer: &Result<Result<Bytes, CallError>, Status>,
     is_handled_once: bool,
 ) -> bool {
+    let may_be =
+        |error: &CallError| error.is_not_done() || (is_handled_once && error.is_of_unknown_outcome());
     match answer {
         Ok(Ok(_)) => false,
-        Ok(Err(error)) => error.is_not_done() || (is_handled_once && error.is_of_unknown_outcome()),
-        Err(status) if never_began(status) => true,
-        Err(status) => {
-            let error = meaning_of_call(actor, status);
-            is_handled_once && (error.is_not_done() || error.is_of_unknown_outcome())
-        }
+        Ok(Err(error)) => may_be(error),
+        Err(status) => may_be(&meaning_of_call(actor, status)),
     }
-}
-
-/// What gRPC says of a message that is longer than one side takes.
-fn is_too_long(status: &Status) -> bool {
-    matches!(status.code(), Code::ResourceExhausted | Code::OutOfRange)
-        && (status.message().contains("larger than max")
-            || status.message().contains("message length too large"))
 }
 
 /// The sidecar's own words, or what is known when there are none.
@@ -150,16 +119,16 @@ mod tests {
             (Ok(Err(CallError::NeededUnavailable("a secret".into()))), (false, false)),
             (Ok(Err(CallError::Failed("no".into()))), (false, false)),
             (Ok(Err(CallError::HostBusy(7))), (false, false)),
-            (status("failed to lookup actor: no address"), (true, true)),
-            (
-                Err(Status::cancelled("context canceled while waiting for connections to become ready")),
-                (true, true),
-            ),
-            (status("error invoke actor method: actor lock is closed"), (true, true)),
-            (status("Put \"http://h/actors\": actor lock is closed"), (false, true)),
+            // The router repeats calls by itself: the last error may follow a try that ran.
+            (status("failed to lookup actor: no address"), (false, true)),
+            (status("error invoke actor method: actor lock is closed"), (false, true)),
+            (status("actor is closed, cannot handle \"Add\""), (false, true)),
             (status("placement is disseminating"), (false, true)),
+            (Err(Status::unknown("context canceled")), (false, true)),
             (status("Put \"http://h/actors\": context canceled"), (false, true)),
+            (Err(Status::unavailable("tcp connect error")), (true, true)),
             (status("error from actor service: (500) no"), (false, false)),
+            (Err(Status::invalid_argument("actor id is invalid")), (false, false)),
             (Err(Status::out_of_range("decoded message length too large")), (false, false)),
         ];
         for (answer, expected) in cases {

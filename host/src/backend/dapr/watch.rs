@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 
 use super::connection::{Client, Era};
 use super::wants::Wants;
-use super::{status, within};
+use super::{release, status, within};
 
 /// How often the sidecar is asked how it is.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -61,6 +61,8 @@ struct Seen {
     has_state_store: bool,
     /// Is the feature `ActorStateTTL` of Dapr's Configuration on?
     has_ttl: bool,
+    /// The sidecar's release, as it says.
+    release: String,
     /// When the sidecar was asked last that hosted actors, and the era of the question and the answer.
     vouched: Option<(u64, Instant)>,
 }
@@ -148,6 +150,7 @@ async fn look(client: &Client) -> Result<Seen, Status> {
         components,
         has_state_store,
         has_ttl: answer.enabled_features.iter().any(|feature| feature == "ActorStateTTL"),
+        release: answer.runtime_version,
         vouched: None,
     })
 }
@@ -199,6 +202,7 @@ impl Watch {
             }
             if let Some(seen) = seen.as_ref().ok().filter(|_| is_ready) {
                 said.missing(self.wants.missing(&seen.components));
+                said.release(&seen.release);
             }
             self.mend(&seen, &mut lacks_store_since).await;
             tokio::time::sleep(PAUSE).await;
@@ -232,6 +236,8 @@ struct Said {
     /// Why the sidecar is away, and when that was said.
     reason: Option<(String, Instant)>,
     missing: Option<String>,
+    /// The sidecar's release that was looked at last.
+    release: String,
 }
 
 impl Said {
@@ -255,6 +261,22 @@ impl Said {
             );
         }
         self.reason = Some((reason, Instant::now()));
+    }
+
+    /// Warns of a release that may deliver a call to another actor. The host refuses such calls of other hosts
+    /// ([`super::is_misdelivered`]); those of other callers, reminders and timers cannot be recognised.
+    fn release(&mut self, release: &str) {
+        if self.release == release {
+            return;
+        }
+        release.clone_into(&mut self.release);
+        if release::misdelivers(release) {
+            tracing::warn!(
+                code = "dapr-version-unsafe",
+                release,
+                "Dapr {release} may deliver a call to another actor; install 1.16.2 or later (docs/dapr-releases.md)"
+            );
+        }
     }
 
     /// Which components of the manifest the sidecar lacks, and when they are there.

@@ -20,6 +20,10 @@ use crate::backend::Error;
 
 /// The mark.
 const MARK: &str = "daca-mark";
+/// The actor that is called, percent-encoded.
+const CALLEE: &str = "daca-actor";
+/// The callee notes the mark in its state, so that no other host handles the call again.
+const ONCE: &str = "daca-once";
 /// The actors that wait for the answer, percent-encoded and separated by commas.
 const WAITING: &str = "daca-waiting";
 /// The broker's message that the call handles.
@@ -54,15 +58,17 @@ pub(super) fn segment(name: &str) -> String {
     }
 }
 
-/// The headers of a call, and the mark that its answer will begin with.
-pub(super) fn headers(context: &CallContext) -> (HashMap<String, String>, String) {
-    let mark = format!("daca:{}:", crate::actor::new_id());
-    let mut headers = HashMap::from([(MARK.to_owned(), mark.clone())]);
+/// A mark that no other call has. The answer to the call begins with it.
+pub(super) fn new_mark() -> String {
+    format!("daca:{}:", crate::actor::new_id())
+}
+
+/// The headers of a call.
+pub(super) fn headers(callee: &ActorAddress, context: &CallContext, mark: &str) -> HashMap<String, String> {
+    let mut headers =
+        HashMap::from([(MARK.to_owned(), mark.to_owned()), (CALLEE.to_owned(), encoded(callee))]);
     if !context.waiting.is_empty() {
-        let waiting = context
-            .waiting
-            .iter()
-            .map(|address| utf8_percent_encode(&address.to_string(), RESERVED).to_string());
+        let waiting = context.waiting.iter().map(encoded);
         headers.insert(WAITING.to_owned(), waiting.collect::<Vec<_>>().join(","));
     }
     if context.is_woken {
@@ -71,7 +77,8 @@ pub(super) fn headers(context: &CallContext) -> (HashMap<String, String>, String
     let (message_id, key) = match &context.identity {
         Some(CallIdentity::Message(place)) => (Some(place), None),
         Some(CallIdentity::Key(key)) => (None, Some(key)),
-        None => (None, None),
+        // The mark says it.
+        Some(CallIdentity::Attempt(_)) | None => (None, None),
     };
     let rest = [
         (MESSAGE_ID, message_id),
@@ -84,7 +91,22 @@ pub(super) fn headers(context: &CallContext) -> (HashMap<String, String>, String
             headers.insert(name.to_owned(), value.to_string());
         }
     }
-    (headers, mark)
+    if let Some(CallIdentity::Attempt(_)) = &context.identity {
+        headers.insert(ONCE.to_owned(), "true".to_owned());
+    }
+    headers
+}
+
+fn encoded(address: &ActorAddress) -> String {
+    utf8_percent_encode(&address.to_string(), RESERVED).to_string()
+}
+
+/// Returns `true` if the caller meant another actor than the one that the call was delivered to.
+///
+/// Dapr 1.16.0 and 1.16.1 use the record of an actor again while somebody still delivers a call by it (`Deactivate` in
+/// `pkg/actors/targets/app/app.go`). Callers that are no hosts do not say whom they mean.
+pub fn is_misdelivered(headers: &HeaderMap, delivered_to: &ActorAddress) -> bool {
+    headers.get(CALLEE).is_some_and(|callee| callee.as_bytes() != encoded(delivered_to).as_bytes())
 }
 
 /// What the headers of a callback say of the call.
@@ -94,13 +116,18 @@ pub fn context_of(headers: &HeaderMap) -> CallContext {
     };
     let message_id = text(MESSAGE_ID).map(|place| CallIdentity::Message(place.into()));
     let key = text(CALL_KEY).and_then(|key| CallIdentity::of_key(key).ok());
+    let mark = text(MARK).map(Arc::<str>::from);
+    let attempt = mark.clone().filter(|_| text(ONCE) == Some("true")).map(CallIdentity::Attempt);
     let waiting = headers.get(WAITING).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let address =
         |text: &str| -> Option<ActorAddress> { percent_decode_str(text).decode_utf8().ok()?.parse().ok() };
+    let traceparent = text(TRACEPARENT).map(Arc::<str>::from);
     CallContext {
-        traceparent: text(TRACEPARENT).map(Arc::from),
+        delivered_in: traceparent.clone().filter(|_| mark.is_none()),
+        traceparent,
         reentrancy_id: text(REENTRANCY_ID).map(Arc::from),
-        identity: message_id.or(key),
+        identity: message_id.or(key).or(attempt),
+        mark,
         waiting: waiting.split(',').filter_map(address).collect(),
         of_host: false,
         is_direct: false,
@@ -180,8 +207,13 @@ fn failure(content: &[u8]) -> CallError {
 mod tests {
     use super::*;
 
+    fn callee() -> ActorAddress {
+        "A/ü, %2C".parse().expect("an address")
+    }
+
     fn received(context: &CallContext) -> (HeaderMap, String) {
-        let (headers, mark) = headers(context);
+        let mark = new_mark();
+        let headers = headers(&callee(), context, &mark);
         (HeaderMap::try_from(&headers).expect("all can be headers"), mark)
     }
 
@@ -191,23 +223,37 @@ mod tests {
         let waiting =
             ["A/a,b c%2C", "B/ü 漢", "C/d"].map(|text| text.parse::<ActorAddress>().expect("an address"));
         let key = CallIdentity::of_key("a \"key\", of: ~").expect("a key");
-        for identity in [None, Some(CallIdentity::Message("t/0/1".into())), Some(key)] {
+        let attempt = CallIdentity::Attempt("to be replaced".into());
+        for identity in [None, Some(CallIdentity::Message("t/0/1".into())), Some(key), Some(attempt)] {
             let context = CallContext {
                 traceparent: Some("00-aa-bb-01".into()),
                 reentrancy_id: Some("r".into()),
                 identity,
                 waiting: waiting.to_vec(),
-                of_host: false,
-                is_direct: false,
                 is_woken: true,
+                ..CallContext::default()
             };
-            let arrived = context_of(&received(&context).0);
+            let (headers, mark) = received(&context);
+            let arrived = context_of(&headers);
+            let mark = Arc::<str>::from(mark);
+            let attempt = CallIdentity::Attempt(mark.clone());
+            let is_attempt = matches!(context.identity, Some(CallIdentity::Attempt(_)));
+            let identity = if is_attempt { Some(attempt) } else { context.identity.clone() };
+            assert_eq!(arrived.mark, Some(mark));
             assert_eq!(arrived.waiting, context.waiting);
             assert_eq!(arrived.traceparent, context.traceparent);
             assert_eq!(arrived.reentrancy_id, context.reentrancy_id);
-            assert_eq!(arrived.identity, context.identity);
+            assert_eq!(arrived.identity, identity);
             assert!(arrived.is_woken);
         }
+    }
+
+    #[test]
+    fn a_call_that_reaches_another_actor_than_it_was_meant_for_is_known() {
+        let (headers, _) = received(&CallContext::default());
+        assert!(!is_misdelivered(&headers, &callee()));
+        assert!(is_misdelivered(&headers, &"A/b".parse().expect("an address")));
+        assert!(!is_misdelivered(&HeaderMap::new(), &callee()), "of another program");
     }
 
     /// The sidecar puts names into a path: none may leave its segment, and none may become another.

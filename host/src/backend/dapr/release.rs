@@ -1,0 +1,37 @@
+//! Which releases of Dapr have a fault that the host has to know of.
+
+/// The first release that delivers each call to its own actor, as major, minor and patch.
+const SAFE: (u32, u32, u32) = (1, 16, 2);
+
+/// Returns `true` for a release that may deliver a call to another actor: 1.16.0 and 1.16.1. They use the record of an actor that
+/// ends again while calls are still delivered by it (`Deactivate` in `pkg/actors/targets/app/app.go`). Older releases were not
+/// looked at, and count as unsafe. What is no release, such as `edge`, is newer than all of them.
+pub(super) fn misdelivers(release: &str) -> bool {
+    parse(release).is_some_and(|release| release < SAFE)
+}
+
+/// Reads `1.16.2`, `v1.16.2` and `1.17.0-rc.1`.
+fn parse(release: &str) -> Option<(u32, u32, u32)> {
+    let numbers = release.trim_start_matches('v').split(['-', '+']).next()?;
+    let mut numbers = numbers.split('.').map(|number| number.parse::<u32>().ok());
+    Some((numbers.next()??, numbers.next()??, numbers.next()??))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_releases_that_misdeliver_are_known() {
+        for (release, misdelivers) in [
+            ("1.16.0", true),
+            ("v1.16.1", true),
+            ("1.15.9", true),
+            ("1.16.2", false),
+            ("1.17.0-rc.1", false),
+            ("1.18.3", false),
+            ("edge", false),
+            ("", false),
+        ] {
+            assert_eq!(super::misdelivers(release), misdelivers, "{release}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! A sidecar that delivers calls more than once, as the router of Dapr 1.16.2 and later does in a change of hosts.
+//!
+//! A proxy between sidecar and host stands for the router: it does to every call what the router does to those that it cuts off.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use daca_stack::{ports, wait};
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::support::{Bench, BenchOptions, eventually, exerciser, ledger_manifest};
+
+/// Bytes of a body that the proxy passes on, at most.
+const MAX_BODY: usize = 4 << 20;
+const ACTORS: usize = 6;
+/// Numbers that each actor is told.
+const NUMBERS: u64 = 30;
+
+/// How a call is delivered again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Repetition {
+    /// The first delivery is cut off as soon as it is sent: its turn waits, or runs, or has ended.
+    CutOff,
+    /// The first delivery is answered, and its answer is lost.
+    AnswerLost,
+    /// Three deliveries are under way together.
+    Together,
+}
+
+const ALL: [Repetition; 3] = [Repetition::CutOff, Repetition::AnswerLost, Repetition::Together];
+
+/// The proxy. It ends when it is dropped.
+struct Repeater {
+    calls: Arc<[AtomicUsize; 3]>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Repeater {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[derive(Clone)]
+struct Proxy {
+    client: reqwest::Client,
+    host: String,
+    calls: Arc<[AtomicUsize; 3]>,
+}
+
+impl Repeater {
+    /// Listens where the sidecar looks for its app, and passes everything on to the host.
+    async fn start(listen: u16, host: u16) -> anyhow::Result<Repeater> {
+        let calls = Arc::<[AtomicUsize; 3]>::default();
+        let proxy =
+            Proxy { client: wait::client()?, host: format!("http://127.0.0.1:{host}"), calls: calls.clone() };
+        let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], listen))).await?;
+        let router = Router::new().fallback(pass_on).with_state(proxy);
+        let task = tokio::spawn(async move {
+            // It ends with the task alone.
+            let _never = axum::serve(listener, router).await;
+        });
+        Ok(Repeater { calls, task })
+    }
+
+    /// How many calls were delivered again in each way.
+    fn counts(&self) -> BTreeMap<Repetition, usize> {
+        ALL.into_iter().zip(self.calls.iter().map(|count| count.load(Ordering::Relaxed))).collect()
+    }
+}
+
+async fn pass_on(State(proxy): State<Proxy>, request: Request) -> Result<Response, StatusCode> {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, MAX_BODY).await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let is_call =
+        parts.method == Method::PUT && path.contains("/method/") && !path.contains("/method/remind/");
+    let delivery =
+        Delivery { method: parts.method, url: format!("{}{path}", proxy.host), headers: parts.headers, body };
+    if is_call {
+        let number = proxy.calls.iter().map(|count| count.load(Ordering::Relaxed)).sum::<usize>();
+        let way = number % ALL.len();
+        proxy.calls[way].fetch_add(1, Ordering::Relaxed);
+        deliver_before(&proxy.client, &delivery, ALL[way]).await;
+    }
+    delivery.send(&proxy.client).await.map_err(|_| StatusCode::BAD_GATEWAY)
+}
+
+/// One request to the host.
+#[derive(Clone)]
+struct Delivery {
+    method: Method,
+    url: String,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Delivery {
+    async fn send(&self, client: &reqwest::Client) -> anyhow::Result<Response> {
+        let mut headers = self.headers.clone();
+        for hop_by_hop in ["host", "connection", "content-length", "transfer-encoding"] {
+            headers.remove(hop_by_hop);
+        }
+        let request = client.request(self.method.clone(), &self.url).headers(headers).body(self.body.clone());
+        let answer = request.send().await?;
+        let mut response = Response::builder().status(answer.status());
+        for (name, value) in answer.headers() {
+            response = response.header(name, value);
+        }
+        Ok(response.body(Body::from(answer.bytes().await?))?)
+    }
+}
+
+/// The deliveries that the sidecar gets no answer to.
+async fn deliver_before(client: &reqwest::Client, delivery: &Delivery, repetition: Repetition) {
+    match repetition {
+        Repetition::CutOff => {
+            // Dropped, the client closes the connection, which is what a cancelled context does to it in the sidecar.
+            let cut_off = Duration::from_micros(500);
+            let _cut_off = tokio::time::timeout(cut_off, delivery.send(client)).await;
+        }
+        Repetition::AnswerLost => drop(delivery.send(client).await),
+        Repetition::Together => {
+            for _ in 0..2 {
+                let (client, delivery) = (client.clone(), delivery.clone());
+                tokio::spawn(async move { delivery.send(&client).await.map(drop) });
+            }
+        }
+    }
+}
+
+/// A host whose sidecar reaches it through the proxy.
+async fn start(manifest: String) -> anyhow::Result<(Bench, Repeater)> {
+    let (stack, mut app, sidecar) =
+        Bench::prepare(BenchOptions { manifest, ..BenchOptions::default() }).await?;
+    app.listen = ports::free()?;
+    let repeater = Repeater::start(sidecar.app_port, app.listen).await?;
+    Ok((Bench::beside(stack, app, sidecar).await?, repeater))
+}
+
+async fn tell(bench: &Bench, actor: &str) -> anyhow::Result<()> {
+    for number in 0..NUMBERS {
+        let request = bench.client.post(bench.host.app.url(&format!("/ledger/{actor}")));
+        let answer = request.body(json!({ "number": number }).to_string()).send().await?;
+        anyhow::ensure!(answer.status() == 200, "{actor} {number}: {}", answer.text().await?);
+    }
+    Ok(())
+}
+
+async fn entries(bench: &Bench, actor: &str) -> anyhow::Result<Vec<u64>> {
+    let answer = bench.client.get(bench.host.app.url(&format!("/ledger/{actor}"))).send().await?;
+    let body = answer.json::<Value>().await?;
+    let entries = body["entries"].as_array().context("entries are a list")?;
+    Ok(entries.iter().filter_map(Value::as_u64).collect())
+}
+
+#[tokio::test]
+async fn a_call_that_a_sidecar_delivers_again_is_done_once() -> anyhow::Result<()> {
+    // Once with marks in the state, once on the host alone.
+    for deduplicate in ["state", "memory"] {
+        let manifest = ledger_manifest("event", "")
+            .replace("[agents.Ledger]\n", &format!("[agents.Ledger]\ndeduplicate = \"{deduplicate}\"\n"));
+        let (bench, repeater) = start(manifest).await?;
+        let actors = (0..ACTORS).map(|actor| format!("actor-{actor}")).collect::<Vec<_>>();
+        futures::future::try_join_all(actors.iter().map(|actor| tell(&bench, actor))).await?;
+        for actor in &actors {
+            assert_eq!(
+                entries(&bench, actor).await?,
+                (0..NUMBERS).collect::<Vec<_>>(),
+                "{deduplicate}: {actor}"
+            );
+        }
+        let counts = repeater.counts();
+        println!(
+            "{deduplicate}: {} calls, each done once, delivered again: {counts:?}",
+            ACTORS as u64 * NUMBERS
+        );
+        let least = ACTORS * NUMBERS as usize / 4;
+        assert!(counts.values().all(|count| *count >= least), "{counts:?}");
+    }
+    Ok(())
+}
+
+/// The next host of an actor has no memory of what the one before has handled, but the actor's state.
+#[tokio::test]
+async fn a_call_that_was_kept_is_known_to_the_next_host() -> anyhow::Result<()> {
+    let (stack, app, sidecar) =
+        Bench::prepare(BenchOptions { manifest: ledger_manifest("", ""), ..BenchOptions::default() }).await?;
+    let bench = Bench::beside(stack, app, sidecar).await?;
+    // What a host sends with a call, to the host's own port, as its sidecar passes it on.
+    let deliver = async |mark: &str, number: u64| {
+        let path = "/v1.0/actors/Ledger/one/method/Add";
+        let request = bench.host.sidecar.request(Method::PUT, path);
+        let request = request.header("daca-mark", mark).header("daca-once", "true");
+        let body = json!({ "number": number }).to_string();
+        anyhow::Ok(request.body(body).send().await?.text().await?)
+    };
+    let first = deliver("daca:one:", 1).await?;
+    deliver("daca:two:", 2).await?;
+    bench.host.app.process.kill()?;
+    bench.host.app.start_again().await?;
+    bench.host.wait_ready().await?;
+    assert_eq!(deliver("daca:one:", 1).await?, first);
+    assert_eq!(entries(&bench, "one").await?, [1, 2]);
+    Ok(())
+}
+
+/// The call of a program that gives no marks: the sidecar's trace context names it.
+#[tokio::test]
+async fn a_call_without_a_mark_that_was_cut_off_joins_its_turn() -> anyhow::Result<()> {
+    let (stack, app, sidecar) =
+        Bench::prepare(BenchOptions { manifest: exerciser(""), ..BenchOptions::default() }).await?;
+    let bench = Bench::beside(stack, app, sidecar).await?;
+    let deliver = |span: &str| {
+        let request = bench.client.put(bench.host.app.url("/actors/Exerciser/a/method/Sleep"));
+        request.header("traceparent", format!("00-trace-{span}-01")).body(r#"{"ms": 1500}"#)
+    };
+    let activation = async || {
+        let answer = bench.client.get(bench.host.app.admin_url("/activations")).send().await?;
+        anyhow::Ok(answer.json::<Value>().await?["activations"][0].take())
+    };
+    let first = tokio::spawn(deliver("one").send());
+    eventually("the turn runs", async || Ok((activation().await?["running"] == true).then_some(()))).await?;
+    first.abort();
+    let _cut_off = first.await;
+    assert_eq!(deliver("one").send().await?.status(), 200);
+    assert_eq!(activation().await?["turns"], 1);
+    // It asks for the same, and is another call.
+    assert_eq!(deliver("two").send().await?.status(), 200);
+    assert_eq!(activation().await?["turns"], 2);
+    Ok(())
+}
