@@ -493,8 +493,7 @@ replace (
 // Uncomment for local development for testing with changes in the components-contrib && kit repositories.
 // Don't commit with this uncommented!
 //
-// // Dapr asks for v1.16.3, which not every module proxy serves.
-replace github.com/dapr/components-contrib => ../components-contrib
+// replace github.com/dapr/components-contrib => ../components-contrib
 // replace github.com/dapr/kit => ../kit
 //
 // Then, run `make modtidy-all` in this repository.
