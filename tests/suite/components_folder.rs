@@ -514,6 +514,28 @@ const CASES: &[Case] = &[
         &[("note", "type-unknown", "own.yaml:6:9", "bindings.own")],
     ),
     (
+        "a kind that Dapr 1.18 has, and one that no Dapr has",
+        &[Add(
+            "kinds.yaml",
+            "apiVersion: dapr.io/v1alpha1\nkind: MCPServer\nmetadata: {name: mcp}\n---\napiVersion: dapr.io/v1alpha1\nkind: Componet\nmetadata: {name: slip}\n",
+        )],
+        &[
+            ("note", "kind-unknown", "kinds.yaml:2:7", "from 1.18 on"),
+            ("warning", "kind-unknown", "kinds.yaml:6:7", "Componet"),
+        ],
+    ),
+    (
+        "a feature that no Dapr has, and those that some have",
+        &[Add(
+            "config.yaml",
+            "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata: {name: daca}\nspec:\n  features:\n  - {name: HotReload, enabled: false}\n  - {name: HotReloading, enabled: false}\n",
+        )],
+        &[
+            ("note", "kind-unknown", "config.yaml:2:7", "Configuration"),
+            ("warning", "feature-unknown", "config.yaml:7:12", "HotReloading"),
+        ],
+    ),
+    (
         "a kind that is not checked",
         &[Add("app.yaml", "# An app.\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: app}\n")],
         &[("note", "kind-unknown", "app.yaml:3:7", "Deployment")],

@@ -1,21 +1,30 @@
 //! The servers' programs: found where they are installed, else made from their sources. Nothing is made or fetched twice.
 //!
-//! What the system's packages have is installed from there by [`all`], where that may be done. Redis comes from the system's packages. Kafka's jars come from Maven, by the pinned `kafka/pom.xml`. Dapr's programs of the
-//! right version are taken from PATH or from `~/.dapr/bin`; where there are none, Go builds them from the pinned `dapr/go.mod`.
+//! What the system's packages have is installed from there by [`all`], where that may be done. Redis comes from the system's
+//! packages. Kafka's jars come from Maven, by the pinned `kafka/pom.xml`.
+//!
+//! Dapr's programs are those that somebody has installed, so that the tests run on what a person runs: the first of PATH, then
+//! `~/.dapr/bin`, whose [release](crate::release) is 1.16.2 or newer and of a known line. Where there are none, Go builds
+//! 1.16.2 from the pinned `dapr/go.mod`.
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 
+use crate::release::Release;
 use crate::{folders, packages};
 
-/// The version of Dapr that is built, and the line that an installed one must be of.
-const DAPR_VERSION: &str = "1.16.0";
-const DAPR_LINE: &str = "1.16.";
+/// The version of Dapr that is built: the one of `dapr/go.mod`.
+const DAPR_VERSION: &str = "1.16.2";
+
+/// How to have Dapr's programs where they cannot be built.
+pub(crate) const GO_OR_DAPR: &str = "install Go 1.24.9 or newer from https://go.dev/dl, or Dapr with: dapr init --slim --runtime-version 1.16.2";
 
 /// Dapr's programs.
 #[derive(Debug, Clone)]
@@ -61,7 +70,7 @@ fn install_packages() -> anyhow::Result<()> {
     if !Jars::pinned()?.are_there() {
         needed.push(("mvn", "maven"));
     }
-    if installed_dapr().is_none() && built_dapr().is_none() {
+    if INSTALLED_DAPR.is_none() && built_dapr().is_none() {
         needed.push(("go", "golang-go"));
     }
     let missing = needed.into_iter().filter(|(program, _)| on_path(program).is_none());
@@ -128,15 +137,15 @@ impl Jars {
         let mut command = Command::new(maven);
         command.args(["-q", "--batch-mode", "-Dstyle.color=never", "-f"]).arg(&self.pins);
         command.arg("dependency:copy-dependencies").arg(output);
-        run(command, "fetching Kafka's jars", "Maven's message is above; it needs the network this once")?;
+        run(command, "fetching Kafka's jars", "Maven needs the network this once")?;
         Ok(std::fs::write(&self.stamp, &self.wanted)?)
     }
 }
 
 /// Dapr's programs, installed ones or those of the pinned sources.
 pub fn dapr() -> anyhow::Result<Dapr> {
-    if let Some(installed) = installed_dapr() {
-        return Ok(installed);
+    if let Some(installed) = &*INSTALLED_DAPR {
+        return Ok(installed.clone());
     }
     let _lock = lock("dapr")?;
     built_dapr().map_or_else(build_dapr, Ok)
@@ -149,10 +158,7 @@ fn built_dapr() -> Option<Dapr> {
 }
 
 fn build_dapr() -> anyhow::Result<Dapr> {
-    let go = find(
-        "go",
-        "install Go 1.24.6 or newer from https://go.dev/dl, or Dapr with: dapr init --slim --runtime-version 1.16.0",
-    )?;
+    let go = find("go", GO_OR_DAPR)?;
     eprintln!("building Dapr {DAPR_VERSION} with Go: 8 minutes the first time, seconds after that");
     let built = Dapr::in_folder(&folders::programs().join("bin"));
     let link = format!("-s -w -X github.com/dapr/dapr/pkg/buildinfo.version={DAPR_VERSION}");
@@ -163,7 +169,7 @@ fn build_dapr() -> anyhow::Result<Dapr> {
         // Without this tag daprd refuses to start.
         command.args(["build", "-trimpath", "-tags", "stablecomponents", "-ldflags", &link, "-o"]);
         command.arg(file).arg(format!("./{name}")).current_dir(dapr_source_folder());
-        run(command, &format!("building {name}"), "Go's message is above; it needs Go 1.24.6 or newer")?;
+        run(command, &format!("building {name}"), "it needs Go 1.24.9 or newer, and the network this once")?;
         // Go leaves a program alone that would be the same, and it would be older than its sources for ever.
         File::options().append(true).open(file)?.set_modified(SystemTime::now())?;
     }
@@ -179,19 +185,34 @@ fn dapr_sources(folder: &Path) -> Vec<PathBuf> {
     files.map(|file| folder.join(file)).to_vec()
 }
 
-/// Programs of the right version that somebody has installed, all three in one place.
-fn installed_dapr() -> Option<Dapr> {
+/// The programs that somebody has installed, all three in one place. Looked for once: what is passed over is said once.
+static INSTALLED_DAPR: LazyLock<Option<Dapr>> = LazyLock::new(|| {
     let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".dapr/bin"));
     let folders = path_folders().into_iter().chain(home);
-    folders.map(|folder| Dapr::in_folder(&folder)).find(|dapr| {
-        dapr.files().iter().all(|file| file.is_file())
-            && version(&dapr.daprd).is_some_and(|version| version.starts_with(DAPR_LINE))
-    })
+    let installed = folders.map(|folder| Dapr::in_folder(&folder)).find(is_taken)?;
+    eprintln!("using the Dapr that is installed: {}", installed.daprd.display());
+    Some(installed)
+});
+
+fn is_taken(dapr: &Dapr) -> bool {
+    if !dapr.files().iter().all(|file| file.is_file()) {
+        return false;
+    }
+    let daprd = dapr.daprd.display();
+    let Some(release) = release(&dapr.daprd) else {
+        eprintln!("passing over {daprd}: its version is no number of a release");
+        return false;
+    };
+    let refusal = release.refusal();
+    if let Some(reason) = refusal {
+        eprintln!("passing over {daprd}, which is Dapr {release}: {reason}");
+    }
+    refusal.is_none()
 }
 
-fn version(daprd: &Path) -> Option<String> {
+fn release(daprd: &Path) -> Option<Release> {
     let output = Command::new(daprd).arg("--version").output().ok()?;
-    String::from_utf8(output.stdout).ok()
+    Release::read(&String::from_utf8_lossy(&output.stdout))
 }
 
 /// Is each of these files newer than all of those?
@@ -214,10 +235,12 @@ fn lock(name: &str) -> anyhow::Result<File> {
     Ok(file)
 }
 
-fn run(mut command: Command, what: &str, help: &str) -> anyhow::Result<()> {
-    let status = command.status().with_context(|| format!("{what}: could not be started"))?;
-    if !status.success() {
-        bail!("{what} failed ({status})\n  help: {help}");
+/// Runs a program that has much to say, none of which matters unless it fails.
+pub(crate) fn run(mut command: Command, what: &str, help: &str) -> anyhow::Result<()> {
+    let output = command.output().with_context(|| format!("{what}: could not be started"))?;
+    if !output.status.success() {
+        std::io::stderr().write_all(&[output.stdout, output.stderr].concat())?;
+        bail!("{what} failed ({}); its message is above\n  help: {help}", output.status);
     }
     Ok(())
 }

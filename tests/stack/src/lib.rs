@@ -18,6 +18,7 @@ pub mod placement;
 pub mod ports;
 pub mod process;
 pub mod redis;
+mod release;
 pub mod resources;
 pub mod running;
 pub mod scheduler;

@@ -2,7 +2,9 @@
 
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
+
+use crate::build::{GO_OR_DAPR, run};
 
 /// The oldest Go that fetches the one that it is asked for.
 const OLDEST_GO: (u32, u32) = (1, 21);
@@ -16,28 +18,25 @@ pub(crate) fn install(packages: &[&str]) -> anyhow::Result<()> {
     if !rustix::process::geteuid().is_root() || !is_there("apt-get") {
         bail!("packages are missing\n  help: install them, on Debian with: sudo apt-get install {line}");
     }
-    eprintln!("installing {line} with apt-get");
-    apt_get(&["update", "-q"])?;
+    eprintln!(
+        "installing {line} with apt-get\n  help: the tests on the real servers need them; cargo xtask test --no-stack does without"
+    );
+    apt_get(&["update", "-qq"])?;
     if packages.contains(&"golang-go") && !go_is_new_enough() {
-        bail!(
-            "Go is missing, and the one of this system's packages is too old\n  help: install Go 1.24.6 or newer from https://go.dev/dl, or Dapr with: dapr init --slim --runtime-version 1.16.0"
-        );
+        bail!("Go is missing, and the one of this system's packages is too old\n  help: {GO_OR_DAPR}");
     }
-    apt_get(&[&["install", "-q", "-y", "--no-install-recommends"], packages].concat())
+    apt_get(&[&["install", "-qq", "-y", "--no-install-recommends"], packages].concat())
 }
 
 fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {
     let mut command = Command::new("apt-get");
     command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
-    let status = command.status().context("starting apt-get")?;
-    if !status.success() {
-        bail!("apt-get {} failed ({status}); its message is above", arguments.join(" "));
-    }
-    Ok(())
+    let what = format!("apt-get {}", arguments.join(" "));
+    run(command, &what, "install the packages by hand, or leave the real servers out with --no-stack")
 }
 
 fn is_there(program: &str) -> bool {
-    Command::new(program).arg("--version").stdout(Stdio::null()).status().is_ok()
+    Command::new(program).arg("--version").output().is_ok()
 }
 
 fn go_is_new_enough() -> bool {

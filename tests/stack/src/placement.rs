@@ -26,8 +26,6 @@ impl Placement {
             .option("--listen-address", "127.0.0.1")
             .option("--healthz-port", health_port)
             .option("--initial-cluster", format!("dapr-placement-0=127.0.0.1:{raft}"))
-            // The least that it takes: how long a change of hosts waits for others.
-            .option("--disseminate-timeout", "1s")
             .argument("--enable-metrics=false")
             .argument("--log-as-json");
         let placement = Placement { port, health_port, process: Process::start(program)? };

@@ -22,6 +22,9 @@ pub const APP_ID: &str = "chat-agent";
 const REDIS_IN_COMPONENTS: &str = "localhost:6379";
 const KAFKA_IN_COMPONENTS: &str = "localhost:9092";
 
+/// What sidecars are told, unless a test says otherwise: what those in a cluster are told.
+const CONFIGURATION: &str = "k8s/base/configuration.yaml";
+
 /// Which servers are started, and where.
 #[derive(Debug, Clone)]
 pub struct StackOptions {
@@ -117,7 +120,7 @@ impl Stack {
             app_id: APP_ID.to_owned(),
             app_port,
             resources: self.resources.clone(),
-            config: None,
+            config: Some(folders::root().join(CONFIGURATION)),
             dapr_api_token: None,
             app_api_token: None,
             app_health_check: true,

@@ -1,5 +1,5 @@
-//! What Dapr 1.16 knows of component types: from the registrations in its `cmd/daprd/components`, and from the sources and
-//! `metadata.yaml` of each type in its `components-contrib`.
+//! What Dapr 1.16 to 1.18 know of component types: from the registrations in their `cmd/daprd/components`, and from the sources
+//! and `metadata.yaml` of each type in their `components-contrib`. A type that one of these lines has is known.
 
 use super::resource::Category;
 
@@ -14,11 +14,19 @@ const BINDINGS: &[(&str, bool, Option<&[&str]>)] = &[
     ("apns", false, None),
     ("aws.dynamodb", false, None),
     ("aws.kinesis", true, None),
-    ("aws.s3", false, Some(&["create", "get", "delete", "list", "presign"])),
+    (
+        "aws.s3",
+        false,
+        Some(&["create", "get", "delete", "list", "presign", "bulkGet", "bulkCreate", "bulkDelete"]),
+    ),
     ("aws.ses", false, None),
     ("aws.sns", false, None),
     ("aws.sqs", true, Some(&["create"])),
-    ("azure.blobstorage", false, Some(&["create", "get", "delete", "list"])),
+    (
+        "azure.blobstorage",
+        false,
+        Some(&["create", "get", "delete", "list", "bulkGet", "bulkCreate", "bulkDelete", "presign"]),
+    ),
     ("azure.cosmosdb", false, None),
     ("azure.cosmosdb.gremlinapi", false, None),
     ("azure.eventgrid", true, None),
@@ -114,6 +122,7 @@ const STATES: &[(&str, bool)] = &[
     ("oracledatabase", true),
     ("postgres", true),
     ("postgresql", true),
+    ("ravendb", true),
     ("redis", true),
     ("rethinkdb", false),
     ("sqlite", true),
@@ -145,6 +154,7 @@ const SECOND_VERSIONS: &[&str] = &[
     "state.etcd",
     "state.postgres",
     "state.postgresql",
+    "state.sqlserver",
     "state.yugabyte",
     "state.yugabytedb",
 ];

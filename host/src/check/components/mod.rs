@@ -1,7 +1,7 @@
 //! `daca check --components`: says what of a folder of Dapr components will not work with a manifest, and why.
 //!
 //! A sidecar that lacks something rarely stops: it leaves a component out, never reads a topic, or loses a message, and says
-//! so in a line of its log. The rules here are what Dapr's source (1.16) does with each case; the comments say so where it
+//! so in a line of its log. The rules here are what Dapr's sources (1.16 to 1.18) do with each case; the comments say so where it
 //! surprises.
 
 mod bindings;
@@ -9,6 +9,7 @@ mod duration;
 mod finding;
 mod folder;
 mod kafka;
+mod kinds;
 mod known;
 mod names;
 mod reader;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::finding::{Code, Findings, Place};
+use super::kinds;
 use super::resource::{Component, Resource, Setting, SettingValue, Subscription};
 use super::yaml::{Node, Value};
 
@@ -38,9 +39,11 @@ impl Reader<'_> {
                 None
             }
             (api, kind) => {
-                let message = format!("{kind} ({api}) is not checked");
-                let help = "nothing is to be done: only Component and Subscription of dapr.io are";
-                self.findings.note(Code::KindUnknown, &place, message, help);
+                kinds::unchecked(api, kind, &place, self.findings);
+                if kind == "Configuration" {
+                    let file = self.file;
+                    kinds::features(field(root, "spec"), |node| place_in(file, node), self.findings);
+                }
                 None
             }
         }
@@ -250,9 +253,13 @@ impl Reader<'_> {
     }
 
     fn place(&self, node: &Node) -> Place {
-        let at = node.referenced;
-        Place { path: self.file.clone(), line: at.line(), column: at.column() }
+        place_in(self.file, node)
     }
+}
+
+fn place_in(file: &Arc<Path>, node: &Node) -> Place {
+    let at = node.referenced;
+    Place { path: file.clone(), line: at.line(), column: at.column() }
 }
 
 fn field<'m>(map: &'m Map, key: &str) -> Option<&'m Node> {

@@ -10,7 +10,7 @@ pub(super) fn check(check: &mut Check<'_>) {
         match known::is_known(component.category(), full_type) {
             Some(false) if of_actors.iter().any(|store| std::ptr::eq(*store, component)) => {
                 let message = format!(
-                    "{:?} is to keep the actors, and {full_type} is no type that Dapr 1.16 brings along: without it no actor can be called",
+                    "{:?} is to keep the actors, and {full_type} is no type that Dapr (1.16 to 1.18) brings along: without it no actor can be called",
                     component.name
                 );
                 let help = "correct the type, unless it is a pluggable component of your own";
@@ -18,7 +18,7 @@ pub(super) fn check(check: &mut Check<'_>) {
             }
             Some(false) => {
                 let message =
-                    format!("{full_type} is no type that Dapr 1.16 brings along; it is not checked");
+                    format!("{full_type} is no type that Dapr (1.16 to 1.18) brings along; it is not checked");
                 let help = "correct it, unless it is a pluggable component of your own";
                 check.findings.note(Code::TypeUnknown, &component.type_place, message, help);
             }

@@ -17,7 +17,7 @@ pub(super) async fn overlays_are_valid(deployment: &Deployment<'_>) -> anyhow::R
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": ["../../../k8s/production"],
-        "components": ["../../../k8s/turns-in-flight", "../../../k8s/volume"],
+        "components": ["../../../k8s/native-sidecar", "../../../k8s/turns-in-flight", "../../../k8s/volume"],
     });
     std::fs::write(everything.join("kustomization.yaml"), overlay.to_string())?;
     let everything = everything.display().to_string();
@@ -36,7 +36,12 @@ pub(super) async fn overlays_are_valid(deployment: &Deployment<'_>) -> anyhow::R
     }
     let line = ["kustomize", &everything];
     let rendered = deployment.cluster.kubectl(&line).await?;
-    for part in ["claimName: chat-agent-component", "name: daca_turns_in_flight"] {
+    for part in [
+        "claimName: chat-agent-component",
+        "name: daca_turns_in_flight",
+        "dapr.io/enable-native-sidecar: \"true\"",
+        "dapr.io/config: daca",
+    ] {
         ensure!(rendered.contains(part), "{part}: {rendered}");
     }
     Ok(())

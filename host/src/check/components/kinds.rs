@@ -1,0 +1,67 @@
+//! Kinds of Dapr's resources that the check does not look into, and the names of Dapr's preview features.
+
+use super::finding::{Code, Findings, Place};
+use super::yaml::{Node, Value};
+
+/// Kinds of `dapr.io`, beside Component and Subscription, each with the first line of Dapr that has it (`charts/dapr/crds`).
+const KINDS: &[(&str, &str)] = &[
+    ("Configuration", "1.16"),
+    ("HTTPEndpoint", "1.16"),
+    ("MCPServer", "1.18"),
+    ("Resiliency", "1.16"),
+    ("WorkflowAccessPolicy", "1.18"),
+];
+
+/// Features of a Configuration (`pkg/config/configuration.go`), each with the lines of Dapr that know it.
+const FEATURES: &[(&str, &str)] = &[
+    ("ActorStateTTL", "1.16 to 1.18"),
+    ("HotReload", "1.16 to 1.18"),
+    ("SchedulerReminders", "1.16"),
+    ("WorkflowHistorySigning", "1.18"),
+    ("WorkflowsClusteredDeployment", "1.16 to 1.18"),
+    ("WorkflowsRemoteActivityReminder", "1.17 and 1.18"),
+];
+
+/// Says that a document is left unchecked, and what it means to Dapr.
+pub(super) fn unchecked(api: &str, kind: &str, place: &Place, findings: &mut Findings) {
+    let since = KINDS.iter().find(|(name, _)| *name == kind).map(|(_, since)| *since);
+    match since.filter(|_| api == "dapr.io/v1alpha1") {
+        Some("1.16") => {
+            let help = "nothing is to be done: only Component and Subscription of dapr.io are";
+            findings.note(Code::KindUnknown, place, format!("{kind} ({api}) is not checked"), help);
+        }
+        Some(since) => {
+            let message = format!("{kind} ({api}) is not checked; Dapr knows it from {since} on");
+            let help = format!("nothing is to be done, if the sidecar is of Dapr {since} or newer");
+            findings.note(Code::KindUnknown, place, message, help);
+        }
+        None if api.starts_with("dapr.io/") => {
+            let message = format!("Dapr (1.16 to 1.18) has no {kind} of apiVersion {api:?}, and leaves it out");
+            findings.warning(Code::KindUnknown, place, message, "correct kind and apiVersion");
+        }
+        None => {
+            let help = "nothing is to be done: only Component and Subscription of dapr.io are";
+            findings.note(Code::KindUnknown, place, format!("{kind} ({api}) is not checked"), help);
+        }
+    }
+}
+
+/// Looks for features of a Configuration that no line of Dapr knows: it ignores them in silence.
+pub(super) fn features(spec: Option<&Node>, place_of: impl Fn(&Node) -> Place, findings: &mut Findings) {
+    let list = spec.and_then(|spec| field(spec, "features"));
+    let Some(Node { value: Value::List(list), .. }) = list else { return };
+    for name in list.iter().filter_map(|feature| field(feature, "name")) {
+        let Value::Scalar(text) = &name.value else { continue };
+        if !FEATURES.iter().any(|(known, _)| known == text) {
+            let known = FEATURES.iter().map(|(name, lines)| format!("{name} ({lines})"));
+            let message = format!("no Dapr from 1.16 to 1.18 has a feature {text:?}, so it is ignored");
+            let help = format!("write one of {}", known.collect::<Vec<_>>().join(", "));
+            findings.warning(Code::FeatureUnknown, &place_of(name), message, help);
+        }
+    }
+}
+
+fn field<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    let Value::Map(map) = &node.value else { return None };
+    map.iter().find(|(name, _)| name == key).map(|(_, node)| node)
+}
