@@ -10,6 +10,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
+use crate::toolchain;
+
 /// The workspace's folder. `cargo run` and `cargo test` say where it is now; what was compiled in may be where it was before
 /// it was moved or copied.
 pub(crate) fn root() -> PathBuf {
@@ -46,6 +48,15 @@ impl Cargo {
     pub(crate) fn variable(mut self, name: &'static str, value: impl Into<String>) -> Cargo {
         self.variables.push((name, value.into()));
         self
+    }
+
+    /// Has Clippy's compiler compile the workspace's own packages: it makes the same as the compiler, and lints it. A warning is
+    /// an error. Cargo keeps what it makes apart from what the compiler alone makes, so all runs that are to share must be
+    /// linted. `cargo clippy` sets the same two variables.
+    pub(crate) fn linted(self) -> Cargo {
+        let end = "__CLIPPY_HACKERY__";
+        self.variable("RUSTC_WORKSPACE_WRAPPER", toolchain::program("clippy-driver").display().to_string())
+            .variable("CLIPPY_ARGS", format!("-D{end}warnings{end}"))
     }
 
     /// Runs it in the workspace's folder, with its output where ours goes.

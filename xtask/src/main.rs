@@ -10,6 +10,7 @@
 mod bench;
 mod cargo;
 mod dev;
+mod documentation;
 #[cfg(test)]
 mod error_codes;
 mod guests;
@@ -40,7 +41,7 @@ enum Command {
     Stack(stack::Up),
     /// Send a message for an actor to Kafka
     Produce(stack::Produce),
-    /// Check formats and lints, build everything, run every test
+    /// Check formats and lints, build everything, run every test, make the documentation
     Test(test::Arguments),
     /// Measure the host beside what people would use instead
     Bench(bench::Arguments),
@@ -51,6 +52,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = documentation::stand_in() {
+        return code;
+    }
     let result = match Arguments::parse().command {
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Stack(arguments) => stack::up(&arguments),

@@ -57,11 +57,6 @@ fn program() -> Step {
     Step::cargo("stack", Cargo::new("build -p daca-stack"))
 }
 
-/// The step that builds `daca-stack` as its tests and the benchmark do, which use more of some dependencies.
-pub(crate) fn program_and_tests() -> Step {
-    Step::cargo("stack", Cargo::new("test -p daca-stack -p daca-bench -p daca-k8s --no-run"))
-}
-
 /// The step that begins to build and fetch the servers, which takes minutes the first time, while other steps go on.
 pub(crate) fn servers_in_background() -> Step {
     Step::background("servers, begun", command("build"))

@@ -1,14 +1,18 @@
 //! `cargo xtask test`: everything that must hold before a change is kept.
 //!
-//! Lints, tests and documentation run once for the host's side and once for the guests' side of the workspace, not once for
-//! all of it. Cargo unites the features of dependencies over the packages that one command names, and what guests need for
-//! their macros would make it compile wasmtime a second time, beside the one that `cargo build -p daca-host` has made. The
-//! package of the real servers is a third side for the same reason: the client of Kafka has such macros too.
+//! Everything is compiled once. The compiler of the workspace's own packages is Clippy's ([`Cargo::linted`]), which lints what
+//! it makes; `cargo clippy` would check all dependencies a second time. The documentation is made where the doc tests run
+//! ([`documentation`]), for the same reason. Cargo unites the features of dependencies over the packages that one command
+//! names, so all commands name the same ones: those of the guests, or all others. Guests are apart, because what they need for
+//! their macros would make cargo compile wasmtime once more, beside the one that `cargo build -p daca-host` has made.
+//!
+//! The servers are built and fetched in the background from the start. The tests begin when all of that is done: many of them
+//! look at the time.
 
 use crate::cargo::Cargo;
 use crate::steps::{self, Step};
 use crate::toolchain::Part;
-use crate::{dev, guests, k8s, stack};
+use crate::{documentation, guests, k8s, stack};
 
 /// What `test` is asked to do.
 #[derive(clap::Args)]
@@ -25,7 +29,7 @@ pub(crate) struct Arguments {
     filter: Vec<String>,
 }
 
-/// The packages that know nothing of the host. All others are the host's side, so that a new one is not forgotten.
+/// The packages that know nothing of the host.
 const GUEST_SIDE: [&str; 4] = ["chat-agent", "daca-sdk", "daca-sdk-macros", "test-guests"];
 
 /// The package of the real servers, and those that use it: the benchmark, and the tests on a cluster.
@@ -48,69 +52,69 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn all(with_stack: bool) -> Vec<Step> {
-    let [guest_side, stack_side] = [&GUEST_SIDE[..], &STACK_SIDE].map(packages);
-    let others = GUEST_SIDE.iter().chain(&STACK_SIDE).map(|package| format!("--exclude {package}"));
-    let host_side = format!("--workspace {}", others.collect::<Vec<_>>().join(" "));
-    let step = |name, line: String| Step::cargo(name, Cargo::new(&line));
-    let docs = |name, package| {
-        let cargo = Cargo::new(&format!("doc --no-deps -p {package}"));
-        Step::cargo(name, cargo.variable("RUSTDOCFLAGS", "-D warnings"))
-    };
+    let (guest_side, host_side) = (guest_side(), host_side(with_stack));
     let mut steps = vec![
         Step::toolchain(&[Part::Rustfmt, Part::Clippy, Part::WasmTarget]),
-        step("format", "fmt --all --check".into()),
+        Step::cargo("format", Cargo::new("fmt --all --check")),
     ];
     if with_stack {
         steps.extend(begin_stack());
     }
+    let build = |name, side: &str| Step::cargo(name, linted(&format!("build {side} --all-targets")));
+    let test = |name, side: &str| {
+        let cargo = linted(&format!("test {side}"));
+        Step::cargo(name, documentation::made_beside_doc_tests(cargo))
+    };
     steps.extend([
         guests::chat_agent(),
         guests::test_guests(),
-        dev::host("dev"),
-        step("lints: guests", format!("clippy {guest_side} --all-targets -- -D warnings")),
-        step("lints: host", format!("clippy {host_side} --all-targets -- -D warnings")),
-        step("tests: guests", format!("test {guest_side}")),
-        step("tests: host", format!("test {host_side}")),
-        docs("documentation: SDK", "daca-sdk"),
-        docs("documentation: host", "daca-host"),
+        build("build: guests", &guest_side),
+        build("build: host", &host_side),
     ]);
     if with_stack {
-        steps.extend([
-            step("lints: stack", format!("clippy {stack_side} --all-targets -- -D warnings")),
-            docs("documentation: stack", "daca-stack"),
-            stack::servers(),
-            step("tests: stack", format!("test {stack_side}")),
-        ]);
+        steps.push(stack::servers());
     }
+    steps.extend([test("tests: guests", &guest_side), test("tests: host", &host_side)]);
     steps
-}
-
-fn packages(names: &[&str]) -> String {
-    names.iter().map(|name| format!("-p {name}")).collect::<Vec<_>>().join(" ")
 }
 
 fn filtered(filter: &[String], with_stack: bool) -> Vec<Step> {
-    let tests = |name, line: &str| Step::cargo(name, Cargo::new(line).arguments(filter));
-    let mut steps = vec![Step::toolchain(&[Part::WasmTarget])];
+    let mut steps = vec![Step::toolchain(&[Part::Clippy, Part::WasmTarget])];
     if with_stack {
         steps.extend(begin_stack());
     }
-    steps.extend([
-        guests::chat_agent(),
-        guests::test_guests(),
-        dev::host("dev"),
-        tests("tests", "test -p daca-tests --"),
-    ]);
+    let host_side = host_side(with_stack);
+    let build = linted(&format!("build {host_side} --bin daca"));
+    steps.extend([guests::chat_agent(), guests::test_guests(), Step::cargo("host", build)]);
+    let mut tests = format!("test {host_side} --test suite");
     if with_stack {
-        steps.extend([
-            stack::servers(),
-            tests("tests: stack", "test -p daca-stack -p daca-bench -p daca-k8s --test stack --"),
-        ]);
+        steps.push(stack::servers());
+        tests.push_str(" --test stack");
     }
+    steps.push(Step::cargo("tests", linted(&tests).arguments(&["--".to_owned()]).arguments(filter)));
     steps
+}
+
+/// The guests' packages, as arguments of cargo.
+fn guest_side() -> String {
+    GUEST_SIDE.map(|package| format!("-p {package}")).join(" ")
+}
+
+/// All other packages, so that a new one is not forgotten. What the servers' own packages need beside those of the host makes
+/// no difference to the others.
+fn host_side(with_stack: bool) -> String {
+    let left_out = if with_stack { &[][..] } else { &STACK_SIDE };
+    let left_out = GUEST_SIDE.iter().chain(left_out).map(|package| format!(" --exclude {package}"));
+    format!("--workspace{}", left_out.collect::<String>())
+}
+
+/// A run of cargo whose compiler lints. A warning fails it.
+fn linted(line: &str) -> Cargo {
+    Cargo::new(line).linted()
 }
 
 /// What takes longest begins first.
 fn begin_stack() -> [Step; 3] {
-    [Step::toolchain(&[Part::Make]), stack::program_and_tests(), stack::servers_in_background()]
+    let program = linted(&format!("build {} --bin daca-stack", host_side(true)));
+    [Step::toolchain(&[Part::Make]), Step::cargo("stack", program), stack::servers_in_background()]
 }

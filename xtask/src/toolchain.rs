@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
@@ -112,6 +112,12 @@ impl fmt::Display for Part {
             Part::Rustfmt | Part::Clippy | Part::Make | Part::StaticC => f.write_str(self.name()),
         }
     }
+}
+
+/// A program of the toolchain that is in use. Where it cannot be found there, PATH may have it.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let beside = sysroot().map(|sysroot| Path::new(&sysroot).join("bin").join(name));
+    beside.ok().filter(|program| program.is_file()).unwrap_or_else(|| name.into())
 }
 
 /// The folder of the toolchain that is in use.

@@ -36,7 +36,8 @@ pub(super) fn unchecked(api: &str, kind: &str, place: &Place, findings: &mut Fin
             findings.note(Code::KindUnknown, place, message, help);
         }
         None if api.starts_with("dapr.io/") => {
-            let message = format!("Dapr (1.16 to 1.18) has no {kind} of apiVersion {api:?}, and leaves it out");
+            let message =
+                format!("Dapr (1.16 to 1.18) has no {kind} of apiVersion {api:?}, and leaves it out");
             findings.warning(Code::KindUnknown, place, message, "correct kind and apiVersion");
         }
         None => {

@@ -17,8 +17,9 @@ pub(super) fn check(check: &mut Check<'_>) {
                 check.findings.warning(Code::TypeUnknown, &component.type_place, message, help);
             }
             Some(false) => {
-                let message =
-                    format!("{full_type} is no type that Dapr (1.16 to 1.18) brings along; it is not checked");
+                let message = format!(
+                    "{full_type} is no type that Dapr (1.16 to 1.18) brings along; it is not checked"
+                );
                 let help = "correct it, unless it is a pluggable component of your own";
                 check.findings.note(Code::TypeUnknown, &component.type_place, message, help);
             }
