@@ -9,6 +9,7 @@ mod contract;
 mod conversation;
 mod durability;
 mod effects;
+mod heads;
 mod limits;
 mod logs;
 mod manifests;

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::extract::rejection::{BytesRejection, RawPathParamsRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest as _, RawPathParams, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on, post};
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use super::answer::{self, HttpError, ReplyTemplate};
 use super::call::{self, PathParameters};
 use super::callbacks;
+use super::head;
 use super::inputs::Input;
 use super::{AppToken, Subscriptions};
 use crate::actor::{Actors, CallContext, CallIdentity};
@@ -76,6 +78,7 @@ pub fn router(options: AppOptions<'_>) -> Router {
             callbacks::router(options.actors.clone(), options.subscriptions.clone(), token.clone());
         router = router.merge(callbacks);
     }
+    let mut large_heads = Vec::new();
     let mut by_path: HashMap<&str, MethodRouter> = HashMap::new();
     for route in options.routes {
         let state = Arc::new(RouteState {
@@ -86,12 +89,15 @@ pub fn router(options: AppOptions<'_>) -> Router {
         });
         let mut methods = by_path.remove(route.path.as_str()).unwrap_or_default();
         if state.input.is_some() {
+            large_heads.push(route.path.clone());
             // How the sidecar asks whether a binding is listened to.
             methods = methods.options(|| async { StatusCode::OK });
         }
         by_path.insert(&route.path, methods.merge(on(filter(&route.method), run_route).with_state(state)));
     }
     for path in options.subscriptions.paths() {
+        // A broker's headers come with an event, too.
+        large_heads.push(path.to_owned());
         let state = (options.subscriptions.clone(), path.to_owned());
         let methods = by_path.remove(path).unwrap_or_default();
         let events = callbacks::for_the_sidecar(post(take_event).with_state(state), &token);
@@ -105,6 +111,7 @@ pub fn router(options: AppOptions<'_>) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(move |request: Request| async move { not_found(&request, &known) })
         .layer(DefaultBodyLimit::max(options.max_body))
+        .layer(middleware::from_fn_with_state(Arc::from(large_heads), head::check))
 }
 
 fn input_of(route: &Route, sidecar: Option<&SidecarSide<'_>>, actors: &Actors) -> Option<Arc<Input>> {
@@ -139,13 +146,14 @@ fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
 async fn run_route(
     State(state): State<Arc<RouteState>>,
     path: Result<RawPathParams, RawPathParamsRejection>,
+    uri: Uri,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let input = state.input.as_ref().filter(|input| input.sent(&headers));
     let identity = match input {
         Some(input) => Ok(input.message_id(&headers).map(CallIdentity::Message)),
-        None => caller_key(&state.route, &headers),
+        None => head::check_size(&uri, &headers).and_then(|()| caller_key(&state.route, &headers)),
     };
     let identity = match identity {
         Ok(identity) => identity,
@@ -254,7 +262,7 @@ fn not_found(request: &Request, known: &str) -> HttpError {
     HttpError::new(StatusCode::NOT_FOUND, "route-unknown", detail)
 }
 
-pub(super) async fn method_not_allowed(method: Method, uri: axum::http::Uri) -> HttpError {
+pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> HttpError {
     let detail =
         format!("{} is there, but not for {method}. The header Allow lists the methods.", uri.path());
     HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)

@@ -2,8 +2,8 @@
 //!
 //! [`app`] serves the manifest's routes and subscriptions to people and brokers, [`callbacks`] a Dapr sidecar, and [`admin`]
 //! the operator, to whom [`logs`] shows the log and [`metrics`] the numbers. All end in [`crate::actor::Actors`]; nothing here knows what an actor does. [`inputs`] decides what becomes
-//! of a binding's message that failed. [`server`] accepts connections and shuts down; [`lingering`] lets
-//! clients see why a body was refused.
+//! of a binding's message that failed. [`server`] accepts connections and shuts down; [`head`] bounds the heads of requests;
+//! [`lingering`] lets clients see why a body was refused.
 
 mod admin;
 mod answer;
@@ -11,10 +11,12 @@ mod app;
 mod call;
 mod callbacks;
 mod deploy;
+mod head;
 mod inputs;
 mod lingering;
 mod logs;
 mod metrics;
+mod seldom;
 mod server;
 mod subscriptions;
 mod token;

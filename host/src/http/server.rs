@@ -21,7 +21,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use super::answer::HttpError;
+use super::head;
 use super::lingering::Lingering;
+use super::seldom::Seldom;
 
 /// A client that has not sent the head of its request by then is disconnected.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -66,6 +68,7 @@ impl Server {
         let Server { listener, router, options } = self;
         let places = Arc::new(Semaphore::new(options.max_connections));
         let graceful = GracefulShutdown::new();
+        let refused = Arc::new(Seldom::default());
         loop {
             let place = tokio::select! {
                 place = places.clone().acquire_owned() => place,
@@ -82,7 +85,7 @@ impl Server {
                 },
                 () = shutdown.cancelled() => break,
             };
-            let connection = connection(stream, address, router.clone(), &graceful);
+            let connection = connection(stream, address, router.clone(), refused.clone(), &graceful);
             tokio::spawn(async move {
                 connection.await;
                 drop(place);
@@ -101,6 +104,7 @@ fn connection(
     stream: TcpStream,
     address: SocketAddr,
     router: Router,
+    refused: Arc<Seldom>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {
     // Answers are small: waiting to fill a packet only delays them.
@@ -116,11 +120,21 @@ fn connection(
     });
     // HTTP/1 alone: its timer runs from the first moment, so that a silent client cannot hold its place.
     let mut builder = Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_headers(head::MOST_LINES)
+        .max_buf_size(head::MOST_BYTES);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let watched = graceful.watch(connection);
     async move {
         if let Err(error) = watched.await {
+            if error.is_parse()
+                && let Some(left_out) = refused.admit()
+            {
+                // hyper has answered by itself what it could not read.
+                tracing::warn!(code = "request-unreadable", peer = %address, left_out, "a request was refused before it was read: {error}");
+            }
             tracing::debug!("a connection ended: {error}");
         }
     }
