@@ -5,6 +5,7 @@ mod bad_input;
 mod commands;
 mod components;
 mod components_folder;
+mod connections;
 mod contract;
 mod conversation;
 mod durability;

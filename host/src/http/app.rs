@@ -15,6 +15,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::answer::{self, HttpError, ReplyTemplate};
+use super::body::BodyError;
 use super::call::{self, PathParameters};
 use super::callbacks;
 use super::head;
@@ -27,6 +28,9 @@ use crate::telemetry::printable;
 
 /// Bytes of a path that are quoted in an answer.
 const LONGEST_PATH: usize = 512;
+
+/// Bytes of a `traceparent`; version 00 has 55. It travels in the headers of other requests, whose bounds are narrow.
+const LONGEST_TRACEPARENT: usize = 128;
 
 /// The header by which a caller may send a call again (draft-ietf-httpapi-idempotency-key-header).
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -140,7 +144,7 @@ fn readiness(is_ready: &AtomicBool, actors: &Actors) -> (StatusCode, &'static st
 }
 
 fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
-    headers.get("traceparent")?.to_str().ok().map(Arc::from)
+    headers.get("traceparent")?.to_str().ok().filter(|text| text.len() <= LONGEST_TRACEPARENT).map(Arc::from)
 }
 
 async fn run_route(
@@ -243,6 +247,9 @@ async fn take_event(
 }
 
 pub(super) fn unreadable_body(error: BytesRejection) -> HttpError {
+    if let Some(reason) = BodyError::of(&error) {
+        return reason.into();
+    }
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         let detail = "The body has more bytes than max-body in [host] of the manifest allows.";
         return HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail);
