@@ -24,7 +24,7 @@ use crate::actor::{
 use crate::backend::dapr::{EndpointError, Sidecar, SidecarOptions};
 use crate::backend::embedded::{Embedded, StartError};
 use crate::backend::{ActorCall, Backend, EventOutcome, FiredWakeup, Inbound, Outbox, Readiness};
-use crate::component::{Engine, EngineError, EngineOptions};
+use crate::component::{Engine, EngineError, EngineOptions, LARGEST_FILE};
 use crate::deploy::{self, Deployer, DeployerOptions, Opened};
 use crate::http::{
     self, AdminState, AdminToken, AppOptions, AppToken, Server, ServerOptions, SidecarSide, Subscriptions,
@@ -34,6 +34,8 @@ use crate::telemetry::{Hidden, RecentLines};
 
 /// Connections to the operator's port at the same time.
 const ADMIN_CONNECTIONS: usize = 100;
+/// When what they send must be there.
+const ADMIN_BODY_TIME: Duration = Duration::from_secs(120);
 
 /// How long actors stay on a host that leaves for effects that cannot be delivered, because Twilio is away for example.
 const EFFECTS_PATIENCE: Duration = Duration::from_secs(3);
@@ -242,12 +244,8 @@ impl Host {
             log: options.log.clone(),
             stopping: stop_admin.clone(),
         });
-        let app = Server::new(app_listener, app, ServerOptions { max_connections: limits.max_connections });
-        let admin = Server::new(
-            listen(options.admin, "--admin").await?,
-            admin,
-            ServerOptions { max_connections: ADMIN_CONNECTIONS },
-        );
+        let app = Server::new(app_listener, app, app_server(&limits, max_body));
+        let admin = Server::new(listen(options.admin, "--admin").await?, admin, admin_server());
         let behind_sidecar = matches!(options.backend, BackendOptions::Dapr { .. });
         let inbound = Arc::new(Local { actors: actors.clone(), subscriptions });
         Ok(Host {
@@ -305,13 +303,25 @@ impl Host {
         backend.start(inbound);
         let stop_app = CancellationToken::new();
         let servers = TaskTracker::new();
-        let app = servers.spawn(app.run(stop_app.clone(), grace));
-        servers.spawn(admin.run(stop_admin.clone(), Duration::from_millis(100)));
+        let mut app = servers.spawn(app.run(stop_app.clone(), grace));
+        let mut admin = servers.spawn(admin.run(stop_admin.clone(), Duration::from_millis(100)));
         let sweep = tokio::spawn({
             let actors = actors.clone();
             async move { actors.run_idle_sweep().await }
         });
-        shutdown.cancelled().await;
+        let app = tokio::select! {
+            () = shutdown.cancelled() => Some(app),
+            // A port that takes no connections is of no use, and nobody else would notice.
+            _panicked = &mut app => {
+                port_ended("application's");
+                None
+            }
+            _panicked = &mut admin => {
+                port_ended("operator's");
+                Some(app)
+            }
+        };
+        shutdown.cancel();
 
         tracing::info!("shutting down: no new calls; {} turns run", actors.turns_in_flight());
         let deadline = Instant::now() + grace;
@@ -331,7 +341,9 @@ impl Host {
         stop_app.cancel();
         // A client that is slow with its body must not use up the time that turns and effects need.
         let left = deadline.saturating_duration_since(Instant::now());
-        let _out_of_time = tokio::time::timeout(left / 2, app).await;
+        if let Some(app) = app {
+            let _out_of_time = tokio::time::timeout(left / 2, app).await;
+        }
         let turns = actors.drain(deadline).await;
         sweep.abort();
         let active = if behind_sidecar { actors.active() } else { actors.deactivate_all(deadline).await };
@@ -413,6 +425,39 @@ impl Inbound for Local {
 
     async fn event(&self, path: &str, event: Value) -> EventOutcome {
         self.subscriptions.handle(path, event, CallContext::of_host()).await
+    }
+}
+
+fn port_ended(whose: &str) {
+    tracing::error!(
+        code = "port-ended",
+        "the {whose} port takes no more connections, by a defect of the host: it ends"
+    );
+}
+
+fn app_server(limits: &manifest::HostLimits, max_body: usize) -> ServerOptions {
+    let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+    ServerOptions {
+        max_connections: limits.max_connections,
+        max_connections_per_peer: limits.max_connections_per_peer(),
+        health: &["/healthz", "/readyz"],
+        max_body,
+        body_time: limits.body_time,
+        least_body_rate: bytes(limits.least_body_rate),
+        max_held_body_bytes: Some(bytes(limits.max_held_body_bytes())),
+    }
+}
+
+/// A component is large, and may come slowly.
+fn admin_server() -> ServerOptions {
+    ServerOptions {
+        max_connections: ADMIN_CONNECTIONS,
+        max_connections_per_peer: ADMIN_CONNECTIONS / 2,
+        health: &["/health"],
+        max_body: usize::try_from(LARGEST_FILE).unwrap_or(usize::MAX),
+        body_time: ADMIN_BODY_TIME,
+        least_body_rate: manifest::HostLimits::default().least_body_rate.as_u64() as usize,
+        max_held_body_bytes: None,
     }
 }
 

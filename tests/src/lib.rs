@@ -187,8 +187,26 @@ impl Host {
         variables: &[(&str, &str)],
         options: &[&str],
     ) -> anyhow::Result<Host> {
+        let command = Host::command(folder.path());
+        Host::spawn(command, folder, manifest, variables, options).await
+    }
+
+    /// A host with the Dapr backend whose sidecar is away: it listens, and is not ready.
+    pub async fn start_without_sidecar(manifest: &str) -> anyhow::Result<Host> {
+        let folder = Arc::new(TempDir::new()?);
+        let command = Host::command_on("dapr", folder.path());
+        // Nobody listens at this port.
+        Host::spawn(command, folder, manifest, &[("DAPR_GRPC_PORT", "1")], &[]).await
+    }
+
+    async fn spawn(
+        mut command: Command,
+        folder: Arc<TempDir>,
+        manifest: &str,
+        variables: &[(&str, &str)],
+        options: &[&str],
+    ) -> anyhow::Result<Host> {
         std::fs::write(folder.path().join("agents.toml"), manifest)?;
-        let mut command = Host::command(folder.path());
         if !options.contains(&"--admin") {
             command.args(["--admin", "127.0.0.1:0"]);
         }
@@ -208,9 +226,10 @@ impl Host {
         });
         let client = Client::builder().no_proxy().build()?;
         let mut host = Host { child, client, app: String::new(), admin: String::new(), log, folder };
-        let ready = host
-            .wait_for_log("ready", |line| line["message"].as_str().is_some_and(|m| m.starts_with("ready:")));
-        let ready = ready.await?;
+        // The first is the embedded backend's line.
+        let listens =
+            |line: &Value| ["ready:", "listening:"].iter().any(|start| message(line).starts_with(start));
+        let ready = host.wait_for_log("ready", listens).await?;
         host.app = format!("http://{}", ready["address"].as_str().unwrap_or_default());
         host.admin = format!("http://{}", ready["admin"].as_str().unwrap_or_default());
         Ok(host)
@@ -218,10 +237,14 @@ impl Host {
 
     /// The command line of a host whose manifest is `agents.toml` in the folder.
     pub fn command(folder: &Path) -> Command {
+        Host::command_on("embedded", folder)
+    }
+
+    fn command_on(backend: &str, folder: &Path) -> Command {
         let mut command = Command::new(daca());
         command
             .args(["run", "--listen", "127.0.0.1:0", "--log-format", "json"])
-            .args(["--backend", "embedded", "--manifest"])
+            .args(["--backend", backend, "--manifest"])
             .arg(folder.join("agents.toml"))
             .arg("--data")
             .arg(folder.join("data"))

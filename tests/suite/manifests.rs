@@ -117,6 +117,11 @@ const CASES: &[Case] = &[
         &[("manifest-invalid-limit", 2, "host.max-connections is 0")],
     ),
     (
+        "a host that could hold no body",
+        "[host]\nmax-held-body-bytes = \"1MiB\"\n[agents.A]\ncomponent = \"COMPONENT\"\n",
+        &[("manifest-invalid-limit", 2, "host.max-held-body-bytes is 1")],
+    ),
+    (
         "a host that would take no call",
         "[host]\nmax-turns-in-flight = 0\n[agents.A]\ncomponent = \"COMPONENT\"\n",
         &[("manifest-invalid-limit", 2, "host.max-turns-in-flight is 0")],

@@ -37,6 +37,17 @@ impl HttpError {
     pub(super) fn bad_request(code: &'static str, detail: impl Into<String>) -> HttpError {
         HttpError::new(StatusCode::BAD_REQUEST, code, detail)
     }
+
+    /// The whole answer as it is written to a connection, which is closed behind it.
+    pub(super) fn as_text(&self) -> String {
+        let body = json!({ "detail": self.detail, "code": self.code }).to_string();
+        format!(
+            "HTTP/1.1 {}\r\ncontent-type: application/json\r\ndaca-error: {}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            self.status,
+            self.code,
+            body.len()
+        )
+    }
 }
 
 impl From<CallError> for HttpError {
@@ -68,8 +79,15 @@ impl IntoResponse for HttpError {
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        if status == StatusCode::PAYLOAD_TOO_LARGE {
-            // The rest of the body stays unread, so the connection can serve no other request.
+        // The rest of a body may stay unread, so that the connection can serve no other request; and who has no right to be
+        // answered keeps no connection.
+        const CLOSE: [StatusCode; 4] = [
+            StatusCode::PAYLOAD_TOO_LARGE,
+            StatusCode::REQUEST_TIMEOUT,
+            StatusCode::UNAUTHORIZED,
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        ];
+        if CLOSE.contains(&status) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response

@@ -7,15 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::extract::rejection::{BytesRejection, RawPathParamsRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest as _, RawPathParams, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on, post};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::answer::{self, HttpError, ReplyTemplate};
+use super::body::BodyError;
 use super::call::{self, PathParameters};
 use super::callbacks;
+use super::head;
 use super::inputs::Input;
 use super::{AppToken, Subscriptions};
 use crate::actor::{Actors, CallContext, CallIdentity};
@@ -25,6 +28,9 @@ use crate::telemetry::printable;
 
 /// Bytes of a path that are quoted in an answer.
 const LONGEST_PATH: usize = 512;
+
+/// Bytes of a `traceparent`; version 00 has 55. It travels in the headers of other requests, whose bounds are narrow.
+const LONGEST_TRACEPARENT: usize = 128;
 
 /// The header by which a caller may send a call again (draft-ietf-httpapi-idempotency-key-header).
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -76,6 +82,7 @@ pub fn router(options: AppOptions<'_>) -> Router {
             callbacks::router(options.actors.clone(), options.subscriptions.clone(), token.clone());
         router = router.merge(callbacks);
     }
+    let mut large_heads = Vec::new();
     let mut by_path: HashMap<&str, MethodRouter> = HashMap::new();
     for route in options.routes {
         let state = Arc::new(RouteState {
@@ -86,12 +93,15 @@ pub fn router(options: AppOptions<'_>) -> Router {
         });
         let mut methods = by_path.remove(route.path.as_str()).unwrap_or_default();
         if state.input.is_some() {
+            large_heads.push(route.path.clone());
             // How the sidecar asks whether a binding is listened to.
             methods = methods.options(|| async { StatusCode::OK });
         }
         by_path.insert(&route.path, methods.merge(on(filter(&route.method), run_route).with_state(state)));
     }
     for path in options.subscriptions.paths() {
+        // A broker's headers come with an event, too.
+        large_heads.push(path.to_owned());
         let state = (options.subscriptions.clone(), path.to_owned());
         let methods = by_path.remove(path).unwrap_or_default();
         let events = callbacks::for_the_sidecar(post(take_event).with_state(state), &token);
@@ -105,6 +115,7 @@ pub fn router(options: AppOptions<'_>) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(move |request: Request| async move { not_found(&request, &known) })
         .layer(DefaultBodyLimit::max(options.max_body))
+        .layer(middleware::from_fn_with_state(Arc::from(large_heads), head::check))
 }
 
 fn input_of(route: &Route, sidecar: Option<&SidecarSide<'_>>, actors: &Actors) -> Option<Arc<Input>> {
@@ -133,19 +144,20 @@ fn readiness(is_ready: &AtomicBool, actors: &Actors) -> (StatusCode, &'static st
 }
 
 fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
-    headers.get("traceparent")?.to_str().ok().map(Arc::from)
+    headers.get("traceparent")?.to_str().ok().filter(|text| text.len() <= LONGEST_TRACEPARENT).map(Arc::from)
 }
 
 async fn run_route(
     State(state): State<Arc<RouteState>>,
     path: Result<RawPathParams, RawPathParamsRejection>,
+    uri: Uri,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let input = state.input.as_ref().filter(|input| input.sent(&headers));
     let identity = match input {
         Some(input) => Ok(input.message_id(&headers).map(CallIdentity::Message)),
-        None => caller_key(&state.route, &headers),
+        None => head::check_size(&uri, &headers).and_then(|()| caller_key(&state.route, &headers)),
     };
     let identity = match identity {
         Ok(identity) => identity,
@@ -235,6 +247,9 @@ async fn take_event(
 }
 
 pub(super) fn unreadable_body(error: BytesRejection) -> HttpError {
+    if let Some(reason) = BodyError::of(&error) {
+        return reason.into();
+    }
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         let detail = "The body has more bytes than max-body in [host] of the manifest allows.";
         return HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail);
@@ -254,7 +269,7 @@ fn not_found(request: &Request, known: &str) -> HttpError {
     HttpError::new(StatusCode::NOT_FOUND, "route-unknown", detail)
 }
 
-pub(super) async fn method_not_allowed(method: Method, uri: axum::http::Uri) -> HttpError {
+pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> HttpError {
     let detail =
         format!("{} is there, but not for {method}. The header Allow lists the methods.", uri.path());
     HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)

@@ -12,6 +12,8 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
+use super::connections::Received;
+
 /// How long the rest may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of it that are read.
@@ -20,11 +22,19 @@ const MOST: usize = 64 * 1024 * 1024;
 /// The body. Dropped before its end, it reads on.
 pub(super) struct Lingering {
     body: Option<Body>,
+    /// The client sends nothing before it is asked to (`Expect: 100-continue`), and reading asks it.
+    waits: bool,
+    arrives: Option<Received>,
 }
 
 impl Lingering {
-    pub(super) fn new(body: Body) -> Lingering {
-        Lingering { body: Some(body) }
+    pub(super) fn new(body: Body, waits: bool, arrives: Received) -> Lingering {
+        Lingering { body: Some(body), waits, arrives: Some(arrives) }
+    }
+
+    /// Reads no more: the connection is closed behind the answer.
+    pub(super) fn cut(&mut self) {
+        self.body = None;
     }
 }
 
@@ -36,6 +46,7 @@ impl http_body::Body for Lingering {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.waits = false;
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let polled = Pin::new(body).poll_frame(context);
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
@@ -55,15 +66,16 @@ impl http_body::Body for Lingering {
 
 impl Drop for Lingering {
     fn drop(&mut self) {
-        let rest = self.body.take().filter(|body| !http_body::Body::is_end_stream(body));
+        let rest = self.body.take().filter(|body| !self.waits && !http_body::Body::is_end_stream(body));
+        let arrives = self.arrives.take();
         // Without a runtime nobody reads, and the connection is gone as well.
         if let (Some(rest), Ok(runtime)) = (rest, tokio::runtime::Handle::try_current()) {
-            runtime.spawn(tokio::time::timeout(PATIENCE, discard(rest)));
+            runtime.spawn(tokio::time::timeout(PATIENCE, discard(rest, arrives)));
         }
     }
 }
 
-async fn discard(mut body: Body) {
+async fn discard(mut body: Body, _arrives: Option<Received>) {
     let mut read = 0;
     while let Some(Ok(frame)) = body.frame().await {
         read += frame.data_ref().map_or(0, Bytes::len);

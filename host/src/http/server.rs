@@ -1,59 +1,102 @@
-//! Accepts connections, bounds them in number and in the time that they take over their requests, and shuts down.
+//! Accepts connections, serves their requests within the bounds of [`super::connections`] and [`super::body`], and shuts down.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, PollSemaphore};
 use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use super::answer::HttpError;
+use super::body::{BodyBounds, RequestBody};
+use super::budget::Budget;
+use super::connections::{Connections, Handled, Place};
+use super::head;
 use super::lingering::Lingering;
+use super::seldom::Seldom;
+use super::socket::{LARGE_HEADS, Socket};
 
 /// A client that has not sent the head of its request by then is disconnected.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// A client that sends nothing more of its body for so long is disconnected.
-const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 /// The wait after a connection could not be accepted: most often the process has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often a connection that was to make room, and works, is looked at again.
+const EVICTION_PAUSE: Duration = Duration::from_secs(1);
 
 /// How a port is served.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// Connections at the same time. Further ones wait to be accepted.
+    /// Connections at the same time. Further ones serve health alone.
     pub max_connections: usize,
+    /// Those of one peer on another machine.
+    pub max_connections_per_peer: usize,
+    /// The paths that tell how the host is.
+    pub health: &'static [&'static str],
+    /// Bytes of a body, at most.
+    pub max_body: usize,
+    /// When a whole body must be there.
+    pub body_time: Duration,
+    /// Bytes a second that a body brings at least.
+    pub least_body_rate: usize,
+    /// Bytes of all bodies that are held. Without it, the handlers bound what they hold.
+    pub max_held_body_bytes: Option<usize>,
 }
 
 /// A port that is listened on.
 pub struct Server {
     listener: TcpListener,
+    serving: Arc<Serving>,
+    connections: Arc<Connections>,
+}
+
+/// What all connections of a port share.
+struct Serving {
     router: Router,
-    options: ServerOptions,
+    health: &'static [&'static str],
+    bodies: BodyBounds,
+    large_heads: Arc<Semaphore>,
+    refused: Seldom,
 }
 
 impl Server {
     /// Listens from now on; connections are served by [`Server::run`].
     pub fn new(listener: TcpListener, router: Router, options: ServerOptions) -> Server {
-        let router = router.layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT)).layer(CatchPanicLayer::custom(
-            |_panic: Box<dyn std::any::Any + Send>| -> Response {
+        let router =
+            router.layer(CatchPanicLayer::custom(|_panic: Box<dyn std::any::Any + Send>| -> Response {
                 let detail = "The host failed in an unexpected way. Its log has the details.";
-                HttpError::new(http::StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
-            },
-        ));
-        Server { listener, router, options }
+                HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
+            }));
+        let bodies = BodyBounds {
+            largest: options.max_body,
+            time: options.body_time,
+            least_rate: options.least_body_rate,
+            budget: options.max_held_body_bytes.map(|bytes| Budget::new(bytes, options.max_body)),
+        };
+        let large_heads = Arc::new(Semaphore::new(LARGE_HEADS));
+        let refused = Seldom::default();
+        Server {
+            listener,
+            serving: Arc::new(Serving { router, health: options.health, bodies, large_heads, refused }),
+            connections: Connections::new(options.max_connections, options.max_connections_per_peer),
+        }
     }
 
     /// The address that it listens on.
@@ -63,15 +106,11 @@ impl Server {
 
     /// Serves until `shutdown`, then finishes the requests that run, and waits for them at most until `grace` has passed.
     pub async fn run(self, shutdown: CancellationToken, grace: Duration) {
-        let Server { listener, router, options } = self;
-        let places = Arc::new(Semaphore::new(options.max_connections));
+        let Server { listener, serving, connections } = self;
         let graceful = GracefulShutdown::new();
+        let no_place = Seldom::default();
         loop {
-            let place = tokio::select! {
-                place = places.clone().acquire_owned() => place,
-                () = shutdown.cancelled() => break,
-            };
-            let (stream, address) = tokio::select! {
+            let (stream, peer) = tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok(accepted) => accepted,
                     Err(error) => {
@@ -82,11 +121,20 @@ impl Server {
                 },
                 () = shutdown.cancelled() => break,
             };
-            let connection = connection(stream, address, router.clone(), &graceful);
-            tokio::spawn(async move {
-                connection.await;
-                drop(place);
-            });
+            let place = connections.admit(peer.ip());
+            if place.as_ref().is_none_or(|place| place.connection.is_spare)
+                && let Some(left_out) = no_place.admit()
+            {
+                tracing::warn!(
+                    code = "connections-exhausted",
+                    %peer,
+                    left_out,
+                    "all connections are taken, or all of this peer: further ones serve health alone"
+                );
+            }
+            if let Some(place) = place {
+                tokio::spawn(serve(stream, peer, place, serving.clone(), &graceful));
+            }
         }
         drop(listener);
         let deadline = Instant::now() + grace;
@@ -96,32 +144,118 @@ impl Server {
     }
 }
 
-/// The future of one connection.
-fn connection(
+/// Serves one connection to its end.
+fn serve(
     stream: TcpStream,
-    address: SocketAddr,
-    router: Router,
+    peer: SocketAddr,
+    place: Place,
+    serving: Arc<Serving>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {
     // Answers are small: waiting to fill a packet only delays them.
     let _only_slower_without = stream.set_nodelay(true);
-    let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let router = router.clone();
-        async move {
-            let mut request: Request = request.map(|body| Body::new(Lingering::new(Body::new(body))));
-            request.extensions_mut().insert(ConnectInfo(address));
-            let response = router.oneshot(request).await;
-            Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
-        }
-    });
-    // HTTP/1 alone: its timer runs from the first moment, so that a silent client cannot hold its place.
+    let connection = place.connection.clone();
+    let socket = Socket::new(stream, connection.clone(), PollSemaphore::new(serving.large_heads.clone()));
     let mut builder = Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    let watched = graceful.watch(connection);
+    // HTTP/1 alone: its timer runs from the first moment, so that a silent client cannot hold its place.
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_headers(head::MOST_LINES)
+        .max_buf_size(head::MOST_BYTES)
+        // A client may say that it has sent all, and still wait for its answer. One that is gone looks the same.
+        .half_close(true)
+        .keep_alive(!connection.is_spare);
+    let service = {
+        let (serving, connection) = (serving.clone(), connection.clone());
+        hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+            let handled = connection.handle();
+            let large_head = connection.large_head.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let answer = answer(request, peer, connection.clone(), serving.clone());
+            async move {
+                let response = answer.await;
+                drop(large_head);
+                Ok::<_, Infallible>(response.map(|body| Answering { body, _handled: handled }))
+            }
+        })
+    };
+    let watched = graceful.watch(builder.serve_connection(TokioIo::new(socket), service));
     async move {
-        if let Err(error) = watched.await {
-            tracing::debug!("a connection ended: {error}");
+        let mut watched = std::pin::pin!(watched);
+        let ended = tokio::select! {
+            ended = &mut watched => ended,
+            () = connection.evicted.cancelled() => loop {
+                if connection.is_idle() {
+                    return;
+                }
+                if let Ok(ended) = tokio::time::timeout(EVICTION_PAUSE, &mut watched).await {
+                    break ended;
+                }
+            },
+        };
+        drop(place);
+        match ended {
+            Err(error) if error.is_parse() => refused(&serving.refused, peer, &error),
+            Err(error) => tracing::debug!("a connection ended: {error}"),
+            Ok(()) => {}
         }
+    }
+}
+
+/// hyper has answered by itself what it could not read.
+fn refused(seldom: &Seldom, peer: SocketAddr, error: &hyper::Error) {
+    let Some(left_out) = seldom.admit() else { return };
+    tracing::warn!(code = "request-unreadable", %peer, left_out, "a request was refused before it was read: {error}");
+}
+
+/// Answers one request.
+async fn answer(
+    request: hyper::Request<Incoming>,
+    peer: SocketAddr,
+    connection: Arc<super::connections::Connection>,
+    serving: Arc<Serving>,
+) -> Response {
+    if connection.is_spare && !serving.health.contains(&request.uri().path()) {
+        let detail = "All connections are taken, or all that one peer may have: max-connections and max-connections-per-peer in [host] of the manifest.";
+        return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "connections-exhausted", detail)
+            .into_response();
+    }
+    let waits = request.headers().contains_key(header::EXPECT);
+    let mut request: Request = request.map(|body| {
+        let body = Lingering::new(Body::new(body), waits, connection.receive());
+        Body::new(RequestBody::new(body, serving.bodies.clone()))
+    });
+    request.extensions_mut().insert(ConnectInfo(peer));
+    let response = serving.router.clone().oneshot(request).await;
+    let mut response = response.unwrap_or_else(|never| match never {});
+    if connection.evicted.is_cancelled() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// An answer's body. The connection works until it is sent.
+struct Answering {
+    body: Body,
+    _handled: Handled,
+}
+
+impl http_body::Body for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -9,6 +9,8 @@ use super::Problems;
 
 /// The largest number of things that are counted at the same time; beyond it a bound bounds nothing.
 const MOST: usize = 10_000_000;
+/// The longest time that a body may be given.
+const LONGEST: Duration = Duration::from_secs(3600);
 /// The largest memory or message that works.
 const LARGEST: ByteSize = ByteSize::gib(2);
 
@@ -22,14 +24,25 @@ pub struct HostLimits {
     pub max_live_instances: Option<usize>,
     /// Active actors at the same time. Beyond it, those that were idle longest are deactivated before their time.
     pub max_active_actors: usize,
-    /// Connections at the same time, on the listening port. Further ones wait to be accepted.
+    /// Connections at the same time, on the listening port. The longest idle makes room for a further one; when none is idle,
+    /// further ones serve health alone.
     pub max_connections: usize,
+    /// Those of one address on another machine; half of all, if it is not given.
+    pub max_connections_per_peer: Option<usize>,
     /// Effects that wait for delivery at the same time. While there are so many, new calls are answered 503.
     pub max_pending_effects: usize,
     /// The same for the bytes of those effects.
     pub max_pending_effect_bytes: ByteSize,
     /// Bytes of a request's body. A longer one is answered 413.
     pub max_body: ByteSize,
+    /// Bytes of all bodies that the host holds: those that arrive, and those of calls that wait or run. One more is answered 503.
+    /// If it is not given, 256 MiB, or room for four bodies if that is more.
+    pub max_held_body_bytes: Option<ByteSize>,
+    /// When a whole body must be there. A later one is answered 408.
+    #[serde(with = "humantime_serde")]
+    pub body_time: Duration,
+    /// Bytes that a body brings in each second at least, after its first five seconds.
+    pub least_body_rate: ByteSize,
     /// How long a shutdown waits for turns that run and effects that wait.
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
@@ -47,9 +60,13 @@ impl Default for HostLimits {
             max_live_instances: None,
             max_active_actors: 200_000,
             max_connections: 10_000,
+            max_connections_per_peer: None,
             max_pending_effects: 10_000,
             max_pending_effect_bytes: ByteSize::mib(256),
             max_body: ByteSize::mib(4),
+            max_held_body_bytes: None,
+            body_time: Duration::from_secs(60),
+            least_body_rate: ByteSize::kib(4),
             shutdown_grace: Duration::from_secs(10),
             effect_attempts: 5,
             effect_retry_delay: Duration::from_millis(200),
@@ -58,6 +75,17 @@ impl Default for HostLimits {
 }
 
 impl HostLimits {
+    /// Connections of one address on another machine.
+    pub fn max_connections_per_peer(&self) -> usize {
+        self.max_connections_per_peer.unwrap_or(self.max_connections.div_ceil(2))
+    }
+
+    /// Bytes of all bodies that the host holds.
+    pub fn max_held_body_bytes(&self) -> ByteSize {
+        let usual = ByteSize::mib(256).max(ByteSize(self.max_body.as_u64().saturating_mul(4)));
+        self.max_held_body_bytes.unwrap_or(usual)
+    }
+
     /// A bound of zero would stop the host from ever answering.
     pub(super) fn check(&self, problems: &mut Problems<'_>) {
         let table = ["host"];
@@ -66,12 +94,26 @@ impl HostLimits {
             ("max-live-instances", self.max_live_instances.unwrap_or(1)),
             ("max-active-actors", self.max_active_actors),
             ("max-connections", self.max_connections),
+            ("max-connections-per-peer", self.max_connections_per_peer.unwrap_or(1)),
             ("max-pending-effects", self.max_pending_effects),
             ("effect-attempts", self.effect_attempts as usize),
         ] {
             check_number(&table, key, value, problems);
         }
         check_size(&table, "max-body", self.max_body, LARGEST, problems);
+        check_size(&table, "least-body-rate", self.least_body_rate, LARGEST, problems);
+        if self.body_time.is_zero() {
+            refuse_zero(&table, "body-time", problems);
+        } else if self.body_time > LONGEST {
+            refuse_large(&table, "body-time", &format!("{:?}", self.body_time), "1h", problems);
+        }
+        if let Some(held) = self.max_held_body_bytes.filter(|held| *held < self.max_body) {
+            let message =
+                format!("host.max-held-body-bytes is {held}, and one body may have {}", self.max_body);
+            let place = problems.locate(&["host", "max-held-body-bytes"]);
+            let help = || "give a larger bound, or a smaller max-body".into();
+            problems.push("manifest-invalid-limit", place, message, help);
+        }
         check_size(
             &table,
             "max-pending-effect-bytes",

@@ -1,0 +1,252 @@
+//! The body of a request, as its handler reads it: whole, within a time, at a least rate, and within the host's budget.
+//!
+//! The bytes of a body are counted until the last slice of them is dropped, wherever it went: as the payload of a call that
+//! waits for its actor, for example.
+
+use std::error::Error as StdError;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::extract::rejection::BytesRejection;
+use axum::http::StatusCode;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::time::Instant;
+
+use super::answer::HttpError;
+use super::budget::{Budget, Held};
+use super::lingering::Lingering;
+
+/// From when on a body must have come at the least rate.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Bounds on bodies.
+#[derive(Clone)]
+pub(super) struct BodyBounds {
+    /// Bytes of one. One that is announced to have more is not read at all.
+    pub(super) largest: usize,
+    /// When a whole one must be there.
+    pub(super) time: Duration,
+    /// Bytes a second.
+    pub(super) least_rate: usize,
+    /// Bytes of all; without it, a body is handed on in pieces.
+    pub(super) budget: Option<Budget>,
+}
+
+/// Why a body is not there.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum BodyError {
+    #[error("it has more bytes than max-body in [host] of the manifest allows")]
+    TooLarge,
+    #[error("it came too slowly")]
+    TooSlow,
+    #[error("the host holds as many bytes of bodies as it may")]
+    NoRoom,
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl BodyError {
+    /// What an extractor was refused for.
+    pub(super) fn of(rejection: &BytesRejection) -> Option<&BodyError> {
+        let mut cause: Option<&(dyn StdError + 'static)> = Some(rejection);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref() {
+                return Some(error);
+            }
+            cause = error.source();
+        }
+        None
+    }
+}
+
+impl From<&BodyError> for HttpError {
+    fn from(error: &BodyError) -> HttpError {
+        match error {
+            BodyError::TooLarge => {
+                let detail = "The body has more bytes than max-body in [host] of the manifest allows.";
+                HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail)
+            }
+            BodyError::TooSlow => {
+                let detail = "The body came too slowly: body-time and least-body-rate in [host] of the manifest are the bounds.";
+                HttpError::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", detail)
+            }
+            BodyError::NoRoom => {
+                let detail = "The host holds as many bytes of bodies as max-held-body-bytes in [host] of the manifest allows.";
+                HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "bodies-exhausted", detail)
+            }
+            BodyError::Broken(reason) => {
+                HttpError::bad_request("body-unreadable", format!("The body could not be read: {reason}."))
+            }
+        }
+    }
+}
+
+/// The body, not read yet, being read, or read.
+pub(super) enum RequestBody {
+    Unread(Lingering, BodyBounds),
+    Whole(BoxFuture<'static, Result<Bytes, BodyError>>),
+    Pieces(Lingering, Clock),
+    Ended,
+}
+
+impl RequestBody {
+    pub(super) fn new(body: Lingering, bounds: BodyBounds) -> RequestBody {
+        RequestBody::Unread(body, bounds)
+    }
+
+    /// Begins to read, if that is still to be done.
+    fn begin(&mut self) -> Result<(), BodyError> {
+        let (body, bounds) = match std::mem::replace(self, RequestBody::Ended) {
+            RequestBody::Unread(body, bounds) => (body, bounds),
+            begun => {
+                *self = begun;
+                return Ok(());
+            }
+        };
+        if body.size_hint().lower() > bounds.largest as u64 {
+            return Err(BodyError::TooLarge);
+        }
+        let clock = Clock::new(&bounds);
+        *self = match bounds.budget {
+            Some(budget) => RequestBody::Whole(Box::pin(whole(body, clock, bounds.largest, budget.hold()))),
+            None => RequestBody::Pieces(body, clock),
+        };
+        Ok(())
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.is_end_stream() {
+            return Poll::Ready(None);
+        }
+        if let Err(error) = self.begin() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let read = match &mut *self {
+            RequestBody::Whole(whole) => {
+                Some(ready!(whole.as_mut().poll(context))).map(|read| read.map(Frame::data))
+            }
+            RequestBody::Pieces(body, clock) => {
+                let read = ready!(clock.poll_piece(body, context));
+                if let Some(Ok(_)) = read {
+                    return Poll::Ready(read);
+                }
+                read
+            }
+            RequestBody::Unread(..) | RequestBody::Ended => None,
+        };
+        *self = RequestBody::Ended;
+        Poll::Ready(read)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            RequestBody::Unread(body, _) | RequestBody::Pieces(body, _) => body.is_end_stream(),
+            RequestBody::Whole(_) => false,
+            RequestBody::Ended => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            RequestBody::Unread(body, _) => body.size_hint(),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+/// The bytes of a body, and their part of the budget.
+struct Kept {
+    data: Vec<u8>,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
+/// Reads a body to its end.
+async fn whole(
+    mut body: Lingering,
+    mut clock: Clock,
+    largest: usize,
+    mut held: Held,
+) -> Result<Bytes, BodyError> {
+    let mut data = Vec::new();
+    loop {
+        let piece = std::future::poll_fn(|context| clock.poll_piece(&mut body, context)).await;
+        let Some(frame) = piece.transpose()? else { break };
+        let Ok(piece) = frame.into_data() else { continue };
+        let bytes = data.len() + piece.len();
+        if bytes > largest {
+            return Err(BodyError::TooLarge);
+        }
+        let waits = Instant::now();
+        held.cover(bytes).await.map_err(|_| BodyError::NoRoom)?;
+        clock.start += waits.elapsed();
+        data.extend_from_slice(&piece);
+    }
+    Ok(Bytes::from_owner(Kept { data, _held: held }))
+}
+
+/// When a body comes too slowly.
+pub(super) struct Clock {
+    start: Instant,
+    time: Duration,
+    least_rate: usize,
+    received: usize,
+    alarm: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl Clock {
+    fn new(bounds: &BodyBounds) -> Clock {
+        let start = Instant::now();
+        let alarm = Box::pin(tokio::time::sleep_until(start));
+        Clock { start, time: bounds.time, least_rate: bounds.least_rate.max(1), received: 0, alarm }
+    }
+
+    /// When what was received so far will no longer be enough.
+    fn due(&self) -> Instant {
+        let paid = Duration::from_secs_f64(self.received as f64 / self.least_rate as f64);
+        self.start + self.time.min(GRACE.saturating_add(paid))
+    }
+
+    /// The next piece. A body that comes too slowly is not read on.
+    fn poll_piece(
+        &mut self,
+        body: &mut Lingering,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Poll::Ready(piece) = Pin::new(&mut *body).poll_frame(context) {
+            let piece = piece.map(|piece| piece.map_err(|error| BodyError::Broken(error.to_string())));
+            if let Some(Ok(frame)) = &piece {
+                self.received += frame.data_ref().map_or(0, Bytes::len);
+                // One that always has a piece at hand comes too late as well.
+                if Instant::now() > self.start + self.time && !body.is_end_stream() {
+                    body.cut();
+                    return Poll::Ready(Some(Err(BodyError::TooSlow)));
+                }
+            }
+            return Poll::Ready(piece);
+        }
+        let due = self.due();
+        if self.alarm.deadline() != due {
+            self.alarm.as_mut().reset(due);
+        }
+        ready!(self.alarm.as_mut().poll(context));
+        body.cut();
+        Poll::Ready(Some(Err(BodyError::TooSlow)))
+    }
+}

@@ -1,0 +1,109 @@
+//! The bytes of bodies that the host holds at the same time, from the first that is read until nobody holds them any more: a
+//! call that waits in a queue holds its payload.
+//!
+//! Bytes are counted as they come, so that a client that only announces many takes none from others. Bodies that are half read
+//! when all is taken would wait for each other for ever; so a quarter is kept for those who finish: whoever has one of a few
+//! places there may read its body to the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+/// Bytes that are counted as one.
+const UNIT: usize = 1024;
+/// How long a body waits for room, altogether, before it is refused.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The bound. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Budget {
+    units: Arc<Semaphore>,
+    finishers: Arc<Semaphore>,
+}
+
+/// What one body has of it. Dropped with the body's bytes.
+pub(super) struct Held {
+    budget: Budget,
+    units: Option<OwnedSemaphorePermit>,
+    finishes: Option<OwnedSemaphorePermit>,
+    /// What is left of it: bodies that got a little again and again would all wait for each other.
+    patience: Duration,
+}
+
+/// All is taken, and stayed so.
+#[derive(Debug)]
+pub(super) struct NoRoom;
+
+impl Budget {
+    /// A bound of so many bytes. A body has at most `largest`.
+    pub(super) fn new(bytes: usize, largest: usize) -> Budget {
+        let (units, largest) = (bytes / UNIT, largest.div_ceil(UNIT).max(1));
+        let finishers = (units / 4 / largest).max(1);
+        let units = units.saturating_sub(finishers * largest).min(Semaphore::MAX_PERMITS);
+        Budget { units: Arc::new(Semaphore::new(units)), finishers: Arc::new(Semaphore::new(finishers)) }
+    }
+
+    /// Nothing yet.
+    pub(super) fn hold(&self) -> Held {
+        Held { budget: self.clone(), units: None, finishes: None, patience: PATIENCE }
+    }
+}
+
+impl Held {
+    /// Holds so many bytes altogether.
+    pub(super) async fn cover(&mut self, bytes: usize) -> Result<(), NoRoom> {
+        let held = self.units.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let missing = bytes.div_ceil(UNIT).saturating_sub(held);
+        if missing == 0 || self.finishes.is_some() {
+            return Ok(());
+        }
+        let missing = u32::try_from(missing).map_err(|_| NoRoom)?;
+        let Budget { units, finishers } = self.budget.clone();
+        if let Ok(more) = units.clone().try_acquire_many_owned(missing) {
+            self.add(more);
+            return Ok(());
+        }
+        let begun = Instant::now();
+        tokio::select! {
+            biased;
+            Ok(more) = units.acquire_many_owned(missing) => self.add(more),
+            Ok(place) = finishers.acquire_owned() => self.finishes = Some(place),
+            () = tokio::time::sleep(self.patience) => return Err(NoRoom),
+            else => return Err(NoRoom),
+        }
+        self.patience = self.patience.saturating_sub(begun.elapsed());
+        Ok(())
+    }
+
+    fn add(&mut self, more: OwnedSemaphorePermit) {
+        match &mut self.units {
+            Some(units) => units.merge(more),
+            None => self.units = Some(more),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn bodies_that_fill_the_budget_together_are_finished_one_after_the_other() {
+        // Room for four bodies of 64 KiB, a quarter of it for one that finishes.
+        let budget = Budget::new(256 * 1024, 64 * 1024);
+        let mut bodies = (0..6).map(|_| budget.hold()).collect::<Vec<_>>();
+        for body in &mut bodies {
+            body.cover(32 * 1024).await.expect("192 KiB are free");
+        }
+        let mut last = bodies.pop().expect("six");
+        last.cover(64 * 1024).await.expect("it finishes");
+        assert!(bodies[0].cover(64 * 1024).await.is_err(), "one finishes at a time");
+        drop(last);
+        bodies[0].cover(64 * 1024).await.expect("there is room again");
+        bodies.clear();
+        budget.hold().cover(192 * 1024).await.expect("everything was given back");
+        assert!(budget.hold().cover(64 * 1024).await.is_ok());
+    }
+}

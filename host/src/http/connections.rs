@@ -1,0 +1,270 @@
+//! The connections of a port: how many there may be, altogether and of one peer, and who has to go when there are too many.
+//!
+//! When all places are taken, the connection that has been idle longest makes room: it waits for a next request, or has not sent
+//! its first. When none is idle, some further connections are accepted that serve health alone, for one request each, and answer
+//! everything else 503. So whoever looks at the host's health gets an answer, whatever others do.
+//!
+//! A peer that has all its places is treated as if all were taken. Peers on this machine have no such bound: behind a sidecar
+//! all requests come from there.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+/// Connections beyond the bound, which serve health alone.
+const SPARE: usize = 32;
+
+/// All connections of a port.
+pub(super) struct Connections {
+    most: usize,
+    most_of_peer: usize,
+    start: Instant,
+    registry: Mutex<Registry>,
+}
+
+#[derive(Default)]
+struct Registry {
+    next_id: u64,
+    all: HashMap<u64, Arc<Connection>>,
+    spare: usize,
+    of_peers: HashMap<IpAddr, usize>,
+}
+
+/// One connection, as those who decide about it see it.
+pub(super) struct Connection {
+    /// Whose place it takes; none for a peer on this machine.
+    peer: Option<IpAddr>,
+    /// Serves health alone.
+    pub(super) is_spare: bool,
+    /// Cancelled when it has to make room.
+    pub(super) evicted: CancellationToken,
+    /// The place of a large head that is being read.
+    pub(super) large_head: Mutex<Option<OwnedSemaphorePermit>>,
+    start: Instant,
+    requests: AtomicU64,
+    handled: AtomicUsize,
+    received: AtomicUsize,
+    /// Milliseconds since the start.
+    idle_since: AtomicU64,
+}
+
+/// A place. Dropping it gives it back.
+pub(super) struct Place {
+    connections: Arc<Connections>,
+    id: u64,
+    pub(super) connection: Arc<Connection>,
+}
+
+impl Connections {
+    pub(super) fn new(most: usize, most_of_peer: usize) -> Arc<Connections> {
+        let registry = Mutex::default();
+        Arc::new(Connections { most, most_of_peer, start: Instant::now(), registry })
+    }
+
+    /// A place for a connection, or none at all.
+    pub(super) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+        let peer = key(peer);
+        let mut registry = self.registry();
+        let of_peer = peer.and_then(|peer| registry.of_peers.get(&peer)).copied().unwrap_or_default();
+        let is_full = registry.all.len() - registry.spare >= self.most;
+        let is_spare = if of_peer >= self.most_of_peer {
+            !registry.evict(|one| !one.is_spare && one.peer == peer)
+        } else {
+            is_full && !registry.evict(|one| !one.is_spare)
+        };
+        if is_spare && registry.spare >= SPARE && !registry.evict(|one| one.is_spare) {
+            return None;
+        }
+        let connection = Arc::new(Connection {
+            peer,
+            is_spare,
+            evicted: CancellationToken::new(),
+            large_head: Mutex::default(),
+            start: self.start,
+            requests: AtomicU64::new(0),
+            handled: AtomicUsize::new(0),
+            received: AtomicUsize::new(0),
+            idle_since: AtomicU64::new(milliseconds(self.start)),
+        });
+        let id = registry.add(connection.clone());
+        drop(registry);
+        Some(Place { connections: self.clone(), id, connection })
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connections.registry().remove(self.id);
+    }
+}
+
+impl Registry {
+    fn add(&mut self, connection: Arc<Connection>) -> u64 {
+        self.next_id += 1;
+        if connection.is_spare {
+            self.spare += 1;
+        } else if let Some(peer) = connection.peer {
+            *self.of_peers.entry(peer).or_default() += 1;
+        }
+        self.all.insert(self.next_id, connection);
+        self.next_id
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Arc<Connection>> {
+        let connection = self.all.remove(&id)?;
+        if connection.is_spare {
+            self.spare -= 1;
+        } else if let Some(peer) = connection.peer
+            && let Some(count) = self.of_peers.get_mut(&peer)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.of_peers.remove(&peer);
+            }
+        }
+        Some(connection)
+    }
+
+    /// Takes the place of the one that has been idle longest. False when none is idle.
+    fn evict(&mut self, may_go: impl Fn(&Connection) -> bool) -> bool {
+        let idle = self.all.iter().filter(|(_, one)| may_go(one) && one.is_idle());
+        let Some(id) = idle.min_by_key(|(_, one)| one.idle_since.load(Ordering::Relaxed)).map(|(id, _)| *id)
+        else {
+            return false;
+        };
+        if let Some(connection) = self.remove(id) {
+            connection.evicted.cancel();
+        }
+        true
+    }
+}
+
+impl Connection {
+    /// No request is being handled, and no answer sent. What is left of a body that nobody wants may still be arriving.
+    pub(super) fn is_idle(&self) -> bool {
+        self.handled.load(Ordering::Relaxed) == 0
+    }
+
+    /// Requests whose heads have arrived.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// What arrives now is the head of a request.
+    pub(super) fn reads_head(&self) -> bool {
+        self.is_idle() && self.received.load(Ordering::Relaxed) == 0
+    }
+
+    /// A request is handled until this and the answer's body are dropped.
+    pub(super) fn handle(self: &Arc<Self>) -> Handled {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.handled.fetch_add(1, Ordering::Relaxed);
+        Handled(self.clone())
+    }
+
+    /// A body arrives until this is dropped.
+    pub(super) fn receive(self: &Arc<Self>) -> Received {
+        self.received.fetch_add(1, Ordering::Relaxed);
+        Received(self.clone())
+    }
+}
+
+/// See [`Connection::handle`].
+pub(super) struct Handled(Arc<Connection>);
+
+impl Drop for Handled {
+    fn drop(&mut self) {
+        self.0.idle_since.store(milliseconds(self.0.start), Ordering::Relaxed);
+        self.0.handled.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// See [`Connection::receive`].
+pub(super) struct Received(Arc<Connection>);
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        self.0.received.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn milliseconds(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What counts as one peer: an address of version 4, or a network of version 6, since a machine has all addresses of it.
+fn key(peer: IpAddr) -> Option<IpAddr> {
+    let peer = peer.to_canonical();
+    match peer {
+        _ if peer.is_loopback() => None,
+        IpAddr::V4(_) => Some(peer),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Some(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn peer(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
+
+    #[test]
+    fn the_longest_idle_makes_room_and_those_that_work_do_not() {
+        let connections = Connections::new(2, 2);
+        let first = connections.admit(LOOPBACK).expect("a place");
+        let second = connections.admit(LOOPBACK).expect("a place");
+        let works = first.connection.handle();
+        let third = connections.admit(LOOPBACK).expect("a place");
+        assert!(second.connection.evicted.is_cancelled() && !third.connection.is_spare);
+        let also_works = third.connection.handle();
+        // Now there is none that could go, but health is served.
+        let spare = (0..SPARE).map(|_| connections.admit(LOOPBACK).expect("a place")).collect::<Vec<_>>();
+        assert!(spare.iter().all(|one| one.connection.is_spare));
+        let busy = spare.iter().map(|one| one.connection.handle()).collect::<Vec<_>>();
+        assert!(connections.admit(LOOPBACK).is_none());
+        drop(busy);
+        assert!(connections.admit(LOOPBACK).is_some_and(|one| one.connection.is_spare));
+        drop((works, also_works));
+        assert!(connections.admit(LOOPBACK).is_some_and(|one| !one.connection.is_spare));
+        drop((first, second, third, spare));
+        assert!(connections.registry().all.is_empty() && connections.registry().spare == 0);
+    }
+
+    #[test]
+    fn a_peer_takes_its_own_places_and_nobody_elses() {
+        let connections = Connections::new(10, 2);
+        let places = (0..2).map(|_| connections.admit(peer(1)).expect("a place")).collect::<Vec<_>>();
+        let _busy = places.iter().map(|one| one.connection.handle()).collect::<Vec<_>>();
+        assert!(connections.admit(peer(1)).is_some_and(|one| one.connection.is_spare));
+        assert!(connections.admit(peer(2)).is_some_and(|one| !one.connection.is_spare));
+        let of_machine = (0..5).map(|_| connections.admit(LOOPBACK).expect("a place")).collect::<Vec<_>>();
+        assert!(of_machine.iter().all(|one| !one.connection.is_spare));
+        drop(places);
+        assert!(connections.admit(peer(1)).is_some_and(|one| !one.connection.is_spare));
+    }
+
+    #[test]
+    fn a_machine_is_one_peer() {
+        let of = |text: &str| key(text.parse().expect("an address"));
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!((of("::1"), of("127.0.0.2"), of("::ffff:127.0.0.1")), (None, None, None));
+    }
+}

@@ -1,0 +1,62 @@
+//! What the head of a request may be.
+//!
+//! A sidecar turns the headers of a Kafka message into headers of HTTP, and it sends a message that is answered 4xx again, for
+//! ever: the messages behind it are never handled. So the parser takes about all that a message of Kafka can hold ([`MOST_LINES`],
+//! [`MOST_BYTES`]), and what people send has smaller bounds, which are looked at here and answered in the host's form. Behind
+//! the parser's bounds there is only hyper's answer without a body, and a line in the log.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri, Version, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use super::answer::HttpError;
+
+/// Header lines that are parsed. hyper takes 64 bytes for each of them whenever it parses a head, whether they come or not (some
+/// 0.2 µs for 8,000), and `HeaderMap` panics beyond 24,576.
+pub(super) const MOST_LINES: usize = 8_000;
+/// Bytes of a head that are read: a message of Kafka's default size (1 MB) whose bytes are all URL-encoded, three for one.
+pub(super) const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+/// The same for those who are no input binding.
+const PEOPLES_LINES: usize = 200;
+const PEOPLES_BYTES: usize = 64 * 1024;
+
+/// Refuses heads that are larger than people need, or that name no host. `large` are the paths whose handlers call
+/// [`check_size`] themselves.
+pub(super) async fn check(State(large): State<Arc<[String]>>, request: Request, next: Next) -> Response {
+    let is_large = large.iter().any(|path| path == request.uri().path());
+    let checked = check_host(&request)
+        .and_then(|()| if is_large { Ok(()) } else { check_size(request.uri(), request.headers()) });
+    match checked {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Has the head the size that people need?
+pub(super) fn check_size(uri: &Uri, headers: &HeaderMap) -> Result<(), HttpError> {
+    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let lines = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    let bytes = path + lines.sum::<usize>();
+    if headers.len() <= PEOPLES_LINES && bytes <= PEOPLES_BYTES {
+        return Ok(());
+    }
+    let detail = format!(
+        "The request has {} header lines, and its head has {bytes} bytes; {PEOPLES_LINES} and {PEOPLES_BYTES} are the most.",
+        headers.len()
+    );
+    Err(HttpError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", detail))
+}
+
+/// HTTP/1.1 wants exactly one `Host` (RFC 9112, section 3.2).
+fn check_host(request: &Request) -> Result<(), HttpError> {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11) {
+        return Ok(());
+    }
+    let detail = format!("A request has one header Host (RFC 9112, section 3.2); this one has {hosts}.");
+    Err(HttpError::bad_request("host-invalid", detail))
+}

@@ -1,0 +1,31 @@
+//! Lines of the log that others can cause as often as they like: at most one a second, which says how many were left out.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The least time between two lines.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Decides about lines of one kind.
+#[derive(Default)]
+pub(super) struct Seldom(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    written: Option<Instant>,
+    left_out: u64,
+}
+
+impl Seldom {
+    /// May a line be written now? Then it has to say how many were left out since the one before.
+    pub(super) fn admit(&self) -> Option<u64> {
+        let now = Instant::now();
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.written.is_some_and(|written| now.duration_since(written) < PAUSE) {
+            state.left_out += 1;
+            return None;
+        }
+        state.written = Some(now);
+        Some(std::mem::take(&mut state.left_out))
+    }
+}

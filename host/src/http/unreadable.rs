@@ -1,0 +1,62 @@
+//! The answer to what hyper cannot read as a request. hyper gives it by itself, without a body: on its way out it is replaced by
+//! one in the host's form.
+
+use std::io::IoSlice;
+
+use axum::http::StatusCode;
+use bytes::Bytes;
+
+use super::answer::HttpError;
+
+/// What is to be written instead of an answer that hyper gives by itself.
+pub(super) fn instead_of(written: &[IoSlice<'_>]) -> Option<Bytes> {
+    let mut pieces = written.iter().filter(|piece| !piece.is_empty());
+    let (Some(head), None) = (pieces.next(), pieces.next()) else { return None };
+    if !head.starts_with(b"HTTP/1.1 4") {
+        return None;
+    }
+    let head = std::str::from_utf8(head).ok()?;
+    let is_alone = head.find("\r\n\r\n") == Some(head.len() - 4);
+    // All refusals of the host itself have a code.
+    if !is_alone || !head.contains("\r\ncontent-length: 0\r\n") || head.contains("\r\ndaca-error: ") {
+        return None;
+    }
+    let status = StatusCode::from_bytes(head.get("HTTP/1.1 ".len()..)?.get(..3)?.as_bytes()).ok()?;
+    let error = match status {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => HttpError::new(
+            status,
+            "head-too-large",
+            "The head of the request is larger than any that is read.",
+        ),
+        _ => HttpError::new(status, "request-unreadable", "This is no request of HTTP/1."),
+    };
+    Some(error.as_text().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instead(text: &str) -> Option<String> {
+        instead_of(&[IoSlice::new(text.as_bytes())]).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    #[test]
+    fn only_what_hyper_says_by_itself_is_replaced() {
+        let own = "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\ndate: now\r\n\r\n";
+        let text = instead(own).expect("it is hyper's");
+        assert!(text.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{text}");
+        assert!(
+            text.contains("\r\ndaca-error: head-too-large\r\n")
+                && text.ends_with("\"code\":\"head-too-large\"}"),
+            "{text}"
+        );
+        for other in [
+            "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 404 Not Found\r\ndaca-error: not-found\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\n{}",
+        ] {
+            assert_eq!(instead(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Connections and bodies: who is slow, or takes more than there is, harms nobody else.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+
+use daca_tests::{Answer, Host, PATIENCE, default_manifest, eventually, exchange, exerciser};
+use serde_json::json;
+
+const MESSAGE: &str = r#"{"role": "user", "content": "Hi"}"#;
+
+/// A client that sends bytes as it likes.
+struct Raw(BufReader<TcpStream>);
+
+impl Raw {
+    fn connect(url: &str) -> anyhow::Result<Raw> {
+        let stream = TcpStream::connect(url.trim_start_matches("http://"))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Raw(BufReader::new(stream)))
+    }
+
+    fn send(&mut self, text: &str) -> anyhow::Result<()> {
+        Ok(self.0.get_mut().write_all(text.as_bytes())?)
+    }
+
+    /// The status of an answer whose connection stays open.
+    fn status(&mut self) -> anyhow::Result<String> {
+        let mut line = String::new();
+        let mut status = String::new();
+        let mut length = 0;
+        while self.0.read_line(&mut line)? > 2 {
+            if status.is_empty() {
+                line.clone_into(&mut status);
+            }
+            if let Some(bytes) = line.strip_prefix("content-length: ") {
+                length = bytes.trim().parse()?;
+            }
+            line.clear();
+        }
+        self.0.read_exact(&mut vec![0; length])?;
+        Ok(status.split(' ').nth(1).unwrap_or_default().to_owned())
+    }
+
+    /// All that comes until the connection is closed.
+    fn rest(mut self) -> anyhow::Result<String> {
+        let mut text = Vec::new();
+        self.0.read_to_end(&mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Begins a request, and waits until the host asks for its body: then it is being handled.
+    fn begin_body(&mut self, path: &str, length: usize) -> anyhow::Result<()> {
+        self.send(&format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+        ))?;
+        anyhow::ensure!(self.status()? == "100");
+        Ok(())
+    }
+}
+
+fn refused(text: &str) -> anyhow::Result<(u16, Option<String>)> {
+    let answer = Answer::of_text(text)?;
+    assert_eq!(answer.body["code"].as_str(), answer.code.as_deref(), "{answer:?}");
+    Ok((answer.status.as_u16(), answer.code))
+}
+
+fn with_host(settings: &str) -> String {
+    format!("[host]\n{settings}\n{}", default_manifest())
+}
+
+#[tokio::test]
+async fn a_body_that_comes_too_slowly_is_refused() -> anyhow::Result<()> {
+    for settings in ["body-time = \"300ms\"", "least-body-rate = \"1MiB\""] {
+        let host = Host::start(&with_host(settings)).await?;
+        let mut slow = Raw::connect(&host.app)?;
+        slow.begin_body("/chat/a", 1_000)?;
+        assert_eq!(refused(&slow.rest()?)?, (408, Some("body-too-slow".into())), "{settings}");
+        assert_eq!(host.send_raw("POST", "/chat/a", MESSAGE)?.status, 200);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn health_is_answered_while_all_connections_are_busy() -> anyhow::Result<()> {
+    let host = Host::start(&with_host("max-connections = 3")).await?;
+    let mut busy = Vec::new();
+    for id in 0..3 {
+        let mut raw = Raw::connect(&host.app)?;
+        raw.begin_body(&format!("/chat/{id}"), MESSAGE.len())?;
+        busy.push(raw);
+    }
+    for _ in 0..50 {
+        for path in ["/healthz", "/readyz"] {
+            assert_eq!(host.send_raw("GET", path, "")?.status, 200, "{path}");
+        }
+        let refused = host.send_raw("POST", "/chat/more", MESSAGE)?;
+        let code = refused.code.as_deref();
+        assert_eq!((refused.status.as_u16(), code), (503, Some("connections-exhausted")), "{refused:?}");
+    }
+    host.wait_for_log("the shortage", |line| line["code"] == "connections-exhausted").await?;
+    // Who only holds a connection does not keep health from being answered either.
+    let _silent = (0..100).map(|_| Raw::connect(&host.app)).collect::<Result<Vec<_>, _>>()?;
+    assert_eq!(host.send_raw("GET", "/healthz", "")?.status, 200);
+    for raw in &mut busy {
+        raw.send(MESSAGE)?;
+        assert_eq!(raw.status()?, "200");
+    }
+    eventually(
+        "the others are idle",
+        async || Ok(host.send_raw("POST", "/chat/more", MESSAGE)?.status == 200),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn the_connection_that_is_idle_longest_makes_room() -> anyhow::Result<()> {
+    let host = Host::start(&with_host("max-connections = 2")).await?;
+    let get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut first = Raw::connect(&host.app)?;
+    first.send(get)?;
+    assert_eq!(first.status()?, "200");
+    let mut busy = Raw::connect(&host.app)?;
+    busy.begin_body("/chat/a", MESSAGE.len())?;
+    assert_eq!(host.send_raw("POST", "/chat/b", MESSAGE)?.status, 200);
+    assert_eq!(first.rest()?, "", "it was closed");
+    busy.send(MESSAGE)?;
+    assert_eq!(busy.status()?, "200");
+    Ok(())
+}
+
+/// A call that waits or runs holds its payload.
+#[tokio::test]
+async fn the_bytes_of_all_bodies_are_bounded_as_long_as_they_are_held() -> anyhow::Result<()> {
+    let routes = "limits = { turn-time = \"60s\" }
+[host]
+max-body = \"64KiB\"
+max-held-body-bytes = \"64KiB\"
+[[routes]]
+method = \"POST\"
+path = \"/sleep/{id}\"
+agent = \"Exerciser\"
+call = \"Sleep\"
+actor-id = { path = \"id\" }";
+    let host = Arc::new(Host::start(&exerciser(routes)).await?);
+    let payload = |ms: u64| json!({ "ms": ms, "more": "x".repeat(10_000) }).to_string();
+    for _ in 0..3 {
+        assert_eq!(host.send_raw("POST", "/sleep/b", &payload(0))?.status, 200);
+    }
+    let mut sleeper = Raw::connect(&host.app)?;
+    let body = payload(55_000);
+    sleeper.send(&format!(
+        "POST /sleep/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ))?;
+    host.until_busy("Exerciser/a", 0).await?;
+    let answer = host.send_raw("POST", "/sleep/b", &payload(0))?;
+    let code = answer.code.as_deref();
+    assert_eq!((answer.status.as_u16(), code), (503, Some("bodies-exhausted")), "{answer:?}");
+    assert_eq!(host.send_raw("GET", "/healthz", "")?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_that_is_announced_as_too_large_is_not_asked_for() -> anyhow::Result<()> {
+    let host = Host::start(&default_manifest()).await?;
+    for path in ["/chat/a", "/receive-message", "/subscribe"] {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 99000000\r\n\r\n"
+        );
+        let text = exchange(&host.app, head.as_bytes())?;
+        assert_eq!(refused(&text)?, (413, Some("body-too-large".into())), "{text}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_that_has_sent_all_and_says_so_gets_its_answer() -> anyhow::Result<()> {
+    let host = Host::start(&default_manifest()).await?;
+    let mut raw = Raw::connect(&host.app)?;
+    let length = MESSAGE.len();
+    raw.send(&format!(
+        "POST /chat/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{MESSAGE}"
+    ))?;
+    raw.0.get_ref().shutdown(Shutdown::Write)?;
+    assert!(raw.rest()?.starts_with("HTTP/1.1 200"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_locks_the_operator_out() -> anyhow::Result<()> {
+    let folder = Arc::new(tempfile::TempDir::new()?);
+    let token = [("DACA_ADMIN_TOKEN", "0123456789abcdef0123456789abcdef")];
+    let host = Host::start_with(folder, &default_manifest(), &token).await?;
+    let mut strangers = Vec::new();
+    for _ in 0..150 {
+        let mut stranger = Raw::connect(&host.admin)?;
+        stranger.send("POST /agents HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")?;
+        strangers.push(stranger);
+    }
+    let silent = (0..150).map(|_| Raw::connect(&host.admin)).collect::<Result<Vec<_>, _>>()?;
+    let request = "GET /agents HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer 0123456789abcdef0123456789abcdef\r\nConnection: close\r\n\r\n";
+    assert_eq!(Answer::of_text(&exchange(&host.admin, request.as_bytes())?)?.status, 200);
+    drop((strangers, silent));
+    // A stranger's connection is closed with its answer.
+    let text = exchange(&host.admin, b"GET /agents HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    assert_eq!(refused(&text)?, (401, Some("admin-unauthorized".into())));
+    Ok(())
+}

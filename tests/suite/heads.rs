@@ -1,0 +1,97 @@
+//! The heads of requests: what is larger than people need is refused in the host's form, and what a broker's message may have
+//! arrives.
+
+use daca_tests::{Answer, Host, default_manifest, exchange};
+
+/// A request with so many header lines of so many bytes each.
+fn request(path: &str, lines: usize, bytes: usize, more: &str, body: &str) -> String {
+    let lines = (0..lines).map(|n| format!("h{n}: {}\r\n", "x".repeat(bytes))).collect::<String>();
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n{more}{lines}\r\n{body}"
+    )
+}
+
+fn code(answer: &Answer) -> (u16, Option<&str>) {
+    assert_eq!(answer.body["code"].as_str(), answer.code.as_deref(), "{answer:?}");
+    (answer.status.as_u16(), answer.code.as_deref())
+}
+
+#[tokio::test]
+async fn a_head_that_nobody_needs_is_refused_with_a_code() -> anyhow::Result<()> {
+    let host = Host::start(&default_manifest()).await?;
+    let send = |request: &str| Answer::of_text(&exchange(&host.app, request.as_bytes())?);
+    let message = r#"{"role": "user", "content": "Hi"}"#;
+    let long_path = format!("/chat/{}", "x".repeat(65_000));
+    for (what, request, expected) in [
+        ("101 lines", request("/chat/a", 101, 10, "", message), (200, None)),
+        ("300 lines", request("/chat/b", 300, 10, "", message), (431, Some("head-too-large"))),
+        ("600 KB in a line", request("/chat/b", 1, 600_000, "", message), (431, Some("head-too-large"))),
+        ("7,500 lines", request("/chat/b", 7_500, 100, "", message), (431, Some("head-too-large"))),
+        ("a path of 65 KB", request(&long_path, 4, 1_000, "", message), (431, Some("head-too-large"))),
+        (
+            "no host",
+            request("/chat/b", 0, 0, "", message).replace("Host: localhost\r\n", ""),
+            (400, Some("host-invalid")),
+        ),
+        ("two hosts", request("/chat/b", 0, 0, "Host: other\r\n", message), (400, Some("host-invalid"))),
+        (
+            "HTTP/1.0 without a host",
+            request("/chat/c", 0, 0, "", message)
+                .replace("Host: localhost\r\n", "")
+                .replace("HTTP/1.1", "HTTP/1.0"),
+            (200, None),
+        ),
+        // A sidecar brings an event with the headers of its broker.
+        (
+            "an event",
+            request("/subscribe", 300, 10, "", r#"{"data": {"user_id": "c", "content": "Hi"}}"#),
+            (200, None),
+        ),
+    ] {
+        assert_eq!(code(&send(&request)?), expected, "{what}");
+    }
+    let text = exchange(&host.admin, request("/actors/ChatAgent/b/method/M", 300, 10, "", "").as_bytes())?;
+    assert_eq!(code(&Answer::of_text(&text)?), (431, Some("head-too-large")));
+    // None of those that were refused was called.
+    assert_eq!(host.get_admin("/activations").await?.body.to_string().matches("\"b\"").count(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_parsed_is_logged_with_its_peer() -> anyhow::Result<()> {
+    let host = Host::start(&default_manifest()).await?;
+    for _ in 0..20 {
+        // A host that hangs up while a request is still being sent is right, too.
+        let _ = exchange(&host.app, request("/chat/a", 8_500, 1, "", "").as_bytes());
+    }
+    let line = host.wait_for_log("the refusal", |line| line["code"] == "request-unreadable").await?;
+    assert!(line["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{line}");
+    assert_eq!(host.get("/healthz").await?.status, 200);
+    let answer = Answer::of_text(&exchange(&host.app, b"no HTTP\r\n\r\n")?)?;
+    assert_eq!(code(&answer), (400, Some("request-unreadable")));
+    Ok(())
+}
+
+/// The sidecar makes headers of those of a Kafka message, and sends a message that is refused again without end.
+#[tokio::test]
+async fn a_message_of_a_binding_arrives_whatever_its_headers_are() -> anyhow::Result<()> {
+    let host = Host::start_without_sidecar(&default_manifest()).await?;
+    let place = "__topic: user-messages\r\n__partition: 0\r\n__offset: 7\r\n";
+    for (what, lines, bytes) in [
+        ("few", 3, 10),
+        ("150", 150, 20),
+        ("7,500", 7_500, 100),
+        ("one of 600 KB", 1, 600_000),
+        ("3 MB", 3, 1_000_000),
+    ] {
+        let text =
+            exchange(&host.app, request("/receive-message", lines, bytes, place, "no JSON").as_bytes())?;
+        // It came as far as the dead-letter topic, which is away with the sidecar.
+        assert_eq!(code(&Answer::of_text(&text)?), (503, Some("set-aside-failed")), "{what}");
+    }
+    // What only looks like the path of a binding has the bounds of people.
+    let text = exchange(&host.app, request("/receive-message", 300, 10, "", "no JSON").as_bytes())?;
+    assert_eq!(code(&Answer::of_text(&text)?), (431, Some("head-too-large")));
+    Ok(())
+}
