@@ -24,6 +24,7 @@ use crate::actor::{ActorAddress, Actors, CallContext, CallError, check_agent_typ
 use crate::backend::dapr::{answer_mark, content_type, context_of, failure_body, firing_data, reply_body};
 use crate::backend::{ActorCall, FiredWakeup, WakeupKey, WakeupKind};
 use crate::manifest::AgentType;
+use crate::telemetry::printable;
 
 /// How much longer the sidecar waits for a call that runs when an actor moves than a turn may take.
 const DRAIN_MARGIN: std::time::Duration = std::time::Duration::from_secs(5);
@@ -59,6 +60,14 @@ pub(super) async fn require_token(
 ) -> Response {
     match token {
         Some(token) if !token.is_in(request.headers()) => {
+            if let Some(number) = token.refusals().count() {
+                tracing::warn!(
+                    code = "app-token-refused",
+                    path = &*printable(request.uri().path()),
+                    number,
+                    "{number} requests to paths of the Dapr sidecar came without the value of APP_API_TOKEN, and were refused"
+                );
+            }
             let detail = "This path is for the Dapr sidecar: the header dapr-api-token has not the value of APP_API_TOKEN.";
             HttpError::new(StatusCode::UNAUTHORIZED, "app-token-refused", detail).into_response()
         }

@@ -29,6 +29,9 @@ pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
         describe(&mut text, name, kind, help);
         sample(&mut text, name, None, value);
     }
+    let name = "daca_log_lines_dropped_total";
+    describe(&mut text, name, "counter", "Lines of the log that standard error did not take.");
+    sample(&mut text, name, None, state.log.output.dropped());
     let agents = state.actors.agents();
     type Count = fn(&crate::component::Counted) -> u64;
     let counters: [(&str, &str, Count); 3] = [
