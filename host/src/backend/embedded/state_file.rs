@@ -87,17 +87,22 @@ impl StateFile {
             Ok(_) => Some("another file has taken its place".to_owned()),
             Err(error) => Some(error.to_string()),
         };
-        let gone = gone.map(|reason| {
-            format!("the state file is gone, and nothing can be kept: {}: {reason}", self.path.display())
-        });
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match &gone {
-            Some(text) if trouble.gone != gone => tracing::error!(code = "data-missing", "{text}"),
+            Some(reason) if trouble.gone != gone => tracing::error!(
+                code = "data-missing",
+                "the state file is gone, and nothing can be kept: {}: {reason}",
+                self.path.display()
+            ),
             None if trouble.gone.is_some() => tracing::info!("the state file is there again"),
             _ => {}
         }
         trouble.gone = gone;
-        trouble.gone.clone().map_or(Ok(()), |text| Err(Error::Unavailable(text)))
+        match trouble.gone {
+            // Callers read this: the path is for the log.
+            Some(_) => Err(Error::Unavailable("the state file is gone, and nothing can be kept".into())),
+            None => Ok(()),
+        }
     }
 
     /// Notes what came of a write.
