@@ -64,7 +64,7 @@ fn read(path: &Path) -> std::io::Result<String> {
     let mut bytes = Vec::new();
     // More than a token's characters and some blank lines is no token, whatever comes behind.
     file.take(2 * LONGEST as u64).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    crate::text::utf8(bytes)
 }
 
 fn check(text: &str, place: impl Fn() -> String) -> Result<Hidden, Error> {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use daca_host::address;
 use daca_host::client::Form;
 use daca_host::telemetry::LogFormat;
 
@@ -17,7 +18,7 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Run the agents of a manifest until SIGINT or SIGTERM
+    /// Run the agents of a manifest until SIGINT, SIGTERM or SIGHUP
     Run(RunArguments),
     /// Run the agents as `run` does, and build and swap each whose sources change
     Dev(RunArguments),
@@ -108,10 +109,10 @@ pub(crate) struct RunArguments {
     #[arg(long, default_value = "agents.toml")]
     pub(crate) manifest: PathBuf,
     /// Where to serve routes and subscriptions
-    #[arg(long, default_value = "127.0.0.1:8000")]
+    #[arg(long, default_value = "127.0.0.1:8000", value_name = "HOST:PORT", value_parser = address::listen)]
     pub(crate) listen: SocketAddr,
     /// Where to serve the admin API; without a token, a loopback address
-    #[arg(long, default_value = "127.0.0.1:8001")]
+    #[arg(long, default_value = "127.0.0.1:8001", value_name = "HOST:PORT", value_parser = address::listen)]
     pub(crate) admin: SocketAddr,
     /// A file with the token that the admin API asks for; by default DACA_ADMIN_TOKEN holds it, if there is one
     #[arg(long, value_name = "FILE")]
@@ -195,7 +196,7 @@ pub(crate) struct DeployArguments {
 #[derive(clap::Args)]
 pub(crate) struct AdminArguments {
     /// The host's admin port
-    #[arg(long, env = "DACA_ADMIN", default_value = "127.0.0.1:8001")]
+    #[arg(long, env = "DACA_ADMIN", default_value = "127.0.0.1:8001", value_name = "HOST:PORT")]
     pub(crate) admin: String,
     /// A file with the host's admin token; by default DACA_ADMIN_TOKEN holds it, if there is one
     #[arg(long, value_name = "FILE")]

@@ -3,6 +3,7 @@
 
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,11 +27,12 @@ use crate::backend::embedded::{Embedded, StartError};
 use crate::backend::{ActorCall, Backend, EventOutcome, FiredWakeup, Inbound, Outbox, Readiness};
 use crate::component::{Engine, EngineError, EngineOptions, LARGEST_FILE};
 use crate::deploy::{self, Deployer, DeployerOptions, Opened};
+use crate::files::create_private_folder;
 use crate::http::{
     self, AdminState, AdminToken, AppOptions, AppToken, Server, ServerOptions, SidecarSide, Subscriptions,
 };
 use crate::manifest::{self, Manifest};
-use crate::telemetry::{Hidden, RecentLines};
+use crate::telemetry::{Hidden, Log};
 
 /// Connections to the operator's port at the same time.
 const ADMIN_CONNECTIONS: usize = 100;
@@ -59,8 +61,8 @@ pub struct Options {
     pub compiled: Option<PathBuf>,
     /// Where state, events and calls go.
     pub backend: BackendOptions,
-    /// The last lines of the log.
-    pub log: RecentLines,
+    /// The log, whose last lines the operator's port shows.
+    pub log: Log,
 }
 
 /// Which backend.
@@ -200,6 +202,7 @@ impl Host {
             },
         );
         let app_listener = listen(options.listen, "--listen").await?;
+        warn_of_open_callbacks(options);
         let deployer = Deployer::start(
             DeployerOptions {
                 engine,
@@ -360,7 +363,9 @@ impl Host {
                 "the grace of {grace:?} is over: {turns} turns did not end, {active} actors were not deactivated, {effects} effects were not delivered"
             );
         }
-        tracing::info!("shut down; state is on disk");
+        // What a file has kept that is gone is not on disk.
+        let is_kept = behind_sidecar || backend.readiness() == Readiness::Ready;
+        tracing::info!("shut down{}", if is_kept { "; state is on disk" } else { "" });
     }
 }
 
@@ -394,8 +399,10 @@ fn open_backend(
 
 fn lock_data(path: &Path) -> Result<File, Error> {
     let failed = |reason| Error::Data { path: path.to_owned(), reason };
-    std::fs::create_dir_all(path).map_err(failed)?;
-    let file = File::create(path.join("lock")).map_err(failed)?;
+    create_private_folder(path).map_err(failed)?;
+    let mut options = File::options();
+    let file = options.write(true).create(true).truncate(false).mode(0o600).open(path.join("lock"));
+    let file = file.map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::DataInUse(path.to_owned())),
@@ -463,6 +470,18 @@ fn admin_server() -> ServerOptions {
 
 async fn listen(address: SocketAddr, option: &'static str) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|reason| Error::Listen { address, option, reason })
+}
+
+fn warn_of_open_callbacks(options: &Options) {
+    if matches!(options.backend, BackendOptions::Dapr { app_token: None, .. })
+        && !options.listen.ip().is_loopback()
+    {
+        tracing::warn!(
+            code = "callbacks-exposed",
+            "--listen {} can be reached from other machines, and without APP_API_TOKEN everybody there can call every actor as the sidecar does",
+            options.listen
+        );
+    }
 }
 
 fn live_instances(limits: &manifest::HostLimits) -> usize {

@@ -5,10 +5,12 @@
 //! component version runs while the turns go on. [`manifest`] and [`telemetry`] stand beside them; [`kubernetes`] tells a
 //! cluster what was deployed. [`host`] builds the parts
 //! and shuts them down; [`check`], [`client`], [`compile`], [`dev`] and [`sign`] are commands of `daca`, and [`admin_token`] is
-//! what clients show to a host. [`go_duration`] reads what Dapr writes.
+//! what clients show to a host, [`app_token`] what a sidecar shows. [`address`] reads addresses, [`go_duration`] what Dapr writes.
 
 pub mod actor;
+pub mod address;
 pub mod admin_token;
+pub mod app_token;
 pub mod backend;
 pub mod check;
 pub mod client;
@@ -25,3 +27,4 @@ pub mod kubernetes;
 pub mod manifest;
 pub mod sign;
 pub mod telemetry;
+mod text;

@@ -1,10 +1,12 @@
 //! The `daca` program: parses arguments, builds the parts, runs them, shuts them down.
 
 mod arguments;
+mod printing;
+mod signals;
 
-use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -14,41 +16,40 @@ use daca_host::dev::Dev;
 use daca_host::host::{BackendOptions, Host, Options};
 use daca_host::kubernetes::Pod;
 use daca_host::manifest::Manifest;
-use daca_host::telemetry::{self, Hidden};
-use daca_host::{admin_token, check, client, compile, sign};
-use tokio::signal::unix::{SignalKind, signal};
+use daca_host::telemetry::{self, Log};
+use daca_host::{admin_token, app_token, check, client, compile, sign};
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{
     AdminArguments, Arguments, BackendChoice, CheckArguments, Command, DeployArguments, LogsArguments,
     RunArguments,
 };
+use crate::printing::{print, print_error, print_once};
+
+/// How long the end of a host waits for whoever reads its log.
+const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     match execute(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
-            eprintln!("{error:#}");
+            print_error(format_args!("{error:#}\n"));
             ExitCode::FAILURE
         }
     }
 }
 
-fn execute(command: Command) -> anyhow::Result<()> {
-    match command {
-        Command::Run(arguments) => run(arguments, false),
-        Command::Dev(arguments) => run(arguments, true),
+fn execute(command: Command) -> anyhow::Result<ExitCode> {
+    let done = match command {
+        Command::Run(arguments) => return run(arguments, false),
+        Command::Dev(arguments) => return run(arguments, true),
         Command::Check(arguments) => check(arguments),
         Command::Compile { manifest, out } => {
-            for path in compile::run(&manifest, &out)? {
-                println!("{}", path.display());
-            }
-            Ok(())
+            let files = compile::run(&manifest, &out)?;
+            let lines = files.iter().map(|file| format!("{}\n", file.display()));
+            print(&lines.collect::<String>()).map_err(Into::into)
         }
-        Command::Sign(arguments) => {
-            print!("{}", sign::run(&arguments)?);
-            Ok(())
-        }
+        Command::Sign(arguments) => sign(&arguments),
         Command::Invoke { actor, method, payload, admin } => {
             ask(&admin, async |host| client::invoke(host, &actor, &method, &payload).await)
         }
@@ -76,21 +77,48 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Versions { agent_type, form, admin } => {
             ask(&admin, async |host| client::versions(host, agent_type.as_deref(), form.form()).await)
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn check(arguments: CheckArguments) -> anyhow::Result<()> {
     let CheckArguments { manifest, components, app_id } = arguments;
     let components = components.map(|folder| check::Components { folder, app_id });
     let report = check::run(&manifest, components.as_ref())?;
-    eprint!("{}", report.remarks);
-    print!("{}", report.text);
+    print_error(&report.remarks);
+    Ok(print(&report.text)?)
+}
+
+fn sign(arguments: &sign::Arguments) -> anyhow::Result<()> {
+    let text = sign::run(arguments)?;
+    match arguments.new_key() {
+        Some(key) => print_once(&text, || {
+            format!("the key is in its file; to see the line: daca sign --key {} --public", key.display())
+        })?,
+        None => print(&text)?,
+    }
     Ok(())
 }
 
-/// Runs a host; with `builds`, it also builds the agents and swaps them when their sources change.
-fn run(arguments: RunArguments, builds: bool) -> anyhow::Result<()> {
+/// Runs a host; with `builds`, it also builds the agents and swaps them when their sources change. Why it failed goes the way of
+/// the log, because whoever reads standard error may have stopped.
+fn run(arguments: RunArguments, builds: bool) -> anyhow::Result<ExitCode> {
     let log = telemetry::start(arguments.log_format).map_err(anyhow::Error::msg)?;
+    let shutdown = signals::watch(log.output.clone())?;
+    let ended = run_logged(arguments, builds, &log, shutdown);
+    if let Err(error) = &ended {
+        log.output.push(format!("{error:#}\n").as_bytes());
+    }
+    log.output.flush(LOG_PATIENCE);
+    Ok(if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn run_logged(
+    arguments: RunArguments,
+    builds: bool,
+    log: &Log,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let admin_token = admin_token::find(arguments.admin_token_file.as_deref())?;
     allow_many_files();
     let runtime =
@@ -102,10 +130,10 @@ fn run(arguments: RunArguments, builds: bool) -> anyhow::Result<()> {
         admin_token,
         data: arguments.data,
         compiled: arguments.compiled,
-        backend: backend(arguments.backend),
-        log,
+        backend: backend(arguments.backend)?,
+        log: log.clone(),
     };
-    runtime.block_on(serve(options, builds))
+    runtime.block_on(serve(options, builds, shutdown))
 }
 
 fn deploy(arguments: &DeployArguments) -> anyhow::Result<()> {
@@ -132,21 +160,15 @@ fn ask(
     if text.is_empty() {
         return Ok(());
     }
-    match writeln!(std::io::stdout(), "{text}") {
-        // Whoever reads, such as `head`, has read enough.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => Ok(result.map_err(client::Error::Output)?),
-    }
+    Ok(print(&format!("{text}\n"))?)
 }
 
-async fn serve(options: Options, builds: bool) -> anyhow::Result<()> {
-    // Before anything listens: a signal that arrives early must end the host in order, too.
-    let shutdown = shutdown_on_signal()?;
-    let sources = match builds {
+async fn serve(options: Options, builds: bool, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut sources = match builds {
         true => Some(Dev::new(&Manifest::load(&options.manifest)?)?),
         false => None,
     };
-    if let Some(sources) = &sources {
+    if let Some(sources) = &mut sources {
         sources.build_all(&shutdown).await;
     }
     let host = Host::start(&options).await?;
@@ -174,40 +196,18 @@ async fn serve(options: Options, builds: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A second signal ends the process at once.
-fn shutdown_on_signal() -> anyhow::Result<CancellationToken> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("watching for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
-    let shutdown = CancellationToken::new();
-    let token = shutdown.clone();
-    tokio::spawn(async move {
-        for is_second in [false, true] {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if is_second {
-                tracing::warn!("second signal: ending at once");
-                std::process::exit(130);
-            }
-            token.cancel();
-        }
-    });
-    Ok(shutdown)
-}
-
 /// The variables by which a sidecar makes itself known.
 const SIDECAR_VARIABLES: [&str; 2] = ["DAPR_GRPC_PORT", "DAPR_GRPC_ENDPOINT"];
 
-fn backend(choice: BackendChoice) -> BackendOptions {
+fn backend(choice: BackendChoice) -> anyhow::Result<BackendOptions> {
     let has_sidecar = SIDECAR_VARIABLES
         .into_iter()
         .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
     if choice == BackendChoice::Embedded || (choice == BackendChoice::Auto && !has_sidecar) {
-        return BackendOptions::Embedded;
+        return Ok(BackendOptions::Embedded);
     }
-    let app_token = std::env::var("APP_API_TOKEN").ok().filter(|token| !token.is_empty()).map(Hidden);
-    BackendOptions::Dapr { sidecar: SidecarOptions::from_environment(), app_token }
+    let app_token = app_token::find()?;
+    Ok(BackendOptions::Dapr { sidecar: SidecarOptions::from_environment(), app_token })
 }
 
 /// Each connection is a file. The soft limit is often 1,024; raising it to the hard one needs no rights.

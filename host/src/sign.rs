@@ -16,6 +16,7 @@ use ed25519_dalek::{SECRET_KEY_LENGTH, SigningKey};
 use crate::component::{LoadError, check_header};
 use crate::deploy::signature::{self, Signer};
 use crate::deploy::watch::{ComponentFile, signature_path};
+use crate::text::utf8;
 
 /// Bytes of a key file, at most. A real one has some 120.
 const LARGEST_KEY_FILE: u64 = 16 * 1024;
@@ -41,6 +42,13 @@ pub struct Arguments {
     /// Make a key, and print its line for `signers` in the manifest
     #[arg(long, value_name = "FILE", conflicts_with_all = ["component", "key", "out", "public"])]
     new_key: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// The file of the key that is to be made.
+    pub fn new_key(&self) -> Option<&Path> {
+        self.new_key.as_deref()
+    }
 }
 
 /// Why nothing was signed.
@@ -122,15 +130,16 @@ fn make_key(path: &Path) -> Result<SigningKey, Error> {
     let pem = KeypairBytes { secret_key, public_key: None }
         .to_pkcs8_pem(LineEnding::LF)
         .map_err(|_| Error::KeyInvalid { path: path.to_owned() })?;
-    let write = || {
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(pem.as_bytes())?;
-        file.sync_all()
-    };
-    write().map_err(|reason| Error::Unwritable {
+    let unwritable = |reason| Error::Unwritable {
         path: path.to_owned(),
         reason,
         help: "name a file that is not there yet: a key is never overwritten",
+    };
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path).map_err(unwritable)?;
+    file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()).map_err(|reason| {
+        // A part of a key would be in the way of the next attempt. What went wrong is what is said.
+        let _ = std::fs::remove_file(path);
+        unwritable(reason)
     })?;
     Ok(key)
 }
@@ -158,9 +167,8 @@ fn read_key(path: &Path) -> Result<SigningKey, Error> {
     }
     let mut pem = Vec::new();
     file.take(LARGEST_KEY_FILE).read_to_end(&mut pem).map_err(unreadable)?;
-    let invalid = || Error::KeyInvalid { path: path.to_owned() };
-    let pem = String::from_utf8(pem).map_err(|_| invalid())?;
-    SigningKey::from_pkcs8_pem(&pem).map_err(|_| invalid())
+    let pem = utf8(pem).map_err(unreadable)?;
+    SigningKey::from_pkcs8_pem(pem.trim_start()).map_err(|_| Error::KeyInvalid { path: path.to_owned() })
 }
 
 /// Writes beside the target and renames: whoever watches the target sees no half of a signature.

@@ -399,7 +399,14 @@ async fn run_says_why_it_does_not_start() -> anyhow::Result<()> {
     let admin = ["--listen", "127.0.0.1:0", "--admin", &taken, "--data", "data"];
     let data = |folder: &'static str| ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", folder];
     let nothing: &[(&str, &str)] = &[];
-    let cases: [Refusal; 13] = [
+    let cases: [Refusal; 14] = [
+        (
+            "a callbacks' token of nothing",
+            &free,
+            &[("DAPR_GRPC_PORT", "50001"), ("APP_API_TOKEN", " \n")],
+            "app-token-invalid",
+            &["APP_API_TOKEN"],
+        ),
         (
             "a port in use",
             &listen,
@@ -512,7 +519,8 @@ async fn arguments_that_make_no_sense_end_with_code_2() -> anyhow::Result<()> {
     for (arguments, word) in [
         (&[][..], "Usage"),
         (&["fly"], "'fly'"),
-        (&["run", "--listen", "localhost"], "--listen"),
+        (&["run", "--listen", "localhost"], "HOST:PORT"),
+        (&["run", "--listen", "example.org:8000"], "localhost"),
         (&["run", "--backend", "redis"], "embedded"),
         (&["run", "--log-format", "xml"], "json"),
         (&["invoke", "ChatAgent/user1"], "<METHOD>"),
@@ -525,5 +533,55 @@ async fn arguments_that_make_no_sense_end_with_code_2() -> anyhow::Result<()> {
         assert_eq!(code, Some(2), "{arguments:?}: {stderr}");
         assert!(stderr.contains(word), "{arguments:?}: {stderr}");
     }
+    Ok(())
+}
+
+/// The admin port is named in any way in which it is printed, and nothing else is asked, let alone given a token.
+#[tokio::test]
+async fn the_admin_port_is_named_as_the_log_prints_it() -> anyhow::Result<()> {
+    let folder = std::sync::Arc::new(TempDir::new()?);
+    let options = ["--admin", "localhost:0"];
+    let host = Host::start_with_options(folder.clone(), &default_manifest(), &[], &options).await?;
+    let port = host.admin.rsplit(':').next().unwrap_or_default().to_owned();
+    for admin in [host.admin.clone(), format!("{}/", host.admin), format!("localhost:{port}")] {
+        let ended = run_in(folder.path(), ["ps", "--admin", &admin]).await?;
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{admin}");
+    }
+    for admin in [&*port, "8001:80", "https://localhost:8001", "user@localhost:8001", ""] {
+        let ended = run_in(folder.path(), ["ps", "--admin", admin]).await?;
+        assert_refused(admin, &ended, "admin-address-invalid", &["HOST:PORT", "\n  help: "]);
+    }
+    Ok(())
+}
+
+/// Editors of Windows write byte order marks and UTF-16.
+#[tokio::test]
+async fn text_files_may_begin_with_a_mark_and_other_encodings_are_named() -> anyhow::Result<()> {
+    let folder = TempDir::new()?;
+    let write = |name: &str, bytes: &[u8]| {
+        std::fs::write(folder.path().join(name), bytes)?;
+        std::fs::set_permissions(folder.path().join(name), std::fs::Permissions::from_mode(0o600))
+    };
+    let marked = |text: &str| format!("\u{feff}{text}").into_bytes();
+    let utf16 = |text: &str| {
+        let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+        units.flat_map(u16::to_le_bytes).collect::<Vec<_>>()
+    };
+    let manifest =
+        daca_tests::manifest_of("Plain", "plain", "") + "[embedded]\nsecrets-file = \"secrets.json\"\n";
+    let (secrets, sign) = (r#"{"a": "b"}"#, ["sign", "--public", "--key", "key.pem"]);
+    write("agents.toml", &marked(&manifest))?;
+    write("secrets.json", &marked(secrets))?;
+    write("key.pem", &marked(OPENSSL_KEY))?;
+    for arguments in [&["check"][..], &sign] {
+        let ended = run_in(folder.path(), arguments).await?;
+        assert_eq!(ended.code, Some(0), "{arguments:?}: {ended:?}");
+    }
+    write("secrets.json", &utf16(secrets))?;
+    assert_refused("secrets", &run_in(folder.path(), ["check"]).await?, "secrets-unreadable", &["UTF-16"]);
+    write("agents.toml", &utf16(&manifest))?;
+    assert_refused("manifest", &run_in(folder.path(), ["check"]).await?, "manifest-unreadable", &["UTF-16"]);
+    write("key.pem", &utf16(OPENSSL_KEY))?;
+    assert_refused("key", &run_in(folder.path(), sign).await?, "signing-key-unreadable", &["UTF-16"]);
     Ok(())
 }

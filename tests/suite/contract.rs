@@ -374,6 +374,15 @@ async fn an_actor_knows_who_it_is_and_its_log_lines_say_so() -> anyhow::Result<(
         assert_eq!((&line["level"], &line["target"]), (&json!(level), &json!("agent")));
         assert_eq!(line["span"]["actor_id"], "a");
     }
+
+    // A line without an end is that of the turn that wrote it, and does not wait for another one.
+    let mut turns = Vec::new();
+    for text in ["first half", "second half"] {
+        host.call("Exerciser/a", "PrintUnended", &json!({"line": text})).await?;
+        let line = host.wait_for_log(text, |line| message(line) == text).await?;
+        turns.push(line["span"]["turn"].clone());
+    }
+    assert!(turns[0].is_string() && turns[0] != turns[1], "{turns:?}");
     Ok(())
 }
 

@@ -173,6 +173,85 @@ async fn a_full_disk_refuses_what_it_cannot_keep_and_the_host_goes_on_when_there
     Ok(())
 }
 
+/// A file that is not at its path takes every write, and all of it is gone in the end.
+#[tokio::test]
+async fn a_data_folder_that_is_gone_is_said_and_nothing_is_kept_as_if_it_were_there() -> anyhow::Result<()> {
+    let host = Host::start(&exerciser("")).await?;
+    let folder = host.folder();
+    let (data, away) = (folder.path().join("data"), folder.path().join("away"));
+    let set = async |value: u32| {
+        let answer = host.invoke("Exerciser/a", "SetState", &json!({"key": "k", "value": value})).await?;
+        anyhow::Ok((answer.status.as_u16(), answer.code))
+    };
+    let refused = (503, Some("backend-unavailable".to_owned()));
+    assert_eq!(set(1).await?, (200, None));
+    host.call("Exerciser/b", "Echo", &json!(1)).await?;
+
+    std::fs::rename(&data, &away)?;
+    assert_eq!(set(2).await?, refused, "at once");
+    eventually("it is not ready", async || Ok(host.get("/readyz").await?.status == 503)).await?;
+    assert_eq!(host.get("/readyz").await?.body, json!("the state file is gone"));
+    assert_eq!(host.get("/healthz").await?.status, 200);
+    assert_eq!(set(3).await?, refused);
+    // A turn that keeps nothing works. Where one failed, the next activation would write.
+    assert_eq!(host.call("Exerciser/b", "GetState", &json!({"key": "k"})).await?, Value::Null);
+    let count = |code: &str| host.log().iter().filter(|line| line["code"] == code).count();
+    assert_eq!(count("data-missing"), 1);
+    let component = std::fs::read(daca_tests::guest("plain"))?;
+    let deploy = reqwest::Client::builder().no_proxy().build()?;
+    let deploy =
+        deploy.put(format!("{}/agents/Exerciser/component", host.admin)).body(component).send().await?;
+    assert_eq!(
+        deploy.headers().get("daca-error").map(|code| code.as_bytes()),
+        Some(&b"versions-unwritable"[..])
+    );
+
+    // Another file, such as a new host's, is not the one whose actors are in memory.
+    std::fs::create_dir_all(&data)?;
+    std::fs::copy(away.join("state.redb"), data.join("state.redb"))?;
+    assert_eq!(set(4).await?, refused);
+    std::fs::remove_dir_all(&data)?;
+
+    std::fs::rename(&away, &data)?;
+    eventually("it is ready", async || Ok(host.get("/readyz").await?.status == 200)).await?;
+    assert_eq!(set(5).await?, (200, None));
+    let host = Host::start_in(host.kill()?, &exerciser("")).await?;
+    assert_eq!(host.call("Exerciser/a", "GetState", &json!({"key": "k"})).await?, json!(5));
+
+    // For good: the end does not claim what is not so.
+    std::fs::remove_dir_all(&data)?;
+    host.wait_for_log("the missing file", |line| line["code"] == "data-missing").await?;
+    host.signal("TERM")?;
+    let mut host = host;
+    assert_eq!(host.wait().await?.code(), Some(0));
+    assert!(!host.log().iter().any(|line| daca_tests::message(line).contains("state is on disk")));
+    assert!(!data.join("state.redb").exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_state_file_is_its_owner_s_alone_also_in_a_folder_that_is_not() -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Arc::new(TempDir::new()?);
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data)?;
+    let open = |path: &Path, mode: u32| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
+    open(&data, 0o755)?;
+    let state = data.join("state.redb");
+    let mode = || anyhow::Ok(std::fs::metadata(&state)?.permissions().mode() & 0o777);
+    let host = Host::start_in(folder, &exerciser("")).await?;
+    assert_eq!(mode()?, 0o600);
+    host.wait_for_log("the folder", |line| line["code"] == "data-exposed").await?;
+    // One of an earlier version.
+    let folder = host.kill()?;
+    open(&state, 0o644)?;
+    open(&data, 0o700)?;
+    let host = Host::start_in(folder, &exerciser("")).await?;
+    assert_eq!(mode()?, 0o600);
+    assert!(!host.log().iter().any(|line| line["code"] == "data-exposed"));
+    Ok(())
+}
+
 /// The arguments of a host that is started and should end by itself.
 const RUN: [&str; 10] = [
     "run",

@@ -2,6 +2,7 @@
 
 mod admin;
 mod bad_input;
+mod callbacks;
 mod commands;
 mod components;
 mod components_folder;
@@ -16,6 +17,7 @@ mod logs;
 mod manifests;
 mod repeated;
 mod shutdown;
+mod streams;
 mod swap;
 mod swapped;
 mod turns;

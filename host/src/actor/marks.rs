@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::handled::unreadable;
@@ -53,7 +54,7 @@ impl Marks {
 
     pub(super) fn text(&self) -> Vec<u8> {
         let bytes = self.0.iter().flat_map(|mark| mark.hash.into_iter().chain(mark.handled.to_be_bytes()));
-        serde_json::to_vec(&BASE64.encode(bytes.collect::<Vec<_>>())).unwrap_or_default()
+        Value::from(BASE64.encode(bytes.collect::<Vec<_>>())).to_string().into()
     }
 
     /// Was the call with this id handled?

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::handled::unreadable;
@@ -65,9 +66,9 @@ impl Replies {
     pub(super) fn text(&self) -> Vec<u8> {
         let kept = self.0.iter().map(|kept| {
             let Kept { id, request, handled, reply } = kept;
-            (hex::encode(id), hex::encode(request.0), handled, BASE64.encode(reply))
+            json!([hex::encode(id), hex::encode(request.0), handled, BASE64.encode(reply)])
         });
-        serde_json::to_vec(&kept.collect::<Vec<_>>()).unwrap_or_default()
+        Value::from_iter(kept).to_string().into()
     }
 
     /// What the call with this id was answered, if that is still known.

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 
 use super::{ActorAddress, CallError};
 use crate::backend::{self, Backend, StateWrite, TurnCommit};
@@ -25,11 +26,10 @@ pub(super) struct Shape {
     pub(super) nested_commits: u64,
 }
 
-#[derive(Serialize, Deserialize)]
+/// Beside it lies the digest of the version that kept the state so (`version`), for whoever looks into the store.
+#[derive(Deserialize)]
 struct Record {
     label: Arc<str>,
-    /// The digest of the version that kept it so, for whoever looks into the store.
-    version: Arc<str>,
 }
 
 impl Shape {
@@ -80,8 +80,8 @@ impl Shape {
         if !served.version.has_migration() || written == Some(&served.label) || commit.writes.is_empty() {
             return self.clone();
         }
-        let record = Record { label: served.label.clone(), version: served.version.digest.as_str().into() };
-        let value = serde_json::to_vec(&record).unwrap_or_default().into();
+        let record = json!({ "label": &*served.label, "version": served.version.digest });
+        let value = record.to_string().into();
         commit.writes.insert(KEY.to_owned(), StateWrite::Set { value, ttl: None });
         let label = served.label.clone();
         Shape { recorded: Some(label.clone()), label, nested_commits: self.nested_commits }

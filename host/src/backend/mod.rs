@@ -8,6 +8,7 @@
 pub mod dapr;
 pub mod embedded;
 mod outbox;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use crate::actor::{ActorAddress, CallContext, CallError};
 use crate::manifest::Topic;
 pub use outbox::{EffectStatus, Outbox, OutboxCounts, OutboxEntry};
+pub(crate) use stored::stored_json;
 
 /// What a turn needs of the world. Implementations are shared by all turns and must not block a thread.
 #[async_trait]

@@ -42,8 +42,7 @@ pub struct Report {
 
 /// Checks a manifest and every component that it names, and on request Dapr's components. The answer is for people.
 pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Error> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|reason| manifest::Error::Unreadable { path: path.to_owned(), reason })?;
+    let text = Manifest::text(path)?;
     let manifest = Manifest::parse(path, &text)?;
     if let Some(path) = &manifest.embedded.secrets_file {
         crate::backend::embedded::read_secrets(path)?;

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::actor::{ActorAddress, AddressError, check_agent_type};
+use crate::address;
 use crate::telemetry::{Hidden, printable};
 
 /// A machine that says nothing at all counts as away after so long. An answer has no bound: a turn may take its time.
@@ -69,6 +70,16 @@ pub enum Error {
     Signature {
         /// The file.
         path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Where the host is to be.
+    #[error(
+        "error[admin-address-invalid]: --admin {text:?}: {reason}\n  help: name the admin port as the host's log prints it"
+    )]
+    AdminAddress {
+        /// What was given.
+        text: String,
         /// What is wrong with it.
         reason: String,
     },
@@ -132,12 +143,14 @@ struct Refusal {
 impl Admin {
     /// `address` is that of the admin port, such as `127.0.0.1:8001`. Nothing is sent yet.
     pub fn new(address: &str, token: Option<Hidden>) -> Result<Admin, Error> {
+        let address = address::peer(address)
+            .map_err(|reason| Error::AdminAddress { text: address.to_owned(), reason })?;
         // A call to a host on this machine must not go through a proxy of the environment, nor its token to anybody else.
         let client = reqwest::Client::builder().no_proxy().redirect(Policy::none());
         let client = client.connect_timeout(CONNECT_TIMEOUT).build();
         let client =
-            client.map_err(|error| Error::Unreachable { url: address.to_owned(), reason: causes(&error) })?;
-        Ok(Admin { client, address: address.to_owned(), token })
+            client.map_err(|error| Error::Unreachable { url: address.clone(), reason: causes(&error) })?;
+        Ok(Admin { client, address, token })
     }
 
     /// A request to a path, which [`path`] made.

@@ -84,7 +84,7 @@ fn signature(deployment: &Deployment<'_>) -> Result<Option<HeaderValue>, Error> 
         }
         Ok(_) => {}
     }
-    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    let text = crate::text::read(path).map_err(|error| failed(error.to_string()))?;
     let value = HeaderValue::from_str(text.trim()).map_err(|_| failed("it has more than one line".into()))?;
     Ok(Some(value))
 }

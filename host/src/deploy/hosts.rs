@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::steward::View;
-use crate::backend::{self, SharedStore, SharedWriteError};
+use crate::backend::{self, SharedStore, SharedWriteError, stored_json};
 
 /// The key of the lines of all hosts.
 const KEY: &str = "daca-hosts";
@@ -136,8 +136,7 @@ impl Hosts {
                 }
                 None => drop(lines.remove(&*self.name)),
             }
-            let value = serde_json::to_vec(&lines).unwrap_or_default().into();
-            match store.write(KEY, value, Some(etag.as_deref())).await {
+            match store.write(KEY, stored_json(&lines)?, Some(etag.as_deref())).await {
                 Ok(()) => return Ok(()),
                 Err(SharedWriteError::Conflict) => {}
                 Err(SharedWriteError::Failed(error)) => return Err(error),

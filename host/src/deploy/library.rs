@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -53,13 +54,16 @@ pub(super) struct Kept {
 #[derive(Debug, Clone)]
 pub(super) struct Library {
     folder: PathBuf,
+    data: PathBuf,
+    /// Device and inode of the data folder, when it was there at the start.
+    identity: Option<(u64, u64)>,
     /// A folder that somebody else fills, such as a mounted volume.
     mounted: Option<PathBuf>,
 }
 
 impl Library {
     pub(super) fn new(data: &Path, mounted: Option<PathBuf>) -> Library {
-        Library { folder: data.join("versions"), mounted }
+        Library { folder: data.join("versions"), identity: identity(data), data: data.to_owned(), mounted }
     }
 
     /// What was kept of a type; none when nothing was.
@@ -132,6 +136,11 @@ impl Library {
     }
 
     fn write(&self, agent_type: &str, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        // It was removed, or its disk was taken away: the next start would not find what lies in a new one beside the rest.
+        if self.identity.is_some() && identity(&self.data) != self.identity {
+            let gone = std::io::Error::new(ErrorKind::NotFound, "the data folder of the start is gone");
+            return Err(Error::unwritable(path, &gone));
+        }
         create_private_folder(&self.folder.join(agent_type))
             .and_then(|()| write_lasting(path, &[bytes]))
             .map_err(|error| Error::unwritable(path, &error))
@@ -144,6 +153,10 @@ impl Library {
     fn version_path(&self, agent_type: &str, digest: &str) -> PathBuf {
         self.folder.join(agent_type).join(format!("{digest}.wasm"))
     }
+}
+
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(folder).ok().map(|found| (found.dev(), found.ino()))
 }
 
 fn read_version(path: &Path, name: &str) -> Result<Option<Stored>, Error> {

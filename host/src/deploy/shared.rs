@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::library::Stored;
 use super::record::Record;
-use crate::backend::{self, SharedStore, SharedWriteError};
+use crate::backend::{self, SharedStore, SharedWriteError, stored_json};
 use crate::component::{LARGEST_FILE, digest};
 
 /// Bytes of a component under one key: within what the sidecar takes in one message (4 MiB), and what most stores take in one
@@ -59,8 +58,7 @@ impl Shared {
 
     /// Writes the record, if it is still what `etag` stands for.
     pub(super) async fn write(&self, record: &Record, etag: Option<&str>) -> Result<(), SharedWriteError> {
-        let value = serde_json::to_vec(record).unwrap_or_default().into();
-        self.store.write(&self.record_key(), value, Some(etag)).await
+        self.store.write(&self.record_key(), stored_json(record)?, Some(etag)).await
     }
 
     /// Makes the bytes of a version available to all hosts.
@@ -78,11 +76,11 @@ impl Shared {
         let chunks = stored.wasm.chunks(CHUNK);
         let head = Head { chunks: chunks.len(), signature: stored.signature.clone() };
         for (number, chunk) in chunks.enumerate() {
-            let value = json(&BASE64.encode(chunk));
+            let value = stored_json(&BASE64.encode(chunk))?;
             self.store.write(&self.chunk_key(version, number), value, None).await.map_err(written)?;
         }
         // Last, so that what has a head is whole.
-        self.store.write(&self.head_key(version), json(&head), None).await.map_err(written)
+        self.store.write(&self.head_key(version), stored_json(&head)?, None).await.map_err(written)
     }
 
     /// The bytes of a version; none when no host has put them there, or they are not those that the name stands for.
@@ -135,8 +133,4 @@ impl Shared {
 
 fn is_digest(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-}
-
-fn json<T: Serialize>(value: &T) -> Bytes {
-    serde_json::to_vec(value).unwrap_or_default().into()
 }

@@ -122,8 +122,8 @@ impl Dev {
     }
 
     /// Builds every component once, before the host reads it. A build that fails is said, and what an earlier one made is used.
-    pub async fn build_all(&self, shutdown: &CancellationToken) {
-        for project in &self.projects {
+    pub async fn build_all(&mut self, shutdown: &CancellationToken) {
+        for project in &mut self.projects {
             tracing::info!("{}: building: {}", project.agent_type, project.command);
             let is_built = tokio::select! {
                 is_built = project.build() => is_built,
@@ -184,11 +184,19 @@ impl Project {
     }
 
     /// Did it end well? What the build says goes to standard error as it comes. Dropped, it kills the build.
-    async fn build(&self) -> bool {
+    async fn build(&mut self) -> bool {
         let status = match Build::start(&self.command, &self.folder) {
             Ok(mut build) => build.wait().await,
             Err(error) => Err(error),
         };
+        if let Some(path) = self.sources.built().await {
+            tracing::warn!(
+                code = "dev-build-writes-sources",
+                "{}: {} and others changed during each of the last builds, as if the build wrote them; building again with the next save",
+                self.agent_type,
+                path.display()
+            );
+        }
         match status {
             Ok(status) => status.success(),
             Err(error) => {

@@ -25,7 +25,7 @@ use super::answer::HttpError;
 use crate::actor::{Actors, CallContext};
 use crate::backend::{ActorCall, Outbox, Readiness};
 use crate::deploy::Deployer;
-use crate::telemetry::RecentLines;
+use crate::telemetry::Log;
 
 /// Activations, effects or lines of the log in one answer, unless `?limit=` says otherwise.
 pub(super) const DEFAULT_LIMIT: usize = 1_000;
@@ -47,8 +47,8 @@ pub struct AdminState {
     pub max_body: usize,
     /// What requests must carry, if anything.
     pub token: Option<AdminToken>,
-    /// The last lines of the log.
-    pub log: RecentLines,
+    /// The log.
+    pub log: Log,
     /// Cancelled when the port is about to close.
     pub stopping: CancellationToken,
 }
@@ -56,7 +56,7 @@ pub struct AdminState {
 /// Makes the router.
 pub fn router(state: AdminState) -> Router {
     let (max_body, token) = (state.max_body, state.token.clone());
-    let logs = super::logs::router(state.log.clone(), state.actors.clone(), state.stopping.clone());
+    let logs = super::logs::router(state.log.recent.clone(), state.actors.clone(), state.stopping.clone());
     Router::new()
         .route("/", get(index))
         .route("/health", get(health))
@@ -88,7 +88,14 @@ async fn admit(State(token): State<Option<AdminToken>>, request: Request, next: 
         let detail = "The admin API answers no web pages: leave the Origin header out, and name the host by its address or as localhost.";
         return HttpError::new(StatusCode::FORBIDDEN, "origin-refused", detail).into_response();
     }
-    if token.is_some_and(|token| !token.is_in(headers)) {
+    if let Some(token) = token.filter(|token| !token.is_in(headers)) {
+        if let Some(number) = token.refusals().count() {
+            tracing::warn!(
+                code = "admin-unauthorized",
+                number,
+                "{number} requests to the admin API came without its token, and were refused"
+            );
+        }
         let detail = "The admin API asks for its token: Authorization: Bearer TOKEN.";
         let error = HttpError::new(StatusCode::UNAUTHORIZED, "admin-unauthorized", detail);
         return ([(header::WWW_AUTHENTICATE, "Bearer")], error).into_response();

@@ -26,6 +26,7 @@ use crate::backend::dapr::{
 };
 use crate::backend::{self, ActorCall, FiredWakeup, WakeupKey, WakeupKind};
 use crate::manifest::AgentType;
+use crate::telemetry::printable;
 
 /// How long the sidecar waits for the calls of actors that move. Meanwhile it serves no state request, so that a turn which has to
 /// commit waits for what waits for it, and placement takes a sidecar that waits for eight seconds for lost (Dapr 1.17.7 and
@@ -64,6 +65,14 @@ pub(super) async fn require_token(
 ) -> Response {
     match token {
         Some(token) if !token.is_in(request.headers()) => {
+            if let Some(number) = token.refusals().count() {
+                tracing::warn!(
+                    code = "app-token-refused",
+                    path = &*printable(request.uri().path()),
+                    number,
+                    "{number} requests to paths of the Dapr sidecar came without the value of APP_API_TOKEN, and were refused"
+                );
+            }
             let detail = "This path is for the Dapr sidecar: the header dapr-api-token has not the value of APP_API_TOKEN.";
             HttpError::new(StatusCode::UNAUTHORIZED, "app-token-refused", detail).into_response()
         }

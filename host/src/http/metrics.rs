@@ -29,14 +29,22 @@ pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
         describe(&mut text, name, kind, help);
         sample(&mut text, name, None, value);
     }
-    let name = "daca_misdelivered_calls_total";
-    describe(
-        &mut text,
-        name,
-        "counter",
-        "Calls that the sidecar delivered to another actor; they were refused.",
-    );
-    sample(&mut text, name, None, state.actors.misdelivered());
+    let totals = [
+        (
+            "daca_misdelivered_calls_total",
+            "Calls that the sidecar delivered to another actor; they were refused.",
+            state.actors.misdelivered(),
+        ),
+        (
+            "daca_log_lines_dropped_total",
+            "Lines of the log that standard error did not take.",
+            state.log.output.dropped(),
+        ),
+    ];
+    for (name, help, value) in totals {
+        describe(&mut text, name, "counter", help);
+        sample(&mut text, name, None, value);
+    }
     let agents = state.actors.agents();
     type Count = fn(&crate::component::Counted) -> u64;
     let counters: [(&str, &str, Count); 3] = [

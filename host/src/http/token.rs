@@ -1,20 +1,30 @@
 //! The tokens by which a request shows whose it is: the sidecar's (`APP_API_TOKEN`), and the operator's.
 
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use axum::http::{HeaderMap, header};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 /// The header in which the sidecar sends its token.
 const SIDECAR_HEADER: &str = "dapr-api-token";
+/// Refusals are logged once in this time, with their number: whoever guesses must not fill the log.
+const LOG_PERIOD: Duration = Duration::from_secs(10);
 
 /// The token that callbacks must carry.
 #[derive(Clone)]
-pub struct AppToken(Hashed);
+pub struct AppToken(Hashed, Refusals);
 
 impl AppToken {
     /// From the value of `APP_API_TOKEN`.
     pub fn new(token: &str) -> AppToken {
-        AppToken(Hashed::new(token))
+        AppToken(Hashed::new(token), Refusals::default())
+    }
+
+    /// The requests without it.
+    pub(super) fn refusals(&self) -> &Refusals {
+        &self.1
     }
 
     /// Do the headers carry it?
@@ -23,14 +33,42 @@ impl AppToken {
     }
 }
 
+/// The requests that came without the right token, for the log.
+#[derive(Clone, Default)]
+pub(super) struct Refusals(Arc<Mutex<Refused>>);
+
+#[derive(Default)]
+struct Refused {
+    untold: u64,
+    told_at: Option<Instant>,
+}
+
+impl Refusals {
+    /// Counts one. Answers how many there were since the log told last, if it is time to tell again.
+    pub(super) fn count(&self) -> Option<u64> {
+        let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.untold += 1;
+        if refused.told_at.is_some_and(|at| at.elapsed() < LOG_PERIOD) {
+            return None;
+        }
+        refused.told_at = Some(Instant::now());
+        Some(std::mem::take(&mut refused.untold))
+    }
+}
+
 /// The token that requests to the operator's port must carry.
 #[derive(Clone)]
-pub struct AdminToken(Hashed);
+pub struct AdminToken(Hashed, Refusals);
 
 impl AdminToken {
     /// From the token's text.
     pub fn new(token: &str) -> AdminToken {
-        AdminToken(Hashed::new(token))
+        AdminToken(Hashed::new(token), Refusals::default())
+    }
+
+    /// The requests without it.
+    pub(super) fn refusals(&self) -> &Refusals {
+        &self.1
     }
 
     /// Do the headers carry it, as `Authorization: Bearer TOKEN`?

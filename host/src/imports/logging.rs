@@ -1,8 +1,9 @@
-//! `wasi:logging/logging`, and the bound on what a turn may log by any way.
+//! `wasi:logging/logging`, the lines of the standard streams, and the bound on what a turn may log by any way.
 //!
 //! The host's span of the turn adds agent type, actor id, turn id and component version to each line.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::component::InstanceState;
 use crate::component::bindings::wasi::logging::logging::{Host, Level};
@@ -22,11 +23,32 @@ impl Host for InstanceState {
     }
 }
 
+/// Bytes of a line of a standard stream that has no end yet. A longer one is logged in pieces.
+pub(super) const LONGEST_LINE: usize = 8 * 1024;
+
 /// Lines that the present turn may still log. Shared by the logging interface and the standard streams.
 #[derive(Debug, Default)]
 pub(crate) struct LogBudget {
     left: AtomicU32,
     left_out: AtomicU32,
+    /// What was written to standard output and standard error since the last line end, in this order.
+    unfinished: [Mutex<Vec<u8>>; 2],
+}
+
+/// A standard stream of a guest.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum StdStream {
+    Output,
+    Error,
+}
+
+impl StdStream {
+    fn level(self) -> tracing::Level {
+        match self {
+            StdStream::Output => tracing::Level::INFO,
+            StdStream::Error => tracing::Level::WARN,
+        }
+    }
 }
 
 impl LogBudget {
@@ -36,8 +58,11 @@ impl LogBudget {
         self.left_out.store(0, Ordering::Relaxed);
     }
 
-    /// Ends a turn: says how much was left out.
+    /// Ends a turn: lines without an end are logged as they are, and it is said how much was left out.
     pub(crate) fn finish(&self) {
+        for stream in [StdStream::Output, StdStream::Error] {
+            self.end_line(stream, &mut self.unfinished(stream));
+        }
         let left_out = self.left_out.swap(0, Ordering::Relaxed);
         if left_out > 0 {
             tracing::warn!(
@@ -55,6 +80,37 @@ impl LogBudget {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
         took
+    }
+
+    /// Takes what a guest writes to a standard stream, and logs the lines that it ends.
+    pub(super) fn write(&self, stream: StdStream, bytes: &[u8]) {
+        let mut line = self.unfinished(stream);
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (text, ends) = match piece.split_last() {
+                Some((b'\n', text)) => (text, true),
+                _ => (piece, false),
+            };
+            for part in text.chunks(LONGEST_LINE) {
+                if line.len() + part.len() > LONGEST_LINE {
+                    self.end_line(stream, &mut line);
+                }
+                line.extend_from_slice(part);
+            }
+            if ends {
+                self.end_line(stream, &mut line);
+            }
+        }
+    }
+
+    fn end_line(&self, stream: StdStream, line: &mut Vec<u8>) {
+        if !line.is_empty() {
+            self.log(stream.level(), &String::from_utf8_lossy(line));
+            line.clear();
+        }
+    }
+
+    fn unfinished(&self, stream: StdStream) -> std::sync::MutexGuard<'_, Vec<u8>> {
+        self.unfinished[stream as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes a guest's line into the log, within the budget.

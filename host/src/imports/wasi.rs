@@ -9,17 +9,16 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 use super::LogBudget;
+use super::logging::{LONGEST_LINE, StdStream};
 
-/// Bytes of a line that has no end yet. A longer one is logged in pieces.
-const LONGEST_LINE: usize = 8 * 1024;
 /// Bytes that a guest may ask of the random source at once.
 const MOST_RANDOM: u64 = 1024 * 1024;
 
 /// The WASI side of an instance. Nothing is inherited from the host's process.
 pub(crate) fn wasi_context(log: &Arc<LogBudget>) -> WasiCtx {
     WasiCtxBuilder::new()
-        .stdout(LogStream { log: log.clone(), level: tracing::Level::INFO })
-        .stderr(LogStream { log: log.clone(), level: tracing::Level::WARN })
+        .stdout(LogStream { log: log.clone(), stream: StdStream::Output })
+        .stderr(LogStream { log: log.clone(), stream: StdStream::Error })
         .max_random_size(MOST_RANDOM)
         .allow_tcp(false)
         .allow_udp(false)
@@ -27,10 +26,10 @@ pub(crate) fn wasi_context(log: &Arc<LogBudget>) -> WasiCtx {
         .build()
 }
 
-/// Makes streams whose lines go to the log.
+/// Makes streams whose lines go to the log. All of one kind share the line that has no end yet.
 struct LogStream {
     log: Arc<LogBudget>,
-    level: tracing::Level,
+    stream: StdStream,
 }
 
 impl IsTerminal for LogStream {
@@ -46,23 +45,13 @@ impl StdoutStream for LogStream {
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(LineWriter { log: self.log.clone(), level: self.level, line: Vec::new() })
+        Box::new(LineWriter { log: self.log.clone(), stream: self.stream })
     }
 }
 
 struct LineWriter {
     log: Arc<LogBudget>,
-    level: tracing::Level,
-    line: Vec<u8>,
-}
-
-impl LineWriter {
-    fn end_line(&mut self) {
-        if !self.line.is_empty() {
-            self.log.log(self.level, &String::from_utf8_lossy(&self.line));
-            self.line.clear();
-        }
-    }
+    stream: StdStream,
 }
 
 #[wasmtime_wasi::async_trait]
@@ -72,21 +61,7 @@ impl Pollable for LineWriter {
 
 impl OutputStream for LineWriter {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let (text, ends) = match piece.split_last() {
-                Some((b'\n', text)) => (text, true),
-                _ => (piece, false),
-            };
-            for part in text.chunks(LONGEST_LINE) {
-                if self.line.len() + part.len() > LONGEST_LINE {
-                    self.end_line();
-                }
-                self.line.extend_from_slice(part);
-            }
-            if ends {
-                self.end_line();
-            }
-        }
+        self.log.write(self.stream, &bytes);
         Ok(())
     }
 
@@ -96,11 +71,5 @@ impl OutputStream for LineWriter {
 
     fn check_write(&mut self) -> StreamResult<usize> {
         Ok(LONGEST_LINE)
-    }
-}
-
-impl Drop for LineWriter {
-    fn drop(&mut self) {
-        self.end_line();
     }
 }

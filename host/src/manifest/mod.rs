@@ -162,9 +162,12 @@ impl fmt::Display for Problem {
 impl Manifest {
     /// Reads and checks a manifest. Called once by `daca run` and `daca check`.
     pub fn load(path: &Path) -> Result<Manifest, Error> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|reason| Error::Unreadable { path: path.to_owned(), reason })?;
-        Manifest::parse(path, &text)
+        Manifest::parse(path, &Manifest::text(path)?)
+    }
+
+    /// Reads the text of a manifest, for [`Manifest::parse`].
+    pub fn text(path: &Path) -> Result<String, Error> {
+        crate::text::read(path).map_err(|reason| Error::Unreadable { path: path.to_owned(), reason })
     }
 
     /// Checks the text of a manifest; `path` names it in errors and is what its relative paths start from.

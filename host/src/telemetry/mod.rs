@@ -1,8 +1,9 @@
 //! Logs: one line for each thing that happened, as text for people or as JSON for machines.
 //!
 //! Lines that belong to a turn carry its span: agent type, actor id, turn id and component version. Whichever form goes to
-//! standard error, the last lines stay in memory as JSON ([`recent`]), for whoever asks the host for them.
+//! standard error ([`output`]), the last lines stay in memory as JSON ([`recent`]), for whoever asks the host for them.
 
+mod output;
 mod recent;
 
 use std::borrow::Cow;
@@ -14,6 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
+pub use output::Output;
 pub use recent::{Batch, LineReader, RecentLines};
 
 /// A text that no log shows, such as a token.
@@ -35,9 +37,18 @@ pub enum LogFormat {
     Json,
 }
 
+/// The log of this process. A cheap handle.
+#[derive(Clone)]
+pub struct Log {
+    /// The last lines.
+    pub recent: RecentLines,
+    /// The queue before standard error.
+    pub output: Output,
+}
+
 /// Starts logging to standard error. `DACA_LOG` sets what is logged, in the form of `RUST_LOG`; `info` is the default. Called once, at
-/// the start of the program. Answers the lines that are kept. The error says what is wrong with `DACA_LOG`.
-pub fn start(format: LogFormat) -> Result<RecentLines, String> {
+/// the start of the program. The error says what is wrong with `DACA_LOG`.
+pub fn start(format: LogFormat) -> Result<Log, String> {
     let filter = match std::env::var("DACA_LOG") {
         Ok(directives) if !directives.is_empty() => EnvFilter::try_new(&directives).map_err(|error| {
             format!("error[log-filter-invalid]: DACA_LOG={directives:?}: {error}\n  help: write it as \"debug\" or \"info,agent=debug\"")
@@ -46,15 +57,16 @@ pub fn start(format: LogFormat) -> Result<RecentLines, String> {
         _ => EnvFilter::new("info,notify=warn"),
     };
     let recent = RecentLines::new();
+    let output = Output::stderr().map_err(|error| format!("error[log-unavailable]: {error}"))?;
     let registry = tracing_subscriber::registry().with(filter);
     let started = match format {
         LogFormat::Text => {
             use std::io::IsTerminal as _;
-            let people = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+            let people = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(output.clone());
             registry.with(people).with(json(recent.clone())).try_init()
         }
         // A line that is wanted in one form alone is made once.
-        LogFormat::Json => registry.with(json(std::io::stderr.and(recent.clone()))).try_init(),
+        LogFormat::Json => registry.with(json(output.clone().and(recent.clone()))).try_init(),
     };
     started.map_err(|error| format!("error[log-unavailable]: {error}"))?;
     // A panic is a defect that is caught where it happens; its details belong into the log, in the log's form.
@@ -63,7 +75,7 @@ pub fn start(format: LogFormat) -> Result<RecentLines, String> {
         let text = panic.payload_as_str().unwrap_or_default();
         tracing::error!(code = "internal", "defect at {place}: {}", printable(text));
     }));
-    Ok(recent)
+    Ok(Log { recent, output })
 }
 
 /// The log for machines.

@@ -262,6 +262,12 @@ impl Exerciser {
         Ok(())
     }
 
+    /// Writes to stderr without a line end.
+    pub fn print_unended(&self, Printed { line }: Printed) -> Result<(), Failure> {
+        eprint!("{line}");
+        Ok(())
+    }
+
     // ---- Payloads and replies.
 
     pub fn echo(&self, payload: Value) -> Reply {

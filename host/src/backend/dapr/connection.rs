@@ -63,6 +63,11 @@ pub enum EndpointError {
         "error[sidecar-token-invalid]: DAPR_API_TOKEN has a character that no HTTP header may have\n  help: set it to the token that the sidecar was started with"
     )]
     Token,
+    /// There is no client for the sidecar's HTTP API.
+    #[error(
+        "error[sidecar-client-unavailable]: {0}\n  help: look at the limits of the process, such as `ulimit -n`"
+    )]
+    Client(reqwest::Error),
 }
 
 /// Makes a client whose connection is made with its first request.

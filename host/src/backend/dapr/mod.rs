@@ -80,7 +80,9 @@ impl SidecarOptions {
     /// Reads the variables that Dapr sets for an application: `DAPR_GRPC_ENDPOINT` or `DAPR_GRPC_PORT`, the same for HTTP, and
     /// `DAPR_API_TOKEN`. Without them the ports are Dapr's own defaults.
     pub fn from_environment() -> SidecarOptions {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        // A variable that was made from a file ends with a line end, which no header and no address has.
+        let value = |name: &str| std::env::var(name).ok().map(|value| value.trim().to_owned());
+        let variable = |name: &str| value(name).filter(|value| !value.is_empty());
         let endpoint = |endpoint: &str, port: &str, default: &str| {
             variable(endpoint).unwrap_or_else(|| {
                 let port = variable(port).unwrap_or_else(|| default.to_owned());
@@ -147,7 +149,7 @@ impl Sidecar {
             era,
             shared: Arc::new(shared),
             // A sidecar is never behind a proxy.
-            http: reqwest::Client::builder().no_proxy().build().unwrap_or_default(),
+            http: reqwest::Client::builder().no_proxy().build().map_err(EndpointError::Client)?,
             secret_store: manifest.dapr.secret_store.clone(),
             types: manifest.agents.values().map(|agent| agent.name.clone()).collect(),
             deduplicates: deduplicates.collect(),

@@ -1,9 +1,10 @@
 //! The backend for a machine without a sidecar: everything in this process and one file.
 //!
-//! State, reminders and timers lie in the state file ([`store`]) and survive a crash. Events go in process to the
+//! State, reminders and timers lie in the state file ([`store`], [`state_file`]) and survive a crash. Events go in process to the
 //! manifest's subscriptions, as CloudEvents, like a broker's. Calls to other actors stay in process. Output bindings are
 //! written to the outbox and to the log, so that one sees what would have been sent.
 
+mod state_file;
 mod store;
 mod transaction;
 mod wakeups;
@@ -258,10 +259,11 @@ impl Backend for Embedded {
             self.shutdown.clone(),
         );
         self.tasks.spawn(clock);
+        self.tasks.spawn(self.store.clone().watch(self.shutdown.clone()));
     }
 
     fn readiness(&self) -> Readiness {
-        Readiness::Ready
+        self.store.readiness()
     }
 
     /// Lets no more reminders and timers fire. Those that are due stay in the state file, for the next run.
@@ -297,7 +299,7 @@ pub fn read_secrets(path: &Path) -> Result<BTreeMap<String, BTreeMap<String, Str
         Several(BTreeMap<String, String>),
     }
     let failed = |reason: String| StartError::Secrets { path: path.to_owned(), reason };
-    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    let text = crate::text::read(path).map_err(|error| failed(error.to_string()))?;
     let secrets: BTreeMap<String, Values> =
         // The parser's message could quote a secret: only its place is told.
         serde_json::from_str(&text).map_err(|error| failed(format!("line {}, column {}: not of that form", error.line(), error.column())))?;

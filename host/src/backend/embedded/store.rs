@@ -7,23 +7,28 @@
 //! writes: it takes all commits that wait, up to [`BATCH`], into one transaction, and answers them together.
 //!
 //! After an error of the disk (full, say) redb refuses further work on the open database. The writer then closes and
-//! reopens it before the next commit, so that the host goes on when the disk does.
+//! reopens it before the next commit, so that the host goes on when the disk does. What would be written into a file that is
+//! no longer at its path ([`StateFile`]) is refused.
 
 use std::collections::HashMap;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
+use super::state_file::StateFile;
 use super::transaction::{
     self, Due, EXPIRIES, LastingParts, STATE, ScheduleChange, USAGE, WAKEUPS, WakeupRow, decode_value,
     unix_ms, wakeup_key,
 };
 use crate::actor::ActorAddress;
-use crate::backend::{Error, Registration, StateValue, TurnCommit, WakeupKey};
+use crate::backend::{Error, Readiness, Registration, StateValue, TurnCommit, WakeupKey};
+use crate::files::create_private_folder;
 
 /// Commits that share one transaction.
 const BATCH: usize = 512;
@@ -33,10 +38,13 @@ const WAITING: usize = 1_024;
 const PAGE_CACHE: usize = 64 * 1024 * 1024;
 /// How often expired values are removed from the file. Reads do not see them in any case.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
+/// How often it is looked whether the file is still there and can be written.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
 /// A cheap handle on the state file.
 #[derive(Clone)]
 pub(super) struct Store {
+    file: Arc<StateFile>,
     database: SharedDatabase,
     commits: mpsc::Sender<Request>,
 }
@@ -98,12 +106,13 @@ impl Store {
             path: folder.to_owned(),
             reason: error.to_string(),
         };
-        // For its owner alone: it holds every conversation.
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritable)?;
+        create_private_folder(folder).map_err(unwritable)?;
         let path = folder.join("state.redb");
         let damaged = |reason: String| OpenError::Damaged { path: path.clone(), reason };
+        let (file, opened) = StateFile::open(&path)
+            .map_err(|error| OpenError::Unwritable { path: path.clone(), reason: error.to_string() })?;
         let (database, scheduled) = catch_panic(|| {
-            let database = open_database(&path)?;
+            let database = open_database(&path, opened)?;
             let scheduled =
                 transaction::read_schedule(&database).map_err(|error| damaged(error.to_string()))?;
             Ok((database, scheduled))
@@ -111,13 +120,43 @@ impl Store {
         .unwrap_or_else(|panic| Err(damaged(panic)))?;
         let database = Arc::new(RwLock::new(Some(Arc::new(database))));
         let (commits, requests) = mpsc::channel(WAITING);
-        let writer =
-            Writer { path, database: database.clone(), quotas, last_purge: SystemTime::now(), last_token: 0 };
+        // Not before it is known to be a state file.
+        file.protect();
+        let file = Arc::new(file);
+        let writer = Writer {
+            file: file.clone(),
+            database: database.clone(),
+            quotas,
+            last_purge: SystemTime::now(),
+            last_token: 0,
+        };
         std::thread::Builder::new()
             .name("state-writer".into())
             .spawn(move || writer.run(requests))
             .map_err(unwritable)?;
-        Ok((Store { database, commits }, scheduled))
+        Ok((Store { file, database, commits }, scheduled))
+    }
+
+    /// Is what is committed kept?
+    pub(super) fn readiness(&self) -> Readiness {
+        self.file.readiness()
+    }
+
+    /// Looks after the file until `shutdown`: whether it is there, and after a failed write, whether it can be written again.
+    pub(super) async fn watch(self, shutdown: CancellationToken) {
+        while shutdown.run_until_cancelled(tokio::time::sleep(LOOK_PERIOD)).await.is_some() {
+            let file = self.file.clone();
+            let is_there = tokio::task::spawn_blocking(move || file.check().is_ok()).await;
+            if is_there.unwrap_or(false) && self.file.failed() {
+                // The writer notes what comes of it.
+                let _noted = self.write_nothing().await;
+            }
+        }
+    }
+
+    /// Opens the file again if it was closed after an error.
+    async fn write_nothing(&self) -> Result<(), Error> {
+        self.commit(&ActorAddress::unchecked("", ""), &TurnCommit::default()).await.map(drop)
     }
 
     /// Reads values of an actor. The file may have to be read, so it runs on a thread that may block.
@@ -188,7 +227,7 @@ impl Store {
         let open = || self.database.read().unwrap_or_else(PoisonError::into_inner).clone();
         if open().is_none() {
             // The writer alone opens the file, and with its next commit. A turn that cannot read would never come to one.
-            self.commit(&ActorAddress::unchecked("", ""), &TurnCommit::default()).await?;
+            self.write_nothing().await?;
         }
         let Some(database) = open() else {
             return Err(Error::Unavailable(
@@ -203,7 +242,7 @@ impl Store {
 
 /// The thread that writes.
 struct Writer {
-    path: PathBuf,
+    file: Arc<StateFile>,
     database: SharedDatabase,
     /// Bytes that an actor of each type may have.
     quotas: Quotas,
@@ -244,20 +283,33 @@ impl Writer {
         if batch.is_empty() {
             return;
         }
-        match self.commit(&batch) {
+        let written = self.file.check().and_then(|()| self.commit_and_note(&batch));
+        // What went into a file that has gone meanwhile does not last.
+        match written.and_then(|results| self.file.check().map(|()| results)) {
             Ok(results) => {
                 for (request, result) in batch.into_iter().zip(results) {
                     let _caller_may_be_gone = request.done.send(result);
                 }
             }
             Err(error) => {
-                tracing::error!(code = "state-unavailable", "the state file could not be written: {error}");
-                self.close();
                 for request in batch {
                     let _caller_may_be_gone = request.done.send(Err(error.clone()));
                 }
             }
         }
+    }
+
+    /// The error is the file's, which is closed then.
+    fn commit_and_note(
+        &mut self,
+        batch: &[CommitRequest],
+    ) -> Result<Vec<Result<Vec<ScheduleChange>, Error>>, Error> {
+        let written = self.commit(batch);
+        self.file.note(written.as_ref().map(drop));
+        if written.is_err() {
+            self.close();
+        }
+        written
     }
 
     /// The outer error is the file's, and nothing was written; an inner one refuses one turn alone.
@@ -302,9 +354,9 @@ impl Writer {
         if let Some(database) = &*shared {
             return Ok(database.clone());
         }
-        let database =
-            Arc::new(open_database(&self.path).map_err(|error| Error::Unavailable(error.to_string()))?);
-        tracing::info!("the state file is open again");
+        let file = self.file.reopen()?;
+        let database = open_database(self.file.path(), file);
+        let database = Arc::new(database.map_err(|error| Error::Unavailable(error.to_string()))?);
         *shared = Some(database.clone());
         Ok(database)
     }
@@ -337,10 +389,11 @@ fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-fn open_database(path: &Path) -> Result<Database, OpenError> {
+fn open_database(path: &Path, file: File) -> Result<Database, OpenError> {
     let reason = |error: String| OpenError::Damaged { path: path.to_owned(), reason: error };
-    let database =
-        Database::builder().set_cache_size(PAGE_CACHE).create(path).map_err(|error| match error {
+    let database = FileBackend::new(file)
+        .and_then(|file| Database::builder().set_cache_size(PAGE_CACHE).create_with_backend(file))
+        .map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(path.to_owned()),
             redb::DatabaseError::Storage(redb::StorageError::Io(error))
                 if !matches!(

@@ -158,7 +158,7 @@ fn wakeup_changes(
         if let Some(Ok(row)) = row.map(|row| WakeupRow::decode(&row))
             && row.due().token == fired.token
         {
-            changes.insert(fired.key.clone(), row.after_firing(now).map(EncodedRow::of));
+            changes.insert(fired.key.clone(), row.after_firing(now).map(EncodedRow::of).transpose()?);
         }
     }
     if turn.ends_timers {
@@ -176,7 +176,7 @@ fn wakeup_changes(
     for (key, registration) in &turn.wakeups {
         *last_token += 1;
         let row = registration.as_ref().map(|registration| WakeupRow::new(registration, now, *last_token));
-        changes.insert(key.clone(), row.map(EncodedRow::of));
+        changes.insert(key.clone(), row.map(EncodedRow::of).transpose()?);
     }
     Ok(changes)
 }
@@ -271,8 +271,8 @@ struct EncodedRow {
 }
 
 impl EncodedRow {
-    fn of(row: WakeupRow) -> EncodedRow {
-        EncodedRow { due: row.due(), bytes: row.encode() }
+    fn of(row: WakeupRow) -> Result<EncodedRow, redb::Error> {
+        Ok(EncodedRow { due: row.due(), bytes: row.encode()? })
     }
 }
 
@@ -319,8 +319,8 @@ impl WakeupRow {
         (!ended).then_some(self)
     }
 
-    fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(self).unwrap_or_default()
+    fn encode(&self) -> Result<Vec<u8>, redb::Error> {
+        serde_json::to_vec(self).map_err(|error| redb::Error::Io(error.into()))
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<WakeupRow, Error> {

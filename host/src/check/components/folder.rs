@@ -102,8 +102,9 @@ pub(super) fn read_bounded(file: &Path) -> std::io::Result<String> {
     if !std::fs::metadata(file)?.is_file() {
         return Err(invalid("it is not a regular file"));
     }
-    let mut text = String::new();
-    std::fs::File::open(file)?.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    let text = crate::text::utf8(bytes)?;
     if text.len() as u64 > LARGEST_FILE {
         return Err(invalid("it has more than 1 MiB"));
     }
