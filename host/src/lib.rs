@@ -5,13 +5,14 @@
 //! component version runs while the turns go on. [`manifest`] and [`telemetry`] stand beside them; [`kubernetes`] tells a
 //! cluster what was deployed. [`host`] builds the parts
 //! and shuts them down; [`check`], [`client`], [`compile`], [`dev`] and [`sign`] are commands of `daca`, and [`admin_token`] is
-//! what clients show to a host. [`go_duration`] reads what Dapr writes.
+//! what clients show to a host. [`clock`] is the time by which all of them decide, and [`go_duration`] reads what Dapr writes.
 
 pub mod actor;
 pub mod admin_token;
 pub mod backend;
 pub mod check;
 pub mod client;
+pub mod clock;
 pub mod compile;
 pub mod component;
 pub mod deploy;

@@ -24,6 +24,7 @@ use super::{
     Outbox, Readiness, Registration, StateValue, TurnCommit, WakeupKey,
 };
 use crate::actor::{ActorAddress, CallContext, CallError};
+use crate::clock::Clock;
 use crate::manifest::{AgentType, Manifest, Topic};
 pub use store::OpenError;
 use store::Store;
@@ -75,8 +76,9 @@ impl Embedded {
         };
         let quota = |agent: &Arc<AgentType>| (agent.name.clone(), agent.limits.state_total.as_u64());
         let quotas = manifest.agents.values().map(quota).collect();
-        let (store, scheduled) = Store::open(data, quotas)?;
-        let schedule = Arc::new(Schedule::default());
+        let clock = Clock::of_process();
+        let (store, scheduled) = Store::open(data, quotas, clock.clone())?;
+        let schedule = Arc::new(Schedule::new(clock));
         let (known, orphans) = scheduled
             .into_iter()
             .partition::<Vec<_>, _>(|change| manifest.agents.contains_key(&change.actor.agent_type));
