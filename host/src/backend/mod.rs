@@ -58,6 +58,9 @@ pub trait Backend: Send + Sync + 'static {
     /// A registered reminder or timer.
     async fn wakeup(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<Option<Registration>, Error>;
 
+    /// A reminder has fired, and its turn failed. A backend that would not let it fire again sees to it here.
+    async fn reminder_failed(&self, _actor: &ActorAddress, _name: &str) {}
+
     /// The values of a secret by key, or none when there is no such secret.
     async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error>;
 

@@ -105,6 +105,13 @@ pub(super) fn may_be_repeated(
     }
 }
 
+/// Has the sidecar no such method? One that it does not know it takes for a call of another application
+/// (`intercept` in `pkg/messaging/grpc_proxy.go`), and says that it does not know of which.
+pub(super) fn is_unknown_method(status: &Status) -> bool {
+    status.code() == Code::Unimplemented
+        || status.message().starts_with("failed to proxy request: required metadata")
+}
+
 /// What gRPC says of a message that is longer than one side takes.
 fn is_too_long(status: &Status) -> bool {
     matches!(status.code(), Code::ResourceExhausted | Code::OutOfRange)

@@ -61,6 +61,8 @@ struct Seen {
     has_state_store: bool,
     /// Is the feature `ActorStateTTL` of Dapr's Configuration on?
     has_ttl: bool,
+    /// Does the `failure_policy` of a reminder count?
+    repeats_reminders: bool,
     /// When the sidecar was asked last that hosted actors, and the era of the question and the answer.
     vouched: Option<(u64, Instant)>,
 }
@@ -84,6 +86,11 @@ impl Known {
     /// May a value of the state have a time to live?
     pub(super) fn has_ttl(&self) -> bool {
         self.read(|seen| seen.has_ttl)
+    }
+
+    /// Does a reminder fire again whose turn failed, as its registration says?
+    pub(super) fn repeats_reminders(&self) -> bool {
+        self.read(|seen| seen.repeats_reminders)
     }
 
     /// Do events that are published together to this component stay in order?
@@ -120,6 +127,7 @@ impl Known {
                 known.hosts_actors = seen.hosts_actors;
                 known.in_order.clone_from(&seen.in_order);
                 known.has_ttl = seen.has_ttl;
+                known.repeats_reminders = seen.repeats_reminders;
             }
             Err(_) => known.hosts_actors = false,
         }
@@ -148,8 +156,18 @@ async fn look(client: &Client) -> Result<Seen, Status> {
         components,
         has_state_store,
         has_ttl: answer.enabled_features.iter().any(|feature| feature == "ActorStateTTL"),
+        repeats_reminders: is_at_least(&answer.runtime_version, (1, 17)),
         vouched: None,
     })
+}
+
+/// Is a version of Dapr this one, or a later one? One that cannot be read is not.
+fn is_at_least(version: &str, least: (u32, u32)) -> bool {
+    let mut parts = version.trim_start_matches('v').split('.').map(|part| part.parse::<u32>().ok());
+    match (parts.next().flatten(), parts.next().flatten()) {
+        (Some(major), Some(minor)) => (major, minor) >= least,
+        _ => false,
+    }
 }
 
 /// Waits until the sidecar hosts no actors any more, or is gone.
@@ -281,5 +299,25 @@ fn reason(seen: &Result<Seen, Status>) -> String {
             format!("{}; does DAPR_API_TOKEN have the sidecar's token?", status::words(error))
         }
         Err(error) => status::words(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_compared_by_its_numbers() {
+        for (version, expected) in [
+            ("1.16.2", false),
+            ("1.17.0-rc.1", true),
+            ("v1.18.3", true),
+            ("2.0.0", true),
+            ("1.9.9", false),
+            ("edge", false),
+            ("", false),
+        ] {
+            assert_eq!(is_at_least(version, (1, 17)), expected, "{version:?}");
+        }
     }
 }
