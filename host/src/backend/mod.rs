@@ -168,6 +168,8 @@ pub enum EventOutcome {
     Drop(String),
     /// It could not be handled now, for this reason.
     Retry(String),
+    /// The agent failed at it, for this reason. It may succeed at another try.
+    Failed(String),
 }
 
 /// Why a backend did not do what it was asked. The cases are those of the contract.

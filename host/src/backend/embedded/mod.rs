@@ -148,10 +148,10 @@ async fn deliver_event(
     for attempt in 1.. {
         match inbound.event(path, event.clone()).await {
             EventOutcome::Success | EventOutcome::Drop(_) => return Ok(()),
-            EventOutcome::Retry(reason) if attempt >= attempts => {
+            EventOutcome::Retry(reason) | EventOutcome::Failed(reason) if attempt >= attempts => {
                 return Err(format!("after {attempt} attempts: {reason}"));
             }
-            EventOutcome::Retry(_) => tokio::time::sleep(wait).await,
+            EventOutcome::Retry(_) | EventOutcome::Failed(_) => tokio::time::sleep(wait).await,
         }
         wait = wait.saturating_mul(2);
     }
