@@ -5,7 +5,8 @@
 //! component version runs while the turns go on. [`manifest`] and [`telemetry`] stand beside them; [`kubernetes`] tells a
 //! cluster what was deployed. [`host`] builds the parts
 //! and shuts them down; [`check`], [`client`], [`compile`], [`dev`] and [`sign`] are commands of `daca`, and [`admin_token`] is
-//! what clients show to a host, [`app_token`] what a sidecar shows. [`address`] reads addresses, [`go_duration`] what Dapr writes.
+//! what clients show to a host, [`app_token`] what a sidecar shows. [`clock`] is the time by which all of them decide. [`address`] reads
+//! addresses, [`go_duration`] what Dapr writes.
 
 pub mod actor;
 pub mod address;
@@ -14,6 +15,7 @@ pub mod app_token;
 pub mod backend;
 pub mod check;
 pub mod client;
+pub mod clock;
 pub mod compile;
 pub mod component;
 pub mod deploy;

@@ -32,6 +32,7 @@ const PUBSUB: &str = "daca-pubsub.yaml";
 const KAFKA: &str = "kafka-binding.yaml";
 const TWILIO: &str = "twilio-binding.yaml";
 const SUBSCRIPTION: &str = "message-subscription.yaml";
+const RESILIENCY: &str = "resiliency.yaml";
 const ROUTE: &str = "  - name: route\n    value: \"/receive-message\"\n";
 
 const CASES: &[Case] = &[
@@ -565,6 +566,50 @@ const CASES: &[Case] = &[
     ("a text", &[Add("bad.yaml", "hello\n")], &[("error", "invalid", "bad.yaml:1:1", "keys and values")]),
     ("nothing in a file", &[Add("empty.yaml", "# nothing\n---\n")], &[]),
     ("a file of another kind", &[Add("notes.txt", "[")], &[]),
+    // Resiliency.
+    (
+        "no policy for the events of Redis",
+        &[Remove(RESILIENCY)],
+        &[("error", "messages-lost", "daca-pubsub.yaml:5:9", "1.17")],
+    ),
+    (
+        "a policy that gives up",
+        &[Replace(RESILIENCY, "maxRetries: -1", "maxRetries: 3")],
+        &[("error", "messages-lost", "resiliency.yaml:20:21", "a few times only")],
+    ),
+    ("a policy that has no end by default", &[Replace(RESILIENCY, "maxRetries: -1", "maxInterval: 1s")], &[]),
+    (
+        "a policy for what is sent",
+        &[Replace(RESILIENCY, "inbound:", "outbound:")],
+        &[("error", "messages-lost", "daca-pubsub.yaml:5:9", "inbound retry")],
+    ),
+    (
+        "a policy that there is not",
+        &[Replace(RESILIENCY, "retry: until-handled", "retry: until-then")],
+        &[("error", "messages-lost", "daca-pubsub.yaml:5:9", "inbound retry")],
+    ),
+    (
+        "a policy for another app",
+        &[Replace(RESILIENCY, "- chat-agent", "- other")],
+        &[("error", "messages-lost", "daca-pubsub.yaml:5:9", "inbound retry")],
+    ),
+    (
+        "a policy for all components",
+        &[
+            Replace(RESILIENCY, "until-handled:", "DefaultComponentRetryPolicy:"),
+            Replace(
+                RESILIENCY,
+                "      daca-pubsub:\n        inbound:\n          retry: until-handled\n",
+                "      other: {}\n",
+            ),
+        ],
+        &[],
+    ),
+    (
+        "a Resiliency that Dapr cannot load",
+        &[Replace(RESILIENCY, "policies:\n    retries:", "policies: none\n  other:\n    retries:")],
+        &[("error", "invalid", "resiliency.yaml:", "should be keys and values")],
+    ),
 ];
 
 fn project() -> PathBuf {
@@ -653,6 +698,7 @@ async fn the_projects_own_components_are_sound() -> anyhow::Result<()> {
             "keeps the actors' state\n".into(),
             "may be asked to create\n".into(),
             "subscription to daca-pubsub/user-chat at /subscribe\n".into(),
+            "resiliency of daca-pubsub\n".into(),
             format!("{secrets}\n"),
         ] {
             assert!(stdout.contains(&line), "{line:?} is not in:\n{stdout}");

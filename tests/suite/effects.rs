@@ -163,3 +163,80 @@ async fn a_long_outbox_refuses_calls_but_not_its_own_events() -> anyhow::Result<
     assert_eq!(host.call("Sink/s", "GetState", &json!({"key": "k"})).await?, json!(1));
     Ok(())
 }
+
+/// An event as a broker posts it, to the type `Sink`.
+fn posted(id: &str, payload: &Value) -> Value {
+    json!({"specversion": "1.0", "source": "test", "id": id, "data": {"to": "s", "payload": payload}})
+}
+
+#[tokio::test]
+async fn an_event_that_comes_twice_is_handled_once_by_each_subscription() -> anyhow::Result<()> {
+    let add = |topic: &str| subscription(topic, "Sink", "AddSlowly").replace("/events/", "/added/");
+    let host = Host::start(&(manifest("") + &add("one") + &add("two"))).await?;
+    let sum = async || host.call("Sink/s", "GetState", &json!({"key": "k"})).await;
+    for (path, id, expected) in [
+        ("/added/one", "1", 1),
+        ("/added/one", "1", 1),
+        ("/added/two", "1", 2),
+        ("/added/one", "2", 3),
+        ("/added/one", "1", 3),
+    ] {
+        let answer = host.post(path, &posted(id, &json!({"key": "k"}))).await?;
+        assert_eq!((answer.status.as_u16(), &answer.body["status"]), (200, &json!("SUCCESS")), "{path} {id}");
+        assert_eq!(sum().await?, json!(expected), "{path} {id}");
+    }
+    // Without a source or an id nobody can tell.
+    let mut unnamed = posted("1", &json!({"key": "k"}));
+    unnamed["source"] = Value::Null;
+    for expected in [4, 5] {
+        host.post("/added/one", &unnamed).await?;
+        assert_eq!(sum().await?, json!(expected));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_event_that_a_broker_brings_while_its_taker_is_busy_waits_in_the_host() -> anyhow::Result<()> {
+    let host = Arc::new(Host::start(&manifest("")).await?);
+    let slow = host.begin("Sink/s", "Sleep", &json!({"ms": 600}));
+    host.until_busy("Sink/s", 0).await?;
+    let queued = host.begin("Sink/s", "Echo", &json!(1));
+    host.until_busy("Sink/s", 1).await?;
+    let answer = host.post("/events/set", &posted("1", &json!({"key": "k", "value": 7}))).await?;
+    assert_eq!((answer.status.as_u16(), &answer.body["status"]), (200, &json!("SUCCESS")));
+    assert_eq!((slow.await??.status.as_u16(), queued.await??.status.as_u16()), (200, 200));
+    assert_eq!(host.call("Sink/s", "GetState", &json!({"key": "k"})).await?, json!(7));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_event_that_can_never_be_handled_is_set_aside_where_its_subscription_says_so() -> anyhow::Result<()>
+{
+    let letters = "[[subscriptions]]
+pubsub = \"daca-pubsub\"
+topic = \"letters\"
+path = \"/letters\"
+log = \"letter: {}\"
+";
+    let fails = subscription("set-aside", "Sink", "Fail");
+    let more = "dead-letter = \"daca-pubsub/letters\"\nattempts = 2\n";
+    let host = Host::start(&[&manifest(""), letters, &fails, more].concat()).await?;
+    let fault = |fault: &str| posted(fault, &json!({"fault": fault, "message": "no use"})).to_string();
+    for (body, words) in [
+        (fault("invalid"), ["no use", "invalid"]),
+        (fault("failed"), ["no use", "failed"]),
+        (json!({"data": {"to": "without-payload"}}).to_string(), ["is missing", "without-payload"]),
+        (json!({"id": "without-data"}).to_string(), ["has no data", "without-data"]),
+        ("no JSON".to_owned(), ["not JSON", "bm8gSlNPTg=="]),
+    ] {
+        let answer = host.send_raw("POST", "/events/set-aside", &body)?;
+        assert_eq!((answer.status.as_u16(), &answer.body["status"]), (200, &json!("SUCCESS")), "{body}");
+        host.wait_for_log(&format!("the letter of {body}"), |line| {
+            let text = message(line);
+            let has = |word: &&str| text.contains(word);
+            text.starts_with("letter: ") && text.contains("/events/set-aside") && words.iter().all(has)
+        })
+        .await?;
+    }
+    Ok(())
+}

@@ -63,6 +63,16 @@ const CASES: &[Case] = &[
         &[("manifest-unknown-key", 7, "`topics`")],
     ),
     (
+        "a dead letter that is the subscription's own topic",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[subscriptions]]\npubsub = \"p\"\ntopic = \"t\"\npath = \"/s\"\ndead-letter = \"p/t\"\n",
+        &[("manifest-invalid-route", 7, "the subscription itself")],
+    ),
+    (
+        "a dead letter that is no topic, and no attempts",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[subscriptions]]\npubsub = \"p\"\ntopic = \"t\"\npath = \"/s\"\nattempts = 0\ndead-letter = \"letters\"\n",
+        &[("manifest-invalid-route", 4, "attempts = 0"), ("manifest-invalid-route", 8, "two parts")],
+    ),
+    (
         "an agent type without a component",
         "[agents.A]\ncomponent = \"COMPONENT\"\n\n[agents.B]\nidle-timeout = \"1m\"\n",
         &[("manifest-syntax", 4, "`component`")],

@@ -197,6 +197,5 @@ pub(super) fn unreadable(key: &str) -> backend::Error {
 
 /// Seconds since 1970.
 fn seconds() -> u32 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
+    u32::try_from(crate::clock::unix_ms(crate::clock::now()) / 1_000).unwrap_or(u32::MAX)
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::handled::unreadable;
-use super::marks::KEPT_FOR;
+use super::marks::{FORGOTTEN, KEPT_FOR};
 use crate::backend;
 
 /// Replies that are kept, at most.
@@ -85,11 +85,17 @@ impl Replies {
         let mut bytes = reply.len();
         let is_kept = |kept: &&Kept| {
             bytes += kept.reply.len();
-            bytes <= MOST_BYTES && now.saturating_sub(kept.handled) <= KEPT_FOR
+            bytes <= MOST_BYTES
         };
         let mut kept =
             self.0.iter().rev().take(MOST - 1).take_while(is_kept).cloned().collect::<VecDeque<_>>();
         kept.make_contiguous().reverse();
+        let is_old = |kept: &Kept| now.saturating_sub(kept.handled) > KEPT_FOR;
+        for _ in 0..FORGOTTEN {
+            if kept.front().is_some_and(is_old) {
+                kept.pop_front();
+            }
+        }
         kept.push_back(Kept { id: hash(id), request, handled: now, reply: reply.clone() });
         Replies(kept)
     }
@@ -138,6 +144,9 @@ mod tests {
         let largest = add(&large, 1_001, MOST_BYTES, 1);
         assert_eq!((largest.0.len(), kept(&largest, "1001")), (1, Some(MOST_BYTES)));
         assert_eq!(add(&small, 1_001, MOST_BYTES + 1, 1), small);
-        assert_eq!(add(&small, 1_002, 10, 2 + KEPT_FOR).0.len(), 1);
+        let later = add(&small, 1_002, 10, 2 + KEPT_FOR);
+        assert_eq!(later.0.len(), MOST - FORGOTTEN, "a clock that jumps forgets next to nothing");
+        let later = (0..MOST).fold(small, |replies, id| add(&replies, 2_000 + id, 10, 2 + KEPT_FOR));
+        assert_eq!((later.0.len(), kept(&later, &MOST.to_string())), (MOST, None));
     }
 }

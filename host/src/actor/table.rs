@@ -440,6 +440,11 @@ impl Actors {
         self.shared.backend.readiness()
     }
 
+    /// The turn of a reminder that has fired failed.
+    pub async fn reminder_failed(&self, actor: &ActorAddress, name: &str) {
+        self.shared.backend.reminder_failed(actor, name).await;
+    }
+
     /// Publishes an event for the host itself, and waits until the broker has it.
     pub async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), backend::Error> {
         self.shared.backend.publish(topic, event).await

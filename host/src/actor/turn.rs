@@ -6,7 +6,6 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -412,7 +411,7 @@ impl Turn<'_> {
         }
         let shape =
             resident.shape.as_ref().map(|shape| shape.after(&self.rollout, &self.served, &mut commit));
-        let now = SystemTime::now();
+        let now = crate::clock::now();
         if !commit.is_empty()
             && let Err(error) = self.shared.backend.commit(actor, &commit).await
         {

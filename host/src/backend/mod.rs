@@ -66,6 +66,9 @@ pub trait Backend: Send + Sync + 'static {
     /// A registered reminder or timer.
     async fn wakeup(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<Option<Registration>, Error>;
 
+    /// A reminder has fired, and its turn failed. A backend that would not let it fire again sees to it here.
+    async fn reminder_failed(&self, _actor: &ActorAddress, _name: &str) {}
+
     /// The values of a secret by key, or none when there is no such secret.
     async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error>;
 
@@ -173,6 +176,8 @@ pub enum EventOutcome {
     Drop(String),
     /// It could not be handled now, for this reason.
     Retry(String),
+    /// The agent failed at it, for this reason. It may succeed at another try.
+    Failed(String),
 }
 
 /// Why a backend did not do what it was asked. The cases are those of the contract.

@@ -73,7 +73,7 @@ pub(super) async fn run(
             return Ok(Err(Failure::Failed(format!("the migration from {from:?} failed: {text}"))));
         }
     };
-    let changes = match changes(&before, after, SystemTime::now()) {
+    let changes = match changes(&before, after, crate::clock::now()) {
         Ok(changes) => changes,
         Err(failure) => return Ok(Err(failure)),
     };

@@ -18,6 +18,7 @@ use super::answer::{self, HttpError, ReplyTemplate};
 use super::body::BodyError;
 use super::call::{self, PathParameters};
 use super::callbacks;
+use super::events::Patience;
 use super::head;
 use super::inputs::Input;
 use super::{AppToken, Subscriptions};
@@ -99,10 +100,11 @@ pub fn router(options: AppOptions<'_>) -> Router {
         }
         by_path.insert(&route.path, methods.merge(on(filter(&route.method), run_route).with_state(state)));
     }
+    let patience = Patience::new(options.is_ready.clone());
     for path in options.subscriptions.paths() {
         // A broker's headers come with an event, too.
         large_heads.push(path.to_owned());
-        let state = (options.subscriptions.clone(), path.to_owned());
+        let state = (options.subscriptions.clone(), patience.clone(), path.to_owned());
         let methods = by_path.remove(path).unwrap_or_default();
         let events = callbacks::for_the_sidecar(post(take_event).with_state(state), &token);
         by_path.insert(path, methods.merge(events));
@@ -223,7 +225,7 @@ fn refuse(route: &Route, error: HttpError) -> HttpError {
 }
 
 async fn take_event(
-    State((subscriptions, path)): State<(Subscriptions, String)>,
+    State((subscriptions, patience, path)): State<(Subscriptions, Patience, String)>,
     request: Request,
 ) -> Response {
     let context = CallContext { traceparent: traceparent(request.headers()), ..CallContext::default() };
@@ -232,16 +234,13 @@ async fn take_event(
         Err(error) => return unreadable_body(error).into_response(),
     };
     let outcome = match serde_json::from_slice::<Value>(&body) {
-        Ok(event) => subscriptions.handle(&path, event, context).await,
-        Err(error) => {
-            tracing::warn!(path, code = "event-unreadable", "an event is dropped: it is not JSON: {error}");
-            EventOutcome::Drop("Invalid event data format".into())
-        }
+        Ok(event) => patience.deliver(&subscriptions, &path, event, context).await,
+        Err(error) => subscriptions.not_json(&path, &body, &format!("it is not JSON: {error}")).await,
     };
     let (status, message) = match outcome {
         EventOutcome::Success => ("SUCCESS", "Event processed".to_owned()),
         EventOutcome::Drop(reason) => ("DROP", reason),
-        EventOutcome::Retry(reason) => ("RETRY", reason),
+        EventOutcome::Retry(reason) | EventOutcome::Failed(reason) => ("RETRY", reason),
     };
     axum::Json(json!({ "status": status, "message": message })).into_response()
 }

@@ -212,9 +212,13 @@ async fn fire(
         })?;
     let data = firing_data(firing.data);
     // The sidecar knows its own firings; the token is for a backend that has to tell them apart.
-    let fired = FiredWakeup { key: WakeupKey { kind, name }, token: 0 };
+    let fired = FiredWakeup { key: WakeupKey { kind, name: name.clone() }, token: 0 };
     let context = CallContext { is_woken: true, ..context_of(headers) };
-    state.actors.wake(&actor, fired, data, context).await?;
+    let done = state.actors.wake(&actor, fired, data, context).await;
+    if done.is_err() && kind == WakeupKind::Reminder {
+        state.actors.reminder_failed(&actor, &name).await;
+    }
+    done?;
     Ok(StatusCode::OK.into_response())
 }
 

@@ -11,8 +11,9 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::call;
-use crate::actor::{Actors, CallContext};
-use crate::backend::EventOutcome;
+use super::events::{self, Letter};
+use crate::actor::{Actors, CallContext, CallIdentity};
+use crate::backend::{ActorCall, EventOutcome};
 use crate::manifest::Subscription;
 use crate::telemetry::printable;
 
@@ -40,41 +41,102 @@ impl Subscriptions {
         self.by_path.keys().map(String::as_str)
     }
 
-    /// Handles an event in its envelope.
+    /// Handles an event in its envelope: one try.
     pub async fn handle(&self, path: &str, event: Value, context: CallContext) -> EventOutcome {
+        match self.read(path, event).await {
+            Ok(read) => self.attempt(&read, context).await,
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Reads an event and logs it. What becomes of it is the error, when there is nothing more to do.
+    pub(super) async fn read(&self, path: &str, event: Value) -> Result<ReadEvent<'_>, EventOutcome> {
         let Some(subscription) = self.by_path.get(path) else {
-            return EventOutcome::Drop(format!("no subscription has the path {path}"));
+            return Err(EventOutcome::Drop(format!("no subscription has the path {path}")));
         };
+        let identity = events::identity(path, &event);
+        let original = subscription.dead_letter.as_ref().map(|_| event.clone());
         let data = match event_data(event) {
             Ok(data) => Value::Object(data),
             Err(reason) => {
-                tracing::warn!(path, code = "event-unreadable", "an event is dropped: {reason}");
-                return EventOutcome::Drop("Invalid event data format".into());
+                return Err(self
+                    .unreadable(subscription, original.as_ref().map(Letter::Event), &reason)
+                    .await);
             }
         };
         if let Some(log) = &subscription.log {
             tracing::info!(path, "{}", printable(&log.render(&data)));
         }
-        let Some(call) = &subscription.call else { return EventOutcome::Success };
-        let outcome = self.call(call, &data, context).await;
-        if let EventOutcome::Drop(reason) = &outcome {
-            tracing::warn!(path, code = "event-dropped", "an event is dropped: {}", printable(reason));
+        let Some(call) = &subscription.call else { return Err(EventOutcome::Success) };
+        let document = Bytes::from(data.to_string());
+        match call::actor_call(call, &HashMap::new(), &document) {
+            Ok(call) => Ok(ReadEvent { subscription, call, identity, original }),
+            Err(error) => Err(self.never(subscription, original.as_ref(), error.detail).await),
         }
-        outcome
     }
 
-    async fn call(&self, call: &crate::manifest::Call, data: &Value, context: CallContext) -> EventOutcome {
-        let document = Bytes::from(data.to_string());
-        let call = match call::actor_call(call, &HashMap::new(), &document) {
-            Ok(call) => call,
-            Err(error) => return EventOutcome::Drop(error.detail),
-        };
-        match self.actors.call(call, context).await {
+    /// Makes the call that an event becomes.
+    pub(super) async fn attempt(&self, event: &ReadEvent<'_>, context: CallContext) -> EventOutcome {
+        let context = CallContext { identity: event.identity.clone(), ..context };
+        match self.actors.call(event.call.clone(), context).await {
             Ok(_reply) => EventOutcome::Success,
-            Err(error) if error.is_passing() => EventOutcome::Retry(error.to_string()),
-            Err(error) => EventOutcome::Drop(error.to_string()),
+            Err(error) if error.is_refusal() => EventOutcome::Retry(error.to_string()),
+            Err(error) if error.is_passing() => EventOutcome::Failed(error.to_string()),
+            Err(error) => self.never(event.subscription, event.original.as_ref(), error.to_string()).await,
         }
     }
+
+    /// The agent has failed at each try: without a dead letter the event is to come again.
+    pub(super) async fn give_up(&self, event: &ReadEvent<'_>, reason: String) -> EventOutcome {
+        match &event.original {
+            Some(_) => self.never(event.subscription, event.original.as_ref(), reason).await,
+            None => EventOutcome::Retry(reason),
+        }
+    }
+
+    /// An event that is no JSON.
+    pub(super) async fn not_json(&self, path: &str, body: &Bytes, reason: &str) -> EventOutcome {
+        match self.by_path.get(path) {
+            Some(subscription) => self.unreadable(subscription, Some(Letter::Bytes(body)), reason).await,
+            None => EventOutcome::Drop(reason.to_owned()),
+        }
+    }
+
+    async fn unreadable(
+        &self,
+        subscription: &Subscription,
+        letter: Option<Letter<'_>>,
+        reason: &str,
+    ) -> EventOutcome {
+        if let Some(letter) = letter.filter(|_| subscription.dead_letter.is_some()) {
+            return events::set_aside(&self.actors, subscription, letter, reason).await;
+        }
+        tracing::warn!(path = subscription.path, code = "event-unreadable", "an event is dropped: {reason}");
+        EventOutcome::Drop("Invalid event data format".into())
+    }
+
+    async fn never(
+        &self,
+        subscription: &Subscription,
+        original: Option<&Value>,
+        reason: String,
+    ) -> EventOutcome {
+        if let Some(event) = original {
+            return events::set_aside(&self.actors, subscription, Letter::Event(event), &reason).await;
+        }
+        let path = &subscription.path;
+        tracing::warn!(path, code = "event-dropped", "an event is dropped: {}", printable(&reason));
+        EventOutcome::Drop(reason)
+    }
+}
+
+/// An event that was read, and the call that it becomes.
+pub(super) struct ReadEvent<'s> {
+    pub(super) subscription: &'s Subscription,
+    call: ActorCall,
+    identity: Option<CallIdentity>,
+    /// As it came, where the subscription has a dead letter.
+    original: Option<Value>,
 }
 
 /// The `data` of a CloudEvent: an object, or a string or base64 that holds one.

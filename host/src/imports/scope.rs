@@ -139,7 +139,7 @@ impl TurnScope {
 
     async fn read_batch(&mut self, keys: &[String]) -> Result<Vec<Option<StateValue>>, Error> {
         self.forget_what_nested_turns_wrote();
-        let now = SystemTime::now();
+        let now = crate::clock::now();
         let ScopeOptions { cache, backend, actor, .. } = &mut self.options;
         let staged = &self.staged.writes;
         let unknown = keys

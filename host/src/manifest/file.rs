@@ -168,6 +168,9 @@ pub(super) struct Subscription {
     pub(super) call: Option<String>,
     pub(super) actor_id: Option<Spanned<ActorId>>,
     pub(super) payload: Option<Spanned<Payload>>,
+    pub(super) dead_letter: Option<Spanned<String>>,
+    #[serde(default = "five")]
+    pub(super) attempts: u32,
 }
 
 #[derive(Deserialize)]

@@ -28,6 +28,15 @@ pub struct Topic {
     pub topic: String,
 }
 
+impl Topic {
+    /// Reads `PUBSUB/TOPIC`.
+    pub(super) fn parse(text: &str) -> Option<Topic> {
+        let (pubsub, topic) = text.split_once('/')?;
+        let is_whole = !pubsub.is_empty() && !topic.is_empty();
+        is_whole.then(|| Topic { pubsub: pubsub.to_owned(), topic: topic.to_owned() })
+    }
+}
+
 pub(super) fn build(
     bindings: Vec<file::InputBinding>,
     routes: &[Route],
@@ -65,15 +74,10 @@ pub(super) fn build(
             let text = format!("the binding {:?} has attempts = 0", binding.binding);
             push(problems, binding.dead_letter.span(), text, "write 1 or more");
         }
-        let dead_letter = match binding.dead_letter.get_ref().split_once('/') {
-            Some((pubsub, topic)) if !pubsub.is_empty() && !topic.is_empty() => {
-                Topic { pubsub: pubsub.to_owned(), topic: topic.to_owned() }
-            }
-            _ => {
-                let text = format!("dead-letter: {:?} has not two parts", binding.dead_letter.get_ref());
-                push(problems, binding.dead_letter.span(), text, "write it as \"PUBSUB/TOPIC\"");
-                continue;
-            }
+        let Some(dead_letter) = Topic::parse(binding.dead_letter.get_ref()) else {
+            let text = format!("dead-letter: {:?} has not two parts", binding.dead_letter.get_ref());
+            push(problems, binding.dead_letter.span(), text, "write it as \"PUBSUB/TOPIC\"");
+            continue;
         };
         built.push(InputBinding { binding: binding.binding, path, dead_letter, attempts: binding.attempts });
     }

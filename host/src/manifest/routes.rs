@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{AgentType, Problems, Template, file};
+use super::{AgentType, Problems, Template, Topic, file};
 
 /// An HTTP route: a request that becomes a call to an actor.
 #[derive(Debug, Clone)]
@@ -38,6 +38,10 @@ pub struct Subscription {
     pub log: Option<Template>,
     /// The call that an event becomes, if any. Its fields are those of the event's data.
     pub call: Option<Call>,
+    /// Where an event is set aside that can never be handled; none drops it.
+    pub dead_letter: Option<Topic>,
+    /// Tries at an event whose agent fails or traps, before it is set aside or given back to the broker.
+    pub attempts: u32,
 }
 
 /// How a JSON document and a path become a call to an actor.
@@ -158,7 +162,34 @@ impl Builder<'_, '_> {
             }
         };
         let (pubsub, topic) = (subscription.pubsub.into_inner(), subscription.topic);
-        Some(Subscription { pubsub, topic, path: path?, log: log?, call })
+        let attempts = subscription.attempts;
+        if attempts == 0 {
+            self.problems
+                .push("manifest-invalid-route", span, "attempts = 0".into(), || "write 1 or more".into());
+        }
+        let dead_letter = self.dead_letter(subscription.dead_letter, &pubsub, &topic)?;
+        Some(Subscription { pubsub, topic, path: path?, log: log?, call, dead_letter, attempts })
+    }
+
+    /// The outer none says that it makes no sense.
+    fn dead_letter(
+        &mut self,
+        written: Option<toml::Spanned<String>>,
+        pubsub: &str,
+        topic: &str,
+    ) -> Option<Option<Topic>> {
+        let Some(written) = written else { return Some(None) };
+        let problem = match Topic::parse(written.get_ref()) {
+            Some(letters) if letters.pubsub == pubsub && letters.topic == topic => {
+                "dead-letter is the topic of the subscription itself".to_owned()
+            }
+            Some(letters) => return Some(Some(letters)),
+            None => format!("dead-letter: {:?} has not two parts", written.get_ref()),
+        };
+        self.problems.push("manifest-invalid-route", written.span(), problem, || {
+            "write it as \"PUBSUB/TOPIC\", and name another topic".into()
+        });
+        None
     }
 
     fn method(&mut self, method: &toml::Spanned<String>) -> Option<http::Method> {

@@ -173,6 +173,31 @@ async fn a_reminder_of_somebody_else_arrives(bench: &Bench) -> anyhow::Result<()
     Ok(())
 }
 
+/// The scheduler by itself would give it up after some four tries within three seconds.
+#[tokio::test]
+async fn a_reminder_that_fires_once_waits_for_its_store() -> anyhow::Result<()> {
+    const TRIES: usize = 6;
+    let bench = Bench::start(support::exerciser("")).await?;
+    bench.call("a", "RegisterReminder", &json!({"name": "once", "due_ms": 3_000, "data": 7})).await?;
+    bench.stack.redis.process.stop().await?;
+    support::eventually("its turn fails again and again", async || {
+        let lines = bench.host.app.log()?;
+        let failed =
+            lines.iter().filter(|line| line["span"]["actor_id"] == "a" && line["level"] == "ERROR").count();
+        Ok((failed >= TRIES).then_some(()))
+    })
+    .await?;
+    bench.stack.redis.start_again().await?;
+    until_fired(&bench, "a", "once", 1).await?;
+    support::eventually("it is gone", async || {
+        let shown = bench.call("a", "GetReminder", &json!({"name": "once"})).await?;
+        Ok(shown.is_null().then_some(()))
+    })
+    .await?;
+    assert_eq!(count(&bench, "a", "once").await?, 1);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_reminder_outlives_host_and_sidecar_and_a_timer_ends_with_its_activation() -> anyhow::Result<()> {
     let bench = Bench::start(support::exerciser("")).await?;

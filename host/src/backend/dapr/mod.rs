@@ -1,14 +1,17 @@
 //! The backend behind a Dapr sidecar: state, events, bindings, secrets and calls to actors go to it over gRPC.
 //!
 //! The other direction, what the sidecar asks of this host, is in [`crate::http`]. [`connection`] keeps the connection,
-//! [`publisher`] publishes, [`in_flight`] bounds what is sent at the same time, [`shared`] is for what hosts agree on, [`watch`] follows whether the sidecar is there, [`status`]
+//! [`publisher`] publishes, [`reminders`] asks for reminders, [`in_flight`] bounds what is sent at the same time, [`shared`] is for what hosts agree on, [`watch`] follows whether the sidecar is there, [`status`]
 //! says what its errors mean, [`wire`] carries contexts and failures between hosts, and [`wakeups`] writes schedules. This file
 //! is the trait, in the order of its methods.
 
 mod connection;
+#[cfg(test)]
+mod fake;
 mod in_flight;
 mod publisher;
 mod release;
+mod reminders;
 mod shared;
 mod status;
 mod texts;
@@ -39,9 +42,10 @@ pub use connection::EndpointError;
 use connection::{Client, Era};
 use in_flight::InFlight;
 use publisher::{Event, Publisher};
+use reminders::Reminders;
 use shared::SharedState;
 pub use wakeups::firing_data;
-use wakeups::{ShownReminder, Timers, reminder_request, timer_request};
+use wakeups::{Timers, reminder_request, timer_request};
 use wants::Wants;
 use watch::{Known, Watch};
 pub use wire::{answer_mark, context_of, failure_body, is_misdelivered, reply_body};
@@ -54,6 +58,8 @@ const BINDING_TIMEOUT: Duration = Duration::from_secs(30);
 const CALL_TIMEOUT: Duration = Duration::from_secs(90);
 /// The waits until the sidecar has surely seen the end of a timer's turn. The second is for a busy machine.
 const TURN_HAS_ENDED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
+/// How long the answer to a firing that failed waits for the scheduler, which holds up the actor.
+const KEEPING: Duration = Duration::from_secs(5);
 /// How long calls are waited for that the sidecar has, after it has given this host's actors up.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// The waits, in milliseconds, before a call is made again that came in the middle of a change of hosts, the last of them until
@@ -68,7 +74,7 @@ const REPEATING: Duration = Duration::from_secs(10);
 pub struct SidecarOptions {
     /// Its gRPC API, as `http://HOST:PORT`.
     pub grpc: String,
-    /// Its HTTP API, as `http://HOST:PORT`: the gRPC API of Dapr 1.16 cannot show a reminder.
+    /// Its HTTP API, as `http://HOST:PORT`: the gRPC API cannot show a reminder before Dapr 1.17.
     pub http: String,
     /// The token that it asks for (`DAPR_API_TOKEN`).
     pub api_token: Option<Hidden>,
@@ -106,7 +112,7 @@ pub struct Sidecar {
     publisher: Publisher,
     sends: InFlight,
     era: Era,
-    http: reqwest::Client,
+    reminders: Reminders,
     options: SidecarOptions,
     secret_store: String,
     shared: Arc<SharedState>,
@@ -141,6 +147,7 @@ impl Sidecar {
         let agents = manifest.agents.values();
         let deduplicates = agents.filter(|agent| agent.deduplicate == Deduplicate::State);
         let deduplicates = deduplicates.map(|agent| agent.name.clone());
+        let reminders = Reminders::new(client.clone(), options.http.clone(), options.api_token.clone());
         let shared = SharedState::new(client.clone(), manifest.dapr.state_store.clone());
         Ok(Sidecar {
             publisher: Publisher::new(client.clone()),
@@ -148,8 +155,7 @@ impl Sidecar {
             client,
             era,
             shared: Arc::new(shared),
-            // A sidecar is never behind a proxy.
-            http: reqwest::Client::builder().no_proxy().build().map_err(EndpointError::Client)?,
+            reminders,
             secret_store: manifest.dapr.secret_store.clone(),
             types: manifest.agents.values().map(|agent| agent.name.clone()).collect(),
             deduplicates: deduplicates.collect(),
@@ -291,47 +297,6 @@ impl Sidecar {
         let is_of_a_host = self.types.contains(&call.actor.agent_type);
         Ok(wire::reply(mark, answer.into_inner().data, is_of_a_host))
     }
-
-    async fn shown_reminder(&self, actor: &ActorAddress, name: &str) -> Result<Option<Registration>, Error> {
-        let segment = |name: &str| {
-            percent_encoding::utf8_percent_encode(&wire::segment(name), percent_encoding::NON_ALPHANUMERIC)
-                .to_string()
-        };
-        let url = format!(
-            "{}/v1.0/actors/{}/{}/reminders/{}",
-            self.options.http,
-            actor.agent_type,
-            segment(&actor.id),
-            segment(name)
-        );
-        let mut request = self.http.get(url).timeout(STORE_TIMEOUT);
-        if let Some(token) = &self.options.api_token {
-            request = request.header("dapr-api-token", &token.0);
-        }
-        let unreachable =
-            |error: reqwest::Error| Error::Unavailable(format!("the sidecar's HTTP API: {error}"));
-        let answer = request.send().await.map_err(unreachable)?;
-        let status = answer.status();
-        let body = answer.bytes().await.map_err(unreachable)?;
-        let text = String::from_utf8_lossy(&body);
-        if status == http::StatusCode::NO_CONTENT
-            || status == http::StatusCode::NOT_FOUND
-            || body.is_empty()
-            || (!status.is_success() && text.contains("not found"))
-        {
-            return Ok(None);
-        }
-        if !status.is_success() {
-            return Err(Error::Unavailable(format!(
-                "the reminder could not be read: {}",
-                crate::telemetry::shortened(&text)
-            )));
-        }
-        let shown: Option<ShownReminder<'_>> = serde_json::from_slice(&body).map_err(|error| {
-            Error::Other(format!("the sidecar shows the reminder in an unknown form: {error}"))
-        })?;
-        shown.filter(ShownReminder::is_there).map(|shown| shown.registration()).transpose()
-    }
 }
 
 /// A request that does not wait for ever.
@@ -397,7 +362,7 @@ fn event(effect: &Effect) -> Option<Event> {
 /// The time at which the state store lets a value expire. Dapr names it in the metadata of the value.
 fn expiry(metadata: &HashMap<String, String>) -> Option<SystemTime> {
     let text = metadata.get("ttlExpireTime")?;
-    humantime::parse_rfc3339(text).ok()
+    humantime::parse_rfc3339(text).ok().map(crate::clock::of_wall)
 }
 
 #[async_trait]
@@ -558,7 +523,28 @@ impl Backend for Sidecar {
     async fn wakeup(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<Option<Registration>, Error> {
         match key.kind {
             WakeupKind::Timer => Ok(self.timers.get(self.era(), actor, &key.name)),
-            WakeupKind::Reminder => self.shown_reminder(actor, &key.name).await,
+            WakeupKind::Reminder => self.reminders.registration(actor, &key.name).await,
+        }
+    }
+
+    async fn reminder_failed(&self, actor: &ActorAddress, name: &str) {
+        if self.known.repeats_reminders() {
+            return;
+        }
+        match tokio::time::timeout(KEEPING, self.reminders.keep(actor, name)).await {
+            Ok(Ok(false)) => {}
+            Ok(Ok(true)) => tracing::info!(
+                code = "reminder-kept", agent_type = %actor.agent_type, actor_id = %actor.id,
+                "{:?} fires again in {:?}", crate::telemetry::printable(name), wakeups::AGAIN
+            ),
+            Ok(Err(error)) => tracing::warn!(
+                code = "reminder-not-kept", agent_type = %actor.agent_type, actor_id = %actor.id,
+                "{}", crate::telemetry::printable(&error.to_string())
+            ),
+            Err(_) => tracing::warn!(
+                code = "reminder-not-kept", agent_type = %actor.agent_type, actor_id = %actor.id,
+                "{:?}: the scheduler did not answer within {KEEPING:?}", crate::telemetry::printable(name)
+            ),
         }
     }
 

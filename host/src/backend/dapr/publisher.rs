@@ -5,13 +5,14 @@
 //! the fewer requests it makes.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use dapr::dapr::proto::runtime::v1 as proto;
 use futures::FutureExt as _;
 use tokio::sync::oneshot;
-use tonic::Code;
+use tonic::{Code, Response, Status};
 
 use super::connection::Client;
 use super::{STORE_TIMEOUT, content_type, status, traced, within};
@@ -32,6 +33,8 @@ pub(super) struct Publisher {
     /// The topics that have a task, with what waits for its next request. What waits is bounded by who calls: each lane of
     /// effects waits for its own.
     topics: Arc<Mutex<HashMap<Topic, VecDeque<Waiting>>>>,
+    /// The sidecar has said that it does not know the method for many events but by its older name: before Dapr 1.17.
+    is_old: Arc<AtomicBool>,
 }
 
 /// An event as it is published.
@@ -57,7 +60,7 @@ enum Outcome {
 
 impl Publisher {
     pub(super) fn new(client: Client) -> Publisher {
-        Publisher { client, topics: Arc::default() }
+        Publisher { client, topics: Arc::default(), is_old: Arc::default() }
     }
 
     /// Publishes events of one actor in their order, and answers for each. More than one may come only for a component that
@@ -160,17 +163,37 @@ impl Publisher {
             entries: events.iter().enumerate().map(|(number, event)| entry(number, event)).collect(),
             metadata: HashMap::new(),
         };
-        let mut client = self.client.clone();
-        #[expect(deprecated, reason = "Dapr 1.16 serves only the method with this name")]
-        let answer = within(STORE_TIMEOUT, client.bulk_publish_event_alpha1(request)).await;
-        match answer {
+        match self.publish_many(request).await {
             Ok(answer) if answer.get_ref().failed_entries.is_empty() => Outcome::Together(Ok(())),
             Err(status) if matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) => {
                 Outcome::Together(Err(status::error("the events were not published", &status)))
             }
-            // One entry that fails makes the request fail (`BulkPublishEventAlpha1` in `pkg/api/grpc/grpc.go`).
+            // One entry that fails makes the request fail (`BulkPublishEvent` in `pkg/api/grpc/grpc.go`).
             Ok(_) | Err(_) => Outcome::Refused,
         }
+    }
+
+    async fn publish_many(
+        &self,
+        request: proto::BulkPublishRequest,
+    ) -> Result<Response<proto::BulkPublishResponse>, Status> {
+        let mut client = self.client.clone();
+        if !self.is_old.load(Ordering::Relaxed) {
+            match within(STORE_TIMEOUT, client.bulk_publish_event(request.clone())).await {
+                // Nothing of it was published.
+                Err(status) if status::is_unknown_method(&status) => {
+                    self.is_old.store(true, Ordering::Relaxed);
+                }
+                answer => return answer,
+            }
+        }
+        #[expect(deprecated, reason = "Dapr 1.16 serves only the method with this name")]
+        let answer = within(STORE_TIMEOUT, client.bulk_publish_event_alpha1(request)).await;
+        if answer.as_ref().is_err_and(status::is_unknown_method) {
+            // A sidecar of a later release has taken its place.
+            self.is_old.store(false, Ordering::Relaxed);
+        }
+        answer
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Topic, VecDeque<Waiting>>> {
@@ -192,5 +215,47 @@ fn entry(number: usize, event: &Event) -> proto::BulkPublishRequestEntry {
         event: event.data.to_vec(),
         content_type: content_type(&event.data).to_owned(),
         metadata,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{connection, fake};
+    use super::*;
+
+    /// A publisher of a sidecar that knows a method for many events by one name alone, and how often each was asked for.
+    async fn publisher(
+        known: &'static str,
+    ) -> anyhow::Result<(Publisher, Arc<Mutex<HashMap<String, usize>>>)> {
+        let asked = Arc::<Mutex<HashMap<String, usize>>>::default();
+        let seen = asked.clone();
+        let address = fake::sidecar(move |method, _| {
+            if let Ok(mut seen) = seen.lock() {
+                *seen.entry(method.to_owned()).or_default() += 1;
+            }
+            let text =
+                "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found";
+            if method == known { Ok(Vec::new()) } else { Err(Status::unknown(text)) }
+        })
+        .await?;
+        Ok((Publisher::new(connection::client(&address, None)?.0), asked))
+    }
+
+    #[tokio::test]
+    async fn many_events_are_published_by_the_name_that_the_sidecar_knows() -> anyhow::Result<()> {
+        for (known, expected) in
+            [("BulkPublishEvent", [Some(3), None]), ("BulkPublishEventAlpha1", [Some(1), Some(3)])]
+        {
+            let (publisher, asked) = publisher(known).await?;
+            for _ in 0..3 {
+                let events = vec![Event { data: "{}".into(), traceparent: None }; 2];
+                let results = publisher.publish(("p".into(), "t".into()), events).await;
+                assert!(results.iter().all(Result::is_ok), "{known}: {results:?}");
+            }
+            let asked = asked.lock().map(|asked| asked.clone()).unwrap_or_default();
+            let times = ["BulkPublishEvent", "BulkPublishEventAlpha1"].map(|name| asked.get(name).copied());
+            assert_eq!(times, expected, "{known}");
+        }
+        Ok(())
     }
 }

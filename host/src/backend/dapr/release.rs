@@ -10,6 +10,11 @@ pub(super) fn misdelivers(release: &str) -> bool {
     parse(release).is_some_and(|release| release < SAFE)
 }
 
+/// Returns `true` for this release and all later ones. What is no release is none of them.
+pub(super) fn is_at_least(release: &str, least: (u32, u32, u32)) -> bool {
+    parse(release).is_some_and(|release| release >= least)
+}
+
 /// Reads `1.16.2`, `v1.16.2` and `1.17.0-rc.1`.
 fn parse(release: &str) -> Option<(u32, u32, u32)> {
     let numbers = release.trim_start_matches('v').split(['-', '+']).next()?;
@@ -32,6 +37,21 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(super::misdelivers(release), misdelivers, "{release}");
+        }
+    }
+
+    #[test]
+    fn releases_are_compared_by_their_numbers() {
+        for (release, expected) in [
+            ("1.16.2", false),
+            ("1.17.0-rc.1", true),
+            ("v1.18.3", true),
+            ("2.0.0", true),
+            ("1.9.9", false),
+            ("edge", false),
+            ("", false),
+        ] {
+            assert_eq!(super::is_at_least(release, (1, 17, 0)), expected, "{release:?}");
         }
     }
 }

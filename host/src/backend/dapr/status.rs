@@ -81,6 +81,12 @@ pub(super) fn may_be_repeated(
     }
 }
 
+/// Has the sidecar no such method? One that it does not know it takes for a call of another application
+/// (`intercept` in `pkg/messaging/grpc_proxy.go`), and says that it does not know of which.
+pub(super) fn is_unknown_method(status: &Status) -> bool {
+    status.code() == Code::Unimplemented || texts::is_unproxied(status)
+}
+
 /// The sidecar's own words, or what is known when there are none.
 pub(super) fn words(status: &Status) -> String {
     use std::error::Error as _;

@@ -76,6 +76,12 @@ pub(super) fn meaning(status: &Status, words: &str) -> Option<Meaning> {
     (found.meaning != Meaning::TooLong || is_too_long).then_some(found.meaning)
 }
 
+/// Returns `true` if the sidecar has no method of the name that was asked for. It takes such a request for a call of another
+/// application (`intercept` in `pkg/messaging/grpc_proxy.go`), and says that it does not know of which. All releases.
+pub(super) fn is_unproxied(status: &Status) -> bool {
+    status.message().starts_with("failed to proxy request: required metadata")
+}
+
 /// Returns `true` if the secret store has no secret of the name that was asked for.
 pub(super) fn is_no_such_secret(status: &Status) -> bool {
     status.code() == Code::Internal && status.message().ends_with(NO_SECRET)

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use dapr::dapr::proto::common::v1::{JobFailurePolicy, JobFailurePolicyConstant, job_failure_policy::Policy};
 use dapr::dapr::proto::runtime::v1 as proto;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -15,6 +16,13 @@ use super::wire::segment;
 use crate::actor::ActorAddress;
 use crate::backend::{Error, Registration, TurnCommit, WakeupKind};
 use crate::go_duration;
+
+/// The wait before a firing that failed is tried again.
+pub(super) const AGAIN: Duration = Duration::from_secs(5);
+/// Tries of a firing after the first, at most, of a reminder that repeats. Then it waits for its next time.
+const MOST_AGAIN: u32 = 7;
+/// Those of the scheduler, a second apart, when it is not told otherwise. They are better than fewer.
+const OF_SCHEDULER: u32 = 3;
 
 /// A timer that is over before it begins.
 pub(super) const OVER: Registration = Registration {
@@ -39,8 +47,24 @@ pub(super) fn reminder_request(
         data: data.to_vec(),
         ttl: go_duration_or_empty(*ttl),
         overwrite: Some(true),
-        failure_policy: None,
+        failure_policy: failure_policy(*period),
     }
+}
+
+/// How often a firing is tried whose turn fails. One that fires once has no other chance, so it is tried until it succeeds; one that
+/// repeats is tried as long as its next time is not there. Dapr 1.16 ignores it.
+fn failure_policy(period: Option<Duration>) -> Option<JobFailurePolicy> {
+    let max_retries = period.map(|period| {
+        let fit = period.as_secs() / AGAIN.as_secs();
+        u32::try_from(fit).unwrap_or(MOST_AGAIN).min(MOST_AGAIN)
+    });
+    if max_retries.is_some_and(|retries| retries <= OF_SCHEDULER) {
+        return None;
+    }
+    let interval =
+        prost_types::Duration { seconds: AGAIN.as_secs().try_into().unwrap_or(i64::MAX), nanos: 0 };
+    let constant = JobFailurePolicyConstant { interval: Some(interval), max_retries };
+    Some(JobFailurePolicy { policy: Some(Policy::Constant(constant)) })
 }
 
 pub(super) fn timer_request(
@@ -80,17 +104,21 @@ pub fn firing_data(data: Option<&RawValue>) -> Bytes {
 }
 
 /// A reminder as the sidecar's HTTP API shows it (`GET /v1.0/actors/TYPE/ID/reminders/NAME`).
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ShownReminder<'a> {
     #[serde(default)]
-    due_time: String,
+    pub(super) due_time: String,
     #[serde(default)]
-    period: String,
+    pub(super) period: String,
+    /// When it ends, from Dapr 1.17 on.
     #[serde(default)]
-    ttl: String,
+    pub(super) ttl: String,
+    /// When it ends, before.
+    #[serde(default)]
+    pub(super) expiration_time: String,
     #[serde(borrow)]
-    data: Option<&'a RawValue>,
+    pub(super) data: Option<&'a RawValue>,
 }
 
 impl ShownReminder<'_> {
@@ -98,6 +126,11 @@ impl ShownReminder<'_> {
     /// `pkg/actors/internal/reminders/storage/scheduler/scheduler.go`).
     pub(super) fn is_there(&self) -> bool {
         !self.due_time.is_empty() || !self.period.is_empty()
+    }
+
+    /// When it ends, if ever, as the sidecar writes it.
+    pub(super) fn ends(&self) -> Option<String> {
+        [&self.ttl, &self.expiration_time].into_iter().find(|text| !text.is_empty()).cloned()
     }
 
     pub(super) fn registration(&self) -> Result<Registration, Error> {
@@ -209,6 +242,19 @@ mod tests {
         let registration = shown.registration().expect("its times are read");
         assert_eq!(registration.due, Duration::from_millis(250));
         assert_eq!((registration.period, registration.ttl), (Some(Duration::from_secs(5)), None));
+    }
+
+    #[test]
+    fn a_firing_that_fails_is_tried_again_as_long_as_it_has_no_other_chance() {
+        let retries = |period: Option<u64>| {
+            let policy = failure_policy(period.map(Duration::from_secs))?.policy?;
+            let Policy::Constant(constant) = policy else { return None };
+            Some((constant.interval?.seconds, constant.max_retries))
+        };
+        assert_eq!(retries(None), Some((5, None)));
+        assert_eq!(retries(Some(1)), None);
+        assert_eq!(retries(Some(25)), Some((5, Some(5))));
+        assert_eq!(retries(Some(u64::MAX)), Some((5, Some(7))));
     }
 
     #[test]

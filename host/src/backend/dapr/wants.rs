@@ -29,6 +29,9 @@ impl Wants {
         }
         for subscription in &manifest.subscriptions {
             wants.add(&subscription.pubsub, format!("subscription at {}", subscription.path));
+            if let Some(letters) = &subscription.dead_letter {
+                wants.add(&letters.pubsub, "dead-letter".to_owned());
+            }
         }
         wants
     }

@@ -63,6 +63,8 @@ struct Seen {
     has_ttl: bool,
     /// The sidecar's release, as it says.
     release: String,
+    /// Does the `failure_policy` of a reminder count?
+    repeats_reminders: bool,
     /// When the sidecar was asked last that hosted actors, and the era of the question and the answer.
     vouched: Option<(u64, Instant)>,
 }
@@ -86,6 +88,11 @@ impl Known {
     /// May a value of the state have a time to live?
     pub(super) fn has_ttl(&self) -> bool {
         self.read(|seen| seen.has_ttl)
+    }
+
+    /// Does a reminder fire again whose turn failed, as its registration says?
+    pub(super) fn repeats_reminders(&self) -> bool {
+        self.read(|seen| seen.repeats_reminders)
     }
 
     /// Do events that are published together to this component stay in order?
@@ -122,6 +129,7 @@ impl Known {
                 known.hosts_actors = seen.hosts_actors;
                 known.in_order.clone_from(&seen.in_order);
                 known.has_ttl = seen.has_ttl;
+                known.repeats_reminders = seen.repeats_reminders;
             }
             Err(_) => known.hosts_actors = false,
         }
@@ -150,6 +158,7 @@ async fn look(client: &Client) -> Result<Seen, Status> {
         components,
         has_state_store,
         has_ttl: answer.enabled_features.iter().any(|feature| feature == "ActorStateTTL"),
+        repeats_reminders: release::is_at_least(&answer.runtime_version, (1, 17, 0)),
         release: answer.runtime_version,
         vouched: None,
     })

@@ -25,6 +25,7 @@ use super::{
     Outbox, Readiness, Registration, StateValue, TurnCommit, WakeupKey,
 };
 use crate::actor::{ActorAddress, CallContext, CallError};
+use crate::clock::Clock;
 use crate::manifest::{AgentType, Manifest, Topic};
 pub use store::OpenError;
 use store::Store;
@@ -76,8 +77,9 @@ impl Embedded {
         };
         let quota = |agent: &Arc<AgentType>| (agent.name.clone(), agent.limits.state_total.as_u64());
         let quotas = manifest.agents.values().map(quota).collect();
-        let (store, scheduled) = Store::open(data, quotas)?;
-        let schedule = Arc::new(Schedule::default());
+        let clock = Clock::of_process();
+        let (store, scheduled) = Store::open(data, quotas, clock.clone())?;
+        let schedule = Arc::new(Schedule::new(clock));
         let (known, orphans) = scheduled
             .into_iter()
             .partition::<Vec<_>, _>(|change| manifest.agents.contains_key(&change.actor.agent_type));
@@ -147,10 +149,10 @@ async fn deliver_event(
     for attempt in 1.. {
         match inbound.event(path, event.clone()).await {
             EventOutcome::Success | EventOutcome::Drop(_) => return Ok(()),
-            EventOutcome::Retry(reason) if attempt >= attempts => {
+            EventOutcome::Retry(reason) | EventOutcome::Failed(reason) if attempt >= attempts => {
                 return Err(format!("after {attempt} attempts: {reason}"));
             }
-            EventOutcome::Retry(_) => tokio::time::sleep(wait).await,
+            EventOutcome::Retry(_) | EventOutcome::Failed(_) => tokio::time::sleep(wait).await,
         }
         wait = wait.saturating_mul(2);
     }

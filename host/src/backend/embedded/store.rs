@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase};
@@ -24,10 +24,11 @@ use tokio_util::sync::CancellationToken;
 use super::state_file::StateFile;
 use super::transaction::{
     self, Due, EXPIRIES, LastingParts, STATE, ScheduleChange, USAGE, WAKEUPS, WakeupRow, decode_value,
-    unix_ms, wakeup_key,
+    wakeup_key,
 };
 use crate::actor::ActorAddress;
 use crate::backend::{Error, Readiness, Registration, StateValue, TurnCommit, WakeupKey};
+use crate::clock::{Clock, millis};
 use crate::files::create_private_folder;
 
 /// Commits that share one transaction.
@@ -47,6 +48,7 @@ pub(super) struct Store {
     file: Arc<StateFile>,
     database: SharedDatabase,
     commits: mpsc::Sender<Request>,
+    clock: Clock,
 }
 
 /// Bytes of state that one actor of an agent type may have.
@@ -101,7 +103,11 @@ pub enum OpenError {
 impl Store {
     /// Opens the file in a folder, making both when they are missing, and starts the writer. The second part is every
     /// reminder and timer that is registered.
-    pub(super) fn open(folder: &Path, quotas: Quotas) -> Result<(Store, Vec<ScheduleChange>), OpenError> {
+    pub(super) fn open(
+        folder: &Path,
+        quotas: Quotas,
+        clock: Clock,
+    ) -> Result<(Store, Vec<ScheduleChange>), OpenError> {
         let unwritable = |error: std::io::Error| OpenError::Unwritable {
             path: folder.to_owned(),
             reason: error.to_string(),
@@ -113,8 +119,8 @@ impl Store {
             .map_err(|error| OpenError::Unwritable { path: path.clone(), reason: error.to_string() })?;
         let (database, scheduled) = catch_panic(|| {
             let database = open_database(&path, opened)?;
-            let scheduled =
-                transaction::read_schedule(&database).map_err(|error| damaged(error.to_string()))?;
+            let scheduled = transaction::read_schedule(&database, clock.unix_ms())
+                .map_err(|error| damaged(error.to_string()))?;
             Ok((database, scheduled))
         })
         .unwrap_or_else(|panic| Err(damaged(panic)))?;
@@ -127,14 +133,15 @@ impl Store {
             file: file.clone(),
             database: database.clone(),
             quotas,
-            last_purge: SystemTime::now(),
+            last_purge: clock.unix_ms(),
             last_token: 0,
+            clock: clock.clone(),
         };
         std::thread::Builder::new()
             .name("state-writer".into())
             .spawn(move || writer.run(requests))
             .map_err(unwritable)?;
-        Ok((Store { file, database, commits }, scheduled))
+        Ok((Store { file, database, commits, clock }, scheduled))
     }
 
     /// Is what is committed kept?
@@ -165,10 +172,10 @@ impl Store {
         actor: &ActorAddress,
         keys: &[String],
     ) -> Result<Vec<Option<StateValue>>, Error> {
-        let (actor, keys) = (actor.clone(), keys.to_vec());
+        let (actor, keys, clock) = (actor.clone(), keys.to_vec(), self.clock.clone());
         self.with_database(move |database| {
             let state = database.begin_read()?.open_table(STATE)?;
-            let now = unix_ms(SystemTime::now());
+            let now = clock.unix_ms();
             keys.iter()
                 .map(|key| {
                     let row = state.get((&*actor.agent_type, &*actor.id, key.as_str()))?;
@@ -193,7 +200,7 @@ impl Store {
                 Ok(row)
             })
             .await?;
-        row.transpose()?.map(|row| row.into_registration()).transpose()
+        row.transpose()?.map(|row| row.into_registration(self.clock.unix_ms())).transpose()
     }
 
     /// Makes a turn last. Returns when it is on disk.
@@ -246,8 +253,10 @@ struct Writer {
     database: SharedDatabase,
     /// Bytes that an actor of each type may have.
     quotas: Quotas,
-    last_purge: SystemTime,
+    /// Unix milliseconds.
+    last_purge: u64,
     last_token: u64,
+    clock: Clock,
 }
 
 impl Writer {
@@ -318,11 +327,10 @@ impl Writer {
         let write = || {
             let mut transaction = database.begin_write()?;
             transaction.set_two_phase_commit(true);
-            let now = SystemTime::now();
+            let now = self.clock.unix_ms();
             let mut results = Vec::with_capacity(batch.len());
             for CommitRequest { actor, turn, .. } in batch {
                 let quota = self.quotas.get(&actor.agent_type).copied().unwrap_or(u64::MAX);
-                let now = unix_ms(now);
                 results.push(transaction::apply(
                     &transaction,
                     actor,
@@ -332,9 +340,9 @@ impl Writer {
                     &mut self.last_token,
                 )?);
             }
-            if now.duration_since(self.last_purge).unwrap_or_default() >= PURGE_EVERY {
+            if now.saturating_sub(self.last_purge) >= millis(PURGE_EVERY) {
                 // With more of them left, the next commit goes on with it.
-                if transaction::purge(&transaction, unix_ms(now))? {
+                if transaction::purge(&transaction, now)? {
                     self.last_purge = now;
                 }
             }

@@ -3,7 +3,7 @@
 //! Everything here runs within a transaction that the writer ([`super::store`]) begins and commits.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use crate::actor::ActorAddress;
 use crate::backend::{
     Error, Expiry, FiredWakeup, Registration, StateValue, StateWrite, TurnCommit, WakeupKey, WakeupKind,
 };
+use crate::clock::millis;
 
 /// (agent type, actor id, key) → 8 bytes of expiry in Unix milliseconds (0 = never), then the value.
 pub(super) const STATE: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("state");
@@ -156,9 +157,10 @@ fn wakeup_changes(
         let row = table.get(wakeup_key(actor, &fired.key))?.map(|row| row.value().to_vec());
         // Another registration under the same name is not this firing's to advance.
         if let Some(Ok(row)) = row.map(|row| WakeupRow::decode(&row))
-            && row.due().token == fired.token
+            && row.token() == fired.token
         {
-            changes.insert(fired.key.clone(), row.after_firing(now).map(EncodedRow::of).transpose()?);
+            let next = row.after_firing(now);
+            changes.insert(fired.key.clone(), next.map(|row| EncodedRow::of(row, now)).transpose()?);
         }
     }
     if turn.ends_timers {
@@ -176,7 +178,7 @@ fn wakeup_changes(
     for (key, registration) in &turn.wakeups {
         *last_token += 1;
         let row = registration.as_ref().map(|registration| WakeupRow::new(registration, now, *last_token));
-        changes.insert(key.clone(), row.map(EncodedRow::of).transpose()?);
+        changes.insert(key.clone(), row.map(|row| EncodedRow::of(row, now)).transpose()?);
     }
     Ok(changes)
 }
@@ -242,7 +244,7 @@ pub(super) fn purge(transaction: &WriteTransaction, now: u64) -> Result<bool, re
 }
 
 /// Every reminder and timer in the file.
-pub(super) fn read_schedule(database: &Database) -> Result<Vec<ScheduleChange>, redb::Error> {
+pub(super) fn read_schedule(database: &Database, now: u64) -> Result<Vec<ScheduleChange>, redb::Error> {
     let table = database.begin_read()?.open_table(WAKEUPS)?;
     let mut scheduled = Vec::new();
     for row in table.iter()? {
@@ -258,7 +260,7 @@ pub(super) fn read_schedule(database: &Database) -> Result<Vec<ScheduleChange>, 
         scheduled.push(ScheduleChange {
             actor: ActorAddress::unchecked(agent_type, id),
             key: WakeupKey { kind, name: name.to_owned() },
-            next: Some(row.due()),
+            next: Some(row.due(now)),
         });
     }
     Ok(scheduled)
@@ -271,8 +273,8 @@ struct EncodedRow {
 }
 
 impl EncodedRow {
-    fn of(row: WakeupRow) -> Result<EncodedRow, redb::Error> {
-        Ok(EncodedRow { due: row.due(), bytes: row.encode()? })
+    fn of(row: WakeupRow, now: u64) -> Result<EncodedRow, redb::Error> {
+        Ok(EncodedRow { due: row.due(now), bytes: row.encode()? })
     }
 }
 
@@ -305,16 +307,33 @@ impl WakeupRow {
     }
 
     /// Registration and firing in one number: a firing may advance only what it fired for.
-    fn due(&self) -> Due {
+    fn token(&self) -> u128 {
         let registration = u128::from(self.registered_unix_ms ^ (self.sequence << 42)) << 64;
-        Due { at: self.next_unix_ms, token: registration | u128::from(self.next_unix_ms) }
+        registration | u128::from(self.next_unix_ms)
+    }
+
+    /// When it fires next.
+    fn due(&self, now: u64) -> Due {
+        Due { at: self.next_at(now), token: self.token() }
+    }
+
+    /// The row's time, but no later from now than was asked for: a host that was started after its clock was set back finds
+    /// times of the clock before.
+    fn next_at(&self, now: u64) -> u64 {
+        let has_fired = self.next_unix_ms != self.registered_unix_ms.saturating_add(self.due_ms);
+        let longest = self.period_ms.filter(|_| has_fired).unwrap_or(self.due_ms);
+        self.next_unix_ms.min(now.saturating_add(longest))
     }
 
     /// What is left after a firing at `now`: firings that were missed are not made up for.
     fn after_firing(mut self, now: u64) -> Option<WakeupRow> {
         let period = self.period_ms?.max(1);
-        let missed = now.saturating_sub(self.next_unix_ms) / period;
-        self.next_unix_ms = self.next_unix_ms.saturating_add(period.saturating_mul(missed + 1));
+        let fired = self.next_at(now).min(now);
+        let missed = (now - fired) / period;
+        self.next_unix_ms = fired.saturating_add(period.saturating_mul(missed.saturating_add(1)));
+        if let (Some(end), Some(ttl)) = (&mut self.ends_unix_ms, self.ttl_ms) {
+            *end = (*end).min(now.saturating_add(ttl));
+        }
         let ended = self.ends_unix_ms.is_some_and(|end| self.next_unix_ms > end);
         (!ended).then_some(self)
     }
@@ -328,8 +347,8 @@ impl WakeupRow {
             .map_err(|error| Error::Other(format!("a registration cannot be read: {error}")))
     }
 
-    pub(super) fn into_registration(self) -> Result<(Registration, Due), Error> {
-        let due = self.due();
+    pub(super) fn into_registration(self, now: u64) -> Result<(Registration, Due), Error> {
+        let due = self.due(now);
         let data = base64::engine::general_purpose::STANDARD
             .decode(&self.data)
             .map_err(|error| Error::Other(format!("a registration cannot be read: {error}")))?;
@@ -359,16 +378,53 @@ pub(super) fn decode_value(row: &[u8], now: u64) -> Option<StateValue> {
     }
     let expiry = match expiry {
         0 => Expiry::Never,
-        at => Expiry::At(UNIX_EPOCH + Duration::from_millis(at)),
+        at => UNIX_EPOCH.checked_add(Duration::from_millis(at)).map_or(Expiry::Never, Expiry::At),
     };
     Some(StateValue { value: Bytes::copy_from_slice(value), expiry })
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Milliseconds since 1970.
-pub(super) fn unix_ms(time: SystemTime) -> u64 {
-    millis(time.duration_since(UNIX_EPOCH).unwrap_or_default())
+    const NOW: u64 = 1_000_000_000;
+    const HOUR: u64 = 3_600_000;
+
+    fn row(due: u64, period: Option<u64>, ttl: Option<u64>) -> WakeupRow {
+        let registration = Registration {
+            due: Duration::from_millis(due),
+            period: period.map(Duration::from_millis),
+            ttl: ttl.map(Duration::from_millis),
+            data: Bytes::new(),
+        };
+        WakeupRow::new(&registration, NOW, 1)
+    }
+
+    /// A host that starts an hour before what it wrote, because its clock was set back meanwhile.
+    #[test]
+    fn nothing_is_further_away_than_was_asked_for() {
+        let earlier = NOW - HOUR;
+        assert_eq!(row(20_000, None, None).due(earlier).at, earlier + 20_000);
+        assert_eq!(row(0, Some(1_000), None).due(earlier).at, earlier);
+        let periodic = row(20_000, Some(1_000), Some(60_000)).after_firing(NOW + 20_000).expect("it goes on");
+        assert_eq!(periodic.due(NOW + 20_000).at, NOW + 21_000);
+        assert_eq!(periodic.due(earlier).at, earlier + 1_000);
+        let (token, at) = (periodic.token(), earlier + 1_000);
+        let next = periodic.after_firing(at).expect("it goes on");
+        assert_eq!((next.due(at).at, next.ends_unix_ms), (at + 1_000, Some(at + 60_000)));
+        assert_ne!(next.token(), token);
+        assert_eq!(row(20_000, None, None).due(NOW + HOUR).at, NOW + 20_000, "what was missed is due");
+    }
+
+    #[test]
+    fn times_that_are_too_long_are_never() {
+        let longest = row(u64::MAX, Some(u64::MAX), Some(u64::MAX));
+        assert_eq!(longest.due(NOW).at, u64::MAX);
+        let next = longest.after_firing(u64::MAX).expect("it goes on");
+        assert_eq!(next.due(u64::MAX).at, u64::MAX);
+        let short = row(0, Some(0), None).after_firing(u64::MAX).expect("it goes on");
+        assert_eq!(short.due(u64::MAX).at, u64::MAX);
+        let value = decode_value(&[&u64::MAX.to_le_bytes()[..], b"v"].concat(), NOW).expect("it is there");
+        assert_eq!(&value.value[..], b"v");
+    }
 }

@@ -3,19 +3,23 @@
 //! What is registered lies in the state file; here is only when each fires next. A firing is taken off this list when it
 //! is handed to the actor, and comes back with the commit of its turn, which also moves the registration on. So a crash
 //! in between fires it again, and a turn that was kept is never repeated.
+//!
+//! The waits are short, because a timer of the machine does not see that its clock was set or that it slept: the time is read
+//! again at least once in [`LOOK`] ([`crate::clock`] says what it does then).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::store::Store;
-use super::transaction::{Due, ScheduleChange, unix_ms};
+use super::transaction::{Due, ScheduleChange};
 use crate::actor::ActorAddress;
 use crate::backend::{FiredWakeup, Inbound, TurnCommit, WakeupKey, WakeupKind};
+use crate::clock::{Clock, millis};
 
 /// Firings that are handled at the same time; further ones wait for a place.
 const CONCURRENT: usize = 256;
@@ -25,12 +29,14 @@ const ATTEMPTS: u32 = 8;
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 /// The longest wait before another try.
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
+/// The longest wait before the time is read again.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// When each reminder and timer fires next.
-#[derive(Debug, Default)]
 pub(super) struct Schedule {
     inner: Mutex<Inner>,
     changed: Notify,
+    clock: Clock,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +48,7 @@ struct Inner {
 }
 
 /// A firing that is to be handled now.
+#[derive(Debug)]
 struct Firing {
     actor: ActorAddress,
     fired: FiredWakeup,
@@ -50,6 +57,11 @@ struct Firing {
 }
 
 impl Schedule {
+    /// An empty one.
+    pub(super) fn new(clock: Clock) -> Schedule {
+        Schedule { inner: Mutex::default(), changed: Notify::new(), clock }
+    }
+
     /// Takes over what a commit changed, or what the state file held at the start.
     pub(super) fn apply(&self, changes: Vec<ScheduleChange>) {
         if changes.is_empty() {
@@ -78,12 +90,13 @@ impl Schedule {
         inner.by_name.range(first..).next().is_some_and(|((owner, _), _)| owner == actor)
     }
 
-    /// Takes the earliest one that is due, or says how long to wait for it.
-    fn take_due(&self, now: u64) -> Result<Firing, Option<Duration>> {
+    /// Takes the earliest one that is due, or says how long to wait before the next look; none waits for a change alone.
+    fn take_due(&self) -> Result<Firing, Option<Duration>> {
         let mut inner = self.lock();
         let Some((at, ..)) = inner.by_time.first() else { return Err(None) };
+        let now = self.clock.unix_ms();
         if *at > now {
-            return Err(Some(Duration::from_millis(at - now)));
+            return Err(Some(Duration::from_millis(at - now).min(LOOK)));
         }
         let Some((_, actor, key)) = inner.by_time.pop_first() else { return Err(None) };
         let name = (actor.clone(), key.clone());
@@ -92,8 +105,9 @@ impl Schedule {
         Ok(Firing { actor, fired: FiredWakeup { key, token }, attempt })
     }
 
-    /// Puts a firing that failed back, for another try at a time in Unix milliseconds. Holds up no other one meanwhile.
-    fn retry(&self, firing: Firing, at: u64) {
+    /// Puts a firing that failed back, for another try after a wait. Holds up no other one meanwhile.
+    fn retry(&self, firing: Firing, wait: Duration) {
+        let at = self.clock.unix_ms().saturating_add(millis(wait));
         let Firing { actor, fired, attempt } = firing;
         let name = (actor.clone(), fired.key.clone());
         let mut inner = self.lock();
@@ -144,7 +158,7 @@ pub(super) async fn run(
 /// Waits for the next firing. Dropping the future loses nothing: a firing is taken in the last step.
 async fn next_due(schedule: &Schedule) -> Firing {
     loop {
-        match schedule.take_due(unix_ms(SystemTime::now())) {
+        match schedule.take_due() {
             Ok(due) => return due,
             Err(None) => schedule.changed.notified().await,
             Err(Some(wait)) => {
@@ -184,7 +198,7 @@ async fn fire(schedule: &Schedule, store: &Store, inbound: &dyn Inbound, firing:
         return give_up(schedule, store, actor, fired.clone()).await;
     }
     let wait = FIRST_RETRY.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_RETRY);
-    schedule.retry(firing, unix_ms(SystemTime::now() + wait));
+    schedule.retry(firing, wait);
 }
 
 /// Moves a registration on without its turn, so that it does not stand still for ever.
@@ -197,5 +211,76 @@ async fn give_up(schedule: &Schedule, store: &Store, actor: &ActorAddress, fired
     match store.commit(actor, &TurnCommit { handled: Some(fired), ..TurnCommit::default() }).await {
         Ok(changes) => schedule.apply(changes),
         Err(error) => tracing::error!("{name:?} stands still until the restart: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::moved::Machine;
+
+    const START: u64 = 1_000_000_000_000;
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn key(name: &str) -> WakeupKey {
+        WakeupKey { kind: WakeupKind::Reminder, name: name.to_owned() }
+    }
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// A schedule on a machine, with reminders that are due so many seconds after its start.
+    fn schedule(machine: &Machine, due: &[(&str, u64)]) -> Schedule {
+        let schedule = Schedule::new(machine.clock());
+        let actor = ActorAddress::unchecked("A", "a");
+        let change = |(name, seconds): &(&str, u64)| ScheduleChange {
+            actor: actor.clone(),
+            key: key(name),
+            next: Some(Due { at: START + seconds * 1_000, token: 0 }),
+        };
+        schedule.apply(due.iter().map(change).collect());
+        schedule
+    }
+
+    /// What fires now, and then how long is waited.
+    fn look(schedule: &Schedule) -> (Vec<String>, Option<Duration>) {
+        let mut fired = Vec::new();
+        loop {
+            match schedule.take_due() {
+                Ok(firing) => fired.push(firing.fired.key.name),
+                Err(wait) => return (fired, wait),
+            }
+        }
+    }
+
+    #[test]
+    fn what_became_due_while_the_machine_slept_fires_at_the_next_look() {
+        let machine = Machine::at(START);
+        let schedule = schedule(&machine, &[("soon", 20), ("later", 90)]);
+        machine.pass(seconds(1));
+        assert_eq!(look(&schedule), (vec![], Some(LOOK)));
+        machine.sleep(seconds(60));
+        assert_eq!(look(&schedule), (vec!["soon".to_owned()], Some(LOOK)));
+        machine.pass(Duration::from_millis(28_500));
+        assert_eq!(look(&schedule), (vec![], Some(Duration::from_millis(500))));
+        machine.pass(seconds(1));
+        assert_eq!(look(&schedule), (vec!["later".to_owned()], None));
+    }
+
+    #[test]
+    fn nothing_stands_still_when_the_clock_is_set_back() {
+        let machine = Machine::at(START);
+        let schedule = schedule(&machine, &[("once", 20), ("again", 1)]);
+        machine.pass(seconds(1));
+        let again = schedule.take_due().expect("it is due");
+        machine.set_back(HOUR);
+        schedule.retry(again, seconds(2));
+        machine.pass(seconds(2));
+        assert_eq!(look(&schedule), (vec!["again".to_owned()], Some(LOOK)));
+        machine.pass(seconds(16));
+        assert_eq!(look(&schedule), (vec![], Some(LOOK)));
+        machine.pass(seconds(1));
+        assert_eq!(look(&schedule), (vec!["once".to_owned()], None));
     }
 }

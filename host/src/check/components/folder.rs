@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::finding::{Code, Findings, Place};
 use super::reader::Reader;
-use super::resource::{Component, Resource, Subscription};
+use super::resource::{Component, Resiliency, Resource, Subscription};
 use super::yaml;
 
 /// Bounds on what is read: a folder of components is small, and one named by mistake may be a home folder.
@@ -19,6 +19,7 @@ pub(super) struct Folder {
     pub(super) path: PathBuf,
     pub(super) components: Vec<Component>,
     pub(super) subscriptions: Vec<Subscription>,
+    pub(super) resiliencies: Vec<Resiliency>,
     /// Could part of it not be read? Then what seems to be missing may be there.
     pub(super) is_partial: bool,
 }
@@ -30,6 +31,7 @@ impl Folder {
             path: path.to_owned(),
             components: Vec::new(),
             subscriptions: Vec::new(),
+            resiliencies: Vec::new(),
             is_partial: false,
         };
         match files(path) {
@@ -69,6 +71,7 @@ impl Folder {
                     match reader.resource(document) {
                         Some(Resource::Component(component)) => self.components.push(component),
                         Some(Resource::Subscription(subscription)) => self.subscriptions.push(subscription),
+                        Some(Resource::Resiliency(resiliency)) => self.resiliencies.push(resiliency),
                         None => {}
                     }
                 }

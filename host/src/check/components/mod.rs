@@ -1,7 +1,7 @@
 //! `daca check --components`: says what of a folder of Dapr components will not work with a manifest, and why.
 //!
 //! A sidecar that lacks something rarely stops: it leaves a component out, never reads a topic, or loses a message, and says
-//! so in a line of its log. The rules here are what Dapr's sources (1.16 to 1.18) do with each case; the comments say so where it
+//! so in a line of its log. The rules here are what Dapr's source (1.16 to 1.18) does with each case; the comments say so where it
 //! surprises.
 
 mod bindings;
@@ -14,6 +14,7 @@ mod known;
 mod names;
 mod reader;
 mod report;
+mod resiliency;
 mod resource;
 mod scopes;
 mod secrets;
@@ -68,6 +69,7 @@ pub(super) fn run(manifest: &Manifest, text: &str, options: &Options) -> Outcome
     stores::check(&mut check);
     secrets::check(&mut check);
     topics::check(&mut check);
+    resiliency::check(&mut check);
     bindings::check(&mut check);
     kafka::check(&mut check);
     let report = report::of(&check);

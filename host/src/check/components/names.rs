@@ -12,6 +12,9 @@ pub(super) fn check(check: &mut Check<'_>) {
     let subscriptions = folder.subscriptions.iter().filter(|one| one.is_for(check.app));
     let subscriptions = subscriptions.map(|one| (one.namespace.as_str(), one.name.as_str(), &one.place));
     twice("Subscription", subscriptions, &mut check.findings);
+    let resiliencies = folder.resiliencies.iter().filter(|one| one.is_for(check.app));
+    let resiliencies = resiliencies.map(|one| (one.namespace.as_str(), one.name.as_str(), &one.place));
+    twice("Resiliency", resiliencies, &mut check.findings);
 
     for component in folder.components.iter().filter(|one| !one.is_for(check.app)) {
         let message = format!(

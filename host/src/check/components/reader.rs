@@ -1,11 +1,12 @@
 //! Makes resources of YAML, and says what in a document is no resource that Dapr can load.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::finding::{Code, Findings, Place};
 use super::kinds;
-use super::resource::{Component, Resource, Setting, SettingValue, Subscription};
+use super::resource::{Component, Resiliency, Resource, Retry, Setting, SettingValue, Subscription};
 use super::yaml::{Node, Value};
 
 /// Reads documents of one file.
@@ -31,7 +32,8 @@ impl Reader<'_> {
             ("dapr.io/v2alpha1", "Subscription") => {
                 self.subscription(root, document, true).map(Resource::Subscription)
             }
-            (api, kind @ ("Component" | "Subscription")) => {
+            ("dapr.io/v1alpha1", "Resiliency") => self.resiliency(root, document).map(Resource::Resiliency),
+            (api, kind @ ("Component" | "Subscription" | "Resiliency")) => {
                 let message =
                     format!("there is no {kind} of apiVersion {api:?}, so Dapr leaves the document out");
                 let help = "write dapr.io/v1alpha1; for a Subscription dapr.io/v2alpha1 is better";
@@ -117,6 +119,40 @@ impl Reader<'_> {
         }
         let scopes = self.scopes(root)?;
         Some(Subscription { name, namespace, pubsub: pubsub?, topic: topic?, paths, extras, scopes, place })
+    }
+
+    fn resiliency(&mut self, root: &Map, document: &Node) -> Option<Resiliency> {
+        let (name, namespace, place) = self.name(root, document)?;
+        let spec = self.required_node(root, "spec", document)?;
+        let (mut retries, mut inbound) = (BTreeMap::new(), BTreeMap::new());
+        for (retry, node) in self.within(spec, &["policies", "retries"])? {
+            let policy = self.map(node, "a retry")?;
+            let most = self.optional(policy, "maxRetries")?;
+            let gives_up = most.is_some_and(|most| most.trim().parse::<i64>().is_ok_and(|most| most >= 0));
+            let place = self.place(field(policy, "maxRetries").unwrap_or(node));
+            retries.insert(retry.clone(), Retry { gives_up, place });
+        }
+        for (component, node) in self.within(spec, &["targets", "components"])? {
+            let mut retry = None;
+            for (policy, name) in self.within(node, &["inbound"])? {
+                if policy == "retry" {
+                    retry = Some(self.text(name, "retry")?).filter(|name| !name.is_empty());
+                }
+            }
+            inbound.insert(component.clone(), retry);
+        }
+        Some(Resiliency { name, namespace, retries, inbound, scopes: self.scopes(root)?, place })
+    }
+
+    /// The keys and values below a path of keys; empty where one of them is missing.
+    fn within<'n>(&mut self, mut node: &'n Node, path: &[&str]) -> Option<&'n Map> {
+        for key in path {
+            match field(self.map(node, "what a Resiliency has here")?, key) {
+                Some(Node { value: Value::Null, .. }) | None => return Some(&[]),
+                Some(inner) => node = inner,
+            }
+        }
+        self.map(node, "what a Resiliency has here")
     }
 
     fn route(&mut self, spec: &Map, spec_node: &Node) -> Option<Vec<(String, Place)>> {

@@ -24,6 +24,10 @@ pub(super) fn of(check: &Check<'_>) -> String {
             one.name, one.pubsub, one.topic
         );
     }
+    for one in check.folder.resiliencies.iter().filter(|one| one.is_for(check.app)) {
+        let targets = super::listed(one.inbound.keys().map(String::as_str));
+        let _ = writeln!(report, "  {:width$}  resiliency of {targets}", one.name);
+    }
     report
 }
 

@@ -1,4 +1,6 @@
-//! Dapr's resources as the check sees them: components and subscriptions, with the places of what may be wrong.
+//! Dapr's resources as the check sees them: components, subscriptions and policies, with the places of what may be wrong.
+
+use std::collections::BTreeMap;
 
 use super::finding::Place;
 
@@ -56,6 +58,28 @@ pub(super) struct Subscription {
     /// Has it what the manifest cannot say: rules, a dead-letter topic, bulk delivery?
     pub(super) extras: Vec<&'static str>,
     pub(super) scopes: Vec<String>,
+    pub(super) place: Place,
+}
+
+/// A `Resiliency` (dapr.io/v1alpha1), as far as it is about what components bring.
+#[derive(Debug)]
+pub(super) struct Resiliency {
+    pub(super) name: String,
+    pub(super) namespace: String,
+    /// `spec.policies.retries`.
+    pub(super) retries: BTreeMap<String, Retry>,
+    /// `spec.targets.components`, with the name of the retry of each for what it brings.
+    pub(super) inbound: BTreeMap<String, Option<String>>,
+    pub(super) scopes: Vec<String>,
+    pub(super) place: Place,
+}
+
+/// A policy for retries.
+#[derive(Debug)]
+pub(super) struct Retry {
+    /// Has it an end? It has none by default.
+    pub(super) gives_up: bool,
+    /// Where that stands.
     pub(super) place: Place,
 }
 
@@ -120,6 +144,12 @@ impl Subscription {
     }
 }
 
+impl Resiliency {
+    pub(super) fn is_for(&self, app: &str) -> bool {
+        self.scopes.is_empty() || self.scopes.iter().any(|scope| scope == app)
+    }
+}
+
 impl Setting {
     /// The value, where it is written down.
     pub(super) fn text(&self) -> Option<&str> {
@@ -145,4 +175,5 @@ pub(super) fn is_truthy(text: &str) -> bool {
 pub(super) enum Resource {
     Component(Component),
     Subscription(Subscription),
+    Resiliency(Resiliency),
 }

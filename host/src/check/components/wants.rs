@@ -68,7 +68,8 @@ impl Wants {
             let place = at(binding.span());
             wants.inputs.push(Input { binding: binding.get_ref().clone(), path: path.clone(), place });
         }
-        for Subscription { pubsub, topic, path } in file.subscriptions {
+        for Subscription { pubsub, topic, path, dead_letter } in file.subscriptions {
+            wants.dead_letters.extend(dead_letter.as_ref().and_then(pair));
             let place = at(pubsub.span());
             wants.subscribed.push(Subscribed { pubsub: pubsub.into_inner(), topic, path, place });
         }
@@ -108,10 +109,12 @@ struct InputBinding {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct Subscription {
     pubsub: Spanned<String>,
     topic: String,
     path: String,
+    dead_letter: Option<Spanned<String>>,
 }
 
 fn place(path: &Path, text: &str, offset: usize) -> Place {

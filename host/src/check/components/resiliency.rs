@@ -1,0 +1,69 @@
+//! Resiliency: whether events come again whose handling failed.
+//!
+//! From Dapr 1.17 on Redis acknowledges an event also when its handling failed (`processMessage` in `pubsub/redis/redis.go` of
+//! components-contrib), so it is lost unless a policy for inbound retries repeats it inside the sidecar. Before, such a policy
+//! does no harm.
+
+use super::finding::Code;
+use super::resource::{Component, Resiliency, Retry};
+use super::{Category, Check};
+
+/// The policies that count for a pub/sub component that no target names (`expandPolicyTemplate` in
+/// `pkg/resiliency/resiliency.go`), the first that is there.
+const DEFAULTS: [&str; 4] = [
+    "DefaultPubsubComponentInboundRetryPolicy",
+    "DefaultComponentInboundRetryPolicy",
+    "DefaultComponentRetryPolicy",
+    "DefaultRetryPolicy",
+];
+
+pub(super) fn check(check: &mut Check<'_>) {
+    let redis = check.of(Category::Pubsub).filter(|one| one.full_type == "pubsub.redis");
+    let redis = redis.filter(|one| brings_events(check, one)).collect::<Vec<_>>();
+    for component in redis {
+        match inbound(check, &component.name) {
+            Some((_, Retry { gives_up: false, .. })) => {}
+            Some((resiliency, retry)) => {
+                let message = format!(
+                    "{:?} repeats an event of {:?} a few times only, and with Dapr 1.17 or later it is lost then",
+                    resiliency.name, component.name
+                );
+                check.findings.error(Code::MessagesLost, &retry.place, message, "set maxRetries to -1");
+            }
+            // What could not be read may be the policy.
+            None if check.folder.is_partial => {}
+            None => {
+                let message = format!(
+                    "no Resiliency repeats the events of {:?}, so with Dapr 1.17 or later one is lost whose handling fails",
+                    component.name
+                );
+                let help =
+                    "add a Resiliency with an inbound retry for it, as components/resiliency.yaml has one";
+                check.findings.error(Code::MessagesLost, &component.place, message, help);
+            }
+        }
+    }
+}
+
+fn brings_events(check: &Check<'_>, component: &Component) -> bool {
+    let declared = check.folder.subscriptions.iter().filter(|one| one.is_for(check.app));
+    let declared = declared.map(|one| &one.pubsub);
+    check
+        .wants
+        .subscribed
+        .iter()
+        .map(|one| &one.pubsub)
+        .chain(declared)
+        .any(|pubsub| *pubsub == component.name)
+}
+
+/// The retry that counts for what a component brings, and whose it is.
+fn inbound<'a>(check: &Check<'a>, component: &str) -> Option<(&'a Resiliency, &'a Retry)> {
+    let mine = || check.folder.resiliencies.iter().filter(|one| one.is_for(check.app));
+    let retry = |name: &str| mine().find_map(|one| Some((one, one.retries.get(name)?)));
+    // A target without an inbound retry replaces the defaults, too.
+    match mine().find_map(|one| one.inbound.get(component)) {
+        Some(name) => retry(name.as_deref()?),
+        None => DEFAULTS.into_iter().find_map(retry),
+    }
+}
