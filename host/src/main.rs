@@ -5,6 +5,7 @@ mod arguments;
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -15,7 +16,7 @@ use daca_host::host::{BackendOptions, Host, Options};
 use daca_host::kubernetes::Pod;
 use daca_host::manifest::Manifest;
 use daca_host::telemetry::{self, Hidden};
-use daca_host::{admin_token, check, client, compile, sign};
+use daca_host::{admin_token, check, client, compile, component, sign};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +24,9 @@ use crate::arguments::{
     AdminArguments, Arguments, BackendChoice, CheckArguments, Command, DeployArguments, LogsArguments,
     RunArguments,
 };
+
+/// How long the end of the process waits for threads that are blocked.
+const LAST_WORK: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     match execute(Arguments::parse().command) {
@@ -45,6 +49,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
             }
             Ok(())
         }
+        Command::CompileComponent(arguments) => Ok(component::compiler::child::run(&arguments)?),
         Command::Sign(arguments) => {
             print!("{}", sign::run(&arguments)?);
             Ok(())
@@ -105,7 +110,10 @@ fn run(arguments: RunArguments, builds: bool) -> anyhow::Result<()> {
         backend: backend(arguments.backend),
         log,
     };
-    runtime.block_on(serve(options, builds))
+    let result = runtime.block_on(serve(options, builds));
+    // What still runs on a thread that cannot be interrupted is of no more use to anybody.
+    runtime.shutdown_timeout(LAST_WORK);
+    result
 }
 
 fn deploy(arguments: &DeployArguments) -> anyhow::Result<()> {
@@ -149,7 +157,12 @@ async fn serve(options: Options, builds: bool) -> anyhow::Result<()> {
     if let Some(sources) = &sources {
         sources.build_all(&shutdown).await;
     }
-    let host = Host::start(&options).await?;
+    // Compiling, and asking a sidecar that is not there, may take long.
+    let Some(host) = shutdown.run_until_cancelled(Host::start(&options)).await else {
+        tracing::info!("stopped before it served");
+        return Ok(());
+    };
+    let host = host?;
     // Behind a sidecar readiness comes later, and is told then.
     let state = if matches!(options.backend, BackendOptions::Embedded) { "ready" } else { "listening" };
     tracing::info!(

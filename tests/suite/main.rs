@@ -3,6 +3,7 @@
 mod admin;
 mod bad_input;
 mod commands;
+mod compiling;
 mod components;
 mod components_folder;
 mod contract;
