@@ -24,6 +24,8 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 const MOST_MEBIBYTES: u64 = 20;
 /// How many times its processor time compiling may take by the clock. With one thread and half of a processor it needs two.
 const BY_THE_CLOCK: u32 = 4;
+/// The least time by the clock: a small component on a busy machine must not fail for the machine.
+const LEAST_BY_THE_CLOCK: Duration = Duration::from_secs(120);
 /// How often the host looks whether a process that gives way to everybody gets on.
 const LOOK: Duration = Duration::from_secs(3);
 /// The least part of a processor, as a divisor, with which it does.
@@ -53,7 +55,8 @@ pub(super) async fn compile(
     compiling: Compiling,
 ) -> Result<Vec<u8>, Refusal> {
     let time = time_for(limits.time, wasm.len() as u64);
-    let deadline = tokio::time::Instant::now() + time * BY_THE_CLOCK;
+    let by_the_clock = (time * BY_THE_CLOCK).max(LEAST_BY_THE_CLOCK);
+    let deadline = tokio::time::Instant::now() + by_the_clock;
     let arguments = |priority| Arguments::new(settings, time, limits.memory, priority);
     let first = match compiling {
         Compiling::Starting => Priority::Normal,
@@ -68,7 +71,7 @@ pub(super) async fn compile(
     match end {
         End::Done { status, code, .. } if status.success() => Ok(code),
         End::Done { status, words, .. } => Err(refusal(status, &words, time, limits)),
-        End::Starved | End::OutOfTime => Err(too_long(time * BY_THE_CLOCK)),
+        End::Starved | End::OutOfTime => Err(too_long(by_the_clock)),
     }
 }
 
