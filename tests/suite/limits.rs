@@ -110,16 +110,16 @@ async fn waiting_is_no_running_time_and_the_whole_turn_is_bounded_as_well() -> a
 
 #[tokio::test]
 async fn what_a_guest_did_not_run_does_not_count() -> anyhow::Result<()> {
-    let limits = "limits = { running-time = \"3s\", turn-time = \"4s\" }";
+    let limits = "limits = { running-time = \"4s\", turn-time = \"7s\" }";
     let host = Arc::new(Host::start(&exerciser(limits)).await?);
     // The guests look at the clock, which goes on: the one has used little of a processor by then, and the other has had most of
     // its turn.
-    let calls = [("Exerciser/busy", "Spin", 5_500), ("Exerciser/waits", "Sleep", 5_500)]
+    let calls = [("Exerciser/busy", "Spin", 8_000), ("Exerciser/waits", "Sleep", 8_000)]
         .map(|(actor, method, ms)| host.begin(actor, method, &json!({"ms": ms})));
     host.until_busy("Exerciser/busy", 0).await?;
     host.until_busy("Exerciser/waits", 0).await?;
     host.signal("STOP")?;
-    std::thread::sleep(Duration::from_secs(3));
+    std::thread::sleep(Duration::from_secs(6));
     host.signal("CONT")?;
     for call in calls {
         let answer = call.await??;
