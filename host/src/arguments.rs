@@ -33,6 +33,9 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+    /// What `daca` starts to compile a component in a process of its own
+    #[command(hide = true)]
+    CompileComponent(daca_host::component::compiler::child::Arguments),
     /// Sign a component, or make a key to sign with
     Sign(daca_host::sign::Arguments),
     /// Call a method of an actor on a running host

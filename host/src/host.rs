@@ -25,7 +25,7 @@ use crate::actor::{
 use crate::backend::dapr::{EndpointError, Sidecar, SidecarOptions};
 use crate::backend::embedded::{Embedded, StartError};
 use crate::backend::{ActorCall, Backend, EventOutcome, FiredWakeup, Inbound, Outbox, Readiness};
-use crate::component::{Engine, EngineError, EngineOptions, LARGEST_FILE};
+use crate::component::{CompileIn, Engine, EngineError, EngineOptions, LARGEST_FILE};
 use crate::deploy::{self, Deployer, DeployerOptions, Opened};
 use crate::files::create_private_folder;
 use crate::http::{
@@ -177,6 +177,8 @@ impl Host {
             largest_memory: largest_memory(&manifest),
             code_cache: Some(options.data.join("code")),
             precompiled: options.compiled.clone(),
+            compile_in: CompileIn::OwnProcess(manifest.deploy.compiling),
+            for_any_processor: false,
         })?;
         let opened = open_types(&engine, &manifest, &options.data, &*backend).await?;
         let deliveries = Deliveries::new(

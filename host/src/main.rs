@@ -17,7 +17,7 @@ use daca_host::host::{BackendOptions, Host, Options};
 use daca_host::kubernetes::Pod;
 use daca_host::manifest::Manifest;
 use daca_host::telemetry::{self, Log};
-use daca_host::{admin_token, app_token, check, client, compile, sign};
+use daca_host::{admin_token, app_token, check, client, compile, component, sign};
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{
@@ -28,6 +28,9 @@ use crate::printing::{print, print_error, print_once};
 
 /// How long the end of a host waits for whoever reads its log.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long the end of the process waits for threads that are blocked.
+const LAST_WORK: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     match execute(Arguments::parse().command) {
@@ -48,6 +51,9 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             let files = compile::run(&manifest, &out)?;
             let lines = files.iter().map(|file| format!("{}\n", file.display()));
             print(&lines.collect::<String>()).map_err(Into::into)
+        }
+        Command::CompileComponent(arguments) => {
+            component::compiler::child::run(&arguments).map_err(Into::into)
         }
         Command::Sign(arguments) => sign(&arguments),
         Command::Invoke { actor, method, payload, admin } => {
@@ -133,7 +139,10 @@ fn run_logged(
         backend: backend(arguments.backend)?,
         log: log.clone(),
     };
-    runtime.block_on(serve(options, builds, shutdown))
+    let result = runtime.block_on(serve(options, builds, shutdown));
+    // What still runs on a thread that cannot be interrupted is of no more use to anybody.
+    runtime.shutdown_timeout(LAST_WORK);
+    result
 }
 
 fn deploy(arguments: &DeployArguments) -> anyhow::Result<()> {
@@ -171,7 +180,12 @@ async fn serve(options: Options, builds: bool, shutdown: CancellationToken) -> a
     if let Some(sources) = &mut sources {
         sources.build_all(&shutdown).await;
     }
-    let host = Host::start(&options).await?;
+    // Compiling, and asking a sidecar that is not there, may take long.
+    let Some(host) = shutdown.run_until_cancelled(Host::start(&options)).await else {
+        tracing::info!("stopped before it served");
+        return Ok(());
+    };
+    let host = host?;
     // Behind a sidecar readiness comes later, and is told then.
     let state = if matches!(options.backend, BackendOptions::Embedded) { "ready" } else { "listening" };
     tracing::info!(

@@ -94,6 +94,10 @@ impl SmallDisk {
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
         match mounted {
             Ok(output) if output.status.success() => Ok(Some(SmallDisk(at.to_owned()))),
+            // What is skipped in silence where nobody looks is not tested at all.
+            other if std::env::var_os("CI").is_some() => {
+                anyhow::bail!("a tmpfs cannot be mounted here: {other:?}")
+            }
             other => {
                 eprintln!("SKIPPED: a tmpfs cannot be mounted here, so nothing fills up: {other:?}");
                 Ok(None)

@@ -4,6 +4,7 @@ mod admin;
 mod bad_input;
 mod callbacks;
 mod commands;
+mod compiling;
 mod components;
 mod components_folder;
 mod connections;

@@ -44,7 +44,8 @@ impl Side {
 
 /// Measures, and prints activations a second.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let parts = Arc::new(Parts::new(&arguments.common.component, FEW)?);
+    let compiles = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let parts = Arc::new(compiles.block_on(Parts::new(&arguments.common.component, FEW))?);
     let bare = Arc::new(Bare::new(&arguments.common.component, &parts.options).map_err(from_wasmtime)?);
     let sides = [Side::Host(parts), Side::Bare(bare)];
     let threads = thread::available_parallelism()?.get();

@@ -12,8 +12,8 @@ use daca_host::actor::{
 };
 use daca_host::backend::{Backend, Outbox, TurnCommit};
 use daca_host::component::{
-    Compiling, ComponentVersion, Counters, Engine, EngineOptions, Instance, Outcome, Rollout, Served,
-    Serving, TurnKind,
+    CompileIn, Compiling, ComponentVersion, Counters, Engine, EngineOptions, Instance, Outcome, Rollout,
+    Served, Serving, TurnKind,
 };
 use daca_host::imports::{ScopeOptions, StateCache, TurnScope};
 use daca_host::manifest::{AgentType, Manifest};
@@ -48,18 +48,20 @@ pub(crate) struct LiveActor {
 
 impl Parts {
     /// Compiles the component. So many instances may be live at the same time.
-    pub(crate) fn new(component: &Path, instances: usize) -> anyhow::Result<Parts> {
+    pub(crate) async fn new(component: &Path, instances: usize) -> anyhow::Result<Parts> {
         let agent = agent_type(component)?;
         let options = EngineOptions {
             max_live_instances: instances,
             largest_memory: agent.limits.memory,
             code_cache: None,
             precompiled: None,
+            compile_in: CompileIn::ThisProcess,
+            for_any_processor: false,
         };
         let engine = Engine::new(&options)?;
         let wasm = std::fs::read(component).with_context(|| format!("reading {}", component.display()))?;
-        let version =
-            ComponentVersion::from_bytes(&engine, &component.display().to_string(), &wasm, Compiling::Soon)?;
+        let name = component.display().to_string();
+        let version = ComponentVersion::from_bytes(&engine, &name, wasm.into(), Compiling::Starting).await?;
         Ok(Parts {
             options,
             engine,

@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if let (Some(kind), Some(count)) = (arguments.only, arguments.count) {
         return only(&runtime, arguments, kind, count);
     }
-    let parts = runtime.block_on(async { Parts::new(&arguments.common.component, FEW + MANY) })?;
+    let parts = runtime.block_on(Parts::new(&arguments.common.component, FEW + MANY))?;
     runtime.block_on(check_same(&parts))?;
     let mut native = ChatAgent::new(ACTOR, None);
     let mut component = runtime.block_on(parts.live(ACTOR))?;
@@ -105,7 +105,7 @@ fn only(runtime: &Runtime, arguments: &Arguments, kind: Kind, count: u32) -> any
     match kind {
         Kind::Native => native_turns(&mut ChatAgent::new(ACTOR, None), count),
         Kind::Component => runtime.block_on(async {
-            let parts = Parts::new(&arguments.common.component, FEW)?;
+            let parts = Parts::new(&arguments.common.component, FEW).await?;
             let mut actor = parts.live(ACTOR).await?;
             component_turns(&parts, &mut actor, count).await
         }),

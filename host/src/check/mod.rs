@@ -8,7 +8,7 @@ mod components;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::component::{ComponentVersion, Engine, EngineError, EngineOptions};
+use crate::component::{CompileIn, ComponentVersion, Engine, EngineError, EngineOptions};
 use crate::deploy;
 use crate::manifest::{self, AgentType, Manifest};
 
@@ -52,6 +52,8 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Error> {
         largest_memory: crate::host::largest_memory(&manifest),
         code_cache: None,
         precompiled: None,
+        compile_in: CompileIn::OwnProcess(manifest.deploy.compiling),
+        for_any_processor: false,
     })?;
     let mut report = String::new();
     let (mut problems, mut remarks) = (Vec::new(), Vec::new());
@@ -59,7 +61,7 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Error> {
         match deploy::check_file(&engine, &manifest.deploy, agent) {
             Ok(version) => {
                 let place = format!("{}:{}", path.display(), agent.component_line);
-                let missing = deploy::check_permissions(agent, &version).err();
+                let missing = deploy::check_permissions(agent, &version.imports).err();
                 remarks.extend(missing.map(|missing| format!("{place}: {}", warning(&missing))));
                 describe(&mut report, agent, &version);
             }

@@ -54,13 +54,10 @@ impl CodeCache {
     }
 
     /// Keeps compiled code. A failure costs the next start some time, and nothing else.
-    pub(super) fn write(&self, digest: &str, component: &Component) {
-        let written = component.serialize().map_err(|error| error.to_string()).and_then(|code| {
-            let head = self.head(digest, &code);
-            create_private_folder(&self.folder)
-                .and_then(|()| write_whole(&self.path(digest), &[&head, &code]))
-                .map_err(|error| error.to_string())
-        });
+    pub(super) fn write(&self, digest: &str, code: &[u8]) {
+        let head = self.head(digest, code);
+        let written = create_private_folder(&self.folder)
+            .and_then(|()| write_whole(&self.path(digest), &[&head, code]));
         if let Err(error) = written {
             tracing::warn!("compiled code could not be kept in {}: {error}", self.folder.display());
         }
@@ -106,11 +103,13 @@ fn is_own(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|found| found.uid() == own && found.mode() & 0o022 == 0)
 }
 
-/// Code that the caller has verified: whole by its SHA-256, and of somebody who could as well replace this program.
+/// Code that the caller has verified: whole by its SHA-256, and of somebody who could as well replace this program; or that it
+/// has just had compiled, by itself or by another process of this program.
 #[expect(unsafe_code, reason = "wasmtime cannot check compiled code; the caller has")]
 pub(super) fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `code` is what `CodeCache::write` or `precompile` got from `Component::serialize`, whole by its SHA-256, and from
-    // this user or root by the owner and mode of file and folder.
+    // SAFETY: `code` is what `Engine::precompile_component` made: in this process or in one that this process has started from its
+    // own program, through a pipe that nobody else has; or what `CodeCache::write` or `precompile` has kept of that, whole by its
+    // SHA-256, and from this user or root by the owner and mode of file and folder.
     unsafe { Component::deserialize(engine, code) }
 }
 

@@ -5,16 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use thread_priority::ThreadPriority;
-use thread_priority::unix::{
-    NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
-};
 use wasmtime::component::Linker;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::cache::CodeCache;
+use super::compiler::{CompileIn, Compiler};
 use super::instance::InstanceState;
 use super::limits::TABLE_ELEMENTS;
+use super::stalls::Stalls;
 use crate::imports;
 
 /// How often running guests look at their clock. Also how long a busy guest keeps a thread before others get it.
@@ -45,6 +43,11 @@ pub struct EngineOptions {
     pub code_cache: Option<PathBuf>,
     /// Where code lies that was compiled ahead of time ([`precompile`](super::precompile)). Only read.
     pub precompiled: Option<PathBuf>,
+    /// Where components are compiled.
+    pub compile_in: CompileIn,
+    /// Code must run on every processor of this kind that Linux distributions still support, and be the same whichever machine
+    /// compiles it; else it is made for the processor at hand.
+    pub for_any_processor: bool,
 }
 
 /// Compiles components, makes instances, and interrupts guests that run for long. Cheap to clone.
@@ -52,10 +55,18 @@ pub struct EngineOptions {
 pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) linker: Arc<Linker<InstanceState>>,
-    pub(super) cache: Option<Arc<CodeCache>>,
-    pub(super) precompiled: Option<PathBuf>,
-    /// Threads that compile.
-    pub(super) compiling: Arc<CompilingThreads>,
+    pub(super) compiler: Arc<Compiler>,
+    /// When nobody ran.
+    pub(super) stalls: Arc<Stalls>,
+}
+
+/// What code depends on beside the component: an engine takes what was compiled with the same settings as its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CodeSettings {
+    /// Bytes of addresses that are reserved for each memory.
+    pub(super) reservation: u64,
+    /// See [`EngineOptions::for_any_processor`].
+    pub(super) any_processor: bool,
 }
 
 /// Why there is no engine: the machine refused what the pool of instances needs.
@@ -71,9 +82,14 @@ impl EngineOptions {
         self.config_with(WHOLE_MEMORY)
     }
 
+    /// Bytes of a memory's place in the pool. They are reserved, and only used when the guest uses them.
+    fn slot(&self) -> u64 {
+        self.largest_memory.max(SMALLEST_SLOT).as_u64().next_multiple_of(64 * 1024)
+    }
+
     /// The same with so many bytes of addresses for each memory.
     fn config_with(&self, reservation: u64) -> Config {
-        let slot = self.largest_memory.max(SMALLEST_SLOT).as_u64().next_multiple_of(64 * 1024);
+        let slot = self.slot();
         let instances = u32::try_from(self.max_live_instances).unwrap_or(u32::MAX);
         let kept_resident =
             if PoolingAllocationConfig::is_pagemap_scan_available() { KEPT_RESIDENT } else { 0 };
@@ -94,128 +110,111 @@ impl EngineOptions {
             .linear_memory_keep_resident(kept_resident)
             .table_keep_resident(kept_resident.min(64 * 1024))
             .pagemap_scan(wasmtime::Enabled::Auto);
-        let mut config = Config::new();
-        config
-            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
-            .memory_reservation(reservation.max(slot))
-            .memory_guard_size(64 * 1024)
-            // Each instance's memory is filled by copying. Mapping the component's own pages would cost four system calls
-            // and some page faults for each slot that changes from one version to another, all under a lock of the process.
-            .memory_init_cow(false)
-            .epoch_interruption(true)
-            .concurrency_support(false);
+        let mut config = base_config(reservation.max(slot));
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         config
     }
+}
+
+/// The settings that code depends on.
+fn base_config(reservation: u64) -> Config {
+    let mut config = Config::new();
+    config
+        .memory_reservation(reservation)
+        .memory_guard_size(64 * 1024)
+        // Each instance's memory is filled by copying. Mapping the component's own pages would cost four system calls
+        // and some page faults for each slot that changes from one version to another, all under a lock of the process.
+        .memory_init_cow(false)
+        .epoch_interruption(true)
+        .concurrency_support(false);
+    config
+}
+
+impl CodeSettings {
+    /// Compiles a component. Blocks, without bounds, on the pool of threads of whoever calls.
+    pub(super) fn compile(&self, wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        let mut config = base_config(self.reservation);
+        if self.any_processor {
+            allow_any_processor(&mut config)?;
+        }
+        // It makes no instances, and so needs no pool of them.
+        wasmtime::Engine::new(&config)?.precompile_component(wasm)
+    }
+}
+
+/// Has code made for every processor of this kind rather than for the one at hand.
+fn allow_any_processor(config: &mut Config) -> wasmtime::Result<()> {
+    config.target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH))?;
+    if cfg!(target_arch = "x86_64") {
+        for flag in X86_64_V2 {
+            #[expect(
+                unsafe_code,
+                reason = "wasmtime cannot know what a processor has that runs the code later"
+            )]
+            // SAFETY: an engine takes code only when its processor has what the code was compiled for
+            // (`check_compatible_with_isa_flag` in wasmtime's `engine.rs`).
+            unsafe {
+                config.cranelift_flag_enable(flag);
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Engine {
     /// Makes an engine, and starts the clock that lets it interrupt guests. The clock stops with the engine.
     pub fn new(options: &EngineOptions) -> Result<Engine, EngineError> {
         // Where addresses are scarce (`ulimit -v`, 39-bit kernels), memories get what they may use of them.
-        let wasmtime = wasmtime::Engine::new(&options.config())
+        let mut reservation = WHOLE_MEMORY;
+        let wasmtime = wasmtime::Engine::new(&options.config_with(reservation))
             .or_else(|error| {
                 tracing::warn!(
                     code = "addresses-scarce",
                     "guests run a little slower, with checks of their bounds: {error:#}"
                 );
-                wasmtime::Engine::new(&options.config_with(0))
+                reservation = 0;
+                wasmtime::Engine::new(&options.config_with(reservation))
             })
             .map_err(EngineError)?;
         let mut linker = Linker::new(&wasmtime);
         imports::add_to_linker(&mut linker).map_err(EngineError)?;
-        start_ticking(&wasmtime).map_err(|error| EngineError(error.into()))?;
-        let cache = options.code_cache.clone().map(|folder| Arc::new(CodeCache::new(folder, &wasmtime)));
-        let compiling =
-            CompilingThreads::start().map_err(|error| EngineError(wasmtime::Error::new(error)))?;
-        let precompiled = options.precompiled.clone();
-        Ok(Engine { wasmtime, linker: Arc::new(linker), cache, precompiled, compiling: Arc::new(compiling) })
+        let stalls = Arc::new(Stalls::new(TICK));
+        start_ticking(&wasmtime, stalls.clone()).map_err(|error| EngineError(error.into()))?;
+        let settings = CodeSettings {
+            reservation: reservation.max(options.slot()),
+            any_processor: options.for_any_processor,
+        };
+        let cache = options.code_cache.clone().map(|folder| CodeCache::new(folder, &wasmtime));
+        let compiler = Compiler::new(
+            wasmtime.clone(),
+            settings,
+            options.compile_in.clone(),
+            cache,
+            options.precompiled.clone(),
+        );
+        Ok(Engine { wasmtime, linker: Arc::new(linker), compiler: Arc::new(compiler), stalls })
     }
 
-    /// An engine that only compiles, for every processor of this kind that Linux distributions still support: what it compiles
-    /// must run on another machine, and be the same whichever machine compiled it.
-    pub(super) fn for_any_processor(options: &EngineOptions) -> Result<wasmtime::Engine, EngineError> {
-        let mut config = options.config();
-        config.target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH)).map_err(EngineError)?;
-        if cfg!(target_arch = "x86_64") {
-            for flag in X86_64_V2 {
-                #[expect(
-                    unsafe_code,
-                    reason = "wasmtime cannot know what a processor has that runs the code later"
-                )]
-                // SAFETY: an engine takes code only when its processor has what the code was compiled for
-                // (`check_compatible_with_isa_flag` in wasmtime's `engine.rs`).
-                unsafe {
-                    config.cranelift_flag_enable(flag);
-                }
-            }
-        }
-        wasmtime::Engine::new(&config).map_err(EngineError)
+    /// Ends what is being compiled, and begins nothing more: the host shuts down.
+    pub fn stop_compiling(&self) {
+        self.compiler.stop();
     }
 
     /// Removes compiled code that is kept for none of these versions.
     pub fn keep_code_of(&self, digests: &std::collections::BTreeSet<String>) {
-        if let Some(cache) = &self.cache {
+        if let Some(cache) = self.compiler.cache() {
             cache.keep_only(digests);
         }
     }
 }
 
-/// Which threads compile. wasmtime compiles the functions of a component in parallel, on the pool of the thread that asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compiling {
-    /// Threads that get a tenth of a processor where others want it.
-    Soon,
-    /// Threads that run when nobody else wants the processor, and stop at once when somebody does: a component that is
-    /// compiled while the host serves must not be felt by its callers. Where the processors are never idle it takes for ever.
-    Aside,
-}
-
-/// The threads of both kinds.
-pub(super) struct CompilingThreads {
-    soon: rayon::ThreadPool,
-    aside: rayon::ThreadPool,
-}
-
-impl CompilingThreads {
-    fn start() -> Result<CompilingThreads, rayon::ThreadPoolBuildError> {
-        const NICE: i32 = 10;
-        // On Linux the priority is that of the calling thread (`setpriority(2)`, "C library/kernel differences").
-        let soon = compiling_threads("compile", || {
-            let _slower_serving_is_no_reason_to_stop = rustix::process::setpriority_process(None, NICE);
-        })?;
-        // Being nice is not enough: a thread that runs may go on for a time slice of 3 ms before one that is not nice.
-        let aside = compiling_threads("compile-aside", || {
-            let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-            let _slower_serving_is_no_reason_to_stop =
-                set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
-        })?;
-        Ok(CompilingThreads { soon, aside })
-    }
-
-    pub(super) fn of(&self, compiling: Compiling) -> &rayon::ThreadPool {
-        match compiling {
-            Compiling::Soon => &self.soon,
-            Compiling::Aside => &self.aside,
-        }
-    }
-}
-
-fn compiling_threads(
-    name: &'static str,
-    begin: impl Fn() + Send + Sync + 'static,
-) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
-    rayon::ThreadPoolBuilder::new()
-        .thread_name(move |number| format!("{name}-{number}"))
-        .start_handler(move |_| begin())
-        .build()
-}
-
 /// One thread for each engine. It holds the engine weakly, and ends when the last handle is dropped.
-fn start_ticking(engine: &wasmtime::Engine) -> std::io::Result<()> {
+fn start_ticking(engine: &wasmtime::Engine, stalls: Arc<Stalls>) -> std::io::Result<()> {
     let engine = engine.weak();
     let tick = move || {
         while let Some(engine) = engine.upgrade() {
             engine.increment_epoch();
+            stalls.tick();
             drop(engine);
             std::thread::sleep(TICK);
         }

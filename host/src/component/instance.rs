@@ -4,7 +4,7 @@
 //! itself (a [`Fault`]). After anything but an answer the instance is of no more use: its memory may speak of things that
 //! were not kept, and wasmtime lets nobody into an instance whose call trapped or was dropped.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use super::bindings::daca::agent::types::Failure;
 use super::bindings::exports::daca::agent as guest;
 use super::limits::MemoryLimiter;
 use super::running_time::RunningTime;
+use super::stalls::Stalls;
 use super::{ComponentVersion, Engine, migration};
 use crate::backend::WakeupKind;
 use crate::imports::{self, LogBudget, TurnScope};
@@ -163,6 +164,7 @@ pub struct Instance {
     store: Store<InstanceState>,
     version: Arc<ComponentVersion>,
     guest: Option<Guest>,
+    stalls: Arc<Stalls>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -206,7 +208,13 @@ impl Instance {
             }
             Ok(UpdateDeadline::Yield(1))
         });
-        Instance { store, version: version.clone(), guest: None, _place: place }
+        Instance {
+            store,
+            version: version.clone(),
+            guest: None,
+            stalls: engine.stalls.clone(),
+            _place: place,
+        }
     }
 
     /// The version that it is an instance of.
@@ -214,7 +222,7 @@ impl Instance {
         &self.version
     }
 
-    /// Runs a turn until it ends or `deadline` passes, and gives back what the turn produced. After anything but a
+    /// Runs a turn until it ends or `deadline` passes (later by the time for which the host did not run meanwhile), and gives back what the turn produced. After anything but a
     /// [`Outcome::Reply`] the instance must be dropped.
     ///
     /// Dropping the future has the same meaning as a fault: the instance must be dropped with it.
@@ -226,6 +234,7 @@ impl Instance {
     ) -> (Outcome, Option<Box<TurnScope>>) {
         let limits = scope.limits().clone();
         let running_time = self.store.data().running_time.clone();
+        let stalls = self.stalls.clone();
         running_time.restart(limits.running_time);
         self.store.data().log.restart(limits.log_lines_per_turn);
         self.store.data_mut().scope = Some(scope);
@@ -234,12 +243,12 @@ impl Instance {
         let ended = {
             let call = pin!(self.call(kind));
             let turn = pin!(running_time.measure(call));
-            tokio::time::timeout_at(deadline, turn).await
+            until(deadline, limits.turn_time, &stalls, turn).await
         };
         let outcome = match ended {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => Outcome::Fault(self.fault(&error, &limits)),
-            Err(_elapsed) => Outcome::Fault(Fault::TurnTime(limits.turn_time)),
+            Err(OutOfTime) => Outcome::Fault(Fault::TurnTime(limits.turn_time)),
         };
         self.store.data().log.finish();
         (outcome, self.store.data_mut().scope.take())
@@ -349,5 +358,30 @@ impl Instance {
             }
             None => Fault::Trap(format!("{error:#}").replace('\n', " ")),
         }
+    }
+}
+
+/// The deadline has passed.
+struct OutOfTime;
+
+/// Runs a turn until its deadline, which is put off by the time for which the whole process did not run: at most by `most`, so that
+/// a turn ends even where the process hardly ever runs.
+async fn until<T>(
+    deadline: Instant,
+    most: Duration,
+    stalls: &Stalls,
+    mut turn: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, OutOfTime> {
+    let before = stalls.total();
+    let mut put_off = deadline;
+    loop {
+        if let Ok(ended) = tokio::time::timeout_at(put_off, turn.as_mut()).await {
+            return Ok(ended);
+        }
+        let later = deadline + stalls.total().saturating_sub(before).min(most);
+        if later <= put_off {
+            return Err(OutOfTime);
+        }
+        put_off = later;
     }
 }

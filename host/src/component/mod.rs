@@ -1,17 +1,21 @@
 //! Components: from the bytes of a `.wasm` file to a turn that runs in an instance.
 //!
-//! [`Engine`] compiles and holds what all components share; [`ComponentVersion`] is one checked and compiled file;
+//! [`Engine`] holds what all components share; an [`Outline`] is what a file says before it is compiled ([`compiler`]), and a
+//! [`ComponentVersion`] one checked and compiled file;
 //! [`Serving`] says which of them an actor's next instance is made from; [`Instance`] is a live copy, in which turns run. What a
 //! turn may reach is not decided here but in [`crate::imports`], which this room links in.
 
 mod cache;
+pub mod compiler;
 mod engine;
 mod instance;
 mod limits;
 mod migration;
+mod outline;
 mod precompiled;
 mod running_time;
 mod serving;
+mod stalls;
 mod version;
 
 /// Types and glue made from `wit/`. Which imports are async is decided by whether they wait for a backend.
@@ -32,9 +36,14 @@ pub(crate) mod bindings {
     });
 }
 
-pub use engine::{Compiling, Engine, EngineError, EngineOptions};
+pub use compiler::{CompileIn, CompileLimits, Compiling};
+pub use engine::{Engine, EngineError, EngineOptions};
 pub use instance::{Fault, Instance, InstanceState, Outcome, TurnKind};
+pub use outline::Outline;
+pub(crate) use outline::check_header;
 pub use precompiled::{PrecompileError, precompile};
 pub use serving::{Counted, Counters, NotKnown, Rollout, Served, Serving, TurnEnd};
-pub(crate) use version::check_header;
-pub use version::{ComponentVersion, LARGEST_FILE, LoadError, digest, short};
+pub use version::{ComponentVersion, LARGEST_FILE, LoadError, digest, imports_without_permission, short};
+
+/// What an interface of the contract's package is named by.
+const PACKAGE: &str = "daca:agent/";

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use super::cache::deserialize;
-use super::{Engine, EngineError, EngineOptions, LARGEST_FILE, digest};
+use super::{ComponentVersion, LARGEST_FILE};
 use crate::files::write_whole;
 
 /// First bytes of a file: what it is, and the version of this layout.
@@ -23,9 +23,6 @@ const SUM: usize = 32;
 /// Why there is no code ahead of time.
 #[derive(Debug, thiserror::Error)]
 pub enum PrecompileError {
-    /// The engine that compiles.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
     /// The component.
     #[error("error[component-invalid]: {0:#}\n  help: `daca check` says more of the component")]
     Component(wasmtime::Error),
@@ -41,17 +38,14 @@ pub enum PrecompileError {
     },
 }
 
-/// Compiles a component for all processors of this machine's kind, and writes the code into a folder for
-/// [`EngineOptions::precompiled`]. The options are those that the host will run with. Answers the file. Blocks for as long as
-/// compiling takes. Called by `daca compile`.
-pub fn precompile(options: &EngineOptions, wasm: &[u8], folder: &Path) -> Result<PathBuf, PrecompileError> {
-    let engine = Engine::for_any_processor(options)?;
-    let component = Component::from_binary(&engine, wasm).map_err(PrecompileError::Component)?;
-    let code = component.serialize().map_err(PrecompileError::Component)?;
-    let digest = digest(wasm);
-    let path = file(folder, &digest);
+/// Writes the code of a version into a folder for [`EngineOptions::precompiled`](super::EngineOptions::precompiled). Its engine
+/// is one for any processor, and its other options are those that the host will run with. Answers the file. Called by
+/// `daca compile`.
+pub fn precompile(version: &ComponentVersion, folder: &Path) -> Result<PathBuf, PrecompileError> {
+    let code = version.pre.component().serialize().map_err(PrecompileError::Component)?;
+    let path = file(folder, &version.digest);
     let written = std::fs::create_dir_all(folder)
-        .and_then(|()| write_whole(&path, &[&head(&digest, &code), &code]))
+        .and_then(|()| write_whole(&path, &[&head(&version.digest, &code), &code]))
         // The host that reads it is another user.
         .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)));
     written.map_err(|reason| PrecompileError::Folder { path: path.clone(), reason })?;

@@ -1,12 +1,24 @@
-//! How long a guest has run by itself, without the time in which it waits for the host.
+//! How long a guest has run by itself, without the time in which it waits for the host, and without that in which its thread
+//! did not run: a process that is stopped, or gets little of a processor, is not the guest's fault.
 //!
 //! A guest that waits suspends its future, so the guest's own time is the time spent inside `poll`. wasmtime's epoch
 //! clock goes on while a guest waits, and so cannot tell the two apart; it only makes the guest look at this clock.
+//!
+//! Within a poll it is the thread's processor time that counts. To ask for it is a system call, dearer than a small turn's
+//! part of it may be, whereas the monotonic clock costs next to nothing, and never shows less. So a poll that is short by that
+//! clock counts as it shows; and a poll begins with what the thread's clock showed a moment ago, of which no more than that
+//! moment is counted too much.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// A moment: how old the reading of a thread's clock may be, and how long a poll may be that counts by the monotonic clock.
+const MOMENT: Duration = Duration::from_millis(2);
 
 /// The running time of one turn. Written by the task that polls, read by the guest's epoch callback within that poll.
 #[derive(Debug)]
@@ -16,6 +28,8 @@ pub(super) struct RunningTime {
     used: AtomicU64,
     /// When the present poll began, in nanoseconds since the origin.
     resumed: AtomicU64,
+    /// What its thread's clock showed then, or up to a moment before, in nanoseconds.
+    resumed_at: AtomicU64,
     /// Nanoseconds.
     budget: AtomicU64,
 }
@@ -23,7 +37,13 @@ pub(super) struct RunningTime {
 impl RunningTime {
     pub(super) fn new() -> RunningTime {
         let zero = || AtomicU64::new(0);
-        RunningTime { origin: Instant::now(), used: zero(), resumed: zero(), budget: zero() }
+        RunningTime {
+            origin: Instant::now(),
+            used: zero(),
+            resumed: zero(),
+            resumed_at: zero(),
+            budget: zero(),
+        }
     }
 
     /// Begins a turn.
@@ -34,28 +54,108 @@ impl RunningTime {
 
     /// Has the guest used up its time? Asked from within a poll.
     pub(super) fn is_over(&self) -> bool {
-        let this_poll = self.now().saturating_sub(self.resumed.load(Ordering::Relaxed));
-        self.used.load(Ordering::Relaxed).saturating_add(this_poll) > self.budget.load(Ordering::Relaxed)
+        let used = self.used.load(Ordering::Relaxed);
+        let budget = self.budget.load(Ordering::Relaxed);
+        let by_the_clock = self.since_resumed();
+        used.saturating_add(by_the_clock) > budget && used.saturating_add(self.ran(by_the_clock)) > budget
     }
 
     /// Runs a guest's future and counts the time of its polls.
     pub(super) async fn measure<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         poll_fn(|context| {
-            let resumed = self.now();
-            self.resumed.store(resumed, Ordering::Relaxed);
+            self.resume();
             let poll = future.as_mut().poll(context);
-            self.used.fetch_add(self.now().saturating_sub(resumed), Ordering::Relaxed);
+            let by_the_clock = self.since_resumed();
+            let ran = if by_the_clock > nanos(MOMENT) { self.ran(by_the_clock) } else { by_the_clock };
+            self.used.fetch_add(ran, Ordering::Relaxed);
             poll
         })
         .await
     }
 
-    fn now(&self) -> u64 {
-        nanos(self.origin.elapsed())
+    fn resume(&self) {
+        let now = Instant::now();
+        self.resumed_at.store(thread_time_lately(now), Ordering::Relaxed);
+        self.resumed.store(nanos(now.saturating_duration_since(self.origin)), Ordering::Relaxed);
+    }
+
+    fn since_resumed(&self) -> u64 {
+        nanos(self.origin.elapsed()).saturating_sub(self.resumed.load(Ordering::Relaxed))
+    }
+
+    /// Nanoseconds for which the thread has run in the present poll, which is so long by the clock.
+    fn ran(&self, by_the_clock: u64) -> u64 {
+        thread_time().saturating_sub(self.resumed_at.load(Ordering::Relaxed)).min(by_the_clock)
+    }
+}
+
+/// Nanoseconds of a processor that the calling thread has had.
+fn thread_time() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// The same as it was now or up to a moment ago.
+fn thread_time_lately(now: Instant) -> u64 {
+    thread_local! {
+        static READ: Cell<Option<(Instant, u64)>> = const { Cell::new(None) };
+    }
+    match READ.get() {
+        Some((at, time)) if now.saturating_duration_since(at) < MOMENT => time,
+        _ => {
+            let time = thread_time();
+            READ.set(Some((now, time)));
+            time
+        }
     }
 }
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Uses the processor for so long.
+    fn work(time: Duration) {
+        let until = thread_time() + nanos(time);
+        while thread_time() < until {
+            std::hint::black_box(0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_does_not_run_uses_no_time_and_one_that_does_uses_it_up() {
+        let time = RunningTime::new();
+        time.restart(Duration::from_millis(100));
+        // A thread that sleeps within a poll stands for one that is stopped: the scheduler leaves it out.
+        time.measure(async {
+            for _ in 0..3 {
+                std::thread::sleep(Duration::from_millis(200));
+                assert!(!time.is_over());
+            }
+        })
+        .await;
+        time.measure(async { work(Duration::from_millis(60)) }).await;
+        time.measure(async {
+            assert!(!time.is_over(), "60 ms of 100 were used");
+            work(Duration::from_millis(60));
+            assert!(time.is_over(), "120 ms of 100 were used");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn many_short_polls_add_up() {
+        let time = RunningTime::new();
+        time.restart(Duration::from_millis(20));
+        for _ in 0..50 {
+            time.measure(async { work(Duration::from_millis(1)) }).await;
+        }
+        time.measure(async { assert!(time.is_over(), "50 ms of 20 were used") }).await;
+    }
 }

@@ -129,6 +129,20 @@ impl Error {
         Error::new("component-not-permitted", StatusCode::UNPROCESSABLE_ENTITY, message, help)
     }
 
+    pub(super) fn memory(agent_type: &str, needed: u64, limit: bytesize::ByteSize) -> Error {
+        let needed = bytesize::ByteSize(needed);
+        let message =
+            format!("its memory begins with {needed}, and agents.{agent_type}.limits.memory is {limit}");
+        let help = "raise the limit and restart the host, or have the component begin with less memory";
+        Error::new("component-memory", StatusCode::UNPROCESSABLE_ENTITY, message, help)
+    }
+
+    pub(super) fn no_compiler(error: &std::io::Error) -> Error {
+        let message = format!("the component could not be compiled now: {error}");
+        let help = "try again; the message says what the machine lacks";
+        Error::new("compiler-unavailable", StatusCode::SERVICE_UNAVAILABLE, message, help)
+    }
+
     pub(super) fn unwritable(what: &std::path::Path, error: &std::io::Error) -> Error {
         let message = format!("{}: {error}", what.display());
         let help = "make room, or make the data folder writable; what served before serves on";
@@ -179,7 +193,11 @@ impl From<LoadError> for Error {
     fn from(error: LoadError) -> Error {
         let LoadError { code, name, message, help } = error;
         let message = format!("{name}: {message}");
-        Error::new(code, StatusCode::UNPROCESSABLE_ENTITY, message, help)
+        let status = match code {
+            "compiler-unavailable" | "host-shutting-down" => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Error::new(code, status, message, help)
     }
 }
 

@@ -115,13 +115,21 @@ impl Judged {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::component::TurnEnd;
+    use crate::component::{CompileLimits, TurnEnd};
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn rules() -> DeployRules {
         let (signers, versions) = (Vec::new(), None);
-        DeployRules { signers, window: 10 * SECOND, margin: 10, least_turns: 10, keep: 20, versions }
+        DeployRules {
+            signers,
+            window: 10 * SECOND,
+            margin: 10,
+            least_turns: 10,
+            keep: 20,
+            versions,
+            compiling: CompileLimits { time: 30 * SECOND, memory: bytesize::ByteSize::mib(768) },
+        }
     }
 
     fn count(counters: &Counters, well: u32, failed: u32) {

@@ -41,7 +41,7 @@ pub use start::{Opened, check_file, check_permissions};
 
 use crate::actor::Actors;
 use crate::backend::SharedStore;
-use crate::component::{Counted, Engine, digest, short};
+use crate::component::{Compiling, Counted, Engine, digest, short};
 use crate::manifest::{AgentType, DeployRules};
 use hosts::Hosts;
 use library::{Library, Stored};
@@ -169,7 +169,7 @@ impl Deployer {
     /// where there are other hosts, as soon as they were asked.
     pub async fn start(options: DeployerOptions<'_>, opened: Vec<Opened>) -> Result<Deployer, Error> {
         let DeployerOptions { engine, rules, data, actors, shared, host_name } = options;
-        let preparation = Preparation::new(engine, rules.clone());
+        let preparation = Preparation::new(engine, rules.clone(), Compiling::Serving);
         let library = Library::new(data, rules.versions.clone());
         let tasks = TaskTracker::new();
         let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
@@ -489,9 +489,10 @@ impl Deployer {
         self.inner.hosts.read().await
     }
 
-    /// Refuses deployments from now on.
+    /// Refuses deployments from now on, and ends what is being compiled for one.
     pub fn close(&self) {
         self.inner.is_closing.store(true, Ordering::Relaxed);
+        self.inner.preparation.engine.stop_compiling();
     }
 
     /// Ends what runs in the background.

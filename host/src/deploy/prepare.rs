@@ -2,26 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::{Error, check_permissions, signature};
 use crate::actor::{Actors, TrialFailure};
-use crate::component::{Compiling, ComponentVersion, Engine, LoadError};
+use crate::component::{Compiling, ComponentVersion, Engine, Outline};
 use crate::manifest::{AgentType, DeployRules};
 
 /// Bytes of a label, at most.
 const LONGEST_LABEL: usize = 64;
-
-/// How long a component is compiled in the time that nobody else wants, before it gets a part of everybody's.
-const ASIDE_FOR: Duration = Duration::from_secs(3);
 
 /// Checks and compiles. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Preparation {
     pub(super) engine: Engine,
     pub(super) rules: Arc<DeployRules>,
+    /// Who gives way while it compiles.
+    compiling: Compiling,
     /// The digests whose compiled code is kept, by type.
     kept: Arc<Mutex<BTreeMap<Arc<str>, BTreeSet<String>>>>,
 }
@@ -33,36 +31,18 @@ pub(super) struct Prepared {
 }
 
 impl Preparation {
-    pub(super) fn new(engine: Engine, rules: Arc<DeployRules>) -> Preparation {
-        Preparation { engine, rules, kept: Arc::default() }
+    pub(super) fn new(engine: Engine, rules: Arc<DeployRules>, compiling: Compiling) -> Preparation {
+        Preparation { engine, rules, compiling, kept: Arc::default() }
     }
 
-    /// Checks the signature and compiles: what every version needs, also one that has served before. It is compiled aside from
-    /// what serves, and when that leaves no time for it, on threads that take some.
+    /// Checks the signature and compiles: what every version needs, also one that has served before.
     pub(super) async fn load(
         &self,
         name: &str,
         wasm: Bytes,
         signature: Option<&str>,
     ) -> Result<Arc<ComponentVersion>, Error> {
-        signature::verify(&self.rules.signers, &wasm, signature)?;
-        let compile = |compiling: Compiling| {
-            let (engine, name, wasm) = (self.engine.clone(), name.to_owned(), wasm.clone());
-            tokio::task::spawn_blocking(move || {
-                ComponentVersion::from_bytes(&engine, &name, &wasm, compiling)
-            })
-        };
-        let mut aside = compile(Compiling::Aside);
-        let compiled = match tokio::time::timeout(ASIDE_FOR, &mut aside).await {
-            Ok(compiled) => compiled,
-            // What was begun aside cannot be stopped; whichever is first counts.
-            Err(_elapsed) => tokio::select! {
-                compiled = aside => compiled,
-                compiled = compile(Compiling::Soon) => compiled,
-            },
-        };
-        let version = compiled.map_err(|_panicked| Error::internal())?;
-        Ok(Arc::new(version.map_err(|error: LoadError| Error::from(error))?))
+        self.load_if(name, wasm, signature, |_| Ok(())).await
     }
 
     /// Everything that a new version has to pass.
@@ -74,11 +54,30 @@ impl Preparation {
         signature: Option<&str>,
         label: Option<&str>,
     ) -> Result<Prepared, Error> {
-        let version = self.load("the component", wasm, signature).await?;
-        check_permissions(agent, &version)?;
+        let permitted = |outline: &Outline| {
+            check_permissions(agent, &outline.imports)?;
+            check_memory(agent, outline.memory)
+        };
+        let version = self.load_if("the component", wasm, signature, permitted).await?;
         actors.try_version(agent, &version).await.map_err(into_error)?;
         let label = label_for(actors, agent, &version, label).await?;
         Ok(Prepared { version, label })
+    }
+
+    /// Compiles what is signed, and permitted by what the file says of itself.
+    async fn load_if(
+        &self,
+        name: &str,
+        wasm: Bytes,
+        signature: Option<&str>,
+        permitted: impl FnOnce(&Outline) -> Result<(), Error>,
+    ) -> Result<Arc<ComponentVersion>, Error> {
+        signature::verify(&self.rules.signers, &wasm, signature)?;
+        let outline = Outline::read(name, wasm.clone()).await?;
+        permitted(&outline)?;
+        let version =
+            ComponentVersion::from_outline(&self.engine, name, outline, wasm, self.compiling).await?;
+        Ok(Arc::new(version))
     }
 
     /// Compiled code of these versions is needed. Called for all types, before anything is removed for one of them.
@@ -95,6 +94,12 @@ impl Preparation {
         drop(kept);
         self.engine.keep_code_of(&all);
     }
+}
+
+/// A memory that begins larger than it may be fails in every instance.
+fn check_memory(agent: &AgentType, memory: u64) -> Result<(), Error> {
+    let limit = agent.limits.memory;
+    if memory > limit.as_u64() { Err(Error::memory(&agent.name, memory, limit)) } else { Ok(()) }
 }
 
 /// What a version is called: by itself, else by who deploys it, else by its digest.

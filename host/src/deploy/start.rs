@@ -16,7 +16,9 @@ use super::steward::{Beginning, blocking};
 use super::watch::{ComponentFile, FileContent};
 use super::{Error, signature};
 use crate::backend::{self, SharedStore};
-use crate::component::{Compiling, ComponentVersion, Engine, Rollout, Served, Serving, short};
+use crate::component::{
+    Compiling, ComponentVersion, Engine, Rollout, Served, Serving, imports_without_permission, short,
+};
 use crate::manifest::{AgentType, DeployRules};
 
 /// How long a start waits for what the other hosts serve. A sidecar is there within some ten seconds.
@@ -47,7 +49,7 @@ impl Opened {
         agent: &Arc<AgentType>,
         share: Option<Arc<dyn SharedStore>>,
     ) -> Result<Opened, Error> {
-        let preparation = Preparation::new(engine.clone(), rules.clone());
+        let preparation = Preparation::new(engine.clone(), rules.clone(), Compiling::Starting);
         let library = Library::new(data, rules.versions.clone());
         let (reader, name) = (library.clone(), agent.name.clone());
         let kept = blocking(move || reader.read_record(&name)).await?;
@@ -120,7 +122,7 @@ impl Opened {
     ) -> Result<Opened, Error> {
         let name = agent.component.display().to_string();
         let version = preparation.load(&name, file.wasm.clone(), file.signature.as_deref()).await?;
-        if let Err(error) = check_permissions(agent, &version) {
+        if let Err(error) = check_permissions(agent, &version.imports) {
             tracing::warn!(agent_type = %agent.name, code = error.code, "{}", error.message);
         }
         let stored = Stored { wasm: file.wasm.clone(), signature: file.signature.clone() };
@@ -282,17 +284,16 @@ pub fn check_file(
 ) -> Result<ComponentVersion, Error> {
     let file = ComponentFile::read(&agent.component).map_err(|error| missing(agent, &error))?;
     signature::verify(&rules.signers, &file.wasm, file.signature.as_deref())?;
-    Ok(ComponentVersion::from_bytes(
-        engine,
-        &agent.component.display().to_string(),
-        &file.wasm,
-        Compiling::Soon,
-    )?)
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::no_compiler(&error))?;
+    let name = agent.component.display().to_string();
+    let compiled = ComponentVersion::from_bytes(engine, &name, file.wasm, Compiling::Starting);
+    Ok(runtime.block_on(compiled)?)
 }
 
-/// Is something permitted of every interface that needs a permission? A version that finds nothing but refusals is better not
-/// let in.
-pub fn check_permissions(agent: &AgentType, version: &ComponentVersion) -> Result<(), Error> {
-    let missing = version.imports_without_permission(&agent.permissions);
+/// Is something permitted of every interface that is imported and needs a permission? A version that finds nothing but refusals
+/// is better not let in.
+pub fn check_permissions(agent: &AgentType, imports: &[String]) -> Result<(), Error> {
+    let missing = imports_without_permission(imports, &agent.permissions);
     if missing.is_empty() { Ok(()) } else { Err(Error::not_permitted(&agent.name, &missing)) }
 }

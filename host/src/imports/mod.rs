@@ -52,6 +52,43 @@ pub(crate) fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Res
     contract::wasi::logging::logging::add_to_linker::<_, Own>(linker, |state| state)
 }
 
+/// The packages of WASI that are linked, and the interfaces of the contract that guests import.
+const OFFERED: [&str; 8] = [
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:config/store",
+    "wasi:filesystem/",
+    "wasi:io/",
+    "wasi:logging/logging",
+    "wasi:random/",
+    "wasi:sockets/",
+];
+const OFFERED_OF_CONTRACT: [&str; 10] = [
+    "actors",
+    "bindings",
+    "effects",
+    "identity",
+    "pubsub",
+    "reminders",
+    "secrets",
+    "state",
+    "timers",
+    "types",
+];
+
+/// May a component import an interface of this name? Told from the name alone, before it is compiled; the linker knows the
+/// versions and what is in them.
+pub(crate) fn offers(import: &str) -> bool {
+    let interface = import.split('@').next().unwrap_or(import);
+    match interface.strip_prefix("daca:agent/") {
+        Some(interface) => OFFERED_OF_CONTRACT.contains(&interface),
+        None => OFFERED.iter().any(|offered| match offered.ends_with('/') {
+            true => interface.starts_with(offered),
+            false => interface == *offered,
+        }),
+    }
+}
+
 impl contract::daca::agent::types::Host for InstanceState {}
 
 impl From<backend::Error> for Error {

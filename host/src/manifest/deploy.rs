@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytesize::ByteSize;
+
 use super::{Problems, file};
+use crate::component::CompileLimits;
 use crate::deploy::signature::{Signer, SignerError};
 
 /// How component versions are swapped.
@@ -21,6 +24,8 @@ pub struct DeployRules {
     pub keep: usize,
     /// A folder of components that may be named by their digest.
     pub versions: Option<PathBuf>,
+    /// What compiling a component may take.
+    pub compiling: CompileLimits,
 }
 
 /// How an agent is built while somebody writes it.
@@ -34,13 +39,21 @@ pub struct Dev {
 
 /// The numbers of the table, with the least and the most that make sense.
 const RANGES: [(&str, u32, u32); 3] = [("margin", 0, 100), ("least-turns", 1, 1_000_000), ("keep", 2, 1_000)];
-/// The same for `window`.
-const WINDOW: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3_600));
+/// The same for `window` and `compile-time`.
+const DURATION: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3_600));
+/// The same for `compile-memory`.
+const COMPILE_MEMORY: (ByteSize, ByteSize) = (ByteSize::mib(64), ByteSize::gib(64));
 
 pub(super) fn build(file: file::Deploy, folder: &Path, problems: &mut Problems<'_>) -> DeployRules {
-    if !(WINDOW.0..=WINDOW.1).contains(&file.window) {
-        let value = humantime::format_duration(file.window);
-        refuse(problems, "window", &value.to_string(), "write 1s to 1h".into());
+    for (key, value) in [("window", file.window), ("compile-time", file.compile_time)] {
+        if !(DURATION.0..=DURATION.1).contains(&value) {
+            let value = humantime::format_duration(value);
+            refuse(problems, key, &value.to_string(), "write 1s to 1h".into());
+        }
+    }
+    if !(COMPILE_MEMORY.0..=COMPILE_MEMORY.1).contains(&file.compile_memory) {
+        let value = file.compile_memory.to_string();
+        refuse(problems, "compile-memory", &value, "write 64MiB to 64GiB".into());
     }
     for ((key, least, most), value) in RANGES.into_iter().zip([file.margin, file.least_turns, file.keep]) {
         if !(least..=most).contains(&value) {
@@ -54,6 +67,7 @@ pub(super) fn build(file: file::Deploy, folder: &Path, problems: &mut Problems<'
         least_turns: file.least_turns,
         keep: file.keep as usize,
         versions: file.versions.map(|path| folder.join(path)),
+        compiling: CompileLimits { time: file.compile_time, memory: file.compile_memory },
     }
 }
 

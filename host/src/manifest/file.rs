@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -54,6 +55,9 @@ pub(super) struct Deploy {
     pub(super) least_turns: u32,
     pub(super) keep: u32,
     pub(super) versions: Option<PathBuf>,
+    #[serde(with = "humantime_serde")]
+    pub(super) compile_time: Duration,
+    pub(super) compile_memory: ByteSize,
 }
 
 impl Default for Deploy {
@@ -65,6 +69,8 @@ impl Default for Deploy {
             least_turns: 10,
             keep: 20,
             versions: None,
+            compile_time: Duration::from_secs(30),
+            compile_memory: ByteSize::mib(768),
         }
     }
 }

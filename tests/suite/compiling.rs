@@ -1,0 +1,152 @@
+//! Components that are made to use a compiler up: they are refused, nobody is touched, and nothing of them is left.
+
+use std::fmt::Write as _;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use daca_tests::deploy::{refusal, swapped};
+use daca_tests::{Host, PATIENCE, eventually, run_in};
+use tempfile::TempDir;
+
+/// A small component that takes minutes to compile: functions of many variables that depend on each other across many branches.
+fn bomb() -> anyhow::Result<Vec<u8>> {
+    const FUNCTIONS: usize = 16;
+    const VARIABLES: usize = 4_000;
+    const STEPS: usize = 6_000;
+    let mut text = String::from("(component (core module");
+    for _ in 0..FUNCTIONS {
+        write!(text, "(func (param i32) (local {})", "i64 ".repeat(VARIABLES))?;
+        text.push_str("(loop $again");
+        for step in 0..STEPS {
+            let [a, b, c] = [step * 7 + 1, step * 13 + 5, step * 29 + 11].map(|n| 1 + n % VARIABLES);
+            write!(
+                text,
+                "(block (br_if 0 (local.get 0)) (local.set {a} (i64.add (local.get {b}) (local.get {c}))))"
+            )?;
+        }
+        text.push_str("(br_if $again (local.get 0))))");
+    }
+    text.push_str(r#") (instance $e) (export "daca:agent/actor@0.1.0" (instance $e)))"#);
+    Ok(wat::parse_str(text)?)
+}
+
+/// The processes that compile for a process, by their ids.
+fn compilers(parent: u32) -> Vec<u32> {
+    let of_parent = |pid: &u32| {
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let stat = read("stat");
+        let ppid = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1));
+        ppid == Some(&parent.to_string()) && read("cmdline").contains("compile-component")
+    };
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(of_parent).collect()
+}
+
+async fn until_it_compiles(parent: u32) -> anyhow::Result<u32> {
+    eventually("a process compiles", async || Ok(!compilers(parent).is_empty())).await?;
+    compilers(parent).first().copied().context("it has ended already")
+}
+
+/// Waits until a process is gone, also from the table of processes.
+async fn until_gone(pid: u32) -> anyhow::Result<()> {
+    let path = format!("/proc/{pid}");
+    eventually("the process that compiles is gone", async || Ok(!std::path::Path::new(&path).exists())).await
+}
+
+#[tokio::test]
+async fn a_component_that_takes_too_long_or_too_much_to_compile_is_refused() -> anyhow::Result<()> {
+    for (limits, text) in [
+        ("compile-time = \"3s\"", "longer than"),
+        ("compile-memory = \"64MiB\"", "more memory than 64.0 MiB"),
+    ] {
+        let host = Host::start(&format!("{}\n[deploy]\n{limits}\n", swapped(""))).await?;
+        let answer = host.deploy(&bomb()?, "").await?;
+        assert_eq!(refusal(&answer), (422, "component-compile-limit"), "{limits}: {answer:?}");
+        let detail = answer.body["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains(text), "{limits}: {detail}");
+        assert_eq!(host.last_event().await?["code"], "component-compile-limit", "{limits}");
+        assert_eq!(compilers(host.pid()), Vec::<u32>::new(), "{limits}");
+        // What is no bomb compiles within the same limits.
+        host.deploy_guest("swapped_v2", "").await?;
+        assert_eq!(host.serving("a").await?, "v2", "{limits}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_could_not_serve_is_refused_before_it_is_compiled() -> anyhow::Result<()> {
+    let host = Host::start(&swapped("limits = { memory = \"2MiB\" }")).await?;
+    let module = |inside: &str| {
+        wat::parse_str(format!(
+            r#"(component (core module {inside}) (instance $e) (export "daca:agent/actor@0.1.0" (instance $e)))"#
+        ))
+    };
+    let cases = [
+        ("a large memory", module("(memory 33)")?, "component-memory"),
+        (
+            "many local variables",
+            module(&format!("(func (local {}))", "i32 ".repeat(20_001)))?,
+            "component-too-complex",
+        ),
+        (
+            "a large function",
+            module(&format!("(func {})", "nop ".repeat(1_050_000)))?,
+            "component-too-complex",
+        ),
+    ];
+    for (what, wasm, code) in cases {
+        let answer = host.deploy(&wasm, "").await?;
+        assert_eq!(refusal(&answer), (422, code), "{what}: {answer:?}");
+    }
+    // It could as well be the start that meets it.
+    let folder = TempDir::new()?;
+    std::fs::write(
+        folder.path().join("locals.wasm"),
+        module(&format!("(func (local {}))", "i32 ".repeat(20_001)))?,
+    )?;
+    std::fs::write(folder.path().join("agents.toml"), "[agents.Many]\ncomponent = \"locals.wasm\"\n")?;
+    let ended = run_in(folder.path(), ["check"]).await?;
+    assert!(ended.code == Some(1) && ended.stderr.contains("error[component-too-complex]"), "{ended:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_host_that_ends_ends_what_compiles_for_it() -> anyhow::Result<()> {
+    let manifest = format!("{}\n[deploy]\ncompile-time = \"1h\"\n", swapped(""));
+    for signal in ["TERM", "KILL"] {
+        let host = Arc::new(Host::start(&manifest).await?);
+        let deploying = tokio::spawn({
+            let (host, bomb) = (host.clone(), bomb()?);
+            async move { host.deploy(&bomb, "").await }
+        });
+        let compiler = until_it_compiles(host.pid()).await?;
+        assert_eq!(host.serving("a").await?, "v1", "it serves meanwhile");
+        host.signal(signal)?;
+        if let Ok(answer) = deploying.await? {
+            assert_eq!(refusal(&answer), (503, "host-shutting-down"), "{answer:?}");
+        }
+        let mut host = Arc::try_unwrap(host).map_err(|_| anyhow::anyhow!("a deployment holds the host"))?;
+        let code = host.wait().await?.code();
+        assert_eq!(code, (signal == "TERM").then_some(0), "{signal}");
+        until_gone(compiler).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_host_that_compiles_before_it_serves_can_be_stopped() -> anyhow::Result<()> {
+    let folder = TempDir::new()?;
+    std::fs::write(folder.path().join("bomb.wasm"), bomb()?)?;
+    let manifest = "[agents.Bomb]\ncomponent = \"bomb.wasm\"\n[deploy]\ncompile-time = \"1h\"\n";
+    std::fs::write(folder.path().join("agents.toml"), manifest)?;
+    let mut command = tokio::process::Command::from(Host::command(folder.path()));
+    let mut host =
+        command.args(["--admin", "127.0.0.1:0"]).stderr(Stdio::null()).kill_on_drop(true).spawn()?;
+    let pid = host.id().context("it has ended already")?;
+    let compiler = until_it_compiles(pid).await?;
+    anyhow::ensure!(std::process::Command::new("kill").arg(pid.to_string()).status()?.success());
+    let ended = tokio::time::timeout(PATIENCE, host.wait()).await.context("it does not end")??;
+    assert_eq!(ended.code(), Some(0));
+    until_gone(compiler).await
+}
