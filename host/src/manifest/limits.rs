@@ -12,6 +12,9 @@ const MOST: usize = 10_000_000;
 /// The largest memory or message that works.
 const LARGEST: ByteSize = ByteSize::gib(2);
 
+/// The longest time: what is added to a clock must stay within it.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3_600);
+
 /// Bounds on the host as a whole: the table `[host]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -70,6 +73,11 @@ impl HostLimits {
             ("effect-attempts", self.effect_attempts as usize),
         ] {
             check_number(&table, key, value, problems);
+        }
+        for (key, time) in
+            [("shutdown-grace", self.shutdown_grace), ("effect-retry-delay", self.effect_retry_delay)]
+        {
+            check_time(&table, key, time, problems);
         }
         check_size(&table, "max-body", self.max_body, LARGEST, problems);
         check_size(
@@ -149,7 +157,16 @@ impl AgentLimits {
             if time.is_zero() {
                 refuse_zero(&table, key, problems);
             }
+            check_time(&table, key, time, problems);
         }
+    }
+}
+
+/// Refuses a time that is too long to be one.
+pub(super) fn check_time(table: &[&str], key: &str, time: Duration, problems: &mut Problems<'_>) {
+    if time > LONGEST {
+        let [time, longest] = [time, LONGEST].map(|time| format!("{} days", time.as_secs() / (24 * 3_600)));
+        refuse_large(table, key, &time, &longest, problems);
     }
 }
 
