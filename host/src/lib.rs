@@ -5,7 +5,8 @@
 //! component version runs while the turns go on. [`manifest`] and [`telemetry`] stand beside them; [`kubernetes`] tells a
 //! cluster what was deployed. [`host`] builds the parts
 //! and shuts them down; [`check`], [`client`], [`compile`], [`dev`] and [`sign`] are commands of `daca`, and [`admin_token`] is
-//! what clients show to a host. [`go_duration`] reads what Dapr writes.
+//! what clients show to a host. [`go_duration`] reads what Dapr writes,
+//! and [`json`] all JSON that comes from outside.
 
 pub mod actor;
 pub mod admin_token;
@@ -17,10 +18,13 @@ pub mod component;
 pub mod deploy;
 pub mod dev;
 mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 mod go_duration;
 pub mod host;
 pub mod http;
 pub mod imports;
+pub mod json;
 pub mod kubernetes;
 pub mod manifest;
 pub mod sign;

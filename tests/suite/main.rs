@@ -9,6 +9,7 @@ mod contract;
 mod conversation;
 mod durability;
 mod effects;
+mod hostile_json;
 mod limits;
 mod logs;
 mod manifests;

@@ -3,7 +3,7 @@
 //! [`app`] serves the manifest's routes and subscriptions to people and brokers, [`callbacks`] a Dapr sidecar, and [`admin`]
 //! the operator, to whom [`logs`] shows the log and [`metrics`] the numbers. All end in [`crate::actor::Actors`]; nothing here knows what an actor does. [`inputs`] decides what becomes
 //! of a binding's message that failed. [`server`] accepts connections and shuts down; [`lingering`] lets
-//! clients see why a body was refused.
+//! clients see why a body was refused, and [`encoding`] refuses compressed ones.
 
 mod admin;
 mod answer;
@@ -11,6 +11,7 @@ mod app;
 mod call;
 mod callbacks;
 mod deploy;
+mod encoding;
 mod inputs;
 mod lingering;
 mod logs;

@@ -6,13 +6,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use base64::Engine as _;
 use bytes::Bytes;
-use serde_json::{Map, Value};
 
 use super::call;
 use crate::actor::{Actors, CallContext};
-use crate::backend::EventOutcome;
+use crate::backend::{EventOutcome, cloud_event};
+use crate::json::Document;
 use crate::manifest::Subscription;
 use crate::telemetry::printable;
 
@@ -41,31 +40,33 @@ impl Subscriptions {
     }
 
     /// Handles an event in its envelope.
-    pub async fn handle(&self, path: &str, event: Value, context: CallContext) -> EventOutcome {
+    pub async fn handle(&self, path: &str, event: &Bytes, context: CallContext) -> EventOutcome {
         let Some(subscription) = self.by_path.get(path) else {
             return EventOutcome::Drop(format!("no subscription has the path {path}"));
         };
-        let data = match event_data(event) {
-            Ok(data) => Value::Object(data),
-            Err(reason) => {
-                tracing::warn!(path, code = "event-unreadable", "an event is dropped: {reason}");
-                return EventOutcome::Drop("Invalid event data format".into());
-            }
+        let data = match cloud_event::data(event) {
+            Ok(data) => data,
+            Err(reason) => return Subscriptions::unreadable(path, &reason),
         };
         if let Some(log) = &subscription.log {
             tracing::info!(path, "{}", printable(&log.render(&data)));
         }
         let Some(call) = &subscription.call else { return EventOutcome::Success };
-        let outcome = self.call(call, &data, context).await;
+        let outcome = self.call(call, data, context).await;
         if let EventOutcome::Drop(reason) = &outcome {
             tracing::warn!(path, code = "event-dropped", "an event is dropped: {}", printable(reason));
         }
         outcome
     }
 
-    async fn call(&self, call: &crate::manifest::Call, data: &Value, context: CallContext) -> EventOutcome {
-        let document = Bytes::from(data.to_string());
-        let call = match call::actor_call(call, &HashMap::new(), &document) {
+    /// Drops an event that can never be read.
+    pub(super) fn unreadable(path: &str, reason: &str) -> EventOutcome {
+        tracing::warn!(path, code = "event-unreadable", "an event is dropped: {}", printable(reason));
+        EventOutcome::Drop("Invalid event data format".into())
+    }
+
+    async fn call(&self, call: &crate::manifest::Call, data: Document, context: CallContext) -> EventOutcome {
+        let call = match call::actor_call(call, &HashMap::new(), &Ok(data)) {
             Ok(call) => call,
             Err(error) => return EventOutcome::Drop(error.detail),
         };
@@ -75,19 +76,4 @@ impl Subscriptions {
             Err(error) => EventOutcome::Drop(error.to_string()),
         }
     }
-}
-
-/// The `data` of a CloudEvent: an object, or a string or base64 that holds one.
-fn event_data(event: Value) -> Result<Map<String, Value>, String> {
-    let Value::Object(mut event) = event else { return Err("it is no JSON object".into()) };
-    let text = match (event.remove("data"), event.remove("data_base64")) {
-        (Some(Value::Object(data)), _) => return Ok(data),
-        (Some(Value::String(text)), _) => text.into_bytes(),
-        (None, Some(Value::String(encoded))) => base64::engine::general_purpose::STANDARD
-            .decode(encoded)
-            .map_err(|error| format!("its data_base64 is no base64: {error}"))?,
-        (Some(_), _) => return Err("its data is neither an object nor a string".into()),
-        (None, _) => return Err("it has no data".into()),
-    };
-    serde_json::from_slice(&text).map_err(|error| format!("its data is no JSON object: {error}"))
 }

@@ -31,6 +31,7 @@ use super::{
     Readiness, Registration, SharedStore, StateValue, StateWrite, TurnCommit, WakeupKey, WakeupKind,
 };
 use crate::actor::{ActorAddress, CallContext, CallError, CallIdentity};
+use crate::json::Document;
 use crate::manifest::{Manifest, Topic};
 use crate::telemetry::Hidden;
 pub use connection::EndpointError;
@@ -39,9 +40,11 @@ use in_flight::InFlight;
 use publisher::{Event, Publisher};
 use shared::SharedState;
 pub use wakeups::firing_data;
-use wakeups::{ShownReminder, Timers, reminder_request, timer_request};
+pub(crate) use wakeups::shown_reminder;
+use wakeups::{Timers, reminder_request, timer_request};
 use wants::Wants;
 use watch::{Known, Watch};
+pub(crate) use wire::reply as wire_reply;
 pub use wire::{answer_mark, context_of, failure_body, reply_body};
 
 /// A state store, a broker or a scheduler that takes longer counts as away.
@@ -316,10 +319,10 @@ impl Sidecar {
                 crate::telemetry::shortened(&text)
             )));
         }
-        let shown: Option<ShownReminder<'_>> = serde_json::from_slice(&body).map_err(|error| {
+        let shown = Document::parse(&body).map_err(|error| {
             Error::Other(format!("the sidecar shows the reminder in an unknown form: {error}"))
         })?;
-        shown.filter(ShownReminder::is_there).map(|shown| shown.registration()).transpose()
+        shown_reminder(&shown)
     }
 }
 
@@ -367,10 +370,7 @@ fn operation(key: &str, write: &StateWrite, may_expire: bool) -> proto::Transact
 /// What an event's or a reply's bytes are said to be. Dapr puts JSON into the envelope of an event as it is, and anything else as
 /// base64.
 pub fn content_type(event: &[u8]) -> &'static str {
-    match serde_json::from_slice::<&serde_json::value::RawValue>(event) {
-        Ok(_) => "application/json",
-        Err(_) => "application/octet-stream",
-    }
+    if crate::json::is_json(event) { "application/json" } else { "application/octet-stream" }
 }
 
 /// The event of an effect that is one.
