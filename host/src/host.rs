@@ -12,7 +12,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use bytesize::ByteSize;
-use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -432,7 +431,7 @@ impl Inbound for Local {
         self.actors.wake(&actor, fired, data, CallContext::default()).await
     }
 
-    async fn event(&self, path: &str, event: Value) -> EventOutcome {
+    async fn event(&self, path: &str, event: &Bytes) -> EventOutcome {
         self.subscriptions.handle(path, event, CallContext::of_host()).await
     }
 }

@@ -6,7 +6,7 @@
 //! cluster what was deployed. [`host`] builds the parts
 //! and shuts them down; [`check`], [`client`], [`compile`], [`dev`] and [`sign`] are commands of `daca`, and [`admin_token`] is
 //! what clients show to a host, [`app_token`] what a sidecar shows. [`clock`] is the time by which all of them decide. [`address`] reads
-//! addresses, [`go_duration`] what Dapr writes.
+//! addresses, [`go_duration`] what Dapr writes, and [`json`] all JSON that comes from outside.
 
 pub mod actor;
 pub mod address;
@@ -21,10 +21,13 @@ pub mod component;
 pub mod deploy;
 pub mod dev;
 mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 mod go_duration;
 pub mod host;
 pub mod http;
 pub mod imports;
+pub mod json;
 pub mod kubernetes;
 pub mod manifest;
 pub mod sign;

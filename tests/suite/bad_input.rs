@@ -48,10 +48,10 @@ async fn a_body_that_is_no_message_is_refused() -> anyhow::Result<()> {
         (
             "bytes that are no UTF-8",
             b"{\"role\": \"user\", \"content\": \"\xff\"}".to_vec(),
-            "invalid",
-            "unicode",
+            "body-not-json",
+            "UTF-8",
         ),
-        ("half a surrogate pair", br#"{"role": "user", "content": "\ud800"}"#.to_vec(), "invalid", "escape"),
+        ("half a surrogate pair", br#"{"role": "user", "content": "\ud800"}"#.to_vec(), "invalid", content),
         ("a form", b"role=user&content=Hi".to_vec(), "body-not-json", "not JSON"),
         ("a number", b"5".to_vec(), "invalid", content),
         ("a list of messages", br#"[{"role": "user", "content": "a"}]"#.to_vec(), "invalid", content),
@@ -65,15 +65,53 @@ async fn a_body_that_is_no_message_is_refused() -> anyhow::Result<()> {
         (
             "a list in a list, 100,000 deep",
             [b"[".repeat(100_000), b"]".repeat(100_000)].concat(),
-            "invalid",
-            "",
+            "body-too-deep",
+            "128",
         ),
+        (
+            "UTF-16",
+            "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            "body-not-json",
+            "UTF-16",
+        ),
+        ("gzip", b"\x1f\x8b\x08\0\0\0\0\0".to_vec(), "body-not-json", "gzip"),
     ];
     for (what, body, code, word) in cases {
         let answer = witnessed.host.send(Method::POST, "/chat/witness", body).await?;
         assert_refused(what, &answer, 400, code, word);
         witnessed.assert_unharmed(what).await?;
     }
+    Ok(())
+}
+
+/// A mark of UTF-8 harms nobody, `null` is no actor id, and a compressed body is not taken for broken JSON.
+#[tokio::test]
+async fn encodings_and_null_are_what_they_are() -> anyhow::Result<()> {
+    let host = Host::start(&default_manifest()).await?;
+    let message = json!({"role": "user", "content": "Hi"});
+    let marked = format!("\u{feff}{message}");
+    assert_eq!(host.send(Method::POST, "/chat/marked", marked).await?.status, 200);
+    let for_nobody = json!({"actor_id": null, "message": message});
+    assert_eq!(host.post("/receive-message", &for_nobody).await?.status, 200);
+    let history = host.get("/chat/unknown/history").await?.body;
+    assert_eq!(history["history"].as_array().map(Vec::len), Some(2), "the default id is used: {history}");
+
+    for (encoding, status) in [("gzip", 415), ("br", 415), ("identity", 200)] {
+        for path in ["/chat/a", "/receive-message"] {
+            let body = json!({"role": "user", "content": "Hi", "message": message}).to_string();
+            let answer = host.send_with(Method::POST, path, body, &[("content-encoding", encoding)]).await?;
+            assert_eq!(answer.status, status, "{encoding} to {path}: {answer:?}");
+            let code = (status == 415).then_some("body-encoding-unsupported");
+            assert_eq!(answer.code.as_deref(), code);
+        }
+    }
+    let event = json!({"data": null, "data_base64": "eyJhY3Rvcl9pZCI6ImIifQ=="}).to_string();
+    let answer = host.send(Method::POST, "/subscribe", event.clone()).await?;
+    assert_eq!(answer.body["status"], "SUCCESS");
+    let answer = host.send_with(Method::POST, "/subscribe", event, &[("content-encoding", "gzip")]).await?;
+    assert_eq!((answer.status.as_u16(), &answer.body["status"]), (200, &json!("DROP")));
+    let line = host.wait_for_log("the reason", |line| line["code"] == "event-unreadable").await?;
+    assert!(daca_tests::message(&line).contains("gzip"), "{line}");
     Ok(())
 }
 

@@ -13,6 +13,7 @@ mod conversation;
 mod durability;
 mod effects;
 mod heads;
+mod hostile_json;
 mod limits;
 mod logs;
 mod manifests;

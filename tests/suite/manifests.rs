@@ -122,6 +122,17 @@ const CASES: &[Case] = &[
         &[("manifest-invalid-limit", 4, "agents.A.limits.memory is 100")],
     ),
     (
+        "times that no clock reaches",
+        "[host]\nshutdown-grace = \"9223372036854775807s\"\neffect-retry-delay = \"1000years\"\n[agents.A]\ncomponent = \"COMPONENT\"\nidle-timeout = \"367days\"\n[agents.A.limits]\nturn-time = \"9223372036854775807s\"\nrunning-time = \"584000000000years\"\n",
+        &[
+            ("manifest-invalid-limit", 9, "agents.A.limits.running-time is"),
+            ("manifest-invalid-limit", 8, "agents.A.limits.turn-time is 106751991167300 days"),
+            ("manifest-invalid-limit", 6, "idle-timeout is 367 days; the largest that works is 366 days"),
+            ("manifest-invalid-limit", 2, "host.shutdown-grace is"),
+            ("manifest-invalid-limit", 3, "host.effect-retry-delay is"),
+        ],
+    ),
+    (
         "a host that would take no connection",
         "[host]\nmax-connections = 0\n[agents.A]\ncomponent = \"COMPONENT\"\n",
         &[("manifest-invalid-limit", 2, "host.max-connections is 0")],

@@ -5,10 +5,11 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
+
 use daca_sdk::{Error, Failure, agent, bindings, config, identity, log, pubsub, state};
 use serde::Serialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 const PUBSUB: &str = "daca-pubsub";
@@ -45,9 +46,9 @@ impl ChatAgent {
     }
 
     /// Answers a message `{role, content}` and keeps both.
-    pub fn process_message(&mut self, message: Value) -> Result<Box<RawValue>, Failure> {
+    pub fn process_message(&mut self, message: Box<RawValue>) -> Result<Box<RawValue>, Failure> {
         let content = checked_content(&message)?;
-        self.exchange(&message, content).map_err(|e| {
+        self.exchange(&message, &content).map_err(|e| {
             log::error!("Error processing message for {}: {e}", self.history_key);
             match e {
                 // The caller's message, and no later try, makes it too large.
@@ -77,9 +78,8 @@ impl ChatAgent {
         Ok(())
     }
 
-    fn exchange(&self, message: &Value, content: &str) -> Result<Box<RawValue>, Error> {
+    fn exchange(&self, input: &RawValue, content: &str) -> Result<Box<RawValue>, Error> {
         let key = &self.history_key;
-        let input = raw(message)?;
         log::info!("Processing message for {key}: {input}");
 
         let answer = format!("Got your message: {content}");
@@ -87,11 +87,11 @@ impl ChatAgent {
 
         let stored = state::get_bytes(key)?;
         let mut history = stored.as_deref().map_or_else(Vec::new, |bytes| messages(key, bytes));
-        history.extend([&*input, &*output]);
+        history.extend([input, &*output]);
         state::set(key, &history[history.len().saturating_sub(KEPT)..])?;
         log::info!("Processed message for {key}: {content}");
 
-        self.publish(&input, &output);
+        self.publish(input, &output);
         self.send_sms(content, &answer);
         Ok(output)
     }
@@ -166,8 +166,9 @@ fn to_number() -> String {
 }
 
 /// The content of a message that can be answered.
-fn checked_content(message: &Value) -> Result<&str, Failure> {
-    let text = |field| message.get(field).and_then(Value::as_str);
+fn checked_content(message: &RawValue) -> Result<String, Failure> {
+    let fields = serde_json::from_str::<BTreeMap<String, &RawValue>>(message.get()).unwrap_or_default();
+    let text = |name| fields.get(name).and_then(|field| serde_json::from_str::<String>(field.get()).ok());
     let content = text("content").filter(|content| !content.is_empty());
     let content = content.ok_or_else(|| Failure::invalid("Invalid or missing 'content' field"))?;
     text("role").ok_or_else(|| Failure::invalid("Invalid or missing 'role' field"))?;

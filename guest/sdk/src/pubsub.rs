@@ -13,7 +13,9 @@ use crate::{Effect, Error, json};
 /// # Errors
 ///
 /// [`Error::Denied`] when the manifest does not list the topic for this agent type; [`Error::TooLarge`] when the event
-/// or the number of effects exceeds a limit; [`Error::Invalid`] when the event cannot be JSON.
+/// or the number of effects exceeds a limit; [`Error::Invalid`] when the event cannot be JSON, when it has more than 127
+/// lists and objects within one another, and when it is no object (nor a text that holds one) but the manifest itself
+/// subscribes to the topic: its subscriptions take objects.
 pub fn publish<T: Serialize + ?Sized>(pubsub: &str, topic: &str, event: &T) -> Result<Effect, Error> {
     publish_bytes(pubsub, topic, &json::encode(format_args!("the event for `{topic}`"), event)?)
 }

@@ -111,8 +111,9 @@ pub fn data<T: DeserializeOwned>(kind: &str, name: &str, bytes: &[u8]) -> Result
 /// What a method answers, as bytes.
 pub fn reply<T: Serialize, E: Into<Failure>>(method: &str, result: Result<T, E>) -> Result<Vec<u8>, Failure> {
     let value = result.map_err(Into::into)?;
-    serde_json::to_vec(&value)
-        .map_err(|e| Failure::Failed(format!("the reply of {method} cannot be written as JSON: {e}")))
+    json::readable(&value).map_err(|reason| {
+        Failure::Failed(format!("the reply of {method} cannot be written as JSON: {reason}"))
+    })
 }
 
 /// What a hook answers.

@@ -47,7 +47,8 @@ pub fn get_bytes(key: &str) -> Result<Option<Vec<u8>>, Error> {
 /// # Errors
 ///
 /// [`Error::TooLarge`] when the key, the value or all that this call writes exceeds a limit of the agent type;
-/// [`Error::Invalid`] for a key that cannot be one, and for a value that cannot be JSON.
+/// [`Error::Invalid`] for a key that cannot be one, and for a value that cannot be JSON or has more than 127 lists and
+/// objects within one another, so that it could not be read again.
 pub fn set<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<(), Error> {
     set_bytes(key, &encode(key, value)?)
 }

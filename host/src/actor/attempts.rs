@@ -41,7 +41,7 @@ impl Attempts {
 
     /// JSON, because that is what all state stores keep as it is: of each call the hash, the second, and the reply.
     fn parse(value: &[u8]) -> Option<Attempts> {
-        let calls = serde_json::from_slice::<Vec<(String, u32, Option<String>)>>(value).ok()?;
+        let calls = crate::json::read::<Vec<(String, u32, Option<String>)>>(value).ok()?;
         let calls = calls.into_iter().map(|(hash, handled, reply)| {
             let hash = Hash::try_from(hex::decode(hash).ok()?).ok()?;
             let reply = reply.map(|reply| BASE64.decode(reply)).transpose().ok()?.map(Bytes::from);

@@ -47,7 +47,7 @@ impl Marks {
 
     /// A JSON string, because that is what all state stores keep as it is.
     fn parse(value: &[u8]) -> Option<Marks> {
-        let bytes = BASE64.decode(serde_json::from_slice::<String>(value).ok()?).ok()?;
+        let bytes = BASE64.decode(crate::json::read::<String>(value).ok()?).ok()?;
         let marks = bytes.chunks(BYTES).map(|mark| {
             let (hash, handled) = mark.split_first_chunk::<8>()?;
             Some(Mark { hash: *hash, handled: u32::from_be_bytes(*handled.first_chunk::<4>()?) })

@@ -40,6 +40,18 @@ pub fn new_id() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
+/// Reads what may lie under the host's own keys of an actor's state, and writes on what could be read. For [`crate::fuzzing`].
+pub(crate) fn read_stored(value: &bytes::Bytes) {
+    if let Ok(marks) = marks::Marks::read("k", Some(value.clone())) {
+        let _written = marks.with("id", u32::MAX).text();
+    }
+    if let Ok(replies) = replies::Replies::read("k", Some(value.clone())) {
+        let request = replies::Request::new("Method", value);
+        let _written = replies.with("id", request, value, u32::MAX).text();
+    }
+    let _label = shape::read_label(value);
+}
+
 /// Names a turn in the log: eight digits of the host's run, then the number of the turn within it.
 fn next_turn_id() -> String {
     static RUN: LazyLock<u32> = LazyLock::new(|| uuid::Uuid::new_v4().as_fields().0);

@@ -54,7 +54,7 @@ impl Replies {
 
     /// JSON, because that is what all state stores keep as it is: of each reply two hashes, the second, and the bytes.
     fn parse(value: &[u8]) -> Option<Replies> {
-        let kept = serde_json::from_slice::<Vec<(String, String, u32, String)>>(value).ok()?.into_iter();
+        let kept = crate::json::read::<Vec<(String, String, u32, String)>>(value).ok()?.into_iter();
         let kept = kept.map(|(id, request, handled, reply)| {
             let hash = |text: &str| <[u8; HASH]>::try_from(hex::decode(text).ok()?).ok();
             let reply = BASE64.decode(reply).ok()?.into();

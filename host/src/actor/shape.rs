@@ -32,6 +32,11 @@ struct Record {
     label: Arc<str>,
 }
 
+/// The label in a record.
+pub(super) fn read_label(record: &[u8]) -> Result<Arc<str>, crate::json::Error> {
+    crate::json::read::<Record>(record).map(|record| record.label)
+}
+
 impl Shape {
     /// Reads the record of an actor. Without one, its state is as it was before any version could migrate.
     pub(super) async fn read(
@@ -44,10 +49,10 @@ impl Shape {
         let Some(value) = read.into_iter().flatten().next() else {
             return Ok(Shape { label: first_label.clone(), recorded: None, nested_commits });
         };
-        let record = serde_json::from_slice::<Record>(&value.value).map_err(|error| {
+        let label = read_label(&value.value).map_err(|error| {
             backend::Error::Other(format!("the state's {KEY:?} is not what a host has written: {error}"))
         })?;
-        Ok(Shape { label: record.label.clone(), recorded: Some(record.label), nested_commits })
+        Ok(Shape { label: label.clone(), recorded: Some(label), nested_commits })
     }
 
     /// The label from which a version has to migrate the state; none when it can use it as it is.

@@ -5,6 +5,7 @@
 //! before it is asked (in [`crate::imports`]), and order and retries of effects are kept before it is asked (in
 //! [`crate::actor`]). What goes the other way, from a backend into the host, is [`Inbound`].
 
+pub mod cloud_event;
 pub mod dapr;
 pub mod embedded;
 mod outbox;
@@ -164,7 +165,7 @@ pub trait Inbound: Send + Sync + 'static {
     /// Runs the turn of a reminder or timer that is due.
     async fn wake(&self, actor: ActorAddress, fired: FiredWakeup, data: Bytes) -> Result<(), CallError>;
     /// Delivers an event to one subscription, given by the path that it names.
-    async fn event(&self, path: &str, event: serde_json::Value) -> EventOutcome;
+    async fn event(&self, path: &str, event: &Bytes) -> EventOutcome;
 }
 
 /// What became of an event that was delivered to a subscription.

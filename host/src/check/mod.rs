@@ -13,6 +13,7 @@ use crate::deploy;
 use crate::manifest::{self, AgentType, Manifest};
 
 pub use components::Options as Components;
+pub(crate) use components::run_text as run_components_text;
 
 /// Why a manifest did not pass.
 #[derive(Debug, thiserror::Error)]

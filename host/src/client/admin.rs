@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::actor::{ActorAddress, AddressError, check_agent_type};
 use crate::address;
+use crate::json;
 use crate::telemetry::{Hidden, printable};
 
 /// A machine that says nothing at all counts as away after so long. An answer has no bound: a turn may take its time.
@@ -38,7 +39,7 @@ pub enum Error {
     #[error(
         "error[body-not-json]: the payload is not JSON: {0}\n  help: quote it for the shell, such as '{{\"role\": \"user\", \"content\": \"Hi\"}}'"
     )]
-    Payload(serde_json::Error),
+    Payload(json::Error),
     /// What is to be deployed.
     #[error(
         "error[component-missing]: {what}: {reason}\n  help: name the .wasm file, or 8 to 64 digits of a version that `daca versions` lists"
@@ -190,7 +191,7 @@ impl Admin {
         let header = response.headers().get("daca-error").and_then(|code| code.to_str().ok());
         let header = header.map(str::to_owned);
         let text = response.text().await.map_err(|error| self.unreachable(&error))?;
-        let refusal = serde_json::from_str::<Refusal>(&text);
+        let refusal = json::read::<Refusal>(text.as_bytes());
         let Refusal { detail, code, help } =
             refusal.unwrap_or(Refusal { detail: text, code: None, help: None });
         let token_help = || (status == StatusCode::UNAUTHORIZED).then(|| TOKEN_HELP.to_owned());
@@ -232,7 +233,7 @@ pub(super) fn agent_type(name: &str) -> Result<&str, Error> {
 
 /// Reads the JSON of an answer.
 pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
-    serde_json::from_str(text).map_err(|error| Error::Answer(error.to_string()))
+    json::read(text.as_bytes()).map_err(|error| Error::Answer(error.to_string()))
 }
 
 /// A text of a host, line by line fit for a terminal.

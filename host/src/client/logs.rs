@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::Form;
 use super::admin::{self, Admin, Error, causes};
+use crate::json;
 use crate::telemetry::printable;
 
 /// Bytes of one line, at most: a host writes none that is so long.
@@ -113,7 +114,7 @@ fn trial() -> String {
 /// Time, level, actor, turn, component and text. A line that is no turn's has its place in the host instead of turn and
 /// component.
 fn for_people(line: &str) -> String {
-    let Ok(line) = serde_json::from_str::<Line>(line) else {
+    let Ok(line) = json::read::<Line>(line.as_bytes()) else {
         return printable(line).into_owned();
     };
     let target = line.target.unwrap_or_default();

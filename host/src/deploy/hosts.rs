@@ -121,7 +121,7 @@ impl Hosts {
         let value = store.read(&[KEY.to_owned()]).await?.into_iter().flatten().next();
         let Some(value) = value else { return Ok((Lines::new(), None)) };
         // Lines of another form are written anew.
-        Ok((serde_json::from_slice(&value.value).unwrap_or_default(), Some(value.etag)))
+        Ok((crate::json::read(&value.value).unwrap_or_default(), Some(value.etag)))
     }
 
     async fn write(&self, serving: Option<BTreeMap<String, String>>) -> Result<(), backend::Error> {

@@ -70,9 +70,7 @@ impl Library {
     pub(super) fn read_record(&self, agent_type: &str) -> Result<Option<Kept>, Error> {
         let path = self.record_path(agent_type);
         match std::fs::read(&path) {
-            Ok(bytes) => {
-                serde_json::from_slice(&bytes).map(Some).map_err(|error| Error::unreadable(&path, error))
-            }
+            Ok(bytes) => crate::json::read(&bytes).map(Some).map_err(|error| Error::unreadable(&path, error)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::unreadable(&path, error)),
         }

@@ -48,6 +48,7 @@ use library::{Library, Stored};
 use prepare::{Preparation, Prepared};
 use record::{Change, Changed};
 use shared::Shared;
+pub(crate) use shared::read_stored;
 use steward::{Beginning, Command, New, Steward, View, Wanted, blocking};
 use watch::{ComponentFile, FileContent};
 

@@ -21,6 +21,9 @@ const CHUNK: usize = 512 * 1024;
 /// Pieces of the largest component.
 const MOST_CHUNKS: usize = LARGEST_FILE as usize / CHUNK + 1;
 
+/// Changes of a record, at most: a change each second for millions of years.
+const MOST_REVISIONS: u64 = 1 << 48;
+
 /// The shared side of one agent type.
 #[derive(Clone)]
 pub(super) struct Shared {
@@ -44,15 +47,9 @@ impl Shared {
     pub(super) async fn read(&self) -> Result<Option<(Record, String)>, backend::Error> {
         let read = self.store.read(&[self.record_key()]).await?;
         let Some(value) = read.into_iter().flatten().next() else { return Ok(None) };
-        let unsound = |reason: String| {
+        let record = read_record(&value.value).map_err(|reason| {
             backend::Error::Other(format!("the shared record is not what a host has written: {reason}"))
-        };
-        let record: Record =
-            serde_json::from_slice(&value.value).map_err(|error| unsound(error.to_string()))?;
-        // They become names of files.
-        if let Some(name) = record.versions.keys().chain(&record.in_use()).find(|name| !is_digest(name)) {
-            return Err(unsound(format!("{name:?} is no SHA-256")));
-        }
+        })?;
         Ok(Some((record, value.etag)))
     }
 
@@ -90,7 +87,7 @@ impl Shared {
         for number in 0..head.chunks {
             let read = self.store.read(&[self.chunk_key(version, number)]).await?;
             let value = read.into_iter().flatten().next();
-            let text = value.and_then(|value| serde_json::from_slice::<String>(&value.value).ok());
+            let text = value.and_then(|value| crate::json::read::<String>(&value.value).ok());
             let Some(chunk) = text.and_then(|text| BASE64.decode(text).ok()) else { return Ok(None) };
             wasm.extend_from_slice(&chunk);
             if wasm.len() as u64 > LARGEST_FILE {
@@ -113,7 +110,7 @@ impl Shared {
     async fn head(&self, version: &str) -> Result<Option<Head>, backend::Error> {
         let read = self.store.read(&[self.head_key(version)]).await?;
         let value = read.into_iter().flatten().next();
-        let head = value.and_then(|value| serde_json::from_slice::<Head>(&value.value).ok());
+        let head = value.and_then(|value| crate::json::read::<Head>(&value.value).ok());
         // Others may write the store as well, and must not make this host ask for ever.
         Ok(head.filter(|head| head.chunks <= MOST_CHUNKS))
     }
@@ -129,6 +126,42 @@ impl Shared {
     fn chunk_key(&self, version: &str, number: usize) -> String {
         format!("daca-component-{}-{version}-{number}", self.agent_type)
     }
+}
+
+/// Reads what others may have written into the shared state, and goes on from it. For [`crate::fuzzing`].
+pub(crate) fn read_stored(text: &[u8]) {
+    use super::record::{Change, Origin, Source};
+    let _head = crate::json::read::<Head>(text);
+    if let Ok(mut record) = read_record(text) {
+        let origin = Origin { source: Source::Host, by: String::new() };
+        let roll_back = Change::RollBack { force: true, text: String::new(), only: None };
+        let refuse =
+            Change::Refuse { version: record.serving.clone(), code: String::new(), text: String::new() };
+        for change in [refuse, roll_back] {
+            let _changed = record.apply(change, &origin);
+        }
+        let _pruned = record.prune(2);
+        let _said = (record.name(&record.serving), record.served_for(&record.serving));
+    }
+}
+
+/// Reads a record, and refuses what no host has written: others may write the store as well.
+fn read_record(text: &[u8]) -> Result<Record, String> {
+    let record: Record = crate::json::read(text).map_err(|error| error.to_string())?;
+    // They become names of files.
+    let in_use = record.in_use();
+    let mut names = record.versions.keys().chain(&in_use).chain(&record.before);
+    if let Some(name) = names.find(|name| !is_digest(name)) {
+        return Err(format!("{name:?} is no SHA-256"));
+    }
+    // Each change adds one.
+    if record.revision > MOST_REVISIONS {
+        return Err(format!("{} is no number of changes", record.revision));
+    }
+    if record.canary.as_ref().is_some_and(|canary| !(1..=99).contains(&canary.share)) {
+        return Err("the canary has no share of 1 to 99 percent".into());
+    }
+    Ok(record)
 }
 
 fn is_digest(name: &str) -> bool {

@@ -75,6 +75,7 @@ pub fn router(state: AdminState) -> Router {
         .merge(logs)
         .layer(DefaultBodyLimit::max(max_body))
         .layer(middleware::from_fn_with_state(Arc::from([]), super::head::check))
+        .layer(middleware::from_fn(super::encoding::refuse))
         // The outermost: whoever may not ask gets no body read.
         .layer(middleware::from_fn_with_state(token, admit))
 }

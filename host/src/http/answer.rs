@@ -9,6 +9,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use serde_json::json;
 
 use crate::actor::CallError;
+use crate::json::Document;
 
 /// An error as a caller sees it.
 #[derive(Debug)]
@@ -125,9 +126,10 @@ impl ReplyTemplate {
 /// Answers an actor's reply, as it is or within a template. An empty reply is `null`.
 pub(super) fn reply(reply: Bytes, template: Option<&ReplyTemplate>) -> Result<Response, HttpError> {
     let reply = if reply.is_empty() { Bytes::from_static(b"null") } else { reply };
-    let text = std::str::from_utf8(&reply).unwrap_or_default();
-    if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
-        let detail = "The agent's reply is not JSON, and routes answer JSON. What the turn did was kept.";
+    if let Err(error) = Document::parse(&reply) {
+        let detail = format!(
+            "The agent's reply is not JSON, and routes answer JSON: {error}. What the turn did was kept."
+        );
         return Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "reply-not-json", detail));
     }
     let body = template.map_or(reply.clone(), |template| template.around(&reply));

@@ -12,18 +12,20 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on, post};
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::answer::{self, HttpError, ReplyTemplate};
 use super::body::BodyError;
 use super::call::{self, PathParameters};
 use super::callbacks;
+use super::encoding;
 use super::events::Patience;
 use super::head;
 use super::inputs::Input;
 use super::{AppToken, Subscriptions};
 use crate::actor::{Actors, CallContext, CallIdentity};
 use crate::backend::{EventOutcome, Readiness};
+use crate::json::Document;
 use crate::manifest::{InputBinding, Route};
 use crate::telemetry::printable;
 
@@ -167,7 +169,7 @@ async fn run_route(
     };
     let context = CallContext { traceparent: traceparent(&headers), identity, ..CallContext::default() };
     let bytes = body.as_ref().ok().cloned();
-    match (try_route(&state, path, body, context).await, input) {
+    match (try_route(&state, path, &headers, body, context).await, input) {
         (Ok(response), Some(input)) => {
             input.succeeded(&headers);
             response
@@ -192,6 +194,7 @@ fn caller_key(route: &Route, headers: &HeaderMap) -> Result<Option<CallIdentity>
 async fn try_route(
     state: &RouteState,
     path: Result<RawPathParams, RawPathParamsRejection>,
+    headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
     context: CallContext,
 ) -> Result<Response, HttpError> {
@@ -199,12 +202,18 @@ async fn try_route(
     let path =
         path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<PathParameters>();
     let body = body.map_err(unreadable_body)?;
-    if let Some(log) = &state.route.log {
-        let document = serde_json::from_slice(&body)
-            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
-        tracing::info!(path = state.route.path, "{}", printable(&log.render(&document)));
+    if !body.is_empty() {
+        encoding::check(headers)?;
     }
-    let call = call::actor_call(&state.route.call, &path, &body)?;
+    let document = Document::parse(&body);
+    if let Some(log) = &state.route.log {
+        let line = match &document {
+            Ok(document) => log.render(document),
+            Err(_) => log.render(&Document::of_text(&String::from_utf8_lossy(&body))),
+        };
+        tracing::info!(path = state.route.path, "{}", printable(&line));
+    }
+    let call = call::actor_call(&state.route.call, &path, &document)?;
     let reply = state.actors.call(call, context).await?;
     answer::reply(reply, state.template.as_ref())
 }
@@ -229,13 +238,15 @@ async fn take_event(
     request: Request,
 ) -> Response {
     let context = CallContext { traceparent: traceparent(request.headers()), ..CallContext::default() };
+    let encoding = encoding::check(request.headers());
     let body = match Bytes::from_request(request, &()).await {
         Ok(body) => body,
         Err(error) => return unreadable_body(error).into_response(),
     };
-    let outcome = match serde_json::from_slice::<Value>(&body) {
-        Ok(event) => patience.deliver(&subscriptions, &path, event, context).await,
-        Err(error) => subscriptions.not_json(&path, &body, &format!("it is not JSON: {error}")).await,
+    let outcome = match encoding {
+        Ok(()) => patience.deliver(&subscriptions, &path, &body, context).await,
+        // Any other answer would bring it back for ever.
+        Err(error) => subscriptions.undecodable(&path, &body, &error.detail).await,
     };
     let (status, message) = match outcome {
         EventOutcome::Success => ("SUCCESS", "Event processed".to_owned()),

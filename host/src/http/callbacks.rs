@@ -13,8 +13,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, put};
 use axum::{Json, Router};
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::answer::HttpError;
@@ -25,6 +23,7 @@ use crate::backend::dapr::{
     answer_mark, content_type, context_of, failure_body, firing_data, is_misdelivered, reply_body,
 };
 use crate::backend::{self, ActorCall, FiredWakeup, WakeupKey, WakeupKind};
+use crate::json::Document;
 use crate::manifest::AgentType;
 use crate::telemetry::printable;
 
@@ -170,13 +169,6 @@ fn failure(error: &CallError, mark: Option<&str>) -> Response {
     response
 }
 
-/// The body with which a reminder or timer fires.
-#[derive(Deserialize)]
-struct Firing<'a> {
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-}
-
 async fn remind(
     State(state): State<Callbacks>,
     path: Result<Path<NamedPath>, PathRejection>,
@@ -203,14 +195,9 @@ async fn fire(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, HttpError> {
     let (actor, name, body) = named(path, body)?;
-    let firing: Firing<'_> =
-        serde_json::from_slice(if body.is_empty() { b"{}" } else { &body }).map_err(|error| {
-            HttpError::bad_request(
-                "body-not-json",
-                format!("The body is no firing of a reminder or timer: {error}."),
-            )
-        })?;
-    let data = firing_data(firing.data);
+    let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
+    let firing = Document::parse(&body).map_err(|error| super::call::not_json(&error))?;
+    let data = firing_data(firing.field("data").as_ref());
     // The sidecar knows its own firings; the token is for a backend that has to tell them apart.
     let fired = FiredWakeup { key: WakeupKey { kind, name: name.clone() }, token: 0 };
     let context = CallContext { is_woken: true, ..context_of(headers) };

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use super::Subscriptions;
 use crate::actor::{Actors, CallContext, CallIdentity};
 use crate::backend::{self, EventOutcome};
+use crate::json::{self, Document};
 use crate::manifest::{Subscription, Topic};
 use crate::telemetry::printable;
 
@@ -38,11 +39,11 @@ const MOST_WAITING: usize = 64;
 /// (CloudEvents 1.0, `id`), and the subscription, since each of them handles it. None for one that has not both.
 ///
 /// It is a hash, because it travels in a header. No place of a Kafka message is like it: these have slashes.
-pub(super) fn identity(path: &str, event: &Value) -> Option<CallIdentity> {
-    let text = |name: &str| event.get(name)?.as_str().filter(|text| !text.is_empty());
+pub(super) fn identity(path: &str, event: &Document) -> Option<CallIdentity> {
+    let text = |name: &str| event.field(name)?.text().filter(|text| !text.is_empty());
     let (source, id) = (text("source")?, text("id")?);
     let mut hash = Sha256::new();
-    for part in [path, source, id] {
+    for part in [path, &source, &id] {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
@@ -68,7 +69,7 @@ impl Patience {
         &self,
         subscriptions: &Subscriptions,
         path: &str,
-        event: Value,
+        event: &Bytes,
         context: CallContext,
     ) -> EventOutcome {
         let read = match subscriptions.read(path, event).await {
@@ -142,7 +143,7 @@ pub(super) async fn set_aside(
 #[derive(Clone, Copy)]
 pub(super) enum Letter<'e> {
     /// In its envelope.
-    Event(&'e Value),
+    Event(&'e Document),
     /// It is no JSON.
     Bytes(&'e Bytes),
 }
@@ -155,15 +156,17 @@ async fn publish(
     reason: &str,
 ) -> Result<(), backend::Error> {
     let Subscription { pubsub, topic: of, path, .. } = subscription;
-    let mut letter = json!({ "pubsub": pubsub, "topic": of, "path": path, "reason": reason });
+    let letter = json!({ "pubsub": pubsub, "topic": of, "path": path, "reason": reason });
     let without_event = letter.to_string();
-    match event {
-        Letter::Event(event) => letter["event"] = event.clone(),
+    let encoded;
+    let (field, value) = match event {
+        Letter::Event(event) => ("event", event),
         Letter::Bytes(bytes) => {
-            letter["data_base64"] = base64::engine::general_purpose::STANDARD.encode(bytes).into();
+            encoded = Document::of_text(&base64::engine::general_purpose::STANDARD.encode(bytes));
+            ("data_base64", &encoded)
         }
-    }
-    match actors.publish(topic, letter.to_string().into()).await {
+    };
+    match actors.publish(topic, json::with_field(&without_event, field, value)).await {
         // Larger than the sidecar takes: that there was one, and why it is gone, is said all the same.
         Err(backend::Error::TooLarge(_)) => actors.publish(topic, without_event.into()).await,
         published => published,
@@ -172,12 +175,15 @@ async fn publish(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn id(path: &str, event: Value) -> Option<String> {
+        let event = Document::parse(&event.to_string().into()).expect("it is JSON");
         match identity(path, &event)? {
             CallIdentity::Message(id) => Some(id.to_string()),
-            CallIdentity::Key(key) => panic!("{key}"),
+            other => panic!("{other:?}"),
         }
     }
 

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::admin::DEFAULT_LIMIT;
 use super::answer::HttpError;
 use crate::actor::{Actors, CallError};
+use crate::json;
 use crate::telemetry::{Batch, LineReader, RecentLines};
 
 /// Those who follow at the same time.
@@ -137,7 +138,7 @@ impl Filter {
             Filter::Type(agent_type) => (agent_type, None),
             Filter::Actor { agent_type, id } => (agent_type, Some(id)),
         };
-        let Ok(Line { own, span }) = serde_json::from_str(line) else { return false };
+        let Ok(Line { own, span }) = json::read(line.as_bytes()) else { return false };
         let owner = if own.agent_type.is_some() { own } else { span };
         owner.agent_type.as_ref() == Some(wanted_type)
             && wanted_id.is_none_or(|id| owner.actor_id.as_ref() == Some(id))

@@ -6,14 +6,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use base64::Engine as _;
 use bytes::Bytes;
-use serde_json::{Map, Value};
 
 use super::call;
 use super::events::{self, Letter};
 use crate::actor::{Actors, CallContext, CallIdentity};
-use crate::backend::{ActorCall, EventOutcome};
+use crate::backend::{ActorCall, EventOutcome, cloud_event};
+use crate::json::Document;
 use crate::manifest::Subscription;
 use crate::telemetry::printable;
 
@@ -42,7 +41,7 @@ impl Subscriptions {
     }
 
     /// Handles an event in its envelope: one try.
-    pub async fn handle(&self, path: &str, event: Value, context: CallContext) -> EventOutcome {
+    pub async fn handle(&self, path: &str, event: &Bytes, context: CallContext) -> EventOutcome {
         match self.read(path, event).await {
             Ok(read) => self.attempt(&read, context).await,
             Err(outcome) => outcome,
@@ -50,28 +49,34 @@ impl Subscriptions {
     }
 
     /// Reads an event and logs it. What becomes of it is the error, when there is nothing more to do.
-    pub(super) async fn read(&self, path: &str, event: Value) -> Result<ReadEvent<'_>, EventOutcome> {
+    pub(super) async fn read(&self, path: &str, event: &Bytes) -> Result<ReadEvent<'_>, EventOutcome> {
         let Some(subscription) = self.by_path.get(path) else {
             return Err(EventOutcome::Drop(format!("no subscription has the path {path}")));
         };
-        let identity = events::identity(path, &event);
-        let original = subscription.dead_letter.as_ref().map(|_| event.clone());
-        let data = match event_data(event) {
-            Ok(data) => Value::Object(data),
+        let document = match Document::parse(event) {
+            Ok(document) => document,
+            Err(error) => {
+                let reason = format!("it is not JSON: {error}");
+                return Err(self.unreadable(subscription, Letter::Bytes(event), &reason).await);
+            }
+        };
+        let data = match cloud_event::data_of(&document) {
+            Ok(data) => data,
             Err(reason) => {
-                return Err(self
-                    .unreadable(subscription, original.as_ref().map(Letter::Event), &reason)
-                    .await);
+                return Err(self.unreadable(subscription, Letter::Event(&document), &reason).await);
             }
         };
         if let Some(log) = &subscription.log {
             tracing::info!(path, "{}", printable(&log.render(&data)));
         }
         let Some(call) = &subscription.call else { return Err(EventOutcome::Success) };
-        let document = Bytes::from(data.to_string());
-        match call::actor_call(call, &HashMap::new(), &document) {
-            Ok(call) => Ok(ReadEvent { subscription, call, identity, original }),
-            Err(error) => Err(self.never(subscription, original.as_ref(), error.detail).await),
+        match call::actor_call(call, &HashMap::new(), &Ok(data)) {
+            Ok(call) => {
+                let identity = events::identity(path, &document);
+                let original = subscription.dead_letter.is_some().then_some(document);
+                Ok(ReadEvent { subscription, call, identity, original })
+            }
+            Err(error) => Err(self.never(subscription, Some(&document), error.detail).await),
         }
     }
 
@@ -94,34 +99,30 @@ impl Subscriptions {
         }
     }
 
-    /// An event that is no JSON.
-    pub(super) async fn not_json(&self, path: &str, body: &Bytes, reason: &str) -> EventOutcome {
+    /// An event whose bytes cannot be read.
+    pub(super) async fn undecodable(&self, path: &str, body: &Bytes, reason: &str) -> EventOutcome {
         match self.by_path.get(path) {
-            Some(subscription) => self.unreadable(subscription, Some(Letter::Bytes(body)), reason).await,
+            Some(subscription) => self.unreadable(subscription, Letter::Bytes(body), reason).await,
             None => EventOutcome::Drop(reason.to_owned()),
         }
     }
 
-    async fn unreadable(
-        &self,
-        subscription: &Subscription,
-        letter: Option<Letter<'_>>,
-        reason: &str,
-    ) -> EventOutcome {
-        if let Some(letter) = letter.filter(|_| subscription.dead_letter.is_some()) {
+    async fn unreadable(&self, subscription: &Subscription, letter: Letter<'_>, reason: &str) -> EventOutcome {
+        if subscription.dead_letter.is_some() {
             return events::set_aside(&self.actors, subscription, letter, reason).await;
         }
-        tracing::warn!(path = subscription.path, code = "event-unreadable", "an event is dropped: {reason}");
+        let path = &*subscription.path;
+        tracing::warn!(path, code = "event-unreadable", "an event is dropped: {}", printable(reason));
         EventOutcome::Drop("Invalid event data format".into())
     }
 
     async fn never(
         &self,
         subscription: &Subscription,
-        original: Option<&Value>,
+        original: Option<&Document>,
         reason: String,
     ) -> EventOutcome {
-        if let Some(event) = original {
+        if let Some(event) = original.filter(|_| subscription.dead_letter.is_some()) {
             return events::set_aside(&self.actors, subscription, Letter::Event(event), &reason).await;
         }
         let path = &subscription.path;
@@ -136,20 +137,5 @@ pub(super) struct ReadEvent<'s> {
     call: ActorCall,
     identity: Option<CallIdentity>,
     /// As it came, where the subscription has a dead letter.
-    original: Option<Value>,
-}
-
-/// The `data` of a CloudEvent: an object, or a string or base64 that holds one.
-fn event_data(event: Value) -> Result<Map<String, Value>, String> {
-    let Value::Object(mut event) = event else { return Err("it is no JSON object".into()) };
-    let text = match (event.remove("data"), event.remove("data_base64")) {
-        (Some(Value::Object(data)), _) => return Ok(data),
-        (Some(Value::String(text)), _) => text.into_bytes(),
-        (None, Some(Value::String(encoded))) => base64::engine::general_purpose::STANDARD
-            .decode(encoded)
-            .map_err(|error| format!("its data_base64 is no base64: {error}"))?,
-        (Some(_), _) => return Err("its data is neither an object nor a string".into()),
-        (None, _) => return Err("it has no data".into()),
-    };
-    serde_json::from_slice(&text).map_err(|error| format!("its data is no JSON object: {error}"))
+    original: Option<Document>,
 }

@@ -2,7 +2,7 @@
 
 use super::no_turn;
 use super::scope::{check_name, denied};
-use crate::backend::EffectRequest;
+use crate::backend::{EffectRequest, cloud_event};
 use crate::component::InstanceState;
 use crate::component::bindings::daca::agent::pubsub::{Error, Host};
 
@@ -15,6 +15,10 @@ impl Host for InstanceState {
             return Err(denied(self, "publish", &format!("{pubsub}/{topic}"), "publish to"));
         }
         turn.check_payload("the event", event.len())?;
-        turn.stage_effect(EffectRequest::Publish { pubsub, topic, event: event.into() })
+        let event = event.into();
+        let is_subscribed = turn.options.agent.takes_events_of(&pubsub, &topic);
+        cloud_event::check_published(&event, is_subscribed)
+            .map_err(|reason| Error::Invalid(format!("the event for {pubsub}/{topic}: {reason}")))?;
+        turn.stage_effect(EffectRequest::Publish { pubsub, topic, event })
     }
 }

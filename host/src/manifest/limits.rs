@@ -10,9 +10,12 @@ use super::Problems;
 /// The largest number of things that are counted at the same time; beyond it a bound bounds nothing.
 const MOST: usize = 10_000_000;
 /// The longest time that a body may be given.
-const LONGEST: Duration = Duration::from_secs(3600);
+const MAX_BODY_TIME: Duration = Duration::from_secs(3600);
 /// The largest memory or message that works.
 const LARGEST: ByteSize = ByteSize::gib(2);
+
+/// The longest time: what is added to a clock must stay within it.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3_600);
 
 /// Bounds on the host as a whole: the table `[host]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -100,11 +103,16 @@ impl HostLimits {
         ] {
             check_number(&table, key, value, problems);
         }
+        for (key, time) in
+            [("shutdown-grace", self.shutdown_grace), ("effect-retry-delay", self.effect_retry_delay)]
+        {
+            check_time(&table, key, time, problems);
+        }
         check_size(&table, "max-body", self.max_body, LARGEST, problems);
         check_size(&table, "least-body-rate", self.least_body_rate, LARGEST, problems);
         if self.body_time.is_zero() {
             refuse_zero(&table, "body-time", problems);
-        } else if self.body_time > LONGEST {
+        } else if self.body_time > MAX_BODY_TIME {
             refuse_large(&table, "body-time", &format!("{:?}", self.body_time), "1h", problems);
         }
         if let Some(held) = self.max_held_body_bytes.filter(|held| *held < self.max_body) {
@@ -191,7 +199,16 @@ impl AgentLimits {
             if time.is_zero() {
                 refuse_zero(&table, key, problems);
             }
+            check_time(&table, key, time, problems);
         }
+    }
+}
+
+/// Refuses a time that is too long to be one.
+pub(super) fn check_time(table: &[&str], key: &str, time: Duration, problems: &mut Problems<'_>) {
+    if time > LONGEST {
+        let [time, longest] = [time, LONGEST].map(|time| format!("{} days", time.as_secs() / (24 * 3_600)));
+        refuse_large(table, key, &time, &longest, problems);
     }
 }
 

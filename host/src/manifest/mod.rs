@@ -13,7 +13,7 @@ mod permissions;
 mod routes;
 mod template;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,6 +76,15 @@ pub struct AgentType {
     pub permissions: Permissions,
     /// How `daca dev` builds the component.
     pub dev: Option<Dev>,
+    /// What the manifest itself subscribes to: pub/sub components and topics.
+    subscribed: Arc<BTreeSet<(String, String)>>,
+}
+
+impl AgentType {
+    /// Does the manifest itself subscribe to this topic? What its agents publish there must be what its subscriptions take.
+    pub fn takes_events_of(&self, pubsub: &str, topic: &str) -> bool {
+        self.subscribed.iter().any(|(own_pubsub, own_topic)| own_pubsub == pubsub && own_topic == topic)
+    }
 }
 
 /// Calls that come back to an actor while it waits for them: A calls B, and B calls A.
@@ -181,11 +190,14 @@ impl Manifest {
             }
         };
         let folder = path.parent().unwrap_or(Path::new(""));
+        let subscribed =
+            file.subscriptions.iter().map(|one| (one.pubsub.get_ref().clone(), one.topic.clone()));
+        let subscribed = Arc::new(subscribed.collect::<BTreeSet<_>>());
         let agents = file
             .agents
             .into_iter()
             .map(|(name, agent)| {
-                let agent = build_agent(name, agent, folder, &mut problems);
+                let agent = build_agent(name, agent, folder, &subscribed, &mut problems);
                 (agent.name.clone(), Arc::new(agent))
             })
             .collect::<BTreeMap<_, _>>();
@@ -227,6 +239,7 @@ fn build_agent(
     name: toml::Spanned<String>,
     agent: file::Agent,
     folder: &Path,
+    subscribed: &Arc<BTreeSet<(String, String)>>,
     problems: &mut Problems<'_>,
 ) -> AgentType {
     let span = name.span();
@@ -238,6 +251,7 @@ fn build_agent(
     let component_line = problems.position(agent.component.span().start).0;
     let name: Arc<str> = name.into_inner().into();
     agent.limits.check(&name, problems);
+    limits::check_time(&["agents", &name], "idle-timeout", agent.idle_timeout, problems);
     AgentType {
         component: folder.join(agent.component.into_inner()),
         component_line,
@@ -248,6 +262,7 @@ fn build_agent(
         permissions: permissions::build(&name, agent.permissions, problems),
         dev: agent.dev.map(|dev| deploy::build_dev(&name, dev, folder, problems)),
         limits: agent.limits,
+        subscribed: subscribed.clone(),
         name,
     }
 }

@@ -1,6 +1,6 @@
 //! Log lines with fields of a JSON document in them: `User {actor_id|unknown} sent '{input.content|nothing}'`.
 
-use serde_json::Value;
+use crate::json::Document;
 
 /// A line with places for fields.
 ///
@@ -22,8 +22,9 @@ impl Template {
     ///
     /// ```
     /// let line = daca_host::manifest::Template::parse("Hello, {user.name|stranger}!").unwrap();
-    /// assert_eq!(line.render(&serde_json::json!({"user": {"name": "Ada"}})), "Hello, Ada!");
-    /// assert_eq!(line.render(&serde_json::json!({})), "Hello, stranger!");
+    /// let document = |text: &'static str| daca_host::json::Document::parse(&text.into()).unwrap();
+    /// assert_eq!(line.render(&document(r#"{"user": {"name": "Ada"}}"#)), "Hello, Ada!");
+    /// assert_eq!(line.render(&document(r#"{"user": {"name": null}}"#)), "Hello, stranger!");
     /// ```
     pub fn parse(text: &str) -> Result<Template, String> {
         let mut parts = Vec::new();
@@ -50,17 +51,18 @@ impl Template {
         Ok(Template { parts })
     }
 
-    /// The line for a document. A string appears without its quotes, anything else as JSON.
-    pub fn render(&self, document: &Value) -> String {
+    /// The line for a document. A string appears without its quotes, anything else as JSON; a field that is `null` counts as
+    /// absent.
+    pub fn render(&self, document: &Document) -> String {
         let mut line = String::new();
         for part in &self.parts {
             match part {
                 Part::Text(text) => line.push_str(text),
                 Part::Field { path, default } => {
-                    let field = path.iter().try_fold(document, |value, name| value.get(name));
+                    let field =
+                        path.iter().try_fold(document.clone(), |value, name| value.present_field(name));
                     match field {
-                        Some(Value::String(text)) => line.push_str(text),
-                        Some(value) => line.push_str(&value.to_string()),
+                        Some(value) => line.push_str(&value.text().unwrap_or_else(|| value.to_string())),
                         None => line.push_str(default),
                     }
                 }

@@ -83,6 +83,11 @@ impl Exerciser {
         })
     }
 
+    /// Sets a key to a value within so many lists.
+    pub fn set_wrapped(&mut self, Wrapped { key, value, lists }: Wrapped) -> Reply {
+        answer(state::set(&key, &(0..lists).fold(value, |inner, _| json!([inner]))))
+    }
+
     pub fn set_bytes(&mut self, WriteBytes { key, bytes }: WriteBytes) -> Reply {
         answer(state::set_bytes(&key, &bytes))
     }
@@ -340,6 +345,13 @@ struct Write {
     key: String,
     value: Value,
     ttl_seconds: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Wrapped {
+    key: String,
+    value: Value,
+    lists: u32,
 }
 
 #[derive(Deserialize)]

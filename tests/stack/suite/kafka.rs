@@ -15,6 +15,10 @@ fn hopeless() -> Vec<(Vec<u8>, &'static str)> {
         (b"not JSON".to_vec(), "body-not-json"),
         (vec![0xff, 0x00, 0x80], "body-not-json"),
         (b"".to_vec(), "body-not-json"),
+        (b"\x1f\x8b\x08\0\0\0\0\0".to_vec(), "body-not-json"),
+        (["[".repeat(129), "]".repeat(129)].concat().into_bytes(), "body-too-deep"),
+        // What serde_json reads in place of the object, with a depth limit that begins anew.
+        (json(json!([{"$serde_json::private::RawValue": "[1]"}])), "body-not-object"),
         (json(json!([1, 2])), "body-not-object"),
         (json(json!({"actor_id": "good"})), "field-missing"),
         (json(json!({"actor_id": "good", "message": {"role": "user"}})), "invalid"),

@@ -45,9 +45,11 @@ use publisher::{Event, Publisher};
 use reminders::Reminders;
 use shared::SharedState;
 pub use wakeups::firing_data;
+pub(crate) use wakeups::shown_reminder;
 use wakeups::{Timers, reminder_request, timer_request};
 use wants::Wants;
 use watch::{Known, Watch};
+pub(crate) use wire::reply as wire_reply;
 pub use wire::{answer_mark, context_of, failure_body, is_misdelivered, reply_body};
 
 /// A state store, a broker or a scheduler that takes longer counts as away.
@@ -147,7 +149,7 @@ impl Sidecar {
         let agents = manifest.agents.values();
         let deduplicates = agents.filter(|agent| agent.deduplicate == Deduplicate::State);
         let deduplicates = deduplicates.map(|agent| agent.name.clone());
-        let reminders = Reminders::new(client.clone(), options.http.clone(), options.api_token.clone());
+        let reminders = Reminders::new(client.clone(), options.http.clone(), options.api_token.clone())?;
         let shared = SharedState::new(client.clone(), manifest.dapr.state_store.clone());
         Ok(Sidecar {
             publisher: Publisher::new(client.clone()),
@@ -343,10 +345,7 @@ fn operation(key: &str, write: &StateWrite, may_expire: bool) -> proto::Transact
 /// What an event's or a reply's bytes are said to be. Dapr puts JSON into the envelope of an event as it is, and anything else as
 /// base64.
 pub fn content_type(event: &[u8]) -> &'static str {
-    match serde_json::from_slice::<&serde_json::value::RawValue>(event) {
-        Ok(_) => "application/json",
-        Err(_) => "application/octet-stream",
-    }
+    if crate::json::is_json(event) { "application/json" } else { "application/octet-stream" }
 }
 
 /// The event of an effect that is one.

@@ -12,10 +12,11 @@ use prost::Message as _;
 use tonic::Code;
 
 use super::connection::Client;
-use super::wakeups::{AGAIN, ShownReminder, reminder_request};
-use super::{STORE_TIMEOUT, status, wire, within};
+use super::wakeups::{self, AGAIN, end_of, reminder_request, shown_reminder};
+use super::{EndpointError, STORE_TIMEOUT, status, wire, within};
 use crate::actor::ActorAddress;
 use crate::backend::{Error, Registration};
+use crate::json::Document;
 use crate::telemetry::Hidden;
 
 /// Data that was registered: JSON in bytes (`RegisterActorReminder` in `pkg/api/universal/actors.go`).
@@ -41,10 +42,14 @@ struct Shown {
 }
 
 impl Reminders {
-    pub(super) fn new(client: Client, address: String, token: Option<Hidden>) -> Reminders {
+    pub(super) fn new(
+        client: Client,
+        address: String,
+        token: Option<Hidden>,
+    ) -> Result<Reminders, EndpointError> {
         // A sidecar is never behind a proxy.
-        let http = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
-        Reminders { client, http, address, token, lacks_grpc: Arc::default() }
+        let http = reqwest::Client::builder().no_proxy().build().map_err(EndpointError::Client)?;
+        Ok(Reminders { client, http, address, token, lacks_grpc: Arc::default() })
     }
 
     /// A reminder as it was registered.
@@ -102,19 +107,13 @@ impl Reminders {
             return Ok(None);
         }
         let Ok(data) = Vec::<u8>::decode(&*data.value) else { return Ok(None) };
-        let Ok(data) = (if data.is_empty() { Ok(None) } else { serde_json::from_slice(&data).map(Some) })
-        else {
-            return Ok(None);
-        };
-        let (due_time, period) = (answer.due_time.unwrap_or_default(), answer.period.unwrap_or_default());
-        read(ShownReminder {
-            due_time,
-            period,
-            ttl: answer.ttl.unwrap_or_default(),
-            data,
-            ..Default::default()
-        })
-        .map(Some)
+        let data = if data.is_empty() { Ok(None) } else { Document::parse(&data.into()).map(Some) };
+        let Ok(data) = data else { return Ok(None) };
+        let text = |text: Option<String>| text.unwrap_or_default();
+        let (due, period, ttl) = (text(answer.due_time), text(answer.period), text(answer.ttl));
+        let registration = wakeups::registration(&due, &period, &ttl, data.as_ref())?;
+        let ends = Some(ttl).filter(|ttl| !ttl.is_empty());
+        Ok(Some(registration.map(|registration| Shown { registration, ends })))
     }
 
     async fn shown_by_http(&self, actor: &ActorAddress, name: &str) -> Result<Option<Shown>, Error> {
@@ -152,18 +151,12 @@ impl Reminders {
                 crate::telemetry::shortened(&text)
             )));
         }
-        let shown: Option<ShownReminder<'_>> = serde_json::from_slice(&body).map_err(|error| {
+        let shown = Document::parse(&body).map_err(|error| {
             Error::Other(format!("the sidecar shows the reminder in an unknown form: {error}"))
         })?;
-        shown.map_or(Ok(None), read)
+        let registration = shown_reminder(&shown)?;
+        Ok(registration.map(|registration| Shown { registration, ends: end_of(&shown) }))
     }
-}
-
-fn read(shown: ShownReminder<'_>) -> Result<Option<Shown>, Error> {
-    if !shown.is_there() {
-        return Ok(None);
-    }
-    Ok(Some(Shown { registration: shown.registration()?, ends: shown.ends() }))
 }
 
 #[cfg(test)]
@@ -218,7 +211,7 @@ mod tests {
         })
         .await?;
         let (client, _) = connection::client(&address, None)?;
-        Ok((Reminders::new(client, fake::http(http).await?, None), registered))
+        Ok((Reminders::new(client, fake::http(http).await?, None)?, registered))
     }
 
     fn registered(registered: &Registered) -> Vec<proto::RegisterActorReminderRequest> {

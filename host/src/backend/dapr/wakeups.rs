@@ -9,13 +9,12 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use dapr::dapr::proto::common::v1::{JobFailurePolicy, JobFailurePolicyConstant, job_failure_policy::Policy};
 use dapr::dapr::proto::runtime::v1 as proto;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::wire::segment;
 use crate::actor::ActorAddress;
 use crate::backend::{Error, Registration, TurnCommit, WakeupKind};
 use crate::go_duration;
+use crate::json::Document;
 
 /// The wait before a firing that failed is tried again.
 pub(super) const AGAIN: Duration = Duration::from_secs(5);
@@ -97,57 +96,57 @@ fn go_duration_or_empty(duration: Option<Duration>) -> String {
 
 /// The data of a reminder or timer that fires or is read: base64 in a JSON string, as every SDK of Dapr and the sidecar's
 /// gRPC API write it. Anything else came from somebody who used the HTTP API by hand, and is passed on as it is.
-pub fn firing_data(data: Option<&RawValue>) -> Bytes {
-    let Some(data) = data.map(RawValue::get).filter(|data| *data != "null") else { return Bytes::new() };
-    let decoded = serde_json::from_str::<&str>(data).ok().and_then(|text| STANDARD.decode(text).ok());
-    decoded.map_or_else(|| Bytes::copy_from_slice(data.as_bytes()), Bytes::from)
+pub fn firing_data(data: Option<&Document>) -> Bytes {
+    let Some(data) = data.filter(|data| !data.is_null()) else { return Bytes::new() };
+    let decoded = data.text().and_then(|text| STANDARD.decode(text).ok());
+    decoded.map_or_else(|| data.bytes().clone(), Bytes::from)
 }
 
-/// A reminder as the sidecar's HTTP API shows it (`GET /v1.0/actors/TYPE/ID/reminders/NAME`).
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ShownReminder<'a> {
-    #[serde(default)]
-    pub(super) due_time: String,
-    #[serde(default)]
-    pub(super) period: String,
-    /// When it ends, from Dapr 1.17 on.
-    #[serde(default)]
-    pub(super) ttl: String,
-    /// When it ends, before.
-    #[serde(default)]
-    pub(super) expiration_time: String,
-    #[serde(borrow)]
-    pub(super) data: Option<&'a RawValue>,
+/// A reminder as the sidecar's HTTP API shows it (`GET /v1.0/actors/TYPE/ID/reminders/NAME`). One that does not exist is shown
+/// with nothing in it (`Get` in `pkg/actors/internal/reminders/storage/scheduler/scheduler.go`).
+pub(crate) fn shown_reminder(shown: &Document) -> Result<Option<Registration>, Error> {
+    let text = |name: &str| -> Result<String, Error> {
+        let Some(field) = shown.present_field(name) else { return Ok(String::new()) };
+        field.text().ok_or_else(|| unreadable_time(&field.to_string()))
+    };
+    let ttl = text("ttl").unwrap_or_default();
+    registration(&text("dueTime")?, &text("period")?, &ttl, shown.field("data").as_ref())
 }
 
-impl ShownReminder<'_> {
-    /// A reminder that does not exist is shown with nothing in it (`Get` in
-    /// `pkg/actors/internal/reminders/storage/scheduler/scheduler.go`).
-    pub(super) fn is_there(&self) -> bool {
-        !self.due_time.is_empty() || !self.period.is_empty()
-    }
+/// When a reminder ends that is shown so, if ever, as the sidecar writes it: as `ttl` from Dapr 1.17 on, as `expirationTime`
+/// before.
+pub(super) fn end_of(shown: &Document) -> Option<String> {
+    let text = |name| shown.present_field(name).and_then(|field| field.text());
+    ["ttl", "expirationTime"].into_iter().filter_map(text).find(|text| !text.is_empty())
+}
 
-    /// When it ends, if ever, as the sidecar writes it.
-    pub(super) fn ends(&self) -> Option<String> {
-        [&self.ttl, &self.expiration_time].into_iter().find(|text| !text.is_empty()).cloned()
+/// A registration from the times of a reminder, as the sidecar writes them; an empty one is absent. None where neither says
+/// when it fires: there is no such reminder.
+pub(super) fn registration(
+    due: &str,
+    period: &str,
+    ttl: &str,
+    data: Option<&Document>,
+) -> Result<Option<Registration>, Error> {
+    let time = |text: &str| {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        // The scheduler puts `@every` before a period.
+        let time = go_duration::parse(text.trim_start_matches("@every "));
+        time.map(Some).ok_or_else(|| unreadable_time(text))
+    };
+    let (due, period) = (time(due)?, time(period)?);
+    if due.is_none() && period.is_none() {
+        return Ok(None);
     }
+    // A point in time is no duration: it is left out.
+    let ttl = time(ttl).unwrap_or_default();
+    Ok(Some(Registration { due: due.unwrap_or_default(), period, ttl, data: firing_data(data) }))
+}
 
-    pub(super) fn registration(&self) -> Result<Registration, Error> {
-        let duration = |text: &str| {
-            // The scheduler puts `@every` before a period.
-            go_duration::parse(text.trim_start_matches("@every ")).ok_or_else(|| {
-                Error::Other(format!("the sidecar shows the time {text:?}, which cannot be read"))
-            })
-        };
-        let optional = |text: &str| if text.is_empty() { Ok(None) } else { duration(text).map(Some) };
-        Ok(Registration {
-            due: optional(&self.due_time)?.unwrap_or_default(),
-            period: optional(&self.period)?,
-            ttl: optional(&self.ttl).unwrap_or_default(),
-            data: firing_data(self.data),
-        })
-    }
+fn unreadable_time(text: &str) -> Error {
+    Error::Other(format!("the sidecar shows the time {text:?}, which cannot be read"))
 }
 
 /// The timers of this host's active actors. The sidecar keeps them in memory, as long as the actor is active here, and cannot be
@@ -237,11 +236,17 @@ mod tests {
 
     #[test]
     fn a_reminder_is_read_as_the_sidecar_shows_it() {
-        let shown = r#"{"dueTime":"250ms","period":"@every 5s","data":"aGk="}"#;
-        let shown: ShownReminder<'_> = serde_json::from_str(shown).expect("it is JSON");
-        let registration = shown.registration().expect("its times are read");
+        let shown = |text: &'static str| shown_reminder(&Document::parse(&text.into()).expect("it is JSON"));
+        let registration = shown(r#"{"dueTime":"250ms","period":"@every 5s","data":"aGk="}"#);
+        let registration = registration.expect("its times are read").expect("it is there");
         assert_eq!(registration.due, Duration::from_millis(250));
         assert_eq!((registration.period, registration.ttl), (Some(Duration::from_secs(5)), None));
+        for absent in ["null", "{}", r#"{"dueTime":"","period":null}"#] {
+            assert!(shown(absent).expect("nothing is to be read").is_none(), "{absent}");
+        }
+        for wrong in [r#"{"dueTime":5}"#, r#"{"period":"@every 99999999999999999999h"}"#] {
+            assert!(shown(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]
@@ -266,8 +271,8 @@ mod tests {
             ("null", ""),
             ("7", "7"),
         ] {
-            let raw = RawValue::from_string(json.to_owned()).expect("it is JSON");
-            assert_eq!(firing_data(Some(&raw)), bytes.as_bytes(), "{json}");
+            let document = Document::parse(&json.into()).expect("it is JSON");
+            assert_eq!(firing_data(Some(&document)), bytes.as_bytes(), "{json}");
         }
     }
 }

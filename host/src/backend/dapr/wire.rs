@@ -166,7 +166,7 @@ fn marked(mark: &str, outcome: &str, content: &[u8]) -> Bytes {
 }
 
 /// The reply, or the failure that came in its place. The actors of another program do not know the mark.
-pub(super) fn reply(mark: &str, data: Vec<u8>, is_of_a_host: bool) -> Result<Bytes, CallError> {
+pub(crate) fn reply(mark: &str, data: Vec<u8>, is_of_a_host: bool) -> Result<Bytes, CallError> {
     let data = Bytes::from(data);
     match unmarked(mark, &data) {
         Some(("ok", content)) => Ok(content),
@@ -190,7 +190,7 @@ fn cut_off() -> CallError {
 }
 
 fn failure(content: &[u8]) -> CallError {
-    let Ok(Failure { code, status, detail }) = serde_json::from_slice(content) else { return cut_off() };
+    let Ok(Failure { code, status, detail }) = crate::json::read(content) else { return cut_off() };
     match code.as_str() {
         "invalid" => CallError::Invalid(detail),
         "not-found" => CallError::NotFound(detail),

@@ -16,13 +16,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{
     ActorCall, Backend, BindingRequest, BindingResponse, Effect, EffectRequest, Error, EventOutcome, Inbound,
-    Outbox, Readiness, Registration, StateValue, TurnCommit, WakeupKey,
+    Outbox, Readiness, Registration, StateValue, TurnCommit, WakeupKey, cloud_event,
 };
 use crate::actor::{ActorAddress, CallContext, CallError};
 use crate::clock::Clock;
@@ -126,7 +125,7 @@ impl Embedded {
             tracing::debug!("nobody subscribes to {pubsub}/{topic}");
             return Ok(());
         };
-        let event = cloud_event(source, pubsub, topic, event);
+        let event = cloud_event::envelope(source, pubsub, topic, event);
         let mut failures = Vec::new();
         for path in paths {
             if let Err(reason) = deliver_event(&**inbound, path, &event, self.event_tries).await {
@@ -143,11 +142,11 @@ impl Embedded {
 async fn deliver_event(
     inbound: &dyn Inbound,
     path: &str,
-    event: &serde_json::Value,
+    event: &Bytes,
     (attempts, mut wait): (u32, Duration),
 ) -> Result<(), String> {
     for attempt in 1.. {
-        match inbound.event(path, event.clone()).await {
+        match inbound.event(path, event).await {
             EventOutcome::Success | EventOutcome::Drop(_) => return Ok(()),
             EventOutcome::Retry(reason) | EventOutcome::Failed(reason) if attempt >= attempts => {
                 return Err(format!("after {attempt} attempts: {reason}"));
@@ -157,28 +156,6 @@ async fn deliver_event(
         wait = wait.saturating_mul(2);
     }
     Ok(())
-}
-
-/// The envelope that Dapr wraps an event in.
-fn cloud_event(source: &str, pubsub: &str, topic: &str, event: &[u8]) -> serde_json::Value {
-    let mut envelope = json!({
-        "specversion": "1.0",
-        "type": "com.dapr.event.sent",
-        "source": source,
-        "id": crate::actor::new_id(),
-        "pubsubname": pubsub,
-        "topic": topic,
-    });
-    let (content_type, field, data) = match serde_json::from_slice::<serde_json::Value>(event) {
-        Ok(data) => ("application/json", "data", data),
-        Err(_) => {
-            let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, event);
-            ("application/octet-stream", "data_base64", encoded.into())
-        }
-    };
-    envelope["datacontenttype"] = content_type.into();
-    envelope[field] = data;
-    envelope
 }
 
 #[async_trait]
@@ -302,9 +279,13 @@ pub fn read_secrets(path: &Path) -> Result<BTreeMap<String, BTreeMap<String, Str
     }
     let failed = |reason: String| StartError::Secrets { path: path.to_owned(), reason };
     let text = crate::text::read(path).map_err(|error| failed(error.to_string()))?;
-    let secrets: BTreeMap<String, Values> =
-        // The parser's message could quote a secret: only its place is told.
-        serde_json::from_str(&text).map_err(|error| failed(format!("line {}, column {}: not of that form", error.line(), error.column())))?;
+    let secrets: BTreeMap<String, Values> = crate::json::read(text.as_bytes()).map_err(|error| {
+        failed(match error {
+            // The parser's words could quote a secret.
+            crate::json::Error::Form(_) => "not of that form".to_owned(),
+            error => error.to_string(),
+        })
+    })?;
     let by_key = |(name, values): (String, Values)| match values {
         Values::Single(value) => (name.clone(), BTreeMap::from([(name, value)])),
         Values::Several(values) => (name, values),

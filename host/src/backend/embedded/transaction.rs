@@ -343,7 +343,7 @@ impl WakeupRow {
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<WakeupRow, Error> {
-        serde_json::from_slice(bytes)
+        crate::json::read(bytes)
             .map_err(|error| Error::Other(format!("a registration cannot be read: {error}")))
     }
 

@@ -25,15 +25,28 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Reads all that can be read; the findings say what cannot.
-    pub(super) fn read(path: &Path, findings: &mut Findings) -> Folder {
-        let mut folder = Folder {
-            path: path.to_owned(),
+    /// A folder with one file.
+    pub(super) fn of_text(text: &str, findings: &mut Findings) -> Folder {
+        let mut folder = Folder::empty(Path::new("."));
+        folder.add_text(Path::new("components.yaml"), text, findings);
+        folder.is_partial = findings.has_errors();
+        folder
+    }
+
+    fn empty(path: &Path) -> Folder {
+        let path = path.to_owned();
+        Folder {
+            path,
             components: Vec::new(),
             subscriptions: Vec::new(),
             resiliencies: Vec::new(),
             is_partial: false,
-        };
+        }
+    }
+
+    /// Reads all that can be read; the findings say what cannot.
+    pub(super) fn read(path: &Path, findings: &mut Findings) -> Folder {
+        let mut folder = Folder::empty(path);
         match files(path) {
             Ok(files) if files.len() > MOST_FILES => {
                 let message = format!("{} YAML files are more than {MOST_FILES}", files.len());
@@ -63,8 +76,12 @@ impl Folder {
                 return;
             }
         };
+        self.add_text(file, &text, findings);
+    }
+
+    fn add_text(&mut self, file: &Path, text: &str, findings: &mut Findings) {
         let file: Arc<Path> = file.into();
-        match yaml::parse(&text) {
+        match yaml::parse(text) {
             Ok(documents) => {
                 let mut reader = Reader { file: &file, findings };
                 for document in &documents {

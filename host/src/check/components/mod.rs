@@ -57,13 +57,24 @@ pub(super) struct Outcome {
 pub(super) fn run(manifest: &Manifest, text: &str, options: &Options) -> Outcome {
     let mut findings = Findings::default();
     let folder = Folder::read(&options.folder, &mut findings);
+    check(manifest, text, &folder, &options.app_id, findings)
+}
+
+/// The same for the text of one file.
+pub(crate) fn run_text(manifest: &Manifest, text: &str, yaml: &str) -> Vec<String> {
+    let mut findings = Findings::default();
+    let folder = Folder::of_text(yaml, &mut findings);
+    check(manifest, text, &folder, "chat-agent", findings).findings
+}
+
+fn check(manifest: &Manifest, text: &str, folder: &Folder, app: &str, mut findings: Findings) -> Outcome {
     let wants = Wants::read(&manifest.path, text).unwrap_or_else(|error| {
         // The text has passed the manifest's own check, so this is a defect of the host.
         let help = "report this";
         findings.error(Code::Unreadable, &Place::whole(&manifest.path), error.message(), help);
         Wants::default()
     });
-    let mut check = Check { manifest, wants: &wants, folder: &folder, app: &options.app_id, findings };
+    let mut check = Check { manifest, wants: &wants, folder, app, findings };
     names::check(&mut check);
     types::check(&mut check);
     stores::check(&mut check);

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::finding::Code;
 use super::resource::{Component, Setting, SettingValue, is_truthy};
 use super::{Category, Check, folder};
+use crate::json::Document;
 
 /// The store that a cluster has without a component: secrets of Kubernetes.
 const BUILT_IN: &str = "kubernetes";
@@ -82,7 +81,7 @@ fn in_file(check: &mut Check<'_>, store: &Component, references: &[(&Setting, &s
     let Some(setting) = store.setting("secretsFile") else { return };
     let Some(file) = setting.text() else { return };
     let secrets = match folder::read_bounded(Path::new(file)) {
-        Ok(text) => serde_json::from_str::<Value>(&text).ok().filter(Value::is_object),
+        Ok(text) => Document::parse(&text.into()).ok().filter(Document::is_object),
         Err(reason) => {
             let message = format!("secretsFile {file:?} cannot be read from here: {reason}");
             let help = "start the sidecar where the path leads to the file, and the check as well";
@@ -100,17 +99,17 @@ fn in_file(check: &mut Check<'_>, store: &Component, references: &[(&Setting, &s
     let multi_valued = store.setting("multiValued").and_then(Setting::text).is_some_and(is_truthy);
     for (setting, name, key) in references {
         let found = if multi_valued {
-            match &secrets[*name] {
-                Value::Object(keys) => keys.get(*key).is_some_and(|value| value != ""),
-                Value::String(value) => name == key && !value.is_empty(),
-                _ => false,
+            match secrets.field(name) {
+                Some(keys) if keys.is_object() => keys.field(key).is_some_and(|value| !is_empty(&value)),
+                Some(value) => name == key && value.text().is_some_and(|text| !text.is_empty()),
+                None => false,
             }
         } else {
             name == key && is_joined(&secrets, name)
         };
         if !found {
             let message = format!("{file} has no key {key:?} in the secret {name:?}");
-            let help = if multi_valued || !secrets[*name].is_object() {
+            let help = if multi_valued || !secrets.field(name).is_some_and(|keys| keys.is_object()) {
                 "add it to the file, or correct the reference".to_owned()
             } else {
                 format!("add multiValued: \"true\" to {:?}", store.name)
@@ -120,7 +119,11 @@ fn in_file(check: &mut Check<'_>, store: &Component, references: &[(&Setting, &s
     }
 }
 
-fn is_joined(secrets: &Value, name: &str) -> bool {
-    let value = name.split(':').try_fold(secrets, |value, part| value.get(part));
-    value.is_some_and(|value| !value.is_object() && value != "")
+fn is_joined(secrets: &Document, name: &str) -> bool {
+    let value = name.split(':').try_fold(secrets.clone(), |value, part| value.field(part));
+    value.is_some_and(|value| !value.is_object() && !is_empty(&value))
+}
+
+fn is_empty(value: &Document) -> bool {
+    value.bytes() == "\"\""
 }

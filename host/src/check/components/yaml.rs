@@ -36,7 +36,8 @@ pub(super) struct SyntaxError {
 /// Bounds on one file, so that none can make the check hang or run out of memory.
 const MOST_DOCUMENTS: usize = 1_000;
 const MOST_NODES: usize = 100_000;
-const MOST_DEPTH: usize = 64;
+/// A level takes some 45 KB of the stack without optimisation: it must fit into a thread of 2 MiB.
+const MOST_DEPTH: usize = 32;
 const MOST_ALIASES: usize = 100;
 
 /// Reads all documents of a text. Those that are empty are left out.

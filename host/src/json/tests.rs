@@ -1,0 +1,98 @@
+use super::*;
+
+/// Lists with an object whose key has a meaning for serde_json, and whose text holds such lists again. The escapes are chosen so
+/// that they do not double with each level.
+fn bomb(levels: usize) -> String {
+    (0..levels).fold("1".to_owned(), |inner, _| {
+        let text = inner.replace('\\', "\\u005c").replace('"', "\\u0022");
+        let object = format!("{{\"$serde_json::private::RawValue\":\"{text}\"}}");
+        ["[".repeat(120), object, "]".repeat(120)].concat()
+    })
+}
+
+fn parse(text: &str) -> Result<Document, Error> {
+    Document::parse(&Bytes::from(text.to_owned()))
+}
+
+fn document(text: &str) -> Document {
+    parse(text).expect(text)
+}
+
+#[test]
+fn keys_have_no_meaning_of_their_own() {
+    for text in [
+        r#"{"$serde_json::private::Number":"1"}"#,
+        r#"{"$serde_json::private::RawValue":"[1]"}"#,
+        r#"{"$serde_json::private::RawValue":1,"a":2}"#,
+    ] {
+        let document = document(text);
+        assert_eq!((document.bytes().as_ref(), document.to_string().as_str()), (text.as_bytes(), text));
+        assert!(document.is_object());
+    }
+    let bomb = bomb(34);
+    assert!(bomb.len() < 32_768, "{}", bomb.len());
+    let document = document(&bomb);
+    assert_eq!((document.depth(), document.bytes().as_ref()), (121, bomb.as_bytes()));
+    assert_eq!(parse(&document.to_string()).map(|again| again.depth()), Ok(121));
+}
+
+#[test]
+fn one_depth_is_the_most() {
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        let nested = |depth: usize| open.repeat(depth) + "1" + &close.repeat(depth);
+        let deepest = document(&nested(MOST_DEPTH));
+        assert_eq!(deepest.depth(), MOST_DEPTH);
+        for depth in [MOST_DEPTH + 1, 100_000] {
+            assert_eq!(parse(&nested(depth)), Err(Error::TooDeep), "{depth}");
+        }
+    }
+    assert_eq!(document(&format!("[\"{}\"]", "[".repeat(500))).depth(), 1);
+    assert_eq!(
+        read::<Vec<u8>>("[".repeat(200_000).as_bytes()).map_err(|error| matches!(error, Error::Syntax(_))),
+        Err(true)
+    );
+}
+
+#[test]
+fn fields_are_slices_of_the_text() {
+    let text = " {\"a\" : 1.0e+400 ,\n\"\\u0061b\":\"\\ud83d\\ude00 \\\"}\", \"a\":\t[ {\"a\":0} ] , \"\":null,\"l\":\"\\ud800\"} ";
+    let document = document(text);
+    assert!(text.trim().as_bytes() == document.bytes());
+    let field =
+        |name: &str| document.field(name).map(|value| String::from_utf8_lossy(value.bytes()).into_owned());
+    assert_eq!(field("a").as_deref(), Some("[ {\"a\":0} ]"), "the last one counts");
+    assert_eq!(document.field("ab").and_then(|value| value.text()).as_deref(), Some("\u{1f600} \"}"));
+    assert_eq!((field("").as_deref(), document.present_field("")), (Some("null"), None));
+    assert_eq!(document.field("l").and_then(|value| value.text()), None, "half a surrogate pair");
+    assert_eq!((field("0"), field("b")), (None, None));
+    assert_eq!(
+        document.to_string(),
+        "{\"a\":1.0e+400,\"ab\":\"\u{1f600} \\\"}\",\"a\":[{\"a\":0}],\"\":null,\"l\":\"\\ud800\"}"
+    );
+    for (text, end) in [("{}", None), ("[1]", None), ("\"a\"", None), ("{\"a\":{}}", Some("{}"))] {
+        assert_eq!(
+            parse(text).expect(text).field("a").map(|value| value.to_string()).as_deref(),
+            end,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn other_encodings_are_named() {
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+    for (text, word) in [
+        (utf16("\u{feff}{}"), "UTF-16"),
+        (utf16("{}"), "UTF-16"),
+        ("{}".encode_utf16().flat_map(u16::to_be_bytes).collect(), "UTF-16"),
+        (b"\x1f\x8b\x08\0\0".to_vec(), "gzip"),
+        (b"{\"a\":\"\xff\"}".to_vec(), "6"),
+        (Vec::new(), "EOF"),
+        (b"{\"a\":1} {}".to_vec(), "trailing"),
+    ] {
+        let error = Document::parse(&text.clone().into()).expect_err("it is no JSON in UTF-8").to_string();
+        assert!(error.contains(word), "{text:?}: {error}");
+    }
+    assert_eq!(parse("\u{feff}{}").expect("a mark of UTF-8 is left out").bytes(), "{}");
+    assert_eq!(read::<u8>("\u{feff}7".as_bytes()), Ok(7));
+}
