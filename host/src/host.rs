@@ -248,9 +248,9 @@ impl Host {
             log: options.log.clone(),
             stopping: stop_admin.clone(),
         });
-        let app = Server::new(app_listener, app, app_server(&limits, max_body));
-        let admin = Server::new(listen(options.admin, "--admin").await?, admin, admin_server());
         let behind_sidecar = matches!(options.backend, BackendOptions::Dapr { .. });
+        let app = Server::new(app_listener, app, app_server(&limits, max_body, behind_sidecar));
+        let admin = Server::new(listen(options.admin, "--admin").await?, admin, admin_server());
         let inbound = Arc::new(Local { actors: actors.clone(), subscriptions });
         Ok(Host {
             app,
@@ -443,7 +443,7 @@ fn port_ended(whose: &str) {
     );
 }
 
-fn app_server(limits: &manifest::HostLimits, max_body: usize) -> ServerOptions {
+fn app_server(limits: &manifest::HostLimits, max_body: usize, behind_sidecar: bool) -> ServerOptions {
     let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
     ServerOptions {
         max_connections: limits.max_connections,
@@ -453,6 +453,7 @@ fn app_server(limits: &manifest::HostLimits, max_body: usize) -> ServerOptions {
         body_time: limits.body_time,
         least_body_rate: bytes(limits.least_body_rate),
         max_held_body_bytes: Some(bytes(limits.max_held_body_bytes())),
+        half_close: !behind_sidecar,
     }
 }
 
@@ -466,6 +467,7 @@ fn admin_server() -> ServerOptions {
         body_time: ADMIN_BODY_TIME,
         least_body_rate: manifest::HostLimits::default().least_body_rate.as_u64() as usize,
         max_held_body_bytes: None,
+        half_close: true,
     }
 }
 

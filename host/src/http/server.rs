@@ -58,6 +58,9 @@ pub struct ServerOptions {
     pub least_body_rate: usize,
     /// Bytes of all bodies that are held. Without it, the handlers bound what they hold.
     pub max_held_body_bytes: Option<usize>,
+    /// A client that has closed its sending side still gets its answer. To the server it looks like one that is gone, whose
+    /// call is otherwise cut off. A sidecar cuts calls off in that way, and must not be misunderstood.
+    pub half_close: bool,
 }
 
 /// A port that is listened on.
@@ -74,6 +77,7 @@ struct Serving {
     bodies: BodyBounds,
     large_heads: Arc<Semaphore>,
     refused: Seldom,
+    half_close: bool,
 }
 
 impl Server {
@@ -94,7 +98,14 @@ impl Server {
         let refused = Seldom::default();
         Server {
             listener,
-            serving: Arc::new(Serving { router, health: options.health, bodies, large_heads, refused }),
+            serving: Arc::new(Serving {
+                router,
+                health: options.health,
+                bodies,
+                large_heads,
+                refused,
+                half_close: options.half_close,
+            }),
             connections: Connections::new(options.max_connections, options.max_connections_per_peer),
         }
     }
@@ -163,8 +174,7 @@ fn serve(
         .header_read_timeout(HEAD_TIMEOUT)
         .max_headers(head::MOST_LINES)
         .max_buf_size(head::MOST_BYTES)
-        // A client may say that it has sent all, and still wait for its answer. One that is gone looks the same.
-        .half_close(true)
+        .half_close(serving.half_close)
         .keep_alive(!connection.is_spare);
     let service = {
         let (serving, connection) = (serving.clone(), connection.clone());

@@ -107,7 +107,12 @@ impl Subscriptions {
         }
     }
 
-    async fn unreadable(&self, subscription: &Subscription, letter: Letter<'_>, reason: &str) -> EventOutcome {
+    async fn unreadable(
+        &self,
+        subscription: &Subscription,
+        letter: Letter<'_>,
+        reason: &str,
+    ) -> EventOutcome {
         if subscription.dead_letter.is_some() {
             return events::set_aside(&self.actors, subscription, letter, reason).await;
         }
