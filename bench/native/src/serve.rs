@@ -19,9 +19,9 @@ use bytes::Bytes;
 use daca_host::actor::{ActorAddress, CallContext, CallError};
 use daca_host::backend::embedded::Embedded;
 use daca_host::backend::{
-    ActorCall, Backend, Effect, EffectStatus, EventOutcome, FiredWakeup, Inbound, Outbox,
+    ActorCall, Backend, Effect, EffectStatus, EventOutcome, FiredWakeup, Inbound, Outbox, cloud_event,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -190,10 +190,10 @@ impl Inbound for Events {
         Err(CallError::Starting)
     }
 
-    async fn event(&self, _path: &str, event: Value) -> EventOutcome {
-        match event.get("data") {
-            Some(Value::Object(_)) => EventOutcome::Success,
-            _ => EventOutcome::Drop("Invalid event data format".to_owned()),
+    async fn event(&self, _path: &str, event: &Bytes) -> EventOutcome {
+        match cloud_event::data(event) {
+            Ok(_) => EventOutcome::Success,
+            Err(_) => EventOutcome::Drop("Invalid event data format".to_owned()),
         }
     }
 }

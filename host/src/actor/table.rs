@@ -117,6 +117,12 @@ pub(super) struct Shared {
     phase: AtomicU8,
 }
 
+/// A call that is not taken, and where that is to be said.
+struct Refused {
+    answer: Answer,
+    error: CallError,
+}
+
 /// Values of `Shared::phase`.
 const RUNNING: u8 = 0;
 const DRAINING: u8 = 1;
@@ -256,7 +262,8 @@ impl Actors {
                 }
             }
         };
-        if let Err((answer, error)) = self.submit(actor, work, context, answer).await {
+        if let Err(refused) = self.submit(actor, work, context, answer).await {
+            let Refused { answer, error } = *refused;
             answer.send(Err(error));
         }
         reply.await.unwrap_or(Err(CallError::Internal))
@@ -269,11 +276,11 @@ impl Actors {
         work: Work,
         mut context: CallContext,
         answer: Answer,
-    ) -> Result<(), (Answer, CallError)> {
+    ) -> Result<(), Box<Refused>> {
         let begins = context.is_from_outside();
         let (agent, in_flight) = match self.admit(actor, begins, &mut context) {
             Ok(admitted) => admitted,
-            Err(error) => return Err((answer, error)),
+            Err(error) => return Err(Box::new(Refused { answer, error })),
         };
         if begins {
             self.shared.deliveries.slow_down().await;
@@ -318,7 +325,7 @@ impl Actors {
         actor: &ActorAddress,
         agent: &Arc<AgentRuntime>,
         mut job: Job,
-    ) -> Result<(), (Answer, CallError)> {
+    ) -> Result<(), Box<Refused>> {
         loop {
             let (activation, too_many) = self.shared.activation(actor, agent);
             if too_many {
@@ -327,7 +334,8 @@ impl Actors {
             match activation.offer(&self.shared, job) {
                 Offer::Taken => return Ok(()),
                 Offer::Full(job, queued) => {
-                    return Err((job.answer, CallError::QueueFull { actor: actor.clone(), queued }));
+                    let error = CallError::QueueFull { actor: actor.clone(), queued };
+                    return Err(Box::new(Refused { answer: job.answer, error }));
                 }
                 Offer::Closed(again) => {
                     self.shared.forget(&activation);

@@ -102,6 +102,24 @@ async fn a_key_or_a_header_that_http_does_not_allow_stops_no_partition() -> anyh
     Ok(())
 }
 
+/// The sidecar makes a header of HTTP from each header of a message, and sends a message that is refused for ever.
+#[tokio::test]
+async fn headers_of_any_number_and_size_stop_no_partition() -> anyhow::Result<()> {
+    let chat = Chat::start_with(1, &ledger_manifest("", "")).await?;
+    let header = |headers: OwnedHeaders, name: &str, value: &[u8]| {
+        headers.insert(Header { key: name, value: Some(value) })
+    };
+    let many = (0..150).fold(OwnedHeaders::new(), |headers, n| header(headers, &format!("h{n}"), b"1"));
+    let large = header(OwnedHeaders::new(), "large", &[b'x'; 600 * 1024]);
+    for (number, headers) in (1..).zip([many, large, OwnedHeaders::new()]) {
+        chat.produce_bytes(Some("k"), numbered("headers", number).to_string().as_bytes(), headers).await?;
+    }
+    assert_eq!(chat.until_entries("headers", 3).await?, [1, 2, 3]);
+    chat.until_committed().await?;
+    assert_eq!(chat.dead_letters().await?, Vec::<Value>::new());
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_message_is_tried_as_often_as_the_manifest_says_and_set_aside_when_that_is_possible()
 -> anyhow::Result<()> {
