@@ -222,6 +222,8 @@ async fn a_call_without_a_mark_that_was_cut_off_joins_its_turn() -> anyhow::Resu
     let (stack, app, sidecar) =
         Bench::prepare(BenchOptions { manifest: exerciser(""), ..BenchOptions::default() }).await?;
     let bench = Bench::beside(stack, app, sidecar).await?;
+    // From here on the sidecar has the actor, and takes its writes.
+    bench.call("a", "Echo", &Value::Null).await?;
     let deliver = |span: &str| {
         let request = bench.client.put(bench.host.app.url("/actors/Exerciser/a/method/Sleep"));
         request.header("traceparent", format!("00-trace-{span}-01")).body(r#"{"ms": 1500}"#)
@@ -235,10 +237,32 @@ async fn a_call_without_a_mark_that_was_cut_off_joins_its_turn() -> anyhow::Resu
     eventually("the turn runs", async || Ok((activation().await?["running"] == true).then_some(()))).await?;
     first.abort();
     let _cut_off = first.await;
-    assert_eq!(deliver("one").send().await?.status(), 200);
-    assert_eq!(activation().await?["turns"], 1);
+    let again = deliver("one").send().await?;
+    assert_eq!(again.status(), 200, "{}", again.text().await?);
+    assert_eq!(activation().await?["turns"], 2);
     // It asks for the same, and is another call.
     assert_eq!(deliver("two").send().await?.status(), 200);
-    assert_eq!(activation().await?["turns"], 2);
+    assert_eq!(activation().await?["turns"], 3);
+    Ok(())
+}
+
+/// Dapr 1.16.0 and 1.16.1 do this. The host refuses before anything runs, in a way that makes the caller call again.
+#[tokio::test]
+async fn a_call_that_reaches_another_actor_is_refused_and_counted() -> anyhow::Result<()> {
+    let (stack, app, sidecar) =
+        Bench::prepare(BenchOptions { manifest: ledger_manifest("", ""), ..BenchOptions::default() }).await?;
+    let bench = Bench::beside(stack, app, sidecar).await?;
+    let deliver = async |callee: &str| {
+        let request = bench.client.put(bench.host.app.url("/actors/Ledger/one/method/Entries"));
+        let request = request.header("daca-mark", "daca:one:").header("daca-actor", callee);
+        anyhow::Ok(request.send().await?.text().await?)
+    };
+    assert!(deliver("Ledger/one").await?.starts_with("daca:one:ok:"));
+    let refused = deliver("Ledger/two").await?;
+    assert!(refused.starts_with("daca:one:failure:") && refused.contains("\"not-done\""), "{refused}");
+    let metrics = bench.client.get(bench.host.app.admin_url("/metrics")).send().await?.text().await?;
+    assert!(metrics.contains("daca_misdelivered_calls_total 1\n"), "{metrics}");
+    let log = bench.host.app.log()?;
+    assert_eq!(log.iter().filter(|line| line["code"] == "call-misdelivered").count(), 1);
     Ok(())
 }
