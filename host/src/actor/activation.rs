@@ -328,7 +328,7 @@ impl Activation {
     /// Takes jobs out of the queue until there is none. The one place where turns of this actor run.
     async fn run(self: Arc<Self>, shared: Arc<Shared>, mut resident: Resident) {
         while let Some(job) = self.next(&shared, &mut resident) {
-            let Job { work, context, answer, _in_flight } = job;
+            let Job { work, context, mut answer, _in_flight } = job;
             // A turn within the last one may outlive it, when that one ran out of time.
             drop(self.nested.write().await);
             // The caller has hung up and nothing has happened yet: nobody would learn of what we did.
@@ -336,10 +336,11 @@ impl Activation {
                 continue;
             }
             let ends = matches!(work, Work::Deactivate(_));
+            let endings = self.endings();
             let result = self.run_turn(&shared, &mut resident, work, context).await;
             if ends {
                 resident = Resident::default();
-                self.lock().cut_off = CancellationToken::new();
+                self.begin_anew(endings);
                 self.close_if_unused(&shared);
             }
             answer.send(result);
@@ -398,6 +399,15 @@ impl Activation {
             shared.live.evict_one();
         }
         None
+    }
+
+    /// What is called from now on is not cut off, unless the sidecar has ended the activation once more: then what waits before
+    /// that end is.
+    fn begin_anew(&self, endings: u64) {
+        let mut inner = self.lock();
+        if inner.endings == endings {
+            inner.cut_off = CancellationToken::new();
+        }
     }
 
     /// Calls may have come while the deactivation ran; they begin a new activation in this same record.

@@ -165,16 +165,21 @@ pub(super) async fn was_handled(
     actor: &ActorAddress,
     identity: &CallIdentity,
 ) -> Result<bool, backend::Error> {
-    let (key, id) = match identity {
-        CallIdentity::Message(place) => (MESSAGES, place),
-        CallIdentity::Key(key) => (KEYED, key),
-        CallIdentity::Attempt(mark) => {
-            let [attempts] = read(backend, actor, [ATTEMPTS]).await?;
-            return Ok(Attempts::read(attempts.as_ref()).of(mark).is_some());
-        }
-    };
-    let [marks] = read(backend, actor, [key]).await?;
-    Ok(Marks::read(key, marks)?.has(id))
+    let key = key_of(identity);
+    let [value] = read(backend, actor, [key]).await?;
+    Ok(match identity {
+        CallIdentity::Message(id) | CallIdentity::Key(id) => Marks::read(key, value)?.has(id),
+        CallIdentity::Attempt(mark) => Attempts::read(value.as_ref()).of(mark).is_some(),
+    })
+}
+
+/// The key under which the actor's state has the mark of a call.
+pub(super) fn key_of(identity: &CallIdentity) -> &'static str {
+    match identity {
+        CallIdentity::Message(_) => MESSAGES,
+        CallIdentity::Key(_) => KEYED,
+        CallIdentity::Attempt(_) => ATTEMPTS,
+    }
 }
 
 async fn read<const COUNT: usize>(

@@ -102,7 +102,8 @@ struct Calls {
 enum Call {
     /// It has no answer yet; these wait for it.
     Pending(Vec<oneshot::Sender<CallResult>>),
-    Answered(CallResult),
+    /// With the bytes that the answer holds.
+    Answered(CallResult, usize),
 }
 
 /// What a delivery of a call finds.
@@ -133,7 +134,7 @@ impl RecentCalls {
                 waiting.push(sender);
                 Delivery::Joined(receiver)
             }
-            Some(Call::Answered(result)) => Delivery::Answered(result.clone()),
+            Some(Call::Answered(result, _)) => Delivery::Answered(result.clone()),
             None => {
                 calls.by_key.insert(key.clone(), Call::Pending(vec![sender]));
                 Delivery::First(Answer(Some(Kind::Shared { calls: self.clone(), key })), receiver)
@@ -162,6 +163,20 @@ impl RecentCalls {
         }
     }
 
+    /// Forgets a call that nobody waits for. Returns `true` if it did.
+    fn forget_if_abandoned(&self, key: &CallKey) -> bool {
+        let mut calls = self.lock();
+        let is_abandoned = match calls.by_key.get(key) {
+            Some(Call::Pending(waiting)) => waiting.iter().all(oneshot::Sender::is_closed),
+            // It was answered, or is another delivery's.
+            _ => return true,
+        };
+        if is_abandoned {
+            calls.by_key.remove(key);
+        }
+        is_abandoned
+    }
+
     fn finish(&self, key: &CallKey, result: &CallResult) {
         let mut calls = self.lock();
         let Some(Call::Pending(waiting)) = calls.by_key.remove(key) else { return };
@@ -187,9 +202,10 @@ impl RecentCalls {
 
 impl Calls {
     fn keep(&mut self, key: CallKey, result: CallResult) {
-        self.bytes += bytes(&result);
+        let bytes = bytes(&result);
+        self.bytes += bytes;
         self.kept.push_back((Instant::now(), key.clone()));
-        self.by_key.insert(key, Call::Answered(result));
+        self.by_key.insert(key, Call::Answered(result, bytes));
         while self.kept.len() > MAX_ANSWERS || self.bytes > MAX_BYTES {
             self.forget_oldest();
         }
@@ -203,15 +219,18 @@ impl Calls {
 
     fn forget_oldest(&mut self) {
         let Some((_, key)) = self.kept.pop_front() else { return };
-        if let Some(Call::Answered(result)) = self.by_key.remove(&key) {
-            self.bytes -= bytes(&result);
+        if let Some(Call::Answered(_, bytes)) = self.by_key.remove(&key) {
+            self.bytes -= bytes;
         }
     }
 }
 
-/// Bytes that a kept answer holds.
+/// Bytes that a kept answer holds. A failure has the agent's words in it.
 fn bytes(result: &CallResult) -> usize {
-    result.as_ref().map_or(0, Bytes::len)
+    match result {
+        Ok(reply) => reply.len(),
+        Err(error) => error.to_string().len(),
+    }
 }
 
 /// Returns `true` if a later delivery gets the same answer. What was refused, or may not have happened, is tried again.
@@ -240,22 +259,17 @@ impl Answer {
     }
 
     /// Returns `true` if nobody waits any more. The call is then forgotten, so that a later delivery begins anew.
-    pub(super) fn is_abandoned(&self) -> bool {
-        match &self.0 {
+    pub(super) fn is_abandoned(&mut self) -> bool {
+        let is_abandoned = match &self.0 {
             None => true,
             Some(Kind::One(sender)) => sender.is_closed(),
-            Some(Kind::Shared { calls, key }) => {
-                let mut calls = calls.lock();
-                let is_abandoned = match calls.by_key.get(key) {
-                    Some(Call::Pending(waiting)) => waiting.iter().all(oneshot::Sender::is_closed),
-                    _ => true,
-                };
-                if is_abandoned {
-                    calls.by_key.remove(key);
-                }
-                is_abandoned
-            }
+            Some(Kind::Shared { calls, key }) => calls.forget_if_abandoned(key),
+        };
+        if is_abandoned {
+            // What is pending under the key from now on is another delivery's.
+            self.0 = None;
         }
+        is_abandoned
     }
 
     /// Answers all who wait.
@@ -307,7 +321,7 @@ mod tests {
     #[tokio::test]
     async fn all_deliveries_of_a_call_get_the_answer_of_its_one_turn() {
         let calls = Arc::new(RecentCalls::default());
-        let (answer, cut_off) = first(&calls, "a");
+        let (mut answer, cut_off) = first(&calls, "a");
         drop(cut_off);
         let second = joined(&calls, "a");
         assert!(!answer.is_abandoned(), "a delivery waits");
@@ -348,11 +362,15 @@ mod tests {
     #[tokio::test]
     async fn a_call_that_nobody_waits_for_is_forgotten() {
         let calls = Arc::new(RecentCalls::default());
-        let (answer, receiver) = first(&calls, "a");
+        let (mut answer, receiver) = first(&calls, "a");
         assert!(!answer.is_abandoned());
         drop(receiver);
         assert!(answer.is_abandoned());
-        drop(first(&calls, "a"));
+        // The next delivery is not disturbed by what is left of the one before.
+        let (next, receiver) = first(&calls, "a");
+        drop(answer);
+        next.send(Ok("next".into()));
+        assert_eq!(reply(receiver.await.expect("an answer")), "next");
     }
 
     #[tokio::test]
@@ -400,5 +418,7 @@ mod tests {
             assert!(matches!(calls.deliver(key(name)), Delivery::Answered(Ok(_))), "{name}");
         }
         assert_eq!(calls.lock().bytes, 2 * large.len());
+        first(&calls, "d").0.send(Err(CallError::Failed("x".repeat(10))));
+        assert_eq!(calls.lock().bytes, 2 * large.len() + 10 - large.len());
     }
 }

@@ -116,6 +116,24 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// The same before anybody learns of a turn that commits nothing, with the sidecar's own word.
+    async fn confirm_direct(&self, resident: &mut Resident) -> Result<(), CallError> {
+        if !self.context.is_direct {
+            return Ok(());
+        }
+        let confirmed = match self.check_direct() {
+            Ok(()) => {
+                let confirmed = self.shared.backend.confirm_ownership(&self.activation.address).await;
+                confirmed.map_err(CallError::Backend)
+            }
+            given_up => given_up,
+        };
+        if confirmed.is_err() {
+            *resident = Resident::default();
+        }
+        confirmed
+    }
+
     /// Finds out what became of the turn before, when that is not known. What cannot be found out now is asked again at the
     /// next turn.
     async fn settle_unconfirmed(&self, resident: &mut Resident) -> Result<(), backend::Error> {
@@ -140,7 +158,10 @@ impl Turn<'_> {
             Work::Deactivate(end) => (TurnKind::Deactivate, None, Some(end)),
         };
         let ends_timers = end.is_some_and(|end| end.ends_timers);
-        if matches!(kind, TurnKind::Deactivate) && !self.served.version.has_lifecycle() {
+        // A hook that nothing is kept of is not worth an instance: after a change of hosts there are many at once.
+        let is_too_late = end.is_some_and(|end| !end.commits);
+        let has_hook = self.served.version.has_lifecycle() && (!is_too_late || resident.instance.is_some());
+        if end.is_some() && !has_hook {
             let products = self.scope(resident, None, handled, ends_timers).finish();
             return self.commit(resident, products, Bytes::new()).await.map(Answered::now);
         }
@@ -161,8 +182,11 @@ impl Turn<'_> {
             return Err(given_up());
         };
         let error = match outcome {
-            Ok(Ran::Before(reply)) => return Ok(Answered { reply, was_handled_before: true }),
-            Ok(Ran::Now(Outcome::Reply(_), products)) if end.is_some_and(|end| !end.commits) => {
+            Ok(Ran::Before(reply)) => {
+                self.confirm_direct(resident).await?;
+                return Ok(Answered { reply, was_handled_before: true });
+            }
+            Ok(Ran::Now(Outcome::Reply(_), products)) if is_too_late => {
                 self.drop_what_a_late_hook_wrote(&products.commit);
                 let products = self.scope(resident, None, None, ends_timers).finish();
                 return self.commit(resident, products, Bytes::new()).await.map(Answered::now);
@@ -175,6 +199,7 @@ impl Turn<'_> {
             }
             Ok(Ran::Now(outcome, products)) => {
                 resident.cache = products.cache;
+                self.confirm_direct(resident).await?;
                 self.failure(outcome, products.met_unavailable)
             }
             Err(error) => error,
@@ -397,17 +422,12 @@ impl Turn<'_> {
             *resident = Resident::default();
             return Err(given_up());
         }
-        if let Err(given_up) = self.check_direct() {
+        // A commit is refused for an actor that lives elsewhere. A turn that only reads has to ask.
+        if commit.writes.is_empty() {
+            self.confirm_direct(resident).await?;
+        } else if let Err(given_up) = self.check_direct() {
             *resident = Resident::default();
             return Err(given_up);
-        }
-        // A commit is refused for an actor that lives elsewhere. A turn that only reads has to ask.
-        if self.context.is_direct
-            && commit.writes.is_empty()
-            && let Err(error) = self.shared.backend.confirm_ownership(actor).await
-        {
-            *resident = Resident::default();
-            return Err(CallError::Backend(error));
         }
         let shape =
             resident.shape.as_ref().map(|shape| shape.after(&self.rollout, &self.served, &mut commit));

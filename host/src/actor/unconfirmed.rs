@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::handled::was_handled;
+use super::handled::{key_of, was_handled};
 use super::{ActorAddress, CallIdentity, Deliveries};
 use crate::backend::{Backend, Effect, Error, StateValue, StateWrite, TurnCommit};
 
@@ -36,6 +36,8 @@ impl Unconfirmed {
         let writes = commit.writes.iter().map(|(key, write)| key.len() + value(write).map_or(0, Bytes::len));
         let effects = commit.effects.iter().map(|effect| effect.request.bytes());
         let room = deliveries.room_for_unconfirmed(writes.chain(effects).sum::<usize>())?;
+        // A migration that commits by itself has no mark of the call.
+        let identity = identity.filter(|identity| commit.writes.contains_key(key_of(identity)));
         Some(Box::new(Unconfirmed { turn_id: turn_id.clone(), identity, commit, _room: room }))
     }
 

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -17,6 +16,8 @@ use bytes::Bytes;
 use daca_stack::{ports, wait};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use crate::support::{Bench, BenchOptions, eventually, exerciser, ledger_manifest};
@@ -37,6 +38,9 @@ enum Repetition {
     /// Three deliveries are under way together.
     Together,
 }
+
+/// What is asked of the guest that a call is cut off from.
+const BODY: &str = r#"{"ms": 1500}"#;
 
 const ALL: [Repetition; 3] = [Repetition::CutOff, Repetition::AnswerLost, Repetition::Together];
 
@@ -120,16 +124,34 @@ impl Delivery {
         }
         Ok(response.body(Body::from(answer.bytes().await?))?)
     }
+
+    /// Sends it, and closes the connection behind it, as the sidecar does with a call whose context has ended.
+    async fn send_and_hang_up(&self) -> anyhow::Result<()> {
+        let url = self.url.strip_prefix("http://").context("the host is called by HTTP")?;
+        let (host, path) = url.split_once('/').context("an address has a path")?;
+        let mut head = format!("{} /{path} HTTP/1.1\r\n", self.method);
+        for name in ["daca-mark", "daca-actor", "daca-once"] {
+            if let Some(value) = self.headers.get(name) {
+                head.push_str(&format!("{name}: {}\r\n", value.to_str()?));
+            }
+        }
+        let mut stream = send_alone(host, &head, &self.body).await?;
+        Ok(stream.shutdown().await?)
+    }
+}
+
+/// A request that is sent whole over a connection of its own.
+async fn send_alone(host: &str, head: &str, body: &[u8]) -> anyhow::Result<TcpStream> {
+    let mut stream = TcpStream::connect(host).await?;
+    let rest = format!("host: {host}\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all(&[head.as_bytes(), rest.as_bytes(), body].concat()).await?;
+    Ok(stream)
 }
 
 /// The deliveries that the sidecar gets no answer to.
 async fn deliver_before(client: &reqwest::Client, delivery: &Delivery, repetition: Repetition) {
     match repetition {
-        Repetition::CutOff => {
-            // Dropped, the client closes the connection, which is what a cancelled context does to it in the sidecar.
-            let cut_off = Duration::from_micros(500);
-            let _cut_off = tokio::time::timeout(cut_off, delivery.send(client)).await;
-        }
+        Repetition::CutOff => drop(delivery.send_and_hang_up().await),
         Repetition::AnswerLost => drop(delivery.send(client).await),
         Repetition::Together => {
             for _ in 0..2 {
@@ -226,17 +248,21 @@ async fn a_call_without_a_mark_that_was_cut_off_joins_its_turn() -> anyhow::Resu
     bench.call("a", "Echo", &Value::Null).await?;
     let deliver = |span: &str| {
         let request = bench.client.put(bench.host.app.url("/actors/Exerciser/a/method/Sleep"));
-        request.header("traceparent", format!("00-trace-{span}-01")).body(r#"{"ms": 1500}"#)
+        request.header("traceparent", format!("00-trace-{span}-01")).body(BODY)
     };
     let activation = async || {
         let answer = bench.client.get(bench.host.app.admin_url("/activations")).send().await?;
         let body = answer.json::<Value>().await?;
         anyhow::Ok(body["activations"].get(0).cloned().unwrap_or_default())
     };
-    let first = tokio::spawn(deliver("one").send());
+    let host = format!("127.0.0.1:{}", bench.host.app.options.listen);
+    let head = "PUT /actors/Exerciser/a/method/Sleep HTTP/1.1\r\ntraceparent: 00-trace-one-01\r\n";
+    let mut first = send_alone(&host, head, BODY.as_bytes()).await?;
     eventually("the turn runs", async || Ok((activation().await?["running"] == true).then_some(()))).await?;
-    first.abort();
-    let _cut_off = first.await;
+    first.shutdown().await?;
+    // The host has seen it when it closes the connection, too.
+    let unanswered = first.read_to_end(&mut Vec::new()).await?;
+    assert_eq!(unanswered, 0);
     let again = deliver("one").send().await?;
     assert_eq!(again.status(), 200, "{}", again.text().await?);
     assert_eq!(activation().await?["turns"], 2);

@@ -493,11 +493,14 @@ impl Backend for Sidecar {
         // One mark for all tries: the actor's host knows by it what it has handled.
         let mark: Arc<str> = wire::new_mark().into();
         let mut context = CallContext { mark: Some(mark.clone()), ..context };
-        let deduplicates = self.deduplicates.contains(&call.actor.agent_type);
+        // A turn within another one of its actor leaves no mark: the turn that waits would overwrite it.
+        let is_nested = context.waiting.contains(&call.actor);
+        let deduplicates = self.deduplicates.contains(&call.actor.agent_type) && !is_nested;
         if deduplicates && context.identity.is_none() {
             context.identity = Some(CallIdentity::Attempt(mark.clone()));
         }
-        let is_handled_once = context.identity.is_some() && self.types.contains(&call.actor.agent_type);
+        let is_of_a_host = self.types.contains(&call.actor.agent_type);
+        let is_handled_once = context.identity.is_some() && is_of_a_host;
         let mut answer = match self.call_directly(&call, &context).await {
             Some(result) => Ok(result),
             None => self.try_call(&call, &context, &mark).await,
@@ -509,14 +512,14 @@ impl Backend for Sidecar {
             // What was surely not done gets its tries even if it has waited long.
             let pause = PAUSES.get(number).or(PAUSES.last().filter(|_| is_time && is_connected));
             let Some(&pause) = pause else { break };
-            if !status::may_be_repeated(&call.actor, &answer, is_repeatable) {
+            if !status::may_be_repeated(&call.actor, &answer, is_of_a_host, is_repeatable) {
                 break;
             }
             tracing::debug!("{} is called again", call.actor);
             tokio::time::sleep(Duration::from_millis(pause)).await;
             answer = self.try_call(&call, &context, &mark).await;
         }
-        answer.map_err(|status| status::call_error(&call.actor, &status))?
+        answer.map_err(|status| status::call_error(&call.actor, &status, is_of_a_host))?
     }
 
     async fn wakeup(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<Option<Registration>, Error> {

@@ -40,13 +40,15 @@ pub(super) fn meaning(what: &str, status: &Status) -> Error {
 }
 
 /// Why the sidecar did not bring back the answer of an actor.
-pub(super) fn call_error(actor: &ActorAddress, status: &Status) -> CallError {
-    let error = meaning_of_call(actor, status);
+///
+/// `is_of_a_host` says that hosts of this app have the actor.
+pub(super) fn call_error(actor: &ActorAddress, status: &Status, is_of_a_host: bool) -> CallError {
+    let error = meaning_of_call(actor, status, is_of_a_host);
     tracing::info!(code = "sidecar-error", status = ?status.code(), "{}", printable(&error.to_string()));
     error
 }
 
-fn meaning_of_call(actor: &ActorAddress, status: &Status) -> CallError {
+fn meaning_of_call(actor: &ActorAddress, status: &Status, is_of_a_host: bool) -> CallError {
     let words = words(status);
     let could_not = || format!("{actor} could not be called: {words}");
     match texts::meaning(status, &words) {
@@ -56,7 +58,11 @@ fn meaning_of_call(actor: &ActorAddress, status: &Status) -> CallError {
             CallError::Elsewhere { code, status, detail: format!("{actor}: {words}") }
         }
         Some(Meaning::NoMethod) => CallError::NotFound(format!("{actor}: {words}")),
-        Some(Meaning::Refused) => CallError::Failed(format!("{actor}: {words}")),
+        // A host answers what an actor says with 200 and a mark: it refused the request before it looked at the call.
+        Some(Meaning::Refused(Some(429 | 408 | 503))) if is_of_a_host => {
+            CallError::Backend(Error::NotDone(could_not()))
+        }
+        Some(Meaning::Refused(_)) => CallError::Failed(format!("{actor}: {words}")),
         Some(Meaning::NeverSent) => CallError::Backend(Error::NotDone(could_not())),
         // The names in an address are checked before anything is sent, but for those that a newer release refuses.
         Some(Meaning::BadName) => CallError::Backend(Error::Invalid(could_not())),
@@ -70,6 +76,7 @@ fn meaning_of_call(actor: &ActorAddress, status: &Status) -> CallError {
 pub(super) fn may_be_repeated(
     actor: &ActorAddress,
     answer: &Result<Result<Bytes, CallError>, Status>,
+    is_of_a_host: bool,
     is_handled_once: bool,
 ) -> bool {
     let may_be =
@@ -77,7 +84,7 @@ pub(super) fn may_be_repeated(
     match answer {
         Ok(Ok(_)) => false,
         Ok(Err(error)) => may_be(error),
-        Err(status) => may_be(&meaning_of_call(actor, status)),
+        Err(status) => may_be(&meaning_of_call(actor, status, is_of_a_host)),
     }
 }
 
@@ -134,12 +141,17 @@ mod tests {
             (status("Put \"http://h/actors\": context canceled"), (false, true)),
             (Err(Status::unavailable("tcp connect error")), (true, true)),
             (status("error from actor service: (500) no"), (false, false)),
+            (status("error from actor service: (503) bodies-exhausted"), (true, true)),
             (Err(Status::invalid_argument("actor id is invalid")), (false, false)),
             (Err(Status::out_of_range("decoded message length too large")), (false, false)),
         ];
         for (answer, expected) in cases {
-            let found = (may_be_repeated(&actor, &answer, false), may_be_repeated(&actor, &answer, true));
+            let may_be = |is_handled_once| may_be_repeated(&actor, &answer, true, is_handled_once);
+            let found = (may_be(false), may_be(true));
             assert_eq!(found, expected, "{answer:?}");
         }
+        // Of another program nobody knows what its 503 means.
+        let of_another = status("error from actor service: (503) no");
+        assert!(!may_be_repeated(&actor, &of_another, false, false));
     }
 }

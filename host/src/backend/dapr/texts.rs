@@ -22,8 +22,8 @@ pub(super) enum Meaning {
     TooDeep,
     /// The actor's program has no such method.
     NoMethod,
-    /// The actor's program answered something else than 200.
-    Refused,
+    /// The actor's program answered something else than 200: this status, where it can be read.
+    Refused(Option<u16>),
     /// No connection was made, so that nothing was sent.
     NeverSent,
 }
@@ -36,6 +36,9 @@ struct Text {
 const fn text(text: &'static str, meaning: Meaning) -> Text {
     Text { text, meaning }
 }
+
+/// Before the status of an answer that is not 200.
+const REFUSED: &str = "error from actor service: (";
 
 /// In this order. What ends or cuts off a call in a change of hosts (`actor lock is closed` and `placement is disseminating`
 /// up to 1.16, `actor is closed, cannot handle` from 1.17 on, `context canceled`, `remote actor moved`) is not here: from 1.16.2
@@ -58,7 +61,7 @@ const TEXTS: &[Text] = &[
     text("maximum stack depth exceeded", Meaning::TooDeep),
     // `pkg/actors/targets/app/app.go` up to 1.17, `pkg/actors/targets/app/transport/http/http.go` in 1.18.
     text("actor method not found", Meaning::NoMethod),
-    text("error from actor service: (", Meaning::Refused),
+    text(REFUSED, Meaning::Refused(None)),
     // tonic and the operating system, of the connection to the sidecar.
     text("tcp connect error", Meaning::NeverSent),
     text("Connection refused (os error", Meaning::NeverSent),
@@ -73,7 +76,16 @@ pub(super) fn meaning(status: &Status, words: &str) -> Option<Meaning> {
     let is_in = |text: &&Text| status.message().contains(text.text) || words.contains(text.text);
     let found = TEXTS.iter().find(is_in)?;
     let is_too_long = matches!(status.code(), Code::ResourceExhausted | Code::OutOfRange);
-    (found.meaning != Meaning::TooLong || is_too_long).then_some(found.meaning)
+    match found.meaning {
+        Meaning::TooLong if !is_too_long => None,
+        Meaning::Refused(_) => Some(Meaning::Refused(refusal(status.message()))),
+        meaning => Some(meaning),
+    }
+}
+
+/// The status with which the actor's program has refused a call.
+fn refusal(message: &str) -> Option<u16> {
+    message.split_once(REFUSED)?.1.split_once(')')?.0.parse().ok()
 }
 
 /// Returns `true` if the sidecar has no method of the name that was asked for. It takes such a request for a call of another
