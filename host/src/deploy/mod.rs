@@ -397,6 +397,14 @@ impl Deployer {
             let result = self.deploy_from(agent_type, request, Some(file.clone())).await;
             tries += 1;
             match result {
+                // Another host follows the same file, and was faster. What was deployed since is the newer wish.
+                Err(error)
+                    if error.code == "deploy-conflict"
+                        && source == Source::File
+                        && handle.has_taken(&content.digest) =>
+                {
+                    return Err(error);
+                }
                 // The file is there whatever else was deployed meanwhile, and it is the newer wish.
                 Err(error) if error.code == "deploy-conflict" && tries < FILE_TRIES => {}
                 result => return result,
@@ -452,10 +460,10 @@ impl Deployer {
         if lock(&handle.built).as_ref() == Some(&content.digest) {
             return Ok(());
         }
-        let record = handle.record();
-        if record.file.as_ref().is_some_and(|seen| seen.digest == content.digest && !seen.refused) {
+        if handle.has_taken(&content.digest) {
             return Ok(());
         }
+        let record = handle.record();
         if at_start && record.versions.contains_key(&content.digest) {
             tracing::info!(
                 agent_type,
@@ -550,6 +558,11 @@ impl Deployer {
 impl TypeHandle {
     fn record(&self) -> Arc<Record> {
         self.view.borrow().record.clone()
+    }
+
+    /// Returns `true` if the file was deployed with this content, by whichever host.
+    fn has_taken(&self, digest: &str) -> bool {
+        self.record().file.as_ref().is_some_and(|seen| seen.digest == digest && !seen.refused)
     }
 
     async fn change(
