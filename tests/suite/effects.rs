@@ -299,17 +299,13 @@ async fn an_event_whose_letter_fails_again_and_again_is_set_aside_without_it() -
     let more = "dead-letter = \"daca-pubsub/letters\"\nattempts = 3\n";
     let once = "[host]\neffect-attempts = 1\n";
     let host = Host::start(&[once, &manifest(""), &letters, logged, &aside, more].concat()).await?;
-    let event = |id: &str, data: Value| {
-        let mut event = posted(id, &Value::Null);
-        (event["data"], event["fault"]) = (data, json!("failed"));
-        event
-    };
     let refused = json!({"to": "s", "payload": {"fault": "invalid", "message": "no use".repeat(10_000)}});
     // What an agent refuses is tried again in the host, and what has no payload by the broker.
     for (id, data, statuses) in
         [("refused", refused, &["SUCCESS"][..]), ("unreadable", json!({}), &["RETRY", "RETRY", "SUCCESS"])]
     {
-        let event = event(id, data);
+        let mut event = posted(id, &Value::Null);
+        (event["data"], event["fault"]) = (data, json!("failed"));
         for status in statuses {
             let answer = host.post("/events/aside", &event).await?;
             assert_eq!((answer.status.as_u16(), &answer.body["status"]), (200, &json!(status)), "{answer:?}");
