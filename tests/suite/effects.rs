@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use daca_tests::{Host, default_manifest, eventually, exerciser, manifest_of, message, replaced};
+use anyhow::Context as _;
+use daca_tests::{
+    Answer, Host, default_manifest, eventually, exchange, exerciser, manifest_of, message, replaced,
+};
 use serde_json::{Value, json};
 
 /// A subscription that calls a method of the actor named in the event, with a part of the event.
@@ -209,18 +212,29 @@ async fn an_event_that_a_broker_brings_while_its_taker_is_busy_waits_in_the_host
     Ok(())
 }
 
-#[tokio::test]
-async fn an_event_that_can_never_be_handled_is_set_aside_where_its_subscription_says_so() -> anyhow::Result<()>
-{
-    let letters = "[[subscriptions]]
+/// Dead letters, as lines of the log.
+const LETTERS: &str = "[[subscriptions]]
 pubsub = \"daca-pubsub\"
 topic = \"letters\"
 path = \"/letters\"
 log = \"letter: {}\"
 ";
+
+/// Waits for a dead letter.
+async fn letter(host: &Host, is_it: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+    let of = |line: &Value| -> Option<Value> {
+        serde_json::from_str(message(line).strip_prefix("letter: ")?).ok()
+    };
+    let line = host.wait_for_log("the letter", |line| of(line).is_some_and(|letter| is_it(&letter))).await?;
+    of(&line).context("a letter")
+}
+
+#[tokio::test]
+async fn an_event_that_can_never_be_handled_is_set_aside_where_its_subscription_says_so() -> anyhow::Result<()>
+{
     let fails = subscription("set-aside", "Sink", "Fail");
     let more = "dead-letter = \"daca-pubsub/letters\"\nattempts = 2\n";
-    let host = Host::start(&[&manifest(""), letters, &fails, more].concat()).await?;
+    let host = Host::start(&[&manifest(""), LETTERS, &fails, more].concat()).await?;
     let fault = |fault: &str| posted(fault, &json!({"fault": fault, "message": "no use"})).to_string();
     for (body, words) in [
         (fault("invalid"), ["no use", "invalid"]),
@@ -237,6 +251,69 @@ log = \"letter: {}\"
             text.starts_with("letter: ") && text.contains("/events/set-aside") && words.iter().all(has)
         })
         .await?;
+    }
+    Ok(())
+}
+
+/// The sidecar brings again without an end what is answered with an error.
+#[tokio::test]
+async fn an_event_that_is_too_large_to_be_read_comes_once() -> anyhow::Result<()> {
+    let small = "[host]\nmax-body = \"16KiB\"\n";
+    let aside = [&subscription("aside", "Sink", "Echo"), "dead-letter = \"daca-pubsub/letters\"\n"].concat();
+    let host = Host::start(&[small, &manifest(""), LETTERS, &aside].concat()).await?;
+    let large = posted("large", &json!("x".repeat(20_000))).to_string();
+    for (path, status) in [("/events/set", "DROP"), ("/events/aside", "SUCCESS")] {
+        // With a length in the head, and without.
+        let lines = [format!("Content-Length: {}", large.len()), "Transfer-Encoding: chunked".to_owned()];
+        let bodies = [large.clone(), format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len())];
+        for (number, (line, body)) in (1..).zip(lines.iter().zip(&bodies)) {
+            let head =
+                format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n__offset: {number}\r\n{line}\r\n\r\n");
+            let answer = Answer::of_text(&exchange(&host.app, (head + body).as_bytes())?)?;
+            assert_eq!((answer.status.as_u16(), &answer.body["status"]), (200, &json!(status)), "{answer:?}");
+        }
+    }
+    let dropped = host.wait_for_log("the drop", |line| line["code"] == "event-unreadable").await?;
+    assert!(message(&dropped).contains("max-body"), "{dropped}");
+    for number in ["1", "2"] {
+        let letter = letter(&host, |letter| letter["headers"]["__offset"] == number).await?;
+        assert_eq!(
+            (&letter["path"], &letter["topic"]),
+            (&json!("/events/aside"), &json!("aside")),
+            "{letter}"
+        );
+        assert!(letter["reason"].as_str().is_some_and(|reason| reason.contains("max-body")), "{letter}");
+    }
+    Ok(())
+}
+
+/// What refuses a letter for its size may look as if it were away.
+#[tokio::test]
+async fn an_event_whose_letter_fails_again_and_again_is_set_aside_without_it() -> anyhow::Result<()> {
+    // The taker of the letters fails at each that has an event in it.
+    let letters = subscription("letters", "Sink", "Fail")
+        .replace("\"to\"", "\"topic\"")
+        .replace("\"payload\"", "\"event\"");
+    let logged = "log = \"letter: {}\"\n";
+    let aside = subscription("aside", "Sink", "Fail");
+    let more = "dead-letter = \"daca-pubsub/letters\"\nattempts = 3\n";
+    let once = "[host]\neffect-attempts = 1\n";
+    let host = Host::start(&[once, &manifest(""), &letters, logged, &aside, more].concat()).await?;
+    let refused = json!({"to": "s", "payload": {"fault": "invalid", "message": "no use".repeat(10_000)}});
+    // What an agent refuses is tried again in the host, and what has no payload by the broker.
+    for (id, data, statuses) in
+        [("refused", refused, &["SUCCESS"][..]), ("unreadable", json!({}), &["RETRY", "RETRY", "SUCCESS"])]
+    {
+        let mut event = posted(id, &Value::Null);
+        (event["data"], event["fault"]) = (data, json!("failed"));
+        for status in statuses {
+            let answer = host.post("/events/aside", &event).await?;
+            assert_eq!((answer.status.as_u16(), &answer.body["status"]), (200, &json!(status)), "{answer:?}");
+        }
+        let letter = letter(&host, |letter| letter["event"].is_null() && letter["id"] == id).await?;
+        assert_eq!(letter["source"], "test", "{letter}");
+        let reason = letter["reason"].as_str().unwrap_or_default();
+        assert!((10..5_000).contains(&reason.len()), "{letter}");
     }
     Ok(())
 }

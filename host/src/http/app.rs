@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::rejection::{BytesRejection, RawPathParamsRejection};
-use axum::extract::{DefaultBodyLimit, FromRequest as _, RawPathParams, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on, post};
@@ -19,7 +19,7 @@ use super::body::BodyError;
 use super::call::{self, PathParameters};
 use super::callbacks;
 use super::encoding;
-use super::events::Patience;
+use super::events::{Letter, Patience};
 use super::head;
 use super::inputs::Input;
 use super::{AppToken, Subscriptions};
@@ -235,19 +235,26 @@ fn refuse(route: &Route, error: HttpError) -> HttpError {
 
 async fn take_event(
     State((subscriptions, patience, path)): State<(Subscriptions, Patience, String)>,
-    request: Request,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let context = CallContext { traceparent: traceparent(request.headers()), ..CallContext::default() };
-    let encoding = encoding::check(request.headers());
-    let body = match Bytes::from_request(request, &()).await {
-        Ok(body) => body,
-        Err(error) => return unreadable_body(error).into_response(),
+    let context = CallContext { traceparent: traceparent(&headers), ..CallContext::default() };
+    // Of the other answers only 404 does not bring an event back for ever, so what can never be read is no error.
+    let outcome = match (body.map_err(unreadable_body), encoding::check(&headers)) {
+        (Ok(body), Ok(())) => patience.deliver(&subscriptions, &path, &body, context).await,
+        (Ok(body), Err(error)) => subscriptions.undecodable(&path, Letter::Bytes(&body), &error.detail).await,
+        (Err(error), _) if error.status == StatusCode::PAYLOAD_TOO_LARGE => {
+            let outcome = subscriptions.undecodable(&path, Letter::Unread(&headers), &error.detail).await;
+            // The rest of the body stays unread.
+            return ([(header::CONNECTION, "close")], event_answer(outcome)).into_response();
+        }
+        // It may be whole when it comes again.
+        (Err(error), _) => return error.into_response(),
     };
-    let outcome = match encoding {
-        Ok(()) => patience.deliver(&subscriptions, &path, &body, context).await,
-        // Any other answer would bring it back for ever.
-        Err(error) => subscriptions.undecodable(&path, &body, &error.detail).await,
-    };
+    event_answer(outcome)
+}
+
+fn event_answer(outcome: EventOutcome) -> Response {
     let (status, message) = match outcome {
         EventOutcome::Success => ("SUCCESS", "Event processed".to_owned()),
         EventOutcome::Drop(reason) => ("DROP", reason),

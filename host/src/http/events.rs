@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::http::HeaderMap;
 use base64::Engine as _;
 use bytes::Bytes;
 use serde_json::json;
@@ -20,10 +21,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::Subscriptions;
+use super::letters::{self, DeadLetter, Tries};
 use crate::actor::{Actors, CallContext, CallIdentity};
-use crate::backend::{self, EventOutcome};
+use crate::backend::EventOutcome;
 use crate::json::{self, Document};
-use crate::manifest::{Subscription, Topic};
+use crate::manifest::Subscription;
 use crate::telemetry::printable;
 
 /// How long an event is tried here. Redis gives it to somebody else after `processingTimeout`, 60 s by default.
@@ -40,14 +42,22 @@ const MOST_WAITING: usize = 64;
 ///
 /// It is a hash, because it travels in a header. No place of a Kafka message is like it: these have slashes.
 pub(super) fn identity(path: &str, event: &Document) -> Option<CallIdentity> {
+    name_of(path, event).map(|name| CallIdentity::Message(name.into()))
+}
+
+fn name_of(path: &str, event: &Document) -> Option<String> {
     let text = |name: &str| event.field(name)?.text().filter(|text| !text.is_empty());
     let (source, id) = (text("source")?, text("id")?);
+    Some(format!("event:{}", hash_of([path.as_bytes(), source.as_bytes(), id.as_bytes()])))
+}
+
+fn hash_of<const N: usize>(parts: [&[u8]; N]) -> String {
     let mut hash = Sha256::new();
-    for part in [path, &source, &id] {
+    for part in parts {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    Some(CallIdentity::Message(format!("event:{}", hex::encode(hash.finalize())).into()))
+    hex::encode(hash.finalize())
 }
 
 /// Bounds the events that wait for another try. Cheap to clone.
@@ -112,13 +122,15 @@ impl Patience {
 /// Publishes what is known of an event that can never be handled, where its subscription says so.
 pub(super) async fn set_aside(
     actors: &Actors,
+    tries: &Tries,
     subscription: &Subscription,
     event: Letter<'_>,
     reason: &str,
 ) -> EventOutcome {
     let Some(topic) = &subscription.dead_letter else { return EventOutcome::Drop(reason.to_owned()) };
     let path = &*subscription.path;
-    match publish(actors, subscription, topic, event, reason).await {
+    let letter = written(subscription, event, reason);
+    match tries.publish(letter, |letter| actors.publish(topic, letter)).await {
         Ok(()) => {
             tracing::warn!(
                 path,
@@ -146,31 +158,40 @@ pub(super) enum Letter<'e> {
     Event(&'e Document),
     /// It is no JSON.
     Bytes(&'e Bytes),
+    /// It has more bytes than the host reads. These are the headers that it came with.
+    Unread(&'e HeaderMap),
 }
 
-async fn publish(
-    actors: &Actors,
-    subscription: &Subscription,
-    topic: &Topic,
-    event: Letter<'_>,
-    reason: &str,
-) -> Result<(), backend::Error> {
-    let Subscription { pubsub, topic: of, path, .. } = subscription;
-    let letter = json!({ "pubsub": pubsub, "topic": of, "path": path, "reason": reason });
-    let without_event = letter.to_string();
-    let encoded;
-    let (field, value) = match event {
-        Letter::Event(event) => ("event", event),
+/// The letter of an event. The short one says why the event is gone and, where that can be read, which one it was.
+fn written(subscription: &Subscription, event: Letter<'_>, reason: &str) -> DeadLetter {
+    let Subscription { pubsub, topic, path, attempts, .. } = subscription;
+    let reason = letters::shortened(reason.to_owned());
+    let mut letter = json!({ "pubsub": pubsub, "topic": topic, "path": path, "reason": reason });
+    let (name, bytes, content) = match event {
+        Letter::Event(event) => {
+            for field in ["source", "id"] {
+                if let Some(text) = event.field(field).and_then(|value| value.text()) {
+                    letter[field] = letters::shortened(text).into();
+                }
+            }
+            (name_of(path, event), &event.bytes()[..], Some(("event", event.clone())))
+        }
         Letter::Bytes(bytes) => {
-            encoded = Document::of_text(&base64::engine::general_purpose::STANDARD.encode(bytes));
-            ("data_base64", &encoded)
+            let encoded = base64::engine::general_purpose::STANDARD.encode(bytes);
+            (None, &bytes[..], Some(("data_base64", Document::of_text(&encoded))))
+        }
+        Letter::Unread(headers) => {
+            letters::add_headers(&mut letter, headers);
+            (None, &[][..], None)
         }
     };
-    match actors.publish(topic, json::with_field(&without_event, field, value)).await {
-        // Larger than the sidecar takes: that there was one, and why it is gone, is said all the same.
-        Err(backend::Error::TooLarge(_)) => actors.publish(topic, without_event.into()).await,
-        published => published,
-    }
+    let letter = letter.to_string();
+    let (whole, short) = match content {
+        Some((field, content)) => (json::with_field(&letter, field, &content), Some(letter.into())),
+        None => (letter.into(), None),
+    };
+    let name = name.unwrap_or_else(|| hash_of([path.as_bytes(), bytes]));
+    DeadLetter { name, attempts: *attempts, whole, short }
 }
 
 #[cfg(test)]

@@ -4,53 +4,37 @@
 //! handled is set aside on the manifest's dead-letter topic, with all that is known of it, and acknowledged: any other answer
 //! would either lose it or stop its partition for ever. What a person posts to the same route is answered as on any other.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::AppToken;
 use super::answer::HttpError;
+use super::letters::{self, DeadLetter, Tries};
 use crate::actor::Actors;
 use crate::backend;
 use crate::manifest::InputBinding;
 use crate::telemetry::printable;
 
-/// Messages whose failed tries are counted at the same time. Beyond it the counts begin anew.
-const MOST_COUNTED: usize = 10_000;
 /// Bytes of each part of a message's place. Kafka's names of topics have at most 249.
 const LONGEST_PLACE: usize = 256;
-/// Bytes of the message's headers in a letter, and of each text: far less than any broker takes.
-const LETTER_HEADERS: usize = 64 * 1024;
-const LETTER_TEXT: usize = 4 * 1024;
-/// Headers that belong to the transport or to the sidecar, and not to the message.
-const NOT_OF_THE_MESSAGE: [&str; 8] = [
-    "accept-encoding",
-    "authorization",
-    "connection",
-    "content-length",
-    "dapr-api-token",
-    "host",
-    "transfer-encoding",
-    "user-agent",
-];
 
 /// The binding of a route.
 pub(super) struct Input {
     binding: InputBinding,
     token: Option<AppToken>,
     actors: Actors,
-    failed_tries: Mutex<HashMap<String, u32>>,
+    tries: Tries,
 }
 
 impl Input {
     pub(super) fn new(binding: InputBinding, token: Option<AppToken>, actors: Actors) -> Arc<Input> {
-        Arc::new(Input { binding, token, actors, failed_tries: Mutex::default() })
+        Arc::new(Input { binding, token, actors, tries: Tries::default() })
     }
 
     /// Did the binding send this, rather than a person? Kafka's place of the message is in the headers (`__topic` and so on,
@@ -75,9 +59,8 @@ impl Input {
 
     /// Forgets the failed tries of a message that was handled.
     pub(super) fn succeeded(&self, headers: &HeaderMap) {
-        let mut tries = self.tries();
-        if let (false, Some(id)) = (tries.is_empty(), self.message_id(headers)) {
-            tries.remove(&*id);
+        if let (false, Some(id)) = (self.tries.is_empty(), self.message_id(headers)) {
+            self.tries.forget(&id);
         }
     }
 
@@ -91,7 +74,7 @@ impl Input {
         // A body that broke off is whole when it comes again.
         let is_passing = matches!(&*error.code, "body-unreadable" | "body-too-slow")
             || matches!(error.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
-        if is_passing || (error.status.is_server_error() && !self.has_failed(self.name_of(headers, body))) {
+        if is_passing || (error.status.is_server_error() && !self.has_failed(headers, body)) {
             tracing::warn!(
                 binding = self.binding.binding,
                 code = &*error.code,
@@ -102,7 +85,7 @@ impl Input {
         }
         match self.set_aside(headers, body, &error).await {
             Ok(()) => {
-                self.tries().remove(&self.name_of(headers, body));
+                self.tries.forget(&self.name_of(headers, body));
                 let reason =
                     json!({ "status": "Message set aside", "code": error.code, "detail": error.detail });
                 Json(reason).into_response()
@@ -131,16 +114,15 @@ impl Input {
         error: &HttpError,
     ) -> Result<(), backend::Error> {
         let topic = &self.binding.dead_letter;
-        let whole = letter(&self.binding, headers, body, error).to_string();
-        let published = match self.actors.publish(topic, whole.into()).await {
-            Err(reason) if body.is_some() && self.is_too_large(headers, body, &reason) => {
-                let short = letter(&self.binding, headers, None, error).to_string();
-                self.actors.publish(topic, short.into()).await
-            }
-            published => published,
+        let written = |body| Bytes::from(letter(&self.binding, headers, body, error).to_string());
+        let letter = DeadLetter {
+            name: format!("{} letter", self.name_of(headers, body)),
+            attempts: self.binding.attempts,
+            whole: written(body),
+            // The message itself stays in its topic, at the offset that the letter names.
+            short: body.is_some().then(|| written(None)),
         };
-        published?;
-        self.tries().remove(&self.letter_of(headers, body));
+        self.tries.publish(letter, |letter| self.actors.publish(topic, letter)).await?;
         let place = self.message_id(headers).unwrap_or_default();
         tracing::warn!(
             binding = self.binding.binding,
@@ -154,18 +136,6 @@ impl Input {
         Ok(())
     }
 
-    /// Is the letter larger than the sidecar takes, or, as far as one can tell, its broker? The sidecar says of both that it is
-    /// away when its broker refuses, so what was tried often enough counts as too large. The message itself stays in its topic,
-    /// at the offset that the letter names.
-    fn is_too_large(&self, headers: &HeaderMap, body: Option<&Bytes>, reason: &backend::Error) -> bool {
-        matches!(reason, backend::Error::TooLarge(_)) || self.has_failed(self.letter_of(headers, body))
-    }
-
-    /// Names the letter of a message among those whose tries are counted.
-    fn letter_of(&self, headers: &HeaderMap, body: Option<&Bytes>) -> String {
-        format!("{} letter", self.name_of(headers, body))
-    }
-
     /// Names a message, also where no place in Kafka does.
     fn name_of(&self, headers: &HeaderMap, body: Option<&Bytes>) -> String {
         self.message_id(headers).map(|id| id.to_string()).unwrap_or_else(|| {
@@ -175,18 +145,8 @@ impl Input {
     }
 
     /// Counts a failed try. True when there were as many as the manifest allows.
-    fn has_failed(&self, name: String) -> bool {
-        let mut tries = self.tries();
-        if tries.len() >= MOST_COUNTED {
-            tries.clear();
-        }
-        let count = tries.entry(name).or_default();
-        *count += 1;
-        *count >= self.binding.attempts
-    }
-
-    fn tries(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
-        self.failed_tries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn has_failed(&self, headers: &HeaderMap, body: Option<&Bytes>) -> bool {
+        self.tries.has_failed(self.name_of(headers, body), self.binding.attempts)
     }
 }
 
@@ -195,26 +155,10 @@ impl Input {
 fn letter(binding: &InputBinding, headers: &HeaderMap, body: Option<&Bytes>, error: &HttpError) -> Value {
     let text = |name: &str| {
         let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned();
-        Some(shortened(value))
+        Some(letters::shortened(value))
     };
     let number = |name: &str| text(name).and_then(|text| text.parse::<i64>().ok());
-    let mut left = LETTER_HEADERS;
-    let mut left_out = 0_usize;
-    let mut of_message = Map::new();
-    for (name, value) in headers {
-        if NOT_OF_THE_MESSAGE.contains(&name.as_str()) {
-            continue;
-        }
-        let value = String::from_utf8_lossy(value.as_bytes());
-        match left.checked_sub(name.as_str().len() + value.len()) {
-            Some(rest) => {
-                left = rest;
-                of_message.insert(name.as_str().to_owned(), value.into());
-            }
-            None => left_out += 1,
-        }
-    }
-    let detail = shortened(error.detail.clone());
+    let detail = letters::shortened(error.detail.clone());
     let mut letter = json!({
         "binding": binding.binding,
         "path": binding.path,
@@ -224,23 +168,12 @@ fn letter(binding: &InputBinding, headers: &HeaderMap, body: Option<&Bytes>, err
         "offset": number("__offset"),
         "timestamp": text("__timestamp"),
         "key": text("__key"),
-        "headers": of_message,
     });
-    if left_out > 0 {
-        letter["headers_left_out"] = left_out.into();
-    }
+    letters::add_headers(&mut letter, headers);
     if let Some(body) = body {
         letter["data_base64"] = base64::engine::general_purpose::STANDARD.encode(body).into();
     }
     letter
-}
-
-fn shortened(mut text: String) -> String {
-    if text.len() > LETTER_TEXT {
-        text.truncate(text.floor_char_boundary(LETTER_TEXT));
-        text.push('…');
-    }
-    text
 }
 
 #[cfg(test)]

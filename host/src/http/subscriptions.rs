@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::call;
 use super::events::{self, Letter};
+use super::letters::Tries;
 use crate::actor::{Actors, CallContext, CallIdentity};
 use crate::backend::{ActorCall, EventOutcome, cloud_event};
 use crate::json::Document;
@@ -21,13 +22,15 @@ use crate::telemetry::printable;
 pub struct Subscriptions {
     by_path: Arc<HashMap<String, Subscription>>,
     actors: Actors,
+    /// Of their dead letters.
+    tries: Arc<Tries>,
 }
 
 impl Subscriptions {
     /// Paths are different from each other: the manifest was checked.
     pub fn new(subscriptions: &[Subscription], actors: Actors) -> Subscriptions {
         let by_path = subscriptions.iter().map(|one| (one.path.clone(), one.clone())).collect();
-        Subscriptions { by_path: Arc::new(by_path), actors }
+        Subscriptions { by_path: Arc::new(by_path), actors, tries: Arc::default() }
     }
 
     /// The subscriptions, in no order.
@@ -99,10 +102,10 @@ impl Subscriptions {
         }
     }
 
-    /// An event whose bytes cannot be read.
-    pub(super) async fn undecodable(&self, path: &str, body: &Bytes, reason: &str) -> EventOutcome {
+    /// An event whose bytes are none that the host reads.
+    pub(super) async fn undecodable(&self, path: &str, event: Letter<'_>, reason: &str) -> EventOutcome {
         match self.by_path.get(path) {
-            Some(subscription) => self.unreadable(subscription, Letter::Bytes(body), reason).await,
+            Some(subscription) => self.unreadable(subscription, event, reason).await,
             None => EventOutcome::Drop(reason.to_owned()),
         }
     }
@@ -114,7 +117,7 @@ impl Subscriptions {
         reason: &str,
     ) -> EventOutcome {
         if subscription.dead_letter.is_some() {
-            return events::set_aside(&self.actors, subscription, letter, reason).await;
+            return events::set_aside(&self.actors, &self.tries, subscription, letter, reason).await;
         }
         let path = &*subscription.path;
         tracing::warn!(path, code = "event-unreadable", "an event is dropped: {}", printable(reason));
@@ -128,7 +131,8 @@ impl Subscriptions {
         reason: String,
     ) -> EventOutcome {
         if let Some(event) = original.filter(|_| subscription.dead_letter.is_some()) {
-            return events::set_aside(&self.actors, subscription, Letter::Event(event), &reason).await;
+            return events::set_aside(&self.actors, &self.tries, subscription, Letter::Event(event), &reason)
+                .await;
         }
         let path = &subscription.path;
         tracing::warn!(path, code = "event-dropped", "an event is dropped: {}", printable(&reason));

@@ -247,6 +247,7 @@ async fn events_are_answered_in_the_form_of_dapr(bench: &Bench) -> anyhow::Resul
         ("/subscribe", json!({"data": "no JSON"}).to_string(), "DROP"),
         ("/subscribe", "no JSON".to_owned(), "DROP"),
         ("/subscribe", json!({"id": "no data"}).to_string(), "DROP"),
+        ("/subscribe", json!({"data": {"actor_id": "x".repeat(70_000)}}).to_string(), "DROP"),
         ("/fails", data("invalid"), "DROP"),
         ("/fails", data("not-found"), "DROP"),
         ("/fails", data("failed"), "RETRY"),
