@@ -454,6 +454,7 @@ fn app_server(limits: &manifest::HostLimits, max_body: usize, behind_sidecar: bo
         least_body_rate: bytes(limits.least_body_rate),
         max_held_body_bytes: Some(bytes(limits.max_held_body_bytes())),
         half_close: !behind_sidecar,
+        behind_sidecar,
     }
 }
 
@@ -468,6 +469,7 @@ fn admin_server() -> ServerOptions {
         least_body_rate: manifest::HostLimits::default().least_body_rate.as_u64() as usize,
         max_held_body_bytes: None,
         half_close: true,
+        behind_sidecar: false,
     }
 }
 
