@@ -38,6 +38,8 @@ const ADMIN_CONNECTIONS: usize = 100;
 /// When what they send must be there.
 const ADMIN_BODY_TIME: Duration = Duration::from_secs(120);
 
+/// How long the last answers may take at the end of a shutdown.
+const LAST_ANSWERS: Duration = Duration::from_millis(100);
 /// How long actors stay on a host that leaves for effects that cannot be delivered, because Twilio is away for example.
 const EFFECTS_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a shutdown waits for a sidecar to send its calls elsewhere. It looks at the host's health each second.
@@ -308,7 +310,7 @@ impl Host {
         let stop_app = CancellationToken::new();
         let servers = TaskTracker::new();
         let mut app = servers.spawn(app.run(stop_app.clone(), grace));
-        let mut admin = servers.spawn(admin.run(stop_admin.clone(), Duration::from_millis(100)));
+        let mut admin = servers.spawn(admin.run(stop_admin.clone(), LAST_ANSWERS));
         let sweep = tokio::spawn({
             let actors = actors.clone();
             async move { actors.run_idle_sweep().await }
@@ -356,7 +358,9 @@ impl Host {
         deployer.shut_down().await;
         stop_admin.cancel();
         servers.close();
-        servers.wait().await;
+        // The application's port would wait for clients that do not read until a whole grace after it was closed.
+        let end = deadline.max(Instant::now() + LAST_ANSWERS);
+        let _out_of_time = tokio::time::timeout_at(end, servers.wait()).await;
         backend.shut_down().await;
         if turns + active + effects > 0 {
             tracing::warn!(
@@ -454,6 +458,7 @@ fn app_server(limits: &manifest::HostLimits, max_body: usize, behind_sidecar: bo
         least_body_rate: bytes(limits.least_body_rate),
         max_held_body_bytes: Some(bytes(limits.max_held_body_bytes())),
         half_close: !behind_sidecar,
+        behind_sidecar,
     }
 }
 
@@ -468,6 +473,7 @@ fn admin_server() -> ServerOptions {
         least_body_rate: manifest::HostLimits::default().least_body_rate.as_u64() as usize,
         max_held_body_bytes: None,
         half_close: true,
+        behind_sidecar: false,
     }
 }
 

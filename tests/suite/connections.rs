@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
-use daca_tests::{Answer, Host, PATIENCE, default_manifest, eventually, exchange, exerciser};
+use daca_tests::{Answer, Host, PATIENCE, default_manifest, eventually, exchange, exerciser, manifest_of};
 use serde_json::json;
 
 const MESSAGE: &str = r#"{"role": "user", "content": "Hi"}"#;
@@ -161,6 +161,59 @@ actor-id = { path = \"id\" }";
     assert_eq!((answer.status.as_u16(), code), (503, Some("bodies-exhausted")), "{answer:?}");
     assert_eq!(host.send_raw("GET", "/healthz", "")?.status, 200);
     Ok(())
+}
+
+/// More bytes than the kernel keeps for a client that does not read.
+const LARGE: usize = 48_000_000;
+
+/// A host whose answers to `/large` are large.
+async fn with_large_answers(settings: &str) -> anyhow::Result<Host> {
+    let more = format!(
+        "limits = {{ memory = \"128MiB\", reply = \"64MiB\", running-time = \"20s\" }}
+[host]
+{settings}
+[[routes]]
+method = \"POST\"
+path = \"/large/{{id}}\"
+agent = \"Floods\"
+call = \"Reply\"
+actor-id = {{ path = \"id\" }}"
+    );
+    Host::start(&manifest_of("Floods", "floods", &more)).await
+}
+
+fn large_request() -> String {
+    format!("POST /large/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\n{LARGE}")
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_answer_is_disconnected() -> anyhow::Result<()> {
+    let host = with_large_answers("body-time = \"300ms\"\nmax-connections = 1").await?;
+    // The second request is handled when the first one's answer is in the server's hands.
+    let mut deaf = Raw::connect(&host.app)?;
+    deaf.send(&large_request().repeat(2))?;
+    host.wait_for_log("the answer", |line| line["code"] == "answer-too-slow").await?;
+    eventually("its place is free", async || Ok(host.send_raw("GET", "/no-such-route", "")?.status == 404))
+        .await?;
+    let mut text = Vec::new();
+    let _reset = deaf.0.read_to_end(&mut text);
+    assert!((1..LARGE).contains(&text.len()), "{} bytes", text.len());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_that_still_reads_its_answer_makes_no_room() -> anyhow::Result<()> {
+    let host = with_large_answers("max-connections = 1").await?;
+    let mut slow = Raw::connect(&host.app)?;
+    slow.send(&large_request())?;
+    let mut line = String::new();
+    slow.0.read_line(&mut line)?;
+    assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+    let refused = host.send_raw("POST", "/large/a", "8")?;
+    assert_eq!(refused.code.as_deref(), Some("connections-exhausted"), "{refused:?}");
+    while slow.0.read_line(&mut line)? > 2 {}
+    slow.0.read_exact(&mut vec![0; LARGE])?;
+    eventually("now it rests", async || Ok(host.send_raw("POST", "/large/a", "8")?.status == 200)).await
 }
 
 #[tokio::test]

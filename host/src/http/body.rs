@@ -109,7 +109,7 @@ impl RequestBody {
         if body.size_hint().lower() > bounds.largest as u64 {
             return Err(BodyError::TooLarge);
         }
-        let clock = Clock::new(&bounds);
+        let clock = Clock::new(&bounds, 0);
         *self = match bounds.budget {
             Some(budget) => RequestBody::Whole(Box::pin(whole(body, clock, bounds.largest, budget.hold()))),
             None => RequestBody::Pieces(body, clock),
@@ -184,7 +184,7 @@ async fn whole(
     largest: usize,
     mut held: Held,
 ) -> Result<Bytes, BodyError> {
-    let mut data = Vec::new();
+    let mut data = Vec::<u8>::new();
     loop {
         let piece = std::future::poll_fn(|context| clock.poll_piece(&mut body, context)).await;
         let Some(frame) = piece.transpose()? else { break };
@@ -193,33 +193,44 @@ async fn whole(
         if bytes > largest {
             return Err(BodyError::TooLarge);
         }
-        let waits = Instant::now();
-        held.cover(bytes).await.map_err(|_| BodyError::NoRoom)?;
-        clock.start += waits.elapsed();
+        if bytes > data.capacity() {
+            // By itself it would grow to twice as much, and more than is counted.
+            let capacity = if data.is_empty() { bytes } else { largest.min(bytes + bytes / 4) };
+            let waits = Instant::now();
+            held.cover(capacity).await.map_err(|_| BodyError::NoRoom)?;
+            clock.start += waits.elapsed();
+            data.reserve_exact(capacity - data.len());
+        }
         data.extend_from_slice(&piece);
     }
     Ok(Bytes::from_owner(Kept { data, _held: held }))
 }
 
-/// When a body comes too slowly.
+/// When a body comes too slowly, or an answer is read too slowly.
 pub(super) struct Clock {
     start: Instant,
     time: Duration,
     least_rate: usize,
-    received: usize,
+    bytes: usize,
     alarm: Pin<Box<tokio::time::Sleep>>,
 }
 
 impl Clock {
-    fn new(bounds: &BodyBounds) -> Clock {
+    /// Runs from now on. So many bytes have passed before.
+    pub(super) fn new(bounds: &BodyBounds, bytes: usize) -> Clock {
         let start = Instant::now();
         let alarm = Box::pin(tokio::time::sleep_until(start));
-        Clock { start, time: bounds.time, least_rate: bounds.least_rate.max(1), received: 0, alarm }
+        Clock { start, time: bounds.time, least_rate: bounds.least_rate.max(1), bytes, alarm }
     }
 
-    /// When what was received so far will no longer be enough.
+    /// Counts bytes that have passed.
+    pub(super) fn count(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// When what has passed so far will no longer be enough.
     fn due(&self) -> Instant {
-        let paid = Duration::from_secs_f64(self.received as f64 / self.least_rate as f64);
+        let paid = Duration::from_secs_f64(self.bytes as f64 / self.least_rate as f64);
         self.start + self.time.min(GRACE.saturating_add(paid))
     }
 
@@ -232,7 +243,7 @@ impl Clock {
         if let Poll::Ready(piece) = Pin::new(&mut *body).poll_frame(context) {
             let piece = piece.map(|piece| piece.map_err(|error| BodyError::Broken(error.to_string())));
             if let Some(Ok(frame)) = &piece {
-                self.received += frame.data_ref().map_or(0, Bytes::len);
+                self.count(frame.data_ref().map_or(0, Bytes::len));
                 // One that always has a piece at hand comes too late as well.
                 if Instant::now() > self.start + self.time && !body.is_end_stream() {
                     body.cut();
@@ -241,12 +252,17 @@ impl Clock {
             }
             return Poll::Ready(piece);
         }
+        ready!(self.poll_late(context));
+        body.cut();
+        Poll::Ready(Some(Err(BodyError::TooSlow)))
+    }
+
+    /// Ready when it is too late.
+    pub(super) fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let due = self.due();
         if self.alarm.deadline() != due {
             self.alarm.as_mut().reset(due);
         }
-        ready!(self.alarm.as_mut().poll(context));
-        body.cut();
-        Poll::Ready(Some(Err(BodyError::TooSlow)))
+        self.alarm.as_mut().poll(context)
     }
 }

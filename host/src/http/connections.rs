@@ -4,14 +4,15 @@
 //! its first. When none is idle, some further connections are accepted that serve health alone, for one request each, and answer
 //! everything else 503. So whoever looks at the host's health gets an answer, whatever others do.
 //!
-//! A peer that has all its places is treated as if all were taken. Peers on this machine have no such bound: behind a sidecar
-//! all requests come from there.
+//! A peer that has all its places is treated as if all were taken. Peers on this machine have no such bound. Behind a sidecar
+//! they have as many places again, which nobody else takes: its calls come from there, and one that is refused may never come
+//! again.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,7 @@ const SPARE: usize = 32;
 pub(super) struct Connections {
     most: usize,
     most_of_peer: usize,
+    behind_sidecar: bool,
     start: Instant,
     registry: Mutex<Registry>,
 }
@@ -32,6 +34,7 @@ struct Registry {
     next_id: u64,
     all: HashMap<u64, Arc<Connection>>,
     spare: usize,
+    of_sidecar: usize,
     of_peers: HashMap<IpAddr, usize>,
 }
 
@@ -39,6 +42,8 @@ struct Registry {
 pub(super) struct Connection {
     /// Whose place it takes; none for a peer on this machine.
     peer: Option<IpAddr>,
+    /// Takes one of the sidecar's places.
+    of_sidecar: bool,
     /// Serves health alone.
     pub(super) is_spare: bool,
     /// Cancelled when it has to make room.
@@ -49,6 +54,8 @@ pub(super) struct Connection {
     requests: AtomicU64,
     handled: AtomicUsize,
     received: AtomicUsize,
+    /// A part of an answer may still have to be written. hyper drops the answer as soon as it has it in its buffer.
+    is_unsent: AtomicBool,
     /// Milliseconds since the start.
     idle_since: AtomicU64,
 }
@@ -61,9 +68,9 @@ pub(super) struct Place {
 }
 
 impl Connections {
-    pub(super) fn new(most: usize, most_of_peer: usize) -> Arc<Connections> {
+    pub(super) fn new(most: usize, most_of_peer: usize, behind_sidecar: bool) -> Arc<Connections> {
         let registry = Mutex::default();
-        Arc::new(Connections { most, most_of_peer, start: Instant::now(), registry })
+        Arc::new(Connections { most, most_of_peer, behind_sidecar, start: Instant::now(), registry })
     }
 
     /// A place for a connection, or none at all.
@@ -71,17 +78,19 @@ impl Connections {
         let peer = key(peer);
         let mut registry = self.registry();
         let of_peer = peer.and_then(|peer| registry.of_peers.get(&peer)).copied().unwrap_or_default();
-        let is_full = registry.all.len() - registry.spare >= self.most;
+        let of_sidecar = self.behind_sidecar && peer.is_none();
+        let is_full = registry.taken(of_sidecar) >= self.most;
         let is_spare = if of_peer >= self.most_of_peer {
             !registry.evict(|one| !one.is_spare && one.peer == peer)
         } else {
-            is_full && !registry.evict(|one| !one.is_spare)
+            is_full && !registry.evict(|one| !one.is_spare && one.of_sidecar == of_sidecar)
         };
         if is_spare && registry.spare >= SPARE && !registry.evict(|one| one.is_spare) {
             return None;
         }
         let connection = Arc::new(Connection {
             peer,
+            of_sidecar,
             is_spare,
             evicted: CancellationToken::new(),
             large_head: Mutex::default(),
@@ -89,6 +98,7 @@ impl Connections {
             requests: AtomicU64::new(0),
             handled: AtomicUsize::new(0),
             received: AtomicUsize::new(0),
+            is_unsent: AtomicBool::new(false),
             idle_since: AtomicU64::new(milliseconds(self.start)),
         });
         let id = registry.add(connection.clone());
@@ -108,10 +118,17 @@ impl Drop for Place {
 }
 
 impl Registry {
+    /// Those with a place: the sidecar's, or all others.
+    fn taken(&self, of_sidecar: bool) -> usize {
+        if of_sidecar { self.of_sidecar } else { self.all.len() - self.spare - self.of_sidecar }
+    }
+
     fn add(&mut self, connection: Arc<Connection>) -> u64 {
         self.next_id += 1;
         if connection.is_spare {
             self.spare += 1;
+        } else if connection.of_sidecar {
+            self.of_sidecar += 1;
         } else if let Some(peer) = connection.peer {
             *self.of_peers.entry(peer).or_default() += 1;
         }
@@ -123,6 +140,8 @@ impl Registry {
         let connection = self.all.remove(&id)?;
         if connection.is_spare {
             self.spare -= 1;
+        } else if connection.of_sidecar {
+            self.of_sidecar -= 1;
         } else if let Some(peer) = connection.peer
             && let Some(count) = self.of_peers.get_mut(&peer)
         {
@@ -149,9 +168,15 @@ impl Registry {
 }
 
 impl Connection {
-    /// No request is being handled, and no answer sent. What is left of a body that nobody wants may still be arriving.
+    /// No request is being handled, and all answers are written. What is left of a body that nobody wants may still be arriving.
     pub(super) fn is_idle(&self) -> bool {
-        self.handled.load(Ordering::Relaxed) == 0
+        self.handled.load(Ordering::Acquire) == 0 && !self.is_unsent.load(Ordering::Acquire)
+    }
+
+    /// Since when it has been waiting for the head of a request.
+    pub(super) fn waits_for_head_since(&self) -> Option<Instant> {
+        let waits = self.is_idle() && self.reads_head();
+        waits.then(|| self.start + Duration::from_millis(self.idle_since.load(Ordering::Relaxed)))
     }
 
     /// Requests whose heads have arrived.
@@ -161,10 +186,22 @@ impl Connection {
 
     /// What arrives now is the head of a request.
     pub(super) fn reads_head(&self) -> bool {
-        self.is_idle() && self.received.load(Ordering::Relaxed) == 0
+        self.handled.load(Ordering::Relaxed) == 0 && self.received.load(Ordering::Relaxed) == 0
     }
 
-    /// A request is handled until this and the answer's body are dropped.
+    /// All that hyper had in its buffer is written.
+    pub(super) fn sent(&self) {
+        if self.is_unsent.load(Ordering::Relaxed) {
+            self.rests();
+            self.is_unsent.store(false, Ordering::Release);
+        }
+    }
+
+    fn rests(&self) {
+        self.idle_since.store(milliseconds(self.start), Ordering::Relaxed);
+    }
+
+    /// A request is handled until this is dropped, with the answer's body.
     pub(super) fn handle(self: &Arc<Self>) -> Handled {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.handled.fetch_add(1, Ordering::Relaxed);
@@ -183,8 +220,8 @@ pub(super) struct Handled(Arc<Connection>);
 
 impl Drop for Handled {
     fn drop(&mut self) {
-        self.0.idle_since.store(milliseconds(self.0.start), Ordering::Relaxed);
-        self.0.handled.fetch_sub(1, Ordering::Relaxed);
+        self.0.is_unsent.store(true, Ordering::Relaxed);
+        self.0.handled.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -193,6 +230,7 @@ pub(super) struct Received(Arc<Connection>);
 
 impl Drop for Received {
     fn drop(&mut self) {
+        self.0.rests();
         self.0.received.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -226,7 +264,7 @@ mod tests {
 
     #[test]
     fn the_longest_idle_makes_room_and_those_that_work_do_not() {
-        let connections = Connections::new(2, 2);
+        let connections = Connections::new(2, 2, false);
         let first = connections.admit(LOOPBACK).expect("a place");
         let second = connections.admit(LOOPBACK).expect("a place");
         let works = first.connection.handle();
@@ -238,9 +276,12 @@ mod tests {
         assert!(spare.iter().all(|one| one.connection.is_spare));
         let busy = spare.iter().map(|one| one.connection.handle()).collect::<Vec<_>>();
         assert!(connections.admit(LOOPBACK).is_none());
-        drop(busy);
+        drop((busy, works, also_works));
+        assert!(connections.admit(LOOPBACK).is_none(), "the answers are not written yet");
+        spare[0].connection.sent();
         assert!(connections.admit(LOOPBACK).is_some_and(|one| one.connection.is_spare));
-        drop((works, also_works));
+        first.connection.sent();
+        third.connection.sent();
         assert!(connections.admit(LOOPBACK).is_some_and(|one| !one.connection.is_spare));
         drop((first, second, third, spare));
         assert!(connections.registry().all.is_empty() && connections.registry().spare == 0);
@@ -248,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_peer_takes_its_own_places_and_nobody_elses() {
-        let connections = Connections::new(10, 2);
+        let connections = Connections::new(10, 2, false);
         let places = (0..2).map(|_| connections.admit(peer(1)).expect("a place")).collect::<Vec<_>>();
         let _busy = places.iter().map(|one| one.connection.handle()).collect::<Vec<_>>();
         assert!(connections.admit(peer(1)).is_some_and(|one| one.connection.is_spare));
@@ -257,6 +298,26 @@ mod tests {
         assert!(of_machine.iter().all(|one| !one.connection.is_spare));
         drop(places);
         assert!(connections.admit(peer(1)).is_some_and(|one| !one.connection.is_spare));
+    }
+
+    #[test]
+    fn others_take_no_place_of_the_sidecar() {
+        let connections = Connections::new(2, 2, true);
+        let idle = connections.admit(LOOPBACK).expect("a place");
+        let others = (1..=2).map(|last| connections.admit(peer(last)).expect("a place")).collect::<Vec<_>>();
+        let _busy = others.iter().map(|one| one.connection.handle()).collect::<Vec<_>>();
+        assert!(connections.admit(peer(3)).is_some_and(|one| one.connection.is_spare));
+        assert!(!idle.connection.evicted.is_cancelled());
+        let second = connections.admit(LOOPBACK).expect("a place");
+        assert!(!second.connection.is_spare);
+        // It has a bound as well, and keeps to itself.
+        let third = connections.admit(LOOPBACK).expect("a place");
+        let evicted = [&idle, &second].map(|one| one.connection.evicted.is_cancelled());
+        assert!(evicted.contains(&true) && evicted.contains(&false) && !third.connection.is_spare);
+        assert!(others.iter().all(|one| !one.connection.evicted.is_cancelled()));
+        drop((idle, second, third, others));
+        let registry = connections.registry();
+        assert!(registry.all.is_empty() && registry.of_sidecar == 0 && registry.spare == 0);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Accepts connections, serves their requests within the bounds of [`super::connections`] and [`super::body`], and shuts down.
 
 use std::convert::Infallible;
+use std::error::Error as _;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
@@ -32,10 +34,8 @@ use super::connections::{Connections, Handled, Place};
 use super::head;
 use super::lingering::Lingering;
 use super::seldom::Seldom;
-use super::socket::{LARGE_HEADS, Socket};
+use super::socket::{AnswerTooSlow, HEAD_TIMEOUT, LARGE_HEADS, Socket};
 
-/// A client that has not sent the head of its request by then is disconnected.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// The wait after a connection could not be accepted: most often the process has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often a connection that was to make room, and works, is looked at again.
@@ -52,15 +52,17 @@ pub struct ServerOptions {
     pub health: &'static [&'static str],
     /// Bytes of a body, at most.
     pub max_body: usize,
-    /// When a whole body must be there.
+    /// When a whole body must be there, and an answer be read.
     pub body_time: Duration,
-    /// Bytes a second that a body brings at least.
+    /// Bytes a second that a body brings at least, and that are read of an answer.
     pub least_body_rate: usize,
     /// Bytes of all bodies that are held. Without it, the handlers bound what they hold.
     pub max_held_body_bytes: Option<usize>,
     /// A client that has closed its sending side still gets its answer. To the server it looks like one that is gone, whose
     /// call is otherwise cut off. A sidecar cuts calls off in that way, and must not be misunderstood.
     pub half_close: bool,
+    /// Connections from this machine are the sidecar's, and have places of their own.
+    pub behind_sidecar: bool,
 }
 
 /// A port that is listened on.
@@ -77,6 +79,7 @@ struct Serving {
     bodies: BodyBounds,
     large_heads: Arc<Semaphore>,
     refused: Seldom,
+    unread: Seldom,
     half_close: bool,
 }
 
@@ -95,7 +98,11 @@ impl Server {
             budget: options.max_held_body_bytes.map(|bytes| Budget::new(bytes, options.max_body)),
         };
         let large_heads = Arc::new(Semaphore::new(LARGE_HEADS));
-        let refused = Seldom::default();
+        let connections = Connections::new(
+            options.max_connections,
+            options.max_connections_per_peer,
+            options.behind_sidecar,
+        );
         Server {
             listener,
             serving: Arc::new(Serving {
@@ -103,10 +110,11 @@ impl Server {
                 health: options.health,
                 bodies,
                 large_heads,
-                refused,
+                refused: Seldom::default(),
+                unread: Seldom::default(),
                 half_close: options.half_close,
             }),
-            connections: Connections::new(options.max_connections, options.max_connections_per_peer),
+            connections,
         }
     }
 
@@ -166,12 +174,13 @@ fn serve(
     // Answers are small: waiting to fill a packet only delays them.
     let _only_slower_without = stream.set_nodelay(true);
     let connection = place.connection.clone();
-    let socket = Socket::new(stream, connection.clone(), PollSemaphore::new(serving.large_heads.clone()));
+    let large_heads = PollSemaphore::new(serving.large_heads.clone());
+    let socket = Socket::new(stream, connection.clone(), large_heads, serving.bodies.clone());
     let mut builder = Builder::new();
-    // HTTP/1 alone: its timer runs from the first moment, so that a silent client cannot hold its place.
+    // The socket has the timer that counts, which waits for the answer before. With one of its own, hyper reads on after an answer.
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(HEAD_TIMEOUT + serving.bodies.time)
         .max_headers(head::MOST_LINES)
         .max_buf_size(head::MOST_BYTES)
         .half_close(serving.half_close)
@@ -206,6 +215,11 @@ fn serve(
         drop(place);
         match ended {
             Err(error) if error.is_parse() => refused(&serving.refused, peer, &error),
+            Err(error) if is_unread(&error) => {
+                if let Some(left_out) = serving.unread.admit() {
+                    tracing::warn!(code = "answer-too-slow", %peer, left_out, "a connection was closed: its answer was read too slowly");
+                }
+            }
             Err(error) => tracing::debug!("a connection ended: {error}"),
             Ok(()) => {}
         }
@@ -216,6 +230,12 @@ fn serve(
 fn refused(seldom: &Seldom, peer: SocketAddr, error: &hyper::Error) {
     let Some(left_out) = seldom.admit() else { return };
     tracing::warn!(code = "request-unreadable", %peer, left_out, "a request was refused before it was read: {error}");
+}
+
+/// The socket gave up writing an answer.
+fn is_unread(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.and_then(io::Error::get_ref).is_some_and(|cause| cause.is::<AnswerTooSlow>())
 }
 
 /// Answers one request.
@@ -244,7 +264,7 @@ async fn answer(
     response
 }
 
-/// An answer's body. The connection works until it is sent.
+/// An answer's body. The request is handled until hyper has all of it.
 struct Answering {
     body: Body,
     _handled: Handled,

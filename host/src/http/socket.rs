@@ -1,19 +1,26 @@
-//! A connection's bytes, as hyper reads them.
+//! A connection's bytes, as hyper reads and writes them.
 //!
 //! hyper reads ahead, and lets its buffer grow with the size of the reads: they are kept small, so that a connection which waits
 //! holds little. A head may be of some megabytes (see [`super::head`]), but only of a few connections at the same time: the
 //! others are not read on until there is room, or their time for a head is over.
+//!
+//! Answers have the time and the least rate of bodies: a client that asks and does not read would hold its answer for ever. They
+//! count from the first byte that cannot be written until all are. The time for a next head begins only then: hyper's own timer
+//! would end a connection whose client still reads.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::PollSemaphore;
 
+use super::body::{BodyBounds, Clock};
 use super::connections::Connection;
 use super::unreadable;
 
@@ -24,6 +31,14 @@ const SMALL_HEAD: usize = 16 * 1024;
 /// Larger heads that are read at the same time, over all connections of a port.
 pub(super) const LARGE_HEADS: usize = 16;
 
+/// A client that has not sent the head of its request by then is disconnected.
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Why a connection ends whose client does not read.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer was read too slowly")]
+pub(super) struct AnswerTooSlow;
+
 pub(super) struct Socket {
     stream: TcpStream,
     connection: Arc<Connection>,
@@ -33,11 +48,74 @@ pub(super) struct Socket {
     large_heads: PollSemaphore,
     /// What is written instead of what hyper wants to write.
     instead: Option<Bytes>,
+    head_alarm: Pin<Box<Sleep>>,
+    bounds: BodyBounds,
+    /// Bytes that were written since all was written.
+    written: usize,
+    /// Runs while there are bytes that could not be written.
+    clock: Option<Clock>,
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, connection: Arc<Connection>, large_heads: PollSemaphore) -> Socket {
-        Socket { stream, connection, head: 0, requests: 0, large_heads, instead: None }
+    pub(super) fn new(
+        stream: TcpStream,
+        connection: Arc<Connection>,
+        large_heads: PollSemaphore,
+        bounds: BodyBounds,
+    ) -> Socket {
+        Socket {
+            stream,
+            connection,
+            head: 0,
+            requests: 0,
+            large_heads,
+            instead: None,
+            head_alarm: Box::pin(tokio::time::sleep(HEAD_TIMEOUT)),
+            bounds,
+            written: 0,
+            clock: None,
+        }
+    }
+
+    fn poll_bytes(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_head(context));
+        let most = buffer.remaining().min(READ);
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut part))?;
+        let read = part.filled().len();
+        buffer.advance(read);
+        if self.connection.reads_head() {
+            self.head += read;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready when the head of a request has not come in time. Looked at again after that time in any case, since nobody wakes the
+    /// reader when the wait for a head begins.
+    fn poll_head_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.head_alarm.as_mut().poll(context));
+            let now = Instant::now();
+            let since = self.connection.waits_for_head_since().map_or(now, Instant::from_std);
+            if since + HEAD_TIMEOUT <= now {
+                return Poll::Ready(());
+            }
+            self.head_alarm.as_mut().reset(since + HEAD_TIMEOUT);
+        }
+    }
+
+    fn poll_pieces(&mut self, context: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write_vectored(context, pieces) else {
+            let clock = self.clock.get_or_insert_with(|| Clock::new(&self.bounds, self.written));
+            ready!(clock.poll_late(context));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, AnswerTooSlow)));
+        };
+        let written = written?;
+        self.written = self.written.saturating_add(written);
+        if let Some(clock) = &mut self.clock {
+            clock.count(written);
+        }
+        Poll::Ready(Ok(written))
     }
 
     /// Waits until the next bytes of a head may be read.
@@ -64,16 +142,12 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        ready!(self.poll_head(context));
-        let most = buffer.remaining().min(READ);
-        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
-        ready!(Pin::new(&mut self.stream).poll_read(context, &mut part))?;
-        let read = part.filled().len();
-        buffer.advance(read);
-        if self.connection.reads_head() {
-            self.head += read;
+        let polled = self.poll_bytes(context, buffer);
+        if polled.is_pending() {
+            ready!(self.poll_head_late(context));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        Poll::Ready(Ok(()))
+        polled
     }
 }
 
@@ -82,8 +156,12 @@ impl AsyncWrite for Socket {
         self.poll_write_vectored(context, &[IoSlice::new(bytes)])
     }
 
+    /// hyper calls it when it has nothing left to write.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        (self.written, self.clock) = (0, None);
+        self.connection.sent();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -98,18 +176,17 @@ impl AsyncWrite for Socket {
         if self.instead.is_none() {
             self.instead = unreadable::instead_of(bytes);
         }
-        let socket = &mut *self;
-        let Some(instead) = &mut socket.instead else {
-            return Pin::new(&mut socket.stream).poll_write_vectored(context, bytes);
-        };
-        while !instead.is_empty() {
-            let written = ready!(Pin::new(&mut socket.stream).poll_write(context, instead))?;
+        while let Some(mut instead) = self.instead.clone().filter(|instead| !instead.is_empty()) {
+            let written = ready!(self.poll_pieces(context, &[IoSlice::new(&instead)]))?;
             if written == 0 {
                 return Poll::Ready(Ok(0));
             }
             instead.advance(written);
+            self.instead = Some(instead);
         }
-        socket.instead = None;
+        if self.instead.take().is_none() {
+            return self.poll_pieces(context, bytes);
+        }
         Poll::Ready(Ok(bytes.iter().map(|piece| piece.len()).sum()))
     }
 

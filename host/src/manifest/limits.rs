@@ -28,7 +28,7 @@ pub struct HostLimits {
     /// Active actors at the same time. Beyond it, those that were idle longest are deactivated before their time.
     pub max_active_actors: usize,
     /// Connections at the same time, on the listening port. The longest idle makes room for a further one; when none is idle,
-    /// further ones serve health alone.
+    /// further ones serve health alone. Behind a sidecar, connections from this machine count by themselves.
     pub max_connections: usize,
     /// Those of one address on another machine; half of all, if it is not given.
     pub max_connections_per_peer: Option<usize>,
@@ -41,10 +41,10 @@ pub struct HostLimits {
     /// Bytes of all bodies that the host holds: those that arrive, and those of calls that wait or run. One more is answered 503.
     /// If it is not given, 256 MiB, or room for four bodies if that is more.
     pub max_held_body_bytes: Option<ByteSize>,
-    /// When a whole body must be there. A later one is answered 408.
+    /// When a whole body must be there; a later one is answered 408. And when an answer must be read.
     #[serde(with = "humantime_serde")]
     pub body_time: Duration,
-    /// Bytes that a body brings in each second at least, after its first five seconds.
+    /// Bytes that a body brings, and that are read of an answer, in each second at least, after its first five seconds.
     pub least_body_rate: ByteSize,
     /// How long a shutdown waits for turns that run and effects that wait.
     #[serde(with = "humantime_serde")]
