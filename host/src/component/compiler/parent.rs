@@ -58,15 +58,18 @@ pub(super) async fn compile(
     let by_the_clock = (time * BY_THE_CLOCK).max(LEAST_BY_THE_CLOCK);
     let deadline = tokio::time::Instant::now() + by_the_clock;
     let arguments = |priority| Arguments::new(settings, time, limits.memory, priority);
-    let first = match compiling {
-        Compiling::Starting => Priority::Normal,
-        Compiling::Serving => Priority::Idle,
+    // No process may raise its own priority without a privilege (`sched(7)`), so that one that is starved is ended, and another
+    // one takes its place. What is lost is little, or it would not have been starved.
+    let priorities: &[Priority] = match compiling {
+        Compiling::Starting => &[Priority::Normal],
+        Compiling::Serving => &[Priority::Idle, Priority::Nice, Priority::Normal],
     };
-    let mut end = attempt(&arguments(first), &wasm, limits, deadline).await?;
-    if matches!(end, End::Starved) {
-        // No process may raise itself above `SCHED_IDLE` without a privilege (`sched(7)`), so that there must be another one.
-        // What is lost is little, or it would not have been starved.
-        end = attempt(&arguments(Priority::Nice), &wasm, limits, deadline).await?;
+    let mut end = End::Starved;
+    for priority in priorities {
+        end = attempt(&arguments(*priority), &wasm, limits, deadline).await?;
+        if !matches!(end, End::Starved) {
+            break;
+        }
     }
     match end {
         End::Done { status, code, .. } if status.success() => Ok(code),
@@ -150,9 +153,9 @@ async fn finish(child: &mut Child, limits: CompileLimits) -> std::io::Result<End
     Ok(End::Done { status, code, words: String::from_utf8_lossy(&words).trim().to_owned() })
 }
 
-/// Ends when a process that gives way to everybody has got less than a quarter of a processor so far.
+/// Ends when a process that gives way to others has got less than a quarter of a processor so far.
 async fn starved(pid: Option<u32>, priority: Priority) {
-    let Some(pid) = pid.filter(|_| priority == Priority::Idle) else { return std::future::pending().await };
+    let Some(pid) = pid.filter(|_| priority != Priority::Normal) else { return std::future::pending().await };
     let started = Instant::now();
     loop {
         tokio::time::sleep(LOOK).await;
