@@ -153,7 +153,8 @@ async fn a_reminder_meets_the_new_version_and_state_changes_its_shape_forwards_a
 {
     let (options, _components) = support::without_kafka()?;
     let chat = Chat::start_on(options, 1, &deploying::manifest("")).await?;
-    let remind = json!({"name": "wake", "due_ms": 3_000, "number": 7});
+    // Long enough for a deployment on a busy machine: the reminder must not fire before it.
+    let remind = json!({"name": "wake", "due_ms": 20_000, "number": 7});
     assert_eq!(chat.post("/remind/sleeper", &remind).await?.0, 200);
     for actor in ["migrated", "left-alone"] {
         assert_eq!(chat.add(0, actor, 1).await?, "v1");
