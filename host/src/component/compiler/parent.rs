@@ -110,6 +110,8 @@ fn start(arguments: &Arguments) -> std::io::Result<Child> {
         // It compiles what a stranger may have written, and needs to know nothing of what this host knows.
         .env_clear()
         .current_dir("/")
+        // A signal to the host's group, such as Ctrl-C, is the host's to act on: the child ends with its input.
+        .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
