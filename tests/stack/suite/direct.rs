@@ -92,7 +92,7 @@ async fn turns_that_come_both_ways_run_one_at_a_time() -> anyhow::Result<()> {
 #[tokio::test]
 async fn an_actor_that_the_sidecar_takes_for_idle_fails_no_call() -> anyhow::Result<()> {
     let (chat, _components) = start(1, &with_timeout("1s")).await?;
-    let load = Load::start(&chat, &[0])?;
+    let load = Load::start(&chat, &[0]).await?;
     for _ in 0..20 {
         load.until_answered(LEAST / 4).await?;
         for actor in chat.active(0).await? {
@@ -112,7 +112,7 @@ async fn an_actor_that_the_sidecar_takes_for_idle_fails_no_call() -> anyhow::Res
 #[tokio::test]
 async fn hosts_that_join_and_leave_and_die_cause_no_stale_read_and_lose_nothing() -> anyhow::Result<()> {
     let (mut chat, _components) = start(2, &manifest()).await?;
-    let load = Load::start(&chat, &[0, 1])?;
+    let load = Load::start(&chat, &[0, 1]).await?;
     load.until_answered(LEAST).await?;
     chat.add_host().await?;
     load.until_answered(LEAST).await?;
@@ -151,7 +151,7 @@ async fn what_stands_still_serves_nothing_that_lives_elsewhere() -> anyhow::Resu
 
 async fn a_host_stood_still() -> anyhow::Result<()> {
     let (chat, _components) = start(2, &manifest()).await?;
-    let load = Load::start(&chat, &[0, 1])?;
+    let load = Load::start(&chat, &[0, 1]).await?;
     load.until_answered(LEAST).await?;
     chat.hosts[1].app.process.pause()?;
     seconds(6).await;
@@ -163,7 +163,7 @@ async fn a_host_stood_still() -> anyhow::Result<()> {
 
 async fn a_sidecar_stands_still() -> anyhow::Result<()> {
     let (chat, _components) = start(2, &manifest()).await?;
-    let load = Load::start(&chat, &[0, 1])?;
+    let load = Load::start(&chat, &[0, 1]).await?;
     load.until_answered(LEAST).await?;
     chat.hosts[1].sidecar.process.pause()?;
     seconds(8).await;
@@ -175,7 +175,7 @@ async fn a_sidecar_stands_still() -> anyhow::Result<()> {
 /// It finds its connections and what it knows as they were.
 async fn a_host_goes_on_before_its_sidecar() -> anyhow::Result<()> {
     let (chat, _components) = start(2, &manifest()).await?;
-    let load = Load::start(&chat, &[0, 1])?;
+    let load = Load::start(&chat, &[0, 1]).await?;
     load.until_answered(LEAST).await?;
     chat.hosts[1].sidecar.process.pause()?;
     chat.hosts[1].app.process.pause()?;
