@@ -575,7 +575,7 @@ const CASES: &[Case] = &[
     (
         "a policy that gives up",
         &[Replace(RESILIENCY, "maxRetries: -1", "maxRetries: 3")],
-        &[("error", "messages-lost", "resiliency.yaml:20:21", "a few times only")],
+        &[("error", "messages-lost", "resiliency.yaml:21:21", "a few times only")],
     ),
     ("a policy that has no end by default", &[Replace(RESILIENCY, "maxRetries: -1", "maxInterval: 1s")], &[]),
     (
