@@ -20,6 +20,7 @@ pub mod compile;
 pub mod component;
 pub mod deploy;
 pub mod dev;
+mod digest;
 mod files;
 #[doc(hidden)]
 pub mod fuzzing;

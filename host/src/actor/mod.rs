@@ -49,6 +49,7 @@ pub(crate) fn read_stored(value: &bytes::Bytes) {
         let request = replies::Request::new("Method", value);
         let _written = replies.with("id", request, value, u32::MAX).text();
     }
+    let _written = attempts::Attempts::read(Some(value)).with("mark", value, u32::MAX).text();
     let _label = shape::read_label(value);
 }
 

@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{ActorAddress, CallError, attempts};
+use crate::digest;
 
 /// How long an answer is kept. The router gives up after about six seconds, a host after ten.
 const KEPT_FOR: Duration = Duration::from_secs(30);
@@ -62,25 +62,15 @@ impl CallKey {
 
     /// A firing of a reminder or timer, which has nothing that names it among others.
     pub(super) fn of_firing(actor: &ActorAddress, noun: &str, name: &str, data: &[u8]) -> CallKey {
-        let name = digest(&[noun.as_bytes(), name.as_bytes(), data]);
+        let name = digest::of_parts([noun.as_bytes(), name.as_bytes(), data]).into();
         CallKey { actor: actor.clone(), name, kind: KeyKind::Firing }
     }
 
     /// A call of another program, by the span that the sidecar made for it and what it asks for.
     pub(super) fn of_trace(actor: &ActorAddress, traceparent: &str, method: &str, payload: &[u8]) -> CallKey {
-        let name = digest(&[traceparent.as_bytes(), method.as_bytes(), payload]);
+        let name = digest::of_parts([traceparent.as_bytes(), method.as_bytes(), payload]).into();
         CallKey { actor: actor.clone(), name, kind: KeyKind::Trace }
     }
-}
-
-/// A name for parts that may be long, none of which can run over into the next.
-fn digest(parts: &[&[u8]]) -> Arc<str> {
-    let mut digest = Sha256::new();
-    for part in parts {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part);
-    }
-    hex::encode(digest.finalize()).into()
 }
 
 /// The calls of the host that wait, run, or were answered a moment ago.
@@ -150,19 +140,6 @@ impl RecentCalls {
         }
     }
 
-    /// Takes a call out that has no answer yet, with those who wait for it.
-    fn take_pending(&self, key: &CallKey) -> Vec<oneshot::Sender<CallResult>> {
-        let mut calls = self.lock();
-        match calls.by_key.get_mut(key) {
-            Some(Call::Pending(waiting)) => {
-                let waiting = std::mem::take(waiting);
-                calls.by_key.remove(key);
-                waiting
-            }
-            _ => Vec::new(),
-        }
-    }
-
     /// Forgets a call that nobody waits for. Returns `true` if it did.
     fn forget_if_abandoned(&self, key: &CallKey) -> bool {
         let mut calls = self.lock();
@@ -179,7 +156,7 @@ impl RecentCalls {
 
     fn finish(&self, key: &CallKey, result: &CallResult) {
         let mut calls = self.lock();
-        let Some(Call::Pending(waiting)) = calls.by_key.remove(key) else { return };
+        let Some(waiting) = calls.take_pending(key) else { return };
         // In the lock: a delivery that comes now finds either those who wait or the answer.
         let mut is_received = false;
         for sender in waiting {
@@ -201,6 +178,14 @@ impl RecentCalls {
 }
 
 impl Calls {
+    /// Takes a call out that has no answer yet, with those who wait for it. An answer that is kept stays.
+    fn take_pending(&mut self, key: &CallKey) -> Option<Vec<oneshot::Sender<CallResult>>> {
+        let Some(Call::Pending(waiting)) = self.by_key.get_mut(key) else { return None };
+        let waiting = std::mem::take(waiting);
+        self.by_key.remove(key);
+        Some(waiting)
+    }
+
     fn keep(&mut self, key: CallKey, result: CallResult) {
         let bytes = bytes(&result);
         self.bytes += bytes;
@@ -287,7 +272,7 @@ impl Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         if let Some(Kind::Shared { calls, key }) = &self.0 {
-            drop(calls.take_pending(key));
+            drop(calls.lock().take_pending(key));
         }
     }
 }

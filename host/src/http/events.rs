@@ -16,7 +16,6 @@ use axum::http::HeaderMap;
 use base64::Engine as _;
 use bytes::Bytes;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -24,6 +23,7 @@ use super::Subscriptions;
 use super::letters::{self, DeadLetter, Tries};
 use crate::actor::{Actors, CallContext, CallIdentity};
 use crate::backend::EventOutcome;
+use crate::digest;
 use crate::json::{self, Document};
 use crate::manifest::Subscription;
 use crate::telemetry::printable;
@@ -48,16 +48,7 @@ pub(super) fn identity(path: &str, event: &Document) -> Option<CallIdentity> {
 fn name_of(path: &str, event: &Document) -> Option<String> {
     let text = |name: &str| event.field(name)?.text().filter(|text| !text.is_empty());
     let (source, id) = (text("source")?, text("id")?);
-    Some(format!("event:{}", hash_of([path.as_bytes(), source.as_bytes(), id.as_bytes()])))
-}
-
-fn hash_of<const N: usize>(parts: [&[u8]; N]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    hex::encode(hash.finalize())
+    Some(format!("event:{}", digest::of_parts([path.as_bytes(), source.as_bytes(), id.as_bytes()])))
 }
 
 /// Bounds the events that wait for another try. Cheap to clone.
@@ -190,7 +181,7 @@ fn written(subscription: &Subscription, event: Letter<'_>, reason: &str) -> Dead
         Some((field, content)) => (json::with_field(&letter, field, &content), Some(letter.into())),
         None => (letter.into(), None),
     };
-    let name = name.unwrap_or_else(|| hash_of([path.as_bytes(), bytes]));
+    let name = name.unwrap_or_else(|| digest::of_parts([path.as_bytes(), bytes]));
     DeadLetter { name, attempts: *attempts, whole, short }
 }
 
