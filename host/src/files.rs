@@ -1,13 +1,21 @@
 //! Files that are written whole or not at all.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// Creates a folder, and those above it, for this user alone.
 pub(crate) fn create_private_folder(folder: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Creates a folder for this user alone in one that must be there: where a data folder was removed, none appears in its place.
+pub(crate) fn create_private_subfolder(folder: &Path) -> std::io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        created => created,
+    }
 }
 
 /// Writes beside the target and renames, so that a crash of the process leaves the old file or the new one. The file is for this

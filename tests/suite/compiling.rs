@@ -43,6 +43,15 @@ fn compilers(parent: u32) -> Vec<u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(of_parent).collect()
 }
 
+/// The processor time of all processes that a process has started and that have ended: `cutime` and `cstime` of
+/// `proc_pid_stat(5)`, in ticks.
+fn time_of_children(parent: u32) -> anyhow::Result<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{parent}/stat"))?;
+    let (_, after_name) = stat.rsplit_once(')').context("no name")?;
+    let fields = after_name.split_whitespace().collect::<Vec<_>>();
+    Ok(fields[13].parse::<u64>()? + fields[14].parse::<u64>()?)
+}
+
 async fn until_it_compiles(parent: u32) -> anyhow::Result<u32> {
     eventually("a process compiles", async || Ok(!compilers(parent).is_empty())).await?;
     compilers(parent).first().copied().context("it has ended already")
@@ -67,6 +76,12 @@ async fn a_component_that_takes_too_long_or_too_much_to_compile_is_refused() -> 
         assert!(detail.contains(text), "{limits}: {detail}");
         assert_eq!(host.last_event().await?["code"], "component-compile-limit", "{limits}");
         assert_eq!(compilers(host.pid()), Vec::<u32>::new(), "{limits}");
+        // The same bytes are not compiled a second time.
+        let spent = time_of_children(host.pid())?;
+        assert!(spent > 0, "{limits}");
+        let again = host.deploy(&bomb()?, "").await?;
+        assert_eq!(refusal(&again), (422, "component-compile-limit"), "{limits}: {again:?}");
+        assert_eq!(time_of_children(host.pid())?, spent, "{limits}");
         // What is no bomb compiles within the same limits.
         host.deploy_guest("swapped_v2", "").await?;
         assert_eq!(host.serving("a").await?, "v2", "{limits}");
@@ -90,15 +105,26 @@ async fn what_could_not_serve_is_refused_before_it_is_compiled() -> anyhow::Resu
             "component-too-complex",
         ),
         (
+            "an import of another type",
+            wat::parse_str(
+                r#"(component
+                    (import "wasi:random/random@0.2.0" (instance (export "get-random-u64" (func))))
+                    (core module) (instance $e) (export "daca:agent/actor@0.1.0" (instance $e)))"#,
+            )?,
+            "component-unknown-import",
+        ),
+        (
             "a large function",
             module(&format!("(func {})", "nop ".repeat(1_050_000)))?,
             "component-too-complex",
         ),
     ];
+    let spent = time_of_children(host.pid())?;
     for (what, wasm, code) in cases {
         let answer = host.deploy(&wasm, "").await?;
         assert_eq!(refusal(&answer), (422, code), "{what}: {answer:?}");
     }
+    assert_eq!(time_of_children(host.pid())?, spent, "something was compiled");
     // It could as well be the start that meets it.
     let folder = TempDir::new()?;
     std::fs::write(

@@ -209,6 +209,7 @@ async fn a_data_folder_that_is_gone_is_said_and_nothing_is_kept_as_if_it_were_th
         deploy.headers().get("daca-error").map(|code| code.as_bytes()),
         Some(&b"versions-unwritable"[..])
     );
+    assert!(!data.exists(), "no empty folder takes its place");
 
     // Another file, such as a new host's, is not the one whose actors are in memory.
     std::fs::create_dir_all(&data)?;

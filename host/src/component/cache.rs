@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
-use crate::files::{create_private_folder, write_whole};
+use crate::files::{create_private_subfolder, write_whole};
 
 /// First bytes of a file: what it is, and the version of this layout.
 const MAGIC: &[u8; 16] = b"daca code v1\0\0\0\0";
@@ -56,7 +56,7 @@ impl CodeCache {
     /// Keeps compiled code. A failure costs the next start some time, and nothing else.
     pub(super) fn write(&self, digest: &str, code: &[u8]) {
         let head = self.head(digest, code);
-        let written = create_private_folder(&self.folder)
+        let written = create_private_subfolder(&self.folder)
             .and_then(|()| write_whole(&self.path(digest), &[&head, code]));
         if let Err(error) = written {
             tracing::warn!("compiled code could not be kept in {}: {error}", self.folder.display());

@@ -7,6 +7,7 @@
 
 mod cache;
 pub mod compiler;
+mod declarations;
 mod engine;
 mod instance;
 mod limits;

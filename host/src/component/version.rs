@@ -9,6 +9,7 @@ use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::exports::daca::agent as guest;
 use super::compiler::interrupted;
+use super::declarations::check_imports;
 use super::outline::{interface, unknown_import};
 use super::{Compiling, Engine, InstanceState, Outline, PACKAGE};
 use crate::manifest::Permissions;
@@ -76,6 +77,9 @@ impl ComponentVersion {
         compiling: Compiling,
     ) -> Result<ComponentVersion, LoadError> {
         let named = |refusal| LoadError::new(name.to_owned(), refusal);
+        let (checker, bytes) = (engine.clone(), wasm.clone());
+        let checked = tokio::task::spawn_blocking(move || check_imports(&checker, &bytes));
+        checked.await.map_err(|_ended| named(interrupted()))?.map_err(named)?;
         let component = engine.compiler.component(&outline.digest, wasm, compiling).await.map_err(named)?;
         let engine = engine.clone();
         let linked = tokio::task::spawn_blocking(move || Self::link(&engine, &component, outline));

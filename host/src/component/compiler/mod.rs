@@ -2,11 +2,13 @@
 //!
 //! A small file can make a compiler work for minutes and take gigabytes, so that the host compiles in a process of its own
 //! ([`parent`] is the host's side of it, [`child`] the other), which has bounds of time and memory and can be ended. Never is the
-//! same component compiled twice at the same time: whoever wants one that is being compiled waits for it with the others. When
-//! nobody waits any more, or the host shuts down, compiling ends.
+//! same component compiled twice at the same time: whoever wants one that is being compiled waits for it with the others. One
+//! that took more than it may is not compiled a second time either ([`refused`]). When nobody waits any more, or the host shuts
+//! down, compiling ends.
 
 pub mod child;
 mod parent;
+mod refused;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -26,6 +28,8 @@ use super::engine::CodeSettings;
 use super::outline::malformed;
 use super::precompiled;
 use super::version::{Refusal, root_cause};
+use parent::Failure;
+use refused::Refused;
 
 /// Components that are compiled at the same time; each may take as much memory as its bound says.
 const AT_ONCE: usize = 2;
@@ -73,6 +77,7 @@ struct Inner {
     cache: Option<CodeCache>,
     precompiled: Option<PathBuf>,
     at_once: Semaphore,
+    refused: Refused,
     stop: CancellationToken,
 }
 
@@ -85,7 +90,8 @@ impl Compiler {
         precompiled: Option<PathBuf>,
     ) -> Compiler {
         let (at_once, stop) = (Semaphore::new(AT_ONCE), CancellationToken::new());
-        let inner = Inner { engine, settings, compile_in, cache, precompiled, at_once, stop };
+        let refused = Refused::default();
+        let inner = Inner { engine, settings, compile_in, cache, precompiled, at_once, refused, stop };
         Compiler { inner: Arc::new(inner), flights: Mutex::default() }
     }
 
@@ -134,8 +140,11 @@ impl Inner {
             if let Some(component) = blocking(move || finder.find(&name)).await? {
                 return Ok(component);
             }
+            if let Some(refusal) = self.refused.get(&digest) {
+                return Err(refusal);
+            }
             let _place = self.at_once.acquire().await.map_err(|_closed| interrupted())?;
-            let code = self.compile(wasm, compiling).await?;
+            let code = self.compile(&digest, wasm, compiling).await?;
             let keeper = self.clone();
             blocking(move || keeper.keep(&digest, &code)).await?
         };
@@ -147,9 +156,17 @@ impl Inner {
         kept.or_else(|| precompiled::read(self.precompiled.as_deref()?, &self.engine, digest))
     }
 
-    async fn compile(&self, wasm: Bytes, compiling: Compiling) -> Result<Vec<u8>, Refusal> {
+    async fn compile(&self, digest: &str, wasm: Bytes, compiling: Compiling) -> Result<Vec<u8>, Refusal> {
         match self.compile_in {
-            CompileIn::OwnProcess(limits) => parent::compile(self.settings, limits, wasm, compiling).await,
+            CompileIn::OwnProcess(limits) => {
+                let compiled = parent::compile(self.settings, limits, wasm, compiling).await;
+                compiled.map_err(|Failure { refusal, is_final }| {
+                    if is_final {
+                        self.refused.insert(digest, refusal.clone());
+                    }
+                    refusal
+                })
+            }
             CompileIn::ThisProcess => {
                 let settings = self.settings;
                 let compiled = blocking(move || settings.compile(&wasm)).await?;

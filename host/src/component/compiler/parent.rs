@@ -47,13 +47,30 @@ enum End {
     OutOfTime,
 }
 
+/// Why there is no code.
+pub(super) struct Failure {
+    pub(super) refusal: Refusal,
+    /// Compiling the same bytes again would end in the same way, whatever else the machine does.
+    pub(super) is_final: bool,
+}
+
+impl Failure {
+    fn for_now(refusal: Refusal) -> Failure {
+        Failure { refusal, is_final: false }
+    }
+
+    fn for_good(refusal: Refusal) -> Failure {
+        Failure { refusal, is_final: true }
+    }
+}
+
 /// Compiles a component in a process of its own. Dropping the future ends the process.
 pub(super) async fn compile(
     settings: CodeSettings,
     limits: CompileLimits,
     wasm: Bytes,
     compiling: Compiling,
-) -> Result<Vec<u8>, Refusal> {
+) -> Result<Vec<u8>, Failure> {
     let time = time_for(limits.time, wasm.len() as u64);
     let by_the_clock = (time * BY_THE_CLOCK).max(LEAST_BY_THE_CLOCK);
     let deadline = tokio::time::Instant::now() + by_the_clock;
@@ -66,15 +83,16 @@ pub(super) async fn compile(
     };
     let mut end = End::Starved;
     for priority in priorities {
-        end = attempt(&arguments(*priority), &wasm, limits, deadline).await?;
+        end = attempt(&arguments(*priority), &wasm, limits, deadline).await.map_err(Failure::for_now)?;
         if !matches!(end, End::Starved) {
             break;
         }
     }
     match end {
         End::Done { status, code, .. } if status.success() => Ok(code),
-        End::Done { status, words, .. } => Err(refusal(status, &words, time, limits)),
-        End::Starved | End::OutOfTime => Err(too_long(by_the_clock)),
+        End::Done { status, words, .. } => Err(failure(status, &words, time, limits)),
+        // By the clock, so that it may be for the machine.
+        End::Starved | End::OutOfTime => Err(Failure::for_now(too_long(by_the_clock))),
     }
 }
 
@@ -178,20 +196,24 @@ fn processor_time(pid: u32) -> Option<Duration> {
     Some(Duration::from_secs(1) * ticks / TICKS_PER_SECOND)
 }
 
-fn refusal(status: ExitStatus, words: &str, time: Duration, limits: CompileLimits) -> Refusal {
+fn failure(status: ExitStatus, words: &str, time: Duration, limits: CompileLimits) -> Failure {
     const CPU_TIME: i32 = 24;
     const KILLED: i32 = 9;
     const ABORTED: i32 = 6;
     match status.signal() {
-        Some(CPU_TIME) => too_long(time),
+        Some(CPU_TIME) => Failure::for_good(too_long(time)),
         // Of processor time that is over the signal is the second, where the first one was not taken; else it is the kernel's, to
         // whom this process offers itself when memory is short.
-        Some(KILLED) => too_much("compiling it was ended from outside, as happens where memory is short"),
-        Some(ABORTED) if words.contains("memory allocation") => no_memory(limits),
-        Some(signal) => too_much(&format!("the compiler could not cope with it (signal {signal})")),
-        None if words.starts_with("error[") => unavailable(words),
-        None if words.contains(super::child::NO_MEMORY) => no_memory(limits),
-        None => malformed(words),
+        Some(KILLED) => Failure::for_now(too_much(
+            "compiling it was ended from outside, as happens where memory is short",
+        )),
+        Some(ABORTED) if words.contains("memory allocation") => Failure::for_good(no_memory(limits)),
+        Some(signal) => {
+            Failure::for_now(too_much(&format!("the compiler could not cope with it (signal {signal})")))
+        }
+        None if words.starts_with("error[") => Failure::for_now(unavailable(words)),
+        None if words.contains(super::child::NO_MEMORY) => Failure::for_good(no_memory(limits)),
+        None => Failure::for_good(malformed(words)),
     }
 }
 

@@ -1,0 +1,72 @@
+//! Components that were compiled in vain, so that the same bytes are not compiled again.
+//!
+//! Compiling costs up to the whole of its bounds, and whoever may deploy may do so again and again. Only what would end in the
+//! same way is remembered: processor time and memory of the compiler's process, and bytes that are no component.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::component::version::Refusal;
+
+/// Refusals that are remembered. The oldest makes room.
+const MAX_REFUSALS: usize = 64;
+/// For how long: processor time depends a little on what else the machine did.
+const REMEMBERED_FOR: Duration = Duration::from_secs(3600);
+
+/// The refusals of this process.
+#[derive(Default)]
+pub(super) struct Refused(Mutex<VecDeque<Entry>>);
+
+struct Entry {
+    digest: String,
+    refusal: Refusal,
+    at: Instant,
+}
+
+impl Refused {
+    /// Why the component of this SHA-256 was refused, of late.
+    pub(super) fn get(&self, digest: &str) -> Option<Refusal> {
+        let mut entries = self.entries();
+        entries.retain(|entry| entry.at.elapsed() < REMEMBERED_FOR);
+        let entry = entries.iter().find(|entry| entry.digest == digest)?;
+        let (code, message, help) = &entry.refusal;
+        let seconds = entry.at.elapsed().as_secs();
+        Some((code, format!("{message} (compiled {seconds} s ago; not compiled again)"), help))
+    }
+
+    /// Remembers a refusal.
+    pub(super) fn insert(&self, digest: &str, refusal: Refusal) {
+        let mut entries = self.entries();
+        entries.truncate(MAX_REFUSALS - 1);
+        entries.push_front(Entry { digest: digest.to_owned(), refusal, at: Instant::now() });
+    }
+
+    fn entries(&self) -> MutexGuard<'_, VecDeque<Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSAL: (&str, &str) = ("component-compile-limit", "help");
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_remembered_for_an_hour_and_only_so_many_are() {
+        let refused = Refused::default();
+        let insert = |digest: &str| refused.insert(digest, (REFUSAL.0, "too long".into(), REFUSAL.1));
+        insert("first");
+        assert_eq!(refused.get("first").map(|refusal| refusal.0), Some("component-compile-limit"));
+        assert!(refused.get("another").is_none());
+        for number in 0..MAX_REFUSALS {
+            insert(&number.to_string());
+        }
+        assert!(refused.get("first").is_none() && refused.get("0").is_some());
+        tokio::time::advance(REMEMBERED_FOR).await;
+        assert!(refused.get("0").is_none() && refused.entries().is_empty());
+    }
+}
