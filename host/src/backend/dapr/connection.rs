@@ -2,12 +2,10 @@
 //!
 //! A sidecar that dies takes with it the promise that this host's actors live nowhere else: another host may have had
 //! them before a new sidecar is there. The kernel closes the connection of a process that ends, and the HTTP/2 task
-//! reads all the time, so the loss is seen at once, long before a new sidecar can have joined. [`Era`] counts these losses.
+//! reads all the time, so the loss is seen at once, long before a new sidecar can have joined. It ends an [`Era`].
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,6 +19,8 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 use dapr::dapr::proto::runtime::v1::dapr_client::DaprClient;
 
+use super::era::Era;
+
 /// A client of the sidecar. Cheap to clone: all clones share the connection.
 pub(super) type Client = DaprClient<InterceptedService<Channel, Token>>;
 
@@ -30,20 +30,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The largest answer that is taken. The largest value of a state (`state-value`) must fit.
 const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
-
-/// Counts how often the sidecar was lost, or gave up this host's actors.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Era(Arc<AtomicU64>);
-
-impl Era {
-    pub(super) fn now(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
-    }
-
-    pub(super) fn begin(&self) {
-        self.0.fetch_add(1, Ordering::Release);
-    }
-}
 
 /// Why there can be no connection to the sidecar.
 #[derive(Debug, thiserror::Error)]

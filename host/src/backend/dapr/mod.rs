@@ -6,6 +6,7 @@
 //! is the trait, in the order of its methods.
 
 mod connection;
+mod era;
 #[cfg(test)]
 mod fake;
 mod in_flight;
@@ -38,8 +39,9 @@ use super::{
 use crate::actor::{ActorAddress, CallContext, CallError, CallIdentity};
 use crate::manifest::{Deduplicate, Manifest, Topic};
 use crate::telemetry::Hidden;
+use connection::Client;
 pub use connection::EndpointError;
-use connection::{Client, Era};
+use era::Era;
 use in_flight::InFlight;
 use publisher::{Event, Publisher};
 use reminders::Reminders;

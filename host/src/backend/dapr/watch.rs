@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use super::connection::{Client, Era};
+use super::connection::Client;
+use super::era::{Era, SHORTEST_ABSENCE};
 use super::wants::Wants;
 use super::{release, status, within};
 
@@ -19,10 +20,6 @@ use super::{release, status, within};
 const PAUSE: Duration = Duration::from_millis(200);
 /// A sidecar that does not say how it is within this time is taken for gone.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// A sidecar that finds the host unhealthy hosts no actors until its next look, which is this much later at least. It cannot
-/// tell the host which of them live elsewhere meanwhile: it sends nothing to a host that it finds unhealthy
-/// (`pkg/channel/http/http_channel.go`).
-const SHORTEST_ABSENCE: Duration = Duration::from_secs(1);
 /// What the sidecar said holds for so long after it was asked. Placement lets at least as much time pass between the moment in
 /// which it misses a sidecar and the table that gives its actors to others (`--disseminate-timeout`, 1 to 3 s, in
 /// `pkg/placement/membership.go`). When nothing is amiss, the sidecar ends the activation of an actor that moves before
@@ -187,16 +184,15 @@ impl Watch {
     /// Follows the sidecar, for ever, and says in the log when it comes and goes.
     pub(super) async fn run(self) {
         let mut said = Said::default();
-        let mut known_at = Instant::now();
         let mut lacks_store_since = None;
         loop {
             let (asked_in, asked) = (self.era.now(), Instant::now());
             let seen = look(&self.client).await;
             let is_ready = seen.as_ref().is_ok_and(|seen| seen.hosts_actors);
-            if !is_ready || known_at.elapsed() > SHORTEST_ABSENCE {
+            self.era.looked();
+            if !is_ready {
                 self.era.begin();
             }
-            known_at = Instant::now();
             let was_ready = self.known.learn(&seen);
             if is_ready && self.era.now() == asked_in {
                 self.known.vouch(asked_in, asked);

@@ -1,0 +1,98 @@
+//! The epochs in which this host's actors were certainly its own.
+//!
+//! An era ends when the sidecar is lost, gives up this host's actors, or was not heard of for so long that it may have done so:
+//! the actors may have lived elsewhere in between, and what is known of them holds no more. The last of these is noticed by
+//! whoever asks, not only by those who watch the sidecar: a host that stood still may serve a call before they wake.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// A sidecar that finds the host unhealthy hosts no actors until its next look, which is this much later at least. It cannot
+/// tell the host which of them live elsewhere meanwhile: it sends nothing to a host that it finds unhealthy
+/// (`pkg/channel/http/http_channel.go`).
+pub(super) const SHORTEST_ABSENCE: Duration = Duration::from_secs(1);
+
+/// Counts the eras. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Era(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    number: AtomicU64,
+    start: Instant,
+    /// When the sidecar was looked at last, in milliseconds since the start, plus one; 0 before the first look.
+    looked: AtomicU64,
+    /// The look since which too much time had passed, when that was noticed last.
+    missed: AtomicU64,
+}
+
+impl Default for Era {
+    fn default() -> Era {
+        let [number, looked, missed] = [0, 0, 0].map(AtomicU64::new);
+        Era(Arc::new(Inner { number, start: Instant::now(), looked, missed }))
+    }
+}
+
+impl Era {
+    /// The present one.
+    pub(super) fn now(&self) -> u64 {
+        self.end_if_stale();
+        self.0.number.load(Ordering::Acquire)
+    }
+
+    /// The sidecar was lost, or gave the actors up.
+    pub(super) fn begin(&self) {
+        self.0.number.fetch_add(1, Ordering::Release);
+    }
+
+    /// The sidecar was looked at. Ends the era if that was too long ago: what happened since is not known.
+    pub(super) fn looked(&self) {
+        let now = self.milliseconds();
+        let before = self.0.looked.swap(now, Ordering::AcqRel);
+        if is_stale(before, now) {
+            self.begin();
+        }
+    }
+
+    fn end_if_stale(&self) {
+        let looked = self.0.looked.load(Ordering::Acquire);
+        if is_stale(looked, self.milliseconds()) && self.0.missed.swap(looked, Ordering::AcqRel) != looked {
+            self.begin();
+        }
+    }
+
+    fn milliseconds(&self) -> u64 {
+        u64::try_from(self.0.start.elapsed().as_millis()).map_or(u64::MAX, |now| now.saturating_add(1))
+    }
+}
+
+fn is_stale(looked: u64, now: u64) -> bool {
+    looked > 0 && Duration::from_millis(now.saturating_sub(looked)) > SHORTEST_ABSENCE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MORE_THAN_A_SECOND: Duration = Duration::from_millis(1_001);
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_after_a_standstill_is_told_of_a_new_era_before_the_sidecar_is_looked_at() {
+        let era = Era::default();
+        tokio::time::advance(MORE_THAN_A_SECOND).await;
+        assert_eq!(era.now(), 0, "it was never looked at");
+        era.looked();
+        tokio::time::advance(SHORTEST_ABSENCE).await;
+        let first = era.now();
+        tokio::time::advance(MORE_THAN_A_SECOND).await;
+        let second = era.now();
+        assert!(second > first, "nobody knows what happened meanwhile");
+        assert_eq!(era.now(), second, "it is the same standstill");
+        tokio::time::advance(MORE_THAN_A_SECOND).await;
+        era.looked();
+        assert!(era.now() > second, "it went on after somebody had asked");
+    }
+}
