@@ -1,7 +1,7 @@
 //! Hosts that run the guest `swapped`, whose versions are deployed while it is called.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use daca_stack::{App, folders};
@@ -12,9 +12,6 @@ use crate::support::{Answer, Chat, eventually};
 
 /// The agent type.
 pub(crate) const TYPE: &str = "Swapped";
-
-/// How long hosts may take to agree. They look each second; a busy machine may be slow.
-const AGREE_WITHIN: Duration = Duration::from_secs(15);
 
 /// A manifest with the guest `swapped_v1`; `more` are further lines at its beginning.
 pub(crate) fn manifest(more: &str) -> String {
@@ -166,7 +163,6 @@ impl Chat {
         let record = eventually("the hosts agree", async || {
             let records = try_join_all((0..self.hosts.len()).map(|host| self.record(host))).await?;
             let agree = records.iter().all(|one| *one == records[0] && one["serving"] == version);
-            anyhow::ensure!(agree || start.elapsed() < AGREE_WITHIN, "the hosts do not agree: {records:#?}");
             Ok(agree.then(|| records[0].clone()))
         })
         .await?;
