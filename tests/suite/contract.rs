@@ -333,7 +333,8 @@ async fn secrets_and_settings_are_those_of_the_type() -> anyhow::Result<()> {
 async fn an_actor_knows_who_it_is_and_its_log_lines_say_so() -> anyhow::Result<()> {
     let folder = Arc::new(TempDir::new()?);
     let host =
-        Host::start_with(folder, &exerciser(""), &[("DACA_LOG", "info,agent=trace,daca_host=debug")]).await?;
+        Host::start_with(folder, &exerciser(""), &[("DACA_LOG", "info,agent=trace,daca_runtime=debug")])
+            .await?;
     let first = host.call("Exerciser/a", "WhoAmI", &Value::Null).await?;
     let second = host.call("Exerciser/a", "WhoAmI", &Value::Null).await?;
     assert_eq!((&first["agent_type"], &first["actor_id"]), (&json!("Exerciser"), &json!("a")));

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Replies that are kept of one actor (`host/src/actor/replies.rs`).
+/// Replies that are kept of one actor (`host/runtime/src/actor/replies.rs`).
 const KEPT: usize = 64;
 
 /// Tells an actor something, once for each key.

@@ -16,7 +16,21 @@ const STANDS_IN_FOR: &str = "DACA_XTASK_RUSTDOC";
 const FOLDER: &str = "DACA_XTASK_DOC";
 
 /// The libraries whose documentation people read.
-const DOCUMENTED: [&str; 3] = ["daca_host", "daca_sdk", "daca_stack"];
+const DOCUMENTED: [&str; 13] = [
+    "daca_base",
+    "daca_client",
+    "daca_dapr",
+    "daca_dapr_lint",
+    "daca_deploy",
+    "daca_embedded",
+    "daca_host",
+    "daca_manifest",
+    "daca_model",
+    "daca_runtime",
+    "daca_sdk",
+    "daca_server",
+    "daca_stack",
+];
 
 /// Has a run of `cargo test` make the documentation, too.
 pub(crate) fn made_beside_doc_tests(cargo: Cargo) -> Cargo {

@@ -11,16 +11,16 @@ use crate::cargo::root;
 #[test]
 fn every_error_code_is_explained_and_no_other() -> anyhow::Result<()> {
     let mut used = BTreeSet::new();
-    collect_from(&root().join("host/src"), &mut used)?;
+    collect_from(&root().join("host"), &mut used)?;
     let page = std::fs::read_to_string(root().join("docs/errors.md"))?;
     let headings = page.lines().filter_map(|line| line.strip_prefix("### ")).map(str::to_owned);
     let headings = headings.collect::<Vec<_>>();
     let explained = headings.iter().cloned().collect::<BTreeSet<_>>();
 
     let missing = used.difference(&explained).collect::<Vec<_>>();
-    assert!(missing.is_empty(), "docs/errors.md has no heading ### for {missing:?}, which host/src uses");
+    assert!(missing.is_empty(), "docs/errors.md has no heading ### for {missing:?}, which the host uses");
     let gone = explained.difference(&used).collect::<Vec<_>>();
-    assert!(gone.is_empty(), "docs/errors.md explains {gone:?}, which host/src does not use");
+    assert!(gone.is_empty(), "docs/errors.md explains {gone:?}, which the host does not use");
     let sorted = explained.into_iter().collect::<Vec<_>>();
     assert_eq!(headings, sorted, "the headings of docs/errors.md are in alphabetical order, each once");
     Ok(())

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use daca_host::component::EngineOptions;
+use daca_runtime::component::EngineOptions;
 use wasmtime::Store;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};

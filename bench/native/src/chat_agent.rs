@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
 
 use bytes::Bytes;
-use daca_host::backend::{BindingRequest, Effect, EffectRequest, StateWrite, TurnCommit};
+use daca_model::backend::{BindingRequest, Effect, EffectRequest, StateWrite, TurnCommit};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;

@@ -7,16 +7,16 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use daca_host::actor::{
-    ActorAddress, Actors, ActorsOptions, AgentRuntime, CallContext, Deliveries, DeliveryOptions,
-};
-use daca_host::backend::{Backend, Outbox, TurnCommit};
-use daca_host::component::{
+use daca_manifest::{AgentType, Manifest};
+use daca_model::TurnKind;
+use daca_model::backend::{Backend, Outbox, TurnCommit};
+use daca_model::{ActorAddress, CallContext};
+use daca_runtime::actor::{Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions};
+use daca_runtime::component::{
     CompileIn, Compiling, ComponentVersion, Counters, Engine, EngineOptions, Instance, Outcome, Rollout,
-    Served, Serving, TurnKind,
+    Served, Serving,
 };
-use daca_host::imports::{ScopeOptions, StateCache, TurnScope};
-use daca_host::manifest::{AgentType, Manifest};
+use daca_runtime::imports::{ScopeOptions, StateCache, TurnScope};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -75,7 +75,7 @@ impl Parts {
     /// A new instance for an actor, not yet activated.
     pub(crate) async fn live(&self, id: &str) -> anyhow::Result<LiveActor> {
         let place = self.places.clone().acquire_owned().await?;
-        let instance = Instance::new(&self.engine, &self.version, &self.agent.limits, place);
+        let instance = Instance::new(&self.engine, &self.version, place);
         Ok(LiveActor { instance, cache: StateCache::default(), address: address(id)? })
     }
 
@@ -87,8 +87,7 @@ impl Parts {
     ) -> anyhow::Result<(Bytes, TurnCommit)> {
         let scope = TurnScope::new(self.scope(actor), None, false);
         let kind = TurnKind::Method { name: "ProcessMessage".to_owned(), payload: message };
-        let (outcome, scope) = actor.instance.run(Box::new(scope), kind, Instant::now() + TURN_TIME).await;
-        let products = scope.context("a turn gives its scope back")?.finish();
+        let (outcome, products) = actor.instance.run(Box::new(scope), kind, Instant::now() + TURN_TIME).await;
         let Outcome::Reply(reply) = outcome else { bail!("the turn had no reply") };
         actor.cache = products.cache;
         actor.cache.apply(products.commit.writes.clone(), SystemTime::now());
@@ -99,7 +98,7 @@ impl Parts {
         ScopeOptions {
             actor: actor.address.clone(),
             agent: self.agent.clone(),
-            version: self.version.clone(),
+            handlers: self.version.wakeup_handlers(),
             backend: self.backend.clone(),
             turn_id: Arc::from("turn"),
             context: CallContext::default(),

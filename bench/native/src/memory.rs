@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use daca_host::actor::{ActorAddress, CallContext, CallError};
-use daca_host::backend::{
+use daca_model::Topic;
+use daca_model::backend::{
     ActorCall, Backend, BindingRequest, BindingResponse, Effect, Error, Expiry, Inbound, Readiness,
     Registration, StateValue, StateWrite, TurnCommit, WakeupKey,
 };
-use daca_host::manifest::Topic;
+use daca_model::{ActorAddress, CallContext, CallError};
 
 /// State by actor and key.
 #[derive(Default)]

@@ -16,11 +16,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
-use daca_host::actor::{ActorAddress, CallContext, CallError};
-use daca_host::backend::embedded::Embedded;
-use daca_host::backend::{
-    ActorCall, Backend, Effect, EffectStatus, EventOutcome, FiredWakeup, Inbound, Outbox, cloud_event,
+use daca_embedded::Embedded;
+use daca_model::backend::{
+    ActorCall, Backend, Effect, EffectStatus, EventOutcome, FiredWakeup, Inbound, Outbox,
 };
+use daca_model::cloud_event;
+use daca_model::{ActorAddress, CallContext, CallError};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;

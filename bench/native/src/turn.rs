@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::ensure;
 use bytes::Bytes;
-use daca_host::backend::{ActorCall, TurnCommit};
+use daca_model::backend::{ActorCall, TurnCommit};
 use serde_json::json;
 use tokio::runtime::Runtime;
 

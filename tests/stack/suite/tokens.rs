@@ -21,7 +21,21 @@ fn options() -> anyhow::Result<BenchOptions<'static>> {
 #[tokio::test]
 async fn with_both_tokens_everything_works_and_nobody_else_gets_in() -> anyhow::Result<()> {
     let (stack, mut app, sidecar) = Bench::prepare(options()?).await?;
-    let all = ["daca_host", "axum", "h2", "hyper", "hyper_util", "reqwest", "tonic", "tower"];
+    let all = [
+        "daca_base",
+        "daca_dapr",
+        "daca_deploy",
+        "daca_host",
+        "daca_runtime",
+        "daca_server",
+        "axum",
+        "h2",
+        "hyper",
+        "hyper_util",
+        "reqwest",
+        "tonic",
+        "tower",
+    ];
     let all = all.map(|name| format!("{name}=trace")).join(",");
     app.environment.push(("DACA_LOG".to_owned(), format!("info,{all}")));
     let bench = Bench::beside(stack, app, sidecar).await?;

@@ -1,0 +1,172 @@
+//! The time by which the host decides: what is due, what has expired, what is old.
+//!
+//! Due times and expiries outlive the process, so they are wall time. But somebody may set the wall clock, and a machine may
+//! sleep. So [`Clock::now`] is wall time that never goes back:
+//! - The wall clock jumps forward (it was set, the machine slept, a virtual machine was paused): the jump is time that has
+//!   passed. What became due meanwhile is due at once.
+//! - The wall clock is set back: time goes on from where it was, at the pace of the monotonic clock, until the wall clock has
+//!   caught up. Nothing stands still, and nothing lives longer.
+//!
+//! A process that starts after its clock was set back begins with the earlier time. What was written before may then lie
+//! ahead; whoever reads it bounds it by the duration that was asked for, where that is known.
+//!
+//! Times that people read are plain wall time, and none of this module's business.
+
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The clock of this process.
+static OF_PROCESS: LazyLock<Clock> = LazyLock::new(|| {
+    let started = Instant::now();
+    Clock::new(move || Reading { wall: SystemTime::now(), monotonic: started.elapsed() })
+});
+
+/// What the machine's two clocks show at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// The time of day, which may be set.
+    pub wall: SystemTime,
+    /// Runs evenly from any beginning, and may stand still while the machine sleeps.
+    pub monotonic: Duration,
+}
+
+/// Wall time that never goes back. Cheap to clone; the clones are one clock.
+#[derive(Clone)]
+pub struct Clock(Arc<Inner>);
+
+struct Inner {
+    read: Box<dyn Fn() -> Reading + Send + Sync>,
+    /// The time that was answered last, and the monotonic clock then.
+    last: Mutex<Option<(SystemTime, Duration)>>,
+}
+
+impl Clock {
+    /// A clock over two others.
+    pub fn new(read: impl Fn() -> Reading + Send + Sync + 'static) -> Clock {
+        Clock(Arc::new(Inner { read: Box::new(read), last: Mutex::new(None) }))
+    }
+
+    /// The clock of this process: all that decide by time must agree on it.
+    pub fn of_process() -> Clock {
+        OF_PROCESS.clone()
+    }
+
+    /// The time.
+    pub fn now(&self) -> SystemTime {
+        let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read under the lock: of two readings that pass each other, the earlier one would look like a clock set back.
+        let Reading { wall, monotonic } = (self.0.read)();
+        let goes_on = last.and_then(|(time, at)| time.checked_add(monotonic.saturating_sub(at)));
+        let now = goes_on.map_or(wall, |goes_on| goes_on.max(wall));
+        *last = Some((now, monotonic));
+        now
+    }
+
+    /// Milliseconds since 1970.
+    pub fn unix_ms(&self) -> u64 {
+        unix_ms(self.now())
+    }
+}
+
+/// The time, by the clock of this process.
+pub fn now() -> SystemTime {
+    OF_PROCESS.now()
+}
+
+/// What another program's wall clock calls `time`, by the clock of this process.
+pub fn of_wall(time: SystemTime) -> SystemTime {
+    let ahead = now().duration_since(SystemTime::now()).unwrap_or_default();
+    time.checked_add(ahead).unwrap_or(time)
+}
+
+/// A duration in milliseconds. One that is too long becomes the longest.
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds since 1970. A time before is 1970.
+pub fn unix_ms(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, millis)
+}
+
+/// Clocks that tests move, also those of other crates.
+#[doc(hidden)]
+pub mod moved {
+    use super::*;
+
+    /// The two clocks of a machine, which stand still until they are moved.
+    #[derive(Clone)]
+    pub struct Machine(Arc<Mutex<Reading>>);
+
+    impl Machine {
+        /// A machine on which it is so many milliseconds after 1970.
+        pub fn at(unix_ms: u64) -> Machine {
+            let wall = UNIX_EPOCH + Duration::from_millis(unix_ms);
+            Machine(Arc::new(Mutex::new(Reading { wall, monotonic: Duration::ZERO })))
+        }
+
+        /// The clock that the host has on it. A second one is that of a process that starts later.
+        pub fn clock(&self) -> Clock {
+            let Machine(reading) = self.clone();
+            Clock::new(move || *reading.lock().unwrap_or_else(PoisonError::into_inner))
+        }
+
+        /// Time passes.
+        pub fn pass(&self, time: Duration) {
+            self.with(|reading| {
+                reading.wall += time;
+                reading.monotonic += time;
+            });
+        }
+
+        /// The machine sleeps, or its clock is set forward.
+        pub fn sleep(&self, time: Duration) {
+            self.with(|reading| reading.wall += time);
+        }
+
+        /// The clock is set back.
+        pub fn set_back(&self, time: Duration) {
+            self.with(|reading| reading.wall -= time);
+        }
+
+        fn with(&self, change: impl FnOnce(&mut Reading)) {
+            change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use moved::Machine;
+
+    const START: u64 = 1_000_000_000;
+    const HOUR: Duration = Duration::from_secs(3600);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn time_goes_on_whatever_happens_to_the_wall_clock() {
+        let machine = Machine::at(START);
+        let clock = machine.clock();
+        let passed = |clock: &Clock| clock.unix_ms() - START;
+        assert_eq!(passed(&clock), 0);
+        machine.pass(SECOND);
+        assert_eq!(passed(&clock), 1_000);
+        machine.set_back(HOUR);
+        assert_eq!(passed(&clock), 1_000, "set back: nothing has passed");
+        machine.pass(SECOND);
+        assert_eq!(passed(&clock), 2_000, "and it does not stand still");
+        machine.sleep(HOUR);
+        assert_eq!(passed(&clock), 2_000, "set right again: it was no hour");
+        machine.sleep(HOUR);
+        assert_eq!(passed(&clock), 2_000 + millis(HOUR), "forward: it was");
+    }
+
+    #[test]
+    fn times_and_durations_that_are_too_long_are_the_longest() {
+        assert_eq!(millis(Duration::MAX), u64::MAX);
+        assert_eq!(unix_ms(UNIX_EPOCH - SECOND), 0);
+        let last = Clock::new(|| Reading { wall: UNIX_EPOCH, monotonic: Duration::MAX });
+        assert_eq!((last.unix_ms(), last.unix_ms()), (0, 0));
+    }
+}

@@ -1,0 +1,90 @@
+//! `daca deploy`: sends a component to the host, or names a version that the host has, to serve from now on.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use http::{HeaderValue, header};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Map, Value};
+
+use super::admin::{self, Admin, Error};
+use super::{Form, outcome};
+use daca_model::LARGEST_COMPONENT;
+
+/// Bytes of a signature file, at most.
+const LARGEST_SIGNATURE: u64 = 1024;
+
+/// What is deployed, and how.
+pub struct Deployment<'a> {
+    /// The agent type.
+    pub agent_type: &'a str,
+    /// A `.wasm` file, or 8 to 64 digits of a version.
+    pub what: &'a str,
+    /// Percent of the actors that it serves; all when none is given.
+    pub share: Option<u8>,
+    /// What people call the version.
+    pub label: Option<&'a str>,
+    /// The signature's file; by default the component's with `.sig` behind its name, if there is one.
+    pub signature: Option<&'a Path>,
+}
+
+/// Deploys, and answers what serves then.
+pub async fn deploy(admin: &Admin, deployment: &Deployment<'_>, form: Form) -> Result<String, Error> {
+    let request = match std::fs::read(deployment.what) {
+        // The host would stop reading, which looks as if it had gone.
+        Ok(wasm) if wasm.len() as u64 > LARGEST_COMPONENT => {
+            return Err(Error::TooLarge { what: deployment.what.to_owned(), bytes: wasm.len() });
+        }
+        Ok(wasm) => upload(admin, deployment, wasm)?,
+        Err(error) if error.kind() == ErrorKind::NotFound && is_version(deployment.what) => {
+            name(admin, deployment)?
+        }
+        Err(reason) => return Err(Error::Component { what: deployment.what.to_owned(), reason }),
+    };
+    outcome::told(admin.send(request).await?, None, form)
+}
+
+fn upload(admin: &Admin, deployment: &Deployment<'_>, wasm: Vec<u8>) -> Result<RequestBuilder, Error> {
+    let share = deployment.share.map(|share| share.to_string());
+    let query = [("share", share.as_deref()), ("label", deployment.label)];
+    let path = admin::path(&["agents", admin::agent_type(deployment.agent_type)?, "component"], &query);
+    let request =
+        admin.request(Method::PUT, &path).header(header::CONTENT_TYPE, "application/wasm").body(wasm);
+    Ok(match signature(deployment)? {
+        Some(signature) => request.header("daca-signature", signature),
+        None => request,
+    })
+}
+
+fn name(admin: &Admin, deployment: &Deployment<'_>) -> Result<RequestBuilder, Error> {
+    let mut body = Map::new();
+    body.insert("version".into(), deployment.what.into());
+    body.extend(deployment.share.map(|share| ("share".into(), share.into())));
+    body.extend(deployment.label.map(|label| ("label".into(), label.into())));
+    let path = admin::path(&["agents", admin::agent_type(deployment.agent_type)?, "version"], &[]);
+    Ok(admin.request(Method::POST, &path).json(&Value::Object(body)))
+}
+
+/// Could it be a version's digest, or the beginning of one?
+pub(super) fn is_version(text: &str) -> bool {
+    (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn signature(deployment: &Deployment<'_>) -> Result<Option<HeaderValue>, Error> {
+    let beside = PathBuf::from(format!("{}.sig", deployment.what));
+    let path = deployment.signature.unwrap_or(&beside);
+    let failed = |reason: String| Error::Signature { path: path.to_owned(), reason };
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound && deployment.signature.is_none() => {
+            return Ok(None);
+        }
+        Err(error) => return Err(failed(error.to_string())),
+        Ok(file) if file.len() > LARGEST_SIGNATURE => {
+            return Err(failed("it is too large for a signature".into()));
+        }
+        Ok(_) => {}
+    }
+    let text = daca_base::text::read(path).map_err(|error| failed(error.to_string()))?;
+    let value = HeaderValue::from_str(text.trim()).map_err(|_| failed("it has more than one line".into()))?;
+    Ok(Some(value))
+}

@@ -1,0 +1,96 @@
+//! What a host answers to the commands that change which version serves, in one line for people.
+
+use serde::Deserialize;
+
+use super::admin::{self, Error};
+use super::{Form, short};
+use daca_base::telemetry::printable;
+
+#[derive(Deserialize)]
+struct Outcome {
+    agent_type: String,
+    outcome: String,
+    version: String,
+    label: Option<String>,
+    share: Option<u64>,
+    before: Option<String>,
+    #[serde(default)]
+    milliseconds: Milliseconds,
+}
+
+#[derive(Default, Deserialize)]
+struct Milliseconds {
+    check: Option<u64>,
+}
+
+/// The line. `id` is that of the actor which was pinned or unpinned.
+pub(super) fn told(answer: String, id: Option<&str>, form: Form) -> Result<String, Error> {
+    if form == Form::Json {
+        return Ok(answer);
+    }
+    let line = line(&admin::read(&answer)?, id);
+    Ok(printable(&line).into_owned())
+}
+
+fn line(outcome: &Outcome, id: Option<&str>) -> String {
+    let version = short(&outcome.version);
+    let label = outcome.label.as_deref().filter(|label| !label.is_empty() && *label != version);
+    let version = label.map_or_else(|| version.to_owned(), |label| format!("{version} ({label})"));
+    let before = outcome.before.as_deref().map(short);
+    let before_it = before.map(|before| format!(" (before: {before})")).unwrap_or_default();
+    let text = match outcome.outcome.as_str() {
+        "deployed" => format!("{version} serves{before_it}"),
+        "canary" => {
+            let share = outcome.share.unwrap_or_default();
+            let rest = before.map(|before| format!(", {before} the others")).unwrap_or_default();
+            format!("{version} serves {share} % of the actors{rest}")
+        }
+        "promoted" => format!("{version} serves all actors now{before_it}"),
+        "unchanged" => format!("{version} serves already; nothing was changed"),
+        "rolled-back" => format!("{version} serves again{before_it}"),
+        "pinned" => format!("is pinned to {version}"),
+        "unpinned" => format!("is no longer pinned to {version}"),
+        other => format!("{other}: {version}"),
+    };
+    let who = id.map_or_else(|| outcome.agent_type.clone(), |id| format!("{}/{id}", outcome.agent_type));
+    let check =
+        outcome.milliseconds.check.filter(|check| *check > 0).map(|check| format!(", checked in {check} ms"));
+    format!("{who}: {text}{}", check.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told_of(outcome: &str, id: Option<&str>) -> Result<String, Error> {
+        let answer = format!(
+            r#"{{"agent_type": "ChatAgent", "outcome": "{outcome}", "version": "3f2a91bc0d1e4455", "label": "1.2", "share": 10,
+                "before": "91bc3f2a0d1e4455", "revision": 7, "milliseconds": {{"check": 140, "total": 200}}}}"#
+        );
+        told(answer, id, Form::Text)
+    }
+
+    #[test]
+    fn each_outcome_has_a_line_that_says_what_serves() -> Result<(), Error> {
+        for (outcome, expected) in [
+            ("deployed", "3f2a91bc0d1e (1.2) serves (before: 91bc3f2a0d1e)"),
+            ("canary", "3f2a91bc0d1e (1.2) serves 10 % of the actors, 91bc3f2a0d1e the others"),
+            ("promoted", "3f2a91bc0d1e (1.2) serves all actors now (before: 91bc3f2a0d1e)"),
+            ("unchanged", "3f2a91bc0d1e (1.2) serves already; nothing was changed"),
+            ("rolled-back", "3f2a91bc0d1e (1.2) serves again (before: 91bc3f2a0d1e)"),
+            ("something-new", "something-new: 3f2a91bc0d1e (1.2)"),
+        ] {
+            assert_eq!(told_of(outcome, None)?, format!("ChatAgent: {expected}, checked in 140 ms"));
+        }
+        assert!(
+            told_of("pinned", Some("user1"))?.starts_with("ChatAgent/user1: is pinned to 3f2a91bc0d1e (1.2)")
+        );
+        assert!(
+            told_of("unpinned", Some("user1"))?.starts_with("ChatAgent/user1: is no longer pinned to 3f2a")
+        );
+        // The first deployment has none before it, and a pin checks nothing.
+        let least = r#"{"agent_type": "A", "outcome": "deployed", "version": "3f2a91bc0d1e", "label": null, "before": null}"#;
+        assert_eq!(told(least.into(), None, Form::Text)?, "A: 3f2a91bc0d1e serves");
+        Ok(())
+    }
+}

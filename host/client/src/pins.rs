@@ -1,0 +1,30 @@
+//! `daca pin` and `daca unpin`: one actor stays on a version, whatever serves the others.
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::admin::{self, Admin, Error};
+use super::deploy::is_version;
+use super::{Form, outcome};
+use daca_model::ActorAddress;
+
+/// Pins an actor (`TYPE/ID`) to a version, named by 8 to 64 digits.
+pub async fn pin(admin: &Admin, actor: &str, version: &str, form: Form) -> Result<String, Error> {
+    let actor = admin::actor(actor)?;
+    if !is_version(version) {
+        return Err(Error::Version(version.to_owned()));
+    }
+    let request = admin.request(Method::PUT, &path(&actor)).json(&json!({ "version": version }));
+    outcome::told(admin.send(request).await?, Some(&actor.id), form)
+}
+
+/// Lets an actor (`TYPE/ID`) go with the others of its type again.
+pub async fn unpin(admin: &Admin, actor: &str, form: Form) -> Result<String, Error> {
+    let actor = admin::actor(actor)?;
+    let request = admin.request(Method::DELETE, &path(&actor));
+    outcome::told(admin.send(request).await?, Some(&actor.id), form)
+}
+
+fn path(actor: &ActorAddress) -> String {
+    admin::path(&["agents", &actor.agent_type, "pins", &actor.id], &[])
+}

@@ -1,0 +1,100 @@
+//! The operator's token: the host asks for it on its admin port, and the client commands send it.
+//!
+//! Both find it in the same two places, so that one file or one variable serves a host and whoever operates it.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use daca_base::telemetry::Hidden;
+
+/// The variable that holds the token when no file does.
+const VARIABLE: &str = "DACA_ADMIN_TOKEN";
+/// Characters of a token, at least: a shorter one can be guessed.
+const SHORTEST: usize = 16;
+/// Characters of a token, at most: it travels in the head of every request.
+const LONGEST: usize = 1024;
+
+/// Why there is no token although one was meant.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file.
+    #[error(
+        "error[admin-token-unreadable]: {path}: {reason}\n  help: name a file that holds the token with --admin-token-file FILE"
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        reason: std::io::Error,
+    },
+    /// What is in the file or the variable.
+    #[error(
+        "error[admin-token-invalid]: the token in {place} {reason}\n  help: use one of {SHORTEST} to {LONGEST} visible ASCII characters, such as `openssl rand -hex 32` prints"
+    )]
+    Invalid {
+        /// The file or the variable.
+        place: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+/// The token of a file, or else of `DACA_ADMIN_TOKEN`; none when neither is named. White space at its end does not count.
+/// A file that others can read is warned of in the log.
+pub fn find(file: Option<&Path>) -> Result<Option<Hidden>, Error> {
+    if let Some(path) = file {
+        let text = read(path).map_err(|reason| Error::Unreadable { path: path.to_owned(), reason })?;
+        return check(&text, || path.display().to_string()).map(Some);
+    }
+    let Some(text) = std::env::var_os(VARIABLE) else { return Ok(None) };
+    check(&text.to_string_lossy(), || VARIABLE.to_owned()).map(Some)
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    let file = File::open(path)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        tracing::warn!(
+            code = "admin-token-exposed",
+            "{}: other users of this machine may read the admin token",
+            path.display()
+        );
+    }
+    let mut bytes = Vec::new();
+    // More than a token's characters and some blank lines is no token, whatever comes behind.
+    file.take(2 * LONGEST as u64).read_to_end(&mut bytes)?;
+    daca_base::text::utf8(bytes)
+}
+
+fn check(text: &str, place: impl Fn() -> String) -> Result<Hidden, Error> {
+    let token = text.trim_end();
+    let reason = match token.len() {
+        0 => "is empty",
+        length if length < SHORTEST => "is too short",
+        length if length > LONGEST => "is too long",
+        _ if !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            "has a blank or another character that is not allowed"
+        }
+        _ => return Ok(Hidden(token.to_owned())),
+    };
+    Err(Error::Invalid { place: place(), reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A token that anybody can guess, or that no header can carry, must not pass for protection.
+    #[test]
+    fn only_what_can_protect_is_a_token() {
+        let of = |text: &str| check(text, String::new).ok().map(|token| token.0);
+        assert_eq!(of("0123456789abcdef\n"), Some("0123456789abcdef".to_owned()));
+        for text in
+            ["", "\n", "0123456789abcde", "0123456789abcde \n", "0123456789 abcdef", "0123456789abcdefü"]
+        {
+            assert_eq!(of(text), None, "{text:?}");
+        }
+        assert_eq!(of(&"x".repeat(LONGEST + 1)), None);
+    }
+}

@@ -1,0 +1,49 @@
+//! The sidecar's token (`APP_API_TOKEN`): what it sends with its callbacks, so that nobody else can make them.
+
+use daca_base::telemetry::Hidden;
+
+/// The variable that holds the token, for the host and for the sidecar.
+const VARIABLE: &str = "APP_API_TOKEN";
+
+/// The token is none that a header can carry.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "error[app-token-invalid]: {VARIABLE} {0}\n  help: give host and sidecar the same token, such as `openssl rand -hex 32` prints, or unset the variable"
+)]
+pub struct Error(&'static str);
+
+/// The token of the environment; none when the variable is empty or not set. White space around it does not count: no header
+/// carries it.
+pub fn find() -> Result<Option<Hidden>, Error> {
+    match std::env::var_os(VARIABLE) {
+        Some(text) if !text.is_empty() => check(text.to_str()).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// `None` is text that is not UTF-8.
+fn check(text: Option<&str>) -> Result<Hidden, Error> {
+    match text.map(str::trim) {
+        // It would leave open what somebody meant to close.
+        Some("") => Err(Error("has nothing but white space")),
+        Some(token) if token.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') => {
+            Ok(Hidden(token.to_owned()))
+        }
+        _ => Err(Error("has a character other than visible ASCII, which a header cannot carry unchanged")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that ends with a line end becomes such a variable, and the sidecar's header never has it.
+    #[test]
+    fn only_what_a_header_carries_is_a_token() {
+        let of = |text| check(text).ok().map(|token| token.0);
+        assert_eq!(of(Some("secret\r\n")), Some("secret".to_owned()));
+        for text in [Some("\n"), Some("sec\nret"), Some("sécret"), None] {
+            assert_eq!(of(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The command line of `daca`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use daca_base::address;
+use daca_base::telemetry::LogFormat;
+use daca_client::Form;
+
+/// Runs Dapr virtual actors whose logic is a WebAssembly component.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the agents of a manifest until SIGINT, SIGTERM or SIGHUP
+    Run(RunArguments),
+    /// Run the agents as `run` does, and build and swap each whose sources change
+    Dev(RunArguments),
+    /// Validate a manifest and its components, and print what each imports, exports and may do
+    Check(CheckArguments),
+    /// Compile the components of a manifest ahead of time, for `run --compiled`
+    Compile {
+        /// The manifest
+        #[arg(long, default_value = "agents.toml")]
+        manifest: PathBuf,
+        /// The folder for the code
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// What `daca` starts to compile a component in a process of its own
+    #[command(hide = true)]
+    CompileComponent(daca_runtime::component::compiler::child::Arguments),
+    /// Sign a component, or make a key to sign with
+    Sign(daca_host::sign::Arguments),
+    /// Call a method of an actor on a running host
+    Invoke {
+        /// The actor, as TYPE/ID
+        actor: String,
+        /// The method, such as ProcessMessage
+        method: String,
+        /// The payload, in JSON
+        #[arg(default_value = "null", allow_hyphen_values = true)]
+        payload: String,
+        #[command(flatten)]
+        admin: AdminArguments,
+    },
+    /// Show which versions of which agent types run, and how they fare
+    Ps {
+        /// Only this agent type
+        agent_type: Option<String>,
+        #[command(flatten)]
+        form: FormArguments,
+        #[command(flatten)]
+        admin: AdminArguments,
+    },
+    /// Show the log of a running host
+    Logs(LogsArguments),
+    /// Let a component serve an agent type from now on, without a restart
+    Deploy(DeployArguments),
+    /// Let the version serve again that served before
+    Rollback {
+        /// The agent type
+        agent_type: String,
+        /// Even if the host sees a reason against it
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        form: FormArguments,
+        #[command(flatten)]
+        admin: AdminArguments,
+    },
+    /// Keep one actor on a version
+    Pin {
+        /// The actor, as TYPE/ID
+        actor: String,
+        /// 8 to 64 digits of the version
+        version: String,
+        #[command(flatten)]
+        form: FormArguments,
+        #[command(flatten)]
+        admin: AdminArguments,
+    },
+    /// Let a pinned actor go with the others of its type again
+    Unpin {
+        /// The actor, as TYPE/ID
+        actor: String,
+        #[command(flatten)]
+        form: FormArguments,
+        #[command(flatten)]
+        admin: AdminArguments,
+    },
+    /// Show the versions of the agent types, and what happened to them
+    Versions {
+        /// Only this agent type
+        agent_type: Option<String>,
+        #[command(flatten)]
+        form: FormArguments,
+        #[command(flatten)]
+        admin: AdminArguments,
+    },
+}
+
+#[derive(clap::Args)]
+pub(crate) struct RunArguments {
+    /// The manifest
+    #[arg(long, default_value = "agents.toml")]
+    pub(crate) manifest: PathBuf,
+    /// Where to serve routes and subscriptions
+    #[arg(long, default_value = "127.0.0.1:8000", value_name = "HOST:PORT", value_parser = address::listen)]
+    pub(crate) listen: SocketAddr,
+    /// Where to serve the admin API; without a token, a loopback address
+    #[arg(long, default_value = "127.0.0.1:8001", value_name = "HOST:PORT", value_parser = address::listen)]
+    pub(crate) admin: SocketAddr,
+    /// A file with the token that the admin API asks for; by default DACA_ADMIN_TOKEN holds it, if there is one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admin_token_file: Option<PathBuf>,
+    /// The folder for state and compiled code
+    #[arg(long, default_value = ".daca")]
+    pub(crate) data: PathBuf,
+    /// A folder of code from `daca compile`, for a start that compiles nothing
+    #[arg(long, value_name = "DIR", env = "DACA_COMPILED")]
+    pub(crate) compiled: Option<PathBuf>,
+    /// Where state, events and calls go
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) backend: BackendChoice,
+    /// The form of the log on standard error
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BackendChoice {
+    /// The sidecar when its environment variables are set, else embedded
+    Auto,
+    /// This process and one file
+    Embedded,
+    /// The Dapr sidecar
+    Dapr,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct CheckArguments {
+    /// The manifest
+    #[arg(long, default_value = "agents.toml")]
+    pub(crate) manifest: PathBuf,
+    /// A folder of Dapr's components, to check against the manifest
+    #[arg(long, value_name = "DIR")]
+    pub(crate) components: Option<PathBuf>,
+    /// The app whose sidecar loads them
+    #[arg(long, default_value = "chat-agent", requires = "components")]
+    pub(crate) app_id: String,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct LogsArguments {
+    /// An agent type or an actor, as TYPE or TYPE/ID; without it, the whole log
+    pub(crate) of: Option<String>,
+    /// Show those lines, too, that come, until Ctrl-C
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Lines that are there already, at most
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) form: FormArguments,
+    #[command(flatten)]
+    pub(crate) admin: AdminArguments,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct DeployArguments {
+    /// The agent type
+    pub(crate) agent_type: String,
+    /// The component's file, or 8 to 64 digits of a version that the host has
+    #[arg(value_name = "FILE|DIGEST")]
+    pub(crate) what: String,
+    /// Percent of the actors that it serves; all by default
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) share: Option<u8>,
+    /// What to call the version
+    #[arg(long)]
+    pub(crate) label: Option<String>,
+    /// The file of its signature; by default the component's with .sig behind its name, if there is one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signature: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) form: FormArguments,
+    #[command(flatten)]
+    pub(crate) admin: AdminArguments,
+}
+
+/// Which host a command speaks to.
+#[derive(clap::Args)]
+pub(crate) struct AdminArguments {
+    /// The host's admin port
+    #[arg(long, env = "DACA_ADMIN", default_value = "127.0.0.1:8001", value_name = "HOST:PORT")]
+    pub(crate) admin: String,
+    /// A file with the host's admin token; by default DACA_ADMIN_TOKEN holds it, if there is one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admin_token_file: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct FormArguments {
+    /// Print the host's JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl FormArguments {
+    pub(crate) fn form(&self) -> Form {
+        if self.json { Form::Json } else { Form::Text }
+    }
+}

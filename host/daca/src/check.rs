@@ -1,0 +1,135 @@
+//! `daca check`: says what is wrong with a manifest and its components, or what each agent type imports, exports and may do.
+//!
+//! "Components" are two things. In this file they are the agents' WebAssembly components; those of [`daca_dapr_lint`] are Dapr's, such as a
+//! state store, and are checked against the manifest on request.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use daca_deploy as deploy;
+use daca_manifest as manifest;
+use daca_manifest::{AgentType, Manifest};
+use daca_runtime::component::{CompileIn, ComponentVersion, Engine, EngineError, EngineOptions};
+
+use daca_dapr_lint as components;
+pub use daca_dapr_lint::Options as Components;
+
+/// Why a manifest did not pass.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The manifest itself.
+    #[error(transparent)]
+    Manifest(#[from] manifest::Error),
+    /// The file of secrets.
+    #[error(transparent)]
+    Secrets(#[from] daca_embedded::StartError),
+    /// There is no engine to compile with.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Some components: the report says which, and why.
+    #[error("{0}")]
+    Components(String),
+}
+
+/// What is there to say of a manifest that passed.
+#[derive(Debug)]
+pub struct Report {
+    /// What was found that does not make it fail: for standard error.
+    pub remarks: String,
+    /// The report: for standard output.
+    pub text: String,
+}
+
+/// Checks a manifest and every component that it names, and on request Dapr's components. The answer is for people.
+pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Error> {
+    let text = Manifest::text(path)?;
+    let manifest = Manifest::parse(path, &text)?;
+    if let Some(path) = &manifest.embedded.secrets_file {
+        daca_embedded::read_secrets(path)?;
+    }
+    let engine = Engine::new(&EngineOptions {
+        max_live_instances: 1,
+        largest_memory: crate::host::largest_memory(&manifest),
+        code_cache: None,
+        precompiled: None,
+        compile_in: CompileIn::OwnProcess(manifest.deploy.compiling),
+        for_any_processor: false,
+    })?;
+    let mut report = String::new();
+    let (mut problems, mut remarks) = (Vec::new(), Vec::new());
+    for agent in manifest.agents.values() {
+        match deploy::check_file(&engine, &manifest.deploy, agent) {
+            Ok(version) => {
+                let place = format!("{}:{}", path.display(), agent.component_line);
+                let missing = deploy::check_permissions(agent, &version.imports).err();
+                remarks.extend(missing.map(|missing| format!("{place}: {}", warning(&missing))));
+                describe(&mut report, agent, &version);
+            }
+            Err(error) => problems.push(format!("{}:{}: {error}", path.display(), agent.component_line)),
+        }
+    }
+    let dapr = dapr.map(|options| components::run(&manifest, &text, options));
+    let failed = !problems.is_empty() || dapr.as_ref().is_some_and(|dapr| dapr.failed);
+    problems.extend(remarks);
+    problems.extend(dapr.iter().flat_map(|dapr| dapr.findings.iter().cloned()));
+    if failed {
+        return Err(Error::Components(problems.join("\n")));
+    }
+    section(
+        &mut report,
+        "routes",
+        manifest.routes.iter().map(|route| {
+            format!("{} {} -> {}.{}", route.method, route.path, route.call.agent_type, route.call.method)
+        }),
+    );
+    section(
+        &mut report,
+        "subscriptions",
+        manifest.subscriptions.iter().map(|one| {
+            let call = one.call.as_ref().map(|call| format!(" -> {}.{}", call.agent_type, call.method));
+            format!("{}/{} at {}{}", one.pubsub, one.topic, one.path, call.unwrap_or_default())
+        }),
+    );
+    report.push_str(dapr.as_ref().map_or("", |dapr| &dapr.report));
+    let _ = writeln!(report, "{} is sound.", path.display());
+    let remarks = problems.into_iter().map(|remark| remark + "\n").collect();
+    Ok(Report { remarks, text: report })
+}
+
+/// Not to be permitted anything is no reason not to start, but the next version with such an import would be refused.
+fn warning(error: &deploy::Error) -> String {
+    let deploy::Error { code, message, help, .. } = error;
+    format!("warning[{code}]: {message}\n  help: {help}")
+}
+
+fn describe(report: &mut String, agent: &AgentType, version: &ComponentVersion) {
+    let limits = &agent.limits;
+    let _ = writeln!(report, "agent type {}", agent.name);
+    let _ = writeln!(report, "  component {} ({} bytes)", agent.component.display(), version.bytes);
+    let _ = writeln!(report, "  version   {}", version.digest);
+    let _ = writeln!(
+        report,
+        "  limits    memory {}, running time {:?}, turn time {:?}, queue {}",
+        limits.memory, limits.running_time, limits.turn_time, limits.queue
+    );
+    section(report, "  exports", version.exports.iter().cloned());
+    section(report, "  imports", version.imports.iter().cloned());
+    section(report, "  settings", agent.settings.keys().cloned());
+    let permissions = agent.permissions.lines();
+    if permissions.is_empty() {
+        let _ = writeln!(report, "  may do nothing outside of its own state");
+    } else {
+        section(report, "  may", permissions);
+    }
+}
+
+fn section(report: &mut String, title: &str, lines: impl IntoIterator<Item = String>) {
+    let indent = " ".repeat(title.len() - title.trim_start().len() + 2);
+    let mut lines = lines.into_iter().peekable();
+    if lines.peek().is_some() {
+        let _ = writeln!(report, "{title}");
+    }
+    for line in lines {
+        let _ = writeln!(report, "{indent}{line}");
+    }
+}

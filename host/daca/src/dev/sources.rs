@@ -1,0 +1,324 @@
+//! The sources of an agent: tells when a file of them has changed, appeared or gone.
+//!
+//! As in [`daca_deploy::watch`], what decides is a look at the files, each second or when an event says so. So a new folder, a
+//! switched branch and a file system without events need nothing of their own. A file has changed when its content has, so that
+//! writing the same once more is no change. What a build itself writes into the sources must not begin another build:
+//! [`Sources::built`] tells it from what people save.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use daca_deploy::watch::{FolderEvents, Stamp, blocking, signature_path};
+
+/// Files that are watched, at most.
+pub(super) const MOST_FILES: usize = 20_000;
+/// Sources are saved together, and built together, when they change within so long of each other.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+/// Bytes of a file whose content is compared. A longer one has changed when it was written.
+const MAX_COMPARED: u64 = 1024 * 1024;
+/// Bytes of all files whose content is read in one look.
+const MAX_READ: u64 = 256 * 1024 * 1024;
+/// A file that was written during so many builds in a row is the build's own. People rarely save one so steadily.
+const OWN_AFTER: u32 = 3;
+/// Builds that may follow each other because of what changed during the one before.
+const MAX_IN_A_ROW: u32 = 3;
+
+/// Why sources cannot be watched.
+pub(super) enum Error {
+    /// Something that was named is not there.
+    Missing { path: PathBuf, reason: std::io::Error },
+    /// There are more than [`MOST_FILES`].
+    TooMany,
+}
+
+/// A change of the sources.
+pub(super) struct Change {
+    /// One of the files that changed.
+    pub(super) path: PathBuf,
+    /// When it was noticed.
+    pub(super) at: Instant,
+}
+
+/// Files and folders that are watched.
+pub(super) struct Sources {
+    roots: Arc<Roots>,
+    /// What the last change led to.
+    seen: Arc<Files>,
+    /// During how many builds in a row, up to the last one, a file was written.
+    written: BTreeMap<PathBuf, u32>,
+    /// Builds that followed each other because of what changed during the one before.
+    in_a_row: u32,
+    /// None until the folders are watched, and after a change, which may have brought new ones.
+    events: Option<FolderEvents>,
+}
+
+/// What was named, and what a build writes, wherever that is.
+struct Roots {
+    watched: Vec<PathBuf>,
+    outputs: [PathBuf; 2],
+}
+
+/// The files of the sources.
+type Files = BTreeMap<PathBuf, Option<Seen>>;
+
+/// A file that was looked at. The same stamp is the same content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    stamp: Stamp,
+    /// The SHA-256 of the content; none of what was not read.
+    content: Option<[u8; 32]>,
+}
+
+impl Seen {
+    fn has_content_of(&self, other: &Seen) -> bool {
+        self.stamp == other.stamp || (self.content.is_some() && self.content == other.content)
+    }
+}
+
+impl Sources {
+    /// Everything below these paths, but for what the build makes. Blocks.
+    pub(super) fn new(watched: Vec<PathBuf>, component: &Path) -> Result<Sources, Error> {
+        for path in &watched {
+            std::fs::metadata(path).map_err(|reason| Error::Missing { path: path.clone(), reason })?;
+        }
+        let outputs = [component.to_owned(), signature_path(component)];
+        let roots = Arc::new(Roots { watched, outputs });
+        let seen = roots.look(&Files::new()).files;
+        if seen.len() >= MOST_FILES {
+            return Err(Error::TooMany);
+        }
+        Ok(Sources { roots, seen, written: BTreeMap::new(), in_a_row: 0, events: None })
+    }
+
+    /// Waits for the next change since the last one that was answered, and until nothing more changes.
+    pub(super) async fn next(&mut self) -> Change {
+        loop {
+            let found = self.look().await;
+            if let Some(path) = difference(&self.seen, &found.files) {
+                let at = Instant::now();
+                self.seen = self.settled(found.files).await;
+                self.events = None;
+                return Change { path, at };
+            }
+            // With the new stamps of what was written and is the same.
+            self.seen = found.files;
+            match &self.events {
+                Some(events) => events.wait().await,
+                // What changes before this has no event: so look again at once.
+                None => self.events = Some(blocking(move || FolderEvents::new(&found.folders)).await),
+            }
+        }
+    }
+
+    /// A build has ended, and what changed during it was saved by somebody or written by the build. What is not the build's own
+    /// is left for [`next`](Sources::next). Answers a file whose change is ignored, if builds would go on for ever because of it.
+    pub(super) async fn built(&mut self) -> Option<PathBuf> {
+        let found = self.look().await.files;
+        let paths = found.keys().chain(self.seen.keys().filter(|path| !found.contains_key(*path)));
+        let is_written = |path: &&PathBuf| found.get(*path) != self.seen.get(*path);
+        let before = std::mem::take(&mut self.written);
+        let count = |path: &PathBuf| (path.clone(), before.get(path).map_or(1, |builds| builds + 1));
+        self.written = paths.filter(is_written).map(count).collect();
+        let mut left = self
+            .written
+            .iter()
+            .filter(|(path, builds)| **builds < OWN_AFTER && changed(&self.seen, &found, path));
+        let Some((path, _)) = left.next() else {
+            (self.seen, self.in_a_row) = (found, 0);
+            return None;
+        };
+        if self.in_a_row == MAX_IN_A_ROW {
+            let path = path.clone();
+            (self.seen, self.in_a_row) = (found, 0);
+            return Some(path);
+        }
+        self.in_a_row += 1;
+        None
+    }
+
+    async fn settled(&self, mut files: Arc<Files>) -> Arc<Files> {
+        loop {
+            tokio::time::sleep(DEBOUNCE).await;
+            let now = self.look().await.files;
+            if now == files {
+                return now;
+            }
+            files = now;
+        }
+    }
+
+    async fn look(&self) -> Found {
+        let (roots, seen) = (self.roots.clone(), self.seen.clone());
+        blocking(move || roots.look(&seen)).await
+    }
+}
+
+/// What a look has found.
+struct Found {
+    files: Arc<Files>,
+    /// The folders that the files lie in.
+    folders: Vec<PathBuf>,
+}
+
+impl Roots {
+    /// `seen` has the content of what was not written since.
+    fn look(&self, seen: &Files) -> Found {
+        let mut look = Look { seen, may_read: MAX_READ, files: Files::new(), folders: Vec::new() };
+        for path in &self.watched {
+            if path.is_dir() {
+                self.look_into(path.clone(), &mut look);
+            } else {
+                look.folders.extend(path.parent().filter(|folder| folder.is_dir()).map(Path::to_owned));
+                look.add(path.clone());
+            }
+        }
+        let Look { files, mut folders, .. } = look;
+        folders.sort();
+        folders.dedup();
+        Found { files: Arc::new(files), folders }
+    }
+
+    /// Links to folders are not followed: they may lead in a circle.
+    fn look_into(&self, root: PathBuf, look: &mut Look<'_>) {
+        let mut folders = vec![root];
+        while let Some(folder) = folders.pop() {
+            // A folder that goes away just now is a change that the next look sees.
+            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+            for entry in entries.flatten() {
+                let path = entry.path();
+                if is_ignored(&entry.file_name().to_string_lossy()) || self.outputs.contains(&path) {
+                    continue;
+                }
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    folders.push(path);
+                } else if look.files.len() < MOST_FILES {
+                    look.add(path);
+                }
+            }
+            look.folders.push(folder);
+        }
+    }
+}
+
+/// A look at the files.
+struct Look<'a> {
+    /// The look before.
+    seen: &'a Files,
+    /// Bytes that may still be read.
+    may_read: u64,
+    files: Files,
+    folders: Vec<PathBuf>,
+}
+
+impl Look<'_> {
+    fn add(&mut self, path: PathBuf) {
+        let known = self.seen.get(&path).and_then(Option::as_ref);
+        // Before the content is read: what is written meanwhile has another one.
+        let file = Stamp::of(&path).map(|stamp| match known {
+            Some(known) if known.stamp == stamp => known.clone(),
+            _ => Seen { content: content(&path, &mut self.may_read), stamp },
+        });
+        self.files.insert(path, file);
+    }
+}
+
+/// The SHA-256 of a regular file that is not too long.
+fn content(path: &Path, may_read: &mut u64) -> Option<[u8; 32]> {
+    let length = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?.len();
+    if length > MAX_COMPARED.min(*may_read) {
+        return None;
+    }
+    *may_read -= length;
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(length + 1).read_to_end(&mut bytes).ok()?;
+    // One that has grown meanwhile has another stamp as well.
+    (bytes.len() as u64 == length).then(|| Sha256::digest(&bytes).into())
+}
+
+/// What a build or an editor writes beside the sources: cargo's folder, hidden files, such as those of git and vim, and copies
+/// that are made while a file is saved.
+fn is_ignored(name: &str) -> bool {
+    name == "target"
+        || name.starts_with(['.', '#'])
+        || name.ends_with(['~', '#'])
+        || [".swp", ".tmp", ".bak", ".orig", "___jb_tmp___", "___jb_old___"].iter().any(|end| name.ends_with(end))
+        // What vim creates to see whether it may.
+        || name == "4913"
+}
+
+/// A file that has not the same content in both.
+fn difference(before: &Files, after: &Files) -> Option<PathBuf> {
+    after.keys().chain(before.keys()).find(|path| changed(before, after, path)).cloned()
+}
+
+fn changed(before: &Files, after: &Files, path: &Path) -> bool {
+    match (before.get(path), after.get(path)) {
+        (Some(Some(before)), Some(Some(after))) => !after.has_content_of(before),
+        (before, after) => before != after,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// What somebody saves during a build is built after it; what the build writes is not, whatever it writes.
+    #[tokio::test]
+    async fn what_a_build_writes_begins_no_build_for_ever() -> anyhow::Result<()> {
+        let folder = TempDir::new()?;
+        let path = |name: &str| folder.path().join(name);
+        // Two writes may fall into one tick of the file system's clock.
+        let clock = std::cell::Cell::new(std::time::SystemTime::UNIX_EPOCH);
+        let write = |name: &str, text: &str| {
+            clock.set(clock.get() + Duration::from_secs(1));
+            std::fs::write(path(name), text)?;
+            File::options().write(true).open(path(name))?.set_modified(clock.get())
+        };
+        write("a.rs", "1")?;
+        write("made.rs", "same")?;
+        let sources = Sources::new(vec![folder.path().to_owned()], &path("a.wasm"));
+        let mut sources = sources.map_err(|_| anyhow::anyhow!("it cannot be watched"))?;
+        let is_due = async |sources: &Sources| difference(&sources.seen, &sources.look().await.files);
+
+        // The same text.
+        write("made.rs", "same")?;
+        assert_eq!((sources.built().await, is_due(&sources).await), (None, None));
+        // Something new: it might be somebody's. When it has been so during three builds, it is the build's own.
+        write("made.rs", "second")?;
+        assert_eq!((sources.built().await, is_due(&sources).await), (None, Some(path("made.rs"))));
+        sources.next().await;
+        for text in ["third", "fourth"] {
+            write("made.rs", text)?;
+            assert_eq!((sources.built().await, is_due(&sources).await), (None, None), "{text}");
+        }
+        // Another file that is saved meanwhile is built, and so is the build's own when no build runs.
+        write("made.rs", "fifth")?;
+        write("a.rs", "2")?;
+        assert_eq!((sources.built().await, sources.next().await.path), (None, path("a.rs")));
+        assert_eq!((sources.built().await, is_due(&sources).await), (None, None));
+        write("made.rs", "by hand")?;
+        assert_eq!(sources.next().await.path, path("made.rs"));
+
+        // A file of another name in each build, for ever.
+        let mut ignored = None;
+        for number in 0..=MAX_IN_A_ROW {
+            assert_eq!(ignored, None, "{number}");
+            write(&format!("{number}.rs"), "")?;
+            ignored = sources.built().await;
+            if ignored.is_none() {
+                sources.next().await;
+            }
+        }
+        assert_eq!((ignored, is_due(&sources).await), (Some(path("3.rs")), None));
+        Ok(())
+    }
+}

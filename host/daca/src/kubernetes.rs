@@ -1,0 +1,276 @@
+//! Tells the cluster in which a host runs what it has deployed and refused, as events of its pod: `kubectl describe pod` and
+//! `kubectl get events` show them, where somebody looks who has just changed a ConfigMap.
+//!
+//! A host knows its pod from the variables `POD_NAME`, `POD_NAMESPACE` and `POD_UID` (the downward API), and needs the right to
+//! create events. Without them nothing is told, and nothing else is different.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_util::sync::CancellationToken;
+
+use daca_base::digest::short;
+use daca_deploy::{Deployer, Event, Source, TypeView, What};
+
+/// Where a pod finds its account (`automountServiceAccountToken`).
+const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// How often it is looked whether something happened.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Until the cluster is told again what it did not take.
+const AGAIN: Duration = Duration::from_secs(10);
+/// How long one event may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of an event's message, at most (`validateV1EventSeries` and `ValidateEvent` in `pkg/apis/core/validation/events.go`).
+const LONGEST_MESSAGE: usize = 1024;
+/// Bytes of an answer that are read.
+const LARGEST_ANSWER: usize = 64 * 1024;
+
+/// Why an event was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The pod's account could not be read.
+    #[error("the pod's account: {0}")]
+    Account(io::Error),
+    /// The API server was not reached, or its certificate is not that of the cluster.
+    #[error("the API server: {0}")]
+    Connection(io::Error),
+    /// The request broke off.
+    #[error("the API server: {0}")]
+    Request(#[from] hyper::Error),
+    /// It took too long.
+    #[error("the API server did not answer within {TIMEOUT:?}")]
+    Timeout,
+    /// It was refused.
+    #[error("the API server answered {status}: {text}")]
+    Refused {
+        /// The status.
+        status: StatusCode,
+        /// The beginning of the answer.
+        text: String,
+    },
+}
+
+impl Error {
+    /// Would the same event be refused again?
+    fn is_final(&self) -> bool {
+        const PASSING: [StatusCode; 4] = [
+            StatusCode::UNAUTHORIZED,
+            StatusCode::FORBIDDEN,
+            StatusCode::REQUEST_TIMEOUT,
+            StatusCode::TOO_MANY_REQUESTS,
+        ];
+        matches!(self, Error::Refused { status, .. } if status.is_client_error() && !PASSING.contains(status))
+    }
+}
+
+/// The pod in which this host runs.
+#[derive(Debug, Clone)]
+pub struct Pod {
+    name: String,
+    namespace: String,
+    uid: String,
+    /// The API server, as Kubernetes tells each container.
+    host: String,
+    port: u16,
+}
+
+impl Pod {
+    /// Reads the environment. None outside of a cluster, or when the pod's own name is not in it.
+    pub fn from_environment() -> Option<Pod> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Some(Pod {
+            name: variable("POD_NAME")?,
+            namespace: variable("POD_NAMESPACE")?,
+            uid: variable("POD_UID")?,
+            host: variable("KUBERNETES_SERVICE_HOST")?,
+            port: variable("KUBERNETES_SERVICE_PORT")?.parse().ok()?,
+        })
+    }
+
+    /// Tells the cluster what happens from now on, until `stop`. What it does not take is told again, as long as the record of
+    /// the agent type remembers it.
+    pub async fn report(self, deployer: Arc<Deployer>, stop: CancellationToken) {
+        let since = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let mut told = HashSet::new();
+        let mut failed = false;
+        while stop.run_until_cancelled(tokio::time::sleep(if failed { AGAIN } else { PAUSE })).await.is_some()
+        {
+            let views = deployer.views();
+            let telling = self.tell_new(&views, &since, &mut told);
+            let Some(result) = stop.run_until_cancelled(telling).await else { return };
+            if let Err(error) = &result
+                && !failed
+            {
+                tracing::warn!(
+                    code = "cluster-event-failed",
+                    "the cluster was not told what was deployed: {error}"
+                );
+            }
+            failed = result.is_err();
+        }
+    }
+
+    async fn tell_new(
+        &self,
+        views: &[TypeView],
+        since: &str,
+        told: &mut HashSet<String>,
+    ) -> Result<(), Error> {
+        let mut remembered = HashSet::new();
+        for view in views {
+            // Both are UTC with the same number of digits.
+            for event in view.record.history.iter().filter(|event| *event.at >= *since) {
+                let key = key(&view.agent_type, event);
+                if !told.contains(&key) {
+                    match self.tell(view, event).await {
+                        Err(error) if error.is_final() => {
+                            tracing::warn!(code = "cluster-event-failed", "an event is left out: {error}");
+                        }
+                        result => result?,
+                    }
+                    told.insert(key.clone());
+                }
+                remembered.insert(key);
+            }
+        }
+        // No more than the records remember.
+        told.retain(|key| remembered.contains(key));
+        Ok(())
+    }
+
+    async fn tell(&self, view: &TypeView, event: &Event) -> Result<(), Error> {
+        let body = self.event(view, event).to_string();
+        tokio::time::timeout(TIMEOUT, self.post(body)).await.map_err(|_| Error::Timeout)?
+    }
+
+    /// The event as the API server takes it (`v1`, `Event`).
+    fn event(&self, view: &TypeView, event: &Event) -> Value {
+        let (reason, is_warning) = reason(event);
+        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        json!({
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": { "generateName": format!("{}.", self.name), "namespace": self.namespace },
+            "involvedObject": {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "name": self.name,
+                "namespace": self.namespace,
+                "uid": self.uid,
+            },
+            "reason": reason,
+            "type": if is_warning { "Warning" } else { "Normal" },
+            "message": message(view, event),
+            "source": { "component": "daca" },
+            "reportingComponent": "daca",
+            "reportingInstance": self.name,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        })
+    }
+
+    async fn post(&self, body: String) -> Result<(), Error> {
+        let account = Path::new(ACCOUNT);
+        // The kubelet renews it, so it is read each time.
+        let token = tokio::fs::read_to_string(account.join("token")).await.map_err(Error::Account)?;
+        let connector = connector(&account.join("ca.crt"))?;
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(Error::Connection)?;
+        let name = ServerName::try_from(self.host.clone())
+            .map_err(|error| Error::Connection(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+        let stream = connector.connect(name, stream).await.map_err(Error::Connection)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection);
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("/api/v1/namespaces/{}/events", self.namespace))
+            .header(header::HOST, format!("{}:{}", self.host, self.port))
+            .header(header::AUTHORIZATION, format!("Bearer {}", token.trim()))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| Error::Connection(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+        let answer = sender.send_request(request).await?;
+        let status = answer.status();
+        let text = Limited::new(answer.into_body(), LARGEST_ANSWER).collect().await;
+        connection.abort();
+        if status.is_success() {
+            return Ok(());
+        }
+        let text = text.map(|text| text.to_bytes()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        Err(Error::Refused { status, text: daca_base::telemetry::shortened(&text).to_owned() })
+    }
+}
+
+/// Trusts the cluster's own authority alone.
+fn connector(authority: &Path) -> Result<TlsConnector, Error> {
+    let unusable = |error: String| Error::Account(io::Error::new(io::ErrorKind::InvalidData, error));
+    let mut roots = RootCertStore::empty();
+    for certificate in
+        CertificateDer::pem_file_iter(authority).map_err(|error| unusable(error.to_string()))?
+    {
+        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
+        roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+    }
+    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// What is told once. Each host that finds the same file adds to the record that it was refused: of these one a minute is enough.
+fn key(agent_type: &str, event: &Event) -> String {
+    const TO_THE_MINUTE: usize = "2026-01-31T12:59".len();
+    let at = match event.what {
+        What::Refused => event.at.get(..TO_THE_MINUTE).unwrap_or(&event.at),
+        _ => &event.at,
+    };
+    format!("{agent_type} {at} {:?} {}", event.what, event.version)
+}
+
+/// The event's reason, and whether somebody should look.
+fn reason(event: &Event) -> (&'static str, bool) {
+    match event.what {
+        What::Deployed | What::Promoted => ("ComponentDeployed", false),
+        What::Canary => ("ComponentOnTrial", false),
+        // The host itself goes back only from a version that fails.
+        What::RolledBack => ("ComponentRolledBack", event.source == Source::Host),
+        What::Refused => ("ComponentRefused", true),
+        What::Pinned | What::Unpinned => ("ActorPinned", false),
+        What::Unchanged => ("ComponentUnchanged", false),
+    }
+}
+
+fn message(view: &TypeView, event: &Event) -> String {
+    let (agent_type, version) = (&view.agent_type, short(&event.version));
+    let by = if event.by.is_empty() { String::new() } else { format!(", by {}", event.by) };
+    let mut text = match event.what {
+        What::Refused => {
+            let code = event.code.as_deref().unwrap_or("refused");
+            let serving = short(&view.record.serving);
+            format!(
+                "{agent_type}: version {version} was refused ({code}): {}; version {serving} serves on{by}",
+                event.text
+            )
+        }
+        What::Deployed | What::Promoted => format!("{agent_type}: version {version} serves{by}"),
+        What::Canary => format!("{agent_type}: version {version} serves a share of the actors{by}"),
+        What::RolledBack => format!("{agent_type}: version {version} was rolled back {}{by}", event.text),
+        What::Pinned => format!("{agent_type}: an actor is held on version {version}{by}"),
+        What::Unpinned => format!("{agent_type}: an actor is no longer held on version {version}{by}"),
+        What::Unchanged => format!("{agent_type}: version {version} serves already{by}"),
+    };
+    text.truncate(text.floor_char_boundary(LONGEST_MESSAGE));
+    text
+}

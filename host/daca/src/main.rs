@@ -1,0 +1,237 @@
+//! The `daca` program: parses arguments, builds the parts, runs them, shuts them down.
+
+mod arguments;
+mod printing;
+mod signals;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use daca_base::telemetry::{self, Log};
+use daca_client as client;
+use daca_client::{Admin, Deployment, LogRequest};
+use daca_dapr::SidecarOptions;
+use daca_host::dev::Dev;
+use daca_host::host::{BackendOptions, Host, Options};
+use daca_host::kubernetes::Pod;
+use daca_host::{admin_token, app_token, check, compile, sign};
+use daca_manifest::Manifest;
+use daca_runtime::component;
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::{
+    AdminArguments, Arguments, BackendChoice, CheckArguments, Command, DeployArguments, LogsArguments,
+    RunArguments,
+};
+use crate::printing::{print, print_error, print_once};
+
+/// How long the end of a host waits for whoever reads its log.
+const LOG_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long the end of the process waits for threads that are blocked.
+const LAST_WORK: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    match execute(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            print_error(format_args!("{error:#}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> anyhow::Result<ExitCode> {
+    let done = match command {
+        Command::Run(arguments) => return run(arguments, false),
+        Command::Dev(arguments) => return run(arguments, true),
+        Command::Check(arguments) => check(arguments),
+        Command::Compile { manifest, out } => {
+            let files = compile::run(&manifest, &out)?;
+            let lines = files.iter().map(|file| format!("{}\n", file.display()));
+            print(&lines.collect::<String>()).map_err(Into::into)
+        }
+        Command::CompileComponent(arguments) => {
+            component::compiler::child::run(&arguments).map_err(Into::into)
+        }
+        Command::Sign(arguments) => sign(&arguments),
+        Command::Invoke { actor, method, payload, admin } => {
+            ask(&admin, async |host| client::invoke(host, &actor, &method, &payload).await)
+        }
+        Command::Ps { agent_type, form, admin } => {
+            ask(&admin, async |host| client::ps(host, agent_type.as_deref(), form.form()).await)
+        }
+        Command::Logs(LogsArguments { of, follow, limit, form, admin }) => {
+            let request = LogRequest { of: of.as_deref(), limit, follow };
+            let logs = async |host: &Admin| {
+                client::logs(host, &request, form.form(), &mut std::io::stdout()).await?;
+                Ok(String::new())
+            };
+            ask(&admin, logs)
+        }
+        Command::Deploy(arguments) => deploy(&arguments),
+        Command::Rollback { agent_type, force, form, admin } => {
+            ask(&admin, async |host| client::rollback(host, &agent_type, force, form.form()).await)
+        }
+        Command::Pin { actor, version, form, admin } => {
+            ask(&admin, async |host| client::pin(host, &actor, &version, form.form()).await)
+        }
+        Command::Unpin { actor, form, admin } => {
+            ask(&admin, async |host| client::unpin(host, &actor, form.form()).await)
+        }
+        Command::Versions { agent_type, form, admin } => {
+            ask(&admin, async |host| client::versions(host, agent_type.as_deref(), form.form()).await)
+        }
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+fn check(arguments: CheckArguments) -> anyhow::Result<()> {
+    let CheckArguments { manifest, components, app_id } = arguments;
+    let components = components.map(|folder| check::Components { folder, app_id });
+    let report = check::run(&manifest, components.as_ref())?;
+    print_error(&report.remarks);
+    Ok(print(&report.text)?)
+}
+
+fn sign(arguments: &sign::Arguments) -> anyhow::Result<()> {
+    let text = sign::run(arguments)?;
+    match arguments.new_key() {
+        Some(key) => print_once(&text, || {
+            format!("the key is in its file; to see the line: daca sign --key {} --public", key.display())
+        })?,
+        None => print(&text)?,
+    }
+    Ok(())
+}
+
+/// Runs a host; with `builds`, it also builds the agents and swaps them when their sources change. Why it failed goes the way of
+/// the log, because whoever reads standard error may have stopped.
+fn run(arguments: RunArguments, builds: bool) -> anyhow::Result<ExitCode> {
+    let log = telemetry::start(arguments.log_format).map_err(anyhow::Error::msg)?;
+    let shutdown = signals::watch(log.output.clone())?;
+    let ended = run_logged(arguments, builds, &log, shutdown);
+    if let Err(error) = &ended {
+        log.output.push(format!("{error:#}\n").as_bytes());
+    }
+    log.output.flush(LOG_PATIENCE);
+    Ok(if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn run_logged(
+    arguments: RunArguments,
+    builds: bool,
+    log: &Log,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let admin_token = admin_token::find(arguments.admin_token_file.as_deref())?;
+    allow_many_files();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    let options = Options {
+        manifest: arguments.manifest,
+        listen: arguments.listen,
+        admin: arguments.admin,
+        admin_token,
+        data: arguments.data,
+        compiled: arguments.compiled,
+        backend: backend(arguments.backend)?,
+        log: log.clone(),
+    };
+    let result = runtime.block_on(serve(options, builds, shutdown));
+    // What still runs on a thread that cannot be interrupted is of no more use to anybody.
+    runtime.shutdown_timeout(LAST_WORK);
+    result
+}
+
+fn deploy(arguments: &DeployArguments) -> anyhow::Result<()> {
+    let deployment = Deployment {
+        agent_type: &arguments.agent_type,
+        what: &arguments.what,
+        share: arguments.share,
+        label: arguments.label.as_deref(),
+        signature: arguments.signature.as_deref(),
+    };
+    let form = arguments.form.form();
+    ask(&arguments.admin, async |host| client::deploy(host, &deployment, form).await)
+}
+
+/// Asks a running host, and prints what it answers.
+fn ask(
+    arguments: &AdminArguments,
+    command: impl AsyncFnOnce(&Admin) -> Result<String, client::Error>,
+) -> anyhow::Result<()> {
+    let admin = Admin::new(&arguments.admin, admin_token::find(arguments.admin_token_file.as_deref())?)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
+    let text = runtime.block_on(command(&admin))?;
+    if text.is_empty() {
+        return Ok(());
+    }
+    Ok(print(&format!("{text}\n"))?)
+}
+
+async fn serve(options: Options, builds: bool, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut sources = match builds {
+        true => Some(Dev::new(&Manifest::load(&options.manifest)?)?),
+        false => None,
+    };
+    if let Some(sources) = &mut sources {
+        sources.build_all(&shutdown).await;
+    }
+    // Compiling, and asking a sidecar that is not there, may take long.
+    let Some(host) = shutdown.run_until_cancelled(Host::start(&options)).await else {
+        tracing::info!("stopped before it served");
+        return Ok(());
+    };
+    let host = host?;
+    // Behind a sidecar readiness comes later, and is told then.
+    let state = if matches!(options.backend, BackendOptions::Embedded) { "ready" } else { "listening" };
+    tracing::info!(
+        address = %host.address()?,
+        admin = %host.admin_address()?,
+        "{state}: http://{} (admin http://{}), {} backend, data in {}",
+        host.address()?,
+        host.admin_address()?,
+        options.backend.name(),
+        options.data.display()
+    );
+    let deployer = Arc::new(host.deployer().clone());
+    let sources = sources.map(|sources| tokio::spawn(sources.run(deployer.clone(), shutdown.clone())));
+    let reports = Pod::from_environment().map(|pod| tokio::spawn(pod.report(deployer, shutdown.clone())));
+    host.run(shutdown).await;
+    if let Some(sources) = sources {
+        sources.await.context("watching the sources")?;
+    }
+    if let Some(reports) = reports {
+        reports.await.context("telling the cluster")?;
+    }
+    Ok(())
+}
+
+/// The variables by which a sidecar makes itself known.
+const SIDECAR_VARIABLES: [&str; 2] = ["DAPR_GRPC_PORT", "DAPR_GRPC_ENDPOINT"];
+
+fn backend(choice: BackendChoice) -> anyhow::Result<BackendOptions> {
+    let has_sidecar = SIDECAR_VARIABLES
+        .into_iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    if choice == BackendChoice::Embedded || (choice == BackendChoice::Auto && !has_sidecar) {
+        return Ok(BackendOptions::Embedded);
+    }
+    let app_token = app_token::find()?;
+    Ok(BackendOptions::Dapr { sidecar: SidecarOptions::from_environment(), app_token })
+}
+
+/// Each connection is a file. The soft limit is often 1,024; raising it to the hard one needs no rights.
+fn allow_many_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!("the limit on open files stays as it is: {error}");
+    }
+}

@@ -1,0 +1,188 @@
+//! `daca sign`: makes the key of a signer, and signs components with it.
+//!
+//! Keys are PKCS#8 in PEM, as `openssl genpkey -algorithm ed25519` makes them. As with SSH, a key file that others can read is
+//! refused: who has read it can sign whatever they like.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes};
+use ed25519_dalek::{SECRET_KEY_LENGTH, SigningKey};
+
+use daca_base::text::utf8;
+use daca_deploy::watch::{ComponentFile, signature_path};
+use daca_manifest::signature::{self, Signer};
+use daca_runtime::component::{LoadError, check_header};
+
+/// Bytes of a key file, at most. A real one has some 120.
+const LARGEST_KEY_FILE: u64 = 16 * 1024;
+
+/// What `daca sign` is asked to do.
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "daca sign --key <FILE> <COMPONENT> [--out <FILE>]
+       daca sign --key <FILE> --public
+       daca sign --new-key <FILE>")]
+pub struct Arguments {
+    /// The component to sign
+    #[arg(required_unless_present_any = ["public", "new_key"])]
+    component: Option<PathBuf>,
+    /// The private key: Ed25519, PKCS#8, PEM
+    #[arg(long, value_name = "FILE", required_unless_present = "new_key")]
+    key: Option<PathBuf>,
+    /// Where to write the signature [default: COMPONENT.sig]
+    #[arg(long, value_name = "FILE", requires = "component")]
+    out: Option<PathBuf>,
+    /// Print the key's line for `signers` in the manifest
+    #[arg(long, conflicts_with_all = ["component", "out"])]
+    public: bool,
+    /// Make a key, and print its line for `signers` in the manifest
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["component", "key", "out", "public"])]
+    new_key: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// The file of the key that is to be made.
+    pub fn new_key(&self) -> Option<&Path> {
+        self.new_key.as_deref()
+    }
+}
+
+/// Why nothing was signed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The component.
+    #[error(transparent)]
+    Component(#[from] LoadError),
+    /// The key file cannot be read.
+    #[error(
+        "error[signing-key-unreadable]: {path}: {reason}\n  help: name a key with --key FILE, or make one with: daca sign --new-key FILE"
+    )]
+    KeyUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        reason: std::io::Error,
+    },
+    /// The key file is not for its owner alone.
+    #[error(
+        "error[signing-key-exposed]: {path} can be read by others than its owner\n  help: if nobody has read it, run: chmod 600 {path}; otherwise make a new key"
+    )]
+    KeyExposed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file holds no such key.
+    #[error(
+        "error[signing-key-invalid]: {path} holds no private Ed25519 key in PKCS#8 and PEM\n  help: make one with: daca sign --new-key FILE, or: openssl genpkey -algorithm ed25519 -out FILE"
+    )]
+    KeyInvalid {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A new key, or a signature, cannot be written.
+    #[error("error[signing-unwritable]: {path}: {reason}\n  help: {help}")]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        reason: std::io::Error,
+        /// What to do.
+        help: &'static str,
+    },
+    /// The operating system gives no randomness.
+    #[error("error[signing-no-randomness]: {0}\n  help: make the key on another machine")]
+    NoRandomness(getrandom::Error),
+}
+
+/// Does what is asked. The answer is for standard output.
+pub fn run(arguments: &Arguments) -> Result<String, Error> {
+    let Arguments { component, key, out, new_key, .. } = arguments;
+    if let Some(path) = new_key {
+        return Ok(public_line(&make_key(path)?));
+    }
+    let key = read_key(key.as_deref().unwrap_or(Path::new("")))?;
+    let Some(component) = component else {
+        return Ok(public_line(&key));
+    };
+    let out = out.clone().unwrap_or_else(|| signature_path(component));
+    let wasm = read_component(component)?;
+    write_whole(&out, signature::sign(&key, &wasm).as_bytes()).map_err(|reason| Error::Unwritable {
+        path: out.clone(),
+        reason,
+        help: "name another file with --out FILE",
+    })?;
+    Ok(format!("signed: {}\n", out.display()))
+}
+
+fn public_line(key: &SigningKey) -> String {
+    format!("signers = [\"{}\"]\n", Signer::of(key))
+}
+
+/// Without the public key, which OpenSSL does not take in this place.
+fn make_key(path: &Path) -> Result<SigningKey, Error> {
+    let mut secret_key = [0; SECRET_KEY_LENGTH];
+    getrandom::fill(&mut secret_key).map_err(Error::NoRandomness)?;
+    let key = SigningKey::from_bytes(&secret_key);
+    let pem = KeypairBytes { secret_key, public_key: None }
+        .to_pkcs8_pem(LineEnding::LF)
+        .map_err(|_| Error::KeyInvalid { path: path.to_owned() })?;
+    let unwritable = |reason| Error::Unwritable {
+        path: path.to_owned(),
+        reason,
+        help: "name a file that is not there yet: a key is never overwritten",
+    };
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path).map_err(unwritable)?;
+    file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()).map_err(|reason| {
+        // A part of a key would be in the way of the next attempt. What went wrong is what is said.
+        let _ = std::fs::remove_file(path);
+        unwritable(reason)
+    })?;
+    Ok(key)
+}
+
+/// Nothing but a component is signed, so that no signature can be passed off as one of something else.
+fn read_component(path: &Path) -> Result<Bytes, LoadError> {
+    let refused = |(code, message, help): (&'static str, String, &str)| LoadError {
+        code,
+        name: path.display().to_string(),
+        message,
+        help: help.to_owned(),
+    };
+    let wasm = ComponentFile::read(path).map_err(|error| {
+        refused(("component-missing", error.to_string(), "name the .wasm file that the build made"))
+    })?;
+    check_header(&wasm.wasm).map_err(refused)?;
+    Ok(wasm.wasm)
+}
+
+fn read_key(path: &Path) -> Result<SigningKey, Error> {
+    let unreadable = |reason| Error::KeyUnreadable { path: path.to_owned(), reason };
+    let file = File::open(path).map_err(unreadable)?;
+    if file.metadata().map_err(unreadable)?.mode() & 0o077 != 0 {
+        return Err(Error::KeyExposed { path: path.to_owned() });
+    }
+    let mut pem = Vec::new();
+    file.take(LARGEST_KEY_FILE).read_to_end(&mut pem).map_err(unreadable)?;
+    let pem = utf8(pem).map_err(unreadable)?;
+    SigningKey::from_pkcs8_pem(pem.trim_start()).map_err(|_| Error::KeyInvalid { path: path.to_owned() })
+}
+
+/// Writes beside the target and renames: whoever watches the target sees no half of a signature.
+fn write_whole(target: &Path, text: &[u8]) -> std::io::Result<()> {
+    let Some(name) = target.file_name() else {
+        return Err(ErrorKind::InvalidInput.into());
+    };
+    let mut unfinished = name.to_owned();
+    unfinished.push(format!(".{}.unfinished", std::process::id()));
+    let unfinished = target.with_file_name(unfinished);
+    let written = std::fs::write(&unfinished, text).and_then(|()| std::fs::rename(&unfinished, target));
+    if written.is_err() {
+        // What went wrong is what is said.
+        let _ = std::fs::remove_file(&unfinished);
+    }
+    written
+}

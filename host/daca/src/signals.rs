@@ -1,0 +1,81 @@
+//! Signals: the first one begins the shutdown, a second one ends the process at once.
+//!
+//! A thread of its own waits for them, so that they work whatever the rest of the host is busy with, also while it starts
+//! and while its last threads end.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use daca_base::telemetry::Output;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// The exit code after a second signal.
+const ENDED_AT_ONCE: i32 = 130;
+/// How long the end waits for the last lines of the log then.
+const LAST_LINES: Duration = Duration::from_millis(100);
+
+/// Watches for SIGINT, SIGTERM and SIGHUP. The answer is cancelled by the first of them.
+pub(crate) fn watch(log: Output) -> anyhow::Result<CancellationToken> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let runtime = runtime.context("watching for signals")?;
+    let mut signals = {
+        let _context = runtime.enter();
+        Signals::new()?
+    };
+    let shutdown = CancellationToken::new();
+    let token = shutdown.clone();
+    let wait = move || {
+        runtime.block_on(signals.next());
+        token.cancel();
+        runtime.block_on(signals.next());
+        tracing::warn!("second signal: ending at once");
+        log.flush(LAST_LINES);
+        std::process::exit(ENDED_AT_ONCE);
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(wait).context("watching for signals")?;
+    Ok(shutdown)
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    /// The terminal or the session is gone. None where whoever started the process wants it to outlive them (`nohup`).
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Signals> {
+        let hangup = match is_hangup_ignored() {
+            true => None,
+            false => Some(signal(SignalKind::hangup()).context("watching for SIGHUP")?),
+        };
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt()).context("watching for SIGINT")?,
+            terminate: signal(SignalKind::terminate()).context("watching for SIGTERM")?,
+            hangup,
+        })
+    }
+
+    async fn next(&mut self) {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = hangup => {}
+        }
+    }
+}
+
+/// Was the process started with SIGHUP ignored? `SigIgn` of `proc_pid_status(5)` has a bit for each signal, the lowest for 1.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & 1 != 0)
+}

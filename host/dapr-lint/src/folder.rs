@@ -1,0 +1,132 @@
+//! Reads a folder of resources as Dapr does: the files `*.yaml` and `*.yml` in it, and none below.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::finding::{Code, Findings, Place};
+use super::reader::Reader;
+use super::resource::{Component, Resiliency, Resource, Subscription};
+use super::yaml;
+
+/// Bounds on what is read: a folder of components is small, and one named by mistake may be a home folder.
+const LARGEST_FILE: u64 = 1 << 20;
+const MOST_FILES: usize = 1_000;
+
+/// What a folder holds.
+#[derive(Debug)]
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
+    pub(super) components: Vec<Component>,
+    pub(super) subscriptions: Vec<Subscription>,
+    pub(super) resiliencies: Vec<Resiliency>,
+    /// Could part of it not be read? Then what seems to be missing may be there.
+    pub(super) is_partial: bool,
+}
+
+impl Folder {
+    /// A folder with one file.
+    pub(super) fn of_text(text: &str, findings: &mut Findings) -> Folder {
+        let mut folder = Folder::empty(Path::new("."));
+        folder.add_text(Path::new("components.yaml"), text, findings);
+        folder.is_partial = findings.has_errors();
+        folder
+    }
+
+    fn empty(path: &Path) -> Folder {
+        let path = path.to_owned();
+        Folder {
+            path,
+            components: Vec::new(),
+            subscriptions: Vec::new(),
+            resiliencies: Vec::new(),
+            is_partial: false,
+        }
+    }
+
+    /// Reads all that can be read; the findings say what cannot.
+    pub(super) fn read(path: &Path, findings: &mut Findings) -> Folder {
+        let mut folder = Folder::empty(path);
+        match files(path) {
+            Ok(files) if files.len() > MOST_FILES => {
+                let message = format!("{} YAML files are more than {MOST_FILES}", files.len());
+                let help = "name the folder that holds Dapr's components and nothing else";
+                findings.error(Code::Unreadable, &Place::whole(path), message, help);
+            }
+            Ok(files) if files.is_empty() => {
+                let help = "name the folder that holds Dapr's components";
+                findings.error(Code::Unreadable, &Place::whole(path), "it has no YAML files", help);
+            }
+            Ok(files) => files.iter().for_each(|file| folder.add(file, findings)),
+            Err(reason) => {
+                let help = "name the folder of the components with --components DIR";
+                findings.error(Code::Unreadable, &Place::whole(path), reason.to_string(), help);
+            }
+        }
+        folder.is_partial = findings.has_errors();
+        folder
+    }
+
+    fn add(&mut self, file: &Path, findings: &mut Findings) {
+        let text = match read_bounded(file) {
+            Ok(text) => text,
+            Err(reason) => {
+                let help = "make it a readable file of UTF-8 text of at most 1 MiB";
+                findings.error(Code::Unreadable, &Place::whole(file), reason.to_string(), help);
+                return;
+            }
+        };
+        self.add_text(file, &text, findings);
+    }
+
+    fn add_text(&mut self, file: &Path, text: &str, findings: &mut Findings) {
+        let file: Arc<Path> = file.into();
+        match yaml::parse(text) {
+            Ok(documents) => {
+                let mut reader = Reader { file: &file, findings };
+                for document in &documents {
+                    match reader.resource(document) {
+                        Some(Resource::Component(component)) => self.components.push(component),
+                        Some(Resource::Subscription(subscription)) => self.subscriptions.push(subscription),
+                        Some(Resource::Resiliency(resiliency)) => self.resiliencies.push(resiliency),
+                        None => {}
+                    }
+                }
+            }
+            Err(error) => {
+                let place = Place { path: file, line: error.line, column: error.column };
+                let message = format!("this is not YAML that Dapr can load: {}", error.reason);
+                findings.error(Code::Syntax, &place, message, "correct it; nothing of the file was checked");
+            }
+        }
+    }
+}
+
+fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let extension =
+            path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
+        if matches!(extension.as_deref(), Some("yaml" | "yml")) && !path.is_dir() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Opens regular files alone: a pipe would never end.
+pub(super) fn read_bounded(file: &Path) -> std::io::Result<String> {
+    let invalid = |text: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, text.to_owned());
+    if !std::fs::metadata(file)?.is_file() {
+        return Err(invalid("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    let text = daca_base::text::utf8(bytes)?;
+    if text.len() as u64 > LARGEST_FILE {
+        return Err(invalid("it has more than 1 MiB"));
+    }
+    Ok(text)
+}

@@ -1,0 +1,181 @@
+//! `daca check --components`: says what of a folder of Dapr components will not work with a manifest, and why.
+//!
+//! A sidecar that lacks something rarely stops: it leaves a component out, never reads a topic, or loses a message, and says
+//! so in a line of its log. The rules here are what Dapr's source (1.16 to 1.18) does with each case; the comments say so where it
+//! surprises.
+
+mod bindings;
+mod duration;
+mod finding;
+mod folder;
+mod kafka;
+mod kinds;
+mod known;
+mod names;
+mod reader;
+mod report;
+mod resiliency;
+mod resource;
+mod scopes;
+mod secrets;
+mod stores;
+mod topics;
+mod types;
+mod wants;
+mod yaml;
+
+use std::path::{Path, PathBuf};
+
+use finding::{Code, Findings, Place};
+use folder::Folder;
+use resource::{Category, Component};
+use wants::Wants;
+
+use daca_manifest::Manifest;
+
+/// Which components, and for whom.
+#[derive(Debug)]
+pub struct Options {
+    /// The folder with Dapr's resources.
+    pub folder: PathBuf,
+    /// The id of the app that the sidecar serves: components that are scoped to others are not for it.
+    pub app_id: String,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The findings, one text each.
+    pub findings: Vec<String>,
+    /// Is one of them an error?
+    pub failed: bool,
+    /// The components, and what the manifest uses each for.
+    pub report: String,
+}
+
+/// Checks a folder against a manifest that is sound; `text` is that of the manifest.
+pub fn run(manifest: &Manifest, text: &str, options: &Options) -> Outcome {
+    let mut findings = Findings::default();
+    let folder = Folder::read(&options.folder, &mut findings);
+    check(manifest, text, &folder, &options.app_id, findings)
+}
+
+/// The same for the text of one file.
+pub fn run_text(manifest: &Manifest, text: &str, yaml: &str) -> Vec<String> {
+    let mut findings = Findings::default();
+    let folder = Folder::of_text(yaml, &mut findings);
+    check(manifest, text, &folder, "chat-agent", findings).findings
+}
+
+fn check(manifest: &Manifest, text: &str, folder: &Folder, app: &str, mut findings: Findings) -> Outcome {
+    let wants = Wants::read(&manifest.path, text).unwrap_or_else(|error| {
+        // The text has passed the manifest's own check, so this is a defect of the host.
+        let help = "report this";
+        findings.error(Code::Unreadable, &Place::whole(&manifest.path), error.message(), help);
+        Wants::default()
+    });
+    let mut check = Check { manifest, wants: &wants, folder, app, findings };
+    names::check(&mut check);
+    types::check(&mut check);
+    stores::check(&mut check);
+    secrets::check(&mut check);
+    topics::check(&mut check);
+    resiliency::check(&mut check);
+    bindings::check(&mut check);
+    kafka::check(&mut check);
+    let report = report::of(&check);
+    Outcome { failed: check.findings.has_errors(), findings: check.findings.lines(), report }
+}
+
+/// What every rule sees, and where it puts what it finds.
+struct Check<'a> {
+    manifest: &'a Manifest,
+    wants: &'a Wants,
+    folder: &'a Folder,
+    app: &'a str,
+    findings: Findings,
+}
+
+/// Something that the manifest names.
+struct Wanted<'w> {
+    name: &'w str,
+    category: Category,
+    /// What the manifest does with it, as the beginning of a sentence.
+    what: String,
+    place: &'w Place,
+    /// The code of its absence.
+    code: Code,
+}
+
+impl<'a> Check<'a> {
+    /// The components that the sidecar of this app loads.
+    fn components(&self) -> impl Iterator<Item = &'a Component> + use<'a> {
+        let app = self.app;
+        self.folder.components.iter().filter(move |component| component.is_for(app))
+    }
+
+    /// The same, of one category.
+    fn of(&self, category: Category) -> impl Iterator<Item = &'a Component> + use<'a> {
+        self.components().filter(move |component| component.category() == category)
+    }
+
+    /// The component under a name that the manifest has, or a finding that says why there is none.
+    fn find(&mut self, wanted: &Wanted<'_>) -> Option<&'a Component> {
+        let Wanted { name, category, what, place, code } = wanted;
+        if let Some(found) = self.of(*category).find(|component| component.name == *name) {
+            return Some(found);
+        }
+        let noun = category.noun();
+        if let Some(other) = self.components().find(|component| component.name == *name) {
+            let message =
+                format!("{what} {name:?}, which is a {} ({})", other.category().noun(), other.place);
+            self.findings.error(Code::WrongKind, place, message, format!("name a {noun}"));
+        } else if let Some(other) = self.folder.components.iter().find(|other| other.name == *name) {
+            let message =
+                format!("{what} {name:?}, whose scopes leave out the app {:?} ({})", self.app, other.place);
+            let help = format!("add {:?} to its scopes, or name the app with --app-id", self.app);
+            self.findings.error(Code::OutOfScope, place, message, help);
+        } else if !self.folder.is_partial {
+            let folder = self.folder.path.display();
+            let message = format!("{what} {name:?}, and {folder} has no {noun} of that name");
+            self.findings.error(*code, place, message, format!("add the {noun}, or correct the name"));
+        }
+        None
+    }
+
+    /// Is this the path of a POST route of the manifest?
+    fn route_answers(&self, path: &str) -> bool {
+        let mut routes = self.manifest.routes.iter();
+        routes.any(|route| route.method == http::Method::POST && answers(&route.path, path))
+    }
+
+    /// Is this the path of a subscription of the manifest?
+    fn subscription_answers(&self, path: &str) -> bool {
+        self.manifest.subscriptions.iter().any(|subscription| answers(&subscription.path, path))
+    }
+}
+
+/// Does a path match a route's pattern? Both begin with a slash.
+fn answers(pattern: &str, path: &str) -> bool {
+    let mut parts = path.split('/');
+    let same = pattern.split('/').all(|part| match parts.next() {
+        Some(given) if part.starts_with('{') => !given.is_empty(),
+        given => given == Some(part),
+    });
+    same && parts.next().is_none()
+}
+
+/// A path as the sidecar calls it, whether or not it was written with its slash.
+fn with_slash(path: &str) -> String {
+    format!("/{}", path.trim_start_matches('/'))
+}
+
+/// Lists of names in findings.
+fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    names.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// The folder as a whole, for what is missing from it.
+fn whole(path: &Path) -> Place {
+    Place::whole(path)
+}

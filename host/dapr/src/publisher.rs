@@ -1,0 +1,261 @@
+//! Publishes events: those of many actors in one request, as far as they wait at the same time.
+//!
+//! A request to the sidecar costs much more than an event in it. While a request for a topic is under way, events for the same
+//! topic wait, and the next request takes all of them along: no event waits for others to come, and the busier the host,
+//! the fewer requests it makes.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use dapr::dapr::proto::runtime::v1 as proto;
+use futures::FutureExt as _;
+use tokio::sync::oneshot;
+use tonic::{Code, Response, Status};
+
+use super::connection::Client;
+use super::{STORE_TIMEOUT, content_type, status, traced, within};
+use daca_model::backend::Error;
+
+/// Events in one request, at most.
+const MOST_EVENTS: usize = 100;
+/// Bytes of events in one request, at most, unless one event alone has more. The sidecar takes 4 MiB (`--max-body-size`).
+const MOST_BYTES: usize = 1024 * 1024;
+
+/// The pub/sub component and the topic.
+type Topic = (String, String);
+
+/// Publishes events. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Publisher {
+    client: Client,
+    /// The topics that have a task, with what waits for its next request. What waits is bounded by who calls: each lane of
+    /// effects waits for its own.
+    topics: Arc<Mutex<HashMap<Topic, VecDeque<Waiting>>>>,
+    /// The sidecar has said that it does not know the method for many events but by its older name: before Dapr 1.17.
+    is_old: Arc<AtomicBool>,
+}
+
+/// An event as it is published.
+#[derive(Debug, Clone)]
+pub(super) struct Event {
+    pub(super) data: Bytes,
+    pub(super) traceparent: Option<Arc<str>>,
+}
+
+/// Events of one actor that follow each other.
+struct Waiting {
+    events: Vec<Event>,
+    outcome: oneshot::Sender<Outcome>,
+}
+
+/// What became of the request in which events were.
+enum Outcome {
+    /// It published them all, or nothing that the broker has seen.
+    Together(Result<(), Error>),
+    /// The sidecar has refused it. The cause may be one event among many, so each has to be tried by itself.
+    Refused,
+}
+
+impl Publisher {
+    pub(super) fn new(client: Client) -> Publisher {
+        Publisher { client, topics: Arc::default(), is_old: Arc::default() }
+    }
+
+    /// Publishes events of one actor in their order, and answers for each. More than one may come only for a component that
+    /// keeps the order within a request.
+    pub(super) async fn publish(&self, topic: Topic, events: Vec<Event>) -> Vec<Result<(), Error>> {
+        let (outcome, done) = oneshot::channel();
+        self.enqueue(&topic, Waiting { events: events.clone(), outcome });
+        match done.await {
+            Ok(Outcome::Together(result)) => vec![result; events.len()],
+            Ok(Outcome::Refused) => self.publish_each(&topic, &events).await,
+            Err(_) => vec![Err(Error::Other("the host failed in an unexpected way".into())); events.len()],
+        }
+    }
+
+    /// Publishes events one after the other. None overtakes one that was not published.
+    async fn publish_each(&self, topic: &Topic, events: &[Event]) -> Vec<Result<(), Error>> {
+        let mut results = Vec::new();
+        for event in events {
+            let result = match results.last() {
+                Some(Err(error)) => Err(Error::clone(error)),
+                _ => self.publish_one(topic, event).await,
+            };
+            results.push(result);
+        }
+        results
+    }
+
+    /// Publishes one event in a request of its own.
+    pub(super) async fn publish_one(&self, topic: &Topic, event: &Event) -> Result<(), Error> {
+        let (pubsub_name, topic) = topic.clone();
+        let request = proto::PublishEventRequest {
+            pubsub_name,
+            topic,
+            data: event.data.to_vec(),
+            data_content_type: content_type(&event.data).to_owned(),
+            metadata: HashMap::new(),
+        };
+        let mut client = self.client.clone();
+        let request = traced(request, event.traceparent.as_deref());
+        let published = within(STORE_TIMEOUT, client.publish_event(request)).await;
+        published.map(drop).map_err(|status| status::error("the event was not published", &status))
+    }
+
+    fn enqueue(&self, topic: &Topic, waiting: Waiting) {
+        let mut topics = self.lock();
+        if let Some(queue) = topics.get_mut(topic) {
+            queue.push_back(waiting);
+            return;
+        }
+        topics.insert(topic.clone(), VecDeque::from([waiting]));
+        drop(topics);
+        tokio::spawn(self.clone().run(topic.clone()));
+    }
+
+    /// Sends what waits for a topic, until nothing does.
+    async fn run(self, topic: Topic) {
+        while let Some(together) = self.next(&topic) {
+            let outcome = std::panic::AssertUnwindSafe(self.send(&topic, &together)).catch_unwind().await;
+            // A panic must not leave the topic without a task, and its events waiting for ever.
+            let Ok(outcome) = outcome else { continue };
+            for waiting in together {
+                let outcome = match &outcome {
+                    Outcome::Together(result) => Outcome::Together(result.clone()),
+                    Outcome::Refused => Outcome::Refused,
+                };
+                let _nobody_waits_any_more = waiting.outcome.send(outcome);
+            }
+        }
+    }
+
+    /// What goes into the next request for a topic; none when nothing waits, and then the topic has no task any more.
+    fn next(&self, topic: &Topic) -> Option<Vec<Waiting>> {
+        let mut topics = self.lock();
+        let queue = topics.get_mut(topic)?;
+        let Some(first) = queue.pop_front() else {
+            topics.remove(topic);
+            return None;
+        };
+        let (mut count, mut bytes) = size(&first.events);
+        let mut together = vec![first];
+        while let Some(next) = queue.front() {
+            let (more, more_bytes) = size(&next.events);
+            (count, bytes) = (count + more, bytes + more_bytes);
+            if count > MOST_EVENTS || bytes > MOST_BYTES {
+                break;
+            }
+            together.extend(queue.pop_front());
+        }
+        Some(together)
+    }
+
+    async fn send(&self, topic: &Topic, together: &[Waiting]) -> Outcome {
+        let events = together.iter().flat_map(|waiting| &waiting.events).collect::<Vec<_>>();
+        if let [event] = *events {
+            return Outcome::Together(self.publish_one(topic, event).await);
+        }
+        let request = proto::BulkPublishRequest {
+            pubsub_name: topic.0.clone(),
+            topic: topic.1.clone(),
+            entries: events.iter().enumerate().map(|(number, event)| entry(number, event)).collect(),
+            metadata: HashMap::new(),
+        };
+        match self.publish_many(request).await {
+            Ok(answer) if answer.get_ref().failed_entries.is_empty() => Outcome::Together(Ok(())),
+            Err(status) if matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) => {
+                Outcome::Together(Err(status::error("the events were not published", &status)))
+            }
+            // One entry that fails makes the request fail (`BulkPublishEvent` in `pkg/api/grpc/grpc.go`).
+            Ok(_) | Err(_) => Outcome::Refused,
+        }
+    }
+
+    async fn publish_many(
+        &self,
+        request: proto::BulkPublishRequest,
+    ) -> Result<Response<proto::BulkPublishResponse>, Status> {
+        let mut client = self.client.clone();
+        if !self.is_old.load(Ordering::Relaxed) {
+            match within(STORE_TIMEOUT, client.bulk_publish_event(request.clone())).await {
+                // Nothing of it was published.
+                Err(status) if status::is_unknown_method(&status) => {
+                    self.is_old.store(true, Ordering::Relaxed);
+                }
+                answer => return answer,
+            }
+        }
+        #[expect(deprecated, reason = "Dapr 1.16 serves only the method with this name")]
+        let answer = within(STORE_TIMEOUT, client.bulk_publish_event_alpha1(request)).await;
+        if answer.as_ref().is_err_and(status::is_unknown_method) {
+            // A sidecar of a later release has taken its place.
+            self.is_old.store(false, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Topic, VecDeque<Waiting>>> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn size(events: &[Event]) -> (usize, usize) {
+    (events.len(), events.iter().map(|event| event.data.len()).sum())
+}
+
+fn entry(number: usize, event: &Event) -> proto::BulkPublishRequestEntry {
+    // The request as a whole has one trace context, and each event another (`NewCloudEvent` in
+    // `pkg/runtime/pubsub/cloudevents.go`).
+    let traceparent = event.traceparent.iter();
+    let metadata = traceparent.map(|it| ("cloudevent.traceparent".to_owned(), it.to_string())).collect();
+    proto::BulkPublishRequestEntry {
+        entry_id: number.to_string(),
+        event: event.data.to_vec(),
+        content_type: content_type(&event.data).to_owned(),
+        metadata,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{connection, fake};
+    use super::*;
+
+    /// A publisher of a sidecar that knows a method for many events by one name alone, and how often each was asked for.
+    async fn publisher(
+        known: &'static str,
+    ) -> anyhow::Result<(Publisher, Arc<Mutex<HashMap<String, usize>>>)> {
+        let asked = Arc::<Mutex<HashMap<String, usize>>>::default();
+        let seen = asked.clone();
+        let address = fake::sidecar(move |method, _| {
+            if let Ok(mut seen) = seen.lock() {
+                *seen.entry(method.to_owned()).or_default() += 1;
+            }
+            let text =
+                "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found";
+            if method == known { Ok(Vec::new()) } else { Err(Status::unknown(text)) }
+        })
+        .await?;
+        Ok((Publisher::new(connection::client(&address, None)?.0), asked))
+    }
+
+    #[tokio::test]
+    async fn many_events_are_published_by_the_name_that_the_sidecar_knows() -> anyhow::Result<()> {
+        for (known, expected) in
+            [("BulkPublishEvent", [Some(3), None]), ("BulkPublishEventAlpha1", [Some(1), Some(3)])]
+        {
+            let (publisher, asked) = publisher(known).await?;
+            for _ in 0..3 {
+                let events = vec![Event { data: "{}".into(), traceparent: None }; 2];
+                let results = publisher.publish(("p".into(), "t".into()), events).await;
+                assert!(results.iter().all(Result::is_ok), "{known}: {results:?}");
+            }
+            let asked = asked.lock().map(|asked| asked.clone()).unwrap_or_default();
+            let times = ["BulkPublishEvent", "BulkPublishEventAlpha1"].map(|name| asked.get(name).copied());
+            assert_eq!(times, expected, "{known}");
+        }
+        Ok(())
+    }
+}

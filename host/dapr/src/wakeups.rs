@@ -1,0 +1,278 @@
+//! Reminders and timers at the sidecar: how a schedule is written, and what the sidecar cannot be asked.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use dapr::dapr::proto::common::v1::{JobFailurePolicy, JobFailurePolicyConstant, job_failure_policy::Policy};
+use dapr::dapr::proto::runtime::v1 as proto;
+
+use super::wire::segment;
+use daca_base::go_duration;
+use daca_base::json::Document;
+use daca_model::ActorAddress;
+use daca_model::backend::{Error, Registration, TurnCommit, WakeupKind};
+
+/// The wait before a firing that failed is tried again.
+pub(super) const AGAIN: Duration = Duration::from_secs(5);
+/// Tries of a firing after the first, at most, of a reminder that repeats. Then it waits for its next time.
+const MOST_AGAIN: u32 = 7;
+/// Those of the scheduler, a second apart, when it is not told otherwise. They are better than fewer.
+const OF_SCHEDULER: u32 = 3;
+
+/// A timer that is over before it begins.
+pub(super) const OVER: Registration = Registration {
+    due: Duration::from_secs(3600),
+    period: None,
+    ttl: Some(Duration::ZERO),
+    data: Bytes::new(),
+};
+
+pub(super) fn reminder_request(
+    actor: &ActorAddress,
+    name: &str,
+    registration: &Registration,
+) -> proto::RegisterActorReminderRequest {
+    let Registration { due, period, ttl, data } = registration;
+    proto::RegisterActorReminderRequest {
+        actor_type: actor.agent_type.to_string(),
+        actor_id: segment(&actor.id),
+        name: segment(name),
+        due_time: go_duration(*due),
+        period: go_duration_or_empty(*period),
+        data: data.to_vec(),
+        ttl: go_duration_or_empty(*ttl),
+        overwrite: Some(true),
+        failure_policy: failure_policy(*period),
+    }
+}
+
+/// How often a firing is tried whose turn fails. One that fires once has no other chance, so it is tried until it succeeds; one that
+/// repeats is tried as long as its next time is not there. Dapr 1.16 ignores it.
+fn failure_policy(period: Option<Duration>) -> Option<JobFailurePolicy> {
+    let max_retries = period.map(|period| {
+        let fit = period.as_secs() / AGAIN.as_secs();
+        u32::try_from(fit).unwrap_or(MOST_AGAIN).min(MOST_AGAIN)
+    });
+    if max_retries.is_some_and(|retries| retries <= OF_SCHEDULER) {
+        return None;
+    }
+    let interval =
+        prost_types::Duration { seconds: AGAIN.as_secs().try_into().unwrap_or(i64::MAX), nanos: 0 };
+    let constant = JobFailurePolicyConstant { interval: Some(interval), max_retries };
+    Some(JobFailurePolicy { policy: Some(Policy::Constant(constant)) })
+}
+
+pub(super) fn timer_request(
+    actor: &ActorAddress,
+    name: &str,
+    registration: &Registration,
+) -> proto::RegisterActorTimerRequest {
+    let Registration { due, period, ttl, data } = registration;
+    proto::RegisterActorTimerRequest {
+        actor_type: actor.agent_type.to_string(),
+        actor_id: segment(&actor.id),
+        name: segment(name),
+        due_time: go_duration(*due),
+        period: go_duration_or_empty(*period),
+        callback: segment(name),
+        data: data.to_vec(),
+        ttl: go_duration_or_empty(*ttl),
+    }
+}
+
+/// A duration as Go reads it.
+fn go_duration(duration: Duration) -> String {
+    format!("{}ms", duration.as_millis())
+}
+
+/// The same for what may be absent.
+fn go_duration_or_empty(duration: Option<Duration>) -> String {
+    duration.map(go_duration).unwrap_or_default()
+}
+
+/// The data of a reminder or timer that fires or is read: base64 in a JSON string, as every SDK of Dapr and the sidecar's
+/// gRPC API write it. Anything else came from somebody who used the HTTP API by hand, and is passed on as it is.
+pub fn firing_data(data: Option<&Document>) -> Bytes {
+    let Some(data) = data.filter(|data| !data.is_null()) else { return Bytes::new() };
+    let decoded = data.text().and_then(|text| STANDARD.decode(text).ok());
+    decoded.map_or_else(|| data.bytes().clone(), Bytes::from)
+}
+
+/// A reminder as the sidecar's HTTP API shows it (`GET /v1.0/actors/TYPE/ID/reminders/NAME`). One that does not exist is shown
+/// with nothing in it (`Get` in `pkg/actors/internal/reminders/storage/scheduler/scheduler.go`).
+pub fn shown_reminder(shown: &Document) -> Result<Option<Registration>, Error> {
+    let text = |name: &str| -> Result<String, Error> {
+        let Some(field) = shown.present_field(name) else { return Ok(String::new()) };
+        field.text().ok_or_else(|| unreadable_time(&field.to_string()))
+    };
+    let ttl = text("ttl").unwrap_or_default();
+    registration(&text("dueTime")?, &text("period")?, &ttl, shown.field("data").as_ref())
+}
+
+/// When a reminder ends that is shown so, if ever, as the sidecar writes it: as `ttl` from Dapr 1.17 on, as `expirationTime`
+/// before.
+pub(super) fn end_of(shown: &Document) -> Option<String> {
+    let text = |name| shown.present_field(name).and_then(|field| field.text());
+    ["ttl", "expirationTime"].into_iter().filter_map(text).find(|text| !text.is_empty())
+}
+
+/// A registration from the times of a reminder, as the sidecar writes them; an empty one is absent. None where neither says
+/// when it fires: there is no such reminder.
+pub(super) fn registration(
+    due: &str,
+    period: &str,
+    ttl: &str,
+    data: Option<&Document>,
+) -> Result<Option<Registration>, Error> {
+    let time = |text: &str| {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        // The scheduler puts `@every` before a period.
+        let time = go_duration::parse(text.trim_start_matches("@every "));
+        time.map(Some).ok_or_else(|| unreadable_time(text))
+    };
+    let (due, period) = (time(due)?, time(period)?);
+    if due.is_none() && period.is_none() {
+        return Ok(None);
+    }
+    // A point in time is no duration: it is left out.
+    let ttl = time(ttl).unwrap_or_default();
+    Ok(Some(Registration { due: due.unwrap_or_default(), period, ttl, data: firing_data(data) }))
+}
+
+fn unreadable_time(text: &str) -> Error {
+    Error::Other(format!("the sidecar shows the time {text:?}, which cannot be read"))
+}
+
+/// The timers of this host's active actors. The sidecar keeps them in memory, as long as the actor is active here, and cannot be
+/// asked for them, so what was registered is noted. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Timers(Arc<Mutex<Noted>>);
+
+#[derive(Default)]
+struct Noted {
+    /// The sidecar's era that they belong to: with it they end.
+    era: u64,
+    timers: HashMap<ActorAddress, HashMap<String, NotedTimer>>,
+}
+
+struct NotedTimer {
+    registration: Registration,
+    registered: Instant,
+}
+
+impl Timers {
+    pub(super) fn note(
+        &self,
+        era: u64,
+        actor: &ActorAddress,
+        name: &str,
+        registration: Option<&Registration>,
+    ) {
+        let mut noted = self.lock(era);
+        match registration {
+            Some(registration) => {
+                let timer = NotedTimer { registration: registration.clone(), registered: Instant::now() };
+                noted.timers.entry(actor.clone()).or_default().insert(name.to_owned(), timer);
+            }
+            None => {
+                if let Some(own) = noted.timers.get_mut(actor) {
+                    own.remove(name);
+                    if own.is_empty() {
+                        noted.timers.remove(actor);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn get(&self, era: u64, actor: &ActorAddress, name: &str) -> Option<Registration> {
+        let noted = self.lock(era);
+        let NotedTimer { registration, registered } = noted.timers.get(actor)?.get(name)?;
+        let is_over = registration.ttl.is_some_and(|ttl| registered.elapsed() >= ttl);
+        (!is_over).then(|| registration.clone())
+    }
+
+    /// A timer that fires once ends with the commit of its turn.
+    pub(super) fn fired(&self, era: u64, actor: &ActorAddress, commit: &TurnCommit) {
+        let Some(fired) = commit.handled.as_ref().filter(|fired| fired.key.kind == WakeupKind::Timer) else {
+            return;
+        };
+        if self.get(era, actor, &fired.key.name).is_some_and(|timer| timer.period.is_none()) {
+            self.note(era, actor, &fired.key.name, None);
+        }
+    }
+
+    /// The timer that the turn of this commit was for, if the turn has changed it and it fires by itself again.
+    pub(super) fn comes_back(&self, era: u64, actor: &ActorAddress, commit: &TurnCommit) -> Option<String> {
+        let fired = commit.handled.as_ref().filter(|fired| fired.key.kind == WakeupKind::Timer)?;
+        let is_changed = commit.wakeups.contains_key(&fired.key);
+        let fires_once = self.get(era, actor, &fired.key.name).is_some_and(|timer| timer.period.is_none());
+        (is_changed && !fires_once).then(|| fired.key.name.clone())
+    }
+
+    /// The actor was deactivated: the names of its timers, which end with it.
+    pub(super) fn end(&self, era: u64, actor: &ActorAddress) -> Vec<String> {
+        self.lock(era).timers.remove(actor).map(|own| own.into_keys().collect()).unwrap_or_default()
+    }
+
+    fn lock(&self, era: u64) -> MutexGuard<'_, Noted> {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.era != era {
+            *noted = Noted { era, ..Noted::default() };
+        }
+        noted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reminder_is_read_as_the_sidecar_shows_it() {
+        let shown = |text: &'static str| shown_reminder(&Document::parse(&text.into()).expect("it is JSON"));
+        let registration = shown(r#"{"dueTime":"250ms","period":"@every 5s","data":"aGk="}"#);
+        let registration = registration.expect("its times are read").expect("it is there");
+        assert_eq!(registration.due, Duration::from_millis(250));
+        assert_eq!((registration.period, registration.ttl), (Some(Duration::from_secs(5)), None));
+        for absent in ["null", "{}", r#"{"dueTime":"","period":null}"#] {
+            assert!(shown(absent).expect("nothing is to be read").is_none(), "{absent}");
+        }
+        for wrong in [r#"{"dueTime":5}"#, r#"{"period":"@every 99999999999999999999h"}"#] {
+            assert!(shown(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_firing_that_fails_is_tried_again_as_long_as_it_has_no_other_chance() {
+        let retries = |period: Option<u64>| {
+            let policy = failure_policy(period.map(Duration::from_secs))?.policy?;
+            let Policy::Constant(constant) = policy else { return None };
+            Some((constant.interval?.seconds, constant.max_retries))
+        };
+        assert_eq!(retries(None), Some((5, None)));
+        assert_eq!(retries(Some(1)), None);
+        assert_eq!(retries(Some(25)), Some((5, Some(5))));
+        assert_eq!(retries(Some(u64::MAX)), Some((5, Some(7))));
+    }
+
+    #[test]
+    fn data_of_every_origin_is_read() {
+        for (json, bytes) in [
+            ("\"aGk=\"", "hi"),
+            ("\"no base64!\"", "\"no base64!\""),
+            ("{\"a\":1}", "{\"a\":1}"),
+            ("null", ""),
+            ("7", "7"),
+        ] {
+            let document = Document::parse(&json.into()).expect("it is JSON");
+            assert_eq!(firing_data(Some(&document)), bytes.as_bytes(), "{json}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Which of Dapr's components the manifest names, and which of them the sidecar lacks.
+//!
+//! A sidecar without a component that the manifest names runs all the same, and what needs the component fails later, call by
+//! call. So it is said as soon as the sidecar is there.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use daca_manifest::Manifest;
+
+/// Components by name, each with what in the manifest names it.
+#[derive(Debug, Default)]
+pub(super) struct Wants(BTreeMap<String, BTreeSet<String>>);
+
+impl Wants {
+    pub(super) fn of(manifest: &Manifest) -> Wants {
+        let mut wants = Wants::default();
+        for agent in manifest.agents.values() {
+            for component in agent.permissions.components() {
+                wants.add(component, format!("permissions of {}", agent.name));
+            }
+            if agent.permissions.reads_secrets() {
+                wants.add(&manifest.dapr.secret_store, format!("secrets of {}", agent.name));
+            }
+        }
+        wants.add(&manifest.dapr.state_store, "what the hosts share".to_owned());
+        for binding in &manifest.input_bindings {
+            wants.add(&binding.binding, format!("input binding at {}", binding.path));
+            wants.add(&binding.dead_letter.pubsub, "dead-letter".to_owned());
+        }
+        for subscription in &manifest.subscriptions {
+            wants.add(&subscription.pubsub, format!("subscription at {}", subscription.path));
+            if let Some(letters) = &subscription.dead_letter {
+                wants.add(&letters.pubsub, "dead-letter".to_owned());
+            }
+        }
+        wants
+    }
+
+    fn add(&mut self, component: &str, reason: String) {
+        self.0.entry(component.to_owned()).or_default().insert(reason);
+    }
+
+    /// What is wanted and not among these, for people; none when all is there.
+    pub(super) fn missing(&self, loaded: &HashSet<String>) -> Option<String> {
+        let missing = self.0.iter().filter(|(name, _)| !loaded.contains(*name));
+        let words = missing.map(|(name, reasons)| {
+            let reasons = reasons.iter().map(String::as_str).collect::<Vec<_>>();
+            format!("{name} ({})", reasons.join(", "))
+        });
+        let words = words.collect::<Vec<_>>();
+        (!words.is_empty()).then(|| words.join(", "))
+    }
+}

@@ -1,0 +1,307 @@
+//! What two hosts tell each other through their sidecars beside a call's payload: headers there, and a failure in the body
+//! back.
+//!
+//! `InvokeActor` over gRPC returns the data alone: status and headers are dropped, so that a failure would look like a reply.
+//! The sidecar also takes an answer that broke off for a whole one (`pkg/channel/http/http_channel.go` ignores the error of
+//! the copy). The caller therefore sends a mark, new for each call, which no agent gets to see; an answer begins with it, and
+//! says whether it is a failure and how long it is. An actor of another program ignores the mark, and the sidecar reports its
+//! failures by itself.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+
+use daca_model::backend::Error;
+use daca_model::{ActorAddress, CallContext, CallError, CallIdentity};
+
+/// The mark.
+const MARK: &str = "daca-mark";
+/// The actor that is called, percent-encoded.
+const CALLEE: &str = "daca-actor";
+/// The callee notes the mark in its state, so that no other host handles the call again.
+const ONCE: &str = "daca-once";
+/// The actors that wait for the answer, percent-encoded and separated by commas.
+const WAITING: &str = "daca-waiting";
+/// The broker's message that the call handles.
+const MESSAGE_ID: &str = "daca-message-id";
+/// The key that the caller has given the call.
+const CALL_KEY: &str = "daca-call-key";
+/// Dapr's own header; the sidecar reads exactly this spelling (`pkg/actors/targets/app/lock`).
+const REENTRANCY_ID: &str = "Dapr-Reentrancy-Id";
+/// The first of those who wait was woken by its sidecar.
+const WOKEN: &str = "daca-woken";
+/// The W3C trace context.
+pub(super) const TRACEPARENT: &str = "traceparent";
+/// Bytes of a header that is handed on, at most.
+const LONGEST: usize = 1024;
+/// What separates addresses, and what a header may not have.
+const RESERVED: &AsciiSet = &CONTROLS.add(b'%').add(b',').add(b' ');
+
+/// All that is not `unreserved` (RFC 3986).
+const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The id of an actor, or the name of a method, reminder or timer, as the sidecar must be given it: as it is, unless it has
+/// what would end or change a segment of a path.
+///
+/// The sidecar puts names into the path of its callback unencoded (`constructRequest` in
+/// `pkg/channel/http/http_channel.go`): the id `%41` would arrive as `A`, and the method `remind/x` as the firing of a
+/// reminder. Go keeps a path that is encoded in all of it, and encodes one anew that is not.
+pub(super) fn segment(name: &str) -> String {
+    if name.contains(['%', '/', '\\', '?', '#']) {
+        utf8_percent_encode(name, NOT_UNRESERVED).to_string()
+    } else {
+        name.to_owned()
+    }
+}
+
+/// A mark that no other call has. The answer to the call begins with it.
+pub(super) fn new_mark() -> String {
+    format!("daca:{}:", daca_model::new_id())
+}
+
+/// The headers of a call.
+pub(super) fn headers(callee: &ActorAddress, context: &CallContext, mark: &str) -> HashMap<String, String> {
+    let mut headers =
+        HashMap::from([(MARK.to_owned(), mark.to_owned()), (CALLEE.to_owned(), encoded(callee))]);
+    if !context.waiting.is_empty() {
+        let waiting = context.waiting.iter().map(encoded);
+        headers.insert(WAITING.to_owned(), waiting.collect::<Vec<_>>().join(","));
+    }
+    if context.is_woken {
+        headers.insert(WOKEN.to_owned(), "true".to_owned());
+    }
+    let (message_id, key) = match &context.identity {
+        Some(CallIdentity::Message(place)) => (Some(place), None),
+        Some(CallIdentity::Key(key)) => (None, Some(key)),
+        // The mark says it.
+        Some(CallIdentity::Attempt(_)) | None => (None, None),
+    };
+    let rest = [
+        (MESSAGE_ID, message_id),
+        (CALL_KEY, key),
+        (REENTRANCY_ID, context.reentrancy_id.as_ref()),
+        (TRACEPARENT, context.traceparent.as_ref()),
+    ];
+    for (name, value) in rest {
+        if let Some(value) = value {
+            headers.insert(name.to_owned(), value.to_string());
+        }
+    }
+    if let Some(CallIdentity::Attempt(_)) = &context.identity {
+        headers.insert(ONCE.to_owned(), "true".to_owned());
+    }
+    headers
+}
+
+fn encoded(address: &ActorAddress) -> String {
+    utf8_percent_encode(&address.to_string(), RESERVED).to_string()
+}
+
+/// Returns `true` if the caller meant another actor than the one that the call was delivered to.
+///
+/// Dapr 1.16.0 and 1.16.1 use the record of an actor again while somebody still delivers a call by it (`Deactivate` in
+/// `pkg/actors/targets/app/app.go`). Callers that are no hosts do not say whom they mean.
+pub fn is_misdelivered(headers: &HeaderMap, delivered_to: &ActorAddress) -> bool {
+    headers.get(CALLEE).is_some_and(|callee| callee.as_bytes() != encoded(delivered_to).as_bytes())
+}
+
+/// What the headers of a callback say of the call.
+pub fn context_of(headers: &HeaderMap) -> CallContext {
+    let text = |name: &str| -> Option<&str> {
+        headers.get(name)?.to_str().ok().filter(|text| !text.is_empty() && text.len() <= LONGEST)
+    };
+    let message_id = text(MESSAGE_ID).map(|place| CallIdentity::Message(place.into()));
+    let key = text(CALL_KEY).and_then(|key| CallIdentity::of_key(key).ok());
+    let mark = text(MARK).map(Arc::<str>::from);
+    let attempt = mark.clone().filter(|_| text(ONCE) == Some("true")).map(CallIdentity::Attempt);
+    let waiting = headers.get(WAITING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let address =
+        |text: &str| -> Option<ActorAddress> { percent_decode_str(text).decode_utf8().ok()?.parse().ok() };
+    let traceparent = text(TRACEPARENT).map(Arc::<str>::from);
+    CallContext {
+        delivered_in: traceparent.clone().filter(|_| mark.is_none()),
+        traceparent,
+        reentrancy_id: text(REENTRANCY_ID).map(Arc::from),
+        identity: message_id.or(key).or(attempt),
+        mark,
+        waiting: waiting.split(',').filter_map(address).collect(),
+        of_host: false,
+        is_direct: false,
+        is_woken: text(WOKEN) == Some("true"),
+    }
+}
+
+/// The mark that a caller which is a host of ours has sent.
+pub fn answer_mark(headers: &HeaderMap) -> Option<&str> {
+    headers.get(MARK)?.to_str().ok().filter(|mark| mark.len() <= LONGEST)
+}
+
+#[derive(Serialize, Deserialize)]
+struct Failure {
+    code: String,
+    status: u16,
+    detail: String,
+}
+
+/// The body that carries a reply to a caller that has sent a mark.
+pub fn reply_body(mark: &str, reply: &Bytes) -> Bytes {
+    marked(mark, "ok", reply)
+}
+
+/// The body that carries a failure to such a caller.
+pub fn failure_body(mark: &str, error: &CallError) -> Bytes {
+    let failure =
+        Failure { code: error.code().to_owned(), status: error.status().as_u16(), detail: error.to_string() };
+    marked(mark, "failure", serde_json::to_string(&failure).unwrap_or_default().as_bytes())
+}
+
+fn marked(mark: &str, outcome: &str, content: &[u8]) -> Bytes {
+    let mut body = format!("{mark}{outcome}:{}:", content.len()).into_bytes();
+    body.extend_from_slice(content);
+    body.into()
+}
+
+/// The reply, or the failure that came in its place. The actors of another program do not know the mark.
+pub fn reply(mark: &str, data: Vec<u8>, is_of_a_host: bool) -> Result<Bytes, CallError> {
+    let data = Bytes::from(data);
+    match unmarked(mark, &data) {
+        Some(("ok", content)) => Ok(content),
+        Some((_, content)) => Err(failure(&content)),
+        None if is_of_a_host => Err(cut_off()),
+        None => Ok(data),
+    }
+}
+
+/// The outcome and the content of a marked answer that is whole.
+fn unmarked<'a>(mark: &str, data: &'a Bytes) -> Option<(&'a str, Bytes)> {
+    let mut parts = data.strip_prefix(mark.as_bytes())?.splitn(3, |byte| *byte == b':');
+    let outcome = std::str::from_utf8(parts.next()?).ok()?;
+    let length = std::str::from_utf8(parts.next()?).ok()?.parse::<usize>().ok()?;
+    let content = parts.next()?;
+    (content.len() == length).then(|| (outcome, data.slice_ref(content)))
+}
+
+fn cut_off() -> CallError {
+    CallError::Backend(Error::Unavailable("the answer of the actor broke off".into()))
+}
+
+fn failure(content: &[u8]) -> CallError {
+    let Ok(Failure { code, status, detail }) = daca_base::json::read(content) else { return cut_off() };
+    match code.as_str() {
+        "invalid" => CallError::Invalid(detail),
+        "not-found" => CallError::NotFound(detail),
+        "failed" => CallError::Failed(detail),
+        _ => CallError::Elsewhere {
+            code: code.into(),
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            detail,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn callee() -> ActorAddress {
+        "A/ü, %2C".parse().expect("an address")
+    }
+
+    fn received(context: &CallContext) -> (HeaderMap, String) {
+        let mark = new_mark();
+        let headers = headers(&callee(), context, &mark);
+        (HeaderMap::try_from(&headers).expect("all can be headers"), mark)
+    }
+
+    /// What a caller hands on arrives at the callee, whatever the ids are.
+    #[test]
+    fn the_context_of_a_call_survives_its_headers() {
+        let waiting =
+            ["A/a,b c%2C", "B/ü 漢", "C/d"].map(|text| text.parse::<ActorAddress>().expect("an address"));
+        let key = CallIdentity::of_key("a \"key\", of: ~").expect("a key");
+        let attempt = CallIdentity::Attempt("to be replaced".into());
+        for identity in [None, Some(CallIdentity::Message("t/0/1".into())), Some(key), Some(attempt)] {
+            let context = CallContext {
+                traceparent: Some("00-aa-bb-01".into()),
+                reentrancy_id: Some("r".into()),
+                identity,
+                waiting: waiting.to_vec(),
+                is_woken: true,
+                ..CallContext::default()
+            };
+            let (headers, mark) = received(&context);
+            let arrived = context_of(&headers);
+            let mark = Arc::<str>::from(mark);
+            let attempt = CallIdentity::Attempt(mark.clone());
+            let is_attempt = matches!(context.identity, Some(CallIdentity::Attempt(_)));
+            let identity = if is_attempt { Some(attempt) } else { context.identity.clone() };
+            assert_eq!(arrived.mark, Some(mark));
+            assert_eq!(arrived.waiting, context.waiting);
+            assert_eq!(arrived.traceparent, context.traceparent);
+            assert_eq!(arrived.reentrancy_id, context.reentrancy_id);
+            assert_eq!(arrived.identity, identity);
+            assert!(arrived.is_woken);
+        }
+    }
+
+    #[test]
+    fn a_call_that_reaches_another_actor_than_it_was_meant_for_is_known() {
+        let (headers, _) = received(&CallContext::default());
+        assert!(!is_misdelivered(&headers, &callee()));
+        assert!(is_misdelivered(&headers, &"A/b".parse().expect("an address")));
+        assert!(!is_misdelivered(&HeaderMap::new(), &callee()), "of another program");
+    }
+
+    /// The sidecar puts names into a path: none may leave its segment, and none may become another.
+    #[test]
+    fn names_keep_to_their_segment() {
+        for (name, segment) in [
+            ("user1", "user1"),
+            ("a.b_c~d-e", "a.b_c~d-e"),
+            ("a:b@c,d", "a:b@c,d"),
+            ("my user", "my user"),
+            ("100%", "100%25"),
+            ("%41", "%2541"),
+            ("ü|+", "ü|+"),
+            ("100% ü", "100%25%20%C3%BC"),
+            ("remind/x y", "remind%2Fx%20y"),
+            ("x?y#z", "x%3Fy%23z"),
+        ] {
+            assert_eq!(super::segment(name), segment, "{name}");
+        }
+    }
+
+    /// An agent cannot make its reply look like a failure of the host: it never sees the mark.
+    #[test]
+    fn only_what_begins_with_the_mark_of_the_call_is_a_failure() {
+        let (headers, mark) = received(&CallContext::default());
+        let sent = answer_mark(&headers).expect("the mark is sent");
+        let body = failure_body(sent, &CallError::Invalid("no".into()));
+        assert!(matches!(reply(&mark, body.to_vec(), true), Err(CallError::Invalid(text)) if text == "no"));
+        let (_, other_mark) = received(&CallContext::default());
+        assert_eq!(reply(&other_mark, body.to_vec(), false).expect("a reply"), body);
+        let busy = failure_body(sent, &CallError::HostBusy(7));
+        match reply(&mark, busy.to_vec(), true) {
+            Err(error) => assert_eq!((error.code(), error.status().as_u16()), ("host-busy", 503)),
+            Ok(reply) => panic!("{reply:?}"),
+        }
+    }
+
+    #[test]
+    fn a_reply_arrives_whole_or_not_at_all() {
+        let (_, mark) = received(&CallContext::default());
+        for content in ["", "a:b", "{}"] {
+            let content = Bytes::from(content);
+            let body = reply_body(&mark, &content);
+            assert_eq!(reply(&mark, body.to_vec(), true).expect("a reply"), content);
+            for length in 0..body.len() {
+                let error = reply(&mark, body[..length].to_vec(), true).expect_err("it broke off");
+                assert_eq!(error.code(), "backend-unavailable", "{length}");
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Which host of the app serves what: each host writes its own line into the shared state now and then, and reads those of
+//! the others when somebody asks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::steward::View;
+use daca_model::backend::{self, SharedStore, SharedWriteError, stored_json};
+
+/// The key of the lines of all hosts.
+const KEY: &str = "daca-hosts";
+/// How often a host writes its line.
+const WRITE_EVERY: Duration = Duration::from_secs(5);
+/// A host that has not written for so long is gone.
+const GONE_AFTER: Duration = Duration::from_secs(20);
+/// Tries to write while other hosts do.
+const TRIES: u32 = 5;
+
+/// A host and what serves on it.
+#[derive(Debug, Clone, Serialize)]
+pub struct HostView {
+    /// Its name.
+    pub host: String,
+    /// Is it the host that answers?
+    pub this: bool,
+    /// The digest that serves, by agent type.
+    pub serving: BTreeMap<String, String>,
+    /// Milliseconds since it was heard of, by the clocks of the two hosts.
+    pub seen_ms_ago: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Line {
+    serving: BTreeMap<String, String>,
+    /// Milliseconds since 1970.
+    at: u64,
+}
+
+type Lines = BTreeMap<String, Line>;
+
+/// The hosts of the app. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Hosts {
+    store: Option<Arc<dyn SharedStore>>,
+    name: Arc<str>,
+    views: Arc<BTreeMap<Arc<str>, watch::Receiver<View>>>,
+}
+
+impl Hosts {
+    pub(super) fn new(
+        store: Option<Arc<dyn SharedStore>>,
+        name: String,
+        views: BTreeMap<Arc<str>, watch::Receiver<View>>,
+    ) -> Hosts {
+        Hosts { store, name: name.into(), views: Arc::new(views) }
+    }
+
+    /// Writes this host's line, again and again, and at once when something else serves.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        if self.store.is_none() {
+            return;
+        }
+        loop {
+            let serving = self.serving();
+            if let Err(error) = self.write(Some(serving.clone())).await {
+                tracing::debug!("the line of this host was not written: {error}");
+            }
+            let changed = async {
+                let _timed_out_means_unchanged = tokio::time::timeout(WRITE_EVERY, async {
+                    while self.serving() == serving {
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                })
+                .await;
+            };
+            if stop.run_until_cancelled(changed).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Takes this host's line back: it ends.
+    pub(super) async fn leave(&self) {
+        if self.store.is_some() {
+            let _at_the_end_it_matters_little =
+                tokio::time::timeout(Duration::from_secs(1), self.write(None)).await;
+        }
+    }
+
+    /// All hosts, this one first.
+    pub(super) async fn read(&self) -> Vec<HostView> {
+        let own =
+            HostView { host: self.name.to_string(), this: true, serving: self.serving(), seen_ms_ago: 0 };
+        let lines = self.lines().await.map(|(lines, _)| lines).unwrap_or_default();
+        let now = unix_millis();
+        let others = lines.into_iter().filter(|(name, _)| **name != *self.name);
+        let others = others.map(|(host, Line { serving, at })| HostView {
+            host,
+            this: false,
+            serving,
+            seen_ms_ago: now.saturating_sub(at),
+        });
+        let is_there = |host: &HostView| u128::from(host.seen_ms_ago) < GONE_AFTER.as_millis();
+        std::iter::once(own).chain(others.filter(is_there)).collect()
+    }
+
+    fn serving(&self) -> BTreeMap<String, String> {
+        let serving = |(agent_type, view): (&Arc<str>, &watch::Receiver<View>)| {
+            (agent_type.to_string(), view.borrow().serving.clone())
+        };
+        self.views.iter().map(serving).collect()
+    }
+
+    async fn lines(&self) -> Result<(Lines, Option<String>), backend::Error> {
+        let Some(store) = &self.store else { return Ok((Lines::new(), None)) };
+        let value = store.read(&[KEY.to_owned()]).await?.into_iter().flatten().next();
+        let Some(value) = value else { return Ok((Lines::new(), None)) };
+        // Lines of another form are written anew.
+        Ok((daca_base::json::read(&value.value).unwrap_or_default(), Some(value.etag)))
+    }
+
+    async fn write(&self, serving: Option<BTreeMap<String, String>>) -> Result<(), backend::Error> {
+        let Some(store) = &self.store else { return Ok(()) };
+        for _ in 0..TRIES {
+            let (mut lines, etag) = self.lines().await?;
+            let at = unix_millis();
+            lines.retain(|_, line| u128::from(at.saturating_sub(line.at)) < GONE_AFTER.as_millis());
+            match &serving {
+                Some(serving) => {
+                    lines.insert(self.name.to_string(), Line { serving: serving.clone(), at });
+                }
+                None => drop(lines.remove(&*self.name)),
+            }
+            match store.write(KEY, stored_json(&lines)?, Some(etag.as_deref())).await {
+                Ok(()) => return Ok(()),
+                Err(SharedWriteError::Conflict) => {}
+                Err(SharedWriteError::Failed(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,602 @@
+//! Deploying: how new logic reaches the turns of a host that runs.
+//!
+//! A version comes as bytes: from the file that the manifest names ([`watch`]), by the admin API, or from another host
+//! ([`shared`]). It is checked, signature first ([`signature`], [`prepare`]), and kept ([`library`]). Then the steward of its
+//! agent type ([`steward`]) changes the [`record`] of what serves, and the turns see it. [`judge`] takes a version back that
+//! fails too often; [`hosts`] tells which host serves what.
+//!
+//! Whatever is refused on this way changes nothing: what served before serves on.
+
+mod error;
+mod hosts;
+mod judge;
+mod library;
+mod prepare;
+mod record;
+mod shared;
+mod start;
+mod steward;
+pub mod watch;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch as channel};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use daca_manifest::signature::SignatureError;
+pub use error::Error;
+pub use hosts::HostView;
+pub use library::Mounted;
+pub use record::{Canary, Event, FileSeen, Known, Origin, Record, Source, What};
+pub use start::{Opened, check_file, check_permissions};
+
+use daca_base::digest::{digest, short};
+use daca_manifest::{AgentType, DeployRules};
+use daca_model::backend::SharedStore;
+use daca_runtime::actor::Actors;
+use daca_runtime::component::{Compiling, Counted, Engine};
+use hosts::Hosts;
+use library::{Library, Stored};
+use prepare::{Preparation, Prepared};
+use record::{Change, Changed};
+use shared::Shared;
+pub use shared::read_stored;
+use steward::{Beginning, Command, New, Steward, View, Wanted, blocking};
+use watch::{ComponentFile, FileContent};
+
+/// Deployments that are under way at the same time, with their bytes in memory.
+const MOST_UNDER_WAY: usize = 4;
+/// Changes that wait for a steward.
+const MOST_COMMANDS: usize = 64;
+/// How long a shutdown waits for a change that is under way.
+const LAST_CHANGE: Duration = Duration::from_secs(2);
+/// Tries to deploy a file that something else gets in the way of.
+const FILE_TRIES: u32 = 5;
+/// Until a file is tried again that could not be deployed.
+const FILE_AGAIN: Duration = Duration::from_secs(5);
+
+/// Changes what serves. A cheap handle.
+#[derive(Clone)]
+pub struct Deployer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    types: BTreeMap<Arc<str>, TypeHandle>,
+    actors: Actors,
+    preparation: Preparation,
+    library: Library,
+    hosts: Hosts,
+    under_way: Arc<Semaphore>,
+    is_closing: AtomicBool,
+    tasks: TaskTracker,
+    /// No more changes.
+    stop: CancellationToken,
+    /// What still waits for somebody, waits no longer.
+    give_up: CancellationToken,
+}
+
+struct TypeHandle {
+    agent: Arc<AgentType>,
+    shared: Option<Shared>,
+    commands: mpsc::Sender<Command>,
+    view: channel::Receiver<View>,
+    /// The digest of what `daca dev` has built: whoever follows the file leaves that alone.
+    built: Mutex<Option<String>>,
+}
+
+/// A component that somebody wants to serve.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Its bytes.
+    pub wasm: Bytes,
+    /// The text of its signature file.
+    pub signature: Option<String>,
+    /// Percent of the actors that it shall serve: 1 to 100.
+    pub share: u8,
+    /// What it shall be called; none leaves that to the component.
+    pub label: Option<String>,
+    /// Who wants it.
+    pub origin: Origin,
+}
+
+/// What came of a deployment.
+#[derive(Debug, Clone, Serialize)]
+pub struct Deployed {
+    /// The agent type.
+    pub agent_type: Arc<str>,
+    /// What happened, and to which version.
+    #[serde(flatten)]
+    pub changed: Changed,
+    /// What the version is called.
+    pub label: String,
+    /// The number of the change.
+    pub revision: u64,
+    /// How long it took.
+    pub milliseconds: Took,
+}
+
+/// How long a deployment took, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Took {
+    /// To check and compile the component, and to try it.
+    pub check: u64,
+    /// In all.
+    pub total: u64,
+}
+
+/// What there is to see of an agent type.
+#[derive(Debug, Clone)]
+pub struct TypeView {
+    /// The agent type.
+    pub agent_type: Arc<str>,
+    /// Its record.
+    pub record: Arc<Record>,
+    /// What was counted in each version since the host started, by digest.
+    pub counted: BTreeMap<String, Counted>,
+}
+
+/// A place among the deployments that are under way. Taken before the bytes are read.
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// What a deployer is made from.
+pub struct DeployerOptions<'a> {
+    /// The engine.
+    pub engine: Engine,
+    /// The manifest's rules.
+    pub rules: Arc<DeployRules>,
+    /// The data folder.
+    pub data: &'a Path,
+    /// All actors of the host.
+    pub actors: Actors,
+    /// What the hosts of the app share.
+    pub shared: Option<Arc<dyn SharedStore>>,
+    /// This host's name, for people.
+    pub host_name: String,
+}
+
+impl Deployer {
+    /// Starts the stewards, and deploys what the manifest's files hold, where that is new. On return it is known what serves;
+    /// where there are other hosts, as soon as they were asked.
+    pub async fn start(options: DeployerOptions<'_>, opened: Vec<Opened>) -> Result<Deployer, Error> {
+        let DeployerOptions { engine, rules, data, actors, shared, host_name } = options;
+        let preparation = Preparation::new(engine, rules.clone(), Compiling::Serving);
+        let library = Library::new(data, rules.versions.clone());
+        let tasks = TaskTracker::new();
+        let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());
+        for Beginning { agent, record, .. } in opened.iter().map(|opened| &opened.beginning) {
+            preparation.need_code_of(&agent.name, record.versions.keys().cloned().collect());
+        }
+        let mut types = BTreeMap::new();
+        let mut files = Vec::new();
+        for Opened { beginning, file, is_new } in opened {
+            let agent = beginning.agent.clone();
+            let of_type = shared.clone().map(|store| Shared::new(store, agent.name.clone()));
+            let (mut steward, view) = Steward::new(
+                beginning,
+                actors.clone(),
+                preparation.clone(),
+                library.clone(),
+                of_type.clone(),
+            );
+            steward.begin().await?;
+            let (commands, receiver) = mpsc::channel(MOST_COMMANDS);
+            tasks.spawn(give_up.clone().run_until_cancelled_owned(steward.run(receiver, stop.clone())));
+            files.push((agent.name.clone(), agent.component.clone(), file, is_new));
+            types.insert(
+                agent.name.clone(),
+                TypeHandle { agent, shared: of_type, commands, view, built: Mutex::default() },
+            );
+        }
+        let views = types.iter().map(|(name, handle)| (name.clone(), handle.view.clone())).collect();
+        let hosts = Hosts::new(shared.clone(), host_name, views);
+        tasks.spawn(give_up.clone().run_until_cancelled_owned(hosts.clone().run(stop.clone())));
+        let inner = Inner {
+            types,
+            actors,
+            preparation,
+            library,
+            hosts,
+            under_way: Arc::new(Semaphore::new(MOST_UNDER_WAY)),
+            is_closing: AtomicBool::new(false),
+            tasks,
+            stop,
+            give_up,
+        };
+        let deployer = Deployer { inner: Arc::new(inner) };
+        for (agent_type, path, file, is_new) in files {
+            let watched = match &file {
+                Some(file) => ComponentFile::new(path).knowing(file),
+                None => ComponentFile::new(path),
+            };
+            let mut first = file.filter(|_| is_new);
+            // A host alone serves what the file holds before it is ready; among others, they are asked first.
+            if let Some(file) = first.take_if(|_| shared.is_none()) {
+                let _refusals_are_noted = deployer.deploy_file(&agent_type, file, Source::File).await;
+            }
+            deployer.inner.tasks.spawn(deployer.clone().follow_file(agent_type, watched, first));
+        }
+        Ok(deployer)
+    }
+
+    /// Takes a place for a deployment.
+    pub fn place(&self) -> Result<Place, Error> {
+        self.check_open()?;
+        match self.inner.under_way.clone().try_acquire_owned() {
+            Ok(permit) => Ok(Place { _permit: permit }),
+            Err(_none_is_free) => Err(Error::busy()),
+        }
+    }
+
+    /// Checks a component and lets it serve.
+    pub async fn deploy(&self, agent_type: &str, request: Request, _place: Place) -> Result<Deployed, Error> {
+        self.deploy_from(agent_type, request, None).await
+    }
+
+    async fn deploy_from(
+        &self,
+        agent_type: &str,
+        request: Request,
+        file: Option<FileSeen>,
+    ) -> Result<Deployed, Error> {
+        let started = Instant::now();
+        let handle = self.handle(agent_type)?;
+        let Request { wasm, signature, share, label, origin } = request;
+        if !(1..=100).contains(&share) {
+            return Err(Error::share(share));
+        }
+        let version = digest(&wasm);
+        // What another host has deployed a moment ago is no conflict.
+        let record = handle.look().await?;
+        if share < 100 && record.serving == version {
+            return Err(Error::serves_all(&version));
+        }
+        let bytes = wasm.len() as u64;
+        let stored = Stored { wasm, signature };
+        // What a version was called it stays, unless somebody wants it otherwise.
+        let known = record.versions.get(&version).map(|known| known.label.clone());
+        let is_done = record.is_done(&version, share) && (label.is_none() || label == known);
+        let label = label.or(known);
+        let prepared = match is_done {
+            true => None,
+            false => Some(self.prepare(handle, &stored, &version, label.as_deref(), &origin, &file).await?),
+        };
+        let check = millis(started);
+        let (label, migrates) = match &prepared {
+            Some(prepared) => (prepared.label.to_string(), prepared.version.has_migration()),
+            None => (record.label(&version).to_owned(), false),
+        };
+        let change =
+            Change::Deploy { version: version.clone(), label: label.clone(), bytes, migrates, share };
+        let new = prepared.map(|Prepared { version, label }| New { version, label, stored });
+        let (changed, revision) = handle.change(change, origin, file, Some(record.revision), new).await?;
+        Ok(Deployed {
+            agent_type: handle.agent.name.clone(),
+            changed,
+            label,
+            revision,
+            milliseconds: Took { check, total: millis(started) },
+        })
+    }
+
+    /// Checks a version; a refusal is noted, unless it is for something that passes.
+    async fn prepare(
+        &self,
+        handle: &TypeHandle,
+        stored: &Stored,
+        version: &str,
+        label: Option<&str>,
+        origin: &Origin,
+        file: &Option<FileSeen>,
+    ) -> Result<Prepared, Error> {
+        self.check_open()?;
+        let Inner { preparation, actors, .. } = &*self.inner;
+        let signature = stored.signature.as_deref();
+        let checked = preparation.check(actors, &handle.agent, stored.wasm.clone(), signature, label).await;
+        let checked = checked.and_then(|prepared| {
+            handle.record().check_shape(&prepared.label, prepared.version.has_migration())?;
+            Ok(prepared)
+        });
+        if let Some(error) = checked.as_ref().err().filter(|error| !error.is_passing()) {
+            let change = Change::Refuse {
+                version: version.to_owned(),
+                code: error.code.to_owned(),
+                text: error.message.clone(),
+            };
+            let file = file.clone().map(|file| FileSeen { refused: true, ..file });
+            let _noted_if_it_can_be = handle.change(change, origin.clone(), file, None, None).await;
+        }
+        checked
+    }
+
+    /// Lets a version serve that this host or another one keeps, or that lies in the mounted folder. It is named by its digest
+    /// or the beginning of it.
+    pub async fn deploy_kept(
+        &self,
+        agent_type: &str,
+        version: &str,
+        share: u8,
+        label: Option<String>,
+        origin: Origin,
+        _place: Place,
+    ) -> Result<Deployed, Error> {
+        let handle = self.handle(agent_type)?;
+        let version = self.find(handle, version).await?;
+        let stored = self.load(handle, &version).await?;
+        let request = Request { wasm: stored.wasm, signature: stored.signature, share, label, origin };
+        self.deploy_from(agent_type, request, None).await
+    }
+
+    /// Goes back to the version that served before; a canary alone ends where there is one.
+    pub async fn roll_back(&self, agent_type: &str, force: bool, origin: Origin) -> Result<Deployed, Error> {
+        let change = Change::RollBack { force, text: String::new(), only: None };
+        self.change_only(agent_type, change, origin).await
+    }
+
+    /// Holds an actor on a version that is kept.
+    pub async fn pin(
+        &self,
+        agent_type: &str,
+        actor_id: &str,
+        version: &str,
+        origin: Origin,
+    ) -> Result<Deployed, Error> {
+        let handle = self.handle(agent_type)?;
+        let found = handle.record().find(version)?.filter(|_| !version.is_empty());
+        let version = found.ok_or_else(|| Error::version_unknown(version))?;
+        self.change_only(agent_type, Change::Pin { actor: actor_id.to_owned(), version }, origin).await
+    }
+
+    /// Holds an actor no more.
+    pub async fn unpin(&self, agent_type: &str, actor_id: &str, origin: Origin) -> Result<Deployed, Error> {
+        self.change_only(agent_type, Change::Unpin { actor: actor_id.to_owned() }, origin).await
+    }
+
+    async fn change_only(&self, agent_type: &str, change: Change, origin: Origin) -> Result<Deployed, Error> {
+        self.check_open()?;
+        let started = Instant::now();
+        let handle = self.handle(agent_type)?;
+        let (changed, revision) = handle.change(change, origin, None, None, None).await?;
+        let label = handle.record().label(&changed.version).to_owned();
+        let milliseconds = Took { check: 0, total: millis(started) };
+        Ok(Deployed { agent_type: handle.agent.name.clone(), changed, label, revision, milliseconds })
+    }
+
+    /// Deploys what the manifest's file holds, or what a build has made.
+    pub async fn deploy_file(
+        &self,
+        agent_type: &str,
+        content: FileContent,
+        source: Source,
+    ) -> Result<Deployed, Error> {
+        let handle = self.handle(agent_type)?;
+        let by = handle.agent.component.display().to_string();
+        let file = FileSeen { digest: content.digest.clone(), refused: false };
+        if source == Source::Dev {
+            *lock(&handle.built) = Some(content.digest.clone());
+        }
+        let mut tries = 0;
+        loop {
+            let request = Request {
+                wasm: content.wasm.clone(),
+                signature: content.signature.clone(),
+                share: 100,
+                label: None,
+                origin: Origin { source, by: by.clone() },
+            };
+            let result = self.deploy_from(agent_type, request, Some(file.clone())).await;
+            tries += 1;
+            match result {
+                // Another host follows the same file, and was faster. What was deployed since is the newer wish.
+                Err(error)
+                    if error.code == "deploy-conflict"
+                        && source == Source::File
+                        && handle.has_taken(&content.digest) =>
+                {
+                    return Err(error);
+                }
+                // The file is there whatever else was deployed meanwhile, and it is the newer wish.
+                Err(error) if error.code == "deploy-conflict" && tries < FILE_TRIES => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Deploys what a component's file holds, now and whenever it has changed. What something is in the way of, such as a state
+    /// store that is away, is tried again until the file has changed once more.
+    async fn follow_file(self, agent_type: Arc<str>, mut file: ComponentFile, first: Option<FileContent>) {
+        let stop = self.inner.stop.clone();
+        let follow = async {
+            let mut at_start = first.is_some();
+            if at_start {
+                self.when_settled(&agent_type).await;
+            }
+            let mut wanted = first;
+            loop {
+                let content = match wanted.take() {
+                    Some(content) => content,
+                    None => file.next().await,
+                };
+                match self.take_file(&agent_type, content.clone(), at_start).await {
+                    Err(error) if error.is_passing() => {
+                        tracing::warn!(
+                            agent_type = &*agent_type,
+                            code = error.code,
+                            "the component's file is deployed later: {}",
+                            error.message
+                        );
+                        let newer = tokio::time::timeout(FILE_AGAIN, file.next()).await.ok();
+                        at_start &= newer.is_none();
+                        wanted = newer.or(Some(content));
+                    }
+                    // Refusals are in the log and in the record.
+                    _done_or_refused => at_start = false,
+                }
+            }
+        };
+        stop.run_until_cancelled(follow).await;
+    }
+
+    async fn when_settled(&self, agent_type: &str) {
+        if let Ok(handle) = self.handle(agent_type) {
+            let mut view = handle.view.clone();
+            let _ends_with_the_host = view.wait_for(|view| view.is_settled).await.is_err();
+        }
+    }
+
+    /// Deploys a file's content, unless all hosts know of it already.
+    async fn take_file(&self, agent_type: &str, content: FileContent, at_start: bool) -> Result<(), Error> {
+        let handle = self.handle(agent_type)?;
+        if lock(&handle.built).as_ref() == Some(&content.digest) {
+            return Ok(());
+        }
+        if handle.has_taken(&content.digest) {
+            return Ok(());
+        }
+        let record = handle.record();
+        if at_start && record.versions.contains_key(&content.digest) {
+            tracing::info!(
+                agent_type,
+                "{} holds version {}, which was deployed before; version {} serves",
+                handle.agent.component.display(),
+                short(&content.digest),
+                short(&record.serving)
+            );
+            return Ok(());
+        }
+        self.deploy_file(agent_type, content, Source::File).await.map(drop)
+    }
+
+    /// What there is to see, by agent type.
+    pub fn views(&self) -> Vec<TypeView> {
+        let views = self.inner.types.iter().map(|(agent_type, handle)| {
+            let View { record, counters, .. } = handle.view.borrow().clone();
+            let counted = counters.iter().map(|(version, counters)| (version.clone(), counters.read()));
+            TypeView { agent_type: agent_type.clone(), record, counted: counted.collect() }
+        });
+        views.collect()
+    }
+
+    /// The versions in the mounted folder.
+    pub async fn mounted(&self) -> Vec<Mounted> {
+        let library = self.inner.library.clone();
+        blocking(move || Ok(library.mounted())).await.unwrap_or_default()
+    }
+
+    /// Which host serves what, this one first.
+    pub async fn hosts(&self) -> Vec<HostView> {
+        self.inner.hosts.read().await
+    }
+
+    /// Refuses deployments from now on, and ends what is being compiled for one.
+    pub fn close(&self) {
+        self.inner.is_closing.store(true, Ordering::Relaxed);
+        self.inner.preparation.engine.stop_compiling();
+    }
+
+    /// Ends what runs in the background.
+    pub async fn shut_down(&self) {
+        self.close();
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        // A change that is under way ends, unless it waits for a sidecar that does not answer.
+        if tokio::time::timeout(LAST_CHANGE, self.inner.tasks.wait()).await.is_err() {
+            self.inner.give_up.cancel();
+            self.inner.tasks.wait().await;
+        }
+        self.inner.hosts.leave().await;
+    }
+
+    fn check_open(&self) -> Result<(), Error> {
+        if self.inner.is_closing.load(Ordering::Relaxed) { Err(Error::shutting_down()) } else { Ok(()) }
+    }
+
+    fn handle(&self, agent_type: &str) -> Result<&TypeHandle, Error> {
+        self.inner.types.get(agent_type).ok_or_else(|| Error::unknown_type(agent_type))
+    }
+
+    async fn find(&self, handle: &TypeHandle, prefix: &str) -> Result<String, Error> {
+        if prefix.is_empty() {
+            return Err(Error::version_unknown(prefix));
+        }
+        if let Some(found) = handle.record().find(prefix)? {
+            return Ok(found);
+        }
+        let mounted = self.mounted().await;
+        let digests = mounted.into_iter().map(|mounted| mounted.digest);
+        let mut found = digests.filter(|digest| digest.starts_with(prefix));
+        match (found.next(), found.next()) {
+            (Some(found), None) => Ok(found),
+            (Some(_), Some(_)) => Err(Error::version_ambiguous(prefix)),
+            (None, _) => Err(Error::version_unknown(prefix)),
+        }
+    }
+
+    /// The bytes of a version: from this host's folders, else from the other hosts.
+    async fn load(&self, handle: &TypeHandle, version: &str) -> Result<Stored, Error> {
+        let (library, agent_type, digest) =
+            (self.inner.library.clone(), handle.agent.name.clone(), version.to_owned());
+        let own = blocking(move || library.load(&agent_type, &digest)).await?;
+        let stored = match (own, &handle.shared) {
+            (None, Some(shared)) => shared.get(version).await.map_err(|error| Error::shared_away(&error))?,
+            (own, _) => own,
+        };
+        stored.ok_or_else(|| Error::version_unknown(short(version)))
+    }
+}
+
+impl TypeHandle {
+    fn record(&self) -> Arc<Record> {
+        self.view.borrow().record.clone()
+    }
+
+    /// Returns `true` if the file was deployed with this content, by whichever host.
+    fn has_taken(&self, digest: &str) -> bool {
+        self.record().file.as_ref().is_some_and(|seen| seen.digest == digest && !seen.refused)
+    }
+
+    async fn change(
+        &self,
+        change: Change,
+        origin: Origin,
+        file: Option<FileSeen>,
+        base: Option<u64>,
+        new: Option<New>,
+    ) -> Result<(Changed, u64), Error> {
+        let (answer, done) = oneshot::channel();
+        self.send(Command::Change(Box::new(Wanted { change, origin, file, base, new, answer })))?;
+        done.await.unwrap_or_else(|_steward_has_ended| Err(Error::shutting_down()))
+    }
+
+    /// The record as all hosts have it now.
+    async fn look(&self) -> Result<Arc<Record>, Error> {
+        let (answer, done) = oneshot::channel();
+        self.send(Command::Look(answer))?;
+        done.await.unwrap_or_else(|_steward_has_ended| Err(Error::shutting_down()))
+    }
+
+    fn send(&self, command: Command) -> Result<(), Error> {
+        self.commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => Error::busy(),
+            TrySendError::Closed(_) => Error::shutting_down(),
+        })
+    }
+}
+
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,177 @@
+//! The versions that a host was given, in its data folder: `versions/TYPE/DIGEST.wasm`, a `.sig` beside it where there is
+//! one, and `versions/TYPE/record.json`, which says what became of them.
+//!
+//! A version's name is the SHA-256 of its bytes, and what is read is compared with it: a file that was altered serves nobody.
+//! All functions block.
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::record::Record;
+use super::watch::read_bounded;
+use daca_base::digest::digest;
+use daca_base::files::{create_private_folder, write_lasting};
+use daca_model::LARGEST_COMPONENT;
+
+/// Files of a mounted folder that are looked at.
+const MOST_MOUNTED: usize = 1_000;
+/// Bytes of a signature file, at most.
+const LARGEST_SIGNATURE: u64 = 1_024;
+
+/// A component with its signature, as it came.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) wasm: Bytes,
+    pub(super) signature: Option<String>,
+}
+
+/// A version in the mounted folder.
+#[derive(Debug, Clone)]
+pub struct Mounted {
+    /// The SHA-256 of its bytes.
+    pub digest: String,
+    /// How many bytes.
+    pub bytes: u64,
+    /// Its file.
+    pub path: PathBuf,
+}
+
+/// What a host keeps of an agent type.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Kept {
+    /// What this host itself saw in the manifest's file last; other hosts may have seen something else.
+    pub(super) file_here: Option<String>,
+    pub(super) record: Record,
+}
+
+/// The folders that versions lie in.
+#[derive(Debug, Clone)]
+pub(super) struct Library {
+    folder: PathBuf,
+    data: PathBuf,
+    /// Device and inode of the data folder, when it was there at the start.
+    identity: Option<(u64, u64)>,
+    /// A folder that somebody else fills, such as a mounted volume.
+    mounted: Option<PathBuf>,
+}
+
+impl Library {
+    pub(super) fn new(data: &Path, mounted: Option<PathBuf>) -> Library {
+        Library { folder: data.join("versions"), identity: identity(data), data: data.to_owned(), mounted }
+    }
+
+    /// What was kept of a type; none when nothing was.
+    pub(super) fn read_record(&self, agent_type: &str) -> Result<Option<Kept>, Error> {
+        let path = self.record_path(agent_type);
+        match std::fs::read(&path) {
+            Ok(bytes) => {
+                daca_base::json::read(&bytes).map(Some).map_err(|error| Error::unreadable(&path, error))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::unreadable(&path, error)),
+        }
+    }
+
+    pub(super) fn write_record(&self, agent_type: &str, kept: &Kept) -> Result<(), Error> {
+        let path = self.record_path(agent_type);
+        let json = serde_json::to_vec_pretty(kept).map_err(|error| Error::unreadable(&path, error))?;
+        self.write(agent_type, &path, &json)
+    }
+
+    /// Keeps a version. Nothing happens when it is there already.
+    pub(super) fn store(&self, agent_type: &str, digest: &str, stored: &Stored) -> Result<(), Error> {
+        let path = self.version_path(agent_type, digest);
+        // First, so that a version that is there has its signature.
+        if let Some(signature) = &stored.signature {
+            self.write(agent_type, &path.with_extension("sig"), signature.as_bytes())?;
+        }
+        match read_version(&path, digest) {
+            Ok(Some(_)) => Ok(()),
+            _ => self.write(agent_type, &path, &stored.wasm),
+        }
+    }
+
+    /// A version by its digest, from the data folder or the mounted one; none when it is in neither.
+    pub(super) fn load(&self, agent_type: &str, digest: &str) -> Result<Option<Stored>, Error> {
+        let own = read_version(&self.version_path(agent_type, digest), digest)?;
+        if own.is_some() {
+            return Ok(own);
+        }
+        match self.mounted().iter().find(|mounted| mounted.digest == digest) {
+            Some(mounted) => read_version(&mounted.path, digest),
+            None => Ok(None),
+        }
+    }
+
+    /// The versions in the mounted folder. Files that cannot be read are left out.
+    pub(super) fn mounted(&self) -> Vec<Mounted> {
+        let Some(entries) = self.mounted.as_ref().and_then(|folder| std::fs::read_dir(folder).ok()) else {
+            return Vec::new();
+        };
+        let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+        let components = paths.filter(|path| path.extension().is_some_and(|it| it == "wasm"));
+        let read = |path: PathBuf| {
+            let wasm = read_bounded(&path, LARGEST_COMPONENT).ok()?;
+            Some(Mounted { digest: digest(&wasm), bytes: wasm.len() as u64, path })
+        };
+        components.take(MOST_MOUNTED).filter_map(read).collect()
+    }
+
+    /// Removes the versions of a type that are not among these.
+    pub(super) fn keep_only(&self, agent_type: &str, digests: &BTreeSet<String>) {
+        let Ok(entries) = std::fs::read_dir(self.folder.join(agent_type)) else { return };
+        for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+            let is_version = path.extension().is_some_and(|it| it == "wasm" || it == "sig");
+            let digest = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            if is_version && !digests.contains(digest) {
+                let _it_is_looked_at_again_after_the_next_deployment = std::fs::remove_file(&path);
+            }
+        }
+    }
+
+    fn write(&self, agent_type: &str, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        // It was removed, or its disk was taken away: the next start would not find what lies in a new one beside the rest.
+        if self.identity.is_some() && identity(&self.data) != self.identity {
+            let gone = std::io::Error::new(ErrorKind::NotFound, "the data folder of the start is gone");
+            return Err(Error::unwritable(path, &gone));
+        }
+        create_private_folder(&self.folder.join(agent_type))
+            .and_then(|()| write_lasting(path, &[bytes]))
+            .map_err(|error| Error::unwritable(path, &error))
+    }
+
+    fn record_path(&self, agent_type: &str) -> PathBuf {
+        self.folder.join(agent_type).join("record.json")
+    }
+
+    fn version_path(&self, agent_type: &str, digest: &str) -> PathBuf {
+        self.folder.join(agent_type).join(format!("{digest}.wasm"))
+    }
+}
+
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(folder).ok().map(|found| (found.dev(), found.ino()))
+}
+
+fn read_version(path: &Path, name: &str) -> Result<Option<Stored>, Error> {
+    let wasm = match read_bounded(path, LARGEST_COMPONENT) {
+        Ok(wasm) => wasm,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::unreadable(path, error)),
+    };
+    if digest(&wasm) != name {
+        return Err(Error::unreadable(path, "the bytes are not those that the name stands for"));
+    }
+    // Of the data folder and of the mounted one: `NAME.wasm.sig` is how `daca sign` names it.
+    let beside = [path.with_extension("sig"), path.with_extension("wasm.sig")];
+    let signature = beside.iter().find_map(|path| read_bounded(path, LARGEST_SIGNATURE).ok());
+    let signature = signature.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
+    Ok(Some(Stored { wasm: wasm.into(), signature }))
+}

@@ -1,0 +1,135 @@
+//! From bytes to a version that may serve: every check that comes before, in the order of what it costs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use super::{Error, check_permissions};
+use daca_manifest::signature;
+use daca_manifest::{AgentType, DeployRules};
+use daca_runtime::actor::{Actors, TrialFailure};
+use daca_runtime::component::{Compiling, ComponentVersion, Engine, Outline};
+
+/// Bytes of a label, at most.
+const LONGEST_LABEL: usize = 64;
+
+/// Checks and compiles. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Preparation {
+    pub(super) engine: Engine,
+    pub(super) rules: Arc<DeployRules>,
+    /// Who gives way while it compiles.
+    compiling: Compiling,
+    /// The digests whose compiled code is kept, by type.
+    kept: Arc<Mutex<BTreeMap<Arc<str>, BTreeSet<String>>>>,
+}
+
+/// A version that passed.
+pub(super) struct Prepared {
+    pub(super) version: Arc<ComponentVersion>,
+    pub(super) label: Arc<str>,
+}
+
+impl Preparation {
+    pub(super) fn new(engine: Engine, rules: Arc<DeployRules>, compiling: Compiling) -> Preparation {
+        Preparation { engine, rules, compiling, kept: Arc::default() }
+    }
+
+    /// Checks the signature and compiles: what every version needs, also one that has served before.
+    pub(super) async fn load(
+        &self,
+        name: &str,
+        wasm: Bytes,
+        signature: Option<&str>,
+    ) -> Result<Arc<ComponentVersion>, Error> {
+        self.load_if(name, wasm, signature, |_| Ok(())).await
+    }
+
+    /// Everything that a new version has to pass.
+    pub(super) async fn check(
+        &self,
+        actors: &Actors,
+        agent: &Arc<AgentType>,
+        wasm: Bytes,
+        signature: Option<&str>,
+        label: Option<&str>,
+    ) -> Result<Prepared, Error> {
+        let permitted = |outline: &Outline| {
+            check_permissions(agent, &outline.imports)?;
+            check_memory(agent, outline.memory)
+        };
+        let version = self.load_if("the component", wasm, signature, permitted).await?;
+        actors.try_version(agent, &version).await.map_err(into_error)?;
+        let label = label_for(actors, agent, &version, label).await?;
+        Ok(Prepared { version, label })
+    }
+
+    /// Compiles what is signed, and permitted by what the file says of itself.
+    async fn load_if(
+        &self,
+        name: &str,
+        wasm: Bytes,
+        signature: Option<&str>,
+        permitted: impl FnOnce(&Outline) -> Result<(), Error>,
+    ) -> Result<Arc<ComponentVersion>, Error> {
+        signature::verify(&self.rules.signers, &wasm, signature)?;
+        let outline = Outline::read(name, wasm.clone()).await?;
+        permitted(&outline)?;
+        let version =
+            ComponentVersion::from_outline(&self.engine, name, outline, wasm, self.compiling).await?;
+        Ok(Arc::new(version))
+    }
+
+    /// Compiled code of these versions is needed. Called for all types, before anything is removed for one of them.
+    pub(super) fn need_code_of(&self, agent_type: &Arc<str>, digests: BTreeSet<String>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(agent_type.clone(), digests);
+    }
+
+    /// Compiled code of a type's versions is kept for these alone.
+    pub(super) fn keep_code_of(&self, agent_type: &Arc<str>, digests: BTreeSet<String>) {
+        self.need_code_of(agent_type, digests);
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = kept.values().flatten().cloned().collect();
+        drop(kept);
+        self.engine.keep_code_of(&all);
+    }
+}
+
+/// A memory that begins larger than it may be fails in every instance.
+fn check_memory(agent: &AgentType, memory: u64) -> Result<(), Error> {
+    let limit = agent.limits.memory;
+    if memory > limit.as_u64() { Err(Error::memory(&agent.name, memory, limit)) } else { Ok(()) }
+}
+
+/// What a version is called: by itself, else by who deploys it, else by its digest.
+pub(super) async fn label_for(
+    actors: &Actors,
+    agent: &Arc<AgentType>,
+    version: &Arc<ComponentVersion>,
+    wanted: Option<&str>,
+) -> Result<Arc<str>, Error> {
+    let own = actors.label_of(agent, version).await.map_err(into_error)?;
+    match (own, wanted) {
+        (Some(own), Some(wanted)) if *own != *wanted => {
+            Err(Error::label(format!("the component calls itself {own:?}, and not {wanted:?}")))
+        }
+        (Some(own), _) => Ok(own),
+        (None, Some(wanted)) if wanted.is_empty() || wanted.len() > LONGEST_LABEL => {
+            Err(Error::label(format!("a label has 1 to {LONGEST_LABEL} bytes")))
+        }
+        (None, Some(wanted)) if wanted.contains(char::is_control) => {
+            Err(Error::label("a label has no control characters"))
+        }
+        (None, Some(wanted)) => Ok(wanted.into()),
+        (None, None) => Ok(version.short_digest().into()),
+    }
+}
+
+fn into_error(failure: TrialFailure) -> Error {
+    match failure {
+        TrialFailure::Failed(reason) => Error::trial(&reason),
+        TrialFailure::NoRoom => Error::no_room(),
+    }
+}

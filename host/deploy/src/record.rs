@@ -1,0 +1,600 @@
+//! What was deployed of an agent type, and what serves: a value that is kept on disk and, behind a sidecar, shared by all hosts.
+//!
+//! Everything here is a pure function of the record and a [`Change`], so that hosts which agree on a record agree on what serves.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use daca_base::digest::short;
+
+/// Events that are remembered.
+const LONGEST_HISTORY: usize = 50;
+/// Actors of a type that are held on a version, at most: each turn looks among them.
+const MOST_PINS: usize = 1_000;
+
+/// How a version came to a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// The file that the manifest names, when the host first started.
+    Manifest,
+    /// That file, when it had changed.
+    File,
+    /// The admin API, or `daca deploy`.
+    Api,
+    /// `daca dev`, after a build.
+    Dev,
+    /// The host itself.
+    Host,
+}
+
+/// Who caused something, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// By which way.
+    pub source: Source,
+    /// Who, as far as that is known: what a client says of itself, and its address.
+    pub by: String,
+}
+
+/// What is known of a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// What it is called.
+    pub label: String,
+    /// Bytes of its file.
+    pub bytes: u64,
+    /// When it first came, in the form of RFC 3339.
+    pub since: String,
+    /// How it came.
+    pub source: Source,
+    /// By whom.
+    pub by: String,
+    /// Can it migrate state?
+    pub migrates: bool,
+    /// The revision in which it was last deployed: the oldest are removed first.
+    pub used: u64,
+}
+
+/// A version that serves a share of the actors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Canary {
+    /// Its digest.
+    pub version: String,
+    /// Percent of the actors: 1 to 99.
+    pub share: u8,
+}
+
+/// What the manifest's file held when it was last looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSeen {
+    /// The digest of its bytes.
+    pub digest: String,
+    /// It was refused. A signature that comes later may change that.
+    pub refused: bool,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When, in the form of RFC 3339.
+    pub at: String,
+    /// What.
+    pub what: What,
+    /// The version that it happened to.
+    pub version: String,
+    /// How.
+    pub source: Source,
+    /// Who.
+    pub by: String,
+    /// The code of a refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// More about it, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+}
+
+/// What happened to a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// It serves all actors.
+    Deployed,
+    /// It serves a share of the actors.
+    Canary,
+    /// It served a share of the actors, and serves all of them now.
+    Promoted,
+    /// It serves no more.
+    RolledBack,
+    /// It was not let in.
+    Refused,
+    /// An actor is held on it.
+    Pinned,
+    /// An actor is not held on it any more.
+    Unpinned,
+    /// It serves already.
+    Unchanged,
+}
+
+/// The record of an agent type. The fields are what lies on disk and in the shared state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Record {
+    /// Counts the changes of what serves.
+    pub revision: u64,
+    /// The digest of the version that serves.
+    pub serving: String,
+    /// Versions that served before, the last one at the end: where a rollback goes.
+    #[serde(default)]
+    pub before: Vec<String>,
+    /// A version on trial.
+    #[serde(default)]
+    pub canary: Option<Canary>,
+    /// Versions by the actors that are held on them.
+    #[serde(default)]
+    pub pins: BTreeMap<String, String>,
+    /// What the manifest's file held.
+    #[serde(default)]
+    pub file: Option<FileSeen>,
+    /// The label of state that was never migrated; none as long as no version was able to migrate.
+    #[serde(default)]
+    pub first_label: Option<String>,
+    /// The labels that actors' state may have been migrated to. None goes: an actor that is not called keeps its shape.
+    #[serde(default)]
+    pub shapes: BTreeSet<String>,
+    /// All versions that are kept, by digest.
+    pub versions: BTreeMap<String, Known>,
+    /// What happened, the newest last.
+    #[serde(default)]
+    pub history: VecDeque<Event>,
+}
+
+/// A change that somebody wants.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A version serves all actors (a share of 100) or some.
+    Deploy {
+        /// Its digest.
+        version: String,
+        /// What is known of it.
+        label: String,
+        /// Bytes of its file.
+        bytes: u64,
+        /// Can it migrate state?
+        migrates: bool,
+        /// Percent of the actors: 1 to 100.
+        share: u8,
+    },
+    /// Back to what served before; with a canary, only that ends.
+    RollBack {
+        /// Also when state was migrated that the version before cannot read.
+        force: bool,
+        /// Why, for the history.
+        text: String,
+        /// Only if this version is the one that would go.
+        only: Option<String>,
+    },
+    /// An actor is held on a version.
+    Pin {
+        /// The id of the actor.
+        actor: String,
+        /// The digest.
+        version: String,
+    },
+    /// An actor is held no more.
+    Unpin {
+        /// The id of the actor.
+        actor: String,
+    },
+    /// A version was refused.
+    Refuse {
+        /// Its digest.
+        version: String,
+        /// The code of the refusal.
+        code: String,
+        /// Why.
+        text: String,
+    },
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Changed {
+    /// What happened.
+    pub outcome: What,
+    /// The version that it happened to; after a rollback the one that serves again.
+    pub version: String,
+    /// Percent of the actors that it serves.
+    pub share: u8,
+    /// The version that served before.
+    pub before: Option<String>,
+}
+
+impl Record {
+    /// The record of a type of which nothing was deployed before.
+    pub fn first(version: String, known: Known, file: Option<FileSeen>, origin: &Origin) -> Record {
+        let first_label = known.migrates.then(|| known.label.clone());
+        let shapes = first_label.iter().cloned().collect();
+        let mut record = Record {
+            revision: 1,
+            serving: version.clone(),
+            before: Vec::new(),
+            canary: None,
+            pins: BTreeMap::new(),
+            file,
+            first_label,
+            shapes,
+            versions: BTreeMap::from([(version.clone(), known)]),
+            history: VecDeque::new(),
+        };
+        record.remember(What::Deployed, version, origin, None, String::new());
+        record
+    }
+
+    /// Does this version serve as it is wanted already?
+    pub fn is_done(&self, version: &str, share: u8) -> bool {
+        match &self.canary {
+            Some(canary) => canary.version == version && canary.share == share,
+            None => self.serving == version && share == 100,
+        }
+    }
+
+    /// The digests that turns may run on.
+    pub fn in_use(&self) -> BTreeSet<String> {
+        let canary = self.canary.iter().map(|canary| &canary.version);
+        std::iter::once(&self.serving).chain(canary).chain(self.pins.values()).cloned().collect()
+    }
+
+    /// The version that a rollback takes away.
+    pub fn newest(&self) -> &String {
+        self.canary.as_ref().map_or(&self.serving, |canary| &canary.version)
+    }
+
+    /// The version that a rollback of the serving one goes to.
+    pub fn version_before(&self) -> Option<&String> {
+        self.before.last()
+    }
+
+    /// The full digest of a version that is named by its beginning.
+    pub fn find(&self, prefix: &str) -> Result<Option<String>, Error> {
+        let mut found = self.versions.keys().filter(|digest| digest.starts_with(prefix));
+        let first = found.next().cloned();
+        if found.next().is_some() {
+            return Err(Error::version_ambiguous(prefix));
+        }
+        Ok(first)
+    }
+
+    /// What is known of a version's label, or its first digits.
+    pub fn label<'a>(&'a self, version: &'a str) -> &'a str {
+        self.versions.get(version).map_or(short(version), |known| &known.label)
+    }
+
+    /// How long ago a version began to serve all actors, by this host's clock; for ever when the history does not tell.
+    pub fn served_for(&self, version: &str) -> Duration {
+        let began = |event: &&Event| {
+            event.version == version && matches!(event.what, What::Deployed | What::Promoted)
+        };
+        let event = self.history.iter().rev().find(began);
+        let at = event.and_then(|event| humantime::parse_rfc3339(&event.at).ok());
+        at.map_or(Duration::MAX, |at| at.elapsed().unwrap_or_default())
+    }
+
+    /// What a version is called in a line for people: its first digits, and its label where it has one.
+    pub fn name(&self, version: &str) -> String {
+        match (short(version), self.label(version)) {
+            (short, label) if short == label => short.to_owned(),
+            (short, label) => format!("{short} ({label})"),
+        }
+    }
+
+    /// Applies a change. On an error the record is as it was.
+    pub fn apply(&mut self, change: Change, origin: &Origin) -> Result<Changed, Error> {
+        match change {
+            Change::Deploy { version, label, bytes, migrates, share } => {
+                if self.is_done(&version, share) && label == self.label(&version) {
+                    return Ok(self.changed(What::Unchanged, version, share));
+                }
+                self.check_shape(&label, migrates)?;
+                self.revision += 1;
+                let used = self.revision;
+                let known = Known {
+                    label,
+                    bytes,
+                    since: now(),
+                    source: origin.source,
+                    by: origin.by.clone(),
+                    migrates,
+                    used,
+                };
+                self.note_version(&version, known);
+                Ok(self.deploy(version, share, origin))
+            }
+            Change::RollBack { force, text, only } => self.roll_back(force, text, only.as_deref(), origin),
+            Change::Pin { actor, version } => {
+                if self.pins.len() >= MOST_PINS && !self.pins.contains_key(&actor) {
+                    return Err(Error::too_many_pins(MOST_PINS));
+                }
+                self.check_shape(self.label(&version), self.migrates(&version))?;
+                self.revision += 1;
+                self.pins.insert(actor.clone(), version.clone());
+                if let Some(known) = self.versions.get_mut(&version) {
+                    known.used = self.revision;
+                    self.shapes.extend(known.migrates.then(|| known.label.clone()));
+                }
+                self.remember(What::Pinned, version.clone(), origin, None, format!("the actor {actor:?}"));
+                Ok(self.changed(What::Pinned, version, 0))
+            }
+            Change::Unpin { actor } => {
+                let version = self.pins.remove(&actor).ok_or_else(|| Error::not_pinned(&actor))?;
+                self.revision += 1;
+                self.remember(What::Unpinned, version.clone(), origin, None, format!("the actor {actor:?}"));
+                Ok(self.changed(What::Unpinned, version, 0))
+            }
+            Change::Refuse { version, code, text } => {
+                self.remember(What::Refused, version.clone(), origin, Some(code), text);
+                Ok(self.changed(What::Refused, version, 0))
+            }
+        }
+    }
+
+    /// Can a version use the state that others may have migrated?
+    pub fn check_shape(&self, label: &str, migrates: bool) -> Result<(), Error> {
+        self.unreadable_shape(label, migrates).map_or(Ok(()), |shape| Err(Error::no_migration(shape)))
+    }
+
+    /// A label that state may have been migrated to, and that a version could not read.
+    fn unreadable_shape(&self, label: &str, migrates: bool) -> Option<&str> {
+        self.shapes.iter().map(String::as_str).find(|shape| !migrates && *shape != label)
+    }
+
+    fn migrates(&self, version: &str) -> bool {
+        self.versions.get(version).is_some_and(|known| known.migrates)
+    }
+
+    fn note_version(&mut self, version: &str, known: Known) {
+        if known.migrates {
+            self.shapes.insert(known.label.clone());
+            let of_serving = self.label(&self.serving).to_owned();
+            self.first_label.get_or_insert(of_serving);
+        }
+        match self.versions.get_mut(version) {
+            // It came before; only what it is called may be new.
+            Some(before) => {
+                before.label = known.label;
+                before.used = known.used;
+            }
+            None => {
+                self.versions.insert(version.to_owned(), known);
+            }
+        }
+    }
+
+    fn deploy(&mut self, version: String, share: u8, origin: &Origin) -> Changed {
+        let was_canary = self.canary.as_ref().is_some_and(|canary| canary.version == version);
+        let before = self.serving.clone();
+        let what = match share {
+            100 if was_canary => What::Promoted,
+            100 => What::Deployed,
+            _ => What::Canary,
+        };
+        if share < 100 && version != self.serving {
+            self.canary = Some(Canary { version: version.clone(), share });
+        } else {
+            self.canary = None;
+            self.serve(version.clone());
+        }
+        let text = if share < 100 { format!("{share} % of the actors") } else { String::new() };
+        self.remember(what, version.clone(), origin, None, text);
+        Changed { outcome: what, version, share, before: Some(before) }
+    }
+
+    fn serve(&mut self, version: String) {
+        if version != self.serving {
+            self.before.retain(|before| *before != version);
+            self.before.push(std::mem::replace(&mut self.serving, version));
+        }
+    }
+
+    fn roll_back(
+        &mut self,
+        force: bool,
+        text: String,
+        only: Option<&str>,
+        origin: &Origin,
+    ) -> Result<Changed, Error> {
+        let goes = self.newest().clone();
+        if only.is_some_and(|only| only != goes) {
+            return Err(Error::conflict(&self.serving, self.label(&self.serving)));
+        }
+        let comes = match &self.canary {
+            Some(_) => self.serving.clone(),
+            None => self.before.last().cloned().ok_or_else(Error::nothing_before)?,
+        };
+        let unreadable = self.unreadable_shape(self.label(&comes), self.migrates(&comes));
+        if let Some(shape) = unreadable.filter(|_| !force) {
+            return Err(Error::rollback_loses_shape(shape, self.label(&comes)));
+        }
+        self.revision += 1;
+        if self.canary.take().is_none() {
+            self.before.pop();
+            self.serving.clone_from(&comes);
+        }
+        let text = match text.is_empty() {
+            true => format!("to {}", short(&comes)),
+            false => format!("to {}: {text}", short(&comes)),
+        };
+        self.remember(What::RolledBack, goes.clone(), origin, None, text);
+        Ok(Changed { outcome: What::RolledBack, version: comes, share: 100, before: Some(goes) })
+    }
+
+    fn changed(&self, outcome: What, version: String, share: u8) -> Changed {
+        Changed { outcome, version, share, before: Some(self.serving.clone()) }
+    }
+
+    fn remember(&mut self, what: What, version: String, origin: &Origin, code: Option<String>, text: String) {
+        if self.history.len() >= LONGEST_HISTORY {
+            self.history.pop_front();
+        }
+        let (source, by) = (origin.source, origin.by.clone());
+        self.history.push_back(Event { at: now(), what, version, source, by, code, text });
+    }
+
+    /// Forgets the versions that were deployed longest ago until no more than `keep` are left. What serves, and where the next
+    /// rollback goes, stays. Answers how many went.
+    pub fn prune(&mut self, keep: usize) -> usize {
+        let mut needed = self.in_use();
+        needed.extend(self.version_before().cloned());
+        let mut oldest = self.versions.iter().map(|(digest, known)| (known.used, digest.clone()));
+        let mut oldest = oldest.by_ref().collect::<Vec<_>>();
+        oldest.sort();
+        let too_many = self.versions.len().saturating_sub(keep);
+        let gone = oldest.into_iter().map(|(_, digest)| digest).filter(|digest| !needed.contains(digest));
+        let gone = gone.take(too_many).collect::<Vec<_>>();
+        for digest in &gone {
+            self.versions.remove(digest);
+            self.before.retain(|before| before != digest);
+        }
+        gone.len()
+    }
+}
+
+/// The time in the form of RFC 3339, in UTC, to the millisecond.
+pub(super) fn now() -> String {
+    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin() -> Origin {
+        Origin { source: Source::Api, by: "tester".into() }
+    }
+
+    fn known(label: &str, migrates: bool) -> Known {
+        let (label, since, by) = (label.to_owned(), now(), "tester".to_owned());
+        Known { label, bytes: 1, since, source: Source::Manifest, by, migrates, used: 1 }
+    }
+
+    fn record() -> Record {
+        Record::first("v1".into(), known("1", false), None, &origin())
+    }
+
+    fn deploy(version: &str, share: u8) -> Change {
+        let (version, label) = (version.to_owned(), version.to_owned());
+        Change::Deploy { version, label, bytes: 1, migrates: false, share }
+    }
+
+    fn roll_back(force: bool) -> Change {
+        Change::RollBack { force, text: String::new(), only: None }
+    }
+
+    #[test]
+    fn rollbacks_go_back_one_version_after_the_other() {
+        let mut record = record();
+        for version in ["v2", "v3"] {
+            record.apply(deploy(version, 100), &origin()).expect("it is deployed");
+        }
+        for version in ["v2", "v1"] {
+            record.apply(roll_back(false), &origin()).expect("there is one before");
+            assert_eq!(record.serving, version);
+        }
+        let error = record.apply(roll_back(false), &origin()).expect_err("there is none before");
+        assert_eq!(error.code, "nothing-to-roll-back");
+        assert_eq!(record.revision, 5);
+    }
+
+    #[test]
+    fn a_canary_is_stepped_up_promoted_or_taken_back_alone() {
+        let mut record = record();
+        for share in [10, 50] {
+            let changed = record.apply(deploy("v2", share), &origin()).expect("it is deployed");
+            assert_eq!((changed.outcome, record.serving.as_str()), (What::Canary, "v1"));
+        }
+        record.apply(roll_back(false), &origin()).expect("the canary ends");
+        assert_eq!((record.serving.as_str(), record.canary.is_none()), ("v1", true));
+        assert!(record.before.is_empty());
+        record.apply(deploy("v2", 10), &origin()).expect("it is deployed");
+        assert_eq!(record.apply(deploy("v2", 100), &origin()).expect("it is").outcome, What::Promoted);
+        assert_eq!((record.serving.as_str(), record.before.as_slice()), ("v2", &["v1".to_owned()][..]));
+        let again = record.apply(deploy("v2", 100), &origin()).expect("nothing happens");
+        assert_eq!(again.outcome, What::Unchanged);
+    }
+
+    #[test]
+    fn a_rollback_that_would_leave_migrated_state_unreadable_must_be_forced() {
+        let mut record = record();
+        let migrating =
+            Change::Deploy { version: "v2".into(), label: "2".into(), bytes: 1, migrates: true, share: 100 };
+        record.apply(migrating, &origin()).expect("it is deployed");
+        assert_eq!(record.first_label.as_deref(), Some("1"));
+        let before = record.clone();
+        let error = record.apply(roll_back(false), &origin()).expect_err("it is refused");
+        assert_eq!((error.code, &record), ("rollback-loses-shape", &before));
+        record.apply(roll_back(true), &origin()).expect("it was forced");
+        assert_eq!(record.serving, "v1");
+    }
+
+    #[test]
+    fn a_version_that_cannot_read_migrated_state_is_refused_unless_it_is_said_to() {
+        let mut record = record();
+        let deploy = |version: &str, label: &str, migrates| {
+            let (version, label) = (version.to_owned(), label.to_owned());
+            Change::Deploy { version, label, bytes: 1, migrates, share: 10 }
+        };
+        record.apply(deploy("v2", "2", true), &origin()).expect("it is deployed");
+        let error = record.apply(deploy("v3", "3", false), &origin()).expect_err("it is refused");
+        assert_eq!(error.code, "component-lacks-migration", "a canary has migrated state, too");
+        let promote =
+            Change::Deploy { version: "v2".into(), label: "2".into(), bytes: 1, migrates: true, share: 100 };
+        record.apply(promote, &origin()).expect("it is deployed");
+        let error = record.apply(deploy("v3", "3", false), &origin()).expect_err("it is refused");
+        assert_eq!(error.code, "component-lacks-migration");
+        record.apply(deploy("v3", "2", false), &origin()).expect("it says that it reads that shape");
+        record.apply(deploy("v4", "4", true), &origin()).expect("it migrates itself");
+    }
+
+    #[test]
+    fn state_stays_migrated_however_many_versions_serve_after_the_one_that_has_migrated_it() {
+        let mut record = record();
+        let deploy = |version: &str, label: &str, migrates| {
+            let (version, label) = (version.to_owned(), label.to_owned());
+            Change::Deploy { version, label, bytes: 1, migrates, share: 100 }
+        };
+        record.apply(deploy("v2", "2", true), &origin()).expect("it is deployed");
+        record.apply(deploy("v3", "2", false), &origin()).expect("it says that it reads that shape");
+        let pin = Change::Pin { actor: "user1".into(), version: "v1".into() };
+        for change in [deploy("v4", "4", false), pin] {
+            let error = record.apply(change, &origin()).expect_err("it is refused");
+            assert_eq!(error.code, "component-lacks-migration");
+        }
+        record.apply(roll_back(false), &origin()).expect("v2 migrates");
+        let error = record.apply(roll_back(false), &origin()).expect_err("v1 does not");
+        assert_eq!(error.code, "rollback-loses-shape");
+        record.apply(roll_back(true), &origin()).expect("it was forced");
+        let error = record.apply(deploy("v4", "4", false), &origin()).expect_err("it is refused");
+        assert_eq!(error.code, "component-lacks-migration", "v2 is gone, and the state is as it left it");
+        record.apply(deploy("v1", "1", false), &origin()).expect("it serves already");
+    }
+
+    #[test]
+    fn old_versions_go_and_what_serves_or_may_serve_next_stays() {
+        let mut record = record();
+        record
+            .apply(Change::Pin { actor: "user1".into(), version: "v1".into() }, &origin())
+            .expect("it is known");
+        for number in 2..=9 {
+            record.apply(deploy(&format!("v{number}"), 100), &origin()).expect("it is deployed");
+        }
+        record.apply(deploy("v10", 5), &origin()).expect("it is deployed");
+        assert_eq!(record.prune(5), 5);
+        let kept = record.versions.keys().map(String::as_str).collect::<Vec<_>>();
+        assert_eq!(kept, ["v1", "v10", "v7", "v8", "v9"]);
+        assert_eq!(record.prune(2), 1, "the pinned one, the canary, the serving one and the one before stay");
+    }
+}

@@ -1,0 +1,170 @@
+//! What the hosts of an app share about an agent type: its record, and the bytes of its versions.
+//!
+//! It lies in a state store, and not on a topic: a topic hands an event to one host of an app, and to none that starts later,
+//! while what serves must be found by every host at any time. Writes carry the etag of what they are based on, so that of two
+//! hosts that deploy at once one wins, and the other learns of it.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
+
+use super::library::Stored;
+use super::record::Record;
+use daca_base::digest::digest;
+use daca_model::LARGEST_COMPONENT;
+use daca_model::backend::{self, SharedStore, SharedWriteError, stored_json};
+
+/// Bytes of a component under one key: within what the sidecar takes in one message (4 MiB), and what most stores take in one
+/// value.
+const CHUNK: usize = 512 * 1024;
+/// Pieces of the largest component.
+const MOST_CHUNKS: usize = LARGEST_COMPONENT as usize / CHUNK + 1;
+
+/// Changes of a record, at most: a change each second for millions of years.
+const MOST_REVISIONS: u64 = 1 << 48;
+
+/// The shared side of one agent type.
+#[derive(Clone)]
+pub(super) struct Shared {
+    store: Arc<dyn SharedStore>,
+    agent_type: Arc<str>,
+}
+
+/// Says in how many pieces a component lies.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    chunks: usize,
+    signature: Option<String>,
+}
+
+impl Shared {
+    pub(super) fn new(store: Arc<dyn SharedStore>, agent_type: Arc<str>) -> Shared {
+        Shared { store, agent_type }
+    }
+
+    /// The record and its etag; none when no host has written one.
+    pub(super) async fn read(&self) -> Result<Option<(Record, String)>, backend::Error> {
+        let read = self.store.read(&[self.record_key()]).await?;
+        let Some(value) = read.into_iter().flatten().next() else { return Ok(None) };
+        let record = read_record(&value.value).map_err(|reason| {
+            backend::Error::Other(format!("the shared record is not what a host has written: {reason}"))
+        })?;
+        Ok(Some((record, value.etag)))
+    }
+
+    /// Writes the record, if it is still what `etag` stands for.
+    pub(super) async fn write(&self, record: &Record, etag: Option<&str>) -> Result<(), SharedWriteError> {
+        self.store.write(&self.record_key(), stored_json(record)?, Some(etag)).await
+    }
+
+    /// Makes the bytes of a version available to all hosts.
+    pub(super) async fn put(&self, version: &str, stored: &Stored) -> Result<(), backend::Error> {
+        let written = |error: SharedWriteError| match error {
+            SharedWriteError::Failed(error) => error,
+            SharedWriteError::Conflict => backend::Error::Unavailable("a write collided".into()),
+        };
+        // A signature may come later than the component.
+        let present = self.head(version).await?;
+        if present.is_some_and(|head| stored.signature.is_none() || head.signature == stored.signature) {
+            return Ok(());
+        }
+        // The stores of Dapr have JSON in common; not all of them take any bytes.
+        let chunks = stored.wasm.chunks(CHUNK);
+        let head = Head { chunks: chunks.len(), signature: stored.signature.clone() };
+        for (number, chunk) in chunks.enumerate() {
+            let value = stored_json(&BASE64.encode(chunk))?;
+            self.store.write(&self.chunk_key(version, number), value, None).await.map_err(written)?;
+        }
+        // Last, so that what has a head is whole.
+        self.store.write(&self.head_key(version), stored_json(&head)?, None).await.map_err(written)
+    }
+
+    /// The bytes of a version; none when no host has put them there, or they are not those that the name stands for.
+    pub(super) async fn get(&self, version: &str) -> Result<Option<Stored>, backend::Error> {
+        let Some(head) = self.head(version).await? else { return Ok(None) };
+        let mut wasm = Vec::new();
+        for number in 0..head.chunks {
+            let read = self.store.read(&[self.chunk_key(version, number)]).await?;
+            let value = read.into_iter().flatten().next();
+            let text = value.and_then(|value| daca_base::json::read::<String>(&value.value).ok());
+            let Some(chunk) = text.and_then(|text| BASE64.decode(text).ok()) else { return Ok(None) };
+            wasm.extend_from_slice(&chunk);
+            if wasm.len() as u64 > LARGEST_COMPONENT {
+                return Ok(None);
+            }
+        }
+        Ok((digest(&wasm) == version).then_some(Stored { wasm: wasm.into(), signature: head.signature }))
+    }
+
+    /// Removes the bytes of a version that no host needs any more.
+    pub(super) async fn remove(&self, version: &str) -> Result<(), backend::Error> {
+        let Some(head) = self.head(version).await? else { return Ok(()) };
+        self.store.delete(&self.head_key(version)).await?;
+        for number in 0..head.chunks {
+            self.store.delete(&self.chunk_key(version, number)).await?;
+        }
+        Ok(())
+    }
+
+    async fn head(&self, version: &str) -> Result<Option<Head>, backend::Error> {
+        let read = self.store.read(&[self.head_key(version)]).await?;
+        let value = read.into_iter().flatten().next();
+        let head = value.and_then(|value| daca_base::json::read::<Head>(&value.value).ok());
+        // Others may write the store as well, and must not make this host ask for ever.
+        Ok(head.filter(|head| head.chunks <= MOST_CHUNKS))
+    }
+
+    fn record_key(&self) -> String {
+        format!("daca-record-{}", self.agent_type)
+    }
+
+    fn head_key(&self, version: &str) -> String {
+        format!("daca-component-{}-{version}", self.agent_type)
+    }
+
+    fn chunk_key(&self, version: &str, number: usize) -> String {
+        format!("daca-component-{}-{version}-{number}", self.agent_type)
+    }
+}
+
+/// Reads what others may have written into the shared state, and goes on from it. For fuzzing.
+pub fn read_stored(text: &[u8]) {
+    use super::record::{Change, Origin, Source};
+    let _head = daca_base::json::read::<Head>(text);
+    if let Ok(mut record) = read_record(text) {
+        let origin = Origin { source: Source::Host, by: String::new() };
+        let roll_back = Change::RollBack { force: true, text: String::new(), only: None };
+        let refuse =
+            Change::Refuse { version: record.serving.clone(), code: String::new(), text: String::new() };
+        for change in [refuse, roll_back] {
+            let _changed = record.apply(change, &origin);
+        }
+        let _pruned = record.prune(2);
+        let _said = (record.name(&record.serving), record.served_for(&record.serving));
+    }
+}
+
+/// Reads a record, and refuses what no host has written: others may write the store as well.
+fn read_record(text: &[u8]) -> Result<Record, String> {
+    let record: Record = daca_base::json::read(text).map_err(|error| error.to_string())?;
+    // They become names of files.
+    let in_use = record.in_use();
+    let mut names = record.versions.keys().chain(&in_use).chain(&record.before);
+    if let Some(name) = names.find(|name| !is_digest(name)) {
+        return Err(format!("{name:?} is no SHA-256"));
+    }
+    // Each change adds one.
+    if record.revision > MOST_REVISIONS {
+        return Err(format!("{} is no number of changes", record.revision));
+    }
+    if record.canary.as_ref().is_some_and(|canary| !(1..=99).contains(&canary.share)) {
+        return Err("the canary has no share of 1 to 99 percent".into());
+    }
+    Ok(record)
+}
+
+fn is_digest(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}

@@ -1,0 +1,302 @@
+//! The start of a host: which version of an agent type it begins with.
+//!
+//! The version that served before the restart serves again. A canary or a pinned one that cannot is left out. Where nothing was kept, it is the one that the manifest's file
+//! holds; that one has nothing to fall back on, so it is not tried before, and a permission that it lacks is only warned of.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::library::{Kept, Library, Stored};
+use super::prepare::Preparation;
+use super::record::{FileSeen, Known, Origin, Record, Source, now};
+use super::shared::Shared;
+use super::steward::{Beginning, blocking};
+use super::watch::{ComponentFile, FileContent};
+use daca_manifest::signature;
+
+use super::Error;
+use daca_base::digest::short;
+use daca_manifest::{AgentType, DeployRules};
+use daca_model::backend::{self, SharedStore};
+use daca_runtime::component::{
+    Compiling, ComponentVersion, Engine, Rollout, Served, Serving, imports_without_permission,
+};
+
+/// How long a start waits for what the other hosts serve. A sidecar is there within some ten seconds.
+const OTHERS_ANSWER: Duration = Duration::from_secs(40);
+const ASK_AGAIN: Duration = Duration::from_millis(250);
+
+/// An agent type that a host begins with.
+pub struct Opened {
+    pub(super) beginning: Beginning,
+    /// What the manifest's file holds, if it is there.
+    pub(super) file: Option<FileContent>,
+    /// This host has not seen that before.
+    pub(super) is_new: bool,
+}
+
+impl Opened {
+    /// What turns look at.
+    pub fn serving(&self) -> &Arc<Serving> {
+        &self.beginning.serving
+    }
+
+    /// Finds out what serves, and loads it. Where the manifest's file does not do and nothing was kept here, the other hosts may
+    /// have what serves: then it waits for the state that they `share`.
+    pub async fn open(
+        engine: &Engine,
+        rules: &Arc<DeployRules>,
+        data: &Path,
+        agent: &Arc<AgentType>,
+        share: Option<Arc<dyn SharedStore>>,
+    ) -> Result<Opened, Error> {
+        let preparation = Preparation::new(engine.clone(), rules.clone(), Compiling::Starting);
+        let library = Library::new(data, rules.versions.clone());
+        let (reader, name) = (library.clone(), agent.name.clone());
+        let kept = blocking(move || reader.read_record(&name)).await?;
+        let path = agent.component.clone();
+        let file = blocking(move || Ok(ComponentFile::read(&path))).await?;
+        match kept {
+            Some(kept) => Self::again(&preparation, &library, agent, kept, file.ok()).await,
+            None => {
+                let file = file.map_err(|error| missing(agent, &error));
+                let first = match file.clone() {
+                    Ok(file) => Self::first(&preparation, &library, agent, file).await,
+                    Err(error) => Err(error),
+                };
+                match (first, share) {
+                    (Err(error), Some(store)) => {
+                        let shared = Shared::new(store, agent.name.clone());
+                        Self::of_others(&preparation, &library, agent, &shared, file.ok(), error).await
+                    }
+                    (first, _) => first,
+                }
+            }
+        }
+    }
+
+    /// The first start with this data folder, and with a file that does not do, such as a new pod's when its ConfigMap is
+    /// damaged: it begins with what the other hosts serve. Without other hosts that is the end.
+    async fn of_others(
+        preparation: &Preparation,
+        library: &Library,
+        agent: &Arc<AgentType>,
+        shared: &Shared,
+        file: Option<FileContent>,
+        why: Error,
+    ) -> Result<Opened, Error> {
+        tracing::warn!(
+            agent_type = %agent.name,
+            code = why.code,
+            "the manifest's component cannot serve, and the other hosts are asked for theirs: {}",
+            why.message
+        );
+        let deadline = tokio::time::Instant::now() + OTHERS_ANSWER;
+        let (record, stored) = loop {
+            match of_others(shared).await {
+                Ok(Some(found)) => break found,
+                Ok(None) => return Err(why),
+                // The sidecar starts at the same time.
+                Err(_) if tokio::time::Instant::now() < deadline => tokio::time::sleep(ASK_AGAIN).await,
+                Err(_) => return Err(why),
+            }
+        };
+        let digest = record.serving.clone();
+        let version =
+            preparation.load(short(&digest), stored.wasm.clone(), stored.signature.as_deref()).await?;
+        let (keeper, agent_type, name) = (library.clone(), agent.name.clone(), digest.clone());
+        blocking(move || keeper.store(&agent_type, &name, &stored)).await?;
+        say(agent, &version);
+        let left_out = record.in_use().into_iter().filter(|other| *other != digest).collect();
+        let loaded = BTreeMap::from([(digest, served(&record, version))]);
+        let beginning = Beginning { left_out, ..begin(agent, record, None, loaded)? };
+        let is_new = file.is_some();
+        Ok(Opened { beginning, file, is_new })
+    }
+
+    /// The first start with this data folder.
+    async fn first(
+        preparation: &Preparation,
+        library: &Library,
+        agent: &Arc<AgentType>,
+        file: FileContent,
+    ) -> Result<Opened, Error> {
+        let name = agent.component.display().to_string();
+        let version = preparation.load(&name, file.wasm.clone(), file.signature.as_deref()).await?;
+        if let Err(error) = check_permissions(agent, &version.imports) {
+            tracing::warn!(agent_type = %agent.name, code = error.code, "{}", error.message);
+        }
+        let stored = Stored { wasm: file.wasm.clone(), signature: file.signature.clone() };
+        let (keeper, agent_type, digest) = (library.clone(), agent.name.clone(), file.digest.clone());
+        blocking(move || keeper.store(&agent_type, &digest, &stored)).await?;
+        let origin = Origin { source: Source::Manifest, by: name };
+        let known = Known {
+            label: version.short_digest().to_owned(),
+            bytes: version.bytes,
+            since: now(),
+            source: origin.source,
+            by: origin.by.clone(),
+            migrates: version.has_migration(),
+            used: 1,
+        };
+        let seen = FileSeen { digest: file.digest.clone(), refused: false };
+        let record = Record::first(file.digest.clone(), known, Some(seen), &origin);
+        say(agent, &version);
+        let loaded = BTreeMap::from([(file.digest.clone(), served(&record, version))]);
+        let beginning = begin(agent, record, Some(file.digest.clone()), loaded)?;
+        // Where other hosts serve another version already, the file may bring them a new one.
+        Ok(Opened { beginning, file: Some(file), is_new: true })
+    }
+
+    /// A start with what was kept.
+    async fn again(
+        preparation: &Preparation,
+        library: &Library,
+        agent: &Arc<AgentType>,
+        kept: Kept,
+        file: Option<FileContent>,
+    ) -> Result<Opened, Error> {
+        let Kept { file_here, record } = kept;
+        let (mut loaded, mut left_out) = (BTreeMap::new(), BTreeSet::new());
+        for digest in record.in_use() {
+            let version = match load(preparation, library, agent, &digest).await {
+                Ok(version) => version,
+                Err(error) if digest == record.serving => {
+                    let same = file.as_ref().filter(|file| file.digest == digest);
+                    load_file(preparation, library, agent, same, error).await?
+                }
+                Err(error) => {
+                    tracing::error!(
+                        agent_type = %agent.name,
+                        code = error.code,
+                        "version {} serves nobody here, and the actors on it are served by version {}: {}",
+                        record.name(&digest),
+                        record.name(&record.serving),
+                        error.message
+                    );
+                    left_out.insert(digest);
+                    continue;
+                }
+            };
+            if digest == record.serving {
+                say(agent, &version);
+            }
+            loaded.insert(digest, served(&record, version));
+        }
+        let is_new = file.as_ref().is_some_and(|file| file_here.as_ref() != Some(&file.digest));
+        let beginning = Beginning { left_out, ..begin(agent, record, file_here, loaded)? };
+        Ok(Opened { beginning, file, is_new })
+    }
+}
+
+/// What the other hosts serve; none when there is no such thing.
+async fn of_others(shared: &Shared) -> Result<Option<(Record, Stored)>, backend::Error> {
+    let Some((record, _etag)) = shared.read().await? else { return Ok(None) };
+    let stored = shared.get(&record.serving).await?;
+    Ok(stored.map(|stored| (record, stored)))
+}
+
+/// A version that was kept.
+async fn load(
+    preparation: &Preparation,
+    library: &Library,
+    agent: &Arc<AgentType>,
+    version: &str,
+) -> Result<Arc<ComponentVersion>, Error> {
+    let (reader, agent_type, name) = (library.clone(), agent.name.clone(), version.to_owned());
+    let stored = blocking(move || reader.load(&agent_type, &name)).await?;
+    let stored = stored.ok_or_else(|| Error::version_unknown(short(version)))?;
+    preparation.load(short(version), stored.wasm, stored.signature.as_deref()).await
+}
+
+/// The version that serves, from the manifest's file, and kept once more: what was kept is lost or altered, or its signature
+/// does not do any more.
+async fn load_file(
+    preparation: &Preparation,
+    library: &Library,
+    agent: &Arc<AgentType>,
+    file: Option<&FileContent>,
+    why: Error,
+) -> Result<Arc<ComponentVersion>, Error> {
+    let Some(FileContent { wasm, signature, digest, .. }) = file.cloned() else { return Err(why) };
+    let name = agent.component.display().to_string();
+    let loaded = preparation.load(&name, wasm.clone(), signature.as_deref()).await;
+    let version = loaded.map_err(|_the_file_does_not_do_either| why.clone())?;
+    tracing::warn!(
+        agent_type = %agent.name,
+        code = why.code,
+        "{name} holds the version that serves, and takes the place of what was kept: {}",
+        why.message
+    );
+    let (keeper, agent_type, stored) = (library.clone(), agent.name.clone(), Stored { wasm, signature });
+    blocking(move || keeper.store(&agent_type, &digest, &stored)).await?;
+    Ok(version)
+}
+
+fn served(record: &Record, version: Arc<ComponentVersion>) -> Arc<Served> {
+    let label = record.label(&version.digest).into();
+    Arc::new(Served { version, label, counters: Arc::default() })
+}
+
+fn begin(
+    agent: &Arc<AgentType>,
+    record: Record,
+    file_here: Option<String>,
+    loaded: BTreeMap<String, Arc<Served>>,
+) -> Result<Beginning, Error> {
+    let served = |version: &str| loaded.get(version).cloned();
+    let canary = record.canary.as_ref();
+    let pins = record.pins.iter().filter_map(|(actor, version)| Some((actor.clone(), served(version)?)));
+    let rollout = Rollout {
+        serving: served(&record.serving).ok_or_else(|| Error::version_unknown(short(&record.serving)))?,
+        canary: canary.and_then(|canary| Some((served(&canary.version)?, canary.share))),
+        pins: pins.collect(),
+        first_label: record.first_label.as_deref().map(Arc::from),
+    };
+    let serving = Arc::new(Serving::new(rollout, false));
+    Ok(Beginning { agent: agent.clone(), record, file_here, loaded, left_out: BTreeSet::new(), serving })
+}
+
+fn say(agent: &AgentType, version: &ComponentVersion) {
+    tracing::info!(
+        "agent type {}: component {}, {} bytes, version {}",
+        agent.name,
+        agent.component.display(),
+        version.bytes,
+        version.short_digest()
+    );
+}
+
+fn missing(agent: &AgentType, error: &std::io::Error) -> Error {
+    let message = format!("{}: {error}", agent.component.display());
+    if error.kind() == std::io::ErrorKind::FileTooLarge {
+        let help = "build it with optimisation and without debug information";
+        return Error::new("component-too-large", http::StatusCode::PAYLOAD_TOO_LARGE, message, help);
+    }
+    let help = "build the component, or correct its path in the manifest";
+    Error::new("component-missing", http::StatusCode::NOT_FOUND, message, help)
+}
+
+/// Reads, verifies and compiles the file that the manifest names, for `daca check`. Blocks.
+pub fn check_file(
+    engine: &Engine,
+    rules: &DeployRules,
+    agent: &AgentType,
+) -> Result<ComponentVersion, Error> {
+    let file = ComponentFile::read(&agent.component).map_err(|error| missing(agent, &error))?;
+    signature::verify(&rules.signers, &file.wasm, file.signature.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::no_compiler(&error))?;
+    let name = agent.component.display().to_string();
+    let compiled = ComponentVersion::from_bytes(engine, &name, file.wasm, Compiling::Starting);
+    Ok(runtime.block_on(compiled)?)
+}
+
+/// Is something permitted of every interface that is imported and needs a permission? A version that finds nothing but refusals
+/// is better not let in.
+pub fn check_permissions(agent: &AgentType, imports: &[String]) -> Result<(), Error> {
+    let missing = imports_without_permission(imports, &agent.permissions);
+    if missing.is_empty() { Ok(()) } else { Err(Error::not_permitted(&agent.name, &missing)) }
+}

@@ -1,0 +1,150 @@
+//! Agreeing with the other hosts of the app: each has the same record, which lies in the state that they share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Steward;
+use crate::record::Record;
+use daca_base::digest::short;
+use daca_model::backend::{self, SharedWriteError};
+use daca_runtime::component::Rollout;
+
+/// How long what cannot be taken over from another host is left alone.
+const TAKE_OVER_AGAIN: Duration = Duration::from_secs(5);
+/// Until a host that is alone looks for a state store again.
+const LOOK_FOR_STORE: Duration = Duration::from_secs(60);
+
+impl Steward {
+    /// Writes a record where the other hosts see it, with the versions that they need for it.
+    pub(super) async fn publish(&mut self, record: &Record) -> Result<(), SharedWriteError> {
+        let Some(shared) = self.shared.clone() else { return Ok(()) };
+        for version in record.in_use() {
+            if let Ok(Some(stored)) = self.load_own(&version).await {
+                shared.put(&version, &stored).await?;
+            }
+        }
+        match shared.write(record, self.etag.as_deref()).await {
+            // It may be written, and only the answer was lost.
+            Err(SharedWriteError::Failed(error)) => match shared.read().await {
+                Ok(Some((now, _))) if now == *record => {}
+                _ => return Err(error.into()),
+            },
+            written => written?,
+        }
+        for version in self.record.versions.keys().filter(|version| !record.versions.contains_key(*version)) {
+            if let Err(error) = shared.remove(version).await {
+                tracing::warn!(agent_type = %self.agent.name, "version {} was not removed: {error}", short(version));
+            }
+        }
+        // The next look finds the etag; until then a change finds out by a conflict.
+        self.etag = shared.read().await.ok().flatten().filter(|(now, _)| now == record).map(|(_, etag)| etag);
+        Ok(())
+    }
+
+    pub(super) async fn look_at_shared(&mut self) {
+        let absent = self.absent.take_if(|(_, looked_at)| looked_at.elapsed() >= LOOK_FOR_STORE);
+        let was_absent = absent.is_some();
+        self.shared = self.shared.take().or(absent.map(|(shared, _)| shared));
+        if self.shared.is_none() {
+            return;
+        }
+        let is_settled = self.view.borrow().is_settled;
+        match self.agree().await {
+            Ok(()) => {
+                if was_absent {
+                    tracing::info!(agent_type = %self.agent.name, "deployments reach all hosts again");
+                }
+                self.complaint = None;
+                if !is_settled {
+                    self.settled();
+                }
+            }
+            Err(_still_none) if was_absent => self.go_alone(),
+            Err(error) if error.is_passing() => tracing::debug!(agent_type = %self.agent.name, "{error}"),
+            Err(error) if !is_settled => {
+                tracing::warn!(
+                    code = "shared-state-missing",
+                    agent_type = %self.agent.name,
+                    "deployments reach this host alone, because there is no state that the hosts share: {error}. Name a state store of the sidecar as state-store in [dapr]."
+                );
+                self.go_alone();
+                self.settled();
+            }
+            Err(error) if self.complaint.as_ref() != Some(&error.to_string()) => {
+                tracing::error!(code = "shared-state-unavailable", agent_type = %self.agent.name, "{error}");
+                self.complaint = Some(error.to_string());
+            }
+            Err(_said_already) => {}
+        }
+    }
+
+    fn go_alone(&mut self) {
+        self.absent = self.shared.take().map(|shared| (shared, Instant::now()));
+    }
+
+    /// Takes over what the hosts have agreed on; where there is nothing yet, proposes what serves here.
+    pub(super) async fn agree(&mut self) -> Result<(), backend::Error> {
+        let Some(shared) = self.shared.clone() else { return Ok(()) };
+        let Some((record, etag)) = shared.read().await? else {
+            self.etag = None;
+            let record = self.record.clone();
+            return match self.publish(&record).await {
+                // Another host was faster: its record is found at the next look.
+                Ok(()) | Err(SharedWriteError::Conflict) => Ok(()),
+                Err(SharedWriteError::Failed(error)) => Err(error),
+            };
+        };
+        // The etag does not tell whether it is the same: a record that was lost and is written anew may get an etag of before.
+        let is_new = record != *self.record;
+        let is_time = self.not_taken_over.is_some_and(|at| at.elapsed() >= TAKE_OVER_AGAIN);
+        if is_new || is_time {
+            self.mind_shape(record.first_label.as_deref());
+            match self.rollout(&record).await {
+                Ok(rollout) => self.take_over(record, rollout).await,
+                // Its bytes cannot be read now.
+                Err(error) if error.is_passing() => return Err(backend::Error::Unavailable(error.message)),
+                Err(error) => {
+                    tracing::error!(
+                        code = error.code,
+                        agent_type = %self.agent.name,
+                        "what another host has deployed cannot serve here: {}",
+                        error.message
+                    );
+                    self.not_taken_over = Some(Instant::now());
+                    // A change is based on it all the same: a rollback may lead to what this host has.
+                    self.record = Arc::new(record);
+                    self.show();
+                }
+            }
+        }
+        self.etag = Some(etag);
+        Ok(())
+    }
+
+    /// Has turns look at the shape of state from now on. A version that others have and this host has not may migrate actors which
+    /// live here later; what serves here must not take their state for none.
+    fn mind_shape(&self, first_label: Option<&str>) {
+        let now = self.serving.now();
+        let (Some(first_label), None) = (first_label, &now.first_label) else { return };
+        self.serving.replace(Rollout { first_label: Some(first_label.into()), ..Rollout::clone(&now) });
+    }
+
+    async fn take_over(&mut self, record: Record, rollout: Rollout) {
+        if record.serving != self.record.serving || record.canary != self.record.canary {
+            tracing::info!(
+                agent_type = %self.agent.name,
+                "version {} serves, as another host has it{}",
+                record.name(&record.serving),
+                record.canary.as_ref().map_or(String::new(), |canary| {
+                    format!("; version {} serves {} % of the actors", short(&canary.version), canary.share)
+                })
+            );
+        }
+        if let Err(error) = self.keep(&record, self.file_here.clone()).await {
+            tracing::error!(code = error.code, agent_type = %self.agent.name, "{}", error.message);
+        }
+        self.serve(record, rollout).await;
+    }
+}

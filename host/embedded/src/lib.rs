@@ -1,0 +1,296 @@
+//! The backend for a machine without a sidecar: everything in this process and one file.
+//!
+//! State, reminders and timers lie in the state file ([`store`], [`state_file`]) and survive a crash. Events go in process to the
+//! manifest's subscriptions, as CloudEvents, like a broker's. Calls to other actors stay in process. Output bindings are
+//! written to the outbox and to the log, so that one sees what would have been sent.
+
+mod state_file;
+mod store;
+mod transaction;
+mod wakeups;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use daca_base::clock::Clock;
+use daca_manifest::{AgentType, Manifest};
+use daca_model::Topic;
+use daca_model::backend::{
+    ActorCall, Backend, BindingRequest, BindingResponse, Effect, EffectRequest, Error, EventOutcome, Inbound,
+    Outbox, Readiness, Registration, StateValue, TurnCommit, WakeupKey,
+};
+use daca_model::cloud_event;
+use daca_model::{ActorAddress, CallContext, CallError};
+pub use store::OpenError;
+use store::Store;
+use wakeups::Schedule;
+
+/// How long a shutdown waits for firings that are under way. The host has waited for their turns before.
+const CLOCK_GRACE: Duration = Duration::from_secs(1);
+
+/// State in a file, everything else in process.
+pub struct Embedded {
+    store: Store,
+    schedule: Arc<Schedule>,
+    outbox: Arc<Outbox>,
+    /// Paths of the subscriptions of each (pub/sub component, topic).
+    subscriptions: HashMap<(String, String), Vec<String>>,
+    secrets: BTreeMap<String, BTreeMap<String, String>>,
+    binding_responses: BTreeMap<String, Bytes>,
+    /// Tries to deliver an event to one subscription, and the wait before the second one.
+    event_tries: (u32, Duration),
+    inbound: OnceLock<Arc<dyn Inbound>>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+/// Why the embedded backend cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state file.
+    #[error(transparent)]
+    State(#[from] OpenError),
+    /// The file of secrets.
+    #[error(
+        "error[secrets-unreadable]: {path}: {reason}\n  help: write a JSON object of names and strings, or of names and objects of strings"
+    )]
+    Secrets {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Embedded {
+    /// Opens the data folder. Nothing fires before [`Embedded::start`].
+    pub fn open(manifest: &Manifest, data: &Path, outbox: Arc<Outbox>) -> Result<Embedded, StartError> {
+        let secrets = match &manifest.embedded.secrets_file {
+            Some(path) => read_secrets(path)?,
+            None => BTreeMap::new(),
+        };
+        let quota = |agent: &Arc<AgentType>| (agent.name.clone(), agent.limits.state_total.as_u64());
+        let quotas = manifest.agents.values().map(quota).collect();
+        let clock = Clock::of_process();
+        let (store, scheduled) = Store::open(data, quotas, clock.clone())?;
+        let schedule = Arc::new(Schedule::new(clock));
+        let (known, orphans) = scheduled
+            .into_iter()
+            .partition::<Vec<_>, _>(|change| manifest.agents.contains_key(&change.actor.agent_type));
+        for orphan in &orphans {
+            tracing::warn!(
+                "{:?} of {} waits: the manifest has no such agent type",
+                orphan.key.name,
+                orphan.actor
+            );
+        }
+        schedule.apply(known);
+        let mut subscriptions = HashMap::<_, Vec<String>>::new();
+        for subscription in &manifest.subscriptions {
+            let topic = (subscription.pubsub.clone(), subscription.topic.clone());
+            subscriptions.entry(topic).or_default().push(subscription.path.clone());
+        }
+        let responses = manifest.embedded.binding_responses.iter();
+        Ok(Embedded {
+            store,
+            schedule,
+            outbox,
+            subscriptions,
+            secrets,
+            binding_responses: responses
+                .map(|(name, text)| (name.clone(), Bytes::from(text.clone())))
+                .collect(),
+            event_tries: (manifest.host.effect_attempts, manifest.host.effect_retry_delay),
+            inbound: OnceLock::new(),
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+        })
+    }
+
+    /// Has this actor a timer? Asked before a deactivation, to spare a commit that would change nothing.
+    fn has_timers(&self, actor: &ActorAddress) -> bool {
+        self.schedule.has_timers(actor)
+    }
+
+    async fn publish_to(&self, source: &str, pubsub: &str, topic: &str, event: &Bytes) -> Result<(), Error> {
+        let Some(inbound) = self.inbound.get() else {
+            return Err(Error::Unavailable("the host is starting".into()));
+        };
+        let Some(paths) = self.subscriptions.get(&(pubsub.to_owned(), topic.to_owned())) else {
+            tracing::debug!("nobody subscribes to {pubsub}/{topic}");
+            return Ok(());
+        };
+        let event = cloud_event::envelope(source, pubsub, topic, event);
+        let mut failures = Vec::new();
+        for path in paths {
+            if let Err(reason) = deliver_event(&**inbound, path, &event, self.event_tries).await {
+                failures.push(format!("{path}: {reason}"));
+            }
+        }
+        // Not `Unavailable`: those subscriptions that took the event must not get it again.
+        if failures.is_empty() { Ok(()) } else { Err(Error::Other(failures.join("; "))) }
+    }
+}
+
+/// Delivers an event to one subscription, trying again while it asks for that. A dropped event counts as delivered, as
+/// it does for a broker; the subscription has said why.
+async fn deliver_event(
+    inbound: &dyn Inbound,
+    path: &str,
+    event: &Bytes,
+    (attempts, mut wait): (u32, Duration),
+) -> Result<(), String> {
+    for attempt in 1.. {
+        match inbound.event(path, event).await {
+            EventOutcome::Success | EventOutcome::Drop(_) => return Ok(()),
+            EventOutcome::Retry(reason) | EventOutcome::Failed(reason) if attempt >= attempts => {
+                return Err(format!("after {attempt} attempts: {reason}"));
+            }
+            EventOutcome::Retry(_) | EventOutcome::Failed(_) => tokio::time::sleep(wait).await,
+        }
+        wait = wait.saturating_mul(2);
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Backend for Embedded {
+    async fn read_state(
+        &self,
+        actor: &ActorAddress,
+        keys: &[String],
+    ) -> Result<Vec<Option<StateValue>>, Error> {
+        self.store.read(actor, keys).await
+    }
+
+    async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
+        let only_ends_timers =
+            commit.writes.is_empty() && commit.wakeups.is_empty() && commit.handled.is_none();
+        if commit.is_empty() || (only_ends_timers && !self.has_timers(actor)) {
+            return Ok(());
+        }
+        let changes = self.store.commit(actor, commit).await?;
+        self.schedule.apply(changes);
+        Ok(())
+    }
+
+    async fn deliver(&self, actor: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
+        let mut results = Vec::with_capacity(effects.len());
+        for effect in effects {
+            results.push(match &effect.request {
+                EffectRequest::Publish { pubsub, topic, event } => {
+                    self.publish_to(&actor.agent_type, pubsub, topic, event).await
+                }
+                EffectRequest::Send(request) => {
+                    log_binding("sent to", request);
+                    Ok(())
+                }
+            });
+        }
+        results
+    }
+
+    async fn invoke_binding(
+        &self,
+        actor: &ActorAddress,
+        request: &BindingRequest,
+        _context: &CallContext,
+    ) -> Result<BindingResponse, Error> {
+        log_binding("invoked", request);
+        self.outbox.add_invocation(actor, request);
+        let data = self.binding_responses.get(&request.name).cloned().unwrap_or_default();
+        Ok(BindingResponse { data, metadata: BTreeMap::new() })
+    }
+
+    async fn call_actor(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
+        match self.inbound.get() {
+            Some(inbound) => inbound.call(call, context).await,
+            None => Err(CallError::Starting),
+        }
+    }
+
+    async fn wakeup(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<Option<Registration>, Error> {
+        Ok(self.store.wakeup(actor, key).await?.map(|(registration, _)| registration))
+    }
+
+    async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
+        Ok(self.secrets.get(name).cloned())
+    }
+
+    async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error> {
+        self.publish_to("daca", &topic.pubsub, &topic.topic, &event).await
+    }
+
+    fn start(&self, inbound: Arc<dyn Inbound>) {
+        if self.inbound.set(inbound.clone()).is_err() {
+            return;
+        }
+        let clock = wakeups::run(
+            self.schedule.clone(),
+            self.store.clone(),
+            inbound,
+            self.tasks.clone(),
+            self.shutdown.clone(),
+        );
+        self.tasks.spawn(clock);
+        self.tasks.spawn(self.store.clone().watch(self.shutdown.clone()));
+    }
+
+    fn readiness(&self) -> Readiness {
+        self.store.readiness()
+    }
+
+    /// Lets no more reminders and timers fire. Those that are due stay in the state file, for the next run.
+    async fn leave(&self, _patience: Duration) {
+        self.shutdown.cancel();
+    }
+
+    async fn shut_down(&self) {
+        self.shutdown.cancel();
+        self.tasks.close();
+        // A firing whose turn does not end is still in the state file, and fires again after the restart.
+        let _out_of_time = tokio::time::timeout(CLOCK_GRACE, self.tasks.wait()).await;
+        self.store.close().await;
+    }
+}
+
+/// There is no system outside: the log and the outbox show what it would have got.
+fn log_binding(verb: &str, request: &BindingRequest) {
+    let BindingRequest { name, operation, data, metadata } = request;
+    let line = || {
+        let data = String::from_utf8_lossy(data);
+        format!("{verb} binding {name}, operation {operation}, metadata {metadata:?}: {data}")
+    };
+    tracing::info!(target: "daca::outbox", "{}", daca_base::telemetry::printable(&line()));
+}
+
+/// Reads a file of secrets: `{"name": "value"}` or `{"name": {"key": "value"}}`.
+pub fn read_secrets(path: &Path) -> Result<BTreeMap<String, BTreeMap<String, String>>, StartError> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Values {
+        Single(String),
+        Several(BTreeMap<String, String>),
+    }
+    let failed = |reason: String| StartError::Secrets { path: path.to_owned(), reason };
+    let text = daca_base::text::read(path).map_err(|error| failed(error.to_string()))?;
+    let secrets: BTreeMap<String, Values> = daca_base::json::read(text.as_bytes()).map_err(|error| {
+        failed(match error {
+            // The parser's words could quote a secret.
+            daca_base::json::Error::Form(_) => "not of that form".to_owned(),
+            error => error.to_string(),
+        })
+    })?;
+    let by_key = |(name, values): (String, Values)| match values {
+        Values::Single(value) => (name.clone(), BTreeMap::from([(name, value)])),
+        Values::Several(values) => (name, values),
+    };
+    Ok(secrets.into_iter().map(by_key).collect())
+}

@@ -1,0 +1,145 @@
+//! The state file as the operating system sees it: who may read it, and whether it is still the one at its path.
+//!
+//! A file that was removed, or whose disk was taken away, can still be written by whoever has it open, and all of that is lost
+//! in the end. So the file at the path is compared with the open one around each commit and each second, by device and inode. No
+//! other file is ever used in its place while the host runs: actors and schedules in memory belong to the one of the start.
+
+use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use daca_model::backend::{Error, Readiness};
+
+/// The file, and what is wrong with it.
+pub(super) struct StateFile {
+    path: PathBuf,
+    identity: Identity,
+    trouble: Mutex<Trouble>,
+}
+
+/// The mode of a file that its owner alone may read and write.
+const PRIVATE: u32 = 0o600;
+
+/// Device and inode: no two files that are open have the same.
+type Identity = (u64, u64);
+
+/// Each is logged when it begins, changes or ends.
+#[derive(Default)]
+struct Trouble {
+    /// The file is not at its path.
+    gone: Option<String>,
+    /// The last write failed.
+    disk: Option<String>,
+}
+
+impl StateFile {
+    /// Opens the file, and makes it when it is missing.
+    pub(super) fn open(path: &Path) -> io::Result<(StateFile, File)> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).mode(PRIVATE).open(path)?;
+        if let Some(folder) = path.parent() {
+            // The name of a new file is on disk, too.
+            File::open(folder)?.sync_all()?;
+        }
+        let identity = identity(&file.metadata()?);
+        Ok((StateFile { path: path.to_owned(), identity, trouble: Mutex::default() }, file))
+    }
+
+    /// Takes the file from everybody but its owner, since it holds every conversation: one that somebody copied here, or that an
+    /// earlier version made, may be open to all. A folder may be meant for others too, so that is only said.
+    pub(super) fn protect(&self) {
+        if is_exposed(&self.path)
+            && let Err(error) = std::fs::set_permissions(&self.path, Permissions::from_mode(PRIVATE))
+        {
+            tracing::warn!(
+                code = "data-exposed",
+                "{}: other users of this machine may read or write the state of all actors, and that cannot be changed: {error}",
+                self.path.display()
+            );
+        }
+        if let Some(folder) = self.path.parent().filter(|folder| is_exposed(folder)) {
+            tracing::warn!(
+                code = "data-exposed",
+                "{}: other users of this machine may look into the data folder, or change it: chmod 700",
+                folder.display()
+            );
+        }
+    }
+
+    /// Opens the same file once more, after an error of the disk.
+    pub(super) fn reopen(&self) -> Result<File, Error> {
+        self.check()?;
+        let file = OpenOptions::new().read(true).write(true).open(&self.path);
+        file.map_err(|error| Error::Unavailable(format!("state file: {}: {error}", self.path.display())))
+    }
+
+    /// The path.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Refuses when the file at the path is not the one that was opened: what is written would not last. Blocks.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let gone = match std::fs::metadata(&self.path) {
+            Ok(found) if identity(&found) == self.identity => None,
+            Ok(_) => Some("another file has taken its place".to_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match &gone {
+            Some(reason) if trouble.gone != gone => tracing::error!(
+                code = "data-missing",
+                "the state file is gone, and nothing can be kept: {}: {reason}",
+                self.path.display()
+            ),
+            None if trouble.gone.is_some() => tracing::info!("the state file is there again"),
+            _ => {}
+        }
+        trouble.gone = gone;
+        match trouble.gone {
+            // Callers read this: the path is for the log.
+            Some(_) => Err(Error::Unavailable("the state file is gone, and nothing can be kept".into())),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes what came of a write.
+    pub(super) fn note(&self, written: Result<(), &Error>) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let disk = written.err().map(ToString::to_string);
+        match &disk {
+            Some(text) if trouble.disk != disk => {
+                tracing::error!(code = "state-unavailable", "the state file could not be written: {text}");
+            }
+            None if trouble.disk.is_some() => tracing::info!("the state file can be written again"),
+            _ => {}
+        }
+        trouble.disk = disk;
+    }
+
+    /// Did the last write fail?
+    pub(super) fn failed(&self) -> bool {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).disk.is_some()
+    }
+
+    /// Is what turns write kept?
+    pub(super) fn readiness(&self) -> Readiness {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        // Everybody may ask for this: paths and errors are for the log.
+        match *trouble {
+            Trouble { gone: Some(_), .. } => Readiness::Waiting("the state file is gone"),
+            Trouble { disk: Some(_), .. } => Readiness::Waiting("the state file cannot be written"),
+            _ => Readiness::Ready,
+        }
+    }
+}
+
+fn identity(found: &Metadata) -> Identity {
+    (found.dev(), found.ino())
+}
+
+fn is_exposed(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.mode() & 0o077 != 0)
+}

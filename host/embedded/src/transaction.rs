@@ -1,0 +1,430 @@
+//! What lies in the state file, and what one turn changes in it.
+//!
+//! Everything here runs within a transaction that the writer ([`super::store`]) begins and commits.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
+
+use base64::Engine as _;
+use bytes::Bytes;
+use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use serde::{Deserialize, Serialize};
+
+use daca_base::clock::millis;
+use daca_model::ActorAddress;
+use daca_model::backend::{
+    Error, Expiry, FiredWakeup, Registration, StateValue, StateWrite, TurnCommit, WakeupKey, WakeupKind,
+};
+
+/// (agent type, actor id, key) → 8 bytes of expiry in Unix milliseconds (0 = never), then the value.
+pub(super) const STATE: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("state");
+/// (expiry in Unix milliseconds, agent type, actor id, key): what there is to purge.
+pub(super) const EXPIRIES: TableDefinition<(u64, &str, &str, &str), ()> = TableDefinition::new("expiries");
+/// (reminder or timer, agent type, actor id, name) → [`WakeupRow`] in JSON.
+pub(super) const WAKEUPS: TableDefinition<(u8, &str, &str, &str), &[u8]> = TableDefinition::new("wakeups");
+
+/// (agent type, actor id) → bytes that the actor has in the file, each key and registration with [`ENTRY_BYTES`].
+pub(super) const USAGE: TableDefinition<(&str, &str), u64> = TableDefinition::new("usage");
+/// What an entry costs beside its key and value, so that many small ones count as well.
+const ENTRY_BYTES: u64 = 64;
+/// Bytes of the expiry before each value.
+const EXPIRY_BYTES: usize = 8;
+/// Expired values that are removed in one go, so that a purge never holds up the commits for long.
+const PURGE_BATCH: usize = 10_000;
+
+/// The part of a [`TurnCommit`] that lasts.
+pub(super) struct LastingParts {
+    writes: BTreeMap<String, StateWrite>,
+    wakeups: BTreeMap<WakeupKey, Option<Registration>>,
+    handled: Option<FiredWakeup>,
+    ends_timers: bool,
+}
+
+impl LastingParts {
+    pub(super) fn of(commit: &TurnCommit) -> LastingParts {
+        LastingParts {
+            writes: commit.writes.clone(),
+            wakeups: commit.wakeups.clone(),
+            handled: commit.handled.clone(),
+            ends_timers: commit.ends_timers,
+        }
+    }
+}
+
+/// What a commit means for the clock: when a reminder or timer fires next, if ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ScheduleChange {
+    pub(super) actor: ActorAddress,
+    pub(super) key: WakeupKey,
+    pub(super) next: Option<Due>,
+}
+
+/// The next firing of a reminder or timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Due {
+    /// Unix milliseconds.
+    pub(super) at: u64,
+    pub(super) token: u128,
+}
+
+/// Key of a row of [`STATE`].
+type StateKey<'a> = (&'a str, &'a str, &'a str);
+/// Key of a row of [`WAKEUPS`].
+type WakeupRowKey<'a> = (u8, &'a str, &'a str, &'a str);
+
+/// Writes what a turn produced. The inner error refuses this turn alone, and nothing of it is written then.
+pub(super) fn apply(
+    transaction: &WriteTransaction,
+    actor: &ActorAddress,
+    turn: &LastingParts,
+    quota: u64,
+    now: u64,
+    last_token: &mut u64,
+) -> Result<Result<Vec<ScheduleChange>, Error>, redb::Error> {
+    let mut state = transaction.open_table(STATE)?;
+    let mut wakeups = transaction.open_table(WAKEUPS)?;
+    let changes = wakeup_changes(&wakeups, actor, turn, now, last_token)?;
+    let (freed, added) = difference(&state, &wakeups, actor, turn, &changes)?;
+    if freed != added {
+        let mut usage = transaction.open_table(USAGE)?;
+        let owner = (&*actor.agent_type, &*actor.id);
+        let before = usage.get(owner)?.map_or(0, |bytes| bytes.value());
+        let after = before.saturating_add(added).saturating_sub(freed);
+        if after > quota && added > freed {
+            return Ok(Err(Error::TooLarge(format!(
+                "{actor} would have {after} bytes of state; the limit state-total of its type is {quota}"
+            ))));
+        }
+        match after {
+            0 => usage.remove(owner)?,
+            _ => usage.insert(owner, after)?,
+        };
+    }
+    if !turn.writes.is_empty() {
+        let mut expiries = transaction.open_table(EXPIRIES)?;
+        for (key, write) in &turn.writes {
+            write_state(&mut state, &mut expiries, (&actor.agent_type, &actor.id, key), write, now)?;
+        }
+    }
+    for (key, row) in &changes {
+        match row {
+            Some(row) => wakeups.insert(wakeup_key(actor, key), row.bytes.as_slice())?,
+            None => wakeups.remove(wakeup_key(actor, key))?,
+        };
+    }
+    let change = |(key, row): (WakeupKey, Option<EncodedRow>)| ScheduleChange {
+        actor: actor.clone(),
+        key,
+        next: row.map(|row| row.due),
+    };
+    Ok(Ok(changes.into_iter().map(change).collect()))
+}
+
+fn write_state(
+    state: &mut Table<'_, StateKey<'static>, &'static [u8]>,
+    expiries: &mut Table<'_, (u64, &'static str, &'static str, &'static str), ()>,
+    at: StateKey<'_>,
+    write: &StateWrite,
+    now: u64,
+) -> Result<(), redb::Error> {
+    let (old, new_expiry) = match write {
+        StateWrite::Delete => (state.remove(at)?, 0),
+        StateWrite::Set { value, ttl } => {
+            let expiry = ttl.map_or(0, |ttl| now.saturating_add(millis(ttl)));
+            (state.insert(at, [&expiry.to_le_bytes()[..], value].concat().as_slice())?, expiry)
+        }
+    };
+    let old_expiry = old.map_or(0, |old| expiry_of(old.value()));
+    if old_expiry != 0 {
+        expiries.remove((old_expiry, at.0, at.1, at.2))?;
+    }
+    if new_expiry != 0 {
+        expiries.insert((new_expiry, at.0, at.1, at.2), ())?;
+    }
+    Ok(())
+}
+
+/// What becomes of the actor's reminders and timers; none stands for a removal.
+fn wakeup_changes(
+    table: &impl ReadableTable<WakeupRowKey<'static>, &'static [u8]>,
+    actor: &ActorAddress,
+    turn: &LastingParts,
+    now: u64,
+    last_token: &mut u64,
+) -> Result<BTreeMap<WakeupKey, Option<EncodedRow>>, redb::Error> {
+    let mut changes = BTreeMap::new();
+    if let Some(fired) = &turn.handled {
+        let row = table.get(wakeup_key(actor, &fired.key))?.map(|row| row.value().to_vec());
+        // Another registration under the same name is not this firing's to advance.
+        if let Some(Ok(row)) = row.map(|row| WakeupRow::decode(&row))
+            && row.token() == fired.token
+        {
+            let next = row.after_firing(now);
+            changes.insert(fired.key.clone(), next.map(|row| EncodedRow::of(row, now)).transpose()?);
+        }
+    }
+    if turn.ends_timers {
+        let timer = WakeupKind::Timer as u8;
+        let first = (timer, &*actor.agent_type, &*actor.id, "");
+        for row in table.range(first..)? {
+            let (key, _) = row?;
+            let (kind, agent_type, id, name) = key.value();
+            if (kind, agent_type, id) != (timer, &*actor.agent_type, &*actor.id) {
+                break;
+            }
+            changes.insert(WakeupKey { kind: WakeupKind::Timer, name: name.to_owned() }, None);
+        }
+    }
+    for (key, registration) in &turn.wakeups {
+        *last_token += 1;
+        let row = registration.as_ref().map(|registration| WakeupRow::new(registration, now, *last_token));
+        changes.insert(key.clone(), row.map(|row| EncodedRow::of(row, now)).transpose()?);
+    }
+    Ok(changes)
+}
+
+/// Bytes that a turn frees and adds.
+fn difference(
+    state: &impl ReadableTable<StateKey<'static>, &'static [u8]>,
+    wakeups: &impl ReadableTable<WakeupRowKey<'static>, &'static [u8]>,
+    actor: &ActorAddress,
+    turn: &LastingParts,
+    changes: &BTreeMap<WakeupKey, Option<EncodedRow>>,
+) -> Result<(u64, u64), redb::Error> {
+    let (mut freed, mut added) = (0, 0);
+    for (key, write) in &turn.writes {
+        if let Some(old) = state.get((&*actor.agent_type, &*actor.id, key.as_str()))? {
+            freed += entry_bytes(key, old.value().len().saturating_sub(EXPIRY_BYTES));
+        }
+        if let StateWrite::Set { value, .. } = write {
+            added += entry_bytes(key, value.len());
+        }
+    }
+    for (key, row) in changes {
+        if let Some(old) = wakeups.get(wakeup_key(actor, key))? {
+            freed += entry_bytes(&key.name, old.value().len());
+        }
+        if let Some(row) = row {
+            added += entry_bytes(&key.name, row.bytes.len());
+        }
+    }
+    Ok((freed, added))
+}
+
+fn entry_bytes(key: &str, value: usize) -> u64 {
+    ENTRY_BYTES + (key.len() + value) as u64
+}
+
+/// Removes expired values from the file. True when none is left.
+pub(super) fn purge(transaction: &WriteTransaction, now: u64) -> Result<bool, redb::Error> {
+    let mut expiries = transaction.open_table(EXPIRIES)?;
+    let mut state = transaction.open_table(STATE)?;
+    let mut usage = transaction.open_table(USAGE)?;
+    let mut expired = Vec::new();
+    for row in expiries.range(..(now, "", "", ""))?.take(PURGE_BATCH) {
+        let (key, _) = row?;
+        let (expiry, agent_type, id, key) = key.value();
+        expired.push((expiry, agent_type.to_owned(), id.to_owned(), key.to_owned()));
+    }
+    for (expiry, agent_type, id, key) in &expired {
+        let at = (agent_type.as_str(), id.as_str(), key.as_str());
+        expiries.remove((*expiry, at.0, at.1, at.2))?;
+        let is_same = state.get(at)?.is_some_and(|row| expiry_of(row.value()) == *expiry);
+        if is_same {
+            let old = state.remove(at)?.map_or(0, |old| old.value().len());
+            let bytes = entry_bytes(key, old.saturating_sub(EXPIRY_BYTES));
+            let before = usage.get((at.0, at.1))?.map_or(0, |bytes| bytes.value());
+            match before.saturating_sub(bytes) {
+                0 => usage.remove((at.0, at.1))?,
+                left => usage.insert((at.0, at.1), left)?,
+            };
+        }
+    }
+    Ok(expired.len() < PURGE_BATCH)
+}
+
+/// Every reminder and timer in the file.
+pub(super) fn read_schedule(database: &Database, now: u64) -> Result<Vec<ScheduleChange>, redb::Error> {
+    let table = database.begin_read()?.open_table(WAKEUPS)?;
+    let mut scheduled = Vec::new();
+    for row in table.iter()? {
+        let (key, value) = row?;
+        let (kind, agent_type, id, name) = key.value();
+        let kind = if kind == WakeupKind::Reminder as u8 { WakeupKind::Reminder } else { WakeupKind::Timer };
+        let Ok(row) = WakeupRow::decode(value.value()) else {
+            tracing::error!(
+                "the registration {name:?} of {agent_type}/{id} cannot be read and is left alone"
+            );
+            continue;
+        };
+        scheduled.push(ScheduleChange {
+            actor: ActorAddress::unchecked(agent_type, id),
+            key: WakeupKey { kind, name: name.to_owned() },
+            next: Some(row.due(now)),
+        });
+    }
+    Ok(scheduled)
+}
+
+/// A row as it goes into the file: encoded once, for its size and for the write.
+struct EncodedRow {
+    due: Due,
+    bytes: Vec<u8>,
+}
+
+impl EncodedRow {
+    fn of(row: WakeupRow, now: u64) -> Result<EncodedRow, redb::Error> {
+        Ok(EncodedRow { due: row.due(now), bytes: row.encode()? })
+    }
+}
+
+/// A reminder or timer in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct WakeupRow {
+    /// With the sequence, which counts within a run of the host, tells this registration from another of the same name.
+    registered_unix_ms: u64,
+    sequence: u64,
+    next_unix_ms: u64,
+    ends_unix_ms: Option<u64>,
+    due_ms: u64,
+    period_ms: Option<u64>,
+    ttl_ms: Option<u64>,
+    data: String,
+}
+
+impl WakeupRow {
+    fn new(registration: &Registration, now: u64, sequence: u64) -> WakeupRow {
+        WakeupRow {
+            registered_unix_ms: now,
+            sequence,
+            next_unix_ms: now.saturating_add(millis(registration.due)),
+            ends_unix_ms: registration.ttl.map(|ttl| now.saturating_add(millis(ttl))),
+            due_ms: millis(registration.due),
+            period_ms: registration.period.map(millis),
+            ttl_ms: registration.ttl.map(millis),
+            data: base64::engine::general_purpose::STANDARD.encode(&registration.data),
+        }
+    }
+
+    /// Registration and firing in one number: a firing may advance only what it fired for.
+    fn token(&self) -> u128 {
+        let registration = u128::from(self.registered_unix_ms ^ (self.sequence << 42)) << 64;
+        registration | u128::from(self.next_unix_ms)
+    }
+
+    /// When it fires next.
+    fn due(&self, now: u64) -> Due {
+        Due { at: self.next_at(now), token: self.token() }
+    }
+
+    /// The row's time, but no later from now than was asked for: a host that was started after its clock was set back finds
+    /// times of the clock before.
+    fn next_at(&self, now: u64) -> u64 {
+        let has_fired = self.next_unix_ms != self.registered_unix_ms.saturating_add(self.due_ms);
+        let longest = self.period_ms.filter(|_| has_fired).unwrap_or(self.due_ms);
+        self.next_unix_ms.min(now.saturating_add(longest))
+    }
+
+    /// What is left after a firing at `now`: firings that were missed are not made up for.
+    fn after_firing(mut self, now: u64) -> Option<WakeupRow> {
+        let period = self.period_ms?.max(1);
+        let fired = self.next_at(now).min(now);
+        let missed = (now - fired) / period;
+        self.next_unix_ms = fired.saturating_add(period.saturating_mul(missed.saturating_add(1)));
+        if let (Some(end), Some(ttl)) = (&mut self.ends_unix_ms, self.ttl_ms) {
+            *end = (*end).min(now.saturating_add(ttl));
+        }
+        let ended = self.ends_unix_ms.is_some_and(|end| self.next_unix_ms > end);
+        (!ended).then_some(self)
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, redb::Error> {
+        serde_json::to_vec(self).map_err(|error| redb::Error::Io(error.into()))
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<WakeupRow, Error> {
+        daca_base::json::read(bytes)
+            .map_err(|error| Error::Other(format!("a registration cannot be read: {error}")))
+    }
+
+    pub(super) fn into_registration(self, now: u64) -> Result<(Registration, Due), Error> {
+        let due = self.due(now);
+        let data = base64::engine::general_purpose::STANDARD
+            .decode(&self.data)
+            .map_err(|error| Error::Other(format!("a registration cannot be read: {error}")))?;
+        let registration = Registration {
+            due: Duration::from_millis(self.due_ms),
+            period: self.period_ms.map(Duration::from_millis),
+            ttl: self.ttl_ms.map(Duration::from_millis),
+            data: Bytes::from(data),
+        };
+        Ok((registration, due))
+    }
+}
+
+pub(super) fn wakeup_key<'a>(actor: &'a ActorAddress, key: &'a WakeupKey) -> (u8, &'a str, &'a str, &'a str) {
+    (key.kind as u8, &actor.agent_type, &actor.id, &key.name)
+}
+
+fn expiry_of(row: &[u8]) -> u64 {
+    row.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+pub(super) fn decode_value(row: &[u8], now: u64) -> Option<StateValue> {
+    let (_, value) = row.split_first_chunk::<8>()?;
+    let expiry = expiry_of(row);
+    if expiry != 0 && expiry <= now {
+        return None;
+    }
+    let expiry = match expiry {
+        0 => Expiry::Never,
+        at => UNIX_EPOCH.checked_add(Duration::from_millis(at)).map_or(Expiry::Never, Expiry::At),
+    };
+    Some(StateValue { value: Bytes::copy_from_slice(value), expiry })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_000_000_000;
+    const HOUR: u64 = 3_600_000;
+
+    fn row(due: u64, period: Option<u64>, ttl: Option<u64>) -> WakeupRow {
+        let registration = Registration {
+            due: Duration::from_millis(due),
+            period: period.map(Duration::from_millis),
+            ttl: ttl.map(Duration::from_millis),
+            data: Bytes::new(),
+        };
+        WakeupRow::new(&registration, NOW, 1)
+    }
+
+    /// A host that starts an hour before what it wrote, because its clock was set back meanwhile.
+    #[test]
+    fn nothing_is_further_away_than_was_asked_for() {
+        let earlier = NOW - HOUR;
+        assert_eq!(row(20_000, None, None).due(earlier).at, earlier + 20_000);
+        assert_eq!(row(0, Some(1_000), None).due(earlier).at, earlier);
+        let periodic = row(20_000, Some(1_000), Some(60_000)).after_firing(NOW + 20_000).expect("it goes on");
+        assert_eq!(periodic.due(NOW + 20_000).at, NOW + 21_000);
+        assert_eq!(periodic.due(earlier).at, earlier + 1_000);
+        let (token, at) = (periodic.token(), earlier + 1_000);
+        let next = periodic.after_firing(at).expect("it goes on");
+        assert_eq!((next.due(at).at, next.ends_unix_ms), (at + 1_000, Some(at + 60_000)));
+        assert_ne!(next.token(), token);
+        assert_eq!(row(20_000, None, None).due(NOW + HOUR).at, NOW + 20_000, "what was missed is due");
+    }
+
+    #[test]
+    fn times_that_are_too_long_are_never() {
+        let longest = row(u64::MAX, Some(u64::MAX), Some(u64::MAX));
+        assert_eq!(longest.due(NOW).at, u64::MAX);
+        let next = longest.after_firing(u64::MAX).expect("it goes on");
+        assert_eq!(next.due(u64::MAX).at, u64::MAX);
+        let short = row(0, Some(0), None).after_firing(u64::MAX).expect("it goes on");
+        assert_eq!(short.due(u64::MAX).at, u64::MAX);
+        let value = decode_value(&[&u64::MAX.to_le_bytes()[..], b"v"].concat(), NOW).expect("it is there");
+        assert_eq!(&value.value[..], b"v");
+    }
+}

@@ -1,0 +1,116 @@
+//! How component versions are swapped: the table `[deploy]`, and for people who write an agent `[agents.TYPE.dev]`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+use super::{Problems, file};
+use crate::signature::{Signer, SignerError};
+
+/// How component versions are swapped.
+#[derive(Debug, Clone)]
+pub struct DeployRules {
+    /// Whose signatures are taken. When there is one, every component must be signed by one of them.
+    pub signers: Vec<Signer>,
+    /// How long the failures of a new version are counted.
+    pub window: Duration,
+    /// Percentage points by which the share of failures of a new version may exceed that of the version before.
+    pub margin: u32,
+    /// Turns of a new version before it is judged.
+    pub least_turns: u32,
+    /// Versions of each agent type that are kept for going back.
+    pub keep: usize,
+    /// A folder of components that may be named by their digest.
+    pub versions: Option<PathBuf>,
+    /// What compiling a component may take.
+    pub compiling: CompileLimits,
+}
+
+/// What compiling may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// Processor time for each started mebibyte of the component.
+    pub time: Duration,
+    /// Memory.
+    pub memory: ByteSize,
+}
+
+/// How an agent is built while somebody writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dev {
+    /// The command that builds the component. `sh -c` runs it in the manifest's folder.
+    pub build: String,
+    /// Files and folders whose change starts it.
+    pub watch: Vec<PathBuf>,
+}
+
+/// The numbers of the table, with the least and the most that make sense.
+const RANGES: [(&str, u32, u32); 3] = [("margin", 0, 100), ("least-turns", 1, 1_000_000), ("keep", 2, 1_000)];
+/// The same for `window` and `compile-time`.
+const DURATION: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3_600));
+/// The same for `compile-memory`.
+const COMPILE_MEMORY: (ByteSize, ByteSize) = (ByteSize::mib(64), ByteSize::gib(64));
+
+pub(super) fn build(file: file::Deploy, folder: &Path, problems: &mut Problems<'_>) -> DeployRules {
+    for (key, value) in [("window", file.window), ("compile-time", file.compile_time)] {
+        if !(DURATION.0..=DURATION.1).contains(&value) {
+            let value = humantime::format_duration(value);
+            refuse(problems, key, &value.to_string(), "write 1s to 1h".into());
+        }
+    }
+    if !(COMPILE_MEMORY.0..=COMPILE_MEMORY.1).contains(&file.compile_memory) {
+        let value = file.compile_memory.to_string();
+        refuse(problems, "compile-memory", &value, "write 64MiB to 64GiB".into());
+    }
+    for ((key, least, most), value) in RANGES.into_iter().zip([file.margin, file.least_turns, file.keep]) {
+        if !(least..=most).contains(&value) {
+            refuse(problems, key, &value.to_string(), format!("write {least} to {most}"));
+        }
+    }
+    DeployRules {
+        signers: file.signers.into_iter().filter_map(|text| signer(&text, problems)).collect(),
+        window: file.window,
+        margin: file.margin,
+        least_turns: file.least_turns,
+        keep: file.keep as usize,
+        versions: file.versions.map(|path| folder.join(path)),
+        compiling: CompileLimits { time: file.compile_time, memory: file.compile_memory },
+    }
+}
+
+fn refuse(problems: &mut Problems<'_>, key: &str, value: &str, help: String) {
+    let span = problems.locate(&["deploy", key]);
+    problems.push("manifest-invalid-limit", span, format!("deploy.{key}: {value} is out of range"), || help);
+}
+
+fn signer(text: &toml::Spanned<String>, problems: &mut Problems<'_>) -> Option<Signer> {
+    let error = match Signer::parse(text.get_ref()) {
+        Ok(signer) => return Some(signer),
+        Err(error) => error,
+    };
+    let message = format!("deploy.signers: {:?} is no public key: {error}", text.get_ref());
+    problems.push("manifest-invalid-signer", text.span(), message, || match error {
+        SignerError::Weak => "make another key with: daca sign --new-key FILE".into(),
+        _ => "write the line that daca sign --key FILE --public prints".into(),
+    });
+    None
+}
+
+pub(super) fn build_dev(agent: &str, file: file::Dev, folder: &Path, problems: &mut Problems<'_>) -> Dev {
+    let mut refuse = |span, key: &str, help: &str| {
+        let message = format!("agents.{agent}.dev.{key} names nothing");
+        problems.push("manifest-invalid-dev", span, message, || help.into());
+    };
+    if file.build.get_ref().trim().is_empty() {
+        refuse(file.build.span(), "build", "write the command that builds the component");
+    }
+    let has_empty = file.watch.get_ref().iter().any(|path| path.as_os_str().is_empty());
+    if has_empty || file.watch.get_ref().is_empty() {
+        refuse(file.watch.span(), "watch", "name the files and folders that the component is made from");
+    }
+    Dev {
+        build: file.build.into_inner(),
+        watch: file.watch.into_inner().into_iter().map(|path| folder.join(path)).collect(),
+    }
+}

@@ -1,0 +1,73 @@
+//! Input bindings: which of the routes' paths a binding delivers its messages to, and where a message goes that can never be
+//! handled.
+
+use std::ops::Range;
+
+use daca_model::Topic;
+
+use super::{Problems, Route, file};
+
+/// An input binding, such as a Kafka topic: its messages arrive at the path of a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputBinding {
+    /// The Dapr component.
+    pub binding: String,
+    /// Path of the `POST` route that takes its messages. A fixed one: it has no parameters.
+    pub path: String,
+    /// Where a message is set aside that can never be handled.
+    pub dead_letter: Topic,
+    /// Tries at a message whose agent fails or traps, before it is set aside. What fails because the host, the sidecar or a
+    /// store is away is tried for ever.
+    pub attempts: u32,
+}
+
+pub(super) fn build(
+    bindings: Vec<file::InputBinding>,
+    routes: &[Route],
+    problems: &mut Problems<'_>,
+) -> Vec<InputBinding> {
+    let mut built = Vec::<InputBinding>::new();
+    for binding in bindings {
+        let span = binding.path.span();
+        let path = binding.path.into_inner();
+        if !routes.iter().any(|route| route.path == path && route.method == http::Method::POST) {
+            push(
+                problems,
+                span.clone(),
+                format!("no POST route has the path {path:?}"),
+                "add the route, or name the path of one that is there",
+            );
+        }
+        if path.contains('{') {
+            push(
+                problems,
+                span.clone(),
+                format!("{path:?} has a parameter, and a binding fills in none"),
+                "name a route with a fixed path that takes the actor's id from a field",
+            );
+        }
+        if built.iter().any(|other| other.path == path || other.binding == binding.binding) {
+            push(
+                problems,
+                span,
+                format!("the binding {:?} or its path {path:?} is there twice", binding.binding),
+                "remove one of the two",
+            );
+        }
+        if binding.attempts == 0 {
+            let text = format!("the binding {:?} has attempts = 0", binding.binding);
+            push(problems, binding.dead_letter.span(), text, "write 1 or more");
+        }
+        let Some(dead_letter) = Topic::parse(binding.dead_letter.get_ref()) else {
+            let text = format!("dead-letter: {:?} has not two parts", binding.dead_letter.get_ref());
+            push(problems, binding.dead_letter.span(), text, "write it as \"PUBSUB/TOPIC\"");
+            continue;
+        };
+        built.push(InputBinding { binding: binding.binding, path, dead_letter, attempts: binding.attempts });
+    }
+    built
+}
+
+fn push(problems: &mut Problems<'_>, span: Range<usize>, message: String, help: &'static str) {
+    problems.push("manifest-invalid-input-binding", span, message, || help.into());
+}

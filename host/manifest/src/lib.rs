@@ -1,0 +1,336 @@
+//! The manifest (`agents.toml`): what the host runs, and what each agent type may do.
+//!
+//! A manifest is read in two steps. [`file`] is the shape as written; this module turns it into [`Manifest`], in which
+//! every string that has a meaning is parsed, every name that refers to something is resolved, and every path is
+//! relative to the manifest's folder. All problems are collected, each with its line and what to do about it, so
+//! that one run of `daca check` shows them all. Nothing after this step looks at the text again.
+
+mod deploy;
+mod file;
+mod inputs;
+mod limits;
+mod permissions;
+mod routes;
+pub mod signature;
+mod template;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use deploy::{CompileLimits, DeployRules, Dev};
+pub use inputs::InputBinding;
+pub use limits::{AgentLimits, HostLimits};
+pub use permissions::Permissions;
+pub use routes::{ActorIdSource, Call, Payload, Route, Subscription};
+use serde::Deserialize;
+pub use template::Template;
+
+/// Turns of one actor within one another that a manifest may allow: as many as actors may wait for one another.
+const MOST_NESTED: u32 = 32;
+
+/// A manifest that was read and found sound.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// The file that it came from.
+    pub path: PathBuf,
+    /// Bounds on the host as a whole.
+    pub host: HostLimits,
+    /// Agent types by name.
+    pub agents: BTreeMap<Arc<str>, Arc<AgentType>>,
+    /// HTTP routes, in the order of the file.
+    pub routes: Vec<Route>,
+    /// Subscriptions, in the order of the file.
+    pub subscriptions: Vec<Subscription>,
+    /// Input bindings, in the order of the file.
+    pub input_bindings: Vec<InputBinding>,
+    /// What the Dapr backend needs besides the sidecar's address.
+    pub dapr: Dapr,
+    /// How component versions are swapped.
+    pub deploy: Arc<DeployRules>,
+    /// What the embedded backend needs besides its data directory.
+    pub embedded: Embedded,
+}
+
+/// An agent type, as the manifest describes it.
+#[derive(Debug)]
+pub struct AgentType {
+    /// The actor type that Dapr knows, such as `ChatAgent`.
+    pub name: Arc<str>,
+    /// The component file.
+    pub component: PathBuf,
+    /// Line of the manifest that names the component, for errors about the file.
+    pub component_line: usize,
+    /// An actor that was not called for so long is deactivated.
+    pub idle_timeout: Duration,
+    /// What `wasi:config/store` answers: these settings and no others.
+    pub settings: BTreeMap<String, String>,
+    /// May an actor of this type be called while it waits for the answer to a call that led there?
+    pub reentrancy: Option<Reentrancy>,
+    /// Where it is kept which calls were handled.
+    pub deduplicate: Deduplicate,
+    /// Bounds on each turn and each instance.
+    pub limits: AgentLimits,
+    /// What the type may reach outside itself.
+    pub permissions: Permissions,
+    /// How `daca dev` builds the component.
+    pub dev: Option<Dev>,
+    /// What the manifest itself subscribes to: pub/sub components and topics.
+    subscribed: Arc<BTreeSet<(String, String)>>,
+}
+
+impl AgentType {
+    /// Does the manifest itself subscribe to this topic? What its agents publish there must be what its subscriptions take.
+    pub fn takes_events_of(&self, pubsub: &str, topic: &str) -> bool {
+        self.subscribed.iter().any(|(own_pubsub, own_topic)| own_pubsub == pubsub && own_topic == topic)
+    }
+}
+
+/// Calls that come back to an actor while it waits for them: A calls B, and B calls A.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reentrancy {
+    /// Turns of one actor within one another, at most.
+    pub max_stack_depth: u32,
+}
+
+/// Where it is kept which calls were handled, for those that a sidecar delivers again after a change of hosts.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deduplicate {
+    /// In the actor's state, in the turn's own commit, and on the host: a call is handled once on whichever host.
+    #[default]
+    State,
+    /// On the host alone: a call whose actor moves at the moment of its commit may be handled twice.
+    Memory,
+}
+
+/// Settings of the Dapr backend.
+#[derive(Debug, Clone)]
+pub struct Dapr {
+    /// The secret store component that `secrets.get` asks.
+    pub secret_store: String,
+    /// The state store component in which the hosts of the app keep what they share: what was deployed.
+    pub state_store: String,
+    /// Is a call of an actor that is active on this host served at once, without the sidecar?
+    pub direct_calls: bool,
+}
+
+/// Settings of the embedded backend.
+#[derive(Debug, Clone, Default)]
+pub struct Embedded {
+    /// A JSON file of secrets: `{"name": "value"}` or `{"name": {"key": "value"}}`.
+    pub secrets_file: Option<PathBuf>,
+    /// What `bindings.invoke` answers for a binding, by name. A binding that is not listed answers nothing.
+    pub binding_responses: BTreeMap<String, String>,
+}
+
+/// Why a manifest cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("error[manifest-unreadable]: {path}: {reason}\n  help: name a manifest with --manifest FILE")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        reason: std::io::Error,
+    },
+    /// The file was read, and something in it is wrong.
+    #[error("{}", problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))]
+    Invalid {
+        /// All that is wrong.
+        problems: Vec<Problem>,
+    },
+}
+
+/// One thing that is wrong in a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Stable code, explained in `docs/errors.md`.
+    pub code: &'static str,
+    /// The file.
+    pub path: PathBuf,
+    /// Line, counted from 1.
+    pub line: usize,
+    /// Column, counted from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problem { code, path, line, column, message, help } = self;
+        write!(f, "error[{code}]: {}:{line}:{column}: {message}\n  help: {help}", path.display())
+    }
+}
+
+impl Manifest {
+    /// Reads and checks a manifest. Called once by `daca run` and `daca check`.
+    pub fn load(path: &Path) -> Result<Manifest, Error> {
+        Manifest::parse(path, &Manifest::text(path)?)
+    }
+
+    /// Reads the text of a manifest, for [`Manifest::parse`].
+    pub fn text(path: &Path) -> Result<String, Error> {
+        daca_base::text::read(path).map_err(|reason| Error::Unreadable { path: path.to_owned(), reason })
+    }
+
+    /// Checks the text of a manifest; `path` names it in errors and is what its relative paths start from.
+    pub fn parse(path: &Path, text: &str) -> Result<Manifest, Error> {
+        let mut problems = Problems { path, text, found: Vec::new() };
+        let file: file::Manifest = match toml::from_str(text) {
+            Ok(file) => file,
+            Err(error) => {
+                problems.syntax(&error);
+                return Err(Error::Invalid { problems: problems.found });
+            }
+        };
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let subscribed =
+            file.subscriptions.iter().map(|one| (one.pubsub.get_ref().clone(), one.topic.clone()));
+        let subscribed = Arc::new(subscribed.collect::<BTreeSet<_>>());
+        let agents = file
+            .agents
+            .into_iter()
+            .map(|(name, agent)| {
+                let agent = build_agent(name, agent, folder, &subscribed, &mut problems);
+                (agent.name.clone(), Arc::new(agent))
+            })
+            .collect::<BTreeMap<_, _>>();
+        if agents.is_empty() {
+            problems.push("manifest-no-agents", 0..0, "no agent type is named".into(), || {
+                "add a table such as [agents.ChatAgent] with component = \"chat_agent.wasm\"".into()
+            });
+        }
+        file.host.check(&mut problems);
+        permissions::warn_of_unknown_callees(&agents);
+        let (routes, subscriptions) = routes::build(file.routes, file.subscriptions, &agents, &mut problems);
+        let input_bindings = inputs::build(file.input_bindings, &routes, &mut problems);
+        let deploy = deploy::build(file.deploy, folder, &mut problems);
+        if !problems.found.is_empty() {
+            return Err(Error::Invalid { problems: problems.found });
+        }
+        Ok(Manifest {
+            path: path.to_owned(),
+            host: file.host,
+            agents,
+            routes,
+            subscriptions,
+            input_bindings,
+            dapr: Dapr {
+                secret_store: file.dapr.secret_store,
+                state_store: file.dapr.state_store,
+                direct_calls: file.dapr.direct_calls,
+            },
+            deploy: Arc::new(deploy),
+            embedded: Embedded {
+                secrets_file: file.embedded.secrets_file.map(|file| folder.join(file)),
+                binding_responses: file.embedded.binding_responses,
+            },
+        })
+    }
+}
+
+fn build_agent(
+    name: toml::Spanned<String>,
+    agent: file::Agent,
+    folder: &Path,
+    subscribed: &Arc<BTreeSet<(String, String)>>,
+    problems: &mut Problems<'_>,
+) -> AgentType {
+    let span = name.span();
+    if let Err(error) = daca_model::check_agent_type(name.get_ref()) {
+        problems.push("manifest-invalid-name", span, error.to_string(), || {
+            "use letters, digits, '-', '_' and '.'".into()
+        });
+    }
+    let component_line = problems.position(agent.component.span().start).0;
+    let name: Arc<str> = name.into_inner().into();
+    agent.limits.check(&name, problems);
+    limits::check_time(&["agents", &name], "idle-timeout", agent.idle_timeout, problems);
+    AgentType {
+        component: folder.join(agent.component.into_inner()),
+        component_line,
+        idle_timeout: agent.idle_timeout,
+        settings: agent.settings,
+        reentrancy: reentrancy(&name, agent.reentrancy, problems),
+        deduplicate: agent.deduplicate,
+        permissions: permissions::build(&name, agent.permissions, problems),
+        dev: agent.dev.map(|dev| deploy::build_dev(&name, dev, folder, problems)),
+        limits: agent.limits,
+        subscribed: subscribed.clone(),
+        name,
+    }
+}
+
+fn reentrancy(name: &str, file: Option<file::Reentrancy>, problems: &mut Problems<'_>) -> Option<Reentrancy> {
+    let file::Reentrancy { enabled, max_stack_depth } = file?;
+    if !(1..=MOST_NESTED).contains(&max_stack_depth) {
+        let span = problems.locate(&["agents", name, "reentrancy", "max-stack-depth"]);
+        let message = format!("agents.{name}.reentrancy.max-stack-depth: {max_stack_depth} is out of range");
+        problems.push("manifest-invalid-limit", span, message, || format!("write 1 to {MOST_NESTED}"));
+    }
+    enabled.then_some(Reentrancy { max_stack_depth })
+}
+
+/// Collects what is wrong while a manifest is built.
+struct Problems<'a> {
+    path: &'a Path,
+    text: &'a str,
+    found: Vec<Problem>,
+}
+
+impl Problems<'_> {
+    fn push(
+        &mut self,
+        code: &'static str,
+        span: std::ops::Range<usize>,
+        message: String,
+        help: impl FnOnce() -> String,
+    ) {
+        let (line, column) = self.position(span.start);
+        let path = self.path.to_owned();
+        self.found.push(Problem { code, path, line, column, message, help: help() });
+    }
+
+    /// What TOML or the shape of the file says.
+    fn syntax(&mut self, error: &toml::de::Error) {
+        let message = error.message().to_owned();
+        let unknown = message.contains("unknown field");
+        let code = if unknown { "manifest-unknown-key" } else { "manifest-syntax" };
+        self.push(code, error.span().unwrap_or(0..0), message, || {
+            if unknown {
+                "remove the key, or write it as one of those that are expected here".into()
+            } else {
+                "see 'The manifest' in README.md for the keys and the form of their values".into()
+            }
+        });
+    }
+
+    /// Where the value under a path of keys begins in the text; its beginning where it is not written down.
+    fn locate(&self, keys: &[&str]) -> std::ops::Range<usize> {
+        let Ok(table) = toml::de::DeTable::parse(self.text) else { return 0..0 };
+        let Some((last, tables)) = keys.split_last() else { return 0..0 };
+        let mut table = table.get_ref();
+        for key in tables {
+            match table.get(*key).map(toml::Spanned::get_ref) {
+                Some(toml::de::DeValue::Table(inner)) => table = inner,
+                _ => return 0..0,
+            }
+        }
+        table.get(*last).map_or(0..0, toml::Spanned::span)
+    }
+
+    /// Line and column, both counted from 1, of a byte offset.
+    fn position(&self, offset: usize) -> (usize, usize) {
+        let before = &self.text[..self.text.floor_char_boundary(offset)];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+        (line, column)
+    }
+}

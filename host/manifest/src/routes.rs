@@ -1,0 +1,333 @@
+//! Routes and subscriptions: which requests become calls to which actors.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use daca_model::Topic;
+
+use super::{AgentType, Problems, Template, file};
+
+/// An HTTP route: a request that becomes a call to an actor.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The request's method.
+    pub method: http::Method,
+    /// The path, with parameters in braces: `/chat/{actor_id}`.
+    pub path: String,
+    /// The call that it becomes.
+    pub call: Call,
+    /// The answer's JSON, in which the string `{reply}` stands for the reply; none answers the reply as it is.
+    pub reply: Option<serde_json::Value>,
+    /// The detail of answers 400, in place of the reason, which then goes to the log alone.
+    pub invalid: Option<String>,
+    /// The same for a body that is not JSON at all.
+    pub malformed: Option<String>,
+    /// A line for the log, made from the body, when a request arrives.
+    pub log: Option<Template>,
+}
+
+/// A subscription: events of a topic arrive at a path, are logged, and may become calls to an actor.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// The pub/sub component.
+    pub pubsub: String,
+    /// The topic.
+    pub topic: String,
+    /// Where the events are posted.
+    pub path: String,
+    /// A line for the log, made from the event's data.
+    pub log: Option<Template>,
+    /// The call that an event becomes, if any. Its fields are those of the event's data.
+    pub call: Option<Call>,
+    /// Where an event is set aside that can never be handled; none drops it.
+    pub dead_letter: Option<Topic>,
+    /// Tries at an event whose agent fails or traps, before it is set aside or given back to the broker.
+    pub attempts: u32,
+}
+
+/// How a JSON document and a path become a call to an actor.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The agent type to call.
+    pub agent_type: Arc<str>,
+    /// The actor's method.
+    pub method: String,
+    /// Where the actor's id comes from.
+    pub actor_id: ActorIdSource,
+    /// What the actor gets as payload.
+    pub payload: Payload,
+}
+
+/// Where an actor's id comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ActorIdSource {
+    /// A parameter of the path.
+    Path(String),
+    /// A field of the document, with the id that stands for an absent field.
+    Field {
+        /// The field's name.
+        name: String,
+        /// The id when the field is absent; none makes its absence an error of the caller.
+        default: Option<String>,
+    },
+}
+
+/// What an actor gets as payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// The whole document.
+    Body,
+    /// One field of it. An absent field is an error of the caller.
+    Field(String),
+    /// Nothing; the request's body is not read as JSON.
+    Nothing,
+}
+
+/// Paths that belong to Dapr's callbacks and to the host itself.
+const RESERVED: [&str; 4] = ["/dapr", "/actors", "/healthz", "/readyz"];
+
+pub(super) fn build(
+    routes: Vec<file::Route>,
+    subscriptions: Vec<file::Subscription>,
+    agents: &BTreeMap<Arc<str>, Arc<AgentType>>,
+    problems: &mut Problems<'_>,
+) -> (Vec<Route>, Vec<Subscription>) {
+    let mut builder = Builder { agents, problems, patterns: matchit::Router::new(), seen: BTreeMap::new() };
+    let routes = routes.into_iter().filter_map(|route| builder.route(route)).collect();
+    let subscriptions =
+        subscriptions.into_iter().filter_map(|subscription| builder.subscription(subscription)).collect();
+    (routes, subscriptions)
+}
+
+struct Builder<'a, 'p> {
+    agents: &'a BTreeMap<Arc<str>, Arc<AgentType>>,
+    problems: &'a mut Problems<'p>,
+    /// Every pattern so far, in the matcher that axum will put them into: what it refuses here would panic there.
+    patterns: matchit::Router<()>,
+    /// Where each pair of pattern and method was first seen.
+    seen: BTreeMap<String, BTreeMap<String, Range<usize>>>,
+}
+
+impl Builder<'_, '_> {
+    fn route(&mut self, route: file::Route) -> Option<Route> {
+        let method = self.method(&route.method);
+        let path = self.path(&route.path, route.method.get_ref());
+        let actor_id = self.actor_id(&route.actor_id, Some(route.path.get_ref()));
+        let default_payload =
+            if method == Some(http::Method::GET) { Payload::Nothing } else { Payload::Body };
+        let payload = self.payload(route.payload, default_payload);
+        if let (Some(Payload::Nothing), Some(ActorIdSource::Field { name, .. })) = (&payload, &actor_id) {
+            let message =
+                format!("the actor's id comes from the field {name:?}, but the payload is \"none\"");
+            self.problems.push("manifest-invalid-route", route.actor_id.span(), message, || {
+                "take the id from the path, or the payload from the body".into()
+            });
+        }
+        let agent_type = self.agent(&route.agent);
+        let log = self.template(route.log);
+        let reply = route.reply.map(|value| serde_json::to_value(value).unwrap_or_default());
+        Some(Route {
+            method: method?,
+            path: path?,
+            call: Call {
+                agent_type: agent_type?,
+                method: route.call,
+                actor_id: actor_id?,
+                payload: payload?,
+            },
+            reply,
+            invalid: route.invalid,
+            malformed: route.malformed,
+            log: log?,
+        })
+    }
+
+    fn subscription(&mut self, subscription: file::Subscription) -> Option<Subscription> {
+        let path = self.path(&subscription.path, "POST");
+        let log = self.template(subscription.log);
+        let span = subscription.pubsub.span();
+        let call = match (subscription.agent, subscription.call, subscription.actor_id) {
+            (None, None, None) => None,
+            (Some(agent), Some(method), Some(actor_id)) => Some(Call {
+                agent_type: self.agent(&agent)?,
+                method,
+                actor_id: self.actor_id(&actor_id, None)?,
+                payload: self.payload(subscription.payload, Payload::Body)?,
+            }),
+            _ => {
+                let message = "a subscription that calls an actor names agent, call and actor-id".into();
+                self.problems.push("manifest-invalid-route", span, message, || {
+                    "add the missing ones, or leave all three out to log the event alone".into()
+                });
+                return None;
+            }
+        };
+        let (pubsub, topic) = (subscription.pubsub.into_inner(), subscription.topic);
+        let attempts = subscription.attempts;
+        if attempts == 0 {
+            self.problems
+                .push("manifest-invalid-route", span, "attempts = 0".into(), || "write 1 or more".into());
+        }
+        let dead_letter = self.dead_letter(subscription.dead_letter, &pubsub, &topic)?;
+        Some(Subscription { pubsub, topic, path: path?, log: log?, call, dead_letter, attempts })
+    }
+
+    /// The outer none says that it makes no sense.
+    fn dead_letter(
+        &mut self,
+        written: Option<toml::Spanned<String>>,
+        pubsub: &str,
+        topic: &str,
+    ) -> Option<Option<Topic>> {
+        let Some(written) = written else { return Some(None) };
+        let problem = match Topic::parse(written.get_ref()) {
+            Some(letters) if letters.pubsub == pubsub && letters.topic == topic => {
+                "dead-letter is the topic of the subscription itself".to_owned()
+            }
+            Some(letters) => return Some(Some(letters)),
+            None => format!("dead-letter: {:?} has not two parts", written.get_ref()),
+        };
+        self.problems.push("manifest-invalid-route", written.span(), problem, || {
+            "write it as \"PUBSUB/TOPIC\", and name another topic".into()
+        });
+        None
+    }
+
+    fn method(&mut self, method: &toml::Spanned<String>) -> Option<http::Method> {
+        const SERVED: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+        if SERVED.contains(&method.get_ref().as_str()) {
+            return method.get_ref().parse().ok();
+        }
+        let message = format!("{:?} is no method that a route can have", method.get_ref());
+        self.problems.push("manifest-invalid-route", method.span(), message, || {
+            format!("use one of {}", SERVED.join(", "))
+        });
+        None
+    }
+
+    fn path(&mut self, path: &toml::Spanned<String>, method: &str) -> Option<String> {
+        let (text, span) = (path.get_ref(), path.span());
+        if !text.starts_with('/') || text.contains("//") || text.contains("{*") {
+            self.problems.push("manifest-invalid-route", span, format!("{text:?} is no path"), || {
+                "write it as \"/fixed/{parameter}\"".into()
+            });
+            return None;
+        }
+        if let Some(reserved) = RESERVED.iter().find(|reserved| {
+            text.strip_prefix(**reserved).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        }) {
+            let message = format!("{text:?} lies below {reserved}, which the host serves itself");
+            self.problems.push("manifest-invalid-route", span, message, || "choose another path".into());
+            return None;
+        }
+        let methods = self.seen.entry(text.clone()).or_default();
+        if let Some(first) = methods.get(method) {
+            let first = self.problems.position(first.start).0;
+            let message = format!("{method} {text} is there twice: first in line {first}");
+            self.problems
+                .push("manifest-duplicate-route", span, message, || "remove one, or change its path".into());
+            return None;
+        }
+        let pattern_is_new = methods.is_empty();
+        methods.insert(method.to_owned(), span.clone());
+        if pattern_is_new && let Err(error) = self.patterns.insert(text.as_str(), ()) {
+            let (code, message, help) = match error {
+                matchit::InsertError::Conflict { with } => (
+                    "manifest-duplicate-route",
+                    format!("{text:?} answers the same requests as {with:?}"),
+                    "give the same parameter the same name in every route, or change the path",
+                ),
+                _ => (
+                    "manifest-invalid-route",
+                    format!("{text:?} is no path: {error}"),
+                    "write it as \"/fixed/{parameter}\"",
+                ),
+            };
+            self.problems.push(code, span, message, || help.into());
+            return None;
+        }
+        Some(text.clone())
+    }
+
+    fn agent(&mut self, name: &toml::Spanned<String>) -> Option<Arc<str>> {
+        if let Some((agent_type, _)) = self.agents.get_key_value(name.get_ref().as_str()) {
+            return Some(agent_type.clone());
+        }
+        let known = self.agents.keys().map(|name| name.as_ref()).collect::<Vec<_>>().join(", ");
+        let message = format!("there is no agent type {:?}", name.get_ref());
+        self.problems.push("manifest-unknown-agent", name.span(), message, || {
+            format!("add a table [agents.{}], or name one of: {known}", name.get_ref())
+        });
+        None
+    }
+
+    /// `path` is none where there is no path to take an id from.
+    fn actor_id(
+        &mut self,
+        source: &toml::Spanned<file::ActorId>,
+        path: Option<&String>,
+    ) -> Option<ActorIdSource> {
+        let file::ActorId { path: parameter, field, default } = source.get_ref();
+        if let (Some(name), None) = (field, parameter) {
+            if let Some(Err(error)) = default.as_deref().map(daca_model::check_actor_id) {
+                let message = format!("the default {default:?} is no actor id: {error}");
+                self.problems
+                    .push("manifest-invalid-route", source.span(), message, || "choose another".into());
+                return None;
+            }
+            return Some(ActorIdSource::Field { name: name.clone(), default: default.clone() });
+        }
+        if let (Some(parameter), None, None, Some(path)) = (parameter, field, default, path) {
+            if path.split('/').any(|segment| segment == format!("{{{parameter}}}")) {
+                return Some(ActorIdSource::Path(parameter.clone()));
+            }
+            let message = format!("the path {path:?} has no parameter {{{parameter}}}");
+            self.problems.push("manifest-invalid-route", source.span(), message, || {
+                format!("add {{{parameter}}} to the path, or take the id from a field")
+            });
+            return None;
+        }
+        self.problems.push("manifest-invalid-route", source.span(), "this names no source of an id".into(), || {
+            let from_path = if path.is_some() { "{ path = \"PARAMETER\" } or " } else { "" };
+            format!("write {from_path}{{ field = \"FIELD\" }}, with default = \"ID\" beside the field if you like")
+        });
+        None
+    }
+
+    fn payload(
+        &mut self,
+        payload: Option<toml::Spanned<file::Payload>>,
+        default: Payload,
+    ) -> Option<Payload> {
+        let Some(payload) = payload else { return Some(default) };
+        let span = payload.span();
+        match payload.into_inner() {
+            file::Payload::Field { field } => Some(Payload::Field(field)),
+            file::Payload::Word(word) if word == "body" => Some(Payload::Body),
+            file::Payload::Word(word) if word == "none" => Some(Payload::Nothing),
+            file::Payload::Word(word) => {
+                self.problems.push("manifest-invalid-route", span, format!("{word:?} is no payload"), || {
+                    "write \"body\", \"none\" or { field = \"FIELD\" }".into()
+                });
+                None
+            }
+        }
+    }
+
+    fn template(&mut self, text: Option<toml::Spanned<String>>) -> Option<Option<Template>> {
+        let Some(text) = text else { return Some(None) };
+        match Template::parse(text.get_ref()) {
+            Ok(template) => Some(Some(template)),
+            Err(error) => {
+                self.problems.push(
+                    "manifest-invalid-route",
+                    text.span(),
+                    format!("log line: {error}"),
+                    || "write fields as {a.b} or {a.b|text when absent}".into(),
+                );
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The name of an actor: agent type and id.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// Bytes of an actor's id, at most.
+const LONGEST_ID: usize = 256;
+/// Bytes of an agent type's name, at most.
+const LONGEST_TYPE: usize = 128;
+
+/// An actor's agent type and id. Cheap to clone. Shown as `TYPE/ID`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ActorAddress {
+    /// The agent type, such as `ChatAgent`.
+    pub agent_type: Arc<str>,
+    /// The id within the type, such as `user1`.
+    pub id: Arc<str>,
+}
+
+/// Why a name cannot be that of an actor or of an agent type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Nothing at all.
+    #[error("it is empty")]
+    Empty,
+    /// More bytes than the bound.
+    #[error("it has {bytes} bytes, and {limit} is the most")]
+    TooLong {
+        /// Bytes of the name.
+        bytes: usize,
+        /// The bound.
+        limit: usize,
+    },
+    /// A character that it may not have.
+    #[error("it has the character {0:?}, which is not allowed there")]
+    Character(char),
+    /// `.`, `..`, `||` within it or `|` at its end.
+    #[error("{0}")]
+    Form(&'static str),
+}
+
+impl ActorAddress {
+    /// Checks both parts.
+    pub fn new(agent_type: &str, id: &str) -> Result<ActorAddress, AddressError> {
+        check_agent_type(agent_type)?;
+        check_actor_id(id)?;
+        Ok(ActorAddress::unchecked(agent_type, id))
+    }
+
+    /// For parts that were checked when they were stored.
+    pub fn unchecked(agent_type: &str, id: &str) -> ActorAddress {
+        ActorAddress { agent_type: agent_type.into(), id: id.into() }
+    }
+}
+
+impl fmt::Display for ActorAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.agent_type, self.id)
+    }
+}
+
+/// Reads `TYPE/ID`.
+impl FromStr for ActorAddress {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<ActorAddress, AddressError> {
+        let (agent_type, id) =
+            text.split_once('/').ok_or(AddressError::Form("it is not of the form TYPE/ID"))?;
+        ActorAddress::new(agent_type, id)
+    }
+}
+
+/// May this be the id of an actor? Dapr's rule (`# ? / \`, control characters, `.` and `..` are out) and one of our own: an
+/// id has no `||` and does not end in `|`, because Dapr joins type, id and state key with `||`, and two actors must never
+/// meet in one key of the store.
+pub fn check_actor_id(id: &str) -> Result<(), AddressError> {
+    check_length(id, LONGEST_ID)?;
+    if id == "." || id == ".." {
+        return Err(AddressError::Form("it is a dot or two, which paths take for a folder"));
+    }
+    if id.contains("||") || id.ends_with('|') {
+        return Err(AddressError::Form("it has || or ends in |, which separates the parts of a state key"));
+    }
+    match id.chars().find(|c| matches!(c, '#' | '?' | '/' | '\\') || c.is_control()) {
+        Some(character) => Err(AddressError::Character(character)),
+        None => Ok(()),
+    }
+}
+
+/// May this be the name of an agent type? Letters, digits, `-`, `_` and `.`, and not dots alone: it stands in paths, in state
+/// keys and in the manifest.
+pub fn check_agent_type(name: &str) -> Result<(), AddressError> {
+    check_length(name, LONGEST_TYPE)?;
+    if name.chars().all(|c| c == '.') {
+        return Err(AddressError::Form("it has nothing but dots, which paths take for a folder"));
+    }
+    match name.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | '.')) {
+        Some(character) => Err(AddressError::Character(character)),
+        None => Ok(()),
+    }
+}
+
+fn check_length(name: &str, limit: usize) -> Result<(), AddressError> {
+    match name.len() {
+        0 => Err(AddressError::Empty),
+        bytes if bytes > limit => Err(AddressError::TooLong { bytes, limit }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two actors must never share a key of the store, whatever their ids and keys are.
+    #[test]
+    fn ids_that_could_meet_in_one_state_key_are_refused() {
+        for id in [
+            "a||b",
+            "a|",
+            "|",
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a#b",
+            "a?b",
+            "a\\b",
+            "a\nb",
+            "a\u{0}b",
+            &"x".repeat(257),
+        ] {
+            assert!(check_actor_id(id).is_err(), "{id:?}");
+        }
+        for id in ["user1", "|a", "a|b", "ü ñ 漢", "a:b@c%20", "...", &"x".repeat(256)] {
+            assert_eq!(check_actor_id(id), Ok(()), "{id:?}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Events in their envelope, as Dapr has them: CloudEvents in JSON.
+//!
+//! A subscription takes an object: as `data`, as text in `data` that holds one, or as one in `data_base64`. What an agent
+//! publishes to a topic that the manifest itself subscribes to must be one, so that no event is sent that every subscription drops.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use serde_json::json;
+
+use daca_base::json::{Document, Error, MOST_DEPTH, with_field};
+
+/// Lists and objects within one another in what is published: the envelope is one more.
+const MOST_PUBLISHED_DEPTH: usize = MOST_DEPTH - 1;
+
+/// The envelope that Dapr wraps an event in.
+pub fn envelope(source: &str, pubsub: &str, topic: &str, event: &Bytes) -> Bytes {
+    let (content_type, field, data) = match Document::parse(event) {
+        Ok(data) => ("application/json", "data", data),
+        Err(_) => ("application/octet-stream", "data_base64", Document::of_text(&BASE64.encode(event))),
+    };
+    let head = json!({
+        "specversion": "1.0",
+        "type": "com.dapr.event.sent",
+        "source": source,
+        "id": crate::new_id(),
+        "pubsubname": pubsub,
+        "topic": topic,
+        "datacontenttype": content_type,
+    });
+    with_field(&head.to_string(), field, &data)
+}
+
+/// What an event carries. `null` counts as absent.
+pub fn data(event: &Bytes) -> Result<Document, String> {
+    data_of(&Document::parse(event).map_err(|error| format!("it is not JSON: {error}"))?)
+}
+
+/// The same of an event that was read.
+pub fn data_of(event: &Document) -> Result<Document, String> {
+    if !event.is_object() {
+        return Err("it is no JSON object".into());
+    }
+    match (event.present_field("data"), event.present_field("data_base64")) {
+        (Some(data), _) => object(data),
+        (None, Some(encoded)) => {
+            let encoded = encoded.text().ok_or("its data_base64 is no text")?;
+            let decoded = BASE64.decode(encoded);
+            let decoded = decoded.map_err(|error| format!("its data_base64 is no base64: {error}"))?;
+            object_of(&decoded.into())
+        }
+        (None, None) => Err("it has no data".into()),
+    }
+}
+
+/// Can an event be received that is to be published? `is_subscribed` says that the manifest itself subscribes to its topic;
+/// elsewhere others decide what they take.
+pub fn check_published(event: &Bytes, is_subscribed: bool) -> Result<(), String> {
+    match Document::parse(event) {
+        Err(Error::TooDeep) => Err(too_deep()),
+        Ok(document) if document.depth() > MOST_PUBLISHED_DEPTH => Err(too_deep()),
+        Ok(document) if is_subscribed => object(document).map(drop),
+        Err(error) if is_subscribed => Err(no_object(&error)),
+        _ => Ok(()),
+    }
+}
+
+fn object(data: Document) -> Result<Document, String> {
+    if data.is_object() {
+        return Ok(data);
+    }
+    match data.text() {
+        Some(text) => object_of(&text.into()),
+        None => Err("its data is neither an object nor a string".into()),
+    }
+}
+
+fn object_of(text: &Bytes) -> Result<Document, String> {
+    let data = Document::parse(text).map_err(|error| no_object(&error))?;
+    if data.is_object() { Ok(data) } else { Err("its data is no JSON object".into()) }
+}
+
+fn no_object(error: &Error) -> String {
+    format!("its data is no JSON object: {error}")
+}
+
+fn too_deep() -> String {
+    format!("it has more than {MOST_PUBLISHED_DEPTH} lists and objects within one another")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data_of(event: &str) -> Result<String, String> {
+        data(&Bytes::from(event.to_owned())).map(|data| data.to_string())
+    }
+
+    #[test]
+    fn an_object_is_found_in_every_form_of_data() {
+        for event in [
+            r#"{"data": {"a": 1.10}}"#,
+            r#"{"data": "{\"a\": 1.10}", "data_base64": 7}"#,
+            r#"{"data": null, "data_base64": "eyJhIjogMS4xMH0="}"#,
+            "\u{feff}{\"data\": {\"a\": 1.10}}",
+        ] {
+            assert_eq!(data_of(event).as_deref(), Ok(r#"{"a":1.10}"#), "{event}");
+        }
+        for (event, words) in [
+            ("[]", "no JSON object"),
+            ("{}", "no data"),
+            (r#"{"data": null, "data_base64": null}"#, "no data"),
+            (r#"{"data": [1]}"#, "neither an object nor a string"),
+            (r#"{"data": 5}"#, "neither an object nor a string"),
+            (r#"{"data": "[1]"}"#, "no JSON object"),
+            (r#"{"data": "no JSON"}"#, "no JSON object"),
+            (r#"{"data_base64": "!"}"#, "no base64"),
+            (r#"{"data_base64": {}}"#, "no text"),
+            (r#"{"data_base64": "H4sIAAAA"}"#, "gzip"),
+        ] {
+            let reason = data_of(event).expect_err(event);
+            assert!(reason.contains(words), "{event}: {reason}");
+        }
+    }
+
+    /// Whatever may be published arrives as it was.
+    #[test]
+    fn what_may_be_published_can_be_received() {
+        let nested =
+            |depth: usize| format!("{}{}", "{\"a\":".repeat(depth - 1), "{}") + &"}".repeat(depth - 1);
+        for (event, may) in [
+            (r#"{"$serde_json::private::Number":"1"}"#.to_owned(), true),
+            (r#""{\"a\": 1}""#.to_owned(), true),
+            (nested(MOST_PUBLISHED_DEPTH), true),
+            (nested(MOST_PUBLISHED_DEPTH + 1), false),
+            (nested(100_000), false),
+            ("[1]".to_owned(), false),
+            ("5".to_owned(), false),
+            ("\"text\"".to_owned(), false),
+            ("null".to_owned(), false),
+            ("no JSON".to_owned(), false),
+        ] {
+            let event = Bytes::from(event);
+            assert_eq!(check_published(&event, true).is_ok(), may, "{event:?}");
+            let received = data(&envelope("A", "p", "t", &event));
+            assert_eq!(received.is_ok(), may, "{event:?}: {received:?}");
+            if may && event.starts_with(b"{") {
+                assert_eq!(received.expect("it is received").bytes(), &event);
+            }
+        }
+        for elsewhere in ["[1]", "5", "no JSON", "\u{0}"] {
+            assert_eq!(check_published(&elsewhere.into(), false), Ok(()), "{elsewhere}");
+        }
+        assert!(check_published(&nested(200).into(), false).is_err());
+    }
+}

@@ -1,0 +1,25 @@
+//! The words that all parts of the host share: who is called ([`ActorAddress`], [`CallContext`]), what a turn needs of the world and
+//! produces ([`backend`]), and why something was not done ([`CallError`], [`Fault`]). No logic of its own, and no I/O.
+
+mod address;
+pub mod backend;
+mod call_error;
+pub mod cloud_event;
+mod context;
+mod fault;
+mod ids;
+mod outbox;
+mod stored;
+mod topic;
+mod turn_kind;
+
+pub use address::{ActorAddress, AddressError, check_actor_id, check_agent_type};
+pub use call_error::CallError;
+pub use context::{CallContext, CallIdentity, KeyError};
+pub use fault::Fault;
+pub use ids::new_id;
+pub use topic::Topic;
+pub use turn_kind::TurnKind;
+
+/// Bytes of a component file, at most.
+pub const LARGEST_COMPONENT: u64 = 256 * 1024 * 1024;

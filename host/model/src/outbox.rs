@@ -1,0 +1,213 @@
+//! The outbox: what the host's effects are and what became of them, for people to see.
+//!
+//! It keeps every effect that waits and the last [`KEPT`] of those that are settled, in memory.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use serde::Serialize;
+
+use crate::ActorAddress;
+use crate::backend::{BindingRequest, EffectRequest};
+
+/// Settled effects that are kept.
+const KEPT: usize = 1_000;
+/// Bytes of an effect's data that are kept. The effect itself is sent whole.
+const KEPT_DATA: usize = 4_096;
+
+/// A list of effects, shared by those who send them and those who look.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    next_id: u64,
+    pending: BTreeMap<u64, OutboxEntry>,
+    settled: VecDeque<OutboxEntry>,
+    counts: OutboxCounts,
+}
+
+/// How many effects there are and were since the host started.
+#[derive(Debug, Clone, Copy, Default, Serialize, PartialEq, Eq)]
+pub struct OutboxCounts {
+    /// Waiting or being tried.
+    pub pending: usize,
+    /// Delivered.
+    pub sent: u64,
+    /// Given up.
+    pub failed: u64,
+}
+
+/// One effect, as the admin API shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct OutboxEntry {
+    /// Number since the host's start.
+    pub id: u64,
+    /// The actor that asked for it, as `TYPE/ID`.
+    pub actor: String,
+    /// The turn that asked for it.
+    pub turn: String,
+    /// `publish`, `send`, or `invoke` for a binding that was called at once.
+    pub kind: &'static str,
+    /// `PUBSUB/TOPIC` or `BINDING/OPERATION`.
+    pub target: String,
+    /// The payload: as text where it is text, else in base64; cut after 4,096 bytes.
+    pub data: String,
+    /// Names and values beside the payload.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    /// What became of it.
+    pub status: EffectStatus,
+    /// How often delivery was tried.
+    pub attempts: u32,
+    /// Why the last try failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Milliseconds since 1970 when the turn committed.
+    pub created_unix_ms: u64,
+}
+
+/// What became of an effect.
+#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum EffectStatus {
+    /// Waiting or being tried.
+    Pending,
+    /// Delivered.
+    Sent,
+    /// Given up.
+    Failed,
+}
+
+impl Outbox {
+    /// Adds an effect that waits for delivery, and answers its number.
+    pub fn add(&self, actor: &ActorAddress, turn: &str, request: &EffectRequest) -> u64 {
+        let entry = match request {
+            EffectRequest::Publish { pubsub, topic, event } => {
+                entry(actor, turn, "publish", format!("{pubsub}/{topic}"), event, BTreeMap::new())
+            }
+            EffectRequest::Send(request) => binding_entry(actor, turn, "send", request),
+        };
+        self.insert(entry)
+    }
+
+    /// Adds a binding call that is not an effect, already carried out.
+    pub fn add_invocation(&self, actor: &ActorAddress, request: &BindingRequest) {
+        let id = self.insert(binding_entry(actor, "", "invoke", request));
+        self.attempted(id, None);
+        self.settle(id, EffectStatus::Sent);
+    }
+
+    /// Notes one try.
+    pub fn attempted(&self, id: u64, error: Option<String>) {
+        if let Some(entry) = self.lock().pending.get_mut(&id) {
+            entry.attempts += 1;
+            entry.error = error;
+        }
+    }
+
+    /// Notes the end of an effect.
+    pub fn settle(&self, id: u64, status: EffectStatus) {
+        let mut inner = self.lock();
+        let Some(mut entry) = inner.pending.remove(&id) else { return };
+        entry.status = status;
+        match status {
+            EffectStatus::Failed => inner.counts.failed += 1,
+            EffectStatus::Sent | EffectStatus::Pending => inner.counts.sent += 1,
+        }
+        if inner.settled.len() == KEPT {
+            inner.settled.pop_front();
+        }
+        inner.settled.push_back(entry);
+    }
+
+    /// How many there are.
+    pub fn counts(&self) -> OutboxCounts {
+        let inner = self.lock();
+        OutboxCounts { pending: inner.pending.len(), ..inner.counts }
+    }
+
+    /// All that are kept, those that wait first, each group from old to new.
+    pub fn entries(&self) -> Vec<OutboxEntry> {
+        let inner = self.lock();
+        inner.pending.values().chain(&inner.settled).cloned().collect()
+    }
+
+    fn insert(&self, mut entry: OutboxEntry) -> u64 {
+        let mut inner = self.lock();
+        inner.next_id += 1;
+        entry.id = inner.next_id;
+        let id = entry.id;
+        inner.pending.insert(id, entry);
+        id
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn binding_entry(
+    actor: &ActorAddress,
+    turn: &str,
+    kind: &'static str,
+    request: &BindingRequest,
+) -> OutboxEntry {
+    let target = format!("{}/{}", request.name, request.operation);
+    entry(actor, turn, kind, target, &request.data, request.metadata.clone())
+}
+
+fn entry(
+    actor: &ActorAddress,
+    turn: &str,
+    kind: &'static str,
+    target: String,
+    data: &[u8],
+    metadata: BTreeMap<String, String>,
+) -> OutboxEntry {
+    OutboxEntry {
+        id: 0,
+        actor: actor.to_string(),
+        turn: turn.to_owned(),
+        kind,
+        target,
+        data: readable(data),
+        metadata: shown_metadata(metadata),
+        status: EffectStatus::Pending,
+        attempts: 0,
+        error: None,
+        created_unix_ms: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
+    }
+}
+
+/// As much of the metadata as is kept; what is left out is counted.
+fn shown_metadata(metadata: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut left = KEPT_DATA;
+    let entries = metadata.len();
+    let mut shown = BTreeMap::new();
+    for (name, value) in metadata {
+        left = left.saturating_sub(name.len() + value.len());
+        if left == 0 {
+            shown.insert(
+                "…".to_owned(),
+                format!("{} of {entries} entries are left out", entries - shown.len()),
+            );
+            break;
+        }
+        shown.insert(name, value);
+    }
+    shown
+}
+
+fn readable(data: &[u8]) -> String {
+    match std::str::from_utf8(data) {
+        Ok(text) => text[..text.floor_char_boundary(KEPT_DATA)].to_owned(),
+        Err(_) => base64::engine::general_purpose::STANDARD.encode(&data[..data.len().min(KEPT_DATA)]),
+    }
+}

@@ -1,0 +1,131 @@
+//! The last calls that an actor has committed, for its next host.
+//!
+//! A sidecar may deliver a call again after the actor has moved ([`super::recent_calls`]). The new host finds the call's mark
+//! and reply in the actor's state, and does not run it a second time. Only calls that were under way while the actor moved can
+//! come again, so the last few are enough, and for some seconds.
+
+use std::collections::VecDeque;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+/// Calls that are kept, at most.
+const MAX_CALLS: usize = 8;
+/// Bytes of their replies, at most, so that they hardly weigh on a commit. A longer reply is not kept, its call is.
+const MAX_BYTES: usize = 8 << 10;
+/// Seconds after which a call is forgotten. A sidecar repeats for about six seconds, a host for ten.
+const KEPT_FOR: u32 = 30;
+/// The beginning of the SHA-256 of a call's mark.
+pub(super) type Hash = [u8; 16];
+
+/// The calls, the oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Attempts(VecDeque<Attempt>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Attempt {
+    hash: Hash,
+    /// Seconds since 1970.
+    handled: u32,
+    /// None when it was too long.
+    reply: Option<Bytes>,
+}
+
+impl Attempts {
+    /// Reads what a host has written. What is not that is as good as nothing: it only helps for some seconds after a move.
+    pub(super) fn read(value: Option<&Bytes>) -> Attempts {
+        value.and_then(|value| Attempts::parse(value)).unwrap_or_default()
+    }
+
+    /// JSON, because that is what all state stores keep as it is: of each call the hash, the second, and the reply.
+    fn parse(value: &[u8]) -> Option<Attempts> {
+        let calls = daca_base::json::read::<Vec<(String, u32, Option<String>)>>(value).ok()?;
+        let calls = calls.into_iter().map(|(hash, handled, reply)| {
+            let hash = Hash::try_from(hex::decode(hash).ok()?).ok()?;
+            let reply = reply.map(|reply| BASE64.decode(reply)).transpose().ok()?.map(Bytes::from);
+            Some(Attempt { hash, handled, reply })
+        });
+        let mut calls = calls.collect::<Option<VecDeque<_>>>()?;
+        while calls.len() > MAX_CALLS {
+            calls.pop_front();
+        }
+        Some(Attempts(calls))
+    }
+
+    pub(super) fn text(&self) -> String {
+        let calls = self.0.iter().map(|call| {
+            let reply = call.reply.as_ref().map(|reply| BASE64.encode(reply));
+            serde_json::json!([hex::encode(call.hash), call.handled, reply])
+        });
+        serde_json::Value::Array(calls.collect()).to_string()
+    }
+
+    /// Looks a call up. Answers its reply, or `Some(None)` for a call whose reply was too long.
+    pub(super) fn of(&self, mark: &str) -> Option<Option<&Bytes>> {
+        let hash = hash(mark);
+        self.0.iter().find(|call| call.hash == hash).map(|call| call.reply.as_ref())
+    }
+
+    /// All calls, with their replies where those were not too long.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Hash, Option<&Bytes>)> {
+        self.0.iter().map(|call| (&call.hash, call.reply.as_ref()))
+    }
+
+    /// With a call that is handled now, `now` in seconds since 1970.
+    pub(super) fn with(&self, mark: &str, reply: &Bytes, now: u32) -> Attempts {
+        let mut calls = self.0.clone();
+        let reply = (reply.len() <= MAX_BYTES).then(|| reply.clone());
+        calls.push_back(Attempt { hash: hash(mark), handled: now, reply });
+        let is_old = |call: &Attempt| now.abs_diff(call.handled) > KEPT_FOR;
+        while calls.len() > MAX_CALLS || calls.front().is_some_and(is_old) {
+            calls.pop_front();
+        }
+        let mut bytes = 0;
+        for call in calls.iter_mut().rev() {
+            bytes += call.reply.as_ref().map_or(0, Bytes::len);
+            if bytes > MAX_BYTES {
+                call.reply = None;
+            }
+        }
+        Attempts(calls)
+    }
+}
+
+pub(super) fn hash(mark: &str) -> Hash {
+    Sha256::digest(mark).first_chunk().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(attempts: &Attempts, mark: &str, bytes: usize, now: u32) -> Attempts {
+        attempts.with(mark, &vec![b'x'; bytes].into(), now)
+    }
+
+    #[test]
+    fn the_next_host_reads_what_was_written_and_takes_anything_else_for_nothing() {
+        let attempts = with(&with(&Attempts::default(), "a", 5, 7), "b", MAX_BYTES + 1, 7);
+        let read = Attempts::read(Some(&attempts.text().into()));
+        assert_eq!(read, attempts);
+        assert_eq!(read.of("a"), Some(Some(&"xxxxx".into())));
+        assert_eq!(read.of("b"), Some(None));
+        assert_eq!(read.of("c"), None);
+        for other in ["", "7", "{}", "[[\"\",1,null]]", "[[1]]", "[[\"00\",1,\"!\"]]", "\"x\""] {
+            assert_eq!(Attempts::read(Some(&other.into())), Attempts::default(), "{other}");
+        }
+    }
+
+    #[test]
+    fn calls_are_forgotten_by_number_age_and_size() {
+        let many = (0..=MAX_CALLS).fold(Attempts::default(), |calls, n| with(&calls, &n.to_string(), 1, 1));
+        assert_eq!((many.0.len(), many.of("0"), many.of("1").is_some()), (MAX_CALLS, None, true));
+        assert_eq!(with(&many, "later", 1, 2 + KEPT_FOR).0.len(), 1);
+        // A clock that was set back keeps nothing for ever.
+        assert_eq!(with(&with(&Attempts::default(), "a", 1, 1_000), "b", 1, 1).0.len(), 1);
+        let large = with(&with(&Attempts::default(), "a", MAX_BYTES, 1), "b", 1, 1);
+        assert_eq!((large.of("a"), large.of("b")), (Some(None), Some(Some(&"x".into()))));
+    }
+}

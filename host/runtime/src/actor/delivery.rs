@@ -1,0 +1,255 @@
+//! Delivery of effects: after the commit, in the order of each actor, tried again for a while, then given up aloud.
+//!
+//! Each actor whose effects wait has a lane, and each lane one task. A lane whose first effect cannot be delivered waits
+//! with it, so that nothing overtakes; other lanes go on.
+
+use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use super::ActorAddress;
+use daca_base::telemetry::printable;
+use daca_model::backend::{Backend, Effect, EffectStatus, Error, Outbox};
+
+/// Of the effects that may wait, the part beyond which callers are slowed down.
+const SLOW_DOWN_AT: usize = 10;
+/// A caller is slowed down by no more than this.
+const LONGEST_SLOWDOWN: Duration = Duration::from_secs(1);
+/// Effects that are delivered in one request, at most.
+const LARGEST_BATCH: usize = 100;
+
+/// How delivery is tried.
+#[derive(Debug, Clone)]
+pub struct DeliveryOptions {
+    /// Tries before an effect is given up.
+    pub attempts: u32,
+    /// The wait before the second try; each further wait is twice as long.
+    pub retry_delay: Duration,
+    /// Effects that may wait before calls are refused.
+    pub max_pending: usize,
+    /// Bytes of effects that may wait before calls are refused.
+    pub max_pending_bytes: usize,
+}
+
+/// A cheap handle on everything that waits for delivery.
+#[derive(Clone)]
+pub struct Deliveries {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    backend: Arc<dyn Backend>,
+    outbox: Arc<Outbox>,
+    options: DeliveryOptions,
+    lanes: Mutex<HashMap<ActorAddress, VecDeque<Waiting>>>,
+    pending: AtomicUsize,
+    pending_bytes: AtomicUsize,
+    settled: Notify,
+    /// Wakes one of the callers that are slowed down.
+    has_room: Notify,
+    /// Room for what waits for the outcome of its commit, in KiB: as much again as for effects.
+    unconfirmed: Arc<Semaphore>,
+}
+
+/// An effect in its lane.
+struct Waiting {
+    id: u64,
+    effect: Effect,
+    /// The turn that asked for it, so that the log lines of its delivery say so.
+    turn: tracing::Span,
+}
+
+impl Deliveries {
+    /// Nothing waits yet.
+    pub fn new(backend: Arc<dyn Backend>, outbox: Arc<Outbox>, options: DeliveryOptions) -> Deliveries {
+        let room = (options.max_pending_bytes / 1024).min(Semaphore::MAX_PERMITS);
+        let shared = Shared {
+            backend,
+            outbox,
+            options,
+            lanes: Mutex::default(),
+            pending: AtomicUsize::new(0),
+            pending_bytes: AtomicUsize::new(0),
+            settled: Notify::new(),
+            has_room: Notify::new(),
+            unconfirmed: Arc::new(Semaphore::new(room)),
+        };
+        Deliveries { shared: Arc::new(shared) }
+    }
+
+    /// Effects that wait for delivery.
+    pub fn pending(&self) -> usize {
+        self.shared.pending.load(Ordering::Relaxed)
+    }
+
+    /// Does more wait than may, or than so many times as much? Then calls are refused until the backlog is shorter.
+    pub(super) fn is_full(&self, times: usize) -> bool {
+        let Shared { options, pending_bytes, .. } = &*self.shared;
+        self.pending() >= options.max_pending.saturating_mul(times)
+            || pending_bytes.load(Ordering::Relaxed) >= options.max_pending_bytes.saturating_mul(times)
+    }
+
+    /// Waits while a good part of what may wait for delivery does, a moment at most: whoever calls faster than effects can be
+    /// delivered is slowed down before it is refused.
+    pub(super) async fn slow_down(&self) {
+        if !self.shared.is_behind() {
+            return;
+        }
+        let deadline = Instant::now() + LONGEST_SLOWDOWN;
+        while self.shared.is_behind() {
+            if tokio::time::timeout_at(deadline, self.shared.has_room.notified()).await.is_err() {
+                break;
+            }
+        }
+        // One effect that is delivered may make room for more than one call.
+        if !self.shared.is_behind() {
+            self.shared.has_room.notify_one();
+        }
+    }
+
+    /// Room for so many bytes of a turn whose commit was not confirmed, if there is.
+    pub(super) fn room_for_unconfirmed(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let kibibytes = u32::try_from(bytes / 1024 + 1).ok()?;
+        self.shared.unconfirmed.clone().try_acquire_many_owned(kibibytes).ok()
+    }
+
+    /// Takes over the effects of a turn that has committed.
+    pub(super) fn enqueue(&self, actor: &ActorAddress, turn_id: &str, effects: Vec<Effect>) {
+        if effects.is_empty() {
+            return;
+        }
+        let turn = tracing::Span::current();
+        let bytes = effects.iter().map(|effect| effect.request.bytes()).sum::<usize>();
+        self.shared.pending.fetch_add(effects.len(), Ordering::Relaxed);
+        self.shared.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let waiting = effects.into_iter().map(|effect| Waiting {
+            id: self.shared.outbox.add(actor, turn_id, &effect.request),
+            effect,
+            turn: turn.clone(),
+        });
+        let mut lanes = self.shared.lock();
+        if let Some(lane) = lanes.get_mut(actor) {
+            lane.extend(waiting);
+            return;
+        }
+        lanes.insert(actor.clone(), waiting.collect());
+        drop(lanes);
+        tokio::spawn(Box::pin(self.shared.clone().run_lane(actor.clone())));
+    }
+
+    /// Waits until nothing waits any more, or until `deadline`. Answers how many effects still wait.
+    pub async fn flush(&self, deadline: Instant) -> usize {
+        loop {
+            let settled = self.shared.settled.notified();
+            let pending = self.pending();
+            if pending == 0 || tokio::time::timeout_at(deadline, settled).await.is_err() {
+                return self.pending();
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn is_behind(&self) -> bool {
+        self.pending.load(Ordering::Relaxed) > self.options.max_pending / SLOW_DOWN_AT
+    }
+
+    async fn run_lane(self: Arc<Self>, actor: ActorAddress) {
+        while let Some(batch) = self.next(&actor) {
+            let turn = batch.first().map_or_else(tracing::Span::none, |first| first.turn.clone());
+            let ids = batch.iter().map(|waiting| waiting.id).collect::<Vec<_>>();
+            let bytes = batch.iter().map(|waiting| waiting.effect.request.bytes()).sum::<usize>();
+            let delivery = pin!(self.deliver(&actor, batch).instrument(turn));
+            // A panic in a backend would leave the lane without a task, and its effects waiting for ever.
+            if std::panic::AssertUnwindSafe(delivery).catch_unwind().await.is_err() {
+                ids.iter().for_each(|id| self.outbox.settle(*id, EffectStatus::Failed));
+            }
+            self.pending.fetch_sub(ids.len(), Ordering::Relaxed);
+            self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.settled.notify_waiters();
+            if !self.is_behind() {
+                self.has_room.notify_one();
+            }
+        }
+    }
+
+    /// The next effect of a lane, with those behind it that the backend takes in the same request. An empty lane ends.
+    fn next(&self, actor: &ActorAddress) -> Option<Vec<Waiting>> {
+        let mut lanes = self.lock();
+        let lane = lanes.get_mut(actor)?;
+        let Some(first) = lane.pop_front() else {
+            lanes.remove(actor);
+            return None;
+        };
+        let mut batch = vec![first];
+        while batch.len() < LARGEST_BATCH
+            && let Some(next) = lane.front()
+            && self.backend.takes_together(&batch[0].effect.request, &next.effect.request)
+        {
+            batch.extend(lane.pop_front());
+        }
+        Some(batch)
+    }
+
+    async fn deliver(&self, actor: &ActorAddress, mut batch: Vec<Waiting>) {
+        let mut wait = self.options.retry_delay;
+        for attempt in 1..=self.options.attempts.max(1) {
+            let is_last = attempt == self.options.attempts.max(1);
+            let effects = batch.iter().map(|waiting| &waiting.effect).collect::<Vec<_>>();
+            let results = self.backend.deliver(actor, &effects).await;
+            let tried = std::mem::take(&mut batch);
+            for (waiting, result) in tried.into_iter().zip(results) {
+                batch.extend(self.settle(waiting, result, is_last));
+            }
+            if batch.is_empty() {
+                return;
+            }
+            tokio::time::sleep(wait).await;
+            wait = wait.saturating_mul(2);
+        }
+    }
+
+    /// Notes what became of one try. Gives the effect back when it is to be tried again.
+    fn settle(&self, waiting: Waiting, result: Result<(), Error>, is_last: bool) -> Option<Waiting> {
+        let Waiting { id, ref effect, .. } = waiting;
+        self.outbox.attempted(id, result.as_ref().err().map(Error::to_string));
+        match result {
+            Ok(()) => {
+                self.outbox.settle(id, EffectStatus::Sent);
+                if let Some(line) = &effect.delivered_line {
+                    tracing::info!(target: "agent", "{}", printable(line));
+                }
+                None
+            }
+            Err(error) if is_last || !error.is_passing() => {
+                self.give_up(id, effect, &error);
+                None
+            }
+            Err(error) => {
+                tracing::debug!("effect {id} is tried again: {error}");
+                Some(waiting)
+            }
+        }
+    }
+
+    fn give_up(&self, id: u64, effect: &Effect, error: &Error) {
+        self.outbox.settle(id, EffectStatus::Failed);
+        let error = error.to_string();
+        let error = printable(&error);
+        if let Some(line) = &effect.undeliverable_line {
+            tracing::error!(target: "agent", "{}: {error}", printable(line));
+        }
+        tracing::error!(code = "effect-given-up", "effect {id} is given up: {error}");
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ActorAddress, VecDeque<Waiting>>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

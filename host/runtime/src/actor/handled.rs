@@ -1,0 +1,206 @@
+//! The calls that an actor has handled and that may come again: messages of a broker, calls to which their caller has given
+//! a key, and calls that a sidecar delivers again after a change of hosts.
+//!
+//! What is remembered lies with the actor's state, under keys that begin with `daca:`, which no guest can name ([`crate::imports`]), and is written in the commit of the turn
+//! that handled the call. So it outlives the activation: a call whose answer was lost with its host comes to the actor's next
+//! host. Nobody reads or writes it for any other call. Of messages the [`marks`](super::marks) are enough; whoever sends a key
+//! wants the reply, too, so that these are kept as well, in [`replies`](super::replies). Of all other calls the last few are
+//! kept for some seconds, in [`attempts`](super::attempts).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::attempts::Attempts;
+use super::marks::Marks;
+use super::replies::{Replies, Request};
+use super::{ActorAddress, CallError, CallIdentity};
+use daca_model::TurnKind;
+use daca_model::backend::{self, Backend, StateWrite, TurnCommit};
+
+/// Marks of messages.
+const MESSAGES: &str = "daca:consumed";
+/// Marks of calls with keys.
+const KEYED: &str = "daca:called";
+/// Replies to calls with keys.
+const REPLIES: &str = "daca:replies";
+/// The last calls of hosts.
+const ATTEMPTS: &str = "daca:attempts";
+
+/// Such a call.
+pub(super) enum Repeatable {
+    /// A message, by its place.
+    Message(Arc<str>),
+    Keyed {
+        key: Arc<str>,
+        request: Request,
+    },
+    /// A call of a host, by its mark.
+    Attempt(Arc<str>),
+}
+
+impl Repeatable {
+    pub(super) fn new(identity: CallIdentity, kind: &TurnKind) -> Repeatable {
+        match (identity, kind) {
+            (CallIdentity::Message(place), _) => Repeatable::Message(place),
+            (CallIdentity::Attempt(mark), _) => Repeatable::Attempt(mark),
+            (CallIdentity::Key(key), TurnKind::Method { name, payload }) => {
+                Repeatable::Keyed { key, request: Request::new(name, payload) }
+            }
+            // Nobody gives a key to anything else.
+            (CallIdentity::Key(key), _) => Repeatable::Keyed { key, request: Request::new("", &[]) },
+        }
+    }
+}
+
+/// What an actor remembers of such calls. Messages and calls with keys do not push each other out.
+#[derive(Debug, Default)]
+pub(super) struct Handled {
+    /// None when they were not looked up.
+    messages: Option<Marks>,
+    /// None when they were not looked up.
+    keyed: Option<Keyed>,
+    /// None when they were not looked up.
+    attempts: Option<Attempts>,
+}
+
+/// The calls with keys. More are marked than replies are kept.
+#[derive(Debug)]
+struct Keyed {
+    marks: Marks,
+    replies: Replies,
+}
+
+impl Handled {
+    /// Reads what the call needs and `known` lacks.
+    pub(super) async fn read(
+        known: Option<Handled>,
+        backend: &dyn Backend,
+        actor: &ActorAddress,
+        call: &Repeatable,
+    ) -> Result<Handled, backend::Error> {
+        let mut handled = known.unwrap_or_default();
+        match call {
+            Repeatable::Message(_) if handled.messages.is_none() => {
+                let [marks] = read(backend, actor, [MESSAGES]).await?;
+                handled.messages = Some(Marks::read(MESSAGES, marks)?);
+            }
+            Repeatable::Keyed { .. } if handled.keyed.is_none() => {
+                let [marks, replies] = read(backend, actor, [KEYED, REPLIES]).await?;
+                let (marks, replies) = (Marks::read(KEYED, marks)?, Replies::read(REPLIES, replies)?);
+                handled.keyed = Some(Keyed { marks, replies });
+            }
+            Repeatable::Attempt(_) if handled.attempts.is_none() => {
+                let [attempts] = read(backend, actor, [ATTEMPTS]).await?;
+                handled.attempts = Some(Attempts::read(attempts.as_ref()));
+            }
+            _ => {}
+        }
+        Ok(handled)
+    }
+
+    /// The calls that the actor's host before has handled, as far as they were looked up.
+    pub(super) fn attempts(&self) -> Option<&Attempts> {
+        self.attempts.as_ref()
+    }
+
+    /// The answer to a call that was handled before; none to one that was not. A message has nobody who would read its reply.
+    pub(super) fn answer(&self, actor: &ActorAddress, call: &Repeatable) -> Result<Option<Bytes>, CallError> {
+        let (key, request, keyed) = match (call, &self.keyed) {
+            (Repeatable::Message(place), _) => {
+                let was_handled = self.messages.as_ref().is_some_and(|marks| marks.has(place));
+                return Ok(was_handled.then(Bytes::new));
+            }
+            (Repeatable::Attempt(mark), _) => {
+                return match self.attempts.as_ref().and_then(|attempts| attempts.of(mark)) {
+                    Some(Some(reply)) => Ok(Some(reply.clone())),
+                    Some(None) => Err(CallError::ReplyLost(actor.clone())),
+                    None => Ok(None),
+                };
+            }
+            (Repeatable::Keyed { .. }, None) => return Ok(None),
+            (Repeatable::Keyed { key, request }, Some(keyed)) => (key, request, keyed),
+        };
+        match keyed.replies.of(key) {
+            Some(kept) if kept.request == *request => Ok(Some(kept.reply.clone())),
+            Some(_) => Err(CallError::KeyReused { actor: actor.clone(), key: key.clone() }),
+            None if keyed.marks.has(key) => {
+                Err(CallError::ReplyForgotten { actor: actor.clone(), key: key.clone() })
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Adds a call to the commit of the turn that handles it, and answers what is known once that is done.
+    pub(super) fn after(mut self, call: &Repeatable, reply: &Bytes, commit: &mut TurnCommit) -> Handled {
+        let now = seconds();
+        match call {
+            Repeatable::Message(place) => {
+                let marks = self.messages.unwrap_or_default().with(place, now);
+                write(commit, MESSAGES, marks.text());
+                self.messages = Some(marks);
+            }
+            Repeatable::Keyed { key, request } => {
+                let Some(Keyed { marks, replies }) = self.keyed else { return self };
+                let (marks, replies) = (marks.with(key, now), replies.with(key, *request, reply, now));
+                write(commit, KEYED, marks.text());
+                write(commit, REPLIES, replies.text());
+                self.keyed = Some(Keyed { marks, replies });
+            }
+            // A turn that changes nothing may run twice.
+            Repeatable::Attempt(_) if commit.is_empty() && commit.effects.is_empty() => {}
+            Repeatable::Attempt(mark) => {
+                let attempts = self.attempts.unwrap_or_default().with(mark, reply, now);
+                write(commit, ATTEMPTS, attempts.text().into_bytes());
+                self.attempts = Some(attempts);
+            }
+        }
+        self
+    }
+}
+
+/// Was a call handled, as the actor's state has it now?
+pub(super) async fn was_handled(
+    backend: &dyn Backend,
+    actor: &ActorAddress,
+    identity: &CallIdentity,
+) -> Result<bool, backend::Error> {
+    let key = key_of(identity);
+    let [value] = read(backend, actor, [key]).await?;
+    Ok(match identity {
+        CallIdentity::Message(id) | CallIdentity::Key(id) => Marks::read(key, value)?.has(id),
+        CallIdentity::Attempt(mark) => Attempts::read(value.as_ref()).of(mark).is_some(),
+    })
+}
+
+/// The key under which the actor's state has the mark of a call.
+pub(super) fn key_of(identity: &CallIdentity) -> &'static str {
+    match identity {
+        CallIdentity::Message(_) => MESSAGES,
+        CallIdentity::Key(_) => KEYED,
+        CallIdentity::Attempt(_) => ATTEMPTS,
+    }
+}
+
+async fn read<const COUNT: usize>(
+    backend: &dyn Backend,
+    actor: &ActorAddress,
+    keys: [&str; COUNT],
+) -> Result<[Option<Bytes>; COUNT], backend::Error> {
+    let mut values = backend.read_state(actor, &keys.map(str::to_owned)).await?.into_iter();
+    Ok(keys.map(|_| values.next().flatten().map(|value| value.value)))
+}
+
+fn write(commit: &mut TurnCommit, key: &str, value: Vec<u8>) {
+    commit.writes.insert(key.to_owned(), StateWrite::Set { value: value.into(), ttl: None });
+}
+
+/// What is there and cannot be read, which no host has written.
+pub(super) fn unreadable(key: &str) -> backend::Error {
+    backend::Error::Other(format!("the state's {key:?} is not what a host has written"))
+}
+
+/// Seconds since 1970.
+fn seconds() -> u32 {
+    u32::try_from(daca_base::clock::unix_ms(daca_base::clock::now()) / 1_000).unwrap_or(u32::MAX)
+}

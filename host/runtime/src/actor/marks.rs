@@ -1,0 +1,130 @@
+//! Marks of the calls that an actor has handled and that may come again.
+//!
+//! A mark names one call and nothing else. Offsets of a broker below a handled one say nothing: a message that was set aside may
+//! be delivered once more because somebody wants it so.
+
+use std::collections::VecDeque;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::handled::unreadable;
+use daca_model::backend;
+
+/// Marks that are kept, at most: what comes again is most often of the last seconds.
+const MOST: usize = 256;
+/// Marks that are kept whatever their age: after an outage of hours the last messages come again.
+const LEAST: usize = 16;
+/// Seconds after which further ones are forgotten, and replies. The clocks are those of all hosts that have had the actor, and one
+/// of them may jump: so a jump alone forgets next to nothing, see [`FORGOTTEN`].
+pub(super) const KEPT_FOR: u32 = 600;
+/// Old marks, or replies, that are forgotten with each call that comes, at most.
+pub(super) const FORGOTTEN: usize = 2;
+/// Bytes of a mark: those of a hash, and the second in which the message was handled.
+const BYTES: usize = 8 + 4;
+
+/// The marks of an actor, the oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Marks(VecDeque<Mark>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    /// The beginning of the SHA-256 of the call's id.
+    hash: [u8; 8],
+    /// Seconds since 1970.
+    handled: u32,
+}
+
+impl Marks {
+    /// Reads what is kept under a key of the actor's state, if anything is.
+    pub(super) fn read(key: &str, value: Option<Bytes>) -> Result<Marks, backend::Error> {
+        let Some(value) = value else { return Ok(Marks::default()) };
+        Marks::parse(&value).ok_or_else(|| unreadable(key))
+    }
+
+    /// A JSON string, because that is what all state stores keep as it is.
+    fn parse(value: &[u8]) -> Option<Marks> {
+        let bytes = BASE64.decode(daca_base::json::read::<String>(value).ok()?).ok()?;
+        let marks = bytes.chunks(BYTES).map(|mark| {
+            let (hash, handled) = mark.split_first_chunk::<8>()?;
+            Some(Mark { hash: *hash, handled: u32::from_be_bytes(*handled.first_chunk::<4>()?) })
+        });
+        marks.collect::<Option<_>>().map(Marks)
+    }
+
+    pub(super) fn text(&self) -> Vec<u8> {
+        let bytes = self.0.iter().flat_map(|mark| mark.hash.into_iter().chain(mark.handled.to_be_bytes()));
+        Value::from(BASE64.encode(bytes.collect::<Vec<_>>())).to_string().into()
+    }
+
+    /// Was the call with this id handled?
+    pub(super) fn has(&self, id: &str) -> bool {
+        let hash = hash(id);
+        self.0.iter().any(|mark| mark.hash == hash)
+    }
+
+    /// With the mark of a call that is handled now.
+    pub(super) fn with(&self, id: &str, now: u32) -> Marks {
+        let mut marks = self.0.clone();
+        marks.push_back(Mark { hash: hash(id), handled: now });
+        let is_old = |mark: &Mark| now.saturating_sub(mark.handled) > KEPT_FOR;
+        for _ in 0..FORGOTTEN {
+            if marks.len() > MOST || (marks.len() > LEAST && marks.front().is_some_and(is_old)) {
+                marks.pop_front();
+            }
+        }
+        Marks(marks)
+    }
+}
+
+fn hash(id: &str) -> [u8; 8] {
+    Sha256::digest(id).first_chunk().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_was_handled_is_known_and_no_other() {
+        let mut marks = Marks::default();
+        for id in ["b/t/0/5/1000", "b/t/1/9/900"] {
+            assert!(!marks.has(id), "{id}");
+            marks = marks.with(id, 1_000);
+        }
+        let read = Marks::parse(&marks.text());
+        assert_eq!(read.as_ref(), Some(&marks));
+        for (id, is_handled) in [
+            ("b/t/0/5/1000", true),
+            ("b/t/1/9/900", true),
+            ("b/t/0/4/1000", false),
+            ("b/t/0/5/999", false),
+            ("b/t/2/5/1000", false),
+            ("other/t/0/5/1000", false),
+        ] {
+            assert_eq!(marks.has(id), is_handled, "{id}");
+        }
+        for damaged in ["", "7", "\"!\"", "\"AAAA\""] {
+            assert_eq!(Marks::parse(damaged.as_bytes()), None, "{damaged}");
+        }
+    }
+
+    #[test]
+    fn old_marks_go_and_the_last_ones_stay() {
+        let at = |count: usize, second: u32, before: &Marks| {
+            (0..count).fold(before.clone(), |marks, number| marks.with(&format!("{second}-{number}"), second))
+        };
+        let many = at(MOST + 1, 1_000, &Marks::default());
+        assert_eq!((many.0.len(), many.has("1000-0"), many.has("1000-1")), (MOST, false, true));
+        let later = at(1, 1_000 + KEPT_FOR + 1, &many);
+        assert_eq!(later.0.len(), MOST - 1, "a clock that jumps forgets next to nothing");
+        let later = at(LEAST, 1_000 + KEPT_FOR + 1, &many);
+        assert_eq!((later.0.len(), later.has("1000-1")), (MOST - LEAST, false));
+        let later = at(MOST, 1_000 + KEPT_FOR + 1, &many);
+        let earlier = at(1, 1_000, &later);
+        assert_eq!((later.0.len(), earlier.0.len()), (MOST, MOST), "and one that is set back nothing");
+    }
+}

@@ -1,0 +1,51 @@
+//! Actors: who is called, one turn at a time for each, and what becomes of a turn.
+//!
+//! A call goes through this room in a straight line: [`Actors`] finds or makes the activation ([`table`]), the call
+//! waits in the activation's queue until it is its turn ([`activation`]), the turn runs in an instance and commits
+//! ([`turn`]), and its effects leave in order ([`delivery`]). [`unconfirmed`] finds out what became of a commit whose
+//! answer was lost. [`shape`] notes under which version's label the
+//! state was kept last, [`handled`] which calls are not to be handled again, and [`recent_calls`] those of the last seconds; [`trial`] lets a version run before it serves
+//! anybody. [`live`] keeps the number of live instances within what the machine allows.
+
+mod activation;
+mod attempts;
+mod delivery;
+mod handled;
+mod live;
+mod marks;
+mod recent_calls;
+mod replies;
+mod shape;
+mod table;
+mod trial;
+mod turn;
+mod unconfirmed;
+
+pub use delivery::{Deliveries, DeliveryOptions};
+pub use live::{DEFAULT_LIVE_INSTANCES, map_count_limit, most_live_instances};
+pub use table::{ActivationInfo, Actors, ActorsOptions, AgentLoad, AgentRuntime, AgentStatistics};
+pub use trial::TrialFailure;
+
+use daca_model::{ActorAddress, CallContext, CallError, CallIdentity};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Reads what may lie under the host's own keys of an actor's state, and writes on what could be read. For fuzzing.
+pub fn read_stored(value: &bytes::Bytes) {
+    if let Ok(marks) = marks::Marks::read("k", Some(value.clone())) {
+        let _written = marks.with("id", u32::MAX).text();
+    }
+    if let Ok(replies) = replies::Replies::read("k", Some(value.clone())) {
+        let request = replies::Request::new("Method", value);
+        let _written = replies.with("id", request, value, u32::MAX).text();
+    }
+    let _written = attempts::Attempts::read(Some(value)).with("mark", value, u32::MAX).text();
+    let _label = shape::read_label(value);
+}
+
+/// Names a turn in the log: eight digits of the host's run, then the number of the turn within it.
+fn next_turn_id() -> String {
+    static RUN: LazyLock<u32> = LazyLock::new(|| uuid::Uuid::new_v4().as_fields().0);
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("{:08x}-{}", *RUN, NEXT.fetch_add(1, Ordering::Relaxed))
+}

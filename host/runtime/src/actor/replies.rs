@@ -1,0 +1,152 @@
+//! The last replies of an actor to calls that carry a key: whoever repeats such a call gets what the first one was answered.
+
+use std::collections::VecDeque;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::handled::unreadable;
+use super::marks::{FORGOTTEN, KEPT_FOR};
+use daca_model::backend;
+
+/// Replies that are kept, at most.
+const MOST: usize = 64;
+/// Bytes of replies that are kept, at most, so that they hardly weigh on a commit. A longer one is not kept at all.
+const MOST_BYTES: usize = 16 << 10;
+/// Bytes of a hash.
+const HASH: usize = 16;
+
+/// What was called, shortened to a hash: the method and its payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Request([u8; HASH]);
+
+impl Request {
+    pub(super) fn new(method: &str, payload: &[u8]) -> Request {
+        let digest = Sha256::new_with_prefix(method).chain_update([0]).chain_update(payload).finalize();
+        Request(digest.first_chunk().copied().unwrap_or_default())
+    }
+}
+
+/// The replies, the oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Replies(VecDeque<Kept>);
+
+/// A reply, and to what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// Hash of the call's id.
+    id: [u8; HASH],
+    pub(super) request: Request,
+    /// Seconds since 1970.
+    handled: u32,
+    pub(super) reply: Bytes,
+}
+
+impl Replies {
+    /// Reads what is kept under a key of the actor's state, if anything is.
+    pub(super) fn read(key: &str, value: Option<Bytes>) -> Result<Replies, backend::Error> {
+        let Some(value) = value else { return Ok(Replies::default()) };
+        Replies::parse(&value).ok_or_else(|| unreadable(key))
+    }
+
+    /// JSON, because that is what all state stores keep as it is: of each reply two hashes, the second, and the bytes.
+    fn parse(value: &[u8]) -> Option<Replies> {
+        let kept = daca_base::json::read::<Vec<(String, String, u32, String)>>(value).ok()?.into_iter();
+        let kept = kept.map(|(id, request, handled, reply)| {
+            let hash = |text: &str| <[u8; HASH]>::try_from(hex::decode(text).ok()?).ok();
+            let reply = BASE64.decode(reply).ok()?.into();
+            Some(Kept { id: hash(&id)?, request: Request(hash(&request)?), handled, reply })
+        });
+        kept.collect::<Option<_>>().map(Replies)
+    }
+
+    pub(super) fn text(&self) -> Vec<u8> {
+        let kept = self.0.iter().map(|kept| {
+            let Kept { id, request, handled, reply } = kept;
+            json!([hex::encode(id), hex::encode(request.0), handled, BASE64.encode(reply)])
+        });
+        Value::from_iter(kept).to_string().into()
+    }
+
+    /// What the call with this id was answered, if that is still known.
+    pub(super) fn of(&self, id: &str) -> Option<&Kept> {
+        let id = hash(id);
+        self.0.iter().find(|kept| kept.id == id)
+    }
+
+    /// With the reply to a call that is handled now.
+    pub(super) fn with(&self, id: &str, request: Request, reply: &Bytes, now: u32) -> Replies {
+        if reply.len() > MOST_BYTES {
+            return self.clone();
+        }
+        let mut bytes = reply.len();
+        let is_kept = |kept: &&Kept| {
+            bytes += kept.reply.len();
+            bytes <= MOST_BYTES
+        };
+        let mut kept =
+            self.0.iter().rev().take(MOST - 1).take_while(is_kept).cloned().collect::<VecDeque<_>>();
+        kept.make_contiguous().reverse();
+        let is_old = |kept: &Kept| now.saturating_sub(kept.handled) > KEPT_FOR;
+        for _ in 0..FORGOTTEN {
+            if kept.front().is_some_and(is_old) {
+                kept.pop_front();
+            }
+        }
+        kept.push_back(Kept { id: hash(id), request, handled: now, reply: reply.clone() });
+        Replies(kept)
+    }
+}
+
+fn hash(id: &str) -> [u8; HASH] {
+    Sha256::digest(id).first_chunk().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(replies: &Replies, id: &str) -> Option<usize> {
+        replies.of(id).map(|kept| kept.reply.len())
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_anything_else_is_refused() {
+        let request = Request::new("Say", b"{}");
+        let replies = Replies::default().with("a", request, &"reply".into(), 7);
+        let read = Replies::parse(&replies.text());
+        assert_eq!(read.as_ref(), Some(&replies));
+        let kept = replies.of("a").expect("it is kept");
+        assert_eq!((&kept.reply[..], kept.request == request), (&b"reply"[..], true));
+        assert!(replies.of("b").is_none());
+        for other in [Request::new("Say", b"[]"), Request::new("Sa", b"y{}"), Request::new("", b"Say{}")] {
+            assert_ne!(kept.request, other);
+        }
+        for damaged in ["", "7", "[[\"00\",\"00\",1,\"\"]]", "[[\"\",\"\",1]]"] {
+            assert_eq!(Replies::parse(damaged.as_bytes()), None, "{damaged}");
+        }
+    }
+
+    /// However many keys there are and however long the replies, what is kept stays small.
+    #[test]
+    fn the_last_replies_are_kept_within_bounds() {
+        let request = Request::new("", b"");
+        let add = |replies: &Replies, id: usize, length: usize, handled: u32| {
+            replies.with(&id.to_string(), request, &vec![0; length].into(), handled)
+        };
+        let small = (0..=MOST).fold(Replies::default(), |replies, id| add(&replies, id, 10, 1));
+        assert_eq!((small.0.len(), kept(&small, "0"), kept(&small, "1")), (MOST, None, Some(10)));
+        let large = add(&small, 1_000, MOST_BYTES - 25, 1);
+        assert_eq!((large.0.len(), kept(&large, "1000")), (3, Some(MOST_BYTES - 25)));
+        let largest = add(&large, 1_001, MOST_BYTES, 1);
+        assert_eq!((largest.0.len(), kept(&largest, "1001")), (1, Some(MOST_BYTES)));
+        assert_eq!(add(&small, 1_001, MOST_BYTES + 1, 1), small);
+        let later = add(&small, 1_002, 10, 2 + KEPT_FOR);
+        assert_eq!(later.0.len(), MOST - FORGOTTEN, "a clock that jumps forgets next to nothing");
+        let later = (0..MOST).fold(small, |replies, id| add(&replies, 2_000 + id, 10, 2 + KEPT_FOR));
+        assert_eq!((later.0.len(), kept(&later, &MOST.to_string())), (MOST, None));
+    }
+}

@@ -1,0 +1,524 @@
+//! The activation table: from an address to the activation that takes the call, within the host's bounds.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::activation::{Activation, Job, Offer, Work};
+use super::live::{IdleList, LiveInstances};
+use super::recent_calls::{Answer, CallKey, Delivery, RecentCalls};
+use super::{ActorAddress, CallContext, CallError, Deliveries};
+use crate::component::{Counted, Counters, Engine, Serving};
+use daca_manifest::AgentType;
+use daca_model::Topic;
+use daca_model::TurnKind;
+use daca_model::backend::{self, ActorCall, Backend, FiredWakeup, Readiness, WakeupKind};
+
+/// How often activations that were idle for too long are looked for.
+const SWEEP_EVERY: Duration = Duration::from_millis(500);
+/// How often a drain looks whether turns still run.
+const DRAIN_POLL: Duration = Duration::from_millis(5);
+/// Instances of a version that was replaced are dropped for one part of the time, and for so many parts they are not.
+const RESTS_FOR: u32 = 9;
+/// Activations that end at the same time.
+const CONCURRENT_DEACTIVATIONS: usize = 64;
+
+/// What the table is made for.
+pub struct ActorsOptions {
+    /// Calls that wait or run at the same time.
+    pub max_turns_in_flight: usize,
+    /// Live instances at the same time.
+    pub max_live_instances: usize,
+    /// Active actors at the same time. Beyond it, those that were idle longest are deactivated before their time.
+    pub max_active_actors: usize,
+}
+
+/// An agent type with the component versions that serve it.
+pub struct AgentRuntime {
+    /// What the manifest says of it.
+    pub agent: Arc<AgentType>,
+    /// Which version an actor's next turn runs on.
+    pub serving: Arc<Serving>,
+    pub(super) idle: IdleList,
+    pub(super) counters: Counters,
+    pub(super) instances_made: AtomicU64,
+}
+
+impl AgentRuntime {
+    /// No actor is active yet.
+    pub fn new(agent: Arc<AgentType>, serving: Arc<Serving>) -> AgentRuntime {
+        let (idle, counters, instances_made) = (IdleList::default(), Counters::default(), AtomicU64::new(0));
+        AgentRuntime { agent, serving, idle, counters, instances_made }
+    }
+}
+
+/// What happened in an agent type since the host started.
+#[derive(Debug, Clone, Copy)]
+pub struct AgentStatistics {
+    /// Its turns, on whatever version.
+    pub counted: Counted,
+    /// Instances that were made.
+    pub instances_made: u64,
+}
+
+/// What an agent type has at the moment.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct AgentLoad {
+    /// Active actors.
+    pub active: usize,
+    /// Calls that wait for them.
+    pub queued: usize,
+    /// Live instances.
+    pub instances: usize,
+}
+
+/// One active actor, as the admin API shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ActivationInfo {
+    /// The agent type.
+    pub agent_type: Arc<str>,
+    /// The actor's id.
+    pub actor_id: Arc<str>,
+    /// Does a turn run now?
+    pub running: bool,
+    /// Calls that wait.
+    pub queued: usize,
+    /// Does it have a live instance?
+    pub instance: bool,
+    /// Milliseconds since its last turn; none while one runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_ms: Option<u64>,
+    /// Turns of this activation.
+    pub turns: u64,
+}
+
+/// A cheap handle on all actors of the host.
+#[derive(Clone)]
+pub struct Actors {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) engine: Engine,
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) deliveries: Deliveries,
+    pub(super) live: LiveInstances,
+    pub(super) recent_calls: Arc<RecentCalls>,
+    misdelivered: AtomicU64,
+    agents: BTreeMap<Arc<str>, Arc<AgentRuntime>>,
+    options: ActorsOptions,
+    in_flight: Arc<Semaphore>,
+    active: Mutex<HashMap<ActorAddress, Arc<Activation>>>,
+    phase: AtomicU8,
+}
+
+/// A call that is not taken, and where that is to be said.
+struct Refused {
+    answer: Answer,
+    error: CallError,
+}
+
+/// Values of `Shared::phase`.
+const RUNNING: u8 = 0;
+const DRAINING: u8 = 1;
+const STOPPED: u8 = 2;
+
+impl Shared {
+    /// Takes an activation that is over out of the table.
+    pub(super) fn forget(&self, activation: &Arc<Activation>) {
+        let mut active = self.lock();
+        if active.get(&activation.address).is_some_and(|present| Arc::ptr_eq(present, activation)) {
+            active.remove(&activation.address);
+        }
+    }
+
+    /// The activation of an actor, made when there is none. The flag says that there are more than the host may have.
+    fn activation(&self, address: &ActorAddress, agent: &Arc<AgentRuntime>) -> (Arc<Activation>, bool) {
+        let mut active = self.lock();
+        if let Some(activation) = active.get(address) {
+            return (activation.clone(), false);
+        }
+        let activation = Activation::new(address.clone(), agent.clone());
+        active.insert(address.clone(), activation.clone());
+        (activation, active.len() > self.options.max_active_actors)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ActorAddress, Arc<Activation>>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Actors {
+    /// No actor is active yet. [`Actors::run_idle_sweep`] must be running for idle ones to be deactivated.
+    pub fn new(
+        engine: Engine,
+        backend: Arc<dyn Backend>,
+        deliveries: Deliveries,
+        agents: Vec<AgentRuntime>,
+        options: ActorsOptions,
+    ) -> Actors {
+        let agents = agents.into_iter().map(|agent| (agent.agent.name.clone(), Arc::new(agent))).collect();
+        let shared = Shared {
+            engine,
+            backend,
+            deliveries,
+            live: LiveInstances::new(options.max_live_instances),
+            recent_calls: Arc::default(),
+            misdelivered: AtomicU64::new(0),
+            agents,
+            in_flight: Arc::new(Semaphore::new(options.max_turns_in_flight)),
+            active: Mutex::default(),
+            phase: AtomicU8::new(RUNNING),
+            options,
+        };
+        Actors { shared: Arc::new(shared) }
+    }
+
+    /// Calls a method of an actor, wherever it lives, and answers its reply.
+    pub async fn call(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
+        self.shared.backend.call_actor(call, context).await
+    }
+
+    /// Runs a method of an actor of this host and answers its reply. For those who know that it lives here: the sidecar, and
+    /// the embedded backend.
+    ///
+    /// Dropping the future does not stop a turn that has begun: it ends, and what it did is kept.
+    pub async fn call_here(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
+        let ActorCall { actor, method, payload } = &call;
+        let key = match (&context.mark, &context.delivered_in) {
+            (Some(mark), _) => Some(CallKey::of_mark(actor, mark)),
+            (None, Some(traceparent)) => Some(CallKey::of_trace(actor, traceparent, method, payload)),
+            (None, None) => None,
+        };
+        let kind = TurnKind::Method { name: call.method, payload: call.payload };
+        self.deliver(&call.actor, key, Work::Call(kind), context).await
+    }
+
+    /// Runs a method of an actor that the sidecar is known to have here, without asking it. None when it is not known to. An
+    /// error for which [`CallError::is_not_done`] holds leaves the call to the sidecar.
+    pub async fn call_active(
+        &self,
+        call: ActorCall,
+        context: CallContext,
+    ) -> Option<Result<Bytes, CallError>> {
+        let activation = self.shared.lock().get(&call.actor).cloned();
+        activation.filter(|activation| activation.lives_here(&*self.shared.backend))?;
+        Some(self.call_here(call, CallContext { is_direct: true, ..context }).await)
+    }
+
+    /// Runs the turn of a reminder or timer that is due.
+    pub async fn wake(
+        &self,
+        actor: &ActorAddress,
+        fired: FiredWakeup,
+        data: Bytes,
+        context: CallContext,
+    ) -> Result<(), CallError> {
+        let key = CallKey::of_firing(actor, wakeup_noun(fired.key.kind), &fired.key.name, &data);
+        let kind = TurnKind::Wakeup { kind: fired.key.kind, name: fired.key.name.clone(), data };
+        let work = Work::Wake(kind, fired);
+        // A sidecar that moves actors repeats a firing that it has cut off. The embedded backend does no such thing.
+        let key = context.is_woken.then_some(key);
+        self.deliver(actor, key, work, context).await.map(drop)
+    }
+
+    /// Notes that a call was delivered to another actor than its caller meant.
+    pub fn note_misdelivered(&self) {
+        self.shared.misdelivered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Calls that were delivered to another actor than their callers meant. They were refused.
+    pub fn misdelivered(&self) -> u64 {
+        self.shared.misdelivered.load(Ordering::Relaxed)
+    }
+
+    /// Takes a delivery: the first one of a call runs its turn, and all others get its answer.
+    async fn deliver(
+        &self,
+        actor: &ActorAddress,
+        key: Option<CallKey>,
+        work: Work,
+        context: CallContext,
+    ) -> Result<Bytes, CallError> {
+        let (answer, reply) = loop {
+            match key.clone().map(|key| self.shared.recent_calls.deliver(key)) {
+                None | Some(Delivery::Separate) => break Answer::channel(),
+                Some(Delivery::First(answer, reply)) => break (answer, reply),
+                Some(Delivery::Joined(reply)) => {
+                    tracing::debug!(%actor, "a call that waits or runs was delivered again");
+                    // Without an answer the earlier delivery was cut off before its turn was in the queue.
+                    if let Ok(result) = reply.await {
+                        return result;
+                    }
+                }
+                Some(Delivery::Answered(result)) => {
+                    tracing::debug!(%actor, "a call that was answered was delivered again");
+                    return result;
+                }
+            }
+        };
+        if let Err(refused) = self.submit(actor, work, context, answer).await {
+            let Refused { answer, error } = *refused;
+            answer.send(Err(error));
+        }
+        reply.await.unwrap_or(Err(CallError::Internal))
+    }
+
+    /// Puts a turn into its actor's queue. What is refused comes back with its answer.
+    async fn submit(
+        &self,
+        actor: &ActorAddress,
+        work: Work,
+        mut context: CallContext,
+        answer: Answer,
+    ) -> Result<(), Box<Refused>> {
+        let begins = context.is_from_outside();
+        let (agent, in_flight) = match self.admit(actor, begins, &mut context) {
+            Ok(admitted) => admitted,
+            Err(error) => return Err(Box::new(Refused { answer, error })),
+        };
+        if begins {
+            self.shared.deliveries.slow_down().await;
+        }
+        self.offer(actor, agent, Job { work, context, answer, _in_flight: Some(in_flight) })
+    }
+
+    /// Checks a call, and takes its part of the host's turns in flight.
+    fn admit(
+        &self,
+        actor: &ActorAddress,
+        begins: bool,
+        context: &mut CallContext,
+    ) -> Result<(&Arc<AgentRuntime>, OwnedSemaphorePermit), CallError> {
+        let shared = &self.shared;
+        // What runs already must come to its end: only what begins anew is refused.
+        let phase = shared.phase.load(Ordering::Relaxed);
+        if phase == STOPPED || (begins && phase == DRAINING) {
+            return Err(CallError::ShuttingDown);
+        }
+        let Some(agent) = shared.agents.get(&actor.agent_type) else {
+            return Err(CallError::UnknownAgentType(actor.agent_type.to_string()));
+        };
+        daca_model::check_actor_id(&actor.id).map_err(|reason| CallError::invalid_id(&actor.id, reason))?;
+        let reentrancy = agent.agent.reentrancy;
+        context.check(actor, reentrancy.map(|allowed| allowed.max_stack_depth))?;
+        if reentrancy.is_some() && context.reentrancy_id.is_none() {
+            context.reentrancy_id = Some(daca_model::new_id().into());
+        }
+        // The deliveries that shorten a backlog are let through, unless their own effects have doubled it.
+        if shared.deliveries.is_full(if begins { 1 } else { 2 }) {
+            return Err(CallError::EffectsBacklog(shared.deliveries.pending()));
+        }
+        match shared.in_flight.clone().try_acquire_owned() {
+            Ok(in_flight) => Ok((agent, in_flight)),
+            Err(_) => Err(CallError::HostBusy(shared.options.max_turns_in_flight)),
+        }
+    }
+
+    fn offer(
+        &self,
+        actor: &ActorAddress,
+        agent: &Arc<AgentRuntime>,
+        mut job: Job,
+    ) -> Result<(), Box<Refused>> {
+        loop {
+            let (activation, too_many) = self.shared.activation(actor, agent);
+            if too_many {
+                self.deactivate_oldest(agent);
+            }
+            match activation.offer(&self.shared, job) {
+                Offer::Taken => return Ok(()),
+                Offer::Full(job, queued) => {
+                    let error = CallError::QueueFull { actor: actor.clone(), queued };
+                    return Err(Box::new(Refused { answer: job.answer, error }));
+                }
+                Offer::Closed(again) => {
+                    self.shared.forget(&activation);
+                    job = *again;
+                }
+            }
+        }
+    }
+
+    fn deactivate_oldest(&self, agent: &AgentRuntime) {
+        while let Some(oldest) = agent.idle.pop_oldest() {
+            if oldest.deactivate_if_idle(&self.shared, true).is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Deactivates actors that were idle for longer than their type's idle time-out. Runs until it is dropped. Each type by
+    /// itself: hooks of one that take long hold up no other. Behind a sidecar it comes before the sidecar's own clock, which
+    /// would take the hook's writes away.
+    pub async fn run_idle_sweep(&self) {
+        let sweeps = self.shared.agents.values().map(|agent| self.sweep(agent));
+        futures::future::join_all(sweeps).await;
+    }
+
+    async fn sweep(&self, agent: &AgentRuntime) {
+        let timeout = agent.agent.idle_timeout;
+        let mut ticks = tokio::time::interval(SWEEP_EVERY);
+        loop {
+            ticks.tick().await;
+            let now = Instant::now();
+            let expired = std::iter::from_fn(|| agent.idle.pop_idle_for(timeout, now));
+            self.deactivate(expired, true).await;
+        }
+    }
+
+    async fn deactivate(&self, activations: impl Iterator<Item = Arc<Activation>>, idle: bool) {
+        let endings = futures::stream::iter(activations).map(|activation| async move {
+            if let Some(done) = activation.deactivate_if_idle(&self.shared, idle) {
+                let _its_errors_are_logged = done.await;
+            }
+        });
+        endings.buffer_unordered(CONCURRENT_DEACTIVATIONS).for_each(|()| async {}).await;
+    }
+
+    /// Ends the activation of an actor that the sidecar has given up. Returns at once; the hook of the agent runs after the turn
+    /// that is under way, and nothing of either is kept. Nothing happens when the actor is not active.
+    pub fn give_up_actor(&self, actor: &ActorAddress) {
+        let activation = self.shared.lock().get(actor).cloned();
+        if let Some(activation) = activation {
+            activation.give_up(&self.shared);
+        }
+    }
+
+    /// Ends every activation, as well as `deadline` allows. Called at shutdown, when no more calls come. Answers how many
+    /// were left out.
+    pub async fn deactivate_all(&self, deadline: Instant) -> usize {
+        let active = self.shared.lock().values().cloned().collect::<Vec<_>>();
+        let all = self.deactivate(active.into_iter(), false);
+        let _out_of_time = tokio::time::timeout_at(deadline, all).await;
+        self.shared.lock().len()
+    }
+
+    /// Drops the instances of idle actors that are on another version than the one that serves them: a version that serves nobody
+    /// gives its memory back. An actor that is not called again would keep it otherwise. Called after each swap.
+    pub async fn drop_outdated_instances(&self, agent_type: &str) {
+        let Some(agent) = self.shared.agents.get(agent_type) else { return };
+        // Those that become idle from now on are on the new version.
+        let last = self.shared.live.last_number();
+        let mut next = 0;
+        while next <= last {
+            let some = self.shared.live.some_idle(next..=last);
+            let Some((number, _)) = some.last() else { return };
+            next = number + 1;
+            let (began, rollout) = (Instant::now(), agent.serving.now());
+            for (_, activation) in some.iter().filter(|(_, one)| *one.address.agent_type == *agent_type) {
+                activation.give_up_outdated_instance(&rollout);
+            }
+            // The callers of the new version must not feel it.
+            tokio::time::sleep(began.elapsed() * RESTS_FOR).await;
+        }
+    }
+
+    /// Refuses calls from outside from now on.
+    pub fn refuse_new(&self) {
+        self.shared.phase.store(DRAINING, Ordering::Relaxed);
+    }
+
+    /// Waits until no turn waits or runs, or until `deadline`. Answers how many still do.
+    pub async fn drain(&self, deadline: Instant) -> usize {
+        // Not by acquiring all places: that would refuse the calls that running turns make to other actors.
+        while self.turns_in_flight() > 0 && Instant::now() < deadline {
+            tokio::time::sleep(DRAIN_POLL).await;
+        }
+        self.turns_in_flight()
+    }
+
+    /// Refuses every call from now on.
+    pub fn stop(&self) {
+        self.shared.phase.store(STOPPED, Ordering::Relaxed);
+    }
+
+    /// Calls that wait or run.
+    pub fn turns_in_flight(&self) -> usize {
+        self.shared.options.max_turns_in_flight - self.shared.in_flight.available_permits()
+    }
+
+    /// Can calls be served, as far as the backend knows?
+    pub fn readiness(&self) -> Readiness {
+        self.shared.backend.readiness()
+    }
+
+    /// The turn of a reminder that has fired failed.
+    pub async fn reminder_failed(&self, actor: &ActorAddress, name: &str) {
+        self.shared.backend.reminder_failed(actor, name).await;
+    }
+
+    /// Publishes an event for the host itself, and waits until the broker has it.
+    pub async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), backend::Error> {
+        self.shared.backend.publish(topic, event).await
+    }
+
+    /// Instances that are live, and the most that may be.
+    pub fn live_instances(&self) -> (usize, usize) {
+        self.shared.live.usage()
+    }
+
+    /// Active actors.
+    pub fn active(&self) -> usize {
+        self.shared.lock().len()
+    }
+
+    /// Active actors, at most `limit` of them, by type and id.
+    pub fn list(&self, limit: usize) -> Vec<ActivationInfo> {
+        let now = Instant::now();
+        let mut active = self.shared.lock().values().cloned().collect::<Vec<_>>();
+        active.sort_by(|a, b| a.address.cmp(&b.address));
+        let info = |activation: Arc<Activation>| {
+            let snapshot = activation.snapshot(now);
+            ActivationInfo {
+                agent_type: activation.address.agent_type.clone(),
+                actor_id: activation.address.id.clone(),
+                running: snapshot.is_running,
+                queued: snapshot.queued,
+                instance: snapshot.has_instance,
+                idle_ms: snapshot.idle.map(|idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
+                turns: snapshot.turns,
+            }
+        };
+        active.into_iter().take(limit).map(info).collect()
+    }
+
+    /// What each agent type that has active actors has at the moment.
+    pub fn loads(&self) -> HashMap<Arc<str>, AgentLoad> {
+        let now = Instant::now();
+        let active = self.shared.lock().values().cloned().collect::<Vec<_>>();
+        let mut loads = HashMap::<_, AgentLoad>::new();
+        for activation in active {
+            let snapshot = activation.snapshot(now);
+            let load = loads.entry(activation.address.agent_type.clone()).or_default();
+            load.active += 1;
+            load.queued += snapshot.queued;
+            load.instances += usize::from(snapshot.has_instance);
+        }
+        loads
+    }
+
+    /// The agent types with what serves them and what happened in them.
+    pub fn agents(&self) -> Vec<(Arc<AgentRuntime>, AgentStatistics)> {
+        let statistics = |agent: &AgentRuntime| AgentStatistics {
+            counted: agent.counters.read(),
+            instances_made: agent.instances_made.load(Ordering::Relaxed),
+        };
+        self.shared.agents.values().map(|agent| (agent.clone(), statistics(agent))).collect()
+    }
+}
+
+/// Says what a wake-up is called in a log line.
+pub(super) fn wakeup_noun(kind: WakeupKind) -> &'static str {
+    match kind {
+        WakeupKind::Reminder => "reminder",
+        WakeupKind::Timer => "timer",
+    }
+}

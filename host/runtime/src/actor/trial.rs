@@ -1,0 +1,205 @@
+//! A trial: a version activates a throw-away actor before it serves anybody, with an empty state and effects that go nowhere.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use super::turn::EVICTIONS;
+use super::{ActorAddress, Actors, CallContext, CallError};
+use crate::component::{ComponentVersion, Instance, Outcome};
+use crate::contract::daca::agent::types::Failure;
+use crate::imports::{ScopeOptions, TurnScope};
+use daca_base::telemetry::shortened;
+use daca_manifest::AgentType;
+use daca_model::Topic;
+use daca_model::backend::{
+    ActorCall, Backend, BindingRequest, BindingResponse, Effect, Error, Inbound, Readiness, Registration,
+    StateValue, TurnCommit, WakeupKey,
+};
+use daca_model::{Fault, TurnKind};
+
+/// How long a trial may take, where the turn time of the type is longer.
+const LONGEST: Duration = Duration::from_secs(30);
+/// The id of the throw-away actor.
+const ACTOR_ID: &str = "daca-trial";
+
+/// Why a version did not pass its trial.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TrialFailure {
+    /// By its own fault, in these words.
+    #[error("{0}")]
+    Failed(String),
+    /// The host has no room for one more instance now.
+    #[error("the host has no room for an instance now")]
+    NoRoom,
+}
+
+impl Actors {
+    /// Activates a throw-away actor on a version. What the version needed and what a trial cannot give it (another actor, a
+    /// binding) is not held against it.
+    pub async fn try_version(
+        &self,
+        agent: &Arc<AgentType>,
+        version: &Arc<ComponentVersion>,
+    ) -> Result<(), TrialFailure> {
+        let (outcome, met_unavailable) = self.run_alone(agent, version, TurnKind::Activate).await?;
+        let reason = match outcome {
+            Outcome::Reply(_) => return Ok(()),
+            Outcome::Failure(failure) => words(failure),
+            Outcome::Fault(fault) => fault.to_string(),
+        };
+        if met_unavailable {
+            tracing::warn!(
+                agent_type = %agent.name,
+                "version {} could not be tried, because it calls other systems when it is activated: {reason}",
+                version.short_digest()
+            );
+            return Ok(());
+        }
+        Err(TrialFailure::Failed(reason))
+    }
+
+    /// Asks a version that can migrate for the label of the shape in which it keeps its state.
+    pub async fn label_of(
+        &self,
+        agent: &Arc<AgentType>,
+        version: &Arc<ComponentVersion>,
+    ) -> Result<Option<Arc<str>>, TrialFailure> {
+        if !version.has_migration() {
+            return Ok(None);
+        }
+        match self.run_alone(agent, version, TurnKind::Label).await?.0 {
+            Outcome::Reply(label) => Ok(Some(String::from_utf8_lossy(&label).into())),
+            Outcome::Failure(failure) => Err(TrialFailure::Failed(words(failure))),
+            Outcome::Fault(fault) => Err(TrialFailure::Failed(fault.to_string())),
+        }
+    }
+
+    /// Runs a turn that belongs to no actor. The flag says whether it asked for something that was away.
+    async fn run_alone(
+        &self,
+        agent: &Arc<AgentType>,
+        version: &Arc<ComponentVersion>,
+        kind: TurnKind,
+    ) -> Result<(Outcome, bool), TrialFailure> {
+        let shared = &self.shared;
+        let deadline = Instant::now() + agent.limits.turn_time.min(LONGEST);
+        let mut evictions = 0;
+        loop {
+            let end = self.run_once(agent, version, kind.clone(), deadline).await?;
+            if !matches!(end.0, Outcome::Fault(Fault::NoRoom(_))) {
+                return Ok(end);
+            }
+            evictions += 1;
+            if evictions > EVICTIONS || !shared.live.evict_one() {
+                return Err(TrialFailure::NoRoom);
+            }
+        }
+    }
+
+    async fn run_once(
+        &self,
+        agent: &Arc<AgentType>,
+        version: &Arc<ComponentVersion>,
+        kind: TurnKind,
+        deadline: Instant,
+    ) -> Result<(Outcome, bool), TrialFailure> {
+        let shared = &self.shared;
+        let place = tokio::time::timeout_at(deadline, shared.live.place()).await;
+        let place = place.ok().flatten().ok_or(TrialFailure::NoRoom)?;
+        let mut instance = Instance::new(&shared.engine, version, place);
+        let scope = TurnScope::new(
+            ScopeOptions {
+                actor: ActorAddress { agent_type: agent.name.clone(), id: ACTOR_ID.into() },
+                agent: agent.clone(),
+                handlers: version.wakeup_handlers(),
+                migrate_from: None,
+                backend: Arc::new(Nowhere { secrets: shared.backend.clone() }),
+                turn_id: "trial".into(),
+                context: CallContext::default(),
+                cache: crate::imports::StateCache::default(),
+                nested_commits: Arc::default(),
+            },
+            None,
+            false,
+        );
+        let span = tracing::info_span!(
+            "trial",
+            agent_type = %agent.name,
+            actor_id = ACTOR_ID,
+            component = version.short_digest()
+        );
+        let (outcome, products) = instance.run(Box::new(scope), kind, deadline).instrument(span).await;
+        Ok((outcome, products.met_unavailable))
+    }
+}
+
+fn words(failure: Failure) -> String {
+    let (Failure::Invalid(text) | Failure::NotFound(text) | Failure::Failed(text)) = failure;
+    format!("it refused with {:?}", shortened(&text))
+}
+
+/// A world in which nothing is there and nothing happens. Only secrets are the real ones: reading one changes nothing.
+struct Nowhere {
+    secrets: Arc<dyn Backend>,
+}
+
+/// What a trial says to whoever wants to act at once.
+fn only_a_trial() -> Error {
+    Error::Unavailable("this is a trial before the version serves: nothing outside is called".into())
+}
+
+#[async_trait]
+impl Backend for Nowhere {
+    async fn read_state(&self, _: &ActorAddress, keys: &[String]) -> Result<Vec<Option<StateValue>>, Error> {
+        Ok(vec![None; keys.len()])
+    }
+
+    async fn commit(&self, _: &ActorAddress, _: &TurnCommit) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn deliver(&self, _: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
+        vec![Ok(()); effects.len()]
+    }
+
+    async fn invoke_binding(
+        &self,
+        _: &ActorAddress,
+        _: &BindingRequest,
+        _: &CallContext,
+    ) -> Result<BindingResponse, Error> {
+        Err(only_a_trial())
+    }
+
+    async fn call_actor(&self, _: ActorCall, _: CallContext) -> Result<Bytes, CallError> {
+        Err(CallError::Backend(only_a_trial()))
+    }
+
+    async fn wakeup(&self, _: &ActorAddress, _: &WakeupKey) -> Result<Option<Registration>, Error> {
+        Ok(None)
+    }
+
+    async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
+        self.secrets.secret(name).await
+    }
+
+    async fn publish(&self, _: &Topic, _: Bytes) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn start(&self, _: Arc<dyn Inbound>) {}
+
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
+
+    async fn leave(&self, _: Duration) {}
+
+    async fn shut_down(&self) {}
+}

@@ -1,0 +1,90 @@
+//! A commit whose outcome is unknown: its answer was lost with the sidecar or the store.
+//!
+//! It may have been kept all the same, and then its effects are still to be sent. So what the turn produced is remembered, and
+//! before the actor's next turn its state is read: when it holds what was to be written, the turn was kept. That the call itself
+//! is not handled again, if it has an identity, the state shows as well ([`super::handled`]).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::handled::{key_of, was_handled};
+use super::{ActorAddress, CallIdentity, Deliveries};
+use daca_model::backend::{Backend, Effect, Error, StateValue, StateWrite, TurnCommit};
+
+/// What a turn produced whose commit was not confirmed.
+pub(super) struct Unconfirmed {
+    pub(super) turn_id: Arc<str>,
+    /// What the turn's call is known by: its mark is in the commit.
+    identity: Option<CallIdentity>,
+    commit: TurnCommit,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Unconfirmed {
+    /// Remembers a turn, if its state can tell later and there is room for it.
+    pub(super) fn new(
+        turn_id: &Arc<str>,
+        identity: Option<CallIdentity>,
+        commit: TurnCommit,
+        deliveries: &Deliveries,
+    ) -> Option<Box<Unconfirmed>> {
+        if commit.writes.is_empty() {
+            return None;
+        }
+        let writes = commit.writes.iter().map(|(key, write)| key.len() + value(write).map_or(0, Bytes::len));
+        let effects = commit.effects.iter().map(|effect| effect.request.bytes());
+        let room = deliveries.room_for_unconfirmed(writes.chain(effects).sum::<usize>())?;
+        // A migration that commits by itself has no mark of the call.
+        let identity = identity.filter(|identity| commit.writes.contains_key(key_of(identity)));
+        Some(Box::new(Unconfirmed { turn_id: turn_id.clone(), identity, commit, _room: room }))
+    }
+
+    /// Does the actor's state show that the turn was kept? Where it does, what comes after the state in a commit is done.
+    pub(super) async fn was_kept(&self, backend: &dyn Backend, actor: &ActorAddress) -> Result<bool, Error> {
+        let was_kept = match &self.identity {
+            // Also when another host has had the actor since, and has changed what the turn wrote.
+            Some(identity) => was_handled(backend, actor, identity).await?,
+            None => self.is_stored(backend, actor).await?,
+        };
+        if !was_kept {
+            return Ok(false);
+        }
+        let removals = self.commit.wakeups.iter().filter(|(_, registration)| registration.is_none());
+        let rest = TurnCommit {
+            wakeups: removals.map(|(key, _)| (key.clone(), None)).collect(),
+            ends_timers: self.commit.ends_timers,
+            ..TurnCommit::default()
+        };
+        if !rest.is_empty() {
+            backend.commit(actor, &rest).await?;
+        }
+        Ok(true)
+    }
+
+    /// Does the state hold what the turn was to write?
+    async fn is_stored(&self, backend: &dyn Backend, actor: &ActorAddress) -> Result<bool, Error> {
+        let keys = self.commit.writes.keys().cloned().collect::<Vec<_>>();
+        let stored = backend.read_state(actor, &keys).await?;
+        Ok(self.commit.writes.values().zip(&stored).all(|(write, stored)| holds(stored, write)))
+    }
+
+    /// What the turn asked for, to be sent now.
+    pub(super) fn effects(self) -> Vec<Effect> {
+        self.commit.effects
+    }
+}
+
+fn value(write: &StateWrite) -> Option<&Bytes> {
+    match write {
+        StateWrite::Set { value, .. } => Some(value),
+        StateWrite::Delete => None,
+    }
+}
+
+/// A sidecar shows an empty value as none.
+fn holds(stored: &Option<StateValue>, write: &StateWrite) -> bool {
+    let stored = stored.as_ref().map(|stored| &stored.value).filter(|value| !value.is_empty());
+    stored == value(write).filter(|value| !value.is_empty())
+}

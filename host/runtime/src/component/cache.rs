@@ -1,0 +1,128 @@
+//! Compiled code on disk, so that a restart does not compile again.
+//!
+//! Loading compiled code means running whatever bytes the file holds, so a file is loaded only when it is provably what
+//! this host wrote: its head names the component, the configuration of the engine and the SHA-256 of the rest. Anything
+//! else (cut short, altered, of another wasmtime) is compiled anew and replaced. The folder is for its owner alone:
+//! somebody who may write there could as well replace the host.
+
+use std::collections::BTreeSet;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use wasmtime::component::Component;
+
+use daca_base::files::{create_private_subfolder, write_whole};
+
+/// First bytes of a file: what it is, and the version of this layout.
+const MAGIC: &[u8; 16] = b"daca code v1\0\0\0\0";
+/// Bytes of a SHA-256.
+const SUM: usize = 32;
+
+/// A folder of compiled components.
+pub(super) struct CodeCache {
+    folder: PathBuf,
+    engine: u64,
+}
+
+impl CodeCache {
+    pub(super) fn new(folder: PathBuf, engine: &wasmtime::Engine) -> CodeCache {
+        let mut hasher = Sha256Hasher(Sha256::new());
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        CodeCache { folder, engine: hasher.finish() }
+    }
+
+    /// The compiled component whose file has this SHA-256, or none when it must be compiled.
+    pub(super) fn read(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
+        let path = self.path(digest);
+        let file = std::fs::read(&path).ok()?;
+        if !is_own(&self.folder) || !is_own(&path) {
+            tracing::warn!("{} can be written by others, and is not used; compiling again", path.display());
+            return None;
+        }
+        let Some(code) = self.verified(&file, digest) else {
+            tracing::warn!("{} is not what this host wrote there; compiling again", path.display());
+            return None;
+        };
+        match deserialize(engine, code) {
+            Ok(component) => Some(component),
+            Err(error) => {
+                tracing::warn!("{} cannot be used, compiling again: {error:#}", path.display());
+                None
+            }
+        }
+    }
+
+    /// Keeps compiled code. A failure costs the next start some time, and nothing else.
+    pub(super) fn write(&self, digest: &str, code: &[u8]) {
+        let head = self.head(digest, code);
+        let written = create_private_subfolder(&self.folder)
+            .and_then(|()| write_whole(&self.path(digest), &[&head, code]));
+        if let Err(error) = written {
+            tracing::warn!("compiled code could not be kept in {}: {error}", self.folder.display());
+        }
+    }
+
+    /// Removes what is of no version any more, and what other builds of wasmtime have left. Files that are none of ours stay.
+    pub(super) fn keep_only(&self, digests: &BTreeSet<String>) {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
+        for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let Some((digest, _engine)) = name.strip_suffix(".code").and_then(|name| name.split_once('-'))
+            else {
+                continue;
+            };
+            if !digests.contains(digest) || path != self.path(digest) {
+                let _somebody_else_may_have_removed_it = std::fs::remove_file(&path);
+            }
+        }
+    }
+
+    fn path(&self, digest: &str) -> PathBuf {
+        self.folder.join(format!("{digest}-{:016x}.code", self.engine))
+    }
+
+    fn head(&self, digest: &str, code: &[u8]) -> Vec<u8> {
+        let mut sum = Sha256::new();
+        sum.update(digest);
+        sum.update(self.engine.to_le_bytes());
+        sum.update(code);
+        [&MAGIC[..], &sum.finalize()].concat()
+    }
+
+    fn verified<'a>(&self, file: &'a [u8], digest: &str) -> Option<&'a [u8]> {
+        let (head, code) = file.split_at_checked(MAGIC.len() + SUM)?;
+        (head == self.head(digest, code)).then_some(code)
+    }
+}
+
+/// Does this user own it, and can nobody else write it?
+fn is_own(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let own = rustix::process::geteuid().as_raw();
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.uid() == own && found.mode() & 0o022 == 0)
+}
+
+/// Code that the caller has verified: whole by its SHA-256, and of somebody who could as well replace this program; or that it
+/// has just had compiled, by itself or by another process of this program.
+#[expect(unsafe_code, reason = "wasmtime cannot check compiled code; the caller has")]
+pub(super) fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: `code` is what `Engine::precompile_component` made: in this process or in one that this process has started from its
+    // own program, through a pipe that nobody else has; or what `CodeCache::write` or `precompile` has kept of that, whole by its
+    // SHA-256, and from this user or root by the owner and mode of file and folder.
+    unsafe { Component::deserialize(engine, code) }
+}
+
+/// A hash that is the same in every process and on every machine, unlike the standard one.
+struct Sha256Hasher(Sha256);
+
+impl Hasher for Sha256Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let sum = self.0.clone().finalize();
+        sum.first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
+    }
+}

@@ -1,0 +1,189 @@
+//! A compiler process: reads a component, writes its code, and ends.
+//!
+//! It bounds itself before it reads anything, since what it reads may be made to use it up. It must compile as the host does that
+//! started it, or the host would not take the code: the settings come with the command line.
+
+use std::ffi::OsString;
+use std::io::{Read as _, Write as _};
+use std::num::NonZero;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use rustix::process::{Resource, Rlimit, setrlimit};
+use thread_priority::ThreadPriority;
+use thread_priority::unix::{
+    NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+};
+
+use crate::component::engine::CodeSettings;
+use daca_model::LARGEST_COMPONENT;
+
+/// The hidden command of `daca`.
+pub const COMMAND: &str = "compile-component";
+/// What wasmtime says when it gets no memory.
+pub(super) const NO_MEMORY: &str = "out of memory";
+/// Threads that compile, at most: each has functions of its own in memory.
+const MOST_THREADS: usize = 4;
+/// Between the signal that processor time is over and the one that nothing survives.
+const SECONDS_TO_END: u64 = 2;
+
+/// The command line of a compiler process.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Arguments {
+    /// Bytes of addresses for each memory
+    #[arg(long)]
+    reservation: u64,
+    /// Whether the code must run on other machines
+    #[arg(long)]
+    any_processor: bool,
+    /// Seconds of processor time
+    #[arg(long)]
+    time: u64,
+    /// Bytes of memory
+    #[arg(long)]
+    memory: u64,
+    /// Who goes first
+    #[arg(long, value_enum)]
+    priority: Priority,
+}
+
+/// Whom a compiler process gives way to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Priority {
+    /// Nobody.
+    Normal,
+    /// It gets a tenth of a processor where others want it.
+    Nice,
+    /// It runs when nobody else wants the processor, and stops at once when somebody does. Being nice is not enough for that: a
+    /// thread that runs may go on for a time slice of 3 ms before one that is not nice.
+    Idle,
+}
+
+/// Why there is no code.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The process could not begin.
+    #[error("error[compiler-unavailable]: {0}\n  help: deploy the component again")]
+    Begin(String),
+    /// The component.
+    #[error("{0}")]
+    Component(String),
+}
+
+impl Arguments {
+    pub(super) fn new(
+        settings: CodeSettings,
+        time: Duration,
+        memory: ByteSize,
+        priority: Priority,
+    ) -> Arguments {
+        let CodeSettings { reservation, any_processor } = settings;
+        // A part of a second counts as a whole one.
+        let time = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        Arguments { reservation, any_processor, time, memory: memory.as_u64(), priority }
+    }
+
+    pub(super) fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    pub(super) fn as_words(&self) -> Vec<OsString> {
+        let Arguments { reservation, any_processor, time, memory, priority } = self;
+        let priority = match priority {
+            Priority::Normal => "normal",
+            Priority::Nice => "nice",
+            Priority::Idle => "idle",
+        };
+        let mut words = vec![
+            COMMAND.to_owned(),
+            format!("--reservation={reservation}"),
+            format!("--time={time}"),
+            format!("--memory={memory}"),
+            format!("--priority={priority}"),
+        ];
+        words.extend(any_processor.then(|| "--any-processor".to_owned()));
+        words.into_iter().map(OsString::from).collect()
+    }
+}
+
+/// Compiles what standard input holds, and writes the code to standard output.
+pub fn run(arguments: &Arguments) -> Result<(), Error> {
+    let begin = |error: &dyn std::fmt::Display| Error::Begin(error.to_string());
+    bound(arguments).map_err(|error| begin(&error))?;
+    let wasm = read_component().map_err(|error| begin(&error))?;
+    end_with_input().map_err(|error| begin(&error))?;
+    let threads = threads(arguments.priority).map_err(|error| begin(&error))?;
+    let settings =
+        CodeSettings { reservation: arguments.reservation, any_processor: arguments.any_processor };
+    let code = threads
+        .install(|| settings.compile(&wasm))
+        .map_err(|error| Error::Component(format!("{error:#}").replace('\n', " ")))?;
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(&code).and_then(|()| stdout.flush()).map_err(|error| begin(&error))
+}
+
+fn bound(arguments: &Arguments) -> std::io::Result<()> {
+    let limit = |resource, current, maximum| {
+        Ok::<_, std::io::Error>(setrlimit(
+            resource,
+            Rlimit { current: Some(current), maximum: Some(maximum) },
+        )?)
+    };
+    limit(Resource::Cpu, arguments.time, arguments.time + SECONDS_TO_END)?;
+    // Private memory that may be written, of which the kernel keeps count (Linux 4.7): neither addresses that are merely reserved
+    // nor the program itself.
+    limit(Resource::Data, arguments.memory, arguments.memory)?;
+    limit(Resource::Core, 0, 0)?;
+    // When memory is short, this process goes rather than the host.
+    let _without_it_the_bound_of_memory_is_still_there = std::fs::write("/proc/self/oom_score_adj", "1000");
+    Ok(())
+}
+
+/// Eight bytes say how long it is.
+fn read_component() -> std::io::Result<Vec<u8>> {
+    let mut stdin = std::io::stdin().lock();
+    let mut length = [0; 8];
+    stdin.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length).min(LARGEST_COMPONENT);
+    let mut wasm = Vec::new();
+    stdin.take(length).read_to_end(&mut wasm)?;
+    match wasm.len() as u64 == length {
+        true => Ok(wasm),
+        false => Err(std::io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// Whoever wants the code holds the input open; when it ends, nobody wants it any more.
+fn end_with_input() -> std::io::Result<()> {
+    let watch = || {
+        let _whatever_comes_it_is_the_end = std::io::stdin().lock().read(&mut [0]);
+        std::process::exit(1);
+    };
+    std::thread::Builder::new().name("input".into()).spawn(watch).map(drop)
+}
+
+fn threads(priority: Priority) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(processors.min(MOST_THREADS))
+        .thread_name(|number| format!("compile-{number}"))
+        .start_handler(move |_| give_way(priority))
+        .build()
+}
+
+/// Sets the priority of the calling thread. Slower serving is no reason not to compile.
+fn give_way(priority: Priority) {
+    const NICE: i32 = 10;
+    match priority {
+        Priority::Normal => {}
+        Priority::Nice => {
+            // On Linux the priority is that of the calling thread (`setpriority(2)`, "C library/kernel differences").
+            let _slower_serving = rustix::process::setpriority_process(None, NICE);
+        }
+        Priority::Idle => {
+            let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+            let _slower_serving =
+                set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! From a component's bytes to its code: kept from an earlier run, made ahead of time, or compiled now.
+//!
+//! A small file can make a compiler work for minutes and take gigabytes, so that the host compiles in a process of its own
+//! ([`parent`] is the host's side of it, [`child`] the other), which has bounds of time and memory and can be ended. Never is the
+//! same component compiled twice at the same time: whoever wants one that is being compiled waits for it with the others. One
+//! that took more than it may is not compiled a second time either ([`refused`]). When nobody waits any more, or the host shuts
+//! down, compiling ends.
+
+pub mod child;
+mod parent;
+mod refused;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use daca_manifest::CompileLimits;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared, WeakShared};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use wasmtime::component::Component;
+
+use super::cache::{CodeCache, deserialize};
+use super::engine::CodeSettings;
+use super::outline::malformed;
+use super::precompiled;
+use super::version::{Refusal, root_cause};
+use parent::Failure;
+use refused::Refused;
+
+/// Components that are compiled at the same time; each may take as much memory as its bound says.
+const AT_ONCE: usize = 2;
+
+/// Where components are compiled.
+#[derive(Debug, Clone)]
+pub enum CompileIn {
+    /// In this process, without bounds: for programs that trust their components, and are not `daca`.
+    ThisProcess,
+    /// In a process of its own, for which this program is started again.
+    OwnProcess(CompileLimits),
+}
+
+/// Who must give way while a component is compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compiling {
+    /// Nobody: nothing serves before it is compiled.
+    Starting,
+    /// The compiler, to everybody else: a component that is compiled while the host serves must not be felt by its callers.
+    Serving,
+}
+
+/// Finds or makes the code of components.
+pub(super) struct Compiler {
+    inner: Arc<Inner>,
+    /// What is under way, by digest.
+    flights: Mutex<HashMap<String, WeakShared<Flight>>>,
+}
+
+type Flight = BoxFuture<'static, Result<Component, Refusal>>;
+
+struct Inner {
+    engine: wasmtime::Engine,
+    settings: CodeSettings,
+    compile_in: CompileIn,
+    cache: Option<CodeCache>,
+    precompiled: Option<PathBuf>,
+    at_once: Semaphore,
+    refused: Refused,
+    stop: CancellationToken,
+}
+
+impl Compiler {
+    pub(super) fn new(
+        engine: wasmtime::Engine,
+        settings: CodeSettings,
+        compile_in: CompileIn,
+        cache: Option<CodeCache>,
+        precompiled: Option<PathBuf>,
+    ) -> Compiler {
+        let (at_once, stop) = (Semaphore::new(AT_ONCE), CancellationToken::new());
+        let refused = Refused::default();
+        let inner = Inner { engine, settings, compile_in, cache, precompiled, at_once, refused, stop };
+        Compiler { inner: Arc::new(inner), flights: Mutex::default() }
+    }
+
+    /// The component whose file has this SHA-256 and these bytes.
+    pub(super) async fn component(
+        &self,
+        digest: &str,
+        wasm: Bytes,
+        compiling: Compiling,
+    ) -> Result<Component, Refusal> {
+        self.flight(digest, wasm, compiling).await
+    }
+
+    /// The one that is under way, or a new one. It lives as long as somebody waits for it.
+    fn flight(&self, digest: &str, wasm: Bytes, compiling: Compiling) -> Shared<Flight> {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = flights.get(digest).and_then(WeakShared::upgrade) {
+            return flight;
+        }
+        flights.retain(|_, flight| flight.upgrade().is_some());
+        let flight = self.inner.clone().find_or_make(digest.to_owned(), wasm, compiling).boxed().shared();
+        flights.extend(flight.downgrade().map(|flight| (digest.to_owned(), flight)));
+        flight
+    }
+
+    /// Ends what is being compiled, and begins nothing more.
+    pub(super) fn stop(&self) {
+        self.inner.stop.cancel();
+    }
+
+    pub(super) fn cache(&self) -> Option<&CodeCache> {
+        self.inner.cache.as_ref()
+    }
+}
+
+impl Inner {
+    async fn find_or_make(
+        self: Arc<Self>,
+        digest: String,
+        wasm: Bytes,
+        compiling: Compiling,
+    ) -> Result<Component, Refusal> {
+        let stop = self.stop.clone();
+        let work = async {
+            let (finder, name) = (self.clone(), digest.clone());
+            if let Some(component) = blocking(move || finder.find(&name)).await? {
+                return Ok(component);
+            }
+            if let Some(refusal) = self.refused.get(&digest) {
+                return Err(refusal);
+            }
+            let _place = self.at_once.acquire().await.map_err(|_closed| interrupted())?;
+            let code = self.compile(&digest, wasm, compiling).await?;
+            let keeper = self.clone();
+            blocking(move || keeper.keep(&digest, &code)).await?
+        };
+        stop.run_until_cancelled(work).await.unwrap_or_else(|| Err(shutting_down()))
+    }
+
+    fn find(&self, digest: &str) -> Option<Component> {
+        let kept = self.cache.as_ref().and_then(|cache| cache.read(&self.engine, digest));
+        kept.or_else(|| precompiled::read(self.precompiled.as_deref()?, &self.engine, digest))
+    }
+
+    async fn compile(&self, digest: &str, wasm: Bytes, compiling: Compiling) -> Result<Vec<u8>, Refusal> {
+        match self.compile_in {
+            CompileIn::OwnProcess(limits) => {
+                let compiled = parent::compile(self.settings, limits, wasm, compiling).await;
+                compiled.map_err(|Failure { refusal, is_final }| {
+                    if is_final {
+                        self.refused.insert(digest, refusal.clone());
+                    }
+                    refusal
+                })
+            }
+            CompileIn::ThisProcess => {
+                let settings = self.settings;
+                let compiled = blocking(move || settings.compile(&wasm)).await?;
+                compiled.map_err(|error| malformed(&root_cause(&error)))
+            }
+        }
+    }
+
+    fn keep(&self, digest: &str, code: &[u8]) -> Result<Component, Refusal> {
+        let component = deserialize(&self.engine, code).map_err(|error| malformed(&root_cause(&error)))?;
+        if let Some(cache) = &self.cache {
+            cache.write(digest, code);
+        }
+        Ok(component)
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(work).await.map_err(|_ended| interrupted())
+}
+
+/// The work was given up: the process ends, or something panicked, which is in the log.
+pub(super) fn interrupted() -> Refusal {
+    unavailable("the work was interrupted")
+}
+
+/// The machine gives the compiler nothing to run on.
+fn unavailable(reason: &str) -> Refusal {
+    let message = format!("it could not be compiled now: {reason}");
+    ("compiler-unavailable", message, "deploy it again; the message says what the machine lacks")
+}
+
+fn shutting_down() -> Refusal {
+    let message = "the host is shutting down, and compiles no more".to_owned();
+    ("host-shutting-down", message, "deploy to another host, or when this one is back")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_wants_the_same_component_waits_for_the_same_work() {
+        let settings = CodeSettings { reservation: 0, any_processor: false };
+        let engine = wasmtime::Engine::default();
+        let compiler = Compiler::new(engine, settings, CompileIn::ThisProcess, None, None);
+        let flight = |digest| compiler.flight(digest, Bytes::from_static(b"none"), Compiling::Serving);
+        let (first, second, other) = (flight("a"), flight("a"), flight("b"));
+        assert!(first.ptr_eq(&second));
+        assert!(!first.ptr_eq(&other));
+        let codes = [first, second, other].map(|flight| async { flight.await.err().map(|error| error.0) });
+        assert_eq!(futures::future::join_all(codes).await, [Some("component-invalid"); 3]);
+        // What has ended is not waited for, and not held on to.
+        let _again = flight("c");
+        let flights = compiler.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        assert_eq!(flights.keys().collect::<Vec<_>>(), ["c"]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_compiled_once_the_host_shuts_down() {
+        let settings = CodeSettings { reservation: 0, any_processor: false };
+        let engine = wasmtime::Engine::default();
+        let compiler = Compiler::new(engine, settings, CompileIn::ThisProcess, None, None);
+        compiler.stop();
+        let refused = compiler.component("a", Bytes::new(), Compiling::Serving).await;
+        assert_eq!(refused.err().map(|error| error.0), Some("host-shutting-down"));
+    }
+}

@@ -1,0 +1,255 @@
+//! The host's side of a compiler process: starts it, feeds it, and ends it.
+//!
+//! The component goes to its standard input, the code comes from its standard output, and no file is in between that others
+//! could write or that would be left behind. Its input stays open for as long as it is wanted: when this process ends, however
+//! it ends, the input does too, and the child ends with it.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, ChildStdin, Command};
+
+use super::child::{Arguments, Priority};
+use super::{Compiling, unavailable};
+use crate::component::engine::CodeSettings;
+use crate::component::outline::malformed;
+use crate::component::version::Refusal;
+use daca_manifest::CompileLimits;
+
+/// This program, also when its file was replaced or removed meanwhile: code of another build would not do.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+/// Mebibytes of a component for which there is time, at most.
+const MOST_MEBIBYTES: u64 = 20;
+/// How many times its processor time compiling may take by the clock. With one thread and half of a processor it needs two.
+const BY_THE_CLOCK: u32 = 4;
+/// The least time by the clock: a small component on a busy machine must not fail for the machine.
+const LEAST_BY_THE_CLOCK: Duration = Duration::from_secs(120);
+/// How often the host looks whether a process that gives way to everybody gets on.
+const LOOK: Duration = Duration::from_secs(3);
+/// The least part of a processor, as a divisor, with which it does.
+const LEAST_PART: u32 = 4;
+/// Bytes of what the child says of a failure.
+const LONGEST_WORDS: u64 = 4 * 1024;
+/// `USER_HZ`, in which `/proc` counts: 100 on every architecture that wasmtime compiles for.
+const TICKS_PER_SECOND: u32 = 100;
+
+/// How a process ended.
+enum End {
+    Done {
+        status: ExitStatus,
+        code: Vec<u8>,
+        words: String,
+    },
+    /// Others leave it no time.
+    Starved,
+    OutOfTime,
+}
+
+/// Why there is no code.
+pub(super) struct Failure {
+    pub(super) refusal: Refusal,
+    /// Compiling the same bytes again would end in the same way, whatever else the machine does.
+    pub(super) is_final: bool,
+}
+
+impl Failure {
+    fn for_now(refusal: Refusal) -> Failure {
+        Failure { refusal, is_final: false }
+    }
+
+    fn for_good(refusal: Refusal) -> Failure {
+        Failure { refusal, is_final: true }
+    }
+}
+
+/// Compiles a component in a process of its own. Dropping the future ends the process.
+pub(super) async fn compile(
+    settings: CodeSettings,
+    limits: CompileLimits,
+    wasm: Bytes,
+    compiling: Compiling,
+) -> Result<Vec<u8>, Failure> {
+    let time = time_for(limits.time, wasm.len() as u64);
+    let by_the_clock = (time * BY_THE_CLOCK).max(LEAST_BY_THE_CLOCK);
+    let deadline = tokio::time::Instant::now() + by_the_clock;
+    let arguments = |priority| Arguments::new(settings, time, limits.memory, priority);
+    // No process may raise its own priority without a privilege (`sched(7)`), so that one that is starved is ended, and another
+    // one takes its place. What is lost is little, or it would not have been starved.
+    let priorities: &[Priority] = match compiling {
+        Compiling::Starting => &[Priority::Normal],
+        Compiling::Serving => &[Priority::Idle, Priority::Nice, Priority::Normal],
+    };
+    let mut end = End::Starved;
+    for priority in priorities {
+        end = attempt(&arguments(*priority), &wasm, limits, deadline).await.map_err(Failure::for_now)?;
+        if !matches!(end, End::Starved) {
+            break;
+        }
+    }
+    match end {
+        End::Done { status, code, .. } if status.success() => Ok(code),
+        End::Done { status, words, .. } => Err(failure(status, &words, time, limits)),
+        // By the clock, so that it may be for the machine.
+        End::Starved | End::OutOfTime => Err(Failure::for_now(too_long(by_the_clock))),
+    }
+}
+
+/// The processor time for so many bytes.
+fn time_for(each: Duration, bytes: u64) -> Duration {
+    let mebibytes = bytes.div_ceil(1024 * 1024).clamp(1, MOST_MEBIBYTES);
+    each * u32::try_from(mebibytes).unwrap_or(1)
+}
+
+async fn attempt(
+    arguments: &Arguments,
+    wasm: &Bytes,
+    limits: CompileLimits,
+    deadline: tokio::time::Instant,
+) -> Result<End, Refusal> {
+    let mut child = start(arguments).map_err(|error| unavailable(&error.to_string()))?;
+    let stdin = child.stdin.take();
+    let starved = starved(child.id(), arguments.priority());
+    let end = tokio::select! {
+        done = finish(&mut child, limits) => return done.map_err(|error| unavailable(&error.to_string())),
+        never = feed(stdin, wasm) => match never {},
+        () = starved => End::Starved,
+        () = tokio::time::sleep_until(deadline) => End::OutOfTime,
+    };
+    let _it_has_just_ended_by_itself = child.kill().await;
+    Ok(end)
+}
+
+fn start(arguments: &Arguments) -> std::io::Result<Child> {
+    Command::new(THIS_PROGRAM)
+        .arg0("daca")
+        .args(arguments.as_words())
+        // It compiles what a stranger may have written, and needs to know nothing of what this host knows.
+        .env_clear()
+        .current_dir("/")
+        // A signal to the host's group, such as Ctrl-C, is the host's to act on: the child ends with its input.
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+}
+
+/// Hands the component over, and holds the input open.
+async fn feed(stdin: Option<ChildStdin>, wasm: &Bytes) -> std::convert::Infallible {
+    if let Some(mut stdin) = stdin {
+        let length = (wasm.len() as u64).to_le_bytes();
+        for part in [&length[..], wasm] {
+            // Whoever does not read to the end has ended, and `finish` sees how.
+            if stdin.write_all(part).await.is_err() {
+                break;
+            }
+        }
+        return std::future::pending().await;
+    }
+    std::future::pending().await
+}
+
+async fn finish(child: &mut Child, limits: CompileLimits) -> std::io::Result<End> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (mut code, mut words) = (Vec::new(), Vec::new());
+    let read_code = async {
+        match stdout {
+            // The child has no more memory than that, and so no more code.
+            Some(stdout) => stdout.take(limits.memory.as_u64()).read_to_end(&mut code).await,
+            None => Ok(0),
+        }
+    };
+    let read_words = async {
+        match stderr {
+            Some(stderr) => stderr.take(LONGEST_WORDS).read_to_end(&mut words).await,
+            None => Ok(0),
+        }
+    };
+    tokio::try_join!(read_code, read_words)?;
+    let status = child.wait().await?;
+    Ok(End::Done { status, code, words: String::from_utf8_lossy(&words).trim().to_owned() })
+}
+
+/// Ends when a process that gives way to others has got less than a quarter of a processor so far.
+async fn starved(pid: Option<u32>, priority: Priority) {
+    let Some(pid) = pid.filter(|_| priority != Priority::Normal) else { return std::future::pending().await };
+    let started = Instant::now();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let had = processor_time(pid).unwrap_or(Duration::MAX);
+        if had < started.elapsed() / LEAST_PART {
+            return;
+        }
+    }
+}
+
+/// The processor time of a process so far: the fields `utime` and `stime` of `proc_pid_stat(5)`.
+fn processor_time(pid: u32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is a name, which may hold spaces and parentheses.
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_whitespace().skip(11).map_while(|field| field.parse::<u32>().ok());
+    let ticks = fields.next()?.saturating_add(fields.next()?);
+    Some(Duration::from_secs(1) * ticks / TICKS_PER_SECOND)
+}
+
+fn failure(status: ExitStatus, words: &str, time: Duration, limits: CompileLimits) -> Failure {
+    const CPU_TIME: i32 = 24;
+    const KILLED: i32 = 9;
+    const ABORTED: i32 = 6;
+    match status.signal() {
+        Some(CPU_TIME) => Failure::for_good(too_long(time)),
+        // Of processor time that is over the signal is the second, where the first one was not taken; else it is the kernel's, to
+        // whom this process offers itself when memory is short.
+        Some(KILLED) => Failure::for_now(too_much(
+            "compiling it was ended from outside, as happens where memory is short",
+        )),
+        Some(ABORTED) if words.contains("memory allocation") => Failure::for_good(no_memory(limits)),
+        Some(signal) => {
+            Failure::for_now(too_much(&format!("the compiler could not cope with it (signal {signal})")))
+        }
+        None if words.starts_with("error[") => Failure::for_now(unavailable(words)),
+        None if words.contains(super::child::NO_MEMORY) => Failure::for_good(no_memory(limits)),
+        None => Failure::for_good(malformed(words)),
+    }
+}
+
+fn too_long(time: Duration) -> Refusal {
+    too_much(&format!("compiling it takes longer than {time:?}"))
+}
+
+fn no_memory(limits: CompileLimits) -> Refusal {
+    too_much(&format!("compiling it takes more memory than {}", limits.memory))
+}
+
+fn too_much(message: &str) -> Refusal {
+    let help =
+        "build it with optimisation; or, when you trust it, raise compile-time or compile-memory in [deploy]";
+    ("component-compile-limit", message.to_owned(), help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_time_for_each_started_mebibyte_up_to_the_twentieth() {
+        let time = |bytes| time_for(Duration::from_secs(30), bytes).as_secs();
+        assert_eq!([0, 1 << 20, (1 << 20) + 1, 1 << 30].map(time), [30, 30, 60, 600]);
+    }
+
+    #[test]
+    fn the_processor_time_of_a_process_is_what_it_has_used() {
+        let started = processor_time(std::process::id()).unwrap_or_default();
+        let until = Instant::now() + Duration::from_secs(60);
+        // It grows with work.
+        while processor_time(std::process::id()).unwrap_or_default() < started + Duration::from_millis(50) {
+            assert!(Instant::now() < until, "no processor time is counted");
+        }
+        assert_eq!(processor_time(u32::MAX), None);
+    }
+}

@@ -1,0 +1,223 @@
+//! The engine: one constructor, because code that one engine compiled runs in another only when both are configured alike.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use wasmtime::component::Linker;
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use super::cache::CodeCache;
+use super::compiler::{CompileIn, Compiler};
+use super::instance::InstanceState;
+use super::limits::TABLE_ELEMENTS;
+use super::stalls::Stalls;
+use crate::imports;
+
+/// How often running guests look at their clock. Also how long a busy guest keeps a thread before others get it.
+const TICK: Duration = Duration::from_millis(5);
+/// The smallest slot for a memory. Slots only reserve addresses.
+const SMALLEST_SLOT: ByteSize = ByteSize::mib(16);
+/// All that a guest can address. With so many addresses reserved for each memory, a guest's reads and writes need no check of
+/// their bounds: what lies beyond them is not mapped. That is an eighth of a turn.
+const WHOLE_MEMORY: u64 = 4 << 30;
+/// Bytes of a memory that are reset by hand when its slot is used again, rather than by a system call that takes a lock of the
+/// whole process: with less, two threads make fewer instances than one. Only where the kernel can tell which pages were
+/// written (`PAGEMAP_SCAN`, Linux 6.7): otherwise all of them are written, and each used slot costs a megabyte.
+const KEPT_RESIDENT: usize = 2 * 1024 * 1024;
+/// Parts of one component. Python's has about 38 core modules.
+const CORE_INSTANCES_PER_COMPONENT: u32 = 100;
+
+/// The instructions of x86-64-v2, which processors have since 2009 (Cranelift's names, `cranelift-codegen/meta/src/isa/x86.rs`).
+const X86_64_V2: [&str; 5] = ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"];
+
+/// What an engine is made for.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Live instances at the same time.
+    pub max_live_instances: usize,
+    /// The largest memory limit of any agent type.
+    pub largest_memory: ByteSize,
+    /// Where compiled code is kept between runs; none compiles each time.
+    pub code_cache: Option<PathBuf>,
+    /// Where code lies that was compiled ahead of time ([`precompile`](super::precompile)). Only read.
+    pub precompiled: Option<PathBuf>,
+    /// Where components are compiled.
+    pub compile_in: CompileIn,
+    /// Code must run on every processor of this kind that Linux distributions still support, and be the same whichever machine
+    /// compiles it; else it is made for the processor at hand.
+    pub for_any_processor: bool,
+}
+
+/// Compiles components, makes instances, and interrupts guests that run for long. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub(super) wasmtime: wasmtime::Engine,
+    pub(super) linker: Arc<Linker<InstanceState>>,
+    pub(super) compiler: Arc<Compiler>,
+    /// When nobody ran.
+    pub(super) stalls: Arc<Stalls>,
+}
+
+/// What code depends on beside the component: an engine takes what was compiled with the same settings as its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CodeSettings {
+    /// Bytes of addresses that are reserved for each memory.
+    pub(super) reservation: u64,
+    /// See [`EngineOptions::for_any_processor`].
+    pub(super) any_processor: bool,
+}
+
+/// Why there is no engine: the machine refused what the pool of instances needs.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "error[engine-unavailable]: {0:#}\n  help: lower max-live-instances in [host], or allow the process more address space (ulimit -v)"
+)]
+pub struct EngineError(wasmtime::Error);
+
+impl EngineOptions {
+    /// The settings of the engine. Public for the benchmark, which runs a bare loop in an engine alike.
+    pub fn config(&self) -> Config {
+        self.config_with(WHOLE_MEMORY)
+    }
+
+    /// Bytes of a memory's place in the pool. They are reserved, and only used when the guest uses them.
+    fn slot(&self) -> u64 {
+        self.largest_memory.max(SMALLEST_SLOT).as_u64().next_multiple_of(64 * 1024)
+    }
+
+    /// The same with so many bytes of addresses for each memory.
+    fn config_with(&self, reservation: u64) -> Config {
+        let slot = self.slot();
+        let instances = u32::try_from(self.max_live_instances).unwrap_or(u32::MAX);
+        let kept_resident =
+            if PoolingAllocationConfig::is_pagemap_scan_available() { KEPT_RESIDENT } else { 0 };
+        let mut pool = PoolingAllocationConfig::default();
+        pool.total_component_instances(instances)
+            .total_core_instances(instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT))
+            .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
+            .max_memories_per_component(8)
+            .max_tables_per_component(CORE_INSTANCES_PER_COMPONENT)
+            // Each memory in use costs mappings, of which the process has a bounded number: one for each instance.
+            .total_memories(instances.max(8))
+            .total_tables(instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT))
+            .total_stacks(instances)
+            .max_memory_size(usize::try_from(slot).unwrap_or(usize::MAX))
+            .table_elements(TABLE_ELEMENTS)
+            // A slot that was in use has its memory resident already, whichever component had it.
+            .max_unused_warm_slots(0)
+            .linear_memory_keep_resident(kept_resident)
+            .table_keep_resident(kept_resident.min(64 * 1024))
+            .pagemap_scan(wasmtime::Enabled::Auto);
+        let mut config = base_config(reservation.max(slot));
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        config
+    }
+}
+
+/// The settings that code depends on.
+fn base_config(reservation: u64) -> Config {
+    let mut config = Config::new();
+    config
+        .memory_reservation(reservation)
+        .memory_guard_size(64 * 1024)
+        // Each instance's memory is filled by copying. Mapping the component's own pages would cost four system calls
+        // and some page faults for each slot that changes from one version to another, all under a lock of the process.
+        .memory_init_cow(false)
+        .epoch_interruption(true)
+        .concurrency_support(false);
+    config
+}
+
+impl CodeSettings {
+    /// Compiles a component. Blocks, without bounds, on the pool of threads of whoever calls.
+    pub(super) fn compile(&self, wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        let mut config = base_config(self.reservation);
+        if self.any_processor {
+            allow_any_processor(&mut config)?;
+        }
+        // It makes no instances, and so needs no pool of them.
+        wasmtime::Engine::new(&config)?.precompile_component(wasm)
+    }
+}
+
+/// Has code made for every processor of this kind rather than for the one at hand.
+fn allow_any_processor(config: &mut Config) -> wasmtime::Result<()> {
+    config.target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH))?;
+    if cfg!(target_arch = "x86_64") {
+        for flag in X86_64_V2 {
+            #[expect(
+                unsafe_code,
+                reason = "wasmtime cannot know what a processor has that runs the code later"
+            )]
+            // SAFETY: an engine takes code only when its processor has what the code was compiled for
+            // (`check_compatible_with_isa_flag` in wasmtime's `engine.rs`).
+            unsafe {
+                config.cranelift_flag_enable(flag);
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Engine {
+    /// Makes an engine, and starts the clock that lets it interrupt guests. The clock stops with the engine.
+    pub fn new(options: &EngineOptions) -> Result<Engine, EngineError> {
+        // Where addresses are scarce (`ulimit -v`, 39-bit kernels), memories get what they may use of them.
+        let mut reservation = WHOLE_MEMORY;
+        let wasmtime = wasmtime::Engine::new(&options.config_with(reservation))
+            .or_else(|error| {
+                tracing::warn!(
+                    code = "addresses-scarce",
+                    "guests run a little slower, with checks of their bounds: {error:#}"
+                );
+                reservation = 0;
+                wasmtime::Engine::new(&options.config_with(reservation))
+            })
+            .map_err(EngineError)?;
+        let mut linker = Linker::new(&wasmtime);
+        imports::add_to_linker(&mut linker, InstanceState::imports).map_err(EngineError)?;
+        let stalls = Arc::new(Stalls::new(TICK));
+        start_ticking(&wasmtime, stalls.clone()).map_err(|error| EngineError(error.into()))?;
+        let settings = CodeSettings {
+            reservation: reservation.max(options.slot()),
+            any_processor: options.for_any_processor,
+        };
+        let cache = options.code_cache.clone().map(|folder| CodeCache::new(folder, &wasmtime));
+        let compiler = Compiler::new(
+            wasmtime.clone(),
+            settings,
+            options.compile_in.clone(),
+            cache,
+            options.precompiled.clone(),
+        );
+        Ok(Engine { wasmtime, linker: Arc::new(linker), compiler: Arc::new(compiler), stalls })
+    }
+
+    /// Ends what is being compiled, and begins nothing more: the host shuts down.
+    pub fn stop_compiling(&self) {
+        self.compiler.stop();
+    }
+
+    /// Removes compiled code that is kept for none of these versions.
+    pub fn keep_code_of(&self, digests: &std::collections::BTreeSet<String>) {
+        if let Some(cache) = self.compiler.cache() {
+            cache.keep_only(digests);
+        }
+    }
+}
+
+/// One thread for each engine. It holds the engine weakly, and ends when the last handle is dropped.
+fn start_ticking(engine: &wasmtime::Engine, stalls: Arc<Stalls>) -> std::io::Result<()> {
+    let engine = engine.weak();
+    let tick = move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            stalls.tick();
+            drop(engine);
+            std::thread::sleep(TICK);
+        }
+    };
+    std::thread::Builder::new().name("epoch".into()).spawn(tick).map(drop)
+}

@@ -1,0 +1,313 @@
+//! An instance: a live copy of a component, in which the turns of one actor run.
+//!
+//! A turn ends in one of three ways: the guest answers, the guest refuses (a failure), or it does not come to an end by
+//! itself (a [`Fault`]). After anything but an answer the instance is of no more use: its memory may speak of things that
+//! were not kept, and wasmtime lets nobody into an instance whose call trapped or was dropped.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use wasmtime::component::ResourceTable;
+use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::limits::MemoryLimiter;
+use super::running_time::RunningTime;
+use super::stalls::Stalls;
+use super::{ComponentVersion, Engine, migration};
+use crate::contract::daca::agent::types::Failure;
+use crate::contract::exports::daca::agent as guest;
+use crate::imports::{self, Imports, LogBudget, TurnProducts, TurnScope};
+use daca_manifest::AgentLimits;
+use daca_model::backend::WakeupKind;
+use daca_model::{Fault, TurnKind};
+
+/// Bytes that one call of an import may make the host allocate for its arguments.
+const ARGUMENT_BYTES: usize = 64 * 1024 * 1024;
+/// WASI resources (streams, pollables) that an instance may hold.
+const MOST_RESOURCES: usize = 1_000;
+
+/// What the store of an instance holds.
+pub struct InstanceState {
+    wasi: WasiCtx,
+    resources: ResourceTable,
+    memory: MemoryLimiter,
+    running_time: Arc<RunningTime>,
+    log: Arc<LogBudget>,
+    /// The turn that runs, or the one that ran last: guests run in turns alone.
+    scope: Box<TurnScope>,
+}
+
+impl InstanceState {
+    fn new(scope: Box<TurnScope>) -> InstanceState {
+        let log = Arc::new(LogBudget::default());
+        let mut resources = ResourceTable::new();
+        resources.set_max_capacity(MOST_RESOURCES);
+        InstanceState {
+            wasi: imports::wasi_context(&log),
+            resources,
+            memory: MemoryLimiter::new(scope.limits().memory.as_u64()),
+            running_time: Arc::new(RunningTime::new()),
+            log,
+            scope,
+        }
+    }
+
+    /// What a call of an import may reach.
+    pub(super) fn imports(&mut self) -> Imports<'_> {
+        Imports { scope: &mut self.scope, log: &self.log }
+    }
+
+    /// The turn that runs.
+    pub(super) fn scope(&mut self) -> &mut TurnScope {
+        &mut self.scope
+    }
+}
+
+impl WasiView for InstanceState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
+    }
+}
+
+/// How a turn ended.
+pub enum Outcome {
+    /// The guest answered.
+    Reply(Bytes),
+    /// The guest refused.
+    Failure(Failure),
+    /// The guest did not come to an end by itself.
+    Fault(Fault),
+}
+
+/// A live instance of a component version.
+pub struct Instance {
+    engine: Engine,
+    version: Arc<ComponentVersion>,
+    /// Made with the first turn.
+    live: Option<Live>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// A store, with the instance in it once it is made.
+struct Live {
+    store: Store<InstanceState>,
+    guest: Option<Guest>,
+}
+
+/// The exports of an instance.
+struct Guest {
+    actor: guest::actor::Guest,
+    lifecycle: Option<guest::lifecycle::Guest>,
+    on_reminder: Option<guest::on_reminder::Guest>,
+    on_timer: Option<guest::on_timer::Guest>,
+    migration: Option<guest::migration::Guest>,
+}
+
+impl Instance {
+    /// Prepares an instance. The component itself is instantiated and activated in the first turn, within its limits.
+    /// `place` is this instance's part of the number of live ones.
+    pub fn new(engine: &Engine, version: &Arc<ComponentVersion>, place: OwnedSemaphorePermit) -> Instance {
+        Instance { engine: engine.clone(), version: version.clone(), live: None, _place: place }
+    }
+
+    /// The version that it is an instance of.
+    pub fn version(&self) -> &Arc<ComponentVersion> {
+        &self.version
+    }
+
+    /// Runs a turn until it ends or `deadline` passes (later by the time for which the host did not run meanwhile), and answers what
+    /// the turn produced. After anything but a [`Outcome::Reply`] the instance must be dropped.
+    ///
+    /// Dropping the future has the same meaning as a fault: the instance must be dropped with it.
+    pub async fn run(
+        &mut self,
+        scope: Box<TurnScope>,
+        kind: TurnKind,
+        deadline: Instant,
+    ) -> (Outcome, TurnProducts) {
+        let limits = scope.limits().clone();
+        let live = match self.live.take() {
+            Some(mut live) => {
+                live.store.data_mut().scope = scope;
+                live
+            }
+            None => Live { store: new_store(&self.engine, scope), guest: None },
+        };
+        let live = self.live.insert(live);
+        let running_time = live.store.data().running_time.clone();
+        running_time.restart(limits.running_time);
+        live.store.data().log.restart(limits.log_lines_per_turn);
+        live.store.set_epoch_deadline(1);
+        let ended = {
+            let call = pin!(live.call(&self.version, kind));
+            let turn = pin!(running_time.measure(call));
+            until(deadline, limits.turn_time, &self.engine.stalls, turn).await
+        };
+        let outcome = match ended {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => Outcome::Fault(live.fault(&error, &limits)),
+            Err(OutOfTime) => Outcome::Fault(Fault::TurnTime(limits.turn_time)),
+        };
+        let state = live.store.data_mut();
+        state.log.finish();
+        (outcome, state.scope.take_products())
+    }
+}
+
+fn new_store(engine: &Engine, scope: Box<TurnScope>) -> Store<InstanceState> {
+    let mut store = Store::new(&engine.wasmtime, InstanceState::new(scope));
+    store.limiter(|state| &mut state.memory);
+    store.set_hostcall_fuel(ARGUMENT_BYTES);
+    store.epoch_deadline_callback(|context| {
+        let state = context.data();
+        if state.running_time.is_over() {
+            return Ok(UpdateDeadline::Interrupt);
+        }
+        Ok(UpdateDeadline::Yield(1))
+    });
+    store
+}
+
+impl Live {
+    async fn call(&mut self, version: &ComponentVersion, kind: TurnKind) -> wasmtime::Result<Outcome> {
+        if self.guest.is_none() {
+            self.guest = Some(self.instantiate(version).await?);
+            if !matches!(kind, TurnKind::Label)
+                && let Err(failure) = self.begin().await?
+            {
+                return Ok(Outcome::Failure(failure));
+            }
+        }
+        let Live { store, guest: Some(guest) } = self else {
+            return Err(wasmtime::Error::msg("there is no instance"));
+        };
+        guest.call(store, kind).await
+    }
+
+    async fn instantiate(&mut self, version: &ComponentVersion) -> wasmtime::Result<Guest> {
+        let ComponentVersion { pre, indices, .. } = version;
+        let instance = pre.instantiate_async(&mut self.store).await?;
+        let store = &mut self.store;
+        Ok(Guest {
+            actor: indices.actor.load(&mut *store, &instance)?,
+            lifecycle: indices
+                .lifecycle
+                .as_ref()
+                .map(|found| found.load(&mut *store, &instance))
+                .transpose()?,
+            on_reminder: indices
+                .on_reminder
+                .as_ref()
+                .map(|found| found.load(&mut *store, &instance))
+                .transpose()?,
+            on_timer: indices
+                .on_timer
+                .as_ref()
+                .map(|found| found.load(&mut *store, &instance))
+                .transpose()?,
+            migration: indices
+                .migration
+                .as_ref()
+                .map(|found| found.load(&mut *store, &instance))
+                .transpose()?,
+        })
+    }
+
+    /// What a new instance does before its first turn: the state takes this version's shape, if it is in another one, and the
+    /// guest is activated.
+    async fn begin(&mut self) -> wasmtime::Result<Result<(), Failure>> {
+        let Live { store, guest: Some(guest) } = self else { return Ok(Ok(())) };
+        if let Some(migration) = &guest.migration
+            && let Some(from) = store.data_mut().scope().migrate_from()
+            && let Err(failure) = migration::run(store, migration, &from).await?
+        {
+            return Ok(Err(failure));
+        }
+        match &guest.lifecycle {
+            Some(lifecycle) => lifecycle.call_activate(store).await,
+            None => Ok(Ok(())),
+        }
+    }
+
+    /// Reads wasmtime's error: the trap's code where there is one, and what the limits have seen.
+    fn fault(&self, error: &wasmtime::Error, limits: &AgentLimits) -> Fault {
+        if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
+            return Fault::NoRoom(format!("{error:#}"));
+        }
+        if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() {
+            return Fault::Exit;
+        }
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => Fault::RunningTime(limits.running_time),
+            Some(Trap::StackOverflow) => Fault::Stack,
+            _ if self.store.data().memory.refused() => Fault::Memory(limits.memory),
+            Some(trap) => {
+                tracing::debug!("{error:?}");
+                Fault::Trap(trap.to_string())
+            }
+            None => Fault::Trap(format!("{error:#}").replace('\n', " ")),
+        }
+    }
+}
+
+impl Guest {
+    async fn call(&self, store: &mut Store<InstanceState>, kind: TurnKind) -> wasmtime::Result<Outcome> {
+        let result = match kind {
+            TurnKind::Method { name, payload } => {
+                let reply = self.actor.call_invoke(store, &name, &payload).await?;
+                return Ok(match reply {
+                    Ok(reply) => Outcome::Reply(reply.into()),
+                    Err(failure) => Outcome::Failure(failure),
+                });
+            }
+            TurnKind::Wakeup { kind: WakeupKind::Reminder, name, data } => match &self.on_reminder {
+                Some(guest) => guest.call_on_reminder(store, &name, &data).await?,
+                None => return Ok(Outcome::Fault(Fault::NoHandler("reminder"))),
+            },
+            TurnKind::Wakeup { kind: WakeupKind::Timer, name, data } => match &self.on_timer {
+                Some(guest) => guest.call_on_timer(store, &name, &data).await?,
+                None => return Ok(Outcome::Fault(Fault::NoHandler("timer"))),
+            },
+            TurnKind::Deactivate => match &self.lifecycle {
+                Some(guest) => guest.call_deactivate(store).await?,
+                None => Ok(()),
+            },
+            TurnKind::Activate => Ok(()),
+            TurnKind::Label => return migration::label(store, self.migration.as_ref()).await,
+        };
+        Ok(match result {
+            Ok(()) => Outcome::Reply(Bytes::new()),
+            Err(failure) => Outcome::Failure(failure),
+        })
+    }
+}
+
+/// The deadline has passed.
+struct OutOfTime;
+
+/// Runs a turn until its deadline, which is put off by the time for which the whole process did not run: at most by `most`, so that
+/// a turn ends even where the process hardly ever runs.
+async fn until<T>(
+    deadline: Instant,
+    most: Duration,
+    stalls: &Stalls,
+    mut turn: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, OutOfTime> {
+    let before = stalls.total();
+    let mut put_off = deadline;
+    loop {
+        if let Ok(ended) = tokio::time::timeout_at(put_off, turn.as_mut()).await {
+            return Ok(ended);
+        }
+        let later = deadline + stalls.total().saturating_sub(before).min(most);
+        if later <= put_off {
+            return Err(OutOfTime);
+        }
+        put_off = later;
+    }
+}

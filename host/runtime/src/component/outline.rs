@@ -1,0 +1,258 @@
+//! What a component's file says of itself before it is compiled.
+//!
+//! Compiling is dear, and what it costs is up to whoever made the file. So all that a look at the sections can tell is found out
+//! first: whether it is a component, of this host's contract, with imports that the host offers, and of a size that a compiler
+//! can cope with. Types are left to wasmtime, which has to read them anyway.
+
+use bytes::Bytes;
+use wasmparser::{ComponentTypeRef, FunctionBody, MemorySectionReader, Parser, Payload};
+
+use super::PACKAGE;
+use super::compiler::interrupted;
+use super::version::{LoadError, Refusal};
+use crate::imports;
+use daca_base::digest::digest;
+use daca_model::LARGEST_COMPONENT;
+
+/// The version of the contract in `wit/`.
+const CONTRACT: &str = "0.1.0";
+
+/// Modules and components within one component, at most. Python's has some 40.
+const MOST_PARTS: u32 = 1_000;
+/// Functions of all modules, at most. Python's has some 30,000.
+const MOST_FUNCTIONS: u32 = 500_000;
+/// Bytes of one function, at most. The largest that are known are interpreters' loops, of some 100 KB.
+const LARGEST_FUNCTION: usize = 1024 * 1024;
+/// Local variables of one function, at most: what registers are found for takes more than proportionally long.
+const MOST_LOCALS: u32 = 20_000;
+
+/// What a component imports, exports and needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// The SHA-256 of the file, in hexadecimal.
+    pub digest: String,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// The interfaces that it imports.
+    pub imports: Vec<String>,
+    /// The interfaces that it exports.
+    pub exports: Vec<String>,
+    /// Bytes that the largest of its memories begins with.
+    pub memory: u64,
+}
+
+impl Outline {
+    /// Reads and checks a file, on a thread that may be blocked: a megabyte takes some milliseconds. `name` says in errors where
+    /// the bytes came from.
+    pub async fn read(name: &str, wasm: Bytes) -> Result<Outline, LoadError> {
+        let read = tokio::task::spawn_blocking(move || Self::of(&wasm)).await;
+        let outline = read.unwrap_or_else(|_ended| Err(interrupted()));
+        outline.map_err(|refusal| LoadError::new(name.to_owned(), refusal))
+    }
+
+    fn of(wasm: &[u8]) -> Result<Outline, Refusal> {
+        if wasm.len() as u64 > LARGEST_COMPONENT {
+            return Err(too_large(wasm.len() as u64));
+        }
+        check_header(wasm)?;
+        let mut reader = Reader::default();
+        for payload in Parser::new(0).parse_all(wasm) {
+            match payload.map_err(Stop::from).and_then(|payload| reader.take(payload)) {
+                Ok(()) => {}
+                Err(Stop::Malformed(error)) => return Err(malformed(&error.to_string())),
+                Err(Stop::TooMuch(what)) => return Err(too_much(what)),
+            }
+        }
+        let Reader { imports, exports, memory, .. } = reader;
+        check_contract(&imports, &exports)?;
+        check_offered(&imports)?;
+        Ok(Outline {
+            digest: digest(wasm),
+            bytes: wasm.len() as u64,
+            imports: imports.into_iter().map(|(name, _)| name).collect(),
+            exports,
+            memory,
+        })
+    }
+}
+
+/// Why reading ends early.
+enum Stop {
+    Malformed(wasmparser::BinaryReaderError),
+    TooMuch(String),
+}
+
+impl From<wasmparser::BinaryReaderError> for Stop {
+    fn from(error: wasmparser::BinaryReaderError) -> Stop {
+        Stop::Malformed(error)
+    }
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Reader {
+    /// How many components and modules the present section lies within.
+    depth: u32,
+    parts: u32,
+    functions: u32,
+    /// With whether the import is a mere type, which is no interface.
+    imports: Vec<(String, bool)>,
+    exports: Vec<String>,
+    memory: u64,
+}
+
+impl Reader {
+    fn take(&mut self, payload: Payload<'_>) -> Result<(), Stop> {
+        match payload {
+            Payload::Version { .. } => {
+                self.depth += 1;
+                self.parts += 1;
+                bounded(self.parts, MOST_PARTS, "modules and components")
+            }
+            Payload::End(_) => {
+                self.depth = self.depth.saturating_sub(1);
+                Ok(())
+            }
+            // Those of the component itself; the ones of components within it are its own business.
+            Payload::ComponentImportSection(section) if self.depth == 1 => {
+                for import in section {
+                    let import = import?;
+                    let is_type = matches!(import.ty, ComponentTypeRef::Type(_));
+                    self.imports.push((import.name.name.to_owned(), is_type));
+                }
+                Ok(())
+            }
+            Payload::ComponentExportSection(section) if self.depth == 1 => {
+                for export in section {
+                    self.exports.push(export?.name.name.to_owned());
+                }
+                Ok(())
+            }
+            Payload::MemorySection(section) => self.memories(section),
+            Payload::CodeSectionStart { count, .. } => {
+                self.functions = self.functions.saturating_add(count);
+                bounded(self.functions, MOST_FUNCTIONS, "functions")
+            }
+            Payload::CodeSectionEntry(body) => function(&body),
+            _ => Ok(()),
+        }
+    }
+
+    fn memories(&mut self, section: MemorySectionReader<'_>) -> Result<(), Stop> {
+        for memory in section {
+            let memory = memory?;
+            let page = 1_u64.checked_shl(memory.page_size_log2.unwrap_or(16)).unwrap_or(u64::MAX);
+            self.memory = self.memory.max(memory.initial.saturating_mul(page));
+        }
+        Ok(())
+    }
+}
+
+fn function(body: &FunctionBody<'_>) -> Result<(), Stop> {
+    let bytes = body.range().len();
+    if bytes > LARGEST_FUNCTION {
+        return Err(Stop::TooMuch(format!(
+            "one of its functions has {bytes} bytes, and {LARGEST_FUNCTION} is the most"
+        )));
+    }
+    let mut locals = 0_u32;
+    for group in body.get_locals_reader()? {
+        let (count, _type) = group?;
+        locals = locals.saturating_add(count);
+    }
+    if locals > MOST_LOCALS {
+        return Err(Stop::TooMuch(format!(
+            "one of its functions has {locals} local variables, and {MOST_LOCALS} is the most"
+        )));
+    }
+    Ok(())
+}
+
+fn bounded(number: u32, most: u32, what: &str) -> Result<(), Stop> {
+    match number > most {
+        true => Err(Stop::TooMuch(format!("it has {number} {what}, and {most} is the most"))),
+        false => Ok(()),
+    }
+}
+
+fn too_large(bytes: u64) -> Refusal {
+    let message = format!("it has {bytes} bytes, and {LARGEST_COMPONENT} is the most");
+    ("component-too-large", message, "build it with optimisation and without debug information")
+}
+
+fn too_much(message: String) -> Refusal {
+    ("component-too-complex", message, "build it with optimisation, or split what a generator has made")
+}
+
+/// Bytes that no compiler can read, with the reason.
+pub(super) fn malformed(reason: &str) -> Refusal {
+    let message = format!("it is no valid component (cut short or altered?): {}", reason.replace('\n', " "));
+    ("component-invalid", message, "copy or build the file again")
+}
+
+/// Tells the usual mistakes apart before the parser says something general.
+pub fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
+    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+    const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+    if wasm.starts_with(COMPONENT) {
+        return Ok(());
+    }
+    if wasm.starts_with(MODULE) {
+        let message = "it is a core module, not a component".to_owned();
+        return Err((
+            "component-is-module",
+            message,
+            "build it for the target wasm32-wasip2, which makes components",
+        ));
+    }
+    let message = match wasm.len() {
+        0 => "it is empty".to_owned(),
+        _ => "it does not begin like a WebAssembly component".to_owned(),
+    };
+    Err(("component-invalid", message, "name the .wasm file that the build for wasm32-wasip2 made"))
+}
+
+/// The name of an interface of the contract.
+pub(super) fn interface(name: &str) -> String {
+    format!("{PACKAGE}{name}@{CONTRACT}")
+}
+
+/// A guest of another version of the contract may look right and behave wrong, so it is refused by name.
+fn check_contract(imports: &[(String, bool)], exports: &[String]) -> Result<(), Refusal> {
+    for name in imports.iter().map(|(name, _)| name).chain(exports) {
+        let Some(version) = name.strip_prefix(PACKAGE).and_then(|rest| rest.split_once('@')).map(|(_, v)| v)
+        else {
+            continue;
+        };
+        if version != CONTRACT {
+            let message = format!(
+                "it was built for version {version} of the contract, and this host speaks {CONTRACT} ({name})"
+            );
+            return Err(("component-contract-version", message, "build it against this host's wit/ or SDK"));
+        }
+    }
+    let actor = interface("actor");
+    if !exports.contains(&actor) {
+        let message = format!("it does not export {actor}, the one interface that every agent has");
+        return Err((
+            "component-lacks-export",
+            message,
+            "put #[agent] on the agent's impl, or export the interface by hand",
+        ));
+    }
+    Ok(())
+}
+
+fn check_offered(imports: &[(String, bool)]) -> Result<(), Refusal> {
+    let unknown = imports.iter().find(|(name, is_type)| !is_type && !imports::offers(name));
+    match unknown {
+        Some((name, _)) => Err(unknown_import(&format!("{name:?}"))),
+        None => Ok(()),
+    }
+}
+
+/// An import that nobody answers, with what is wrong with it.
+pub(super) fn unknown_import(what: &str) -> Refusal {
+    let message = format!("it imports what this host does not offer: {what}");
+    ("component-unknown-import", message, "remove the import; wit/agent.wit lists what there is")
+}

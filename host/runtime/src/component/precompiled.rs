@@ -1,0 +1,100 @@
+//! Code that was compiled ahead of time and comes with the host, in its image, so that the first start does not compile.
+//!
+//! It differs from the [cache](super::cache) in who wrote it: not this host, but `daca compile` where the image was built, for
+//! any processor of this kind rather than for the one at hand. So it is only read, and trusted as far as the program itself is:
+//! whoever may write the folder could as well replace the program. A file that is of another build of wasmtime, or cut short,
+//! is not used, and the component is compiled.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use wasmtime::component::Component;
+
+use super::cache::deserialize;
+use daca_model::LARGEST_COMPONENT;
+
+use super::ComponentVersion;
+use daca_base::files::write_whole;
+
+/// First bytes of a file: what it is, and the version of this layout.
+const MAGIC: &[u8; 16] = b"daca ahead v1\0\0\0";
+/// Bytes of a SHA-256.
+const SUM: usize = 32;
+
+/// Why there is no code ahead of time.
+#[derive(Debug, thiserror::Error)]
+pub enum PrecompileError {
+    /// The component.
+    #[error("error[component-invalid]: {0:#}\n  help: `daca check` says more of the component")]
+    Component(wasmtime::Error),
+    /// The folder.
+    #[error(
+        "error[data-unwritable]: {path}: {reason}\n  help: name a folder that can be written with --out DIR"
+    )]
+    Folder {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        reason: std::io::Error,
+    },
+}
+
+/// Writes the code of a version into a folder for [`EngineOptions::precompiled`](super::EngineOptions::precompiled). Its engine
+/// is one for any processor, and its other options are those that the host will run with. Answers the file. Called by
+/// `daca compile`.
+pub fn precompile(version: &ComponentVersion, folder: &Path) -> Result<PathBuf, PrecompileError> {
+    let code = version.pre.component().serialize().map_err(PrecompileError::Component)?;
+    let path = file(folder, &version.digest);
+    let written = std::fs::create_dir_all(folder)
+        .and_then(|()| write_whole(&path, &[&head(&version.digest, &code), &code]))
+        // The host that reads it is another user.
+        .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)));
+    written.map_err(|reason| PrecompileError::Folder { path: path.clone(), reason })?;
+    Ok(path)
+}
+
+/// The code of the component whose file has this SHA-256, or none when it must be compiled.
+pub(super) fn read(folder: &Path, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
+    let path = file(folder, digest);
+    let size = std::fs::metadata(&path).ok()?.len();
+    let refuse = |why: &str| tracing::warn!("{} {why}; compiling the component", path.display());
+    if size > LARGEST_COMPONENT {
+        refuse("is larger than any code");
+        return None;
+    }
+    if !is_trusted(folder) || !is_trusted(&path) {
+        refuse("could be written by others than this user and root, and is not used");
+        return None;
+    }
+    let bytes = std::fs::read(&path).ok()?;
+    let Some(code) = verified(&bytes, digest) else {
+        refuse("is not what `daca compile` wrote there");
+        return None;
+    };
+    deserialize(engine, code).inspect_err(|error| refuse(&format!("cannot be used here ({error:#})"))).ok()
+}
+
+fn file(folder: &Path, digest: &str) -> PathBuf {
+    folder.join(format!("{digest}.code"))
+}
+
+fn head(digest: &str, code: &[u8]) -> Vec<u8> {
+    let mut sum = Sha256::new();
+    sum.update(digest);
+    sum.update(code);
+    [&MAGIC[..], &sum.finalize()].concat()
+}
+
+fn verified<'a>(bytes: &'a [u8], digest: &str) -> Option<&'a [u8]> {
+    let (found, code) = bytes.split_at_checked(MAGIC.len() + SUM)?;
+    (found == head(digest, code)).then_some(code)
+}
+
+/// Does it belong to this user or to root, and can nobody else write it?
+fn is_trusted(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let own = rustix::process::geteuid().as_raw();
+    std::fs::symlink_metadata(path)
+        .is_ok_and(|found| [0, own].contains(&found.uid()) && found.mode() & 0o022 == 0)
+}

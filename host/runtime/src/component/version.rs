@@ -1,0 +1,169 @@
+//! A component version: one `.wasm` file, checked against the contract and compiled.
+//!
+//! Everything that can be wrong with a file is found before it serves a call, and said in the file's own terms: what the file
+//! tells by itself in its [outline](super::outline), the rest here.
+
+use bytes::Bytes;
+use wasmtime::component::{Component, InstancePre};
+
+use super::compiler::interrupted;
+use super::declarations::check_imports;
+use super::outline::{interface, unknown_import};
+use super::{Compiling, Engine, InstanceState, Outline, PACKAGE};
+use crate::contract::exports::daca::agent as guest;
+use crate::imports::WakeupHandlers;
+use daca_base::digest::short;
+use daca_manifest::Permissions;
+
+/// A component that is ready to be instantiated, named by the SHA-256 of its file.
+pub struct ComponentVersion {
+    /// The SHA-256 of the file, in hexadecimal.
+    pub digest: String,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// The interfaces that it imports.
+    pub imports: Vec<String>,
+    /// The interfaces that it exports.
+    pub exports: Vec<String>,
+    pub(super) pre: InstancePre<InstanceState>,
+    pub(super) indices: Indices,
+}
+
+/// Where the exports of the contract are in the component.
+pub(super) struct Indices {
+    pub(super) actor: guest::actor::GuestIndices,
+    pub(super) lifecycle: Option<guest::lifecycle::GuestIndices>,
+    pub(super) on_reminder: Option<guest::on_reminder::GuestIndices>,
+    pub(super) on_timer: Option<guest::on_timer::GuestIndices>,
+    pub(super) migration: Option<guest::migration::GuestIndices>,
+}
+
+/// Why a file cannot serve as a component.
+#[derive(Debug, thiserror::Error)]
+#[error("error[{code}]: {name}: {message}\n  help: {help}")]
+pub struct LoadError {
+    /// Stable code, explained in `docs/errors.md`.
+    pub code: &'static str,
+    /// The file, or where else the bytes came from.
+    pub name: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl ComponentVersion {
+    /// Checks and compiles a component, or takes its compiled code from the cache. `name` says in errors where the bytes came
+    /// from. Needs a tokio runtime.
+    pub async fn from_bytes(
+        engine: &Engine,
+        name: &str,
+        wasm: Bytes,
+        compiling: Compiling,
+    ) -> Result<ComponentVersion, LoadError> {
+        let outline = Outline::read(name, wasm.clone()).await?;
+        Self::from_outline(engine, name, outline, wasm, compiling).await
+    }
+
+    /// The same for a component whose outline has been read: what takes long is compiling, 0.1 s for a small Rust guest and 20 s
+    /// for one that carries a JavaScript engine.
+    pub async fn from_outline(
+        engine: &Engine,
+        name: &str,
+        outline: Outline,
+        wasm: Bytes,
+        compiling: Compiling,
+    ) -> Result<ComponentVersion, LoadError> {
+        let named = |refusal| LoadError::new(name.to_owned(), refusal);
+        let (checker, bytes) = (engine.clone(), wasm.clone());
+        let checked = tokio::task::spawn_blocking(move || check_imports(&checker, &bytes));
+        checked.await.map_err(|_ended| named(interrupted()))?.map_err(named)?;
+        let component = engine.compiler.component(&outline.digest, wasm, compiling).await.map_err(named)?;
+        let engine = engine.clone();
+        let linked = tokio::task::spawn_blocking(move || Self::link(&engine, &component, outline));
+        linked.await.map_err(|_ended| named(interrupted()))?.map_err(named)
+    }
+
+    fn link(engine: &Engine, component: &Component, outline: Outline) -> Result<ComponentVersion, Refusal> {
+        let Outline { digest, bytes, imports, exports, .. } = outline;
+        let pre =
+            engine.linker.instantiate_pre(component).map_err(|error| unknown_import(&root_cause(&error)))?;
+        let indices = Indices::find(&pre, &exports)?;
+        Ok(ComponentVersion { digest, bytes, imports, exports, pre, indices })
+    }
+
+    /// The first twelve digits of the digest, which name a version in the log.
+    pub fn short_digest(&self) -> &str {
+        short(&self.digest)
+    }
+
+    /// Does it want to know when an instance begins and an activation ends?
+    pub fn has_lifecycle(&self) -> bool {
+        self.indices.lifecycle.is_some()
+    }
+
+    /// What it can be woken by.
+    pub fn wakeup_handlers(&self) -> WakeupHandlers {
+        WakeupHandlers {
+            on_reminder: self.indices.on_reminder.is_some(),
+            on_timer: self.indices.on_timer.is_some(),
+        }
+    }
+
+    /// Has its state a label, and does it change the state of actors that was kept under another one?
+    pub fn has_migration(&self) -> bool {
+        self.indices.migration.is_some()
+    }
+}
+
+/// Interfaces that are imported although nothing of them is permitted, with the list of the manifest that would permit some.
+pub fn imports_without_permission<'a>(
+    imports: &'a [String],
+    permissions: &Permissions,
+) -> Vec<(&'a str, &'static str)> {
+    let list_of = |import: &str| {
+        let interface = import.strip_prefix(PACKAGE)?.split('@').next()?;
+        permissions.list_to_fill(interface)
+    };
+    imports.iter().filter_map(|import| Some((&**import, list_of(import)?))).collect()
+}
+
+/// Code, message and help of a [`LoadError`].
+pub(super) type Refusal = (&'static str, String, &'static str);
+
+impl LoadError {
+    pub(super) fn new(name: String, (code, message, help): Refusal) -> LoadError {
+        LoadError { code, name, message, help: help.to_owned() }
+    }
+}
+
+impl Indices {
+    fn find(pre: &InstancePre<InstanceState>, exports: &[String]) -> Result<Indices, Refusal> {
+        let has = |name: &str| exports.contains(&interface(name));
+        let mismatch = |error: wasmtime::Error| {
+            let message = format!("an export does not have the form of the contract: {}", root_cause(&error));
+            ("component-lacks-export", message, "build it against this host's wit/ or SDK")
+        };
+        let actor = guest::actor::GuestIndices::new(pre).map_err(mismatch)?;
+        let lifecycle = has("lifecycle")
+            .then(|| guest::lifecycle::GuestIndices::new(pre))
+            .transpose()
+            .map_err(mismatch)?;
+        let on_reminder = has("on-reminder")
+            .then(|| guest::on_reminder::GuestIndices::new(pre))
+            .transpose()
+            .map_err(mismatch)?;
+        let on_timer =
+            has("on-timer").then(|| guest::on_timer::GuestIndices::new(pre)).transpose().map_err(mismatch)?;
+        let migration = has("migration")
+            .then(|| guest::migration::GuestIndices::new(pre))
+            .transpose()
+            .map_err(mismatch)?;
+        Ok(Indices { actor, lifecycle, on_reminder, on_timer, migration })
+    }
+}
+
+/// wasmtime's chain of causes in one line.
+pub(super) fn root_cause(error: &wasmtime::Error) -> String {
+    format!("{error:#}").replace('\n', " ")
+}

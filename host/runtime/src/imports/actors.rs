@@ -1,0 +1,74 @@
+//! `daca:agent/actors`: calls to other actors.
+
+use super::scope::check_name;
+use super::{Imports, TurnScope};
+use crate::contract::daca::agent::actors::{Error, Host};
+use daca_model::Fault;
+use daca_model::backend::{self, ActorCall};
+use daca_model::{ActorAddress, CallError};
+
+impl Host for Imports<'_> {
+    async fn invoke(
+        &mut self,
+        agent_type: String,
+        actor_id: String,
+        method: String,
+        payload: Vec<u8>,
+    ) -> Result<Vec<u8>, Error> {
+        check_name("agent type", &agent_type)?;
+        check_name("method", &method)?;
+        if !self.scope.options.agent.permissions.may_call(&agent_type) {
+            return Err(self.denied("actors", &agent_type, "call actors of the type"));
+        }
+        let turn = &mut *self.scope;
+        turn.check_payload("the payload", payload.len())?;
+        let actor = ActorAddress::new(&agent_type, &actor_id)
+            .map_err(|error| Error::Invalid(format!("{agent_type}/{actor_id} is no actor: {error}")))?;
+        let reply = call(turn, ActorCall { actor, method, payload: payload.into() }).await;
+        reply.map_err(|error| turn.met(into_contract(error)))
+    }
+}
+
+async fn call(turn: &TurnScope, call: ActorCall) -> Result<Vec<u8>, CallError> {
+    let options = &turn.options;
+    let context = options.context.with(&options.actor);
+    options.backend.call_actor(call, context).await.map(Vec::from)
+}
+
+/// The callee's fault, in the caller's contract.
+fn into_contract(error: CallError) -> Error {
+    let text = error.to_string();
+    match error {
+        CallError::Invalid(_)
+        | CallError::InvalidActorId { .. }
+        | CallError::WaitsForItself(_)
+        | CallError::ChainTooDeep(_)
+        | CallError::KeyReused { .. }
+        | CallError::ReplyForgotten { .. }
+        | CallError::ReplyLost(_) => Error::Invalid(text),
+        CallError::NotFound(_) | CallError::UnknownAgentType(_) => Error::NotFound(text),
+        CallError::Backend(backend::Error::TooLarge(_)) => Error::TooLarge(text),
+        CallError::QueueFull { .. }
+        | CallError::HostBusy(_)
+        | CallError::EffectsBacklog(_)
+        | CallError::Starting
+        | CallError::ShuttingDown
+        | CallError::NeededUnavailable(_)
+        | CallError::StateShapeUnknown { .. }
+        | CallError::Fault { fault: Fault::NoRoom(_), .. }
+        | CallError::Backend(backend::Error::Unavailable(_) | backend::Error::NotDone(_)) => {
+            Error::Unavailable(text)
+        }
+        CallError::ReplyTooLarge { .. } | CallError::TooLargeForSidecar(_) => Error::TooLarge(text),
+        CallError::Elsewhere { status, .. } => match status.as_u16() {
+            404 => Error::NotFound(text),
+            413 | 507 => Error::TooLarge(text),
+            429 | 503 => Error::Unavailable(text),
+            400..500 => Error::Invalid(text),
+            _ => Error::Other(text),
+        },
+        CallError::Failed(_) | CallError::Fault { .. } | CallError::Backend(_) | CallError::Internal => {
+            Error::Other(text)
+        }
+    }
+}

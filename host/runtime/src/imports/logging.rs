@@ -1,0 +1,130 @@
+//! `wasi:logging/logging`, the lines of the standard streams, and the bound on what a turn may log by any way.
+//!
+//! The host's span of the turn adds agent type, actor id, turn id and component version to each line.
+
+use super::Imports;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::contract::wasi::logging::logging::{Host, Level};
+use daca_base::telemetry::printable;
+
+impl Host for Imports<'_> {
+    fn log(&mut self, level: Level, context: String, message: String) {
+        let level = match level {
+            Level::Trace => tracing::Level::TRACE,
+            Level::Debug => tracing::Level::DEBUG,
+            Level::Info => tracing::Level::INFO,
+            Level::Warn => tracing::Level::WARN,
+            Level::Error | Level::Critical => tracing::Level::ERROR,
+        };
+        let message = if context.is_empty() { message } else { format!("{context}: {message}") };
+        self.log.log(level, &message);
+    }
+}
+
+/// Bytes of a line of a standard stream that has no end yet. A longer one is logged in pieces.
+pub(super) const LONGEST_LINE: usize = 8 * 1024;
+
+/// Lines that the present turn may still log. Shared by the logging interface and the standard streams.
+#[derive(Debug, Default)]
+pub(crate) struct LogBudget {
+    left: AtomicU32,
+    left_out: AtomicU32,
+    /// What was written to standard output and standard error since the last line end, in this order.
+    unfinished: [Mutex<Vec<u8>>; 2],
+}
+
+/// A standard stream of a guest.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum StdStream {
+    Output,
+    Error,
+}
+
+impl StdStream {
+    fn level(self) -> tracing::Level {
+        match self {
+            StdStream::Output => tracing::Level::INFO,
+            StdStream::Error => tracing::Level::WARN,
+        }
+    }
+}
+
+impl LogBudget {
+    /// Begins a turn.
+    pub(crate) fn restart(&self, lines: u32) {
+        self.left.store(lines, Ordering::Relaxed);
+        self.left_out.store(0, Ordering::Relaxed);
+    }
+
+    /// Ends a turn: lines without an end are logged as they are, and it is said how much was left out.
+    pub(crate) fn finish(&self) {
+        for stream in [StdStream::Output, StdStream::Error] {
+            self.end_line(stream, &mut self.unfinished(stream));
+        }
+        let left_out = self.left_out.swap(0, Ordering::Relaxed);
+        if left_out > 0 {
+            tracing::warn!(
+                code = "log-lines-exceeded",
+                "{left_out} more log lines of this turn are left out"
+            );
+        }
+    }
+
+    /// Takes one line; false when none is left.
+    pub(crate) fn take(&self) -> bool {
+        let took =
+            self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+        if !took {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+        took
+    }
+
+    /// Takes what a guest writes to a standard stream, and logs the lines that it ends.
+    pub(super) fn write(&self, stream: StdStream, bytes: &[u8]) {
+        let mut line = self.unfinished(stream);
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (text, ends) = match piece.split_last() {
+                Some((b'\n', text)) => (text, true),
+                _ => (piece, false),
+            };
+            for part in text.chunks(LONGEST_LINE) {
+                if line.len() + part.len() > LONGEST_LINE {
+                    self.end_line(stream, &mut line);
+                }
+                line.extend_from_slice(part);
+            }
+            if ends {
+                self.end_line(stream, &mut line);
+            }
+        }
+    }
+
+    fn end_line(&self, stream: StdStream, line: &mut Vec<u8>) {
+        if !line.is_empty() {
+            self.log(stream.level(), &String::from_utf8_lossy(line));
+            line.clear();
+        }
+    }
+
+    fn unfinished(&self, stream: StdStream) -> std::sync::MutexGuard<'_, Vec<u8>> {
+        self.unfinished[stream as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a guest's line into the log, within the budget.
+    pub(super) fn log(&self, level: tracing::Level, message: &str) {
+        if !self.take() {
+            return;
+        }
+        // Within the macros, so that a line that nobody wants costs nothing.
+        match level {
+            tracing::Level::TRACE => tracing::trace!(target: "agent", "{}", printable(message)),
+            tracing::Level::DEBUG => tracing::debug!(target: "agent", "{}", printable(message)),
+            tracing::Level::INFO => tracing::info!(target: "agent", "{}", printable(message)),
+            tracing::Level::WARN => tracing::warn!(target: "agent", "{}", printable(message)),
+            tracing::Level::ERROR => tracing::error!(target: "agent", "{}", printable(message)),
+        }
+    }
+}

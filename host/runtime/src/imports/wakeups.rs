@@ -1,0 +1,103 @@
+//! What reminders and timers have in common: staging and reading registrations.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::TurnScope;
+use super::scope::check_name;
+use crate::contract::daca::agent::types::{Error, Schedule};
+use daca_model::backend::{Registration, WakeupKey, WakeupKind};
+
+/// Reminders and timers that one turn may change.
+const MOST_PER_TURN: usize = 100;
+
+impl TurnScope {
+    pub(super) fn register(
+        &mut self,
+        kind: WakeupKind,
+        name: String,
+        schedule: Schedule,
+        data: Vec<u8>,
+    ) -> Result<(), Error> {
+        let handlers = self.options.handlers;
+        let (has_handler, export) = match kind {
+            WakeupKind::Reminder => (handlers.on_reminder, "on-reminder"),
+            WakeupKind::Timer => (handlers.on_timer, "on-timer"),
+        };
+        if !has_handler {
+            return Err(Error::Invalid(format!(
+                "the component does not export {export}, so it could never fire"
+            )));
+        }
+        if schedule.period_ms == Some(0) {
+            return Err(Error::Invalid("a period of 0; leave it out to fire once".into()));
+        }
+        if schedule.ttl_ms.is_some_and(|ttl| ttl < schedule.due_ms) {
+            return Err(Error::Invalid(
+                "the time to live ends before it is due, so it could never fire".into(),
+            ));
+        }
+        self.check_payload("the data", data.len())?;
+        let registration = Registration {
+            due: Duration::from_millis(schedule.due_ms),
+            period: schedule.period_ms.map(Duration::from_millis),
+            ttl: schedule.ttl_ms.map(Duration::from_millis),
+            data: Bytes::from(data),
+        };
+        self.stage_wakeup(kind, name, Some(registration))
+    }
+
+    pub(super) fn unregister(&mut self, kind: WakeupKind, name: String) -> Result<(), Error> {
+        self.stage_wakeup(kind, name, None)
+    }
+
+    pub(super) async fn registration(
+        &mut self,
+        kind: WakeupKind,
+        name: String,
+    ) -> Result<Option<(Vec<u8>, Schedule)>, Error> {
+        check_name("name", &name)?;
+        let key = WakeupKey { kind, name };
+        let registration = match self.staged.wakeups.get(&key) {
+            Some(staged) => staged.clone(),
+            None => {
+                let known = self.options.backend.wakeup(&self.options.actor, &key).await;
+                known.map_err(|error| self.met(error.into()))?
+            }
+        };
+        Ok(registration.map(|registration| {
+            let schedule = Schedule {
+                due_ms: millis(registration.due),
+                period_ms: registration.period.map(millis),
+                ttl_ms: registration.ttl.map(millis),
+            };
+            (registration.data.into(), schedule)
+        }))
+    }
+
+    fn stage_wakeup(
+        &mut self,
+        kind: WakeupKind,
+        name: String,
+        change: Option<Registration>,
+    ) -> Result<(), Error> {
+        check_name("name", &name)?;
+        let key = WakeupKey { kind, name };
+        if self.staged.wakeups.len() >= MOST_PER_TURN && !self.staged.wakeups.contains_key(&key) {
+            return Err(Error::TooLarge(format!(
+                "the turn changes more than {MOST_PER_TURN} reminders and timers"
+            )));
+        }
+        let bytes =
+            |change: &Option<Registration>| change.as_ref().map_or(0, |change| change.data.len() as u64);
+        let replaced = self.staged.wakeups.get(&key).map_or(0, bytes);
+        self.take_state_bytes(replaced, bytes(&change))?;
+        self.staged.wakeups.insert(key, change);
+        Ok(())
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,224 @@
+//! The operator's port: what is active, which component serves, what became of effects, and a way to call any actor.
+//!
+//! With a token, every request must carry it. Without one the port listens on loopback addresses alone, and browsers must not
+//! be able to reach it through a page of somebody else: requests that carry an `Origin`, or that name the host otherwise than
+//! by address or as localhost, are refused.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::AdminToken;
+use super::answer::HttpError;
+use daca_base::telemetry::Log;
+use daca_deploy::Deployer;
+use daca_model::CallContext;
+use daca_model::backend::{ActorCall, Outbox, Readiness};
+use daca_runtime::actor::Actors;
+
+/// Activations, effects or lines of the log in one answer, unless `?limit=` says otherwise.
+pub(super) const DEFAULT_LIMIT: usize = 1_000;
+
+/// What the operator's port serves.
+#[derive(Clone)]
+pub struct AdminState {
+    /// All actors of the host.
+    pub actors: Actors,
+    /// What serves, and who changes it.
+    pub deployer: Deployer,
+    /// What became of effects.
+    pub outbox: Arc<Outbox>,
+    /// False from the beginning of the shutdown on.
+    pub is_ready: Arc<AtomicBool>,
+    /// The backend's name.
+    pub backend: &'static str,
+    /// Bytes of a body, at most.
+    pub max_body: usize,
+    /// What requests must carry, if anything.
+    pub token: Option<AdminToken>,
+    /// The log.
+    pub log: Log,
+    /// Cancelled when the port is about to close.
+    pub stopping: CancellationToken,
+}
+
+/// Makes the router.
+pub fn router(state: AdminState) -> Router {
+    let (max_body, token) = (state.max_body, state.token.clone());
+    let logs = super::logs::router(state.log.recent.clone(), state.actors.clone(), state.stopping.clone());
+    Router::new()
+        .route("/", get(index))
+        .route("/health", get(health))
+        .route("/agents", get(agents))
+        .route("/activations", get(activations))
+        .route("/outbox", get(outbox))
+        .route("/metrics", get(super::metrics::metrics))
+        .merge(super::deploy::router())
+        .route("/actors/{agent_type}/{actor_id}/method/{method}", post(invoke))
+        .method_not_allowed_fallback(super::app::method_not_allowed)
+        .fallback(|| async {
+            let detail = "There is nothing at this path. GET / lists what there is.";
+            HttpError::new(StatusCode::NOT_FOUND, "route-unknown", detail)
+        })
+        .with_state(state)
+        .merge(logs)
+        .layer(DefaultBodyLimit::max(max_body))
+        .layer(middleware::from_fn_with_state(Arc::from([]), super::head::check))
+        .layer(middleware::from_fn(super::encoding::refuse))
+        // The outermost: whoever may not ask gets no body read.
+        .layer(middleware::from_fn_with_state(token, admit))
+}
+
+/// Lets the operator's requests through.
+async fn admit(State(token): State<Option<AdminToken>>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    // A page cannot know the token, so with one the host may have any name, such as a cluster gives it.
+    if headers.contains_key(header::ORIGIN) || (token.is_none() && !is_own_name(host)) {
+        let detail = "The admin API answers no web pages: leave the Origin header out, and name the host by its address or as localhost.";
+        return HttpError::new(StatusCode::FORBIDDEN, "origin-refused", detail).into_response();
+    }
+    if let Some(token) = token.filter(|token| !token.is_in(headers)) {
+        if let Some(number) = token.refusals().count() {
+            tracing::warn!(
+                code = "admin-unauthorized",
+                number,
+                "{number} requests to the admin API came without its token, and were refused"
+            );
+        }
+        let detail = "The admin API asks for its token: Authorization: Bearer TOKEN.";
+        let error = HttpError::new(StatusCode::UNAUTHORIZED, "admin-unauthorized", detail);
+        return ([(header::WWW_AUTHENTICATE, "Bearer")], error).into_response();
+    }
+    next.run(request).await
+}
+
+/// An address or `localhost`, with or without a port: names that no page of somebody else can have.
+fn is_own_name(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) && !name.is_empty() => name,
+        _ => host,
+    };
+    name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+}
+
+async fn index() -> Json<Value> {
+    Json(json!({
+        "GET /health": "is the host ready, how many turns, instances and actors there are",
+        "GET /agents": "the agent types, their component versions and what happened in them",
+        "GET /logs": "the last lines of the log, as lines of JSON (?type=TYPE&id=ID&limit=N&follow=true)",
+        "GET /metrics": "turns in flight, active actors, failures and more, in the text format of Prometheus",
+        "GET /versions": "what serves, what served, and what was refused (?type=TYPE)",
+        "PUT /agents/TYPE/component": "lets the component in the body serve (?share=PERCENT&label=LABEL; header daca-signature)",
+        "POST /agents/TYPE/version": "lets a version serve that is kept: {\"version\": \"DIGEST\", \"share\": PERCENT}",
+        "POST /agents/TYPE/rollback": "lets the version serve that served before: {\"force\": false}",
+        "PUT /agents/TYPE/pins/ID": "holds an actor on a version: {\"version\": \"DIGEST\"}; DELETE ends it",
+        "GET /activations": "the active actors (?limit=N)",
+        "GET /outbox": "events and sent bindings: pending, sent, failed (?limit=N, newest last)",
+        "POST /actors/TYPE/ID/method/METHOD": "calls a method of an actor with the body as payload",
+    }))
+}
+
+async fn health(State(state): State<AdminState>) -> Json<Value> {
+    let (live, most) = state.actors.live_instances();
+    Json(json!({
+        "status": status(&state),
+        "version": env!("CARGO_PKG_VERSION"),
+        "backend": state.backend,
+        "turns_in_flight": state.actors.turns_in_flight(),
+        "active_actors": state.actors.active(),
+        "live_instances": live,
+        "max_live_instances": most,
+        "outbox": state.outbox.counts(),
+    }))
+}
+
+fn status(state: &AdminState) -> &'static str {
+    match state.actors.readiness() {
+        _ if !state.is_ready.load(Ordering::Relaxed) => "shutting-down",
+        Readiness::Ready => "ready",
+        Readiness::Waiting(_) => "waiting",
+    }
+}
+
+async fn agents(State(state): State<AdminState>) -> Json<Value> {
+    let loads = state.actors.loads();
+    let views = state.deployer.views();
+    let agents = state.actors.agents().into_iter().filter_map(|(agent, statistics)| {
+        let view = views.iter().find(|view| view.agent_type == agent.agent.name)?;
+        let load = loads.get(&agent.agent.name).copied().unwrap_or_default();
+        Some(json!({
+            "agent_type": agent.agent.name,
+            "component": agent.agent.component,
+            "version": view.record.serving,
+            "bytes": view.record.versions.get(&view.record.serving).map(|known| known.bytes),
+            "active": load.active,
+            "queued": load.queued,
+            "instances": load.instances,
+            "turns": statistics.counted.turns,
+            "failed_turns": statistics.counted.failed_turns,
+            "faults": statistics.counted.faults,
+            "instances_made": statistics.instances_made,
+            "versions": super::deploy::serving(view),
+        }))
+    });
+    Json(json!({ "agents": agents.collect::<Vec<_>>() }))
+}
+
+#[derive(Deserialize)]
+struct Limit {
+    limit: Option<usize>,
+}
+
+impl Limit {
+    fn of(query: Result<Query<Limit>, QueryRejection>) -> Result<usize, HttpError> {
+        match query {
+            Ok(Query(Limit { limit })) => Ok(limit.unwrap_or(DEFAULT_LIMIT)),
+            Err(error) => Err(HttpError::bad_request("query-invalid", error.body_text())),
+        }
+    }
+}
+
+async fn activations(
+    State(state): State<AdminState>,
+    query: Result<Query<Limit>, QueryRejection>,
+) -> Result<Json<Value>, HttpError> {
+    let list = state.actors.list(Limit::of(query)?);
+    Ok(Json(json!({ "active": state.actors.active(), "activations": list })))
+}
+
+async fn outbox(
+    State(state): State<AdminState>,
+    query: Result<Query<Limit>, QueryRejection>,
+) -> Result<Json<Value>, HttpError> {
+    let limit = Limit::of(query)?;
+    let mut entries = state.outbox.entries();
+    entries.sort_by_key(|entry| entry.id);
+    let skip = entries.len().saturating_sub(limit);
+    Ok(Json(json!({ "counts": state.outbox.counts(), "entries": entries.split_off(skip) })))
+}
+
+async fn invoke(
+    State(state): State<AdminState>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, HttpError> {
+    let path = path.map_err(|error| HttpError::bad_request("path-invalid", error.body_text()))?;
+    let Path((agent_type, actor_id, method)) = path;
+    let payload = body.map_err(super::app::unreadable_body)?;
+    let actor = super::callbacks::address(&agent_type, &actor_id)?;
+    let reply = state.actors.call(ActorCall { actor, method, payload }, CallContext::default()).await?;
+    super::answer::reply(reply, None)
+}

@@ -1,0 +1,305 @@
+//! The application's port: the manifest's routes, the subscriptions' paths, and health.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::rejection::{BytesRejection, RawPathParamsRejection};
+use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, get, on, post};
+use bytes::Bytes;
+use serde_json::json;
+
+use super::answer::{self, HttpError, ReplyTemplate};
+use super::body::BodyError;
+use super::call::{self, PathParameters};
+use super::callbacks;
+use super::encoding;
+use super::events::{Letter, Patience};
+use super::head;
+use super::inputs::Input;
+use super::{AppToken, Subscriptions};
+use daca_base::json::Document;
+use daca_base::telemetry::printable;
+use daca_manifest::{InputBinding, Route};
+use daca_model::backend::{EventOutcome, Readiness};
+use daca_model::{CallContext, CallIdentity};
+use daca_runtime::actor::Actors;
+
+/// Bytes of a path that are quoted in an answer.
+const LONGEST_PATH: usize = 512;
+
+/// Bytes of a `traceparent`; version 00 has 55. It travels in the headers of other requests, whose bounds are narrow.
+const LONGEST_TRACEPARENT: usize = 128;
+
+/// The header by which a caller may send a call again (draft-ietf-httpapi-idempotency-key-header).
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// What the application's port serves.
+pub struct AppOptions<'a> {
+    /// The manifest's routes.
+    pub routes: &'a [Route],
+    /// The manifest's subscriptions.
+    pub subscriptions: Subscriptions,
+    /// Who answers.
+    pub actors: Actors,
+    /// False from the beginning of the shutdown on.
+    pub is_ready: Arc<AtomicBool>,
+    /// False once a sidecar should send its calls elsewhere.
+    pub is_alive: Arc<AtomicBool>,
+    /// Bytes of a body, at most.
+    pub max_body: usize,
+    /// The side that a sidecar sees; none without one.
+    pub sidecar: Option<SidecarSide<'a>>,
+}
+
+/// What is served to a sidecar.
+pub struct SidecarSide<'a> {
+    /// The manifest's input bindings.
+    pub input_bindings: &'a [InputBinding],
+    /// What its callbacks must carry.
+    pub token: Option<AppToken>,
+}
+
+/// One route, with what its requests need.
+struct RouteState {
+    route: Route,
+    template: Option<ReplyTemplate>,
+    actors: Actors,
+    /// The input binding that delivers to this route.
+    input: Option<Arc<Input>>,
+}
+
+/// Makes the router. The manifest's check has made sure that no two routes collide.
+pub fn router(options: AppOptions<'_>) -> Router {
+    let (is_ready, actors) = (options.is_ready.clone(), options.actors.clone());
+    let mut router = Router::new()
+        .route("/healthz", get(move || async move { health(&options.is_alive) }))
+        .route("/readyz", get(move || async move { readiness(&is_ready, &actors) }));
+    let token = options.sidecar.as_ref().and_then(|side| side.token.clone());
+    if options.sidecar.is_some() {
+        let callbacks =
+            callbacks::router(options.actors.clone(), options.subscriptions.clone(), token.clone());
+        router = router.merge(callbacks);
+    }
+    let mut large_heads = Vec::new();
+    let mut by_path: HashMap<&str, MethodRouter> = HashMap::new();
+    for route in options.routes {
+        let state = Arc::new(RouteState {
+            route: route.clone(),
+            template: route.reply.as_ref().map(ReplyTemplate::new),
+            actors: options.actors.clone(),
+            input: input_of(route, options.sidecar.as_ref(), &options.actors),
+        });
+        let mut methods = by_path.remove(route.path.as_str()).unwrap_or_default();
+        if state.input.is_some() {
+            large_heads.push(route.path.clone());
+            // How the sidecar asks whether a binding is listened to.
+            methods = methods.options(|| async { StatusCode::OK });
+        }
+        by_path.insert(&route.path, methods.merge(on(filter(&route.method), run_route).with_state(state)));
+    }
+    let patience = Patience::new(options.is_ready.clone());
+    for path in options.subscriptions.paths() {
+        // A broker's headers come with an event, too.
+        large_heads.push(path.to_owned());
+        let state = (options.subscriptions.clone(), patience.clone(), path.to_owned());
+        let methods = by_path.remove(path).unwrap_or_default();
+        let events = callbacks::for_the_sidecar(post(take_event).with_state(state), &token);
+        by_path.insert(path, methods.merge(events));
+    }
+    let known = Arc::new(describe(options.routes, &options.subscriptions));
+    for (path, methods) in by_path {
+        router = router.route(path, methods);
+    }
+    router
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(move |request: Request| async move { not_found(&request, &known) })
+        .layer(DefaultBodyLimit::max(options.max_body))
+        .layer(middleware::from_fn_with_state(Arc::from(large_heads), head::check))
+}
+
+fn input_of(route: &Route, sidecar: Option<&SidecarSide<'_>>, actors: &Actors) -> Option<Arc<Input>> {
+    let sidecar = sidecar.filter(|_| route.method == Method::POST)?;
+    let binding = sidecar.input_bindings.iter().find(|binding| binding.path == route.path)?;
+    Some(Input::new(binding.clone(), sidecar.token.clone(), actors.clone()))
+}
+
+/// Alive, and not leaving: a sidecar sees here that it should look elsewhere.
+fn health(is_alive: &AtomicBool) -> (StatusCode, &'static str) {
+    if is_alive.load(Ordering::Relaxed) {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "shutting down")
+    }
+}
+
+fn readiness(is_ready: &AtomicBool, actors: &Actors) -> (StatusCode, &'static str) {
+    if !is_ready.load(Ordering::Relaxed) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "shutting down");
+    }
+    match actors.readiness() {
+        Readiness::Ready => (StatusCode::OK, "ready"),
+        Readiness::Waiting(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason),
+    }
+}
+
+fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
+    headers.get("traceparent")?.to_str().ok().filter(|text| text.len() <= LONGEST_TRACEPARENT).map(Arc::from)
+}
+
+async fn run_route(
+    State(state): State<Arc<RouteState>>,
+    path: Result<RawPathParams, RawPathParamsRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let input = state.input.as_ref().filter(|input| input.sent(&headers));
+    let identity = match input {
+        Some(input) => Ok(input.message_id(&headers).map(CallIdentity::Message)),
+        None => head::check_size(&uri, &headers).and_then(|()| caller_key(&state.route, &headers)),
+    };
+    let identity = match identity {
+        Ok(identity) => identity,
+        Err(error) => return error.into_response(),
+    };
+    let context = CallContext { traceparent: traceparent(&headers), identity, ..CallContext::default() };
+    let bytes = body.as_ref().ok().cloned();
+    match (try_route(&state, path, &headers, body, context).await, input) {
+        (Ok(response), Some(input)) => {
+            input.succeeded(&headers);
+            response
+        }
+        (Ok(response), None) => response,
+        (Err(error), Some(input)) => input.failed(&headers, bytes.as_ref(), error).await,
+        (Err(error), None) => refuse(&state.route, error).into_response(),
+    }
+}
+
+/// What the caller knows the call by. A GET changes nothing that could be done twice.
+fn caller_key(route: &Route, headers: &HeaderMap) -> Result<Option<CallIdentity>, HttpError> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next().filter(|_| route.method != Method::GET) else { return Ok(None) };
+    let key = value.to_str().ok().filter(|_| values.next().is_none()).map(str::trim).unwrap_or_default();
+    CallIdentity::of_key(key).map(Some).map_err(|error| {
+        let detail = format!("The header Idempotency-Key names one call by one key: {error}.");
+        HttpError::bad_request("idempotency-key-invalid", detail)
+    })
+}
+
+async fn try_route(
+    state: &RouteState,
+    path: Result<RawPathParams, RawPathParamsRejection>,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+    context: CallContext,
+) -> Result<Response, HttpError> {
+    let path = path.map_err(|error| HttpError::bad_request("path-invalid", error.body_text()))?;
+    let path =
+        path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<PathParameters>();
+    let body = body.map_err(unreadable_body)?;
+    if !body.is_empty() {
+        encoding::check(headers)?;
+    }
+    let document = Document::parse(&body);
+    if let Some(log) = &state.route.log {
+        let line = match &document {
+            Ok(document) => log.render(document),
+            Err(_) => log.render(&Document::of_text(&String::from_utf8_lossy(&body))),
+        };
+        tracing::info!(path = state.route.path, "{}", printable(&line));
+    }
+    let call = call::actor_call(&state.route.call, &path, &document)?;
+    let reply = state.actors.call(call, context).await?;
+    answer::reply(reply, state.template.as_ref())
+}
+
+/// Gives the caller the route's own words where the manifest has some; the reason goes to the log.
+fn refuse(route: &Route, error: HttpError) -> HttpError {
+    let words = match &*error.code {
+        "body-not-json" => &route.malformed,
+        _ => &route.invalid,
+    };
+    match words {
+        Some(words) if error.status == StatusCode::BAD_REQUEST => {
+            tracing::info!(path = route.path, code = &*error.code, "refused: {}", printable(&error.detail));
+            HttpError { code: "invalid".into(), detail: words.clone(), ..error }
+        }
+        _ => error,
+    }
+}
+
+async fn take_event(
+    State((subscriptions, patience, path)): State<(Subscriptions, Patience, String)>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let context = CallContext { traceparent: traceparent(&headers), ..CallContext::default() };
+    // Of the other answers only 404 does not bring an event back for ever, so what can never be read is no error.
+    let outcome = match (body.map_err(unreadable_body), encoding::check(&headers)) {
+        (Ok(body), Ok(())) => patience.deliver(&subscriptions, &path, &body, context).await,
+        (Ok(body), Err(error)) => subscriptions.undecodable(&path, Letter::Bytes(&body), &error.detail).await,
+        (Err(error), _) if error.status == StatusCode::PAYLOAD_TOO_LARGE => {
+            let outcome = subscriptions.undecodable(&path, Letter::Unread(&headers), &error.detail).await;
+            // The rest of the body stays unread.
+            return ([(header::CONNECTION, "close")], event_answer(outcome)).into_response();
+        }
+        // It may be whole when it comes again.
+        (Err(error), _) => return error.into_response(),
+    };
+    event_answer(outcome)
+}
+
+fn event_answer(outcome: EventOutcome) -> Response {
+    let (status, message) = match outcome {
+        EventOutcome::Success => ("SUCCESS", "Event processed".to_owned()),
+        EventOutcome::Drop(reason) => ("DROP", reason),
+        EventOutcome::Retry(reason) | EventOutcome::Failed(reason) => ("RETRY", reason),
+    };
+    axum::Json(json!({ "status": status, "message": message })).into_response()
+}
+
+pub(super) fn unreadable_body(error: BytesRejection) -> HttpError {
+    if let Some(reason) = BodyError::of(&error) {
+        return reason.into();
+    }
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let detail = "The body has more bytes than max-body in [host] of the manifest allows.";
+        return HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail);
+    }
+    HttpError::bad_request("body-unreadable", format!("The body could not be read: {}.", error.body_text()))
+}
+
+/// Says what there is, and finds the one mistake that a path alone shows: an empty actor id.
+fn not_found(request: &Request, known: &str) -> HttpError {
+    let path = request.uri().path();
+    let path = &path[..path.floor_char_boundary(LONGEST_PATH)];
+    if path.contains("//") || (path.len() > 1 && path.ends_with('/')) {
+        let detail = format!("A part of the path {path:?} is empty. An actor id cannot be empty. {known}");
+        return HttpError::new(StatusCode::NOT_FOUND, "route-unknown", detail);
+    }
+    let detail = format!("No route answers {} {path}. {known}", request.method());
+    HttpError::new(StatusCode::NOT_FOUND, "route-unknown", detail)
+}
+
+pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> HttpError {
+    let detail =
+        format!("{} is there, but not for {method}. The header Allow lists the methods.", uri.path());
+    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+}
+
+fn describe(routes: &[Route], subscriptions: &Subscriptions) -> String {
+    let routes = routes.iter().map(|route| format!("{} {}", route.method, route.path));
+    let events = subscriptions.paths().map(|path| format!("POST {path}"));
+    format!("There is: {}.", routes.chain(events).collect::<Vec<_>>().join(", "))
+}
+
+fn filter(method: &Method) -> MethodFilter {
+    // The manifest's check lets no other method through.
+    MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::POST)
+}

@@ -1,0 +1,80 @@
+//! From a JSON document and a path to the call of an actor, as the manifest describes it.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::answer::HttpError;
+use daca_base::json::{self, Document};
+use daca_manifest::{ActorIdSource, Call, Payload};
+use daca_model::backend::ActorCall;
+use daca_model::{ActorAddress, CallError};
+
+/// Parameters of a path, percent-decoded.
+pub(super) type PathParameters = HashMap<String, String>;
+
+/// Makes the call. The document's own bytes are passed on: numbers and the order of fields stay as they came. A document that the
+/// call needs nothing of may be none.
+pub(super) fn actor_call(
+    call: &Call,
+    path: &PathParameters,
+    document: &Result<Document, json::Error>,
+) -> Result<ActorCall, HttpError> {
+    let document = || document.as_ref().map_err(not_json);
+    let id = match &call.actor_id {
+        ActorIdSource::Path(parameter) => path.get(parameter).cloned().unwrap_or_default(),
+        ActorIdSource::Field { name, default } => {
+            let field = object(document()?)?.present_field(name);
+            id_in_field(name, field.as_ref(), default.as_deref())?
+        }
+    };
+    let actor =
+        ActorAddress::new(&call.agent_type, &id).map_err(|reason| CallError::invalid_id(&id, reason))?;
+    let payload = match &call.payload {
+        Payload::Body => document()?.bytes().clone(),
+        Payload::Nothing => Bytes::new(),
+        Payload::Field(name) => match object(document()?)?.field(name) {
+            Some(field) => field.bytes().clone(),
+            None => {
+                return Err(HttpError::bad_request(
+                    "field-missing",
+                    format!("The field {name:?} is missing."),
+                ));
+            }
+        },
+    };
+    Ok(ActorCall { actor, method: call.method.clone(), payload })
+}
+
+fn object(document: &Document) -> Result<&Document, HttpError> {
+    if document.is_object() {
+        return Ok(document);
+    }
+    Err(HttpError::bad_request("body-not-object", "The body is JSON, but not an object."))
+}
+
+/// A body that the host does not take as JSON.
+pub(super) fn not_json(error: &json::Error) -> HttpError {
+    match error {
+        json::Error::TooDeep => {
+            HttpError::bad_request("body-too-deep", format!("The body is refused: {error}."))
+        }
+        _ => HttpError::bad_request("body-not-json", format!("The body is not JSON: {error}.")),
+    }
+}
+
+fn id_in_field(name: &str, field: Option<&Document>, default: Option<&str>) -> Result<String, HttpError> {
+    match (field, default) {
+        (Some(field), _) => field.text().ok_or_else(|| {
+            HttpError::bad_request(
+                "actor-id-invalid",
+                format!("The field {name:?}, the actor's id, is not a string."),
+            )
+        }),
+        (None, Some(default)) => Ok(default.to_owned()),
+        (None, None) => Err(HttpError::bad_request(
+            "field-missing",
+            format!("The field {name:?}, the actor's id, is missing."),
+        )),
+    }
+}

@@ -1,0 +1,251 @@
+//! What a Dapr sidecar calls: which actors live here, their methods, reminders and timers, their end, and the subscriptions.
+//!
+//! Dapr takes exactly 200 for success (`pkg/actors/targets/app/app.go`). An application's failure must therefore look like
+//! success: with a mark in the body for a host of ours, which knows what to do with it, and with the header
+//! `X-DaprErrorResponseHeader` for everybody else. What the host itself refuses keeps its status, so that the sidecar's
+//! resiliency policies see it.
+
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, put};
+use axum::{Json, Router};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::answer::HttpError;
+use super::app::unreadable_body;
+use super::{AppToken, Subscriptions};
+use daca_base::json::Document;
+use daca_base::telemetry::printable;
+use daca_dapr::{
+    answer_mark, content_type, context_of, failure_body, firing_data, is_misdelivered, reply_body,
+};
+use daca_manifest::AgentType;
+use daca_model::backend::{self, ActorCall, FiredWakeup, WakeupKey, WakeupKind};
+use daca_model::{ActorAddress, CallContext, CallError, check_agent_type};
+use daca_runtime::actor::Actors;
+
+/// How long the sidecar waits for the calls of actors that move. Meanwhile it serves no state request, so that a turn which has to
+/// commit waits for what waits for it, and placement takes a sidecar that waits for eight seconds for lost (Dapr 1.17.7 and
+/// later, `handleCancelTypes` in `pkg/actors/internal/placement/loops/disseminator/inflight/lock/lock.go`). A call that is cut
+/// off is delivered again, and joins its turn ([`Actors::call_here`]).
+const DRAIN: &str = "1s";
+/// How much later than the host the sidecar takes an actor for idle, beyond the longest turn. The host has to be first: its hook
+/// may write state only as long as the sidecar has the actor.
+const IDLE_MARGIN: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// What the callbacks need.
+#[derive(Clone)]
+struct Callbacks {
+    actors: Actors,
+    subscriptions: Subscriptions,
+}
+
+/// The routes of the callbacks. All of them ask for the token, when there is one.
+pub(super) fn router(actors: Actors, subscriptions: Subscriptions, token: Option<AppToken>) -> Router {
+    Router::new()
+        .route("/dapr/config", get(config))
+        .route("/dapr/subscribe", get(subscribe))
+        .route("/actors/{agent_type}/{actor_id}", delete(deactivate))
+        .route("/actors/{agent_type}/{actor_id}/method/{method}", put(invoke))
+        .route("/actors/{agent_type}/{actor_id}/method/remind/{name}", put(remind))
+        .route("/actors/{agent_type}/{actor_id}/method/timer/{name}", put(timer))
+        .with_state(Callbacks { actors, subscriptions })
+        .route_layer(middleware::from_fn_with_state(token, require_token))
+}
+
+/// Refuses what is not the sidecar's.
+pub(super) async fn require_token(
+    State(token): State<Option<AppToken>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match token {
+        Some(token) if !token.is_in(request.headers()) => {
+            if let Some(number) = token.refusals().count() {
+                tracing::warn!(
+                    code = "app-token-refused",
+                    path = &*printable(request.uri().path()),
+                    number,
+                    "{number} requests to paths of the Dapr sidecar came without the value of APP_API_TOKEN, and were refused"
+                );
+            }
+            let detail = "This path is for the Dapr sidecar: the header dapr-api-token has not the value of APP_API_TOKEN.";
+            HttpError::new(StatusCode::UNAUTHORIZED, "app-token-refused", detail).into_response()
+        }
+        _ => next.run(request).await,
+    }
+}
+
+/// Read by the sidecar once, when the host is healthy for the first time.
+async fn config(State(state): State<Callbacks>) -> Json<Value> {
+    let agents = state.actors.agents();
+    let types = agents.iter().map(|(agent, _)| &*agent.agent.name).collect::<Vec<_>>();
+    let each = agents.iter().map(|(agent, _)| type_config(&agent.agent)).collect::<Vec<_>>();
+    Json(json!({
+        "entities": types,
+        "drainOngoingCallTimeout": DRAIN,
+        "drainRebalancedActors": true,
+        "entitiesConfig": each,
+    }))
+}
+
+fn type_config(agent: &AgentType) -> Value {
+    let reentrancy = match agent.reentrancy {
+        Some(allowed) => json!({ "enabled": true, "maxStackDepth": allowed.max_stack_depth }),
+        None => json!({ "enabled": false }),
+    };
+    let idle = agent.idle_timeout.saturating_add(agent.limits.turn_time).saturating_add(IDLE_MARGIN);
+    json!({
+        "entities": [agent.name],
+        "actorIdleTimeout": format!("{}ms", idle.as_millis()),
+        "drainOngoingCallTimeout": DRAIN,
+        "drainRebalancedActors": true,
+        "reentrancy": reentrancy,
+    })
+}
+
+async fn subscribe(State(state): State<Callbacks>) -> Json<Value> {
+    let subscriptions = state.subscriptions.all().map(
+        |one| json!({ "pubsubname": one.pubsub, "topic": one.topic, "routes": { "default": one.path } }),
+    );
+    Json(subscriptions.collect())
+}
+
+type ActorPath = (String, String);
+type NamedPath = (String, String, String);
+
+async fn invoke(
+    State(state): State<Callbacks>,
+    path: Result<Path<NamedPath>, PathRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let (actor, method, payload) = match named(path, body) {
+        Ok(named) => named,
+        Err(error) => return error.into_response(),
+    };
+    if is_misdelivered(&headers, &actor) {
+        return failure(&refuse_misdelivered(&state.actors, &actor), answer_mark(&headers));
+    }
+    match state.actors.call_here(ActorCall { actor, method, payload }, context_of(&headers)).await {
+        Ok(reply) => answer(reply, answer_mark(&headers)),
+        Err(error) => failure(&error, answer_mark(&headers)),
+    }
+}
+
+/// The caller makes the call again.
+fn refuse_misdelivered(actors: &Actors, actor: &ActorAddress) -> CallError {
+    actors.note_misdelivered();
+    tracing::warn!(
+        code = "call-misdelivered",
+        %actor,
+        "the Dapr sidecar delivered a call of another actor here; it was refused, and its caller makes it again"
+    );
+    let reason = format!("the Dapr sidecar delivered a call of another actor to {actor}");
+    CallError::Backend(backend::Error::NotDone(reason))
+}
+
+fn answer(reply: Bytes, mark: Option<&str>) -> Response {
+    if let Some(mark) = mark {
+        return reply_body(mark, &reply).into_response();
+    }
+    ([(header::CONTENT_TYPE, content_type(&reply))], reply).into_response()
+}
+
+fn failure(error: &CallError, mark: Option<&str>) -> Response {
+    if let Some(mark) = mark {
+        return failure_body(mark, error).into_response();
+    }
+    let is_the_applications = error.status().is_client_error() || matches!(error, CallError::Failed(_));
+    let mut response = HttpError::from(error.clone()).into_response();
+    if is_the_applications && !error.is_refusal() {
+        *response.status_mut() = StatusCode::OK;
+        const HEADER: HeaderName = HeaderName::from_static("x-daprerrorresponseheader");
+        response.headers_mut().insert(HEADER, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+async fn remind(
+    State(state): State<Callbacks>,
+    path: Result<Path<NamedPath>, PathRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, HttpError> {
+    fire(&state, WakeupKind::Reminder, path, &headers, body).await
+}
+
+async fn timer(
+    State(state): State<Callbacks>,
+    path: Result<Path<NamedPath>, PathRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, HttpError> {
+    fire(&state, WakeupKind::Timer, path, &headers, body).await
+}
+
+async fn fire(
+    state: &Callbacks,
+    kind: WakeupKind,
+    path: Result<Path<NamedPath>, PathRejection>,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, HttpError> {
+    let (actor, name, body) = named(path, body)?;
+    let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
+    let firing = Document::parse(&body).map_err(|error| super::call::not_json(&error))?;
+    let data = firing_data(firing.field("data").as_ref());
+    // The sidecar knows its own firings; the token is for a backend that has to tell them apart.
+    let fired = FiredWakeup { key: WakeupKey { kind, name: name.clone() }, token: 0 };
+    let context = CallContext { is_woken: true, ..context_of(headers) };
+    let done = state.actors.wake(&actor, fired, data, context).await;
+    if done.is_err() && kind == WakeupKind::Reminder {
+        state.actors.reminder_failed(&actor, &name).await;
+    }
+    done?;
+    Ok(StatusCode::OK.into_response())
+}
+
+/// The sidecar ends an activation: the actor was idle, or lives elsewhere from now on. An actor that is not active is fine.
+async fn deactivate(
+    State(state): State<Callbacks>,
+    path: Result<Path<ActorPath>, PathRejection>,
+) -> Result<Response, HttpError> {
+    let Path((agent_type, actor_id)) = path.map_err(invalid_path)?;
+    // The sidecar holds up all calls of the type until it has its answer, and a turn that runs may be waiting for the sidecar.
+    state.actors.give_up_actor(&address(&agent_type, &actor_id)?);
+    Ok(StatusCode::OK.into_response())
+}
+
+fn named(
+    path: Result<Path<NamedPath>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(ActorAddress, String, Bytes), HttpError> {
+    let Path((agent_type, actor_id, name)) = path.map_err(invalid_path)?;
+    let body = body.map_err(unreadable_body)?;
+    Ok((address(&agent_type, &actor_id)?, name, body))
+}
+
+fn invalid_path(error: PathRejection) -> HttpError {
+    HttpError::bad_request("path-invalid", error.body_text())
+}
+
+/// Checks the names that came in a path.
+pub(super) fn address(agent_type: &str, actor_id: &str) -> Result<ActorAddress, CallError> {
+    if check_agent_type(agent_type).is_err() {
+        return Err(CallError::UnknownAgentType(agent_type.to_owned()));
+    }
+    ActorAddress::new(agent_type, actor_id).map_err(|reason| CallError::invalid_id(actor_id, reason))
+}
+
+/// Wraps the path of a subscription, which only the sidecar may post to.
+pub(super) fn for_the_sidecar(
+    methods: axum::routing::MethodRouter,
+    token: &Option<AppToken>,
+) -> axum::routing::MethodRouter {
+    methods.route_layer(middleware::from_fn_with_state(token.clone(), require_token))
+}

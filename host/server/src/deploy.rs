@@ -1,0 +1,393 @@
+//! The operator's requests that change what serves, and show it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest as _, Path, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::admin::AdminState;
+use super::answer::HttpError;
+use daca_deploy as deploy;
+use daca_deploy::{Deployed, Mounted, Origin, Place, Record, Source, TypeView};
+use daca_model::LARGEST_COMPONENT;
+
+/// How long a component may take to arrive.
+const UPLOAD_TIME: Duration = Duration::from_secs(120);
+/// How long the rest of one is read that is refused.
+const DISCARD_TIME: Duration = Duration::from_secs(10);
+/// The text of the component's signature file.
+const SIGNATURE: &str = "daca-signature";
+/// Who deploys, as the client says.
+const BY: &str = "daca-by";
+/// Characters of that which are kept.
+const LONGEST_BY: usize = 100;
+
+/// The routes, for the admin router.
+pub(super) fn router() -> Router<AdminState> {
+    let largest = usize::try_from(LARGEST_COMPONENT).unwrap_or(usize::MAX);
+    let upload = put(put_component).layer(DefaultBodyLimit::max(largest));
+    Router::new()
+        .route("/agents/{agent_type}/component", upload)
+        .route("/agents/{agent_type}/version", post(post_version))
+        .route("/agents/{agent_type}/rollback", post(post_rollback))
+        .route("/agents/{agent_type}/pins/{actor_id}", put(put_pin).delete(delete_pin))
+        .route("/versions", get(versions))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    #[serde(default = "all")]
+    share: u8,
+    label: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WantedVersion {
+    version: String,
+    #[serde(default = "all")]
+    share: u8,
+    label: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WantedRollback {
+    #[serde(default)]
+    force: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WantedPin {
+    version: String,
+}
+
+#[derive(Deserialize)]
+struct OfType {
+    #[serde(rename = "type")]
+    agent_type: Option<String>,
+}
+
+fn all() -> u8 {
+    100
+}
+
+/// Reads what is left of a body and keeps nothing of it. A client that still sends when the connection is closed may not get to
+/// see the answer.
+async fn discard(body: Body) {
+    let mut pieces = body.into_data_stream();
+    let all = async { while let Some(Ok(_)) = pieces.next().await {} };
+    let _too_slow_to_be_waited_for = tokio::time::timeout(DISCARD_TIME, all).await;
+}
+
+/// The body is kept only once there is room for one more deployment.
+async fn put_component(
+    State(state): State<AdminState>,
+    agent_type: Result<Path<String>, PathRejection>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+    request: Request,
+) -> Result<Json<Deployed>, Refused> {
+    let begun = begin_upload(&state, agent_type, wanted);
+    let (agent_type, Wanted { share, label }, place) = match begun {
+        Ok(begun) => begun,
+        Err(refused) => {
+            discard(request.into_body()).await;
+            return Err(refused);
+        }
+    };
+    let origin = origin(request.headers(), &request);
+    let signature = text(request.headers(), SIGNATURE);
+    if announced_length(request.headers()) > LARGEST_COMPONENT {
+        return Err(deploy::Error::too_large().into());
+    }
+    let body = tokio::time::timeout(UPLOAD_TIME, Bytes::from_request(request, &())).await;
+    let wasm = match body {
+        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return Err(deploy::Error::too_large().into());
+        }
+        Ok(body) => body.map_err(super::app::unreadable_body)?,
+        Err(_) => {
+            let detail = format!("The component did not arrive within {UPLOAD_TIME:?}.");
+            return Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, "body-unreadable", detail).into());
+        }
+    };
+    let request = deploy::Request { wasm, signature, share, label, origin };
+    let deployer = state.deployer.clone();
+    finish(async move { deployer.deploy(&agent_type, request, place).await }).await
+}
+
+/// What can be refused before the body is read.
+fn begin_upload(
+    state: &AdminState,
+    agent_type: Result<Path<String>, PathRejection>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Result<(String, Wanted, Place), Refused> {
+    let agent_type = path(agent_type)?;
+    let Query(wanted) = wanted.map_err(query_invalid)?;
+    Ok((agent_type, wanted, state.deployer.place()?))
+}
+
+async fn post_version(
+    State(state): State<AdminState>,
+    agent_type: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Json<Deployed>, Refused> {
+    let agent_type = path(agent_type)?;
+    let origin = origin(request.headers(), &request);
+    let WantedVersion { version, share, label } = json_body(request).await?;
+    let place = state.deployer.place()?;
+    let deployer = state.deployer.clone();
+    finish(async move { deployer.deploy_kept(&agent_type, &version, share, label, origin, place).await })
+        .await
+}
+
+async fn post_rollback(
+    State(state): State<AdminState>,
+    agent_type: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Json<Deployed>, Refused> {
+    let agent_type = path(agent_type)?;
+    let origin = origin(request.headers(), &request);
+    let WantedRollback { force } = json_body(request).await?;
+    let deployer = state.deployer.clone();
+    finish(async move { deployer.roll_back(&agent_type, force, origin).await }).await
+}
+
+async fn put_pin(
+    State(state): State<AdminState>,
+    actor: Result<Path<(String, String)>, PathRejection>,
+    request: Request,
+) -> Result<Json<Deployed>, Refused> {
+    let actor = actor_of(actor)?;
+    let origin = origin(request.headers(), &request);
+    let WantedPin { version } = json_body(request).await?;
+    let deployer = state.deployer.clone();
+    finish(async move { deployer.pin(&actor.agent_type, &actor.id, &version, origin).await }).await
+}
+
+async fn delete_pin(
+    State(state): State<AdminState>,
+    actor: Result<Path<(String, String)>, PathRejection>,
+    request: Request,
+) -> Result<Json<Deployed>, Refused> {
+    let actor = actor_of(actor)?;
+    let origin = origin(request.headers(), &request);
+    let deployer = state.deployer.clone();
+    finish(async move { deployer.unpin(&actor.agent_type, &actor.id, origin).await }).await
+}
+
+/// Runs a change to its end, also when who asked for it hangs up: half a change is none.
+async fn finish(
+    change: impl Future<Output = Result<Deployed, deploy::Error>> + Send + 'static,
+) -> Result<Json<Deployed>, Refused> {
+    match tokio::spawn(change).await {
+        Ok(result) => Ok(Json(result?)),
+        Err(_panicked) => {
+            let detail = "The host failed in an unexpected way. Its log has the details.";
+            Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into())
+        }
+    }
+}
+
+async fn versions(
+    State(state): State<AdminState>,
+    query: Result<Query<OfType>, QueryRejection>,
+) -> Result<Json<Value>, Refused> {
+    let Query(OfType { agent_type }) = query.map_err(query_invalid)?;
+    let mut views = state.deployer.views();
+    if let Some(agent_type) = agent_type {
+        views.retain(|view| *view.agent_type == *agent_type);
+        if views.is_empty() {
+            let detail = format!("There is no agent type {agent_type:?} on this host.");
+            return Err(HttpError::new(StatusCode::NOT_FOUND, "agent-type-unknown", detail).into());
+        }
+    }
+    let mounted = state.deployer.mounted().await;
+    let agents = views.iter().map(|view| describe(view, &mounted)).collect::<Vec<_>>();
+    Ok(Json(json!({ "agents": agents, "hosts": state.deployer.hosts().await })))
+}
+
+fn describe(view: &TypeView, mounted: &[Mounted]) -> Value {
+    let TypeView { agent_type, record, counted } = view;
+    let mut versions = record.versions.iter().collect::<Vec<_>>();
+    versions.sort_by_key(|(_, known)| std::cmp::Reverse(known.used));
+    let mut versions = versions
+        .into_iter()
+        .map(|(version, known)| {
+            let counted = counted.get(version).copied().unwrap_or_default();
+            json!({
+                "version": version,
+                "label": known.label,
+                "bytes": known.bytes,
+                "since": known.since,
+                "source": known.source,
+                "by": known.by,
+                "state": state_of(record, version),
+                "turns": counted.turns,
+                "failed_turns": counted.failed_turns,
+                "faults": counted.faults,
+            })
+        })
+        .collect::<Vec<_>>();
+    let only_mounted = mounted.iter().filter(|mounted| !record.versions.contains_key(&mounted.digest));
+    versions.extend(only_mounted.map(|mounted| {
+        json!({
+            "version": mounted.digest,
+            "label": "",
+            "bytes": mounted.bytes,
+            "since": "",
+            "source": "mounted",
+            "by": mounted.path.display().to_string(),
+            "state": ["mounted"],
+            "turns": 0,
+            "failed_turns": 0,
+            "faults": 0,
+        })
+    }));
+    json!({
+        "agent_type": agent_type,
+        "revision": record.revision,
+        "serving": record.serving,
+        "canary": record.canary,
+        "pins": record.pins,
+        "versions": versions,
+        "history": record.history,
+    })
+}
+
+fn state_of(record: &Record, version: &str) -> Vec<&'static str> {
+    let is_canary = record.canary.as_ref().is_some_and(|canary| canary.version == version);
+    let states = [
+        ("serving", record.serving == version),
+        ("canary", is_canary),
+        ("pinned", record.pins.values().any(|pinned| pinned == version)),
+        ("before", record.version_before().is_some_and(|before| before == version)),
+    ];
+    let mut states =
+        states.into_iter().filter(|(_, is_so)| *is_so).map(|(state, _)| state).collect::<Vec<_>>();
+    if states.is_empty() {
+        states.push("kept");
+    }
+    states
+}
+
+/// The versions of a type that serve now, with the percent of the actors that each has.
+pub(super) fn serving(view: &TypeView) -> Vec<Value> {
+    let canary = view.record.canary.as_ref();
+    let share = canary.map_or(0, |canary| canary.share);
+    let pinned = view.record.pins.values().map(|version| (version, 0));
+    let mut all = vec![(&view.record.serving, 100 - share)];
+    all.extend(canary.map(|canary| (&canary.version, canary.share)));
+    all.extend(pinned);
+    let mut seen = BTreeMap::new();
+    for (version, share) in all {
+        seen.entry(version).or_insert(share);
+    }
+    let entry = |(version, share): (&String, u8)| {
+        let counted = view.counted.get(version).copied().unwrap_or_default();
+        json!({
+            "version": version,
+            "label": view.record.label(version),
+            "share": share,
+            "turns": counted.turns,
+            "failed_turns": counted.failed_turns,
+            "faults": counted.faults,
+        })
+    };
+    let mut entries = seen.into_iter().map(entry).collect::<Vec<_>>();
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry["share"].as_u64()));
+    entries
+}
+
+fn path(agent_type: Result<Path<String>, PathRejection>) -> Result<String, HttpError> {
+    let Path(agent_type) =
+        agent_type.map_err(|error| HttpError::bad_request("path-invalid", error.body_text()))?;
+    Ok(agent_type)
+}
+
+fn actor_of(
+    actor: Result<Path<(String, String)>, PathRejection>,
+) -> Result<daca_model::ActorAddress, HttpError> {
+    let Path((agent_type, id)) =
+        actor.map_err(|error| HttpError::bad_request("path-invalid", error.body_text()))?;
+    Ok(super::callbacks::address(&agent_type, &id)?)
+}
+
+fn query_invalid(error: QueryRejection) -> HttpError {
+    HttpError::bad_request("query-invalid", error.body_text())
+}
+
+/// Reads a small JSON document. The content type does not matter: nobody but a client of this API sends it.
+async fn json_body<T: serde::de::DeserializeOwned>(request: Request) -> Result<T, HttpError> {
+    let body = Bytes::from_request(request, &()).await.map_err(super::app::unreadable_body)?;
+    let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
+    daca_base::json::read(&body).map_err(|error| {
+        HttpError::bad_request("body-not-json", format!("The body cannot be used: {error}."))
+    })
+}
+
+/// Who asks: what the client says of itself, and where it is.
+fn origin(headers: &HeaderMap, request: &Request<Body>) -> Origin {
+    let said = text(headers, BY).unwrap_or_default();
+    let said = said.chars().filter(|c| !c.is_control()).take(LONGEST_BY).collect::<String>();
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_string());
+    let by = match (said.is_empty(), address) {
+        (false, Some(address)) => format!("{said} ({address})"),
+        (false, None) => said,
+        (true, address) => address.unwrap_or_else(|| "unknown".into()),
+    };
+    Origin { source: Source::Api, by }
+}
+
+/// The bytes of the body that the request announces, so that one too large is refused before it is sent. 0 when it does not say.
+fn announced_length(headers: &HeaderMap) -> u64 {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    length.unwrap_or_default()
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let text = headers.get(name)?.to_str().ok()?.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// An error of this API: of HTTP, or of deploying, with its help.
+pub(super) enum Refused {
+    Http(HttpError),
+    Deploy(deploy::Error),
+}
+
+impl From<HttpError> for Refused {
+    fn from(error: HttpError) -> Refused {
+        Refused::Http(error)
+    }
+}
+
+impl From<deploy::Error> for Refused {
+    fn from(error: deploy::Error) -> Refused {
+        Refused::Deploy(error)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        match self {
+            Refused::Http(error) => error.into_response(),
+            Refused::Deploy(error) => {
+                HttpError::with_help(error.status, error.code, error.message, error.help).into_response()
+            }
+        }
+    }
+}

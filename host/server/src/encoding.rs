@@ -1,0 +1,30 @@
+//! Bodies in another encoding: the host takes bytes as they are, and says so rather than take compressed ones for broken JSON.
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use super::answer::HttpError;
+
+/// Refuses a body that says it is encoded.
+pub(super) fn check(headers: &HeaderMap) -> Result<(), HttpError> {
+    let encoded = headers.get_all(header::CONTENT_ENCODING).iter().find(|value| {
+        let text = value.as_bytes().trim_ascii();
+        !text.is_empty() && !text.eq_ignore_ascii_case(b"identity")
+    });
+    let Some(encoding) = encoded else { return Ok(()) };
+    let detail = format!(
+        "The body has the Content-Encoding {}, and the host takes none but identity.",
+        daca_base::telemetry::printable(&String::from_utf8_lossy(encoding.as_bytes()))
+    );
+    Err(HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "body-encoding-unsupported", detail))
+}
+
+/// The same for all requests of a router.
+pub(super) async fn refuse(request: Request, next: Next) -> Response {
+    match check(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}

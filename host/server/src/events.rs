@@ -1,0 +1,227 @@
+//! What becomes of an event: what it is known by, how often it is tried, and where it goes when it can never be handled.
+//!
+//! A broker cannot be relied on to bring back what was answered RETRY: that of Dapr 1.17 and later for Redis acknowledges it all
+//! the same (`processMessage` in `pubsub/redis/redis.go` of components-contrib 1.17). So what fails for a passing reason is
+//! tried again here first, for as long as Redis waits for an answer.
+//!
+//! A subscription's dead letters are published by the host and not by the sidecar, which is told of no `deadLetterTopic`. The
+//! sidecar would send there what was answered RETRY, too, where no policy for inbound retries says otherwise (`pkg/runtime/subscription`),
+//! it knows no reason, and it can only use the component that the event came from.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use base64::Engine as _;
+use bytes::Bytes;
+use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::Subscriptions;
+use super::letters::{self, DeadLetter, Tries};
+use daca_base::digest;
+use daca_base::json::{self, Document};
+use daca_base::telemetry::printable;
+use daca_manifest::Subscription;
+use daca_model::backend::EventOutcome;
+use daca_model::{CallContext, CallIdentity};
+use daca_runtime::actor::Actors;
+
+/// How long an event is tried here. Redis gives it to somebody else after `processingTimeout`, 60 s by default.
+const PATIENCE: Duration = Duration::from_secs(45);
+/// The wait before the second try; each further wait is twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// The longest wait before another try. A shutdown lasts so much longer at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// Events that wait here for another try. What comes beyond is given back to the broker.
+const MOST_WAITING: usize = 64;
+
+/// What an event is known by when it comes again: its source and its id, which together name it among all events
+/// (CloudEvents 1.0, `id`), and the subscription, since each of them handles it. None for one that has not both.
+///
+/// It is a hash, because it travels in a header. No place of a Kafka message is like it: these have slashes.
+pub(super) fn identity(path: &str, event: &Document) -> Option<CallIdentity> {
+    name_of(path, event).map(|name| CallIdentity::Message(name.into()))
+}
+
+fn name_of(path: &str, event: &Document) -> Option<String> {
+    let text = |name: &str| event.field(name)?.text().filter(|text| !text.is_empty());
+    let (source, id) = (text("source")?, text("id")?);
+    Some(format!("event:{}", digest::of_parts([path.as_bytes(), source.as_bytes(), id.as_bytes()])))
+}
+
+/// Bounds the events that wait for another try. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Patience {
+    places: Arc<Semaphore>,
+    /// False from the beginning of the shutdown on: what waits then is for another host.
+    is_ready: Arc<AtomicBool>,
+}
+
+impl Patience {
+    pub(super) fn new(is_ready: Arc<AtomicBool>) -> Patience {
+        Patience { places: Arc::new(Semaphore::new(MOST_WAITING)), is_ready }
+    }
+
+    /// Delivers an event that a broker has sent, and tries again what may succeed at another try. What the host or something
+    /// beyond it could not do is tried as long as the patience lasts, and an agent that fails `attempts` times.
+    pub(super) async fn deliver(
+        &self,
+        subscriptions: &Subscriptions,
+        path: &str,
+        event: &Bytes,
+        context: CallContext,
+    ) -> EventOutcome {
+        let read = match subscriptions.read(path, event).await {
+            Ok(read) => read,
+            Err(outcome) => return outcome,
+        };
+        let until = Instant::now() + PATIENCE;
+        let (mut wait, mut failed, mut place) = (FIRST_WAIT, 0, None::<OwnedSemaphorePermit>);
+        loop {
+            let reason = match subscriptions.attempt(&read, context.clone()).await {
+                EventOutcome::Failed(reason) => {
+                    failed += 1;
+                    if failed >= read.subscription.attempts {
+                        return subscriptions.give_up(&read, reason).await;
+                    }
+                    reason
+                }
+                EventOutcome::Retry(reason) => reason,
+                outcome => return outcome,
+            };
+            if place.is_none() {
+                place = self.places.clone().try_acquire_owned().ok();
+            }
+            let has_time = Instant::now() + wait <= until && self.is_ready.load(Ordering::Relaxed);
+            if place.is_none() || !has_time {
+                tracing::warn!(
+                    path,
+                    code = "event-given-back",
+                    "an event is to come again: {}",
+                    printable(&reason)
+                );
+                return EventOutcome::Retry(reason);
+            }
+            tokio::time::sleep(wait).await;
+            wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+        }
+    }
+}
+
+/// Publishes what is known of an event that can never be handled, where its subscription says so.
+pub(super) async fn set_aside(
+    actors: &Actors,
+    tries: &Tries,
+    subscription: &Subscription,
+    event: Letter<'_>,
+    reason: &str,
+) -> EventOutcome {
+    let Some(topic) = &subscription.dead_letter else { return EventOutcome::Drop(reason.to_owned()) };
+    let path = &*subscription.path;
+    let letter = written(subscription, event, reason);
+    match tries.publish(letter, |letter| actors.publish(topic, letter)).await {
+        Ok(()) => {
+            tracing::warn!(
+                path,
+                code = "event-set-aside",
+                "an event is set aside on {}/{}: {}",
+                topic.pubsub,
+                topic.topic,
+                printable(reason)
+            );
+            EventOutcome::Success
+        }
+        Err(error) => {
+            let reason =
+                format!("the event cannot be handled ({reason}), and could not be set aside: {error}");
+            tracing::warn!(path, code = "event-set-aside-failed", "{}", printable(&reason));
+            EventOutcome::Retry(reason)
+        }
+    }
+}
+
+/// An event as it goes into a dead letter.
+#[derive(Clone, Copy)]
+pub(super) enum Letter<'e> {
+    /// In its envelope.
+    Event(&'e Document),
+    /// It is no JSON.
+    Bytes(&'e Bytes),
+    /// It has more bytes than the host reads. These are the headers that it came with.
+    Unread(&'e HeaderMap),
+}
+
+/// The letter of an event. The short one says why the event is gone and, where that can be read, which one it was.
+fn written(subscription: &Subscription, event: Letter<'_>, reason: &str) -> DeadLetter {
+    let Subscription { pubsub, topic, path, attempts, .. } = subscription;
+    let reason = letters::shortened(reason.to_owned());
+    let mut letter = json!({ "pubsub": pubsub, "topic": topic, "path": path, "reason": reason });
+    let (name, bytes, content) = match event {
+        Letter::Event(event) => {
+            for field in ["source", "id"] {
+                if let Some(text) = event.field(field).and_then(|value| value.text()) {
+                    letter[field] = letters::shortened(text).into();
+                }
+            }
+            (name_of(path, event), &event.bytes()[..], Some(("event", event.clone())))
+        }
+        Letter::Bytes(bytes) => {
+            let encoded = base64::engine::general_purpose::STANDARD.encode(bytes);
+            (None, &bytes[..], Some(("data_base64", Document::of_text(&encoded))))
+        }
+        Letter::Unread(headers) => {
+            letters::add_headers(&mut letter, headers);
+            (None, &[][..], None)
+        }
+    };
+    let letter = letter.to_string();
+    let (whole, short) = match content {
+        Some((field, content)) => (json::with_field(&letter, field, &content), Some(letter.into())),
+        None => (letter.into(), None),
+    };
+    let name = name.unwrap_or_else(|| digest::of_parts([path.as_bytes(), bytes]));
+    DeadLetter { name, attempts: *attempts, whole, short }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn id(path: &str, event: Value) -> Option<String> {
+        let event = Document::parse(&event.to_string().into()).expect("it is JSON");
+        match identity(path, &event)? {
+            CallIdentity::Message(id) => Some(id.to_string()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_event_is_known_by_source_and_id_for_each_subscription() {
+        let event = |source: &str, id: &str| json!({"source": source, "id": id, "data": {}});
+        let known = id("/a", event("s", "1"));
+        assert_eq!(known, id("/a", json!({"id": "1", "source": "s", "data": {"other": 1}})));
+        let long = id("/a", event(&"s".repeat(5_000), "\u{1f4a9}\r\n")).expect("it has one");
+        assert!(
+            long.len() < 100 && long.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/'),
+            "{long}"
+        );
+        for (path, other) in [
+            ("/b", event("s", "1")),
+            ("/a", event("t", "1")),
+            ("/a", event("s", "2")),
+            ("/a", event("s1", "")),
+            ("/a", event("", "s1")),
+            ("/a", json!({"source": "s", "id": 1})),
+            ("/a", json!({"id": "1"})),
+            ("/a", json!([])),
+        ] {
+            assert_ne!(id(path, other.clone()), known, "{path} {other}");
+        }
+        assert_ne!(id("/a", event("s", "11")), id("/a", event("s1", "1")));
+    }
+}

@@ -1,0 +1,207 @@
+//! Messages of input bindings: a route that a binding delivers to loses none, and is held up by none.
+//!
+//! What fails because something is away is answered with an error, and the binding delivers it again. What can never be
+//! handled is set aside on the manifest's dead-letter topic, with all that is known of it, and acknowledged: any other answer
+//! would either lose it or stop its partition for ever. What a person posts to the same route is answered as on any other.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::AppToken;
+use super::answer::HttpError;
+use super::letters::{self, DeadLetter, Tries};
+use daca_base::telemetry::printable;
+use daca_manifest::InputBinding;
+use daca_model::backend;
+use daca_runtime::actor::Actors;
+
+/// Bytes of each part of a message's place. Kafka's names of topics have at most 249.
+const LONGEST_PLACE: usize = 256;
+
+/// The binding of a route.
+pub(super) struct Input {
+    binding: InputBinding,
+    token: Option<AppToken>,
+    actors: Actors,
+    tries: Tries,
+}
+
+impl Input {
+    pub(super) fn new(binding: InputBinding, token: Option<AppToken>, actors: Actors) -> Arc<Input> {
+        Arc::new(Input { binding, token, actors, tries: Tries::default() })
+    }
+
+    /// Did the binding send this, rather than a person? Kafka's place of the message is in the headers (`__topic` and so on,
+    /// as Dapr's binding names them); where the sidecar has a token, the request must carry it, too.
+    pub(super) fn sent(&self, headers: &HeaderMap) -> bool {
+        let has_place = headers.contains_key("__topic") && headers.contains_key("__offset");
+        match &self.token {
+            // What another application calls by service invocation has the sidecar's token, too.
+            Some(token) => token.is_in(headers) && (has_place || !headers.contains_key("dapr-caller-app-id")),
+            None => has_place,
+        }
+    }
+
+    /// Names a message of Kafka among all messages: those of another binding may be of another Kafka, and the time tells topics
+    /// apart that were made anew.
+    pub(super) fn message_id(&self, headers: &HeaderMap) -> Option<Arc<str>> {
+        let text = |name: &str| headers.get(name)?.to_str().ok().filter(|text| text.len() <= LONGEST_PLACE);
+        let (topic, partition, offset) = (text("__topic")?, text("__partition")?, text("__offset")?);
+        let time = text("__timestamp").unwrap_or_default();
+        Some(format!("{}/{topic}/{partition}/{offset}/{time}", self.binding.binding).into())
+    }
+
+    /// Forgets the failed tries of a message that was handled.
+    pub(super) fn succeeded(&self, headers: &HeaderMap) {
+        if let (false, Some(id)) = (self.tries.is_empty(), self.message_id(headers)) {
+            self.tries.forget(&id);
+        }
+    }
+
+    /// Decides what becomes of a message whose handling failed.
+    pub(super) async fn failed(
+        &self,
+        headers: &HeaderMap,
+        body: Option<&Bytes>,
+        error: HttpError,
+    ) -> Response {
+        // A body that broke off is whole when it comes again.
+        let is_passing = matches!(&*error.code, "body-unreadable" | "body-too-slow")
+            || matches!(error.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        if is_passing || (error.status.is_server_error() && !self.has_failed(headers, body)) {
+            tracing::warn!(
+                binding = self.binding.binding,
+                code = &*error.code,
+                "a message is to be delivered again: {}",
+                printable(&error.detail)
+            );
+            return error.into_response();
+        }
+        match self.set_aside(headers, body, &error).await {
+            Ok(()) => {
+                self.tries.forget(&self.name_of(headers, body));
+                let reason =
+                    json!({ "status": "Message set aside", "code": error.code, "detail": error.detail });
+                Json(reason).into_response()
+            }
+            Err(reason) => {
+                let detail = format!(
+                    "The message cannot be handled ({}), and could not be set aside: {reason}.",
+                    error.detail
+                );
+                let refused = HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "set-aside-failed", detail);
+                tracing::warn!(
+                    binding = self.binding.binding,
+                    code = &*refused.code,
+                    "{}",
+                    printable(&refused.detail)
+                );
+                refused.into_response()
+            }
+        }
+    }
+
+    async fn set_aside(
+        &self,
+        headers: &HeaderMap,
+        body: Option<&Bytes>,
+        error: &HttpError,
+    ) -> Result<(), backend::Error> {
+        let topic = &self.binding.dead_letter;
+        let written = |body| Bytes::from(letter(&self.binding, headers, body, error).to_string());
+        let letter = DeadLetter {
+            name: format!("{} letter", self.name_of(headers, body)),
+            attempts: self.binding.attempts,
+            whole: written(body),
+            // The message itself stays in its topic, at the offset that the letter names.
+            short: body.is_some().then(|| written(None)),
+        };
+        self.tries.publish(letter, |letter| self.actors.publish(topic, letter)).await?;
+        let place = self.message_id(headers).unwrap_or_default();
+        tracing::warn!(
+            binding = self.binding.binding,
+            code = "message-set-aside",
+            "message {} is set aside on {}/{}: {}",
+            printable(&place),
+            topic.pubsub,
+            topic.topic,
+            printable(&error.detail)
+        );
+        Ok(())
+    }
+
+    /// Names a message, also where no place in Kafka does.
+    fn name_of(&self, headers: &HeaderMap, body: Option<&Bytes>) -> String {
+        self.message_id(headers).map(|id| id.to_string()).unwrap_or_else(|| {
+            use sha2::Digest as _;
+            hex::encode(sha2::Sha256::digest(body.map(Bytes::as_ref).unwrap_or_default()))
+        })
+    }
+
+    /// Counts a failed try. True when there were as many as the manifest allows.
+    fn has_failed(&self, headers: &HeaderMap, body: Option<&Bytes>) -> bool {
+        self.tries.has_failed(self.name_of(headers, body), self.binding.attempts)
+    }
+}
+
+/// What is known of a message. Its key and headers are as the binding gives them: URL-encoded with `escapeHeaders`. What is
+/// longer than a letter may be is left out, and counted: whatever a message is, its letter can be published.
+fn letter(binding: &InputBinding, headers: &HeaderMap, body: Option<&Bytes>, error: &HttpError) -> Value {
+    let text = |name: &str| {
+        let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned();
+        Some(letters::shortened(value))
+    };
+    let number = |name: &str| text(name).and_then(|text| text.parse::<i64>().ok());
+    let detail = letters::shortened(error.detail.clone());
+    let mut letter = json!({
+        "binding": binding.binding,
+        "path": binding.path,
+        "reason": { "code": error.code, "status": error.status.as_u16(), "detail": detail },
+        "topic": text("__topic"),
+        "partition": number("__partition"),
+        "offset": number("__offset"),
+        "timestamp": text("__timestamp"),
+        "key": text("__key"),
+    });
+    letters::add_headers(&mut letter, headers);
+    if let Some(body) = body {
+        letter["data_base64"] = base64::engine::general_purpose::STANDARD.encode(body).into();
+    }
+    letter
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn binding() -> InputBinding {
+        let topic = daca_model::Topic { pubsub: "pubsub".into(), topic: "dead".into() };
+        InputBinding { binding: "kafka".into(), path: "/in".into(), attempts: 3, dead_letter: topic }
+    }
+
+    #[test]
+    fn the_letter_of_any_message_is_small_enough_to_be_published() {
+        let mut headers = HeaderMap::new();
+        headers.insert("__topic", HeaderValue::from_static("messages"));
+        headers.insert("__offset", HeaderValue::from_static("7"));
+        headers.insert("__key", HeaderValue::from_bytes("ü".repeat(500_000).as_bytes()).expect("a value"));
+        for number in 0..20_000 {
+            let name = HeaderName::try_from(format!("header-{number}")).expect("a name");
+            headers.insert(name, HeaderValue::from_bytes(&[0xff; 100]).expect("a value"));
+        }
+        let error = HttpError::bad_request("body-not-json", "x".repeat(1_000_000));
+        let letter = letter(&binding(), &headers, None, &error);
+        let kept = letter["headers"].as_object().expect("headers").len();
+        assert_eq!(letter["headers_left_out"].as_u64(), Some(20_003 - kept as u64));
+        assert_eq!((&letter["topic"], &letter["offset"]), (&json!("messages"), &json!(7)));
+        assert!(letter.to_string().len() < 128 * 1024, "{}", letter.to_string().len());
+    }
+}

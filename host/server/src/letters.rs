@@ -1,0 +1,161 @@
+//! Dead letters: what those of events and of bindings' messages have in common. Whatever a letter is about, it can be published.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use daca_model::backend;
+
+/// Names whose failed tries are counted at the same time. Beyond it the counts begin anew.
+const MOST_COUNTED: usize = 10_000;
+/// Bytes of the headers in a letter, and of each text: far less than any broker takes.
+const LETTER_HEADERS: usize = 64 * 1024;
+const LETTER_TEXT: usize = 4 * 1024;
+/// Headers that belong to the transport or to the sidecar, and not to the message.
+const NOT_OF_THE_MESSAGE: [&str; 8] = [
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-length",
+    "dapr-api-token",
+    "host",
+    "transfer-encoding",
+    "user-agent",
+];
+
+/// A letter to be published.
+pub(super) struct DeadLetter {
+    /// The same whenever it is tried again.
+    pub(super) name: String,
+    /// Tries at the whole letter, before it counts as too large.
+    pub(super) attempts: u32,
+    pub(super) whole: Bytes,
+    /// Without what it is about, where that makes it shorter.
+    pub(super) short: Option<Bytes>,
+}
+
+/// Counts failed tries.
+#[derive(Default)]
+pub(super) struct Tries(Mutex<HashMap<String, u32>>);
+
+impl Tries {
+    /// Publishes a letter, whole if that is possible.
+    pub(super) async fn publish<F>(
+        &self,
+        letter: DeadLetter,
+        send: impl Fn(Bytes) -> F,
+    ) -> Result<(), backend::Error>
+    where
+        F: Future<Output = Result<(), backend::Error>>,
+    {
+        let DeadLetter { name, attempts, whole, short } = letter;
+        match (send(whole).await, short) {
+            (Err(error), Some(short)) if self.is_too_large(&error, &name, attempts) => send(short).await?,
+            (published, _) => published?,
+        }
+        self.forget(&name);
+        Ok(())
+    }
+
+    /// Is the letter larger than the sidecar takes, or, as far as one can tell, its broker? The sidecar says of both that it is
+    /// away when its broker refuses, so what was tried often enough counts as too large.
+    fn is_too_large(&self, error: &backend::Error, name: &str, attempts: u32) -> bool {
+        matches!(error, backend::Error::TooLarge(_)) || self.has_failed(name.to_owned(), attempts)
+    }
+
+    /// Counts a failed try. True when there were as many as may be.
+    pub(super) fn has_failed(&self, name: String, attempts: u32) -> bool {
+        let mut tries = self.lock();
+        if tries.len() >= MOST_COUNTED {
+            tries.clear();
+        }
+        let count = tries.entry(name).or_default();
+        *count += 1;
+        *count >= attempts
+    }
+
+    pub(super) fn forget(&self, name: &str) {
+        self.lock().remove(name);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Adds the headers of a message. What is longer than a letter may be is left out, and counted.
+pub(super) fn add_headers(letter: &mut Value, headers: &HeaderMap) {
+    let mut left = LETTER_HEADERS;
+    let mut left_out = 0_usize;
+    let mut of_message = Map::new();
+    for (name, value) in headers {
+        if NOT_OF_THE_MESSAGE.contains(&name.as_str()) {
+            continue;
+        }
+        let value = String::from_utf8_lossy(value.as_bytes());
+        match left.checked_sub(name.as_str().len() + value.len()) {
+            Some(rest) => {
+                left = rest;
+                of_message.insert(name.as_str().to_owned(), value.into());
+            }
+            None => left_out += 1,
+        }
+    }
+    letter["headers"] = of_message.into();
+    if left_out > 0 {
+        letter["headers_left_out"] = left_out.into();
+    }
+}
+
+/// A text as it goes into a letter.
+pub(super) fn shortened(mut text: String) -> String {
+    if text.len() > LETTER_TEXT {
+        text.truncate(text.floor_char_boundary(LETTER_TEXT));
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use daca_model::backend::Error;
+
+    /// Publishes a letter to a broker that takes the short one alone, and answers whether it was and what was sent.
+    async fn publish(tries: &Tries, error: fn(String) -> Error) -> (bool, Vec<&'static str>) {
+        let sent = Mutex::new(Vec::new());
+        let letter = DeadLetter {
+            name: "a".into(),
+            attempts: 3,
+            whole: Bytes::from_static(b"whole"),
+            short: Some(Bytes::from_static(b"short")),
+        };
+        let send = |bytes: Bytes| {
+            let is_short = bytes == "short";
+            sent.lock().expect("a lock").push(if is_short { "short" } else { "whole" });
+            std::future::ready(if is_short { Ok(()) } else { Err(error("no".into())) })
+        };
+        let published = tries.publish(letter, send).await.is_ok();
+        (published, sent.into_inner().expect("a lock"))
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_fails_often_enough_counts_as_too_large() {
+        let tries = Tries::default();
+        assert_eq!(publish(&tries, Error::TooLarge).await, (true, vec!["whole", "short"]));
+        // A broker's own limit looks as if the broker were away.
+        for _ in 0..2 {
+            assert_eq!(publish(&tries, Error::Unavailable).await, (false, vec!["whole"]));
+            assert_eq!(publish(&tries, Error::Unavailable).await, (false, vec!["whole"]));
+            assert_eq!(publish(&tries, Error::Unavailable).await, (true, vec!["whole", "short"]));
+            assert!(tries.is_empty());
+        }
+    }
+}

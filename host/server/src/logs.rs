@@ -1,0 +1,263 @@
+//! `GET /logs`: the last lines of the log, of everything, an agent type or an actor, and those that come.
+//!
+//! Whose a line is, is found out when it is read: that costs those who read, not those who write.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Interval, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::admin::DEFAULT_LIMIT;
+use super::answer::HttpError;
+use daca_base::json;
+use daca_base::telemetry::{Batch, LineReader, RecentLines};
+use daca_model::CallError;
+use daca_runtime::actor::Actors;
+
+/// Those who follow at the same time.
+const MOST_FOLLOWERS: usize = 16;
+/// How often a follower without news gets an empty line: only so is it found out that it is gone.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+#[derive(Clone)]
+struct LogState {
+    log: RecentLines,
+    actors: Actors,
+    followers: Arc<Semaphore>,
+    stopping: CancellationToken,
+}
+
+/// Makes the router. What follows ends when `stopping` is cancelled.
+pub(super) fn router(log: RecentLines, actors: Actors, stopping: CancellationToken) -> Router {
+    let followers = Arc::new(Semaphore::new(MOST_FOLLOWERS));
+    Router::new().route("/logs", get(logs)).with_state(LogState { log, actors, followers, stopping })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogQuery {
+    r#type: Option<String>,
+    id: Option<String>,
+    limit: Option<usize>,
+    #[serde(default)]
+    follow: bool,
+}
+
+async fn logs(
+    State(state): State<LogState>,
+    query: Result<Query<LogQuery>, QueryRejection>,
+) -> Result<Response, HttpError> {
+    let Query(query) = query.map_err(|error| HttpError::bad_request("query-invalid", error.body_text()))?;
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    let filter = Filter::new(query.r#type, query.id, &state.actors)?;
+    let place = if query.follow { Some(place(&state.followers)?) } else { None };
+    let mut reader = state.log.reader();
+    let lines = reader.read().lines;
+    let last = {
+        let filter = filter.clone();
+        // The lines may have some megabytes.
+        tokio::task::spawn_blocking(move || filter.last(&lines, limit))
+            .await
+            .map_err(|_| HttpError::from(CallError::Internal))?
+    };
+    let body = match place {
+        None => Body::from(last),
+        Some(place) => follow(Follower {
+            last: Some(last),
+            filter,
+            reader,
+            heartbeat: heartbeat(),
+            stopping: state.stopping,
+            _place: place,
+        }),
+    };
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+fn place(followers: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, HttpError> {
+    followers.clone().try_acquire_owned().map_err(|_| {
+        let detail = format!("{MOST_FOLLOWERS} follow the log already, and that is the most.");
+        HttpError::new(StatusCode::TOO_MANY_REQUESTS, "log-followers-exceeded", detail)
+    })
+}
+
+/// Which lines are wanted.
+#[derive(Clone)]
+enum Filter {
+    All,
+    Type(String),
+    Actor { agent_type: String, id: String },
+}
+
+/// Whose a line is: its turn says so, or, outside of a turn, the line itself.
+#[derive(Deserialize)]
+struct Line {
+    #[serde(flatten)]
+    own: Owner,
+    #[serde(default)]
+    span: Owner,
+}
+
+#[derive(Default, Deserialize)]
+struct Owner {
+    agent_type: Option<String>,
+    actor_id: Option<String>,
+}
+
+impl Filter {
+    fn new(agent_type: Option<String>, id: Option<String>, actors: &Actors) -> Result<Filter, HttpError> {
+        if let Some(name) = &agent_type
+            && !actors.agents().iter().any(|(agent, _)| *agent.agent.name == **name)
+        {
+            return Err(CallError::UnknownAgentType(name.clone()).into());
+        }
+        match (agent_type, id) {
+            (None, None) => Ok(Filter::All),
+            (Some(agent_type), None) => Ok(Filter::Type(agent_type)),
+            (Some(agent_type), Some(id)) => Ok(Filter::Actor { agent_type, id }),
+            (None, Some(_)) => {
+                Err(HttpError::bad_request("query-invalid", "An id alone names no actor: add its type."))
+            }
+        }
+    }
+
+    fn takes(&self, line: &str) -> bool {
+        let (wanted_type, wanted_id) = match self {
+            Filter::All => return true,
+            Filter::Type(agent_type) => (agent_type, None),
+            Filter::Actor { agent_type, id } => (agent_type, Some(id)),
+        };
+        let Ok(Line { own, span }) = json::read(line.as_bytes()) else { return false };
+        let owner = if own.agent_type.is_some() { own } else { span };
+        owner.agent_type.as_ref() == Some(wanted_type)
+            && wanted_id.is_none_or(|id| owner.actor_id.as_ref() == Some(id))
+    }
+
+    /// The last lines that are wanted, at most `limit`.
+    fn last(&self, lines: &[Arc<str>], limit: usize) -> Bytes {
+        let wanted = lines.iter().rev().filter(|line| self.takes(line)).take(limit);
+        let mut wanted = wanted.collect::<Vec<_>>();
+        wanted.reverse();
+        let mut text = String::with_capacity(wanted.iter().map(|line| line.len() + 1).sum());
+        for line in wanted {
+            text.push_str(line);
+            text.push('\n');
+        }
+        text.into()
+    }
+}
+
+/// One who follows.
+struct Follower {
+    /// What was there when it came.
+    last: Option<Bytes>,
+    filter: Filter,
+    reader: LineReader,
+    heartbeat: Interval,
+    stopping: CancellationToken,
+    _place: OwnedSemaphorePermit,
+}
+
+fn heartbeat() -> Interval {
+    let mut heartbeat = tokio::time::interval(HEARTBEAT);
+    heartbeat.reset();
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    heartbeat
+}
+
+fn follow(follower: Follower) -> Body {
+    Body::from_stream(futures::stream::unfold(follower, |mut follower| async move {
+        let bytes = follower.next().await?;
+        Some((Ok::<_, Infallible>(bytes), follower))
+    }))
+}
+
+impl Follower {
+    /// The next lines; none when the host ends.
+    async fn next(&mut self) -> Option<Bytes> {
+        if let Some(last) = self.last.take().filter(|last| !last.is_empty()) {
+            return Some(last);
+        }
+        loop {
+            tokio::select! {
+                // The last lines before the end are wanted, too.
+                biased;
+                () = self.reader.changed() => {}
+                () = self.stopping.cancelled() => return None,
+                _ = self.heartbeat.tick() => return Some(Bytes::from_static(b"\n")),
+            }
+            let Batch { lines, missed } = self.reader.read();
+            let lines = self.filter.last(&lines, usize::MAX);
+            match (missed, lines.is_empty()) {
+                (0, true) => {}
+                (0, false) => return Some(lines),
+                _ => return Some([lines_missed(missed).into_bytes(), lines.to_vec()].concat().into()),
+            }
+        }
+    }
+}
+
+/// A line of the log that only one who was too slow gets.
+#[derive(Serialize)]
+struct LinesMissed {
+    timestamp: String,
+    level: &'static str,
+    message: String,
+    code: &'static str,
+    target: &'static str,
+}
+
+fn lines_missed(missed: u64) -> String {
+    let line = LinesMissed {
+        timestamp: humantime::format_rfc3339_micros(SystemTime::now()).to_string(),
+        level: "WARN",
+        message: format!(
+            "{missed} lines of the log, of whichever actors, were dropped before they were read"
+        ),
+        code: "log-lines-missed",
+        target: module_path!(),
+    };
+    // Texts and numbers always have a JSON form.
+    serde_json::to_string(&line).map(|line| line + "\n").unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An agent must not appear in another one's log, whatever it writes into its own.
+    #[test]
+    fn a_line_belongs_to_whom_the_host_says() {
+        let filter = Filter::Actor { agent_type: "A".into(), id: "1".into() };
+        for (line, expected) in [
+            (r#"{"message":"m","span":{"agent_type":"A","actor_id":"1","turn":"t"}}"#, true),
+            (r#"{"message":"m","agent_type":"A","actor_id":"1"}"#, true),
+            (r#"{"message":"m","span":{"agent_type":"A","actor_id":"2"}}"#, false),
+            (r#"{"message":"m","span":{"agent_type":"B","actor_id":"1"}}"#, false),
+            (
+                r#"{"message":"\",\"span\":{\"agent_type\":\"A\",\"actor_id\":\"1\"}","span":{"agent_type":"B"}}"#,
+                false,
+            ),
+            (
+                r#"{"message":"m","agent_type":"B","actor_id":"1","span":{"agent_type":"A","actor_id":"1"}}"#,
+                false,
+            ),
+            (r#"{"message":"m"}"#, false),
+            ("no JSON", false),
+        ] {
+            assert_eq!(filter.takes(line), expected, "{line}");
+        }
+    }
+}

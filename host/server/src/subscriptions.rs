@@ -1,0 +1,152 @@
+//! Events: a CloudEvent arrives for a subscription, is logged, and may become a call to an actor.
+//!
+//! The answer is the one that Dapr reads: SUCCESS, RETRY or DROP. An event that can never be read is dropped, because any
+//! other answer brings it back for ever. The embedded backend delivers its events here without HTTP.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::call;
+use super::events::{self, Letter};
+use super::letters::Tries;
+use daca_base::json::Document;
+use daca_base::telemetry::printable;
+use daca_manifest::Subscription;
+use daca_model::backend::{ActorCall, EventOutcome};
+use daca_model::cloud_event;
+use daca_model::{CallContext, CallIdentity};
+use daca_runtime::actor::Actors;
+
+/// The manifest's subscriptions by path. Cheap to clone.
+#[derive(Clone)]
+pub struct Subscriptions {
+    by_path: Arc<HashMap<String, Subscription>>,
+    actors: Actors,
+    /// Of their dead letters.
+    tries: Arc<Tries>,
+}
+
+impl Subscriptions {
+    /// Paths are different from each other: the manifest was checked.
+    pub fn new(subscriptions: &[Subscription], actors: Actors) -> Subscriptions {
+        let by_path = subscriptions.iter().map(|one| (one.path.clone(), one.clone())).collect();
+        Subscriptions { by_path: Arc::new(by_path), actors, tries: Arc::default() }
+    }
+
+    /// The subscriptions, in no order.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Subscription> {
+        self.by_path.values()
+    }
+
+    /// The paths at which events arrive.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.by_path.keys().map(String::as_str)
+    }
+
+    /// Handles an event in its envelope: one try.
+    pub async fn handle(&self, path: &str, event: &Bytes, context: CallContext) -> EventOutcome {
+        match self.read(path, event).await {
+            Ok(read) => self.attempt(&read, context).await,
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Reads an event and logs it. What becomes of it is the error, when there is nothing more to do.
+    pub(super) async fn read(&self, path: &str, event: &Bytes) -> Result<ReadEvent<'_>, EventOutcome> {
+        let Some(subscription) = self.by_path.get(path) else {
+            return Err(EventOutcome::Drop(format!("no subscription has the path {path}")));
+        };
+        let document = match Document::parse(event) {
+            Ok(document) => document,
+            Err(error) => {
+                let reason = format!("it is not JSON: {error}");
+                return Err(self.unreadable(subscription, Letter::Bytes(event), &reason).await);
+            }
+        };
+        let data = match cloud_event::data_of(&document) {
+            Ok(data) => data,
+            Err(reason) => {
+                return Err(self.unreadable(subscription, Letter::Event(&document), &reason).await);
+            }
+        };
+        if let Some(log) = &subscription.log {
+            tracing::info!(path, "{}", printable(&log.render(&data)));
+        }
+        let Some(call) = &subscription.call else { return Err(EventOutcome::Success) };
+        match call::actor_call(call, &HashMap::new(), &Ok(data)) {
+            Ok(call) => {
+                let identity = events::identity(path, &document);
+                let original = subscription.dead_letter.is_some().then_some(document);
+                Ok(ReadEvent { subscription, call, identity, original })
+            }
+            Err(error) => Err(self.never(subscription, Some(&document), error.detail).await),
+        }
+    }
+
+    /// Makes the call that an event becomes.
+    pub(super) async fn attempt(&self, event: &ReadEvent<'_>, context: CallContext) -> EventOutcome {
+        let context = CallContext { identity: event.identity.clone(), ..context };
+        match self.actors.call(event.call.clone(), context).await {
+            Ok(_reply) => EventOutcome::Success,
+            Err(error) if error.is_refusal() => EventOutcome::Retry(error.to_string()),
+            Err(error) if error.is_passing() => EventOutcome::Failed(error.to_string()),
+            Err(error) => self.never(event.subscription, event.original.as_ref(), error.to_string()).await,
+        }
+    }
+
+    /// The agent has failed at each try: without a dead letter the event is to come again.
+    pub(super) async fn give_up(&self, event: &ReadEvent<'_>, reason: String) -> EventOutcome {
+        match &event.original {
+            Some(_) => self.never(event.subscription, event.original.as_ref(), reason).await,
+            None => EventOutcome::Retry(reason),
+        }
+    }
+
+    /// An event whose bytes are none that the host reads.
+    pub(super) async fn undecodable(&self, path: &str, event: Letter<'_>, reason: &str) -> EventOutcome {
+        match self.by_path.get(path) {
+            Some(subscription) => self.unreadable(subscription, event, reason).await,
+            None => EventOutcome::Drop(reason.to_owned()),
+        }
+    }
+
+    async fn unreadable(
+        &self,
+        subscription: &Subscription,
+        letter: Letter<'_>,
+        reason: &str,
+    ) -> EventOutcome {
+        if subscription.dead_letter.is_some() {
+            return events::set_aside(&self.actors, &self.tries, subscription, letter, reason).await;
+        }
+        let path = &*subscription.path;
+        tracing::warn!(path, code = "event-unreadable", "an event is dropped: {}", printable(reason));
+        EventOutcome::Drop("Invalid event data format".into())
+    }
+
+    async fn never(
+        &self,
+        subscription: &Subscription,
+        original: Option<&Document>,
+        reason: String,
+    ) -> EventOutcome {
+        if let Some(event) = original.filter(|_| subscription.dead_letter.is_some()) {
+            return events::set_aside(&self.actors, &self.tries, subscription, Letter::Event(event), &reason)
+                .await;
+        }
+        let path = &subscription.path;
+        tracing::warn!(path, code = "event-dropped", "an event is dropped: {}", printable(&reason));
+        EventOutcome::Drop(reason)
+    }
+}
+
+/// An event that was read, and the call that it becomes.
+pub(super) struct ReadEvent<'s> {
+    pub(super) subscription: &'s Subscription,
+    call: ActorCall,
+    identity: Option<CallIdentity>,
+    /// As it came, where the subscription has a dead letter.
+    original: Option<Document>,
+}
