@@ -1,7 +1,7 @@
 //! Deploying: how new logic reaches the turns of a host that runs.
 //!
 //! A version comes as bytes: from the file that the manifest names ([`watch`]), by the admin API, or from another host
-//! ([`shared`]). It is checked, signature first ([`signature`], [`prepare`]), and kept ([`library`]). Then the steward of its
+//! ([`shared`]). It is checked, signature first ([`daca_manifest::signature`], [`prepare`]), and kept ([`library`]). Then the steward of its
 //! agent type ([`steward`]) changes the [`record`] of what serves, and the turns see it. [`judge`] takes a version back that
 //! fails too often; [`hosts`] tells which host serves what.
 //!
