@@ -204,7 +204,7 @@ impl Host {
                 max_active_actors: limits.max_active_actors,
             },
         );
-        let app_listener = listen(options.listen, "--listen").await?;
+        let app_listener = listen(options.listen, "--listen")?;
         warn_of_open_callbacks(options);
         let deployer = Deployer::start(
             DeployerOptions {
@@ -252,7 +252,7 @@ impl Host {
         });
         let behind_sidecar = matches!(options.backend, BackendOptions::Dapr { .. });
         let app = Server::new(app_listener, app, app_server(&limits, max_body, behind_sidecar));
-        let admin = Server::new(listen(options.admin, "--admin").await?, admin, admin_server());
+        let admin = Server::new(listen(options.admin, "--admin")?, admin, admin_server());
         let inbound = Arc::new(Local { actors: actors.clone(), subscriptions });
         Ok(Host {
             app,
@@ -477,8 +477,8 @@ fn admin_server() -> ServerOptions {
     }
 }
 
-async fn listen(address: SocketAddr, option: &'static str) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|reason| Error::Listen { address, option, reason })
+fn listen(address: SocketAddr, option: &'static str) -> Result<TcpListener, Error> {
+    http::listen(address).map_err(|reason| Error::Listen { address, option, reason })
 }
 
 fn warn_of_open_callbacks(options: &Options) {

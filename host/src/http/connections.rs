@@ -2,7 +2,9 @@
 //!
 //! When all places are taken, the connection that has been idle longest makes room: it waits for a next request, or has not sent
 //! its first. When none is idle, some further connections are accepted that serve health alone, for one request each, and answer
-//! everything else 503. So whoever looks at the host's health gets an answer, whatever others do.
+//! everything else 503. These spare ones make room for each other as well, but each has a moment to send its request. While none
+//! may go, new connections wait in the kernel's backlog, first in, first out. So whoever looks at the host's health gets an answer,
+//! whatever others do.
 //!
 //! A peer that has all its places is treated as if all were taken. Peers on this machine have no such bound. Behind a sidecar
 //! they have as many places again, which nobody else takes: its calls come from there, and one that is refused may never come
@@ -14,11 +16,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 /// Connections beyond the bound, which serve health alone.
-const SPARE: usize = 32;
+const SPARE: usize = 128;
+/// How long a spare connection may be silent before it makes room for another. A client that connects and asks at once is
+/// answered within it; and 500 clients that connect again and again hold up a further one for a second, not for ever.
+const SPARE_SILENCE: Duration = Duration::from_millis(250);
 
 /// All connections of a port.
 pub(super) struct Connections {
@@ -27,6 +32,8 @@ pub(super) struct Connections {
     behind_sidecar: bool,
     start: Instant,
     registry: Mutex<Registry>,
+    /// Told when a place is given back.
+    returned: Notify,
 }
 
 #[derive(Default)]
@@ -60,6 +67,13 @@ pub(super) struct Connection {
     idle_since: AtomicU64,
 }
 
+/// No place can be had now.
+#[derive(Debug)]
+struct Full {
+    /// When one can be had at the latest, unless all spare connections are being answered.
+    again_in: Duration,
+}
+
 /// A place. Dropping it gives it back.
 pub(super) struct Place {
     connections: Arc<Connections>,
@@ -69,12 +83,32 @@ pub(super) struct Place {
 
 impl Connections {
     pub(super) fn new(most: usize, most_of_peer: usize, behind_sidecar: bool) -> Arc<Connections> {
-        let registry = Mutex::default();
-        Arc::new(Connections { most, most_of_peer, behind_sidecar, start: Instant::now(), registry })
+        let (registry, returned) = (Mutex::default(), Notify::new());
+        Arc::new(Connections {
+            most,
+            most_of_peer,
+            behind_sidecar,
+            start: Instant::now(),
+            registry,
+            returned,
+        })
     }
 
-    /// A place for a connection, or none at all.
-    pub(super) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+    /// A place for a connection, as soon as there is one.
+    pub(super) async fn place(self: &Arc<Self>, peer: IpAddr) -> Place {
+        loop {
+            match self.admit(peer, Instant::now()) {
+                Ok(place) => return place,
+                Err(Full { again_in }) => {
+                    // Either way it is tried again.
+                    let _elapsed = tokio::time::timeout(again_in, self.returned.notified()).await;
+                }
+            }
+        }
+    }
+
+    /// A place for a connection that came now, or when to ask again.
+    fn admit(self: &Arc<Self>, peer: IpAddr, now: Instant) -> Result<Place, Full> {
         let peer = key(peer);
         let mut registry = self.registry();
         let of_peer = peer.and_then(|peer| registry.of_peers.get(&peer)).copied().unwrap_or_default();
@@ -85,8 +119,9 @@ impl Connections {
         } else {
             is_full && !registry.evict(|one| !one.is_spare && one.of_sidecar == of_sidecar)
         };
-        if is_spare && registry.spare >= SPARE && !registry.evict(|one| one.is_spare) {
-            return None;
+        let now = milliseconds(now.saturating_duration_since(self.start));
+        if is_spare && registry.spare >= SPARE && !registry.evict(|one| one.is_spare && one.had_time(now)) {
+            return Err(registry.full(now));
         }
         let connection = Arc::new(Connection {
             peer,
@@ -99,11 +134,11 @@ impl Connections {
             handled: AtomicUsize::new(0),
             received: AtomicUsize::new(0),
             is_unsent: AtomicBool::new(false),
-            idle_since: AtomicU64::new(milliseconds(self.start)),
+            idle_since: AtomicU64::new(now),
         });
         let id = registry.add(connection.clone());
         drop(registry);
-        Some(Place { connections: self.clone(), id, connection })
+        Ok(Place { connections: self.clone(), id, connection })
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -114,6 +149,7 @@ impl Connections {
 impl Drop for Place {
     fn drop(&mut self) {
         self.connections.registry().remove(self.id);
+        self.connections.returned.notify_one();
     }
 }
 
@@ -153,6 +189,14 @@ impl Registry {
         Some(connection)
     }
 
+    /// When the oldest of the silent spare connections may go.
+    fn full(&self, now: u64) -> Full {
+        let silent = self.all.values().filter(|one| one.is_spare && one.is_idle());
+        let since = silent.map(|one| one.idle_since.load(Ordering::Relaxed)).min().unwrap_or(now);
+        let silence = Duration::from_millis(now.saturating_sub(since));
+        Full { again_in: SPARE_SILENCE.saturating_sub(silence) }
+    }
+
     /// Takes the place of the one that has been idle longest. False when none is idle.
     fn evict(&mut self, may_go: impl Fn(&Connection) -> bool) -> bool {
         let idle = self.all.iter().filter(|(_, one)| may_go(one) && one.is_idle());
@@ -171,6 +215,12 @@ impl Connection {
     /// No request is being handled, and all answers are written. What is left of a body that nobody wants may still be arriving.
     pub(super) fn is_idle(&self) -> bool {
         self.handled.load(Ordering::Acquire) == 0 && !self.is_unsent.load(Ordering::Acquire)
+    }
+
+    /// It has sent the head of a request, or had the time to.
+    fn had_time(&self, now: u64) -> bool {
+        let silence = Duration::from_millis(now.saturating_sub(self.idle_since.load(Ordering::Relaxed)));
+        self.requests() > 0 || silence >= SPARE_SILENCE
     }
 
     /// Since when it has been waiting for the head of a request.
@@ -198,7 +248,7 @@ impl Connection {
     }
 
     fn rests(&self) {
-        self.idle_since.store(milliseconds(self.start), Ordering::Relaxed);
+        self.idle_since.store(milliseconds(self.start.elapsed()), Ordering::Relaxed);
     }
 
     /// A request is handled until this is dropped, with the answer's body.
@@ -235,8 +285,8 @@ impl Drop for Received {
     }
 }
 
-fn milliseconds(start: Instant) -> u64 {
-    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What counts as one peer: an address of version 4, or a network of version 6, since a machine has all addresses of it.
@@ -262,27 +312,72 @@ mod tests {
         [192, 0, 2, last].into()
     }
 
+    impl Connections {
+        fn now(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+            self.admit(peer, Instant::now()).ok()
+        }
+    }
+
+    #[test]
+    fn a_spare_connection_has_a_moment_to_send_its_request() {
+        let connections = Connections::new(1, 1, false);
+        let start = connections.start;
+        let admit = |ms| connections.admit(LOOPBACK, start + Duration::from_millis(ms));
+        let works = admit(0).expect("a place");
+        let _handled = works.connection.handle();
+        let spare = (0..SPARE as u64).map(|ms| admit(ms).expect("a place")).collect::<Vec<_>>();
+        let evicted = || spare.iter().filter(|one| one.connection.evicted.is_cancelled()).count();
+        assert_eq!(admit(200).err().map(|full| full.again_in), Some(Duration::from_millis(50)));
+        assert_eq!(evicted(), 0);
+        // The first has had its moment, and then the second.
+        let next = admit(250).expect("a place");
+        assert!(next.connection.is_spare && spare[0].connection.evicted.is_cancelled());
+        assert_eq!(admit(250).err().map(|full| full.again_in), Some(Duration::from_millis(1)));
+        assert_eq!(evicted(), 1);
+        // One that was answered waits for nothing.
+        drop(next.connection.handle());
+        next.connection.sent();
+        assert!(admit(250).is_ok() && next.connection.evicted.is_cancelled());
+        assert_eq!(evicted(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_place_waits_until_one_is_given_back() {
+        let connections = Connections::new(1, 1, false);
+        let works = connections.place(LOOPBACK).await;
+        let _handled = works.connection.handle();
+        let mut spare = Vec::new();
+        for _ in 0..SPARE {
+            spare.push(connections.place(LOOPBACK).await);
+        }
+        let _answered = spare.iter().map(|one| one.connection.handle()).collect::<Vec<_>>();
+        let mut waits = Box::pin(connections.place(LOOPBACK));
+        assert!(futures::poll!(&mut waits).is_pending());
+        spare.pop();
+        assert!(waits.await.connection.is_spare);
+    }
+
     #[test]
     fn the_longest_idle_makes_room_and_those_that_work_do_not() {
         let connections = Connections::new(2, 2, false);
-        let first = connections.admit(LOOPBACK).expect("a place");
-        let second = connections.admit(LOOPBACK).expect("a place");
+        let first = connections.now(LOOPBACK).expect("a place");
+        let second = connections.now(LOOPBACK).expect("a place");
         let works = first.connection.handle();
-        let third = connections.admit(LOOPBACK).expect("a place");
+        let third = connections.now(LOOPBACK).expect("a place");
         assert!(second.connection.evicted.is_cancelled() && !third.connection.is_spare);
         let also_works = third.connection.handle();
         // Now there is none that could go, but health is served.
-        let spare = (0..SPARE).map(|_| connections.admit(LOOPBACK).expect("a place")).collect::<Vec<_>>();
+        let spare = (0..SPARE).map(|_| connections.now(LOOPBACK).expect("a place")).collect::<Vec<_>>();
         assert!(spare.iter().all(|one| one.connection.is_spare));
         let busy = spare.iter().map(|one| one.connection.handle()).collect::<Vec<_>>();
-        assert!(connections.admit(LOOPBACK).is_none());
+        assert!(connections.now(LOOPBACK).is_none());
         drop((busy, works, also_works));
-        assert!(connections.admit(LOOPBACK).is_none(), "the answers are not written yet");
+        assert!(connections.now(LOOPBACK).is_none(), "the answers are not written yet");
         spare[0].connection.sent();
-        assert!(connections.admit(LOOPBACK).is_some_and(|one| one.connection.is_spare));
+        assert!(connections.now(LOOPBACK).is_some_and(|one| one.connection.is_spare));
         first.connection.sent();
         third.connection.sent();
-        assert!(connections.admit(LOOPBACK).is_some_and(|one| !one.connection.is_spare));
+        assert!(connections.now(LOOPBACK).is_some_and(|one| !one.connection.is_spare));
         drop((first, second, third, spare));
         assert!(connections.registry().all.is_empty() && connections.registry().spare == 0);
     }
@@ -290,28 +385,28 @@ mod tests {
     #[test]
     fn a_peer_takes_its_own_places_and_nobody_elses() {
         let connections = Connections::new(10, 2, false);
-        let places = (0..2).map(|_| connections.admit(peer(1)).expect("a place")).collect::<Vec<_>>();
+        let places = (0..2).map(|_| connections.now(peer(1)).expect("a place")).collect::<Vec<_>>();
         let _busy = places.iter().map(|one| one.connection.handle()).collect::<Vec<_>>();
-        assert!(connections.admit(peer(1)).is_some_and(|one| one.connection.is_spare));
-        assert!(connections.admit(peer(2)).is_some_and(|one| !one.connection.is_spare));
-        let of_machine = (0..5).map(|_| connections.admit(LOOPBACK).expect("a place")).collect::<Vec<_>>();
+        assert!(connections.now(peer(1)).is_some_and(|one| one.connection.is_spare));
+        assert!(connections.now(peer(2)).is_some_and(|one| !one.connection.is_spare));
+        let of_machine = (0..5).map(|_| connections.now(LOOPBACK).expect("a place")).collect::<Vec<_>>();
         assert!(of_machine.iter().all(|one| !one.connection.is_spare));
         drop(places);
-        assert!(connections.admit(peer(1)).is_some_and(|one| !one.connection.is_spare));
+        assert!(connections.now(peer(1)).is_some_and(|one| !one.connection.is_spare));
     }
 
     #[test]
     fn others_take_no_place_of_the_sidecar() {
         let connections = Connections::new(2, 2, true);
-        let idle = connections.admit(LOOPBACK).expect("a place");
-        let others = (1..=2).map(|last| connections.admit(peer(last)).expect("a place")).collect::<Vec<_>>();
+        let idle = connections.now(LOOPBACK).expect("a place");
+        let others = (1..=2).map(|last| connections.now(peer(last)).expect("a place")).collect::<Vec<_>>();
         let _busy = others.iter().map(|one| one.connection.handle()).collect::<Vec<_>>();
-        assert!(connections.admit(peer(3)).is_some_and(|one| one.connection.is_spare));
+        assert!(connections.now(peer(3)).is_some_and(|one| one.connection.is_spare));
         assert!(!idle.connection.evicted.is_cancelled());
-        let second = connections.admit(LOOPBACK).expect("a place");
+        let second = connections.now(LOOPBACK).expect("a place");
         assert!(!second.connection.is_spare);
         // It has a bound as well, and keeps to itself.
-        let third = connections.admit(LOOPBACK).expect("a place");
+        let third = connections.now(LOOPBACK).expect("a place");
         let evicted = [&idle, &second].map(|one| one.connection.evicted.is_cancelled());
         assert!(evicted.contains(&true) && evicted.contains(&false) && !third.connection.is_spare);
         assert!(others.iter().all(|one| !one.connection.evicted.is_cancelled()));

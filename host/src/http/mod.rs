@@ -32,6 +32,6 @@ mod unreadable;
 
 pub use admin::{AdminState, router as admin_router};
 pub use app::{AppOptions, SidecarSide, router as app_router};
-pub use server::{Server, ServerOptions};
+pub use server::{Server, ServerOptions, listen};
 pub use subscriptions::Subscriptions;
 pub use token::{AdminToken, AppToken};

@@ -20,7 +20,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, PollSemaphore};
@@ -36,8 +36,14 @@ use super::lingering::Lingering;
 use super::seldom::Seldom;
 use super::socket::{AnswerTooSlow, HEAD_TIMEOUT, LARGE_HEADS, Socket};
 
+/// Connections that wait in the kernel until they are accepted; it lowers the number to `net.core.somaxconn`. What comes beyond
+/// it is dropped, and its client tries again later and later, so that none of those who wait would be sure of its turn.
+const BACKLOG: u32 = 4096;
 /// The wait after a connection could not be accepted: most often the process has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a connection that makes room is still read: a request that has arrived, and that nobody has had the time to read, is
+/// answered.
+const LAST_LOOK: Duration = Duration::from_millis(10);
 /// How often a connection that was to make room, and works, is looked at again.
 const EVICTION_PAUSE: Duration = Duration::from_secs(1);
 
@@ -81,6 +87,15 @@ struct Serving {
     refused: Seldom,
     unread: Seldom,
     half_close: bool,
+}
+
+/// Listens on an address.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A host that starts again must not wait for the connections of the one before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 impl Server {
@@ -140,8 +155,12 @@ impl Server {
                 },
                 () = shutdown.cancelled() => break,
             };
-            let place = connections.admit(peer.ip());
-            if place.as_ref().is_none_or(|place| place.connection.is_spare)
+            // Those behind it wait in the kernel's backlog.
+            let place = tokio::select! {
+                place = connections.place(peer.ip()) => place,
+                () = shutdown.cancelled() => break,
+            };
+            if place.connection.is_spare
                 && let Some(left_out) = no_place.admit()
             {
                 tracing::warn!(
@@ -151,9 +170,7 @@ impl Server {
                     "all connections are taken, or all of this peer: further ones serve health alone"
                 );
             }
-            if let Some(place) = place {
-                tokio::spawn(serve(stream, peer, place, serving.clone(), &graceful));
-            }
+            tokio::spawn(serve(stream, peer, place, serving.clone(), &graceful));
         }
         drop(listener);
         let deadline = Instant::now() + grace;
@@ -203,14 +220,18 @@ fn serve(
         let mut watched = std::pin::pin!(watched);
         let ended = tokio::select! {
             ended = &mut watched => ended,
-            () = connection.evicted.cancelled() => loop {
-                if connection.is_idle() {
-                    return;
+            () = connection.evicted.cancelled() => {
+                let mut pause = LAST_LOOK;
+                loop {
+                    if let Ok(ended) = tokio::time::timeout(pause, &mut watched).await {
+                        break ended;
+                    }
+                    if connection.is_idle() {
+                        return;
+                    }
+                    pause = EVICTION_PAUSE;
                 }
-                if let Ok(ended) = tokio::time::timeout(EVICTION_PAUSE, &mut watched).await {
-                    break ended;
-                }
-            },
+            }
         };
         drop(place);
         match ended {

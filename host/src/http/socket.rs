@@ -33,6 +33,8 @@ pub(super) const LARGE_HEADS: usize = 16;
 
 /// A client that has not sent the head of its request by then is disconnected.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// The same on a connection that serves health alone: there are few of them.
+const SPARE_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a connection ends whose client does not read.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,7 @@ pub(super) struct Socket {
     head: usize,
     requests: u64,
     large_heads: PollSemaphore,
+    head_timeout: Duration,
     /// What is written instead of what hyper wants to write.
     instead: Option<Bytes>,
     head_alarm: Pin<Box<Sleep>>,
@@ -63,14 +66,16 @@ impl Socket {
         large_heads: PollSemaphore,
         bounds: BodyBounds,
     ) -> Socket {
+        let head_timeout = if connection.is_spare { SPARE_HEAD_TIMEOUT } else { HEAD_TIMEOUT };
         Socket {
             stream,
             connection,
             head: 0,
             requests: 0,
             large_heads,
+            head_timeout,
             instead: None,
-            head_alarm: Box::pin(tokio::time::sleep(HEAD_TIMEOUT)),
+            head_alarm: Box::pin(tokio::time::sleep(head_timeout)),
             bounds,
             written: 0,
             clock: None,
@@ -97,10 +102,10 @@ impl Socket {
             ready!(self.head_alarm.as_mut().poll(context));
             let now = Instant::now();
             let since = self.connection.waits_for_head_since().map_or(now, Instant::from_std);
-            if since + HEAD_TIMEOUT <= now {
+            if since + self.head_timeout <= now {
                 return Poll::Ready(());
             }
-            self.head_alarm.as_mut().reset(since + HEAD_TIMEOUT);
+            self.head_alarm.as_mut().reset(since + self.head_timeout);
         }
     }
 
