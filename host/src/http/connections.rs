@@ -50,7 +50,7 @@ pub(super) struct Connection {
     /// Whose place it takes; none for a peer on this machine.
     peer: Option<IpAddr>,
     /// Takes one of the sidecar's places.
-    of_sidecar: bool,
+    pub(super) of_sidecar: bool,
     /// Serves health alone.
     pub(super) is_spare: bool,
     /// Cancelled when it has to make room.

@@ -30,7 +30,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::answer::HttpError;
 use super::body::{BodyBounds, RequestBody};
 use super::budget::Budget;
-use super::connections::{Connections, Handled, Place};
+use super::connections::{Connection, Connections, Handled, Place};
 use super::head;
 use super::lingering::Lingering;
 use super::seldom::Seldom;
@@ -67,7 +67,7 @@ pub struct ServerOptions {
     /// A client that has closed its sending side still gets its answer. To the server it looks like one that is gone, whose
     /// call is otherwise cut off. A sidecar cuts calls off in that way, and must not be misunderstood.
     pub half_close: bool,
-    /// Connections from this machine are the sidecar's, and have places of their own.
+    /// Connections from this machine are the sidecar's, and have places and a half of the bodies' bytes of their own.
     pub behind_sidecar: bool,
 }
 
@@ -83,10 +83,17 @@ struct Serving {
     router: Router,
     health: &'static [&'static str],
     bodies: BodyBounds,
+    bodies_of_sidecar: BodyBounds,
     large_heads: Arc<Semaphore>,
     refused: Seldom,
     unread: Seldom,
     half_close: bool,
+}
+
+impl Serving {
+    fn bodies(&self, connection: &Connection) -> &BodyBounds {
+        if connection.of_sidecar { &self.bodies_of_sidecar } else { &self.bodies }
+    }
 }
 
 /// Listens on an address.
@@ -106,12 +113,16 @@ impl Server {
                 let detail = "The host failed in an unexpected way. Its log has the details.";
                 HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
             }));
-        let bodies = BodyBounds {
+        let bodies = |budget| BodyBounds {
             largest: options.max_body,
             time: options.body_time,
             least_rate: options.least_body_rate,
-            budget: options.max_held_body_bytes.map(|bytes| Budget::new(bytes, options.max_body)),
+            budget,
         };
+        let budgets = options
+            .max_held_body_bytes
+            .map(|bytes| Budget::parts(bytes, options.max_body, options.behind_sidecar));
+        let (of_sidecar, of_others) = budgets.unzip();
         let large_heads = Arc::new(Semaphore::new(LARGE_HEADS));
         let connections = Connections::new(
             options.max_connections,
@@ -123,7 +134,8 @@ impl Server {
             serving: Arc::new(Serving {
                 router,
                 health: options.health,
-                bodies,
+                bodies: bodies(of_others),
+                bodies_of_sidecar: bodies(of_sidecar),
                 large_heads,
                 refused: Seldom::default(),
                 unread: Seldom::default(),
@@ -192,7 +204,7 @@ fn serve(
     let _only_slower_without = stream.set_nodelay(true);
     let connection = place.connection.clone();
     let large_heads = PollSemaphore::new(serving.large_heads.clone());
-    let socket = Socket::new(stream, connection.clone(), large_heads, serving.bodies.clone());
+    let socket = Socket::new(stream, connection.clone(), large_heads, serving.bodies(&connection).clone());
     let mut builder = Builder::new();
     // The socket has the timer that counts, which waits for the answer before. With one of its own, hyper reads on after an answer.
     builder
@@ -263,7 +275,7 @@ fn is_unread(error: &hyper::Error) -> bool {
 async fn answer(
     request: hyper::Request<Incoming>,
     peer: SocketAddr,
-    connection: Arc<super::connections::Connection>,
+    connection: Arc<Connection>,
     serving: Arc<Serving>,
 ) -> Response {
     if connection.is_spare && !serving.health.contains(&request.uri().path()) {
@@ -274,7 +286,7 @@ async fn answer(
     let waits = request.headers().contains_key(header::EXPECT);
     let mut request: Request = request.map(|body| {
         let body = Lingering::new(Body::new(body), waits, connection.receive());
-        Body::new(RequestBody::new(body, serving.bodies.clone()))
+        Body::new(RequestBody::new(body, serving.bodies(&connection).clone()))
     });
     request.extensions_mut().insert(ConnectInfo(peer));
     let response = serving.router.clone().oneshot(request).await;
