@@ -457,7 +457,6 @@ fn app_server(limits: &manifest::HostLimits, max_body: usize, behind_sidecar: bo
         body_time: limits.body_time,
         least_body_rate: bytes(limits.least_body_rate),
         max_held_body_bytes: Some(bytes(limits.max_held_body_bytes())),
-        half_close: !behind_sidecar,
         behind_sidecar,
     }
 }
@@ -472,7 +471,6 @@ fn admin_server() -> ServerOptions {
         body_time: ADMIN_BODY_TIME,
         least_body_rate: manifest::HostLimits::default().least_body_rate.as_u64() as usize,
         max_held_body_bytes: None,
-        half_close: true,
         behind_sidecar: false,
     }
 }

@@ -64,10 +64,8 @@ pub struct ServerOptions {
     pub least_body_rate: usize,
     /// Bytes of all bodies that are held. Without it, the handlers bound what they hold.
     pub max_held_body_bytes: Option<usize>,
-    /// A client that has closed its sending side still gets its answer. To the server it looks like one that is gone, whose
-    /// call is otherwise cut off. A sidecar cuts calls off in that way, and must not be misunderstood.
-    pub half_close: bool,
-    /// Connections from this machine are the sidecar's, and have places and a half of the bodies' bytes of their own.
+    /// Connections from this machine are the sidecar's. They have places and a half of the bodies' bytes of their own, and who
+    /// closes the sending side there is gone: see [`Connection::may_half_close`].
     pub behind_sidecar: bool,
 }
 
@@ -87,7 +85,6 @@ struct Serving {
     large_heads: Arc<Semaphore>,
     refused: Seldom,
     unread: Seldom,
-    half_close: bool,
 }
 
 impl Serving {
@@ -139,7 +136,6 @@ impl Server {
                 large_heads,
                 refused: Seldom::default(),
                 unread: Seldom::default(),
-                half_close: options.half_close,
             }),
             connections,
         }
@@ -212,7 +208,7 @@ fn serve(
         .header_read_timeout(HEAD_TIMEOUT + serving.bodies.time)
         .max_headers(head::MOST_LINES)
         .max_buf_size(head::MOST_BYTES)
-        .half_close(serving.half_close)
+        .half_close(connection.may_half_close())
         .keep_alive(!connection.is_spare);
     let service = {
         let (serving, connection) = (serving.clone(), connection.clone());
