@@ -55,6 +55,8 @@ pub(super) struct Connection {
     pub(super) is_spare: bool,
     /// Cancelled when it has to make room.
     pub(super) evicted: CancellationToken,
+    /// Lines that were dropped of the head that is being read.
+    cut_lines: AtomicUsize,
     /// The place of a large head that is being read.
     pub(super) large_head: Mutex<Option<OwnedSemaphorePermit>>,
     start: Instant,
@@ -128,6 +130,7 @@ impl Connections {
             of_sidecar,
             is_spare,
             evicted: CancellationToken::new(),
+            cut_lines: AtomicUsize::new(0),
             large_head: Mutex::default(),
             start: self.start,
             requests: AtomicU64::new(0),
@@ -244,6 +247,16 @@ impl Connection {
     /// What arrives now is the head of a request.
     pub(super) fn reads_head(&self) -> bool {
         self.handled.load(Ordering::Relaxed) == 0 && self.received.load(Ordering::Relaxed) == 0
+    }
+
+    /// Lines of the head that is being read were dropped.
+    pub(super) fn cut(&self, lines: usize) {
+        self.cut_lines.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    /// The head has arrived. Answers how many of its lines were dropped.
+    pub(super) fn take_cut(&self) -> usize {
+        self.cut_lines.swap(0, Ordering::Relaxed)
     }
 
     /// All that hyper had in its buffer is written.

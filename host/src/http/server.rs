@@ -31,7 +31,7 @@ use super::answer::HttpError;
 use super::body::{BodyBounds, RequestBody};
 use super::budget::Budget;
 use super::connections::{Connection, Connections, Handled, Place};
-use super::head;
+use super::head::{self, HeadCut};
 use super::lingering::Lingering;
 use super::seldom::Seldom;
 use super::socket::{AnswerTooSlow, HEAD_TIMEOUT, LARGE_HEADS, Socket};
@@ -215,7 +215,8 @@ fn serve(
         hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             let handled = connection.handle();
             let large_head = connection.large_head.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let answer = answer(request, peer, connection.clone(), serving.clone());
+            let cut = connection.take_cut();
+            let answer = answer(request, cut, peer, connection.clone(), serving.clone());
             async move {
                 let response = answer.await;
                 drop(large_head);
@@ -270,6 +271,7 @@ fn is_unread(error: &hyper::Error) -> bool {
 /// Answers one request.
 async fn answer(
     request: hyper::Request<Incoming>,
+    cut_lines: usize,
     peer: SocketAddr,
     connection: Arc<Connection>,
     serving: Arc<Serving>,
@@ -285,6 +287,9 @@ async fn answer(
         Body::new(RequestBody::new(body, serving.bodies(&connection).clone()))
     });
     request.extensions_mut().insert(ConnectInfo(peer));
+    if cut_lines > 0 {
+        request.extensions_mut().insert(HeadCut { lines: cut_lines });
+    }
     let response = serving.router.clone().oneshot(request).await;
     let mut response = response.unwrap_or_else(|never| match never {});
     if connection.evicted.is_cancelled() {
