@@ -68,6 +68,32 @@ fn with_host(settings: &str) -> String {
     format!("[host]\n{settings}\n{}", default_manifest())
 }
 
+/// A host whose calls of `/sleep` last.
+fn sleeps(settings: &str) -> String {
+    exerciser(&format!(
+        "limits = {{ turn-time = \"60s\" }}
+[host]
+{settings}
+[[routes]]
+method = \"POST\"
+path = \"/sleep/{{id}}\"
+agent = \"Exerciser\"
+call = \"Sleep\"
+actor-id = {{ path = \"id\" }}"
+    ))
+}
+
+/// Begins a call that lasts longer than the test. It ends when this is dropped.
+fn sleep(host: &Host, more: &str) -> anyhow::Result<Raw> {
+    let body = json!({ "ms": 55_000, "more": more }).to_string();
+    let mut raw = Raw::connect(&host.app)?;
+    let length = body.len();
+    raw.send(&format!(
+        "POST /sleep/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}"
+    ))?;
+    Ok(raw)
+}
+
 #[tokio::test]
 async fn a_body_that_comes_too_slowly_is_refused() -> anyhow::Result<()> {
     for settings in ["body-time = \"300ms\"", "least-body-rate = \"1MiB\""] {
@@ -115,6 +141,48 @@ async fn health_is_answered_while_all_connections_are_busy() -> anyhow::Result<(
     .await
 }
 
+/// Clients that connect again and again, and send nothing. They end when this is dropped.
+struct Reconnecting(Vec<tokio::task::JoinHandle<()>>);
+
+impl Reconnecting {
+    fn start(host: &Host, number: usize) -> Reconnecting {
+        let address = host.app.trim_start_matches("http://").to_owned();
+        let client = |address: String| async move {
+            loop {
+                if let Ok(stream) = tokio::net::TcpStream::connect(&address).await {
+                    // Until the host closes it.
+                    let _closed = stream.readable().await;
+                }
+            }
+        };
+        Reconnecting((0..number).map(|_| tokio::spawn(client(address.clone()))).collect())
+    }
+}
+
+impl Drop for Reconnecting {
+    fn drop(&mut self) {
+        self.0.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_is_answered_however_many_clients_reconnect() -> anyhow::Result<()> {
+    let host = Arc::new(Host::start(&sleeps("max-connections = 1")).await?);
+    let _busy = sleep(&host, "")?;
+    host.until_busy("Exerciser/a", 0).await?;
+    let _strangers = Reconnecting::start(&host, 500);
+    host.wait_for_log("the shortage", |line| line["code"] == "connections-exhausted").await?;
+    for _ in 0..3 {
+        let probe =
+            |host: Arc<Host>| tokio::task::spawn_blocking(move || host.send_raw("GET", "/healthz", ""));
+        let probes = (0..10).map(|_| probe(host.clone()));
+        for answer in futures::future::try_join_all(probes).await? {
+            assert_eq!(answer?.status, 200);
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_connection_that_is_idle_longest_makes_room() -> anyhow::Result<()> {
     let host = Host::start(&with_host("max-connections = 2")).await?;
@@ -134,29 +202,16 @@ async fn the_connection_that_is_idle_longest_makes_room() -> anyhow::Result<()> 
 /// A call that waits or runs holds its payload.
 #[tokio::test]
 async fn the_bytes_of_all_bodies_are_bounded_as_long_as_they_are_held() -> anyhow::Result<()> {
-    let routes = "limits = { turn-time = \"60s\" }
-[host]
-max-body = \"64KiB\"
-max-held-body-bytes = \"64KiB\"
-[[routes]]
-method = \"POST\"
-path = \"/sleep/{id}\"
-agent = \"Exerciser\"
-call = \"Sleep\"
-actor-id = { path = \"id\" }";
-    let host = Arc::new(Host::start(&exerciser(routes)).await?);
-    let payload = |ms: u64| json!({ "ms": ms, "more": "x".repeat(10_000) }).to_string();
+    let bounds = "max-body = \"64KiB\"\nmax-held-body-bytes = \"64KiB\"";
+    let host = Host::start(&sleeps(bounds)).await?;
+    let more = "x".repeat(10_000);
+    let payload = json!({ "ms": 0, "more": more }).to_string();
     for _ in 0..3 {
-        assert_eq!(host.send_raw("POST", "/sleep/b", &payload(0))?.status, 200);
+        assert_eq!(host.send_raw("POST", "/sleep/b", &payload)?.status, 200);
     }
-    let mut sleeper = Raw::connect(&host.app)?;
-    let body = payload(55_000);
-    sleeper.send(&format!(
-        "POST /sleep/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    ))?;
+    let _sleeper = sleep(&host, &more)?;
     host.until_busy("Exerciser/a", 0).await?;
-    let answer = host.send_raw("POST", "/sleep/b", &payload(0))?;
+    let answer = host.send_raw("POST", "/sleep/b", &payload)?;
     let code = answer.code.as_deref();
     assert_eq!((answer.status.as_u16(), code), (503, Some("bodies-exhausted")), "{answer:?}");
     assert_eq!(host.send_raw("GET", "/healthz", "")?.status, 200);

@@ -8,7 +8,7 @@ fn request(path: &str, lines: usize, bytes: usize, more: &str, body: &str) -> St
     let lines = (0..lines).map(|n| format!("h{n}: {}\r\n", "x".repeat(bytes))).collect::<String>();
     let length = body.len();
     format!(
-        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n{more}{lines}\r\n{body}"
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n{lines}{more}\r\n{body}"
     )
 }
 
@@ -28,6 +28,13 @@ async fn a_head_that_nobody_needs_is_refused_with_a_code() -> anyhow::Result<()>
         ("300 lines", request("/chat/b", 300, 10, "", message), (431, Some("head-too-large"))),
         ("600 KB in a line", request("/chat/b", 1, 600_000, "", message), (431, Some("head-too-large"))),
         ("7,500 lines", request("/chat/b", 7_500, 100, "", message), (431, Some("head-too-large"))),
+        ("12,000 lines", request("/chat/b", 12_000, 10, "", message), (431, Some("head-too-large"))),
+        ("6 MB in a line", request("/chat/b", 1, 6_000_000, "", message), (431, Some("head-too-large"))),
+        (
+            "a name of 20 KB",
+            request("/chat/b", 0, 0, &format!("{}: x\r\n", "n".repeat(20_000)), message),
+            (431, Some("head-too-large")),
+        ),
         ("a path of 65 KB", request(&long_path, 4, 1_000, "", message), (431, Some("head-too-large"))),
         (
             "no host",
@@ -63,7 +70,7 @@ async fn what_cannot_be_parsed_is_logged_with_its_peer() -> anyhow::Result<()> {
     let host = Host::start(&default_manifest()).await?;
     for _ in 0..20 {
         // A host that hangs up while a request is still being sent is right, too.
-        let _ = exchange(&host.app, request("/chat/a", 8_500, 1, "", "").as_bytes());
+        let _ = exchange(&host.app, request(&format!("/{}", "x".repeat(70_000)), 1, 1, "", "").as_bytes());
     }
     let line = host.wait_for_log("the refusal", |line| line["code"] == "request-unreadable").await?;
     assert!(line["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{line}");
@@ -90,6 +97,26 @@ async fn a_message_of_a_binding_arrives_whatever_its_headers_are() -> anyhow::Re
         // It came as far as the dead-letter topic, which is away with the sidecar.
         assert_eq!(code(&Answer::of_text(&text)?), (503, Some("set-aside-failed")), "{what}");
     }
+    let message = r#"{"actor_id": "a", "message": {"role": "user", "content": "Hi"}}"#;
+    let send = |lines, bytes| {
+        let text = exchange(&host.app, request("/receive-message", lines, bytes, place, message).as_bytes())?;
+        anyhow::Ok(code(&Answer::of_text(&text)?).1.map(str::to_owned))
+    };
+    assert_ne!(send(150, 20)?.as_deref(), Some("set-aside-failed"), "it is handled");
+    // Nobody knows what the lines said that were not read.
+    for (lines, bytes) in [(12_000, 20), (1, 6_000_000), (8, 1_000_000), (100, 60_000)] {
+        assert_eq!(send(lines, bytes)?.as_deref(), Some("set-aside-failed"), "{lines} lines of {bytes}");
+    }
+    // One after the other on a connection, with bodies in chunks.
+    let chunked = |close: &str| {
+        let text = request("/receive-message", 12_000, 20, place, "");
+        let text = text.replace("Content-Length: 0", "Transfer-Encoding: chunked");
+        let chunk = format!("{:x}\r\n{message}\r\n0\r\n\r\n", message.len());
+        format!("{}{chunk}", text.replace("Connection: close\r\n", close))
+    };
+    let three = format!("{0}{0}{1}", chunked(""), chunked("Connection: close\r\n"));
+    let text = exchange(&host.app, three.as_bytes())?;
+    assert_eq!(text.matches("daca-error: set-aside-failed").count(), 3, "{text}");
     // What only looks like the path of a binding has the bounds of people.
     let text = exchange(&host.app, request("/receive-message", 300, 10, "", "no JSON").as_bytes())?;
     assert_eq!(code(&Answer::of_text(&text)?), (431, Some("head-too-large")));

@@ -206,7 +206,7 @@ impl Host {
                 max_active_actors: limits.max_active_actors,
             },
         );
-        let app_listener = listen(options.listen, "--listen").await?;
+        let app_listener = listen(options.listen, "--listen")?;
         warn_of_open_callbacks(options);
         let deployer = Deployer::start(
             DeployerOptions {
@@ -254,7 +254,7 @@ impl Host {
         });
         let behind_sidecar = matches!(options.backend, BackendOptions::Dapr { .. });
         let app = Server::new(app_listener, app, app_server(&limits, max_body, behind_sidecar));
-        let admin = Server::new(listen(options.admin, "--admin").await?, admin, admin_server());
+        let admin = Server::new(listen(options.admin, "--admin")?, admin, admin_server());
         let inbound = Arc::new(Local { actors: actors.clone(), subscriptions });
         Ok(Host {
             app,
@@ -459,7 +459,6 @@ fn app_server(limits: &manifest::HostLimits, max_body: usize, behind_sidecar: bo
         body_time: limits.body_time,
         least_body_rate: bytes(limits.least_body_rate),
         max_held_body_bytes: Some(bytes(limits.max_held_body_bytes())),
-        half_close: !behind_sidecar,
         behind_sidecar,
     }
 }
@@ -474,13 +473,12 @@ fn admin_server() -> ServerOptions {
         body_time: ADMIN_BODY_TIME,
         least_body_rate: manifest::HostLimits::default().least_body_rate.as_u64() as usize,
         max_held_body_bytes: None,
-        half_close: true,
         behind_sidecar: false,
     }
 }
 
-async fn listen(address: SocketAddr, option: &'static str) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|reason| Error::Listen { address, option, reason })
+fn listen(address: SocketAddr, option: &'static str) -> Result<TcpListener, Error> {
+    server::listen(address).map_err(|reason| Error::Listen { address, option, reason })
 }
 
 fn warn_of_open_callbacks(options: &Options) {

@@ -39,7 +39,8 @@ pub struct HostLimits {
     /// Bytes of a request's body. A longer one is answered 413.
     pub max_body: ByteSize,
     /// Bytes of all bodies that the host holds: those that arrive, and those of calls that wait or run. One more is answered 503.
-    /// If it is not given, 256 MiB, or room for four bodies if that is more.
+    /// If it is not given, 256 MiB, or room for four bodies if that is more. Behind a sidecar its calls have one half, and all
+    /// others the other; each half has room for one body at least.
     pub max_held_body_bytes: Option<ByteSize>,
     /// When a whole body must be there; a later one is answered 408. And when an answer must be read.
     #[serde(with = "humantime_serde")]

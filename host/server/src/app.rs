@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::rejection::{BytesRejection, RawPathParamsRejection};
-use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
+use axum::extract::{DefaultBodyLimit, Extension, RawPathParams, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -20,7 +20,7 @@ use super::call::{self, PathParameters};
 use super::callbacks;
 use super::encoding;
 use super::events::{Letter, Patience};
-use super::head;
+use super::head::{self, HeadCut};
 use super::inputs::Input;
 use super::{AppToken, Subscriptions};
 use daca_base::json::Document;
@@ -157,12 +157,14 @@ async fn run_route(
     path: Result<RawPathParams, RawPathParamsRejection>,
     uri: Uri,
     headers: HeaderMap,
+    cut: Option<Extension<HeadCut>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
+    let cut = cut.map(|Extension(cut)| cut);
     let input = state.input.as_ref().filter(|input| input.sent(&headers));
     let identity = match input {
         Some(input) => Ok(input.message_id(&headers).map(CallIdentity::Message)),
-        None => head::check_size(&uri, &headers).and_then(|()| caller_key(&state.route, &headers)),
+        None => head::check_size(&uri, &headers, cut).and_then(|()| caller_key(&state.route, &headers)),
     };
     let identity = match identity {
         Ok(identity) => identity,
@@ -170,7 +172,12 @@ async fn run_route(
     };
     let context = CallContext { traceparent: traceparent(&headers), identity, ..CallContext::default() };
     let bytes = body.as_ref().ok().cloned();
-    match (try_route(&state, path, &headers, body, context).await, input) {
+    let tried = match cut {
+        // The message may have said anything there. A body that broke off is whole when it comes again.
+        Some(cut) if body.is_ok() => Err(cut.refusal()),
+        _ => try_route(&state, path, &headers, body, context).await,
+    };
+    match (tried, input) {
         (Ok(response), Some(input)) => {
             input.succeeded(&headers);
             response

@@ -4,6 +4,9 @@
 //! Bytes are counted as they come, so that a client that only announces many takes none from others. Bodies that are half read
 //! when all is taken would wait for each other for ever; so a quarter is kept for those who finish: whoever has one of a few
 //! places there may read its body to the end.
+//!
+//! Behind a sidecar, its calls have one half and all others the other: a message that finds no room holds up its partition, and
+//! outsiders must not be able to cause that.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +46,15 @@ impl Budget {
         let finishers = (units / 4 / largest).max(1);
         let units = units.saturating_sub(finishers * largest).min(Semaphore::MAX_PERMITS);
         Budget { units: Arc::new(Semaphore::new(units)), finishers: Arc::new(Semaphore::new(finishers)) }
+    }
+
+    /// The budget of the sidecar's connections, and that of all others. Without a sidecar they are one.
+    pub(super) fn parts(bytes: usize, largest: usize, behind_sidecar: bool) -> (Budget, Budget) {
+        if behind_sidecar {
+            return (Budget::new(bytes / 2, largest), Budget::new(bytes / 2, largest));
+        }
+        let budget = Budget::new(bytes, largest);
+        (budget.clone(), budget)
     }
 
     /// Nothing yet.
@@ -88,6 +100,24 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn others_leave_the_sidecar_its_half() {
+        const HALF: usize = 512 * 1024;
+        for (behind_sidecar, room) in [(true, HALF), (false, 2 * HALF)] {
+            let (of_sidecar, of_others) = Budget::parts(2 * HALF, 64 * 1024, behind_sidecar);
+            let mut outsiders = Vec::new();
+            for _ in 0..room / (64 * 1024) {
+                let mut held = of_others.hold();
+                held.cover(64 * 1024).await.expect("there is room");
+                outsiders.push(held);
+            }
+            let (mut one_more, mut message) = (of_others.hold(), of_sidecar.hold());
+            let (one_more, message) = tokio::join!(one_more.cover(64 * 1024), message.cover(64 * 1024));
+            assert!(one_more.is_err());
+            assert_eq!(message.is_ok(), behind_sidecar);
+        }
+    }
 
     #[tokio::test]
     async fn bodies_that_fill_the_budget_together_are_finished_one_after_the_other() {

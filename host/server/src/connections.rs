@@ -2,7 +2,9 @@
 //!
 //! When all places are taken, the connection that has been idle longest makes room: it waits for a next request, or has not sent
 //! its first. When none is idle, some further connections are accepted that serve health alone, for one request each, and answer
-//! everything else 503. So whoever looks at the host's health gets an answer, whatever others do.
+//! everything else 503. These spare ones make room for each other as well, but each has a moment to send its request. While none
+//! may go, new connections wait in the kernel's backlog, first in, first out. So whoever looks at the host's health gets an answer,
+//! whatever others do.
 //!
 //! A peer that has all its places is treated as if all were taken. Peers on this machine have no such bound. Behind a sidecar
 //! they have as many places again, which nobody else takes: its calls come from there, and one that is refused may never come
@@ -14,11 +16,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 /// Connections beyond the bound, which serve health alone.
-const SPARE: usize = 32;
+const SPARE: usize = 128;
+/// How long a spare connection may be silent before it makes room for another. A client that connects and asks at once is
+/// answered within it; and 500 clients that connect again and again hold up a further one for a second, not for ever.
+const SPARE_SILENCE: Duration = Duration::from_millis(250);
 
 /// All connections of a port.
 pub(super) struct Connections {
@@ -27,6 +32,8 @@ pub(super) struct Connections {
     behind_sidecar: bool,
     start: Instant,
     registry: Mutex<Registry>,
+    /// Told when a place is given back.
+    returned: Notify,
 }
 
 #[derive(Default)]
@@ -43,11 +50,13 @@ pub(super) struct Connection {
     /// Whose place it takes; none for a peer on this machine.
     peer: Option<IpAddr>,
     /// Takes one of the sidecar's places.
-    of_sidecar: bool,
+    pub(super) of_sidecar: bool,
     /// Serves health alone.
     pub(super) is_spare: bool,
     /// Cancelled when it has to make room.
     pub(super) evicted: CancellationToken,
+    /// Lines that were dropped of the head that is being read.
+    cut_lines: AtomicUsize,
     /// The place of a large head that is being read.
     pub(super) large_head: Mutex<Option<OwnedSemaphorePermit>>,
     start: Instant,
@@ -60,6 +69,13 @@ pub(super) struct Connection {
     idle_since: AtomicU64,
 }
 
+/// No place can be had now.
+#[derive(Debug)]
+struct Full {
+    /// When one can be had at the latest, unless all spare connections are being answered.
+    again_in: Duration,
+}
+
 /// A place. Dropping it gives it back.
 pub(super) struct Place {
     connections: Arc<Connections>,
@@ -69,12 +85,32 @@ pub(super) struct Place {
 
 impl Connections {
     pub(super) fn new(most: usize, most_of_peer: usize, behind_sidecar: bool) -> Arc<Connections> {
-        let registry = Mutex::default();
-        Arc::new(Connections { most, most_of_peer, behind_sidecar, start: Instant::now(), registry })
+        let (registry, returned) = (Mutex::default(), Notify::new());
+        Arc::new(Connections {
+            most,
+            most_of_peer,
+            behind_sidecar,
+            start: Instant::now(),
+            registry,
+            returned,
+        })
     }
 
-    /// A place for a connection, or none at all.
-    pub(super) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+    /// A place for a connection, as soon as there is one.
+    pub(super) async fn place(self: &Arc<Self>, peer: IpAddr) -> Place {
+        loop {
+            match self.admit(peer, Instant::now()) {
+                Ok(place) => return place,
+                Err(Full { again_in }) => {
+                    // Either way it is tried again.
+                    let _elapsed = tokio::time::timeout(again_in, self.returned.notified()).await;
+                }
+            }
+        }
+    }
+
+    /// A place for a connection that came now, or when to ask again.
+    fn admit(self: &Arc<Self>, peer: IpAddr, now: Instant) -> Result<Place, Full> {
         let peer = key(peer);
         let mut registry = self.registry();
         let of_peer = peer.and_then(|peer| registry.of_peers.get(&peer)).copied().unwrap_or_default();
@@ -85,25 +121,27 @@ impl Connections {
         } else {
             is_full && !registry.evict(|one| !one.is_spare && one.of_sidecar == of_sidecar)
         };
-        if is_spare && registry.spare >= SPARE && !registry.evict(|one| one.is_spare) {
-            return None;
+        let now = milliseconds(now.saturating_duration_since(self.start));
+        if is_spare && registry.spare >= SPARE && !registry.evict(|one| one.is_spare && one.had_time(now)) {
+            return Err(registry.full(now));
         }
         let connection = Arc::new(Connection {
             peer,
             of_sidecar,
             is_spare,
             evicted: CancellationToken::new(),
+            cut_lines: AtomicUsize::new(0),
             large_head: Mutex::default(),
             start: self.start,
             requests: AtomicU64::new(0),
             handled: AtomicUsize::new(0),
             received: AtomicUsize::new(0),
             is_unsent: AtomicBool::new(false),
-            idle_since: AtomicU64::new(milliseconds(self.start)),
+            idle_since: AtomicU64::new(now),
         });
         let id = registry.add(connection.clone());
         drop(registry);
-        Some(Place { connections: self.clone(), id, connection })
+        Ok(Place { connections: self.clone(), id, connection })
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -114,6 +152,7 @@ impl Connections {
 impl Drop for Place {
     fn drop(&mut self) {
         self.connections.registry().remove(self.id);
+        self.connections.returned.notify_one();
     }
 }
 
@@ -153,6 +192,14 @@ impl Registry {
         Some(connection)
     }
 
+    /// When the oldest of the silent spare connections may go.
+    fn full(&self, now: u64) -> Full {
+        let silent = self.all.values().filter(|one| one.is_spare && one.is_idle());
+        let since = silent.map(|one| one.idle_since.load(Ordering::Relaxed)).min().unwrap_or(now);
+        let silence = Duration::from_millis(now.saturating_sub(since));
+        Full { again_in: SPARE_SILENCE.saturating_sub(silence) }
+    }
+
     /// Takes the place of the one that has been idle longest. False when none is idle.
     fn evict(&mut self, may_go: impl Fn(&Connection) -> bool) -> bool {
         let idle = self.all.iter().filter(|(_, one)| may_go(one) && one.is_idle());
@@ -173,6 +220,19 @@ impl Connection {
         self.handled.load(Ordering::Acquire) == 0 && !self.is_unsent.load(Ordering::Acquire)
     }
 
+    /// It has sent the head of a request, or had the time to.
+    fn had_time(&self, now: u64) -> bool {
+        let silence = Duration::from_millis(now.saturating_sub(self.idle_since.load(Ordering::Relaxed)));
+        self.requests() > 0 || silence >= SPARE_SILENCE
+    }
+
+    /// A client that has closed its sending side still gets its answer. To the server it looks like one that is gone, whose call
+    /// is otherwise cut off. A sidecar cuts calls off in that way, and must not be misunderstood. So behind a sidecar other
+    /// clients on its machine get no answer, either: nothing tells them from it.
+    pub(super) fn may_half_close(&self) -> bool {
+        !self.of_sidecar
+    }
+
     /// Since when it has been waiting for the head of a request.
     pub(super) fn waits_for_head_since(&self) -> Option<Instant> {
         let waits = self.is_idle() && self.reads_head();
@@ -189,6 +249,16 @@ impl Connection {
         self.handled.load(Ordering::Relaxed) == 0 && self.received.load(Ordering::Relaxed) == 0
     }
 
+    /// Lines of the head that is being read were dropped.
+    pub(super) fn cut(&self, lines: usize) {
+        self.cut_lines.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    /// The head has arrived. Answers how many of its lines were dropped.
+    pub(super) fn take_cut(&self) -> usize {
+        self.cut_lines.swap(0, Ordering::Relaxed)
+    }
+
     /// All that hyper had in its buffer is written.
     pub(super) fn sent(&self) {
         if self.is_unsent.load(Ordering::Relaxed) {
@@ -198,7 +268,7 @@ impl Connection {
     }
 
     fn rests(&self) {
-        self.idle_since.store(milliseconds(self.start), Ordering::Relaxed);
+        self.idle_since.store(milliseconds(self.start.elapsed()), Ordering::Relaxed);
     }
 
     /// A request is handled until this is dropped, with the answer's body.
@@ -235,8 +305,8 @@ impl Drop for Received {
     }
 }
 
-fn milliseconds(start: Instant) -> u64 {
-    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What counts as one peer: an address of version 4, or a network of version 6, since a machine has all addresses of it.
@@ -253,79 +323,4 @@ fn key(peer: IpAddr) -> Option<IpAddr> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-
-    fn peer(last: u8) -> IpAddr {
-        [192, 0, 2, last].into()
-    }
-
-    #[test]
-    fn the_longest_idle_makes_room_and_those_that_work_do_not() {
-        let connections = Connections::new(2, 2, false);
-        let first = connections.admit(LOOPBACK).expect("a place");
-        let second = connections.admit(LOOPBACK).expect("a place");
-        let works = first.connection.handle();
-        let third = connections.admit(LOOPBACK).expect("a place");
-        assert!(second.connection.evicted.is_cancelled() && !third.connection.is_spare);
-        let also_works = third.connection.handle();
-        // Now there is none that could go, but health is served.
-        let spare = (0..SPARE).map(|_| connections.admit(LOOPBACK).expect("a place")).collect::<Vec<_>>();
-        assert!(spare.iter().all(|one| one.connection.is_spare));
-        let busy = spare.iter().map(|one| one.connection.handle()).collect::<Vec<_>>();
-        assert!(connections.admit(LOOPBACK).is_none());
-        drop((busy, works, also_works));
-        assert!(connections.admit(LOOPBACK).is_none(), "the answers are not written yet");
-        spare[0].connection.sent();
-        assert!(connections.admit(LOOPBACK).is_some_and(|one| one.connection.is_spare));
-        first.connection.sent();
-        third.connection.sent();
-        assert!(connections.admit(LOOPBACK).is_some_and(|one| !one.connection.is_spare));
-        drop((first, second, third, spare));
-        assert!(connections.registry().all.is_empty() && connections.registry().spare == 0);
-    }
-
-    #[test]
-    fn a_peer_takes_its_own_places_and_nobody_elses() {
-        let connections = Connections::new(10, 2, false);
-        let places = (0..2).map(|_| connections.admit(peer(1)).expect("a place")).collect::<Vec<_>>();
-        let _busy = places.iter().map(|one| one.connection.handle()).collect::<Vec<_>>();
-        assert!(connections.admit(peer(1)).is_some_and(|one| one.connection.is_spare));
-        assert!(connections.admit(peer(2)).is_some_and(|one| !one.connection.is_spare));
-        let of_machine = (0..5).map(|_| connections.admit(LOOPBACK).expect("a place")).collect::<Vec<_>>();
-        assert!(of_machine.iter().all(|one| !one.connection.is_spare));
-        drop(places);
-        assert!(connections.admit(peer(1)).is_some_and(|one| !one.connection.is_spare));
-    }
-
-    #[test]
-    fn others_take_no_place_of_the_sidecar() {
-        let connections = Connections::new(2, 2, true);
-        let idle = connections.admit(LOOPBACK).expect("a place");
-        let others = (1..=2).map(|last| connections.admit(peer(last)).expect("a place")).collect::<Vec<_>>();
-        let _busy = others.iter().map(|one| one.connection.handle()).collect::<Vec<_>>();
-        assert!(connections.admit(peer(3)).is_some_and(|one| one.connection.is_spare));
-        assert!(!idle.connection.evicted.is_cancelled());
-        let second = connections.admit(LOOPBACK).expect("a place");
-        assert!(!second.connection.is_spare);
-        // It has a bound as well, and keeps to itself.
-        let third = connections.admit(LOOPBACK).expect("a place");
-        let evicted = [&idle, &second].map(|one| one.connection.evicted.is_cancelled());
-        assert!(evicted.contains(&true) && evicted.contains(&false) && !third.connection.is_spare);
-        assert!(others.iter().all(|one| !one.connection.evicted.is_cancelled()));
-        drop((idle, second, third, others));
-        let registry = connections.registry();
-        assert!(registry.all.is_empty() && registry.of_sidecar == 0 && registry.spare == 0);
-    }
-
-    #[test]
-    fn a_machine_is_one_peer() {
-        let of = |text: &str| key(text.parse().expect("an address"));
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
-        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
-        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
-        assert_eq!((of("::1"), of("127.0.0.2"), of("::ffff:127.0.0.1")), (None, None, None));
-    }
-}
+mod tests;

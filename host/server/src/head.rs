@@ -2,8 +2,9 @@
 //!
 //! A sidecar turns the headers of a Kafka message into headers of HTTP, and it sends a message that is answered 4xx again, for
 //! ever: the messages behind it are never handled. So the parser takes about all that a message of Kafka can hold ([`MOST_LINES`],
-//! [`MOST_BYTES`]), and what people send has smaller bounds, which are looked at here and answered in the host's form. Behind
-//! the parser's bounds there is only hyper's answer without a body, and a line in the log.
+//! [`MOST_BYTES`]), and what people send has smaller bounds, which are looked at here and answered in the host's form. What is
+//! larger still is shortened while it is read, and its request marked ([`HeadCut`]): a message of a binding is then set aside. An
+//! event is handled, since all of it is in its body.
 
 use std::sync::Arc;
 
@@ -24,12 +25,28 @@ pub(super) const MOST_BYTES: usize = 4 * 1024 * 1024;
 const PEOPLES_LINES: usize = 200;
 const PEOPLES_BYTES: usize = 64 * 1024;
 
+/// The head of a request was shortened by so many lines. It lies in the request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HeadCut {
+    pub(super) lines: usize,
+}
+
+impl HeadCut {
+    /// What is to be answered.
+    pub(super) fn refusal(self) -> HttpError {
+        let detail =
+            format!("The head of the request was too large: {} of its lines were not read.", self.lines);
+        HttpError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", detail)
+    }
+}
+
 /// Refuses heads that are larger than people need, or that name no host. `large` are the paths whose handlers call
 /// [`check_size`] themselves.
 pub(super) async fn check(State(large): State<Arc<[String]>>, request: Request, next: Next) -> Response {
     let is_large = large.iter().any(|path| path == request.uri().path());
+    let cut = request.extensions().get::<HeadCut>().copied();
     let checked = check_host(&request)
-        .and_then(|()| if is_large { Ok(()) } else { check_size(request.uri(), request.headers()) });
+        .and_then(|()| if is_large { Ok(()) } else { check_size(request.uri(), request.headers(), cut) });
     match checked {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
@@ -37,7 +54,10 @@ pub(super) async fn check(State(large): State<Arc<[String]>>, request: Request, 
 }
 
 /// Has the head the size that people need?
-pub(super) fn check_size(uri: &Uri, headers: &HeaderMap) -> Result<(), HttpError> {
+pub(super) fn check_size(uri: &Uri, headers: &HeaderMap, cut: Option<HeadCut>) -> Result<(), HttpError> {
+    if let Some(cut) = cut {
+        return Err(cut.refusal());
+    }
     let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
     let lines = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
     let bytes = path + lines.sum::<usize>();

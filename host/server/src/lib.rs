@@ -3,7 +3,7 @@
 //! [`app`] serves the manifest's routes and subscriptions to people and brokers, [`callbacks`] a Dapr sidecar, and [`admin`]
 //! the operator, to whom [`logs`] shows the log and [`metrics`] the numbers. All end in [`daca_runtime::actor::Actors`]; nothing here knows what an actor does. [`inputs`] decides what becomes
 //! of a binding's message that failed, and [`events`] of an event; [`letters`] are what both set aside. [`server`] accepts connections and shuts down; [`connections`] bounds
-//! their number, [`head`] and [`socket`] the heads of requests, [`body`] and [`budget`] their bodies; [`encoding`] refuses compressed
+//! their number, [`head`], [`head_filter`], [`framing`] and [`socket`] the heads of requests, [`body`] and [`budget`] their bodies; [`encoding`] refuses compressed
 //! ones. [`lingering`] lets clients see why a body was refused, and [`unreadable`] why a request was.
 
 mod admin;
@@ -17,7 +17,9 @@ mod connections;
 mod deploy;
 mod encoding;
 mod events;
+mod framing;
 mod head;
+mod head_filter;
 mod inputs;
 mod letters;
 mod lingering;
@@ -32,6 +34,6 @@ mod unreadable;
 
 pub use admin::{AdminState, router as admin_router};
 pub use app::{AppOptions, SidecarSide, router as app_router};
-pub use server::{Server, ServerOptions};
+pub use server::{Server, ServerOptions, listen};
 pub use subscriptions::Subscriptions;
 pub use token::{AdminToken, AppToken};

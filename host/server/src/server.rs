@@ -20,7 +20,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, PollSemaphore};
@@ -30,14 +30,20 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::answer::HttpError;
 use super::body::{BodyBounds, RequestBody};
 use super::budget::Budget;
-use super::connections::{Connections, Handled, Place};
-use super::head;
+use super::connections::{Connection, Connections, Handled, Place};
+use super::head::{self, HeadCut};
 use super::lingering::Lingering;
 use super::seldom::Seldom;
 use super::socket::{AnswerTooSlow, HEAD_TIMEOUT, LARGE_HEADS, Socket};
 
+/// Connections that wait in the kernel until they are accepted; it lowers the number to `net.core.somaxconn`. What comes beyond
+/// it is dropped, and its client tries again later and later, so that none of those who wait would be sure of its turn.
+const BACKLOG: u32 = 4096;
 /// The wait after a connection could not be accepted: most often the process has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a connection that makes room is still read: a request that has arrived, and that nobody has had the time to read, is
+/// answered.
+const LAST_LOOK: Duration = Duration::from_millis(10);
 /// How often a connection that was to make room, and works, is looked at again.
 const EVICTION_PAUSE: Duration = Duration::from_secs(1);
 
@@ -58,10 +64,8 @@ pub struct ServerOptions {
     pub least_body_rate: usize,
     /// Bytes of all bodies that are held. Without it, the handlers bound what they hold.
     pub max_held_body_bytes: Option<usize>,
-    /// A client that has closed its sending side still gets its answer. To the server it looks like one that is gone, whose
-    /// call is otherwise cut off. A sidecar cuts calls off in that way, and must not be misunderstood.
-    pub half_close: bool,
-    /// Connections from this machine are the sidecar's, and have places of their own.
+    /// Connections from this machine are the sidecar's. They have places and a half of the bodies' bytes of their own, and who
+    /// closes the sending side there is gone: see [`Connection::may_half_close`].
     pub behind_sidecar: bool,
 }
 
@@ -77,10 +81,25 @@ struct Serving {
     router: Router,
     health: &'static [&'static str],
     bodies: BodyBounds,
+    bodies_of_sidecar: BodyBounds,
     large_heads: Arc<Semaphore>,
     refused: Seldom,
     unread: Seldom,
-    half_close: bool,
+}
+
+impl Serving {
+    fn bodies(&self, connection: &Connection) -> &BodyBounds {
+        if connection.of_sidecar { &self.bodies_of_sidecar } else { &self.bodies }
+    }
+}
+
+/// Listens on an address.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A host that starts again must not wait for the connections of the one before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 impl Server {
@@ -91,12 +110,16 @@ impl Server {
                 let detail = "The host failed in an unexpected way. Its log has the details.";
                 HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
             }));
-        let bodies = BodyBounds {
+        let bodies = |budget| BodyBounds {
             largest: options.max_body,
             time: options.body_time,
             least_rate: options.least_body_rate,
-            budget: options.max_held_body_bytes.map(|bytes| Budget::new(bytes, options.max_body)),
+            budget,
         };
+        let budgets = options
+            .max_held_body_bytes
+            .map(|bytes| Budget::parts(bytes, options.max_body, options.behind_sidecar));
+        let (of_sidecar, of_others) = budgets.unzip();
         let large_heads = Arc::new(Semaphore::new(LARGE_HEADS));
         let connections = Connections::new(
             options.max_connections,
@@ -108,11 +131,11 @@ impl Server {
             serving: Arc::new(Serving {
                 router,
                 health: options.health,
-                bodies,
+                bodies: bodies(of_others),
+                bodies_of_sidecar: bodies(of_sidecar),
                 large_heads,
                 refused: Seldom::default(),
                 unread: Seldom::default(),
-                half_close: options.half_close,
             }),
             connections,
         }
@@ -140,8 +163,12 @@ impl Server {
                 },
                 () = shutdown.cancelled() => break,
             };
-            let place = connections.admit(peer.ip());
-            if place.as_ref().is_none_or(|place| place.connection.is_spare)
+            // Those behind it wait in the kernel's backlog.
+            let place = tokio::select! {
+                place = connections.place(peer.ip()) => place,
+                () = shutdown.cancelled() => break,
+            };
+            if place.connection.is_spare
                 && let Some(left_out) = no_place.admit()
             {
                 tracing::warn!(
@@ -151,9 +178,7 @@ impl Server {
                     "all connections are taken, or all of this peer: further ones serve health alone"
                 );
             }
-            if let Some(place) = place {
-                tokio::spawn(serve(stream, peer, place, serving.clone(), &graceful));
-            }
+            tokio::spawn(serve(stream, peer, place, serving.clone(), &graceful));
         }
         drop(listener);
         let deadline = Instant::now() + grace;
@@ -175,7 +200,7 @@ fn serve(
     let _only_slower_without = stream.set_nodelay(true);
     let connection = place.connection.clone();
     let large_heads = PollSemaphore::new(serving.large_heads.clone());
-    let socket = Socket::new(stream, connection.clone(), large_heads, serving.bodies.clone());
+    let socket = Socket::new(stream, connection.clone(), large_heads, serving.bodies(&connection).clone());
     let mut builder = Builder::new();
     // The socket has the timer that counts, which waits for the answer before. With one of its own, hyper reads on after an answer.
     builder
@@ -183,14 +208,15 @@ fn serve(
         .header_read_timeout(HEAD_TIMEOUT + serving.bodies.time)
         .max_headers(head::MOST_LINES)
         .max_buf_size(head::MOST_BYTES)
-        .half_close(serving.half_close)
+        .half_close(connection.may_half_close())
         .keep_alive(!connection.is_spare);
     let service = {
         let (serving, connection) = (serving.clone(), connection.clone());
         hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             let handled = connection.handle();
             let large_head = connection.large_head.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let answer = answer(request, peer, connection.clone(), serving.clone());
+            let cut = connection.take_cut();
+            let answer = answer(request, cut, peer, connection.clone(), serving.clone());
             async move {
                 let response = answer.await;
                 drop(large_head);
@@ -203,14 +229,18 @@ fn serve(
         let mut watched = std::pin::pin!(watched);
         let ended = tokio::select! {
             ended = &mut watched => ended,
-            () = connection.evicted.cancelled() => loop {
-                if connection.is_idle() {
-                    return;
+            () = connection.evicted.cancelled() => {
+                let mut pause = LAST_LOOK;
+                loop {
+                    if let Ok(ended) = tokio::time::timeout(pause, &mut watched).await {
+                        break ended;
+                    }
+                    if connection.is_idle() {
+                        return;
+                    }
+                    pause = EVICTION_PAUSE;
                 }
-                if let Ok(ended) = tokio::time::timeout(EVICTION_PAUSE, &mut watched).await {
-                    break ended;
-                }
-            },
+            }
         };
         drop(place);
         match ended {
@@ -241,8 +271,9 @@ fn is_unread(error: &hyper::Error) -> bool {
 /// Answers one request.
 async fn answer(
     request: hyper::Request<Incoming>,
+    cut_lines: usize,
     peer: SocketAddr,
-    connection: Arc<super::connections::Connection>,
+    connection: Arc<Connection>,
     serving: Arc<Serving>,
 ) -> Response {
     if connection.is_spare && !serving.health.contains(&request.uri().path()) {
@@ -253,9 +284,12 @@ async fn answer(
     let waits = request.headers().contains_key(header::EXPECT);
     let mut request: Request = request.map(|body| {
         let body = Lingering::new(Body::new(body), waits, connection.receive());
-        Body::new(RequestBody::new(body, serving.bodies.clone()))
+        Body::new(RequestBody::new(body, serving.bodies(&connection).clone()))
     });
     request.extensions_mut().insert(ConnectInfo(peer));
+    if cut_lines > 0 {
+        request.extensions_mut().insert(HeadCut { lines: cut_lines });
+    }
     let response = serving.router.clone().oneshot(request).await;
     let mut response = response.unwrap_or_else(|never| match never {});
     if connection.evicted.is_cancelled() {

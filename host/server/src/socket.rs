@@ -2,7 +2,8 @@
 //!
 //! hyper reads ahead, and lets its buffer grow with the size of the reads: they are kept small, so that a connection which waits
 //! holds little. A head may be of some megabytes (see [`super::head`]), but only of a few connections at the same time: the
-//! others are not read on until there is room, or their time for a head is over.
+//! others are not read on until there is room, or their time for a head is over. Heads that are larger still pass through the
+//! [`super::head_filter`], which shortens them.
 //!
 //! Answers have the time and the least rate of bodies: a client that asks and does not read would hold its answer for ever. They
 //! count from the first byte that cannot be written until all are. The time for a next head begins only then: hyper's own timer
@@ -22,6 +23,7 @@ use tokio_util::sync::PollSemaphore;
 
 use super::body::{BodyBounds, Clock};
 use super::connections::Connection;
+use super::head_filter::{BOUNDS, HeadFilter};
 use super::unreadable;
 
 /// Bytes of one read.
@@ -33,6 +35,8 @@ pub(super) const LARGE_HEADS: usize = 16;
 
 /// A client that has not sent the head of its request by then is disconnected.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// The same on a connection that serves health alone: there are few of them.
+const SPARE_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a connection ends whose client does not read.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +50,10 @@ pub(super) struct Socket {
     head: usize,
     requests: u64,
     large_heads: PollSemaphore,
+    head_timeout: Duration,
+    filter: HeadFilter,
+    /// Bytes that were read and filtered, and that hyper had no room for.
+    filtered: Bytes,
     /// What is written instead of what hyper wants to write.
     instead: Option<Bytes>,
     head_alarm: Pin<Box<Sleep>>,
@@ -63,14 +71,18 @@ impl Socket {
         large_heads: PollSemaphore,
         bounds: BodyBounds,
     ) -> Socket {
+        let head_timeout = if connection.is_spare { SPARE_HEAD_TIMEOUT } else { HEAD_TIMEOUT };
         Socket {
             stream,
             connection,
             head: 0,
             requests: 0,
             large_heads,
+            head_timeout,
+            filter: HeadFilter::new(BOUNDS),
+            filtered: Bytes::new(),
             instead: None,
-            head_alarm: Box::pin(tokio::time::sleep(HEAD_TIMEOUT)),
+            head_alarm: Box::pin(tokio::time::sleep(head_timeout)),
             bounds,
             written: 0,
             clock: None,
@@ -78,16 +90,49 @@ impl Socket {
     }
 
     fn poll_bytes(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_head(context));
-        let most = buffer.remaining().min(READ);
-        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
-        ready!(Pin::new(&mut self.stream).poll_read(context, &mut part))?;
-        let read = part.filled().len();
-        buffer.advance(read);
-        if self.connection.reads_head() {
-            self.head += read;
+        let filled = buffer.filled().len();
+        loop {
+            self.hand_on(buffer);
+            if buffer.filled().len() > filled || buffer.remaining() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(self.poll_head(context));
+            let most = buffer.remaining().min(READ);
+            let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut part))?;
+            let read = part.filled();
+            if read.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let skipped = self.filter.skip(read);
+            self.read_head(&read[skipped..]);
+            buffer.advance(skipped);
         }
-        Poll::Ready(Ok(()))
+    }
+
+    /// Reads bytes of heads, and what lies behind them.
+    fn read_head(&mut self, read: &[u8]) {
+        let reads = self.connection.reads_head().then(|| self.connection.requests());
+        if reads.is_some() {
+            self.head += read.len();
+        }
+        let mut filtered = Vec::with_capacity(read.len());
+        self.filter.pass(read, reads, &mut filtered);
+        self.filtered = filtered.into();
+        let cut = self.filter.take_cut();
+        if cut > 0 {
+            self.connection.cut(cut);
+        }
+    }
+
+    /// Gives hyper what it has room for.
+    fn hand_on(&mut self, buffer: &mut ReadBuf<'_>) {
+        let most = self.filtered.len().min(buffer.remaining());
+        buffer.put_slice(&self.filtered.split_to(most));
+        if self.filtered.is_empty() {
+            // A connection that waits holds nothing.
+            self.filtered = Bytes::new();
+        }
     }
 
     /// Ready when the head of a request has not come in time. Looked at again after that time in any case, since nobody wakes the
@@ -97,10 +142,10 @@ impl Socket {
             ready!(self.head_alarm.as_mut().poll(context));
             let now = Instant::now();
             let since = self.connection.waits_for_head_since().map_or(now, Instant::from_std);
-            if since + HEAD_TIMEOUT <= now {
+            if since + self.head_timeout <= now {
                 return Poll::Ready(());
             }
-            self.head_alarm.as_mut().reset(since + HEAD_TIMEOUT);
+            self.head_alarm.as_mut().reset(since + self.head_timeout);
         }
     }
 

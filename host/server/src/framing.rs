@@ -1,0 +1,200 @@
+//! Where the body of a request ends: behind it begins the head of the next one, for the [`super::head_filter`].
+//!
+//! Only bodies are followed of which there can be no doubt: without a length, with one, or in plain chunks. Whoever took a
+//! byte of a body for a head's could be made to hide a request in a body.
+
+/// Bytes of a header's value that are looked at.
+const LONGEST_VALUE: usize = 64;
+/// Digits of a size: none that could overflow.
+const MOST_DIGITS: u8 = 15;
+
+/// A header that says how long the body is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Field {
+    ContentLength,
+    TransferEncoding,
+}
+
+/// What a head says of its body, as far as it has come.
+#[derive(Default)]
+pub(super) struct Framing {
+    /// The header whose value comes now.
+    field: Option<Field>,
+    value: Vec<u8>,
+    length: Option<u64>,
+    is_chunked: bool,
+    is_doubtful: bool,
+}
+
+impl Framing {
+    /// A header line begins.
+    pub(super) fn begin(&mut self, field: Option<Field>) {
+        self.field = field;
+        self.value.clear();
+    }
+
+    /// A part of its value.
+    pub(super) fn value(&mut self, part: &[u8]) {
+        if self.field.is_some() {
+            let most = part.len().min(LONGEST_VALUE + 1 - self.value.len());
+            self.value.extend_from_slice(&part[..most]);
+        }
+    }
+
+    /// The line ends.
+    pub(super) fn end(&mut self) {
+        let value = self.value.trim_ascii();
+        // A second one of either is a doubt, even if it says the same.
+        let is_first = self.length.is_none() && !self.is_chunked;
+        match self.field.take() {
+            _ if self.value.len() > LONGEST_VALUE => self.is_doubtful = true,
+            Some(Field::ContentLength) if is_first => self.length = number(value),
+            Some(Field::TransferEncoding) if is_first => {
+                self.is_chunked = value.eq_ignore_ascii_case(b"chunked");
+            }
+            Some(_) => self.is_doubtful = true,
+            None => return,
+        }
+        self.is_doubtful |= self.length.is_none() && !self.is_chunked;
+    }
+
+    /// The head has ended. None when it is not sure where the body ends.
+    pub(super) fn body(&self) -> Option<Body> {
+        let body = if self.is_chunked { Body::Size(0, 0) } else { Body::Rest(self.length.unwrap_or(0)) };
+        (!self.is_doubtful).then_some(body)
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    let are_digits = digits.iter().all(u8::is_ascii_digit) && digits.len() <= usize::from(MOST_DIGITS);
+    std::str::from_utf8(digits).ok().filter(|_| are_digits)?.parse().ok()
+}
+
+/// A place in a body.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Body {
+    /// So many bytes are still to come.
+    Rest(u64),
+    /// In the size of a chunk, and how many digits it has so far.
+    Size(u64, u8),
+    SizeLf(u64),
+    Data(u64),
+    DataLf,
+    EndCr,
+    EndLf,
+    /// Behind it.
+    Ended,
+    /// It is not what is followed.
+    Lost,
+}
+
+impl Body {
+    /// Follows the body through some bytes. Answers how many of them are its own: all, unless it has ended.
+    pub(super) fn follow(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while !matches!(self, Body::Rest(0) | Body::Ended) && at < bytes.len() {
+            match self {
+                Body::Rest(rest) | Body::Data(rest) if *rest > 0 => {
+                    let part = usize::try_from(*rest).unwrap_or(usize::MAX).min(bytes.len() - at);
+                    *rest -= part as u64;
+                    at += part;
+                }
+                Body::Lost => at = bytes.len(),
+                _ => {
+                    *self = self.after(bytes[at]);
+                    at += 1;
+                }
+            }
+        }
+        if *self == Body::Rest(0) {
+            *self = Body::Ended;
+        }
+        at
+    }
+
+    /// The place behind a byte of what is around the chunks' data. Extensions and trailers are not followed.
+    fn after(self, byte: u8) -> Body {
+        match (self, byte) {
+            (Body::Size(size, digits), _) if byte.is_ascii_hexdigit() && digits < MOST_DIGITS => {
+                let digit = char::from(byte).to_digit(16).unwrap_or_default();
+                Body::Size(size * 16 + u64::from(digit), digits + 1)
+            }
+            (Body::Size(size, 1..), b'\r') => Body::SizeLf(size),
+            (Body::SizeLf(0), b'\n') => Body::EndCr,
+            (Body::SizeLf(size), b'\n') => Body::Data(size),
+            (Body::Data(0), b'\r') => Body::DataLf,
+            (Body::DataLf, b'\n') => Body::Size(0, 0),
+            (Body::EndCr, b'\r') => Body::EndLf,
+            (Body::EndLf, b'\n') => Body::Ended,
+            _ => Body::Lost,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framing(lines: &[(Field, &str)]) -> Option<Body> {
+        let mut framing = Framing::default();
+        for (field, value) in lines {
+            framing.begin(Some(*field));
+            value.bytes().for_each(|byte| framing.value(&[byte]));
+            framing.end();
+        }
+        framing.body()
+    }
+
+    #[test]
+    fn only_a_body_without_doubt_is_followed() {
+        use Field::{ContentLength as Length, TransferEncoding as Coding};
+        assert_eq!(framing(&[]), Some(Body::Rest(0)));
+        assert_eq!(framing(&[(Length, " 12 ")]), Some(Body::Rest(12)));
+        assert_eq!(framing(&[(Coding, "Chunked")]), Some(Body::Size(0, 0)));
+        for doubtful in [
+            &[(Length, "12"), (Length, "12")][..],
+            &[(Length, "12"), (Coding, "chunked")],
+            &[(Coding, "chunked"), (Length, "12")],
+            &[(Coding, "chunked"), (Coding, "identity")],
+            &[(Coding, "gzip, chunked")],
+            &[(Length, "+12")],
+            &[(Length, "0x1")],
+            &[(Length, "")],
+            &[(Length, "12, 12")],
+            &[(Length, "1234567890123456")],
+            &[(Length, &format!("1{}", " ".repeat(70)))],
+        ] {
+            assert_eq!(framing(doubtful), None, "{doubtful:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_ends_where_it_says() {
+        let chunked = || Body::Size(0, 0);
+        for (body, text, ends_at) in [
+            (Body::Rest(3), "abcGET", Some(3)),
+            (Body::Rest(0), "GET", Some(0)),
+            (chunked(), "0\r\n\r\nGET", Some(5)),
+            (chunked(), "3\r\nabc\r\nA\r\n0123456789\r\n00\r\n\r\nGET", Some(29)),
+            (chunked(), "3\r\nab", None),
+            (chunked(), "3;x=y\r\nabc\r\n0\r\n\r\nGET", None),
+            (chunked(), "0\r\nTrailer: x\r\n\r\nGET", None),
+            (chunked(), "3\nabc\n0\n\nGET", None),
+            (chunked(), "\r\n\r\nGET", None),
+            (chunked(), "1000000000000000\r\n", None),
+        ] {
+            for step in 1..=text.len() {
+                let (mut at, mut place) = (0, body);
+                for part in text.as_bytes().chunks(step) {
+                    let own = place.follow(part);
+                    at += own;
+                    if own < part.len() {
+                        break;
+                    }
+                }
+                let ended = (place == Body::Ended).then_some(at);
+                assert_eq!(ended, ends_at, "{text:?} in steps of {step}");
+            }
+        }
+    }
+}

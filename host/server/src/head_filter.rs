@@ -1,0 +1,362 @@
+//! Shortens heads that hyper cannot hold, so that their requests are answered by the host and not by hyper.
+//!
+//! A sidecar sends a message again for ever whose headers hyper refuses. So beyond some bounds further header lines are dropped
+//! while a head is read, and the request is marked: nobody may take it for whole.
+//!
+//! Nothing else may change. The lines that tell where the body ends always pass ([`Kept::Always`]), and a line is only dropped
+//! that hyper would take, too: a line with anything odd in it (a bare CR or LF, a fold, a space in its name) makes hyper refuse
+//! the head, with a NUL in its place if it is half dropped already. Where the next head begins is told by [`super::framing`], and
+//! hyper must agree. At any doubt, all further bytes of the connection pass as they are.
+
+use super::framing::{Body, Field, Framing};
+use super::head;
+
+/// From when on a head is shortened.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Header lines.
+    pub(super) lines: usize,
+    /// Bytes of the whole head.
+    pub(super) bytes: usize,
+    /// Bytes of one name. hyper takes less than 64 KiB.
+    pub(super) name: usize,
+    /// Bytes of a value that passes because of its name, whatever has passed before it.
+    pub(super) value: usize,
+    /// Bytes that are dropped of one head, at most.
+    pub(super) dropped: usize,
+}
+
+/// What is left to hyper's own bounds is for the lines that pass in any case.
+pub(super) const BOUNDS: Bounds = Bounds {
+    lines: head::MOST_LINES / 2,
+    bytes: head::MOST_BYTES / 8 * 7,
+    name: 8 * 1024,
+    value: 16 * 1024,
+    dropped: 64 * 1024 * 1024,
+};
+
+/// Names that always pass: they decide how a request is read.
+const ALWAYS: [&str; 6] = ["connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"];
+/// Names that pass once more: they decide whose the request is, and which message it brings.
+const ONCE: [&str; 12] = [
+    "__key",
+    "__offset",
+    "__partition",
+    "__timestamp",
+    "__topic",
+    "authorization",
+    "content-encoding",
+    "content-type",
+    "dapr-api-token",
+    "dapr-caller-app-id",
+    "origin",
+    "traceparent",
+];
+
+/// What becomes of a line beyond the bounds.
+#[derive(Clone, Copy, PartialEq)]
+enum Kept {
+    Always,
+    /// The first of this place in [`ONCE`].
+    Once(usize),
+    Never,
+}
+
+enum State {
+    /// In the request line, behind a CR or not.
+    RequestLine(bool),
+    /// In the name of a header, which is held until it is known.
+    Name,
+    Value {
+        is_behind_cr: bool,
+        /// Bytes that may still pass.
+        room: usize,
+    },
+    Dropping {
+        is_in_name: bool,
+        is_behind_cr: bool,
+        /// A part of the line has passed.
+        is_begun: bool,
+    },
+    Body(Body),
+    /// Nobody knows what these bytes are.
+    Unknown,
+}
+
+/// The filter of one connection.
+pub(super) struct HeadFilter {
+    bounds: Bounds,
+    state: State,
+    framing: Framing,
+    held: Vec<u8>,
+    /// What has passed of this head.
+    lines: usize,
+    bytes: usize,
+    /// Bytes that were dropped of it, and the names of [`ONCE`] that have passed beyond the bounds.
+    dropped: usize,
+    passed: [bool; ONCE.len()],
+    /// Heads that have passed.
+    heads: u64,
+    /// Lines that were dropped, as a whole or in part, since somebody asked.
+    cut: usize,
+}
+
+impl HeadFilter {
+    pub(super) fn new(bounds: Bounds) -> HeadFilter {
+        HeadFilter {
+            bounds,
+            state: State::RequestLine(false),
+            framing: Framing::default(),
+            held: Vec::new(),
+            lines: 0,
+            bytes: 0,
+            dropped: 0,
+            passed: [false; ONCE.len()],
+            heads: 0,
+            cut: 0,
+        }
+    }
+
+    /// How many of the next bytes are of no head. They pass as they are.
+    pub(super) fn skip(&mut self, input: &[u8]) -> usize {
+        match &mut self.state {
+            State::Body(body) => {
+                let own = body.follow(input);
+                match body {
+                    Body::Ended => self.state = State::RequestLine(false),
+                    Body::Lost => self.state = State::Unknown,
+                    _ => {}
+                }
+                own
+            }
+            State::Unknown => input.len(),
+            _ => 0,
+        }
+    }
+
+    /// Passes on what may pass. `reads` is the number of requests before the one whose head hyper reads now, if it reads a head:
+    /// no other head is shortened.
+    pub(super) fn pass(&mut self, mut input: &[u8], reads: Option<u64>, output: &mut Vec<u8>) {
+        while !input.is_empty() {
+            let may_cut = reads == Some(self.heads);
+            let taken = match self.state {
+                State::RequestLine(is_behind_cr) => self.request_line(input, is_behind_cr, output),
+                State::Name => self.name(input, may_cut, output),
+                State::Value { is_behind_cr, room } => self.value(input, may_cut, is_behind_cr, room, output),
+                State::Dropping { is_in_name, is_behind_cr, is_begun } => {
+                    self.drop_line(input, is_in_name, is_behind_cr, is_begun, output)
+                }
+                State::Body(_) | State::Unknown => {
+                    let taken = self.skip(input);
+                    output.extend_from_slice(&input[..taken]);
+                    taken
+                }
+            };
+            input = &input[taken..];
+        }
+    }
+
+    /// How many lines were dropped since this was asked last.
+    pub(super) fn take_cut(&mut self) -> usize {
+        std::mem::take(&mut self.cut)
+    }
+
+    /// Each of these takes bytes, and answers how many.
+    fn request_line(&mut self, input: &[u8], is_behind_cr: bool, output: &mut Vec<u8>) -> usize {
+        let end = input.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(input.len(), |end| end + 1);
+        output.extend_from_slice(&input[..taken]);
+        self.bytes += taken;
+        let before = if taken > 1 { input.get(taken - 2).copied() } else { is_behind_cr.then_some(b'\r') };
+        self.state = match end {
+            None => State::RequestLine(input.ends_with(b"\r")),
+            // hyper skips an empty line.
+            Some(_) if before == Some(b'\r') && self.bytes > 2 => State::Name,
+            Some(_) => State::Unknown,
+        };
+        taken
+    }
+
+    fn name(&mut self, input: &[u8], may_cut: bool, output: &mut Vec<u8>) -> usize {
+        for (at, byte) in input.iter().enumerate() {
+            match byte {
+                b':' if !matches!(&*self.held, b"" | b"\r") => {
+                    self.end_name(may_cut, output);
+                    return at + 1;
+                }
+                b'\n' if self.held == b"\r" => {
+                    self.end_head(output);
+                    return at + 1;
+                }
+                b'\r' if self.held.is_empty() => self.held.push(b'\r'),
+                byte if is_of_name(*byte) && self.held != b"\r" => self.held.push(*byte),
+                _ => return self.give_up(at, output),
+            }
+            if self.held.len() > self.bounds.name {
+                if !may_cut {
+                    return self.give_up(at + 1, output);
+                }
+                self.drop_from_here(true, false);
+                return at + 1;
+            }
+        }
+        input.len()
+    }
+
+    /// The name is known, up to its colon.
+    fn end_name(&mut self, may_cut: bool, output: &mut Vec<u8>) {
+        let kept = kept(&self.held);
+        let is_beyond = self.lines >= self.bounds.lines || self.bytes >= self.bounds.bytes;
+        let passes = match kept {
+            Kept::Always => true,
+            Kept::Once(place) => !is_beyond || !std::mem::replace(&mut self.passed[place], true),
+            Kept::Never => !is_beyond,
+        };
+        if !passes && may_cut {
+            return self.drop_from_here(false, false);
+        }
+        self.lines += 1;
+        self.bytes += self.held.len() + ":\r\n".len();
+        let room = self.bounds.bytes.saturating_sub(self.bytes);
+        let room = match kept {
+            Kept::Always => usize::MAX,
+            Kept::Once(_) => room.max(self.bounds.value),
+            Kept::Never => room,
+        };
+        self.framing.begin(field(&self.held));
+        output.append(&mut self.held);
+        output.push(b':');
+        self.state = State::Value { is_behind_cr: false, room };
+    }
+
+    fn value(
+        &mut self,
+        input: &[u8],
+        may_cut: bool,
+        is_behind_cr: bool,
+        room: usize,
+        output: &mut Vec<u8>,
+    ) -> usize {
+        if is_behind_cr {
+            output.push(b'\r');
+            if input[0] != b'\n' {
+                self.state = State::Unknown;
+                return 0;
+            }
+            output.push(b'\n');
+            self.framing.end();
+            self.state = State::Name;
+            return 1;
+        }
+        let end = input.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(input.len());
+        let part = if may_cut { end.min(room) } else { end };
+        output.extend_from_slice(&input[..part]);
+        self.framing.value(&input[..part]);
+        self.bytes += part;
+        self.state = State::Value { is_behind_cr: false, room: room.saturating_sub(part) };
+        if part < end {
+            self.drop_from_here(false, true);
+            return part;
+        }
+        match input.get(end) {
+            // The CR waits for its LF: nothing may come between them.
+            Some(b'\r') => self.state = State::Value { is_behind_cr: true, room },
+            Some(_) => return self.give_up(end, output),
+            None => return end,
+        }
+        end + 1
+    }
+
+    fn drop_from_here(&mut self, is_in_name: bool, is_begun: bool) {
+        self.dropped += self.held.len();
+        self.held.clear();
+        self.cut += 1;
+        self.state = State::Dropping { is_in_name, is_behind_cr: false, is_begun };
+    }
+
+    fn drop_line(
+        &mut self,
+        input: &[u8],
+        mut is_in_name: bool,
+        mut is_behind_cr: bool,
+        is_begun: bool,
+        output: &mut Vec<u8>,
+    ) -> usize {
+        for (at, byte) in input.iter().enumerate() {
+            match byte {
+                b'\n' if is_behind_cr => {
+                    output.extend_from_slice(if is_begun { b"\r\n" } else { b"" });
+                    self.framing.end();
+                    self.dropped += at + 1;
+                    self.state = State::Name;
+                    return at + 1;
+                }
+                b':' if is_in_name => is_in_name = false,
+                b'\r' if !is_in_name && !is_behind_cr => is_behind_cr = true,
+                byte if is_behind_cr || (is_in_name && !is_of_name(*byte)) || !is_of_value(*byte) => {
+                    return self.refuse(at, output);
+                }
+                _ => {}
+            }
+            if self.dropped + at > self.bounds.dropped {
+                return self.refuse(at, output);
+            }
+        }
+        self.dropped += input.len();
+        self.state = State::Dropping { is_in_name, is_behind_cr, is_begun };
+        input.len()
+    }
+
+    /// The head has ended.
+    fn end_head(&mut self, output: &mut Vec<u8>) {
+        output.append(&mut self.held);
+        output.push(b'\n');
+        self.state = self.framing.body().map_or(State::Unknown, State::Body);
+        self.framing = Framing::default();
+        (self.lines, self.bytes, self.dropped, self.passed) = (0, 0, 0, [false; ONCE.len()]);
+        self.heads += 1;
+    }
+
+    /// hyper shall decide.
+    fn give_up(&mut self, taken: usize, output: &mut Vec<u8>) -> usize {
+        output.append(&mut self.held);
+        self.state = State::Unknown;
+        taken
+    }
+
+    /// hyper shall refuse the head: what has been dropped of it would not have pleased it. It takes a NUL nowhere in a line.
+    fn refuse(&mut self, taken: usize, output: &mut Vec<u8>) -> usize {
+        output.push(0);
+        self.give_up(taken, output)
+    }
+}
+
+fn kept(name: &[u8]) -> Kept {
+    let is = |other: &&str| name.eq_ignore_ascii_case(other.as_bytes());
+    match ONCE.iter().position(&is) {
+        Some(place) => Kept::Once(place),
+        None if ALWAYS.iter().any(is) => Kept::Always,
+        None => Kept::Never,
+    }
+}
+
+fn field(name: &[u8]) -> Option<Field> {
+    match name {
+        _ if name.eq_ignore_ascii_case(b"content-length") => Some(Field::ContentLength),
+        _ if name.eq_ignore_ascii_case(b"transfer-encoding") => Some(Field::TransferEncoding),
+        _ => None,
+    }
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// RFC 9110, section 5.5.
+fn is_of_value(byte: u8) -> bool {
+    matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
+}
+
+#[cfg(test)]
+mod tests;
