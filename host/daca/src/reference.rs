@@ -57,7 +57,8 @@ fn the_reference_of_the_command_line_is_what_the_code_says() -> anyhow::Result<(
             if !command.is_hide_set() && command.get_name() != "help" {
                 let help = command.render_long_help().to_string();
                 let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
-                text += &format!("### `daca {}`\n\n```text\n{}\n```\n\n", command.get_name(), help.trim_end());
+                text +=
+                    &format!("### `daca {}`\n\n```text\n{}\n```\n\n", command.get_name(), help.trim_end());
             }
         }
         put(page, "<!-- help -->", "<!-- end of help -->", &text)

@@ -66,8 +66,16 @@ pub const TABLES: [Table; 12] = [
     Table {
         name: "agents.permissions",
         keys: &[
-            key("publish", None, "topics, as `PUBSUB/TOPIC`; `PUBSUB/*` permits every topic of the component"),
-            key("bindings", None, "output bindings, as `BINDING/OPERATION`; `BINDING/*` permits every operation"),
+            key(
+                "publish",
+                None,
+                "topics, as `PUBSUB/TOPIC`; `PUBSUB/*` permits every topic of the component",
+            ),
+            key(
+                "bindings",
+                None,
+                "output bindings, as `BINDING/OPERATION`; `BINDING/*` permits every operation",
+            ),
             key("actors", None, "agent types whose actors it may call"),
             key("secrets", None, "secrets that it may read"),
         ],
@@ -76,12 +84,20 @@ pub const TABLES: [Table; 12] = [
         name: "agents.limits",
         keys: &[
             key("memory", Value("16MiB"), "all memories of one instance together"),
-            key("running-time", Value("1s"), "the agent's own time in a turn; waiting for the host does not count"),
+            key(
+                "running-time",
+                Value("1s"),
+                "the agent's own time in a turn; waiting for the host does not count",
+            ),
             key("turn-time", Value("30s"), "the whole turn, waiting included"),
             key("queue", Value("64"), "calls that wait for one actor; one more is answered 429"),
             key("reply", Value("4MiB"), "a reply"),
             key("state-value", Value("1MiB"), "one state value"),
-            key("state-keys-per-turn", Value("1000"), "keys that one turn writes or deletes, or reads at once"),
+            key(
+                "state-keys-per-turn",
+                Value("1000"),
+                "keys that one turn writes or deletes, or reads at once",
+            ),
             key(
                 "state-bytes-per-turn",
                 Value("4MiB"),

@@ -4,6 +4,7 @@
 //! be able to reach it through a page of somebody else: requests that carry an `Origin`, or that name the host otherwise than
 //! by address or as localhost, are refused.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,8 +25,8 @@ use super::AdminToken;
 use super::answer::HttpError;
 use daca_base::telemetry::Log;
 use daca_deploy::Deployer;
-use daca_model::CallContext;
 use daca_model::backend::{ActorCall, Outbox, Readiness};
+use daca_model::{CallContext, CallError};
 use daca_runtime::actor::Actors;
 
 /// Activations, effects or lines of the log in one answer, unless `?limit=` says otherwise.
@@ -60,6 +61,7 @@ pub fn router(state: AdminState) -> Router {
     let logs = super::logs::router(state.log.recent.clone(), state.actors.clone(), state.stopping.clone());
     Router::new()
         .route("/", get(index))
+        .route("/openapi.json", get(openapi))
         .route("/health", get(health))
         .route("/agents", get(agents))
         .route("/activations", get(activations))
@@ -114,21 +116,13 @@ fn is_own_name(host: &str) -> bool {
     name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
 }
 
-async fn index() -> Json<Value> {
-    Json(json!({
-        "GET /health": "is the host ready, how many turns, instances and actors there are",
-        "GET /agents": "the agent types, their component versions and what happened in them",
-        "GET /logs": "the last lines of the log, as lines of JSON (?type=TYPE&id=ID&limit=N&follow=true)",
-        "GET /metrics": "turns in flight, active actors, failures and more, in the text format of Prometheus",
-        "GET /versions": "what serves, what served, and what was refused (?type=TYPE)",
-        "PUT /agents/TYPE/component": "lets the component in the body serve (?share=PERCENT&label=LABEL; header daca-signature)",
-        "POST /agents/TYPE/version": "lets a version serve that is kept: {\"version\": \"DIGEST\", \"share\": PERCENT}",
-        "POST /agents/TYPE/rollback": "lets the version serve that served before: {\"force\": false}",
-        "PUT /agents/TYPE/pins/ID": "holds an actor on a version: {\"version\": \"DIGEST\"}; DELETE ends it",
-        "GET /activations": "the active actors (?limit=N)",
-        "GET /outbox": "events and sent bindings: pending, sent, failed (?limit=N, newest last)",
-        "POST /actors/TYPE/ID/method/METHOD": "calls a method of an actor with the body as payload",
-    }))
+async fn index() -> Result<Json<BTreeMap<String, String>>, HttpError> {
+    // It is this program's own, and a test reads it.
+    super::openapi::requests().map(Json).map_err(|_| CallError::Internal.into())
+}
+
+async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], super::openapi::DOCUMENT).into_response()
 }
 
 async fn health(State(state): State<AdminState>) -> Json<Value> {

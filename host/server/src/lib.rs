@@ -1,7 +1,7 @@
 //! HTTP: who calls the host, and in which form they are answered.
 //!
 //! [`app`] serves the manifest's routes and subscriptions to people and brokers, [`callbacks`] a Dapr sidecar, and [`admin`]
-//! the operator, to whom [`logs`] shows the log and [`metrics`] the numbers. All end in [`daca_runtime::actor::Actors`]; nothing here knows what an actor does. [`inputs`] decides what becomes
+//! the operator, to whom [`logs`] shows the log and [`metrics`] the numbers ([`openapi`] describes it all). All end in [`daca_runtime::actor::Actors`]; nothing here knows what an actor does. [`inputs`] decides what becomes
 //! of a binding's message that failed, and [`events`] of an event; [`letters`] are what both set aside. [`server`] accepts connections and shuts down; [`connections`] bounds
 //! their number, [`head`], [`head_filter`], [`framing`] and [`socket`] the heads of requests, [`body`] and [`budget`] their bodies; [`encoding`] refuses compressed
 //! ones. [`lingering`] lets clients see why a body was refused, and [`unreadable`] why a request was.
@@ -25,6 +25,7 @@ mod letters;
 mod lingering;
 mod logs;
 mod metrics;
+mod openapi;
 mod seldom;
 mod server;
 mod socket;
