@@ -34,6 +34,7 @@ use tonic::{Code, Request, Response, Status};
 
 use connection::Client;
 pub use connection::EndpointError;
+use daca_base::task;
 use daca_base::telemetry::Hidden;
 use daca_manifest::{Deduplicate, Manifest};
 use daca_model::Topic;
@@ -584,7 +585,8 @@ impl Backend for Sidecar {
         };
         let shutdown = self.shutdown.clone();
         tokio::spawn(async move {
-            let _shut_down = shutdown.run_until_cancelled(watch.run()).await;
+            let following = task::lasting("sidecar", || watch.clone().run());
+            let _shut_down = shutdown.run_until_cancelled(following).await;
         });
     }
 

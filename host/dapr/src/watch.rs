@@ -169,6 +169,7 @@ pub(super) async fn until_actors_are_given_up(client: &Client) {
 }
 
 /// What follows the sidecar.
+#[derive(Clone)]
 pub(super) struct Watch {
     pub(super) client: Client,
     pub(super) era: Era,

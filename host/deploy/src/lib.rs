@@ -39,6 +39,7 @@ pub use record::{Canary, Event, FileSeen, Known, Origin, Record, Source, What};
 pub use start::{Opened, check_file, check_permissions};
 
 use daca_base::digest::{digest, short};
+use daca_base::task;
 use daca_manifest::{AgentType, DeployRules};
 use daca_model::backend::SharedStore;
 use daca_runtime::actor::Actors;
@@ -200,7 +201,9 @@ impl Deployer {
         }
         let views = types.iter().map(|(name, handle)| (name.clone(), handle.view.clone())).collect();
         let hosts = Hosts::new(shared.clone(), host_name, views);
-        tasks.spawn(give_up.clone().run_until_cancelled_owned(hosts.clone().run(stop.clone())));
+        let (announcing, announced_until) = (hosts.clone(), stop.clone());
+        let announcing = task::lasting("hosts", move || announcing.clone().run(announced_until.clone()));
+        tasks.spawn(give_up.clone().run_until_cancelled_owned(announcing));
         let inner = Inner {
             types,
             actors,
