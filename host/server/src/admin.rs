@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
@@ -19,41 +19,12 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use super::AdminToken;
+use super::admin_state::{AdminState, DEFAULT_LIMIT};
 use super::answer::HttpError;
-use daca_base::telemetry::Log;
-use daca_deploy::Deployer;
-use daca_model::backend::{ActorCall, Outbox, Readiness};
+use daca_model::backend::{ActorCall, Readiness};
 use daca_model::{CallContext, CallError};
-use daca_runtime::actor::Actors;
-
-/// Activations, effects or lines of the log in one answer, unless `?limit=` says otherwise.
-pub(super) const DEFAULT_LIMIT: usize = 1_000;
-
-/// What the operator's port serves.
-#[derive(Clone)]
-pub struct AdminState {
-    /// All actors of the host.
-    pub actors: Actors,
-    /// What serves, and who changes it.
-    pub deployer: Deployer,
-    /// What became of effects.
-    pub outbox: Arc<Outbox>,
-    /// False from the beginning of the shutdown on.
-    pub is_ready: Arc<AtomicBool>,
-    /// The backend's name.
-    pub backend: &'static str,
-    /// Bytes of a body, at most.
-    pub max_body: usize,
-    /// What requests must carry, if anything.
-    pub token: Option<AdminToken>,
-    /// The log.
-    pub log: Log,
-    /// Cancelled when the port is about to close.
-    pub stopping: CancellationToken,
-}
 
 /// Makes the router.
 pub fn router(state: AdminState) -> Router {
@@ -211,8 +182,8 @@ async fn invoke(
 ) -> Result<Response, HttpError> {
     let path = path.map_err(|error| HttpError::bad_request("path-invalid", error.body_text()))?;
     let Path((agent_type, actor_id, method)) = path;
-    let payload = body.map_err(super::app::unreadable_body)?;
-    let actor = super::callbacks::address(&agent_type, &actor_id)?;
+    let payload = body.map_err(super::body::unreadable_body)?;
+    let actor = super::call::address(&agent_type, &actor_id)?;
     let reply = state.actors.call(ActorCall { actor, method, payload }, CallContext::default()).await?;
     super::answer::reply(reply, None)
 }

@@ -266,3 +266,15 @@ impl Clock {
         self.alarm.as_mut().poll(context)
     }
 }
+
+/// Why a handler got no body.
+pub(super) fn unreadable_body(error: BytesRejection) -> HttpError {
+    if let Some(reason) = BodyError::of(&error) {
+        return reason.into();
+    }
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let detail = "The body has more bytes than max-body in [host] of the manifest allows.";
+        return HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail);
+    }
+    HttpError::bad_request("body-unreadable", format!("The body could not be read: {}.", error.body_text()))
+}

@@ -7,6 +7,7 @@
 //! ones. [`lingering`] lets clients see why a body was refused, and [`unreadable`] why a request was.
 
 mod admin;
+mod admin_state;
 mod answer;
 mod app;
 mod body;
@@ -33,7 +34,8 @@ mod subscriptions;
 mod token;
 mod unreadable;
 
-pub use admin::{AdminState, router as admin_router};
+pub use admin::router as admin_router;
+pub use admin_state::AdminState;
 pub use app::{AppOptions, SidecarSide, router as app_router};
 pub use server::{Server, ServerOptions, listen};
 pub use subscriptions::Subscriptions;

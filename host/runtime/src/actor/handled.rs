@@ -195,11 +195,6 @@ fn write(commit: &mut TurnCommit, key: &str, value: Vec<u8>) {
     commit.writes.insert(key.to_owned(), StateWrite::Set { value: value.into(), ttl: None });
 }
 
-/// What is there and cannot be read, which no host has written.
-pub(super) fn unreadable(key: &str) -> backend::Error {
-    backend::Error::Other(format!("the state's {key:?} is not what a host has written"))
-}
-
 /// Seconds since 1970.
 fn seconds() -> u32 {
     u32::try_from(daca_base::clock::unix_ms(daca_base::clock::now()) / 1_000).unwrap_or(u32::MAX)

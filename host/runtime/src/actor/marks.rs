@@ -11,7 +11,6 @@ use bytes::Bytes;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::handled::unreadable;
 use daca_model::backend;
 
 /// Marks that are kept, at most: what comes again is most often of the last seconds.
@@ -82,6 +81,11 @@ impl Marks {
 
 fn hash(id: &str) -> [u8; 8] {
     Sha256::digest(id).first_chunk().copied().unwrap_or_default()
+}
+
+/// What is there and cannot be read, which no host has written.
+pub(super) fn unreadable(key: &str) -> backend::Error {
+    backend::Error::Other(format!("the state's {key:?} is not what a host has written"))
 }
 
 #[cfg(test)]

@@ -8,8 +8,7 @@ use wasmparser::{Parser, Payload};
 use wasmtime::component::Component;
 
 use super::Engine;
-use super::outline::{malformed, unknown_import};
-use super::version::{Refusal, root_cause};
+use super::refusal::{Refusal, malformed, root_cause, unknown_import};
 
 /// Blocks for a part of a millisecond.
 pub(super) fn check_imports(engine: &Engine, wasm: &[u8]) -> Result<(), Refusal> {

@@ -8,8 +8,7 @@ use bytes::Bytes;
 use wasmparser::{ComponentTypeRef, FunctionBody, MemorySectionReader, Parser, Payload};
 
 use super::PACKAGE;
-use super::compiler::interrupted;
-use super::version::{LoadError, Refusal};
+use super::refusal::{LoadError, Refusal, interrupted, malformed, unknown_import};
 use crate::imports;
 use daca_base::digest::digest;
 use daca_model::LARGEST_COMPONENT;
@@ -184,12 +183,6 @@ fn too_much(message: String) -> Refusal {
     ("component-too-complex", message, "build it with optimisation, or split what a generator has made")
 }
 
-/// Bytes that no compiler can read, with the reason.
-pub(super) fn malformed(reason: &str) -> Refusal {
-    let message = format!("it is no valid component (cut short or altered?): {}", reason.replace('\n', " "));
-    ("component-invalid", message, "copy or build the file again")
-}
-
 /// Tells the usual mistakes apart before the parser says something general.
 pub fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
     const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -249,10 +242,4 @@ fn check_offered(imports: &[(String, bool)]) -> Result<(), Refusal> {
         Some((name, _)) => Err(unknown_import(&format!("{name:?}"))),
         None => Ok(()),
     }
-}
-
-/// An import that nobody answers, with what is wrong with it.
-pub(super) fn unknown_import(what: &str) -> Refusal {
-    let message = format!("it imports what this host does not offer: {what}");
-    ("component-unknown-import", message, "remove the import; wit/agent.wit lists what there is")
 }

@@ -7,6 +7,7 @@
 //! down, compiling ends.
 
 pub mod child;
+mod options;
 mod parent;
 mod refused;
 
@@ -15,7 +16,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use daca_manifest::CompileLimits;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared, WeakShared};
 use tokio::sync::Semaphore;
@@ -23,33 +23,15 @@ use tokio_util::sync::CancellationToken;
 use wasmtime::component::Component;
 
 use super::cache::{CodeCache, deserialize};
-use super::engine::CodeSettings;
-use super::outline::malformed;
 use super::precompiled;
-use super::version::{Refusal, root_cause};
+use super::refusal::{Refusal, interrupted, malformed, root_cause, shutting_down};
+use super::settings::CodeSettings;
+pub use options::{CompileIn, Compiling};
 use parent::Failure;
 use refused::Refused;
 
 /// Components that are compiled at the same time; each may take as much memory as its bound says.
 const AT_ONCE: usize = 2;
-
-/// Where components are compiled.
-#[derive(Debug, Clone)]
-pub enum CompileIn {
-    /// In this process, without bounds: for programs that trust their components, and are not `daca`.
-    ThisProcess,
-    /// In a process of its own, for which this program is started again.
-    OwnProcess(CompileLimits),
-}
-
-/// Who must give way while a component is compiled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compiling {
-    /// Nobody: nothing serves before it is compiled.
-    Starting,
-    /// The compiler, to everybody else: a component that is compiled while the host serves must not be felt by its callers.
-    Serving,
-}
 
 /// Finds or makes the code of components.
 pub(super) struct Compiler {
@@ -176,22 +158,6 @@ impl Inner {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
     tokio::task::spawn_blocking(work).await.map_err(|_ended| interrupted())
-}
-
-/// The work was given up: the process ends, or something panicked, which is in the log.
-pub(super) fn interrupted() -> Refusal {
-    unavailable("the work was interrupted")
-}
-
-/// The machine gives the compiler nothing to run on.
-fn unavailable(reason: &str) -> Refusal {
-    let message = format!("it could not be compiled now: {reason}");
-    ("compiler-unavailable", message, "deploy it again; the message says what the machine lacks")
-}
-
-fn shutting_down() -> Refusal {
-    let message = "the host is shutting down, and compiles no more".to_owned();
-    ("host-shutting-down", message, "deploy to another host, or when this one is back")
 }
 
 #[cfg(test)]

@@ -13,10 +13,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 
 use super::child::{Arguments, Priority};
-use super::{Compiling, unavailable};
-use crate::component::engine::CodeSettings;
-use crate::component::outline::malformed;
-use crate::component::version::Refusal;
+use super::options::Compiling;
+use crate::component::refusal::{Refusal, malformed, unavailable};
+use crate::component::settings::CodeSettings;
 use daca_manifest::CompileLimits;
 
 /// This program, also when its file was replaced or removed meanwhile: code of another build would not do.

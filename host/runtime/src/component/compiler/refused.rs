@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::component::version::Refusal;
+use crate::component::refusal::Refusal;
 
 /// Refusals that are remembered. The oldest makes room.
 const MAX_REFUSALS: usize = 64;
