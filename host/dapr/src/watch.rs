@@ -13,8 +13,9 @@ use tonic::{Code, Status};
 
 use super::connection::Client;
 use super::era::{Era, SHORTEST_ABSENCE};
+use super::request::within;
 use super::wants::Wants;
-use super::{release, status, within};
+use super::{release, status};
 
 /// How often the sidecar is asked how it is.
 const PAUSE: Duration = Duration::from_millis(200);
