@@ -111,6 +111,10 @@ impl Sidecar {
         request: &BindingRequest,
         traceparent: Option<&str>,
     ) -> Result<BindingResponse, Error> {
+        if !self.watch.known.answers() {
+            let reason = format!("binding {:?}: the Dapr sidecar does not answer", request.name);
+            return Err(Error::NotDone(reason));
+        }
         let message = proto::InvokeBindingRequest {
             name: request.name.clone(),
             data: request.data.to_vec(),
@@ -164,7 +168,7 @@ impl Backend for Sidecar {
         self.state.save(actor, &commit.writes).await?;
         for (key, registration) in &commit.wakeups {
             if registration.is_none() {
-                self.schedules.unregister(actor, key).await?;
+                self.schedules.remove_after_commit(actor, key).await?;
             }
         }
         if commit.ends_timers { self.schedules.end_timers(actor).await } else { Ok(()) }

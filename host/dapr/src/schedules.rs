@@ -92,11 +92,35 @@ impl Schedules {
         }
     }
 
+    /// Removes a reminder or timer in the name of a turn whose state is saved. What the scheduler will never do must not fail that
+    /// turn, whose caller would be told that nothing was kept. What it may do later leaves the outcome open, and the actor's next
+    /// turn finds out.
+    pub(super) async fn remove_after_commit(
+        &self,
+        actor: &ActorAddress,
+        key: &WakeupKey,
+    ) -> Result<(), Error> {
+        match self.unregister(actor, key).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_passing() => Err(Error::Unavailable(error.to_string())),
+            Err(error) => {
+                tracing::warn!(
+                    code = "wakeup-not-removed",
+                    agent_type = %actor.agent_type,
+                    actor_id = &*actor.id,
+                    "{}; should it exist, it fires on",
+                    printable(&error.to_string())
+                );
+                Ok(())
+            }
+        }
+    }
+
     /// Removes all timers of an actor.
     pub(super) async fn end_timers(&self, actor: &ActorAddress) -> Result<(), Error> {
         let names = self.timers.end(self.era.now(), actor).into_iter();
         let keys = names.map(|name| WakeupKey { kind: WakeupKind::Timer, name }).collect::<Vec<_>>();
-        let endings = keys.iter().map(|key| self.unregister(actor, key));
+        let endings = keys.iter().map(|key| self.remove_after_commit(actor, key));
         futures::future::join_all(endings).await.into_iter().collect()
     }
 

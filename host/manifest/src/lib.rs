@@ -308,7 +308,7 @@ impl Problems<'_> {
             if unknown {
                 "remove the key, or write it as one of those that are expected here".into()
             } else {
-                "see 'The manifest' in README.md for the keys and the form of their values".into()
+                "see docs/reference/manifest.md for the keys and the form of their values".into()
             }
         });
     }

@@ -4,6 +4,7 @@
 //! waits for its actor, for example.
 
 use std::error::Error as StdError;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -33,6 +34,17 @@ pub(super) struct BodyBounds {
     pub(super) least_rate: usize,
     /// Bytes of all; without it, a body is handed on in pieces.
     pub(super) budget: Option<Budget>,
+}
+
+impl BodyBounds {
+    /// The bounds as a peer has them; none is one on this machine.
+    pub(super) fn of_peer(&self, peer: Option<IpAddr>) -> BodyBounds {
+        let budget = self.budget.as_ref().map(|budget| match peer {
+            Some(peer) => budget.of_peer(peer),
+            None => budget.clone(),
+        });
+        BodyBounds { budget, ..self.clone() }
+    }
 }
 
 /// Why a body is not there.

@@ -10,7 +10,7 @@
 //! they have as many places again, which nobody else takes: its calls come from there, and one that is refused may never come
 //! again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +24,11 @@ const SPARE: usize = 128;
 /// How long a spare connection may be silent before it makes room for another. A client that connects and asks at once is
 /// answered within it; and 500 clients that connect again and again hold up a further one for a second, not for ever.
 const SPARE_SILENCE: Duration = Duration::from_millis(250);
+
+/// The least wait for a place that nobody has given back yet.
+const MOMENT: Duration = Duration::from_millis(5);
+/// Connections that had to make room and have not ended yet, at most. They are read for a moment more, and are in nobody's place.
+const LEAVING: usize = 128;
 
 /// All connections of a port.
 pub(super) struct Connections {
@@ -43,12 +48,14 @@ struct Registry {
     spare: usize,
     of_sidecar: usize,
     of_peers: HashMap<IpAddr, usize>,
+    /// Those that had to make room and have not ended yet.
+    leaving: HashSet<u64>,
 }
 
 /// One connection, as those who decide about it see it.
 pub(super) struct Connection {
     /// Whose place it takes; none for a peer on this machine.
-    peer: Option<IpAddr>,
+    pub(super) peer: Option<IpAddr>,
     /// Takes one of the sidecar's places.
     pub(super) of_sidecar: bool,
     /// Serves health alone.
@@ -151,7 +158,7 @@ impl Connections {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.connections.registry().remove(self.id);
+        self.connections.registry().end(self.id);
         self.connections.returned.notify_one();
     }
 }
@@ -192,22 +199,33 @@ impl Registry {
         Some(connection)
     }
 
+    fn end(&mut self, id: u64) {
+        if self.remove(id).is_none() {
+            self.leaving.remove(&id);
+        }
+    }
+
     /// When the oldest of the silent spare connections may go.
     fn full(&self, now: u64) -> Full {
         let silent = self.all.values().filter(|one| one.is_spare && one.is_idle());
         let since = silent.map(|one| one.idle_since.load(Ordering::Relaxed)).min().unwrap_or(now);
         let silence = Duration::from_millis(now.saturating_sub(since));
-        Full { again_in: SPARE_SILENCE.saturating_sub(silence) }
+        // At once would be again and again, where those that may go wait for those that are leaving.
+        Full { again_in: SPARE_SILENCE.saturating_sub(silence).max(MOMENT) }
     }
 
-    /// Takes the place of the one that has been idle longest. False when none is idle.
+    /// Takes the place of the one that has been idle longest. Returns `false` if none is idle, or too many are leaving.
     fn evict(&mut self, may_go: impl Fn(&Connection) -> bool) -> bool {
+        if self.leaving.len() >= LEAVING {
+            return false;
+        }
         let idle = self.all.iter().filter(|(_, one)| may_go(one) && one.is_idle());
         let Some(id) = idle.min_by_key(|(_, one)| one.idle_since.load(Ordering::Relaxed)).map(|(id, _)| *id)
         else {
             return false;
         };
         if let Some(connection) = self.remove(id) {
+            self.leaving.insert(id);
             connection.evicted.cancel();
         }
         true

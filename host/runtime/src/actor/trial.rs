@@ -151,7 +151,7 @@ struct Nowhere {
 
 /// What a trial says to whoever wants to act at once.
 fn only_a_trial() -> Error {
-    Error::Unavailable("this is a trial before the version serves: nothing outside is called".into())
+    Error::NotDone("this is a trial before the version serves: nothing outside is called".into())
 }
 
 #[async_trait]

@@ -34,7 +34,7 @@ impl Unconfirmed {
             return None;
         }
         let writes = commit.writes.iter().map(|(key, write)| key.len() + value(write).map_or(0, Bytes::len));
-        let effects = commit.effects.iter().map(|effect| effect.request.bytes());
+        let effects = commit.effects.iter().map(Effect::bytes);
         let room = deliveries.room_for_unconfirmed(writes.chain(effects).sum::<usize>())?;
         // A migration that commits by itself has no mark of the call.
         let identity = identity.filter(|identity| commit.writes.contains_key(key_of(identity)));

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use wasmparser::{ComponentTypeRef, FunctionBody, MemorySectionReader, Parser, Payload};
 
 use super::PACKAGE;
-use super::refusal::{LoadError, Refusal, interrupted, malformed, unknown_import};
+use super::refusal::{LoadError, Refusal, interrupted, malformed, too_much, unknown_import};
 use crate::imports;
 use daca_base::digest::digest;
 use daca_model::LARGEST_COMPONENT;
@@ -20,6 +20,8 @@ const CONTRACT: &str = "0.1.0";
 const MOST_PARTS: u32 = 1_000;
 /// Functions of all modules, at most. Python's has some 30,000.
 const MOST_FUNCTIONS: u32 = 500_000;
+/// Imports and exports of the component itself, at most. Each takes ten times as much memory as it has bytes in the file.
+const MOST_NAMES: usize = 10_000;
 /// Bytes of one function, at most. The largest that are known are interpreters' loops, of some 100 KB.
 const LARGEST_FUNCTION: usize = 1024 * 1024;
 /// Local variables of one function, at most: what registers are found for takes more than proportionally long.
@@ -118,12 +120,14 @@ impl Reader {
                     let import = import?;
                     let is_type = matches!(import.ty, ComponentTypeRef::Type(_));
                     self.imports.push((import.name.name.to_owned(), is_type));
+                    self.check_names()?;
                 }
                 Ok(())
             }
             Payload::ComponentExportSection(section) if self.depth == 1 => {
                 for export in section {
                     self.exports.push(export?.name.name.to_owned());
+                    self.check_names()?;
                 }
                 Ok(())
             }
@@ -134,6 +138,14 @@ impl Reader {
             }
             Payload::CodeSectionEntry(body) => function(&body),
             _ => Ok(()),
+        }
+    }
+
+    fn check_names(&self) -> Result<(), Stop> {
+        let names = self.imports.len() + self.exports.len();
+        match names > MOST_NAMES {
+            true => Err(Stop::TooMuch(format!("it has more than {MOST_NAMES} imports and exports"))),
+            false => Ok(()),
         }
     }
 
@@ -177,10 +189,6 @@ fn bounded(number: u32, most: u32, what: &str) -> Result<(), Stop> {
 fn too_large(bytes: u64) -> Refusal {
     let message = format!("it has {bytes} bytes, and {LARGEST_COMPONENT} is the most");
     ("component-too-large", message, "build it with optimisation and without debug information")
-}
-
-fn too_much(message: String) -> Refusal {
-    ("component-too-complex", message, "build it with optimisation, or split what a generator has made")
 }
 
 /// Tells the usual mistakes apart before the parser says something general.

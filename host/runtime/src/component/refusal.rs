@@ -29,6 +29,11 @@ pub(super) fn malformed(reason: &str) -> Refusal {
     ("component-invalid", message, "copy or build the file again")
 }
 
+/// More than a compiler can cope with, or than a host should hold to look at it.
+pub(super) fn too_much(message: String) -> Refusal {
+    ("component-too-complex", message, "build it with optimisation, or split what a generator has made")
+}
+
 /// An import that nobody answers, with what is wrong with it.
 pub(super) fn unknown_import(what: &str) -> Refusal {
     let message = format!("it imports what this host does not offer: {what}");

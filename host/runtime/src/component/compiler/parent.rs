@@ -30,6 +30,10 @@ const LEAST_BY_THE_CLOCK: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_secs(3);
 /// The least part of a processor, as a divisor, with which it does.
 const LEAST_PART: u32 = 4;
+/// Bytes of code that are taken for each byte of a component, beside [`SMALL_CODE`]. It is four with optimised Rust, C and Python.
+const CODE_FOR_EACH_BYTE: u64 = 8;
+/// Bytes of code that a component may have in any case.
+const SMALL_CODE: u64 = 16 * 1024 * 1024;
 /// Bytes of what the child says of a failure.
 const LONGEST_WORDS: u64 = 4 * 1024;
 /// `USER_HZ`, in which `/proc` counts: 100 on every architecture that wasmtime compiles for.
@@ -42,6 +46,8 @@ enum End {
         code: Vec<u8>,
         words: String,
     },
+    /// Its code is longer than any that an honest component has.
+    TooMuchCode,
     /// Others leave it no time.
     Starved,
     OutOfTime,
@@ -91,6 +97,9 @@ pub(super) async fn compile(
     match end {
         End::Done { status, code, .. } if status.success() => Ok(code),
         End::Done { status, words, .. } => Err(failure(status, &words, time, limits)),
+        End::TooMuchCode => {
+            Err(Failure::for_good(too_much("its code is many times as long as the component")))
+        }
         // By the clock, so that it may be for the machine.
         End::Starved | End::OutOfTime => Err(Failure::for_now(too_long(by_the_clock))),
     }
@@ -110,9 +119,10 @@ async fn attempt(
 ) -> Result<End, Refusal> {
     let mut child = start(arguments).map_err(|error| unavailable(&error.to_string()))?;
     let stdin = child.stdin.take();
+    let most_code = SMALL_CODE + CODE_FOR_EACH_BYTE * wasm.len() as u64;
     let starved = starved(child.id(), arguments.priority());
     let end = tokio::select! {
-        done = finish(&mut child, limits) => return done.map_err(|error| unavailable(&error.to_string())),
+        done = finish(&mut child, most_code) => return done.map_err(|error| unavailable(&error.to_string())),
         never = feed(stdin, wasm) => match never {},
         () = starved => End::Starved,
         () = tokio::time::sleep_until(deadline) => End::OutOfTime,
@@ -152,13 +162,13 @@ async fn feed(stdin: Option<ChildStdin>, wasm: &Bytes) -> std::convert::Infallib
     std::future::pending().await
 }
 
-async fn finish(child: &mut Child, limits: CompileLimits) -> std::io::Result<End> {
+async fn finish(child: &mut Child, most_code: u64) -> std::io::Result<End> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (mut code, mut words) = (Vec::new(), Vec::new());
     let read_code = async {
         match stdout {
-            // The child has no more memory than that, and so no more code.
-            Some(stdout) => stdout.take(limits.memory.as_u64()).read_to_end(&mut code).await,
+            // One byte more shows that there is too much. The child then ends, as nobody reads on.
+            Some(stdout) => stdout.take(most_code + 1).read_to_end(&mut code).await,
             None => Ok(0),
         }
     };
@@ -169,6 +179,9 @@ async fn finish(child: &mut Child, limits: CompileLimits) -> std::io::Result<End
         }
     };
     tokio::try_join!(read_code, read_words)?;
+    if code.len() as u64 > most_code {
+        return Ok(End::TooMuchCode);
+    }
     let status = child.wait().await?;
     Ok(End::Done { status, code, words: String::from_utf8_lossy(&words).trim().to_owned() })
 }
