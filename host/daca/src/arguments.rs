@@ -10,7 +10,7 @@ use daca_client::Form;
 
 /// Runs Dapr virtual actors whose logic is a WebAssembly component.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(name = "daca", version, arg_required_else_help = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -20,14 +20,14 @@ pub struct Key {
     /// The key.
     pub name: &'static str,
     /// What holds without it.
-    pub default: Default,
+    pub default: KeyDefault,
     /// What it means, in Markdown.
     pub meaning: &'static str,
 }
 
 /// What holds without a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Default {
+pub enum KeyDefault {
     /// The key must be there.
     Required,
     /// Nothing.
@@ -38,11 +38,11 @@ pub enum Default {
     Words(&'static str),
 }
 
-const fn key(name: &'static str, default: Default, meaning: &'static str) -> Key {
+const fn key(name: &'static str, default: KeyDefault, meaning: &'static str) -> Key {
     Key { name, default, meaning }
 }
 
-use Default::{None, Required, Value, Words};
+use KeyDefault::{None, Required, Value, Words};
 
 /// All tables.
 pub const TABLES: [Table; 12] = [

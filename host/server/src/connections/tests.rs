@@ -26,13 +26,26 @@ fn a_spare_connection_has_a_moment_to_send_its_request() {
     // The first has had its moment, and then the second.
     let next = admit(250).expect("a place");
     assert!(next.connection.is_spare && spare[0].connection.evicted.is_cancelled());
-    assert_eq!(admit(250).err().map(|full| full.again_in), Some(Duration::from_millis(1)));
+    assert_eq!(admit(250).err().map(|full| full.again_in), Some(MOMENT));
     assert_eq!(evicted(), 1);
     // One that was answered waits for nothing.
     drop(next.connection.handle());
     next.connection.sent();
     assert!(admit(250).is_ok() && next.connection.evicted.is_cancelled());
     assert_eq!(evicted(), 1);
+}
+
+#[test]
+fn connections_that_make_room_are_counted_until_they_end() {
+    let connections = Connections::new(1, 1, false);
+    let admit = || connections.admit(LOOPBACK, connections.start).expect("a place");
+    let mut leaving = (0..=LEAVING).map(|_| admit()).collect::<Vec<_>>();
+    assert!(leaving.iter().all(|one| !one.connection.is_spare));
+    assert!(admit().connection.is_spare, "too many are leaving");
+    leaving.remove(0);
+    assert!(!admit().connection.is_spare);
+    drop(leaving);
+    assert!(connections.registry().leaving.is_empty() && connections.registry().all.is_empty());
 }
 
 #[tokio::test]
