@@ -37,13 +37,13 @@ fn parts(text: &str, is_any_port: bool) -> Result<(Host<'_>, u16), String> {
     let text = text.trim();
     let rest = match text.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest.strip_suffix('/').unwrap_or(rest),
-        Some(_) => return Err(format!("only http:// is spoken; {FORM}")),
+        Some(_) => return Err(format!("only http:// is supported; {FORM}")),
         None => text,
     };
     let (host, port) = rest.rsplit_once(':').ok_or_else(|| format!("the port is missing; {FORM}"))?;
     let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     let port = port.parse().ok().filter(|port| is_number && (is_any_port || *port != 0));
-    let port = port.ok_or_else(|| format!("the port is not a number that a port can have; {FORM}"))?;
+    let port = port.ok_or_else(|| format!("the port is not a valid port number; {FORM}"))?;
     let address = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(host) => host.parse::<Ipv6Addr>().ok().map(IpAddr::from),
         None => host.parse::<Ipv4Addr>().ok().map(IpAddr::from),

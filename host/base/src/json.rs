@@ -30,7 +30,7 @@ pub enum Error {
     #[error("{0}")]
     Syntax(String),
     /// It is JSON, and nested too deep.
-    #[error("it has more than {MOST_DEPTH} lists and objects within one another")]
+    #[error("its lists and objects are nested more than {MOST_DEPTH} levels deep")]
     TooDeep,
     /// It is JSON of another form than what is read here.
     #[error("{0}")]
@@ -173,7 +173,7 @@ fn check(text: &[u8]) -> Result<(), Error> {
     #[expect(clippy::disallowed_methods, reason = "nothing is read, only skipped")]
     serde_json::from_slice::<IgnoredAny>(text).map_err(|error| Error::Syntax(error.to_string()))?;
     if let Err(error) = std::str::from_utf8(text) {
-        return Err(Error::Syntax(format!("the byte at {} is no UTF-8", error.valid_up_to())));
+        return Err(Error::Syntax(format!("the byte at {} is not UTF-8", error.valid_up_to())));
     }
     if depth(text) > MOST_DEPTH { Err(Error::TooDeep) } else { Ok(()) }
 }

@@ -24,7 +24,7 @@ const TOKEN_HELP: &str = "give the host's own token with --admin-token-file FILE
 pub enum Error {
     /// The address of the actor.
     #[error(
-        "error[actor-id-invalid]: {text:?} names no actor: {reason}\n  help: write it as TYPE/ID, such as ChatAgent/user1"
+        "error[actor-id-invalid]: {text:?} does not name an actor: {reason}\n  help: write it as TYPE/ID, such as ChatAgent/user1"
     )]
     Address {
         /// What was given.
@@ -52,7 +52,7 @@ pub enum Error {
     },
     /// A component that no host takes.
     #[error(
-        "error[component-too-large]: {what}: it has {bytes} bytes, and {} is the most\n  help: build it with optimisation and without debug information",
+        "error[component-too-large]: {what}: it has {bytes} bytes; the maximum is {}\n  help: build it with optimisation and without debug information",
         daca_model::LARGEST_COMPONENT
     )]
     TooLarge {
@@ -63,7 +63,7 @@ pub enum Error {
     },
     /// A version's digest.
     #[error(
-        "error[version-invalid]: {0:?} names no version\n  help: give 8 to 64 hexadecimal digits, as `daca versions` lists them"
+        "error[version-invalid]: {0:?} does not name a version\n  help: give 8 to 64 hexadecimal digits, as `daca versions` lists them"
     )]
     Version(String),
     /// The signature of a component.
@@ -111,11 +111,11 @@ pub enum Error {
     },
     /// The answer is not one of the admin API.
     #[error(
-        "error[answer-unreadable]: the answer makes no sense to this program: {0}\n  help: look whether --admin names the admin port of a host of this version"
+        "error[answer-unreadable]: the answer cannot be understood: {0}\n  help: check that --admin names the admin port of a host of this version"
     )]
     Answer(String),
     /// Nobody takes what is to be printed.
-    #[error("error[output-failed]: standard output: {0}\n  help: look at where it goes")]
+    #[error("error[output-failed]: standard output: {0}\n  help: check its destination")]
     Output(std::io::Error),
 }
 

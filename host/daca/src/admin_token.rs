@@ -74,7 +74,7 @@ fn check(text: &str, place: impl Fn() -> String) -> Result<Hidden, Error> {
         length if length < SHORTEST => "is too short",
         length if length > LONGEST => "is too long",
         _ if !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            "has a blank or another character that is not allowed"
+            "contains a space or another character that is not allowed"
         }
         _ => return Ok(Hidden(token.to_owned())),
     };

@@ -25,11 +25,13 @@ pub fn find() -> Result<Option<Hidden>, Error> {
 fn check(text: Option<&str>) -> Result<Hidden, Error> {
     match text.map(str::trim) {
         // It would leave open what somebody meant to close.
-        Some("") => Err(Error("has nothing but white space")),
+        Some("") => Err(Error("contains only white space")),
         Some(token) if token.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') => {
             Ok(Hidden(token.to_owned()))
         }
-        _ => Err(Error("has a character other than visible ASCII, which a header cannot carry unchanged")),
+        _ => {
+            Err(Error("contains a character other than visible ASCII, which a header cannot carry unchanged"))
+        }
     }
 }
 

@@ -91,7 +91,7 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Error> {
         }),
     );
     report.push_str(dapr.as_ref().map_or("", |dapr| &dapr.report));
-    let _ = writeln!(report, "{} is sound.", path.display());
+    let _ = writeln!(report, "{} is valid.", path.display());
     let remarks = problems.into_iter().map(|remark| remark + "\n").collect();
     Ok(Report { remarks, text: report })
 }
@@ -117,7 +117,7 @@ fn describe(report: &mut String, agent: &AgentType, version: &ComponentVersion) 
     section(report, "  settings", agent.settings.keys().cloned());
     let permissions = agent.permissions.lines();
     if permissions.is_empty() {
-        let _ = writeln!(report, "  may do nothing outside of its own state");
+        let _ = writeln!(report, "  may access nothing but its own state");
     } else {
         section(report, "  may", permissions);
     }

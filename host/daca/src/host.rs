@@ -113,9 +113,7 @@ pub enum Error {
     #[error(transparent)]
     Sidecar(#[from] EndpointError),
     /// The data folder.
-    #[error(
-        "error[data-unwritable]: {path}: {reason}\n  help: name a folder that can be written with --data DIR"
-    )]
+    #[error("error[data-unwritable]: {path}: {reason}\n  help: name a writable folder with --data DIR")]
     Data {
         /// The folder.
         path: PathBuf,
@@ -129,7 +127,7 @@ pub enum Error {
     DataInUse(PathBuf),
     /// A port.
     #[error(
-        "error[listen-failed]: {address}: {reason}\n  help: stop what listens there, or choose another address with {option}"
+        "error[listen-failed]: {address}: {reason}\n  help: stop the program that listens there, or choose another address with {option}"
     )]
     Listen {
         /// The address.
@@ -141,7 +139,7 @@ pub enum Error {
     },
     /// The operator's port would be open to the network.
     #[error(
-        "error[admin-not-loopback]: --admin {0} can be reached from other machines, and without a token the admin API lets everybody call every actor\n  help: set a token with --admin-token-file FILE or DACA_ADMIN_TOKEN, or name a loopback address such as 127.0.0.1:8001"
+        "error[admin-not-loopback]: --admin {0} can be reached from other machines, and without a token the admin API lets anyone call every actor\n  help: set a token with --admin-token-file FILE or DACA_ADMIN_TOKEN, or name a loopback address such as 127.0.0.1:8001"
     )]
     AdminNotLoopback(SocketAddr),
 }
@@ -331,7 +329,10 @@ impl Host {
         };
         shutdown.cancel();
 
-        tracing::info!("shutting down: no new calls; {} turns run", actors.turns_in_flight());
+        tracing::info!(
+            "shutting down: no new calls are accepted; {} turns are running",
+            actors.turns_in_flight()
+        );
         let deadline = Instant::now() + grace;
         is_ready.store(false, Ordering::Relaxed);
         actors.refuse_new();
@@ -367,7 +368,7 @@ impl Host {
         if turns + active + effects > 0 {
             tracing::warn!(
                 code = "shutdown-incomplete",
-                "the grace of {grace:?} is over: {turns} turns did not end, {active} actors were not deactivated, {effects} effects were not delivered"
+                "the shutdown grace of {grace:?} is over: {turns} turns did not end, {active} actors were not deactivated, {effects} effects were not delivered"
             );
         }
         // What a file has kept that is gone is not on disk.
@@ -445,7 +446,7 @@ impl Inbound for Local {
 fn port_ended(whose: &str) {
     tracing::error!(
         code = "port-ended",
-        "the {whose} port takes no more connections, by a defect of the host: it ends"
+        "the {whose} port no longer accepts connections, by a defect of the host: the host exits"
     );
 }
 
@@ -487,7 +488,7 @@ fn warn_of_open_callbacks(options: &Options) {
     {
         tracing::warn!(
             code = "callbacks-exposed",
-            "--listen {} can be reached from other machines, and without APP_API_TOKEN everybody there can call every actor as the sidecar does",
+            "--listen {} can be reached from other machines, and without APP_API_TOKEN anyone there can call every actor as the sidecar does",
             options.listen
         );
     }

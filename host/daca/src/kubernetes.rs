@@ -116,7 +116,7 @@ impl Pod {
             {
                 tracing::warn!(
                     code = "cluster-event-failed",
-                    "the cluster was not told what was deployed: {error}"
+                    "the deployment could not be reported to the cluster: {error}"
                 );
             }
             failed = result.is_err();
@@ -137,7 +137,7 @@ impl Pod {
                 if !told.contains(&key) {
                     match self.tell(view, event).await {
                         Err(error) if error.is_final() => {
-                            tracing::warn!(code = "cluster-event-failed", "an event is left out: {error}");
+                            tracing::warn!(code = "cluster-event-failed", "an event was skipped: {error}");
                         }
                         result => result?,
                     }
@@ -260,15 +260,15 @@ fn message(view: &TypeView, event: &Event) -> String {
             let code = event.code.as_deref().unwrap_or("refused");
             let serving = short(&view.record.serving);
             format!(
-                "{agent_type}: version {version} was refused ({code}): {}; version {serving} serves on{by}",
+                "{agent_type}: version {version} was refused ({code}): {}; version {serving} keeps serving{by}",
                 event.text
             )
         }
         What::Deployed | What::Promoted => format!("{agent_type}: version {version} serves{by}"),
         What::Canary => format!("{agent_type}: version {version} serves a share of the actors{by}"),
         What::RolledBack => format!("{agent_type}: version {version} was rolled back {}{by}", event.text),
-        What::Pinned => format!("{agent_type}: an actor is held on version {version}{by}"),
-        What::Unpinned => format!("{agent_type}: an actor is no longer held on version {version}{by}"),
+        What::Pinned => format!("{agent_type}: an actor is pinned to version {version}{by}"),
+        What::Unpinned => format!("{agent_type}: an actor is no longer pinned to version {version}{by}"),
         What::Unchanged => format!("{agent_type}: version {version} serves already{by}"),
     };
     text.truncate(text.floor_char_boundary(LONGEST_MESSAGE));

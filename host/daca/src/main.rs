@@ -232,6 +232,6 @@ fn allow_many_files() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::debug!("the limit on open files stays as it is: {error}");
+        tracing::debug!("the limit on open files could not be raised: {error}");
     }
 }

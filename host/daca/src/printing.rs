@@ -15,7 +15,7 @@ pub(crate) struct OutputError {
 pub(crate) fn print(text: &str) -> Result<(), OutputError> {
     match write(text) {
         Err(reason) if reason.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result.map_err(|reason| OutputError { reason, help: "look at where it goes".into() }),
+        result => result.map_err(|reason| OutputError { reason, help: "check its destination".into() }),
     }
 }
 

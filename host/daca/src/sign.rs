@@ -69,7 +69,7 @@ pub enum Error {
     },
     /// The key file is not for its owner alone.
     #[error(
-        "error[signing-key-exposed]: {path} can be read by others than its owner\n  help: if nobody has read it, run: chmod 600 {path}; otherwise make a new key"
+        "error[signing-key-exposed]: {path} is readable by users other than its owner\n  help: if nobody has read it, run: chmod 600 {path}; otherwise make a new key"
     )]
     KeyExposed {
         /// The file.
@@ -77,7 +77,7 @@ pub enum Error {
     },
     /// The file holds no such key.
     #[error(
-        "error[signing-key-invalid]: {path} holds no private Ed25519 key in PKCS#8 and PEM\n  help: make one with: daca sign --new-key FILE, or: openssl genpkey -algorithm ed25519 -out FILE"
+        "error[signing-key-invalid]: {path} does not contain a private Ed25519 key in PKCS#8 and PEM\n  help: make one with: daca sign --new-key FILE, or: openssl genpkey -algorithm ed25519 -out FILE"
     )]
     KeyInvalid {
         /// The file.
@@ -133,7 +133,7 @@ fn make_key(path: &Path) -> Result<SigningKey, Error> {
     let unwritable = |reason| Error::Unwritable {
         path: path.to_owned(),
         reason,
-        help: "name a file that is not there yet: a key is never overwritten",
+        help: "name a file that does not exist yet: a key is never overwritten",
     };
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(path).map_err(unwritable)?;
     file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()).map_err(|reason| {
@@ -153,7 +153,7 @@ fn read_component(path: &Path) -> Result<Bytes, LoadError> {
         help: help.to_owned(),
     };
     let wasm = ComponentFile::read(path).map_err(|error| {
-        refused(("component-missing", error.to_string(), "name the .wasm file that the build made"))
+        refused(("component-missing", error.to_string(), "name the .wasm file that the build produced"))
     })?;
     check_header(&wasm.wasm).map_err(refused)?;
     Ok(wasm.wasm)

@@ -29,7 +29,7 @@ pub(crate) fn watch(log: Output) -> anyhow::Result<CancellationToken> {
         runtime.block_on(signals.next());
         token.cancel();
         runtime.block_on(signals.next());
-        tracing::warn!("second signal: ending at once");
+        tracing::warn!("second signal: exiting at once");
         log.flush(LAST_LINES);
         std::process::exit(ENDED_AT_ONCE);
     };

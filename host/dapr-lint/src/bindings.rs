@@ -56,7 +56,7 @@ fn direction(check: &mut Check<'_>, component: &Component) {
                 format!("{} can only be read from", component.full_type)
             }
             "input" | "output" => continue,
-            other => format!("direction: {other:?} is neither input nor output, so it counts for nothing"),
+            other => format!("direction: {other:?} is neither input nor output, so it is ignored"),
         };
         let help = "write \"input\", \"output\" or \"input, output\", as the type can";
         check.findings.error(Code::SettingInvalid, &place, message, help);
@@ -86,12 +86,12 @@ fn expected(check: &mut Check<'_>, component: &Component, input: &Input) {
     }
     let because = match setting {
         Some(_) => format!("its route is {route}"),
-        None => format!("it has no route, so that Dapr asks at {route}"),
+        None => format!("it has no route, so Dapr probes {route}"),
     };
     let outcome = if check.route_answers(&route) {
         "which is another route, without a dead letter"
     } else {
-        "where nothing answers, so that the messages are never read or fail for ever"
+        "where nothing answers, so the messages are never read or fail forever"
     };
     let message = format!("{:?} does not deliver to {}: {because}, {outcome}", component.name, input.path);
     let help = format!("add route with the value {:?} to its spec.metadata", input.path);
@@ -105,7 +105,7 @@ fn unlisted(check: &mut Check<'_>, component: &Component) {
     let place = component.place_of(setting);
     if check.route_answers(&route) {
         let message = format!(
-            "{:?} delivers to {route}, and the manifest has no [[input-bindings]] for it: a message that can never be handled is lost, or holds up all others",
+            "{:?} delivers to {route}, and the manifest has no [[input-bindings]] for it: a message that can never be handled is lost, or blocks all others",
             component.name
         );
         let help = format!("add [[input-bindings]] with binding = {:?} and a dead-letter", component.name);
@@ -113,7 +113,7 @@ fn unlisted(check: &mut Check<'_>, component: &Component) {
     } else {
         let spelt = if setting.is_some() { "its route" } else { "without a route its name" };
         let message = format!(
-            "{:?} delivers to {route} ({spelt}), where no POST route of the manifest answers: its messages are never read or fail for ever",
+            "{:?} delivers to {route} ({spelt}), where no POST route of the manifest answers: its messages are never read or fail forever",
             component.name
         );
         let help = "set its route to the path of a POST route, and name it in [[input-bindings]]";
@@ -136,10 +136,8 @@ fn output(check: &mut Check<'_>, pair: &Pair) {
     }
     let Some(operations) = known::operations(&component.full_type) else { return };
     if operation != "*" && !operations.contains(&operation.as_str()) {
-        let message = format!(
-            "an agent may use {name}/{operation}, and {} knows no such operation",
-            component.full_type
-        );
+        let message =
+            format!("an agent may use {name}/{operation}, and {} has no such operation", component.full_type);
         let help = format!("use one of: {}", listed(operations.iter().copied()));
         check.findings.error(Code::OperationUnknown, place, message, help);
     }

@@ -49,13 +49,13 @@ impl Folder {
         let mut folder = Folder::empty(path);
         match files(path) {
             Ok(files) if files.len() > MOST_FILES => {
-                let message = format!("{} YAML files are more than {MOST_FILES}", files.len());
+                let message = format!("{} YAML files exceed the maximum of {MOST_FILES}", files.len());
                 let help = "name the folder that holds Dapr's components and nothing else";
                 findings.error(Code::Unreadable, &Place::whole(path), message, help);
             }
             Ok(files) if files.is_empty() => {
                 let help = "name the folder that holds Dapr's components";
-                findings.error(Code::Unreadable, &Place::whole(path), "it has no YAML files", help);
+                findings.error(Code::Unreadable, &Place::whole(path), "it contains no YAML files", help);
             }
             Ok(files) => files.iter().for_each(|file| folder.add(file, findings)),
             Err(reason) => {
@@ -96,7 +96,7 @@ impl Folder {
             Err(error) => {
                 let place = Place { path: file, line: error.line, column: error.column };
                 let message = format!("this is not YAML that Dapr can load: {}", error.reason);
-                findings.error(Code::Syntax, &place, message, "correct it; nothing of the file was checked");
+                findings.error(Code::Syntax, &place, message, "correct it; the file was not checked");
             }
         }
     }

@@ -24,8 +24,8 @@ pub(super) fn check(check: &mut Check<'_>) {
 fn topics(check: &mut Check<'_>, component: &Component) {
     let setting = component.exact_setting("topics");
     if setting.is_none_or(Setting::is_empty) {
-        let message = format!("{:?} has no topics, so that it reads nothing", component.name);
-        let help = "add topics to its spec.metadata, spelt so";
+        let message = format!("{:?} has no topics, so it reads nothing", component.name);
+        let help = "add topics to its spec.metadata, with this spelling";
         check.findings.error(Code::SettingMissing, &component.place_of(setting), message, help);
     }
 }
@@ -60,7 +60,7 @@ fn retries(check: &mut Check<'_>, component: &Component) {
         && setting.text().is_some_and(|text| text.trim().parse::<i64>().is_ok_and(|most| most >= 0))
     {
         let message = format!(
-            "backOffMaxRetries bounds the attempts of {:?}, so a message is lost after them",
+            "backOffMaxRetries limits the retries of {:?}, so a message is lost after them",
             component.name
         );
         let help =
@@ -90,12 +90,12 @@ fn offset(check: &mut Check<'_>, component: &Component) {
         Some(Some(text)) if text.eq_ignore_ascii_case("oldest") => {}
         Some(Some(text)) if !text.eq_ignore_ascii_case("newest") => {
             let message =
-                format!("initialOffset: {text:?} is not known, so {:?} does not start", component.name);
+                format!("initialOffset: {text:?} is unknown, so {:?} does not start", component.name);
             check.findings.error(Code::SettingInvalid, &place, message, "write \"oldest\" or \"newest\"");
         }
         _ => {
             let message = format!(
-                "initialOffset is newest for {:?}, so what was produced before its group first read is skipped",
+                "initialOffset is newest for {:?}, so messages from before its group's first read are skipped",
                 component.name
             );
             check.findings.warning(Code::MessagesSkipped, &place, message, "set initialOffset to \"oldest\"");
@@ -109,7 +109,7 @@ fn headers(check: &mut Check<'_>, component: &Component) {
     let setting = component.setting("escapeHeaders");
     if !setting.is_some_and(|setting| setting.text().is_none_or(is_truthy)) {
         let message = format!(
-            "escapeHeaders is off for {:?}, so a key or a header with a line break stops its partition for ever",
+            "escapeHeaders is off for {:?}, so a key or a header with a line break blocks its partition forever",
             component.name
         );
         let help = "set escapeHeaders to \"true\"";
@@ -118,10 +118,10 @@ fn headers(check: &mut Check<'_>, component: &Component) {
     let setting = component.setting("excludeHeaderMetaRegex").filter(|setting| !setting.is_empty());
     if setting.is_none() {
         let message = format!(
-            "{:?} has no excludeHeaderMetaRegex, so a header named content-length or with a blank stops its partition for ever",
+            "{:?} has no excludeHeaderMetaRegex, so a header named content-length or with a space blocks its partition forever",
             component.name
         );
-        let help = "take it over from components/kafka-binding.yaml";
+        let help = "copy it from components/kafka-binding.yaml";
         check.findings.warning(Code::PartitionStops, &component.place_of(setting), message, help);
     }
 }

@@ -27,21 +27,20 @@ pub(super) fn unchecked(api: &str, kind: &str, place: &Place, findings: &mut Fin
     let since = KINDS.iter().find(|(name, _)| *name == kind).map(|(_, since)| *since);
     match since.filter(|_| api == "dapr.io/v1alpha1") {
         Some("1.16") => {
-            let help = "nothing is to be done: only Component and Subscription of dapr.io are";
+            let help = "no action is needed: only Component and Subscription of dapr.io are checked";
             findings.note(Code::KindUnknown, place, format!("{kind} ({api}) is not checked"), help);
         }
         Some(since) => {
-            let message = format!("{kind} ({api}) is not checked; Dapr knows it from {since} on");
-            let help = format!("nothing is to be done, if the sidecar is of Dapr {since} or newer");
+            let message = format!("{kind} ({api}) is not checked; Dapr supports it from {since} on");
+            let help = format!("no action is needed if the sidecar is Dapr {since} or newer");
             findings.note(Code::KindUnknown, place, message, help);
         }
         None if api.starts_with("dapr.io/") => {
-            let message =
-                format!("Dapr (1.16 to 1.18) has no {kind} of apiVersion {api:?}, and leaves it out");
+            let message = format!("Dapr (1.16 to 1.18) has no {kind} of apiVersion {api:?}, and ignores it");
             findings.warning(Code::KindUnknown, place, message, "correct kind and apiVersion");
         }
         None => {
-            let help = "nothing is to be done: only Component and Subscription of dapr.io are";
+            let help = "no action is needed: only Component and Subscription of dapr.io are checked";
             findings.note(Code::KindUnknown, place, format!("{kind} ({api}) is not checked"), help);
         }
     }

@@ -29,7 +29,7 @@ pub(super) fn check(check: &mut Check<'_>) {
     let of_other_kinds = check.components().filter(|one| one.category() == Category::Other);
     for component in of_other_kinds {
         let message = format!("the type {} is not checked", component.full_type);
-        let help = "nothing is to be done if it is spelt as Dapr's documentation has it";
+        let help = "no action is needed if it is spelt as in Dapr's documentation";
         check.findings.note(Code::TypeUnknown, &component.type_place, message, help);
     }
 }
@@ -42,7 +42,7 @@ fn twice<'n>(
     let mut seen = std::collections::BTreeMap::new();
     for (namespace, name, place) in resources {
         if let Some(first) = seen.insert((namespace, name), place) {
-            let message = format!("the {kind} {name:?} is there twice: first in {first}");
+            let message = format!("the {kind} {name:?} is defined twice: first in {first}");
             findings.error(Code::Duplicate, place, message, "rename or remove one of the two");
         }
     }

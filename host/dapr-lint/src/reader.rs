@@ -35,7 +35,7 @@ impl Reader<'_> {
             ("dapr.io/v1alpha1", "Resiliency") => self.resiliency(root, document).map(Resource::Resiliency),
             (api, kind @ ("Component" | "Subscription" | "Resiliency")) => {
                 let message =
-                    format!("there is no {kind} of apiVersion {api:?}, so Dapr leaves the document out");
+                    format!("there is no {kind} of apiVersion {api:?}, so Dapr ignores the document");
                 let help = "write dapr.io/v1alpha1; for a Subscription dapr.io/v2alpha1 is better";
                 self.findings.error(Code::Invalid, &place, message, help);
                 None

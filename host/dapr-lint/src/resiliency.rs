@@ -25,7 +25,7 @@ pub(super) fn check(check: &mut Check<'_>) {
             Some((_, Retry { gives_up: false, .. })) => {}
             Some((resiliency, retry)) => {
                 let message = format!(
-                    "{:?} repeats an event of {:?} a few times only, and with Dapr 1.17 or later it is lost then",
+                    "{:?} retries an event of {:?} only a few times, and with Dapr 1.17 or later it is lost afterwards",
                     resiliency.name, component.name
                 );
                 check.findings.error(Code::MessagesLost, &retry.place, message, "set maxRetries to -1");
@@ -34,7 +34,7 @@ pub(super) fn check(check: &mut Check<'_>) {
             None if check.folder.is_partial => {}
             None => {
                 let message = format!(
-                    "no Resiliency repeats the events of {:?}, so with Dapr 1.17 or later one is lost whose handling fails",
+                    "no Resiliency retries the events of {:?}, so with Dapr 1.17 or later an event whose handling fails is lost",
                     component.name
                 );
                 let help =

@@ -47,19 +47,19 @@ pub(super) fn check(
     let named = format!("{pubsub}/{topic}");
     let (message, help) = if is_every {
         (
-            format!("{what} {named:?}, and {name} ({stands}) leaves the app {app:?} no topic"),
+            format!("{what} {named:?}, and {name} ({stands}) allows the app {app:?} no topic"),
             format!("correct {name}, or remove it"),
         )
     } else if name == PROTECTED {
         (
             format!(
-                "{what} {named:?}, which is protected: {name} ({stands}) has it, and {scope} has not the app {app:?}"
+                "{what} {named:?}, which is protected: {name} ({stands}) has it, and {scope} does not list the app {app:?}"
             ),
             format!("add \"{app}={topic}\" to {scope}"),
         )
     } else if name == ALLOWED {
         (
-            format!("{what} {named:?}, and {name} ({stands}) leaves the topic out"),
+            format!("{what} {named:?}, and {name} ({stands}) does not list the topic"),
             format!("add {topic:?} to {name}, or name another topic"),
         )
     } else {

@@ -46,7 +46,7 @@ fn missing(check: &mut Check<'_>) {
         }
         None => (
             &folder,
-            format!("no state store is there for the app {:?}, so no actor can be called", check.app),
+            format!("there is no state store for the app {:?}, so no actor can be called", check.app),
         ),
     };
     let help = "add actorStateStore with the value \"true\" to the spec.metadata of one state store";

@@ -14,7 +14,7 @@ const SUBSCRIBED: &str = "a subscription is to";
 pub(super) fn check(check: &mut Check<'_>) {
     let wants = check.wants;
     let published = wants.published.iter().map(|pair| (pair, "an agent may publish to"));
-    let set_aside = wants.dead_letters.iter().map(|pair| (pair, "messages are set aside in"));
+    let set_aside = wants.dead_letters.iter().map(|pair| (pair, "dead letters go to"));
     for (pair, what) in published.chain(set_aside) {
         pubsub(check, &pair.first, what, &pair.place);
         scopes::check(check, Operation::Publish, (&pair.first, &pair.second), what, &pair.place);
@@ -85,7 +85,7 @@ fn answered(check: &mut Check<'_>, one: &Subscription) {
         );
         if check.route_answers(&path) {
             let message = format!(
-                "events go to {path}, which is a route and no subscription: its answers may make them come again for ever"
+                "events go to {path}, which is a route and no subscription: its answers may have them redelivered forever"
             );
             check.findings.warning(Code::RouteUnanswered, place, message, help);
         } else {
@@ -107,11 +107,12 @@ fn redelivery(check: &mut Check<'_>) {
             match duration::milliseconds(text) {
                 None => {
                     let message =
-                        format!("{name}: {text:?} is no duration, so {:?} does not start", component.name);
+                        format!("{name}: {text:?} is not a duration, so {:?} does not start", component.name);
                     check.findings.error(Code::SettingInvalid, &place, message, "write it as \"60s\"");
                 }
                 Some(Duration::ZERO) => {
-                    let message = format!("{name} is 0, so an event whose handling fails never comes again");
+                    let message =
+                        format!("{name} is 0, so an event whose handling fails is never redelivered");
                     check.findings.error(
                         Code::MessagesLost,
                         &place,
@@ -135,7 +136,7 @@ fn repeated(
 ) {
     if let Some(longest) = longest.filter(|longest| name == "processingTimeout" && timeout <= *longest) {
         let message = format!(
-            "{:?} gives an event again after {timeout:?}, while the turn for it may take {longest:?}",
+            "{:?} redelivers an event after {timeout:?}, while its turn may take {longest:?}",
             component.name
         );
         let help = "make processingTimeout longer than the turn-time of the agents that take events";

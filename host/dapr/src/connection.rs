@@ -36,7 +36,7 @@ const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 pub enum EndpointError {
     /// The address cannot be used.
     #[error(
-        "error[sidecar-endpoint-invalid]: {address:?} is no address of a sidecar: {reason}\n  help: set DAPR_GRPC_PORT to a port, or DAPR_GRPC_ENDPOINT to http://HOST:PORT"
+        "error[sidecar-endpoint-invalid]: {address:?} is not the address of a sidecar: {reason}\n  help: set DAPR_GRPC_PORT to a port, or DAPR_GRPC_ENDPOINT to http://HOST:PORT"
     )]
     Address {
         /// The address.
@@ -46,12 +46,12 @@ pub enum EndpointError {
     },
     /// The token cannot be sent.
     #[error(
-        "error[sidecar-token-invalid]: DAPR_API_TOKEN has a character that no HTTP header may have\n  help: set it to the token that the sidecar was started with"
+        "error[sidecar-token-invalid]: DAPR_API_TOKEN contains a character that is not allowed in an HTTP header\n  help: set it to the token that the sidecar was started with"
     )]
     Token,
     /// There is no client for the sidecar's HTTP API.
     #[error(
-        "error[sidecar-client-unavailable]: {0}\n  help: look at the limits of the process, such as `ulimit -n`"
+        "error[sidecar-client-unavailable]: {0}\n  help: check the limits of the process, such as `ulimit -n`"
     )]
     Client(reqwest::Error),
 }

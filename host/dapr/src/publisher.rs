@@ -71,7 +71,7 @@ impl Publisher {
         match done.await {
             Ok(Outcome::Together(result)) => vec![result; events.len()],
             Ok(Outcome::Refused) => self.publish_each(&topic, &events).await,
-            Err(_) => vec![Err(Error::Other("the host failed in an unexpected way".into())); events.len()],
+            Err(_) => vec![Err(Error::Other("the host failed unexpectedly".into())); events.len()],
         }
     }
 

@@ -152,7 +152,7 @@ impl Reminders {
             )));
         }
         let shown = Document::parse(&body).map_err(|error| {
-            Error::Other(format!("the sidecar shows the reminder in an unknown form: {error}"))
+            Error::Other(format!("the sidecar returned the reminder in an unknown format: {error}"))
         })?;
         let registration = shown_reminder(&shown)?;
         Ok(registration.map(|registration| Shown { registration, ends: end_of(&shown) }))

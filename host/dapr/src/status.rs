@@ -108,7 +108,7 @@ pub(super) fn words(status: &Status) -> String {
     match (innermost, status.code()) {
         (Some(reason), _) => format!("the Dapr sidecar cannot be reached ({reason})"),
         (None, Code::DeadlineExceeded) => format!("the Dapr sidecar did not answer in time ({text})"),
-        (None, Code::Cancelled) => format!("the Dapr sidecar broke the call off ({text})"),
+        (None, Code::Cancelled) => format!("the Dapr sidecar aborted the call ({text})"),
         _ => text,
     }
 }

@@ -146,7 +146,7 @@ pub(super) fn registration(
 }
 
 fn unreadable_time(text: &str) -> Error {
-    Error::Other(format!("the sidecar shows the time {text:?}, which cannot be read"))
+    Error::Other(format!("the sidecar returned the time {text:?}, which cannot be parsed"))
 }
 
 /// The timers of this host's active actors. The sidecar keeps them in memory, as long as the actor is active here, and cannot be

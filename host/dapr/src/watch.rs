@@ -29,7 +29,8 @@ const VOUCHED_FOR: Duration = SHORTEST_ABSENCE;
 const SAY_AGAIN: Duration = Duration::from_secs(15);
 /// How long a sidecar may be without a state store before it is ended.
 const RESTART_AFTER: Duration = Duration::from_secs(20);
-const NO_STORE: &str = "it has no state store and can keep no actors; apply a component with actorStateStore, and restart the sidecar";
+const NO_STORE: &str =
+    "it has no state store for actors; apply a component with actorStateStore, and restart the sidecar";
 
 /// What the sidecar said of itself last. Cheap to clone.
 #[derive(Clone)]
@@ -198,7 +199,7 @@ impl Watch {
                 self.known.vouch(asked_in, asked);
             }
             if is_ready && !was_ready {
-                tracing::info!("the Dapr sidecar at {} is there and hosts this host's actors", self.address);
+                tracing::info!("the Dapr sidecar at {} is ready and hosts this host's actors", self.address);
                 said.reason = None;
             }
             if !is_ready {
@@ -228,7 +229,7 @@ impl Watch {
         }
         *since = None;
         tracing::info!(
-            "the sidecar is told to end, so that it is started again and reads its components anew"
+            "telling the sidecar to shut down, so that it restarts and reads its components again"
         );
         let mut client = self.client.clone();
         let _it_is_tried_again = within(TIMEOUT, client.shutdown(proto::ShutdownRequest {})).await;

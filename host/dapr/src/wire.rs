@@ -186,7 +186,7 @@ fn unmarked<'a>(mark: &str, data: &'a Bytes) -> Option<(&'a str, Bytes)> {
 }
 
 fn cut_off() -> CallError {
-    CallError::Backend(Error::Unavailable("the answer of the actor broke off".into()))
+    CallError::Backend(Error::Unavailable("the answer of the actor was cut off".into()))
 }
 
 fn failure(content: &[u8]) -> CallError {

@@ -68,7 +68,7 @@ impl Hosts {
         loop {
             let serving = self.serving();
             if let Err(error) = self.write(Some(serving.clone())).await {
-                tracing::debug!("the line of this host was not written: {error}");
+                tracing::debug!("the entry of this host was not written: {error}");
             }
             let changed = async {
                 let _timed_out_means_unchanged = tokio::time::timeout(WRITE_EVERY, async {

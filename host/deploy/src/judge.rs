@@ -93,7 +93,7 @@ impl Judged {
         let too_many = new.percent() > old.percent() + f64::from(rules.margin);
         (new.turns >= u64::from(rules.least_turns) && new.failed > 0 && too_many).then(|| {
             format!(
-                "{} of {} turns failed ({:.0} %), and {} of {} of the version before ({:.0} %); more than {} points above that are too many in a window of {:?}",
+                "{} of {} turns failed ({:.0} %), and {} of {} of the previous version ({:.0} %); more than {} points above that are too many in a window of {:?}",
                 new.failed,
                 new.turns,
                 new.percent(),

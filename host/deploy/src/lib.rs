@@ -432,7 +432,7 @@ impl Deployer {
                         tracing::warn!(
                             agent_type = &*agent_type,
                             code = error.code,
-                            "the component's file is deployed later: {}",
+                            "the component's file will be deployed later: {}",
                             error.message
                         );
                         let newer = tokio::time::timeout(FILE_AGAIN, file.next()).await.ok();

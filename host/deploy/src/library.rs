@@ -139,7 +139,8 @@ impl Library {
     fn write(&self, agent_type: &str, path: &Path, bytes: &[u8]) -> Result<(), Error> {
         // It was removed, or its disk was taken away: the next start would not find what lies in a new one beside the rest.
         if self.identity.is_some() && identity(&self.data) != self.identity {
-            let gone = std::io::Error::new(ErrorKind::NotFound, "the data folder of the start is gone");
+            let gone =
+                std::io::Error::new(ErrorKind::NotFound, "the data folder from the start no longer exists");
             return Err(Error::unwritable(path, &gone));
         }
         create_private_folder(&self.folder.join(agent_type))
@@ -167,7 +168,7 @@ fn read_version(path: &Path, name: &str) -> Result<Option<Stored>, Error> {
         Err(error) => return Err(Error::unreadable(path, error)),
     };
     if digest(&wasm) != name {
-        return Err(Error::unreadable(path, "the bytes are not those that the name stands for"));
+        return Err(Error::unreadable(path, "the content does not match its digest"));
     }
     // Of the data folder and of the mounted one: `NAME.wasm.sig` is how `daca sign` names it.
     let beside = [path.with_extension("sig"), path.with_extension("wasm.sig")];

@@ -113,7 +113,7 @@ pub(super) async fn label_for(
     let own = actors.label_of(agent, version).await.map_err(into_error)?;
     match (own, wanted) {
         (Some(own), Some(wanted)) if *own != *wanted => {
-            Err(Error::label(format!("the component calls itself {own:?}, and not {wanted:?}")))
+            Err(Error::label(format!("the component declares the label {own:?}, not {wanted:?}")))
         }
         (Some(own), _) => Ok(own),
         (None, Some(wanted)) if wanted.is_empty() || wanted.len() > LONGEST_LABEL => {

@@ -49,7 +49,7 @@ impl Shared {
         let read = self.store.read(&[self.record_key()]).await?;
         let Some(value) = read.into_iter().flatten().next() else { return Ok(None) };
         let record = read_record(&value.value).map_err(|reason| {
-            backend::Error::Other(format!("the shared record is not what a host has written: {reason}"))
+            backend::Error::Other(format!("the shared record was not written by a host: {reason}"))
         })?;
         Ok(Some((record, value.etag)))
     }
@@ -153,11 +153,11 @@ fn read_record(text: &[u8]) -> Result<Record, String> {
     let in_use = record.in_use();
     let mut names = record.versions.keys().chain(&in_use).chain(&record.before);
     if let Some(name) = names.find(|name| !is_digest(name)) {
-        return Err(format!("{name:?} is no SHA-256"));
+        return Err(format!("{name:?} is not a SHA-256"));
     }
     // Each change adds one.
     if record.revision > MOST_REVISIONS {
-        return Err(format!("{} is no number of changes", record.revision));
+        return Err(format!("{} is not a valid revision", record.revision));
     }
     if record.canary.as_ref().is_some_and(|canary| !(1..=99).contains(&canary.share)) {
         return Err("the canary has no share of 1 to 99 percent".into());

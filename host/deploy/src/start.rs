@@ -90,7 +90,7 @@ impl Opened {
         tracing::warn!(
             agent_type = %agent.name,
             code = why.code,
-            "the manifest's component cannot serve, and the other hosts are asked for theirs: {}",
+            "the manifest's component cannot serve; asking the other hosts for theirs: {}",
             why.message
         );
         let deadline = tokio::time::Instant::now() + OTHERS_ANSWER;
@@ -171,7 +171,7 @@ impl Opened {
                     tracing::error!(
                         agent_type = %agent.name,
                         code = error.code,
-                        "version {} serves nobody here, and the actors on it are served by version {}: {}",
+                        "version {} cannot serve here; version {} serves its actors: {}",
                         record.name(&digest),
                         record.name(&record.serving),
                         error.message
@@ -227,7 +227,7 @@ async fn load_file(
     tracing::warn!(
         agent_type = %agent.name,
         code = why.code,
-        "{name} holds the version that serves, and takes the place of what was kept: {}",
+        "{name} contains the version that serves, and replaces the kept copy: {}",
         why.message
     );
     let (keeper, agent_type, stored) = (library.clone(), agent.name.clone(), Stored { wasm, signature });

@@ -66,7 +66,7 @@ impl ComponentFile {
     pub fn read(path: &Path) -> io::Result<FileContent> {
         let size = std::fs::metadata(path)?.len();
         if size > LARGEST_COMPONENT {
-            let message = format!("it has {size} bytes, and {LARGEST_COMPONENT} is the most");
+            let message = format!("it has {size} bytes; the maximum is {LARGEST_COMPONENT}");
             return Err(io::Error::new(ErrorKind::FileTooLarge, message));
         }
         let wasm = read_bounded(path, LARGEST_COMPONENT)?;
@@ -177,7 +177,7 @@ impl ComponentFile {
         }
         tracing::warn!(
             code = "component-missing",
-            "{}: the component's file is gone; what serves serves on. In a ConfigMap the key is the file's name",
+            "{}: the component's file is gone; the current version keeps serving. In a ConfigMap the key is the file's name",
             self.path.display()
         );
     }
@@ -277,7 +277,7 @@ impl FolderEvents {
         let changed = Arc::new(Notify::new());
         let watcher = watch(folders, changed.clone());
         if let Err(error) = &watcher {
-            tracing::debug!("no events of files, looking each {POLL:?} instead: {error}");
+            tracing::debug!("file events are unavailable, polling every {POLL:?} instead: {error}");
         }
         FolderEvents { changed, _watcher: watcher.ok() }
     }
@@ -301,7 +301,7 @@ fn watch(folders: &[PathBuf], changed: Arc<Notify>) -> notify::Result<notify::Re
     for folder in folders {
         // One that is gone by now, or that cannot be watched, is looked at each second.
         if let Err(error) = watcher.watch(folder, notify::RecursiveMode::NonRecursive) {
-            tracing::debug!("{}: no events: {error}", folder.display());
+            tracing::debug!("{}: file events are unavailable: {error}", folder.display());
         }
     }
     Ok(watcher)
@@ -325,7 +325,7 @@ fn folders(path: &Path) -> Vec<PathBuf> {
 /// The first bytes of a regular file: nothing else, such as a pipe, which would block for ever.
 pub(super) fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
     }
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(most).read_to_end(&mut bytes)?;

@@ -62,7 +62,7 @@ impl StateFile {
         if let Some(folder) = self.path.parent().filter(|folder| is_exposed(folder)) {
             tracing::warn!(
                 code = "data-exposed",
-                "{}: other users of this machine may look into the data folder, or change it: chmod 700",
+                "{}: other users of this machine may read or change the data folder: chmod 700",
                 folder.display()
             );
         }
@@ -84,14 +84,14 @@ impl StateFile {
     pub(super) fn check(&self) -> Result<(), Error> {
         let gone = match std::fs::metadata(&self.path) {
             Ok(found) if identity(&found) == self.identity => None,
-            Ok(_) => Some("another file has taken its place".to_owned()),
+            Ok(_) => Some("it was replaced by another file".to_owned()),
             Err(error) => Some(error.to_string()),
         };
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match &gone {
             Some(reason) if trouble.gone != gone => tracing::error!(
                 code = "data-missing",
-                "the state file is gone, and nothing can be kept: {}: {reason}",
+                "the state file is gone, and nothing can be saved: {}: {reason}",
                 self.path.display()
             ),
             None if trouble.gone.is_some() => tracing::info!("the state file is there again"),
@@ -100,7 +100,7 @@ impl StateFile {
         trouble.gone = gone;
         match trouble.gone {
             // Callers read this: the path is for the log.
-            Some(_) => Err(Error::Unavailable("the state file is gone, and nothing can be kept".into())),
+            Some(_) => Err(Error::Unavailable("the state file is gone, and nothing can be saved".into())),
             None => Ok(()),
         }
     }

@@ -210,7 +210,7 @@ async fn give_up(schedule: &Schedule, store: &Store, actor: &ActorAddress, fired
     );
     match store.commit(actor, &TurnCommit { handled: Some(fired), ..TurnCommit::default() }).await {
         Ok(changes) => schedule.apply(changes),
-        Err(error) => tracing::error!("{name:?} stands still until the restart: {error}"),
+        Err(error) => tracing::error!("{name:?} is suspended until the restart: {error}"),
     }
 }
 

@@ -89,7 +89,7 @@ fn signer(text: &toml::Spanned<String>, problems: &mut Problems<'_>) -> Option<S
         Ok(signer) => return Some(signer),
         Err(error) => error,
     };
-    let message = format!("deploy.signers: {:?} is no public key: {error}", text.get_ref());
+    let message = format!("deploy.signers: {:?} is not a public key: {error}", text.get_ref());
     problems.push("manifest-invalid-signer", text.span(), message, || match error {
         SignerError::Weak => "make another key with: daca sign --new-key FILE".into(),
         _ => "write the line that daca sign --key FILE --public prints".into(),
@@ -99,7 +99,7 @@ fn signer(text: &toml::Spanned<String>, problems: &mut Problems<'_>) -> Option<S
 
 pub(super) fn build_dev(agent: &str, file: file::Dev, folder: &Path, problems: &mut Problems<'_>) -> Dev {
     let mut refuse = |span, key: &str, help: &str| {
-        let message = format!("agents.{agent}.dev.{key} names nothing");
+        let message = format!("agents.{agent}.dev.{key} is empty");
         problems.push("manifest-invalid-dev", span, message, || help.into());
     };
     if file.build.get_ref().trim().is_empty() {
@@ -107,7 +107,7 @@ pub(super) fn build_dev(agent: &str, file: file::Dev, folder: &Path, problems: &
     }
     let has_empty = file.watch.get_ref().iter().any(|path| path.as_os_str().is_empty());
     if has_empty || file.watch.get_ref().is_empty() {
-        refuse(file.watch.span(), "watch", "name the files and folders that the component is made from");
+        refuse(file.watch.span(), "watch", "name the files and folders that the component is built from");
     }
     Dev {
         build: file.build.into_inner(),

@@ -35,7 +35,7 @@ pub(super) fn build(
                 problems,
                 span.clone(),
                 format!("no POST route has the path {path:?}"),
-                "add the route, or name the path of one that is there",
+                "add the route, or name the path of an existing one",
             );
         }
         if path.contains('{') {
@@ -50,7 +50,7 @@ pub(super) fn build(
             push(
                 problems,
                 span,
-                format!("the binding {:?} or its path {path:?} is there twice", binding.binding),
+                format!("the binding {:?} or its path {path:?} is defined twice", binding.binding),
                 "remove one of the two",
             );
         }
@@ -59,7 +59,7 @@ pub(super) fn build(
             push(problems, binding.dead_letter.span(), text, "write 1 or more");
         }
         let Some(dead_letter) = Topic::parse(binding.dead_letter.get_ref()) else {
-            let text = format!("dead-letter: {:?} has not two parts", binding.dead_letter.get_ref());
+            let text = format!("dead-letter: {:?} does not have two parts", binding.dead_letter.get_ref());
             push(problems, binding.dead_letter.span(), text, "write it as \"PUBSUB/TOPIC\"");
             continue;
         };

@@ -305,9 +305,9 @@ impl Problems<'_> {
         let code = if unknown { "manifest-unknown-key" } else { "manifest-syntax" };
         self.push(code, error.span().unwrap_or(0..0), message, || {
             if unknown {
-                "remove the key, or write it as one of those that are expected here".into()
+                "remove the key, or write it as one of the expected ones".into()
             } else {
-                "see 'The manifest' in README.md for the keys and the form of their values".into()
+                "see docs/reference/manifest.md for the keys and the form of their values".into()
             }
         });
     }

@@ -230,13 +230,13 @@ fn check_size(table: &[&str], key: &str, value: ByteSize, largest: ByteSize, pro
 }
 
 fn refuse_zero(table: &[&str], key: &str, problems: &mut Problems<'_>) {
-    let message = format!("{}.{key} is 0, so that nothing could ever end well", table.join("."));
+    let message = format!("{}.{key} is 0, so nothing could ever succeed", table.join("."));
     let place = problems.locate(&[table, &[key]].concat());
     problems.push("manifest-invalid-limit", place, message, || "give a larger bound, or leave it out".into());
 }
 
 fn refuse_large(table: &[&str], key: &str, value: &str, largest: &str, problems: &mut Problems<'_>) {
-    let message = format!("{}.{key} is {value}; the largest that works is {largest}", table.join("."));
+    let message = format!("{}.{key} is {value}; the maximum is {largest}", table.join("."));
     let place = problems.locate(&[table, &[key]].concat());
     problems
         .push("manifest-invalid-limit", place, message, || "give a smaller bound, or leave it out".into());

@@ -107,8 +107,10 @@ pub(super) fn build(agent: &str, file: file::Permissions, problems: &mut Problem
                     }
                 }
                 _ => {
-                    let message =
-                        format!("agents.{agent}.permissions.{key}: {:?} has not two parts", entry.get_ref());
+                    let message = format!(
+                        "agents.{agent}.permissions.{key}: {:?} does not have two parts",
+                        entry.get_ref()
+                    );
                     let form = if key == "publish" { "PUBSUB/TOPIC" } else { "BINDING/OPERATION" };
                     problems.push("manifest-invalid-permission", entry.span(), message, || {
                         format!("write it as \"{form}\"; a * in the second place permits all")

@@ -186,7 +186,7 @@ impl Builder<'_, '_> {
                 "dead-letter is the topic of the subscription itself".to_owned()
             }
             Some(letters) => return Some(Some(letters)),
-            None => format!("dead-letter: {:?} has not two parts", written.get_ref()),
+            None => format!("dead-letter: {:?} does not have two parts", written.get_ref()),
         };
         self.problems.push("manifest-invalid-route", written.span(), problem, || {
             "write it as \"PUBSUB/TOPIC\", and name another topic".into()
@@ -199,7 +199,7 @@ impl Builder<'_, '_> {
         if SERVED.contains(&method.get_ref().as_str()) {
             return method.get_ref().parse().ok();
         }
-        let message = format!("{:?} is no method that a route can have", method.get_ref());
+        let message = format!("{:?} is not a method that a route can have", method.get_ref());
         self.problems.push("manifest-invalid-route", method.span(), message, || {
             format!("use one of {}", SERVED.join(", "))
         });
@@ -209,7 +209,7 @@ impl Builder<'_, '_> {
     fn path(&mut self, path: &toml::Spanned<String>, method: &str) -> Option<String> {
         let (text, span) = (path.get_ref(), path.span());
         if !text.starts_with('/') || text.contains("//") || text.contains("{*") {
-            self.problems.push("manifest-invalid-route", span, format!("{text:?} is no path"), || {
+            self.problems.push("manifest-invalid-route", span, format!("{text:?} is not a path"), || {
                 "write it as \"/fixed/{parameter}\"".into()
             });
             return None;
@@ -224,7 +224,7 @@ impl Builder<'_, '_> {
         let methods = self.seen.entry(text.clone()).or_default();
         if let Some(first) = methods.get(method) {
             let first = self.problems.position(first.start).0;
-            let message = format!("{method} {text} is there twice: first in line {first}");
+            let message = format!("{method} {text} is defined twice: first in line {first}");
             self.problems
                 .push("manifest-duplicate-route", span, message, || "remove one, or change its path".into());
             return None;
@@ -240,7 +240,7 @@ impl Builder<'_, '_> {
                 ),
                 _ => (
                     "manifest-invalid-route",
-                    format!("{text:?} is no path: {error}"),
+                    format!("{text:?} is not a path: {error}"),
                     "write it as \"/fixed/{parameter}\"",
                 ),
             };
@@ -271,7 +271,7 @@ impl Builder<'_, '_> {
         let file::ActorId { path: parameter, field, default } = source.get_ref();
         if let (Some(name), None) = (field, parameter) {
             if let Some(Err(error)) = default.as_deref().map(daca_model::check_actor_id) {
-                let message = format!("the default {default:?} is no actor id: {error}");
+                let message = format!("the default {default:?} is not an actor id: {error}");
                 self.problems
                     .push("manifest-invalid-route", source.span(), message, || "choose another".into());
                 return None;
@@ -288,7 +288,7 @@ impl Builder<'_, '_> {
             });
             return None;
         }
-        self.problems.push("manifest-invalid-route", source.span(), "this names no source of an id".into(), || {
+        self.problems.push("manifest-invalid-route", source.span(), "this does not name the source of an id".into(), || {
             let from_path = if path.is_some() { "{ path = \"PARAMETER\" } or " } else { "" };
             format!("write {from_path}{{ field = \"FIELD\" }}, with default = \"ID\" beside the field if you like")
         });
@@ -307,9 +307,12 @@ impl Builder<'_, '_> {
             file::Payload::Word(word) if word == "body" => Some(Payload::Body),
             file::Payload::Word(word) if word == "none" => Some(Payload::Nothing),
             file::Payload::Word(word) => {
-                self.problems.push("manifest-invalid-route", span, format!("{word:?} is no payload"), || {
-                    "write \"body\", \"none\" or { field = \"FIELD\" }".into()
-                });
+                self.problems.push(
+                    "manifest-invalid-route",
+                    span,
+                    format!("{word:?} is not a payload"),
+                    || "write \"body\", \"none\" or { field = \"FIELD\" }".into(),
+                );
                 None
             }
         }

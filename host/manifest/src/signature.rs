@@ -28,7 +28,7 @@ pub enum SignerError {
     #[error("its bytes are no Ed25519 key")]
     NoKey,
     /// Anybody can make signatures that such a key verifies.
-    #[error("it is a weak key, for which anybody can sign")]
+    #[error("it is a weak key, with which anyone can sign")]
     Weak,
 }
 

@@ -25,7 +25,7 @@ pub enum AddressError {
     #[error("it is empty")]
     Empty,
     /// More bytes than the bound.
-    #[error("it has {bytes} bytes, and {limit} is the most")]
+    #[error("it has {bytes} bytes; the maximum is {limit}")]
     TooLong {
         /// Bytes of the name.
         bytes: usize,
@@ -77,7 +77,7 @@ impl FromStr for ActorAddress {
 pub fn check_actor_id(id: &str) -> Result<(), AddressError> {
     check_length(id, LONGEST_ID)?;
     if id == "." || id == ".." {
-        return Err(AddressError::Form("it is a dot or two, which paths take for a folder"));
+        return Err(AddressError::Form("it is one or two dots, which paths treat as a folder"));
     }
     if id.contains("||") || id.ends_with('|') {
         return Err(AddressError::Form("it has || or ends in |, which separates the parts of a state key"));
@@ -93,7 +93,7 @@ pub fn check_actor_id(id: &str) -> Result<(), AddressError> {
 pub fn check_agent_type(name: &str) -> Result<(), AddressError> {
     check_length(name, LONGEST_TYPE)?;
     if name.chars().all(|c| c == '.') {
-        return Err(AddressError::Form("it has nothing but dots, which paths take for a folder"));
+        return Err(AddressError::Form("it consists of dots, which paths treat as a folder"));
     }
     match name.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | '.')) {
         Some(character) => Err(AddressError::Character(character)),

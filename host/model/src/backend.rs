@@ -130,7 +130,7 @@ pub struct SharedValue {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SharedWriteError {
     /// Another host was faster.
-    #[error("another host has written meanwhile")]
+    #[error("another host has written in the meantime")]
     Conflict,
     /// It could not be written.
     #[error(transparent)]

@@ -33,7 +33,7 @@ pub enum CallError {
         reason: AddressError,
     },
     /// The actor's queue is full.
-    #[error("{actor} has {queued} calls waiting, and that is the limit of its type. Call again later.")]
+    #[error("{actor} has {queued} calls waiting, which is the limit of its type. Call again later.")]
     QueueFull {
         /// Whom the call was for.
         actor: ActorAddress,
@@ -41,12 +41,10 @@ pub enum CallError {
         queued: usize,
     },
     /// The host has as many calls as it may have.
-    #[error("The host is busy with {0} calls, and that is its limit. Call again later.")]
+    #[error("The host is busy with {0} calls, which is its limit. Call again later.")]
     HostBusy(usize),
     /// Too many effects wait for delivery.
-    #[error(
-        "{0} events and messages wait for delivery, and that is the limit of the host. Call again later."
-    )]
+    #[error("{0} events and messages wait for delivery, which is the limit of the host. Call again later.")]
     EffectsBacklog(usize),
     /// The host is not ready yet.
     #[error("The host is starting. Call again in a moment.")]
@@ -58,7 +56,7 @@ pub enum CallError {
     #[error("{0} waits for this call itself and could never answer it.")]
     WaitsForItself(ActorAddress),
     /// Too many actors wait for one another.
-    #[error("{0} turns wait for one another already, and that is the limit.")]
+    #[error("{0} turns wait for one another already, which is the limit.")]
     ChainTooDeep(usize),
     /// The guest did not come to an end by itself.
     #[error("{actor}: {fault}. Nothing of the turn was kept.")]
@@ -104,7 +102,7 @@ pub enum CallError {
     },
     /// The call was handled before, and its reply is not known any more.
     #[error(
-        "{actor} has handled the call with the key {key:?} before, and its reply is not kept any more. It was not handled again."
+        "{actor} has handled the call with the key {key:?} before, and its reply is no longer kept. It was not handled again."
     )]
     ReplyForgotten {
         /// Whom the call was for.
@@ -131,14 +129,14 @@ pub enum CallError {
         detail: String,
     },
     /// The call is longer than the sidecar takes (`--dapr-max-body-size`, 4 MiB unless it is set).
-    #[error("The call is longer than the Dapr sidecar takes: {0}.")]
+    #[error("The call is larger than the Dapr sidecar accepts: {0}.")]
     TooLargeForSidecar(String),
     /// The backend could not commit the turn. Only the next read tells whether it was kept after all, as it may be when the
     /// disk fails in the middle.
     #[error("{0}. {kept}", kept = what_was_kept(.0))]
     Backend(backend::Error),
     /// A defect of the host. The log has the details.
-    #[error("The host failed in an unexpected way. Its log has the details.")]
+    #[error("The host failed unexpectedly. Its log has the details.")]
     Internal,
 }
 

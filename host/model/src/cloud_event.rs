@@ -39,14 +39,14 @@ pub fn data(event: &Bytes) -> Result<Document, String> {
 /// The same of an event that was read.
 pub fn data_of(event: &Document) -> Result<Document, String> {
     if !event.is_object() {
-        return Err("it is no JSON object".into());
+        return Err("it is not a JSON object".into());
     }
     match (event.present_field("data"), event.present_field("data_base64")) {
         (Some(data), _) => object(data),
         (None, Some(encoded)) => {
-            let encoded = encoded.text().ok_or("its data_base64 is no text")?;
+            let encoded = encoded.text().ok_or("its data_base64 is not a string")?;
             let decoded = BASE64.decode(encoded);
-            let decoded = decoded.map_err(|error| format!("its data_base64 is no base64: {error}"))?;
+            let decoded = decoded.map_err(|error| format!("its data_base64 is not base64: {error}"))?;
             object_of(&decoded.into())
         }
         (None, None) => Err("it has no data".into()),
@@ -77,15 +77,15 @@ fn object(data: Document) -> Result<Document, String> {
 
 fn object_of(text: &Bytes) -> Result<Document, String> {
     let data = Document::parse(text).map_err(|error| no_object(&error))?;
-    if data.is_object() { Ok(data) } else { Err("its data is no JSON object".into()) }
+    if data.is_object() { Ok(data) } else { Err("its data is not a JSON object".into()) }
 }
 
 fn no_object(error: &Error) -> String {
-    format!("its data is no JSON object: {error}")
+    format!("its data is not a JSON object: {error}")
 }
 
 fn too_deep() -> String {
-    format!("it has more than {MOST_PUBLISHED_DEPTH} lists and objects within one another")
+    format!("its lists and objects are nested more than {MOST_PUBLISHED_DEPTH} levels deep")
 }
 
 #[cfg(test)]
@@ -107,15 +107,15 @@ mod tests {
             assert_eq!(data_of(event).as_deref(), Ok(r#"{"a":1.10}"#), "{event}");
         }
         for (event, words) in [
-            ("[]", "no JSON object"),
+            ("[]", "not a JSON object"),
             ("{}", "no data"),
             (r#"{"data": null, "data_base64": null}"#, "no data"),
             (r#"{"data": [1]}"#, "neither an object nor a string"),
             (r#"{"data": 5}"#, "neither an object nor a string"),
-            (r#"{"data": "[1]"}"#, "no JSON object"),
-            (r#"{"data": "no JSON"}"#, "no JSON object"),
-            (r#"{"data_base64": "!"}"#, "no base64"),
-            (r#"{"data_base64": {}}"#, "no text"),
+            (r#"{"data": "[1]"}"#, "not a JSON object"),
+            (r#"{"data": "no JSON"}"#, "not a JSON object"),
+            (r#"{"data_base64": "!"}"#, "not base64"),
+            (r#"{"data_base64": {}}"#, "not a string"),
             (r#"{"data_base64": "H4sIAAAA"}"#, "gzip"),
         ] {
             let reason = data_of(event).expect_err(event);

@@ -18,13 +18,13 @@ pub enum Fault {
     #[error("the turn took longer than {0:?}, the turn-time of its type")]
     TurnTime(Duration),
     /// It wanted more memory than its type may have.
-    #[error("the agent's code wanted more memory than {0}, the limit of its type")]
+    #[error("the agent's code requested more memory than {0}, the limit of its type")]
     Memory(bytesize::ByteSize),
     /// It called itself too often.
     #[error("the agent's code exhausted its stack")]
     Stack,
     /// There is no room for one more instance.
-    #[error("the host has no room for an instance now ({0})")]
+    #[error("the host has no capacity for an instance now ({0})")]
     NoRoom(String),
     /// The reminder or timer fired, and the component has no export for it.
     #[error("the component has no export that takes a {0}")]

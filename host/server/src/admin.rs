@@ -69,7 +69,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/actors/{agent_type}/{actor_id}/method/{method}", post(invoke))
         .method_not_allowed_fallback(super::app::method_not_allowed)
         .fallback(|| async {
-            let detail = "There is nothing at this path. GET / lists what there is.";
+            let detail = "There is nothing at this path. GET / lists the paths.";
             HttpError::new(StatusCode::NOT_FOUND, "route-unknown", detail)
         })
         .with_state(state)
@@ -87,7 +87,7 @@ async fn admit(State(token): State<Option<AdminToken>>, request: Request, next: 
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     // A page cannot know the token, so with one the host may have any name, such as a cluster gives it.
     if headers.contains_key(header::ORIGIN) || (token.is_none() && !is_own_name(host)) {
-        let detail = "The admin API answers no web pages: leave the Origin header out, and name the host by its address or as localhost.";
+        let detail = "The admin API does not answer web pages: omit the Origin header, and name the host by its address or as localhost.";
         return HttpError::new(StatusCode::FORBIDDEN, "origin-refused", detail).into_response();
     }
     if let Some(token) = token.filter(|token| !token.is_in(headers)) {
@@ -98,7 +98,7 @@ async fn admit(State(token): State<Option<AdminToken>>, request: Request, next: 
                 "{number} requests to the admin API came without its token, and were refused"
             );
         }
-        let detail = "The admin API asks for its token: Authorization: Bearer TOKEN.";
+        let detail = "The admin API requires its token: Authorization: Bearer TOKEN.";
         let error = HttpError::new(StatusCode::UNAUTHORIZED, "admin-unauthorized", detail);
         return ([(header::WWW_AUTHENTICATE, "Bearer")], error).into_response();
     }
@@ -116,15 +116,15 @@ fn is_own_name(host: &str) -> bool {
 
 async fn index() -> Json<Value> {
     Json(json!({
-        "GET /health": "is the host ready, how many turns, instances and actors there are",
+        "GET /health": "whether the host is ready, and its numbers of turns, instances and actors",
         "GET /agents": "the agent types, their component versions and what happened in them",
         "GET /logs": "the last lines of the log, as lines of JSON (?type=TYPE&id=ID&limit=N&follow=true)",
         "GET /metrics": "turns in flight, active actors, failures and more, in the text format of Prometheus",
-        "GET /versions": "what serves, what served, and what was refused (?type=TYPE)",
+        "GET /versions": "the versions that serve, that served, and that were refused (?type=TYPE)",
         "PUT /agents/TYPE/component": "lets the component in the body serve (?share=PERCENT&label=LABEL; header daca-signature)",
-        "POST /agents/TYPE/version": "lets a version serve that is kept: {\"version\": \"DIGEST\", \"share\": PERCENT}",
-        "POST /agents/TYPE/rollback": "lets the version serve that served before: {\"force\": false}",
-        "PUT /agents/TYPE/pins/ID": "holds an actor on a version: {\"version\": \"DIGEST\"}; DELETE ends it",
+        "POST /agents/TYPE/version": "lets a kept version serve: {\"version\": \"DIGEST\", \"share\": PERCENT}",
+        "POST /agents/TYPE/rollback": "goes back to the version that served before: {\"force\": false}",
+        "PUT /agents/TYPE/pins/ID": "pins an actor to a version: {\"version\": \"DIGEST\"}; DELETE unpins it",
         "GET /activations": "the active actors (?limit=N)",
         "GET /outbox": "events and sent bindings: pending, sent, failed (?limit=N, newest last)",
         "POST /actors/TYPE/ID/method/METHOD": "calls a method of an actor with the body as payload",

@@ -127,9 +127,8 @@ impl ReplyTemplate {
 pub(super) fn reply(reply: Bytes, template: Option<&ReplyTemplate>) -> Result<Response, HttpError> {
     let reply = if reply.is_empty() { Bytes::from_static(b"null") } else { reply };
     if let Err(error) = Document::parse(&reply) {
-        let detail = format!(
-            "The agent's reply is not JSON, and routes answer JSON: {error}. What the turn did was kept."
-        );
+        let detail =
+            format!("The agent's reply is not JSON, and routes answer JSON: {error}. The turn was kept.");
         return Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "reply-not-json", detail));
     }
     let body = template.map_or(reply.clone(), |template| template.around(&reply));

@@ -295,15 +295,14 @@ fn not_found(request: &Request, known: &str) -> HttpError {
 }
 
 pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> HttpError {
-    let detail =
-        format!("{} is there, but not for {method}. The header Allow lists the methods.", uri.path());
+    let detail = format!("{} exists, but not for {method}. The header Allow lists the methods.", uri.path());
     HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
 }
 
 fn describe(routes: &[Route], subscriptions: &Subscriptions) -> String {
     let routes = routes.iter().map(|route| format!("{} {}", route.method, route.path));
     let events = subscriptions.paths().map(|path| format!("POST {path}"));
-    format!("There is: {}.", routes.chain(events).collect::<Vec<_>>().join(", "))
+    format!("The routes are: {}.", routes.chain(events).collect::<Vec<_>>().join(", "))
 }
 
 fn filter(method: &Method) -> MethodFilter {

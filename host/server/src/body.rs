@@ -40,9 +40,9 @@ pub(super) struct BodyBounds {
 pub(super) enum BodyError {
     #[error("it has more bytes than max-body in [host] of the manifest allows")]
     TooLarge,
-    #[error("it came too slowly")]
+    #[error("it arrived too slowly")]
     TooSlow,
-    #[error("the host holds as many bytes of bodies as it may")]
+    #[error("the host's bound on bytes of bodies is reached")]
     NoRoom,
     #[error("{0}")]
     Broken(String),
@@ -70,7 +70,7 @@ impl From<&BodyError> for HttpError {
                 HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail)
             }
             BodyError::TooSlow => {
-                let detail = "The body came too slowly: body-time and least-body-rate in [host] of the manifest are the bounds.";
+                let detail = "The body arrived too slowly: body-time and least-body-rate in [host] of the manifest are the bounds.";
                 HttpError::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", detail)
             }
             BodyError::NoRoom => {

@@ -73,7 +73,7 @@ pub(super) async fn require_token(
                     "{number} requests to paths of the Dapr sidecar came without the value of APP_API_TOKEN, and were refused"
                 );
             }
-            let detail = "This path is for the Dapr sidecar: the header dapr-api-token has not the value of APP_API_TOKEN.";
+            let detail = "This path is for the Dapr sidecar: the header dapr-api-token does not have the value of APP_API_TOKEN.";
             HttpError::new(StatusCode::UNAUTHORIZED, "app-token-refused", detail).into_response()
         }
         _ => next.run(request).await,
@@ -143,7 +143,7 @@ fn refuse_misdelivered(actors: &Actors, actor: &ActorAddress) -> CallError {
     tracing::warn!(
         code = "call-misdelivered",
         %actor,
-        "the Dapr sidecar delivered a call of another actor here; it was refused, and its caller makes it again"
+        "the Dapr sidecar delivered a call of another actor here; it was refused, and its caller retries it"
     );
     let reason = format!("the Dapr sidecar delivered a call of another actor to {actor}");
     CallError::Backend(backend::Error::NotDone(reason))

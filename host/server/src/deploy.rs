@@ -196,7 +196,7 @@ async fn finish(
     match tokio::spawn(change).await {
         Ok(result) => Ok(Json(result?)),
         Err(_panicked) => {
-            let detail = "The host failed in an unexpected way. Its log has the details.";
+            let detail = "The host failed unexpectedly. Its log has the details.";
             Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into())
         }
     }

@@ -100,7 +100,7 @@ impl Patience {
                 tracing::warn!(
                     path,
                     code = "event-given-back",
-                    "an event is to come again: {}",
+                    "an event is to be redelivered: {}",
                     printable(&reason)
                 );
                 return EventOutcome::Retry(reason);
@@ -127,7 +127,7 @@ pub(super) async fn set_aside(
             tracing::warn!(
                 path,
                 code = "event-set-aside",
-                "an event is set aside on {}/{}: {}",
+                "an event is dead-lettered to {}/{}: {}",
                 topic.pubsub,
                 topic.topic,
                 printable(reason)
@@ -136,7 +136,7 @@ pub(super) async fn set_aside(
         }
         Err(error) => {
             let reason =
-                format!("the event cannot be handled ({reason}), and could not be set aside: {error}");
+                format!("the event cannot be handled ({reason}), and could not be dead-lettered: {error}");
             tracing::warn!(path, code = "event-set-aside-failed", "{}", printable(&reason));
             EventOutcome::Retry(reason)
         }

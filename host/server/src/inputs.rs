@@ -78,7 +78,7 @@ impl Input {
             tracing::warn!(
                 binding = self.binding.binding,
                 code = &*error.code,
-                "a message is to be delivered again: {}",
+                "a message is to be redelivered: {}",
                 printable(&error.detail)
             );
             return error.into_response();
@@ -87,12 +87,12 @@ impl Input {
             Ok(()) => {
                 self.tries.forget(&self.name_of(headers, body));
                 let reason =
-                    json!({ "status": "Message set aside", "code": error.code, "detail": error.detail });
+                    json!({ "status": "Message dead-lettered", "code": error.code, "detail": error.detail });
                 Json(reason).into_response()
             }
             Err(reason) => {
                 let detail = format!(
-                    "The message cannot be handled ({}), and could not be set aside: {reason}.",
+                    "The message cannot be handled ({}), and could not be dead-lettered: {reason}.",
                     error.detail
                 );
                 let refused = HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "set-aside-failed", detail);
@@ -127,7 +127,7 @@ impl Input {
         tracing::warn!(
             binding = self.binding.binding,
             code = "message-set-aside",
-            "message {} is set aside on {}/{}: {}",
+            "message {} is dead-lettered to {}/{}: {}",
             printable(&place),
             topic.pubsub,
             topic.topic,

@@ -88,7 +88,7 @@ async fn logs(
 
 fn place(followers: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, HttpError> {
     followers.clone().try_acquire_owned().map_err(|_| {
-        let detail = format!("{MOST_FOLLOWERS} follow the log already, and that is the most.");
+        let detail = format!("{MOST_FOLLOWERS} clients follow the log already, which is the maximum.");
         HttpError::new(StatusCode::TOO_MANY_REQUESTS, "log-followers-exceeded", detail)
     })
 }
@@ -127,9 +127,10 @@ impl Filter {
             (None, None) => Ok(Filter::All),
             (Some(agent_type), None) => Ok(Filter::Type(agent_type)),
             (Some(agent_type), Some(id)) => Ok(Filter::Actor { agent_type, id }),
-            (None, Some(_)) => {
-                Err(HttpError::bad_request("query-invalid", "An id alone names no actor: add its type."))
-            }
+            (None, Some(_)) => Err(HttpError::bad_request(
+                "query-invalid",
+                "An id alone does not name an actor: add its type.",
+            )),
         }
     }
 
@@ -223,9 +224,7 @@ fn lines_missed(missed: u64) -> String {
     let line = LinesMissed {
         timestamp: humantime::format_rfc3339_micros(SystemTime::now()).to_string(),
         level: "WARN",
-        message: format!(
-            "{missed} lines of the log, of whichever actors, were dropped before they were read"
-        ),
+        message: format!("{missed} lines of the log, of any actors, were dropped before they were read"),
         code: "log-lines-missed",
         target: module_path!(),
     };

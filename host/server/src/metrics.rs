@@ -22,7 +22,7 @@ pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
         ),
         ("daca_active_actors", "gauge", "Actors that are active.", state.actors.active()),
         ("daca_live_instances", "gauge", "Instances of components that are in memory.", live),
-        ("daca_live_instances_max", "gauge", "The most instances that may be in memory.", most),
+        ("daca_live_instances_max", "gauge", "The maximum number of instances in memory.", most),
         ("daca_effects_pending", "gauge", "Effects that are not sent yet.", outbox.pending),
     ];
     for (name, kind, help, value) in whole {
@@ -37,7 +37,7 @@ pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
         ),
         (
             "daca_log_lines_dropped_total",
-            "Lines of the log that standard error did not take.",
+            "Lines of the log that were dropped because standard error is too slow or closed.",
             state.log.output.dropped(),
         ),
     ];

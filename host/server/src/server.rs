@@ -107,7 +107,7 @@ impl Server {
     pub fn new(listener: TcpListener, router: Router, options: ServerOptions) -> Server {
         let router =
             router.layer(CatchPanicLayer::custom(|_panic: Box<dyn std::any::Any + Send>| -> Response {
-                let detail = "The host failed in an unexpected way. Its log has the details.";
+                let detail = "The host failed unexpectedly. Its log has the details.";
                 HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
             }));
         let bodies = |budget| BodyBounds {
@@ -175,7 +175,7 @@ impl Server {
                     code = "connections-exhausted",
                     %peer,
                     left_out,
-                    "all connections are taken, or all of this peer: further ones serve health alone"
+                    "all connections, or all of this peer, are in use: further ones get health checks only"
                 );
             }
             tokio::spawn(serve(stream, peer, place, serving.clone(), &graceful));
@@ -277,7 +277,7 @@ async fn answer(
     serving: Arc<Serving>,
 ) -> Response {
     if connection.is_spare && !serving.health.contains(&request.uri().path()) {
-        let detail = "All connections are taken, or all that one peer may have: max-connections and max-connections-per-peer in [host] of the manifest.";
+        let detail = "All connections are in use, or all that one peer may have: max-connections and max-connections-per-peer in [host] of the manifest.";
         return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "connections-exhausted", detail)
             .into_response();
     }

@@ -23,12 +23,10 @@ pub(super) fn instead_of(written: &[IoSlice<'_>]) -> Option<Bytes> {
     }
     let status = StatusCode::from_bytes(head.get("HTTP/1.1 ".len()..)?.get(..3)?.as_bytes()).ok()?;
     let error = match status {
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => HttpError::new(
-            status,
-            "head-too-large",
-            "The head of the request is larger than any that is read.",
-        ),
-        _ => HttpError::new(status, "request-unreadable", "This is no request of HTTP/1."),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => {
+            HttpError::new(status, "head-too-large", "The head of the request is too large.")
+        }
+        _ => HttpError::new(status, "request-unreadable", "This is not an HTTP/1 request."),
     };
     Some(error.as_text().into())
 }

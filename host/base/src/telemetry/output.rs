@@ -165,7 +165,7 @@ impl<W: Write> Writer<W> {
         tracing::warn!(
             code = "log-lines-dropped",
             lines,
-            "{lines} lines of the log are missing here: standard error took them too slowly or not at all"
+            "{lines} lines of the log are missing here: standard error is too slow or closed"
         );
     }
 }

@@ -76,7 +76,7 @@ pub enum Error {
     },
     /// More is watched than makes sense.
     #[error(
-        "error[dev-too-many-sources]: agents.{agent_type}.dev.watch: there are more than {most} files\n  help: name the folders of the sources alone"
+        "error[dev-too-many-sources]: agents.{agent_type}.dev.watch: there are more than {most} files\n  help: list only the folders of the sources"
     )]
     TooManySources {
         /// The agent type.
@@ -176,7 +176,7 @@ impl Project {
             } else {
                 tracing::warn!(
                     code = "dev-build-failed",
-                    "{}: the build failed; {} serves on",
+                    "{}: the build failed; {} keeps serving",
                     self.agent_type,
                     self.version(redeploy)
                 );
@@ -193,7 +193,7 @@ impl Project {
         if let Some(path) = self.sources.built().await {
             tracing::warn!(
                 code = "dev-build-writes-sources",
-                "{}: {} and others changed during each of the last builds, as if the build wrote them; building again with the next save",
+                "{}: {} and others changed during each of the last builds, as if the build wrote them; building again at the next save",
                 self.agent_type,
                 path.display()
             );
@@ -218,7 +218,7 @@ impl Project {
         };
         if redeploy.serving(&self.agent_type).as_ref() == Some(&content.digest) {
             tracing::info!(
-                "{}: the component is the same as before; {} serves on",
+                "{}: the component is unchanged; {} keeps serving",
                 self.agent_type,
                 self.version(redeploy)
             );
@@ -242,7 +242,7 @@ impl Project {
     fn say_not_served(&self, redeploy: &dyn Redeploy, reason: &str) {
         tracing::warn!(
             code = "dev-not-served",
-            "{}: what was built does not serve; {} serves on: {reason}",
+            "{}: the new build cannot serve; {} keeps serving: {reason}",
             self.agent_type,
             self.version(redeploy)
         );
@@ -250,7 +250,7 @@ impl Project {
 
     fn version(&self, redeploy: &dyn Redeploy) -> String {
         let serving = redeploy.serving(&self.agent_type);
-        serving.map_or("the version before".into(), |digest| format!("version {}", short(&digest)))
+        serving.map_or("the previous version".into(), |digest| format!("version {}", short(&digest)))
     }
 }
 

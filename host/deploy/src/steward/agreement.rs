@@ -67,7 +67,7 @@ impl Steward {
                 tracing::warn!(
                     code = "shared-state-missing",
                     agent_type = %self.agent.name,
-                    "deployments reach this host alone, because there is no state that the hosts share: {error}. Name a state store of the sidecar as state-store in [dapr]."
+                    "deployments reach only this host, because the hosts share no state: {error}. Name a state store of the sidecar as state-store in [dapr]."
                 );
                 self.go_alone();
                 self.settled();
@@ -109,7 +109,7 @@ impl Steward {
                     tracing::error!(
                         code = error.code,
                         agent_type = %self.agent.name,
-                        "what another host has deployed cannot serve here: {}",
+                        "the version that another host deployed cannot serve here: {}",
                         error.message
                     );
                     self.not_taken_over = Some(Instant::now());

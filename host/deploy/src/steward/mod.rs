@@ -195,7 +195,7 @@ impl Steward {
     async fn obey(&mut self, command: Command) {
         let settled = match self.view.borrow().is_settled {
             true => Ok(()),
-            false => Err(Error::shared_away(&backend::Error::NotDone("it was not reached yet".into()))),
+            false => Err(Error::shared_away(&backend::Error::NotDone("it has not been reached yet".into()))),
         };
         // Who asked may be gone.
         match (command, settled) {
@@ -342,7 +342,7 @@ impl Steward {
                 tracing::error!(
                     agent_type,
                     code,
-                    "version {version} is refused, and what served serves on: {text}"
+                    "version {version} is refused; the previous version keeps serving: {text}"
                 );
             }
             What::Pinned => tracing::info!(agent_type, "{text} is pinned to version {version}"),

@@ -233,7 +233,7 @@ impl Shared {
                 None
             }
             Err(error) => {
-                tracing::debug!("effect {id} is tried again: {error}");
+                tracing::debug!("effect {id} will be retried: {error}");
                 Some(waiting)
             }
         }
@@ -246,7 +246,7 @@ impl Shared {
         if let Some(line) = &effect.undeliverable_line {
             tracing::error!(target: "agent", "{}: {error}", printable(line));
         }
-        tracing::error!(code = "effect-given-up", "effect {id} is given up: {error}");
+        tracing::error!(code = "effect-given-up", "effect {id} was dropped: {error}");
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ActorAddress, VecDeque<Waiting>>> {

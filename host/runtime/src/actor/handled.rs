@@ -197,7 +197,7 @@ fn write(commit: &mut TurnCommit, key: &str, value: Vec<u8>) {
 
 /// What is there and cannot be read, which no host has written.
 pub(super) fn unreadable(key: &str) -> backend::Error {
-    backend::Error::Other(format!("the state's {key:?} is not what a host has written"))
+    backend::Error::Other(format!("the state's {key:?} was not written by a host"))
 }
 
 /// Seconds since 1970.

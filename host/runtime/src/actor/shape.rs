@@ -50,7 +50,7 @@ impl Shape {
             return Ok(Shape { label: first_label.clone(), recorded: None, nested_commits });
         };
         let label = read_label(&value.value).map_err(|error| {
-            backend::Error::Other(format!("the state's {KEY:?} is not what a host has written: {error}"))
+            backend::Error::Other(format!("the state's {KEY:?} was not written by a host: {error}"))
         })?;
         Ok(Shape { label: label.clone(), recorded: Some(label), nested_commits })
     }

@@ -252,14 +252,14 @@ impl Actors {
                 None | Some(Delivery::Separate) => break Answer::channel(),
                 Some(Delivery::First(answer, reply)) => break (answer, reply),
                 Some(Delivery::Joined(reply)) => {
-                    tracing::debug!(%actor, "a call that waits or runs was delivered again");
+                    tracing::debug!(%actor, "a waiting or running call was delivered again");
                     // Without an answer the earlier delivery was cut off before its turn was in the queue.
                     if let Ok(result) = reply.await {
                         return result;
                     }
                 }
                 Some(Delivery::Answered(result)) => {
-                    tracing::debug!(%actor, "a call that was answered was delivered again");
+                    tracing::debug!(%actor, "an answered call was delivered again");
                     return result;
                 }
             }

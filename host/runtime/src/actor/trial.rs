@@ -35,7 +35,7 @@ pub enum TrialFailure {
     #[error("{0}")]
     Failed(String),
     /// The host has no room for one more instance now.
-    #[error("the host has no room for an instance now")]
+    #[error("the host has no capacity for an instance now")]
     NoRoom,
 }
 
@@ -56,7 +56,7 @@ impl Actors {
         if met_unavailable {
             tracing::warn!(
                 agent_type = %agent.name,
-                "version {} could not be tried, because it calls other systems when it is activated: {reason}",
+                "version {} was not smoke-tested, because its activation calls external systems: {reason}",
                 version.short_digest()
             );
             return Ok(());
@@ -151,7 +151,9 @@ struct Nowhere {
 
 /// What a trial says to whoever wants to act at once.
 fn only_a_trial() -> Error {
-    Error::Unavailable("this is a trial before the version serves: nothing outside is called".into())
+    Error::Unavailable(
+        "this is a smoke test before the version serves: external systems are not called".into(),
+    )
 }
 
 #[async_trait]

@@ -79,7 +79,7 @@ pub(super) async fn run(
             Err(error) => {
                 tracing::warn!(
                     code = "outcome-unknown",
-                    "whether the turn before was kept cannot be found out; if it was, its effects are lost: {error}"
+                    "whether the previous turn was kept cannot be determined; if it was, its effects are lost: {error}"
                 );
                 turn.run(resident, work).await
             }
@@ -143,10 +143,10 @@ impl Turn<'_> {
         let was_kept = unconfirmed.was_kept(&*self.shared.backend, actor).await?;
         let Some(unconfirmed) = resident.unconfirmed.take() else { return Ok(()) };
         if !was_kept {
-            tracing::info!("turn {} was not kept, as the state shows", unconfirmed.turn_id);
+            tracing::info!("the state shows that turn {} was not kept", unconfirmed.turn_id);
             return Ok(());
         }
-        tracing::info!("turn {} was kept, as the state shows; its answer was lost", unconfirmed.turn_id);
+        tracing::info!("the state shows that turn {} was kept; its answer was lost", unconfirmed.turn_id);
         let turn_id = unconfirmed.turn_id.clone();
         self.shared.deliveries.enqueue(actor, &turn_id, unconfirmed.effects());
         Ok(())
@@ -172,7 +172,7 @@ impl Turn<'_> {
         // or write state (`pkg/actors/internal/placement`), so that the guest would wait for what waits for its end.
         let guest = async {
             if let Some(reply) = self.answer_of_before(resident, repeatable.as_ref()).await? {
-                tracing::info!("a call that was handled before came again, and is not handled again");
+                tracing::info!("a call that was handled before arrived again, and is not handled again");
                 return Ok(Ran::Before(reply));
             }
             let (outcome, products) = self.run_guest(resident, kind, handled, ends_timers, deadline).await?;
@@ -219,7 +219,7 @@ impl Turn<'_> {
         if !(writes.is_empty() && wakeups.is_empty() && effects.is_empty()) {
             tracing::info!(
                 code = "deactivation-not-kept",
-                "the Dapr sidecar had given the actor up: nothing of its deactivation is kept ({} writes, {} reminders and timers, {} effects)",
+                "the Dapr sidecar had given up the actor: nothing of its deactivation is kept ({} writes, {} reminders and timers, {} effects)",
                 writes.len(),
                 wakeups.len(),
                 effects.len()
@@ -524,7 +524,7 @@ fn work_name(work: &Work) -> String {
 }
 
 fn given_up() -> CallError {
-    let reason = "the Dapr sidecar gave the actor up during the turn, and it may live elsewhere now";
+    let reason = "the Dapr sidecar gave up the actor during the turn, and it may be active elsewhere now";
     CallError::Backend(backend::Error::NotDone(reason.into()))
 }
 

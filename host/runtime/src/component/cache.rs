@@ -41,7 +41,7 @@ impl CodeCache {
             return None;
         }
         let Some(code) = self.verified(&file, digest) else {
-            tracing::warn!("{} is not what this host wrote there; compiling again", path.display());
+            tracing::warn!("{} was not written by this host; compiling again", path.display());
             return None;
         };
         match deserialize(engine, code) {

@@ -40,7 +40,7 @@ fn check_label(label: &str) -> Result<(), String> {
     }
     if label.len() > LONGEST_LABEL {
         return Err(format!(
-            "the label of the state has {} bytes, and {LONGEST_LABEL} is the most",
+            "the label of the state has {} bytes; the maximum is {LONGEST_LABEL}",
             label.len()
         ));
     }
@@ -97,7 +97,7 @@ fn changes(
     let mut given_back = BTreeSet::new();
     for (key, value) in after {
         if !given_back.insert(key.clone()) {
-            return Err(Failure::Failed(format!("the migration gives the key {key:?} back twice")));
+            return Err(Failure::Failed(format!("the migration returns the key {key:?} twice")));
         }
         let old = before.get(&key);
         if old.is_some_and(|old| old.value == value) {

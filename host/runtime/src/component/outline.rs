@@ -152,7 +152,7 @@ fn function(body: &FunctionBody<'_>) -> Result<(), Stop> {
     let bytes = body.range().len();
     if bytes > LARGEST_FUNCTION {
         return Err(Stop::TooMuch(format!(
-            "one of its functions has {bytes} bytes, and {LARGEST_FUNCTION} is the most"
+            "one of its functions has {bytes} bytes; the maximum is {LARGEST_FUNCTION}"
         )));
     }
     let mut locals = 0_u32;
@@ -162,7 +162,7 @@ fn function(body: &FunctionBody<'_>) -> Result<(), Stop> {
     }
     if locals > MOST_LOCALS {
         return Err(Stop::TooMuch(format!(
-            "one of its functions has {locals} local variables, and {MOST_LOCALS} is the most"
+            "one of its functions has {locals} local variables; the maximum is {MOST_LOCALS}"
         )));
     }
     Ok(())
@@ -170,23 +170,24 @@ fn function(body: &FunctionBody<'_>) -> Result<(), Stop> {
 
 fn bounded(number: u32, most: u32, what: &str) -> Result<(), Stop> {
     match number > most {
-        true => Err(Stop::TooMuch(format!("it has {number} {what}, and {most} is the most"))),
+        true => Err(Stop::TooMuch(format!("it has {number} {what}; the maximum is {most}"))),
         false => Ok(()),
     }
 }
 
 fn too_large(bytes: u64) -> Refusal {
-    let message = format!("it has {bytes} bytes, and {LARGEST_COMPONENT} is the most");
+    let message = format!("it has {bytes} bytes; the maximum is {LARGEST_COMPONENT}");
     ("component-too-large", message, "build it with optimisation and without debug information")
 }
 
 fn too_much(message: String) -> Refusal {
-    ("component-too-complex", message, "build it with optimisation, or split what a generator has made")
+    ("component-too-complex", message, "build it with optimisation, or split generated functions")
 }
 
 /// Bytes that no compiler can read, with the reason.
 pub(super) fn malformed(reason: &str) -> Refusal {
-    let message = format!("it is no valid component (cut short or altered?): {}", reason.replace('\n', " "));
+    let message =
+        format!("it is not a valid component (cut short or altered?): {}", reason.replace('\n', " "));
     ("component-invalid", message, "copy or build the file again")
 }
 
@@ -209,7 +210,7 @@ pub fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
         0 => "it is empty".to_owned(),
         _ => "it does not begin like a WebAssembly component".to_owned(),
     };
-    Err(("component-invalid", message, "name the .wasm file that the build for wasm32-wasip2 made"))
+    Err(("component-invalid", message, "name the .wasm file that the build for wasm32-wasip2 produced"))
 }
 
 /// The name of an interface of the contract.
@@ -226,7 +227,7 @@ fn check_contract(imports: &[(String, bool)], exports: &[String]) -> Result<(), 
         };
         if version != CONTRACT {
             let message = format!(
-                "it was built for version {version} of the contract, and this host speaks {CONTRACT} ({name})"
+                "it was built for version {version} of the contract, and this host uses {CONTRACT} ({name})"
             );
             return Err(("component-contract-version", message, "build it against this host's wit/ or SDK"));
         }
@@ -253,6 +254,6 @@ fn check_offered(imports: &[(String, bool)]) -> Result<(), Refusal> {
 
 /// An import that nobody answers, with what is wrong with it.
 pub(super) fn unknown_import(what: &str) -> Refusal {
-    let message = format!("it imports what this host does not offer: {what}");
-    ("component-unknown-import", message, "remove the import; wit/agent.wit lists what there is")
+    let message = format!("it imports items that this host does not offer: {what}");
+    ("component-unknown-import", message, "remove the import; wit/agent.wit lists the available ones")
 }

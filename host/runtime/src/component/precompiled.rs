@@ -26,12 +26,10 @@ const SUM: usize = 32;
 #[derive(Debug, thiserror::Error)]
 pub enum PrecompileError {
     /// The component.
-    #[error("error[component-invalid]: {0:#}\n  help: `daca check` says more of the component")]
+    #[error("error[component-invalid]: {0:#}\n  help: `daca check` gives details")]
     Component(wasmtime::Error),
     /// The folder.
-    #[error(
-        "error[data-unwritable]: {path}: {reason}\n  help: name a folder that can be written with --out DIR"
-    )]
+    #[error("error[data-unwritable]: {path}: {reason}\n  help: name a writable folder with --out DIR")]
     Folder {
         /// The file.
         path: PathBuf,
@@ -60,7 +58,7 @@ pub(super) fn read(folder: &Path, engine: &wasmtime::Engine, digest: &str) -> Op
     let size = std::fs::metadata(&path).ok()?.len();
     let refuse = |why: &str| tracing::warn!("{} {why}; compiling the component", path.display());
     if size > LARGEST_COMPONENT {
-        refuse("is larger than any code");
+        refuse("is too large");
         return None;
     }
     if !is_trusted(folder) || !is_trusted(&path) {
@@ -69,7 +67,7 @@ pub(super) fn read(folder: &Path, engine: &wasmtime::Engine, digest: &str) -> Op
     }
     let bytes = std::fs::read(&path).ok()?;
     let Some(code) = verified(&bytes, digest) else {
-        refuse("is not what `daca compile` wrote there");
+        refuse("was not written by `daca compile`");
         return None;
     };
     deserialize(engine, code).inspect_err(|error| refuse(&format!("cannot be used here ({error:#})"))).ok()

@@ -52,7 +52,7 @@ impl Imports<'_> {
         }
         if metadata.len() > MOST_METADATA {
             return Err(Error::TooLarge(format!(
-                "{} metadata entries; {MOST_METADATA} is the most",
+                "{} metadata entries; the maximum is {MOST_METADATA}",
                 metadata.len()
             )));
         }
@@ -61,7 +61,7 @@ impl Imports<'_> {
         let mut unique = BTreeMap::new();
         for (name, value) in metadata {
             if unique.contains_key(&name) {
-                return Err(Error::Invalid(format!("the metadata name {name:?} is there twice")));
+                return Err(Error::Invalid(format!("the metadata name {name:?} occurs twice")));
             }
             unique.insert(name, value);
         }

@@ -67,7 +67,7 @@ impl LogBudget {
         if left_out > 0 {
             tracing::warn!(
                 code = "log-lines-exceeded",
-                "{left_out} more log lines of this turn are left out"
+                "{left_out} more log lines of this turn were dropped"
             );
         }
     }

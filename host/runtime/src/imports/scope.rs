@@ -268,7 +268,7 @@ impl TurnScope {
 fn check_key(key: &str) -> Result<(), Error> {
     if key.starts_with(HOST_KEYS) {
         return Err(Error::Invalid(format!(
-            "the key {key:?} begins with {HOST_KEYS}, and such keys are the host's"
+            "the key {key:?} begins with {HOST_KEYS}, which is reserved for the host"
         )));
     }
     check_name("key", key)
@@ -282,7 +282,7 @@ pub(super) fn check_name(what: &str, name: &str) -> Result<(), Error> {
     }
     if name.len() > LONGEST_NAME {
         return Err(Error::TooLarge(format!(
-            "the {what} has {} bytes, and {LONGEST_NAME} is the most",
+            "the {what} has {} bytes; the maximum is {LONGEST_NAME}",
             name.len()
         )));
     }

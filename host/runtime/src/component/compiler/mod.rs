@@ -190,7 +190,7 @@ fn unavailable(reason: &str) -> Refusal {
 }
 
 fn shutting_down() -> Refusal {
-    let message = "the host is shutting down, and compiles no more".to_owned();
+    let message = "the host is shutting down, and no longer compiles".to_owned();
     ("host-shutting-down", message, "deploy to another host, or when this one is back")
 }
 

@@ -206,12 +206,10 @@ fn failure(status: ExitStatus, words: &str, time: Duration, limits: CompileLimit
         // Of processor time that is over the signal is the second, where the first one was not taken; else it is the kernel's, to
         // whom this process offers itself when memory is short.
         Some(KILLED) => Failure::for_now(too_much(
-            "compiling it was ended from outside, as happens where memory is short",
+            "the compiler was killed from outside, as happens when memory is short",
         )),
         Some(ABORTED) if words.contains("memory allocation") => Failure::for_good(no_memory(limits)),
-        Some(signal) => {
-            Failure::for_now(too_much(&format!("the compiler could not cope with it (signal {signal})")))
-        }
+        Some(signal) => Failure::for_now(too_much(&format!("the compiler crashed on it (signal {signal})"))),
         None if words.starts_with("error[") => Failure::for_now(unavailable(words)),
         None if words.contains(super::child::NO_MEMORY) => Failure::for_good(no_memory(limits)),
         None => Failure::for_good(malformed(words)),
