@@ -1,8 +1,8 @@
 //! An activation: the host's record of one actor that is active here.
 //!
-//! Calls wait in a queue, and a task takes them out one after the other, for as long as there are any. An idle actor has no
-//! task, so that it costs a few hundred bytes and no scheduling. What the turns need between them, the instance and the
-//! cached state, lies in the record while no task runs, and with the task while one does.
+//! Calls wait in a queue. A task takes them out one after the other, as long as there are any. An idle actor has no
+//! task, so it costs a few hundred bytes and no scheduling. What the turns share, the instance and the cached state, is
+//! kept in the record while no task runs, and by the task while one does.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -31,12 +31,12 @@ use daca_model::backend::{Backend, FiredWakeup};
 pub(super) struct Activation {
     pub(super) address: ActorAddress,
     pub(super) agent: Arc<AgentRuntime>,
-    /// Turns of this actor that committed while another one of it waited for them.
+    /// Turns of this actor that committed while another of its turns waited for them.
     pub(super) nested_commits: Arc<AtomicU64>,
-    /// Held by turns that run within another one, so that the next turn does not begin before they have ended.
+    /// Held by turns nested in another one, so that the next turn does not begin before they have ended.
     nested: Arc<RwLock<()>>,
-    /// The backend's era in which the sidecar has taken a write of it, plus one; 0 when it has not, or has ended the activation
-    /// since.
+    /// The ownership epoch in which the sidecar accepted a write of the actor, plus one; 0 if it has not accepted any,
+    /// or has ended the activation since.
     written_in: AtomicU64,
     inner: Mutex<Inner>,
 }
@@ -45,42 +45,42 @@ struct Inner {
     queue: VecDeque<Job>,
     phase: Phase,
     resident: Resident,
-    /// Places in the lists of idle activations and of idle instances.
+    /// Positions in the lists of idle activations and of idle instances.
     idle_number: Option<u64>,
     live_number: Option<u64>,
     idle_since: Instant,
     turns: u64,
-    /// The call in whose name the turn runs that runs now.
+    /// The reentrancy id of the running turn's call.
     reentrancy_id: Option<Arc<str>>,
-    /// The version that the running turn is on.
+    /// The version of the running turn.
     served: Option<Arc<Served>>,
-    /// Cancelled when the sidecar ends this activation: it has cut off what runs, and waits for its end.
+    /// Cancelled when the sidecar revokes this activation: it has cut off what runs, and waits for its end.
     cut_off: CancellationToken,
-    /// How often it has done so.
+    /// The number of times it has done so: the lease generation.
     endings: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Idle,
-    /// A task takes jobs out of the queue.
+    /// A task processes the queue.
     Running,
-    /// Deactivated: this record takes no more jobs, and the table forgets it.
+    /// Deactivated: this record accepts no more jobs, and the table removes it.
     Closed,
 }
 
-/// What an actor keeps between turns.
+/// The state that an actor keeps between turns.
 #[derive(Default)]
 pub(super) struct Resident {
     pub(super) instance: Option<Instance>,
     pub(super) cache: StateCache,
-    /// What the state was last kept under. None when it was not looked up.
+    /// The schema of the stored state. `None` if it has not been read.
     pub(super) shape: Option<Shape>,
-    /// The calls that the actor has handled and that may come again. None when that was not looked up.
+    /// The dedup log: the calls that the actor has handled and that may be repeated. `None` if it has not been read.
     pub(super) handled: Option<Handled>,
-    /// The backend's era that they belong to.
+    /// The ownership epoch that they belong to.
     pub(super) era: u64,
-    /// The last turn, when it is not known whether it was kept.
+    /// The last turn, if its commit is in doubt.
     pub(super) unconfirmed: Option<Box<Unconfirmed>>,
 }
 
@@ -89,7 +89,7 @@ pub(super) struct Job {
     pub(super) work: Work,
     pub(super) context: CallContext,
     pub(super) answer: Answer,
-    /// The job's part of the host's turns in flight. None for the host's own turns.
+    /// The job's permit among the host's turns in flight. `None` for the host's own turns.
     pub(super) _in_flight: Option<OwnedSemaphorePermit>,
 }
 
@@ -101,11 +101,11 @@ impl Job {
     }
 }
 
-/// What a job does.
+/// The kind of work of a job.
 pub(super) enum Work {
     /// A call of a method.
     Call(TurnKind),
-    /// A reminder or timer that is due.
+    /// A due reminder or timer.
     Wake(TurnKind, FiredWakeup),
     /// The end of the activation.
     Deactivate(End),
@@ -116,21 +116,22 @@ pub(super) enum Work {
 pub(super) struct End {
     /// The actor's timers end with it.
     pub(super) ends_timers: bool,
-    /// What the hook of the agent writes is kept. Not when the sidecar has given the actor up already: it refuses every write
-    /// of an actor that it does not have (Dapr 1.16.2 and later, `Deactivate` in `pkg/actors/targets/app/app.go`).
+    /// The writes of the agent's hook are committed. They are not when the sidecar has already given up the actor: it
+    /// rejects every write of an actor that it does not own (Dapr 1.16.2 and later, `Deactivate` in
+    /// `pkg/actors/targets/app/app.go`).
     pub(super) commits: bool,
 }
 
-/// What became of a job that was offered.
+/// The result of offering a job.
 pub(super) enum Offer {
     Taken,
-    /// The queue is full; the job comes back, with the number of those that wait.
+    /// The queue is full; the job is returned, with the number of waiting jobs.
     Full(Box<Job>, usize),
-    /// The activation is over; another one must take the job.
+    /// The activation has ended; another one must take the job.
     Closed(Box<Job>),
 }
 
-/// What the admin API shows of an activation.
+/// The view of an activation in the admin API.
 pub(super) struct Snapshot {
     pub(super) is_running: bool,
     pub(super) queued: usize,
@@ -164,7 +165,7 @@ impl Activation {
         })
     }
 
-    /// Puts a job at the end of the queue, and starts a task when none runs.
+    /// Appends a job to the queue, and starts a task when none runs.
     pub(super) fn offer(self: &Arc<Self>, shared: &Arc<Shared>, job: Job) -> Offer {
         let mut inner = self.lock();
         if inner.phase == Phase::Closed {
@@ -178,7 +179,7 @@ impl Activation {
             return Offer::Taken;
         }
         let limit = self.agent.agent.limits.queue;
-        // The job that starts a task never waits, so it takes no place.
+        // The job that starts a task never waits, so it takes no slot of the queue.
         if inner.phase == Phase::Running && inner.queue.len() >= limit {
             return Offer::Full(Box::new(job), limit);
         }
@@ -189,7 +190,8 @@ impl Activation {
         Offer::Taken
     }
 
-    /// Does the job belong to the call that the running turn waits for? Then it must not wait behind that turn.
+    /// Returns `true` if the job belongs to the call that the running turn waits for. It must then not wait behind that
+    /// turn.
     fn enters_again(&self, inner: &Inner, job: &Job) -> bool {
         self.agent.agent.reentrancy.is_some()
             && inner.phase == Phase::Running
@@ -198,12 +200,12 @@ impl Activation {
             && job.context.waiting.contains(&self.address)
     }
 
-    /// Runs a turn within another one of this actor, which waits for it. It gets an instance of its own (a component cannot
-    /// be entered while it waits), sees what is committed, and commits by itself.
+    /// Runs a turn nested in another one of this actor, which waits for it. It gets a separate instance (a component
+    /// cannot be entered while it waits), sees committed state, and commits by itself.
     async fn run_nested(self: Arc<Self>, shared: Arc<Shared>, job: Job, place: OwnedRwLockReadGuard<()>) {
         let Job { work, mut context, answer, _in_flight } = job;
         let mut resident = Resident::default();
-        // The turn that waits has the record of such calls, and would overwrite what this one adds to it.
+        // The waiting turn has the dedup log of such calls, and would overwrite what this one adds to it.
         drop(context.identity.take_if(|identity| matches!(identity, CallIdentity::Attempt(_))));
         let result = self.run_turn(&shared, &mut resident, work, context).await;
         self.nested_commits.fetch_add(1, Ordering::Release);
@@ -211,8 +213,8 @@ impl Activation {
         answer.send(result);
     }
 
-    /// The sidecar has given the actor up: ends the turn that runs at once, and the activation after what waits in its queue.
-    /// Nothing that it does from now on is kept, and nobody waits for it.
+    /// The sidecar has given up the actor: ends the running turn at once, and the activation after the jobs in its
+    /// queue. Nothing that it does from now on is committed, and nobody waits for it.
     pub(super) fn give_up(self: &Arc<Self>, shared: &Arc<Shared>) {
         let mut inner = self.lock();
         inner.endings += 1;
@@ -229,7 +231,7 @@ impl Activation {
         }
     }
 
-    /// Ends the activation if it is idle. None when it is not: then it is in use.
+    /// Ends the activation if it is idle. `None` if it is in use.
     pub(super) fn deactivate_if_idle(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
@@ -245,13 +247,14 @@ impl Activation {
         Some(done)
     }
 
-    /// How often the sidecar has ended this activation.
+    /// The lease generation: how often the sidecar has ended this activation.
     pub(super) fn endings(&self) -> u64 {
         self.lock().endings
     }
 
-    /// Notes that the sidecar has taken a write of the actor in this era, in a turn that began when the activation had been
-    /// ended so many times. That a call came from the sidecar says less: it may have been under way while the actor moved.
+    /// Confirms that the sidecar accepted a write of the actor in this ownership epoch, in a turn that began with this
+    /// lease generation. That a call came from the sidecar proves less: it may have been under way while the actor
+    /// moved.
     pub(super) fn note_written(&self, era: u64, endings: u64) {
         let inner = self.lock();
         if inner.endings == endings {
@@ -259,14 +262,14 @@ impl Activation {
         }
     }
 
-    /// Does the actor live here, as the sidecar knows? It has taken a write of it, has not ended its activation since, and was
-    /// there all the time.
+    /// Returns `true` if the sidecar is known to own the actor here: it has accepted a write, has not ended the
+    /// activation since, and was reachable all the time.
     pub(super) fn lives_here(&self, backend: &dyn Backend) -> bool {
         let era = backend.era();
         self.written_in.load(Ordering::Acquire) == era + 1 && backend.vouches(era)
     }
 
-    /// Drops the instance of an idle activation. False when it has none or is in use.
+    /// Drops the instance of an idle activation. Returns `false` if it has none or is in use.
     pub(super) fn give_up_instance(&self) -> bool {
         let mut inner = self.lock();
         if inner.phase != Phase::Idle {
@@ -278,18 +281,18 @@ impl Activation {
         instance.is_some()
     }
 
-    /// Drops the instance of an idle activation when it is of another version than the one that serves the actor now.
+    /// Drops the instance of an idle activation if it is not of the version that serves the actor now.
     pub(super) fn give_up_outdated_instance(&self, rollout: &Rollout) {
         let mut inner = self.lock();
         let served = rollout.choose(&self.address.id);
-        // A running turn has taken it out of the record; whether it goes back is seen then.
+        // A running turn has taken it out of the record; whether it is put back is decided afterwards.
         let instance = inner.resident.instance.take_if(|instance| !served.is_of(instance));
         drop(inner);
         drop(instance);
     }
 
-    /// The version for a turn that begins now: that of the turn which waits for it, if there is one. Two versions must not
-    /// write one actor's state at the same time.
+    /// The version for a turn that begins now: that of the turn that waits for it, if any. Two versions must not write
+    /// one actor's state at the same time.
     pub(super) fn served(&self, rollout: &Rollout) -> Arc<Served> {
         let mut inner = self.lock();
         inner.served.get_or_insert_with(|| rollout.choose(&self.address.id).clone()).clone()
@@ -307,7 +310,7 @@ impl Activation {
         }
     }
 
-    /// Cancelled when the sidecar ends the activation. For turns that begin now.
+    /// Cancelled when the sidecar revokes the activation. For turns that begin now.
     pub(super) fn cut_off(&self) -> CancellationToken {
         self.lock().cut_off.clone()
     }
@@ -326,13 +329,13 @@ impl Activation {
         tokio::spawn(Box::pin(self.clone().run(shared.clone(), resident)));
     }
 
-    /// Takes jobs out of the queue until there is none. The one place where turns of this actor run.
+    /// Processes the queue until it is empty. Turns of this actor run only here.
     async fn run(self: Arc<Self>, shared: Arc<Shared>, mut resident: Resident) {
         while let Some(job) = self.next(&shared, &mut resident) {
             let Job { work, context, mut answer, _in_flight } = job;
-            // A turn within the last one may outlive it, when that one ran out of time.
+            // A turn nested in the last one may outlive it if that one ran out of time.
             drop(self.nested.write().await);
-            // The caller has hung up and nothing has happened yet: nobody would learn of what we did.
+            // The caller has hung up before anything happened: nobody would learn of the result.
             if matches!(work, Work::Call(_)) && answer.is_abandoned() {
                 continue;
             }
@@ -357,7 +360,7 @@ impl Activation {
     ) -> Result<Bytes, CallError> {
         let ended = {
             let turn = pin!(turn::run(shared, self, resident, work, context));
-            // A panic in the host would leave the actor without a task, and its callers without an answer, for ever.
+            // A panic in the host would leave the actor without a task, and its callers without an answer, forever.
             std::panic::AssertUnwindSafe(turn).catch_unwind().await
         };
         if let Ok(result) = ended {
@@ -368,7 +371,7 @@ impl Activation {
         Err(CallError::Internal)
     }
 
-    /// The next job, or none when the queue is empty; then what the turns shared goes back into the record.
+    /// Returns the next job. If the queue is empty, returns `None` and puts the shared state back into the record.
     fn next(self: &Arc<Self>, shared: &Arc<Shared>, resident: &mut Resident) -> Option<Job> {
         let mut inner = self.lock();
         if let Some(job) = inner.queue.pop_front() {
@@ -388,7 +391,7 @@ impl Activation {
         inner.resident = std::mem::take(resident);
         let rollout = self.agent.serving.now();
         let served = rollout.choose(&self.address.id);
-        // Something else may have been deployed during the turn, and this actor may not be called again.
+        // Another version may have been deployed during the turn, and this actor may not be called again.
         let outdated = inner.resident.instance.take_if(|instance| !served.is_of(instance));
         inner.idle_number = Some(self.agent.idle.push(self));
         if inner.resident.instance.is_some() {
@@ -402,8 +405,8 @@ impl Activation {
         None
     }
 
-    /// What is called from now on is not cut off, unless the sidecar has ended the activation once more: then what waits before
-    /// that end is.
+    /// Calls from now on are not cut off, unless the sidecar has revoked the activation once more; then the calls that
+    /// wait from before are.
     fn begin_anew(&self, endings: u64) {
         let mut inner = self.lock();
         if inner.endings == endings {
@@ -411,7 +414,7 @@ impl Activation {
         }
     }
 
-    /// Calls may have come while the deactivation ran; they begin a new activation in this same record.
+    /// Calls may have arrived during the deactivation; they begin a new activation in this same record.
     fn close_if_unused(self: &Arc<Self>, shared: &Shared) {
         let mut inner = self.lock();
         if inner.queue.is_empty() {

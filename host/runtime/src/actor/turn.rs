@@ -1,7 +1,7 @@
-//! One turn: an instance is taken or made, the guest runs, and what it produced commits as a whole or not at all.
+//! One turn: an instance is taken or created, the guest runs, and its result commits as a whole or not at all.
 //!
-//! [`commit`] is the one place where a turn becomes lasting, for every backend; it is given everything that the turn
-//! produced. Effects leave after it, so that no event ever speaks of a state that was not saved.
+//! Only [`commit`] makes a turn durable, for every backend; it gets everything that the turn produced. Effects leave
+//! afterwards, so no event ever speaks of a state that was not saved.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -26,10 +26,10 @@ use daca_base::telemetry::{printable, shortened};
 use daca_model::backend::{self, FiredWakeup, TurnCommit};
 use daca_model::{Fault, TurnKind};
 
-/// Idle instances that are dropped to make room for one, before the call is answered 503.
+/// The number of idle instances that are evicted to make room for one, before the call is answered 503.
 pub(super) const EVICTIONS: usize = 16;
 
-/// Runs a turn of an actor. Its log lines carry who, which turn and which version.
+/// Runs a turn of an actor. Its log lines have the actor, the turn and the version.
 pub(super) async fn run(
     shared: &Arc<Shared>,
     activation: &Activation,
@@ -61,7 +61,7 @@ pub(super) async fn run(
     };
     let endings = activation.endings();
     let turn = Turn { shared, activation, rollout, served, context, turn_id, cut_off, endings };
-    // Pinned here: what wraps a future moves it.
+    // Pinned here, because a wrapper would move the future.
     let running = pin!(async {
         let started = Instant::now();
         let name = work_name(&work);
@@ -96,20 +96,20 @@ struct Turn<'a> {
     shared: &'a Arc<Shared>,
     activation: &'a Activation,
     rollout: Arc<Rollout>,
-    /// The version that the turn runs on. Also the end of an activation: the hook of an older instance could write state in a
-    /// shape that is not any more.
+    /// The version of the turn. Also at the end of an activation: the hook of an older instance could write state in an
+    /// outdated schema.
     served: Arc<Served>,
     context: CallContext,
     turn_id: Arc<str>,
-    /// Cancelled when the sidecar gives the actor up while the turn runs.
+    /// Cancelled when the sidecar gives up the actor during the turn.
     cut_off: CancellationToken,
-    /// How often the sidecar had ended the activation when the turn began.
+    /// The lease generation at the beginning of the turn.
     endings: u64,
 }
 
 impl Turn<'_> {
-    /// Refuses a turn that the sidecar does not know of, when the actor may live elsewhere. Asked when it begins, and again
-    /// before anybody learns of what it did.
+    /// Rejects a direct turn, of which the sidecar does not know, if the actor may be active elsewhere. Called at its
+    /// beginning, and again before anybody learns of its result.
     fn check_direct(&self) -> Result<(), CallError> {
         if self.context.is_direct && !self.activation.lives_here(&*self.shared.backend) {
             return Err(given_up());
@@ -117,7 +117,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// The same before anybody learns of a turn that commits nothing, with the sidecar's own word.
+    /// The same check before anybody learns of a turn that commits nothing, confirmed by the sidecar.
     async fn confirm_direct(&self, resident: &mut Resident) -> Result<(), CallError> {
         if !self.context.is_direct {
             return Ok(());
@@ -135,8 +135,7 @@ impl Turn<'_> {
         confirmed
     }
 
-    /// Finds out what became of the turn before, when that is not known. What cannot be found out now is asked again at the
-    /// next turn.
+    /// Resolves the previous turn's commit if it is in doubt. If that is impossible now, the next turn tries again.
     async fn settle_unconfirmed(&self, resident: &mut Resident) -> Result<(), backend::Error> {
         let actor = &self.activation.address;
         let Some(unconfirmed) = &resident.unconfirmed else { return Ok(()) };
@@ -159,7 +158,7 @@ impl Turn<'_> {
             Work::Deactivate(end) => (TurnKind::Deactivate, None, Some(end)),
         };
         let ends_timers = end.is_some_and(|end| end.ends_timers);
-        // A hook that nothing is kept of is not worth an instance: after a change of hosts there are many at once.
+        // A hook whose result is discarded is not worth an instance: after a change of hosts there are many at once.
         let is_too_late = end.is_some_and(|end| !end.commits);
         let has_hook = self.served.version.has_lifecycle() && (!is_too_late || resident.instance.is_some());
         if end.is_some() && !has_hook {
@@ -168,8 +167,9 @@ impl Turn<'_> {
         }
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
         let repeatable = self.context.identity.clone().map(|identity| Repeatable::new(identity, &kind));
-        // The commit is not cut off: its outcome must be known. Until the actor is given up here, its sidecar lets nobody read
-        // or write state (`pkg/actors/internal/placement`), so that the guest would wait for what waits for its end.
+        // The commit is not cut off: its outcome must be known. Until the actor is given up here, its sidecar lets
+        // nobody read or write state (`pkg/actors/internal/placement`), so the guest would wait for something that
+        // waits for its end.
         let guest = async {
             if let Some(reply) = self.answer_of_before(resident, repeatable.as_ref()).await? {
                 tracing::info!("a call that was handled before arrived again, and is not handled again");
@@ -213,7 +213,7 @@ impl Turn<'_> {
         Err(error)
     }
 
-    /// Says that a hook came too late, if there is anything that is not kept.
+    /// Logs that a hook came too late, if something of it is discarded.
     fn drop_what_a_late_hook_wrote(&self, commit: &TurnCommit) {
         let TurnCommit { writes, wakeups, effects, .. } = commit;
         if !(writes.is_empty() && wakeups.is_empty() && effects.is_empty()) {
@@ -240,7 +240,8 @@ impl Turn<'_> {
         let handled = Handled::read(known, &*self.shared.backend, actor, call).await;
         let handled = resident.handled.insert(handled.map_err(CallError::Backend)?);
         if let Some(attempts) = handled.attempts().filter(|_| !knew_attempts) {
-            // The state has room for a few, which the calls of this host push out before the last repetition has come.
+            // The state has space for a few, which the calls of this host displace before the last repetition has
+            // arrived.
             for (hash, reply) in attempts.iter() {
                 let result = reply.cloned().ok_or_else(|| CallError::ReplyLost(actor.clone()));
                 self.shared.recent_calls.keep(CallKey::of_hash(actor, hash), result);
@@ -249,7 +250,7 @@ impl Turn<'_> {
         handled.answer(actor, call)
     }
 
-    /// Notes a call that may come again as handled, in the turn's own commit.
+    /// Records a call that may be repeated as handled, in the turn's own commit.
     fn note_handled(
         &self,
         resident: &mut Resident,
@@ -264,8 +265,8 @@ impl Turn<'_> {
         })
     }
 
-    /// What a turn without a reply means to its caller. What failed because something was away may succeed later, and is not
-    /// held against the agent.
+    /// The error for the caller of a turn without a reply. A failure because something was unavailable may succeed
+    /// later, and does not count against the agent.
     fn failure(&self, outcome: Outcome, met_unavailable: bool) -> CallError {
         match outcome {
             Outcome::Failure(Failure::Failed(text)) if met_unavailable => {
@@ -280,7 +281,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Runs the guest in the actor's instance, or in a new one. The instance stays with the actor only after a reply.
+    /// Runs the guest in the actor's instance, or in a new one. The actor keeps the instance only after a reply.
     async fn run_guest(
         &self,
         resident: &mut Resident,
@@ -300,8 +301,8 @@ impl Turn<'_> {
         self.run_instance(resident, kind, migrate_from, (handled, ends_timers), deadline).await
     }
 
-    /// Migrates in a commit of its own. Turns within this one would not see what it has staged, would migrate as well, and be
-    /// overwritten. Answers how it ended when that is not well.
+    /// Migrates in a separate commit. Turns nested in this one would not see its staged changes, would migrate as well,
+    /// and be overwritten. Returns the outcome if it is not a success.
     async fn migrate_apart(
         &self,
         resident: &mut Resident,
@@ -319,7 +320,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Runs the guest, and makes room for its instance where there is none.
+    /// Runs the guest, and evicts other instances if there is no capacity for its own.
     async fn run_instance(
         &self,
         resident: &mut Resident,
@@ -353,11 +354,11 @@ impl Turn<'_> {
         }
     }
 
-    /// The label from which the guest has to migrate the actor's state before anything else; none when it need not.
+    /// The label from which the guest must migrate the actor's state before anything else; `None` if it need not.
     async fn migrate_from(&self, resident: &mut Resident) -> Result<Option<Arc<str>>, CallError> {
         let Some(first_label) = &self.rollout.first_label else { return Ok(None) };
         let actor = &self.activation.address;
-        // Turns that ran within another one may have changed it.
+        // Nested turns may have changed it.
         let nested_commits = self.activation.nested_commits.load(Ordering::Acquire);
         drop(resident.shape.take_if(|shape| shape.nested_commits != nested_commits));
         let shape = match &resident.shape {
@@ -403,7 +404,7 @@ impl Turn<'_> {
         TurnScope::new(options, handled, ends_timers)
     }
 
-    /// Makes a turn lasting: state, reminders and timers in one transaction, then its effects on their way.
+    /// Makes a turn durable: state, reminders and timers in one transaction. Then it sends its effects.
     async fn commit(
         &self,
         resident: &mut Resident,
@@ -422,7 +423,7 @@ impl Turn<'_> {
             *resident = Resident::default();
             return Err(given_up());
         }
-        // A commit is refused for an actor that lives elsewhere. A turn that only reads has to ask.
+        // A commit is rejected for an actor that is active elsewhere. A read-only turn has to ask.
         if commit.writes.is_empty() {
             self.confirm_direct(resident).await?;
         } else if let Err(given_up) = self.check_direct() {
@@ -435,7 +436,7 @@ impl Turn<'_> {
         if !commit.is_empty()
             && let Err(error) = self.shared.backend.commit(actor, &commit).await
         {
-            // Whether it was kept is not known, so neither the instance nor the cache may be trusted.
+            // The outcome is in doubt, so neither the instance nor the cache may be trusted.
             let unconfirmed = matches!(error, backend::Error::Unavailable(_))
                 .then(|| {
                     let identity = self.context.identity.clone();
@@ -455,7 +456,7 @@ impl Turn<'_> {
         Ok(reply)
     }
 
-    /// Counts the turn, and says in the log what went wrong with it.
+    /// Counts the turn, and logs its failure.
     fn note(&self, name: &str, started: Instant, result: &Result<Answered, CallError>) {
         if let Some(end) = turn_end(result) {
             self.served.counters.count(end);
@@ -481,17 +482,17 @@ impl Turn<'_> {
     }
 }
 
-/// What became of a call whose guest was not cut off.
+/// The result of a call whose guest was not cut off.
 enum Ran {
     /// It was handled before, and this is its reply.
     Before(Bytes),
     Now(Outcome, Box<TurnProducts>),
 }
 
-/// How a call was answered.
+/// The answer to a call.
 struct Answered {
     reply: Bytes,
-    /// No guest has run for it.
+    /// No guest ran for it.
     was_handled_before: bool,
 }
 
@@ -501,7 +502,8 @@ impl Answered {
     }
 }
 
-/// What the end of a turn says of its version. Not what is somebody else's fault, and nothing when the version did not run.
+/// The result of a turn for its version's statistics. Failures that are not the agent's fault do not count, nor do
+/// turns in which the version did not run.
 fn turn_end(result: &Result<Answered, CallError>) -> Option<TurnEnd> {
     match result {
         Ok(answered) if answered.was_handled_before => None,
@@ -528,7 +530,7 @@ fn given_up() -> CallError {
     CallError::Backend(backend::Error::NotDone(reason.into()))
 }
 
-/// What a guest's failure means to its caller.
+/// The error for the caller of a guest's failure.
 fn into_call_error(failure: Failure) -> CallError {
     let shorten = |text: String| shortened(&text).to_owned();
     match failure {

@@ -1,8 +1,8 @@
-//! Whether the host offers what a component imports, with its version and types, found out before the component is compiled.
+//! Checks that the host offers a component's imports, with their versions and types, before the component is compiled.
 //!
-//! What makes components puts the types and imports first, then the modules with their code. A component of the first part alone
-//! is compiled in no time, and the linker says of it what it would say of the whole. Imports that come later are looked at when
-//! everything is compiled.
+//! Toolchains put the types and imports first, then the modules with their code. A component of the first part alone
+//! compiles in no time, and the linker reports the same errors for it as for the whole. Imports that come later are
+//! checked after the compilation.
 
 use wasmparser::{Parser, Payload};
 use wasmtime::component::Component;
@@ -11,7 +11,7 @@ use super::Engine;
 use super::outline::{malformed, unknown_import};
 use super::version::{Refusal, root_cause};
 
-/// Blocks for a part of a millisecond.
+/// Blocks for less than a millisecond.
 pub(super) fn check_imports(engine: &Engine, wasm: &[u8]) -> Result<(), Refusal> {
     let declarations = &wasm[..end_of_declarations(wasm)?];
     let component =
@@ -22,7 +22,7 @@ pub(super) fn check_imports(engine: &Engine, wasm: &[u8]) -> Result<(), Refusal>
     }
 }
 
-/// Where the first section begins that is neither of types nor of imports nor of aliases.
+/// The start of the first section that has neither types nor imports nor aliases.
 fn end_of_declarations(wasm: &[u8]) -> Result<usize, Refusal> {
     let mut end = 0;
     for payload in Parser::new(0).parse_all(wasm) {

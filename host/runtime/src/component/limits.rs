@@ -1,11 +1,11 @@
-//! The bound on an instance's memory.
+//! The limit on an instance's memory.
 
 use wasmtime::ResourceLimiter;
 
-/// Elements of one table, at most; the pool's slots are made for so many.
+/// The maximum number of elements of a table; the pool's slots are made for it.
 pub(super) const TABLE_ELEMENTS: usize = 20_000;
 
-/// Bounds the sum of all memories of an instance, where wasmtime's own `StoreLimits` bounds each one by itself.
+/// Limits the sum of all memories of an instance. Wasmtime's own `StoreLimits` limits each one separately.
 #[derive(Debug)]
 pub(super) struct MemoryLimiter {
     limit: usize,
@@ -18,7 +18,8 @@ impl MemoryLimiter {
         MemoryLimiter { limit: usize::try_from(limit).unwrap_or(usize::MAX), used: 0, refused: false }
     }
 
-    /// Was more asked for than the limit? Tells a guest that ran out of memory from one that merely trapped.
+    /// Returns `true` if more than the limit was requested. Distinguishes a guest that ran out of memory from one that
+    /// merely trapped.
     pub(super) fn refused(&self) -> bool {
         self.refused
     }

@@ -35,7 +35,7 @@ async fn call(turn: &TurnScope, call: ActorCall) -> Result<Vec<u8>, CallError> {
     options.backend.call_actor(call, context).await.map(Vec::from)
 }
 
-/// The callee's fault, in the caller's contract.
+/// The callee's error, as an error of the caller's contract.
 fn into_contract(error: CallError) -> Error {
     let text = error.to_string();
     match error {

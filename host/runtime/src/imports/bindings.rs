@@ -7,7 +7,7 @@ use super::scope::check_name;
 use crate::contract::daca::agent::bindings::{Error, Host, Response};
 use daca_model::backend::{BindingRequest, EffectRequest};
 
-/// Metadata entries of one request, at most.
+/// The maximum number of metadata entries of one request.
 const MOST_METADATA: usize = 100;
 
 impl Host for Imports<'_> {
