@@ -1,4 +1,4 @@
-//! Why something was not deployed.
+//! Why a deployment failed.
 
 use http::StatusCode;
 
@@ -7,13 +7,13 @@ use daca_base::digest::short;
 use daca_model::LARGEST_COMPONENT;
 use daca_runtime::component::LoadError;
 
-/// Why a version does not serve, with what to do. What served before serves on.
+/// Why a version was not deployed, and what to do. The previous version keeps serving.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("error[{code}]: {message}\n  help: {help}")]
 pub struct Error {
     /// Stable code, explained in `docs/errors.md`.
     pub code: &'static str,
-    /// The HTTP status that says the same.
+    /// The matching HTTP status.
     pub status: StatusCode,
     /// What is wrong.
     pub message: String,
@@ -31,7 +31,7 @@ impl Error {
         Error { code, status, message: message.into(), help: help.into() }
     }
 
-    /// Is something in the way that may go away, so that the same deployment may be made later?
+    /// Returns `true` if the obstacle may go away, so that the same deployment may succeed later.
     pub(super) fn is_passing(&self) -> bool {
         let passing = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::INSUFFICIENT_STORAGE];
         passing.contains(&self.status) || self.code == "deploy-conflict"
@@ -170,7 +170,7 @@ impl Error {
         Error::new("internal", StatusCode::INTERNAL_SERVER_ERROR, message, "the host's log has the details")
     }
 
-    /// What somebody sends is larger than any component may be.
+    /// The uploaded component exceeds the maximum size.
     pub fn too_large() -> Error {
         let message = format!("the component has more than {LARGEST_COMPONENT} bytes");
         let help = "build it with optimisation and without debug information";

@@ -1,11 +1,12 @@
-//! Deploying: how new logic reaches the turns of a host that runs.
+//! Deployments: how a new version reaches the turns of a running host.
 //!
-//! A version comes as bytes: from the file that the manifest names ([`watch`]), by the admin API, or from another host
-//! ([`shared`]). It is checked, signature first ([`daca_manifest::signature`], [`prepare`]), and kept ([`library`]). Then the steward of its
-//! agent type ([`steward`]) changes the [`record`] of what serves, and the turns see it. [`judge`] takes a version back that
-//! fails too often; [`hosts`] tells which host serves what.
+//! A version arrives as bytes: from the file that the manifest names ([`watch`]), by the admin API, or from another
+//! host ([`shared`]). It is checked, signature first ([`daca_manifest::signature`], [`prepare`]), and stored
+//! ([`library`]). Then the deployment controller of its agent type ([`steward`]) changes the [`record`], and the turns
+//! see it. Canary analysis ([`judge`]) rolls back a version that fails too often. [`hosts`] reports the versions that
+//! each host serves.
 //!
-//! Whatever is refused on this way changes nothing: what served before serves on.
+//! A refusal on this way changes nothing: the previous version keeps serving.
 
 mod error;
 mod hosts;
@@ -52,18 +53,18 @@ pub use shared::read_stored;
 use steward::{Beginning, Command, New, Steward, View, Wanted, blocking};
 use watch::{ComponentFile, FileContent};
 
-/// Deployments that are under way at the same time, with their bytes in memory.
+/// Concurrent deployments, with their bytes in memory.
 const MOST_UNDER_WAY: usize = 4;
-/// Changes that wait for a steward.
+/// Changes that wait for a deployment controller.
 const MOST_COMMANDS: usize = 64;
-/// How long a shutdown waits for a change that is under way.
+/// The time that a shutdown waits for a change in progress.
 const LAST_CHANGE: Duration = Duration::from_secs(2);
-/// Tries to deploy a file that something else gets in the way of.
+/// Attempts to deploy a file while another change interferes.
 const FILE_TRIES: u32 = 5;
-/// Until a file is tried again that could not be deployed.
+/// The delay before another attempt to deploy a file.
 const FILE_AGAIN: Duration = Duration::from_secs(5);
 
-/// Changes what serves. A cheap handle.
+/// Deploys versions. A cheap handle.
 #[derive(Clone)]
 pub struct Deployer {
     inner: Arc<Inner>,
@@ -78,9 +79,9 @@ struct Inner {
     under_way: Arc<Semaphore>,
     is_closing: AtomicBool,
     tasks: TaskTracker,
-    /// No more changes.
+    /// No more changes are accepted.
     stop: CancellationToken,
-    /// What still waits for somebody, waits no longer.
+    /// Whoever still waits is released.
     give_up: CancellationToken,
 }
 
@@ -89,67 +90,67 @@ struct TypeHandle {
     shared: Option<Shared>,
     commands: mpsc::Sender<Command>,
     view: channel::Receiver<View>,
-    /// The digest of what `daca dev` has built: whoever follows the file leaves that alone.
+    /// The digest of the last build of `daca dev`, which the file watcher ignores.
     built: Mutex<Option<String>>,
 }
 
-/// A component that somebody wants to serve.
+/// A component to be deployed.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// Its bytes.
     pub wasm: Bytes,
     /// The text of its signature file.
     pub signature: Option<String>,
-    /// Percent of the actors that it shall serve: 1 to 100.
+    /// Percent of the actors that it is to serve: 1 to 100.
     pub share: u8,
-    /// What it shall be called; none leaves that to the component.
+    /// Its label; `None` leaves that to the component.
     pub label: Option<String>,
-    /// Who wants it.
+    /// The initiator.
     pub origin: Origin,
 }
 
-/// What came of a deployment.
+/// The result of a deployment.
 #[derive(Debug, Clone, Serialize)]
 pub struct Deployed {
     /// The agent type.
     pub agent_type: Arc<str>,
-    /// What happened, and to which version.
+    /// The outcome, and the version that it applies to.
     #[serde(flatten)]
     pub changed: Changed,
-    /// What the version is called.
+    /// The label of the version.
     pub label: String,
     /// The number of the change.
     pub revision: u64,
-    /// How long it took.
+    /// The time that it took.
     pub milliseconds: Took,
 }
 
-/// How long a deployment took, in milliseconds.
+/// The time that a deployment took, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Took {
-    /// To check and compile the component, and to try it.
+    /// For the check, the compilation and the smoke test.
     pub check: u64,
-    /// In all.
+    /// In total.
     pub total: u64,
 }
 
-/// What there is to see of an agent type.
+/// The state of an agent type, for inspection.
 #[derive(Debug, Clone)]
 pub struct TypeView {
     /// The agent type.
     pub agent_type: Arc<str>,
     /// Its record.
     pub record: Arc<Record>,
-    /// What was counted in each version since the host started, by digest.
+    /// The counters of each version since the host started, by digest.
     pub counted: BTreeMap<String, Counted>,
 }
 
-/// A place among the deployments that are under way. Taken before the bytes are read.
+/// A permit for a concurrent deployment. Acquired before the bytes are read.
 pub struct Place {
     _permit: OwnedSemaphorePermit,
 }
 
-/// What a deployer is made from.
+/// The options of a deployer.
 pub struct DeployerOptions<'a> {
     /// The engine.
     pub engine: Engine,
@@ -159,15 +160,15 @@ pub struct DeployerOptions<'a> {
     pub data: &'a Path,
     /// All actors of the host.
     pub actors: Actors,
-    /// What the hosts of the app share.
+    /// The state that the hosts of the app share.
     pub shared: Option<Arc<dyn SharedStore>>,
-    /// This host's name, for people.
+    /// This host's name, for display.
     pub host_name: String,
 }
 
 impl Deployer {
-    /// Starts the stewards, and deploys what the manifest's files hold, where that is new. On return it is known what serves;
-    /// where there are other hosts, as soon as they were asked.
+    /// Starts the deployment controllers, and deploys the manifest's files if they are new. On return it is known which
+    /// versions serve; if there are other hosts, as soon as they were asked.
     pub async fn start(options: DeployerOptions<'_>, opened: Vec<Opened>) -> Result<Deployer, Error> {
         let DeployerOptions { engine, rules, data, actors, shared, host_name } = options;
         let preparation = Preparation::new(engine, rules.clone(), Compiling::Serving);
@@ -220,7 +221,7 @@ impl Deployer {
                 None => ComponentFile::new(path),
             };
             let mut first = file.filter(|_| is_new);
-            // A host alone serves what the file holds before it is ready; among others, they are asked first.
+            // A single host serves the file's version before it is ready. With other hosts, they are asked first.
             if let Some(file) = first.take_if(|_| shared.is_none()) {
                 let _refusals_are_noted = deployer.deploy_file(&agent_type, file, Source::File).await;
             }
@@ -229,7 +230,7 @@ impl Deployer {
         Ok(deployer)
     }
 
-    /// Takes a place for a deployment.
+    /// Acquires a permit for a deployment.
     pub fn place(&self) -> Result<Place, Error> {
         self.check_open()?;
         match self.inner.under_way.clone().try_acquire_owned() {
@@ -238,7 +239,7 @@ impl Deployer {
         }
     }
 
-    /// Checks a component and lets it serve.
+    /// Checks a component and deploys it.
     pub async fn deploy(&self, agent_type: &str, request: Request, _place: Place) -> Result<Deployed, Error> {
         self.deploy_from(agent_type, request, None).await
     }
@@ -256,14 +257,14 @@ impl Deployer {
             return Err(Error::share(share));
         }
         let version = digest(&wasm);
-        // What another host has deployed a moment ago is no conflict.
+        // Another host's recent deployment is not a conflict.
         let record = handle.look().await?;
         if share < 100 && record.serving == version {
             return Err(Error::serves_all(&version));
         }
         let bytes = wasm.len() as u64;
         let stored = Stored { wasm, signature };
-        // What a version was called it stays, unless somebody wants it otherwise.
+        // A version keeps its label, unless another one is requested.
         let known = record.versions.get(&version).map(|known| known.label.clone());
         let is_done = record.is_done(&version, share) && (label.is_none() || label == known);
         let label = label.or(known);
@@ -289,7 +290,7 @@ impl Deployer {
         })
     }
 
-    /// Checks a version; a refusal is noted, unless it is for something that passes.
+    /// Checks a version. A refusal is recorded, unless its cause may go away.
     async fn prepare(
         &self,
         handle: &TypeHandle,
@@ -319,8 +320,8 @@ impl Deployer {
         checked
     }
 
-    /// Lets a version serve that this host or another one keeps, or that lies in the mounted folder. It is named by its digest
-    /// or the beginning of it.
+    /// Deploys a version that this host or another one keeps, or that is in the mounted folder. It is named by its
+    /// digest or a prefix of it.
     pub async fn deploy_kept(
         &self,
         agent_type: &str,
@@ -337,13 +338,13 @@ impl Deployer {
         self.deploy_from(agent_type, request, None).await
     }
 
-    /// Goes back to the version that served before; a canary alone ends where there is one.
+    /// Rolls back to the previous version. If there is a canary, only the canary ends.
     pub async fn roll_back(&self, agent_type: &str, force: bool, origin: Origin) -> Result<Deployed, Error> {
         let change = Change::RollBack { force, text: String::new(), only: None };
         self.change_only(agent_type, change, origin).await
     }
 
-    /// Holds an actor on a version that is kept.
+    /// Pins an actor to a kept version.
     pub async fn pin(
         &self,
         agent_type: &str,
@@ -357,7 +358,7 @@ impl Deployer {
         self.change_only(agent_type, Change::Pin { actor: actor_id.to_owned(), version }, origin).await
     }
 
-    /// Holds an actor no more.
+    /// Unpins an actor.
     pub async fn unpin(&self, agent_type: &str, actor_id: &str, origin: Origin) -> Result<Deployed, Error> {
         self.change_only(agent_type, Change::Unpin { actor: actor_id.to_owned() }, origin).await
     }
@@ -372,7 +373,7 @@ impl Deployer {
         Ok(Deployed { agent_type: handle.agent.name.clone(), changed, label, revision, milliseconds })
     }
 
-    /// Deploys what the manifest's file holds, or what a build has made.
+    /// Deploys the manifest's file, or the result of a build.
     pub async fn deploy_file(
         &self,
         agent_type: &str,
@@ -397,7 +398,7 @@ impl Deployer {
             let result = self.deploy_from(agent_type, request, Some(file.clone())).await;
             tries += 1;
             match result {
-                // Another host follows the same file, and was faster. What was deployed since is the newer wish.
+                // Another host follows the same file, and was faster. A deployment since then is the newer wish.
                 Err(error)
                     if error.code == "deploy-conflict"
                         && source == Source::File
@@ -405,15 +406,15 @@ impl Deployer {
                 {
                     return Err(error);
                 }
-                // The file is there whatever else was deployed meanwhile, and it is the newer wish.
+                // The file exists whatever else was deployed in the meantime, and it is the newer wish.
                 Err(error) if error.code == "deploy-conflict" && tries < FILE_TRIES => {}
                 result => return result,
             }
         }
     }
 
-    /// Deploys what a component's file holds, now and whenever it has changed. What something is in the way of, such as a state
-    /// store that is away, is tried again until the file has changed once more.
+    /// Deploys a component's file, now and after each change. If something interferes, such as an unreachable state
+    /// store, it retries until the file changes again.
     async fn follow_file(self, agent_type: Arc<str>, mut file: ComponentFile, first: Option<FileContent>) {
         let stop = self.inner.stop.clone();
         let follow = async {
@@ -454,7 +455,7 @@ impl Deployer {
         }
     }
 
-    /// Deploys a file's content, unless all hosts know of it already.
+    /// Deploys a file's content, unless all hosts already know it.
     async fn take_file(&self, agent_type: &str, content: FileContent, at_start: bool) -> Result<(), Error> {
         let handle = self.handle(agent_type)?;
         if lock(&handle.built).as_ref() == Some(&content.digest) {
@@ -477,7 +478,7 @@ impl Deployer {
         self.deploy_file(agent_type, content, Source::File).await.map(drop)
     }
 
-    /// What there is to see, by agent type.
+    /// The state of all agent types.
     pub fn views(&self) -> Vec<TypeView> {
         let views = self.inner.types.iter().map(|(agent_type, handle)| {
             let View { record, counters, .. } = handle.view.borrow().clone();
@@ -493,23 +494,23 @@ impl Deployer {
         blocking(move || Ok(library.mounted())).await.unwrap_or_default()
     }
 
-    /// Which host serves what, this one first.
+    /// The versions that each host serves, this one first.
     pub async fn hosts(&self) -> Vec<HostView> {
         self.inner.hosts.read().await
     }
 
-    /// Refuses deployments from now on, and ends what is being compiled for one.
+    /// Refuses deployments from now on, and stops the compilations for them.
     pub fn close(&self) {
         self.inner.is_closing.store(true, Ordering::Relaxed);
         self.inner.preparation.engine.stop_compiling();
     }
 
-    /// Ends what runs in the background.
+    /// Stops the background tasks.
     pub async fn shut_down(&self) {
         self.close();
         self.inner.stop.cancel();
         self.inner.tasks.close();
-        // A change that is under way ends, unless it waits for a sidecar that does not answer.
+        // A change in progress ends, unless it waits for a sidecar that does not answer.
         if tokio::time::timeout(LAST_CHANGE, self.inner.tasks.wait()).await.is_err() {
             self.inner.give_up.cancel();
             self.inner.tasks.wait().await;
@@ -560,7 +561,7 @@ impl TypeHandle {
         self.view.borrow().record.clone()
     }
 
-    /// Returns `true` if the file was deployed with this content, by whichever host.
+    /// Returns `true` if this content of the file was deployed, by any host.
     fn has_taken(&self, digest: &str) -> bool {
         self.record().file.as_ref().is_some_and(|seen| seen.digest == digest && !seen.refused)
     }
@@ -578,7 +579,7 @@ impl TypeHandle {
         done.await.unwrap_or_else(|_steward_has_ended| Err(Error::shutting_down()))
     }
 
-    /// The record as all hosts have it now.
+    /// The current record of all hosts.
     async fn look(&self) -> Result<Arc<Record>, Error> {
         let (answer, done) = oneshot::channel();
         self.send(Command::Look(answer))?;
