@@ -1,8 +1,8 @@
-//! The operator's port: what is active, which component serves, what became of effects, and a way to call any actor.
+//! The operator's port: active actors, serving versions, outcomes of effects, and calls of any actor.
 //!
-//! With a token, every request must carry it. Without one the port listens on loopback addresses alone, and browsers must not
-//! be able to reach it through a page of somebody else: requests that carry an `Origin`, or that name the host otherwise than
-//! by address or as localhost, are refused.
+//! With a token, every request must carry it. Without one the port listens only on loopback addresses, and web pages
+//! must not be able to reach it through a browser: requests with an `Origin`, or that do not name the host by address
+//! or as localhost, are refused.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,25 +28,25 @@ use daca_model::CallContext;
 use daca_model::backend::{ActorCall, Outbox, Readiness};
 use daca_runtime::actor::Actors;
 
-/// Activations, effects or lines of the log in one answer, unless `?limit=` says otherwise.
+/// The maximum number of activations, effects or log lines in one answer, unless `?limit=` overrides it.
 pub(super) const DEFAULT_LIMIT: usize = 1_000;
 
-/// What the operator's port serves.
+/// The state of the operator's port.
 #[derive(Clone)]
 pub struct AdminState {
     /// All actors of the host.
     pub actors: Actors,
-    /// What serves, and who changes it.
+    /// Deployments, and the serving versions.
     pub deployer: Deployer,
-    /// What became of effects.
+    /// The outcomes of effects.
     pub outbox: Arc<Outbox>,
-    /// False from the beginning of the shutdown on.
+    /// `false` once the shutdown has begun.
     pub is_ready: Arc<AtomicBool>,
     /// The backend's name.
     pub backend: &'static str,
-    /// Bytes of a body, at most.
+    /// The maximum size of a body in bytes.
     pub max_body: usize,
-    /// What requests must carry, if anything.
+    /// The token that requests must carry, if any.
     pub token: Option<AdminToken>,
     /// The log.
     pub log: Log,
@@ -54,7 +54,7 @@ pub struct AdminState {
     pub stopping: CancellationToken,
 }
 
-/// Makes the router.
+/// Creates the router.
 pub fn router(state: AdminState) -> Router {
     let (max_body, token) = (state.max_body, state.token.clone());
     let logs = super::logs::router(state.log.recent.clone(), state.actors.clone(), state.stopping.clone());
@@ -77,15 +77,15 @@ pub fn router(state: AdminState) -> Router {
         .layer(DefaultBodyLimit::max(max_body))
         .layer(middleware::from_fn_with_state(Arc::from([]), super::head::check))
         .layer(middleware::from_fn(super::encoding::refuse))
-        // The outermost: whoever may not ask gets no body read.
+        // The outermost layer: the body of an unauthorised request is not read.
         .layer(middleware::from_fn_with_state(token, admit))
 }
 
-/// Lets the operator's requests through.
+/// Admits the operator's requests.
 async fn admit(State(token): State<Option<AdminToken>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    // A page cannot know the token, so with one the host may have any name, such as a cluster gives it.
+    // A web page cannot know the token, so with one the host may have any name, such as one of a cluster.
     if headers.contains_key(header::ORIGIN) || (token.is_none() && !is_own_name(host)) {
         let detail = "The admin API does not answer web pages: omit the Origin header, and name the host by its address or as localhost.";
         return HttpError::new(StatusCode::FORBIDDEN, "origin-refused", detail).into_response();
@@ -105,7 +105,7 @@ async fn admit(State(token): State<Option<AdminToken>>, request: Request, next: 
     next.run(request).await
 }
 
-/// An address or `localhost`, with or without a port: names that no page of somebody else can have.
+/// An address or `localhost`, with or without a port: names that no foreign web page can have.
 fn is_own_name(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) && !name.is_empty() => name,

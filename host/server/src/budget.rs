@@ -1,12 +1,12 @@
-//! The bytes of bodies that the host holds at the same time, from the first that is read until nobody holds them any more: a
+//! The bytes of bodies that the host holds at the same time, from the first that is read until they are released: a
 //! call that waits in a queue holds its payload.
 //!
-//! Bytes are counted as they come, so that a client that only announces many takes none from others. Bodies that are half read
-//! when all is taken would wait for each other for ever; so a quarter is kept for those who finish: whoever has one of a few
-//! places there may read its body to the end.
+//! Bytes are counted as they arrive, so a client that only announces many takes none from others. Half-read bodies
+//! would wait for each other forever once the budget is used up. So a quarter is reserved for finishing: the holder of
+//! one of a few permits there may read its body to the end.
 //!
-//! Behind a sidecar, its calls have one half and all others the other: a message that finds no room holds up its partition, and
-//! outsiders must not be able to cause that.
+//! Behind a sidecar, its calls have one half and all others the other: a message that finds no space blocks its
+//! partition, and outsiders must not be able to cause that.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,33 +14,33 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// Bytes that are counted as one.
+/// The unit of counting in bytes.
 const UNIT: usize = 1024;
-/// How long a body waits for room, altogether, before it is refused.
+/// The total time that a body waits for space before it is refused.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The bound. Cheap to clone.
+/// The budget. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Budget {
     units: Arc<Semaphore>,
     finishers: Arc<Semaphore>,
 }
 
-/// What one body has of it. Dropped with the body's bytes.
+/// The share of one body. Dropped with the body's bytes.
 pub(super) struct Held {
     budget: Budget,
     units: Option<OwnedSemaphorePermit>,
     finishes: Option<OwnedSemaphorePermit>,
-    /// What is left of it: bodies that got a little again and again would all wait for each other.
+    /// The remaining patience: bodies that repeatedly got a little would all wait for each other.
     patience: Duration,
 }
 
-/// All is taken, and stayed so.
+/// The budget is used up, and stayed so.
 #[derive(Debug)]
 pub(super) struct NoRoom;
 
 impl Budget {
-    /// A bound of so many bytes. A body has at most `largest`.
+    /// A budget of so many bytes. A body has at most `largest`.
     pub(super) fn new(bytes: usize, largest: usize) -> Budget {
         let (units, largest) = (bytes / UNIT, largest.div_ceil(UNIT).max(1));
         let finishers = (units / 4 / largest).max(1);
@@ -48,7 +48,7 @@ impl Budget {
         Budget { units: Arc::new(Semaphore::new(units)), finishers: Arc::new(Semaphore::new(finishers)) }
     }
 
-    /// The budget of the sidecar's connections, and that of all others. Without a sidecar they are one.
+    /// The budget of the sidecar's connections, and that of all others. Without a sidecar they are the same.
     pub(super) fn parts(bytes: usize, largest: usize, behind_sidecar: bool) -> (Budget, Budget) {
         if behind_sidecar {
             return (Budget::new(bytes / 2, largest), Budget::new(bytes / 2, largest));
@@ -57,14 +57,14 @@ impl Budget {
         (budget.clone(), budget)
     }
 
-    /// Nothing yet.
+    /// An empty share.
     pub(super) fn hold(&self) -> Held {
         Held { budget: self.clone(), units: None, finishes: None, patience: PATIENCE }
     }
 }
 
 impl Held {
-    /// Holds so many bytes altogether.
+    /// Extends the share to so many bytes in total.
     pub(super) async fn cover(&mut self, bytes: usize) -> Result<(), NoRoom> {
         let held = self.units.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let missing = bytes.div_ceil(UNIT).saturating_sub(held);

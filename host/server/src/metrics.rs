@@ -1,5 +1,4 @@
-//! `GET /metrics`: the numbers by which a cluster scales hosts and an operator sees that something is wrong, in the text format
-//! of Prometheus (version 0.0.4).
+//! `GET /metrics`: the metrics for autoscaling and for operators, in the text format of Prometheus (version 0.0.4).
 
 use std::fmt::{Display, Write as _};
 
@@ -69,7 +68,7 @@ fn describe(text: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
-/// One line. The names of agent types have no character that the format would have escaped.
+/// One sample. The names of agent types have no character that needs escaping.
 fn sample(text: &mut String, name: &str, agent_type: Option<&str>, value: impl Display) {
     let label = agent_type.map(|agent_type| format!("{{agent_type=\"{agent_type}\"}}")).unwrap_or_default();
     let _ = writeln!(text, "{name}{label} {value}");

@@ -1,5 +1,5 @@
-//! The answer to what hyper cannot read as a request. hyper gives it by itself, without a body: on its way out it is replaced by
-//! one in the host's form.
+//! The answer to bytes that hyper cannot read as a request. hyper answers them itself, without a body; that answer is
+//! replaced by one in the host's format.
 
 use std::io::IoSlice;
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::answer::HttpError;
 
-/// What is to be written instead of an answer that hyper gives by itself.
+/// The replacement for an answer that hyper gives by itself.
 pub(super) fn instead_of(written: &[IoSlice<'_>]) -> Option<Bytes> {
     let mut pieces = written.iter().filter(|piece| !piece.is_empty());
     let (Some(head), None) = (pieces.next(), pieces.next()) else { return None };
