@@ -1,5 +1,5 @@
-//! Input bindings: which of the routes' paths a binding delivers its messages to, and where a message goes that can never be
-//! handled.
+//! Input bindings: the route to which a binding delivers its messages, and the dead-letter topic for messages that can
+//! never be handled.
 
 use std::ops::Range;
 
@@ -12,12 +12,12 @@ use super::{Problems, Route, file};
 pub struct InputBinding {
     /// The Dapr component.
     pub binding: String,
-    /// Path of the `POST` route that takes its messages. A fixed one: it has no parameters.
+    /// The path of the `POST` route that takes its messages. It is fixed: it has no parameters.
     pub path: String,
-    /// Where a message is set aside that can never be handled.
+    /// The dead-letter topic.
     pub dead_letter: Topic,
-    /// Tries at a message whose agent fails or traps, before it is set aside. What fails because the host, the sidecar or a
-    /// store is away is tried for ever.
+    /// Attempts at a message whose agent fails or traps, before it is dead-lettered. Failures because the host, the
+    /// sidecar or a store is unavailable are retried forever.
     pub attempts: u32,
 }
 

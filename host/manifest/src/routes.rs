@@ -1,4 +1,4 @@
-//! Routes and subscriptions: which requests become calls to which actors.
+//! Routes and subscriptions: the requests and events that become calls to actors.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,11 +17,11 @@ pub struct Route {
     pub path: String,
     /// The call that it becomes.
     pub call: Call,
-    /// The answer's JSON, in which the string `{reply}` stands for the reply; none answers the reply as it is.
+    /// The answer's JSON, in which the string `{reply}` is replaced by the reply; `None` answers the reply unchanged.
     pub reply: Option<serde_json::Value>,
-    /// The detail of answers 400, in place of the reason, which then goes to the log alone.
+    /// The detail of answers 400, in place of the reason, which then only goes to the log.
     pub invalid: Option<String>,
-    /// The same for a body that is not JSON at all.
+    /// The same for a body that is not JSON.
     pub malformed: Option<String>,
     /// A line for the log, made from the body, when a request arrives.
     pub log: Option<Template>,
@@ -34,57 +34,57 @@ pub struct Subscription {
     pub pubsub: String,
     /// The topic.
     pub topic: String,
-    /// Where the events are posted.
+    /// The path to which the events are posted.
     pub path: String,
     /// A line for the log, made from the event's data.
     pub log: Option<Template>,
     /// The call that an event becomes, if any. Its fields are those of the event's data.
     pub call: Option<Call>,
-    /// Where an event is set aside that can never be handled; none drops it.
+    /// The dead-letter topic for events that can never be handled; without one they are dropped.
     pub dead_letter: Option<Topic>,
-    /// Tries at an event whose agent fails or traps, before it is set aside or given back to the broker.
+    /// Attempts at an event whose agent fails or traps, before it is dead-lettered or given back to the broker.
     pub attempts: u32,
 }
 
-/// How a JSON document and a path become a call to an actor.
+/// The mapping of a JSON document and a path to a call of an actor.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// The agent type to call.
     pub agent_type: Arc<str>,
     /// The actor's method.
     pub method: String,
-    /// Where the actor's id comes from.
+    /// The source of the actor's id.
     pub actor_id: ActorIdSource,
-    /// What the actor gets as payload.
+    /// The payload for the actor.
     pub payload: Payload,
 }
 
-/// Where an actor's id comes from.
+/// The source of an actor's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ActorIdSource {
     /// A parameter of the path.
     Path(String),
-    /// A field of the document, with the id that stands for an absent field.
+    /// A field of the document, with a default for an absent field.
     Field {
         /// The field's name.
         name: String,
-        /// The id when the field is absent; none makes its absence an error of the caller.
+        /// The default; without one, an absent field is the caller's error.
         default: Option<String>,
     },
 }
 
-/// What an actor gets as payload.
+/// The payload for an actor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
     /// The whole document.
     Body,
-    /// One field of it. An absent field is an error of the caller.
+    /// One field of it. An absent field is the caller's error.
     Field(String),
     /// Nothing; the request's body is not read as JSON.
     Nothing,
 }
 
-/// Paths that belong to Dapr's callbacks and to the host itself.
+/// Paths of Dapr's callbacks and of the host itself.
 const RESERVED: [&str; 4] = ["/dapr", "/actors", "/healthz", "/readyz"];
 
 pub(super) fn build(
@@ -103,9 +103,9 @@ pub(super) fn build(
 struct Builder<'a, 'p> {
     agents: &'a BTreeMap<Arc<str>, Arc<AgentType>>,
     problems: &'a mut Problems<'p>,
-    /// Every pattern so far, in the matcher that axum will put them into: what it refuses here would panic there.
+    /// Every pattern so far, in the matcher that axum uses: a pattern that it rejects would panic there.
     patterns: matchit::Router<()>,
-    /// Where each pair of pattern and method was first seen.
+    /// The first position of each pair of pattern and method.
     seen: BTreeMap<String, BTreeMap<String, Range<usize>>>,
 }
 
@@ -173,7 +173,7 @@ impl Builder<'_, '_> {
         Some(Subscription { pubsub, topic, path: path?, log: log?, call, dead_letter, attempts })
     }
 
-    /// The outer none says that it makes no sense.
+    /// The outer `None` means that it is invalid.
     fn dead_letter(
         &mut self,
         written: Option<toml::Spanned<String>>,
@@ -262,7 +262,7 @@ impl Builder<'_, '_> {
         None
     }
 
-    /// `path` is none where there is no path to take an id from.
+    /// `path` is `None` if there is no path to take an id from.
     fn actor_id(
         &mut self,
         source: &toml::Spanned<file::ActorId>,
