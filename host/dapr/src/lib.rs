@@ -1,9 +1,10 @@
 //! The backend behind a Dapr sidecar: state, events, bindings, secrets and calls to actors go to it over gRPC.
 //!
-//! The other direction, what the sidecar asks of this host, is in `daca-server`. [`connection`] keeps the connection,
-//! [`publisher`] publishes, [`reminders`] asks for reminders, [`in_flight`] bounds what is sent at the same time, [`shared`] is for what hosts agree on, [`watch`] follows whether the sidecar is there, [`status`]
-//! says what its errors mean, [`wire`] carries contexts and failures between hosts, and [`wakeups`] writes schedules. This file
-//! is the trait, in the order of its methods.
+//! The other direction, the sidecar's callbacks, is in `daca-server`. [`connection`] keeps the connection,
+//! [`publisher`] publishes, [`reminders`] reads reminders, [`in_flight`] limits concurrent requests, [`shared`] has the
+//! hosts' shared state, [`watch`] follows the sidecar's health, [`status`] interprets its errors, [`wire`] transports
+//! contexts and failures between hosts, and [`wakeups`] encodes schedules. This file has the trait, in the order of its
+//! methods.
 
 mod connection;
 mod era;
@@ -55,35 +56,36 @@ use watch::{Known, Watch};
 pub use wire::reply as wire_reply;
 pub use wire::{answer_mark, context_of, failure_body, is_misdelivered, reply_body};
 
-/// A state store, a broker or a scheduler that takes longer counts as away.
+/// The timeout of a state store, a broker or a scheduler.
 const STORE_TIMEOUT: Duration = Duration::from_secs(15);
-/// An output binding, which calls something on the internet.
+/// The timeout of an output binding, which calls something on the internet.
 const BINDING_TIMEOUT: Duration = Duration::from_secs(30);
-/// A call of an actor, with the wait in its queue and the sidecar's own retries.
+/// The timeout of an actor's call, with the wait in its queue and the sidecar's own retries.
 const CALL_TIMEOUT: Duration = Duration::from_secs(90);
-/// The waits until the sidecar has surely seen the end of a timer's turn. The second is for a busy machine.
+/// The waits until the sidecar has certainly seen the end of a timer's turn. The second is for a busy machine.
 const TURN_HAS_ENDED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
-/// How long the answer to a firing that failed waits for the scheduler, which holds up the actor.
+/// The time that the answer to a failed firing waits for the scheduler, which delays the actor.
 const KEEPING: Duration = Duration::from_secs(5);
-/// How long calls are waited for that the sidecar has, after it has given this host's actors up.
+/// The time to wait for calls that the sidecar still has after it has given up this host's actors.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
-/// The waits, in milliseconds, before a call is made again that came in the middle of a change of hosts, the last of them until
-/// [`REPEATING`] is over. A sidecar may take a second to see that its host is gone.
+/// The waits, in milliseconds, before a call is retried that a change of hosts interrupted; the last one repeats until
+/// [`REPEATING`] is over. A sidecar may take a second to notice that its host is gone.
 const PAUSES: [u64; 5] = [100, 400, 1_000, 1_500, 2_000];
-/// How long calls are made again. That includes those of unknown outcome, so it is less than [`STORE_TIMEOUT`]: what the store
-/// did not answer by then may still be written, and whoever looks for its mark at once would not see it.
+/// The time for which calls are retried. That includes those with an unknown outcome, so it is less than
+/// [`STORE_TIMEOUT`]: a write that the store has not confirmed by then may still happen, and a host that reads the mark
+/// at once would not see it.
 const REPEATING: Duration = Duration::from_secs(10);
 
-/// Where the sidecar is, and what it asks for.
+/// The sidecar's addresses and token.
 #[derive(Debug, Clone)]
 pub struct SidecarOptions {
     /// Its gRPC API, as `http://HOST:PORT`.
     pub grpc: String,
-    /// Its HTTP API, as `http://HOST:PORT`: the gRPC API cannot show a reminder before Dapr 1.17.
+    /// Its HTTP API, as `http://HOST:PORT`: the gRPC API cannot read a reminder before Dapr 1.17.
     pub http: String,
-    /// The token that it asks for (`DAPR_API_TOKEN`).
+    /// The token that it requires (`DAPR_API_TOKEN`).
     pub api_token: Option<Hidden>,
-    /// Somebody starts the sidecar again when it ends, as the kubelet does with the containers of a pod.
+    /// `true` if the sidecar is restarted when it ends, as the kubelet does with the containers of a pod.
     pub restarts: bool,
 }
 
@@ -91,7 +93,7 @@ impl SidecarOptions {
     /// Reads the variables that Dapr sets for an application: `DAPR_GRPC_ENDPOINT` or `DAPR_GRPC_PORT`, the same for HTTP, and
     /// `DAPR_API_TOKEN`. Without them the ports are Dapr's own defaults.
     pub fn from_environment() -> SidecarOptions {
-        // A variable that was made from a file ends with a line end, which no header and no address has.
+        // A variable that was read from a file ends with a line end, which is not allowed in headers and addresses.
         let value = |name: &str| std::env::var(name).ok().map(|value| value.trim().to_owned());
         let variable = |name: &str| value(name).filter(|value| !value.is_empty());
         let endpoint = |endpoint: &str, port: &str, default: &str| {
@@ -104,7 +106,8 @@ impl SidecarOptions {
             grpc: endpoint("DAPR_GRPC_ENDPOINT", "DAPR_GRPC_PORT", "50001"),
             http: endpoint("DAPR_HTTP_ENDPOINT", "DAPR_HTTP_PORT", "3500"),
             api_token: variable("DAPR_API_TOKEN").map(Hidden),
-            // Kubernetes tells each container where its API server is. A sidecar by address is not this pod's alone.
+            // Kubernetes passes each container the address of its API server. A sidecar by address is not only this
+            // pod's.
             restarts: variable("KUBERNETES_SERVICE_HOST").is_some()
                 && variable("DAPR_GRPC_ENDPOINT").is_none(),
         }
@@ -121,13 +124,13 @@ pub struct Sidecar {
     options: SidecarOptions,
     secret_store: String,
     shared: Arc<SharedState>,
-    /// The types of the manifest. Hosts of this app alone have their actors.
+    /// The types of the manifest. Only hosts of this app have their actors.
     types: HashSet<Arc<str>>,
-    /// Those whose actors note in their state which calls they have handled.
+    /// The types whose actors have a dedup log in their state.
     deduplicates: HashSet<Arc<str>>,
-    /// Types whose actors may be called while they wait, with the deepest nesting.
+    /// The reentrant types, with their maximum nesting.
     reentrant: HashMap<Arc<str>, u32>,
-    /// Are actors that are active here called without the sidecar?
+    /// `true` if calls of actors that are active here are direct.
     direct_calls: bool,
     /// The components that the manifest names.
     wants: Arc<Wants>,
@@ -135,7 +138,7 @@ pub struct Sidecar {
     inbound: OnceLock<Arc<dyn Inbound>>,
     timers: Timers,
     known: Known,
-    /// Cancelled when the sidecar has sent its calls elsewhere: what still waits for it then waits in vain.
+    /// Cancelled when the sidecar has sent its calls elsewhere: whoever still waits for it then waits in vain.
     cut_calls: CancellationToken,
     shutdown: CancellationToken,
 }
@@ -261,8 +264,8 @@ impl Sidecar {
         Ok(BindingResponse { data: data.into(), metadata: metadata.into_iter().collect() })
     }
 
-    /// Serves a call here and now, where the manifest wants it and the sidecar is known to have the actor here. None leaves the
-    /// call to the sidecar; nothing was done then.
+    /// Makes a direct call, if the manifest allows it and the sidecar is known to place the actor here. `None` leaves
+    /// the call to the sidecar; nothing was done then.
     async fn call_directly(
         &self,
         call: &ActorCall,
@@ -304,7 +307,7 @@ impl Sidecar {
     }
 }
 
-/// A request that does not wait for ever.
+/// A request with a timeout.
 async fn within<T>(
     limit: Duration,
     request: impl Future<Output = Result<Response<T>, Status>>,
@@ -323,14 +326,14 @@ fn traced<T>(message: T, traceparent: Option<&str>) -> Request<T> {
     request
 }
 
-/// `may_expire` says that the sidecar takes a time to live; without the feature it refuses even one that is none.
+/// `may_expire` means that the sidecar accepts a time to live; without the feature it rejects even an empty one.
 fn operation(key: &str, write: &StateWrite, may_expire: bool) -> proto::TransactionalActorStateOperation {
     let mut metadata = HashMap::new();
     let (operation_type, value) = match write {
         StateWrite::Set { value, ttl } => {
-            // Dapr counts whole seconds. Rounded up: a value must not vanish too early.
+            // Dapr counts whole seconds. Rounded up: a value must not expire too early.
             let seconds = ttl.map(|ttl| ttl.as_millis().div_ceil(1000).max(1).to_string());
-            // Redis lets a value keep the time to live of the one before it, unless it is told otherwise.
+            // Redis keeps the previous value's time to live, unless it is told otherwise.
             let seconds = seconds.or_else(|| may_expire.then(|| "-1".to_owned()));
             metadata.extend(seconds.map(|seconds| ("ttlInSeconds".to_owned(), seconds)));
             ("upsert", Some(prost_types::Any { type_url: String::new(), value: value.to_vec() }))
@@ -345,13 +348,13 @@ fn operation(key: &str, write: &StateWrite, may_expire: bool) -> proto::Transact
     }
 }
 
-/// What an event's or a reply's bytes are said to be. Dapr puts JSON into the envelope of an event as it is, and anything else as
-/// base64.
+/// The content type of an event or a reply. Dapr puts JSON into the envelope of an event unchanged, and anything else
+/// as base64.
 pub fn content_type(event: &[u8]) -> &'static str {
     if daca_base::json::is_json(event) { "application/json" } else { "application/octet-stream" }
 }
 
-/// The event of an effect that is one.
+/// The event of an effect, if it is one.
 fn event(effect: &Effect) -> Option<Event> {
     match &effect.request {
         EffectRequest::Publish { event, .. } => {
@@ -361,7 +364,7 @@ fn event(effect: &Effect) -> Option<Event> {
     }
 }
 
-/// The time at which the state store lets a value expire. Dapr names it in the metadata of the value.
+/// The expiry of a value in the state store, from the metadata of the value.
 fn expiry(metadata: &HashMap<String, String>) -> Option<SystemTime> {
     let text = metadata.get("ttlExpireTime")?;
     humantime::parse_rfc3339(text).ok().map(daca_base::clock::of_wall)
@@ -384,21 +387,21 @@ impl Backend for Sidecar {
             let answer = within(STORE_TIMEOUT, client.get_actor_state(request)).await;
             let answer = answer.map_err(|status| status::error("the state could not be read", &status))?;
             let proto::GetActorStateResponse { data, metadata } = answer.into_inner();
-            // Not every store tells the time to live: Redis keeps it to itself (`Get` in `state/redis/redis.go`). What may
-            // have one then holds for this moment alone.
+            // Not every store reports the time to live: Redis does not (`Get` in `state/redis/redis.go`). A value that
+            // may have one is then valid for this moment only.
             let expiry = match expiry(&metadata) {
                 Some(at) => Expiry::At(at),
                 None if self.known.has_ttl() => Expiry::Unknown,
                 None => Expiry::Never,
             };
-            // The sidecar answers no value and an empty one alike.
+            // The sidecar answers a missing value and an empty one alike.
             Ok((!data.is_empty()).then(|| StateValue { value: data.into(), expiry }))
         });
         futures::future::try_join_all(reads).await
     }
 
-    /// The state in one transaction. What the scheduler keeps cannot be part of it, so new reminders and timers come before
-    /// and removals after: what fails in between leaves one too many, never one too few.
+    /// The state is written in one transaction. The scheduler's data cannot be part of it, so new reminders and timers
+    /// are written before it, and removals after it: a failure in between leaves one too many, never one too few.
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
         let comes_back = self.timers.comes_back(self.era(), actor, commit);
         self.timers.fired(self.era(), actor, commit);
@@ -431,8 +434,8 @@ impl Backend for Sidecar {
         Ok(())
     }
 
-    /// A transaction without operations. The sidecar refuses it for an actor that is not in its table, and asks no store
-    /// (`TransactionalStateOperation` in `pkg/actors/state/state.go`).
+    /// A transaction without operations. The sidecar rejects it for an actor that is not in its table, and accesses no
+    /// store (`TransactionalStateOperation` in `pkg/actors/state/state.go`).
     async fn confirm_ownership(&self, actor: &ActorAddress) -> Result<(), Error> {
         let request = proto::ExecuteActorStateTransactionRequest {
             actor_type: actor.agent_type.to_string(),
@@ -441,7 +444,7 @@ impl Backend for Sidecar {
         };
         let mut client = self.client.clone();
         let confirmed = within(STORE_TIMEOUT, client.execute_actor_state_transaction(request)).await;
-        // Nothing was written, so that the call may be made again whatever the reason.
+        // Nothing was written, so the call may be retried whatever the reason.
         confirmed.map(drop).map_err(|status| {
             status::error("whether the actor lives here is not known", &status).before_anything()
         })
@@ -464,8 +467,8 @@ impl Backend for Sidecar {
         }
     }
 
-    /// Events of one topic, where the component sends them in order. What has no bulk publishing of its own gets them from the
-    /// sidecar all at once and in any order (`pkg/runtime/pubsub/default_bulkpub.go`).
+    /// Events of one topic, if the component sends them in order. A component without bulk publishing gets them from
+    /// the sidecar all at once and in any order (`pkg/runtime/pubsub/default_bulkpub.go`).
     fn takes_together(&self, first: &EffectRequest, next: &EffectRequest) -> bool {
         match (first, next) {
             (
@@ -493,10 +496,10 @@ impl Backend for Sidecar {
             return Err(CallError::Backend(Error::NotDone(reason)));
         }
         let deadline = Instant::now() + REPEATING;
-        // One mark for all tries: the actor's host knows by it what it has handled.
+        // One mark for all attempts: the actor's host recognises by it the calls that it has handled.
         let mark: Arc<str> = wire::new_mark().into();
         let mut context = CallContext { mark: Some(mark.clone()), ..context };
-        // A turn within another one of its actor leaves no mark: the turn that waits would overwrite it.
+        // A nested turn leaves no mark: the waiting turn would overwrite it.
         let is_nested = context.waiting.contains(&call.actor);
         let deduplicates = self.deduplicates.contains(&call.actor.agent_type) && !is_nested;
         if deduplicates && context.identity.is_none() {
@@ -512,7 +515,7 @@ impl Backend for Sidecar {
             let is_connected = self.known.answers() && !self.cut_calls.is_cancelled();
             let is_time = Instant::now() < deadline;
             let is_repeatable = is_handled_once && is_connected && is_time;
-            // What was surely not done gets its tries even if it has waited long.
+            // A call that was certainly not handled gets its attempts even if it has waited long.
             let pause = PAUSES.get(number).or(PAUSES.last().filter(|_| is_time && is_connected));
             let Some(&pause) = pause else { break };
             if !status::may_be_repeated(&call.actor, &answer, is_of_a_host, is_repeatable) {
@@ -608,7 +611,7 @@ impl Backend for Sidecar {
         self.known.vouches(era)
     }
 
-    /// The sidecar sees that the host is unhealthy, stops its subscriptions and bindings, and gives its actors up.
+    /// The sidecar sees that the host is unhealthy, stops its subscriptions and bindings, and gives up its actors.
     async fn leave(&self, patience: Duration) {
         let given_up = watch::until_actors_are_given_up(&self.client);
         let _out_of_patience = tokio::time::timeout(patience, given_up).await;
@@ -624,10 +627,10 @@ impl Backend for Sidecar {
     }
 }
 
-/// Sees to a timer that was changed in its own turn. The sidecar puts a repeating timer back into its queue when the turn has
-/// ended, also one that is gone by then, or has another in its place (`processorExecuteFn` in
-/// `pkg/actors/internal/timers/inmemory/inmemory.go`). A registration takes that place, and one whose time is over already
-/// leaves it empty.
+/// Corrects a timer that was changed in its own turn. The sidecar puts a repeating timer back into its queue after the
+/// turn, even if it was removed or replaced in the meantime (`processorExecuteFn` in
+/// `pkg/actors/internal/timers/inmemory/inmemory.go`). A registration replaces it, and one whose time is already over
+/// leaves nothing in its place.
 async fn settle_timer(mut client: Client, timers: Timers, era: Era, actor: ActorAddress, name: String) {
     for pause in TURN_HAS_ENDED {
         tokio::time::sleep(pause).await;
