@@ -1,4 +1,4 @@
-//! Bindings: what is read and where it goes, and what agents may send.
+//! Bindings: the inputs and their routes, and the outputs of agents.
 
 use super::finding::Code;
 use super::resource::{Component, Setting};
@@ -27,8 +27,8 @@ pub(super) fn check(check: &mut Check<'_>) {
     }
 }
 
-/// Does a sidecar read from it? It asks the app first, unless the component says `direction: input`; a type that only reads,
-/// and a Kafka binding with topics, are there to be read.
+/// Returns `true` if a sidecar reads from it. The sidecar asks the app first, unless the component says `direction:
+/// input`. A type that can only be read, and a Kafka binding with topics, count as inputs.
 pub(super) fn reads(component: &Component) -> bool {
     match directions(component) {
         Some(directions) => directions.iter().any(|direction| direction == "input"),
@@ -63,13 +63,13 @@ fn direction(check: &mut Check<'_>, component: &Component) {
     }
 }
 
-/// Where the sidecar delivers: the setting `route`, in this spelling, or else the component's name.
+/// The path to which the sidecar delivers: the setting `route`, in this spelling, or else the component's name.
 pub(super) fn route(component: &Component) -> String {
     let route = component.exact_setting("route").and_then(Setting::text).filter(|route| !route.is_empty());
     with_slash(route.unwrap_or(&component.name))
 }
 
-/// A component that the manifest expects messages from.
+/// A component from which the manifest expects messages.
 fn expected(check: &mut Check<'_>, component: &Component, input: &Input) {
     let is_output =
         directions(component).is_some_and(|one| !one.iter().any(|direction| direction == "input"));
@@ -98,7 +98,7 @@ fn expected(check: &mut Check<'_>, component: &Component, input: &Input) {
     check.findings.error(Code::RouteUnanswered, &component.place_of(setting), message, help);
 }
 
-/// A component that is read, and that the manifest does not name.
+/// An input component that the manifest does not name.
 fn unlisted(check: &mut Check<'_>, component: &Component) {
     let route = route(component);
     let setting = component.exact_setting("route");

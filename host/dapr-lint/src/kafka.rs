@@ -1,8 +1,9 @@
-//! Kafka input bindings: the settings by which messages are lost, or never come.
+//! Kafka input bindings: the settings with which messages are lost, or never arrive.
 //!
-//! After a failure the consumer goes on to the next message, whose offset it then commits, unless `consumeRetryEnabled` is on.
-//! Then it tries again by the settings `backOff…` (every 5 seconds, for ever, by default); once these give up, the message is
-//! lost all the same. `consumeRetryInterval` is something else: the pause between two sessions of the group.
+//! After a failure the consumer continues with the next message, whose offset it then commits, unless
+//! `consumeRetryEnabled` is on. Then it retries according to the settings `backOff…` (every 5 seconds, forever, by
+//! default). When these give up, the message is lost all the same. `consumeRetryInterval` is something else: the pause
+//! between two sessions of the group.
 
 use super::finding::Code;
 use super::resource::{Component, Setting, is_truthy};
@@ -30,7 +31,7 @@ fn topics(check: &mut Check<'_>, component: &Component) {
     }
 }
 
-/// A pub/sub component takes the app's id for its group; a binding takes the empty one, which Kafka refuses.
+/// A pub/sub component uses the app's id as its group; a binding uses the empty one, which Kafka refuses.
 fn group(check: &mut Check<'_>, component: &Component) {
     let set = ["consumerGroup", "consumerID"].map(|name| component.setting(name));
     if set.into_iter().flatten().all(Setting::is_empty) {
@@ -45,7 +46,7 @@ fn group(check: &mut Check<'_>, component: &Component) {
 
 fn retries(check: &mut Check<'_>, component: &Component) {
     let setting = component.setting("consumeRetryEnabled");
-    // What is set elsewhere is not known, and not spoken of.
+    // A value that is set elsewhere is unknown, and not reported.
     let is_on = setting.is_some_and(|setting| setting.text().is_none_or(is_truthy));
     if !is_on {
         let message = format!(
@@ -103,8 +104,8 @@ fn offset(check: &mut Check<'_>, component: &Component) {
     }
 }
 
-/// The binding hands the key and the headers of a message on as HTTP headers, and one that HTTP does not allow fails the request
-/// for ever (`binding/send.go`, `pkg/channel/http/http_channel.go`).
+/// The binding passes the key and the headers of a message on as HTTP headers, and one that HTTP does not allow fails
+/// the request forever (`binding/send.go`, `pkg/channel/http/http_channel.go`).
 fn headers(check: &mut Check<'_>, component: &Component) {
     let setting = component.setting("escapeHeaders");
     if !setting.is_some_and(|setting| setting.text().is_none_or(is_truthy)) {

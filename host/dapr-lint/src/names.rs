@@ -1,11 +1,11 @@
-//! Names that are there twice, and resources that are for other apps.
+//! Duplicate names, and resources of other apps.
 
 use super::finding::{Code, Findings, Place};
 use super::{Category, Check};
 
 pub(super) fn check(check: &mut Check<'_>) {
     let folder = check.folder;
-    // Dapr refuses a second component of one name, and lets a second subscription replace the first without a word.
+    // Dapr refuses a second component of the same name, and silently lets a second subscription replace the first.
     let components = folder.components.iter().filter(|one| one.is_for(check.app));
     let components = components.map(|one| (one.namespace.as_str(), one.name.as_str(), &one.place));
     twice("Component", components, &mut check.findings);

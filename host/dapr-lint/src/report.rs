@@ -1,4 +1,4 @@
-//! What a folder holds, and what the manifest uses each component for.
+//! The content of a folder, and the manifest's use of each component.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

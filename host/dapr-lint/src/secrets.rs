@@ -1,4 +1,4 @@
-//! Secrets: where the settings' are, and whether there is a store for those that agents may read.
+//! Secrets: the stores of the settings' secrets, and a store for the secrets that agents may read.
 
 use std::path::Path;
 
@@ -58,7 +58,8 @@ fn store(
     }
 }
 
-/// Without `auth.secretStore` a sidecar asks the cluster; outside of one it waits for ever for a store without a name.
+/// Without `auth.secretStore` a sidecar asks the cluster; outside a cluster it waits forever for a store without a
+/// name.
 fn in_cluster_only(check: &mut Check<'_>, component: &Component, first: &Setting) {
     if component.secret_store.is_some() {
         return;
@@ -76,7 +77,7 @@ fn in_cluster_only(check: &mut Check<'_>, component: &Component, first: &Setting
     }
 }
 
-/// The file of a laptop may be somewhere else from here, so that only what can be read is checked.
+/// A laptop's file may be elsewhere from here, so only readable ones are checked.
 fn in_file(check: &mut Check<'_>, store: &Component, references: &[(&Setting, &str, &str)]) {
     let Some(setting) = store.setting("secretsFile") else { return };
     let Some(file) = setting.text() else { return };
@@ -95,7 +96,7 @@ fn in_file(check: &mut Check<'_>, store: &Component, references: &[(&Setting, &s
         check.findings.error(Code::SecretMissing, &setting.place, message, help);
         return;
     };
-    // Without `multiValued`, nested names are joined by a colon, and each is a secret of its own.
+    // Without `multiValued`, nested names are joined by a colon, and each is a separate secret.
     let multi_valued = store.setting("multiValued").and_then(Setting::text).is_some_and(is_truthy);
     for (setting, name, key) in references {
         let found = if multi_valued {

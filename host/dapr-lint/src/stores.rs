@@ -1,10 +1,10 @@
-//! The state store that keeps the actors: one, and one that can.
+//! The state store of the actors: exactly one, with transactions.
 
 use super::finding::Code;
 use super::resource::{Component, is_truthy};
 use super::{Category, Check, known};
 
-/// The state stores that say of themselves that they keep actors.
+/// The state stores that are declared for actors.
 pub(super) fn of_actors<'a>(check: &Check<'a>) -> Vec<&'a Component> {
     let says_so = |component: &&Component| {
         let setting = component.setting("actorStateStore").and_then(|setting| setting.text());

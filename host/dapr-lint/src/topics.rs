@@ -1,4 +1,4 @@
-//! Topics: what is published, subscribed and set aside, and whose subscription wins.
+//! Topics: publishing, subscriptions and dead letters, and which subscription wins.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use super::resource::{Component, Setting, Subscription};
 use super::scopes::{self, Operation};
 use super::{Category, Check, Wanted, duration, with_slash};
 
-/// What a subscription does with a topic.
+/// The use of a topic by a subscription.
 const SUBSCRIBED: &str = "a subscription is to";
 
 pub(super) fn check(check: &mut Check<'_>) {
@@ -32,8 +32,9 @@ fn pubsub(check: &mut Check<'_>, name: &str, what: &str, place: &Place) {
     check.find(&Wanted { name, category: Category::Pubsub, what: what.to_owned(), place, code });
 }
 
-/// Subscriptions in the folder. A sidecar keeps one for each topic: the app's own answer (here the manifest's) replaces what
-/// is declared, and of two that are declared the second is left out (`ListSubscriptionsAppByPubSub` in its component store).
+/// Subscriptions in the folder. A sidecar keeps one for each topic: the app's own answer (here the manifest's) replaces
+/// a declared one, and of two declared ones the second is ignored (`ListSubscriptionsAppByPubSub` in its component
+/// store).
 fn declared(check: &mut Check<'_>) {
     let mut seen = BTreeMap::<(&str, &str), &Place>::new();
     for one in check.folder.subscriptions.iter().filter(|one| one.is_for(check.app)) {
@@ -96,7 +97,7 @@ fn answered(check: &mut Check<'_>, one: &Subscription) {
     }
 }
 
-/// Redis gives an event again that was not acknowledged in time, and never if one of two settings is 0.
+/// Redis redelivers an event that was not acknowledged in time, but never if one of two settings is 0.
 fn redelivery(check: &mut Check<'_>) {
     let longest = longest_turn_of_an_event(check);
     for component in check.of(Category::Pubsub).filter(|one| one.full_type == "pubsub.redis") {

@@ -1,4 +1,4 @@
-//! Types, their versions, and the settings without which they do not start.
+//! Types, their versions, and their required settings.
 
 use super::finding::Code;
 use super::{Category, Check, known, stores};
@@ -42,7 +42,7 @@ pub(super) fn check(check: &mut Check<'_>) {
     slow(check);
 }
 
-/// A sent SMS keeps the effects behind it waiting.
+/// An SMS in progress delays the effects behind it.
 const LONGEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The Twilio binding waits five minutes by default (its `metadata.yaml` says 30 s, its code does not).
