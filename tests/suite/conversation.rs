@@ -1,4 +1,4 @@
-//! The ChatAgent on the default manifest: every row of the README's table of endpoints, and what each message sets off.
+//! The ChatAgent on the default manifest: every endpoint of the tutorial, and the effects of each message.
 
 use daca_tests::{Answer, Host, chat_agent, default_manifest, digest, eventually, message, replaced};
 use reqwest::Method;

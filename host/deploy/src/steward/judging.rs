@@ -63,7 +63,7 @@ impl Steward {
         }
     }
 
-    /// Returns `true` if it is done, or may be later.
+    /// Returns `true` if it is done or will be retried.
     async fn roll_back(&mut self, version: String, text: String) -> bool {
         let change = Change::RollBack { force: true, text, only: Some(version.clone()) };
         let origin = Origin { source: Source::Host, by: "the host, by the rules in [deploy]".into() };
