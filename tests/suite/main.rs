@@ -17,6 +17,7 @@ mod hostile_json;
 mod limits;
 mod logs;
 mod manifests;
+mod openapi;
 mod repeated;
 mod shutdown;
 mod streams;

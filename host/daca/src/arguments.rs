@@ -124,7 +124,7 @@ pub(crate) struct RunArguments {
     #[arg(long, default_value = ".daca")]
     pub(crate) data: PathBuf,
     /// A folder of code from `daca compile`, so that the start compiles nothing
-    #[arg(long, value_name = "DIR", env = "DACA_COMPILED")]
+    #[arg(long, value_name = "DIR", env = "DACA_COMPILED", hide_env_values = true)]
     pub(crate) compiled: Option<PathBuf>,
     /// The backend for state, events and calls
     #[arg(long, value_enum, default_value = "auto")]
@@ -199,7 +199,13 @@ pub(crate) struct DeployArguments {
 #[derive(clap::Args)]
 pub(crate) struct AdminArguments {
     /// The host's admin port
-    #[arg(long, env = "DACA_ADMIN", default_value = "127.0.0.1:8001", value_name = "HOST:PORT")]
+    #[arg(
+        long,
+        env = "DACA_ADMIN",
+        hide_env_values = true,
+        default_value = "127.0.0.1:8001",
+        value_name = "HOST:PORT"
+    )]
     pub(crate) admin: String,
     /// A file with the host's admin token; the default is DACA_ADMIN_TOKEN, if it is set
     #[arg(long, value_name = "FILE")]

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use daca_base::files::create_private_folder;
+use daca_base::task;
 use daca_base::telemetry::{Hidden, Log};
 use daca_dapr::{EndpointError, Sidecar, SidecarOptions};
 use daca_deploy as deploy;
@@ -314,7 +315,13 @@ impl Host {
         let mut admin = servers.spawn(admin.run(stop_admin.clone(), LAST_ANSWERS));
         let sweep = tokio::spawn({
             let actors = actors.clone();
-            async move { actors.run_idle_sweep().await }
+            async move {
+                let sweep = || {
+                    let actors = actors.clone();
+                    async move { actors.run_idle_sweep().await }
+                };
+                task::lasting("idle actors", sweep).await;
+            }
         });
         let app = tokio::select! {
             () = shutdown.cancelled() => Some(app),

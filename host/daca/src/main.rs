@@ -2,6 +2,8 @@
 
 mod arguments;
 mod printing;
+#[cfg(test)]
+mod reference;
 mod signals;
 
 use std::process::ExitCode;

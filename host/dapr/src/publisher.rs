@@ -15,7 +15,8 @@ use tokio::sync::oneshot;
 use tonic::{Code, Response, Status};
 
 use super::connection::Client;
-use super::{STORE_TIMEOUT, content_type, status, traced, within};
+use super::request::{STORE_TIMEOUT, traced, within};
+use super::{content_type, status};
 use daca_model::backend::Error;
 
 /// The maximum number of events in one request.

@@ -12,8 +12,9 @@ use prost::Message as _;
 use tonic::Code;
 
 use super::connection::Client;
+use super::request::{STORE_TIMEOUT, within};
 use super::wakeups::{self, AGAIN, end_of, reminder_request, shown_reminder};
-use super::{EndpointError, STORE_TIMEOUT, status, wire, within};
+use super::{EndpointError, status, wire};
 use daca_base::json::Document;
 use daca_base::telemetry::Hidden;
 use daca_model::ActorAddress;

@@ -10,7 +10,8 @@ use dapr::dapr::proto::runtime::v1 as proto;
 use tonic::Code;
 
 use super::connection::Client;
-use super::{STORE_TIMEOUT, status, within};
+use super::request::{STORE_TIMEOUT, within};
+use super::status;
 use daca_model::backend::{Error, SharedStore, SharedValue, SharedWriteError};
 
 /// Concurrent reads of the store.

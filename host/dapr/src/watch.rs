@@ -13,8 +13,9 @@ use tonic::{Code, Status};
 
 use super::connection::Client;
 use super::era::{Era, SHORTEST_ABSENCE};
+use super::request::within;
 use super::wants::Wants;
-use super::{release, status, within};
+use super::{release, status};
 
 /// The interval between two checks of the sidecar.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -171,6 +172,7 @@ pub(super) async fn until_actors_are_given_up(client: &Client) {
 }
 
 /// The task that follows the sidecar.
+#[derive(Clone)]
 pub(super) struct Watch {
     pub(super) client: Client,
     pub(super) era: Era,

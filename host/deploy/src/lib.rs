@@ -1,19 +1,21 @@
 //! Deployments: how a new version reaches the turns of a running host.
 //!
-//! A version arrives as bytes: from the file that the manifest names ([`watch`]), by the admin API, or from another
-//! host ([`shared`]). It is checked, signature first ([`daca_manifest::signature`], [`prepare`]), and stored
-//! ([`library`]). Then the deployment controller of its agent type ([`steward`]) changes the [`record`], and the turns
-//! see it. Canary analysis ([`judge`]) rolls back a version that fails too often. [`hosts`] reports the versions that
-//! each host serves.
+//! A version comes as bytes: from the file that the manifest names ([`watch`]), by the admin API, or from another host
+//! ([`shared`]). It is checked, signature first ([`daca_manifest::signature`], [`prepare`]), and kept ([`library`]). Then the steward of its
+//! agent type ([`steward`]) changes the [`record`] of what serves, and the turns see it. [`judge`] takes a version back that
+//! fails too often; [`hosts`] tells which host serves what. [`files`] deploys what files hold.
 //!
 //! A refusal on this way changes nothing: the previous version keeps serving.
 
 mod error;
+mod files;
+mod handle;
 mod hosts;
 mod judge;
 mod library;
 mod prepare;
 mod record;
+mod request;
 mod shared;
 mod start;
 mod steward;
@@ -26,9 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde::Serialize;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch as channel};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -37,21 +37,24 @@ pub use error::Error;
 pub use hosts::HostView;
 pub use library::Mounted;
 pub use record::{Canary, Event, FileSeen, Known, Origin, Record, Source, What};
+pub use request::{Deployed, Place, Request, Took, TypeView};
 pub use start::{Opened, check_file, check_permissions};
 
 use daca_base::digest::{digest, short};
+use daca_base::task;
 use daca_manifest::{AgentType, DeployRules};
 use daca_model::backend::SharedStore;
 use daca_runtime::actor::Actors;
-use daca_runtime::component::{Compiling, Counted, Engine};
+use daca_runtime::component::{Compiling, Engine};
+use handle::TypeHandle;
 use hosts::Hosts;
 use library::{Library, Stored};
 use prepare::{Preparation, Prepared};
-use record::{Change, Changed};
+use record::Change;
 use shared::Shared;
 pub use shared::read_stored;
-use steward::{Beginning, Command, New, Steward, View, Wanted, blocking};
-use watch::{ComponentFile, FileContent};
+use steward::{Beginning, New, Steward, blocking};
+use watch::ComponentFile;
 
 /// Concurrent deployments, with their bytes in memory.
 const MOST_UNDER_WAY: usize = 4;
@@ -59,11 +62,6 @@ const MOST_UNDER_WAY: usize = 4;
 const MOST_COMMANDS: usize = 64;
 /// The time that a shutdown waits for a change in progress.
 const LAST_CHANGE: Duration = Duration::from_secs(2);
-/// Attempts to deploy a file while another change interferes.
-const FILE_TRIES: u32 = 5;
-/// The delay before another attempt to deploy a file.
-const FILE_AGAIN: Duration = Duration::from_secs(5);
-
 /// Deploys versions. A cheap handle.
 #[derive(Clone)]
 pub struct Deployer {
@@ -83,71 +81,6 @@ struct Inner {
     stop: CancellationToken,
     /// Whoever still waits is released.
     give_up: CancellationToken,
-}
-
-struct TypeHandle {
-    agent: Arc<AgentType>,
-    shared: Option<Shared>,
-    commands: mpsc::Sender<Command>,
-    view: channel::Receiver<View>,
-    /// The digest of the last build of `daca dev`, which the file watcher ignores.
-    built: Mutex<Option<String>>,
-}
-
-/// A component to be deployed.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// Its bytes.
-    pub wasm: Bytes,
-    /// The text of its signature file.
-    pub signature: Option<String>,
-    /// Percent of the actors that it is to serve: 1 to 100.
-    pub share: u8,
-    /// Its label; `None` leaves that to the component.
-    pub label: Option<String>,
-    /// The initiator.
-    pub origin: Origin,
-}
-
-/// The result of a deployment.
-#[derive(Debug, Clone, Serialize)]
-pub struct Deployed {
-    /// The agent type.
-    pub agent_type: Arc<str>,
-    /// The outcome, and the version that it applies to.
-    #[serde(flatten)]
-    pub changed: Changed,
-    /// The label of the version.
-    pub label: String,
-    /// The number of the change.
-    pub revision: u64,
-    /// The time that it took.
-    pub milliseconds: Took,
-}
-
-/// The time that a deployment took, in milliseconds.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Took {
-    /// For the check, the compilation and the smoke test.
-    pub check: u64,
-    /// In total.
-    pub total: u64,
-}
-
-/// The state of an agent type, for inspection.
-#[derive(Debug, Clone)]
-pub struct TypeView {
-    /// The agent type.
-    pub agent_type: Arc<str>,
-    /// Its record.
-    pub record: Arc<Record>,
-    /// The counters of each version since the host started, by digest.
-    pub counted: BTreeMap<String, Counted>,
-}
-
-/// A permit for a concurrent deployment. Acquired before the bytes are read.
-pub struct Place {
-    _permit: OwnedSemaphorePermit,
 }
 
 /// The options of a deployer.
@@ -201,7 +134,9 @@ impl Deployer {
         }
         let views = types.iter().map(|(name, handle)| (name.clone(), handle.view.clone())).collect();
         let hosts = Hosts::new(shared.clone(), host_name, views);
-        tasks.spawn(give_up.clone().run_until_cancelled_owned(hosts.clone().run(stop.clone())));
+        let (announcing, announced_until) = (hosts.clone(), stop.clone());
+        let announcing = task::lasting("hosts", move || announcing.clone().run(announced_until.clone()));
+        tasks.spawn(give_up.clone().run_until_cancelled_owned(announcing));
         let inner = Inner {
             types,
             actors,
@@ -373,111 +308,6 @@ impl Deployer {
         Ok(Deployed { agent_type: handle.agent.name.clone(), changed, label, revision, milliseconds })
     }
 
-    /// Deploys the manifest's file, or the result of a build.
-    pub async fn deploy_file(
-        &self,
-        agent_type: &str,
-        content: FileContent,
-        source: Source,
-    ) -> Result<Deployed, Error> {
-        let handle = self.handle(agent_type)?;
-        let by = handle.agent.component.display().to_string();
-        let file = FileSeen { digest: content.digest.clone(), refused: false };
-        if source == Source::Dev {
-            *lock(&handle.built) = Some(content.digest.clone());
-        }
-        let mut tries = 0;
-        loop {
-            let request = Request {
-                wasm: content.wasm.clone(),
-                signature: content.signature.clone(),
-                share: 100,
-                label: None,
-                origin: Origin { source, by: by.clone() },
-            };
-            let result = self.deploy_from(agent_type, request, Some(file.clone())).await;
-            tries += 1;
-            match result {
-                // Another host follows the same file, and was faster. A deployment since then is the newer wish.
-                Err(error)
-                    if error.code == "deploy-conflict"
-                        && source == Source::File
-                        && handle.has_taken(&content.digest) =>
-                {
-                    return Err(error);
-                }
-                // The file exists whatever else was deployed in the meantime, and it is the newer wish.
-                Err(error) if error.code == "deploy-conflict" && tries < FILE_TRIES => {}
-                result => return result,
-            }
-        }
-    }
-
-    /// Deploys a component's file, now and after each change. If something interferes, such as an unreachable state
-    /// store, it retries until the file changes again.
-    async fn follow_file(self, agent_type: Arc<str>, mut file: ComponentFile, first: Option<FileContent>) {
-        let stop = self.inner.stop.clone();
-        let follow = async {
-            let mut at_start = first.is_some();
-            if at_start {
-                self.when_settled(&agent_type).await;
-            }
-            let mut wanted = first;
-            loop {
-                let content = match wanted.take() {
-                    Some(content) => content,
-                    None => file.next().await,
-                };
-                match self.take_file(&agent_type, content.clone(), at_start).await {
-                    Err(error) if error.is_passing() => {
-                        tracing::warn!(
-                            agent_type = &*agent_type,
-                            code = error.code,
-                            "the component's file will be deployed later: {}",
-                            error.message
-                        );
-                        let newer = tokio::time::timeout(FILE_AGAIN, file.next()).await.ok();
-                        at_start &= newer.is_none();
-                        wanted = newer.or(Some(content));
-                    }
-                    // Refusals are in the log and in the record.
-                    _done_or_refused => at_start = false,
-                }
-            }
-        };
-        stop.run_until_cancelled(follow).await;
-    }
-
-    async fn when_settled(&self, agent_type: &str) {
-        if let Ok(handle) = self.handle(agent_type) {
-            let mut view = handle.view.clone();
-            let _ends_with_the_host = view.wait_for(|view| view.is_settled).await.is_err();
-        }
-    }
-
-    /// Deploys a file's content, unless all hosts already know it.
-    async fn take_file(&self, agent_type: &str, content: FileContent, at_start: bool) -> Result<(), Error> {
-        let handle = self.handle(agent_type)?;
-        if lock(&handle.built).as_ref() == Some(&content.digest) {
-            return Ok(());
-        }
-        if handle.has_taken(&content.digest) {
-            return Ok(());
-        }
-        let record = handle.record();
-        if at_start && record.versions.contains_key(&content.digest) {
-            tracing::info!(
-                agent_type,
-                "{} holds version {}, which was deployed before; version {} serves",
-                handle.agent.component.display(),
-                short(&content.digest),
-                short(&record.serving)
-            );
-            return Ok(());
-        }
-        self.deploy_file(agent_type, content, Source::File).await.map(drop)
-    }
-
     /// The state of all agent types.
     pub fn views(&self) -> Vec<TypeView> {
         let views = self.inner.types.iter().map(|(agent_type, handle)| {
@@ -553,44 +383,6 @@ impl Deployer {
             (own, _) => own,
         };
         stored.ok_or_else(|| Error::version_unknown(short(version)))
-    }
-}
-
-impl TypeHandle {
-    fn record(&self) -> Arc<Record> {
-        self.view.borrow().record.clone()
-    }
-
-    /// Returns `true` if this content of the file was deployed, by any host.
-    fn has_taken(&self, digest: &str) -> bool {
-        self.record().file.as_ref().is_some_and(|seen| seen.digest == digest && !seen.refused)
-    }
-
-    async fn change(
-        &self,
-        change: Change,
-        origin: Origin,
-        file: Option<FileSeen>,
-        base: Option<u64>,
-        new: Option<New>,
-    ) -> Result<(Changed, u64), Error> {
-        let (answer, done) = oneshot::channel();
-        self.send(Command::Change(Box::new(Wanted { change, origin, file, base, new, answer })))?;
-        done.await.unwrap_or_else(|_steward_has_ended| Err(Error::shutting_down()))
-    }
-
-    /// The current record of all hosts.
-    async fn look(&self) -> Result<Arc<Record>, Error> {
-        let (answer, done) = oneshot::channel();
-        self.send(Command::Look(answer))?;
-        done.await.unwrap_or_else(|_steward_has_ended| Err(Error::shutting_down()))
-    }
-
-    fn send(&self, command: Command) -> Result<(), Error> {
-        self.commands.try_send(command).map_err(|error| match error {
-            TrySendError::Full(_) => Error::busy(),
-            TrySendError::Closed(_) => Error::shutting_down(),
-        })
     }
 }
 

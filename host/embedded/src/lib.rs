@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use daca_base::clock::Clock;
+use daca_base::task;
 use daca_manifest::{AgentType, Manifest};
 use daca_model::Topic;
 use daca_model::backend::{
@@ -233,15 +234,13 @@ impl Backend for Embedded {
         if self.inbound.set(inbound.clone()).is_err() {
             return;
         }
-        let clock = wakeups::run(
-            self.schedule.clone(),
-            self.store.clone(),
-            inbound,
-            self.tasks.clone(),
-            self.shutdown.clone(),
-        );
-        self.tasks.spawn(clock);
-        self.tasks.spawn(self.store.clone().watch(self.shutdown.clone()));
+        let (schedule, store, tasks) = (self.schedule.clone(), self.store.clone(), self.tasks.clone());
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(task::lasting("clock", move || {
+            wakeups::run(schedule.clone(), store.clone(), inbound.clone(), tasks.clone(), shutdown.clone())
+        }));
+        let (store, shutdown) = (self.store.clone(), self.shutdown.clone());
+        self.tasks.spawn(task::lasting("state file", move || store.clone().watch(shutdown.clone())));
     }
 
     fn readiness(&self) -> Readiness {

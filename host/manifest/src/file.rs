@@ -31,7 +31,7 @@ pub(super) struct Manifest {
     pub(super) input_bindings: Vec<InputBinding>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Dapr {
     pub(super) secret_store: String,
@@ -45,7 +45,7 @@ impl Default for Dapr {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Deploy {
     pub(super) signers: Vec<Spanned<String>>,
@@ -107,7 +107,7 @@ pub(super) struct Dev {
     pub(super) watch: Spanned<Vec<PathBuf>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Reentrancy {
     pub(super) enabled: bool,

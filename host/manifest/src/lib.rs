@@ -10,6 +10,7 @@ mod file;
 mod inputs;
 mod limits;
 mod permissions;
+pub mod reference;
 mod routes;
 pub mod signature;
 mod template;

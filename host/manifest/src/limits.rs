@@ -197,6 +197,21 @@ impl AgentLimits {
         for (key, size) in [("memory", self.memory), ("reply", self.reply), ("payload", self.payload)] {
             check_size(&table, key, size, LARGEST, problems);
         }
+        // Of these none at all is a bound as well.
+        for (key, size) in [
+            ("state-value", self.state_value),
+            ("state-bytes-per-turn", self.state_bytes_per_turn),
+            ("effect-bytes-per-turn", self.effect_bytes_per_turn),
+        ] {
+            check_largest(&table, key, size, LARGEST, problems);
+        }
+        for (key, number) in [
+            ("state-keys-per-turn", self.state_keys_per_turn),
+            ("effects-per-turn", self.effects_per_turn),
+            ("log-lines-per-turn", self.log_lines_per_turn as usize),
+        ] {
+            check_most(&table, key, number, problems);
+        }
         for (key, time) in [("running-time", self.running_time), ("turn-time", self.turn_time)] {
             if time.is_zero() {
                 refuse_zero(&table, key, problems);
@@ -217,7 +232,12 @@ pub(super) fn check_time(table: &[&str], key: &str, time: Duration, problems: &m
 fn check_number(table: &[&str], key: &str, value: usize, problems: &mut Problems<'_>) {
     if value == 0 {
         refuse_zero(table, key, problems);
-    } else if value > MOST {
+    }
+    check_most(table, key, value, problems);
+}
+
+fn check_most(table: &[&str], key: &str, value: usize, problems: &mut Problems<'_>) {
+    if value > MOST {
         refuse_large(table, key, &value.to_string(), &MOST.to_string(), problems);
     }
 }
@@ -225,7 +245,12 @@ fn check_number(table: &[&str], key: &str, value: usize, problems: &mut Problems
 fn check_size(table: &[&str], key: &str, value: ByteSize, largest: ByteSize, problems: &mut Problems<'_>) {
     if value.as_u64() == 0 {
         refuse_zero(table, key, problems);
-    } else if value > largest {
+    }
+    check_largest(table, key, value, largest, problems);
+}
+
+fn check_largest(table: &[&str], key: &str, value: ByteSize, largest: ByteSize, problems: &mut Problems<'_>) {
+    if value > largest {
         refuse_large(table, key, &value.to_string(), &largest.to_string(), problems);
     }
 }

@@ -284,6 +284,14 @@ pub struct Effect {
     pub traceparent: Option<Arc<str>>,
 }
 
+impl Effect {
+    /// Bytes that it carries, with its log lines, for the bounds on what waits in memory.
+    pub fn bytes(&self) -> usize {
+        let lines = [&self.delivered_line, &self.undeliverable_line];
+        self.request.bytes() + lines.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+}
+
 /// The action of an effect.
 #[derive(Debug, Clone)]
 pub enum EffectRequest {

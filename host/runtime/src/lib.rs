@@ -7,4 +7,6 @@
 pub mod actor;
 pub mod component;
 mod contract;
+#[cfg(test)]
+mod fake;
 pub mod imports;

@@ -4,9 +4,10 @@
 //! must not be able to reach it through a browser: requests with an `Origin`, or that do not name the host by address
 //! or as localhost, are refused.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
@@ -18,41 +19,12 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use super::AdminToken;
+use super::admin_state::{AdminState, DEFAULT_LIMIT};
 use super::answer::HttpError;
-use daca_base::telemetry::Log;
-use daca_deploy::Deployer;
-use daca_model::CallContext;
-use daca_model::backend::{ActorCall, Outbox, Readiness};
-use daca_runtime::actor::Actors;
-
-/// The maximum number of activations, effects or log lines in one answer, unless `?limit=` overrides it.
-pub(super) const DEFAULT_LIMIT: usize = 1_000;
-
-/// The state of the operator's port.
-#[derive(Clone)]
-pub struct AdminState {
-    /// All actors of the host.
-    pub actors: Actors,
-    /// Deployments, and the serving versions.
-    pub deployer: Deployer,
-    /// The outcomes of effects.
-    pub outbox: Arc<Outbox>,
-    /// `false` once the shutdown has begun.
-    pub is_ready: Arc<AtomicBool>,
-    /// The backend's name.
-    pub backend: &'static str,
-    /// The maximum size of a body in bytes.
-    pub max_body: usize,
-    /// The token that requests must carry, if any.
-    pub token: Option<AdminToken>,
-    /// The log.
-    pub log: Log,
-    /// Cancelled when the port is about to close.
-    pub stopping: CancellationToken,
-}
+use daca_model::backend::{ActorCall, Readiness};
+use daca_model::{CallContext, CallError};
 
 /// Creates the router.
 pub fn router(state: AdminState) -> Router {
@@ -60,6 +32,7 @@ pub fn router(state: AdminState) -> Router {
     let logs = super::logs::router(state.log.recent.clone(), state.actors.clone(), state.stopping.clone());
     Router::new()
         .route("/", get(index))
+        .route("/openapi.json", get(openapi))
         .route("/health", get(health))
         .route("/agents", get(agents))
         .route("/activations", get(activations))
@@ -114,21 +87,13 @@ fn is_own_name(host: &str) -> bool {
     name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
 }
 
-async fn index() -> Json<Value> {
-    Json(json!({
-        "GET /health": "whether the host is ready, and its numbers of turns, instances and actors",
-        "GET /agents": "the agent types, their component versions and what happened in them",
-        "GET /logs": "the last lines of the log, as lines of JSON (?type=TYPE&id=ID&limit=N&follow=true)",
-        "GET /metrics": "turns in flight, active actors, failures and more, in the text format of Prometheus",
-        "GET /versions": "the versions that serve, that served, and that were refused (?type=TYPE)",
-        "PUT /agents/TYPE/component": "lets the component in the body serve (?share=PERCENT&label=LABEL; header daca-signature)",
-        "POST /agents/TYPE/version": "lets a kept version serve: {\"version\": \"DIGEST\", \"share\": PERCENT}",
-        "POST /agents/TYPE/rollback": "goes back to the version that served before: {\"force\": false}",
-        "PUT /agents/TYPE/pins/ID": "pins an actor to a version: {\"version\": \"DIGEST\"}; DELETE unpins it",
-        "GET /activations": "the active actors (?limit=N)",
-        "GET /outbox": "events and sent bindings: pending, sent, failed (?limit=N, newest last)",
-        "POST /actors/TYPE/ID/method/METHOD": "calls a method of an actor with the body as payload",
-    }))
+async fn index() -> Result<Json<BTreeMap<String, String>>, HttpError> {
+    // It is this program's own, and a test reads it.
+    super::openapi::requests().map(Json).map_err(|_| CallError::Internal.into())
+}
+
+async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], super::openapi::DOCUMENT).into_response()
 }
 
 async fn health(State(state): State<AdminState>) -> Json<Value> {
@@ -217,8 +182,8 @@ async fn invoke(
 ) -> Result<Response, HttpError> {
     let path = path.map_err(|error| HttpError::bad_request("path-invalid", error.body_text()))?;
     let Path((agent_type, actor_id, method)) = path;
-    let payload = body.map_err(super::app::unreadable_body)?;
-    let actor = super::callbacks::address(&agent_type, &actor_id)?;
+    let payload = body.map_err(super::body::unreadable_body)?;
+    let actor = super::call::address(&agent_type, &actor_id)?;
     let reply = state.actors.call(ActorCall { actor, method, payload }, CallContext::default()).await?;
     super::answer::reply(reply, None)
 }

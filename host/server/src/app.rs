@@ -15,7 +15,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::answer::{self, HttpError, ReplyTemplate};
-use super::body::BodyError;
+use super::body::unreadable_body;
 use super::call::{self, PathParameters};
 use super::callbacks;
 use super::encoding;
@@ -271,17 +271,6 @@ fn event_answer(outcome: EventOutcome) -> Response {
         EventOutcome::Retry(reason) | EventOutcome::Failed(reason) => ("RETRY", reason),
     };
     axum::Json(json!({ "status": status, "message": message })).into_response()
-}
-
-pub(super) fn unreadable_body(error: BytesRejection) -> HttpError {
-    if let Some(reason) = BodyError::of(&error) {
-        return reason.into();
-    }
-    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let detail = "The body has more bytes than max-body in [host] of the manifest allows.";
-        return HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail);
-    }
-    HttpError::bad_request("body-unreadable", format!("The body could not be read: {}.", error.body_text()))
 }
 
 /// Lists the routes, and detects the one mistake that a path alone shows: an empty actor id.

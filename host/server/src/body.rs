@@ -4,6 +4,7 @@
 //! of a call that waits for its actor.
 
 use std::error::Error as StdError;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -33,6 +34,17 @@ pub(super) struct BodyBounds {
     pub(super) least_rate: usize,
     /// The budget of all bodies; without it, a body is passed on in pieces.
     pub(super) budget: Option<Budget>,
+}
+
+impl BodyBounds {
+    /// The bounds as a peer has them; none is one on this machine.
+    pub(super) fn of_peer(&self, peer: Option<IpAddr>) -> BodyBounds {
+        let budget = self.budget.as_ref().map(|budget| match peer {
+            Some(peer) => budget.of_peer(peer),
+            None => budget.clone(),
+        });
+        BodyBounds { budget, ..self.clone() }
+    }
 }
 
 /// Why a body is not available.
@@ -265,4 +277,16 @@ impl Clock {
         }
         self.alarm.as_mut().poll(context)
     }
+}
+
+/// Why a handler got no body.
+pub(super) fn unreadable_body(error: BytesRejection) -> HttpError {
+    if let Some(reason) = BodyError::of(&error) {
+        return reason.into();
+    }
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let detail = "The body has more bytes than max-body in [host] of the manifest allows.";
+        return HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail);
+    }
+    HttpError::bad_request("body-unreadable", format!("The body could not be read: {}.", error.body_text()))
 }

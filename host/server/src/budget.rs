@@ -8,7 +8,9 @@
 //! Behind a sidecar, its calls have one half and all others the other: a message that finds no space blocks its
 //! partition, and outsiders must not be able to cause that.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,15 +24,31 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The budget. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Budget {
+    all: Pool,
+    /// What one peer on another machine may have of it: half.
+    of_peer: Option<Arc<Pool>>,
+    largest_peer: (usize, usize),
+    peers: Arc<Mutex<HashMap<IpAddr, Weak<Pool>>>>,
+}
+
+/// Bytes, and places for those who finish.
+#[derive(Clone)]
+struct Pool {
     units: Arc<Semaphore>,
     finishers: Arc<Semaphore>,
+}
+
+impl Pool {
+    fn new(units: usize, finishers: usize) -> Pool {
+        Pool { units: Arc::new(Semaphore::new(units)), finishers: Arc::new(Semaphore::new(finishers)) }
+    }
 }
 
 /// The share of one body. Dropped with the body's bytes.
 pub(super) struct Held {
     budget: Budget,
-    units: Option<OwnedSemaphorePermit>,
-    finishes: Option<OwnedSemaphorePermit>,
+    units: Share,
+    finishes: Share,
     /// The remaining patience: bodies that repeatedly got a little would all wait for each other.
     patience: Duration,
 }
@@ -45,7 +63,22 @@ impl Budget {
         let (units, largest) = (bytes / UNIT, largest.div_ceil(UNIT).max(1));
         let finishers = (units / 4 / largest).max(1);
         let units = units.saturating_sub(finishers * largest).min(Semaphore::MAX_PERMITS);
-        Budget { units: Arc::new(Semaphore::new(units)), finishers: Arc::new(Semaphore::new(finishers)) }
+        let largest_peer = (units.div_ceil(2), finishers.div_ceil(2));
+        Budget { all: Pool::new(units, finishers), of_peer: None, largest_peer, peers: Arc::default() }
+    }
+
+    /// The budget as one peer on another machine has it: no more than half, so that it cannot take all from others.
+    pub(super) fn of_peer(&self, peer: IpAddr) -> Budget {
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = peers.get(&peer).and_then(Weak::upgrade);
+        let pool = known.unwrap_or_else(|| {
+            peers.retain(|_, pool| pool.strong_count() > 0);
+            let pool = Arc::new(Pool::new(self.largest_peer.0, self.largest_peer.1));
+            peers.insert(peer, Arc::downgrade(&pool));
+            pool
+        });
+        drop(peers);
+        Budget { of_peer: Some(pool), ..self.clone() }
     }
 
     /// The budget of the sidecar's connections, and that of all others. Without a sidecar they are the same.
@@ -59,41 +92,64 @@ impl Budget {
 
     /// An empty share.
     pub(super) fn hold(&self) -> Held {
-        Held { budget: self.clone(), units: None, finishes: None, patience: PATIENCE }
+        Held { budget: self.clone(), units: Share::default(), finishes: Share::default(), patience: PATIENCE }
+    }
+}
+
+/// What was taken of a pool, and of the peer's part of it.
+#[derive(Default)]
+struct Share {
+    all: Option<OwnedSemaphorePermit>,
+    of_peer: Option<OwnedSemaphorePermit>,
+}
+
+impl Share {
+    fn count(&self) -> usize {
+        self.all.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+    }
+
+    fn add(&mut self, more: Share) {
+        for (have, more) in [(&mut self.all, more.all), (&mut self.of_peer, more.of_peer)] {
+            match (have, more) {
+                (Some(have), Some(more)) => have.merge(more),
+                (have @ None, more) => *have = more,
+                (Some(_), None) => {}
+            }
+        }
+    }
+}
+
+impl Budget {
+    /// Takes so much of both, as soon as there is so much. None when the host is gone.
+    async fn take(&self, of: fn(&Pool) -> &Arc<Semaphore>, count: u32) -> Option<Share> {
+        let of_peer = match &self.of_peer {
+            Some(pool) => Some(of(pool).clone().acquire_many_owned(count).await.ok()?),
+            None => None,
+        };
+        let all = of(&self.all).clone().acquire_many_owned(count).await.ok()?;
+        Some(Share { all: Some(all), of_peer })
     }
 }
 
 impl Held {
     /// Extends the share to so many bytes in total.
     pub(super) async fn cover(&mut self, bytes: usize) -> Result<(), NoRoom> {
-        let held = self.units.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let missing = bytes.div_ceil(UNIT).saturating_sub(held);
-        if missing == 0 || self.finishes.is_some() {
+        let missing = bytes.div_ceil(UNIT).saturating_sub(self.units.count());
+        if missing == 0 || self.finishes.count() > 0 {
             return Ok(());
         }
         let missing = u32::try_from(missing).map_err(|_| NoRoom)?;
-        let Budget { units, finishers } = self.budget.clone();
-        if let Ok(more) = units.clone().try_acquire_many_owned(missing) {
-            self.add(more);
-            return Ok(());
-        }
+        let budget = self.budget.clone();
         let begun = Instant::now();
         tokio::select! {
             biased;
-            Ok(more) = units.acquire_many_owned(missing) => self.add(more),
-            Ok(place) = finishers.acquire_owned() => self.finishes = Some(place),
+            Some(more) = budget.take(|pool| &pool.units, missing) => self.units.add(more),
+            Some(place) = budget.take(|pool| &pool.finishers, 1) => self.finishes = place,
             () = tokio::time::sleep(self.patience) => return Err(NoRoom),
             else => return Err(NoRoom),
         }
         self.patience = self.patience.saturating_sub(begun.elapsed());
         Ok(())
-    }
-
-    fn add(&mut self, more: OwnedSemaphorePermit) {
-        match &mut self.units {
-            Some(units) => units.merge(more),
-            None => self.units = Some(more),
-        }
     }
 }
 
@@ -135,5 +191,26 @@ mod tests {
         bodies.clear();
         budget.hold().cover(192 * 1024).await.expect("everything was given back");
         assert!(budget.hold().cover(64 * 1024).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn one_peer_takes_no_more_than_half() {
+        const BYTES: usize = 1024 * 1024;
+        let budget = Budget::new(BYTES, 64 * 1024);
+        let peer = |last: u8| budget.of_peer([192, 0, 2, last].into());
+        let greedy = peer(1);
+        let mut bodies = Vec::new();
+        loop {
+            let mut body = greedy.hold();
+            match body.cover(32 * 1024).await {
+                Ok(()) => bodies.push(body),
+                Err(NoRoom) => break,
+            }
+        }
+        assert!(bodies.len() * 32 * 1024 <= BYTES * 5 / 8, "{}", bodies.len());
+        assert!(peer(1).hold().cover(32 * 1024).await.is_err(), "it is the same peer");
+        peer(2).hold().cover(64 * 1024).await.expect("there is room for others");
+        drop(bodies);
+        greedy.hold().cover(64 * 1024).await.expect("everything was given back");
     }
 }

@@ -8,7 +8,7 @@ use super::answer::HttpError;
 use daca_base::json::{self, Document};
 use daca_manifest::{ActorIdSource, Call, Payload};
 use daca_model::backend::ActorCall;
-use daca_model::{ActorAddress, CallError};
+use daca_model::{ActorAddress, CallError, check_agent_type};
 
 /// Parameters of a path, percent-decoded.
 pub(super) type PathParameters = HashMap<String, String>;
@@ -77,4 +77,12 @@ fn id_in_field(name: &str, field: Option<&Document>, default: Option<&str>) -> R
             format!("The field {name:?}, the actor's id, is missing."),
         )),
     }
+}
+
+/// Checks the names in a path.
+pub(super) fn address(agent_type: &str, actor_id: &str) -> Result<ActorAddress, CallError> {
+    if check_agent_type(agent_type).is_err() {
+        return Err(CallError::UnknownAgentType(agent_type.to_owned()));
+    }
+    ActorAddress::new(agent_type, actor_id).map_err(|reason| CallError::invalid_id(actor_id, reason))
 }

@@ -16,7 +16,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::answer::HttpError;
-use super::app::unreadable_body;
+use super::body::unreadable_body;
+use super::call::address;
 use super::{AppToken, Subscriptions};
 use daca_base::json::Document;
 use daca_base::telemetry::printable;
@@ -25,7 +26,7 @@ use daca_dapr::{
 };
 use daca_manifest::AgentType;
 use daca_model::backend::{self, ActorCall, FiredWakeup, WakeupKey, WakeupKind};
-use daca_model::{ActorAddress, CallContext, CallError, check_agent_type};
+use daca_model::{ActorAddress, CallContext, CallError};
 use daca_runtime::actor::Actors;
 
 /// The time that the sidecar waits for the calls of moving actors. Meanwhile it serves no state request, so a turn that
@@ -235,14 +236,6 @@ fn named(
 
 fn invalid_path(error: PathRejection) -> HttpError {
     HttpError::bad_request("path-invalid", error.body_text())
-}
-
-/// Checks the names in a path.
-pub(super) fn address(agent_type: &str, actor_id: &str) -> Result<ActorAddress, CallError> {
-    if check_agent_type(agent_type).is_err() {
-        return Err(CallError::UnknownAgentType(agent_type.to_owned()));
-    }
-    ActorAddress::new(agent_type, actor_id).map_err(|reason| CallError::invalid_id(actor_id, reason))
 }
 
 /// Wraps the path of a subscription, to which only the sidecar may post.

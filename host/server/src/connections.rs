@@ -10,7 +10,7 @@
 //! sidecar they have the same number of permits again, which nobody else takes: the sidecar's calls come from there,
 //! and a refused one may never be repeated.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +24,11 @@ const SPARE: usize = 128;
 /// The time that a spare connection may be silent before it is evicted. A client that connects and sends at once is
 /// answered within it. 500 clients that reconnect permanently delay another one by a second, not forever.
 const SPARE_SILENCE: Duration = Duration::from_millis(250);
+
+/// The least wait for a place that nobody has given back yet.
+const MOMENT: Duration = Duration::from_millis(5);
+/// Connections that had to make room and have not ended yet, at most. They are read for a moment more, and are in nobody's place.
+const LEAVING: usize = 128;
 
 /// All connections of a port.
 pub(super) struct Connections {
@@ -43,12 +48,14 @@ struct Registry {
     spare: usize,
     of_sidecar: usize,
     of_peers: HashMap<IpAddr, usize>,
+    /// Those that had to make room and have not ended yet.
+    leaving: HashSet<u64>,
 }
 
 /// A connection, as the admission sees it.
 pub(super) struct Connection {
     /// The peer whose permit it takes; `None` for a peer on this machine.
-    peer: Option<IpAddr>,
+    pub(super) peer: Option<IpAddr>,
     /// `true` if it takes one of the sidecar's permits.
     pub(super) of_sidecar: bool,
     /// `true` if it serves health checks only.
@@ -151,7 +158,7 @@ impl Connections {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.connections.registry().remove(self.id);
+        self.connections.registry().end(self.id);
         self.connections.returned.notify_one();
     }
 }
@@ -192,22 +199,33 @@ impl Registry {
         Some(connection)
     }
 
+    fn end(&mut self, id: u64) {
+        if self.remove(id).is_none() {
+            self.leaving.remove(&id);
+        }
+    }
+
     /// The time when the oldest silent spare connection may be evicted.
     fn full(&self, now: u64) -> Full {
         let silent = self.all.values().filter(|one| one.is_spare && one.is_idle());
         let since = silent.map(|one| one.idle_since.load(Ordering::Relaxed)).min().unwrap_or(now);
         let silence = Duration::from_millis(now.saturating_sub(since));
-        Full { again_in: SPARE_SILENCE.saturating_sub(silence) }
+        // At once would be again and again, where those that may go wait for those that are leaving.
+        Full { again_in: SPARE_SILENCE.saturating_sub(silence).max(MOMENT) }
     }
 
-    /// Evicts the longest idle connection. Returns `false` if none is idle.
+    /// Takes the place of the one that has been idle longest. Returns `false` if none is idle, or too many are leaving.
     fn evict(&mut self, may_go: impl Fn(&Connection) -> bool) -> bool {
+        if self.leaving.len() >= LEAVING {
+            return false;
+        }
         let idle = self.all.iter().filter(|(_, one)| may_go(one) && one.is_idle());
         let Some(id) = idle.min_by_key(|(_, one)| one.idle_since.load(Ordering::Relaxed)).map(|(id, _)| *id)
         else {
             return false;
         };
         if let Some(connection) = self.remove(id) {
+            self.leaving.insert(id);
             connection.evicted.cancel();
         }
         true

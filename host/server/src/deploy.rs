@@ -16,7 +16,7 @@ use futures::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::admin::AdminState;
+use super::admin_state::AdminState;
 use super::answer::HttpError;
 use daca_deploy as deploy;
 use daca_deploy::{Deployed, Mounted, Origin, Place, Record, Source, TypeView};
@@ -118,7 +118,7 @@ async fn put_component(
         Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             return Err(deploy::Error::too_large().into());
         }
-        Ok(body) => body.map_err(super::app::unreadable_body)?,
+        Ok(body) => body.map_err(super::body::unreadable_body)?,
         Err(_) => {
             let detail = format!("The component did not arrive within {UPLOAD_TIME:?}.");
             return Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, "body-unreadable", detail).into());
@@ -323,7 +323,7 @@ fn actor_of(
 ) -> Result<daca_model::ActorAddress, HttpError> {
     let Path((agent_type, id)) =
         actor.map_err(|error| HttpError::bad_request("path-invalid", error.body_text()))?;
-    Ok(super::callbacks::address(&agent_type, &id)?)
+    Ok(super::call::address(&agent_type, &id)?)
 }
 
 fn query_invalid(error: QueryRejection) -> HttpError {
@@ -332,7 +332,7 @@ fn query_invalid(error: QueryRejection) -> HttpError {
 
 /// Parses a small JSON document. The content type does not matter: only clients of this API send it.
 async fn json_body<T: serde::de::DeserializeOwned>(request: Request) -> Result<T, HttpError> {
-    let body = Bytes::from_request(request, &()).await.map_err(super::app::unreadable_body)?;
+    let body = Bytes::from_request(request, &()).await.map_err(super::body::unreadable_body)?;
     let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
     daca_base::json::read(&body).map_err(|error| {
         HttpError::bad_request("body-not-json", format!("The body cannot be used: {error}."))

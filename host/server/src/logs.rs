@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::admin::DEFAULT_LIMIT;
+use super::admin_state::DEFAULT_LIMIT;
 use super::answer::HttpError;
 use daca_base::json;
 use daca_base::telemetry::{Batch, LineReader, RecentLines};

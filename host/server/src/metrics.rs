@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-use super::admin::AdminState;
+use super::admin_state::AdminState;
 
 pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
     let mut text = String::new();

@@ -35,7 +35,7 @@ use super::connections::{Connection, Connections, Handled, Place};
 use super::head::{self, HeadCut};
 use super::lingering::Lingering;
 use super::seldom::Seldom;
-use super::socket::{AnswerTooSlow, HEAD_TIMEOUT, LARGE_HEADS, Socket};
+use super::socket::{AnswerTooSlow, HEAD_TIMEOUT, IDLE_TIMEOUT, LARGE_HEADS, Socket};
 
 /// Connections that wait in the kernel until they are accepted; it lowers the number to `net.core.somaxconn`. Further
 /// ones are dropped, and their clients retry later and later, so none of those who wait would be sure of its turn.
@@ -83,14 +83,16 @@ struct Serving {
     health: &'static [&'static str],
     bodies: BodyBounds,
     bodies_of_sidecar: BodyBounds,
-    large_heads: Arc<Semaphore>,
+    /// Large heads of the sidecar, and of all others: who holds up a message of a broker must be the sidecar itself.
+    large_heads: [Arc<Semaphore>; 2],
     refused: Seldom,
     unread: Seldom,
 }
 
 impl Serving {
-    fn bodies(&self, connection: &Connection) -> &BodyBounds {
-        if connection.of_sidecar { &self.bodies_of_sidecar } else { &self.bodies }
+    fn bodies(&self, connection: &Connection) -> BodyBounds {
+        let bounds = if connection.of_sidecar { &self.bodies_of_sidecar } else { &self.bodies };
+        bounds.of_peer(connection.peer)
     }
 }
 
@@ -121,7 +123,7 @@ impl Server {
             .max_held_body_bytes
             .map(|bytes| Budget::parts(bytes, options.max_body, options.behind_sidecar));
         let (of_sidecar, of_others) = budgets.unzip();
-        let large_heads = Arc::new(Semaphore::new(LARGE_HEADS));
+        let large_heads = [(); 2].map(|()| Arc::new(Semaphore::new(LARGE_HEADS)));
         let connections = Connections::new(
             options.max_connections,
             options.max_connections_per_peer,
@@ -200,14 +202,14 @@ fn serve(
     // Answers are small: waiting to fill a packet only delays them.
     let _only_slower_without = stream.set_nodelay(true);
     let connection = place.connection.clone();
-    let large_heads = PollSemaphore::new(serving.large_heads.clone());
-    let socket = Socket::new(stream, connection.clone(), large_heads, serving.bodies(&connection).clone());
+    let large_heads = PollSemaphore::new(serving.large_heads[usize::from(connection.of_sidecar)].clone());
+    let socket = Socket::new(stream, connection.clone(), large_heads, serving.bodies(&connection));
     let mut builder = Builder::new();
     // The socket has the relevant timer, which waits for the previous answer. With one of its own, hyper reads on after
     // an answer.
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT + serving.bodies.time)
+        .header_read_timeout(IDLE_TIMEOUT + HEAD_TIMEOUT + serving.bodies.time)
         .max_headers(head::MOST_LINES)
         .max_buf_size(head::MOST_BYTES)
         .half_close(connection.may_half_close())
@@ -286,7 +288,7 @@ async fn answer(
     let waits = request.headers().contains_key(header::EXPECT);
     let mut request: Request = request.map(|body| {
         let body = Lingering::new(Body::new(body), waits, connection.receive());
-        Body::new(RequestBody::new(body, serving.bodies(&connection).clone()))
+        Body::new(RequestBody::new(body, serving.bodies(&connection)))
     });
     request.extensions_mut().insert(ConnectInfo(peer));
     if cut_lines > 0 {

@@ -35,6 +35,9 @@ pub(super) const LARGE_HEADS: usize = 16;
 
 /// A client that has not sent the head of its request within this time is disconnected.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// A client that has sent nothing for so long since its last answer is disconnected. Proxies keep their connections for a minute:
+/// one that they use at the moment in which it is closed costs them a request.
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// The same on a connection that serves health checks only: there are few of them.
 const SPARE_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -56,6 +59,8 @@ pub(super) struct Socket {
     filtered: Bytes,
     /// The replacement for what hyper wants to write.
     instead: Option<Bytes>,
+    /// When the first byte of the head came that is being read.
+    head_began: Option<Instant>,
     head_alarm: Pin<Box<Sleep>>,
     bounds: BodyBounds,
     /// Bytes written since the last complete flush.
@@ -82,6 +87,7 @@ impl Socket {
             filter: HeadFilter::new(BOUNDS),
             filtered: Bytes::new(),
             instead: None,
+            head_began: None,
             head_alarm: Box::pin(tokio::time::sleep(head_timeout)),
             bounds,
             written: 0,
@@ -115,6 +121,11 @@ impl Socket {
         let reads = self.connection.reads_head().then(|| self.connection.requests());
         if reads.is_some() {
             self.head += read.len();
+            if self.head_began.is_none() {
+                let now = Instant::now();
+                self.head_began = Some(now);
+                self.head_alarm.as_mut().reset(now + self.head_timeout);
+            }
         }
         let mut filtered = Vec::with_capacity(read.len());
         self.filter.pass(read, reads, &mut filtered);
@@ -141,11 +152,17 @@ impl Socket {
         loop {
             ready!(self.head_alarm.as_mut().poll(context));
             let now = Instant::now();
-            let since = self.connection.waits_for_head_since().map_or(now, Instant::from_std);
-            if since + self.head_timeout <= now {
+            let idle_since = self.connection.waits_for_head_since().map_or(now, Instant::from_std);
+            let late = match self.head_began {
+                Some(began) => began + self.head_timeout,
+                // The first request has the time of a head to begin, and a next one that of an idle connection.
+                None if self.connection.requests() == 0 => idle_since + self.head_timeout,
+                None => idle_since + IDLE_TIMEOUT,
+            };
+            if late <= now {
                 return Poll::Ready(());
             }
-            self.head_alarm.as_mut().reset(since + self.head_timeout);
+            self.head_alarm.as_mut().reset(late);
         }
     }
 
@@ -167,7 +184,7 @@ impl Socket {
     fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let requests = self.connection.requests();
         if self.requests != requests {
-            (self.requests, self.head) = (requests, 0);
+            (self.requests, self.head, self.head_began) = (requests, 0, None);
         }
         if self.head >= SMALL_HEAD && self.place().is_none() {
             let place = ready!(self.large_heads.poll_acquire(context));

@@ -146,6 +146,12 @@ async fn names_that_the_scheduler_does_not_take_are_refused(bench: &Bench) -> an
         let refused = bench.call("caller", "CallActor", &write).await?;
         assert_eq!(refused["error"]["case"], "other", "{name}: {refused}");
         assert!(refused.to_string().contains("job name is invalid"), "{name}: {refused}");
+        // There is none of that name: a turn that removes it is kept, and told so.
+        assert_eq!(
+            bench.call("names", "UnregisterReminder", &json!({"name": name})).await?,
+            Value::Null,
+            "{name}"
+        );
     }
     Ok(())
 }

@@ -56,7 +56,8 @@ async fn each_actors_state_is_migrated_once_and_nothing_of_it_is_lost() -> anyho
 async fn an_activation_that_an_older_version_began_ends_on_the_one_that_serves() -> anyhow::Result<()> {
     let host = Arc::new(Host::start(&swapped("idle-timeout = \"500ms\"")).await?);
     fill(&host, &["a"]).await?;
-    let slow = host.begin("Swapped/a", "Sleep", &json!({"ms": 2_000}));
+    // It outlasts the compiler on a slow machine as well.
+    let slow = host.begin("Swapped/a", "Sleep", &json!({"ms": 20_000}));
     host.until_busy("Swapped/a", 0).await?;
     host.deploy_guest("swapped_migrates", "").await?;
     assert_eq!(slow.await??.body["version"], "v1", "the turn was to run while the version was swapped");

@@ -25,6 +25,7 @@ use super::library::{Kept, Library, Stored};
 use super::prepare::{Preparation, label_for};
 use super::record::{Change, Changed, FileSeen, Origin, Record, What};
 use super::shared::Shared;
+use daca_base::task;
 use daca_manifest::AgentType;
 use daca_model::backend::{self, SharedWriteError};
 use daca_runtime::actor::Actors;
@@ -183,11 +184,12 @@ impl Steward {
                 biased;
                 () = stop.cancelled() => return,
                 command = commands.recv() => match command {
-                    Some(command) => self.obey(command).await,
+                    // After a panic, who asked gets no answer: the change is told as not made.
+                    Some(command) => task::step("deployments", self.obey(command)).await,
                     None => return,
                 },
-                _ = shared_looks.tick() => self.look_at_shared().await,
-                _ = looks.tick() => self.judge().await,
+                _ = shared_looks.tick() => task::step("deployments", self.look_at_shared()).await,
+                _ = looks.tick() => task::step("deployments", self.judge()).await,
             }
         }
     }

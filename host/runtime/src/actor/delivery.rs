@@ -128,7 +128,7 @@ impl Deliveries {
             return;
         }
         let turn = tracing::Span::current();
-        let bytes = effects.iter().map(|effect| effect.request.bytes()).sum::<usize>();
+        let bytes = effects.iter().map(Effect::bytes).sum::<usize>();
         self.shared.pending.fetch_add(effects.len(), Ordering::Relaxed);
         self.shared.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
         let waiting = effects.into_iter().map(|effect| Waiting {
@@ -167,7 +167,7 @@ impl Shared {
         while let Some(batch) = self.next(&actor) {
             let turn = batch.first().map_or_else(tracing::Span::none, |first| first.turn.clone());
             let ids = batch.iter().map(|waiting| waiting.id).collect::<Vec<_>>();
-            let bytes = batch.iter().map(|waiting| waiting.effect.request.bytes()).sum::<usize>();
+            let bytes = batch.iter().map(|waiting| waiting.effect.bytes()).sum::<usize>();
             let delivery = pin!(self.deliver(&actor, batch).instrument(turn));
             // A panic in a backend would leave the lane without a task, and its effects waiting forever.
             if std::panic::AssertUnwindSafe(delivery).catch_unwind().await.is_err() {
@@ -256,3 +256,6 @@ impl Shared {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -196,11 +196,6 @@ fn write(commit: &mut TurnCommit, key: &str, value: Vec<u8>) {
     commit.writes.insert(key.to_owned(), StateWrite::Set { value: value.into(), ttl: None });
 }
 
-/// The error for a stored value that is invalid, and so was not written by a host.
-pub(super) fn unreadable(key: &str) -> backend::Error {
-    backend::Error::Other(format!("the state's {key:?} was not written by a host"))
-}
-
 /// Seconds since 1970.
 fn seconds() -> u32 {
     u32::try_from(daca_base::clock::unix_ms(daca_base::clock::now()) / 1_000).unwrap_or(u32::MAX)

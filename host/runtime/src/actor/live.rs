@@ -4,16 +4,14 @@
 //! is capped beforehand. At the cap, the instance that was idle for the longest time is dropped; its actor stays active
 //! and gets another one with its next call, for some 30 µs.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
 
-use super::activation::Activation;
+use super::idle_list::IdleList;
+use super::record::Activation;
 
 /// Mappings of one live instance: two for its memory, and two for its fiber stack, which the pool has from the start
 /// (measured).
@@ -98,14 +96,12 @@ impl LiveInstances {
 
     /// The number of the activation that became idle last.
     pub(super) fn last_number(&self) -> u64 {
-        self.idle.lock().last_number
+        self.idle.last_number()
     }
 
     /// Some of the idle activations with an instance, by their numbers.
     pub(super) fn some_idle(&self, numbers: RangeInclusive<u64>) -> Vec<(u64, Arc<Activation>)> {
-        let idle = self.idle.lock();
-        let some = idle.by_number.range(numbers).take(LOOKED_AT_TOGETHER);
-        some.map(|(number, (_, activation))| (*number, activation.clone())).collect()
+        self.idle.some(numbers, LOOKED_AT_TOGETHER)
     }
 
     pub(super) fn busy(&self, number: u64) {
@@ -131,52 +127,5 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// Activations in the order in which they became idle, with the time.
-///
-/// An entry may be out of date when it is taken, so the taker checks the activation itself. The lock of an activation
-/// may be held when the list is locked, never the other way round.
-#[derive(Default)]
-pub(super) struct IdleList {
-    inner: Mutex<Entries>,
-}
-
-#[derive(Default)]
-struct Entries {
-    last_number: u64,
-    by_number: BTreeMap<u64, (Instant, Arc<Activation>)>,
-}
-
-impl IdleList {
-    pub(super) fn push(&self, activation: &Arc<Activation>) -> u64 {
-        let mut inner = self.lock();
-        inner.last_number += 1;
-        let number = inner.last_number;
-        inner.by_number.insert(number, (Instant::now(), activation.clone()));
-        number
-    }
-
-    pub(super) fn remove(&self, number: u64) {
-        let removed = self.lock().by_number.remove(&number);
-        // Dropped after the lock: it may be the last handle on the activation.
-        drop(removed);
-    }
-
-    pub(super) fn pop_oldest(&self) -> Option<Arc<Activation>> {
-        self.lock().by_number.pop_first().map(|(_, (_, activation))| activation)
-    }
-
-    /// Takes the oldest entry if it has been idle for this time.
-    pub(super) fn pop_idle_for(&self, time: Duration, now: Instant) -> Option<Arc<Activation>> {
-        let mut inner = self.lock();
-        let oldest = inner.by_number.first_entry()?;
-        let since = oldest.get().0;
-        (now.saturating_duration_since(since) >= time).then(|| oldest.remove().1)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

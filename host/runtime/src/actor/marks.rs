@@ -11,7 +11,6 @@ use bytes::Bytes;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::handled::unreadable;
 use daca_model::backend;
 
 /// The maximum number of marks: repeated calls are most often from the last seconds.
@@ -82,6 +81,11 @@ impl Marks {
 
 fn hash(id: &str) -> [u8; 8] {
     Sha256::digest(id).first_chunk().copied().unwrap_or_default()
+}
+
+/// The error for a stored value that is invalid, and so was not written by a host.
+pub(super) fn unreadable(key: &str) -> backend::Error {
+    backend::Error::Other(format!("the state's {key:?} was not written by a host"))
 }
 
 #[cfg(test)]

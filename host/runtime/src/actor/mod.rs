@@ -1,29 +1,39 @@
 //! Actors: addressing, one turn at a time for each, and the outcome of a turn.
 //!
-//! A call passes through this module in a straight line: [`Actors`] finds or creates the activation ([`table`]), the
-//! call waits in the activation's queue ([`activation`]), the turn runs in an instance and commits ([`turn`]), and its
-//! effects leave in order ([`delivery`]). [`unconfirmed`] resolves commits in doubt, whose answer was lost. [`shape`]
-//! records the schema of the stored state. [`handled`] is the dedup log, and [`recent_calls`] has the calls of the last
-//! seconds. [`trial`] smoke-tests a version before it serves. [`live`] keeps the number of live instances within the
-//! machine's limits.
+//! A call goes through this module in a straight line: [`Actors`] finds or makes the [`record`] of the activation ([`table`]), the
+//! call waits in its queue until it is its turn ([`activation`]), the turn runs in an instance and commits ([`turn`]) while the
+//! [`lease`] of the actor is held, and its effects leave in order ([`delivery`]). [`unconfirmed`] finds out what became of a commit whose
+//! answer was lost. [`shape`] notes under which version's label the
+//! state was kept last, [`handled`] which calls are not to be handled again, and [`recent_calls`] those of the last seconds; [`trial`] lets a version run before it serves
+//! anybody. [`live`] keeps the number of live instances within what the machine allows.
 
 mod activation;
+mod agent;
 mod attempts;
 mod delivery;
 mod handled;
+mod idle_list;
+mod info;
+mod lease;
 mod live;
 mod marks;
 mod recent_calls;
+mod record;
 mod replies;
+mod services;
 mod shape;
 mod table;
 mod trial;
 mod turn;
 mod unconfirmed;
+mod warm_state;
+mod work;
 
+pub use agent::AgentRuntime;
 pub use delivery::{Deliveries, DeliveryOptions};
+pub use info::{ActivationInfo, AgentLoad, AgentStatistics};
 pub use live::{DEFAULT_LIVE_INSTANCES, map_count_limit, most_live_instances};
-pub use table::{ActivationInfo, Actors, ActorsOptions, AgentLoad, AgentRuntime, AgentStatistics};
+pub use table::{Actors, ActorsOptions};
 pub use trial::TrialFailure;
 
 use daca_model::{ActorAddress, CallContext, CallError, CallIdentity};

@@ -8,8 +8,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::handled::unreadable;
-use super::marks::{FORGOTTEN, KEPT_FOR};
+use super::marks::{FORGOTTEN, KEPT_FOR, unreadable};
 use daca_model::backend;
 
 /// The maximum number of replies that are kept.

@@ -1,19 +1,21 @@
 //! The activation table: from an address to the activation that takes the call, within the host's limits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::activation::{Activation, Job, Offer, Work};
-use super::live::{IdleList, LiveInstances};
-use super::recent_calls::{Answer, CallKey, Delivery, RecentCalls};
+use super::activation::Offer;
+use super::agent::AgentRuntime;
+use super::recent_calls::{Answer, CallKey, Delivery};
+use super::record::Activation;
+use super::services::Services;
+use super::work::{Job, Work, wakeup_noun};
 use super::{ActorAddress, CallContext, CallError, Deliveries};
 use crate::component::{Counted, Counters, Engine, Serving};
 use daca_manifest::AgentType;
@@ -41,82 +43,18 @@ pub struct ActorsOptions {
     pub max_active_actors: usize,
 }
 
-/// An agent type with the component versions that serve it.
-pub struct AgentRuntime {
-    /// Its manifest entry.
-    pub agent: Arc<AgentType>,
-    /// Selects the version of an actor's next turn.
-    pub serving: Arc<Serving>,
-    pub(super) idle: IdleList,
-    pub(super) counters: Counters,
-    pub(super) instances_made: AtomicU64,
-}
-
-impl AgentRuntime {
-    /// Creates it without active actors.
-    pub fn new(agent: Arc<AgentType>, serving: Arc<Serving>) -> AgentRuntime {
-        let (idle, counters, instances_made) = (IdleList::default(), Counters::default(), AtomicU64::new(0));
-        AgentRuntime { agent, serving, idle, counters, instances_made }
-    }
-}
-
-/// Statistics of an agent type since the host started.
-#[derive(Debug, Clone, Copy)]
-pub struct AgentStatistics {
-    /// Its turns, on all versions.
-    pub counted: Counted,
-    /// Instances that were created.
-    pub instances_made: u64,
-}
-
-/// The current load of an agent type.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct AgentLoad {
-    /// Active actors.
-    pub active: usize,
-    /// Calls that wait for them.
-    pub queued: usize,
-    /// Live instances.
-    pub instances: usize,
-}
-
-/// One active actor, as the admin API shows it.
-#[derive(Debug, Clone, Serialize)]
-pub struct ActivationInfo {
-    /// The agent type.
-    pub agent_type: Arc<str>,
-    /// The actor's id.
-    pub actor_id: Arc<str>,
-    /// `true` while a turn runs.
-    pub running: bool,
-    /// Calls that wait.
-    pub queued: usize,
-    /// `true` if it has a live instance.
-    pub instance: bool,
-    /// Milliseconds since its last turn; `None` while one runs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub idle_ms: Option<u64>,
-    /// Turns of this activation.
-    pub turns: u64,
-}
-
 /// A cheap handle to all actors of the host.
 #[derive(Clone)]
 pub struct Actors {
-    pub(super) shared: Arc<Shared>,
+    pub(super) services: Arc<Services>,
+    inner: Arc<Inner>,
 }
 
-pub(super) struct Shared {
-    pub(super) engine: Engine,
-    pub(super) backend: Arc<dyn Backend>,
-    pub(super) deliveries: Deliveries,
-    pub(super) live: LiveInstances,
-    pub(super) recent_calls: Arc<RecentCalls>,
+struct Inner {
     misdelivered: AtomicU64,
     agents: BTreeMap<Arc<str>, Arc<AgentRuntime>>,
     options: ActorsOptions,
     in_flight: Arc<Semaphore>,
-    active: Mutex<HashMap<ActorAddress, Arc<Activation>>>,
     phase: AtomicU8,
 }
 
@@ -126,35 +64,10 @@ struct Refused {
     error: CallError,
 }
 
-/// Values of `Shared::phase`.
+/// Values of `Inner::phase`.
 const RUNNING: u8 = 0;
 const DRAINING: u8 = 1;
 const STOPPED: u8 = 2;
-
-impl Shared {
-    /// Removes an ended activation from the table.
-    pub(super) fn forget(&self, activation: &Arc<Activation>) {
-        let mut active = self.lock();
-        if active.get(&activation.address).is_some_and(|present| Arc::ptr_eq(present, activation)) {
-            active.remove(&activation.address);
-        }
-    }
-
-    /// The activation of an actor, created if there is none. The flag says that there are more than the limit.
-    fn activation(&self, address: &ActorAddress, agent: &Arc<AgentRuntime>) -> (Arc<Activation>, bool) {
-        let mut active = self.lock();
-        if let Some(activation) = active.get(address) {
-            return (activation.clone(), false);
-        }
-        let activation = Activation::new(address.clone(), agent.clone());
-        active.insert(address.clone(), activation.clone());
-        (activation, active.len() > self.options.max_active_actors)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<ActorAddress, Arc<Activation>>> {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl Actors {
     /// Starts without active actors. [`Actors::run_idle_sweep`] must be running for idle ones to be deactivated.
@@ -165,26 +78,23 @@ impl Actors {
         agents: Vec<AgentRuntime>,
         options: ActorsOptions,
     ) -> Actors {
-        let agents = agents.into_iter().map(|agent| (agent.agent.name.clone(), Arc::new(agent))).collect();
-        let shared = Shared {
-            engine,
-            backend,
-            deliveries,
-            live: LiveInstances::new(options.max_live_instances),
-            recent_calls: Arc::default(),
+        let agents = agents.into_iter().map(|agent| (agent.agent.name.clone(), Arc::new(agent)));
+        let agents = agents.collect::<BTreeMap<_, _>>();
+        let names = agents.keys().cloned();
+        let services = Services::new(engine, backend, deliveries, names, options.max_live_instances);
+        let inner = Inner {
             misdelivered: AtomicU64::new(0),
             agents,
             in_flight: Arc::new(Semaphore::new(options.max_turns_in_flight)),
-            active: Mutex::default(),
             phase: AtomicU8::new(RUNNING),
             options,
         };
-        Actors { shared: Arc::new(shared) }
+        Actors { services: Arc::new(services), inner: Arc::new(inner) }
     }
 
     /// Calls a method of an actor on any host, and returns its reply.
     pub async fn call(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
-        self.shared.backend.call_actor(call, context).await
+        self.services.backend.call_actor(call, context).await
     }
 
     /// Runs a method of an actor of this host and returns its reply. For callers that know that this host owns it: the
@@ -209,8 +119,8 @@ impl Actors {
         call: ActorCall,
         context: CallContext,
     ) -> Option<Result<Bytes, CallError>> {
-        let activation = self.shared.lock().get(&call.actor).cloned();
-        activation.filter(|activation| activation.lives_here(&*self.shared.backend))?;
+        let activation = self.services.active().get(&call.actor).cloned();
+        activation.filter(|activation| activation.lease.is_held(&*self.services.backend))?;
         Some(self.call_here(call, CallContext { is_direct: true, ..context }).await)
     }
 
@@ -232,12 +142,12 @@ impl Actors {
 
     /// Counts a call that was delivered to another actor than its caller meant.
     pub fn note_misdelivered(&self) {
-        self.shared.misdelivered.fetch_add(1, Ordering::Relaxed);
+        self.inner.misdelivered.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Calls that were delivered to another actor than their callers meant. They were refused.
     pub fn misdelivered(&self) -> u64 {
-        self.shared.misdelivered.load(Ordering::Relaxed)
+        self.inner.misdelivered.load(Ordering::Relaxed)
     }
 
     /// Registers a delivery: the first one of a call runs its turn, and all others get its answer.
@@ -249,7 +159,7 @@ impl Actors {
         context: CallContext,
     ) -> Result<Bytes, CallError> {
         let (answer, reply) = loop {
-            match key.clone().map(|key| self.shared.recent_calls.deliver(key)) {
+            match key.clone().map(|key| self.services.recent_calls.deliver(key)) {
                 None | Some(Delivery::Separate) => break Answer::channel(),
                 Some(Delivery::First(answer, reply)) => break (answer, reply),
                 Some(Delivery::Joined(reply)) => {
@@ -286,7 +196,7 @@ impl Actors {
             Err(error) => return Err(Box::new(Refused { answer, error })),
         };
         if begins {
-            self.shared.deliveries.slow_down().await;
+            self.services.deliveries.slow_down().await;
         }
         self.offer(actor, agent, Job { work, context, answer, _in_flight: Some(in_flight) })
     }
@@ -298,13 +208,14 @@ impl Actors {
         begins: bool,
         context: &mut CallContext,
     ) -> Result<(&Arc<AgentRuntime>, OwnedSemaphorePermit), CallError> {
-        let shared = &self.shared;
+        let Inner { agents, options, in_flight, phase, .. } = &*self.inner;
+        let deliveries = &self.services.deliveries;
         // Turns that are already running must be able to end: only new ones are refused.
-        let phase = shared.phase.load(Ordering::Relaxed);
+        let phase = phase.load(Ordering::Relaxed);
         if phase == STOPPED || (begins && phase == DRAINING) {
             return Err(CallError::ShuttingDown);
         }
-        let Some(agent) = shared.agents.get(&actor.agent_type) else {
+        let Some(agent) = agents.get(&actor.agent_type) else {
             return Err(CallError::UnknownAgentType(actor.agent_type.to_string()));
         };
         daca_model::check_actor_id(&actor.id).map_err(|reason| CallError::invalid_id(&actor.id, reason))?;
@@ -314,12 +225,12 @@ impl Actors {
             context.reentrancy_id = Some(daca_model::new_id().into());
         }
         // Deliveries that shorten a backlog are admitted, unless their own effects have doubled it.
-        if shared.deliveries.is_full(if begins { 1 } else { 2 }) {
-            return Err(CallError::EffectsBacklog(shared.deliveries.pending()));
+        if deliveries.is_full(if begins { 1 } else { 2 }) {
+            return Err(CallError::EffectsBacklog(deliveries.pending()));
         }
-        match shared.in_flight.clone().try_acquire_owned() {
+        match in_flight.clone().try_acquire_owned() {
             Ok(in_flight) => Ok((agent, in_flight)),
-            Err(_) => Err(CallError::HostBusy(shared.options.max_turns_in_flight)),
+            Err(_) => Err(CallError::HostBusy(options.max_turns_in_flight)),
         }
     }
 
@@ -330,18 +241,18 @@ impl Actors {
         mut job: Job,
     ) -> Result<(), Box<Refused>> {
         loop {
-            let (activation, too_many) = self.shared.activation(actor, agent);
-            if too_many {
+            let (activation, active) = self.services.activation(actor, agent);
+            if active > self.inner.options.max_active_actors {
                 self.deactivate_oldest(agent);
             }
-            match activation.offer(&self.shared, job) {
+            match activation.offer(&self.services, job) {
                 Offer::Taken => return Ok(()),
                 Offer::Full(job, queued) => {
                     let error = CallError::QueueFull { actor: actor.clone(), queued };
                     return Err(Box::new(Refused { answer: job.answer, error }));
                 }
                 Offer::Closed(again) => {
-                    self.shared.forget(&activation);
+                    self.services.forget(&activation);
                     job = *again;
                 }
             }
@@ -349,8 +260,9 @@ impl Actors {
     }
 
     fn deactivate_oldest(&self, agent: &AgentRuntime) {
-        while let Some(oldest) = agent.idle.pop_oldest() {
-            if oldest.deactivate_if_idle(&self.shared, true).is_some() {
+        let Some(idle) = self.services.idle_of(agent) else { return };
+        while let Some(oldest) = idle.pop_oldest() {
+            if oldest.deactivate_if_idle(&self.services, true).is_some() {
                 return;
             }
         }
@@ -360,24 +272,25 @@ impl Actors {
     /// type is handled separately, so slow hooks of one do not delay another. Behind a sidecar this comes before the
     /// sidecar's own timeout, which would discard the hook's writes.
     pub async fn run_idle_sweep(&self) {
-        let sweeps = self.shared.agents.values().map(|agent| self.sweep(agent));
+        let sweeps = self.inner.agents.values().map(|agent| self.sweep(agent));
         futures::future::join_all(sweeps).await;
     }
 
     async fn sweep(&self, agent: &AgentRuntime) {
+        let Some(idle) = self.services.idle_of(agent) else { return };
         let timeout = agent.agent.idle_timeout;
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
         loop {
             ticks.tick().await;
             let now = Instant::now();
-            let expired = std::iter::from_fn(|| agent.idle.pop_idle_for(timeout, now));
+            let expired = std::iter::from_fn(|| idle.pop_idle_for(timeout, now));
             self.deactivate(expired, true).await;
         }
     }
 
     async fn deactivate(&self, activations: impl Iterator<Item = Arc<Activation>>, idle: bool) {
         let endings = futures::stream::iter(activations).map(|activation| async move {
-            if let Some(done) = activation.deactivate_if_idle(&self.shared, idle) {
+            if let Some(done) = activation.deactivate_if_idle(&self.services, idle) {
                 let _its_errors_are_logged = done.await;
             }
         });
@@ -387,30 +300,30 @@ impl Actors {
     /// Ends the activation of an actor that the sidecar has given up. Returns at once. The agent's hook runs after the
     /// turn that is under way, and nothing of either is committed. Does nothing if the actor is not active.
     pub fn give_up_actor(&self, actor: &ActorAddress) {
-        let activation = self.shared.lock().get(actor).cloned();
+        let activation = self.services.active().get(actor).cloned();
         if let Some(activation) = activation {
-            activation.give_up(&self.shared);
+            activation.give_up(&self.services);
         }
     }
 
     /// Ends every activation, as far as `deadline` allows. Called at shutdown, when no more calls arrive. Returns the
     /// number of activations that were left.
     pub async fn deactivate_all(&self, deadline: Instant) -> usize {
-        let active = self.shared.lock().values().cloned().collect::<Vec<_>>();
+        let active = self.services.active().values().cloned().collect::<Vec<_>>();
         let all = self.deactivate(active.into_iter(), false);
         let _out_of_time = tokio::time::timeout_at(deadline, all).await;
-        self.shared.lock().len()
+        self.services.active().len()
     }
 
     /// Drops the instances of idle actors that are not on the version that serves them, so that a replaced version
     /// releases its memory. An actor that is not called again would keep it otherwise. Called after each swap.
     pub async fn drop_outdated_instances(&self, agent_type: &str) {
-        let Some(agent) = self.shared.agents.get(agent_type) else { return };
+        let Some(agent) = self.inner.agents.get(agent_type) else { return };
         // Those that become idle from now on are on the new version.
-        let last = self.shared.live.last_number();
+        let last = self.services.live.last_number();
         let mut next = 0;
         while next <= last {
-            let some = self.shared.live.some_idle(next..=last);
+            let some = self.services.live.some_idle(next..=last);
             let Some((number, _)) = some.last() else { return };
             next = number + 1;
             let (began, rollout) = (Instant::now(), agent.serving.now());
@@ -422,9 +335,14 @@ impl Actors {
         }
     }
 
+    /// The agent types, by name.
+    pub(super) fn runtimes(&self) -> &BTreeMap<Arc<str>, Arc<AgentRuntime>> {
+        &self.inner.agents
+    }
+
     /// Refuses calls from outside from now on.
     pub fn refuse_new(&self) {
-        self.shared.phase.store(DRAINING, Ordering::Relaxed);
+        self.inner.phase.store(DRAINING, Ordering::Relaxed);
     }
 
     /// Waits until no turn waits or runs, or until `deadline`. Returns the number of those that still do.
@@ -438,88 +356,36 @@ impl Actors {
 
     /// Refuses every call from now on.
     pub fn stop(&self) {
-        self.shared.phase.store(STOPPED, Ordering::Relaxed);
+        self.inner.phase.store(STOPPED, Ordering::Relaxed);
     }
 
     /// Calls that wait or run.
     pub fn turns_in_flight(&self) -> usize {
-        self.shared.options.max_turns_in_flight - self.shared.in_flight.available_permits()
+        self.inner.options.max_turns_in_flight - self.inner.in_flight.available_permits()
     }
 
     /// Whether calls can be served, as far as the backend knows.
     pub fn readiness(&self) -> Readiness {
-        self.shared.backend.readiness()
+        self.services.backend.readiness()
     }
 
     /// Reports that the turn of a fired reminder failed.
     pub async fn reminder_failed(&self, actor: &ActorAddress, name: &str) {
-        self.shared.backend.reminder_failed(actor, name).await;
+        self.services.backend.reminder_failed(actor, name).await;
     }
 
     /// Publishes an event for the host itself, and waits until the broker has accepted it.
     pub async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), backend::Error> {
-        self.shared.backend.publish(topic, event).await
+        self.services.backend.publish(topic, event).await
     }
 
     /// The number of live instances, and the maximum.
     pub fn live_instances(&self) -> (usize, usize) {
-        self.shared.live.usage()
+        self.services.live.usage()
     }
 
     /// Active actors.
     pub fn active(&self) -> usize {
-        self.shared.lock().len()
-    }
-
-    /// Up to `limit` active actors, by type and id.
-    pub fn list(&self, limit: usize) -> Vec<ActivationInfo> {
-        let now = Instant::now();
-        let mut active = self.shared.lock().values().cloned().collect::<Vec<_>>();
-        active.sort_by(|a, b| a.address.cmp(&b.address));
-        let info = |activation: Arc<Activation>| {
-            let snapshot = activation.snapshot(now);
-            ActivationInfo {
-                agent_type: activation.address.agent_type.clone(),
-                actor_id: activation.address.id.clone(),
-                running: snapshot.is_running,
-                queued: snapshot.queued,
-                instance: snapshot.has_instance,
-                idle_ms: snapshot.idle.map(|idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
-                turns: snapshot.turns,
-            }
-        };
-        active.into_iter().take(limit).map(info).collect()
-    }
-
-    /// The current load of each agent type with active actors.
-    pub fn loads(&self) -> HashMap<Arc<str>, AgentLoad> {
-        let now = Instant::now();
-        let active = self.shared.lock().values().cloned().collect::<Vec<_>>();
-        let mut loads = HashMap::<_, AgentLoad>::new();
-        for activation in active {
-            let snapshot = activation.snapshot(now);
-            let load = loads.entry(activation.address.agent_type.clone()).or_default();
-            load.active += 1;
-            load.queued += snapshot.queued;
-            load.instances += usize::from(snapshot.has_instance);
-        }
-        loads
-    }
-
-    /// The agent types, with the versions that serve them and their statistics.
-    pub fn agents(&self) -> Vec<(Arc<AgentRuntime>, AgentStatistics)> {
-        let statistics = |agent: &AgentRuntime| AgentStatistics {
-            counted: agent.counters.read(),
-            instances_made: agent.instances_made.load(Ordering::Relaxed),
-        };
-        self.shared.agents.values().map(|agent| (agent.clone(), statistics(agent))).collect()
-    }
-}
-
-/// The word for a wake-up in log lines.
-pub(super) fn wakeup_noun(kind: WakeupKind) -> &'static str {
-    match kind {
-        WakeupKind::Reminder => "reminder",
-        WakeupKind::Timer => "timer",
+        self.services.active().len()
     }
 }

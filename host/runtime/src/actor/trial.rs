@@ -87,7 +87,7 @@ impl Actors {
         version: &Arc<ComponentVersion>,
         kind: TurnKind,
     ) -> Result<(Outcome, bool), TrialFailure> {
-        let shared = &self.shared;
+        let services = &self.services;
         let deadline = Instant::now() + agent.limits.turn_time.min(LONGEST);
         let mut evictions = 0;
         loop {
@@ -96,7 +96,7 @@ impl Actors {
                 return Ok(end);
             }
             evictions += 1;
-            if evictions > EVICTIONS || !shared.live.evict_one() {
+            if evictions > EVICTIONS || !services.live.evict_one() {
                 return Err(TrialFailure::NoRoom);
             }
         }
@@ -109,17 +109,17 @@ impl Actors {
         kind: TurnKind,
         deadline: Instant,
     ) -> Result<(Outcome, bool), TrialFailure> {
-        let shared = &self.shared;
-        let place = tokio::time::timeout_at(deadline, shared.live.place()).await;
+        let services = &self.services;
+        let place = tokio::time::timeout_at(deadline, services.live.place()).await;
         let place = place.ok().flatten().ok_or(TrialFailure::NoRoom)?;
-        let mut instance = Instance::new(&shared.engine, version, place);
+        let mut instance = Instance::new(&services.engine, version, place);
         let scope = TurnScope::new(
             ScopeOptions {
                 actor: ActorAddress { agent_type: agent.name.clone(), id: ACTOR_ID.into() },
                 agent: agent.clone(),
                 handlers: version.wakeup_handlers(),
                 migrate_from: None,
-                backend: Arc::new(Nowhere { secrets: shared.backend.clone() }),
+                backend: Arc::new(Nowhere { secrets: services.backend.clone() }),
                 turn_id: "trial".into(),
                 context: CallContext::default(),
                 cache: crate::imports::StateCache::default(),
@@ -151,9 +151,7 @@ struct Nowhere {
 
 /// The error for calls that would take effect at once.
 fn only_a_trial() -> Error {
-    Error::Unavailable(
-        "this is a smoke test before the version serves: external systems are not called".into(),
-    )
+    Error::NotDone("this is a smoke test before the version serves: external systems are not called".into())
 }
 
 #[async_trait]

@@ -34,7 +34,7 @@ impl Unconfirmed {
             return None;
         }
         let writes = commit.writes.iter().map(|(key, write)| key.len() + value(write).map_or(0, Bytes::len));
-        let effects = commit.effects.iter().map(|effect| effect.request.bytes());
+        let effects = commit.effects.iter().map(Effect::bytes);
         let room = deliveries.room_for_unconfirmed(writes.chain(effects).sum::<usize>())?;
         // A separate migration commit has no mark of the call.
         let identity = identity.filter(|identity| commit.writes.contains_key(key_of(identity)));
@@ -88,4 +88,48 @@ fn value(write: &StateWrite) -> Option<&Bytes> {
 fn holds(stored: &Option<StateValue>, write: &StateWrite) -> bool {
     let stored = stored.as_ref().map(|stored| &stored.value).filter(|value| !value.is_empty());
     stored == value(write).filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use daca_model::backend::Outbox;
+
+    use super::*;
+    use crate::actor::DeliveryOptions;
+    use crate::fake::FakeBackend;
+
+    fn commit(value: &'static str) -> TurnCommit {
+        let write = StateWrite::Set { value: Bytes::from_static(value.as_bytes()), ttl: None };
+        TurnCommit { writes: [("k".to_owned(), write)].into(), ..TurnCommit::default() }
+    }
+
+    /// Commits over a backend that answers in this way, and finds out what became of it.
+    async fn was_kept(answer: fn(&TurnCommit) -> Result<(), Error>, later: Option<&'static str>) -> bool {
+        let backend = FakeBackend::committing(answer);
+        let options = DeliveryOptions {
+            attempts: 1,
+            retry_delay: Duration::ZERO,
+            max_pending: 1,
+            max_pending_bytes: 1_000_000,
+        };
+        let deliveries = Deliveries::new(backend.clone(), Arc::<Outbox>::default(), options);
+        let actor = ActorAddress::new("A", "a").expect("an address");
+        let _lost = backend.commit(&actor, &commit("1")).await;
+        if let Some(later) = later {
+            let _also_lost = backend.commit(&actor, &commit(later)).await;
+        }
+        let turn = Unconfirmed::new(&"turn".into(), None, commit("1"), &deliveries).expect("there is room");
+        turn.was_kept(&*backend, &actor).await.expect("the state is read")
+    }
+
+    #[tokio::test]
+    async fn the_state_tells_whether_a_turn_was_kept_whose_answer_was_lost() {
+        let lost = |_: &TurnCommit| Err(Error::Unavailable("the answer was lost".into()));
+        let refused = |_: &TurnCommit| Err(Error::NotDone("it was refused".into()));
+        assert!(was_kept(lost, None).await);
+        assert!(!was_kept(refused, None).await);
+        assert!(!was_kept(lost, Some("2")).await, "another turn has written since, on another host");
+    }
 }

@@ -16,7 +16,7 @@ use daca_base::files::{create_private_subfolder, write_whole};
 
 /// Magic bytes of a file: its kind, and the version of this layout.
 const MAGIC: &[u8; 16] = b"daca code v1\0\0\0\0";
-/// Bytes of a SHA-256.
+/// The size of a SHA-256 in bytes.
 const SUM: usize = 32;
 
 /// A folder of compiled components.

@@ -8,12 +8,21 @@ use wasmparser::{Parser, Payload};
 use wasmtime::component::Component;
 
 use super::Engine;
-use super::outline::{malformed, unknown_import};
-use super::version::{Refusal, root_cause};
+use super::refusal::{Refusal, malformed, root_cause, too_much, unknown_import};
 
-/// Blocks for less than a millisecond.
+/// Bytes of the first part, at most. Python's has some 40 KB. It is read in this process, and each of its names takes many times
+/// as much memory as it has bytes.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// Blocks, for a millisecond with the components that are known.
 pub(super) fn check_imports(engine: &Engine, wasm: &[u8]) -> Result<(), Refusal> {
     let declarations = &wasm[..end_of_declarations(wasm)?];
+    if declarations.len() > MAX_BYTES {
+        let bytes = declarations.len();
+        return Err(too_much(format!(
+            "its types and imports have {bytes} bytes, and {MAX_BYTES} is the most"
+        )));
+    }
     let component =
         Component::new(&engine.wasmtime, declarations).map_err(|error| malformed(&root_cause(&error)))?;
     match engine.linker.instantiate_pre(&component) {

@@ -13,6 +13,7 @@ use super::cache::CodeCache;
 use super::compiler::{CompileIn, Compiler};
 use super::instance::InstanceState;
 use super::limits::TABLE_ELEMENTS;
+use super::settings::{CodeSettings, base_config};
 use super::stalls::Stalls;
 use crate::imports;
 
@@ -31,10 +32,6 @@ const WHOLE_MEMORY: u64 = 4 << 30;
 const KEPT_RESIDENT: usize = 2 * 1024 * 1024;
 /// The maximum number of core instances of one component. Python's has about 38 core modules.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 100;
-
-/// The instructions of x86-64-v2, which processors have had since 2009 (Cranelift's names,
-/// `cranelift-codegen/meta/src/isa/x86.rs`).
-const X86_64_V2: [&str; 5] = ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"];
 
 /// The options of an engine.
 #[derive(Debug, Clone)]
@@ -62,16 +59,6 @@ pub struct Engine {
     pub(super) compiler: Arc<Compiler>,
     /// The times in which the process did not run.
     pub(super) stalls: Arc<Stalls>,
-}
-
-/// The settings on which code depends, besides the component: an engine accepts code that was compiled with the same
-/// settings as its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct CodeSettings {
-    /// The bytes of addresses that are reserved for each memory.
-    pub(super) reservation: u64,
-    /// See [`EngineOptions::for_any_processor`].
-    pub(super) any_processor: bool,
 }
 
 /// Why there is no engine: the machine lacks the resources for the pool of instances.
@@ -119,51 +106,6 @@ impl EngineOptions {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         config
     }
-}
-
-/// The settings on which code depends.
-fn base_config(reservation: u64) -> Config {
-    let mut config = Config::new();
-    config
-        .memory_reservation(reservation)
-        .memory_guard_size(64 * 1024)
-        // Each instance's memory is filled by copying. Mapping the component's own pages would cost four system calls
-        // and some page faults for each slot that changes from one version to another, all under a lock of the process.
-        .memory_init_cow(false)
-        .epoch_interruption(true)
-        .concurrency_support(false);
-    config
-}
-
-impl CodeSettings {
-    /// Compiles a component. Blocks, without limits, on the caller's thread pool.
-    pub(super) fn compile(&self, wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
-        let mut config = base_config(self.reservation);
-        if self.any_processor {
-            allow_any_processor(&mut config)?;
-        }
-        // It creates no instances, and so needs no pool of them.
-        wasmtime::Engine::new(&config)?.precompile_component(wasm)
-    }
-}
-
-/// Compiles for every processor of this kind rather than for the one at hand.
-fn allow_any_processor(config: &mut Config) -> wasmtime::Result<()> {
-    config.target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH))?;
-    if cfg!(target_arch = "x86_64") {
-        for flag in X86_64_V2 {
-            #[expect(
-                unsafe_code,
-                reason = "wasmtime cannot know what a processor has that runs the code later"
-            )]
-            // SAFETY: an engine accepts code only if its processor has the features that the code was compiled for
-            // (`check_compatible_with_isa_flag` in wasmtime's `engine.rs`).
-            unsafe {
-                config.cranelift_flag_enable(flag);
-            }
-        }
-    }
-    Ok(())
 }
 
 impl Engine {

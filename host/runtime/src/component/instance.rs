@@ -141,6 +141,7 @@ impl Instance {
         let live = self.live.insert(live);
         let running_time = live.store.data().running_time.clone();
         running_time.restart(limits.running_time);
+        live.store.data_mut().memory.begin_turn();
         live.store.data().log.restart(limits.log_lines_per_turn);
         live.store.set_epoch_deadline(1);
         let ended = {

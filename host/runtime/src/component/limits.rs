@@ -10,12 +10,24 @@ pub(super) const TABLE_ELEMENTS: usize = 20_000;
 pub(super) struct MemoryLimiter {
     limit: usize,
     used: usize,
+    /// What the last growth added, which wasmtime may still fail to make.
+    last_growth: usize,
     refused: bool,
 }
 
 impl MemoryLimiter {
     pub(super) fn new(limit: u64) -> MemoryLimiter {
-        MemoryLimiter { limit: usize::try_from(limit).unwrap_or(usize::MAX), used: 0, refused: false }
+        MemoryLimiter {
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            used: 0,
+            last_growth: 0,
+            refused: false,
+        }
+    }
+
+    /// A turn begins: what was refused in the one before says nothing of it.
+    pub(super) fn begin_turn(&mut self) {
+        self.refused = false;
     }
 
     /// Returns `true` if more than the limit was requested. Distinguishes a guest that ran out of memory from one that
@@ -37,8 +49,14 @@ impl ResourceLimiter for MemoryLimiter {
             self.refused = true;
             return Ok(false);
         }
+        self.last_growth = after - self.used;
         self.used = after;
         Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.used -= std::mem::take(&mut self.last_growth);
+        Ok(())
     }
 
     fn table_growing(

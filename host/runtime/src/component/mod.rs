@@ -14,8 +14,10 @@ mod limits;
 mod migration;
 mod outline;
 mod precompiled;
+mod refusal;
 mod running_time;
 mod serving;
+mod settings;
 mod stalls;
 mod version;
 
@@ -25,8 +27,9 @@ pub use instance::{Instance, InstanceState, Outcome};
 pub use outline::Outline;
 pub use outline::check_header;
 pub use precompiled::{PrecompileError, precompile};
+pub use refusal::LoadError;
 pub use serving::{Counted, Counters, NotKnown, Rollout, Served, Serving, TurnEnd};
-pub use version::{ComponentVersion, LoadError, imports_without_permission};
+pub use version::{ComponentVersion, imports_without_permission};
 
 /// The prefix of the interfaces of the contract's package.
 const PACKAGE: &str = "daca:agent/";

@@ -8,8 +8,7 @@ use bytes::Bytes;
 use wasmparser::{ComponentTypeRef, FunctionBody, MemorySectionReader, Parser, Payload};
 
 use super::PACKAGE;
-use super::compiler::interrupted;
-use super::version::{LoadError, Refusal};
+use super::refusal::{LoadError, Refusal, interrupted, malformed, too_much, unknown_import};
 use crate::imports;
 use daca_base::digest::digest;
 use daca_model::LARGEST_COMPONENT;
@@ -21,6 +20,8 @@ const CONTRACT: &str = "0.1.0";
 const MOST_PARTS: u32 = 1_000;
 /// The maximum number of functions of all modules. Python's has about 30,000.
 const MOST_FUNCTIONS: u32 = 500_000;
+/// Imports and exports of the component itself, at most. Each takes ten times as much memory as it has bytes in the file.
+const MOST_NAMES: usize = 10_000;
 /// The maximum size of one function in bytes. The largest known ones are interpreters' loops, of about 100 KB.
 const LARGEST_FUNCTION: usize = 1024 * 1024;
 /// The maximum number of local variables of one function: register allocation takes more than proportionally long.
@@ -119,12 +120,14 @@ impl Reader {
                     let import = import?;
                     let is_type = matches!(import.ty, ComponentTypeRef::Type(_));
                     self.imports.push((import.name.name.to_owned(), is_type));
+                    self.check_names()?;
                 }
                 Ok(())
             }
             Payload::ComponentExportSection(section) if self.depth == 1 => {
                 for export in section {
                     self.exports.push(export?.name.name.to_owned());
+                    self.check_names()?;
                 }
                 Ok(())
             }
@@ -135,6 +138,14 @@ impl Reader {
             }
             Payload::CodeSectionEntry(body) => function(&body),
             _ => Ok(()),
+        }
+    }
+
+    fn check_names(&self) -> Result<(), Stop> {
+        let names = self.imports.len() + self.exports.len();
+        match names > MOST_NAMES {
+            true => Err(Stop::TooMuch(format!("it has more than {MOST_NAMES} imports and exports"))),
+            false => Ok(()),
         }
     }
 
@@ -178,17 +189,6 @@ fn bounded(number: u32, most: u32, what: &str) -> Result<(), Stop> {
 fn too_large(bytes: u64) -> Refusal {
     let message = format!("it has {bytes} bytes; the maximum is {LARGEST_COMPONENT}");
     ("component-too-large", message, "build it with optimisation and without debug information")
-}
-
-fn too_much(message: String) -> Refusal {
-    ("component-too-complex", message, "build it with optimisation, or split generated functions")
-}
-
-/// The refusal of bytes that no compiler can read, with the reason.
-pub(super) fn malformed(reason: &str) -> Refusal {
-    let message =
-        format!("it is not a valid component (cut short or altered?): {}", reason.replace('\n', " "));
-    ("component-invalid", message, "copy or build the file again")
 }
 
 /// Detects the usual mistakes before the parser reports something general.
@@ -250,10 +250,4 @@ fn check_offered(imports: &[(String, bool)]) -> Result<(), Refusal> {
         Some((name, _)) => Err(unknown_import(&format!("{name:?}"))),
         None => Ok(()),
     }
-}
-
-/// The refusal of an import that the host does not offer, with the reason.
-pub(super) fn unknown_import(what: &str) -> Refusal {
-    let message = format!("it imports items that this host does not offer: {what}");
-    ("component-unknown-import", message, "remove the import; wit/agent.wit lists the available ones")
 }

@@ -6,9 +6,9 @@
 use bytes::Bytes;
 use wasmtime::component::{Component, InstancePre};
 
-use super::compiler::interrupted;
 use super::declarations::check_imports;
-use super::outline::{interface, unknown_import};
+use super::outline::interface;
+use super::refusal::{LoadError, Refusal, interrupted, root_cause, unknown_import};
 use super::{Compiling, Engine, InstanceState, Outline, PACKAGE};
 use crate::contract::exports::daca::agent as guest;
 use crate::imports::WakeupHandlers;
@@ -36,20 +36,6 @@ pub(super) struct Indices {
     pub(super) on_reminder: Option<guest::on_reminder::GuestIndices>,
     pub(super) on_timer: Option<guest::on_timer::GuestIndices>,
     pub(super) migration: Option<guest::migration::GuestIndices>,
-}
-
-/// Why a file is not a usable component.
-#[derive(Debug, thiserror::Error)]
-#[error("error[{code}]: {name}: {message}\n  help: {help}")]
-pub struct LoadError {
-    /// Stable code, explained in `docs/errors.md`.
-    pub code: &'static str,
-    /// The file, or another origin of the bytes.
-    pub name: String,
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub help: String,
 }
 
 impl ComponentVersion {
@@ -128,15 +114,6 @@ pub fn imports_without_permission<'a>(
     imports.iter().filter_map(|import| Some((&**import, list_of(import)?))).collect()
 }
 
-/// Code, message and help of a [`LoadError`].
-pub(super) type Refusal = (&'static str, String, &'static str);
-
-impl LoadError {
-    pub(super) fn new(name: String, (code, message, help): Refusal) -> LoadError {
-        LoadError { code, name, message, help: help.to_owned() }
-    }
-}
-
 impl Indices {
     fn find(pre: &InstancePre<InstanceState>, exports: &[String]) -> Result<Indices, Refusal> {
         let has = |name: &str| exports.contains(&interface(name));
@@ -161,9 +138,4 @@ impl Indices {
             .map_err(mismatch)?;
         Ok(Indices { actor, lifecycle, on_reminder, on_timer, migration })
     }
-}
-
-/// wasmtime's chain of causes in one line.
-pub(super) fn root_cause(error: &wasmtime::Error) -> String {
-    format!("{error:#}").replace('\n', " ")
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::scope::check_name;
 use crate::contract::daca::agent::bindings::{Error, Host, Response};
-use daca_model::backend::{BindingRequest, EffectRequest};
+use daca_model::backend::{self, BindingRequest, EffectRequest};
 
 /// The maximum number of metadata entries of one request.
 const MOST_METADATA: usize = 100;
@@ -20,7 +20,12 @@ impl Host for Imports<'_> {
     ) -> Result<Response, Error> {
         let request = self.permitted_request(name, operation, data, metadata)?;
         let options = &self.scope.options;
-        let response = options.backend.invoke_binding(&options.actor, &request, &options.context).await?;
+        let invoked = options.backend.invoke_binding(&options.actor, &request, &options.context).await;
+        let response = invoked.map_err(|error| match error {
+            // Nothing was asked. What a binding itself answers may be for good, and counts as the agent's failure.
+            backend::Error::NotDone(_) => self.scope.met(error.into()),
+            error => error.into(),
+        })?;
         Ok(Response { data: response.data.into(), metadata: response.metadata.into_iter().collect() })
     }
 

@@ -15,7 +15,7 @@ use thread_priority::unix::{
     NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
 };
 
-use crate::component::engine::CodeSettings;
+use crate::component::settings::CodeSettings;
 use daca_model::LARGEST_COMPONENT;
 
 /// The hidden command of `daca`.

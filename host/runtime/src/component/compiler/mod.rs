@@ -7,6 +7,7 @@
 //! compiling ends.
 
 pub mod child;
+mod options;
 mod parent;
 mod refused;
 
@@ -15,7 +16,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use daca_manifest::CompileLimits;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared, WeakShared};
 use tokio::sync::Semaphore;
@@ -23,33 +23,15 @@ use tokio_util::sync::CancellationToken;
 use wasmtime::component::Component;
 
 use super::cache::{CodeCache, deserialize};
-use super::engine::CodeSettings;
-use super::outline::malformed;
 use super::precompiled;
-use super::version::{Refusal, root_cause};
+use super::refusal::{Refusal, interrupted, malformed, root_cause, shutting_down};
+use super::settings::CodeSettings;
+pub use options::{CompileIn, Compiling};
 use parent::Failure;
 use refused::Refused;
 
 /// The number of components that are compiled at the same time; each may take as much memory as its limit allows.
 const AT_ONCE: usize = 2;
-
-/// Where components are compiled.
-#[derive(Debug, Clone)]
-pub enum CompileIn {
-    /// In this process, without bounds: for programs that trust their components, and are not `daca`.
-    ThisProcess,
-    /// In a separate process, a new one of this program.
-    OwnProcess(CompileLimits),
-}
-
-/// The priority of compiling a component.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compiling {
-    /// Normal: nothing serves before it is compiled.
-    Starting,
-    /// Low: callers must not notice that a component is compiled while the host serves.
-    Serving,
-}
 
 /// Finds or creates the code of components.
 pub(super) struct Compiler {
@@ -176,22 +158,6 @@ impl Inner {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
     tokio::task::spawn_blocking(work).await.map_err(|_ended| interrupted())
-}
-
-/// The compilation was abandoned: the process ends, or something panicked, which is in the log.
-pub(super) fn interrupted() -> Refusal {
-    unavailable("the work was interrupted")
-}
-
-/// The machine lacks the resources to run the compiler.
-fn unavailable(reason: &str) -> Refusal {
-    let message = format!("it could not be compiled now: {reason}");
-    ("compiler-unavailable", message, "deploy it again; the message says what the machine lacks")
-}
-
-fn shutting_down() -> Refusal {
-    let message = "the host is shutting down, and no longer compiles".to_owned();
-    ("host-shutting-down", message, "deploy to another host, or when this one is back")
 }
 
 #[cfg(test)]

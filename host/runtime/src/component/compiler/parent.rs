@@ -13,10 +13,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 
 use super::child::{Arguments, Priority};
-use super::{Compiling, unavailable};
-use crate::component::engine::CodeSettings;
-use crate::component::outline::malformed;
-use crate::component::version::Refusal;
+use super::options::Compiling;
+use crate::component::refusal::{Refusal, malformed, unavailable};
+use crate::component::settings::CodeSettings;
 use daca_manifest::CompileLimits;
 
 /// This program, even if its file was replaced or removed in the meantime: the code of another build would not fit.
@@ -31,6 +30,10 @@ const LEAST_BY_THE_CLOCK: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_secs(3);
 /// The minimum share of a processor, as a divisor, that counts as progress.
 const LEAST_PART: u32 = 4;
+/// Bytes of code that are taken for each byte of a component, beside [`SMALL_CODE`]. It is four with optimised Rust, C and Python.
+const CODE_FOR_EACH_BYTE: u64 = 8;
+/// Bytes of code that a component may have in any case.
+const SMALL_CODE: u64 = 16 * 1024 * 1024;
 /// The maximum length of the child's failure message in bytes.
 const LONGEST_WORDS: u64 = 4 * 1024;
 /// `USER_HZ`, in which `/proc` counts: 100 on every architecture that wasmtime compiles for.
@@ -43,6 +46,8 @@ enum End {
         code: Vec<u8>,
         words: String,
     },
+    /// Its code is longer than any that an honest component has.
+    TooMuchCode,
     /// It is starved by other processes.
     Starved,
     OutOfTime,
@@ -92,6 +97,9 @@ pub(super) async fn compile(
     match end {
         End::Done { status, code, .. } if status.success() => Ok(code),
         End::Done { status, words, .. } => Err(failure(status, &words, time, limits)),
+        End::TooMuchCode => {
+            Err(Failure::for_good(too_much("its code is many times as long as the component")))
+        }
         // By the wall clock, so the machine may be the cause.
         End::Starved | End::OutOfTime => Err(Failure::for_now(too_long(by_the_clock))),
     }
@@ -111,9 +119,10 @@ async fn attempt(
 ) -> Result<End, Refusal> {
     let mut child = start(arguments).map_err(|error| unavailable(&error.to_string()))?;
     let stdin = child.stdin.take();
+    let most_code = SMALL_CODE + CODE_FOR_EACH_BYTE * wasm.len() as u64;
     let starved = starved(child.id(), arguments.priority());
     let end = tokio::select! {
-        done = finish(&mut child, limits) => return done.map_err(|error| unavailable(&error.to_string())),
+        done = finish(&mut child, most_code) => return done.map_err(|error| unavailable(&error.to_string())),
         never = feed(stdin, wasm) => match never {},
         () = starved => End::Starved,
         () = tokio::time::sleep_until(deadline) => End::OutOfTime,
@@ -154,13 +163,13 @@ async fn feed(stdin: Option<ChildStdin>, wasm: &Bytes) -> std::convert::Infallib
     std::future::pending().await
 }
 
-async fn finish(child: &mut Child, limits: CompileLimits) -> std::io::Result<End> {
+async fn finish(child: &mut Child, most_code: u64) -> std::io::Result<End> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (mut code, mut words) = (Vec::new(), Vec::new());
     let read_code = async {
         match stdout {
-            // The child has no more memory than that, and so no more code.
-            Some(stdout) => stdout.take(limits.memory.as_u64()).read_to_end(&mut code).await,
+            // One byte more shows that there is too much. The child then ends, as nobody reads on.
+            Some(stdout) => stdout.take(most_code + 1).read_to_end(&mut code).await,
             None => Ok(0),
         }
     };
@@ -171,6 +180,9 @@ async fn finish(child: &mut Child, limits: CompileLimits) -> std::io::Result<End
         }
     };
     tokio::try_join!(read_code, read_words)?;
+    if code.len() as u64 > most_code {
+        return Ok(End::TooMuchCode);
+    }
     let status = child.wait().await?;
     Ok(End::Done { status, code, words: String::from_utf8_lossy(&words).trim().to_owned() })
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::component::version::Refusal;
+use crate::component::refusal::Refusal;
 
 /// The number of refusals that are remembered. The oldest is replaced.
 const MAX_REFUSALS: usize = 64;

@@ -1,0 +1,31 @@
+//! Requests to the sidecar that do not wait for ever.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tonic::{Request, Response, Status};
+
+use super::wire;
+
+/// The timeout of a state store, a broker or a scheduler.
+pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A request with a timeout.
+pub(super) async fn within<T>(
+    limit: Duration,
+    request: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<Response<T>, Status> {
+    match tokio::time::timeout(limit, request).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Status::deadline_exceeded(format!("no answer within {limit:?}"))),
+    }
+}
+
+/// A request with the trace context that it belongs to.
+pub(super) fn traced<T>(message: T, traceparent: Option<&str>) -> Request<T> {
+    let mut request = Request::new(message);
+    if let Some(value) = traceparent.and_then(|text| text.parse().ok()) {
+        request.metadata_mut().insert(wire::TRACEPARENT, value);
+    }
+    request
+}

@@ -1,0 +1,179 @@
+//! Reminders and timers: the sidecar's scheduler keeps them, and this file asks it to.
+
+use std::time::Duration;
+
+use daca_base::telemetry::printable;
+use daca_model::ActorAddress;
+use daca_model::backend::{Error, Registration, TurnCommit, WakeupKey, WakeupKind};
+use dapr::dapr::proto::runtime::v1 as proto;
+use tonic::Code;
+
+use super::connection::Client;
+use super::era::Era;
+use super::reminders::Reminders;
+use super::request::{STORE_TIMEOUT, within};
+use super::wakeups::{self, Timers, reminder_request, timer_request};
+use super::{status, wire};
+
+/// The waits until the sidecar has certainly seen the end of a timer's turn. The second is for a busy machine.
+const TURN_HAS_ENDED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
+/// The time that the answer to a failed firing waits for the scheduler, which delays the actor.
+const KEEPING: Duration = Duration::from_secs(5);
+
+/// The sidecar's API for reminders and timers.
+pub(super) struct Schedules {
+    client: Client,
+    era: Era,
+    reminders: Reminders,
+    timers: Timers,
+}
+
+impl Schedules {
+    pub(super) fn new(client: Client, era: Era, reminders: Reminders) -> Schedules {
+        Schedules { client, era, reminders, timers: Timers::default() }
+    }
+
+    /// A turn is about to commit: notes the timer that it was for.
+    pub(super) fn begin(&self, actor: &ActorAddress, commit: &TurnCommit) {
+        let comes_back = self.timers.comes_back(self.era.now(), actor, commit);
+        self.timers.fired(self.era.now(), actor, commit);
+        if let Some(name) = comes_back {
+            let (client, timers, era) = (self.client.clone(), self.timers.clone(), self.era.clone());
+            tokio::spawn(settle_timer(client, timers, era, actor.clone(), name));
+        }
+    }
+
+    /// Registers a reminder or timer.
+    pub(super) async fn register(
+        &self,
+        actor: &ActorAddress,
+        key: &WakeupKey,
+        registration: &Registration,
+    ) -> Result<(), Error> {
+        let mut client = self.client.clone();
+        let registered = match key.kind {
+            WakeupKind::Reminder => {
+                let request = reminder_request(actor, &key.name, registration);
+                within(STORE_TIMEOUT, client.register_actor_reminder(request)).await
+            }
+            WakeupKind::Timer => {
+                let request = timer_request(actor, &key.name, registration);
+                within(STORE_TIMEOUT, client.register_actor_timer(request)).await
+            }
+        };
+        registered.map_err(|status| status::error(&format!("{:?} was not registered", key.name), &status))?;
+        if key.kind == WakeupKind::Timer {
+            self.timers.note(self.era.now(), actor, &key.name, Some(registration));
+        }
+        Ok(())
+    }
+
+    /// Removes one. One that is not there is no error.
+    pub(super) async fn unregister(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<(), Error> {
+        let mut client = self.client.clone();
+        let (actor_type, actor_id, name) =
+            (actor.agent_type.to_string(), wire::segment(&actor.id), wire::segment(&key.name));
+        let removed = match key.kind {
+            WakeupKind::Reminder => {
+                let request = proto::UnregisterActorReminderRequest { actor_type, actor_id, name };
+                within(STORE_TIMEOUT, client.unregister_actor_reminder(request)).await
+            }
+            WakeupKind::Timer => {
+                self.timers.note(self.era.now(), actor, &key.name, None);
+                let request = proto::UnregisterActorTimerRequest { actor_type, actor_id, name };
+                within(STORE_TIMEOUT, client.unregister_actor_timer(request)).await
+            }
+        };
+        match removed {
+            Err(status) if status.code() != Code::NotFound => {
+                Err(status::error(&format!("{:?} was not unregistered", key.name), &status))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes a reminder or timer in the name of a turn whose state is saved. What the scheduler will never do must not fail that
+    /// turn, whose caller would be told that nothing was kept. What it may do later leaves the outcome open, and the actor's next
+    /// turn finds out.
+    pub(super) async fn remove_after_commit(
+        &self,
+        actor: &ActorAddress,
+        key: &WakeupKey,
+    ) -> Result<(), Error> {
+        match self.unregister(actor, key).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_passing() => Err(Error::Unavailable(error.to_string())),
+            Err(error) => {
+                tracing::warn!(
+                    code = "wakeup-not-removed",
+                    agent_type = %actor.agent_type,
+                    actor_id = &*actor.id,
+                    "{}; should it exist, it fires on",
+                    printable(&error.to_string())
+                );
+                Ok(())
+            }
+        }
+    }
+
+    /// Removes all timers of an actor.
+    pub(super) async fn end_timers(&self, actor: &ActorAddress) -> Result<(), Error> {
+        let names = self.timers.end(self.era.now(), actor).into_iter();
+        let keys = names.map(|name| WakeupKey { kind: WakeupKind::Timer, name }).collect::<Vec<_>>();
+        let endings = keys.iter().map(|key| self.remove_after_commit(actor, key));
+        futures::future::join_all(endings).await.into_iter().collect()
+    }
+
+    /// The registration of a reminder or timer.
+    pub(super) async fn registration(
+        &self,
+        actor: &ActorAddress,
+        key: &WakeupKey,
+    ) -> Result<Option<Registration>, Error> {
+        match key.kind {
+            WakeupKind::Timer => Ok(self.timers.get(self.era.now(), actor, &key.name)),
+            WakeupKind::Reminder => self.reminders.registration(actor, &key.name).await,
+        }
+    }
+
+    /// Lets a one-shot reminder fire again whose turn failed, for a sidecar that does not do so by itself.
+    pub(super) async fn keep(&self, actor: &ActorAddress, name: &str) {
+        match tokio::time::timeout(KEEPING, self.reminders.keep(actor, name)).await {
+            Ok(Ok(false)) => {}
+            Ok(Ok(true)) => tracing::info!(
+                code = "reminder-kept", agent_type = %actor.agent_type, actor_id = %actor.id,
+                "{:?} fires again in {:?}", printable(name), wakeups::AGAIN
+            ),
+            Ok(Err(error)) => tracing::warn!(
+                code = "reminder-not-kept", agent_type = %actor.agent_type, actor_id = %actor.id,
+                "{}", printable(&error.to_string())
+            ),
+            Err(_) => tracing::warn!(
+                code = "reminder-not-kept", agent_type = %actor.agent_type, actor_id = %actor.id,
+                "{:?}: the scheduler did not answer within {KEEPING:?}", printable(name)
+            ),
+        }
+    }
+}
+
+/// Corrects a timer that was changed in its own turn. The sidecar puts a repeating timer back into its queue after the
+/// turn, even if it was removed or replaced in the meantime (`processorExecuteFn` in
+/// `pkg/actors/internal/timers/inmemory/inmemory.go`). A registration replaces it, and one whose time is already over
+/// leaves nothing in its place.
+async fn settle_timer(mut client: Client, timers: Timers, era: Era, actor: ActorAddress, name: String) {
+    for pause in TURN_HAS_ENDED {
+        tokio::time::sleep(pause).await;
+        let current = timers.get(era.now(), &actor, &name);
+        let request = timer_request(&actor, &name, current.as_ref().unwrap_or(&wakeups::OVER));
+        if let Err(status) = within(STORE_TIMEOUT, client.register_actor_timer(request)).await {
+            tracing::warn!(
+                code = "timer-not-settled",
+                "the timer {name:?} of {actor} may fire once more: {}",
+                status.message()
+            );
+        }
+        if current.is_some() {
+            return;
+        }
+    }
+}

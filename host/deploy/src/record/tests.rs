@@ -1,0 +1,127 @@
+use super::*;
+
+fn origin() -> Origin {
+    Origin { source: Source::Api, by: "tester".into() }
+}
+
+fn known(label: &str, migrates: bool) -> Known {
+    let (label, since, by) = (label.to_owned(), now(), "tester".to_owned());
+    Known { label, bytes: 1, since, source: Source::Manifest, by, migrates, used: 1 }
+}
+
+fn record() -> Record {
+    Record::first("v1".into(), known("1", false), None, &origin())
+}
+
+fn deploy(version: &str, share: u8) -> Change {
+    let (version, label) = (version.to_owned(), version.to_owned());
+    Change::Deploy { version, label, bytes: 1, migrates: false, share }
+}
+
+fn roll_back(force: bool) -> Change {
+    Change::RollBack { force, text: String::new(), only: None }
+}
+
+#[test]
+fn rollbacks_go_back_one_version_after_the_other() {
+    let mut record = record();
+    for version in ["v2", "v3"] {
+        record.apply(deploy(version, 100), &origin()).expect("it is deployed");
+    }
+    for version in ["v2", "v1"] {
+        record.apply(roll_back(false), &origin()).expect("there is one before");
+        assert_eq!(record.serving, version);
+    }
+    let error = record.apply(roll_back(false), &origin()).expect_err("there is none before");
+    assert_eq!(error.code, "nothing-to-roll-back");
+    assert_eq!(record.revision, 5);
+}
+
+#[test]
+fn a_canary_is_stepped_up_promoted_or_taken_back_alone() {
+    let mut record = record();
+    for share in [10, 50] {
+        let changed = record.apply(deploy("v2", share), &origin()).expect("it is deployed");
+        assert_eq!((changed.outcome, record.serving.as_str()), (What::Canary, "v1"));
+    }
+    record.apply(roll_back(false), &origin()).expect("the canary ends");
+    assert_eq!((record.serving.as_str(), record.canary.is_none()), ("v1", true));
+    assert!(record.before.is_empty());
+    record.apply(deploy("v2", 10), &origin()).expect("it is deployed");
+    assert_eq!(record.apply(deploy("v2", 100), &origin()).expect("it is").outcome, What::Promoted);
+    assert_eq!((record.serving.as_str(), record.before.as_slice()), ("v2", &["v1".to_owned()][..]));
+    let again = record.apply(deploy("v2", 100), &origin()).expect("nothing happens");
+    assert_eq!(again.outcome, What::Unchanged);
+}
+
+#[test]
+fn a_rollback_that_would_leave_migrated_state_unreadable_must_be_forced() {
+    let mut record = record();
+    let migrating =
+        Change::Deploy { version: "v2".into(), label: "2".into(), bytes: 1, migrates: true, share: 100 };
+    record.apply(migrating, &origin()).expect("it is deployed");
+    assert_eq!(record.first_label.as_deref(), Some("1"));
+    let before = record.clone();
+    let error = record.apply(roll_back(false), &origin()).expect_err("it is refused");
+    assert_eq!((error.code, &record), ("rollback-loses-shape", &before));
+    record.apply(roll_back(true), &origin()).expect("it was forced");
+    assert_eq!(record.serving, "v1");
+}
+
+#[test]
+fn a_version_that_cannot_read_migrated_state_is_refused_unless_it_is_said_to() {
+    let mut record = record();
+    let deploy = |version: &str, label: &str, migrates| {
+        let (version, label) = (version.to_owned(), label.to_owned());
+        Change::Deploy { version, label, bytes: 1, migrates, share: 10 }
+    };
+    record.apply(deploy("v2", "2", true), &origin()).expect("it is deployed");
+    let error = record.apply(deploy("v3", "3", false), &origin()).expect_err("it is refused");
+    assert_eq!(error.code, "component-lacks-migration", "a canary has migrated state, too");
+    let promote =
+        Change::Deploy { version: "v2".into(), label: "2".into(), bytes: 1, migrates: true, share: 100 };
+    record.apply(promote, &origin()).expect("it is deployed");
+    let error = record.apply(deploy("v3", "3", false), &origin()).expect_err("it is refused");
+    assert_eq!(error.code, "component-lacks-migration");
+    record.apply(deploy("v3", "2", false), &origin()).expect("it says that it reads that shape");
+    record.apply(deploy("v4", "4", true), &origin()).expect("it migrates itself");
+}
+
+#[test]
+fn state_stays_migrated_however_many_versions_serve_after_the_one_that_has_migrated_it() {
+    let mut record = record();
+    let deploy = |version: &str, label: &str, migrates| {
+        let (version, label) = (version.to_owned(), label.to_owned());
+        Change::Deploy { version, label, bytes: 1, migrates, share: 100 }
+    };
+    record.apply(deploy("v2", "2", true), &origin()).expect("it is deployed");
+    record.apply(deploy("v3", "2", false), &origin()).expect("it says that it reads that shape");
+    let pin = Change::Pin { actor: "user1".into(), version: "v1".into() };
+    for change in [deploy("v4", "4", false), pin] {
+        let error = record.apply(change, &origin()).expect_err("it is refused");
+        assert_eq!(error.code, "component-lacks-migration");
+    }
+    record.apply(roll_back(false), &origin()).expect("v2 migrates");
+    let error = record.apply(roll_back(false), &origin()).expect_err("v1 does not");
+    assert_eq!(error.code, "rollback-loses-shape");
+    record.apply(roll_back(true), &origin()).expect("it was forced");
+    let error = record.apply(deploy("v4", "4", false), &origin()).expect_err("it is refused");
+    assert_eq!(error.code, "component-lacks-migration", "v2 is gone, and the state is as it left it");
+    record.apply(deploy("v1", "1", false), &origin()).expect("it serves already");
+}
+
+#[test]
+fn old_versions_go_and_what_serves_or_may_serve_next_stays() {
+    let mut record = record();
+    record
+        .apply(Change::Pin { actor: "user1".into(), version: "v1".into() }, &origin())
+        .expect("it is known");
+    for number in 2..=9 {
+        record.apply(deploy(&format!("v{number}"), 100), &origin()).expect("it is deployed");
+    }
+    record.apply(deploy("v10", 5), &origin()).expect("it is deployed");
+    assert_eq!(record.prune(5), 5);
+    let kept = record.versions.keys().map(String::as_str).collect::<Vec<_>>();
+    assert_eq!(kept, ["v1", "v10", "v7", "v8", "v9"]);
+    assert_eq!(record.prune(2), 1, "the pinned one, the canary, the serving one and the one before stay");
+}

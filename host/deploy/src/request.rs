@@ -1,0 +1,67 @@
+//! What is asked of a deployment, and what comes of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use daca_runtime::component::Counted;
+use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::record::{Changed, Origin, Record};
+
+/// A component to be deployed.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Its bytes.
+    pub wasm: Bytes,
+    /// The text of its signature file.
+    pub signature: Option<String>,
+    /// Percent of the actors that it is to serve: 1 to 100.
+    pub share: u8,
+    /// Its label; `None` leaves that to the component.
+    pub label: Option<String>,
+    /// The initiator.
+    pub origin: Origin,
+}
+
+/// The result of a deployment.
+#[derive(Debug, Clone, Serialize)]
+pub struct Deployed {
+    /// The agent type.
+    pub agent_type: Arc<str>,
+    /// The outcome, and the version that it applies to.
+    #[serde(flatten)]
+    pub changed: Changed,
+    /// The label of the version.
+    pub label: String,
+    /// The number of the change.
+    pub revision: u64,
+    /// The time that it took.
+    pub milliseconds: Took,
+}
+
+/// The time that a deployment took, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Took {
+    /// For the check, the compilation and the smoke test.
+    pub check: u64,
+    /// In total.
+    pub total: u64,
+}
+
+/// The state of an agent type, for inspection.
+#[derive(Debug, Clone)]
+pub struct TypeView {
+    /// The agent type.
+    pub agent_type: Arc<str>,
+    /// Its record.
+    pub record: Arc<Record>,
+    /// The counters of each version since the host started, by digest.
+    pub counted: BTreeMap<String, Counted>,
+}
+
+/// A permit for a concurrent deployment. Acquired before the bytes are read.
+pub struct Place {
+    pub(super) _permit: OwnedSemaphorePermit,
+}

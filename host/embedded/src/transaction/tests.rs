@@ -1,0 +1,42 @@
+use super::*;
+
+const NOW: u64 = 1_000_000_000;
+const HOUR: u64 = 3_600_000;
+
+fn row(due: u64, period: Option<u64>, ttl: Option<u64>) -> WakeupRow {
+    let registration = Registration {
+        due: Duration::from_millis(due),
+        period: period.map(Duration::from_millis),
+        ttl: ttl.map(Duration::from_millis),
+        data: Bytes::new(),
+    };
+    WakeupRow::new(&registration, NOW, 1)
+}
+
+/// A host that starts an hour before what it wrote, because its clock was set back meanwhile.
+#[test]
+fn nothing_is_further_away_than_was_asked_for() {
+    let earlier = NOW - HOUR;
+    assert_eq!(row(20_000, None, None).due(earlier).at, earlier + 20_000);
+    assert_eq!(row(0, Some(1_000), None).due(earlier).at, earlier);
+    let periodic = row(20_000, Some(1_000), Some(60_000)).after_firing(NOW + 20_000).expect("it goes on");
+    assert_eq!(periodic.due(NOW + 20_000).at, NOW + 21_000);
+    assert_eq!(periodic.due(earlier).at, earlier + 1_000);
+    let (token, at) = (periodic.token(), earlier + 1_000);
+    let next = periodic.after_firing(at).expect("it goes on");
+    assert_eq!((next.due(at).at, next.ends_unix_ms), (at + 1_000, Some(at + 60_000)));
+    assert_ne!(next.token(), token);
+    assert_eq!(row(20_000, None, None).due(NOW + HOUR).at, NOW + 20_000, "what was missed is due");
+}
+
+#[test]
+fn times_that_are_too_long_are_never() {
+    let longest = row(u64::MAX, Some(u64::MAX), Some(u64::MAX));
+    assert_eq!(longest.due(NOW).at, u64::MAX);
+    let next = longest.after_firing(u64::MAX).expect("it goes on");
+    assert_eq!(next.due(u64::MAX).at, u64::MAX);
+    let short = row(0, Some(0), None).after_firing(u64::MAX).expect("it goes on");
+    assert_eq!(short.due(u64::MAX).at, u64::MAX);
+    let value = decode_value(&[&u64::MAX.to_le_bytes()[..], b"v"].concat(), NOW).expect("it is there");
+    assert_eq!(&value.value[..], b"v");
+}

@@ -1,0 +1,91 @@
+use std::sync::atomic::AtomicU32;
+
+use super::*;
+use crate::fake::{FakeBackend, event};
+
+const DELAY: Duration = Duration::from_millis(100);
+
+fn options() -> DeliveryOptions {
+    DeliveryOptions { attempts: 4, retry_delay: DELAY, max_pending: 100, max_pending_bytes: 1_000_000 }
+}
+
+fn away() -> Error {
+    Error::Unavailable("it is away".into())
+}
+
+fn actor(id: &str) -> ActorAddress {
+    ActorAddress::new("A", id).expect("an address")
+}
+
+/// Hands over the effects of a turn, and waits, for as long as it takes, until all are settled.
+async fn delivered(backend: &Arc<FakeBackend>, turns: &[(&str, &[&str])]) -> (Vec<String>, Arc<Outbox>) {
+    let outbox = Arc::new(Outbox::default());
+    let deliveries = Deliveries::new(backend.clone(), outbox.clone(), options());
+    for (id, effects) in turns {
+        deliveries.enqueue(&actor(id), "turn", effects.iter().map(|name| event(name)).collect());
+    }
+    let left = deliveries.flush(Instant::now() + Duration::from_secs(60)).await;
+    assert_eq!(left, 0, "{:?}", backend.tried());
+    (backend.tried(), outbox)
+}
+
+#[tokio::test(start_paused = true)]
+async fn effects_of_an_actor_keep_their_order_while_the_first_is_tried_again() {
+    let failures = AtomicU32::new(0);
+    let backend = FakeBackend::delivering(move |name| match name {
+        "1" if failures.fetch_add(1, Ordering::Relaxed) < 2 => Err(away()),
+        _ => Ok(()),
+    });
+    let begun = Instant::now();
+    let (tried, outbox) = delivered(&backend, &[("a", &["1", "2"]), ("b", &["other"])]).await;
+    assert_eq!(tried, ["1", "other", "1", "1", "2"], "another actor does not wait");
+    assert_eq!(begun.elapsed(), DELAY + 2 * DELAY, "each wait is twice as long");
+    assert_eq!((outbox.counts().sent, outbox.counts().failed), (3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_effect_is_dropped_after_its_tries_and_the_next_one_leaves() {
+    let backend = FakeBackend::delivering(|name| if name == "1" { Err(away()) } else { Ok(()) });
+    let (tried, outbox) = delivered(&backend, &[("a", &["1", "2"])]).await;
+    assert_eq!(tried, ["1", "1", "1", "1", "2"]);
+    assert_eq!((outbox.counts().sent, outbox.counts().failed), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_never_be_delivered_is_tried_once() {
+    let backend = FakeBackend::delivering(|name| match name {
+        "1" => Err(Error::Invalid("no such topic".into())),
+        _ => Ok(()),
+    });
+    let (tried, outbox) = delivered(&backend, &[("a", &["1", "2"])]).await;
+    assert_eq!(tried, ["1", "2"]);
+    assert_eq!((outbox.counts().sent, outbox.counts().failed), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_panics_ends_no_lane() {
+    let backend = FakeBackend::delivering(|name| {
+        assert_ne!(name, "1", "the backend has a defect");
+        Ok(())
+    });
+    let (tried, outbox) = delivered(&backend, &[("a", &["1"]), ("a", &["2"])]).await;
+    assert_eq!(tried, ["1", "2"]);
+    assert_eq!((outbox.counts().sent, outbox.counts().failed, outbox.counts().pending), (1, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backlog_slows_callers_down_for_a_second_and_then_refuses_them() {
+    let backend = FakeBackend::delivering(|_| Err(away()));
+    let deliveries = Deliveries::new(backend, Arc::default(), options());
+    let some = |count: usize| (0..count).map(|number| event(&number.to_string())).collect::<Vec<_>>();
+    deliveries.enqueue(&actor("a"), "turn", some(10));
+    let begun = Instant::now();
+    deliveries.slow_down().await;
+    assert_eq!(begun.elapsed(), Duration::ZERO, "a tenth may wait");
+    deliveries.enqueue(&actor("b"), "turn", some(80));
+    deliveries.slow_down().await;
+    assert_eq!(begun.elapsed(), LONGEST_SLOWDOWN);
+    assert!(!deliveries.is_full(1));
+    deliveries.enqueue(&actor("c"), "turn", some(50));
+    assert!(deliveries.is_full(1) && !deliveries.is_full(2));
+}

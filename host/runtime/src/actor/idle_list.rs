@@ -1,0 +1,69 @@
+//! Who has been idle for how long.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::record::Activation;
+
+/// Activations in the order in which they became idle, with the time.
+///
+/// An entry may be out of date when it is taken, so the taker checks the activation itself. The lock of an activation
+/// may be held when the list is locked, never the other way round.
+#[derive(Default)]
+pub(super) struct IdleList {
+    inner: Mutex<Entries>,
+}
+
+#[derive(Default)]
+struct Entries {
+    last_number: u64,
+    by_number: BTreeMap<u64, (Instant, Arc<Activation>)>,
+}
+
+impl IdleList {
+    pub(super) fn push(&self, activation: &Arc<Activation>) -> u64 {
+        let mut inner = self.lock();
+        inner.last_number += 1;
+        let number = inner.last_number;
+        inner.by_number.insert(number, (Instant::now(), activation.clone()));
+        number
+    }
+
+    pub(super) fn remove(&self, number: u64) {
+        let removed = self.lock().by_number.remove(&number);
+        // Dropped after the lock: it may be the last handle on the activation.
+        drop(removed);
+    }
+
+    pub(super) fn pop_oldest(&self) -> Option<Arc<Activation>> {
+        self.lock().by_number.pop_first().map(|(_, (_, activation))| activation)
+    }
+
+    /// Takes the oldest entry if it has been idle for this time.
+    pub(super) fn pop_idle_for(&self, time: Duration, now: Instant) -> Option<Arc<Activation>> {
+        let mut inner = self.lock();
+        let oldest = inner.by_number.first_entry()?;
+        let since = oldest.get().0;
+        (now.saturating_duration_since(since) >= time).then(|| oldest.remove().1)
+    }
+
+    /// The number of the activation that became idle last.
+    pub(super) fn last_number(&self) -> u64 {
+        self.lock().last_number
+    }
+
+    /// So many of the activations that are idle, by their numbers.
+    pub(super) fn some(&self, numbers: RangeInclusive<u64>, most: usize) -> Vec<(u64, Arc<Activation>)> {
+        let idle = self.lock();
+        let some = idle.by_number.range(numbers).take(most);
+        some.map(|(number, (_, activation))| (*number, activation.clone())).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

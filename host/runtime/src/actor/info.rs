@@ -1,0 +1,99 @@
+//! What there is to see of the actors of a host.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::Actors;
+use super::agent::AgentRuntime;
+use super::record::Activation;
+use crate::component::Counted;
+
+/// Statistics of an agent type since the host started.
+#[derive(Debug, Clone, Copy)]
+pub struct AgentStatistics {
+    /// Its turns, on all versions.
+    pub counted: Counted,
+    /// Instances that were created.
+    pub instances_made: u64,
+}
+
+/// The current load of an agent type.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct AgentLoad {
+    /// Active actors.
+    pub active: usize,
+    /// Calls that wait for them.
+    pub queued: usize,
+    /// Live instances.
+    pub instances: usize,
+}
+
+/// One active actor, as the admin API shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ActivationInfo {
+    /// The agent type.
+    pub agent_type: Arc<str>,
+    /// The actor's id.
+    pub actor_id: Arc<str>,
+    /// `true` while a turn runs.
+    pub running: bool,
+    /// Calls that wait.
+    pub queued: usize,
+    /// `true` if it has a live instance.
+    pub instance: bool,
+    /// Milliseconds since its last turn; `None` while one runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_ms: Option<u64>,
+    /// Turns of this activation.
+    pub turns: u64,
+}
+
+impl Actors {
+    /// Up to `limit` active actors, by type and id.
+    pub fn list(&self, limit: usize) -> Vec<ActivationInfo> {
+        let now = Instant::now();
+        let mut active = self.services.active().values().cloned().collect::<Vec<_>>();
+        active.sort_by(|a, b| a.address.cmp(&b.address));
+        let info = |activation: Arc<Activation>| {
+            let snapshot = activation.snapshot(now);
+            ActivationInfo {
+                agent_type: activation.address.agent_type.clone(),
+                actor_id: activation.address.id.clone(),
+                running: snapshot.is_running,
+                queued: snapshot.queued,
+                instance: snapshot.has_instance,
+                idle_ms: snapshot.idle.map(|idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
+                turns: snapshot.turns,
+            }
+        };
+        active.into_iter().take(limit).map(info).collect()
+    }
+
+    /// The current load of each agent type with active actors.
+    pub fn loads(&self) -> HashMap<Arc<str>, AgentLoad> {
+        let now = Instant::now();
+        let active = self.services.active().values().cloned().collect::<Vec<_>>();
+        let mut loads = HashMap::<_, AgentLoad>::new();
+        for activation in active {
+            let snapshot = activation.snapshot(now);
+            let load = loads.entry(activation.address.agent_type.clone()).or_default();
+            load.active += 1;
+            load.queued += snapshot.queued;
+            load.instances += usize::from(snapshot.has_instance);
+        }
+        loads
+    }
+
+    /// The agent types, with the versions that serve them and their statistics.
+    pub fn agents(&self) -> Vec<(Arc<AgentRuntime>, AgentStatistics)> {
+        let statistics = |agent: &AgentRuntime| AgentStatistics {
+            counted: agent.counters.read(),
+            instances_made: agent.instances_made.load(Ordering::Relaxed),
+        };
+        self.runtimes().values().map(|agent| (agent.clone(), statistics(agent))).collect()
+    }
+}

@@ -1,0 +1,105 @@
+//! The lease of an actor: whether it is certainly this host's, and whether the sidecar has taken it back.
+//!
+//! A host alone always holds it. Behind a sidecar it is held once the sidecar has taken a write of the actor, which it does for
+//! actors of its own table alone, until it ends the activation or was away.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use daca_model::backend::Backend;
+use tokio_util::sync::CancellationToken;
+
+/// The lease of one activation.
+#[derive(Default)]
+pub(super) struct Lease {
+    /// The ownership epoch in which it was confirmed, plus one; 0 when it was not, or was revoked since.
+    confirmed_in: AtomicU64,
+    term: Mutex<Term>,
+}
+
+/// The time between two revocations.
+#[derive(Default)]
+struct Term {
+    /// How often the lease was revoked.
+    generation: u64,
+    /// Cancelled when it is revoked: the sidecar has cut off what runs, and waits for its end.
+    revoked: CancellationToken,
+}
+
+impl Lease {
+    /// How often the lease was revoked.
+    pub(super) fn generation(&self) -> u64 {
+        self.term().generation
+    }
+
+    /// Cancelled when the lease is revoked. For turns that begin now.
+    pub(super) fn revoked(&self) -> CancellationToken {
+        self.term().revoked.clone()
+    }
+
+    /// The sidecar has given the actor up.
+    pub(super) fn revoke(&self) {
+        let mut term = self.term();
+        term.generation += 1;
+        self.confirmed_in.store(0, Ordering::Release);
+        term.revoked.cancel();
+    }
+
+    /// What begins from now on is not cut off, unless the lease was revoked once more: then what waits before that is.
+    pub(super) fn renew(&self, generation: u64) {
+        let mut term = self.term();
+        if term.generation == generation {
+            term.revoked = CancellationToken::new();
+        }
+    }
+
+    /// The sidecar has taken a write of the actor in this epoch, in a turn that began in this generation. That a call came from the
+    /// sidecar says less: it may have been under way while the actor moved.
+    pub(super) fn confirm(&self, epoch: u64, generation: u64) {
+        let term = self.term();
+        if term.generation == generation {
+            self.confirmed_in.store(epoch + 1, Ordering::Release);
+        }
+    }
+
+    /// Returns `true` if the actor is this host's, as far as the sidecar has said.
+    pub(super) fn is_held(&self, backend: &dyn Backend) -> bool {
+        let epoch = backend.era();
+        self.confirmed_in.load(Ordering::Acquire) == epoch + 1 && backend.vouches(epoch)
+    }
+
+    fn term(&self) -> MutexGuard<'_, Term> {
+        self.term.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::FakeBackend;
+
+    #[test]
+    fn a_lease_is_held_from_a_confirmed_write_until_it_is_revoked() {
+        let (backend, lease) = (FakeBackend::delivering(|_| Ok(())), Lease::default());
+        assert!(!lease.is_held(&*backend), "nothing was confirmed");
+        lease.confirm(0, lease.generation());
+        assert!(lease.is_held(&*backend));
+        assert!(
+            !{
+                lease.confirm(1, lease.generation());
+                lease.is_held(&*backend)
+            },
+            "it was another epoch"
+        );
+
+        let (generation, turn) = (lease.generation(), lease.revoked());
+        lease.revoke();
+        assert!(turn.is_cancelled() && !lease.is_held(&*backend));
+        lease.confirm(0, generation);
+        assert!(!lease.is_held(&*backend), "that turn began before it was revoked");
+        lease.renew(generation);
+        assert!(lease.revoked().is_cancelled(), "it was revoked once more");
+        lease.renew(lease.generation());
+        assert!(!lease.revoked().is_cancelled());
+    }
+}

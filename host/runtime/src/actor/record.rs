@@ -1,0 +1,148 @@
+//! The record of one actor that is active here: its queue, and what its turns need between them.
+//!
+//! An idle actor has no task, so that it costs a few hundred bytes and no scheduling. Its warm state lies in the record while no task
+//! runs, and with the task while one does ([`super::activation`]).
+
+use std::collections::VecDeque;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use daca_model::ActorAddress;
+use tokio::sync::RwLock;
+use tokio::time::Instant;
+
+use super::agent::AgentRuntime;
+use super::lease::Lease;
+use super::warm_state::WarmState;
+use super::work::Job;
+use crate::component::{Rollout, Served};
+
+/// The record of an active actor.
+pub(super) struct Activation {
+    pub(super) address: ActorAddress,
+    pub(super) agent: Arc<AgentRuntime>,
+    pub(super) lease: Lease,
+    /// Turns of this actor that committed while another of its turns waited for them.
+    pub(super) nested_commits: Arc<AtomicU64>,
+    /// Held by turns nested in another one, so that the next turn does not begin before they have ended.
+    pub(super) nested: Arc<RwLock<()>>,
+    inner: Mutex<Inner>,
+}
+
+/// What is only looked at under the record's lock.
+pub(super) struct Inner {
+    pub(super) queue: VecDeque<Job>,
+    pub(super) phase: Phase,
+    pub(super) warm: WarmState,
+    /// Entries in the lists of idle activations and of idle instances.
+    pub(super) idle_number: Option<u64>,
+    pub(super) live_number: Option<u64>,
+    pub(super) idle_since: Instant,
+    pub(super) turns: u64,
+}
+
+/// Who has the queue.
+pub(super) enum Phase {
+    /// Nobody: it is empty.
+    Idle,
+    /// A task takes jobs out of it.
+    Running(Running),
+    /// Deactivated: this record accepts no more jobs, and the table removes it.
+    Closed,
+}
+
+/// The running turn.
+#[derive(Default)]
+pub(super) struct Running {
+    /// The call in whose name it runs.
+    pub(super) reentrancy_id: Option<Arc<str>>,
+    /// The version that it is on, once that is chosen.
+    served: Option<Arc<Served>>,
+}
+
+impl Running {
+    pub(super) fn in_the_name_of(reentrancy_id: Option<Arc<str>>) -> Running {
+        Running { reentrancy_id, served: None }
+    }
+}
+
+/// The view of an activation in the admin API.
+pub(super) struct Snapshot {
+    pub(super) is_running: bool,
+    pub(super) queued: usize,
+    pub(super) has_instance: bool,
+    pub(super) idle: Option<Duration>,
+    pub(super) turns: u64,
+}
+
+impl Activation {
+    /// Nothing is known of the actor yet.
+    pub(super) fn new(address: ActorAddress, agent: Arc<AgentRuntime>) -> Arc<Activation> {
+        let inner = Inner {
+            queue: VecDeque::new(),
+            phase: Phase::Idle,
+            warm: WarmState::default(),
+            idle_number: None,
+            live_number: None,
+            idle_since: Instant::now(),
+            turns: 0,
+        };
+        Arc::new(Activation {
+            address,
+            agent,
+            lease: Lease::default(),
+            nested_commits: Arc::default(),
+            nested: Arc::default(),
+            inner: Mutex::new(inner),
+        })
+    }
+
+    /// Drops the instance of an idle activation. Returns `false` if it has none or is in use.
+    pub(super) fn give_up_instance(&self) -> bool {
+        let mut inner = self.lock();
+        if !matches!(inner.phase, Phase::Idle) {
+            return false;
+        }
+        inner.live_number = None;
+        let instance = inner.warm.instance.take();
+        drop(inner);
+        instance.is_some()
+    }
+
+    /// Drops the instance of an idle activation if it is not of the version that serves the actor now.
+    pub(super) fn give_up_outdated_instance(&self, rollout: &Rollout) {
+        let mut inner = self.lock();
+        let served = rollout.choose(&self.address.id);
+        // A running turn has taken it out of the record; whether it is put back is decided afterwards.
+        let instance = inner.warm.instance.take_if(|instance| !served.is_of(instance));
+        drop(inner);
+        drop(instance);
+    }
+
+    /// The version for a turn that begins now: that of the turn that waits for it, if any. Two versions must not write
+    /// one actor's state at the same time.
+    pub(super) fn served(&self, rollout: &Rollout) -> Arc<Served> {
+        let chosen = rollout.choose(&self.address.id);
+        match &mut self.lock().phase {
+            Phase::Running(running) => running.served.get_or_insert_with(|| chosen.clone()).clone(),
+            Phase::Idle | Phase::Closed => chosen.clone(),
+        }
+    }
+
+    pub(super) fn snapshot(&self, now: Instant) -> Snapshot {
+        let inner = self.lock();
+        let is_running = matches!(inner.phase, Phase::Running(_));
+        Snapshot {
+            is_running,
+            queued: inner.queue.len(),
+            has_instance: is_running || inner.warm.instance.is_some(),
+            idle: (!is_running).then(|| now.saturating_duration_since(inner.idle_since)),
+            turns: inner.turns,
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,106 @@
+//! The commit of a turn, and who may make it: behind a sidecar, only whoever holds the actor's lease.
+
+use bytes::Bytes;
+use daca_model::CallError;
+use daca_model::backend;
+
+use super::{Turn, given_up};
+use crate::actor::unconfirmed::Unconfirmed;
+use crate::actor::warm_state::WarmState;
+use crate::imports::TurnProducts;
+
+impl Turn<'_> {
+    /// Rejects a direct turn, of which the sidecar does not know, if the actor may be active elsewhere. Called at its
+    /// beginning, and again before anybody learns of its result.
+    pub(super) fn check_direct(&self) -> Result<(), CallError> {
+        if self.context.is_direct && !self.activation.lease.is_held(&*self.services.backend) {
+            return Err(given_up());
+        }
+        Ok(())
+    }
+
+    /// The same check before anybody learns of a turn that commits nothing, confirmed by the sidecar.
+    pub(super) async fn confirm_direct(&self, warm: &mut WarmState) -> Result<(), CallError> {
+        if !self.context.is_direct {
+            return Ok(());
+        }
+        let confirmed = match self.check_direct() {
+            Ok(()) => {
+                let confirmed = self.services.backend.confirm_ownership(&self.activation.address).await;
+                confirmed.map_err(CallError::Backend)
+            }
+            given_up => given_up,
+        };
+        if confirmed.is_err() {
+            *warm = WarmState::default();
+        }
+        confirmed
+    }
+
+    /// Resolves the previous turn's commit if it is in doubt. If that is impossible now, the next turn tries again.
+    pub(super) async fn settle_unconfirmed(&self, warm: &mut WarmState) -> Result<(), backend::Error> {
+        let actor = &self.activation.address;
+        let Some(unconfirmed) = &warm.unconfirmed else { return Ok(()) };
+        let was_kept = unconfirmed.was_kept(&*self.services.backend, actor).await?;
+        let Some(unconfirmed) = warm.unconfirmed.take() else { return Ok(()) };
+        if !was_kept {
+            tracing::info!("the state shows that turn {} was not kept", unconfirmed.turn_id);
+            return Ok(());
+        }
+        tracing::info!("the state shows that turn {} was kept; its answer was lost", unconfirmed.turn_id);
+        let turn_id = unconfirmed.turn_id.clone();
+        self.services.deliveries.enqueue(actor, &turn_id, unconfirmed.effects());
+        Ok(())
+    }
+
+    /// Makes a turn durable: state, reminders and timers in one transaction. Then it sends its effects.
+    pub(super) async fn commit(
+        &self,
+        warm: &mut WarmState,
+        products: TurnProducts,
+        reply: Bytes,
+    ) -> Result<Bytes, CallError> {
+        let TurnProducts { mut cache, mut commit, .. } = products;
+        let actor = &self.activation.address;
+        let limit = self.activation.agent.agent.limits.reply.as_u64();
+        if reply.len() as u64 > limit {
+            warm.instance = None;
+            warm.cache = cache;
+            return Err(CallError::ReplyTooLarge { actor: actor.clone(), bytes: reply.len(), limit });
+        }
+        if self.services.backend.era() != warm.epoch || self.revoked.is_cancelled() {
+            *warm = WarmState::default();
+            return Err(given_up());
+        }
+        // A commit is rejected for an actor that is active elsewhere. A read-only turn has to ask.
+        if commit.writes.is_empty() {
+            self.confirm_direct(warm).await?;
+        } else if let Err(given_up) = self.check_direct() {
+            *warm = WarmState::default();
+            return Err(given_up);
+        }
+        let shape = warm.shape.as_ref().map(|shape| shape.after(&self.rollout, &self.served, &mut commit));
+        let now = daca_base::clock::now();
+        if !commit.is_empty()
+            && let Err(error) = self.services.backend.commit(actor, &commit).await
+        {
+            // The outcome is in doubt, so neither the instance nor the cache may be trusted.
+            let unconfirmed = matches!(error, backend::Error::Unavailable(_))
+                .then(|| {
+                    let identity = self.context.identity.clone();
+                    Unconfirmed::new(&self.turn_id, identity, commit, &self.services.deliveries)
+                })
+                .flatten();
+            *warm = WarmState { unconfirmed, ..WarmState::default() };
+            return Err(CallError::Backend(error));
+        }
+        if !commit.writes.is_empty() {
+            self.activation.lease.confirm(warm.epoch, self.generation);
+        }
+        cache.apply(std::mem::take(&mut commit.writes), now);
+        warm.cache = cache;
+        warm.shape = shape;
+        self.services.deliveries.enqueue(actor, &self.turn_id, commit.effects);
+        Ok(reply)
+    }
+}

@@ -1,0 +1,138 @@
+//! The guest's part of a turn: its instance, its scope, and what it produced.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use daca_model::backend::FiredWakeup;
+use daca_model::{CallError, Fault, TurnKind};
+use tokio::time::Instant;
+
+use super::{EVICTIONS, Turn};
+use crate::actor::shape::Shape;
+use crate::actor::warm_state::WarmState;
+use crate::component::{Instance, Outcome};
+use crate::imports::{ScopeOptions, TurnProducts, TurnScope};
+
+impl Turn<'_> {
+    /// Runs the guest in the actor's instance, or in a new one. The actor keeps the instance only after a reply.
+    pub(super) async fn run_guest(
+        &self,
+        warm: &mut WarmState,
+        kind: TurnKind,
+        handled: Option<FiredWakeup>,
+        ends_timers: bool,
+        deadline: Instant,
+    ) -> Result<(Outcome, TurnProducts), CallError> {
+        drop(warm.instance.take_if(|instance| !self.served.is_of(instance)));
+        let mut migrate_from = self.migrate_from(warm).await?;
+        if migrate_from.is_some() && self.activation.agent.agent.reentrancy.is_some() {
+            if let Some(other_end) = self.migrate_apart(warm, migrate_from, deadline).await? {
+                return Ok(other_end);
+            }
+            migrate_from = None;
+        }
+        self.run_instance(warm, kind, migrate_from, (handled, ends_timers), deadline).await
+    }
+
+    /// Migrates in a separate commit. Turns nested in this one would not see its staged changes, would migrate as well,
+    /// and be overwritten. Returns the outcome if it is not a success.
+    pub(super) async fn migrate_apart(
+        &self,
+        warm: &mut WarmState,
+        migrate_from: Option<Arc<str>>,
+        deadline: Instant,
+    ) -> Result<Option<(Outcome, TurnProducts)>, CallError> {
+        let end = self.run_instance(warm, TurnKind::Activate, migrate_from, (None, false), deadline).await?;
+        match end {
+            (Outcome::Reply(reply), products) => {
+                self.commit(warm, products, reply).await?;
+                Ok(None)
+            }
+            end => Ok(Some(end)),
+        }
+    }
+
+    /// Runs the guest, and evicts other instances if there is no capacity for its own.
+    pub(super) async fn run_instance(
+        &self,
+        warm: &mut WarmState,
+        kind: TurnKind,
+        migrate_from: Option<Arc<str>>,
+        (handled, ends_timers): (Option<FiredWakeup>, bool),
+        deadline: Instant,
+    ) -> Result<(Outcome, TurnProducts), CallError> {
+        let mut evictions = 0;
+        loop {
+            let mut instance = match warm.instance.take() {
+                Some(instance) => instance,
+                None => self.make_instance(deadline).await?,
+            };
+            let scope = Box::new(self.scope(warm, migrate_from.clone(), handled.clone(), ends_timers));
+            let (outcome, products) = instance.run(scope, kind.clone(), deadline).await;
+            if matches!(outcome, Outcome::Reply(_)) {
+                warm.instance = Some(instance);
+            } else {
+                drop(instance);
+            }
+            if matches!(outcome, Outcome::Fault(Fault::NoRoom(_)))
+                && evictions < EVICTIONS
+                && self.services.live.evict_one()
+            {
+                evictions += 1;
+                warm.cache = products.cache;
+                continue;
+            }
+            return Ok((outcome, products));
+        }
+    }
+
+    /// The label from which the guest must migrate the actor's state before anything else; `None` if it need not.
+    pub(super) async fn migrate_from(&self, warm: &mut WarmState) -> Result<Option<Arc<str>>, CallError> {
+        let Some(first_label) = &self.rollout.first_label else { return Ok(None) };
+        let actor = &self.activation.address;
+        // Nested turns may have changed it.
+        let nested_commits = self.activation.nested_commits.load(Ordering::Acquire);
+        drop(warm.shape.take_if(|shape| shape.nested_commits != nested_commits));
+        let shape = match &warm.shape {
+            Some(shape) => shape,
+            None => {
+                let read = Shape::read(&*self.services.backend, actor, first_label, nested_commits).await;
+                warm.shape.insert(read.map_err(CallError::Backend)?)
+            }
+        };
+        shape.migrate_from(actor, &self.served)
+    }
+
+    pub(super) async fn make_instance(&self, deadline: Instant) -> Result<Instance, CallError> {
+        let agent = &self.activation.agent;
+        let no_room = || CallError::Fault {
+            actor: self.activation.address.clone(),
+            fault: Fault::NoRoom("all instances are in a turn".into()),
+        };
+        let place = tokio::time::timeout_at(deadline, self.services.live.place()).await;
+        let place = place.ok().flatten().ok_or_else(no_room)?;
+        agent.instances_made.fetch_add(1, Ordering::Relaxed);
+        Ok(Instance::new(&self.services.engine, &self.served.version, place))
+    }
+
+    pub(super) fn scope(
+        &self,
+        warm: &mut WarmState,
+        migrate_from: Option<Arc<str>>,
+        handled: Option<FiredWakeup>,
+        ends_timers: bool,
+    ) -> TurnScope {
+        let options = ScopeOptions {
+            actor: self.activation.address.clone(),
+            agent: self.activation.agent.agent.clone(),
+            handlers: self.served.version.wakeup_handlers(),
+            migrate_from,
+            backend: self.services.backend.clone(),
+            turn_id: self.turn_id.clone(),
+            context: self.context.clone(),
+            cache: std::mem::take(&mut warm.cache),
+            nested_commits: self.activation.nested_commits.clone(),
+        };
+        TurnScope::new(options, handled, ends_timers)
+    }
+}

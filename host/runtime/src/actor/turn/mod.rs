@@ -1,0 +1,213 @@
+//! One turn: an instance is taken or created, the guest runs, and its result commits as a whole or not at all.
+//!
+//! [`run`] is the way of a turn from its beginning to its end. [`guest`] runs the guest, [`commit`] is the one place where a turn
+//! becomes lasting, for every backend, [`repeated`] knows the calls that were handled before, and [`outcome`] says what the end of
+//! a turn means to its caller and to its version. Effects leave after the commit, so that no event ever speaks of a state that was
+//! not saved.
+
+mod commit;
+mod guest;
+mod outcome;
+mod repeated;
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use daca_model::backend::{self, TurnCommit};
+use daca_model::{CallContext, CallError, TurnKind};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use super::handled::Repeatable;
+use super::record::Activation;
+use super::services::Services;
+use super::warm_state::WarmState;
+use super::work::Work;
+use crate::component::{Outcome, Rollout, Served};
+use crate::imports::TurnProducts;
+
+/// The number of idle instances that are evicted to make room for one, before the call is answered 503.
+pub(super) const EVICTIONS: usize = 16;
+
+/// Runs a turn of an actor. Its log lines have the actor, the turn and the version.
+pub(super) async fn run(
+    services: &Arc<Services>,
+    activation: &Activation,
+    warm: &mut WarmState,
+    work: Work,
+    context: CallContext,
+) -> Result<Bytes, CallError> {
+    let turn_id: Arc<str> = super::next_turn_id().into();
+    let rollout = match work {
+        Work::Deactivate(_) => activation.agent.serving.now(),
+        _ => activation.agent.serving.known().await.map_err(|error| {
+            CallError::Backend(backend::Error::NotDone(format!(
+                "{error}: the hosts' shared state cannot be read"
+            )))
+        })?,
+    };
+    let served = activation.served(&rollout);
+    let span = tracing::info_span!(
+        "turn",
+        agent_type = %activation.address.agent_type,
+        // As strings, which the text log quotes: an id may look like the rest of a line.
+        actor_id = &*activation.address.id,
+        turn = %turn_id,
+        component = served.version.short_digest(),
+    );
+    let revoked = match work {
+        Work::Deactivate(_) => CancellationToken::new(),
+        _ => activation.lease.revoked(),
+    };
+    let generation = activation.lease.generation();
+    let turn = Turn { services, activation, rollout, served, context, turn_id, revoked, generation };
+    // Pinned here, because a wrapper would move the future.
+    let running = pin!(async {
+        let started = Instant::now();
+        let name = work.name();
+        let epoch = services.backend.era();
+        if warm.epoch != epoch {
+            let unconfirmed = warm.unconfirmed.take();
+            *warm = WarmState { epoch, unconfirmed, ..WarmState::default() };
+        }
+        let settled = match turn.check_direct() {
+            Ok(()) => turn.settle_unconfirmed(warm).await,
+            Err(given_up) => return Err(given_up),
+        };
+        let result = match settled {
+            Err(error) if !matches!(work, Work::Deactivate(_)) => Err(CallError::Backend(error)),
+            Err(error) => {
+                tracing::warn!(
+                    code = "outcome-unknown",
+                    "whether the previous turn was kept cannot be determined; if it was, its effects are lost: {error}"
+                );
+                turn.run(warm, work).await
+            }
+            Ok(()) => turn.run(warm, work).await,
+        };
+        warm.cache.trim();
+        turn.note(&name, started, &result);
+        result.map(|answered| answered.reply)
+    });
+    running.instrument(span).await
+}
+
+struct Turn<'a> {
+    services: &'a Arc<Services>,
+    activation: &'a Activation,
+    rollout: Arc<Rollout>,
+    /// The version of the turn. Also at the end of an activation: the hook of an older instance could write state in an
+    /// outdated schema.
+    served: Arc<Served>,
+    context: CallContext,
+    turn_id: Arc<str>,
+    /// Cancelled when the sidecar gives up the actor during the turn.
+    revoked: CancellationToken,
+    /// How often the lease had been revoked when the turn began.
+    generation: u64,
+}
+
+impl Turn<'_> {
+    async fn run(&self, warm: &mut WarmState, work: Work) -> Result<Answered, CallError> {
+        let (kind, handled, end) = match work {
+            Work::Call(kind) => (kind, None, None),
+            Work::Wake(kind, fired) => (kind, Some(fired), None),
+            Work::Deactivate(end) => (TurnKind::Deactivate, None, Some(end)),
+        };
+        let ends_timers = end.is_some_and(|end| end.ends_timers);
+        // A hook whose result is discarded is not worth an instance: after a change of hosts there are many at once.
+        let is_too_late = end.is_some_and(|end| !end.commits);
+        let has_hook = self.served.version.has_lifecycle() && (!is_too_late || warm.instance.is_some());
+        if end.is_some() && !has_hook {
+            let products = self.scope(warm, None, handled, ends_timers).finish();
+            return self.commit(warm, products, Bytes::new()).await.map(Answered::now);
+        }
+        let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
+        let repeatable = self.context.identity.clone().map(|identity| Repeatable::new(identity, &kind));
+        // The commit is not cut off: its outcome must be known. Until the actor is given up here, its sidecar lets
+        // nobody read or write state (`pkg/actors/internal/placement`), so the guest would wait for something that
+        // waits for its end.
+        let guest = async {
+            if let Some(reply) = self.answer_of_before(warm, repeatable.as_ref()).await? {
+                tracing::info!("a call that was handled before arrived again, and is not handled again");
+                return Ok(Ran::Before(reply));
+            }
+            let (outcome, products) = self.run_guest(warm, kind, handled, ends_timers, deadline).await?;
+            Ok(Ran::Now(outcome, Box::new(products)))
+        };
+        let Some(outcome) = self.revoked.run_until_cancelled(guest).await else {
+            *warm = WarmState { unconfirmed: warm.unconfirmed.take(), ..WarmState::default() };
+            return Err(given_up());
+        };
+        let error = match outcome {
+            Ok(Ran::Before(reply)) => {
+                self.confirm_direct(warm).await?;
+                return Ok(Answered { reply, was_handled_before: true });
+            }
+            Ok(Ran::Now(Outcome::Reply(_), products)) if is_too_late => {
+                self.drop_what_a_late_hook_wrote(&products.commit);
+                let products = self.scope(warm, None, None, ends_timers).finish();
+                return self.commit(warm, products, Bytes::new()).await.map(Answered::now);
+            }
+            Ok(Ran::Now(Outcome::Reply(reply), mut products)) => {
+                let handled = self.note_handled(warm, repeatable.as_ref(), &reply, &mut products.commit);
+                let reply = self.commit(warm, *products, reply).await?;
+                warm.handled = handled;
+                return Ok(Answered::now(reply));
+            }
+            Ok(Ran::Now(outcome, products)) => {
+                warm.cache = products.cache;
+                self.confirm_direct(warm).await?;
+                self.failure(outcome, products.met_unavailable)
+            }
+            Err(error) => error,
+        };
+        if ends_timers {
+            // A hook that fails must not keep its actor's timers alive.
+            let products = self.scope(warm, None, None, true).finish();
+            self.commit(warm, products, Bytes::new()).await?;
+        }
+        Err(error)
+    }
+
+    /// Logs that a hook came too late, if something of it is discarded.
+    fn drop_what_a_late_hook_wrote(&self, commit: &TurnCommit) {
+        let TurnCommit { writes, wakeups, effects, .. } = commit;
+        if !(writes.is_empty() && wakeups.is_empty() && effects.is_empty()) {
+            tracing::info!(
+                code = "deactivation-not-kept",
+                "the Dapr sidecar had given up the actor: nothing of its deactivation is kept ({} writes, {} reminders and timers, {} effects)",
+                writes.len(),
+                wakeups.len(),
+                effects.len()
+            );
+        }
+    }
+}
+
+/// The result of a call whose guest was not cut off.
+enum Ran {
+    /// It was handled before, and this is its reply.
+    Before(Bytes),
+    Now(Outcome, Box<TurnProducts>),
+}
+
+/// The answer to a call.
+struct Answered {
+    reply: Bytes,
+    /// No guest ran for it.
+    was_handled_before: bool,
+}
+
+impl Answered {
+    fn now(reply: Bytes) -> Answered {
+        Answered { reply, was_handled_before: false }
+    }
+}
+
+fn given_up() -> CallError {
+    let reason = "the Dapr sidecar gave up the actor during the turn, and it may be active elsewhere now";
+    CallError::Backend(backend::Error::NotDone(reason.into()))
+}

@@ -1,0 +1,75 @@
+//! What the end of a turn means to its caller, to its version and to the log.
+
+use daca_base::telemetry::{printable, shortened};
+use daca_model::{CallError, Fault};
+use tokio::time::Instant;
+
+use super::{Answered, Turn};
+use crate::component::{Outcome, TurnEnd};
+use crate::contract::daca::agent::types::Failure;
+
+impl Turn<'_> {
+    /// The error for the caller of a turn without a reply. A failure because something was unavailable may succeed
+    /// later, and does not count against the agent.
+    pub(super) fn failure(&self, outcome: Outcome, met_unavailable: bool) -> CallError {
+        match outcome {
+            Outcome::Failure(Failure::Failed(text)) if met_unavailable => {
+                CallError::NeededUnavailable(shortened(&text).to_owned())
+            }
+            Outcome::Failure(failure) => into_call_error(failure),
+            Outcome::Fault(fault @ Fault::TurnTime(_)) if met_unavailable => {
+                CallError::NeededUnavailable(fault.to_string())
+            }
+            Outcome::Fault(fault) => CallError::Fault { actor: self.activation.address.clone(), fault },
+            Outcome::Reply(_) => CallError::Internal,
+        }
+    }
+
+    /// Counts the turn, and logs its failure.
+    pub(super) fn note(&self, name: &str, started: Instant, result: &Result<Answered, CallError>) {
+        if let Some(end) = turn_end(result) {
+            self.served.counters.count(end);
+            self.activation.agent.counters.count(end);
+        }
+        let milliseconds = started.elapsed().as_millis();
+        let Err(error) = result else {
+            tracing::debug!("{name} took {milliseconds} ms");
+            return;
+        };
+        let text = error.to_string();
+        let text = printable(&text);
+        match error {
+            CallError::Invalid(_)
+            | CallError::NotFound(_)
+            | CallError::KeyReused { .. }
+            | CallError::ReplyForgotten { .. }
+            | CallError::ReplyLost(_) => {
+                tracing::info!(code = error.code(), "{name} refused: {text}")
+            }
+            _ => tracing::error!(code = error.code(), "{name} failed after {milliseconds} ms: {text}"),
+        }
+    }
+}
+
+/// The result of a turn for its version's statistics. Failures that are not the agent's fault do not count, nor do
+/// turns in which the version did not run.
+fn turn_end(result: &Result<Answered, CallError>) -> Option<TurnEnd> {
+    match result {
+        Ok(answered) if answered.was_handled_before => None,
+        Err(CallError::KeyReused { .. } | CallError::ReplyForgotten { .. } | CallError::ReplyLost(_)) => None,
+        Err(CallError::Fault { fault: Fault::NoRoom(_), .. }) => Some(TurnEnd::Well),
+        Err(CallError::Fault { .. }) => Some(TurnEnd::Fault),
+        Err(CallError::Failed(_) | CallError::ReplyTooLarge { .. }) => Some(TurnEnd::Failed),
+        _ => Some(TurnEnd::Well),
+    }
+}
+
+/// The error for the caller of a guest's failure.
+fn into_call_error(failure: Failure) -> CallError {
+    let shorten = |text: String| shortened(&text).to_owned();
+    match failure {
+        Failure::Invalid(text) => CallError::Invalid(shorten(text)),
+        Failure::NotFound(text) => CallError::NotFound(shorten(text)),
+        Failure::Failed(text) => CallError::Failed(shorten(text)),
+    }
+}

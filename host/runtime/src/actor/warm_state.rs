@@ -1,0 +1,22 @@
+//! What an actor keeps in memory between its turns. It may be dropped at any time: the next turn makes it again.
+
+use super::handled::Handled;
+use super::shape::Shape;
+use super::unconfirmed::Unconfirmed;
+use crate::component::Instance;
+use crate::imports::StateCache;
+
+/// The state that an actor keeps between turns.
+#[derive(Default)]
+pub(super) struct WarmState {
+    pub(super) instance: Option<Instance>,
+    pub(super) cache: StateCache,
+    /// The schema of the stored state. `None` if it has not been read.
+    pub(super) shape: Option<Shape>,
+    /// The dedup log: the calls that the actor has handled and that may be repeated. `None` if it has not been read.
+    pub(super) handled: Option<Handled>,
+    /// The ownership epoch that they belong to.
+    pub(super) epoch: u64,
+    /// The last turn, if its commit is in doubt.
+    pub(super) unconfirmed: Option<Box<Unconfirmed>>,
+}

@@ -1,0 +1,68 @@
+//! What an activation does next: a call, a wake-up, or its end.
+
+use daca_base::telemetry::printable;
+use daca_model::backend::{FiredWakeup, WakeupKind};
+use daca_model::{CallContext, TurnKind};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::recent_calls::{Answer, CallResult};
+
+/// One turn to run.
+pub(super) struct Job {
+    pub(super) work: Work,
+    pub(super) context: CallContext,
+    pub(super) answer: Answer,
+    /// The job's permit among the host's turns in flight. `None` for the host's own turns.
+    pub(super) _in_flight: Option<OwnedSemaphorePermit>,
+}
+
+impl Job {
+    /// The end of an activation, and who learns of it.
+    pub(super) fn deactivation(end: End) -> (Job, oneshot::Receiver<CallResult>) {
+        let (answer, done) = Answer::channel();
+        let context = CallContext::default();
+        (Job { work: Work::Deactivate(end), context, answer, _in_flight: None }, done)
+    }
+}
+
+/// The kind of work of a job.
+pub(super) enum Work {
+    /// A call of a method.
+    Call(TurnKind),
+    /// A due reminder or timer.
+    Wake(TurnKind, FiredWakeup),
+    /// The end of the activation.
+    Deactivate(End),
+}
+
+/// How an activation ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    /// The actor's timers end with it.
+    pub(super) ends_timers: bool,
+    /// The writes of the agent's hook are committed. They are not when the sidecar has already given up the actor: it
+    /// rejects every write of an actor that it does not own (Dapr 1.16.2 and later, `Deactivate` in
+    /// `pkg/actors/targets/app/app.go`).
+    pub(super) commits: bool,
+}
+
+impl Work {
+    /// What the log calls it.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Work::Call(TurnKind::Method { name, .. }) => printable(name).into_owned(),
+            Work::Wake(_, FiredWakeup { key, .. }) => {
+                format!("{} {}", wakeup_noun(key.kind), printable(&key.name))
+            }
+            _ => "deactivate".to_owned(),
+        }
+    }
+}
+
+/// The word for a wake-up in log lines.
+pub(super) fn wakeup_noun(kind: WakeupKind) -> &'static str {
+    match kind {
+        WakeupKind::Reminder => "reminder",
+        WakeupKind::Timer => "timer",
+    }
+}

@@ -1,0 +1,149 @@
+//! A backend for unit tests: state in a map, and answers to deliveries that a test decides.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use daca_model::backend::{
+    ActorCall, Backend, BindingRequest, BindingResponse, Effect, EffectRequest, Error, Expiry, Inbound,
+    Readiness, Registration, StateValue, StateWrite, TurnCommit, WakeupKey,
+};
+use daca_model::{ActorAddress, CallContext, CallError, Topic};
+
+/// What a test decides about a delivery, from the effect's name.
+type Delivery = dyn Fn(&str) -> Result<(), Error> + Send + Sync;
+/// What a test decides about a commit.
+type Commit = dyn Fn(&TurnCommit) -> Result<(), Error> + Send + Sync;
+
+/// The backend.
+pub(crate) struct FakeBackend {
+    state: Mutex<BTreeMap<(ActorAddress, String), Bytes>>,
+    /// Every try to deliver, in order: the effect's name.
+    tried: Mutex<Vec<String>>,
+    delivery: Box<Delivery>,
+    commit: Box<Commit>,
+}
+
+impl FakeBackend {
+    /// Keeps everything, and delivers as `delivery` says.
+    pub(crate) fn delivering(
+        delivery: impl Fn(&str) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Arc<FakeBackend> {
+        Arc::new(FakeBackend {
+            state: Mutex::default(),
+            tried: Mutex::default(),
+            delivery: Box::new(delivery),
+            commit: Box::new(|_| Ok(())),
+        })
+    }
+
+    /// Delivers everything, and answers commits as `commit` says: also those that fail are kept, as when only the answer is lost.
+    pub(crate) fn committing(
+        commit: impl Fn(&TurnCommit) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Arc<FakeBackend> {
+        Arc::new(FakeBackend {
+            state: Mutex::default(),
+            tried: Mutex::default(),
+            delivery: Box::new(|_| Ok(())),
+            commit: Box::new(commit),
+        })
+    }
+
+    /// The names of the effects that were tried, in order.
+    pub(crate) fn tried(&self) -> Vec<String> {
+        lock(&self.tried).clone()
+    }
+}
+
+/// An event whose name a test reads.
+pub(crate) fn event(name: &str) -> Effect {
+    let request =
+        EffectRequest::Publish { pubsub: "p".into(), topic: "t".into(), event: Bytes::from(name.to_owned()) };
+    Effect { request, delivered_line: None, undeliverable_line: None, traceparent: None }
+}
+
+fn name(effect: &Effect) -> String {
+    match &effect.request {
+        EffectRequest::Publish { event, .. } => String::from_utf8_lossy(event).into_owned(),
+        EffectRequest::Send(request) => request.name.clone(),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait]
+impl Backend for FakeBackend {
+    async fn read_state(
+        &self,
+        actor: &ActorAddress,
+        keys: &[String],
+    ) -> Result<Vec<Option<StateValue>>, Error> {
+        let state = lock(&self.state);
+        let value = |key: &String| {
+            let value = state.get(&(actor.clone(), key.clone()))?.clone();
+            Some(StateValue { value, expiry: Expiry::Never })
+        };
+        Ok(keys.iter().map(value).collect())
+    }
+
+    async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
+        let answer = (self.commit)(commit);
+        if matches!(answer, Err(Error::NotDone(_))) {
+            return answer;
+        }
+        let mut state = lock(&self.state);
+        for (key, write) in &commit.writes {
+            let key = (actor.clone(), key.clone());
+            match write {
+                StateWrite::Set { value, .. } => state.insert(key, value.clone()),
+                StateWrite::Delete => state.remove(&key),
+            };
+        }
+        answer
+    }
+
+    async fn deliver(&self, _: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
+        let names = effects.iter().map(|effect| name(effect)).collect::<Vec<_>>();
+        lock(&self.tried).extend(names.iter().cloned());
+        names.iter().map(|name| (self.delivery)(name)).collect()
+    }
+
+    async fn invoke_binding(
+        &self,
+        _: &ActorAddress,
+        _: &BindingRequest,
+        _: &CallContext,
+    ) -> Result<BindingResponse, Error> {
+        Ok(BindingResponse::default())
+    }
+
+    async fn call_actor(&self, _: ActorCall, _: CallContext) -> Result<Bytes, CallError> {
+        Err(CallError::Backend(Error::Unavailable("no actor can be called here".into())))
+    }
+
+    async fn wakeup(&self, _: &ActorAddress, _: &WakeupKey) -> Result<Option<Registration>, Error> {
+        Ok(None)
+    }
+
+    async fn secret(&self, _: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
+        Ok(None)
+    }
+
+    async fn publish(&self, _: &Topic, _: Bytes) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn start(&self, _: Arc<dyn Inbound>) {}
+
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
+
+    async fn leave(&self, _: Duration) {}
+
+    async fn shut_down(&self) {}
+}

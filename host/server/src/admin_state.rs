@@ -1,0 +1,38 @@
+//! What the operator's requests are answered from.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use daca_base::telemetry::Log;
+use daca_deploy::Deployer;
+use daca_model::backend::Outbox;
+use daca_runtime::actor::Actors;
+use tokio_util::sync::CancellationToken;
+
+use super::AdminToken;
+
+/// The maximum number of activations, effects or log lines in one answer, unless `?limit=` overrides it.
+pub(super) const DEFAULT_LIMIT: usize = 1_000;
+
+/// The state of the operator's port.
+#[derive(Clone)]
+pub struct AdminState {
+    /// All actors of the host.
+    pub actors: Actors,
+    /// Deployments, and the serving versions.
+    pub deployer: Deployer,
+    /// The outcomes of effects.
+    pub outbox: Arc<Outbox>,
+    /// `false` once the shutdown has begun.
+    pub is_ready: Arc<AtomicBool>,
+    /// The backend's name.
+    pub backend: &'static str,
+    /// The maximum size of a body in bytes.
+    pub max_body: usize,
+    /// The token that requests must carry, if any.
+    pub token: Option<AdminToken>,
+    /// The log.
+    pub log: Log,
+    /// Cancelled when the port is about to close.
+    pub stopping: CancellationToken,
+}

@@ -1,0 +1,41 @@
+//! The description of the admin API, which the port serves, and from which it lists its requests.
+
+use std::collections::BTreeMap;
+
+use daca_base::json;
+use serde::Deserialize;
+
+/// OpenAPI 3.1.
+pub(super) const DOCUMENT: &str = include_str!("openapi.json");
+
+#[derive(Deserialize)]
+struct Document {
+    paths: BTreeMap<String, BTreeMap<String, Operation>>,
+}
+
+#[derive(Deserialize)]
+struct Operation {
+    summary: String,
+}
+
+/// What each request does, by method and path.
+pub(super) fn requests() -> Result<BTreeMap<String, String>, json::Error> {
+    let Document { paths } = json::read(DOCUMENT.as_bytes())?;
+    let requests = paths.into_iter().flat_map(|(path, operations)| {
+        operations
+            .into_iter()
+            .map(move |(method, operation)| (format!("{} {path}", method.to_uppercase()), operation.summary))
+    });
+    Ok(requests.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_lists_its_requests() {
+        let requests = requests().expect("the document is read");
+        assert!(requests.contains_key("GET /openapi.json") && requests.len() > 10, "{requests:?}");
+    }
+}
