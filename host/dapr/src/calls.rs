@@ -1,4 +1,4 @@
-//! Calls of actors: directly where that is safe, else through the sidecar, and again while hosts come and go.
+//! Calls of actors: direct calls if that is safe, otherwise through the sidecar, with retries while hosts come and go.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
@@ -24,11 +24,12 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// The waits, in milliseconds, before a call is retried that a change of hosts interrupted; the last one repeats until
 /// [`REPEATING`] is over. A sidecar may take a second to notice that its host is gone.
 const PAUSES: [u64; 5] = [100, 400, 1_000, 1_500, 2_000];
-/// How long calls are made again. That includes those of unknown outcome, so it is less than [`super::request::STORE_TIMEOUT`]: what the store
-/// did not answer by then may still be written, and whoever looks for its mark at once would not see it.
+/// The time for which calls are retried. That includes those with an unknown outcome, so it is less than
+/// [`super::request::STORE_TIMEOUT`]: a write that the store has not confirmed by then may still happen, and a host
+/// that reads the mark at once would not see it.
 const REPEATING: Duration = Duration::from_secs(10);
 
-/// How actors are called.
+/// The caller of actors.
 pub(super) struct Calls {
     client: Client,
     known: Known,
@@ -38,7 +39,7 @@ pub(super) struct Calls {
     deduplicates: HashSet<Arc<str>>,
     /// The reentrant types, with their maximum nesting.
     reentrant: HashMap<Arc<str>, u32>,
-    /// Actors that are active here are called without the sidecar.
+    /// `true` if calls of actors that are active here are direct.
     direct_calls: bool,
     /// The host, once it serves.
     inbound: OnceLock<Arc<dyn Inbound>>,
@@ -64,12 +65,12 @@ impl Calls {
         }
     }
 
-    /// The host serves from now on.
+    /// Called when the host starts to serve.
     pub(super) fn serve(&self, inbound: Arc<dyn Inbound>) {
         let _it_is_called_once = self.inbound.set(inbound);
     }
 
-    /// The sidecar has given this host's actors up: what it still has to answer gets a moment more.
+    /// The sidecar has given up this host's actors: its pending answers get a moment more.
     pub(super) fn cut_off_soon(&self) {
         let cut_calls = self.cut_calls.clone();
         tokio::spawn(async move {
@@ -78,7 +79,7 @@ impl Calls {
         });
     }
 
-    /// Calls a method of an actor, wherever it lives.
+    /// Calls a method of an actor on any host.
     pub(super) async fn call(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
         // Without reentrancy the sidecar would let the call wait for its own caller until both time out.
         context.check(&call.actor, self.reentrant.get(&call.actor.agent_type).copied())?;
@@ -112,7 +113,7 @@ impl Calls {
             if !status::may_be_repeated(&call.actor, &answer, is_of_a_host, is_repeatable) {
                 break;
             }
-            tracing::debug!("{} is called again", call.actor);
+            tracing::debug!("retrying the call of {}", call.actor);
             tokio::time::sleep(Duration::from_millis(pause)).await;
             answer = self.try_call(&call, &context, &mark).await;
         }
@@ -155,7 +156,7 @@ impl Calls {
             biased;
             answer = within(CALL_TIMEOUT, client.invoke_actor(request)) => answer?,
             () = self.known.silence() => return Err(Status::unavailable("the Dapr sidecar does not answer")),
-            () = self.cut_calls.cancelled() => return Err(Status::unavailable("the host is leaving")),
+            () = self.cut_calls.cancelled() => return Err(Status::unavailable("the host is shutting down")),
         };
         let is_of_a_host = self.types.contains(&call.actor.agent_type);
         Ok(wire::reply(mark, answer.into_inner().data, is_of_a_host))

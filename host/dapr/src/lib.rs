@@ -1,10 +1,10 @@
 //! The backend behind a Dapr sidecar: state, events, bindings, secrets and calls to actors go to it over gRPC.
 //!
-//! The other direction, what the sidecar asks of this host, is in `daca-server`. This file is the trait, in the order of its methods.
-//! [`calls`] calls actors, [`state`] reads and writes, [`schedules`] keeps reminders and timers, [`publisher`] publishes, [`in_flight`]
-//! bounds what is sent at the same time, and [`shared`] is for what hosts agree on. [`watch`] follows whether the sidecar is there,
-//! [`era`] counts when it was not, [`connection`] keeps the connection, [`wire`] carries contexts and failures between hosts, and
-//! [`status`] and [`texts`] say what the sidecar's errors mean.
+//! The other direction, the sidecar's callbacks, is in `daca-server`. This file has the trait, in the order of its
+//! methods. [`calls`] calls actors, [`state`] reads and writes, [`schedules`] keeps reminders and timers, [`publisher`]
+//! publishes, [`in_flight`] limits concurrent requests, and [`shared`] has the hosts' shared state. [`watch`] follows
+//! the sidecar's health, [`era`] counts the ownership epochs, [`connection`] keeps the connection, [`wire`] transports
+//! contexts and failures between hosts, and [`status`] and [`texts`] interpret the sidecar's errors.
 
 mod calls;
 mod connection;

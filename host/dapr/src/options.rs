@@ -1,4 +1,4 @@
-//! Where the sidecar is.
+//! The sidecar's addresses and token.
 
 use daca_base::telemetry::Hidden;
 

@@ -1,4 +1,4 @@
-//! Requests to the sidecar that do not wait for ever.
+//! Requests to the sidecar, with timeouts.
 
 use std::future::Future;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(super) async fn within<T>(
     }
 }
 
-/// A request with the trace context that it belongs to.
+/// A request with its trace context.
 pub(super) fn traced<T>(message: T, traceparent: Option<&str>) -> Request<T> {
     let mut request = Request::new(message);
     if let Some(value) = traceparent.and_then(|text| text.parse().ok()) {

@@ -1,4 +1,4 @@
-//! Reminders and timers: the sidecar's scheduler keeps them, and this file asks it to.
+//! Reminders and timers, which the sidecar's scheduler keeps.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Schedules {
         Schedules { client, era, reminders, timers: Timers::default() }
     }
 
-    /// A turn is about to commit: notes the timer that it was for.
+    /// Called before a turn commits: records the timer that the turn handles.
     pub(super) fn begin(&self, actor: &ActorAddress, commit: &TurnCommit) {
         let comes_back = self.timers.comes_back(self.era.now(), actor, commit);
         self.timers.fired(self.era.now(), actor, commit);
@@ -68,7 +68,7 @@ impl Schedules {
         Ok(())
     }
 
-    /// Removes one. One that is not there is no error.
+    /// Removes one. Removing one that does not exist is not an error.
     pub(super) async fn unregister(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<(), Error> {
         let mut client = self.client.clone();
         let (actor_type, actor_id, name) =
@@ -92,9 +92,9 @@ impl Schedules {
         }
     }
 
-    /// Removes a reminder or timer in the name of a turn whose state is saved. What the scheduler will never do must not fail that
-    /// turn, whose caller would be told that nothing was kept. What it may do later leaves the outcome open, and the actor's next
-    /// turn finds out.
+    /// Removes a reminder or timer for a turn whose state is saved. If the scheduler will never do it, that must not
+    /// fail the turn, whose caller would be told that nothing was committed. If it may do it later, the outcome is in
+    /// doubt, and the actor's next turn resolves it.
     pub(super) async fn remove_after_commit(
         &self,
         actor: &ActorAddress,
@@ -108,7 +108,7 @@ impl Schedules {
                     code = "wakeup-not-removed",
                     agent_type = %actor.agent_type,
                     actor_id = &*actor.id,
-                    "{}; should it exist, it fires on",
+                    "{}; if it exists, it keeps firing",
                     printable(&error.to_string())
                 );
                 Ok(())
@@ -136,7 +136,7 @@ impl Schedules {
         }
     }
 
-    /// Lets a one-shot reminder fire again whose turn failed, for a sidecar that does not do so by itself.
+    /// Lets a one-shot reminder whose turn failed fire again, for a sidecar that does not do so by itself.
     pub(super) async fn keep(&self, actor: &ActorAddress, name: &str) {
         match tokio::time::timeout(KEEPING, self.reminders.keep(actor, name)).await {
             Ok(Ok(false)) => {}

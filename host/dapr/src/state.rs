@@ -23,7 +23,7 @@ impl State {
         State { client, known }
     }
 
-    /// The values under some keys, in their order.
+    /// The values of some keys, in order.
     pub(super) async fn read(
         &self,
         actor: &ActorAddress,
@@ -84,7 +84,7 @@ impl State {
         let confirmed = within(STORE_TIMEOUT, client.execute_actor_state_transaction(request)).await;
         // Nothing was written, so the call may be retried whatever the reason.
         confirmed.map(drop).map_err(|status| {
-            status::error("whether the actor lives here is not known", &status).before_anything()
+            status::error("it is unknown whether this host owns the actor", &status).before_anything()
         })
     }
 }

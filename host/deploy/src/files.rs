@@ -1,4 +1,4 @@
-//! Components that come from files: what the manifest names, and what `daca dev` has built.
+//! Deployments of files: the manifest's, and the results of `daca dev`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The way to the controller of an agent type, which alone changes what serves it.
+//! The handle of an agent type's deployment controller, which alone changes the serving versions.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use super::record::{Change, Changed, FileSeen, Origin, Record};
 use super::shared::Shared;
 use super::steward::{Command, New, View, Wanted};
 
-/// An agent type, as its deployments see it.
+/// An agent type, for its deployments.
 pub(super) struct TypeHandle {
     pub(super) agent: Arc<AgentType>,
     pub(super) shared: Option<Shared>,

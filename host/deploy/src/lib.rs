@@ -1,9 +1,10 @@
 //! Deployments: how a new version reaches the turns of a running host.
 //!
-//! A version comes as bytes: from the file that the manifest names ([`watch`]), by the admin API, or from another host
-//! ([`shared`]). It is checked, signature first ([`daca_manifest::signature`], [`prepare`]), and kept ([`library`]). Then the steward of its
-//! agent type ([`steward`]) changes the [`record`] of what serves, and the turns see it. [`judge`] takes a version back that
-//! fails too often; [`hosts`] tells which host serves what. [`files`] deploys what files hold.
+//! A version arrives as bytes: from the file that the manifest names ([`watch`]), by the admin API, or from another
+//! host ([`shared`]). It is checked, signature first ([`daca_manifest::signature`], [`prepare`]), and stored
+//! ([`library`]). Then the deployment controller of its agent type ([`steward`]) changes the [`record`], and the turns
+//! see it. Canary analysis ([`judge`]) rolls back a version that fails too often. [`hosts`] reports the versions that
+//! each host serves. [`files`] deploys files.
 //!
 //! A refusal on this way changes nothing: the previous version keeps serving.
 

@@ -1,4 +1,4 @@
-//! What is asked of a deployment, and what comes of it.
+//! The requests and results of deployments.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

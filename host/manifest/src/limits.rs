@@ -197,7 +197,7 @@ impl AgentLimits {
         for (key, size) in [("memory", self.memory), ("reply", self.reply), ("payload", self.payload)] {
             check_size(&table, key, size, LARGEST, problems);
         }
-        // Of these none at all is a bound as well.
+        // Zero is a valid limit of these.
         for (key, size) in [
             ("state-value", self.state_value),
             ("state-bytes-per-turn", self.state_bytes_per_turn),

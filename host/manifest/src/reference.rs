@@ -1,14 +1,14 @@
 //! Every key of the manifest, for the reference in `docs/reference/manifest.md`.
 //!
-//! The page's tables are made from this one. A test here holds it against what the manifest's reader takes and against the defaults,
-//! and a test of the program holds the page against it.
+//! The page's tables are generated from these. A test here compares them with the keys that the parser accepts and with
+//! the defaults, and a test of the program compares the page with them.
 
 use std::fmt::Write as _;
 
 /// A table of the manifest.
 #[derive(Debug, Clone, Copy)]
 pub struct Table {
-    /// Its name, as the page's markers have it: the path without the part that is chosen, such as `agents.limits`.
+    /// Its name, as in the page's markers: the path without the user's names, such as `agents.limits`.
     pub name: &'static str,
     /// Its keys, in the order of the page.
     pub keys: &'static [Key],
@@ -19,22 +19,22 @@ pub struct Table {
 pub struct Key {
     /// The key.
     pub name: &'static str,
-    /// What holds without it.
+    /// The default.
     pub default: Default,
-    /// What it means, in Markdown.
+    /// The meaning, in Markdown.
     pub meaning: &'static str,
 }
 
-/// What holds without a key.
+/// The default of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Default {
-    /// The key must be there.
+    /// The key is required.
     Required,
-    /// Nothing.
+    /// No value.
     None,
     /// A value, as it is written without quotation marks.
     Value(&'static str),
-    /// A value that depends on something, in words.
+    /// A value that depends on something, as text.
     Words(&'static str),
 }
 

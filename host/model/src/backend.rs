@@ -285,7 +285,7 @@ pub struct Effect {
 }
 
 impl Effect {
-    /// Bytes that it carries, with its log lines, for the bounds on what waits in memory.
+    /// The size of its payload and log lines in bytes, for the bounds on what waits in memory.
     pub fn bytes(&self) -> usize {
         let lines = [&self.delivered_line, &self.undeliverable_line];
         self.request.bytes() + lines.into_iter().flatten().map(String::len).sum::<usize>()

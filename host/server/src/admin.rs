@@ -88,7 +88,7 @@ fn is_own_name(host: &str) -> bool {
 }
 
 async fn index() -> Result<Json<BTreeMap<String, String>>, HttpError> {
-    // It is this program's own, and a test reads it.
+    // It is part of this program, and a test parses it.
     super::openapi::requests().map(Json).map_err(|_| CallError::Internal.into())
 }
 

@@ -1,4 +1,4 @@
-//! What the operator's requests are answered from.
+//! The state for the operator's requests.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

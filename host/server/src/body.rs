@@ -37,7 +37,7 @@ pub(super) struct BodyBounds {
 }
 
 impl BodyBounds {
-    /// The bounds as a peer has them; none is one on this machine.
+    /// The limits for a peer; `None` is one on this machine.
     pub(super) fn of_peer(&self, peer: Option<IpAddr>) -> BodyBounds {
         let budget = self.budget.as_ref().map(|budget| match peer {
             Some(peer) => budget.of_peer(peer),

@@ -25,13 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(super) struct Budget {
     all: Pool,
-    /// What one peer on another machine may have of it: half.
+    /// The share that one peer on another machine may have: half.
     of_peer: Option<Arc<Pool>>,
     largest_peer: (usize, usize),
     peers: Arc<Mutex<HashMap<IpAddr, Weak<Pool>>>>,
 }
 
-/// Bytes, and places for those who finish.
+/// Bytes, and permits for finishing.
 #[derive(Clone)]
 struct Pool {
     units: Arc<Semaphore>,
@@ -67,7 +67,7 @@ impl Budget {
         Budget { all: Pool::new(units, finishers), of_peer: None, largest_peer, peers: Arc::default() }
     }
 
-    /// The budget as one peer on another machine has it: no more than half, so that it cannot take all from others.
+    /// The budget for one peer on another machine: no more than half, so that it cannot take everything from others.
     pub(super) fn of_peer(&self, peer: IpAddr) -> Budget {
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         let known = peers.get(&peer).and_then(Weak::upgrade);
@@ -96,7 +96,7 @@ impl Budget {
     }
 }
 
-/// What was taken of a pool, and of the peer's part of it.
+/// The share of a pool, and of the peer's part of it.
 #[derive(Default)]
 struct Share {
     all: Option<OwnedSemaphorePermit>,
@@ -120,7 +120,7 @@ impl Share {
 }
 
 impl Budget {
-    /// Takes so much of both, as soon as there is so much. None when the host is gone.
+    /// Takes the same amount of both, as soon as it is available. `None` if the host is gone.
     async fn take(&self, of: fn(&Pool) -> &Arc<Semaphore>, count: u32) -> Option<Share> {
         let of_peer = match &self.of_peer {
             Some(pool) => Some(of(pool).clone().acquire_many_owned(count).await.ok()?),

@@ -25,9 +25,10 @@ const SPARE: usize = 128;
 /// answered within it. 500 clients that reconnect permanently delay another one by a second, not forever.
 const SPARE_SILENCE: Duration = Duration::from_millis(250);
 
-/// The least wait for a place that nobody has given back yet.
+/// The minimum wait for a permit that has not been returned yet.
 const MOMENT: Duration = Duration::from_millis(5);
-/// Connections that had to make room and have not ended yet, at most. They are read for a moment more, and are in nobody's place.
+/// The maximum number of evicted connections that have not ended yet. They are read for a moment more, and hold no
+/// permit.
 const LEAVING: usize = 128;
 
 /// All connections of a port.
@@ -48,7 +49,7 @@ struct Registry {
     spare: usize,
     of_sidecar: usize,
     of_peers: HashMap<IpAddr, usize>,
-    /// Those that had to make room and have not ended yet.
+    /// Evicted connections that have not ended yet.
     leaving: HashSet<u64>,
 }
 
@@ -210,11 +211,11 @@ impl Registry {
         let silent = self.all.values().filter(|one| one.is_spare && one.is_idle());
         let since = silent.map(|one| one.idle_since.load(Ordering::Relaxed)).min().unwrap_or(now);
         let silence = Duration::from_millis(now.saturating_sub(since));
-        // At once would be again and again, where those that may go wait for those that are leaving.
+        // Not at once: evictable connections may have to wait for those that are leaving.
         Full { again_in: SPARE_SILENCE.saturating_sub(silence).max(MOMENT) }
     }
 
-    /// Takes the place of the one that has been idle longest. Returns `false` if none is idle, or too many are leaving.
+    /// Evicts the longest idle connection. Returns `false` if none is idle, or too many are leaving.
     fn evict(&mut self, may_go: impl Fn(&Connection) -> bool) -> bool {
         if self.leaving.len() >= LEAVING {
             return false;

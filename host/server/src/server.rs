@@ -83,7 +83,7 @@ struct Serving {
     health: &'static [&'static str],
     bodies: BodyBounds,
     bodies_of_sidecar: BodyBounds,
-    /// Large heads of the sidecar, and of all others: who holds up a message of a broker must be the sidecar itself.
+    /// Large heads of the sidecar, and of all others: only the sidecar itself may delay a broker's message.
     large_heads: [Arc<Semaphore>; 2],
     refused: Seldom,
     unread: Seldom,

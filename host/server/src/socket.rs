@@ -35,8 +35,8 @@ pub(super) const LARGE_HEADS: usize = 16;
 
 /// A client that has not sent the head of its request within this time is disconnected.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// A client that has sent nothing for so long since its last answer is disconnected. Proxies keep their connections for a minute:
-/// one that they use at the moment in which it is closed costs them a request.
+/// A client that has sent nothing for this time since its last answer is disconnected. Proxies keep their connections
+/// for a minute: one that is used at the moment in which it is closed costs them a request.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// The same on a connection that serves health checks only: there are few of them.
 const SPARE_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
@@ -59,7 +59,7 @@ pub(super) struct Socket {
     filtered: Bytes,
     /// The replacement for what hyper wants to write.
     instead: Option<Bytes>,
-    /// When the first byte of the head came that is being read.
+    /// When the first byte of the current head arrived.
     head_began: Option<Instant>,
     head_alarm: Pin<Box<Sleep>>,
     bounds: BodyBounds,

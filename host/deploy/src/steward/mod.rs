@@ -184,7 +184,7 @@ impl Steward {
                 biased;
                 () = stop.cancelled() => return,
                 command = commands.recv() => match command {
-                    // After a panic, who asked gets no answer: the change is told as not made.
+                    // After a panic, the requester gets no answer: the change counts as not made.
                     Some(command) => task::step("deployments", self.obey(command)).await,
                     None => return,
                 },

@@ -1,4 +1,5 @@
-//! How an activation works: calls wait in its queue, and a task takes them out one after the other, for as long as there are any.
+//! The execution of an activation: calls wait in its queue, and a task processes them one after the other, as long as
+//! there are any.
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -52,7 +53,8 @@ impl Activation {
         Offer::Taken
     }
 
-    /// Returns `true` if the job belongs to the call that the running turn waits for. Then it must not wait behind that turn.
+    /// Returns `true` if the job belongs to the call that the running turn waits for. It must then not wait behind that
+    /// turn.
     fn enters_again(&self, inner: &Inner, job: &Job) -> bool {
         let Phase::Running(running) = &inner.phase else { return false };
         self.agent.agent.reentrancy.is_some()
@@ -169,7 +171,7 @@ impl Activation {
         let mut inner = self.lock();
         if let Some(job) = inner.queue.pop_front() {
             inner.turns += 1;
-            // A record that is closed has no queue.
+            // A closed record has no queue.
             inner.phase = Phase::Running(Running::in_the_name_of(job.context.reentrancy_id.clone()));
             return Some(job);
         }

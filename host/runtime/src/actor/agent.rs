@@ -1,4 +1,4 @@
-//! An agent type while the host runs.
+//! An agent type at run time.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

@@ -81,7 +81,8 @@ impl Attempts {
         let reply = (reply.len() <= MAX_BYTES).then(|| reply.clone());
         calls.push_back(Attempt { hash: hash(mark), handled: now, reply });
         let is_old = |call: &Attempt| now.abs_diff(call.handled) > KEPT_FOR;
-        // The clocks are those of all hosts that have had the actor: one that is wrong must not forget everything at once.
+        // The clocks are those of all hosts that have had the actor: a wrong one must not make everything be forgotten
+        // at once.
         for _ in 0..FORGOTTEN {
             if calls.len() > MAX_CALLS || calls.front().is_some_and(is_old) {
                 calls.pop_front();

@@ -1,4 +1,4 @@
-//! Who has been idle for how long.
+//! A list of idle activations, in the order in which they became idle.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -56,7 +56,7 @@ impl IdleList {
         self.lock().last_number
     }
 
-    /// So many of the activations that are idle, by their numbers.
+    /// Some of the idle activations, by their numbers.
     pub(super) fn some(&self, numbers: RangeInclusive<u64>, most: usize) -> Vec<(u64, Arc<Activation>)> {
         let idle = self.lock();
         let some = idle.by_number.range(numbers).take(most);

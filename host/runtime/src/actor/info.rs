@@ -1,4 +1,4 @@
-//! What there is to see of the actors of a host.
+//! The state of a host's actors, for inspection.
 
 use std::collections::HashMap;
 use std::sync::Arc;

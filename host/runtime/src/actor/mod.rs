@@ -1,11 +1,11 @@
 //! Actors: addressing, one turn at a time for each, and the outcome of a turn.
 //!
-//! A call goes through this module in a straight line: [`Actors`] finds or makes the [`record`] of the activation ([`table`]), the
-//! call waits in its queue until it is its turn ([`activation`]), the turn runs in an instance and commits ([`turn`]) while the
-//! [`lease`] of the actor is held, and its effects leave in order ([`delivery`]). [`unconfirmed`] finds out what became of a commit whose
-//! answer was lost. [`shape`] notes under which version's label the
-//! state was kept last, [`handled`] which calls are not to be handled again, and [`recent_calls`] those of the last seconds; [`trial`] lets a version run before it serves
-//! anybody. [`live`] keeps the number of live instances within what the machine allows.
+//! A call passes through this module in a straight line: [`Actors`] finds or creates the [`record`] of the activation
+//! ([`table`]), the call waits in its queue ([`activation`]), the turn runs in an instance and commits ([`turn`]) while
+//! the [`lease`] of the actor is held, and its effects leave in order ([`delivery`]). [`unconfirmed`] resolves commits
+//! in doubt, whose answer was lost. [`shape`] records the schema of the stored state. [`handled`] is the dedup log, and
+//! [`recent_calls`] has the calls of the last seconds. [`trial`] smoke-tests a version before it serves. [`live`] keeps
+//! the number of live instances within the machine's limits.
 
 mod activation;
 mod agent;

@@ -1,7 +1,7 @@
-//! The record of one actor that is active here: its queue, and what its turns need between them.
+//! The record of one actor that is active here: its queue, and the state that its turns share.
 //!
-//! An idle actor has no task, so that it costs a few hundred bytes and no scheduling. Its warm state lies in the record while no task
-//! runs, and with the task while one does ([`super::activation`]).
+//! An idle actor has no task, so it costs a few hundred bytes and no scheduling. Its warm state is kept in the record
+//! while no task runs, and by the task while one does ([`super::activation`]).
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicU64;
@@ -30,7 +30,7 @@ pub(super) struct Activation {
     inner: Mutex<Inner>,
 }
 
-/// What is only looked at under the record's lock.
+/// The part that is only accessed under the record's lock.
 pub(super) struct Inner {
     pub(super) queue: VecDeque<Job>,
     pub(super) phase: Phase,
@@ -42,11 +42,11 @@ pub(super) struct Inner {
     pub(super) turns: u64,
 }
 
-/// Who has the queue.
+/// The owner of the queue.
 pub(super) enum Phase {
-    /// Nobody: it is empty.
+    /// None: the queue is empty.
     Idle,
-    /// A task takes jobs out of it.
+    /// A task processes it.
     Running(Running),
     /// Deactivated: this record accepts no more jobs, and the table removes it.
     Closed,
@@ -55,9 +55,9 @@ pub(super) enum Phase {
 /// The running turn.
 #[derive(Default)]
 pub(super) struct Running {
-    /// The call in whose name it runs.
+    /// The reentrancy id of its call.
     pub(super) reentrancy_id: Option<Arc<str>>,
-    /// The version that it is on, once that is chosen.
+    /// Its version, once that is chosen.
     served: Option<Arc<Served>>,
 }
 

@@ -1,4 +1,5 @@
-//! What an actor keeps in memory between its turns. It may be dropped at any time: the next turn makes it again.
+//! The state that an actor keeps in memory between its turns. It may be dropped at any time: the next turn recreates
+//! it.
 
 use super::handled::Handled;
 use super::shape::Shape;

@@ -1,4 +1,4 @@
-//! What an activation does next: a call, a wake-up, or its end.
+//! The work of an activation: a call, a wake-up, or its end.
 
 use daca_base::telemetry::printable;
 use daca_model::backend::{FiredWakeup, WakeupKind};
@@ -17,7 +17,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// The end of an activation, and who learns of it.
+    /// The end of an activation, and the receiver of its result.
     pub(super) fn deactivation(end: End) -> (Job, oneshot::Receiver<CallResult>) {
         let (answer, done) = Answer::channel();
         let context = CallContext::default();
@@ -47,7 +47,7 @@ pub(super) struct End {
 }
 
 impl Work {
-    /// What the log calls it.
+    /// Its name in the log.
     pub(super) fn name(&self) -> String {
         match self {
             Work::Call(TurnKind::Method { name, .. }) => printable(name).into_owned(),

@@ -10,17 +10,17 @@ use wasmtime::component::Component;
 use super::Engine;
 use super::refusal::{Refusal, malformed, root_cause, too_much, unknown_import};
 
-/// Bytes of the first part, at most. Python's has some 40 KB. It is read in this process, and each of its names takes many times
-/// as much memory as it has bytes.
+/// The maximum size of the first part in bytes. Python's has about 40 KB. It is parsed in this process, and each of its
+/// names takes many times its size in memory.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// Blocks, for a millisecond with the components that are known.
+/// Blocks, for a millisecond with known components.
 pub(super) fn check_imports(engine: &Engine, wasm: &[u8]) -> Result<(), Refusal> {
     let declarations = &wasm[..end_of_declarations(wasm)?];
     if declarations.len() > MAX_BYTES {
         let bytes = declarations.len();
         return Err(too_much(format!(
-            "its types and imports have {bytes} bytes, and {MAX_BYTES} is the most"
+            "its types and imports have {bytes} bytes; the maximum is {MAX_BYTES}"
         )));
     }
     let component =

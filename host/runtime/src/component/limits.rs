@@ -10,7 +10,7 @@ pub(super) const TABLE_ELEMENTS: usize = 20_000;
 pub(super) struct MemoryLimiter {
     limit: usize,
     used: usize,
-    /// What the last growth added, which wasmtime may still fail to make.
+    /// The size of the last growth, which wasmtime may still fail to allocate.
     last_growth: usize,
     refused: bool,
 }
@@ -25,7 +25,7 @@ impl MemoryLimiter {
         }
     }
 
-    /// A turn begins: what was refused in the one before says nothing of it.
+    /// Begins a turn: a refusal in the previous turn does not matter any more.
     pub(super) fn begin_turn(&mut self) {
         self.refused = false;
     }

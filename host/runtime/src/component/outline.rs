@@ -20,7 +20,7 @@ const CONTRACT: &str = "0.1.0";
 const MOST_PARTS: u32 = 1_000;
 /// The maximum number of functions of all modules. Python's has about 30,000.
 const MOST_FUNCTIONS: u32 = 500_000;
-/// Imports and exports of the component itself, at most. Each takes ten times as much memory as it has bytes in the file.
+/// The maximum number of the component's own imports and exports. Each takes ten times its size in the file in memory.
 const MOST_NAMES: usize = 10_000;
 /// The maximum size of one function in bytes. The largest known ones are interpreters' loops, of about 100 KB.
 const LARGEST_FUNCTION: usize = 1024 * 1024;

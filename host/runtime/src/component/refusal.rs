@@ -1,4 +1,4 @@
-//! Why a file cannot serve as a component, in words that every check of this module shares.
+//! Why a file is not a usable component, in messages that all checks of this module share.
 
 /// Why a file is not a usable component.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ pub(super) fn malformed(reason: &str) -> Refusal {
     ("component-invalid", message, "copy or build the file again")
 }
 
-/// More than a compiler can cope with, or than a host should hold to look at it.
+/// More than a compiler can handle, or than a host should hold in memory for a check.
 pub(super) fn too_much(message: String) -> Refusal {
     ("component-too-complex", message, "build it with optimisation, or split generated functions")
 }

@@ -1,4 +1,5 @@
-//! What compiled code depends on beside the component: an engine takes what was compiled with the same settings as its own.
+//! The settings on which code depends, besides the component: an engine accepts code that was compiled with the same
+//! settings as its own.
 
 use wasmtime::Config;
 

@@ -22,7 +22,7 @@ impl Host for Imports<'_> {
         let options = &self.scope.options;
         let invoked = options.backend.invoke_binding(&options.actor, &request, &options.context).await;
         let response = invoked.map_err(|error| match error {
-            // Nothing was asked. What a binding itself answers may be for good, and counts as the agent's failure.
+            // The binding was not called. The binding's own answer may be permanent, and counts as the agent's failure.
             backend::Error::NotDone(_) => self.scope.met(error.into()),
             error => error.into(),
         })?;

@@ -1,4 +1,4 @@
-//! The commit of a turn, and who may make it: behind a sidecar, only whoever holds the actor's lease.
+//! The commit of a turn, and the permission for it: behind a sidecar, only the holder of the actor's lease commits.
 
 use bytes::Bytes;
 use daca_model::CallError;

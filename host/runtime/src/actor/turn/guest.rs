@@ -1,4 +1,4 @@
-//! The guest's part of a turn: its instance, its scope, and what it produced.
+//! The guest's part of a turn: its instance, its scope, and its products.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,9 +1,9 @@
 //! One turn: an instance is taken or created, the guest runs, and its result commits as a whole or not at all.
 //!
-//! [`run`] is the way of a turn from its beginning to its end. [`guest`] runs the guest, [`commit`] is the one place where a turn
-//! becomes lasting, for every backend, [`repeated`] knows the calls that were handled before, and [`outcome`] says what the end of
-//! a turn means to its caller and to its version. Effects leave after the commit, so that no event ever speaks of a state that was
-//! not saved.
+//! [`run`] takes a turn from its beginning to its end. [`guest`] runs the guest, only [`commit`] makes a turn durable,
+//! for every backend, [`repeated`] recognises calls that were handled before, and [`outcome`] interprets the end of a
+//! turn for its caller and its version. Effects leave after the commit, so no event ever speaks of a state that was not
+//! saved.
 
 mod commit;
 mod guest;
@@ -105,7 +105,7 @@ struct Turn<'a> {
     turn_id: Arc<str>,
     /// Cancelled when the sidecar gives up the actor during the turn.
     revoked: CancellationToken,
-    /// How often the lease had been revoked when the turn began.
+    /// The lease generation at the beginning of the turn.
     generation: u64,
 }
 

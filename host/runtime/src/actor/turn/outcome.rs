@@ -1,4 +1,4 @@
-//! What the end of a turn means to its caller, to its version and to the log.
+//! The meaning of a turn's end for its caller, its version and the log.
 
 use daca_base::telemetry::{printable, shortened};
 use daca_model::{CallError, Fault};

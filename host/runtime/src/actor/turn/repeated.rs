@@ -1,4 +1,4 @@
-//! Calls that come again: what the actor's state knows of them, and what is noted in the turn's own commit.
+//! Repeated calls: the dedup log in the actor's state, and its update in the turn's own commit.
 
 use bytes::Bytes;
 use daca_model::CallError;

@@ -1,4 +1,4 @@
-//! Where components are compiled, and who gives way meanwhile.
+//! Where components are compiled, and with which priority.
 
 use daca_manifest::CompileLimits;
 

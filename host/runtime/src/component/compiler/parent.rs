@@ -30,9 +30,10 @@ const LEAST_BY_THE_CLOCK: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_secs(3);
 /// The minimum share of a processor, as a divisor, that counts as progress.
 const LEAST_PART: u32 = 4;
-/// Bytes of code that are taken for each byte of a component, beside [`SMALL_CODE`]. It is four with optimised Rust, C and Python.
+/// The bytes of code that are accepted for each byte of a component, in addition to [`SMALL_CODE`]. Optimised Rust, C
+/// and Python have four.
 const CODE_FOR_EACH_BYTE: u64 = 8;
-/// Bytes of code that a component may have in any case.
+/// The bytes of code that every component may have.
 const SMALL_CODE: u64 = 16 * 1024 * 1024;
 /// The maximum length of the child's failure message in bytes.
 const LONGEST_WORDS: u64 = 4 * 1024;
@@ -46,7 +47,7 @@ enum End {
         code: Vec<u8>,
         words: String,
     },
-    /// Its code is longer than any that an honest component has.
+    /// Its code is longer than that of any honest component.
     TooMuchCode,
     /// It is starved by other processes.
     Starved,
@@ -168,7 +169,7 @@ async fn finish(child: &mut Child, most_code: u64) -> std::io::Result<End> {
     let (mut code, mut words) = (Vec::new(), Vec::new());
     let read_code = async {
         match stdout {
-            // One byte more shows that there is too much. The child then ends, as nobody reads on.
+            // One more byte shows that there is too much. The child then ends, since nobody reads further.
             Some(stdout) => stdout.take(most_code + 1).read_to_end(&mut code).await,
             None => Ok(0),
         }
