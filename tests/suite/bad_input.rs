@@ -174,7 +174,7 @@ async fn odd_actor_ids_are_served_or_refused_and_never_mixed() -> anyhow::Result
         ("a%00b", 400, "actor-id-invalid", "character"),
         ("a%0D%0Ab", 400, "actor-id-invalid", "character"),
         ("%FF", 400, "path-invalid", "UTF-8"),
-        (&too_long, 400, "actor-id-invalid", "256 is the most"),
+        (&too_long, 400, "actor-id-invalid", "the maximum is 256"),
         (&far_too_long, 400, "actor-id-invalid", "300 bytes"),
         (&too_wide, 400, "actor-id-invalid", "258 bytes"),
         (".", 400, "actor-id-invalid", "dot"),

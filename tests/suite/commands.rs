@@ -45,7 +45,7 @@ async fn check_tells_what_each_agent_type_is_and_may_do() -> anyhow::Result<()> 
         "  may\n    publish to daca-pubsub/user-chat\n    use binding twilio-binding/create\n".into(),
         "routes\n  POST /chat/{actor_id} -> ChatAgent.ProcessMessage\n  GET /chat/{actor_id}/history -> ChatAgent.GetConversationHistory\n  POST /receive-message -> ChatAgent.ProcessMessage\n".into(),
         "subscriptions\n  daca-pubsub/user-chat at /subscribe\n".into(),
-        "agents.toml is sound.\n".into(),
+        "agents.toml is valid.\n".into(),
     ];
     let mut rest = stdout.as_str();
     for section in &sections {
@@ -67,7 +67,7 @@ async fn check_says_when_an_agent_type_may_do_nothing() -> anyhow::Result<()> {
     let folder = folder_with(&daca_tests::manifest_of("Plain", "plain", ""))?;
     let Ended { code, stdout, .. } = run_in(folder.path(), ["check"]).await?;
     assert_eq!(code, Some(0), "{stdout}");
-    assert!(stdout.contains("\n  may do nothing outside of its own state\n"), "{stdout}");
+    assert!(stdout.contains("\n  may access nothing but its own state\n"), "{stdout}");
     Ok(())
 }
 

@@ -65,7 +65,7 @@ const CASES: &[Case] = &[
     (
         "the seed's binding: no route",
         &[Replace(KAFKA, ROUTE, "")],
-        &[("error", "route-unanswered", "kafka-binding.yaml:5:9", "asks at /kafka-binding")],
+        &[("error", "route-unanswered", "kafka-binding.yaml:5:9", "probes /kafka-binding")],
     ),
     (
         "a route of another name",
@@ -210,7 +210,7 @@ const CASES: &[Case] = &[
         &[Remove(PUBSUB)],
         &[
             ("error", "pubsub-missing", "agents.toml:13:12", "an agent may publish to"),
-            ("error", "pubsub-missing", "agents.toml:49:15", "messages are set aside in"),
+            ("error", "pubsub-missing", "agents.toml:49:15", "dead letters go to"),
             ("error", "pubsub-missing", "agents.toml:52:10", "a subscription is to"),
             ("error", "pubsub-missing", "message-subscription.yaml:10:9", "a subscription is to"),
         ],
@@ -273,12 +273,7 @@ const CASES: &[Case] = &[
                 "path = \"/subscribe\"\nagent = \"ChatAgent\"\ncall = \"ProcessMessage\"\nactor-id = { field = \"actor_id\" }",
             ),
         ],
-        &[(
-            "warning",
-            "messages-repeated",
-            "daca-pubsub.yaml:",
-            "after 10s, while the turn for it may take 30s",
-        )],
+        &[("warning", "messages-repeated", "daca-pubsub.yaml:", "after 10s, while its turn may take 30s")],
     ),
     // Topics that are kept from the app.
     (
@@ -293,7 +288,7 @@ const CASES: &[Case] = &[
                 "error",
                 "topic-not-allowed",
                 "agents.toml:13:12",
-                "allowedTopics (components/daca-pubsub.yaml:10:34) leaves the topic out",
+                "allowedTopics (components/daca-pubsub.yaml:10:34) does not list the topic",
             ),
             ("error", "topic-not-allowed", "agents.toml:52:10", "a subscription is to"),
         ],
@@ -408,7 +403,7 @@ const CASES: &[Case] = &[
             Manifest("daca-pubsub/user-chat\"", "daca-pubsub/*\""),
         ],
         &[
-            ("error", "topic-not-allowed", "agents.toml:13:12", "leaves the app \"chat-agent\" no topic"),
+            ("error", "topic-not-allowed", "agents.toml:13:12", "allows the app \"chat-agent\" no topic"),
             ("error", "topic-not-allowed", "agents.toml:49:15", "publishingScopes"),
         ],
     ),
@@ -453,7 +448,7 @@ const CASES: &[Case] = &[
             Replace(TWILIO, "auth:\n  secretStore: kubernetes\n", ""),
             Replace("secretstore.yaml", "secretstores.kubernetes", "secretstores.local.env"),
         ],
-        &[("warning", "secret-store-missing", "twilio-binding.yaml:", "outside of one it is not loaded")],
+        &[("warning", "secret-store-missing", "twilio-binding.yaml:", "outside a cluster it is not loaded")],
     ),
     (
         "a secrets file that is not here",
@@ -575,7 +570,7 @@ const CASES: &[Case] = &[
     (
         "a policy that gives up",
         &[Replace(RESILIENCY, "maxRetries: -1", "maxRetries: 3")],
-        &[("error", "messages-lost", "resiliency.yaml:21:21", "a few times only")],
+        &[("error", "messages-lost", "resiliency.yaml:21:21", "only a few times")],
     ),
     ("a policy that has no end by default", &[Replace(RESILIENCY, "maxRetries: -1", "maxInterval: 1s")], &[]),
     (
@@ -647,7 +642,7 @@ fn assert_found(what: &str, ended: &Ended, expected: &[(&str, &str, &str, &str)]
     let Ended { code, stdout, stderr } = ended;
     let fails = expected.iter().any(|(severity, ..)| *severity == "error");
     assert_eq!(*code, Some(i32::from(fails)), "{what}: {stderr}");
-    assert_eq!(stdout.ends_with("agents.toml is sound.\n"), !fails, "{what}: {stdout}");
+    assert_eq!(stdout.ends_with("agents.toml is valid.\n"), !fails, "{what}: {stdout}");
     assert!(!stderr.contains("panicked"), "{what}: {stderr}");
     let lines = stderr.lines().collect::<Vec<_>>();
     // Each finding is one line and one line of help.
@@ -693,7 +688,7 @@ async fn the_projects_own_components_are_sound() -> anyhow::Result<()> {
         assert_eq!((code, stderr.as_str()), (Some(0), ""), "{components}: {stdout}");
         for line in [
             format!("components in {components} for the app chat-agent\n"),
-            "takes user-chat; brings user-chat; sets aside in user-messages-dead-letter\n".into(),
+            "publishes to user-chat; delivers user-chat; publishes dead letters to user-messages-dead-letter\n".into(),
             "delivers to POST /receive-message\n".into(),
             "keeps the actors' state\n".into(),
             "may be asked to create\n".into(),

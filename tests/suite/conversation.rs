@@ -1,4 +1,4 @@
-//! The ChatAgent on the default manifest: every row of the README's table of endpoints, and what each message sets off.
+//! The ChatAgent on the default manifest: every endpoint of the tutorial, and the effects of each message.
 
 use daca_tests::{Answer, Host, chat_agent, default_manifest, digest, eventually, message, replaced};
 use reqwest::Method;
@@ -200,7 +200,7 @@ async fn the_log_tells_what_arrived_from_the_broker() -> anyhow::Result<()> {
         assert_eq!(found["level"], "INFO");
     }
     host.post("/subscribe", &json!({"data": "no JSON"})).await?;
-    let dropped = host.wait_for_message("an event is dropped: its data is no JSON object").await?;
+    let dropped = host.wait_for_message("an event is dropped: its data is not a JSON object").await?;
     assert_eq!((&dropped["level"], &dropped["code"]), (&json!("WARN"), &json!("event-unreadable")));
     Ok(())
 }

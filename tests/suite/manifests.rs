@@ -108,7 +108,7 @@ const CASES: &[Case] = &[
         &[
             ("manifest-invalid-permission", 5, "PUBSUB/TOPIC"),
             ("manifest-invalid-permission", 6, "BINDING/OPERATION"),
-            ("manifest-invalid-route", 10, "is no path"),
+            ("manifest-invalid-route", 10, "is not a path"),
         ],
     ),
     (
@@ -127,7 +127,7 @@ const CASES: &[Case] = &[
         &[
             ("manifest-invalid-limit", 9, "agents.A.limits.running-time is"),
             ("manifest-invalid-limit", 8, "agents.A.limits.turn-time is 106751991167300 days"),
-            ("manifest-invalid-limit", 6, "idle-timeout is 367 days; the largest that works is 366 days"),
+            ("manifest-invalid-limit", 6, "idle-timeout is 367 days; the maximum is 366 days"),
             ("manifest-invalid-limit", 2, "host.shutdown-grace is"),
             ("manifest-invalid-limit", 3, "host.effect-retry-delay is"),
         ],

@@ -1,7 +1,7 @@
 //! The ChatAgent: keeps the last messages of a conversation, publishes each exchange, and sends it as an SMS.
 //!
-//! It does what the Python `ChatAgent` of DACA's step 5 does, with the same names and texts. Messages are kept and
-//! passed on as JSON, so that fields that this agent does not know stay as they are.
+//! It behaves like the Python `ChatAgent` of DACA's step 5, with the same names and texts. Messages are kept and passed
+//! on as JSON, so that unknown fields are preserved.
 
 #![forbid(unsafe_code)]
 
@@ -15,12 +15,12 @@ use serde_json::value::{RawValue, to_raw_value};
 const PUBSUB: &str = "daca-pubsub";
 const TOPIC: &str = "user-chat";
 const SMS_BINDING: &str = "twilio-binding";
-/// Who gets the SMS when the setting `to-number` does not say.
+/// The recipient of the SMS when the setting `to-number` is missing.
 const DEFAULT_NUMBER: &str = "+1987654321";
-/// How many messages of a conversation are kept.
+/// The number of messages of a conversation that are kept.
 const KEPT: usize = 5;
 
-/// One conversation. All that is in memory follows from the actor's id and the agent type's settings.
+/// One conversation. Everything in memory is derived from the actor's id and the agent type's settings.
 #[derive(Default)]
 struct ChatAgent {
     id: String,
@@ -39,7 +39,7 @@ impl ChatAgent {
         let key = &self.history_key;
         log::info!("Activating actor for {key}");
         if let Err(e) = self.initialise() {
-            // Nothing is written here: a read that failed must not cost a history.
+            // Nothing is written here: a failed read must not erase a history.
             log::warn!("Non-critical error in _on_activate: {e}");
         }
         Ok(())
@@ -51,14 +51,14 @@ impl ChatAgent {
         self.exchange(&message, &content).map_err(|e| {
             log::error!("Error processing message for {}: {e}", self.history_key);
             match e {
-                // The caller's message, and no later try, makes it too large.
+                // The caller's message is too large, and a retry would not change that.
                 Error::TooLarge(_) => Failure::invalid(format!("The message cannot be kept: {e}")),
                 _ => e.into(),
             }
         })
     }
 
-    /// The messages that are kept, oldest first.
+    /// The kept messages, oldest first.
     pub fn get_conversation_history(&self) -> Result<Box<RawValue>, Failure> {
         let stored = state::get_bytes(&self.history_key)
             .inspect_err(|e| log::error!("Error getting history for {}: {e}", self.history_key))?;
@@ -96,7 +96,7 @@ impl ChatAgent {
         Ok(output)
     }
 
-    /// Stages the event. A conversation goes on without it.
+    /// Stages the event. The conversation continues if that fails.
     fn publish(&self, input: &RawValue, output: &RawValue) {
         let key = &self.history_key;
         let event = ConversationUpdated {
@@ -116,7 +116,7 @@ impl ChatAgent {
         }
     }
 
-    /// Stages the SMS, unless the setting `to-number` is empty. A conversation goes on without it.
+    /// Stages the SMS, unless the setting `to-number` is empty. The conversation continues if that fails.
     fn send_sms(&self, content: &str, answer: &str) {
         let to_number = &*self.to_number;
         if to_number.is_empty() {
@@ -165,7 +165,7 @@ fn to_number() -> String {
     setting.unwrap_or_else(|| DEFAULT_NUMBER.to_owned())
 }
 
-/// The content of a message that can be answered.
+/// The content of a valid message.
 fn checked_content(message: &RawValue) -> Result<String, Failure> {
     let fields = serde_json::from_str::<BTreeMap<String, &RawValue>>(message.get()).unwrap_or_default();
     let text = |name| fields.get(name).and_then(|field| serde_json::from_str::<String>(field.get()).ok());
@@ -175,7 +175,7 @@ fn checked_content(message: &RawValue) -> Result<String, Failure> {
     Ok(content)
 }
 
-/// The messages of a stored history, each as it was written. What is not a list is no history.
+/// The messages of a stored history, each as it was written. Anything but a list counts as empty.
 fn messages<'a>(key: &str, stored: &'a [u8]) -> Vec<&'a RawValue> {
     serde_json::from_slice(stored).unwrap_or_else(|e| {
         if serde_json::from_slice::<IgnoredAny>(stored).is_err() {

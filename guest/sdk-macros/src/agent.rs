@@ -1,4 +1,4 @@
-//! Reads an `impl` block: which functions are methods, which are hooks, and whether they can be.
+//! Parses an `impl` block into methods and hooks, and validates them.
 
 use proc_macro2::Span;
 use syn::ext::IdentExt;
@@ -8,7 +8,7 @@ use syn::{
     Meta, Result, ReturnType, Type, Visibility,
 };
 
-/// What an `impl` block says about an agent.
+/// An agent, as its `impl` block declares it.
 #[derive(Default)]
 pub(crate) struct Agent {
     pub(crate) methods: Vec<Method>,
@@ -37,24 +37,24 @@ pub(crate) struct Hook {
     pub(crate) output: Span,
 }
 
-/// The hook that gives state another shape.
+/// The hook that migrates state to another schema.
 pub(crate) struct Migrate {
     pub(crate) hook: Hook,
     pub(crate) shape: Shape,
 }
 
-/// What `#[migrate(…)]` says of the state.
+/// The arguments of `#[migrate(…)]`.
 pub(crate) struct Shape {
-    /// The label that the state has afterwards.
+    /// The label of the schema after the migration.
     pub(crate) to: LitStr,
-    /// The keys that the function wants to see.
+    /// The keys that the function reads.
     pub(crate) keys: Expr,
 }
 
-/// Bytes of the label of a shape, at most; the host refuses longer ones.
+/// The maximum length of a schema's label in bytes; the host rejects longer ones.
 const LONGEST_LABEL: usize = 64;
 
-/// What an attribute of ours says that a function is.
+/// The role that one of our attributes gives a function.
 enum Role {
     Method(LitStr),
     Activate,
@@ -65,7 +65,7 @@ enum Role {
 }
 
 impl Agent {
-    /// Takes our attributes off the functions. The errors are all that were found, not just the first.
+    /// Removes our attributes from the functions. Reports all errors, not just the first.
     pub(crate) fn take(block: &mut ItemImpl) -> Result<Self> {
         let mut errors = Errors::default();
         errors.note(check_block(block));
@@ -95,10 +95,9 @@ impl Agent {
             }
             None => Ok(()),
             Some(Role::Method(name)) if public => self.add_method(function, name),
-            Some(Role::Method(_)) => Err(Error::new(
-                function.sig.ident.span(),
-                "a method is `pub`; this function is the agent's own",
-            )),
+            Some(Role::Method(_)) => {
+                Err(Error::new(function.sig.ident.span(), "a method is `pub`; this function is private"))
+            }
             Some(Role::Activate) => add_hook(&mut self.activate, "activate", check_lifecycle(function)?),
             Some(Role::Deactivate) => {
                 add_hook(&mut self.deactivate, "deactivate", check_lifecycle(function)?)
@@ -130,12 +129,12 @@ impl Agent {
             [_, second, ..] => {
                 return Err(Error::new(
                     second.span(),
-                    "a method takes one payload: make a struct of its parts, or take a tuple",
+                    "a method takes one payload: combine its parts in a struct or a tuple",
                 ));
             }
         };
         let cfgs: Vec<_> = function.attrs.iter().filter(|a| a.path().is_ident("cfg")).cloned().collect();
-        // Two functions under `cfg` may be meant to exclude each other; if they do not, rustc sees it.
+        // Two functions under `cfg` may exclude each other; if they do not, rustc reports it.
         if let Some(other) = self
             .methods
             .iter()
@@ -154,7 +153,7 @@ fn check_block(block: &ItemImpl) -> Result<()> {
     if let Some((_, path, _)) = &block.trait_ {
         return Err(Error::new(
             path.span(),
-            "`#[agent]` belongs on the block of the struct itself, not of a trait",
+            "`#[agent]` belongs on the struct's own `impl` block, not on that of a trait",
         ));
     }
     check_generics(&block.generics, "an agent")?;
@@ -171,11 +170,11 @@ fn check_generics(generics: &Generics, who: &str) -> Result<()> {
     }
 }
 
-/// Takes our attribute off a function, if there is one.
+/// Removes our attribute from a function, if there is one.
 fn take_role(function: &mut ImplItemFn) -> Result<Option<Role>> {
     let mut role: Option<(Span, Role)> = None;
     let mut errors = Errors::default();
-    // All of ours are taken off even when one is wrong, or rustc would say that it does not know them.
+    // All of ours are removed even when one is wrong. Otherwise rustc would report them as unknown.
     function.attrs.retain(|attribute| match read_role(attribute) {
         Ok(None) => true,
         Ok(Some(new)) => {
@@ -194,7 +193,7 @@ fn take_role(function: &mut ImplItemFn) -> Result<Option<Role>> {
         && !matches!(role, Role::Method(_))
         && function.attrs.iter().any(|a| a.path().is_ident("cfg"))
     {
-        errors.note(Err(Error::new(*span, "a hook cannot be under `cfg`; what is inside it can")));
+        errors.note(Err(Error::new(*span, "a hook cannot be under `cfg`; code inside it can")));
     }
     errors.into_result()?;
     Ok(role.map(|(_, role)| role))
@@ -312,11 +311,11 @@ fn check_firing(function: &ImplItemFn) -> Result<Hook> {
     let [name, data] = parameters[..] else {
         return Err(Error::new(
             function.sig.inputs.span(),
-            "this hook takes `(&mut self, name: &str, data: T)`, where `T` is what was registered; `()` if nothing was",
+            "this hook takes `(&mut self, name: &str, data: T)`, where `T` is the type of the data; `()` for none",
         ));
     };
     if !matches!(name, Type::Reference(_)) {
-        return Err(Error::new(name.span(), "the name arrives as a `&str`"));
+        return Err(Error::new(name.span(), "the name is a `&str`"));
     }
     check_owned(data, "the data of a firing")?;
     Ok(Hook { function: function.sig.ident.clone(), data: Some(data.clone()), output })
@@ -333,22 +332,20 @@ fn check_migrate(function: &ImplItemFn) -> Result<Hook> {
     if from.mutability.is_some() || state.mutability.is_none() {
         return Err(Error::new(
             function.sig.inputs.span(),
-            "the label arrives as a `&str`, and the state as a `&mut daca_sdk::Migration`",
+            "the label is a `&str`, and the state a `&mut daca_sdk::Migration`",
         ));
     }
     Ok(Hook { function: function.sig.ident.clone(), data: None, output })
 }
 
-/// What methods and hooks have in common. Gives the types of the parameters after `self`, and where the type of the
-/// result is written.
+/// The checks that methods and hooks share. Returns the types of the parameters after `self`, and the span of the
+/// return type.
 fn check_signature<'a>(function: &'a ImplItemFn, who: &str) -> Result<(Vec<&'a Type>, Span)> {
     let signature = &function.sig;
     if let Some(word) = &signature.asyncness {
         return Err(Error::new(
             word.span(),
-            format!(
-                "{who} cannot be `async`: calls into the host wait by themselves, and only this actor waits"
-            ),
+            format!("{who} cannot be `async`: calls into the host block, and only this actor waits for them"),
         ));
     }
     if let Some(word) = &signature.unsafety {
@@ -367,7 +364,7 @@ fn check_signature<'a>(function: &'a ImplItemFn, who: &str) -> Result<(Vec<&'a T
             return Err(Error::new(
                 signature.ident.span(),
                 format!(
-                    "{who} takes `&self` or `&mut self`; a function without is the agent's own and not `pub`"
+                    "{who} takes `&self` or `&mut self`; a function without is not a method: remove its `pub`"
                 ),
             ));
         }
@@ -382,7 +379,7 @@ fn check_signature<'a>(function: &'a ImplItemFn, who: &str) -> Result<(Vec<&'a T
         ReturnType::Type(_, output) => Ok((parameters, output.span())),
         ReturnType::Default => Err(Error::new(
             signature.ident.span(),
-            format!("{who} returns a `Result`; `Ok(())` if there is nothing to say"),
+            format!("{who} returns a `Result`; `Ok(())` if there is no reply"),
         )),
     }
 }
@@ -392,7 +389,7 @@ fn check_owned(parameter: &Type, what: &str) -> Result<()> {
         Type::Reference(_) => {
             Err(Error::new(parameter.span(), format!("{what} is owned: a `String`, say, not a `&str`")))
         }
-        Type::ImplTrait(_) => Err(Error::new(parameter.span(), format!("{what} is of a type with a name"))),
+        Type::ImplTrait(_) => Err(Error::new(parameter.span(), format!("{what} has a named type"))),
         _ => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! Writes what makes an agent of an `impl` block: the traits of `daca_sdk::rt`, and the exports that go with them.
+//! Generates the code that makes an `impl` block an agent: the traits of `daca_sdk::rt` and the matching exports.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -7,8 +7,8 @@ use syn::{Error, ItemImpl, Result};
 
 use crate::agent::{Agent, Hook, Method, Migrate};
 
-/// The block itself stays in the output even when it is wrong, so that the author sees our errors and not, on top of
-/// them, one for each use of a function that is not there.
+/// The block itself stays in the output even when it has errors. Otherwise the author would see, besides our errors, one
+/// for each use of a missing function.
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let Ok(mut block) = syn::parse2::<ItemImpl>(item.clone()) else {
         let error =
@@ -31,7 +31,7 @@ fn agent(arguments: &TokenStream, block: &mut ItemImpl) -> Result<TokenStream> {
     }
 
     let this = &block.self_ty;
-    // Errors about what the struct itself lacks belong to its name.
+    // Errors about a missing trait of the struct point at its name.
     let default = quote_spanned! { this.span() => <#this as ::core::default::Default>::default() };
     let arms = agent.methods.iter().map(arm);
     let names = agent.methods.iter().map(|Method { name, cfgs, .. }| quote! { #(#cfgs)* #name });
@@ -129,7 +129,7 @@ fn lifecycle(agent: &Agent) -> Option<TokenStream> {
 
 fn migrate(Migrate { hook: Hook { function, output, .. }, shape }: &Migrate) -> TokenStream {
     let (to, keys) = (&shape.to, &shape.keys);
-    // Errors about keys that are none belong to the expression.
+    // Errors about invalid keys point at the expression.
     let keys = quote_spanned! { keys.span() => ::daca_sdk::rt::keys(#keys) };
     let call = quote! { __Agent::#function(self, from, state) };
     let done = quote_spanned! { *output => ::daca_sdk::rt::done(#call) };
@@ -162,7 +162,7 @@ fn firing(Hook { function, data, output }: &Hook, kind: &str) -> TokenStream {
 mod tests {
     use super::*;
 
-    /// The messages that the compiler would show, in order.
+    /// The messages of the compile errors, in order.
     fn errors(block: &str) -> Vec<String> {
         let mut block: ItemImpl = syn::parse_str(block).expect("an impl block");
         match agent(&TokenStream::new(), &mut block) {

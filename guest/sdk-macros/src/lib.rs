@@ -1,17 +1,17 @@
-//! The `#[agent]` attribute of `daca-sdk`. Use it from there.
+//! The `#[agent]` attribute of `daca-sdk`. Use it through that crate.
 
 mod agent;
 mod expand;
 
 use proc_macro::TokenStream;
 
-/// Makes an agent of a struct: put it on the `impl` block that holds its methods.
+/// Turns a struct into an agent. Put it on the `impl` block that holds the methods.
 ///
-/// The struct must be `Default`. The host makes one for each instance and keeps it as long as the instance.
+/// The struct must be `Default`. Each instance has one value of it, for as long as the instance lives.
 ///
 /// # Methods
 ///
-/// Each `pub fn` is a method that can be called from outside. Functions that are not `pub` are the agent's own.
+/// Each `pub fn` is a method that can be called from outside. Functions that are not `pub` are private.
 ///
 /// ```
 /// # #[derive(Default)]
@@ -40,17 +40,18 @@ use proc_macro::TokenStream;
 /// }
 /// ```
 ///
-/// - The name of a method is that of the function in `PascalCase`, or what `#[method(name = "…")]` says.
-/// - It takes `&self` or `&mut self`, and a payload or none: one owned parameter of a type that is
-///   `serde::de::DeserializeOwned`. The payload is read as JSON; no bytes at all count as `null`. A payload that does
-///   not fit is answered with `Failure::Invalid` before the method runs. A method without a parameter ignores it.
-/// - It returns `Result<T, E>`, where `T` is `serde::Serialize` and becomes the reply in JSON, and `E` turns into a
-///   `Failure`.
-/// - A call of a method that is not there is answered with `Failure::NotFound`, which lists those there are.
+/// - The name of a method is the function's name in `PascalCase`, or the one in `#[method(name = "…")]`.
+/// - It takes `&self` or `&mut self`, and optionally a payload: one owned parameter of a type that implements
+///   `serde::de::DeserializeOwned`. The payload is parsed as JSON; an empty one counts as `null`. If it does not fit the
+///   type, the call fails with `Failure::Invalid` before the method runs. A method without a parameter ignores it.
+/// - It returns `Result<T, E>`, where `T` implements `serde::Serialize` and becomes the reply in JSON, and `E` converts
+///   into a `Failure`.
+/// - A call of an unknown method fails with `Failure::NotFound`, which lists the methods that exist.
 ///
 /// # Hooks
 ///
-/// These mark functions that the host calls by itself. They are not methods, `pub` or not. Each may occur once.
+/// These attributes mark functions that the host calls by itself. Such functions are not methods, even if they are
+/// `pub`. Each attribute may occur once.
 ///
 /// | attribute | signature | runs |
 /// |---|---|---|
@@ -58,9 +59,9 @@ use proc_macro::TokenStream;
 /// | `#[deactivate]` | `fn(&mut self) -> Result<(), E>` | when the actor is deactivated; not when the host is killed |
 /// | `#[reminder]` | `fn(&mut self, name: &str, data: T) -> Result<(), E>` | when a reminder fires |
 /// | `#[timer]` | `fn(&mut self, name: &str, data: T) -> Result<(), E>` | when a timer fires |
-/// | `#[migrate(to = "…", keys = …)]` | `fn(&mut self, from: &str, state: &mut Migration) -> Result<(), E>` | once for each actor whose state another version has kept |
+/// | `#[migrate(to = "…", keys = …)]` | `fn(&mut self, from: &str, state: &mut Migration) -> Result<(), E>` | once for each actor whose state has another schema |
 ///
-/// An agent without `#[reminder]` cannot register reminders, and one without `#[timer]` no timers.
+/// An agent without `#[reminder]` cannot register reminders. An agent without `#[timer]` cannot register timers.
 ///
 /// ```
 /// use std::time::Duration;
@@ -91,9 +92,9 @@ use proc_macro::TokenStream;
 /// }
 /// ```
 ///
-/// # State of another version
+/// # Schema migration
 ///
-/// A version that keeps its state in another shape than the one before gives that shape a label, and changes the state
+/// A version whose state has another schema than the previous version's gives the schema a label, and migrates the state
 /// of each actor in the actor's first call: before `#[activate]`, and in the same transaction as that call.
 ///
 /// ```
@@ -104,7 +105,7 @@ use proc_macro::TokenStream;
 ///
 /// #[agent]
 /// impl Notes {
-///     /// A note was a text. From now on it is a text, and whether it is done.
+///     /// A note used to be a text. Now it is a text and a flag: done or not.
 ///     #[migrate(to = "2", keys = ["notes"])]
 ///     fn add_marks(&mut self, _from: &str, state: &mut Migration) -> Result<(), Failure> {
 ///         let texts: Vec<String> = state.get("notes")?.unwrap_or_default();
@@ -118,13 +119,13 @@ use proc_macro::TokenStream;
 /// }
 /// ```
 ///
-/// - `to` is the label, 1 to 64 bytes. `from` is the label of the version that has kept the state, or the first twelve
-///   digits of its SHA-256 when it had none and its deployment named none.
-/// - `keys` are those that the function wants to see, since a store cannot be asked which there are: an expression that
-///   is `IntoIterator` over what turns into a `String`, such as `[format!("notes-{}", identity::actor_id())]`. It runs in
-///   the call, and can use what the agent can. The function gets those that exist; where there are none, it does not run.
-/// - What is in `state` afterwards takes their place. A failure or a panic fails the call, and leaves the state as it was.
-/// - To let people go back to a version, give that one the hook, too: with its own label, and for the newer label.
+/// - `to` is the label of the new schema, 1 to 64 bytes. `from` is the label of the version that wrote the state. A
+///   version without the hook has the label that its deployment named, or else the first twelve digits of its SHA-256.
+/// - `keys` are the keys that the function reads, since not every store can list them. It is an expression that implements
+///   `IntoIterator` over items that convert into a `String`, such as `[format!("notes-{}", identity::actor_id())]`. It
+///   runs in the call and can use every import. The function gets the keys that exist; if none exists, it does not run.
+/// - The content of `state` afterwards replaces them. A failure or a panic fails the call and leaves the state unchanged.
+/// - To allow a rollback to a version, give that version the hook as well, with its own label, for the newer schema.
 #[proc_macro_attribute]
 pub fn agent(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(arguments.into(), item.into()).into()

@@ -6,16 +6,16 @@ use serde::de::DeserializeOwned;
 use crate::rt::bindings::actor::daca::agent::actors as host;
 use crate::{Error, json};
 
-/// Calls a method of an actor, with a payload in JSON, and waits for its reply. No reply at all counts as `null`.
+/// Calls a method of an actor, with a payload in JSON, and waits for its reply. An empty reply counts as `null`.
 ///
-/// It acts at once, whatever becomes of this call.
+/// The call takes effect at once, and stands even if the current call fails.
 ///
 /// # Errors
 ///
 /// [`Error::Denied`] when the manifest does not list the agent type; [`Error::Unavailable`] when the actor cannot be
 /// reached; [`Error::Invalid`] when it is this actor itself, or one that waits for this call. A failure of the callee
 /// is [`Error::Invalid`], [`Error::NotFound`] or, for [`Failure::Failed`](crate::Failure::Failed), [`Error::Other`].
-/// [`Error::Undecodable`] when the reply is not of the type; the callee has done its work then.
+/// [`Error::Undecodable`] when the reply is not of the type; the callee has done its work in that case.
 pub fn invoke<P, R>(agent_type: &str, actor_id: &str, method: &str, payload: &P) -> Result<R, Error>
 where
     P: Serialize + ?Sized,

@@ -1,26 +1,26 @@
-//! Output bindings: systems outside, such as an SMS gateway, a mail server or an HTTP service.
+//! Output bindings: external systems, such as an SMS gateway, a mail server or an HTTP service.
 //!
-//! [`send`] to write, [`invoke`] to read: what was sent leaves only if the call ends well, what was invoked has
-//! happened whatever becomes of the call.
+//! Use [`send`] to write and [`invoke`] to read. [`send`] takes effect only if the call succeeds; [`invoke`] takes
+//! effect at once, even if the call fails later.
 //!
-//! Both take the data as bytes, and metadata as pairs of names and values; the names are unique.
+//! Both take the data as bytes, and metadata as pairs of unique names and values.
 
 use serde::de::DeserializeOwned;
 
 use crate::rt::bindings::actor::daca::agent::bindings as host;
 use crate::{Effect, Error, json};
 
-/// What a binding answered.
+/// The response of a binding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The body.
     pub data: Vec<u8>,
-    /// What came with it, such as the status code of an HTTP binding.
+    /// Its metadata, such as the status code of an HTTP binding.
     pub metadata: Vec<(String, String)>,
 }
 
 impl Response {
-    /// The data, read as JSON. No data at all counts as `null`.
+    /// The data, parsed as JSON. Empty data counts as `null`.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ pub fn invoke(
     Ok(Response { data: response.data, metadata: response.metadata })
 }
 
-/// Stages a one-way call of a binding: an [`Effect`], sent after this call has ended well.
+/// Stages a one-way call of a binding: an [`Effect`], sent after this call has succeeded.
 ///
 /// # Errors
 ///

@@ -1,11 +1,11 @@
-//! Settings of the agent type, from the host's manifest. They are texts.
+//! Settings of the agent type, from the host's manifest. They are strings.
 
 use std::collections::BTreeMap;
 
 use crate::Error;
 use crate::rt::bindings::actor::wasi::config::store as host;
 
-/// The value of a setting; none when the manifest does not give it to this agent type.
+/// The value of a setting; `None` when the manifest has none for this agent type.
 ///
 /// # Errors
 ///

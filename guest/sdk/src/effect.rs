@@ -1,11 +1,11 @@
-//! What happens after a call has ended well.
+//! Effects: actions that happen after a call has succeeded.
 
 use crate::Error;
 use crate::rt::bindings::actor::daca::agent::effects;
 
-/// An event or a one-way call of a binding that leaves after this call has ended well.
+/// An event or a one-way call of a binding that is sent after this call has succeeded.
 ///
-/// It may be dropped: the effect is staged all the same.
+/// This value may be dropped: the effect stays staged.
 #[derive(Debug)]
 pub struct Effect(u32);
 
@@ -19,10 +19,10 @@ impl Effect {
         self.0
     }
 
-    /// Says what the host logs when the effect is settled: `delivered` at level info when it has been delivered, or
-    /// `undeliverable`, a colon and the reason at level error when the host has given up.
+    /// Sets the line that the host logs when the effect is settled: `delivered` at level info after its delivery, or
+    /// `undeliverable`, a colon and the reason at level error when the host drops it.
     ///
-    /// The agent cannot say either by itself: effects leave after the call has ended.
+    /// The agent itself cannot know the outcome, since effects leave after the call has ended.
     ///
     /// # Errors
     ///

@@ -1,28 +1,27 @@
-//! The two ways in which things go wrong: the host refuses, or the agent does.
+//! The two kinds of errors: the host rejects a request, or the agent rejects a call.
 
 use std::fmt;
 
 use crate::rt::bindings::actor::daca::agent::types;
 use crate::rt::bindings::actor::wasi::config::store;
 
-/// Why the host did not do what the agent asked. The text is for people; match on the case.
+/// Why the host rejected a request of the agent. The text is for people; match on the variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The host's manifest does not permit it to this agent type.
+    /// The host's manifest does not grant this to the agent type.
     Denied(String),
-    /// What was named does not exist.
+    /// The named item does not exist.
     NotFound(String),
-    /// The request makes no sense as it stands, and will not when it is repeated. Also: a value of the agent's own
-    /// that cannot be written as JSON.
+    /// The request is invalid, and repeating it will not help. Also: a value of the agent cannot be written as JSON.
     Invalid(String),
-    /// It may work later: a store, broker, sidecar or actor cannot be reached now.
+    /// A store, broker, sidecar or actor cannot be reached now. A later attempt may succeed.
     Unavailable(String),
     /// A key, a value, a payload or a number of items exceeds a limit of the agent type.
     TooLarge(String),
-    /// Anything else, such as the failure that a called actor answered with.
+    /// Any other error, such as the failure that a called actor returned.
     Other(String),
-    /// There are bytes, but they are not JSON of the type that was asked for. Nothing was refused: the same call for
-    /// another type may do.
+    /// The bytes are not JSON of the requested type. The host rejected nothing: the same call with another type may
+    /// succeed.
     Undecodable(String),
 }
 
@@ -67,16 +66,16 @@ impl From<store::Error> for Error {
     }
 }
 
-/// Why the agent refuses a call, and so whose fault it was. The caller gets the text, and an HTTP caller the status.
+/// Why the agent rejects a call, and whose fault it is. The caller gets the text, and an HTTP caller the status.
 ///
-/// A call that ends with a failure changes nothing: all that it staged is dropped.
+/// A call that ends with a failure changes nothing: everything that it staged is discarded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The caller's fault: the payload cannot be used. Status 400.
     Invalid(String),
-    /// The caller's fault: there is no such method, or no such thing. Status 404.
+    /// The caller's fault: the method, or the item that it asks for, does not exist. Status 404.
     NotFound(String),
-    /// The agent's fault, or the world's. Status 500.
+    /// The fault of the agent or of a system that it depends on. Status 500.
     Failed(String),
 }
 
@@ -86,12 +85,12 @@ impl Failure {
         Self::Invalid(message.into())
     }
 
-    /// There is no such thing: status 404.
+    /// The requested item does not exist: status 404.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::NotFound(message.into())
     }
 
-    /// It did not work: status 500.
+    /// The call failed: status 500.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::Failed(message.into())
     }

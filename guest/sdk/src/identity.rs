@@ -1,4 +1,4 @@
-//! Who this actor is.
+//! The identity of this actor.
 
 use crate::rt::bindings::actor::daca::agent::identity as host;
 
@@ -12,7 +12,7 @@ pub fn actor_id() -> String {
     host::actor_id()
 }
 
-/// The id of the call that runs now. It is the `turn` of the host's log lines.
+/// The id of the current call: the field `turn` of the host's log lines.
 pub fn turn_id() -> String {
     host::turn_id()
 }

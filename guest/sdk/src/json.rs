@@ -1,4 +1,4 @@
-//! JSON, which is what typed values are to the outside. Private; every module that has typed values goes through here.
+//! JSON, the outside format of typed values. Private; every module with typed values uses it.
 
 use std::fmt;
 
@@ -7,30 +7,30 @@ use serde::de::DeserializeOwned;
 
 use crate::Error;
 
-/// No bytes at all stand for `null`, as does the word.
+/// Returns `null` for empty bytes.
 pub(crate) fn or_null(bytes: &[u8]) -> &[u8] {
     if bytes.is_empty() { b"null" } else { bytes }
 }
 
-/// Lists and objects within one another that serde_json reads. It writes more.
+/// The depth of nested lists and objects that serde_json reads. It writes deeper ones.
 const MOST_DEPTH: usize = 127;
 
-/// `what` names the value in the message of an error. What could not be read again is refused.
+/// `what` names the value in an error's message. A value that could not be read again is rejected.
 pub(crate) fn encode<T: Serialize + ?Sized>(what: impl fmt::Display, value: &T) -> Result<Vec<u8>, Error> {
     readable(value).map_err(|reason| Error::Invalid(format!("{what} cannot be written as JSON: {reason}")))
 }
 
-/// The JSON of a value, which can be read again.
+/// The JSON of a value. An error if it could not be read again.
 pub(crate) fn readable<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, String> {
     let text = serde_json::to_vec(value).map_err(|e| e.to_string())?;
     if depth(&text) > MOST_DEPTH {
-        let reason = format!("it has more than {MOST_DEPTH} lists and objects within one another");
-        return Err(format!("{reason}, and nobody could read it again"));
+        let reason = format!("its lists and objects are nested more than {MOST_DEPTH} levels deep");
+        return Err(format!("{reason}, and it could not be read again"));
     }
     Ok(text)
 }
 
-/// Lists and objects within one another in a JSON text.
+/// The depth of nested lists and objects in a JSON text.
 fn depth(text: &[u8]) -> usize {
     let (mut depth, mut most) = (0_usize, 0);
     let (mut in_string, mut is_escaped) = (false, false);
@@ -48,7 +48,7 @@ fn depth(text: &[u8]) -> usize {
     most
 }
 
-/// `what` names the value in the message of an error.
+/// `what` names the value in an error's message.
 pub(crate) fn decode<T: DeserializeOwned>(what: impl fmt::Display, bytes: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(bytes).map_err(|e| Error::Undecodable(format!("{what}: {e}")))
 }
@@ -59,7 +59,7 @@ mod tests {
 
     use super::*;
 
-    /// Lists within one another.
+    /// Nested lists.
     fn nested(depth: usize) -> Value {
         (1..depth).fold(Value::Array(Vec::new()), |inner, _| Value::Array(vec![inner]))
     }

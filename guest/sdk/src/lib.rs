@@ -1,7 +1,7 @@
-//! What an agent's author imports.
+//! The SDK for agents in Rust.
 //!
 //! An agent is a struct with methods. The host runs one instance of it for each active actor, one call at a time, and
-//! commits what a method wrote when it returns `Ok`.
+//! commits a method's writes when it returns `Ok`.
 //!
 //! ```
 //! use daca_sdk::{Failure, agent, state};
@@ -11,7 +11,7 @@
 //!
 //! #[agent]
 //! impl Counter {
-//!     /// Adds to the sum and answers it.
+//!     /// Adds to the sum and returns it.
 //!     pub fn add(&mut self, amount: u64) -> Result<u64, Failure> {
 //!         let sum = state::get::<u64>("sum")?.unwrap_or(0).checked_add(amount);
 //!         let sum = sum.ok_or_else(|| Failure::invalid("the sum would be too large"))?;
@@ -37,28 +37,29 @@
 //! serde = { version = "1", features = ["derive"] } # for types of your own
 //! ```
 //!
-//! # What lasts
+//! # Durability
 //!
-//! Only [`state`] does. The struct lives in the instance's memory, which may vanish between any two calls, and does
-//! vanish after a call that failed: keep in it what can be worked out again, and work it out in a method marked
-//! `#[activate]`. See [`agent`] for that and the other hooks.
+//! Only [`state`] is durable. The struct lives in the instance's memory, which may be lost between any two calls, and
+//! is always lost after a call that failed. Keep in it only values that can be computed again, and compute them in a
+//! function marked `#[activate]`. [`agent`] describes this and the other hooks.
 //!
 //! # New versions
 //!
-//! The host can swap an agent's component while actors of it exist: their state stays. A version that keeps its state
-//! in another shape has a function marked `#[migrate]`, which the host calls once for each actor, with a [`Migration`],
-//! in the actor's first call on that version. See [`agent`].
+//! The host can swap an agent's component while actors of it exist. Their state stays. A version with another schema
+//! has a function marked `#[migrate]`. The host calls it once for each actor, with a [`Migration`], in the actor's
+//! first call on that version. See [`agent`].
 //!
 //! # All or nothing
 //!
 //! Within a call, writes ([`state`]), events ([`pubsub`]), one-way calls of bindings ([`bindings::send`]),
-//! [`reminders`] and [`timers`] are staged. They happen together when the method returns `Ok`; when it returns a
-//! [`Failure`], panics or exceeds a limit, none of them does. [`bindings::invoke`] and [`actors::invoke`] act at once.
+//! [`reminders`] and [`timers`] are staged. They commit together when the method returns `Ok`. When it returns a
+//! [`Failure`], panics or exceeds a limit, they are discarded. [`bindings::invoke`] and [`actors::invoke`] take effect
+//! at once.
 //!
 //! # Errors
 //!
-//! What the host refuses is an [`Error`]; what the agent answers to its caller is a [`Failure`]. `?` turns the first
-//! into the second: it becomes [`Failure::Failed`], a status 500. Match on the error where that is not what it means.
+//! The host reports an [`Error`] to the agent; the agent reports a [`Failure`] to its caller. `?` converts the first into
+//! the second: it becomes [`Failure::Failed`], status 500. Match on the error where that is not the right answer.
 
 pub mod actors;
 pub mod bindings;

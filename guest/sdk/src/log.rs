@@ -1,4 +1,4 @@
-//! Lines for the host's log. The host adds agent type, actor id, turn and component version.
+//! Lines in the host's log. The host adds agent type, actor id, turn and component version.
 //!
 //! The macros take what `format!` takes:
 //!
@@ -9,8 +9,8 @@
 //! log::info!("the sum is {sum}");
 //! ```
 //!
-//! A line is written at once, also when the call fails later. The host may cut lines that are too long, and drop those
-//! that are too many. Lines printed with `println!` and `eprintln!` reach the log too.
+//! A line is written at once, and stays even if the call fails later. The host may truncate long lines, and drop lines
+//! when there are too many. Lines printed with `println!` and `eprintln!` reach the log, too.
 
 use std::fmt;
 
@@ -19,24 +19,24 @@ use crate::rt::bindings::actor::wasi::logging::logging as host;
 #[doc(inline)]
 pub use crate::{__debug as debug, __error as error, __info as info, __trace as trace, __warn as warn};
 
-/// How much a line matters.
+/// The severity of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
-    /// Detail of the control flow.
+    /// Details of the control flow.
     Trace,
-    /// Of use while debugging.
+    /// Useful for debugging.
     Debug,
-    /// What happened.
+    /// A normal event.
     Info,
-    /// Something is not as it should be.
+    /// An unexpected condition.
     Warn,
-    /// Something failed.
+    /// A failure.
     Error,
-    /// Something failed, and the agent cannot go on.
+    /// A failure after which the agent cannot continue.
     Critical,
 }
 
-/// Writes a line. `context` names the part of the agent that speaks, and may be empty, as it is with the macros.
+/// Writes a line. `context` names the part of the agent that writes it. It may be empty, as it is with the macros.
 pub fn write(level: Level, context: &str, message: fmt::Arguments<'_>) {
     let level = match level {
         Level::Trace => host::Level::Trace,

@@ -1,4 +1,4 @@
-//! State that changes its shape from one version of an agent to the next.
+//! Schema migration: state that changes its format from one version of an agent to the next.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,15 @@ use serde::de::DeserializeOwned;
 
 use crate::{Failure, json};
 
-/// The part of an actor's state that a `#[migrate]` function changes: the keys that it has asked for and that exist.
+/// The part of an actor's state that a `#[migrate]` function changes: those of its `keys` that exist.
 ///
-/// When the function is done, what is in here takes their place: keys that are gone are deleted, the others written, in
-/// the transaction of the actor's first call on the new version. A key that had a time to live keeps what is left of it,
-/// where the store tells it; Redis behind Dapr does not, and a changed value then stays.
+/// After the function, this content replaces them: missing keys are deleted, the others are written, in the transaction
+/// of the actor's first call on the new version. A key with a time to live keeps the rest of it if the store reports it.
+/// Redis behind Dapr does not; a changed value then no longer expires.
 ///
 /// Values are JSON, as in [`state`](crate::state); [`get_bytes`](Migration::get_bytes) and
-/// [`set_bytes`](Migration::set_bytes) are for those that are not. To test such a function, make one with `collect`, of
-/// keys and bytes.
+/// [`set_bytes`](Migration::set_bytes) are for other bytes. To test such a function, `collect` pairs of keys and bytes
+/// into a `Migration`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Migration {
     entries: BTreeMap<String, Vec<u8>>,
@@ -30,23 +30,23 @@ impl Migration {
         self.entries.into_iter().collect()
     }
 
-    /// The value under a key; none when there is none.
+    /// The value of a key; `None` when it does not exist.
     ///
     /// # Errors
     ///
-    /// [`Failure::Failed`] when there is a value of another type.
+    /// [`Failure::Failed`] when the value is of another type.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Failure> {
         let decode = |bytes| json::decode(format_args!("the value under the key `{key}`"), bytes);
         Ok(self.get_bytes(key).map(decode).transpose()?)
     }
 
-    /// The bytes under a key; none when there is none.
+    /// The bytes of a key; `None` when it does not exist.
     pub fn get_bytes(&self, key: &str) -> Option<&[u8]> {
         self.entries.get(key).map(Vec::as_slice)
     }
 
-    /// Puts a value under a key, which may be a new one. Whether the key and the value can be kept is seen when the
-    /// function is done: the limits are those of [`state::set`](crate::state::set), and beyond them the call fails.
+    /// Sets the value of a key, which may be a new one. Key and value are checked after the function: the limits are
+    /// those of [`state::set`](crate::state::set), and beyond them the call fails.
     ///
     /// # Errors
     ///
@@ -56,12 +56,12 @@ impl Migration {
         Ok(())
     }
 
-    /// Puts bytes under a key as they are.
+    /// Sets the bytes of a key.
     pub fn set_bytes(&mut self, key: &str, value: impl Into<Vec<u8>>) {
         self.entries.insert(key.to_owned(), value.into());
     }
 
-    /// Removes a key. One that does not exist is no error.
+    /// Removes a key. Removing a key that does not exist is not an error.
     pub fn remove(&mut self, key: &str) {
         self.entries.remove(key);
     }

@@ -1,7 +1,7 @@
-//! Events for whoever subscribes to a topic.
+//! Events for the subscribers of a topic.
 //!
-//! An event is an [`Effect`]: it is sent after the call has ended well, in order with the call's other effects, and
-//! tried again for a while when the broker cannot be reached. So `Ok` says that it will be sent, not that it was.
+//! An event is an [`Effect`]: it is sent after the call has succeeded, in order with the call's other effects, and
+//! retried for a while when the broker cannot be reached. So `Ok` means that it will be sent, not that it was sent.
 
 use serde::Serialize;
 
@@ -13,15 +13,14 @@ use crate::{Effect, Error, json};
 /// # Errors
 ///
 /// [`Error::Denied`] when the manifest does not list the topic for this agent type; [`Error::TooLarge`] when the event
-/// or the number of effects exceeds a limit; [`Error::Invalid`] when the event cannot be JSON, when it has more than 127
-/// lists and objects within one another, and when it is no object (nor a text that holds one) but the manifest itself
-/// subscribes to the topic: its subscriptions take objects.
+/// or the number of effects exceeds a limit; [`Error::Invalid`] when the event cannot be written as JSON, or when its
+/// lists and objects are nested more than 127 levels deep. If the manifest itself subscribes to the topic, an event that
+/// is neither an object nor a text that contains one is [`Error::Invalid`], too: its subscriptions take objects.
 pub fn publish<T: Serialize + ?Sized>(pubsub: &str, topic: &str, event: &T) -> Result<Effect, Error> {
     publish_bytes(pubsub, topic, &json::encode(format_args!("the event for `{topic}`"), event)?)
 }
 
-/// Stages an event of bytes as they are. Those that are JSON travel as `application/json`, others as
-/// `application/octet-stream`.
+/// Stages an event of raw bytes. JSON is sent as `application/json`, any other bytes as `application/octet-stream`.
 ///
 /// # Errors
 ///

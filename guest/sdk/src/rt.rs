@@ -1,4 +1,4 @@
-//! What `#[agent]` expands to speaks to this module, and nobody else does: it may change with any version.
+//! The support code of `#[agent]`. Only its expansion uses this module: it may change with any version.
 
 pub mod bindings;
 
@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 use self::bindings::actor::daca::agent::types;
 use crate::{Failure, Migration, json};
 
-/// What every agent is.
+/// Every agent.
 pub trait Agent: Default + 'static {
-    /// Lends the one value that lives as long as the instance.
+    /// Lends the agent's value, which lives as long as the instance.
     fn with<R>(run: impl FnOnce(&mut Self) -> R) -> R;
 
     /// Runs a method.
@@ -40,10 +40,10 @@ pub trait OnTimer: Agent {
 
 /// An agent with `#[migrate]`.
 pub trait Migrate: Agent {
-    /// The label of the shape in which it keeps its state.
+    /// The label of its schema.
     const LABEL: &'static str;
 
-    /// The keys that `migrate` wants to see.
+    /// The keys that `migrate` reads.
     fn keys() -> Vec<String>;
 
     fn migrate(&mut self, from: &str, state: &mut Migration) -> Result<(), Failure>;
@@ -105,10 +105,10 @@ pub fn payload<T: DeserializeOwned>(method: &str, bytes: &[u8]) -> Result<T, Fai
 /// The data of a firing. `kind` is `reminder` or `timer`.
 pub fn data<T: DeserializeOwned>(kind: &str, name: &str, bytes: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(json::or_null(bytes))
-        .map_err(|e| Failure::Invalid(format!("the {kind} `{name}` carries data that cannot be used: {e}")))
+        .map_err(|e| Failure::Invalid(format!("the data of the {kind} `{name}` cannot be used: {e}")))
 }
 
-/// What a method answers, as bytes.
+/// The reply of a method, as bytes.
 pub fn reply<T: Serialize, E: Into<Failure>>(method: &str, result: Result<T, E>) -> Result<Vec<u8>, Failure> {
     let value = result.map_err(Into::into)?;
     json::readable(&value).map_err(|reason| {
@@ -116,7 +116,7 @@ pub fn reply<T: Serialize, E: Into<Failure>>(method: &str, result: Result<T, E>)
     })
 }
 
-/// What a hook answers.
+/// The result of a hook.
 pub fn done<E: Into<Failure>>(result: Result<(), E>) -> Result<(), Failure> {
     result.map_err(Into::into)
 }
@@ -126,17 +126,17 @@ pub fn keys<K: Into<String>>(keys: impl IntoIterator<Item = K>) -> Vec<String> {
     keys.into_iter().map(Into::into).collect()
 }
 
-/// A method that is not there.
+/// The failure for an unknown method.
 #[cold]
 pub fn unknown(method: &str, known: &[&str]) -> Failure {
-    Failure::NotFound(format!("there is no method `{method}`; there are {}", known.join(", ")))
+    Failure::NotFound(format!("there is no method `{method}`; the methods are {}", known.join(", ")))
 }
 
-/// Does nothing with an agent, so that a target without exports does not warn that nobody uses it.
+/// Uses an agent without an effect, so that a target without exports does not warn about an unused type.
 pub const fn is_used<T: Agent>() {}
 
-/// Makes an export. Only a component has them: on another target there is nobody to call them, and their names would
-/// clash where several agents share a program, as doc tests do.
+/// Generates an export. Only components have exports: on other targets nothing calls them, and their names would clash
+/// where several agents share a program, as doc tests do.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {

@@ -27,18 +27,18 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Fires once, after this time; [`Duration::ZERO`] is at once.
+    /// Fires once, after this time; [`Duration::ZERO`] means at once.
     pub fn after(due: Duration) -> Self {
         Self { due_ms: milliseconds(due), period_ms: None, ttl_ms: None }
     }
 
-    /// Fires again and again, with this time from one firing to the next. The host refuses a period of zero.
+    /// Fires repeatedly, with this time from one firing to the next. The host rejects a period of zero.
     #[must_use]
     pub fn every(self, period: Duration) -> Self {
         Self { period_ms: Some(milliseconds(period)), ..self }
     }
 
-    /// Fires no more once this time is over.
+    /// No longer fires after this time.
     #[must_use]
     pub fn for_at_most(self, ttl: Duration) -> Self {
         Self { ttl_ms: Some(milliseconds(ttl)), ..self }
@@ -49,18 +49,18 @@ impl Schedule {
         Duration::from_millis(self.due_ms)
     }
 
-    /// The time from one firing to the next; none when it fires once.
+    /// The time from one firing to the next; `None` when it fires once.
     pub fn period(&self) -> Option<Duration> {
         self.period_ms.map(Duration::from_millis)
     }
 
-    /// The time after which it fires no more; none when there is no such time.
+    /// The time after which it no longer fires; `None` when there is no limit.
     pub fn ttl(&self) -> Option<Duration> {
         self.ttl_ms.map(Duration::from_millis)
     }
 }
 
-/// Rounded up, so that a short time never becomes none at all. Half a billion years is the most.
+/// Rounded up, so that a short time never becomes zero. The maximum is half a billion years.
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }

@@ -1,8 +1,8 @@
-//! The actor's own state: keys and values that last.
+//! The actor's own durable state: keys and values.
 //!
-//! Values are JSON; [`get_bytes`] and [`set_bytes`] are for those that are not. Writes are staged: they commit
-//! together, in one transaction, when the call ends well. Reads see the call's own writes. A key is at least one
-//! character, without control characters and without `||`. It does not begin with `daca:`, which marks the host's own.
+//! Values are JSON; [`get_bytes`] and [`set_bytes`] are for other bytes. Writes are staged: they commit together, in one
+//! transaction, when the call succeeds. Reads see the call's own writes. A key has at least one character, and neither
+//! control characters nor `||`. The prefix `daca:` is reserved for the host.
 //!
 //! Every function fails with [`Error::Unavailable`] when the store cannot be reached.
 
@@ -14,16 +14,16 @@ use serde::de::DeserializeOwned;
 use crate::rt::bindings::actor::daca::agent::state as host;
 use crate::{Error, json};
 
-/// The value under a key; none when there is none, or when its time to live is over.
+/// The value of a key; `None` when it does not exist, or when its time to live is over.
 ///
 /// # Errors
 ///
-/// [`Error::Undecodable`] when there is a value of another type.
+/// [`Error::Undecodable`] when the value is of another type.
 pub fn get<T: DeserializeOwned>(key: &str) -> Result<Option<T>, Error> {
     host::get(key)?.map(|bytes| decode(key, &bytes)).transpose()
 }
 
-/// The values under several keys, in the order of the keys, read in one go.
+/// The values of several keys, in the order of the keys, read in one request.
 ///
 /// # Errors
 ///
@@ -33,7 +33,7 @@ pub fn get_many<T: DeserializeOwned>(keys: &[&str]) -> Result<Vec<Option<T>>, Er
     keys.iter().zip(values).map(|(key, value)| value.map(|bytes| decode(key, &bytes)).transpose()).collect()
 }
 
-/// The bytes under a key; none when there is none, or when its time to live is over.
+/// The bytes of a key; `None` when it does not exist, or when its time to live is over.
 ///
 /// # Errors
 ///
@@ -42,19 +42,19 @@ pub fn get_bytes(key: &str) -> Result<Option<Vec<u8>>, Error> {
     Ok(host::get(key)?)
 }
 
-/// Stages a write. The key stays until it is deleted, also when it had a time to live before.
+/// Stages a write. The key is kept until it is deleted, even if it had a time to live before.
 ///
 /// # Errors
 ///
-/// [`Error::TooLarge`] when the key, the value or all that this call writes exceeds a limit of the agent type;
-/// [`Error::Invalid`] for a key that cannot be one, and for a value that cannot be JSON or has more than 127 lists and
-/// objects within one another, so that it could not be read again.
+/// [`Error::TooLarge`] when the key, the value or the sum of this call's writes exceeds a limit of the agent type;
+/// [`Error::Invalid`] for an invalid key, and for a value that cannot be written as JSON, or whose lists and objects are
+/// nested more than 127 levels deep, so that it could not be read again.
 pub fn set<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<(), Error> {
     set_bytes(key, &encode(key, value)?)
 }
 
-/// Stages a write of a value that is gone after a time. The time counts from the end of this call, in whole seconds;
-/// a fraction is rounded up. At most 136 years.
+/// Stages a write of a value that expires. The time counts from the end of this call, in whole seconds; a fraction is
+/// rounded up. The maximum is 136 years.
 ///
 /// # Errors
 ///
@@ -63,7 +63,7 @@ pub fn set_with_ttl<T: Serialize + ?Sized>(key: &str, value: &T, ttl: Duration) 
     Ok(host::set(key, &encode(key, value)?, Some(seconds(ttl)))?)
 }
 
-/// Stages a write of bytes as they are.
+/// Stages a write of raw bytes.
 ///
 /// # Errors
 ///
@@ -72,11 +72,11 @@ pub fn set_bytes(key: &str, value: &[u8]) -> Result<(), Error> {
     Ok(host::set(key, value, None)?)
 }
 
-/// Stages a removal. A key that does not exist is no error.
+/// Stages a removal. Removing a key that does not exist is not an error.
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] for a key that cannot be one.
+/// [`Error::Invalid`] for an invalid key.
 pub fn delete(key: &str) -> Result<(), Error> {
     Ok(host::delete(key)?)
 }

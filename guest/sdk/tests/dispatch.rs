@@ -1,4 +1,4 @@
-//! What `#[agent]` makes of a call, as far as no host is needed.
+//! How `#[agent]` dispatches calls, as far as it needs no host.
 
 #![forbid(unsafe_code)]
 
@@ -91,7 +91,7 @@ fn a_payload_that_does_not_fit_is_the_callers_fault() {
 #[test]
 fn an_unknown_method_is_told_which_there_are() {
     for method in ["Nope", "Ring", "Start", "Call", "all", "All"] {
-        let expected = format!("there is no method `{method}`; there are AddNote, list, Maybe");
+        let expected = format!("there is no method `{method}`; the methods are AddNote, list, Maybe");
         assert_eq!(call(&mut Notes::default(), method, ""), Err(Failure::not_found(expected)));
     }
 }

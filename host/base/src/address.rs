@@ -1,9 +1,9 @@
-//! Addresses on the command line: where a host listens, and which host a command asks. Both may be written as the log prints
-//! them, `http://HOST:PORT`.
+//! Addresses on the command line: where a host listens, and which host a command calls. Both may be written as the log
+//! prints them, `http://HOST:PORT`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Reads where to listen. `localhost` is 127.0.0.1.
+/// Parses a listening address. `localhost` is 127.0.0.1.
 pub fn listen(text: &str) -> Result<SocketAddr, String> {
     let (host, port) = parts(text, true)?;
     match host {
@@ -15,8 +15,8 @@ pub fn listen(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-/// Reads which host to ask, and answers it as `HOST:PORT`. What a URL would take for something else, such as a number for an
-/// address, is refused: a token goes there.
+/// Parses the address of a host, and returns it as `HOST:PORT`. Texts that a URL would interpret differently, such as a
+/// number as an address, are rejected: a token goes there.
 pub fn peer(text: &str) -> Result<String, String> {
     let (host, port) = parts(text, false)?;
     Ok(match host {
@@ -25,7 +25,7 @@ pub fn peer(text: &str) -> Result<String, String> {
     })
 }
 
-/// What is told whoever has written something else.
+/// The help for other formats.
 const FORM: &str = "write it as HOST:PORT, such as 127.0.0.1:8001";
 
 enum Host<'a> {
@@ -37,13 +37,13 @@ fn parts(text: &str, is_any_port: bool) -> Result<(Host<'_>, u16), String> {
     let text = text.trim();
     let rest = match text.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest.strip_suffix('/').unwrap_or(rest),
-        Some(_) => return Err(format!("only http:// is spoken; {FORM}")),
+        Some(_) => return Err(format!("only http:// is supported; {FORM}")),
         None => text,
     };
     let (host, port) = rest.rsplit_once(':').ok_or_else(|| format!("the port is missing; {FORM}"))?;
     let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     let port = port.parse().ok().filter(|port| is_number && (is_any_port || *port != 0));
-    let port = port.ok_or_else(|| format!("the port is not a number that a port can have; {FORM}"))?;
+    let port = port.ok_or_else(|| format!("the port is not a valid port number; {FORM}"))?;
     let address = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(host) => host.parse::<Ipv6Addr>().ok().map(IpAddr::from),
         None => host.parse::<Ipv4Addr>().ok().map(IpAddr::from),
@@ -55,7 +55,7 @@ fn parts(text: &str, is_any_port: bool) -> Result<(Host<'_>, u16), String> {
     }
 }
 
-/// Is it a name of DNS? One whose last part is a number, in digits or as `0x…`, would be read as an address.
+/// Returns `true` for a DNS name. One whose last part is a number, in digits or as `0x…`, would be read as an address.
 fn is_name(host: &str) -> bool {
     let is_part = |part: &str| {
         !part.is_empty()

@@ -1,16 +1,16 @@
-//! The time by which the host decides: what is due, what has expired, what is old.
+//! The time by which the host decides what is due, expired or old.
 //!
-//! Due times and expiries outlive the process, so they are wall time. But somebody may set the wall clock, and a machine may
+//! Due times and expiries outlive the process, so they are wall time. But the wall clock may be set, and a machine may
 //! sleep. So [`Clock::now`] is wall time that never goes back:
-//! - The wall clock jumps forward (it was set, the machine slept, a virtual machine was paused): the jump is time that has
-//!   passed. What became due meanwhile is due at once.
-//! - The wall clock is set back: time goes on from where it was, at the pace of the monotonic clock, until the wall clock has
-//!   caught up. Nothing stands still, and nothing lives longer.
+//! - The wall clock jumps forward (it was set, the machine slept, a virtual machine was paused): the jump counts as
+//!   passed time. Everything that became due in the meantime is due at once.
+//! - The wall clock is set back: time continues from where it was, at the pace of the monotonic clock, until the wall
+//!   clock has caught up. Nothing is suspended, and nothing lives longer.
 //!
-//! A process that starts after its clock was set back begins with the earlier time. What was written before may then lie
-//! ahead; whoever reads it bounds it by the duration that was asked for, where that is known.
+//! A process that starts after its clock was set back starts with the earlier time. Earlier writes may then be in the
+//! future; readers bound them by the requested duration, if it is known.
 //!
-//! Times that people read are plain wall time, and none of this module's business.
+//! Times for people are plain wall time, and do not use this module.
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -21,32 +21,32 @@ static OF_PROCESS: LazyLock<Clock> = LazyLock::new(|| {
     Clock::new(move || Reading { wall: SystemTime::now(), monotonic: started.elapsed() })
 });
 
-/// What the machine's two clocks show at one moment.
+/// A reading of the machine's two clocks at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
     /// The time of day, which may be set.
     pub wall: SystemTime,
-    /// Runs evenly from any beginning, and may stand still while the machine sleeps.
+    /// Runs evenly from an arbitrary start, and may stop while the machine sleeps.
     pub monotonic: Duration,
 }
 
-/// Wall time that never goes back. Cheap to clone; the clones are one clock.
+/// Wall time that never goes back. Cheap to clone; all clones are the same clock.
 #[derive(Clone)]
 pub struct Clock(Arc<Inner>);
 
 struct Inner {
     read: Box<dyn Fn() -> Reading + Send + Sync>,
-    /// The time that was answered last, and the monotonic clock then.
+    /// The last returned time, and the monotonic clock then.
     last: Mutex<Option<(SystemTime, Duration)>>,
 }
 
 impl Clock {
-    /// A clock over two others.
+    /// A clock based on two others.
     pub fn new(read: impl Fn() -> Reading + Send + Sync + 'static) -> Clock {
         Clock(Arc::new(Inner { read: Box::new(read), last: Mutex::new(None) }))
     }
 
-    /// The clock of this process: all that decide by time must agree on it.
+    /// The clock of this process: everything that decides by time must agree on it.
     pub fn of_process() -> Clock {
         OF_PROCESS.clone()
     }
@@ -54,7 +54,7 @@ impl Clock {
     /// The time.
     pub fn now(&self) -> SystemTime {
         let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
-        // Read under the lock: of two readings that pass each other, the earlier one would look like a clock set back.
+        // Read under the lock: if two readings overtook each other, the earlier one would look like a clock set back.
         let Reading { wall, monotonic } = (self.0.read)();
         let goes_on = last.and_then(|(time, at)| time.checked_add(monotonic.saturating_sub(at)));
         let now = goes_on.map_or(wall, |goes_on| goes_on.max(wall));
@@ -73,18 +73,18 @@ pub fn now() -> SystemTime {
     OF_PROCESS.now()
 }
 
-/// What another program's wall clock calls `time`, by the clock of this process.
+/// Converts another program's wall time to the clock of this process.
 pub fn of_wall(time: SystemTime) -> SystemTime {
     let ahead = now().duration_since(SystemTime::now()).unwrap_or_default();
     time.checked_add(ahead).unwrap_or(time)
 }
 
-/// A duration in milliseconds. One that is too long becomes the longest.
+/// A duration in milliseconds, saturating.
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Milliseconds since 1970. A time before is 1970.
+/// Milliseconds since 1970. An earlier time is 1970.
 pub fn unix_ms(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, millis)
 }
@@ -94,7 +94,7 @@ pub fn unix_ms(time: SystemTime) -> u64 {
 pub mod moved {
     use super::*;
 
-    /// The two clocks of a machine, which stand still until they are moved.
+    /// The two clocks of a machine, which only move when they are told to.
     #[derive(Clone)]
     pub struct Machine(Arc<Mutex<Reading>>);
 
@@ -105,7 +105,7 @@ pub mod moved {
             Machine(Arc::new(Mutex::new(Reading { wall, monotonic: Duration::ZERO })))
         }
 
-        /// The clock that the host has on it. A second one is that of a process that starts later.
+        /// A host's clock on it. A second one is that of a process that starts later.
         pub fn clock(&self) -> Clock {
             let Machine(reading) = self.clone();
             Clock::new(move || *reading.lock().unwrap_or_else(PoisonError::into_inner))

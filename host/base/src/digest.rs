@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-/// The SHA-256 of the parts in hexadecimal digits. Each goes in behind its length, so that none can run over into the next.
+/// The SHA-256 of the parts in hexadecimal. Each is preceded by its length, so that none can run over into the next.
 pub fn of_parts<const COUNT: usize>(parts: [&[u8]; COUNT]) -> String {
     let mut digest = Sha256::new();
     for part in parts {
@@ -12,12 +12,12 @@ pub fn of_parts<const COUNT: usize>(parts: [&[u8]; COUNT]) -> String {
     hex::encode(digest.finalize())
 }
 
-/// The SHA-256 of some bytes, in hexadecimal: what names a component version.
+/// The SHA-256 of some bytes, in hexadecimal: the name of a component version.
 pub fn digest(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// The first twelve digits of a digest, which name a version to people.
+/// The first twelve digits of a digest: the name of a version for people.
 pub fn short(digest: &str) -> &str {
     &digest[..digest.floor_char_boundary(12)]
 }

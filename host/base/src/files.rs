@@ -1,16 +1,16 @@
-//! Files that are written whole or not at all.
+//! Files that are written completely or not at all.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// Creates a folder, and those above it, for this user alone.
+/// Creates a folder and its parents, accessible to this user only.
 pub fn create_private_folder(folder: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Creates a folder for this user alone in one that must be there: where a data folder was removed, none appears in its place.
+/// Creates a folder, accessible to this user only, in an existing one: a removed data folder is not recreated.
 pub fn create_private_subfolder(folder: &Path) -> std::io::Result<()> {
     match DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
@@ -18,13 +18,13 @@ pub fn create_private_subfolder(folder: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Writes beside the target and renames, so that a crash of the process leaves the old file or the new one. The file is for this
-/// user alone.
+/// Writes beside the target and renames, so that a crash of the process leaves the old file or the new one. Only this
+/// user can access the file.
 pub fn write_whole(target: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
     write(target, parts, false)
 }
 
-/// The same, and the new file is on disk when this returns, so that a crash of the machine does not lose it either.
+/// The same, but the new file is on disk when this returns, so that a crash of the machine does not lose it either.
 pub fn write_lasting(target: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
     write(target, parts, true)?;
     match target.parent() {
@@ -38,10 +38,10 @@ fn write(target: &Path, parts: &[&[u8]], lasting: bool) -> std::io::Result<()> {
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
     let written = parts.iter().try_for_each(|part| file.write_all(part));
-    // Before the rename, which may be on disk earlier than what it leads to.
+    // Before the rename, which may be on disk earlier than the content.
     let written = written.and_then(|()| if lasting { file.sync_all() } else { Ok(()) });
     written.and_then(|()| std::fs::rename(&unfinished, target)).inspect_err(|_| {
-        // What is half written takes room, and is of no use to anybody.
+        // A partial file is useless, and takes space.
         let _ = std::fs::remove_file(&unfinished);
     })
 }

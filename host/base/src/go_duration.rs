@@ -1,8 +1,8 @@
-//! Durations as Go writes them (`1m30s`, `250ms`): in Dapr's components, and in what a sidecar shows.
+//! Durations in Go's format (`1m30s`, `250ms`), as in Dapr's components and in a sidecar's answers.
 
 use std::time::Duration;
 
-/// Reads a duration with units. None when it is not one, or is empty.
+/// Parses a duration with units. `None` if it is invalid or empty.
 pub fn parse(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     let mut rest = text;

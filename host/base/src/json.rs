@@ -1,14 +1,14 @@
-//! The one reader of JSON that comes from outside: bodies, events, what guests publish, what lies in stores, answers.
+//! The only parser of external JSON: bodies, events, guests' events, stored values, answers.
 //!
-//! A text is checked once ([`Document::parse`]): its encoding, its syntax, and that it is nested no deeper than [`MOST_DEPTH`].
-//! After that it is passed on as the bytes that it came as, and fields are slices of them. So numbers keep every digit, objects
-//! keep the order of their fields, and no function here calls itself.
+//! A text is checked once ([`Document::parse`]): its encoding, its syntax, and that it is nested no deeper than
+//! [`MOST_DEPTH`]. After that its original bytes are passed on, and fields are slices of them. So numbers keep every
+//! digit, objects keep the order of their fields, and no function here is recursive.
 //!
-//! Nothing from outside becomes a `serde_json::Value`. With serde_json's features `raw_value` and `arbitrary_precision`, which any
-//! crate of a build can turn on for all others, `Value` takes the keys `$serde_json::private::RawValue` and
-//! `$serde_json::private::Number` for its own: the first holds text that is parsed in place of the object, with a depth limit
-//! that begins anew, so that 20 KB overflow the stack. Here they are keys like any other. `clippy.toml` keeps the rest of this
-//! crate away from serde_json's own readers.
+//! External JSON never becomes a `serde_json::Value`. With serde_json's features `raw_value` and `arbitrary_precision`,
+//! which any crate of a build can turn on for all others, `Value` gives a special meaning to the keys
+//! `$serde_json::private::RawValue` and `$serde_json::private::Number`: the first contains text that is parsed in place
+//! of the object, with a new depth limit, so that 20 KB overflow the stack. Here they are ordinary keys. `clippy.toml`
+//! keeps the rest of this crate away from serde_json's own parsers.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,27 +17,27 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-/// Lists and objects within one another, at most. Guests read one level less (serde_json's own limit).
+/// The maximum depth of nested lists and objects. Guests read one level less (serde_json's own limit).
 pub const MOST_DEPTH: usize = 128;
 
-/// Why a text is not JSON that the host takes.
+/// Why a text is not acceptable JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// It is in another encoding, or compressed.
     #[error("it is {0}, and JSON is text in UTF-8")]
     Encoding(&'static str),
-    /// It breaks off, or has what JSON does not know.
+    /// It is truncated, or not valid JSON.
     #[error("{0}")]
     Syntax(String),
-    /// It is JSON, and nested too deep.
-    #[error("it has more than {MOST_DEPTH} lists and objects within one another")]
+    /// It is JSON, but nested too deeply.
+    #[error("its lists and objects are nested more than {MOST_DEPTH} levels deep")]
     TooDeep,
-    /// It is JSON of another form than what is read here.
+    /// It is JSON, but not of the expected form.
     #[error("{0}")]
     Form(String),
 }
 
-/// What the bytes of other encodings begin with. UTF-32 comes before the UTF-16 that it looks like.
+/// The first bytes of other encodings. UTF-32 comes before UTF-16, which it resembles.
 const OTHER_ENCODINGS: [(&[u8], &str); 7] = [
     (b"\xff\xfe\0\0", "UTF-32"),
     (b"\0\0\xfe\xff", "UTF-32"),
@@ -48,15 +48,15 @@ const OTHER_ENCODINGS: [(&[u8], &str); 7] = [
     (b"\x78\x9c", "compressed with deflate"),
 ];
 
-/// The byte order mark of UTF-8. RFC 8259 lets a reader take no notice of it.
+/// The byte order mark of UTF-8. RFC 8259 allows a parser to ignore it.
 const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A JSON text that was checked. Cheap to clone.
+/// A checked JSON text. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document(Bytes);
 
 impl Document {
-    /// Checks a text. A byte order mark of UTF-8 is left out.
+    /// Checks a text. A byte order mark of UTF-8 is removed.
     pub fn parse(text: &Bytes) -> Result<Document, Error> {
         let text = match text.strip_prefix(UTF8_MARK) {
             Some(rest) => text.slice_ref(rest),
@@ -73,27 +73,27 @@ impl Document {
         Document(serde_json::Value::from(text).to_string().into())
     }
 
-    /// The bytes that it came as, without space around them.
+    /// The original bytes, without surrounding whitespace.
     pub fn bytes(&self) -> &Bytes {
         &self.0
     }
 
-    /// Is it an object?
+    /// Returns `true` for an object.
     pub fn is_object(&self) -> bool {
         self.0.first() == Some(&b'{')
     }
 
-    /// Is it `null`?
+    /// Returns `true` for `null`.
     pub fn is_null(&self) -> bool {
         self.0 == "null"
     }
 
-    /// The text of a string; none for anything else, and for one that is no Unicode (half a surrogate pair).
+    /// The text of a string; `None` for anything else, and for one that is not Unicode (half a surrogate pair).
     pub fn text(&self) -> Option<String> {
         string(&self.0).map(Cow::into_owned)
     }
 
-    /// A field of an object: the last one of the name, as most readers have it.
+    /// A field of an object: the last one of this name, as in most parsers.
     pub fn field(&self, name: &str) -> Option<Document> {
         let fields = Fields::of(&self.0).filter(|(key, _)| {
             let key = self.0.get(key.clone()).and_then(string);
@@ -107,17 +107,18 @@ impl Document {
         self.field(name).filter(|value| !value.is_null())
     }
 
-    /// Lists and objects within one another.
+    /// The depth of nested lists and objects.
     pub fn depth(&self) -> usize {
         depth(&self.0)
     }
 }
 
 impl fmt::Display for Document {
-    /// In one line: without space between the values, and with each character of a string as it is, as far as JSON allows it.
+    /// In one line: without whitespace between the values, and with each character of a string unescaped, as far as
+    /// JSON allows it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = &self.0;
-        // What lies between two places that are written otherwise is written as it is.
+        // Everything between two changed positions is copied.
         let (mut written, mut at) = (0, 0);
         while let Some(byte) = text.get(at) {
             let end = if *byte == b'"' { end_of_string(text, at) } else { at + 1 };
@@ -139,7 +140,7 @@ impl fmt::Display for Document {
     }
 }
 
-/// Reads a value whose form is known. The type must have no `serde_json::Value` in it.
+/// Parses a value of a known form. The type must not contain a `serde_json::Value`.
 pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
     let text = text.strip_prefix(UTF8_MARK).unwrap_or(text);
     check(text)?;
@@ -147,13 +148,13 @@ pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(text).map_err(|error| Error::Form(error.to_string()))
 }
 
-/// An object of the host's own, which has fields already, with one more.
+/// An object of the host's own, which already has fields, with one more.
 pub fn with_field(object: &str, name: &str, value: &Document) -> Bytes {
     let open = object.strip_suffix('}').unwrap_or(object).as_bytes();
     [open, b",\"", name.as_bytes(), b"\":", value.bytes(), b"}"].concat().into()
 }
 
-/// Is this JSON that the host takes?
+/// Returns `true` for acceptable JSON.
 pub fn is_json(text: &[u8]) -> bool {
     check(text).is_ok()
 }
@@ -169,16 +170,16 @@ fn check(text: &[u8]) -> Result<(), Error> {
     {
         return Err(Error::Encoding("UTF-16"));
     }
-    // What is ignored is skipped in a loop, whatever its depth, and without any meaning of keys.
+    // Ignored values are skipped in a loop, whatever their depth, and without any meaning of keys.
     #[expect(clippy::disallowed_methods, reason = "nothing is read, only skipped")]
     serde_json::from_slice::<IgnoredAny>(text).map_err(|error| Error::Syntax(error.to_string()))?;
     if let Err(error) = std::str::from_utf8(text) {
-        return Err(Error::Syntax(format!("the byte at {} is no UTF-8", error.valid_up_to())));
+        return Err(Error::Syntax(format!("the byte at {} is not UTF-8", error.valid_up_to())));
     }
     if depth(text) > MOST_DEPTH { Err(Error::TooDeep) } else { Ok(()) }
 }
 
-// What follows is for text that was checked. On other text it answers something, and does not fail.
+// The following functions are for checked text. For other text they return some value, and do not fail.
 
 fn depth(text: &[u8]) -> usize {
     let (mut at, mut depth, mut most) = (0, 0_usize, 0);
@@ -198,7 +199,7 @@ fn depth(text: &[u8]) -> usize {
     most
 }
 
-/// What a string says.
+/// The value of a string.
 fn string(token: &[u8]) -> Option<Cow<'_, str>> {
     let inner = token.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     if inner.contains(&b'\\') {
@@ -217,7 +218,7 @@ fn skip_space(text: &[u8], start: usize) -> usize {
     start + rest.iter().take_while(|byte| is_space(**byte)).count()
 }
 
-/// Where the string ends that begins at a quote.
+/// The end of the string that begins at a quote.
 fn end_of_string(text: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(byte) = text.get(at) {
@@ -230,7 +231,7 @@ fn end_of_string(text: &[u8], start: usize) -> usize {
     text.len()
 }
 
-/// Where the value ends that begins here.
+/// The end of the value that begins here.
 fn end_of_value(text: &[u8], start: usize) -> usize {
     let (mut at, mut depth) = (start, 0_usize);
     while let Some(byte) = text.get(at) {
@@ -263,7 +264,8 @@ fn end_of_value(text: &[u8], start: usize) -> usize {
     text.len()
 }
 
-/// The fields of an object, in their order: where the key is, with its quotes, and where the value. Of anything else, none.
+/// The fields of an object, in order: the position of the key, with its quotes, and that of the value. Empty for
+/// anything else.
 struct Fields<'a> {
     text: &'a [u8],
     /// Before the next key.

@@ -1,6 +1,6 @@
-//! What knows nothing of actors: the reader of all JSON from outside ([`json`]), bounded reads and whole writes of files
-//! ([`text`], [`files`]), the time by which everything is decided ([`clock`]), the log ([`telemetry`]), tasks that last ([`task`]), and the forms of what people
-//! and Dapr write ([`address`], [`go_duration`]). [`digest`] names bytes.
+//! The parts that do not depend on actors: the parser of all external JSON ([`json`]), bounded reads and atomic writes
+//! of files ([`text`], [`files`]), the clock of all decisions ([`clock`]), the log ([`telemetry`]), long-running tasks
+//! ([`task`]), and formats of people and of Dapr ([`address`], [`go_duration`]). [`digest`] names bytes.
 
 pub mod address;
 pub mod clock;

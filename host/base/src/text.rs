@@ -1,10 +1,10 @@
-//! Text files that people write: UTF-8, with or without a byte order mark, of a bounded size.
+//! Text files written by people: UTF-8, with or without a byte order mark, of a bounded size.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
 use std::path::Path;
 
-/// Bytes of a file, at most. Nobody writes so much by hand.
+/// The maximum size of a file in bytes. Nobody writes so much by hand.
 const LARGEST_FILE: u64 = 16 * 1024 * 1024;
 
 /// Reads a file. The error names the cause, such as another encoding.
@@ -23,7 +23,7 @@ pub fn read(path: &Path) -> io::Result<String> {
 /// The text of bytes, without a byte order mark. The error never quotes them: they may be a secret.
 pub fn utf8(bytes: Vec<u8>) -> io::Result<String> {
     let wrong = |text: String| io::Error::new(ErrorKind::InvalidData, text);
-    // A mark, or what ASCII looks like in UTF-16.
+    // A mark, or the pattern of ASCII in UTF-16.
     if matches!(bytes[..], [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=0x7f, ..] | [1..=0x7f, 0, ..]) {
         return Err(wrong("it is UTF-16; save it as UTF-8".into()));
     }

@@ -14,9 +14,9 @@ use daca_base::json;
 use daca_base::telemetry::{Hidden, printable};
 use daca_model::{ActorAddress, AddressError, check_agent_type};
 
-/// A machine that says nothing at all counts as away after so long. An answer has no bound: a turn may take its time.
+/// The timeout for connecting. An answer has no timeout: a turn may take its time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What to do when a host refuses for want of its token.
+/// The help for a missing token.
 const TOKEN_HELP: &str = "give the host's own token with --admin-token-file FILE or DACA_ADMIN_TOKEN";
 
 /// Why a command failed.
@@ -24,12 +24,12 @@ const TOKEN_HELP: &str = "give the host's own token with --admin-token-file FILE
 pub enum Error {
     /// The address of the actor.
     #[error(
-        "error[actor-id-invalid]: {text:?} names no actor: {reason}\n  help: write it as TYPE/ID, such as ChatAgent/user1"
+        "error[actor-id-invalid]: {text:?} does not name an actor: {reason}\n  help: write it as TYPE/ID, such as ChatAgent/user1"
     )]
     Address {
-        /// What was given.
+        /// The given text.
         text: String,
-        /// What is wrong with it.
+        /// The problem.
         reason: AddressError,
     },
     /// The name of an agent type, which the host does not have.
@@ -40,30 +40,30 @@ pub enum Error {
         "error[body-not-json]: the payload is not JSON: {0}\n  help: quote it for the shell, such as '{{\"role\": \"user\", \"content\": \"Hi\"}}'"
     )]
     Payload(json::Error),
-    /// What is to be deployed.
+    /// The component to be deployed.
     #[error(
         "error[component-missing]: {what}: {reason}\n  help: name the .wasm file, or 8 to 64 digits of a version that `daca versions` lists"
     )]
     Component {
-        /// What was given.
+        /// The given text.
         what: String,
-        /// What the operating system said.
+        /// The operating system's error.
         reason: std::io::Error,
     },
-    /// A component that no host takes.
+    /// A component above the maximum size.
     #[error(
-        "error[component-too-large]: {what}: it has {bytes} bytes, and {} is the most\n  help: build it with optimisation and without debug information",
+        "error[component-too-large]: {what}: it has {bytes} bytes; the maximum is {}\n  help: build it with optimisation and without debug information",
         daca_model::LARGEST_COMPONENT
     )]
     TooLarge {
         /// The file.
         what: String,
-        /// Its bytes.
+        /// Its size in bytes.
         bytes: usize,
     },
     /// A version's digest.
     #[error(
-        "error[version-invalid]: {0:?} names no version\n  help: give 8 to 64 hexadecimal digits, as `daca versions` lists them"
+        "error[version-invalid]: {0:?} does not name a version\n  help: give 8 to 64 hexadecimal digits, as `daca versions` lists them"
     )]
     Version(String),
     /// The signature of a component.
@@ -71,17 +71,17 @@ pub enum Error {
     Signature {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
-    /// Where the host is to be.
+    /// The address of the host.
     #[error(
         "error[admin-address-invalid]: --admin {text:?}: {reason}\n  help: name the admin port as the host's log prints it"
     )]
     AdminAddress {
-        /// What was given.
+        /// The given text.
         text: String,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
     /// The host did not answer.
@@ -89,33 +89,33 @@ pub enum Error {
         "error[host-unreachable]: {url}: {reason}\n  help: start it with `daca run`, or name its admin port with --admin"
     )]
     Unreachable {
-        /// What was called.
+        /// The requested URL.
         url: String,
-        /// What the connection said.
+        /// The error of the connection.
         reason: String,
     },
-    /// The host ended while its log was followed.
+    /// The host shut down while its log was followed.
     #[error("error[host-ended]: {0}\n  help: follow the log again when the host is back")]
     HostEnded(String),
-    /// The host or the agent refused.
+    /// The host or the agent refused the request.
     #[error("error[{code}]: {status}: {detail}{}", help_line(.help.as_deref()))]
     Refused {
         /// The code of the refusal.
         code: String,
         /// The HTTP status.
         status: u16,
-        /// What the host said.
+        /// The text of the refusal.
         detail: String,
-        /// What to do, when the host or this program knows.
+        /// What to do, if the host or this program knows.
         help: Option<String>,
     },
-    /// The answer is not one of the admin API.
+    /// The answer is not in the format of the admin API.
     #[error(
-        "error[answer-unreadable]: the answer makes no sense to this program: {0}\n  help: look whether --admin names the admin port of a host of this version"
+        "error[answer-unreadable]: the answer cannot be understood: {0}\n  help: check that --admin names the admin port of a host of this version"
     )]
     Answer(String),
-    /// Nobody takes what is to be printed.
-    #[error("error[output-failed]: standard output: {0}\n  help: look at where it goes")]
+    /// The output could not be written.
+    #[error("error[output-failed]: standard output: {0}\n  help: check its destination")]
     Output(std::io::Error),
 }
 
@@ -130,10 +130,10 @@ pub struct Admin {
     token: Option<Hidden>,
 }
 
-/// Characters of the name under which somebody asks, at most.
+/// The maximum length of the initiator's name in characters.
 const LONGEST_NAME: usize = 100;
 
-/// How a host says no.
+/// A refusal in the host's format.
 #[derive(Deserialize)]
 struct Refusal {
     detail: String,
@@ -146,7 +146,8 @@ impl Admin {
     pub fn new(address: &str, token: Option<Hidden>) -> Result<Admin, Error> {
         let address = address::peer(address)
             .map_err(|reason| Error::AdminAddress { text: address.to_owned(), reason })?;
-        // A call to a host on this machine must not go through a proxy of the environment, nor its token to anybody else.
+        // A call to a host on this machine must not go through a proxy of the environment, and its token must not go to
+        // anybody else.
         let client = reqwest::Client::builder().no_proxy().redirect(Policy::none());
         let client = client.connect_timeout(CONNECT_TIMEOUT).build();
         let client =
@@ -154,7 +155,7 @@ impl Admin {
         Ok(Admin { client, address, token })
     }
 
-    /// A request to a path, which [`path`] made.
+    /// A request to a path from [`path`].
     pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let changes_something = method != Method::GET;
         let mut request = self.client.request(method, format!("http://{}{path}", self.address));
@@ -167,7 +168,7 @@ impl Admin {
         }
     }
 
-    /// Sends a request, and answers once the head of the answer says that the host agrees.
+    /// Sends a request, and returns the answer once its head shows success.
     pub(super) async fn open(&self, request: RequestBuilder) -> Result<Response, Error> {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         if response.status().is_success() {
@@ -176,7 +177,7 @@ impl Admin {
         Err(self.refusal(response).await?)
     }
 
-    /// Sends a request, and answers the body.
+    /// Sends a request, and returns the body of the answer.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<String, Error> {
         self.open(request).await?.text().await.map_err(|error| self.unreachable(&error))
     }
@@ -209,7 +210,7 @@ impl Admin {
     }
 }
 
-/// A path of the admin API from its parts, and a query from those of its values that there are.
+/// A path of the admin API from its parts, with a query of the given values.
 pub(super) fn path(parts: &[&str], query: &[(&str, Option<&str>)]) -> String {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let mut path = parts.iter().map(|part| format!("/{}", encode(part))).collect::<String>();
@@ -221,27 +222,27 @@ pub(super) fn path(parts: &[&str], query: &[(&str, Option<&str>)]) -> String {
     path
 }
 
-/// Reads `TYPE/ID`.
+/// Parses `TYPE/ID`.
 pub(super) fn actor(text: &str) -> Result<ActorAddress, Error> {
     text.parse().map_err(|reason| Error::Address { text: text.to_owned(), reason })
 }
 
-/// Refuses what can be no agent type's name, and so would make another path of it.
+/// Rejects an invalid name of an agent type, which would change the path.
 pub(super) fn agent_type(name: &str) -> Result<&str, Error> {
     check_agent_type(name).map(|()| name).map_err(|_| Error::AgentType(name.to_owned()))
 }
 
-/// Reads the JSON of an answer.
+/// Parses the JSON of an answer.
 pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     json::read(text.as_bytes()).map_err(|error| Error::Answer(error.to_string()))
 }
 
-/// A text of a host, line by line fit for a terminal.
+/// A host's text, made safe for a terminal line by line.
 fn shown(text: &str) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
-/// reqwest's own text leaves out why.
+/// reqwest's own text omits the cause.
 pub(super) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -252,7 +253,7 @@ pub(super) fn causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Who asks, for the history of what serves: a hint for colleagues, which proves nothing.
+/// The initiator, for the history: a hint for colleagues, which proves nothing.
 fn by() -> String {
     let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `daca deploy`: sends a component to the host, or names a version that the host has, to serve from now on.
+//! `daca deploy`: uploads a component, or names a version that the host has, and deploys it.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -11,24 +11,24 @@ use super::admin::{self, Admin, Error};
 use super::{Form, outcome};
 use daca_model::LARGEST_COMPONENT;
 
-/// Bytes of a signature file, at most.
+/// The maximum size of a signature file in bytes.
 const LARGEST_SIGNATURE: u64 = 1024;
 
-/// What is deployed, and how.
+/// The arguments of a deployment.
 pub struct Deployment<'a> {
     /// The agent type.
     pub agent_type: &'a str,
     /// A `.wasm` file, or 8 to 64 digits of a version.
     pub what: &'a str,
-    /// Percent of the actors that it serves; all when none is given.
+    /// Percent of the actors that it serves; 100 by default.
     pub share: Option<u8>,
-    /// What people call the version.
+    /// The label of the version.
     pub label: Option<&'a str>,
-    /// The signature's file; by default the component's with `.sig` behind its name, if there is one.
+    /// The signature's file; by default the component's file name with `.sig` appended, if that file exists.
     pub signature: Option<&'a Path>,
 }
 
-/// Deploys, and answers what serves then.
+/// Deploys, and returns the outcome.
 pub async fn deploy(admin: &Admin, deployment: &Deployment<'_>, form: Form) -> Result<String, Error> {
     let request = match std::fs::read(deployment.what) {
         // The host would stop reading, which looks as if it had gone.
@@ -65,7 +65,7 @@ fn name(admin: &Admin, deployment: &Deployment<'_>) -> Result<RequestBuilder, Er
     Ok(admin.request(Method::POST, &path).json(&Value::Object(body)))
 }
 
-/// Could it be a version's digest, or the beginning of one?
+/// Returns `true` if the text could be a version's digest, or a prefix of one.
 pub(super) fn is_version(text: &str) -> bool {
     (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -1,7 +1,8 @@
-//! The operator's commands: they ask a running host through its admin port, and say for people what it answers.
+//! The operator's commands: they call a running host through its admin port, and format its answers.
 //!
-//! [`admin`] speaks HTTP and turns refusals into errors; each command has a file, and [`table`] lines up what they print.
-//! What a host sends may come from agents and from other operators, so no control character of it reaches the terminal.
+//! [`admin`] does the HTTP requests and turns refusals into errors; each command has a file, and [`table`] aligns
+//! columns. A host's data may come from agents and from other operators, so none of its control characters reaches the
+//! terminal.
 
 mod admin;
 mod deploy;
@@ -23,12 +24,12 @@ pub use ps::ps;
 pub use rollback::rollback;
 pub use versions::versions;
 
-/// In which form a command answers.
+/// The output format of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// For people.
     Text,
-    /// For machines: the host's JSON, as it came.
+    /// For machines: the host's JSON, unchanged.
     Json,
 }
 

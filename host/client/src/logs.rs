@@ -1,4 +1,4 @@
-//! `daca logs`: the last lines of a host's log, of all of it, an agent type or an actor, and those that come.
+//! `daca logs`: the last lines of a host's log, of all of it, an agent type or an actor, and new ones.
 
 use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
@@ -11,20 +11,21 @@ use super::admin::{self, Admin, Error, causes};
 use daca_base::json;
 use daca_base::telemetry::printable;
 
-/// Bytes of one line, at most: a host writes none that is so long.
+/// The maximum length of a line in bytes; a host writes shorter ones.
 const LONGEST_LINE: usize = 4 * 1024 * 1024;
 
-/// Which lines are wanted.
+/// The arguments of the command.
 pub struct LogRequest<'a> {
-    /// An agent type or an actor, as `TYPE` or `TYPE/ID`; none wants every line.
+    /// An agent type or an actor, as `TYPE` or `TYPE/ID`; `None` for every line.
     pub of: Option<&'a str>,
-    /// Lines that are there already, at most.
+    /// The maximum number of past lines.
     pub limit: usize,
-    /// Shall those be shown, too, that come?
+    /// `true` to show new lines as well.
     pub follow: bool,
 }
 
-/// Writes the lines to `output`. One that follows goes on until the host ends, which is an error, or nobody reads any more.
+/// Writes the lines to `output`. With `follow` it continues until the host ends, which is an error, or nobody reads any
+/// more.
 pub async fn logs(
     admin: &Admin,
     request: &LogRequest<'_>,
@@ -71,11 +72,11 @@ fn path(request: &LogRequest<'_>) -> Result<String, Error> {
     Ok(admin::path(&["logs"], &query))
 }
 
-/// Writes the lines that are whole, and leaves the beginning of the next one.
+/// Writes the complete lines, and keeps the beginning of the next one.
 fn write_lines(buffer: &mut Vec<u8>, form: Form, output: &mut impl Write) -> std::io::Result<()> {
     let Some(end) = buffer.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
     let whole = buffer.drain(..=end).collect::<Vec<_>>();
-    // An empty line only shows that the host is there.
+    // An empty line only shows that the host is alive.
     for line in String::from_utf8_lossy(&whole).lines().filter(|line| !line.is_empty()) {
         match form {
             Form::Json => writeln!(output, "{line}")?,
@@ -101,7 +102,7 @@ struct Line {
 struct Turn {
     agent_type: String,
     actor_id: String,
-    /// A trial of a version has none.
+    /// A smoke test of a version has none.
     #[serde(default = "trial")]
     turn: String,
     component: String,
@@ -111,7 +112,7 @@ fn trial() -> String {
     "trial".to_owned()
 }
 
-/// Time, level, actor, turn, component and text. A line that is no turn's has its place in the host instead of turn and
+/// Time, level, actor, turn, component and text. A line outside a turn has its origin in the host instead of turn and
 /// component.
 fn for_people(line: &str) -> String {
     let Ok(line) = json::read::<Line>(line.as_bytes()) else {
@@ -131,7 +132,7 @@ fn for_people(line: &str) -> String {
     printable(&text).into_owned()
 }
 
-/// An id with blanks may look like the rest of a line.
+/// An id with spaces may look like the rest of a line.
 fn quoted(id: &str) -> Cow<'_, str> {
     if id.contains(char::is_whitespace) { format!("{id:?}").into() } else { id.into() }
 }

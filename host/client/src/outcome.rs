@@ -1,4 +1,4 @@
-//! What a host answers to the commands that change which version serves, in one line for people.
+//! The answers to the commands that change the serving version, as one line for people.
 
 use serde::Deserialize;
 
@@ -23,7 +23,7 @@ struct Milliseconds {
     check: Option<u64>,
 }
 
-/// The line. `id` is that of the actor which was pinned or unpinned.
+/// The line. `id` is that of the pinned or unpinned actor.
 pub(super) fn told(answer: String, id: Option<&str>, form: Form) -> Result<String, Error> {
     if form == Form::Json {
         return Ok(answer);

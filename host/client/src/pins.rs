@@ -1,4 +1,4 @@
-//! `daca pin` and `daca unpin`: one actor stays on a version, whatever serves the others.
+//! `daca pin` and `daca unpin`: an actor is pinned to a version, whatever serves the others.
 
 use reqwest::Method;
 use serde_json::json;
@@ -18,7 +18,7 @@ pub async fn pin(admin: &Admin, actor: &str, version: &str, form: Form) -> Resul
     outcome::told(admin.send(request).await?, Some(&actor.id), form)
 }
 
-/// Lets an actor (`TYPE/ID`) go with the others of its type again.
+/// Unpins an actor (`TYPE/ID`), so that it follows its agent type again.
 pub async fn unpin(admin: &Admin, actor: &str, form: Form) -> Result<String, Error> {
     let actor = admin::actor(actor)?;
     let request = admin.request(Method::DELETE, &path(&actor));

@@ -1,4 +1,4 @@
-//! `daca ps`: which versions of which agent types run, and how they fare.
+//! `daca ps`: the serving versions of the agent types, with their turns and failures.
 
 use serde::Deserialize;
 
@@ -58,7 +58,7 @@ fn table<'a>(agents: impl Iterator<Item = &'a Agent>) -> String {
     ]);
     for agent in agents {
         for (number, version) in agent.versions.iter().enumerate() {
-            // They are of the type, whatever the version is.
+            // They belong to the type, whatever the version.
             let of_type = |count: u64| if number == 0 { count.to_string() } else { String::new() };
             table.row([
                 agent.agent_type.clone(),

@@ -1,4 +1,4 @@
-//! `daca rollback`: the version before serves again.
+//! `daca rollback`: goes back to the previous version.
 
 use reqwest::Method;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::admin::{self, Admin, Error};
 use super::{Form, outcome};
 
-/// Goes back to the version that served before. `force` does so although the host sees a reason against it.
+/// Rolls back to the version that served before. `force` does so even if the host advises against it.
 pub async fn rollback(admin: &Admin, agent_type: &str, force: bool, form: Form) -> Result<String, Error> {
     let path = admin::path(&["agents", admin::agent_type(agent_type)?, "rollback"], &[]);
     let request = admin.request(Method::POST, &path).json(&json!({ "force": force }));

@@ -1,13 +1,13 @@
-//! Columns that line up.
+//! Tables with aligned columns.
 
 use std::fmt;
 
 use daca_base::telemetry::printable;
 
-/// Between two columns.
+/// The gap between two columns.
 const GAP: &str = "  ";
 
-/// How a column is aligned, with its head.
+/// The alignment of a column, with its heading.
 #[derive(Clone, Copy)]
 pub(super) enum Column {
     /// To the left.
@@ -16,7 +16,7 @@ pub(super) enum Column {
     Number(&'static str),
 }
 
-/// Rows of cells below the heads of their columns.
+/// Rows of cells below the column headings.
 pub(super) struct Table<const N: usize> {
     columns: [Column; N],
     rows: Vec<[String; N]>,
@@ -27,7 +27,7 @@ impl<const N: usize> Table<N> {
         Table { columns, rows: Vec::new() }
     }
 
-    /// Adds a row at the end. Control characters are written out.
+    /// Appends a row. Control characters are escaped.
     pub(super) fn row(&mut self, cells: [String; N]) {
         self.rows.push(cells.map(|cell| printable(&cell).into_owned()));
     }

@@ -1,4 +1,4 @@
-//! `daca versions`: the versions of an agent type, what happened to them, and which host serves what.
+//! `daca versions`: the versions of an agent type, their history, and the versions that each host serves.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::table::{Column, Table};
 use super::{Form, short};
 use daca_base::telemetry::printable;
 
-/// Events of each type's history that are shown.
+/// The number of events of each type's history that are shown.
 const EVENTS: usize = 10;
 
 #[derive(Deserialize)]
@@ -121,7 +121,7 @@ fn version_table(agent: &Agent) -> String {
     table.to_string()
 }
 
-/// A canary's state says how much it serves.
+/// The state of a canary includes its share.
 fn state_of(agent: &Agent, version: &Version, state: &str) -> String {
     match &agent.canary {
         Some(canary) if state == "canary" && canary.version == version.version => {
@@ -131,7 +131,7 @@ fn state_of(agent: &Agent, version: &Version, state: &str) -> String {
     }
 }
 
-/// The last events, the newest at the end.
+/// The last events, newest last.
 fn history_table(history: &[Event]) -> String {
     let mut table = Table::new([
         Column::Text("TIME"),

@@ -1,6 +1,6 @@
-//! The operator's token: the host asks for it on its admin port, and the client commands send it.
+//! The operator's token: the host requires it on its admin port, and the client commands send it.
 //!
-//! Both find it in the same two places, so that one file or one variable serves a host and whoever operates it.
+//! Both read it from the same two places, so one file or one variable serves a host and its operator.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 use daca_base::telemetry::Hidden;
 
-/// The variable that holds the token when no file does.
+/// The variable for the token when no file is given.
 const VARIABLE: &str = "DACA_ADMIN_TOKEN";
-/// Characters of a token, at least: a shorter one can be guessed.
+/// The minimum length of a token: a shorter one can be guessed.
 const SHORTEST: usize = 16;
-/// Characters of a token, at most: it travels in the head of every request.
+/// The maximum length of a token: it is in the head of every request.
 const LONGEST: usize = 1024;
 
-/// Why there is no token although one was meant.
+/// Why the given token cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file.
@@ -26,10 +26,10 @@ pub enum Error {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         reason: std::io::Error,
     },
-    /// What is in the file or the variable.
+    /// The content of the file or the variable.
     #[error(
         "error[admin-token-invalid]: the token in {place} {reason}\n  help: use one of {SHORTEST} to {LONGEST} visible ASCII characters, such as `openssl rand -hex 32` prints"
     )]
@@ -41,8 +41,8 @@ pub enum Error {
     },
 }
 
-/// The token of a file, or else of `DACA_ADMIN_TOKEN`; none when neither is named. White space at its end does not count.
-/// A file that others can read is warned of in the log.
+/// Reads the token from a file, or else from `DACA_ADMIN_TOKEN`; `None` if neither is given. White space at its end is
+/// ignored. A file that others can read causes a warning in the log.
 pub fn find(file: Option<&Path>) -> Result<Option<Hidden>, Error> {
     if let Some(path) = file {
         let text = read(path).map_err(|reason| Error::Unreadable { path: path.to_owned(), reason })?;
@@ -62,7 +62,7 @@ fn read(path: &Path) -> std::io::Result<String> {
         );
     }
     let mut bytes = Vec::new();
-    // More than a token's characters and some blank lines is no token, whatever comes behind.
+    // Anything longer than a token and some blank lines is not a token.
     file.take(2 * LONGEST as u64).read_to_end(&mut bytes)?;
     daca_base::text::utf8(bytes)
 }
@@ -74,7 +74,7 @@ fn check(text: &str, place: impl Fn() -> String) -> Result<Hidden, Error> {
         length if length < SHORTEST => "is too short",
         length if length > LONGEST => "is too long",
         _ if !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            "has a blank or another character that is not allowed"
+            "contains a space or another character that is not allowed"
         }
         _ => return Ok(Hidden(token.to_owned())),
     };

@@ -1,19 +1,19 @@
-//! The sidecar's token (`APP_API_TOKEN`): what it sends with its callbacks, so that nobody else can make them.
+//! The sidecar's token (`APP_API_TOKEN`): it sends the token with its callbacks, so that nobody else can make them.
 
 use daca_base::telemetry::Hidden;
 
-/// The variable that holds the token, for the host and for the sidecar.
+/// The variable for the token, for the host and for the sidecar.
 const VARIABLE: &str = "APP_API_TOKEN";
 
-/// The token is none that a header can carry.
+/// The token cannot be sent in a header.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "error[app-token-invalid]: {VARIABLE} {0}\n  help: give host and sidecar the same token, such as `openssl rand -hex 32` prints, or unset the variable"
 )]
 pub struct Error(&'static str);
 
-/// The token of the environment; none when the variable is empty or not set. White space around it does not count: no header
-/// carries it.
+/// The token of the environment; `None` if the variable is empty or not set. White space around it is ignored: no
+/// header carries it.
 pub fn find() -> Result<Option<Hidden>, Error> {
     match std::env::var_os(VARIABLE) {
         Some(text) if !text.is_empty() => check(text.to_str()).map(Some),
@@ -21,15 +21,17 @@ pub fn find() -> Result<Option<Hidden>, Error> {
     }
 }
 
-/// `None` is text that is not UTF-8.
+/// `None` is text that is not valid UTF-8.
 fn check(text: Option<&str>) -> Result<Hidden, Error> {
     match text.map(str::trim) {
-        // It would leave open what somebody meant to close.
-        Some("") => Err(Error("has nothing but white space")),
+        // It would leave open what was meant to be closed.
+        Some("") => Err(Error("contains only white space")),
         Some(token) if token.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') => {
             Ok(Hidden(token.to_owned()))
         }
-        _ => Err(Error("has a character other than visible ASCII, which a header cannot carry unchanged")),
+        _ => {
+            Err(Error("contains a character other than visible ASCII, which a header cannot carry unchanged"))
+        }
     }
 }
 

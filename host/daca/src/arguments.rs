@@ -20,9 +20,9 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run the agents of a manifest until SIGINT, SIGTERM or SIGHUP
     Run(RunArguments),
-    /// Run the agents as `run` does, and build and swap each whose sources change
+    /// Run the agents as `run` does, and rebuild and swap each one when its sources change
     Dev(RunArguments),
-    /// Validate a manifest and its components, and print what each imports, exports and may do
+    /// Validate a manifest and its components, and print the imports, exports and permissions of each
     Check(CheckArguments),
     /// Compile the components of a manifest ahead of time, for `run --compiled`
     Compile {
@@ -33,10 +33,10 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
-    /// What `daca` starts to compile a component in a process of its own
+    /// Compile one component in a separate process
     #[command(hide = true)]
     CompileComponent(daca_runtime::component::compiler::child::Arguments),
-    /// Sign a component, or make a key to sign with
+    /// Sign a component, or create a signing key
     Sign(daca_host::sign::Arguments),
     /// Call a method of an actor on a running host
     Invoke {
@@ -50,7 +50,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         admin: AdminArguments,
     },
-    /// Show which versions of which agent types run, and how they fare
+    /// Show the serving versions of the agent types, with their turns and failures
     Ps {
         /// Only this agent type
         agent_type: Option<String>,
@@ -61,13 +61,13 @@ pub(crate) enum Command {
     },
     /// Show the log of a running host
     Logs(LogsArguments),
-    /// Let a component serve an agent type from now on, without a restart
+    /// Deploy a component for an agent type, without a restart
     Deploy(DeployArguments),
-    /// Let the version serve again that served before
+    /// Roll back to the version that served before
     Rollback {
         /// The agent type
         agent_type: String,
-        /// Even if the host sees a reason against it
+        /// Roll back even if the host advises against it
         #[arg(long)]
         force: bool,
         #[command(flatten)]
@@ -75,7 +75,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         admin: AdminArguments,
     },
-    /// Keep one actor on a version
+    /// Pin one actor to a version
     Pin {
         /// The actor, as TYPE/ID
         actor: String,
@@ -86,7 +86,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         admin: AdminArguments,
     },
-    /// Let a pinned actor go with the others of its type again
+    /// Unpin an actor, so that it follows its agent type again
     Unpin {
         /// The actor, as TYPE/ID
         actor: String,
@@ -95,7 +95,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         admin: AdminArguments,
     },
-    /// Show the versions of the agent types, and what happened to them
+    /// Show the versions of the agent types, and their history
     Versions {
         /// Only this agent type
         agent_type: Option<String>,
@@ -111,32 +111,32 @@ pub(crate) struct RunArguments {
     /// The manifest
     #[arg(long, default_value = "agents.toml")]
     pub(crate) manifest: PathBuf,
-    /// Where to serve routes and subscriptions
+    /// The address for routes and subscriptions
     #[arg(long, default_value = "127.0.0.1:8000", value_name = "HOST:PORT", value_parser = address::listen)]
     pub(crate) listen: SocketAddr,
-    /// Where to serve the admin API; without a token, a loopback address
+    /// The address of the admin API; without a token it must be a loopback address
     #[arg(long, default_value = "127.0.0.1:8001", value_name = "HOST:PORT", value_parser = address::listen)]
     pub(crate) admin: SocketAddr,
-    /// A file with the token that the admin API asks for; by default DACA_ADMIN_TOKEN holds it, if there is one
+    /// A file with the token for the admin API; the default is DACA_ADMIN_TOKEN, if it is set
     #[arg(long, value_name = "FILE")]
     pub(crate) admin_token_file: Option<PathBuf>,
     /// The folder for state and compiled code
     #[arg(long, default_value = ".daca")]
     pub(crate) data: PathBuf,
-    /// A folder of code from `daca compile`, for a start that compiles nothing
+    /// A folder of code from `daca compile`, so that the start compiles nothing
     #[arg(long, value_name = "DIR", env = "DACA_COMPILED", hide_env_values = true)]
     pub(crate) compiled: Option<PathBuf>,
-    /// Where state, events and calls go
+    /// The backend for state, events and calls
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) backend: BackendChoice,
-    /// The form of the log on standard error
+    /// The format of the log on standard error
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) log_format: LogFormat,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BackendChoice {
-    /// The sidecar when its environment variables are set, else embedded
+    /// The sidecar if its environment variables are set, otherwise embedded
     Auto,
     /// This process and one file
     Embedded,
@@ -152,19 +152,19 @@ pub(crate) struct CheckArguments {
     /// A folder of Dapr's components, to check against the manifest
     #[arg(long, value_name = "DIR")]
     pub(crate) components: Option<PathBuf>,
-    /// The app whose sidecar loads them
+    /// The app id of the sidecar that loads them
     #[arg(long, default_value = "chat-agent", requires = "components")]
     pub(crate) app_id: String,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct LogsArguments {
-    /// An agent type or an actor, as TYPE or TYPE/ID; without it, the whole log
+    /// An agent type or an actor, as TYPE or TYPE/ID; all lines by default
     pub(crate) of: Option<String>,
-    /// Show those lines, too, that come, until Ctrl-C
+    /// Follow the log: also show new lines, until Ctrl-C
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Lines that are there already, at most
+    /// The maximum number of past lines
     #[arg(long, default_value_t = 100)]
     pub(crate) limit: usize,
     #[command(flatten)]
@@ -180,13 +180,13 @@ pub(crate) struct DeployArguments {
     /// The component's file, or 8 to 64 digits of a version that the host has
     #[arg(value_name = "FILE|DIGEST")]
     pub(crate) what: String,
-    /// Percent of the actors that it serves; all by default
+    /// Percent of the actors that it serves; 100 by default
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub(crate) share: Option<u8>,
-    /// What to call the version
+    /// The label of the version
     #[arg(long)]
     pub(crate) label: Option<String>,
-    /// The file of its signature; by default the component's with .sig behind its name, if there is one
+    /// The file of its signature; by default the component's file name with .sig appended, if that file exists
     #[arg(long, value_name = "FILE")]
     pub(crate) signature: Option<PathBuf>,
     #[command(flatten)]
@@ -195,7 +195,7 @@ pub(crate) struct DeployArguments {
     pub(crate) admin: AdminArguments,
 }
 
-/// Which host a command speaks to.
+/// The host of a command.
 #[derive(clap::Args)]
 pub(crate) struct AdminArguments {
     /// The host's admin port
@@ -207,7 +207,7 @@ pub(crate) struct AdminArguments {
         value_name = "HOST:PORT"
     )]
     pub(crate) admin: String,
-    /// A file with the host's admin token; by default DACA_ADMIN_TOKEN holds it, if there is one
+    /// A file with the host's admin token; the default is DACA_ADMIN_TOKEN, if it is set
     #[arg(long, value_name = "FILE")]
     pub(crate) admin_token_file: Option<PathBuf>,
 }

@@ -1,7 +1,8 @@
-//! `daca check`: says what is wrong with a manifest and its components, or what each agent type imports, exports and may do.
+//! `daca check`: reports the problems of a manifest and its components, or the imports, exports and permissions of each
+//! agent type.
 //!
-//! "Components" are two things. In this file they are the agents' WebAssembly components; those of [`daca_dapr_lint`] are Dapr's, such as a
-//! state store, and are checked against the manifest on request.
+//! "Component" has two meanings. In this file it is an agent's WebAssembly component. Those of [`daca_dapr_lint`] are
+//! Dapr's, such as a state store, and are checked against the manifest on request.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -26,21 +27,21 @@ pub enum Error {
     /// There is no engine to compile with.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// Some components: the report says which, and why.
+    /// Some components. The report has the reasons.
     #[error("{0}")]
     Components(String),
 }
 
-/// What is there to say of a manifest that passed.
+/// The result for a valid manifest.
 #[derive(Debug)]
 pub struct Report {
-    /// What was found that does not make it fail: for standard error.
+    /// Findings that are not errors: for standard error.
     pub remarks: String,
     /// The report: for standard output.
     pub text: String,
 }
 
-/// Checks a manifest and every component that it names, and on request Dapr's components. The answer is for people.
+/// Checks a manifest and every component that it names, and on request Dapr's components. The result is for people.
 pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Error> {
     let text = Manifest::text(path)?;
     let manifest = Manifest::parse(path, &text)?;
@@ -91,12 +92,12 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Error> {
         }),
     );
     report.push_str(dapr.as_ref().map_or("", |dapr| &dapr.report));
-    let _ = writeln!(report, "{} is sound.", path.display());
+    let _ = writeln!(report, "{} is valid.", path.display());
     let remarks = problems.into_iter().map(|remark| remark + "\n").collect();
     Ok(Report { remarks, text: report })
 }
 
-/// Not to be permitted anything is no reason not to start, but the next version with such an import would be refused.
+/// Missing permissions do not prevent a start, but the next version with such an import would be refused.
 fn warning(error: &deploy::Error) -> String {
     let deploy::Error { code, message, help, .. } = error;
     format!("warning[{code}]: {message}\n  help: {help}")
@@ -117,7 +118,7 @@ fn describe(report: &mut String, agent: &AgentType, version: &ComponentVersion) 
     section(report, "  settings", agent.settings.keys().cloned());
     let permissions = agent.permissions.lines();
     if permissions.is_empty() {
-        let _ = writeln!(report, "  may do nothing outside of its own state");
+        let _ = writeln!(report, "  may access nothing but its own state");
     } else {
         section(report, "  may", permissions);
     }

@@ -1,4 +1,4 @@
-//! `daca compile`: compiles the components of a manifest where an image is built, so that no pod has to.
+//! `daca compile`: compiles the components of a manifest when an image is built, so that no pod has to.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use daca_manifest as manifest;
 use daca_manifest::Manifest;
 use daca_runtime::component::{self, CompileIn, Engine, EngineError, EngineOptions, PrecompileError};
 
-/// Why a manifest's components were not compiled.
+/// Why the components of a manifest were not compiled.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The manifest.
@@ -19,12 +19,12 @@ pub enum Error {
     /// A component that could not serve.
     #[error(transparent)]
     Refused(#[from] Box<deploy::Error>),
-    /// Writing the code.
+    /// The code could not be written.
     #[error(transparent)]
     Precompile(#[from] PrecompileError),
 }
 
-/// Checks the components of a manifest, compiles them, and answers the files with their code. Blocks.
+/// Checks the components of a manifest, compiles them, and returns the files with their code. Blocks.
 pub fn run(manifest: &Path, folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let manifest = Manifest::load(manifest)?;
     let engine = Engine::new(&EngineOptions {

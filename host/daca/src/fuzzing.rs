@@ -1,7 +1,8 @@
-//! What takes bytes from outside, one function for each kind: for the targets in `fuzz/`, and bounded as tests below.
+//! The functions that parse bytes from outside, one for each kind: for the targets in `fuzz/`, and as limited tests
+//! below.
 //!
-//! Each must come back, whatever it is given: no panic, no overflow of the stack, no memory that grows beyond the input. Some
-//! check more, by panicking themselves.
+//! Each must return for every input: without a panic, a stack overflow, or memory that grows beyond the input. Some
+//! check more, and panic themselves.
 
 use std::path::Path;
 
@@ -14,7 +15,7 @@ use daca_dapr::{context_of, firing_data, shown_reminder};
 use daca_manifest::{Manifest, Template};
 use daca_model::cloud_event;
 
-/// The JSON reader: what it takes has a bounded depth, and its fields and its line are JSON again.
+/// The JSON parser: accepted documents have a limited depth, and their fields and lines are JSON again.
 pub fn json(input: &[u8]) {
     let Ok(document) = Document::parse(&Bytes::copy_from_slice(input)) else { return };
     assert!(document.depth() <= MOST_DEPTH, "the depth is bounded");
@@ -69,7 +70,7 @@ pub fn template(input: &[u8]) {
     }
 }
 
-/// What another host or a sidecar answers or sends: an answer, lines of headers, a firing, a reminder that is shown.
+/// Messages of another host or a sidecar: an answer, header lines, a firing, a reminder.
 pub fn wire(input: &[u8]) {
     const MARK: &str = "daca:m:";
     let _reply = dapr::wire_reply(MARK, input.to_vec(), true);
@@ -90,7 +91,7 @@ pub fn wire(input: &[u8]) {
     }
 }
 
-/// What lies in a store under the host's own keys: marks, replies, the shape of an actor's state, the shared record.
+/// Values in a store under the host's own keys: marks, replies, the schema of an actor's state, the shared record.
 pub fn stored(input: &[u8]) {
     daca_runtime::actor::read_stored(&Bytes::copy_from_slice(input));
     daca_deploy::read_stored(input);

@@ -1,5 +1,5 @@
-//! The host as a whole: builds its parts in the order in which they need each other, and shuts them down in the order that
-//! loses nothing.
+//! The whole host: creates its parts in the order of their dependencies, and shuts them down in an order that loses
+//! nothing.
 
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
@@ -36,49 +36,50 @@ use daca_server::{
     AdminState, AdminToken, AppOptions, AppToken, Server, ServerOptions, SidecarSide, Subscriptions,
 };
 
-/// Connections to the operator's port at the same time.
+/// Concurrent connections to the operator's port.
 const ADMIN_CONNECTIONS: usize = 100;
-/// When what they send must be there.
+/// The time for their requests to arrive.
 const ADMIN_BODY_TIME: Duration = Duration::from_secs(120);
 
-/// How long the last answers may take at the end of a shutdown.
+/// The time for the last answers at the end of a shutdown.
 const LAST_ANSWERS: Duration = Duration::from_millis(100);
-/// How long actors stay on a host that leaves for effects that cannot be delivered, because Twilio is away for example.
+/// The time that actors stay on a draining host because of effects that cannot be delivered, for example because Twilio
+/// is unavailable.
 const EFFECTS_PATIENCE: Duration = Duration::from_secs(3);
-/// How long a shutdown waits for a sidecar to send its calls elsewhere. It looks at the host's health each second.
+/// The time that a shutdown waits for a sidecar to send its calls elsewhere. It checks the host's health each second.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a host is made from.
+/// The options of a host.
 #[derive(Clone)]
 pub struct Options {
     /// The manifest.
     pub manifest: PathBuf,
-    /// Where the application's port listens.
+    /// The address of the application's port.
     pub listen: SocketAddr,
-    /// Where the operator's port listens. A loopback address, unless there is a token.
+    /// The address of the operator's port. A loopback address, unless there is a token.
     pub admin: SocketAddr,
-    /// What requests to the operator's port must carry; none lets everybody on this machine in.
+    /// The token that requests to the operator's port must carry; without one everybody on this machine is admitted.
     pub admin_token: Option<Hidden>,
     /// The folder for state and compiled code.
     pub data: PathBuf,
     /// A folder of code that was compiled ahead of time.
     pub compiled: Option<PathBuf>,
-    /// Where state, events and calls go.
+    /// The backend for state, events and calls.
     pub backend: BackendOptions,
-    /// The log, whose last lines the operator's port shows.
+    /// The log, whose last lines are available on the operator's port.
     pub log: Log,
 }
 
-/// Which backend.
+/// The backend.
 #[derive(Debug, Clone)]
 pub enum BackendOptions {
     /// This process and one file.
     Embedded,
     /// A Dapr sidecar.
     Dapr {
-        /// Where it is.
+        /// Its address.
         sidecar: SidecarOptions,
-        /// What it sends with its callbacks (`APP_API_TOKEN`).
+        /// The token of its callbacks (`APP_API_TOKEN`).
         app_token: Option<Hidden>,
     },
 }
@@ -98,10 +99,10 @@ pub enum Error {
         line: usize,
         /// The agent type.
         agent: Arc<str>,
-        /// What is wrong with it.
+        /// The reason.
         reason: Box<deploy::Error>,
     },
-    /// What serves could not be begun with.
+    /// The versions of the agent types could not be opened.
     #[error(transparent)]
     Deploy(#[from] Box<deploy::Error>),
     /// The engine.
@@ -114,40 +115,38 @@ pub enum Error {
     #[error(transparent)]
     Sidecar(#[from] EndpointError),
     /// The data folder.
-    #[error(
-        "error[data-unwritable]: {path}: {reason}\n  help: name a folder that can be written with --data DIR"
-    )]
+    #[error("error[data-unwritable]: {path}: {reason}\n  help: name a writable folder with --data DIR")]
     Data {
         /// The folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         reason: std::io::Error,
     },
-    /// The data folder belongs to a host that runs.
+    /// Another running host uses the data folder.
     #[error(
         "error[data-in-use]: {0} is in use by another host\n  help: stop that host, or give this one a folder of its own with --data DIR"
     )]
     DataInUse(PathBuf),
     /// A port.
     #[error(
-        "error[listen-failed]: {address}: {reason}\n  help: stop what listens there, or choose another address with {option}"
+        "error[listen-failed]: {address}: {reason}\n  help: stop the program that listens there, or choose another address with {option}"
     )]
     Listen {
         /// The address.
         address: SocketAddr,
         /// The option that sets it.
         option: &'static str,
-        /// What the operating system said.
+        /// The operating system's error.
         reason: std::io::Error,
     },
     /// The operator's port would be open to the network.
     #[error(
-        "error[admin-not-loopback]: --admin {0} can be reached from other machines, and without a token the admin API lets everybody call every actor\n  help: set a token with --admin-token-file FILE or DACA_ADMIN_TOKEN, or name a loopback address such as 127.0.0.1:8001"
+        "error[admin-not-loopback]: --admin {0} can be reached from other machines, and without a token the admin API lets anyone call every actor\n  help: set a token with --admin-token-file FILE or DACA_ADMIN_TOKEN, or name a loopback address such as 127.0.0.1:8001"
     )]
     AdminNotLoopback(SocketAddr),
 }
 
-/// A host that listens, and serves once [`Host::run`] is called.
+/// A listening host, which serves once [`Host::run`] is called.
 pub struct Host {
     app: Server,
     admin: Server,
@@ -166,7 +165,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Builds everything, and listens. Nothing is served and nothing fires yet.
+    /// Creates everything, and listens. Nothing is served and nothing fires yet.
     pub async fn start(options: &Options) -> Result<Host, Error> {
         if options.admin_token.is_none() && !options.admin.ip().is_loopback() {
             return Err(Error::AdminNotLoopback(options.admin));
@@ -284,13 +283,13 @@ impl Host {
         self.admin.address()
     }
 
-    /// Changes what serves.
+    /// Deploys versions.
     pub fn deployer(&self) -> &Deployer {
         &self.deployer
     }
 
-    /// Serves until `shutdown`. Then: no new calls, what runs ends, actors are deactivated, effects are delivered, state is on
-    /// disk; all of it within the manifest's `shutdown-grace`.
+    /// Serves until `shutdown`. Then new calls are refused, running turns end, actors are deactivated, effects are
+    /// delivered, and state is on disk; all within the manifest's `shutdown-grace`.
     pub async fn run(self, shutdown: CancellationToken) {
         let Host {
             app,
@@ -308,7 +307,7 @@ impl Host {
             _data_lock,
         } = self;
         let grace = limits.shutdown_grace;
-        // Before anything is served: a call goes through the backend, also to an actor of this host.
+        // Before anything is served: calls go through the backend, even to an actor of this host.
         backend.start(inbound);
         let stop_app = CancellationToken::new();
         let servers = TaskTracker::new();
@@ -326,7 +325,7 @@ impl Host {
         });
         let app = tokio::select! {
             () = shutdown.cancelled() => Some(app),
-            // A port that takes no connections is of no use, and nobody else would notice.
+            // A port that accepts no connections is useless, and nobody else would notice.
             _panicked = &mut app => {
                 port_ended("application's");
                 None
@@ -338,23 +337,27 @@ impl Host {
         };
         shutdown.cancel();
 
-        tracing::info!("shutting down: no new calls; {} turns run", actors.turns_in_flight());
+        tracing::info!(
+            "shutting down: no new calls are accepted; {} turns are running",
+            actors.turns_in_flight()
+        );
         let deadline = Instant::now() + grace;
         is_ready.store(false, Ordering::Relaxed);
         actors.refuse_new();
         deployer.close();
         if behind_sidecar && backend.readiness() == Readiness::Ready {
-            // Once the sidecar sends its calls elsewhere, it cuts off what runs, and lets nobody read or write state.
+            // Once the sidecar sends its calls elsewhere, it cuts off running calls, and lets nobody read or write
+            // state.
             let half = Instant::now() + grace / 2;
             actors.drain(half).await;
             actors.deactivate_all(half).await;
-            // What cannot be delivered is tried on while the actors move: their callers wait for that.
+            // Undeliverable effects are retried while the actors move, since their callers wait for that.
             deliveries.flush(half.min(Instant::now() + EFFECTS_PATIENCE)).await;
         }
         is_alive.store(false, Ordering::Relaxed);
         backend.leave((grace / 4).min(LEAVE_PATIENCE)).await;
         stop_app.cancel();
-        // A client that is slow with its body must not use up the time that turns and effects need.
+        // A client that is slow with its body must not use up the time for turns and effects.
         let left = deadline.saturating_duration_since(Instant::now());
         if let Some(app) = app {
             let _out_of_time = tokio::time::timeout(left / 2, app).await;
@@ -367,17 +370,17 @@ impl Host {
         deployer.shut_down().await;
         stop_admin.cancel();
         servers.close();
-        // The application's port would wait for clients that do not read until a whole grace after it was closed.
+        // The application's port would wait a whole grace period after closing for clients that do not read.
         let end = deadline.max(Instant::now() + LAST_ANSWERS);
         let _out_of_time = tokio::time::timeout_at(end, servers.wait()).await;
         backend.shut_down().await;
         if turns + active + effects > 0 {
             tracing::warn!(
                 code = "shutdown-incomplete",
-                "the grace of {grace:?} is over: {turns} turns did not end, {active} actors were not deactivated, {effects} effects were not delivered"
+                "the shutdown grace of {grace:?} is over: {turns} turns did not end, {active} actors were not deactivated, {effects} effects were not delivered"
             );
         }
-        // What a file has kept that is gone is not on disk.
+        // Data in a removed file is not on disk.
         let is_kept = behind_sidecar || backend.readiness() == Readiness::Ready;
         tracing::info!("shut down{}", if is_kept { "; state is on disk" } else { "" });
     }
@@ -393,8 +396,8 @@ impl BackendOptions {
     }
 }
 
-/// Opens the backend, and takes the data folder: two hosts in one folder must not share its code cache either. The embedded
-/// backend's state file is such a lock by itself.
+/// Opens the backend, and locks the data folder: two hosts in one folder must not share its code cache either. The
+/// embedded backend's state file is such a lock itself.
 fn open_backend(
     options: &Options,
     manifest: &Manifest,
@@ -424,7 +427,7 @@ fn lock_data(path: &Path) -> Result<File, Error> {
     }
 }
 
-/// What a backend asks of the host by itself. Behind a sidecar the same things arrive as requests.
+/// The host's side of the embedded backend. Behind a sidecar the same things arrive as requests.
 struct Local {
     actors: Actors,
     subscriptions: Subscriptions,
@@ -452,7 +455,7 @@ impl Inbound for Local {
 fn port_ended(whose: &str) {
     tracing::error!(
         code = "port-ended",
-        "the {whose} port takes no more connections, by a defect of the host: it ends"
+        "the {whose} port no longer accepts connections, by a defect of the host: the host exits"
     );
 }
 
@@ -470,7 +473,7 @@ fn app_server(limits: &manifest::HostLimits, max_body: usize, behind_sidecar: bo
     }
 }
 
-/// A component is large, and may come slowly.
+/// A component is large, and may arrive slowly.
 fn admin_server() -> ServerOptions {
     ServerOptions {
         max_connections: ADMIN_CONNECTIONS,
@@ -494,7 +497,7 @@ fn warn_of_open_callbacks(options: &Options) {
     {
         tracing::warn!(
             code = "callbacks-exposed",
-            "--listen {} can be reached from other machines, and without APP_API_TOKEN everybody there can call every actor as the sidecar does",
+            "--listen {} can be reached from other machines, and without APP_API_TOKEN anyone there can call every actor as the sidecar does",
             options.listen
         );
     }
@@ -515,7 +518,7 @@ fn live_instances(limits: &manifest::HostLimits) -> usize {
     }
 }
 
-/// The largest memory limit of a manifest's agent types: what an engine must make room for.
+/// The largest memory limit of a manifest's agent types, for the engine.
 pub fn largest_memory(manifest: &Manifest) -> ByteSize {
     manifest.agents.values().map(|agent| agent.limits.memory).max().unwrap_or_default()
 }
@@ -525,7 +528,7 @@ fn agent_runtimes(manifest: &Manifest, opened: &[Opened]) -> Vec<AgentRuntime> {
     agents.map(|(agent, opened)| AgentRuntime::new(agent.clone(), opened.serving().clone())).collect()
 }
 
-/// Finds out what serves each agent type, and loads it.
+/// Determines the serving version of each agent type, and loads it.
 async fn open_types(
     engine: &Engine,
     manifest: &Manifest,
@@ -545,7 +548,7 @@ async fn open_types(
     Ok(opened)
 }
 
-/// Tells the hosts of an app apart, to people: machine, process and port.
+/// Distinguishes the hosts of an app for people: machine, process and port.
 fn host_name(address: SocketAddr) -> String {
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     format!("{machine}:{}", address.port())

@@ -1,8 +1,8 @@
-//! Tells the cluster in which a host runs what it has deployed and refused, as events of its pod: `kubectl describe pod` and
-//! `kubectl get events` show them, where somebody looks who has just changed a ConfigMap.
+//! Reports the deployments and rejections of a host to its cluster, as events of its pod: `kubectl describe pod` and
+//! `kubectl get events` show them, which is where somebody looks after changing a ConfigMap.
 //!
-//! A host knows its pod from the variables `POD_NAME`, `POD_NAMESPACE` and `POD_UID` (the downward API), and needs the right to
-//! create events. Without them nothing is told, and nothing else is different.
+//! A host knows its pod from the variables `POD_NAME`, `POD_NAMESPACE` and `POD_UID` (the downward API), and needs the
+//! right to create events. Without them nothing is reported, and nothing else changes.
 
 use std::collections::HashSet;
 use std::io;
@@ -25,20 +25,21 @@ use tokio_util::sync::CancellationToken;
 use daca_base::digest::short;
 use daca_deploy::{Deployer, Event, Source, TypeView, What};
 
-/// Where a pod finds its account (`automountServiceAccountToken`).
+/// The files of a pod's account (`automountServiceAccountToken`).
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// How often it is looked whether something happened.
+/// The interval at which the history is polled.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Until the cluster is told again what it did not take.
+/// The delay before a rejected event is sent again.
 const AGAIN: Duration = Duration::from_secs(10);
-/// How long one event may take.
+/// The timeout of one event.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of an event's message, at most (`validateV1EventSeries` and `ValidateEvent` in `pkg/apis/core/validation/events.go`).
+/// The maximum length of an event's message in bytes (`validateV1EventSeries` and `ValidateEvent` in
+/// `pkg/apis/core/validation/events.go`).
 const LONGEST_MESSAGE: usize = 1024;
-/// Bytes of an answer that are read.
+/// The bytes of an answer that are read.
 const LARGEST_ANSWER: usize = 64 * 1024;
 
-/// Why an event was not taken.
+/// Why an event was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The pod's account could not be read.
@@ -47,7 +48,7 @@ pub enum Error {
     /// The API server was not reached, or its certificate is not that of the cluster.
     #[error("the API server: {0}")]
     Connection(io::Error),
-    /// The request broke off.
+    /// The request was cut off.
     #[error("the API server: {0}")]
     Request(#[from] hyper::Error),
     /// It took too long.
@@ -64,7 +65,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Would the same event be refused again?
+    /// Returns `true` if the same event would be rejected again.
     fn is_final(&self) -> bool {
         const PASSING: [StatusCode; 4] = [
             StatusCode::UNAUTHORIZED,
@@ -76,19 +77,19 @@ impl Error {
     }
 }
 
-/// The pod in which this host runs.
+/// The pod of this host.
 #[derive(Debug, Clone)]
 pub struct Pod {
     name: String,
     namespace: String,
     uid: String,
-    /// The API server, as Kubernetes tells each container.
+    /// The API server, as Kubernetes passes it to each container.
     host: String,
     port: u16,
 }
 
 impl Pod {
-    /// Reads the environment. None outside of a cluster, or when the pod's own name is not in it.
+    /// Reads the environment. `None` outside a cluster, or if the pod's own name is not in it.
     pub fn from_environment() -> Option<Pod> {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         Some(Pod {
@@ -100,8 +101,8 @@ impl Pod {
         })
     }
 
-    /// Tells the cluster what happens from now on, until `stop`. What it does not take is told again, as long as the record of
-    /// the agent type remembers it.
+    /// Reports events from now on, until `stop`. Rejected events are sent again, as long as the record of the agent
+    /// type has them.
     pub async fn report(self, deployer: Arc<Deployer>, stop: CancellationToken) {
         let since = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let mut told = HashSet::new();
@@ -116,7 +117,7 @@ impl Pod {
             {
                 tracing::warn!(
                     code = "cluster-event-failed",
-                    "the cluster was not told what was deployed: {error}"
+                    "the deployment could not be reported to the cluster: {error}"
                 );
             }
             failed = result.is_err();
@@ -137,7 +138,7 @@ impl Pod {
                 if !told.contains(&key) {
                     match self.tell(view, event).await {
                         Err(error) if error.is_final() => {
-                            tracing::warn!(code = "cluster-event-failed", "an event is left out: {error}");
+                            tracing::warn!(code = "cluster-event-failed", "an event was skipped: {error}");
                         }
                         result => result?,
                     }
@@ -146,7 +147,7 @@ impl Pod {
                 remembered.insert(key);
             }
         }
-        // No more than the records remember.
+        // No more than the records have.
         told.retain(|key| remembered.contains(key));
         Ok(())
     }
@@ -156,7 +157,7 @@ impl Pod {
         tokio::time::timeout(TIMEOUT, self.post(body)).await.map_err(|_| Error::Timeout)?
     }
 
-    /// The event as the API server takes it (`v1`, `Event`).
+    /// The event in the API server's format (`v1`, `Event`).
     fn event(&self, view: &TypeView, event: &Event) -> Value {
         let (reason, is_warning) = reason(event);
         let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
@@ -215,7 +216,7 @@ impl Pod {
     }
 }
 
-/// Trusts the cluster's own authority alone.
+/// Trusts only the cluster's own authority.
 fn connector(authority: &Path) -> Result<TlsConnector, Error> {
     let unusable = |error: String| Error::Account(io::Error::new(io::ErrorKind::InvalidData, error));
     let mut roots = RootCertStore::empty();
@@ -229,7 +230,8 @@ fn connector(authority: &Path) -> Result<TlsConnector, Error> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// What is told once. Each host that finds the same file adds to the record that it was refused: of these one a minute is enough.
+/// The identity of an event that is reported once. Each host that finds the same file adds its refusal to the record:
+/// one a minute is enough of these.
 fn key(agent_type: &str, event: &Event) -> String {
     const TO_THE_MINUTE: usize = "2026-01-31T12:59".len();
     let at = match event.what {
@@ -239,12 +241,12 @@ fn key(agent_type: &str, event: &Event) -> String {
     format!("{agent_type} {at} {:?} {}", event.what, event.version)
 }
 
-/// The event's reason, and whether somebody should look.
+/// The event's reason, and whether it is a warning.
 fn reason(event: &Event) -> (&'static str, bool) {
     match event.what {
         What::Deployed | What::Promoted => ("ComponentDeployed", false),
         What::Canary => ("ComponentOnTrial", false),
-        // The host itself goes back only from a version that fails.
+        // The host itself rolls back only a failing version.
         What::RolledBack => ("ComponentRolledBack", event.source == Source::Host),
         What::Refused => ("ComponentRefused", true),
         What::Pinned | What::Unpinned => ("ActorPinned", false),
@@ -260,15 +262,15 @@ fn message(view: &TypeView, event: &Event) -> String {
             let code = event.code.as_deref().unwrap_or("refused");
             let serving = short(&view.record.serving);
             format!(
-                "{agent_type}: version {version} was refused ({code}): {}; version {serving} serves on{by}",
+                "{agent_type}: version {version} was refused ({code}): {}; version {serving} keeps serving{by}",
                 event.text
             )
         }
         What::Deployed | What::Promoted => format!("{agent_type}: version {version} serves{by}"),
         What::Canary => format!("{agent_type}: version {version} serves a share of the actors{by}"),
         What::RolledBack => format!("{agent_type}: version {version} was rolled back {}{by}", event.text),
-        What::Pinned => format!("{agent_type}: an actor is held on version {version}{by}"),
-        What::Unpinned => format!("{agent_type}: an actor is no longer held on version {version}{by}"),
+        What::Pinned => format!("{agent_type}: an actor is pinned to version {version}{by}"),
+        What::Unpinned => format!("{agent_type}: an actor is no longer pinned to version {version}{by}"),
         What::Unchanged => format!("{agent_type}: version {version} serves already{by}"),
     };
     text.truncate(text.floor_char_boundary(LONGEST_MESSAGE));

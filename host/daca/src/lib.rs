@@ -1,8 +1,8 @@
 //! The program `daca`: its commands, and the host that it runs.
 //!
-//! [`host`] builds the parts of a host and shuts them down. [`check`], [`compile`], [`dev`] and [`sign`] are commands that need no host;
-//! those that talk to one are in `daca-client`. [`kubernetes`] tells a cluster what was deployed. [`admin_token`] is what clients
-//! show to a host, and [`app_token`] what a sidecar shows.
+//! [`host`] creates the parts of a host and shuts them down. [`check`], [`compile`], [`dev`] and [`sign`] are commands
+//! that need no host; those that talk to one are in `daca-client`. [`kubernetes`] reports deployments to a cluster.
+//! [`admin_token`] identifies clients to a host, and [`app_token`] a sidecar.
 
 pub mod admin_token;
 pub mod app_token;

@@ -30,10 +30,10 @@ use crate::arguments::{
 };
 use crate::printing::{print, print_error, print_once};
 
-/// How long the end of a host waits for whoever reads its log.
+/// The time that the end of a host waits for the readers of its log.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long the end of the process waits for threads that are blocked.
+/// The time that the end of the process waits for blocked threads.
 const LAST_WORK: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
@@ -110,8 +110,8 @@ fn sign(arguments: &sign::Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a host; with `builds`, it also builds the agents and swaps them when their sources change. Why it failed goes the way of
-/// the log, because whoever reads standard error may have stopped.
+/// Runs a host; with `builds`, it also builds the agents and swaps them when their sources change. A failure is
+/// reported through the log, because the reader of standard error may have stopped.
 fn run(arguments: RunArguments, builds: bool) -> anyhow::Result<ExitCode> {
     let log = telemetry::start(arguments.log_format).map_err(anyhow::Error::msg)?;
     let shutdown = signals::watch(log.output.clone())?;
@@ -144,7 +144,7 @@ fn run_logged(
         log: log.clone(),
     };
     let result = runtime.block_on(serve(options, builds, shutdown));
-    // What still runs on a thread that cannot be interrupted is of no more use to anybody.
+    // Work that still runs on a thread that cannot be interrupted is useless by now.
     runtime.shutdown_timeout(LAST_WORK);
     result
 }
@@ -161,7 +161,7 @@ fn deploy(arguments: &DeployArguments) -> anyhow::Result<()> {
     ask(&arguments.admin, async |host| client::deploy(host, &deployment, form).await)
 }
 
-/// Asks a running host, and prints what it answers.
+/// Calls a running host, and prints its answer.
 fn ask(
     arguments: &AdminArguments,
     command: impl AsyncFnOnce(&Admin) -> Result<String, client::Error>,
@@ -184,13 +184,13 @@ async fn serve(options: Options, builds: bool, shutdown: CancellationToken) -> a
     if let Some(sources) = &mut sources {
         sources.build_all(&shutdown).await;
     }
-    // Compiling, and asking a sidecar that is not there, may take long.
+    // Compiling, and waiting for an absent sidecar, may take long.
     let Some(host) = shutdown.run_until_cancelled(Host::start(&options)).await else {
         tracing::info!("stopped before it served");
         return Ok(());
     };
     let host = host?;
-    // Behind a sidecar readiness comes later, and is told then.
+    // Behind a sidecar the host becomes ready later, and logs that itself.
     let state = if matches!(options.backend, BackendOptions::Embedded) { "ready" } else { "listening" };
     tracing::info!(
         address = %host.address()?,
@@ -214,7 +214,7 @@ async fn serve(options: Options, builds: bool, shutdown: CancellationToken) -> a
     Ok(())
 }
 
-/// The variables by which a sidecar makes itself known.
+/// The variables that announce a sidecar.
 const SIDECAR_VARIABLES: [&str; 2] = ["DAPR_GRPC_PORT", "DAPR_GRPC_ENDPOINT"];
 
 fn backend(choice: BackendChoice) -> anyhow::Result<BackendOptions> {
@@ -234,6 +234,6 @@ fn allow_many_files() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::debug!("the limit on open files stays as it is: {error}");
+        tracing::debug!("the limit on open files could not be raised: {error}");
     }
 }

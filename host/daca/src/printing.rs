@@ -1,9 +1,10 @@
-//! What the commands print. A reader that has gone is no error, and nothing that happens to a standard stream is a panic.
+//! The output of the commands. A reader that has gone is not an error, and an error of a standard stream is never a
+//! panic.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
 
-/// Nobody takes what is to be printed.
+/// The output could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("error[output-failed]: standard output: {reason}\n  help: {help}")]
 pub(crate) struct OutputError {
@@ -11,20 +12,20 @@ pub(crate) struct OutputError {
     help: String,
 }
 
-/// Prints to standard output. Whoever reads, such as `head`, may have read enough.
+/// Prints to standard output. A reader such as `head` may have read enough.
 pub(crate) fn print(text: &str) -> Result<(), OutputError> {
     match write(text) {
         Err(reason) if reason.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result.map_err(|reason| OutputError { reason, help: "look at where it goes".into() }),
+        result => result.map_err(|reason| OutputError { reason, help: "check its destination".into() }),
     }
 }
 
-/// Prints what somebody has to get; the help says where else to find it.
+/// Prints output that must not be lost; the help says where else to find it.
 pub(crate) fn print_once(text: &str, help: impl FnOnce() -> String) -> Result<(), OutputError> {
     write(text).map_err(|reason| OutputError { reason, help: help() })
 }
 
-/// Prints to standard error. There is no other place to say that it failed.
+/// Prints to standard error. A failure cannot be reported anywhere else.
 pub(crate) fn print_error(text: impl Display) {
     let _nobody_can_be_told = write!(std::io::stderr(), "{text}");
 }

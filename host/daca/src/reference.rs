@@ -1,6 +1,6 @@
-//! Holds the book's reference against the code: the manifest's keys and the commands' help are written by these tests.
+//! Compares the book's reference with the code: these tests generate the manifest's keys and the commands' help.
 //!
-//! `DACA_WRITE_REFERENCE=1 cargo test -p daca-host --bin daca reference` writes what is stale.
+//! `DACA_WRITE_REFERENCE=1 cargo test -p daca-host --bin daca reference` updates stale pages.
 
 use std::path::{Path, PathBuf};
 
@@ -15,14 +15,14 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference")
 }
 
-/// Puts a text between two lines of a page.
+/// Replaces the text between two lines of a page.
 fn put(page: &str, begin: &str, end: &str, text: &str) -> anyhow::Result<String> {
     let (before, rest) = page.split_once(begin).with_context(|| format!("the page has no {begin}"))?;
     let (_, after) = rest.split_once(end).with_context(|| format!("nothing ends {begin}"))?;
     Ok(format!("{before}{begin}\n{text}{end}{after}"))
 }
 
-/// Fails when a page is not what the code says, or writes it where that is wanted.
+/// Fails if a page does not match the code, or updates it on request.
 fn check(name: &str, wanted: impl FnOnce(&str) -> anyhow::Result<String>) -> anyhow::Result<()> {
     let path = folder().join(name);
     let page = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;

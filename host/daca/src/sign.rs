@@ -1,7 +1,7 @@
-//! `daca sign`: makes the key of a signer, and signs components with it.
+//! `daca sign`: creates signing keys, and signs components with them.
 //!
-//! Keys are PKCS#8 in PEM, as `openssl genpkey -algorithm ed25519` makes them. As with SSH, a key file that others can read is
-//! refused: who has read it can sign whatever they like.
+//! Keys are PKCS#8 in PEM, as `openssl genpkey -algorithm ed25519` creates them. As with SSH, a key file that others
+//! can read is refused: a reader of the key can sign anything.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -18,10 +18,10 @@ use daca_deploy::watch::{ComponentFile, signature_path};
 use daca_manifest::signature::{self, Signer};
 use daca_runtime::component::{LoadError, check_header};
 
-/// Bytes of a key file, at most. A real one has some 120.
+/// The maximum size of a key file in bytes. A real one has about 120.
 const LARGEST_KEY_FILE: u64 = 16 * 1024;
 
-/// What `daca sign` is asked to do.
+/// The arguments of `daca sign`.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "daca sign --key <FILE> <COMPONENT> [--out <FILE>]
        daca sign --key <FILE> --public
@@ -39,13 +39,13 @@ pub struct Arguments {
     /// Print the key's line for `signers` in the manifest
     #[arg(long, conflicts_with_all = ["component", "out"])]
     public: bool,
-    /// Make a key, and print its line for `signers` in the manifest
+    /// Create a key, and print its line for `signers` in the manifest
     #[arg(long, value_name = "FILE", conflicts_with_all = ["component", "key", "out", "public"])]
     new_key: Option<PathBuf>,
 }
 
 impl Arguments {
-    /// The file of the key that is to be made.
+    /// The file of the new key.
     pub fn new_key(&self) -> Option<&Path> {
         self.new_key.as_deref()
     }
@@ -64,20 +64,20 @@ pub enum Error {
     KeyUnreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         reason: std::io::Error,
     },
-    /// The key file is not for its owner alone.
+    /// The key file is accessible to others than its owner.
     #[error(
-        "error[signing-key-exposed]: {path} can be read by others than its owner\n  help: if nobody has read it, run: chmod 600 {path}; otherwise make a new key"
+        "error[signing-key-exposed]: {path} is readable by users other than its owner\n  help: if nobody has read it, run: chmod 600 {path}; otherwise make a new key"
     )]
     KeyExposed {
         /// The file.
         path: PathBuf,
     },
-    /// The file holds no such key.
+    /// The file does not contain such a key.
     #[error(
-        "error[signing-key-invalid]: {path} holds no private Ed25519 key in PKCS#8 and PEM\n  help: make one with: daca sign --new-key FILE, or: openssl genpkey -algorithm ed25519 -out FILE"
+        "error[signing-key-invalid]: {path} does not contain a private Ed25519 key in PKCS#8 and PEM\n  help: make one with: daca sign --new-key FILE, or: openssl genpkey -algorithm ed25519 -out FILE"
     )]
     KeyInvalid {
         /// The file.
@@ -88,7 +88,7 @@ pub enum Error {
     Unwritable {
         /// The file.
         path: PathBuf,
-        /// What went wrong.
+        /// The reason.
         reason: std::io::Error,
         /// What to do.
         help: &'static str,
@@ -98,7 +98,7 @@ pub enum Error {
     NoRandomness(getrandom::Error),
 }
 
-/// Does what is asked. The answer is for standard output.
+/// Runs the command. The result is for standard output.
 pub fn run(arguments: &Arguments) -> Result<String, Error> {
     let Arguments { component, key, out, new_key, .. } = arguments;
     if let Some(path) = new_key {
@@ -122,7 +122,7 @@ fn public_line(key: &SigningKey) -> String {
     format!("signers = [\"{}\"]\n", Signer::of(key))
 }
 
-/// Without the public key, which OpenSSL does not take in this place.
+/// Without the public key, which OpenSSL does not accept in this format.
 fn make_key(path: &Path) -> Result<SigningKey, Error> {
     let mut secret_key = [0; SECRET_KEY_LENGTH];
     getrandom::fill(&mut secret_key).map_err(Error::NoRandomness)?;
@@ -133,18 +133,18 @@ fn make_key(path: &Path) -> Result<SigningKey, Error> {
     let unwritable = |reason| Error::Unwritable {
         path: path.to_owned(),
         reason,
-        help: "name a file that is not there yet: a key is never overwritten",
+        help: "name a file that does not exist yet: a key is never overwritten",
     };
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(path).map_err(unwritable)?;
     file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()).map_err(|reason| {
-        // A part of a key would be in the way of the next attempt. What went wrong is what is said.
+        // A partial key would block the next attempt. The original error is reported.
         let _ = std::fs::remove_file(path);
         unwritable(reason)
     })?;
     Ok(key)
 }
 
-/// Nothing but a component is signed, so that no signature can be passed off as one of something else.
+/// Only components are signed, so that no signature can be passed off as one of something else.
 fn read_component(path: &Path) -> Result<Bytes, LoadError> {
     let refused = |(code, message, help): (&'static str, String, &str)| LoadError {
         code,
@@ -153,7 +153,7 @@ fn read_component(path: &Path) -> Result<Bytes, LoadError> {
         help: help.to_owned(),
     };
     let wasm = ComponentFile::read(path).map_err(|error| {
-        refused(("component-missing", error.to_string(), "name the .wasm file that the build made"))
+        refused(("component-missing", error.to_string(), "name the .wasm file that the build produced"))
     })?;
     check_header(&wasm.wasm).map_err(refused)?;
     Ok(wasm.wasm)
@@ -171,7 +171,7 @@ fn read_key(path: &Path) -> Result<SigningKey, Error> {
     SigningKey::from_pkcs8_pem(pem.trim_start()).map_err(|_| Error::KeyInvalid { path: path.to_owned() })
 }
 
-/// Writes beside the target and renames: whoever watches the target sees no half of a signature.
+/// Writes beside the target and renames: a watcher of the target never sees a partial signature.
 fn write_whole(target: &Path, text: &[u8]) -> std::io::Result<()> {
     let Some(name) = target.file_name() else {
         return Err(ErrorKind::InvalidInput.into());
@@ -181,7 +181,7 @@ fn write_whole(target: &Path, text: &[u8]) -> std::io::Result<()> {
     let unfinished = target.with_file_name(unfinished);
     let written = std::fs::write(&unfinished, text).and_then(|()| std::fs::rename(&unfinished, target));
     if written.is_err() {
-        // What went wrong is what is said.
+        // The original error is reported.
         let _ = std::fs::remove_file(&unfinished);
     }
     written

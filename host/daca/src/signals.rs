@@ -1,7 +1,7 @@
-//! Signals: the first one begins the shutdown, a second one ends the process at once.
+//! Signals: the first one starts the shutdown, a second one ends the process at once.
 //!
-//! A thread of its own waits for them, so that they work whatever the rest of the host is busy with, also while it starts
-//! and while its last threads end.
+//! A separate thread waits for them, so that they work whatever else the host does, even while it starts and while its
+//! last threads end.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 /// The exit code after a second signal.
 const ENDED_AT_ONCE: i32 = 130;
-/// How long the end waits for the last lines of the log then.
+/// The time that the exit then waits for the last lines of the log.
 const LAST_LINES: Duration = Duration::from_millis(100);
 
-/// Watches for SIGINT, SIGTERM and SIGHUP. The answer is cancelled by the first of them.
+/// Watches for SIGINT, SIGTERM and SIGHUP. The first of them cancels the returned token.
 pub(crate) fn watch(log: Output) -> anyhow::Result<CancellationToken> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
     let runtime = runtime.context("watching for signals")?;
@@ -29,7 +29,7 @@ pub(crate) fn watch(log: Output) -> anyhow::Result<CancellationToken> {
         runtime.block_on(signals.next());
         token.cancel();
         runtime.block_on(signals.next());
-        tracing::warn!("second signal: ending at once");
+        tracing::warn!("second signal: exiting at once");
         log.flush(LAST_LINES);
         std::process::exit(ENDED_AT_ONCE);
     };
@@ -40,7 +40,7 @@ pub(crate) fn watch(log: Output) -> anyhow::Result<CancellationToken> {
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    /// The terminal or the session is gone. None where whoever started the process wants it to outlive them (`nohup`).
+    /// The terminal or the session is gone. `None` if the process was started to outlive them (`nohup`).
     hangup: Option<Signal>,
 }
 
@@ -72,7 +72,8 @@ impl Signals {
     }
 }
 
-/// Was the process started with SIGHUP ignored? `SigIgn` of `proc_pid_status(5)` has a bit for each signal, the lowest for 1.
+/// Returns `true` if the process was started with SIGHUP ignored. `SigIgn` of `proc_pid_status(5)` has a bit for each
+/// signal, the lowest for 1.
 fn is_hangup_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,4 +1,4 @@
-//! Bindings: what is read and where it goes, and what agents may send.
+//! Bindings: the inputs and their routes, and the outputs of agents.
 
 use super::finding::Code;
 use super::resource::{Component, Setting};
@@ -27,8 +27,8 @@ pub(super) fn check(check: &mut Check<'_>) {
     }
 }
 
-/// Does a sidecar read from it? It asks the app first, unless the component says `direction: input`; a type that only reads,
-/// and a Kafka binding with topics, are there to be read.
+/// Returns `true` if a sidecar reads from it. The sidecar asks the app first, unless the component says `direction:
+/// input`. A type that can only be read, and a Kafka binding with topics, count as inputs.
 pub(super) fn reads(component: &Component) -> bool {
     match directions(component) {
         Some(directions) => directions.iter().any(|direction| direction == "input"),
@@ -56,20 +56,20 @@ fn direction(check: &mut Check<'_>, component: &Component) {
                 format!("{} can only be read from", component.full_type)
             }
             "input" | "output" => continue,
-            other => format!("direction: {other:?} is neither input nor output, so it counts for nothing"),
+            other => format!("direction: {other:?} is neither input nor output, so it is ignored"),
         };
         let help = "write \"input\", \"output\" or \"input, output\", as the type can";
         check.findings.error(Code::SettingInvalid, &place, message, help);
     }
 }
 
-/// Where the sidecar delivers: the setting `route`, in this spelling, or else the component's name.
+/// The path to which the sidecar delivers: the setting `route`, in this spelling, or else the component's name.
 pub(super) fn route(component: &Component) -> String {
     let route = component.exact_setting("route").and_then(Setting::text).filter(|route| !route.is_empty());
     with_slash(route.unwrap_or(&component.name))
 }
 
-/// A component that the manifest expects messages from.
+/// A component from which the manifest expects messages.
 fn expected(check: &mut Check<'_>, component: &Component, input: &Input) {
     let is_output =
         directions(component).is_some_and(|one| !one.iter().any(|direction| direction == "input"));
@@ -86,26 +86,26 @@ fn expected(check: &mut Check<'_>, component: &Component, input: &Input) {
     }
     let because = match setting {
         Some(_) => format!("its route is {route}"),
-        None => format!("it has no route, so that Dapr asks at {route}"),
+        None => format!("it has no route, so Dapr probes {route}"),
     };
     let outcome = if check.route_answers(&route) {
         "which is another route, without a dead letter"
     } else {
-        "where nothing answers, so that the messages are never read or fail for ever"
+        "where nothing answers, so the messages are never read or fail forever"
     };
     let message = format!("{:?} does not deliver to {}: {because}, {outcome}", component.name, input.path);
     let help = format!("add route with the value {:?} to its spec.metadata", input.path);
     check.findings.error(Code::RouteUnanswered, &component.place_of(setting), message, help);
 }
 
-/// A component that is read, and that the manifest does not name.
+/// An input component that the manifest does not name.
 fn unlisted(check: &mut Check<'_>, component: &Component) {
     let route = route(component);
     let setting = component.exact_setting("route");
     let place = component.place_of(setting);
     if check.route_answers(&route) {
         let message = format!(
-            "{:?} delivers to {route}, and the manifest has no [[input-bindings]] for it: a message that can never be handled is lost, or holds up all others",
+            "{:?} delivers to {route}, and the manifest has no [[input-bindings]] for it: a message that can never be handled is lost, or blocks all others",
             component.name
         );
         let help = format!("add [[input-bindings]] with binding = {:?} and a dead-letter", component.name);
@@ -113,7 +113,7 @@ fn unlisted(check: &mut Check<'_>, component: &Component) {
     } else {
         let spelt = if setting.is_some() { "its route" } else { "without a route its name" };
         let message = format!(
-            "{:?} delivers to {route} ({spelt}), where no POST route of the manifest answers: its messages are never read or fail for ever",
+            "{:?} delivers to {route} ({spelt}), where no POST route of the manifest answers: its messages are never read or fail forever",
             component.name
         );
         let help = "set its route to the path of a POST route, and name it in [[input-bindings]]";
@@ -136,10 +136,8 @@ fn output(check: &mut Check<'_>, pair: &Pair) {
     }
     let Some(operations) = known::operations(&component.full_type) else { return };
     if operation != "*" && !operations.contains(&operation.as_str()) {
-        let message = format!(
-            "an agent may use {name}/{operation}, and {} knows no such operation",
-            component.full_type
-        );
+        let message =
+            format!("an agent may use {name}/{operation}, and {} has no such operation", component.full_type);
         let help = format!("use one of: {}", listed(operations.iter().copied()));
         check.findings.error(Code::OperationUnknown, place, message, help);
     }

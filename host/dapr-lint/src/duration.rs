@@ -1,15 +1,15 @@
-//! Durations in Dapr's components: with Go's units, or a bare number, which Dapr reads in two ways.
+//! Durations in Dapr's components: with Go's units, or a bare number, which Dapr interprets in two ways.
 
 use std::time::Duration;
 
 use daca_base::go_duration;
 
-/// A bare number is seconds: so most settings are read.
+/// A bare number is seconds, as in most settings.
 pub(super) fn seconds(text: &str) -> Option<Duration> {
     bare(text).map(Duration::from_secs).or_else(|| go_duration::parse(text))
 }
 
-/// A bare number is milliseconds: so Redis reads `processingTimeout` and `redeliverInterval`.
+/// A bare number is milliseconds, as in Redis' `processingTimeout` and `redeliverInterval`.
 pub(super) fn milliseconds(text: &str) -> Option<Duration> {
     bare(text).map(Duration::from_millis).or_else(|| go_duration::parse(text))
 }

@@ -1,17 +1,17 @@
-//! What the check has to say: each finding has a code that lasts, a place, what is wrong and what to do.
+//! The findings of the check: each has a stable code, a place, a problem and a help.
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// How much a finding matters.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Severity {
     /// It will not work, or loses messages.
     Error,
-    /// It works, and probably not as meant.
+    /// It works, but probably not as intended.
     Warning,
-    /// Something was left unchecked.
+    /// Something was not checked.
     Note,
 }
 
@@ -89,7 +89,7 @@ impl Code {
     }
 }
 
-/// A place in a file; line 0 stands for the file, or the folder, as a whole.
+/// A place in a file. Line 0 is the whole file or folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) path: Arc<Path>,
@@ -98,7 +98,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// A file or folder as a whole.
+    /// A whole file or folder.
     pub(super) fn whole(path: &Path) -> Place {
         Place { path: path.into(), line: 0, column: 0 }
     }
@@ -111,7 +111,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// One thing that the check has found.
+/// One finding.
 #[derive(Debug)]
 pub(super) struct Finding {
     pub(super) severity: Severity,
@@ -133,7 +133,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// All that was found so far.
+/// All findings so far.
 #[derive(Debug, Default)]
 pub(super) struct Findings(Vec<Finding>);
 
@@ -172,12 +172,12 @@ impl Findings {
         self.0.push(Finding { severity, code, place: place.clone(), message, help });
     }
 
-    /// Is one of them an error?
+    /// Returns `true` if one of them is an error.
     pub(super) fn has_errors(&self) -> bool {
         self.0.iter().any(|finding| finding.severity == Severity::Error)
     }
 
-    /// All of them as text, in the order in which they were found.
+    /// All of them as text, in the order of discovery.
     pub(super) fn lines(&self) -> Vec<String> {
         self.0.iter().map(Finding::to_string).collect()
     }

@@ -1,4 +1,4 @@
-//! Reads a folder of resources as Dapr does: the files `*.yaml` and `*.yml` in it, and none below.
+//! Reads a folder of resources as Dapr does: the files `*.yaml` and `*.yml` in it, without subfolders.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,18 @@ use super::reader::Reader;
 use super::resource::{Component, Resiliency, Resource, Subscription};
 use super::yaml;
 
-/// Bounds on what is read: a folder of components is small, and one named by mistake may be a home folder.
+/// Limits on reading: a folder of components is small, and one named by mistake may be a home folder.
 const LARGEST_FILE: u64 = 1 << 20;
 const MOST_FILES: usize = 1_000;
 
-/// What a folder holds.
+/// The content of a folder.
 #[derive(Debug)]
 pub(super) struct Folder {
     pub(super) path: PathBuf,
     pub(super) components: Vec<Component>,
     pub(super) subscriptions: Vec<Subscription>,
     pub(super) resiliencies: Vec<Resiliency>,
-    /// Could part of it not be read? Then what seems to be missing may be there.
+    /// `true` if a part of it could not be read. Apparently missing resources may then exist.
     pub(super) is_partial: bool,
 }
 
@@ -44,18 +44,18 @@ impl Folder {
         }
     }
 
-    /// Reads all that can be read; the findings say what cannot.
+    /// Reads everything that can be read; the rest is reported as findings.
     pub(super) fn read(path: &Path, findings: &mut Findings) -> Folder {
         let mut folder = Folder::empty(path);
         match files(path) {
             Ok(files) if files.len() > MOST_FILES => {
-                let message = format!("{} YAML files are more than {MOST_FILES}", files.len());
+                let message = format!("{} YAML files exceed the maximum of {MOST_FILES}", files.len());
                 let help = "name the folder that holds Dapr's components and nothing else";
                 findings.error(Code::Unreadable, &Place::whole(path), message, help);
             }
             Ok(files) if files.is_empty() => {
                 let help = "name the folder that holds Dapr's components";
-                findings.error(Code::Unreadable, &Place::whole(path), "it has no YAML files", help);
+                findings.error(Code::Unreadable, &Place::whole(path), "it contains no YAML files", help);
             }
             Ok(files) => files.iter().for_each(|file| folder.add(file, findings)),
             Err(reason) => {
@@ -96,7 +96,7 @@ impl Folder {
             Err(error) => {
                 let place = Place { path: file, line: error.line, column: error.column };
                 let message = format!("this is not YAML that Dapr can load: {}", error.reason);
-                findings.error(Code::Syntax, &place, message, "correct it; nothing of the file was checked");
+                findings.error(Code::Syntax, &place, message, "correct it; the file was not checked");
             }
         }
     }
@@ -116,7 +116,7 @@ fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Opens regular files alone: a pipe would never end.
+/// Opens only regular files: a pipe would never end.
 pub(super) fn read_bounded(file: &Path) -> std::io::Result<String> {
     let invalid = |text: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, text.to_owned());
     if !std::fs::metadata(file)?.is_file() {

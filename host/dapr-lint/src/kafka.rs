@@ -1,8 +1,9 @@
-//! Kafka input bindings: the settings by which messages are lost, or never come.
+//! Kafka input bindings: the settings with which messages are lost, or never arrive.
 //!
-//! After a failure the consumer goes on to the next message, whose offset it then commits, unless `consumeRetryEnabled` is on.
-//! Then it tries again by the settings `backOff…` (every 5 seconds, for ever, by default); once these give up, the message is
-//! lost all the same. `consumeRetryInterval` is something else: the pause between two sessions of the group.
+//! After a failure the consumer continues with the next message, whose offset it then commits, unless
+//! `consumeRetryEnabled` is on. Then it retries according to the settings `backOff…` (every 5 seconds, forever, by
+//! default). When these give up, the message is lost all the same. `consumeRetryInterval` is something else: the pause
+//! between two sessions of the group.
 
 use super::finding::Code;
 use super::resource::{Component, Setting, is_truthy};
@@ -24,13 +25,13 @@ pub(super) fn check(check: &mut Check<'_>) {
 fn topics(check: &mut Check<'_>, component: &Component) {
     let setting = component.exact_setting("topics");
     if setting.is_none_or(Setting::is_empty) {
-        let message = format!("{:?} has no topics, so that it reads nothing", component.name);
-        let help = "add topics to its spec.metadata, spelt so";
+        let message = format!("{:?} has no topics, so it reads nothing", component.name);
+        let help = "add topics to its spec.metadata, with this spelling";
         check.findings.error(Code::SettingMissing, &component.place_of(setting), message, help);
     }
 }
 
-/// A pub/sub component takes the app's id for its group; a binding takes the empty one, which Kafka refuses.
+/// A pub/sub component uses the app's id as its group; a binding uses the empty one, which Kafka refuses.
 fn group(check: &mut Check<'_>, component: &Component) {
     let set = ["consumerGroup", "consumerID"].map(|name| component.setting(name));
     if set.into_iter().flatten().all(Setting::is_empty) {
@@ -45,7 +46,7 @@ fn group(check: &mut Check<'_>, component: &Component) {
 
 fn retries(check: &mut Check<'_>, component: &Component) {
     let setting = component.setting("consumeRetryEnabled");
-    // What is set elsewhere is not known, and not spoken of.
+    // A value that is set elsewhere is unknown, and not reported.
     let is_on = setting.is_some_and(|setting| setting.text().is_none_or(is_truthy));
     if !is_on {
         let message = format!(
@@ -60,7 +61,7 @@ fn retries(check: &mut Check<'_>, component: &Component) {
         && setting.text().is_some_and(|text| text.trim().parse::<i64>().is_ok_and(|most| most >= 0))
     {
         let message = format!(
-            "backOffMaxRetries bounds the attempts of {:?}, so a message is lost after them",
+            "backOffMaxRetries limits the retries of {:?}, so a message is lost after them",
             component.name
         );
         let help =
@@ -90,12 +91,12 @@ fn offset(check: &mut Check<'_>, component: &Component) {
         Some(Some(text)) if text.eq_ignore_ascii_case("oldest") => {}
         Some(Some(text)) if !text.eq_ignore_ascii_case("newest") => {
             let message =
-                format!("initialOffset: {text:?} is not known, so {:?} does not start", component.name);
+                format!("initialOffset: {text:?} is unknown, so {:?} does not start", component.name);
             check.findings.error(Code::SettingInvalid, &place, message, "write \"oldest\" or \"newest\"");
         }
         _ => {
             let message = format!(
-                "initialOffset is newest for {:?}, so what was produced before its group first read is skipped",
+                "initialOffset is newest for {:?}, so messages from before its group's first read are skipped",
                 component.name
             );
             check.findings.warning(Code::MessagesSkipped, &place, message, "set initialOffset to \"oldest\"");
@@ -103,13 +104,13 @@ fn offset(check: &mut Check<'_>, component: &Component) {
     }
 }
 
-/// The binding hands the key and the headers of a message on as HTTP headers, and one that HTTP does not allow fails the request
-/// for ever (`binding/send.go`, `pkg/channel/http/http_channel.go`).
+/// The binding passes the key and the headers of a message on as HTTP headers, and one that HTTP does not allow fails
+/// the request forever (`binding/send.go`, `pkg/channel/http/http_channel.go`).
 fn headers(check: &mut Check<'_>, component: &Component) {
     let setting = component.setting("escapeHeaders");
     if !setting.is_some_and(|setting| setting.text().is_none_or(is_truthy)) {
         let message = format!(
-            "escapeHeaders is off for {:?}, so a key or a header with a line break stops its partition for ever",
+            "escapeHeaders is off for {:?}, so a key or a header with a line break blocks its partition forever",
             component.name
         );
         let help = "set escapeHeaders to \"true\"";
@@ -118,10 +119,10 @@ fn headers(check: &mut Check<'_>, component: &Component) {
     let setting = component.setting("excludeHeaderMetaRegex").filter(|setting| !setting.is_empty());
     if setting.is_none() {
         let message = format!(
-            "{:?} has no excludeHeaderMetaRegex, so a header named content-length or with a blank stops its partition for ever",
+            "{:?} has no excludeHeaderMetaRegex, so a header named content-length or with a space blocks its partition forever",
             component.name
         );
-        let help = "take it over from components/kafka-binding.yaml";
+        let help = "copy it from components/kafka-binding.yaml";
         check.findings.warning(Code::PartitionStops, &component.place_of(setting), message, help);
     }
 }

@@ -1,9 +1,10 @@
-//! Kinds of Dapr's resources that the check does not look into, and the names of Dapr's preview features.
+//! Kinds of Dapr's resources that are not checked, and the names of Dapr's preview features.
 
 use super::finding::{Code, Findings, Place};
 use super::yaml::{Node, Value};
 
-/// Kinds of `dapr.io`, beside Component and Subscription, each with the first line of Dapr that has it (`charts/dapr/crds`).
+/// Kinds of `dapr.io`, besides Component and Subscription, each with the first line of Dapr that has it
+/// (`charts/dapr/crds`).
 const KINDS: &[(&str, &str)] = &[
     ("Configuration", "1.16"),
     ("HTTPEndpoint", "1.16"),
@@ -12,7 +13,7 @@ const KINDS: &[(&str, &str)] = &[
     ("WorkflowAccessPolicy", "1.18"),
 ];
 
-/// Features of a Configuration (`pkg/config/configuration.go`), each with the lines of Dapr that know it.
+/// Features of a Configuration (`pkg/config/configuration.go`), each with the lines of Dapr that have it.
 const FEATURES: &[(&str, &str)] = &[
     ("ActorStateTTL", "1.16 to 1.18"),
     ("HotReload", "1.16 to 1.18"),
@@ -22,32 +23,31 @@ const FEATURES: &[(&str, &str)] = &[
     ("WorkflowsRemoteActivityReminder", "1.17 and 1.18"),
 ];
 
-/// Says that a document is left unchecked, and what it means to Dapr.
+/// Reports that a document is not checked, and what it means to Dapr.
 pub(super) fn unchecked(api: &str, kind: &str, place: &Place, findings: &mut Findings) {
     let since = KINDS.iter().find(|(name, _)| *name == kind).map(|(_, since)| *since);
     match since.filter(|_| api == "dapr.io/v1alpha1") {
         Some("1.16") => {
-            let help = "nothing is to be done: only Component and Subscription of dapr.io are";
+            let help = "no action is needed: only Component and Subscription of dapr.io are checked";
             findings.note(Code::KindUnknown, place, format!("{kind} ({api}) is not checked"), help);
         }
         Some(since) => {
-            let message = format!("{kind} ({api}) is not checked; Dapr knows it from {since} on");
-            let help = format!("nothing is to be done, if the sidecar is of Dapr {since} or newer");
+            let message = format!("{kind} ({api}) is not checked; Dapr supports it from {since} on");
+            let help = format!("no action is needed if the sidecar is Dapr {since} or newer");
             findings.note(Code::KindUnknown, place, message, help);
         }
         None if api.starts_with("dapr.io/") => {
-            let message =
-                format!("Dapr (1.16 to 1.18) has no {kind} of apiVersion {api:?}, and leaves it out");
+            let message = format!("Dapr (1.16 to 1.18) has no {kind} of apiVersion {api:?}, and ignores it");
             findings.warning(Code::KindUnknown, place, message, "correct kind and apiVersion");
         }
         None => {
-            let help = "nothing is to be done: only Component and Subscription of dapr.io are";
+            let help = "no action is needed: only Component and Subscription of dapr.io are checked";
             findings.note(Code::KindUnknown, place, format!("{kind} ({api}) is not checked"), help);
         }
     }
 }
 
-/// Looks for features of a Configuration that no line of Dapr knows: it ignores them in silence.
+/// Reports features of a Configuration that no line of Dapr has: Dapr ignores them silently.
 pub(super) fn features(spec: Option<&Node>, place_of: impl Fn(&Node) -> Place, findings: &mut Findings) {
     let list = spec.and_then(|spec| field(spec, "features"));
     let Some(Node { value: Value::List(list), .. }) = list else { return };

@@ -1,10 +1,10 @@
-//! What Dapr 1.16 to 1.18 know of component types: from the registrations in their `cmd/daprd/components`, and from the sources
-//! and `metadata.yaml` of each type in their `components-contrib`. A type that one of these lines has is known.
+//! The component types of Dapr 1.16 to 1.18: from the registrations in their `cmd/daprd/components`, and from the
+//! sources and `metadata.yaml` of each type in their `components-contrib`. A type of any of these lines is known.
 
 use super::resource::Category;
 
-/// Bindings: the type without `bindings.`, whether it reads, and the operations that it answers. An empty list says that it
-/// only reads; none, that the operations are not listed here.
+/// Bindings: the type without `bindings.`, whether it can be read, and its operations. An empty list means that it can
+/// only be read; `None`, that the operations are not listed here.
 const BINDINGS: &[(&str, bool, Option<&[&str]>)] = &[
     ("alicloud.dingtalk.webhook", true, None),
     ("alicloud.dubbo", false, None),
@@ -95,7 +95,7 @@ const PUBSUBS: &[&str] = &[
     "solace.amqp",
 ];
 
-/// State stores, and whether they can keep actors: whether they declare transactions.
+/// State stores, and whether they can keep actors, which requires transactions.
 const STATES: &[(&str, bool)] = &[
     ("aerospike", false),
     ("alicloud.tablestore", false),
@@ -147,7 +147,7 @@ const SECRET_STORES: &[&str] = &[
     "tencentcloud.ssm",
 ];
 
-/// Types with a second version. All others have v1 alone.
+/// Types with a second version. All others only have v1.
 const SECOND_VERSIONS: &[&str] = &[
     "state.azure.blobstorage",
     "state.cockroachdb",
@@ -159,7 +159,7 @@ const SECOND_VERSIONS: &[&str] = &[
     "state.yugabytedb",
 ];
 
-/// Settings without which a type does not start, each with its other names.
+/// Settings without which a type does not start, each with its aliases.
 const REQUIRED: &[(&str, &[&[&str]])] = &[
     ("bindings.kafka", &[&["brokers"], &["authType", "authRequired"]]),
     ("bindings.twilio.sms", &[&["accountSid"], &["authToken"], &["fromNumber"]]),
@@ -169,7 +169,7 @@ const REQUIRED: &[(&str, &[&[&str]])] = &[
     ("state.redis", &[&["redisHost"]]),
 ];
 
-/// Is this a type that Dapr has? None where the category is one of which the check knows nothing.
+/// Returns `true` for a type of Dapr. `None` if the check knows nothing of the category.
 pub(super) fn is_known(category: Category, full_type: &str) -> Option<bool> {
     let (_, name) = full_type.split_once('.')?;
     match category {
@@ -181,7 +181,7 @@ pub(super) fn is_known(category: Category, full_type: &str) -> Option<bool> {
     }
 }
 
-/// Is there this version of the type? Dapr takes none and v0 for v1.
+/// Returns `true` if the type has this version. Dapr treats an empty version and v0 as v1.
 pub(super) fn has_version(full_type: &str, version: &str) -> bool {
     match version.to_ascii_lowercase().as_str() {
         "v0" | "v1" => true,
@@ -190,12 +190,12 @@ pub(super) fn has_version(full_type: &str, version: &str) -> bool {
     }
 }
 
-/// Does a binding type read? None for a type that is not known.
+/// Returns `true` if a binding type can be read. `None` for an unknown type.
 pub(super) fn can_read(full_type: &str) -> Option<bool> {
     binding(full_type).map(|(_, reads, _)| *reads)
 }
 
-/// Is it a binding type that only reads?
+/// Returns `true` for a binding type that can only be read.
 pub(super) fn only_reads(full_type: &str) -> bool {
     operations(full_type).is_some_and(<[_]>::is_empty)
 }
@@ -205,13 +205,13 @@ pub(super) fn operations(full_type: &str) -> Option<&'static [&'static str]> {
     binding(full_type).and_then(|(_, _, operations)| *operations)
 }
 
-/// Can a state store keep actors? None for a type that is not known.
+/// Returns `true` if a state store can keep actors. `None` for an unknown type.
 pub(super) fn keeps_actors(full_type: &str) -> Option<bool> {
     let name = full_type.strip_prefix("state.")?;
     STATES.iter().find(|(known, _)| *known == name).map(|(_, transactional)| *transactional)
 }
 
-/// The settings that a type needs, each with its other names.
+/// The settings that a type needs, each with its aliases.
 pub(super) fn required(full_type: &str) -> &'static [&'static [&'static str]] {
     REQUIRED.iter().find(|(known, _)| *known == full_type).map_or(&[], |(_, settings)| settings)
 }

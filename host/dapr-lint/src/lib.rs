@@ -1,8 +1,8 @@
-//! `daca check --components`: says what of a folder of Dapr components will not work with a manifest, and why.
+//! `daca check --components`: reports what in a folder of Dapr components will not work with a manifest, and why.
 //!
-//! A sidecar that lacks something rarely stops: it leaves a component out, never reads a topic, or loses a message, and says
-//! so in a line of its log. The rules here are what Dapr's source (1.16 to 1.18) does with each case; the comments say so where it
-//! surprises.
+//! A sidecar that lacks something rarely stops: it leaves a component out, never reads a topic, or loses a message, and
+//! reports that in a line of its log. The rules here follow Dapr's source (1.16 to 1.18); comments explain the
+//! surprising cases.
 
 mod bindings;
 mod duration;
@@ -33,27 +33,27 @@ use wants::Wants;
 
 use daca_manifest::Manifest;
 
-/// Which components, and for whom.
+/// The options of the check.
 #[derive(Debug)]
 pub struct Options {
     /// The folder with Dapr's resources.
     pub folder: PathBuf,
-    /// The id of the app that the sidecar serves: components that are scoped to others are not for it.
+    /// The id of the sidecar's app: components that are scoped to other apps do not apply.
     pub app_id: String,
 }
 
-/// What came of it.
+/// The result of the check.
 #[derive(Debug)]
 pub struct Outcome {
     /// The findings, one text each.
     pub findings: Vec<String>,
-    /// Is one of them an error?
+    /// `true` if one of them is an error.
     pub failed: bool,
-    /// The components, and what the manifest uses each for.
+    /// The components, and the manifest's uses of each.
     pub report: String,
 }
 
-/// Checks a folder against a manifest that is sound; `text` is that of the manifest.
+/// Checks a folder against a valid manifest; `text` is that of the manifest.
 pub fn run(manifest: &Manifest, text: &str, options: &Options) -> Outcome {
     let mut findings = Findings::default();
     let folder = Folder::read(&options.folder, &mut findings);
@@ -87,7 +87,7 @@ fn check(manifest: &Manifest, text: &str, folder: &Folder, app: &str, mut findin
     Outcome { failed: check.findings.has_errors(), findings: check.findings.lines(), report }
 }
 
-/// What every rule sees, and where it puts what it finds.
+/// The context of the rules, with the findings.
 struct Check<'a> {
     manifest: &'a Manifest,
     wants: &'a Wants,
@@ -96,14 +96,14 @@ struct Check<'a> {
     findings: Findings,
 }
 
-/// Something that the manifest names.
+/// A component that the manifest names.
 struct Wanted<'w> {
     name: &'w str,
     category: Category,
-    /// What the manifest does with it, as the beginning of a sentence.
+    /// The manifest's use of it, as the beginning of a sentence.
     what: String,
     place: &'w Place,
-    /// The code of its absence.
+    /// The code for a missing one.
     code: Code,
 }
 
@@ -119,7 +119,7 @@ impl<'a> Check<'a> {
         self.components().filter(move |component| component.category() == category)
     }
 
-    /// The component under a name that the manifest has, or a finding that says why there is none.
+    /// The component of a name in the manifest, or a finding that explains why there is none.
     fn find(&mut self, wanted: &Wanted<'_>) -> Option<&'a Component> {
         let Wanted { name, category, what, place, code } = wanted;
         if let Some(found) = self.of(*category).find(|component| component.name == *name) {
@@ -143,19 +143,19 @@ impl<'a> Check<'a> {
         None
     }
 
-    /// Is this the path of a POST route of the manifest?
+    /// Returns `true` for the path of a POST route of the manifest.
     fn route_answers(&self, path: &str) -> bool {
         let mut routes = self.manifest.routes.iter();
         routes.any(|route| route.method == http::Method::POST && answers(&route.path, path))
     }
 
-    /// Is this the path of a subscription of the manifest?
+    /// Returns `true` for the path of a subscription of the manifest.
     fn subscription_answers(&self, path: &str) -> bool {
         self.manifest.subscriptions.iter().any(|subscription| answers(&subscription.path, path))
     }
 }
 
-/// Does a path match a route's pattern? Both begin with a slash.
+/// Returns `true` if a path matches a route's pattern. Both begin with a slash.
 fn answers(pattern: &str, path: &str) -> bool {
     let mut parts = path.split('/');
     let same = pattern.split('/').all(|part| match parts.next() {
@@ -165,7 +165,7 @@ fn answers(pattern: &str, path: &str) -> bool {
     same && parts.next().is_none()
 }
 
-/// A path as the sidecar calls it, whether or not it was written with its slash.
+/// A path in the sidecar's form, with a leading slash.
 fn with_slash(path: &str) -> String {
     format!("/{}", path.trim_start_matches('/'))
 }
@@ -175,7 +175,7 @@ fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
     names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// The folder as a whole, for what is missing from it.
+/// The whole folder, for missing resources.
 fn whole(path: &Path) -> Place {
     Place::whole(path)
 }

@@ -1,11 +1,11 @@
-//! Names that are there twice, and resources that are for other apps.
+//! Duplicate names, and resources of other apps.
 
 use super::finding::{Code, Findings, Place};
 use super::{Category, Check};
 
 pub(super) fn check(check: &mut Check<'_>) {
     let folder = check.folder;
-    // Dapr refuses a second component of one name, and lets a second subscription replace the first without a word.
+    // Dapr refuses a second component of the same name, and silently lets a second subscription replace the first.
     let components = folder.components.iter().filter(|one| one.is_for(check.app));
     let components = components.map(|one| (one.namespace.as_str(), one.name.as_str(), &one.place));
     twice("Component", components, &mut check.findings);
@@ -29,7 +29,7 @@ pub(super) fn check(check: &mut Check<'_>) {
     let of_other_kinds = check.components().filter(|one| one.category() == Category::Other);
     for component in of_other_kinds {
         let message = format!("the type {} is not checked", component.full_type);
-        let help = "nothing is to be done if it is spelt as Dapr's documentation has it";
+        let help = "no action is needed if it is spelt as in Dapr's documentation";
         check.findings.note(Code::TypeUnknown, &component.type_place, message, help);
     }
 }
@@ -42,7 +42,7 @@ fn twice<'n>(
     let mut seen = std::collections::BTreeMap::new();
     for (namespace, name, place) in resources {
         if let Some(first) = seen.insert((namespace, name), place) {
-            let message = format!("the {kind} {name:?} is there twice: first in {first}");
+            let message = format!("the {kind} {name:?} is defined twice: first in {first}");
             findings.error(Code::Duplicate, place, message, "rename or remove one of the two");
         }
     }

@@ -1,4 +1,4 @@
-//! Makes resources of YAML, and says what in a document is no resource that Dapr can load.
+//! Parses resources from YAML, and reports documents that Dapr cannot load.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::kinds;
 use super::resource::{Component, Resiliency, Resource, Retry, Setting, SettingValue, Subscription};
 use super::yaml::{Node, Value};
 
-/// Reads documents of one file.
+/// Reads the documents of one file.
 pub(super) struct Reader<'a> {
     pub(super) file: &'a Arc<Path>,
     pub(super) findings: &'a mut Findings,
@@ -18,7 +18,7 @@ pub(super) struct Reader<'a> {
 type Map = [(String, Node)];
 
 impl Reader<'_> {
-    /// None where the document is no such resource, or nothing can be made of it; the findings then say why.
+    /// `None` if the document is not such a resource, or is unusable; the findings have the reason.
     pub(super) fn resource(&mut self, document: &Node) -> Option<Resource> {
         let root = self.map(document, "a Dapr resource")?;
         let kind = self.required(root, "kind", document)?;
@@ -35,7 +35,7 @@ impl Reader<'_> {
             ("dapr.io/v1alpha1", "Resiliency") => self.resiliency(root, document).map(Resource::Resiliency),
             (api, kind @ ("Component" | "Subscription" | "Resiliency")) => {
                 let message =
-                    format!("there is no {kind} of apiVersion {api:?}, so Dapr leaves the document out");
+                    format!("there is no {kind} of apiVersion {api:?}, so Dapr ignores the document");
                 let help = "write dapr.io/v1alpha1; for a Subscription dapr.io/v2alpha1 is better";
                 self.findings.error(Code::Invalid, &place, message, help);
                 None
@@ -144,7 +144,7 @@ impl Reader<'_> {
         Some(Resiliency { name, namespace, retries, inbound, scopes: self.scopes(root)?, place })
     }
 
-    /// The keys and values below a path of keys; empty where one of them is missing.
+    /// The keys and values below a path of keys; empty if one of them is missing.
     fn within<'n>(&mut self, mut node: &'n Node, path: &[&str]) -> Option<&'n Map> {
         for key in path {
             match field(self.map(node, "what a Resiliency has here")?, key) {
@@ -188,7 +188,7 @@ impl Reader<'_> {
         Some(paths)
     }
 
-    /// Name, namespace, and where the name stands.
+    /// Name, namespace, and the position of the name.
     fn name(&mut self, root: &Map, document: &Node) -> Option<(String, String, Place)> {
         let node = self.required_node(root, "metadata", document)?;
         let metadata = self.map(node, "metadata")?;
@@ -247,7 +247,7 @@ impl Reader<'_> {
         found
     }
 
-    /// The outer `None` says that something else than text is there.
+    /// The outer `None` means that the value is not text.
     fn optional(&mut self, map: &Map, key: &str) -> Option<Option<String>> {
         match field(map, key) {
             Some(Node { value: Value::Null, .. }) | None => Some(None),

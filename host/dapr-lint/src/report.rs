@@ -1,4 +1,4 @@
-//! What a folder holds, and what the manifest uses each component for.
+//! The content of a folder, and the manifest's use of each component.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -49,10 +49,10 @@ fn uses(check: &Check<'_>, component: &Component) -> Vec<String> {
                 mine.map(|pair| pair.second.clone()).collect::<Vec<_>>()
             };
             let (published, dead) = (of(&wants.published), of(&wants.dead_letters));
-            add("takes", published.iter().map(String::as_str).collect());
+            add("publishes to", published.iter().map(String::as_str).collect());
             let mine = wants.subscribed.iter().filter(|one| one.pubsub == name);
-            add("brings", mine.map(|one| one.topic.as_str()).collect());
-            add("sets aside in", dead.iter().map(String::as_str).collect());
+            add("delivers", mine.map(|one| one.topic.as_str()).collect());
+            add("publishes dead letters to", dead.iter().map(String::as_str).collect());
         }
         Category::Binding => {
             let mine = wants.invoked.iter().filter(|pair| pair.first == name);

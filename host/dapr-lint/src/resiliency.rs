@@ -1,15 +1,15 @@
-//! Resiliency: whether events come again whose handling failed.
+//! Resiliency: whether events whose handling failed are redelivered.
 //!
-//! From Dapr 1.17 on Redis acknowledges an event also when its handling failed (`processMessage` in `pubsub/redis/redis.go` of
-//! components-contrib), so it is lost unless a policy for inbound retries repeats it inside the sidecar. Before, such a policy
-//! does no harm.
+//! From Dapr 1.17 on Redis also acknowledges an event whose handling failed (`processMessage` in
+//! `pubsub/redis/redis.go` of components-contrib), so it is lost unless a policy for inbound retries repeats it inside
+//! the sidecar. In earlier releases such a policy is harmless.
 
 use super::finding::Code;
 use super::resource::{Component, Resiliency, Retry};
 use super::{Category, Check};
 
-/// The policies that count for a pub/sub component that no target names (`expandPolicyTemplate` in
-/// `pkg/resiliency/resiliency.go`), the first that is there.
+/// The policies that apply to a pub/sub component without a target (`expandPolicyTemplate` in
+/// `pkg/resiliency/resiliency.go`); the first existing one wins.
 const DEFAULTS: [&str; 4] = [
     "DefaultPubsubComponentInboundRetryPolicy",
     "DefaultComponentInboundRetryPolicy",
@@ -25,16 +25,16 @@ pub(super) fn check(check: &mut Check<'_>) {
             Some((_, Retry { gives_up: false, .. })) => {}
             Some((resiliency, retry)) => {
                 let message = format!(
-                    "{:?} repeats an event of {:?} a few times only, and with Dapr 1.17 or later it is lost then",
+                    "{:?} retries an event of {:?} only a few times, and with Dapr 1.17 or later it is lost afterwards",
                     resiliency.name, component.name
                 );
                 check.findings.error(Code::MessagesLost, &retry.place, message, "set maxRetries to -1");
             }
-            // What could not be read may be the policy.
+            // The policy may be in an unreadable file.
             None if check.folder.is_partial => {}
             None => {
                 let message = format!(
-                    "no Resiliency repeats the events of {:?}, so with Dapr 1.17 or later one is lost whose handling fails",
+                    "no Resiliency retries the events of {:?}, so with Dapr 1.17 or later an event whose handling fails is lost",
                     component.name
                 );
                 let help =
@@ -57,7 +57,7 @@ fn brings_events(check: &Check<'_>, component: &Component) -> bool {
         .any(|pubsub| *pubsub == component.name)
 }
 
-/// The retry that counts for what a component brings, and whose it is.
+/// The retry policy for a component's events, and its resource.
 fn inbound<'a>(check: &Check<'a>, component: &str) -> Option<(&'a Resiliency, &'a Retry)> {
     let mine = || check.folder.resiliencies.iter().filter(|one| one.is_for(check.app));
     let retry = |name: &str| mine().find_map(|one| Some((one, one.retries.get(name)?)));

@@ -1,4 +1,4 @@
-//! Dapr's resources as the check sees them: components, subscriptions and policies, with the places of what may be wrong.
+//! Dapr's resources for the check: components, subscriptions and policies, with the positions of their values.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ pub(super) struct Component {
     pub(super) full_type: String,
     pub(super) version: String,
     pub(super) settings: Vec<Setting>,
-    /// `auth.secretStore`: where the settings' secrets are.
+    /// `auth.secretStore`: the store of the settings' secrets.
     pub(super) secret_store: Option<String>,
     pub(super) scopes: Vec<String>,
-    /// Where its name stands.
+    /// The position of its name.
     pub(super) place: Place,
     pub(super) type_place: Place,
     pub(super) version_place: Place,
@@ -30,19 +30,19 @@ pub(super) struct Setting {
     pub(super) place: Place,
 }
 
-/// What a setting is set to.
+/// The value of a setting.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SettingValue {
-    /// It is written down.
+    /// A literal.
     Text(String),
-    /// It is in a secret store.
+    /// In a secret store.
     Secret {
         /// The secret.
         name: String,
         /// The key within it.
         key: String,
     },
-    /// The check cannot know it: a variable of the environment, or a structure.
+    /// Unknown to the check: an environment variable, or a structure.
     Elsewhere,
 }
 
@@ -53,33 +53,33 @@ pub(super) struct Subscription {
     pub(super) namespace: String,
     pub(super) pubsub: String,
     pub(super) topic: String,
-    /// Every path that an event may go to.
+    /// Every path to which an event may go.
     pub(super) paths: Vec<(String, Place)>,
-    /// Has it what the manifest cannot say: rules, a dead-letter topic, bulk delivery?
+    /// Parts that the manifest cannot express: rules, a dead-letter topic, bulk delivery.
     pub(super) extras: Vec<&'static str>,
     pub(super) scopes: Vec<String>,
     pub(super) place: Place,
 }
 
-/// A `Resiliency` (dapr.io/v1alpha1), as far as it is about what components bring.
+/// A `Resiliency` (dapr.io/v1alpha1), as far as it concerns inbound events.
 #[derive(Debug)]
 pub(super) struct Resiliency {
     pub(super) name: String,
     pub(super) namespace: String,
     /// `spec.policies.retries`.
     pub(super) retries: BTreeMap<String, Retry>,
-    /// `spec.targets.components`, with the name of the retry of each for what it brings.
+    /// `spec.targets.components`, with the name of each one's inbound retry.
     pub(super) inbound: BTreeMap<String, Option<String>>,
     pub(super) scopes: Vec<String>,
     pub(super) place: Place,
 }
 
-/// A policy for retries.
+/// A retry policy.
 #[derive(Debug)]
 pub(super) struct Retry {
-    /// Has it an end? It has none by default.
+    /// `true` if it has an end. It has none by default.
     pub(super) gives_up: bool,
-    /// Where that stands.
+    /// The position of that.
     pub(super) place: Place,
 }
 
@@ -90,7 +90,7 @@ pub(super) enum Category {
     Pubsub,
     Binding,
     SecretStore,
-    /// One that a manifest never uses.
+    /// A category that a manifest never uses.
     Other,
 }
 
@@ -118,17 +118,17 @@ impl Component {
         }
     }
 
-    /// A setting, whatever its case: so most of Dapr reads them.
+    /// A setting, whatever its case, as most of Dapr reads them.
     pub(super) fn setting(&self, name: &str) -> Option<&Setting> {
         self.settings.iter().find(|setting| setting.name.eq_ignore_ascii_case(name))
     }
 
-    /// A setting in this very spelling: so Dapr's runtime reads `route`, and Kafka `topics` and `initialOffset`.
+    /// A setting in this exact spelling, as Dapr's runtime reads `route`, and Kafka `topics` and `initialOffset`.
     pub(super) fn exact_setting(&self, name: &str) -> Option<&Setting> {
         self.settings.iter().find(|setting| setting.name == name)
     }
 
-    /// Where a setting stands, or else the component.
+    /// The position of a setting, or else of the component.
     pub(super) fn place_of(&self, setting: Option<&Setting>) -> Place {
         setting.map_or(&self.place, |setting| &setting.place).clone()
     }
@@ -151,7 +151,7 @@ impl Resiliency {
 }
 
 impl Setting {
-    /// The value, where it is written down.
+    /// The value, if it is a literal.
     pub(super) fn text(&self) -> Option<&str> {
         match &self.value {
             SettingValue::Text(text) => Some(text),
@@ -159,18 +159,18 @@ impl Setting {
         }
     }
 
-    /// Is it there, but empty?
+    /// Returns `true` if it exists but is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.text().is_some_and(str::is_empty)
     }
 }
 
-/// What Dapr takes for true, in any setting.
+/// Returns `true` for a value that Dapr treats as true, in any setting.
 pub(super) fn is_truthy(text: &str) -> bool {
     matches!(text.trim().to_ascii_lowercase().as_str(), "y" | "yes" | "true" | "t" | "on" | "1")
 }
 
-/// What one document of a file is.
+/// The content of one document of a file.
 #[derive(Debug)]
 pub(super) enum Resource {
     Component(Component),

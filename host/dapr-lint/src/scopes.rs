@@ -1,15 +1,16 @@
-//! Topics that a pub/sub component keeps from the app.
+//! Topics that a pub/sub component denies the app.
 //!
-//! Dapr reads four settings (`pkg/scopes/scopes.go`) and asks them before it publishes or subscribes (`IsOperationAllowed` in
-//! `pkg/runtime/pubsub/adapter.go`). `allowedTopics`, unless empty, lists all topics that there are for anybody. A scope, such
-//! as `publishingScopes` of the form `app=topic,topic;app=…`, lists those of one app: an app that is not in it may use every
-//! topic but those of `protectedTopics`, and `app=` leaves it none. Blanks count for nothing, and topics are compared whole.
+//! Dapr reads four settings (`pkg/scopes/scopes.go`) and checks them before it publishes or subscribes
+//! (`IsOperationAllowed` in `pkg/runtime/pubsub/adapter.go`). `allowedTopics`, unless empty, lists all topics for all
+//! apps. A scope, such as `publishingScopes` of the form `app=topic,topic;app=…`, lists those of one app: an app that
+//! is not in it may use every topic but those of `protectedTopics`, and `app=` allows it none. Spaces are ignored, and
+//! topics are compared as a whole.
 
 use super::finding::{Code, Place};
 use super::resource::{Component, Setting};
 use super::{Category, Check};
 
-/// What is done with a topic.
+/// An operation on a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     Publish,
@@ -28,8 +29,8 @@ impl Operation {
 /// Every topic, in a permission of the manifest.
 const EVERY_TOPIC: &str = "*";
 
-/// Finds a topic that the app may not use; `what` says what is done with it. For every topic, nothing is said unless there is
-/// none that the app may use.
+/// Reports a topic that the app may not use; `what` describes the operation. For every topic, it only reports if the
+/// app may use none.
 pub(super) fn check(
     check: &mut Check<'_>,
     operation: Operation,
@@ -47,19 +48,19 @@ pub(super) fn check(
     let named = format!("{pubsub}/{topic}");
     let (message, help) = if is_every {
         (
-            format!("{what} {named:?}, and {name} ({stands}) leaves the app {app:?} no topic"),
+            format!("{what} {named:?}, and {name} ({stands}) allows the app {app:?} no topic"),
             format!("correct {name}, or remove it"),
         )
     } else if name == PROTECTED {
         (
             format!(
-                "{what} {named:?}, which is protected: {name} ({stands}) has it, and {scope} has not the app {app:?}"
+                "{what} {named:?}, which is protected: {name} ({stands}) has it, and {scope} does not list the app {app:?}"
             ),
             format!("add \"{app}={topic}\" to {scope}"),
         )
     } else if name == ALLOWED {
         (
-            format!("{what} {named:?}, and {name} ({stands}) leaves the topic out"),
+            format!("{what} {named:?}, and {name} ({stands}) does not list the topic"),
             format!("add {topic:?} to {name}, or name another topic"),
         )
     } else {
@@ -74,11 +75,11 @@ pub(super) fn check(
 const ALLOWED: &str = "allowedTopics";
 const PROTECTED: &str = "protectedTopics";
 
-/// One of the settings, as it counts for the app.
+/// One of the settings, as it applies to the app.
 struct List<'c> {
     name: &'static str,
     setting: Option<&'c Setting>,
-    /// None where the check cannot know them; an empty list forbids nothing.
+    /// `None` if the check cannot know them; an empty list forbids nothing.
     topics: Option<Vec<String>>,
 }
 
@@ -122,7 +123,7 @@ impl<'c> Rules<'c> {
         }
     }
 
-    /// What forbids a topic, as far as it is known.
+    /// The setting that forbids a topic, as far as known.
     fn refusal(&self, topic: &str) -> Option<&List<'c>> {
         if self.allowed.restriction().is_some() && !self.allowed.has(topic) {
             return Some(&self.allowed);
@@ -133,7 +134,7 @@ impl<'c> Rules<'c> {
         }
     }
 
-    /// What forbids every topic. Without a list of what may be used, there is always another topic.
+    /// The setting that forbids every topic. Without a list of allowed ones, there is always another topic.
     fn refusal_of_all(&self) -> Option<&List<'c>> {
         let list = [&self.allowed, &self.scoped].into_iter().find(|list| list.restriction().is_some())?;
         // A topic has a name.
@@ -144,7 +145,7 @@ impl<'c> Rules<'c> {
     }
 }
 
-/// A text with the app in its place; none if Dapr puts in what only the sidecar knows.
+/// A text with the app's placeholder replaced; `None` if it has a placeholder that only the sidecar can fill.
 fn filled(text: &str, app: &str) -> Option<String> {
     let is_known = !["{uuid}", "{podName}", "{namespace}"].iter().any(|one| text.contains(one));
     is_known.then(|| text.replace("{appID}", app))
@@ -154,7 +155,7 @@ fn topics(text: &str) -> Vec<String> {
     text.split(',').map(str::to_owned).collect()
 }
 
-/// The topics of one app, which may be there more than once.
+/// The topics of one app, which may be listed more than once.
 fn scoped(text: &str, app: &str) -> Vec<String> {
     let entries = text.split(';').filter_map(|entry| {
         let mut parts = entry.split('=');

@@ -1,4 +1,4 @@
-//! Secrets: where the settings' are, and whether there is a store for those that agents may read.
+//! Secrets: the stores of the settings' secrets, and a store for the secrets that agents may read.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ pub(super) fn check(check: &mut Check<'_>) {
         && check.of(Category::SecretStore).next().is_none()
         && !check.folder.is_partial
     {
-        let message = format!("an agent may read the secret {secret:?}, and no secret store is there");
+        let message = format!("an agent may read the secret {secret:?}, and there is no secret store");
         let help = "add a component of a type secretstores.*";
         check.findings.error(Code::SecretStoreMissing, place, message, help);
     }
@@ -47,7 +47,7 @@ fn store(
         let message =
             format!("{:?} takes secrets from {name:?}, and there is no such secret store", component.name);
         let help = format!(
-            "add the secret store, or name one that is there in auth.secretStore of {:?}",
+            "add the secret store, or name an existing one in auth.secretStore of {:?}",
             component.name
         );
         check.findings.error(Code::SecretStoreMissing, &first.place, message, help);
@@ -58,7 +58,8 @@ fn store(
     }
 }
 
-/// Without `auth.secretStore` a sidecar asks the cluster; outside of one it waits for ever for a store without a name.
+/// Without `auth.secretStore` a sidecar asks the cluster; outside a cluster it waits forever for a store without a
+/// name.
 fn in_cluster_only(check: &mut Check<'_>, component: &Component, first: &Setting) {
     if component.secret_store.is_some() {
         return;
@@ -67,16 +68,16 @@ fn in_cluster_only(check: &mut Check<'_>, component: &Component, first: &Setting
         check.of(Category::SecretStore).filter(|store| store.full_type != "secretstores.kubernetes");
     if let Some(other) = others.next() {
         let message = format!(
-            "{:?} names no secret store, so its secrets are those of the cluster, and outside of one it is not loaded",
+            "{:?} names no secret store, so its secrets are those of the cluster, and outside a cluster it is not loaded",
             component.name
         );
         let help =
-            format!("write auth: {{secretStore: {:?}}}, or {BUILT_IN:?} if it is what you mean", other.name);
+            format!("write auth: {{secretStore: {:?}}}, or {BUILT_IN:?} if that is intended", other.name);
         check.findings.warning(Code::SecretStoreMissing, &first.place, message, help);
     }
 }
 
-/// The file of a laptop may be somewhere else from here, so that only what can be read is checked.
+/// A laptop's file may be elsewhere from here, so only readable ones are checked.
 fn in_file(check: &mut Check<'_>, store: &Component, references: &[(&Setting, &str, &str)]) {
     let Some(setting) = store.setting("secretsFile") else { return };
     let Some(file) = setting.text() else { return };
@@ -84,18 +85,18 @@ fn in_file(check: &mut Check<'_>, store: &Component, references: &[(&Setting, &s
         Ok(text) => Document::parse(&text.into()).ok().filter(Document::is_object),
         Err(reason) => {
             let message = format!("secretsFile {file:?} cannot be read from here: {reason}");
-            let help = "start the sidecar where the path leads to the file, and the check as well";
+            let help = "start the sidecar, and this check, in a folder from which the path leads to the file";
             check.findings.warning(Code::SecretMissing, &setting.place, message, help);
             return;
         }
     };
     let Some(secrets) = secrets else {
-        let message = format!("secretsFile {file:?} is no JSON object");
+        let message = format!("secretsFile {file:?} is not a JSON object");
         let help = "write {\"name\": {\"key\": \"value\"}}";
         check.findings.error(Code::SecretMissing, &setting.place, message, help);
         return;
     };
-    // Without `multiValued`, nested names are joined by a colon, and each is a secret of its own.
+    // Without `multiValued`, nested names are joined by a colon, and each is a separate secret.
     let multi_valued = store.setting("multiValued").and_then(Setting::text).is_some_and(is_truthy);
     for (setting, name, key) in references {
         let found = if multi_valued {

@@ -1,10 +1,10 @@
-//! The state store that keeps the actors: one, and one that can.
+//! The state store of the actors: exactly one, with transactions.
 
 use super::finding::Code;
 use super::resource::{Component, is_truthy};
 use super::{Category, Check, known};
 
-/// The state stores that say of themselves that they keep actors.
+/// The state stores that are declared for actors.
 pub(super) fn of_actors<'a>(check: &Check<'a>) -> Vec<&'a Component> {
     let says_so = |component: &&Component| {
         let setting = component.setting("actorStateStore").and_then(|setting| setting.text());
@@ -46,7 +46,7 @@ fn missing(check: &mut Check<'_>) {
         }
         None => (
             &folder,
-            format!("no state store is there for the app {:?}, so no actor can be called", check.app),
+            format!("there is no state store for the app {:?}, so no actor can be called", check.app),
         ),
     };
     let help = "add actorStateStore with the value \"true\" to the spec.metadata of one state store";

@@ -1,4 +1,4 @@
-//! Topics: what is published, subscribed and set aside, and whose subscription wins.
+//! Topics: publishing, subscriptions and dead letters, and which subscription wins.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use super::resource::{Component, Setting, Subscription};
 use super::scopes::{self, Operation};
 use super::{Category, Check, Wanted, duration, with_slash};
 
-/// What a subscription does with a topic.
+/// The use of a topic by a subscription.
 const SUBSCRIBED: &str = "a subscription is to";
 
 pub(super) fn check(check: &mut Check<'_>) {
     let wants = check.wants;
     let published = wants.published.iter().map(|pair| (pair, "an agent may publish to"));
-    let set_aside = wants.dead_letters.iter().map(|pair| (pair, "messages are set aside in"));
+    let set_aside = wants.dead_letters.iter().map(|pair| (pair, "dead letters go to"));
     for (pair, what) in published.chain(set_aside) {
         pubsub(check, &pair.first, what, &pair.place);
         scopes::check(check, Operation::Publish, (&pair.first, &pair.second), what, &pair.place);
@@ -32,8 +32,9 @@ fn pubsub(check: &mut Check<'_>, name: &str, what: &str, place: &Place) {
     check.find(&Wanted { name, category: Category::Pubsub, what: what.to_owned(), place, code });
 }
 
-/// Subscriptions in the folder. A sidecar keeps one for each topic: the app's own answer (here the manifest's) replaces what
-/// is declared, and of two that are declared the second is left out (`ListSubscriptionsAppByPubSub` in its component store).
+/// Subscriptions in the folder. A sidecar keeps one for each topic: the app's own answer (here the manifest's) replaces
+/// a declared one, and of two declared ones the second is ignored (`ListSubscriptionsAppByPubSub` in its component
+/// store).
 fn declared(check: &mut Check<'_>) {
     let mut seen = BTreeMap::<(&str, &str), &Place>::new();
     for one in check.folder.subscriptions.iter().filter(|one| one.is_for(check.app)) {
@@ -85,7 +86,7 @@ fn answered(check: &mut Check<'_>, one: &Subscription) {
         );
         if check.route_answers(&path) {
             let message = format!(
-                "events go to {path}, which is a route and no subscription: its answers may make them come again for ever"
+                "events go to {path}, which is a route and no subscription: its answers may have them redelivered forever"
             );
             check.findings.warning(Code::RouteUnanswered, place, message, help);
         } else {
@@ -96,7 +97,7 @@ fn answered(check: &mut Check<'_>, one: &Subscription) {
     }
 }
 
-/// Redis gives an event again that was not acknowledged in time, and never if one of two settings is 0.
+/// Redis redelivers an event that was not acknowledged in time, but never if one of two settings is 0.
 fn redelivery(check: &mut Check<'_>) {
     let longest = longest_turn_of_an_event(check);
     for component in check.of(Category::Pubsub).filter(|one| one.full_type == "pubsub.redis") {
@@ -107,11 +108,12 @@ fn redelivery(check: &mut Check<'_>) {
             match duration::milliseconds(text) {
                 None => {
                     let message =
-                        format!("{name}: {text:?} is no duration, so {:?} does not start", component.name);
+                        format!("{name}: {text:?} is not a duration, so {:?} does not start", component.name);
                     check.findings.error(Code::SettingInvalid, &place, message, "write it as \"60s\"");
                 }
                 Some(Duration::ZERO) => {
-                    let message = format!("{name} is 0, so an event whose handling fails never comes again");
+                    let message =
+                        format!("{name} is 0, so an event whose handling fails is never redelivered");
                     check.findings.error(
                         Code::MessagesLost,
                         &place,
@@ -135,7 +137,7 @@ fn repeated(
 ) {
     if let Some(longest) = longest.filter(|longest| name == "processingTimeout" && timeout <= *longest) {
         let message = format!(
-            "{:?} gives an event again after {timeout:?}, while the turn for it may take {longest:?}",
+            "{:?} redelivers an event after {timeout:?}, while its turn may take {longest:?}",
             component.name
         );
         let help = "make processingTimeout longer than the turn-time of the agents that take events";

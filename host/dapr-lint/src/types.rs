@@ -1,4 +1,4 @@
-//! Types, their versions, and the settings without which they do not start.
+//! Types, their versions, and their required settings.
 
 use super::finding::Code;
 use super::{Category, Check, known, stores};
@@ -10,7 +10,7 @@ pub(super) fn check(check: &mut Check<'_>) {
         match known::is_known(component.category(), full_type) {
             Some(false) if of_actors.iter().any(|store| std::ptr::eq(*store, component)) => {
                 let message = format!(
-                    "{:?} is to keep the actors, and {full_type} is no type that Dapr (1.16 to 1.18) brings along: without it no actor can be called",
+                    "{:?} is to keep the actors, and {full_type} is not a type that comes with Dapr (1.16 to 1.18): without it no actor can be called",
                     component.name
                 );
                 let help = "correct the type, unless it is a pluggable component of your own";
@@ -18,7 +18,7 @@ pub(super) fn check(check: &mut Check<'_>) {
             }
             Some(false) => {
                 let message = format!(
-                    "{full_type} is no type that Dapr (1.16 to 1.18) brings along; it is not checked"
+                    "{full_type} is not a type that comes with Dapr (1.16 to 1.18); it is not checked"
                 );
                 let help = "correct it, unless it is a pluggable component of your own";
                 check.findings.note(Code::TypeUnknown, &component.type_place, message, help);
@@ -42,7 +42,7 @@ pub(super) fn check(check: &mut Check<'_>) {
     slow(check);
 }
 
-/// A sent SMS keeps the effects behind it waiting.
+/// An SMS in progress delays the effects behind it.
 const LONGEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The Twilio binding waits five minutes by default (its `metadata.yaml` says 30 s, its code does not).
@@ -56,15 +56,17 @@ fn slow(check: &mut Check<'_>) {
                 Some(timeout) if timeout <= LONGEST_TIMEOUT => continue,
                 Some(_) => text.to_owned(),
                 None => {
-                    let message =
-                        format!("timeout: {text:?} is no duration, so {:?} does not start", component.name);
+                    let message = format!(
+                        "timeout: {text:?} is not a duration, so {:?} does not start",
+                        component.name
+                    );
                     let place = component.place_of(setting);
                     check.findings.error(Code::SettingInvalid, &place, message, "write it as \"10s\"");
                     continue;
                 }
             },
         };
-        let message = format!("{:?} waits for a silent Twilio for {timeout}", component.name);
+        let message = format!("{:?} waits for an unresponsive Twilio for {timeout}", component.name);
         let help = "set timeout to \"10s\": the effects behind it wait as long";
         check.findings.warning(Code::SlowBinding, &component.place_of(setting), message, help);
     }

@@ -1,7 +1,7 @@
-//! What a manifest wants of Dapr's components, each with its line.
+//! The components of Dapr that a manifest requires, each with its line.
 //!
-//! The manifest that the host works with knows no lines any more, so the check reads these few keys once more. They have
-//! passed the manifest's own check before.
+//! The parsed manifest has no lines, so the check reads these few keys once more. They have already passed the
+//! manifest's own check.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,7 +36,7 @@ pub(super) struct Subscribed {
     pub(super) place: Place,
 }
 
-/// All that a manifest wants.
+/// Everything that a manifest requires.
 #[derive(Debug, Default)]
 pub(super) struct Wants {
     pub(super) published: Vec<Pair>,
@@ -48,7 +48,7 @@ pub(super) struct Wants {
 }
 
 impl Wants {
-    /// Reads the text of a manifest that is sound.
+    /// Parses the text of a valid manifest.
     pub(super) fn read(path: &Path, text: &str) -> Result<Wants, toml::de::Error> {
         let file = toml::from_str::<File>(text)?;
         let at = |span: std::ops::Range<usize>| place(path, text, span.start);

@@ -1,23 +1,23 @@
-//! YAML as a tree in which every value knows its line.
+//! YAML as a tree in which every value has its line.
 //!
-//! Dapr's resources are read by hand from such a tree, not into structs: a struct stops at the first thing that it does not
-//! expect, and the check is to name all of them.
+//! Dapr's resources are read by hand from such a tree, not into structs: a struct stops at the first unexpected value,
+//! and the check is to report all of them.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-/// A value and where it stands.
+/// A value and its position.
 pub(super) type Node = Spanned<Value>;
 
 /// A value.
 #[derive(Debug, Default, PartialEq)]
 pub(super) enum Value {
-    /// Nothing.
+    /// Null.
     #[default]
     Null,
-    /// A string, number or truth value, as text: Dapr takes any of them for a setting.
+    /// A string, number or boolean, as text: Dapr accepts any of them in a setting.
     Scalar(String),
     /// A list.
     List(Vec<Node>),
@@ -33,14 +33,14 @@ pub(super) struct SyntaxError {
     pub(super) reason: String,
 }
 
-/// Bounds on one file, so that none can make the check hang or run out of memory.
+/// Limits on one file, so that none can make the check hang or run out of memory.
 const MOST_DOCUMENTS: usize = 1_000;
 const MOST_NODES: usize = 100_000;
-/// A level takes some 45 KB of the stack without optimisation: it must fit into a thread of 2 MiB.
+/// A level takes about 45 KB of the stack without optimisation: it must fit into a thread of 2 MiB.
 const MOST_DEPTH: usize = 32;
 const MOST_ALIASES: usize = 100;
 
-/// Reads all documents of a text. Those that are empty are left out.
+/// Parses all documents of a text. Empty ones are skipped.
 pub(super) fn parse(text: &str) -> Result<Vec<Node>, SyntaxError> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {

@@ -1,4 +1,4 @@
-//! Calls of actors: directly where that is safe, else through the sidecar, and again while hosts come and go.
+//! Calls of actors: direct calls if that is safe, otherwise through the sidecar, with retries while hosts come and go.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
@@ -17,32 +17,33 @@ use super::request::{traced, within};
 use super::watch::Known;
 use super::{status, wire};
 
-/// A call of an actor, with the wait in its queue and the sidecar's own retries.
+/// The timeout of an actor's call, with the wait in its queue and the sidecar's own retries.
 const CALL_TIMEOUT: Duration = Duration::from_secs(90);
-/// How long calls are waited for that the sidecar has, after it has given this host's actors up.
+/// The time to wait for calls that the sidecar still has after it has given up this host's actors.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
-/// The waits, in milliseconds, before a call is made again that came in the middle of a change of hosts, the last of them until
-/// [`REPEATING`] is over. A sidecar may take a second to see that its host is gone.
+/// The waits, in milliseconds, before a call is retried that a change of hosts interrupted; the last one repeats until
+/// [`REPEATING`] is over. A sidecar may take a second to notice that its host is gone.
 const PAUSES: [u64; 5] = [100, 400, 1_000, 1_500, 2_000];
-/// How long calls are made again. That includes those of unknown outcome, so it is less than [`super::request::STORE_TIMEOUT`]: what the store
-/// did not answer by then may still be written, and whoever looks for its mark at once would not see it.
+/// The time for which calls are retried. That includes those with an unknown outcome, so it is less than
+/// [`super::request::STORE_TIMEOUT`]: a write that the store has not confirmed by then may still happen, and a host
+/// that reads the mark at once would not see it.
 const REPEATING: Duration = Duration::from_secs(10);
 
-/// How actors are called.
+/// The caller of actors.
 pub(super) struct Calls {
     client: Client,
     known: Known,
-    /// The types of the manifest. Hosts of this app alone have their actors.
+    /// The types of the manifest. Only hosts of this app have their actors.
     types: HashSet<Arc<str>>,
-    /// Those whose actors note in their state which calls they have handled.
+    /// The types whose actors have a dedup log in their state.
     deduplicates: HashSet<Arc<str>>,
-    /// Types whose actors may be called while they wait, with the deepest nesting.
+    /// The reentrant types, with their maximum nesting.
     reentrant: HashMap<Arc<str>, u32>,
-    /// Actors that are active here are called without the sidecar.
+    /// `true` if calls of actors that are active here are direct.
     direct_calls: bool,
     /// The host, once it serves.
     inbound: OnceLock<Arc<dyn Inbound>>,
-    /// Cancelled when the sidecar has sent its calls elsewhere: what still waits for it then waits in vain.
+    /// Cancelled when the sidecar has sent its calls elsewhere: whoever still waits for it then waits in vain.
     cut_calls: CancellationToken,
 }
 
@@ -64,12 +65,12 @@ impl Calls {
         }
     }
 
-    /// The host serves from now on.
+    /// Called when the host starts to serve.
     pub(super) fn serve(&self, inbound: Arc<dyn Inbound>) {
         let _it_is_called_once = self.inbound.set(inbound);
     }
 
-    /// The sidecar has given this host's actors up: what it still has to answer gets a moment more.
+    /// The sidecar has given up this host's actors: its pending answers get a moment more.
     pub(super) fn cut_off_soon(&self) {
         let cut_calls = self.cut_calls.clone();
         tokio::spawn(async move {
@@ -78,7 +79,7 @@ impl Calls {
         });
     }
 
-    /// Calls a method of an actor, wherever it lives.
+    /// Calls a method of an actor on any host.
     pub(super) async fn call(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
         // Without reentrancy the sidecar would let the call wait for its own caller until both time out.
         context.check(&call.actor, self.reentrant.get(&call.actor.agent_type).copied())?;
@@ -87,10 +88,10 @@ impl Calls {
             return Err(CallError::Backend(Error::NotDone(reason)));
         }
         let deadline = Instant::now() + REPEATING;
-        // One mark for all tries: the actor's host knows by it what it has handled.
+        // One mark for all attempts: the actor's host recognises by it the calls that it has handled.
         let mark: Arc<str> = wire::new_mark().into();
         let mut context = CallContext { mark: Some(mark.clone()), ..context };
-        // A turn within another one of its actor leaves no mark: the turn that waits would overwrite it.
+        // A nested turn leaves no mark: the waiting turn would overwrite it.
         let is_nested = context.waiting.contains(&call.actor);
         let deduplicates = self.deduplicates.contains(&call.actor.agent_type) && !is_nested;
         if deduplicates && context.identity.is_none() {
@@ -106,21 +107,21 @@ impl Calls {
             let is_connected = self.known.answers() && !self.cut_calls.is_cancelled();
             let is_time = Instant::now() < deadline;
             let is_repeatable = is_handled_once && is_connected && is_time;
-            // What was surely not done gets its tries even if it has waited long.
+            // A call that was certainly not handled gets its attempts even if it has waited long.
             let pause = PAUSES.get(number).or(PAUSES.last().filter(|_| is_time && is_connected));
             let Some(&pause) = pause else { break };
             if !status::may_be_repeated(&call.actor, &answer, is_of_a_host, is_repeatable) {
                 break;
             }
-            tracing::debug!("{} is called again", call.actor);
+            tracing::debug!("retrying the call of {}", call.actor);
             tokio::time::sleep(Duration::from_millis(pause)).await;
             answer = self.try_call(&call, &context, &mark).await;
         }
         answer.map_err(|status| status::call_error(&call.actor, &status, is_of_a_host))?
     }
 
-    /// Serves a call here and now, where the manifest wants it and the sidecar is known to have the actor here. None leaves the
-    /// call to the sidecar; nothing was done then.
+    /// Makes a direct call, if the manifest allows it and the sidecar is known to place the actor here. `None` leaves
+    /// the call to the sidecar; nothing was done then.
     async fn call_directly(
         &self,
         call: &ActorCall,
@@ -155,7 +156,7 @@ impl Calls {
             biased;
             answer = within(CALL_TIMEOUT, client.invoke_actor(request)) => answer?,
             () = self.known.silence() => return Err(Status::unavailable("the Dapr sidecar does not answer")),
-            () = self.cut_calls.cancelled() => return Err(Status::unavailable("the host is leaving")),
+            () = self.cut_calls.cancelled() => return Err(Status::unavailable("the host is shutting down")),
         };
         let is_of_a_host = self.types.contains(&call.actor.agent_type);
         Ok(wire::reply(mark, answer.into_inner().data, is_of_a_host))

@@ -1,8 +1,8 @@
-//! The one connection to the sidecar: made when it is needed, made again when it was lost, and watched.
+//! The one connection to the sidecar: created on demand, recreated after a loss, and watched.
 //!
-//! A sidecar that dies takes with it the promise that this host's actors live nowhere else: another host may have had
-//! them before a new sidecar is there. The kernel closes the connection of a process that ends, and the HTTP/2 task
-//! reads all the time, so the loss is seen at once, long before a new sidecar can have joined. It ends an [`Era`].
+//! When a sidecar dies, this host no longer owns its actors for certain: another host may have owned them before a new
+//! sidecar is ready. The kernel closes the connection of a process that ends, and the HTTP/2 task reads all the time,
+//! so the loss is noticed at once, long before a new sidecar can have joined. It ends an [`Era`].
 
 use std::io;
 use std::pin::Pin;
@@ -26,37 +26,37 @@ pub(super) type Client = DaprClient<InterceptedService<Channel, Token>>;
 
 /// A connection that cannot be made within this time counts as refused.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// A sidecar on another machine that says nothing for so long is asked whether it is there.
+/// A silent sidecar on another machine is pinged after this time.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// The largest answer that is taken. The largest value of a state (`state-value`) must fit.
+/// The maximum size of an answer. The largest value of a state (`state-value`) must fit.
 const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 
-/// Why there can be no connection to the sidecar.
+/// Why a connection to the sidecar is impossible.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
     /// The address cannot be used.
     #[error(
-        "error[sidecar-endpoint-invalid]: {address:?} is no address of a sidecar: {reason}\n  help: set DAPR_GRPC_PORT to a port, or DAPR_GRPC_ENDPOINT to http://HOST:PORT"
+        "error[sidecar-endpoint-invalid]: {address:?} is not the address of a sidecar: {reason}\n  help: set DAPR_GRPC_PORT to a port, or DAPR_GRPC_ENDPOINT to http://HOST:PORT"
     )]
     Address {
         /// The address.
         address: String,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
     /// The token cannot be sent.
     #[error(
-        "error[sidecar-token-invalid]: DAPR_API_TOKEN has a character that no HTTP header may have\n  help: set it to the token that the sidecar was started with"
+        "error[sidecar-token-invalid]: DAPR_API_TOKEN contains a character that is not allowed in an HTTP header\n  help: set it to the token that the sidecar was started with"
     )]
     Token,
-    /// There is no client for the sidecar's HTTP API.
+    /// The client for the sidecar's HTTP API could not be created.
     #[error(
-        "error[sidecar-client-unavailable]: {0}\n  help: look at the limits of the process, such as `ulimit -n`"
+        "error[sidecar-client-unavailable]: {0}\n  help: check the limits of the process, such as `ulimit -n`"
     )]
     Client(reqwest::Error),
 }
 
-/// Makes a client whose connection is made with its first request.
+/// Creates a client whose connection is made with its first request.
 pub(super) fn client(address: &str, token: Option<&str>) -> Result<(Client, Era), EndpointError> {
     let invalid = |reason: String| EndpointError::Address { address: address.to_owned(), reason };
     let uri = address.parse::<Uri>().map_err(|error| invalid(error.to_string()))?;
@@ -86,7 +86,7 @@ async fn connect(uri: Uri, era: Era) -> io::Result<TokioIo<WatchedStream>> {
     Ok(TokioIo::new(WatchedStream { stream, era }))
 }
 
-/// Adds the token that the sidecar asks for (`DAPR_API_TOKEN`).
+/// Adds the token that the sidecar requires (`DAPR_API_TOKEN`).
 #[derive(Clone)]
 pub(super) struct Token(Option<MetadataValue<Ascii>>);
 
@@ -99,7 +99,7 @@ impl Interceptor for Token {
     }
 }
 
-/// A stream whose end begins a new era.
+/// A stream whose end begins a new ownership epoch.
 struct WatchedStream {
     stream: TcpStream,
     era: Era,

@@ -1,8 +1,9 @@
-//! The epochs in which this host's actors were certainly its own.
+//! Ownership epochs: the periods in which this host certainly owned its actors.
 //!
-//! An era ends when the sidecar is lost, gives up this host's actors, or was not heard of for so long that it may have done so:
-//! the actors may have lived elsewhere in between, and what is known of them holds no more. The last of these is noticed by
-//! whoever asks, not only by those who watch the sidecar: a host that stood still may serve a call before they wake.
+//! An epoch ends when the sidecar is lost, gives up this host's actors, or has not been heard of for so long that it
+//! may have done so. The actors may have been active elsewhere in between, so cached knowledge of them is no longer
+//! valid. The last case is detected by whoever asks, not only by the task that watches the sidecar: a stalled host may
+//! serve a call before that task wakes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,12 +11,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A sidecar that finds the host unhealthy hosts no actors until its next look, which is this much later at least. It cannot
-/// tell the host which of them live elsewhere meanwhile: it sends nothing to a host that it finds unhealthy
-/// (`pkg/channel/http/http_channel.go`).
+/// A sidecar that finds the host unhealthy hosts no actors until its next check, which is at least this much later. It
+/// cannot tell the host which of them are active elsewhere in the meantime: it sends nothing to a host that it finds
+/// unhealthy (`pkg/channel/http/http_channel.go`).
 pub(super) const SHORTEST_ABSENCE: Duration = Duration::from_secs(1);
 
-/// Counts the eras. Cheap to clone.
+/// Counts the ownership epochs. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Era(Arc<Inner>);
 
@@ -23,9 +24,9 @@ pub(super) struct Era(Arc<Inner>);
 struct Inner {
     number: AtomicU64,
     start: Instant,
-    /// When the sidecar was looked at last, in milliseconds since the start, plus one; 0 before the first look.
+    /// When the sidecar was last checked, in milliseconds since the start, plus one; 0 before the first check.
     looked: AtomicU64,
-    /// The look since which too much time had passed, when that was noticed last.
+    /// The check that was followed by too long a gap, when that was last noticed.
     missed: AtomicU64,
 }
 
@@ -37,18 +38,19 @@ impl Default for Era {
 }
 
 impl Era {
-    /// The present one.
+    /// The current epoch.
     pub(super) fn now(&self) -> u64 {
         self.end_if_stale();
         self.0.number.load(Ordering::Acquire)
     }
 
-    /// The sidecar was lost, or gave the actors up.
+    /// Begins a new epoch: the sidecar was lost, or gave up the actors.
     pub(super) fn begin(&self) {
         self.0.number.fetch_add(1, Ordering::Release);
     }
 
-    /// The sidecar was looked at. Ends the era if that was too long ago: what happened since is not known.
+    /// Records a check of the sidecar. Ends the epoch if the previous check was too long ago: what happened since is
+    /// unknown.
     pub(super) fn looked(&self) {
         let now = self.milliseconds();
         let before = self.0.looked.swap(now, Ordering::AcqRel);

@@ -1,4 +1,4 @@
-//! A sidecar for unit tests: its gRPC API answers each method as the test says.
+//! A sidecar for unit tests: its gRPC API answers each method as the test defines.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tonic::Status;
 
-/// The bytes before a message of gRPC: whether it is compressed, and its length.
+/// The bytes before a gRPC message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
 
-/// Starts one, and answers its address. `answer` gets the method's name and the message.
+/// Starts one, and returns its address. `answer` gets the method's name and the message.
 pub(super) async fn sidecar(
     answer: impl Fn(&str, Bytes) -> Result<Vec<u8>, Status> + Send + Sync + 'static,
 ) -> anyhow::Result<String> {
@@ -64,7 +64,7 @@ fn response(
     response
 }
 
-/// Starts a server that answers every request with this text, and answers its address.
+/// Starts a server that answers every request with this text, and returns its address.
 pub(super) async fn http(text: &'static str) -> anyhow::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = format!("http://{}", listener.local_addr()?);

@@ -5,9 +5,9 @@
 //! connections of its own, each with a TLS handshake, and closes them again: several times the cost of the requests. And
 //! where the processors are busy, more in flight is not faster.
 //!
-//! So a binding begins with two places. As long as requests wait and take not much longer than the quickest did, more in flight
-//! is faster, and each one that ends leaves one place more; when they take longer, they only wait for each other, and there
-//! is one place less. A binding that answers after 100 ms has a hundred places within a second.
+//! So a binding starts with two permits. As long as requests wait and take not much longer than the quickest did, more
+//! in flight is faster, and each request that ends adds a permit. When they take longer, they only wait for each other,
+//! and a permit is removed. A binding that answers after 100 ms has a hundred permits within a second.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,27 +16,28 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-/// Places that a binding always has.
+/// The minimum number of permits of a binding.
 const LEAST: usize = 2;
-/// Places that a binding has at most.
+/// The maximum number of permits of a binding.
 const MOST: usize = 512;
 /// How much longer than the quickest a request may take that does not wait for others.
 const LONGER: u32 = 2;
-/// How long the quickest request counts.
+/// The time for which the quickest request counts.
 const REMEMBERED: Duration = Duration::from_secs(30);
-/// Whoever waits for so long gets a place more, whatever the others do: they may be waiting for something that never comes.
+/// A request that waits for this time gets an additional permit, whatever the others do: they may be waiting for
+/// something that never comes.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The pause between two such places.
+/// The pause between two additional permits.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The bindings that were sent to.
+/// The bindings in use.
 #[derive(Default)]
 pub(super) struct InFlight {
     bindings: Mutex<HashMap<String, Arc<Places>>>,
 }
 
 impl InFlight {
-    /// The places of a binding. There are as many bindings as manifests permit.
+    /// The permits of a binding. There are as many bindings as manifests permit.
     pub(super) fn of(&self, binding: &str) -> Arc<Places> {
         let mut bindings = lock(&self.bindings);
         if let Some(places) = bindings.get(binding) {
@@ -46,7 +47,7 @@ impl InFlight {
     }
 }
 
-/// The places of one binding.
+/// The permits of one binding.
 pub(super) struct Places {
     free: Semaphore,
     size: Mutex<Size>,
@@ -59,7 +60,7 @@ impl Default for Places {
 }
 
 impl Places {
-    /// Waits for a place, in the order of those who wait.
+    /// Waits for a permit, first in, first out.
     pub(super) async fn take(&self) -> Place<'_> {
         if let Ok(permit) = self.free.try_acquire() {
             return self.place(Some(permit));
@@ -83,7 +84,7 @@ impl Places {
     }
 }
 
-/// Counts one who waits, also when its future is dropped.
+/// Counts a waiter, even if its future is dropped.
 struct Waits<'a>(&'a Places);
 
 impl Drop for Waits<'_> {
@@ -92,7 +93,7 @@ impl Drop for Waits<'_> {
     }
 }
 
-/// A place, from the beginning of a request to its end.
+/// A permit, from the beginning of a request to its end.
 pub(super) struct Place<'a> {
     places: &'a Places,
     permit: Option<SemaphorePermit<'a>>,
@@ -110,12 +111,12 @@ impl Drop for Place<'_> {
     }
 }
 
-/// How many places there are.
+/// The number of permits.
 struct Size {
     places: usize,
     waiting: usize,
     quickest: Quickest,
-    /// When there was one more for those who had waited long.
+    /// When a permit was last added for a long wait.
     grown: Instant,
 }
 
@@ -131,7 +132,7 @@ impl Size {
         Size { places: LEAST, waiting: 0, quickest: Quickest::new(now), grown: now }
     }
 
-    /// What follows from a request that took so long.
+    /// The consequence of a request that took this time.
     fn ended(&mut self, took: Duration, now: Instant) -> Change {
         let quickest = self.quickest.with(took, now);
         let is_quick = took <= quickest * LONGER;
@@ -156,7 +157,7 @@ impl Size {
     }
 }
 
-/// The shortest time that a request took, of late: of this period and of the one before it.
+/// The shortest time of a recent request: of this period and of the one before it.
 struct Quickest {
     before: Duration,
     now: Duration,

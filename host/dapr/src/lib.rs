@@ -1,10 +1,10 @@
 //! The backend behind a Dapr sidecar: state, events, bindings, secrets and calls to actors go to it over gRPC.
 //!
-//! The other direction, what the sidecar asks of this host, is in `daca-server`. This file is the trait, in the order of its methods.
-//! [`calls`] calls actors, [`state`] reads and writes, [`schedules`] keeps reminders and timers, [`publisher`] publishes, [`in_flight`]
-//! bounds what is sent at the same time, and [`shared`] is for what hosts agree on. [`watch`] follows whether the sidecar is there,
-//! [`era`] counts when it was not, [`connection`] keeps the connection, [`wire`] carries contexts and failures between hosts, and
-//! [`status`] and [`texts`] say what the sidecar's errors mean.
+//! The other direction, the sidecar's callbacks, is in `daca-server`. This file has the trait, in the order of its
+//! methods. [`calls`] calls actors, [`state`] reads and writes, [`schedules`] keeps reminders and timers, [`publisher`]
+//! publishes, [`in_flight`] limits concurrent requests, and [`shared`] has the hosts' shared state. [`watch`] follows
+//! the sidecar's health, [`era`] counts the ownership epochs, [`connection`] keeps the connection, [`wire`] transports
+//! contexts and failures between hosts, and [`status`] and [`texts`] interpret the sidecar's errors.
 
 mod calls;
 mod connection;
@@ -60,7 +60,7 @@ use watch::{Known, Watch};
 pub use wire::reply as wire_reply;
 pub use wire::{answer_mark, context_of, failure_body, is_misdelivered, reply_body};
 
-/// An output binding, which calls something on the internet.
+/// The timeout of an output binding, which calls something on the internet.
 const BINDING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The sidecar as a backend.
@@ -130,13 +130,13 @@ impl Sidecar {
     }
 }
 
-/// What an event's or a reply's bytes are said to be. Dapr puts JSON into the envelope of an event as it is, and anything else as
-/// base64.
+/// The content type of an event or a reply. Dapr puts JSON into the envelope of an event unchanged, and anything else
+/// as base64.
 pub fn content_type(event: &[u8]) -> &'static str {
     if daca_base::json::is_json(event) { "application/json" } else { "application/octet-stream" }
 }
 
-/// The event of an effect that is one.
+/// The event of an effect, if it is one.
 fn event(effect: &Effect) -> Option<Event> {
     match &effect.request {
         EffectRequest::Publish { event, .. } => {
@@ -156,8 +156,8 @@ impl Backend for Sidecar {
         self.state.read(actor, keys).await
     }
 
-    /// The state in one transaction. What the scheduler keeps cannot be part of it, so new reminders and timers come before
-    /// and removals after: what fails in between leaves one too many, never one too few.
+    /// The state is written in one transaction. The scheduler's data cannot be part of it, so new reminders and timers
+    /// are written before it, and removals after it: a failure in between leaves one too many, never one too few.
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
         self.schedules.begin(actor, commit);
         for (key, registration) in &commit.wakeups {
@@ -195,8 +195,8 @@ impl Backend for Sidecar {
         }
     }
 
-    /// Events of one topic, where the component sends them in order. What has no bulk publishing of its own gets them from the
-    /// sidecar all at once and in any order (`pkg/runtime/pubsub/default_bulkpub.go`).
+    /// Events of one topic, if the component sends them in order. A component without bulk publishing gets them from
+    /// the sidecar all at once and in any order (`pkg/runtime/pubsub/default_bulkpub.go`).
     fn takes_together(&self, first: &EffectRequest, next: &EffectRequest) -> bool {
         match (first, next) {
             (
@@ -279,7 +279,7 @@ impl Backend for Sidecar {
         self.watch.known.vouches(era)
     }
 
-    /// The sidecar sees that the host is unhealthy, stops its subscriptions and bindings, and gives its actors up.
+    /// The sidecar sees that the host is unhealthy, stops its subscriptions and bindings, and gives up its actors.
     async fn leave(&self, patience: Duration) {
         let given_up = watch::until_actors_are_given_up(&self.client);
         let _out_of_patience = tokio::time::timeout(patience, given_up).await;

@@ -1,8 +1,8 @@
-//! Publishes events: those of many actors in one request, as far as they wait at the same time.
+//! Publishes events: waiting events of many actors in one request.
 //!
-//! A request to the sidecar costs much more than an event in it. While a request for a topic is under way, events for the same
-//! topic wait, and the next request takes all of them along: no event waits for others to come, and the busier the host,
-//! the fewer requests it makes.
+//! A request to the sidecar costs much more than an event in it. While a request for a topic is in flight, events for
+//! the same topic wait, and the next request sends all of them: no event waits for others to arrive, and the busier the
+//! host, the fewer requests it makes.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,9 +19,10 @@ use super::request::{STORE_TIMEOUT, traced, within};
 use super::{content_type, status};
 use daca_model::backend::Error;
 
-/// Events in one request, at most.
+/// The maximum number of events in one request.
 const MOST_EVENTS: usize = 100;
-/// Bytes of events in one request, at most, unless one event alone has more. The sidecar takes 4 MiB (`--max-body-size`).
+/// The maximum size of the events in one request in bytes, unless a single event is larger. The sidecar accepts 4 MiB
+/// (`--max-body-size`).
 const MOST_BYTES: usize = 1024 * 1024;
 
 /// The pub/sub component and the topic.
@@ -31,31 +32,31 @@ type Topic = (String, String);
 #[derive(Clone)]
 pub(super) struct Publisher {
     client: Client,
-    /// The topics that have a task, with what waits for its next request. What waits is bounded by who calls: each lane of
-    /// effects waits for its own.
+    /// The topics with a task, and the events that wait for its next request. Their number is bounded by the callers:
+    /// each lane of effects waits for its own.
     topics: Arc<Mutex<HashMap<Topic, VecDeque<Waiting>>>>,
-    /// The sidecar has said that it does not know the method for many events but by its older name: before Dapr 1.17.
+    /// The sidecar knows the method for bulk publishing only by its older name: before Dapr 1.17.
     is_old: Arc<AtomicBool>,
 }
 
-/// An event as it is published.
+/// An event to be published.
 #[derive(Debug, Clone)]
 pub(super) struct Event {
     pub(super) data: Bytes,
     pub(super) traceparent: Option<Arc<str>>,
 }
 
-/// Events of one actor that follow each other.
+/// Consecutive events of one actor.
 struct Waiting {
     events: Vec<Event>,
     outcome: oneshot::Sender<Outcome>,
 }
 
-/// What became of the request in which events were.
+/// The result of a request with events.
 enum Outcome {
-    /// It published them all, or nothing that the broker has seen.
+    /// It published all of them, or the broker has seen none of them.
     Together(Result<(), Error>),
-    /// The sidecar has refused it. The cause may be one event among many, so each has to be tried by itself.
+    /// The sidecar rejected it. One event among many may be the cause, so each has to be tried separately.
     Refused,
 }
 
@@ -64,15 +65,15 @@ impl Publisher {
         Publisher { client, topics: Arc::default(), is_old: Arc::default() }
     }
 
-    /// Publishes events of one actor in their order, and answers for each. More than one may come only for a component that
-    /// keeps the order within a request.
+    /// Publishes events of one actor in order, and returns a result for each. More than one is allowed only for a
+    /// component that keeps the order within a request.
     pub(super) async fn publish(&self, topic: Topic, events: Vec<Event>) -> Vec<Result<(), Error>> {
         let (outcome, done) = oneshot::channel();
         self.enqueue(&topic, Waiting { events: events.clone(), outcome });
         match done.await {
             Ok(Outcome::Together(result)) => vec![result; events.len()],
             Ok(Outcome::Refused) => self.publish_each(&topic, &events).await,
-            Err(_) => vec![Err(Error::Other("the host failed in an unexpected way".into())); events.len()],
+            Err(_) => vec![Err(Error::Other("the host failed unexpectedly".into())); events.len()],
         }
     }
 
@@ -89,7 +90,7 @@ impl Publisher {
         results
     }
 
-    /// Publishes one event in a request of its own.
+    /// Publishes one event in a separate request.
     pub(super) async fn publish_one(&self, topic: &Topic, event: &Event) -> Result<(), Error> {
         let (pubsub_name, topic) = topic.clone();
         let request = proto::PublishEventRequest {
@@ -116,11 +117,11 @@ impl Publisher {
         tokio::spawn(self.clone().run(topic.clone()));
     }
 
-    /// Sends what waits for a topic, until nothing does.
+    /// Sends the waiting events of a topic, until there are none.
     async fn run(self, topic: Topic) {
         while let Some(together) = self.next(&topic) {
             let outcome = std::panic::AssertUnwindSafe(self.send(&topic, &together)).catch_unwind().await;
-            // A panic must not leave the topic without a task, and its events waiting for ever.
+            // A panic must not leave the topic without a task, and its events waiting forever.
             let Ok(outcome) = outcome else { continue };
             for waiting in together {
                 let outcome = match &outcome {
@@ -132,7 +133,7 @@ impl Publisher {
         }
     }
 
-    /// What goes into the next request for a topic; none when nothing waits, and then the topic has no task any more.
+    /// The events for the next request of a topic; `None` if none wait, and the topic then has no task any more.
     fn next(&self, topic: &Topic) -> Option<Vec<Waiting>> {
         let mut topics = self.lock();
         let queue = topics.get_mut(topic)?;
@@ -191,7 +192,7 @@ impl Publisher {
         #[expect(deprecated, reason = "Dapr 1.16 serves only the method with this name")]
         let answer = within(STORE_TIMEOUT, client.bulk_publish_event_alpha1(request)).await;
         if answer.as_ref().is_err_and(status::is_unknown_method) {
-            // A sidecar of a later release has taken its place.
+            // It has been replaced by a sidecar of a later release.
             self.is_old.store(false, Ordering::Relaxed);
         }
         answer

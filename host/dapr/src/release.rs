@@ -1,21 +1,22 @@
-//! Which releases of Dapr have a fault that the host has to know of.
+//! Releases of Dapr with a fault that matters to the host.
 
 /// The first release that delivers each call to its own actor, as major, minor and patch.
 const SAFE: (u32, u32, u32) = (1, 16, 2);
 
-/// Returns `true` for a release that may deliver a call to another actor: 1.16.0 and 1.16.1. They use the record of an actor that
-/// ends again while calls are still delivered by it (`Deactivate` in `pkg/actors/targets/app/app.go`). Older releases were not
-/// looked at, and count as unsafe. What is no release, such as `edge`, is newer than all of them.
+/// Returns `true` for a release that may deliver a call to another actor: 1.16.0 and 1.16.1. They reuse the record of
+/// an actor that ends while calls are still delivered through it (`Deactivate` in `pkg/actors/targets/app/app.go`).
+/// Older releases were not examined, and count as unsafe. A name that is not a release, such as `edge`, counts as newer
+/// than all of them.
 pub(super) fn misdelivers(release: &str) -> bool {
     parse(release).is_some_and(|release| release < SAFE)
 }
 
-/// Returns `true` for this release and all later ones. What is no release is none of them.
+/// Returns `true` for this release and all later ones, but not for a name that is not a release.
 pub(super) fn is_at_least(release: &str, least: (u32, u32, u32)) -> bool {
     parse(release).is_some_and(|release| release >= least)
 }
 
-/// Reads `1.16.2`, `v1.16.2` and `1.17.0-rc.1`.
+/// Parses `1.16.2`, `v1.16.2` and `1.17.0-rc.1`.
 fn parse(release: &str) -> Option<(u32, u32, u32)> {
     let numbers = release.trim_start_matches('v').split(['-', '+']).next()?;
     let mut numbers = numbers.split('.').map(|number| number.parse::<u32>().ok());

@@ -1,8 +1,8 @@
-//! Reminders as the sidecar shows them, and one whose turn failed.
+//! Reads reminders from the sidecar, and keeps one whose turn failed.
 //!
-//! The sidecar's gRPC API shows a reminder from Dapr 1.17 on; before, its HTTP API does. It repeats a firing that failed as the
-//! registration says (`failure_policy`), and that also from 1.17 on: before, the scheduler tries three times within three
-//! seconds, and a reminder that fires once is gone then. [`Reminders::keep`] registers such a one anew.
+//! The sidecar's gRPC API returns a reminder from Dapr 1.17 on; before, its HTTP API does. From 1.17 on the sidecar
+//! also retries a failed firing according to the registration (`failure_policy`). Before, the scheduler tries three
+//! times within three seconds, and a one-shot reminder is gone then. [`Reminders::keep`] registers such a one again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,10 +20,10 @@ use daca_base::telemetry::Hidden;
 use daca_model::ActorAddress;
 use daca_model::backend::{Error, Registration};
 
-/// Data that was registered: JSON in bytes (`RegisterActorReminder` in `pkg/api/universal/actors.go`).
+/// The type of registered data: JSON in bytes (`RegisterActorReminder` in `pkg/api/universal/actors.go`).
 const BYTES: &str = "google.protobuf.BytesValue";
 
-/// Asks for reminders. Cheap to clone.
+/// Reads reminders. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Reminders {
     client: Client,
@@ -31,14 +31,14 @@ pub(super) struct Reminders {
     /// The sidecar's HTTP API, as `http://HOST:PORT`.
     address: String,
     token: Option<Hidden>,
-    /// The sidecar's gRPC API has said that it shows none.
+    /// The sidecar's gRPC API does not return reminders.
     lacks_grpc: Arc<AtomicBool>,
 }
 
-/// A reminder that is there.
+/// An existing reminder.
 struct Shown {
     registration: Registration,
-    /// When it ends, as the sidecar writes it and reads it again.
+    /// Its end, in the sidecar's own format.
     ends: Option<String>,
 }
 
@@ -53,7 +53,7 @@ impl Reminders {
         Ok(Reminders { client, http, address, token, lacks_grpc: Arc::default() })
     }
 
-    /// A reminder as it was registered.
+    /// The registration of a reminder.
     pub(super) async fn registration(
         &self,
         actor: &ActorAddress,
@@ -62,8 +62,8 @@ impl Reminders {
         Ok(self.shown(actor, name).await?.map(|shown| shown.registration))
     }
 
-    /// Registers a reminder anew that fires once and whose turn has failed, so that it fires again. Answers whether it did:
-    /// one that repeats, or that was unregistered meanwhile, is left alone.
+    /// Registers a one-shot reminder again whose turn has failed, so that it fires again. Returns `true` if it did: a
+    /// periodic one, or one that was unregistered in the meantime, is left alone.
     pub(super) async fn keep(&self, actor: &ActorAddress, name: &str) -> Result<bool, Error> {
         let Some(Shown { registration, ends }) = self.shown(actor, name).await? else { return Ok(false) };
         if registration.period.is_some() {
@@ -85,7 +85,7 @@ impl Reminders {
         self.shown_by_http(actor, name).await
     }
 
-    /// The outer none leaves the question to HTTP.
+    /// The outer `None` leaves the request to HTTP.
     async fn shown_by_grpc(&self, actor: &ActorAddress, name: &str) -> Result<Option<Option<Shown>>, Error> {
         let request = proto::GetActorReminderRequest {
             actor_type: actor.agent_type.to_string(),
@@ -103,7 +103,7 @@ impl Reminders {
             Err(status) => return Err(status::error("the reminder could not be read", &status)),
         };
         let data = answer.data.unwrap_or_default();
-        // HTTP shows what others have registered with data of another type as JSON.
+        // HTTP shows data of other types, which others have registered, as JSON.
         if !data.type_url.is_empty() && !data.type_url.ends_with(BYTES) {
             return Ok(None);
         }
@@ -153,7 +153,7 @@ impl Reminders {
             )));
         }
         let shown = Document::parse(&body).map_err(|error| {
-            Error::Other(format!("the sidecar shows the reminder in an unknown form: {error}"))
+            Error::Other(format!("the sidecar returned the reminder in an unknown format: {error}"))
         })?;
         let registration = shown_reminder(&shown)?;
         Ok(registration.map(|registration| Shown { registration, ends: end_of(&shown) }))

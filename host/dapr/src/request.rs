@@ -1,4 +1,4 @@
-//! Requests to the sidecar that do not wait for ever.
+//! Requests to the sidecar, with timeouts.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use tonic::{Request, Response, Status};
 
 use super::wire;
 
-/// A state store, a broker or a scheduler that takes longer counts as away.
+/// The timeout of a state store, a broker or a scheduler.
 pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A request that does not wait for ever.
+/// A request with a timeout.
 pub(super) async fn within<T>(
     limit: Duration,
     request: impl Future<Output = Result<Response<T>, Status>>,
@@ -21,7 +21,7 @@ pub(super) async fn within<T>(
     }
 }
 
-/// A request with the trace context that it belongs to.
+/// A request with its trace context.
 pub(super) fn traced<T>(message: T, traceparent: Option<&str>) -> Request<T> {
     let mut request = Request::new(message);
     if let Some(value) = traceparent.and_then(|text| text.parse().ok()) {

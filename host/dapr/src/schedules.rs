@@ -1,4 +1,4 @@
-//! Reminders and timers: the sidecar's scheduler keeps them, and this file asks it to.
+//! Reminders and timers, which the sidecar's scheduler keeps.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use super::request::{STORE_TIMEOUT, within};
 use super::wakeups::{self, Timers, reminder_request, timer_request};
 use super::{status, wire};
 
-/// The waits until the sidecar has surely seen the end of a timer's turn. The second is for a busy machine.
+/// The waits until the sidecar has certainly seen the end of a timer's turn. The second is for a busy machine.
 const TURN_HAS_ENDED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
-/// How long the answer to a firing that failed waits for the scheduler, which holds up the actor.
+/// The time that the answer to a failed firing waits for the scheduler, which delays the actor.
 const KEEPING: Duration = Duration::from_secs(5);
 
 /// The sidecar's API for reminders and timers.
@@ -33,7 +33,7 @@ impl Schedules {
         Schedules { client, era, reminders, timers: Timers::default() }
     }
 
-    /// A turn is about to commit: notes the timer that it was for.
+    /// Called before a turn commits: records the timer that the turn handles.
     pub(super) fn begin(&self, actor: &ActorAddress, commit: &TurnCommit) {
         let comes_back = self.timers.comes_back(self.era.now(), actor, commit);
         self.timers.fired(self.era.now(), actor, commit);
@@ -68,7 +68,7 @@ impl Schedules {
         Ok(())
     }
 
-    /// Removes one. One that is not there is no error.
+    /// Removes one. Removing one that does not exist is not an error.
     pub(super) async fn unregister(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<(), Error> {
         let mut client = self.client.clone();
         let (actor_type, actor_id, name) =
@@ -92,9 +92,9 @@ impl Schedules {
         }
     }
 
-    /// Removes a reminder or timer in the name of a turn whose state is saved. What the scheduler will never do must not fail that
-    /// turn, whose caller would be told that nothing was kept. What it may do later leaves the outcome open, and the actor's next
-    /// turn finds out.
+    /// Removes a reminder or timer for a turn whose state is saved. If the scheduler will never do it, that must not
+    /// fail the turn, whose caller would be told that nothing was committed. If it may do it later, the outcome is in
+    /// doubt, and the actor's next turn resolves it.
     pub(super) async fn remove_after_commit(
         &self,
         actor: &ActorAddress,
@@ -108,7 +108,7 @@ impl Schedules {
                     code = "wakeup-not-removed",
                     agent_type = %actor.agent_type,
                     actor_id = &*actor.id,
-                    "{}; should it exist, it fires on",
+                    "{}; if it exists, it keeps firing",
                     printable(&error.to_string())
                 );
                 Ok(())
@@ -124,7 +124,7 @@ impl Schedules {
         futures::future::join_all(endings).await.into_iter().collect()
     }
 
-    /// A reminder or timer as it was registered.
+    /// The registration of a reminder or timer.
     pub(super) async fn registration(
         &self,
         actor: &ActorAddress,
@@ -136,7 +136,7 @@ impl Schedules {
         }
     }
 
-    /// Lets a one-shot reminder fire again whose turn failed, for a sidecar that does not do so by itself.
+    /// Lets a one-shot reminder whose turn failed fire again, for a sidecar that does not do so by itself.
     pub(super) async fn keep(&self, actor: &ActorAddress, name: &str) {
         match tokio::time::timeout(KEEPING, self.reminders.keep(actor, name)).await {
             Ok(Ok(false)) => {}
@@ -156,10 +156,10 @@ impl Schedules {
     }
 }
 
-/// Sees to a timer that was changed in its own turn. The sidecar puts a repeating timer back into its queue when the turn has
-/// ended, also one that is gone by then, or has another in its place (`processorExecuteFn` in
-/// `pkg/actors/internal/timers/inmemory/inmemory.go`). A registration takes that place, and one whose time is over already
-/// leaves it empty.
+/// Corrects a timer that was changed in its own turn. The sidecar puts a repeating timer back into its queue after the
+/// turn, even if it was removed or replaced in the meantime (`processorExecuteFn` in
+/// `pkg/actors/internal/timers/inmemory/inmemory.go`). A registration replaces it, and one whose time is already over
+/// leaves nothing in its place.
 async fn settle_timer(mut client: Client, timers: Timers, era: Era, actor: ActorAddress, name: String) {
     for pause in TURN_HAS_ENDED {
         tokio::time::sleep(pause).await;

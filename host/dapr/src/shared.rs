@@ -1,5 +1,5 @@
-//! Values that the hosts of an app share, in a state store of the sidecar. Dapr puts the app's id before each key, so that other
-//! apps do not see them.
+//! The hosts' shared state, in a state store of the sidecar. Dapr prefixes each key with the app's id, so other apps do
+//! not see the values.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use super::request::{STORE_TIMEOUT, within};
 use super::status;
 use daca_model::backend::{Error, SharedStore, SharedValue, SharedWriteError};
 
-/// Values that the store is asked for at the same time.
+/// Concurrent reads of the store.
 const PARALLEL_READS: i32 = 8;
 
 /// The state store, for values that belong to no actor.
@@ -64,7 +64,7 @@ impl SharedStore for SharedState {
         value: Bytes,
         expected: Option<Option<&str>>,
     ) -> Result<(), SharedWriteError> {
-        // With "first write" and no etag, the key must not be there yet.
+        // With "first write" and no etag, the key must not exist yet.
         let options = expected.map(|_| StateOptions {
             concurrency: state_options::StateConcurrency::ConcurrencyFirstWrite.into(),
             consistency: state_options::StateConsistency::ConsistencyStrong.into(),

@@ -23,7 +23,7 @@ impl State {
         State { client, known }
     }
 
-    /// The values under some keys, in their order.
+    /// The values of some keys, in order.
     pub(super) async fn read(
         &self,
         actor: &ActorAddress,
@@ -39,14 +39,14 @@ impl State {
             let answer = within(STORE_TIMEOUT, client.get_actor_state(request)).await;
             let answer = answer.map_err(|status| status::error("the state could not be read", &status))?;
             let proto::GetActorStateResponse { data, metadata } = answer.into_inner();
-            // Not every store tells the time to live: Redis keeps it to itself (`Get` in `state/redis/redis.go`). What may
-            // have one then holds for this moment alone.
+            // Not every store reports the time to live: Redis does not (`Get` in `state/redis/redis.go`). A value that
+            // may have one is then valid for this moment only.
             let expiry = match expiry(&metadata) {
                 Some(at) => Expiry::At(at),
                 None if self.known.has_ttl() => Expiry::Unknown,
                 None => Expiry::Never,
             };
-            // The sidecar answers no value and an empty one alike.
+            // The sidecar answers a missing value and an empty one alike.
             Ok((!data.is_empty()).then(|| StateValue { value: data.into(), expiry }))
         });
         futures::future::try_join_all(reads).await
@@ -72,8 +72,8 @@ impl State {
         saved.map(drop).map_err(|status| status::error("the state was not saved", &status))
     }
 
-    /// A transaction without operations. The sidecar refuses it for an actor that is not in its table, and asks no store
-    /// (`TransactionalStateOperation` in `pkg/actors/state/state.go`).
+    /// A transaction without operations. The sidecar rejects it for an actor that is not in its table, and accesses no
+    /// store (`TransactionalStateOperation` in `pkg/actors/state/state.go`).
     pub(super) async fn confirm_ownership(&self, actor: &ActorAddress) -> Result<(), Error> {
         let request = proto::ExecuteActorStateTransactionRequest {
             actor_type: actor.agent_type.to_string(),
@@ -82,21 +82,21 @@ impl State {
         };
         let mut client = self.client.clone();
         let confirmed = within(STORE_TIMEOUT, client.execute_actor_state_transaction(request)).await;
-        // Nothing was written, so that the call may be made again whatever the reason.
+        // Nothing was written, so the call may be retried whatever the reason.
         confirmed.map(drop).map_err(|status| {
-            status::error("whether the actor lives here is not known", &status).before_anything()
+            status::error("it is unknown whether this host owns the actor", &status).before_anything()
         })
     }
 }
 
-/// `may_expire` says that the sidecar takes a time to live; without the feature it refuses even one that is none.
+/// `may_expire` means that the sidecar accepts a time to live; without the feature it rejects even an empty one.
 fn operation(key: &str, write: &StateWrite, may_expire: bool) -> proto::TransactionalActorStateOperation {
     let mut metadata = HashMap::new();
     let (operation_type, value) = match write {
         StateWrite::Set { value, ttl } => {
-            // Dapr counts whole seconds. Rounded up: a value must not vanish too early.
+            // Dapr counts whole seconds. Rounded up: a value must not expire too early.
             let seconds = ttl.map(|ttl| ttl.as_millis().div_ceil(1000).max(1).to_string());
-            // Redis lets a value keep the time to live of the one before it, unless it is told otherwise.
+            // Redis keeps the previous value's time to live, unless it is told otherwise.
             let seconds = seconds.or_else(|| may_expire.then(|| "-1".to_owned()));
             metadata.extend(seconds.map(|seconds| ("ttlInSeconds".to_owned(), seconds)));
             ("upsert", Some(prost_types::Any { type_url: String::new(), value: value.to_vec() }))
@@ -111,7 +111,7 @@ fn operation(key: &str, write: &StateWrite, may_expire: bool) -> proto::Transact
     }
 }
 
-/// The time at which the state store lets a value expire. Dapr names it in the metadata of the value.
+/// The expiry of a value in the state store, from the metadata of the value.
 fn expiry(metadata: &HashMap<String, String>) -> Option<SystemTime> {
     let text = metadata.get("ttlExpireTime")?;
     humantime::parse_rfc3339(text).ok().map(daca_base::clock::of_wall)

@@ -1,4 +1,4 @@
-//! What the sidecar's errors mean. Their words go to the log and into the error; the case decides who may try again.
+//! Interprets the sidecar's errors. Their text goes to the log and into the error; the case decides who may retry.
 
 use bytes::Bytes;
 use tonic::{Code, Status};
@@ -8,16 +8,17 @@ use daca_base::telemetry::printable;
 use daca_model::backend::Error;
 use daca_model::{ActorAddress, CallError};
 
-/// The contract's error for what the sidecar said of state, events, bindings, reminders, timers and secrets.
+/// The contract's error for a sidecar's error about state, events, bindings, reminders, timers and secrets.
 ///
-/// `Internal` is what the sidecar says when a component failed (Redis away, Twilio's 500), and most often it works later.
+/// The sidecar returns `Internal` when a component failed (Redis unreachable, Twilio's 500), and most often a retry
+/// succeeds.
 pub(super) fn error(what: &str, status: &Status) -> Error {
     let error = meaning(what, status);
     tracing::info!(code = "sidecar-error", status = ?status.code(), "{}", printable(&error.to_string()));
     error
 }
 
-/// The same, for what is asked again and again, so that it would fill the log.
+/// The same for repeated requests, whose errors would fill the log.
 pub(super) fn meaning(what: &str, status: &Status) -> Error {
     let words = words(status);
     let text = format!("{what}: {words}");
@@ -39,9 +40,9 @@ pub(super) fn meaning(what: &str, status: &Status) -> Error {
     }
 }
 
-/// Why the sidecar did not bring back the answer of an actor.
+/// Why the sidecar did not return an actor's answer.
 ///
-/// `is_of_a_host` says that hosts of this app have the actor.
+/// `is_of_a_host` means that hosts of this app have the actor.
 pub(super) fn call_error(actor: &ActorAddress, status: &Status, is_of_a_host: bool) -> CallError {
     let error = meaning_of_call(actor, status, is_of_a_host);
     tracing::info!(code = "sidecar-error", status = ?status.code(), "{}", printable(&error.to_string()));
@@ -58,21 +59,21 @@ fn meaning_of_call(actor: &ActorAddress, status: &Status, is_of_a_host: bool) ->
             CallError::Elsewhere { code, status, detail: format!("{actor}: {words}") }
         }
         Some(Meaning::NoMethod) => CallError::NotFound(format!("{actor}: {words}")),
-        // A host answers what an actor says with 200 and a mark: it refused the request before it looked at the call.
+        // A host answers an actor's errors with 200 and a mark: it rejected the request before it looked at the call.
         Some(Meaning::Refused(Some(429 | 408 | 503))) if is_of_a_host => {
             CallError::Backend(Error::NotDone(could_not()))
         }
         Some(Meaning::Refused(_)) => CallError::Failed(format!("{actor}: {words}")),
         Some(Meaning::NeverSent) => CallError::Backend(Error::NotDone(could_not())),
-        // The names in an address are checked before anything is sent, but for those that a newer release refuses.
+        // The names in an address are checked before anything is sent; a newer release may reject more of them.
         Some(Meaning::BadName) => CallError::Backend(Error::Invalid(could_not())),
         _ if status.code() == Code::InvalidArgument => CallError::Backend(Error::Invalid(could_not())),
         _ => CallError::Backend(Error::Unavailable(could_not())),
     }
 }
 
-/// May a call be made again at once? When it was surely not done; and also when its outcome is not known, if its actor handles
-/// a call that comes again once.
+/// Returns `true` if a call may be retried at once: if it was certainly not handled; and also if its outcome is
+/// unknown, provided that its actor handles a repeated call once.
 pub(super) fn may_be_repeated(
     actor: &ActorAddress,
     answer: &Result<Result<Bytes, CallError>, Status>,
@@ -88,17 +89,17 @@ pub(super) fn may_be_repeated(
     }
 }
 
-/// Has the sidecar no such method? One that it does not know it takes for a call of another application
-/// (`intercept` in `pkg/messaging/grpc_proxy.go`), and says that it does not know of which.
+/// Returns `true` if the sidecar has no such method. It mistakes an unknown one for a call of another application
+/// (`intercept` in `pkg/messaging/grpc_proxy.go`), and complains that the application is missing.
 pub(super) fn is_unknown_method(status: &Status) -> bool {
     status.code() == Code::Unimplemented || texts::is_unproxied(status)
 }
 
-/// The sidecar's own words, or what is known when there are none.
+/// The sidecar's own text, or the known facts if there is none.
 pub(super) fn words(status: &Status) -> String {
     use std::error::Error as _;
     let text = daca_base::telemetry::shortened(status.message()).to_owned();
-    // tonic says "transport error" or less, and keeps the reason underneath.
+    // tonic says "transport error" or less, and has the reason in the source.
     let mut source = status.source();
     let mut innermost = None;
     while let Some(error) = source {
@@ -108,7 +109,7 @@ pub(super) fn words(status: &Status) -> String {
     match (innermost, status.code()) {
         (Some(reason), _) => format!("the Dapr sidecar cannot be reached ({reason})"),
         (None, Code::DeadlineExceeded) => format!("the Dapr sidecar did not answer in time ({text})"),
-        (None, Code::Cancelled) => format!("the Dapr sidecar broke the call off ({text})"),
+        (None, Code::Cancelled) => format!("the Dapr sidecar aborted the call ({text})"),
         _ => text,
     }
 }

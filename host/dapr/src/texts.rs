@@ -1,16 +1,16 @@
-//! The texts of a sidecar's errors that the host has to read.
+//! The texts of a sidecar's errors on which the host depends.
 //!
-//! Errors of actors carry no details in any release, and most have the code `Internal`, so that the text is all there is. Each
-//! is here once, with the releases that have it and where it comes from; nothing else matches texts.
+//! Errors of actors have no details in any release, and most have the code `Internal`, so the text is the only
+//! information. Each is here once, with its releases and its origin; texts are matched nowhere else.
 
 use tonic::{Code, Status};
 
-/// What a text says.
+/// The meaning of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// A message exceeds what one side takes.
+    /// A message exceeds the limit of one side.
     TooLong,
-    /// The name of a reminder, of a timer or of an actor is none that Dapr takes.
+    /// Dapr does not accept the name of a reminder, of a timer or of an actor.
     BadName,
     /// The sidecar does not have the actor, and has done nothing.
     NotOwned,
@@ -18,11 +18,11 @@ pub(super) enum Meaning {
     NoHosting,
     /// The feature `ActorStateTTL` is off.
     NoTimeToLive,
-    /// Turns of one actor are nested too deep.
+    /// Turns of one actor are nested too deeply.
     TooDeep,
     /// The actor's program has no such method.
     NoMethod,
-    /// The actor's program answered something else than 200: this status, where it can be read.
+    /// The actor's program answered something other than 200: this status, if it can be parsed.
     Refused(Option<u16>),
     /// No connection was made, so that nothing was sent.
     NeverSent,
@@ -37,12 +37,13 @@ const fn text(text: &'static str, meaning: Meaning) -> Text {
     Text { text, meaning }
 }
 
-/// Before the status of an answer that is not 200.
+/// The text before the status of an answer that is not 200.
 const REFUSED: &str = "error from actor service: (";
 
-/// In this order. What ends or cuts off a call in a change of hosts (`actor lock is closed` and `placement is disseminating`
-/// up to 1.16, `actor is closed, cannot handle` from 1.17 on, `context canceled`, `remote actor moved`) is not here: from 1.16.2
-/// on the router repeats calls, so that the last error may follow a try that ran, and nothing may be concluded from it.
+/// In this order. The texts of calls that are ended or cut off by a change of hosts (`actor lock is closed` and
+/// `placement is disseminating` up to 1.16, `actor is closed, cannot handle` from 1.17 on, `context canceled`, `remote
+/// actor moved`) are not here: from 1.16.2 on the router repeats calls, so the last error may follow an attempt that
+/// ran, and nothing may be concluded from it.
 const TEXTS: &[Text] = &[
     // gRPC itself, both sides. All releases.
     text("larger than max", Meaning::TooLong),
@@ -67,11 +68,12 @@ const TEXTS: &[Text] = &[
     text("Connection refused (os error", Meaning::NeverSent),
 ];
 
-/// What the sidecar says of a secret that its store does not have: `ErrSecretGet` in `pkg/messages/predefined.go` ends with the
-/// store's own words, those of a file and of Kubernetes. All releases.
+/// The end of the sidecar's error for a secret that its store does not have: `ErrSecretGet` in
+/// `pkg/messages/predefined.go` ends with the store's own text, which is that of a file and of Kubernetes. All
+/// releases.
 const NO_SECRET: &str = "not found";
 
-/// Reads an error. `words` are those of [`super::status::words`], in which the reason for a lost connection is.
+/// Interprets an error. `words` are those of [`super::status::words`], which have the reason for a lost connection.
 pub(super) fn meaning(status: &Status, words: &str) -> Option<Meaning> {
     let is_in = |text: &&Text| status.message().contains(text.text) || words.contains(text.text);
     let found = TEXTS.iter().find(is_in)?;
@@ -83,18 +85,19 @@ pub(super) fn meaning(status: &Status, words: &str) -> Option<Meaning> {
     }
 }
 
-/// The status with which the actor's program has refused a call.
+/// The status with which the actor's program rejected a call.
 fn refusal(message: &str) -> Option<u16> {
     message.split_once(REFUSED)?.1.split_once(')')?.0.parse().ok()
 }
 
-/// Returns `true` if the sidecar has no method of the name that was asked for. It takes such a request for a call of another
-/// application (`intercept` in `pkg/messaging/grpc_proxy.go`), and says that it does not know of which. All releases.
+/// Returns `true` if the sidecar has no method of the requested name. It mistakes such a request for a call of another
+/// application (`intercept` in `pkg/messaging/grpc_proxy.go`), and complains that the application is missing. All
+/// releases.
 pub(super) fn is_unproxied(status: &Status) -> bool {
     status.message().starts_with("failed to proxy request: required metadata")
 }
 
-/// Returns `true` if the secret store has no secret of the name that was asked for.
+/// Returns `true` if the secret store has no secret of the requested name.
 pub(super) fn is_no_such_secret(status: &Status) -> bool {
     status.code() == Code::Internal && status.message().ends_with(NO_SECRET)
 }

@@ -1,4 +1,4 @@
-//! Reminders and timers at the sidecar: how a schedule is written, and what the sidecar cannot be asked.
+//! Reminders and timers of the sidecar: the encoding of schedules, and a record of what the sidecar cannot be asked.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,14 +16,14 @@ use daca_base::json::Document;
 use daca_model::ActorAddress;
 use daca_model::backend::{Error, Registration, TurnCommit, WakeupKind};
 
-/// The wait before a firing that failed is tried again.
+/// The wait before a failed firing is retried.
 pub(super) const AGAIN: Duration = Duration::from_secs(5);
-/// Tries of a firing after the first, at most, of a reminder that repeats. Then it waits for its next time.
+/// The maximum number of retries of a periodic reminder's firing. Then it waits for its next time.
 const MOST_AGAIN: u32 = 7;
-/// Those of the scheduler, a second apart, when it is not told otherwise. They are better than fewer.
+/// The scheduler's default, a second apart. It is better than fewer retries.
 const OF_SCHEDULER: u32 = 3;
 
-/// A timer that is over before it begins.
+/// A timer that ends before it begins.
 pub(super) const OVER: Registration = Registration {
     due: Duration::from_secs(3600),
     period: None,
@@ -50,8 +50,8 @@ pub(super) fn reminder_request(
     }
 }
 
-/// How often a firing is tried whose turn fails. One that fires once has no other chance, so it is tried until it succeeds; one that
-/// repeats is tried as long as its next time is not there. Dapr 1.16 ignores it.
+/// The retry policy of a firing whose turn fails. A one-shot reminder has no other chance, so it is retried until it
+/// succeeds; a periodic one is retried until its next time. Dapr 1.16 ignores the policy.
 fn failure_policy(period: Option<Duration>) -> Option<JobFailurePolicy> {
     let max_retries = period.map(|period| {
         let fit = period.as_secs() / AGAIN.as_secs();
@@ -84,26 +84,26 @@ pub(super) fn timer_request(
     }
 }
 
-/// A duration as Go reads it.
+/// A duration in Go's format.
 fn go_duration(duration: Duration) -> String {
     format!("{}ms", duration.as_millis())
 }
 
-/// The same for what may be absent.
+/// The same for an optional one.
 fn go_duration_or_empty(duration: Option<Duration>) -> String {
     duration.map(go_duration).unwrap_or_default()
 }
 
-/// The data of a reminder or timer that fires or is read: base64 in a JSON string, as every SDK of Dapr and the sidecar's
-/// gRPC API write it. Anything else came from somebody who used the HTTP API by hand, and is passed on as it is.
+/// The data of a reminder or timer that fires or is read: base64 in a JSON string, as every SDK of Dapr and the
+/// sidecar's gRPC API write it. Anything else was registered by hand through the HTTP API, and is passed on unchanged.
 pub fn firing_data(data: Option<&Document>) -> Bytes {
     let Some(data) = data.filter(|data| !data.is_null()) else { return Bytes::new() };
     let decoded = data.text().and_then(|text| STANDARD.decode(text).ok());
     decoded.map_or_else(|| data.bytes().clone(), Bytes::from)
 }
 
-/// A reminder as the sidecar's HTTP API shows it (`GET /v1.0/actors/TYPE/ID/reminders/NAME`). One that does not exist is shown
-/// with nothing in it (`Get` in `pkg/actors/internal/reminders/storage/scheduler/scheduler.go`).
+/// A reminder from the sidecar's HTTP API (`GET /v1.0/actors/TYPE/ID/reminders/NAME`). A missing one is returned empty
+/// (`Get` in `pkg/actors/internal/reminders/storage/scheduler/scheduler.go`).
 pub fn shown_reminder(shown: &Document) -> Result<Option<Registration>, Error> {
     let text = |name: &str| -> Result<String, Error> {
         let Some(field) = shown.present_field(name) else { return Ok(String::new()) };
@@ -113,14 +113,14 @@ pub fn shown_reminder(shown: &Document) -> Result<Option<Registration>, Error> {
     registration(&text("dueTime")?, &text("period")?, &ttl, shown.field("data").as_ref())
 }
 
-/// When a reminder ends that is shown so, if ever, as the sidecar writes it: as `ttl` from Dapr 1.17 on, as `expirationTime`
+/// The end of a returned reminder, if any, in the sidecar's format: as `ttl` from Dapr 1.17 on, as `expirationTime`
 /// before.
 pub(super) fn end_of(shown: &Document) -> Option<String> {
     let text = |name| shown.present_field(name).and_then(|field| field.text());
     ["ttl", "expirationTime"].into_iter().filter_map(text).find(|text| !text.is_empty())
 }
 
-/// A registration from the times of a reminder, as the sidecar writes them; an empty one is absent. None where neither says
+/// A registration from the times of a reminder in the sidecar's format; an empty one is absent. `None` if neither says
 /// when it fires: there is no such reminder.
 pub(super) fn registration(
     due: &str,
@@ -140,23 +140,23 @@ pub(super) fn registration(
     if due.is_none() && period.is_none() {
         return Ok(None);
     }
-    // A point in time is no duration: it is left out.
+    // A point in time is not a duration: it is ignored.
     let ttl = time(ttl).unwrap_or_default();
     Ok(Some(Registration { due: due.unwrap_or_default(), period, ttl, data: firing_data(data) }))
 }
 
 fn unreadable_time(text: &str) -> Error {
-    Error::Other(format!("the sidecar shows the time {text:?}, which cannot be read"))
+    Error::Other(format!("the sidecar returned the time {text:?}, which cannot be parsed"))
 }
 
-/// The timers of this host's active actors. The sidecar keeps them in memory, as long as the actor is active here, and cannot be
-/// asked for them, so what was registered is noted. Cheap to clone.
+/// The timers of this host's active actors. The sidecar keeps them in memory, as long as the actor is active here, and
+/// cannot be asked for them, so registrations are recorded here. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Timers(Arc<Mutex<Noted>>);
 
 #[derive(Default)]
 struct Noted {
-    /// The sidecar's era that they belong to: with it they end.
+    /// The ownership epoch that they belong to: they end with it.
     era: u64,
     timers: HashMap<ActorAddress, HashMap<String, NotedTimer>>,
 }
@@ -198,7 +198,7 @@ impl Timers {
         (!is_over).then(|| registration.clone())
     }
 
-    /// A timer that fires once ends with the commit of its turn.
+    /// A one-shot timer ends with the commit of its turn.
     pub(super) fn fired(&self, era: u64, actor: &ActorAddress, commit: &TurnCommit) {
         let Some(fired) = commit.handled.as_ref().filter(|fired| fired.key.kind == WakeupKind::Timer) else {
             return;
@@ -208,7 +208,7 @@ impl Timers {
         }
     }
 
-    /// The timer that the turn of this commit was for, if the turn has changed it and it fires by itself again.
+    /// The timer that this commit's turn handled, if the turn has changed it and it would fire again by itself.
     pub(super) fn comes_back(&self, era: u64, actor: &ActorAddress, commit: &TurnCommit) -> Option<String> {
         let fired = commit.handled.as_ref().filter(|fired| fired.key.kind == WakeupKind::Timer)?;
         let is_changed = commit.wakeups.contains_key(&fired.key);
@@ -216,7 +216,7 @@ impl Timers {
         (is_changed && !fires_once).then(|| fired.key.name.clone())
     }
 
-    /// The actor was deactivated: the names of its timers, which end with it.
+    /// The actor was deactivated: returns the names of its timers, which end with it.
     pub(super) fn end(&self, era: u64, actor: &ActorAddress) -> Vec<String> {
         self.lock(era).timers.remove(actor).map(|own| own.into_keys().collect()).unwrap_or_default()
     }

@@ -1,13 +1,13 @@
-//! Which of Dapr's components the manifest names, and which of them the sidecar lacks.
+//! The components of Dapr that the manifest names, and those that the sidecar lacks.
 //!
-//! A sidecar without a component that the manifest names runs all the same, and what needs the component fails later, call by
-//! call. So it is said as soon as the sidecar is there.
+//! A sidecar without such a component runs all the same, and uses of the component fail later, call by call. So it is
+//! reported as soon as the sidecar is ready.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use daca_manifest::Manifest;
 
-/// Components by name, each with what in the manifest names it.
+/// Components by name, each with its uses in the manifest.
 #[derive(Debug, Default)]
 pub(super) struct Wants(BTreeMap<String, BTreeSet<String>>);
 
@@ -40,7 +40,7 @@ impl Wants {
         self.0.entry(component.to_owned()).or_default().insert(reason);
     }
 
-    /// What is wanted and not among these, for people; none when all is there.
+    /// The missing components, for people; `None` if all are loaded.
     pub(super) fn missing(&self, loaded: &HashSet<String>) -> Option<String> {
         let missing = self.0.iter().filter(|(name, _)| !loaded.contains(*name));
         let words = missing.map(|(name, reasons)| {

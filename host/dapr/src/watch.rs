@@ -1,6 +1,6 @@
-//! Follows whether the sidecar is there, hosts actors, and what it can do.
+//! Follows the sidecar: whether it answers and hosts actors, and its features.
 //!
-//! The host is ready when the sidecar hosts its actors. When it did not for a while, the actors may have been elsewhere.
+//! The host is ready while the sidecar hosts its actors. After a gap, the actors may have been active elsewhere.
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -17,31 +17,32 @@ use super::request::within;
 use super::wants::Wants;
 use super::{release, status};
 
-/// How often the sidecar is asked how it is.
+/// The interval between two checks of the sidecar.
 const PAUSE: Duration = Duration::from_millis(200);
-/// A sidecar that does not say how it is within this time is taken for gone.
+/// A sidecar that does not answer within this time counts as gone.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// What the sidecar said holds for so long after it was asked. Placement lets at least as much time pass between the moment in
-/// which it misses a sidecar and the table that gives its actors to others (`--disseminate-timeout`, 1 to 3 s, in
-/// `pkg/placement/membership.go`). When nothing is amiss, the sidecar ends the activation of an actor that moves before
-/// another one may have it.
+/// The time for which the sidecar's answer is valid, counted from the question: the lease. Placement lets at least as
+/// much time pass between the moment in which it misses a sidecar and the table that gives its actors to others
+/// (`--disseminate-timeout`, 1 to 3 s, in `pkg/placement/membership.go`). In normal operation, the sidecar ends the
+/// activation of a moving actor before another one may have it.
 const VOUCHED_FOR: Duration = SHORTEST_ABSENCE;
-/// How often the log says that the sidecar is still waited for.
+/// The interval at which the log repeats that the host waits for the sidecar.
 const SAY_AGAIN: Duration = Duration::from_secs(15);
-/// How long a sidecar may be without a state store before it is ended.
+/// The time for which a sidecar may lack a state store before it is shut down.
 const RESTART_AFTER: Duration = Duration::from_secs(20);
-const NO_STORE: &str = "it has no state store and can keep no actors; apply a component with actorStateStore, and restart the sidecar";
+const NO_STORE: &str =
+    "it has no state store for actors; apply a component with actorStateStore, and restart the sidecar";
 
-/// What the sidecar said of itself last. Cheap to clone.
+/// The sidecar's last answer. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Known {
     seen: Arc<RwLock<Seen>>,
-    /// False while the sidecar does not answer at all.
+    /// `false` while the sidecar does not answer at all.
     answers: Arc<watch::Sender<bool>>,
 }
 
 impl Default for Known {
-    /// Nothing is known yet: a sidecar may well be there.
+    /// Nothing is known yet: the sidecar may well be ready.
     fn default() -> Known {
         Known { seen: Arc::default(), answers: Arc::new(watch::Sender::new(true)) }
     }
@@ -54,16 +55,16 @@ struct Seen {
     in_order: HashSet<String>,
     /// The names of all components that the sidecar has.
     components: HashSet<String>,
-    /// Is one of them a state store? Whether it is marked as that of actors does not show: asked for an actor's state without
-    /// such a store, Dapr 1.16 ends with a panic. `daca check --components` finds that.
+    /// `true` if one of them is a state store. It does not show whether it is marked for actors: Dapr 1.16 panics if an
+    /// actor's state is requested without such a store. `daca check --components` detects that.
     has_state_store: bool,
-    /// Is the feature `ActorStateTTL` of Dapr's Configuration on?
+    /// `true` if the feature `ActorStateTTL` of Dapr's Configuration is on.
     has_ttl: bool,
-    /// The sidecar's release, as it says.
+    /// The sidecar's release.
     release: String,
-    /// Does the `failure_policy` of a reminder count?
+    /// `true` if the `failure_policy` of a reminder is respected.
     repeats_reminders: bool,
-    /// When the sidecar was asked last that hosted actors, and the era of the question and the answer.
+    /// When a sidecar that hosted actors was last asked, and the ownership epoch of question and answer.
     vouched: Option<(u64, Instant)>,
 }
 
@@ -72,7 +73,7 @@ impl Known {
         self.read(|seen| seen.hosts_actors)
     }
 
-    /// Has the sidecar said a moment ago, in this era, that it hosts actors?
+    /// Returns `true` if the sidecar has confirmed in this ownership epoch, a moment ago, that it hosts actors.
     pub(super) fn vouches(&self, era: u64) -> bool {
         let vouched = self.read(|seen| seen.vouched);
         vouched.is_some_and(|(of, asked)| of == era && asked.elapsed() < VOUCHED_FOR)
@@ -83,27 +84,27 @@ impl Known {
         seen.vouched = Some((era, asked));
     }
 
-    /// May a value of the state have a time to live?
+    /// Returns `true` if a value of the state may have a time to live.
     pub(super) fn has_ttl(&self) -> bool {
         self.read(|seen| seen.has_ttl)
     }
 
-    /// Does a reminder fire again whose turn failed, as its registration says?
+    /// Returns `true` if a reminder whose turn failed fires again according to its registration.
     pub(super) fn repeats_reminders(&self) -> bool {
         self.read(|seen| seen.repeats_reminders)
     }
 
-    /// Do events that are published together to this component stay in order?
+    /// Returns `true` if events that are published together to this component stay in order.
     pub(super) fn keeps_order(&self, pubsub: &str) -> bool {
         self.read(|seen| seen.in_order.contains(pubsub))
     }
 
-    /// Did the sidecar answer, when it was asked last?
+    /// Returns `true` if the sidecar answered the last check.
     pub(super) fn answers(&self) -> bool {
         *self.answers.borrow()
     }
 
-    /// Waits until the sidecar does not answer any more: what was asked of it should not be waited for any longer.
+    /// Waits until the sidecar no longer answers: its pending answers should then not be waited for.
     pub(super) async fn silence(&self) {
         let mut answers = self.answers.subscribe();
         if answers.wait_for(|answers| !answers).await.is_err() {
@@ -116,7 +117,8 @@ impl Known {
         of(&self.seen.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes over what was seen. What a sidecar can do is kept while it is away. Answers whether it hosted actors before.
+    /// Records an answer. The features of a sidecar are kept while it is away. Returns `true` if it hosted actors
+    /// before.
     fn learn(&self, seen: &Result<Seen, Status>) -> bool {
         let now = seen.as_ref().err().is_none_or(is_an_answer);
         self.answers.send_if_modified(|answers| std::mem::replace(answers, now) != now);
@@ -135,19 +137,19 @@ impl Known {
     }
 }
 
-/// Did the sidecar itself send this? What cannot be sent, or waits too long, has these codes.
+/// Returns `true` if the sidecar itself sent this. Failed sends and timeouts have these codes.
 fn is_an_answer(error: &Status) -> bool {
     !matches!(error.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown)
 }
 
-/// Asks the sidecar how it is.
+/// Checks the sidecar.
 async fn look(client: &Client) -> Result<Seen, Status> {
     let mut client = client.clone();
     let answer = within(TIMEOUT, client.get_metadata(proto::GetMetadataRequest {})).await?.into_inner();
     let components = answer.registered_components.iter().map(|component| component.name.clone()).collect();
     let has_state_store =
         answer.registered_components.iter().any(|component| component.r#type.starts_with("state."));
-    // That of Kafka hands all events to one producer (`BulkPublish` in `common/component/kafka/producer.go`).
+    // Kafka's hands all events to one producer (`BulkPublish` in `common/component/kafka/producer.go`).
     let kafka = answer.registered_components.iter().filter(|component| component.r#type == "pubsub.kafka");
     Ok(Seen {
         // Without a store it takes part in placement all the same, and every call fails.
@@ -162,28 +164,28 @@ async fn look(client: &Client) -> Result<Seen, Status> {
     })
 }
 
-/// Waits until the sidecar hosts no actors any more, or is gone.
+/// Waits until the sidecar no longer hosts actors, or is gone.
 pub(super) async fn until_actors_are_given_up(client: &Client) {
     while look(client).await.is_ok_and(|seen| seen.hosts_actors) {
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// What follows the sidecar.
+/// The task that follows the sidecar.
 #[derive(Clone)]
 pub(super) struct Watch {
     pub(super) client: Client,
     pub(super) era: Era,
     pub(super) known: Known,
     pub(super) wants: Arc<Wants>,
-    /// The sidecar's, for people.
+    /// The sidecar's address, for people.
     pub(super) address: String,
-    /// Somebody starts the sidecar again when it ends.
+    /// `true` if the sidecar is restarted when it ends.
     pub(super) restarts: bool,
 }
 
 impl Watch {
-    /// Follows the sidecar, for ever, and says in the log when it comes and goes.
+    /// Follows the sidecar, forever, and logs when it becomes available and unavailable.
     pub(super) async fn run(self) {
         let mut said = Said::default();
         let mut lacks_store_since = None;
@@ -200,7 +202,7 @@ impl Watch {
                 self.known.vouch(asked_in, asked);
             }
             if is_ready && !was_ready {
-                tracing::info!("the Dapr sidecar at {} is there and hosts this host's actors", self.address);
+                tracing::info!("the Dapr sidecar at {} is ready and hosts this host's actors", self.address);
                 said.reason = None;
             }
             if !is_ready {
@@ -216,9 +218,9 @@ impl Watch {
         }
     }
 
-    /// A sidecar reads the components when it starts, and without a state store it is of no use. Where it is started again, as a
-    /// pod's container is, it is ended, so that it finds the store that somebody may have applied meanwhile. It ends by itself
-    /// for every other fault of its components.
+    /// A sidecar reads the components when it starts, and without a state store it is useless. If it is restarted
+    /// automatically, as a pod's container is, it is shut down, so that it finds a store that was applied in the
+    /// meantime. It ends by itself for every other fault of its components.
     async fn mend(&self, seen: &Result<Seen, Status>, since: &mut Option<Instant>) {
         let lacks_store = seen.as_ref().is_ok_and(|seen| !seen.has_state_store);
         if !lacks_store || !self.restarts {
@@ -230,20 +232,20 @@ impl Watch {
         }
         *since = None;
         tracing::info!(
-            "the sidecar is told to end, so that it is started again and reads its components anew"
+            "telling the sidecar to shut down, so that it restarts and reads its components again"
         );
         let mut client = self.client.clone();
         let _it_is_tried_again = within(TIMEOUT, client.shutdown(proto::ShutdownRequest {})).await;
     }
 }
 
-/// What the log has been told, so that it is told once.
+/// What was logged, so that it is logged once.
 #[derive(Default)]
 struct Said {
-    /// Why the sidecar is away, and when that was said.
+    /// Why the sidecar is unavailable, and when that was logged.
     reason: Option<(String, Instant)>,
     missing: Option<String>,
-    /// The sidecar's release that was looked at last.
+    /// The last checked release of the sidecar.
     release: String,
 }
 
@@ -258,7 +260,7 @@ impl Said {
         if was_ready {
             tracing::warn!(code = "sidecar-unavailable", "the Dapr sidecar at {address} was lost: {reason}");
         } else if is_start {
-            // To wait a moment is how every start begins, and no reason for a warning.
+            // Every start waits a moment, which is no reason for a warning.
             tracing::info!("waiting for the Dapr sidecar at {address}: {reason}");
         } else {
             tracing::warn!(
@@ -286,7 +288,7 @@ impl Said {
         }
     }
 
-    /// Which components of the manifest the sidecar lacks, and when they are there.
+    /// Logs the components of the manifest that the sidecar lacks, and when they are available.
     fn missing(&mut self, missing: Option<String>) {
         if missing == self.missing {
             return;

@@ -1,11 +1,11 @@
-//! What two hosts tell each other through their sidecars beside a call's payload: headers there, and a failure in the body
-//! back.
+//! The data that two hosts exchange through their sidecars beside a call's payload: headers in one direction, and
+//! failures in the body in the other.
 //!
-//! `InvokeActor` over gRPC returns the data alone: status and headers are dropped, so that a failure would look like a reply.
-//! The sidecar also takes an answer that broke off for a whole one (`pkg/channel/http/http_channel.go` ignores the error of
-//! the copy). The caller therefore sends a mark, new for each call, which no agent gets to see; an answer begins with it, and
-//! says whether it is a failure and how long it is. An actor of another program ignores the mark, and the sidecar reports its
-//! failures by itself.
+//! `InvokeActor` over gRPC returns only the data: status and headers are dropped, so a failure would look like a reply.
+//! The sidecar also mistakes a truncated answer for a complete one (`pkg/channel/http/http_channel.go` ignores the
+//! error of the copy). So the caller sends a mark, new for each call, which no agent sees. An answer begins with it,
+//! and states whether it is a failure and how long it is. An actor of another program ignores the mark, and the sidecar
+//! reports its failures itself.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,36 +20,36 @@ use daca_model::{ActorAddress, CallContext, CallError, CallIdentity};
 
 /// The mark.
 const MARK: &str = "daca-mark";
-/// The actor that is called, percent-encoded.
+/// The called actor, percent-encoded.
 const CALLEE: &str = "daca-actor";
-/// The callee notes the mark in its state, so that no other host handles the call again.
+/// The callee records the mark in its state, so that no other host handles the call again.
 const ONCE: &str = "daca-once";
-/// The actors that wait for the answer, percent-encoded and separated by commas.
+/// The actors that wait for the reply, percent-encoded and separated by commas.
 const WAITING: &str = "daca-waiting";
 /// The broker's message that the call handles.
 const MESSAGE_ID: &str = "daca-message-id";
-/// The key that the caller has given the call.
+/// The caller's key of the call.
 const CALL_KEY: &str = "daca-call-key";
-/// Dapr's own header; the sidecar reads exactly this spelling (`pkg/actors/targets/app/lock`).
+/// Dapr's own header; the sidecar requires this spelling (`pkg/actors/targets/app/lock`).
 const REENTRANCY_ID: &str = "Dapr-Reentrancy-Id";
-/// The first of those who wait was woken by its sidecar.
+/// The sidecar woke the first of the waiting actors.
 const WOKEN: &str = "daca-woken";
 /// The W3C trace context.
 pub(super) const TRACEPARENT: &str = "traceparent";
-/// Bytes of a header that is handed on, at most.
+/// The maximum length in bytes of a header that is passed on.
 const LONGEST: usize = 1024;
-/// What separates addresses, and what a header may not have.
+/// The separator of addresses, and characters that a header may not contain.
 const RESERVED: &AsciiSet = &CONTROLS.add(b'%').add(b',').add(b' ');
 
-/// All that is not `unreserved` (RFC 3986).
+/// Everything that is not `unreserved` (RFC 3986).
 const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The id of an actor, or the name of a method, reminder or timer, as the sidecar must be given it: as it is, unless it has
-/// what would end or change a segment of a path.
+/// The id of an actor, or the name of a method, reminder or timer, in the form for the sidecar: unchanged, unless it
+/// contains something that would end or change a segment of a path.
 ///
 /// The sidecar puts names into the path of its callback unencoded (`constructRequest` in
 /// `pkg/channel/http/http_channel.go`): the id `%41` would arrive as `A`, and the method `remind/x` as the firing of a
-/// reminder. Go keeps a path that is encoded in all of it, and encodes one anew that is not.
+/// reminder. Go keeps a path that is completely encoded, and encodes any other again.
 pub(super) fn segment(name: &str) -> String {
     if name.contains(['%', '/', '\\', '?', '#']) {
         utf8_percent_encode(name, NOT_UNRESERVED).to_string()
@@ -58,7 +58,7 @@ pub(super) fn segment(name: &str) -> String {
     }
 }
 
-/// A mark that no other call has. The answer to the call begins with it.
+/// A unique mark. The answer to the call begins with it.
 pub(super) fn new_mark() -> String {
     format!("daca:{}:", daca_model::new_id())
 }
@@ -77,7 +77,7 @@ pub(super) fn headers(callee: &ActorAddress, context: &CallContext, mark: &str) 
     let (message_id, key) = match &context.identity {
         Some(CallIdentity::Message(place)) => (Some(place), None),
         Some(CallIdentity::Key(key)) => (None, Some(key)),
-        // The mark says it.
+        // The mark is enough.
         Some(CallIdentity::Attempt(_)) | None => (None, None),
     };
     let rest = [
@@ -103,13 +103,13 @@ fn encoded(address: &ActorAddress) -> String {
 
 /// Returns `true` if the caller meant another actor than the one that the call was delivered to.
 ///
-/// Dapr 1.16.0 and 1.16.1 use the record of an actor again while somebody still delivers a call by it (`Deactivate` in
-/// `pkg/actors/targets/app/app.go`). Callers that are no hosts do not say whom they mean.
+/// Dapr 1.16.0 and 1.16.1 reuse the record of an actor while calls are still delivered through it (`Deactivate` in
+/// `pkg/actors/targets/app/app.go`). Callers other than hosts do not say which actor they mean.
 pub fn is_misdelivered(headers: &HeaderMap, delivered_to: &ActorAddress) -> bool {
     headers.get(CALLEE).is_some_and(|callee| callee.as_bytes() != encoded(delivered_to).as_bytes())
 }
 
-/// What the headers of a callback say of the call.
+/// The context of a call from the headers of a callback.
 pub fn context_of(headers: &HeaderMap) -> CallContext {
     let text = |name: &str| -> Option<&str> {
         headers.get(name)?.to_str().ok().filter(|text| !text.is_empty() && text.len() <= LONGEST)
@@ -135,7 +135,7 @@ pub fn context_of(headers: &HeaderMap) -> CallContext {
     }
 }
 
-/// The mark that a caller which is a host of ours has sent.
+/// The mark of a caller that is a daca host.
 pub fn answer_mark(headers: &HeaderMap) -> Option<&str> {
     headers.get(MARK)?.to_str().ok().filter(|mark| mark.len() <= LONGEST)
 }
@@ -147,12 +147,12 @@ struct Failure {
     detail: String,
 }
 
-/// The body that carries a reply to a caller that has sent a mark.
+/// The body with a reply for a caller that has sent a mark.
 pub fn reply_body(mark: &str, reply: &Bytes) -> Bytes {
     marked(mark, "ok", reply)
 }
 
-/// The body that carries a failure to such a caller.
+/// The body with a failure for such a caller.
 pub fn failure_body(mark: &str, error: &CallError) -> Bytes {
     let failure =
         Failure { code: error.code().to_owned(), status: error.status().as_u16(), detail: error.to_string() };
@@ -165,7 +165,7 @@ fn marked(mark: &str, outcome: &str, content: &[u8]) -> Bytes {
     body.into()
 }
 
-/// The reply, or the failure that came in its place. The actors of another program do not know the mark.
+/// The reply, or the failure in its place. The actors of another program do not know the mark.
 pub fn reply(mark: &str, data: Vec<u8>, is_of_a_host: bool) -> Result<Bytes, CallError> {
     let data = Bytes::from(data);
     match unmarked(mark, &data) {
@@ -176,7 +176,7 @@ pub fn reply(mark: &str, data: Vec<u8>, is_of_a_host: bool) -> Result<Bytes, Cal
     }
 }
 
-/// The outcome and the content of a marked answer that is whole.
+/// The outcome and the content of a complete marked answer.
 fn unmarked<'a>(mark: &str, data: &'a Bytes) -> Option<(&'a str, Bytes)> {
     let mut parts = data.strip_prefix(mark.as_bytes())?.splitn(3, |byte| *byte == b':');
     let outcome = std::str::from_utf8(parts.next()?).ok()?;
@@ -186,7 +186,7 @@ fn unmarked<'a>(mark: &str, data: &'a Bytes) -> Option<(&'a str, Bytes)> {
 }
 
 fn cut_off() -> CallError {
-    CallError::Backend(Error::Unavailable("the answer of the actor broke off".into()))
+    CallError::Backend(Error::Unavailable("the answer of the actor was cut off".into()))
 }
 
 fn failure(content: &[u8]) -> CallError {

@@ -1,4 +1,4 @@
-//! Why something was not deployed.
+//! Why a deployment failed.
 
 use http::StatusCode;
 
@@ -7,13 +7,13 @@ use daca_base::digest::short;
 use daca_model::LARGEST_COMPONENT;
 use daca_runtime::component::LoadError;
 
-/// Why a version does not serve, with what to do. What served before serves on.
+/// Why a version was not deployed, and what to do. The previous version keeps serving.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("error[{code}]: {message}\n  help: {help}")]
 pub struct Error {
     /// Stable code, explained in `docs/errors.md`.
     pub code: &'static str,
-    /// The HTTP status that says the same.
+    /// The matching HTTP status.
     pub status: StatusCode,
     /// What is wrong.
     pub message: String,
@@ -31,7 +31,7 @@ impl Error {
         Error { code, status, message: message.into(), help: help.into() }
     }
 
-    /// Is something in the way that may go away, so that the same deployment may be made later?
+    /// Returns `true` if the obstacle may go away, so that the same deployment may succeed later.
     pub(super) fn is_passing(&self) -> bool {
         let passing = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::INSUFFICIENT_STORAGE];
         passing.contains(&self.status) || self.code == "deploy-conflict"
@@ -81,15 +81,17 @@ impl Error {
     }
 
     pub(super) fn conflict(serving: &str, label: &str) -> Error {
-        let message =
-            format!("something else was deployed meanwhile: version {} ({label}) serves", short(serving));
-        let help = "look at `daca versions`, and deploy again if that is still what you want";
+        let message = format!(
+            "another version was deployed in the meantime: version {} ({label}) serves",
+            short(serving)
+        );
+        let help = "check `daca versions`, and deploy again if you still want to";
         Error::new("deploy-conflict", StatusCode::CONFLICT, message, help)
     }
 
     pub(super) fn too_many_pins(most: usize) -> Error {
         let message = format!("{most} actors of this type are pinned already");
-        Error::new("too-many-pins", StatusCode::CONFLICT, message, "unpin those that need it no more")
+        Error::new("too-many-pins", StatusCode::CONFLICT, message, "unpin those that no longer need it")
     }
 
     pub(super) fn not_pinned(actor: &str) -> Error {
@@ -98,7 +100,7 @@ impl Error {
     }
 
     pub(super) fn busy() -> Error {
-        let message = "too many deployments wait already";
+        let message = "too many deployments are waiting already";
         Error::new("deploy-busy", StatusCode::SERVICE_UNAVAILABLE, message, "deploy again later")
     }
 
@@ -109,20 +111,20 @@ impl Error {
     }
 
     pub(super) fn trial(reason: &str) -> Error {
-        let message = format!("it failed when it was tried on a throw-away actor: {reason}");
-        let help = "mend what it does when it is activated; a version that cannot be activated would fail every call";
+        let message = format!("it failed its smoke test on a scratch actor: {reason}");
+        let help = "fix its activation; a version that cannot be activated would fail every call";
         Error::new("trial-failed", StatusCode::UNPROCESSABLE_ENTITY, message, help)
     }
 
     pub(super) fn no_room() -> Error {
-        let message = "the host has no room to try the version now";
+        let message = "the host has no capacity for a smoke test now";
         Error::new("deploy-busy", StatusCode::SERVICE_UNAVAILABLE, message, "deploy again later")
     }
 
     pub(super) fn not_permitted(agent_type: &str, imports: &[(&str, &str)]) -> Error {
         let needs = imports.iter().map(|(import, list)| format!("{import} (list {list})"));
         let message = format!(
-            "it imports what the manifest permits nothing of: {}",
+            "it imports interfaces for which the manifest permits nothing: {}",
             needs.collect::<Vec<_>>().join(", ")
         );
         let help = format!(
@@ -134,8 +136,8 @@ impl Error {
     pub(super) fn memory(agent_type: &str, needed: u64, limit: bytesize::ByteSize) -> Error {
         let needed = bytesize::ByteSize(needed);
         let message =
-            format!("its memory begins with {needed}, and agents.{agent_type}.limits.memory is {limit}");
-        let help = "raise the limit and restart the host, or have the component begin with less memory";
+            format!("its initial memory is {needed}, and agents.{agent_type}.limits.memory is {limit}");
+        let help = "raise the limit and restart the host, or reduce the component's initial memory";
         Error::new("component-memory", StatusCode::UNPROCESSABLE_ENTITY, message, help)
     }
 
@@ -147,13 +149,13 @@ impl Error {
 
     pub(super) fn unwritable(what: &std::path::Path, error: &std::io::Error) -> Error {
         let message = format!("{}: {error}", what.display());
-        let help = "make room, or make the data folder writable; what served before serves on";
+        let help = "free disk space, or make the data folder writable; the previous version keeps serving";
         Error::new("versions-unwritable", StatusCode::INSUFFICIENT_STORAGE, message, help)
     }
 
     pub(super) fn unreadable(what: &std::path::Path, reason: impl std::fmt::Display) -> Error {
         let message = format!("{}: {reason}", what.display());
-        let help = "deploy the version again; where it is the record that cannot be read, remove that file and start the host: the manifest's component serves then";
+        let help = "deploy the version again; if it is the record that cannot be read, remove that file and start the host: the manifest's component serves then";
         Error::new("versions-unreadable", StatusCode::INTERNAL_SERVER_ERROR, message, help)
     }
 
@@ -164,11 +166,11 @@ impl Error {
     }
 
     pub(super) fn internal() -> Error {
-        let message = "the deployment ended in an unexpected way";
+        let message = "the deployment ended unexpectedly";
         Error::new("internal", StatusCode::INTERNAL_SERVER_ERROR, message, "the host's log has the details")
     }
 
-    /// What somebody sends is larger than any component may be.
+    /// The uploaded component exceeds the maximum size.
     pub fn too_large() -> Error {
         let message = format!("the component has more than {LARGEST_COMPONENT} bytes");
         let help = "build it with optimisation and without debug information";
@@ -176,7 +178,7 @@ impl Error {
     }
 
     pub(super) fn share(share: u8) -> Error {
-        let message = format!("a share of {share} percent makes no sense");
+        let message = format!("a share of {share} percent is invalid");
         Error::new("share-invalid", StatusCode::BAD_REQUEST, message, "give 1 to 100")
     }
 

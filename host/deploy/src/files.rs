@@ -1,4 +1,4 @@
-//! Components that come from files: what the manifest names, and what `daca dev` has built.
+//! Deployments of files: the manifest's, and the results of `daca dev`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use super::request::{Deployed, Request};
 use super::watch::{ComponentFile, FileContent};
 use super::{Deployer, Error, lock};
 
-/// Tries to deploy a file that something else gets in the way of.
+/// Attempts to deploy a file while another change interferes.
 const FILE_TRIES: u32 = 5;
-/// Until a file is tried again that could not be deployed.
+/// The delay before another attempt to deploy a file.
 const FILE_AGAIN: Duration = Duration::from_secs(5);
 
 impl Deployer {
-    /// Deploys what the manifest's file holds, or what a build has made.
+    /// Deploys the manifest's file, or the result of a build.
     pub async fn deploy_file(
         &self,
         agent_type: &str,
@@ -41,7 +41,7 @@ impl Deployer {
             let result = self.deploy_from(agent_type, request, Some(file.clone())).await;
             tries += 1;
             match result {
-                // Another host follows the same file, and was faster. What was deployed since is the newer wish.
+                // Another host follows the same file, and was faster. A deployment since then is the newer wish.
                 Err(error)
                     if error.code == "deploy-conflict"
                         && source == Source::File
@@ -49,15 +49,15 @@ impl Deployer {
                 {
                     return Err(error);
                 }
-                // The file is there whatever else was deployed meanwhile, and it is the newer wish.
+                // The file exists whatever else was deployed in the meantime, and it is the newer wish.
                 Err(error) if error.code == "deploy-conflict" && tries < FILE_TRIES => {}
                 result => return result,
             }
         }
     }
 
-    /// Deploys what a component's file holds, now and whenever it has changed. What something is in the way of, such as a state
-    /// store that is away, is tried again until the file has changed once more.
+    /// Deploys a component's file, now and after each change. If something interferes, such as an unreachable state
+    /// store, it retries until the file changes again.
     pub(super) async fn follow_file(
         self,
         agent_type: Arc<str>,
@@ -81,7 +81,7 @@ impl Deployer {
                         tracing::warn!(
                             agent_type = &*agent_type,
                             code = error.code,
-                            "the component's file is deployed later: {}",
+                            "the component's file will be deployed later: {}",
                             error.message
                         );
                         let newer = tokio::time::timeout(FILE_AGAIN, file.next()).await.ok();
@@ -103,7 +103,7 @@ impl Deployer {
         }
     }
 
-    /// Deploys a file's content, unless all hosts know of it already.
+    /// Deploys a file's content, unless all hosts already know it.
     async fn take_file(&self, agent_type: &str, content: FileContent, at_start: bool) -> Result<(), Error> {
         let handle = self.handle(agent_type)?;
         if lock(&handle.built).as_ref() == Some(&content.digest) {

@@ -1,4 +1,4 @@
-//! The way to the controller of an agent type, which alone changes what serves it.
+//! The handle of an agent type's deployment controller, which alone changes the serving versions.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,13 +11,13 @@ use super::record::{Change, Changed, FileSeen, Origin, Record};
 use super::shared::Shared;
 use super::steward::{Command, New, View, Wanted};
 
-/// An agent type, as its deployments see it.
+/// An agent type, for its deployments.
 pub(super) struct TypeHandle {
     pub(super) agent: Arc<AgentType>,
     pub(super) shared: Option<Shared>,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) view: watch::Receiver<View>,
-    /// The digest of what `daca dev` has built: whoever follows the file leaves that alone.
+    /// The digest of the last build of `daca dev`, which the file watcher ignores.
     pub(super) built: Mutex<Option<String>>,
 }
 
@@ -26,7 +26,7 @@ impl TypeHandle {
         self.view.borrow().record.clone()
     }
 
-    /// Returns `true` if the file was deployed with this content, by whichever host.
+    /// Returns `true` if this content of the file was deployed, by any host.
     pub(super) fn has_taken(&self, digest: &str) -> bool {
         self.record().file.as_ref().is_some_and(|seen| seen.digest == digest && !seen.refused)
     }
@@ -44,7 +44,7 @@ impl TypeHandle {
         done.await.unwrap_or_else(|_steward_has_ended| Err(Error::shutting_down()))
     }
 
-    /// The record as all hosts have it now.
+    /// The current record of all hosts.
     pub(super) async fn look(&self) -> Result<Arc<Record>, Error> {
         let (answer, done) = oneshot::channel();
         self.send(Command::Look(answer))?;

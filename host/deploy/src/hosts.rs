@@ -1,5 +1,5 @@
-//! Which host of the app serves what: each host writes its own line into the shared state now and then, and reads those of
-//! the others when somebody asks.
+//! The versions that each host of the app serves. Each host writes its own entry into the shared state periodically,
+//! and reads those of the others on request.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,25 +12,25 @@ use tokio_util::sync::CancellationToken;
 use super::steward::View;
 use daca_model::backend::{self, SharedStore, SharedWriteError, stored_json};
 
-/// The key of the lines of all hosts.
+/// The key of the entries of all hosts.
 const KEY: &str = "daca-hosts";
-/// How often a host writes its line.
+/// The interval at which a host writes its entry.
 const WRITE_EVERY: Duration = Duration::from_secs(5);
-/// A host that has not written for so long is gone.
+/// A host that has not written for this time is gone.
 const GONE_AFTER: Duration = Duration::from_secs(20);
-/// Tries to write while other hosts do.
+/// Attempts to write while other hosts write.
 const TRIES: u32 = 5;
 
-/// A host and what serves on it.
+/// A host and the versions that it serves.
 #[derive(Debug, Clone, Serialize)]
 pub struct HostView {
     /// Its name.
     pub host: String,
-    /// Is it the host that answers?
+    /// `true` for the host that answers.
     pub this: bool,
-    /// The digest that serves, by agent type.
+    /// The serving digest, by agent type.
     pub serving: BTreeMap<String, String>,
-    /// Milliseconds since it was heard of, by the clocks of the two hosts.
+    /// Milliseconds since its last entry, by the clocks of the two hosts.
     pub seen_ms_ago: u64,
 }
 
@@ -60,7 +60,7 @@ impl Hosts {
         Hosts { store, name: name.into(), views: Arc::new(views) }
     }
 
-    /// Writes this host's line, again and again, and at once when something else serves.
+    /// Writes this host's entry periodically, and at once when another version serves.
     pub(super) async fn run(self, stop: CancellationToken) {
         if self.store.is_none() {
             return;
@@ -68,7 +68,7 @@ impl Hosts {
         loop {
             let serving = self.serving();
             if let Err(error) = self.write(Some(serving.clone())).await {
-                tracing::debug!("the line of this host was not written: {error}");
+                tracing::debug!("the entry of this host was not written: {error}");
             }
             let changed = async {
                 let _timed_out_means_unchanged = tokio::time::timeout(WRITE_EVERY, async {
@@ -84,7 +84,7 @@ impl Hosts {
         }
     }
 
-    /// Takes this host's line back: it ends.
+    /// Removes this host's entry: the host shuts down.
     pub(super) async fn leave(&self) {
         if self.store.is_some() {
             let _at_the_end_it_matters_little =
@@ -120,7 +120,7 @@ impl Hosts {
         let Some(store) = &self.store else { return Ok((Lines::new(), None)) };
         let value = store.read(&[KEY.to_owned()]).await?.into_iter().flatten().next();
         let Some(value) = value else { return Ok((Lines::new(), None)) };
-        // Lines of another form are written anew.
+        // Entries of another format are overwritten.
         Ok((daca_base::json::read(&value.value).unwrap_or_default(), Some(value.etag)))
     }
 

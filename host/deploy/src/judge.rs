@@ -1,6 +1,6 @@
-//! Judges a new version by what happens in it, compared with the one that it replaces.
+//! Canary analysis: compares a new version's failures with those of the version that it replaces.
 //!
-//! Turns count by themselves ([`Counters`]); a judge looks at the counts now and then, so that judging costs a turn nothing.
+//! Turns count themselves ([`Counters`]); the analysis reads the counters periodically, so it costs a turn nothing.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use tokio::time::Instant;
 use daca_manifest::DeployRules;
 use daca_runtime::component::{Counted, Counters};
 
-/// Looks within one window.
+/// Samples within one window.
 const LOOKS: u32 = 20;
-/// Between two looks.
+/// The minimum time between two samples.
 const LEAST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How often a judge has to look.
+/// The sampling interval.
 pub(super) fn pause(window: Duration) -> Duration {
     (window / LOOKS).clamp(LEAST_PAUSE, LONGEST_PAUSE)
 }
 
-/// Turns of a version within a window of time.
+/// The turns of a version within a window of time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     turns: u64,
@@ -37,13 +37,13 @@ impl Tally {
         }
     }
 
-    /// Failed turns in percent; none failed where there were none.
+    /// Failed turns in percent; 0 if there were no turns.
     fn percent(self) -> f64 {
         if self.turns == 0 { 0.0 } else { self.failed as f64 * 100.0 / self.turns as f64 }
     }
 }
 
-/// What a version counted over the last window.
+/// The counters of a version over the last window.
 pub(super) struct Watched {
     counters: Arc<Counters>,
     seen: VecDeque<(Instant, Counted)>,
@@ -58,7 +58,7 @@ impl Watched {
     pub(super) fn look(&mut self, now: Instant, window: Duration) -> Tally {
         let counted = self.counters.read();
         self.seen.push_back((now, counted));
-        // One look from before the window stays, as where the window begins.
+        // One sample from before the window is kept, as the start of the window.
         while self.seen.get(1).is_some_and(|(at, _)| now.saturating_duration_since(*at) >= window) {
             self.seen.pop_front();
         }
@@ -66,34 +66,35 @@ impl Watched {
     }
 }
 
-/// A version that is judged.
+/// A version under analysis.
 pub(super) struct Judged {
     /// Its digest.
     pub(super) version: String,
     new: Watched,
-    /// What the version before did in the window before it was replaced; none while it serves beside the new one.
+    /// The previous version's turns in the window before it was replaced; `None` while it serves beside the new one.
     replaced: Option<(Tally, Instant)>,
 }
 
 impl Judged {
-    /// A version that serves a share beside another one. It is judged for as long as it does.
+    /// A canary. It is analysed as long as it serves a share.
     pub(super) fn canary(version: String, counters: Arc<Counters>, now: Instant) -> Judged {
         Judged { version, new: Watched::new(counters, now), replaced: None }
     }
 
-    /// A version that has replaced another one, which did `before` in its last window. It is judged for one window.
+    /// A version that has replaced another one, which had `before` in its last window. It is analysed for one window.
     pub(super) fn successor(version: String, counters: Arc<Counters>, before: Tally, now: Instant) -> Judged {
         Judged { version, new: Watched::new(counters, now), replaced: Some((before, now)) }
     }
 
-    /// The reason to roll it back, if there is one. `serving` is what the version that serves did in the last window.
+    /// The reason to roll the version back, if there is one. `serving` has the turns of the serving version in the last
+    /// window.
     pub(super) fn verdict(&mut self, rules: &DeployRules, serving: Tally, now: Instant) -> Option<String> {
         let new = self.new.look(now, rules.window);
         let old = self.replaced.map_or(serving, |(before, _)| before);
         let too_many = new.percent() > old.percent() + f64::from(rules.margin);
         (new.turns >= u64::from(rules.least_turns) && new.failed > 0 && too_many).then(|| {
             format!(
-                "{} of {} turns failed ({:.0} %), and {} of {} of the version before ({:.0} %); more than {} points above that are too many in a window of {:?}",
+                "{} of {} turns failed ({:.0} %), and {} of {} of the previous version ({:.0} %); more than {} points above that are too many in a window of {:?}",
                 new.failed,
                 new.turns,
                 new.percent(),
@@ -106,7 +107,7 @@ impl Judged {
         })
     }
 
-    /// Has it passed?
+    /// Returns `true` if the version has passed.
     pub(super) fn is_over(&self, rules: &DeployRules, now: Instant) -> bool {
         self.replaced.is_some_and(|(_, since)| now.saturating_duration_since(since) >= rules.window)
     }

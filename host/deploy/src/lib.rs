@@ -1,11 +1,12 @@
-//! Deploying: how new logic reaches the turns of a host that runs.
+//! Deployments: how a new version reaches the turns of a running host.
 //!
-//! A version comes as bytes: from the file that the manifest names ([`watch`]), by the admin API, or from another host
-//! ([`shared`]). It is checked, signature first ([`daca_manifest::signature`], [`prepare`]), and kept ([`library`]). Then the steward of its
-//! agent type ([`steward`]) changes the [`record`] of what serves, and the turns see it. [`judge`] takes a version back that
-//! fails too often; [`hosts`] tells which host serves what. [`files`] deploys what files hold.
+//! A version arrives as bytes: from the file that the manifest names ([`watch`]), by the admin API, or from another
+//! host ([`shared`]). It is checked, signature first ([`daca_manifest::signature`], [`prepare`]), and stored
+//! ([`library`]). Then the deployment controller of its agent type ([`steward`]) changes the [`record`], and the turns
+//! see it. Canary analysis ([`judge`]) rolls back a version that fails too often. [`hosts`] reports the versions that
+//! each host serves. [`files`] deploys files.
 //!
-//! Whatever is refused on this way changes nothing: what served before serves on.
+//! A refusal on this way changes nothing: the previous version keeps serving.
 
 mod error;
 mod files;
@@ -55,13 +56,13 @@ pub use shared::read_stored;
 use steward::{Beginning, New, Steward, View, blocking};
 use watch::ComponentFile;
 
-/// Deployments that are under way at the same time, with their bytes in memory.
+/// Concurrent deployments, with their bytes in memory.
 const MOST_UNDER_WAY: usize = 4;
-/// Changes that wait for a steward.
+/// Changes that wait for a deployment controller.
 const MOST_COMMANDS: usize = 64;
-/// How long a shutdown waits for a change that is under way.
+/// The time that a shutdown waits for a change in progress.
 const LAST_CHANGE: Duration = Duration::from_secs(2);
-/// Changes what serves. A cheap handle.
+/// Deploys versions. A cheap handle.
 #[derive(Clone)]
 pub struct Deployer {
     inner: Arc<Inner>,
@@ -76,13 +77,13 @@ struct Inner {
     under_way: Arc<Semaphore>,
     is_closing: AtomicBool,
     tasks: TaskTracker,
-    /// No more changes.
+    /// No more changes are accepted.
     stop: CancellationToken,
-    /// What still waits for somebody, waits no longer.
+    /// Whoever still waits is released.
     give_up: CancellationToken,
 }
 
-/// What a deployer is made from.
+/// The options of a deployer.
 pub struct DeployerOptions<'a> {
     /// The engine.
     pub engine: Engine,
@@ -92,15 +93,15 @@ pub struct DeployerOptions<'a> {
     pub data: &'a Path,
     /// All actors of the host.
     pub actors: Actors,
-    /// What the hosts of the app share.
+    /// The state that the hosts of the app share.
     pub shared: Option<Arc<dyn SharedStore>>,
-    /// This host's name, for people.
+    /// This host's name, for display.
     pub host_name: String,
 }
 
 impl Deployer {
-    /// Starts the stewards, and deploys what the manifest's files hold, where that is new. On return it is known what serves;
-    /// where there are other hosts, as soon as they were asked.
+    /// Starts the deployment controllers, and deploys the manifest's files if they are new. On return it is known which
+    /// versions serve; if there are other hosts, as soon as they were asked.
     pub async fn start(options: DeployerOptions<'_>, opened: Vec<Opened>) -> Result<Deployer, Error> {
         let DeployerOptions { engine, rules, data, actors, shared, host_name } = options;
         let preparation = Preparation::new(engine, rules.clone(), Compiling::Serving);
@@ -155,7 +156,7 @@ impl Deployer {
                 None => ComponentFile::new(path),
             };
             let mut first = file.filter(|_| is_new);
-            // A host alone serves what the file holds before it is ready; among others, they are asked first.
+            // A single host serves the file's version before it is ready. With other hosts, they are asked first.
             if let Some(file) = first.take_if(|_| shared.is_none()) {
                 let _refusals_are_noted = deployer.deploy_file(&agent_type, file, Source::File).await;
             }
@@ -164,7 +165,7 @@ impl Deployer {
         Ok(deployer)
     }
 
-    /// Takes a place for a deployment.
+    /// Acquires a permit for a deployment.
     pub fn place(&self) -> Result<Place, Error> {
         self.check_open()?;
         match self.inner.under_way.clone().try_acquire_owned() {
@@ -173,7 +174,7 @@ impl Deployer {
         }
     }
 
-    /// Checks a component and lets it serve.
+    /// Checks a component and deploys it.
     pub async fn deploy(&self, agent_type: &str, request: Request, _place: Place) -> Result<Deployed, Error> {
         self.deploy_from(agent_type, request, None).await
     }
@@ -191,14 +192,14 @@ impl Deployer {
             return Err(Error::share(share));
         }
         let version = digest(&wasm);
-        // What another host has deployed a moment ago is no conflict.
+        // Another host's recent deployment is not a conflict.
         let record = handle.look().await?;
         if share < 100 && record.serving == version {
             return Err(Error::serves_all(&version));
         }
         let bytes = wasm.len() as u64;
         let stored = Stored { wasm, signature };
-        // What a version was called it stays, unless somebody wants it otherwise.
+        // A version keeps its label, unless another one is requested.
         let known = record.versions.get(&version).map(|known| known.label.clone());
         let is_done = record.is_done(&version, share) && (label.is_none() || label == known);
         let label = label.or(known);
@@ -224,7 +225,7 @@ impl Deployer {
         })
     }
 
-    /// Checks a version; a refusal is noted, unless it is for something that passes.
+    /// Checks a version. A refusal is recorded, unless its cause may go away.
     async fn prepare(
         &self,
         handle: &TypeHandle,
@@ -254,8 +255,8 @@ impl Deployer {
         checked
     }
 
-    /// Lets a version serve that this host or another one keeps, or that lies in the mounted folder. It is named by its digest
-    /// or the beginning of it.
+    /// Deploys a version that this host or another one keeps, or that is in the mounted folder. It is named by its
+    /// digest or a prefix of it.
     pub async fn deploy_kept(
         &self,
         agent_type: &str,
@@ -272,13 +273,13 @@ impl Deployer {
         self.deploy_from(agent_type, request, None).await
     }
 
-    /// Goes back to the version that served before; a canary alone ends where there is one.
+    /// Rolls back to the previous version. If there is a canary, only the canary ends.
     pub async fn roll_back(&self, agent_type: &str, force: bool, origin: Origin) -> Result<Deployed, Error> {
         let change = Change::RollBack { force, text: String::new(), only: None };
         self.change_only(agent_type, change, origin).await
     }
 
-    /// Holds an actor on a version that is kept.
+    /// Pins an actor to a kept version.
     pub async fn pin(
         &self,
         agent_type: &str,
@@ -292,7 +293,7 @@ impl Deployer {
         self.change_only(agent_type, Change::Pin { actor: actor_id.to_owned(), version }, origin).await
     }
 
-    /// Holds an actor no more.
+    /// Unpins an actor.
     pub async fn unpin(&self, agent_type: &str, actor_id: &str, origin: Origin) -> Result<Deployed, Error> {
         self.change_only(agent_type, Change::Unpin { actor: actor_id.to_owned() }, origin).await
     }
@@ -307,7 +308,7 @@ impl Deployer {
         Ok(Deployed { agent_type: handle.agent.name.clone(), changed, label, revision, milliseconds })
     }
 
-    /// What there is to see, by agent type.
+    /// The state of all agent types.
     pub fn views(&self) -> Vec<TypeView> {
         let views = self.inner.types.iter().map(|(agent_type, handle)| {
             let View { record, counters, .. } = handle.view.borrow().clone();
@@ -323,23 +324,23 @@ impl Deployer {
         blocking(move || Ok(library.mounted())).await.unwrap_or_default()
     }
 
-    /// Which host serves what, this one first.
+    /// The versions that each host serves, this one first.
     pub async fn hosts(&self) -> Vec<HostView> {
         self.inner.hosts.read().await
     }
 
-    /// Refuses deployments from now on, and ends what is being compiled for one.
+    /// Refuses deployments from now on, and stops the compilations for them.
     pub fn close(&self) {
         self.inner.is_closing.store(true, Ordering::Relaxed);
         self.inner.preparation.engine.stop_compiling();
     }
 
-    /// Ends what runs in the background.
+    /// Stops the background tasks.
     pub async fn shut_down(&self) {
         self.close();
         self.inner.stop.cancel();
         self.inner.tasks.close();
-        // A change that is under way ends, unless it waits for a sidecar that does not answer.
+        // A change in progress ends, unless it waits for a sidecar that does not answer.
         if tokio::time::timeout(LAST_CHANGE, self.inner.tasks.wait()).await.is_err() {
             self.inner.give_up.cancel();
             self.inner.tasks.wait().await;

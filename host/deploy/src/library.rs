@@ -1,8 +1,8 @@
-//! The versions that a host was given, in its data folder: `versions/TYPE/DIGEST.wasm`, a `.sig` beside it where there is
-//! one, and `versions/TYPE/record.json`, which says what became of them.
+//! The versions that a host has received, in its data folder: `versions/TYPE/DIGEST.wasm`, with a `.sig` beside it for
+//! a signed one, and `versions/TYPE/record.json`, the record.
 //!
-//! A version's name is the SHA-256 of its bytes, and what is read is compared with it: a file that was altered serves nobody.
-//! All functions block.
+//! A version is named by the SHA-256 of its bytes, which is checked on reading: an altered file does not serve. All
+//! functions block.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -19,12 +19,12 @@ use daca_base::digest::digest;
 use daca_base::files::{create_private_folder, write_lasting};
 use daca_model::LARGEST_COMPONENT;
 
-/// Files of a mounted folder that are looked at.
+/// The maximum number of files of a mounted folder that are read.
 const MOST_MOUNTED: usize = 1_000;
-/// Bytes of a signature file, at most.
+/// The maximum size of a signature file in bytes.
 const LARGEST_SIGNATURE: u64 = 1_024;
 
-/// A component with its signature, as it came.
+/// A component with its signature, as received.
 #[derive(Debug, Clone)]
 pub(super) struct Stored {
     pub(super) wasm: Bytes,
@@ -36,29 +36,29 @@ pub(super) struct Stored {
 pub struct Mounted {
     /// The SHA-256 of its bytes.
     pub digest: String,
-    /// How many bytes.
+    /// The size in bytes.
     pub bytes: u64,
     /// Its file.
     pub path: PathBuf,
 }
 
-/// What a host keeps of an agent type.
+/// The stored data of an agent type.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Kept {
-    /// What this host itself saw in the manifest's file last; other hosts may have seen something else.
+    /// The content of the manifest's file that this host saw last; other hosts may have seen another one.
     pub(super) file_here: Option<String>,
     pub(super) record: Record,
 }
 
-/// The folders that versions lie in.
+/// The folders of the versions.
 #[derive(Debug, Clone)]
 pub(super) struct Library {
     folder: PathBuf,
     data: PathBuf,
-    /// Device and inode of the data folder, when it was there at the start.
+    /// Device and inode of the data folder, if it existed at the start.
     identity: Option<(u64, u64)>,
-    /// A folder that somebody else fills, such as a mounted volume.
+    /// A folder that is filled from outside, such as a mounted volume.
     mounted: Option<PathBuf>,
 }
 
@@ -67,7 +67,7 @@ impl Library {
         Library { folder: data.join("versions"), identity: identity(data), data: data.to_owned(), mounted }
     }
 
-    /// What was kept of a type; none when nothing was.
+    /// The stored data of a type; `None` if there is none.
     pub(super) fn read_record(&self, agent_type: &str) -> Result<Option<Kept>, Error> {
         let path = self.record_path(agent_type);
         match std::fs::read(&path) {
@@ -85,10 +85,10 @@ impl Library {
         self.write(agent_type, &path, &json)
     }
 
-    /// Keeps a version. Nothing happens when it is there already.
+    /// Stores a version. Does nothing if it is already stored.
     pub(super) fn store(&self, agent_type: &str, digest: &str, stored: &Stored) -> Result<(), Error> {
         let path = self.version_path(agent_type, digest);
-        // First, so that a version that is there has its signature.
+        // First, so that a stored version always has its signature.
         if let Some(signature) = &stored.signature {
             self.write(agent_type, &path.with_extension("sig"), signature.as_bytes())?;
         }
@@ -98,7 +98,7 @@ impl Library {
         }
     }
 
-    /// A version by its digest, from the data folder or the mounted one; none when it is in neither.
+    /// A version by its digest, from the data folder or the mounted one; `None` if it is in neither.
     pub(super) fn load(&self, agent_type: &str, digest: &str) -> Result<Option<Stored>, Error> {
         let own = read_version(&self.version_path(agent_type, digest), digest)?;
         if own.is_some() {
@@ -110,7 +110,7 @@ impl Library {
         }
     }
 
-    /// The versions in the mounted folder. Files that cannot be read are left out.
+    /// The versions in the mounted folder. Unreadable files are skipped.
     pub(super) fn mounted(&self) -> Vec<Mounted> {
         let Some(entries) = self.mounted.as_ref().and_then(|folder| std::fs::read_dir(folder).ok()) else {
             return Vec::new();
@@ -124,7 +124,7 @@ impl Library {
         components.take(MOST_MOUNTED).filter_map(read).collect()
     }
 
-    /// Removes the versions of a type that are not among these.
+    /// Removes all versions of a type but these.
     pub(super) fn keep_only(&self, agent_type: &str, digests: &BTreeSet<String>) {
         let Ok(entries) = std::fs::read_dir(self.folder.join(agent_type)) else { return };
         for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
@@ -137,9 +137,11 @@ impl Library {
     }
 
     fn write(&self, agent_type: &str, path: &Path, bytes: &[u8]) -> Result<(), Error> {
-        // It was removed, or its disk was taken away: the next start would not find what lies in a new one beside the rest.
+        // It was removed, or its disk was unmounted: the next start would not find files in a new folder of the same
+        // name.
         if self.identity.is_some() && identity(&self.data) != self.identity {
-            let gone = std::io::Error::new(ErrorKind::NotFound, "the data folder of the start is gone");
+            let gone =
+                std::io::Error::new(ErrorKind::NotFound, "the data folder from the start no longer exists");
             return Err(Error::unwritable(path, &gone));
         }
         create_private_folder(&self.folder.join(agent_type))
@@ -167,9 +169,9 @@ fn read_version(path: &Path, name: &str) -> Result<Option<Stored>, Error> {
         Err(error) => return Err(Error::unreadable(path, error)),
     };
     if digest(&wasm) != name {
-        return Err(Error::unreadable(path, "the bytes are not those that the name stands for"));
+        return Err(Error::unreadable(path, "the content does not match its digest"));
     }
-    // Of the data folder and of the mounted one: `NAME.wasm.sig` is how `daca sign` names it.
+    // For the data folder and for the mounted one: `daca sign` names it `NAME.wasm.sig`.
     let beside = [path.with_extension("sig"), path.with_extension("wasm.sig")];
     let signature = beside.iter().find_map(|path| read_bounded(path, LARGEST_SIGNATURE).ok());
     let signature = signature.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());

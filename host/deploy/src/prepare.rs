@@ -1,4 +1,4 @@
-//! From bytes to a version that may serve: every check that comes before, in the order of what it costs.
+//! From bytes to a version that may serve: all checks, in the order of their cost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use daca_manifest::{AgentType, DeployRules};
 use daca_runtime::actor::{Actors, TrialFailure};
 use daca_runtime::component::{Compiling, ComponentVersion, Engine, Outline};
 
-/// Bytes of a label, at most.
+/// The maximum length of a label in bytes.
 const LONGEST_LABEL: usize = 64;
 
 /// Checks and compiles. Cheap to clone.
@@ -19,13 +19,13 @@ const LONGEST_LABEL: usize = 64;
 pub(super) struct Preparation {
     pub(super) engine: Engine,
     pub(super) rules: Arc<DeployRules>,
-    /// Who gives way while it compiles.
+    /// The priority of the compilation.
     compiling: Compiling,
     /// The digests whose compiled code is kept, by type.
     kept: Arc<Mutex<BTreeMap<Arc<str>, BTreeSet<String>>>>,
 }
 
-/// A version that passed.
+/// A version that passed all checks.
 pub(super) struct Prepared {
     pub(super) version: Arc<ComponentVersion>,
     pub(super) label: Arc<str>,
@@ -36,7 +36,7 @@ impl Preparation {
         Preparation { engine, rules, compiling, kept: Arc::default() }
     }
 
-    /// Checks the signature and compiles: what every version needs, also one that has served before.
+    /// Checks the signature and compiles: the steps for every version, even one that has served before.
     pub(super) async fn load(
         &self,
         name: &str,
@@ -46,7 +46,7 @@ impl Preparation {
         self.load_if(name, wasm, signature, |_| Ok(())).await
     }
 
-    /// Everything that a new version has to pass.
+    /// All checks of a new version.
     pub(super) async fn check(
         &self,
         actors: &Actors,
@@ -65,7 +65,7 @@ impl Preparation {
         Ok(Prepared { version, label })
     }
 
-    /// Compiles what is signed, and permitted by what the file says of itself.
+    /// Compiles a version if it is signed, and its declarations are permitted.
     async fn load_if(
         &self,
         name: &str,
@@ -81,13 +81,13 @@ impl Preparation {
         Ok(Arc::new(version))
     }
 
-    /// Compiled code of these versions is needed. Called for all types, before anything is removed for one of them.
+    /// Adds versions whose compiled code is needed. Called for all types, before any code is removed.
     pub(super) fn need_code_of(&self, agent_type: &Arc<str>, digests: BTreeSet<String>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.insert(agent_type.clone(), digests);
     }
 
-    /// Compiled code of a type's versions is kept for these alone.
+    /// Removes the compiled code of all versions of a type but these.
     pub(super) fn keep_code_of(&self, agent_type: &Arc<str>, digests: BTreeSet<String>) {
         self.need_code_of(agent_type, digests);
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,13 +97,13 @@ impl Preparation {
     }
 }
 
-/// A memory that begins larger than it may be fails in every instance.
+/// An initial memory above the limit would fail in every instance.
 fn check_memory(agent: &AgentType, memory: u64) -> Result<(), Error> {
     let limit = agent.limits.memory;
     if memory > limit.as_u64() { Err(Error::memory(&agent.name, memory, limit)) } else { Ok(()) }
 }
 
-/// What a version is called: by itself, else by who deploys it, else by its digest.
+/// The label of a version: its own, else that of the deployment, else its digest.
 pub(super) async fn label_for(
     actors: &Actors,
     agent: &Arc<AgentType>,
@@ -113,7 +113,7 @@ pub(super) async fn label_for(
     let own = actors.label_of(agent, version).await.map_err(into_error)?;
     match (own, wanted) {
         (Some(own), Some(wanted)) if *own != *wanted => {
-            Err(Error::label(format!("the component calls itself {own:?}, and not {wanted:?}")))
+            Err(Error::label(format!("the component declares the label {own:?}, not {wanted:?}")))
         }
         (Some(own), _) => Ok(own),
         (None, Some(wanted)) if wanted.is_empty() || wanted.len() > LONGEST_LABEL => {

@@ -1,6 +1,8 @@
-//! What was deployed of an agent type, and what serves: a value that is kept on disk and, behind a sidecar, shared by all hosts.
+//! The record of an agent type: its deployed versions, and those that serve. It is stored on disk and, behind a
+//! sidecar, shared by all hosts.
 //!
-//! Everything here is a pure function of the record and a [`Change`], so that hosts which agree on a record agree on what serves.
+//! Everything here is a pure function of the record and a [`Change`], so hosts with the same record serve the same
+//! versions.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, SystemTime};
@@ -10,18 +12,18 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use daca_base::digest::short;
 
-/// Events that are remembered.
+/// The maximum length of the history.
 const LONGEST_HISTORY: usize = 50;
-/// Actors of a type that are held on a version, at most: each turn looks among them.
+/// The maximum number of pinned actors of a type: each turn looks among them.
 const MOST_PINS: usize = 1_000;
 
-/// How a version came to a host.
+/// The source of a version or change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
-    /// The file that the manifest names, when the host first started.
+    /// The manifest's file, at the first start of the host.
     Manifest,
-    /// That file, when it had changed.
+    /// The manifest's file, after a change.
     File,
     /// The admin API, or `daca deploy`.
     Api,
@@ -31,35 +33,35 @@ pub enum Source {
     Host,
 }
 
-/// Who caused something, and how.
+/// The initiator of a change, and its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// By which way.
+    /// The source.
     pub source: Source,
-    /// Who, as far as that is known: what a client says of itself, and its address.
+    /// The initiator, as far as known: the name that a client gives, and its address.
     pub by: String,
 }
 
-/// What is known of a version.
+/// The metadata of a version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
-    /// What it is called.
+    /// Its label.
     pub label: String,
-    /// Bytes of its file.
+    /// The size of its file in bytes.
     pub bytes: u64,
-    /// When it first came, in the form of RFC 3339.
+    /// When it was first deployed, as RFC 3339.
     pub since: String,
-    /// How it came.
+    /// Its source.
     pub source: Source,
-    /// By whom.
+    /// Its initiator.
     pub by: String,
-    /// Can it migrate state?
+    /// `true` if it has a migration.
     pub migrates: bool,
-    /// The revision in which it was last deployed: the oldest are removed first.
+    /// The revision of its last deployment: the oldest versions are removed first.
     pub used: u64,
 }
 
-/// A version that serves a share of the actors.
+/// A canary: a version that serves a share of the actors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Canary {
     /// Its digest.
@@ -68,37 +70,37 @@ pub struct Canary {
     pub share: u8,
 }
 
-/// What the manifest's file held when it was last looked at.
+/// The content of the manifest's file when it was last read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileSeen {
     /// The digest of its bytes.
     pub digest: String,
-    /// It was refused. A signature that comes later may change that.
+    /// `true` if it was refused. A later signature may change that.
     pub refused: bool,
 }
 
-/// Something that happened.
+/// An event in the history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// When, in the form of RFC 3339.
+    /// The time, as RFC 3339.
     pub at: String,
-    /// What.
+    /// The kind.
     pub what: What,
-    /// The version that it happened to.
+    /// The version that it applies to.
     pub version: String,
-    /// How.
+    /// The source.
     pub source: Source,
-    /// Who.
+    /// The initiator.
     pub by: String,
     /// The code of a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// More about it, for people.
+    /// Details, for display.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
 }
 
-/// What happened to a version.
+/// The kinds of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum What {
@@ -108,84 +110,85 @@ pub enum What {
     Canary,
     /// It served a share of the actors, and serves all of them now.
     Promoted,
-    /// It serves no more.
+    /// It was rolled back.
     RolledBack,
-    /// It was not let in.
+    /// It was not admitted.
     Refused,
-    /// An actor is held on it.
+    /// An actor was pinned to it.
     Pinned,
-    /// An actor is not held on it any more.
+    /// An actor was unpinned from it.
     Unpinned,
-    /// It serves already.
+    /// It already served.
     Unchanged,
 }
 
-/// The record of an agent type. The fields are what lies on disk and in the shared state.
+/// The record of an agent type. Its fields are the format on disk and in the shared state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Record {
-    /// Counts the changes of what serves.
+    /// The number of changes.
     pub revision: u64,
     /// The digest of the version that serves.
     pub serving: String,
-    /// Versions that served before, the last one at the end: where a rollback goes.
+    /// Versions that served before, the most recent one last: the targets of rollbacks.
     #[serde(default)]
     pub before: Vec<String>,
-    /// A version on trial.
+    /// The canary.
     #[serde(default)]
     pub canary: Option<Canary>,
-    /// Versions by the actors that are held on them.
+    /// The pinned versions, by actor.
     #[serde(default)]
     pub pins: BTreeMap<String, String>,
-    /// What the manifest's file held.
+    /// The content of the manifest's file.
     #[serde(default)]
     pub file: Option<FileSeen>,
-    /// The label of state that was never migrated; none as long as no version was able to migrate.
+    /// The label of state that was never migrated; `None` as long as no version had a migration.
     #[serde(default)]
     pub first_label: Option<String>,
-    /// The labels that actors' state may have been migrated to. None goes: an actor that is not called keeps its shape.
+    /// The labels to which actors' state may have been migrated. They are never removed: an actor that is not called
+    /// keeps its schema.
     #[serde(default)]
     pub shapes: BTreeSet<String>,
-    /// All versions that are kept, by digest.
+    /// The metadata of all kept versions, by digest.
     pub versions: BTreeMap<String, Known>,
-    /// What happened, the newest last.
+    /// The history, newest last.
     #[serde(default)]
     pub history: VecDeque<Event>,
 }
 
-/// A change that somebody wants.
+/// A requested change.
 #[derive(Debug, Clone)]
 pub enum Change {
     /// A version serves all actors (a share of 100) or some.
     Deploy {
         /// Its digest.
         version: String,
-        /// What is known of it.
+        /// Its label.
         label: String,
-        /// Bytes of its file.
+        /// The size of its file in bytes.
         bytes: u64,
-        /// Can it migrate state?
+        /// `true` if it has a migration.
         migrates: bool,
         /// Percent of the actors: 1 to 100.
         share: u8,
     },
-    /// Back to what served before; with a canary, only that ends.
+    /// A rollback to the previous version; if there is a canary, only the canary ends.
     RollBack {
-        /// Also when state was migrated that the version before cannot read.
+        /// `true` to roll back even if state was migrated that the previous version cannot read.
         force: bool,
-        /// Why, for the history.
+        /// The reason, for the history.
         text: String,
-        /// Only if this version is the one that would go.
+        /// Only if this version is the one that would be rolled back.
         only: Option<String>,
     },
-    /// An actor is held on a version.
+    /// Pins an actor to a version.
     Pin {
         /// The id of the actor.
         actor: String,
         /// The digest.
         version: String,
     },
-    /// An actor is held no more.
+    /// Unpins an actor.
     Unpin {
         /// The id of the actor.
         actor: String,
@@ -196,26 +199,26 @@ pub enum Change {
         version: String,
         /// The code of the refusal.
         code: String,
-        /// Why.
+        /// The reason.
         text: String,
     },
 }
 
-/// What became of a change.
+/// The outcome of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Changed {
-    /// What happened.
+    /// The kind of event.
     pub outcome: What,
-    /// The version that it happened to; after a rollback the one that serves again.
+    /// The version that it applies to; after a rollback the one that serves again.
     pub version: String,
     /// Percent of the actors that it serves.
     pub share: u8,
-    /// The version that served before.
+    /// The previous version.
     pub before: Option<String>,
 }
 
 impl Record {
-    /// The record of a type of which nothing was deployed before.
+    /// The record for the first deployment of a type.
     pub fn first(version: String, known: Known, file: Option<FileSeen>, origin: &Origin) -> Record {
         let first_label = known.migrates.then(|| known.label.clone());
         let shapes = first_label.iter().cloned().collect();
@@ -235,7 +238,7 @@ impl Record {
         record
     }
 
-    /// Does this version serve as it is wanted already?
+    /// Returns `true` if this version already serves this share.
     pub fn is_done(&self, version: &str, share: u8) -> bool {
         match &self.canary {
             Some(canary) => canary.version == version && canary.share == share,
@@ -243,23 +246,23 @@ impl Record {
         }
     }
 
-    /// The digests that turns may run on.
+    /// The digests of the versions that turns may run on.
     pub fn in_use(&self) -> BTreeSet<String> {
         let canary = self.canary.iter().map(|canary| &canary.version);
         std::iter::once(&self.serving).chain(canary).chain(self.pins.values()).cloned().collect()
     }
 
-    /// The version that a rollback takes away.
+    /// The version that a rollback would end.
     pub fn newest(&self) -> &String {
         self.canary.as_ref().map_or(&self.serving, |canary| &canary.version)
     }
 
-    /// The version that a rollback of the serving one goes to.
+    /// The target of a rollback of the serving version.
     pub fn version_before(&self) -> Option<&String> {
         self.before.last()
     }
 
-    /// The full digest of a version that is named by its beginning.
+    /// The full digest of a version with this prefix.
     pub fn find(&self, prefix: &str) -> Result<Option<String>, Error> {
         let mut found = self.versions.keys().filter(|digest| digest.starts_with(prefix));
         let first = found.next().cloned();
@@ -269,12 +272,13 @@ impl Record {
         Ok(first)
     }
 
-    /// What is known of a version's label, or its first digits.
+    /// A version's label, or the first digits of its digest.
     pub fn label<'a>(&'a self, version: &'a str) -> &'a str {
         self.versions.get(version).map_or(short(version), |known| &known.label)
     }
 
-    /// How long ago a version began to serve all actors, by this host's clock; for ever when the history does not tell.
+    /// The time since a version began to serve all actors, by this host's clock; the maximum if the history does not
+    /// say.
     pub fn served_for(&self, version: &str) -> Duration {
         let began = |event: &&Event| {
             event.version == version && matches!(event.what, What::Deployed | What::Promoted)
@@ -284,7 +288,7 @@ impl Record {
         at.map_or(Duration::MAX, |at| at.elapsed().unwrap_or_default())
     }
 
-    /// What a version is called in a line for people: its first digits, and its label where it has one.
+    /// The name of a version in messages: its first digits, and its label if it has one.
     pub fn name(&self, version: &str) -> String {
         match (short(version), self.label(version)) {
             (short, label) if short == label => short.to_owned(),
@@ -292,7 +296,7 @@ impl Record {
         }
     }
 
-    /// Applies a change. On an error the record is as it was.
+    /// Applies a change. On an error the record is unchanged.
     pub fn apply(&mut self, change: Change, origin: &Origin) -> Result<Changed, Error> {
         match change {
             Change::Deploy { version, label, bytes, migrates, share } => {
@@ -342,12 +346,12 @@ impl Record {
         }
     }
 
-    /// Can a version use the state that others may have migrated?
+    /// Checks that a version can use the state that others may have migrated.
     pub fn check_shape(&self, label: &str, migrates: bool) -> Result<(), Error> {
         self.unreadable_shape(label, migrates).map_or(Ok(()), |shape| Err(Error::no_migration(shape)))
     }
 
-    /// A label that state may have been migrated to, and that a version could not read.
+    /// A label to which state may have been migrated, and that a version could not read.
     fn unreadable_shape(&self, label: &str, migrates: bool) -> Option<&str> {
         self.shapes.iter().map(String::as_str).find(|shape| !migrates && *shape != label)
     }
@@ -363,7 +367,7 @@ impl Record {
             self.first_label.get_or_insert(of_serving);
         }
         match self.versions.get_mut(version) {
-            // It came before; only what it is called may be new.
+            // It was deployed before; only its label may be new.
             Some(before) => {
                 before.label = known.label;
                 before.used = known.used;
@@ -444,8 +448,8 @@ impl Record {
         self.history.push_back(Event { at: now(), what, version, source, by, code, text });
     }
 
-    /// Forgets the versions that were deployed longest ago until no more than `keep` are left. What serves, and where the next
-    /// rollback goes, stays. Answers how many went.
+    /// Removes the versions that were deployed longest ago until no more than `keep` are left. The serving versions,
+    /// and the target of the next rollback, stay. Returns the number of removed versions.
     pub fn prune(&mut self, keep: usize) -> usize {
         let mut needed = self.in_use();
         needed.extend(self.version_before().cloned());
@@ -463,7 +467,7 @@ impl Record {
     }
 }
 
-/// The time in the form of RFC 3339, in UTC, to the millisecond.
+/// The time as RFC 3339, in UTC, with milliseconds.
 pub(super) fn now() -> String {
     humantime::format_rfc3339_millis(SystemTime::now()).to_string()
 }

@@ -1,8 +1,8 @@
-//! What the hosts of an app share about an agent type: its record, and the bytes of its versions.
+//! The state that the hosts of an app share for an agent type: its record, and the bytes of its versions.
 //!
-//! It lies in a state store, and not on a topic: a topic hands an event to one host of an app, and to none that starts later,
-//! while what serves must be found by every host at any time. Writes carry the etag of what they are based on, so that of two
-//! hosts that deploy at once one wins, and the other learns of it.
+//! It is in a state store, not on a topic: a topic delivers an event to one host of an app, and to none that starts
+//! later, while every host must find the serving version at any time. Writes carry the etag of the value that they are
+//! based on, so of two hosts that deploy at once one wins, and the other gets a conflict.
 
 use std::sync::Arc;
 
@@ -16,23 +16,23 @@ use daca_base::digest::digest;
 use daca_model::LARGEST_COMPONENT;
 use daca_model::backend::{self, SharedStore, SharedWriteError, stored_json};
 
-/// Bytes of a component under one key: within what the sidecar takes in one message (4 MiB), and what most stores take in one
-/// value.
+/// The bytes of a component under one key: within the sidecar's limit of a message (4 MiB), and the limits of most
+/// stores.
 const CHUNK: usize = 512 * 1024;
-/// Pieces of the largest component.
+/// The number of chunks of the largest component.
 const MOST_CHUNKS: usize = LARGEST_COMPONENT as usize / CHUNK + 1;
 
-/// Changes of a record, at most: a change each second for millions of years.
+/// The maximum number of changes of a record: a change each second for millions of years.
 const MOST_REVISIONS: u64 = 1 << 48;
 
-/// The shared side of one agent type.
+/// The shared state of one agent type.
 #[derive(Clone)]
 pub(super) struct Shared {
     store: Arc<dyn SharedStore>,
     agent_type: Arc<str>,
 }
 
-/// Says in how many pieces a component lies.
+/// The number of chunks of a component.
 #[derive(Serialize, Deserialize)]
 struct Head {
     chunks: usize,
@@ -44,17 +44,17 @@ impl Shared {
         Shared { store, agent_type }
     }
 
-    /// The record and its etag; none when no host has written one.
+    /// The record and its etag; `None` if no host has written one.
     pub(super) async fn read(&self) -> Result<Option<(Record, String)>, backend::Error> {
         let read = self.store.read(&[self.record_key()]).await?;
         let Some(value) = read.into_iter().flatten().next() else { return Ok(None) };
         let record = read_record(&value.value).map_err(|reason| {
-            backend::Error::Other(format!("the shared record is not what a host has written: {reason}"))
+            backend::Error::Other(format!("the shared record was not written by a host: {reason}"))
         })?;
         Ok(Some((record, value.etag)))
     }
 
-    /// Writes the record, if it is still what `etag` stands for.
+    /// Writes the record, if it still has this `etag`.
     pub(super) async fn write(&self, record: &Record, etag: Option<&str>) -> Result<(), SharedWriteError> {
         self.store.write(&self.record_key(), stored_json(record)?, Some(etag)).await
     }
@@ -65,23 +65,23 @@ impl Shared {
             SharedWriteError::Failed(error) => error,
             SharedWriteError::Conflict => backend::Error::Unavailable("a write collided".into()),
         };
-        // A signature may come later than the component.
+        // A signature may arrive later than the component.
         let present = self.head(version).await?;
         if present.is_some_and(|head| stored.signature.is_none() || head.signature == stored.signature) {
             return Ok(());
         }
-        // The stores of Dapr have JSON in common; not all of them take any bytes.
+        // All stores of Dapr accept JSON; not all of them accept arbitrary bytes.
         let chunks = stored.wasm.chunks(CHUNK);
         let head = Head { chunks: chunks.len(), signature: stored.signature.clone() };
         for (number, chunk) in chunks.enumerate() {
             let value = stored_json(&BASE64.encode(chunk))?;
             self.store.write(&self.chunk_key(version, number), value, None).await.map_err(written)?;
         }
-        // Last, so that what has a head is whole.
+        // Last, so that a version with a head is complete.
         self.store.write(&self.head_key(version), stored_json(&head)?, None).await.map_err(written)
     }
 
-    /// The bytes of a version; none when no host has put them there, or they are not those that the name stands for.
+    /// The bytes of a version; `None` if no host has stored them, or they do not match the digest.
     pub(super) async fn get(&self, version: &str) -> Result<Option<Stored>, backend::Error> {
         let Some(head) = self.head(version).await? else { return Ok(None) };
         let mut wasm = Vec::new();
@@ -112,7 +112,7 @@ impl Shared {
         let read = self.store.read(&[self.head_key(version)]).await?;
         let value = read.into_iter().flatten().next();
         let head = value.and_then(|value| daca_base::json::read::<Head>(&value.value).ok());
-        // Others may write the store as well, and must not make this host ask for ever.
+        // Others can write the store, too, and must not make this host read without end.
         Ok(head.filter(|head| head.chunks <= MOST_CHUNKS))
     }
 
@@ -129,7 +129,7 @@ impl Shared {
     }
 }
 
-/// Reads what others may have written into the shared state, and goes on from it. For fuzzing.
+/// Parses values that others may have written into the shared state, and continues with them. For fuzzing.
 pub fn read_stored(text: &[u8]) {
     use super::record::{Change, Origin, Source};
     let _head = daca_base::json::read::<Head>(text);
@@ -146,18 +146,18 @@ pub fn read_stored(text: &[u8]) {
     }
 }
 
-/// Reads a record, and refuses what no host has written: others may write the store as well.
+/// Parses a record, and rejects one that no host has written: others can write the store, too.
 fn read_record(text: &[u8]) -> Result<Record, String> {
     let record: Record = daca_base::json::read(text).map_err(|error| error.to_string())?;
-    // They become names of files.
+    // They become file names.
     let in_use = record.in_use();
     let mut names = record.versions.keys().chain(&in_use).chain(&record.before);
     if let Some(name) = names.find(|name| !is_digest(name)) {
-        return Err(format!("{name:?} is no SHA-256"));
+        return Err(format!("{name:?} is not a SHA-256"));
     }
-    // Each change adds one.
+    // Each change increments it.
     if record.revision > MOST_REVISIONS {
-        return Err(format!("{} is no number of changes", record.revision));
+        return Err(format!("{} is not a valid revision", record.revision));
     }
     if record.canary.as_ref().is_some_and(|canary| !(1..=99).contains(&canary.share)) {
         return Err("the canary has no share of 1 to 99 percent".into());

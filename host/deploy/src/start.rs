@@ -1,7 +1,8 @@
-//! The start of a host: which version of an agent type it begins with.
+//! The start of a host: the version of an agent type that it starts with.
 //!
-//! The version that served before the restart serves again. A canary or a pinned one that cannot is left out. Where nothing was kept, it is the one that the manifest's file
-//! holds; that one has nothing to fall back on, so it is not tried before, and a permission that it lacks is only warned of.
+//! The version that served before the restart serves again. A canary or pinned version that cannot serve is left out.
+//! If nothing was stored, the manifest's file is used. It has no fallback, so it is not smoke-tested, and a missing
+//! permission is only a warning.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -24,27 +25,27 @@ use daca_runtime::component::{
     Compiling, ComponentVersion, Engine, Rollout, Served, Serving, imports_without_permission,
 };
 
-/// How long a start waits for what the other hosts serve. A sidecar is there within some ten seconds.
+/// The time that a start waits for the other hosts' versions. A sidecar is ready within about ten seconds.
 const OTHERS_ANSWER: Duration = Duration::from_secs(40);
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
-/// An agent type that a host begins with.
+/// An agent type at the start of a host.
 pub struct Opened {
     pub(super) beginning: Beginning,
-    /// What the manifest's file holds, if it is there.
+    /// The content of the manifest's file, if it exists.
     pub(super) file: Option<FileContent>,
-    /// This host has not seen that before.
+    /// `true` if this host has not seen it before.
     pub(super) is_new: bool,
 }
 
 impl Opened {
-    /// What turns look at.
+    /// The rollout that turns read.
     pub fn serving(&self) -> &Arc<Serving> {
         &self.beginning.serving
     }
 
-    /// Finds out what serves, and loads it. Where the manifest's file does not do and nothing was kept here, the other hosts may
-    /// have what serves: then it waits for the state that they `share`.
+    /// Determines the serving version, and loads it. If the manifest's file cannot serve and nothing was stored here,
+    /// the other hosts may have a version: then this waits for the state that they `share`.
     pub async fn open(
         engine: &Engine,
         rules: &Arc<DeployRules>,
@@ -77,8 +78,8 @@ impl Opened {
         }
     }
 
-    /// The first start with this data folder, and with a file that does not do, such as a new pod's when its ConfigMap is
-    /// damaged: it begins with what the other hosts serve. Without other hosts that is the end.
+    /// The first start with this data folder, and with a file that cannot serve, such as a new pod's when its ConfigMap
+    /// is damaged: it starts with the other hosts' versions. Without other hosts the start fails.
     async fn of_others(
         preparation: &Preparation,
         library: &Library,
@@ -90,7 +91,7 @@ impl Opened {
         tracing::warn!(
             agent_type = %agent.name,
             code = why.code,
-            "the manifest's component cannot serve, and the other hosts are asked for theirs: {}",
+            "the manifest's component cannot serve; asking the other hosts for theirs: {}",
             why.message
         );
         let deadline = tokio::time::Instant::now() + OTHERS_ANSWER;
@@ -146,11 +147,11 @@ impl Opened {
         say(agent, &version);
         let loaded = BTreeMap::from([(file.digest.clone(), served(&record, version))]);
         let beginning = begin(agent, record, Some(file.digest.clone()), loaded)?;
-        // Where other hosts serve another version already, the file may bring them a new one.
+        // If other hosts already serve another version, the file may be new to them.
         Ok(Opened { beginning, file: Some(file), is_new: true })
     }
 
-    /// A start with what was kept.
+    /// A start with stored versions.
     async fn again(
         preparation: &Preparation,
         library: &Library,
@@ -171,7 +172,7 @@ impl Opened {
                     tracing::error!(
                         agent_type = %agent.name,
                         code = error.code,
-                        "version {} serves nobody here, and the actors on it are served by version {}: {}",
+                        "version {} cannot serve here; version {} serves its actors: {}",
                         record.name(&digest),
                         record.name(&record.serving),
                         error.message
@@ -191,14 +192,14 @@ impl Opened {
     }
 }
 
-/// What the other hosts serve; none when there is no such thing.
+/// The other hosts' versions; `None` if there are none.
 async fn of_others(shared: &Shared) -> Result<Option<(Record, Stored)>, backend::Error> {
     let Some((record, _etag)) = shared.read().await? else { return Ok(None) };
     let stored = shared.get(&record.serving).await?;
     Ok(stored.map(|stored| (record, stored)))
 }
 
-/// A version that was kept.
+/// A stored version.
 async fn load(
     preparation: &Preparation,
     library: &Library,
@@ -211,8 +212,8 @@ async fn load(
     preparation.load(short(version), stored.wasm, stored.signature.as_deref()).await
 }
 
-/// The version that serves, from the manifest's file, and kept once more: what was kept is lost or altered, or its signature
-/// does not do any more.
+/// Loads the serving version from the manifest's file, and stores it again: the stored copy is lost or altered, or its
+/// signature is no longer valid.
 async fn load_file(
     preparation: &Preparation,
     library: &Library,
@@ -227,7 +228,7 @@ async fn load_file(
     tracing::warn!(
         agent_type = %agent.name,
         code = why.code,
-        "{name} holds the version that serves, and takes the place of what was kept: {}",
+        "{name} contains the version that serves, and replaces the kept copy: {}",
         why.message
     );
     let (keeper, agent_type, stored) = (library.clone(), agent.name.clone(), Stored { wasm, signature });
@@ -279,7 +280,7 @@ fn missing(agent: &AgentType, error: &std::io::Error) -> Error {
     Error::new("component-missing", http::StatusCode::NOT_FOUND, message, help)
 }
 
-/// Reads, verifies and compiles the file that the manifest names, for `daca check`. Blocks.
+/// Reads, verifies and compiles the manifest's file, for `daca check`. Blocks.
 pub fn check_file(
     engine: &Engine,
     rules: &DeployRules,
@@ -294,8 +295,8 @@ pub fn check_file(
     Ok(runtime.block_on(compiled)?)
 }
 
-/// Is something permitted of every interface that is imported and needs a permission? A version that finds nothing but refusals
-/// is better not let in.
+/// Checks that something is permitted for every imported interface that needs a permission. A version that would only
+/// get refusals is better not admitted.
 pub fn check_permissions(agent: &AgentType, imports: &[String]) -> Result<(), Error> {
     let missing = imports_without_permission(imports, &agent.permissions);
     if missing.is_empty() { Ok(()) } else { Err(Error::not_permitted(&agent.name, &missing)) }

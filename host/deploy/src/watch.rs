@@ -1,9 +1,9 @@
-//! Watching the file of a component: what it holds once it has changed and nobody writes to it any more.
+//! Watches the file of a component, and reports its content once it has changed and nobody writes to it any more.
 //!
-//! A file changes in many ways: it is written over, another one is renamed over it, or a symbolic link somewhere on its path
-//! comes to lead elsewhere, as Kubernetes does with mounted volumes (`..data`) and people with `current -> releases/7`. So what
-//! decides is the identity of the file that the path leads to, looked at each second. Events of the file system only make
-//! that sooner: some file systems have none, and none tells the whole story.
+//! A file changes in many ways: it is overwritten, another one is renamed over it, or a symbolic link on its path is
+//! switched, as Kubernetes does with mounted volumes (`..data`) and people with `current -> releases/7`. So the
+//! identity of the path's target decides, which is polled each second. File system events only make that faster: some
+//! file systems have none, and none reports everything.
 
 use std::fs::Metadata;
 use std::io::{self, ErrorKind, Read as _};
@@ -20,53 +20,53 @@ use tokio::time::Instant;
 
 use daca_model::LARGEST_COMPONENT;
 
-/// Bytes of a signature file that are read. A longer one is no signature, which shows in these.
+/// The bytes of a signature file that are read. A longer one is not a signature, which these bytes show.
 const LARGEST_SIGNATURE: u64 = 1024;
-/// Between two looks when no event comes.
+/// The poll interval when no event arrives.
 const POLL: Duration = Duration::from_secs(1);
-/// A file that took the place of another one is whole: whoever renames has written before.
+/// A file that replaced another one is complete: it is written before it is renamed.
 const SETTLED: Duration = Duration::from_millis(200);
-/// A file that is written in place is taken for whole once it has not changed for so long.
+/// A file that is written in place counts as complete once it has not changed for this time.
 const WRITTEN: Duration = Duration::from_secs(1);
-/// A file that is gone for so long is missed: whoever replaces one needs less.
+/// The time after which a missing file is reported: a replacement takes less.
 const MISSED: Duration = Duration::from_secs(3);
-/// Between two looks while a file changes.
+/// The poll interval while a file changes.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What the file of a component holds.
+/// The content of a component's file.
 #[derive(Debug, Clone)]
 pub struct FileContent {
     /// The component.
     pub wasm: Bytes,
     /// Its SHA-256, in hexadecimal.
     pub digest: String,
-    /// The text of the signature file beside it, when there is one. Not yet verified.
+    /// The text of the signature file beside it, if there is one. Not verified yet.
     pub signature: Option<String>,
     /// When the change was first noticed.
     pub changed_at: SystemTime,
 }
 
-/// The file of a component, watched.
+/// A watched component file.
 pub struct ComponentFile {
     path: PathBuf,
-    /// What was looked at last, and need not be again.
+    /// The identity that was checked last, and need not be checked again.
     seen: Option<Identity>,
-    /// What could not be read, and was said to be so.
+    /// The unreadable identity that was reported.
     unreadable: Option<Identity>,
-    /// Digest and signature of the content that was reported last.
+    /// Digest and signature of the last reported content.
     known: Option<(String, Option<String>)>,
-    /// When the change was noticed that is being looked into.
+    /// When the change in progress was noticed.
     changed_at: Option<SystemTime>,
-    /// None until the folders are watched, and after a change, which may have led to other folders.
+    /// `None` until the folders are watched, and after a change, which may have led to other folders.
     events: Option<FolderEvents>,
 }
 
 impl ComponentFile {
-    /// Reads what the file holds now. Blocks.
+    /// Reads the current content of a file. Blocks.
     pub fn read(path: &Path) -> io::Result<FileContent> {
         let size = std::fs::metadata(path)?.len();
         if size > LARGEST_COMPONENT {
-            let message = format!("it has {size} bytes, and {LARGEST_COMPONENT} is the most");
+            let message = format!("it has {size} bytes; the maximum is {LARGEST_COMPONENT}");
             return Err(io::Error::new(ErrorKind::FileTooLarge, message));
         }
         let wasm = read_bounded(path, LARGEST_COMPONENT)?;
@@ -79,8 +79,8 @@ impl ComponentFile {
         Ok(FileContent { wasm: wasm.into(), digest, signature, changed_at: SystemTime::now() })
     }
 
-    /// Watches a file, which need not be there. The first content that [`next`](ComponentFile::next) reports is the present
-    /// one, unless [`knowing`](ComponentFile::knowing) says that it is known.
+    /// Watches a file, which need not exist. The first content that [`next`](ComponentFile::next) reports is the
+    /// current one, unless [`knowing`](ComponentFile::knowing) says that it is known.
     pub fn new(path: impl Into<PathBuf>) -> ComponentFile {
         ComponentFile {
             path: path.into(),
@@ -92,14 +92,15 @@ impl ComponentFile {
         }
     }
 
-    /// With a content that need not be reported, such as the one that was read at the start.
+    /// Sets a content that need not be reported, such as the one from the start.
     pub fn knowing(mut self, content: &FileContent) -> ComponentFile {
         self.known = Some((content.digest.clone(), content.signature.clone()));
         self
     }
 
-    /// Waits for the next content: another component, or another signature. Whoever writes in place, with pauses of more
-    /// than a second, has half a file reported, and later the whole. Never ends; may be dropped at any time, and called again.
+    /// Waits for the next content: another component, or another signature. A file that is written in place, with
+    /// pauses of more than a second, is reported half-written, and complete later. Never ends; may be dropped at any
+    /// time, and called again.
     pub async fn next(&mut self) -> FileContent {
         loop {
             let identity = self.next_settled().await;
@@ -116,7 +117,7 @@ impl ComponentFile {
                         return FileContent { changed_at, ..content };
                     }
                 }
-                // It changed while it was read: it is not settled.
+                // It changed while it was read, and may change further.
                 Ok(None) => {}
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     self.miss(&identity).await;
@@ -128,7 +129,7 @@ impl ComponentFile {
         }
     }
 
-    /// Waits until the path leads to something that was not seen yet, and that has kept still.
+    /// Waits until the path leads to something new that no longer changes.
     async fn next_settled(&mut self) -> Identity {
         let mut found = self.look().await;
         while Some(&found) == self.seen.as_ref() {
@@ -156,7 +157,7 @@ impl ComponentFile {
         found
     }
 
-    /// None when the file is not the same any more after it was read.
+    /// `None` if the file has changed while it was read.
     async fn read_settled(&self, identity: &Identity) -> io::Result<Option<FileContent>> {
         let path = self.path.clone();
         let content = blocking(move || ComponentFile::read(&path)).await;
@@ -166,7 +167,7 @@ impl ComponentFile {
         content.map(Some)
     }
 
-    /// Says that there is no file any more, unless another one comes at once.
+    /// Reports that the file is gone, unless another one appears at once.
     async fn miss(&self, identity: &Identity) {
         let since = Instant::now();
         while since.elapsed() < MISSED {
@@ -177,12 +178,12 @@ impl ComponentFile {
         }
         tracing::warn!(
             code = "component-missing",
-            "{}: the component's file is gone; what serves serves on. In a ConfigMap the key is the file's name",
+            "{}: the component's file is gone; the current version keeps serving. In a ConfigMap the key is the file's name",
             self.path.display()
         );
     }
 
-    /// What cannot be read is tried again for ever: it may be the disk's fault. It is said once.
+    /// An unreadable file is retried forever: the disk may be the cause. It is reported once.
     async fn complain(&mut self, identity: Identity, error: &io::Error) {
         if self.unreadable.as_ref() != Some(&identity) {
             let code = match error.kind() {
@@ -201,7 +202,8 @@ impl ComponentFile {
         blocking(move || Identity::of(&path)).await
     }
 
-    /// Until something may have changed. The first time at once: what changed before the folders were watched has no event.
+    /// Waits until something may have changed. Returns at once the first time, since changes before the folders were
+    /// watched have no events.
     async fn wait(&mut self) {
         match &self.events {
             Some(events) => events.wait().await,
@@ -213,14 +215,14 @@ impl ComponentFile {
     }
 }
 
-/// Where the signature of a component lies: beside it.
+/// The path of a component's signature: beside it.
 pub fn signature_path(component: &Path) -> PathBuf {
     let mut path = component.as_os_str().to_owned();
     path.push(".sig");
     path.into()
 }
 
-/// Which files a path and that of its signature lead to, and when they last changed.
+/// The files to which a path and its signature's path lead, and when they last changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Identity {
     wasm: Option<Stamp>,
@@ -233,7 +235,7 @@ impl Identity {
     }
 }
 
-/// Which file it is, and in which state: two that are equal have the same content.
+/// The identity and state of a file: if two are equal, the content is the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp {
     device: u64,
@@ -246,7 +248,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Of the file that a path leads to. None when there is nothing.
+    /// The stamp of a path's target. `None` if there is none.
     pub fn of(path: &Path) -> Option<Stamp> {
         std::fs::metadata(path).ok().as_ref().map(Stamp::from)
     }
@@ -264,10 +266,10 @@ impl From<&Metadata> for Stamp {
     }
 }
 
-/// Events of folders: a reason to look again, and no more.
+/// Events of folders: a reason to check again, and no more.
 pub struct FolderEvents {
     changed: Arc<Notify>,
-    /// Watches for as long as it lives. None where the operating system refuses: then looking each second has to do.
+    /// Watches as long as it lives. `None` if the operating system refuses: then polling each second must do.
     _watcher: Option<notify::RecommendedWatcher>,
 }
 
@@ -277,14 +279,14 @@ impl FolderEvents {
         let changed = Arc::new(Notify::new());
         let watcher = watch(folders, changed.clone());
         if let Err(error) = &watcher {
-            tracing::debug!("no events of files, looking each {POLL:?} instead: {error}");
+            tracing::debug!("file events are unavailable, polling every {POLL:?} instead: {error}");
         }
         FolderEvents { changed, _watcher: watcher.ok() }
     }
 
     /// Waits for an event, for a second at most.
     pub async fn wait(&self) {
-        // Both ends mean the same: look again.
+        // Both results mean the same: check again.
         let _is_event = tokio::time::timeout(POLL, self.changed.notified()).await;
         // One change has several events, and a busy folder thousands.
         tokio::time::sleep(LOOK).await;
@@ -293,51 +295,51 @@ impl FolderEvents {
 
 fn watch(folders: &[PathBuf], changed: Arc<Notify>) -> notify::Result<notify::RecommendedWatcher> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading is no change. An error may stand for lost events.
+        // Reading is not a change. An error may stand for lost events.
         if !event.is_ok_and(|event| event.kind.is_access()) {
             changed.notify_one();
         }
     })?;
     for folder in folders {
-        // One that is gone by now, or that cannot be watched, is looked at each second.
+        // A folder that is gone by now, or cannot be watched, is polled each second.
         if let Err(error) = watcher.watch(folder, notify::RecursiveMode::NonRecursive) {
-            tracing::debug!("{}: no events: {error}", folder.display());
+            tracing::debug!("{}: file events are unavailable: {error}", folder.display());
         }
     }
     Ok(watcher)
 }
 
-/// The folders in which a change may lead a path to another file: where the file is, and where a symbolic link on the way is.
-/// Of a file that is not there, the nearest folder that is.
+/// The folders in which a change may lead a path to another file: that of the file, and those of symbolic links on the
+/// way. For a missing file, the nearest existing folder.
 fn folders(path: &Path) -> Vec<PathBuf> {
     let Ok(path) = std::path::absolute(path) else { return Vec::new() };
     let is_link = |path: &&Path| path.symlink_metadata().is_ok_and(|found| found.is_symlink());
     let links = path.ancestors().filter(is_link).filter_map(Path::parent).map(Path::to_owned);
     let target = path.canonicalize().unwrap_or_else(|_| path.clone());
     let nearest = |path: &Path| path.ancestors().skip(1).find(|folder| folder.is_dir()).map(Path::to_owned);
-    // The signature lies beside the path, wherever the path leads.
+    // The signature is beside the path, wherever the path leads.
     let mut folders = links.chain(nearest(&path)).chain(nearest(&target)).collect::<Vec<_>>();
     folders.sort();
     folders.dedup();
     folders
 }
 
-/// The first bytes of a regular file: nothing else, such as a pipe, which would block for ever.
+/// The first bytes of a regular file, and of nothing else: a pipe, for example, would block forever.
 pub(super) fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
     }
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Off the threads that serve calls.
+/// Runs blocking work off the threads that serve calls.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // The runtime ends, and with it whoever waits here.
+        // The runtime ends, and the waiting task with it.
         Err(_) => std::future::pending().await,
     }
 }

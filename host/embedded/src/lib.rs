@@ -1,8 +1,8 @@
 //! The backend for a machine without a sidecar: everything in this process and one file.
 //!
-//! State, reminders and timers lie in the state file ([`store`], [`state_file`]) and survive a crash. Events go in process to the
-//! manifest's subscriptions, as CloudEvents, like a broker's. Calls to other actors stay in process. Output bindings are
-//! written to the outbox and to the log, so that one sees what would have been sent.
+//! State, reminders and timers are in the state file ([`store`], [`state_file`]) and survive a crash. Events are
+//! delivered in process to the manifest's subscriptions, as CloudEvents, like a broker's. Calls to other actors stay in
+//! process. Output bindings are written to the outbox and to the log, so that you can see what would have been sent.
 
 mod state_file;
 mod store;
@@ -33,7 +33,7 @@ pub use store::OpenError;
 use store::Store;
 use wakeups::Schedule;
 
-/// How long a shutdown waits for firings that are under way. The host has waited for their turns before.
+/// The time that a shutdown waits for firings in progress. The host has already waited for their turns.
 const CLOCK_GRACE: Duration = Duration::from_secs(1);
 
 /// State in a file, everything else in process.
@@ -45,7 +45,7 @@ pub struct Embedded {
     subscriptions: HashMap<(String, String), Vec<String>>,
     secrets: BTreeMap<String, BTreeMap<String, String>>,
     binding_responses: BTreeMap<String, Bytes>,
-    /// Tries to deliver an event to one subscription, and the wait before the second one.
+    /// The attempts to deliver an event to one subscription, and the wait before the second one.
     event_tries: (u32, Duration),
     inbound: OnceLock<Arc<dyn Inbound>>,
     tasks: TaskTracker,
@@ -65,7 +65,7 @@ pub enum StartError {
     Secrets {
         /// The file.
         path: std::path::PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
 }
@@ -115,7 +115,8 @@ impl Embedded {
         })
     }
 
-    /// Has this actor a timer? Asked before a deactivation, to spare a commit that would change nothing.
+    /// Returns `true` if this actor has a timer. Checked before a deactivation, to avoid a commit that would change
+    /// nothing.
     fn has_timers(&self, actor: &ActorAddress) -> bool {
         self.schedule.has_timers(actor)
     }
@@ -135,13 +136,13 @@ impl Embedded {
                 failures.push(format!("{path}: {reason}"));
             }
         }
-        // Not `Unavailable`: those subscriptions that took the event must not get it again.
+        // Not `Unavailable`: the subscriptions that accepted the event must not get it again.
         if failures.is_empty() { Ok(()) } else { Err(Error::Other(failures.join("; "))) }
     }
 }
 
-/// Delivers an event to one subscription, trying again while it asks for that. A dropped event counts as delivered, as
-/// it does for a broker; the subscription has said why.
+/// Delivers an event to one subscription, with retries while it asks for them. A dropped event counts as delivered, as
+/// it does for a broker; the subscription has logged the reason.
 async fn deliver_event(
     inbound: &dyn Inbound,
     path: &str,
@@ -246,7 +247,7 @@ impl Backend for Embedded {
         self.store.readiness()
     }
 
-    /// Lets no more reminders and timers fire. Those that are due stay in the state file, for the next run.
+    /// Stops firing reminders and timers. Due ones stay in the state file, for the next run.
     async fn leave(&self, _patience: Duration) {
         self.shutdown.cancel();
     }
@@ -260,7 +261,7 @@ impl Backend for Embedded {
     }
 }
 
-/// There is no system outside: the log and the outbox show what it would have got.
+/// There is no external system: the log and the outbox show what it would have received.
 fn log_binding(verb: &str, request: &BindingRequest) {
     let BindingRequest { name, operation, data, metadata } = request;
     let line = || {
@@ -282,7 +283,7 @@ pub fn read_secrets(path: &Path) -> Result<BTreeMap<String, BTreeMap<String, Str
     let text = daca_base::text::read(path).map_err(|error| failed(error.to_string()))?;
     let secrets: BTreeMap<String, Values> = daca_base::json::read(text.as_bytes()).map_err(|error| {
         failed(match error {
-            // The parser's words could quote a secret.
+            // The parser's message could quote a secret.
             daca_base::json::Error::Form(_) => "not of that form".to_owned(),
             error => error.to_string(),
         })

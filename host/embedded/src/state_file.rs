@@ -1,8 +1,9 @@
-//! The state file as the operating system sees it: who may read it, and whether it is still the one at its path.
+//! The state file in the file system: its permissions, and whether it is still the one at its path.
 //!
-//! A file that was removed, or whose disk was taken away, can still be written by whoever has it open, and all of that is lost
-//! in the end. So the file at the path is compared with the open one around each commit and each second, by device and inode. No
-//! other file is ever used in its place while the host runs: actors and schedules in memory belong to the one of the start.
+//! A file that was removed, or whose disk was unmounted, can still be written by the process that has it open, but all
+//! of that is lost in the end. So the file at the path is compared with the open one around each commit and each
+//! second, by device and inode. No other file is ever used in its place while the host runs: actors and schedules in
+//! memory belong to the original one.
 
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io;
@@ -12,20 +13,20 @@ use std::sync::{Mutex, PoisonError};
 
 use daca_model::backend::{Error, Readiness};
 
-/// The file, and what is wrong with it.
+/// The file, and its problems.
 pub(super) struct StateFile {
     path: PathBuf,
     identity: Identity,
     trouble: Mutex<Trouble>,
 }
 
-/// The mode of a file that its owner alone may read and write.
+/// The mode of a file that only its owner may read and write.
 const PRIVATE: u32 = 0o600;
 
-/// Device and inode: no two files that are open have the same.
+/// Device and inode: unique among open files.
 type Identity = (u64, u64);
 
-/// Each is logged when it begins, changes or ends.
+/// The problems. Each is logged when it begins, changes or ends.
 #[derive(Default)]
 struct Trouble {
     /// The file is not at its path.
@@ -35,20 +36,20 @@ struct Trouble {
 }
 
 impl StateFile {
-    /// Opens the file, and makes it when it is missing.
+    /// Opens the file, and creates it if it is missing.
     pub(super) fn open(path: &Path) -> io::Result<(StateFile, File)> {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).mode(PRIVATE).open(path)?;
         if let Some(folder) = path.parent() {
-            // The name of a new file is on disk, too.
+            // The directory entry of a new file is on disk, too.
             File::open(folder)?.sync_all()?;
         }
         let identity = identity(&file.metadata()?);
         Ok((StateFile { path: path.to_owned(), identity, trouble: Mutex::default() }, file))
     }
 
-    /// Takes the file from everybody but its owner, since it holds every conversation: one that somebody copied here, or that an
-    /// earlier version made, may be open to all. A folder may be meant for others too, so that is only said.
+    /// Restricts the file to its owner, since it contains every conversation: a copied file, or one of an earlier
+    /// version, may be open to all. A folder may be meant for others too, so that is only logged.
     pub(super) fn protect(&self) {
         if is_exposed(&self.path)
             && let Err(error) = std::fs::set_permissions(&self.path, Permissions::from_mode(PRIVATE))
@@ -62,13 +63,13 @@ impl StateFile {
         if let Some(folder) = self.path.parent().filter(|folder| is_exposed(folder)) {
             tracing::warn!(
                 code = "data-exposed",
-                "{}: other users of this machine may look into the data folder, or change it: chmod 700",
+                "{}: other users of this machine may read or change the data folder: chmod 700",
                 folder.display()
             );
         }
     }
 
-    /// Opens the same file once more, after an error of the disk.
+    /// Reopens the same file after a disk error.
     pub(super) fn reopen(&self) -> Result<File, Error> {
         self.check()?;
         let file = OpenOptions::new().read(true).write(true).open(&self.path);
@@ -80,18 +81,18 @@ impl StateFile {
         &self.path
     }
 
-    /// Refuses when the file at the path is not the one that was opened: what is written would not last. Blocks.
+    /// Fails if the file at the path is not the open one: writes would not be durable. Blocks.
     pub(super) fn check(&self) -> Result<(), Error> {
         let gone = match std::fs::metadata(&self.path) {
             Ok(found) if identity(&found) == self.identity => None,
-            Ok(_) => Some("another file has taken its place".to_owned()),
+            Ok(_) => Some("it was replaced by another file".to_owned()),
             Err(error) => Some(error.to_string()),
         };
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match &gone {
             Some(reason) if trouble.gone != gone => tracing::error!(
                 code = "data-missing",
-                "the state file is gone, and nothing can be kept: {}: {reason}",
+                "the state file is gone, and nothing can be saved: {}: {reason}",
                 self.path.display()
             ),
             None if trouble.gone.is_some() => tracing::info!("the state file is there again"),
@@ -99,13 +100,13 @@ impl StateFile {
         }
         trouble.gone = gone;
         match trouble.gone {
-            // Callers read this: the path is for the log.
-            Some(_) => Err(Error::Unavailable("the state file is gone, and nothing can be kept".into())),
+            // Callers see this: the path is only for the log.
+            Some(_) => Err(Error::Unavailable("the state file is gone, and nothing can be saved".into())),
             None => Ok(()),
         }
     }
 
-    /// Notes what came of a write.
+    /// Records the result of a write.
     pub(super) fn note(&self, written: Result<(), &Error>) {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         let disk = written.err().map(ToString::to_string);
@@ -119,15 +120,15 @@ impl StateFile {
         trouble.disk = disk;
     }
 
-    /// Did the last write fail?
+    /// Returns `true` if the last write failed.
     pub(super) fn failed(&self) -> bool {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).disk.is_some()
     }
 
-    /// Is what turns write kept?
+    /// Returns whether turns' writes are durable.
     pub(super) fn readiness(&self) -> Readiness {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        // Everybody may ask for this: paths and errors are for the log.
+        // Everybody may ask for this: paths and errors are only for the log.
         match *trouble {
             Trouble { gone: Some(_), .. } => Readiness::Waiting("the state file is gone"),
             Trouble { disk: Some(_), .. } => Readiness::Waiting("the state file cannot be written"),

@@ -1,14 +1,15 @@
-//! The state file of the embedded backend: what a turn produced, in one transaction, on disk before anybody hears of it.
+//! The state file of the embedded backend: the result of a turn, in one transaction, on disk before anybody learns of
+//! it.
 //!
-//! The file is a redb database: a copy-on-write B-tree in one file, in pure Rust, whose commits are atomic and are on
-//! disk when they return, with no log to replay after a crash. That order of commit and answer is what the host
-//! promises, so durability is never relaxed. A commit costs two fsyncs (two phases: the one-phase commit trusts a
-//! checksum that somebody who controls the data, as a guest does, could forge). To make many actors share them, one thread
-//! writes: it takes all commits that wait, up to [`BATCH`], into one transaction, and answers them together.
+//! The file is a redb database: a copy-on-write B-tree in one file, in pure Rust, whose commits are atomic and on disk
+//! when they return, with no log to replay after a crash. The host promises this order of commit and answer, so
+//! durability is never relaxed. A commit costs two fsyncs (two phases: the one-phase commit trusts a checksum that
+//! somebody who controls the data, as a guest does, could forge). To share them among many actors, one thread writes:
+//! it takes all waiting commits, up to [`BATCH`], into one transaction, and answers them together.
 //!
-//! After an error of the disk (full, say) redb refuses further work on the open database. The writer then closes and
-//! reopens it before the next commit, so that the host goes on when the disk does. What would be written into a file that is
-//! no longer at its path ([`StateFile`]) is refused.
+//! After a disk error (such as a full disk) redb refuses further work on the open database. The writer then closes and
+//! reopens it before the next commit, so that the host recovers when the disk does. Writes into a file that is no
+//! longer at its path ([`StateFile`]) are refused.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -33,16 +34,16 @@ use daca_model::backend::{Error, Readiness, Registration, StateValue, TurnCommit
 
 /// Commits that share one transaction.
 const BATCH: usize = 512;
-/// Commits that wait for the writer; further ones wait for a place.
+/// Commits that wait for the writer; further ones wait for a slot.
 const WAITING: usize = 1_024;
-/// Bytes of the file that are kept in memory.
+/// The bytes of the file that are cached in memory.
 const PAGE_CACHE: usize = 64 * 1024 * 1024;
-/// How often expired values are removed from the file. Reads do not see them in any case.
+/// The interval at which expired values are removed from the file. Reads never see them.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
-/// How often it is looked whether the file is still there and can be written.
+/// The interval at which the file is checked.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
-/// A cheap handle on the state file.
+/// A cheap handle to the state file.
 #[derive(Clone)]
 pub(super) struct Store {
     file: Arc<StateFile>,
@@ -51,16 +52,16 @@ pub(super) struct Store {
     clock: Clock,
 }
 
-/// Bytes of state that one actor of an agent type may have.
+/// The bytes of state that one actor of an agent type may have.
 pub(super) type Quotas = HashMap<Arc<str>, u64>;
 
-/// None while the writer reopens the file.
+/// `None` while the writer reopens the file.
 type SharedDatabase = Arc<RwLock<Option<Arc<Database>>>>;
 
-/// What there is to do for the writer.
+/// A request to the writer.
 enum Request {
     Commit(CommitRequest),
-    /// Everything before it is on disk and the file is closed when the answer comes.
+    /// Everything before it is on disk and the file is closed when the answer arrives.
     Close(oneshot::Sender<()>),
 }
 
@@ -78,31 +79,31 @@ pub enum OpenError {
         "error[data-in-use]: {0} is in use by another host\n  help: stop that host, or give this one a folder of its own with --data DIR"
     )]
     InUse(PathBuf),
-    /// The folder cannot be made or written.
+    /// The folder cannot be created or written.
     #[error(
         "error[data-unwritable]: {path}: {reason}\n  help: make the folder writable for this user and check that the disk is not full, or name another with --data DIR"
     )]
     Unwritable {
         /// The folder or file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         reason: String,
     },
-    /// The file is no state file, or it is damaged.
+    /// The file is not a state file, or it is damaged.
     #[error(
         "error[data-damaged]: {path}: {reason}\n  help: move the file away to start empty, or put a backup in its place"
     )]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What redb said.
+        /// redb's error.
         reason: String,
     },
 }
 
 impl Store {
-    /// Opens the file in a folder, making both when they are missing, and starts the writer. The second part is every
-    /// reminder and timer that is registered.
+    /// Opens the file in a folder, creating both if they are missing, and starts the writer. The second part of the
+    /// result has every registered reminder and timer.
     pub(super) fn open(
         folder: &Path,
         quotas: Quotas,
@@ -144,24 +145,24 @@ impl Store {
         Ok((Store { file, database, commits, clock }, scheduled))
     }
 
-    /// Is what is committed kept?
+    /// Returns whether commits are durable.
     pub(super) fn readiness(&self) -> Readiness {
         self.file.readiness()
     }
 
-    /// Looks after the file until `shutdown`: whether it is there, and after a failed write, whether it can be written again.
+    /// Watches the file until `shutdown`: whether it exists, and after a failed write, whether it can be written again.
     pub(super) async fn watch(self, shutdown: CancellationToken) {
         while shutdown.run_until_cancelled(tokio::time::sleep(LOOK_PERIOD)).await.is_some() {
             let file = self.file.clone();
             let is_there = tokio::task::spawn_blocking(move || file.check().is_ok()).await;
             if is_there.unwrap_or(false) && self.file.failed() {
-                // The writer notes what comes of it.
+                // The writer records the result.
                 let _noted = self.write_nothing().await;
             }
         }
     }
 
-    /// Opens the file again if it was closed after an error.
+    /// Reopens the file if it was closed after an error.
     async fn write_nothing(&self) -> Result<(), Error> {
         self.commit(&ActorAddress::unchecked("", ""), &TurnCommit::default()).await.map(drop)
     }
@@ -186,7 +187,7 @@ impl Store {
         .await
     }
 
-    /// The registration of a reminder or timer, with when it fires next.
+    /// The registration of a reminder or timer, with its next firing.
     pub(super) async fn wakeup(
         &self,
         actor: &ActorAddress,
@@ -203,7 +204,7 @@ impl Store {
         row.transpose()?.map(|row| row.into_registration(self.clock.unix_ms())).transpose()
     }
 
-    /// Makes a turn last. Returns when it is on disk.
+    /// Makes a turn durable. Returns when it is on disk.
     pub(super) async fn commit(
         &self,
         actor: &ActorAddress,
@@ -219,7 +220,7 @@ impl Store {
         answer.await.map_err(|_| gone(()))?
     }
 
-    /// Ends the writer. Commits that come later are refused.
+    /// Stops the writer. Later commits are refused.
     pub(super) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.commits.send(Request::Close(done)).await.is_ok() {
@@ -233,7 +234,7 @@ impl Store {
     ) -> Result<T, Error> {
         let open = || self.database.read().unwrap_or_else(PoisonError::into_inner).clone();
         if open().is_none() {
-            // The writer alone opens the file, and with its next commit. A turn that cannot read would never come to one.
+            // Only the writer opens the file, with its next commit. A turn that cannot read would never get there.
             self.write_nothing().await?;
         }
         let Some(database) = open() else {
@@ -247,11 +248,11 @@ impl Store {
     }
 }
 
-/// The thread that writes.
+/// The writing thread.
 struct Writer {
     file: Arc<StateFile>,
     database: SharedDatabase,
-    /// Bytes that an actor of each type may have.
+    /// The bytes that an actor of each type may have.
     quotas: Quotas,
     /// Unix milliseconds.
     last_purge: u64,
@@ -293,7 +294,7 @@ impl Writer {
             return;
         }
         let written = self.file.check().and_then(|()| self.commit_and_note(&batch));
-        // What went into a file that has gone meanwhile does not last.
+        // Writes into a file that has been removed in the meantime are not durable.
         match written.and_then(|results| self.file.check().map(|()| results)) {
             Ok(results) => {
                 for (request, result) in batch.into_iter().zip(results) {
@@ -308,7 +309,7 @@ impl Writer {
         }
     }
 
-    /// The error is the file's, which is closed then.
+    /// The error is the file's, which is then closed.
     fn commit_and_note(
         &mut self,
         batch: &[CommitRequest],
@@ -321,7 +322,7 @@ impl Writer {
         written
     }
 
-    /// The outer error is the file's, and nothing was written; an inner one refuses one turn alone.
+    /// The outer error is the file's, and nothing was written; an inner one rejects only one turn.
     fn commit(&mut self, batch: &[CommitRequest]) -> Result<Vec<Result<Vec<ScheduleChange>, Error>>, Error> {
         let database = self.open()?;
         let write = || {
@@ -341,7 +342,7 @@ impl Writer {
                 )?);
             }
             if now.saturating_sub(self.last_purge) >= millis(PURGE_EVERY) {
-                // With more of them left, the next commit goes on with it.
+                // If more of them are left, the next commit continues.
                 if transaction::purge(&transaction, now)? {
                     self.last_purge = now;
                 }
@@ -349,14 +350,14 @@ impl Writer {
             transaction.commit()?;
             Ok(results)
         };
-        // A panic would end the one thread that writes, and with it every write until a restart.
+        // A panic would end the only writing thread, and with it every write until a restart.
         match catch_panic(write) {
             Ok(results) => results.map_err(unavailable),
             Err(panic) => Err(Error::Unavailable(format!("state file: it is damaged: {panic}"))),
         }
     }
 
-    /// The open database; opens it again when an error closed it.
+    /// The open database; reopens it after an error.
     fn open(&self) -> Result<Arc<Database>, Error> {
         let mut shared = self.database.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(database) = &*shared {
@@ -369,7 +370,7 @@ impl Writer {
         Ok(database)
     }
 
-    /// Closes the database once the reads that run have ended.
+    /// Closes the database once the running reads have ended.
     fn close(&self) {
         let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut database) = database else { return };
@@ -388,7 +389,7 @@ impl Writer {
     }
 }
 
-/// redb panics on some kinds of damage. Its message comes back as text.
+/// redb panics on some kinds of damage. Its message is returned as text.
 fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);

@@ -1,4 +1,4 @@
-//! What lies in the state file, and what one turn changes in it.
+//! The tables of the state file, and the changes of one turn.
 //!
 //! Everything here runs within a transaction that the writer ([`super::store`]) begins and commits.
 
@@ -18,21 +18,21 @@ use daca_model::backend::{
 
 /// (agent type, actor id, key) → 8 bytes of expiry in Unix milliseconds (0 = never), then the value.
 pub(super) const STATE: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("state");
-/// (expiry in Unix milliseconds, agent type, actor id, key): what there is to purge.
+/// (expiry in Unix milliseconds, agent type, actor id, key): the index for purging.
 pub(super) const EXPIRIES: TableDefinition<(u64, &str, &str, &str), ()> = TableDefinition::new("expiries");
 /// (reminder or timer, agent type, actor id, name) → [`WakeupRow`] in JSON.
 pub(super) const WAKEUPS: TableDefinition<(u8, &str, &str, &str), &[u8]> = TableDefinition::new("wakeups");
 
-/// (agent type, actor id) → bytes that the actor has in the file, each key and registration with [`ENTRY_BYTES`].
+/// (agent type, actor id) → the actor's bytes in the file, each key and registration with [`ENTRY_BYTES`].
 pub(super) const USAGE: TableDefinition<(&str, &str), u64> = TableDefinition::new("usage");
-/// What an entry costs beside its key and value, so that many small ones count as well.
+/// The overhead of an entry, so that many small ones count as well.
 const ENTRY_BYTES: u64 = 64;
 /// Bytes of the expiry before each value.
 const EXPIRY_BYTES: usize = 8;
-/// Expired values that are removed in one go, so that a purge never holds up the commits for long.
+/// The number of expired values that are removed at once, so that a purge never delays the commits for long.
 const PURGE_BATCH: usize = 10_000;
 
-/// The part of a [`TurnCommit`] that lasts.
+/// The durable part of a [`TurnCommit`].
 pub(super) struct LastingParts {
     writes: BTreeMap<String, StateWrite>,
     wakeups: BTreeMap<WakeupKey, Option<Registration>>,
@@ -51,7 +51,7 @@ impl LastingParts {
     }
 }
 
-/// What a commit means for the clock: when a reminder or timer fires next, if ever.
+/// A commit's change of the schedule: when a reminder or timer fires next, if ever.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ScheduleChange {
     pub(super) actor: ActorAddress,
@@ -72,7 +72,7 @@ type StateKey<'a> = (&'a str, &'a str, &'a str);
 /// Key of a row of [`WAKEUPS`].
 type WakeupRowKey<'a> = (u8, &'a str, &'a str, &'a str);
 
-/// Writes what a turn produced. The inner error refuses this turn alone, and nothing of it is written then.
+/// Writes the result of a turn. The inner error rejects only this turn, and nothing of it is written then.
 pub(super) fn apply(
     transaction: &WriteTransaction,
     actor: &ActorAddress,
@@ -144,7 +144,7 @@ fn write_state(
     Ok(())
 }
 
-/// What becomes of the actor's reminders and timers; none stands for a removal.
+/// The new registrations of the actor's reminders and timers; `None` is a removal.
 fn wakeup_changes(
     table: &impl ReadableTable<WakeupRowKey<'static>, &'static [u8]>,
     actor: &ActorAddress,
@@ -155,7 +155,7 @@ fn wakeup_changes(
     let mut changes = BTreeMap::new();
     if let Some(fired) = &turn.handled {
         let row = table.get(wakeup_key(actor, &fired.key))?.map(|row| row.value().to_vec());
-        // Another registration under the same name is not this firing's to advance.
+        // This firing must not advance another registration of the same name.
         if let Some(Ok(row)) = row.map(|row| WakeupRow::decode(&row))
             && row.token() == fired.token
         {
@@ -183,7 +183,7 @@ fn wakeup_changes(
     Ok(changes)
 }
 
-/// Bytes that a turn frees and adds.
+/// The bytes that a turn frees and adds.
 fn difference(
     state: &impl ReadableTable<StateKey<'static>, &'static [u8]>,
     wakeups: &impl ReadableTable<WakeupRowKey<'static>, &'static [u8]>,
@@ -215,7 +215,7 @@ fn entry_bytes(key: &str, value: usize) -> u64 {
     ENTRY_BYTES + (key.len() + value) as u64
 }
 
-/// Removes expired values from the file. True when none is left.
+/// Removes expired values from the file. Returns `true` if none is left.
 pub(super) fn purge(transaction: &WriteTransaction, now: u64) -> Result<bool, redb::Error> {
     let mut expiries = transaction.open_table(EXPIRIES)?;
     let mut state = transaction.open_table(STATE)?;
@@ -266,7 +266,7 @@ pub(super) fn read_schedule(database: &Database, now: u64) -> Result<Vec<Schedul
     Ok(scheduled)
 }
 
-/// A row as it goes into the file: encoded once, for its size and for the write.
+/// An encoded row: encoded once, for its size and for the write.
 struct EncodedRow {
     due: Due,
     bytes: Vec<u8>,
@@ -281,7 +281,8 @@ impl EncodedRow {
 /// A reminder or timer in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct WakeupRow {
-    /// With the sequence, which counts within a run of the host, tells this registration from another of the same name.
+    /// Together with the sequence, which counts within a run of the host, it distinguishes this registration from
+    /// another of the same name.
     registered_unix_ms: u64,
     sequence: u64,
     next_unix_ms: u64,
@@ -306,26 +307,26 @@ impl WakeupRow {
         }
     }
 
-    /// Registration and firing in one number: a firing may advance only what it fired for.
+    /// Registration and firing in one number: a firing may advance only its own registration.
     fn token(&self) -> u128 {
         let registration = u128::from(self.registered_unix_ms ^ (self.sequence << 42)) << 64;
         registration | u128::from(self.next_unix_ms)
     }
 
-    /// When it fires next.
+    /// The next firing.
     fn due(&self, now: u64) -> Due {
         Due { at: self.next_at(now), token: self.token() }
     }
 
-    /// The row's time, but no later from now than was asked for: a host that was started after its clock was set back finds
-    /// times of the clock before.
+    /// The row's time, but no later from now than the registered duration: a host that was started after its clock was
+    /// set back finds times of the previous clock.
     fn next_at(&self, now: u64) -> u64 {
         let has_fired = self.next_unix_ms != self.registered_unix_ms.saturating_add(self.due_ms);
         let longest = self.period_ms.filter(|_| has_fired).unwrap_or(self.due_ms);
         self.next_unix_ms.min(now.saturating_add(longest))
     }
 
-    /// What is left after a firing at `now`: firings that were missed are not made up for.
+    /// The rest of a registration after a firing at `now`: missed firings are not made up for.
     fn after_firing(mut self, now: u64) -> Option<WakeupRow> {
         let period = self.period_ms?.max(1);
         let fired = self.next_at(now).min(now);

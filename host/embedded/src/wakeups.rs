@@ -1,11 +1,11 @@
 //! The clock of the embedded backend: fires reminders and timers when they are due.
 //!
-//! What is registered lies in the state file; here is only when each fires next. A firing is taken off this list when it
-//! is handed to the actor, and comes back with the commit of its turn, which also moves the registration on. So a crash
-//! in between fires it again, and a turn that was kept is never repeated.
+//! Registrations are in the state file; this list only has when each fires next. A firing is removed from the list when
+//! it is handed to the actor, and returns with the commit of its turn, which also advances the registration. So a crash
+//! in between fires it again, and a committed turn is never repeated.
 //!
-//! The waits are short, because a timer of the machine does not see that its clock was set or that it slept: the time is read
-//! again at least once in [`LOOK`] ([`daca_base::clock`] says what it does then).
+//! The waits are short, because a machine's timer does not notice that its clock was set or that it slept: the time is
+//! read again at least once in [`LOOK`] ([`daca_base::clock`] describes these cases).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,18 +21,19 @@ use daca_base::clock::{Clock, millis};
 use daca_model::ActorAddress;
 use daca_model::backend::{FiredWakeup, Inbound, TurnCommit, WakeupKey, WakeupKind};
 
-/// Firings that are handled at the same time; further ones wait for a place.
+/// Firings that are handled at the same time; further ones wait for a permit.
 const CONCURRENT: usize = 256;
-/// Tries of one firing of a periodic reminder; then it waits for its next time. One that fires once is tried until it succeeds.
+/// The attempts of one firing of a periodic reminder; then it waits for its next time. A one-shot reminder is retried
+/// until it succeeds.
 const ATTEMPTS: u32 = 8;
-/// The wait before the second try; each further wait is twice as long.
+/// The wait before the second attempt; it doubles after each.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
-/// The longest wait before another try.
+/// The longest wait before a retry.
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 /// The longest wait before the time is read again.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// When each reminder and timer fires next.
+/// The next firing of each reminder and timer.
 pub(super) struct Schedule {
     inner: Mutex<Inner>,
     changed: Notify,
@@ -43,16 +44,16 @@ pub(super) struct Schedule {
 struct Inner {
     by_time: BTreeSet<(u64, ActorAddress, WakeupKey)>,
     by_name: BTreeMap<(ActorAddress, WakeupKey), Due>,
-    /// Tries of a firing so far, for those that have failed.
+    /// The attempts of firings that have failed.
     failed_attempts: BTreeMap<(ActorAddress, WakeupKey), u32>,
 }
 
-/// A firing that is to be handled now.
+/// A due firing.
 #[derive(Debug)]
 struct Firing {
     actor: ActorAddress,
     fired: FiredWakeup,
-    /// The number of this try, counted from 1.
+    /// The number of this attempt, counted from 1.
     attempt: u32,
 }
 
@@ -62,7 +63,7 @@ impl Schedule {
         Schedule { inner: Mutex::default(), changed: Notify::new(), clock }
     }
 
-    /// Takes over what a commit changed, or what the state file held at the start.
+    /// Applies the changes of a commit, or of the state file at the start.
     pub(super) fn apply(&self, changes: Vec<ScheduleChange>) {
         if changes.is_empty() {
             return;
@@ -83,14 +84,14 @@ impl Schedule {
         self.changed.notify_one();
     }
 
-    /// Has the actor a timer?
+    /// Returns `true` if the actor has a timer.
     pub(super) fn has_timers(&self, actor: &ActorAddress) -> bool {
         let first = (actor.clone(), WakeupKey { kind: WakeupKind::Timer, name: String::new() });
         let inner = self.lock();
         inner.by_name.range(first..).next().is_some_and(|((owner, _), _)| owner == actor)
     }
 
-    /// Takes the earliest one that is due, or says how long to wait before the next look; none waits for a change alone.
+    /// Takes the earliest due one, or returns the wait before the next check; `None` waits only for a change.
     fn take_due(&self) -> Result<Firing, Option<Duration>> {
         let mut inner = self.lock();
         let Some((at, ..)) = inner.by_time.first() else { return Err(None) };
@@ -105,13 +106,13 @@ impl Schedule {
         Ok(Firing { actor, fired: FiredWakeup { key, token }, attempt })
     }
 
-    /// Puts a firing that failed back, for another try after a wait. Holds up no other one meanwhile.
+    /// Puts a failed firing back, for a retry after a wait. It delays no other one in the meantime.
     fn retry(&self, firing: Firing, wait: Duration) {
         let at = self.clock.unix_ms().saturating_add(millis(wait));
         let Firing { actor, fired, attempt } = firing;
         let name = (actor.clone(), fired.key.clone());
         let mut inner = self.lock();
-        // It was registered anew meanwhile: that one fires by itself.
+        // It was registered again in the meantime: that one fires by itself.
         if inner.by_name.contains_key(&name) {
             return;
         }
@@ -122,7 +123,7 @@ impl Schedule {
         self.changed.notify_one();
     }
 
-    /// Forgets a firing that turned out to be void.
+    /// Forgets a void firing.
     fn forget(&self, firing: &Firing) {
         self.lock().failed_attempts.remove(&(firing.actor.clone(), firing.fired.key.clone()));
     }
@@ -132,7 +133,7 @@ impl Schedule {
     }
 }
 
-/// Fires what is due until the shutdown begins.
+/// Fires due reminders and timers until the shutdown begins.
 pub(super) async fn run(
     schedule: Arc<Schedule>,
     store: Store,
@@ -171,7 +172,7 @@ async fn next_due(schedule: &Schedule) -> Firing {
 async fn fire(schedule: &Schedule, store: &Store, inbound: &dyn Inbound, firing: Firing) {
     let Firing { actor, fired, attempt } = &firing;
     let (error, may_skip) = match store.wakeup(actor, &fired.key).await {
-        // Unregistered or registered anew since it was taken.
+        // Unregistered or registered again since it was taken.
         Ok(None) => return schedule.forget(&firing),
         Ok(Some((_, due))) if due.token != fired.token => {
             let change = ScheduleChange { actor: actor.clone(), key: fired.key.clone(), next: Some(due) };
@@ -184,7 +185,7 @@ async fn fire(schedule: &Schedule, store: &Store, inbound: &dyn Inbound, firing:
                 Err(error) => {
                     let gives_up =
                         fired.key.kind == WakeupKind::Timer || (is_periodic && *attempt >= ATTEMPTS);
-                    // A refusal of the host is no try: the guest has not seen the firing.
+                    // A refusal of the host is not an attempt: the guest has not seen the firing.
                     (error.to_string(), gives_up && !error.is_refusal())
                 }
             }
@@ -201,7 +202,7 @@ async fn fire(schedule: &Schedule, store: &Store, inbound: &dyn Inbound, firing:
     schedule.retry(firing, wait);
 }
 
-/// Moves a registration on without its turn, so that it does not stand still for ever.
+/// Advances a registration without its turn, so that it is not suspended forever.
 async fn give_up(schedule: &Schedule, store: &Store, actor: &ActorAddress, fired: FiredWakeup) {
     let name = fired.key.name.clone();
     tracing::error!(
@@ -210,7 +211,7 @@ async fn give_up(schedule: &Schedule, store: &Store, actor: &ActorAddress, fired
     );
     match store.commit(actor, &TurnCommit { handled: Some(fired), ..TurnCommit::default() }).await {
         Ok(changes) => schedule.apply(changes),
-        Err(error) => tracing::error!("{name:?} stands still until the restart: {error}"),
+        Err(error) => tracing::error!("{name:?} is suspended until the restart: {error}"),
     }
 }
 

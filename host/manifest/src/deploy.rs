@@ -1,4 +1,4 @@
-//! How component versions are swapped: the table `[deploy]`, and for people who write an agent `[agents.TYPE.dev]`.
+//! The rules of deployments: the table `[deploy]`, and `[agents.TYPE.dev]` for agent authors.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,48 +8,48 @@ use bytesize::ByteSize;
 use super::{Problems, file};
 use crate::signature::{Signer, SignerError};
 
-/// How component versions are swapped.
+/// The rules of deployments.
 #[derive(Debug, Clone)]
 pub struct DeployRules {
-    /// Whose signatures are taken. When there is one, every component must be signed by one of them.
+    /// The accepted signers. If there is one, every component must be signed by one of them.
     pub signers: Vec<Signer>,
-    /// How long the failures of a new version are counted.
+    /// The window of the canary analysis.
     pub window: Duration,
-    /// Percentage points by which the share of failures of a new version may exceed that of the version before.
+    /// The percentage points by which a new version's share of failures may exceed that of the previous version.
     pub margin: u32,
-    /// Turns of a new version before it is judged.
+    /// The minimum number of turns of a new version for a verdict.
     pub least_turns: u32,
-    /// Versions of each agent type that are kept for going back.
+    /// The versions of each agent type that are kept for rollbacks.
     pub keep: usize,
-    /// A folder of components that may be named by their digest.
+    /// A folder of components that can be deployed by digest.
     pub versions: Option<PathBuf>,
-    /// What compiling a component may take.
+    /// The limits of compiling a component.
     pub compiling: CompileLimits,
 }
 
-/// What compiling may take.
+/// The limits of compiling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompileLimits {
-    /// Processor time for each started mebibyte of the component.
+    /// The processor time for each started mebibyte of the component.
     pub time: Duration,
     /// Memory.
     pub memory: ByteSize,
 }
 
-/// How an agent is built while somebody writes it.
+/// The build of an agent during development.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dev {
     /// The command that builds the component. `sh -c` runs it in the manifest's folder.
     pub build: String,
-    /// Files and folders whose change starts it.
+    /// The files and folders whose changes start it.
     pub watch: Vec<PathBuf>,
 }
 
-/// The numbers of the table, with the least and the most that make sense.
+/// The numbers of the table, with their minimum and maximum.
 const RANGES: [(&str, u32, u32); 3] = [("margin", 0, 100), ("least-turns", 1, 1_000_000), ("keep", 2, 1_000)];
-/// The same for `window` and `compile-time`.
+/// The minimum and maximum of `window` and `compile-time`.
 const DURATION: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3_600));
-/// The same for `compile-memory`.
+/// The minimum and maximum of `compile-memory`.
 const COMPILE_MEMORY: (ByteSize, ByteSize) = (ByteSize::mib(64), ByteSize::gib(64));
 
 pub(super) fn build(file: file::Deploy, folder: &Path, problems: &mut Problems<'_>) -> DeployRules {
@@ -89,7 +89,7 @@ fn signer(text: &toml::Spanned<String>, problems: &mut Problems<'_>) -> Option<S
         Ok(signer) => return Some(signer),
         Err(error) => error,
     };
-    let message = format!("deploy.signers: {:?} is no public key: {error}", text.get_ref());
+    let message = format!("deploy.signers: {:?} is not a public key: {error}", text.get_ref());
     problems.push("manifest-invalid-signer", text.span(), message, || match error {
         SignerError::Weak => "make another key with: daca sign --new-key FILE".into(),
         _ => "write the line that daca sign --key FILE --public prints".into(),
@@ -99,7 +99,7 @@ fn signer(text: &toml::Spanned<String>, problems: &mut Problems<'_>) -> Option<S
 
 pub(super) fn build_dev(agent: &str, file: file::Dev, folder: &Path, problems: &mut Problems<'_>) -> Dev {
     let mut refuse = |span, key: &str, help: &str| {
-        let message = format!("agents.{agent}.dev.{key} names nothing");
+        let message = format!("agents.{agent}.dev.{key} is empty");
         problems.push("manifest-invalid-dev", span, message, || help.into());
     };
     if file.build.get_ref().trim().is_empty() {
@@ -107,7 +107,7 @@ pub(super) fn build_dev(agent: &str, file: file::Dev, folder: &Path, problems: &
     }
     let has_empty = file.watch.get_ref().iter().any(|path| path.as_os_str().is_empty());
     if has_empty || file.watch.get_ref().is_empty() {
-        refuse(file.watch.span(), "watch", "name the files and folders that the component is made from");
+        refuse(file.watch.span(), "watch", "name the files and folders that the component is built from");
     }
     Dev {
         build: file.build.into_inner(),

@@ -1,5 +1,5 @@
-//! Input bindings: which of the routes' paths a binding delivers its messages to, and where a message goes that can never be
-//! handled.
+//! Input bindings: the route to which a binding delivers its messages, and the dead-letter topic for messages that can
+//! never be handled.
 
 use std::ops::Range;
 
@@ -12,12 +12,12 @@ use super::{Problems, Route, file};
 pub struct InputBinding {
     /// The Dapr component.
     pub binding: String,
-    /// Path of the `POST` route that takes its messages. A fixed one: it has no parameters.
+    /// The path of the `POST` route that takes its messages. It is fixed: it has no parameters.
     pub path: String,
-    /// Where a message is set aside that can never be handled.
+    /// The dead-letter topic.
     pub dead_letter: Topic,
-    /// Tries at a message whose agent fails or traps, before it is set aside. What fails because the host, the sidecar or a
-    /// store is away is tried for ever.
+    /// Attempts at a message whose agent fails or traps, before it is dead-lettered. Failures because the host, the
+    /// sidecar or a store is unavailable are retried forever.
     pub attempts: u32,
 }
 
@@ -35,7 +35,7 @@ pub(super) fn build(
                 problems,
                 span.clone(),
                 format!("no POST route has the path {path:?}"),
-                "add the route, or name the path of one that is there",
+                "add the route, or name the path of an existing one",
             );
         }
         if path.contains('{') {
@@ -50,7 +50,7 @@ pub(super) fn build(
             push(
                 problems,
                 span,
-                format!("the binding {:?} or its path {path:?} is there twice", binding.binding),
+                format!("the binding {:?} or its path {path:?} is defined twice", binding.binding),
                 "remove one of the two",
             );
         }
@@ -59,7 +59,7 @@ pub(super) fn build(
             push(problems, binding.dead_letter.span(), text, "write 1 or more");
         }
         let Some(dead_letter) = Topic::parse(binding.dead_letter.get_ref()) else {
-            let text = format!("dead-letter: {:?} has not two parts", binding.dead_letter.get_ref());
+            let text = format!("dead-letter: {:?} does not have two parts", binding.dead_letter.get_ref());
             push(problems, binding.dead_letter.span(), text, "write it as \"PUBSUB/TOPIC\"");
             continue;
         };

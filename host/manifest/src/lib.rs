@@ -1,9 +1,9 @@
-//! The manifest (`agents.toml`): what the host runs, and what each agent type may do.
+//! The manifest (`agents.toml`): the agent types of a host, and their permissions and limits.
 //!
-//! A manifest is read in two steps. [`file`] is the shape as written; this module turns it into [`Manifest`], in which
-//! every string that has a meaning is parsed, every name that refers to something is resolved, and every path is
-//! relative to the manifest's folder. All problems are collected, each with its line and what to do about it, so
-//! that one run of `daca check` shows them all. Nothing after this step looks at the text again.
+//! A manifest is read in two steps. [`file`] is the form as written. This module turns it into [`Manifest`], in which
+//! every string with a meaning is parsed, every reference is resolved, and every path is relative to the manifest's
+//! folder. All problems are collected, each with its line and a help, so that one run of `daca check` shows them all.
+//! Nothing after this step reads the text again.
 
 mod deploy;
 mod file;
@@ -29,15 +29,16 @@ pub use routes::{ActorIdSource, Call, Payload, Route, Subscription};
 use serde::Deserialize;
 pub use template::Template;
 
-/// Turns of one actor within one another that a manifest may allow: as many as actors may wait for one another.
+/// The maximum of nested turns of one actor that a manifest may allow: the maximum number of actors that wait for one
+/// another.
 const MOST_NESTED: u32 = 32;
 
-/// A manifest that was read and found sound.
+/// A valid manifest.
 #[derive(Debug, Clone)]
 pub struct Manifest {
-    /// The file that it came from.
+    /// The file.
     pub path: PathBuf,
-    /// Bounds on the host as a whole.
+    /// Limits of the whole host.
     pub host: HostLimits,
     /// Agent types by name.
     pub agents: BTreeMap<Arc<str>, Arc<AgentType>>,
@@ -47,11 +48,11 @@ pub struct Manifest {
     pub subscriptions: Vec<Subscription>,
     /// Input bindings, in the order of the file.
     pub input_bindings: Vec<InputBinding>,
-    /// What the Dapr backend needs besides the sidecar's address.
+    /// Settings of the Dapr backend, besides the sidecar's address.
     pub dapr: Dapr,
-    /// How component versions are swapped.
+    /// The rules of deployments.
     pub deploy: Arc<DeployRules>,
-    /// What the embedded backend needs besides its data directory.
+    /// Settings of the embedded backend, besides its data directory.
     pub embedded: Embedded,
 }
 
@@ -64,57 +65,58 @@ pub struct AgentType {
     pub component: PathBuf,
     /// Line of the manifest that names the component, for errors about the file.
     pub component_line: usize,
-    /// An actor that was not called for so long is deactivated.
+    /// An actor that was not called for this time is deactivated.
     pub idle_timeout: Duration,
-    /// What `wasi:config/store` answers: these settings and no others.
+    /// The settings that `wasi:config/store` returns, and no others.
     pub settings: BTreeMap<String, String>,
-    /// May an actor of this type be called while it waits for the answer to a call that led there?
+    /// Whether and how an actor of this type may be called while it waits for the reply to a call that led there.
     pub reentrancy: Option<Reentrancy>,
-    /// Where it is kept which calls were handled.
+    /// Where the dedup log of hosts' calls is kept.
     pub deduplicate: Deduplicate,
-    /// Bounds on each turn and each instance.
+    /// Limits of each turn and each instance.
     pub limits: AgentLimits,
-    /// What the type may reach outside itself.
+    /// The permissions of the type.
     pub permissions: Permissions,
-    /// How `daca dev` builds the component.
+    /// The build of the component by `daca dev`.
     pub dev: Option<Dev>,
-    /// What the manifest itself subscribes to: pub/sub components and topics.
+    /// The pub/sub components and topics to which the manifest itself subscribes.
     subscribed: Arc<BTreeSet<(String, String)>>,
 }
 
 impl AgentType {
-    /// Does the manifest itself subscribe to this topic? What its agents publish there must be what its subscriptions take.
+    /// Returns `true` if the manifest itself subscribes to this topic. Its agents' events there must then be acceptable
+    /// to its subscriptions.
     pub fn takes_events_of(&self, pubsub: &str, topic: &str) -> bool {
         self.subscribed.iter().any(|(own_pubsub, own_topic)| own_pubsub == pubsub && own_topic == topic)
     }
 }
 
-/// Calls that come back to an actor while it waits for them: A calls B, and B calls A.
+/// Reentrancy: calls that come back to an actor while it waits for them. A calls B, and B calls A.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reentrancy {
-    /// Turns of one actor within one another, at most.
+    /// The maximum number of nested turns of one actor.
     pub max_stack_depth: u32,
 }
 
-/// Where it is kept which calls were handled, for those that a sidecar delivers again after a change of hosts.
+/// Where the dedup log is kept for calls that a sidecar delivers again after a change of hosts.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Deduplicate {
-    /// In the actor's state, in the turn's own commit, and on the host: a call is handled once on whichever host.
+    /// In the actor's state, in the turn's own commit, and on the host: a call is handled once, on any host.
     #[default]
     State,
-    /// On the host alone: a call whose actor moves at the moment of its commit may be handled twice.
+    /// Only on the host: a call whose actor moves at the moment of its commit may be handled twice.
     Memory,
 }
 
 /// Settings of the Dapr backend.
 #[derive(Debug, Clone)]
 pub struct Dapr {
-    /// The secret store component that `secrets.get` asks.
+    /// The secret store component for `secrets.get`.
     pub secret_store: String,
-    /// The state store component in which the hosts of the app keep what they share: what was deployed.
+    /// The state store component in which the hosts of the app share the records of deployments.
     pub state_store: String,
-    /// Is a call of an actor that is active on this host served at once, without the sidecar?
+    /// `true` if calls of actors that are active on this host are direct, without the sidecar.
     pub direct_calls: bool,
 }
 
@@ -123,11 +125,11 @@ pub struct Dapr {
 pub struct Embedded {
     /// A JSON file of secrets: `{"name": "value"}` or `{"name": {"key": "value"}}`.
     pub secrets_file: Option<PathBuf>,
-    /// What `bindings.invoke` answers for a binding, by name. A binding that is not listed answers nothing.
+    /// The responses of `bindings.invoke`, by binding. A binding that is not listed responds with nothing.
     pub binding_responses: BTreeMap<String, String>,
 }
 
-/// Why a manifest cannot be used.
+/// Why a manifest is not valid.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
@@ -135,18 +137,18 @@ pub enum Error {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         reason: std::io::Error,
     },
-    /// The file was read, and something in it is wrong.
+    /// The file was read, and is invalid.
     #[error("{}", problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))]
     Invalid {
-        /// All that is wrong.
+        /// All problems.
         problems: Vec<Problem>,
     },
 }
 
-/// One thing that is wrong in a manifest.
+/// One problem of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Stable code, explained in `docs/errors.md`.
@@ -181,7 +183,7 @@ impl Manifest {
         daca_base::text::read(path).map_err(|reason| Error::Unreadable { path: path.to_owned(), reason })
     }
 
-    /// Checks the text of a manifest; `path` names it in errors and is what its relative paths start from.
+    /// Checks the text of a manifest. `path` names it in errors, and its relative paths are relative to it.
     pub fn parse(path: &Path, text: &str) -> Result<Manifest, Error> {
         let mut problems = Problems { path, text, found: Vec::new() };
         let file: file::Manifest = match toml::from_str(text) {
@@ -279,7 +281,7 @@ fn reentrancy(name: &str, file: Option<file::Reentrancy>, problems: &mut Problem
     enabled.then_some(Reentrancy { max_stack_depth })
 }
 
-/// Collects what is wrong while a manifest is built.
+/// Collects the problems of a manifest.
 struct Problems<'a> {
     path: &'a Path,
     text: &'a str,
@@ -299,21 +301,21 @@ impl Problems<'_> {
         self.found.push(Problem { code, path, line, column, message, help: help() });
     }
 
-    /// What TOML or the shape of the file says.
+    /// An error of TOML or of the file's form.
     fn syntax(&mut self, error: &toml::de::Error) {
         let message = error.message().to_owned();
         let unknown = message.contains("unknown field");
         let code = if unknown { "manifest-unknown-key" } else { "manifest-syntax" };
         self.push(code, error.span().unwrap_or(0..0), message, || {
             if unknown {
-                "remove the key, or write it as one of those that are expected here".into()
+                "remove the key, or write it as one of the expected ones".into()
             } else {
                 "see docs/reference/manifest.md for the keys and the form of their values".into()
             }
         });
     }
 
-    /// Where the value under a path of keys begins in the text; its beginning where it is not written down.
+    /// The position in the text of the value with this path of keys; that of its table if it is not written.
     fn locate(&self, keys: &[&str]) -> std::ops::Range<usize> {
         let Ok(table) = toml::de::DeTable::parse(self.text) else { return 0..0 };
         let Some((last, tables)) = keys.split_last() else { return 0..0 };

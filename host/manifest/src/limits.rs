@@ -1,4 +1,4 @@
-//! Bounds: what a manifest may set, the defaults, and which values make no sense.
+//! Limits: the settings of a manifest, their defaults, and their valid ranges.
 
 use std::time::Duration;
 
@@ -7,52 +7,53 @@ use serde::Deserialize;
 
 use super::Problems;
 
-/// The largest number of things that are counted at the same time; beyond it a bound bounds nothing.
+/// The largest count; a higher limit would be no limit.
 const MOST: usize = 10_000_000;
-/// The longest time that a body may be given.
+/// The longest time for a body.
 const MAX_BODY_TIME: Duration = Duration::from_secs(3600);
-/// The largest memory or message that works.
+/// The largest usable memory or message.
 const LARGEST: ByteSize = ByteSize::gib(2);
 
-/// The longest time: what is added to a clock must stay within it.
+/// The longest time: its sum with a clock must not overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3_600);
 
-/// Bounds on the host as a whole: the table `[host]`.
+/// Limits of the whole host: the table `[host]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct HostLimits {
-    /// Calls that wait or run at the same time, over all actors. One more is answered 503.
+    /// Calls that wait or run at the same time, over all actors. Further ones are answered 503.
     pub max_turns_in_flight: usize,
-    /// Live instances at the same time. The host lowers it to what `vm.max_map_count` allows.
+    /// Live instances at the same time. The host lowers it to the number that `vm.max_map_count` allows.
     pub max_live_instances: Option<usize>,
-    /// Active actors at the same time. Beyond it, those that were idle longest are deactivated before their time.
+    /// Active actors at the same time. Beyond it, those that were idle longest are deactivated early.
     pub max_active_actors: usize,
-    /// Connections at the same time, on the listening port. The longest idle makes room for a further one; when none is idle,
-    /// further ones serve health alone. Behind a sidecar, connections from this machine count by themselves.
+    /// Concurrent connections on the listening port. The longest idle one is evicted for a further one; when none is
+    /// idle, further ones serve health checks only. Behind a sidecar, connections from this machine are counted
+    /// separately.
     pub max_connections: usize,
-    /// Those of one address on another machine; half of all, if it is not given.
+    /// Connections of one address on another machine; by default half of all.
     pub max_connections_per_peer: Option<usize>,
-    /// Effects that wait for delivery at the same time. While there are so many, new calls are answered 503.
+    /// Effects that wait for delivery at the same time. Beyond it, new calls are answered 503.
     pub max_pending_effects: usize,
-    /// The same for the bytes of those effects.
+    /// The bytes of those effects.
     pub max_pending_effect_bytes: ByteSize,
-    /// Bytes of a request's body. A longer one is answered 413.
+    /// The maximum size of a request's body. A longer one is answered 413.
     pub max_body: ByteSize,
-    /// Bytes of all bodies that the host holds: those that arrive, and those of calls that wait or run. One more is answered 503.
-    /// If it is not given, 256 MiB, or room for four bodies if that is more. Behind a sidecar its calls have one half, and all
-    /// others the other; each half has room for one body at least.
+    /// The bytes of all bodies that the host holds: those that arrive, and those of calls that wait or run. Further
+    /// ones are answered 503. The default is 256 MiB, or four times the maximum size of a body if that is more. Behind
+    /// a sidecar its calls have one half, and all others the other; each half holds at least one body.
     pub max_held_body_bytes: Option<ByteSize>,
-    /// When a whole body must be there; a later one is answered 408. And when an answer must be read.
+    /// The time for a whole body to arrive, or it is answered 408; and the time for an answer to be read.
     #[serde(with = "humantime_serde")]
     pub body_time: Duration,
-    /// Bytes that a body brings, and that are read of an answer, in each second at least, after its first five seconds.
+    /// The minimum rate a second of a body that arrives, and of an answer that is read, after the first five seconds.
     pub least_body_rate: ByteSize,
-    /// How long a shutdown waits for turns that run and effects that wait.
+    /// The time that a shutdown waits for running turns and waiting effects.
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
-    /// How often the delivery of an effect is tried before it is given up.
+    /// The attempts to deliver an effect before it is dropped.
     pub effect_attempts: u32,
-    /// The wait before the second attempt; each further wait is twice as long.
+    /// The wait before the second attempt; it doubles after each.
     #[serde(with = "humantime_serde")]
     pub effect_retry_delay: Duration,
 }
@@ -84,13 +85,13 @@ impl HostLimits {
         self.max_connections_per_peer.unwrap_or(self.max_connections.div_ceil(2))
     }
 
-    /// Bytes of all bodies that the host holds.
+    /// The bytes of all bodies that the host holds.
     pub fn max_held_body_bytes(&self) -> ByteSize {
         let usual = ByteSize::mib(256).max(ByteSize(self.max_body.as_u64().saturating_mul(4)));
         self.max_held_body_bytes.unwrap_or(usual)
     }
 
-    /// A bound of zero would stop the host from ever answering.
+    /// A limit of zero would prevent every answer.
     pub(super) fn check(&self, problems: &mut Problems<'_>) {
         let table = ["host"];
         for (key, value) in [
@@ -133,19 +134,19 @@ impl HostLimits {
     }
 }
 
-/// Bounds on each turn and each instance of an agent type: the table `[agents.TYPE.limits]`.
+/// Limits of each turn and each instance of an agent type: the table `[agents.TYPE.limits]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct AgentLimits {
-    /// Bytes of all memories of an instance together.
+    /// The bytes of all memories of an instance together.
     pub memory: ByteSize,
-    /// The guest's own running time in a turn. Time in which it waits for the host does not count.
+    /// The guest's own running time in a turn. The time in which it waits for the host does not count.
     #[serde(with = "humantime_serde")]
     pub running_time: Duration,
     /// The time of a whole turn, waiting included.
     #[serde(with = "humantime_serde")]
     pub turn_time: Duration,
-    /// Calls that wait for one actor. One more is answered 429.
+    /// Calls that wait for one actor. Further ones are answered 429.
     pub queue: usize,
     /// Bytes of a reply.
     pub reply: ByteSize,
@@ -155,8 +156,8 @@ pub struct AgentLimits {
     pub state_keys_per_turn: usize,
     /// Bytes that one turn may write to state, keys and values together, with the data of reminders and timers.
     pub state_bytes_per_turn: ByteSize,
-    /// Bytes that one actor may have on disk: keys, values, reminders and timers. Kept by the embedded backend; behind a
-    /// sidecar the state store has its own limits.
+    /// Bytes that one actor may have on disk: keys, values, reminders and timers. Enforced by the embedded backend;
+    /// behind a sidecar the state store has its own limits.
     pub state_total: ByteSize,
     /// Events and sent bindings of one turn.
     pub effects_per_turn: usize,
@@ -164,7 +165,7 @@ pub struct AgentLimits {
     pub effect_bytes_per_turn: ByteSize,
     /// Bytes of one event, binding request or call to another actor.
     pub payload: ByteSize,
-    /// Lines that one turn may log. Further ones are counted and left out.
+    /// Lines that one turn may log. Further ones are counted and dropped.
     pub log_lines_per_turn: u32,
 }
 
@@ -189,14 +190,14 @@ impl Default for AgentLimits {
 }
 
 impl AgentLimits {
-    /// A bound of zero would stop the agent type from ever answering, and one of many gigabytes bounds nothing.
+    /// A limit of zero would prevent every answer of the agent type, and one of many gigabytes would be no limit.
     pub(super) fn check(&self, agent: &str, problems: &mut Problems<'_>) {
         let table = ["agents", agent, "limits"];
         check_number(&table, "queue", self.queue, problems);
         for (key, size) in [("memory", self.memory), ("reply", self.reply), ("payload", self.payload)] {
             check_size(&table, key, size, LARGEST, problems);
         }
-        // Of these none at all is a bound as well.
+        // Zero is a valid limit of these.
         for (key, size) in [
             ("state-value", self.state_value),
             ("state-bytes-per-turn", self.state_bytes_per_turn),
@@ -220,7 +221,7 @@ impl AgentLimits {
     }
 }
 
-/// Refuses a time that is too long to be one.
+/// Rejects a time above the maximum.
 pub(super) fn check_time(table: &[&str], key: &str, time: Duration, problems: &mut Problems<'_>) {
     if time > LONGEST {
         let [time, longest] = [time, LONGEST].map(|time| format!("{} days", time.as_secs() / (24 * 3_600)));
@@ -255,13 +256,13 @@ fn check_largest(table: &[&str], key: &str, value: ByteSize, largest: ByteSize, 
 }
 
 fn refuse_zero(table: &[&str], key: &str, problems: &mut Problems<'_>) {
-    let message = format!("{}.{key} is 0, so that nothing could ever end well", table.join("."));
+    let message = format!("{}.{key} is 0, so nothing could ever succeed", table.join("."));
     let place = problems.locate(&[table, &[key]].concat());
     problems.push("manifest-invalid-limit", place, message, || "give a larger bound, or leave it out".into());
 }
 
 fn refuse_large(table: &[&str], key: &str, value: &str, largest: &str, problems: &mut Problems<'_>) {
-    let message = format!("{}.{key} is {value}; the largest that works is {largest}", table.join("."));
+    let message = format!("{}.{key} is {value}; the maximum is {largest}", table.join("."));
     let place = problems.locate(&[table, &[key]].concat());
     problems
         .push("manifest-invalid-limit", place, message, || "give a smaller bound, or leave it out".into());

@@ -1,6 +1,6 @@
-//! What an agent type may reach: parsed once, asked at every import.
+//! The permissions of an agent type: parsed once, checked at every import.
 //!
-//! An empty list permits nothing. A `*` in the second place permits every topic of a pub/sub component, or every
+//! An empty list permits nothing. A `*` in the second part permits every topic of a pub/sub component, or every
 //! operation of a binding.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,38 +30,38 @@ impl Names {
 }
 
 impl Permissions {
-    /// May it publish to this topic?
+    /// Returns `true` if it may publish to this topic.
     pub fn may_publish(&self, pubsub: &str, topic: &str) -> bool {
         self.publish.get(pubsub).is_some_and(|topics| topics.permit(topic))
     }
 
-    /// May it use this operation of this output binding?
+    /// Returns `true` if it may use this operation of this output binding.
     pub fn may_use_binding(&self, name: &str, operation: &str) -> bool {
         self.bindings.get(name).is_some_and(|operations| operations.permit(operation))
     }
 
-    /// May it call actors of this type?
+    /// Returns `true` if it may call actors of this type.
     pub fn may_call(&self, agent_type: &str) -> bool {
         self.actors.contains(agent_type)
     }
 
-    /// May it read this secret?
+    /// Returns `true` if it may read this secret.
     pub fn may_read_secret(&self, name: &str) -> bool {
         self.secrets.contains(name)
     }
 
-    /// The Dapr components that it names: of pub/sub and bindings.
+    /// The pub/sub and binding components that it names.
     pub fn components(&self) -> impl Iterator<Item = &str> {
         self.publish.keys().chain(self.bindings.keys()).map(String::as_str)
     }
 
-    /// May it read any secret?
+    /// Returns `true` if it may read any secret.
     pub fn reads_secrets(&self) -> bool {
         !self.secrets.is_empty()
     }
 
-    /// The list that permits nothing although this interface of the contract needs an entry in it; none when there is one, or
-    /// the interface needs none.
+    /// The empty list in which this interface of the contract needs an entry; `None` if the list has one, or the
+    /// interface needs none.
     pub fn list_to_fill(&self, interface: &str) -> Option<&'static str> {
         let (list, is_empty) = match interface {
             "pubsub" => ("publish", self.publish.is_empty()),
@@ -73,7 +73,7 @@ impl Permissions {
         is_empty.then_some(list)
     }
 
-    /// Everything that is permitted, one line each, for `daca check`.
+    /// All permissions, one line each, for `daca check`.
     pub fn lines(&self) -> Vec<String> {
         let pairs = |verb: &str, map: &BTreeMap<String, Names>| {
             let mut lines = Vec::new();
@@ -107,8 +107,10 @@ pub(super) fn build(agent: &str, file: file::Permissions, problems: &mut Problem
                     }
                 }
                 _ => {
-                    let message =
-                        format!("agents.{agent}.permissions.{key}: {:?} has not two parts", entry.get_ref());
+                    let message = format!(
+                        "agents.{agent}.permissions.{key}: {:?} does not have two parts",
+                        entry.get_ref()
+                    );
                     let form = if key == "publish" { "PUBSUB/TOPIC" } else { "BINDING/OPERATION" };
                     problems.push("manifest-invalid-permission", entry.span(), message, || {
                         format!("write it as \"{form}\"; a * in the second place permits all")
@@ -125,8 +127,8 @@ pub(super) fn build(agent: &str, file: file::Permissions, problems: &mut Problem
     Permissions { publish, bindings, actors: names(file.actors), secrets: names(file.secrets) }
 }
 
-/// A type that may be called but does not exist is nearly always a spelling mistake. It is no problem when the
-/// manifest's host is one of several behind a sidecar, so it is only said in the log.
+/// A callable type that does not exist is nearly always a spelling mistake. It is no problem if the manifest's host is
+/// one of several behind a sidecar, so it is only logged.
 pub(super) fn warn_of_unknown_callees(agents: &BTreeMap<Arc<str>, Arc<AgentType>>) {
     for agent in agents.values() {
         for callee in agent.permissions.actors.iter().filter(|callee| !agents.contains_key(callee.as_str())) {

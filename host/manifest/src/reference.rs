@@ -1,14 +1,14 @@
 //! Every key of the manifest, for the reference in `docs/reference/manifest.md`.
 //!
-//! The page's tables are made from this one. A test here holds it against what the manifest's reader takes and against the defaults,
-//! and a test of the program holds the page against it.
+//! The page's tables are generated from these. A test here compares them with the keys that the parser accepts and with
+//! the defaults, and a test of the program compares the page with them.
 
 use std::fmt::Write as _;
 
 /// A table of the manifest.
 #[derive(Debug, Clone, Copy)]
 pub struct Table {
-    /// Its name, as the page's markers have it: the path without the part that is chosen, such as `agents.limits`.
+    /// Its name, as in the page's markers: the path without the user's names, such as `agents.limits`.
     pub name: &'static str,
     /// Its keys, in the order of the page.
     pub keys: &'static [Key],
@@ -19,22 +19,22 @@ pub struct Table {
 pub struct Key {
     /// The key.
     pub name: &'static str,
-    /// What holds without it.
+    /// The default.
     pub default: KeyDefault,
-    /// What it means, in Markdown.
+    /// The meaning, in Markdown.
     pub meaning: &'static str,
 }
 
-/// What holds without a key.
+/// The default of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyDefault {
-    /// The key must be there.
+    /// The key is required.
     Required,
-    /// Nothing.
+    /// No value.
     None,
     /// A value, as it is written without quotation marks.
     Value(&'static str),
-    /// A value that depends on something, in words.
+    /// A value that depends on something, as text.
     Words(&'static str),
 }
 
@@ -50,15 +50,15 @@ pub const TABLES: [Table; 12] = [
         name: "agents",
         keys: &[
             key("component", Required, "the `.wasm` file"),
-            key("idle-timeout", Value("10m"), "an actor that was not called for so long is deactivated"),
+            key("idle-timeout", Value("10m"), "an actor that was not called for this time is deactivated"),
             key(
                 "deduplicate",
                 Value("state"),
                 "where the [dedup log](../concepts/idempotency.md#calls-that-a-sidecar-repeats) of hosts' calls lies, behind Dapr: `\"state\"` or `\"memory\"`",
             ),
             key("settings", None, "a table of strings, which the agent reads by `wasi:config`"),
-            key("permissions", None, "what the type may reach; see below"),
-            key("limits", None, "bounds of a turn and of an instance; see below"),
+            key("permissions", None, "the permissions of the type; see below"),
+            key("limits", None, "limits of a turn and of an instance; see below"),
             key("reentrancy", None, "whether a call may enter an actor that waits for one; see below"),
             key("dev", None, "how `daca dev` builds the component; see below"),
         ],
@@ -106,7 +106,7 @@ pub const TABLES: [Table; 12] = [
             key(
                 "state-total",
                 Value("64MiB"),
-                "what one actor may have on disk (embedded backend); a state store behind a sidecar has its own limits",
+                "the bytes that one actor may have on disk (embedded backend); a state store behind a sidecar has its own limits",
             ),
             key("effects-per-turn", Value("100"), "events and sent bindings of one turn"),
             key("effect-bytes-per-turn", Value("4MiB"), "their bytes"),
@@ -114,7 +114,7 @@ pub const TABLES: [Table; 12] = [
             key(
                 "log-lines-per-turn",
                 Value("1000"),
-                "lines that one turn may log; further ones are left out and counted",
+                "lines that one turn may log; further ones are dropped and counted",
             ),
         ],
     },
@@ -122,7 +122,7 @@ pub const TABLES: [Table; 12] = [
         name: "agents.reentrancy",
         keys: &[
             key("enabled", Value("true"), "`false` is the same as no table"),
-            key("max-stack-depth", Value("32"), "turns of one actor within one another, 1 to 32"),
+            key("max-stack-depth", Value("32"), "nested turns of one actor, 1 to 32"),
         ],
     },
     Table {
@@ -169,7 +169,7 @@ pub const TABLES: [Table; 12] = [
             key(
                 "invalid",
                 None,
-                "the detail of answers 400, in place of the reason, which then goes to the log alone",
+                "the detail of answers 400, in place of the reason, which then only goes to the log",
             ),
             key("malformed", None, "the same for a body that is not JSON"),
             key(
@@ -198,7 +198,7 @@ pub const TABLES: [Table; 12] = [
             key(
                 "attempts",
                 Value("5"),
-                "tries when the agent fails, before the event is dead-lettered or given back",
+                "attempts when the agent fails, before the event is dead-lettered or given back",
             ),
         ],
     },
@@ -215,7 +215,7 @@ pub const TABLES: [Table; 12] = [
             key(
                 "attempts",
                 Value("5"),
-                "tries when the agent fails; what fails because something is away is retried for ever",
+                "attempts when the agent fails; failures because something is unavailable are retried forever",
             ),
         ],
     },
@@ -223,7 +223,11 @@ pub const TABLES: [Table; 12] = [
         name: "dapr",
         keys: &[
             key("secret-store", Value("secretstore"), "the component that secrets are read from"),
-            key("state-store", Value("statestore"), "where the hosts of the app keep what was deployed"),
+            key(
+                "state-store",
+                Value("statestore"),
+                "where the hosts of the app keep the records of deployments",
+            ),
             key(
                 "direct-calls",
                 Value("false"),
@@ -252,7 +256,7 @@ pub const TABLES: [Table; 12] = [
             key(
                 "max-connections",
                 Value("10000"),
-                "connections. The longest idle one makes room for a further one. When none is idle, further ones serve health alone. Behind a sidecar, connections from this machine count by themselves",
+                "connections. The longest idle one is closed for a further one. When none is idle, further ones serve health checks only. Behind a sidecar, connections from this machine are counted separately",
             ),
             key(
                 "max-connections-per-peer",
@@ -278,16 +282,20 @@ pub const TABLES: [Table; 12] = [
             key(
                 "body-time",
                 Value("60s"),
-                "when a whole body must be there, else 408; and when an answer must be read; at most 1 h",
+                "the time for a whole body to arrive, else 408, and for an answer to be read; at most 1 h",
             ),
             key(
                 "least-body-rate",
                 Value("4KiB"),
-                "what a body brings, and what is read of an answer, each second at least, after five seconds",
+                "the minimum rate a second, after five seconds, of a body that arrives and of an answer that is read",
             ),
             key("shutdown-grace", Value("10s"), "how long a shutdown waits for turns and effects"),
-            key("effect-attempts", Value("5"), "tries to deliver an effect"),
-            key("effect-retry-delay", Value("200ms"), "the wait before the second try; doubled after each"),
+            key("effect-attempts", Value("5"), "attempts to deliver an effect"),
+            key(
+                "effect-retry-delay",
+                Value("200ms"),
+                "the wait before the second attempt; it doubles after each",
+            ),
         ],
     },
     Table {
@@ -298,14 +306,14 @@ pub const TABLES: [Table; 12] = [
                 None,
                 "public keys, `\"ed25519:…\"`; when there is one, every component must be signed by one of them",
             ),
-            key("window", Value("1m"), "how long the failures of a new version are counted; 1 s to 1 h"),
+            key("window", Value("1m"), "how long the failures of a new version are analysed; 1 s to 1 h"),
             key(
                 "margin",
                 Value("10"),
-                "percentage points by which they may exceed those of the version before; 0 to 100",
+                "percentage points by which they may exceed those of the previous version; 0 to 100",
             ),
-            key("least-turns", Value("10"), "turns of a new version before it is judged; 1 to 1,000,000"),
-            key("keep", Value("20"), "versions of each type that are kept for going back; 2 to 1,000"),
+            key("least-turns", Value("10"), "turns of a new version before a verdict; 1 to 1,000,000"),
+            key("keep", Value("20"), "versions of each type that are kept for rollbacks; 2 to 1,000"),
             key(
                 "versions",
                 None,

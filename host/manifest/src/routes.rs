@@ -1,4 +1,4 @@
-//! Routes and subscriptions: which requests become calls to which actors.
+//! Routes and subscriptions: the requests and events that become calls to actors.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,11 +17,11 @@ pub struct Route {
     pub path: String,
     /// The call that it becomes.
     pub call: Call,
-    /// The answer's JSON, in which the string `{reply}` stands for the reply; none answers the reply as it is.
+    /// The answer's JSON, in which the string `{reply}` is replaced by the reply; `None` answers the reply unchanged.
     pub reply: Option<serde_json::Value>,
-    /// The detail of answers 400, in place of the reason, which then goes to the log alone.
+    /// The detail of answers 400, in place of the reason, which then only goes to the log.
     pub invalid: Option<String>,
-    /// The same for a body that is not JSON at all.
+    /// The same for a body that is not JSON.
     pub malformed: Option<String>,
     /// A line for the log, made from the body, when a request arrives.
     pub log: Option<Template>,
@@ -34,57 +34,57 @@ pub struct Subscription {
     pub pubsub: String,
     /// The topic.
     pub topic: String,
-    /// Where the events are posted.
+    /// The path to which the events are posted.
     pub path: String,
     /// A line for the log, made from the event's data.
     pub log: Option<Template>,
     /// The call that an event becomes, if any. Its fields are those of the event's data.
     pub call: Option<Call>,
-    /// Where an event is set aside that can never be handled; none drops it.
+    /// The dead-letter topic for events that can never be handled; without one they are dropped.
     pub dead_letter: Option<Topic>,
-    /// Tries at an event whose agent fails or traps, before it is set aside or given back to the broker.
+    /// Attempts at an event whose agent fails or traps, before it is dead-lettered or given back to the broker.
     pub attempts: u32,
 }
 
-/// How a JSON document and a path become a call to an actor.
+/// The mapping of a JSON document and a path to a call of an actor.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// The agent type to call.
     pub agent_type: Arc<str>,
     /// The actor's method.
     pub method: String,
-    /// Where the actor's id comes from.
+    /// The source of the actor's id.
     pub actor_id: ActorIdSource,
-    /// What the actor gets as payload.
+    /// The payload for the actor.
     pub payload: Payload,
 }
 
-/// Where an actor's id comes from.
+/// The source of an actor's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ActorIdSource {
     /// A parameter of the path.
     Path(String),
-    /// A field of the document, with the id that stands for an absent field.
+    /// A field of the document, with a default for an absent field.
     Field {
         /// The field's name.
         name: String,
-        /// The id when the field is absent; none makes its absence an error of the caller.
+        /// The default; without one, an absent field is the caller's error.
         default: Option<String>,
     },
 }
 
-/// What an actor gets as payload.
+/// The payload for an actor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
     /// The whole document.
     Body,
-    /// One field of it. An absent field is an error of the caller.
+    /// One field of it. An absent field is the caller's error.
     Field(String),
     /// Nothing; the request's body is not read as JSON.
     Nothing,
 }
 
-/// Paths that belong to Dapr's callbacks and to the host itself.
+/// Paths of Dapr's callbacks and of the host itself.
 const RESERVED: [&str; 4] = ["/dapr", "/actors", "/healthz", "/readyz"];
 
 pub(super) fn build(
@@ -103,9 +103,9 @@ pub(super) fn build(
 struct Builder<'a, 'p> {
     agents: &'a BTreeMap<Arc<str>, Arc<AgentType>>,
     problems: &'a mut Problems<'p>,
-    /// Every pattern so far, in the matcher that axum will put them into: what it refuses here would panic there.
+    /// Every pattern so far, in the matcher that axum uses: a pattern that it rejects would panic there.
     patterns: matchit::Router<()>,
-    /// Where each pair of pattern and method was first seen.
+    /// The first position of each pair of pattern and method.
     seen: BTreeMap<String, BTreeMap<String, Range<usize>>>,
 }
 
@@ -173,7 +173,7 @@ impl Builder<'_, '_> {
         Some(Subscription { pubsub, topic, path: path?, log: log?, call, dead_letter, attempts })
     }
 
-    /// The outer none says that it makes no sense.
+    /// The outer `None` means that it is invalid.
     fn dead_letter(
         &mut self,
         written: Option<toml::Spanned<String>>,
@@ -186,7 +186,7 @@ impl Builder<'_, '_> {
                 "dead-letter is the topic of the subscription itself".to_owned()
             }
             Some(letters) => return Some(Some(letters)),
-            None => format!("dead-letter: {:?} has not two parts", written.get_ref()),
+            None => format!("dead-letter: {:?} does not have two parts", written.get_ref()),
         };
         self.problems.push("manifest-invalid-route", written.span(), problem, || {
             "write it as \"PUBSUB/TOPIC\", and name another topic".into()
@@ -199,7 +199,7 @@ impl Builder<'_, '_> {
         if SERVED.contains(&method.get_ref().as_str()) {
             return method.get_ref().parse().ok();
         }
-        let message = format!("{:?} is no method that a route can have", method.get_ref());
+        let message = format!("{:?} is not a method that a route can have", method.get_ref());
         self.problems.push("manifest-invalid-route", method.span(), message, || {
             format!("use one of {}", SERVED.join(", "))
         });
@@ -209,7 +209,7 @@ impl Builder<'_, '_> {
     fn path(&mut self, path: &toml::Spanned<String>, method: &str) -> Option<String> {
         let (text, span) = (path.get_ref(), path.span());
         if !text.starts_with('/') || text.contains("//") || text.contains("{*") {
-            self.problems.push("manifest-invalid-route", span, format!("{text:?} is no path"), || {
+            self.problems.push("manifest-invalid-route", span, format!("{text:?} is not a path"), || {
                 "write it as \"/fixed/{parameter}\"".into()
             });
             return None;
@@ -224,7 +224,7 @@ impl Builder<'_, '_> {
         let methods = self.seen.entry(text.clone()).or_default();
         if let Some(first) = methods.get(method) {
             let first = self.problems.position(first.start).0;
-            let message = format!("{method} {text} is there twice: first in line {first}");
+            let message = format!("{method} {text} is defined twice: first in line {first}");
             self.problems
                 .push("manifest-duplicate-route", span, message, || "remove one, or change its path".into());
             return None;
@@ -240,7 +240,7 @@ impl Builder<'_, '_> {
                 ),
                 _ => (
                     "manifest-invalid-route",
-                    format!("{text:?} is no path: {error}"),
+                    format!("{text:?} is not a path: {error}"),
                     "write it as \"/fixed/{parameter}\"",
                 ),
             };
@@ -262,7 +262,7 @@ impl Builder<'_, '_> {
         None
     }
 
-    /// `path` is none where there is no path to take an id from.
+    /// `path` is `None` if there is no path to take an id from.
     fn actor_id(
         &mut self,
         source: &toml::Spanned<file::ActorId>,
@@ -271,7 +271,7 @@ impl Builder<'_, '_> {
         let file::ActorId { path: parameter, field, default } = source.get_ref();
         if let (Some(name), None) = (field, parameter) {
             if let Some(Err(error)) = default.as_deref().map(daca_model::check_actor_id) {
-                let message = format!("the default {default:?} is no actor id: {error}");
+                let message = format!("the default {default:?} is not an actor id: {error}");
                 self.problems
                     .push("manifest-invalid-route", source.span(), message, || "choose another".into());
                 return None;
@@ -288,7 +288,7 @@ impl Builder<'_, '_> {
             });
             return None;
         }
-        self.problems.push("manifest-invalid-route", source.span(), "this names no source of an id".into(), || {
+        self.problems.push("manifest-invalid-route", source.span(), "this does not name the source of an id".into(), || {
             let from_path = if path.is_some() { "{ path = \"PARAMETER\" } or " } else { "" };
             format!("write {from_path}{{ field = \"FIELD\" }}, with default = \"ID\" beside the field if you like")
         });
@@ -307,9 +307,12 @@ impl Builder<'_, '_> {
             file::Payload::Word(word) if word == "body" => Some(Payload::Body),
             file::Payload::Word(word) if word == "none" => Some(Payload::Nothing),
             file::Payload::Word(word) => {
-                self.problems.push("manifest-invalid-route", span, format!("{word:?} is no payload"), || {
-                    "write \"body\", \"none\" or { field = \"FIELD\" }".into()
-                });
+                self.problems.push(
+                    "manifest-invalid-route",
+                    span,
+                    format!("{word:?} is not a payload"),
+                    || "write \"body\", \"none\" or { field = \"FIELD\" }".into(),
+                );
                 None
             }
         }

@@ -1,9 +1,9 @@
-//! Signatures of components: who may say what an agent type runs.
+//! Signatures of components: they determine who may decide what an agent type runs.
 //!
-//! A signature is Ed25519 over the bytes of the `.wasm` file and nothing else, so that other tools can make and check it
-//! (`openssl pkeyutl -verify -rawin`). It needs no prefix that says what it is for: the bytes begin with the magic of a
-//! component, and `daca sign` signs nothing else. It is for the component alone, not for a place: whoever may deploy decides
-//! which agent type runs it. In a file (`COMPONENT.wasm.sig`) it is text: base64 and a line end.
+//! A signature is Ed25519 over the bytes of the `.wasm` file and nothing else, so that other tools can create and
+//! verify it (`openssl pkeyutl -verify -rawin`). It needs no prefix for its purpose: the bytes begin with the magic of
+//! a component, and `daca sign` signs nothing else. It is valid for the component alone, not for an agent type: whoever
+//! may deploy chooses the type that runs it. In a file (`COMPONENT.wasm.sig`) it is text: base64 and a line end.
 
 use std::fmt;
 
@@ -11,34 +11,34 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{PUBLIC_KEY_LENGTH, SIGNATURE_LENGTH, Signature, Signer as _, SigningKey, VerifyingKey};
 
-/// What a public key begins with in the manifest.
+/// The prefix of a public key in the manifest.
 const ALGORITHM: &str = "ed25519:";
 
-/// Whose signature makes a component one that may run: a public key.
+/// A signer whose components may run: a public key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Signer(VerifyingKey);
 
-/// Why a text is no public key.
+/// Why a text is not a public key.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SignerError {
-    /// The form is wrong.
+    /// The format is wrong.
     #[error("it is not {ALGORITHM} and the base64 of {PUBLIC_KEY_LENGTH} bytes")]
     Form,
-    /// The bytes name no key: at least one of them was altered.
+    /// The bytes are not a key: at least one of them was altered.
     #[error("its bytes are no Ed25519 key")]
     NoKey,
-    /// Anybody can make signatures that such a key verifies.
-    #[error("it is a weak key, for which anybody can sign")]
+    /// Anyone can create signatures that such a key verifies.
+    #[error("it is a weak key, with which anyone can sign")]
     Weak,
 }
 
-/// Why a component is not one that may run here.
+/// Why a component may not run here.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SignatureError {
-    /// It comes without a signature.
+    /// It has no signature.
     #[error("the component has no signature, and the manifest names who must sign")]
     Unsigned,
-    /// What comes with it is no signature.
+    /// Its signature is malformed.
     #[error("the signature is not the base64 of {SIGNATURE_LENGTH} bytes")]
     Invalid,
     /// No signer has signed these bytes.
@@ -73,7 +73,7 @@ impl SignatureError {
 }
 
 impl Signer {
-    /// Reads a public key as the manifest writes it, `ed25519:BASE64`.
+    /// Parses a public key in the manifest's format, `ed25519:BASE64`.
     pub fn parse(text: &str) -> Result<Signer, SignerError> {
         let base64 = text.strip_prefix(ALGORITHM).ok_or(SignerError::Form)?;
         let bytes = STANDARD.decode(base64).map_err(|_| SignerError::Form)?;
@@ -88,7 +88,7 @@ impl Signer {
     }
 }
 
-/// As the manifest writes it.
+/// In the manifest's format.
 impl fmt::Display for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{ALGORITHM}{}", STANDARD.encode(self.0.as_bytes()))
@@ -106,8 +106,8 @@ pub fn sign(key: &SigningKey, wasm: &[u8]) -> String {
     STANDARD.encode(key.sign(wasm).to_bytes()) + "\n"
 }
 
-/// Is a component signed by one of the signers? Without signers, every component passes. `signature` is the text of its
-/// signature file.
+/// Checks that a component is signed by one of the signers. Without signers, every component passes. `signature` is the
+/// text of its signature file.
 pub fn verify(signers: &[Signer], wasm: &[u8], signature: Option<&str>) -> Result<(), SignatureError> {
     if signers.is_empty() {
         return Ok(());

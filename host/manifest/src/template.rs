@@ -2,10 +2,10 @@
 
 use daca_base::json::Document;
 
-/// A line with places for fields.
+/// A line with placeholders for fields.
 ///
-/// `{a.b}` is the field `b` of the field `a`, `{a.b|text}` the same with a text for when it is absent, and `{}` the
-/// whole document.
+/// `{a.b}` is the field `b` of the field `a`, `{a.b|text}` the same with a default text for an absent field, and `{}`
+/// the whole document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
@@ -18,7 +18,7 @@ enum Part {
 }
 
 impl Template {
-    /// Reads a template. The error says what is wrong with it.
+    /// Parses a template. The error describes the problem.
     ///
     /// ```
     /// let line = daca_manifest::Template::parse("Hello, {user.name|stranger}!").unwrap();
@@ -51,8 +51,8 @@ impl Template {
         Ok(Template { parts })
     }
 
-    /// The line for a document. A string appears without its quotes, anything else as JSON; a field that is `null` counts as
-    /// absent.
+    /// The line for a document. A string appears without its quotes, anything else as JSON. A field that is `null`
+    /// counts as absent.
     pub fn render(&self, document: &Document) -> String {
         let mut line = String::new();
         for part in &self.parts {

@@ -4,12 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Bytes of an actor's id, at most.
+/// The maximum length of an actor's id in bytes.
 const LONGEST_ID: usize = 256;
-/// Bytes of an agent type's name, at most.
+/// The maximum length of an agent type's name in bytes.
 const LONGEST_TYPE: usize = 128;
 
-/// An actor's agent type and id. Cheap to clone. Shown as `TYPE/ID`.
+/// An actor's agent type and id. Cheap to clone. Displayed as `TYPE/ID`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ActorAddress {
     /// The agent type, such as `ChatAgent`.
@@ -18,37 +18,37 @@ pub struct ActorAddress {
     pub id: Arc<str>,
 }
 
-/// Why a name cannot be that of an actor or of an agent type.
+/// Why a name is not valid for an actor or an agent type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// Nothing at all.
+    /// The name is empty.
     #[error("it is empty")]
     Empty,
-    /// More bytes than the bound.
-    #[error("it has {bytes} bytes, and {limit} is the most")]
+    /// It is longer than the bound.
+    #[error("it has {bytes} bytes; the maximum is {limit}")]
     TooLong {
         /// Bytes of the name.
         bytes: usize,
         /// The bound.
         limit: usize,
     },
-    /// A character that it may not have.
+    /// It contains a character that is not allowed.
     #[error("it has the character {0:?}, which is not allowed there")]
     Character(char),
-    /// `.`, `..`, `||` within it or `|` at its end.
+    /// It is `.` or `..`, contains `||`, or ends in `|`.
     #[error("{0}")]
     Form(&'static str),
 }
 
 impl ActorAddress {
-    /// Checks both parts.
+    /// Creates an address after checking both parts.
     pub fn new(agent_type: &str, id: &str) -> Result<ActorAddress, AddressError> {
         check_agent_type(agent_type)?;
         check_actor_id(id)?;
         Ok(ActorAddress::unchecked(agent_type, id))
     }
 
-    /// For parts that were checked when they were stored.
+    /// Creates an address from parts that were checked when they were stored.
     pub fn unchecked(agent_type: &str, id: &str) -> ActorAddress {
         ActorAddress { agent_type: agent_type.into(), id: id.into() }
     }
@@ -60,7 +60,7 @@ impl fmt::Display for ActorAddress {
     }
 }
 
-/// Reads `TYPE/ID`.
+/// Parses `TYPE/ID`.
 impl FromStr for ActorAddress {
     type Err = AddressError;
 
@@ -71,13 +71,13 @@ impl FromStr for ActorAddress {
     }
 }
 
-/// May this be the id of an actor? Dapr's rule (`# ? / \`, control characters, `.` and `..` are out) and one of our own: an
-/// id has no `||` and does not end in `|`, because Dapr joins type, id and state key with `||`, and two actors must never
-/// meet in one key of the store.
+/// Checks that this is a valid actor id. Dapr's rule excludes `# ? / \`, control characters, `.` and `..`. Our own rule
+/// excludes `||` and an id that ends in `|`, because Dapr joins type, id and state key with `||`, and two actors must
+/// never share a key of the store.
 pub fn check_actor_id(id: &str) -> Result<(), AddressError> {
     check_length(id, LONGEST_ID)?;
     if id == "." || id == ".." {
-        return Err(AddressError::Form("it is a dot or two, which paths take for a folder"));
+        return Err(AddressError::Form("it is one or two dots, which paths treat as a folder"));
     }
     if id.contains("||") || id.ends_with('|') {
         return Err(AddressError::Form("it has || or ends in |, which separates the parts of a state key"));
@@ -88,12 +88,12 @@ pub fn check_actor_id(id: &str) -> Result<(), AddressError> {
     }
 }
 
-/// May this be the name of an agent type? Letters, digits, `-`, `_` and `.`, and not dots alone: it stands in paths, in state
-/// keys and in the manifest.
+/// Checks that this is a valid name of an agent type: letters, digits, `-`, `_` and `.`, but not dots alone. The name
+/// appears in paths, in state keys and in the manifest.
 pub fn check_agent_type(name: &str) -> Result<(), AddressError> {
     check_length(name, LONGEST_TYPE)?;
     if name.chars().all(|c| c == '.') {
-        return Err(AddressError::Form("it has nothing but dots, which paths take for a folder"));
+        return Err(AddressError::Form("it consists of dots, which paths treat as a folder"));
     }
     match name.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | '.')) {
         Some(character) => Err(AddressError::Character(character)),

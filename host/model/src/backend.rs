@@ -1,9 +1,9 @@
-//! Where state, events, bindings and calls to other actors go.
+//! The backend: the target of state, events, bindings and calls to other actors.
 //!
-//! One trait, [`Backend`], and one file or folder for each implementation, so that the same component and the same
-//! manifest run on a laptop without any server and behind a Dapr sidecar. A backend moves bytes: permissions are checked
-//! before it is asked (in `daca-runtime`), and order and retries of effects are kept before it is asked (in
-//! `daca-runtime`). What goes the other way, from a backend into the host, is [`Inbound`].
+//! There is one trait, [`Backend`], and one crate for each implementation, so that the same component and the same
+//! manifest run on a laptop without any server and behind a Dapr sidecar. A backend moves bytes. `daca-runtime` checks
+//! the permissions, and keeps order and retries of effects, before it calls the backend. [`Inbound`] is the opposite
+//! direction, from a backend into the host.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,32 +16,32 @@ pub use crate::outbox::{EffectStatus, Outbox, OutboxCounts, OutboxEntry};
 pub use crate::stored::stored_json;
 use crate::{ActorAddress, CallContext, CallError, Topic};
 
-/// What a turn needs of the world. Implementations are shared by all turns and must not block a thread.
+/// The services that a turn needs. Implementations are shared by all turns and must not block a thread.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
-    /// The committed values under some keys of an actor, in the order of the keys. Expired values are absent.
+    /// Returns the committed values of some keys of an actor, in the order of the keys. Expired values are absent.
     async fn read_state(
         &self,
         actor: &ActorAddress,
         keys: &[String],
     ) -> Result<Vec<Option<StateValue>>, Error>;
 
-    /// Makes everything that a turn produced last, all of it or nothing. After an ok it survives a crash of the process
-    /// and of the machine. The effects are for a backend that keeps them with the state; sending them is not its task
-    /// here.
+    /// Makes everything that a turn produced durable: all of it or nothing. After an ok it survives a crash of the
+    /// process and of the machine. The effects are included for backends that store them with the state; sending them
+    /// is not the task of this method.
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error>;
 
-    /// Makes sure that an actor lives on this host at this moment. Asked before the reply of a turn that only reads and that
-    /// came without the sidecar. [`Error::NotDone`] when the actor may live elsewhere.
+    /// Confirms that this host owns an actor at this moment. Called before the reply of a read-only turn that did not
+    /// come from the sidecar. [`Error::NotDone`] if the actor may be active elsewhere.
     async fn confirm_ownership(&self, _actor: &ActorAddress) -> Result<(), Error> {
         Ok(())
     }
 
-    /// Tries once to deliver effects that follow each other, and answers for each. [`Error::Unavailable`] asks for another
-    /// try later. More than one comes only where [`Backend::takes_together`] said so.
+    /// Attempts once to deliver consecutive effects, and returns a result for each. [`Error::Unavailable`] asks for a
+    /// later retry. More than one effect is passed only if [`Backend::takes_together`] allowed it.
     async fn deliver(&self, actor: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>>;
 
-    /// May these two effects be delivered in one request?
+    /// Returns `true` if these two effects may be delivered in one request.
     fn takes_together(&self, _first: &EffectRequest, _next: &EffectRequest) -> bool {
         false
     }
@@ -54,58 +54,61 @@ pub trait Backend: Send + Sync + 'static {
         context: &CallContext,
     ) -> Result<BindingResponse, Error>;
 
-    /// Calls a method of an actor, wherever it lives. `context` names the actors that wait for the answer.
+    /// Calls a method of an actor on any host. `context` names the actors that wait for the reply.
     async fn call_actor(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError>;
 
-    /// A registered reminder or timer.
+    /// Returns a registered reminder or timer.
     async fn wakeup(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<Option<Registration>, Error>;
 
-    /// A reminder has fired, and its turn failed. A backend that would not let it fire again sees to it here.
+    /// Reports that the turn of a fired reminder failed. A backend whose reminders do not fire again by themselves
+    /// schedules a retry here.
     async fn reminder_failed(&self, _actor: &ActorAddress, _name: &str) {}
 
-    /// The values of a secret by key, or none when there is no such secret.
+    /// Returns the values of a secret by key, or `None` if the secret does not exist.
     async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error>;
 
-    /// Publishes an event for the host itself, and waits until the broker has it.
+    /// Publishes an event for the host itself, and waits until the broker has accepted it.
     async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error>;
 
-    /// Connects the host, and starts what the backend does by itself. Called once.
+    /// Connects the host, and starts the backend's own tasks. Called once.
     fn start(&self, inbound: Arc<dyn Inbound>);
 
-    /// Can calls be served? Not before the other side is there.
+    /// Returns whether calls can be served. They cannot before the other side is available.
     fn readiness(&self) -> Readiness;
 
-    /// What the hosts of this app share; none where there is one host alone.
+    /// The store that the hosts of this app share; `None` when there is only one host.
     fn shared(&self) -> Option<Arc<dyn SharedStore>> {
         None
     }
 
-    /// Changes when another host may have had this host's actors in between. What an activation knows from before the
-    /// change must not be trusted.
+    /// The ownership epoch. It changes when another host may have owned this host's actors in between. An activation
+    /// must not trust what it knows from an earlier epoch.
     fn era(&self) -> u64 {
         0
     }
 
-    /// Is it certain, as far as anybody can tell, that the actors which were called here in this era live here now?
+    /// Returns `true` if this host still owns, as far as the backend can tell, the actors that were called here in this
+    /// ownership epoch.
     fn vouches(&self, _era: u64) -> bool {
         true
     }
 
-    /// Lets nothing more begin by itself: the shutdown has begun, and readiness is off. Waits until nobody sends calls here
-    /// any more, as far as the backend can tell, and no longer than `patience`.
+    /// Starts draining: nothing new begins by itself. The shutdown has begun, and readiness is off. Waits until nobody
+    /// sends calls here any more, as far as the backend can tell, but no longer than `patience`.
     async fn leave(&self, patience: Duration);
 
-    /// Stops what the backend runs by itself and makes everything last. Called once, after the last turn.
+    /// Stops the backend's own tasks and makes everything durable. Called once, after the last turn.
     async fn shut_down(&self);
 }
 
-/// Values that all hosts of an app see, for what they have to agree on. Not for actors: nobody checks permissions here.
+/// Values that all hosts of an app share, for what they must agree on. Not for actors: no permissions are checked here.
 #[async_trait]
 pub trait SharedStore: Send + Sync + 'static {
-    /// The values under some keys, in the order of the keys.
+    /// Returns the values of some keys, in the order of the keys.
     async fn read(&self, keys: &[String]) -> Result<Vec<Option<SharedValue>>, Error>;
 
-    /// Writes a value. With `expected`, only if the key has that etag, or, for none, nothing yet.
+    /// Writes a value. With `expected`, only if the key has that etag, or does not exist yet for an `expected` without
+    /// one.
     async fn write(
         &self,
         key: &str,
@@ -113,7 +116,7 @@ pub trait SharedStore: Send + Sync + 'static {
         expected: Option<Option<&str>>,
     ) -> Result<(), SharedWriteError>;
 
-    /// Removes a value. A key that does not exist is no error.
+    /// Removes a value. Removing a key that does not exist is not an error.
     async fn delete(&self, key: &str) -> Result<(), Error>;
 }
 
@@ -129,39 +132,39 @@ pub struct SharedValue {
 /// Why a shared value was not written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SharedWriteError {
-    /// Another host was faster.
-    #[error("another host has written meanwhile")]
+    /// Another host wrote first.
+    #[error("another host has written in the meantime")]
     Conflict,
     /// It could not be written.
     #[error(transparent)]
     Failed(#[from] Error),
 }
 
-/// Can calls be served?
+/// Whether calls can be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readiness {
-    /// Yes.
+    /// They can.
     Ready,
-    /// Not yet, or not at the moment, for this reason.
+    /// They cannot yet, or not at the moment, for this reason.
     Waiting(&'static str),
 }
 
-/// What a backend asks of the host: calls, wake-ups and events that do not arrive over HTTP. The embedded backend uses
-/// it; behind a sidecar the same things arrive as requests.
+/// Entry points for a backend into the host: calls, wake-ups and events that do not arrive over HTTP. The embedded
+/// backend uses them; behind a sidecar the same things arrive as requests.
 #[async_trait]
 pub trait Inbound: Send + Sync + 'static {
     /// Runs a method of an actor of this host.
     async fn call(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError>;
-    /// Runs a method of an actor of this host that is active and that the sidecar is known to have here. None when it is not.
-    /// An error for which [`CallError::is_not_done`] holds leaves the call to the sidecar.
+    /// Runs a method of an actor that is active on this host and that the sidecar is known to place here. `None` if it
+    /// is not. An error for which [`CallError::is_not_done`] holds leaves the call to the sidecar.
     async fn call_active(&self, call: ActorCall, context: CallContext) -> Option<Result<Bytes, CallError>>;
-    /// Runs the turn of a reminder or timer that is due.
+    /// Runs the turn of a due reminder or timer.
     async fn wake(&self, actor: ActorAddress, fired: FiredWakeup, data: Bytes) -> Result<(), CallError>;
-    /// Delivers an event to one subscription, given by the path that it names.
+    /// Delivers an event to one subscription, which is named by its path.
     async fn event(&self, path: &str, event: &Bytes) -> EventOutcome;
 }
 
-/// What became of an event that was delivered to a subscription.
+/// The outcome of delivering an event to a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventOutcome {
     /// It was handled.
@@ -170,40 +173,40 @@ pub enum EventOutcome {
     Drop(String),
     /// It could not be handled now, for this reason.
     Retry(String),
-    /// The agent failed at it, for this reason. It may succeed at another try.
+    /// The agent failed on it, for this reason. A retry may succeed.
     Failed(String),
 }
 
-/// Why a backend did not do what it was asked. The cases are those of the contract.
+/// Why a backend did not carry out a request. The cases are those of the contract.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// What was named does not exist.
+    /// The named item does not exist.
     #[error("{0}")]
     NotFound(String),
-    /// It makes no sense, and will not when it is repeated.
+    /// The request is invalid, and repeating it will not help.
     #[error("{0}")]
     Invalid(String),
-    /// It may work later. Whether it was done is not known.
+    /// A later attempt may succeed. It is unknown whether the request was carried out.
     #[error("{0}")]
     Unavailable(String),
-    /// It may work later, and was certainly not done.
+    /// A later attempt may succeed. The request was certainly not carried out.
     #[error("{0}")]
     NotDone(String),
-    /// It exceeds a limit of the backend.
+    /// The request exceeds a limit of the backend.
     #[error("{0}")]
     TooLarge(String),
-    /// Anything else.
+    /// Any other error.
     #[error("{0}")]
     Other(String),
 }
 
 impl Error {
-    /// May the same succeed later?
+    /// Returns `true` if a retry may succeed.
     pub fn is_passing(&self) -> bool {
         matches!(self, Error::Unavailable(_) | Error::NotDone(_))
     }
 
-    /// The same error of something that would have come first, so that nothing was done.
+    /// Converts the error of a step that precedes any change: nothing was done.
     pub fn before_anything(self) -> Error {
         match self {
             Error::Unavailable(text) => Error::NotDone(text),
@@ -217,18 +220,18 @@ impl Error {
 pub struct StateValue {
     /// The bytes.
     pub value: Bytes,
-    /// When it ceases to exist.
+    /// When it expires.
     pub expiry: Expiry,
 }
 
-/// When a value ceases to exist.
+/// When a value expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
-    /// When it is deleted.
+    /// Never; it must be deleted.
     Never,
-    /// By itself, at this time.
+    /// At this time.
     At(SystemTime),
-    /// The store does not tell, so that the value must be read anew each time.
+    /// The store does not report it, so the value must be read again each time.
     Unknown,
 }
 
@@ -237,18 +240,18 @@ pub enum Expiry {
 pub struct TurnCommit {
     /// State writes by key.
     pub writes: BTreeMap<String, StateWrite>,
-    /// Changes of reminders and timers; none stands for a removal.
+    /// Changes of reminders and timers; `None` is a removal.
     pub wakeups: BTreeMap<WakeupKey, Option<Registration>>,
-    /// The reminder or timer that this turn handled, if it was one.
+    /// The reminder or timer that this turn handled, if any.
     pub handled: Option<FiredWakeup>,
-    /// The actor's timers end with this turn: it was deactivated for being idle.
+    /// This turn ends the actor's timers, because it deactivates an idle actor.
     pub ends_timers: bool,
     /// Events and sent bindings, in order.
     pub effects: Vec<Effect>,
 }
 
 impl TurnCommit {
-    /// True when there is nothing that has to last.
+    /// Returns `true` if nothing has to be made durable.
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty() && self.wakeups.is_empty() && self.handled.is_none() && !self.ends_timers
     }
@@ -257,39 +260,39 @@ impl TurnCommit {
 /// One state write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateWrite {
-    /// A new value, for ever or for a time counted from the commit.
+    /// A new value, without expiry or with one that counts from the commit.
     Set {
         /// The bytes.
         value: Bytes,
-        /// How long it lasts.
+        /// How long it is kept.
         ttl: Option<Duration>,
     },
     /// A removal.
     Delete,
 }
 
-/// Something that a turn asks the outside to do after it has committed.
+/// An effect: an external action that a turn requests and that happens after its commit.
 #[derive(Debug, Clone)]
 pub struct Effect {
-    /// What to do.
+    /// The requested action.
     pub request: EffectRequest,
-    /// The log line for when it has been delivered.
+    /// The log line after its delivery.
     pub delivered_line: Option<String>,
-    /// The beginning of the log line for when it was given up.
+    /// The beginning of the log line if it is dropped.
     pub undeliverable_line: Option<String>,
-    /// The trace context of the turn that asked for it.
+    /// The trace context of the turn that requested it.
     pub traceparent: Option<Arc<str>>,
 }
 
 impl Effect {
-    /// Bytes that it carries, with its log lines, for the bounds on what waits in memory.
+    /// The size of its payload and log lines in bytes, for the bounds on what waits in memory.
     pub fn bytes(&self) -> usize {
         let lines = [&self.delivered_line, &self.undeliverable_line];
         self.request.bytes() + lines.into_iter().flatten().map(String::len).sum::<usize>()
     }
 }
 
-/// What an effect does.
+/// The action of an effect.
 #[derive(Debug, Clone)]
 pub enum EffectRequest {
     /// Publish an event.
@@ -306,7 +309,7 @@ pub enum EffectRequest {
 }
 
 impl EffectRequest {
-    /// Bytes that it carries, for the bounds on what waits in memory.
+    /// The size of its payload in bytes, for the bounds on what waits in memory.
     pub fn bytes(&self) -> usize {
         match self {
             EffectRequest::Publish { event, .. } => event.len(),
@@ -327,34 +330,34 @@ pub struct BindingRequest {
     pub operation: String,
     /// The payload.
     pub data: Bytes,
-    /// Names and values beside it.
+    /// Its metadata: names and values.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// What an output binding answered.
+/// The response of an output binding.
 #[derive(Debug, Clone, Default)]
 pub struct BindingResponse {
     /// The payload.
     pub data: Bytes,
-    /// Names and values beside it.
+    /// Its metadata: names and values.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// A call of one actor's method.
+/// A call of an actor's method.
 #[derive(Debug, Clone)]
 pub struct ActorCall {
-    /// Whom.
+    /// The actor.
     pub actor: ActorAddress,
-    /// Which method.
+    /// The method.
     pub method: String,
-    /// With what.
+    /// The payload.
     pub payload: Bytes,
 }
 
 /// Reminder or timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WakeupKind {
-    /// Lasts until it is unregistered.
+    /// Durable until it is unregistered.
     Reminder,
     /// Lasts while the actor is active.
     Timer,
@@ -369,24 +372,24 @@ pub struct WakeupKey {
     pub name: String,
 }
 
-/// A reminder or timer as it was registered.
+/// The registration of a reminder or timer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
     /// From the commit to the first firing.
     pub due: Duration,
     /// From one firing to the next.
     pub period: Option<Duration>,
-    /// From the commit to the end.
+    /// From the commit to the last possible firing.
     pub ttl: Option<Duration>,
-    /// What the firing carries.
+    /// The data of each firing.
     pub data: Bytes,
 }
 
 /// One firing of a reminder or timer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FiredWakeup {
-    /// Which one.
+    /// The reminder or timer.
     pub key: WakeupKey,
-    /// Tells this registration and this firing from any other of the same name, for the backend alone.
+    /// Identifies this registration and this firing among others of the same name. Only the backend uses it.
     pub token: u128,
 }

@@ -1,4 +1,4 @@
-//! Why a call was not answered.
+//! Why a call has no reply.
 
 use std::sync::Arc;
 
@@ -6,16 +6,16 @@ use super::{ActorAddress, AddressError};
 use crate::Fault;
 use crate::backend;
 
-/// Codes of failures with a 5xx status that repeat when the call does.
+/// Codes of failures with a 5xx status that occur again if the call is repeated.
 const LASTING: [&str; 3] = ["call-chain-too-deep", "reply-too-large", "state-total-exceeded"];
 
 /// Why a call has no reply. Each case has a stable code, an HTTP status and a text for the caller.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CallError {
-    /// The agent refused the call: the caller's fault.
+    /// The agent rejected the call: the caller's fault.
     #[error("{0}")]
     Invalid(String),
-    /// The agent knows no such method, or no such thing.
+    /// The agent has no such method or no such item.
     #[error("{0}")]
     NotFound(String),
     /// The agent failed.
@@ -24,7 +24,7 @@ pub enum CallError {
     /// The manifest has no such agent type.
     #[error("There is no agent type {0:?} on this host.")]
     UnknownAgentType(String),
-    /// The id cannot be that of an actor.
+    /// The id is not a valid actor id.
     #[error("The actor id {id:?} cannot be used: {reason}.")]
     InvalidActorId {
         /// The id, shortened.
@@ -33,61 +33,59 @@ pub enum CallError {
         reason: AddressError,
     },
     /// The actor's queue is full.
-    #[error("{actor} has {queued} calls waiting, and that is the limit of its type. Call again later.")]
+    #[error("{actor} has {queued} calls waiting, which is the limit of its type. Call again later.")]
     QueueFull {
-        /// Whom the call was for.
+        /// The called actor.
         actor: ActorAddress,
-        /// Calls that wait.
+        /// The number of waiting calls.
         queued: usize,
     },
-    /// The host has as many calls as it may have.
-    #[error("The host is busy with {0} calls, and that is its limit. Call again later.")]
+    /// The host has reached its limit of calls.
+    #[error("The host is busy with {0} calls, which is its limit. Call again later.")]
     HostBusy(usize),
     /// Too many effects wait for delivery.
-    #[error(
-        "{0} events and messages wait for delivery, and that is the limit of the host. Call again later."
-    )]
+    #[error("{0} events and messages wait for delivery, which is the limit of the host. Call again later.")]
     EffectsBacklog(usize),
     /// The host is not ready yet.
     #[error("The host is starting. Call again in a moment.")]
     Starting,
-    /// The host takes no more calls.
+    /// The host no longer accepts calls.
     #[error("The host is shutting down. Call again in a moment.")]
     ShuttingDown,
     /// The call would wait for itself.
     #[error("{0} waits for this call itself and could never answer it.")]
     WaitsForItself(ActorAddress),
-    /// Too many actors wait for one another.
-    #[error("{0} turns wait for one another already, and that is the limit.")]
+    /// The chain of actors that wait for one another is too long.
+    #[error("{0} turns wait for one another already, which is the limit.")]
     ChainTooDeep(usize),
-    /// The guest did not come to an end by itself.
+    /// The guest was aborted.
     #[error("{actor}: {fault}. Nothing of the turn was kept.")]
     Fault {
-        /// Whose guest.
+        /// The actor whose guest it is.
         actor: ActorAddress,
-        /// What it did.
+        /// The fault.
         fault: Fault,
     },
-    /// The turn ended well, but its reply exceeds the limit.
+    /// The turn succeeded, but its reply exceeds the limit.
     #[error(
         "The reply of {actor} has {bytes} bytes, and its type's limit is {limit}. Nothing of the turn was kept."
     )]
     ReplyTooLarge {
-        /// Whose reply.
+        /// The actor whose reply it is.
         actor: ActorAddress,
         /// Bytes of the reply.
         bytes: usize,
         /// The limit of the type.
         limit: u64,
     },
-    /// The state has a shape that the version which serves cannot read.
+    /// The state has a schema that the serving version cannot read.
     #[error(
         "The state of {actor} was migrated to {state:?}, and the version {version:?} that serves has no migration that could read it. Nothing was changed. Deploy a version that accepts {state:?}, or pin the actor to one that does."
     )]
     StateShapeUnknown {
-        /// Whose state.
+        /// The actor whose state it is.
         actor: ActorAddress,
-        /// The label of its shape.
+        /// The label of its schema.
         state: Arc<str>,
         /// The label of the version.
         version: Arc<str>,
@@ -97,30 +95,30 @@ pub enum CallError {
         "The key {key:?} was sent to {actor} with another method or body. Nothing was done. Send a new key with a new call."
     )]
     KeyReused {
-        /// Whom the call was for.
+        /// The called actor.
         actor: ActorAddress,
         /// The key.
         key: Arc<str>,
     },
-    /// The call was handled before, and its reply is not known any more.
+    /// The call was handled before, and its reply is no longer kept.
     #[error(
-        "{actor} has handled the call with the key {key:?} before, and its reply is not kept any more. It was not handled again."
+        "{actor} has handled the call with the key {key:?} before, and its reply is no longer kept. It was not handled again."
     )]
     ReplyForgotten {
-        /// Whom the call was for.
+        /// The called actor.
         actor: ActorAddress,
         /// The key.
         key: Arc<str>,
     },
-    /// A sidecar has delivered the call again, and its reply was too long to be kept.
+    /// A sidecar delivered the call again, and its reply was too long to be kept.
     #[error(
         "{0} has handled the call, and its reply was lost while the actor moved to another host. It was not handled again."
     )]
     ReplyLost(ActorAddress),
-    /// The agent failed after something that it asked for was away: its words.
+    /// The agent failed after a service that it used was unavailable. The text is the agent's.
     #[error("{0}")]
     NeededUnavailable(String),
-    /// Another host refused or failed the call. What it said is passed on as it was.
+    /// Another host rejected or failed the call. Its answer is passed on unchanged.
     #[error("{detail}")]
     Elsewhere {
         /// Its code.
@@ -130,15 +128,15 @@ pub enum CallError {
         /// Its text.
         detail: String,
     },
-    /// The call is longer than the sidecar takes (`--dapr-max-body-size`, 4 MiB unless it is set).
-    #[error("The call is longer than the Dapr sidecar takes: {0}.")]
+    /// The call exceeds the sidecar's limit (`--dapr-max-body-size`, 4 MiB by default).
+    #[error("The call is larger than the Dapr sidecar accepts: {0}.")]
     TooLargeForSidecar(String),
-    /// The backend could not commit the turn. Only the next read tells whether it was kept after all, as it may be when the
-    /// disk fails in the middle.
+    /// The backend could not commit the turn. Only the next read shows whether it was committed after all, which can
+    /// happen when the disk fails in the middle.
     #[error("{0}. {kept}", kept = what_was_kept(.0))]
     Backend(backend::Error),
     /// A defect of the host. The log has the details.
-    #[error("The host failed in an unexpected way. Its log has the details.")]
+    #[error("The host failed unexpectedly. Its log has the details.")]
     Internal,
 }
 
@@ -176,7 +174,7 @@ impl CallError {
         }
     }
 
-    /// The HTTP status that says the same.
+    /// The matching HTTP status.
     pub fn status(&self) -> http::StatusCode {
         use http::StatusCode;
         match self {
@@ -208,29 +206,29 @@ impl CallError {
         }
     }
 
-    /// May the same call succeed later? Decides whether an event is delivered again.
+    /// Returns `true` if a retry of the call may succeed. Decides whether an event is redelivered.
     pub fn is_passing(&self) -> bool {
         self.is_refusal()
             || matches!(self, CallError::Failed(_) | CallError::Fault { .. } | CallError::Internal)
             || matches!(self, CallError::Elsewhere { status, code, .. } if status.is_server_error() && !LASTING.contains(&&**code))
     }
 
-    /// Was certainly nothing done, so that the call may be made again at once?
+    /// Returns `true` if the call was certainly not handled, so that it may be retried at once.
     pub fn is_not_done(&self) -> bool {
         ["host-shutting-down", "not-done"].contains(&self.code())
     }
 
-    /// Is it not known whether the call was handled?
+    /// Returns `true` if it is unknown whether the call was handled.
     pub fn is_of_unknown_outcome(&self) -> bool {
         self.code() == "backend-unavailable"
     }
 
-    /// Did the host refuse or lose the call, rather than the agent? Then it did not count as a try.
+    /// Returns `true` if the host, not the agent, rejected or lost the call. It then does not count as an attempt.
     pub fn is_refusal(&self) -> bool {
         matches!(self.status(), http::StatusCode::TOO_MANY_REQUESTS | http::StatusCode::SERVICE_UNAVAILABLE)
     }
 
-    /// Says that an id was refused, quoting no more of it than a reader needs.
+    /// The error for an invalid id. It quotes no more of the id than a reader needs.
     pub fn invalid_id(id: &str, reason: AddressError) -> CallError {
         CallError::InvalidActorId { id: id.chars().take(64).collect(), reason }
     }

@@ -1,7 +1,8 @@
-//! Events in their envelope, as Dapr has them: CloudEvents in JSON.
+//! Events in the envelope that Dapr uses: CloudEvents in JSON.
 //!
-//! A subscription takes an object: as `data`, as text in `data` that holds one, or as one in `data_base64`. What an agent
-//! publishes to a topic that the manifest itself subscribes to must be one, so that no event is sent that every subscription drops.
+//! A subscription takes an object: as `data`, as text in `data` that contains one, or in `data_base64`. An agent's
+//! event for a topic to which the manifest itself subscribes must be an object. Otherwise an event could be sent that
+//! every subscription drops.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -10,7 +11,7 @@ use serde_json::json;
 
 use daca_base::json::{Document, Error, MOST_DEPTH, with_field};
 
-/// Lists and objects within one another in what is published: the envelope is one more.
+/// The maximum depth of nested lists and objects in a published event: the envelope adds one level.
 const MOST_PUBLISHED_DEPTH: usize = MOST_DEPTH - 1;
 
 /// The envelope that Dapr wraps an event in.
@@ -31,30 +32,30 @@ pub fn envelope(source: &str, pubsub: &str, topic: &str, event: &Bytes) -> Bytes
     with_field(&head.to_string(), field, &data)
 }
 
-/// What an event carries. `null` counts as absent.
+/// The data of an event. `null` counts as absent.
 pub fn data(event: &Bytes) -> Result<Document, String> {
     data_of(&Document::parse(event).map_err(|error| format!("it is not JSON: {error}"))?)
 }
 
-/// The same of an event that was read.
+/// The same for a parsed event.
 pub fn data_of(event: &Document) -> Result<Document, String> {
     if !event.is_object() {
-        return Err("it is no JSON object".into());
+        return Err("it is not a JSON object".into());
     }
     match (event.present_field("data"), event.present_field("data_base64")) {
         (Some(data), _) => object(data),
         (None, Some(encoded)) => {
-            let encoded = encoded.text().ok_or("its data_base64 is no text")?;
+            let encoded = encoded.text().ok_or("its data_base64 is not a string")?;
             let decoded = BASE64.decode(encoded);
-            let decoded = decoded.map_err(|error| format!("its data_base64 is no base64: {error}"))?;
+            let decoded = decoded.map_err(|error| format!("its data_base64 is not base64: {error}"))?;
             object_of(&decoded.into())
         }
         (None, None) => Err("it has no data".into()),
     }
 }
 
-/// Can an event be received that is to be published? `is_subscribed` says that the manifest itself subscribes to its topic;
-/// elsewhere others decide what they take.
+/// Checks that an event can be received after it is published. `is_subscribed` means that the manifest itself
+/// subscribes to its topic; for other topics, the foreign subscribers decide what they accept.
 pub fn check_published(event: &Bytes, is_subscribed: bool) -> Result<(), String> {
     match Document::parse(event) {
         Err(Error::TooDeep) => Err(too_deep()),
@@ -77,15 +78,15 @@ fn object(data: Document) -> Result<Document, String> {
 
 fn object_of(text: &Bytes) -> Result<Document, String> {
     let data = Document::parse(text).map_err(|error| no_object(&error))?;
-    if data.is_object() { Ok(data) } else { Err("its data is no JSON object".into()) }
+    if data.is_object() { Ok(data) } else { Err("its data is not a JSON object".into()) }
 }
 
 fn no_object(error: &Error) -> String {
-    format!("its data is no JSON object: {error}")
+    format!("its data is not a JSON object: {error}")
 }
 
 fn too_deep() -> String {
-    format!("it has more than {MOST_PUBLISHED_DEPTH} lists and objects within one another")
+    format!("its lists and objects are nested more than {MOST_PUBLISHED_DEPTH} levels deep")
 }
 
 #[cfg(test)]
@@ -107,15 +108,15 @@ mod tests {
             assert_eq!(data_of(event).as_deref(), Ok(r#"{"a":1.10}"#), "{event}");
         }
         for (event, words) in [
-            ("[]", "no JSON object"),
+            ("[]", "not a JSON object"),
             ("{}", "no data"),
             (r#"{"data": null, "data_base64": null}"#, "no data"),
             (r#"{"data": [1]}"#, "neither an object nor a string"),
             (r#"{"data": 5}"#, "neither an object nor a string"),
-            (r#"{"data": "[1]"}"#, "no JSON object"),
-            (r#"{"data": "no JSON"}"#, "no JSON object"),
-            (r#"{"data_base64": "!"}"#, "no base64"),
-            (r#"{"data_base64": {}}"#, "no text"),
+            (r#"{"data": "[1]"}"#, "not a JSON object"),
+            (r#"{"data": "no JSON"}"#, "not a JSON object"),
+            (r#"{"data_base64": "!"}"#, "not base64"),
+            (r#"{"data_base64": {}}"#, "not a string"),
             (r#"{"data_base64": "H4sIAAAA"}"#, "gzip"),
         ] {
             let reason = data_of(event).expect_err(event);

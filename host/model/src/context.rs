@@ -1,33 +1,34 @@
-//! What travels with a call: who waits for its answer, and what Dapr's callbacks carried.
+//! The context of a call: the actors that wait for its reply, and the values from Dapr's callbacks.
 
 use std::sync::Arc;
 
 use super::{ActorAddress, CallError};
 
-/// Actors that wait for one another in a row, at most.
+/// The maximum length of a chain of actors that wait for one another.
 const DEEPEST_CHAIN: usize = 32;
 
-/// Bytes of a key, at most.
+/// The maximum length of a key in bytes.
 const LONGEST_KEY: usize = 255;
 
-/// What tells a call that comes again from a new one: an actor handles it once, however often it comes.
+/// The identity by which a repeated call is recognised: an actor handles it once, however often it arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallIdentity {
-    /// A message of a broker, which delivers it until it is acknowledged: its place, as `BINDING/TOPIC/PARTITION/OFFSET/TIME`.
+    /// A broker's message, which is delivered until it is acknowledged, by its position:
+    /// `BINDING/TOPIC/PARTITION/OFFSET/TIME`.
     Message(Arc<str>),
-    /// A key that the caller has chosen (HTTP's `Idempotency-Key`, draft-ietf-httpapi-idempotency-key-header).
+    /// A key that the caller chose (HTTP's `Idempotency-Key`, draft-ietf-httpapi-idempotency-key-header).
     Key(Arc<str>),
-    /// One call that a host makes, by its mark: a sidecar may deliver it again, also to another host.
+    /// A call made by a host, by its mark: a sidecar may deliver it again, also to another host.
     Attempt(Arc<str>),
 }
 
-/// Why a key cannot be used.
+/// Why a key is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it must have 1 to {LONGEST_KEY} characters of printable ASCII")]
 pub struct KeyError;
 
 impl CallIdentity {
-    /// A caller's key.
+    /// The identity for a caller's key.
     pub fn of_key(key: &str) -> Result<CallIdentity, KeyError> {
         let is_usable =
             (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
@@ -35,30 +36,31 @@ impl CallIdentity {
     }
 }
 
-/// Who waits for the answer to a call, and what is handed on to everything that the call leads to. Cheap to clone.
+/// Who waits for the reply to a call, and the values that are passed on to all calls that it makes. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct CallContext {
-    /// Who called, who called the caller, and so on: the first caller comes first.
+    /// The chain of callers, the first caller first.
     pub waiting: Vec<ActorAddress>,
-    /// The host itself calls, to deliver an event: part of what a shutdown and a backlog wait for.
+    /// The host itself calls, to deliver an event. Such calls are part of what a shutdown and a backlog wait for.
     pub of_host: bool,
-    /// The first of those who wait was woken by its sidecar, for a reminder or timer. Dapr's lock lets no call into such a
-    /// turn again (`Lock` in `pkg/actors/targets/app/lock/lock.go`).
+    /// The sidecar woke the first of the waiting actors for a reminder or timer. Dapr's lock does not admit a call back
+    /// into such a turn (`Lock` in `pkg/actors/targets/app/lock/lock.go`).
     pub is_woken: bool,
-    /// The call was not sent by the sidecar: an actor that it has active here is served at once. Such a turn answers only as
-    /// long as the sidecar vouches for the actor.
+    /// A direct call: it did not come from the sidecar. An actor that is active here serves it at once. Such a turn
+    /// replies only while the lease on the actor is valid.
     pub is_direct: bool,
-    /// The W3C trace context that the call belongs to, as it came.
+    /// The W3C trace context of the call, as received.
     pub traceparent: Option<Arc<str>>,
-    /// Calls with the same id may enter an actor that waits for one of them, if its type allows that
-    /// (Dapr's header `Dapr-Reentrancy-Id`).
+    /// Calls with the same id may reenter an actor that waits for one of them, if its type allows it (Dapr's header
+    /// `Dapr-Reentrancy-Id`).
     pub reentrancy_id: Option<Arc<str>>,
-    /// What the call is known by when it comes again. None for a call that is new each time.
+    /// The identity of a call that may be repeated; `None` for a call that is new each time.
     pub identity: Option<CallIdentity>,
-    /// The mark of the host that makes the call. All deliveries of one call have the same, whatever their identity.
+    /// The mark of the host that makes the call. All deliveries of one call have the same mark, whatever their
+    /// identity.
     pub mark: Option<Arc<str>>,
-    /// The trace context in which a sidecar has delivered a call that has no mark: it makes a new one for each call, and keeps
-    /// it when it delivers the call again.
+    /// The trace context in which a sidecar delivered a call without a mark. The sidecar creates a new one for each
+    /// call, and keeps it when it delivers the call again.
     pub delivered_in: Option<Arc<str>>,
 }
 
@@ -68,12 +70,13 @@ impl CallContext {
         CallContext { of_host: true, ..CallContext::default() }
     }
 
-    /// True for a call from outside.
+    /// Returns `true` for a call from outside.
     pub fn is_from_outside(&self) -> bool {
         self.waiting.is_empty() && !self.of_host
     }
 
-    /// The context for what `actor` calls: calls of their own, which the identity of its own call does not name.
+    /// The context for the calls that `actor` makes. They are separate calls, so the identity of the actor's own call
+    /// does not apply.
     pub fn with(&self, actor: &ActorAddress) -> CallContext {
         CallContext {
             waiting: self.waiting.iter().chain([actor]).cloned().collect(),
@@ -85,8 +88,8 @@ impl CallContext {
         }
     }
 
-    /// Refuses a call that could never be answered: one turn at a time means that an actor which waits cannot take it,
-    /// unless its type may be entered again, `most_nested` turns of one actor deep.
+    /// Rejects a call that could never be answered. An actor runs one turn at a time, so a waiting actor cannot take
+    /// the call, unless its type is reentrant, up to `most_nested` nested turns of one actor.
     pub fn check(&self, callee: &ActorAddress, most_nested: Option<u32>) -> Result<(), CallError> {
         let nested = self.waiting.iter().filter(|waiting| *waiting == callee).count();
         match most_nested {

@@ -1,32 +1,32 @@
-//! How a guest can end that does not end by itself.
+//! Faults: the ways in which a guest is aborted.
 
 use std::time::Duration;
 
-/// Why a guest did not come to an end by itself.
+/// Why a guest was aborted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// It trapped: a panic, most often.
+    /// It trapped, most often by a panic.
     #[error("the agent's code trapped ({0})")]
     Trap(String),
-    /// It ended its own program.
+    /// It called `exit`.
     #[error("the agent's code called exit")]
     Exit,
-    /// It ran for longer than its type may.
+    /// It exceeded the running time of its type.
     #[error("the agent's code ran for longer than {0:?}, the running-time of its type")]
     RunningTime(Duration),
-    /// The turn as a whole took longer than it may.
+    /// The whole turn exceeded its time.
     #[error("the turn took longer than {0:?}, the turn-time of its type")]
     TurnTime(Duration),
-    /// It wanted more memory than its type may have.
-    #[error("the agent's code wanted more memory than {0}, the limit of its type")]
+    /// It requested more memory than its type allows.
+    #[error("the agent's code requested more memory than {0}, the limit of its type")]
     Memory(bytesize::ByteSize),
-    /// It called itself too often.
+    /// It exhausted its stack.
     #[error("the agent's code exhausted its stack")]
     Stack,
-    /// There is no room for one more instance.
-    #[error("the host has no room for an instance now ({0})")]
+    /// The host has no capacity for another instance.
+    #[error("the host has no capacity for an instance now ({0})")]
     NoRoom(String),
-    /// The reminder or timer fired, and the component has no export for it.
+    /// A reminder or timer fired, and the component has no export for it.
     #[error("the component has no export that takes a {0}")]
     NoHandler(&'static str),
 }
@@ -46,7 +46,7 @@ impl Fault {
         }
     }
 
-    /// The HTTP status that says the same.
+    /// The matching HTTP status.
     pub fn status(&self) -> http::StatusCode {
         match self {
             Fault::NoRoom(_) => http::StatusCode::SERVICE_UNAVAILABLE,

@@ -1,6 +1,6 @@
-//! Names that nothing else has.
+//! Unique ids.
 
-/// An id that no other turn of any host has: for events, which brokers and readers tell apart by it.
+/// Returns an id that no turn of any host has otherwise. Brokers and subscribers distinguish events by it.
 pub fn new_id() -> String {
     uuid::Uuid::new_v4().to_string()
 }

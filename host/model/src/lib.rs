@@ -1,5 +1,6 @@
-//! The words that all parts of the host share: who is called ([`ActorAddress`], [`CallContext`]), what a turn needs of the world and
-//! produces ([`backend`]), and why something was not done ([`CallError`], [`Fault`]). No logic of its own, and no I/O.
+//! The vocabulary that all parts of the host share: the addressed actor ([`ActorAddress`], [`CallContext`]), what a
+//! turn needs and produces ([`backend`]), and why something was not done ([`CallError`], [`Fault`]). It has no logic of
+//! its own and does no I/O.
 
 mod address;
 pub mod backend;
@@ -21,5 +22,5 @@ pub use ids::new_id;
 pub use topic::Topic;
 pub use turn_kind::TurnKind;
 
-/// Bytes of a component file, at most.
+/// The maximum size of a component file in bytes.
 pub const LARGEST_COMPONENT: u64 = 256 * 1024 * 1024;

@@ -1,6 +1,6 @@
-//! The outbox: what the host's effects are and what became of them, for people to see.
+//! The outbox: the host's effects and their outcomes, for inspection.
 //!
-//! It keeps every effect that waits and the last [`KEPT`] of those that are settled, in memory.
+//! It keeps every waiting effect and the last [`KEPT`] settled ones, in memory.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,12 +12,12 @@ use serde::Serialize;
 use crate::ActorAddress;
 use crate::backend::{BindingRequest, EffectRequest};
 
-/// Settled effects that are kept.
+/// The number of settled effects that are kept.
 const KEPT: usize = 1_000;
-/// Bytes of an effect's data that are kept. The effect itself is sent whole.
+/// The bytes of an effect's data that are kept. The effect itself is sent whole.
 const KEPT_DATA: usize = 4_096;
 
-/// A list of effects, shared by those who send them and those who look.
+/// A list of effects, shared by senders and readers.
 #[derive(Debug, Default)]
 pub struct Outbox {
     inner: Mutex<Inner>,
@@ -31,14 +31,14 @@ struct Inner {
     counts: OutboxCounts,
 }
 
-/// How many effects there are and were since the host started.
+/// The numbers of effects since the host started.
 #[derive(Debug, Clone, Copy, Default, Serialize, PartialEq, Eq)]
 pub struct OutboxCounts {
-    /// Waiting or being tried.
+    /// Waiting for delivery, or in delivery.
     pub pending: usize,
     /// Delivered.
     pub sent: u64,
-    /// Given up.
+    /// Dropped.
     pub failed: u64,
 }
 
@@ -47,44 +47,44 @@ pub struct OutboxCounts {
 pub struct OutboxEntry {
     /// Number since the host's start.
     pub id: u64,
-    /// The actor that asked for it, as `TYPE/ID`.
+    /// The actor that requested it, as `TYPE/ID`.
     pub actor: String,
-    /// The turn that asked for it.
+    /// The turn that requested it.
     pub turn: String,
     /// `publish`, `send`, or `invoke` for a binding that was called at once.
     pub kind: &'static str,
     /// `PUBSUB/TOPIC` or `BINDING/OPERATION`.
     pub target: String,
-    /// The payload: as text where it is text, else in base64; cut after 4,096 bytes.
+    /// The payload as text, or in base64 if it is not text; cut after 4,096 bytes.
     pub data: String,
-    /// Names and values beside the payload.
+    /// The metadata.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
-    /// What became of it.
+    /// Its outcome.
     pub status: EffectStatus,
-    /// How often delivery was tried.
+    /// The number of delivery attempts.
     pub attempts: u32,
-    /// Why the last try failed.
+    /// Why the last attempt failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Milliseconds since 1970 when the turn committed.
     pub created_unix_ms: u64,
 }
 
-/// What became of an effect.
+/// The outcome of an effect.
 #[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum EffectStatus {
-    /// Waiting or being tried.
+    /// Waiting for delivery, or in delivery.
     Pending,
     /// Delivered.
     Sent,
-    /// Given up.
+    /// Dropped.
     Failed,
 }
 
 impl Outbox {
-    /// Adds an effect that waits for delivery, and answers its number.
+    /// Adds an effect that waits for delivery, and returns its number.
     pub fn add(&self, actor: &ActorAddress, turn: &str, request: &EffectRequest) -> u64 {
         let entry = match request {
             EffectRequest::Publish { pubsub, topic, event } => {
@@ -95,14 +95,14 @@ impl Outbox {
         self.insert(entry)
     }
 
-    /// Adds a binding call that is not an effect, already carried out.
+    /// Adds a binding call that was made at once and is not an effect.
     pub fn add_invocation(&self, actor: &ActorAddress, request: &BindingRequest) {
         let id = self.insert(binding_entry(actor, "", "invoke", request));
         self.attempted(id, None);
         self.settle(id, EffectStatus::Sent);
     }
 
-    /// Notes one try.
+    /// Records an attempt.
     pub fn attempted(&self, id: u64, error: Option<String>) {
         if let Some(entry) = self.lock().pending.get_mut(&id) {
             entry.attempts += 1;
@@ -110,7 +110,7 @@ impl Outbox {
         }
     }
 
-    /// Notes the end of an effect.
+    /// Records the outcome of an effect.
     pub fn settle(&self, id: u64, status: EffectStatus) {
         let mut inner = self.lock();
         let Some(mut entry) = inner.pending.remove(&id) else { return };
@@ -125,13 +125,13 @@ impl Outbox {
         inner.settled.push_back(entry);
     }
 
-    /// How many there are.
+    /// The current numbers.
     pub fn counts(&self) -> OutboxCounts {
         let inner = self.lock();
         OutboxCounts { pending: inner.pending.len(), ..inner.counts }
     }
 
-    /// All that are kept, those that wait first, each group from old to new.
+    /// All kept entries, waiting ones first, each group from old to new.
     pub fn entries(&self) -> Vec<OutboxEntry> {
         let inner = self.lock();
         inner.pending.values().chain(&inner.settled).cloned().collect()
@@ -186,7 +186,7 @@ fn entry(
     }
 }
 
-/// As much of the metadata as is kept; what is left out is counted.
+/// The part of the metadata that is kept. Omitted entries are counted.
 fn shown_metadata(metadata: BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut left = KEPT_DATA;
     let entries = metadata.len();

@@ -1,12 +1,12 @@
-//! JSON of the host's own records on their way into durable state.
+//! JSON of the host's own records for durable state.
 
 use bytes::Bytes;
 use serde::Serialize;
 
 use crate::backend::Error;
 
-/// The JSON of a record. The host's records all have one; should one not, then nothing is written, rather than an empty value
-/// that nobody could read again.
+/// Serialises a record as JSON. All of the host's records can be serialised. If one could not, an error is returned and
+/// nothing is written, rather than an empty value that could not be read again.
 pub fn stored_json<T: Serialize>(record: &T) -> Result<Bytes, Error> {
     let json = serde_json::to_vec(record);
     json.map(Bytes::from)

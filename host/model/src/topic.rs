@@ -1,4 +1,4 @@
-//! Where events are published.
+//! Topics: the targets of events.
 
 /// A topic of a pub/sub component.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// Reads `PUBSUB/TOPIC`.
+    /// Parses `PUBSUB/TOPIC`.
     pub fn parse(text: &str) -> Option<Topic> {
         let (pubsub, topic) = text.split_once('/')?;
         let is_whole = !pubsub.is_empty() && !topic.is_empty();

@@ -1,10 +1,10 @@
-//! What a turn calls in the guest.
+//! The kinds of turns.
 
 use bytes::Bytes;
 
 use crate::backend::WakeupKind;
 
-/// What a turn calls.
+/// The call that a turn makes in the guest.
 #[derive(Debug, Clone)]
 pub enum TurnKind {
     /// A method, with its payload.
@@ -14,7 +14,7 @@ pub enum TurnKind {
         /// Its payload.
         payload: Bytes,
     },
-    /// A reminder or timer that is due, with the data of its registration.
+    /// A due reminder or timer, with the data of its registration.
     Wakeup {
         /// Reminder or timer.
         kind: WakeupKind,
@@ -25,10 +25,10 @@ pub enum TurnKind {
     },
     /// The end of the activation.
     Deactivate,
-    /// The beginning of an instance and nothing else, to see whether it comes to life. The reply is empty.
+    /// The activation of an instance and nothing else, for a smoke test. The reply is empty.
     Activate,
-    /// The label of the shape in which the version keeps its state, as the reply. The instance is not activated, and no
-    /// import answers it: it must be dropped afterwards. The failure `not-found` for a version without a migration,
-    /// `invalid` for a label that is none.
+    /// Returns the label of the version's schema as the reply. The instance is not activated, and all imports fail; it
+    /// must be dropped afterwards. The result is the failure `not-found` for a version without a migration, and
+    /// `invalid` for an invalid label.
     Label,
 }

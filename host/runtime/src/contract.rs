@@ -1,4 +1,4 @@
-//! Types and glue made from `wit/`. Which imports are async is decided by whether they wait for a backend.
+//! Types and glue generated from `wit/`. Imports are async if they wait for a backend.
 
 wasmtime::component::bindgen!({
     path: "../../wit",

@@ -1,4 +1,4 @@
-//! A backend for unit tests: state in a map, and answers to deliveries that a test decides.
+//! A backend for unit tests: state in a map, and deliveries with results that a test determines.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,22 +12,22 @@ use daca_model::backend::{
 };
 use daca_model::{ActorAddress, CallContext, CallError, Topic};
 
-/// What a test decides about a delivery, from the effect's name.
+/// The test's result of a delivery, by the effect's name.
 type Delivery = dyn Fn(&str) -> Result<(), Error> + Send + Sync;
-/// What a test decides about a commit.
+/// The test's result of a commit.
 type Commit = dyn Fn(&TurnCommit) -> Result<(), Error> + Send + Sync;
 
 /// The backend.
 pub(crate) struct FakeBackend {
     state: Mutex<BTreeMap<(ActorAddress, String), Bytes>>,
-    /// Every try to deliver, in order: the effect's name.
+    /// Every delivery attempt, in order: the effect's name.
     tried: Mutex<Vec<String>>,
     delivery: Box<Delivery>,
     commit: Box<Commit>,
 }
 
 impl FakeBackend {
-    /// Keeps everything, and delivers as `delivery` says.
+    /// Keeps everything, and delivers with the results of `delivery`.
     pub(crate) fn delivering(
         delivery: impl Fn(&str) -> Result<(), Error> + Send + Sync + 'static,
     ) -> Arc<FakeBackend> {
@@ -39,7 +39,8 @@ impl FakeBackend {
         })
     }
 
-    /// Delivers everything, and answers commits as `commit` says: also those that fail are kept, as when only the answer is lost.
+    /// Delivers everything, and commits with the results of `commit`: failed commits are kept, too, as if only the
+    /// answer were lost.
     pub(crate) fn committing(
         commit: impl Fn(&TurnCommit) -> Result<(), Error> + Send + Sync + 'static,
     ) -> Arc<FakeBackend> {
@@ -51,13 +52,13 @@ impl FakeBackend {
         })
     }
 
-    /// The names of the effects that were tried, in order.
+    /// The names of the attempted effects, in order.
     pub(crate) fn tried(&self) -> Vec<String> {
         lock(&self.tried).clone()
     }
 }
 
-/// An event whose name a test reads.
+/// An event with a name for a test.
 pub(crate) fn event(name: &str) -> Effect {
     let request =
         EffectRequest::Publish { pubsub: "p".into(), topic: "t".into(), event: Bytes::from(name.to_owned()) };

@@ -1,7 +1,8 @@
-//! Actors in WebAssembly components: an activation, its turns one at a time, the instance that each runs in, and what it may reach.
+//! Actors in WebAssembly components: an activation, its turns one at a time, the instance that each runs in, and its
+//! imports.
 //!
-//! Arrows go down: [`actor`] decides whose turn it is and what becomes of it, [`component`] runs it in an instance, and
-//! [`imports`] is what the guest may ask for, behind the contract that `wit/` declares.
+//! Dependencies go down: [`actor`] orders the turns and handles their outcomes, [`component`] runs each in an instance,
+//! and [`imports`] has the guest's imports, behind the contract that `wit/` declares.
 
 pub mod actor;
 pub mod component;

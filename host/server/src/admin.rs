@@ -1,8 +1,8 @@
-//! The operator's port: what is active, which component serves, what became of effects, and a way to call any actor.
+//! The operator's port: active actors, serving versions, outcomes of effects, and calls of any actor.
 //!
-//! With a token, every request must carry it. Without one the port listens on loopback addresses alone, and browsers must not
-//! be able to reach it through a page of somebody else: requests that carry an `Origin`, or that name the host otherwise than
-//! by address or as localhost, are refused.
+//! With a token, every request must carry it. Without one the port listens only on loopback addresses, and web pages
+//! must not be able to reach it through a browser: requests with an `Origin`, or that do not name the host by address
+//! or as localhost, are refused.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,7 +26,7 @@ use super::answer::HttpError;
 use daca_model::backend::{ActorCall, Readiness};
 use daca_model::{CallContext, CallError};
 
-/// Makes the router.
+/// Creates the router.
 pub fn router(state: AdminState) -> Router {
     let (max_body, token) = (state.max_body, state.token.clone());
     let logs = super::logs::router(state.log.recent.clone(), state.actors.clone(), state.stopping.clone());
@@ -42,7 +42,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/actors/{agent_type}/{actor_id}/method/{method}", post(invoke))
         .method_not_allowed_fallback(super::app::method_not_allowed)
         .fallback(|| async {
-            let detail = "There is nothing at this path. GET / lists what there is.";
+            let detail = "There is nothing at this path. GET / lists the paths.";
             HttpError::new(StatusCode::NOT_FOUND, "route-unknown", detail)
         })
         .with_state(state)
@@ -50,17 +50,17 @@ pub fn router(state: AdminState) -> Router {
         .layer(DefaultBodyLimit::max(max_body))
         .layer(middleware::from_fn_with_state(Arc::from([]), super::head::check))
         .layer(middleware::from_fn(super::encoding::refuse))
-        // The outermost: whoever may not ask gets no body read.
+        // The outermost layer: the body of an unauthorised request is not read.
         .layer(middleware::from_fn_with_state(token, admit))
 }
 
-/// Lets the operator's requests through.
+/// Admits the operator's requests.
 async fn admit(State(token): State<Option<AdminToken>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    // A page cannot know the token, so with one the host may have any name, such as a cluster gives it.
+    // A web page cannot know the token, so with one the host may have any name, such as one of a cluster.
     if headers.contains_key(header::ORIGIN) || (token.is_none() && !is_own_name(host)) {
-        let detail = "The admin API answers no web pages: leave the Origin header out, and name the host by its address or as localhost.";
+        let detail = "The admin API does not answer web pages: omit the Origin header, and name the host by its address or as localhost.";
         return HttpError::new(StatusCode::FORBIDDEN, "origin-refused", detail).into_response();
     }
     if let Some(token) = token.filter(|token| !token.is_in(headers)) {
@@ -71,14 +71,14 @@ async fn admit(State(token): State<Option<AdminToken>>, request: Request, next: 
                 "{number} requests to the admin API came without its token, and were refused"
             );
         }
-        let detail = "The admin API asks for its token: Authorization: Bearer TOKEN.";
+        let detail = "The admin API requires its token: Authorization: Bearer TOKEN.";
         let error = HttpError::new(StatusCode::UNAUTHORIZED, "admin-unauthorized", detail);
         return ([(header::WWW_AUTHENTICATE, "Bearer")], error).into_response();
     }
     next.run(request).await
 }
 
-/// An address or `localhost`, with or without a port: names that no page of somebody else can have.
+/// An address or `localhost`, with or without a port: names that no foreign web page can have.
 fn is_own_name(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) && !name.is_empty() => name,
@@ -88,7 +88,7 @@ fn is_own_name(host: &str) -> bool {
 }
 
 async fn index() -> Result<Json<BTreeMap<String, String>>, HttpError> {
-    // It is this program's own, and a test reads it.
+    // It is part of this program, and a test parses it.
     super::openapi::requests().map(Json).map_err(|_| CallError::Internal.into())
 }
 

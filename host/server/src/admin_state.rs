@@ -1,4 +1,4 @@
-//! What the operator's requests are answered from.
+//! The state for the operator's requests.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -11,25 +11,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::AdminToken;
 
-/// Activations, effects or lines of the log in one answer, unless `?limit=` says otherwise.
+/// The maximum number of activations, effects or log lines in one answer, unless `?limit=` overrides it.
 pub(super) const DEFAULT_LIMIT: usize = 1_000;
 
-/// What the operator's port serves.
+/// The state of the operator's port.
 #[derive(Clone)]
 pub struct AdminState {
     /// All actors of the host.
     pub actors: Actors,
-    /// What serves, and who changes it.
+    /// Deployments, and the serving versions.
     pub deployer: Deployer,
-    /// What became of effects.
+    /// The outcomes of effects.
     pub outbox: Arc<Outbox>,
-    /// False from the beginning of the shutdown on.
+    /// `false` once the shutdown has begun.
     pub is_ready: Arc<AtomicBool>,
     /// The backend's name.
     pub backend: &'static str,
-    /// Bytes of a body, at most.
+    /// The maximum size of a body in bytes.
     pub max_body: usize,
-    /// What requests must carry, if anything.
+    /// The token that requests must carry, if any.
     pub token: Option<AdminToken>,
     /// The log.
     pub log: Log,

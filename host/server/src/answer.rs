@@ -1,4 +1,4 @@
-//! The form of answers: JSON, and for an error its text (`detail`) and its stable code (`code`).
+//! The format of answers: JSON. An error has a text (`detail`) and a stable code (`code`).
 
 use std::borrow::Cow;
 
@@ -11,13 +11,13 @@ use serde_json::json;
 use daca_base::json::Document;
 use daca_model::CallError;
 
-/// An error as a caller sees it.
+/// An error in the caller's view.
 #[derive(Debug)]
 pub(super) struct HttpError {
     pub(super) status: StatusCode,
     pub(super) code: Cow<'static, str>,
     pub(super) detail: String,
-    /// What to do, where that is not in the detail.
+    /// What to do, if the detail does not say it.
     pub(super) help: Option<String>,
 }
 
@@ -39,7 +39,7 @@ impl HttpError {
         HttpError::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
-    /// The whole answer as it is written to a connection, which is closed behind it.
+    /// The whole answer as it is written to a connection that is then closed.
     pub(super) fn as_text(&self) -> String {
         let body = json!({ "detail": self.detail, "code": self.code }).to_string();
         format!(
@@ -63,8 +63,8 @@ impl From<CallError> for HttpError {
 }
 
 impl IntoResponse for HttpError {
-    /// What the agent itself says (`invalid`, `not-found`, `failed`) is answered in its words alone; what the host says has its
-    /// code beside it. The header `daca-error` has the code in both cases.
+    /// An error of the agent (`invalid`, `not-found`, `failed`) is answered with its text alone; an error of the host
+    /// has its code beside it. The header `daca-error` has the code in both cases.
     fn into_response(self) -> Response {
         let HttpError { status, code, detail, help } = self;
         let from_agent = matches!(&*code, "invalid" | "not-found" | "failed");
@@ -80,8 +80,8 @@ impl IntoResponse for HttpError {
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        // The rest of a body may stay unread, so that the connection can serve no other request; and who has no right to be
-        // answered keeps no connection.
+        // The rest of a body may stay unread, so the connection cannot serve another request. An unauthorised client
+        // does not keep a connection.
         const CLOSE: [StatusCode; 4] = [
             StatusCode::PAYLOAD_TOO_LARGE,
             StatusCode::REQUEST_TIMEOUT,
@@ -95,8 +95,8 @@ impl IntoResponse for HttpError {
     }
 }
 
-/// The JSON around a reply, in which the string `{reply}` stands for it. Cut in pieces once, so that a request only joins
-/// bytes.
+/// The JSON around a reply, in which the string `{reply}` is replaced by it. It is split once, so that a request only
+/// joins bytes.
 #[derive(Debug, Clone)]
 pub(super) struct ReplyTemplate {
     pieces: Vec<Bytes>,
@@ -123,13 +123,12 @@ impl ReplyTemplate {
     }
 }
 
-/// Answers an actor's reply, as it is or within a template. An empty reply is `null`.
+/// Answers with an actor's reply, unchanged or within a template. An empty reply is `null`.
 pub(super) fn reply(reply: Bytes, template: Option<&ReplyTemplate>) -> Result<Response, HttpError> {
     let reply = if reply.is_empty() { Bytes::from_static(b"null") } else { reply };
     if let Err(error) = Document::parse(&reply) {
-        let detail = format!(
-            "The agent's reply is not JSON, and routes answer JSON: {error}. What the turn did was kept."
-        );
+        let detail =
+            format!("The agent's reply is not JSON, and routes answer JSON: {error}. The turn was kept.");
         return Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "reply-not-json", detail));
     }
     let body = template.map_or(reply.clone(), |template| template.around(&reply));

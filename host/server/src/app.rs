@@ -30,42 +30,43 @@ use daca_model::backend::{EventOutcome, Readiness};
 use daca_model::{CallContext, CallIdentity};
 use daca_runtime::actor::Actors;
 
-/// Bytes of a path that are quoted in an answer.
+/// The maximum length in bytes of a path quoted in an answer.
 const LONGEST_PATH: usize = 512;
 
-/// Bytes of a `traceparent`; version 00 has 55. It travels in the headers of other requests, whose bounds are narrow.
+/// The maximum length of a `traceparent` in bytes; version 00 has 55. It is passed on in headers of other requests,
+/// whose limits are narrow.
 const LONGEST_TRACEPARENT: usize = 128;
 
-/// The header by which a caller may send a call again (draft-ietf-httpapi-idempotency-key-header).
+/// The header with which a caller may repeat a call (draft-ietf-httpapi-idempotency-key-header).
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// What the application's port serves.
+/// The state of the application's port.
 pub struct AppOptions<'a> {
     /// The manifest's routes.
     pub routes: &'a [Route],
     /// The manifest's subscriptions.
     pub subscriptions: Subscriptions,
-    /// Who answers.
+    /// The actors that answer.
     pub actors: Actors,
-    /// False from the beginning of the shutdown on.
+    /// `false` once the shutdown has begun.
     pub is_ready: Arc<AtomicBool>,
-    /// False once a sidecar should send its calls elsewhere.
+    /// `false` once a sidecar should send its calls elsewhere.
     pub is_alive: Arc<AtomicBool>,
-    /// Bytes of a body, at most.
+    /// The maximum size of a body in bytes.
     pub max_body: usize,
-    /// The side that a sidecar sees; none without one.
+    /// The routes for a sidecar; `None` without one.
     pub sidecar: Option<SidecarSide<'a>>,
 }
 
-/// What is served to a sidecar.
+/// The options of the routes for a sidecar.
 pub struct SidecarSide<'a> {
     /// The manifest's input bindings.
     pub input_bindings: &'a [InputBinding],
-    /// What its callbacks must carry.
+    /// The token that its callbacks must carry.
     pub token: Option<AppToken>,
 }
 
-/// One route, with what its requests need.
+/// One route, with the state for its requests.
 struct RouteState {
     route: Route,
     template: Option<ReplyTemplate>,
@@ -74,7 +75,7 @@ struct RouteState {
     input: Option<Arc<Input>>,
 }
 
-/// Makes the router. The manifest's check has made sure that no two routes collide.
+/// Creates the router. The manifest was checked for colliding routes.
 pub fn router(options: AppOptions<'_>) -> Router {
     let (is_ready, actors) = (options.is_ready.clone(), options.actors.clone());
     let mut router = Router::new()
@@ -98,14 +99,14 @@ pub fn router(options: AppOptions<'_>) -> Router {
         let mut methods = by_path.remove(route.path.as_str()).unwrap_or_default();
         if state.input.is_some() {
             large_heads.push(route.path.clone());
-            // How the sidecar asks whether a binding is listened to.
+            // The sidecar's probe of whether the app handles a binding.
             methods = methods.options(|| async { StatusCode::OK });
         }
         by_path.insert(&route.path, methods.merge(on(filter(&route.method), run_route).with_state(state)));
     }
     let patience = Patience::new(options.is_ready.clone());
     for path in options.subscriptions.paths() {
-        // A broker's headers come with an event, too.
+        // A broker's headers arrive with events, too.
         large_heads.push(path.to_owned());
         let state = (options.subscriptions.clone(), patience.clone(), path.to_owned());
         let methods = by_path.remove(path).unwrap_or_default();
@@ -129,7 +130,7 @@ fn input_of(route: &Route, sidecar: Option<&SidecarSide<'_>>, actors: &Actors) -
     Some(Input::new(binding.clone(), sidecar.token.clone(), actors.clone()))
 }
 
-/// Alive, and not leaving: a sidecar sees here that it should look elsewhere.
+/// Alive, and not shutting down: otherwise a sidecar should look elsewhere.
 fn health(is_alive: &AtomicBool) -> (StatusCode, &'static str) {
     if is_alive.load(Ordering::Relaxed) {
         (StatusCode::OK, "ok")
@@ -173,7 +174,7 @@ async fn run_route(
     let context = CallContext { traceparent: traceparent(&headers), identity, ..CallContext::default() };
     let bytes = body.as_ref().ok().cloned();
     let tried = match cut {
-        // The message may have said anything there. A body that broke off is whole when it comes again.
+        // The message may have contained anything there. A truncated body is complete when it is redelivered.
         Some(cut) if body.is_ok() => Err(cut.refusal()),
         _ => try_route(&state, path, &headers, body, context).await,
     };
@@ -188,7 +189,7 @@ async fn run_route(
     }
 }
 
-/// What the caller knows the call by. A GET changes nothing that could be done twice.
+/// The caller's key of the call. A GET changes nothing that could be done twice.
 fn caller_key(route: &Route, headers: &HeaderMap) -> Result<Option<CallIdentity>, HttpError> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next().filter(|_| route.method != Method::GET) else { return Ok(None) };
@@ -226,7 +227,7 @@ async fn try_route(
     answer::reply(reply, state.template.as_ref())
 }
 
-/// Gives the caller the route's own words where the manifest has some; the reason goes to the log.
+/// Answers with the route's own text if the manifest has one; the reason goes to the log.
 fn refuse(route: &Route, error: HttpError) -> HttpError {
     let words = match &*error.code {
         "body-not-json" => &route.malformed,
@@ -247,7 +248,8 @@ async fn take_event(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let context = CallContext { traceparent: traceparent(&headers), ..CallContext::default() };
-    // Of the other answers only 404 does not bring an event back for ever, so what can never be read is no error.
+    // Of the other statuses only 404 does not have an event redelivered forever, so an unreadable event is not an
+    // error.
     let outcome = match (body.map_err(unreadable_body), encoding::check(&headers)) {
         (Ok(body), Ok(())) => patience.deliver(&subscriptions, &path, &body, context).await,
         (Ok(body), Err(error)) => subscriptions.undecodable(&path, Letter::Bytes(&body), &error.detail).await,
@@ -256,7 +258,7 @@ async fn take_event(
             // The rest of the body stays unread.
             return ([(header::CONNECTION, "close")], event_answer(outcome)).into_response();
         }
-        // It may be whole when it comes again.
+        // It may be complete when it is redelivered.
         (Err(error), _) => return error.into_response(),
     };
     event_answer(outcome)
@@ -271,7 +273,7 @@ fn event_answer(outcome: EventOutcome) -> Response {
     axum::Json(json!({ "status": status, "message": message })).into_response()
 }
 
-/// Says what there is, and finds the one mistake that a path alone shows: an empty actor id.
+/// Lists the routes, and detects the one mistake that a path alone shows: an empty actor id.
 fn not_found(request: &Request, known: &str) -> HttpError {
     let path = request.uri().path();
     let path = &path[..path.floor_char_boundary(LONGEST_PATH)];
@@ -284,18 +286,17 @@ fn not_found(request: &Request, known: &str) -> HttpError {
 }
 
 pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> HttpError {
-    let detail =
-        format!("{} is there, but not for {method}. The header Allow lists the methods.", uri.path());
+    let detail = format!("{} exists, but not for {method}. The header Allow lists the methods.", uri.path());
     HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
 }
 
 fn describe(routes: &[Route], subscriptions: &Subscriptions) -> String {
     let routes = routes.iter().map(|route| format!("{} {}", route.method, route.path));
     let events = subscriptions.paths().map(|path| format!("POST {path}"));
-    format!("There is: {}.", routes.chain(events).collect::<Vec<_>>().join(", "))
+    format!("The routes are: {}.", routes.chain(events).collect::<Vec<_>>().join(", "))
 }
 
 fn filter(method: &Method) -> MethodFilter {
-    // The manifest's check lets no other method through.
+    // The manifest's check admits no other method.
     MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::POST)
 }

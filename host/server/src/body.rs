@@ -1,7 +1,7 @@
-//! The body of a request, as its handler reads it: whole, within a time, at a least rate, and within the host's budget.
+//! The body of a request: read completely, within a time, at a minimum rate, and within the host's budget.
 //!
-//! The bytes of a body are counted until the last slice of them is dropped, wherever it went: as the payload of a call that
-//! waits for its actor, for example.
+//! The bytes of a body are counted until the last slice of them is dropped, wherever it is: for example as the payload
+//! of a call that waits for its actor.
 
 use std::error::Error as StdError;
 use std::net::IpAddr;
@@ -20,24 +20,24 @@ use super::answer::HttpError;
 use super::budget::{Budget, Held};
 use super::lingering::Lingering;
 
-/// From when on a body must have come at the least rate.
+/// The time after which a body must arrive at the minimum rate.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Bounds on bodies.
+/// Limits on bodies.
 #[derive(Clone)]
 pub(super) struct BodyBounds {
-    /// Bytes of one. One that is announced to have more is not read at all.
+    /// The maximum size of one body in bytes. One that announces more is not read at all.
     pub(super) largest: usize,
-    /// When a whole one must be there.
+    /// The time within which a whole body must arrive.
     pub(super) time: Duration,
-    /// Bytes a second.
+    /// The minimum rate in bytes a second.
     pub(super) least_rate: usize,
-    /// Bytes of all; without it, a body is handed on in pieces.
+    /// The budget of all bodies; without it, a body is passed on in pieces.
     pub(super) budget: Option<Budget>,
 }
 
 impl BodyBounds {
-    /// The bounds as a peer has them; none is one on this machine.
+    /// The limits for a peer; `None` is one on this machine.
     pub(super) fn of_peer(&self, peer: Option<IpAddr>) -> BodyBounds {
         let budget = self.budget.as_ref().map(|budget| match peer {
             Some(peer) => budget.of_peer(peer),
@@ -47,21 +47,21 @@ impl BodyBounds {
     }
 }
 
-/// Why a body is not there.
+/// Why a body is not available.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum BodyError {
     #[error("it has more bytes than max-body in [host] of the manifest allows")]
     TooLarge,
-    #[error("it came too slowly")]
+    #[error("it arrived too slowly")]
     TooSlow,
-    #[error("the host holds as many bytes of bodies as it may")]
+    #[error("the host's bound on bytes of bodies is reached")]
     NoRoom,
     #[error("{0}")]
     Broken(String),
 }
 
 impl BodyError {
-    /// What an extractor was refused for.
+    /// The cause of an extractor's rejection.
     pub(super) fn of(rejection: &BytesRejection) -> Option<&BodyError> {
         let mut cause: Option<&(dyn StdError + 'static)> = Some(rejection);
         while let Some(error) = cause {
@@ -82,7 +82,7 @@ impl From<&BodyError> for HttpError {
                 HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail)
             }
             BodyError::TooSlow => {
-                let detail = "The body came too slowly: body-time and least-body-rate in [host] of the manifest are the bounds.";
+                let detail = "The body arrived too slowly: body-time and least-body-rate in [host] of the manifest are the bounds.";
                 HttpError::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", detail)
             }
             BodyError::NoRoom => {
@@ -96,7 +96,7 @@ impl From<&BodyError> for HttpError {
     }
 }
 
-/// The body, not read yet, being read, or read.
+/// A body that is not read yet, being read, or read.
 pub(super) enum RequestBody {
     Unread(Lingering, BodyBounds),
     Whole(BoxFuture<'static, Result<Bytes, BodyError>>),
@@ -109,7 +109,7 @@ impl RequestBody {
         RequestBody::Unread(body, bounds)
     }
 
-    /// Begins to read, if that is still to be done.
+    /// Starts to read, unless it has been started.
     fn begin(&mut self) -> Result<(), BodyError> {
         let (body, bounds) = match std::mem::replace(self, RequestBody::Ended) {
             RequestBody::Unread(body, bounds) => (body, bounds),
@@ -177,7 +177,7 @@ impl http_body::Body for RequestBody {
     }
 }
 
-/// The bytes of a body, and their part of the budget.
+/// The bytes of a body, and their share of the budget.
 struct Kept {
     data: Vec<u8>,
     _held: Held,
@@ -206,7 +206,7 @@ async fn whole(
             return Err(BodyError::TooLarge);
         }
         if bytes > data.capacity() {
-            // By itself it would grow to twice as much, and more than is counted.
+            // By itself it would grow to twice the size, and more than is counted.
             let capacity = if data.is_empty() { bytes } else { largest.min(bytes + bytes / 4) };
             let waits = Instant::now();
             held.cover(capacity).await.map_err(|_| BodyError::NoRoom)?;
@@ -218,7 +218,7 @@ async fn whole(
     Ok(Bytes::from_owner(Kept { data, _held: held }))
 }
 
-/// When a body comes too slowly, or an answer is read too slowly.
+/// Tells when a body arrives too slowly, or an answer is read too slowly.
 pub(super) struct Clock {
     start: Instant,
     time: Duration,
@@ -228,25 +228,25 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// Runs from now on. So many bytes have passed before.
+    /// Starts now, after so many bytes have passed.
     pub(super) fn new(bounds: &BodyBounds, bytes: usize) -> Clock {
         let start = Instant::now();
         let alarm = Box::pin(tokio::time::sleep_until(start));
         Clock { start, time: bounds.time, least_rate: bounds.least_rate.max(1), bytes, alarm }
     }
 
-    /// Counts bytes that have passed.
+    /// Counts passed bytes.
     pub(super) fn count(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
-    /// When what has passed so far will no longer be enough.
+    /// When the bytes passed so far will no longer be enough.
     fn due(&self) -> Instant {
         let paid = Duration::from_secs_f64(self.bytes as f64 / self.least_rate as f64);
         self.start + self.time.min(GRACE.saturating_add(paid))
     }
 
-    /// The next piece. A body that comes too slowly is not read on.
+    /// The next piece. A body that arrives too slowly is not read further.
     fn poll_piece(
         &mut self,
         body: &mut Lingering,
@@ -256,7 +256,7 @@ impl Clock {
             let piece = piece.map(|piece| piece.map_err(|error| BodyError::Broken(error.to_string())));
             if let Some(Ok(frame)) = &piece {
                 self.count(frame.data_ref().map_or(0, Bytes::len));
-                // One that always has a piece at hand comes too late as well.
+                // A body that always has a piece ready can be too late as well.
                 if Instant::now() > self.start + self.time && !body.is_end_stream() {
                     body.cut();
                     return Poll::Ready(Some(Err(BodyError::TooSlow)));

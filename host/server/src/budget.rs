@@ -1,12 +1,12 @@
-//! The bytes of bodies that the host holds at the same time, from the first that is read until nobody holds them any more: a
+//! The bytes of bodies that the host holds at the same time, from the first that is read until they are released: a
 //! call that waits in a queue holds its payload.
 //!
-//! Bytes are counted as they come, so that a client that only announces many takes none from others. Bodies that are half read
-//! when all is taken would wait for each other for ever; so a quarter is kept for those who finish: whoever has one of a few
-//! places there may read its body to the end.
+//! Bytes are counted as they arrive, so a client that only announces many takes none from others. Half-read bodies
+//! would wait for each other forever once the budget is used up. So a quarter is reserved for finishing: the holder of
+//! one of a few permits there may read its body to the end.
 //!
-//! Behind a sidecar, its calls have one half and all others the other: a message that finds no room holds up its partition, and
-//! outsiders must not be able to cause that.
+//! Behind a sidecar, its calls have one half and all others the other: a message that finds no space blocks its
+//! partition, and outsiders must not be able to cause that.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,22 +16,22 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// Bytes that are counted as one.
+/// The unit of counting in bytes.
 const UNIT: usize = 1024;
-/// How long a body waits for room, altogether, before it is refused.
+/// The total time that a body waits for space before it is refused.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The bound. Cheap to clone.
+/// The budget. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Budget {
     all: Pool,
-    /// What one peer on another machine may have of it: half.
+    /// The share that one peer on another machine may have: half.
     of_peer: Option<Arc<Pool>>,
     largest_peer: (usize, usize),
     peers: Arc<Mutex<HashMap<IpAddr, Weak<Pool>>>>,
 }
 
-/// Bytes, and places for those who finish.
+/// Bytes, and permits for finishing.
 #[derive(Clone)]
 struct Pool {
     units: Arc<Semaphore>,
@@ -44,21 +44,21 @@ impl Pool {
     }
 }
 
-/// What one body has of it. Dropped with the body's bytes.
+/// The share of one body. Dropped with the body's bytes.
 pub(super) struct Held {
     budget: Budget,
     units: Share,
     finishes: Share,
-    /// What is left of it: bodies that got a little again and again would all wait for each other.
+    /// The remaining patience: bodies that repeatedly got a little would all wait for each other.
     patience: Duration,
 }
 
-/// All is taken, and stayed so.
+/// The budget is used up, and stayed so.
 #[derive(Debug)]
 pub(super) struct NoRoom;
 
 impl Budget {
-    /// A bound of so many bytes. A body has at most `largest`.
+    /// A budget of so many bytes. A body has at most `largest`.
     pub(super) fn new(bytes: usize, largest: usize) -> Budget {
         let (units, largest) = (bytes / UNIT, largest.div_ceil(UNIT).max(1));
         let finishers = (units / 4 / largest).max(1);
@@ -67,7 +67,7 @@ impl Budget {
         Budget { all: Pool::new(units, finishers), of_peer: None, largest_peer, peers: Arc::default() }
     }
 
-    /// The budget as one peer on another machine has it: no more than half, so that it cannot take all from others.
+    /// The budget for one peer on another machine: no more than half, so that it cannot take everything from others.
     pub(super) fn of_peer(&self, peer: IpAddr) -> Budget {
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         let known = peers.get(&peer).and_then(Weak::upgrade);
@@ -81,7 +81,7 @@ impl Budget {
         Budget { of_peer: Some(pool), ..self.clone() }
     }
 
-    /// The budget of the sidecar's connections, and that of all others. Without a sidecar they are one.
+    /// The budget of the sidecar's connections, and that of all others. Without a sidecar they are the same.
     pub(super) fn parts(bytes: usize, largest: usize, behind_sidecar: bool) -> (Budget, Budget) {
         if behind_sidecar {
             return (Budget::new(bytes / 2, largest), Budget::new(bytes / 2, largest));
@@ -90,13 +90,13 @@ impl Budget {
         (budget.clone(), budget)
     }
 
-    /// Nothing yet.
+    /// An empty share.
     pub(super) fn hold(&self) -> Held {
         Held { budget: self.clone(), units: Share::default(), finishes: Share::default(), patience: PATIENCE }
     }
 }
 
-/// What was taken of a pool, and of the peer's part of it.
+/// The share of a pool, and of the peer's part of it.
 #[derive(Default)]
 struct Share {
     all: Option<OwnedSemaphorePermit>,
@@ -120,7 +120,7 @@ impl Share {
 }
 
 impl Budget {
-    /// Takes so much of both, as soon as there is so much. None when the host is gone.
+    /// Takes the same amount of both, as soon as it is available. `None` if the host is gone.
     async fn take(&self, of: fn(&Pool) -> &Arc<Semaphore>, count: u32) -> Option<Share> {
         let of_peer = match &self.of_peer {
             Some(pool) => Some(of(pool).clone().acquire_many_owned(count).await.ok()?),
@@ -132,7 +132,7 @@ impl Budget {
 }
 
 impl Held {
-    /// Holds so many bytes altogether.
+    /// Extends the share to so many bytes in total.
     pub(super) async fn cover(&mut self, bytes: usize) -> Result<(), NoRoom> {
         let missing = bytes.div_ceil(UNIT).saturating_sub(self.units.count());
         if missing == 0 || self.finishes.count() > 0 {

@@ -1,4 +1,4 @@
-//! From a JSON document and a path to the call of an actor, as the manifest describes it.
+//! Turns a JSON document and a path into the call of an actor, as the manifest describes it.
 
 use std::collections::HashMap;
 
@@ -13,8 +13,8 @@ use daca_model::{ActorAddress, CallError, check_agent_type};
 /// Parameters of a path, percent-decoded.
 pub(super) type PathParameters = HashMap<String, String>;
 
-/// Makes the call. The document's own bytes are passed on: numbers and the order of fields stay as they came. A document that the
-/// call needs nothing of may be none.
+/// Creates the call. The document's own bytes are passed on: numbers and the order of fields are preserved. The
+/// document may be missing if the call needs nothing of it.
 pub(super) fn actor_call(
     call: &Call,
     path: &PathParameters,
@@ -53,7 +53,7 @@ fn object(document: &Document) -> Result<&Document, HttpError> {
     Err(HttpError::bad_request("body-not-object", "The body is JSON, but not an object."))
 }
 
-/// A body that the host does not take as JSON.
+/// The error for a body that is not acceptable JSON.
 pub(super) fn not_json(error: &json::Error) -> HttpError {
     match error {
         json::Error::TooDeep => {
@@ -79,7 +79,7 @@ fn id_in_field(name: &str, field: Option<&Document>, default: Option<&str>) -> R
     }
 }
 
-/// Checks the names that came in a path.
+/// Checks the names in a path.
 pub(super) fn address(agent_type: &str, actor_id: &str) -> Result<ActorAddress, CallError> {
     if check_agent_type(agent_type).is_err() {
         return Err(CallError::UnknownAgentType(agent_type.to_owned()));

@@ -1,9 +1,9 @@
-//! What a Dapr sidecar calls: which actors live here, their methods, reminders and timers, their end, and the subscriptions.
+//! The callbacks of a Dapr sidecar: actor types, methods, reminders and timers, deactivation, and subscriptions.
 //!
-//! Dapr takes exactly 200 for success (`pkg/actors/targets/app/app.go`). An application's failure must therefore look like
-//! success: with a mark in the body for a host of ours, which knows what to do with it, and with the header
-//! `X-DaprErrorResponseHeader` for everybody else. What the host itself refuses keeps its status, so that the sidecar's
-//! resiliency policies see it.
+//! Dapr accepts exactly 200 as success (`pkg/actors/targets/app/app.go`). So an application's failure must look like
+//! success: it has a mark in the body for other daca hosts, which interpret it, and the header
+//! `X-DaprErrorResponseHeader` for everybody else. Refusals of the host itself keep their status, so that the sidecar's
+//! resiliency policies see them.
 
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, Request, State};
@@ -29,23 +29,24 @@ use daca_model::backend::{self, ActorCall, FiredWakeup, WakeupKey, WakeupKind};
 use daca_model::{ActorAddress, CallContext, CallError};
 use daca_runtime::actor::Actors;
 
-/// How long the sidecar waits for the calls of actors that move. Meanwhile it serves no state request, so that a turn which has to
-/// commit waits for what waits for it, and placement takes a sidecar that waits for eight seconds for lost (Dapr 1.17.7 and
-/// later, `handleCancelTypes` in `pkg/actors/internal/placement/loops/disseminator/inflight/lock/lock.go`). A call that is cut
-/// off is delivered again, and joins its turn ([`Actors::call_here`]).
+/// The time that the sidecar waits for the calls of moving actors. Meanwhile it serves no state request, so a turn that
+/// has to commit waits for something that waits for the turn, and placement considers a sidecar lost that waits for
+/// eight seconds (Dapr 1.17.7 and later, `handleCancelTypes` in
+/// `pkg/actors/internal/placement/loops/disseminator/inflight/lock/lock.go`). A call that is cut off is delivered
+/// again, and joins its turn ([`Actors::call_here`]).
 const DRAIN: &str = "1s";
-/// How much later than the host the sidecar takes an actor for idle, beyond the longest turn. The host has to be first: its hook
-/// may write state only as long as the sidecar has the actor.
+/// The margin, beyond the longest turn, by which the sidecar considers an actor idle later than the host does. The host
+/// must be first: its hook may write state only as long as the sidecar owns the actor.
 const IDLE_MARGIN: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// What the callbacks need.
+/// The state of the callbacks.
 #[derive(Clone)]
 struct Callbacks {
     actors: Actors,
     subscriptions: Subscriptions,
 }
 
-/// The routes of the callbacks. All of them ask for the token, when there is one.
+/// The routes of the callbacks. All of them require the token, if there is one.
 pub(super) fn router(actors: Actors, subscriptions: Subscriptions, token: Option<AppToken>) -> Router {
     Router::new()
         .route("/dapr/config", get(config))
@@ -58,7 +59,7 @@ pub(super) fn router(actors: Actors, subscriptions: Subscriptions, token: Option
         .route_layer(middleware::from_fn_with_state(token, require_token))
 }
 
-/// Refuses what is not the sidecar's.
+/// Refuses requests that do not come from the sidecar.
 pub(super) async fn require_token(
     State(token): State<Option<AppToken>>,
     request: Request,
@@ -74,7 +75,7 @@ pub(super) async fn require_token(
                     "{number} requests to paths of the Dapr sidecar came without the value of APP_API_TOKEN, and were refused"
                 );
             }
-            let detail = "This path is for the Dapr sidecar: the header dapr-api-token has not the value of APP_API_TOKEN.";
+            let detail = "This path is for the Dapr sidecar: the header dapr-api-token does not have the value of APP_API_TOKEN.";
             HttpError::new(StatusCode::UNAUTHORIZED, "app-token-refused", detail).into_response()
         }
         _ => next.run(request).await,
@@ -138,13 +139,13 @@ async fn invoke(
     }
 }
 
-/// The caller makes the call again.
+/// The caller retries the call.
 fn refuse_misdelivered(actors: &Actors, actor: &ActorAddress) -> CallError {
     actors.note_misdelivered();
     tracing::warn!(
         code = "call-misdelivered",
         %actor,
-        "the Dapr sidecar delivered a call of another actor here; it was refused, and its caller makes it again"
+        "the Dapr sidecar delivered a call of another actor here; it was refused, and its caller retries it"
     );
     let reason = format!("the Dapr sidecar delivered a call of another actor to {actor}");
     CallError::Backend(backend::Error::NotDone(reason))
@@ -200,7 +201,7 @@ async fn fire(
     let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
     let firing = Document::parse(&body).map_err(|error| super::call::not_json(&error))?;
     let data = firing_data(firing.field("data").as_ref());
-    // The sidecar knows its own firings; the token is for a backend that has to tell them apart.
+    // The sidecar tracks its own firings; only other backends use the token.
     let fired = FiredWakeup { key: WakeupKey { kind, name: name.clone() }, token: 0 };
     let context = CallContext { is_woken: true, ..context_of(headers) };
     let done = state.actors.wake(&actor, fired, data, context).await;
@@ -211,13 +212,15 @@ async fn fire(
     Ok(StatusCode::OK.into_response())
 }
 
-/// The sidecar ends an activation: the actor was idle, or lives elsewhere from now on. An actor that is not active is fine.
+/// The sidecar ends an activation: the actor was idle, or is active elsewhere from now on. An actor that is not active
+/// is fine.
 async fn deactivate(
     State(state): State<Callbacks>,
     path: Result<Path<ActorPath>, PathRejection>,
 ) -> Result<Response, HttpError> {
     let Path((agent_type, actor_id)) = path.map_err(invalid_path)?;
-    // The sidecar holds up all calls of the type until it has its answer, and a turn that runs may be waiting for the sidecar.
+    // The sidecar blocks all calls of the type until it has its answer, and a running turn may be waiting for the
+    // sidecar.
     state.actors.give_up_actor(&address(&agent_type, &actor_id)?);
     Ok(StatusCode::OK.into_response())
 }
@@ -235,7 +238,7 @@ fn invalid_path(error: PathRejection) -> HttpError {
     HttpError::bad_request("path-invalid", error.body_text())
 }
 
-/// Wraps the path of a subscription, which only the sidecar may post to.
+/// Wraps the path of a subscription, to which only the sidecar may post.
 pub(super) fn for_the_sidecar(
     methods: axum::routing::MethodRouter,
     token: &Option<AppToken>,

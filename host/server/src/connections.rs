@@ -1,14 +1,14 @@
-//! The connections of a port: how many there may be, altogether and of one peer, and who has to go when there are too many.
+//! The connections of a port: their maximum number, in total and for one peer, and their eviction.
 //!
-//! When all places are taken, the connection that has been idle longest makes room: it waits for a next request, or has not sent
-//! its first. When none is idle, some further connections are accepted that serve health alone, for one request each, and answer
-//! everything else 503. These spare ones make room for each other as well, but each has a moment to send its request. While none
-//! may go, new connections wait in the kernel's backlog, first in, first out. So whoever looks at the host's health gets an answer,
-//! whatever others do.
+//! When all permits are taken, the longest idle connection is evicted: one that waits for a next request, or has not
+//! sent its first. When none is idle, some spare connections are accepted. They serve health checks only, for one
+//! request each, and answer everything else 503. Spare connections are evicted as well, but each has a moment to send
+//! its request. While none can be evicted, new connections wait in the kernel's backlog, first in, first out. So a
+//! health check always gets an answer, whatever others do.
 //!
-//! A peer that has all its places is treated as if all were taken. Peers on this machine have no such bound. Behind a sidecar
-//! they have as many places again, which nobody else takes: its calls come from there, and one that is refused may never come
-//! again.
+//! A peer that has all its permits is treated as if all were taken. Peers on this machine have no such limit. Behind a
+//! sidecar they have the same number of permits again, which nobody else takes: the sidecar's calls come from there,
+//! and a refused one may never be repeated.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
@@ -19,15 +19,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
-/// Connections beyond the bound, which serve health alone.
+/// Connections beyond the limit, which serve health checks only.
 const SPARE: usize = 128;
-/// How long a spare connection may be silent before it makes room for another. A client that connects and asks at once is
-/// answered within it; and 500 clients that connect again and again hold up a further one for a second, not for ever.
+/// The time that a spare connection may be silent before it is evicted. A client that connects and sends at once is
+/// answered within it. 500 clients that reconnect permanently delay another one by a second, not forever.
 const SPARE_SILENCE: Duration = Duration::from_millis(250);
 
-/// The least wait for a place that nobody has given back yet.
+/// The minimum wait for a permit that has not been returned yet.
 const MOMENT: Duration = Duration::from_millis(5);
-/// Connections that had to make room and have not ended yet, at most. They are read for a moment more, and are in nobody's place.
+/// The maximum number of evicted connections that have not ended yet. They are read for a moment more, and hold no
+/// permit.
 const LEAVING: usize = 128;
 
 /// All connections of a port.
@@ -37,7 +38,7 @@ pub(super) struct Connections {
     behind_sidecar: bool,
     start: Instant,
     registry: Mutex<Registry>,
-    /// Told when a place is given back.
+    /// Notified when a permit is returned.
     returned: Notify,
 }
 
@@ -48,42 +49,42 @@ struct Registry {
     spare: usize,
     of_sidecar: usize,
     of_peers: HashMap<IpAddr, usize>,
-    /// Those that had to make room and have not ended yet.
+    /// Evicted connections that have not ended yet.
     leaving: HashSet<u64>,
 }
 
-/// One connection, as those who decide about it see it.
+/// A connection, as the admission sees it.
 pub(super) struct Connection {
-    /// Whose place it takes; none for a peer on this machine.
+    /// The peer whose permit it takes; `None` for a peer on this machine.
     pub(super) peer: Option<IpAddr>,
-    /// Takes one of the sidecar's places.
+    /// `true` if it takes one of the sidecar's permits.
     pub(super) of_sidecar: bool,
-    /// Serves health alone.
+    /// `true` if it serves health checks only.
     pub(super) is_spare: bool,
-    /// Cancelled when it has to make room.
+    /// Cancelled when it is evicted.
     pub(super) evicted: CancellationToken,
-    /// Lines that were dropped of the head that is being read.
+    /// The dropped lines of the current head.
     cut_lines: AtomicUsize,
-    /// The place of a large head that is being read.
+    /// The permit of the current large head.
     pub(super) large_head: Mutex<Option<OwnedSemaphorePermit>>,
     start: Instant,
     requests: AtomicU64,
     handled: AtomicUsize,
     received: AtomicUsize,
-    /// A part of an answer may still have to be written. hyper drops the answer as soon as it has it in its buffer.
+    /// A part of an answer may still have to be written. hyper drops the answer as soon as it is in its buffer.
     is_unsent: AtomicBool,
     /// Milliseconds since the start.
     idle_since: AtomicU64,
 }
 
-/// No place can be had now.
+/// No permit is available now.
 #[derive(Debug)]
 struct Full {
-    /// When one can be had at the latest, unless all spare connections are being answered.
+    /// The longest wait for one, unless all spare connections are being answered.
     again_in: Duration,
 }
 
-/// A place. Dropping it gives it back.
+/// A permit. Dropping it returns it.
 pub(super) struct Place {
     connections: Arc<Connections>,
     id: u64,
@@ -103,20 +104,20 @@ impl Connections {
         })
     }
 
-    /// A place for a connection, as soon as there is one.
+    /// A permit for a connection, as soon as there is one.
     pub(super) async fn place(self: &Arc<Self>, peer: IpAddr) -> Place {
         loop {
             match self.admit(peer, Instant::now()) {
                 Ok(place) => return place,
                 Err(Full { again_in }) => {
-                    // Either way it is tried again.
+                    // Retried in both cases.
                     let _elapsed = tokio::time::timeout(again_in, self.returned.notified()).await;
                 }
             }
         }
     }
 
-    /// A place for a connection that came now, or when to ask again.
+    /// A permit for a new connection, or the time to ask again.
     fn admit(self: &Arc<Self>, peer: IpAddr, now: Instant) -> Result<Place, Full> {
         let peer = key(peer);
         let mut registry = self.registry();
@@ -164,7 +165,7 @@ impl Drop for Place {
 }
 
 impl Registry {
-    /// Those with a place: the sidecar's, or all others.
+    /// The permits in use: the sidecar's, or all others.
     fn taken(&self, of_sidecar: bool) -> usize {
         if of_sidecar { self.of_sidecar } else { self.all.len() - self.spare - self.of_sidecar }
     }
@@ -205,16 +206,16 @@ impl Registry {
         }
     }
 
-    /// When the oldest of the silent spare connections may go.
+    /// The time when the oldest silent spare connection may be evicted.
     fn full(&self, now: u64) -> Full {
         let silent = self.all.values().filter(|one| one.is_spare && one.is_idle());
         let since = silent.map(|one| one.idle_since.load(Ordering::Relaxed)).min().unwrap_or(now);
         let silence = Duration::from_millis(now.saturating_sub(since));
-        // At once would be again and again, where those that may go wait for those that are leaving.
+        // Not at once: evictable connections may have to wait for those that are leaving.
         Full { again_in: SPARE_SILENCE.saturating_sub(silence).max(MOMENT) }
     }
 
-    /// Takes the place of the one that has been idle longest. Returns `false` if none is idle, or too many are leaving.
+    /// Evicts the longest idle connection. Returns `false` if none is idle, or too many are leaving.
     fn evict(&mut self, may_go: impl Fn(&Connection) -> bool) -> bool {
         if self.leaving.len() >= LEAVING {
             return false;
@@ -233,7 +234,7 @@ impl Registry {
 }
 
 impl Connection {
-    /// No request is being handled, and all answers are written. What is left of a body that nobody wants may still be arriving.
+    /// No request is being handled, and all answers are written. The rest of an unwanted body may still be arriving.
     pub(super) fn is_idle(&self) -> bool {
         self.handled.load(Ordering::Acquire) == 0 && !self.is_unsent.load(Ordering::Acquire)
     }
@@ -244,14 +245,14 @@ impl Connection {
         self.requests() > 0 || silence >= SPARE_SILENCE
     }
 
-    /// A client that has closed its sending side still gets its answer. To the server it looks like one that is gone, whose call
-    /// is otherwise cut off. A sidecar cuts calls off in that way, and must not be misunderstood. So behind a sidecar other
-    /// clients on its machine get no answer, either: nothing tells them from it.
+    /// A client that has closed its sending side still gets its answer. To the server it looks like a client that is
+    /// gone, whose call is otherwise cut off. A sidecar cuts calls off in this way, and must not be misunderstood. So
+    /// behind a sidecar other clients on its machine get no answer, either: nothing distinguishes them from it.
     pub(super) fn may_half_close(&self) -> bool {
         !self.of_sidecar
     }
 
-    /// Since when it has been waiting for the head of a request.
+    /// The time since which it has been waiting for the head of a request.
     pub(super) fn waits_for_head_since(&self) -> Option<Instant> {
         let waits = self.is_idle() && self.reads_head();
         waits.then(|| self.start + Duration::from_millis(self.idle_since.load(Ordering::Relaxed)))
@@ -262,22 +263,22 @@ impl Connection {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// What arrives now is the head of a request.
+    /// Returns `true` if the head of a request is arriving.
     pub(super) fn reads_head(&self) -> bool {
         self.handled.load(Ordering::Relaxed) == 0 && self.received.load(Ordering::Relaxed) == 0
     }
 
-    /// Lines of the head that is being read were dropped.
+    /// Counts dropped lines of the current head.
     pub(super) fn cut(&self, lines: usize) {
         self.cut_lines.fetch_add(lines, Ordering::Relaxed);
     }
 
-    /// The head has arrived. Answers how many of its lines were dropped.
+    /// Ends the current head. Returns the number of its dropped lines.
     pub(super) fn take_cut(&self) -> usize {
         self.cut_lines.swap(0, Ordering::Relaxed)
     }
 
-    /// All that hyper had in its buffer is written.
+    /// Everything in hyper's buffer is written.
     pub(super) fn sent(&self) {
         if self.is_unsent.load(Ordering::Relaxed) {
             self.rests();
@@ -327,7 +328,7 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What counts as one peer: an address of version 4, or a network of version 6, since a machine has all addresses of it.
+/// The unit that counts as one peer: an IPv4 address, or an IPv6 network, since a machine has all addresses of it.
 fn key(peer: IpAddr) -> Option<IpAddr> {
     let peer = peer.to_canonical();
     match peer {

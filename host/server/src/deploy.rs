@@ -1,4 +1,4 @@
-//! The operator's requests that change what serves, and show it.
+//! The operator's requests that show and change the serving versions.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,15 +22,15 @@ use daca_deploy as deploy;
 use daca_deploy::{Deployed, Mounted, Origin, Place, Record, Source, TypeView};
 use daca_model::LARGEST_COMPONENT;
 
-/// How long a component may take to arrive.
+/// The time within which a component must arrive.
 const UPLOAD_TIME: Duration = Duration::from_secs(120);
-/// How long the rest of one is read that is refused.
+/// The time for which the rest of a refused one is read.
 const DISCARD_TIME: Duration = Duration::from_secs(10);
 /// The text of the component's signature file.
 const SIGNATURE: &str = "daca-signature";
-/// Who deploys, as the client says.
+/// The initiator, as given by the client.
 const BY: &str = "daca-by";
-/// Characters of that which are kept.
+/// The maximum length of the initiator in characters.
 const LONGEST_BY: usize = 100;
 
 /// The routes, for the admin router.
@@ -85,15 +85,15 @@ fn all() -> u8 {
     100
 }
 
-/// Reads what is left of a body and keeps nothing of it. A client that still sends when the connection is closed may not get to
-/// see the answer.
+/// Reads the rest of a body and discards it. A client that still sends when the connection is closed may not see the
+/// answer.
 async fn discard(body: Body) {
     let mut pieces = body.into_data_stream();
     let all = async { while let Some(Ok(_)) = pieces.next().await {} };
     let _too_slow_to_be_waited_for = tokio::time::timeout(DISCARD_TIME, all).await;
 }
 
-/// The body is kept only once there is room for one more deployment.
+/// The body is read only after a permit for a deployment was acquired.
 async fn put_component(
     State(state): State<AdminState>,
     agent_type: Result<Path<String>, PathRejection>,
@@ -129,7 +129,7 @@ async fn put_component(
     finish(async move { deployer.deploy(&agent_type, request, place).await }).await
 }
 
-/// What can be refused before the body is read.
+/// The checks that need no body.
 fn begin_upload(
     state: &AdminState,
     agent_type: Result<Path<String>, PathRejection>,
@@ -189,14 +189,14 @@ async fn delete_pin(
     finish(async move { deployer.unpin(&actor.agent_type, &actor.id, origin).await }).await
 }
 
-/// Runs a change to its end, also when who asked for it hangs up: half a change is none.
+/// Runs a change to its end, even if the requester hangs up: there are no half changes.
 async fn finish(
     change: impl Future<Output = Result<Deployed, deploy::Error>> + Send + 'static,
 ) -> Result<Json<Deployed>, Refused> {
     match tokio::spawn(change).await {
         Ok(result) => Ok(Json(result?)),
         Err(_panicked) => {
-            let detail = "The host failed in an unexpected way. Its log has the details.";
+            let detail = "The host failed unexpectedly. Its log has the details.";
             Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into())
         }
     }
@@ -284,7 +284,7 @@ fn state_of(record: &Record, version: &str) -> Vec<&'static str> {
     states
 }
 
-/// The versions of a type that serve now, with the percent of the actors that each has.
+/// The serving versions of a type, with the percentage of the actors that each has.
 pub(super) fn serving(view: &TypeView) -> Vec<Value> {
     let canary = view.record.canary.as_ref();
     let share = canary.map_or(0, |canary| canary.share);
@@ -330,7 +330,7 @@ fn query_invalid(error: QueryRejection) -> HttpError {
     HttpError::bad_request("query-invalid", error.body_text())
 }
 
-/// Reads a small JSON document. The content type does not matter: nobody but a client of this API sends it.
+/// Parses a small JSON document. The content type does not matter: only clients of this API send it.
 async fn json_body<T: serde::de::DeserializeOwned>(request: Request) -> Result<T, HttpError> {
     let body = Bytes::from_request(request, &()).await.map_err(super::body::unreadable_body)?;
     let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
@@ -339,7 +339,7 @@ async fn json_body<T: serde::de::DeserializeOwned>(request: Request) -> Result<T
     })
 }
 
-/// Who asks: what the client says of itself, and where it is.
+/// The initiator: the name that the client gives, and its address.
 fn origin(headers: &HeaderMap, request: &Request<Body>) -> Origin {
     let said = text(headers, BY).unwrap_or_default();
     let said = said.chars().filter(|c| !c.is_control()).take(LONGEST_BY).collect::<String>();
@@ -352,7 +352,8 @@ fn origin(headers: &HeaderMap, request: &Request<Body>) -> Origin {
     Origin { source: Source::Api, by }
 }
 
-/// The bytes of the body that the request announces, so that one too large is refused before it is sent. 0 when it does not say.
+/// The announced length of the body in bytes, so that one that is too large is refused before it is sent. 0 if it is
+/// not announced.
 fn announced_length(headers: &HeaderMap) -> u64 {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     length.unwrap_or_default()
@@ -363,7 +364,7 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// An error of this API: of HTTP, or of deploying, with its help.
+/// An error of this API: of HTTP, or of a deployment, with its help.
 pub(super) enum Refused {
     Http(HttpError),
     Deploy(deploy::Error),

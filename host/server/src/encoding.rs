@@ -1,4 +1,5 @@
-//! Bodies in another encoding: the host takes bytes as they are, and says so rather than take compressed ones for broken JSON.
+//! Encoded bodies. The host does not decode bodies, and refuses compressed ones with a clear error rather than as
+//! broken JSON.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -7,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::answer::HttpError;
 
-/// Refuses a body that says it is encoded.
+/// Refuses a body that declares an encoding.
 pub(super) fn check(headers: &HeaderMap) -> Result<(), HttpError> {
     let encoded = headers.get_all(header::CONTENT_ENCODING).iter().find(|value| {
         let text = value.as_bytes().trim_ascii();

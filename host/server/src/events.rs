@@ -1,12 +1,12 @@
-//! What becomes of an event: what it is known by, how often it is tried, and where it goes when it can never be handled.
+//! The handling of an event: its identity, its retries, and its dead letter if it can never be handled.
 //!
-//! A broker cannot be relied on to bring back what was answered RETRY: that of Dapr 1.17 and later for Redis acknowledges it all
-//! the same (`processMessage` in `pubsub/redis/redis.go` of components-contrib 1.17). So what fails for a passing reason is
-//! tried again here first, for as long as Redis waits for an answer.
+//! A broker cannot be relied on to redeliver an event that was answered RETRY: Redis in Dapr 1.17 and later
+//! acknowledges it all the same (`processMessage` in `pubsub/redis/redis.go` of components-contrib 1.17). So an event
+//! with a transient failure is retried here first, as long as Redis waits for an answer.
 //!
-//! A subscription's dead letters are published by the host and not by the sidecar, which is told of no `deadLetterTopic`. The
-//! sidecar would send there what was answered RETRY, too, where no policy for inbound retries says otherwise (`pkg/runtime/subscription`),
-//! it knows no reason, and it can only use the component that the event came from.
+//! The host, not the sidecar, publishes a subscription's dead letters, and tells the sidecar of no `deadLetterTopic`.
+//! The sidecar would also send there what was answered RETRY, unless a policy for inbound retries prevents it
+//! (`pkg/runtime/subscription`). It knows no reason, and can only use the component that the event came from.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,19 +29,20 @@ use daca_model::backend::EventOutcome;
 use daca_model::{CallContext, CallIdentity};
 use daca_runtime::actor::Actors;
 
-/// How long an event is tried here. Redis gives it to somebody else after `processingTimeout`, 60 s by default.
+/// The time for which an event is retried here. Redis gives it to another consumer after `processingTimeout`, 60 s by
+/// default.
 const PATIENCE: Duration = Duration::from_secs(45);
-/// The wait before the second try; each further wait is twice as long.
+/// The wait before the second attempt; it doubles after each.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// The longest wait before another try. A shutdown lasts so much longer at most.
+/// The longest wait before a retry, and so the longest delay of a shutdown.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// Events that wait here for another try. What comes beyond is given back to the broker.
+/// Events that wait here for a retry. Further ones are given back to the broker.
 const MOST_WAITING: usize = 64;
 
-/// What an event is known by when it comes again: its source and its id, which together name it among all events
-/// (CloudEvents 1.0, `id`), and the subscription, since each of them handles it. None for one that has not both.
+/// The identity of a repeated event: its source and its id, which together are unique among all events (CloudEvents
+/// 1.0, `id`), and the subscription, since each of them handles it. `None` for an event without both.
 ///
-/// It is a hash, because it travels in a header. No place of a Kafka message is like it: these have slashes.
+/// It is a hash, because it is sent in a header. No position of a Kafka message resembles it: those have slashes.
 pub(super) fn identity(path: &str, event: &Document) -> Option<CallIdentity> {
     name_of(path, event).map(|name| CallIdentity::Message(name.into()))
 }
@@ -52,11 +53,11 @@ fn name_of(path: &str, event: &Document) -> Option<String> {
     Some(format!("event:{}", digest::of_parts([path.as_bytes(), source.as_bytes(), id.as_bytes()])))
 }
 
-/// Bounds the events that wait for another try. Cheap to clone.
+/// Limits the events that wait for a retry. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Patience {
     places: Arc<Semaphore>,
-    /// False from the beginning of the shutdown on: what waits then is for another host.
+    /// `false` once the shutdown has begun: events that wait then are left to another host.
     is_ready: Arc<AtomicBool>,
 }
 
@@ -65,8 +66,8 @@ impl Patience {
         Patience { places: Arc::new(Semaphore::new(MOST_WAITING)), is_ready }
     }
 
-    /// Delivers an event that a broker has sent, and tries again what may succeed at another try. What the host or something
-    /// beyond it could not do is tried as long as the patience lasts, and an agent that fails `attempts` times.
+    /// Delivers a broker's event, with retries. Failures of the host or of a service behind it are retried until the
+    /// time is over, and failures of the agent `attempts` times.
     pub(super) async fn deliver(
         &self,
         subscriptions: &Subscriptions,
@@ -100,7 +101,7 @@ impl Patience {
                 tracing::warn!(
                     path,
                     code = "event-given-back",
-                    "an event is to come again: {}",
+                    "an event is to be redelivered: {}",
                     printable(&reason)
                 );
                 return EventOutcome::Retry(reason);
@@ -111,7 +112,7 @@ impl Patience {
     }
 }
 
-/// Publishes what is known of an event that can never be handled, where its subscription says so.
+/// Publishes the dead letter of an event that can never be handled, if its subscription has a dead-letter topic.
 pub(super) async fn set_aside(
     actors: &Actors,
     tries: &Tries,
@@ -127,7 +128,7 @@ pub(super) async fn set_aside(
             tracing::warn!(
                 path,
                 code = "event-set-aside",
-                "an event is set aside on {}/{}: {}",
+                "an event is dead-lettered to {}/{}: {}",
                 topic.pubsub,
                 topic.topic,
                 printable(reason)
@@ -136,25 +137,25 @@ pub(super) async fn set_aside(
         }
         Err(error) => {
             let reason =
-                format!("the event cannot be handled ({reason}), and could not be set aside: {error}");
+                format!("the event cannot be handled ({reason}), and could not be dead-lettered: {error}");
             tracing::warn!(path, code = "event-set-aside-failed", "{}", printable(&reason));
             EventOutcome::Retry(reason)
         }
     }
 }
 
-/// An event as it goes into a dead letter.
+/// An event in a dead letter.
 #[derive(Clone, Copy)]
 pub(super) enum Letter<'e> {
     /// In its envelope.
     Event(&'e Document),
-    /// It is no JSON.
+    /// Not JSON.
     Bytes(&'e Bytes),
-    /// It has more bytes than the host reads. These are the headers that it came with.
+    /// Longer than the host reads. These are its headers.
     Unread(&'e HeaderMap),
 }
 
-/// The letter of an event. The short one says why the event is gone and, where that can be read, which one it was.
+/// The dead letter of an event. The short form has the reason and, if it can be read, the event's identity.
 fn written(subscription: &Subscription, event: Letter<'_>, reason: &str) -> DeadLetter {
     let Subscription { pubsub, topic, path, attempts, .. } = subscription;
     let reason = letters::shortened(reason.to_owned());

@@ -1,24 +1,24 @@
-//! Where the body of a request ends: behind it begins the head of the next one, for the [`super::head_filter`].
+//! The end of a request's body, behind which the next head begins, for the [`super::head_filter`].
 //!
-//! Only bodies are followed of which there can be no doubt: without a length, with one, or in plain chunks. Whoever took a
-//! byte of a body for a head's could be made to hide a request in a body.
+//! Only unambiguous bodies are followed: without a length, with one, or in plain chunks. If a byte of a body were
+//! mistaken for one of a head, a request could be smuggled in a body.
 
-/// Bytes of a header's value that are looked at.
+/// The bytes of a header's value that are examined.
 const LONGEST_VALUE: usize = 64;
-/// Digits of a size: none that could overflow.
+/// The digits of a size: too few to overflow.
 const MOST_DIGITS: u8 = 15;
 
-/// A header that says how long the body is.
+/// A header that determines the length of the body.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Field {
     ContentLength,
     TransferEncoding,
 }
 
-/// What a head says of its body, as far as it has come.
+/// The framing of a body, according to the head so far.
 #[derive(Default)]
 pub(super) struct Framing {
-    /// The header whose value comes now.
+    /// The header whose value follows.
     field: Option<Field>,
     value: Vec<u8>,
     length: Option<u64>,
@@ -44,7 +44,7 @@ impl Framing {
     /// The line ends.
     pub(super) fn end(&mut self) {
         let value = self.value.trim_ascii();
-        // A second one of either is a doubt, even if it says the same.
+        // A second one of either is ambiguous, even if it is equal.
         let is_first = self.length.is_none() && !self.is_chunked;
         match self.field.take() {
             _ if self.value.len() > LONGEST_VALUE => self.is_doubtful = true,
@@ -58,7 +58,7 @@ impl Framing {
         self.is_doubtful |= self.length.is_none() && !self.is_chunked;
     }
 
-    /// The head has ended. None when it is not sure where the body ends.
+    /// The head has ended. `None` if the end of the body is uncertain.
     pub(super) fn body(&self) -> Option<Body> {
         let body = if self.is_chunked { Body::Size(0, 0) } else { Body::Rest(self.length.unwrap_or(0)) };
         (!self.is_doubtful).then_some(body)
@@ -70,12 +70,12 @@ fn number(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok().filter(|_| are_digits)?.parse().ok()
 }
 
-/// A place in a body.
+/// A position in a body.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Body {
-    /// So many bytes are still to come.
+    /// So many bytes are left.
     Rest(u64),
-    /// In the size of a chunk, and how many digits it has so far.
+    /// In the size of a chunk, with the number of its digits so far.
     Size(u64, u8),
     SizeLf(u64),
     Data(u64),
@@ -84,12 +84,12 @@ pub(super) enum Body {
     EndLf,
     /// Behind it.
     Ended,
-    /// It is not what is followed.
+    /// Not a supported framing.
     Lost,
 }
 
 impl Body {
-    /// Follows the body through some bytes. Answers how many of them are its own: all, unless it has ended.
+    /// Follows the body through some bytes. Returns how many of them belong to it: all, unless it has ended.
     pub(super) fn follow(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
         while !matches!(self, Body::Rest(0) | Body::Ended) && at < bytes.len() {
@@ -112,7 +112,7 @@ impl Body {
         at
     }
 
-    /// The place behind a byte of what is around the chunks' data. Extensions and trailers are not followed.
+    /// The position behind a byte of chunk framing. Extensions and trailers are not followed.
     fn after(self, byte: u8) -> Body {
         match (self, byte) {
             (Body::Size(size, digits), _) if byte.is_ascii_hexdigit() && digits < MOST_DIGITS => {

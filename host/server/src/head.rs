@@ -1,10 +1,10 @@
-//! What the head of a request may be.
+//! The limits on the head of a request.
 //!
-//! A sidecar turns the headers of a Kafka message into headers of HTTP, and it sends a message that is answered 4xx again, for
-//! ever: the messages behind it are never handled. So the parser takes about all that a message of Kafka can hold ([`MOST_LINES`],
-//! [`MOST_BYTES`]), and what people send has smaller bounds, which are looked at here and answered in the host's form. What is
-//! larger still is shortened while it is read, and its request marked ([`HeadCut`]): a message of a binding is then set aside. An
-//! event is handled, since all of it is in its body.
+//! A sidecar turns the headers of a Kafka message into HTTP headers, and resends a message that is answered 4xx
+//! forever: the messages behind it are never handled. So the parser accepts about everything that a Kafka message can
+//! contain ([`MOST_LINES`], [`MOST_BYTES`]). Users' requests have smaller limits, which are checked here and answered
+//! in the host's format. A larger head is shortened while it is read, and its request is marked ([`HeadCut`]): a
+//! message of a binding is then dead-lettered. An event is handled, since its body is complete.
 
 use std::sync::Arc;
 
@@ -15,24 +15,25 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::answer::HttpError;
 
-/// Header lines that are parsed. hyper takes 64 bytes for each of them whenever it parses a head, whether they come or not (some
-/// 0.2 µs for 8,000), and `HeaderMap` panics beyond 24,576.
+/// The header lines that are parsed. hyper takes 64 bytes for each of them whenever it parses a head, whether they are
+/// used or not (about 0.2 µs for 8,000), and `HeaderMap` panics beyond 24,576.
 pub(super) const MOST_LINES: usize = 8_000;
-/// Bytes of a head that are read: a message of Kafka's default size (1 MB) whose bytes are all URL-encoded, three for one.
+/// The bytes of a head that are read: a message of Kafka's default maximum size (1 MB) whose bytes are all URL-encoded,
+/// three for one.
 pub(super) const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-/// The same for those who are no input binding.
+/// The same for requests that are not from an input binding.
 const PEOPLES_LINES: usize = 200;
 const PEOPLES_BYTES: usize = 64 * 1024;
 
-/// The head of a request was shortened by so many lines. It lies in the request's extensions.
+/// The number of lines by which the head of a request was shortened. It is in the request's extensions.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HeadCut {
     pub(super) lines: usize,
 }
 
 impl HeadCut {
-    /// What is to be answered.
+    /// The answer.
     pub(super) fn refusal(self) -> HttpError {
         let detail =
             format!("The head of the request was too large: {} of its lines were not read.", self.lines);
@@ -40,7 +41,7 @@ impl HeadCut {
     }
 }
 
-/// Refuses heads that are larger than people need, or that name no host. `large` are the paths whose handlers call
+/// Refuses heads that are larger than users need, or that do not name a host. `large` are the paths whose handlers call
 /// [`check_size`] themselves.
 pub(super) async fn check(State(large): State<Arc<[String]>>, request: Request, next: Next) -> Response {
     let is_large = large.iter().any(|path| path == request.uri().path());
@@ -53,7 +54,7 @@ pub(super) async fn check(State(large): State<Arc<[String]>>, request: Request, 
     }
 }
 
-/// Has the head the size that people need?
+/// Checks that the head is within the limits for users.
 pub(super) fn check_size(uri: &Uri, headers: &HeaderMap, cut: Option<HeadCut>) -> Result<(), HttpError> {
     if let Some(cut) = cut {
         return Err(cut.refusal());
@@ -71,7 +72,7 @@ pub(super) fn check_size(uri: &Uri, headers: &HeaderMap, cut: Option<HeadCut>) -
     Err(HttpError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", detail))
 }
 
-/// HTTP/1.1 wants exactly one `Host` (RFC 9112, section 3.2).
+/// HTTP/1.1 requires exactly one `Host` (RFC 9112, section 3.2).
 fn check_host(request: &Request) -> Result<(), HttpError> {
     let hosts = request.headers().get_all(header::HOST).iter().count();
     if hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11) {

@@ -1,32 +1,32 @@
-//! Shortens heads that hyper cannot hold, so that their requests are answered by the host and not by hyper.
+//! Shortens heads that hyper cannot hold, so that the host answers their requests, and not hyper.
 //!
-//! A sidecar sends a message again for ever whose headers hyper refuses. So beyond some bounds further header lines are dropped
-//! while a head is read, and the request is marked: nobody may take it for whole.
+//! A sidecar resends a message forever if hyper refuses its headers. So beyond some limits further header lines are
+//! dropped while a head is read, and the request is marked: nobody may mistake it for a complete one.
 //!
-//! Nothing else may change. The lines that tell where the body ends always pass ([`Kept::Always`]), and a line is only dropped
-//! that hyper would take, too: a line with anything odd in it (a bare CR or LF, a fold, a space in its name) makes hyper refuse
-//! the head, with a NUL in its place if it is half dropped already. Where the next head begins is told by [`super::framing`], and
-//! hyper must agree. At any doubt, all further bytes of the connection pass as they are.
+//! Nothing else may change. The lines that determine the end of the body always pass ([`Kept::Always`]), and only lines
+//! that hyper would accept are dropped: a line with anything odd in it (a bare CR or LF, a fold, a space in its name)
+//! makes hyper refuse the head, with a NUL in its place if it is half dropped already. [`super::framing`] determines
+//! the start of the next head, and hyper must agree. If in doubt, all further bytes of the connection pass unchanged.
 
 use super::framing::{Body, Field, Framing};
 use super::head;
 
-/// From when on a head is shortened.
+/// The limits beyond which a head is shortened.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     /// Header lines.
     pub(super) lines: usize,
     /// Bytes of the whole head.
     pub(super) bytes: usize,
-    /// Bytes of one name. hyper takes less than 64 KiB.
+    /// Bytes of one name. hyper accepts less than 64 KiB.
     pub(super) name: usize,
     /// Bytes of a value that passes because of its name, whatever has passed before it.
     pub(super) value: usize,
-    /// Bytes that are dropped of one head, at most.
+    /// The maximum number of bytes dropped from one head.
     pub(super) dropped: usize,
 }
 
-/// What is left to hyper's own bounds is for the lines that pass in any case.
+/// The rest of hyper's own limits is reserved for the lines that always pass.
 pub(super) const BOUNDS: Bounds = Bounds {
     lines: head::MOST_LINES / 2,
     bytes: head::MOST_BYTES / 8 * 7,
@@ -35,9 +35,9 @@ pub(super) const BOUNDS: Bounds = Bounds {
     dropped: 64 * 1024 * 1024,
 };
 
-/// Names that always pass: they decide how a request is read.
+/// Names that always pass: they determine how a request is read.
 const ALWAYS: [&str; 6] = ["connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"];
-/// Names that pass once more: they decide whose the request is, and which message it brings.
+/// Names that pass once: they determine the origin of a request, and the message that it brings.
 const ONCE: [&str; 12] = [
     "__key",
     "__offset",
@@ -53,11 +53,11 @@ const ONCE: [&str; 12] = [
     "traceparent",
 ];
 
-/// What becomes of a line beyond the bounds.
+/// The treatment of a line beyond the limits.
 #[derive(Clone, Copy, PartialEq)]
 enum Kept {
     Always,
-    /// The first of this place in [`ONCE`].
+    /// The first one with this index in [`ONCE`].
     Once(usize),
     Never,
 }
@@ -65,7 +65,7 @@ enum Kept {
 enum State {
     /// In the request line, behind a CR or not.
     RequestLine(bool),
-    /// In the name of a header, which is held until it is known.
+    /// In the name of a header, which is buffered until it is complete.
     Name,
     Value {
         is_behind_cr: bool,
@@ -79,7 +79,7 @@ enum State {
         is_begun: bool,
     },
     Body(Body),
-    /// Nobody knows what these bytes are.
+    /// The meaning of these bytes is unknown.
     Unknown,
 }
 
@@ -89,15 +89,15 @@ pub(super) struct HeadFilter {
     state: State,
     framing: Framing,
     held: Vec<u8>,
-    /// What has passed of this head.
+    /// The passed lines of this head.
     lines: usize,
     bytes: usize,
-    /// Bytes that were dropped of it, and the names of [`ONCE`] that have passed beyond the bounds.
+    /// The dropped bytes of it, and the names of [`ONCE`] that have passed beyond the limits.
     dropped: usize,
     passed: [bool; ONCE.len()],
     /// Heads that have passed.
     heads: u64,
-    /// Lines that were dropped, as a whole or in part, since somebody asked.
+    /// Lines that were dropped, completely or in part, since the last query.
     cut: usize,
 }
 
@@ -117,7 +117,7 @@ impl HeadFilter {
         }
     }
 
-    /// How many of the next bytes are of no head. They pass as they are.
+    /// The number of next bytes that belong to no head. They pass unchanged.
     pub(super) fn skip(&mut self, input: &[u8]) -> usize {
         match &mut self.state {
             State::Body(body) => {
@@ -134,8 +134,8 @@ impl HeadFilter {
         }
     }
 
-    /// Passes on what may pass. `reads` is the number of requests before the one whose head hyper reads now, if it reads a head:
-    /// no other head is shortened.
+    /// Passes the permitted bytes on. `reads` is the number of requests before the one whose head hyper reads now, if
+    /// it reads a head: no other head is shortened.
     pub(super) fn pass(&mut self, mut input: &[u8], reads: Option<u64>, output: &mut Vec<u8>) {
         while !input.is_empty() {
             let may_cut = reads == Some(self.heads);
@@ -156,12 +156,12 @@ impl HeadFilter {
         }
     }
 
-    /// How many lines were dropped since this was asked last.
+    /// The number of lines dropped since the last call.
     pub(super) fn take_cut(&mut self) -> usize {
         std::mem::take(&mut self.cut)
     }
 
-    /// Each of these takes bytes, and answers how many.
+    /// Each of these consumes bytes, and returns their number.
     fn request_line(&mut self, input: &[u8], is_behind_cr: bool, output: &mut Vec<u8>) -> usize {
         let end = input.iter().position(|byte| *byte == b'\n');
         let taken = end.map_or(input.len(), |end| end + 1);
@@ -203,7 +203,7 @@ impl HeadFilter {
         input.len()
     }
 
-    /// The name is known, up to its colon.
+    /// The name is complete, up to its colon.
     fn end_name(&mut self, may_cut: bool, output: &mut Vec<u8>) {
         let kept = kept(&self.held);
         let is_beyond = self.lines >= self.bounds.lines || self.bytes >= self.bounds.bytes;
@@ -259,7 +259,7 @@ impl HeadFilter {
             return part;
         }
         match input.get(end) {
-            // The CR waits for its LF: nothing may come between them.
+            // The CR waits for its LF: nothing may be inserted between them.
             Some(b'\r') => self.state = State::Value { is_behind_cr: true, room },
             Some(_) => return self.give_up(end, output),
             None => return end,
@@ -317,14 +317,15 @@ impl HeadFilter {
         self.heads += 1;
     }
 
-    /// hyper shall decide.
+    /// Leaves the decision to hyper.
     fn give_up(&mut self, taken: usize, output: &mut Vec<u8>) -> usize {
         output.append(&mut self.held);
         self.state = State::Unknown;
         taken
     }
 
-    /// hyper shall refuse the head: what has been dropped of it would not have pleased it. It takes a NUL nowhere in a line.
+    /// Makes hyper refuse the head, since it would not have accepted what has been dropped of it. It accepts a NUL
+    /// nowhere in a line.
     fn refuse(&mut self, taken: usize, output: &mut Vec<u8>) -> usize {
         output.push(0);
         self.give_up(taken, output)

@@ -1,8 +1,9 @@
-//! Messages of input bindings: a route that a binding delivers to loses none, and is held up by none.
+//! Messages of input bindings: none is lost, and none blocks the others.
 //!
-//! What fails because something is away is answered with an error, and the binding delivers it again. What can never be
-//! handled is set aside on the manifest's dead-letter topic, with all that is known of it, and acknowledged: any other answer
-//! would either lose it or stop its partition for ever. What a person posts to the same route is answered as on any other.
+//! A message whose handling fails because something is unavailable is answered with an error, and the binding
+//! redelivers it. A message that can never be handled is published to the manifest's dead-letter topic, with all that
+//! is known of it, and acknowledged: any other answer would lose it or block its partition forever. A user's request to
+//! the same route is answered as on any other.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use daca_manifest::InputBinding;
 use daca_model::backend;
 use daca_runtime::actor::Actors;
 
-/// Bytes of each part of a message's place. Kafka's names of topics have at most 249.
+/// The maximum length in bytes of each part of a message's position. Kafka's topic names have at most 249.
 const LONGEST_PLACE: usize = 256;
 
 /// The binding of a route.
@@ -37,19 +38,20 @@ impl Input {
         Arc::new(Input { binding, token, actors, tries: Tries::default() })
     }
 
-    /// Did the binding send this, rather than a person? Kafka's place of the message is in the headers (`__topic` and so on,
-    /// as Dapr's binding names them); where the sidecar has a token, the request must carry it, too.
+    /// Returns `true` if the binding sent this request, rather than a user. The headers have the message's position in
+    /// Kafka (`__topic` and so on, as Dapr's binding names them). If the sidecar has a token, the request must carry
+    /// it, too.
     pub(super) fn sent(&self, headers: &HeaderMap) -> bool {
         let has_place = headers.contains_key("__topic") && headers.contains_key("__offset");
         match &self.token {
-            // What another application calls by service invocation has the sidecar's token, too.
+            // Requests by service invocation from another application have the sidecar's token, too.
             Some(token) => token.is_in(headers) && (has_place || !headers.contains_key("dapr-caller-app-id")),
             None => has_place,
         }
     }
 
-    /// Names a message of Kafka among all messages: those of another binding may be of another Kafka, and the time tells topics
-    /// apart that were made anew.
+    /// A unique id of a Kafka message. Messages of another binding may be from another Kafka, and the time
+    /// distinguishes topics that were recreated.
     pub(super) fn message_id(&self, headers: &HeaderMap) -> Option<Arc<str>> {
         let text = |name: &str| headers.get(name)?.to_str().ok().filter(|text| text.len() <= LONGEST_PLACE);
         let (topic, partition, offset) = (text("__topic")?, text("__partition")?, text("__offset")?);
@@ -57,28 +59,28 @@ impl Input {
         Some(format!("{}/{topic}/{partition}/{offset}/{time}", self.binding.binding).into())
     }
 
-    /// Forgets the failed tries of a message that was handled.
+    /// Forgets the failed attempts of a message that was handled.
     pub(super) fn succeeded(&self, headers: &HeaderMap) {
         if let (false, Some(id)) = (self.tries.is_empty(), self.message_id(headers)) {
             self.tries.forget(&id);
         }
     }
 
-    /// Decides what becomes of a message whose handling failed.
+    /// Handles the failure of a message.
     pub(super) async fn failed(
         &self,
         headers: &HeaderMap,
         body: Option<&Bytes>,
         error: HttpError,
     ) -> Response {
-        // A body that broke off is whole when it comes again.
+        // A truncated body is complete when it is redelivered.
         let is_passing = matches!(&*error.code, "body-unreadable" | "body-too-slow")
             || matches!(error.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
         if is_passing || (error.status.is_server_error() && !self.has_failed(headers, body)) {
             tracing::warn!(
                 binding = self.binding.binding,
                 code = &*error.code,
-                "a message is to be delivered again: {}",
+                "a message is to be redelivered: {}",
                 printable(&error.detail)
             );
             return error.into_response();
@@ -87,12 +89,12 @@ impl Input {
             Ok(()) => {
                 self.tries.forget(&self.name_of(headers, body));
                 let reason =
-                    json!({ "status": "Message set aside", "code": error.code, "detail": error.detail });
+                    json!({ "status": "Message dead-lettered", "code": error.code, "detail": error.detail });
                 Json(reason).into_response()
             }
             Err(reason) => {
                 let detail = format!(
-                    "The message cannot be handled ({}), and could not be set aside: {reason}.",
+                    "The message cannot be handled ({}), and could not be dead-lettered: {reason}.",
                     error.detail
                 );
                 let refused = HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "set-aside-failed", detail);
@@ -119,7 +121,7 @@ impl Input {
             name: format!("{} letter", self.name_of(headers, body)),
             attempts: self.binding.attempts,
             whole: written(body),
-            // The message itself stays in its topic, at the offset that the letter names.
+            // The message itself stays in its topic, at the offset that the dead letter names.
             short: body.is_some().then(|| written(None)),
         };
         self.tries.publish(letter, |letter| self.actors.publish(topic, letter)).await?;
@@ -127,7 +129,7 @@ impl Input {
         tracing::warn!(
             binding = self.binding.binding,
             code = "message-set-aside",
-            "message {} is set aside on {}/{}: {}",
+            "message {} is dead-lettered to {}/{}: {}",
             printable(&place),
             topic.pubsub,
             topic.topic,
@@ -136,7 +138,7 @@ impl Input {
         Ok(())
     }
 
-    /// Names a message, also where no place in Kafka does.
+    /// Names a message, even one without a position in Kafka.
     fn name_of(&self, headers: &HeaderMap, body: Option<&Bytes>) -> String {
         self.message_id(headers).map(|id| id.to_string()).unwrap_or_else(|| {
             use sha2::Digest as _;
@@ -144,14 +146,15 @@ impl Input {
         })
     }
 
-    /// Counts a failed try. True when there were as many as the manifest allows.
+    /// Counts a failed attempt. Returns `true` if there were as many as the manifest allows.
     fn has_failed(&self, headers: &HeaderMap, body: Option<&Bytes>) -> bool {
         self.tries.has_failed(self.name_of(headers, body), self.binding.attempts)
     }
 }
 
-/// What is known of a message. Its key and headers are as the binding gives them: URL-encoded with `escapeHeaders`. What is
-/// longer than a letter may be is left out, and counted: whatever a message is, its letter can be published.
+/// The dead letter of a message. Its key and headers are as the binding gives them: URL-encoded with `escapeHeaders`.
+/// Headers beyond the maximum size are omitted, and counted: whatever a message contains, its dead letter can be
+/// published.
 fn letter(binding: &InputBinding, headers: &HeaderMap, body: Option<&Bytes>, error: &HttpError) -> Value {
     let text = |name: &str| {
         let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned();

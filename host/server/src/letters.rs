@@ -1,4 +1,4 @@
-//! Dead letters: what those of events and of bindings' messages have in common. Whatever a letter is about, it can be published.
+//! Dead letters: the common part of those of events and of bindings' messages. Every dead letter can be published.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,12 +9,12 @@ use serde_json::{Map, Value};
 
 use daca_model::backend;
 
-/// Names whose failed tries are counted at the same time. Beyond it the counts begin anew.
+/// Names whose failed attempts are counted at the same time. Beyond it all counts are reset.
 const MOST_COUNTED: usize = 10_000;
-/// Bytes of the headers in a letter, and of each text: far less than any broker takes.
+/// The bytes of the headers in a dead letter, and of each text: far less than any broker's limit.
 const LETTER_HEADERS: usize = 64 * 1024;
 const LETTER_TEXT: usize = 4 * 1024;
-/// Headers that belong to the transport or to the sidecar, and not to the message.
+/// Headers of the transport or the sidecar, not of the message.
 const NOT_OF_THE_MESSAGE: [&str; 8] = [
     "accept-encoding",
     "authorization",
@@ -26,23 +26,23 @@ const NOT_OF_THE_MESSAGE: [&str; 8] = [
     "user-agent",
 ];
 
-/// A letter to be published.
+/// A dead letter to be published.
 pub(super) struct DeadLetter {
-    /// The same whenever it is tried again.
+    /// Its name, which is the same on each attempt.
     pub(super) name: String,
-    /// Tries at the whole letter, before it counts as too large.
+    /// Attempts at the complete letter, before it counts as too large.
     pub(super) attempts: u32,
     pub(super) whole: Bytes,
-    /// Without what it is about, where that makes it shorter.
+    /// The form without the original message, if that is shorter.
     pub(super) short: Option<Bytes>,
 }
 
-/// Counts failed tries.
+/// Counts failed attempts.
 #[derive(Default)]
 pub(super) struct Tries(Mutex<HashMap<String, u32>>);
 
 impl Tries {
-    /// Publishes a letter, whole if that is possible.
+    /// Publishes a dead letter, complete if possible.
     pub(super) async fn publish<F>(
         &self,
         letter: DeadLetter,
@@ -60,13 +60,14 @@ impl Tries {
         Ok(())
     }
 
-    /// Is the letter larger than the sidecar takes, or, as far as one can tell, its broker? The sidecar says of both that it is
-    /// away when its broker refuses, so what was tried often enough counts as too large.
+    /// Returns `true` if the dead letter is larger than the sidecar accepts, or, as far as one can tell, its broker.
+    /// The sidecar reports a refusal by its broker as unavailability, so a letter with enough attempts counts as too
+    /// large.
     fn is_too_large(&self, error: &backend::Error, name: &str, attempts: u32) -> bool {
         matches!(error, backend::Error::TooLarge(_)) || self.has_failed(name.to_owned(), attempts)
     }
 
-    /// Counts a failed try. True when there were as many as may be.
+    /// Counts a failed attempt. Returns `true` if the maximum is reached.
     pub(super) fn has_failed(&self, name: String, attempts: u32) -> bool {
         let mut tries = self.lock();
         if tries.len() >= MOST_COUNTED {
@@ -90,7 +91,7 @@ impl Tries {
     }
 }
 
-/// Adds the headers of a message. What is longer than a letter may be is left out, and counted.
+/// Adds the headers of a message. Headers beyond the maximum size are omitted, and counted.
 pub(super) fn add_headers(letter: &mut Value, headers: &HeaderMap) {
     let mut left = LETTER_HEADERS;
     let mut left_out = 0_usize;
@@ -114,7 +115,7 @@ pub(super) fn add_headers(letter: &mut Value, headers: &HeaderMap) {
     }
 }
 
-/// A text as it goes into a letter.
+/// A text for a dead letter.
 pub(super) fn shortened(mut text: String) -> String {
     if text.len() > LETTER_TEXT {
         text.truncate(text.floor_char_boundary(LETTER_TEXT));

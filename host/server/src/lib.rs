@@ -1,10 +1,12 @@
-//! HTTP: who calls the host, and in which form they are answered.
+//! HTTP: the clients of the host, and the format of their answers.
 //!
-//! [`app`] serves the manifest's routes and subscriptions to people and brokers, [`callbacks`] a Dapr sidecar, and [`admin`]
-//! the operator, to whom [`logs`] shows the log and [`metrics`] the numbers ([`openapi`] describes it all). All end in [`daca_runtime::actor::Actors`]; nothing here knows what an actor does. [`inputs`] decides what becomes
-//! of a binding's message that failed, and [`events`] of an event; [`letters`] are what both set aside. [`server`] accepts connections and shuts down; [`connections`] bounds
-//! their number, [`head`], [`head_filter`], [`framing`] and [`socket`] the heads of requests, [`body`] and [`budget`] their bodies; [`encoding`] refuses compressed
-//! ones. [`lingering`] lets clients see why a body was refused, and [`unreadable`] why a request was.
+//! [`app`] serves the manifest's routes and subscriptions to users and brokers, [`callbacks`] a Dapr sidecar, and
+//! [`admin`] the operator, to whom [`logs`] shows the log and [`metrics`] the metrics ([`openapi`] describes this API).
+//! All end in [`daca_runtime::actor::Actors`]; nothing here knows what an actor does. [`inputs`] handles failed
+//! messages of bindings, and [`events`] events; both publish dead [`letters`]. [`server`] accepts connections and shuts
+//! down. [`connections`] limits their number; [`head`], [`head_filter`], [`framing`] and [`socket`] limit the heads of
+//! requests, and [`body`] and [`budget`] their bodies. [`encoding`] refuses compressed bodies. [`lingering`] lets
+//! clients see why a body was refused, and [`unreadable`] why a request was.
 
 mod admin;
 mod admin_state;

@@ -1,7 +1,8 @@
-//! A request's body whose rest is still read when nobody wants it any more.
+//! A request's body whose rest is still read after nobody wants it any more.
 //!
-//! A client that sends a body which is refused, because it is too large for example, gets its answer at once. If the connection
-//! were closed while the client still sends, the kernel would answer with a reset, and the client might never see the answer.
+//! A client whose body is refused, for example because it is too large, gets its answer at once. If the connection were
+//! closed while the client still sends, the kernel would answer with a reset, and the client might never see the
+//! answer.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,15 +15,15 @@ use http_body_util::BodyExt as _;
 
 use super::connections::Received;
 
-/// How long the rest may take.
+/// The time for which the rest is read.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of it that are read.
+/// The bytes of the rest that are read.
 const MOST: usize = 64 * 1024 * 1024;
 
-/// The body. Dropped before its end, it reads on.
+/// The body. If it is dropped before its end, it is read further.
 pub(super) struct Lingering {
     body: Option<Body>,
-    /// The client sends nothing before it is asked to (`Expect: 100-continue`), and reading asks it.
+    /// The client sends nothing until it is asked to (`Expect: 100-continue`), and reading asks it.
     waits: bool,
     arrives: Option<Received>,
 }
@@ -32,7 +33,7 @@ impl Lingering {
         Lingering { body: Some(body), waits, arrives: Some(arrives) }
     }
 
-    /// Reads no more: the connection is closed behind the answer.
+    /// Stops reading: the connection is closed after the answer.
     pub(super) fn cut(&mut self) {
         self.body = None;
     }

@@ -1,6 +1,6 @@
-//! `GET /logs`: the last lines of the log, of everything, an agent type or an actor, and those that come.
+//! `GET /logs`: the last lines of the log, of everything, an agent type or an actor, and new ones as they are written.
 //!
-//! Whose a line is, is found out when it is read: that costs those who read, not those who write.
+//! The actor of a line is determined when it is read: readers pay for that, not writers.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -26,9 +26,9 @@ use daca_base::telemetry::{Batch, LineReader, RecentLines};
 use daca_model::CallError;
 use daca_runtime::actor::Actors;
 
-/// Those who follow at the same time.
+/// The maximum number of concurrent followers.
 const MOST_FOLLOWERS: usize = 16;
-/// How often a follower without news gets an empty line: only so is it found out that it is gone.
+/// The interval of empty lines to a follower without news: only so is a lost one noticed.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]
@@ -39,7 +39,7 @@ struct LogState {
     stopping: CancellationToken,
 }
 
-/// Makes the router. What follows ends when `stopping` is cancelled.
+/// Creates the router. Followers end when `stopping` is cancelled.
 pub(super) fn router(log: RecentLines, actors: Actors, stopping: CancellationToken) -> Router {
     let followers = Arc::new(Semaphore::new(MOST_FOLLOWERS));
     Router::new().route("/logs", get(logs)).with_state(LogState { log, actors, followers, stopping })
@@ -67,7 +67,7 @@ async fn logs(
     let lines = reader.read().lines;
     let last = {
         let filter = filter.clone();
-        // The lines may have some megabytes.
+        // The lines may have several megabytes.
         tokio::task::spawn_blocking(move || filter.last(&lines, limit))
             .await
             .map_err(|_| HttpError::from(CallError::Internal))?
@@ -88,12 +88,12 @@ async fn logs(
 
 fn place(followers: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, HttpError> {
     followers.clone().try_acquire_owned().map_err(|_| {
-        let detail = format!("{MOST_FOLLOWERS} follow the log already, and that is the most.");
+        let detail = format!("{MOST_FOLLOWERS} clients follow the log already, which is the maximum.");
         HttpError::new(StatusCode::TOO_MANY_REQUESTS, "log-followers-exceeded", detail)
     })
 }
 
-/// Which lines are wanted.
+/// The filter of a request.
 #[derive(Clone)]
 enum Filter {
     All,
@@ -101,7 +101,7 @@ enum Filter {
     Actor { agent_type: String, id: String },
 }
 
-/// Whose a line is: its turn says so, or, outside of a turn, the line itself.
+/// The actor of a line: that of its turn or, outside a turn, of the line itself.
 #[derive(Deserialize)]
 struct Line {
     #[serde(flatten)]
@@ -127,9 +127,10 @@ impl Filter {
             (None, None) => Ok(Filter::All),
             (Some(agent_type), None) => Ok(Filter::Type(agent_type)),
             (Some(agent_type), Some(id)) => Ok(Filter::Actor { agent_type, id }),
-            (None, Some(_)) => {
-                Err(HttpError::bad_request("query-invalid", "An id alone names no actor: add its type."))
-            }
+            (None, Some(_)) => Err(HttpError::bad_request(
+                "query-invalid",
+                "An id alone does not name an actor: add its type.",
+            )),
         }
     }
 
@@ -145,7 +146,7 @@ impl Filter {
             && wanted_id.is_none_or(|id| owner.actor_id.as_ref() == Some(id))
     }
 
-    /// The last lines that are wanted, at most `limit`.
+    /// The last matching lines, up to `limit`.
     fn last(&self, lines: &[Arc<str>], limit: usize) -> Bytes {
         let wanted = lines.iter().rev().filter(|line| self.takes(line)).take(limit);
         let mut wanted = wanted.collect::<Vec<_>>();
@@ -159,9 +160,9 @@ impl Filter {
     }
 }
 
-/// One who follows.
+/// A follower.
 struct Follower {
-    /// What was there when it came.
+    /// The matching lines at its start.
     last: Option<Bytes>,
     filter: Filter,
     reader: LineReader,
@@ -185,7 +186,7 @@ fn follow(follower: Follower) -> Body {
 }
 
 impl Follower {
-    /// The next lines; none when the host ends.
+    /// The next lines; `None` when the host ends.
     async fn next(&mut self) -> Option<Bytes> {
         if let Some(last) = self.last.take().filter(|last| !last.is_empty()) {
             return Some(last);
@@ -209,7 +210,7 @@ impl Follower {
     }
 }
 
-/// A line of the log that only one who was too slow gets.
+/// A line of the log for a follower that was too slow.
 #[derive(Serialize)]
 struct LinesMissed {
     timestamp: String,
@@ -223,9 +224,7 @@ fn lines_missed(missed: u64) -> String {
     let line = LinesMissed {
         timestamp: humantime::format_rfc3339_micros(SystemTime::now()).to_string(),
         level: "WARN",
-        message: format!(
-            "{missed} lines of the log, of whichever actors, were dropped before they were read"
-        ),
+        message: format!("{missed} lines of the log, of any actors, were dropped before they were read"),
         code: "log-lines-missed",
         target: module_path!(),
     };

@@ -1,5 +1,4 @@
-//! `GET /metrics`: the numbers by which a cluster scales hosts and an operator sees that something is wrong, in the text format
-//! of Prometheus (version 0.0.4).
+//! `GET /metrics`: the metrics for autoscaling and for operators, in the text format of Prometheus (version 0.0.4).
 
 use std::fmt::{Display, Write as _};
 
@@ -22,7 +21,7 @@ pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
         ),
         ("daca_active_actors", "gauge", "Actors that are active.", state.actors.active()),
         ("daca_live_instances", "gauge", "Instances of components that are in memory.", live),
-        ("daca_live_instances_max", "gauge", "The most instances that may be in memory.", most),
+        ("daca_live_instances_max", "gauge", "The maximum number of instances in memory.", most),
         ("daca_effects_pending", "gauge", "Effects that are not sent yet.", outbox.pending),
     ];
     for (name, kind, help, value) in whole {
@@ -37,7 +36,7 @@ pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
         ),
         (
             "daca_log_lines_dropped_total",
-            "Lines of the log that standard error did not take.",
+            "Lines of the log that were dropped because standard error is too slow or closed.",
             state.log.output.dropped(),
         ),
     ];
@@ -69,7 +68,7 @@ fn describe(text: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
-/// One line. The names of agent types have no character that the format would have escaped.
+/// One sample. The names of agent types have no character that needs escaping.
 fn sample(text: &mut String, name: &str, agent_type: Option<&str>, value: impl Display) {
     let label = agent_type.map(|agent_type| format!("{{agent_type=\"{agent_type}\"}}")).unwrap_or_default();
     let _ = writeln!(text, "{name}{label} {value}");

@@ -1,4 +1,4 @@
-//! The description of the admin API, which the port serves, and from which it lists its requests.
+//! The description of the admin API, which the port serves, and from which it generates its list of requests.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ struct Operation {
     summary: String,
 }
 
-/// What each request does, by method and path.
+/// The purpose of each request, by method and path.
 pub(super) fn requests() -> Result<BTreeMap<String, String>, json::Error> {
     let Document { paths } = json::read(DOCUMENT.as_bytes())?;
     let requests = paths.into_iter().flat_map(|(path, operations)| {

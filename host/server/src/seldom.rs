@@ -1,12 +1,13 @@
-//! Lines of the log that others can cause as often as they like: at most one a second, which says how many were left out.
+//! Rate limit for log lines that others can cause as often as they like: at most one a second, with the number of
+//! omitted ones.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The least time between two lines.
+/// The minimum time between two lines.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Decides about lines of one kind.
+/// Limits lines of one kind.
 #[derive(Default)]
 pub(super) struct Seldom(Mutex<State>);
 
@@ -17,7 +18,7 @@ struct State {
 }
 
 impl Seldom {
-    /// May a line be written now? Then it has to say how many were left out since the one before.
+    /// Returns the number of lines omitted since the last one, if a line may be written now.
     pub(super) fn admit(&self) -> Option<u64> {
         let now = Instant::now();
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

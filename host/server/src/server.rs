@@ -1,4 +1,5 @@
-//! Accepts connections, serves their requests within the bounds of [`super::connections`] and [`super::body`], and shuts down.
+//! Accepts connections, serves their requests within the limits of [`super::connections`] and [`super::body`], and
+//! shuts down.
 
 use std::convert::Infallible;
 use std::error::Error as _;
@@ -36,53 +37,53 @@ use super::lingering::Lingering;
 use super::seldom::Seldom;
 use super::socket::{AnswerTooSlow, HEAD_TIMEOUT, IDLE_TIMEOUT, LARGE_HEADS, Socket};
 
-/// Connections that wait in the kernel until they are accepted; it lowers the number to `net.core.somaxconn`. What comes beyond
-/// it is dropped, and its client tries again later and later, so that none of those who wait would be sure of its turn.
+/// Connections that wait in the kernel until they are accepted; it lowers the number to `net.core.somaxconn`. Further
+/// ones are dropped, and their clients retry later and later, so none of those who wait would be sure of its turn.
 const BACKLOG: u32 = 4096;
-/// The wait after a connection could not be accepted: most often the process has no more file descriptors.
+/// The wait after a failed accept: most often the process has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long a connection that makes room is still read: a request that has arrived, and that nobody has had the time to read, is
-/// answered.
+/// The time for which an evicted connection is still read: a request that has arrived, and that nobody has had the time
+/// to read, is answered.
 const LAST_LOOK: Duration = Duration::from_millis(10);
-/// How often a connection that was to make room, and works, is looked at again.
+/// The interval at which an evicted connection with a running request is checked again.
 const EVICTION_PAUSE: Duration = Duration::from_secs(1);
 
-/// How a port is served.
+/// The options of a port.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// Connections at the same time. Further ones serve health alone.
+    /// Concurrent connections. Further ones serve health checks only.
     pub max_connections: usize,
     /// Those of one peer on another machine.
     pub max_connections_per_peer: usize,
-    /// The paths that tell how the host is.
+    /// The paths of the health checks.
     pub health: &'static [&'static str],
-    /// Bytes of a body, at most.
+    /// The maximum size of a body in bytes.
     pub max_body: usize,
-    /// When a whole body must be there, and an answer be read.
+    /// The time for a whole body to arrive, and for an answer to be read.
     pub body_time: Duration,
-    /// Bytes a second that a body brings at least, and that are read of an answer.
+    /// The minimum rate in bytes a second, of a body that arrives and of an answer that is read.
     pub least_body_rate: usize,
-    /// Bytes of all bodies that are held. Without it, the handlers bound what they hold.
+    /// The budget of all bodies in bytes. Without it, the handlers limit the bytes.
     pub max_held_body_bytes: Option<usize>,
-    /// Connections from this machine are the sidecar's. They have places and a half of the bodies' bytes of their own, and who
-    /// closes the sending side there is gone: see [`Connection::may_half_close`].
+    /// Connections from this machine are the sidecar's. They have separate permits and half of the bodies' bytes, and a
+    /// client there that closes its sending side is gone: see [`Connection::may_half_close`].
     pub behind_sidecar: bool,
 }
 
-/// A port that is listened on.
+/// A listening port.
 pub struct Server {
     listener: TcpListener,
     serving: Arc<Serving>,
     connections: Arc<Connections>,
 }
 
-/// What all connections of a port share.
+/// The state that all connections of a port share.
 struct Serving {
     router: Router,
     health: &'static [&'static str],
     bodies: BodyBounds,
     bodies_of_sidecar: BodyBounds,
-    /// Large heads of the sidecar, and of all others: who holds up a message of a broker must be the sidecar itself.
+    /// Large heads of the sidecar, and of all others: only the sidecar itself may delay a broker's message.
     large_heads: [Arc<Semaphore>; 2],
     refused: Seldom,
     unread: Seldom,
@@ -98,7 +99,7 @@ impl Serving {
 /// Listens on an address.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A host that starts again must not wait for the connections of the one before.
+    // A restarted host must not wait for the previous one's connections.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
@@ -109,7 +110,7 @@ impl Server {
     pub fn new(listener: TcpListener, router: Router, options: ServerOptions) -> Server {
         let router =
             router.layer(CatchPanicLayer::custom(|_panic: Box<dyn std::any::Any + Send>| -> Response {
-                let detail = "The host failed in an unexpected way. Its log has the details.";
+                let detail = "The host failed unexpectedly. Its log has the details.";
                 HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
             }));
         let bodies = |budget| BodyBounds {
@@ -148,7 +149,7 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Serves until `shutdown`, then finishes the requests that run, and waits for them at most until `grace` has passed.
+    /// Serves until `shutdown`, then finishes the running requests, for `grace` at most.
     pub async fn run(self, shutdown: CancellationToken, grace: Duration) {
         let Server { listener, serving, connections } = self;
         let graceful = GracefulShutdown::new();
@@ -177,7 +178,7 @@ impl Server {
                     code = "connections-exhausted",
                     %peer,
                     left_out,
-                    "all connections are taken, or all of this peer: further ones serve health alone"
+                    "all connections, or all of this peer, are in use: further ones get health checks only"
                 );
             }
             tokio::spawn(serve(stream, peer, place, serving.clone(), &graceful));
@@ -204,7 +205,8 @@ fn serve(
     let large_heads = PollSemaphore::new(serving.large_heads[usize::from(connection.of_sidecar)].clone());
     let socket = Socket::new(stream, connection.clone(), large_heads, serving.bodies(&connection));
     let mut builder = Builder::new();
-    // The socket has the timer that counts, which waits for the answer before. With one of its own, hyper reads on after an answer.
+    // The socket has the relevant timer, which waits for the previous answer. With one of its own, hyper reads on after
+    // an answer.
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE_TIMEOUT + HEAD_TIMEOUT + serving.bodies.time)
@@ -258,13 +260,13 @@ fn serve(
     }
 }
 
-/// hyper has answered by itself what it could not read.
+/// hyper has itself answered a request that it could not read.
 fn refused(seldom: &Seldom, peer: SocketAddr, error: &hyper::Error) {
     let Some(left_out) = seldom.admit() else { return };
     tracing::warn!(code = "request-unreadable", %peer, left_out, "a request was refused before it was read: {error}");
 }
 
-/// The socket gave up writing an answer.
+/// The socket stopped writing an answer.
 fn is_unread(error: &hyper::Error) -> bool {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
     cause.and_then(io::Error::get_ref).is_some_and(|cause| cause.is::<AnswerTooSlow>())
@@ -279,7 +281,7 @@ async fn answer(
     serving: Arc<Serving>,
 ) -> Response {
     if connection.is_spare && !serving.health.contains(&request.uri().path()) {
-        let detail = "All connections are taken, or all that one peer may have: max-connections and max-connections-per-peer in [host] of the manifest.";
+        let detail = "All connections are in use, or all that one peer may have: max-connections and max-connections-per-peer in [host] of the manifest.";
         return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "connections-exhausted", detail)
             .into_response();
     }

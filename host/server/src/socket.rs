@@ -1,13 +1,13 @@
 //! A connection's bytes, as hyper reads and writes them.
 //!
-//! hyper reads ahead, and lets its buffer grow with the size of the reads: they are kept small, so that a connection which waits
-//! holds little. A head may be of some megabytes (see [`super::head`]), but only of a few connections at the same time: the
-//! others are not read on until there is room, or their time for a head is over. Heads that are larger still pass through the
-//! [`super::head_filter`], which shortens them.
+//! hyper reads ahead, and its buffer grows with the size of the reads. They are kept small, so that a waiting
+//! connection holds little. A head may have several megabytes (see [`super::head`]), but only of a few connections at
+//! the same time: the others are not read further until there is a permit, or their time for a head is over. Larger
+//! heads pass through the [`super::head_filter`], which shortens them.
 //!
-//! Answers have the time and the least rate of bodies: a client that asks and does not read would hold its answer for ever. They
-//! count from the first byte that cannot be written until all are. The time for a next head begins only then: hyper's own timer
-//! would end a connection whose client still reads.
+//! Answers have the time and the minimum rate of bodies: a client that does not read would otherwise hold its answer
+//! forever. They count from the first byte that cannot be written until all are. The time for a next head begins only
+//! then: hyper's own timer would end a connection whose client still reads.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -26,19 +26,19 @@ use super::connections::Connection;
 use super::head_filter::{BOUNDS, HeadFilter};
 use super::unreadable;
 
-/// Bytes of one read.
+/// The size of one read in bytes.
 const READ: usize = 32 * 1024;
-/// Bytes of a head that need no place.
+/// The bytes of a head that need no permit.
 const SMALL_HEAD: usize = 16 * 1024;
-/// Larger heads that are read at the same time, over all connections of a port.
+/// The number of larger heads that are read at the same time, over all connections of a port.
 pub(super) const LARGE_HEADS: usize = 16;
 
-/// A client that has not sent the head of its request by then is disconnected.
+/// A client that has not sent the head of its request within this time is disconnected.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// A client that has sent nothing for so long since its last answer is disconnected. Proxies keep their connections for a minute:
-/// one that they use at the moment in which it is closed costs them a request.
+/// A client that has sent nothing for this time since its last answer is disconnected. Proxies keep their connections
+/// for a minute: one that is used at the moment in which it is closed costs them a request.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-/// The same on a connection that serves health alone: there are few of them.
+/// The same on a connection that serves health checks only: there are few of them.
 const SPARE_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a connection ends whose client does not read.
@@ -49,21 +49,21 @@ pub(super) struct AnswerTooSlow;
 pub(super) struct Socket {
     stream: TcpStream,
     connection: Arc<Connection>,
-    /// Bytes of the head that is being read, and the number of requests before it.
+    /// The bytes of the current head, and the number of requests before it.
     head: usize,
     requests: u64,
     large_heads: PollSemaphore,
     head_timeout: Duration,
     filter: HeadFilter,
-    /// Bytes that were read and filtered, and that hyper had no room for.
+    /// Bytes that were read and filtered, and that did not fit into hyper's buffer.
     filtered: Bytes,
-    /// What is written instead of what hyper wants to write.
+    /// The replacement for what hyper wants to write.
     instead: Option<Bytes>,
-    /// When the first byte of the head came that is being read.
+    /// When the first byte of the current head arrived.
     head_began: Option<Instant>,
     head_alarm: Pin<Box<Sleep>>,
     bounds: BodyBounds,
-    /// Bytes that were written since all was written.
+    /// Bytes written since the last complete flush.
     written: usize,
     /// Runs while there are bytes that could not be written.
     clock: Option<Clock>,
@@ -116,7 +116,7 @@ impl Socket {
         }
     }
 
-    /// Reads bytes of heads, and what lies behind them.
+    /// Processes bytes of heads, and those behind them.
     fn read_head(&mut self, read: &[u8]) {
         let reads = self.connection.reads_head().then(|| self.connection.requests());
         if reads.is_some() {
@@ -136,18 +136,18 @@ impl Socket {
         }
     }
 
-    /// Gives hyper what it has room for.
+    /// Gives hyper the bytes that it has space for.
     fn hand_on(&mut self, buffer: &mut ReadBuf<'_>) {
         let most = self.filtered.len().min(buffer.remaining());
         buffer.put_slice(&self.filtered.split_to(most));
         if self.filtered.is_empty() {
-            // A connection that waits holds nothing.
+            // A waiting connection holds no memory.
             self.filtered = Bytes::new();
         }
     }
 
-    /// Ready when the head of a request has not come in time. Looked at again after that time in any case, since nobody wakes the
-    /// reader when the wait for a head begins.
+    /// Ready when the head of a request has not arrived in time. Checked again after that time in any case, since
+    /// nobody wakes the reader when the wait for a head begins.
     fn poll_head_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.head_alarm.as_mut().poll(context));

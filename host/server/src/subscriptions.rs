@@ -1,7 +1,7 @@
 //! Events: a CloudEvent arrives for a subscription, is logged, and may become a call to an actor.
 //!
-//! The answer is the one that Dapr reads: SUCCESS, RETRY or DROP. An event that can never be read is dropped, because any
-//! other answer brings it back for ever. The embedded backend delivers its events here without HTTP.
+//! The answer is one of Dapr's: SUCCESS, RETRY or DROP. An unreadable event is dropped, because any other answer has it
+//! redelivered forever. The embedded backend delivers its events here without HTTP.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,12 +24,12 @@ use daca_runtime::actor::Actors;
 pub struct Subscriptions {
     by_path: Arc<HashMap<String, Subscription>>,
     actors: Actors,
-    /// Of their dead letters.
+    /// For their dead letters.
     tries: Arc<Tries>,
 }
 
 impl Subscriptions {
-    /// Paths are different from each other: the manifest was checked.
+    /// The paths are unique: the manifest was checked.
     pub fn new(subscriptions: &[Subscription], actors: Actors) -> Subscriptions {
         let by_path = subscriptions.iter().map(|one| (one.path.clone(), one.clone())).collect();
         Subscriptions { by_path: Arc::new(by_path), actors, tries: Arc::default() }
@@ -45,7 +45,7 @@ impl Subscriptions {
         self.by_path.keys().map(String::as_str)
     }
 
-    /// Handles an event in its envelope: one try.
+    /// Handles an event in its envelope, with one attempt.
     pub async fn handle(&self, path: &str, event: &Bytes, context: CallContext) -> EventOutcome {
         match self.read(path, event).await {
             Ok(read) => self.attempt(&read, context).await,
@@ -53,7 +53,7 @@ impl Subscriptions {
         }
     }
 
-    /// Reads an event and logs it. What becomes of it is the error, when there is nothing more to do.
+    /// Parses an event and logs it. The error is the outcome if there is nothing more to do.
     pub(super) async fn read(&self, path: &str, event: &Bytes) -> Result<ReadEvent<'_>, EventOutcome> {
         let Some(subscription) = self.by_path.get(path) else {
             return Err(EventOutcome::Drop(format!("no subscription has the path {path}")));
@@ -96,7 +96,7 @@ impl Subscriptions {
         }
     }
 
-    /// The agent has failed at each try: without a dead letter the event is to come again.
+    /// The agent has failed on each attempt: without a dead-letter topic the event is given back to the broker.
     pub(super) async fn give_up(&self, event: &ReadEvent<'_>, reason: String) -> EventOutcome {
         match &event.original {
             Some(_) => self.never(event.subscription, event.original.as_ref(), reason).await,
@@ -104,7 +104,7 @@ impl Subscriptions {
         }
     }
 
-    /// An event whose bytes are none that the host reads.
+    /// An event whose bytes cannot be read.
     pub(super) async fn undecodable(&self, path: &str, event: Letter<'_>, reason: &str) -> EventOutcome {
         match self.by_path.get(path) {
             Some(subscription) => self.unreadable(subscription, event, reason).await,
@@ -142,11 +142,11 @@ impl Subscriptions {
     }
 }
 
-/// An event that was read, and the call that it becomes.
+/// A parsed event, and the call that it becomes.
 pub(super) struct ReadEvent<'s> {
     pub(super) subscription: &'s Subscription,
     call: ActorCall,
     identity: Option<CallIdentity>,
-    /// As it came, where the subscription has a dead letter.
+    /// As received, if the subscription has a dead-letter topic.
     original: Option<Document>,
 }

@@ -1,4 +1,4 @@
-//! The tokens by which a request shows whose it is: the sidecar's (`APP_API_TOKEN`), and the operator's.
+//! The tokens that identify the origin of a request: the sidecar (`APP_API_TOKEN`) or the operator.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq as _;
 
 /// The header in which the sidecar sends its token.
 const SIDECAR_HEADER: &str = "dapr-api-token";
-/// Refusals are logged once in this time, with their number: whoever guesses must not fill the log.
+/// Refusals are logged once in this time, with their number: guessing must not fill the log.
 const LOG_PERIOD: Duration = Duration::from_secs(10);
 
 /// The token that callbacks must carry.
@@ -27,7 +27,7 @@ impl AppToken {
         &self.1
     }
 
-    /// Do the headers carry it?
+    /// Returns `true` if the headers carry it.
     pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
         self.0.is(headers.get(SIDECAR_HEADER).map(|given| given.as_bytes()))
     }
@@ -44,7 +44,7 @@ struct Refused {
 }
 
 impl Refusals {
-    /// Counts one. Answers how many there were since the log told last, if it is time to tell again.
+    /// Counts one. Returns the number since the last log line, if another line is due.
     pub(super) fn count(&self) -> Option<u64> {
         let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         refused.untold += 1;
@@ -71,14 +71,14 @@ impl AdminToken {
         &self.1
     }
 
-    /// Do the headers carry it, as `Authorization: Bearer TOKEN`?
+    /// Returns `true` if the headers carry it, as `Authorization: Bearer TOKEN`.
     pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
         let given = headers.get(header::AUTHORIZATION).map(|given| given.as_bytes());
         self.0.is(given.and_then(bearer))
     }
 }
 
-/// What stands behind the scheme `Bearer`, in any case.
+/// The part behind the scheme `Bearer`, in any case.
 fn bearer(authorization: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = authorization.split_at_checked("Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)

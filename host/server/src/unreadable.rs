@@ -1,5 +1,5 @@
-//! The answer to what hyper cannot read as a request. hyper gives it by itself, without a body: on its way out it is replaced by
-//! one in the host's form.
+//! The answer to bytes that hyper cannot read as a request. hyper answers them itself, without a body; that answer is
+//! replaced by one in the host's format.
 
 use std::io::IoSlice;
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::answer::HttpError;
 
-/// What is to be written instead of an answer that hyper gives by itself.
+/// The replacement for an answer that hyper gives by itself.
 pub(super) fn instead_of(written: &[IoSlice<'_>]) -> Option<Bytes> {
     let mut pieces = written.iter().filter(|piece| !piece.is_empty());
     let (Some(head), None) = (pieces.next(), pieces.next()) else { return None };
@@ -23,12 +23,10 @@ pub(super) fn instead_of(written: &[IoSlice<'_>]) -> Option<Bytes> {
     }
     let status = StatusCode::from_bytes(head.get("HTTP/1.1 ".len()..)?.get(..3)?.as_bytes()).ok()?;
     let error = match status {
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => HttpError::new(
-            status,
-            "head-too-large",
-            "The head of the request is larger than any that is read.",
-        ),
-        _ => HttpError::new(status, "request-unreadable", "This is no request of HTTP/1."),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => {
+            HttpError::new(status, "head-too-large", "The head of the request is too large.")
+        }
+        _ => HttpError::new(status, "request-unreadable", "This is not an HTTP/1 request."),
     };
     Some(error.as_text().into())
 }

@@ -34,7 +34,7 @@ pub(crate) struct Logic {
 }
 
 impl<'a> Deployment<'a> {
-    /// What the README says: the secret, the components, the overlay, and the wait for it.
+    /// The steps of docs/operate/kubernetes.md: the secret, the components, the overlay, and the wait for it.
     pub(crate) async fn create(
         cluster: &'a Cluster,
         this_machine: IpAddr,
@@ -212,7 +212,7 @@ impl<'a> Deployment<'a> {
         Ok((first, served.iter().max().copied().unwrap_or(first)))
     }
 
-    /// Writes a component into the ConfigMap, as the README says.
+    /// Writes a component into the ConfigMap, as docs/operate/kubernetes.md does.
     pub(crate) async fn apply_component(&self, wasm: &[u8]) -> anyhow::Result<()> {
         let file = scratch()?.join("chat_agent.wasm");
         std::fs::write(&file, wasm)?;

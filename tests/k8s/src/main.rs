@@ -1,4 +1,4 @@
-//! `daca-k8s`: what the README promises of a cluster, tried on the cluster that the current context of kubectl names.
+//! `daca-k8s`: tests docs/operate/kubernetes.md on the cluster of the current kubectl context.
 //!
 //! Everything happens in a namespace of its own, which is removed at the end; the cluster has to have Dapr's control plane. The
 //! image has to be on its nodes, or `--load-image` says how it gets there. [`cluster`] is kubectl, [`deployment`] the
@@ -19,19 +19,19 @@ use clap::Parser;
 use cluster::Cluster;
 use deployment::Deployment;
 
-/// Tries on a real cluster what the README promises.
+/// Tests docs/operate/kubernetes.md on a real cluster.
 #[derive(Parser)]
 pub(crate) struct Arguments {
     /// The address by which pods reach this machine, where the stand-in for Twilio listens
     #[arg(long, value_name = "ADDRESS")]
     this_machine: IpAddr,
-    /// The image, as the cluster knows it
+    /// The name of the image in the cluster
     #[arg(long, default_value = concat!("daca:", env!("CARGO_PKG_VERSION")))]
     image: String,
-    /// A command that brings the archive of the image to the cluster; {archive} stands for its path, {image} for its name
+    /// A command that loads the image archive into the cluster; {archive} stands for its path, {image} for its name
     #[arg(long, value_name = "COMMAND")]
     load_image: Option<String>,
-    /// Leave the namespace there
+    /// Keep the namespace
     #[arg(long)]
     keep: bool,
     /// Only the scenarios whose names contain one of these

@@ -24,7 +24,7 @@ async fn no_message_is_lost_and_none_counts_twice_while_servers_stop_and_start()
     tokio::try_join!(produce_part(&chat, 1), async {
         chat.until_entries("actor-0", 6).await?;
         chat.stack.redis.process.stop().await?;
-        chat.until_logged("a message is to be delivered again").await?;
+        chat.until_logged("a message is to be redelivered").await?;
         chat.stack.redis.start_again().await
     })?;
     tokio::try_join!(produce_part(&chat, 2), async {
@@ -51,7 +51,7 @@ async fn no_message_is_lost_and_none_counts_twice_while_servers_stop_and_start()
     assert_eq!(wrong, BTreeMap::new());
     every_sms_was_sent(&chat, 4 * EACH).await?;
     assert_eq!(chat.dead_letters().await?, Vec::<Value>::new());
-    assert_eq!(chat.count_logged("is given up")?, 0);
+    assert_eq!(chat.count_logged("was dropped: ")?, 0);
     Ok(())
 }
 
@@ -117,12 +117,12 @@ async fn a_twilio_that_fails_or_hangs_holds_up_no_turn_and_gets_every_sms_later(
         let bodies = sent.iter().map(|sms| &*sms.body).collect::<Vec<_>>();
         assert!(bodies.is_sorted(), "{bodies:?}");
     }
-    assert_eq!(chat.count_logged("is given up")?, 0);
+    assert_eq!(chat.count_logged("was dropped: ")?, 0);
 
-    // What is given up is said aloud.
+    // Dropped effects are logged.
     twilio.behave(Behaviour::Answer(500));
     assert_eq!(add("c", 0).await?.0, 200);
-    chat.until_logged("is given up").await
+    chat.until_logged("was dropped: ").await
 }
 
 #[tokio::test]
@@ -211,7 +211,7 @@ async fn a_sidecar_without_a_state_store_keeps_the_host_unready_until_it_has_one
     app.environment = vec![("KUBERNETES_SERVICE_HOST".into(), "127.0.0.1".into())];
     let (app, sidecar) = tokio::try_join!(App::start(app), Sidecar::start(options))?;
     eventually("the host says so", async || {
-        Ok(app.process.log_contains("it has no state store and can keep no actors")?.then_some(()))
+        Ok(app.process.log_contains("it has no state store for actors")?.then_some(()))
     })
     .await?;
     let client = daca_stack::wait::client()?;

@@ -138,7 +138,7 @@ async fn a_message_is_tried_as_often_as_the_manifest_says_and_set_aside_when_tha
     chat.stack.redis.process.stop().await?;
     chat.produce(Some("a"), &json!("hopeless")).await?;
     chat.produce(Some("a"), &numbered("a", 4)).await?;
-    chat.until_logged("could not be set aside").await?;
+    chat.until_logged("could not be dead-lettered").await?;
     chat.stack.redis.start_again().await?;
     assert_eq!(chat.until_entries("a", 3).await?, [1, 3, 4]);
     chat.until_committed().await?;

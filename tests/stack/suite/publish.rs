@@ -114,7 +114,7 @@ async fn events_of_many_actors_leave_together_and_one_that_the_broker_refuses_st
     // Each goes by itself after a refusal, and the sidecar does not say which of them the broker had taken.
     arrived.dedup();
     assert_eq!(arrived, (0..=ACTORS).map(Value::from).collect::<Vec<_>>());
-    support::eventually("the refused one is given up", async || {
+    support::eventually("the refused one is dropped", async || {
         let url = publishing.host.app.admin_url("/outbox");
         let outbox: Value = publishing.client.get(url).send().await?.json().await?;
         Ok((outbox["counts"]["failed"] == 1 && outbox["counts"]["pending"] == 0).then_some(()))

@@ -6,7 +6,7 @@ use crate::cargo::root;
 fn shared(path: &str) -> anyhow::Result<Vec<String>> {
     let text = std::fs::read_to_string(root().join(path))?;
     let lines = text.lines().skip_while(|line| !line.starts_with("[agents"));
-    let lines = lines.take_while(|line| !line.starts_with("# What `daca dev` does"));
+    let lines = lines.take_while(|line| !line.starts_with("# `daca dev` runs"));
     let lines = lines.filter(|line| !line.starts_with("component = ") && !line.is_empty());
     Ok(lines.map(str::to_owned).collect())
 }

@@ -1,7 +1,7 @@
-//! Logs: one line for each thing that happened, as text for people or as JSON for machines.
+//! Logs: one line for each event, as text for people or as JSON for machines.
 //!
-//! Lines that belong to a turn carry its span: agent type, actor id, turn id and component version. Whichever form goes to
-//! standard error ([`output`]), the last lines stay in memory as JSON ([`recent`]), for whoever asks the host for them.
+//! Lines of a turn have the fields of its span: agent type, actor id, turn id and component version. Whatever the
+//! format on standard error ([`output`]), the last lines stay in memory as JSON ([`recent`]), for the host's admin API.
 
 mod output;
 mod recent;
@@ -18,7 +18,7 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 pub use output::Output;
 pub use recent::{Batch, LineReader, RecentLines};
 
-/// A text that no log shows, such as a token.
+/// A text that is never logged, such as a token.
 #[derive(Clone)]
 pub struct Hidden(pub String);
 
@@ -28,12 +28,12 @@ impl std::fmt::Debug for Hidden {
     }
 }
 
-/// The form of the log.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people.
     Text,
-    /// For machines: one JSON object in each line.
+    /// For machines: one JSON object per line.
     Json,
 }
 
@@ -42,18 +42,18 @@ pub enum LogFormat {
 pub struct Log {
     /// The last lines.
     pub recent: RecentLines,
-    /// The queue before standard error.
+    /// The queue of lines for standard error.
     pub output: Output,
 }
 
-/// Starts logging to standard error. `DACA_LOG` sets what is logged, in the form of `RUST_LOG`; `info` is the default. Called once, at
-/// the start of the program. The error says what is wrong with `DACA_LOG`.
+/// Starts logging to standard error. `DACA_LOG` selects the lines, in the format of `RUST_LOG`; the default is `info`.
+/// Called once, at the start of the program. The error describes the problem of `DACA_LOG`.
 pub fn start(format: LogFormat) -> Result<Log, String> {
     let filter = match std::env::var("DACA_LOG") {
         Ok(directives) if !directives.is_empty() => EnvFilter::try_new(&directives).map_err(|error| {
             format!("error[log-filter-invalid]: DACA_LOG={directives:?}: {error}\n  help: write it as \"debug\" or \"info,agent=debug\"")
         })?,
-        // The watcher of files tells at `info` what it could not forget.
+        // The file watcher logs cleanup failures at `info`.
         _ => EnvFilter::new("info,notify=warn"),
     };
     let recent = RecentLines::new();
@@ -65,11 +65,11 @@ pub fn start(format: LogFormat) -> Result<Log, String> {
             let people = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(output.clone());
             registry.with(people).with(json(recent.clone())).try_init()
         }
-        // A line that is wanted in one form alone is made once.
+        // A line that is needed in one format only is formatted once.
         LogFormat::Json => registry.with(json(output.clone().and(recent.clone()))).try_init(),
     };
     started.map_err(|error| format!("error[log-unavailable]: {error}"))?;
-    // A panic is a defect that is caught where it happens; its details belong into the log, in the log's form.
+    // A panic is a defect that is caught where it happens; its details belong in the log, in the log's format.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let text = panic.payload_as_str().unwrap_or_default();
@@ -87,7 +87,7 @@ where
     fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false).with_writer(writer)
 }
 
-/// Bytes of a text from outside in one line of the log. The rest is left out.
+/// The bytes of an external text in one line of the log. The rest is cut.
 const LONGEST_TEXT: usize = 8 * 1024;
 
 /// The part of a text that is logged.
@@ -95,8 +95,8 @@ pub fn shortened(text: &str) -> &str {
     &text[..text.floor_char_boundary(LONGEST_TEXT)]
 }
 
-/// A text from a guest or a caller, fit for a line of the log: it is shortened, and control characters are written out, so that nobody can forge
-/// a line or send commands to a terminal.
+/// A text from a guest or a caller, made safe for a line of the log: it is shortened, and control characters are
+/// escaped, so that nobody can forge a line or send commands to a terminal.
 pub fn printable(text: &str) -> Cow<'_, str> {
     // Format characters that reorder or hide what follows them are as bad as control characters.
     let is_bad = |c: char| {

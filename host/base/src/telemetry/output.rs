@@ -1,8 +1,8 @@
-//! Where the log goes: a bounded queue, and one thread that writes it to standard error.
+//! The output of the log: a bounded queue, and one thread that writes it to standard error.
 //!
-//! Whoever logs only appends to the queue and never waits for the reader of standard error, which may be a full pipe, a stopped
-//! terminal or a full disk. Lines that find the queue full are dropped and counted; the count is logged once writing works again,
-//! and [`Output::dropped`] is the sum since the start.
+//! Logging only appends to the queue and never waits for the reader of standard error, which may be a full pipe, a
+//! stopped terminal or a full disk. When the queue is full, lines are dropped and counted. The count is logged once
+//! writing works again, and [`Output::dropped`] is the sum since the start.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
@@ -12,18 +12,18 @@ use std::time::{Duration, Instant};
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Bytes of lines that wait to be written, at most.
+/// The maximum bytes of lines that wait to be written.
 const MAX_QUEUED: usize = 4 * 1024 * 1024;
-/// Bytes that a line takes beside its text.
+/// The overhead of a line in bytes.
 const LINE_OVERHEAD: usize = 40;
-/// Bytes that are written at once, unless one line is longer.
+/// The bytes that are written at once, unless one line is longer.
 const MAX_WRITE: usize = 64 * 1024;
-/// Between two attempts where standard error refuses to wait (`O_NONBLOCK`).
+/// The wait between two attempts if standard error does not block (`O_NONBLOCK`).
 const RETRY_DELAY: Duration = Duration::from_millis(10);
-/// Dropped lines are reported once in this time while further ones are dropped.
+/// While lines are dropped, that is reported once in this time.
 const REPORT_PERIOD: Duration = Duration::from_secs(1);
 
-/// The queue before standard error. A cheap handle.
+/// The queue of lines for standard error. A cheap handle.
 #[derive(Clone)]
 pub struct Output {
     shared: Arc<Shared>,
@@ -31,7 +31,7 @@ pub struct Output {
 
 struct Shared {
     queue: Mutex<Queue>,
-    /// A line came, or the thread has written all there was.
+    /// A line was added, or the thread has written everything.
     changed: Condvar,
     max_bytes: usize,
 }
@@ -47,9 +47,9 @@ struct Queue {
 }
 
 impl Output {
-    /// A queue before standard error.
+    /// A queue for standard error.
     pub(super) fn stderr() -> io::Result<Output> {
-        // A descriptor of its own: the lock of `std::io::stderr` would be held for as long as a write is stuck.
+        // A separate descriptor: the lock of `std::io::stderr` would be held for as long as a write is stuck.
         let target = std::fs::File::from(io::stderr().as_fd().try_clone_to_owned()?);
         Output::to(target, MAX_QUEUED)
     }
@@ -61,7 +61,7 @@ impl Output {
         Ok(Output { shared })
     }
 
-    /// Appends a text, which ends with a line end, or drops and counts it when the queue is full. Never blocks.
+    /// Appends a text, which ends with a line end. If the queue is full, drops and counts it. Never blocks.
     pub fn push(&self, text: &[u8]) {
         let mut queue = self.shared.lock();
         let bytes = text.len() + LINE_OVERHEAD;
@@ -109,7 +109,7 @@ impl Shared {
         text
     }
 
-    /// Notes what became of the lines that were taken, and answers how many were dropped so far, and whether more lines wait.
+    /// Records the result of a write. Returns how many lines were dropped so far, and whether more lines wait.
     fn written(&self, lost: u64) -> (u64, bool) {
         let mut queue = self.lock();
         queue.is_writing = false;
@@ -121,11 +121,11 @@ impl Shared {
     }
 }
 
-/// The thread that writes.
+/// The writing thread.
 struct Writer<W> {
     shared: Arc<Shared>,
     target: W,
-    /// Dropped lines that a line of the log has told of.
+    /// Dropped lines that the log has reported.
     reported: u64,
     reported_at: Option<Instant>,
 }
@@ -135,7 +135,7 @@ impl<W: Write> Writer<W> {
         loop {
             let text = self.shared.take();
             let result = self.write(&text);
-            // Nobody can be told here; the count tells it later.
+            // It cannot be reported here; the count is reported later.
             let lost = if result.is_err() { text.split(|byte| *byte == b'\n').count() as u64 - 1 } else { 0 };
             let (dropped, more_wait) = self.shared.written(lost);
             let is_due = self.reported_at.is_none_or(|at| at.elapsed() >= REPORT_PERIOD);
@@ -158,20 +158,20 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// By way of the log itself, so that the line has the log's form and whoever reads the last lines sees it, too.
+    /// Through the log itself, so that the line has the log's format and is among the last lines, too.
     fn report(&mut self, dropped: u64) {
         let lines = dropped - self.reported;
         (self.reported, self.reported_at) = (dropped, Some(Instant::now()));
         tracing::warn!(
             code = "log-lines-dropped",
             lines,
-            "{lines} lines of the log are missing here: standard error took them too slowly or not at all"
+            "{lines} lines of the log are missing here: standard error is too slow or closed"
         );
     }
 }
 
 impl Write for &Output {
-    /// Takes one line, which is how the log writes.
+    /// Takes one line; the log writes line by line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
         Ok(line.len())

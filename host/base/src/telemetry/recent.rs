@@ -1,7 +1,7 @@
-//! The last lines of the log, in memory, for those who ask the host for them.
+//! The last lines of the log, in memory, for the admin API.
 //!
-//! There is one bound for everything: whoever follows holds no more than the number of the next line to read, and a line that
-//! was dropped before it was read is counted, not kept.
+//! One bound applies to everything: a follower only has the number of its next line, and a line that was dropped before
+//! it was read is counted, not kept.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Bytes that are kept, at most.
+/// The maximum bytes that are kept.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
-/// Bytes that a line takes beside its text.
+/// The overhead of a line in bytes.
 const LINE_OVERHEAD: usize = 40;
 
-/// The last lines, in the form of the JSON log. A cheap handle.
+/// The last lines, in the JSON format. A cheap handle.
 #[derive(Clone)]
 pub struct RecentLines {
     shared: Arc<Shared>,
@@ -31,11 +31,11 @@ struct Shared {
 struct Ring {
     lines: VecDeque<Arc<str>>,
     bytes: usize,
-    /// The number of the oldest line that is kept.
+    /// The number of the oldest kept line.
     first: u64,
 }
 
-/// One who reads the lines in order, beginning with the oldest.
+/// A reader of the lines in order, from the oldest on.
 pub struct LineReader {
     recent: RecentLines,
     next: u64,
@@ -46,7 +46,7 @@ pub struct LineReader {
 pub struct Batch {
     /// The lines, without line ends.
     pub lines: Vec<Arc<str>>,
-    /// Lines before them that were dropped before this reader saw them.
+    /// The number of lines before them that were dropped before this reader saw them.
     pub missed: u64,
 }
 
@@ -55,7 +55,7 @@ impl RecentLines {
         RecentLines { shared: Arc::new(Shared { ring: Mutex::default(), changed: watch::Sender::new(()) }) }
     }
 
-    /// A reader that begins with the oldest line.
+    /// A reader that starts with the oldest line.
     pub fn reader(&self) -> LineReader {
         let changed = self.shared.changed.subscribe();
         let next = self.shared.lock().first;
@@ -96,16 +96,16 @@ impl Ring {
 }
 
 impl LineReader {
-    /// What came since the last read.
+    /// The lines since the last read.
     pub fn read(&mut self) -> Batch {
-        // First: a line that comes while this reads wakes the reader again.
+        // First: a line that is added during this read wakes the reader again.
         self.changed.mark_unchanged();
         let batch = self.recent.shared.lock().since(self.next);
         self.next += batch.missed + batch.lines.len() as u64;
         batch
     }
 
-    /// Waits for a line that was not read. Can be dropped and called again.
+    /// Waits for an unread line. May be dropped and called again.
     pub async fn changed(&mut self) {
         // The sender cannot go away: this reader holds it.
         let _always_ok = self.changed.changed().await;
@@ -113,7 +113,7 @@ impl LineReader {
 }
 
 impl io::Write for &RecentLines {
-    /// Takes one line, which is how the log writes.
+    /// Takes one line; the log writes line by line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(String::from_utf8_lossy(line).trim_end_matches('\n'));
         Ok(line.len())

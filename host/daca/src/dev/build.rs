@@ -6,7 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 
-/// A build that runs. Dropped before its end, it is killed with all that it has started.
+/// A running build. If it is dropped before its end, it is killed with all processes that it has started.
 pub(super) struct Build {
     /// The leader of a process group of its own.
     child: Child,
@@ -25,7 +25,7 @@ impl Build {
         Ok(Build { child })
     }
 
-    /// Waits for its end.
+    /// Waits for it to end.
     pub(super) async fn wait(&mut self) -> std::io::Result<ExitStatus> {
         self.child.wait().await
     }
@@ -33,7 +33,7 @@ impl Build {
 
 impl Drop for Build {
     fn drop(&mut self) {
-        // It has an id until its end was waited for, so the id is nobody else's.
+        // It keeps its id until its end was waited for, so the id belongs to nobody else.
         let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let Some(Err(error)) = id.map(|group| kill_process_group(group, Signal::KILL)) {
             tracing::warn!("the build could not be ended: {error}");

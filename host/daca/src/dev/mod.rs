@@ -1,7 +1,8 @@
-//! `daca dev`: builds the components of a manifest anew whenever their sources change, and hands them to the running host.
+//! `daca dev`: rebuilds the components of a manifest whenever their sources change, and deploys them on the running
+//! host.
 //!
-//! [`sources`] tells when what an agent is made from has changed; [`build`] runs the command that makes the component. Here
-//! is the loop around them, and what a person at the terminal reads.
+//! [`sources`] detects changes of an agent's sources, and [`build`] runs the build command. This file has the loop
+//! around them, and the messages for the terminal.
 
 mod build;
 mod sources;
@@ -23,20 +24,20 @@ use daca_manifest as manifest;
 use daca_manifest::{AgentType, Manifest};
 use sources::Sources;
 
-/// Who takes a component that was built.
+/// The recipient of a built component.
 #[async_trait]
 pub trait Redeploy: Send + Sync {
-    /// Lets the component serve an agent type. The answer is what came of it, the error why it does not serve; both in one
-    /// line, for people.
+    /// Deploys the component for an agent type. Returns the outcome, or an error with the reason; both are one line,
+    /// for people.
     async fn redeploy(&self, agent_type: &str, content: FileContent) -> Result<String, String>;
 
-    /// The digest of the version that serves now, as somebody may have rolled it back meanwhile.
+    /// The digest of the serving version, which may have been rolled back in the meantime.
     fn serving(&self, agent_type: &str) -> Option<String>;
 }
 
 #[async_trait]
 impl Redeploy for Deployer {
-    /// The deployment comes to its end also when nobody waits for it any more.
+    /// The deployment completes even if nobody waits for it any more.
     async fn redeploy(&self, agent_type: &str, content: FileContent) -> Result<String, String> {
         let (deployer, name) = (self.clone(), agent_type.to_owned());
         let deployed =
@@ -62,7 +63,7 @@ pub enum Error {
         "error[dev-nothing-to-build]: {0} does not say how a component is built\n  help: add a table such as [agents.TYPE.dev] with build = \"cargo build …\" and watch = [\"src\"], or use: daca run"
     )]
     NothingToBuild(PathBuf),
-    /// Something to watch is not there.
+    /// A watched path does not exist.
     #[error(
         "error[dev-source-missing]: agents.{agent_type}.dev.watch: {path}: {reason}\n  help: correct the path; it is relative to the manifest's folder"
     )]
@@ -71,22 +72,22 @@ pub enum Error {
         agent_type: Arc<str>,
         /// The path.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         reason: std::io::Error,
     },
-    /// More is watched than makes sense.
+    /// Too many files are watched.
     #[error(
-        "error[dev-too-many-sources]: agents.{agent_type}.dev.watch: there are more than {most} files\n  help: name the folders of the sources alone"
+        "error[dev-too-many-sources]: agents.{agent_type}.dev.watch: there are more than {most} files\n  help: list only the folders of the sources"
     )]
     TooManySources {
         /// The agent type.
         agent_type: Arc<str>,
-        /// How many may be watched.
+        /// The maximum number of watched files.
         most: usize,
     },
 }
 
-/// The agents that are built anew when their sources change.
+/// The agents that are rebuilt when their sources change.
 pub struct Dev {
     projects: Vec<Project>,
 }
@@ -95,15 +96,15 @@ pub struct Dev {
 struct Project {
     agent_type: Arc<str>,
     component: PathBuf,
-    /// Where the command runs.
+    /// The working folder of the command.
     folder: PathBuf,
     command: String,
     sources: Sources,
 }
 
 impl Dev {
-    /// Of every agent type that says how it is built, or whose component lies where cargo puts it. Looks at the sources, so
-    /// that whatever changes from now on is built. Blocks.
+    /// Includes every agent type with a build command, or whose component is in cargo's output folder. Reads the
+    /// sources, so that every change from now on is built. Blocks.
     pub fn new(manifest: &Manifest) -> Result<Dev, Error> {
         let folder = match manifest.path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -122,7 +123,8 @@ impl Dev {
         Ok(Dev { projects })
     }
 
-    /// Builds every component once, before the host reads it. A build that fails is said, and what an earlier one made is used.
+    /// Builds every component once, before the host reads it. If a build fails, that is reported, and the result of an
+    /// earlier one is used.
     pub async fn build_all(&mut self, shutdown: &CancellationToken) {
         for project in &mut self.projects {
             tracing::info!("{}: building: {}", project.agent_type, project.command);
@@ -136,7 +138,7 @@ impl Dev {
         }
     }
 
-    /// Builds and redeploys until `shutdown`. A build that runs then is killed.
+    /// Builds and redeploys until `shutdown`. A running build is then killed.
     pub async fn run(self, redeploy: Arc<dyn Redeploy>, shutdown: CancellationToken) {
         let loops = self.projects.into_iter().map(|project| project.run(redeploy.as_ref()));
         tokio::select! {
@@ -176,7 +178,7 @@ impl Project {
             } else {
                 tracing::warn!(
                     code = "dev-build-failed",
-                    "{}: the build failed; {} serves on",
+                    "{}: the build failed; {} keeps serving",
                     self.agent_type,
                     self.version(redeploy)
                 );
@@ -184,7 +186,7 @@ impl Project {
         }
     }
 
-    /// Did it end well? What the build says goes to standard error as it comes. Dropped, it kills the build.
+    /// Returns `true` if the build succeeded. Its output goes to standard error. If it is dropped, it kills the build.
     async fn build(&mut self) -> bool {
         let status = match Build::start(&self.command, &self.folder) {
             Ok(mut build) => build.wait().await,
@@ -193,7 +195,7 @@ impl Project {
         if let Some(path) = self.sources.built().await {
             tracing::warn!(
                 code = "dev-build-writes-sources",
-                "{}: {} and others changed during each of the last builds, as if the build wrote them; building again with the next save",
+                "{}: {} and others changed during each of the last builds, as if the build wrote them; building again at the next save",
                 self.agent_type,
                 path.display()
             );
@@ -218,7 +220,7 @@ impl Project {
         };
         if redeploy.serving(&self.agent_type).as_ref() == Some(&content.digest) {
             tracing::info!(
-                "{}: the component is the same as before; {} serves on",
+                "{}: the component is unchanged; {} keeps serving",
                 self.agent_type,
                 self.version(redeploy)
             );
@@ -242,7 +244,7 @@ impl Project {
     fn say_not_served(&self, redeploy: &dyn Redeploy, reason: &str) {
         tracing::warn!(
             code = "dev-not-served",
-            "{}: what was built does not serve; {} serves on: {reason}",
+            "{}: the new build cannot serve; {} keeps serving: {reason}",
             self.agent_type,
             self.version(redeploy)
         );
@@ -250,12 +252,12 @@ impl Project {
 
     fn version(&self, redeploy: &dyn Redeploy) -> String {
         let serving = redeploy.serving(&self.agent_type);
-        serving.map_or("the version before".into(), |digest| format!("version {}", short(&digest)))
+        serving.map_or("the previous version".into(), |digest| format!("version {}", short(&digest)))
     }
 }
 
-/// How cargo builds a component that lies where cargo puts it, `target/wasm32-wasip2/PROFILE/NAME.wasm` beside a package's
-/// `Cargo.toml` and `src`.
+/// Infers the cargo build of a component in cargo's output folder, `target/wasm32-wasip2/PROFILE/NAME.wasm` beside a
+/// package's `Cargo.toml` and `src`.
 fn infer(manifest: &Path, component: &Path) -> Option<manifest::Dev> {
     let folder = manifest.parent()?;
     let below = component.strip_prefix(folder).ok()?.to_str()?;

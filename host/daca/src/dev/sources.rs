@@ -1,9 +1,9 @@
-//! The sources of an agent: tells when a file of them has changed, appeared or gone.
+//! The sources of an agent: detects when one of their files is changed, added or removed.
 //!
-//! As in [`daca_deploy::watch`], what decides is a look at the files, each second or when an event says so. So a new folder, a
-//! switched branch and a file system without events need nothing of their own. A file has changed when its content has, so that
-//! writing the same once more is no change. What a build itself writes into the sources must not begin another build:
-//! [`Sources::built`] tells it from what people save.
+//! As in [`daca_deploy::watch`], a check of the files decides, each second or after an event. So new folders, switched
+//! branches and file systems without events need no special handling. A file has changed when its content has, so
+//! rewriting the same content is not a change. A build's own output in the sources must not start another build:
+//! [`Sources::built`] distinguishes it from saved files.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,22 +17,22 @@ use tokio::time::Instant;
 
 use daca_deploy::watch::{FolderEvents, Stamp, blocking, signature_path};
 
-/// Files that are watched, at most.
+/// The maximum number of watched files.
 pub(super) const MOST_FILES: usize = 20_000;
-/// Sources are saved together, and built together, when they change within so long of each other.
+/// Sources that change within this time of each other are built together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
-/// Bytes of a file whose content is compared. A longer one has changed when it was written.
+/// The bytes of a file whose content is compared. A longer file counts as changed when it was written.
 const MAX_COMPARED: u64 = 1024 * 1024;
-/// Bytes of all files whose content is read in one look.
+/// The bytes of all files whose content is read in one check.
 const MAX_READ: u64 = 256 * 1024 * 1024;
-/// A file that was written during so many builds in a row is the build's own. People rarely save one so steadily.
+/// A file that was written during so many consecutive builds is a build's output. People rarely save one so steadily.
 const OWN_AFTER: u32 = 3;
-/// Builds that may follow each other because of what changed during the one before.
+/// The maximum number of consecutive builds that are caused by changes during the previous one.
 const MAX_IN_A_ROW: u32 = 3;
 
 /// Why sources cannot be watched.
 pub(super) enum Error {
-    /// Something that was named is not there.
+    /// A given path does not exist.
     Missing { path: PathBuf, reason: std::io::Error },
     /// There are more than [`MOST_FILES`].
     TooMany,
@@ -46,20 +46,20 @@ pub(super) struct Change {
     pub(super) at: Instant,
 }
 
-/// Files and folders that are watched.
+/// The watched files and folders.
 pub(super) struct Sources {
     roots: Arc<Roots>,
-    /// What the last change led to.
+    /// The files at the last change.
     seen: Arc<Files>,
-    /// During how many builds in a row, up to the last one, a file was written.
+    /// The number of consecutive builds, up to the last one, during which a file was written.
     written: BTreeMap<PathBuf, u32>,
-    /// Builds that followed each other because of what changed during the one before.
+    /// The number of consecutive builds that were caused by changes during the previous one.
     in_a_row: u32,
-    /// None until the folders are watched, and after a change, which may have brought new ones.
+    /// `None` until the folders are watched, and after a change, which may have added new ones.
     events: Option<FolderEvents>,
 }
 
-/// What was named, and what a build writes, wherever that is.
+/// The given paths, and the build's output paths.
 struct Roots {
     watched: Vec<PathBuf>,
     outputs: [PathBuf; 2],
@@ -68,11 +68,11 @@ struct Roots {
 /// The files of the sources.
 type Files = BTreeMap<PathBuf, Option<Seen>>;
 
-/// A file that was looked at. The same stamp is the same content.
+/// A checked file. The same stamp means the same content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Seen {
     stamp: Stamp,
-    /// The SHA-256 of the content; none of what was not read.
+    /// The SHA-256 of the content; `None` if it was not read.
     content: Option<[u8; 32]>,
 }
 
@@ -83,7 +83,7 @@ impl Seen {
 }
 
 impl Sources {
-    /// Everything below these paths, but for what the build makes. Blocks.
+    /// Everything below these paths, except the build's output. Blocks.
     pub(super) fn new(watched: Vec<PathBuf>, component: &Path) -> Result<Sources, Error> {
         for path in &watched {
             std::fs::metadata(path).map_err(|reason| Error::Missing { path: path.clone(), reason })?;
@@ -97,7 +97,7 @@ impl Sources {
         Ok(Sources { roots, seen, written: BTreeMap::new(), in_a_row: 0, events: None })
     }
 
-    /// Waits for the next change since the last one that was answered, and until nothing more changes.
+    /// Waits for the next change since the last returned one, and until nothing changes any more.
     pub(super) async fn next(&mut self) -> Change {
         loop {
             let found = self.look().await;
@@ -107,18 +107,19 @@ impl Sources {
                 self.events = None;
                 return Change { path, at };
             }
-            // With the new stamps of what was written and is the same.
+            // With the new stamps of files that were rewritten with the same content.
             self.seen = found.files;
             match &self.events {
                 Some(events) => events.wait().await,
-                // What changes before this has no event: so look again at once.
+                // Earlier changes have no event: so check again at once.
                 None => self.events = Some(blocking(move || FolderEvents::new(&found.folders)).await),
             }
         }
     }
 
-    /// A build has ended, and what changed during it was saved by somebody or written by the build. What is not the build's own
-    /// is left for [`next`](Sources::next). Answers a file whose change is ignored, if builds would go on for ever because of it.
+    /// Ends a build. Files that changed during it were saved by somebody or written by the build. Changes that are not
+    /// the build's own are left for [`next`](Sources::next). Returns a file whose change is ignored, if builds would
+    /// otherwise go on forever because of it.
     pub(super) async fn built(&mut self) -> Option<PathBuf> {
         let found = self.look().await.files;
         let paths = found.keys().chain(self.seen.keys().filter(|path| !found.contains_key(*path)));
@@ -160,15 +161,15 @@ impl Sources {
     }
 }
 
-/// What a look has found.
+/// The result of a check.
 struct Found {
     files: Arc<Files>,
-    /// The folders that the files lie in.
+    /// The folders of the files.
     folders: Vec<PathBuf>,
 }
 
 impl Roots {
-    /// `seen` has the content of what was not written since.
+    /// `seen` has the content of files that were not written since.
     fn look(&self, seen: &Files) -> Found {
         let mut look = Look { seen, may_read: MAX_READ, files: Files::new(), folders: Vec::new() };
         for path in &self.watched {
@@ -185,11 +186,11 @@ impl Roots {
         Found { files: Arc::new(files), folders }
     }
 
-    /// Links to folders are not followed: they may lead in a circle.
+    /// Links to folders are not followed: they may form a circle.
     fn look_into(&self, root: PathBuf, look: &mut Look<'_>) {
         let mut folders = vec![root];
         while let Some(folder) = folders.pop() {
-            // A folder that goes away just now is a change that the next look sees.
+            // A folder that is being removed is a change that the next check sees.
             let Ok(entries) = std::fs::read_dir(&folder) else { continue };
             for entry in entries.flatten() {
                 let path = entry.path();
@@ -207,9 +208,9 @@ impl Roots {
     }
 }
 
-/// A look at the files.
+/// A check of the files.
 struct Look<'a> {
-    /// The look before.
+    /// The previous check.
     seen: &'a Files,
     /// Bytes that may still be read.
     may_read: u64,
@@ -220,7 +221,7 @@ struct Look<'a> {
 impl Look<'_> {
     fn add(&mut self, path: PathBuf) {
         let known = self.seen.get(&path).and_then(Option::as_ref);
-        // Before the content is read: what is written meanwhile has another one.
+        // Before the content is read: a file that is written in the meantime has another stamp.
         let file = Stamp::of(&path).map(|stamp| match known {
             Some(known) if known.stamp == stamp => known.clone(),
             _ => Seen { content: content(&path, &mut self.may_read), stamp },
@@ -238,22 +239,22 @@ fn content(path: &Path, may_read: &mut u64) -> Option<[u8; 32]> {
     *may_read -= length;
     let mut bytes = Vec::new();
     File::open(path).ok()?.take(length + 1).read_to_end(&mut bytes).ok()?;
-    // One that has grown meanwhile has another stamp as well.
+    // A file that has grown in the meantime has another stamp as well.
     (bytes.len() as u64 == length).then(|| Sha256::digest(&bytes).into())
 }
 
-/// What a build or an editor writes beside the sources: cargo's folder, hidden files, such as those of git and vim, and copies
-/// that are made while a file is saved.
+/// Files that a build or an editor writes beside the sources: cargo's folder, hidden files such as those of git and
+/// vim, and temporary copies of saved files.
 fn is_ignored(name: &str) -> bool {
     name == "target"
         || name.starts_with(['.', '#'])
         || name.ends_with(['~', '#'])
         || [".swp", ".tmp", ".bak", ".orig", "___jb_tmp___", "___jb_old___"].iter().any(|end| name.ends_with(end))
-        // What vim creates to see whether it may.
+        // vim creates it to test whether it may.
         || name == "4913"
 }
 
-/// A file that has not the same content in both.
+/// A file whose content differs between the two.
 fn difference(before: &Files, after: &Files) -> Option<PathBuf> {
     after.keys().chain(before.keys()).find(|path| changed(before, after, path)).cloned()
 }

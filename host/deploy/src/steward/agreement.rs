@@ -1,4 +1,4 @@
-//! Agreeing with the other hosts of the app: each has the same record, which lies in the state that they share.
+//! Agreement with the other hosts of the app: all have the same record, in the state that they share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use daca_base::digest::short;
 use daca_model::backend::{self, SharedWriteError};
 use daca_runtime::component::Rollout;
 
-/// How long what cannot be taken over from another host is left alone.
+/// The delay before another attempt to take over a version from another host.
 const TAKE_OVER_AGAIN: Duration = Duration::from_secs(5);
-/// Until a host that is alone looks for a state store again.
+/// The interval at which a host without a state store looks for one.
 const LOOK_FOR_STORE: Duration = Duration::from_secs(60);
 
 impl Steward {
-    /// Writes a record where the other hosts see it, with the versions that they need for it.
+    /// Writes a record to the shared state, with the versions that it needs.
     pub(super) async fn publish(&mut self, record: &Record) -> Result<(), SharedWriteError> {
         let Some(shared) = self.shared.clone() else { return Ok(()) };
         for version in record.in_use() {
@@ -26,7 +26,7 @@ impl Steward {
             }
         }
         match shared.write(record, self.etag.as_deref()).await {
-            // It may be written, and only the answer was lost.
+            // It may have been written, with only the answer lost.
             Err(SharedWriteError::Failed(error)) => match shared.read().await {
                 Ok(Some((now, _))) if now == *record => {}
                 _ => return Err(error.into()),
@@ -38,7 +38,7 @@ impl Steward {
                 tracing::warn!(agent_type = %self.agent.name, "version {} was not removed: {error}", short(version));
             }
         }
-        // The next look finds the etag; until then a change finds out by a conflict.
+        // The next poll finds the etag; until then a change gets a conflict.
         self.etag = shared.read().await.ok().flatten().filter(|(now, _)| now == record).map(|(_, etag)| etag);
         Ok(())
     }
@@ -67,7 +67,7 @@ impl Steward {
                 tracing::warn!(
                     code = "shared-state-missing",
                     agent_type = %self.agent.name,
-                    "deployments reach this host alone, because there is no state that the hosts share: {error}. Name a state store of the sidecar as state-store in [dapr]."
+                    "deployments reach only this host, because the hosts share no state: {error}. Name a state store of the sidecar as state-store in [dapr]."
                 );
                 self.go_alone();
                 self.settled();
@@ -84,19 +84,20 @@ impl Steward {
         self.absent = self.shared.take().map(|shared| (shared, Instant::now()));
     }
 
-    /// Takes over what the hosts have agreed on; where there is nothing yet, proposes what serves here.
+    /// Takes over the shared record; if there is none, publishes this host's record.
     pub(super) async fn agree(&mut self) -> Result<(), backend::Error> {
         let Some(shared) = self.shared.clone() else { return Ok(()) };
         let Some((record, etag)) = shared.read().await? else {
             self.etag = None;
             let record = self.record.clone();
             return match self.publish(&record).await {
-                // Another host was faster: its record is found at the next look.
+                // Another host was faster: the next poll finds its record.
                 Ok(()) | Err(SharedWriteError::Conflict) => Ok(()),
                 Err(SharedWriteError::Failed(error)) => Err(error),
             };
         };
-        // The etag does not tell whether it is the same: a record that was lost and is written anew may get an etag of before.
+        // The etag does not tell whether the record is the same: one that was lost and written again may get an earlier
+        // etag.
         let is_new = record != *self.record;
         let is_time = self.not_taken_over.is_some_and(|at| at.elapsed() >= TAKE_OVER_AGAIN);
         if is_new || is_time {
@@ -109,11 +110,11 @@ impl Steward {
                     tracing::error!(
                         code = error.code,
                         agent_type = %self.agent.name,
-                        "what another host has deployed cannot serve here: {}",
+                        "the version that another host deployed cannot serve here: {}",
                         error.message
                     );
                     self.not_taken_over = Some(Instant::now());
-                    // A change is based on it all the same: a rollback may lead to what this host has.
+                    // Changes are based on it all the same: a rollback may lead to a version that this host has.
                     self.record = Arc::new(record);
                     self.show();
                 }
@@ -123,8 +124,8 @@ impl Steward {
         Ok(())
     }
 
-    /// Has turns look at the shape of state from now on. A version that others have and this host has not may migrate actors which
-    /// live here later; what serves here must not take their state for none.
+    /// Has turns check the schema of state from now on. A version that others have and this host lacks may migrate
+    /// actors that move here later; the version here must not mistake their state for an empty one.
     fn mind_shape(&self, first_label: Option<&str>) {
         let now = self.serving.now();
         let (Some(first_label), None) = (first_label, &now.first_label) else { return };

@@ -1,4 +1,4 @@
-//! Rolling back by itself: which versions are judged, when, and what becomes of a verdict.
+//! Automatic rollback: the versions under canary analysis, and the handling of a verdict.
 
 use tokio::time::Instant;
 
@@ -10,7 +10,7 @@ use daca_runtime::component::Rollout;
 impl Steward {
     pub(super) fn begin_to_judge(&mut self, next: &Record, rollout: &Rollout) {
         let now = Instant::now();
-        // What turns see, which may be behind the record.
+        // The version of the turns, which may be behind the record.
         let before = self.serving.now().serving.version.digest.clone();
         let window = self.preparation.rules.window;
         let canary = rollout.canary.as_ref().map(|(canary, _)| canary);
@@ -23,7 +23,7 @@ impl Steward {
         if next.serving != before {
             let tally = self.watched.look(now, window);
             let counters = rollout.serving.counters.clone();
-            // Not after a rollback: what it goes back to has nothing to be compared with.
+            // Not after a rollback: its target has nothing to be compared with.
             self.judged_serving = (next.version_before() == Some(&before))
                 .then(|| Judged::successor(next.serving.clone(), counters, tally, now));
         }
@@ -32,7 +32,7 @@ impl Steward {
         }
     }
 
-    /// Rolls versions back that fail too often.
+    /// Rolls back versions that fail too often.
     pub(super) async fn judge(&mut self) {
         let rules = self.preparation.rules.clone();
         let now = Instant::now();
@@ -63,7 +63,7 @@ impl Steward {
         }
     }
 
-    /// Answers whether it is done, or may be later.
+    /// Returns `true` if it is done or will be retried.
     async fn roll_back(&mut self, version: String, text: String) -> bool {
         let change = Change::RollBack { force: true, text, only: Some(version.clone()) };
         let origin = Origin { source: Source::Host, by: "the host, by the rules in [deploy]".into() };
@@ -76,7 +76,7 @@ impl Steward {
                 tracing::warn!(agent_type, code, "it is rolled back later: {}", error.message);
                 true
             }
-            // Of several hosts that come to the same verdict, one is the first.
+            // Of several hosts with the same verdict, one is the first.
             _ if !is_there => {
                 tracing::debug!(agent_type, code, "it was not rolled back: {}", error.message);
                 false

@@ -1,11 +1,11 @@
-//! The steward of an agent type: the one task that changes what serves.
+//! The deployment controller of an agent type: the one task that changes the serving versions.
 //!
-//! It owns the record. Whoever wants a change sends it a [`Command`], so that changes of a type come one after the other, and
-//! nothing is locked. A change is made in an order that loses nothing: the versions that it needs are loaded, the record is
-//! written where all hosts see it and on this host's disk, and then the turns see it.
+//! It owns the record. Changes are requested with a [`Command`], so those of a type are made one after the other,
+//! without locks. The order of a change loses nothing: first the needed versions are loaded, then the record is written
+//! to the shared state and to this host's disk, and then the turns see it.
 //!
-//! This file makes the changes. [`versions`] has what is in memory, [`agreement`] the other hosts, [`judging`] the steward's own
-//! reasons to change something.
+//! This file makes the changes. [`versions`] has the loaded versions, [`agreement`] the other hosts, and [`judging`]
+//! the automatic rollbacks.
 
 mod agreement;
 mod judging;
@@ -31,28 +31,28 @@ use daca_model::backend::{self, SharedWriteError};
 use daca_runtime::actor::Actors;
 use daca_runtime::component::{ComponentVersion, Counters, Rollout, Served, Serving};
 
-/// How often it is looked whether another host has changed something.
+/// The interval at which the shared record is polled for changes of other hosts.
 const LOOK_AT_SHARED: Duration = Duration::from_secs(1);
-/// Tries of a change that other hosts get in the way of.
+/// Attempts of a change while other hosts interfere.
 const TRIES: u32 = 5;
 
-/// What somebody wants of a steward.
+/// A command for a deployment controller.
 pub(super) enum Command {
-    /// To know the record as all hosts have it now, so that a change can be based on it.
+    /// Returns the current record of all hosts, so that a change can be based on it.
     Look(oneshot::Sender<Result<Arc<Record>, Error>>),
-    /// A change.
+    /// A change request.
     Change(Box<Wanted>),
 }
 
-/// A change that somebody wants, and where the answer goes.
+/// A change request, and the channel for its answer.
 pub(super) struct Wanted {
     pub(super) change: Change,
     pub(super) origin: Origin,
-    /// What the manifest's file held, when the change comes from there.
+    /// The content of the manifest's file, if the change comes from there.
     pub(super) file: Option<FileSeen>,
-    /// The revision that the change is based on: it fails when another one was faster. None: on whatever there is.
+    /// The revision that the change is based on: it fails if another one was faster. `None` accepts any revision.
     pub(super) base: Option<u64>,
-    /// The new version, where there is one.
+    /// The new version, if there is one.
     pub(super) new: Option<New>,
     pub(super) answer: oneshot::Sender<Result<(Changed, u64), Error>>,
 }
@@ -61,18 +61,18 @@ pub(super) struct Wanted {
 pub(super) struct New {
     pub(super) version: Arc<ComponentVersion>,
     pub(super) label: Arc<str>,
-    /// Its bytes, which are kept before it serves.
+    /// Its bytes, which are stored before it serves.
     pub(super) stored: Stored,
 }
 
-/// What everybody may look at.
+/// The public view.
 #[derive(Clone)]
 pub(super) struct View {
     pub(super) record: Arc<Record>,
-    /// The version that turns here see: another one than the record's as long as that cannot be loaded.
+    /// The version of the turns on this host: it differs from the record's as long as that one cannot be loaded.
     pub(super) serving: String,
     pub(super) counters: BTreeMap<String, Arc<Counters>>,
-    /// The first agreement with the other hosts is done.
+    /// The first synchronisation with the other hosts is done.
     pub(super) is_settled: bool,
 }
 
@@ -83,29 +83,29 @@ pub(super) struct Steward {
     library: Library,
     serving: Arc<Serving>,
     shared: Option<Shared>,
-    /// The shared state while there is no store for it, and when that was looked at last.
+    /// The shared state while there is no store for it, and the time of the last attempt.
     absent: Option<(Shared, Instant)>,
-    /// What was last said of the shared state, so that it is said once.
+    /// The last logged error about the shared state, so that it is logged once.
     complaint: Option<String>,
     record: Arc<Record>,
     file_here: Option<String>,
-    /// Versions that are in memory: those that turns may run on, and the one that a rollback goes to.
+    /// The loaded versions: those that turns may run on, and the target of a rollback.
     loaded: BTreeMap<String, Arc<Served>>,
     counters: BTreeMap<String, Arc<Counters>>,
-    /// Canaries and pinned versions that could not be loaded at the start: they hinder no change.
+    /// Canaries and pinned versions that could not be loaded at the start: they block no change.
     left_out: BTreeSet<String>,
-    /// The etag of the shared record that was read last.
+    /// The etag of the last shared record.
     etag: Option<String>,
-    /// When it was tried last to serve what the record says, and failed: what served before serves on.
+    /// The time of the last failed attempt to serve the record's version. The previous version keeps serving.
     not_taken_over: Option<Instant>,
     watched: Watched,
-    /// The version beside the one that serves, and that one for a window after it has replaced another.
+    /// The canary under analysis, and the serving version for a window after it has replaced another.
     judged_canary: Option<Judged>,
     judged_serving: Option<Judged>,
     view: watch::Sender<View>,
 }
 
-/// What a steward begins with.
+/// The initial state of a deployment controller.
 pub(super) struct Beginning {
     pub(super) agent: Arc<AgentType>,
     pub(super) record: Record,
@@ -136,7 +136,7 @@ impl Steward {
             .canary
             .as_ref()
             .map(|(canary, _)| Judged::canary(canary.version.digest.clone(), canary.counters.clone(), now));
-        // A restart does not spare a version that has just replaced another one. What that one did is not known any more.
+        // A restart does not spare a version that has just replaced another one. The previous one's counters are lost.
         let is_young = record.served_for(&record.serving) < preparation.rules.window;
         let judged_serving = (is_young && record.version_before().is_some()).then(|| {
             let counters = rollout.serving.counters.clone();
@@ -162,7 +162,7 @@ impl Steward {
             loaded,
             counters,
             etag: None,
-            // Another host may have what is not here.
+            // Another host may have the missing versions.
             not_taken_over: (!left_out.is_empty()).then_some(now),
             left_out,
             watched,
@@ -173,7 +173,7 @@ impl Steward {
         (steward, receiver)
     }
 
-    /// Changes what serves, on command and by its own judgement, until `stop`.
+    /// Handles commands and its own verdicts, until `stop`.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>, stop: CancellationToken) {
         let mut looks = tokio::time::interval(judge::pause(self.preparation.rules.window));
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -184,7 +184,7 @@ impl Steward {
                 biased;
                 () = stop.cancelled() => return,
                 command = commands.recv() => match command {
-                    // After a panic, who asked gets no answer: the change is told as not made.
+                    // After a panic, the requester gets no answer: the change counts as not made.
                     Some(command) => task::step("deployments", self.obey(command)).await,
                     None => return,
                 },
@@ -197,9 +197,9 @@ impl Steward {
     async fn obey(&mut self, command: Command) {
         let settled = match self.view.borrow().is_settled {
             true => Ok(()),
-            false => Err(Error::shared_away(&backend::Error::NotDone("it was not reached yet".into()))),
+            false => Err(Error::shared_away(&backend::Error::NotDone("it has not been reached yet".into()))),
         };
-        // Who asked may be gone.
+        // The requester may be gone.
         match (command, settled) {
             (Command::Look(answer), Err(error)) => drop(answer.send(Err(error))),
             (Command::Look(answer), Ok(())) => drop(answer.send(self.look().await)),
@@ -215,13 +215,13 @@ impl Steward {
         }
     }
 
-    /// The record as all hosts have it.
+    /// The current record of all hosts.
     async fn look(&mut self) -> Result<Arc<Record>, Error> {
         self.agree().await.map_err(|error| Error::shared_away(&error))?;
         Ok(self.record.clone())
     }
 
-    /// Makes a change, or answers why not; then all is as it was.
+    /// Makes a change. On an error, everything is unchanged.
     async fn change(
         &mut self,
         change: Change,
@@ -230,13 +230,13 @@ impl Steward {
         base: Option<u64>,
         new: Option<New>,
     ) -> Result<(Changed, u64), Error> {
-        // Also one that was left out at the start: whoever pins to it has to learn of that.
+        // Even one that was left out at the start: whoever pins to it must learn of that.
         if let Change::Pin { version, .. } = &change {
             let record = self.record.clone();
             self.served(version, &record).await?;
         }
         for _ in 0..TRIES {
-            // At each try: what another host has deployed meanwhile may have removed it again.
+            // At each attempt: another host's deployment may have removed it in the meantime.
             if let Some(new) = &new {
                 self.take(new).await?;
             }
@@ -250,7 +250,7 @@ impl Steward {
                 next.file = Some(file.clone());
             }
             next.prune(self.preparation.rules.keep);
-            // A refused file is looked at again after a restart: that may bring what it lacked.
+            // A refused file is checked again after a restart, which may bring what it lacked.
             let taken = file.as_ref().filter(|file| !file.refused).map(|file| file.digest.clone());
             let file_here = taken.or_else(|| self.file_here.clone());
             if next == *self.record {
@@ -268,7 +268,7 @@ impl Steward {
             match self.keep(&next, file_here.clone()).await {
                 Ok(()) => self.file_here = file_here,
                 Err(error) if self.shared.is_none() => return Err(error),
-                // It is agreed among the hosts already.
+                // The hosts have already agreed on it.
                 Err(error) => {
                     tracing::error!(code = error.code, agent_type = %self.agent.name, "{}", error.message);
                 }
@@ -281,21 +281,21 @@ impl Steward {
         Err(Error::conflict(&self.record.serving, self.record.label(&self.record.serving)))
     }
 
-    /// Keeps a new version, in memory and on disk.
+    /// Takes a new version into memory and stores it on disk.
     async fn take(&mut self, New { version, label, stored }: &New) -> Result<(), Error> {
         self.store(&version.digest, stored.clone()).await?;
         self.load(version.clone(), label.clone());
         Ok(())
     }
 
-    /// Writes a record on this host's disk.
+    /// Writes a record to this host's disk.
     async fn keep(&self, record: &Record, file_here: Option<String>) -> Result<(), Error> {
         let (library, agent_type) = (self.library.clone(), self.agent.name.clone());
         let kept = Kept { file_here, record: record.clone() };
         blocking(move || library.write_record(&agent_type, &kept)).await
     }
 
-    /// Lets turns see a record, and gives back what nobody needs any more.
+    /// Publishes a record to the turns, and releases versions that are no longer needed.
     async fn serve(&mut self, record: Record, rollout: Rollout) {
         self.begin_to_judge(&record, &rollout);
         self.serving.replace(rollout);
@@ -313,7 +313,7 @@ impl Steward {
         })
         .await;
         let (actors, agent_type) = (self.actors.clone(), self.agent.name.clone());
-        // At leisure: nobody waits for it, and callers must not feel it.
+        // In the background: nobody waits for it, and callers must not notice.
         tokio::spawn(async move { actors.drop_outdated_instances(&agent_type).await });
     }
 
@@ -344,7 +344,7 @@ impl Steward {
                 tracing::error!(
                     agent_type,
                     code,
-                    "version {version} is refused, and what served serves on: {text}"
+                    "version {version} is refused; the previous version keeps serving: {text}"
                 );
             }
             What::Pinned => tracing::info!(agent_type, "{text} is pinned to version {version}"),
@@ -358,8 +358,8 @@ impl Steward {
         self.view.send_modify(|view| view.is_settled = true);
     }
 
-    /// Gives the first version of a type the name that it has for itself, and keeps its record. Called once, before
-    /// [`Steward::run`]. Where there are other hosts, what serves is known only once they were asked.
+    /// Gives the first version of a type its own label, and stores its record. Called once, before [`Steward::run`]. If
+    /// there are other hosts, the serving version is known only after they were asked.
     pub(super) async fn begin(&mut self) -> Result<(), Error> {
         let serving = self.serving.now().serving.clone();
         if self.record.revision == 1 && serving.version.has_migration() {
@@ -383,7 +383,7 @@ impl Steward {
     }
 }
 
-/// Runs what waits for a disk, on a thread that may wait.
+/// Runs disk I/O on a thread that may block.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {

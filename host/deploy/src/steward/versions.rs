@@ -1,4 +1,4 @@
-//! The versions that a steward holds in memory: those that turns may run on, and the one that a rollback goes to.
+//! The loaded versions of a deployment controller: those that turns may run on, and the target of a rollback.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use daca_base::digest::short;
 use daca_runtime::component::{ComponentVersion, Rollout, Served};
 
 impl Steward {
-    /// All that is loaded of one version counts together.
+    /// All copies of one version share their counters.
     pub(super) fn load(&mut self, version: Arc<ComponentVersion>, label: Arc<str>) -> Arc<Served> {
         let digest = version.digest.clone();
         let counters = self.counters.entry(digest.clone()).or_default().clone();
@@ -20,7 +20,7 @@ impl Steward {
         served
     }
 
-    /// Versions that no turn runs on are not kept in memory, except for the one that a rollback goes to.
+    /// Drops versions that no turn runs on, except for the target of a rollback.
     pub(super) fn forget_unneeded(&mut self) {
         let mut needed = self.record.in_use();
         needed.extend(self.record.version_before().cloned());
@@ -31,7 +31,7 @@ impl Steward {
         self.counters.retain(|version, _| is_known(version));
     }
 
-    /// The rollout of a record. Loads what is not in memory.
+    /// The rollout of a record. Loads missing versions.
     pub(super) async fn rollout(&mut self, record: &Record) -> Result<Rollout, Error> {
         let serving = self.served(&record.serving, record).await?;
         let canary = match &record.canary {
@@ -50,7 +50,7 @@ impl Steward {
         Ok(Rollout { serving, canary, pins, first_label })
     }
 
-    /// None for a version that was left out at the start and still cannot be had.
+    /// `None` for a version that was left out at the start and is still unavailable.
     async fn served_if_there(
         &mut self,
         version: &str,

@@ -1,4 +1,5 @@
-//! How an activation works: calls wait in its queue, and a task takes them out one after the other, for as long as there are any.
+//! The execution of an activation: calls wait in its queue, and a task processes them one after the other, as long as
+//! there are any.
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -17,17 +18,17 @@ use super::turn;
 use super::warm_state::WarmState;
 use super::work::{End, Job, Work};
 
-/// What became of a job that was offered.
+/// The result of offering a job.
 pub(super) enum Offer {
     Taken,
-    /// The queue is full; the job comes back, with the number of those that wait.
+    /// The queue is full; the job is returned, with the number of waiting jobs.
     Full(Box<Job>, usize),
-    /// The activation is over; another one must take the job.
+    /// The activation has ended; another one must take the job.
     Closed(Box<Job>),
 }
 
 impl Activation {
-    /// Puts a job at the end of the queue, and starts a task when none runs.
+    /// Appends a job to the queue, and starts a task when none runs.
     pub(super) fn offer(self: &Arc<Self>, services: &Arc<Services>, job: Job) -> Offer {
         let mut inner = self.lock();
         if matches!(inner.phase, Phase::Closed) {
@@ -41,7 +42,7 @@ impl Activation {
             return Offer::Taken;
         }
         let limit = self.agent.agent.limits.queue;
-        // The job that starts a task never waits, so it takes no place.
+        // The job that starts a task never waits, so it takes no slot of the queue.
         if matches!(inner.phase, Phase::Running(_)) && inner.queue.len() >= limit {
             return Offer::Full(Box::new(job), limit);
         }
@@ -52,7 +53,8 @@ impl Activation {
         Offer::Taken
     }
 
-    /// Returns `true` if the job belongs to the call that the running turn waits for. Then it must not wait behind that turn.
+    /// Returns `true` if the job belongs to the call that the running turn waits for. It must then not wait behind that
+    /// turn.
     fn enters_again(&self, inner: &Inner, job: &Job) -> bool {
         let Phase::Running(running) = &inner.phase else { return false };
         self.agent.agent.reentrancy.is_some()
@@ -61,12 +63,12 @@ impl Activation {
             && job.context.waiting.contains(&self.address)
     }
 
-    /// Runs a turn within another one of this actor, which waits for it. It gets an instance of its own (a component cannot
-    /// be entered while it waits), sees what is committed, and commits by itself.
+    /// Runs a turn nested in another one of this actor, which waits for it. It gets a separate instance (a component
+    /// cannot be entered while it waits), sees committed state, and commits by itself.
     async fn run_nested(self: Arc<Self>, services: Arc<Services>, job: Job, place: OwnedRwLockReadGuard<()>) {
         let Job { work, mut context, answer, _in_flight } = job;
         let mut warm = WarmState::default();
-        // The turn that waits has the record of such calls, and would overwrite what this one adds to it.
+        // The waiting turn has the dedup log of such calls, and would overwrite what this one adds to it.
         drop(context.identity.take_if(|identity| matches!(identity, CallIdentity::Attempt(_))));
         let result = self.run_turn(&services, &mut warm, work, context).await;
         self.nested_commits.fetch_add(1, Ordering::Release);
@@ -74,8 +76,8 @@ impl Activation {
         answer.send(result);
     }
 
-    /// The sidecar has given the actor up: ends the turn that runs at once, and the activation after what waits in its queue.
-    /// Nothing that it does from now on is kept, and nobody waits for it.
+    /// The sidecar has given up the actor: ends the running turn at once, and the activation after the jobs in its
+    /// queue. Nothing that it does from now on is committed, and nobody waits for it.
     pub(super) fn give_up(self: &Arc<Self>, services: &Arc<Services>) {
         self.lease.revoke();
         let mut inner = self.lock();
@@ -90,7 +92,7 @@ impl Activation {
         }
     }
 
-    /// Ends the activation if it is idle. None when it is not: then it is in use.
+    /// Ends the activation if it is idle. `None` if it is in use.
     pub(super) fn deactivate_if_idle(
         self: &Arc<Self>,
         services: &Arc<Services>,
@@ -122,13 +124,13 @@ impl Activation {
         tokio::spawn(Box::pin(self.clone().run(services.clone(), warm)));
     }
 
-    /// Takes jobs out of the queue until there is none. The one place where turns of this actor run.
+    /// Processes the queue until it is empty. Turns of this actor run only here.
     async fn run(self: Arc<Self>, services: Arc<Services>, mut warm: WarmState) {
         while let Some(job) = self.next(&services, &mut warm) {
             let Job { work, context, mut answer, _in_flight } = job;
-            // A turn within the last one may outlive it, when that one ran out of time.
+            // A turn nested in the last one may outlive it if that one ran out of time.
             drop(self.nested.write().await);
-            // The caller has hung up and nothing has happened yet: nobody would learn of what we did.
+            // The caller has hung up before anything happened: nobody would learn of the result.
             if matches!(work, Work::Call(_)) && answer.is_abandoned() {
                 continue;
             }
@@ -153,7 +155,7 @@ impl Activation {
     ) -> Result<Bytes, CallError> {
         let ended = {
             let turn = pin!(turn::run(services, self, warm, work, context));
-            // A panic in the host would leave the actor without a task, and its callers without an answer, for ever.
+            // A panic in the host would leave the actor without a task, and its callers without an answer, forever.
             std::panic::AssertUnwindSafe(turn).catch_unwind().await
         };
         if let Ok(result) = ended {
@@ -164,12 +166,12 @@ impl Activation {
         Err(CallError::Internal)
     }
 
-    /// The next job, or none when the queue is empty; then what the turns shared goes back into the record.
+    /// Returns the next job. If the queue is empty, returns `None` and puts the shared state back into the record.
     fn next(self: &Arc<Self>, services: &Arc<Services>, warm: &mut WarmState) -> Option<Job> {
         let mut inner = self.lock();
         if let Some(job) = inner.queue.pop_front() {
             inner.turns += 1;
-            // A record that is closed has no queue.
+            // A closed record has no queue.
             inner.phase = Phase::Running(Running::in_the_name_of(job.context.reentrancy_id.clone()));
             return Some(job);
         }
@@ -182,7 +184,7 @@ impl Activation {
         inner.warm = std::mem::take(warm);
         let rollout = self.agent.serving.now();
         let served = rollout.choose(&self.address.id);
-        // Something else may have been deployed during the turn, and this actor may not be called again.
+        // Another version may have been deployed during the turn, and this actor may not be called again.
         let outdated = inner.warm.instance.take_if(|instance| !served.is_of(instance));
         inner.idle_number = services.idle_of(&self.agent).map(|idle| idle.push(self));
         if inner.warm.instance.is_some() {
@@ -196,7 +198,7 @@ impl Activation {
         None
     }
 
-    /// Calls may have come while the deactivation ran; they begin a new activation in this same record.
+    /// Calls may have arrived during the deactivation; they begin a new activation in this same record.
     fn close_if_unused(self: &Arc<Self>, services: &Services) {
         let mut inner = self.lock();
         if inner.queue.is_empty() {

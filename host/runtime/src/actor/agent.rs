@@ -1,4 +1,4 @@
-//! An agent type while the host runs.
+//! An agent type at run time.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -9,16 +9,16 @@ use crate::component::{Counters, Serving};
 
 /// An agent type with the component versions that serve it.
 pub struct AgentRuntime {
-    /// What the manifest says of it.
+    /// Its manifest entry.
     pub agent: Arc<AgentType>,
-    /// Which version an actor's next turn runs on.
+    /// Selects the version of an actor's next turn.
     pub serving: Arc<Serving>,
     pub(super) counters: Counters,
     pub(super) instances_made: AtomicU64,
 }
 
 impl AgentRuntime {
-    /// No actor is active yet.
+    /// Creates it without active actors.
     pub fn new(agent: Arc<AgentType>, serving: Arc<Serving>) -> AgentRuntime {
         AgentRuntime { agent, serving, counters: Counters::default(), instances_made: AtomicU64::new(0) }
     }

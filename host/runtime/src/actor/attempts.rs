@@ -1,8 +1,8 @@
 //! The last calls that an actor has committed, for its next host.
 //!
-//! A sidecar may deliver a call again after the actor has moved ([`super::recent_calls`]). The new host finds the call's mark
-//! and reply in the actor's state, and does not run it a second time. Only calls that were under way while the actor moved can
-//! come again, so the last few are enough, and for some seconds.
+//! A sidecar may deliver a call again after the actor has moved ([`super::recent_calls`]). The new host finds the
+//! call's mark and reply in the actor's state, and does not run it twice. Only calls that were under way during the
+//! move can be repeated, so the last few are enough, and for some seconds.
 
 use super::marks::FORGOTTEN;
 use std::collections::VecDeque;
@@ -12,16 +12,17 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-/// Calls that are kept, at most.
+/// The maximum number of calls that are kept.
 const MAX_CALLS: usize = 8;
-/// Bytes of their replies, at most, so that they hardly weigh on a commit. A longer reply is not kept, its call is.
+/// The maximum size of their replies in bytes, so that they hardly weigh on a commit. For a longer reply only the call
+/// is kept.
 const MAX_BYTES: usize = 8 << 10;
-/// Seconds after which a call is forgotten. A sidecar repeats for about six seconds, a host for ten.
+/// The time in seconds after which a call is forgotten. A sidecar retries for about six seconds, a host for ten.
 const KEPT_FOR: u32 = 30;
 /// The beginning of the SHA-256 of a call's mark.
 pub(super) type Hash = [u8; 16];
 
-/// The calls, the oldest first.
+/// The calls, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Attempts(VecDeque<Attempt>);
 
@@ -30,17 +31,17 @@ struct Attempt {
     hash: Hash,
     /// Seconds since 1970.
     handled: u32,
-    /// None when it was too long.
+    /// `None` if it was too long.
     reply: Option<Bytes>,
 }
 
 impl Attempts {
-    /// Reads what a host has written. What is not that is as good as nothing: it only helps for some seconds after a move.
+    /// Parses the stored value. An invalid one counts as empty: the log only helps for some seconds after a move.
     pub(super) fn read(value: Option<&Bytes>) -> Attempts {
         value.and_then(|value| Attempts::parse(value)).unwrap_or_default()
     }
 
-    /// JSON, because that is what all state stores keep as it is: of each call the hash, the second, and the reply.
+    /// JSON, because every state store preserves it: for each call the hash, the second, and the reply.
     fn parse(value: &[u8]) -> Option<Attempts> {
         let calls = daca_base::json::read::<Vec<(String, u32, Option<String>)>>(value).ok()?;
         let calls = calls.into_iter().map(|(hash, handled, reply)| {
@@ -63,24 +64,25 @@ impl Attempts {
         serde_json::Value::Array(calls.collect()).to_string()
     }
 
-    /// Looks a call up. Answers its reply, or `Some(None)` for a call whose reply was too long.
+    /// Looks up a call. Returns its reply, or `Some(None)` for a call whose reply was too long.
     pub(super) fn of(&self, mark: &str) -> Option<Option<&Bytes>> {
         let hash = hash(mark);
         self.0.iter().find(|call| call.hash == hash).map(|call| call.reply.as_ref())
     }
 
-    /// All calls, with their replies where those were not too long.
+    /// All calls, with their replies unless those were too long.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Hash, Option<&Bytes>)> {
         self.0.iter().map(|call| (&call.hash, call.reply.as_ref()))
     }
 
-    /// With a call that is handled now, `now` in seconds since 1970.
+    /// Returns the log with a call that is handled now, `now` in seconds since 1970.
     pub(super) fn with(&self, mark: &str, reply: &Bytes, now: u32) -> Attempts {
         let mut calls = self.0.clone();
         let reply = (reply.len() <= MAX_BYTES).then(|| reply.clone());
         calls.push_back(Attempt { hash: hash(mark), handled: now, reply });
         let is_old = |call: &Attempt| now.abs_diff(call.handled) > KEPT_FOR;
-        // The clocks are those of all hosts that have had the actor: one that is wrong must not forget everything at once.
+        // The clocks are those of all hosts that have had the actor: a wrong one must not make everything be forgotten
+        // at once.
         for _ in 0..FORGOTTEN {
             if calls.len() > MAX_CALLS || calls.front().is_some_and(is_old) {
                 calls.pop_front();

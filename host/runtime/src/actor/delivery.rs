@@ -1,7 +1,8 @@
-//! Delivery of effects: after the commit, in the order of each actor, tried again for a while, then given up aloud.
+//! Delivery of effects: after the commit, in order for each actor, retried for a while, then dropped with an error in
+//! the log.
 //!
-//! Each actor whose effects wait has a lane, and each lane one task. A lane whose first effect cannot be delivered waits
-//! with it, so that nothing overtakes; other lanes go on.
+//! Each actor with waiting effects has a lane, and each lane has one task. If the first effect of a lane cannot be
+//! delivered, the lane waits with it, so that nothing overtakes; other lanes continue.
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
@@ -18,27 +19,27 @@ use super::ActorAddress;
 use daca_base::telemetry::printable;
 use daca_model::backend::{Backend, Effect, EffectStatus, Error, Outbox};
 
-/// Of the effects that may wait, the part beyond which callers are slowed down.
+/// The fraction of the permitted waiting effects beyond which callers are slowed down.
 const SLOW_DOWN_AT: usize = 10;
-/// A caller is slowed down by no more than this.
+/// The longest delay of a caller.
 const LONGEST_SLOWDOWN: Duration = Duration::from_secs(1);
-/// Effects that are delivered in one request, at most.
+/// The maximum number of effects in one request.
 const LARGEST_BATCH: usize = 100;
 
-/// How delivery is tried.
+/// The retry policy of the delivery.
 #[derive(Debug, Clone)]
 pub struct DeliveryOptions {
-    /// Tries before an effect is given up.
+    /// Attempts before an effect is dropped.
     pub attempts: u32,
-    /// The wait before the second try; each further wait is twice as long.
+    /// The wait before the second attempt; it doubles after each.
     pub retry_delay: Duration,
-    /// Effects that may wait before calls are refused.
+    /// The number of waiting effects beyond which calls are refused.
     pub max_pending: usize,
-    /// Bytes of effects that may wait before calls are refused.
+    /// The bytes of waiting effects beyond which calls are refused.
     pub max_pending_bytes: usize,
 }
 
-/// A cheap handle on everything that waits for delivery.
+/// A cheap handle to all effects that wait for delivery.
 #[derive(Clone)]
 pub struct Deliveries {
     shared: Arc<Shared>,
@@ -52,9 +53,9 @@ struct Shared {
     pending: AtomicUsize,
     pending_bytes: AtomicUsize,
     settled: Notify,
-    /// Wakes one of the callers that are slowed down.
+    /// Wakes one of the delayed callers.
     has_room: Notify,
-    /// Room for what waits for the outcome of its commit, in KiB: as much again as for effects.
+    /// The memory for commits in doubt, in KiB: as much again as for effects.
     unconfirmed: Arc<Semaphore>,
 }
 
@@ -62,12 +63,12 @@ struct Shared {
 struct Waiting {
     id: u64,
     effect: Effect,
-    /// The turn that asked for it, so that the log lines of its delivery say so.
+    /// The turn that requested it, for the log lines of its delivery.
     turn: tracing::Span,
 }
 
 impl Deliveries {
-    /// Nothing waits yet.
+    /// Starts without waiting effects.
     pub fn new(backend: Arc<dyn Backend>, outbox: Arc<Outbox>, options: DeliveryOptions) -> Deliveries {
         let room = (options.max_pending_bytes / 1024).min(Semaphore::MAX_PERMITS);
         let shared = Shared {
@@ -84,20 +85,21 @@ impl Deliveries {
         Deliveries { shared: Arc::new(shared) }
     }
 
-    /// Effects that wait for delivery.
+    /// The number of effects that wait for delivery.
     pub fn pending(&self) -> usize {
         self.shared.pending.load(Ordering::Relaxed)
     }
 
-    /// Does more wait than may, or than so many times as much? Then calls are refused until the backlog is shorter.
+    /// Returns `true` if more effects wait than `times` the bounds allow. Calls are then refused until the backlog is
+    /// shorter.
     pub(super) fn is_full(&self, times: usize) -> bool {
         let Shared { options, pending_bytes, .. } = &*self.shared;
         self.pending() >= options.max_pending.saturating_mul(times)
             || pending_bytes.load(Ordering::Relaxed) >= options.max_pending_bytes.saturating_mul(times)
     }
 
-    /// Waits while a good part of what may wait for delivery does, a moment at most: whoever calls faster than effects can be
-    /// delivered is slowed down before it is refused.
+    /// Delays the caller, for a moment at most, while a good part of the permitted effects wait for delivery. A caller
+    /// that is faster than the delivery is slowed down before it is refused.
     pub(super) async fn slow_down(&self) {
         if !self.shared.is_behind() {
             return;
@@ -108,19 +110,19 @@ impl Deliveries {
                 break;
             }
         }
-        // One effect that is delivered may make room for more than one call.
+        // One delivered effect may make room for more than one call.
         if !self.shared.is_behind() {
             self.shared.has_room.notify_one();
         }
     }
 
-    /// Room for so many bytes of a turn whose commit was not confirmed, if there is.
+    /// Reserves memory for an in-doubt commit of so many bytes, if available.
     pub(super) fn room_for_unconfirmed(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let kibibytes = u32::try_from(bytes / 1024 + 1).ok()?;
         self.shared.unconfirmed.clone().try_acquire_many_owned(kibibytes).ok()
     }
 
-    /// Takes over the effects of a turn that has committed.
+    /// Takes over the effects of a committed turn.
     pub(super) fn enqueue(&self, actor: &ActorAddress, turn_id: &str, effects: Vec<Effect>) {
         if effects.is_empty() {
             return;
@@ -144,7 +146,7 @@ impl Deliveries {
         tokio::spawn(Box::pin(self.shared.clone().run_lane(actor.clone())));
     }
 
-    /// Waits until nothing waits any more, or until `deadline`. Answers how many effects still wait.
+    /// Waits until no effect waits any more, or until `deadline`. Returns the number of effects that still wait.
     pub async fn flush(&self, deadline: Instant) -> usize {
         loop {
             let settled = self.shared.settled.notified();
@@ -167,7 +169,7 @@ impl Shared {
             let ids = batch.iter().map(|waiting| waiting.id).collect::<Vec<_>>();
             let bytes = batch.iter().map(|waiting| waiting.effect.bytes()).sum::<usize>();
             let delivery = pin!(self.deliver(&actor, batch).instrument(turn));
-            // A panic in a backend would leave the lane without a task, and its effects waiting for ever.
+            // A panic in a backend would leave the lane without a task, and its effects waiting forever.
             if std::panic::AssertUnwindSafe(delivery).catch_unwind().await.is_err() {
                 ids.iter().for_each(|id| self.outbox.settle(*id, EffectStatus::Failed));
             }
@@ -180,7 +182,8 @@ impl Shared {
         }
     }
 
-    /// The next effect of a lane, with those behind it that the backend takes in the same request. An empty lane ends.
+    /// The next effect of a lane, with those behind it that the backend accepts in the same request. An empty lane
+    /// ends.
     fn next(&self, actor: &ActorAddress) -> Option<Vec<Waiting>> {
         let mut lanes = self.lock();
         let lane = lanes.get_mut(actor)?;
@@ -216,7 +219,7 @@ impl Shared {
         }
     }
 
-    /// Notes what became of one try. Gives the effect back when it is to be tried again.
+    /// Records the result of one attempt. Returns the effect if it is to be retried.
     fn settle(&self, waiting: Waiting, result: Result<(), Error>, is_last: bool) -> Option<Waiting> {
         let Waiting { id, ref effect, .. } = waiting;
         self.outbox.attempted(id, result.as_ref().err().map(Error::to_string));
@@ -233,7 +236,7 @@ impl Shared {
                 None
             }
             Err(error) => {
-                tracing::debug!("effect {id} is tried again: {error}");
+                tracing::debug!("effect {id} will be retried: {error}");
                 Some(waiting)
             }
         }
@@ -246,7 +249,7 @@ impl Shared {
         if let Some(line) = &effect.undeliverable_line {
             tracing::error!(target: "agent", "{}: {error}", printable(line));
         }
-        tracing::error!(code = "effect-given-up", "effect {id} is given up: {error}");
+        tracing::error!(code = "effect-given-up", "effect {id} was dropped: {error}");
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ActorAddress, VecDeque<Waiting>>> {

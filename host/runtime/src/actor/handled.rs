@@ -1,11 +1,12 @@
-//! The calls that an actor has handled and that may come again: messages of a broker, calls to which their caller has given
-//! a key, and calls that a sidecar delivers again after a change of hosts.
+//! The dedup log: the calls that an actor has handled and that may be repeated. These are messages of a broker, calls
+//! with a caller's key, and calls that a sidecar delivers again after a change of hosts.
 //!
-//! What is remembered lies with the actor's state, under keys that begin with `daca:`, which no guest can name ([`crate::imports`]), and is written in the commit of the turn
-//! that handled the call. So it outlives the activation: a call whose answer was lost with its host comes to the actor's next
-//! host. Nobody reads or writes it for any other call. Of messages the [`marks`](super::marks) are enough; whoever sends a key
-//! wants the reply, too, so that these are kept as well, in [`replies`](super::replies). Of all other calls the last few are
-//! kept for some seconds, in [`attempts`](super::attempts).
+//! The log is kept with the actor's state, under keys that begin with `daca:`, which no guest can name
+//! ([`crate::imports`]), and is written in the commit of the turn that handled the call. So it outlives the activation:
+//! a call whose answer was lost with its host arrives at the actor's next host. Other calls neither read nor write the
+//! log. For messages the [`marks`](super::marks) are enough. A caller with a key wants the reply, too, so those replies
+//! are kept in [`replies`](super::replies). Of all other calls the last few are kept for some seconds, in
+//! [`attempts`](super::attempts).
 
 use std::sync::Arc;
 
@@ -27,9 +28,9 @@ const REPLIES: &str = "daca:replies";
 /// The last calls of hosts.
 const ATTEMPTS: &str = "daca:attempts";
 
-/// Such a call.
+/// A call that may be repeated.
 pub(super) enum Repeatable {
-    /// A message, by its place.
+    /// A message, by its position.
     Message(Arc<str>),
     Keyed {
         key: Arc<str>,
@@ -47,24 +48,24 @@ impl Repeatable {
             (CallIdentity::Key(key), TurnKind::Method { name, payload }) => {
                 Repeatable::Keyed { key, request: Request::new(name, payload) }
             }
-            // Nobody gives a key to anything else.
+            // Other calls have no key.
             (CallIdentity::Key(key), _) => Repeatable::Keyed { key, request: Request::new("", &[]) },
         }
     }
 }
 
-/// What an actor remembers of such calls. Messages and calls with keys do not push each other out.
+/// The dedup log of an actor. Messages and calls with keys do not displace each other.
 #[derive(Debug, Default)]
 pub(super) struct Handled {
-    /// None when they were not looked up.
+    /// `None` if they have not been read.
     messages: Option<Marks>,
-    /// None when they were not looked up.
+    /// `None` if they have not been read.
     keyed: Option<Keyed>,
-    /// None when they were not looked up.
+    /// `None` if they have not been read.
     attempts: Option<Attempts>,
 }
 
-/// The calls with keys. More are marked than replies are kept.
+/// The calls with keys. More marks than replies are kept.
 #[derive(Debug)]
 struct Keyed {
     marks: Marks,
@@ -72,7 +73,7 @@ struct Keyed {
 }
 
 impl Handled {
-    /// Reads what the call needs and `known` lacks.
+    /// Reads the parts that the call needs and `known` lacks.
     pub(super) async fn read(
         known: Option<Handled>,
         backend: &dyn Backend,
@@ -99,12 +100,12 @@ impl Handled {
         Ok(handled)
     }
 
-    /// The calls that the actor's host before has handled, as far as they were looked up.
+    /// The calls that the actor's previous host handled, if they have been read.
     pub(super) fn attempts(&self) -> Option<&Attempts> {
         self.attempts.as_ref()
     }
 
-    /// The answer to a call that was handled before; none to one that was not. A message has nobody who would read its reply.
+    /// The answer to a call that was handled before; `None` for a new call. Nobody reads the reply to a message.
     pub(super) fn answer(&self, actor: &ActorAddress, call: &Repeatable) -> Result<Option<Bytes>, CallError> {
         let (key, request, keyed) = match (call, &self.keyed) {
             (Repeatable::Message(place), _) => {
@@ -131,7 +132,7 @@ impl Handled {
         }
     }
 
-    /// Adds a call to the commit of the turn that handles it, and answers what is known once that is done.
+    /// Adds a call to the commit of the turn that handles it, and returns the log as it is after the commit.
     pub(super) fn after(mut self, call: &Repeatable, reply: &Bytes, commit: &mut TurnCommit) -> Handled {
         let now = seconds();
         match call {
@@ -159,7 +160,7 @@ impl Handled {
     }
 }
 
-/// Was a call handled, as the actor's state has it now?
+/// Returns `true` if the actor's stored state shows that a call was handled.
 pub(super) async fn was_handled(
     backend: &dyn Backend,
     actor: &ActorAddress,
@@ -173,7 +174,7 @@ pub(super) async fn was_handled(
     })
 }
 
-/// The key under which the actor's state has the mark of a call.
+/// The state key of a call's mark.
 pub(super) fn key_of(identity: &CallIdentity) -> &'static str {
     match identity {
         CallIdentity::Message(_) => MESSAGES,

@@ -1,4 +1,4 @@
-//! Who has been idle for how long.
+//! A list of idle activations, in the order in which they became idle.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 use super::record::Activation;
 
-/// Activations in the order in which they became idle, with when that was.
+/// Activations in the order in which they became idle, with the time.
 ///
-/// An entry may be out of date by the time it is taken: whoever takes one asks the activation itself. The lock of an
-/// activation may be held when the list is locked, and never the other way round.
+/// An entry may be out of date when it is taken, so the taker checks the activation itself. The lock of an activation
+/// may be held when the list is locked, never the other way round.
 #[derive(Default)]
 pub(super) struct IdleList {
     inner: Mutex<Entries>,
@@ -43,7 +43,7 @@ impl IdleList {
         self.lock().by_number.pop_first().map(|(_, (_, activation))| activation)
     }
 
-    /// Takes the oldest one if it has been idle for so long.
+    /// Takes the oldest entry if it has been idle for this time.
     pub(super) fn pop_idle_for(&self, time: Duration, now: Instant) -> Option<Arc<Activation>> {
         let mut inner = self.lock();
         let oldest = inner.by_number.first_entry()?;
@@ -56,7 +56,7 @@ impl IdleList {
         self.lock().last_number
     }
 
-    /// So many of the activations that are idle, by their numbers.
+    /// Some of the idle activations, by their numbers.
     pub(super) fn some(&self, numbers: RangeInclusive<u64>, most: usize) -> Vec<(u64, Arc<Activation>)> {
         let idle = self.lock();
         let some = idle.by_number.range(numbers).take(most);

@@ -1,4 +1,4 @@
-//! What there is to see of the actors of a host.
+//! The state of a host's actors, for inspection.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use super::agent::AgentRuntime;
 use super::record::Activation;
 use crate::component::Counted;
 
-/// What happened in an agent type since the host started.
+/// Statistics of an agent type since the host started.
 #[derive(Debug, Clone, Copy)]
 pub struct AgentStatistics {
-    /// Its turns, on whatever version.
+    /// Its turns, on all versions.
     pub counted: Counted,
-    /// Instances that were made.
+    /// Instances that were created.
     pub instances_made: u64,
 }
 
-/// What an agent type has at the moment.
+/// The current load of an agent type.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct AgentLoad {
     /// Active actors.
@@ -39,13 +39,13 @@ pub struct ActivationInfo {
     pub agent_type: Arc<str>,
     /// The actor's id.
     pub actor_id: Arc<str>,
-    /// Does a turn run now?
+    /// `true` while a turn runs.
     pub running: bool,
     /// Calls that wait.
     pub queued: usize,
-    /// Does it have a live instance?
+    /// `true` if it has a live instance.
     pub instance: bool,
-    /// Milliseconds since its last turn; none while one runs.
+    /// Milliseconds since its last turn; `None` while one runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_ms: Option<u64>,
     /// Turns of this activation.
@@ -53,7 +53,7 @@ pub struct ActivationInfo {
 }
 
 impl Actors {
-    /// Active actors, at most `limit` of them, by type and id.
+    /// Up to `limit` active actors, by type and id.
     pub fn list(&self, limit: usize) -> Vec<ActivationInfo> {
         let now = Instant::now();
         let mut active = self.services.active().values().cloned().collect::<Vec<_>>();
@@ -73,7 +73,7 @@ impl Actors {
         active.into_iter().take(limit).map(info).collect()
     }
 
-    /// What each agent type that has active actors has at the moment.
+    /// The current load of each agent type with active actors.
     pub fn loads(&self) -> HashMap<Arc<str>, AgentLoad> {
         let now = Instant::now();
         let active = self.services.active().values().cloned().collect::<Vec<_>>();
@@ -88,7 +88,7 @@ impl Actors {
         loads
     }
 
-    /// The agent types with what serves them and what happened in them.
+    /// The agent types, with the versions that serve them and their statistics.
     pub fn agents(&self) -> Vec<(Arc<AgentRuntime>, AgentStatistics)> {
         let statistics = |agent: &AgentRuntime| AgentStatistics {
             counted: agent.counters.read(),

@@ -1,7 +1,7 @@
-//! The lease of an actor: whether it is certainly this host's, and whether the sidecar has taken it back.
+//! The lease of an actor: whether this host certainly owns it, and whether the sidecar has revoked it.
 //!
-//! A host alone always holds it. Behind a sidecar it is held once the sidecar has taken a write of the actor, which it does for
-//! actors of its own table alone, until it ends the activation or was away.
+//! A single host always holds it. Behind a sidecar it is held once the sidecar has accepted a write of the actor, which
+//! it only does for actors of its own table, until it ends the activation or was unreachable.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,22 +12,22 @@ use tokio_util::sync::CancellationToken;
 /// The lease of one activation.
 #[derive(Default)]
 pub(super) struct Lease {
-    /// The ownership epoch in which it was confirmed, plus one; 0 when it was not, or was revoked since.
+    /// The ownership epoch in which it was confirmed, plus one; 0 if it was not, or was revoked since.
     confirmed_in: AtomicU64,
     term: Mutex<Term>,
 }
 
-/// The time between two revocations.
+/// The period between two revocations.
 #[derive(Default)]
 struct Term {
-    /// How often the lease was revoked.
+    /// The number of revocations.
     generation: u64,
     /// Cancelled when it is revoked: the sidecar has cut off what runs, and waits for its end.
     revoked: CancellationToken,
 }
 
 impl Lease {
-    /// How often the lease was revoked.
+    /// The number of revocations: the generation.
     pub(super) fn generation(&self) -> u64 {
         self.term().generation
     }
@@ -37,7 +37,7 @@ impl Lease {
         self.term().revoked.clone()
     }
 
-    /// The sidecar has given the actor up.
+    /// The sidecar has given up the actor.
     pub(super) fn revoke(&self) {
         let mut term = self.term();
         term.generation += 1;
@@ -45,7 +45,8 @@ impl Lease {
         term.revoked.cancel();
     }
 
-    /// What begins from now on is not cut off, unless the lease was revoked once more: then what waits before that is.
+    /// Calls from now on are not cut off, unless the lease was revoked once more; then the calls that wait from before
+    /// are.
     pub(super) fn renew(&self, generation: u64) {
         let mut term = self.term();
         if term.generation == generation {
@@ -53,8 +54,8 @@ impl Lease {
         }
     }
 
-    /// The sidecar has taken a write of the actor in this epoch, in a turn that began in this generation. That a call came from the
-    /// sidecar says less: it may have been under way while the actor moved.
+    /// Confirms that the sidecar accepted a write of the actor in this ownership epoch, in a turn that began in this
+    /// generation. That a call came from the sidecar proves less: it may have been under way while the actor moved.
     pub(super) fn confirm(&self, epoch: u64, generation: u64) {
         let term = self.term();
         if term.generation == generation {
@@ -62,7 +63,7 @@ impl Lease {
         }
     }
 
-    /// Returns `true` if the actor is this host's, as far as the sidecar has said.
+    /// Returns `true` if this host owns the actor, as far as the sidecar has said.
     pub(super) fn is_held(&self, backend: &dyn Backend) -> bool {
         let epoch = backend.era();
         self.confirmed_in.load(Ordering::Acquire) == epoch + 1 && backend.vouches(epoch)

@@ -1,4 +1,4 @@
-//! Live instances: how many the machine allows, and who gives one up.
+//! Live instances: the number that the machine allows, and the eviction of idle ones.
 //!
 //! Each live instance costs memory mappings, and a process that exceeds `vm.max_map_count` aborts in malloc, so the number
 //! is capped beforehand. At the cap, the instance that was idle for the longest time is dropped; its actor stays active
@@ -13,20 +13,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::idle_list::IdleList;
 use super::record::Activation;
 
-/// Mappings of one live instance: two of its memory, and two of its fiber stack, which the pool has from the start (measured).
+/// Mappings of one live instance: two for its memory, and two for its fiber stack, which the pool has from the start
+/// (measured).
 const MAPS_PER_INSTANCE: usize = 4;
-/// Mappings that are left for everything else.
+/// Mappings that are reserved for everything else.
 const MAPS_FOR_THE_REST: usize = 4_096;
-/// Activations that are looked at together after a swap: their instances are dropped without a pause, for some 10 µs each.
+/// Activations that are checked together after a swap: their instances are dropped without a pause, in about 10 µs
+/// each.
 const LOOKED_AT_TOGETHER: usize = 16;
-/// Where the kernel's limit cannot be read, its default.
+/// The kernel's default, for when the limit cannot be read.
 const DEFAULT_MAP_COUNT: usize = 65_530;
 
-/// Live instances unless the manifest says otherwise: of small Rust guests they take some 600 MiB. An actor that has lost its
-/// instance gets another one for less than a tenth of a millisecond.
+/// The default number of live instances: with small Rust guests they take about 600 MiB. An actor that has lost its
+/// instance gets another one in less than a tenth of a millisecond.
 pub const DEFAULT_LIVE_INSTANCES: usize = 8_192;
 
-/// `vm.max_map_count` of this machine, or the kernel's default where it cannot be read.
+/// `vm.max_map_count` of this machine, or the kernel's default if it cannot be read.
 pub fn map_count_limit() -> usize {
     let text = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
     text.trim().parse().unwrap_or(DEFAULT_MAP_COUNT)
@@ -37,7 +39,7 @@ pub fn most_live_instances(map_count_limit: usize) -> usize {
     (map_count_limit.saturating_sub(MAPS_FOR_THE_REST) / MAPS_PER_INSTANCE).clamp(16, 50_000)
 }
 
-/// Gives out places for live instances.
+/// Grants permits for live instances.
 pub(super) struct LiveInstances {
     places: Arc<Semaphore>,
     idle: IdleList,
@@ -55,8 +57,8 @@ impl LiveInstances {
         }
     }
 
-    /// A place for an instance. Takes it from the one that was idle longest, and waits only when every instance is in a
-    /// turn. None when the host is gone.
+    /// Acquires a permit for an instance. It evicts the longest idle one, and waits only if every instance is in a
+    /// turn. `None` if the host is gone.
     pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
         loop {
             if let Ok(place) = self.places.clone().try_acquire_owned() {
@@ -67,12 +69,12 @@ impl LiveInstances {
             }
         }
         let _waiting = Waiting::begin(&self.waiting);
-        // One that became idle before `waiting` was raised was not given up by itself.
+        // One that became idle before `waiting` was incremented was not dropped by itself.
         self.evict_one();
         self.places.clone().acquire_owned().await.ok()
     }
 
-    /// Drops the instance that was idle longest. False when none is idle.
+    /// Drops the longest idle instance. Returns `false` if none is idle.
     pub(super) fn evict_one(&self) -> bool {
         while let Some(activation) = self.idle.pop_oldest() {
             if activation.give_up_instance() {
@@ -82,12 +84,12 @@ impl LiveInstances {
         false
     }
 
-    /// Notes that an activation with an instance is idle now. Its number ends that with [`LiveInstances::busy`].
+    /// Records that an activation with an instance is idle now. Its number ends that with [`LiveInstances::busy`].
     pub(super) fn idle(&self, activation: &Arc<Activation>) -> u64 {
         self.idle.push(activation)
     }
 
-    /// Is somebody waiting for a place? Then an instance that became idle is better dropped.
+    /// Returns `true` if somebody waits for a permit. An instance that becomes idle should then be dropped.
     pub(super) fn is_wanted(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
     }
@@ -97,7 +99,7 @@ impl LiveInstances {
         self.idle.last_number()
     }
 
-    /// A few of the activations that are idle with an instance, by their numbers.
+    /// Some of the idle activations with an instance, by their numbers.
     pub(super) fn some_idle(&self, numbers: RangeInclusive<u64>) -> Vec<(u64, Arc<Activation>)> {
         self.idle.some(numbers, LOOKED_AT_TOGETHER)
     }
@@ -106,13 +108,13 @@ impl LiveInstances {
         self.idle.remove(number);
     }
 
-    /// Instances that are live, and the most that may be.
+    /// The number of live instances, and the maximum.
     pub(super) fn usage(&self) -> (usize, usize) {
         (self.cap - self.places.available_permits(), self.cap)
     }
 }
 
-/// Counts a waiter for as long as it waits, also when its future is dropped.
+/// Counts a waiter while it waits, even if its future is dropped.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {

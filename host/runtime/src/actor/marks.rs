@@ -1,7 +1,7 @@
-//! Marks of the calls that an actor has handled and that may come again.
+//! Marks of the calls that an actor has handled and that may be repeated.
 //!
-//! A mark names one call and nothing else. Offsets of a broker below a handled one say nothing: a message that was set aside may
-//! be delivered once more because somebody wants it so.
+//! A mark identifies one call and nothing else. Lower offsets than a handled one prove nothing: a dead-lettered message
+//! may be delivered again on purpose.
 
 use std::collections::VecDeque;
 
@@ -13,19 +13,19 @@ use sha2::{Digest as _, Sha256};
 
 use daca_model::backend;
 
-/// Marks that are kept, at most: what comes again is most often of the last seconds.
+/// The maximum number of marks: repeated calls are most often from the last seconds.
 const MOST: usize = 256;
-/// Marks that are kept whatever their age: after an outage of hours the last messages come again.
+/// The number of marks that are kept whatever their age: after an outage of hours the last messages are redelivered.
 const LEAST: usize = 16;
-/// Seconds after which further ones are forgotten, and replies. The clocks are those of all hosts that have had the actor, and one
-/// of them may jump: so a jump alone forgets next to nothing, see [`FORGOTTEN`].
+/// The age in seconds after which further marks, and replies, are forgotten. The clocks are those of all hosts that
+/// have had the actor, and one of them may jump. A jump alone forgets next to nothing, see [`FORGOTTEN`].
 pub(super) const KEPT_FOR: u32 = 600;
-/// Old marks, or replies, that are forgotten with each call that comes, at most.
+/// The maximum number of old marks, or replies, that are forgotten with each new call.
 pub(super) const FORGOTTEN: usize = 2;
-/// Bytes of a mark: those of a hash, and the second in which the message was handled.
+/// The size of a mark in bytes: the hash, and the second in which the message was handled.
 const BYTES: usize = 8 + 4;
 
-/// The marks of an actor, the oldest first.
+/// The marks of an actor, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Marks(VecDeque<Mark>);
 
@@ -38,13 +38,13 @@ struct Mark {
 }
 
 impl Marks {
-    /// Reads what is kept under a key of the actor's state, if anything is.
+    /// Parses the stored value of a key, if there is one.
     pub(super) fn read(key: &str, value: Option<Bytes>) -> Result<Marks, backend::Error> {
         let Some(value) = value else { return Ok(Marks::default()) };
         Marks::parse(&value).ok_or_else(|| unreadable(key))
     }
 
-    /// A JSON string, because that is what all state stores keep as it is.
+    /// A JSON string, because every state store preserves it.
     fn parse(value: &[u8]) -> Option<Marks> {
         let bytes = BASE64.decode(daca_base::json::read::<String>(value).ok()?).ok()?;
         let marks = bytes.chunks(BYTES).map(|mark| {
@@ -59,13 +59,13 @@ impl Marks {
         Value::from(BASE64.encode(bytes.collect::<Vec<_>>())).to_string().into()
     }
 
-    /// Was the call with this id handled?
+    /// Returns `true` if the call with this id was handled.
     pub(super) fn has(&self, id: &str) -> bool {
         let hash = hash(id);
         self.0.iter().any(|mark| mark.hash == hash)
     }
 
-    /// With the mark of a call that is handled now.
+    /// Returns the marks with that of a call that is handled now.
     pub(super) fn with(&self, id: &str, now: u32) -> Marks {
         let mut marks = self.0.clone();
         marks.push_back(Mark { hash: hash(id), handled: now });
@@ -83,9 +83,9 @@ fn hash(id: &str) -> [u8; 8] {
     Sha256::digest(id).first_chunk().copied().unwrap_or_default()
 }
 
-/// What is there and cannot be read, which no host has written.
+/// The error for a stored value that is invalid, and so was not written by a host.
 pub(super) fn unreadable(key: &str) -> backend::Error {
-    backend::Error::Other(format!("the state's {key:?} is not what a host has written"))
+    backend::Error::Other(format!("the state's {key:?} was not written by a host"))
 }
 
 #[cfg(test)]

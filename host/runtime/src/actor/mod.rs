@@ -1,11 +1,11 @@
-//! Actors: who is called, one turn at a time for each, and what becomes of a turn.
+//! Actors: addressing, one turn at a time for each, and the outcome of a turn.
 //!
-//! A call goes through this module in a straight line: [`Actors`] finds or makes the [`record`] of the activation ([`table`]), the
-//! call waits in its queue until it is its turn ([`activation`]), the turn runs in an instance and commits ([`turn`]) while the
-//! [`lease`] of the actor is held, and its effects leave in order ([`delivery`]). [`unconfirmed`] finds out what became of a commit whose
-//! answer was lost. [`shape`] notes under which version's label the
-//! state was kept last, [`handled`] which calls are not to be handled again, and [`recent_calls`] those of the last seconds; [`trial`] lets a version run before it serves
-//! anybody. [`live`] keeps the number of live instances within what the machine allows.
+//! A call passes through this module in a straight line: [`Actors`] finds or creates the [`record`] of the activation
+//! ([`table`]), the call waits in its queue ([`activation`]), the turn runs in an instance and commits ([`turn`]) while
+//! the [`lease`] of the actor is held, and its effects leave in order ([`delivery`]). [`unconfirmed`] resolves commits
+//! in doubt, whose answer was lost. [`shape`] records the schema of the stored state. [`handled`] is the dedup log, and
+//! [`recent_calls`] has the calls of the last seconds. [`trial`] smoke-tests a version before it serves. [`live`] keeps
+//! the number of live instances within the machine's limits.
 
 mod activation;
 mod agent;
@@ -40,7 +40,7 @@ use daca_model::{ActorAddress, CallContext, CallError, CallIdentity};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Reads what may lie under the host's own keys of an actor's state, and writes on what could be read. For fuzzing.
+/// Parses values of the host's own keys of an actor's state, and serialises the result again. For fuzzing.
 pub fn read_stored(value: &bytes::Bytes) {
     if let Ok(marks) = marks::Marks::read("k", Some(value.clone())) {
         let _written = marks.with("id", u32::MAX).text();
@@ -53,7 +53,7 @@ pub fn read_stored(value: &bytes::Bytes) {
     let _label = shape::read_label(value);
 }
 
-/// Names a turn in the log: eight digits of the host's run, then the number of the turn within it.
+/// The name of a turn in the log: eight digits of the host's run, then the number of the turn within it.
 fn next_turn_id() -> String {
     static RUN: LazyLock<u32> = LazyLock::new(|| uuid::Uuid::new_v4().as_fields().0);
     static NEXT: AtomicU64 = AtomicU64::new(1);

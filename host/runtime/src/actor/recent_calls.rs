@@ -1,12 +1,12 @@
 //! Calls that a sidecar may deliver more than once.
 //!
-//! When a change of hosts cuts a call off, the router of Dapr 1.16.2 and later sends it again, up to five times and a second
-//! apart, also when its turn is still running here (`pkg/actors/router/router.go`, the policy
-//! `DaprBuiltInActorNotFoundRetries`). A call that comes again joins its turn while that waits or runs, and gets the kept answer
-//! afterwards. It never starts a second turn on this host. Other hosts recognise such a call by what the turn has committed
-//! ([`super::attempts`]).
+//! When a change of hosts cuts a call off, the router of Dapr 1.16.2 and later sends it again, up to five times and a
+//! second apart, even if its turn is still running here (`pkg/actors/router/router.go`, the policy
+//! `DaprBuiltInActorNotFoundRetries`). A repeated call joins its turn while that waits or runs, and gets the kept
+//! answer afterwards. It never starts a second turn on this host. Other hosts recognise such a call by what the turn
+//! has committed ([`super::attempts`]).
 //!
-//! The record is the host's, not the activation's: an actor may leave and come back between two deliveries.
+//! The record belongs to the host, not to the activation: an actor may leave and return between two deliveries.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,61 +19,61 @@ use tokio::time::Instant;
 use super::{ActorAddress, CallError, attempts};
 use daca_base::digest;
 
-/// How long an answer is kept. The router gives up after about six seconds, a host after ten.
+/// The time for which an answer is kept. The router gives up after about six seconds, a host after ten.
 const KEPT_FOR: Duration = Duration::from_secs(30);
-/// Answers that are kept, at most.
+/// The maximum number of answers that are kept.
 const MAX_ANSWERS: usize = 65_536;
-/// Bytes of the replies that are kept, at most.
+/// The maximum size of the kept replies in bytes.
 const MAX_BYTES: usize = 32 << 20;
 
-/// A reply, or why there is none.
+/// A reply, or the reason why there is none.
 pub(super) type CallResult = Result<Bytes, CallError>;
 
-/// Names one call of one actor.
+/// Identifies one call of one actor.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct CallKey {
     actor: ActorAddress,
-    /// What all deliveries of the call have in common.
+    /// A name that all deliveries of the call share.
     name: Arc<str>,
     kind: KeyKind,
 }
 
-/// What the name of a call is worth.
+/// How reliably the name identifies a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum KeyKind {
-    /// It is the call's alone. Whatever has it is the same call.
+    /// Unique to the call: the same name is the same call.
     Mark,
-    /// Other calls may have it. One is taken for the same only after the delivery before was cut off.
+    /// Other calls may have it. A call counts as the same only after the previous delivery was cut off.
     Trace,
-    /// The next firing has it in its own right. One is the same only while the turn of the firing waits or runs.
+    /// The next firing has the same name. A firing counts as the same only while its turn waits or runs.
     Firing,
 }
 
 impl CallKey {
-    /// A call that carries the mark of the host that makes it.
+    /// The key of a call with the mark of the host that makes it.
     pub(super) fn of_mark(actor: &ActorAddress, mark: &str) -> CallKey {
         CallKey::of_hash(actor, &attempts::hash(mark))
     }
 
-    /// The same call, by what is kept of its mark in the actor's state.
+    /// The key of the same call, from the hash of its mark in the actor's state.
     pub(super) fn of_hash(actor: &ActorAddress, hash: &attempts::Hash) -> CallKey {
         CallKey { actor: actor.clone(), name: hex::encode(hash).into(), kind: KeyKind::Mark }
     }
 
-    /// A firing of a reminder or timer, which has nothing that names it among others.
+    /// The key of a firing of a reminder or timer, which has no unique name.
     pub(super) fn of_firing(actor: &ActorAddress, noun: &str, name: &str, data: &[u8]) -> CallKey {
         let name = digest::of_parts([noun.as_bytes(), name.as_bytes(), data]).into();
         CallKey { actor: actor.clone(), name, kind: KeyKind::Firing }
     }
 
-    /// A call of another program, by the span that the sidecar made for it and what it asks for.
+    /// The key of a call of another program, from the span that the sidecar created for it and its content.
     pub(super) fn of_trace(actor: &ActorAddress, traceparent: &str, method: &str, payload: &[u8]) -> CallKey {
         let name = digest::of_parts([traceparent.as_bytes(), method.as_bytes(), payload]).into();
         CallKey { actor: actor.clone(), name, kind: KeyKind::Trace }
     }
 }
 
-/// The calls of the host that wait, run, or were answered a moment ago.
+/// The calls of this host that wait, run, or were answered recently.
 #[derive(Debug, Default)]
 pub(super) struct RecentCalls {
     calls: Mutex<Calls>,
@@ -82,7 +82,7 @@ pub(super) struct RecentCalls {
 #[derive(Debug, Default)]
 struct Calls {
     by_key: HashMap<CallKey, Call>,
-    /// The kept answers, the oldest first.
+    /// The kept answers, oldest first.
     kept: VecDeque<(Instant, CallKey)>,
     /// Bytes of their replies.
     bytes: usize,
@@ -90,33 +90,33 @@ struct Calls {
 
 #[derive(Debug)]
 enum Call {
-    /// It has no answer yet; these wait for it.
+    /// There is no answer yet; these wait for it.
     Pending(Vec<oneshot::Sender<CallResult>>),
-    /// With the bytes that the answer holds.
+    /// With the size of the answer in bytes.
     Answered(CallResult, usize),
 }
 
-/// What a delivery of a call finds.
+/// The state of a call when it is delivered.
 pub(super) enum Delivery {
-    /// It is the first: a turn must run, and its end be told with the answer.
+    /// First delivery: a turn must run, and report its end to the answer.
     First(Answer, oneshot::Receiver<CallResult>),
     /// The turn waits or runs.
     Joined(oneshot::Receiver<CallResult>),
     /// The turn has ended with this.
     Answered(CallResult),
-    /// It is a call of its own, and another one has the key.
+    /// A separate call, although another one has the key.
     Separate,
 }
 
 impl RecentCalls {
-    /// Takes a delivery of a call.
+    /// Registers a delivery of a call.
     pub(super) fn deliver(self: &Arc<Self>, key: CallKey) -> Delivery {
         let mut calls = self.lock();
         calls.forget_old(Instant::now());
         let (sender, receiver) = oneshot::channel();
         match calls.by_key.get_mut(&key) {
             Some(Call::Pending(waiting)) => {
-                // A router that gives up and tries again leaves its earlier deliveries behind.
+                // A router that gives up and retries leaves its earlier deliveries behind.
                 waiting.retain(|sender| !sender.is_closed());
                 if key.kind == KeyKind::Trace && !waiting.is_empty() {
                     return Delivery::Separate;
@@ -145,7 +145,7 @@ impl RecentCalls {
         let mut calls = self.lock();
         let is_abandoned = match calls.by_key.get(key) {
             Some(Call::Pending(waiting)) => waiting.iter().all(oneshot::Sender::is_closed),
-            // It was answered, or is another delivery's.
+            // It was answered, or belongs to another delivery.
             _ => return true,
         };
         if is_abandoned {
@@ -157,7 +157,7 @@ impl RecentCalls {
     fn finish(&self, key: &CallKey, result: &CallResult) {
         let mut calls = self.lock();
         let Some(waiting) = calls.take_pending(key) else { return };
-        // In the lock: a delivery that comes now finds either those who wait or the answer.
+        // Within the lock: a delivery that arrives now finds either the waiting ones or the answer.
         let mut is_received = false;
         for sender in waiting {
             is_received |= sender.send(result.clone()).is_ok();
@@ -178,7 +178,7 @@ impl RecentCalls {
 }
 
 impl Calls {
-    /// Takes a call out that has no answer yet, with those who wait for it. An answer that is kept stays.
+    /// Removes a call without an answer, and returns those who wait for it. A kept answer stays.
     fn take_pending(&mut self, key: &CallKey) -> Option<Vec<oneshot::Sender<CallResult>>> {
         let Some(Call::Pending(waiting)) = self.by_key.get_mut(key) else { return None };
         let waiting = std::mem::take(waiting);
@@ -210,7 +210,7 @@ impl Calls {
     }
 }
 
-/// Bytes that a kept answer holds. A failure has the agent's words in it.
+/// The size of a kept answer in bytes. A failure contains the agent's text.
 fn bytes(result: &CallResult) -> usize {
     match result {
         Ok(reply) => reply.len(),
@@ -218,7 +218,8 @@ fn bytes(result: &CallResult) -> usize {
     }
 }
 
-/// Returns `true` if a later delivery gets the same answer. What was refused, or may not have happened, is tried again.
+/// Returns `true` if a later delivery gets the same answer. A call that was refused, or may not have happened, is
+/// retried.
 fn is_final(result: &CallResult) -> bool {
     match result {
         Ok(_) => true,
@@ -226,24 +227,24 @@ fn is_final(result: &CallResult) -> bool {
     }
 }
 
-/// Where the answer to a call goes. Dropped without one, those who wait see that, and the call is forgotten.
+/// The recipients of a call's answer. If it is dropped without an answer, they notice, and the call is forgotten.
 pub(super) struct Answer(Option<Kind>);
 
 enum Kind {
-    /// To the one who waits for it.
+    /// The one who waits for it.
     One(oneshot::Sender<CallResult>),
-    /// To all deliveries of a call.
+    /// All deliveries of a call.
     Shared { calls: Arc<RecentCalls>, key: CallKey },
 }
 
 impl Answer {
-    /// An answer for one delivery, and where it arrives.
+    /// An answer for one delivery, and its receiver.
     pub(super) fn channel() -> (Answer, oneshot::Receiver<CallResult>) {
         let (sender, receiver) = oneshot::channel();
         (Answer(Some(Kind::One(sender))), receiver)
     }
 
-    /// Returns `true` if nobody waits any more. The call is then forgotten, so that a later delivery begins anew.
+    /// Returns `true` if nobody waits any more. The call is then forgotten, so that a later delivery starts afresh.
     pub(super) fn is_abandoned(&mut self) -> bool {
         let is_abandoned = match &self.0 {
             None => true,
@@ -251,13 +252,13 @@ impl Answer {
             Some(Kind::Shared { calls, key }) => calls.forget_if_abandoned(key),
         };
         if is_abandoned {
-            // What is pending under the key from now on is another delivery's.
+            // What is pending under the key from now on belongs to another delivery.
             self.0 = None;
         }
         is_abandoned
     }
 
-    /// Answers all who wait.
+    /// Answers everyone who waits.
     pub(super) fn send(mut self, result: CallResult) {
         match self.0.take() {
             None => {}

@@ -1,7 +1,7 @@
-//! The record of one actor that is active here: its queue, and what its turns need between them.
+//! The record of one actor that is active here: its queue, and the state that its turns share.
 //!
-//! An idle actor has no task, so that it costs a few hundred bytes and no scheduling. Its warm state lies in the record while no task
-//! runs, and with the task while one does ([`super::activation`]).
+//! An idle actor has no task, so it costs a few hundred bytes and no scheduling. Its warm state is kept in the record
+//! while no task runs, and by the task while one does ([`super::activation`]).
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicU64;
@@ -23,14 +23,14 @@ pub(super) struct Activation {
     pub(super) address: ActorAddress,
     pub(super) agent: Arc<AgentRuntime>,
     pub(super) lease: Lease,
-    /// Turns of this actor that committed while another one of it waited for them.
+    /// Turns of this actor that committed while another of its turns waited for them.
     pub(super) nested_commits: Arc<AtomicU64>,
-    /// Held by turns that run within another one, so that the next turn does not begin before they have ended.
+    /// Held by turns nested in another one, so that the next turn does not begin before they have ended.
     pub(super) nested: Arc<RwLock<()>>,
     inner: Mutex<Inner>,
 }
 
-/// What is only looked at under the record's lock.
+/// The part that is only accessed under the record's lock.
 pub(super) struct Inner {
     pub(super) queue: VecDeque<Job>,
     pub(super) phase: Phase,
@@ -42,22 +42,22 @@ pub(super) struct Inner {
     pub(super) turns: u64,
 }
 
-/// Who has the queue.
+/// The owner of the queue.
 pub(super) enum Phase {
-    /// Nobody: it is empty.
+    /// None: the queue is empty.
     Idle,
-    /// A task takes jobs out of it.
+    /// A task processes it.
     Running(Running),
-    /// Deactivated: this record takes no more jobs, and the table forgets it.
+    /// Deactivated: this record accepts no more jobs, and the table removes it.
     Closed,
 }
 
-/// The turn that runs.
+/// The running turn.
 #[derive(Default)]
 pub(super) struct Running {
-    /// The call in whose name it runs.
+    /// The reentrancy id of its call.
     pub(super) reentrancy_id: Option<Arc<str>>,
-    /// The version that it is on, once that is chosen.
+    /// Its version, once that is chosen.
     served: Option<Arc<Served>>,
 }
 
@@ -67,7 +67,7 @@ impl Running {
     }
 }
 
-/// What the admin API shows of an activation.
+/// The view of an activation in the admin API.
 pub(super) struct Snapshot {
     pub(super) is_running: bool,
     pub(super) queued: usize,
@@ -110,18 +110,18 @@ impl Activation {
         instance.is_some()
     }
 
-    /// Drops the instance of an idle activation when it is of another version than the one that serves the actor now.
+    /// Drops the instance of an idle activation if it is not of the version that serves the actor now.
     pub(super) fn give_up_outdated_instance(&self, rollout: &Rollout) {
         let mut inner = self.lock();
         let served = rollout.choose(&self.address.id);
-        // A running turn has taken it out of the record; whether it goes back is seen then.
+        // A running turn has taken it out of the record; whether it is put back is decided afterwards.
         let instance = inner.warm.instance.take_if(|instance| !served.is_of(instance));
         drop(inner);
         drop(instance);
     }
 
-    /// The version for a turn that begins now: that of the turn which waits for it, if there is one. Two versions must not
-    /// write one actor's state at the same time.
+    /// The version for a turn that begins now: that of the turn that waits for it, if any. Two versions must not write
+    /// one actor's state at the same time.
     pub(super) fn served(&self, rollout: &Rollout) -> Arc<Served> {
         let chosen = rollout.choose(&self.address.id);
         match &mut self.lock().phase {

@@ -1,4 +1,4 @@
-//! The last replies of an actor to calls that carry a key: whoever repeats such a call gets what the first one was answered.
+//! The last replies of an actor to calls with a key. A repeated call gets the reply to the first one.
 
 use std::collections::VecDeque;
 
@@ -11,14 +11,14 @@ use sha2::{Digest as _, Sha256};
 use super::marks::{FORGOTTEN, KEPT_FOR, unreadable};
 use daca_model::backend;
 
-/// Replies that are kept, at most.
+/// The maximum number of replies that are kept.
 const MOST: usize = 64;
-/// Bytes of replies that are kept, at most, so that they hardly weigh on a commit. A longer one is not kept at all.
+/// The maximum size of the kept replies in bytes, so that they hardly weigh on a commit. A longer reply is not kept.
 const MOST_BYTES: usize = 16 << 10;
-/// Bytes of a hash.
+/// The size of a hash in bytes.
 const HASH: usize = 16;
 
-/// What was called, shortened to a hash: the method and its payload.
+/// The content of a call, shortened to a hash: the method and its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Request([u8; HASH]);
 
@@ -29,11 +29,11 @@ impl Request {
     }
 }
 
-/// The replies, the oldest first.
+/// The replies, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Replies(VecDeque<Kept>);
 
-/// A reply, and to what.
+/// A reply, and the call that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Kept {
     /// Hash of the call's id.
@@ -45,13 +45,13 @@ pub(super) struct Kept {
 }
 
 impl Replies {
-    /// Reads what is kept under a key of the actor's state, if anything is.
+    /// Parses the stored value of a key, if there is one.
     pub(super) fn read(key: &str, value: Option<Bytes>) -> Result<Replies, backend::Error> {
         let Some(value) = value else { return Ok(Replies::default()) };
         Replies::parse(&value).ok_or_else(|| unreadable(key))
     }
 
-    /// JSON, because that is what all state stores keep as it is: of each reply two hashes, the second, and the bytes.
+    /// JSON, because every state store preserves it: for each reply two hashes, the second, and the bytes.
     fn parse(value: &[u8]) -> Option<Replies> {
         let kept = daca_base::json::read::<Vec<(String, String, u32, String)>>(value).ok()?.into_iter();
         let kept = kept.map(|(id, request, handled, reply)| {
@@ -70,13 +70,13 @@ impl Replies {
         Value::from_iter(kept).to_string().into()
     }
 
-    /// What the call with this id was answered, if that is still known.
+    /// The reply to the call with this id, if it is still known.
     pub(super) fn of(&self, id: &str) -> Option<&Kept> {
         let id = hash(id);
         self.0.iter().find(|kept| kept.id == id)
     }
 
-    /// With the reply to a call that is handled now.
+    /// Returns the replies with that to a call that is handled now.
     pub(super) fn with(&self, id: &str, request: Request, reply: &Bytes, now: u32) -> Replies {
         if reply.len() > MOST_BYTES {
             return self.clone();

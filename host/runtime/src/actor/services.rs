@@ -1,4 +1,4 @@
-//! What all activations of a host share.
+//! The services that all activations of a host share.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use super::recent_calls::RecentCalls;
 use super::record::Activation;
 use crate::component::Engine;
 
-/// What activations and their turns need of the host.
+/// The services that activations and their turns need.
 pub(super) struct Services {
     pub(super) engine: Engine,
     pub(super) backend: Arc<dyn Backend>,
@@ -27,7 +27,7 @@ pub(super) struct Services {
 }
 
 impl Services {
-    /// No actor is active yet.
+    /// Starts without active actors.
     pub(super) fn new(
         engine: Engine,
         backend: Arc<dyn Backend>,
@@ -46,7 +46,7 @@ impl Services {
         }
     }
 
-    /// The activation of an actor, made when there is none; and how many there are.
+    /// The activation of an actor, created if there is none; and the number of activations.
     pub(super) fn activation(
         &self,
         address: &ActorAddress,
@@ -54,7 +54,7 @@ impl Services {
     ) -> (Arc<Activation>, usize) {
         let mut active = self.active();
         if let Some(activation) = active.get(address) {
-            // Nobody has to make room for one that was there.
+            // An existing one needs no eviction.
             return (activation.clone(), 0);
         }
         let activation = Activation::new(address.clone(), agent.clone());
@@ -62,7 +62,7 @@ impl Services {
         (activation, active.len())
     }
 
-    /// Takes an activation that is over out of the table.
+    /// Removes an ended activation from the table.
     pub(super) fn forget(&self, activation: &Arc<Activation>) {
         let mut active = self.active();
         if active.get(&activation.address).is_some_and(|present| Arc::ptr_eq(present, activation)) {

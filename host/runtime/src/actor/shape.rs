@@ -1,7 +1,8 @@
-//! Under which label an actor's state was kept last, so that a version that keeps it in another shape can migrate it.
+//! The schema of an actor's stored state, so that a version with another schema can migrate it.
 //!
-//! The label lies with the state, under a key that no guest can name, and is written in the same commit as the migrated
-//! state. Nobody reads or writes it as long as no version of the agent type is able to migrate.
+//! The label of the schema is kept with the state, under a key that no guest can name, and is written in the same
+//! commit as the migrated state. It is neither read nor written as long as no version of the agent type has a
+//! migration.
 
 use std::sync::Arc;
 
@@ -12,21 +13,22 @@ use super::{ActorAddress, CallError};
 use crate::component::{Rollout, Served};
 use daca_model::backend::{self, Backend, StateWrite, TurnCommit};
 
-/// The key of the record. Keys that begin with `daca:` are the host's own ([`crate::imports`] refuses them to guests).
+/// The key of the record. Keys that begin with `daca:` are reserved for the host ([`crate::imports`] rejects them from
+/// guests).
 const KEY: &str = "daca:version";
 
-/// What is known of the shape of an actor's state.
+/// What is known of the schema of an actor's state.
 #[derive(Debug, Clone)]
 pub(super) struct Shape {
-    /// The label that it is kept under.
+    /// The label of its schema.
     label: Arc<str>,
-    /// The label that is written down with it.
+    /// The label in the stored record.
     recorded: Option<Arc<str>>,
-    /// How many turns within other ones had committed when this was known.
+    /// The number of nested turns that had committed when this was known.
     pub(super) nested_commits: u64,
 }
 
-/// Beside it lies the digest of the version that kept the state so (`version`), for whoever looks into the store.
+/// The record also has the digest of the version that wrote the state (`version`), for people who inspect the store.
 #[derive(Deserialize)]
 struct Record {
     label: Arc<str>,
@@ -38,7 +40,7 @@ pub(super) fn read_label(record: &[u8]) -> Result<Arc<str>, daca_base::json::Err
 }
 
 impl Shape {
-    /// Reads the record of an actor. Without one, its state is as it was before any version could migrate.
+    /// Reads the record of an actor. Without one, the state dates from before any version could migrate.
     pub(super) async fn read(
         backend: &dyn Backend,
         actor: &ActorAddress,
@@ -50,12 +52,12 @@ impl Shape {
             return Ok(Shape { label: first_label.clone(), recorded: None, nested_commits });
         };
         let label = read_label(&value.value).map_err(|error| {
-            backend::Error::Other(format!("the state's {KEY:?} is not what a host has written: {error}"))
+            backend::Error::Other(format!("the state's {KEY:?} was not written by a host: {error}"))
         })?;
         Ok(Shape { label: label.clone(), recorded: Some(label), nested_commits })
     }
 
-    /// The label from which a version has to migrate the state; none when it can use it as it is.
+    /// The label from which a version must migrate the state; `None` if it can use the state as it is.
     pub(super) fn migrate_from(
         &self,
         actor: &ActorAddress,
@@ -68,7 +70,7 @@ impl Shape {
             return Ok(Some(self.label.clone()));
         }
         match &self.recorded {
-            // It could take what it does not find for what is not there, and overwrite it.
+            // It could mistake missing keys for empty state, and overwrite it.
             Some(recorded) => Err(CallError::StateShapeUnknown {
                 actor: actor.clone(),
                 state: recorded.clone(),
@@ -78,8 +80,8 @@ impl Shape {
         }
     }
 
-    /// Adds to a turn's commit what its version keeps the state under, where that changes, and answers what is known once the
-    /// commit is done. A turn that writes nothing leaves the record as it is, too.
+    /// Adds the label of the turn's version to its commit, if the label changes, and returns what is known after the
+    /// commit. A turn that writes nothing leaves the record unchanged, too.
     pub(super) fn after(&self, rollout: &Rollout, served: &Served, commit: &mut TurnCommit) -> Shape {
         let written = self.recorded.as_ref().or(rollout.first_label.as_ref());
         if !served.version.has_migration() || written == Some(&served.label) || commit.writes.is_empty() {

@@ -1,4 +1,4 @@
-//! The activation table: from an address to the activation that takes the call, within the host's bounds.
+//! The activation table: from an address to the activation that takes the call, within the host's limits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,26 +22,27 @@ use daca_model::Topic;
 use daca_model::TurnKind;
 use daca_model::backend::{self, ActorCall, Backend, FiredWakeup, Readiness};
 
-/// How often activations that were idle for too long are looked for.
+/// The interval between searches for activations that were idle for too long.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
-/// How often a drain looks whether turns still run.
+/// How often a drain checks whether turns still run.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
-/// Instances of a version that was replaced are dropped for one part of the time, and for so many parts they are not.
+/// Eviction backoff: the instances of a replaced version are dropped for one part of the time, with a pause of this
+/// many parts.
 const RESTS_FOR: u32 = 9;
-/// Activations that end at the same time.
+/// The number of activations that end at the same time.
 const CONCURRENT_DEACTIVATIONS: usize = 64;
 
-/// What the table is made for.
+/// The limits of the table.
 pub struct ActorsOptions {
     /// Calls that wait or run at the same time.
     pub max_turns_in_flight: usize,
     /// Live instances at the same time.
     pub max_live_instances: usize,
-    /// Active actors at the same time. Beyond it, those that were idle longest are deactivated before their time.
+    /// Active actors at the same time. Beyond it, those that were idle longest are deactivated early.
     pub max_active_actors: usize,
 }
 
-/// A cheap handle on all actors of the host.
+/// A cheap handle to all actors of the host.
 #[derive(Clone)]
 pub struct Actors {
     pub(super) services: Arc<Services>,
@@ -56,7 +57,7 @@ struct Inner {
     phase: AtomicU8,
 }
 
-/// A call that is not taken, and where that is to be said.
+/// A refused call, and the recipient of the refusal.
 struct Refused {
     answer: Answer,
     error: CallError,
@@ -68,7 +69,7 @@ const DRAINING: u8 = 1;
 const STOPPED: u8 = 2;
 
 impl Actors {
-    /// No actor is active yet. [`Actors::run_idle_sweep`] must be running for idle ones to be deactivated.
+    /// Starts without active actors. [`Actors::run_idle_sweep`] must be running for idle ones to be deactivated.
     pub fn new(
         engine: Engine,
         backend: Arc<dyn Backend>,
@@ -90,15 +91,15 @@ impl Actors {
         Actors { services: Arc::new(services), inner: Arc::new(inner) }
     }
 
-    /// Calls a method of an actor, wherever it lives, and answers its reply.
+    /// Calls a method of an actor on any host, and returns its reply.
     pub async fn call(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
         self.services.backend.call_actor(call, context).await
     }
 
-    /// Runs a method of an actor of this host and answers its reply. For those who know that it lives here: the sidecar, and
-    /// the embedded backend.
+    /// Runs a method of an actor of this host and returns its reply. For callers that know that this host owns it: the
+    /// sidecar, and the embedded backend.
     ///
-    /// Dropping the future does not stop a turn that has begun: it ends, and what it did is kept.
+    /// Dropping the future does not stop a turn that has begun: it ends, and its result is committed.
     pub async fn call_here(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
         let ActorCall { actor, method, payload } = &call;
         let key = match (&context.mark, &context.delivered_in) {
@@ -110,8 +111,8 @@ impl Actors {
         self.deliver(&call.actor, key, Work::Call(kind), context).await
     }
 
-    /// Runs a method of an actor that the sidecar is known to have here, without asking it. None when it is not known to. An
-    /// error for which [`CallError::is_not_done`] holds leaves the call to the sidecar.
+    /// Runs a method of an actor that the sidecar is known to place here, without asking it. `None` if that is not
+    /// known. An error for which [`CallError::is_not_done`] holds leaves the call to the sidecar.
     pub async fn call_active(
         &self,
         call: ActorCall,
@@ -122,7 +123,7 @@ impl Actors {
         Some(self.call_here(call, CallContext { is_direct: true, ..context }).await)
     }
 
-    /// Runs the turn of a reminder or timer that is due.
+    /// Runs the turn of a due reminder or timer.
     pub async fn wake(
         &self,
         actor: &ActorAddress,
@@ -133,12 +134,12 @@ impl Actors {
         let key = CallKey::of_firing(actor, wakeup_noun(fired.key.kind), &fired.key.name, &data);
         let kind = TurnKind::Wakeup { kind: fired.key.kind, name: fired.key.name.clone(), data };
         let work = Work::Wake(kind, fired);
-        // A sidecar that moves actors repeats a firing that it has cut off. The embedded backend does no such thing.
+        // A sidecar that moves actors repeats a firing that it has cut off. The embedded backend does not.
         let key = context.is_woken.then_some(key);
         self.deliver(actor, key, work, context).await.map(drop)
     }
 
-    /// Notes that a call was delivered to another actor than its caller meant.
+    /// Counts a call that was delivered to another actor than its caller meant.
     pub fn note_misdelivered(&self) {
         self.inner.misdelivered.fetch_add(1, Ordering::Relaxed);
     }
@@ -148,7 +149,7 @@ impl Actors {
         self.inner.misdelivered.load(Ordering::Relaxed)
     }
 
-    /// Takes a delivery: the first one of a call runs its turn, and all others get its answer.
+    /// Registers a delivery: the first one of a call runs its turn, and all others get its answer.
     async fn deliver(
         &self,
         actor: &ActorAddress,
@@ -161,14 +162,14 @@ impl Actors {
                 None | Some(Delivery::Separate) => break Answer::channel(),
                 Some(Delivery::First(answer, reply)) => break (answer, reply),
                 Some(Delivery::Joined(reply)) => {
-                    tracing::debug!(%actor, "a call that waits or runs was delivered again");
-                    // Without an answer the earlier delivery was cut off before its turn was in the queue.
+                    tracing::debug!(%actor, "a waiting or running call was delivered again");
+                    // Without an answer, the earlier delivery was cut off before its turn was in the queue.
                     if let Ok(result) = reply.await {
                         return result;
                     }
                 }
                 Some(Delivery::Answered(result)) => {
-                    tracing::debug!(%actor, "a call that was answered was delivered again");
+                    tracing::debug!(%actor, "an answered call was delivered again");
                     return result;
                 }
             }
@@ -180,7 +181,7 @@ impl Actors {
         reply.await.unwrap_or(Err(CallError::Internal))
     }
 
-    /// Puts a turn into its actor's queue. What is refused comes back with its answer.
+    /// Puts a turn into its actor's queue. A refused one is returned with its answer.
     async fn submit(
         &self,
         actor: &ActorAddress,
@@ -199,7 +200,7 @@ impl Actors {
         self.offer(actor, agent, Job { work, context, answer, _in_flight: Some(in_flight) })
     }
 
-    /// Checks a call, and takes its part of the host's turns in flight.
+    /// Checks a call, and acquires its permit among the host's turns in flight.
     fn admit(
         &self,
         actor: &ActorAddress,
@@ -208,7 +209,7 @@ impl Actors {
     ) -> Result<(&Arc<AgentRuntime>, OwnedSemaphorePermit), CallError> {
         let Inner { agents, options, in_flight, phase, .. } = &*self.inner;
         let deliveries = &self.services.deliveries;
-        // What runs already must come to its end: only what begins anew is refused.
+        // Turns that are already running must be able to end: only new ones are refused.
         let phase = phase.load(Ordering::Relaxed);
         if phase == STOPPED || (begins && phase == DRAINING) {
             return Err(CallError::ShuttingDown);
@@ -222,7 +223,7 @@ impl Actors {
         if reentrancy.is_some() && context.reentrancy_id.is_none() {
             context.reentrancy_id = Some(daca_model::new_id().into());
         }
-        // The deliveries that shorten a backlog are let through, unless their own effects have doubled it.
+        // Deliveries that shorten a backlog are admitted, unless their own effects have doubled it.
         if deliveries.is_full(if begins { 1 } else { 2 }) {
             return Err(CallError::EffectsBacklog(deliveries.pending()));
         }
@@ -266,9 +267,9 @@ impl Actors {
         }
     }
 
-    /// Deactivates actors that were idle for longer than their type's idle time-out. Runs until it is dropped. Each type by
-    /// itself: hooks of one that take long hold up no other. Behind a sidecar it comes before the sidecar's own clock, which
-    /// would take the hook's writes away.
+    /// Deactivates actors that were idle for longer than their type's idle time-out. Runs until it is dropped. Each
+    /// type is handled separately, so slow hooks of one do not delay another. Behind a sidecar this comes before the
+    /// sidecar's own timeout, which would discard the hook's writes.
     pub async fn run_idle_sweep(&self) {
         let sweeps = self.inner.agents.values().map(|agent| self.sweep(agent));
         futures::future::join_all(sweeps).await;
@@ -295,8 +296,8 @@ impl Actors {
         endings.buffer_unordered(CONCURRENT_DEACTIVATIONS).for_each(|()| async {}).await;
     }
 
-    /// Ends the activation of an actor that the sidecar has given up. Returns at once; the hook of the agent runs after the turn
-    /// that is under way, and nothing of either is kept. Nothing happens when the actor is not active.
+    /// Ends the activation of an actor that the sidecar has given up. Returns at once. The agent's hook runs after the
+    /// turn that is under way, and nothing of either is committed. Does nothing if the actor is not active.
     pub fn give_up_actor(&self, actor: &ActorAddress) {
         let activation = self.services.active().get(actor).cloned();
         if let Some(activation) = activation {
@@ -304,8 +305,8 @@ impl Actors {
         }
     }
 
-    /// Ends every activation, as well as `deadline` allows. Called at shutdown, when no more calls come. Answers how many
-    /// were left out.
+    /// Ends every activation, as far as `deadline` allows. Called at shutdown, when no more calls arrive. Returns the
+    /// number of activations that were left.
     pub async fn deactivate_all(&self, deadline: Instant) -> usize {
         let active = self.services.active().values().cloned().collect::<Vec<_>>();
         let all = self.deactivate(active.into_iter(), false);
@@ -313,8 +314,8 @@ impl Actors {
         self.services.active().len()
     }
 
-    /// Drops the instances of idle actors that are on another version than the one that serves them: a version that serves nobody
-    /// gives its memory back. An actor that is not called again would keep it otherwise. Called after each swap.
+    /// Drops the instances of idle actors that are not on the version that serves them, so that a replaced version
+    /// releases its memory. An actor that is not called again would keep it otherwise. Called after each swap.
     pub async fn drop_outdated_instances(&self, agent_type: &str) {
         let Some(agent) = self.inner.agents.get(agent_type) else { return };
         // Those that become idle from now on are on the new version.
@@ -328,7 +329,7 @@ impl Actors {
             for (_, activation) in some.iter().filter(|(_, one)| *one.address.agent_type == *agent_type) {
                 activation.give_up_outdated_instance(&rollout);
             }
-            // The callers of the new version must not feel it.
+            // Callers of the new version must not notice.
             tokio::time::sleep(began.elapsed() * RESTS_FOR).await;
         }
     }
@@ -343,9 +344,9 @@ impl Actors {
         self.inner.phase.store(DRAINING, Ordering::Relaxed);
     }
 
-    /// Waits until no turn waits or runs, or until `deadline`. Answers how many still do.
+    /// Waits until no turn waits or runs, or until `deadline`. Returns the number of those that still do.
     pub async fn drain(&self, deadline: Instant) -> usize {
-        // Not by acquiring all places: that would refuse the calls that running turns make to other actors.
+        // Not by acquiring all permits: that would refuse the calls that running turns make to other actors.
         while self.turns_in_flight() > 0 && Instant::now() < deadline {
             tokio::time::sleep(DRAIN_POLL).await;
         }
@@ -362,22 +363,22 @@ impl Actors {
         self.inner.options.max_turns_in_flight - self.inner.in_flight.available_permits()
     }
 
-    /// Can calls be served, as far as the backend knows?
+    /// Whether calls can be served, as far as the backend knows.
     pub fn readiness(&self) -> Readiness {
         self.services.backend.readiness()
     }
 
-    /// The turn of a reminder that has fired failed.
+    /// Reports that the turn of a fired reminder failed.
     pub async fn reminder_failed(&self, actor: &ActorAddress, name: &str) {
         self.services.backend.reminder_failed(actor, name).await;
     }
 
-    /// Publishes an event for the host itself, and waits until the broker has it.
+    /// Publishes an event for the host itself, and waits until the broker has accepted it.
     pub async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), backend::Error> {
         self.services.backend.publish(topic, event).await
     }
 
-    /// Instances that are live, and the most that may be.
+    /// The number of live instances, and the maximum.
     pub fn live_instances(&self) -> (usize, usize) {
         self.services.live.usage()
     }

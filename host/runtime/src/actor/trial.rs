@@ -1,4 +1,4 @@
-//! A trial: a version activates a throw-away actor before it serves anybody, with an empty state and effects that go nowhere.
+//! The smoke test: before a version serves, it activates a scratch actor with empty state and a null outbox.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,25 +23,25 @@ use daca_model::backend::{
 };
 use daca_model::{Fault, TurnKind};
 
-/// How long a trial may take, where the turn time of the type is longer.
+/// The maximum time of a smoke test, if the turn time of the type is longer.
 const LONGEST: Duration = Duration::from_secs(30);
-/// The id of the throw-away actor.
+/// The id of the scratch actor.
 const ACTOR_ID: &str = "daca-trial";
 
-/// Why a version did not pass its trial.
+/// Why a version failed its smoke test.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrialFailure {
-    /// By its own fault, in these words.
+    /// By its own fault, with this text.
     #[error("{0}")]
     Failed(String),
-    /// The host has no room for one more instance now.
-    #[error("the host has no room for an instance now")]
+    /// The host has no capacity for another instance now.
+    #[error("the host has no capacity for an instance now")]
     NoRoom,
 }
 
 impl Actors {
-    /// Activates a throw-away actor on a version. What the version needed and what a trial cannot give it (another actor, a
-    /// binding) is not held against it.
+    /// Activates a scratch actor on a version. Calls that a smoke test cannot serve (to another actor or a binding) do
+    /// not count against it.
     pub async fn try_version(
         &self,
         agent: &Arc<AgentType>,
@@ -56,7 +56,7 @@ impl Actors {
         if met_unavailable {
             tracing::warn!(
                 agent_type = %agent.name,
-                "version {} could not be tried, because it calls other systems when it is activated: {reason}",
+                "version {} was not smoke-tested, because its activation calls external systems: {reason}",
                 version.short_digest()
             );
             return Ok(());
@@ -64,7 +64,7 @@ impl Actors {
         Err(TrialFailure::Failed(reason))
     }
 
-    /// Asks a version that can migrate for the label of the shape in which it keeps its state.
+    /// Asks a version with a migration for the label of its schema.
     pub async fn label_of(
         &self,
         agent: &Arc<AgentType>,
@@ -80,7 +80,7 @@ impl Actors {
         }
     }
 
-    /// Runs a turn that belongs to no actor. The flag says whether it asked for something that was away.
+    /// Runs a turn that belongs to no actor. The flag says whether it used something that was unavailable.
     async fn run_alone(
         &self,
         agent: &Arc<AgentType>,
@@ -144,14 +144,14 @@ fn words(failure: Failure) -> String {
     format!("it refused with {:?}", shortened(&text))
 }
 
-/// A world in which nothing is there and nothing happens. Only secrets are the real ones: reading one changes nothing.
+/// The null backend: it has no data and does nothing. Only secrets are real, since reading them changes nothing.
 struct Nowhere {
     secrets: Arc<dyn Backend>,
 }
 
-/// What a trial says to whoever wants to act at once.
+/// The error for calls that would take effect at once.
 fn only_a_trial() -> Error {
-    Error::NotDone("this is a trial before the version serves: nothing outside is called".into())
+    Error::NotDone("this is a smoke test before the version serves: external systems are not called".into())
 }
 
 #[async_trait]

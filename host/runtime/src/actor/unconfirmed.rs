@@ -1,8 +1,8 @@
-//! A commit whose outcome is unknown: its answer was lost with the sidecar or the store.
+//! A commit in doubt: its answer was lost with the sidecar or the store.
 //!
-//! It may have been kept all the same, and then its effects are still to be sent. So what the turn produced is remembered, and
-//! before the actor's next turn its state is read: when it holds what was to be written, the turn was kept. That the call itself
-//! is not handled again, if it has an identity, the state shows as well ([`super::handled`]).
+//! The turn may have been committed all the same, and its effects must then still be sent. So its result is remembered,
+//! and the actor's state is read before its next turn: if the state has the turn's writes, it was committed. If the
+//! call has an identity, the state also shows whether it was handled ([`super::handled`]).
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use super::handled::{key_of, was_handled};
 use super::{ActorAddress, CallIdentity, Deliveries};
 use daca_model::backend::{Backend, Effect, Error, StateValue, StateWrite, TurnCommit};
 
-/// What a turn produced whose commit was not confirmed.
+/// The result of a turn whose commit is in doubt.
 pub(super) struct Unconfirmed {
     pub(super) turn_id: Arc<str>,
-    /// What the turn's call is known by: its mark is in the commit.
+    /// The identity of the turn's call: its mark is in the commit.
     identity: Option<CallIdentity>,
     commit: TurnCommit,
     _room: OwnedSemaphorePermit,
 }
 
 impl Unconfirmed {
-    /// Remembers a turn, if its state can tell later and there is room for it.
+    /// Remembers a turn, if its state can tell later and there is memory for it.
     pub(super) fn new(
         turn_id: &Arc<str>,
         identity: Option<CallIdentity>,
@@ -36,15 +36,16 @@ impl Unconfirmed {
         let writes = commit.writes.iter().map(|(key, write)| key.len() + value(write).map_or(0, Bytes::len));
         let effects = commit.effects.iter().map(Effect::bytes);
         let room = deliveries.room_for_unconfirmed(writes.chain(effects).sum::<usize>())?;
-        // A migration that commits by itself has no mark of the call.
+        // A separate migration commit has no mark of the call.
         let identity = identity.filter(|identity| commit.writes.contains_key(key_of(identity)));
         Some(Box::new(Unconfirmed { turn_id: turn_id.clone(), identity, commit, _room: room }))
     }
 
-    /// Does the actor's state show that the turn was kept? Where it does, what comes after the state in a commit is done.
+    /// Returns `true` if the actor's state shows that the turn was committed. If so, the later steps of the commit are
+    /// carried out.
     pub(super) async fn was_kept(&self, backend: &dyn Backend, actor: &ActorAddress) -> Result<bool, Error> {
         let was_kept = match &self.identity {
-            // Also when another host has had the actor since, and has changed what the turn wrote.
+            // Correct even if another host has owned the actor since, and has changed what the turn wrote.
             Some(identity) => was_handled(backend, actor, identity).await?,
             None => self.is_stored(backend, actor).await?,
         };
@@ -63,14 +64,14 @@ impl Unconfirmed {
         Ok(true)
     }
 
-    /// Does the state hold what the turn was to write?
+    /// Returns `true` if the state has the writes of the turn.
     async fn is_stored(&self, backend: &dyn Backend, actor: &ActorAddress) -> Result<bool, Error> {
         let keys = self.commit.writes.keys().cloned().collect::<Vec<_>>();
         let stored = backend.read_state(actor, &keys).await?;
         Ok(self.commit.writes.values().zip(&stored).all(|(write, stored)| holds(stored, write)))
     }
 
-    /// What the turn asked for, to be sent now.
+    /// The effects of the turn, to be sent now.
     pub(super) fn effects(self) -> Vec<Effect> {
         self.commit.effects
     }
@@ -83,7 +84,7 @@ fn value(write: &StateWrite) -> Option<&Bytes> {
     }
 }
 
-/// A sidecar shows an empty value as none.
+/// A sidecar does not distinguish an empty value from a missing one.
 fn holds(stored: &Option<StateValue>, write: &StateWrite) -> bool {
     let stored = stored.as_ref().map(|stored| &stored.value).filter(|value| !value.is_empty());
     stored == value(write).filter(|value| !value.is_empty())

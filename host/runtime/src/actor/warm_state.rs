@@ -1,4 +1,5 @@
-//! What an actor keeps in memory between its turns. It may be dropped at any time: the next turn makes it again.
+//! The state that an actor keeps in memory between its turns. It may be dropped at any time: the next turn recreates
+//! it.
 
 use super::handled::Handled;
 use super::shape::Shape;
@@ -6,17 +7,17 @@ use super::unconfirmed::Unconfirmed;
 use crate::component::Instance;
 use crate::imports::StateCache;
 
-/// What an actor keeps between turns.
+/// The state that an actor keeps between turns.
 #[derive(Default)]
 pub(super) struct WarmState {
     pub(super) instance: Option<Instance>,
     pub(super) cache: StateCache,
-    /// What the state was last kept under. None when it was not looked up.
+    /// The schema of the stored state. `None` if it has not been read.
     pub(super) shape: Option<Shape>,
-    /// The calls that the actor has handled and that may come again. None when that was not looked up.
+    /// The dedup log: the calls that the actor has handled and that may be repeated. `None` if it has not been read.
     pub(super) handled: Option<Handled>,
     /// The ownership epoch that they belong to.
     pub(super) epoch: u64,
-    /// The last turn, when it is not known whether it was kept.
+    /// The last turn, if its commit is in doubt.
     pub(super) unconfirmed: Option<Box<Unconfirmed>>,
 }

@@ -1,4 +1,4 @@
-//! What an activation does next: a call, a wake-up, or its end.
+//! The work of an activation: a call, a wake-up, or its end.
 
 use daca_base::telemetry::printable;
 use daca_model::backend::{FiredWakeup, WakeupKind};
@@ -12,12 +12,12 @@ pub(super) struct Job {
     pub(super) work: Work,
     pub(super) context: CallContext,
     pub(super) answer: Answer,
-    /// The job's part of the host's turns in flight. None for the host's own turns.
+    /// The job's permit among the host's turns in flight. `None` for the host's own turns.
     pub(super) _in_flight: Option<OwnedSemaphorePermit>,
 }
 
 impl Job {
-    /// The end of an activation, and who learns of it.
+    /// The end of an activation, and the receiver of its result.
     pub(super) fn deactivation(end: End) -> (Job, oneshot::Receiver<CallResult>) {
         let (answer, done) = Answer::channel();
         let context = CallContext::default();
@@ -25,11 +25,11 @@ impl Job {
     }
 }
 
-/// What a job does.
+/// The kind of work of a job.
 pub(super) enum Work {
     /// A call of a method.
     Call(TurnKind),
-    /// A reminder or timer that is due.
+    /// A due reminder or timer.
     Wake(TurnKind, FiredWakeup),
     /// The end of the activation.
     Deactivate(End),
@@ -40,13 +40,14 @@ pub(super) enum Work {
 pub(super) struct End {
     /// The actor's timers end with it.
     pub(super) ends_timers: bool,
-    /// What the hook of the agent writes is kept. Not when the sidecar has given the actor up already: it refuses every write
-    /// of an actor that it does not have (Dapr 1.16.2 and later, `Deactivate` in `pkg/actors/targets/app/app.go`).
+    /// The writes of the agent's hook are committed. They are not when the sidecar has already given up the actor: it
+    /// rejects every write of an actor that it does not own (Dapr 1.16.2 and later, `Deactivate` in
+    /// `pkg/actors/targets/app/app.go`).
     pub(super) commits: bool,
 }
 
 impl Work {
-    /// What the log calls it.
+    /// Its name in the log.
     pub(super) fn name(&self) -> String {
         match self {
             Work::Call(TurnKind::Method { name, .. }) => printable(name).into_owned(),
@@ -58,7 +59,7 @@ impl Work {
     }
 }
 
-/// Says what a wake-up is called in a log line.
+/// The word for a wake-up in log lines.
 pub(super) fn wakeup_noun(kind: WakeupKind) -> &'static str {
     match kind {
         WakeupKind::Reminder => "reminder",

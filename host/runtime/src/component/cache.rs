@@ -1,9 +1,9 @@
 //! Compiled code on disk, so that a restart does not compile again.
 //!
-//! Loading compiled code means running whatever bytes the file holds, so a file is loaded only when it is provably what
-//! this host wrote: its head names the component, the configuration of the engine and the SHA-256 of the rest. Anything
-//! else (cut short, altered, of another wasmtime) is compiled anew and replaced. The folder is for its owner alone:
-//! somebody who may write there could as well replace the host.
+//! Loading compiled code means running whatever bytes the file has, so a file is loaded only if this host provably
+//! wrote it: its head names the component, the configuration of the engine and the SHA-256 of the rest. Anything else
+//! (truncated, altered, from another wasmtime) is compiled again and replaced. The folder is private to its owner: a
+//! user who may write there could as well replace the host.
 
 use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
@@ -14,9 +14,9 @@ use wasmtime::component::Component;
 
 use daca_base::files::{create_private_subfolder, write_whole};
 
-/// First bytes of a file: what it is, and the version of this layout.
+/// Magic bytes of a file: its kind, and the version of this layout.
 const MAGIC: &[u8; 16] = b"daca code v1\0\0\0\0";
-/// Bytes of a SHA-256.
+/// The size of a SHA-256 in bytes.
 const SUM: usize = 32;
 
 /// A folder of compiled components.
@@ -32,7 +32,7 @@ impl CodeCache {
         CodeCache { folder, engine: hasher.finish() }
     }
 
-    /// The compiled component whose file has this SHA-256, or none when it must be compiled.
+    /// The compiled component whose file has this SHA-256; `None` if it must be compiled.
     pub(super) fn read(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
         let path = self.path(digest);
         let file = std::fs::read(&path).ok()?;
@@ -41,7 +41,7 @@ impl CodeCache {
             return None;
         }
         let Some(code) = self.verified(&file, digest) else {
-            tracing::warn!("{} is not what this host wrote there; compiling again", path.display());
+            tracing::warn!("{} was not written by this host; compiling again", path.display());
             return None;
         };
         match deserialize(engine, code) {
@@ -53,7 +53,7 @@ impl CodeCache {
         }
     }
 
-    /// Keeps compiled code. A failure costs the next start some time, and nothing else.
+    /// Stores compiled code. A failure only costs the next start some time.
     pub(super) fn write(&self, digest: &str, code: &[u8]) {
         let head = self.head(digest, code);
         let written = create_private_subfolder(&self.folder)
@@ -63,7 +63,7 @@ impl CodeCache {
         }
     }
 
-    /// Removes what is of no version any more, and what other builds of wasmtime have left. Files that are none of ours stay.
+    /// Removes the code of versions that no longer exist, and of other builds of wasmtime. Foreign files stay.
     pub(super) fn keep_only(&self, digests: &BTreeSet<String>) {
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
         for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
@@ -96,15 +96,15 @@ impl CodeCache {
     }
 }
 
-/// Does this user own it, and can nobody else write it?
+/// Returns `true` if this user owns the file and nobody else can write it.
 fn is_own(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let own = rustix::process::geteuid().as_raw();
     std::fs::symlink_metadata(path).is_ok_and(|found| found.uid() == own && found.mode() & 0o022 == 0)
 }
 
-/// Code that the caller has verified: whole by its SHA-256, and of somebody who could as well replace this program; or that it
-/// has just had compiled, by itself or by another process of this program.
+/// Loads code that the caller has verified: it is complete by its SHA-256, and from somebody who could as well replace
+/// this program; or it was just compiled, by this process or by another process of this program.
 #[expect(unsafe_code, reason = "wasmtime cannot check compiled code; the caller has")]
 pub(super) fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: `code` is what `Engine::precompile_component` made: in this process or in one that this process has started from its

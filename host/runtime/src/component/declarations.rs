@@ -1,8 +1,8 @@
-//! Whether the host offers what a component imports, with its version and types, found out before the component is compiled.
+//! Checks that the host offers a component's imports, with their versions and types, before the component is compiled.
 //!
-//! What makes components puts the types and imports first, then the modules with their code. A component of the first part alone
-//! is compiled in no time, and the linker says of it what it would say of the whole. Imports that come later are looked at when
-//! everything is compiled.
+//! Toolchains put the types and imports first, then the modules with their code. A component of the first part alone
+//! compiles in no time, and the linker reports the same errors for it as for the whole. Imports that come later are
+//! checked after the compilation.
 
 use wasmparser::{Parser, Payload};
 use wasmtime::component::Component;
@@ -10,17 +10,17 @@ use wasmtime::component::Component;
 use super::Engine;
 use super::refusal::{Refusal, malformed, root_cause, too_much, unknown_import};
 
-/// Bytes of the first part, at most. Python's has some 40 KB. It is read in this process, and each of its names takes many times
-/// as much memory as it has bytes.
+/// The maximum size of the first part in bytes. Python's has about 40 KB. It is parsed in this process, and each of its
+/// names takes many times its size in memory.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// Blocks, for a millisecond with the components that are known.
+/// Blocks, for a millisecond with known components.
 pub(super) fn check_imports(engine: &Engine, wasm: &[u8]) -> Result<(), Refusal> {
     let declarations = &wasm[..end_of_declarations(wasm)?];
     if declarations.len() > MAX_BYTES {
         let bytes = declarations.len();
         return Err(too_much(format!(
-            "its types and imports have {bytes} bytes, and {MAX_BYTES} is the most"
+            "its types and imports have {bytes} bytes; the maximum is {MAX_BYTES}"
         )));
     }
     let component =
@@ -31,7 +31,7 @@ pub(super) fn check_imports(engine: &Engine, wasm: &[u8]) -> Result<(), Refusal>
     }
 }
 
-/// Where the first section begins that is neither of types nor of imports nor of aliases.
+/// The start of the first section that has neither types nor imports nor aliases.
 fn end_of_declarations(wasm: &[u8]) -> Result<usize, Refusal> {
     let mut end = 0;
     for payload in Parser::new(0).parse_all(wasm) {

@@ -1,4 +1,5 @@
-//! The engine: one constructor, because code that one engine compiled runs in another only when both are configured alike.
+//! The engine. It has one constructor, because code that one engine compiled runs in another only if both have the same
+//! configuration.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,49 +17,51 @@ use super::settings::{CodeSettings, base_config};
 use super::stalls::Stalls;
 use crate::imports;
 
-/// How often running guests look at their clock. Also how long a busy guest keeps a thread before others get it.
+/// The interval at which running guests check their clock, and so the longest time that a busy guest keeps a thread
+/// from others.
 const TICK: Duration = Duration::from_millis(5);
 /// The smallest slot for a memory. Slots only reserve addresses.
 const SMALLEST_SLOT: ByteSize = ByteSize::mib(16);
-/// All that a guest can address. With so many addresses reserved for each memory, a guest's reads and writes need no check of
-/// their bounds: what lies beyond them is not mapped. That is an eighth of a turn.
+/// The whole address space of a guest. With so many addresses reserved for each memory, a guest's reads and writes need
+/// no bounds checks: addresses beyond the memory are not mapped. That saves an eighth of a turn.
 const WHOLE_MEMORY: u64 = 4 << 30;
-/// Bytes of a memory that are reset by hand when its slot is used again, rather than by a system call that takes a lock of the
-/// whole process: with less, two threads make fewer instances than one. Only where the kernel can tell which pages were
-/// written (`PAGEMAP_SCAN`, Linux 6.7): otherwise all of them are written, and each used slot costs a megabyte.
+/// The bytes of a memory that are reset by copying when its slot is reused, rather than by a system call that takes a
+/// lock of the whole process: with less, two threads create fewer instances than one. Only if the kernel can report
+/// which pages were written (`PAGEMAP_SCAN`, Linux 6.7); otherwise all of them are written, and each used slot costs a
+/// megabyte.
 const KEPT_RESIDENT: usize = 2 * 1024 * 1024;
-/// Parts of one component. Python's has about 38 core modules.
+/// The maximum number of core instances of one component. Python's has about 38 core modules.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 100;
 
-/// What an engine is made for.
+/// The options of an engine.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
     /// Live instances at the same time.
     pub max_live_instances: usize,
     /// The largest memory limit of any agent type.
     pub largest_memory: ByteSize,
-    /// Where compiled code is kept between runs; none compiles each time.
+    /// The folder for compiled code between runs; without one, every run compiles.
     pub code_cache: Option<PathBuf>,
-    /// Where code lies that was compiled ahead of time ([`precompile`](super::precompile)). Only read.
+    /// The folder of code that was compiled ahead of time ([`precompile`](super::precompile)). Only read.
     pub precompiled: Option<PathBuf>,
     /// Where components are compiled.
     pub compile_in: CompileIn,
-    /// Code must run on every processor of this kind that Linux distributions still support, and be the same whichever machine
-    /// compiles it; else it is made for the processor at hand.
+    /// Compiles for every processor of this kind that Linux distributions still support, with the same result on every
+    /// machine; otherwise for the processor at hand.
     pub for_any_processor: bool,
 }
 
-/// Compiles components, makes instances, and interrupts guests that run for long. Cheap to clone.
+/// Compiles components, creates instances, and interrupts long-running guests. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) linker: Arc<Linker<InstanceState>>,
     pub(super) compiler: Arc<Compiler>,
-    /// When nobody ran.
+    /// The times in which the process did not run.
     pub(super) stalls: Arc<Stalls>,
 }
 
-/// Why there is no engine: the machine refused what the pool of instances needs.
+/// Why there is no engine: the machine lacks the resources for the pool of instances.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "error[engine-unavailable]: {0:#}\n  help: lower max-live-instances in [host], or allow the process more address space (ulimit -v)"
@@ -66,12 +69,12 @@ pub struct Engine {
 pub struct EngineError(wasmtime::Error);
 
 impl EngineOptions {
-    /// The settings of the engine. Public for the benchmark, which runs a bare loop in an engine alike.
+    /// The settings of the engine. Public for the benchmark, which runs a bare loop in the same kind of engine.
     pub fn config(&self) -> Config {
         self.config_with(WHOLE_MEMORY)
     }
 
-    /// Bytes of a memory's place in the pool. They are reserved, and only used when the guest uses them.
+    /// The size of a memory's slot in the pool, in bytes. Slots are reserved, and only used when the guest uses them.
     fn slot(&self) -> u64 {
         self.largest_memory.max(SMALLEST_SLOT).as_u64().next_multiple_of(64 * 1024)
     }
@@ -88,13 +91,13 @@ impl EngineOptions {
             .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
             .max_memories_per_component(8)
             .max_tables_per_component(CORE_INSTANCES_PER_COMPONENT)
-            // Each memory in use costs mappings, of which the process has a bounded number: one for each instance.
+            // Each memory in use costs mappings, of which the process has a limited number: one for each instance.
             .total_memories(instances.max(8))
             .total_tables(instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT))
             .total_stacks(instances)
             .max_memory_size(usize::try_from(slot).unwrap_or(usize::MAX))
             .table_elements(TABLE_ELEMENTS)
-            // A slot that was in use has its memory resident already, whichever component had it.
+            // The memory of a used slot is already resident, whichever component had it.
             .max_unused_warm_slots(0)
             .linear_memory_keep_resident(kept_resident)
             .table_keep_resident(kept_resident.min(64 * 1024))
@@ -106,9 +109,9 @@ impl EngineOptions {
 }
 
 impl Engine {
-    /// Makes an engine, and starts the clock that lets it interrupt guests. The clock stops with the engine.
+    /// Creates an engine, and starts the clock with which it interrupts guests. The clock stops with the engine.
     pub fn new(options: &EngineOptions) -> Result<Engine, EngineError> {
-        // Where addresses are scarce (`ulimit -v`, 39-bit kernels), memories get what they may use of them.
+        // Where addresses are scarce (`ulimit -v`, 39-bit kernels), memories only get the addresses that they may use.
         let mut reservation = WHOLE_MEMORY;
         let wasmtime = wasmtime::Engine::new(&options.config_with(reservation))
             .or_else(|error| {
@@ -139,12 +142,12 @@ impl Engine {
         Ok(Engine { wasmtime, linker: Arc::new(linker), compiler: Arc::new(compiler), stalls })
     }
 
-    /// Ends what is being compiled, and begins nothing more: the host shuts down.
+    /// Stops all compilations, and starts no new ones: the host shuts down.
     pub fn stop_compiling(&self) {
         self.compiler.stop();
     }
 
-    /// Removes compiled code that is kept for none of these versions.
+    /// Removes the compiled code of all versions but these.
     pub fn keep_code_of(&self, digests: &std::collections::BTreeSet<String>) {
         if let Some(cache) = self.compiler.cache() {
             cache.keep_only(digests);

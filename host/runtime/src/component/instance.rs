@@ -1,8 +1,8 @@
 //! An instance: a live copy of a component, in which the turns of one actor run.
 //!
-//! A turn ends in one of three ways: the guest answers, the guest refuses (a failure), or it does not come to an end by
-//! itself (a [`Fault`]). After anything but an answer the instance is of no more use: its memory may speak of things that
-//! were not kept, and wasmtime lets nobody into an instance whose call trapped or was dropped.
+//! A turn ends in one of three ways: the guest replies, the guest returns a failure, or the guest is aborted (a
+//! [`Fault`]). After anything but a reply the instance cannot be used again: its memory may refer to data that was not
+//! committed, and wasmtime does not allow another call after one that trapped or was dropped.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -26,19 +26,19 @@ use daca_manifest::AgentLimits;
 use daca_model::backend::WakeupKind;
 use daca_model::{Fault, TurnKind};
 
-/// Bytes that one call of an import may make the host allocate for its arguments.
+/// The bytes that one call of an import may make the host allocate for its arguments.
 const ARGUMENT_BYTES: usize = 64 * 1024 * 1024;
-/// WASI resources (streams, pollables) that an instance may hold.
+/// The maximum number of WASI resources (streams, pollables) of an instance.
 const MOST_RESOURCES: usize = 1_000;
 
-/// What the store of an instance holds.
+/// The data of an instance's store.
 pub struct InstanceState {
     wasi: WasiCtx,
     resources: ResourceTable,
     memory: MemoryLimiter,
     running_time: Arc<RunningTime>,
     log: Arc<LogBudget>,
-    /// The turn that runs, or the one that ran last: guests run in turns alone.
+    /// The running turn, or the last one: guests run only in turns.
     scope: Box<TurnScope>,
 }
 
@@ -57,12 +57,12 @@ impl InstanceState {
         }
     }
 
-    /// What a call of an import may reach.
+    /// The context of an import's call.
     pub(super) fn imports(&mut self) -> Imports<'_> {
         Imports { scope: &mut self.scope, log: &self.log }
     }
 
-    /// The turn that runs.
+    /// The running turn.
     pub(super) fn scope(&mut self) -> &mut TurnScope {
         &mut self.scope
     }
@@ -74,13 +74,13 @@ impl WasiView for InstanceState {
     }
 }
 
-/// How a turn ended.
+/// The outcome of a turn.
 pub enum Outcome {
-    /// The guest answered.
+    /// The guest replied.
     Reply(Bytes),
-    /// The guest refused.
+    /// The guest returned a failure.
     Failure(Failure),
-    /// The guest did not come to an end by itself.
+    /// The guest was aborted.
     Fault(Fault),
 }
 
@@ -88,12 +88,12 @@ pub enum Outcome {
 pub struct Instance {
     engine: Engine,
     version: Arc<ComponentVersion>,
-    /// Made with the first turn.
+    /// Created with the first turn.
     live: Option<Live>,
     _place: OwnedSemaphorePermit,
 }
 
-/// A store, with the instance in it once it is made.
+/// A store, with the instance once it is created.
 struct Live {
     store: Store<InstanceState>,
     guest: Option<Guest>,
@@ -110,20 +110,20 @@ struct Guest {
 
 impl Instance {
     /// Prepares an instance. The component itself is instantiated and activated in the first turn, within its limits.
-    /// `place` is this instance's part of the number of live ones.
+    /// `place` is this instance's permit among the live instances.
     pub fn new(engine: &Engine, version: &Arc<ComponentVersion>, place: OwnedSemaphorePermit) -> Instance {
         Instance { engine: engine.clone(), version: version.clone(), live: None, _place: place }
     }
 
-    /// The version that it is an instance of.
+    /// The version of this instance.
     pub fn version(&self) -> &Arc<ComponentVersion> {
         &self.version
     }
 
-    /// Runs a turn until it ends or `deadline` passes (later by the time for which the host did not run meanwhile), and answers what
-    /// the turn produced. After anything but a [`Outcome::Reply`] the instance must be dropped.
+    /// Runs a turn until it ends or `deadline` passes, and returns its products. The deadline is extended by the time
+    /// for which the host did not run. After anything but a [`Outcome::Reply`] the instance must be dropped.
     ///
-    /// Dropping the future has the same meaning as a fault: the instance must be dropped with it.
+    /// Dropping the future counts as a fault: the instance must be dropped with it.
     pub async fn run(
         &mut self,
         scope: Box<TurnScope>,
@@ -219,8 +219,8 @@ impl Live {
         })
     }
 
-    /// What a new instance does before its first turn: the state takes this version's shape, if it is in another one, and the
-    /// guest is activated.
+    /// The start of a new instance before its first turn: the state is migrated to this version's schema, if it has
+    /// another one, and the guest is activated.
     async fn begin(&mut self) -> wasmtime::Result<Result<(), Failure>> {
         let Live { store, guest: Some(guest) } = self else { return Ok(Ok(())) };
         if let Some(migration) = &guest.migration
@@ -235,7 +235,7 @@ impl Live {
         }
     }
 
-    /// Reads wasmtime's error: the trap's code where there is one, and what the limits have seen.
+    /// Interprets wasmtime's error: by the trap's code, if there is one, and by the limits.
     fn fault(&self, error: &wasmtime::Error, limits: &AgentLimits) -> Fault {
         if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
             return Fault::NoRoom(format!("{error:#}"));
@@ -291,8 +291,8 @@ impl Guest {
 /// The deadline has passed.
 struct OutOfTime;
 
-/// Runs a turn until its deadline, which is put off by the time for which the whole process did not run: at most by `most`, so that
-/// a turn ends even where the process hardly ever runs.
+/// Runs a turn until its deadline, which is extended by the time for which the whole process did not run, but at most
+/// by `most`, so that a turn ends even if the process hardly ever runs.
 async fn until<T>(
     deadline: Instant,
     most: Duration,

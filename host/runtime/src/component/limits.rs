@@ -1,16 +1,16 @@
-//! The bound on an instance's memory.
+//! The limit on an instance's memory.
 
 use wasmtime::ResourceLimiter;
 
-/// Elements of one table, at most; the pool's slots are made for so many.
+/// The maximum number of elements of a table; the pool's slots are made for it.
 pub(super) const TABLE_ELEMENTS: usize = 20_000;
 
-/// Bounds the sum of all memories of an instance, where wasmtime's own `StoreLimits` bounds each one by itself.
+/// Limits the sum of all memories of an instance. Wasmtime's own `StoreLimits` limits each one separately.
 #[derive(Debug)]
 pub(super) struct MemoryLimiter {
     limit: usize,
     used: usize,
-    /// What the last growth added, which wasmtime may still fail to make.
+    /// The size of the last growth, which wasmtime may still fail to allocate.
     last_growth: usize,
     refused: bool,
 }
@@ -25,12 +25,13 @@ impl MemoryLimiter {
         }
     }
 
-    /// A turn begins: what was refused in the one before says nothing of it.
+    /// Begins a turn: a refusal in the previous turn does not matter any more.
     pub(super) fn begin_turn(&mut self) {
         self.refused = false;
     }
 
-    /// Was more asked for than the limit? Tells a guest that ran out of memory from one that merely trapped.
+    /// Returns `true` if more than the limit was requested. Distinguishes a guest that ran out of memory from one that
+    /// merely trapped.
     pub(super) fn refused(&self) -> bool {
         self.refused
     }

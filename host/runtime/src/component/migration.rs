@@ -1,7 +1,7 @@
-//! Migration: an actor's state takes the shape that a new version keeps it in, at the beginning of its first turn there.
+//! Schema migration: an actor's state is converted to a new version's schema, at the beginning of its first turn there.
 //!
-//! The guest names the keys that it wants to see, and gives back what is to take their place. Both pass through the turn's
-//! scope, so that the limits of a guest's own reads and writes hold, and everything commits with the turn or not at all.
+//! The guest names the keys that it reads, and returns their replacement. Both pass through the turn's scope, so the
+//! limits of a guest's own reads and writes apply, and everything commits with the turn or not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
@@ -15,10 +15,10 @@ use crate::contract::exports::daca::agent::migration::Guest;
 use crate::imports::TurnScope;
 use daca_model::backend::{Expiry, StateValue, StateWrite};
 
-/// Bytes of a label, at most: it is a column of a table, and a value in every actor's state.
+/// The maximum length of a label in bytes: it is a column of a table, and a value in every actor's state.
 const LONGEST_LABEL: usize = 64;
 
-/// The label of the shape in which the version keeps its state.
+/// The label of the version's schema.
 pub(super) async fn label(
     store: &mut Store<InstanceState>,
     guest: Option<&Guest>,
@@ -40,7 +40,7 @@ fn check_label(label: &str) -> Result<(), String> {
     }
     if label.len() > LONGEST_LABEL {
         return Err(format!(
-            "the label of the state has {} bytes, and {LONGEST_LABEL} is the most",
+            "the label of the state has {} bytes; the maximum is {LONGEST_LABEL}",
             label.len()
         ));
     }
@@ -50,8 +50,8 @@ fn check_label(label: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Has a guest change the state that was kept under another label, and stages the change. Without any of the keys that the
-/// guest asks for there is nothing to change.
+/// Has a guest migrate the state of another schema, and stages the changes. If none of the guest's keys exists, there
+/// is nothing to migrate.
 pub(super) async fn run(
     store: &mut Store<InstanceState>,
     guest: &Guest,
@@ -68,7 +68,7 @@ pub(super) async fn run(
     let state = before.iter().map(|(key, value)| (key.clone(), value.value.to_vec())).collect::<Vec<_>>();
     let after = match guest.call_migrate(&mut *store, from, &state).await? {
         Ok(after) => after,
-        // Whatever it says, it is no fault of the caller.
+        // Whatever it says, the caller is not at fault.
         Err(Failure::Invalid(text) | Failure::NotFound(text) | Failure::Failed(text)) => {
             return Ok(Err(Failure::Failed(format!("the migration from {from:?} failed: {text}"))));
         }
@@ -80,14 +80,14 @@ pub(super) async fn run(
     Ok(stage(store.data_mut().scope(), changes))
 }
 
-/// Those of the keys that exist.
+/// The existing ones of the keys.
 async fn read(scope: &mut TurnScope, keys: Vec<String>) -> Result<BTreeMap<String, StateValue>, Error> {
     let keys = keys.into_iter().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
     let values = scope.read(&keys).await?;
     Ok(keys.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?))).collect())
 }
 
-/// What has to be written for the state to become what the guest has given back. A value that is as it was is left alone.
+/// The writes that turn the state into the one that the guest returned. An unchanged value is left alone.
 fn changes(
     before: &BTreeMap<String, StateValue>,
     after: Vec<(String, Vec<u8>)>,
@@ -97,7 +97,7 @@ fn changes(
     let mut given_back = BTreeSet::new();
     for (key, value) in after {
         if !given_back.insert(key.clone()) {
-            return Err(Failure::Failed(format!("the migration gives the key {key:?} back twice")));
+            return Err(Failure::Failed(format!("the migration returns the key {key:?} twice")));
         }
         let old = before.get(&key);
         if old.is_some_and(|old| old.value == value) {
@@ -110,10 +110,10 @@ fn changes(
     Ok(changes)
 }
 
-/// A value that ceases to exist when the one before it would have. A migration may take so long that this time is over.
+/// A value that expires when the previous one would have. The migration may take so long that this time is over.
 fn set(value: Bytes, expiry: Expiry, now: SystemTime) -> StateWrite {
     match expiry {
-        // One that the store does not tell is lost rather than the value.
+        // If the store does not report the time, it is lost rather than the value.
         Expiry::Never | Expiry::Unknown => StateWrite::Set { value, ttl: None },
         Expiry::At(at) => match at.duration_since(now) {
             Ok(ttl) if !ttl.is_zero() => StateWrite::Set { value, ttl: Some(ttl) },

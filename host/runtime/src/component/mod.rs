@@ -1,9 +1,9 @@
 //! Components: from the bytes of a `.wasm` file to a turn that runs in an instance.
 //!
-//! [`Engine`] holds what all components share; an [`Outline`] is what a file says before it is compiled ([`compiler`]), and a
-//! [`ComponentVersion`] one checked and compiled file;
-//! [`Serving`] says which of them an actor's next instance is made from; [`Instance`] is a live copy, in which turns run. What a
-//! turn may reach is not decided here but in [`crate::imports`], which this module links in.
+//! [`Engine`] has what all components share. An [`Outline`] is what a file declares before it is compiled
+//! ([`compiler`]), and a [`ComponentVersion`] is a checked and compiled file. [`Serving`] selects the version of an
+//! actor's next instance. [`Instance`] is a live copy, in which turns run. The imports of a turn are in
+//! [`crate::imports`], which this module links.
 
 mod cache;
 pub mod compiler;
@@ -31,5 +31,5 @@ pub use refusal::LoadError;
 pub use serving::{Counted, Counters, NotKnown, Rollout, Served, Serving, TurnEnd};
 pub use version::{ComponentVersion, imports_without_permission};
 
-/// What an interface of the contract's package is named by.
+/// The prefix of the interfaces of the contract's package.
 const PACKAGE: &str = "daca:agent/";

@@ -1,8 +1,8 @@
-//! What a component's file says of itself before it is compiled.
+//! The declarations of a component's file, read before it is compiled.
 //!
-//! Compiling is dear, and what it costs is up to whoever made the file. So all that a look at the sections can tell is found out
-//! first: whether it is a component, of this host's contract, with imports that the host offers, and of a size that a compiler
-//! can cope with. Types are left to wasmtime, which has to read them anyway.
+//! Compiling is expensive, and the author of the file determines its cost. So everything that the sections show is
+//! checked first: that it is a component, of this host's contract, with imports that the host offers, and of a size
+//! that a compiler can handle. Types are left to wasmtime, which has to read them anyway.
 
 use bytes::Bytes;
 use wasmparser::{ComponentTypeRef, FunctionBody, MemorySectionReader, Parser, Payload};
@@ -16,18 +16,18 @@ use daca_model::LARGEST_COMPONENT;
 /// The version of the contract in `wit/`.
 const CONTRACT: &str = "0.1.0";
 
-/// Modules and components within one component, at most. Python's has some 40.
+/// The maximum number of modules and components within one component. Python's has about 40.
 const MOST_PARTS: u32 = 1_000;
-/// Functions of all modules, at most. Python's has some 30,000.
+/// The maximum number of functions of all modules. Python's has about 30,000.
 const MOST_FUNCTIONS: u32 = 500_000;
-/// Imports and exports of the component itself, at most. Each takes ten times as much memory as it has bytes in the file.
+/// The maximum number of the component's own imports and exports. Each takes ten times its size in the file in memory.
 const MOST_NAMES: usize = 10_000;
-/// Bytes of one function, at most. The largest that are known are interpreters' loops, of some 100 KB.
+/// The maximum size of one function in bytes. The largest known ones are interpreters' loops, of about 100 KB.
 const LARGEST_FUNCTION: usize = 1024 * 1024;
-/// Local variables of one function, at most: what registers are found for takes more than proportionally long.
+/// The maximum number of local variables of one function: register allocation takes more than proportionally long.
 const MOST_LOCALS: u32 = 20_000;
 
-/// What a component imports, exports and needs.
+/// The imports, exports and needs of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline {
     /// The SHA-256 of the file, in hexadecimal.
@@ -38,13 +38,13 @@ pub struct Outline {
     pub imports: Vec<String>,
     /// The interfaces that it exports.
     pub exports: Vec<String>,
-    /// Bytes that the largest of its memories begins with.
+    /// The largest initial size of its memories in bytes.
     pub memory: u64,
 }
 
 impl Outline {
-    /// Reads and checks a file, on a thread that may be blocked: a megabyte takes some milliseconds. `name` says in errors where
-    /// the bytes came from.
+    /// Reads and checks a file, on a thread that may block: a megabyte takes some milliseconds. `name` is the origin of
+    /// the bytes in errors.
     pub async fn read(name: &str, wasm: Bytes) -> Result<Outline, LoadError> {
         let read = tokio::task::spawn_blocking(move || Self::of(&wasm)).await;
         let outline = read.unwrap_or_else(|_ended| Err(interrupted()));
@@ -77,7 +77,7 @@ impl Outline {
     }
 }
 
-/// Why reading ends early.
+/// Why reading stops early.
 enum Stop {
     Malformed(wasmparser::BinaryReaderError),
     TooMuch(String),
@@ -89,14 +89,14 @@ impl From<wasmparser::BinaryReaderError> for Stop {
     }
 }
 
-/// What was read so far.
+/// The declarations that were read so far.
 #[derive(Default)]
 struct Reader {
-    /// How many components and modules the present section lies within.
+    /// The number of components and modules around the current section.
     depth: u32,
     parts: u32,
     functions: u32,
-    /// With whether the import is a mere type, which is no interface.
+    /// With a flag for imports of mere types, which are no interfaces.
     imports: Vec<(String, bool)>,
     exports: Vec<String>,
     memory: u64,
@@ -114,7 +114,7 @@ impl Reader {
                 self.depth = self.depth.saturating_sub(1);
                 Ok(())
             }
-            // Those of the component itself; the ones of components within it are its own business.
+            // Those of the component itself; those of nested components do not matter.
             Payload::ComponentImportSection(section) if self.depth == 1 => {
                 for import in section {
                     let import = import?;
@@ -163,7 +163,7 @@ fn function(body: &FunctionBody<'_>) -> Result<(), Stop> {
     let bytes = body.range().len();
     if bytes > LARGEST_FUNCTION {
         return Err(Stop::TooMuch(format!(
-            "one of its functions has {bytes} bytes, and {LARGEST_FUNCTION} is the most"
+            "one of its functions has {bytes} bytes; the maximum is {LARGEST_FUNCTION}"
         )));
     }
     let mut locals = 0_u32;
@@ -173,7 +173,7 @@ fn function(body: &FunctionBody<'_>) -> Result<(), Stop> {
     }
     if locals > MOST_LOCALS {
         return Err(Stop::TooMuch(format!(
-            "one of its functions has {locals} local variables, and {MOST_LOCALS} is the most"
+            "one of its functions has {locals} local variables; the maximum is {MOST_LOCALS}"
         )));
     }
     Ok(())
@@ -181,17 +181,17 @@ fn function(body: &FunctionBody<'_>) -> Result<(), Stop> {
 
 fn bounded(number: u32, most: u32, what: &str) -> Result<(), Stop> {
     match number > most {
-        true => Err(Stop::TooMuch(format!("it has {number} {what}, and {most} is the most"))),
+        true => Err(Stop::TooMuch(format!("it has {number} {what}; the maximum is {most}"))),
         false => Ok(()),
     }
 }
 
 fn too_large(bytes: u64) -> Refusal {
-    let message = format!("it has {bytes} bytes, and {LARGEST_COMPONENT} is the most");
+    let message = format!("it has {bytes} bytes; the maximum is {LARGEST_COMPONENT}");
     ("component-too-large", message, "build it with optimisation and without debug information")
 }
 
-/// Tells the usual mistakes apart before the parser says something general.
+/// Detects the usual mistakes before the parser reports something general.
 pub fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
     const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
     const MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -210,7 +210,7 @@ pub fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
         0 => "it is empty".to_owned(),
         _ => "it does not begin like a WebAssembly component".to_owned(),
     };
-    Err(("component-invalid", message, "name the .wasm file that the build for wasm32-wasip2 made"))
+    Err(("component-invalid", message, "name the .wasm file that the build for wasm32-wasip2 produced"))
 }
 
 /// The name of an interface of the contract.
@@ -218,7 +218,7 @@ pub(super) fn interface(name: &str) -> String {
     format!("{PACKAGE}{name}@{CONTRACT}")
 }
 
-/// A guest of another version of the contract may look right and behave wrong, so it is refused by name.
+/// A guest of another version of the contract may look right and behave wrong, so it is refused explicitly.
 fn check_contract(imports: &[(String, bool)], exports: &[String]) -> Result<(), Refusal> {
     for name in imports.iter().map(|(name, _)| name).chain(exports) {
         let Some(version) = name.strip_prefix(PACKAGE).and_then(|rest| rest.split_once('@')).map(|(_, v)| v)
@@ -227,7 +227,7 @@ fn check_contract(imports: &[(String, bool)], exports: &[String]) -> Result<(), 
         };
         if version != CONTRACT {
             let message = format!(
-                "it was built for version {version} of the contract, and this host speaks {CONTRACT} ({name})"
+                "it was built for version {version} of the contract, and this host uses {CONTRACT} ({name})"
             );
             return Err(("component-contract-version", message, "build it against this host's wit/ or SDK"));
         }

@@ -1,9 +1,10 @@
-//! Code that was compiled ahead of time and comes with the host, in its image, so that the first start does not compile.
+//! Code that was compiled ahead of time and comes with the host, in its image, so that the first start does not
+//! compile.
 //!
-//! It differs from the [cache](super::cache) in who wrote it: not this host, but `daca compile` where the image was built, for
-//! any processor of this kind rather than for the one at hand. So it is only read, and trusted as far as the program itself is:
-//! whoever may write the folder could as well replace the program. A file that is of another build of wasmtime, or cut short,
-//! is not used, and the component is compiled.
+//! It differs from the [cache](super::cache) in its author: `daca compile` wrote it when the image was built, for any
+//! processor of this kind rather than for the one at hand. So it is only read, and is trusted as much as the program
+//! itself: a user who may write the folder could as well replace the program. A file from another build of wasmtime, or
+//! a truncated one, is not used, and the component is compiled.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -17,50 +18,48 @@ use daca_model::LARGEST_COMPONENT;
 use super::ComponentVersion;
 use daca_base::files::write_whole;
 
-/// First bytes of a file: what it is, and the version of this layout.
+/// Magic bytes of a file: its kind, and the version of this layout.
 const MAGIC: &[u8; 16] = b"daca ahead v1\0\0\0";
-/// Bytes of a SHA-256.
+/// The size of a SHA-256 in bytes.
 const SUM: usize = 32;
 
-/// Why there is no code ahead of time.
+/// Why code could not be compiled ahead of time.
 #[derive(Debug, thiserror::Error)]
 pub enum PrecompileError {
     /// The component.
-    #[error("error[component-invalid]: {0:#}\n  help: `daca check` says more of the component")]
+    #[error("error[component-invalid]: {0:#}\n  help: `daca check` gives details")]
     Component(wasmtime::Error),
     /// The folder.
-    #[error(
-        "error[data-unwritable]: {path}: {reason}\n  help: name a folder that can be written with --out DIR"
-    )]
+    #[error("error[data-unwritable]: {path}: {reason}\n  help: name a writable folder with --out DIR")]
     Folder {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         reason: std::io::Error,
     },
 }
 
-/// Writes the code of a version into a folder for [`EngineOptions::precompiled`](super::EngineOptions::precompiled). Its engine
-/// is one for any processor, and its other options are those that the host will run with. Answers the file. Called by
-/// `daca compile`.
+/// Writes the code of a version into a folder for [`EngineOptions::precompiled`](super::EngineOptions::precompiled).
+/// Its engine is one for any processor, and its other options are those of the host that will run it. Returns the file.
+/// Called by `daca compile`.
 pub fn precompile(version: &ComponentVersion, folder: &Path) -> Result<PathBuf, PrecompileError> {
     let code = version.pre.component().serialize().map_err(PrecompileError::Component)?;
     let path = file(folder, &version.digest);
     let written = std::fs::create_dir_all(folder)
         .and_then(|()| write_whole(&path, &[&head(&version.digest, &code), &code]))
-        // The host that reads it is another user.
+        // The host that reads it runs as another user.
         .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)));
     written.map_err(|reason| PrecompileError::Folder { path: path.clone(), reason })?;
     Ok(path)
 }
 
-/// The code of the component whose file has this SHA-256, or none when it must be compiled.
+/// The code of the component whose file has this SHA-256; `None` if it must be compiled.
 pub(super) fn read(folder: &Path, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
     let path = file(folder, digest);
     let size = std::fs::metadata(&path).ok()?.len();
     let refuse = |why: &str| tracing::warn!("{} {why}; compiling the component", path.display());
     if size > LARGEST_COMPONENT {
-        refuse("is larger than any code");
+        refuse("is too large");
         return None;
     }
     if !is_trusted(folder) || !is_trusted(&path) {
@@ -69,7 +68,7 @@ pub(super) fn read(folder: &Path, engine: &wasmtime::Engine, digest: &str) -> Op
     }
     let bytes = std::fs::read(&path).ok()?;
     let Some(code) = verified(&bytes, digest) else {
-        refuse("is not what `daca compile` wrote there");
+        refuse("was not written by `daca compile`");
         return None;
     };
     deserialize(engine, code).inspect_err(|error| refuse(&format!("cannot be used here ({error:#})"))).ok()
@@ -91,7 +90,7 @@ fn verified<'a>(bytes: &'a [u8], digest: &str) -> Option<&'a [u8]> {
     (found == head(digest, code)).then_some(code)
 }
 
-/// Does it belong to this user or to root, and can nobody else write it?
+/// Returns `true` if the file belongs to this user or to root, and nobody else can write it.
 fn is_trusted(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let own = rustix::process::geteuid().as_raw();

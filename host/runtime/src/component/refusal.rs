@@ -1,12 +1,12 @@
-//! Why a file cannot serve as a component, in words that every check of this module shares.
+//! Why a file is not a usable component, in messages that all checks of this module share.
 
-/// Why a file cannot serve as a component.
+/// Why a file is not a usable component.
 #[derive(Debug, thiserror::Error)]
 #[error("error[{code}]: {name}: {message}\n  help: {help}")]
 pub struct LoadError {
     /// Stable code, explained in `docs/errors.md`.
     pub code: &'static str,
-    /// The file, or where else the bytes came from.
+    /// The file, or another origin of the bytes.
     pub name: String,
     /// What is wrong.
     pub message: String,
@@ -23,36 +23,37 @@ impl LoadError {
     }
 }
 
-/// Bytes that no compiler can read, with the reason.
+/// The refusal of bytes that no compiler can read, with the reason.
 pub(super) fn malformed(reason: &str) -> Refusal {
-    let message = format!("it is no valid component (cut short or altered?): {}", reason.replace('\n', " "));
+    let message =
+        format!("it is not a valid component (cut short or altered?): {}", reason.replace('\n', " "));
     ("component-invalid", message, "copy or build the file again")
 }
 
-/// More than a compiler can cope with, or than a host should hold to look at it.
+/// More than a compiler can handle, or than a host should hold in memory for a check.
 pub(super) fn too_much(message: String) -> Refusal {
-    ("component-too-complex", message, "build it with optimisation, or split what a generator has made")
+    ("component-too-complex", message, "build it with optimisation, or split generated functions")
 }
 
-/// An import that nobody answers, with what is wrong with it.
+/// The refusal of an import that the host does not offer, with the reason.
 pub(super) fn unknown_import(what: &str) -> Refusal {
-    let message = format!("it imports what this host does not offer: {what}");
-    ("component-unknown-import", message, "remove the import; wit/agent.wit lists what there is")
+    let message = format!("it imports items that this host does not offer: {what}");
+    ("component-unknown-import", message, "remove the import; wit/agent.wit lists the available ones")
 }
 
-/// The work was given up: the process ends, or something panicked, which is in the log.
+/// The compilation was abandoned: the process ends, or something panicked, which is in the log.
 pub(super) fn interrupted() -> Refusal {
     unavailable("the work was interrupted")
 }
 
-/// The machine gives the compiler nothing to run on.
+/// The machine lacks the resources to run the compiler.
 pub(super) fn unavailable(reason: &str) -> Refusal {
     let message = format!("it could not be compiled now: {reason}");
     ("compiler-unavailable", message, "deploy it again; the message says what the machine lacks")
 }
 
 pub(super) fn shutting_down() -> Refusal {
-    let message = "the host is shutting down, and compiles no more".to_owned();
+    let message = "the host is shutting down, and no longer compiles".to_owned();
     ("host-shutting-down", message, "deploy to another host, or when this one is back")
 }
 

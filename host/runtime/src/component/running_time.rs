@@ -52,7 +52,7 @@ impl RunningTime {
         self.budget.store(nanos(budget), Ordering::Relaxed);
     }
 
-    /// Has the guest used up its time? Asked from within a poll.
+    /// Returns `true` if the guest has used up its time. Called within a poll.
     pub(super) fn is_over(&self) -> bool {
         let used = self.used.load(Ordering::Relaxed);
         let budget = self.budget.load(Ordering::Relaxed);

@@ -1,7 +1,7 @@
-//! Which version serves which actor of an agent type.
+//! The selection of the version that serves an actor.
 //!
-//! A swap replaces one value, the [`Rollout`]. A turn looks at it once, before it begins, and stays on what it found: so a
-//! turn that runs ends on its version, and the next one begins on the new version.
+//! A swap replaces one value, the [`Rollout`]. A turn reads it once, before it begins, and keeps that version: a
+//! running turn ends on its version, and the next one begins on the new version.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,27 +14,27 @@ use tokio::sync::watch;
 
 use super::{ComponentVersion, Instance};
 
-/// How long a turn waits until it is known which version serves.
+/// The time for which a turn waits until the serving version is known.
 const KNOWN_WITHIN: Duration = Duration::from_secs(10);
 
-/// A version that serves actors, with its name and what happened in it.
+/// A version that serves actors, with its label and counters.
 pub struct Served {
     /// The version.
     pub version: Arc<ComponentVersion>,
-    /// What the version is called: by itself, by who deployed it, or by the first digits of its digest.
+    /// The label of the version: its own, that of its deployment, or the first digits of its digest.
     pub label: Arc<str>,
-    /// What happened in it since the host started.
+    /// Its counters since the host started.
     pub counters: Arc<Counters>,
 }
 
 impl Served {
-    /// Is it the version that an instance is of?
+    /// Returns `true` if an instance is of this version.
     pub fn is_of(&self, instance: &Instance) -> bool {
         instance.version().digest == self.version.digest
     }
 }
 
-/// What happened in a version since the host started. Counted by turns, read by whoever judges a version or shows it.
+/// The counters of a version since the host started. Turns count; canary analysis and the admin API read.
 #[derive(Debug, Default)]
 pub struct Counters {
     turns: AtomicU64,
@@ -42,12 +42,12 @@ pub struct Counters {
     faults: AtomicU64,
 }
 
-/// How a turn ended, as far as its version is concerned.
+/// The outcome of a turn for its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TurnEnd {
-    /// Well, or in a way that is not the agent's fault: its caller was refused, or something was away.
+    /// It succeeded, or failed through no fault of the agent: its caller was refused, or a service was unavailable.
     Well,
-    /// The agent said that it failed.
+    /// The agent returned a failure.
     Failed,
     /// It trapped or exceeded a limit.
     Fault,
@@ -58,9 +58,9 @@ pub enum TurnEnd {
 pub struct Counted {
     /// Turns that ended.
     pub turns: u64,
-    /// Of these, the ones that failed by the agent's fault.
+    /// Those that failed by the agent's fault.
     pub failed_turns: u64,
-    /// Of these, the ones in which the guest trapped or exceeded a limit.
+    /// Those in which the guest trapped or exceeded a limit.
     pub faults: u64,
 }
 
@@ -76,7 +76,7 @@ impl Counters {
         }
     }
 
-    /// What was counted until now. Failures first, so that there are never more of them than turns.
+    /// Reads the counters. Failures first, so that there are never more of them than turns.
     pub fn read(&self) -> Counted {
         let faults = self.faults.load(Ordering::Relaxed);
         let failed_turns = self.failed_turns.load(Ordering::Relaxed);
@@ -84,17 +84,17 @@ impl Counters {
     }
 }
 
-/// What serves the actors of an agent type at one time.
+/// The versions that serve the actors of an agent type at one time.
 #[derive(Clone)]
 pub struct Rollout {
-    /// Serves the actors that nothing else is said of.
+    /// Serves all actors except those of the canary and the pins.
     pub serving: Arc<Served>,
     /// A version that serves a share of the actors, in percent.
     pub canary: Option<(Arc<Served>, u8)>,
-    /// Actors that are held on a version, by id.
+    /// Pinned actors, by id.
     pub pins: BTreeMap<String, Arc<Served>>,
-    /// The label of state that no version has migrated. None when no version of this type was ever able to migrate: then
-    /// nobody needs to look at what an actor's state was last kept under.
+    /// The label of state that no version has migrated. `None` if no version of this type ever had a migration: then
+    /// the schema of an actor's state need not be read.
     pub first_label: Option<Arc<str>>,
 }
 
@@ -111,32 +111,32 @@ impl Rollout {
     }
 }
 
-/// Where an actor stands among all of its type, from 0 to 99. By a hash that is the same in every process, and that does not
-/// depend on the version: a share that grows keeps the actors that it had.
+/// The position of an actor among all of its type, from 0 to 99. It uses a hash that is the same in every process, and
+/// that does not depend on the version: a growing share keeps the actors that it had.
 fn percentile(actor_id: &str) -> u8 {
     let hash = Sha256::digest(actor_id);
     let number = hash.first_chunk().map_or(0, |first| u64::from_le_bytes(*first));
     (number % 100) as u8
 }
 
-/// The rollout of an agent type as it is now. One for each type; turns read it, the deployment replaces it.
+/// The current rollout of an agent type. There is one for each type; turns read it, deployments replace it.
 pub struct Serving {
     rollout: RwLock<Arc<Rollout>>,
     is_known: watch::Sender<bool>,
 }
 
-/// It is not known yet which version serves.
+/// The serving version is not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("which version serves is not known yet")]
 pub struct NotKnown;
 
 impl Serving {
-    /// Begins with a rollout. Where other hosts decide as well, it is not known before they were asked.
+    /// Starts with a rollout. If other hosts decide as well, it is not known before they were asked.
     pub fn new(rollout: Rollout, is_known: bool) -> Serving {
         Serving { rollout: RwLock::new(Arc::new(rollout)), is_known: watch::Sender::new(is_known) }
     }
 
-    /// The rollout, for a turn that begins now. Waits while it is not known, for ten seconds at most.
+    /// Returns the rollout, for a turn that begins now. Waits while it is unknown, for ten seconds at most.
     pub async fn known(&self) -> Result<Arc<Rollout>, NotKnown> {
         if !*self.is_known.borrow() {
             let mut is_known = self.is_known.subscribe();
@@ -148,12 +148,12 @@ impl Serving {
         Ok(self.now())
     }
 
-    /// The rollout, for those who only look at it.
+    /// Returns the rollout for inspection.
     pub fn now(&self) -> Arc<Rollout> {
         self.rollout.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Swaps. Turns that begin after this are on the new rollout.
+    /// Swaps the rollout. Turns that begin after this use the new one.
     pub fn replace(&self, rollout: Rollout) {
         let rollout = Arc::new(rollout);
         let before =
@@ -162,7 +162,7 @@ impl Serving {
         drop(before);
     }
 
-    /// The rollout is the one that all hosts have.
+    /// Marks the rollout as the one that all hosts have.
     pub fn set_known(&self) {
         self.is_known.send_replace(true);
     }

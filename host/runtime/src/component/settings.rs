@@ -1,20 +1,23 @@
-//! What compiled code depends on beside the component: an engine takes what was compiled with the same settings as its own.
+//! The settings on which code depends, besides the component: an engine accepts code that was compiled with the same
+//! settings as its own.
 
 use wasmtime::Config;
 
-/// The instructions of x86-64-v2, which processors have since 2009 (Cranelift's names, `cranelift-codegen/meta/src/isa/x86.rs`).
+/// The instructions of x86-64-v2, which processors have had since 2009 (Cranelift's names,
+/// `cranelift-codegen/meta/src/isa/x86.rs`).
 const X86_64_V2: [&str; 5] = ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"];
 
-/// What code depends on beside the component: an engine takes what was compiled with the same settings as its own.
+/// The settings on which code depends, besides the component: an engine accepts code that was compiled with the same
+/// settings as its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CodeSettings {
-    /// Bytes of addresses that are reserved for each memory.
+    /// The bytes of addresses that are reserved for each memory.
     pub(super) reservation: u64,
     /// See [`EngineOptions::for_any_processor`].
     pub(super) any_processor: bool,
 }
 
-/// The settings that code depends on.
+/// The settings on which code depends.
 pub(super) fn base_config(reservation: u64) -> Config {
     let mut config = Config::new();
     config
@@ -29,18 +32,18 @@ pub(super) fn base_config(reservation: u64) -> Config {
 }
 
 impl CodeSettings {
-    /// Compiles a component. Blocks, without bounds, on the pool of threads of whoever calls.
+    /// Compiles a component. Blocks, without limits, on the caller's thread pool.
     pub(super) fn compile(&self, wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
         let mut config = base_config(self.reservation);
         if self.any_processor {
             allow_any_processor(&mut config)?;
         }
-        // It makes no instances, and so needs no pool of them.
+        // It creates no instances, and so needs no pool of them.
         wasmtime::Engine::new(&config)?.precompile_component(wasm)
     }
 }
 
-/// Has code made for every processor of this kind rather than for the one at hand.
+/// Compiles for every processor of this kind rather than for the one at hand.
 fn allow_any_processor(config: &mut Config) -> wasmtime::Result<()> {
     config.target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH))?;
     if cfg!(target_arch = "x86_64") {
@@ -49,7 +52,7 @@ fn allow_any_processor(config: &mut Config) -> wasmtime::Result<()> {
                 unsafe_code,
                 reason = "wasmtime cannot know what a processor has that runs the code later"
             )]
-            // SAFETY: an engine takes code only when its processor has what the code was compiled for
+            // SAFETY: an engine accepts code only if its processor has the features that the code was compiled for
             // (`check_compatible_with_isa_flag` in wasmtime's `engine.rs`).
             unsafe {
                 config.cranelift_flag_enable(flag);

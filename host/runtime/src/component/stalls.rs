@@ -1,19 +1,20 @@
-//! How long the whole process did not run: it was stopped, or its part of a processor was used up.
+//! Stalls: the time for which the whole process did not run, because it was stopped or its share of a processor was
+//! used up.
 //!
-//! The thread that ticks for the guests wakes every few milliseconds. When it wakes much too late, then so did everybody else, and
-//! a turn that was to end by the clock meanwhile has not had the time that its deadline stands for. A machine that sleeps needs
-//! none of this: the monotonic clock sleeps with it.
+//! The thread that ticks for the guests wakes every few milliseconds. If it wakes much too late, so did all other
+//! threads, and a turn with a deadline in between did not have its time. A sleeping machine is no problem: the
+//! monotonic clock sleeps with it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How late the thread must be. On a machine that is merely busy it is some ten milliseconds late.
+/// The minimum delay that counts as a stall. On a merely busy machine the thread is about ten milliseconds late.
 const NOTABLE: Duration = Duration::from_millis(50);
 
-/// Sums up the time in which the process did not run.
+/// Sums up the stalls.
 #[derive(Debug)]
 pub(super) struct Stalls {
-    /// Between two ticks.
+    /// The time between two ticks.
     period: Duration,
     seen: Mutex<Seen>,
 }
@@ -29,7 +30,7 @@ impl Stalls {
         Stalls { period, seen: Mutex::new(Seen { tick: Instant::now(), total: Duration::ZERO }) }
     }
 
-    /// Called by the thread that ticks.
+    /// Called by the ticking thread.
     pub(super) fn tick(&self) {
         let mut seen = self.seen();
         let now = Instant::now();
@@ -38,7 +39,7 @@ impl Stalls {
         seen.tick = now;
     }
 
-    /// All stalls until now, also one from which the thread that ticks has not yet awoken.
+    /// The sum of all stalls until now, including one from which the ticking thread has not woken yet.
     pub(super) fn total(&self) -> Duration {
         let seen = self.seen();
         seen.total + self.late(&seen, Instant::now())

@@ -1,7 +1,7 @@
 //! A component version: one `.wasm` file, checked against the contract and compiled.
 //!
-//! Everything that can be wrong with a file is found before it serves a call, and said in the file's own terms: what the file
-//! tells by itself in its [outline](super::outline), the rest here.
+//! Everything that can be wrong with a file is found before it serves a call, and reported in the file's own terms. The
+//! [outline](super::outline) checks the declarations; the rest is checked here.
 
 use bytes::Bytes;
 use wasmtime::component::{Component, InstancePre};
@@ -29,7 +29,7 @@ pub struct ComponentVersion {
     pub(super) indices: Indices,
 }
 
-/// Where the exports of the contract are in the component.
+/// The positions of the contract's exports in the component.
 pub(super) struct Indices {
     pub(super) actor: guest::actor::GuestIndices,
     pub(super) lifecycle: Option<guest::lifecycle::GuestIndices>,
@@ -39,8 +39,8 @@ pub(super) struct Indices {
 }
 
 impl ComponentVersion {
-    /// Checks and compiles a component, or takes its compiled code from the cache. `name` says in errors where the bytes came
-    /// from. Needs a tokio runtime.
+    /// Checks and compiles a component, or takes its compiled code from the cache. `name` is the origin of the bytes in
+    /// errors. Needs a tokio runtime.
     pub async fn from_bytes(
         engine: &Engine,
         name: &str,
@@ -51,8 +51,8 @@ impl ComponentVersion {
         Self::from_outline(engine, name, outline, wasm, compiling).await
     }
 
-    /// The same for a component whose outline has been read: what takes long is compiling, 0.1 s for a small Rust guest and 20 s
-    /// for one that carries a JavaScript engine.
+    /// The same for a component whose outline has been read. Compiling takes most of the time: 0.1 s for a small Rust
+    /// guest, and 20 s for one with a JavaScript engine.
     pub async fn from_outline(
         engine: &Engine,
         name: &str,
@@ -83,12 +83,12 @@ impl ComponentVersion {
         short(&self.digest)
     }
 
-    /// Does it want to know when an instance begins and an activation ends?
+    /// Returns `true` if it exports `lifecycle`.
     pub fn has_lifecycle(&self) -> bool {
         self.indices.lifecycle.is_some()
     }
 
-    /// What it can be woken by.
+    /// The kinds of wake-ups that it handles.
     pub fn wakeup_handlers(&self) -> WakeupHandlers {
         WakeupHandlers {
             on_reminder: self.indices.on_reminder.is_some(),
@@ -96,13 +96,13 @@ impl ComponentVersion {
         }
     }
 
-    /// Has its state a label, and does it change the state of actors that was kept under another one?
+    /// Returns `true` if it exports `migration`.
     pub fn has_migration(&self) -> bool {
         self.indices.migration.is_some()
     }
 }
 
-/// Interfaces that are imported although nothing of them is permitted, with the list of the manifest that would permit some.
+/// Imported interfaces for which nothing is permitted, with the list of the manifest that would permit some.
 pub fn imports_without_permission<'a>(
     imports: &'a [String],
     permissions: &Permissions,

@@ -23,7 +23,7 @@ impl Host for Imports<'_> {
         let turn = &mut *self.scope;
         turn.check_payload("the payload", payload.len())?;
         let actor = ActorAddress::new(&agent_type, &actor_id)
-            .map_err(|error| Error::Invalid(format!("{agent_type}/{actor_id} is no actor: {error}")))?;
+            .map_err(|error| Error::Invalid(format!("{agent_type}/{actor_id} is not an actor: {error}")))?;
         let reply = call(turn, ActorCall { actor, method, payload: payload.into() }).await;
         reply.map_err(|error| turn.met(into_contract(error)))
     }
@@ -35,7 +35,7 @@ async fn call(turn: &TurnScope, call: ActorCall) -> Result<Vec<u8>, CallError> {
     options.backend.call_actor(call, context).await.map(Vec::from)
 }
 
-/// The callee's fault, in the caller's contract.
+/// The callee's error, as an error of the caller's contract.
 fn into_contract(error: CallError) -> Error {
     let text = error.to_string();
     match error {

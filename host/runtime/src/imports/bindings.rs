@@ -7,7 +7,7 @@ use super::scope::check_name;
 use crate::contract::daca::agent::bindings::{Error, Host, Response};
 use daca_model::backend::{self, BindingRequest, EffectRequest};
 
-/// Metadata entries of one request, at most.
+/// The maximum number of metadata entries of one request.
 const MOST_METADATA: usize = 100;
 
 impl Host for Imports<'_> {
@@ -22,7 +22,7 @@ impl Host for Imports<'_> {
         let options = &self.scope.options;
         let invoked = options.backend.invoke_binding(&options.actor, &request, &options.context).await;
         let response = invoked.map_err(|error| match error {
-            // Nothing was asked. What a binding itself answers may be for good, and counts as the agent's failure.
+            // The binding was not called. The binding's own answer may be permanent, and counts as the agent's failure.
             backend::Error::NotDone(_) => self.scope.met(error.into()),
             error => error.into(),
         })?;
@@ -57,7 +57,7 @@ impl Imports<'_> {
         }
         if metadata.len() > MOST_METADATA {
             return Err(Error::TooLarge(format!(
-                "{} metadata entries; {MOST_METADATA} is the most",
+                "{} metadata entries; the maximum is {MOST_METADATA}",
                 metadata.len()
             )));
         }
@@ -66,7 +66,7 @@ impl Imports<'_> {
         let mut unique = BTreeMap::new();
         for (name, value) in metadata {
             if unique.contains_key(&name) {
-                return Err(Error::Invalid(format!("the metadata name {name:?} is there twice")));
+                return Err(Error::Invalid(format!("the metadata name {name:?} occurs twice")));
             }
             unique.insert(name, value);
         }

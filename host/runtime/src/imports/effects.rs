@@ -1,4 +1,4 @@
-//! `daca:agent/effects`: what the log says when an effect of this turn is settled.
+//! `daca:agent/effects`: the log lines for the outcomes of this turn's effects.
 
 use super::Imports;
 use crate::contract::daca::agent::effects::{Error, Host};
@@ -10,7 +10,7 @@ impl Host for Imports<'_> {
         let Some(staged) = turn.staged.effects.get_mut(effect as usize) else {
             return Err(Error::NotFound(format!("this turn has no effect {effect}")));
         };
-        // Cut as every other line of a guest is: what waits in memory must be bounded.
+        // Shortened like every other line of a guest, since waiting effects are kept in memory.
         staged.delivered_line = Some(shortened(&delivered).to_owned());
         staged.undeliverable_line = Some(shortened(&undeliverable).to_owned());
         Ok(())

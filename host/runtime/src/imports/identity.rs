@@ -1,4 +1,4 @@
-//! `daca:agent/identity`: who this actor is.
+//! `daca:agent/identity`: the identity of this actor.
 
 use super::Imports;
 use crate::contract::daca::agent::identity::Host;

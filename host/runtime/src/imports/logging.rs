@@ -1,4 +1,4 @@
-//! `wasi:logging/logging`, the lines of the standard streams, and the bound on what a turn may log by any way.
+//! `wasi:logging/logging`, the lines of the standard streams, and the limit on the lines that a turn may log.
 //!
 //! The host's span of the turn adds agent type, actor id, turn id and component version to each line.
 
@@ -23,15 +23,15 @@ impl Host for Imports<'_> {
     }
 }
 
-/// Bytes of a line of a standard stream that has no end yet. A longer one is logged in pieces.
+/// The length in bytes of an unfinished line of a standard stream beyond which it is logged in pieces.
 pub(super) const LONGEST_LINE: usize = 8 * 1024;
 
-/// Lines that the present turn may still log. Shared by the logging interface and the standard streams.
+/// The lines that the current turn may still log. Shared by the logging interface and the standard streams.
 #[derive(Debug, Default)]
 pub(crate) struct LogBudget {
     left: AtomicU32,
     left_out: AtomicU32,
-    /// What was written to standard output and standard error since the last line end, in this order.
+    /// The output of standard output and standard error, in this order, since the last line end.
     unfinished: [Mutex<Vec<u8>>; 2],
 }
 
@@ -58,7 +58,7 @@ impl LogBudget {
         self.left_out.store(0, Ordering::Relaxed);
     }
 
-    /// Ends a turn: lines without an end are logged as they are, and it is said how much was left out.
+    /// Ends a turn: unfinished lines are logged, with the number of dropped lines.
     pub(crate) fn finish(&self) {
         for stream in [StdStream::Output, StdStream::Error] {
             self.end_line(stream, &mut self.unfinished(stream));
@@ -67,12 +67,12 @@ impl LogBudget {
         if left_out > 0 {
             tracing::warn!(
                 code = "log-lines-exceeded",
-                "{left_out} more log lines of this turn are left out"
+                "{left_out} more log lines of this turn were dropped"
             );
         }
     }
 
-    /// Takes one line; false when none is left.
+    /// Uses up one line; `false` if none is left.
     pub(crate) fn take(&self) -> bool {
         let took =
             self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
@@ -82,7 +82,7 @@ impl LogBudget {
         took
     }
 
-    /// Takes what a guest writes to a standard stream, and logs the lines that it ends.
+    /// Takes a guest's output to a standard stream, and logs the finished lines.
     pub(super) fn write(&self, stream: StdStream, bytes: &[u8]) {
         let mut line = self.unfinished(stream);
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -118,7 +118,7 @@ impl LogBudget {
         if !self.take() {
             return;
         }
-        // Within the macros, so that a line that nobody wants costs nothing.
+        // Within the macros, so that a disabled line costs nothing.
         match level {
             tracing::Level::TRACE => tracing::trace!(target: "agent", "{}", printable(message)),
             tracing::Level::DEBUG => tracing::debug!(target: "agent", "{}", printable(message)),

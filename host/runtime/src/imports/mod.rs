@@ -1,9 +1,9 @@
-//! What a guest may ask of the host: one file for each interface of the contract, and WASI.
+//! The imports of a guest: one file for each interface of the contract, and WASI.
 //!
-//! Everything that enters a turn from outside or leaves it passes through [`TurnScope`], and each import checks there what
-//! the manifest permits before it asks the backend: deny by default, at the import, for every call. Three phases, in each
-//! file where they apply: what is linked ([`add_to_linker`]), what is permitted (the manifest's
-//! [`daca_manifest::Permissions`]), and what one turn has used so far (the scope).
+//! Everything that enters or leaves a turn passes through [`TurnScope`]. Each import checks the manifest there before
+//! it calls the backend: deny by default, at the import, for every call. The phases, in each file where they apply,
+//! are: the linked imports ([`add_to_linker`]), the permitted ones (the manifest's [`daca_manifest::Permissions`]), and
+//! the use of limits by one turn (the scope).
 
 mod actors;
 mod bindings;
@@ -34,23 +34,23 @@ use contract::daca::agent::types::Error;
 use daca_base::telemetry::printable;
 use daca_model::backend;
 
-/// What a guest reaches during a turn. Made for each call of an import, from what its instance holds.
+/// The context of an import's call during a turn, borrowed from the instance's store.
 pub(crate) struct Imports<'a> {
-    /// The turn that runs.
+    /// The running turn.
     pub(crate) scope: &'a mut TurnScope,
-    /// How many lines it may still log.
+    /// The lines that it may still log.
     pub(crate) log: &'a LogBudget,
 }
 
-/// Tells the linker that imports are given an [`Imports`].
+/// The linker's type for imports that get an [`Imports`].
 struct HasImports;
 
 impl HasData for HasImports {
     type Data<'a> = Imports<'a>;
 }
 
-/// Offers every interface of the contract and of WASI 0.2 to components. Called once for each engine; `imports` finds what a call of
-/// an import may reach in what a store holds.
+/// Links every interface of the contract and of WASI 0.2. Called once for each engine; `imports` projects a store's
+/// data to the context of the imports.
 pub(crate) fn add_to_linker<T: WasiView + 'static>(
     linker: &mut Linker<T>,
     imports: fn(&mut T) -> Imports<'_>,
@@ -72,7 +72,7 @@ pub(crate) fn add_to_linker<T: WasiView + 'static>(
 }
 
 impl Imports<'_> {
-    /// Says that the manifest does not permit something, to the guest and, with the line to add, to the operator.
+    /// Reports a denied request, to the guest and, with the line to add, to the operator.
     fn denied(&self, list: &str, entry: &str, what: &str) -> Error {
         let agent_type = &self.scope.options.actor.agent_type;
         if self.log.take() {
@@ -86,7 +86,7 @@ impl Imports<'_> {
     }
 }
 
-/// The packages of WASI that are linked, and the interfaces of the contract that guests import.
+/// The linked packages of WASI, and the interfaces of the contract that guests import.
 const OFFERED: [&str; 8] = [
     "wasi:cli/",
     "wasi:clocks/",
@@ -110,8 +110,8 @@ const OFFERED_OF_CONTRACT: [&str; 10] = [
     "types",
 ];
 
-/// May a component import an interface of this name? Told from the name alone, before it is compiled; the linker knows the
-/// versions and what is in them.
+/// Returns `true` if components may import an interface of this name. It is decided by the name alone, before the
+/// component is compiled; the linker checks versions and contents.
 pub(crate) fn offers(import: &str) -> bool {
     let interface = import.split('@').next().unwrap_or(import);
     match interface.strip_prefix("daca:agent/") {

@@ -1,4 +1,4 @@
-//! `daca:agent/reminders`: wake-up calls that last.
+//! `daca:agent/reminders`: durable wake-ups.
 
 use super::Imports;
 use crate::contract::daca::agent::reminders::{Error, Host, Reminder, Schedule};

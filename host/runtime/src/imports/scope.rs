@@ -1,7 +1,7 @@
-//! One turn, seen from the guest's side: what it may use, what it has staged, how much of its limits is used up.
+//! One turn from the guest's side: its permissions, its staged changes, and its use of the limits.
 //!
-//! The scope is made before the turn and taken back after it. What it holds then is everything that the turn produced;
-//! whether that is kept is decided elsewhere ([`crate::actor`]).
+//! The scope is created before the turn and taken back after it. It then has everything that the turn produced;
+//! [`crate::actor`] decides whether that is committed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,36 +15,37 @@ use daca_model::backend::{
 };
 use daca_model::{ActorAddress, CallContext};
 
-/// What the keys begin with that the host keeps beside a guest's own.
+/// The prefix of the keys that the host keeps beside a guest's own.
 const HOST_KEYS: &str = "daca:";
-/// Bytes of a state key or of the name of a reminder or timer, at most.
+/// The maximum length in bytes of a state key, and of the name of a reminder or timer.
 const LONGEST_NAME: usize = 512;
-/// Values that are asked of the backend at once, so that a turn never holds many large ones at the same time unseen.
+/// The number of values that are requested from the backend at once, so that a turn never has many large ones in memory
+/// unchecked.
 const READ_BATCH: usize = 32;
 
-/// What a turn is given.
+/// The context of a turn.
 pub struct ScopeOptions {
-    /// Whose turn it is.
+    /// The actor whose turn it is.
     pub actor: ActorAddress,
-    /// What its type may do, and within which limits.
+    /// The permissions and limits of its type.
     pub agent: Arc<AgentType>,
-    /// What the version that runs can be woken by.
+    /// The wake-ups that the running version handles.
     pub handlers: WakeupHandlers,
-    /// Where what the guest asks for goes.
+    /// The target of the guest's requests.
     pub backend: Arc<dyn Backend>,
-    /// Names the turn in the log.
+    /// The name of the turn in the log.
     pub turn_id: Arc<str>,
-    /// Who waits for this turn, and what is handed on to what it calls.
+    /// The actors that wait for this turn, and the values that are passed on to its calls.
     pub context: CallContext,
-    /// State that is known from earlier turns.
+    /// State that earlier turns have read or written.
     pub cache: StateCache,
-    /// Counts the turns of this actor that committed while another one of it waited.
+    /// Counts this actor's nested turns that committed.
     pub nested_commits: Arc<AtomicU64>,
-    /// The label of the shape that the actor's state is in, when it is not the version's own: a new instance migrates it.
+    /// The label of the state's schema, if it is not the version's own: a new instance migrates it.
     pub migrate_from: Option<Arc<str>>,
 }
 
-/// What a version can be woken by.
+/// The wake-ups that a version handles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WakeupHandlers {
     /// It exports `on-reminder`.
@@ -53,13 +54,13 @@ pub struct WakeupHandlers {
     pub on_timer: bool,
 }
 
-/// What a turn leaves behind.
+/// The products of a turn.
 pub struct TurnProducts {
-    /// What is known of the state from before the commit.
+    /// The known state from before the commit.
     pub cache: StateCache,
-    /// What the turn has staged.
+    /// The staged changes.
     pub commit: TurnCommit,
-    /// Something that the turn asked for was away, so that it may succeed later.
+    /// A service that the turn used was unavailable, so the turn may succeed later.
     pub met_unavailable: bool,
 }
 
@@ -67,18 +68,19 @@ pub struct TurnProducts {
 pub struct TurnScope {
     pub(super) options: ScopeOptions,
     pub(super) staged: TurnCommit,
-    /// Bytes of the keys and values that are staged, with the data of registrations.
+    /// The bytes of the staged keys and values, with the data of registrations.
     staged_bytes: u64,
-    /// Bytes of the effects that are staged.
+    /// The bytes of the staged effects.
     effect_bytes: u64,
-    /// Something that the turn asked for was away.
+    /// A service that the turn used was unavailable.
     met_unavailable: bool,
-    /// What `nested_commits` was when the cache was last known to be right.
+    /// The value of `nested_commits` when the cache was last known to be right.
     seen_nested_commits: u64,
 }
 
 impl TurnScope {
-    /// Before the turn. `handled` is the reminder or timer that it is for; `ends_timers` ends the actor's timers with its commit.
+    /// Creates it before the turn. `handled` is the reminder or timer that the turn handles; `ends_timers` ends the
+    /// actor's timers with its commit.
     pub fn new(options: ScopeOptions, handled: Option<FiredWakeup>, ends_timers: bool) -> TurnScope {
         let staged = TurnCommit { handled, ends_timers, ..TurnCommit::default() };
         let seen_nested_commits = options.nested_commits.load(Ordering::Acquire);
@@ -92,17 +94,17 @@ impl TurnScope {
         }
     }
 
-    /// The bounds of the agent type.
+    /// The limits of the agent type.
     pub(crate) fn limits(&self) -> &AgentLimits {
         &self.options.agent.limits
     }
 
-    /// After the turn.
+    /// Ends it after the turn.
     pub fn finish(mut self) -> TurnProducts {
         self.take_products()
     }
 
-    /// The same of a scope that stays with its instance until the next turn.
+    /// The same for a scope that stays with its instance until the next turn.
     pub(crate) fn take_products(&mut self) -> TurnProducts {
         self.forget_what_nested_turns_wrote();
         TurnProducts {
@@ -112,12 +114,12 @@ impl TurnScope {
         }
     }
 
-    /// The label of the shape that the state is in, when it is to be migrated.
+    /// The label of the state's schema, if the state is to be migrated.
     pub(crate) fn migrate_from(&self) -> Option<Arc<str>> {
         self.options.migrate_from.clone()
     }
 
-    /// Reads values: what this turn has staged, else what is cached, else what the backend has.
+    /// Reads values: from this turn's staged writes, else from the cache, else from the backend.
     pub(crate) async fn read(&mut self, keys: &[String]) -> Result<Vec<Option<StateValue>>, Error> {
         let limits = self.limits();
         if keys.len() > limits.state_keys_per_turn {
@@ -145,7 +147,7 @@ impl TurnScope {
         Ok(values)
     }
 
-    /// A turn that ran within this one has committed writes of its own.
+    /// A nested turn has committed writes of its own.
     fn forget_what_nested_turns_wrote(&mut self) {
         let now = self.options.nested_commits.load(Ordering::Acquire);
         if now != self.seen_nested_commits {
@@ -192,7 +194,7 @@ impl TurnScope {
         Ok(values)
     }
 
-    /// Stages a write. A refused one changes nothing.
+    /// Stages a write. A rejected one changes nothing.
     pub(crate) fn write(&mut self, key: String, write: StateWrite) -> Result<(), Error> {
         check_key(&key)?;
         let limits = self.limits();
@@ -221,13 +223,13 @@ impl TurnScope {
         Ok(())
     }
 
-    /// Notes an error of what the turn asked for.
+    /// Records an error of a request.
     pub(super) fn met(&mut self, error: Error) -> Error {
         self.met_unavailable |= matches!(error, Error::Unavailable(_));
         error
     }
 
-    /// Counts what is staged against the bytes that a turn may write.
+    /// Counts staged bytes against the limit of the turn.
     pub(super) fn take_state_bytes(&mut self, replaced: u64, added: u64) -> Result<(), Error> {
         let bytes = self.staged_bytes - replaced + added;
         let limit = self.limits().state_bytes_per_turn.as_u64();
@@ -236,7 +238,7 @@ impl TurnScope {
         Ok(())
     }
 
-    /// Stages an effect and answers its number within the turn.
+    /// Stages an effect and returns its number within the turn.
     pub(super) fn stage_effect(&mut self, request: EffectRequest) -> Result<u32, Error> {
         let limit = self.limits().effects_per_turn;
         if self.staged.effects.len() >= limit {
@@ -258,31 +260,31 @@ impl TurnScope {
         Ok(number)
     }
 
-    /// Checks what is sent to the outside in one piece.
+    /// Checks the size of one payload.
     pub(super) fn check_payload(&self, what: &str, bytes: usize) -> Result<(), Error> {
         check_size(what, bytes as u64, "payload", self.limits().payload.as_u64())
     }
 }
 
-/// A key of the state that is the guest's.
+/// Checks a state key of the guest.
 fn check_key(key: &str) -> Result<(), Error> {
     if key.starts_with(HOST_KEYS) {
         return Err(Error::Invalid(format!(
-            "the key {key:?} begins with {HOST_KEYS}, and such keys are the host's"
+            "the key {key:?} begins with {HOST_KEYS}, which is reserved for the host"
         )));
     }
     check_name("key", key)
 }
 
-/// A key of the state, or any other name that a guest gives: not empty, not too long, and nothing in it that the store takes for
-/// a separator.
+/// Checks a state key, or any other name that a guest gives: it must not be empty or too long, or contain anything that
+/// the store treats as a separator.
 pub(super) fn check_name(what: &str, name: &str) -> Result<(), Error> {
     if name.is_empty() {
         return Err(Error::Invalid(format!("the {what} is empty")));
     }
     if name.len() > LONGEST_NAME {
         return Err(Error::TooLarge(format!(
-            "the {what} has {} bytes, and {LONGEST_NAME} is the most",
+            "the {what} has {} bytes; the maximum is {LONGEST_NAME}",
             name.len()
         )));
     }
@@ -307,7 +309,7 @@ fn write_bytes(key: &str, write: &StateWrite) -> u64 {
     (key.len() + value) as u64
 }
 
-/// When a write that commits now ceases to exist.
+/// The expiry of a write that commits now.
 pub(super) fn expiry(ttl: Option<Duration>, now: SystemTime) -> Expiry {
     ttl.and_then(|ttl| now.checked_add(ttl)).map_or(Expiry::Never, Expiry::At)
 }

@@ -13,7 +13,7 @@ impl Host for Imports<'_> {
         }
         match turn.options.backend.secret(&name).await.map_err(|error| turn.met(error.into()))? {
             Some(values) => Ok(values.into_iter().collect()),
-            None => Err(Error::NotFound(format!("the secret store holds no secret {name:?}"))),
+            None => Err(Error::NotFound(format!("the secret store has no secret {name:?}"))),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! State that an activation knows without asking the backend: one turn at a time, by one owner, makes that safe.
+//! State that an activation knows without asking the backend. It is safe because an actor has one owner and runs one
+//! turn at a time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
@@ -6,10 +7,10 @@ use std::time::SystemTime;
 use super::scope::expiry;
 use daca_model::backend::{Expiry, StateValue, StateWrite};
 
-/// Bytes that one actor may keep in memory. More, and it starts afresh.
+/// The maximum size of an actor's cache in bytes. Beyond it, the cache is emptied.
 const MOST_BYTES: usize = 256 * 1024;
 
-/// Committed values of one actor, and keys that are known to have none.
+/// Committed values of one actor, and keys that are known not to exist.
 #[derive(Debug, Default)]
 pub struct StateCache {
     values: HashMap<String, Option<StateValue>>,
@@ -17,7 +18,8 @@ pub struct StateCache {
 }
 
 impl StateCache {
-    /// Is the answer for this key known? An expired value is forgotten, since only the store decides what comes after it.
+    /// Returns `true` if the value of this key is known. An expired value is forgotten, since only the store decides
+    /// what follows it.
     pub(super) fn knows(&mut self, key: &str, now: SystemTime) -> bool {
         match self.values.get(key) {
             None => false,
@@ -33,7 +35,7 @@ impl StateCache {
         self.values.get(key)?.clone()
     }
 
-    /// Keeps what was read, as long as there is room, and it is known how long it holds.
+    /// Keeps a value that was read, if there is space and its expiry is known.
     pub(super) fn keep(&mut self, key: &str, value: &Option<StateValue>) {
         let holds = value.as_ref().is_none_or(|value| value.expiry != Expiry::Unknown);
         if holds && self.bytes < MOST_BYTES {
@@ -47,8 +49,8 @@ impl StateCache {
         self.values.insert(key, value);
     }
 
-    /// Takes over what a turn has committed. `now` is a time before the commit, so that a value never lives longer here than
-    /// in the store.
+    /// Applies the writes of a committed turn. `now` is a time before the commit, so that a value never lives longer
+    /// here than in the store.
     pub fn apply(&mut self, writes: BTreeMap<String, StateWrite>, now: SystemTime) {
         for (key, write) in writes {
             let value = match write {
@@ -59,7 +61,7 @@ impl StateCache {
         }
     }
 
-    /// Between turns: gives the memory back when it is too much.
+    /// Between turns: releases the memory if it is too much.
     pub(crate) fn trim(&mut self) {
         if self.bytes > MOST_BYTES {
             self.clear();

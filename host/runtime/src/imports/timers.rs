@@ -1,4 +1,4 @@
-//! `daca:agent/timers`: wake-up calls that last while the actor is active.
+//! `daca:agent/timers`: wake-ups that last while the actor is active.
 
 use super::Imports;
 use crate::contract::daca::agent::timers::{Error, Host, Schedule, Timer};

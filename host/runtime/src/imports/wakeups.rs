@@ -1,4 +1,4 @@
-//! What reminders and timers have in common: staging and reading registrations.
+//! The common part of reminders and timers: staging and reading registrations.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::scope::check_name;
 use crate::contract::daca::agent::types::{Error, Schedule};
 use daca_model::backend::{Registration, WakeupKey, WakeupKind};
 
-/// Reminders and timers that one turn may change.
+/// The number of reminders and timers that one turn may change.
 const MOST_PER_TURN: usize = 100;
 
 impl TurnScope {

@@ -1,5 +1,5 @@
-//! WASI 0.2: clocks, random and the standard streams, which go to the log line by line. File systems, sockets and environment
-//! are there, because every toolchain's library asks for them, and are empty.
+//! WASI 0.2: clocks, random numbers and the standard streams, which go to the log line by line. File systems, sockets
+//! and environment variables exist, because every toolchain's library imports them, and are empty.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 use super::LogBudget;
 use super::logging::{LONGEST_LINE, StdStream};
 
-/// Bytes that a guest may ask of the random source at once.
+/// The bytes that a guest may request from the random source at once.
 const MOST_RANDOM: u64 = 1024 * 1024;
 
 /// The WASI side of an instance. Nothing is inherited from the host's process.
@@ -26,7 +26,7 @@ pub(crate) fn wasi_context(log: &Arc<LogBudget>) -> WasiCtx {
         .build()
 }
 
-/// Makes streams whose lines go to the log. All of one kind share the line that has no end yet.
+/// Creates streams whose lines go to the log. All of one kind share the unfinished line.
 struct LogStream {
     log: Arc<LogBudget>,
     stream: StdStream,
@@ -40,7 +40,7 @@ impl IsTerminal for LogStream {
 
 impl StdoutStream for LogStream {
     fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
-        // Asked for by WASI 0.3 alone, which is not linked.
+        // Used only by WASI 0.3, which is not linked.
         Box::new(tokio::io::sink())
     }
 

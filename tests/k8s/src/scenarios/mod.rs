@@ -16,7 +16,7 @@ type Scenario = for<'a> fn(&'a Deployment<'a>) -> LocalBoxFuture<'a, anyhow::Res
 /// All of them.
 pub(crate) const ALL: [(&str, Scenario); 11] = [
     ("the overlays pass the server's validation", |it| Box::pin(walk::overlays_are_valid(it))),
-    ("the walk of the README", |it| Box::pin(walk::walk(it))),
+    ("the walk-through of the guide", |it| Box::pin(walk::walk(it))),
     ("both ways to swap", |it| Box::pin(swap::both_ways(it))),
     ("a component that cannot serve", |it| Box::pin(refused::a_component_that_cannot_serve(it))),
     ("pods come and go", |it| Box::pin(coming_and_going::with_grace(it))),

@@ -30,7 +30,7 @@ async fn pods_go_on(deployment: &Deployment<'_>, good: &Logic) -> anyhow::Result
             })
             .await?;
             let line = text.lines().find(|line| line.contains("ComponentRefused")).unwrap_or_default();
-            ensure!(line.contains("component-invalid") && line.contains("serves on"), "{line}");
+            ensure!(line.contains("component-invalid") && line.contains("keeps serving"), "{line}");
             println!("{pod}, after {:.1} s: {}", start.elapsed().as_secs_f64(), line.trim());
         }
         anyhow::Ok(())

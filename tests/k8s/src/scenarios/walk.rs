@@ -1,4 +1,4 @@
-//! The README's walk, from curl and from Kafka to the SMS.
+//! The walk-through of docs/operate/kubernetes.md, from curl and from Kafka to the SMS.
 
 use anyhow::ensure;
 use base64::Engine as _;

@@ -1,4 +1,4 @@
-//! The commit of a turn, and who may make it: behind a sidecar, only whoever holds the actor's lease.
+//! The commit of a turn, and the permission for it: behind a sidecar, only the holder of the actor's lease commits.
 
 use bytes::Bytes;
 use daca_model::CallError;
@@ -10,8 +10,8 @@ use crate::actor::warm_state::WarmState;
 use crate::imports::TurnProducts;
 
 impl Turn<'_> {
-    /// Refuses a turn that the sidecar does not know of, when the actor may live elsewhere. Asked when it begins, and again
-    /// before anybody learns of what it did.
+    /// Rejects a direct turn, of which the sidecar does not know, if the actor may be active elsewhere. Called at its
+    /// beginning, and again before anybody learns of its result.
     pub(super) fn check_direct(&self) -> Result<(), CallError> {
         if self.context.is_direct && !self.activation.lease.is_held(&*self.services.backend) {
             return Err(given_up());
@@ -19,7 +19,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// The same before anybody learns of a turn that commits nothing, with the sidecar's own word.
+    /// The same check before anybody learns of a turn that commits nothing, confirmed by the sidecar.
     pub(super) async fn confirm_direct(&self, warm: &mut WarmState) -> Result<(), CallError> {
         if !self.context.is_direct {
             return Ok(());
@@ -37,24 +37,23 @@ impl Turn<'_> {
         confirmed
     }
 
-    /// Finds out what became of the turn before, when that is not known. What cannot be found out now is asked again at the
-    /// next turn.
+    /// Resolves the previous turn's commit if it is in doubt. If that is impossible now, the next turn tries again.
     pub(super) async fn settle_unconfirmed(&self, warm: &mut WarmState) -> Result<(), backend::Error> {
         let actor = &self.activation.address;
         let Some(unconfirmed) = &warm.unconfirmed else { return Ok(()) };
         let was_kept = unconfirmed.was_kept(&*self.services.backend, actor).await?;
         let Some(unconfirmed) = warm.unconfirmed.take() else { return Ok(()) };
         if !was_kept {
-            tracing::info!("turn {} was not kept, as the state shows", unconfirmed.turn_id);
+            tracing::info!("the state shows that turn {} was not kept", unconfirmed.turn_id);
             return Ok(());
         }
-        tracing::info!("turn {} was kept, as the state shows; its answer was lost", unconfirmed.turn_id);
+        tracing::info!("the state shows that turn {} was kept; its answer was lost", unconfirmed.turn_id);
         let turn_id = unconfirmed.turn_id.clone();
         self.services.deliveries.enqueue(actor, &turn_id, unconfirmed.effects());
         Ok(())
     }
 
-    /// Makes a turn lasting: state, reminders and timers in one transaction, then its effects on their way.
+    /// Makes a turn durable: state, reminders and timers in one transaction. Then it sends its effects.
     pub(super) async fn commit(
         &self,
         warm: &mut WarmState,
@@ -73,7 +72,7 @@ impl Turn<'_> {
             *warm = WarmState::default();
             return Err(given_up());
         }
-        // A commit is refused for an actor that lives elsewhere. A turn that only reads has to ask.
+        // A commit is rejected for an actor that is active elsewhere. A read-only turn has to ask.
         if commit.writes.is_empty() {
             self.confirm_direct(warm).await?;
         } else if let Err(given_up) = self.check_direct() {
@@ -85,7 +84,7 @@ impl Turn<'_> {
         if !commit.is_empty()
             && let Err(error) = self.services.backend.commit(actor, &commit).await
         {
-            // Whether it was kept is not known, so neither the instance nor the cache may be trusted.
+            // The outcome is in doubt, so neither the instance nor the cache may be trusted.
             let unconfirmed = matches!(error, backend::Error::Unavailable(_))
                 .then(|| {
                     let identity = self.context.identity.clone();

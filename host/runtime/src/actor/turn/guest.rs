@@ -1,4 +1,4 @@
-//! The guest's part of a turn: its instance, its scope, and what it produced.
+//! The guest's part of a turn: its instance, its scope, and its products.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ use crate::component::{Instance, Outcome};
 use crate::imports::{ScopeOptions, TurnProducts, TurnScope};
 
 impl Turn<'_> {
-    /// Runs the guest in the actor's instance, or in a new one. The instance stays with the actor only after a reply.
+    /// Runs the guest in the actor's instance, or in a new one. The actor keeps the instance only after a reply.
     pub(super) async fn run_guest(
         &self,
         warm: &mut WarmState,
@@ -34,8 +34,8 @@ impl Turn<'_> {
         self.run_instance(warm, kind, migrate_from, (handled, ends_timers), deadline).await
     }
 
-    /// Migrates in a commit of its own. Turns within this one would not see what it has staged, would migrate as well, and be
-    /// overwritten. Answers how it ended when that is not well.
+    /// Migrates in a separate commit. Turns nested in this one would not see its staged changes, would migrate as well,
+    /// and be overwritten. Returns the outcome if it is not a success.
     pub(super) async fn migrate_apart(
         &self,
         warm: &mut WarmState,
@@ -52,7 +52,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Runs the guest, and makes room for its instance where there is none.
+    /// Runs the guest, and evicts other instances if there is no capacity for its own.
     pub(super) async fn run_instance(
         &self,
         warm: &mut WarmState,
@@ -86,11 +86,11 @@ impl Turn<'_> {
         }
     }
 
-    /// The label from which the guest has to migrate the actor's state before anything else; none when it need not.
+    /// The label from which the guest must migrate the actor's state before anything else; `None` if it need not.
     pub(super) async fn migrate_from(&self, warm: &mut WarmState) -> Result<Option<Arc<str>>, CallError> {
         let Some(first_label) = &self.rollout.first_label else { return Ok(None) };
         let actor = &self.activation.address;
-        // Turns that ran within another one may have changed it.
+        // Nested turns may have changed it.
         let nested_commits = self.activation.nested_commits.load(Ordering::Acquire);
         drop(warm.shape.take_if(|shape| shape.nested_commits != nested_commits));
         let shape = match &warm.shape {

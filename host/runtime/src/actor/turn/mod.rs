@@ -1,9 +1,9 @@
-//! One turn: an instance is taken or made, the guest runs, and what it produced commits as a whole or not at all.
+//! One turn: an instance is taken or created, the guest runs, and its result commits as a whole or not at all.
 //!
-//! [`run`] is the way of a turn from its beginning to its end. [`guest`] runs the guest, [`commit`] is the one place where a turn
-//! becomes lasting, for every backend, [`repeated`] knows the calls that were handled before, and [`outcome`] says what the end of
-//! a turn means to its caller and to its version. Effects leave after the commit, so that no event ever speaks of a state that was
-//! not saved.
+//! [`run`] takes a turn from its beginning to its end. [`guest`] runs the guest, only [`commit`] makes a turn durable,
+//! for every backend, [`repeated`] recognises calls that were handled before, and [`outcome`] interprets the end of a
+//! turn for its caller and its version. Effects leave after the commit, so no event ever speaks of a state that was not
+//! saved.
 
 mod commit;
 mod guest;
@@ -28,10 +28,10 @@ use super::work::Work;
 use crate::component::{Outcome, Rollout, Served};
 use crate::imports::TurnProducts;
 
-/// Idle instances that are dropped to make room for one, before the call is answered 503.
+/// The number of idle instances that are evicted to make room for one, before the call is answered 503.
 pub(super) const EVICTIONS: usize = 16;
 
-/// Runs a turn of an actor. Its log lines carry who, which turn and which version.
+/// Runs a turn of an actor. Its log lines have the actor, the turn and the version.
 pub(super) async fn run(
     services: &Arc<Services>,
     activation: &Activation,
@@ -63,7 +63,7 @@ pub(super) async fn run(
     };
     let generation = activation.lease.generation();
     let turn = Turn { services, activation, rollout, served, context, turn_id, revoked, generation };
-    // Pinned here: what wraps a future moves it.
+    // Pinned here, because a wrapper would move the future.
     let running = pin!(async {
         let started = Instant::now();
         let name = work.name();
@@ -81,7 +81,7 @@ pub(super) async fn run(
             Err(error) => {
                 tracing::warn!(
                     code = "outcome-unknown",
-                    "whether the turn before was kept cannot be found out; if it was, its effects are lost: {error}"
+                    "whether the previous turn was kept cannot be determined; if it was, its effects are lost: {error}"
                 );
                 turn.run(warm, work).await
             }
@@ -98,14 +98,14 @@ struct Turn<'a> {
     services: &'a Arc<Services>,
     activation: &'a Activation,
     rollout: Arc<Rollout>,
-    /// The version that the turn runs on. Also the end of an activation: the hook of an older instance could write state in a
-    /// shape that is not any more.
+    /// The version of the turn. Also at the end of an activation: the hook of an older instance could write state in an
+    /// outdated schema.
     served: Arc<Served>,
     context: CallContext,
     turn_id: Arc<str>,
-    /// Cancelled when the sidecar gives the actor up while the turn runs.
+    /// Cancelled when the sidecar gives up the actor during the turn.
     revoked: CancellationToken,
-    /// How often the lease had been revoked when the turn began.
+    /// The lease generation at the beginning of the turn.
     generation: u64,
 }
 
@@ -117,7 +117,7 @@ impl Turn<'_> {
             Work::Deactivate(end) => (TurnKind::Deactivate, None, Some(end)),
         };
         let ends_timers = end.is_some_and(|end| end.ends_timers);
-        // A hook that nothing is kept of is not worth an instance: after a change of hosts there are many at once.
+        // A hook whose result is discarded is not worth an instance: after a change of hosts there are many at once.
         let is_too_late = end.is_some_and(|end| !end.commits);
         let has_hook = self.served.version.has_lifecycle() && (!is_too_late || warm.instance.is_some());
         if end.is_some() && !has_hook {
@@ -126,11 +126,12 @@ impl Turn<'_> {
         }
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
         let repeatable = self.context.identity.clone().map(|identity| Repeatable::new(identity, &kind));
-        // The commit is not cut off: its outcome must be known. Until the actor is given up here, its sidecar lets nobody read
-        // or write state (`pkg/actors/internal/placement`), so that the guest would wait for what waits for its end.
+        // The commit is not cut off: its outcome must be known. Until the actor is given up here, its sidecar lets
+        // nobody read or write state (`pkg/actors/internal/placement`), so the guest would wait for something that
+        // waits for its end.
         let guest = async {
             if let Some(reply) = self.answer_of_before(warm, repeatable.as_ref()).await? {
-                tracing::info!("a call that was handled before came again, and is not handled again");
+                tracing::info!("a call that was handled before arrived again, and is not handled again");
                 return Ok(Ran::Before(reply));
             }
             let (outcome, products) = self.run_guest(warm, kind, handled, ends_timers, deadline).await?;
@@ -171,13 +172,13 @@ impl Turn<'_> {
         Err(error)
     }
 
-    /// Says that a hook came too late, if there is anything that is not kept.
+    /// Logs that a hook came too late, if something of it is discarded.
     fn drop_what_a_late_hook_wrote(&self, commit: &TurnCommit) {
         let TurnCommit { writes, wakeups, effects, .. } = commit;
         if !(writes.is_empty() && wakeups.is_empty() && effects.is_empty()) {
             tracing::info!(
                 code = "deactivation-not-kept",
-                "the Dapr sidecar had given the actor up: nothing of its deactivation is kept ({} writes, {} reminders and timers, {} effects)",
+                "the Dapr sidecar had given up the actor: nothing of its deactivation is kept ({} writes, {} reminders and timers, {} effects)",
                 writes.len(),
                 wakeups.len(),
                 effects.len()
@@ -186,17 +187,17 @@ impl Turn<'_> {
     }
 }
 
-/// What became of a call whose guest was not cut off.
+/// The result of a call whose guest was not cut off.
 enum Ran {
     /// It was handled before, and this is its reply.
     Before(Bytes),
     Now(Outcome, Box<TurnProducts>),
 }
 
-/// How a call was answered.
+/// The answer to a call.
 struct Answered {
     reply: Bytes,
-    /// No guest has run for it.
+    /// No guest ran for it.
     was_handled_before: bool,
 }
 
@@ -207,6 +208,6 @@ impl Answered {
 }
 
 fn given_up() -> CallError {
-    let reason = "the Dapr sidecar gave the actor up during the turn, and it may live elsewhere now";
+    let reason = "the Dapr sidecar gave up the actor during the turn, and it may be active elsewhere now";
     CallError::Backend(backend::Error::NotDone(reason.into()))
 }

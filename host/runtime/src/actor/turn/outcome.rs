@@ -1,4 +1,4 @@
-//! What the end of a turn means to its caller, to its version and to the log.
+//! The meaning of a turn's end for its caller, its version and the log.
 
 use daca_base::telemetry::{printable, shortened};
 use daca_model::{CallError, Fault};
@@ -9,8 +9,8 @@ use crate::component::{Outcome, TurnEnd};
 use crate::contract::daca::agent::types::Failure;
 
 impl Turn<'_> {
-    /// What a turn without a reply means to its caller. What failed because something was away may succeed later, and is not
-    /// held against the agent.
+    /// The error for the caller of a turn without a reply. A failure because something was unavailable may succeed
+    /// later, and does not count against the agent.
     pub(super) fn failure(&self, outcome: Outcome, met_unavailable: bool) -> CallError {
         match outcome {
             Outcome::Failure(Failure::Failed(text)) if met_unavailable => {
@@ -25,7 +25,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Counts the turn, and says in the log what went wrong with it.
+    /// Counts the turn, and logs its failure.
     pub(super) fn note(&self, name: &str, started: Instant, result: &Result<Answered, CallError>) {
         if let Some(end) = turn_end(result) {
             self.served.counters.count(end);
@@ -51,7 +51,8 @@ impl Turn<'_> {
     }
 }
 
-/// What the end of a turn says of its version. Not what is somebody else's fault, and nothing when the version did not run.
+/// The result of a turn for its version's statistics. Failures that are not the agent's fault do not count, nor do
+/// turns in which the version did not run.
 fn turn_end(result: &Result<Answered, CallError>) -> Option<TurnEnd> {
     match result {
         Ok(answered) if answered.was_handled_before => None,
@@ -63,7 +64,7 @@ fn turn_end(result: &Result<Answered, CallError>) -> Option<TurnEnd> {
     }
 }
 
-/// What a guest's failure means to its caller.
+/// The error for the caller of a guest's failure.
 fn into_call_error(failure: Failure) -> CallError {
     let shorten = |text: String| shortened(&text).to_owned();
     match failure {

@@ -1,4 +1,4 @@
-//! Calls that come again: what the actor's state knows of them, and what is noted in the turn's own commit.
+//! Repeated calls: the dedup log in the actor's state, and its update in the turn's own commit.
 
 use bytes::Bytes;
 use daca_model::CallError;
@@ -23,7 +23,8 @@ impl Turn<'_> {
         let handled = Handled::read(known, &*self.services.backend, actor, call).await;
         let handled = warm.handled.insert(handled.map_err(CallError::Backend)?);
         if let Some(attempts) = handled.attempts().filter(|_| !knew_attempts) {
-            // The state has room for a few, which the calls of this host push out before the last repetition has come.
+            // The state has space for a few, which the calls of this host displace before the last repetition has
+            // arrived.
             for (hash, reply) in attempts.iter() {
                 let result = reply.cloned().ok_or_else(|| CallError::ReplyLost(actor.clone()));
                 self.services.recent_calls.keep(CallKey::of_hash(actor, hash), result);
@@ -32,7 +33,7 @@ impl Turn<'_> {
         handled.answer(actor, call)
     }
 
-    /// Notes a call that may come again as handled, in the turn's own commit.
+    /// Records a call that may be repeated as handled, in the turn's own commit.
     pub(super) fn note_handled(
         &self,
         warm: &mut WarmState,

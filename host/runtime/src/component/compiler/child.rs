@@ -1,7 +1,7 @@
-//! A compiler process: reads a component, writes its code, and ends.
+//! A compiler process: reads a component, writes its code, and exits.
 //!
-//! It bounds itself before it reads anything, since what it reads may be made to use it up. It must compile as the host does that
-//! started it, or the host would not take the code: the settings come with the command line.
+//! It limits itself before it reads anything, since the input may be made to exhaust it. It must compile with the
+//! settings of the host that started it, or the host would reject the code: they come with the command line.
 
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
@@ -20,11 +20,11 @@ use daca_model::LARGEST_COMPONENT;
 
 /// The hidden command of `daca`.
 pub const COMMAND: &str = "compile-component";
-/// What wasmtime says when it gets no memory.
+/// The message of wasmtime when an allocation fails.
 pub(super) const NO_MEMORY: &str = "out of memory";
-/// Threads that compile, at most: each has functions of its own in memory.
+/// The maximum number of compiling threads: each has functions of its own in memory.
 const MOST_THREADS: usize = 4;
-/// Between the signal that processor time is over and the one that nothing survives.
+/// The time between the signal for exhausted processor time and the one that kills.
 const SECONDS_TO_END: u64 = 2;
 
 /// The command line of a compiler process.
@@ -42,27 +42,27 @@ pub struct Arguments {
     /// Bytes of memory
     #[arg(long)]
     memory: u64,
-    /// Who goes first
+    /// Priority
     #[arg(long, value_enum)]
     priority: Priority,
 }
 
-/// Whom a compiler process gives way to.
+/// The priority of a compiler process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Priority {
-    /// Nobody.
+    /// Normal.
     Normal,
-    /// It gets a tenth of a processor where others want it.
+    /// Low: it gets a tenth of a processor if others want it.
     Nice,
-    /// It runs when nobody else wants the processor, and stops at once when somebody does. Being nice is not enough for that: a
-    /// thread that runs may go on for a time slice of 3 ms before one that is not nice.
+    /// Idle: it runs when nobody else wants the processor, and stops at once when somebody does. A low priority is not
+    /// enough for that: a running thread may continue for a time slice of 3 ms before one with normal priority.
     Idle,
 }
 
 /// Why there is no code.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The process could not begin.
+    /// The process could not start.
     #[error("error[compiler-unavailable]: {0}\n  help: deploy the component again")]
     Begin(String),
     /// The component.
@@ -78,7 +78,7 @@ impl Arguments {
         priority: Priority,
     ) -> Arguments {
         let CodeSettings { reservation, any_processor } = settings;
-        // A part of a second counts as a whole one.
+        // A fraction of a second counts as a whole one.
         let time = time.as_secs() + u64::from(time.subsec_nanos() > 0);
         Arguments { reservation, any_processor, time, memory: memory.as_u64(), priority }
     }
@@ -106,7 +106,7 @@ impl Arguments {
     }
 }
 
-/// Compiles what standard input holds, and writes the code to standard output.
+/// Compiles the component on standard input, and writes the code to standard output.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let begin = |error: &dyn std::fmt::Display| Error::Begin(error.to_string());
     bound(arguments).map_err(|error| begin(&error))?;
@@ -130,16 +130,16 @@ fn bound(arguments: &Arguments) -> std::io::Result<()> {
         )?)
     };
     limit(Resource::Cpu, arguments.time, arguments.time + SECONDS_TO_END)?;
-    // Private memory that may be written, of which the kernel keeps count (Linux 4.7): neither addresses that are merely reserved
-    // nor the program itself.
+    // Private writable memory, which the kernel counts (Linux 4.7): neither addresses that are merely reserved nor the
+    // program itself.
     limit(Resource::Data, arguments.memory, arguments.memory)?;
     limit(Resource::Core, 0, 0)?;
-    // When memory is short, this process goes rather than the host.
+    // When memory is short, this process is killed rather than the host.
     let _without_it_the_bound_of_memory_is_still_there = std::fs::write("/proc/self/oom_score_adj", "1000");
     Ok(())
 }
 
-/// Eight bytes say how long it is.
+/// Eight bytes give its length.
 fn read_component() -> std::io::Result<Vec<u8>> {
     let mut stdin = std::io::stdin().lock();
     let mut length = [0; 8];
@@ -153,7 +153,7 @@ fn read_component() -> std::io::Result<Vec<u8>> {
     }
 }
 
-/// Whoever wants the code holds the input open; when it ends, nobody wants it any more.
+/// The host holds the input open as long as it wants the code; when it ends, nobody wants it any more.
 fn end_with_input() -> std::io::Result<()> {
     let watch = || {
         let _whatever_comes_it_is_the_end = std::io::stdin().lock().read(&mut [0]);
@@ -171,7 +171,7 @@ fn threads(priority: Priority) -> Result<rayon::ThreadPool, rayon::ThreadPoolBui
         .build()
 }
 
-/// Sets the priority of the calling thread. Slower serving is no reason not to compile.
+/// Sets the priority of the calling thread. If that fails, callers are slower; that is no reason not to compile.
 fn give_way(priority: Priority) {
     const NICE: i32 = 10;
     match priority {

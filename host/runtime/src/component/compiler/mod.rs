@@ -1,10 +1,10 @@
-//! From a component's bytes to its code: kept from an earlier run, made ahead of time, or compiled now.
+//! From a component's bytes to its code: cached from an earlier run, compiled ahead of time, or compiled now.
 //!
-//! A small file can make a compiler work for minutes and take gigabytes, so that the host compiles in a process of its own
-//! ([`parent`] is the host's side of it, [`child`] the other), which has bounds of time and memory and can be ended. Never is the
-//! same component compiled twice at the same time: whoever wants one that is being compiled waits for it with the others. One
-//! that took more than it may is not compiled a second time either ([`refused`]). When nobody waits any more, or the host shuts
-//! down, compiling ends.
+//! A small file can make a compiler work for minutes and take gigabytes. So the host compiles in a separate process
+//! ([`parent`] is the host's side, [`child`] the other), which has limits of time and memory and can be killed. The
+//! same component is never compiled twice at the same time: later requests wait for the first. A component that
+//! exceeded its limits is not compiled again either ([`refused`]). When nobody waits any more, or the host shuts down,
+//! compiling ends.
 
 pub mod child;
 mod options;
@@ -30,13 +30,13 @@ pub use options::{CompileIn, Compiling};
 use parent::Failure;
 use refused::Refused;
 
-/// Components that are compiled at the same time; each may take as much memory as its bound says.
+/// The number of components that are compiled at the same time; each may take as much memory as its limit allows.
 const AT_ONCE: usize = 2;
 
-/// Finds or makes the code of components.
+/// Finds or creates the code of components.
 pub(super) struct Compiler {
     inner: Arc<Inner>,
-    /// What is under way, by digest.
+    /// The running compilations, by digest.
     flights: Mutex<HashMap<String, WeakShared<Flight>>>,
 }
 
@@ -77,7 +77,7 @@ impl Compiler {
         self.flight(digest, wasm, compiling).await
     }
 
-    /// The one that is under way, or a new one. It lives as long as somebody waits for it.
+    /// The running compilation, or a new one. It lives as long as somebody waits for it.
     fn flight(&self, digest: &str, wasm: Bytes, compiling: Compiling) -> Shared<Flight> {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = flights.get(digest).and_then(WeakShared::upgrade) {
@@ -89,7 +89,7 @@ impl Compiler {
         flight
     }
 
-    /// Ends what is being compiled, and begins nothing more.
+    /// Stops all compilations, and starts no new ones.
     pub(super) fn stop(&self) {
         self.inner.stop.cancel();
     }

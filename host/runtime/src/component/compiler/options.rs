@@ -1,4 +1,4 @@
-//! Where components are compiled, and who gives way meanwhile.
+//! Where components are compiled, and with which priority.
 
 use daca_manifest::CompileLimits;
 
@@ -7,15 +7,15 @@ use daca_manifest::CompileLimits;
 pub enum CompileIn {
     /// In this process, without bounds: for programs that trust their components, and are not `daca`.
     ThisProcess,
-    /// In a process of its own, for which this program is started again.
+    /// In a separate process, a new one of this program.
     OwnProcess(CompileLimits),
 }
 
-/// Who must give way while a component is compiled.
+/// The priority of compiling a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compiling {
-    /// Nobody: nothing serves before it is compiled.
+    /// Normal: nothing serves before it is compiled.
     Starting,
-    /// The compiler, to everybody else: a component that is compiled while the host serves must not be felt by its callers.
+    /// Low: callers must not notice that a component is compiled while the host serves.
     Serving,
 }

@@ -1,8 +1,8 @@
 //! The host's side of a compiler process: starts it, feeds it, and ends it.
 //!
-//! The component goes to its standard input, the code comes from its standard output, and no file is in between that others
-//! could write or that would be left behind. Its input stays open for as long as it is wanted: when this process ends, however
-//! it ends, the input does too, and the child ends with it.
+//! The component goes to its standard input, and the code comes from its standard output. There is no intermediate file
+//! that others could write or that would be left behind. Its input stays open as long as the code is wanted: when this
+//! process ends, however it ends, the input ends too, and the child with it.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
@@ -18,23 +18,24 @@ use crate::component::refusal::{Refusal, malformed, unavailable};
 use crate::component::settings::CodeSettings;
 use daca_manifest::CompileLimits;
 
-/// This program, also when its file was replaced or removed meanwhile: code of another build would not do.
+/// This program, even if its file was replaced or removed in the meantime: the code of another build would not fit.
 const THIS_PROGRAM: &str = "/proc/self/exe";
-/// Mebibytes of a component for which there is time, at most.
+/// The maximum number of mebibytes of a component for which there is time.
 const MOST_MEBIBYTES: u64 = 20;
-/// How many times its processor time compiling may take by the clock. With one thread and half of a processor it needs two.
+/// The ratio of wall-clock time to processor time. With one thread and half a processor it takes two.
 const BY_THE_CLOCK: u32 = 4;
-/// The least time by the clock: a small component on a busy machine must not fail for the machine.
+/// The minimum wall-clock time: a small component must not fail because the machine is busy.
 const LEAST_BY_THE_CLOCK: Duration = Duration::from_secs(120);
-/// How often the host looks whether a process that gives way to everybody gets on.
+/// How often the host checks the progress of a process with idle priority.
 const LOOK: Duration = Duration::from_secs(3);
-/// The least part of a processor, as a divisor, with which it does.
+/// The minimum share of a processor, as a divisor, that counts as progress.
 const LEAST_PART: u32 = 4;
-/// Bytes of code that are taken for each byte of a component, beside [`SMALL_CODE`]. It is four with optimised Rust, C and Python.
+/// The bytes of code that are accepted for each byte of a component, in addition to [`SMALL_CODE`]. Optimised Rust, C
+/// and Python have four.
 const CODE_FOR_EACH_BYTE: u64 = 8;
-/// Bytes of code that a component may have in any case.
+/// The bytes of code that every component may have.
 const SMALL_CODE: u64 = 16 * 1024 * 1024;
-/// Bytes of what the child says of a failure.
+/// The maximum length of the child's failure message in bytes.
 const LONGEST_WORDS: u64 = 4 * 1024;
 /// `USER_HZ`, in which `/proc` counts: 100 on every architecture that wasmtime compiles for.
 const TICKS_PER_SECOND: u32 = 100;
@@ -46,9 +47,9 @@ enum End {
         code: Vec<u8>,
         words: String,
     },
-    /// Its code is longer than any that an honest component has.
+    /// Its code is longer than that of any honest component.
     TooMuchCode,
-    /// Others leave it no time.
+    /// It is starved by other processes.
     Starved,
     OutOfTime,
 }
@@ -56,7 +57,7 @@ enum End {
 /// Why there is no code.
 pub(super) struct Failure {
     pub(super) refusal: Refusal,
-    /// Compiling the same bytes again would end in the same way, whatever else the machine does.
+    /// Compiling the same bytes again would fail in the same way, whatever else the machine does.
     pub(super) is_final: bool,
 }
 
@@ -70,7 +71,7 @@ impl Failure {
     }
 }
 
-/// Compiles a component in a process of its own. Dropping the future ends the process.
+/// Compiles a component in a separate process. Dropping the future ends the process.
 pub(super) async fn compile(
     settings: CodeSettings,
     limits: CompileLimits,
@@ -81,8 +82,8 @@ pub(super) async fn compile(
     let by_the_clock = (time * BY_THE_CLOCK).max(LEAST_BY_THE_CLOCK);
     let deadline = tokio::time::Instant::now() + by_the_clock;
     let arguments = |priority| Arguments::new(settings, time, limits.memory, priority);
-    // No process may raise its own priority without a privilege (`sched(7)`), so that one that is starved is ended, and another
-    // one takes its place. What is lost is little, or it would not have been starved.
+    // No process may raise its own priority without a privilege (`sched(7)`), so a starved one is ended and replaced by
+    // another. Little is lost, or it would not have been starved.
     let priorities: &[Priority] = match compiling {
         Compiling::Starting => &[Priority::Normal],
         Compiling::Serving => &[Priority::Idle, Priority::Nice, Priority::Normal],
@@ -100,7 +101,7 @@ pub(super) async fn compile(
         End::TooMuchCode => {
             Err(Failure::for_good(too_much("its code is many times as long as the component")))
         }
-        // By the clock, so that it may be for the machine.
+        // By the wall clock, so the machine may be the cause.
         End::Starved | End::OutOfTime => Err(Failure::for_now(too_long(by_the_clock))),
     }
 }
@@ -134,10 +135,11 @@ fn start(arguments: &Arguments) -> std::io::Result<Child> {
     Command::new(THIS_PROGRAM)
         .arg0("daca")
         .args(arguments.as_words())
-        // It compiles what a stranger may have written, and needs to know nothing of what this host knows.
+        // It compiles untrusted code, and needs none of the host's secrets.
         .env_clear()
         .current_dir("/")
-        // A signal to the host's group, such as Ctrl-C, is the host's to act on: the child ends with its input.
+        // A signal to the host's process group, such as Ctrl-C, is for the host to handle: the child ends with its
+        // input.
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -146,12 +148,12 @@ fn start(arguments: &Arguments) -> std::io::Result<Child> {
         .spawn()
 }
 
-/// Hands the component over, and holds the input open.
+/// Writes the component, and holds the input open.
 async fn feed(stdin: Option<ChildStdin>, wasm: &Bytes) -> std::convert::Infallible {
     if let Some(mut stdin) = stdin {
         let length = (wasm.len() as u64).to_le_bytes();
         for part in [&length[..], wasm] {
-            // Whoever does not read to the end has ended, and `finish` sees how.
+            // A child that does not read to the end has exited, and `finish` sees how.
             if stdin.write_all(part).await.is_err() {
                 break;
             }
@@ -166,7 +168,7 @@ async fn finish(child: &mut Child, most_code: u64) -> std::io::Result<End> {
     let (mut code, mut words) = (Vec::new(), Vec::new());
     let read_code = async {
         match stdout {
-            // One byte more shows that there is too much. The child then ends, as nobody reads on.
+            // One more byte shows that there is too much. The child then ends, since nobody reads further.
             Some(stdout) => stdout.take(most_code + 1).read_to_end(&mut code).await,
             None => Ok(0),
         }
@@ -185,7 +187,7 @@ async fn finish(child: &mut Child, most_code: u64) -> std::io::Result<End> {
     Ok(End::Done { status, code, words: String::from_utf8_lossy(&words).trim().to_owned() })
 }
 
-/// Ends when a process that gives way to others has got less than a quarter of a processor so far.
+/// Ends when a process with idle priority has had less than a quarter of a processor so far.
 async fn starved(pid: Option<u32>, priority: Priority) {
     let Some(pid) = pid.filter(|_| priority != Priority::Normal) else { return std::future::pending().await };
     let started = Instant::now();
@@ -214,15 +216,13 @@ fn failure(status: ExitStatus, words: &str, time: Duration, limits: CompileLimit
     const ABORTED: i32 = 6;
     match status.signal() {
         Some(CPU_TIME) => Failure::for_good(too_long(time)),
-        // Of processor time that is over the signal is the second, where the first one was not taken; else it is the kernel's, to
-        // whom this process offers itself when memory is short.
+        // The second signal for exhausted processor time, if the first one was ignored; otherwise it is the kernel's,
+        // for which this process volunteers when memory is short.
         Some(KILLED) => Failure::for_now(too_much(
-            "compiling it was ended from outside, as happens where memory is short",
+            "the compiler was killed from outside, as happens when memory is short",
         )),
         Some(ABORTED) if words.contains("memory allocation") => Failure::for_good(no_memory(limits)),
-        Some(signal) => {
-            Failure::for_now(too_much(&format!("the compiler could not cope with it (signal {signal})")))
-        }
+        Some(signal) => Failure::for_now(too_much(&format!("the compiler crashed on it (signal {signal})"))),
         None if words.starts_with("error[") => Failure::for_now(unavailable(words)),
         None if words.contains(super::child::NO_MEMORY) => Failure::for_good(no_memory(limits)),
         None => Failure::for_good(malformed(words)),

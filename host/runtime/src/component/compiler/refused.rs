@@ -1,7 +1,8 @@
-//! Components that were compiled in vain, so that the same bytes are not compiled again.
+//! Components whose compilation failed, so that the same bytes are not compiled again.
 //!
-//! Compiling costs up to the whole of its bounds, and whoever may deploy may do so again and again. Only what would end in the
-//! same way is remembered: processor time and memory of the compiler's process, and bytes that are no component.
+//! Compiling may use up all of its limits, and anyone who may deploy may do so repeatedly. Only failures that would
+//! occur again are remembered: exhausted processor time or memory of the compiler process, and bytes that are not a
+//! component.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,9 +12,9 @@ use tokio::time::Instant;
 
 use crate::component::refusal::Refusal;
 
-/// Refusals that are remembered. The oldest makes room.
+/// The number of refusals that are remembered. The oldest is replaced.
 const MAX_REFUSALS: usize = 64;
-/// For how long: processor time depends a little on what else the machine did.
+/// The time for which they are remembered: processor time depends a little on what else the machine did.
 const REMEMBERED_FOR: Duration = Duration::from_secs(3600);
 
 /// The refusals of this process.
@@ -27,7 +28,7 @@ struct Entry {
 }
 
 impl Refused {
-    /// Why the component of this SHA-256 was refused, of late.
+    /// Why the component with this SHA-256 was refused recently.
     pub(super) fn get(&self, digest: &str) -> Option<Refusal> {
         let mut entries = self.entries();
         entries.retain(|entry| entry.at.elapsed() < REMEMBERED_FOR);
