@@ -204,7 +204,7 @@ async fn what_is_unknown_is_named_in_the_answer() -> anyhow::Result<()> {
         ("GET", "/", 404, "route-unknown", "POST /chat/{actor_id}"),
         ("GET", "/nowhere", 404, "route-unknown", "GET /nowhere"),
         ("POST", "/chat/user1/history/more", 404, "route-unknown", "/chat/user1/history/more"),
-        ("POST", "/chat/../../etc/passwd", 404, "route-unknown", "There is:"),
+        ("POST", "/chat/../../etc/passwd", 404, "route-unknown", "The routes are:"),
         ("GET", "/chat/user1/", 404, "route-unknown", "empty"),
         ("GET", "/chat/user1", 405, "method-not-allowed", "GET"),
         ("DELETE", "/chat/user1/history", 405, "method-not-allowed", "DELETE"),

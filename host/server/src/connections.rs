@@ -125,12 +125,12 @@ impl Connections {
         let of_sidecar = self.behind_sidecar && peer.is_none();
         let is_full = registry.taken(of_sidecar) >= self.most;
         let is_spare = if of_peer >= self.most_of_peer {
-            !registry.evict(|one| !one.is_spare && one.peer == peer)
+            !registry.evict(|one| !one.is_spare && one.peer == peer)?
         } else {
-            is_full && !registry.evict(|one| !one.is_spare && one.of_sidecar == of_sidecar)
+            is_full && !registry.evict(|one| !one.is_spare && one.of_sidecar == of_sidecar)?
         };
         let now = milliseconds(now.saturating_duration_since(self.start));
-        if is_spare && registry.spare >= SPARE && !registry.evict(|one| one.is_spare && one.had_time(now)) {
+        if is_spare && registry.spare >= SPARE && !registry.evict(|one| one.is_spare && one.had_time(now))? {
             return Err(registry.full(now));
         }
         let connection = Arc::new(Connection {
@@ -215,21 +215,22 @@ impl Registry {
         Full { again_in: SPARE_SILENCE.saturating_sub(silence).max(MOMENT) }
     }
 
-    /// Evicts the longest idle connection. Returns `false` if none is idle, or too many are leaving.
-    fn evict(&mut self, may_go: impl Fn(&Connection) -> bool) -> bool {
-        if self.leaving.len() >= LEAVING {
-            return false;
-        }
+    /// Evicts the longest idle connection. Returns `false` if none is idle. Waits where too many are leaving: each does within a
+    /// second, since it gets no further request answered.
+    fn evict(&mut self, may_go: impl Fn(&Connection) -> bool) -> Result<bool, Full> {
         let idle = self.all.iter().filter(|(_, one)| may_go(one) && one.is_idle());
         let Some(id) = idle.min_by_key(|(_, one)| one.idle_since.load(Ordering::Relaxed)).map(|(id, _)| *id)
         else {
-            return false;
+            return Ok(false);
         };
+        if self.leaving.len() >= LEAVING {
+            return Err(Full { again_in: MOMENT });
+        }
         if let Some(connection) = self.remove(id) {
             self.leaving.insert(id);
             connection.evicted.cancel();
         }
-        true
+        Ok(true)
     }
 }
 

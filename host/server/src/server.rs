@@ -280,10 +280,12 @@ async fn answer(
     connection: Arc<Connection>,
     serving: Arc<Serving>,
 ) -> Response {
-    if connection.is_spare && !serving.health.contains(&request.uri().path()) {
+    // One that had to make room meanwhile has no place any more.
+    let has_place = !connection.is_spare && !connection.evicted.is_cancelled();
+    if !has_place && !serving.health.contains(&request.uri().path()) {
         let detail = "All connections are in use, or all that one peer may have: max-connections and max-connections-per-peer in [host] of the manifest.";
-        return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "connections-exhausted", detail)
-            .into_response();
+        let refused = HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "connections-exhausted", detail);
+        return ([(header::CONNECTION, "close")], refused).into_response();
     }
     let waits = request.headers().contains_key(header::EXPECT);
     let mut request: Request = request.map(|body| {
