@@ -26,7 +26,7 @@ const SUMMARY: &str = "docs/SUMMARY.md";
 pub(crate) fn check() -> anyhow::Result<Warnings> {
     let faults = faults(&root())?;
     if !faults.is_empty() {
-        bail!("{} faults in the documents\n{}", faults.len(), faults.join("\n"));
+        bail!("the documents have faults: mend each where it is named\n{}", faults.join("\n"));
     }
     Ok(Warnings::default())
 }
