@@ -2,6 +2,7 @@
 //!
 //! Each test starts its own host, on ports that the system chooses and with a data folder that goes away with it.
 
+pub mod console;
 pub mod deploy;
 
 use std::ffi::OsStr;

@@ -4,11 +4,13 @@
 //! profile than the host, the target may have to be added first, and the tests expect all of it to be there. Those steps are
 //! written down here once, in Rust, because Rust is the one thing that everybody who builds the project has.
 //!
-//! [`steps`] runs a list of steps aloud; [`toolchain`] and [`cargo`] are what a step can be; [`guests`], [`dev`], [`stack`],
+//! [`steps`] runs a list of steps aloud; [`toolchain`], [`cargo`], [`mod@links`] and [`mod@dependencies`] are what a step can
+//! be; [`guests`], [`dev`], [`stack`],
 //! [`mod@image`], [`mod@bench`], [`mod@k8s`] and [`mod@test`] are the lists.
 
 mod bench;
 mod cargo;
+mod dependencies;
 mod dev;
 mod documentation;
 #[cfg(test)]
@@ -16,10 +18,12 @@ mod error_codes;
 mod guests;
 mod image;
 mod k8s;
+mod links;
 mod stack;
 mod steps;
 mod test;
 mod toolchain;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -49,6 +53,10 @@ enum Command {
     Image(image::Arguments),
     /// Build the components: the ChatAgent and the guests of the tests
     Guests,
+    /// Check that every link between the documents leads somewhere
+    Links,
+    /// Check what dependencies bring (licences, sources, advisories), and that each is used
+    Dependencies,
 }
 
 fn main() -> ExitCode {
@@ -63,6 +71,8 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Image(arguments) => image::run(&arguments),
         Command::Guests => guests::run(),
+        Command::Links => links::check().map(|warnings| steps::warn(&warnings)),
+        Command::Dependencies => dependencies::check().map(|warnings| steps::warn(&warnings)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

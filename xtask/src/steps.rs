@@ -1,10 +1,13 @@
 //! Steps: what a command does one after the other, said aloud and timed.
+//!
+//! A step may leave something out that it cannot do here. Its warnings are repeated at the end, since nobody reads what scrolls
+//! by before the tests.
 
 use std::fmt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 
 use crate::cargo::{Cargo, root};
 use crate::toolchain::Part;
@@ -24,6 +27,20 @@ enum Work {
     Program(Vec<String>),
     /// The same, not waited for; what goes wrong with it is for a later step to say.
     Background(Vec<String>),
+    /// A function of this program, and the command that runs it alone.
+    Check(Check, &'static str),
+}
+
+/// What a check looks at is for it to know.
+type Check = fn() -> anyhow::Result<Warnings>;
+
+/// What was left out, and why.
+pub(crate) type Warnings = Vec<String>;
+
+/// How a step went that did not fail.
+pub(crate) struct Done {
+    time: Duration,
+    warnings: Warnings,
 }
 
 impl Step {
@@ -47,18 +64,24 @@ impl Step {
         Step { name, work: Work::Background(line) }
     }
 
-    fn run(&self) -> anyhow::Result<()> {
+    /// Runs a check, which `line` runs alone.
+    pub(crate) fn check(name: &'static str, line: &'static str, check: Check) -> Step {
+        Step { name, work: Work::Check(check, line) }
+    }
+
+    fn run(&self) -> anyhow::Result<Warnings> {
         match &self.work {
-            Work::Toolchain(parts) => parts.iter().try_for_each(|part| part.provide()),
-            Work::Cargo(cargo) => cargo.run(),
-            Work::Program(line) => run_program(line),
+            Work::Toolchain(parts) => parts.iter().try_for_each(|part| part.provide())?,
+            Work::Cargo(cargo) => cargo.run()?,
+            Work::Program(line) => run_program(line)?,
             Work::Background(line) => {
                 let mut command = command(line)?;
                 command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
                 command.spawn().with_context(|| format!("{} could not be started", line.join(" ")))?;
-                Ok(())
             }
+            Work::Check(check, _) => return check(),
         }
+        Ok(Warnings::new())
     }
 
     /// What is wrong, with the way to repeat the step alone.
@@ -72,6 +95,9 @@ impl Step {
             }
             Work::Cargo(cargo) => {
                 format!("the step \"{}\" failed\n  help: repeat it alone with: {cargo}", self.name)
+            }
+            Work::Check(_, line) => {
+                format!("the step \"{}\" failed: {error:#}\n  help: repeat it alone with: {line}", self.name)
             }
         }
     }
@@ -88,6 +114,7 @@ impl fmt::Display for Step {
             Work::Cargo(cargo) => write!(f, "{cargo}"),
             Work::Program(line) => f.write_str(&line.join(" ")),
             Work::Background(line) => write!(f, "{} &", line.join(" ")),
+            Work::Check(_, line) => f.write_str(line),
         }
     }
 }
@@ -108,27 +135,39 @@ fn command(line: &[String]) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// Runs steps until one fails. Answers how long each took.
-pub(crate) fn run(steps: &[Step]) -> anyhow::Result<Vec<Duration>> {
-    let mut times = Vec::with_capacity(steps.len());
+/// Runs steps until one fails. Answers how each went.
+pub(crate) fn run(steps: &[Step]) -> anyhow::Result<Vec<Done>> {
+    let mut done = Vec::with_capacity(steps.len());
     for (number, step) in (1..).zip(steps) {
         let place = format!("[{number}/{}]", steps.len());
         eprintln!("{place} {step}");
         let start = Instant::now();
-        if let Err(error) = step.run() {
-            bail!("{place} {}", step.failure(&error));
-        }
-        times.push(start.elapsed());
-        eprintln!("{place} {}: {:.1} s\n", step.name, start.elapsed().as_secs_f64());
+        let warnings = step.run().map_err(|error| anyhow!("{place} {}", step.failure(&error)))?;
+        warn(&warnings);
+        let time = start.elapsed();
+        eprintln!("{place} {}: {:.1} s\n", step.name, time.as_secs_f64());
+        done.push(Done { time, warnings });
     }
-    Ok(times)
+    Ok(done)
 }
 
-/// Prints how long the steps took.
-pub(crate) fn summarise(steps: &[Step], times: &[Duration]) {
-    eprintln!("{:<20} {:>8}", "step", "seconds");
-    for (step, time) in steps.iter().zip(times) {
-        eprintln!("{:<20} {:>8.1}", step.name, time.as_secs_f64());
+/// Says aloud what is left out.
+pub(crate) fn warn(warnings: &[String]) {
+    for warning in warnings {
+        eprintln!("warning: {warning}");
     }
-    eprintln!("{:<20} {:>8.1}", "all", times.iter().sum::<Duration>().as_secs_f64());
+}
+
+/// Prints how long the steps took, and what they have left out.
+pub(crate) fn summarise(steps: &[Step], done: &[Done]) {
+    eprintln!("{:<20} {:>8}", "step", "seconds");
+    for (step, done) in steps.iter().zip(done) {
+        eprintln!("{:<20} {:>8.1}", step.name, done.time.as_secs_f64());
+    }
+    let all = done.iter().map(|done| done.time).sum::<Duration>();
+    eprintln!("{:<20} {:>8.1}", "all", all.as_secs_f64());
+    if done.iter().any(|done| !done.warnings.is_empty()) {
+        eprintln!();
+    }
+    done.iter().for_each(|done| warn(&done.warnings));
 }

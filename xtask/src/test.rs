@@ -6,13 +6,15 @@
 //! names, so all commands name the same ones: those of the guests, or all others. Guests are apart, because what they need for
 //! their macros would make cargo compile wasmtime once more, beside the one that `cargo build -p daca-host` has made.
 //!
+//! What is quick comes first: the format, the links of the documents ([`links`]), the dependencies ([`dependencies`]).
+//!
 //! The servers are built and fetched in the background from the start. The tests begin when all of that is done: many of them
 //! look at the time.
 
 use crate::cargo::Cargo;
 use crate::steps::{self, Step};
 use crate::toolchain::Part;
-use crate::{documentation, guests, k8s, stack};
+use crate::{dependencies, documentation, guests, k8s, links, stack};
 
 /// What `test` is asked to do.
 #[derive(clap::Args)]
@@ -43,8 +45,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let with_stack = !arguments.no_stack;
     let steps =
         if arguments.filter.is_empty() { all(with_stack) } else { filtered(&arguments.filter, with_stack) };
-    let times = steps::run(&steps)?;
-    steps::summarise(&steps, &times);
+    let done = steps::run(&steps)?;
+    steps::summarise(&steps, &done);
     if !with_stack {
         eprintln!("\nwarning: --no-stack: THE TESTS ON THE REAL SERVERS WERE SKIPPED");
     }
@@ -56,6 +58,8 @@ fn all(with_stack: bool) -> Vec<Step> {
     let mut steps = vec![
         Step::toolchain(&[Part::Rustfmt, Part::Clippy, Part::WasmTarget]),
         Step::cargo("format", Cargo::new("fmt --all --check")),
+        Step::check("links", "cargo xtask links", links::check),
+        Step::check("dependencies", "cargo xtask dependencies", dependencies::check),
     ];
     if with_stack {
         steps.extend(begin_stack());

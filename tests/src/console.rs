@@ -1,0 +1,234 @@
+//! The console blocks of the documents: what a reader is told to type, and what the page says comes back.
+//!
+//! A block is fenced as `console`. A line that begins with `$ ` is a command, which may go on after a `\` at its end; the lines
+//! below it are what it prints, in which `…` stands for anything. A command whose output is not shown may print what it likes.
+//! A block that a test cannot run has an HTML comment before it, which says why: `<!-- not run: needs a cluster -->`.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
+use tempfile::TempDir;
+
+/// Seconds that a command may take. Only one that does not end by itself takes so long.
+const PATIENCE: &str = "60";
+
+/// A command of a page.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The line of the page.
+    pub line: usize,
+    /// What is typed.
+    pub command: String,
+    /// What the page says that it prints; empty when it says nothing.
+    pub output: String,
+}
+
+/// The commands of a page that are to be run, in its order.
+pub fn commands(page: &str) -> anyhow::Result<Vec<Shown>> {
+    let mut commands = Vec::new();
+    let mut is_left_out = false;
+    let mut block = None::<String>;
+    for (event, range) in Parser::new_ext(page, Options::ENABLE_TABLES).into_offset_iter() {
+        match event {
+            Event::Html(comment) => is_left_out = has_reason(&comment),
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(language))) if &*language == "console" => {
+                block = Some(String::new());
+            }
+            Event::Text(text) => block.iter_mut().for_each(|block| block.push_str(&text)),
+            Event::End(TagEnd::CodeBlock) => {
+                if let Some(block) = block.take().filter(|_| !is_left_out) {
+                    let line = 2 + page[..range.start].matches('\n').count();
+                    read_block(&block, line, &mut commands)?;
+                }
+                is_left_out = false;
+            }
+            Event::Start(Tag::HtmlBlock) | Event::End(TagEnd::HtmlBlock) => {}
+            // The comment is for the block that follows it.
+            _ => is_left_out = false,
+        }
+    }
+    Ok(commands)
+}
+
+/// Is this the comment that a block is not run, with the reason?
+fn has_reason(comment: &str) -> bool {
+    let reason = comment.trim().strip_prefix("<!-- not run:").and_then(|rest| rest.strip_suffix("-->"));
+    reason.is_some_and(|reason| !reason.trim().is_empty())
+}
+
+fn read_block(block: &str, first: usize, commands: &mut Vec<Shown>) -> anyhow::Result<()> {
+    let before = commands.len();
+    let mut goes_on = false;
+    for (line, text) in (first..).zip(block.lines()) {
+        if let Some(command) = text.strip_prefix("$ ") {
+            commands.push(Shown { line, command: command.to_owned(), output: String::new() });
+            goes_on = command.ends_with('\\');
+            continue;
+        }
+        let Some(last) = commands.get_mut(before..).and_then(<[_]>::last_mut) else {
+            bail!("line {line}: output without a command: {text}");
+        };
+        if goes_on {
+            last.command.extend(["\n", text]);
+        } else {
+            last.output.extend([text, "\n"]);
+        }
+        goes_on = goes_on && text.ends_with('\\');
+    }
+    Ok(())
+}
+
+/// Is what was printed as the page shows it? White space at the ends of lines does not count.
+pub fn is_as_shown(shown: &str, printed: &str) -> bool {
+    let (shown, printed) = (tidy(shown), tidy(printed));
+    let mut parts = shown.split('…');
+    let Some(mut rest) = parts.next().and_then(|first| printed.strip_prefix(first)) else {
+        return false;
+    };
+    let mut parts = parts.collect::<Vec<_>>();
+    let Some(last) = parts.pop() else {
+        return rest.is_empty();
+    };
+    for part in parts {
+        match rest.split_once(part) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+fn tidy(text: &str) -> String {
+    let lines = text.lines().map(str::trim_end).collect::<Vec<_>>();
+    lines.join("\n").trim().to_owned()
+}
+
+/// Where commands of a page run.
+///
+/// Its folder looks like the project's own, by links, so that what a command writes does not stay in the project. There is a
+/// `new.wasm`, too, which the pages say for a component that was just built. The ports of the pages become those of a host.
+pub struct Shell {
+    folder: TempDir,
+    path: String,
+    app: String,
+    admin: String,
+}
+
+impl Shell {
+    /// For the project in `root` that is built in `target`, and a host with the addresses `app` and `admin`.
+    pub fn new(root: &Path, target: &Path, app: &str, admin: &str) -> anyhow::Result<Shell> {
+        let folder = TempDir::new()?;
+        for entry in std::fs::read_dir(root)? {
+            let entry = entry?;
+            if entry.file_name() != "target" {
+                std::os::unix::fs::symlink(entry.path(), folder.path().join(entry.file_name()))?;
+            }
+        }
+        std::os::unix::fs::symlink(target, folder.path().join("target"))?;
+        let component = target.join("wasm32-wasip2/guest/chat_agent.wasm");
+        std::fs::copy(&component, folder.path().join("new.wasm")).context("copying the ChatAgent")?;
+        // On a terminal curl shows no progress; and an answer that is an error is none that a page promises.
+        std::fs::write(folder.path().join(".curlrc"), "silent\nshow-error\nfail-with-body\n")?;
+        let path = format!("{}:{}", target.join("debug").display(), std::env::var("PATH")?);
+        let address = |url: &str| url.trim_start_matches("http://").to_owned();
+        Ok(Shell { folder, path, app: address(app), admin: address(admin) })
+    }
+
+    /// Runs a command, and says what differs from the page.
+    pub fn try_out(&self, shown: &Shown) -> anyhow::Result<Option<String>> {
+        let output =
+            self.command(&self.here(&shown.command)).output().context("timeout could not be started")?;
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let is_error_shown = shown.output.lines().any(|line| line.starts_with("error"));
+        let fault = if output.status.code() == Some(124) {
+            "it did not end by itself"
+        } else if !output.status.success() && !is_error_shown {
+            "it failed"
+        } else if !shown.output.is_empty() && !is_as_shown(&self.here(&shown.output), &printed) {
+            "its output is not as shown"
+        } else {
+            return Ok(None);
+        };
+        let Shown { line, command, .. } = shown;
+        Ok(Some(format!("line {line}: {fault} ({})\n$ {command}\n{}", output.status, printed.trim_end())))
+    }
+
+    /// A text of a page, with this host's addresses.
+    fn here(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (port, address) in [("8000", &self.app), ("8001", &self.admin)] {
+            for host in ["localhost", "127.0.0.1"] {
+                text = text.replace(&format!("{host}:{port}"), address);
+            }
+        }
+        text
+    }
+
+    /// `timeout` ends what the command has started, too.
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=5", PATIENCE, "sh", "-c"]).arg(format!("exec 2>&1\n{line}"));
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        for name in ["DACA_ADMIN_TOKEN", "DAPR_GRPC_PORT", "DAPR_GRPC_ENDPOINT"] {
+            command.env_remove(name);
+        }
+        command.env("PATH", &self.path).env("DACA_ADMIN", &self.admin);
+        command.env("CURL_HOME", self.folder.path()).env("NO_PROXY", "*");
+        command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(line: usize, command: &str, output: &str) -> Shown {
+        Shown { line, command: command.to_owned(), output: output.to_owned() }
+    }
+
+    #[test]
+    fn commands_are_read_with_their_output_and_their_lines() -> anyhow::Result<()> {
+        let page = "# A page\n\n```console\n$ one \\\n    --two\nout\n\n$ three  # a comment\n```\n\n```sh\n$ not one\n```\n";
+        let expected = [shown(4, "one \\\n    --two", "out\n\n"), shown(8, "three  # a comment", "")];
+        assert_eq!(commands(page)?, expected);
+        Ok(())
+    }
+
+    #[test]
+    fn a_block_is_left_out_only_by_a_comment_with_a_reason_right_before_it() -> anyhow::Result<()> {
+        let block = "```console\n$ one\n```\n";
+        let number = |before: &str| commands(&format!("{before}{block}")).map(|commands| commands.len());
+        assert_eq!(number("<!-- not run: needs a cluster -->\n")?, 0);
+        assert_eq!(number("<!-- not run: needs a cluster -->\n\n")?, 0);
+        assert_eq!(number("<!-- not run: needs a cluster -->\n\nA text.\n\n")?, 1);
+        assert_eq!(number("<!-- not run: -->\n")?, 1);
+        assert_eq!(number(&format!("<!-- not run: needs a cluster -->\n{block}\n"))?, 1);
+        Ok(())
+    }
+
+    #[test]
+    fn output_without_a_command_is_a_fault() {
+        let page = "```console\n$ one\n```\n\n```console\nout\n```\n";
+        let error = commands(page).map_err(|error| error.to_string());
+        assert_eq!(error, Err("line 6: output without a command: out".to_owned()));
+    }
+
+    #[test]
+    fn an_ellipsis_stands_for_anything() {
+        for (shown, printed) in [
+            ("a\nb\n\n", "a  \nb\n"),
+            ("a … c", "a b c"),
+            ("…\nlast\n", "first\nsecond\nlast\n"),
+            ("first\n…", "first\nsecond"),
+            ("…b…b", "abab"),
+        ] {
+            assert!(is_as_shown(shown, printed), "{shown:?} {printed:?}");
+        }
+        for (shown, printed) in [("a", "a b"), ("a … c", "a b"), ("…b", "ba"), ("a…a", "a"), ("", "a")]
+        {
+            assert!(!is_as_shown(shown, printed), "{shown:?} {printed:?}");
+        }
+    }
+}
