@@ -1,0 +1,177 @@
+//! The parts of a host behind its ports, created in the order in which they need each other.
+
+use std::fs::{File, TryLockError};
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytesize::ByteSize;
+use daca_base::files::create_private_folder;
+use daca_dapr::Sidecar;
+use daca_deploy::{Deployer, DeployerOptions, Opened};
+use daca_embedded::Embedded;
+use daca_manifest::{self as manifest, Manifest};
+use daca_model::backend::{Backend, Outbox};
+use daca_runtime::actor::{self, Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions};
+use daca_runtime::component::{CompileIn, Engine, EngineOptions};
+use daca_server::Subscriptions;
+
+use tokio::net::TcpListener;
+
+use super::error::Error;
+use super::listen::listen;
+use super::options::{BackendOptions, Options};
+
+/// What the ports serve.
+pub(super) struct Core {
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) actors: Actors,
+    pub(super) deliveries: Deliveries,
+    pub(super) deployer: Deployer,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) outbox: Arc<Outbox>,
+    _data_lock: Option<File>,
+}
+
+impl Core {
+    /// Opens the backend, loads what serves, and then listens on the application's port, whose address names this host to the
+    /// others of its app.
+    pub(super) async fn open(options: &Options, manifest: &Manifest) -> Result<(Core, TcpListener), Error> {
+        let limits = &manifest.host;
+        let outbox = Arc::new(Outbox::default());
+        let (backend, data_lock) = open_backend(options, manifest, &outbox)?;
+        let max_live_instances = live_instances(limits);
+        let engine = open_engine(options, manifest, max_live_instances)?;
+        let opened = open_types(&engine, manifest, &options.data, &*backend).await?;
+        let deliveries = Deliveries::new(backend.clone(), outbox.clone(), delivery_options(limits));
+        let actors = Actors::new(
+            engine.clone(),
+            backend.clone(),
+            deliveries.clone(),
+            agent_runtimes(manifest, &opened),
+            ActorsOptions {
+                max_turns_in_flight: limits.max_turns_in_flight,
+                max_live_instances,
+                max_active_actors: limits.max_active_actors,
+            },
+        );
+        let listener = listen(options.listen, "--listen")?;
+        let address = listener.local_addr().unwrap_or(options.listen);
+        let deployer_options = DeployerOptions {
+            engine,
+            rules: manifest.deploy.clone(),
+            data: &options.data,
+            actors: actors.clone(),
+            shared: backend.shared(),
+            host_name: host_name(address),
+        };
+        let deployer = Deployer::start(deployer_options, opened).await.map_err(Box::new)?;
+        let subscriptions = Subscriptions::new(&manifest.subscriptions, actors.clone());
+        let core =
+            Core { backend, actors, deliveries, deployer, subscriptions, outbox, _data_lock: data_lock };
+        Ok((core, listener))
+    }
+}
+
+/// Opens the backend, and locks the data folder: two hosts in one folder must not share its code cache either. The
+/// embedded backend's state file is such a lock itself.
+fn open_backend(
+    options: &Options,
+    manifest: &Manifest,
+    outbox: &Arc<Outbox>,
+) -> Result<(Arc<dyn Backend>, Option<File>), Error> {
+    match &options.backend {
+        BackendOptions::Embedded => {
+            Ok((Arc::new(Embedded::open(manifest, &options.data, outbox.clone())?), None))
+        }
+        BackendOptions::Dapr { sidecar, .. } => {
+            let lock = lock_data(&options.data)?;
+            Ok((Arc::new(Sidecar::new(manifest, sidecar.clone())?), Some(lock)))
+        }
+    }
+}
+
+fn lock_data(path: &Path) -> Result<File, Error> {
+    let failed = |reason| Error::Data { path: path.to_owned(), reason };
+    create_private_folder(path).map_err(failed)?;
+    let mut options = File::options();
+    let file = options.write(true).create(true).truncate(false).mode(0o600).open(path.join("lock"));
+    let file = file.map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::DataInUse(path.to_owned())),
+        Err(TryLockError::Error(reason)) => Err(failed(reason)),
+    }
+}
+
+fn open_engine(options: &Options, manifest: &Manifest, max_live_instances: usize) -> Result<Engine, Error> {
+    Ok(Engine::new(&EngineOptions {
+        max_live_instances,
+        largest_memory: largest_memory(manifest),
+        code_cache: Some(options.data.join("code")),
+        precompiled: options.compiled.clone(),
+        compile_in: CompileIn::OwnProcess(manifest.deploy.compiling),
+        for_any_processor: false,
+    })?)
+}
+
+fn delivery_options(limits: &manifest::HostLimits) -> DeliveryOptions {
+    DeliveryOptions {
+        attempts: limits.effect_attempts,
+        retry_delay: limits.effect_retry_delay,
+        max_pending: limits.max_pending_effects,
+        max_pending_bytes: usize::try_from(limits.max_pending_effect_bytes.as_u64()).unwrap_or(usize::MAX),
+    }
+}
+
+fn live_instances(limits: &manifest::HostLimits) -> usize {
+    let allowed = actor::most_live_instances(actor::map_count_limit());
+    match limits.max_live_instances {
+        Some(wanted) if wanted > allowed => {
+            tracing::warn!(
+                code = "live-instances-capped",
+                "max-live-instances is {wanted}, and vm.max_map_count allows {allowed}: using {allowed}"
+            );
+            allowed
+        }
+        Some(wanted) => wanted.max(1),
+        None => allowed.min(actor::DEFAULT_LIVE_INSTANCES),
+    }
+}
+
+/// The largest memory limit of a manifest's agent types, for the engine.
+pub fn largest_memory(manifest: &Manifest) -> ByteSize {
+    manifest.agents.values().map(|agent| agent.limits.memory).max().unwrap_or_default()
+}
+
+fn agent_runtimes(manifest: &Manifest, opened: &[Opened]) -> Vec<AgentRuntime> {
+    let agents = manifest.agents.values().zip(opened);
+    agents.map(|(agent, opened)| AgentRuntime::new(agent.clone(), opened.serving().clone())).collect()
+}
+
+/// Determines the serving version of each agent type, and loads it.
+async fn open_types(
+    engine: &Engine,
+    manifest: &Manifest,
+    data: &Path,
+    backend: &dyn Backend,
+) -> Result<Vec<Opened>, Error> {
+    let mut opened = Vec::new();
+    for agent in manifest.agents.values() {
+        let open = Opened::open(engine, &manifest.deploy, data, agent, backend.shared()).await;
+        opened.push(open.map_err(|reason| Error::Component {
+            manifest: manifest.path.display().to_string(),
+            line: agent.component_line,
+            agent: agent.name.clone(),
+            reason: Box::new(reason),
+        })?);
+    }
+    Ok(opened)
+}
+
+/// Distinguishes the hosts of an app for people: machine, process and port.
+fn host_name(address: SocketAddr) -> String {
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{machine}:{}", address.port())
+}

@@ -1,0 +1,33 @@
+//! Calls, wake-ups and events that a backend brings by itself, without HTTP.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use daca_model::backend::{ActorCall, EventOutcome, FiredWakeup, Inbound};
+use daca_model::{ActorAddress, CallContext, CallError};
+use daca_runtime::actor::Actors;
+use daca_server::Subscriptions;
+
+/// The host's side of the embedded backend. Behind a sidecar the same things arrive as requests.
+pub(super) struct Local {
+    pub(super) actors: Actors,
+    pub(super) subscriptions: Subscriptions,
+}
+
+#[async_trait]
+impl Inbound for Local {
+    async fn call(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
+        self.actors.call_here(call, context).await
+    }
+
+    async fn call_active(&self, call: ActorCall, context: CallContext) -> Option<Result<Bytes, CallError>> {
+        self.actors.call_active(call, context).await
+    }
+
+    async fn wake(&self, actor: ActorAddress, fired: FiredWakeup, data: Bytes) -> Result<(), CallError> {
+        self.actors.wake(&actor, fired, data, CallContext::default()).await
+    }
+
+    async fn event(&self, path: &str, event: &Bytes) -> EventOutcome {
+        self.subscriptions.handle(path, event, CallContext::of_host()).await
+    }
+}

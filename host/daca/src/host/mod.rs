@@ -1,0 +1,60 @@
+//! The host as a whole: [`core`] holds the parts, [`ports`] puts them behind the two ports, and [`shutdown`] serves them and ends
+//! them in the order that loses nothing. [`options`] and [`error`] are what goes in, and what can go wrong.
+
+mod core;
+mod error;
+mod listen;
+mod local;
+mod options;
+mod ports;
+mod shutdown;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use daca_deploy::Deployer;
+use daca_manifest::Manifest;
+
+use core::Core;
+pub use core::largest_memory;
+pub use error::Error;
+pub use options::{BackendOptions, Options};
+use ports::Ports;
+
+/// A listening host, which serves once [`Host::run`] is called.
+pub struct Host {
+    core: Core,
+    ports: Ports,
+    grace: Duration,
+    behind_sidecar: bool,
+}
+
+impl Host {
+    /// Creates everything, and listens. Nothing is served and nothing fires yet.
+    pub async fn start(options: &Options) -> Result<Host, Error> {
+        if options.admin_token.is_none() && !options.admin.ip().is_loopback() {
+            return Err(Error::AdminNotLoopback(options.admin));
+        }
+        let manifest = Manifest::load(&options.manifest)?;
+        let (core, listener) = Core::open(options, &manifest).await?;
+        ports::warn_of_open_callbacks(options);
+        let ports = Ports::open(options, &manifest, &core, listener)?;
+        let (grace, behind_sidecar) = (manifest.host.shutdown_grace, options.backend.is_sidecar());
+        Ok(Host { core, ports, grace, behind_sidecar })
+    }
+
+    /// The address of the application's port.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.ports.app.address()
+    }
+
+    /// The address of the operator's port.
+    pub fn admin_address(&self) -> std::io::Result<SocketAddr> {
+        self.ports.admin.address()
+    }
+
+    /// Deploys versions.
+    pub fn deployer(&self) -> &Deployer {
+        &self.core.deployer
+    }
+}

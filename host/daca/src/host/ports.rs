@@ -1,0 +1,130 @@
+//! The two ports of a host: the application's and the operator's.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use daca_manifest::{self as manifest, Manifest};
+use daca_model::LARGEST_COMPONENT;
+use daca_server::{
+    self as server, AdminState, AdminToken, AppOptions, AppToken, Server, ServerOptions, SidecarSide,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::core::Core;
+use super::error::Error;
+use super::listen::listen;
+use super::options::{BackendOptions, Options};
+
+/// Concurrent connections to the operator's port.
+const ADMIN_CONNECTIONS: usize = 100;
+/// The time for their requests to arrive.
+const ADMIN_BODY_TIME: Duration = Duration::from_secs(120);
+
+/// What the ports say of the host, and when they close.
+pub(super) struct Lifecycle {
+    /// False from the beginning of the shutdown on.
+    pub(super) is_ready: Arc<AtomicBool>,
+    /// False once a sidecar is to send its calls elsewhere.
+    pub(super) is_alive: Arc<AtomicBool>,
+    /// Cancelled when the operator's port is about to close.
+    pub(super) stop_admin: CancellationToken,
+}
+
+/// The listening ports.
+pub(super) struct Ports {
+    pub(super) app: Server,
+    pub(super) admin: Server,
+    pub(super) lifecycle: Lifecycle,
+}
+
+impl Ports {
+    /// Listens on the operator's port, and puts the parts behind both.
+    pub(super) fn open(
+        options: &Options,
+        manifest: &Manifest,
+        core: &Core,
+        app_listener: TcpListener,
+    ) -> Result<Ports, Error> {
+        let lifecycle = Lifecycle {
+            is_ready: Arc::new(AtomicBool::new(true)),
+            is_alive: Arc::new(AtomicBool::new(true)),
+            stop_admin: CancellationToken::new(),
+        };
+        let max_body = usize::try_from(manifest.host.max_body.as_u64()).unwrap_or(usize::MAX);
+        let app = server::app_router(AppOptions {
+            routes: &manifest.routes,
+            subscriptions: core.subscriptions.clone(),
+            actors: core.actors.clone(),
+            is_ready: lifecycle.is_ready.clone(),
+            is_alive: lifecycle.is_alive.clone(),
+            max_body,
+            sidecar: match &options.backend {
+                BackendOptions::Embedded => None,
+                BackendOptions::Dapr { app_token, .. } => Some(SidecarSide {
+                    input_bindings: &manifest.input_bindings,
+                    token: app_token.as_ref().map(|token| AppToken::new(&token.0)),
+                }),
+            },
+        });
+        let admin = server::admin_router(AdminState {
+            actors: core.actors.clone(),
+            deployer: core.deployer.clone(),
+            outbox: core.outbox.clone(),
+            is_ready: lifecycle.is_ready.clone(),
+            backend: options.backend.name(),
+            max_body,
+            token: options.admin_token.as_ref().map(|token| AdminToken::new(&token.0)),
+            log: options.log.clone(),
+            stopping: lifecycle.stop_admin.clone(),
+        });
+        let app_options = app_server(&manifest.host, max_body, options.backend.is_sidecar());
+        Ok(Ports {
+            app: Server::new(app_listener, app, app_options),
+            admin: Server::new(listen(options.admin, "--admin")?, admin, admin_server()),
+            lifecycle,
+        })
+    }
+}
+
+fn app_server(limits: &manifest::HostLimits, max_body: usize, behind_sidecar: bool) -> ServerOptions {
+    let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+    ServerOptions {
+        max_connections: limits.max_connections,
+        max_connections_per_peer: limits.max_connections_per_peer(),
+        health: &["/healthz", "/readyz"],
+        max_body,
+        body_time: limits.body_time,
+        least_body_rate: bytes(limits.least_body_rate),
+        max_held_body_bytes: Some(bytes(limits.max_held_body_bytes())),
+        behind_sidecar,
+    }
+}
+
+/// A component is large, and may arrive slowly.
+fn admin_server() -> ServerOptions {
+    ServerOptions {
+        max_connections: ADMIN_CONNECTIONS,
+        max_connections_per_peer: ADMIN_CONNECTIONS / 2,
+        health: &["/health"],
+        max_body: usize::try_from(LARGEST_COMPONENT).unwrap_or(usize::MAX),
+        body_time: ADMIN_BODY_TIME,
+        least_body_rate: manifest::HostLimits::default().least_body_rate.as_u64() as usize,
+        max_held_body_bytes: None,
+        behind_sidecar: false,
+    }
+}
+
+pub(super) fn warn_of_open_callbacks(options: &Options) {
+    if matches!(options.backend, BackendOptions::Dapr { app_token: None, .. })
+        && !options.listen.ip().is_loopback()
+    {
+        tracing::warn!(
+            code = "callbacks-exposed",
+            "--listen {} can be reached from other machines, and without APP_API_TOKEN anyone there can call every actor as the sidecar does",
+            options.listen
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! How a host serves, and how it shuts down in the order that loses nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use daca_base::task;
+use daca_model::backend::Readiness;
+use daca_runtime::actor::Actors;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Host;
+use super::core::Core;
+use super::local::Local;
+use super::ports::Ports;
+
+/// The time for the last answers at the end of a shutdown.
+const LAST_ANSWERS: Duration = Duration::from_millis(100);
+/// The time that actors stay on a draining host because of effects that cannot be delivered, for example because Twilio
+/// is unavailable.
+const EFFECTS_PATIENCE: Duration = Duration::from_secs(3);
+/// The time that a shutdown waits for a sidecar to send its calls elsewhere. It checks the host's health each second.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What was left when the grace was over.
+struct Left {
+    turns: usize,
+    active: usize,
+    effects: usize,
+}
+
+impl Host {
+    /// Serves until `shutdown`. Then new calls are refused, running turns end, actors are deactivated, effects are
+    /// delivered, and state is on disk; all within the manifest's `shutdown-grace`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Host { core, ports: Ports { app, admin, lifecycle }, grace, behind_sidecar } = self;
+        // Before anything is served: calls go through the backend, even to an actor of this host.
+        let (actors, subscriptions) = (core.actors.clone(), core.subscriptions.clone());
+        core.backend.start(Arc::new(Local { actors, subscriptions }));
+        let stop_app = CancellationToken::new();
+        let servers = TaskTracker::new();
+        let app = servers.spawn(app.run(stop_app.clone(), grace));
+        let admin = servers.spawn(admin.run(lifecycle.stop_admin.clone(), LAST_ANSWERS));
+        let sweep = tokio::spawn(sweep_idle(core.actors.clone()));
+        let app = until_it_ends(&shutdown, app, admin).await;
+        shutdown.cancel();
+
+        tracing::info!(
+            "shutting down: no new calls are accepted; {} turns are running",
+            core.actors.turns_in_flight()
+        );
+        let deadline = Instant::now() + grace;
+        lifecycle.is_ready.store(false, Ordering::Relaxed);
+        core.actors.refuse_new();
+        core.deployer.close();
+        if behind_sidecar && core.backend.readiness() == Readiness::Ready {
+            core.hand_over(grace / 2).await;
+        }
+        lifecycle.is_alive.store(false, Ordering::Relaxed);
+        core.backend.leave((grace / 4).min(LEAVE_PATIENCE)).await;
+        stop_app.cancel();
+        // A client that is slow with its body must not use up the time for turns and effects.
+        let left = deadline.saturating_duration_since(Instant::now());
+        if let Some(app) = app {
+            let _out_of_time = tokio::time::timeout(left / 2, app).await;
+        }
+        sweep.abort();
+        let left = core.drain(behind_sidecar, deadline).await;
+        core.deployer.shut_down().await;
+        lifecycle.stop_admin.cancel();
+        servers.close();
+        // The application's port would wait a whole grace period after closing for clients that do not read.
+        let end = deadline.max(Instant::now() + LAST_ANSWERS);
+        let _out_of_time = tokio::time::timeout_at(end, servers.wait()).await;
+        core.backend.shut_down().await;
+        left.report(grace);
+        // Data in a removed file is not on disk.
+        let is_kept = behind_sidecar || core.backend.readiness() == Readiness::Ready;
+        tracing::info!("shut down{}", if is_kept { "; state is on disk" } else { "" });
+    }
+}
+
+impl Core {
+    /// Ends actors while the sidecar still lets them write. Once it sends its calls elsewhere, it cuts off running calls, and lets
+    /// nobody read or write state.
+    async fn hand_over(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        self.actors.drain(deadline).await;
+        self.actors.deactivate_all(deadline).await;
+        // Undeliverable effects are retried while the actors move, since their callers wait for that.
+        self.deliveries.flush(deadline.min(Instant::now() + EFFECTS_PATIENCE)).await;
+    }
+
+    /// Waits for turns and effects, and ends what is active.
+    async fn drain(&self, behind_sidecar: bool, deadline: Instant) -> Left {
+        let turns = self.actors.drain(deadline).await;
+        let active = match behind_sidecar {
+            true => self.actors.active(),
+            false => self.actors.deactivate_all(deadline).await,
+        };
+        let effects = self.deliveries.flush(deadline).await;
+        self.actors.stop();
+        Left { turns, active, effects }
+    }
+}
+
+impl Left {
+    fn report(&self, grace: Duration) {
+        let Left { turns, active, effects } = self;
+        if turns + active + effects > 0 {
+            tracing::warn!(
+                code = "shutdown-incomplete",
+                "the shutdown grace of {grace:?} is over: {turns} turns did not end, {active} actors were not deactivated, {effects} effects were not delivered"
+            );
+        }
+    }
+}
+
+/// Deactivates idle actors, for ever.
+async fn sweep_idle(actors: Actors) {
+    let sweep = || {
+        let actors = actors.clone();
+        async move { actors.run_idle_sweep().await }
+    };
+    task::lasting("idle actors", sweep).await;
+}
+
+/// Waits for the shutdown, or for a port that accepts no connections any more: it is useless, and nobody else would notice. Answers
+/// the application's port, if it still serves.
+async fn until_it_ends(
+    shutdown: &CancellationToken,
+    mut app: JoinHandle<()>,
+    mut admin: JoinHandle<()>,
+) -> Option<JoinHandle<()>> {
+    tokio::select! {
+        () = shutdown.cancelled() => Some(app),
+        _panicked = &mut app => {
+            port_ended("application's");
+            None
+        }
+        _panicked = &mut admin => {
+            port_ended("operator's");
+            Some(app)
+        }
+    }
+}
+
+fn port_ended(whose: &str) {
+    tracing::error!(
+        code = "port-ended",
+        "the {whose} port no longer accepts connections, by a defect of the host: the host exits"
+    );
+}
