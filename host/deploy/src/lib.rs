@@ -11,6 +11,7 @@
 mod error;
 mod files;
 mod handle;
+mod history;
 mod hosts;
 mod judge;
 mod library;
