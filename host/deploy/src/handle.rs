@@ -16,7 +16,7 @@ pub(super) struct TypeHandle {
     pub(super) agent: Arc<AgentType>,
     pub(super) shared: Option<Shared>,
     pub(super) commands: mpsc::Sender<Command>,
-    pub(super) view: channel::Receiver<View>,
+    pub(super) view: watch::Receiver<View>,
     /// The digest of what `daca dev` has built: whoever follows the file leaves that alone.
     pub(super) built: Mutex<Option<String>>,
 }

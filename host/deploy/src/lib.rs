@@ -27,7 +27,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -42,7 +41,7 @@ pub use start::{Opened, check_file, check_permissions};
 
 use daca_base::digest::{digest, short};
 use daca_base::task;
-use daca_manifest::{AgentType, DeployRules};
+use daca_manifest::DeployRules;
 use daca_model::backend::SharedStore;
 use daca_runtime::actor::Actors;
 use daca_runtime::component::{Compiling, Engine};
@@ -53,7 +52,7 @@ use prepare::{Preparation, Prepared};
 use record::Change;
 use shared::Shared;
 pub use shared::read_stored;
-use steward::{Beginning, New, Steward, blocking};
+use steward::{Beginning, New, Steward, View, blocking};
 use watch::ComponentFile;
 
 /// Deployments that are under way at the same time, with their bytes in memory.

@@ -42,7 +42,7 @@ const fn key(name: &'static str, default: Default, meaning: &'static str) -> Key
     Key { name, default, meaning }
 }
 
-use Default::{None, Required, Value, Words};
+use self::Default::{None, Required, Value, Words};
 
 /// All tables.
 pub const TABLES: [Table; 12] = [

@@ -1,8 +1,8 @@
 //! The activation table: from an address to the activation that takes the call, within the host's bounds.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,11 +17,10 @@ use super::record::Activation;
 use super::services::Services;
 use super::work::{Job, Work, wakeup_noun};
 use super::{ActorAddress, CallContext, CallError, Deliveries};
-use crate::component::{Counted, Counters, Engine, Serving};
-use daca_manifest::AgentType;
+use crate::component::Engine;
 use daca_model::Topic;
 use daca_model::TurnKind;
-use daca_model::backend::{self, ActorCall, Backend, FiredWakeup, Readiness, WakeupKind};
+use daca_model::backend::{self, ActorCall, Backend, FiredWakeup, Readiness};
 
 /// How often activations that were idle for too long are looked for.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);

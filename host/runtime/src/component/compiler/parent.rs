@@ -89,7 +89,7 @@ pub(super) async fn compile(
     };
     let mut end = End::Starved;
     for priority in priorities {
-        end = attempt(&arguments(*priority), &wasm, limits, deadline).await.map_err(Failure::for_now)?;
+        end = attempt(&arguments(*priority), &wasm, deadline).await.map_err(Failure::for_now)?;
         if !matches!(end, End::Starved) {
             break;
         }
@@ -114,7 +114,6 @@ fn time_for(each: Duration, bytes: u64) -> Duration {
 async fn attempt(
     arguments: &Arguments,
     wasm: &Bytes,
-    limits: CompileLimits,
     deadline: tokio::time::Instant,
 ) -> Result<End, Refusal> {
     let mut child = start(arguments).map_err(|error| unavailable(&error.to_string()))?;
