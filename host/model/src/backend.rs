@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use daca_base::clock::Clock;
 
 pub use crate::outbox::{EffectStatus, Outbox, OutboxCounts, OutboxEntry};
 pub use crate::stored::stored_json;
@@ -78,6 +79,12 @@ pub trait Backend: Send + Sync + 'static {
     /// What the hosts of this app share; none where there is one host alone.
     fn shared(&self) -> Option<Arc<dyn SharedStore>> {
         None
+    }
+
+    /// The clock by which values expire and reminders are due. Whoever keeps values in memory goes by the same one, and what
+    /// an agent sees of the time is its wall time.
+    fn clock(&self) -> &Clock {
+        Clock::of_process()
     }
 
     /// Changes when another host may have had this host's actors in between. What an activation knows from before the
