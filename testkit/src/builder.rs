@@ -116,7 +116,17 @@ impl HostBuilder {
     }
 
     /// Starts the host. Its state lies in a temporary folder, which goes away with it.
+    ///
+    /// # Errors
+    ///
+    /// A manifest or a component that cannot be used; [`StartError::ComponentMissing`] says what builds one that is not there.
     pub async fn start(self) -> Result<Host, StartError> {
+        let patience = self.patience;
+        let started = tokio::time::timeout(patience, Box::pin(self.started())).await;
+        started.unwrap_or(Err(StartError::TimedOut(patience)))
+    }
+
+    async fn started(self) -> Result<Host, StartError> {
         let mut manifest = manifest::read(&self.source, &self.additions)?;
         manifest.host.effect_retry_delay = EFFECT_RETRY_DELAY;
         let folder = TempDir::new().map_err(StartError::Folder)?;

@@ -63,6 +63,11 @@ pub enum StartError {
     /// The embedded backend.
     #[error(transparent)]
     Backend(#[from] daca_embedded::StartError),
+    /// It took longer than the host's patience: to compile, most likely.
+    #[error(
+        "the components were not compiled and tried within {0:?}\n  help: give it more time with .patience(…)"
+    )]
+    TimedOut(Duration),
     /// The temporary folder for state.
     #[error("the temporary folder for state: {0}")]
     Folder(std::io::Error),

@@ -262,8 +262,9 @@ impl Host {
     /// Those of the component, among them [`StartError::Refused`] when it fails on a throw-away actor. The version that served
     /// serves on then.
     pub async fn swap(&self, agent_type: &str, component: impl AsRef<Path>) -> Result<(), StartError> {
-        let Parts { engine, actors, .. } = &self.parts;
-        swap::swap(engine, actors, agent_type, component.as_ref()).await
+        let Parts { engine, actors, patience, .. } = &self.parts;
+        let swap = Box::pin(swap::swap(engine, actors, agent_type, component.as_ref()));
+        tokio::time::timeout(*patience, swap).await.unwrap_or(Err(StartError::TimedOut(*patience)))
     }
 
     /// Deactivates all actors, as a host that shuts down does: `#[deactivate]` runs, and the next call of each makes a new
