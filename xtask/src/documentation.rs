@@ -16,7 +16,7 @@ const STANDS_IN_FOR: &str = "DACA_XTASK_RUSTDOC";
 const FOLDER: &str = "DACA_XTASK_DOC";
 
 /// The libraries whose documentation people read.
-const DOCUMENTED: [&str; 13] = [
+const DOCUMENTED: [&str; 14] = [
     "daca_base",
     "daca_client",
     "daca_dapr",
@@ -30,6 +30,7 @@ const DOCUMENTED: [&str; 13] = [
     "daca_sdk",
     "daca_server",
     "daca_stack",
+    "daca_testkit",
 ];
 
 /// Has a run of `cargo test` make the documentation, too.

@@ -51,7 +51,7 @@ enum Command {
     Bench(bench::Arguments),
     /// Build the container image of the host with the ChatAgent
     Image(image::Arguments),
-    /// Build the components: the ChatAgent and the guests of the tests
+    /// Build the components: the ChatAgent, the examples and the guests of the tests
     Guests,
     /// Check that every link between the documents leads somewhere
     Links,

@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
     filter: Vec<String>,
 }
 
-/// The packages that know nothing of the host.
+/// The packages that know nothing of the host, beside the examples.
 const GUEST_SIDE: [&str; 4] = ["chat-agent", "daca-sdk", "daca-sdk-macros", "test-guests"];
 
 /// The package of the real servers, and those that use it: the benchmark, and the tests on a cluster.
@@ -71,6 +71,7 @@ fn all(with_stack: bool) -> Vec<Step> {
     };
     steps.extend([
         guests::chat_agent(),
+        guests::examples(),
         guests::test_guests(),
         build("build: guests", &guest_side),
         build("build: host", &host_side),
@@ -89,8 +90,9 @@ fn filtered(filter: &[String], with_stack: bool) -> Vec<Step> {
     }
     let host_side = host_side(with_stack);
     let build = linted(&format!("build {host_side} --bin daca"));
-    steps.extend([guests::chat_agent(), guests::test_guests(), Step::cargo("host", build)]);
-    let mut tests = format!("test {host_side} --test suite");
+    let guests = [guests::chat_agent(), guests::examples(), guests::test_guests()];
+    steps.extend(guests.into_iter().chain([Step::cargo("host", build)]));
+    let mut tests = format!("test {host_side} --test suite --test kit --test examples");
     if with_stack {
         steps.push(stack::servers());
         tests.push_str(" --test stack");
@@ -101,14 +103,19 @@ fn filtered(filter: &[String], with_stack: bool) -> Vec<Step> {
 
 /// The guests' packages, as arguments of cargo.
 fn guest_side() -> String {
-    GUEST_SIDE.map(|package| format!("-p {package}")).join(" ")
+    let packages = GUEST_SIDE.iter().chain(&guests::EXAMPLES);
+    packages.map(|package| format!("-p {package}")).collect::<Vec<_>>().join(" ")
 }
 
 /// All other packages, so that a new one is not forgotten. What the servers' own packages need beside those of the host makes
 /// no difference to the others.
 fn host_side(with_stack: bool) -> String {
     let left_out = if with_stack { &[][..] } else { &STACK_SIDE };
-    let left_out = GUEST_SIDE.iter().chain(left_out).map(|package| format!(" --exclude {package}"));
+    let left_out = GUEST_SIDE
+        .iter()
+        .chain(&guests::EXAMPLES)
+        .chain(left_out)
+        .map(|package| format!(" --exclude {package}"));
     format!("--workspace{}", left_out.collect::<String>())
 }
 

@@ -10,7 +10,9 @@
 //! A process that starts after its clock was set back starts with the earlier time. Earlier writes may then be in the
 //! future; readers bound them by the requested duration, if it is known.
 //!
-//! Times for people are plain wall time, and do not use this module.
+//! Times for people are plain wall time ([`Clock::wall`]).
+//!
+//! A test gives the host a clock that stands still until it is moved ([`moved`]).
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -47,8 +49,8 @@ impl Clock {
     }
 
     /// The clock of this process: everything that decides by time must agree on it.
-    pub fn of_process() -> Clock {
-        OF_PROCESS.clone()
+    pub fn of_process() -> &'static Clock {
+        &OF_PROCESS
     }
 
     /// The time.
@@ -60,6 +62,11 @@ impl Clock {
         let now = goes_on.map_or(wall, |goes_on| goes_on.max(wall));
         *last = Some((now, monotonic));
         now
+    }
+
+    /// What the wall clock shows, which may be set: for times that people read.
+    pub fn wall(&self) -> SystemTime {
+        (self.0.read)().wall
     }
 
     /// Milliseconds since 1970.
@@ -89,12 +96,14 @@ pub fn unix_ms(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, millis)
 }
 
-/// Clocks that tests move, also those of other crates.
-#[doc(hidden)]
+/// Clocks that stand still until they are moved: those of a machine on which time passes when a test says so.
+///
+/// Only what asks a [`Clock`] of the machine sees that time: what is due, and what has expired. Waits of tokio, such as
+/// time-outs, go by the real time.
 pub mod moved {
     use super::*;
 
-    /// The two clocks of a machine, which only move when they are told to.
+    /// The two clocks of a machine. Cheap to clone; the clones are one machine.
     #[derive(Clone)]
     pub struct Machine(Arc<Mutex<Reading>>);
 
@@ -109,6 +118,11 @@ pub mod moved {
         pub fn clock(&self) -> Clock {
             let Machine(reading) = self.clone();
             Clock::new(move || *reading.lock().unwrap_or_else(PoisonError::into_inner))
+        }
+
+        /// What its wall clock shows.
+        pub fn now(&self) -> SystemTime {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).wall
         }
 
         /// Time passes.

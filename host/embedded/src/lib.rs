@@ -1,9 +1,11 @@
 //! The backend for a machine without a sidecar: everything in this process and one file.
 //!
-//! State, reminders and timers are in the state file ([`store`], [`state_file`]) and survive a crash. Events are
+//! State, reminders and timers are in the state file ([`store`], [`state_file`]) and survive a crash ([`inspect`]
+//! shows them). Events are
 //! delivered in process to the manifest's subscriptions, as CloudEvents, like a broker's. Calls to other actors stay in
 //! process. Output bindings are written to the outbox and to the log, so that you can see what would have been sent.
 
+mod inspect;
 mod state_file;
 mod store;
 mod transaction;
@@ -29,6 +31,7 @@ use daca_model::backend::{
 };
 use daca_model::cloud_event;
 use daca_model::{ActorAddress, CallContext, CallError};
+pub use inspect::Scheduled;
 pub use store::OpenError;
 use store::Store;
 use wakeups::Schedule;
@@ -40,6 +43,7 @@ const CLOCK_GRACE: Duration = Duration::from_secs(1);
 pub struct Embedded {
     store: Store,
     schedule: Arc<Schedule>,
+    clock: Clock,
     outbox: Arc<Outbox>,
     /// Paths of the subscriptions of each (pub/sub component, topic).
     subscriptions: HashMap<(String, String), Vec<String>>,
@@ -73,15 +77,24 @@ pub enum StartError {
 impl Embedded {
     /// Opens the data folder. Nothing fires before [`Embedded::start`].
     pub fn open(manifest: &Manifest, data: &Path, outbox: Arc<Outbox>) -> Result<Embedded, StartError> {
+        Embedded::open_with(manifest, data, outbox, Clock::of_process().clone())
+    }
+
+    /// The same with another clock than that of the process, for tests.
+    pub fn open_with(
+        manifest: &Manifest,
+        data: &Path,
+        outbox: Arc<Outbox>,
+        clock: Clock,
+    ) -> Result<Embedded, StartError> {
         let secrets = match &manifest.embedded.secrets_file {
             Some(path) => read_secrets(path)?,
             None => BTreeMap::new(),
         };
         let quota = |agent: &Arc<AgentType>| (agent.name.clone(), agent.limits.state_total.as_u64());
         let quotas = manifest.agents.values().map(quota).collect();
-        let clock = Clock::of_process();
         let (store, scheduled) = Store::open(data, quotas, clock.clone())?;
-        let schedule = Arc::new(Schedule::new(clock));
+        let schedule = Arc::new(Schedule::new(clock.clone()));
         let (known, orphans) = scheduled
             .into_iter()
             .partition::<Vec<_>, _>(|change| manifest.agents.contains_key(&change.actor.agent_type));
@@ -102,6 +115,7 @@ impl Embedded {
         Ok(Embedded {
             store,
             schedule,
+            clock,
             outbox,
             subscriptions,
             secrets,
@@ -245,6 +259,10 @@ impl Backend for Embedded {
 
     fn readiness(&self) -> Readiness {
         self.store.readiness()
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Stops firing reminders and timers. Due ones stay in the state file, for the next run.

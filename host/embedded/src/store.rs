@@ -49,7 +49,7 @@ pub(super) struct Store {
     file: Arc<StateFile>,
     database: SharedDatabase,
     commits: mpsc::Sender<Request>,
-    clock: Clock,
+    pub(super) clock: Clock,
 }
 
 /// The bytes of state that one actor of an agent type may have.
@@ -228,7 +228,7 @@ impl Store {
         }
     }
 
-    async fn with_database<T: Send + 'static>(
+    pub(super) async fn with_database<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, Error> {

@@ -37,6 +37,8 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) struct Schedule {
     inner: Mutex<Inner>,
     changed: Notify,
+    /// A firing has ended.
+    ended: Notify,
     clock: Clock,
 }
 
@@ -46,6 +48,8 @@ struct Inner {
     by_name: BTreeMap<(ActorAddress, WakeupKey), Due>,
     /// The attempts of firings that have failed.
     failed_attempts: BTreeMap<(ActorAddress, WakeupKey), u32>,
+    /// Firings that are under way.
+    firing: usize,
 }
 
 /// A due firing.
@@ -60,7 +64,7 @@ struct Firing {
 impl Schedule {
     /// An empty one.
     pub(super) fn new(clock: Clock) -> Schedule {
-        Schedule { inner: Mutex::default(), changed: Notify::new(), clock }
+        Schedule { inner: Mutex::default(), changed: Notify::new(), ended: Notify::new(), clock }
     }
 
     /// Applies the changes of a commit, or of the state file at the start.
@@ -103,6 +107,7 @@ impl Schedule {
         let name = (actor.clone(), key.clone());
         let token = inner.by_name.remove(&name).map_or(0, |due| due.token);
         let attempt = inner.failed_attempts.get(&name).map_or(1, |failed| failed + 1);
+        inner.firing += 1;
         Ok(Firing { actor, fired: FiredWakeup { key, token }, attempt })
     }
 
@@ -121,6 +126,29 @@ impl Schedule {
         inner.by_name.insert(name, Due { at, token: fired.token });
         drop(inner);
         self.changed.notify_one();
+    }
+
+    /// When the next one fires that is not being handled, in milliseconds since 1970.
+    pub(super) fn next_at(&self) -> Option<u64> {
+        self.lock().by_time.first().map(|(at, ..)| *at)
+    }
+
+    /// Is nothing due, and no firing under way?
+    pub(super) fn is_settled(&self) -> bool {
+        let inner = self.lock();
+        inner.firing == 0 && inner.by_time.first().is_none_or(|(at, ..)| *at > self.clock.unix_ms())
+    }
+
+    /// Looks at the clock at once, and waits until everything that is due has been handled. What failed waits for another try.
+    pub(super) async fn settled(&self) {
+        self.changed.notify_one();
+        loop {
+            let ended = self.ended.notified();
+            if self.is_settled() {
+                return;
+            }
+            ended.await;
+        }
     }
 
     /// Forgets a void firing.
@@ -150,9 +178,20 @@ pub(super) async fn run(
         };
         let (store, schedule, inbound) = (store.clone(), schedule.clone(), inbound.clone());
         tasks.spawn(async move {
+            let under_way = UnderWay(&schedule);
             fire(&schedule, &store, &*inbound, due).await;
-            drop(place);
+            drop((under_way, place));
         });
+    }
+}
+
+/// A firing that was taken. It ends with this value, whatever became of it.
+struct UnderWay<'a>(&'a Schedule);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.lock().firing -= 1;
+        self.0.ended.notify_waiters();
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use daca_base::clock::Clock;
 
 pub use crate::outbox::{EffectStatus, Outbox, OutboxCounts, OutboxEntry};
 pub use crate::stored::stored_json;
@@ -79,6 +80,12 @@ pub trait Backend: Send + Sync + 'static {
     /// The store that the hosts of this app share; `None` when there is only one host.
     fn shared(&self) -> Option<Arc<dyn SharedStore>> {
         None
+    }
+
+    /// The clock by which values expire and reminders are due. Whoever keeps values in memory goes by the same one, and what
+    /// an agent sees of the time is its wall time.
+    fn clock(&self) -> &Clock {
+        Clock::of_process()
     }
 
     /// The ownership epoch. It changes when another host may have owned this host's actors in between. An activation

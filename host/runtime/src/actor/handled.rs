@@ -133,8 +133,15 @@ impl Handled {
     }
 
     /// Adds a call to the commit of the turn that handles it, and returns the log as it is after the commit.
-    pub(super) fn after(mut self, call: &Repeatable, reply: &Bytes, commit: &mut TurnCommit) -> Handled {
-        let now = seconds();
+    /// `now` is in seconds since 1970.
+    pub(super) fn after(
+        mut self,
+        call: &Repeatable,
+        reply: &Bytes,
+        now: u64,
+        commit: &mut TurnCommit,
+    ) -> Handled {
+        let now = u32::try_from(now).unwrap_or(u32::MAX);
         match call {
             Repeatable::Message(place) => {
                 let marks = self.messages.unwrap_or_default().with(place, now);
@@ -194,9 +201,4 @@ async fn read<const COUNT: usize>(
 
 fn write(commit: &mut TurnCommit, key: &str, value: Vec<u8>) {
     commit.writes.insert(key.to_owned(), StateWrite::Set { value: value.into(), ttl: None });
-}
-
-/// Seconds since 1970.
-fn seconds() -> u32 {
-    u32::try_from(daca_base::clock::unix_ms(daca_base::clock::now()) / 1_000).unwrap_or(u32::MAX)
 }

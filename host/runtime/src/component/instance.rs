@@ -48,7 +48,7 @@ impl InstanceState {
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(MOST_RESOURCES);
         InstanceState {
-            wasi: imports::wasi_context(&log),
+            wasi: imports::wasi_context(&log, scope.clock()),
             resources,
             memory: MemoryLimiter::new(scope.limits().memory.as_u64()),
             running_time: Arc::new(RunningTime::new()),

@@ -73,7 +73,8 @@ pub(super) async fn run(
             return Ok(Err(Failure::Failed(format!("the migration from {from:?} failed: {text}"))));
         }
     };
-    let changes = match changes(&before, after, daca_base::clock::now()) {
+    let now = store.data_mut().scope().now();
+    let changes = match changes(&before, after, now) {
         Ok(changes) => changes,
         Err(failure) => return Ok(Err(failure)),
     };

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use super::StateCache;
 use crate::contract::daca::agent::types::Error;
+use daca_base::clock::Clock;
 use daca_manifest::{AgentLimits, AgentType};
 use daca_model::backend::{
     Backend, Effect, EffectRequest, Expiry, FiredWakeup, StateValue, StateWrite, TurnCommit,
@@ -114,6 +115,16 @@ impl TurnScope {
         }
     }
 
+    /// The time by which values expire.
+    pub(crate) fn now(&self) -> SystemTime {
+        self.options.backend.clock().now()
+    }
+
+    /// The clock whose wall time the guest sees.
+    pub(crate) fn clock(&self) -> Clock {
+        self.options.backend.clock().clone()
+    }
+
     /// The label of the state's schema, if the state is to be migrated.
     pub(crate) fn migrate_from(&self) -> Option<Arc<str>> {
         self.options.migrate_from.clone()
@@ -158,7 +169,7 @@ impl TurnScope {
 
     async fn read_batch(&mut self, keys: &[String]) -> Result<Vec<Option<StateValue>>, Error> {
         self.forget_what_nested_turns_wrote();
-        let now = daca_base::clock::now();
+        let now = self.now();
         let ScopeOptions { cache, backend, actor, .. } = &mut self.options;
         let staged = &self.staged.writes;
         let unknown = keys

@@ -2,11 +2,13 @@
 //! and environment variables exist, because every toolchain's library imports them, and are empty.
 
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
+use daca_base::clock::Clock;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
+use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxBuilder};
 
 use super::LogBudget;
 use super::logging::{LONGEST_LINE, StdStream};
@@ -15,8 +17,9 @@ use super::logging::{LONGEST_LINE, StdStream};
 const MOST_RANDOM: u64 = 1024 * 1024;
 
 /// The WASI side of an instance. Nothing is inherited from the host's process.
-pub(crate) fn wasi_context(log: &Arc<LogBudget>) -> WasiCtx {
+pub(crate) fn wasi_context(log: &Arc<LogBudget>, clock: Clock) -> WasiCtx {
     WasiCtxBuilder::new()
+        .wall_clock(WallClock(clock))
         .stdout(LogStream { log: log.clone(), stream: StdStream::Output })
         .stderr(LogStream { log: log.clone(), stream: StdStream::Error })
         .max_random_size(MOST_RANDOM)
@@ -24,6 +27,19 @@ pub(crate) fn wasi_context(log: &Arc<LogBudget>) -> WasiCtx {
         .allow_udp(false)
         .allow_ip_name_lookup(false)
         .build()
+}
+
+/// The time that a guest sees: the host's wall time, which a test moves.
+struct WallClock(Clock);
+
+impl HostWallClock for WallClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(1)
+    }
+
+    fn now(&self) -> Duration {
+        self.0.wall().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
 }
 
 /// Creates streams whose lines go to the log. All of one kind share the unfinished line.

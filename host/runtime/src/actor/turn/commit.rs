@@ -80,7 +80,7 @@ impl Turn<'_> {
             return Err(given_up);
         }
         let shape = warm.shape.as_ref().map(|shape| shape.after(&self.rollout, &self.served, &mut commit));
-        let now = daca_base::clock::now();
+        let now = self.services.backend.clock().now();
         if !commit.is_empty()
             && let Err(error) = self.services.backend.commit(actor, &commit).await
         {

@@ -43,7 +43,7 @@ impl Turn<'_> {
     ) -> Option<Handled> {
         let handled = warm.handled.take()?;
         Some(match call {
-            Some(call) => handled.after(call, reply, commit),
+            Some(call) => handled.after(call, reply, self.services.backend.clock().unix_ms() / 1_000, commit),
             None => handled,
         })
     }

@@ -1,0 +1,198 @@
+//! How a test says what its host is made of, and how the host is made: from the same parts as that of `daca run`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use daca_base::clock::{moved::Machine, unix_ms};
+use daca_embedded::Embedded;
+use daca_manifest::Manifest;
+use daca_model::backend::{Backend, Outbox};
+use daca_runtime::actor::{Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions};
+use daca_runtime::component::{CompileIn, Counters, Engine, EngineOptions, Rollout, Served, Serving};
+use daca_server::Subscriptions;
+use tempfile::TempDir;
+
+use crate::host::Parts;
+use crate::inbound::Local;
+use crate::manifest::{Addition, Source};
+use crate::recorder::Recorder;
+use crate::{Answer, Host, Permit, StartError, component, manifest, swap};
+
+/// Live instances at the same time, over all actors of a test. Further actors take the place of idle ones.
+const LIVE_INSTANCES: usize = 64;
+/// The wait before an effect is tried again. A test that waits longer learns nothing more.
+const EFFECT_RETRY_DELAY: Duration = Duration::from_millis(1);
+/// How long a test waits for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The clock of a host shows 2026-01-01, unless the test says otherwise: the same in each run.
+const FIRST_DAY: Duration = Duration::from_secs(1_767_225_600);
+
+/// Says what a host is made of. Begins with [`Host::embedded`], ends with [`HostBuilder::start`].
+///
+/// Relative paths are looked for in the current folder, which is that of the test's package, and in those above it. So
+/// `target/…` is found from every package of a workspace.
+#[derive(Debug, Clone)]
+#[must_use = "nothing runs before .start()"]
+pub struct HostBuilder {
+    source: Source,
+    additions: Vec<Addition>,
+    /// Where the test says that components are, by agent type.
+    components: BTreeMap<String, PathBuf>,
+    secrets: BTreeMap<String, String>,
+    answers: BTreeMap<String, Answer>,
+    time: SystemTime,
+    patience: Duration,
+}
+
+impl HostBuilder {
+    pub(crate) fn new() -> HostBuilder {
+        HostBuilder {
+            source: Source::default(),
+            additions: Vec::new(),
+            components: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            time: UNIX_EPOCH + FIRST_DAY,
+            patience: PATIENCE,
+        }
+    }
+
+    /// Begins with a manifest's file. Paths in it are relative to its folder.
+    pub fn manifest(mut self, path: impl AsRef<Path>) -> HostBuilder {
+        self.source = Source::File(path.as_ref().to_owned());
+        self
+    }
+
+    /// Begins with the text of a manifest.
+    pub fn manifest_text(mut self, text: impl Into<String>) -> HostBuilder {
+        self.source = Source::Text(text.into());
+        self
+    }
+
+    /// Adds an agent type, or gives one of the manifest another component.
+    pub fn agent(mut self, agent_type: &str, component: impl AsRef<Path>) -> HostBuilder {
+        self.additions.push(Addition::component(agent_type, component.as_ref()));
+        self.components.insert(agent_type.to_owned(), component.as_ref().to_owned());
+        self
+    }
+
+    /// Gives an agent type a setting.
+    pub fn setting(mut self, agent_type: &str, key: &str, value: &str) -> HostBuilder {
+        self.additions.push(Addition::setting(agent_type, key, value));
+        self
+    }
+
+    /// Permits something to an agent type. What nobody permits is denied, as on every host.
+    pub fn permit(mut self, agent_type: &str, permit: Permit<'_>) -> HostBuilder {
+        self.additions.push(Addition::permission(agent_type, permit));
+        self
+    }
+
+    /// Puts a secret into the store. Agents that are permitted to read it find it under a key of the same name.
+    pub fn secret(mut self, name: &str, value: &str) -> HostBuilder {
+        self.secrets.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Says what `bindings.invoke` answers for a binding, or for one operation of it (`BINDING/OPERATION`). Without it, it is
+    /// what the manifest says under `[embedded.binding-responses]`, or nothing.
+    pub fn binding_response(mut self, binding: &str, answer: impl Into<Answer>) -> HostBuilder {
+        self.answers.insert(binding.to_owned(), answer.into());
+        self
+    }
+
+    /// Says what the clock shows at first.
+    pub fn starting_at(mut self, time: SystemTime) -> HostBuilder {
+        self.time = time;
+        self
+    }
+
+    /// Says how long each step of the test may take, by the real time: a minute, if nothing is said.
+    pub fn patience(mut self, patience: Duration) -> HostBuilder {
+        self.patience = patience;
+        self
+    }
+
+    /// Starts the host. Its state lies in a temporary folder, which goes away with it.
+    ///
+    /// # Errors
+    ///
+    /// A manifest or a component that cannot be used; [`StartError::ComponentMissing`] says what builds one that is not there.
+    pub async fn start(self) -> Result<Host, StartError> {
+        let patience = self.patience;
+        let started = tokio::time::timeout(patience, Box::pin(self.started())).await;
+        started.unwrap_or(Err(StartError::TimedOut(patience)))
+    }
+
+    async fn started(self) -> Result<Host, StartError> {
+        let mut manifest = manifest::read(&self.source, &self.additions)?;
+        manifest.host.effect_retry_delay = EFFECT_RETRY_DELAY;
+        let folder = TempDir::new().map_err(StartError::Folder)?;
+        let clock = Machine::at(unix_ms(self.time));
+        let outbox = Arc::new(Outbox::default());
+        let embedded = Embedded::open_with(&manifest, folder.path(), outbox.clone(), clock.clock())?;
+        let backend = Arc::new(Recorder::new(embedded, self.secrets, self.answers));
+        let engine = engine(&manifest)?;
+        let deliveries = Deliveries::new(backend.clone(), outbox.clone(), deliveries(&manifest));
+        let actors = Actors::new(
+            engine.clone(),
+            backend.clone(),
+            deliveries.clone(),
+            agents(&engine, &manifest, &self.components).await?,
+            ActorsOptions {
+                max_turns_in_flight: manifest.host.max_turns_in_flight,
+                max_live_instances: LIVE_INSTANCES,
+                max_active_actors: manifest.host.max_active_actors,
+            },
+        );
+        swap::name_versions(&actors).await?;
+        let subscriptions = Subscriptions::new(&manifest.subscriptions, actors.clone());
+        let inbound = Local::new(actors.clone(), subscriptions);
+        backend.start(inbound.clone());
+        let (patience, _folder) = (self.patience, folder);
+        Ok(Host::of(Parts { engine, clock, backend, outbox, actors, deliveries, inbound, patience, _folder }))
+    }
+}
+
+/// Compiles in this process: the one of a test is not `daca`, which could start itself as a compiler.
+fn engine(manifest: &Manifest) -> Result<Engine, StartError> {
+    let memories = manifest.agents.values().map(|agent| agent.limits.memory);
+    Ok(Engine::new(&EngineOptions {
+        max_live_instances: LIVE_INSTANCES,
+        largest_memory: memories.max().unwrap_or_default(),
+        code_cache: None,
+        precompiled: None,
+        compile_in: CompileIn::ThisProcess,
+        for_any_processor: false,
+    })?)
+}
+
+fn deliveries(manifest: &Manifest) -> DeliveryOptions {
+    let limits = &manifest.host;
+    DeliveryOptions {
+        attempts: limits.effect_attempts,
+        retry_delay: limits.effect_retry_delay,
+        max_pending: limits.max_pending_effects,
+        max_pending_bytes: usize::try_from(limits.max_pending_effect_bytes.as_u64()).unwrap_or(usize::MAX),
+    }
+}
+
+/// The agent types with their components.
+async fn agents(
+    engine: &Engine,
+    manifest: &Manifest,
+    components: &BTreeMap<String, PathBuf>,
+) -> Result<Vec<AgentRuntime>, StartError> {
+    let mut runtimes = Vec::new();
+    for agent in manifest.agents.values() {
+        let component = components.get(&*agent.name);
+        let version = component::load(engine, agent, component.map(PathBuf::as_path)).await?;
+        let label = version.short_digest().into();
+        let serving = Arc::new(Served { version, label, counters: Arc::new(Counters::default()) });
+        let rollout = Rollout { serving, canary: None, pins: BTreeMap::new(), first_label: None };
+        runtimes.push(AgentRuntime::new(agent.clone(), Arc::new(Serving::new(rollout, true))));
+    }
+    Ok(runtimes)
+}

@@ -1,0 +1,78 @@
+//! The components that a test names: where they are, and what builds those that are missing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use daca_manifest::AgentType;
+use daca_runtime::component::{Compiling, ComponentVersion, Engine};
+
+use crate::StartError;
+
+/// A file that a test names: as it stands, or below one of the folders above the current one. Cargo runs tests in the folder of
+/// their package, and builds in that of the workspace.
+pub(crate) fn find(path: &Path) -> Option<PathBuf> {
+    let here = std::env::current_dir().unwrap_or_default();
+    here.ancestors().map(|folder| folder.join(path)).find(|path| path.is_file())
+}
+
+/// Reads and compiles the component of an agent type, from where the test says, or else the manifest.
+pub(crate) async fn load(
+    engine: &Engine,
+    agent: &AgentType,
+    component: Option<&Path>,
+) -> Result<Arc<ComponentVersion>, StartError> {
+    let name = || agent.name.to_string();
+    let component = component.unwrap_or(&agent.component);
+    let path = find(component).ok_or_else(|| StartError::ComponentMissing {
+        agent: name(),
+        path: component.to_owned(),
+        help: advice(agent, component),
+    })?;
+    let wasm = tokio::fs::read(&path).await.map_err(|reason| StartError::ComponentUnreadable {
+        agent: name(),
+        path: path.clone(),
+        reason,
+    })?;
+    let shown = path.display().to_string();
+    let version = ComponentVersion::from_bytes(engine, &shown, wasm.into(), Compiling::Starting).await?;
+    Ok(Arc::new(version))
+}
+
+/// What to do about a component that is missing.
+fn advice(agent: &AgentType, component: &Path) -> String {
+    match agent.dev.as_ref().map(|dev| dev.build.clone()).or_else(|| build_command(component)) {
+        Some(command) => format!("build it: {command}"),
+        None => "build it for wasm32-wasip2, or correct its path".to_owned(),
+    }
+}
+
+/// The command that puts a component where cargo does, `target/wasm32-wasip2/PROFILE/NAME.wasm`.
+fn build_command(component: &Path) -> Option<String> {
+    let parts = component.iter().filter_map(|part| part.to_str()).collect::<Vec<_>>();
+    let (profile, file) = match parts[..] {
+        [.., "target", "wasm32-wasip2", profile, file] => (profile, file),
+        _ => return None,
+    };
+    let package = file.strip_suffix(".wasm")?.replace('_', "-");
+    let profile = match profile {
+        "debug" => String::new(),
+        "release" => " --release".to_owned(),
+        profile => format!(" --profile {profile}"),
+    };
+    Some(format!("cargo build -p {package} --target wasm32-wasip2{profile}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_is_the_one_that_puts_the_component_there() {
+        let command = |path: &str| build_command(Path::new(path));
+        let expected = "cargo build -p chat-agent --target wasm32-wasip2 --profile guest";
+        assert_eq!(command("../target/wasm32-wasip2/guest/chat_agent.wasm").as_deref(), Some(expected));
+        let expected = "cargo build -p counter --target wasm32-wasip2";
+        assert_eq!(command("target/wasm32-wasip2/debug/counter.wasm").as_deref(), Some(expected));
+        assert_eq!(command("counter.wasm"), None);
+    }
+}

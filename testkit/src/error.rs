@@ -1,0 +1,168 @@
+//! Why a test's host did not start, and why it did not do what it was asked.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use daca_manifest as manifest;
+use daca_model::{AddressError, CallError};
+use daca_runtime::component::{EngineError, LoadError};
+
+/// Why a host did not start, or why another component does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The manifest, whether it was given or made from what the test said.
+    #[error(transparent)]
+    Manifest(#[from] manifest::Error),
+    /// The manifest's file is not where the test says.
+    #[error(
+        "the manifest {0} is neither in the current folder nor in one above it\n  help: name it from the folder of the test's package, or from one above"
+    )]
+    ManifestMissing(PathBuf),
+    /// A setting or a permission is for an agent type that there is not.
+    #[error(
+        "there is no agent type {name:?}\n  help: add it with .agent({name:?}, \"….wasm\"), or to the manifest"
+    )]
+    UnknownAgent {
+        /// The type.
+        name: String,
+    },
+    /// The component is not where the test or the manifest says.
+    #[error("the component of {agent} is not there: {path}\n  help: {help}")]
+    ComponentMissing {
+        /// The agent type.
+        agent: String,
+        /// The file.
+        path: PathBuf,
+        /// The command that builds it.
+        help: String,
+    },
+    /// The component was not read.
+    #[error("the component of {agent} cannot be read: {path}: {reason}")]
+    ComponentUnreadable {
+        /// The agent type.
+        agent: String,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        reason: std::io::Error,
+    },
+    /// The component cannot serve.
+    #[error(transparent)]
+    Component(#[from] LoadError),
+    /// The component failed when it was tried on a throw-away actor.
+    #[error("the component of {agent} cannot serve: {reason}")]
+    Refused {
+        /// The agent type.
+        agent: String,
+        /// What it did.
+        reason: String,
+    },
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The embedded backend.
+    #[error(transparent)]
+    Backend(#[from] daca_embedded::StartError),
+    /// It took longer than the host's patience: to compile, most likely.
+    #[error(
+        "the components were not compiled and tried within {0:?}\n  help: give it more time with .patience(…)"
+    )]
+    TimedOut(Duration),
+    /// The temporary folder for state.
+    #[error("the temporary folder for state: {0}")]
+    Folder(std::io::Error),
+}
+
+/// Why a host did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A call was not answered.
+    #[error(transparent)]
+    Call(CallFailed),
+    /// The test names no actor.
+    #[error("{text:?} is no actor: {reason}\n  help: write TYPE/ID, such as Counter/a")]
+    Address {
+        /// What the test wrote.
+        text: String,
+        /// What is wrong with it.
+        reason: AddressError,
+    },
+    /// The test's payload is no JSON, or the reply is not of the type that the test wants.
+    #[error("{what}: {reason}")]
+    Json {
+        /// Which of the two, of which call.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An idempotency key that none can be.
+    #[error("the key {0:?} cannot be used: {1}")]
+    Key(String, daca_model::KeyError),
+    /// Something took longer than the host's patience.
+    #[error(
+        "{what} has not ended within {patience:?}\n  help: look for turns that wait, and for timers with a short period; .patience(…) gives it more time"
+    )]
+    TimedOut {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        patience: Duration,
+    },
+    /// The state file.
+    #[error("the state cannot be read: {0}")]
+    State(#[from] daca_model::backend::Error),
+    /// A time that no clock shows.
+    #[error("the clock cannot be moved on by {0:?}")]
+    TooFar(Duration),
+}
+
+/// A call that was not answered: the agent refused it, failed, or was stopped by the host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{actor}, {method}: error[{code}]: {message}")]
+pub struct CallFailed {
+    /// Whom the call was for, as `TYPE/ID`.
+    pub actor: String,
+    /// Which method.
+    pub method: String,
+    /// The stable code, which `docs/errors.md` explains: `invalid`, `not-found` and `failed` are the agent's own.
+    pub code: String,
+    /// The HTTP status that a caller would get.
+    pub status: u16,
+    /// What the caller is told.
+    pub message: String,
+}
+
+impl CallFailed {
+    pub(crate) fn new(actor: &str, method: &str, error: &CallError) -> CallFailed {
+        CallFailed {
+            actor: actor.to_owned(),
+            method: method.to_owned(),
+            code: error.code().to_owned(),
+            status: error.status().as_u16(),
+            message: error.to_string(),
+        }
+    }
+}
+
+impl Error {
+    /// The stable code of a call that was not answered. What is the test's own mistake, or the kit's, begins with `testkit-`.
+    pub fn code(&self) -> &str {
+        match self {
+            Error::Call(failed) => &failed.code,
+            Error::Address { .. } => "testkit-address",
+            Error::Json { .. } => "testkit-json",
+            Error::Key(..) => "testkit-key",
+            Error::TimedOut { .. } => "testkit-timed-out",
+            Error::State(_) => "testkit-state",
+            Error::TooFar(_) => "testkit-too-far",
+        }
+    }
+
+    /// What the caller is told, for a call that was not answered.
+    pub fn call(&self) -> Option<&CallFailed> {
+        match self {
+            Error::Call(failed) => Some(failed),
+            _ => None,
+        }
+    }
+}

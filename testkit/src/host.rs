@@ -1,0 +1,315 @@
+//! A host that runs in a test.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use daca_base::clock::moved::Machine;
+use daca_model::backend::{ActorCall, Backend as _, Outbox, WakeupKind};
+use daca_model::{ActorAddress, CallContext, CallIdentity};
+use daca_runtime::actor::{Actors, Deliveries};
+use daca_runtime::component::Engine;
+use futures::FutureExt as _;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::inbound::Local;
+use crate::recorder::Recorder;
+use crate::seen::{self, BindingCall, Event, Wakeup};
+use crate::{Answer, CallFailed, Error, HostBuilder, StartError, swap};
+
+/// What the keys of an actor's state begin with that the host keeps beside the agent's own.
+const HOST_KEYS: &str = "daca:";
+/// How often it is looked whether an actor that is just answering has become idle.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// A host in this process, with its agents. Dropping it ends it, without the agents' `#[deactivate]`.
+pub struct Host {
+    parts: Parts,
+}
+
+/// What a host is made of.
+pub(crate) struct Parts {
+    pub(crate) engine: Engine,
+    pub(crate) clock: Machine,
+    pub(crate) backend: Arc<Recorder>,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) actors: Actors,
+    pub(crate) deliveries: Deliveries,
+    pub(crate) inbound: Arc<Local>,
+    pub(crate) patience: Duration,
+    /// Removed with the host.
+    pub(crate) _folder: TempDir,
+}
+
+/// Calls, as somebody from outside makes them.
+impl Host {
+    /// A host on the embedded backend, of which the test says the rest.
+    pub fn embedded() -> HostBuilder {
+        HostBuilder::new()
+    }
+
+    pub(crate) fn of(parts: Parts) -> Host {
+        Host { parts }
+    }
+
+    /// Calls a method of an actor (`TYPE/ID`) and answers its reply. No reply at all is `null`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Call`] when the agent refuses or fails; [`Error::code`] is the stable code then.
+    pub async fn call(
+        &self,
+        actor: &str,
+        method: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) -> Result<Value, Error> {
+        self.call_as(actor, method, payload).await
+    }
+
+    /// The same with a reply of a type.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Host::call`], and [`Error::Json`] when the reply is of another type.
+    pub async fn call_as<R: DeserializeOwned>(
+        &self,
+        actor: &str,
+        method: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) -> Result<R, Error> {
+        let reply = self.reply(actor, method, payload, CallContext::default()).await?;
+        read(actor, method, &reply)
+    }
+
+    /// The same with an idempotency key, as the header `Idempotency-Key` has it: a call that is repeated with its key is handled
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Host::call_as`], and [`Error::Key`] for what cannot be a key.
+    pub async fn call_with_key<R: DeserializeOwned>(
+        &self,
+        key: &str,
+        actor: &str,
+        method: &str,
+        payload: &(impl Serialize + ?Sized),
+    ) -> Result<R, Error> {
+        let identity = CallIdentity::of_key(key).map_err(|error| Error::Key(key.to_owned(), error))?;
+        let context = CallContext { identity: Some(identity), ..CallContext::default() };
+        let reply = self.reply(actor, method, payload, context).await?;
+        read(actor, method, &reply)
+    }
+
+    async fn reply(
+        &self,
+        actor: &str,
+        method: &str,
+        payload: &(impl Serialize + ?Sized),
+        context: CallContext,
+    ) -> Result<Bytes, Error> {
+        let payload = serde_json::to_vec(payload).map_err(|error| Error::Json {
+            what: format!("the payload for {actor}, {method}"),
+            reason: error.to_string(),
+        })?;
+        let call = ActorCall { actor: address(actor)?, method: method.to_owned(), payload: payload.into() };
+        let what = format!("the call of {actor}, {method}");
+        let reply = self.within(&what, self.parts.actors.call(call, context)).await?;
+        reply.map_err(|error| Error::Call(CallFailed::new(actor, method, &error)))
+    }
+}
+
+/// What the agents left behind. Each waits first until everything that is under way has ended ([`Host::settled`]).
+impl Host {
+    /// The state of an actor by key, as JSON. A value that is not JSON is a text; one that has expired is absent.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`], and [`Error::State`] when the state file cannot be read.
+    pub async fn state(&self, actor: &str) -> Result<BTreeMap<String, Value>, Error> {
+        let actor = address(actor)?;
+        self.settled().await?;
+        let state = self.parts.backend.embedded.state_of(&actor).await?;
+        let own = state.into_iter().filter(|(key, _)| !key.starts_with(HOST_KEYS));
+        Ok(own.map(|(key, value)| (key, seen::value(&value.value))).collect())
+    }
+
+    /// The reminders of an actor, by name.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Host::state`].
+    pub async fn reminders(&self, actor: &str) -> Result<Vec<Wakeup>, Error> {
+        self.wakeups(actor, WakeupKind::Reminder).await
+    }
+
+    /// The timers of an actor, by name.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Host::state`].
+    pub async fn timers(&self, actor: &str) -> Result<Vec<Wakeup>, Error> {
+        self.wakeups(actor, WakeupKind::Timer).await
+    }
+
+    async fn wakeups(&self, actor: &str, kind: WakeupKind) -> Result<Vec<Wakeup>, Error> {
+        let actor = address(actor)?;
+        self.settled().await?;
+        let scheduled = self.parts.backend.embedded.scheduled_of(&actor, kind).await?;
+        let now = self.now();
+        Ok(scheduled.into_iter().map(|one| Wakeup::new(one, now)).collect())
+    }
+
+    /// The events that were published since the start, in the order in which they left.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`].
+    pub async fn events(&self) -> Result<Vec<Event>, Error> {
+        self.settled().await?;
+        Ok(self.parts.backend.events())
+    }
+
+    /// The requests to output bindings since the start, in order: those that were invoked and those that were sent.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`].
+    pub async fn bindings(&self) -> Result<Vec<BindingCall>, Error> {
+        self.settled().await?;
+        Ok(self.parts.backend.bindings())
+    }
+
+    /// Waits until everything that is under way has ended: reminders and timers that are due, and effects on their way, with all
+    /// that they lead to. Calls that the test itself has not awaited are not waited for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`].
+    pub async fn settled(&self) -> Result<(), Error> {
+        self.within("what is under way", self.rest()).await
+    }
+
+    async fn rest(&self) {
+        let Parts { backend, deliveries, patience, .. } = &self.parts;
+        loop {
+            backend.embedded.settled().await;
+            deliveries.flush(Instant::now() + *patience).await;
+            if self.is_at_rest() {
+                return;
+            }
+        }
+    }
+
+    /// A firing that has ended may have left an effect, and an effect that was delivered a reminder. So no effect may have come
+    /// between the two looks.
+    fn is_at_rest(&self) -> bool {
+        let effects = || {
+            let counts = self.parts.outbox.counts();
+            (self.parts.deliveries.pending(), counts.sent + counts.failed)
+        };
+        let before = effects();
+        before.0 == 0 && self.parts.backend.embedded.has_settled() && effects() == before
+    }
+}
+
+/// The world around the agents.
+impl Host {
+    /// The time, by the host's clock.
+    pub fn now(&self) -> SystemTime {
+        self.parts.clock.now()
+    }
+
+    /// Moves the clock on. It stops at each time at which a reminder or timer fires, and waits until that has been handled with
+    /// all that it leads to: a reminder that fires every day fires three times in three days.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] when that takes longer than the host's patience, as a timer with a period of milliseconds may;
+    /// [`Error::TooFar`] for a time that no clock shows.
+    pub async fn advance(&self, time: Duration) -> Result<(), Error> {
+        let end = self.now().checked_add(time).ok_or(Error::TooFar(time))?;
+        let advance = async {
+            loop {
+                self.rest().await;
+                let left = end.duration_since(self.now()).unwrap_or_default();
+                let next = self.parts.backend.embedded.next_firing();
+                let next = next.map(|next| next.duration_since(self.now()).unwrap_or_default());
+                match next.filter(|next| *next <= left) {
+                    Some(next) => self.parts.clock.pass(next),
+                    None => break self.parts.clock.pass(left),
+                }
+            }
+        };
+        self.within(&format!("moving the clock on by {time:?}"), advance).await
+    }
+
+    /// From now on, `bindings.invoke` answers this for a binding, or for one operation of it (`BINDING/OPERATION`).
+    pub fn answer_binding(&self, binding: &str, answer: impl Into<Answer>) {
+        self.parts.backend.answer(binding, answer.into());
+    }
+
+    /// Lets another component serve an agent type, as `daca deploy` does. State, reminders and timers stay; a version with
+    /// `#[migrate]` migrates each actor in its next call. The path is looked for as that of [`HostBuilder::agent`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the component, among them [`StartError::Refused`] when it fails on a throw-away actor. The version that served
+    /// serves on then.
+    pub async fn swap(&self, agent_type: &str, component: impl AsRef<Path>) -> Result<(), StartError> {
+        let Parts { engine, actors, patience, .. } = &self.parts;
+        let swap = Box::pin(swap::swap(engine, actors, agent_type, component.as_ref()));
+        tokio::time::timeout(*patience, swap).await.unwrap_or(Err(StartError::TimedOut(*patience)))
+    }
+
+    /// Deactivates all actors, as a host that shuts down does: `#[deactivate]` runs, and the next call of each makes a new
+    /// instance, which runs `#[activate]`. Reminders and timers stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`].
+    pub async fn deactivate_all(&self) -> Result<(), Error> {
+        let deactivate = async {
+            self.rest().await;
+            // An actor whose answer is here may not be idle yet.
+            while self.parts.actors.deactivate_all(Instant::now() + self.parts.patience).await > 0 {
+                tokio::time::sleep(LOOK).await;
+            }
+            self.rest().await;
+        };
+        self.within("the deactivation of all actors", deactivate).await
+    }
+
+    async fn within<T>(&self, what: &str, work: impl Future<Output = T>) -> Result<T, Error> {
+        let patience = self.parts.patience;
+        let done = tokio::time::timeout(patience, work).await;
+        done.map_err(|_elapsed| Error::TimedOut { what: what.to_owned(), patience })
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let Parts { backend, actors, inbound, .. } = &self.parts;
+        actors.stop();
+        // It ends at once.
+        let _ended = backend.leave(Duration::ZERO).now_or_never();
+        inbound.end();
+    }
+}
+
+fn address(text: &str) -> Result<ActorAddress, Error> {
+    text.parse().map_err(|reason| Error::Address { text: text.to_owned(), reason })
+}
+
+fn read<R: DeserializeOwned>(actor: &str, method: &str, reply: &[u8]) -> Result<R, Error> {
+    let reply: &[u8] = if reply.is_empty() { b"null" } else { reply };
+    daca_base::json::read(reply).map_err(|error| Error::Json {
+        what: format!("the reply of {actor}, {method}"),
+        reason: error.to_string(),
+    })
+}

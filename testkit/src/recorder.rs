@@ -1,0 +1,159 @@
+//! The embedded backend, with a record of what left for the outside, and answers of bindings that the test gives.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use daca_base::clock::Clock;
+use daca_embedded::Embedded;
+use daca_model::backend::{
+    ActorCall, Backend, BindingRequest, BindingResponse, Effect, EffectRequest, Error, Inbound, Readiness,
+    Registration, StateValue, TurnCommit, WakeupKey,
+};
+use daca_model::{ActorAddress, CallContext, CallError, Topic};
+
+use crate::Answer;
+use crate::seen::{BindingCall, Event, How};
+
+/// Whose the host's own events are.
+const HOST: &str = "daca";
+
+/// The backend of a test's host.
+pub(crate) struct Recorder {
+    pub(crate) embedded: Embedded,
+    secrets: BTreeMap<String, String>,
+    /// By `BINDING` or `BINDING/OPERATION`.
+    answers: Mutex<BTreeMap<String, Answer>>,
+    events: Mutex<Vec<Event>>,
+    bindings: Mutex<Vec<BindingCall>>,
+}
+
+impl Recorder {
+    pub(crate) fn new(
+        embedded: Embedded,
+        secrets: BTreeMap<String, String>,
+        answers: BTreeMap<String, Answer>,
+    ) -> Recorder {
+        let (events, bindings) = (Mutex::default(), Mutex::default());
+        Recorder { embedded, secrets, answers: Mutex::new(answers), events, bindings }
+    }
+
+    /// From now on a binding answers this.
+    pub(crate) fn answer(&self, binding: &str, answer: Answer) {
+        lock(&self.answers).insert(binding.to_owned(), answer);
+    }
+
+    /// What was published, in order.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        lock(&self.events).clone()
+    }
+
+    /// What bindings were asked, in order.
+    pub(crate) fn bindings(&self) -> Vec<BindingCall> {
+        lock(&self.bindings).clone()
+    }
+
+    fn answer_to(&self, request: &BindingRequest) -> Option<Answer> {
+        let answers = lock(&self.answers);
+        let of_operation = answers.get(&format!("{}/{}", request.name, request.operation));
+        of_operation.or_else(|| answers.get(&request.name)).cloned()
+    }
+
+    /// Notes an effect once it is settled. One that may work later is tried again.
+    fn note(&self, actor: &ActorAddress, effect: &Effect, result: &Result<(), Error>) {
+        if result.as_ref().is_err_and(Error::is_passing) {
+            return;
+        }
+        match &effect.request {
+            EffectRequest::Publish { pubsub, topic, event } => {
+                lock(&self.events).push(Event::new(actor.to_string(), pubsub, topic, event, result));
+            }
+            EffectRequest::Send(request) => {
+                lock(&self.bindings).push(BindingCall::new(actor.to_string(), How::Sent, request));
+            }
+        }
+    }
+}
+
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait]
+impl Backend for Recorder {
+    async fn read_state(
+        &self,
+        actor: &ActorAddress,
+        keys: &[String],
+    ) -> Result<Vec<Option<StateValue>>, Error> {
+        self.embedded.read_state(actor, keys).await
+    }
+
+    async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
+        self.embedded.commit(actor, commit).await
+    }
+
+    async fn deliver(&self, actor: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
+        let results = self.embedded.deliver(actor, effects).await;
+        for (effect, result) in effects.iter().zip(&results) {
+            self.note(actor, effect, result);
+        }
+        results
+    }
+
+    async fn invoke_binding(
+        &self,
+        actor: &ActorAddress,
+        request: &BindingRequest,
+        context: &CallContext,
+    ) -> Result<BindingResponse, Error> {
+        lock(&self.bindings).push(BindingCall::new(actor.to_string(), How::Invoked, request));
+        // Also where the test answers: it writes the log.
+        let response = self.embedded.invoke_binding(actor, request, context).await;
+        self.answer_to(request).map_or(response, |answer| answer.0)
+    }
+
+    async fn call_actor(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
+        self.embedded.call_actor(call, context).await
+    }
+
+    async fn wakeup(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<Option<Registration>, Error> {
+        self.embedded.wakeup(actor, key).await
+    }
+
+    async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
+        match self.secrets.get(name) {
+            Some(value) => Ok(Some(BTreeMap::from([(name.to_owned(), value.clone())]))),
+            None => self.embedded.secret(name).await,
+        }
+    }
+
+    async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error> {
+        let result = self.embedded.publish(topic, event.clone()).await;
+        let seen = Event::new(HOST.to_owned(), &topic.pubsub, &topic.topic, &event, &result);
+        lock(&self.events).push(seen);
+        result
+    }
+
+    fn start(&self, inbound: Arc<dyn Inbound>) {
+        self.embedded.start(inbound);
+    }
+
+    fn readiness(&self) -> Readiness {
+        self.embedded.readiness()
+    }
+
+    fn clock(&self) -> &Clock {
+        self.embedded.clock()
+    }
+
+    async fn leave(&self, patience: Duration) {
+        self.embedded.leave(patience).await;
+    }
+
+    async fn shut_down(&self) {
+        self.embedded.shut_down().await;
+    }
+}

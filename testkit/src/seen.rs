@@ -1,0 +1,113 @@
+//! What a test sees of what its agents did.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use daca_embedded::Scheduled;
+use daca_model::backend::{BindingRequest, Error};
+use serde_json::Value;
+
+/// An event that was published.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Who published it, as `TYPE/ID`; `daca` for the host itself, which publishes dead letters.
+    pub source: String,
+    /// The pub/sub component.
+    pub pubsub: String,
+    /// The topic.
+    pub topic: String,
+    /// What it carries. Bytes that are not JSON are a text.
+    pub data: Value,
+    /// Why a subscription of the manifest did not take it.
+    pub failed: Option<String>,
+}
+
+/// A request to an output binding.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BindingCall {
+    /// Whose it was, as `TYPE/ID`.
+    pub source: String,
+    /// At once, or as an effect.
+    pub how: How,
+    /// The binding.
+    pub binding: String,
+    /// Its operation.
+    pub operation: String,
+    /// The payload.
+    pub data: Bytes,
+    /// Names and values beside it.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// How a binding was called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// By `bindings.invoke`: at once, whatever became of the turn.
+    Invoked,
+    /// By `bindings.send`: after the turn had committed.
+    Sent,
+}
+
+/// A reminder or timer that is registered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wakeup {
+    /// Its name.
+    pub name: String,
+    /// What it carries.
+    pub data: Value,
+    /// How long it is until it fires next, by the host's clock.
+    pub fires_in: Duration,
+    /// From one firing to the next; none when it fires once.
+    pub every: Option<Duration>,
+}
+
+impl BindingCall {
+    pub(crate) fn new(source: String, how: How, request: &BindingRequest) -> BindingCall {
+        let BindingRequest { name, operation, data, metadata } = request.clone();
+        BindingCall { source, how, binding: name, operation, data, metadata }
+    }
+
+    /// The payload as JSON. Bytes that are not JSON are a text.
+    pub fn json(&self) -> Value {
+        value(&self.data)
+    }
+}
+
+impl Event {
+    pub(crate) fn new(
+        source: String,
+        pubsub: &str,
+        topic: &str,
+        data: &[u8],
+        result: &Result<(), Error>,
+    ) -> Event {
+        Event {
+            source,
+            pubsub: pubsub.to_owned(),
+            topic: topic.to_owned(),
+            data: value(data),
+            failed: result.as_ref().err().map(Error::to_string),
+        }
+    }
+}
+
+impl Wakeup {
+    pub(crate) fn new(scheduled: Scheduled, now: SystemTime) -> Wakeup {
+        let Scheduled { name, registration, next } = scheduled;
+        Wakeup {
+            name,
+            data: value(&registration.data),
+            fires_in: next.duration_since(now).unwrap_or_default(),
+            every: registration.period,
+        }
+    }
+}
+
+/// Bytes as JSON. No bytes at all are `null`, and what is not JSON is a text.
+pub(crate) fn value(bytes: &[u8]) -> Value {
+    if bytes.is_empty() {
+        return Value::Null;
+    }
+    daca_base::json::read(bytes).unwrap_or_else(|_| String::from_utf8_lossy(bytes).into())
+}
