@@ -81,6 +81,7 @@ fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
     value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What concerns many hosts (ownership, eras, shared state) is as it is for one alone: the trait's own answers.
 #[async_trait]
 impl Backend for Recorder {
     async fn read_state(
@@ -103,6 +104,10 @@ impl Backend for Recorder {
         results
     }
 
+    fn takes_together(&self, first: &EffectRequest, next: &EffectRequest) -> bool {
+        self.embedded.takes_together(first, next)
+    }
+
     async fn invoke_binding(
         &self,
         actor: &ActorAddress,
@@ -121,6 +126,10 @@ impl Backend for Recorder {
 
     async fn wakeup(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<Option<Registration>, Error> {
         self.embedded.wakeup(actor, key).await
+    }
+
+    async fn reminder_failed(&self, actor: &ActorAddress, name: &str) {
+        self.embedded.reminder_failed(actor, name).await;
     }
 
     async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error> {

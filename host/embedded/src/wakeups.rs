@@ -309,6 +309,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_due_or_being_handled_has_not_settled() {
+        let machine = Machine::at(START);
+        let schedule = schedule(&machine, &[("soon", 20)]);
+        assert!(schedule.is_settled());
+        machine.pass(seconds(20));
+        assert!(!schedule.is_settled(), "it is due");
+        let firing = schedule.take_due().expect("it is due");
+        assert!(!schedule.is_settled(), "it is being handled");
+        schedule.forget(&firing);
+        drop(UnderWay(&schedule));
+        assert!(schedule.is_settled());
+    }
+
+    #[test]
     fn nothing_stands_still_when_the_clock_is_set_back() {
         let machine = Machine::at(START);
         let schedule = schedule(&machine, &[("once", 20), ("again", 1)]);
