@@ -56,9 +56,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             let lines = files.iter().map(|file| format!("{}\n", file.display()));
             print(&lines.collect::<String>()).map_err(Into::into)
         }
-        Command::CompileComponent(arguments) => {
-            component::compiler::child::run(&arguments).map_err(Into::into)
-        }
+        Command::CompileComponent(arguments) => component::run_compiler(&arguments).map_err(Into::into),
         Command::Sign(arguments) => sign(&arguments),
         Command::Invoke { actor, method, payload, admin } => {
             ask(&admin, async |host| client::invoke(host, &actor, &method, &payload).await)

@@ -3,39 +3,37 @@
 //! Toolchains put the types and imports first, then the modules with their code. A component of the first part alone
 //! compiles in no time, and the linker reports the same errors for it as for the whole. Imports that come later are
 //! checked after the compilation.
+//!
+//! A few bytes of types can take gigabytes and any depth of the stack. So the check runs where components are compiled: in
+//! a process of its own, which has limits.
 
 use wasmparser::{Parser, Payload};
-use wasmtime::component::Component;
+use wasmtime::component::{Component, Linker};
 
-use super::Engine;
-use super::refusal::{Refusal, malformed, root_cause, too_much, unknown_import};
+use super::InstanceState;
+use super::compiler::child::{self, Arguments};
+use super::refusal::root_cause;
+use crate::imports;
 
-/// The maximum size of the first part in bytes. Python's has about 40 KB. It is parsed in this process, and each of its
-/// names takes many times its size in memory.
-const MAX_BYTES: usize = 1024 * 1024;
+/// Runs the compiler process: checks and compiles the component on standard input, and writes the code to standard output.
+pub fn run_compiler(arguments: &Arguments) -> Result<(), child::Error> {
+    child::run(arguments, unknown_import)
+}
 
-/// Blocks, for a millisecond with known components.
-pub(super) fn check_imports(engine: &Engine, wasm: &[u8]) -> Result<(), Refusal> {
-    let declarations = &wasm[..end_of_declarations(wasm)?];
-    if declarations.len() > MAX_BYTES {
-        let bytes = declarations.len();
-        return Err(too_much(format!(
-            "its types and imports have {bytes} bytes; the maximum is {MAX_BYTES}"
-        )));
-    }
-    let component =
-        Component::new(&engine.wasmtime, declarations).map_err(|error| malformed(&root_cause(&error)))?;
-    match engine.linker.instantiate_pre(&component) {
-        Ok(_pre) => Ok(()),
-        Err(error) => Err(unknown_import(&root_cause(&error))),
-    }
+/// The import that this host does not offer, if there is one. Everything else that is wrong with the component is left to the
+/// compilation, which says it of the whole.
+fn unknown_import(engine: &wasmtime::Engine, wasm: &[u8]) -> Option<String> {
+    let mut linker = Linker::<InstanceState>::new(engine);
+    imports::add_to_linker(&mut linker, InstanceState::imports).ok()?;
+    let component = Component::new(engine, &wasm[..end_of_declarations(wasm)?]).ok()?;
+    linker.instantiate_pre(&component).err().map(|error| root_cause(&error))
 }
 
 /// The start of the first section that has neither types nor imports nor aliases.
-fn end_of_declarations(wasm: &[u8]) -> Result<usize, Refusal> {
+fn end_of_declarations(wasm: &[u8]) -> Option<usize> {
     let mut end = 0;
     for payload in Parser::new(0).parse_all(wasm) {
-        end = match payload.map_err(|error| malformed(&error.to_string()))? {
+        end = match payload.ok()? {
             Payload::Version { range, .. } => range.end,
             Payload::ComponentTypeSection(section) => section.range().end,
             Payload::CoreTypeSection(section) => section.range().end,
@@ -45,5 +43,5 @@ fn end_of_declarations(wasm: &[u8]) -> Result<usize, Refusal> {
             _ => break,
         };
     }
-    Ok(end)
+    Some(end)
 }

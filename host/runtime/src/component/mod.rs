@@ -22,6 +22,7 @@ mod stalls;
 mod version;
 
 pub use compiler::{CompileIn, Compiling};
+pub use declarations::run_compiler;
 pub use engine::{Engine, EngineError, EngineOptions};
 pub use instance::{Instance, InstanceState, Outcome};
 pub use outline::Outline;

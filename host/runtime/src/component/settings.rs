@@ -32,14 +32,18 @@ pub(super) fn base_config(reservation: u64) -> Config {
 }
 
 impl CodeSettings {
-    /// Compiles a component. Blocks, without limits, on the caller's thread pool.
-    pub(super) fn compile(&self, wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
+    /// An engine that compiles. It creates no instances, and so needs no pool of them.
+    pub(super) fn engine(&self) -> wasmtime::Result<wasmtime::Engine> {
         let mut config = base_config(self.reservation);
         if self.any_processor {
             allow_any_processor(&mut config)?;
         }
-        // It creates no instances, and so needs no pool of them.
-        wasmtime::Engine::new(&config)?.precompile_component(wasm)
+        wasmtime::Engine::new(&config)
+    }
+
+    /// Compiles a component. Blocks, without limits, on the caller's thread pool.
+    pub(super) fn compile(&self, wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        self.engine()?.precompile_component(wasm)
     }
 }
 

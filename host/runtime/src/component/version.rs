@@ -6,7 +6,6 @@
 use bytes::Bytes;
 use wasmtime::component::{Component, InstancePre};
 
-use super::declarations::check_imports;
 use super::outline::interface;
 use super::refusal::{LoadError, Refusal, interrupted, root_cause, unknown_import};
 use super::{Compiling, Engine, InstanceState, Outline, PACKAGE};
@@ -61,9 +60,6 @@ impl ComponentVersion {
         compiling: Compiling,
     ) -> Result<ComponentVersion, LoadError> {
         let named = |refusal| LoadError::new(name.to_owned(), refusal);
-        let (checker, bytes) = (engine.clone(), wasm.clone());
-        let checked = tokio::task::spawn_blocking(move || check_imports(&checker, &bytes));
-        checked.await.map_err(|_ended| named(interrupted()))?.map_err(named)?;
         let component = engine.compiler.component(&outline.digest, wasm, compiling).await.map_err(named)?;
         let engine = engine.clone();
         let linked = tokio::task::spawn_blocking(move || Self::link(&engine, &component, outline));

@@ -22,6 +22,8 @@ use daca_model::LARGEST_COMPONENT;
 pub const COMMAND: &str = "compile-component";
 /// The message of wasmtime when an allocation fails.
 pub(super) const NO_MEMORY: &str = "out of memory";
+/// The beginning of what the process says of an import that the host does not offer.
+pub(super) const UNKNOWN_IMPORT: &str = "unknown import: ";
 /// The maximum number of compiling threads: each has functions of its own in memory.
 const MOST_THREADS: usize = 4;
 /// The time between the signal for exhausted processor time and the one that kills.
@@ -65,6 +67,9 @@ pub enum Error {
     /// The process could not start.
     #[error("error[compiler-unavailable]: {0}\n  help: deploy the component again")]
     Begin(String),
+    /// An import of the component.
+    #[error("{UNKNOWN_IMPORT}{0}")]
+    UnknownImport(String),
     /// The component.
     #[error("{0}")]
     Component(String),
@@ -106,8 +111,12 @@ impl Arguments {
     }
 }
 
-/// Compiles the component on standard input, and writes the code to standard output.
-pub fn run(arguments: &Arguments) -> Result<(), Error> {
+/// Compiles the component on standard input, and writes the code to standard output. `unknown_import` looks at it first, within
+/// the same limits, for an import that the host does not offer.
+pub(in crate::component) fn run(
+    arguments: &Arguments,
+    unknown_import: fn(&wasmtime::Engine, &[u8]) -> Option<String>,
+) -> Result<(), Error> {
     let begin = |error: &dyn std::fmt::Display| Error::Begin(error.to_string());
     bound(arguments).map_err(|error| begin(&error))?;
     let wasm = read_component().map_err(|error| begin(&error))?;
@@ -115,9 +124,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let threads = threads(arguments.priority).map_err(|error| begin(&error))?;
     let settings =
         CodeSettings { reservation: arguments.reservation, any_processor: arguments.any_processor };
-    let code = threads
-        .install(|| settings.compile(&wasm))
-        .map_err(|error| Error::Component(format!("{error:#}").replace('\n', " ")))?;
+    let failed = |error: wasmtime::Error| Error::Component(format!("{error:#}").replace('\n', " "));
+    let engine = settings.engine().map_err(failed)?;
+    let code = threads.install(|| match unknown_import(&engine, &wasm) {
+        Some(import) => Err(Error::UnknownImport(import)),
+        None => engine.precompile_component(&wasm).map_err(failed),
+    })?;
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(&code).and_then(|()| stdout.flush()).map_err(|error| begin(&error))
 }

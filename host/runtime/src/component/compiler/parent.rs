@@ -14,7 +14,7 @@ use tokio::process::{Child, ChildStdin, Command};
 
 use super::child::{Arguments, Priority};
 use super::options::Compiling;
-use crate::component::refusal::{Refusal, malformed, unavailable};
+use crate::component::refusal::{Refusal, malformed, unavailable, unknown_import};
 use crate::component::settings::CodeSettings;
 use daca_manifest::CompileLimits;
 
@@ -214,6 +214,9 @@ fn failure(status: ExitStatus, words: &str, time: Duration, limits: CompileLimit
     const CPU_TIME: i32 = 24;
     const KILLED: i32 = 9;
     const ABORTED: i32 = 6;
+    if let Some(import) = words.strip_prefix(super::child::UNKNOWN_IMPORT) {
+        return Failure::for_good(unknown_import(import));
+    }
     match status.signal() {
         Some(CPU_TIME) => Failure::for_good(too_long(time)),
         // The second signal for exhausted processor time, if the first one was ignored; otherwise it is the kernel's,
@@ -222,7 +225,7 @@ fn failure(status: ExitStatus, words: &str, time: Duration, limits: CompileLimit
             "the compiler was killed from outside, as happens when memory is short",
         )),
         Some(ABORTED) if words.contains("memory allocation") => Failure::for_good(no_memory(limits)),
-        Some(signal) => Failure::for_now(too_much(&format!("the compiler crashed on it (signal {signal})"))),
+        Some(signal) => Failure::for_good(too_much(&format!("the compiler crashed on it (signal {signal})"))),
         None if words.starts_with("error[") => Failure::for_now(unavailable(words)),
         None if words.contains(super::child::NO_MEMORY) => Failure::for_good(no_memory(limits)),
         None => Failure::for_good(malformed(words)),
