@@ -23,6 +23,12 @@ const ADMIN_CONNECTIONS: usize = 100;
 /// The time for their requests to arrive.
 const ADMIN_BODY_TIME: Duration = Duration::from_secs(120);
 
+/// File descriptors for everything but the connections of the application's port: those of the admin port and of health, files,
+/// the sidecar, compiler processes.
+const OTHER_DESCRIPTORS: usize = 512;
+/// Connections that are permitted however few descriptors there are.
+const LEAST_CONNECTIONS: usize = 64;
+
 /// What the ports say of the host, and when they close.
 pub(super) struct Lifecycle {
     /// False from the beginning of the shutdown on.
@@ -91,9 +97,10 @@ impl Ports {
 
 fn app_server(limits: &manifest::HostLimits, max_body: usize, behind_sidecar: bool) -> ServerOptions {
     let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+    let max_connections = max_connections(limits, behind_sidecar);
     ServerOptions {
-        max_connections: limits.max_connections,
-        max_connections_per_peer: limits.max_connections_per_peer(),
+        max_connections,
+        max_connections_per_peer: limits.max_connections_per_peer().min(max_connections),
         health: &["/healthz", "/readyz"],
         max_body,
         body_time: limits.body_time,
@@ -101,6 +108,27 @@ fn app_server(limits: &manifest::HostLimits, max_body: usize, behind_sidecar: bo
         max_held_body_bytes: Some(bytes(limits.max_held_body_bytes())),
         behind_sidecar,
     }
+}
+
+/// The connections that the process has file descriptors for: without one left, not even health would be answered.
+fn max_connections(limits: &manifest::HostLimits, behind_sidecar: bool) -> usize {
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let descriptors = descriptors.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+    let (wanted, allowed) = (limits.max_connections, allowed_connections(descriptors, behind_sidecar));
+    if wanted > allowed {
+        // With the usual limits of a process and the default, this is no reason to worry.
+        tracing::info!(
+            code = "connections-capped",
+            "max-connections is {wanted}, and the limit of open files ({descriptors}) allows {allowed}: using {allowed}"
+        );
+    }
+    wanted.min(allowed)
+}
+
+/// Behind a sidecar there are as many connections again.
+fn allowed_connections(descriptors: usize, behind_sidecar: bool) -> usize {
+    let ports = if behind_sidecar { 2 } else { 1 };
+    (descriptors.saturating_sub(OTHER_DESCRIPTORS) / ports).max(LEAST_CONNECTIONS)
 }
 
 /// A component is large, and may arrive slowly.
@@ -126,5 +154,18 @@ pub(super) fn warn_of_open_callbacks(options: &Options) {
             "--listen {} can be reached from other machines, and without APP_API_TOKEN anyone there can call every actor as the sidecar does",
             options.listen
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_for_health_and_the_operator() {
+        assert_eq!(allowed_connections(1_024, false), 512);
+        assert_eq!(allowed_connections(1_024, true), 256);
+        assert_eq!(allowed_connections(100, false), LEAST_CONNECTIONS);
+        assert!(allowed_connections(usize::MAX, true) > 1_000_000);
     }
 }
