@@ -10,7 +10,7 @@ use std::path::Path;
 use daca_deploy as deploy;
 use daca_manifest as manifest;
 use daca_manifest::{AgentType, Manifest};
-use daca_runtime::component::{CompileIn, ComponentVersion, Engine, EngineError, EngineOptions};
+use daca_runtime::component::{ComponentVersion, EngineError};
 
 use daca_dapr_lint as components;
 pub use daca_dapr_lint::Options as Components;
@@ -48,14 +48,7 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Error> {
     if let Some(path) = &manifest.embedded.secrets_file {
         daca_embedded::read_secrets(path)?;
     }
-    let engine = Engine::new(&EngineOptions {
-        max_live_instances: 1,
-        largest_memory: crate::host::largest_memory(&manifest),
-        code_cache: None,
-        precompiled: None,
-        compile_in: CompileIn::OwnProcess(manifest.deploy.compiling),
-        for_any_processor: false,
-    })?;
+    let engine = crate::compile::engine(&manifest, false)?;
     let mut report = String::new();
     let (mut problems, mut remarks) = (Vec::new(), Vec::new());
     for agent in manifest.agents.values() {

@@ -27,18 +27,24 @@ pub enum Error {
 /// Checks the components of a manifest, compiles them, and returns the files with their code. Blocks.
 pub fn run(manifest: &Path, folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let manifest = Manifest::load(manifest)?;
-    let engine = Engine::new(&EngineOptions {
-        max_live_instances: 1,
-        largest_memory: crate::host::largest_memory(&manifest),
-        code_cache: None,
-        precompiled: None,
-        compile_in: CompileIn::OwnProcess(manifest.deploy.compiling),
-        for_any_processor: true,
-    })?;
+    let engine = engine(&manifest, true)?;
     let mut files = Vec::new();
     for agent in manifest.agents.values() {
         let version = deploy::check_file(&engine, &manifest.deploy, agent).map_err(Box::new)?;
         files.push(component::precompile(&version, folder)?);
     }
     Ok(files)
+}
+
+/// An engine for a command that looks at components, and keeps nothing of them. `for_any_processor` is for code that other machines
+/// run.
+pub(crate) fn engine(manifest: &Manifest, for_any_processor: bool) -> Result<Engine, EngineError> {
+    Engine::new(&EngineOptions {
+        max_live_instances: 1,
+        largest_memory: crate::host::largest_memory(manifest),
+        code_cache: None,
+        precompiled: None,
+        compile_in: CompileIn::OwnProcess(manifest.deploy.compiling),
+        for_any_processor,
+    })
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use wasmparser::{ComponentTypeRef, FunctionBody, MemorySectionReader, Parser, Payload};
 
 use super::PACKAGE;
-use super::refusal::{LoadError, Refusal, interrupted, malformed, too_much, unknown_import};
+use super::refusal::{LoadError, Refusal, interrupted, malformed, unknown_import};
 use crate::imports;
 use daca_base::digest::digest;
 use daca_model::LARGEST_COMPONENT;
@@ -184,6 +184,11 @@ fn bounded(number: u32, most: u32, what: &str) -> Result<(), Stop> {
         true => Err(Stop::TooMuch(format!("it has {number} {what}; the maximum is {most}"))),
         false => Ok(()),
     }
+}
+
+/// More than a compiler can handle, or than a host should hold in memory for a check.
+fn too_much(message: String) -> Refusal {
+    ("component-too-complex", message, "build it with optimisation, or split generated functions")
 }
 
 fn too_large(bytes: u64) -> Refusal {

@@ -30,11 +30,6 @@ pub(super) fn malformed(reason: &str) -> Refusal {
     ("component-invalid", message, "copy or build the file again")
 }
 
-/// More than a compiler can handle, or than a host should hold in memory for a check.
-pub(super) fn too_much(message: String) -> Refusal {
-    ("component-too-complex", message, "build it with optimisation, or split generated functions")
-}
-
 /// The refusal of an import that the host does not offer, with the reason.
 pub(super) fn unknown_import(what: &str) -> Refusal {
     let message = format!("it imports items that this host does not offer: {what}");
