@@ -1,7 +1,7 @@
 //! Hosts that run the guest `swapped`, whose versions are deployed while it is called.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use daca_stack::{App, folders};
@@ -77,6 +77,9 @@ pub(crate) fn component(guest: &str) -> PathBuf {
     folders::target().join("wasm32-wasip2/guest/examples").join(guest).with_extension("wasm")
 }
 
+/// The host gives the compilation 120 s by the clock, on whatever machine.
+const LONGEST_DEPLOYMENT: Duration = Duration::from_secs(180);
+
 /// An operator of one host.
 pub(crate) struct Operator<'a> {
     app: &'a App,
@@ -92,7 +95,8 @@ impl Operator<'_> {
     /// The same with a query, such as `?share=10`.
     pub(crate) async fn deploy_as(&self, guest: &str, query: &str) -> anyhow::Result<Answer> {
         let url = self.url(&format!("/agents/{TYPE}/component{query}"));
-        Answer::of(self.client.put(url).body(std::fs::read(component(guest))?)).await
+        let request = self.client.put(url).body(std::fs::read(component(guest))?);
+        Answer::of(request.timeout(LONGEST_DEPLOYMENT)).await
     }
 
     /// Deploys a test guest, which must be let in. Answers its digest.
@@ -109,12 +113,14 @@ impl Operator<'_> {
     /// Deploys a version that was deployed before.
     pub(crate) async fn deploy_kept(&self, version: &str) -> anyhow::Result<Answer> {
         let url = self.url(&format!("/agents/{TYPE}/version"));
-        Answer::of(self.client.post(url).body(json!({ "version": version }).to_string())).await
+        let request = self.client.post(url).body(json!({ "version": version }).to_string());
+        Answer::of(request.timeout(LONGEST_DEPLOYMENT)).await
     }
 
     /// Goes back to the version before.
     pub(crate) async fn roll_back(&self) -> anyhow::Result<Answer> {
-        Answer::of(self.client.post(self.url(&format!("/agents/{TYPE}/rollback")))).await
+        let request = self.client.post(self.url(&format!("/agents/{TYPE}/rollback")));
+        Answer::of(request.timeout(LONGEST_DEPLOYMENT)).await
     }
 
     /// Holds an actor on a version.
