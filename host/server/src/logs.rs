@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -14,6 +14,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Interval, MissedTickBehavior};
@@ -222,7 +223,7 @@ struct LinesMissed {
 
 fn lines_missed(missed: u64) -> String {
     let line = LinesMissed {
-        timestamp: humantime::format_rfc3339_micros(SystemTime::now()).to_string(),
+        timestamp: format!("{:.6}", Timestamp::now()),
         level: "WARN",
         message: format!("{missed} lines of the log, of any actors, were dropped before they were read"),
         code: "log-lines-missed",
