@@ -2,12 +2,13 @@
 //! there are any.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
 
 use bytes::Bytes;
 use daca_model::{CallContext, CallError, CallIdentity};
 use futures::FutureExt as _;
+use parking_lot::MutexGuard;
 use tokio::sync::{OwnedRwLockReadGuard, oneshot};
 use tokio::time::Instant;
 

@@ -6,11 +6,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -253,7 +254,7 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ActorAddress, VecDeque<Waiting>>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lanes.lock()
     }
 }
 
