@@ -3,7 +3,7 @@
 //! Host and backend know each other. A host that ends lets go of the one side, or neither would ever be dropped, and with
 //! them the threads and the file of each test.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use daca_model::backend::{ActorCall, EventOutcome, FiredWakeup, Inbound};
 use daca_model::{ActorAddress, CallContext, CallError};
 use daca_runtime::actor::Actors;
 use daca_server::Subscriptions;
+use parking_lot::Mutex;
 
 /// Who serves, until the host ends.
 pub(crate) struct Local(Mutex<Option<Serving>>);
@@ -28,13 +29,13 @@ impl Local {
 
     /// Serves nobody any more.
     pub(crate) fn end(&self) {
-        let serving = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let serving = self.0.lock().take();
         // After the lock: it may be the last handle.
         drop(serving);
     }
 
     fn serving(&self) -> Result<Serving, CallError> {
-        let serving = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let serving = self.0.lock().clone();
         serving.ok_or(CallError::ShuttingDown)
     }
 }

@@ -1,7 +1,7 @@
 //! The embedded backend, with a record of what left for the outside, and answers of bindings that the test gives.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use daca_model::backend::{
     Registration, StateValue, TurnCommit, WakeupKey,
 };
 use daca_model::{ActorAddress, CallContext, CallError, Topic};
+use parking_lot::Mutex;
 
 use crate::Answer;
 use crate::seen::{BindingCall, Event, How};
@@ -42,21 +43,21 @@ impl Recorder {
 
     /// From now on a binding answers this.
     pub(crate) fn answer(&self, binding: &str, answer: Answer) {
-        lock(&self.answers).insert(binding.to_owned(), answer);
+        self.answers.lock().insert(binding.to_owned(), answer);
     }
 
     /// What was published, in order.
     pub(crate) fn events(&self) -> Vec<Event> {
-        lock(&self.events).clone()
+        self.events.lock().clone()
     }
 
     /// What bindings were asked, in order.
     pub(crate) fn bindings(&self) -> Vec<BindingCall> {
-        lock(&self.bindings).clone()
+        self.bindings.lock().clone()
     }
 
     fn answer_to(&self, request: &BindingRequest) -> Option<Answer> {
-        let answers = lock(&self.answers);
+        let answers = self.answers.lock();
         let of_operation = answers.get(&format!("{}/{}", request.name, request.operation));
         of_operation.or_else(|| answers.get(&request.name)).cloned()
     }
@@ -68,17 +69,13 @@ impl Recorder {
         }
         match &effect.request {
             EffectRequest::Publish { pubsub, topic, event } => {
-                lock(&self.events).push(Event::new(actor.to_string(), pubsub, topic, event, result));
+                self.events.lock().push(Event::new(actor.to_string(), pubsub, topic, event, result));
             }
             EffectRequest::Send(request) => {
-                lock(&self.bindings).push(BindingCall::new(actor.to_string(), How::Sent, request));
+                self.bindings.lock().push(BindingCall::new(actor.to_string(), How::Sent, request));
             }
         }
     }
-}
-
-fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
-    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What concerns many hosts (ownership, eras, shared state) is as it is for one alone: the trait's own answers.
@@ -114,7 +111,7 @@ impl Backend for Recorder {
         request: &BindingRequest,
         context: &CallContext,
     ) -> Result<BindingResponse, Error> {
-        lock(&self.bindings).push(BindingCall::new(actor.to_string(), How::Invoked, request));
+        self.bindings.lock().push(BindingCall::new(actor.to_string(), How::Invoked, request));
         // Also where the test answers: it writes the log.
         let response = self.embedded.invoke_binding(actor, request, context).await;
         self.answer_to(request).map_or(response, |answer| answer.0)
@@ -142,7 +139,7 @@ impl Backend for Recorder {
     async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error> {
         let result = self.embedded.publish(topic, event.clone()).await;
         let seen = Event::new(HOST.to_owned(), &topic.pubsub, &topic.topic, &event, &result);
-        lock(&self.events).push(seen);
+        self.events.lock().push(seen);
         result
     }
 

@@ -46,6 +46,9 @@ async fn the_operator_sees_what_runs() -> anyhow::Result<()> {
         "# TYPE daca_turns_total counter",
         "daca_turns_total{agent_type=\"ChatAgent\"} 3",
         "daca_failed_turns_total{agent_type=\"ChatAgent\"} 0",
+        "# TYPE daca_turn_duration_seconds histogram",
+        "daca_turn_duration_seconds_count{agent_type=\"ChatAgent\"} 3",
+        "daca_queue_wait_seconds_bucket{agent_type=\"ChatAgent\",le=\"+Inf\"} 3",
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line}: {metrics}");
     }

@@ -1,7 +1,7 @@
 //! A backend that answers everything from memory: what a turn costs without its surroundings.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use daca_model::backend::{
     Registration, StateValue, StateWrite, TurnCommit, WakeupKey,
 };
 use daca_model::{ActorAddress, CallContext, CallError};
+use parking_lot::{Mutex, MutexGuard};
 
 /// State by actor and key.
 #[derive(Default)]
@@ -19,7 +20,7 @@ pub(crate) struct Memory(Mutex<HashMap<(ActorAddress, String), Bytes>>);
 
 impl Memory {
     fn lock(&self) -> MutexGuard<'_, HashMap<(ActorAddress, String), Bytes>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -22,6 +22,7 @@ use daca_model::backend::{
 };
 use daca_model::cloud_event;
 use daca_model::{ActorAddress, CallContext, CallError};
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -131,7 +132,7 @@ impl Shared {
     }
 
     fn actor(&self, id: &str) -> Arc<tokio::sync::Mutex<Option<ChatAgent>>> {
-        let mut actors = self.actors.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut actors = self.actors.lock();
         if let Some(actor) = actors.get(id) {
             return actor.clone();
         }

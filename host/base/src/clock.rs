@@ -14,8 +14,10 @@
 //!
 //! A test gives the host a clock that stands still until it is moved ([`moved`]).
 
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
 
 /// The clock of this process.
 static OF_PROCESS: LazyLock<Clock> = LazyLock::new(|| {
@@ -55,7 +57,7 @@ impl Clock {
 
     /// The time.
     pub fn now(&self) -> SystemTime {
-        let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.last.lock();
         // Read under the lock: if two readings overtook each other, the earlier one would look like a clock set back.
         let Reading { wall, monotonic } = (self.0.read)();
         let goes_on = last.and_then(|(time, at)| time.checked_add(monotonic.saturating_sub(at)));
@@ -117,12 +119,12 @@ pub mod moved {
         /// A host's clock on it. A second one is that of a process that starts later.
         pub fn clock(&self) -> Clock {
             let Machine(reading) = self.clone();
-            Clock::new(move || *reading.lock().unwrap_or_else(PoisonError::into_inner))
+            Clock::new(move || *reading.lock())
         }
 
         /// What its wall clock shows.
         pub fn now(&self) -> SystemTime {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).wall
+            self.0.lock().wall
         }
 
         /// Time passes.
@@ -144,7 +146,7 @@ pub mod moved {
         }
 
         fn with(&self, change: impl FnOnce(&mut Reading)) {
-            change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+            change(&mut self.0.lock());
         }
     }
 }

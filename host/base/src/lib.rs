@@ -1,8 +1,10 @@
 //! The parts that do not depend on actors: the parser of all external JSON ([`json`]), bounded reads and atomic writes
 //! of files ([`text`], [`files`]), the clock of all decisions ([`clock`]), the log ([`telemetry`]), long-running tasks
-//! ([`task`]), and formats of people and of Dapr ([`address`], [`go_duration`]). [`digest`] names bytes.
+//! ([`task`]), the waits of retries ([`backoff`]), and formats of people and of Dapr ([`address`], [`go_duration`]).
+//! [`digest`] names bytes.
 
 pub mod address;
+pub mod backoff;
 pub mod clock;
 pub mod digest;
 pub mod files;

@@ -6,12 +6,13 @@ use std::time::Duration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use daca_base::address;
 use daca_base::json;
-use daca_base::telemetry::{Hidden, printable};
+use daca_base::telemetry::printable;
 use daca_model::{ActorAddress, AddressError, check_agent_type};
 
 /// The timeout for connecting. An answer has no timeout: a turn may take its time.
@@ -127,7 +128,7 @@ fn help_line(help: Option<&str>) -> String {
 pub struct Admin {
     client: reqwest::Client,
     address: String,
-    token: Option<Hidden>,
+    token: Option<SecretString>,
 }
 
 /// The maximum length of the initiator's name in characters.
@@ -143,7 +144,7 @@ struct Refusal {
 
 impl Admin {
     /// `address` is that of the admin port, such as `127.0.0.1:8001`. Nothing is sent yet.
-    pub fn new(address: &str, token: Option<Hidden>) -> Result<Admin, Error> {
+    pub fn new(address: &str, token: Option<SecretString>) -> Result<Admin, Error> {
         let address = address::peer(address)
             .map_err(|reason| Error::AdminAddress { text: address.to_owned(), reason })?;
         // A call to a host on this machine must not go through a proxy of the environment, and its token must not go to
@@ -163,7 +164,7 @@ impl Admin {
             request = request.header("daca-by", by());
         }
         match &self.token {
-            Some(token) => request.bearer_auth(&token.0),
+            Some(token) => request.bearer_auth(token.expose_secret()),
             None => request,
         }
     }

@@ -1,11 +1,12 @@
-//! Tables with aligned columns.
+//! Tables with aligned columns and no lines.
 
 use std::fmt;
 
+use comfy_table::{CellAlignment, presets};
 use daca_base::telemetry::printable;
 
-/// The gap between two columns.
-const GAP: &str = "  ";
+/// The gap between two columns in spaces.
+const GAP: u16 = 2;
 
 /// The alignment of a column, with its heading.
 #[derive(Clone, Copy)]
@@ -17,40 +18,32 @@ pub(super) enum Column {
 }
 
 /// Rows of cells below the column headings.
-pub(super) struct Table<const N: usize> {
-    columns: [Column; N],
-    rows: Vec<[String; N]>,
-}
+pub(super) struct Table<const N: usize>(comfy_table::Table);
 
 impl<const N: usize> Table<N> {
     pub(super) fn new(columns: [Column; N]) -> Table<N> {
-        Table { columns, rows: Vec::new() }
+        let mut table = comfy_table::Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_header(columns.map(|column| match column {
+            Column::Text(heading) | Column::Number(heading) => heading,
+        }));
+        for (column, wanted) in table.column_iter_mut().zip(columns) {
+            column.set_padding((0, GAP));
+            if let Column::Number(_) = wanted {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        Table(table)
     }
 
     /// Appends a row. Control characters are escaped.
     pub(super) fn row(&mut self, cells: [String; N]) {
-        self.rows.push(cells.map(|cell| printable(&cell).into_owned()));
+        self.0.add_row(cells.map(|cell| printable(&cell).into_owned()));
     }
 }
 
 impl<const N: usize> fmt::Display for Table<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let heads = self.columns.map(|column| match column {
-            Column::Text(head) | Column::Number(head) => head.to_owned(),
-        });
-        let lines = || std::iter::once(&heads).chain(&self.rows);
-        let width = |at: usize| lines().map(|line| line[at].chars().count()).max().unwrap_or(0);
-        let widths: [usize; N] = std::array::from_fn(width);
-        for (number, line) in lines().enumerate() {
-            let cells = line.iter().zip(self.columns).zip(widths);
-            let cells = cells.map(|((cell, column), width)| match column {
-                Column::Text(_) => format!("{cell:width$}"),
-                Column::Number(_) => format!("{cell:>width$}"),
-            });
-            let text = cells.collect::<Vec<_>>().join(GAP);
-            let end = if number == 0 { "" } else { "\n" };
-            write!(f, "{end}{}", text.trim_end())?;
-        }
-        Ok(())
+        f.write_str(&self.0.trim_fmt())
     }
 }

@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use daca_base::telemetry::Hidden;
+use secrecy::SecretString;
 
 /// The variable for the token when no file is given.
 const VARIABLE: &str = "DACA_ADMIN_TOKEN";
@@ -43,7 +43,7 @@ pub enum Error {
 
 /// Reads the token from a file, or else from `DACA_ADMIN_TOKEN`; `None` if neither is given. White space at its end is
 /// ignored. A file that others can read causes a warning in the log.
-pub fn find(file: Option<&Path>) -> Result<Option<Hidden>, Error> {
+pub fn find(file: Option<&Path>) -> Result<Option<SecretString>, Error> {
     if let Some(path) = file {
         let text = read(path).map_err(|reason| Error::Unreadable { path: path.to_owned(), reason })?;
         return check(&text, || path.display().to_string()).map(Some);
@@ -67,7 +67,7 @@ fn read(path: &Path) -> std::io::Result<String> {
     daca_base::text::utf8(bytes)
 }
 
-fn check(text: &str, place: impl Fn() -> String) -> Result<Hidden, Error> {
+fn check(text: &str, place: impl Fn() -> String) -> Result<SecretString, Error> {
     let token = text.trim_end();
     let reason = match token.len() {
         0 => "is empty",
@@ -76,19 +76,21 @@ fn check(text: &str, place: impl Fn() -> String) -> Result<Hidden, Error> {
         _ if !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
             "contains a space or another character that is not allowed"
         }
-        _ => return Ok(Hidden(token.to_owned())),
+        _ => return Ok(token.into()),
     };
     Err(Error::Invalid { place: place(), reason })
 }
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
+
     use super::*;
 
     /// A token that anybody can guess, or that no header can carry, must not pass for protection.
     #[test]
     fn only_what_can_protect_is_a_token() {
-        let of = |text: &str| check(text, String::new).ok().map(|token| token.0);
+        let of = |text: &str| check(text, String::new).ok().map(|token| token.expose_secret().to_owned());
         assert_eq!(of("0123456789abcdef\n"), Some("0123456789abcdef".to_owned()));
         for text in
             ["", "\n", "0123456789abcde", "0123456789abcde \n", "0123456789 abcdef", "0123456789abcdefü"]

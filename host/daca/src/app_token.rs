@@ -1,6 +1,6 @@
 //! The sidecar's token (`APP_API_TOKEN`): it sends the token with its callbacks, so that nobody else can make them.
 
-use daca_base::telemetry::Hidden;
+use secrecy::SecretString;
 
 /// The variable for the token, for the host and for the sidecar.
 const VARIABLE: &str = "APP_API_TOKEN";
@@ -14,7 +14,7 @@ pub struct Error(&'static str);
 
 /// The token of the environment; `None` if the variable is empty or not set. White space around it is ignored: no
 /// header carries it.
-pub fn find() -> Result<Option<Hidden>, Error> {
+pub fn find() -> Result<Option<SecretString>, Error> {
     match std::env::var_os(VARIABLE) {
         Some(text) if !text.is_empty() => check(text.to_str()).map(Some),
         _ => Ok(None),
@@ -22,13 +22,11 @@ pub fn find() -> Result<Option<Hidden>, Error> {
 }
 
 /// `None` is text that is not valid UTF-8.
-fn check(text: Option<&str>) -> Result<Hidden, Error> {
+fn check(text: Option<&str>) -> Result<SecretString, Error> {
     match text.map(str::trim) {
         // It would leave open what was meant to be closed.
         Some("") => Err(Error("contains only white space")),
-        Some(token) if token.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') => {
-            Ok(Hidden(token.to_owned()))
-        }
+        Some(token) if token.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') => Ok(token.into()),
         _ => {
             Err(Error("contains a character other than visible ASCII, which a header cannot carry unchanged"))
         }
@@ -37,12 +35,14 @@ fn check(text: Option<&str>) -> Result<Hidden, Error> {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
+
     use super::*;
 
     /// A file that ends with a line end becomes such a variable, and the sidecar's header never has it.
     #[test]
     fn only_what_a_header_carries_is_a_token() {
-        let of = |text| check(text).ok().map(|token| token.0);
+        let of = |text| check(text).ok().map(|token| token.expose_secret().to_owned());
         assert_eq!(of(Some("secret\r\n")), Some("secret".to_owned()));
         for text in [Some("\n"), Some("sec\nret"), Some("sécret"), None] {
             assert_eq!(of(text), None, "{text:?}");

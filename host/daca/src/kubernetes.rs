@@ -8,12 +8,13 @@ use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -104,13 +105,13 @@ impl Pod {
     /// Reports events from now on, until `stop`. Rejected events are sent again, as long as the record of the agent
     /// type has them.
     pub async fn report(self, deployer: Arc<Deployer>, stop: CancellationToken) {
-        let since = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let since = Timestamp::now();
         let mut told = HashSet::new();
         let mut failed = false;
         while stop.run_until_cancelled(tokio::time::sleep(if failed { AGAIN } else { PAUSE })).await.is_some()
         {
             let views = deployer.views();
-            let telling = self.tell_new(&views, &since, &mut told);
+            let telling = self.tell_new(&views, since, &mut told);
             let Some(result) = stop.run_until_cancelled(telling).await else { return };
             if let Err(error) = &result
                 && !failed
@@ -127,14 +128,18 @@ impl Pod {
     async fn tell_new(
         &self,
         views: &[TypeView],
-        since: &str,
+        since: Timestamp,
         told: &mut HashSet<String>,
     ) -> Result<(), Error> {
         let mut remembered = HashSet::new();
         for view in views {
-            // Both are UTC with the same number of digits.
-            for event in view.record.history.iter().filter(|event| *event.at >= *since) {
-                let key = key(&view.agent_type, event);
+            for event in &view.record.history {
+                let Ok(at) = event.at.parse::<Timestamp>() else { continue };
+                // The record has milliseconds.
+                if at.as_millisecond() < since.as_millisecond() {
+                    continue;
+                }
+                let key = key(&view.agent_type, event, at);
                 if !told.contains(&key) {
                     match self.tell(view, event).await {
                         Err(error) if error.is_final() => {
@@ -160,7 +165,7 @@ impl Pod {
     /// The event in the API server's format (`v1`, `Event`).
     fn event(&self, view: &TypeView, event: &Event) -> Value {
         let (reason, is_warning) = reason(event);
-        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let now = format!("{:.0}", Timestamp::now());
         json!({
             "apiVersion": "v1",
             "kind": "Event",
@@ -232,11 +237,10 @@ fn connector(authority: &Path) -> Result<TlsConnector, Error> {
 
 /// The identity of an event that is reported once. Each host that finds the same file adds its refusal to the record:
 /// one a minute is enough of these.
-fn key(agent_type: &str, event: &Event) -> String {
-    const TO_THE_MINUTE: usize = "2026-01-31T12:59".len();
+fn key(agent_type: &str, event: &Event, at: Timestamp) -> String {
     let at = match event.what {
-        What::Refused => event.at.get(..TO_THE_MINUTE).unwrap_or(&event.at),
-        _ => &event.at,
+        What::Refused => at.as_second() / 60,
+        _ => at.as_millisecond(),
     };
     format!("{agent_type} {at} {:?} {}", event.what, event.version)
 }

@@ -10,9 +10,10 @@
 //! and a permit is removed. A binding that answers after 100 ms has a hundred permits within a second.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
@@ -39,7 +40,7 @@ pub(super) struct InFlight {
 impl InFlight {
     /// The permits of a binding. There are as many bindings as manifests permit.
     pub(super) fn of(&self, binding: &str) -> Arc<Places> {
-        let mut bindings = lock(&self.bindings);
+        let mut bindings = self.bindings.lock();
         if let Some(places) = bindings.get(binding) {
             return places.clone();
         }
@@ -65,7 +66,7 @@ impl Places {
         if let Ok(permit) = self.free.try_acquire() {
             return self.place(Some(permit));
         }
-        lock(&self.size).waiting += 1;
+        self.size.lock().waiting += 1;
         let _waits = Waits(self);
         let mut turn = std::pin::pin!(self.free.acquire());
         let mut patience = PATIENCE;
@@ -73,7 +74,7 @@ impl Places {
             match tokio::time::timeout(patience, &mut turn).await {
                 // It is never closed.
                 Ok(permit) => return self.place(permit.ok()),
-                Err(_) if lock(&self.size).grow_for_the_patient(Instant::now()) => self.free.add_permits(1),
+                Err(_) if self.size.lock().grow_for_the_patient(Instant::now()) => self.free.add_permits(1),
                 Err(_) => patience = PAUSE,
             }
         }
@@ -89,7 +90,7 @@ struct Waits<'a>(&'a Places);
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        lock(&self.0.size).waiting -= 1;
+        self.0.size.lock().waiting -= 1;
     }
 }
 
@@ -103,7 +104,7 @@ pub(super) struct Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let now = Instant::now();
-        match lock(&self.places.size).ended(now - self.taken, now) {
+        match self.places.size.lock().ended(now - self.taken, now) {
             Change::More => self.places.free.add_permits(1),
             Change::Less => self.permit.take().into_iter().for_each(SemaphorePermit::forget),
             Change::Nothing => {}
@@ -178,10 +179,6 @@ impl Quickest {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +218,6 @@ mod tests {
         let third = tokio::time::timeout(10 * PATIENCE, places.take()).await;
         assert!(third.is_ok(), "it has no place");
         drop((first, second, third));
-        assert_eq!(places.free.available_permits(), lock(&places.size).places);
+        assert_eq!(places.free.available_permits(), places.size.lock().places);
     }
 }

@@ -41,6 +41,7 @@ use daca_model::backend::{
 };
 use daca_model::{ActorAddress, CallContext, CallError, Topic};
 use dapr::dapr::proto::runtime::v1 as proto;
+use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
 use calls::Calls;
@@ -81,7 +82,7 @@ impl Sidecar {
     /// Nothing is sent before [`Backend::start`] or the first request.
     pub fn new(manifest: &Manifest, options: SidecarOptions) -> Result<Sidecar, EndpointError> {
         let (client, era) =
-            connection::client(&options.grpc, options.api_token.as_ref().map(|token| &*token.0))?;
+            connection::client(&options.grpc, options.api_token.as_ref().map(|token| token.expose_secret()))?;
         let known = Known::default();
         let reminders = Reminders::new(client.clone(), options.http.clone(), options.api_token.clone())?;
         let shared = SharedState::new(client.clone(), manifest.dapr.state_store.clone());

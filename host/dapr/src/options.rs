@@ -1,6 +1,6 @@
 //! The sidecar's addresses and token.
 
-use daca_base::telemetry::Hidden;
+use secrecy::SecretString;
 
 /// The sidecar's addresses and token.
 #[derive(Debug, Clone)]
@@ -10,7 +10,7 @@ pub struct SidecarOptions {
     /// Its HTTP API, as `http://HOST:PORT`: the gRPC API cannot read a reminder before Dapr 1.17.
     pub http: String,
     /// The token that it requires (`DAPR_API_TOKEN`).
-    pub api_token: Option<Hidden>,
+    pub api_token: Option<SecretString>,
     /// `true` if the sidecar is restarted when it ends, as the kubelet does with the containers of a pod.
     pub restarts: bool,
 }
@@ -31,7 +31,7 @@ impl SidecarOptions {
         SidecarOptions {
             grpc: endpoint("DAPR_GRPC_ENDPOINT", "DAPR_GRPC_PORT", "50001"),
             http: endpoint("DAPR_HTTP_ENDPOINT", "DAPR_HTTP_PORT", "3500"),
-            api_token: variable("DAPR_API_TOKEN").map(Hidden),
+            api_token: variable("DAPR_API_TOKEN").map(SecretString::from),
             // Kubernetes passes each container the address of its API server. A sidecar by address is not only this
             // pod's.
             restarts: variable("KUBERNETES_SERVICE_HOST").is_some()

@@ -5,12 +5,13 @@
 //! host, the fewer requests it makes.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use dapr::dapr::proto::runtime::v1 as proto;
 use futures::FutureExt as _;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use tonic::{Code, Response, Status};
 
@@ -199,7 +200,7 @@ impl Publisher {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Topic, VecDeque<Waiting>>> {
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+        self.topics.lock()
     }
 }
 
@@ -232,9 +233,7 @@ mod tests {
         let asked = Arc::<Mutex<HashMap<String, usize>>>::default();
         let seen = asked.clone();
         let address = fake::sidecar(move |method, _| {
-            if let Ok(mut seen) = seen.lock() {
-                *seen.entry(method.to_owned()).or_default() += 1;
-            }
+            *seen.lock().entry(method.to_owned()).or_default() += 1;
             let text =
                 "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found";
             if method == known { Ok(Vec::new()) } else { Err(Status::unknown(text)) }
@@ -254,7 +253,7 @@ mod tests {
                 let results = publisher.publish(("p".into(), "t".into()), events).await;
                 assert!(results.iter().all(Result::is_ok), "{known}: {results:?}");
             }
-            let asked = asked.lock().map(|asked| asked.clone()).unwrap_or_default();
+            let asked = asked.lock().clone();
             let times = ["BulkPublishEvent", "BulkPublishEventAlpha1"].map(|name| asked.get(name).copied());
             assert_eq!(times, expected, "{known}");
         }

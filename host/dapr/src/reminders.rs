@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dapr::dapr::proto::runtime::v1 as proto;
 use prost::Message as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use tonic::Code;
 
 use super::connection::Client;
@@ -16,7 +17,6 @@ use super::request::{STORE_TIMEOUT, within};
 use super::wakeups::{self, AGAIN, end_of, reminder_request, shown_reminder};
 use super::{EndpointError, status, wire};
 use daca_base::json::Document;
-use daca_base::telemetry::Hidden;
 use daca_model::ActorAddress;
 use daca_model::backend::{Error, Registration};
 
@@ -30,7 +30,7 @@ pub(super) struct Reminders {
     http: reqwest::Client,
     /// The sidecar's HTTP API, as `http://HOST:PORT`.
     address: String,
-    token: Option<Hidden>,
+    token: Option<SecretString>,
     /// The sidecar's gRPC API does not return reminders.
     lacks_grpc: Arc<AtomicBool>,
 }
@@ -46,7 +46,7 @@ impl Reminders {
     pub(super) fn new(
         client: Client,
         address: String,
-        token: Option<Hidden>,
+        token: Option<SecretString>,
     ) -> Result<Reminders, EndpointError> {
         // A sidecar is never behind a proxy.
         let http = reqwest::Client::builder().no_proxy().build().map_err(EndpointError::Client)?;
@@ -131,7 +131,7 @@ impl Reminders {
         );
         let mut request = self.http.get(url).timeout(STORE_TIMEOUT);
         if let Some(token) = &self.token {
-            request = request.header("dapr-api-token", &token.0);
+            request = request.header("dapr-api-token", token.expose_secret());
         }
         let unreachable =
             |error: reqwest::Error| Error::Unavailable(format!("the sidecar's HTTP API: {error}"));
@@ -162,10 +162,10 @@ impl Reminders {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
     use std::time::Duration;
 
     use bytes::Bytes;
+    use parking_lot::Mutex;
     use tonic::Status;
 
     use super::super::{connection, fake};
@@ -205,7 +205,7 @@ mod tests {
             "RegisterActorReminder" => {
                 let request = proto::RegisterActorReminderRequest::decode(message)
                     .map_err(|error| Status::invalid_argument(error.to_string()))?;
-                seen.lock().map(|mut seen| seen.push(request)).ok();
+                seen.lock().push(request);
                 Ok(Vec::new())
             }
             other => Err(Status::unimplemented(other)),
@@ -216,7 +216,7 @@ mod tests {
     }
 
     fn registered(registered: &Registered) -> Vec<proto::RegisterActorReminderRequest> {
-        registered.lock().map(|seen| seen.clone()).unwrap_or_default()
+        registered.lock().clone()
     }
 
     #[tokio::test]

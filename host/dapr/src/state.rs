@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use daca_model::ActorAddress;
 use daca_model::backend::{Error, Expiry, StateValue, StateWrite};
 use dapr::dapr::proto::runtime::v1 as proto;
+use jiff::Timestamp;
 
 use super::connection::Client;
 use super::request::{STORE_TIMEOUT, within};
@@ -114,5 +115,6 @@ fn operation(key: &str, write: &StateWrite, may_expire: bool) -> proto::Transact
 /// The expiry of a value in the state store, from the metadata of the value.
 fn expiry(metadata: &HashMap<String, String>) -> Option<SystemTime> {
     let text = metadata.get("ttlExpireTime")?;
-    humantime::parse_rfc3339(text).ok().map(daca_base::clock::of_wall)
+    let time = SystemTime::try_from(text.parse::<Timestamp>().ok()?);
+    time.ok().map(daca_base::clock::of_wall)
 }

@@ -1,7 +1,7 @@
 //! Reminders and timers of the sidecar: the encoding of schedules, and a record of what the sidecar cannot be asked.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use dapr::dapr::proto::common::v1::{JobFailurePolicy, JobFailurePolicyConstant, job_failure_policy::Policy};
 use dapr::dapr::proto::runtime::v1 as proto;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::wire::segment;
 use daca_base::go_duration;
@@ -222,7 +223,7 @@ impl Timers {
     }
 
     fn lock(&self, era: u64) -> MutexGuard<'_, Noted> {
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self.0.lock();
         if noted.era != era {
             *noted = Noted { era, ..Noted::default() };
         }

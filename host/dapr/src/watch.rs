@@ -3,10 +3,11 @@
 //! The host is ready while the sidecar hosts its actors. After a gap, the actors may have been active elsewhere.
 
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dapr::dapr::proto::runtime::v1 as proto;
+use parking_lot::RwLock;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::{Code, Status};
@@ -80,7 +81,7 @@ impl Known {
     }
 
     fn vouch(&self, era: u64, asked: Instant) {
-        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.write();
         seen.vouched = Some((era, asked));
     }
 
@@ -114,7 +115,7 @@ impl Known {
     }
 
     fn read<T>(&self, of: impl FnOnce(&Seen) -> T) -> T {
-        of(&self.seen.read().unwrap_or_else(PoisonError::into_inner))
+        of(&self.seen.read())
     }
 
     /// Records an answer. The features of a sidecar are kept while it is away. Returns `true` if it hosted actors
@@ -122,7 +123,7 @@ impl Known {
     fn learn(&self, seen: &Result<Seen, Status>) -> bool {
         let now = seen.as_ref().err().is_none_or(is_an_answer);
         self.answers.send_if_modified(|answers| std::mem::replace(answers, now) != now);
-        let mut known = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.seen.write();
         let before = known.hosts_actors;
         match seen {
             Ok(seen) => {

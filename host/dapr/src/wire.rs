@@ -13,7 +13,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 
 use daca_model::backend::Error;
 use daca_model::{ActorAddress, CallContext, CallError, CallIdentity};
@@ -140,7 +141,7 @@ pub fn answer_mark(headers: &HeaderMap) -> Option<&str> {
     headers.get(MARK)?.to_str().ok().filter(|mark| mark.len() <= LONGEST)
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Failure {
     code: String,
     status: u16,
@@ -155,8 +156,8 @@ pub fn reply_body(mark: &str, reply: &Bytes) -> Bytes {
 /// The body with a failure for such a caller.
 pub fn failure_body(mark: &str, error: &CallError) -> Bytes {
     let failure =
-        Failure { code: error.code().to_owned(), status: error.status().as_u16(), detail: error.to_string() };
-    marked(mark, "failure", serde_json::to_string(&failure).unwrap_or_default().as_bytes())
+        json!({ "code": error.code(), "status": error.status().as_u16(), "detail": error.to_string() });
+    marked(mark, "failure", failure.to_string().as_bytes())
 }
 
 fn marked(mark: &str, outcome: &str, content: &[u8]) -> Bytes {

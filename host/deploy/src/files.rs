@@ -8,7 +8,7 @@ use daca_base::digest::short;
 use super::record::{FileSeen, Origin, Source};
 use super::request::{Deployed, Request};
 use super::watch::{ComponentFile, FileContent};
-use super::{Deployer, Error, lock};
+use super::{Deployer, Error};
 
 /// Attempts to deploy a file while another change interferes.
 const FILE_TRIES: u32 = 5;
@@ -27,7 +27,7 @@ impl Deployer {
         let by = handle.agent.component.display().to_string();
         let file = FileSeen { digest: content.digest.clone(), refused: false };
         if source == Source::Dev {
-            *lock(&handle.built) = Some(content.digest.clone());
+            *handle.built.lock() = Some(content.digest.clone());
         }
         let mut tries = 0;
         loop {
@@ -106,7 +106,7 @@ impl Deployer {
     /// Deploys a file's content, unless all hosts already know it.
     async fn take_file(&self, agent_type: &str, content: FileContent, at_start: bool) -> Result<(), Error> {
         let handle = self.handle(agent_type)?;
-        if lock(&handle.built).as_ref() == Some(&content.digest) {
+        if handle.built.lock().as_ref() == Some(&content.digest) {
             return Ok(());
         }
         if handle.has_taken(&content.digest) {

@@ -1,8 +1,9 @@
 //! The handle of an agent type's deployment controller, which alone changes the serving versions.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use daca_manifest::AgentType;
+use parking_lot::Mutex;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 

@@ -25,8 +25,8 @@ pub mod watch;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc};
@@ -130,7 +130,7 @@ impl Deployer {
             files.push((agent.name.clone(), agent.component.clone(), file, is_new));
             types.insert(
                 agent.name.clone(),
-                TypeHandle { agent, shared: of_type, commands, view, built: Mutex::default() },
+                TypeHandle { agent, shared: of_type, commands, view, built: Default::default() },
             );
         }
         let views = types.iter().map(|(name, handle)| (name.clone(), handle.view.clone())).collect();
@@ -385,10 +385,6 @@ impl Deployer {
         };
         stored.ok_or_else(|| Error::version_unknown(short(version)))
     }
-}
-
-fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
-    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn millis(since: Instant) -> u64 {

@@ -1,9 +1,10 @@
 //! From bytes to a version that may serve: all checks, in the order of their cost.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::{Error, check_permissions};
 use daca_manifest::signature;
@@ -83,14 +84,14 @@ impl Preparation {
 
     /// Adds versions whose compiled code is needed. Called for all types, before any code is removed.
     pub(super) fn need_code_of(&self, agent_type: &Arc<str>, digests: BTreeSet<String>) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         kept.insert(agent_type.clone(), digests);
     }
 
     /// Removes the compiled code of all versions of a type but these.
     pub(super) fn keep_code_of(&self, agent_type: &Arc<str>, digests: BTreeSet<String>) {
         self.need_code_of(agent_type, digests);
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept.lock();
         let all = kept.values().flatten().cloned().collect();
         drop(kept);
         self.engine.keep_code_of(&all);

@@ -6,8 +6,9 @@
 
 pub use super::history::{Canary, Event, FileSeen, Known, Origin, Source, What};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -180,8 +181,10 @@ impl Record {
             event.version == version && matches!(event.what, What::Deployed | What::Promoted)
         };
         let event = self.history.iter().rev().find(began);
-        let at = event.and_then(|event| humantime::parse_rfc3339(&event.at).ok());
-        at.map_or(Duration::MAX, |at| at.elapsed().unwrap_or_default())
+        let at = event.and_then(|event| event.at.parse::<Timestamp>().ok());
+        // The clock may have been set back since then.
+        let elapsed = |at| Timestamp::now().duration_since(at).max(SignedDuration::ZERO).unsigned_abs();
+        at.map_or(Duration::MAX, elapsed)
     }
 
     /// The name of a version in messages: its first digits, and its label if it has one.
@@ -365,7 +368,7 @@ impl Record {
 
 /// The time as RFC 3339, in UTC, with milliseconds.
 pub(super) fn now() -> String {
-    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
+    format!("{:.3}", Timestamp::now())
 }
 
 #[cfg(test)]

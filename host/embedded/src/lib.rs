@@ -21,6 +21,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use daca_base::backoff::Backoff;
 use daca_base::clock::Clock;
 use daca_base::task;
 use daca_manifest::{AgentType, Manifest};
@@ -49,8 +50,8 @@ pub struct Embedded {
     subscriptions: HashMap<(String, String), Vec<String>>,
     secrets: BTreeMap<String, BTreeMap<String, String>>,
     binding_responses: BTreeMap<String, Bytes>,
-    /// The attempts to deliver an event to one subscription, and the wait before the second one.
-    event_tries: (u32, Duration),
+    /// The attempts to deliver an event to one subscription, and the waits between them.
+    event_tries: (u32, Backoff),
     inbound: OnceLock<Arc<dyn Inbound>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -122,7 +123,10 @@ impl Embedded {
             binding_responses: responses
                 .map(|(name, text)| (name.clone(), Bytes::from(text.clone())))
                 .collect(),
-            event_tries: (manifest.host.effect_attempts, manifest.host.effect_retry_delay),
+            event_tries: (
+                manifest.host.effect_attempts,
+                Backoff::unbounded(manifest.host.effect_retry_delay),
+            ),
             inbound: OnceLock::new(),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
@@ -161,7 +165,7 @@ async fn deliver_event(
     inbound: &dyn Inbound,
     path: &str,
     event: &Bytes,
-    (attempts, mut wait): (u32, Duration),
+    (attempts, backoff): (u32, Backoff),
 ) -> Result<(), String> {
     for attempt in 1.. {
         match inbound.event(path, event).await {
@@ -169,9 +173,10 @@ async fn deliver_event(
             EventOutcome::Retry(reason) | EventOutcome::Failed(reason) if attempt >= attempts => {
                 return Err(format!("after {attempt} attempts: {reason}"));
             }
-            EventOutcome::Retry(_) | EventOutcome::Failed(_) => tokio::time::sleep(wait).await,
+            EventOutcome::Retry(_) | EventOutcome::Failed(_) => {
+                tokio::time::sleep(backoff.after(attempt)).await;
+            }
         }
-        wait = wait.saturating_mul(2);
     }
     Ok(())
 }

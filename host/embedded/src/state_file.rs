@@ -9,7 +9,8 @@ use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use daca_model::backend::{Error, Readiness};
 
@@ -88,7 +89,7 @@ impl StateFile {
             Ok(_) => Some("it was replaced by another file".to_owned()),
             Err(error) => Some(error.to_string()),
         };
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut trouble = self.trouble.lock();
         match &gone {
             Some(reason) if trouble.gone != gone => tracing::error!(
                 code = "data-missing",
@@ -108,7 +109,7 @@ impl StateFile {
 
     /// Records the result of a write.
     pub(super) fn note(&self, written: Result<(), &Error>) {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut trouble = self.trouble.lock();
         let disk = written.err().map(ToString::to_string);
         match &disk {
             Some(text) if trouble.disk != disk => {
@@ -122,12 +123,12 @@ impl StateFile {
 
     /// Returns `true` if the last write failed.
     pub(super) fn failed(&self) -> bool {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).disk.is_some()
+        self.trouble.lock().disk.is_some()
     }
 
     /// Returns whether turns' writes are durable.
     pub(super) fn readiness(&self) -> Readiness {
-        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = self.trouble.lock();
         // Everybody may ask for this: paths and errors are only for the log.
         match *trouble {
             Trouble { gone: Some(_), .. } => Readiness::Waiting("the state file is gone"),

@@ -14,9 +14,10 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase};
 use tokio::sync::{mpsc, oneshot};
@@ -232,7 +233,7 @@ impl Store {
         &self,
         read: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let open = || self.database.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let open = || self.database.read().clone();
         if open().is_none() {
             // Only the writer opens the file, with its next commit. A turn that cannot read would never get there.
             self.write_nothing().await?;
@@ -359,7 +360,7 @@ impl Writer {
 
     /// The open database; reopens it after an error.
     fn open(&self) -> Result<Arc<Database>, Error> {
-        let mut shared = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = self.database.write();
         if let Some(database) = &*shared {
             return Ok(database.clone());
         }
@@ -372,7 +373,7 @@ impl Writer {
 
     /// Closes the database once the running reads have ended.
     fn close(&self) {
-        let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
+        let database = self.database.write().take();
         let Some(mut database) = database else { return };
         loop {
             match Arc::try_unwrap(database) {

@@ -8,15 +8,17 @@
 //! read again at least once in [`LOOK`] ([`daca_base::clock`] describes these cases).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::store::Store;
 use super::transaction::{Due, ScheduleChange};
+use daca_base::backoff::Backoff;
 use daca_base::clock::{Clock, millis};
 use daca_model::ActorAddress;
 use daca_model::backend::{FiredWakeup, Inbound, TurnCommit, WakeupKey, WakeupKind};
@@ -26,10 +28,8 @@ const CONCURRENT: usize = 256;
 /// The attempts of one firing of a periodic reminder; then it waits for its next time. A one-shot reminder is retried
 /// until it succeeds.
 const ATTEMPTS: u32 = 8;
-/// The wait before the second attempt; it doubles after each.
-const FIRST_RETRY: Duration = Duration::from_millis(500);
-/// The longest wait before a retry.
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
+/// The waits before retries.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(60));
 /// The longest wait before the time is read again.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -157,7 +157,7 @@ impl Schedule {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 }
 
@@ -237,7 +237,7 @@ async fn fire(schedule: &Schedule, store: &Store, inbound: &dyn Inbound, firing:
     if may_skip {
         return give_up(schedule, store, actor, fired.clone()).await;
     }
-    let wait = FIRST_RETRY.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_RETRY);
+    let wait = BACKOFF.after(*attempt);
     schedule.retry(firing, wait);
 }
 

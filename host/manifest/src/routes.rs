@@ -126,7 +126,6 @@ impl Builder<'_, '_> {
         }
         let agent_type = self.agent(&route.agent);
         let log = self.template(route.log);
-        let reply = route.reply.map(|value| serde_json::to_value(value).unwrap_or_default());
         Some(Route {
             method: method?,
             path: path?,
@@ -136,7 +135,7 @@ impl Builder<'_, '_> {
                 actor_id: actor_id?,
                 payload: payload?,
             },
-            reply,
+            reply: route.reply,
             invalid: route.invalid,
             malformed: route.malformed,
             log: log?,

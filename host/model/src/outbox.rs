@@ -3,10 +3,10 @@
 //! It keeps every waiting effect and the last [`KEPT`] settled ones, in memory.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 
 use crate::ActorAddress;
@@ -147,7 +147,7 @@ impl Outbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 }
 

@@ -1,7 +1,7 @@
 //! A backend for unit tests: state in a map, and deliveries with results that a test determines.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +11,7 @@ use daca_model::backend::{
     Readiness, Registration, StateValue, StateWrite, TurnCommit, WakeupKey,
 };
 use daca_model::{ActorAddress, CallContext, CallError, Topic};
+use parking_lot::Mutex;
 
 /// The test's result of a delivery, by the effect's name.
 type Delivery = dyn Fn(&str) -> Result<(), Error> + Send + Sync;
@@ -54,7 +55,7 @@ impl FakeBackend {
 
     /// The names of the attempted effects, in order.
     pub(crate) fn tried(&self) -> Vec<String> {
-        lock(&self.tried).clone()
+        self.tried.lock().clone()
     }
 }
 
@@ -72,10 +73,6 @@ fn name(effect: &Effect) -> String {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[async_trait]
 impl Backend for FakeBackend {
     async fn read_state(
@@ -83,7 +80,7 @@ impl Backend for FakeBackend {
         actor: &ActorAddress,
         keys: &[String],
     ) -> Result<Vec<Option<StateValue>>, Error> {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         let value = |key: &String| {
             let value = state.get(&(actor.clone(), key.clone()))?.clone();
             Some(StateValue { value, expiry: Expiry::Never })
@@ -96,7 +93,7 @@ impl Backend for FakeBackend {
         if matches!(answer, Err(Error::NotDone(_))) {
             return answer;
         }
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         for (key, write) in &commit.writes {
             let key = (actor.clone(), key.clone());
             match write {
@@ -109,7 +106,7 @@ impl Backend for FakeBackend {
 
     async fn deliver(&self, _: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
         let names = effects.iter().map(|effect| name(effect)).collect::<Vec<_>>();
-        lock(&self.tried).extend(names.iter().cloned());
+        self.tried.lock().extend(names.iter().cloned());
         names.iter().map(|name| (self.delivery)(name)).collect()
     }
 

@@ -10,9 +10,10 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -69,7 +70,7 @@ impl Budget {
 
     /// The budget for one peer on another machine: no more than half, so that it cannot take everything from others.
     pub(super) fn of_peer(&self, peer: IpAddr) -> Budget {
-        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut peers = self.peers.lock();
         let known = peers.get(&peer).and_then(Weak::upgrade);
         let pool = known.unwrap_or_else(|| {
             peers.retain(|_, pool| pool.strong_count() > 0);

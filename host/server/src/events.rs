@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use super::Subscriptions;
 use super::letters::{self, DeadLetter, Tries};
+use daca_base::backoff::Backoff;
 use daca_base::digest;
 use daca_base::json::{self, Document};
 use daca_base::telemetry::printable;
@@ -32,10 +33,8 @@ use daca_runtime::actor::Actors;
 /// The time for which an event is retried here. Redis gives it to another consumer after `processingTimeout`, 60 s by
 /// default.
 const PATIENCE: Duration = Duration::from_secs(45);
-/// The wait before the second attempt; it doubles after each.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// The longest wait before a retry, and so the longest delay of a shutdown.
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// The waits before retries. The longest is also the longest delay of a shutdown.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(2));
 /// Events that wait here for a retry. Further ones are given back to the broker.
 const MOST_WAITING: usize = 64;
 
@@ -80,8 +79,9 @@ impl Patience {
             Err(outcome) => return outcome,
         };
         let until = Instant::now() + PATIENCE;
-        let (mut wait, mut failed, mut place) = (FIRST_WAIT, 0, None::<OwnedSemaphorePermit>);
+        let (mut attempt, mut failed, mut place) = (0, 0, None::<OwnedSemaphorePermit>);
         loop {
+            attempt += 1;
             let reason = match subscriptions.attempt(&read, context.clone()).await {
                 EventOutcome::Failed(reason) => {
                     failed += 1;
@@ -96,6 +96,7 @@ impl Patience {
             if place.is_none() {
                 place = self.places.clone().try_acquire_owned().ok();
             }
+            let wait = BACKOFF.after(attempt);
             let has_time = Instant::now() + wait <= until && self.is_ready.load(Ordering::Relaxed);
             if place.is_none() || !has_time {
                 tracing::warn!(
@@ -107,7 +108,6 @@ impl Patience {
                 return EventOutcome::Retry(reason);
             }
             tokio::time::sleep(wait).await;
-            wait = wait.saturating_mul(2).min(LONGEST_WAIT);
         }
     }
 }

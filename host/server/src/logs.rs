@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -14,7 +14,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -211,25 +213,15 @@ impl Follower {
 }
 
 /// A line of the log for a follower that was too slow.
-#[derive(Serialize)]
-struct LinesMissed {
-    timestamp: String,
-    level: &'static str,
-    message: String,
-    code: &'static str,
-    target: &'static str,
-}
-
 fn lines_missed(missed: u64) -> String {
-    let line = LinesMissed {
-        timestamp: humantime::format_rfc3339_micros(SystemTime::now()).to_string(),
-        level: "WARN",
-        message: format!("{missed} lines of the log, of any actors, were dropped before they were read"),
-        code: "log-lines-missed",
-        target: module_path!(),
-    };
-    // Texts and numbers always have a JSON form.
-    serde_json::to_string(&line).map(|line| line + "\n").unwrap_or_default()
+    let line = json!({
+        "timestamp": format!("{:.6}", Timestamp::now()),
+        "level": "WARN",
+        "message": format!("{missed} lines of the log, of any actors, were dropped before they were read"),
+        "code": "log-lines-missed",
+        "target": module_path!(),
+    });
+    format!("{line}\n")
 }
 
 #[cfg(test)]

@@ -1,75 +1,135 @@
 //! `GET /metrics`: the metrics for autoscaling and for operators, in the text format of Prometheus (version 0.0.4).
+//!
+//! The values live where they are counted, and each request reads them. Labels have agent types alone, of which there
+//! are as many as in the manifest.
 
-use std::fmt::{Display, Write as _};
+use std::fmt;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use daca_model::CallError;
+use daca_runtime::actor::{AgentRuntime, AgentStatistics};
+use prometheus_client::encoding::prometheus_text::{self, CONTENT_TYPE};
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::{MetricType, TypedMetric};
+use prometheus_client::registry::Registry;
 
 use super::admin_state::AdminState;
+use super::answer::HttpError;
 
-pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
+pub(super) async fn metrics(State(state): State<AdminState>) -> Result<Response, HttpError> {
+    let mut registry = Registry::default();
+    host(&mut registry, &state);
+    agents(&mut registry, &state);
     let mut text = String::new();
+    prometheus_text::encode(&mut text, &registry).map_err(|_cannot_fail_in_memory| CallError::Internal)?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+}
+
+/// The metrics of the whole host. The library appends `_total` to the name of a counter, and a full stop to its help.
+fn host(registry: &mut Registry, state: &AdminState) {
     let (live, most) = state.actors.live_instances();
-    let outbox = state.outbox.counts();
-    let whole = [
-        (
-            "daca_turns_in_flight",
-            "gauge",
-            "Turns that run or wait for their actor.",
-            state.actors.turns_in_flight(),
-        ),
-        ("daca_active_actors", "gauge", "Actors that are active.", state.actors.active()),
-        ("daca_live_instances", "gauge", "Instances of components that are in memory.", live),
-        ("daca_live_instances_max", "gauge", "The maximum number of instances in memory.", most),
-        ("daca_effects_pending", "gauge", "Effects that are not sent yet.", outbox.pending),
-    ];
-    for (name, kind, help, value) in whole {
-        describe(&mut text, name, kind, help);
-        sample(&mut text, name, None, value);
-    }
-    let totals = [
-        (
-            "daca_misdelivered_calls_total",
-            "Calls that the sidecar delivered to another actor; they were refused.",
-            state.actors.misdelivered(),
-        ),
-        (
-            "daca_log_lines_dropped_total",
-            "Lines of the log that were dropped because standard error is too slow or closed.",
-            state.log.output.dropped(),
-        ),
-    ];
-    for (name, help, value) in totals {
-        describe(&mut text, name, "counter", help);
-        sample(&mut text, name, None, value);
-    }
+    registry.register(
+        "daca_turns_in_flight",
+        "Turns that run or wait for their actor",
+        ConstGauge::new(state.actors.turns_in_flight()),
+    );
+    registry.register("daca_active_actors", "Actors that are active", ConstGauge::new(state.actors.active()));
+    registry.register(
+        "daca_live_instances",
+        "Instances of components that are in memory",
+        ConstGauge::new(live),
+    );
+    registry.register(
+        "daca_live_instances_max",
+        "The maximum number of instances in memory",
+        ConstGauge::new(most),
+    );
+    registry.register(
+        "daca_effects_pending",
+        "Effects that are not sent yet",
+        ConstGauge::new(state.outbox.counts().pending),
+    );
+    registry.register(
+        "daca_misdelivered_calls",
+        "Calls that the sidecar delivered to another actor; they were refused",
+        ConstCounter::new(state.actors.misdelivered()),
+    );
+    registry.register(
+        "daca_log_lines_dropped",
+        "Lines of the log that were dropped because standard error is too slow or closed",
+        ConstCounter::new(state.log.output.dropped()),
+    );
+}
+
+/// The metrics of each agent type.
+fn agents(registry: &mut Registry, state: &AdminState) {
     let agents = state.actors.agents();
-    type Count = fn(&daca_runtime::component::Counted) -> u64;
-    let counters: [(&str, &str, Count); 3] = [
-        ("daca_turns_total", "Turns that ended.", |counted| counted.turns),
-        ("daca_failed_turns_total", "Turns that failed by the agent's fault.", |counted| {
-            counted.failed_turns
-        }),
-        ("daca_faults_total", "Turns in which the guest trapped or exceeded a limit.", |counted| {
-            counted.faults
-        }),
-    ];
-    for (name, help, count) in counters {
-        describe(&mut text, name, "counter", help);
-        for (agent, statistics) in &agents {
-            sample(&mut text, name, Some(&agent.agent.name), count(&statistics.counted));
-        }
+    let counter = |count: fn(&AgentStatistics) -> u64| {
+        ByAgentType::of(agents.iter().map(|(agent, counted)| (agent, ConstCounter::new(count(counted)))))
+    };
+    registry.register("daca_turns", "Turns that ended", counter(|of| of.counted.turns));
+    registry.register(
+        "daca_failed_turns",
+        "Turns that failed by the agent's fault",
+        counter(|of| of.counted.failed_turns),
+    );
+    registry.register(
+        "daca_faults",
+        "Turns in which the guest trapped or exceeded a limit",
+        counter(|of| of.counted.faults),
+    );
+    let histogram = |of: fn(&AgentRuntime) -> &Histogram| {
+        ByAgentType::of(agents.iter().map(|(agent, _)| (agent, of(agent).clone())))
+    };
+    registry.register(
+        "daca_turn_duration_seconds",
+        "The duration of turns, with their commit",
+        histogram(|agent| &agent.durations.turn),
+    );
+    registry.register(
+        "daca_queue_wait_seconds",
+        "The time that calls and wake-ups waited for their turn",
+        histogram(|agent| &agent.durations.queue_wait),
+    );
+    registry.register(
+        "daca_activation_duration_seconds",
+        "The duration of the start of an instance, with migration and hook",
+        histogram(|agent| &agent.durations.activation),
+    );
+    registry.register(
+        "daca_commit_duration_seconds",
+        "The duration of the backend's transactions",
+        histogram(|agent| &agent.durations.commit),
+    );
+}
+
+/// A metric with a value for each agent type.
+#[derive(Debug)]
+struct ByAgentType<M>(Vec<([(&'static str, String); 1], M)>);
+
+impl<M> ByAgentType<M> {
+    fn of<'a>(values: impl Iterator<Item = (&'a Arc<AgentRuntime>, M)>) -> ByAgentType<M> {
+        ByAgentType(
+            values.map(|(agent, metric)| ([("agent_type", agent.agent.name.to_string())], metric)).collect(),
+        )
     }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 
-fn describe(text: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-}
+impl<M: EncodeMetric + TypedMetric> EncodeMetric for ByAgentType<M> {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        for (labels, metric) in &self.0 {
+            metric.encode(encoder.encode_family(labels)?)?;
+        }
+        Ok(())
+    }
 
-/// One sample. The names of agent types have no character that needs escaping.
-fn sample(text: &mut String, name: &str, agent_type: Option<&str>, value: impl Display) {
-    let label = agent_type.map(|agent_type| format!("{{agent_type=\"{agent_type}\"}}")).unwrap_or_default();
-    let _ = writeln!(text, "{name}{label} {value}");
+    fn metric_type(&self) -> MetricType {
+        M::TYPE
+    }
 }

@@ -1,8 +1,9 @@
 //! Rate limit for log lines that others can cause as often as they like: at most one a second, with the number of
 //! omitted ones.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// The minimum time between two lines.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -21,7 +22,7 @@ impl Seldom {
     /// Returns the number of lines omitted since the last one, if a line may be written now.
     pub(super) fn admit(&self) -> Option<u64> {
         let now = Instant::now();
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         if state.written.is_some_and(|written| now.duration_since(written) < PAUSE) {
             state.left_out += 1;
             return None;

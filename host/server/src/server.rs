@@ -6,7 +6,7 @@ use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -218,7 +218,7 @@ fn serve(
         let (serving, connection) = (serving.clone(), connection.clone());
         hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             let handled = connection.handle();
-            let large_head = connection.large_head.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let large_head = connection.large_head.lock().take();
             let cut = connection.take_cut();
             let answer = answer(request, cut, peer, connection.clone(), serving.clone());
             async move {

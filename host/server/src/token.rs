@@ -1,9 +1,10 @@
 //! The tokens that identify the origin of a request: the sidecar (`APP_API_TOKEN`) or the operator.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, header};
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -46,7 +47,7 @@ struct Refused {
 impl Refusals {
     /// Counts one. Returns the number since the last log line, if another line is due.
     pub(super) fn count(&self) -> Option<u64> {
-        let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = self.0.lock();
         refused.untold += 1;
         if refused.told_at.is_some_and(|at| at.elapsed() < LOG_PERIOD) {
             return None;

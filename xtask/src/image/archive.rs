@@ -6,11 +6,11 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
@@ -120,7 +120,7 @@ impl Image {
             gzip.write_all(&tar)?;
             layers.push(keep(&mut blobs, LAYER, gzip.finish()?));
         }
-        let config = self.config(&diff_ids);
+        let config = self.config(&diff_ids)?;
         let config = keep(&mut blobs, CONFIG, config.to_string().into_bytes());
         let annotations = self.labels.iter().cloned().collect::<BTreeMap<_, _>>();
         let manifest = json!({
@@ -174,12 +174,12 @@ impl Image {
     }
 
     /// What `k8s/Containerfile` says, in the words of the specification (`config.md`).
-    fn config(&self, diff_ids: &[String]) -> Value {
+    fn config(&self, diff_ids: &[String]) -> anyhow::Result<Value> {
         let user = format!("{0}:{0}", super::USER);
-        let created = rfc3339(self.created);
+        let created = rfc3339(self.created)?;
         let history =
             diff_ids.iter().map(|_| json!({ "created": created, "created_by": "cargo xtask image" }));
-        json!({
+        Ok(json!({
             "created": created,
             "architecture": architecture(),
             "os": "linux",
@@ -194,7 +194,7 @@ impl Image {
             },
             "rootfs": { "type": "layers", "diff_ids": diff_ids },
             "history": history.collect::<Vec<_>>(),
-        })
+        }))
     }
 
     /// A name without a registry is in that of Docker, as far as containerd is concerned.
@@ -224,8 +224,8 @@ fn text(value: &Value) -> String {
 }
 
 /// Seconds since 1970 as people and the specification write them.
-pub(super) fn rfc3339(seconds: u64) -> String {
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
+pub(super) fn rfc3339(seconds: u64) -> anyhow::Result<String> {
+    Ok(format!("{:.0}", Timestamp::from_second(i64::try_from(seconds)?)?))
 }
 
 /// The processor, in the words of Go.

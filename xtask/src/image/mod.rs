@@ -225,7 +225,7 @@ fn triple() -> anyhow::Result<String> {
 
 /// The annotations of the OCI image specification (`annotations.md`).
 fn labels() -> anyhow::Result<Vec<(String, String)>> {
-    let created = archive::rfc3339(commit_time());
+    let created = archive::rfc3339(commit_time())?;
     let labels = [
         ("created", created),
         ("description", "A host for Dapr virtual actors whose logic is a WebAssembly component".to_owned()),

@@ -18,16 +18,6 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 pub use output::Output;
 pub use recent::{Batch, LineReader, RecentLines};
 
-/// A text that is never logged, such as a token.
-#[derive(Clone)]
-pub struct Hidden(pub String);
-
-impl std::fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("(hidden)")
-    }
-}
-
 /// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {

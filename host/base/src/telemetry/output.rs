@@ -7,9 +7,10 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd as _;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// The maximum bytes of lines that wait to be written.
@@ -83,21 +84,21 @@ impl Output {
     /// Waits until everything is written, but no longer than `patience`. Returns `true` if it is.
     pub fn flush(&self, patience: Duration) -> bool {
         let is_pending = |queue: &mut Queue| queue.is_writing || !queue.lines.is_empty();
-        let waited = self.shared.changed.wait_timeout_while(self.shared.lock(), patience, is_pending);
-        let (_queue, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        !timeout.timed_out()
+        let mut queue = self.shared.lock();
+        self.shared.changed.wait_while_for(&mut queue, is_pending, patience);
+        !is_pending(&mut queue)
     }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 
     /// Waits for lines, and takes as many as are written at once.
     fn take(&self) -> Vec<u8> {
-        let waited = self.changed.wait_while(self.lock(), |queue| queue.lines.is_empty());
-        let mut queue = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.lock();
+        self.changed.wait_while(&mut queue, |queue| queue.lines.is_empty());
         let mut text = Vec::new();
         while let Some(line) =
             queue.lines.pop_front_if(|line| text.is_empty() || text.len() + line.len() <= MAX_WRITE)

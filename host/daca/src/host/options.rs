@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use daca_base::telemetry::{Hidden, Log};
+use daca_base::telemetry::Log;
 use daca_dapr::SidecarOptions;
+use secrecy::SecretString;
 
 /// The options of a host.
 #[derive(Clone)]
@@ -16,7 +17,7 @@ pub struct Options {
     /// The address of the operator's port. A loopback address, unless there is a token.
     pub admin: SocketAddr,
     /// The token that requests to the operator's port must carry; without one everybody on this machine is admitted.
-    pub admin_token: Option<Hidden>,
+    pub admin_token: Option<SecretString>,
     /// The folder for state and compiled code.
     pub data: PathBuf,
     /// A folder of code that was compiled ahead of time.
@@ -37,7 +38,7 @@ pub enum BackendOptions {
         /// Its address.
         sidecar: SidecarOptions,
         /// The token of its callbacks (`APP_API_TOKEN`).
-        app_token: Option<Hidden>,
+        app_token: Option<SecretString>,
     },
 }
 

@@ -10,6 +10,7 @@ use daca_model::LARGEST_COMPONENT;
 use daca_server::{
     self as server, AdminState, AdminToken, AppOptions, AppToken, Server, ServerOptions, SidecarSide,
 };
+use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -71,7 +72,7 @@ impl Ports {
                 BackendOptions::Embedded => None,
                 BackendOptions::Dapr { app_token, .. } => Some(SidecarSide {
                     input_bindings: &manifest.input_bindings,
-                    token: app_token.as_ref().map(|token| AppToken::new(&token.0)),
+                    token: app_token.as_ref().map(|token| AppToken::new(token.expose_secret())),
                 }),
             },
         });
@@ -82,7 +83,7 @@ impl Ports {
             is_ready: lifecycle.is_ready.clone(),
             backend: options.backend.name(),
             max_body,
-            token: options.admin_token.as_ref().map(|token| AdminToken::new(&token.0)),
+            token: options.admin_token.as_ref().map(|token| AdminToken::new(token.expose_secret())),
             log: options.log.clone(),
             stopping: lifecycle.stop_admin.clone(),
         });

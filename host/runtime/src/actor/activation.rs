@@ -2,15 +2,17 @@
 //! there are any.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
 
 use bytes::Bytes;
 use daca_model::{CallContext, CallError, CallIdentity};
 use futures::FutureExt as _;
+use parking_lot::MutexGuard;
 use tokio::sync::{OwnedRwLockReadGuard, oneshot};
 use tokio::time::Instant;
 
+use super::durations::observe;
 use super::recent_calls::CallResult;
 use super::record::{Activation, Inner, Phase, Running};
 use super::services::Services;
@@ -66,7 +68,7 @@ impl Activation {
     /// Runs a turn nested in another one of this actor, which waits for it. It gets a separate instance (a component
     /// cannot be entered while it waits), sees committed state, and commits by itself.
     async fn run_nested(self: Arc<Self>, services: Arc<Services>, job: Job, place: OwnedRwLockReadGuard<()>) {
-        let Job { work, mut context, answer, _in_flight } = job;
+        let Job { work, mut context, answer, _in_flight, .. } = job;
         let mut warm = WarmState::default();
         // The waiting turn has the dedup log of such calls, and would overwrite what this one adds to it.
         drop(context.identity.take_if(|identity| matches!(identity, CallIdentity::Attempt(_))));
@@ -127,7 +129,7 @@ impl Activation {
     /// Processes the queue until it is empty. Turns of this actor run only here.
     async fn run(self: Arc<Self>, services: Arc<Services>, mut warm: WarmState) {
         while let Some(job) = self.next(&services, &mut warm) {
-            let Job { work, context, mut answer, _in_flight } = job;
+            let Job { work, context, mut answer, arrived, _in_flight } = job;
             // A turn nested in the last one may outlive it if that one ran out of time.
             drop(self.nested.write().await);
             // The caller has hung up before anything happened: nobody would learn of the result.
@@ -135,6 +137,9 @@ impl Activation {
                 continue;
             }
             let ends = matches!(work, Work::Deactivate(_));
+            if !ends {
+                observe(&self.agent.durations.queue_wait, arrived.elapsed());
+            }
             let generation = self.lease.generation();
             let result = self.run_turn(&services, &mut warm, work, context).await;
             if ends {

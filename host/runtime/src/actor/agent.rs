@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use daca_manifest::AgentType;
 
+use super::durations::Durations;
 use crate::component::{Counters, Serving};
 
 /// An agent type with the component versions that serve it.
@@ -13,6 +14,8 @@ pub struct AgentRuntime {
     pub agent: Arc<AgentType>,
     /// Selects the version of an actor's next turn.
     pub serving: Arc<Serving>,
+    /// The durations of its turns.
+    pub durations: Durations,
     pub(super) counters: Counters,
     pub(super) instances_made: AtomicU64,
 }
@@ -20,6 +23,12 @@ pub struct AgentRuntime {
 impl AgentRuntime {
     /// Creates it without active actors.
     pub fn new(agent: Arc<AgentType>, serving: Arc<Serving>) -> AgentRuntime {
-        AgentRuntime { agent, serving, counters: Counters::default(), instances_made: AtomicU64::new(0) }
+        AgentRuntime {
+            agent,
+            serving,
+            durations: Durations::new(),
+            counters: Counters::default(),
+            instances_made: AtomicU64::new(0),
+        }
     }
 }

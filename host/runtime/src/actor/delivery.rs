@@ -6,16 +6,18 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::ActorAddress;
+use daca_base::backoff::Backoff;
 use daca_base::telemetry::printable;
 use daca_model::backend::{Backend, Effect, EffectStatus, Error, Outbox};
 
@@ -202,7 +204,7 @@ impl Shared {
     }
 
     async fn deliver(&self, actor: &ActorAddress, mut batch: Vec<Waiting>) {
-        let mut wait = self.options.retry_delay;
+        let backoff = Backoff::unbounded(self.options.retry_delay);
         for attempt in 1..=self.options.attempts.max(1) {
             let is_last = attempt == self.options.attempts.max(1);
             let effects = batch.iter().map(|waiting| &waiting.effect).collect::<Vec<_>>();
@@ -214,8 +216,7 @@ impl Shared {
             if batch.is_empty() {
                 return;
             }
-            tokio::time::sleep(wait).await;
-            wait = wait.saturating_mul(2);
+            tokio::time::sleep(backoff.after(attempt)).await;
         }
     }
 
@@ -253,7 +254,7 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ActorAddress, VecDeque<Waiting>>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lanes.lock()
     }
 }
 

@@ -4,9 +4,9 @@
 //! it only does for actors of its own table, until it ends the activation or was unreachable.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use daca_model::backend::Backend;
+use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
 /// The lease of one activation.
@@ -70,7 +70,7 @@ impl Lease {
     }
 
     fn term(&self) -> MutexGuard<'_, Term> {
-        self.term.lock().unwrap_or_else(PoisonError::into_inner)
+        self.term.lock()
     }
 }
 

@@ -5,12 +5,13 @@
 //! the [`lease`] of the actor is held, and its effects leave in order ([`delivery`]). [`unconfirmed`] resolves commits
 //! in doubt, whose answer was lost. [`shape`] records the schema of the stored state. [`handled`] is the dedup log, and
 //! [`recent_calls`] has the calls of the last seconds. [`trial`] smoke-tests a version before it serves. [`live`] keeps
-//! the number of live instances within the machine's limits.
+//! the number of live instances within the machine's limits. [`durations`] has the histograms of the metrics.
 
 mod activation;
 mod agent;
 mod attempts;
 mod delivery;
+mod durations;
 mod handled;
 mod idle_list;
 mod info;
@@ -31,6 +32,7 @@ mod work;
 
 pub use agent::AgentRuntime;
 pub use delivery::{Deliveries, DeliveryOptions};
+pub use durations::Durations;
 pub use info::{ActivationInfo, AgentLoad, AgentStatistics};
 pub use live::{DEFAULT_LIVE_INSTANCES, map_count_limit, most_live_instances};
 pub use table::{Actors, ActorsOptions};

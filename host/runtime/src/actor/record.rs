@@ -4,11 +4,12 @@
 //! while no task runs, and by the task while one does ([`super::activation`]).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use daca_model::ActorAddress;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::RwLock;
 use tokio::time::Instant;
 
@@ -143,6 +144,6 @@ impl Activation {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 }

@@ -1,7 +1,9 @@
 //! The services that all activations of a host share.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use daca_model::ActorAddress;
 use daca_model::backend::Backend;
@@ -77,6 +79,6 @@ impl Services {
 
     /// All activations, by address.
     pub(super) fn active(&self) -> MutexGuard<'_, HashMap<ActorAddress, Arc<Activation>>> {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+        self.active.lock()
     }
 }

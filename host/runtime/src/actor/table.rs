@@ -197,7 +197,8 @@ impl Actors {
         if begins {
             self.services.deliveries.slow_down().await;
         }
-        self.offer(actor, agent, Job { work, context, answer, _in_flight: Some(in_flight) })
+        let arrived = Instant::now();
+        self.offer(actor, agent, Job { work, context, answer, arrived, _in_flight: Some(in_flight) })
     }
 
     /// Checks a call, and acquires its permit among the host's turns in flight.

@@ -4,6 +4,7 @@ use daca_base::telemetry::printable;
 use daca_model::backend::{FiredWakeup, WakeupKind};
 use daca_model::{CallContext, TurnKind};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::Instant;
 
 use super::recent_calls::{Answer, CallResult};
 
@@ -12,6 +13,8 @@ pub(super) struct Job {
     pub(super) work: Work,
     pub(super) context: CallContext,
     pub(super) answer: Answer,
+    /// The time of its arrival.
+    pub(super) arrived: Instant,
     /// The job's permit among the host's turns in flight. `None` for the host's own turns.
     pub(super) _in_flight: Option<OwnedSemaphorePermit>,
 }
@@ -20,8 +23,8 @@ impl Job {
     /// The end of an activation, and the receiver of its result.
     pub(super) fn deactivation(end: End) -> (Job, oneshot::Receiver<CallResult>) {
         let (answer, done) = Answer::channel();
-        let context = CallContext::default();
-        (Job { work: Work::Deactivate(end), context, answer, _in_flight: None }, done)
+        let (context, arrived) = (CallContext::default(), Instant::now());
+        (Job { work: Work::Deactivate(end), context, answer, arrived, _in_flight: None }, done)
     }
 }
 

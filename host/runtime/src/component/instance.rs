@@ -97,6 +97,8 @@ pub struct Instance {
 struct Live {
     store: Store<InstanceState>,
     guest: Option<Guest>,
+    /// The time that its activation took, until it is read.
+    activated_in: Option<Duration>,
 }
 
 /// The exports of an instance.
@@ -120,6 +122,11 @@ impl Instance {
         &self.version
     }
 
+    /// Returns, once, the time that the activation of this instance took. `None` if it has not succeeded, or is known.
+    pub fn take_activation_time(&mut self) -> Option<Duration> {
+        self.live.as_mut()?.activated_in.take()
+    }
+
     /// Runs a turn until it ends or `deadline` passes, and returns its products. The deadline is extended by the time
     /// for which the host did not run. After anything but a [`Outcome::Reply`] the instance must be dropped.
     ///
@@ -136,7 +143,7 @@ impl Instance {
                 live.store.data_mut().scope = scope;
                 live
             }
-            None => Live { store: new_store(&self.engine, scope), guest: None },
+            None => Live { store: new_store(&self.engine, scope), guest: None, activated_in: None },
         };
         let live = self.live.insert(live);
         let running_time = live.store.data().running_time.clone();
@@ -177,14 +184,16 @@ fn new_store(engine: &Engine, scope: Box<TurnScope>) -> Store<InstanceState> {
 impl Live {
     async fn call(&mut self, version: &ComponentVersion, kind: TurnKind) -> wasmtime::Result<Outcome> {
         if self.guest.is_none() {
+            let started = Instant::now();
             self.guest = Some(self.instantiate(version).await?);
             if !matches!(kind, TurnKind::Label)
                 && let Err(failure) = self.begin().await?
             {
                 return Ok(Outcome::Failure(failure));
             }
+            self.activated_in = Some(started.elapsed());
         }
-        let Live { store, guest: Some(guest) } = self else {
+        let Live { store, guest: Some(guest), .. } = self else {
             return Err(wasmtime::Error::msg("there is no instance"));
         };
         guest.call(store, kind).await
@@ -222,7 +231,7 @@ impl Live {
     /// The start of a new instance before its first turn: the state is migrated to this version's schema, if it has
     /// another one, and the guest is activated.
     async fn begin(&mut self) -> wasmtime::Result<Result<(), Failure>> {
-        let Live { store, guest: Some(guest) } = self else { return Ok(Ok(())) };
+        let Live { store, guest: Some(guest), .. } = self else { return Ok(Ok(())) };
         if let Some(migration) = &guest.migration
             && let Some(from) = store.data_mut().scope().migrate_from()
             && let Err(failure) = migration::run(store, migration, &from).await?

@@ -4,10 +4,11 @@
 //! running turn ends on its version, and the next one begins on the new version.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
@@ -150,14 +151,13 @@ impl Serving {
 
     /// Returns the rollout for inspection.
     pub fn now(&self) -> Arc<Rollout> {
-        self.rollout.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.rollout.read().clone()
     }
 
     /// Swaps the rollout. Turns that begin after this use the new one.
     pub fn replace(&self, rollout: Rollout) {
         let rollout = Arc::new(rollout);
-        let before =
-            std::mem::replace(&mut *self.rollout.write().unwrap_or_else(PoisonError::into_inner), rollout);
+        let before = std::mem::replace(&mut *self.rollout.write(), rollout);
         // Dropped after the lock: it may be the last handle on a version, whose code is unmapped then.
         drop(before);
     }

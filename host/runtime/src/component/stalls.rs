@@ -5,8 +5,9 @@
 //! threads, and a turn with a deadline in between did not have its time. A sleeping machine is no problem: the
 //! monotonic clock sleeps with it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// The minimum delay that counts as a stall. On a merely busy machine the thread is about ten milliseconds late.
 const NOTABLE: Duration = Duration::from_millis(50);
@@ -51,7 +52,7 @@ impl Stalls {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! The host's span of the turn adds agent type, actor id, turn id and component version to each line.
 
-use super::Imports;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
+
+use super::Imports;
 use crate::contract::wasi::logging::logging::{Host, Level};
 use daca_base::telemetry::printable;
 
@@ -109,8 +110,8 @@ impl LogBudget {
         }
     }
 
-    fn unfinished(&self, stream: StdStream) -> std::sync::MutexGuard<'_, Vec<u8>> {
-        self.unfinished[stream as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    fn unfinished(&self, stream: StdStream) -> MutexGuard<'_, Vec<u8>> {
+        self.unfinished[stream as usize].lock()
     }
 
     /// Writes a guest's line into the log, within the budget.

@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use daca_model::CallError;
-use daca_model::backend;
+use daca_model::backend::{self, TurnCommit};
+use tokio::time::Instant;
 
 use super::{Turn, given_up};
+use crate::actor::durations::observe;
 use crate::actor::unconfirmed::Unconfirmed;
 use crate::actor::warm_state::WarmState;
 use crate::imports::TurnProducts;
@@ -81,9 +83,7 @@ impl Turn<'_> {
         }
         let shape = warm.shape.as_ref().map(|shape| shape.after(&self.rollout, &self.served, &mut commit));
         let now = self.services.backend.clock().now();
-        if !commit.is_empty()
-            && let Err(error) = self.services.backend.commit(actor, &commit).await
-        {
+        if let Err(error) = self.store(&commit).await {
             // The outcome is in doubt, so neither the instance nor the cache may be trusted.
             let unconfirmed = matches!(error, backend::Error::Unavailable(_))
                 .then(|| {
@@ -102,5 +102,16 @@ impl Turn<'_> {
         warm.shape = shape;
         self.services.deliveries.enqueue(actor, &self.turn_id, commit.effects);
         Ok(reply)
+    }
+
+    /// Runs the backend's transaction, if there is anything in it.
+    async fn store(&self, commit: &TurnCommit) -> Result<(), backend::Error> {
+        if commit.is_empty() {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let result = self.services.backend.commit(&self.activation.address, commit).await;
+        observe(&self.activation.agent.durations.commit, started.elapsed());
+        result
     }
 }

@@ -5,6 +5,7 @@ use daca_model::{CallError, Fault};
 use tokio::time::Instant;
 
 use super::{Answered, Turn};
+use crate::actor::durations::observe;
 use crate::component::{Outcome, TurnEnd};
 use crate::contract::daca::agent::types::Failure;
 
@@ -30,6 +31,7 @@ impl Turn<'_> {
         if let Some(end) = turn_end(result) {
             self.served.counters.count(end);
             self.activation.agent.counters.count(end);
+            observe(&self.activation.agent.durations.turn, started.elapsed());
         }
         let milliseconds = started.elapsed().as_millis();
         let Err(error) = result else {

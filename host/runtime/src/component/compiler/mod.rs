@@ -13,11 +13,12 @@ mod refused;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared, WeakShared};
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::Component;
@@ -79,7 +80,7 @@ impl Compiler {
 
     /// The running compilation, or a new one. It lives as long as somebody waits for it.
     fn flight(&self, digest: &str, wasm: Bytes, compiling: Compiling) -> Shared<Flight> {
-        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut flights = self.flights.lock();
         if let Some(flight) = flights.get(digest).and_then(WeakShared::upgrade) {
             return flight;
         }
@@ -177,7 +178,7 @@ mod tests {
         assert_eq!(futures::future::join_all(codes).await, [Some("component-invalid"); 3]);
         // What has ended is not waited for, and not held on to.
         let _again = flight("c");
-        let flights = compiler.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let flights = compiler.flights.lock();
         assert_eq!(flights.keys().collect::<Vec<_>>(), ["c"]);
     }
 
