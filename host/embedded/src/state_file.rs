@@ -11,6 +11,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use daca_base::ErrorCode;
 use daca_model::backend::{Error, Readiness};
 
 /// The file, and its problems.
@@ -55,14 +56,14 @@ impl StateFile {
             && let Err(error) = std::fs::set_permissions(&self.path, Permissions::from_mode(PRIVATE))
         {
             tracing::warn!(
-                code = "data-exposed",
+                code = ErrorCode::DataExposed.as_str(),
                 "{}: other users of this machine may read or write the state of all actors, and that cannot be changed: {error}",
                 self.path.display()
             );
         }
         if let Some(folder) = self.path.parent().filter(|folder| is_exposed(folder)) {
             tracing::warn!(
-                code = "data-exposed",
+                code = ErrorCode::DataExposed.as_str(),
                 "{}: other users of this machine may read or change the data folder: chmod 700",
                 folder.display()
             );
@@ -91,7 +92,7 @@ impl StateFile {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match &gone {
             Some(reason) if trouble.gone != gone => tracing::error!(
-                code = "data-missing",
+                code = ErrorCode::DataMissing.as_str(),
                 "the state file is gone, and nothing can be saved: {}: {reason}",
                 self.path.display()
             ),
@@ -112,7 +113,10 @@ impl StateFile {
         let disk = written.err().map(ToString::to_string);
         match &disk {
             Some(text) if trouble.disk != disk => {
-                tracing::error!(code = "state-unavailable", "the state file could not be written: {text}");
+                tracing::error!(
+                    code = ErrorCode::StateUnavailable.as_str(),
+                    "the state file could not be written: {text}"
+                );
             }
             None if trouble.disk.is_some() => tracing::info!("the state file can be written again"),
             _ => {}

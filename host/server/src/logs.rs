@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admin_state::DEFAULT_LIMIT;
 use super::answer::HttpError;
+use daca_base::ErrorCode;
 use daca_base::json;
 use daca_base::telemetry::{Batch, LineReader, RecentLines};
 use daca_model::CallError;
@@ -59,7 +60,7 @@ async fn logs(
     State(state): State<LogState>,
     query: Result<Query<LogQuery>, QueryRejection>,
 ) -> Result<Response, HttpError> {
-    let Query(query) = query.map_err(|error| HttpError::bad_request("query-invalid", error.body_text()))?;
+    let Query(query) = query.map_err(|error| HttpError::new(ErrorCode::QueryInvalid, error.body_text()))?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
     let filter = Filter::new(query.r#type, query.id, &state.actors)?;
     let place = if query.follow { Some(place(&state.followers)?) } else { None };
@@ -89,7 +90,7 @@ async fn logs(
 fn place(followers: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, HttpError> {
     followers.clone().try_acquire_owned().map_err(|_| {
         let detail = format!("{MOST_FOLLOWERS} clients follow the log already, which is the maximum.");
-        HttpError::new(StatusCode::TOO_MANY_REQUESTS, "log-followers-exceeded", detail)
+        HttpError::new(ErrorCode::LogFollowersExceeded, detail)
     })
 }
 
@@ -127,8 +128,8 @@ impl Filter {
             (None, None) => Ok(Filter::All),
             (Some(agent_type), None) => Ok(Filter::Type(agent_type)),
             (Some(agent_type), Some(id)) => Ok(Filter::Actor { agent_type, id }),
-            (None, Some(_)) => Err(HttpError::bad_request(
-                "query-invalid",
+            (None, Some(_)) => Err(HttpError::new(
+                ErrorCode::QueryInvalid,
                 "An id alone does not name an actor: add its type.",
             )),
         }
@@ -216,7 +217,7 @@ struct LinesMissed {
     timestamp: String,
     level: &'static str,
     message: String,
-    code: &'static str,
+    code: ErrorCode,
     target: &'static str,
 }
 
@@ -225,7 +226,7 @@ fn lines_missed(missed: u64) -> String {
         timestamp: humantime::format_rfc3339_micros(SystemTime::now()).to_string(),
         level: "WARN",
         message: format!("{missed} lines of the log, of any actors, were dropped before they were read"),
-        code: "log-lines-missed",
+        code: ErrorCode::LogLinesMissed,
         target: module_path!(),
     };
     // Texts and numbers always have a JSON form.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
 use bytes::Bytes;
+use daca_base::ErrorCode;
 use daca_model::{CallContext, CallError, CallIdentity};
 use futures::FutureExt as _;
 use tokio::sync::{OwnedRwLockReadGuard, oneshot};
@@ -161,7 +162,7 @@ impl Activation {
         if let Ok(result) = ended {
             return result;
         }
-        tracing::error!(code = "internal", agent_type = %self.address.agent_type, actor_id = &*self.address.id, "a turn panicked in the host");
+        tracing::error!(code = ErrorCode::Internal.as_str(), agent_type = %self.address.agent_type, actor_id = &*self.address.id, "a turn panicked in the host");
         *warm = WarmState::default();
         Err(CallError::Internal)
     }
