@@ -76,3 +76,31 @@ fn the_table_is_in_alphabetical_order_without_doubles() {
     let is_named_well = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
     assert!(names.iter().all(is_named_well), "{names:?}");
 }
+
+/// Redelivery of events and of deployments depends on it.
+#[test]
+fn what_would_fail_again_is_not_retryable() {
+    use ErrorCode::*;
+    for code in [
+        HostBusy,
+        NotDone,
+        ActorQueueFull,
+        GuestTrapped,
+        TurnTimeExceeded,
+        DeployConflict,
+        VersionsUnwritable,
+    ] {
+        assert!(code.is_retryable(), "{code}");
+    }
+    for code in [
+        Invalid,
+        BackendRefused,
+        CallChainTooDeep,
+        ReplyTooLarge,
+        StateTotalExceeded,
+        TrialFailed,
+        TooManyPins,
+    ] {
+        assert!(!code.is_retryable(), "{code}");
+    }
+}
