@@ -124,7 +124,7 @@ pub struct CallFailed {
     pub actor: String,
     /// Which method.
     pub method: String,
-    /// The stable code, which `docs/errors.md` explains: `invalid`, `not-found` and `failed` are the agent's own.
+    /// The stable code, which `docs/errors/` explains: `invalid`, `not-found` and `failed` are the agent's own.
     pub code: String,
     /// The HTTP status that a caller would get.
     pub status: u16,
@@ -137,8 +137,8 @@ impl CallFailed {
         CallFailed {
             actor: actor.to_owned(),
             method: method.to_owned(),
-            code: error.code().to_owned(),
-            status: error.status().as_u16(),
+            code: error.code().to_string(),
+            status: daca_server::call_status(error).as_u16(),
             message: error.to_string(),
         }
     }

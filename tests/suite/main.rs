@@ -13,6 +13,7 @@ mod conversation;
 mod documents;
 mod durability;
 mod effects;
+mod explain;
 mod heads;
 mod hostile_json;
 mod limits;

@@ -13,8 +13,6 @@ mod cargo;
 mod dependencies;
 mod dev;
 mod documentation;
-#[cfg(test)]
-mod error_codes;
 mod guests;
 mod image;
 mod k8s;

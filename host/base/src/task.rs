@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 
+use crate::ErrorCode;
+
 /// The wait before a task that panicked is restarted. One that panics each time must not use up a processor.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -27,7 +29,11 @@ pub async fn step(name: &str, step: impl Future<Output = ()>) {
 async fn ended_well(name: &str, step: impl Future<Output = ()>) -> bool {
     let ended = AssertUnwindSafe(step).catch_unwind().await;
     if ended.is_err() {
-        tracing::error!(code = "internal", task = name, "a task of the host panicked, and continues");
+        tracing::error!(
+            code = ErrorCode::Internal.as_str(),
+            task = name,
+            "a task of the host panicked, and continues"
+        );
     }
     ended.is_ok()
 }

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use daca_base::ErrorCode;
 use daca_base::address;
 use daca_base::json;
 use daca_base::telemetry::printable;
@@ -25,7 +26,8 @@ const TOKEN_HELP: &str = "give the host's own token with --admin-token-file FILE
 pub enum Error {
     /// The address of the actor.
     #[error(
-        "error[actor-id-invalid]: {text:?} does not name an actor: {reason}\n  help: write it as TYPE/ID, such as ChatAgent/user1"
+        "error[{code}]: {text:?} does not name an actor: {reason}\n  help: write it as TYPE/ID, such as ChatAgent/user1",
+        code = ErrorCode::ActorIdInvalid
     )]
     Address {
         /// The given text.
@@ -34,16 +36,21 @@ pub enum Error {
         reason: AddressError,
     },
     /// The name of an agent type, which the host does not have.
-    #[error("error[agent-type-unknown]: the host has no agent type {0:?}\n  help: `daca ps` lists them")]
+    #[error(
+        "error[{code}]: the host has no agent type {0:?}\n  help: `daca ps` lists them",
+        code = ErrorCode::AgentTypeUnknown
+    )]
     AgentType(String),
     /// The payload.
     #[error(
-        "error[body-not-json]: the payload is not JSON: {0}\n  help: quote it for the shell, such as '{{\"role\": \"user\", \"content\": \"Hi\"}}'"
+        "error[{code}]: the payload is not JSON: {0}\n  help: quote it for the shell, such as '{{\"role\": \"user\", \"content\": \"Hi\"}}'",
+        code = ErrorCode::BodyNotJson
     )]
     Payload(json::Error),
     /// The component to be deployed.
     #[error(
-        "error[component-missing]: {what}: {reason}\n  help: name the .wasm file, or 8 to 64 digits of a version that `daca versions` lists"
+        "error[{code}]: {what}: {reason}\n  help: name the .wasm file, or 8 to 64 digits of a version that `daca versions` lists",
+        code = ErrorCode::ComponentMissing
     )]
     Component {
         /// The given text.
@@ -53,8 +60,9 @@ pub enum Error {
     },
     /// A component above the maximum size.
     #[error(
-        "error[component-too-large]: {what}: it has {bytes} bytes; the maximum is {}\n  help: build it with optimisation and without debug information",
-        daca_model::LARGEST_COMPONENT
+        "error[{code}]: {what}: it has {bytes} bytes; the maximum is {}\n  help: build it with optimisation and without debug information",
+        daca_model::LARGEST_COMPONENT,
+        code = ErrorCode::ComponentTooLarge
     )]
     TooLarge {
         /// The file.
@@ -64,11 +72,15 @@ pub enum Error {
     },
     /// A version's digest.
     #[error(
-        "error[version-invalid]: {0:?} does not name a version\n  help: give 8 to 64 hexadecimal digits, as `daca versions` lists them"
+        "error[{code}]: {0:?} does not name a version\n  help: give 8 to 64 hexadecimal digits, as `daca versions` lists them",
+        code = ErrorCode::VersionInvalid
     )]
     Version(String),
     /// The signature of a component.
-    #[error("error[signature-unreadable]: {path}: {reason}\n  help: name the file that `daca sign` wrote")]
+    #[error(
+        "error[{code}]: {path}: {reason}\n  help: name the file that `daca sign` wrote",
+        code = ErrorCode::SignatureUnreadable
+    )]
     Signature {
         /// The file.
         path: PathBuf,
@@ -77,7 +89,8 @@ pub enum Error {
     },
     /// The address of the host.
     #[error(
-        "error[admin-address-invalid]: --admin {text:?}: {reason}\n  help: name the admin port as the host's log prints it"
+        "error[{code}]: --admin {text:?}: {reason}\n  help: name the admin port as the host's log prints it",
+        code = ErrorCode::AdminAddressInvalid
     )]
     AdminAddress {
         /// The given text.
@@ -87,7 +100,8 @@ pub enum Error {
     },
     /// The host did not answer.
     #[error(
-        "error[host-unreachable]: {url}: {reason}\n  help: start it with `daca run`, or name its admin port with --admin"
+        "error[{code}]: {url}: {reason}\n  help: start it with `daca run`, or name its admin port with --admin",
+        code = ErrorCode::HostUnreachable
     )]
     Unreachable {
         /// The requested URL.
@@ -96,7 +110,10 @@ pub enum Error {
         reason: String,
     },
     /// The host shut down while its log was followed.
-    #[error("error[host-ended]: {0}\n  help: follow the log again when the host is back")]
+    #[error(
+        "error[{code}]: {0}\n  help: follow the log again when the host is back",
+        code = ErrorCode::HostEnded
+    )]
     HostEnded(String),
     /// The host or the agent refused the request.
     #[error("error[{code}]: {status}: {detail}{}", help_line(.help.as_deref()))]
@@ -112,11 +129,15 @@ pub enum Error {
     },
     /// The answer is not in the format of the admin API.
     #[error(
-        "error[answer-unreadable]: the answer cannot be understood: {0}\n  help: check that --admin names the admin port of a host of this version"
+        "error[{code}]: the answer cannot be understood: {0}\n  help: check that --admin names the admin port of a host of this version",
+        code = ErrorCode::AnswerUnreadable
     )]
     Answer(String),
     /// The output could not be written.
-    #[error("error[output-failed]: standard output: {0}\n  help: check its destination")]
+    #[error(
+        "error[{code}]: standard output: {0}\n  help: check its destination",
+        code = ErrorCode::OutputFailed
+    )]
     Output(std::io::Error),
 }
 
@@ -198,7 +219,7 @@ impl Admin {
             refusal.unwrap_or(Refusal { detail: text, code: None, help: None });
         let token_help = || (status == StatusCode::UNAUTHORIZED).then(|| TOKEN_HELP.to_owned());
         Ok(Error::Refused {
-            code: shown(&code.or(header).unwrap_or_else(|| "failed".to_owned())),
+            code: shown(&code.or(header).unwrap_or_else(|| ErrorCode::Failed.to_string())),
             status: status.as_u16(),
             detail: shown(&detail),
             help: help.map(|help| shown(&help)).or_else(token_help),

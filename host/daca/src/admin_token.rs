@@ -7,6 +7,7 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use daca_base::ErrorCode;
 use secrecy::SecretString;
 
 /// The variable for the token when no file is given.
@@ -21,7 +22,8 @@ const LONGEST: usize = 1024;
 pub enum Error {
     /// The file.
     #[error(
-        "error[admin-token-unreadable]: {path}: {reason}\n  help: name a file that holds the token with --admin-token-file FILE"
+        "error[{code}]: {path}: {reason}\n  help: name a file that holds the token with --admin-token-file FILE",
+        code = ErrorCode::AdminTokenUnreadable
     )]
     Unreadable {
         /// The file.
@@ -31,7 +33,8 @@ pub enum Error {
     },
     /// The content of the file or the variable.
     #[error(
-        "error[admin-token-invalid]: the token in {place} {reason}\n  help: use one of {SHORTEST} to {LONGEST} visible ASCII characters, such as `openssl rand -hex 32` prints"
+        "error[{code}]: the token in {place} {reason}\n  help: use one of {SHORTEST} to {LONGEST} visible ASCII characters, such as `openssl rand -hex 32` prints",
+        code = ErrorCode::AdminTokenInvalid
     )]
     Invalid {
         /// The file or the variable.
@@ -56,7 +59,7 @@ fn read(path: &Path) -> std::io::Result<String> {
     let file = File::open(path)?;
     if file.metadata()?.permissions().mode() & 0o077 != 0 {
         tracing::warn!(
-            code = "admin-token-exposed",
+            code = ErrorCode::AdminTokenExposed.as_str(),
             "{}: other users of this machine may read the admin token",
             path.display()
         );

@@ -1,5 +1,6 @@
 //! The sidecar's token (`APP_API_TOKEN`): it sends the token with its callbacks, so that nobody else can make them.
 
+use daca_base::ErrorCode;
 use secrecy::SecretString;
 
 /// The variable for the token, for the host and for the sidecar.
@@ -8,7 +9,8 @@ const VARIABLE: &str = "APP_API_TOKEN";
 /// The token cannot be sent in a header.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "error[app-token-invalid]: {VARIABLE} {0}\n  help: give host and sidecar the same token, such as `openssl rand -hex 32` prints, or unset the variable"
+    "error[{code}]: {VARIABLE} {0}\n  help: give host and sidecar the same token, such as `openssl rand -hex 32` prints, or unset the variable",
+    code = ErrorCode::AppTokenInvalid
 )]
 pub struct Error(&'static str);
 

@@ -104,6 +104,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         admin: AdminArguments,
     },
+    /// Explain an error code, or list all of them
+    Explain {
+        /// The code, such as host-busy; all codes by default
+        code: Option<String>,
+    },
 }
 
 #[derive(clap::Args)]

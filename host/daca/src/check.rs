@@ -92,7 +92,7 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Error> {
 
 /// Missing permissions do not prevent a start, but the next version with such an import would be refused.
 fn warning(error: &deploy::Error) -> String {
-    let deploy::Error { code, message, help, .. } = error;
+    let deploy::Error { code, message, help } = error;
     format!("warning[{code}]: {message}\n  help: {help}")
 }
 

@@ -23,6 +23,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tokio_util::sync::CancellationToken;
 
+use daca_base::ErrorCode;
 use daca_base::digest::short;
 use daca_deploy::{Deployer, Event, Source, TypeView, What};
 
@@ -117,7 +118,7 @@ impl Pod {
                 && !failed
             {
                 tracing::warn!(
-                    code = "cluster-event-failed",
+                    code = ErrorCode::ClusterEventFailed.as_str(),
                     "the deployment could not be reported to the cluster: {error}"
                 );
             }
@@ -143,7 +144,10 @@ impl Pod {
                 if !told.contains(&key) {
                     match self.tell(view, event).await {
                         Err(error) if error.is_final() => {
-                            tracing::warn!(code = "cluster-event-failed", "an event was skipped: {error}");
+                            tracing::warn!(
+                                code = ErrorCode::ClusterEventFailed.as_str(),
+                                "an event was skipped: {error}"
+                            );
                         }
                         result => result?,
                     }

@@ -1,14 +1,15 @@
 //! The program `daca`: its commands, and the host that it runs.
 //!
-//! [`host`] creates the parts of a host and shuts them down. [`check`], [`compile`], [`dev`] and [`sign`] are commands
-//! that need no host; those that talk to one are in `daca-client`. [`kubernetes`] reports deployments to a cluster.
-//! [`admin_token`] identifies clients to a host, and [`app_token`] a sidecar.
+//! [`host`] creates the parts of a host and shuts them down. [`check`], [`compile`], [`dev`], [`explain`] and [`sign`]
+//! are commands that need no host; those that talk to one are in `daca-client`. [`kubernetes`] reports deployments to a
+//! cluster. [`admin_token`] identifies clients to a host, and [`app_token`] a sidecar.
 
 pub mod admin_token;
 pub mod app_token;
 pub mod check;
 pub mod compile;
 pub mod dev;
+pub mod explain;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod host;

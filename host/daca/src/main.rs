@@ -19,7 +19,7 @@ use daca_dapr::SidecarOptions;
 use daca_host::dev::Dev;
 use daca_host::host::{BackendOptions, Host, Options};
 use daca_host::kubernetes::Pod;
-use daca_host::{admin_token, app_token, check, compile, sign};
+use daca_host::{admin_token, app_token, check, compile, explain, sign};
 use daca_manifest::Manifest;
 use daca_runtime::component;
 use tokio_util::sync::CancellationToken;
@@ -85,6 +85,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Versions { agent_type, form, admin } => {
             ask(&admin, async |host| client::versions(host, agent_type.as_deref(), form.form()).await)
         }
+        Command::Explain { code } => explain(code.as_deref()),
     };
     done.map(|()| ExitCode::SUCCESS)
 }
@@ -95,6 +96,10 @@ fn check(arguments: CheckArguments) -> anyhow::Result<()> {
     let report = check::run(&manifest, components.as_ref())?;
     print_error(&report.remarks);
     Ok(print(&report.text)?)
+}
+
+fn explain(code: Option<&str>) -> anyhow::Result<()> {
+    Ok(print(&explain::run(code)?)?)
 }
 
 fn sign(arguments: &sign::Arguments) -> anyhow::Result<()> {

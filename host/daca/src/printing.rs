@@ -4,9 +4,14 @@
 use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
 
+use daca_base::ErrorCode;
+
 /// The output could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("error[output-failed]: standard output: {reason}\n  help: {help}")]
+#[error(
+    "error[{code}]: standard output: {reason}\n  help: {help}",
+    code = ErrorCode::OutputFailed
+)]
 pub(crate) struct OutputError {
     reason: std::io::Error,
     help: String,

@@ -13,6 +13,7 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes};
 use ed25519_dalek::{SECRET_KEY_LENGTH, SigningKey};
 
+use daca_base::ErrorCode;
 use daca_base::text::utf8;
 use daca_deploy::watch::{ComponentFile, signature_path};
 use daca_manifest::signature::{self, Signer};
@@ -59,7 +60,8 @@ pub enum Error {
     Component(#[from] LoadError),
     /// The key file cannot be read.
     #[error(
-        "error[signing-key-unreadable]: {path}: {reason}\n  help: name a key with --key FILE, or make one with: daca sign --new-key FILE"
+        "error[{code}]: {path}: {reason}\n  help: name a key with --key FILE, or make one with: daca sign --new-key FILE",
+        code = ErrorCode::SigningKeyUnreadable
     )]
     KeyUnreadable {
         /// The file.
@@ -69,7 +71,8 @@ pub enum Error {
     },
     /// The key file is accessible to others than its owner.
     #[error(
-        "error[signing-key-exposed]: {path} is readable by users other than its owner\n  help: if nobody has read it, run: chmod 600 {path}; otherwise make a new key"
+        "error[{code}]: {path} is readable by users other than its owner\n  help: if nobody has read it, run: chmod 600 {path}; otherwise make a new key",
+        code = ErrorCode::SigningKeyExposed
     )]
     KeyExposed {
         /// The file.
@@ -77,14 +80,18 @@ pub enum Error {
     },
     /// The file does not contain such a key.
     #[error(
-        "error[signing-key-invalid]: {path} does not contain a private Ed25519 key in PKCS#8 and PEM\n  help: make one with: daca sign --new-key FILE, or: openssl genpkey -algorithm ed25519 -out FILE"
+        "error[{code}]: {path} does not contain a private Ed25519 key in PKCS#8 and PEM\n  help: make one with: daca sign --new-key FILE, or: openssl genpkey -algorithm ed25519 -out FILE",
+        code = ErrorCode::SigningKeyInvalid
     )]
     KeyInvalid {
         /// The file.
         path: PathBuf,
     },
     /// A new key, or a signature, cannot be written.
-    #[error("error[signing-unwritable]: {path}: {reason}\n  help: {help}")]
+    #[error(
+        "error[{code}]: {path}: {reason}\n  help: {help}",
+        code = ErrorCode::SigningUnwritable
+    )]
     Unwritable {
         /// The file.
         path: PathBuf,
@@ -94,7 +101,10 @@ pub enum Error {
         help: &'static str,
     },
     /// The operating system gives no randomness.
-    #[error("error[signing-no-randomness]: {0}\n  help: make the key on another machine")]
+    #[error(
+        "error[{code}]: {0}\n  help: make the key on another machine",
+        code = ErrorCode::SigningNoRandomness
+    )]
     NoRandomness(getrandom::Error),
 }
 
@@ -146,14 +156,18 @@ fn make_key(path: &Path) -> Result<SigningKey, Error> {
 
 /// Only components are signed, so that no signature can be passed off as one of something else.
 fn read_component(path: &Path) -> Result<Bytes, LoadError> {
-    let refused = |(code, message, help): (&'static str, String, &str)| LoadError {
+    let refused = |(code, message, help): (ErrorCode, String, &str)| LoadError {
         code,
         name: path.display().to_string(),
         message,
         help: help.to_owned(),
     };
     let wasm = ComponentFile::read(path).map_err(|error| {
-        refused(("component-missing", error.to_string(), "name the .wasm file that the build produced"))
+        refused((
+            ErrorCode::ComponentMissing,
+            error.to_string(),
+            "name the .wasm file that the build produced",
+        ))
     })?;
     check_header(&wasm.wasm).map_err(refused)?;
     Ok(wasm.wasm)

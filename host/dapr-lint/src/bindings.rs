@@ -1,9 +1,9 @@
 //! Bindings: the inputs and their routes, and the outputs of agents.
 
-use super::finding::Code;
 use super::resource::{Component, Setting};
 use super::wants::{Input, Pair};
 use super::{Category, Check, Wanted, known, listed, with_slash};
+use daca_base::ErrorCode;
 
 pub(super) fn check(check: &mut Check<'_>) {
     let wants = check.wants;
@@ -12,7 +12,7 @@ pub(super) fn check(check: &mut Check<'_>) {
     }
     for input in &wants.inputs {
         let (name, what) = (input.binding.as_str(), "messages are expected from".to_owned());
-        let code = Code::InputMissing;
+        let code = ErrorCode::ComponentsInputMissing;
         let wanted = Wanted { name, category: Category::Binding, what, place: &input.place, code };
         if let Some(component) = check.find(&wanted) {
             expected(check, component, input);
@@ -59,7 +59,7 @@ fn direction(check: &mut Check<'_>, component: &Component) {
             other => format!("direction: {other:?} is neither input nor output, so it is ignored"),
         };
         let help = "write \"input\", \"output\" or \"input, output\", as the type can";
-        check.findings.error(Code::SettingInvalid, &place, message, help);
+        check.findings.error(ErrorCode::ComponentsSettingInvalid, &place, message, help);
     }
 }
 
@@ -76,7 +76,7 @@ fn expected(check: &mut Check<'_>, component: &Component, input: &Input) {
     if is_output || known::can_read(&component.full_type) == Some(false) {
         let message = format!("the manifest expects messages from {:?}, which is an output", component.name);
         let help = "write direction: input, with a type that can be read from";
-        check.findings.error(Code::WrongKind, &component.type_place, message, help);
+        check.findings.error(ErrorCode::ComponentsWrongKind, &component.type_place, message, help);
         return;
     }
     let setting = component.exact_setting("route");
@@ -95,7 +95,7 @@ fn expected(check: &mut Check<'_>, component: &Component, input: &Input) {
     };
     let message = format!("{:?} does not deliver to {}: {because}, {outcome}", component.name, input.path);
     let help = format!("add route with the value {:?} to its spec.metadata", input.path);
-    check.findings.error(Code::RouteUnanswered, &component.place_of(setting), message, help);
+    check.findings.error(ErrorCode::ComponentsRouteUnanswered, &component.place_of(setting), message, help);
 }
 
 /// An input component that the manifest does not name.
@@ -109,7 +109,7 @@ fn unlisted(check: &mut Check<'_>, component: &Component) {
             component.name
         );
         let help = format!("add [[input-bindings]] with binding = {:?} and a dead-letter", component.name);
-        check.findings.warning(Code::InputUnlisted, &place, message, help);
+        check.findings.warning(ErrorCode::ComponentsInputUnlisted, &place, message, help);
     } else {
         let spelt = if setting.is_some() { "its route" } else { "without a route its name" };
         let message = format!(
@@ -117,13 +117,13 @@ fn unlisted(check: &mut Check<'_>, component: &Component) {
             component.name
         );
         let help = "set its route to the path of a POST route, and name it in [[input-bindings]]";
-        check.findings.error(Code::RouteUnanswered, &place, message, help);
+        check.findings.error(ErrorCode::ComponentsRouteUnanswered, &place, message, help);
     }
 }
 
 fn output(check: &mut Check<'_>, pair: &Pair) {
     let Pair { first: name, second: operation, place } = pair;
-    let (what, code) = ("an agent may use".to_owned(), Code::OutputMissing);
+    let (what, code) = ("an agent may use".to_owned(), ErrorCode::ComponentsOutputMissing);
     let wanted = Wanted { name, category: Category::Binding, what, place, code };
     let Some(component) = check.find(&wanted) else { return };
     let is_input =
@@ -131,7 +131,7 @@ fn output(check: &mut Check<'_>, pair: &Pair) {
     if is_input || known::only_reads(&component.full_type) {
         let message = format!("an agent may use {name:?}, which is an input ({})", component.place);
         let help = "name an output binding; a component for both has direction: input, output";
-        check.findings.error(Code::WrongKind, place, message, help);
+        check.findings.error(ErrorCode::ComponentsWrongKind, place, message, help);
         return;
     }
     let Some(operations) = known::operations(&component.full_type) else { return };
@@ -139,6 +139,6 @@ fn output(check: &mut Check<'_>, pair: &Pair) {
         let message =
             format!("an agent may use {name}/{operation}, and {} has no such operation", component.full_type);
         let help = format!("use one of: {}", listed(operations.iter().copied()));
-        check.findings.error(Code::OperationUnknown, place, message, help);
+        check.findings.error(ErrorCode::ComponentsOperationUnknown, place, message, help);
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use daca_base::ErrorCode;
+
 /// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Severity {
@@ -13,80 +15,6 @@ pub(super) enum Severity {
     Warning,
     /// Something was not checked.
     Note,
-}
-
-/// The kinds of findings. Each is explained in `docs/errors.md`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Code {
-    ActorStoreMissing,
-    ActorStoreTwice,
-    ActorStoreUnfit,
-    Duplicate,
-    FeatureUnknown,
-    GroupMissing,
-    InputMissing,
-    InputUnlisted,
-    Invalid,
-    KindUnknown,
-    MessagesLost,
-    MessagesRepeated,
-    MessagesSkipped,
-    OperationUnknown,
-    OutOfScope,
-    OutputMissing,
-    PartitionStops,
-    PubsubMissing,
-    RouteUnanswered,
-    SecretMissing,
-    SecretStoreMissing,
-    SettingInvalid,
-    SettingMissing,
-    SlowBinding,
-    SubscriptionIgnored,
-    Syntax,
-    TopicNotAllowed,
-    TypeUnknown,
-    Unreadable,
-    VersionUnknown,
-    WrongKind,
-}
-
-impl Code {
-    fn code(&self) -> &'static str {
-        match self {
-            Code::ActorStoreMissing => "components-actor-store-missing",
-            Code::ActorStoreTwice => "components-actor-store-twice",
-            Code::ActorStoreUnfit => "components-actor-store-unfit",
-            Code::Duplicate => "components-duplicate",
-            Code::FeatureUnknown => "components-feature-unknown",
-            Code::GroupMissing => "components-group-missing",
-            Code::InputMissing => "components-input-missing",
-            Code::InputUnlisted => "components-input-unlisted",
-            Code::Invalid => "components-invalid",
-            Code::KindUnknown => "components-kind-unknown",
-            Code::MessagesLost => "components-messages-lost",
-            Code::MessagesRepeated => "components-messages-repeated",
-            Code::PartitionStops => "components-partition-stops",
-            Code::MessagesSkipped => "components-messages-skipped",
-            Code::OperationUnknown => "components-operation-unknown",
-            Code::OutOfScope => "components-out-of-scope",
-            Code::OutputMissing => "components-output-missing",
-            Code::PubsubMissing => "components-pubsub-missing",
-            Code::RouteUnanswered => "components-route-unanswered",
-            Code::SecretMissing => "components-secret-missing",
-            Code::SecretStoreMissing => "components-secret-store-missing",
-            Code::SettingInvalid => "components-setting-invalid",
-            Code::SettingMissing => "components-setting-missing",
-            Code::SlowBinding => "components-slow-binding",
-            Code::SubscriptionIgnored => "components-subscription-ignored",
-            Code::Syntax => "components-syntax",
-            Code::TopicNotAllowed => "components-topic-not-allowed",
-            Code::TypeUnknown => "components-type-unknown",
-            Code::Unreadable => "components-unreadable",
-            Code::VersionUnknown => "components-version-unknown",
-            Code::WrongKind => "components-wrong-kind",
-        }
-    }
 }
 
 /// A place in a file. Line 0 is the whole file or folder.
@@ -115,7 +43,7 @@ impl fmt::Display for Place {
 #[derive(Debug)]
 pub(super) struct Finding {
     pub(super) severity: Severity,
-    code: Code,
+    code: ErrorCode,
     place: Place,
     message: String,
     help: String,
@@ -129,7 +57,7 @@ impl fmt::Display for Finding {
             Severity::Warning => "warning",
             Severity::Note => "note",
         };
-        write!(f, "{severity}[{}]: {place}: {message}\n  help: {help}", code.code())
+        write!(f, "{severity}[{code}]: {place}: {message}\n  help: {help}")
     }
 }
 
@@ -140,7 +68,7 @@ pub(super) struct Findings(Vec<Finding>);
 impl Findings {
     pub(super) fn error(
         &mut self,
-        code: Code,
+        code: ErrorCode,
         place: &Place,
         message: impl Into<String>,
         help: impl Into<String>,
@@ -150,7 +78,7 @@ impl Findings {
 
     pub(super) fn warning(
         &mut self,
-        code: Code,
+        code: ErrorCode,
         place: &Place,
         message: impl Into<String>,
         help: impl Into<String>,
@@ -160,7 +88,7 @@ impl Findings {
 
     pub(super) fn note(
         &mut self,
-        code: Code,
+        code: ErrorCode,
         place: &Place,
         message: impl Into<String>,
         help: impl Into<String>,
@@ -168,7 +96,7 @@ impl Findings {
         self.push(Severity::Note, code, place, message.into(), help.into());
     }
 
-    fn push(&mut self, severity: Severity, code: Code, place: &Place, message: String, help: String) {
+    fn push(&mut self, severity: Severity, code: ErrorCode, place: &Place, message: String, help: String) {
         self.0.push(Finding { severity, code, place: place.clone(), message, help });
     }
 

@@ -4,10 +4,11 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::finding::{Code, Findings, Place};
+use super::finding::{Findings, Place};
 use super::reader::Reader;
 use super::resource::{Component, Resiliency, Resource, Subscription};
 use super::yaml;
+use daca_base::ErrorCode;
 
 /// Limits on reading: a folder of components is small, and one named by mistake may be a home folder.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -51,16 +52,26 @@ impl Folder {
             Ok(files) if files.len() > MOST_FILES => {
                 let message = format!("{} YAML files exceed the maximum of {MOST_FILES}", files.len());
                 let help = "name the folder that holds Dapr's components and nothing else";
-                findings.error(Code::Unreadable, &Place::whole(path), message, help);
+                findings.error(ErrorCode::ComponentsUnreadable, &Place::whole(path), message, help);
             }
             Ok(files) if files.is_empty() => {
                 let help = "name the folder that holds Dapr's components";
-                findings.error(Code::Unreadable, &Place::whole(path), "it contains no YAML files", help);
+                findings.error(
+                    ErrorCode::ComponentsUnreadable,
+                    &Place::whole(path),
+                    "it contains no YAML files",
+                    help,
+                );
             }
             Ok(files) => files.iter().for_each(|file| folder.add(file, findings)),
             Err(reason) => {
                 let help = "name the folder of the components with --components DIR";
-                findings.error(Code::Unreadable, &Place::whole(path), reason.to_string(), help);
+                findings.error(
+                    ErrorCode::ComponentsUnreadable,
+                    &Place::whole(path),
+                    reason.to_string(),
+                    help,
+                );
             }
         }
         folder.is_partial = findings.has_errors();
@@ -72,7 +83,12 @@ impl Folder {
             Ok(text) => text,
             Err(reason) => {
                 let help = "make it a readable file of UTF-8 text of at most 1 MiB";
-                findings.error(Code::Unreadable, &Place::whole(file), reason.to_string(), help);
+                findings.error(
+                    ErrorCode::ComponentsUnreadable,
+                    &Place::whole(file),
+                    reason.to_string(),
+                    help,
+                );
                 return;
             }
         };
@@ -96,7 +112,12 @@ impl Folder {
             Err(error) => {
                 let place = Place { path: file, line: error.line, column: error.column };
                 let message = format!("this is not YAML that Dapr can load: {}", error.reason);
-                findings.error(Code::Syntax, &place, message, "correct it; the file was not checked");
+                findings.error(
+                    ErrorCode::ComponentsSyntax,
+                    &place,
+                    message,
+                    "correct it; the file was not checked",
+                );
             }
         }
     }

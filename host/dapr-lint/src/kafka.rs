@@ -5,9 +5,9 @@
 //! default). When these give up, the message is lost all the same. `consumeRetryInterval` is something else: the pause
 //! between two sessions of the group.
 
-use super::finding::Code;
 use super::resource::{Component, Setting, is_truthy};
 use super::{Category, Check, bindings, duration};
+use daca_base::ErrorCode;
 
 pub(super) fn check(check: &mut Check<'_>) {
     let is_named = |name: &str| check.wants.inputs.iter().any(|input| input.binding == name);
@@ -27,7 +27,12 @@ fn topics(check: &mut Check<'_>, component: &Component) {
     if setting.is_none_or(Setting::is_empty) {
         let message = format!("{:?} has no topics, so it reads nothing", component.name);
         let help = "add topics to its spec.metadata, with this spelling";
-        check.findings.error(Code::SettingMissing, &component.place_of(setting), message, help);
+        check.findings.error(
+            ErrorCode::ComponentsSettingMissing,
+            &component.place_of(setting),
+            message,
+            help,
+        );
     }
 }
 
@@ -40,7 +45,7 @@ fn group(check: &mut Check<'_>, component: &Component) {
             component.name
         );
         let help = "add consumerGroup to its spec.metadata";
-        check.findings.error(Code::GroupMissing, &component.place_of(set[0]), message, help);
+        check.findings.error(ErrorCode::ComponentsGroupMissing, &component.place_of(set[0]), message, help);
     }
 }
 
@@ -54,7 +59,7 @@ fn retries(check: &mut Check<'_>, component: &Component) {
             component.name
         );
         let help = "set consumeRetryEnabled to \"true\"";
-        check.findings.error(Code::MessagesLost, &component.place_of(setting), message, help);
+        check.findings.error(ErrorCode::ComponentsMessagesLost, &component.place_of(setting), message, help);
         return;
     }
     if let Some(setting) = component.setting("backOffMaxRetries")
@@ -66,7 +71,7 @@ fn retries(check: &mut Check<'_>, component: &Component) {
         );
         let help =
             "remove it: a message that can never be handled goes to the dead letter of [[input-bindings]]";
-        check.findings.error(Code::MessagesLost, &setting.place, message, help);
+        check.findings.error(ErrorCode::ComponentsMessagesLost, &setting.place, message, help);
     }
     let policy = component.setting("backOffPolicy");
     let is_exponential =
@@ -79,7 +84,7 @@ fn retries(check: &mut Check<'_>, component: &Component) {
             component.name
         );
         let help = "set backOffMaxElapsedTime to \"0\", or remove backOffPolicy";
-        check.findings.error(Code::MessagesLost, &component.place_of(policy), message, help);
+        check.findings.error(ErrorCode::ComponentsMessagesLost, &component.place_of(policy), message, help);
     }
 }
 
@@ -92,14 +97,24 @@ fn offset(check: &mut Check<'_>, component: &Component) {
         Some(Some(text)) if !text.eq_ignore_ascii_case("newest") => {
             let message =
                 format!("initialOffset: {text:?} is unknown, so {:?} does not start", component.name);
-            check.findings.error(Code::SettingInvalid, &place, message, "write \"oldest\" or \"newest\"");
+            check.findings.error(
+                ErrorCode::ComponentsSettingInvalid,
+                &place,
+                message,
+                "write \"oldest\" or \"newest\"",
+            );
         }
         _ => {
             let message = format!(
                 "initialOffset is newest for {:?}, so messages from before its group's first read are skipped",
                 component.name
             );
-            check.findings.warning(Code::MessagesSkipped, &place, message, "set initialOffset to \"oldest\"");
+            check.findings.warning(
+                ErrorCode::ComponentsMessagesSkipped,
+                &place,
+                message,
+                "set initialOffset to \"oldest\"",
+            );
         }
     }
 }
@@ -114,7 +129,12 @@ fn headers(check: &mut Check<'_>, component: &Component) {
             component.name
         );
         let help = "set escapeHeaders to \"true\"";
-        check.findings.warning(Code::PartitionStops, &component.place_of(setting), message, help);
+        check.findings.warning(
+            ErrorCode::ComponentsPartitionStops,
+            &component.place_of(setting),
+            message,
+            help,
+        );
     }
     let setting = component.setting("excludeHeaderMetaRegex").filter(|setting| !setting.is_empty());
     if setting.is_none() {
@@ -123,6 +143,11 @@ fn headers(check: &mut Check<'_>, component: &Component) {
             component.name
         );
         let help = "copy it from components/kafka-binding.yaml";
-        check.findings.warning(Code::PartitionStops, &component.place_of(setting), message, help);
+        check.findings.warning(
+            ErrorCode::ComponentsPartitionStops,
+            &component.place_of(setting),
+            message,
+            help,
+        );
     }
 }

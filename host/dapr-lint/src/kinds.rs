@@ -1,7 +1,8 @@
 //! Kinds of Dapr's resources that are not checked, and the names of Dapr's preview features.
 
-use super::finding::{Code, Findings, Place};
+use super::finding::{Findings, Place};
 use super::yaml::{Node, Value};
+use daca_base::ErrorCode;
 
 /// Kinds of `dapr.io`, besides Component and Subscription, each with the first line of Dapr that has it
 /// (`charts/dapr/crds`).
@@ -29,20 +30,30 @@ pub(super) fn unchecked(api: &str, kind: &str, place: &Place, findings: &mut Fin
     match since.filter(|_| api == "dapr.io/v1alpha1") {
         Some("1.16") => {
             let help = "no action is needed: only Component and Subscription of dapr.io are checked";
-            findings.note(Code::KindUnknown, place, format!("{kind} ({api}) is not checked"), help);
+            findings.note(
+                ErrorCode::ComponentsKindUnknown,
+                place,
+                format!("{kind} ({api}) is not checked"),
+                help,
+            );
         }
         Some(since) => {
             let message = format!("{kind} ({api}) is not checked; Dapr supports it from {since} on");
             let help = format!("no action is needed if the sidecar is Dapr {since} or newer");
-            findings.note(Code::KindUnknown, place, message, help);
+            findings.note(ErrorCode::ComponentsKindUnknown, place, message, help);
         }
         None if api.starts_with("dapr.io/") => {
             let message = format!("Dapr (1.16 to 1.18) has no {kind} of apiVersion {api:?}, and ignores it");
-            findings.warning(Code::KindUnknown, place, message, "correct kind and apiVersion");
+            findings.warning(ErrorCode::ComponentsKindUnknown, place, message, "correct kind and apiVersion");
         }
         None => {
             let help = "no action is needed: only Component and Subscription of dapr.io are checked";
-            findings.note(Code::KindUnknown, place, format!("{kind} ({api}) is not checked"), help);
+            findings.note(
+                ErrorCode::ComponentsKindUnknown,
+                place,
+                format!("{kind} ({api}) is not checked"),
+                help,
+            );
         }
     }
 }
@@ -57,7 +68,7 @@ pub(super) fn features(spec: Option<&Node>, place_of: impl Fn(&Node) -> Place, f
             let known = FEATURES.iter().map(|(name, lines)| format!("{name} ({lines})"));
             let message = format!("no Dapr from 1.16 to 1.18 has a feature {text:?}, so it is ignored");
             let help = format!("write one of {}", known.collect::<Vec<_>>().join(", "));
-            findings.warning(Code::FeatureUnknown, &place_of(name), message, help);
+            findings.warning(ErrorCode::ComponentsFeatureUnknown, &place_of(name), message, help);
         }
     }
 }

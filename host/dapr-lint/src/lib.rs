@@ -26,11 +26,12 @@ mod yaml;
 
 use std::path::{Path, PathBuf};
 
-use finding::{Code, Findings, Place};
+use finding::{Findings, Place};
 use folder::Folder;
 use resource::{Category, Component};
 use wants::Wants;
 
+use daca_base::ErrorCode;
 use daca_manifest::Manifest;
 
 /// The options of the check.
@@ -71,7 +72,7 @@ fn check(manifest: &Manifest, text: &str, folder: &Folder, app: &str, mut findin
     let wants = Wants::read(&manifest.path, text).unwrap_or_else(|error| {
         // The text has passed the manifest's own check, so this is a defect of the host.
         let help = "report this";
-        findings.error(Code::Unreadable, &Place::whole(&manifest.path), error.message(), help);
+        findings.error(ErrorCode::ComponentsUnreadable, &Place::whole(&manifest.path), error.message(), help);
         Wants::default()
     });
     let mut check = Check { manifest, wants: &wants, folder, app, findings };
@@ -104,7 +105,7 @@ struct Wanted<'w> {
     what: String,
     place: &'w Place,
     /// The code for a missing one.
-    code: Code,
+    code: ErrorCode,
 }
 
 impl<'a> Check<'a> {
@@ -129,12 +130,12 @@ impl<'a> Check<'a> {
         if let Some(other) = self.components().find(|component| component.name == *name) {
             let message =
                 format!("{what} {name:?}, which is a {} ({})", other.category().noun(), other.place);
-            self.findings.error(Code::WrongKind, place, message, format!("name a {noun}"));
+            self.findings.error(ErrorCode::ComponentsWrongKind, place, message, format!("name a {noun}"));
         } else if let Some(other) = self.folder.components.iter().find(|other| other.name == *name) {
             let message =
                 format!("{what} {name:?}, whose scopes leave out the app {:?} ({})", self.app, other.place);
             let help = format!("add {:?} to its scopes, or name the app with --app-id", self.app);
-            self.findings.error(Code::OutOfScope, place, message, help);
+            self.findings.error(ErrorCode::ComponentsOutOfScope, place, message, help);
         } else if !self.folder.is_partial {
             let folder = self.folder.path.display();
             let message = format!("{what} {name:?}, and {folder} has no {noun} of that name");

@@ -1,7 +1,8 @@
 //! Duplicate names, and resources of other apps.
 
-use super::finding::{Code, Findings, Place};
+use super::finding::{Findings, Place};
 use super::{Category, Check};
+use daca_base::ErrorCode;
 
 pub(super) fn check(check: &mut Check<'_>) {
     let folder = check.folder;
@@ -24,13 +25,13 @@ pub(super) fn check(check: &mut Check<'_>) {
             check.app
         );
         let help = "if it is meant for this app, add the app to its scopes or name it with --app-id";
-        check.findings.note(Code::OutOfScope, &component.place, message, help);
+        check.findings.note(ErrorCode::ComponentsOutOfScope, &component.place, message, help);
     }
     let of_other_kinds = check.components().filter(|one| one.category() == Category::Other);
     for component in of_other_kinds {
         let message = format!("the type {} is not checked", component.full_type);
         let help = "no action is needed if it is spelt as in Dapr's documentation";
-        check.findings.note(Code::TypeUnknown, &component.type_place, message, help);
+        check.findings.note(ErrorCode::ComponentsTypeUnknown, &component.type_place, message, help);
     }
 }
 
@@ -43,7 +44,7 @@ fn twice<'n>(
     for (namespace, name, place) in resources {
         if let Some(first) = seen.insert((namespace, name), place) {
             let message = format!("the {kind} {name:?} is defined twice: first in {first}");
-            findings.error(Code::Duplicate, place, message, "rename or remove one of the two");
+            findings.error(ErrorCode::ComponentsDuplicate, place, message, "rename or remove one of the two");
         }
     }
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::finding::{Code, Findings, Place};
+use super::finding::{Findings, Place};
 use super::kinds;
 use super::resource::{Component, Resiliency, Resource, Retry, Setting, SettingValue, Subscription};
 use super::yaml::{Node, Value};
+use daca_base::ErrorCode;
 
 /// Reads the documents of one file.
 pub(super) struct Reader<'a> {
@@ -37,7 +38,7 @@ impl Reader<'_> {
                 let message =
                     format!("there is no {kind} of apiVersion {api:?}, so Dapr ignores the document");
                 let help = "write dapr.io/v1alpha1; for a Subscription dapr.io/v2alpha1 is better";
-                self.findings.error(Code::Invalid, &place, message, help);
+                self.findings.error(ErrorCode::ComponentsInvalid, &place, message, help);
                 None
             }
             (api, kind) => {
@@ -182,7 +183,12 @@ impl Reader<'_> {
         }
         if paths.is_empty() {
             let help = "write routes.default, the path that the events go to";
-            self.findings.error(Code::Invalid, &self.place(node), "spec.routes names no path", help);
+            self.findings.error(
+                ErrorCode::ComponentsInvalid,
+                &self.place(node),
+                "spec.routes names no path",
+                help,
+            );
             return None;
         }
         Some(paths)
@@ -197,7 +203,7 @@ impl Reader<'_> {
         if name.contains(['/', '%']) || name == "." || name == ".." {
             let help = "use letters, digits, '-' and '.'";
             self.findings.error(
-                Code::Invalid,
+                ErrorCode::ComponentsInvalid,
                 &place,
                 format!("{name:?} cannot be the name of a resource"),
                 help,
@@ -228,7 +234,7 @@ impl Reader<'_> {
         let text = self.text(node, key)?;
         if text.is_empty() {
             self.findings.error(
-                Code::Invalid,
+                ErrorCode::ComponentsInvalid,
                 &self.place(node),
                 format!("{key} is empty"),
                 "give it a value",
@@ -242,7 +248,12 @@ impl Reader<'_> {
         let found = field(map, key);
         if found.is_none() {
             let help = "add it; a resource has apiVersion, kind, metadata.name and spec";
-            self.findings.error(Code::Invalid, &self.place(within), format!("{key} is missing"), help);
+            self.findings.error(
+                ErrorCode::ComponentsInvalid,
+                &self.place(within),
+                format!("{key} is missing"),
+                help,
+            );
         }
         found
     }
@@ -284,7 +295,12 @@ impl Reader<'_> {
             Value::Map(_) => "keys and values",
         };
         let message = format!("{what} is {found}, and should be {expected}");
-        self.findings.error(Code::Invalid, &self.place(node), message, format!("write {expected}"));
+        self.findings.error(
+            ErrorCode::ComponentsInvalid,
+            &self.place(node),
+            message,
+            format!("write {expected}"),
+        );
         None
     }
 

@@ -4,9 +4,9 @@
 //! `pubsub/redis/redis.go` of components-contrib), so it is lost unless a policy for inbound retries repeats it inside
 //! the sidecar. In earlier releases such a policy is harmless.
 
-use super::finding::Code;
 use super::resource::{Component, Resiliency, Retry};
 use super::{Category, Check};
+use daca_base::ErrorCode;
 
 /// The policies that apply to a pub/sub component without a target (`expandPolicyTemplate` in
 /// `pkg/resiliency/resiliency.go`); the first existing one wins.
@@ -28,7 +28,12 @@ pub(super) fn check(check: &mut Check<'_>) {
                     "{:?} retries an event of {:?} only a few times, and with Dapr 1.17 or later it is lost afterwards",
                     resiliency.name, component.name
                 );
-                check.findings.error(Code::MessagesLost, &retry.place, message, "set maxRetries to -1");
+                check.findings.error(
+                    ErrorCode::ComponentsMessagesLost,
+                    &retry.place,
+                    message,
+                    "set maxRetries to -1",
+                );
             }
             // The policy may be in an unreadable file.
             None if check.folder.is_partial => {}
@@ -39,7 +44,7 @@ pub(super) fn check(check: &mut Check<'_>) {
                 );
                 let help =
                     "add a Resiliency with an inbound retry for it, as components/resiliency.yaml has one";
-                check.findings.error(Code::MessagesLost, &component.place, message, help);
+                check.findings.error(ErrorCode::ComponentsMessagesLost, &component.place, message, help);
             }
         }
     }

@@ -6,9 +6,10 @@
 //! is not in it may use every topic but those of `protectedTopics`, and `app=` allows it none. Spaces are ignored, and
 //! topics are compared as a whole.
 
-use super::finding::{Code, Place};
+use super::finding::Place;
 use super::resource::{Component, Setting};
 use super::{Category, Check};
+use daca_base::ErrorCode;
 
 /// An operation on a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +70,7 @@ pub(super) fn check(
             format!("add {topic:?} to the topics of {app:?} in {name}, or name another topic"),
         )
     };
-    check.findings.error(Code::TopicNotAllowed, place, message, help);
+    check.findings.error(ErrorCode::ComponentsTopicNotAllowed, place, message, help);
 }
 
 const ALLOWED: &str = "allowedTopics";

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::finding::Code;
 use super::resource::{Component, Setting, SettingValue, is_truthy};
 use super::{Category, Check, folder};
+use daca_base::ErrorCode;
 use daca_base::json::Document;
 
 /// The store that a cluster has without a component: secrets of Kubernetes.
@@ -27,7 +27,7 @@ pub(super) fn check(check: &mut Check<'_>) {
     {
         let message = format!("an agent may read the secret {secret:?}, and there is no secret store");
         let help = "add a component of a type secretstores.*";
-        check.findings.error(Code::SecretStoreMissing, place, message, help);
+        check.findings.error(ErrorCode::ComponentsSecretStoreMissing, place, message, help);
     }
 }
 
@@ -50,7 +50,7 @@ fn store(
             "add the secret store, or name an existing one in auth.secretStore of {:?}",
             component.name
         );
-        check.findings.error(Code::SecretStoreMissing, &first.place, message, help);
+        check.findings.error(ErrorCode::ComponentsSecretStoreMissing, &first.place, message, help);
         return;
     };
     if store.full_type == "secretstores.local.file" {
@@ -73,7 +73,7 @@ fn in_cluster_only(check: &mut Check<'_>, component: &Component, first: &Setting
         );
         let help =
             format!("write auth: {{secretStore: {:?}}}, or {BUILT_IN:?} if that is intended", other.name);
-        check.findings.warning(Code::SecretStoreMissing, &first.place, message, help);
+        check.findings.warning(ErrorCode::ComponentsSecretStoreMissing, &first.place, message, help);
     }
 }
 
@@ -86,14 +86,14 @@ fn in_file(check: &mut Check<'_>, store: &Component, references: &[(&Setting, &s
         Err(reason) => {
             let message = format!("secretsFile {file:?} cannot be read from here: {reason}");
             let help = "start the sidecar, and this check, in a folder from which the path leads to the file";
-            check.findings.warning(Code::SecretMissing, &setting.place, message, help);
+            check.findings.warning(ErrorCode::ComponentsSecretMissing, &setting.place, message, help);
             return;
         }
     };
     let Some(secrets) = secrets else {
         let message = format!("secretsFile {file:?} is not a JSON object");
         let help = "write {\"name\": {\"key\": \"value\"}}";
-        check.findings.error(Code::SecretMissing, &setting.place, message, help);
+        check.findings.error(ErrorCode::ComponentsSecretMissing, &setting.place, message, help);
         return;
     };
     // Without `multiValued`, nested names are joined by a colon, and each is a separate secret.
@@ -115,7 +115,7 @@ fn in_file(check: &mut Check<'_>, store: &Component, references: &[(&Setting, &s
             } else {
                 format!("add multiValued: \"true\" to {:?}", store.name)
             };
-            check.findings.error(Code::SecretMissing, &setting.place, message, help);
+            check.findings.error(ErrorCode::ComponentsSecretMissing, &setting.place, message, help);
         }
     }
 }

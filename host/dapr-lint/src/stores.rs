@@ -1,8 +1,8 @@
 //! The state store of the actors: exactly one, with transactions.
 
-use super::finding::Code;
 use super::resource::{Component, is_truthy};
 use super::{Category, Check, known};
+use daca_base::ErrorCode;
 
 /// The state stores that are declared for actors.
 pub(super) fn of_actors<'a>(check: &Check<'a>) -> Vec<&'a Component> {
@@ -27,14 +27,14 @@ pub(super) fn check(check: &mut Check<'_>) {
                     other.name, first.name, first.place
                 );
                 let help = "leave actorStateStore: \"true\" in one of them";
-                check.findings.error(Code::ActorStoreTwice, &place, message, help);
+                check.findings.error(ErrorCode::ComponentsActorStoreTwice, &place, message, help);
             }
         }
     }
     for store in stores.iter().filter(|store| known::keeps_actors(&store.full_type) == Some(false)) {
         let message = format!("{} has no transactions, so it cannot keep actors", store.full_type);
         let help = "use one that has, such as state.redis or state.postgresql";
-        check.findings.error(Code::ActorStoreUnfit, &store.type_place, message, help);
+        check.findings.error(ErrorCode::ComponentsActorStoreUnfit, &store.type_place, message, help);
     }
 }
 
@@ -50,5 +50,5 @@ fn missing(check: &mut Check<'_>) {
         ),
     };
     let help = "add actorStateStore with the value \"true\" to the spec.metadata of one state store";
-    check.findings.error(Code::ActorStoreMissing, place, message, help);
+    check.findings.error(ErrorCode::ComponentsActorStoreMissing, place, message, help);
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::finding::{Code, Place};
+use super::finding::Place;
 use super::resource::{Component, Setting, Subscription};
 use super::scopes::{self, Operation};
 use super::{Category, Check, Wanted, duration, with_slash};
+use daca_base::ErrorCode;
 
 /// The use of a topic by a subscription.
 const SUBSCRIBED: &str = "a subscription is to";
@@ -28,7 +29,7 @@ pub(super) fn check(check: &mut Check<'_>) {
 }
 
 fn pubsub(check: &mut Check<'_>, name: &str, what: &str, place: &Place) {
-    let code = Code::PubsubMissing;
+    let code = ErrorCode::ComponentsPubsubMissing;
     check.find(&Wanted { name, category: Category::Pubsub, what: what.to_owned(), place, code });
 }
 
@@ -45,7 +46,7 @@ fn declared(check: &mut Check<'_>) {
                 one.name, one.pubsub, one.topic
             );
             let help = "remove one, or write one subscription with two rules";
-            check.findings.error(Code::SubscriptionIgnored, &one.place, message, help);
+            check.findings.error(ErrorCode::ComponentsSubscriptionIgnored, &one.place, message, help);
             continue;
         }
         let own = check.wants.subscribed.iter();
@@ -71,7 +72,7 @@ fn overridden(check: &mut Check<'_>, one: &Subscription, path: &str) {
         one.pubsub, one.topic
     );
     let help = "make the two say the same, or remove one";
-    check.findings.warning(Code::SubscriptionIgnored, place, message, help);
+    check.findings.warning(ErrorCode::ComponentsSubscriptionIgnored, place, message, help);
 }
 
 fn answered(check: &mut Check<'_>, one: &Subscription) {
@@ -88,11 +89,11 @@ fn answered(check: &mut Check<'_>, one: &Subscription) {
             let message = format!(
                 "events go to {path}, which is a route and no subscription: its answers may have them redelivered forever"
             );
-            check.findings.warning(Code::RouteUnanswered, place, message, help);
+            check.findings.warning(ErrorCode::ComponentsRouteUnanswered, place, message, help);
         } else {
             let message =
                 format!("no subscription of the manifest answers at {path}, so every event is dropped");
-            check.findings.error(Code::RouteUnanswered, place, message, help);
+            check.findings.error(ErrorCode::ComponentsRouteUnanswered, place, message, help);
         }
     }
 }
@@ -109,13 +110,18 @@ fn redelivery(check: &mut Check<'_>) {
                 None => {
                     let message =
                         format!("{name}: {text:?} is not a duration, so {:?} does not start", component.name);
-                    check.findings.error(Code::SettingInvalid, &place, message, "write it as \"60s\"");
+                    check.findings.error(
+                        ErrorCode::ComponentsSettingInvalid,
+                        &place,
+                        message,
+                        "write it as \"60s\"",
+                    );
                 }
                 Some(Duration::ZERO) => {
                     let message =
                         format!("{name} is 0, so an event whose handling fails is never redelivered");
                     check.findings.error(
-                        Code::MessagesLost,
+                        ErrorCode::ComponentsMessagesLost,
                         &place,
                         message,
                         "write a duration, such as \"60s\"",
@@ -141,7 +147,7 @@ fn repeated(
             component.name
         );
         let help = "make processingTimeout longer than the turn-time of the agents that take events";
-        check.findings.warning(Code::MessagesRepeated, place, message, help);
+        check.findings.warning(ErrorCode::ComponentsMessagesRepeated, place, message, help);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Types, their versions, and their required settings.
 
-use super::finding::Code;
 use super::{Category, Check, known, stores};
+use daca_base::ErrorCode;
 
 pub(super) fn check(check: &mut Check<'_>) {
     let of_actors = stores::of_actors(check);
@@ -14,18 +14,28 @@ pub(super) fn check(check: &mut Check<'_>) {
                     component.name
                 );
                 let help = "correct the type, unless it is a pluggable component of your own";
-                check.findings.warning(Code::TypeUnknown, &component.type_place, message, help);
+                check.findings.warning(
+                    ErrorCode::ComponentsTypeUnknown,
+                    &component.type_place,
+                    message,
+                    help,
+                );
             }
             Some(false) => {
                 let message = format!(
                     "{full_type} is not a type that comes with Dapr (1.16 to 1.18); it is not checked"
                 );
                 let help = "correct it, unless it is a pluggable component of your own";
-                check.findings.note(Code::TypeUnknown, &component.type_place, message, help);
+                check.findings.note(ErrorCode::ComponentsTypeUnknown, &component.type_place, message, help);
             }
             Some(true) if !known::has_version(full_type, &component.version) => {
                 let message = format!("{full_type} has no version {:?}", component.version);
-                check.findings.error(Code::VersionUnknown, &component.version_place, message, "write v1");
+                check.findings.error(
+                    ErrorCode::ComponentsVersionUnknown,
+                    &component.version_place,
+                    message,
+                    "write v1",
+                );
             }
             _ => {}
         }
@@ -35,7 +45,12 @@ pub(super) fn check(check: &mut Check<'_>) {
                 let message =
                     format!("{:?} lacks {}, without which it does not start", component.name, names[0]);
                 let help = format!("add {} to spec.metadata", names[0]);
-                check.findings.error(Code::SettingMissing, &component.place_of(found), message, help);
+                check.findings.error(
+                    ErrorCode::ComponentsSettingMissing,
+                    &component.place_of(found),
+                    message,
+                    help,
+                );
             }
         }
     }
@@ -61,13 +76,18 @@ fn slow(check: &mut Check<'_>) {
                         component.name
                     );
                     let place = component.place_of(setting);
-                    check.findings.error(Code::SettingInvalid, &place, message, "write it as \"10s\"");
+                    check.findings.error(
+                        ErrorCode::ComponentsSettingInvalid,
+                        &place,
+                        message,
+                        "write it as \"10s\"",
+                    );
                     continue;
                 }
             },
         };
         let message = format!("{:?} waits for an unresponsive Twilio for {timeout}", component.name);
         let help = "set timeout to \"10s\": the effects behind it wait as long";
-        check.findings.warning(Code::SlowBinding, &component.place_of(setting), message, help);
+        check.findings.warning(ErrorCode::ComponentsSlowBinding, &component.place_of(setting), message, help);
     }
 }

@@ -20,6 +20,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use dapr::dapr::proto::runtime::v1::dapr_client::DaprClient;
 
 use super::era::Era;
+use daca_base::ErrorCode;
 
 /// A client of the sidecar. Cheap to clone: all clones share the connection.
 pub(super) type Client = DaprClient<InterceptedService<Channel, Token>>;
@@ -36,7 +37,8 @@ const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 pub enum EndpointError {
     /// The address cannot be used.
     #[error(
-        "error[sidecar-endpoint-invalid]: {address:?} is not the address of a sidecar: {reason}\n  help: set DAPR_GRPC_PORT to a port, or DAPR_GRPC_ENDPOINT to http://HOST:PORT"
+        "error[{code}]: {address:?} is not the address of a sidecar: {reason}\n  help: set DAPR_GRPC_PORT to a port, or DAPR_GRPC_ENDPOINT to http://HOST:PORT",
+        code = ErrorCode::SidecarEndpointInvalid
     )]
     Address {
         /// The address.
@@ -46,12 +48,14 @@ pub enum EndpointError {
     },
     /// The token cannot be sent.
     #[error(
-        "error[sidecar-token-invalid]: DAPR_API_TOKEN contains a character that is not allowed in an HTTP header\n  help: set it to the token that the sidecar was started with"
+        "error[{code}]: DAPR_API_TOKEN contains a character that is not allowed in an HTTP header\n  help: set it to the token that the sidecar was started with",
+        code = ErrorCode::SidecarTokenInvalid
     )]
     Token,
     /// The client for the sidecar's HTTP API could not be created.
     #[error(
-        "error[sidecar-client-unavailable]: {0}\n  help: check the limits of the process, such as `ulimit -n`"
+        "error[{code}]: {0}\n  help: check the limits of the process, such as `ulimit -n`",
+        code = ErrorCode::SidecarClientUnavailable
     )]
     Client(reqwest::Error),
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use daca_base::ErrorCode;
 use daca_base::telemetry::printable;
 use daca_model::ActorAddress;
 use daca_model::backend::{Error, Registration, TurnCommit, WakeupKey, WakeupKind};
@@ -105,7 +106,7 @@ impl Schedules {
             Err(error) if error.is_passing() => Err(Error::Unavailable(error.to_string())),
             Err(error) => {
                 tracing::warn!(
-                    code = "wakeup-not-removed",
+                    code = ErrorCode::WakeupNotRemoved.as_str(),
                     agent_type = %actor.agent_type,
                     actor_id = &*actor.id,
                     "{}; if it exists, it keeps firing",
@@ -141,15 +142,15 @@ impl Schedules {
         match tokio::time::timeout(KEEPING, self.reminders.keep(actor, name)).await {
             Ok(Ok(false)) => {}
             Ok(Ok(true)) => tracing::info!(
-                code = "reminder-kept", agent_type = %actor.agent_type, actor_id = %actor.id,
+                code = ErrorCode::ReminderKept.as_str(), agent_type = %actor.agent_type, actor_id = %actor.id,
                 "{:?} fires again in {:?}", printable(name), wakeups::AGAIN
             ),
             Ok(Err(error)) => tracing::warn!(
-                code = "reminder-not-kept", agent_type = %actor.agent_type, actor_id = %actor.id,
+                code = ErrorCode::ReminderNotKept.as_str(), agent_type = %actor.agent_type, actor_id = %actor.id,
                 "{}", printable(&error.to_string())
             ),
             Err(_) => tracing::warn!(
-                code = "reminder-not-kept", agent_type = %actor.agent_type, actor_id = %actor.id,
+                code = ErrorCode::ReminderNotKept.as_str(), agent_type = %actor.agent_type, actor_id = %actor.id,
                 "{:?}: the scheduler did not answer within {KEEPING:?}", printable(name)
             ),
         }
@@ -167,7 +168,7 @@ async fn settle_timer(mut client: Client, timers: Timers, era: Era, actor: Actor
         let request = timer_request(&actor, &name, current.as_ref().unwrap_or(&wakeups::OVER));
         if let Err(status) = within(STORE_TIMEOUT, client.register_actor_timer(request)).await {
             tracing::warn!(
-                code = "timer-not-settled",
+                code = ErrorCode::TimerNotSettled.as_str(),
                 "the timer {name:?} of {actor} may fire once more: {}",
                 status.message()
             );

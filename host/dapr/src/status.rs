@@ -4,9 +4,10 @@ use bytes::Bytes;
 use tonic::{Code, Status};
 
 use super::texts::{self, Meaning};
+use daca_base::ErrorCode;
 use daca_base::telemetry::printable;
 use daca_model::backend::Error;
-use daca_model::{ActorAddress, CallError};
+use daca_model::{ActorAddress, CallError, RemoteError};
 
 /// The contract's error for a sidecar's error about state, events, bindings, reminders, timers and secrets.
 ///
@@ -14,7 +15,7 @@ use daca_model::{ActorAddress, CallError};
 /// succeeds.
 pub(super) fn error(what: &str, status: &Status) -> Error {
     let error = meaning(what, status);
-    tracing::info!(code = "sidecar-error", status = ?status.code(), "{}", printable(&error.to_string()));
+    tracing::info!(code = ErrorCode::SidecarError.as_str(), status = ?status.code(), "{}", printable(&error.to_string()));
     error
 }
 
@@ -45,7 +46,7 @@ pub(super) fn meaning(what: &str, status: &Status) -> Error {
 /// `is_of_a_host` means that hosts of this app have the actor.
 pub(super) fn call_error(actor: &ActorAddress, status: &Status, is_of_a_host: bool) -> CallError {
     let error = meaning_of_call(actor, status, is_of_a_host);
-    tracing::info!(code = "sidecar-error", status = ?status.code(), "{}", printable(&error.to_string()));
+    tracing::info!(code = ErrorCode::SidecarError.as_str(), status = ?status.code(), "{}", printable(&error.to_string()));
     error
 }
 
@@ -55,8 +56,9 @@ fn meaning_of_call(actor: &ActorAddress, status: &Status, is_of_a_host: bool) ->
     match texts::meaning(status, &words) {
         Some(Meaning::TooLong) => CallError::TooLargeForSidecar(words),
         Some(Meaning::TooDeep) => {
-            let (code, status) = ("call-chain-too-deep".into(), http::StatusCode::INTERNAL_SERVER_ERROR);
-            CallError::Elsewhere { code, status, detail: format!("{actor}: {words}") }
+            let (code, status) =
+                (ErrorCode::CallChainTooDeep.into(), http::StatusCode::INTERNAL_SERVER_ERROR);
+            CallError::Elsewhere(RemoteError { code, status, detail: format!("{actor}: {words}") })
         }
         Some(Meaning::NoMethod) => CallError::NotFound(format!("{actor}: {words}")),
         // A host answers an actor's errors with 200 and a mark: it rejected the request before it looked at the call.

@@ -17,6 +17,7 @@ use super::era::{Era, SHORTEST_ABSENCE};
 use super::request::within;
 use super::wants::Wants;
 use super::{release, status};
+use daca_base::ErrorCode;
 
 /// The interval between two checks of the sidecar.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -259,13 +260,16 @@ impl Said {
         }
         let is_start = self.reason.as_ref().is_none_or(|(said, _)| *said != reason) && reason != NO_STORE;
         if was_ready {
-            tracing::warn!(code = "sidecar-unavailable", "the Dapr sidecar at {address} was lost: {reason}");
+            tracing::warn!(
+                code = ErrorCode::SidecarUnavailable.as_str(),
+                "the Dapr sidecar at {address} was lost: {reason}"
+            );
         } else if is_start {
             // Every start waits a moment, which is no reason for a warning.
             tracing::info!("waiting for the Dapr sidecar at {address}: {reason}");
         } else {
             tracing::warn!(
-                code = "sidecar-unavailable",
+                code = ErrorCode::SidecarUnavailable.as_str(),
                 "still waiting for the Dapr sidecar at {address}: {reason}{}",
                 if does_not_run { "; its own log says why (kubectl logs -c daprd)" } else { "" }
             );
@@ -282,7 +286,7 @@ impl Said {
         release.clone_into(&mut self.release);
         if release::misdelivers(release) {
             tracing::warn!(
-                code = "dapr-version-unsafe",
+                code = ErrorCode::DaprVersionUnsafe.as_str(),
                 release,
                 "Dapr {release} may deliver a call to another actor; install 1.16.2 or later (docs/dapr-releases.md)"
             );
@@ -296,7 +300,7 @@ impl Said {
         }
         match &missing {
             Some(missing) => tracing::warn!(
-                code = "dapr-component-absent",
+                code = ErrorCode::DaprComponentAbsent.as_str(),
                 "the sidecar lacks components that the manifest names: {missing}; apply them, and restart the sidecar"
             ),
             None => tracing::info!("the sidecar has all components that the manifest names"),

@@ -16,8 +16,10 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str,
 use serde::Deserialize;
 use serde_json::json;
 
+use daca_base::ErrorCode;
+use daca_base::error_code::AnyCode;
 use daca_model::backend::Error;
-use daca_model::{ActorAddress, CallContext, CallError, CallIdentity};
+use daca_model::{ActorAddress, CallContext, CallError, CallIdentity, RemoteError};
 
 /// The mark.
 const MARK: &str = "daca-mark";
@@ -153,10 +155,10 @@ pub fn reply_body(mark: &str, reply: &Bytes) -> Bytes {
     marked(mark, "ok", reply)
 }
 
-/// The body with a failure for such a caller.
-pub fn failure_body(mark: &str, error: &CallError) -> Bytes {
+/// The body with a failure for such a caller. `status` is the one that a caller without a mark would get.
+pub fn failure_body(mark: &str, error: &CallError, status: StatusCode) -> Bytes {
     let failure =
-        json!({ "code": error.code(), "status": error.status().as_u16(), "detail": error.to_string() });
+        json!({ "code": error.code().as_str(), "status": status.as_u16(), "detail": error.to_string() });
     marked(mark, "failure", failure.to_string().as_bytes())
 }
 
@@ -192,15 +194,15 @@ fn cut_off() -> CallError {
 
 fn failure(content: &[u8]) -> CallError {
     let Ok(Failure { code, status, detail }) = daca_base::json::read(content) else { return cut_off() };
-    match code.as_str() {
-        "invalid" => CallError::Invalid(detail),
-        "not-found" => CallError::NotFound(detail),
-        "failed" => CallError::Failed(detail),
-        _ => CallError::Elsewhere {
-            code: code.into(),
+    match AnyCode::of(&code) {
+        AnyCode::Known(ErrorCode::Invalid) => CallError::Invalid(detail),
+        AnyCode::Known(ErrorCode::NotFound) => CallError::NotFound(detail),
+        AnyCode::Known(ErrorCode::Failed) => CallError::Failed(detail),
+        code => CallError::Elsewhere(RemoteError {
+            code,
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             detail,
-        },
+        }),
     }
 }
 
@@ -281,13 +283,16 @@ mod tests {
     fn only_what_begins_with_the_mark_of_the_call_is_a_failure() {
         let (headers, mark) = received(&CallContext::default());
         let sent = answer_mark(&headers).expect("the mark is sent");
-        let body = failure_body(sent, &CallError::Invalid("no".into()));
+        let body = failure_body(sent, &CallError::Invalid("no".into()), StatusCode::BAD_REQUEST);
         assert!(matches!(reply(&mark, body.to_vec(), true), Err(CallError::Invalid(text)) if text == "no"));
         let (_, other_mark) = received(&CallContext::default());
         assert_eq!(reply(&other_mark, body.to_vec(), false).expect("a reply"), body);
-        let busy = failure_body(sent, &CallError::HostBusy(7));
+        let busy = failure_body(sent, &CallError::HostBusy(7), StatusCode::SERVICE_UNAVAILABLE);
         match reply(&mark, busy.to_vec(), true) {
-            Err(error) => assert_eq!((error.code(), error.status().as_u16()), ("host-busy", 503)),
+            Err(CallError::Elsewhere(RemoteError { code, status, .. })) => {
+                assert_eq!((code.as_str(), status.as_u16()), ("host-busy", 503));
+            }
+            Err(error) => panic!("{error:?}"),
             Ok(reply) => panic!("{reply:?}"),
         }
     }
@@ -301,7 +306,7 @@ mod tests {
             assert_eq!(reply(&mark, body.to_vec(), true).expect("a reply"), content);
             for length in 0..body.len() {
                 let error = reply(&mark, body[..length].to_vec(), true).expect_err("it broke off");
-                assert_eq!(error.code(), "backend-unavailable", "{length}");
+                assert_eq!(error.code().as_str(), "backend-unavailable", "{length}");
             }
         }
     }

@@ -247,7 +247,7 @@ impl Deployer {
         if let Some(error) = checked.as_ref().err().filter(|error| !error.is_passing()) {
             let change = Change::Refuse {
                 version: version.to_owned(),
-                code: error.code.to_owned(),
+                code: error.code.to_string(),
                 text: error.message.clone(),
             };
             let file = file.clone().map(|file| FileSeen { refused: true, ..file });

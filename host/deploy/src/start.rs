@@ -15,6 +15,7 @@ use super::record::{FileSeen, Known, Origin, Record, Source, now};
 use super::shared::Shared;
 use super::steward::{Beginning, blocking};
 use super::watch::{ComponentFile, FileContent};
+use daca_base::ErrorCode;
 use daca_manifest::signature;
 
 use super::Error;
@@ -90,7 +91,7 @@ impl Opened {
     ) -> Result<Opened, Error> {
         tracing::warn!(
             agent_type = %agent.name,
-            code = why.code,
+            code = why.code.as_str(),
             "the manifest's component cannot serve; asking the other hosts for theirs: {}",
             why.message
         );
@@ -127,7 +128,7 @@ impl Opened {
         let name = agent.component.display().to_string();
         let version = preparation.load(&name, file.wasm.clone(), file.signature.as_deref()).await?;
         if let Err(error) = check_permissions(agent, &version.imports) {
-            tracing::warn!(agent_type = %agent.name, code = error.code, "{}", error.message);
+            tracing::warn!(agent_type = %agent.name, code = error.code.as_str(), "{}", error.message);
         }
         let stored = Stored { wasm: file.wasm.clone(), signature: file.signature.clone() };
         let (keeper, agent_type, digest) = (library.clone(), agent.name.clone(), file.digest.clone());
@@ -171,7 +172,7 @@ impl Opened {
                 Err(error) => {
                     tracing::error!(
                         agent_type = %agent.name,
-                        code = error.code,
+                        code = error.code.as_str(),
                         "version {} cannot serve here; version {} serves its actors: {}",
                         record.name(&digest),
                         record.name(&record.serving),
@@ -227,7 +228,7 @@ async fn load_file(
     let version = loaded.map_err(|_the_file_does_not_do_either| why.clone())?;
     tracing::warn!(
         agent_type = %agent.name,
-        code = why.code,
+        code = why.code.as_str(),
         "{name} contains the version that serves, and replaces the kept copy: {}",
         why.message
     );
@@ -274,10 +275,10 @@ fn missing(agent: &AgentType, error: &std::io::Error) -> Error {
     let message = format!("{}: {error}", agent.component.display());
     if error.kind() == std::io::ErrorKind::FileTooLarge {
         let help = "build it with optimisation and without debug information";
-        return Error::new("component-too-large", http::StatusCode::PAYLOAD_TOO_LARGE, message, help);
+        return Error::new(ErrorCode::ComponentTooLarge, message, help);
     }
     let help = "build the component, or correct its path in the manifest";
-    Error::new("component-missing", http::StatusCode::NOT_FOUND, message, help)
+    Error::new(ErrorCode::ComponentMissing, message, help)
 }
 
 /// Reads, verifies and compiles the manifest's file, for `daca check`. Blocks.

@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use daca_base::ErrorCode;
 use daca_model::LARGEST_COMPONENT;
 
 /// The bytes of a signature file that are read. A longer one is not a signature, which these bytes show.
@@ -177,7 +178,7 @@ impl ComponentFile {
             }
         }
         tracing::warn!(
-            code = "component-missing",
+            code = ErrorCode::ComponentMissing.as_str(),
             "{}: the component's file is gone; the current version keeps serving. In a ConfigMap the key is the file's name",
             self.path.display()
         );
@@ -187,10 +188,14 @@ impl ComponentFile {
     async fn complain(&mut self, identity: Identity, error: &io::Error) {
         if self.unreadable.as_ref() != Some(&identity) {
             let code = match error.kind() {
-                ErrorKind::FileTooLarge => "component-too-large",
-                _ => "component-missing",
+                ErrorKind::FileTooLarge => ErrorCode::ComponentTooLarge,
+                _ => ErrorCode::ComponentMissing,
             };
-            tracing::warn!(code, "{}: the changed file cannot be read: {error}", self.path.display());
+            tracing::warn!(
+                code = code.as_str(),
+                "{}: the changed file cannot be read: {error}",
+                self.path.display()
+            );
         }
         self.unreadable = Some(identity);
         self.changed_at = None;

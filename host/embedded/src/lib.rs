@@ -21,6 +21,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use daca_base::ErrorCode;
 use daca_base::backoff::Backoff;
 use daca_base::clock::Clock;
 use daca_base::task;
@@ -65,7 +66,8 @@ pub enum StartError {
     State(#[from] OpenError),
     /// The file of secrets.
     #[error(
-        "error[secrets-unreadable]: {path}: {reason}\n  help: write a JSON object of names and strings, or of names and objects of strings"
+        "error[{code}]: {path}: {reason}\n  help: write a JSON object of names and strings, or of names and objects of strings",
+        code = ErrorCode::SecretsUnreadable
     )]
     Secrets {
         /// The file.

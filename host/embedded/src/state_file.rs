@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
+use daca_base::ErrorCode;
 use daca_model::backend::{Error, Readiness};
 
 /// The file, and its problems.
@@ -56,14 +57,14 @@ impl StateFile {
             && let Err(error) = std::fs::set_permissions(&self.path, Permissions::from_mode(PRIVATE))
         {
             tracing::warn!(
-                code = "data-exposed",
+                code = ErrorCode::DataExposed.as_str(),
                 "{}: other users of this machine may read or write the state of all actors, and that cannot be changed: {error}",
                 self.path.display()
             );
         }
         if let Some(folder) = self.path.parent().filter(|folder| is_exposed(folder)) {
             tracing::warn!(
-                code = "data-exposed",
+                code = ErrorCode::DataExposed.as_str(),
                 "{}: other users of this machine may read or change the data folder: chmod 700",
                 folder.display()
             );
@@ -92,7 +93,7 @@ impl StateFile {
         let mut trouble = self.trouble.lock();
         match &gone {
             Some(reason) if trouble.gone != gone => tracing::error!(
-                code = "data-missing",
+                code = ErrorCode::DataMissing.as_str(),
                 "the state file is gone, and nothing can be saved: {}: {reason}",
                 self.path.display()
             ),
@@ -113,7 +114,10 @@ impl StateFile {
         let disk = written.err().map(ToString::to_string);
         match &disk {
             Some(text) if trouble.disk != disk => {
-                tracing::error!(code = "state-unavailable", "the state file could not be written: {text}");
+                tracing::error!(
+                    code = ErrorCode::StateUnavailable.as_str(),
+                    "the state file could not be written: {text}"
+                );
             }
             None if trouble.disk.is_some() => tracing::info!("the state file can be written again"),
             _ => {}

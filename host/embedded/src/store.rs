@@ -28,6 +28,7 @@ use super::transaction::{
     self, Due, EXPIRIES, LastingParts, STATE, ScheduleChange, USAGE, WAKEUPS, WakeupRow, decode_value,
     wakeup_key,
 };
+use daca_base::ErrorCode;
 use daca_base::clock::{Clock, millis};
 use daca_base::files::create_private_folder;
 use daca_model::ActorAddress;
@@ -77,12 +78,14 @@ struct CommitRequest {
 pub enum OpenError {
     /// Another process has it open.
     #[error(
-        "error[data-in-use]: {0} is in use by another host\n  help: stop that host, or give this one a folder of its own with --data DIR"
+        "error[{code}]: {0} is in use by another host\n  help: stop that host, or give this one a folder of its own with --data DIR",
+        code = ErrorCode::DataInUse
     )]
     InUse(PathBuf),
     /// The folder cannot be created or written.
     #[error(
-        "error[data-unwritable]: {path}: {reason}\n  help: make the folder writable for this user and check that the disk is not full, or name another with --data DIR"
+        "error[{code}]: {path}: {reason}\n  help: make the folder writable for this user and check that the disk is not full, or name another with --data DIR",
+        code = ErrorCode::DataUnwritable
     )]
     Unwritable {
         /// The folder or file.
@@ -92,7 +95,8 @@ pub enum OpenError {
     },
     /// The file is not a state file, or it is damaged.
     #[error(
-        "error[data-damaged]: {path}: {reason}\n  help: move the file away to start empty, or put a backup in its place"
+        "error[{code}]: {path}: {reason}\n  help: move the file away to start empty, or put a backup in its place",
+        code = ErrorCode::DataDamaged
     )]
     Damaged {
         /// The file.

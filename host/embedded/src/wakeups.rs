@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::store::Store;
 use super::transaction::{Due, ScheduleChange};
+use daca_base::ErrorCode;
 use daca_base::backoff::Backoff;
 use daca_base::clock::{Clock, millis};
 use daca_model::ActorAddress;
@@ -245,7 +246,7 @@ async fn fire(schedule: &Schedule, store: &Store, inbound: &dyn Inbound, firing:
 async fn give_up(schedule: &Schedule, store: &Store, actor: &ActorAddress, fired: FiredWakeup) {
     let name = fired.key.name.clone();
     tracing::error!(
-        code = "wakeup-given-up", agent_type = %actor.agent_type, actor_id = %actor.id,
+        code = ErrorCode::WakeupGivenUp.as_str(), agent_type = %actor.agent_type, actor_id = %actor.id,
         "{name:?} fired, failed, and is skipped this time"
     );
     match store.commit(actor, &TurnCommit { handled: Some(fired), ..TurnCommit::default() }).await {

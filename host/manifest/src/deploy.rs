@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 
 use super::{Problems, file};
 use crate::signature::{Signer, SignerError};
+use daca_base::ErrorCode;
 
 /// The rules of deployments.
 #[derive(Debug, Clone)]
@@ -81,7 +82,12 @@ pub(super) fn build(file: file::Deploy, folder: &Path, problems: &mut Problems<'
 
 fn refuse(problems: &mut Problems<'_>, key: &str, value: &str, help: String) {
     let span = problems.locate(&["deploy", key]);
-    problems.push("manifest-invalid-limit", span, format!("deploy.{key}: {value} is out of range"), || help);
+    problems.push(
+        ErrorCode::ManifestInvalidLimit,
+        span,
+        format!("deploy.{key}: {value} is out of range"),
+        || help,
+    );
 }
 
 fn signer(text: &toml::Spanned<String>, problems: &mut Problems<'_>) -> Option<Signer> {
@@ -90,7 +96,7 @@ fn signer(text: &toml::Spanned<String>, problems: &mut Problems<'_>) -> Option<S
         Err(error) => error,
     };
     let message = format!("deploy.signers: {:?} is not a public key: {error}", text.get_ref());
-    problems.push("manifest-invalid-signer", text.span(), message, || match error {
+    problems.push(ErrorCode::ManifestInvalidSigner, text.span(), message, || match error {
         SignerError::Weak => "make another key with: daca sign --new-key FILE".into(),
         _ => "write the line that daca sign --key FILE --public prints".into(),
     });
@@ -100,7 +106,7 @@ fn signer(text: &toml::Spanned<String>, problems: &mut Problems<'_>) -> Option<S
 pub(super) fn build_dev(agent: &str, file: file::Dev, folder: &Path, problems: &mut Problems<'_>) -> Dev {
     let mut refuse = |span, key: &str, help: &str| {
         let message = format!("agents.{agent}.dev.{key} is empty");
-        problems.push("manifest-invalid-dev", span, message, || help.into());
+        problems.push(ErrorCode::ManifestInvalidDev, span, message, || help.into());
     };
     if file.build.get_ref().trim().is_empty() {
         refuse(file.build.span(), "build", "write the command that builds the component");

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use daca_base::ErrorCode;
 use daca_model::Topic;
 
 use super::{Problems, Route, file};
@@ -69,5 +70,5 @@ pub(super) fn build(
 }
 
 fn push(problems: &mut Problems<'_>, span: Range<usize>, message: String, help: &'static str) {
-    problems.push("manifest-invalid-input-binding", span, message, || help.into());
+    problems.push(ErrorCode::ManifestInvalidInputBinding, span, message, || help.into());
 }

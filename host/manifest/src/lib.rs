@@ -27,6 +27,8 @@ pub use limits::{AgentLimits, HostLimits};
 pub use permissions::Permissions;
 pub use routes::{ActorIdSource, Call, Payload, Route, Subscription};
 use serde::Deserialize;
+
+use daca_base::ErrorCode;
 pub use template::Template;
 
 /// The maximum of nested turns of one actor that a manifest may allow: the maximum number of actors that wait for one
@@ -133,7 +135,10 @@ pub struct Embedded {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
-    #[error("error[manifest-unreadable]: {path}: {reason}\n  help: name a manifest with --manifest FILE")]
+    #[error(
+        "error[{code}]: {path}: {reason}\n  help: name a manifest with --manifest FILE",
+        code = ErrorCode::ManifestUnreadable
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -151,8 +156,8 @@ pub enum Error {
 /// One problem of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Stable code, explained in `docs/errors.md`.
-    pub code: &'static str,
+    /// Stable code, explained in `docs/errors/`.
+    pub code: ErrorCode,
     /// The file.
     pub path: PathBuf,
     /// Line, counted from 1.
@@ -206,7 +211,7 @@ impl Manifest {
             })
             .collect::<BTreeMap<_, _>>();
         if agents.is_empty() {
-            problems.push("manifest-no-agents", 0..0, "no agent type is named".into(), || {
+            problems.push(ErrorCode::ManifestNoAgents, 0..0, "no agent type is named".into(), || {
                 "add a table such as [agents.ChatAgent] with component = \"chat_agent.wasm\"".into()
             });
         }
@@ -248,7 +253,7 @@ fn build_agent(
 ) -> AgentType {
     let span = name.span();
     if let Err(error) = daca_model::check_agent_type(name.get_ref()) {
-        problems.push("manifest-invalid-name", span, error.to_string(), || {
+        problems.push(ErrorCode::ManifestInvalidName, span, error.to_string(), || {
             "use letters, digits, '-', '_' and '.'".into()
         });
     }
@@ -276,7 +281,7 @@ fn reentrancy(name: &str, file: Option<file::Reentrancy>, problems: &mut Problem
     if !(1..=MOST_NESTED).contains(&max_stack_depth) {
         let span = problems.locate(&["agents", name, "reentrancy", "max-stack-depth"]);
         let message = format!("agents.{name}.reentrancy.max-stack-depth: {max_stack_depth} is out of range");
-        problems.push("manifest-invalid-limit", span, message, || format!("write 1 to {MOST_NESTED}"));
+        problems.push(ErrorCode::ManifestInvalidLimit, span, message, || format!("write 1 to {MOST_NESTED}"));
     }
     enabled.then_some(Reentrancy { max_stack_depth })
 }
@@ -291,7 +296,7 @@ struct Problems<'a> {
 impl Problems<'_> {
     fn push(
         &mut self,
-        code: &'static str,
+        code: ErrorCode,
         span: std::ops::Range<usize>,
         message: String,
         help: impl FnOnce() -> String,
@@ -305,7 +310,7 @@ impl Problems<'_> {
     fn syntax(&mut self, error: &toml::de::Error) {
         let message = error.message().to_owned();
         let unknown = message.contains("unknown field");
-        let code = if unknown { "manifest-unknown-key" } else { "manifest-syntax" };
+        let code = if unknown { ErrorCode::ManifestUnknownKey } else { ErrorCode::ManifestSyntax };
         self.push(code, error.span().unwrap_or(0..0), message, || {
             if unknown {
                 "remove the key, or write it as one of the expected ones".into()

@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 use serde::Deserialize;
 
 use super::Problems;
+use daca_base::ErrorCode;
 
 /// The largest count; a higher limit would be no limit.
 const MOST: usize = 10_000_000;
@@ -122,7 +123,7 @@ impl HostLimits {
                 format!("host.max-held-body-bytes is {held}, and one body may have {}", self.max_body);
             let place = problems.locate(&["host", "max-held-body-bytes"]);
             let help = || "give a larger bound, or a smaller max-body".into();
-            problems.push("manifest-invalid-limit", place, message, help);
+            problems.push(ErrorCode::ManifestInvalidLimit, place, message, help);
         }
         check_size(
             &table,
@@ -258,12 +259,15 @@ fn check_largest(table: &[&str], key: &str, value: ByteSize, largest: ByteSize, 
 fn refuse_zero(table: &[&str], key: &str, problems: &mut Problems<'_>) {
     let message = format!("{}.{key} is 0, so nothing could ever succeed", table.join("."));
     let place = problems.locate(&[table, &[key]].concat());
-    problems.push("manifest-invalid-limit", place, message, || "give a larger bound, or leave it out".into());
+    problems.push(ErrorCode::ManifestInvalidLimit, place, message, || {
+        "give a larger bound, or leave it out".into()
+    });
 }
 
 fn refuse_large(table: &[&str], key: &str, value: &str, largest: &str, problems: &mut Problems<'_>) {
     let message = format!("{}.{key} is {value}; the maximum is {largest}", table.join("."));
     let place = problems.locate(&[table, &[key]].concat());
-    problems
-        .push("manifest-invalid-limit", place, message, || "give a smaller bound, or leave it out".into());
+    problems.push(ErrorCode::ManifestInvalidLimit, place, message, || {
+        "give a smaller bound, or leave it out".into()
+    });
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{AgentType, Problems, file};
+use daca_base::ErrorCode;
 
 /// The permissions of one agent type.
 #[derive(Debug, Default)]
@@ -112,7 +113,7 @@ pub(super) fn build(agent: &str, file: file::Permissions, problems: &mut Problem
                         entry.get_ref()
                     );
                     let form = if key == "publish" { "PUBSUB/TOPIC" } else { "BINDING/OPERATION" };
-                    problems.push("manifest-invalid-permission", entry.span(), message, || {
+                    problems.push(ErrorCode::ManifestInvalidPermission, entry.span(), message, || {
                         format!("write it as \"{form}\"; a * in the second place permits all")
                     });
                 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use daca_base::ErrorCode;
 use daca_model::Topic;
 
 use super::{AgentType, Problems, Template, file};
@@ -120,7 +121,7 @@ impl Builder<'_, '_> {
         if let (Some(Payload::Nothing), Some(ActorIdSource::Field { name, .. })) = (&payload, &actor_id) {
             let message =
                 format!("the actor's id comes from the field {name:?}, but the payload is \"none\"");
-            self.problems.push("manifest-invalid-route", route.actor_id.span(), message, || {
+            self.problems.push(ErrorCode::ManifestInvalidRoute, route.actor_id.span(), message, || {
                 "take the id from the path, or the payload from the body".into()
             });
         }
@@ -156,7 +157,7 @@ impl Builder<'_, '_> {
             }),
             _ => {
                 let message = "a subscription that calls an actor names agent, call and actor-id".into();
-                self.problems.push("manifest-invalid-route", span, message, || {
+                self.problems.push(ErrorCode::ManifestInvalidRoute, span, message, || {
                     "add the missing ones, or leave all three out to log the event alone".into()
                 });
                 return None;
@@ -165,8 +166,9 @@ impl Builder<'_, '_> {
         let (pubsub, topic) = (subscription.pubsub.into_inner(), subscription.topic);
         let attempts = subscription.attempts;
         if attempts == 0 {
-            self.problems
-                .push("manifest-invalid-route", span, "attempts = 0".into(), || "write 1 or more".into());
+            self.problems.push(ErrorCode::ManifestInvalidRoute, span, "attempts = 0".into(), || {
+                "write 1 or more".into()
+            });
         }
         let dead_letter = self.dead_letter(subscription.dead_letter, &pubsub, &topic)?;
         Some(Subscription { pubsub, topic, path: path?, log: log?, call, dead_letter, attempts })
@@ -187,7 +189,7 @@ impl Builder<'_, '_> {
             Some(letters) => return Some(Some(letters)),
             None => format!("dead-letter: {:?} does not have two parts", written.get_ref()),
         };
-        self.problems.push("manifest-invalid-route", written.span(), problem, || {
+        self.problems.push(ErrorCode::ManifestInvalidRoute, written.span(), problem, || {
             "write it as \"PUBSUB/TOPIC\", and name another topic".into()
         });
         None
@@ -199,7 +201,7 @@ impl Builder<'_, '_> {
             return method.get_ref().parse().ok();
         }
         let message = format!("{:?} is not a method that a route can have", method.get_ref());
-        self.problems.push("manifest-invalid-route", method.span(), message, || {
+        self.problems.push(ErrorCode::ManifestInvalidRoute, method.span(), message, || {
             format!("use one of {}", SERVED.join(", "))
         });
         None
@@ -208,24 +210,29 @@ impl Builder<'_, '_> {
     fn path(&mut self, path: &toml::Spanned<String>, method: &str) -> Option<String> {
         let (text, span) = (path.get_ref(), path.span());
         if !text.starts_with('/') || text.contains("//") || text.contains("{*") {
-            self.problems.push("manifest-invalid-route", span, format!("{text:?} is not a path"), || {
-                "write it as \"/fixed/{parameter}\"".into()
-            });
+            self.problems.push(
+                ErrorCode::ManifestInvalidRoute,
+                span,
+                format!("{text:?} is not a path"),
+                || "write it as \"/fixed/{parameter}\"".into(),
+            );
             return None;
         }
         if let Some(reserved) = RESERVED.iter().find(|reserved| {
             text.strip_prefix(**reserved).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         }) {
             let message = format!("{text:?} lies below {reserved}, which the host serves itself");
-            self.problems.push("manifest-invalid-route", span, message, || "choose another path".into());
+            self.problems
+                .push(ErrorCode::ManifestInvalidRoute, span, message, || "choose another path".into());
             return None;
         }
         let methods = self.seen.entry(text.clone()).or_default();
         if let Some(first) = methods.get(method) {
             let first = self.problems.position(first.start).0;
             let message = format!("{method} {text} is defined twice: first in line {first}");
-            self.problems
-                .push("manifest-duplicate-route", span, message, || "remove one, or change its path".into());
+            self.problems.push(ErrorCode::ManifestDuplicateRoute, span, message, || {
+                "remove one, or change its path".into()
+            });
             return None;
         }
         let pattern_is_new = methods.is_empty();
@@ -233,12 +240,12 @@ impl Builder<'_, '_> {
         if pattern_is_new && let Err(error) = self.patterns.insert(text.as_str(), ()) {
             let (code, message, help) = match error {
                 matchit::InsertError::Conflict { with } => (
-                    "manifest-duplicate-route",
+                    ErrorCode::ManifestDuplicateRoute,
                     format!("{text:?} answers the same requests as {with:?}"),
                     "give the same parameter the same name in every route, or change the path",
                 ),
                 _ => (
-                    "manifest-invalid-route",
+                    ErrorCode::ManifestInvalidRoute,
                     format!("{text:?} is not a path: {error}"),
                     "write it as \"/fixed/{parameter}\"",
                 ),
@@ -255,7 +262,7 @@ impl Builder<'_, '_> {
         }
         let known = self.agents.keys().map(|name| name.as_ref()).collect::<Vec<_>>().join(", ");
         let message = format!("there is no agent type {:?}", name.get_ref());
-        self.problems.push("manifest-unknown-agent", name.span(), message, || {
+        self.problems.push(ErrorCode::ManifestUnknownAgent, name.span(), message, || {
             format!("add a table [agents.{}], or name one of: {known}", name.get_ref())
         });
         None
@@ -271,8 +278,9 @@ impl Builder<'_, '_> {
         if let (Some(name), None) = (field, parameter) {
             if let Some(Err(error)) = default.as_deref().map(daca_model::check_actor_id) {
                 let message = format!("the default {default:?} is not an actor id: {error}");
-                self.problems
-                    .push("manifest-invalid-route", source.span(), message, || "choose another".into());
+                self.problems.push(ErrorCode::ManifestInvalidRoute, source.span(), message, || {
+                    "choose another".into()
+                });
                 return None;
             }
             return Some(ActorIdSource::Field { name: name.clone(), default: default.clone() });
@@ -282,12 +290,12 @@ impl Builder<'_, '_> {
                 return Some(ActorIdSource::Path(parameter.clone()));
             }
             let message = format!("the path {path:?} has no parameter {{{parameter}}}");
-            self.problems.push("manifest-invalid-route", source.span(), message, || {
+            self.problems.push(ErrorCode::ManifestInvalidRoute, source.span(), message, || {
                 format!("add {{{parameter}}} to the path, or take the id from a field")
             });
             return None;
         }
-        self.problems.push("manifest-invalid-route", source.span(), "this does not name the source of an id".into(), || {
+        self.problems.push(ErrorCode::ManifestInvalidRoute, source.span(), "this does not name the source of an id".into(), || {
             let from_path = if path.is_some() { "{ path = \"PARAMETER\" } or " } else { "" };
             format!("write {from_path}{{ field = \"FIELD\" }}, with default = \"ID\" beside the field if you like")
         });
@@ -307,7 +315,7 @@ impl Builder<'_, '_> {
             file::Payload::Word(word) if word == "none" => Some(Payload::Nothing),
             file::Payload::Word(word) => {
                 self.problems.push(
-                    "manifest-invalid-route",
+                    ErrorCode::ManifestInvalidRoute,
                     span,
                     format!("{word:?} is not a payload"),
                     || "write \"body\", \"none\" or { field = \"FIELD\" }".into(),
@@ -323,7 +331,7 @@ impl Builder<'_, '_> {
             Ok(template) => Some(Some(template)),
             Err(error) => {
                 self.problems.push(
-                    "manifest-invalid-route",
+                    ErrorCode::ManifestInvalidRoute,
                     text.span(),
                     format!("log line: {error}"),
                     || "write fields as {a.b} or {a.b|text when absent}".into(),

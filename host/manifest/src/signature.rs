@@ -11,6 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{PUBLIC_KEY_LENGTH, SIGNATURE_LENGTH, Signature, Signer as _, SigningKey, VerifyingKey};
 
+use daca_base::ErrorCode;
+
 /// The prefix of a public key in the manifest.
 const ALGORITHM: &str = "ed25519:";
 
@@ -49,12 +51,12 @@ pub enum SignatureError {
 }
 
 impl SignatureError {
-    /// The stable code, explained in `docs/errors.md`.
-    pub fn code(&self) -> &'static str {
+    /// The stable code, explained in `docs/errors/`.
+    pub fn code(&self) -> ErrorCode {
         match self {
-            SignatureError::Unsigned => "component-unsigned",
-            SignatureError::Invalid => "signature-invalid",
-            SignatureError::Foreign => "signature-foreign",
+            SignatureError::Unsigned => ErrorCode::ComponentUnsigned,
+            SignatureError::Invalid => ErrorCode::SignatureInvalid,
+            SignatureError::Foreign => ErrorCode::SignatureForeign,
         }
     }
 

@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
+use daca_base::ErrorCode;
+use daca_base::error_code::AnyCode;
+
 use super::{ActorAddress, AddressError};
 use crate::Fault;
 use crate::backend;
 
-/// Codes of failures with a 5xx status that occur again if the call is repeated.
-const LASTING: [&str; 3] = ["call-chain-too-deep", "reply-too-large", "state-total-exceeded"];
+/// Codes of another host's failures with a 5xx status that occur again if the call is repeated. All others may pass,
+/// such as those of a later build.
+const PERMANENT: [ErrorCode; 3] =
+    [ErrorCode::CallChainTooDeep, ErrorCode::ReplyTooLarge, ErrorCode::StateTotalExceeded];
 
-/// Why a call has no reply. Each case has a stable code, an HTTP status and a text for the caller.
+/// Why a call has no reply. Each case has a stable code and a text for the caller.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CallError {
     /// The agent rejected the call: the caller's fault.
@@ -119,15 +124,8 @@ pub enum CallError {
     #[error("{0}")]
     NeededUnavailable(String),
     /// Another host rejected or failed the call. Its answer is passed on unchanged.
-    #[error("{detail}")]
-    Elsewhere {
-        /// Its code.
-        code: Arc<str>,
-        /// Its HTTP status.
-        status: http::StatusCode,
-        /// Its text.
-        detail: String,
-    },
+    #[error("{0}")]
+    Elsewhere(RemoteError),
     /// The call exceeds the sidecar's limit (`--dapr-max-body-size`, 4 MiB by default).
     #[error("The call is larger than the Dapr sidecar accepts: {0}.")]
     TooLargeForSidecar(String),
@@ -140,92 +138,86 @@ pub enum CallError {
     Internal,
 }
 
-impl CallError {
-    /// The stable code, explained in `docs/errors.md`.
-    pub fn code(&self) -> &str {
-        match self {
-            CallError::Invalid(_) => "invalid",
-            CallError::NotFound(_) => "not-found",
-            CallError::Failed(_) => "failed",
-            CallError::UnknownAgentType(_) => "agent-type-unknown",
-            CallError::InvalidActorId { .. } => "actor-id-invalid",
-            CallError::QueueFull { .. } => "actor-queue-full",
-            CallError::HostBusy(_) => "host-busy",
-            CallError::EffectsBacklog(_) => "effects-backlog",
-            CallError::Starting => "host-starting",
-            CallError::ShuttingDown => "host-shutting-down",
-            CallError::WaitsForItself(_) => "call-waits-for-itself",
-            CallError::ChainTooDeep(_) => "call-chain-too-deep",
-            CallError::Fault { fault, .. } => fault.code(),
-            CallError::ReplyTooLarge { .. } => "reply-too-large",
-            CallError::StateShapeUnknown { .. } => "state-shape-unknown",
-            CallError::KeyReused { .. } => "idempotency-key-reused",
-            CallError::ReplyForgotten { .. } | CallError::ReplyLost(_) => "reply-forgotten",
-            CallError::NeededUnavailable(_) => "needed-unavailable",
-            CallError::Elsewhere { code, .. } => code,
-            CallError::TooLargeForSidecar(_) => "sidecar-message-too-large",
-            CallError::Backend(backend::Error::TooLarge(_)) => "state-total-exceeded",
-            CallError::Backend(
-                backend::Error::Invalid(_) | backend::Error::NotFound(_) | backend::Error::Other(_),
-            ) => "backend-refused",
-            CallError::Backend(backend::Error::NotDone(_)) => "not-done",
-            CallError::Backend(_) => "backend-unavailable",
-            CallError::Internal => "internal",
-        }
+/// The answer of another host to a call that it rejected or failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{detail}")]
+pub struct RemoteError {
+    /// Its code, which this build may not know.
+    pub code: AnyCode,
+    /// Its HTTP status.
+    pub status: http::StatusCode,
+    /// Its text.
+    pub detail: String,
+}
+
+impl RemoteError {
+    fn is_refusal(&self) -> bool {
+        matches!(self.status, http::StatusCode::TOO_MANY_REQUESTS | http::StatusCode::SERVICE_UNAVAILABLE)
     }
 
-    /// The matching HTTP status.
-    pub fn status(&self) -> http::StatusCode {
-        use http::StatusCode;
-        match self {
-            CallError::Invalid(_) | CallError::InvalidActorId { .. } | CallError::WaitsForItself(_) => {
-                StatusCode::BAD_REQUEST
-            }
-            CallError::NotFound(_) | CallError::UnknownAgentType(_) => StatusCode::NOT_FOUND,
-            CallError::KeyReused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            CallError::ReplyForgotten { .. } | CallError::ReplyLost(_) => StatusCode::CONFLICT,
-            CallError::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
-            CallError::Backend(backend::Error::TooLarge(_)) => StatusCode::INSUFFICIENT_STORAGE,
-            CallError::HostBusy(_)
-            | CallError::EffectsBacklog(_)
-            | CallError::Starting
-            | CallError::ShuttingDown
-            | CallError::NeededUnavailable(_)
-            | CallError::StateShapeUnknown { .. }
-            | CallError::Backend(backend::Error::Unavailable(_) | backend::Error::NotDone(_)) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            CallError::Fault { fault, .. } => fault.status(),
-            CallError::Elsewhere { status, .. } => *status,
-            CallError::TooLargeForSidecar(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            CallError::Failed(_)
-            | CallError::Backend(_)
-            | CallError::ChainTooDeep(_)
-            | CallError::ReplyTooLarge { .. }
-            | CallError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        }
+    fn is_passing(&self) -> bool {
+        let is_permanent = PERMANENT.iter().any(|code| self.code == *code);
+        self.is_refusal() || (self.status.is_server_error() && !is_permanent)
+    }
+}
+
+impl CallError {
+    /// The stable code, explained in `docs/errors/`.
+    pub fn code(&self) -> AnyCode {
+        self.own_code().map_or_else(|remote| remote.code.clone(), AnyCode::Known)
+    }
+
+    /// The code of an error of this host; or the error of another host, which may have other codes.
+    pub fn own_code(&self) -> Result<ErrorCode, &RemoteError> {
+        Ok(match self {
+            CallError::Invalid(_) => ErrorCode::Invalid,
+            CallError::NotFound(_) => ErrorCode::NotFound,
+            CallError::Failed(_) => ErrorCode::Failed,
+            CallError::UnknownAgentType(_) => ErrorCode::AgentTypeUnknown,
+            CallError::InvalidActorId { .. } => ErrorCode::ActorIdInvalid,
+            CallError::QueueFull { .. } => ErrorCode::ActorQueueFull,
+            CallError::HostBusy(_) => ErrorCode::HostBusy,
+            CallError::EffectsBacklog(_) => ErrorCode::EffectsBacklog,
+            CallError::Starting => ErrorCode::HostStarting,
+            CallError::ShuttingDown => ErrorCode::HostShuttingDown,
+            CallError::WaitsForItself(_) => ErrorCode::CallWaitsForItself,
+            CallError::ChainTooDeep(_) => ErrorCode::CallChainTooDeep,
+            CallError::Fault { fault, .. } => fault.code(),
+            CallError::ReplyTooLarge { .. } => ErrorCode::ReplyTooLarge,
+            CallError::StateShapeUnknown { .. } => ErrorCode::StateShapeUnknown,
+            CallError::KeyReused { .. } => ErrorCode::IdempotencyKeyReused,
+            CallError::ReplyForgotten { .. } | CallError::ReplyLost(_) => ErrorCode::ReplyForgotten,
+            CallError::NeededUnavailable(_) => ErrorCode::NeededUnavailable,
+            CallError::Elsewhere(remote) => return Err(remote),
+            CallError::TooLargeForSidecar(_) => ErrorCode::SidecarMessageTooLarge,
+            CallError::Backend(backend::Error::TooLarge(_)) => ErrorCode::StateTotalExceeded,
+            CallError::Backend(
+                backend::Error::Invalid(_) | backend::Error::NotFound(_) | backend::Error::Other(_),
+            ) => ErrorCode::BackendRefused,
+            CallError::Backend(backend::Error::NotDone(_)) => ErrorCode::NotDone,
+            CallError::Backend(backend::Error::Unavailable(_)) => ErrorCode::BackendUnavailable,
+            CallError::Internal => ErrorCode::Internal,
+        })
     }
 
     /// Returns `true` if a retry of the call may succeed. Decides whether an event is redelivered.
     pub fn is_passing(&self) -> bool {
-        self.is_refusal()
-            || matches!(self, CallError::Failed(_) | CallError::Fault { .. } | CallError::Internal)
-            || matches!(self, CallError::Elsewhere { status, code, .. } if status.is_server_error() && !LASTING.contains(&&**code))
+        self.own_code().map_or_else(RemoteError::is_passing, ErrorCode::is_retryable)
     }
 
     /// Returns `true` if the call was certainly not handled, so that it may be retried at once.
     pub fn is_not_done(&self) -> bool {
-        ["host-shutting-down", "not-done"].contains(&self.code())
+        matches!(self.code(), AnyCode::Known(ErrorCode::HostShuttingDown | ErrorCode::NotDone))
     }
 
     /// Returns `true` if it is unknown whether the call was handled.
     pub fn is_of_unknown_outcome(&self) -> bool {
-        self.code() == "backend-unavailable"
+        self.code() == ErrorCode::BackendUnavailable
     }
 
     /// Returns `true` if the host, not the agent, rejected or lost the call. It then does not count as an attempt.
     pub fn is_refusal(&self) -> bool {
-        matches!(self.status(), http::StatusCode::TOO_MANY_REQUESTS | http::StatusCode::SERVICE_UNAVAILABLE)
+        self.own_code().map_or_else(RemoteError::is_refusal, |code| code.class().is_refusal())
     }
 
     /// The error for an invalid id. It quotes no more of the id than a reader needs.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use daca_base::ErrorCode;
+
 /// Why a guest was aborted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -32,26 +34,17 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The stable code, explained in `docs/errors.md`.
-    pub fn code(&self) -> &'static str {
+    /// The stable code, explained in `docs/errors/`.
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Fault::Trap(_) => "guest-trapped",
-            Fault::Exit => "guest-exited",
-            Fault::RunningTime(_) => "running-time-exceeded",
-            Fault::TurnTime(_) => "turn-time-exceeded",
-            Fault::Memory(_) => "memory-exceeded",
-            Fault::Stack => "stack-exhausted",
-            Fault::NoRoom(_) => "no-room-for-instance",
-            Fault::NoHandler(_) => "no-wakeup-handler",
-        }
-    }
-
-    /// The matching HTTP status.
-    pub fn status(&self) -> http::StatusCode {
-        match self {
-            Fault::NoRoom(_) => http::StatusCode::SERVICE_UNAVAILABLE,
-            Fault::TurnTime(_) => http::StatusCode::GATEWAY_TIMEOUT,
-            _ => http::StatusCode::INTERNAL_SERVER_ERROR,
+            Fault::Trap(_) => ErrorCode::GuestTrapped,
+            Fault::Exit => ErrorCode::GuestExited,
+            Fault::RunningTime(_) => ErrorCode::RunningTimeExceeded,
+            Fault::TurnTime(_) => ErrorCode::TurnTimeExceeded,
+            Fault::Memory(_) => ErrorCode::MemoryExceeded,
+            Fault::Stack => ErrorCode::StackExhausted,
+            Fault::NoRoom(_) => ErrorCode::NoRoomForInstance,
+            Fault::NoHandler(_) => ErrorCode::NoWakeupHandler,
         }
     }
 }

@@ -15,7 +15,7 @@ mod topic;
 mod turn_kind;
 
 pub use address::{ActorAddress, AddressError, check_actor_id, check_agent_type};
-pub use call_error::CallError;
+pub use call_error::{CallError, RemoteError};
 pub use context::{CallContext, CallIdentity, KeyError};
 pub use fault::Fault;
 pub use ids::new_id;

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use super::AdminToken;
 use super::admin_state::{AdminState, DEFAULT_LIMIT};
 use super::answer::HttpError;
+use daca_base::ErrorCode;
 use daca_model::backend::{ActorCall, Readiness};
 use daca_model::{CallContext, CallError};
 
@@ -43,7 +44,7 @@ pub fn router(state: AdminState) -> Router {
         .method_not_allowed_fallback(super::app::method_not_allowed)
         .fallback(|| async {
             let detail = "There is nothing at this path. GET / lists the paths.";
-            HttpError::new(StatusCode::NOT_FOUND, "route-unknown", detail)
+            HttpError::new(ErrorCode::RouteUnknown, detail)
         })
         .with_state(state)
         .merge(logs)
@@ -61,18 +62,18 @@ async fn admit(State(token): State<Option<AdminToken>>, request: Request, next: 
     // A web page cannot know the token, so with one the host may have any name, such as one of a cluster.
     if headers.contains_key(header::ORIGIN) || (token.is_none() && !is_own_name(host)) {
         let detail = "The admin API does not answer web pages: omit the Origin header, and name the host by its address or as localhost.";
-        return HttpError::new(StatusCode::FORBIDDEN, "origin-refused", detail).into_response();
+        return HttpError::new(ErrorCode::OriginRefused, detail).into_response();
     }
     if let Some(token) = token.filter(|token| !token.is_in(headers)) {
         if let Some(number) = token.refusals().count() {
             tracing::warn!(
-                code = "admin-unauthorized",
+                code = ErrorCode::AdminUnauthorized.as_str(),
                 number,
                 "{number} requests to the admin API came without its token, and were refused"
             );
         }
         let detail = "The admin API requires its token: Authorization: Bearer TOKEN.";
-        let error = HttpError::new(StatusCode::UNAUTHORIZED, "admin-unauthorized", detail);
+        let error = HttpError::new(ErrorCode::AdminUnauthorized, detail);
         return ([(header::WWW_AUTHENTICATE, "Bearer")], error).into_response();
     }
     next.run(request).await
@@ -151,7 +152,7 @@ impl Limit {
     fn of(query: Result<Query<Limit>, QueryRejection>) -> Result<usize, HttpError> {
         match query {
             Ok(Query(Limit { limit })) => Ok(limit.unwrap_or(DEFAULT_LIMIT)),
-            Err(error) => Err(HttpError::bad_request("query-invalid", error.body_text())),
+            Err(error) => Err(HttpError::new(ErrorCode::QueryInvalid, error.body_text())),
         }
     }
 }
@@ -180,7 +181,7 @@ async fn invoke(
     path: Result<Path<(String, String, String)>, PathRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, HttpError> {
-    let path = path.map_err(|error| HttpError::bad_request("path-invalid", error.body_text()))?;
+    let path = path.map_err(|error| HttpError::new(ErrorCode::PathInvalid, error.body_text()))?;
     let Path((agent_type, actor_id, method)) = path;
     let payload = body.map_err(super::body::unreadable_body)?;
     let actor = super::call::address(&agent_type, &actor_id)?;

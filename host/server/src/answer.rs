@@ -1,13 +1,14 @@
-//! The format of answers: JSON. An error has a text (`detail`) and a stable code (`code`).
-
-use std::borrow::Cow;
+//! The format of answers: JSON. An error has a text (`detail`) and a stable code (`code`), whose class decides the HTTP
+//! status. This is the one place in which errors become HTTP.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut as _, Bytes, BytesMut};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use daca_base::ErrorCode;
+use daca_base::error_code::{AnyCode, Class};
 use daca_base::json::Document;
 use daca_model::CallError;
 
@@ -15,33 +16,73 @@ use daca_model::CallError;
 #[derive(Debug)]
 pub(super) struct HttpError {
     pub(super) status: StatusCode,
-    pub(super) code: Cow<'static, str>,
+    pub(super) code: AnyCode,
     pub(super) detail: String,
     /// What to do, if the detail does not say it.
     pub(super) help: Option<String>,
 }
 
+/// The HTTP status of a class of errors.
+fn status_of(class: Class) -> StatusCode {
+    match class {
+        Class::Invalid => StatusCode::BAD_REQUEST,
+        Class::Unauthorized => StatusCode::UNAUTHORIZED,
+        Class::Forbidden => StatusCode::FORBIDDEN,
+        Class::NotFound => StatusCode::NOT_FOUND,
+        Class::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+        Class::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        Class::Conflict | Class::Overtaken => StatusCode::CONFLICT,
+        Class::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Class::WrongEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Class::Unusable => StatusCode::UNPROCESSABLE_ENTITY,
+        Class::Busy => StatusCode::TOO_MANY_REQUESTS,
+        Class::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Class::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Class::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+        Class::StorageFull | Class::OverQuota => StatusCode::INSUFFICIENT_STORAGE,
+        // Errors of the last two classes are never answered.
+        Class::Failed | Class::Permanent | Class::Setup | Class::Notice => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The HTTP status of a call that failed. That of another host is passed on as it was answered.
+pub fn call_status(error: &CallError) -> StatusCode {
+    error.own_code().map_or_else(|remote| remote.status, |code| status_of(code.class()))
+}
+
 impl HttpError {
-    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> HttpError {
-        HttpError { status, code: code.into(), detail: detail.into(), help: None }
+    pub(super) fn new(code: ErrorCode, detail: impl Into<String>) -> HttpError {
+        HttpError { status: status_of(code.class()), code: code.into(), detail: detail.into(), help: None }
     }
 
-    pub(super) fn with_help(
-        status: StatusCode,
-        code: &'static str,
-        detail: String,
-        help: String,
-    ) -> HttpError {
-        HttpError { help: Some(help), ..HttpError::new(status, code, detail) }
+    pub(super) fn with_help(self, help: String) -> HttpError {
+        HttpError { help: Some(help), ..self }
     }
 
-    pub(super) fn bad_request(code: &'static str, detail: impl Into<String>) -> HttpError {
-        HttpError::new(StatusCode::BAD_REQUEST, code, detail)
+    /// For the few answers whose status is finer than the class.
+    pub(super) fn with_status(self, status: StatusCode) -> HttpError {
+        HttpError { status, ..self }
+    }
+
+    /// An error of the agent (`invalid`, `not-found`, `failed`) is answered with its text alone; an error of the host
+    /// has its code beside it. The header `daca-error` has the code in both cases.
+    fn body(&self) -> Value {
+        let HttpError { status: _, code, detail, help } = self;
+        let is_the_agents =
+            matches!(code, AnyCode::Known(ErrorCode::Invalid | ErrorCode::NotFound | ErrorCode::Failed));
+        let mut body = json!({ "detail": detail });
+        if !is_the_agents {
+            body["code"] = code.as_str().into();
+        }
+        if let Some(help) = help {
+            body["help"] = help.as_str().into();
+        }
+        body
     }
 
     /// The whole answer as it is written to a connection that is then closed.
     pub(super) fn as_text(&self) -> String {
-        let body = json!({ "detail": self.detail, "code": self.code }).to_string();
+        let body = self.body().to_string();
         format!(
             "HTTP/1.1 {}\r\ncontent-type: application/json\r\ndaca-error: {}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
             self.status,
@@ -53,28 +94,15 @@ impl HttpError {
 
 impl From<CallError> for HttpError {
     fn from(error: CallError) -> HttpError {
-        HttpError {
-            status: error.status(),
-            code: error.code().to_owned().into(),
-            detail: error.to_string(),
-            help: None,
-        }
+        HttpError { status: call_status(&error), code: error.code(), detail: error.to_string(), help: None }
     }
 }
 
 impl IntoResponse for HttpError {
-    /// An error of the agent (`invalid`, `not-found`, `failed`) is answered with its text alone; an error of the host
-    /// has its code beside it. The header `daca-error` has the code in both cases.
     fn into_response(self) -> Response {
-        let HttpError { status, code, detail, help } = self;
-        let from_agent = matches!(&*code, "invalid" | "not-found" | "failed");
-        let mut body =
-            if from_agent { json!({ "detail": detail }) } else { json!({ "detail": detail, "code": code }) };
-        if let Some(help) = help {
-            body["help"] = help.into();
-        }
-        let mut response = (status, Json(body)).into_response();
-        if let Ok(code) = HeaderValue::from_str(&code) {
+        let status = self.status;
+        let mut response = (status, Json(self.body())).into_response();
+        if let Ok(code) = HeaderValue::from_str(self.code.as_str()) {
             response.headers_mut().insert("daca-error", code);
         }
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
@@ -129,8 +157,28 @@ pub(super) fn reply(reply: Bytes, template: Option<&ReplyTemplate>) -> Result<Re
     if let Err(error) = Document::parse(&reply) {
         let detail =
             format!("The agent's reply is not JSON, and routes answer JSON: {error}. The turn was kept.");
-        return Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "reply-not-json", detail));
+        return Err(HttpError::new(ErrorCode::ReplyNotJson, detail));
     }
     let body = template.map_or(reply.clone(), |template| template.around(&reply));
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = include_str!("../../../docs/errors.md");
+
+    #[test]
+    fn the_book_tells_the_status_of_each_class_and_whether_a_retry_may_help() {
+        for class in ErrorCode::ALL.iter().map(|code| code.class()) {
+            let status = match class {
+                Class::Setup | Class::Notice => "–".to_owned(),
+                class => status_of(class).as_u16().to_string(),
+            };
+            let later = if class.is_retryable() { "| may succeed |" } else { "| |" };
+            let row = format!("| {class} | {status} {later} ");
+            assert!(PAGE.contains(&row), "docs/errors.md has no row {row:?}");
+        }
+    }
 }

@@ -23,6 +23,7 @@ use super::events::{Letter, Patience};
 use super::head::{self, HeadCut};
 use super::inputs::Input;
 use super::{AppToken, Subscriptions};
+use daca_base::ErrorCode;
 use daca_base::json::Document;
 use daca_base::telemetry::printable;
 use daca_manifest::{InputBinding, Route};
@@ -196,7 +197,7 @@ fn caller_key(route: &Route, headers: &HeaderMap) -> Result<Option<CallIdentity>
     let key = value.to_str().ok().filter(|_| values.next().is_none()).map(str::trim).unwrap_or_default();
     CallIdentity::of_key(key).map(Some).map_err(|error| {
         let detail = format!("The header Idempotency-Key names one call by one key: {error}.");
-        HttpError::bad_request("idempotency-key-invalid", detail)
+        HttpError::new(ErrorCode::IdempotencyKeyInvalid, detail)
     })
 }
 
@@ -207,7 +208,7 @@ async fn try_route(
     body: Result<Bytes, BytesRejection>,
     context: CallContext,
 ) -> Result<Response, HttpError> {
-    let path = path.map_err(|error| HttpError::bad_request("path-invalid", error.body_text()))?;
+    let path = path.map_err(|error| HttpError::new(ErrorCode::PathInvalid, error.body_text()))?;
     let path =
         path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<PathParameters>();
     let body = body.map_err(unreadable_body)?;
@@ -229,14 +230,17 @@ async fn try_route(
 
 /// Answers with the route's own text if the manifest has one; the reason goes to the log.
 fn refuse(route: &Route, error: HttpError) -> HttpError {
-    let words = match &*error.code {
-        "body-not-json" => &route.malformed,
-        _ => &route.invalid,
-    };
+    let is_malformed = error.code == ErrorCode::BodyNotJson;
+    let words = if is_malformed { &route.malformed } else { &route.invalid };
     match words {
         Some(words) if error.status == StatusCode::BAD_REQUEST => {
-            tracing::info!(path = route.path, code = &*error.code, "refused: {}", printable(&error.detail));
-            HttpError { code: "invalid".into(), detail: words.clone(), ..error }
+            tracing::info!(
+                path = route.path,
+                code = error.code.as_str(),
+                "refused: {}",
+                printable(&error.detail)
+            );
+            HttpError { code: ErrorCode::Invalid.into(), detail: words.clone(), ..error }
         }
         _ => error,
     }
@@ -279,15 +283,15 @@ fn not_found(request: &Request, known: &str) -> HttpError {
     let path = &path[..path.floor_char_boundary(LONGEST_PATH)];
     if path.contains("//") || (path.len() > 1 && path.ends_with('/')) {
         let detail = format!("A part of the path {path:?} is empty. An actor id cannot be empty. {known}");
-        return HttpError::new(StatusCode::NOT_FOUND, "route-unknown", detail);
+        return HttpError::new(ErrorCode::RouteUnknown, detail);
     }
     let detail = format!("No route answers {} {path}. {known}", request.method());
-    HttpError::new(StatusCode::NOT_FOUND, "route-unknown", detail)
+    HttpError::new(ErrorCode::RouteUnknown, detail)
 }
 
 pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> HttpError {
     let detail = format!("{} exists, but not for {method}. The header Allow lists the methods.", uri.path());
-    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+    HttpError::new(ErrorCode::MethodNotAllowed, detail)
 }
 
 fn describe(routes: &[Route], subscriptions: &Subscriptions) -> String {

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::answer::HttpError;
 use super::budget::{Budget, Held};
 use super::lingering::Lingering;
+use daca_base::ErrorCode;
 
 /// The time after which a body must arrive at the minimum rate.
 const GRACE: Duration = Duration::from_secs(5);
@@ -79,18 +80,18 @@ impl From<&BodyError> for HttpError {
         match error {
             BodyError::TooLarge => {
                 let detail = "The body has more bytes than max-body in [host] of the manifest allows.";
-                HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail)
+                HttpError::new(ErrorCode::BodyTooLarge, detail)
             }
             BodyError::TooSlow => {
                 let detail = "The body arrived too slowly: body-time and least-body-rate in [host] of the manifest are the bounds.";
-                HttpError::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", detail)
+                HttpError::new(ErrorCode::BodyTooSlow, detail)
             }
             BodyError::NoRoom => {
                 let detail = "The host holds as many bytes of bodies as max-held-body-bytes in [host] of the manifest allows.";
-                HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "bodies-exhausted", detail)
+                HttpError::new(ErrorCode::BodiesExhausted, detail)
             }
             BodyError::Broken(reason) => {
-                HttpError::bad_request("body-unreadable", format!("The body could not be read: {reason}."))
+                HttpError::new(ErrorCode::BodyUnreadable, format!("The body could not be read: {reason}."))
             }
         }
     }
@@ -286,7 +287,7 @@ pub(super) fn unreadable_body(error: BytesRejection) -> HttpError {
     }
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         let detail = "The body has more bytes than max-body in [host] of the manifest allows.";
-        return HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail);
+        return HttpError::new(ErrorCode::BodyTooLarge, detail);
     }
-    HttpError::bad_request("body-unreadable", format!("The body could not be read: {}.", error.body_text()))
+    HttpError::new(ErrorCode::BodyUnreadable, format!("The body could not be read: {}.", error.body_text()))
 }

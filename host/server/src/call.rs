@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::answer::HttpError;
+use daca_base::ErrorCode;
 use daca_base::json::{self, Document};
 use daca_manifest::{ActorIdSource, Call, Payload};
 use daca_model::backend::ActorCall;
@@ -36,8 +37,8 @@ pub(super) fn actor_call(
         Payload::Field(name) => match object(document()?)?.field(name) {
             Some(field) => field.bytes().clone(),
             None => {
-                return Err(HttpError::bad_request(
-                    "field-missing",
+                return Err(HttpError::new(
+                    ErrorCode::FieldMissing,
                     format!("The field {name:?} is missing."),
                 ));
             }
@@ -50,30 +51,30 @@ fn object(document: &Document) -> Result<&Document, HttpError> {
     if document.is_object() {
         return Ok(document);
     }
-    Err(HttpError::bad_request("body-not-object", "The body is JSON, but not an object."))
+    Err(HttpError::new(ErrorCode::BodyNotObject, "The body is JSON, but not an object."))
 }
 
 /// The error for a body that is not acceptable JSON.
 pub(super) fn not_json(error: &json::Error) -> HttpError {
     match error {
         json::Error::TooDeep => {
-            HttpError::bad_request("body-too-deep", format!("The body is refused: {error}."))
+            HttpError::new(ErrorCode::BodyTooDeep, format!("The body is refused: {error}."))
         }
-        _ => HttpError::bad_request("body-not-json", format!("The body is not JSON: {error}.")),
+        _ => HttpError::new(ErrorCode::BodyNotJson, format!("The body is not JSON: {error}.")),
     }
 }
 
 fn id_in_field(name: &str, field: Option<&Document>, default: Option<&str>) -> Result<String, HttpError> {
     match (field, default) {
         (Some(field), _) => field.text().ok_or_else(|| {
-            HttpError::bad_request(
-                "actor-id-invalid",
+            HttpError::new(
+                ErrorCode::ActorIdInvalid,
                 format!("The field {name:?}, the actor's id, is not a string."),
             )
         }),
         (None, Some(default)) => Ok(default.to_owned()),
-        (None, None) => Err(HttpError::bad_request(
-            "field-missing",
+        (None, None) => Err(HttpError::new(
+            ErrorCode::FieldMissing,
             format!("The field {name:?}, the actor's id, is missing."),
         )),
     }

@@ -15,10 +15,11 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::answer::HttpError;
+use super::answer::{HttpError, call_status};
 use super::body::unreadable_body;
 use super::call::address;
 use super::{AppToken, Subscriptions};
+use daca_base::ErrorCode;
 use daca_base::json::Document;
 use daca_base::telemetry::printable;
 use daca_dapr::{
@@ -69,14 +70,14 @@ pub(super) async fn require_token(
         Some(token) if !token.is_in(request.headers()) => {
             if let Some(number) = token.refusals().count() {
                 tracing::warn!(
-                    code = "app-token-refused",
+                    code = ErrorCode::AppTokenRefused.as_str(),
                     path = &*printable(request.uri().path()),
                     number,
                     "{number} requests to paths of the Dapr sidecar came without the value of APP_API_TOKEN, and were refused"
                 );
             }
             let detail = "This path is for the Dapr sidecar: the header dapr-api-token does not have the value of APP_API_TOKEN.";
-            HttpError::new(StatusCode::UNAUTHORIZED, "app-token-refused", detail).into_response()
+            HttpError::new(ErrorCode::AppTokenRefused, detail).into_response()
         }
         _ => next.run(request).await,
     }
@@ -143,7 +144,7 @@ async fn invoke(
 fn refuse_misdelivered(actors: &Actors, actor: &ActorAddress) -> CallError {
     actors.note_misdelivered();
     tracing::warn!(
-        code = "call-misdelivered",
+        code = ErrorCode::CallMisdelivered.as_str(),
         %actor,
         "the Dapr sidecar delivered a call of another actor here; it was refused, and its caller retries it"
     );
@@ -160,9 +161,9 @@ fn answer(reply: Bytes, mark: Option<&str>) -> Response {
 
 fn failure(error: &CallError, mark: Option<&str>) -> Response {
     if let Some(mark) = mark {
-        return failure_body(mark, error).into_response();
+        return failure_body(mark, error, call_status(error)).into_response();
     }
-    let is_the_applications = error.status().is_client_error() || matches!(error, CallError::Failed(_));
+    let is_the_applications = call_status(error).is_client_error() || matches!(error, CallError::Failed(_));
     let mut response = HttpError::from(error.clone()).into_response();
     if is_the_applications && !error.is_refusal() {
         *response.status_mut() = StatusCode::OK;
@@ -235,7 +236,7 @@ fn named(
 }
 
 fn invalid_path(error: PathRejection) -> HttpError {
-    HttpError::bad_request("path-invalid", error.body_text())
+    HttpError::new(ErrorCode::PathInvalid, error.body_text())
 }
 
 /// Wraps the path of a subscription, to which only the sidecar may post.

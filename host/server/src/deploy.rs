@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::admin_state::AdminState;
 use super::answer::HttpError;
+use daca_base::ErrorCode;
 use daca_deploy as deploy;
 use daca_deploy::{Deployed, Mounted, Origin, Place, Record, Source, TypeView};
 use daca_model::LARGEST_COMPONENT;
@@ -121,7 +122,8 @@ async fn put_component(
         Ok(body) => body.map_err(super::body::unreadable_body)?,
         Err(_) => {
             let detail = format!("The component did not arrive within {UPLOAD_TIME:?}.");
-            return Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, "body-unreadable", detail).into());
+            let refused = HttpError::new(ErrorCode::BodyUnreadable, detail);
+            return Err(refused.with_status(StatusCode::REQUEST_TIMEOUT).into());
         }
     };
     let request = deploy::Request { wasm, signature, share, label, origin };
@@ -197,7 +199,7 @@ async fn finish(
         Ok(result) => Ok(Json(result?)),
         Err(_panicked) => {
             let detail = "The host failed unexpectedly. Its log has the details.";
-            Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into())
+            Err(HttpError::new(ErrorCode::Internal, detail).into())
         }
     }
 }
@@ -212,7 +214,7 @@ async fn versions(
         views.retain(|view| *view.agent_type == *agent_type);
         if views.is_empty() {
             let detail = format!("There is no agent type {agent_type:?} on this host.");
-            return Err(HttpError::new(StatusCode::NOT_FOUND, "agent-type-unknown", detail).into());
+            return Err(HttpError::new(ErrorCode::AgentTypeUnknown, detail).into());
         }
     }
     let mounted = state.deployer.mounted().await;
@@ -314,7 +316,7 @@ pub(super) fn serving(view: &TypeView) -> Vec<Value> {
 
 fn path(agent_type: Result<Path<String>, PathRejection>) -> Result<String, HttpError> {
     let Path(agent_type) =
-        agent_type.map_err(|error| HttpError::bad_request("path-invalid", error.body_text()))?;
+        agent_type.map_err(|error| HttpError::new(ErrorCode::PathInvalid, error.body_text()))?;
     Ok(agent_type)
 }
 
@@ -322,21 +324,20 @@ fn actor_of(
     actor: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<daca_model::ActorAddress, HttpError> {
     let Path((agent_type, id)) =
-        actor.map_err(|error| HttpError::bad_request("path-invalid", error.body_text()))?;
+        actor.map_err(|error| HttpError::new(ErrorCode::PathInvalid, error.body_text()))?;
     Ok(super::call::address(&agent_type, &id)?)
 }
 
 fn query_invalid(error: QueryRejection) -> HttpError {
-    HttpError::bad_request("query-invalid", error.body_text())
+    HttpError::new(ErrorCode::QueryInvalid, error.body_text())
 }
 
 /// Parses a small JSON document. The content type does not matter: only clients of this API send it.
 async fn json_body<T: serde::de::DeserializeOwned>(request: Request) -> Result<T, HttpError> {
     let body = Bytes::from_request(request, &()).await.map_err(super::body::unreadable_body)?;
     let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
-    daca_base::json::read(&body).map_err(|error| {
-        HttpError::bad_request("body-not-json", format!("The body cannot be used: {error}."))
-    })
+    daca_base::json::read(&body)
+        .map_err(|error| HttpError::new(ErrorCode::BodyNotJson, format!("The body cannot be used: {error}.")))
 }
 
 /// The initiator: the name that the client gives, and its address.
@@ -387,7 +388,7 @@ impl IntoResponse for Refused {
         match self {
             Refused::Http(error) => error.into_response(),
             Refused::Deploy(error) => {
-                HttpError::with_help(error.status, error.code, error.message, error.help).into_response()
+                HttpError::new(error.code, error.message).with_help(error.help).into_response()
             }
         }
     }

@@ -2,11 +2,12 @@
 //! broken JSON.
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::answer::HttpError;
+use daca_base::ErrorCode;
 
 /// Refuses a body that declares an encoding.
 pub(super) fn check(headers: &HeaderMap) -> Result<(), HttpError> {
@@ -19,7 +20,7 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), HttpError> {
         "The body has the Content-Encoding {}, and the host takes none but identity.",
         daca_base::telemetry::printable(&String::from_utf8_lossy(encoding.as_bytes()))
     );
-    Err(HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "body-encoding-unsupported", detail))
+    Err(HttpError::new(ErrorCode::BodyEncodingUnsupported, detail))
 }
 
 /// The same for all requests of a router.

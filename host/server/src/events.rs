@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use super::Subscriptions;
 use super::letters::{self, DeadLetter, Tries};
+use daca_base::ErrorCode;
 use daca_base::backoff::Backoff;
 use daca_base::digest;
 use daca_base::json::{self, Document};
@@ -101,7 +102,7 @@ impl Patience {
             if place.is_none() || !has_time {
                 tracing::warn!(
                     path,
-                    code = "event-given-back",
+                    code = ErrorCode::EventGivenBack.as_str(),
                     "an event is to be redelivered: {}",
                     printable(&reason)
                 );
@@ -127,7 +128,7 @@ pub(super) async fn set_aside(
         Ok(()) => {
             tracing::warn!(
                 path,
-                code = "event-set-aside",
+                code = ErrorCode::EventSetAside.as_str(),
                 "an event is dead-lettered to {}/{}: {}",
                 topic.pubsub,
                 topic.topic,
@@ -138,7 +139,7 @@ pub(super) async fn set_aside(
         Err(error) => {
             let reason =
                 format!("the event cannot be handled ({reason}), and could not be dead-lettered: {error}");
-            tracing::warn!(path, code = "event-set-aside-failed", "{}", printable(&reason));
+            tracing::warn!(path, code = ErrorCode::EventSetAsideFailed.as_str(), "{}", printable(&reason));
             EventOutcome::Retry(reason)
         }
     }

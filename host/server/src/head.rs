@@ -9,11 +9,12 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri, Version, header};
+use axum::http::{HeaderMap, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::answer::HttpError;
+use daca_base::ErrorCode;
 
 /// The header lines that are parsed. hyper takes 64 bytes for each of them whenever it parses a head, whether they are
 /// used or not (about 0.2 µs for 8,000), and `HeaderMap` panics beyond 24,576.
@@ -37,7 +38,7 @@ impl HeadCut {
     pub(super) fn refusal(self) -> HttpError {
         let detail =
             format!("The head of the request was too large: {} of its lines were not read.", self.lines);
-        HttpError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", detail)
+        HttpError::new(ErrorCode::HeadTooLarge, detail)
     }
 }
 
@@ -69,7 +70,7 @@ pub(super) fn check_size(uri: &Uri, headers: &HeaderMap, cut: Option<HeadCut>) -
         "The request has {} header lines, and its head has {bytes} bytes; {PEOPLES_LINES} and {PEOPLES_BYTES} are the most.",
         headers.len()
     );
-    Err(HttpError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", detail))
+    Err(HttpError::new(ErrorCode::HeadTooLarge, detail))
 }
 
 /// HTTP/1.1 requires exactly one `Host` (RFC 9112, section 3.2).
@@ -79,5 +80,5 @@ fn check_host(request: &Request) -> Result<(), HttpError> {
         return Ok(());
     }
     let detail = format!("A request has one header Host (RFC 9112, section 3.2); this one has {hosts}.");
-    Err(HttpError::bad_request("host-invalid", detail))
+    Err(HttpError::new(ErrorCode::HostInvalid, detail))
 }

@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 use super::AppToken;
 use super::answer::HttpError;
 use super::letters::{self, DeadLetter, Tries};
+use daca_base::ErrorCode;
+use daca_base::error_code::AnyCode;
 use daca_base::telemetry::printable;
 use daca_manifest::InputBinding;
 use daca_model::backend;
@@ -74,12 +76,13 @@ impl Input {
         error: HttpError,
     ) -> Response {
         // A truncated body is complete when it is redelivered.
-        let is_passing = matches!(&*error.code, "body-unreadable" | "body-too-slow")
-            || matches!(error.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        let is_passing =
+            matches!(error.code, AnyCode::Known(ErrorCode::BodyUnreadable | ErrorCode::BodyTooSlow))
+                || matches!(error.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
         if is_passing || (error.status.is_server_error() && !self.has_failed(headers, body)) {
             tracing::warn!(
                 binding = self.binding.binding,
-                code = &*error.code,
+                code = error.code.as_str(),
                 "a message is to be redelivered: {}",
                 printable(&error.detail)
             );
@@ -97,10 +100,10 @@ impl Input {
                     "The message cannot be handled ({}), and could not be dead-lettered: {reason}.",
                     error.detail
                 );
-                let refused = HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "set-aside-failed", detail);
+                let refused = HttpError::new(ErrorCode::SetAsideFailed, detail);
                 tracing::warn!(
                     binding = self.binding.binding,
-                    code = &*refused.code,
+                    code = refused.code.as_str(),
                     "{}",
                     printable(&refused.detail)
                 );
@@ -128,7 +131,7 @@ impl Input {
         let place = self.message_id(headers).unwrap_or_default();
         tracing::warn!(
             binding = self.binding.binding,
-            code = "message-set-aside",
+            code = ErrorCode::MessageSetAside.as_str(),
             "message {} is dead-lettered to {}/{}: {}",
             printable(&place),
             topic.pubsub,
@@ -200,7 +203,7 @@ mod tests {
             let name = HeaderName::try_from(format!("header-{number}")).expect("a name");
             headers.insert(name, HeaderValue::from_bytes(&[0xff; 100]).expect("a value"));
         }
-        let error = HttpError::bad_request("body-not-json", "x".repeat(1_000_000));
+        let error = HttpError::new(ErrorCode::BodyNotJson, "x".repeat(1_000_000));
         let letter = letter(&binding(), &headers, None, &error);
         let kept = letter["headers"].as_object().expect("headers").len();
         assert_eq!(letter["headers_left_out"].as_u64(), Some(20_003 - kept as u64));

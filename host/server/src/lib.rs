@@ -38,6 +38,7 @@ mod unreadable;
 
 pub use admin::router as admin_router;
 pub use admin_state::AdminState;
+pub use answer::call_status;
 pub use app::{AppOptions, SidecarSide, router as app_router};
 pub use server::{Server, ServerOptions, listen};
 pub use subscriptions::Subscriptions;

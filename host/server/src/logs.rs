@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admin_state::DEFAULT_LIMIT;
 use super::answer::HttpError;
+use daca_base::ErrorCode;
 use daca_base::json;
 use daca_base::telemetry::{Batch, LineReader, RecentLines};
 use daca_model::CallError;
@@ -61,7 +62,7 @@ async fn logs(
     State(state): State<LogState>,
     query: Result<Query<LogQuery>, QueryRejection>,
 ) -> Result<Response, HttpError> {
-    let Query(query) = query.map_err(|error| HttpError::bad_request("query-invalid", error.body_text()))?;
+    let Query(query) = query.map_err(|error| HttpError::new(ErrorCode::QueryInvalid, error.body_text()))?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
     let filter = Filter::new(query.r#type, query.id, &state.actors)?;
     let place = if query.follow { Some(place(&state.followers)?) } else { None };
@@ -91,7 +92,7 @@ async fn logs(
 fn place(followers: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, HttpError> {
     followers.clone().try_acquire_owned().map_err(|_| {
         let detail = format!("{MOST_FOLLOWERS} clients follow the log already, which is the maximum.");
-        HttpError::new(StatusCode::TOO_MANY_REQUESTS, "log-followers-exceeded", detail)
+        HttpError::new(ErrorCode::LogFollowersExceeded, detail)
     })
 }
 
@@ -129,8 +130,8 @@ impl Filter {
             (None, None) => Ok(Filter::All),
             (Some(agent_type), None) => Ok(Filter::Type(agent_type)),
             (Some(agent_type), Some(id)) => Ok(Filter::Actor { agent_type, id }),
-            (None, Some(_)) => Err(HttpError::bad_request(
-                "query-invalid",
+            (None, Some(_)) => Err(HttpError::new(
+                ErrorCode::QueryInvalid,
                 "An id alone does not name an actor: add its type.",
             )),
         }
@@ -218,37 +219,8 @@ fn lines_missed(missed: u64) -> String {
         "timestamp": format!("{:.6}", Timestamp::now()),
         "level": "WARN",
         "message": format!("{missed} lines of the log, of any actors, were dropped before they were read"),
-        "code": "log-lines-missed",
+        "code": ErrorCode::LogLinesMissed,
         "target": module_path!(),
     });
     format!("{line}\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// An agent must not appear in another one's log, whatever it writes into its own.
-    #[test]
-    fn a_line_belongs_to_whom_the_host_says() {
-        let filter = Filter::Actor { agent_type: "A".into(), id: "1".into() };
-        for (line, expected) in [
-            (r#"{"message":"m","span":{"agent_type":"A","actor_id":"1","turn":"t"}}"#, true),
-            (r#"{"message":"m","agent_type":"A","actor_id":"1"}"#, true),
-            (r#"{"message":"m","span":{"agent_type":"A","actor_id":"2"}}"#, false),
-            (r#"{"message":"m","span":{"agent_type":"B","actor_id":"1"}}"#, false),
-            (
-                r#"{"message":"\",\"span\":{\"agent_type\":\"A\",\"actor_id\":\"1\"}","span":{"agent_type":"B"}}"#,
-                false,
-            ),
-            (
-                r#"{"message":"m","agent_type":"B","actor_id":"1","span":{"agent_type":"A","actor_id":"1"}}"#,
-                false,
-            ),
-            (r#"{"message":"m"}"#, false),
-            ("no JSON", false),
-        ] {
-            assert_eq!(filter.takes(line), expected, "{line}");
-        }
-    }
 }

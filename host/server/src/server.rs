@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -36,6 +36,7 @@ use super::head::{self, HeadCut};
 use super::lingering::Lingering;
 use super::seldom::Seldom;
 use super::socket::{AnswerTooSlow, HEAD_TIMEOUT, IDLE_TIMEOUT, LARGE_HEADS, Socket};
+use daca_base::ErrorCode;
 
 /// Connections that wait in the kernel until they are accepted; it lowers the number to `net.core.somaxconn`. Further
 /// ones are dropped, and their clients retry later and later, so none of those who wait would be sure of its turn.
@@ -111,7 +112,7 @@ impl Server {
         let router =
             router.layer(CatchPanicLayer::custom(|_panic: Box<dyn std::any::Any + Send>| -> Response {
                 let detail = "The host failed unexpectedly. Its log has the details.";
-                HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
+                HttpError::new(ErrorCode::Internal, detail).into_response()
             }));
         let bodies = |budget| BodyBounds {
             largest: options.max_body,
@@ -159,7 +160,7 @@ impl Server {
                 accepted = listener.accept() => match accepted {
                     Ok(accepted) => accepted,
                     Err(error) => {
-                        tracing::warn!(code = "accept-failed", "a connection could not be accepted: {error}");
+                        tracing::warn!(code = ErrorCode::AcceptFailed.as_str(), "a connection could not be accepted: {error}");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                         continue;
                     }
@@ -175,7 +176,7 @@ impl Server {
                 && let Some(left_out) = no_place.admit()
             {
                 tracing::warn!(
-                    code = "connections-exhausted",
+                    code = ErrorCode::ConnectionsExhausted.as_str(),
                     %peer,
                     left_out,
                     "all connections, or all of this peer, are in use: further ones get health checks only"
@@ -251,7 +252,7 @@ fn serve(
             Err(error) if error.is_parse() => refused(&serving.refused, peer, &error),
             Err(error) if is_unread(&error) => {
                 if let Some(left_out) = serving.unread.admit() {
-                    tracing::warn!(code = "answer-too-slow", %peer, left_out, "a connection was closed: its answer was read too slowly");
+                    tracing::warn!(code = ErrorCode::AnswerTooSlow.as_str(), %peer, left_out, "a connection was closed: its answer was read too slowly");
                 }
             }
             Err(error) => tracing::debug!("a connection ended: {error}"),
@@ -263,7 +264,7 @@ fn serve(
 /// hyper has itself answered a request that it could not read.
 fn refused(seldom: &Seldom, peer: SocketAddr, error: &hyper::Error) {
     let Some(left_out) = seldom.admit() else { return };
-    tracing::warn!(code = "request-unreadable", %peer, left_out, "a request was refused before it was read: {error}");
+    tracing::warn!(code = ErrorCode::RequestUnreadable.as_str(), %peer, left_out, "a request was refused before it was read: {error}");
 }
 
 /// The socket stopped writing an answer.
@@ -284,7 +285,7 @@ async fn answer(
     let has_place = !connection.is_spare && !connection.evicted.is_cancelled();
     if !has_place && !serving.health.contains(&request.uri().path()) {
         let detail = "All connections are in use, or all that one peer may have: max-connections and max-connections-per-peer in [host] of the manifest.";
-        let refused = HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "connections-exhausted", detail);
+        let refused = HttpError::new(ErrorCode::ConnectionsExhausted, detail);
         return ([(header::CONNECTION, "close")], refused).into_response();
     }
     let waits = request.headers().contains_key(header::EXPECT);

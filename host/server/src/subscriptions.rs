@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::call;
 use super::events::{self, Letter};
 use super::letters::Tries;
+use daca_base::ErrorCode;
 use daca_base::json::Document;
 use daca_base::telemetry::printable;
 use daca_manifest::Subscription;
@@ -122,7 +123,12 @@ impl Subscriptions {
             return events::set_aside(&self.actors, &self.tries, subscription, letter, reason).await;
         }
         let path = &*subscription.path;
-        tracing::warn!(path, code = "event-unreadable", "an event is dropped: {}", printable(reason));
+        tracing::warn!(
+            path,
+            code = ErrorCode::EventUnreadable.as_str(),
+            "an event is dropped: {}",
+            printable(reason)
+        );
         EventOutcome::Drop("Invalid event data format".into())
     }
 
@@ -137,7 +143,12 @@ impl Subscriptions {
                 .await;
         }
         let path = &subscription.path;
-        tracing::warn!(path, code = "event-dropped", "an event is dropped: {}", printable(&reason));
+        tracing::warn!(
+            path,
+            code = ErrorCode::EventDropped.as_str(),
+            "an event is dropped: {}",
+            printable(&reason)
+        );
         EventOutcome::Drop(reason)
     }
 }

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 
 use super::answer::HttpError;
+use daca_base::ErrorCode;
 
 /// The replacement for an answer that hyper gives by itself.
 pub(super) fn instead_of(written: &[IoSlice<'_>]) -> Option<Bytes> {
@@ -24,11 +25,11 @@ pub(super) fn instead_of(written: &[IoSlice<'_>]) -> Option<Bytes> {
     let status = StatusCode::from_bytes(head.get("HTTP/1.1 ".len()..)?.get(..3)?.as_bytes()).ok()?;
     let error = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => {
-            HttpError::new(status, "head-too-large", "The head of the request is too large.")
+            HttpError::new(ErrorCode::HeadTooLarge, "The head of the request is too large.")
         }
-        _ => HttpError::new(status, "request-unreadable", "This is not an HTTP/1 request."),
+        _ => HttpError::new(ErrorCode::RequestUnreadable, "This is not an HTTP/1 request."),
     };
-    Some(error.as_text().into())
+    Some(error.with_status(status).as_text().into())
 }
 
 #[cfg(test)]

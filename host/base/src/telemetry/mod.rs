@@ -15,6 +15,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
+use crate::ErrorCode;
+
 pub use output::Output;
 pub use recent::{Batch, LineReader, RecentLines};
 
@@ -41,13 +43,16 @@ pub struct Log {
 pub fn start(format: LogFormat) -> Result<Log, String> {
     let filter = match std::env::var("DACA_LOG") {
         Ok(directives) if !directives.is_empty() => EnvFilter::try_new(&directives).map_err(|error| {
-            format!("error[log-filter-invalid]: DACA_LOG={directives:?}: {error}\n  help: write it as \"debug\" or \"info,agent=debug\"")
+            format!(
+                "error[{}]: DACA_LOG={directives:?}: {error}\n  help: write it as \"debug\" or \"info,agent=debug\"",
+                ErrorCode::LogFilterInvalid
+            )
         })?,
         // The file watcher logs cleanup failures at `info`.
         _ => EnvFilter::new("info,notify=warn"),
     };
     let recent = RecentLines::new();
-    let output = Output::stderr().map_err(|error| format!("error[log-unavailable]: {error}"))?;
+    let output = Output::stderr().map_err(|error| unavailable(&error))?;
     let registry = tracing_subscriber::registry().with(filter);
     let started = match format {
         LogFormat::Text => {
@@ -58,14 +63,18 @@ pub fn start(format: LogFormat) -> Result<Log, String> {
         // A line that is needed in one format only is formatted once.
         LogFormat::Json => registry.with(json(output.clone().and(recent.clone()))).try_init(),
     };
-    started.map_err(|error| format!("error[log-unavailable]: {error}"))?;
+    started.map_err(|error| unavailable(&error))?;
     // A panic is a defect that is caught where it happens; its details belong in the log, in the log's format.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let text = panic.payload_as_str().unwrap_or_default();
-        tracing::error!(code = "internal", "defect at {place}: {}", printable(text));
+        tracing::error!(code = ErrorCode::Internal.as_str(), "defect at {place}: {}", printable(text));
     }));
     Ok(Log { recent, output })
+}
+
+fn unavailable(error: &dyn std::error::Error) -> String {
+    format!("error[{}]: {error}", ErrorCode::LogUnavailable)
 }
 
 /// The log for machines.

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::ErrorCode;
+
 /// The maximum bytes of lines that wait to be written.
 const MAX_QUEUED: usize = 4 * 1024 * 1024;
 /// The overhead of a line in bytes.
@@ -164,7 +166,7 @@ impl<W: Write> Writer<W> {
         let lines = dropped - self.reported;
         (self.reported, self.reported_at) = (dropped, Some(Instant::now()));
         tracing::warn!(
-            code = "log-lines-dropped",
+            code = ErrorCode::LogLinesDropped.as_str(),
             lines,
             "{lines} lines of the log are missing here: standard error is too slow or closed"
         );

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use build::Build;
+use daca_base::ErrorCode;
 use daca_base::digest::short;
 use daca_deploy::watch::{ComponentFile, FileContent, blocking};
 use daca_deploy::{Deployer, Source};
@@ -60,12 +61,14 @@ impl Redeploy for Deployer {
 pub enum Error {
     /// No agent type has sources.
     #[error(
-        "error[dev-nothing-to-build]: {0} does not say how a component is built\n  help: add a table such as [agents.TYPE.dev] with build = \"cargo build …\" and watch = [\"src\"], or use: daca run"
+        "error[{code}]: {0} does not say how a component is built\n  help: add a table such as [agents.TYPE.dev] with build = \"cargo build …\" and watch = [\"src\"], or use: daca run",
+        code = ErrorCode::DevNothingToBuild
     )]
     NothingToBuild(PathBuf),
     /// A watched path does not exist.
     #[error(
-        "error[dev-source-missing]: agents.{agent_type}.dev.watch: {path}: {reason}\n  help: correct the path; it is relative to the manifest's folder"
+        "error[{code}]: agents.{agent_type}.dev.watch: {path}: {reason}\n  help: correct the path; it is relative to the manifest's folder",
+        code = ErrorCode::DevSourceMissing
     )]
     SourceMissing {
         /// The agent type.
@@ -77,7 +80,8 @@ pub enum Error {
     },
     /// Too many files are watched.
     #[error(
-        "error[dev-too-many-sources]: agents.{agent_type}.dev.watch: there are more than {most} files\n  help: list only the folders of the sources"
+        "error[{code}]: agents.{agent_type}.dev.watch: there are more than {most} files\n  help: list only the folders of the sources",
+        code = ErrorCode::DevTooManySources
     )]
     TooManySources {
         /// The agent type.
@@ -133,7 +137,11 @@ impl Dev {
                 () = shutdown.cancelled() => return,
             };
             if !is_built {
-                tracing::warn!(code = "dev-build-failed", "{}: the build failed", project.agent_type);
+                tracing::warn!(
+                    code = ErrorCode::DevBuildFailed.as_str(),
+                    "{}: the build failed",
+                    project.agent_type
+                );
             }
         }
     }
@@ -177,7 +185,7 @@ impl Project {
                 self.swap(redeploy, change.at, begin.elapsed()).await;
             } else {
                 tracing::warn!(
-                    code = "dev-build-failed",
+                    code = ErrorCode::DevBuildFailed.as_str(),
                     "{}: the build failed; {} keeps serving",
                     self.agent_type,
                     self.version(redeploy)
@@ -194,7 +202,7 @@ impl Project {
         };
         if let Some(path) = self.sources.built().await {
             tracing::warn!(
-                code = "dev-build-writes-sources",
+                code = ErrorCode::DevBuildWritesSources.as_str(),
                 "{}: {} and others changed during each of the last builds, as if the build wrote them; building again at the next save",
                 self.agent_type,
                 path.display()
@@ -243,7 +251,7 @@ impl Project {
 
     fn say_not_served(&self, redeploy: &dyn Redeploy, reason: &str) {
         tracing::warn!(
-            code = "dev-not-served",
+            code = ErrorCode::DevNotServed.as_str(),
             "{}: the new build cannot serve; {} keeps serving: {reason}",
             self.agent_type,
             self.version(redeploy)

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytesize::ByteSize;
+use daca_base::ErrorCode;
 use daca_base::files::create_private_folder;
 use daca_dapr::Sidecar;
 use daca_deploy::{Deployer, DeployerOptions, Opened};
@@ -130,7 +131,7 @@ fn live_instances(limits: &manifest::HostLimits) -> usize {
     match limits.max_live_instances {
         Some(wanted) if wanted > allowed => {
             tracing::warn!(
-                code = "live-instances-capped",
+                code = ErrorCode::LiveInstancesCapped.as_str(),
                 "max-live-instances is {wanted}, and vm.max_map_count allows {allowed}: using {allowed}"
             );
             allowed

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use daca_base::ErrorCode;
 use daca_dapr::EndpointError;
 use daca_deploy as deploy;
 use daca_embedded::StartError;
@@ -41,7 +42,10 @@ pub enum Error {
     #[error(transparent)]
     Sidecar(#[from] EndpointError),
     /// The data folder.
-    #[error("error[data-unwritable]: {path}: {reason}\n  help: name a writable folder with --data DIR")]
+    #[error(
+        "error[{code}]: {path}: {reason}\n  help: name a writable folder with --data DIR",
+        code = ErrorCode::DataUnwritable
+    )]
     Data {
         /// The folder.
         path: PathBuf,
@@ -50,12 +54,14 @@ pub enum Error {
     },
     /// Another running host uses the data folder.
     #[error(
-        "error[data-in-use]: {0} is in use by another host\n  help: stop that host, or give this one a folder of its own with --data DIR"
+        "error[{code}]: {0} is in use by another host\n  help: stop that host, or give this one a folder of its own with --data DIR",
+        code = ErrorCode::DataInUse
     )]
     DataInUse(PathBuf),
     /// A port.
     #[error(
-        "error[listen-failed]: {address}: {reason}\n  help: stop the program that listens there, or choose another address with {option}"
+        "error[{code}]: {address}: {reason}\n  help: stop the program that listens there, or choose another address with {option}",
+        code = ErrorCode::ListenFailed
     )]
     Listen {
         /// The address.
@@ -67,7 +73,8 @@ pub enum Error {
     },
     /// The operator's port would be open to the network.
     #[error(
-        "error[admin-not-loopback]: --admin {0} can be reached from other machines, and without a token the admin API lets anyone call every actor\n  help: set a token with --admin-token-file FILE or DACA_ADMIN_TOKEN, or name a loopback address such as 127.0.0.1:8001"
+        "error[{code}]: --admin {0} can be reached from other machines, and without a token the admin API lets anyone call every actor\n  help: set a token with --admin-token-file FILE or DACA_ADMIN_TOKEN, or name a loopback address such as 127.0.0.1:8001",
+        code = ErrorCode::AdminNotLoopback
     )]
     AdminNotLoopback(SocketAddr),
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use daca_base::ErrorCode;
 use daca_manifest::{self as manifest, Manifest};
 use daca_model::LARGEST_COMPONENT;
 use daca_server::{
@@ -119,7 +120,7 @@ fn max_connections(limits: &manifest::HostLimits, behind_sidecar: bool) -> usize
     if wanted > allowed {
         // With the usual limits of a process and the default, this is no reason to worry.
         tracing::info!(
-            code = "connections-capped",
+            code = ErrorCode::ConnectionsCapped.as_str(),
             "max-connections is {wanted}, and the limit of open files ({descriptors}) allows {allowed}: using {allowed}"
         );
     }
@@ -151,7 +152,7 @@ pub(super) fn warn_of_open_callbacks(options: &Options) {
         && !options.listen.ip().is_loopback()
     {
         tracing::warn!(
-            code = "callbacks-exposed",
+            code = ErrorCode::CallbacksExposed.as_str(),
             "--listen {} can be reached from other machines, and without APP_API_TOKEN anyone there can call every actor as the sidecar does",
             options.listen
         );

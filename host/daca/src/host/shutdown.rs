@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use daca_base::ErrorCode;
 use daca_base::task;
 use daca_model::backend::Readiness;
 use daca_runtime::actor::Actors;
@@ -112,7 +113,7 @@ impl Left {
         let Left { turns, active, effects } = self;
         if turns + active + effects > 0 {
             tracing::warn!(
-                code = "shutdown-incomplete",
+                code = ErrorCode::ShutdownIncomplete.as_str(),
                 "the shutdown grace of {grace:?} is over: {turns} turns did not end, {active} actors were not deactivated, {effects} effects were not delivered"
             );
         }
@@ -150,7 +151,7 @@ async fn until_it_ends(
 
 fn port_ended(whose: &str) {
     tracing::error!(
-        code = "port-ended",
+        code = ErrorCode::PortEnded.as_str(),
         "the {whose} port no longer accepts connections, by a defect of the host: the host exits"
     );
 }

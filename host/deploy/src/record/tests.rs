@@ -1,4 +1,5 @@
 use super::*;
+use daca_base::ErrorCode;
 
 fn origin() -> Origin {
     Origin { source: Source::Api, by: "tester".into() }
@@ -33,7 +34,7 @@ fn rollbacks_go_back_one_version_after_the_other() {
         assert_eq!(record.serving, version);
     }
     let error = record.apply(roll_back(false), &origin()).expect_err("there is none before");
-    assert_eq!(error.code, "nothing-to-roll-back");
+    assert_eq!(error.code, ErrorCode::NothingToRollBack);
     assert_eq!(record.revision, 5);
 }
 
@@ -63,7 +64,7 @@ fn a_rollback_that_would_leave_migrated_state_unreadable_must_be_forced() {
     assert_eq!(record.first_label.as_deref(), Some("1"));
     let before = record.clone();
     let error = record.apply(roll_back(false), &origin()).expect_err("it is refused");
-    assert_eq!((error.code, &record), ("rollback-loses-shape", &before));
+    assert_eq!((error.code, &record), (ErrorCode::RollbackLosesShape, &before));
     record.apply(roll_back(true), &origin()).expect("it was forced");
     assert_eq!(record.serving, "v1");
 }
@@ -77,12 +78,12 @@ fn a_version_that_cannot_read_migrated_state_is_refused_unless_it_is_said_to() {
     };
     record.apply(deploy("v2", "2", true), &origin()).expect("it is deployed");
     let error = record.apply(deploy("v3", "3", false), &origin()).expect_err("it is refused");
-    assert_eq!(error.code, "component-lacks-migration", "a canary has migrated state, too");
+    assert_eq!(error.code, ErrorCode::ComponentLacksMigration, "a canary has migrated state, too");
     let promote =
         Change::Deploy { version: "v2".into(), label: "2".into(), bytes: 1, migrates: true, share: 100 };
     record.apply(promote, &origin()).expect("it is deployed");
     let error = record.apply(deploy("v3", "3", false), &origin()).expect_err("it is refused");
-    assert_eq!(error.code, "component-lacks-migration");
+    assert_eq!(error.code, ErrorCode::ComponentLacksMigration);
     record.apply(deploy("v3", "2", false), &origin()).expect("it says that it reads that shape");
     record.apply(deploy("v4", "4", true), &origin()).expect("it migrates itself");
 }
@@ -99,14 +100,14 @@ fn state_stays_migrated_however_many_versions_serve_after_the_one_that_has_migra
     let pin = Change::Pin { actor: "user1".into(), version: "v1".into() };
     for change in [deploy("v4", "4", false), pin] {
         let error = record.apply(change, &origin()).expect_err("it is refused");
-        assert_eq!(error.code, "component-lacks-migration");
+        assert_eq!(error.code, ErrorCode::ComponentLacksMigration);
     }
     record.apply(roll_back(false), &origin()).expect("v2 migrates");
     let error = record.apply(roll_back(false), &origin()).expect_err("v1 does not");
-    assert_eq!(error.code, "rollback-loses-shape");
+    assert_eq!(error.code, ErrorCode::RollbackLosesShape);
     record.apply(roll_back(true), &origin()).expect("it was forced");
     let error = record.apply(deploy("v4", "4", false), &origin()).expect_err("it is refused");
-    assert_eq!(error.code, "component-lacks-migration", "v2 is gone, and the state is as it left it");
+    assert_eq!(error.code, ErrorCode::ComponentLacksMigration, "v2 is gone, and the state is as it left it");
     record.apply(deploy("v1", "1", false), &origin()).expect("it serves already");
 }
 

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::Steward;
 use crate::record::Record;
+use daca_base::ErrorCode;
 use daca_base::digest::short;
 use daca_model::backend::{self, SharedWriteError};
 use daca_runtime::component::Rollout;
@@ -65,7 +66,7 @@ impl Steward {
             Err(error) if error.is_passing() => tracing::debug!(agent_type = %self.agent.name, "{error}"),
             Err(error) if !is_settled => {
                 tracing::warn!(
-                    code = "shared-state-missing",
+                    code = ErrorCode::SharedStateMissing.as_str(),
                     agent_type = %self.agent.name,
                     "deployments reach only this host, because the hosts share no state: {error}. Name a state store of the sidecar as state-store in [dapr]."
                 );
@@ -73,7 +74,7 @@ impl Steward {
                 self.settled();
             }
             Err(error) if self.complaint.as_ref() != Some(&error.to_string()) => {
-                tracing::error!(code = "shared-state-unavailable", agent_type = %self.agent.name, "{error}");
+                tracing::error!(code = ErrorCode::SharedStateUnavailable.as_str(), agent_type = %self.agent.name, "{error}");
                 self.complaint = Some(error.to_string());
             }
             Err(_said_already) => {}
@@ -108,7 +109,7 @@ impl Steward {
                 Err(error) if error.is_passing() => return Err(backend::Error::Unavailable(error.message)),
                 Err(error) => {
                     tracing::error!(
-                        code = error.code,
+                        code = error.code.as_str(),
                         agent_type = %self.agent.name,
                         "the version that another host deployed cannot serve here: {}",
                         error.message
@@ -144,7 +145,7 @@ impl Steward {
             );
         }
         if let Err(error) = self.keep(&record, self.file_here.clone()).await {
-            tracing::error!(code = error.code, agent_type = %self.agent.name, "{}", error.message);
+            tracing::error!(code = error.code.as_str(), agent_type = %self.agent.name, "{}", error.message);
         }
         self.serve(record, rollout).await;
     }

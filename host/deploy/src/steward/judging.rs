@@ -68,7 +68,7 @@ impl Steward {
         let change = Change::RollBack { force: true, text, only: Some(version.clone()) };
         let origin = Origin { source: Source::Host, by: "the host, by the rules in [deploy]".into() };
         let Err(error) = self.change(change, &origin, None, None, None).await else { return true };
-        let (agent_type, code) = (&*self.agent.name, error.code);
+        let (agent_type, code) = (&*self.agent.name, error.code.as_str());
         let is_there = self.record.serving == version
             || self.record.canary.as_ref().is_some_and(|canary| canary.version == version);
         match error.is_passing() {

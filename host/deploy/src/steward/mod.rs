@@ -25,6 +25,7 @@ use super::library::{Kept, Library, Stored};
 use super::prepare::{Preparation, label_for};
 use super::record::{Change, Changed, FileSeen, Origin, Record, What};
 use super::shared::Shared;
+use daca_base::ErrorCode;
 use daca_base::task;
 use daca_manifest::AgentType;
 use daca_model::backend::{self, SharedWriteError};
@@ -270,7 +271,7 @@ impl Steward {
                 Err(error) if self.shared.is_none() => return Err(error),
                 // The hosts have already agreed on it.
                 Err(error) => {
-                    tracing::error!(code = error.code, agent_type = %self.agent.name, "{}", error.message);
+                    tracing::error!(code = error.code.as_str(), agent_type = %self.agent.name, "{}", error.message);
                 }
             }
             let revision = next.revision;
@@ -337,7 +338,11 @@ impl Steward {
             }
             What::RolledBack => {
                 let gone = record.name(changed.before.as_deref().unwrap_or_default());
-                tracing::warn!(agent_type, code = "rolled-back", "version {gone} is rolled back {text}");
+                tracing::warn!(
+                    agent_type,
+                    code = ErrorCode::RolledBack.as_str(),
+                    "version {gone} is rolled back {text}"
+                );
             }
             What::Refused => {
                 let code = event.and_then(|event| event.code.as_deref()).unwrap_or_default();

@@ -89,7 +89,7 @@ impl Steward {
         let stored = stored.ok_or(own)?;
         if let Err(error) = self.store(version, stored.clone()).await {
             // It is fetched again after a restart, as long as another host has it.
-            tracing::warn!(code = error.code, agent_type = %self.agent.name, "{}", error.message);
+            tracing::warn!(code = error.code.as_str(), agent_type = %self.agent.name, "{}", error.message);
         }
         Ok(stored)
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use daca_base::ErrorCode;
 use daca_model::{CallContext, CallError, CallIdentity};
 use futures::FutureExt as _;
 use parking_lot::MutexGuard;
@@ -166,7 +167,7 @@ impl Activation {
         if let Ok(result) = ended {
             return result;
         }
-        tracing::error!(code = "internal", agent_type = %self.address.agent_type, actor_id = &*self.address.id, "a turn panicked in the host");
+        tracing::error!(code = ErrorCode::Internal.as_str(), agent_type = %self.address.agent_type, actor_id = &*self.address.id, "a turn panicked in the host");
         *warm = WarmState::default();
         Err(CallError::Internal)
     }

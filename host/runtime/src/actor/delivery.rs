@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::ActorAddress;
+use daca_base::ErrorCode;
 use daca_base::backoff::Backoff;
 use daca_base::telemetry::printable;
 use daca_model::backend::{Backend, Effect, EffectStatus, Error, Outbox};
@@ -250,7 +251,7 @@ impl Shared {
         if let Some(line) = &effect.undeliverable_line {
             tracing::error!(target: "agent", "{}: {error}", printable(line));
         }
-        tracing::error!(code = "effect-given-up", "effect {id} was dropped: {error}");
+        tracing::error!(code = ErrorCode::EffectGivenUp.as_str(), "effect {id} was dropped: {error}");
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ActorAddress, VecDeque<Waiting>>> {

@@ -16,6 +16,7 @@ use super::limits::TABLE_ELEMENTS;
 use super::settings::{CodeSettings, base_config};
 use super::stalls::Stalls;
 use crate::imports;
+use daca_base::ErrorCode;
 
 /// The interval at which running guests check their clock, and so the longest time that a busy guest keeps a thread
 /// from others.
@@ -64,7 +65,8 @@ pub struct Engine {
 /// Why there is no engine: the machine lacks the resources for the pool of instances.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "error[engine-unavailable]: {0:#}\n  help: lower max-live-instances in [host], or allow the process more address space (ulimit -v)"
+    "error[{code}]: {0:#}\n  help: lower max-live-instances in [host], or allow the process more address space (ulimit -v)",
+    code = ErrorCode::EngineUnavailable
 )]
 pub struct EngineError(wasmtime::Error);
 
@@ -116,7 +118,7 @@ impl Engine {
         let wasmtime = wasmtime::Engine::new(&options.config_with(reservation))
             .or_else(|error| {
                 tracing::warn!(
-                    code = "addresses-scarce",
+                    code = ErrorCode::AddressesScarce.as_str(),
                     "guests run a little slower, with checks of their bounds: {error:#}"
                 );
                 reservation = 0;

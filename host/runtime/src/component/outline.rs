@@ -10,6 +10,7 @@ use wasmparser::{ComponentTypeRef, FunctionBody, MemorySectionReader, Parser, Pa
 use super::PACKAGE;
 use super::refusal::{LoadError, Refusal, interrupted, malformed, unknown_import};
 use crate::imports;
+use daca_base::ErrorCode;
 use daca_base::digest::digest;
 use daca_model::LARGEST_COMPONENT;
 
@@ -188,12 +189,12 @@ fn bounded(number: u32, most: u32, what: &str) -> Result<(), Stop> {
 
 /// More than a compiler can handle, or than a host should hold in memory for a check.
 fn too_much(message: String) -> Refusal {
-    ("component-too-complex", message, "build it with optimisation, or split generated functions")
+    (ErrorCode::ComponentTooComplex, message, "build it with optimisation, or split generated functions")
 }
 
 fn too_large(bytes: u64) -> Refusal {
     let message = format!("it has {bytes} bytes; the maximum is {LARGEST_COMPONENT}");
-    ("component-too-large", message, "build it with optimisation and without debug information")
+    (ErrorCode::ComponentTooLarge, message, "build it with optimisation and without debug information")
 }
 
 /// Detects the usual mistakes before the parser reports something general.
@@ -206,7 +207,7 @@ pub fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
     if wasm.starts_with(MODULE) {
         let message = "it is a core module, not a component".to_owned();
         return Err((
-            "component-is-module",
+            ErrorCode::ComponentIsModule,
             message,
             "build it for the target wasm32-wasip2, which makes components",
         ));
@@ -215,7 +216,11 @@ pub fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
         0 => "it is empty".to_owned(),
         _ => "it does not begin like a WebAssembly component".to_owned(),
     };
-    Err(("component-invalid", message, "name the .wasm file that the build for wasm32-wasip2 produced"))
+    Err((
+        ErrorCode::ComponentInvalid,
+        message,
+        "name the .wasm file that the build for wasm32-wasip2 produced",
+    ))
 }
 
 /// The name of an interface of the contract.
@@ -234,14 +239,18 @@ fn check_contract(imports: &[(String, bool)], exports: &[String]) -> Result<(), 
             let message = format!(
                 "it was built for version {version} of the contract, and this host uses {CONTRACT} ({name})"
             );
-            return Err(("component-contract-version", message, "build it against this host's wit/ or SDK"));
+            return Err((
+                ErrorCode::ComponentContractVersion,
+                message,
+                "build it against this host's wit/ or SDK",
+            ));
         }
     }
     let actor = interface("actor");
     if !exports.contains(&actor) {
         let message = format!("it does not export {actor}, the one interface that every agent has");
         return Err((
-            "component-lacks-export",
+            ErrorCode::ComponentLacksExport,
             message,
             "put #[agent] on the agent's impl, or export the interface by hand",
         ));

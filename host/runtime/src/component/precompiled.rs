@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use super::cache::deserialize;
+use daca_base::ErrorCode;
 use daca_model::LARGEST_COMPONENT;
 
 use super::ComponentVersion;
@@ -27,10 +28,16 @@ const SUM: usize = 32;
 #[derive(Debug, thiserror::Error)]
 pub enum PrecompileError {
     /// The component.
-    #[error("error[component-invalid]: {0:#}\n  help: `daca check` gives details")]
+    #[error(
+        "error[{code}]: {0:#}\n  help: `daca check` gives details",
+        code = ErrorCode::ComponentInvalid
+    )]
     Component(wasmtime::Error),
     /// The folder.
-    #[error("error[data-unwritable]: {path}: {reason}\n  help: name a writable folder with --out DIR")]
+    #[error(
+        "error[{code}]: {path}: {reason}\n  help: name a writable folder with --out DIR",
+        code = ErrorCode::DataUnwritable
+    )]
     Folder {
         /// The file.
         path: PathBuf,

@@ -1,11 +1,13 @@
 //! Why a file is not a usable component, in messages that all checks of this module share.
 
+use daca_base::ErrorCode;
+
 /// Why a file is not a usable component.
 #[derive(Debug, thiserror::Error)]
 #[error("error[{code}]: {name}: {message}\n  help: {help}")]
 pub struct LoadError {
-    /// Stable code, explained in `docs/errors.md`.
-    pub code: &'static str,
+    /// Stable code, explained in `docs/errors/`.
+    pub code: ErrorCode,
     /// The file, or another origin of the bytes.
     pub name: String,
     /// What is wrong.
@@ -15,7 +17,7 @@ pub struct LoadError {
 }
 
 /// Code, message and help of a [`LoadError`].
-pub(super) type Refusal = (&'static str, String, &'static str);
+pub(super) type Refusal = (ErrorCode, String, &'static str);
 
 impl LoadError {
     pub(super) fn new(name: String, (code, message, help): Refusal) -> LoadError {
@@ -27,13 +29,13 @@ impl LoadError {
 pub(super) fn malformed(reason: &str) -> Refusal {
     let message =
         format!("it is not a valid component (cut short or altered?): {}", reason.replace('\n', " "));
-    ("component-invalid", message, "copy or build the file again")
+    (ErrorCode::ComponentInvalid, message, "copy or build the file again")
 }
 
 /// The refusal of an import that the host does not offer, with the reason.
 pub(super) fn unknown_import(what: &str) -> Refusal {
     let message = format!("it imports items that this host does not offer: {what}");
-    ("component-unknown-import", message, "remove the import; wit/agent.wit lists the available ones")
+    (ErrorCode::ComponentUnknownImport, message, "remove the import; wit/agent.wit lists the available ones")
 }
 
 /// The compilation was abandoned: the process ends, or something panicked, which is in the log.
@@ -44,12 +46,12 @@ pub(super) fn interrupted() -> Refusal {
 /// The machine lacks the resources to run the compiler.
 pub(super) fn unavailable(reason: &str) -> Refusal {
     let message = format!("it could not be compiled now: {reason}");
-    ("compiler-unavailable", message, "deploy it again; the message says what the machine lacks")
+    (ErrorCode::CompilerUnavailable, message, "deploy it again; the message says what the machine lacks")
 }
 
 pub(super) fn shutting_down() -> Refusal {
     let message = "the host is shutting down, and no longer compiles".to_owned();
-    ("host-shutting-down", message, "deploy to another host, or when this one is back")
+    (ErrorCode::HostShuttingDown, message, "deploy to another host, or when this one is back")
 }
 
 /// wasmtime's chain of causes in one line.

@@ -11,6 +11,7 @@ use super::refusal::{LoadError, Refusal, interrupted, root_cause, unknown_import
 use super::{Compiling, Engine, InstanceState, Outline, PACKAGE};
 use crate::contract::exports::daca::agent as guest;
 use crate::imports::WakeupHandlers;
+use daca_base::ErrorCode;
 use daca_base::digest::short;
 use daca_manifest::Permissions;
 
@@ -115,7 +116,7 @@ impl Indices {
         let has = |name: &str| exports.contains(&interface(name));
         let mismatch = |error: wasmtime::Error| {
             let message = format!("an export does not have the form of the contract: {}", root_cause(&error));
-            ("component-lacks-export", message, "build it against this host's wit/ or SDK")
+            (ErrorCode::ComponentLacksExport, message, "build it against this host's wit/ or SDK")
         };
         let actor = guest::actor::GuestIndices::new(pre).map_err(mismatch)?;
         let lifecycle = has("lifecycle")

@@ -60,7 +60,7 @@ fn into_contract(error: CallError) -> Error {
             Error::Unavailable(text)
         }
         CallError::ReplyTooLarge { .. } | CallError::TooLargeForSidecar(_) => Error::TooLarge(text),
-        CallError::Elsewhere { status, .. } => match status.as_u16() {
+        CallError::Elsewhere(remote) => match remote.status.as_u16() {
             404 => Error::NotFound(text),
             413 | 507 => Error::TooLarge(text),
             429 | 503 => Error::Unavailable(text),

@@ -8,6 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::Imports;
 use crate::contract::wasi::logging::logging::{Host, Level};
+use daca_base::ErrorCode;
 use daca_base::telemetry::printable;
 
 impl Host for Imports<'_> {
@@ -67,7 +68,7 @@ impl LogBudget {
         let left_out = self.left_out.swap(0, Ordering::Relaxed);
         if left_out > 0 {
             tracing::warn!(
-                code = "log-lines-exceeded",
+                code = ErrorCode::LogLinesExceeded.as_str(),
                 "{left_out} more log lines of this turn were dropped"
             );
         }

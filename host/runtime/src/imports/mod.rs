@@ -31,6 +31,7 @@ pub(crate) use wasi::wasi_context;
 
 use crate::contract;
 use contract::daca::agent::types::Error;
+use daca_base::ErrorCode;
 use daca_base::telemetry::printable;
 use daca_model::backend;
 
@@ -78,7 +79,7 @@ impl Imports<'_> {
         if self.log.take() {
             let entry = printable(entry);
             tracing::warn!(
-                code = "denied",
+                code = ErrorCode::Denied.as_str(),
                 "{agent_type} may not {what} {entry}: to permit it, add {entry:?} to the list {list} in [agents.{agent_type}.permissions]"
             );
         }

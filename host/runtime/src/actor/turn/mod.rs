@@ -14,6 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use daca_base::ErrorCode;
 use daca_model::backend::{self, TurnCommit};
 use daca_model::{CallContext, CallError, TurnKind};
 use tokio::time::Instant;
@@ -80,7 +81,7 @@ pub(super) async fn run(
             Err(error) if !matches!(work, Work::Deactivate(_)) => Err(CallError::Backend(error)),
             Err(error) => {
                 tracing::warn!(
-                    code = "outcome-unknown",
+                    code = ErrorCode::OutcomeUnknown.as_str(),
                     "whether the previous turn was kept cannot be determined; if it was, its effects are lost: {error}"
                 );
                 turn.run(warm, work).await
@@ -177,7 +178,7 @@ impl Turn<'_> {
         let TurnCommit { writes, wakeups, effects, .. } = commit;
         if !(writes.is_empty() && wakeups.is_empty() && effects.is_empty()) {
             tracing::info!(
-                code = "deactivation-not-kept",
+                code = ErrorCode::DeactivationNotKept.as_str(),
                 "the Dapr sidecar had given up the actor: nothing of its deactivation is kept ({} writes, {} reminders and timers, {} effects)",
                 writes.len(),
                 wakeups.len(),

@@ -46,9 +46,11 @@ impl Turn<'_> {
             | CallError::KeyReused { .. }
             | CallError::ReplyForgotten { .. }
             | CallError::ReplyLost(_) => {
-                tracing::info!(code = error.code(), "{name} refused: {text}")
+                tracing::info!(code = error.code().as_str(), "{name} refused: {text}")
             }
-            _ => tracing::error!(code = error.code(), "{name} failed after {milliseconds} ms: {text}"),
+            _ => {
+                tracing::error!(code = error.code().as_str(), "{name} failed after {milliseconds} ms: {text}")
+            }
         }
     }
 }

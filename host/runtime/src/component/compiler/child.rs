@@ -16,6 +16,7 @@ use thread_priority::unix::{
 };
 
 use crate::component::settings::CodeSettings;
+use daca_base::ErrorCode;
 use daca_model::LARGEST_COMPONENT;
 
 /// The hidden command of `daca`.
@@ -65,7 +66,10 @@ pub(super) enum Priority {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The process could not start.
-    #[error("error[compiler-unavailable]: {0}\n  help: deploy the component again")]
+    #[error(
+        "error[{code}]: {0}\n  help: deploy the component again",
+        code = ErrorCode::CompilerUnavailable
+    )]
     Begin(String),
     /// An import of the component.
     #[error("{UNKNOWN_IMPORT}{0}")]

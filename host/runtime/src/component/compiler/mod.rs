@@ -163,6 +163,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 #[cfg(test)]
 mod tests {
+    use daca_base::ErrorCode;
+
     use super::*;
 
     #[tokio::test]
@@ -175,7 +177,7 @@ mod tests {
         assert!(first.ptr_eq(&second));
         assert!(!first.ptr_eq(&other));
         let codes = [first, second, other].map(|flight| async { flight.await.err().map(|error| error.0) });
-        assert_eq!(futures::future::join_all(codes).await, [Some("component-invalid"); 3]);
+        assert_eq!(futures::future::join_all(codes).await, [Some(ErrorCode::ComponentInvalid); 3]);
         // What has ended is not waited for, and not held on to.
         let _again = flight("c");
         let flights = compiler.flights.lock();
@@ -189,6 +191,6 @@ mod tests {
         let compiler = Compiler::new(engine, settings, CompileIn::ThisProcess, None, None);
         compiler.stop();
         let refused = compiler.component("a", Bytes::new(), Compiling::Serving).await;
-        assert_eq!(refused.err().map(|error| error.0), Some("host-shutting-down"));
+        assert_eq!(refused.err().map(|error| error.0), Some(ErrorCode::HostShuttingDown));
     }
 }

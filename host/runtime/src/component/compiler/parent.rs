@@ -16,6 +16,7 @@ use super::child::{Arguments, Priority};
 use super::options::Compiling;
 use crate::component::refusal::{Refusal, malformed, unavailable, unknown_import};
 use crate::component::settings::CodeSettings;
+use daca_base::ErrorCode;
 use daca_manifest::CompileLimits;
 
 /// This program, even if its file was replaced or removed in the meantime: the code of another build would not fit.
@@ -243,7 +244,7 @@ fn no_memory(limits: CompileLimits) -> Refusal {
 fn too_much(message: &str) -> Refusal {
     let help =
         "build it with optimisation; or, when you trust it, raise compile-time or compile-memory in [deploy]";
-    ("component-compile-limit", message.to_owned(), help)
+    (ErrorCode::ComponentCompileLimit, message.to_owned(), help)
 }
 
 #[cfg(test)]

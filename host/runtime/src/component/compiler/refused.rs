@@ -35,7 +35,7 @@ impl Refused {
         let entry = entries.iter().find(|entry| entry.digest == digest)?;
         let (code, message, help) = &entry.refusal;
         let seconds = entry.at.elapsed().as_secs();
-        Some((code, format!("{message} (compiled {seconds} s ago; not compiled again)"), help))
+        Some((*code, format!("{message} (compiled {seconds} s ago; not compiled again)"), help))
     }
 
     /// Remembers a refusal.
@@ -52,16 +52,18 @@ impl Refused {
 
 #[cfg(test)]
 mod tests {
+    use daca_base::ErrorCode;
+
     use super::*;
 
-    const REFUSAL: (&str, &str) = ("component-compile-limit", "help");
+    const REFUSAL: (ErrorCode, &str) = (ErrorCode::ComponentCompileLimit, "help");
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_is_remembered_for_an_hour_and_only_so_many_are() {
         let refused = Refused::default();
         let insert = |digest: &str| refused.insert(digest, (REFUSAL.0, "too long".into(), REFUSAL.1));
         insert("first");
-        assert_eq!(refused.get("first").map(|refusal| refusal.0), Some("component-compile-limit"));
+        assert_eq!(refused.get("first").map(|refusal| refusal.0), Some(ErrorCode::ComponentCompileLimit));
         assert!(refused.get("another").is_none());
         for number in 0..MAX_REFUSALS {
             insert(&number.to_string());
