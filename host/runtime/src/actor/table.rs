@@ -197,7 +197,7 @@ impl Actors {
         if begins {
             self.services.deliveries.slow_down().await;
         }
-        self.offer(actor, agent, Job { work, context, answer, _in_flight: Some(in_flight) })
+        self.offer(actor, agent, Job { work, context, answer, in_flight: Some(in_flight) })
     }
 
     /// Checks a call, and acquires its permit among the host's turns in flight.

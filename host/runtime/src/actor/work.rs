@@ -13,7 +13,7 @@ pub(super) struct Job {
     pub(super) context: CallContext,
     pub(super) answer: Answer,
     /// The job's permit among the host's turns in flight. `None` for the host's own turns.
-    pub(super) _in_flight: Option<OwnedSemaphorePermit>,
+    pub(super) in_flight: Option<OwnedSemaphorePermit>,
 }
 
 impl Job {
@@ -21,7 +21,7 @@ impl Job {
     pub(super) fn deactivation(end: End) -> (Job, oneshot::Receiver<CallResult>) {
         let (answer, done) = Answer::channel();
         let context = CallContext::default();
-        (Job { work: Work::Deactivate(end), context, answer, _in_flight: None }, done)
+        (Job { work: Work::Deactivate(end), context, answer, in_flight: None }, done)
     }
 }
 
