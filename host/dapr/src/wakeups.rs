@@ -10,7 +10,7 @@ use bytes::Bytes;
 use dapr::dapr::proto::common::v1::{JobFailurePolicy, JobFailurePolicyConstant, job_failure_policy::Policy};
 use dapr::dapr::proto::runtime::v1 as proto;
 
-use super::wire::segment;
+use super::names::segment;
 use daca_base::go_duration;
 use daca_base::json::Document;
 use daca_model::ActorAddress;

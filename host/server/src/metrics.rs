@@ -32,7 +32,7 @@ pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
         (
             "daca_misdelivered_calls_total",
             "Calls that the sidecar delivered to another actor; they were refused.",
-            state.actors.misdelivered(),
+            state.router.misdelivered(),
         ),
         (
             "daca_log_lines_dropped_total",

@@ -33,6 +33,7 @@ pub use agent::AgentRuntime;
 pub use delivery::{Deliveries, DeliveryOptions};
 pub use info::{ActivationInfo, AgentLoad, AgentStatistics};
 pub use live::{DEFAULT_LIVE_INSTANCES, map_count_limit, most_live_instances};
+pub use services::HostServices;
 pub use table::{Actors, ActorsOptions};
 pub use trial::TrialFailure;
 
