@@ -95,3 +95,17 @@ impl ActorCalls for CallRouter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A guest's call may not wait for a host that is still being made, nor reach actors that are not there yet.
+    #[tokio::test]
+    async fn a_call_before_the_host_serves_is_refused() {
+        let actor = "A/a".parse().expect("an address");
+        let call = ActorCall { actor, method: "Method".to_owned(), payload: Bytes::new() };
+        let answer = CallRouter::alone().call(call, CallContext::default()).await;
+        assert!(matches!(answer, Err(CallError::Starting)), "{answer:?}");
+    }
+}
