@@ -9,7 +9,9 @@ use daca_base::clock::{moved::Machine, unix_ms};
 use daca_embedded::Embedded;
 use daca_manifest::Manifest;
 use daca_model::backend::{Backend, Outbox};
-use daca_runtime::actor::{Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions};
+use daca_model::{HostPhase, LifecycleWriter};
+use daca_routing::CallRouter;
+use daca_runtime::actor::{Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions, HostServices};
 use daca_runtime::component::{CompileIn, Counters, Engine, EngineOptions, Rollout, Served, Serving};
 use daca_server::Subscriptions;
 use tempfile::TempDir;
@@ -136,23 +138,39 @@ impl HostBuilder {
         let backend = Arc::new(Recorder::new(embedded, self.secrets, self.answers));
         let engine = engine(&manifest)?;
         let deliveries = Deliveries::new(backend.clone(), outbox.clone(), deliveries(&manifest));
-        let actors = Actors::new(
-            engine.clone(),
-            backend.clone(),
-            deliveries.clone(),
-            agents(&engine, &manifest, &self.components).await?,
-            ActorsOptions {
-                max_turns_in_flight: manifest.host.max_turns_in_flight,
-                max_live_instances: LIVE_INSTANCES,
-                max_active_actors: manifest.host.max_active_actors,
-            },
-        );
+        let (lifecycle, inbound) = (LifecycleWriter::starting(), Arc::new(Local::default()));
+        let services = HostServices {
+            engine: engine.clone(),
+            backend: backend.clone(),
+            calls: inbound.clone(),
+            deliveries: deliveries.clone(),
+            lifecycle: lifecycle.reader(),
+        };
+        let limits = ActorsOptions {
+            max_turns_in_flight: manifest.host.max_turns_in_flight,
+            max_live_instances: LIVE_INSTANCES,
+            max_active_actors: manifest.host.max_active_actors,
+        };
+        let actors = Actors::new(services, agents(&engine, &manifest, &self.components).await?, limits);
         swap::name_versions(&actors).await?;
-        let subscriptions = Subscriptions::new(&manifest.subscriptions, actors.clone());
-        let inbound = Local::new(actors.clone(), subscriptions);
+        let router = CallRouter::alone();
+        router.serve(actors.clone());
+        let subscriptions = Subscriptions::new(&manifest.subscriptions, actors.clone(), router.clone());
+        inbound.serve(actors.clone(), router, subscriptions);
         backend.start(inbound.clone());
-        let (patience, _folder) = (self.patience, folder);
-        Ok(Host::of(Parts { engine, clock, backend, outbox, actors, deliveries, inbound, patience, _folder }))
+        lifecycle.enter(HostPhase::Serving);
+        Ok(Host::of(Parts {
+            engine,
+            clock,
+            backend,
+            outbox,
+            actors,
+            deliveries,
+            inbound,
+            lifecycle,
+            patience: self.patience,
+            _folder: folder,
+        }))
     }
 }
 

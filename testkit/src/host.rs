@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use daca_base::clock::moved::Machine;
-use daca_model::backend::{ActorCall, Backend as _, Outbox, WakeupKind};
-use daca_model::{ActorAddress, CallContext, CallIdentity};
+use daca_model::backend::{ActorCall, ActorCalls as _, Backend as _, Outbox, WakeupKind};
+use daca_model::{ActorAddress, CallContext, CallIdentity, HostPhase, LifecycleWriter};
 use daca_runtime::actor::{Actors, Deliveries};
 use daca_runtime::component::Engine;
 use futures::FutureExt as _;
@@ -42,6 +42,7 @@ pub(crate) struct Parts {
     pub(crate) actors: Actors,
     pub(crate) deliveries: Deliveries,
     pub(crate) inbound: Arc<Local>,
+    pub(crate) lifecycle: LifecycleWriter,
     pub(crate) patience: Duration,
     /// Removed with the host.
     pub(crate) _folder: TempDir,
@@ -119,7 +120,7 @@ impl Host {
         })?;
         let call = ActorCall { actor: address(actor)?, method: method.to_owned(), payload: payload.into() };
         let what = format!("the call of {actor}, {method}");
-        let reply = self.within(&what, self.parts.actors.call(call, context)).await?;
+        let reply = self.within(&what, self.parts.inbound.call_actor(call, context)).await?;
         reply.map_err(|error| Error::Call(CallFailed::new(actor, method, &error)))
     }
 }
@@ -294,8 +295,8 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        let Parts { backend, actors, inbound, .. } = &self.parts;
-        actors.stop();
+        let Parts { backend, inbound, lifecycle, .. } = &self.parts;
+        lifecycle.enter(HostPhase::Stopped);
         // It ends at once.
         let _ended = backend.leave(Duration::ZERO).now_or_never();
         inbound.end();

@@ -1,30 +1,35 @@
-//! What the backend asks of the host: calls, wake-ups, and events for the manifest's subscriptions.
+//! What backend and turns ask of the host: wake-ups, events for the manifest's subscriptions, and calls of other actors.
 //!
-//! Host and backend know each other. A host that ends lets go of the one side, or neither would ever be dropped, and with
-//! them the threads and the file of each test.
+//! The parts of a host know each other in a circle. A host that ends lets go here, or none of them would ever be dropped, and
+//! with them the threads and the file of each test.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use daca_model::backend::{ActorCall, EventOutcome, FiredWakeup, Inbound};
+use daca_model::backend::{ActorCall, ActorCalls, EventOutcome, FiredWakeup, Inbound};
 use daca_model::{ActorAddress, CallContext, CallError};
+use daca_routing::CallRouter;
 use daca_runtime::actor::Actors;
 use daca_server::Subscriptions;
 use parking_lot::Mutex;
 
-/// Who serves, until the host ends.
+/// Who serves, from the start of the host to its end.
+#[derive(Default)]
 pub(crate) struct Local(Mutex<Option<Serving>>);
 
 #[derive(Clone)]
 struct Serving {
     actors: Actors,
+    router: CallRouter,
     subscriptions: Subscriptions,
 }
 
 impl Local {
-    pub(crate) fn new(actors: Actors, subscriptions: Subscriptions) -> Arc<Local> {
-        Arc::new(Local(Mutex::new(Some(Serving { actors, subscriptions }))))
+    /// Serves from now on.
+    pub(crate) fn serve(&self, actors: Actors, router: CallRouter, subscriptions: Subscriptions) {
+        let serving = Serving { actors, router, subscriptions };
+        *self.0.lock() = Some(serving);
     }
 
     /// Serves nobody any more.
@@ -41,15 +46,14 @@ impl Local {
 }
 
 #[async_trait]
+impl ActorCalls for Local {
+    async fn call_actor(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
+        self.serving()?.router.call(call, context).await
+    }
+}
+
+#[async_trait]
 impl Inbound for Local {
-    async fn call(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
-        self.serving()?.actors.call_here(call, context).await
-    }
-
-    async fn call_active(&self, call: ActorCall, context: CallContext) -> Option<Result<Bytes, CallError>> {
-        self.serving().ok()?.actors.call_active(call, context).await
-    }
-
     async fn wake(&self, actor: ActorAddress, fired: FiredWakeup, data: Bytes) -> Result<(), CallError> {
         self.serving()?.actors.wake(&actor, fired, data, CallContext::default()).await
     }

@@ -9,10 +9,11 @@ use bytes::Bytes;
 use daca_base::clock::Clock;
 use daca_embedded::Embedded;
 use daca_model::backend::{
-    ActorCall, Backend, BindingRequest, BindingResponse, Effect, EffectRequest, Error, Inbound, Readiness,
-    Registration, StateValue, TurnCommit, WakeupKey,
+    Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery, EffectRequest, Error,
+    Inbound, Ownership, Readiness, Registration, Secrets, StateStore, StateValue, TurnCommit, WakeupKey,
+    Wakeups,
 };
-use daca_model::{ActorAddress, CallContext, CallError, Topic};
+use daca_model::{ActorAddress, CallContext, Topic};
 use parking_lot::Mutex;
 
 use crate::Answer;
@@ -78,9 +79,8 @@ impl Recorder {
     }
 }
 
-/// What concerns many hosts (ownership, eras, shared state) is as it is for one alone: the trait's own answers.
 #[async_trait]
-impl Backend for Recorder {
+impl StateStore for Recorder {
     async fn read_state(
         &self,
         actor: &ActorAddress,
@@ -93,6 +93,13 @@ impl Backend for Recorder {
         self.embedded.commit(actor, commit).await
     }
 
+    fn clock(&self) -> &Clock {
+        self.embedded.clock()
+    }
+}
+
+#[async_trait]
+impl EffectDelivery for Recorder {
     async fn deliver(&self, actor: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
         let results = self.embedded.deliver(actor, effects).await;
         for (effect, result) in effects.iter().zip(&results) {
@@ -105,6 +112,16 @@ impl Backend for Recorder {
         self.embedded.takes_together(first, next)
     }
 
+    async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error> {
+        let result = self.embedded.publish(topic, event.clone()).await;
+        let seen = Event::new(HOST.to_owned(), &topic.pubsub, &topic.topic, &event, &result);
+        self.events.lock().push(seen);
+        result
+    }
+}
+
+#[async_trait]
+impl Bindings for Recorder {
     async fn invoke_binding(
         &self,
         actor: &ActorAddress,
@@ -116,11 +133,10 @@ impl Backend for Recorder {
         let response = self.embedded.invoke_binding(actor, request, context).await;
         self.answer_to(request).map_or(response, |answer| answer.0)
     }
+}
 
-    async fn call_actor(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
-        self.embedded.call_actor(call, context).await
-    }
-
+#[async_trait]
+impl Wakeups for Recorder {
     async fn wakeup(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<Option<Registration>, Error> {
         self.embedded.wakeup(actor, key).await
     }
@@ -128,31 +144,29 @@ impl Backend for Recorder {
     async fn reminder_failed(&self, actor: &ActorAddress, name: &str) {
         self.embedded.reminder_failed(actor, name).await;
     }
+}
 
+#[async_trait]
+impl Secrets for Recorder {
     async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
         match self.secrets.get(name) {
             Some(value) => Ok(Some(BTreeMap::from([(name.to_owned(), value.clone())]))),
             None => self.embedded.secret(name).await,
         }
     }
+}
 
-    async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error> {
-        let result = self.embedded.publish(topic, event.clone()).await;
-        let seen = Event::new(HOST.to_owned(), &topic.pubsub, &topic.topic, &event, &result);
-        self.events.lock().push(seen);
-        result
-    }
+/// There is no other host.
+impl Ownership for Recorder {}
 
+#[async_trait]
+impl Backend for Recorder {
     fn start(&self, inbound: Arc<dyn Inbound>) {
         self.embedded.start(inbound);
     }
 
     fn readiness(&self) -> Readiness {
         self.embedded.readiness()
-    }
-
-    fn clock(&self) -> &Clock {
-        self.embedded.clock()
     }
 
     async fn leave(&self, patience: Duration) {

@@ -16,7 +16,7 @@ const STANDS_IN_FOR: &str = "DACA_XTASK_RUSTDOC";
 const FOLDER: &str = "DACA_XTASK_DOC";
 
 /// The libraries whose documentation people read.
-const DOCUMENTED: [&str; 14] = [
+const DOCUMENTED: [&str; 15] = [
     "daca_base",
     "daca_client",
     "daca_dapr",
@@ -26,6 +26,7 @@ const DOCUMENTED: [&str; 14] = [
     "daca_host",
     "daca_manifest",
     "daca_model",
+    "daca_routing",
     "daca_runtime",
     "daca_sdk",
     "daca_server",

@@ -9,9 +9,9 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use daca_manifest::{AgentType, Manifest};
 use daca_model::TurnKind;
-use daca_model::backend::{Backend, Outbox, TurnCommit};
-use daca_model::{ActorAddress, CallContext};
-use daca_runtime::actor::{Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions};
+use daca_model::backend::{Outbox, TurnCommit};
+use daca_model::{ActorAddress, CallContext, LifecycleWriter};
+use daca_runtime::actor::{Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions, HostServices};
 use daca_runtime::component::{
     CompileIn, Compiling, ComponentVersion, Counters, Engine, EngineOptions, Instance, Outcome, Rollout,
     Served, Serving,
@@ -32,7 +32,7 @@ pub(crate) struct Parts {
     engine: Engine,
     version: Arc<ComponentVersion>,
     agent: Arc<AgentType>,
-    backend: Arc<dyn Backend>,
+    backend: Arc<Memory>,
     places: Arc<Semaphore>,
 }
 
@@ -100,6 +100,7 @@ impl Parts {
             agent: self.agent.clone(),
             handlers: self.version.wakeup_handlers(),
             backend: self.backend.clone(),
+            calls: self.backend.clone(),
             turn_id: Arc::from("turn"),
             context: CallContext::default(),
             cache: std::mem::take(&mut actor.cache),
@@ -130,7 +131,14 @@ impl Parts {
         );
         let options =
             ActorsOptions { max_turns_in_flight: 1_000, max_live_instances: FEW, max_active_actors: 1_000 };
-        Actors::new(self.engine.clone(), self.backend.clone(), deliveries, vec![runtime], options)
+        let host = HostServices {
+            engine: self.engine.clone(),
+            backend: self.backend.clone(),
+            calls: self.backend.clone(),
+            deliveries,
+            lifecycle: LifecycleWriter::starting().reader(),
+        };
+        Actors::new(host, vec![runtime], options)
     }
 }
 

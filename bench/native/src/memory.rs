@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use daca_model::Topic;
 use daca_model::backend::{
-    ActorCall, Backend, BindingRequest, BindingResponse, Effect, Error, Expiry, Inbound, Readiness,
-    Registration, StateValue, StateWrite, TurnCommit, WakeupKey,
+    ActorCall, ActorCalls, Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery, Error,
+    Expiry, Inbound, Ownership, Readiness, Registration, Secrets, StateStore, StateValue, StateWrite,
+    TurnCommit, WakeupKey, Wakeups,
 };
-use daca_model::{ActorAddress, CallContext, CallError};
+use daca_model::{ActorAddress, CallContext, CallError, Topic};
 use parking_lot::{Mutex, MutexGuard};
 
 /// State by actor and key.
@@ -29,7 +29,7 @@ fn not_here<T>() -> Result<T, Error> {
 }
 
 #[async_trait]
-impl Backend for Memory {
+impl StateStore for Memory {
     async fn read_state(
         &self,
         actor: &ActorAddress,
@@ -54,11 +54,21 @@ impl Backend for Memory {
         }
         Ok(())
     }
+}
 
+#[async_trait]
+impl EffectDelivery for Memory {
     async fn deliver(&self, _actor: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
         effects.iter().map(|_| Ok(())).collect()
     }
 
+    async fn publish(&self, _topic: &Topic, _event: Bytes) -> Result<(), Error> {
+        not_here()
+    }
+}
+
+#[async_trait]
+impl Bindings for Memory {
     async fn invoke_binding(
         &self,
         _actor: &ActorAddress,
@@ -67,23 +77,33 @@ impl Backend for Memory {
     ) -> Result<BindingResponse, Error> {
         not_here()
     }
+}
 
+#[async_trait]
+impl ActorCalls for Memory {
     async fn call_actor(&self, _call: ActorCall, _context: CallContext) -> Result<Bytes, CallError> {
         not_here().map_err(CallError::Backend)
     }
+}
 
+#[async_trait]
+impl Wakeups for Memory {
     async fn wakeup(&self, _actor: &ActorAddress, _key: &WakeupKey) -> Result<Option<Registration>, Error> {
         not_here()
     }
+}
 
+#[async_trait]
+impl Secrets for Memory {
     async fn secret(&self, _name: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
         not_here()
     }
+}
 
-    async fn publish(&self, _topic: &Topic, _event: Bytes) -> Result<(), Error> {
-        not_here()
-    }
+impl Ownership for Memory {}
 
+#[async_trait]
+impl Backend for Memory {
     fn start(&self, _inbound: Arc<dyn Inbound>) {}
 
     fn readiness(&self) -> Readiness {

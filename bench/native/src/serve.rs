@@ -18,10 +18,11 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use daca_embedded::Embedded;
 use daca_model::backend::{
-    ActorCall, Backend, Effect, EffectStatus, EventOutcome, FiredWakeup, Inbound, Outbox,
+    Backend as _, Effect, EffectDelivery as _, EffectStatus, EventOutcome, FiredWakeup, Inbound, Outbox,
+    StateStore as _,
 };
 use daca_model::cloud_event;
-use daca_model::{ActorAddress, CallContext, CallError};
+use daca_model::{ActorAddress, CallError};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -180,14 +181,6 @@ struct Events;
 
 #[async_trait]
 impl Inbound for Events {
-    async fn call(&self, _call: ActorCall, _context: CallContext) -> Result<Bytes, CallError> {
-        Err(CallError::Starting)
-    }
-
-    async fn call_active(&self, _call: ActorCall, _context: CallContext) -> Option<Result<Bytes, CallError>> {
-        None
-    }
-
     async fn wake(&self, _actor: ActorAddress, _fired: FiredWakeup, _data: Bytes) -> Result<(), CallError> {
         Err(CallError::Starting)
     }

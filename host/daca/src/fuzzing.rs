@@ -10,10 +10,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use daca_base::json::{Document, MOST_DEPTH, is_json};
-use daca_dapr as dapr;
-use daca_dapr::{context_of, firing_data, shown_reminder};
+use daca_dapr::{firing_data, shown_reminder};
 use daca_manifest::{Manifest, Template};
 use daca_model::cloud_event;
+use daca_routing::{context_of, wire_reply};
 
 /// The JSON parser: accepted documents have a limited depth, and their fields and lines are JSON again.
 pub fn json(input: &[u8]) {
@@ -73,8 +73,8 @@ pub fn template(input: &[u8]) {
 /// Messages of another host or a sidecar: an answer, header lines, a firing, a reminder.
 pub fn wire(input: &[u8]) {
     const MARK: &str = "daca:m:";
-    let _reply = dapr::wire_reply(MARK, input.to_vec(), true);
-    let _reply = dapr::wire_reply(MARK, [MARK.as_bytes(), input].concat(), true);
+    let _reply = wire_reply(MARK, input.to_vec(), true);
+    let _reply = wire_reply(MARK, [MARK.as_bytes(), input].concat(), true);
     let mut headers = HeaderMap::new();
     for line in input.split(|byte| *byte == b'\n').take(64) {
         let mut parts = line.splitn(2, |byte| *byte == b':');

@@ -1,17 +1,18 @@
 //! The backend behind a Dapr sidecar: state, events, bindings, secrets and calls to actors go to it over gRPC.
 //!
-//! The other direction, the sidecar's callbacks, is in `daca-server`. This file has the trait, in the order of its
-//! methods. [`calls`] calls actors, [`state`] reads and writes, [`schedules`] keeps reminders and timers, [`publisher`]
-//! publishes, [`in_flight`] limits concurrent requests, and [`shared`] has the hosts' shared state. [`watch`] follows
-//! the sidecar's health, [`era`] counts the ownership epochs, [`connection`] keeps the connection, [`wire`] transports
-//! contexts and failures between hosts, and [`status`] and [`texts`] interpret the sidecar's errors.
+//! The other direction, the sidecar's callbacks, is in `daca-server`. This file has the traits, in the order of their
+//! methods. [`state`] reads and writes, [`schedules`] keeps reminders and timers, [`publisher`] publishes, [`in_flight`]
+//! limits concurrent requests, and [`shared`] has the hosts' shared state. [`watch`] follows the sidecar's health,
+//! [`era`] counts the ownership epochs, and [`connection`] keeps the connection. [`names`] has the names' form for the
+//! sidecar, and [`status`] and [`texts`] interpret its errors. [`invoke`] calls actors, for `daca-routing`.
 
-mod calls;
 mod connection;
 mod era;
 #[cfg(test)]
 mod fake;
 mod in_flight;
+mod invoke;
+mod names;
 mod options;
 mod publisher;
 mod release;
@@ -25,7 +26,6 @@ mod texts;
 mod wakeups;
 mod wants;
 mod watch;
-mod wire;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -36,18 +36,19 @@ use bytes::Bytes;
 use daca_base::task;
 use daca_manifest::Manifest;
 use daca_model::backend::{
-    ActorCall, Backend, BindingRequest, BindingResponse, Effect, EffectRequest, Error, Inbound, Readiness,
-    Registration, SharedStore, StateValue, TurnCommit, WakeupKey,
+    Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery, EffectRequest, Error,
+    Inbound, Ownership, Readiness, Registration, Secrets, SharedStore, StateStore, StateValue, TurnCommit,
+    WakeupKey, Wakeups,
 };
-use daca_model::{ActorAddress, CallContext, CallError, Topic};
+use daca_model::{ActorAddress, CallContext, Topic};
 use dapr::dapr::proto::runtime::v1 as proto;
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
-use calls::Calls;
 use connection::Client;
 pub use connection::EndpointError;
 use in_flight::InFlight;
+pub use invoke::{Attempt, Invoker};
 pub use options::SidecarOptions;
 use publisher::{Event, Publisher};
 use reminders::Reminders;
@@ -55,11 +56,10 @@ use request::{STORE_TIMEOUT, traced, within};
 use schedules::Schedules;
 use shared::SharedState;
 use state::State;
+pub use status::InvokeError;
 pub use wakeups::{firing_data, shown_reminder};
 use wants::Wants;
 use watch::{Known, Watch};
-pub use wire::reply as wire_reply;
-pub use wire::{answer_mark, context_of, failure_body, is_misdelivered, reply_body};
 
 /// The timeout of an output binding, which calls something on the internet.
 const BINDING_TIMEOUT: Duration = Duration::from_secs(30);
@@ -67,7 +67,6 @@ const BINDING_TIMEOUT: Duration = Duration::from_secs(30);
 /// The sidecar as a backend.
 pub struct Sidecar {
     client: Client,
-    calls: Calls,
     state: State,
     schedules: Schedules,
     publisher: Publisher,
@@ -87,7 +86,6 @@ impl Sidecar {
         let reminders = Reminders::new(client.clone(), options.http.clone(), options.api_token.clone())?;
         let shared = SharedState::new(client.clone(), manifest.dapr.state_store.clone());
         Ok(Sidecar {
-            calls: Calls::new(manifest, client.clone(), known.clone()),
             state: State::new(client.clone(), known.clone()),
             schedules: Schedules::new(client.clone(), era.clone(), reminders),
             publisher: Publisher::new(client.clone()),
@@ -105,6 +103,11 @@ impl Sidecar {
             shutdown: CancellationToken::new(),
             client,
         })
+    }
+
+    /// Calls actors through this sidecar.
+    pub fn invoker(&self) -> Invoker {
+        Invoker::new(self.client.clone(), self.watch.known.clone())
     }
 
     async fn call_binding(
@@ -148,7 +151,7 @@ fn event(effect: &Effect) -> Option<Event> {
 }
 
 #[async_trait]
-impl Backend for Sidecar {
+impl StateStore for Sidecar {
     async fn read_state(
         &self,
         actor: &ActorAddress,
@@ -174,11 +177,10 @@ impl Backend for Sidecar {
         }
         if commit.ends_timers { self.schedules.end_timers(actor).await } else { Ok(()) }
     }
+}
 
-    async fn confirm_ownership(&self, actor: &ActorAddress) -> Result<(), Error> {
-        self.state.confirm_ownership(actor).await
-    }
-
+#[async_trait]
+impl EffectDelivery for Sidecar {
     async fn deliver(&self, _actor: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
         let Some(first) = effects.first() else { return Vec::new() };
         match &first.request {
@@ -208,6 +210,14 @@ impl Backend for Sidecar {
         }
     }
 
+    async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error> {
+        let topic = (topic.pubsub.clone(), topic.topic.clone());
+        self.publisher.publish_one(&topic, &Event { data: event, traceparent: None }).await
+    }
+}
+
+#[async_trait]
+impl Bindings for Sidecar {
     async fn invoke_binding(
         &self,
         _actor: &ActorAddress,
@@ -216,11 +226,10 @@ impl Backend for Sidecar {
     ) -> Result<BindingResponse, Error> {
         self.call_binding(request, context.traceparent.as_deref()).await
     }
+}
 
-    async fn call_actor(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
-        self.calls.call(call, context).await
-    }
-
+#[async_trait]
+impl Wakeups for Sidecar {
     async fn wakeup(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<Option<Registration>, Error> {
         self.schedules.registration(actor, key).await
     }
@@ -230,7 +239,10 @@ impl Backend for Sidecar {
             self.schedules.keep(actor, name).await;
         }
     }
+}
 
+#[async_trait]
+impl Secrets for Sidecar {
     async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
         let request = proto::GetSecretRequest {
             store_name: self.secret_store.clone(),
@@ -244,14 +256,27 @@ impl Backend for Sidecar {
             Err(status) => Err(status::error("the secret could not be read", &status)),
         }
     }
+}
 
-    async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error> {
-        let topic = (topic.pubsub.clone(), topic.topic.clone());
-        self.publisher.publish_one(&topic, &Event { data: event, traceparent: None }).await
+#[async_trait]
+impl Ownership for Sidecar {
+    async fn confirm_ownership(&self, actor: &ActorAddress) -> Result<(), Error> {
+        self.state.confirm_ownership(actor).await
     }
 
-    fn start(&self, inbound: Arc<dyn Inbound>) {
-        self.calls.serve(inbound);
+    fn era(&self) -> u64 {
+        self.watch.era.now()
+    }
+
+    fn vouches(&self, era: u64) -> bool {
+        self.watch.known.vouches(era)
+    }
+}
+
+#[async_trait]
+impl Backend for Sidecar {
+    /// What the sidecar has for this host arrives as requests.
+    fn start(&self, _inbound: Arc<dyn Inbound>) {
         let watch = self.watch.clone();
         let shutdown = self.shutdown.clone();
         tokio::spawn(async move {
@@ -272,19 +297,10 @@ impl Backend for Sidecar {
         Some(self.shared.clone())
     }
 
-    fn era(&self) -> u64 {
-        self.watch.era.now()
-    }
-
-    fn vouches(&self, era: u64) -> bool {
-        self.watch.known.vouches(era)
-    }
-
     /// The sidecar sees that the host is unhealthy, stops its subscriptions and bindings, and gives up its actors.
     async fn leave(&self, patience: Duration) {
         let given_up = watch::until_actors_are_given_up(&self.client);
         let _out_of_patience = tokio::time::timeout(patience, given_up).await;
-        self.calls.cut_off_soon();
     }
 
     async fn shut_down(&self) {

@@ -15,7 +15,7 @@ use tonic::Code;
 use super::connection::Client;
 use super::request::{STORE_TIMEOUT, within};
 use super::wakeups::{self, AGAIN, end_of, reminder_request, shown_reminder};
-use super::{EndpointError, status, wire};
+use super::{EndpointError, names, status};
 use daca_base::json::Document;
 use daca_model::ActorAddress;
 use daca_model::backend::{Error, Registration};
@@ -89,8 +89,8 @@ impl Reminders {
     async fn shown_by_grpc(&self, actor: &ActorAddress, name: &str) -> Result<Option<Option<Shown>>, Error> {
         let request = proto::GetActorReminderRequest {
             actor_type: actor.agent_type.to_string(),
-            actor_id: wire::segment(&actor.id),
-            name: wire::segment(name),
+            actor_id: names::segment(&actor.id),
+            name: names::segment(name),
         };
         let mut client = self.client.clone();
         let answer = match within(STORE_TIMEOUT, client.get_actor_reminder(request)).await {
@@ -119,7 +119,7 @@ impl Reminders {
 
     async fn shown_by_http(&self, actor: &ActorAddress, name: &str) -> Result<Option<Shown>, Error> {
         let segment = |name: &str| {
-            percent_encoding::utf8_percent_encode(&wire::segment(name), percent_encoding::NON_ALPHANUMERIC)
+            percent_encoding::utf8_percent_encode(&names::segment(name), percent_encoding::NON_ALPHANUMERIC)
                 .to_string()
         };
         let url = format!(

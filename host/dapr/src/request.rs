@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tonic::{Request, Response, Status};
 
-use super::wire;
+/// The metadata with the W3C trace context of a request.
+const TRACEPARENT: &str = "traceparent";
 
 /// The timeout of a state store, a broker or a scheduler.
 pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -25,7 +26,7 @@ pub(super) async fn within<T>(
 pub(super) fn traced<T>(message: T, traceparent: Option<&str>) -> Request<T> {
     let mut request = Request::new(message);
     if let Some(value) = traceparent.and_then(|text| text.parse().ok()) {
-        request.metadata_mut().insert(wire::TRACEPARENT, value);
+        request.metadata_mut().insert(TRACEPARENT, value);
     }
     request
 }

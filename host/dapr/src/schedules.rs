@@ -14,7 +14,7 @@ use super::era::Era;
 use super::reminders::Reminders;
 use super::request::{STORE_TIMEOUT, within};
 use super::wakeups::{self, Timers, reminder_request, timer_request};
-use super::{status, wire};
+use super::{names, status};
 
 /// The waits until the sidecar has certainly seen the end of a timer's turn. The second is for a busy machine.
 const TURN_HAS_ENDED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
@@ -73,7 +73,7 @@ impl Schedules {
     pub(super) async fn unregister(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<(), Error> {
         let mut client = self.client.clone();
         let (actor_type, actor_id, name) =
-            (actor.agent_type.to_string(), wire::segment(&actor.id), wire::segment(&key.name));
+            (actor.agent_type.to_string(), names::segment(&actor.id), names::segment(&key.name));
         let removed = match key.kind {
             WakeupKind::Reminder => {
                 let request = proto::UnregisterActorReminderRequest { actor_type, actor_id, name };

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::connection::Client;
 use super::request::{STORE_TIMEOUT, within};
 use super::watch::Known;
-use super::{status, wire};
+use super::{names, status};
 
 /// The sidecar's state API for actors.
 pub(super) struct State {
@@ -33,7 +33,7 @@ impl State {
         let reads = keys.iter().map(|key| async {
             let request = proto::GetActorStateRequest {
                 actor_type: actor.agent_type.to_string(),
-                actor_id: wire::segment(&actor.id),
+                actor_id: names::segment(&actor.id),
                 key: key.clone(),
             };
             let mut client = self.client.clone();
@@ -65,7 +65,7 @@ impl State {
         let may_expire = self.known.has_ttl();
         let request = proto::ExecuteActorStateTransactionRequest {
             actor_type: actor.agent_type.to_string(),
-            actor_id: wire::segment(&actor.id),
+            actor_id: names::segment(&actor.id),
             operations: writes.iter().map(|(key, write)| operation(key, write, may_expire)).collect(),
         };
         let mut client = self.client.clone();
@@ -78,7 +78,7 @@ impl State {
     pub(super) async fn confirm_ownership(&self, actor: &ActorAddress) -> Result<(), Error> {
         let request = proto::ExecuteActorStateTransactionRequest {
             actor_type: actor.agent_type.to_string(),
-            actor_id: wire::segment(&actor.id),
+            actor_id: names::segment(&actor.id),
             operations: Vec::new(),
         };
         let mut client = self.client.clone();

@@ -1,6 +1,5 @@
 //! Interprets the sidecar's errors. Their text goes to the log and into the error; the case decides who may retry.
 
-use bytes::Bytes;
 use tonic::{Code, Status};
 
 use super::texts::{self, Meaning};
@@ -42,12 +41,29 @@ pub(super) fn meaning(what: &str, status: &Status) -> Error {
 }
 
 /// Why the sidecar did not return an actor's answer.
-///
-/// `is_of_a_host` means that hosts of this app have the actor.
-pub(super) fn call_error(actor: &ActorAddress, status: &Status, is_of_a_host: bool) -> CallError {
-    let error = meaning_of_call(actor, status, is_of_a_host);
-    tracing::info!(code = ErrorCode::SidecarError.as_str(), status = ?status.code(), "{}", printable(&error.to_string()));
-    error
+#[derive(Debug)]
+pub struct InvokeError {
+    meaning: CallError,
+    code: Code,
+}
+
+impl InvokeError {
+    /// Interprets the sidecar's status. `is_of_a_host` means that hosts of this app have the actor.
+    pub fn new(actor: &ActorAddress, status: &Status, is_of_a_host: bool) -> InvokeError {
+        InvokeError { meaning: meaning_of_call(actor, status, is_of_a_host), code: status.code() }
+    }
+
+    /// The error of the call, if there is no other attempt.
+    pub fn meaning(&self) -> &CallError {
+        &self.meaning
+    }
+
+    /// Logs that the call failed, and returns its error. For the last attempt.
+    pub fn logged(self) -> CallError {
+        let InvokeError { meaning, code } = self;
+        tracing::info!(code = ErrorCode::SidecarError.as_str(), status = ?code, "{}", printable(&meaning.to_string()));
+        meaning
+    }
 }
 
 fn meaning_of_call(actor: &ActorAddress, status: &Status, is_of_a_host: bool) -> CallError {
@@ -74,23 +90,6 @@ fn meaning_of_call(actor: &ActorAddress, status: &Status, is_of_a_host: bool) ->
     }
 }
 
-/// Returns `true` if a call may be retried at once: if it was certainly not handled; and also if its outcome is
-/// unknown, provided that its actor handles a repeated call once.
-pub(super) fn may_be_repeated(
-    actor: &ActorAddress,
-    answer: &Result<Result<Bytes, CallError>, Status>,
-    is_of_a_host: bool,
-    is_handled_once: bool,
-) -> bool {
-    let may_be =
-        |error: &CallError| error.is_not_done() || (is_handled_once && error.is_of_unknown_outcome());
-    match answer {
-        Ok(Ok(_)) => false,
-        Ok(Err(error)) => may_be(error),
-        Err(status) => may_be(&meaning_of_call(actor, status, is_of_a_host)),
-    }
-}
-
 /// Returns `true` if the sidecar has no such method. It mistakes an unknown one for a call of another application
 /// (`intercept` in `pkg/messaging/grpc_proxy.go`), and complains that the application is missing.
 pub(super) fn is_unknown_method(status: &Status) -> bool {
@@ -113,48 +112,5 @@ pub(super) fn words(status: &Status) -> String {
         (None, Code::DeadlineExceeded) => format!("the Dapr sidecar did not answer in time ({text})"),
         (None, Code::Cancelled) => format!("the Dapr sidecar aborted the call ({text})"),
         _ => text,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What was surely not done is repeated for everybody, and what may have been done for those whose actor handles it once.
-    #[test]
-    fn a_call_is_repeated_only_where_that_does_no_harm() {
-        let actor = "A/a".parse().expect("an address");
-        let unavailable = || CallError::Backend(Error::Unavailable("the store".into()));
-        let not_done = || CallError::Backend(Error::NotDone("given up".into()));
-        let status = |text: &str| Err(Status::internal(text));
-        // The answer, and whether the call is repeated: without a key, with one.
-        let cases = [
-            (Ok(Ok(Bytes::new())), (false, false)),
-            (Ok(Err(not_done())), (true, true)),
-            (Ok(Err(unavailable())), (false, true)),
-            (Ok(Err(CallError::NeededUnavailable("a secret".into()))), (false, false)),
-            (Ok(Err(CallError::Failed("no".into()))), (false, false)),
-            (Ok(Err(CallError::HostBusy(7))), (false, false)),
-            // The router repeats calls by itself: the last error may follow a try that ran.
-            (status("failed to lookup actor: no address"), (false, true)),
-            (status("error invoke actor method: actor lock is closed"), (false, true)),
-            (status("actor is closed, cannot handle \"Add\""), (false, true)),
-            (status("placement is disseminating"), (false, true)),
-            (Err(Status::unknown("context canceled")), (false, true)),
-            (status("Put \"http://h/actors\": context canceled"), (false, true)),
-            (Err(Status::unavailable("tcp connect error")), (true, true)),
-            (status("error from actor service: (500) no"), (false, false)),
-            (status("error from actor service: (503) bodies-exhausted"), (true, true)),
-            (Err(Status::invalid_argument("actor id is invalid")), (false, false)),
-            (Err(Status::out_of_range("decoded message length too large")), (false, false)),
-        ];
-        for (answer, expected) in cases {
-            let may_be = |is_handled_once| may_be_repeated(&actor, &answer, true, is_handled_once);
-            let found = (may_be(false), may_be(true));
-            assert_eq!(found, expected, "{answer:?}");
-        }
-        // Of another program nobody knows what its 503 means.
-        let of_another = status("error from actor service: (503) no");
-        assert!(!may_be_repeated(&actor, &of_another, false, false));
     }
 }

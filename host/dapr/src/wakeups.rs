@@ -11,7 +11,7 @@ use dapr::dapr::proto::common::v1::{JobFailurePolicy, JobFailurePolicyConstant, 
 use dapr::dapr::proto::runtime::v1 as proto;
 use parking_lot::{Mutex, MutexGuard};
 
-use super::wire::segment;
+use super::names::segment;
 use daca_base::go_duration;
 use daca_base::json::Document;
 use daca_model::ActorAddress;

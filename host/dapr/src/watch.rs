@@ -278,7 +278,7 @@ impl Said {
     }
 
     /// Warns of a release that may deliver a call to another actor. The host refuses such calls of other hosts
-    /// ([`super::is_misdelivered`]); those of other callers, reminders and timers cannot be recognised.
+    /// (`daca-routing`); those of other callers, reminders and timers cannot be recognised.
     fn release(&mut self, release: &str) {
         if self.release == release {
             return;

@@ -26,7 +26,6 @@ pub mod watch;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc};
@@ -45,6 +44,7 @@ use daca_base::digest::{digest, short};
 use daca_base::task;
 use daca_manifest::DeployRules;
 use daca_model::backend::SharedStore;
+use daca_model::{HostPhase, Lifecycle};
 use daca_runtime::actor::Actors;
 use daca_runtime::component::{Compiling, Engine};
 use handle::TypeHandle;
@@ -76,7 +76,7 @@ struct Inner {
     library: Library,
     hosts: Hosts,
     under_way: Arc<Semaphore>,
-    is_closing: AtomicBool,
+    lifecycle: Lifecycle,
     tasks: TaskTracker,
     /// No more changes are accepted.
     stop: CancellationToken,
@@ -98,13 +98,15 @@ pub struct DeployerOptions<'a> {
     pub shared: Option<Arc<dyn SharedStore>>,
     /// This host's name, for display.
     pub host_name: String,
+    /// The phase of the host: deployments are refused once it drains.
+    pub lifecycle: Lifecycle,
 }
 
 impl Deployer {
     /// Starts the deployment controllers, and deploys the manifest's files if they are new. On return it is known which
     /// versions serve; if there are other hosts, as soon as they were asked.
     pub async fn start(options: DeployerOptions<'_>, opened: Vec<Opened>) -> Result<Deployer, Error> {
-        let DeployerOptions { engine, rules, data, actors, shared, host_name } = options;
+        let DeployerOptions { engine, rules, data, actors, shared, host_name, lifecycle } = options;
         let preparation = Preparation::new(engine, rules.clone(), Compiling::Serving);
         let library = Library::new(data, rules.versions.clone());
         let tasks = TaskTracker::new();
@@ -145,7 +147,7 @@ impl Deployer {
             library,
             hosts,
             under_way: Arc::new(Semaphore::new(MOST_UNDER_WAY)),
-            is_closing: AtomicBool::new(false),
+            lifecycle,
             tasks,
             stop,
             give_up,
@@ -330,9 +332,8 @@ impl Deployer {
         self.inner.hosts.read().await
     }
 
-    /// Refuses deployments from now on, and stops the compilations for them.
+    /// Stops the compilations for deployments. Called when the host begins to drain, from when on none is accepted.
     pub fn close(&self) {
-        self.inner.is_closing.store(true, Ordering::Relaxed);
         self.inner.preparation.engine.stop_compiling();
     }
 
@@ -350,7 +351,8 @@ impl Deployer {
     }
 
     fn check_open(&self) -> Result<(), Error> {
-        if self.inner.is_closing.load(Ordering::Relaxed) { Err(Error::shutting_down()) } else { Ok(()) }
+        let is_draining = self.inner.lifecycle.has_reached(HostPhase::Draining);
+        if is_draining { Err(Error::shutting_down()) } else { Ok(()) }
     }
 
     fn handle(&self, agent_type: &str) -> Result<&TypeHandle, Error> {

@@ -2,8 +2,8 @@
 //!
 //! State, reminders and timers are in the state file ([`store`], [`state_file`]) and survive a crash ([`inspect`]
 //! shows them). Events are
-//! delivered in process to the manifest's subscriptions, as CloudEvents, like a broker's. Calls to other actors stay in
-//! process. Output bindings are written to the outbox and to the log, so that you can see what would have been sent.
+//! delivered in process to the manifest's subscriptions, as CloudEvents, like a broker's. Output bindings are written to
+//! the outbox and to the log, so that you can see what would have been sent.
 
 mod inspect;
 mod state_file;
@@ -28,11 +28,12 @@ use daca_base::task;
 use daca_manifest::{AgentType, Manifest};
 use daca_model::Topic;
 use daca_model::backend::{
-    ActorCall, Backend, BindingRequest, BindingResponse, Effect, EffectRequest, Error, EventOutcome, Inbound,
-    Outbox, Readiness, Registration, StateValue, TurnCommit, WakeupKey,
+    Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery, EffectRequest, Error,
+    EventOutcome, Inbound, Outbox, Ownership, Readiness, Registration, Secrets, StateStore, StateValue,
+    TurnCommit, WakeupKey, Wakeups,
 };
 use daca_model::cloud_event;
-use daca_model::{ActorAddress, CallContext, CallError};
+use daca_model::{ActorAddress, CallContext};
 pub use inspect::Scheduled;
 pub use store::OpenError;
 use store::Store;
@@ -184,7 +185,7 @@ async fn deliver_event(
 }
 
 #[async_trait]
-impl Backend for Embedded {
+impl StateStore for Embedded {
     async fn read_state(
         &self,
         actor: &ActorAddress,
@@ -204,6 +205,13 @@ impl Backend for Embedded {
         Ok(())
     }
 
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+}
+
+#[async_trait]
+impl EffectDelivery for Embedded {
     async fn deliver(&self, actor: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
         let mut results = Vec::with_capacity(effects.len());
         for effect in effects {
@@ -220,6 +228,13 @@ impl Backend for Embedded {
         results
     }
 
+    async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error> {
+        self.publish_to("daca", &topic.pubsub, &topic.topic, &event).await
+    }
+}
+
+#[async_trait]
+impl Bindings for Embedded {
     async fn invoke_binding(
         &self,
         actor: &ActorAddress,
@@ -231,26 +246,27 @@ impl Backend for Embedded {
         let data = self.binding_responses.get(&request.name).cloned().unwrap_or_default();
         Ok(BindingResponse { data, metadata: BTreeMap::new() })
     }
+}
 
-    async fn call_actor(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
-        match self.inbound.get() {
-            Some(inbound) => inbound.call(call, context).await,
-            None => Err(CallError::Starting),
-        }
-    }
-
+#[async_trait]
+impl Wakeups for Embedded {
     async fn wakeup(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<Option<Registration>, Error> {
         Ok(self.store.wakeup(actor, key).await?.map(|(registration, _)| registration))
     }
+}
 
+#[async_trait]
+impl Secrets for Embedded {
     async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
         Ok(self.secrets.get(name).cloned())
     }
+}
 
-    async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error> {
-        self.publish_to("daca", &topic.pubsub, &topic.topic, &event).await
-    }
+/// There is no other host.
+impl Ownership for Embedded {}
 
+#[async_trait]
+impl Backend for Embedded {
     fn start(&self, inbound: Arc<dyn Inbound>) {
         if self.inbound.set(inbound.clone()).is_err() {
             return;
@@ -266,10 +282,6 @@ impl Backend for Embedded {
 
     fn readiness(&self) -> Readiness {
         self.store.readiness()
-    }
-
-    fn clock(&self) -> &Clock {
-        &self.clock
     }
 
     /// Stops firing reminders and timers. Due ones stay in the state file, for the next run.

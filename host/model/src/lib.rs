@@ -1,24 +1,29 @@
 //! The vocabulary that all parts of the host share: the addressed actor ([`ActorAddress`], [`CallContext`]), what a
-//! turn needs and produces ([`backend`]), and why something was not done ([`CallError`], [`Fault`]). It has no logic of
-//! its own and does no I/O.
+//! turn needs and produces ([`backend`]), the phase of the host ([`Lifecycle`]), and why something was not done
+//! ([`CallError`], [`Fault`]). It has no logic of its own and does no I/O.
 
 mod address;
 pub mod backend;
 mod call_error;
 pub mod cloud_event;
 mod context;
+mod effect;
 mod fault;
 mod ids;
+mod lifecycle;
 mod outbox;
+mod shared_store;
 mod stored;
 mod topic;
 mod turn_kind;
+mod wakeup;
 
 pub use address::{ActorAddress, AddressError, check_actor_id, check_agent_type};
 pub use call_error::{CallError, RemoteError};
 pub use context::{CallContext, CallIdentity, KeyError};
 pub use fault::Fault;
 pub use ids::new_id;
+pub use lifecycle::{HostPhase, Lifecycle, LifecycleWriter};
 pub use topic::Topic;
 pub use turn_kind::TurnKind;
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use daca_model::backend::{
-    ActorCall, Backend, BindingRequest, BindingResponse, Effect, EffectRequest, Error, Expiry, Inbound,
-    Readiness, Registration, StateValue, StateWrite, TurnCommit, WakeupKey,
+    Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery, EffectRequest, Error, Expiry,
+    Inbound, Ownership, Readiness, Registration, Secrets, StateStore, StateValue, StateWrite, TurnCommit,
+    WakeupKey, Wakeups,
 };
-use daca_model::{ActorAddress, CallContext, CallError, Topic};
+use daca_model::{ActorAddress, CallContext, Topic};
 use parking_lot::Mutex;
 
 /// The test's result of a delivery, by the effect's name.
@@ -74,7 +75,7 @@ fn name(effect: &Effect) -> String {
 }
 
 #[async_trait]
-impl Backend for FakeBackend {
+impl StateStore for FakeBackend {
     async fn read_state(
         &self,
         actor: &ActorAddress,
@@ -103,13 +104,23 @@ impl Backend for FakeBackend {
         }
         answer
     }
+}
 
+#[async_trait]
+impl EffectDelivery for FakeBackend {
     async fn deliver(&self, _: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
         let names = effects.iter().map(|effect| name(effect)).collect::<Vec<_>>();
         self.tried.lock().extend(names.iter().cloned());
         names.iter().map(|name| (self.delivery)(name)).collect()
     }
 
+    async fn publish(&self, _: &Topic, _: Bytes) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Bindings for FakeBackend {
     async fn invoke_binding(
         &self,
         _: &ActorAddress,
@@ -118,23 +129,26 @@ impl Backend for FakeBackend {
     ) -> Result<BindingResponse, Error> {
         Ok(BindingResponse::default())
     }
+}
 
-    async fn call_actor(&self, _: ActorCall, _: CallContext) -> Result<Bytes, CallError> {
-        Err(CallError::Backend(Error::Unavailable("no actor can be called here".into())))
-    }
-
+#[async_trait]
+impl Wakeups for FakeBackend {
     async fn wakeup(&self, _: &ActorAddress, _: &WakeupKey) -> Result<Option<Registration>, Error> {
         Ok(None)
     }
+}
 
+#[async_trait]
+impl Secrets for FakeBackend {
     async fn secret(&self, _: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
         Ok(None)
     }
+}
 
-    async fn publish(&self, _: &Topic, _: Bytes) -> Result<(), Error> {
-        Ok(())
-    }
+impl Ownership for FakeBackend {}
 
+#[async_trait]
+impl Backend for FakeBackend {
     fn start(&self, _: Arc<dyn Inbound>) {}
 
     fn readiness(&self) -> Readiness {

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
@@ -25,7 +24,7 @@ use super::admin_state::{AdminState, DEFAULT_LIMIT};
 use super::answer::HttpError;
 use daca_base::ErrorCode;
 use daca_model::backend::{ActorCall, Readiness};
-use daca_model::{CallContext, CallError};
+use daca_model::{CallContext, CallError, HostPhase};
 
 /// Creates the router.
 pub fn router(state: AdminState) -> Router {
@@ -113,7 +112,7 @@ async fn health(State(state): State<AdminState>) -> Json<Value> {
 
 fn status(state: &AdminState) -> &'static str {
     match state.actors.readiness() {
-        _ if !state.is_ready.load(Ordering::Relaxed) => "shutting-down",
+        _ if state.lifecycle.has_reached(HostPhase::Draining) => "shutting-down",
         Readiness::Ready => "ready",
         Readiness::Waiting(_) => "waiting",
     }
@@ -185,6 +184,6 @@ async fn invoke(
     let Path((agent_type, actor_id, method)) = path;
     let payload = body.map_err(super::body::unreadable_body)?;
     let actor = super::call::address(&agent_type, &actor_id)?;
-    let reply = state.actors.call(ActorCall { actor, method, payload }, CallContext::default()).await?;
+    let reply = state.router.call(ActorCall { actor, method, payload }, CallContext::default()).await?;
     super::answer::reply(reply, None)
 }

@@ -1,11 +1,12 @@
 //! The state for the operator's requests.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use daca_base::telemetry::Log;
 use daca_deploy::Deployer;
+use daca_model::Lifecycle;
 use daca_model::backend::Outbox;
+use daca_routing::CallRouter;
 use daca_runtime::actor::Actors;
 use tokio_util::sync::CancellationToken;
 
@@ -19,12 +20,14 @@ pub(super) const DEFAULT_LIMIT: usize = 1_000;
 pub struct AdminState {
     /// All actors of the host.
     pub actors: Actors,
+    /// Takes the operator's calls to their actors.
+    pub router: CallRouter,
     /// Deployments, and the serving versions.
     pub deployer: Deployer,
     /// The outcomes of effects.
     pub outbox: Arc<Outbox>,
-    /// `false` once the shutdown has begun.
-    pub is_ready: Arc<AtomicBool>,
+    /// The phase of the host.
+    pub lifecycle: Lifecycle,
     /// The backend's name.
     pub backend: &'static str,
     /// The maximum size of a body in bytes.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::rejection::{BytesRejection, RawPathParamsRejection};
@@ -17,7 +16,7 @@ use serde_json::json;
 use super::answer::{self, HttpError, ReplyTemplate};
 use super::body::unreadable_body;
 use super::call::{self, PathParameters};
-use super::callbacks;
+use super::callbacks::{self, Callbacks};
 use super::encoding;
 use super::events::{Letter, Patience};
 use super::head::{self, HeadCut};
@@ -28,7 +27,8 @@ use daca_base::json::Document;
 use daca_base::telemetry::printable;
 use daca_manifest::{InputBinding, Route};
 use daca_model::backend::{EventOutcome, Readiness};
-use daca_model::{CallContext, CallIdentity};
+use daca_model::{CallContext, CallIdentity, HostPhase, Lifecycle};
+use daca_routing::CallRouter;
 use daca_runtime::actor::Actors;
 
 /// The maximum length in bytes of a path quoted in an answer.
@@ -49,10 +49,10 @@ pub struct AppOptions<'a> {
     pub subscriptions: Subscriptions,
     /// The actors that answer.
     pub actors: Actors,
-    /// `false` once the shutdown has begun.
-    pub is_ready: Arc<AtomicBool>,
-    /// `false` once a sidecar should send its calls elsewhere.
-    pub is_alive: Arc<AtomicBool>,
+    /// Takes calls to them.
+    pub router: CallRouter,
+    /// The phase of the host, which health and readiness show.
+    pub lifecycle: Lifecycle,
     /// The maximum size of a body in bytes.
     pub max_body: usize,
     /// The routes for a sidecar; `None` without one.
@@ -71,22 +71,26 @@ pub struct SidecarSide<'a> {
 struct RouteState {
     route: Route,
     template: Option<ReplyTemplate>,
-    actors: Actors,
+    router: CallRouter,
     /// The input binding that delivers to this route.
     input: Option<Arc<Input>>,
 }
 
 /// Creates the router. The manifest was checked for colliding routes.
 pub fn router(options: AppOptions<'_>) -> Router {
-    let (is_ready, actors) = (options.is_ready.clone(), options.actors.clone());
+    let (alive, ready, actors) =
+        (options.lifecycle.clone(), options.lifecycle.clone(), options.actors.clone());
     let mut router = Router::new()
-        .route("/healthz", get(move || async move { health(&options.is_alive) }))
-        .route("/readyz", get(move || async move { readiness(&is_ready, &actors) }));
+        .route("/healthz", get(move || async move { health(&alive) }))
+        .route("/readyz", get(move || async move { readiness(&ready, &actors) }));
     let token = options.sidecar.as_ref().and_then(|side| side.token.clone());
     if options.sidecar.is_some() {
-        let callbacks =
-            callbacks::router(options.actors.clone(), options.subscriptions.clone(), token.clone());
-        router = router.merge(callbacks);
+        let callbacks = Callbacks {
+            actors: options.actors.clone(),
+            router: options.router.clone(),
+            subscriptions: options.subscriptions.clone(),
+        };
+        router = router.merge(callbacks::router(callbacks, token.clone()));
     }
     let mut large_heads = Vec::new();
     let mut by_path: HashMap<&str, MethodRouter> = HashMap::new();
@@ -94,7 +98,7 @@ pub fn router(options: AppOptions<'_>) -> Router {
         let state = Arc::new(RouteState {
             route: route.clone(),
             template: route.reply.as_ref().map(ReplyTemplate::new),
-            actors: options.actors.clone(),
+            router: options.router.clone(),
             input: input_of(route, options.sidecar.as_ref(), &options.actors),
         });
         let mut methods = by_path.remove(route.path.as_str()).unwrap_or_default();
@@ -105,7 +109,7 @@ pub fn router(options: AppOptions<'_>) -> Router {
         }
         by_path.insert(&route.path, methods.merge(on(filter(&route.method), run_route).with_state(state)));
     }
-    let patience = Patience::new(options.is_ready.clone());
+    let patience = Patience::new(options.lifecycle.clone());
     for path in options.subscriptions.paths() {
         // A broker's headers arrive with events, too.
         large_heads.push(path.to_owned());
@@ -131,17 +135,17 @@ fn input_of(route: &Route, sidecar: Option<&SidecarSide<'_>>, actors: &Actors) -
     Some(Input::new(binding.clone(), sidecar.token.clone(), actors.clone()))
 }
 
-/// Alive, and not shutting down: otherwise a sidecar should look elsewhere.
-fn health(is_alive: &AtomicBool) -> (StatusCode, &'static str) {
-    if is_alive.load(Ordering::Relaxed) {
-        (StatusCode::OK, "ok")
-    } else {
+/// Alive, and not handed over: otherwise a sidecar should look elsewhere.
+fn health(lifecycle: &Lifecycle) -> (StatusCode, &'static str) {
+    if lifecycle.has_reached(HostPhase::HandedOver) {
         (StatusCode::SERVICE_UNAVAILABLE, "shutting down")
+    } else {
+        (StatusCode::OK, "ok")
     }
 }
 
-fn readiness(is_ready: &AtomicBool, actors: &Actors) -> (StatusCode, &'static str) {
-    if !is_ready.load(Ordering::Relaxed) {
+fn readiness(lifecycle: &Lifecycle, actors: &Actors) -> (StatusCode, &'static str) {
+    if lifecycle.has_reached(HostPhase::Draining) {
         return (StatusCode::SERVICE_UNAVAILABLE, "shutting down");
     }
     match actors.readiness() {
@@ -224,7 +228,7 @@ async fn try_route(
         tracing::info!(path = state.route.path, "{}", printable(&line));
     }
     let call = call::actor_call(&state.route.call, &path, &document)?;
-    let reply = state.actors.call(call, context).await?;
+    let reply = state.router.call(call, context).await?;
     answer::reply(reply, state.template.as_ref())
 }
 

@@ -22,12 +22,11 @@ use super::{AppToken, Subscriptions};
 use daca_base::ErrorCode;
 use daca_base::json::Document;
 use daca_base::telemetry::printable;
-use daca_dapr::{
-    answer_mark, content_type, context_of, failure_body, firing_data, is_misdelivered, reply_body,
-};
+use daca_dapr::{content_type, firing_data};
 use daca_manifest::AgentType;
 use daca_model::backend::{self, ActorCall, FiredWakeup, WakeupKey, WakeupKind};
 use daca_model::{ActorAddress, CallContext, CallError};
+use daca_routing::{CallRouter, answer_mark, context_of, failure_body, is_misdelivered, reply_body};
 use daca_runtime::actor::Actors;
 
 /// The time that the sidecar waits for the calls of moving actors. Meanwhile it serves no state request, so a turn that
@@ -42,13 +41,14 @@ const IDLE_MARGIN: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The state of the callbacks.
 #[derive(Clone)]
-struct Callbacks {
-    actors: Actors,
-    subscriptions: Subscriptions,
+pub(super) struct Callbacks {
+    pub(super) actors: Actors,
+    pub(super) router: CallRouter,
+    pub(super) subscriptions: Subscriptions,
 }
 
 /// The routes of the callbacks. All of them require the token, if there is one.
-pub(super) fn router(actors: Actors, subscriptions: Subscriptions, token: Option<AppToken>) -> Router {
+pub(super) fn router(callbacks: Callbacks, token: Option<AppToken>) -> Router {
     Router::new()
         .route("/dapr/config", get(config))
         .route("/dapr/subscribe", get(subscribe))
@@ -56,7 +56,7 @@ pub(super) fn router(actors: Actors, subscriptions: Subscriptions, token: Option
         .route("/actors/{agent_type}/{actor_id}/method/{method}", put(invoke))
         .route("/actors/{agent_type}/{actor_id}/method/remind/{name}", put(remind))
         .route("/actors/{agent_type}/{actor_id}/method/timer/{name}", put(timer))
-        .with_state(Callbacks { actors, subscriptions })
+        .with_state(callbacks)
         .route_layer(middleware::from_fn_with_state(token, require_token))
 }
 
@@ -132,7 +132,7 @@ async fn invoke(
         Err(error) => return error.into_response(),
     };
     if is_misdelivered(&headers, &actor) {
-        return failure(&refuse_misdelivered(&state.actors, &actor), answer_mark(&headers));
+        return failure(&refuse_misdelivered(&state.router, &actor), answer_mark(&headers));
     }
     match state.actors.call_here(ActorCall { actor, method, payload }, context_of(&headers)).await {
         Ok(reply) => answer(reply, answer_mark(&headers)),
@@ -141,8 +141,8 @@ async fn invoke(
 }
 
 /// The caller retries the call.
-fn refuse_misdelivered(actors: &Actors, actor: &ActorAddress) -> CallError {
-    actors.note_misdelivered();
+fn refuse_misdelivered(router: &CallRouter, actor: &ActorAddress) -> CallError {
+    router.note_misdelivered();
     tracing::warn!(
         code = ErrorCode::CallMisdelivered.as_str(),
         %actor,

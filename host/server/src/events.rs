@@ -9,7 +9,6 @@
 //! (`pkg/runtime/subscription`). It knows no reason, and can only use the component that the event came from.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -28,7 +27,7 @@ use daca_base::json::{self, Document};
 use daca_base::telemetry::printable;
 use daca_manifest::Subscription;
 use daca_model::backend::EventOutcome;
-use daca_model::{CallContext, CallIdentity};
+use daca_model::{CallContext, CallIdentity, HostPhase, Lifecycle};
 use daca_runtime::actor::Actors;
 
 /// The time for which an event is retried here. Redis gives it to another consumer after `processingTimeout`, 60 s by
@@ -57,13 +56,13 @@ fn name_of(path: &str, event: &Document) -> Option<String> {
 #[derive(Clone)]
 pub(super) struct Patience {
     places: Arc<Semaphore>,
-    /// `false` once the shutdown has begun: events that wait then are left to another host.
-    is_ready: Arc<AtomicBool>,
+    /// Events that wait when the shutdown begins are left to another host.
+    lifecycle: Lifecycle,
 }
 
 impl Patience {
-    pub(super) fn new(is_ready: Arc<AtomicBool>) -> Patience {
-        Patience { places: Arc::new(Semaphore::new(MOST_WAITING)), is_ready }
+    pub(super) fn new(lifecycle: Lifecycle) -> Patience {
+        Patience { places: Arc::new(Semaphore::new(MOST_WAITING)), lifecycle }
     }
 
     /// Delivers a broker's event, with retries. Failures of the host or of a service behind it are retried until the
@@ -98,7 +97,8 @@ impl Patience {
                 place = self.places.clone().try_acquire_owned().ok();
             }
             let wait = BACKOFF.after(attempt);
-            let has_time = Instant::now() + wait <= until && self.is_ready.load(Ordering::Relaxed);
+            let is_draining = self.lifecycle.has_reached(HostPhase::Draining);
+            let has_time = Instant::now() + wait <= until && !is_draining;
             if place.is_none() || !has_time {
                 tracing::warn!(
                     path,

@@ -224,3 +224,32 @@ fn lines_missed(missed: u64) -> String {
     });
     format!("{line}\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An agent must not appear in another one's log, whatever it writes into its own.
+    #[test]
+    fn a_line_belongs_to_whom_the_host_says() {
+        let filter = Filter::Actor { agent_type: "A".into(), id: "1".into() };
+        for (line, expected) in [
+            (r#"{"message":"m","span":{"agent_type":"A","actor_id":"1","turn":"t"}}"#, true),
+            (r#"{"message":"m","agent_type":"A","actor_id":"1"}"#, true),
+            (r#"{"message":"m","span":{"agent_type":"A","actor_id":"2"}}"#, false),
+            (r#"{"message":"m","span":{"agent_type":"B","actor_id":"1"}}"#, false),
+            (
+                r#"{"message":"\",\"span\":{\"agent_type\":\"A\",\"actor_id\":\"1\"}","span":{"agent_type":"B"}}"#,
+                false,
+            ),
+            (
+                r#"{"message":"m","agent_type":"B","actor_id":"1","span":{"agent_type":"A","actor_id":"1"}}"#,
+                false,
+            ),
+            (r#"{"message":"m"}"#, false),
+            ("no JSON", false),
+        ] {
+            assert_eq!(filter.takes(line), expected, "{line}");
+        }
+    }
+}

@@ -58,7 +58,7 @@ fn host(registry: &mut Registry, state: &AdminState) {
     registry.register(
         "daca_misdelivered_calls",
         "Calls that the sidecar delivered to another actor; they were refused",
-        ConstCounter::new(state.actors.misdelivered()),
+        ConstCounter::new(state.router.misdelivered()),
     );
     registry.register(
         "daca_log_lines_dropped",

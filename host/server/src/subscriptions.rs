@@ -18,6 +18,7 @@ use daca_manifest::Subscription;
 use daca_model::backend::{ActorCall, EventOutcome};
 use daca_model::cloud_event;
 use daca_model::{CallContext, CallIdentity};
+use daca_routing::CallRouter;
 use daca_runtime::actor::Actors;
 
 /// The manifest's subscriptions by path. Cheap to clone.
@@ -25,15 +26,16 @@ use daca_runtime::actor::Actors;
 pub struct Subscriptions {
     by_path: Arc<HashMap<String, Subscription>>,
     actors: Actors,
+    router: CallRouter,
     /// For their dead letters.
     tries: Arc<Tries>,
 }
 
 impl Subscriptions {
     /// The paths are unique: the manifest was checked.
-    pub fn new(subscriptions: &[Subscription], actors: Actors) -> Subscriptions {
+    pub fn new(subscriptions: &[Subscription], actors: Actors, router: CallRouter) -> Subscriptions {
         let by_path = subscriptions.iter().map(|one| (one.path.clone(), one.clone())).collect();
-        Subscriptions { by_path: Arc::new(by_path), actors, tries: Arc::default() }
+        Subscriptions { by_path: Arc::new(by_path), actors, router, tries: Arc::default() }
     }
 
     /// The subscriptions, in no order.
@@ -89,7 +91,7 @@ impl Subscriptions {
     /// Makes the call that an event becomes.
     pub(super) async fn attempt(&self, event: &ReadEvent<'_>, context: CallContext) -> EventOutcome {
         let context = CallContext { identity: event.identity.clone(), ..context };
-        match self.actors.call(event.call.clone(), context).await {
+        match self.router.call(event.call.clone(), context).await {
             Ok(_reply) => EventOutcome::Success,
             Err(error) if error.is_refusal() => EventOutcome::Retry(error.to_string()),
             Err(error) if error.is_passing() => EventOutcome::Failed(error.to_string()),

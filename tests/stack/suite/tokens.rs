@@ -26,6 +26,7 @@ async fn with_both_tokens_everything_works_and_nobody_else_gets_in() -> anyhow::
         "daca_dapr",
         "daca_deploy",
         "daca_host",
+        "daca_routing",
         "daca_runtime",
         "daca_server",
         "axum",

@@ -13,8 +13,12 @@ use daca_dapr::Sidecar;
 use daca_deploy::{Deployer, DeployerOptions, Opened};
 use daca_embedded::Embedded;
 use daca_manifest::{self as manifest, Manifest};
+use daca_model::Lifecycle;
 use daca_model::backend::{Backend, Outbox};
-use daca_runtime::actor::{self, Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions};
+use daca_routing::CallRouter;
+use daca_runtime::actor::{
+    self, Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions, HostServices,
+};
 use daca_runtime::component::{CompileIn, Engine, EngineOptions};
 use daca_server::Subscriptions;
 
@@ -27,6 +31,7 @@ use super::options::{BackendOptions, Options};
 /// What the ports serve.
 pub(super) struct Core {
     pub(super) backend: Arc<dyn Backend>,
+    pub(super) router: CallRouter,
     pub(super) actors: Actors,
     pub(super) deliveries: Deliveries,
     pub(super) deployer: Deployer,
@@ -38,25 +43,31 @@ pub(super) struct Core {
 impl Core {
     /// Opens the backend, loads what serves, and then listens on the application's port, whose address names this host to the
     /// others of its app.
-    pub(super) async fn open(options: &Options, manifest: &Manifest) -> Result<(Core, TcpListener), Error> {
+    pub(super) async fn open(
+        options: &Options,
+        manifest: &Manifest,
+        lifecycle: Lifecycle,
+    ) -> Result<(Core, TcpListener), Error> {
         let limits = &manifest.host;
         let outbox = Arc::new(Outbox::default());
-        let (backend, data_lock) = open_backend(options, manifest, &outbox)?;
+        let Outside { backend, router, data_lock } = open_backend(options, manifest, &outbox)?;
         let max_live_instances = live_instances(limits);
         let engine = open_engine(options, manifest, max_live_instances)?;
         let opened = open_types(&engine, manifest, &options.data, &*backend).await?;
         let deliveries = Deliveries::new(backend.clone(), outbox.clone(), delivery_options(limits));
-        let actors = Actors::new(
-            engine.clone(),
-            backend.clone(),
-            deliveries.clone(),
-            agent_runtimes(manifest, &opened),
-            ActorsOptions {
-                max_turns_in_flight: limits.max_turns_in_flight,
-                max_live_instances,
-                max_active_actors: limits.max_active_actors,
-            },
-        );
+        let services = HostServices {
+            engine: engine.clone(),
+            backend: backend.clone(),
+            calls: Arc::new(router.clone()),
+            deliveries: deliveries.clone(),
+            lifecycle: lifecycle.clone(),
+        };
+        let actors_options = ActorsOptions {
+            max_turns_in_flight: limits.max_turns_in_flight,
+            max_live_instances,
+            max_active_actors: limits.max_active_actors,
+        };
+        let actors = Actors::new(services, agent_runtimes(manifest, &opened), actors_options);
         let listener = listen(options.listen, "--listen")?;
         let address = listener.local_addr().unwrap_or(options.listen);
         let deployer_options = DeployerOptions {
@@ -66,29 +77,36 @@ impl Core {
             actors: actors.clone(),
             shared: backend.shared(),
             host_name: host_name(address),
+            lifecycle,
         };
         let deployer = Deployer::start(deployer_options, opened).await.map_err(Box::new)?;
-        let subscriptions = Subscriptions::new(&manifest.subscriptions, actors.clone());
-        let core =
-            Core { backend, actors, deliveries, deployer, subscriptions, outbox, _data_lock: data_lock };
+        let subscriptions = Subscriptions::new(&manifest.subscriptions, actors.clone(), router.clone());
+        let _data_lock = data_lock;
+        let core = Core { backend, router, actors, deliveries, deployer, subscriptions, outbox, _data_lock };
         Ok((core, listener))
     }
 }
 
+/// The backend, and the way to the actors that it implies.
+struct Outside {
+    backend: Arc<dyn Backend>,
+    router: CallRouter,
+    data_lock: Option<File>,
+}
+
 /// Opens the backend, and locks the data folder: two hosts in one folder must not share its code cache either. The
 /// embedded backend's state file is such a lock itself.
-fn open_backend(
-    options: &Options,
-    manifest: &Manifest,
-    outbox: &Arc<Outbox>,
-) -> Result<(Arc<dyn Backend>, Option<File>), Error> {
+fn open_backend(options: &Options, manifest: &Manifest, outbox: &Arc<Outbox>) -> Result<Outside, Error> {
     match &options.backend {
         BackendOptions::Embedded => {
-            Ok((Arc::new(Embedded::open(manifest, &options.data, outbox.clone())?), None))
+            let backend = Arc::new(Embedded::open(manifest, &options.data, outbox.clone())?);
+            Ok(Outside { backend, router: CallRouter::alone(), data_lock: None })
         }
         BackendOptions::Dapr { sidecar, .. } => {
-            let lock = lock_data(&options.data)?;
-            Ok((Arc::new(Sidecar::new(manifest, sidecar.clone())?), Some(lock)))
+            let data_lock = Some(lock_data(&options.data)?);
+            let sidecar = Sidecar::new(manifest, sidecar.clone())?;
+            let router = CallRouter::behind_sidecar(manifest, sidecar.invoker());
+            Ok(Outside { backend: Arc::new(sidecar), router, data_lock })
         }
     }
 }

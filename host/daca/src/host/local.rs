@@ -1,8 +1,8 @@
-//! Calls, wake-ups and events that a backend brings by itself, without HTTP.
+//! Wake-ups and events that a backend brings by itself, without HTTP.
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use daca_model::backend::{ActorCall, EventOutcome, FiredWakeup, Inbound};
+use daca_model::backend::{EventOutcome, FiredWakeup, Inbound};
 use daca_model::{ActorAddress, CallContext, CallError};
 use daca_runtime::actor::Actors;
 use daca_server::Subscriptions;
@@ -15,14 +15,6 @@ pub(super) struct Local {
 
 #[async_trait]
 impl Inbound for Local {
-    async fn call(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
-        self.actors.call_here(call, context).await
-    }
-
-    async fn call_active(&self, call: ActorCall, context: CallContext) -> Option<Result<Bytes, CallError>> {
-        self.actors.call_active(call, context).await
-    }
-
     async fn wake(&self, actor: ActorAddress, fired: FiredWakeup, data: Bytes) -> Result<(), CallError> {
         self.actors.wake(&actor, fired, data, CallContext::default()).await
     }

@@ -1,5 +1,6 @@
 //! The host as a whole: [`core`] holds the parts, [`ports`] puts them behind the two ports, and [`shutdown`] serves them and ends
-//! them in the order that loses nothing. [`options`] and [`error`] are what goes in, and what can go wrong.
+//! them in the order that loses nothing; it alone moves the host from phase to phase. [`options`] and [`error`] are what
+//! goes in, and what can go wrong.
 
 mod core;
 mod error;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use daca_deploy::Deployer;
 use daca_manifest::Manifest;
+use daca_model::LifecycleWriter;
 
 use core::Core;
 pub use core::largest_memory;
@@ -25,6 +27,7 @@ use ports::Ports;
 pub struct Host {
     core: Core,
     ports: Ports,
+    lifecycle: LifecycleWriter,
     grace: Duration,
     behind_sidecar: bool,
 }
@@ -36,11 +39,12 @@ impl Host {
             return Err(Error::AdminNotLoopback(options.admin));
         }
         let manifest = Manifest::load(&options.manifest)?;
-        let (core, listener) = Core::open(options, &manifest).await?;
+        let lifecycle = LifecycleWriter::starting();
+        let (core, listener) = Core::open(options, &manifest, lifecycle.reader()).await?;
         ports::warn_of_open_callbacks(options);
-        let ports = Ports::open(options, &manifest, &core, listener)?;
+        let ports = Ports::open(options, &manifest, &core, listener, lifecycle.reader())?;
         let (grace, behind_sidecar) = (manifest.host.shutdown_grace, options.backend.is_sidecar());
-        Ok(Host { core, ports, grace, behind_sidecar })
+        Ok(Host { core, ports, lifecycle, grace, behind_sidecar })
     }
 
     /// The address of the application's port.

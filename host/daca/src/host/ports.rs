@@ -1,13 +1,11 @@
 //! The two ports of a host: the application's and the operator's.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use daca_base::ErrorCode;
 use daca_manifest::{self as manifest, Manifest};
-use daca_model::LARGEST_COMPONENT;
+use daca_model::{LARGEST_COMPONENT, Lifecycle};
 use daca_server::{
     self as server, AdminState, AdminToken, AppOptions, AppToken, Server, ServerOptions, SidecarSide,
 };
@@ -31,21 +29,12 @@ const OTHER_DESCRIPTORS: usize = 512;
 /// Connections that are permitted however few descriptors there are.
 const LEAST_CONNECTIONS: usize = 64;
 
-/// What the ports say of the host, and when they close.
-pub(super) struct Lifecycle {
-    /// False from the beginning of the shutdown on.
-    pub(super) is_ready: Arc<AtomicBool>,
-    /// False once a sidecar is to send its calls elsewhere.
-    pub(super) is_alive: Arc<AtomicBool>,
-    /// Cancelled when the operator's port is about to close.
-    pub(super) stop_admin: CancellationToken,
-}
-
 /// The listening ports.
 pub(super) struct Ports {
     pub(super) app: Server,
     pub(super) admin: Server,
-    pub(super) lifecycle: Lifecycle,
+    /// Closes the operator's port, and ends those who follow the log.
+    pub(super) stop_admin: CancellationToken,
 }
 
 impl Ports {
@@ -55,19 +44,16 @@ impl Ports {
         manifest: &Manifest,
         core: &Core,
         app_listener: TcpListener,
+        lifecycle: Lifecycle,
     ) -> Result<Ports, Error> {
-        let lifecycle = Lifecycle {
-            is_ready: Arc::new(AtomicBool::new(true)),
-            is_alive: Arc::new(AtomicBool::new(true)),
-            stop_admin: CancellationToken::new(),
-        };
+        let stop_admin = CancellationToken::new();
         let max_body = usize::try_from(manifest.host.max_body.as_u64()).unwrap_or(usize::MAX);
         let app = server::app_router(AppOptions {
             routes: &manifest.routes,
             subscriptions: core.subscriptions.clone(),
             actors: core.actors.clone(),
-            is_ready: lifecycle.is_ready.clone(),
-            is_alive: lifecycle.is_alive.clone(),
+            router: core.router.clone(),
+            lifecycle: lifecycle.clone(),
             max_body,
             sidecar: match &options.backend {
                 BackendOptions::Embedded => None,
@@ -79,20 +65,21 @@ impl Ports {
         });
         let admin = server::admin_router(AdminState {
             actors: core.actors.clone(),
+            router: core.router.clone(),
             deployer: core.deployer.clone(),
             outbox: core.outbox.clone(),
-            is_ready: lifecycle.is_ready.clone(),
+            lifecycle,
             backend: options.backend.name(),
             max_body,
             token: options.admin_token.as_ref().map(|token| AdminToken::new(token.expose_secret())),
             log: options.log.clone(),
-            stopping: lifecycle.stop_admin.clone(),
+            stopping: stop_admin.clone(),
         });
         let app_options = app_server(&manifest.host, max_body, options.backend.is_sidecar());
         Ok(Ports {
             app: Server::new(app_listener, app, app_options),
             admin: Server::new(listen(options.admin, "--admin")?, admin, admin_server()),
-            lifecycle,
+            stop_admin,
         })
     }
 }

@@ -1,11 +1,11 @@
 //! How a host serves, and how it shuts down in the order that loses nothing.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use daca_base::ErrorCode;
 use daca_base::task;
+use daca_model::HostPhase;
 use daca_model::backend::Readiness;
 use daca_runtime::actor::Actors;
 use tokio::task::JoinHandle;
@@ -37,14 +37,15 @@ impl Host {
     /// Serves until `shutdown`. Then new calls are refused, running turns end, actors are deactivated, effects are
     /// delivered, and state is on disk; all within the manifest's `shutdown-grace`.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Host { core, ports: Ports { app, admin, lifecycle }, grace, behind_sidecar } = self;
-        // Before anything is served: calls go through the backend, even to an actor of this host.
+        let Host { core, ports: Ports { app, admin, stop_admin }, lifecycle, grace, behind_sidecar } = self;
+        core.router.serve(core.actors.clone());
         let (actors, subscriptions) = (core.actors.clone(), core.subscriptions.clone());
         core.backend.start(Arc::new(Local { actors, subscriptions }));
+        lifecycle.enter(HostPhase::Serving);
         let stop_app = CancellationToken::new();
         let servers = TaskTracker::new();
         let app = servers.spawn(app.run(stop_app.clone(), grace));
-        let admin = servers.spawn(admin.run(lifecycle.stop_admin.clone(), LAST_ANSWERS));
+        let admin = servers.spawn(admin.run(stop_admin.clone(), LAST_ANSWERS));
         let sweep = tokio::spawn(sweep_idle(core.actors.clone()));
         let app = until_it_ends(&shutdown, app, admin).await;
         shutdown.cancel();
@@ -54,14 +55,14 @@ impl Host {
             core.actors.turns_in_flight()
         );
         let deadline = Instant::now() + grace;
-        lifecycle.is_ready.store(false, Ordering::Relaxed);
-        core.actors.refuse_new();
+        lifecycle.enter(HostPhase::Draining);
         core.deployer.close();
         if behind_sidecar && core.backend.readiness() == Readiness::Ready {
             core.hand_over(grace / 2).await;
         }
-        lifecycle.is_alive.store(false, Ordering::Relaxed);
+        lifecycle.enter(HostPhase::HandedOver);
         core.backend.leave((grace / 4).min(LEAVE_PATIENCE)).await;
+        core.router.cut_off_soon();
         stop_app.cancel();
         // A client that is slow with its body must not use up the time for turns and effects.
         let left = deadline.saturating_duration_since(Instant::now());
@@ -70,8 +71,9 @@ impl Host {
         }
         sweep.abort();
         let left = core.drain(behind_sidecar, deadline).await;
+        lifecycle.enter(HostPhase::Stopped);
         core.deployer.shut_down().await;
-        lifecycle.stop_admin.cancel();
+        stop_admin.cancel();
         servers.close();
         // The application's port would wait a whole grace period after closing for clients that do not read.
         let end = deadline.max(Instant::now() + LAST_ANSWERS);
@@ -103,7 +105,6 @@ impl Core {
             false => self.actors.deactivate_all(deadline).await,
         };
         let effects = self.deliveries.flush(deadline).await;
-        self.actors.stop();
         Left { turns, active, effects }
     }
 }

@@ -10,7 +10,7 @@ use daca_base::ErrorCode;
 use daca_model::{CallContext, CallError, CallIdentity};
 use futures::FutureExt as _;
 use parking_lot::MutexGuard;
-use tokio::sync::{OwnedRwLockReadGuard, oneshot};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::durations::observe;
@@ -69,7 +69,7 @@ impl Activation {
     /// Runs a turn nested in another one of this actor, which waits for it. It gets a separate instance (a component
     /// cannot be entered while it waits), sees committed state, and commits by itself.
     async fn run_nested(self: Arc<Self>, services: Arc<Services>, job: Job, place: OwnedRwLockReadGuard<()>) {
-        let Job { work, mut context, answer, _in_flight, .. } = job;
+        let Job { work, mut context, answer, in_flight: _permit, .. } = job;
         let mut warm = WarmState::default();
         // The waiting turn has the dedup log of such calls, and would overwrite what this one adds to it.
         drop(context.identity.take_if(|identity| matches!(identity, CallIdentity::Attempt(_))));
@@ -129,8 +129,10 @@ impl Activation {
 
     /// Processes the queue until it is empty. Turns of this actor run only here.
     async fn run(self: Arc<Self>, services: Arc<Services>, mut warm: WarmState) {
-        while let Some(job) = self.next(&services, &mut warm) {
-            let Job { work, context, mut answer, arrived, _in_flight } = job;
+        let mut in_flight = None;
+        while let Some(job) = self.next(&services, &mut warm, in_flight.take()) {
+            let Job { work, context, mut answer, arrived, in_flight: permit } = job;
+            in_flight = permit;
             // A turn nested in the last one may outlive it if that one ran out of time.
             drop(self.nested.write().await);
             // The caller has hung up before anything happened: nobody would learn of the result.
@@ -172,8 +174,15 @@ impl Activation {
         Err(CallError::Internal)
     }
 
-    /// Returns the next job. If the queue is empty, returns `None` and puts the shared state back into the record.
-    fn next(self: &Arc<Self>, services: &Arc<Services>, warm: &mut WarmState) -> Option<Job> {
+    /// Returns the next job. If the queue is empty, returns `None` and puts the shared state back into the record. The
+    /// permit of the last job is returned after that: a shutdown that sees no turns in flight finds the actor idle, and
+    /// deactivates it.
+    fn next(
+        self: &Arc<Self>,
+        services: &Arc<Services>,
+        warm: &mut WarmState,
+        last: Option<OwnedSemaphorePermit>,
+    ) -> Option<Job> {
         let mut inner = self.lock();
         if let Some(job) = inner.queue.pop_front() {
             inner.turns += 1;
@@ -197,6 +206,7 @@ impl Activation {
             inner.live_number = Some(services.live.idle(self));
         }
         drop(inner);
+        drop(last);
         drop(outdated);
         if services.live.is_wanted() {
             services.live.evict_one();

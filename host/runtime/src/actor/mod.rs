@@ -35,6 +35,7 @@ pub use delivery::{Deliveries, DeliveryOptions};
 pub use durations::Durations;
 pub use info::{ActivationInfo, AgentLoad, AgentStatistics};
 pub use live::{DEFAULT_LIVE_INSTANCES, map_count_limit, most_live_instances};
+pub use services::HostServices;
 pub use table::{Actors, ActorsOptions};
 pub use trial::TrialFailure;
 

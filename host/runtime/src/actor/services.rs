@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use daca_model::ActorAddress;
-use daca_model::backend::Backend;
+use daca_model::backend::{ActorCalls, Backend};
+use daca_model::{ActorAddress, Lifecycle};
 
 use super::agent::AgentRuntime;
 use super::delivery::Deliveries;
@@ -16,11 +16,27 @@ use super::recent_calls::RecentCalls;
 use super::record::Activation;
 use crate::component::Engine;
 
+/// The parts of the host that actors need.
+pub struct HostServices {
+    /// Runs components.
+    pub engine: Engine,
+    /// The target of state, bindings, wake-ups and secrets.
+    pub backend: Arc<dyn Backend>,
+    /// The target of the calls that turns make of other actors.
+    pub calls: Arc<dyn ActorCalls>,
+    /// The effects that wait for delivery.
+    pub deliveries: Deliveries,
+    /// The phase of the host.
+    pub lifecycle: Lifecycle,
+}
+
 /// The services that activations and their turns need.
 pub(super) struct Services {
     pub(super) engine: Engine,
     pub(super) backend: Arc<dyn Backend>,
+    pub(super) calls: Arc<dyn ActorCalls>,
     pub(super) deliveries: Deliveries,
+    pub(super) lifecycle: Lifecycle,
     pub(super) live: LiveInstances,
     pub(super) recent_calls: Arc<RecentCalls>,
     /// The idle activations of each agent type.
@@ -31,16 +47,17 @@ pub(super) struct Services {
 impl Services {
     /// Starts without active actors.
     pub(super) fn new(
-        engine: Engine,
-        backend: Arc<dyn Backend>,
-        deliveries: Deliveries,
+        host: HostServices,
         agent_types: impl Iterator<Item = Arc<str>>,
         max_live_instances: usize,
     ) -> Services {
+        let HostServices { engine, backend, calls, deliveries, lifecycle } = host;
         Services {
             engine,
             backend,
+            calls,
             deliveries,
+            lifecycle,
             live: LiveInstances::new(max_live_instances),
             recent_calls: Arc::default(),
             idle: agent_types.map(|name| (name, IdleList::default())).collect(),

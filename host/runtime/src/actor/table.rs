@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,13 +13,11 @@ use super::activation::Offer;
 use super::agent::AgentRuntime;
 use super::recent_calls::{Answer, CallKey, Delivery};
 use super::record::Activation;
-use super::services::Services;
+use super::services::{HostServices, Services};
 use super::work::{Job, Work, wakeup_noun};
-use super::{ActorAddress, CallContext, CallError, Deliveries};
-use crate::component::Engine;
-use daca_model::Topic;
-use daca_model::TurnKind;
-use daca_model::backend::{self, ActorCall, Backend, FiredWakeup, Readiness};
+use super::{ActorAddress, CallContext, CallError};
+use daca_model::backend::{self, ActorCall, FiredWakeup, Readiness};
+use daca_model::{HostPhase, Topic, TurnKind};
 
 /// The interval between searches for activations that were idle for too long.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
@@ -50,11 +47,9 @@ pub struct Actors {
 }
 
 struct Inner {
-    misdelivered: AtomicU64,
     agents: BTreeMap<Arc<str>, Arc<AgentRuntime>>,
     options: ActorsOptions,
     in_flight: Arc<Semaphore>,
-    phase: AtomicU8,
 }
 
 /// A refused call, and the recipient of the refusal.
@@ -63,41 +58,20 @@ struct Refused {
     error: CallError,
 }
 
-/// Values of `Inner::phase`.
-const RUNNING: u8 = 0;
-const DRAINING: u8 = 1;
-const STOPPED: u8 = 2;
-
 impl Actors {
     /// Starts without active actors. [`Actors::run_idle_sweep`] must be running for idle ones to be deactivated.
-    pub fn new(
-        engine: Engine,
-        backend: Arc<dyn Backend>,
-        deliveries: Deliveries,
-        agents: Vec<AgentRuntime>,
-        options: ActorsOptions,
-    ) -> Actors {
+    pub fn new(host: HostServices, agents: Vec<AgentRuntime>, options: ActorsOptions) -> Actors {
         let agents = agents.into_iter().map(|agent| (agent.agent.name.clone(), Arc::new(agent)));
         let agents = agents.collect::<BTreeMap<_, _>>();
         let names = agents.keys().cloned();
-        let services = Services::new(engine, backend, deliveries, names, options.max_live_instances);
-        let inner = Inner {
-            misdelivered: AtomicU64::new(0),
-            agents,
-            in_flight: Arc::new(Semaphore::new(options.max_turns_in_flight)),
-            phase: AtomicU8::new(RUNNING),
-            options,
-        };
+        let services = Services::new(host, names, options.max_live_instances);
+        let in_flight = Arc::new(Semaphore::new(options.max_turns_in_flight));
+        let inner = Inner { agents, options, in_flight };
         Actors { services: Arc::new(services), inner: Arc::new(inner) }
     }
 
-    /// Calls a method of an actor on any host, and returns its reply.
-    pub async fn call(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
-        self.services.backend.call_actor(call, context).await
-    }
-
     /// Runs a method of an actor of this host and returns its reply. For callers that know that this host owns it: the
-    /// sidecar, and the embedded backend.
+    /// sidecar, and the router (`daca-routing`) of a single host.
     ///
     /// Dropping the future does not stop a turn that has begun: it ends, and its result is committed.
     pub async fn call_here(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
@@ -137,16 +111,6 @@ impl Actors {
         // A sidecar that moves actors repeats a firing that it has cut off. The embedded backend does not.
         let key = context.is_woken.then_some(key);
         self.deliver(actor, key, work, context).await.map(drop)
-    }
-
-    /// Counts a call that was delivered to another actor than its caller meant.
-    pub fn note_misdelivered(&self) {
-        self.inner.misdelivered.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Calls that were delivered to another actor than their callers meant. They were refused.
-    pub fn misdelivered(&self) -> u64 {
-        self.inner.misdelivered.load(Ordering::Relaxed)
     }
 
     /// Registers a delivery: the first one of a call runs its turn, and all others get its answer.
@@ -198,7 +162,7 @@ impl Actors {
             self.services.deliveries.slow_down().await;
         }
         let arrived = Instant::now();
-        self.offer(actor, agent, Job { work, context, answer, arrived, _in_flight: Some(in_flight) })
+        self.offer(actor, agent, Job { work, context, answer, arrived, in_flight: Some(in_flight) })
     }
 
     /// Checks a call, and acquires its permit among the host's turns in flight.
@@ -208,11 +172,11 @@ impl Actors {
         begins: bool,
         context: &mut CallContext,
     ) -> Result<(&Arc<AgentRuntime>, OwnedSemaphorePermit), CallError> {
-        let Inner { agents, options, in_flight, phase, .. } = &*self.inner;
-        let deliveries = &self.services.deliveries;
+        let Inner { agents, options, in_flight } = &*self.inner;
+        let Services { deliveries, lifecycle, .. } = &*self.services;
         // Turns that are already running must be able to end: only new ones are refused.
-        let phase = phase.load(Ordering::Relaxed);
-        if phase == STOPPED || (begins && phase == DRAINING) {
+        let refused_from = if begins { HostPhase::Draining } else { HostPhase::Stopped };
+        if lifecycle.has_reached(refused_from) {
             return Err(CallError::ShuttingDown);
         }
         let Some(agent) = agents.get(&actor.agent_type) else {
@@ -340,11 +304,6 @@ impl Actors {
         &self.inner.agents
     }
 
-    /// Refuses calls from outside from now on.
-    pub fn refuse_new(&self) {
-        self.inner.phase.store(DRAINING, Ordering::Relaxed);
-    }
-
     /// Waits until no turn waits or runs, or until `deadline`. Returns the number of those that still do.
     pub async fn drain(&self, deadline: Instant) -> usize {
         // Not by acquiring all permits: that would refuse the calls that running turns make to other actors.
@@ -352,11 +311,6 @@ impl Actors {
             tokio::time::sleep(DRAIN_POLL).await;
         }
         self.turns_in_flight()
-    }
-
-    /// Refuses every call from now on.
-    pub fn stop(&self) {
-        self.inner.phase.store(STOPPED, Ordering::Relaxed);
     }
 
     /// Calls that wait or run.

@@ -16,10 +16,9 @@ use crate::contract::daca::agent::types::Failure;
 use crate::imports::{ScopeOptions, TurnScope};
 use daca_base::telemetry::shortened;
 use daca_manifest::AgentType;
-use daca_model::Topic;
 use daca_model::backend::{
-    ActorCall, Backend, BindingRequest, BindingResponse, Effect, Error, Inbound, Readiness, Registration,
-    StateValue, TurnCommit, WakeupKey,
+    ActorCall, ActorCalls, BindingRequest, BindingResponse, Bindings, Error, Registration, Secrets,
+    StateStore, StateValue, TurnCommit, WakeupKey, Wakeups,
 };
 use daca_model::{Fault, TurnKind};
 
@@ -113,13 +112,15 @@ impl Actors {
         let place = tokio::time::timeout_at(deadline, services.live.place()).await;
         let place = place.ok().flatten().ok_or(TrialFailure::NoRoom)?;
         let mut instance = Instance::new(&services.engine, version, place);
+        let nowhere = Arc::new(Nowhere { secrets: services.backend.clone() });
         let scope = TurnScope::new(
             ScopeOptions {
                 actor: ActorAddress { agent_type: agent.name.clone(), id: ACTOR_ID.into() },
                 agent: agent.clone(),
                 handlers: version.wakeup_handlers(),
                 migrate_from: None,
-                backend: Arc::new(Nowhere { secrets: services.backend.clone() }),
+                backend: nowhere.clone(),
+                calls: nowhere,
                 turn_id: "trial".into(),
                 context: CallContext::default(),
                 cache: crate::imports::StateCache::default(),
@@ -146,7 +147,7 @@ fn words(failure: Failure) -> String {
 
 /// The null backend: it has no data and does nothing. Only secrets are real, since reading them changes nothing.
 struct Nowhere {
-    secrets: Arc<dyn Backend>,
+    secrets: Arc<dyn Secrets>,
 }
 
 /// The error for calls that would take effect at once.
@@ -155,7 +156,7 @@ fn only_a_trial() -> Error {
 }
 
 #[async_trait]
-impl Backend for Nowhere {
+impl StateStore for Nowhere {
     async fn read_state(&self, _: &ActorAddress, keys: &[String]) -> Result<Vec<Option<StateValue>>, Error> {
         Ok(vec![None; keys.len()])
     }
@@ -163,11 +164,10 @@ impl Backend for Nowhere {
     async fn commit(&self, _: &ActorAddress, _: &TurnCommit) -> Result<(), Error> {
         Ok(())
     }
+}
 
-    async fn deliver(&self, _: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
-        vec![Ok(()); effects.len()]
-    }
-
+#[async_trait]
+impl Bindings for Nowhere {
     async fn invoke_binding(
         &self,
         _: &ActorAddress,
@@ -176,30 +176,25 @@ impl Backend for Nowhere {
     ) -> Result<BindingResponse, Error> {
         Err(only_a_trial())
     }
+}
 
+#[async_trait]
+impl ActorCalls for Nowhere {
     async fn call_actor(&self, _: ActorCall, _: CallContext) -> Result<Bytes, CallError> {
         Err(CallError::Backend(only_a_trial()))
     }
+}
 
+#[async_trait]
+impl Wakeups for Nowhere {
     async fn wakeup(&self, _: &ActorAddress, _: &WakeupKey) -> Result<Option<Registration>, Error> {
         Ok(None)
     }
+}
 
+#[async_trait]
+impl Secrets for Nowhere {
     async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
         self.secrets.secret(name).await
     }
-
-    async fn publish(&self, _: &Topic, _: Bytes) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn start(&self, _: Arc<dyn Inbound>) {}
-
-    fn readiness(&self) -> Readiness {
-        Readiness::Ready
-    }
-
-    async fn leave(&self, _: Duration) {}
-
-    async fn shut_down(&self) {}
 }

@@ -94,7 +94,7 @@ fn holds(stored: &Option<StateValue>, write: &StateWrite) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use daca_model::backend::Outbox;
+    use daca_model::backend::{Outbox, StateStore as _};
 
     use super::*;
     use crate::actor::DeliveryOptions;

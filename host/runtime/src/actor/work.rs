@@ -16,7 +16,7 @@ pub(super) struct Job {
     /// The time of its arrival.
     pub(super) arrived: Instant,
     /// The job's permit among the host's turns in flight. `None` for the host's own turns.
-    pub(super) _in_flight: Option<OwnedSemaphorePermit>,
+    pub(super) in_flight: Option<OwnedSemaphorePermit>,
 }
 
 impl Job {
@@ -24,7 +24,7 @@ impl Job {
     pub(super) fn deactivation(end: End) -> (Job, oneshot::Receiver<CallResult>) {
         let (answer, done) = Answer::channel();
         let (context, arrived) = (CallContext::default(), Instant::now());
-        (Job { work: Work::Deactivate(end), context, answer, arrived, _in_flight: None }, done)
+        (Job { work: Work::Deactivate(end), context, answer, arrived, in_flight: None }, done)
     }
 }
 

@@ -32,7 +32,7 @@ impl Host for Imports<'_> {
 async fn call(turn: &TurnScope, call: ActorCall) -> Result<Vec<u8>, CallError> {
     let options = &turn.options;
     let context = options.context.with(&options.actor);
-    options.backend.call_actor(call, context).await.map(Vec::from)
+    options.calls.call_actor(call, context).await.map(Vec::from)
 }
 
 /// The callee's error, as an error of the caller's contract.

@@ -12,7 +12,7 @@ use crate::contract::daca::agent::types::Error;
 use daca_base::clock::Clock;
 use daca_manifest::{AgentLimits, AgentType};
 use daca_model::backend::{
-    Backend, Effect, EffectRequest, Expiry, FiredWakeup, StateValue, StateWrite, TurnCommit,
+    ActorCalls, Effect, EffectRequest, Expiry, FiredWakeup, StateValue, StateWrite, TurnBackend, TurnCommit,
 };
 use daca_model::{ActorAddress, CallContext};
 
@@ -33,7 +33,9 @@ pub struct ScopeOptions {
     /// The wake-ups that the running version handles.
     pub handlers: WakeupHandlers,
     /// The target of the guest's requests.
-    pub backend: Arc<dyn Backend>,
+    pub backend: Arc<dyn TurnBackend>,
+    /// The target of its calls of other actors.
+    pub calls: Arc<dyn ActorCalls>,
     /// The name of the turn in the log.
     pub turn_id: Arc<str>,
     /// The actors that wait for this turn, and the values that are passed on to its calls.

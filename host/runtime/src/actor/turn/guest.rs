@@ -132,6 +132,7 @@ impl Turn<'_> {
             handlers: self.served.version.wakeup_handlers(),
             migrate_from,
             backend: self.services.backend.clone(),
+            calls: self.services.calls.clone(),
             turn_id: self.turn_id.clone(),
             context: self.context.clone(),
             cache: std::mem::take(&mut warm.cache),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -38,28 +38,11 @@ const REENTRANCY_ID: &str = "Dapr-Reentrancy-Id";
 /// The sidecar woke the first of the waiting actors.
 const WOKEN: &str = "daca-woken";
 /// The W3C trace context.
-pub(super) const TRACEPARENT: &str = "traceparent";
+const TRACEPARENT: &str = "traceparent";
 /// The maximum length in bytes of a header that is passed on.
 const LONGEST: usize = 1024;
 /// The separator of addresses, and characters that a header may not contain.
 const RESERVED: &AsciiSet = &CONTROLS.add(b'%').add(b',').add(b' ');
-
-/// Everything that is not `unreserved` (RFC 3986).
-const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// The id of an actor, or the name of a method, reminder or timer, in the form for the sidecar: unchanged, unless it
-/// contains something that would end or change a segment of a path.
-///
-/// The sidecar puts names into the path of its callback unencoded (`constructRequest` in
-/// `pkg/channel/http/http_channel.go`): the id `%41` would arrive as `A`, and the method `remind/x` as the firing of a
-/// reminder. Go keeps a path that is completely encoded, and encodes any other again.
-pub(super) fn segment(name: &str) -> String {
-    if name.contains(['%', '/', '\\', '?', '#']) {
-        utf8_percent_encode(name, NOT_UNRESERVED).to_string()
-    } else {
-        name.to_owned()
-    }
-}
 
 /// A unique mark. The answer to the call begins with it.
 pub(super) fn new_mark() -> String {
@@ -257,25 +240,6 @@ mod tests {
         assert!(!is_misdelivered(&headers, &callee()));
         assert!(is_misdelivered(&headers, &"A/b".parse().expect("an address")));
         assert!(!is_misdelivered(&HeaderMap::new(), &callee()), "of another program");
-    }
-
-    /// The sidecar puts names into a path: none may leave its segment, and none may become another.
-    #[test]
-    fn names_keep_to_their_segment() {
-        for (name, segment) in [
-            ("user1", "user1"),
-            ("a.b_c~d-e", "a.b_c~d-e"),
-            ("a:b@c,d", "a:b@c,d"),
-            ("my user", "my user"),
-            ("100%", "100%25"),
-            ("%41", "%2541"),
-            ("ü|+", "ü|+"),
-            ("100% ü", "100%25%20%C3%BC"),
-            ("remind/x y", "remind%2Fx%20y"),
-            ("x?y#z", "x%3Fy%23z"),
-        ] {
-            assert_eq!(super::segment(name), segment, "{name}");
-        }
     }
 
     /// An agent cannot make its reply look like a failure of the host: it never sees the mark.

@@ -1,0 +1,78 @@
+//! Effects, and the requests to output bindings: what a turn asks of the outside.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// An effect: an external action that a turn requests and that happens after its commit.
+#[derive(Debug, Clone)]
+pub struct Effect {
+    /// The requested action.
+    pub request: EffectRequest,
+    /// The log line after its delivery.
+    pub delivered_line: Option<String>,
+    /// The beginning of the log line if it is dropped.
+    pub undeliverable_line: Option<String>,
+    /// The trace context of the turn that requested it.
+    pub traceparent: Option<Arc<str>>,
+}
+
+impl Effect {
+    /// The size of its payload and log lines in bytes, for the bounds on what waits in memory.
+    pub fn bytes(&self) -> usize {
+        let lines = [&self.delivered_line, &self.undeliverable_line];
+        self.request.bytes() + lines.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+}
+
+/// The action of an effect.
+#[derive(Debug, Clone)]
+pub enum EffectRequest {
+    /// Publish an event.
+    Publish {
+        /// The pub/sub component.
+        pubsub: String,
+        /// The topic.
+        topic: String,
+        /// The event's data.
+        event: Bytes,
+    },
+    /// Call an output binding, one way.
+    Send(BindingRequest),
+}
+
+impl EffectRequest {
+    /// The size of its payload in bytes, for the bounds on what waits in memory.
+    pub fn bytes(&self) -> usize {
+        match self {
+            EffectRequest::Publish { event, .. } => event.len(),
+            EffectRequest::Send(request) => {
+                let metadata = request.metadata.iter().map(|(name, value)| name.len() + value.len());
+                request.data.len() + metadata.sum::<usize>()
+            }
+        }
+    }
+}
+
+/// A request to an output binding.
+#[derive(Debug, Clone)]
+pub struct BindingRequest {
+    /// The binding.
+    pub name: String,
+    /// Its operation.
+    pub operation: String,
+    /// The payload.
+    pub data: Bytes,
+    /// Its metadata: names and values.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// The response of an output binding.
+#[derive(Debug, Clone, Default)]
+pub struct BindingResponse {
+    /// The payload.
+    pub data: Bytes,
+    /// Its metadata: names and values.
+    pub metadata: BTreeMap<String, String>,
+}
