@@ -111,10 +111,10 @@ async fn health(State(state): State<AdminState>) -> Json<Value> {
 }
 
 fn status(state: &AdminState) -> &'static str {
-    match state.actors.readiness() {
+    match (state.actors.readiness(), state.deployer.readiness()) {
         _ if !state.is_ready.load(Ordering::Relaxed) => "shutting-down",
-        Readiness::Ready => "ready",
-        Readiness::Waiting(_) => "waiting",
+        (Readiness::Ready, Readiness::Ready) => "ready",
+        _ => "waiting",
     }
 }
 

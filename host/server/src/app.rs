@@ -25,6 +25,7 @@ use super::inputs::Input;
 use super::{AppToken, Subscriptions};
 use daca_base::json::Document;
 use daca_base::telemetry::printable;
+use daca_deploy::Deployer;
 use daca_manifest::{InputBinding, Route};
 use daca_model::backend::{EventOutcome, Readiness};
 use daca_model::{CallContext, CallIdentity};
@@ -48,6 +49,8 @@ pub struct AppOptions<'a> {
     pub subscriptions: Subscriptions,
     /// The actors that answer.
     pub actors: Actors,
+    /// The deployments.
+    pub deployer: Deployer,
     /// `false` once the shutdown has begun.
     pub is_ready: Arc<AtomicBool>,
     /// `false` once a sidecar should send its calls elsewhere.
@@ -77,10 +80,10 @@ struct RouteState {
 
 /// Creates the router. The manifest was checked for colliding routes.
 pub fn router(options: AppOptions<'_>) -> Router {
-    let (is_ready, actors) = (options.is_ready.clone(), options.actors.clone());
+    let (is_ready, actors, deployer) = (options.is_ready.clone(), options.actors.clone(), options.deployer);
     let mut router = Router::new()
         .route("/healthz", get(move || async move { health(&options.is_alive) }))
-        .route("/readyz", get(move || async move { readiness(&is_ready, &actors) }));
+        .route("/readyz", get(move || async move { readiness(&is_ready, &actors, &deployer) }));
     let token = options.sidecar.as_ref().and_then(|side| side.token.clone());
     if options.sidecar.is_some() {
         let callbacks =
@@ -139,13 +142,15 @@ fn health(is_alive: &AtomicBool) -> (StatusCode, &'static str) {
     }
 }
 
-fn readiness(is_ready: &AtomicBool, actors: &Actors) -> (StatusCode, &'static str) {
+fn readiness(is_ready: &AtomicBool, actors: &Actors, deployer: &Deployer) -> (StatusCode, &'static str) {
     if !is_ready.load(Ordering::Relaxed) {
         return (StatusCode::SERVICE_UNAVAILABLE, "shutting down");
     }
-    match actors.readiness() {
-        Readiness::Ready => (StatusCode::OK, "ready"),
-        Readiness::Waiting(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason),
+    match (actors.readiness(), deployer.readiness()) {
+        (Readiness::Ready, Readiness::Ready) => (StatusCode::OK, "ready"),
+        (Readiness::Waiting(reason), _) | (_, Readiness::Waiting(reason)) => {
+            (StatusCode::SERVICE_UNAVAILABLE, reason)
+        }
     }
 }
 

@@ -64,6 +64,7 @@ impl Ports {
             routes: &manifest.routes,
             subscriptions: core.subscriptions.clone(),
             actors: core.actors.clone(),
+            deployer: core.deployer.clone(),
             is_ready: lifecycle.is_ready.clone(),
             is_alive: lifecycle.is_alive.clone(),
             max_body,
