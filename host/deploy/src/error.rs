@@ -135,7 +135,7 @@ impl Error {
     }
 
     pub(super) fn memory(agent_type: &str, needed: u64, limit: bytesize::ByteSize) -> Error {
-        let needed = bytesize::ByteSize(needed);
+        let [needed, limit] = daca_manifest::sizes_for_people([bytesize::ByteSize(needed), limit]);
         let message =
             format!("its initial memory is {needed}, and agents.{agent_type}.limits.memory is {limit}");
         let help = "raise the limit and restart the host, or reduce the component's initial memory";

@@ -40,7 +40,7 @@ pub use hosts::HostView;
 pub use library::Mounted;
 pub use record::{Canary, Event, FileSeen, Known, Origin, Record, Source, What};
 pub use request::{Deployed, Place, Request, Took, TypeView};
-pub use start::{Opened, check_file, check_permissions};
+pub use start::{Opened, check_file, check_permissions, check_versions_folder};
 
 use daca_base::digest::{digest, short};
 use daca_base::task;
@@ -107,6 +107,9 @@ impl Deployer {
     pub async fn start(options: DeployerOptions<'_>, opened: Vec<Opened>) -> Result<Deployer, Error> {
         let DeployerOptions { engine, rules, data, actors, shared, host_name } = options;
         let preparation = Preparation::new(engine, rules.clone(), Compiling::Serving);
+        if let Some(error) = check_versions_folder(&rules) {
+            tracing::warn!(code = error.code, "{}", error.message);
+        }
         let library = Library::new(data, rules.versions.clone());
         let tasks = TaskTracker::new();
         let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());

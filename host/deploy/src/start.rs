@@ -341,6 +341,14 @@ pub fn check_file(
     Ok(runtime.block_on(compiled)?)
 }
 
+/// The problem of `versions` in `[deploy]`, if that is no folder: nothing in it can be deployed by its digest.
+pub fn check_versions_folder(rules: &DeployRules) -> Option<Error> {
+    let folder = rules.versions.as_ref().filter(|folder| !folder.is_dir())?;
+    let message = format!("deploy.versions: {} is not a folder", folder.display());
+    let help = "mount or create it, or leave the key out";
+    Some(Error::new("versions-folder-missing", http::StatusCode::NOT_FOUND, message, help))
+}
+
 /// Checks that something is permitted for every imported interface that needs a permission. A version that would only
 /// get refusals is better not admitted.
 pub fn check_permissions(agent: &AgentType, imports: &[String]) -> Result<(), Error> {
