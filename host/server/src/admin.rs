@@ -184,6 +184,7 @@ async fn invoke(
     let Path((agent_type, actor_id, method)) = path;
     let payload = body.map_err(super::body::unreadable_body)?;
     let actor = super::call::address(&agent_type, &actor_id)?;
-    let reply = state.actors.call(ActorCall { actor, method, payload }, CallContext::default()).await?;
+    let called = state.actors.call(ActorCall { actor, method, payload }, CallContext::default()).await;
+    let reply = called.map_err(|error| HttpError::from(error).naming_code())?;
     super::answer::reply(reply, None)
 }

@@ -19,11 +19,13 @@ pub(super) struct HttpError {
     pub(super) detail: String,
     /// What to do, if the detail does not say it.
     pub(super) help: Option<String>,
+    /// The body has the code even if the error is the agent's.
+    pub(super) names_code: bool,
 }
 
 impl HttpError {
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> HttpError {
-        HttpError { status, code: code.into(), detail: detail.into(), help: None }
+        HttpError { status, code: code.into(), detail: detail.into(), help: None, names_code: false }
     }
 
     pub(super) fn with_help(
@@ -37,6 +39,11 @@ impl HttpError {
 
     pub(super) fn bad_request(code: &'static str, detail: impl Into<String>) -> HttpError {
         HttpError::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// The same in the form of the admin API, whose errors all have a code in the body.
+    pub(super) fn naming_code(self) -> HttpError {
+        HttpError { names_code: true, ..self }
     }
 
     /// The whole answer as it is written to a connection that is then closed.
@@ -58,16 +65,18 @@ impl From<CallError> for HttpError {
             code: error.code().to_owned().into(),
             detail: error.to_string(),
             help: None,
+            names_code: false,
         }
     }
 }
 
 impl IntoResponse for HttpError {
-    /// An error of the agent (`invalid`, `not-found`, `failed`) is answered with its text alone; an error of the host
-    /// has its code beside it. The header `daca-error` has the code in both cases.
+    /// An error of the agent (`invalid`, `not-found`, `failed`) is answered with its text alone, as routes promise to
+    /// their callers; an error of the host, and any error of the admin API, has its code beside it. The header
+    /// `daca-error` always has the code.
     fn into_response(self) -> Response {
-        let HttpError { status, code, detail, help } = self;
-        let from_agent = matches!(&*code, "invalid" | "not-found" | "failed");
+        let HttpError { status, code, detail, help, names_code } = self;
+        let from_agent = !names_code && matches!(&*code, "invalid" | "not-found" | "failed");
         let mut body =
             if from_agent { json!({ "detail": detail }) } else { json!({ "detail": detail, "code": code }) };
         if let Some(help) = help {
