@@ -2,14 +2,17 @@
 //!
 //! State, reminders and timers are in the state file ([`store`], [`state_file`]) and survive a crash ([`inspect`]
 //! shows them). Events are delivered in process to the manifest's subscriptions ([`events`]), as CloudEvents, like a
-//! broker's. Calls to other actors stay in process. Output bindings are written to the outbox and to the log, so that you can see what would have been sent.
+//! broker's. Calls to other actors stay in process. Output bindings are written to the outbox and to the log, so that you
+//! can see what would have been sent.
 
+mod database;
 mod events;
 mod inspect;
 mod state_file;
 mod store;
 mod transaction;
 mod wakeups;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,9 +34,9 @@ use daca_model::backend::{
 };
 use daca_model::cloud_event;
 use daca_model::{ActorAddress, CallContext, CallError};
+pub use database::OpenError;
 use events::Subscribers;
 pub use inspect::Scheduled;
-pub use store::OpenError;
 use store::Store;
 use wakeups::Schedule;
 
