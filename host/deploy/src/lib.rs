@@ -107,9 +107,6 @@ impl Deployer {
     pub async fn start(options: DeployerOptions<'_>, opened: Vec<Opened>) -> Result<Deployer, Error> {
         let DeployerOptions { engine, rules, data, actors, shared, host_name } = options;
         let preparation = Preparation::new(engine, rules.clone(), Compiling::Serving);
-        if let Some(error) = check_versions_folder(&rules) {
-            tracing::warn!(code = error.code, "{}", error.message);
-        }
         let library = Library::new(data, rules.versions.clone());
         let tasks = TaskTracker::new();
         let (stop, give_up) = (CancellationToken::new(), CancellationToken::new());

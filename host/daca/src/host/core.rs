@@ -39,6 +39,9 @@ impl Core {
     /// others of its app.
     pub(super) async fn open(options: &Options, manifest: &Manifest) -> Result<(Core, TcpListener), Error> {
         let limits = &manifest.host;
+        if let Some(error) = daca_deploy::check_versions_folder(&manifest.deploy) {
+            tracing::warn!(code = error.code, "{}", error.message);
+        }
         let outbox = Arc::new(Outbox::default());
         let (backend, data_lock) = open_backend(options, manifest, &outbox)?;
         let max_live_instances = live_instances(limits);
