@@ -64,4 +64,11 @@ impl Inbound for Local {
             Err(error) => EventOutcome::Drop(error.to_string()),
         }
     }
+
+    async fn event_failed(&self, path: &str, event: &Bytes, reason: String) -> EventOutcome {
+        match self.serving() {
+            Ok(serving) => serving.subscriptions.failed(path, event, reason).await,
+            Err(error) => EventOutcome::Failed(error.to_string()),
+        }
+    }
 }

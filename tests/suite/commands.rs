@@ -399,7 +399,14 @@ async fn run_says_why_it_does_not_start() -> anyhow::Result<()> {
     let admin = ["--listen", "127.0.0.1:0", "--admin", &taken, "--data", "data"];
     let data = |folder: &'static str| ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", folder];
     let nothing: &[(&str, &str)] = &[];
-    let cases: [Refusal; 14] = [
+    let cases: [Refusal; 15] = [
+        (
+            "a callbacks' token that was not expanded",
+            &free,
+            &[("DAPR_GRPC_PORT", "50001"), ("APP_API_TOKEN", "")],
+            "app-token-invalid",
+            &["APP_API_TOKEN"],
+        ),
         (
             "a callbacks' token of nothing",
             &free,

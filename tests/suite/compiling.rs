@@ -128,6 +128,26 @@ async fn what_could_not_serve_is_refused_before_it_is_compiled() -> anyhow::Resu
     Ok(())
 }
 
+/// Their files are whole: who copies or builds them again gets the same.
+#[tokio::test]
+async fn a_component_that_needs_more_than_the_engine_has_is_not_called_damaged() -> anyhow::Result<()> {
+    let host = Host::start(&swapped("")).await?;
+    let module = |inside: &str| {
+        wat::parse_str(format!(
+            r#"(component (core module $m {inside}) (core instance (instantiate $m))
+               (instance $e) (export "daca:agent/actor@0.1.0" (instance $e)))"#
+        ))
+    };
+    for (what, wasm, code) in [
+        ("pages of a byte", module("(memory 1 (pagesize 1))")?, "component-needs-feature"),
+        ("a large table", module("(table 9000000 funcref)")?, "component-too-complex"),
+    ] {
+        let answer = host.deploy(&wasm, "").await?;
+        assert_eq!(refusal(&answer), (422, code), "{what}: {answer:?}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_host_that_ends_ends_what_compiles_for_it() -> anyhow::Result<()> {
     let manifest = format!("{}\n[deploy]\ncompile-time = \"1h\"\n", swapped(""));

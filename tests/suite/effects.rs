@@ -255,6 +255,24 @@ async fn an_event_that_can_never_be_handled_is_set_aside_where_its_subscription_
     Ok(())
 }
 
+/// No broker is in between that would give up.
+#[tokio::test]
+async fn an_event_at_which_an_agent_fails_is_set_aside_without_a_broker_as_well() -> anyhow::Result<()> {
+    let fails = subscription("set-aside", "Sink", "Fail");
+    let more = "dead-letter = \"daca-pubsub/letters\"\nattempts = 2\n";
+    // More attempts than an effect has: those of the subscription count.
+    let quick = "[host]\neffect-attempts = 1\neffect-retry-delay = \"10ms\"\n";
+    let host = Host::start(&[quick, &manifest(""), LETTERS, &fails, more].concat()).await?;
+    let published = event("set-aside", "bad", json!({"fault": "failed", "message": "not today"}));
+    host.call("Exerciser/a", "Publish", &published).await?;
+    let letter = letter(&host, |letter| letter["path"] == "/events/set-aside").await?;
+    assert!(letter["reason"].as_str().is_some_and(|reason| reason.contains("not today")), "{letter}");
+    until_counts(&host, 0, 1, 0).await?;
+    let attempts = host.log().iter().filter(|line| message(line).contains("Fail failed after")).count();
+    assert_eq!(attempts, 2);
+    Ok(())
+}
+
 /// The sidecar brings again without an end what is answered with an error.
 #[tokio::test]
 async fn an_event_that_is_too_large_to_be_read_comes_once() -> anyhow::Result<()> {

@@ -80,6 +80,25 @@ async fn what_cannot_be_parsed_is_logged_with_its_peer() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// hyper refuses such a length as if the head were too large, or no HTTP.
+#[tokio::test]
+async fn a_length_that_no_body_has_is_that_of_a_body_that_is_too_large() -> anyhow::Result<()> {
+    let host = Host::start(&default_manifest()).await?;
+    for length in [
+        "9999999999999999",
+        "18446744073709551614",
+        "18446744073709551615",
+        "18446744073709551616",
+        "100000000000000000000000000000",
+    ] {
+        let request = request("/chat/b", 0, 0, "", "");
+        let request = request.replace("Content-Length: 0", &format!("Content-Length: {length}"));
+        let answer = Answer::of_text(&exchange(&host.app, request.as_bytes())?)?;
+        assert_eq!(code(&answer), (413, Some("body-too-large")), "{length}");
+    }
+    Ok(())
+}
+
 /// The sidecar makes headers of those of a Kafka message, and sends a message that is refused again without end.
 #[tokio::test]
 async fn a_message_of_a_binding_arrives_whatever_its_headers_are() -> anyhow::Result<()> {

@@ -122,6 +122,39 @@ const CASES: &[Case] = &[
         &[("manifest-invalid-limit", 4, "agents.A.limits.memory is 100")],
     ),
     (
+        "a limit that looks like the maximum",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[agents.A.limits]\nmemory = 2147483649\n",
+        &[("manifest-invalid-limit", 4, "is 2147483649 bytes; the maximum is 2147483648 bytes")],
+    ),
+    (
+        "a size below zero",
+        "[host]\nmax-body = -1\n[agents.A]\ncomponent = \"COMPONENT\"\n",
+        &[("manifest-syntax", 2, "a size of 0 or more")],
+    ),
+    (
+        "a number below zero",
+        "[host]\neffect-attempts = -1\n[agents.A]\ncomponent = \"COMPONENT\"\n",
+        &[("manifest-syntax", 2, "from 0 to 4294967295")],
+    ),
+    (
+        "times that no clock measures",
+        "[host]\nbody-time = \"1ns\"\n[agents.A]\ncomponent = \"COMPONENT\"\n[agents.A.limits]\nturn-time = \"1us\"\n",
+        &[
+            ("manifest-invalid-limit", 6, "agents.A.limits.turn-time is 1µs"),
+            ("manifest-invalid-limit", 2, "host.body-time is 1ns"),
+        ],
+    ),
+    (
+        "attempts without end",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[subscriptions]]\npubsub = \"p\"\ntopic = \"t\"\npath = \"/s\"\nattempts = 4294967295\n",
+        &[("manifest-invalid-route", 4, "the maximum is 10000000")],
+    ),
+    (
+        "a path that no request has, and one that the router takes for something else",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[subscriptions]]\npubsub = \"p\"\ntopic = \"t\"\npath = \"/a?b\"\n[[subscriptions]]\npubsub = \"p\"\ntopic = \"u\"\npath = \"/:id\"\n",
+        &[("manifest-invalid-route", 6, "matches no request"), ("manifest-invalid-route", 10, "begins with")],
+    ),
+    (
         "times that no clock reaches",
         "[host]\nshutdown-grace = \"9223372036854775807s\"\neffect-retry-delay = \"1000years\"\n[agents.A]\ncomponent = \"COMPONENT\"\nidle-timeout = \"367days\"\n[agents.A.limits]\nturn-time = \"9223372036854775807s\"\nrunning-time = \"584000000000years\"\n",
         &[
@@ -288,5 +321,19 @@ async fn a_manifest_that_cannot_be_read_is_named_once() -> anyhow::Result<()> {
             assert!(stderr.ends_with("\n  help: name a manifest with --manifest FILE\n"), "{stderr}");
         }
     }
+    Ok(())
+}
+
+/// A folder that is mounted later is no reason not to start, and a mistyped one must not go unnoticed.
+#[tokio::test]
+async fn a_folder_of_versions_that_there_is_not_is_said() -> anyhow::Result<()> {
+    let text = "[agents.A]\ncomponent = \"COMPONENT\"\n[deploy]\nversions = \"mounted\"\n";
+    let folder = manifest(text)?;
+    let Ended { code, stderr, .. } = run_in(folder.path(), ["check"]).await?;
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("agents.toml:4: warning[versions-folder-missing]: "), "{stderr}");
+    std::fs::create_dir(folder.path().join("mounted"))?;
+    let Ended { stderr, .. } = run_in(folder.path(), ["check"]).await?;
+    assert!(!stderr.contains("versions-folder-missing"), "{stderr}");
     Ok(())
 }

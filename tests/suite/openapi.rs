@@ -1,7 +1,7 @@
 //! The description of the admin API is true: every request that it lists is there, and answers as it says.
 
 use anyhow::Context as _;
-use daca_tests::{Host, default_manifest};
+use daca_tests::{Host, default_manifest, exerciser};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -81,6 +81,22 @@ async fn every_request_that_is_described_is_there_and_answers_as_it_says() -> an
         }
     }
     assert_eq!(index.as_object().map(serde_json::Map::len), Some(described));
+    Ok(())
+}
+
+/// A client that is made from the description relies on the code in the body, whoever failed.
+#[tokio::test]
+async fn an_error_of_the_agent_itself_has_the_form_that_is_described() -> anyhow::Result<()> {
+    let host = Host::start(&exerciser("")).await?;
+    let document = host.get_admin("/openapi.json").await?.body;
+    let error = &document["components"]["schemas"]["Error"];
+    for (method, payload, code) in
+        [("Fail", json!({"fault": "invalid"}), "invalid"), ("NoSuchMethod", Value::Null, "not-found")]
+    {
+        let answer = host.invoke("Exerciser/a", method, &payload).await?;
+        conforms(&answer.body, error, &document, method)?;
+        assert_eq!((answer.body["code"].as_str(), answer.code.as_deref()), (Some(code), Some(code)));
+    }
     Ok(())
 }
 

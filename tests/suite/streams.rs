@@ -230,6 +230,19 @@ async fn commands_end_well_when_their_reader_has_gone_and_fail_when_nothing_is_t
         let again = ["sign", "--key", name, "--public"];
         assert_eq!(run(folder.path(), &again, Stdio::null(), Stdio::piped())?, (Some(0), String::new()));
     }
+    // Without a standard output at all, `/dev/null` is in its place before the command begins.
+    for arguments in
+        [&["sign", "--new-key", "none.pem"][..], &["sign", "--key", "key.pem", "--public"], &["check"]]
+    {
+        let script = "exec \"$0\" \"$@\" >&-";
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).arg(daca()).args(arguments).current_dir(folder.path());
+        let output = command.stdin(Stdio::null()).output()?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
+        assert!(stderr.contains("error[output-failed]"), "{stderr}");
+    }
+    assert!(folder.path().join("none.pem").exists(), "the help says how to see its line");
     // What is wrong is said to nobody.
     let (code, _) = run(folder.path(), &["check", "--manifest", "none"], Stdio::null(), full()?)?;
     assert_eq!(code, Some(1));

@@ -148,6 +148,16 @@ pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(text).map_err(|error| Error::Form(error.to_string()))
 }
 
+/// The same for a value that is an object. serde also takes a list for a struct, with the fields in their order, which
+/// no caller is told of.
+pub fn read_object<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
+    let bare = text.strip_prefix(UTF8_MARK).unwrap_or(text);
+    let value = read(text);
+    // What is no JSON has an error of its own.
+    let is_object = bare.get(skip_space(bare, 0)) == Some(&b'{');
+    if value.is_ok() && !is_object { Err(Error::Form("it is not an object".into())) } else { value }
+}
+
 /// An object of the host's own, which already has fields, with one more.
 pub fn with_field(object: &str, name: &str, value: &Document) -> Bytes {
     let open = object.strip_suffix('}').unwrap_or(object).as_bytes();

@@ -23,7 +23,13 @@ pub fn read(path: &Path) -> io::Result<String> {
 /// The text of bytes, without a byte order mark. The error never quotes them: they may be a secret.
 pub fn utf8(bytes: Vec<u8>) -> io::Result<String> {
     let wrong = |text: String| io::Error::new(ErrorKind::InvalidData, text);
-    // A mark, or the pattern of ASCII in UTF-16.
+    // A mark, or the pattern of ASCII; UTF-32 first, which begins as UTF-16 does.
+    if matches!(
+        bytes[..],
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, 1..=0x7f, ..] | [1..=0x7f, 0, 0, 0, ..]
+    ) {
+        return Err(wrong("it is UTF-32; save it as UTF-8".into()));
+    }
     if matches!(bytes[..], [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=0x7f, ..] | [1..=0x7f, 0, ..]) {
         return Err(wrong("it is UTF-16; save it as UTF-8".into()));
     }
@@ -46,6 +52,9 @@ mod tests {
         assert_eq!(of(b""), Ok(String::new()));
         for bytes in [&b"\xff\xfea\0"[..], b"\xfe\xff\0a", b"a\0=\0", b"\0a\0="] {
             assert_eq!(of(bytes), Err("it is UTF-16; save it as UTF-8".to_owned()), "{bytes:?}");
+        }
+        for bytes in [&b"\xff\xfe\0\0a\0\0\0"[..], b"\0\0\xfe\xff\0\0\0a", b"a\0\0\0", b"\0\0\0a"] {
+            assert_eq!(of(bytes), Err("it is UTF-32; save it as UTF-8".to_owned()), "{bytes:?}");
         }
         assert_eq!(of(b"abc\xe9"), Err("byte 4 is not UTF-8".to_owned()));
     }

@@ -14,20 +14,17 @@ const VARIABLE: &str = "APP_API_TOKEN";
 )]
 pub struct Error(&'static str);
 
-/// The token of the environment; `None` if the variable is empty or not set. White space around it is ignored: no
-/// header carries it.
+/// The token of the environment; `None` if the variable is not set. White space around it is ignored: no header carries
+/// it.
 pub fn find() -> Result<Option<SecretString>, Error> {
-    match std::env::var_os(VARIABLE) {
-        Some(text) if !text.is_empty() => check(text.to_str()).map(Some),
-        _ => Ok(None),
-    }
+    std::env::var_os(VARIABLE).map(|text| check(text.to_str())).transpose()
 }
 
 /// `None` is text that is not valid UTF-8.
 fn check(text: Option<&str>) -> Result<SecretString, Error> {
     match text.map(str::trim) {
-        // It would leave open what was meant to be closed.
-        Some("") => Err(Error("contains only white space")),
+        // It would leave open what was meant to be closed: a Secret without a value, a variable that was not expanded.
+        Some("") => Err(Error("is empty, or contains only white space")),
         Some(token) if token.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') => Ok(token.into()),
         _ => {
             Err(Error("contains a character other than visible ASCII, which a header cannot carry unchanged"))
@@ -46,7 +43,7 @@ mod tests {
     fn only_what_a_header_carries_is_a_token() {
         let of = |text| check(text).ok().map(|token| token.expose_secret().to_owned());
         assert_eq!(of(Some("secret\r\n")), Some("secret".to_owned()));
-        for text in [Some("\n"), Some("sec\nret"), Some("sécret"), None] {
+        for text in [Some(""), Some("\n"), Some("sec\nret"), Some("sécret"), None] {
             assert_eq!(of(text), None, "{text:?}");
         }
     }

@@ -28,7 +28,7 @@ use crate::arguments::{
     AdminArguments, Arguments, BackendChoice, CheckArguments, Command, DeployArguments, LogsArguments,
     RunArguments,
 };
-use crate::printing::{print, print_error, print_once};
+use crate::printing::{check_output, print, print_error, print_once};
 
 /// The time that the end of a host waits for the readers of its log.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
@@ -65,6 +65,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             ask(&admin, async |host| client::ps(host, agent_type.as_deref(), form.form()).await)
         }
         Command::Logs(LogsArguments { of, follow, limit, form, admin }) => {
+            check_output()?;
             let request = LogRequest { of: of.as_deref(), limit, follow };
             let logs = async |host: &Admin| {
                 client::logs(host, &request, form.form(), &mut std::io::stdout()).await?;

@@ -1,6 +1,7 @@
 //! Why a deployment failed.
 
 use super::SignatureError;
+use super::library::{Lost, Missing};
 use daca_base::ErrorCode;
 use daca_base::digest::short;
 use daca_model::LARGEST_COMPONENT;
@@ -126,7 +127,7 @@ impl Error {
     }
 
     pub(super) fn memory(agent_type: &str, needed: u64, limit: bytesize::ByteSize) -> Error {
-        let needed = bytesize::ByteSize(needed);
+        let [needed, limit] = daca_manifest::sizes_for_people([bytesize::ByteSize(needed), limit]);
         let message =
             format!("its initial memory is {needed}, and agents.{agent_type}.limits.memory is {limit}");
         let help = "raise the limit and restart the host, or reduce the component's initial memory";
@@ -143,6 +144,37 @@ impl Error {
         let message = format!("{}: {error}", what.display());
         let help = "free disk space, or make the data folder writable; the previous version keeps serving";
         Error::new(ErrorCode::VersionsUnwritable, message, help)
+    }
+
+    /// A change whose record could not be kept.
+    pub(super) fn kept_elsewhere(missing: &Missing) -> Error {
+        let message = format!("what was deployed is no longer in the data folder: {}", missing.reason());
+        let help = "put it back; the host notices within a second. The previous version keeps serving";
+        Error::new(ErrorCode::VersionsUnwritable, message, help)
+    }
+
+    /// A start that would serve the manifest's component in place of another one.
+    pub(super) fn lost(agent_type: &str, lost: &Lost) -> Error {
+        let (digest, missing) = (short(&lost.digest), lost.missing.display());
+        let message = format!(
+            "version {digest} of {agent_type} served from this data folder, and {missing} is missing; the manifest's component is another version"
+        );
+        let help = format!(
+            "put it back; or name a component file whose digest begins with {digest}; or, to serve the manifest's component in its place, remove {}",
+            lost.note.display()
+        );
+        Error::new(ErrorCode::VersionsMissing, message, help)
+    }
+
+    /// A start whose record names a version that is nowhere.
+    pub(super) fn version_lost(agent_type: &str, version: &str, folder: &std::path::Path) -> Error {
+        let message = format!(
+            "version {} is the one that {agent_type} should run, by its record, and {version}.wasm is missing from {}",
+            short(version),
+            folder.display()
+        );
+        let help = "put the file back, or name a component file with these bytes; to start with the manifest's component in its place, remove record.json from that folder";
+        Error::new(ErrorCode::VersionUnknown, message, help)
     }
 
     pub(super) fn unreadable(what: &std::path::Path, reason: impl std::fmt::Display) -> Error {

@@ -4,7 +4,7 @@
 //! host ([`shared`]). It is checked, signature first ([`daca_manifest::signature`], [`prepare`]), and stored
 //! ([`library`]). Then the deployment controller of its agent type ([`steward`]) changes the [`record`], and the turns
 //! see it. Canary analysis ([`judge`]) rolls back a version that fails too often. [`hosts`] reports the versions that
-//! each host serves. [`files`] deploys files.
+//! each host serves, and [`report`] what a deployer tells of itself. [`files`] deploys files.
 //!
 //! A refusal on this way changes nothing: the previous version keeps serving.
 
@@ -17,6 +17,7 @@ mod judge;
 mod library;
 mod prepare;
 mod record;
+mod report;
 mod request;
 mod shared;
 mod start;
@@ -38,7 +39,7 @@ pub use hosts::HostView;
 pub use library::Mounted;
 pub use record::{Canary, Event, FileSeen, Known, Origin, Record, Source, What};
 pub use request::{Deployed, Place, Request, Took, TypeView};
-pub use start::{Opened, check_file, check_permissions};
+pub use start::{Opened, check_file, check_permissions, check_versions_folder};
 
 use daca_base::digest::{digest, short};
 use daca_base::task;
@@ -54,7 +55,7 @@ use prepare::{Preparation, Prepared};
 use record::Change;
 use shared::Shared;
 pub use shared::read_stored;
-use steward::{Beginning, New, Steward, View, blocking};
+use steward::{Beginning, New, Steward, blocking};
 use watch::ComponentFile;
 
 /// Concurrent deployments, with their bytes in memory.
@@ -309,27 +310,6 @@ impl Deployer {
         let label = handle.record().label(&changed.version).to_owned();
         let milliseconds = Took { check: 0, total: millis(started) };
         Ok(Deployed { agent_type: handle.agent.name.clone(), changed, label, revision, milliseconds })
-    }
-
-    /// The state of all agent types.
-    pub fn views(&self) -> Vec<TypeView> {
-        let views = self.inner.types.iter().map(|(agent_type, handle)| {
-            let View { record, counters, .. } = handle.view.borrow().clone();
-            let counted = counters.iter().map(|(version, counters)| (version.clone(), counters.read()));
-            TypeView { agent_type: agent_type.clone(), record, counted: counted.collect() }
-        });
-        views.collect()
-    }
-
-    /// The versions in the mounted folder.
-    pub async fn mounted(&self) -> Vec<Mounted> {
-        let library = self.inner.library.clone();
-        blocking(move || Ok(library.mounted())).await.unwrap_or_default()
-    }
-
-    /// The versions that each host serves, this one first.
-    pub async fn hosts(&self) -> Vec<HostView> {
-        self.inner.hosts.read().await
     }
 
     /// Stops the compilations for deployments. Called when the host begins to drain, from when on none is accepted.

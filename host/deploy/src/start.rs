@@ -2,7 +2,8 @@
 //!
 //! The version that served before the restart serves again. A canary or pinned version that cannot serve is left out.
 //! If nothing was stored, the manifest's file is used. It has no fallback, so it is not smoke-tested, and a missing
-//! permission is only a warning.
+//! permission is only a warning. The file never takes the place of another version that was stored and is gone: unless
+//! the other hosts have that version, the start fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -45,8 +46,8 @@ impl Opened {
         &self.beginning.serving
     }
 
-    /// Determines the serving version, and loads it. If the manifest's file cannot serve and nothing was stored here,
-    /// the other hosts may have a version: then this waits for the state that they `share`.
+    /// Determines the serving version, and loads it. If the manifest's file cannot serve and nothing was stored here, or
+    /// if what was stored is gone, the other hosts may have a version: then this waits for the state that they `share`.
     pub async fn open(
         engine: &Engine,
         rules: &Arc<DeployRules>,
@@ -60,27 +61,32 @@ impl Opened {
         let kept = blocking(move || reader.read_record(&name)).await?;
         let path = agent.component.clone();
         let file = blocking(move || Ok(ComponentFile::read(&path))).await?;
-        match kept {
-            Some(kept) => Self::again(&preparation, &library, agent, kept, file.ok()).await,
+        let is_new = kept.is_none();
+        let shared = share.map(|store| Shared::new(store, agent.name.clone()));
+        let (opened, file) = match kept {
+            Some(kept) => {
+                let file = file.ok();
+                (Self::again(&preparation, &library, agent, kept, file.clone()).await, file)
+            }
             None => {
                 let file = file.map_err(|error| missing(agent, &error));
-                let first = match file.clone() {
-                    Ok(file) => Self::first(&preparation, &library, agent, file).await,
-                    Err(error) => Err(error),
-                };
-                match (first, share) {
-                    (Err(error), Some(store)) => {
-                        let shared = Shared::new(store, agent.name.clone());
-                        Self::of_others(&preparation, &library, agent, &shared, file.ok(), error).await
-                    }
-                    (first, _) => first,
+                check_lost(&library, agent, file.as_ref().ok(), shared.is_some()).await?;
+                match file {
+                    Ok(file) => (Self::first(&preparation, &library, agent, file.clone()).await, Some(file)),
+                    Err(error) => (Err(error), None),
                 }
             }
+        };
+        match (opened, shared) {
+            (Err(error), Some(shared)) if is_new || is_lost(&error) => {
+                Self::of_others(&preparation, &library, agent, &shared, file, error).await
+            }
+            (opened, _) => opened,
         }
     }
 
-    /// The first start with this data folder, and with a file that cannot serve, such as a new pod's when its ConfigMap
-    /// is damaged: it starts with the other hosts' versions. Without other hosts the start fails.
+    /// A start with nothing here that can serve, such as a new pod's when its ConfigMap is damaged: it starts with the
+    /// other hosts' versions. Without other hosts the start fails.
     async fn of_others(
         preparation: &Preparation,
         library: &Library,
@@ -92,7 +98,7 @@ impl Opened {
         tracing::warn!(
             agent_type = %agent.name,
             code = why.code.as_str(),
-            "the manifest's component cannot serve; asking the other hosts for theirs: {}",
+            "no component here can serve; asking the other hosts for theirs: {}",
             why.message
         );
         let deadline = tokio::time::Instant::now() + OTHERS_ANSWER;
@@ -193,6 +199,37 @@ impl Opened {
     }
 }
 
+/// Returns `true` if the stored files are the obstacle. Other hosts may have the same ones.
+fn is_lost(error: &Error) -> bool {
+    matches!(error.code, ErrorCode::VersionUnknown | ErrorCode::VersionsUnreadable)
+}
+
+/// At a start without a record: checks whether one was here. The manifest's component may be another version than the
+/// one that served, and unable to read the state of its actors, so it is not served in its place without a decision.
+/// With other hosts, theirs is asked for in any case.
+async fn check_lost(
+    library: &Library,
+    agent: &AgentType,
+    file: Option<&FileContent>,
+    has_others: bool,
+) -> Result<(), Error> {
+    let (reader, agent_type) = (library.clone(), agent.name.clone());
+    let Some(lost) = blocking(move || reader.lost(&agent_type)).await? else { return Ok(()) };
+    let is_same = file.is_some_and(|file| file.digest == lost.digest);
+    if lost.is_folder && !is_same && !has_others {
+        return Err(Error::lost(&agent.name, &lost));
+    }
+    tracing::warn!(
+        agent_type = %agent.name,
+        code = ErrorCode::VersionsMissing.as_str(),
+        "{} is missing, so the history of deployments is lost; version {} served from this data folder, and the manifest's component is {}",
+        lost.missing.display(),
+        short(&lost.digest),
+        if is_same { "the same" } else { "another version" }
+    );
+    Ok(())
+}
+
 /// The other hosts' versions; `None` if there are none.
 async fn of_others(shared: &Shared) -> Result<Option<(Record, Stored)>, backend::Error> {
     let Some((record, _etag)) = shared.read().await? else { return Ok(None) };
@@ -207,9 +244,18 @@ async fn load(
     agent: &Arc<AgentType>,
     version: &str,
 ) -> Result<Arc<ComponentVersion>, Error> {
-    let (reader, agent_type, name) = (library.clone(), agent.name.clone(), version.to_owned());
-    let stored = blocking(move || reader.load(&agent_type, &name)).await?;
-    let stored = stored.ok_or_else(|| Error::version_unknown(short(version)))?;
+    let (library, agent_type, name) = (library.clone(), agent.name.clone(), version.to_owned());
+    let stored = blocking(move || {
+        let stored = library.load(&agent_type, &name)?;
+        let stored =
+            stored.ok_or_else(|| Error::version_lost(&agent_type, &name, &library.folder_of(&agent_type)))?;
+        if !library.has(&agent_type, &name) {
+            // It is in the mounted folder, which may change.
+            library.store(&agent_type, &name, &stored)?;
+        }
+        Ok(stored)
+    })
+    .await?;
     preparation.load(short(version), stored.wasm, stored.signature.as_deref()).await
 }
 
@@ -294,6 +340,14 @@ pub fn check_file(
     let name = agent.component.display().to_string();
     let compiled = ComponentVersion::from_bytes(engine, &name, file.wasm, Compiling::Starting);
     Ok(runtime.block_on(compiled)?)
+}
+
+/// The problem of `versions` in `[deploy]`, if that is no folder: nothing in it can be deployed by its digest.
+pub fn check_versions_folder(rules: &DeployRules) -> Option<Error> {
+    let folder = rules.versions.as_ref().filter(|folder| !folder.is_dir())?;
+    let message = format!("deploy.versions: {} is not a folder", folder.display());
+    let help = "mount or create it, or leave the key out";
+    Some(Error::new(ErrorCode::VersionsFolderMissing, message, help))
 }
 
 /// Checks that something is permitted for every imported interface that needs a permission. A version that would only

@@ -1,17 +1,19 @@
 //! The backend for a machine without a sidecar: everything in this process and one file.
 //!
 //! State, reminders and timers are in the state file ([`store`], [`state_file`]) and survive a crash ([`inspect`]
-//! shows them). Events are
-//! delivered in process to the manifest's subscriptions, as CloudEvents, like a broker's. Output bindings are written to
-//! the outbox and to the log, so that you can see what would have been sent.
+//! shows them). Events are delivered in process to the manifest's subscriptions ([`events`]), as CloudEvents, like a
+//! broker's. Output bindings are written to the outbox and to the log, so that you can see what would have been sent.
 
+mod database;
+mod events;
 mod inspect;
 mod state_file;
 mod store;
 mod transaction;
 mod wakeups;
+mod writer;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -28,14 +30,15 @@ use daca_base::task;
 use daca_manifest::{AgentType, Manifest};
 use daca_model::Topic;
 use daca_model::backend::{
-    Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery, EffectRequest, Error,
-    EventOutcome, Inbound, Outbox, Ownership, Readiness, Registration, Secrets, StateStore, StateValue,
-    TurnCommit, WakeupKey, Wakeups,
+    Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery, EffectRequest, Error, Inbound,
+    Outbox, Ownership, Readiness, Registration, Secrets, StateStore, StateValue, TurnCommit, WakeupKey,
+    Wakeups,
 };
 use daca_model::cloud_event;
 use daca_model::{ActorAddress, CallContext};
+pub use database::OpenError;
+use events::Subscribers;
 pub use inspect::Scheduled;
-pub use store::OpenError;
 use store::Store;
 use wakeups::Schedule;
 
@@ -48,12 +51,9 @@ pub struct Embedded {
     schedule: Arc<Schedule>,
     clock: Clock,
     outbox: Arc<Outbox>,
-    /// Paths of the subscriptions of each (pub/sub component, topic).
-    subscriptions: HashMap<(String, String), Vec<String>>,
+    subscribers: Subscribers,
     secrets: BTreeMap<String, BTreeMap<String, String>>,
     binding_responses: BTreeMap<String, Bytes>,
-    /// The attempts to deliver an event to one subscription, and the waits between them.
-    event_tries: (u32, Backoff),
     inbound: OnceLock<Arc<dyn Inbound>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -110,26 +110,17 @@ impl Embedded {
             );
         }
         schedule.apply(known);
-        let mut subscriptions = HashMap::<_, Vec<String>>::new();
-        for subscription in &manifest.subscriptions {
-            let topic = (subscription.pubsub.clone(), subscription.topic.clone());
-            subscriptions.entry(topic).or_default().push(subscription.path.clone());
-        }
         let responses = manifest.embedded.binding_responses.iter();
         Ok(Embedded {
             store,
             schedule,
             clock,
             outbox,
-            subscriptions,
+            subscribers: Subscribers::new(manifest),
             secrets,
             binding_responses: responses
                 .map(|(name, text)| (name.clone(), Bytes::from(text.clone())))
                 .collect(),
-            event_tries: (
-                manifest.host.effect_attempts,
-                Backoff::unbounded(manifest.host.effect_retry_delay),
-            ),
             inbound: OnceLock::new(),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
@@ -146,42 +137,21 @@ impl Embedded {
         let Some(inbound) = self.inbound.get() else {
             return Err(Error::Unavailable("the host is starting".into()));
         };
-        let Some(paths) = self.subscriptions.get(&(pubsub.to_owned(), topic.to_owned())) else {
+        let subscribers = self.subscribers.of(pubsub, topic);
+        if subscribers.is_empty() {
             tracing::debug!("nobody subscribes to {pubsub}/{topic}");
             return Ok(());
-        };
+        }
         let event = cloud_event::envelope(source, pubsub, topic, event);
         let mut failures = Vec::new();
-        for path in paths {
-            if let Err(reason) = deliver_event(&**inbound, path, &event, self.event_tries).await {
-                failures.push(format!("{path}: {reason}"));
+        for subscriber in subscribers {
+            if let Err(reason) = self.subscribers.deliver(&**inbound, subscriber, &event).await {
+                failures.push(format!("{}: {reason}", subscriber.path));
             }
         }
         // Not `Unavailable`: the subscriptions that accepted the event must not get it again.
         if failures.is_empty() { Ok(()) } else { Err(Error::Other(failures.join("; "))) }
     }
-}
-
-/// Delivers an event to one subscription, with retries while it asks for them. A dropped event counts as delivered, as
-/// it does for a broker; the subscription has logged the reason.
-async fn deliver_event(
-    inbound: &dyn Inbound,
-    path: &str,
-    event: &Bytes,
-    (attempts, backoff): (u32, Backoff),
-) -> Result<(), String> {
-    for attempt in 1.. {
-        match inbound.event(path, event).await {
-            EventOutcome::Success | EventOutcome::Drop(_) => return Ok(()),
-            EventOutcome::Retry(reason) | EventOutcome::Failed(reason) if attempt >= attempts => {
-                return Err(format!("after {attempt} attempts: {reason}"));
-            }
-            EventOutcome::Retry(_) | EventOutcome::Failed(_) => {
-                tokio::time::sleep(backoff.after(attempt)).await;
-            }
-        }
-    }
-    Ok(())
 }
 
 #[async_trait]

@@ -5,43 +5,33 @@
 //! when they return, with no log to replay after a crash. The host promises this order of commit and answer, so
 //! durability is never relaxed. A commit costs two fsyncs (two phases: the one-phase commit trusts a checksum that
 //! somebody who controls the data, as a guest does, could forge). To share them among many actors, one thread writes:
-//! it takes all waiting commits, up to [`BATCH`], into one transaction, and answers them together.
+//! it takes all waiting commits, up to a number, into one transaction, and answers them together.
 //!
-//! After a disk error (such as a full disk) redb refuses further work on the open database. The writer then closes and
-//! reopens it before the next commit, so that the host recovers when the disk does. Writes into a file that is no
-//! longer at its path ([`StateFile`]) are refused.
+//! The [`writer`](super::writer) alone changes the file, and [`database`](super::database) opens it.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::database::{OpenError, catch_panic, open_database, unavailable};
 use super::state_file::StateFile;
 use super::transaction::{
-    self, Due, EXPIRIES, LastingParts, STATE, ScheduleChange, USAGE, WAKEUPS, WakeupRow, decode_value,
-    wakeup_key,
+    self, Due, LastingParts, STATE, ScheduleChange, WAKEUPS, WakeupRow, decode_value, wakeup_key,
 };
-use daca_base::ErrorCode;
-use daca_base::clock::{Clock, millis};
+use super::writer::{CommitRequest, Request, Writer};
+use daca_base::clock::Clock;
 use daca_base::files::create_private_folder;
 use daca_model::ActorAddress;
 use daca_model::backend::{Error, Readiness, Registration, StateValue, TurnCommit, WakeupKey};
 
-/// Commits that share one transaction.
-const BATCH: usize = 512;
 /// Commits that wait for the writer; further ones wait for a slot.
 const WAITING: usize = 1_024;
-/// The bytes of the file that are cached in memory.
-const PAGE_CACHE: usize = 64 * 1024 * 1024;
-/// The interval at which expired values are removed from the file. Reads never see them.
-const PURGE_EVERY: Duration = Duration::from_secs(60);
 /// The interval at which the file is checked.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
@@ -58,53 +48,7 @@ pub(super) struct Store {
 pub(super) type Quotas = HashMap<Arc<str>, u64>;
 
 /// `None` while the writer reopens the file.
-type SharedDatabase = Arc<RwLock<Option<Arc<Database>>>>;
-
-/// A request to the writer.
-enum Request {
-    Commit(CommitRequest),
-    /// Everything before it is on disk and the file is closed when the answer arrives.
-    Close(oneshot::Sender<()>),
-}
-
-struct CommitRequest {
-    actor: ActorAddress,
-    turn: LastingParts,
-    done: oneshot::Sender<Result<Vec<ScheduleChange>, Error>>,
-}
-
-/// Why the state file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process has it open.
-    #[error(
-        "error[{code}]: {0} is in use by another host\n  help: stop that host, or give this one a folder of its own with --data DIR",
-        code = ErrorCode::DataInUse
-    )]
-    InUse(PathBuf),
-    /// The folder cannot be created or written.
-    #[error(
-        "error[{code}]: {path}: {reason}\n  help: make the folder writable for this user and check that the disk is not full, or name another with --data DIR",
-        code = ErrorCode::DataUnwritable
-    )]
-    Unwritable {
-        /// The folder or file.
-        path: PathBuf,
-        /// The operating system's error.
-        reason: String,
-    },
-    /// The file is not a state file, or it is damaged.
-    #[error(
-        "error[{code}]: {path}: {reason}\n  help: move the file away to start empty, or put a backup in its place",
-        code = ErrorCode::DataDamaged
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// redb's error.
-        reason: String,
-    },
-}
+pub(super) type SharedDatabase = Arc<RwLock<Option<Arc<Database>>>>;
 
 impl Store {
     /// Opens the file in a folder, creating both if they are missing, and starts the writer. The second part of the
@@ -135,14 +79,7 @@ impl Store {
         // Not before it is known to be a state file.
         file.protect();
         let file = Arc::new(file);
-        let writer = Writer {
-            file: file.clone(),
-            database: database.clone(),
-            quotas,
-            last_purge: clock.unix_ms(),
-            last_token: 0,
-            clock: clock.clone(),
-        };
+        let writer = Writer::new(file.clone(), database.clone(), quotas, clock.clone());
         std::thread::Builder::new()
             .name("state-writer".into())
             .spawn(move || writer.run(requests))
@@ -251,190 +188,4 @@ impl Store {
             .await
             .map_err(|error| Error::Unavailable(format!("the read of the state file ended early: {error}")))?
     }
-}
-
-/// The writing thread.
-struct Writer {
-    file: Arc<StateFile>,
-    database: SharedDatabase,
-    /// The bytes that an actor of each type may have.
-    quotas: Quotas,
-    /// Unix milliseconds.
-    last_purge: u64,
-    last_token: u64,
-    clock: Clock,
-}
-
-impl Writer {
-    /// Runs until the store is closed or every handle is gone.
-    fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        let mut closed = None;
-        while closed.is_none()
-            && let Some(first) = requests.blocking_recv()
-        {
-            let mut batch = Vec::new();
-            let mut next = Some(first);
-            while let Some(request) = next.take() {
-                match request {
-                    Request::Commit(commit) => batch.push(commit),
-                    Request::Close(done) => {
-                        closed = Some(done);
-                        break;
-                    }
-                }
-                if batch.len() < BATCH {
-                    next = requests.try_recv().ok();
-                }
-            }
-            self.commit_and_answer(batch);
-        }
-        self.close();
-        if let Some(done) = closed {
-            let _nobody_waits = done.send(());
-        }
-    }
-
-    fn commit_and_answer(&mut self, batch: Vec<CommitRequest>) {
-        if batch.is_empty() {
-            return;
-        }
-        let written = self.file.check().and_then(|()| self.commit_and_note(&batch));
-        // Writes into a file that has been removed in the meantime are not durable.
-        match written.and_then(|results| self.file.check().map(|()| results)) {
-            Ok(results) => {
-                for (request, result) in batch.into_iter().zip(results) {
-                    let _caller_may_be_gone = request.done.send(result);
-                }
-            }
-            Err(error) => {
-                for request in batch {
-                    let _caller_may_be_gone = request.done.send(Err(error.clone()));
-                }
-            }
-        }
-    }
-
-    /// The error is the file's, which is then closed.
-    fn commit_and_note(
-        &mut self,
-        batch: &[CommitRequest],
-    ) -> Result<Vec<Result<Vec<ScheduleChange>, Error>>, Error> {
-        let written = self.commit(batch);
-        self.file.note(written.as_ref().map(drop));
-        if written.is_err() {
-            self.close();
-        }
-        written
-    }
-
-    /// The outer error is the file's, and nothing was written; an inner one rejects only one turn.
-    fn commit(&mut self, batch: &[CommitRequest]) -> Result<Vec<Result<Vec<ScheduleChange>, Error>>, Error> {
-        let database = self.open()?;
-        let write = || {
-            let mut transaction = database.begin_write()?;
-            transaction.set_two_phase_commit(true);
-            let now = self.clock.unix_ms();
-            let mut results = Vec::with_capacity(batch.len());
-            for CommitRequest { actor, turn, .. } in batch {
-                let quota = self.quotas.get(&actor.agent_type).copied().unwrap_or(u64::MAX);
-                results.push(transaction::apply(
-                    &transaction,
-                    actor,
-                    turn,
-                    quota,
-                    now,
-                    &mut self.last_token,
-                )?);
-            }
-            if now.saturating_sub(self.last_purge) >= millis(PURGE_EVERY) {
-                // If more of them are left, the next commit continues.
-                if transaction::purge(&transaction, now)? {
-                    self.last_purge = now;
-                }
-            }
-            transaction.commit()?;
-            Ok(results)
-        };
-        // A panic would end the only writing thread, and with it every write until a restart.
-        match catch_panic(write) {
-            Ok(results) => results.map_err(unavailable),
-            Err(panic) => Err(Error::Unavailable(format!("state file: it is damaged: {panic}"))),
-        }
-    }
-
-    /// The open database; reopens it after an error.
-    fn open(&self) -> Result<Arc<Database>, Error> {
-        let mut shared = self.database.write();
-        if let Some(database) = &*shared {
-            return Ok(database.clone());
-        }
-        let file = self.file.reopen()?;
-        let database = open_database(self.file.path(), file);
-        let database = Arc::new(database.map_err(|error| Error::Unavailable(error.to_string()))?);
-        *shared = Some(database.clone());
-        Ok(database)
-    }
-
-    /// Closes the database once the running reads have ended.
-    fn close(&self) {
-        let database = self.database.write().take();
-        let Some(mut database) = database else { return };
-        loop {
-            match Arc::try_unwrap(database) {
-                Ok(last) => {
-                    if let Err(error) = last.close() {
-                        tracing::warn!("closing the state file: {error}");
-                    }
-                    return;
-                }
-                Err(still_read) => database = still_read,
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-}
-
-/// redb panics on some kinds of damage. Its message is returned as text.
-fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        text.unwrap_or("its reader failed").to_owned()
-    })
-}
-
-fn open_database(path: &Path, file: File) -> Result<Database, OpenError> {
-    let reason = |error: String| OpenError::Damaged { path: path.to_owned(), reason: error };
-    let database = FileBackend::new(file)
-        .and_then(|file| Database::builder().set_cache_size(PAGE_CACHE).create_with_backend(file))
-        .map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(path.to_owned()),
-            redb::DatabaseError::Storage(redb::StorageError::Io(error))
-                if !matches!(
-                    error.kind(),
-                    std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
-                ) =>
-            {
-                OpenError::Unwritable { path: path.to_owned(), reason: error.to_string() }
-            }
-            other => reason(other.to_string()),
-        })?;
-    // Tables must exist before the first read.
-    let make_tables = || -> Result<(), redb::Error> {
-        let transaction = database.begin_write()?;
-        transaction.open_table(STATE)?;
-        transaction.open_table(EXPIRIES)?;
-        transaction.open_table(USAGE)?;
-        transaction.open_table(WAKEUPS)?;
-        Ok(transaction.commit()?)
-    };
-    make_tables().map_err(|error| match error {
-        redb::Error::Io(error) => OpenError::Unwritable { path: path.to_owned(), reason: error.to_string() },
-        other => reason(other.to_string()),
-    })?;
-    Ok(database)
-}
-
-fn unavailable(error: redb::Error) -> Error {
-    Error::Unavailable(format!("state file: {error}"))
 }

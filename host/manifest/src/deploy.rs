@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
+use super::limits::sizes_for_people;
 use super::{Problems, file};
 use crate::signature::{Signer, SignerError};
 use daca_base::ErrorCode;
@@ -24,6 +25,8 @@ pub struct DeployRules {
     pub keep: usize,
     /// A folder of components that can be deployed by digest.
     pub versions: Option<PathBuf>,
+    /// The line of the manifest that names it.
+    pub versions_line: usize,
     /// The limits of compiling a component.
     pub compiling: CompileLimits,
 }
@@ -61,7 +64,8 @@ pub(super) fn build(file: file::Deploy, folder: &Path, problems: &mut Problems<'
         }
     }
     if !(COMPILE_MEMORY.0..=COMPILE_MEMORY.1).contains(&file.compile_memory) {
-        let value = file.compile_memory.to_string();
+        let bound = if file.compile_memory < COMPILE_MEMORY.0 { COMPILE_MEMORY.0 } else { COMPILE_MEMORY.1 };
+        let [value, _] = sizes_for_people([file.compile_memory, bound]);
         refuse(problems, "compile-memory", &value, "write 64MiB to 64GiB".into());
     }
     for ((key, least, most), value) in RANGES.into_iter().zip([file.margin, file.least_turns, file.keep]) {
@@ -76,6 +80,7 @@ pub(super) fn build(file: file::Deploy, folder: &Path, problems: &mut Problems<'
         least_turns: file.least_turns,
         keep: file.keep as usize,
         versions: file.versions.map(|path| folder.join(path)),
+        versions_line: problems.position(problems.locate(&["deploy", "versions"]).start).0,
         compiling: CompileLimits { time: file.compile_time, memory: file.compile_memory },
     }
 }

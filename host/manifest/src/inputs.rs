@@ -6,7 +6,7 @@ use std::ops::Range;
 use daca_base::ErrorCode;
 use daca_model::Topic;
 
-use super::{Problems, Route, file};
+use super::{Problems, Route, file, limits};
 
 /// An input binding, such as a Kafka topic: its messages arrive at the path of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,9 +55,9 @@ pub(super) fn build(
                 "remove one of the two",
             );
         }
-        if binding.attempts == 0 {
-            let text = format!("the binding {:?} has attempts = 0", binding.binding);
-            push(problems, binding.dead_letter.span(), text, "write 1 or more");
+        if let Some((message, help)) = limits::attempts_problem(binding.attempts) {
+            let text = format!("the binding {:?} has {message}", binding.binding);
+            push(problems, binding.dead_letter.span(), text, &help);
         }
         let Some(dead_letter) = Topic::parse(binding.dead_letter.get_ref()) else {
             let text = format!("dead-letter: {:?} does not have two parts", binding.dead_letter.get_ref());
@@ -69,6 +69,6 @@ pub(super) fn build(
     built
 }
 
-fn push(problems: &mut Problems<'_>, span: Range<usize>, message: String, help: &'static str) {
+fn push(problems: &mut Problems<'_>, span: Range<usize>, message: String, help: &str) {
     problems.push(ErrorCode::ManifestInvalidInputBinding, span, message, || help.into());
 }

@@ -9,6 +9,7 @@ mod deploy;
 mod file;
 mod inputs;
 mod limits;
+mod path;
 mod permissions;
 pub mod reference;
 mod routes;
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 pub use deploy::{CompileLimits, DeployRules, Dev};
 pub use inputs::InputBinding;
-pub use limits::{AgentLimits, HostLimits};
+pub use limits::{AgentLimits, HostLimits, sizes_for_people};
 pub use permissions::Permissions;
 pub use routes::{ActorIdSource, Call, Payload, Route, Subscription};
 use serde::Deserialize;
@@ -286,6 +287,19 @@ fn reentrancy(name: &str, file: Option<file::Reentrancy>, problems: &mut Problem
     enabled.then_some(Reentrancy { max_stack_depth })
 }
 
+/// The message of an error of the form, with the names of Rust's types and of the reader's internals put into words.
+fn readable(message: &str) -> String {
+    const WORDS: [(&str, &str); 5] = [
+        (", expected integer overflow", ", expected a size of 0 or more"),
+        (", expected parsable string", ", expected a size such as \"64KiB\""),
+        (", expected u32", ", expected a whole number from 0 to 4294967295"),
+        (", expected u64", ", expected a whole number of 0 or more"),
+        (", expected usize", ", expected a whole number of 0 or more"),
+    ];
+    let found = WORDS.iter().find_map(|(end, words)| Some((message.strip_suffix(end)?, words)));
+    found.map_or_else(|| message.to_owned(), |(start, words)| format!("{start}{words}"))
+}
+
 /// Collects the problems of a manifest.
 struct Problems<'a> {
     path: &'a Path,
@@ -308,7 +322,7 @@ impl Problems<'_> {
 
     /// An error of TOML or of the file's form.
     fn syntax(&mut self, error: &toml::de::Error) {
-        let message = error.message().to_owned();
+        let message = readable(error.message());
         let unknown = message.contains("unknown field");
         let code = if unknown { ErrorCode::ManifestUnknownKey } else { ErrorCode::ManifestSyntax };
         self.push(code, error.span().unwrap_or(0..0), message, || {

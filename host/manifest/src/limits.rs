@@ -15,6 +15,8 @@ const MAX_BODY_TIME: Duration = Duration::from_secs(3600);
 /// The largest usable memory or message.
 const LARGEST: ByteSize = ByteSize::gib(2);
 
+/// The shortest time, apart from none.
+const SHORTEST: Duration = Duration::from_millis(1);
 /// The longest time: its sum with a clock must not overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3_600);
 
@@ -117,10 +119,12 @@ impl HostLimits {
             refuse_zero(&table, "body-time", problems);
         } else if self.body_time > MAX_BODY_TIME {
             refuse_large(&table, "body-time", &format!("{:?}", self.body_time), "1h", problems);
+        } else {
+            check_time(&table, "body-time", self.body_time, problems);
         }
         if let Some(held) = self.max_held_body_bytes.filter(|held| *held < self.max_body) {
-            let message =
-                format!("host.max-held-body-bytes is {held}, and one body may have {}", self.max_body);
+            let [held, body] = sizes_for_people([held, self.max_body]);
+            let message = format!("host.max-held-body-bytes is {held}, and one body may have {body}");
             let place = problems.locate(&["host", "max-held-body-bytes"]);
             let help = || "give a larger bound, or a smaller max-body".into();
             problems.push(ErrorCode::ManifestInvalidLimit, place, message, help);
@@ -222,10 +226,33 @@ impl AgentLimits {
     }
 }
 
-/// Rejects a time above the maximum.
+/// The problem of a number of attempts, and what to do.
+pub(super) fn attempts_problem(attempts: u32) -> Option<(String, String)> {
+    match attempts as usize {
+        0 => Some(("attempts = 0".into(), "write 1 or more".into())),
+        1..=MOST => None,
+        _ => Some((format!("attempts = {attempts}; the maximum is {MOST}"), "write a smaller number".into())),
+    }
+}
+
+/// Two sizes for one message: rounded, or in bytes if they would look the same.
+pub fn sizes_for_people(sizes: [ByteSize; 2]) -> [String; 2] {
+    let [first, second] = sizes.map(|size| size.to_string());
+    if first == second { sizes.map(|size| format!("{} bytes", size.as_u64())) } else { [first, second] }
+}
+
+/// Rejects a time above the maximum, and one that no clock here measures.
 pub(super) fn check_time(table: &[&str], key: &str, time: Duration, problems: &mut Problems<'_>) {
+    if !time.is_zero() && time < SHORTEST {
+        let message = format!("{}.{key} is {time:?}; the host measures milliseconds", table.join("."));
+        let place = problems.locate(&[table, &[key]].concat());
+        problems.push(ErrorCode::ManifestInvalidLimit, place, message, || "write 1ms or more".into());
+    }
     if time > LONGEST {
-        let [time, longest] = [time, LONGEST].map(|time| format!("{} days", time.as_secs() / (24 * 3_600)));
+        let days = |time: Duration| format!("{} days", time.as_secs() / (24 * 3_600));
+        let longest = days(LONGEST);
+        // A little more would look the same.
+        let time = if days(time) == longest { format!("{time:?}") } else { days(time) };
         refuse_large(table, key, &time, &longest, problems);
     }
 }
@@ -252,7 +279,8 @@ fn check_size(table: &[&str], key: &str, value: ByteSize, largest: ByteSize, pro
 
 fn check_largest(table: &[&str], key: &str, value: ByteSize, largest: ByteSize, problems: &mut Problems<'_>) {
     if value > largest {
-        refuse_large(table, key, &value.to_string(), &largest.to_string(), problems);
+        let [value, largest] = sizes_for_people([value, largest]);
+        refuse_large(table, key, &value, &largest, problems);
     }
 }
 

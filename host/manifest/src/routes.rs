@@ -7,7 +7,7 @@ use std::sync::Arc;
 use daca_base::ErrorCode;
 use daca_model::Topic;
 
-use super::{AgentType, Problems, Template, file};
+use super::{AgentType, Problems, Template, file, limits, path};
 
 /// An HTTP route: a request that becomes a call to an actor.
 #[derive(Debug, Clone)]
@@ -165,10 +165,8 @@ impl Builder<'_, '_> {
         };
         let (pubsub, topic) = (subscription.pubsub.into_inner(), subscription.topic);
         let attempts = subscription.attempts;
-        if attempts == 0 {
-            self.problems.push(ErrorCode::ManifestInvalidRoute, span, "attempts = 0".into(), || {
-                "write 1 or more".into()
-            });
+        if let Some((message, help)) = limits::attempts_problem(attempts) {
+            self.problems.push(ErrorCode::ManifestInvalidRoute, span, message, || help);
         }
         let dead_letter = self.dead_letter(subscription.dead_letter, &pubsub, &topic)?;
         Some(Subscription { pubsub, topic, path: path?, log: log?, call, dead_letter, attempts })
@@ -209,13 +207,8 @@ impl Builder<'_, '_> {
 
     fn path(&mut self, path: &toml::Spanned<String>, method: &str) -> Option<String> {
         let (text, span) = (path.get_ref(), path.span());
-        if !text.starts_with('/') || text.contains("//") || text.contains("{*") {
-            self.problems.push(
-                ErrorCode::ManifestInvalidRoute,
-                span,
-                format!("{text:?} is not a path"),
-                || "write it as \"/fixed/{parameter}\"".into(),
-            );
+        if let Some((message, help)) = path::problem(text) {
+            self.problems.push(ErrorCode::ManifestInvalidRoute, span, message, || help);
             return None;
         }
         if let Some(reserved) = RESERVED.iter().find(|reserved| {
@@ -244,11 +237,7 @@ impl Builder<'_, '_> {
                     format!("{text:?} answers the same requests as {with:?}"),
                     "give the same parameter the same name in every route, or change the path",
                 ),
-                _ => (
-                    ErrorCode::ManifestInvalidRoute,
-                    format!("{text:?} is not a path: {error}"),
-                    "write it as \"/fixed/{parameter}\"",
-                ),
+                _ => (ErrorCode::ManifestInvalidRoute, format!("{text:?} is not a path: {error}"), path::FORM),
             };
             self.problems.push(code, span, message, || help.into());
             return None;

@@ -165,6 +165,11 @@ pub trait Inbound: Send + Sync + 'static {
     async fn wake(&self, actor: ActorAddress, fired: FiredWakeup, data: Bytes) -> Result<(), CallError>;
     /// Delivers an event to one subscription, which is named by its path.
     async fn event(&self, path: &str, event: &Bytes) -> EventOutcome;
+    /// Ends the attempts at an event on which the agent has failed as often as its subscription allows: dead-letters
+    /// it, if there is a topic for that. Any outcome is the last one.
+    async fn event_failed(&self, _path: &str, _event: &Bytes, reason: String) -> EventOutcome {
+        EventOutcome::Failed(reason)
+    }
 }
 
 /// The outcome of delivering an event to a subscription.

@@ -111,10 +111,10 @@ async fn health(State(state): State<AdminState>) -> Json<Value> {
 }
 
 fn status(state: &AdminState) -> &'static str {
-    match state.actors.readiness() {
+    match (state.actors.readiness(), state.deployer.readiness()) {
         _ if state.lifecycle.has_reached(HostPhase::Draining) => "shutting-down",
-        Readiness::Ready => "ready",
-        Readiness::Waiting(_) => "waiting",
+        (Readiness::Ready, Readiness::Ready) => "ready",
+        _ => "waiting",
     }
 }
 
@@ -184,6 +184,7 @@ async fn invoke(
     let Path((agent_type, actor_id, method)) = path;
     let payload = body.map_err(super::body::unreadable_body)?;
     let actor = super::call::address(&agent_type, &actor_id)?;
-    let reply = state.router.call(ActorCall { actor, method, payload }, CallContext::default()).await?;
+    let called = state.router.call(ActorCall { actor, method, payload }, CallContext::default()).await;
+    let reply = called.map_err(|error| HttpError::from(error).naming_code())?;
     super::answer::reply(reply, None)
 }

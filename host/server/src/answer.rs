@@ -20,6 +20,8 @@ pub(super) struct HttpError {
     pub(super) detail: String,
     /// What to do, if the detail does not say it.
     pub(super) help: Option<String>,
+    /// The body has the code even if the error is the agent's.
+    pub(super) names_code: bool,
 }
 
 /// The HTTP status of a class of errors.
@@ -52,7 +54,8 @@ pub fn call_status(error: &CallError) -> StatusCode {
 
 impl HttpError {
     pub(super) fn new(code: ErrorCode, detail: impl Into<String>) -> HttpError {
-        HttpError { status: status_of(code.class()), code: code.into(), detail: detail.into(), help: None }
+        let status = status_of(code.class());
+        HttpError { status, code: code.into(), detail: detail.into(), help: None, names_code: false }
     }
 
     pub(super) fn with_help(self, help: String) -> HttpError {
@@ -64,20 +67,26 @@ impl HttpError {
         HttpError { status, ..self }
     }
 
-    /// An error of the agent (`invalid`, `not-found`, `failed`) is answered with its text alone; an error of the host
-    /// has its code beside it. The header `daca-error` has the code in both cases.
+    /// An error of the agent (`invalid`, `not-found`, `failed`) is answered with its text alone, as routes promise to
+    /// their callers; an error of the host, and any error of the admin API, has its code beside it. The header
+    /// `daca-error` always has the code.
     fn body(&self) -> Value {
-        let HttpError { status: _, code, detail, help } = self;
+        let HttpError { status: _, code, detail, help, names_code } = self;
         let is_the_agents =
             matches!(code, AnyCode::Known(ErrorCode::Invalid | ErrorCode::NotFound | ErrorCode::Failed));
         let mut body = json!({ "detail": detail });
-        if !is_the_agents {
+        if *names_code || !is_the_agents {
             body["code"] = code.as_str().into();
         }
         if let Some(help) = help {
             body["help"] = help.as_str().into();
         }
         body
+    }
+
+    /// The same in the form of the admin API, whose errors all have a code in the body.
+    pub(super) fn naming_code(self) -> HttpError {
+        HttpError { names_code: true, ..self }
     }
 
     /// The whole answer as it is written to a connection that is then closed.
@@ -94,7 +103,13 @@ impl HttpError {
 
 impl From<CallError> for HttpError {
     fn from(error: CallError) -> HttpError {
-        HttpError { status: call_status(&error), code: error.code(), detail: error.to_string(), help: None }
+        HttpError {
+            status: call_status(&error),
+            code: error.code(),
+            detail: error.to_string(),
+            help: None,
+            names_code: false,
+        }
     }
 }
 

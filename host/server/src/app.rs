@@ -25,6 +25,7 @@ use super::{AppToken, Subscriptions};
 use daca_base::ErrorCode;
 use daca_base::json::Document;
 use daca_base::telemetry::printable;
+use daca_deploy::Deployer;
 use daca_manifest::{InputBinding, Route};
 use daca_model::backend::{EventOutcome, Readiness};
 use daca_model::{CallContext, CallIdentity, HostPhase, Lifecycle};
@@ -51,6 +52,8 @@ pub struct AppOptions<'a> {
     pub actors: Actors,
     /// Takes calls to them.
     pub router: CallRouter,
+    /// The deployments.
+    pub deployer: Deployer,
     /// The phase of the host, which health and readiness show.
     pub lifecycle: Lifecycle,
     /// The maximum size of a body in bytes.
@@ -80,9 +83,10 @@ struct RouteState {
 pub fn router(options: AppOptions<'_>) -> Router {
     let (alive, ready, actors) =
         (options.lifecycle.clone(), options.lifecycle.clone(), options.actors.clone());
+    let deployer = options.deployer;
     let mut router = Router::new()
         .route("/healthz", get(move || async move { health(&alive) }))
-        .route("/readyz", get(move || async move { readiness(&ready, &actors) }));
+        .route("/readyz", get(move || async move { readiness(&ready, &actors, &deployer) }));
     let token = options.sidecar.as_ref().and_then(|side| side.token.clone());
     if options.sidecar.is_some() {
         let callbacks = Callbacks {
@@ -144,13 +148,15 @@ fn health(lifecycle: &Lifecycle) -> (StatusCode, &'static str) {
     }
 }
 
-fn readiness(lifecycle: &Lifecycle, actors: &Actors) -> (StatusCode, &'static str) {
+fn readiness(lifecycle: &Lifecycle, actors: &Actors, deployer: &Deployer) -> (StatusCode, &'static str) {
     if lifecycle.has_reached(HostPhase::Draining) {
         return (StatusCode::SERVICE_UNAVAILABLE, "shutting down");
     }
-    match actors.readiness() {
-        Readiness::Ready => (StatusCode::OK, "ready"),
-        Readiness::Waiting(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason),
+    match (actors.readiness(), deployer.readiness()) {
+        (Readiness::Ready, Readiness::Ready) => (StatusCode::OK, "ready"),
+        (Readiness::Waiting(reason), _) | (_, Readiness::Waiting(reason)) => {
+            (StatusCode::SERVICE_UNAVAILABLE, reason)
+        }
     }
 }
 

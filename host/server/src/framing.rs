@@ -24,6 +24,7 @@ pub(super) struct Framing {
     length: Option<u64>,
     is_chunked: bool,
     is_doubtful: bool,
+    is_enormous: bool,
 }
 
 impl Framing {
@@ -48,7 +49,10 @@ impl Framing {
         let is_first = self.length.is_none() && !self.is_chunked;
         match self.field.take() {
             _ if self.value.len() > LONGEST_VALUE => self.is_doubtful = true,
-            Some(Field::ContentLength) if is_first => self.length = number(value),
+            Some(Field::ContentLength) if is_first => {
+                self.length = number(value);
+                self.is_enormous = is_enormous(value);
+            }
             Some(Field::TransferEncoding) if is_first => {
                 self.is_chunked = value.eq_ignore_ascii_case(b"chunked");
             }
@@ -56,6 +60,11 @@ impl Framing {
             None => return,
         }
         self.is_doubtful |= self.length.is_none() && !self.is_chunked;
+    }
+
+    /// Returns `true` if the announced length is a number beyond all that are followed.
+    pub(super) fn is_enormous(&self) -> bool {
+        self.is_enormous
     }
 
     /// The head has ended. `None` if the end of the body is uncertain.
@@ -68,6 +77,11 @@ impl Framing {
 fn number(digits: &[u8]) -> Option<u64> {
     let are_digits = digits.iter().all(u8::is_ascii_digit) && digits.len() <= usize::from(MOST_DIGITS);
     std::str::from_utf8(digits).ok().filter(|_| are_digits)?.parse().ok()
+}
+
+fn is_enormous(digits: &[u8]) -> bool {
+    let counted = digits.iter().skip_while(|digit| **digit == b'0').count();
+    digits.iter().all(u8::is_ascii_digit) && counted > usize::from(MOST_DIGITS)
 }
 
 /// A position in a body.
@@ -165,6 +179,19 @@ mod tests {
             &[(Length, &format!("1{}", " ".repeat(70)))],
         ] {
             assert_eq!(framing(doubtful), None, "{doubtful:?}");
+        }
+    }
+
+    #[test]
+    fn a_length_beyond_all_bodies_is_known_as_one() {
+        for (value, enormous) in
+            [("18446744073709551615", true), ("0000000000000000000012", false), ("123456789012345x", false)]
+        {
+            let mut framing = Framing::default();
+            framing.begin(Some(Field::ContentLength));
+            framing.value(value.as_bytes());
+            framing.end();
+            assert_eq!(framing.is_enormous(), enormous, "{value}");
         }
     }
 

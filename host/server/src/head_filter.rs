@@ -99,6 +99,8 @@ pub(super) struct HeadFilter {
     heads: u64,
     /// Lines that were dropped, completely or in part, since the last query.
     cut: usize,
+    /// The last head announced a body beyond all that can be read.
+    is_enormous: bool,
 }
 
 impl HeadFilter {
@@ -114,6 +116,7 @@ impl HeadFilter {
             passed: [false; ONCE.len()],
             heads: 0,
             cut: 0,
+            is_enormous: false,
         }
     }
 
@@ -159,6 +162,11 @@ impl HeadFilter {
     /// The number of lines dropped since the last call.
     pub(super) fn take_cut(&mut self) -> usize {
         std::mem::take(&mut self.cut)
+    }
+
+    /// Returns `true` if the last head announced a body with a length that hyper may refuse as that of a head.
+    pub(super) fn announces_enormous_body(&self) -> bool {
+        self.is_enormous
     }
 
     /// Each of these consumes bytes, and returns their number.
@@ -312,6 +320,7 @@ impl HeadFilter {
         output.append(&mut self.held);
         output.push(b'\n');
         self.state = self.framing.body().map_or(State::Unknown, State::Body);
+        self.is_enormous = self.framing.is_enormous();
         self.framing = Framing::default();
         (self.lines, self.bytes, self.dropped, self.passed) = (0, 0, 0, [false; ONCE.len()]);
         self.heads += 1;

@@ -237,7 +237,7 @@ impl AsyncWrite for Socket {
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.instead.is_none() {
-            self.instead = unreadable::instead_of(bytes);
+            self.instead = unreadable::instead_of(bytes, self.filter.announces_enormous_body());
         }
         while let Some(mut instead) = self.instead.clone().filter(|instead| !instead.is_empty()) {
             let written = ready!(self.poll_pieces(context, &[IoSlice::new(&instead)]))?;

@@ -56,6 +56,16 @@ impl Subscriptions {
         }
     }
 
+    /// The agent has failed on each attempt of [`Subscriptions::handle`]: dead-letters the event, if its subscription has
+    /// a topic for that.
+    pub async fn failed(&self, path: &str, event: &Bytes, reason: String) -> EventOutcome {
+        let subscription = self.by_path.get(path).filter(|subscription| subscription.dead_letter.is_some());
+        match (subscription, Document::parse(event)) {
+            (Some(subscription), Ok(document)) => self.never(subscription, Some(&document), reason).await,
+            _ => EventOutcome::Failed(reason),
+        }
+    }
+
     /// Parses an event and logs it. The error is the outcome if there is nothing more to do.
     pub(super) async fn read(&self, path: &str, event: &Bytes) -> Result<ReadEvent<'_>, EventOutcome> {
         let Some(subscription) = self.by_path.get(path) else {

@@ -7,10 +7,12 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 
 use super::answer::HttpError;
+use super::body::BodyError;
 use daca_base::ErrorCode;
 
-/// The replacement for an answer that hyper gives by itself.
-pub(super) fn instead_of(written: &[IoSlice<'_>]) -> Option<Bytes> {
+/// The replacement for an answer that hyper gives by itself. It calls the head too large, or invalid, if the announced
+/// length of the body is more than 64 bits hold; then `is_enormous` is `true`.
+pub(super) fn instead_of(written: &[IoSlice<'_>], is_enormous: bool) -> Option<Bytes> {
     let mut pieces = written.iter().filter(|piece| !piece.is_empty());
     let (Some(head), None) = (pieces.next(), pieces.next()) else { return None };
     if !head.starts_with(b"HTTP/1.1 4") {
@@ -24,6 +26,7 @@ pub(super) fn instead_of(written: &[IoSlice<'_>]) -> Option<Bytes> {
     }
     let status = StatusCode::from_bytes(head.get("HTTP/1.1 ".len()..)?.get(..3)?.as_bytes()).ok()?;
     let error = match status {
+        _ if is_enormous => HttpError::from(&BodyError::TooLarge),
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => {
             HttpError::new(ErrorCode::HeadTooLarge, "The head of the request is too large.")
         }
@@ -37,7 +40,8 @@ mod tests {
     use super::*;
 
     fn instead(text: &str) -> Option<String> {
-        instead_of(&[IoSlice::new(text.as_bytes())]).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        instead_of(&[IoSlice::new(text.as_bytes())], false)
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
     #[test]
@@ -50,6 +54,8 @@ mod tests {
                 && text.ends_with("\"code\":\"head-too-large\"}"),
             "{text}"
         );
+        let enormous = instead_of(&[IoSlice::new(own.as_bytes())], true).expect("it is hyper's");
+        assert!(enormous.starts_with(b"HTTP/1.1 413 "), "{enormous:?}");
         for other in [
             "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
             "HTTP/1.1 404 Not Found\r\ndaca-error: not-found\r\ncontent-length: 0\r\n\r\n",

@@ -113,6 +113,10 @@ async fn a_request_that_makes_no_sense_is_refused_with_its_code() -> anyhow::Res
         (Method::POST, path, json!({"version": known, "shard": 1}).to_string(), (400, "body-not-json")),
         (Method::POST, "/agents/Swapped/rollback", "now".into(), (400, "body-not-json")),
         (Method::PUT, pin, "[]".into(), (400, "body-not-json")),
+        // serde would take the fields of a struct in a list.
+        (Method::PUT, pin, json!([known]).to_string(), (400, "body-not-json")),
+        (Method::POST, path, json!([known, 100, null]).to_string(), (400, "body-not-json")),
+        (Method::POST, "/agents/Swapped/rollback", "[true]".into(), (400, "body-not-json")),
     ];
     for (method, path, body, expected) in cases {
         let answer = host.send_admin(method.clone(), path, body.clone()).await?;

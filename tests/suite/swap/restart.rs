@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use daca_tests::deploy::{component, done, refusal, swapped, version_of};
-use daca_tests::{Ended, Host, guest, run_in};
+use daca_tests::{Ended, Host, eventually, guest, run_in};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -72,8 +72,8 @@ async fn a_host_does_not_start_on_versions_that_were_altered() -> anyhow::Result
 #[tokio::test]
 async fn a_version_that_cannot_be_kept_does_not_serve() -> anyhow::Result<()> {
     let host = Host::start(&swapped("")).await?;
-    let kept = host.folder().path().join("data/versions");
-    std::fs::remove_dir_all(&kept)?;
+    let (kept, away) = (host.folder().path().join("data/versions"), host.folder().path().join("away"));
+    std::fs::rename(&kept, &away)?;
     std::fs::write(&kept, "a file where a folder should be")?;
     let answer = host.deploy(&component("swapped_v2")?, "").await?;
     assert_eq!(refusal(&answer), (507, "versions-unwritable"), "{answer:?}");
@@ -86,7 +86,51 @@ async fn a_version_that_cannot_be_kept_does_not_serve() -> anyhow::Result<()> {
     assert_eq!((code, stderr.matches("error[versions-unreadable]: ").count()), (Some(1), 1), "{stderr}");
 
     std::fs::remove_file(&kept)?;
+    std::fs::rename(&away, &kept)?;
     done(host.deploy(&component("swapped_v2")?, "").await?)?;
     assert_eq!(host.serving("a").await?, "v2");
+    Ok(())
+}
+
+/// The host serves on, so nobody would notice before the next start, which would serve something else.
+#[tokio::test]
+async fn versions_that_are_gone_are_said_and_the_next_start_does_not_pass_over_them() -> anyhow::Result<()> {
+    let host = Host::start(&swapped("")).await?;
+    host.deploy_guest("swapped_v2", "").await?;
+    let folder = host.folder();
+    let (kept, away) = (folder.path().join("data/versions"), folder.path().join("away"));
+    let is_ready = async |status: u16| anyhow::Ok(host.get("/readyz").await?.status == status);
+
+    std::fs::rename(&kept, &away)?;
+    eventually("it is not ready", async || is_ready(503).await).await?;
+    assert_eq!(host.get("/readyz").await?.body, json!("deployed versions are missing"));
+    assert_eq!(host.serving("a").await?, "v2", "it serves on");
+    assert_eq!(refusal(&host.roll_back(false).await?), (507, "versions-unwritable"));
+    let answer = host.deploy(&component("swapped_v1")?, "share=10").await?;
+    assert_eq!(refusal(&answer), (507, "versions-unwritable"));
+    assert!(!kept.exists(), "no empty folder takes its place");
+    let said = host.log().iter().filter(|line| line["code"] == "versions-missing").count();
+    assert_eq!(said, 1);
+    std::fs::rename(&away, &kept)?;
+    eventually("it is ready", async || is_ready(200).await).await?;
+
+    // One file of a version, cut short and then removed.
+    let version = kept.join(format!("Swapped/{}.wasm", version_of(&component("swapped_v2")?)));
+    let whole = std::fs::read(&version)?;
+    std::fs::write(&version, &whole[..whole.len() / 2])?;
+    eventually("it is not ready", async || is_ready(503).await).await?;
+    std::fs::remove_file(&version)?;
+    host.stop().await?;
+    let Ended { code, stderr, .. } = refused_start(folder.path()).await?;
+    assert_eq!((code, stderr.matches("error[version-unknown]: ").count()), (Some(1), 1), "{stderr}");
+
+    // With the record, nothing but a note says that another version than the manifest's served.
+    std::fs::remove_dir_all(&kept)?;
+    let Ended { code, stderr, .. } = refused_start(folder.path()).await?;
+    assert_eq!((code, stderr.matches("error[versions-missing]: ").count()), (Some(1), 1), "{stderr}");
+    assert!(!kept.exists());
+    std::fs::remove_file(folder.path().join("data/serving/Swapped"))?;
+    let host = Host::start_in(folder, &swapped("")).await?;
+    assert_eq!(host.serving("a").await?, "v1", "whoever removes the note wants the manifest's component");
     Ok(())
 }

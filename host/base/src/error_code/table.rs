@@ -90,6 +90,7 @@ error_codes! {
     ComponentLacksMigration "component-lacks-migration" Conflict;
     ComponentMemory "component-memory" Unusable;
     ComponentMissing "component-missing" NotFound;
+    ComponentNeedsFeature "component-needs-feature" Unusable;
     ComponentNotPermitted "component-not-permitted" Unusable;
     ComponentTooComplex "component-too-complex" Unusable;
     ComponentTooLarge "component-too-large" TooLarge;
@@ -246,6 +247,8 @@ error_codes! {
     TurnTimeExceeded "turn-time-exceeded" TimedOut;
     VersionInvalid "version-invalid" Setup;
     VersionUnknown "version-unknown" NotFound;
+    VersionsFolderMissing "versions-folder-missing" NotFound;
+    VersionsMissing "versions-missing" Permanent;
     VersionsUnreadable "versions-unreadable" Permanent;
     VersionsUnwritable "versions-unwritable" StorageFull;
     WakeupGivenUp "wakeup-given-up" Notice;

@@ -96,3 +96,16 @@ fn other_encodings_are_named() {
     assert_eq!(parse("\u{feff}{}").expect("a mark of UTF-8 is left out").bytes(), "{}");
     assert_eq!(read::<u8>("\u{feff}7".as_bytes()), Ok(7));
 }
+
+/// The order of a struct's fields in the code is nothing that people may send.
+#[test]
+fn a_list_is_no_object() {
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Pair {
+        first: u8,
+        second: u8,
+    }
+    assert_eq!(read_object(b" {\"first\": 1, \"second\": 2}"), Ok(Pair { first: 1, second: 2 }));
+    assert_eq!(read_object::<Pair>(b"[1, 2]"), Err(Error::Form("it is not an object".into())));
+    assert!(matches!(read_object::<Pair>(b"[1, "), Err(Error::Syntax(_))));
+}

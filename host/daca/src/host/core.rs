@@ -49,6 +49,9 @@ impl Core {
         lifecycle: Lifecycle,
     ) -> Result<(Core, TcpListener), Error> {
         let limits = &manifest.host;
+        if let Some(error) = daca_deploy::check_versions_folder(&manifest.deploy) {
+            tracing::warn!(code = error.code, "{}", error.message);
+        }
         let outbox = Arc::new(Outbox::default());
         let Outside { backend, router, data_lock } = open_backend(options, manifest, &outbox)?;
         let max_live_instances = live_instances(limits);

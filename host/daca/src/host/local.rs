@@ -22,4 +22,8 @@ impl Inbound for Local {
     async fn event(&self, path: &str, event: &Bytes) -> EventOutcome {
         self.subscriptions.handle(path, event, CallContext::of_host()).await
     }
+
+    async fn event_failed(&self, path: &str, event: &Bytes, reason: String) -> EventOutcome {
+        self.subscriptions.failed(path, event, reason).await
+    }
 }

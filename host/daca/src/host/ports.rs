@@ -53,6 +53,7 @@ impl Ports {
             subscriptions: core.subscriptions.clone(),
             actors: core.actors.clone(),
             router: core.router.clone(),
+            deployer: core.deployer.clone(),
             lifecycle: lifecycle.clone(),
             max_body,
             sidecar: match &options.backend {

@@ -4,11 +4,12 @@
 //! without locks. The order of a change loses nothing: first the needed versions are loaded, then the record is written
 //! to the shared state and to this host's disk, and then the turns see it.
 //!
-//! This file makes the changes. [`versions`] has the loaded versions, [`agreement`] the other hosts, and [`judging`]
-//! the automatic rollbacks.
+//! This file makes the changes. [`versions`] has the loaded versions, [`agreement`] the other hosts, [`judging`] the
+//! automatic rollbacks, and [`keeping`] the record on this host's disk.
 
 mod agreement;
 mod judging;
+mod keeping;
 mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::judge::{self, Judged, Tally, Watched};
-use super::library::{Kept, Library, Stored};
+use super::library::{Library, Stored};
 use super::prepare::{Preparation, label_for};
 use super::record::{Change, Changed, FileSeen, Origin, Record, What};
 use super::shared::Shared;
@@ -31,6 +32,7 @@ use daca_manifest::AgentType;
 use daca_model::backend::{self, SharedWriteError};
 use daca_runtime::actor::Actors;
 use daca_runtime::component::{ComponentVersion, Counters, Rollout, Served, Serving};
+use keeping::OnDisk;
 
 /// The interval at which the shared record is polled for changes of other hosts.
 const LOOK_AT_SHARED: Duration = Duration::from_secs(1);
@@ -75,6 +77,8 @@ pub(super) struct View {
     pub(super) counters: BTreeMap<String, Arc<Counters>>,
     /// The first synchronisation with the other hosts is done.
     pub(super) is_settled: bool,
+    /// The next start would find what serves, here or at the other hosts.
+    pub(super) is_kept: bool,
 }
 
 pub(super) struct Steward {
@@ -90,6 +94,7 @@ pub(super) struct Steward {
     complaint: Option<String>,
     record: Arc<Record>,
     file_here: Option<String>,
+    on_disk: OnDisk,
     /// The loaded versions: those that turns may run on, and the target of a rollback.
     loaded: BTreeMap<String, Arc<Served>>,
     counters: BTreeMap<String, Arc<Counters>>,
@@ -148,6 +153,7 @@ impl Steward {
             serving: rollout.serving.version.digest.clone(),
             counters: counters.clone(),
             is_settled: false,
+            is_kept: true,
         });
         let steward = Steward {
             agent,
@@ -160,6 +166,7 @@ impl Steward {
             complaint: None,
             record,
             file_here,
+            on_disk: OnDisk::default(),
             loaded,
             counters,
             etag: None,
@@ -180,6 +187,8 @@ impl Steward {
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut shared_looks = tokio::time::interval(LOOK_AT_SHARED);
         shared_looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut file_looks = tokio::time::interval(keeping::LOOK_AT_FILES);
+        file_looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
@@ -189,6 +198,7 @@ impl Steward {
                     Some(command) => task::step("deployments", self.obey(command)).await,
                     None => return,
                 },
+                _ = file_looks.tick() => task::step("deployments", self.look_at_files()).await,
                 _ = shared_looks.tick() => task::step("deployments", self.look_at_shared()).await,
                 _ = looks.tick() => task::step("deployments", self.judge()).await,
             }
@@ -236,6 +246,7 @@ impl Steward {
             let record = self.record.clone();
             self.served(version, &record).await?;
         }
+        self.check_kept().await?;
         for _ in 0..TRIES {
             // At each attempt: another host's deployment may have removed it in the meantime.
             if let Some(new) = &new {
@@ -287,13 +298,6 @@ impl Steward {
         self.store(&version.digest, stored.clone()).await?;
         self.load(version.clone(), label.clone());
         Ok(())
-    }
-
-    /// Writes a record to this host's disk.
-    async fn keep(&self, record: &Record, file_here: Option<String>) -> Result<(), Error> {
-        let (library, agent_type) = (self.library.clone(), self.agent.name.clone());
-        let kept = Kept { file_here, record: record.clone() };
-        blocking(move || library.write_record(&agent_type, &kept)).await
     }
 
     /// Publishes a record to the turns, and releases versions that are no longer needed.
@@ -380,7 +384,8 @@ impl Steward {
             self.record = Arc::new(record);
             self.show();
         }
-        self.keep(&self.record, self.file_here.clone()).await?;
+        let record = self.record.clone();
+        self.keep(&record, self.file_here.clone()).await?;
         if self.shared.is_none() {
             self.settled();
         }

@@ -27,9 +27,38 @@ impl LoadError {
 
 /// The refusal of bytes that no compiler can read, with the reason.
 pub(super) fn malformed(reason: &str) -> Refusal {
-    let message =
-        format!("it is not a valid component (cut short or altered?): {}", reason.replace('\n', " "));
+    let message = format!("it is not a valid component (cut short or altered?): {}", one_line(reason));
     (ErrorCode::ComponentInvalid, message, "copy or build the file again")
+}
+
+/// The refusal of a component that the compiler rejects, with its reason. Its errors have no kinds, only texts, so the
+/// words of wasmparser and wasmtime decide: most are of files that are damaged, but a component may also be whole, and
+/// need what this host does not have.
+pub(super) fn rejected(reason: &str) -> Refusal {
+    const FEATURES: [&str; 6] =
+        ["enabled", "is disabled", " feature", " proposal", "not supported", "unsupported"];
+    const LIMITS: [&str; 5] = ["exceed", "implementation limit", "too deep", "too many", "limit of"];
+    let has = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    if has(&FEATURES) {
+        let message =
+            format!("it needs a feature of WebAssembly that this host does not have: {}", one_line(reason));
+        return (ErrorCode::ComponentNeedsFeature, message, "build it for wasm32-wasip2, without further features");
+    }
+    if has(&LIMITS) { too_demanding(reason) } else { malformed(reason) }
+}
+
+/// The refusal of a component whose code the engine does not take, with the reason: an instance would need more than it
+/// gets. The bytes have been compiled, so they are not damaged.
+pub(super) fn not_taken(reason: &str) -> Refusal {
+    match rejected(reason) {
+        (ErrorCode::ComponentInvalid, ..) => too_demanding(reason),
+        refusal => refusal,
+    }
+}
+
+fn too_demanding(reason: &str) -> Refusal {
+    let message = format!("it exceeds a limit of the engine: {}", one_line(reason));
+    (ErrorCode::ComponentTooComplex, message, "build it with optimisation, with fewer or smaller parts")
 }
 
 /// The refusal of an import that the host does not offer, with the reason.
@@ -56,5 +85,30 @@ pub(super) fn shutting_down() -> Refusal {
 
 /// wasmtime's chain of causes in one line.
 pub(super) fn root_cause(error: &wasmtime::Error) -> String {
-    format!("{error:#}").replace('\n', " ")
+    one_line(&format!("{error:#}"))
+}
+
+fn one_line(text: &str) -> String {
+    text.replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_whole_and_needs_more_is_not_called_damaged() {
+        for (reason, code) in [
+            ("threads must be enabled for shared memories (at offset 0x1d)", ErrorCode::ComponentNeedsFeature),
+            ("`task.return` requires the component model async feature", ErrorCode::ComponentNeedsFeature),
+            ("memory is shared which is not supported in the pooling allocator", ErrorCode::ComponentNeedsFeature),
+            ("effective type size exceeds the limit of 1000000", ErrorCode::ComponentTooComplex),
+            ("type nesting is too deep (at offset 0x9)", ErrorCode::ComponentTooComplex),
+            ("unexpected end-of-file (at offset 0x9)", ErrorCode::ComponentInvalid),
+            ("illegal opcode: 0xff", ErrorCode::ComponentInvalid),
+        ] {
+            assert_eq!(rejected(reason).0, code, "{reason}");
+        }
+        assert_eq!(not_taken("something else").0, ErrorCode::ComponentTooComplex);
+    }
 }

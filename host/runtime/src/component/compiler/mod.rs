@@ -25,7 +25,7 @@ use wasmtime::component::Component;
 
 use super::cache::{CodeCache, deserialize};
 use super::precompiled;
-use super::refusal::{Refusal, interrupted, malformed, root_cause, shutting_down};
+use super::refusal::{Refusal, interrupted, not_taken, rejected, root_cause, shutting_down};
 use super::settings::CodeSettings;
 pub use options::{CompileIn, Compiling};
 use parent::Failure;
@@ -143,13 +143,13 @@ impl Inner {
             CompileIn::ThisProcess => {
                 let settings = self.settings;
                 let compiled = blocking(move || settings.compile(&wasm)).await?;
-                compiled.map_err(|error| malformed(&root_cause(&error)))
+                compiled.map_err(|error| rejected(&root_cause(&error)))
             }
         }
     }
 
     fn keep(&self, digest: &str, code: &[u8]) -> Result<Component, Refusal> {
-        let component = deserialize(&self.engine, code).map_err(|error| malformed(&root_cause(&error)))?;
+        let component = deserialize(&self.engine, code).map_err(|error| not_taken(&root_cause(&error)))?;
         if let Some(cache) = &self.cache {
             cache.write(digest, code);
         }

@@ -14,7 +14,7 @@ use tokio::process::{Child, ChildStdin, Command};
 
 use super::child::{Arguments, Priority};
 use super::options::Compiling;
-use crate::component::refusal::{Refusal, malformed, unavailable, unknown_import};
+use crate::component::refusal::{Refusal, rejected, unavailable, unknown_import};
 use crate::component::settings::CodeSettings;
 use daca_base::ErrorCode;
 use daca_manifest::CompileLimits;
@@ -229,7 +229,7 @@ fn failure(status: ExitStatus, words: &str, time: Duration, limits: CompileLimit
         Some(signal) => Failure::for_good(too_much(&format!("the compiler crashed on it (signal {signal})"))),
         None if words.starts_with("error[") => Failure::for_now(unavailable(words)),
         None if words.contains(super::child::NO_MEMORY) => Failure::for_good(no_memory(limits)),
-        None => Failure::for_good(malformed(words)),
+        None => Failure::for_good(rejected(words)),
     }
 }
 

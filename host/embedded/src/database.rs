@@ -1,0 +1,94 @@
+//! How the state file is opened as a redb database, and what its errors and panics mean.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use redb::Database;
+use redb::backends::FileBackend;
+
+use super::transaction::{EXPIRIES, STATE, USAGE, WAKEUPS};
+use daca_base::ErrorCode;
+use daca_model::backend::Error;
+
+/// The bytes of the file that are cached in memory.
+const PAGE_CACHE: usize = 64 * 1024 * 1024;
+
+/// Why the state file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error(
+        "error[{code}]: {0} is in use by another host\n  help: stop that host, or give this one a folder of its own with --data DIR",
+        code = ErrorCode::DataInUse
+    )]
+    InUse(PathBuf),
+    /// The folder cannot be created or written.
+    #[error(
+        "error[{code}]: {path}: {reason}\n  help: make the folder writable for this user and check that the disk is not full, or name another with --data DIR",
+        code = ErrorCode::DataUnwritable
+    )]
+    Unwritable {
+        /// The folder or file.
+        path: PathBuf,
+        /// The operating system's error.
+        reason: String,
+    },
+    /// The file is not a state file, or it is damaged.
+    #[error(
+        "error[{code}]: {path}: {reason}\n  help: move the file away to start empty, or put a backup in its place",
+        code = ErrorCode::DataDamaged
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// redb's error.
+        reason: String,
+    },
+}
+
+/// redb panics on some kinds of damage. Its message is returned as text.
+pub(super) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        text.unwrap_or("its reader failed").to_owned()
+    })
+}
+
+/// Opens a file, with its tables.
+pub(super) fn open_database(path: &Path, file: File) -> Result<Database, OpenError> {
+    let reason = |error: String| OpenError::Damaged { path: path.to_owned(), reason: error };
+    let database = FileBackend::new(file)
+        .and_then(|file| Database::builder().set_cache_size(PAGE_CACHE).create_with_backend(file))
+        .map_err(|error| match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(path.to_owned()),
+            redb::DatabaseError::Storage(redb::StorageError::Io(error))
+                if !matches!(
+                    error.kind(),
+                    std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
+                ) =>
+            {
+                OpenError::Unwritable { path: path.to_owned(), reason: error.to_string() }
+            }
+            other => reason(other.to_string()),
+        })?;
+    // Tables must exist before the first read.
+    let make_tables = || -> Result<(), redb::Error> {
+        let transaction = database.begin_write()?;
+        transaction.open_table(STATE)?;
+        transaction.open_table(EXPIRIES)?;
+        transaction.open_table(USAGE)?;
+        transaction.open_table(WAKEUPS)?;
+        Ok(transaction.commit()?)
+    };
+    make_tables().map_err(|error| match error {
+        redb::Error::Io(error) => OpenError::Unwritable { path: path.to_owned(), reason: error.to_string() },
+        other => reason(other.to_string()),
+    })?;
+    Ok(database)
+}
+
+/// An error of redb, as a turn meets it.
+pub(super) fn unavailable(error: redb::Error) -> Error {
+    Error::Unavailable(format!("state file: {error}"))
+}

@@ -1,0 +1,188 @@
+//! The writing thread of the state file: it takes waiting commits together into one transaction.
+//!
+//! After a disk error (such as a full disk) redb refuses further work on the open database. The writer then closes and
+//! reopens it before the next commit, so that the host recovers when the disk does. Writes into a file that is no
+//! longer at its path ([`StateFile`]) are refused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redb::Database;
+use tokio::sync::{mpsc, oneshot};
+
+use super::database::{catch_panic, open_database, unavailable};
+use super::state_file::StateFile;
+use super::store::{Quotas, SharedDatabase};
+use super::transaction::{self, LastingParts, ScheduleChange};
+use daca_base::clock::{Clock, millis};
+use daca_model::ActorAddress;
+use daca_model::backend::Error;
+
+/// Commits that share one transaction.
+const BATCH: usize = 512;
+/// The interval at which expired values are removed from the file. Reads never see them.
+const PURGE_EVERY: Duration = Duration::from_secs(60);
+
+/// A request to the writer.
+pub(super) enum Request {
+    Commit(CommitRequest),
+    /// Everything before it is on disk and the file is closed when the answer arrives.
+    Close(oneshot::Sender<()>),
+}
+
+/// A turn to make durable, and the channel for its result.
+pub(super) struct CommitRequest {
+    pub(super) actor: ActorAddress,
+    pub(super) turn: LastingParts,
+    pub(super) done: oneshot::Sender<Result<Vec<ScheduleChange>, Error>>,
+}
+
+/// The writing thread.
+pub(super) struct Writer {
+    file: Arc<StateFile>,
+    database: SharedDatabase,
+    /// The bytes that an actor of each type may have.
+    quotas: Quotas,
+    /// Unix milliseconds.
+    last_purge: u64,
+    last_token: u64,
+    clock: Clock,
+}
+
+impl Writer {
+    pub(super) fn new(
+        file: Arc<StateFile>,
+        database: SharedDatabase,
+        quotas: Quotas,
+        clock: Clock,
+    ) -> Writer {
+        Writer { file, database, quotas, last_purge: clock.unix_ms(), last_token: 0, clock }
+    }
+
+    /// Runs until the store is closed or every handle is gone.
+    pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        let mut closed = None;
+        while closed.is_none()
+            && let Some(first) = requests.blocking_recv()
+        {
+            let mut batch = Vec::new();
+            let mut next = Some(first);
+            while let Some(request) = next.take() {
+                match request {
+                    Request::Commit(commit) => batch.push(commit),
+                    Request::Close(done) => {
+                        closed = Some(done);
+                        break;
+                    }
+                }
+                if batch.len() < BATCH {
+                    next = requests.try_recv().ok();
+                }
+            }
+            self.commit_and_answer(batch);
+        }
+        self.close();
+        if let Some(done) = closed {
+            let _nobody_waits = done.send(());
+        }
+    }
+
+    fn commit_and_answer(&mut self, batch: Vec<CommitRequest>) {
+        if batch.is_empty() {
+            return;
+        }
+        let written = self.file.check().and_then(|()| self.commit_and_note(&batch));
+        // Writes into a file that has been removed in the meantime are not durable.
+        match written.and_then(|results| self.file.check().map(|()| results)) {
+            Ok(results) => {
+                for (request, result) in batch.into_iter().zip(results) {
+                    let _caller_may_be_gone = request.done.send(result);
+                }
+            }
+            Err(error) => {
+                for request in batch {
+                    let _caller_may_be_gone = request.done.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// The error is the file's, which is then closed.
+    fn commit_and_note(
+        &mut self,
+        batch: &[CommitRequest],
+    ) -> Result<Vec<Result<Vec<ScheduleChange>, Error>>, Error> {
+        let written = self.commit(batch);
+        self.file.note(written.as_ref().map(drop));
+        if written.is_err() {
+            self.close();
+        }
+        written
+    }
+
+    /// The outer error is the file's, and nothing was written; an inner one rejects only one turn.
+    fn commit(&mut self, batch: &[CommitRequest]) -> Result<Vec<Result<Vec<ScheduleChange>, Error>>, Error> {
+        let database = self.open()?;
+        let write = || {
+            let mut transaction = database.begin_write()?;
+            transaction.set_two_phase_commit(true);
+            let now = self.clock.unix_ms();
+            let mut results = Vec::with_capacity(batch.len());
+            for CommitRequest { actor, turn, .. } in batch {
+                let quota = self.quotas.get(&actor.agent_type).copied().unwrap_or(u64::MAX);
+                results.push(transaction::apply(
+                    &transaction,
+                    actor,
+                    turn,
+                    quota,
+                    now,
+                    &mut self.last_token,
+                )?);
+            }
+            if now.saturating_sub(self.last_purge) >= millis(PURGE_EVERY) {
+                // If more of them are left, the next commit continues.
+                if transaction::purge(&transaction, now)? {
+                    self.last_purge = now;
+                }
+            }
+            transaction.commit()?;
+            Ok(results)
+        };
+        // A panic would end the only writing thread, and with it every write until a restart.
+        match catch_panic(write) {
+            Ok(results) => results.map_err(unavailable),
+            Err(panic) => Err(Error::Unavailable(format!("state file: it is damaged: {panic}"))),
+        }
+    }
+
+    /// The open database; reopens it after an error.
+    fn open(&self) -> Result<Arc<Database>, Error> {
+        let mut shared = self.database.write();
+        if let Some(database) = &*shared {
+            return Ok(database.clone());
+        }
+        let file = self.file.reopen()?;
+        let database = open_database(self.file.path(), file);
+        let database = Arc::new(database.map_err(|error| Error::Unavailable(error.to_string()))?);
+        *shared = Some(database.clone());
+        Ok(database)
+    }
+
+    /// Closes the database once the running reads have ended.
+    fn close(&self) {
+        let database = self.database.write().take();
+        let Some(mut database) = database else { return };
+        loop {
+            match Arc::try_unwrap(database) {
+                Ok(last) => {
+                    if let Err(error) = last.close() {
+                        tracing::warn!("closing the state file: {error}");
+                    }
+                    return;
+                }
+                Err(still_read) => database = still_read,
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
