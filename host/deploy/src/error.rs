@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use super::SignatureError;
+use super::shared::SharedError;
 use daca_base::digest::short;
 use daca_model::LARGEST_COMPONENT;
 use daca_runtime::component::LoadError;
@@ -32,9 +33,9 @@ impl Error {
     }
 
     /// Returns `true` if the obstacle may go away, so that the same deployment may succeed later.
-    pub(super) fn is_passing(&self) -> bool {
-        let passing = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::INSUFFICIENT_STORAGE];
-        passing.contains(&self.status) || self.code == "deploy-conflict"
+    pub(super) fn is_retryable(&self) -> bool {
+        let retryable = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::INSUFFICIENT_STORAGE];
+        retryable.contains(&self.status) || self.code == "deploy-conflict"
     }
 
     pub(super) fn unknown_type(agent_type: &str) -> Error {
@@ -60,22 +61,22 @@ impl Error {
         Error::new("nothing-to-roll-back", StatusCode::CONFLICT, message, help)
     }
 
-    pub(super) fn rollback_loses_shape(shape: &str, comes: &str) -> Error {
+    pub(super) fn rollback_loses_schema(schema: &str, comes: &str) -> Error {
         let message = format!(
-            "actors whose state was migrated to {shape:?} could not be served by {comes:?}, which has no migration"
+            "actors whose state was migrated to {schema:?} could not be served by {comes:?}, which has no migration"
         );
         let help = format!(
-            "deploy a version whose migration accepts {shape:?}; or force it (`daca rollback --force`): calls of those actors are answered 503 then, until such a version serves"
+            "deploy a version whose migration accepts {schema:?}; or force it (`daca rollback --force`): calls of those actors are answered 503 then, until such a version serves"
         );
         Error::new("rollback-loses-shape", StatusCode::CONFLICT, message, help)
     }
 
-    pub(super) fn no_migration(shape: &str) -> Error {
+    pub(super) fn no_migration(schema: &str) -> Error {
         let message = format!(
-            "actors' state may have been migrated to {shape:?}, and this version has no migration that would accept it"
+            "actors' state may have been migrated to {schema:?}, and this version has no migration that would accept it"
         );
         let help = format!(
-            "export a migration that accepts {shape:?}; or, when it reads state of that shape as it is, deploy it with the label {shape:?} (`daca deploy --label {shape}`)"
+            "export a migration that accepts {schema:?}; or, when it reads state of that shape as it is, deploy it with the label {schema:?} (`daca deploy --label {schema}`)"
         );
         Error::new("component-lacks-migration", StatusCode::CONFLICT, message, help)
     }
@@ -159,10 +160,15 @@ impl Error {
         Error::new("versions-unreadable", StatusCode::INTERNAL_SERVER_ERROR, message, help)
     }
 
-    pub(super) fn shared_away(reason: &daca_model::backend::Error) -> Error {
+    pub(super) fn shared_unavailable(reason: &daca_model::backend::Error) -> Error {
         let message = format!("the state that the hosts share cannot be reached: {reason}");
         let help = "deploy again when the sidecar and its state store are there; nothing was deployed";
         Error::new("shared-state-unavailable", StatusCode::SERVICE_UNAVAILABLE, message, help)
+    }
+
+    pub(super) fn record_too_new(reason: &str) -> Error {
+        let help = "start a host of a version that knows this format; this one neither serves nor changes such a record";
+        Error::new("record-too-new", StatusCode::SERVICE_UNAVAILABLE, reason, help)
     }
 
     pub(super) fn internal() -> Error {
@@ -190,6 +196,15 @@ impl Error {
     pub(super) fn label(message: impl Into<String>) -> Error {
         let help = "give 1 to 64 characters, none of them a control character";
         Error::new("label-invalid", StatusCode::BAD_REQUEST, message, help)
+    }
+}
+
+impl From<SharedError> for Error {
+    fn from(error: SharedError) -> Error {
+        match error {
+            SharedError::Store(error) => Error::shared_unavailable(&error),
+            error @ SharedError::TooNew(_) => Error::record_too_new(&error.to_string()),
+        }
     }
 }
 

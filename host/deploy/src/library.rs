@@ -8,21 +8,22 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::record::Record;
+use super::record::{self, ReadError, Record};
 use super::watch::read_bounded;
 use daca_base::digest::digest;
 use daca_base::files::{create_private_folder, write_lasting};
 use daca_model::LARGEST_COMPONENT;
 
 /// The maximum number of files of a mounted folder that are read.
-const MOST_MOUNTED: usize = 1_000;
+const MAX_MOUNTED: usize = 1_000;
 /// The maximum size of a signature file in bytes.
-const LARGEST_SIGNATURE: u64 = 1_024;
+const MAX_SIGNATURE: u64 = 1_024;
 
 /// A component with its signature, as received.
 #[derive(Debug, Clone)]
@@ -42,13 +43,13 @@ pub struct Mounted {
     pub path: PathBuf,
 }
 
-/// The stored data of an agent type.
-#[derive(Debug, Serialize, Deserialize)]
+/// The record of an agent type in the data folder of one host. Its fields are the format on disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct Kept {
+pub(super) struct LocalRecord {
     /// The content of the manifest's file that this host saw last; other hosts may have seen another one.
     pub(super) file_here: Option<String>,
-    pub(super) record: Record,
+    pub(super) record: Arc<Record>,
 }
 
 /// The folders of the versions.
@@ -67,21 +68,22 @@ impl Library {
         Library { folder: data.join("versions"), identity: identity(data), data: data.to_owned(), mounted }
     }
 
-    /// The stored data of a type; `None` if there is none.
-    pub(super) fn read_record(&self, agent_type: &str) -> Result<Option<Kept>, Error> {
+    /// The stored record of a type; `None` if there is none.
+    pub(super) fn read_record(&self, agent_type: &str) -> Result<Option<LocalRecord>, Error> {
         let path = self.record_path(agent_type);
         match std::fs::read(&path) {
-            Ok(bytes) => {
-                daca_base::json::read(&bytes).map(Some).map_err(|error| Error::unreadable(&path, error))
-            }
+            Ok(bytes) => record::read_local(&bytes).map(Some).map_err(|error| match error {
+                ReadError::TooNew(_) => Error::record_too_new(&format!("{}: {error}", path.display())),
+                ReadError::Damaged(reason) => Error::unreadable(&path, reason),
+            }),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::unreadable(&path, error)),
         }
     }
 
-    pub(super) fn write_record(&self, agent_type: &str, kept: &Kept) -> Result<(), Error> {
+    pub(super) fn write_record(&self, agent_type: &str, local: &LocalRecord) -> Result<(), Error> {
         let path = self.record_path(agent_type);
-        let json = serde_json::to_vec_pretty(kept).map_err(|error| Error::unreadable(&path, error))?;
+        let json = serde_json::to_vec_pretty(local).map_err(|error| Error::unreadable(&path, error))?;
         self.write(agent_type, &path, &json)
     }
 
@@ -121,7 +123,7 @@ impl Library {
             let wasm = read_bounded(&path, LARGEST_COMPONENT).ok()?;
             Some(Mounted { digest: digest(&wasm), bytes: wasm.len() as u64, path })
         };
-        components.take(MOST_MOUNTED).filter_map(read).collect()
+        components.take(MAX_MOUNTED).filter_map(read).collect()
     }
 
     /// Removes all versions of a type but these.
@@ -131,7 +133,7 @@ impl Library {
             let is_version = path.extension().is_some_and(|it| it == "wasm" || it == "sig");
             let digest = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
             if is_version && !digests.contains(digest) {
-                let _it_is_looked_at_again_after_the_next_deployment = std::fs::remove_file(&path);
+                std::fs::remove_file(&path).ok(); // retried after the next deployment
             }
         }
     }
@@ -173,7 +175,7 @@ fn read_version(path: &Path, name: &str) -> Result<Option<Stored>, Error> {
     }
     // For the data folder and for the mounted one: `daca sign` names it `NAME.wasm.sig`.
     let beside = [path.with_extension("sig"), path.with_extension("wasm.sig")];
-    let signature = beside.iter().find_map(|path| read_bounded(path, LARGEST_SIGNATURE).ok());
+    let signature = beside.iter().find_map(|path| read_bounded(path, MAX_SIGNATURE).ok());
     let signature = signature.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
     Ok(Some(Stored { wasm: wasm.into(), signature }))
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytesize::ByteSize;
 use daca_base::files::create_private_folder;
 use daca_dapr::Sidecar;
-use daca_deploy::{Deployer, DeployerOptions, Opened};
+use daca_deploy::{AgentTypeStart, Deployer, DeployerOptions};
 use daca_embedded::Embedded;
 use daca_manifest::{self as manifest, Manifest};
 use daca_model::backend::{Backend, Outbox};
@@ -43,13 +43,13 @@ impl Core {
         let (backend, data_lock) = open_backend(options, manifest, &outbox)?;
         let max_live_instances = live_instances(limits);
         let engine = open_engine(options, manifest, max_live_instances)?;
-        let opened = open_types(&engine, manifest, &options.data, &*backend).await?;
+        let starts = open_types(&engine, manifest, &options.data, &*backend).await?;
         let deliveries = Deliveries::new(backend.clone(), outbox.clone(), delivery_options(limits));
         let actors = Actors::new(
             engine.clone(),
             backend.clone(),
             deliveries.clone(),
-            agent_runtimes(manifest, &opened),
+            agent_runtimes(manifest, &starts),
             ActorsOptions {
                 max_turns_in_flight: limits.max_turns_in_flight,
                 max_live_instances,
@@ -66,7 +66,7 @@ impl Core {
             shared: backend.shared(),
             host_name: host_name(address),
         };
-        let deployer = Deployer::start(deployer_options, opened).await.map_err(Box::new)?;
+        let deployer = Deployer::start(deployer_options, starts).await.map_err(Box::new)?;
         let subscriptions = Subscriptions::new(&manifest.subscriptions, actors.clone());
         let core =
             Core { backend, actors, deliveries, deployer, subscriptions, outbox, _data_lock: data_lock };
@@ -145,9 +145,9 @@ pub fn largest_memory(manifest: &Manifest) -> ByteSize {
     manifest.agents.values().map(|agent| agent.limits.memory).max().unwrap_or_default()
 }
 
-fn agent_runtimes(manifest: &Manifest, opened: &[Opened]) -> Vec<AgentRuntime> {
-    let agents = manifest.agents.values().zip(opened);
-    agents.map(|(agent, opened)| AgentRuntime::new(agent.clone(), opened.serving().clone())).collect()
+fn agent_runtimes(manifest: &Manifest, starts: &[AgentTypeStart]) -> Vec<AgentRuntime> {
+    let agents = manifest.agents.values().zip(starts);
+    agents.map(|(agent, start)| AgentRuntime::new(agent.clone(), start.active().clone())).collect()
 }
 
 /// Determines the serving version of each agent type, and loads it.
@@ -156,18 +156,18 @@ async fn open_types(
     manifest: &Manifest,
     data: &Path,
     backend: &dyn Backend,
-) -> Result<Vec<Opened>, Error> {
-    let mut opened = Vec::new();
+) -> Result<Vec<AgentTypeStart>, Error> {
+    let mut starts = Vec::new();
     for agent in manifest.agents.values() {
-        let open = Opened::open(engine, &manifest.deploy, data, agent, backend.shared()).await;
-        opened.push(open.map_err(|reason| Error::Component {
+        let open = AgentTypeStart::open(engine, &manifest.deploy, data, agent, backend.shared()).await;
+        starts.push(open.map_err(|reason| Error::Component {
             manifest: manifest.path.display().to_string(),
             line: agent.component_line,
             agent: agent.name.clone(),
             reason: Box::new(reason),
         })?);
     }
-    Ok(opened)
+    Ok(starts)
 }
 
 /// Distinguishes the hosts of an app for people: machine, process and port.

@@ -5,21 +5,21 @@ use std::sync::atomic::AtomicU64;
 
 use daca_manifest::AgentType;
 
-use crate::component::{Counters, Serving};
+use crate::component::{ActiveRollout, Counters};
 
 /// An agent type with the component versions that serve it.
 pub struct AgentRuntime {
     /// Its manifest entry.
     pub agent: Arc<AgentType>,
     /// Selects the version of an actor's next turn.
-    pub serving: Arc<Serving>,
+    pub serving: Arc<ActiveRollout>,
     pub(super) counters: Counters,
     pub(super) instances_made: AtomicU64,
 }
 
 impl AgentRuntime {
     /// Creates it without active actors.
-    pub fn new(agent: Arc<AgentType>, serving: Arc<Serving>) -> AgentRuntime {
+    pub fn new(agent: Arc<AgentType>, serving: Arc<ActiveRollout>) -> AgentRuntime {
         AgentRuntime { agent, serving, counters: Counters::default(), instances_made: AtomicU64::new(0) }
     }
 }
