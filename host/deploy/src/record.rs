@@ -334,4 +334,6 @@ pub(super) fn now() -> String {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

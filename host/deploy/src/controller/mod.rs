@@ -342,3 +342,6 @@ fn log_outcome(agent_type: &str, change: &ChangeOutcome, record: &Record) {
         EventKind::Unchanged => {}
     }
 }
+
+#[cfg(test)]
+mod tests;
