@@ -12,7 +12,9 @@ use daca_model::backend::{Backend, Outbox};
 use daca_model::{HostPhase, LifecycleWriter};
 use daca_routing::CallRouter;
 use daca_runtime::actor::{Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions, HostServices};
-use daca_runtime::component::{CompileIn, Counters, Engine, EngineOptions, Rollout, Served, Serving};
+use daca_runtime::component::{
+    ActiveRollout, CompileIn, Counters, Engine, EngineOptions, LoadedVersion, TrafficSplit,
+};
 use daca_server::Subscriptions;
 use tempfile::TempDir;
 
@@ -208,9 +210,9 @@ async fn agents(
         let component = components.get(&*agent.name);
         let version = component::load(engine, agent, component.map(PathBuf::as_path)).await?;
         let label = version.short_digest().into();
-        let serving = Arc::new(Served { version, label, counters: Arc::new(Counters::default()) });
-        let rollout = Rollout { serving, canary: None, pins: BTreeMap::new(), first_label: None };
-        runtimes.push(AgentRuntime::new(agent.clone(), Arc::new(Serving::new(rollout, true))));
+        let serving = Arc::new(LoadedVersion { version, label, counters: Arc::new(Counters::default()) });
+        let rollout = TrafficSplit { serving, canary: None, pins: BTreeMap::new(), first_label: None };
+        runtimes.push(AgentRuntime::new(agent.clone(), Arc::new(ActiveRollout::new(rollout, true))));
     }
     Ok(runtimes)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use daca_runtime::actor::{Actors, AgentRuntime, TrialFailure};
-use daca_runtime::component::{ComponentVersion, Counters, Engine, Rollout, Served};
+use daca_runtime::component::{ComponentVersion, Counters, Engine, LoadedVersion, TrafficSplit};
 
 use crate::{StartError, component};
 
@@ -50,11 +50,11 @@ async fn serve(
     first_label: Option<Arc<str>>,
 ) -> Result<(), StartError> {
     let label = label(actors, runtime, &version).await?;
-    let served = Served { version, label, counters: Arc::new(Counters::default()) };
-    runtime.serving.replace(Rollout {
+    let served = LoadedVersion { version, label, counters: Arc::new(Counters::default()) };
+    runtime.serving.replace(TrafficSplit {
         serving: Arc::new(served),
         first_label,
-        ..Rollout::clone(&runtime.serving.now())
+        ..TrafficSplit::clone(&runtime.serving.now())
     });
     Ok(())
 }

@@ -25,14 +25,12 @@ use tokio_util::sync::CancellationToken;
 
 use daca_base::ErrorCode;
 use daca_base::digest::short;
-use daca_deploy::{Deployer, Event, Source, TypeView, What};
+use daca_deploy::{Deployer, Event, EventKind, Source, TypeView};
 
 /// The files of a pod's account (`automountServiceAccountToken`).
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// The interval at which the history is polled.
-const PAUSE: Duration = Duration::from_secs(1);
 /// The delay before a rejected event is sent again.
-const AGAIN: Duration = Duration::from_secs(10);
+const RETRY_DELAY: Duration = Duration::from_secs(10);
 /// The timeout of one event.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The maximum length of an event's message in bytes (`validateV1EventSeries` and `ValidateEvent` in
@@ -107,10 +105,11 @@ impl Pod {
     /// type has them.
     pub async fn report(self, deployer: Arc<Deployer>, stop: CancellationToken) {
         let since = Timestamp::now();
+        let mut changes = deployer.changes();
         let mut told = HashSet::new();
         let mut failed = false;
-        while stop.run_until_cancelled(tokio::time::sleep(if failed { AGAIN } else { PAUSE })).await.is_some()
-        {
+        loop {
+            changes.mark_unchanged();
             let views = deployer.views();
             let telling = self.tell_new(&views, since, &mut told);
             let Some(result) = stop.run_until_cancelled(telling).await else { return };
@@ -123,6 +122,17 @@ impl Pod {
                 );
             }
             failed = result.is_err();
+            let wait = async {
+                if failed {
+                    tokio::time::sleep(RETRY_DELAY).await;
+                    return true;
+                }
+                changes.changed().await.is_ok()
+            };
+            // There are no more changes once the deployments have ended.
+            if stop.run_until_cancelled(wait).await != Some(true) {
+                return;
+            }
         }
     }
 
@@ -242,31 +252,32 @@ fn connector(authority: &Path) -> Result<TlsConnector, Error> {
 /// The identity of an event that is reported once. Each host that finds the same file adds its refusal to the record:
 /// one a minute is enough of these.
 fn key(agent_type: &str, event: &Event, at: Timestamp) -> String {
-    let at = match event.what {
-        What::Refused => at.as_second() / 60,
+    let at = match event.kind {
+        EventKind::Refused => at.as_second() / 60,
         _ => at.as_millisecond(),
     };
-    format!("{agent_type} {at} {:?} {}", event.what, event.version)
+    format!("{agent_type} {at} {:?} {}", event.kind, event.version)
 }
 
 /// The event's reason, and whether it is a warning.
 fn reason(event: &Event) -> (&'static str, bool) {
-    match event.what {
-        What::Deployed | What::Promoted => ("ComponentDeployed", false),
-        What::Canary => ("ComponentOnTrial", false),
+    match event.kind {
+        EventKind::Deployed | EventKind::Promoted => ("ComponentDeployed", false),
+        EventKind::Canary => ("ComponentOnTrial", false),
         // The host itself rolls back only a failing version.
-        What::RolledBack => ("ComponentRolledBack", event.source == Source::Host),
-        What::Refused => ("ComponentRefused", true),
-        What::Pinned | What::Unpinned => ("ActorPinned", false),
-        What::Unchanged => ("ComponentUnchanged", false),
+        EventKind::RolledBack => ("ComponentRolledBack", event.source == Source::Host),
+        EventKind::Refused => ("ComponentRefused", true),
+        EventKind::Pinned | EventKind::Unpinned => ("ActorPinned", false),
+        EventKind::Unchanged => ("ComponentUnchanged", false),
     }
 }
 
 fn message(view: &TypeView, event: &Event) -> String {
     let (agent_type, version) = (&view.agent_type, short(&event.version));
-    let by = if event.by.is_empty() { String::new() } else { format!(", by {}", event.by) };
-    let mut text = match event.what {
-        What::Refused => {
+    let by =
+        if event.initiated_by.is_empty() { String::new() } else { format!(", by {}", event.initiated_by) };
+    let mut text = match event.kind {
+        EventKind::Refused => {
             let code = event.code.as_deref().unwrap_or("refused");
             let serving = short(&view.record.serving);
             format!(
@@ -274,12 +285,14 @@ fn message(view: &TypeView, event: &Event) -> String {
                 event.text
             )
         }
-        What::Deployed | What::Promoted => format!("{agent_type}: version {version} serves{by}"),
-        What::Canary => format!("{agent_type}: version {version} serves a share of the actors{by}"),
-        What::RolledBack => format!("{agent_type}: version {version} was rolled back {}{by}", event.text),
-        What::Pinned => format!("{agent_type}: an actor is pinned to version {version}{by}"),
-        What::Unpinned => format!("{agent_type}: an actor is no longer pinned to version {version}{by}"),
-        What::Unchanged => format!("{agent_type}: version {version} serves already{by}"),
+        EventKind::Deployed | EventKind::Promoted => format!("{agent_type}: version {version} serves{by}"),
+        EventKind::Canary => format!("{agent_type}: version {version} serves a share of the actors{by}"),
+        EventKind::RolledBack => {
+            format!("{agent_type}: version {version} was rolled back {}{by}", event.text)
+        }
+        EventKind::Pinned => format!("{agent_type}: an actor is pinned to version {version}{by}"),
+        EventKind::Unpinned => format!("{agent_type}: an actor is no longer pinned to version {version}{by}"),
+        EventKind::Unchanged => format!("{agent_type}: version {version} serves already{by}"),
     };
     text.truncate(text.floor_char_boundary(LONGEST_MESSAGE));
     text

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use daca_base::ErrorCode;
 use daca_base::digest::short;
 
 use super::record::{FileSeen, Origin, Source};
@@ -12,9 +11,9 @@ use super::watch::{ComponentFile, FileContent};
 use super::{Deployer, Error};
 
 /// Attempts to deploy a file while another change interferes.
-const FILE_TRIES: u32 = 5;
+const MAX_ATTEMPTS: u32 = 5;
 /// The delay before another attempt to deploy a file.
-const FILE_AGAIN: Duration = Duration::from_secs(5);
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 
 impl Deployer {
     /// Deploys the manifest's file, or the result of a build.
@@ -24,101 +23,87 @@ impl Deployer {
         content: FileContent,
         source: Source,
     ) -> Result<Deployed, Error> {
-        let handle = self.handle(agent_type)?;
-        let by = handle.agent.component.display().to_string();
+        let agent = self.agent(agent_type)?;
+        let initiated_by = agent.agent.component.display().to_string();
         let file = FileSeen { digest: content.digest.clone(), refused: false };
         if source == Source::Dev {
-            *handle.built.lock() = Some(content.digest.clone());
+            agent.set_last_build(&content.digest);
         }
-        let mut tries = 0;
+        let mut attempts = 0;
         loop {
             let request = Request {
                 wasm: content.wasm.clone(),
                 signature: content.signature.clone(),
                 share: 100,
                 label: None,
-                origin: Origin { source, by: by.clone() },
+                origin: Origin { source, initiated_by: initiated_by.clone() },
             };
             let result = self.deploy_from(agent_type, request, Some(file.clone())).await;
-            tries += 1;
+            attempts += 1;
             match result {
                 // Another host follows the same file, and was faster. A deployment since then is the newer wish.
                 Err(error)
-                    if error.code == ErrorCode::DeployConflict
+                    if error.code == "deploy-conflict"
                         && source == Source::File
-                        && handle.has_taken(&content.digest) =>
+                        && agent.was_deployed(&content.digest) =>
                 {
                     return Err(error);
                 }
                 // The file exists whatever else was deployed in the meantime, and it is the newer wish.
-                Err(error) if error.code == ErrorCode::DeployConflict && tries < FILE_TRIES => {}
+                Err(error) if error.code == "deploy-conflict" && attempts < MAX_ATTEMPTS => {}
                 result => return result,
             }
         }
     }
 
     /// Deploys a component's file, now and after each change. If something interferes, such as an unreachable state
-    /// store, it retries until the file changes again.
+    /// store, it retries until the file changes again. Never ends.
     pub(super) async fn follow_file(
         self,
         agent_type: Arc<str>,
         mut file: ComponentFile,
         first: Option<FileContent>,
     ) {
-        let stop = self.inner.stop.clone();
-        let follow = async {
-            let mut at_start = first.is_some();
-            if at_start {
-                self.when_settled(&agent_type).await;
-            }
-            let mut wanted = first;
-            loop {
-                let content = match wanted.take() {
-                    Some(content) => content,
-                    None => file.next().await,
-                };
-                match self.take_file(&agent_type, content.clone(), at_start).await {
-                    Err(error) if error.is_passing() => {
-                        tracing::warn!(
-                            agent_type = &*agent_type,
-                            code = error.code.as_str(),
-                            "the component's file will be deployed later: {}",
-                            error.message
-                        );
-                        let newer = tokio::time::timeout(FILE_AGAIN, file.next()).await.ok();
-                        at_start &= newer.is_none();
-                        wanted = newer.or(Some(content));
-                    }
-                    // Refusals are in the log and in the record.
-                    _done_or_refused => at_start = false,
+        let mut at_start = first.is_some();
+        if at_start && let Ok(agent) = self.agent(&agent_type) {
+            agent.controller.synced().await;
+        }
+        let mut next = first;
+        loop {
+            let content = match next.take() {
+                Some(content) => content,
+                None => file.next().await,
+            };
+            match self.take_file(&agent_type, content.clone(), at_start).await {
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(
+                        agent_type = &*agent_type,
+                        code = error.code,
+                        "the component's file will be deployed later: {}",
+                        error.message
+                    );
+                    let newer = tokio::time::timeout(RETRY_DELAY, file.next()).await.ok();
+                    at_start &= newer.is_none();
+                    next = newer.or(Some(content));
                 }
+                // Refusals are in the log and in the record.
+                _done_or_refused => at_start = false,
             }
-        };
-        stop.run_until_cancelled(follow).await;
-    }
-
-    async fn when_settled(&self, agent_type: &str) {
-        if let Ok(handle) = self.handle(agent_type) {
-            let mut view = handle.view.clone();
-            let _ends_with_the_host = view.wait_for(|view| view.is_settled).await.is_err();
         }
     }
 
     /// Deploys a file's content, unless all hosts already know it.
     async fn take_file(&self, agent_type: &str, content: FileContent, at_start: bool) -> Result<(), Error> {
-        let handle = self.handle(agent_type)?;
-        if handle.built.lock().as_ref() == Some(&content.digest) {
+        let agent = self.agent(agent_type)?;
+        if agent.is_last_build(&content.digest) || agent.was_deployed(&content.digest) {
             return Ok(());
         }
-        if handle.has_taken(&content.digest) {
-            return Ok(());
-        }
-        let record = handle.record();
+        let record = agent.controller.record();
         if at_start && record.versions.contains_key(&content.digest) {
             tracing::info!(
                 agent_type,
                 "{} holds version {}, which was deployed before; version {} serves",
-                handle.agent.component.display(),
+                agent.agent.component.display(),
                 short(&content.digest),
                 short(&record.serving)
             );

@@ -1,4 +1,6 @@
-//! What the record of an agent type is made of: its versions, who deployed what, and what happened.
+//! The parts of an agent type's record: its versions, who deployed what, and what happened.
+//!
+//! The serialized names are the format on disk, in the shared state and in the admin API. They stay as they are.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,26 +26,29 @@ pub struct Origin {
     /// The source.
     pub source: Source,
     /// The initiator, as far as known: the name that a client gives, and its address.
-    pub by: String,
+    pub initiated_by: String,
 }
 
 /// The metadata of a version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Known {
+pub struct VersionMetadata {
     /// Its label.
     pub label: String,
     /// The size of its file in bytes.
     pub bytes: u64,
     /// When it was first deployed, as RFC 3339.
-    pub since: String,
+    #[serde(rename = "since")]
+    pub deployed_at: String,
     /// Its source.
     pub source: Source,
     /// Its initiator.
-    pub by: String,
+    #[serde(rename = "by")]
+    pub initiated_by: String,
     /// `true` if it has a migration.
     pub migrates: bool,
     /// The revision of its last deployment: the oldest versions are removed first.
-    pub used: u64,
+    #[serde(rename = "used")]
+    pub last_revision: u64,
 }
 
 /// A canary: a version that serves a share of the actors.
@@ -70,13 +75,15 @@ pub struct Event {
     /// The time, as RFC 3339.
     pub at: String,
     /// The kind.
-    pub what: What,
+    #[serde(rename = "what")]
+    pub kind: EventKind,
     /// The version that it applies to.
     pub version: String,
     /// The source.
     pub source: Source,
     /// The initiator.
-    pub by: String,
+    #[serde(rename = "by")]
+    pub initiated_by: String,
     /// The code of a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
@@ -88,7 +95,7 @@ pub struct Event {
 /// The kinds of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum What {
+pub enum EventKind {
     /// It serves all actors.
     Deployed,
     /// It serves a share of the actors.

@@ -9,17 +9,19 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::steward::View;
+use super::controller::ControllerHandle;
 use daca_model::backend::{self, SharedStore, SharedWriteError, stored_json};
 
 /// The key of the entries of all hosts.
 const KEY: &str = "daca-hosts";
 /// The interval at which a host writes its entry.
-const WRITE_EVERY: Duration = Duration::from_secs(5);
+const WRITE_INTERVAL: Duration = Duration::from_secs(5);
 /// A host that has not written for this time is gone.
-const GONE_AFTER: Duration = Duration::from_secs(20);
+const HOST_TIMEOUT: Duration = Duration::from_secs(20);
+/// The time that a shutdown waits for the removal of the entry.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Attempts to write while other hosts write.
-const TRIES: u32 = 5;
+const MAX_ATTEMPTS: u32 = 5;
 
 /// A host and the versions that it serves.
 #[derive(Debug, Clone, Serialize)]
@@ -48,16 +50,19 @@ type Lines = BTreeMap<String, Line>;
 pub(super) struct Hosts {
     store: Option<Arc<dyn SharedStore>>,
     name: Arc<str>,
-    views: Arc<BTreeMap<Arc<str>, watch::Receiver<View>>>,
+    controllers: Arc<BTreeMap<Arc<str>, Arc<ControllerHandle>>>,
+    /// Notified after each change of a controller.
+    changes: watch::Receiver<()>,
 }
 
 impl Hosts {
     pub(super) fn new(
         store: Option<Arc<dyn SharedStore>>,
         name: String,
-        views: BTreeMap<Arc<str>, watch::Receiver<View>>,
+        controllers: BTreeMap<Arc<str>, Arc<ControllerHandle>>,
+        changes: watch::Receiver<()>,
     ) -> Hosts {
-        Hosts { store, name: name.into(), views: Arc::new(views) }
+        Hosts { store, name: name.into(), controllers: Arc::new(controllers), changes }
     }
 
     /// Writes this host's entry periodically, and at once when another version serves.
@@ -65,20 +70,23 @@ impl Hosts {
         if self.store.is_none() {
             return;
         }
+        let mut changes = self.changes.clone();
         loop {
+            changes.mark_unchanged();
             let serving = self.serving();
             if let Err(error) = self.write(Some(serving.clone())).await {
                 tracing::debug!("the entry of this host was not written: {error}");
             }
             let changed = async {
-                let _timed_out_means_unchanged = tokio::time::timeout(WRITE_EVERY, async {
-                    while self.serving() == serving {
-                        tokio::time::sleep(Duration::from_millis(200)).await;
+                while self.serving() == serving {
+                    if changes.changed().await.is_err() {
+                        // The controllers have ended, and nothing changes any more.
+                        std::future::pending::<()>().await;
                     }
-                })
-                .await;
+                }
             };
-            if stop.run_until_cancelled(changed).await.is_none() {
+            let due = tokio::time::timeout(WRITE_INTERVAL, changed);
+            if stop.run_until_cancelled(due).await.is_none() {
                 return;
             }
         }
@@ -87,8 +95,8 @@ impl Hosts {
     /// Removes this host's entry: the host shuts down.
     pub(super) async fn leave(&self) {
         if self.store.is_some() {
-            let _at_the_end_it_matters_little =
-                tokio::time::timeout(Duration::from_secs(1), self.write(None)).await;
+            // Without it, the others see this host for a while longer.
+            tokio::time::timeout(LEAVE_TIMEOUT, self.write(None)).await.ok();
         }
     }
 
@@ -105,15 +113,13 @@ impl Hosts {
             serving,
             seen_ms_ago: now.saturating_sub(at),
         });
-        let is_there = |host: &HostView| u128::from(host.seen_ms_ago) < GONE_AFTER.as_millis();
+        let is_there = |host: &HostView| u128::from(host.seen_ms_ago) < HOST_TIMEOUT.as_millis();
         std::iter::once(own).chain(others.filter(is_there)).collect()
     }
 
     fn serving(&self) -> BTreeMap<String, String> {
-        let serving = |(agent_type, view): (&Arc<str>, &watch::Receiver<View>)| {
-            (agent_type.to_string(), view.borrow().serving.clone())
-        };
-        self.views.iter().map(serving).collect()
+        let serving = self.controllers.iter();
+        serving.map(|(agent_type, controller)| (agent_type.to_string(), controller.serving())).collect()
     }
 
     async fn lines(&self) -> Result<(Lines, Option<String>), backend::Error> {
@@ -126,10 +132,10 @@ impl Hosts {
 
     async fn write(&self, serving: Option<BTreeMap<String, String>>) -> Result<(), backend::Error> {
         let Some(store) = &self.store else { return Ok(()) };
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let (mut lines, etag) = self.lines().await?;
             let at = unix_millis();
-            lines.retain(|_, line| u128::from(at.saturating_sub(line.at)) < GONE_AFTER.as_millis());
+            lines.retain(|_, line| u128::from(at.saturating_sub(line.at)) < HOST_TIMEOUT.as_millis());
             match &serving {
                 Some(serving) => {
                     lines.insert(self.name.to_string(), Line { serving: serving.clone(), at });

@@ -1,33 +1,29 @@
 //! The versions that a host has received, in its data folder: `versions/TYPE/DIGEST.wasm`, with a `.sig` beside it for
-//! a signed one, and `versions/TYPE/record.json`, the record. `serving/TYPE` has the digest that serves, outside of that
-//! folder, so that the next start notices its loss.
+//! a signed one, and `versions/TYPE/record.json`, the record.
 //!
 //! A version is named by the SHA-256 of its bytes, which is checked on reading: an altered file does not serve. All
 //! functions block.
 
-mod presence;
-
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::record::Record;
+use super::record::{self, ReadError, Record};
 use super::watch::read_bounded;
 use daca_base::digest::digest;
 use daca_base::files::{create_private_folder, write_lasting};
 use daca_model::LARGEST_COMPONENT;
-use presence::FolderId;
-pub(super) use presence::{FileState, Lost, Missing};
 
 /// The maximum number of files of a mounted folder that are read.
-const MOST_MOUNTED: usize = 1_000;
+const MAX_MOUNTED: usize = 1_000;
 /// The maximum size of a signature file in bytes.
-const LARGEST_SIGNATURE: u64 = 1_024;
+const MAX_SIGNATURE: u64 = 1_024;
 
 /// A component with its signature, as received.
 #[derive(Debug, Clone)]
@@ -47,13 +43,13 @@ pub struct Mounted {
     pub path: PathBuf,
 }
 
-/// The stored data of an agent type.
-#[derive(Debug, Serialize, Deserialize)]
+/// The record of an agent type in the data folder of one host. Its fields are the format on disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct Kept {
+pub(super) struct LocalRecord {
     /// The content of the manifest's file that this host saw last; other hosts may have seen another one.
     pub(super) file_here: Option<String>,
-    pub(super) record: Record,
+    pub(super) record: Arc<Record>,
 }
 
 /// The folders of the versions.
@@ -61,47 +57,34 @@ pub(super) struct Kept {
 pub(super) struct Library {
     folder: PathBuf,
     data: PathBuf,
-    /// The data folder, if it existed at the start.
-    data_id: Option<FolderId>,
-    /// The folder of the versions, once it exists.
-    folder_id: Arc<OnceLock<FolderId>>,
+    /// Device and inode of the data folder, if it existed at the start.
+    identity: Option<(u64, u64)>,
     /// A folder that is filled from outside, such as a mounted volume.
     mounted: Option<PathBuf>,
 }
 
 impl Library {
     pub(super) fn new(data: &Path, mounted: Option<PathBuf>) -> Library {
-        let folder = data.join("versions");
-        let folder_id = FolderId::of(&folder).map_or_else(OnceLock::new, OnceLock::from);
-        Library {
-            folder,
-            data: data.to_owned(),
-            data_id: FolderId::of(data),
-            folder_id: Arc::new(folder_id),
-            mounted,
-        }
+        Library { folder: data.join("versions"), identity: identity(data), data: data.to_owned(), mounted }
     }
 
-    /// The stored data of a type; `None` if there is none.
-    pub(super) fn read_record(&self, agent_type: &str) -> Result<Option<Kept>, Error> {
+    /// The stored record of a type; `None` if there is none.
+    pub(super) fn read_record(&self, agent_type: &str) -> Result<Option<LocalRecord>, Error> {
         let path = self.record_path(agent_type);
         match std::fs::read(&path) {
-            Ok(bytes) => {
-                daca_base::json::read(&bytes).map(Some).map_err(|error| Error::unreadable(&path, error))
-            }
+            Ok(bytes) => record::read_local(&bytes).map(Some).map_err(|error| match error {
+                ReadError::TooNew(_) => Error::record_too_new(&format!("{}: {error}", path.display())),
+                ReadError::Damaged(reason) => Error::unreadable(&path, reason),
+            }),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::unreadable(&path, error)),
         }
     }
 
-    /// Writes the record. Returns the state of its file, for [`Library::find_missing`].
-    pub(super) fn write_record(&self, agent_type: &str, kept: &Kept) -> Result<FileState, Error> {
+    pub(super) fn write_record(&self, agent_type: &str, local: &LocalRecord) -> Result<(), Error> {
         let path = self.record_path(agent_type);
-        let json = serde_json::to_vec_pretty(kept).map_err(|error| Error::unreadable(&path, error))?;
-        // First: a change whose record is on disk must not fail any more.
-        self.note_serving(agent_type, &kept.record.serving)?;
-        self.write(&path, &json)?;
-        FileState::of(&path).map_err(|error| Error::unwritable(&path, &error))
+        let json = serde_json::to_vec_pretty(local).map_err(|error| Error::unreadable(&path, error))?;
+        self.write(agent_type, &path, &json)
     }
 
     /// Stores a version. Does nothing if it is already stored.
@@ -109,11 +92,11 @@ impl Library {
         let path = self.version_path(agent_type, digest);
         // First, so that a stored version always has its signature.
         if let Some(signature) = &stored.signature {
-            self.write(&path.with_extension("sig"), signature.as_bytes())?;
+            self.write(agent_type, &path.with_extension("sig"), signature.as_bytes())?;
         }
         match read_version(&path, digest) {
             Ok(Some(_)) => Ok(()),
-            _ => self.write(&path, &stored.wasm),
+            _ => self.write(agent_type, &path, &stored.wasm),
         }
     }
 
@@ -140,46 +123,45 @@ impl Library {
             let wasm = read_bounded(&path, LARGEST_COMPONENT).ok()?;
             Some(Mounted { digest: digest(&wasm), bytes: wasm.len() as u64, path })
         };
-        components.take(MOST_MOUNTED).filter_map(read).collect()
+        components.take(MAX_MOUNTED).filter_map(read).collect()
     }
 
     /// Removes all versions of a type but these.
     pub(super) fn keep_only(&self, agent_type: &str, digests: &BTreeSet<String>) {
-        let Ok(entries) = std::fs::read_dir(self.folder_of(agent_type)) else { return };
+        let Ok(entries) = std::fs::read_dir(self.folder.join(agent_type)) else { return };
         for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
             let is_version = path.extension().is_some_and(|it| it == "wasm" || it == "sig");
             let digest = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
             if is_version && !digests.contains(digest) {
-                let _it_is_looked_at_again_after_the_next_deployment = std::fs::remove_file(&path);
+                std::fs::remove_file(&path).ok(); // retried after the next deployment
             }
         }
     }
 
-    /// Writes a file, and creates its folder.
-    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
-        let folder = path.parent().unwrap_or(&self.folder);
-        self.check_folders()
-            .and_then(|()| create_private_folder(folder))
-            .and_then(|()| write_lasting(path, &[bytes]))
-            .map_err(|error| Error::unwritable(path, &error))?;
-        if let Some(found) = FolderId::of(&self.folder) {
-            let _known_already = self.folder_id.set(found);
+    fn write(&self, agent_type: &str, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        // It was removed, or its disk was unmounted: the next start would not find files in a new folder of the same
+        // name.
+        if self.identity.is_some() && identity(&self.data) != self.identity {
+            let gone =
+                std::io::Error::new(ErrorKind::NotFound, "the data folder from the start no longer exists");
+            return Err(Error::unwritable(path, &gone));
         }
-        Ok(())
-    }
-
-    /// The folder of a type's versions and record.
-    pub(super) fn folder_of(&self, agent_type: &str) -> PathBuf {
-        self.folder.join(agent_type)
+        create_private_folder(&self.folder.join(agent_type))
+            .and_then(|()| write_lasting(path, &[bytes]))
+            .map_err(|error| Error::unwritable(path, &error))
     }
 
     fn record_path(&self, agent_type: &str) -> PathBuf {
-        self.folder_of(agent_type).join("record.json")
+        self.folder.join(agent_type).join("record.json")
     }
 
     fn version_path(&self, agent_type: &str, digest: &str) -> PathBuf {
-        self.folder_of(agent_type).join(format!("{digest}.wasm"))
+        self.folder.join(agent_type).join(format!("{digest}.wasm"))
     }
+}
+
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(folder).ok().map(|found| (found.dev(), found.ino()))
 }
 
 fn read_version(path: &Path, name: &str) -> Result<Option<Stored>, Error> {
@@ -193,7 +175,7 @@ fn read_version(path: &Path, name: &str) -> Result<Option<Stored>, Error> {
     }
     // For the data folder and for the mounted one: `daca sign` names it `NAME.wasm.sig`.
     let beside = [path.with_extension("sig"), path.with_extension("wasm.sig")];
-    let signature = beside.iter().find_map(|path| read_bounded(path, LARGEST_SIGNATURE).ok());
+    let signature = beside.iter().find_map(|path| read_bounded(path, MAX_SIGNATURE).ok());
     let signature = signature.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
     Ok(Some(Stored { wasm: wasm.into(), signature }))
 }

@@ -13,7 +13,7 @@ use daca_runtime::actor::{Actors, TrialFailure};
 use daca_runtime::component::{Compiling, ComponentVersion, Engine, Outline};
 
 /// The maximum length of a label in bytes.
-const LONGEST_LABEL: usize = 64;
+const MAX_LABEL: usize = 64;
 
 /// Checks and compiles. Cheap to clone.
 #[derive(Clone)]
@@ -117,8 +117,8 @@ pub(super) async fn label_for(
             Err(Error::label(format!("the component declares the label {own:?}, not {wanted:?}")))
         }
         (Some(own), _) => Ok(own),
-        (None, Some(wanted)) if wanted.is_empty() || wanted.len() > LONGEST_LABEL => {
-            Err(Error::label(format!("a label has 1 to {LONGEST_LABEL} bytes")))
+        (None, Some(wanted)) if wanted.is_empty() || wanted.len() > MAX_LABEL => {
+            Err(Error::label(format!("a label has 1 to {MAX_LABEL} bytes")))
         }
         (None, Some(wanted)) if wanted.contains(char::is_control) => {
             Err(Error::label("a label has no control characters"))

@@ -4,7 +4,9 @@
 //! Everything here is a pure function of the record and a [`Change`], so hosts with the same record serve the same
 //! versions.
 
-pub use super::history::{Canary, Event, FileSeen, Known, Origin, Source, What};
+mod change;
+mod format;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -12,24 +14,31 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+pub use super::history::{Canary, Event, EventKind, FileSeen, Origin, Source, VersionMetadata};
+pub(super) use change::Change;
+pub use change::ChangeOutcome;
 use daca_base::digest::short;
+pub(super) use format::{FORMAT, ReadError, read, read_local};
 
 /// The maximum length of the history.
-const LONGEST_HISTORY: usize = 50;
+const MAX_HISTORY: usize = 50;
 /// The maximum number of pinned actors of a type: each turn looks among them.
-const MOST_PINS: usize = 1_000;
+const MAX_PINS: usize = 1_000;
 
 /// The record of an agent type. Its fields are the format on disk and in the shared state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Record {
+    /// The number of this format. Records from before there was one have the first.
+    #[serde(default = "format::first")]
+    pub format: u32,
     /// The number of changes.
     pub revision: u64,
     /// The digest of the version that serves.
     pub serving: String,
     /// Versions that served before, the most recent one last: the targets of rollbacks.
-    #[serde(default)]
-    pub before: Vec<String>,
+    #[serde(default, rename = "before")]
+    pub previous: Vec<String>,
     /// The canary.
     #[serde(default)]
     pub canary: Option<Canary>,
@@ -44,94 +53,39 @@ pub struct Record {
     pub first_label: Option<String>,
     /// The labels to which actors' state may have been migrated. They are never removed: an actor that is not called
     /// keeps its schema.
-    #[serde(default)]
-    pub shapes: BTreeSet<String>,
+    #[serde(default, rename = "shapes")]
+    pub schemas: BTreeSet<String>,
     /// The metadata of all kept versions, by digest.
-    pub versions: BTreeMap<String, Known>,
+    pub versions: BTreeMap<String, VersionMetadata>,
     /// The history, newest last.
     #[serde(default)]
     pub history: VecDeque<Event>,
 }
 
-/// A requested change.
-#[derive(Debug, Clone)]
-pub enum Change {
-    /// A version serves all actors (a share of 100) or some.
-    Deploy {
-        /// Its digest.
-        version: String,
-        /// Its label.
-        label: String,
-        /// The size of its file in bytes.
-        bytes: u64,
-        /// `true` if it has a migration.
-        migrates: bool,
-        /// Percent of the actors: 1 to 100.
-        share: u8,
-    },
-    /// A rollback to the previous version; if there is a canary, only the canary ends.
-    RollBack {
-        /// `true` to roll back even if state was migrated that the previous version cannot read.
-        force: bool,
-        /// The reason, for the history.
-        text: String,
-        /// Only if this version is the one that would be rolled back.
-        only: Option<String>,
-    },
-    /// Pins an actor to a version.
-    Pin {
-        /// The id of the actor.
-        actor: String,
-        /// The digest.
-        version: String,
-    },
-    /// Unpins an actor.
-    Unpin {
-        /// The id of the actor.
-        actor: String,
-    },
-    /// A version was refused.
-    Refuse {
-        /// Its digest.
-        version: String,
-        /// The code of the refusal.
-        code: String,
-        /// The reason.
-        text: String,
-    },
-}
-
-/// The outcome of a change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Changed {
-    /// The kind of event.
-    pub outcome: What,
-    /// The version that it applies to; after a rollback the one that serves again.
-    pub version: String,
-    /// Percent of the actors that it serves.
-    pub share: u8,
-    /// The previous version.
-    pub before: Option<String>,
-}
-
 impl Record {
     /// The record for the first deployment of a type.
-    pub fn first(version: String, known: Known, file: Option<FileSeen>, origin: &Origin) -> Record {
-        let first_label = known.migrates.then(|| known.label.clone());
-        let shapes = first_label.iter().cloned().collect();
+    pub fn first(
+        version: String,
+        metadata: VersionMetadata,
+        file: Option<FileSeen>,
+        origin: &Origin,
+    ) -> Record {
+        let first_label = metadata.migrates.then(|| metadata.label.clone());
+        let schemas = first_label.iter().cloned().collect();
         let mut record = Record {
+            format: FORMAT,
             revision: 1,
             serving: version.clone(),
-            before: Vec::new(),
+            previous: Vec::new(),
             canary: None,
             pins: BTreeMap::new(),
             file,
             first_label,
-            shapes,
-            versions: BTreeMap::from([(version.clone(), known)]),
+            schemas,
+            versions: BTreeMap::from([(version.clone(), metadata)]),
             history: VecDeque::new(),
         };
-        record.remember(What::Deployed, version, origin, None, String::new());
+        record.remember(EventKind::Deployed, version, origin, None, String::new());
         record
     }
 
@@ -155,8 +109,8 @@ impl Record {
     }
 
     /// The target of a rollback of the serving version.
-    pub fn version_before(&self) -> Option<&String> {
-        self.before.last()
+    pub fn previous_version(&self) -> Option<&String> {
+        self.previous.last()
     }
 
     /// The full digest of a version with this prefix.
@@ -171,14 +125,14 @@ impl Record {
 
     /// A version's label, or the first digits of its digest.
     pub fn label<'a>(&'a self, version: &'a str) -> &'a str {
-        self.versions.get(version).map_or(short(version), |known| &known.label)
+        self.versions.get(version).map_or(short(version), |metadata| &metadata.label)
     }
 
     /// The time since a version began to serve all actors, by this host's clock; the maximum if the history does not
     /// say.
     pub fn served_for(&self, version: &str) -> Duration {
         let began = |event: &&Event| {
-            event.version == version && matches!(event.what, What::Deployed | What::Promoted)
+            event.version == version && matches!(event.kind, EventKind::Deployed | EventKind::Promoted)
         };
         let event = self.history.iter().rev().find(began);
         let at = event.and_then(|event| event.at.parse::<Timestamp>().ok());
@@ -196,94 +150,97 @@ impl Record {
     }
 
     /// Applies a change. On an error the record is unchanged.
-    pub fn apply(&mut self, change: Change, origin: &Origin) -> Result<Changed, Error> {
+    pub fn apply(&mut self, change: Change, origin: &Origin) -> Result<ChangeOutcome, Error> {
         match change {
             Change::Deploy { version, label, bytes, migrates, share } => {
                 if self.is_done(&version, share) && label == self.label(&version) {
-                    return Ok(self.changed(What::Unchanged, version, share));
+                    return Ok(self.outcome(EventKind::Unchanged, version, share));
                 }
-                self.check_shape(&label, migrates)?;
+                self.check_schema(&label, migrates)?;
                 self.revision += 1;
-                let used = self.revision;
-                let known = Known {
+                let metadata = VersionMetadata {
                     label,
                     bytes,
-                    since: now(),
+                    deployed_at: now(),
                     source: origin.source,
-                    by: origin.by.clone(),
+                    initiated_by: origin.initiated_by.clone(),
                     migrates,
-                    used,
+                    last_revision: self.revision,
                 };
-                self.note_version(&version, known);
+                self.add_version(&version, metadata);
                 Ok(self.deploy(version, share, origin))
             }
             Change::RollBack { force, text, only } => self.roll_back(force, text, only.as_deref(), origin),
-            Change::Pin { actor, version } => {
-                if self.pins.len() >= MOST_PINS && !self.pins.contains_key(&actor) {
-                    return Err(Error::too_many_pins(MOST_PINS));
-                }
-                self.check_shape(self.label(&version), self.migrates(&version))?;
-                self.revision += 1;
-                self.pins.insert(actor.clone(), version.clone());
-                if let Some(known) = self.versions.get_mut(&version) {
-                    known.used = self.revision;
-                    self.shapes.extend(known.migrates.then(|| known.label.clone()));
-                }
-                self.remember(What::Pinned, version.clone(), origin, None, format!("the actor {actor:?}"));
-                Ok(self.changed(What::Pinned, version, 0))
-            }
+            Change::Pin { actor, version } => self.pin(actor, version, origin),
             Change::Unpin { actor } => {
                 let version = self.pins.remove(&actor).ok_or_else(|| Error::not_pinned(&actor))?;
                 self.revision += 1;
-                self.remember(What::Unpinned, version.clone(), origin, None, format!("the actor {actor:?}"));
-                Ok(self.changed(What::Unpinned, version, 0))
+                let text = format!("the actor {actor:?}");
+                self.remember(EventKind::Unpinned, version.clone(), origin, None, text);
+                Ok(self.outcome(EventKind::Unpinned, version, 0))
             }
             Change::Refuse { version, code, text } => {
-                self.remember(What::Refused, version.clone(), origin, Some(code), text);
-                Ok(self.changed(What::Refused, version, 0))
+                self.remember(EventKind::Refused, version.clone(), origin, Some(code), text);
+                Ok(self.outcome(EventKind::Refused, version, 0))
             }
         }
     }
 
+    fn pin(&mut self, actor: String, version: String, origin: &Origin) -> Result<ChangeOutcome, Error> {
+        if self.pins.len() >= MAX_PINS && !self.pins.contains_key(&actor) {
+            return Err(Error::too_many_pins(MAX_PINS));
+        }
+        self.check_schema(self.label(&version), self.migrates(&version))?;
+        self.revision += 1;
+        self.pins.insert(actor.clone(), version.clone());
+        if let Some(metadata) = self.versions.get_mut(&version) {
+            metadata.last_revision = self.revision;
+            self.schemas.extend(metadata.migrates.then(|| metadata.label.clone()));
+        }
+        let text = format!("the actor {actor:?}");
+        self.remember(EventKind::Pinned, version.clone(), origin, None, text);
+        Ok(self.outcome(EventKind::Pinned, version, 0))
+    }
+
     /// Checks that a version can use the state that others may have migrated.
-    pub fn check_shape(&self, label: &str, migrates: bool) -> Result<(), Error> {
-        self.unreadable_shape(label, migrates).map_or(Ok(()), |shape| Err(Error::no_migration(shape)))
+    pub fn check_schema(&self, label: &str, migrates: bool) -> Result<(), Error> {
+        self.unreadable_schema(label, migrates).map_or(Ok(()), |schema| Err(Error::no_migration(schema)))
     }
 
     /// A label to which state may have been migrated, and that a version could not read.
-    fn unreadable_shape(&self, label: &str, migrates: bool) -> Option<&str> {
-        self.shapes.iter().map(String::as_str).find(|shape| !migrates && *shape != label)
+    fn unreadable_schema(&self, label: &str, migrates: bool) -> Option<&str> {
+        self.schemas.iter().map(String::as_str).find(|schema| !migrates && *schema != label)
     }
 
     fn migrates(&self, version: &str) -> bool {
-        self.versions.get(version).is_some_and(|known| known.migrates)
+        self.versions.get(version).is_some_and(|metadata| metadata.migrates)
     }
 
-    fn note_version(&mut self, version: &str, known: Known) {
-        if known.migrates {
-            self.shapes.insert(known.label.clone());
+    fn add_version(&mut self, version: &str, metadata: VersionMetadata) {
+        if metadata.migrates {
+            self.schemas.insert(metadata.label.clone());
             let of_serving = self.label(&self.serving).to_owned();
             self.first_label.get_or_insert(of_serving);
         }
         match self.versions.get_mut(version) {
             // It was deployed before; only its label may be new.
-            Some(before) => {
-                before.label = known.label;
-                before.used = known.used;
+            Some(known) => {
+                known.label = metadata.label;
+                known.last_revision = metadata.last_revision;
             }
             None => {
-                self.versions.insert(version.to_owned(), known);
+                self.versions.insert(version.to_owned(), metadata);
             }
         }
     }
 
-    fn deploy(&mut self, version: String, share: u8, origin: &Origin) -> Changed {
+    fn deploy(&mut self, version: String, share: u8, origin: &Origin) -> ChangeOutcome {
         let was_canary = self.canary.as_ref().is_some_and(|canary| canary.version == version);
-        let before = self.serving.clone();
-        let what = match share {
-            100 if was_canary => What::Promoted,
-            100 => What::Deployed,
-            _ => What::Canary,
+        let previous = self.serving.clone();
+        let kind = match share {
+            100 if was_canary => EventKind::Promoted,
+            100 => EventKind::Deployed,
+            _ => EventKind::Canary,
         };
         if share < 100 && version != self.serving {
             self.canary = Some(Canary { version: version.clone(), share });
@@ -292,14 +249,14 @@ impl Record {
             self.serve(version.clone());
         }
         let text = if share < 100 { format!("{share} % of the actors") } else { String::new() };
-        self.remember(what, version.clone(), origin, None, text);
-        Changed { outcome: what, version, share, before: Some(before) }
+        self.remember(kind, version.clone(), origin, None, text);
+        ChangeOutcome { outcome: kind, version, share, previous: Some(previous) }
     }
 
     fn serve(&mut self, version: String) {
         if version != self.serving {
-            self.before.retain(|before| *before != version);
-            self.before.push(std::mem::replace(&mut self.serving, version));
+            self.previous.retain(|previous| *previous != version);
+            self.previous.push(std::mem::replace(&mut self.serving, version));
         }
     }
 
@@ -309,50 +266,58 @@ impl Record {
         text: String,
         only: Option<&str>,
         origin: &Origin,
-    ) -> Result<Changed, Error> {
+    ) -> Result<ChangeOutcome, Error> {
         let goes = self.newest().clone();
         if only.is_some_and(|only| only != goes) {
             return Err(Error::conflict(&self.serving, self.label(&self.serving)));
         }
         let comes = match &self.canary {
             Some(_) => self.serving.clone(),
-            None => self.before.last().cloned().ok_or_else(Error::nothing_before)?,
+            None => self.previous.last().cloned().ok_or_else(Error::nothing_before)?,
         };
-        let unreadable = self.unreadable_shape(self.label(&comes), self.migrates(&comes));
-        if let Some(shape) = unreadable.filter(|_| !force) {
-            return Err(Error::rollback_loses_shape(shape, self.label(&comes)));
+        let unreadable = self.unreadable_schema(self.label(&comes), self.migrates(&comes));
+        if let Some(schema) = unreadable.filter(|_| !force) {
+            return Err(Error::rollback_loses_schema(schema, self.label(&comes)));
         }
         self.revision += 1;
         if self.canary.take().is_none() {
-            self.before.pop();
+            self.previous.pop();
             self.serving.clone_from(&comes);
         }
         let text = match text.is_empty() {
             true => format!("to {}", short(&comes)),
             false => format!("to {}: {text}", short(&comes)),
         };
-        self.remember(What::RolledBack, goes.clone(), origin, None, text);
-        Ok(Changed { outcome: What::RolledBack, version: comes, share: 100, before: Some(goes) })
+        self.remember(EventKind::RolledBack, goes.clone(), origin, None, text);
+        Ok(ChangeOutcome { outcome: EventKind::RolledBack, version: comes, share: 100, previous: Some(goes) })
     }
 
-    fn changed(&self, outcome: What, version: String, share: u8) -> Changed {
-        Changed { outcome, version, share, before: Some(self.serving.clone()) }
+    fn outcome(&self, outcome: EventKind, version: String, share: u8) -> ChangeOutcome {
+        ChangeOutcome { outcome, version, share, previous: Some(self.serving.clone()) }
     }
 
-    fn remember(&mut self, what: What, version: String, origin: &Origin, code: Option<String>, text: String) {
-        if self.history.len() >= LONGEST_HISTORY {
+    fn remember(
+        &mut self,
+        kind: EventKind,
+        version: String,
+        origin: &Origin,
+        code: Option<String>,
+        text: String,
+    ) {
+        if self.history.len() >= MAX_HISTORY {
             self.history.pop_front();
         }
-        let (source, by) = (origin.source, origin.by.clone());
-        self.history.push_back(Event { at: now(), what, version, source, by, code, text });
+        let (source, initiated_by) = (origin.source, origin.initiated_by.clone());
+        self.history.push_back(Event { at: now(), kind, version, source, initiated_by, code, text });
     }
 
     /// Removes the versions that were deployed longest ago until no more than `keep` are left. The serving versions,
     /// and the target of the next rollback, stay. Returns the number of removed versions.
     pub fn prune(&mut self, keep: usize) -> usize {
         let mut needed = self.in_use();
-        needed.extend(self.version_before().cloned());
-        let mut oldest = self.versions.iter().map(|(digest, known)| (known.used, digest.clone()));
+        needed.extend(self.previous_version().cloned());
+        let mut oldest =
+            self.versions.iter().map(|(digest, metadata)| (metadata.last_revision, digest.clone()));
         let mut oldest = oldest.by_ref().collect::<Vec<_>>();
         oldest.sort();
         let too_many = self.versions.len().saturating_sub(keep);
@@ -360,7 +325,7 @@ impl Record {
         let gone = gone.take(too_many).collect::<Vec<_>>();
         for digest in &gone {
             self.versions.remove(digest);
-            self.before.retain(|before| before != digest);
+            self.previous.retain(|previous| previous != digest);
         }
         gone.len()
     }
@@ -371,5 +336,7 @@ pub(super) fn now() -> String {
     format!("{:.3}", Timestamp::now())
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use daca_runtime::component::Counted;
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::record::{Changed, Origin, Record};
+use super::record::{ChangeOutcome, Origin, Record};
 
 /// A component to be deployed.
 #[derive(Debug, Clone)]
@@ -32,18 +32,18 @@ pub struct Deployed {
     pub agent_type: Arc<str>,
     /// The outcome, and the version that it applies to.
     #[serde(flatten)]
-    pub changed: Changed,
+    pub outcome: ChangeOutcome,
     /// The label of the version.
     pub label: String,
     /// The number of the change.
     pub revision: u64,
     /// The time that it took.
-    pub milliseconds: Took,
+    pub milliseconds: Timings,
 }
 
 /// The time that a deployment took, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Took {
+pub struct Timings {
     /// For the check, the compilation and the smoke test.
     pub check: u64,
     /// In total.
@@ -62,6 +62,6 @@ pub struct TypeView {
 }
 
 /// A permit for a concurrent deployment. Acquired before the bytes are read.
-pub struct Place {
+pub struct Permit {
     pub(super) _permit: OwnedSemaphorePermit,
 }

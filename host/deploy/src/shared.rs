@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use super::library::Stored;
-use super::record::Record;
+use super::record::{self, FORMAT, ReadError, Record};
 use daca_base::digest::digest;
 use daca_model::LARGEST_COMPONENT;
 use daca_model::backend::{self, SharedStore, SharedWriteError, stored_json};
@@ -20,10 +20,25 @@ use daca_model::backend::{self, SharedStore, SharedWriteError, stored_json};
 /// stores.
 const CHUNK: usize = 512 * 1024;
 /// The number of chunks of the largest component.
-const MOST_CHUNKS: usize = LARGEST_COMPONENT as usize / CHUNK + 1;
+const MAX_CHUNKS: usize = LARGEST_COMPONENT as usize / CHUNK + 1;
 
-/// The maximum number of changes of a record: a change each second for millions of years.
-const MOST_REVISIONS: u64 = 1 << 48;
+/// Why the shared record could not be read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum SharedError {
+    /// The store failed, or the record is damaged.
+    #[error(transparent)]
+    Store(#[from] backend::Error),
+    /// A newer host has written the record, in this format.
+    #[error("the shared record has format {0}, and this host knows formats up to {FORMAT}")]
+    TooNew(u32),
+}
+
+impl SharedError {
+    /// Returns `true` if a retry may succeed.
+    pub(super) fn is_retryable(&self) -> bool {
+        matches!(self, SharedError::Store(error) if error.is_passing())
+    }
+}
 
 /// The shared state of one agent type.
 #[derive(Clone)]
@@ -45,13 +60,17 @@ impl Shared {
     }
 
     /// The record and its etag; `None` if no host has written one.
-    pub(super) async fn read(&self) -> Result<Option<(Record, String)>, backend::Error> {
+    pub(super) async fn read(&self) -> Result<Option<(Record, String)>, SharedError> {
         let read = self.store.read(&[self.record_key()]).await?;
         let Some(value) = read.into_iter().flatten().next() else { return Ok(None) };
-        let record = read_record(&value.value).map_err(|reason| {
-            backend::Error::Other(format!("the shared record was not written by a host: {reason}"))
-        })?;
-        Ok(Some((record, value.etag)))
+        match record::read(&value.value) {
+            Ok(record) => Ok(Some((record, value.etag))),
+            Err(ReadError::TooNew(format)) => Err(SharedError::TooNew(format)),
+            Err(ReadError::Damaged(reason)) => {
+                let text = format!("the shared record was not written by a host: {reason}");
+                Err(backend::Error::Other(text).into())
+            }
+        }
     }
 
     /// Writes the record, if it still has this `etag`.
@@ -113,7 +132,7 @@ impl Shared {
         let value = read.into_iter().flatten().next();
         let head = value.and_then(|value| daca_base::json::read::<Head>(&value.value).ok());
         // Others can write the store, too, and must not make this host read without end.
-        Ok(head.filter(|head| head.chunks <= MOST_CHUNKS))
+        Ok(head.filter(|head| head.chunks <= MAX_CHUNKS))
     }
 
     fn record_key(&self) -> String {
@@ -132,39 +151,16 @@ impl Shared {
 /// Parses values that others may have written into the shared state, and continues with them. For fuzzing.
 pub fn read_stored(text: &[u8]) {
     use super::record::{Change, Origin, Source};
-    let _head = daca_base::json::read::<Head>(text);
-    if let Ok(mut record) = read_record(text) {
-        let origin = Origin { source: Source::Host, by: String::new() };
+    daca_base::json::read::<Head>(text).ok(); // only a panic would be an error here
+    if let Ok(mut record) = record::read(text) {
+        let origin = Origin { source: Source::Host, initiated_by: String::new() };
         let roll_back = Change::RollBack { force: true, text: String::new(), only: None };
         let refuse =
             Change::Refuse { version: record.serving.clone(), code: String::new(), text: String::new() };
         for change in [refuse, roll_back] {
-            let _changed = record.apply(change, &origin);
+            record.apply(change, &origin).ok(); // as above
         }
-        let _pruned = record.prune(2);
-        let _said = (record.name(&record.serving), record.served_for(&record.serving));
+        record.prune(2);
+        let _names = (record.name(&record.serving), record.served_for(&record.serving));
     }
-}
-
-/// Parses a record, and rejects one that no host has written: others can write the store, too.
-fn read_record(text: &[u8]) -> Result<Record, String> {
-    let record: Record = daca_base::json::read(text).map_err(|error| error.to_string())?;
-    // They become file names.
-    let in_use = record.in_use();
-    let mut names = record.versions.keys().chain(&in_use).chain(&record.before);
-    if let Some(name) = names.find(|name| !is_digest(name)) {
-        return Err(format!("{name:?} is not a SHA-256"));
-    }
-    // Each change increments it.
-    if record.revision > MOST_REVISIONS {
-        return Err(format!("{} is not a valid revision", record.revision));
-    }
-    if record.canary.as_ref().is_some_and(|canary| !(1..=99).contains(&canary.share)) {
-        return Err("the canary has no share of 1 to 99 percent".into());
-    }
-    Ok(record)
-}
-
-fn is_digest(name: &str) -> bool {
-    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }

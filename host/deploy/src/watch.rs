@@ -22,17 +22,17 @@ use daca_base::ErrorCode;
 use daca_model::LARGEST_COMPONENT;
 
 /// The bytes of a signature file that are read. A longer one is not a signature, which these bytes show.
-const LARGEST_SIGNATURE: u64 = 1024;
+const MAX_SIGNATURE: u64 = 1024;
 /// The poll interval when no event arrives.
-const POLL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// A file that replaced another one is complete: it is written before it is renamed.
 const SETTLED: Duration = Duration::from_millis(200);
 /// A file that is written in place counts as complete once it has not changed for this time.
 const WRITTEN: Duration = Duration::from_secs(1);
 /// The time after which a missing file is reported: a replacement takes less.
-const MISSED: Duration = Duration::from_secs(3);
+const MISSING_TIMEOUT: Duration = Duration::from_secs(3);
 /// The poll interval while a file changes.
-const LOOK: Duration = Duration::from_millis(20);
+const BUSY_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The content of a component's file.
 #[derive(Debug, Clone)]
@@ -71,7 +71,7 @@ impl ComponentFile {
             return Err(io::Error::new(ErrorKind::FileTooLarge, message));
         }
         let wasm = read_bounded(path, LARGEST_COMPONENT)?;
-        let signature = match read_bounded(&signature_path(path), LARGEST_SIGNATURE) {
+        let signature = match read_bounded(&signature_path(path), MAX_SIGNATURE) {
             Ok(text) => Some(String::from_utf8_lossy(&text).into_owned()),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error),
@@ -147,7 +147,7 @@ impl ComponentFile {
         let mut quiet = if in_place { WRITTEN } else { SETTLED };
         let mut still_since = Instant::now();
         while still_since.elapsed() < quiet {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(BUSY_POLL_INTERVAL).await;
             let now = self.look().await;
             if now != found {
                 quiet = if is_same_file(&now, &found) { WRITTEN } else { quiet };
@@ -171,8 +171,8 @@ impl ComponentFile {
     /// Reports that the file is gone, unless another one appears at once.
     async fn miss(&self, identity: &Identity) {
         let since = Instant::now();
-        while since.elapsed() < MISSED {
-            tokio::time::sleep(LOOK).await;
+        while since.elapsed() < MISSING_TIMEOUT {
+            tokio::time::sleep(BUSY_POLL_INTERVAL).await;
             if self.look().await != *identity {
                 return;
             }
@@ -199,7 +199,7 @@ impl ComponentFile {
         }
         self.unreadable = Some(identity);
         self.changed_at = None;
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 
     async fn look(&self) -> Identity {
@@ -284,17 +284,16 @@ impl FolderEvents {
         let changed = Arc::new(Notify::new());
         let watcher = watch(folders, changed.clone());
         if let Err(error) = &watcher {
-            tracing::debug!("file events are unavailable, polling every {POLL:?} instead: {error}");
+            tracing::debug!("file events are unavailable, polling every {POLL_INTERVAL:?} instead: {error}");
         }
         FolderEvents { changed, _watcher: watcher.ok() }
     }
 
     /// Waits for an event, for a second at most.
     pub async fn wait(&self) {
-        // Both results mean the same: check again.
-        let _is_event = tokio::time::timeout(POLL, self.changed.notified()).await;
+        tokio::time::timeout(POLL_INTERVAL, self.changed.notified()).await.ok(); // in both cases: check again
         // One change has several events, and a busy folder thousands.
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(BUSY_POLL_INTERVAL).await;
     }
 }
 

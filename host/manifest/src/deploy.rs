@@ -18,7 +18,7 @@ pub struct DeployRules {
     /// The window of the canary analysis.
     pub window: Duration,
     /// The percentage points by which a new version's share of failures may exceed that of the previous version.
-    pub margin: u32,
+    pub max_error_delta: u32,
     /// The minimum number of turns of a new version for a verdict.
     pub least_turns: u32,
     /// The versions of each agent type that are kept for rollbacks.
@@ -76,7 +76,7 @@ pub(super) fn build(file: file::Deploy, folder: &Path, problems: &mut Problems<'
     DeployRules {
         signers: file.signers.into_iter().filter_map(|text| signer(&text, problems)).collect(),
         window: file.window,
-        margin: file.margin,
+        max_error_delta: file.margin,
         least_turns: file.least_turns,
         keep: file.keep as usize,
         versions: file.versions.map(|path| folder.join(path)),

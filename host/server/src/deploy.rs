@@ -20,7 +20,7 @@ use super::admin_state::AdminState;
 use super::answer::HttpError;
 use daca_base::ErrorCode;
 use daca_deploy as deploy;
-use daca_deploy::{Deployed, Mounted, Origin, Place, Record, Source, TypeView};
+use daca_deploy::{Deployed, Mounted, Origin, Permit, Record, Source, TypeView};
 use daca_model::LARGEST_COMPONENT;
 
 /// The time within which a component must arrive.
@@ -102,7 +102,7 @@ async fn put_component(
     request: Request,
 ) -> Result<Json<Deployed>, Refused> {
     let begun = begin_upload(&state, agent_type, wanted);
-    let (agent_type, Wanted { share, label }, place) = match begun {
+    let (agent_type, Wanted { share, label }, permit) = match begun {
         Ok(begun) => begun,
         Err(refused) => {
             discard(request.into_body()).await;
@@ -128,7 +128,7 @@ async fn put_component(
     };
     let request = deploy::Request { wasm, signature, share, label, origin };
     let deployer = state.deployer.clone();
-    finish(async move { deployer.deploy(&agent_type, request, place).await }).await
+    finish(async move { deployer.deploy(&agent_type, request, permit).await }).await
 }
 
 /// The checks that need no body.
@@ -136,10 +136,10 @@ fn begin_upload(
     state: &AdminState,
     agent_type: Result<Path<String>, PathRejection>,
     wanted: Result<Query<Wanted>, QueryRejection>,
-) -> Result<(String, Wanted, Place), Refused> {
+) -> Result<(String, Wanted, Permit), Refused> {
     let agent_type = path(agent_type)?;
     let Query(wanted) = wanted.map_err(query_invalid)?;
-    Ok((agent_type, wanted, state.deployer.place()?))
+    Ok((agent_type, wanted, state.deployer.permit()?))
 }
 
 async fn post_version(
@@ -150,9 +150,9 @@ async fn post_version(
     let agent_type = path(agent_type)?;
     let origin = origin(request.headers(), &request);
     let WantedVersion { version, share, label } = json_body(request).await?;
-    let place = state.deployer.place()?;
+    let permit = state.deployer.permit()?;
     let deployer = state.deployer.clone();
-    finish(async move { deployer.deploy_kept(&agent_type, &version, share, label, origin, place).await })
+    finish(async move { deployer.deploy_kept(&agent_type, &version, share, label, origin, permit).await })
         .await
 }
 
@@ -225,18 +225,18 @@ async fn versions(
 fn describe(view: &TypeView, mounted: &[Mounted]) -> Value {
     let TypeView { agent_type, record, counted } = view;
     let mut versions = record.versions.iter().collect::<Vec<_>>();
-    versions.sort_by_key(|(_, known)| std::cmp::Reverse(known.used));
+    versions.sort_by_key(|(_, metadata)| std::cmp::Reverse(metadata.last_revision));
     let mut versions = versions
         .into_iter()
-        .map(|(version, known)| {
+        .map(|(version, metadata)| {
             let counted = counted.get(version).copied().unwrap_or_default();
             json!({
                 "version": version,
-                "label": known.label,
-                "bytes": known.bytes,
-                "since": known.since,
-                "source": known.source,
-                "by": known.by,
+                "label": metadata.label,
+                "bytes": metadata.bytes,
+                "since": metadata.deployed_at,
+                "source": metadata.source,
+                "by": metadata.initiated_by,
                 "state": state_of(record, version),
                 "turns": counted.turns,
                 "failed_turns": counted.failed_turns,
@@ -276,7 +276,7 @@ fn state_of(record: &Record, version: &str) -> Vec<&'static str> {
         ("serving", record.serving == version),
         ("canary", is_canary),
         ("pinned", record.pins.values().any(|pinned| pinned == version)),
-        ("before", record.version_before().is_some_and(|before| before == version)),
+        ("before", record.previous_version().is_some_and(|previous| previous == version)),
     ];
     let mut states =
         states.into_iter().filter(|(_, is_so)| *is_so).map(|(state, _)| state).collect::<Vec<_>>();
@@ -345,12 +345,12 @@ fn origin(headers: &HeaderMap, request: &Request<Body>) -> Origin {
     let said = text(headers, BY).unwrap_or_default();
     let said = said.chars().filter(|c| !c.is_control()).take(LONGEST_BY).collect::<String>();
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_string());
-    let by = match (said.is_empty(), address) {
+    let initiated_by = match (said.is_empty(), address) {
         (false, Some(address)) => format!("{said} ({address})"),
         (false, None) => said,
         (true, address) => address.unwrap_or_else(|| "unknown".into()),
     };
-    Origin { source: Source::Api, by }
+    Origin { source: Source::Api, initiated_by }
 }
 
 /// The announced length of the body in bytes, so that one that is too large is refused before it is sent. 0 if it is

@@ -207,6 +207,7 @@ error_codes! {
     PathInvalid "path-invalid" Invalid;
     PortEnded "port-ended" Notice;
     QueryInvalid "query-invalid" Invalid;
+    RecordTooNew "record-too-new" Unavailable;
     ReminderKept "reminder-kept" Notice;
     ReminderNotKept "reminder-not-kept" Notice;
     ReplyForgotten "reply-forgotten" Conflict;

@@ -10,7 +10,7 @@ use bytesize::ByteSize;
 use daca_base::ErrorCode;
 use daca_base::files::create_private_folder;
 use daca_dapr::Sidecar;
-use daca_deploy::{Deployer, DeployerOptions, Opened};
+use daca_deploy::{AgentTypeStart, Deployer, DeployerOptions};
 use daca_embedded::Embedded;
 use daca_manifest::{self as manifest, Manifest};
 use daca_model::Lifecycle;
@@ -56,7 +56,7 @@ impl Core {
         let Outside { backend, router, data_lock } = open_backend(options, manifest, &outbox)?;
         let max_live_instances = live_instances(limits);
         let engine = open_engine(options, manifest, max_live_instances)?;
-        let opened = open_types(&engine, manifest, &options.data, &*backend).await?;
+        let starts = open_types(&engine, manifest, &options.data, &*backend).await?;
         let deliveries = Deliveries::new(backend.clone(), outbox.clone(), delivery_options(limits));
         let services = HostServices {
             engine: engine.clone(),
@@ -70,7 +70,7 @@ impl Core {
             max_live_instances,
             max_active_actors: limits.max_active_actors,
         };
-        let actors = Actors::new(services, agent_runtimes(manifest, &opened), actors_options);
+        let actors = Actors::new(services, agent_runtimes(manifest, &starts), actors_options);
         let listener = listen(options.listen, "--listen")?;
         let address = listener.local_addr().unwrap_or(options.listen);
         let deployer_options = DeployerOptions {
@@ -82,7 +82,7 @@ impl Core {
             host_name: host_name(address),
             lifecycle,
         };
-        let deployer = Deployer::start(deployer_options, opened).await.map_err(Box::new)?;
+        let deployer = Deployer::start(deployer_options, starts).await.map_err(Box::new)?;
         let subscriptions = Subscriptions::new(&manifest.subscriptions, actors.clone(), router.clone());
         let _data_lock = data_lock;
         let core = Core { backend, router, actors, deliveries, deployer, subscriptions, outbox, _data_lock };
@@ -167,9 +167,9 @@ pub fn largest_memory(manifest: &Manifest) -> ByteSize {
     manifest.agents.values().map(|agent| agent.limits.memory).max().unwrap_or_default()
 }
 
-fn agent_runtimes(manifest: &Manifest, opened: &[Opened]) -> Vec<AgentRuntime> {
-    let agents = manifest.agents.values().zip(opened);
-    agents.map(|(agent, opened)| AgentRuntime::new(agent.clone(), opened.serving().clone())).collect()
+fn agent_runtimes(manifest: &Manifest, starts: &[AgentTypeStart]) -> Vec<AgentRuntime> {
+    let agents = manifest.agents.values().zip(starts);
+    agents.map(|(agent, start)| AgentRuntime::new(agent.clone(), start.active().clone())).collect()
 }
 
 /// Determines the serving version of each agent type, and loads it.
@@ -178,18 +178,18 @@ async fn open_types(
     manifest: &Manifest,
     data: &Path,
     backend: &dyn Backend,
-) -> Result<Vec<Opened>, Error> {
-    let mut opened = Vec::new();
+) -> Result<Vec<AgentTypeStart>, Error> {
+    let mut starts = Vec::new();
     for agent in manifest.agents.values() {
-        let open = Opened::open(engine, &manifest.deploy, data, agent, backend.shared()).await;
-        opened.push(open.map_err(|reason| Error::Component {
+        let open = AgentTypeStart::open(engine, &manifest.deploy, data, agent, backend.shared()).await;
+        starts.push(open.map_err(|reason| Error::Component {
             manifest: manifest.path.display().to_string(),
             line: agent.component_line,
             agent: agent.name.clone(),
             reason: Box::new(reason),
         })?);
     }
-    Ok(opened)
+    Ok(starts)
 }
 
 /// Distinguishes the hosts of an app for people: machine, process and port.

@@ -2,16 +2,23 @@ use super::*;
 use daca_base::ErrorCode;
 
 fn origin() -> Origin {
-    Origin { source: Source::Api, by: "tester".into() }
+    Origin { source: Source::Api, initiated_by: "tester".into() }
 }
 
-fn known(label: &str, migrates: bool) -> Known {
-    let (label, since, by) = (label.to_owned(), now(), "tester".to_owned());
-    Known { label, bytes: 1, since, source: Source::Manifest, by, migrates, used: 1 }
+fn metadata(label: &str, migrates: bool) -> VersionMetadata {
+    VersionMetadata {
+        label: label.to_owned(),
+        bytes: 1,
+        deployed_at: now(),
+        source: Source::Manifest,
+        initiated_by: "tester".into(),
+        migrates,
+        last_revision: 1,
+    }
 }
 
 fn record() -> Record {
-    Record::first("v1".into(), known("1", false), None, &origin())
+    Record::first("v1".into(), metadata("1", false), None, &origin())
 }
 
 fn deploy(version: &str, share: u8) -> Change {
@@ -43,16 +50,16 @@ fn a_canary_is_stepped_up_promoted_or_taken_back_alone() {
     let mut record = record();
     for share in [10, 50] {
         let changed = record.apply(deploy("v2", share), &origin()).expect("it is deployed");
-        assert_eq!((changed.outcome, record.serving.as_str()), (What::Canary, "v1"));
+        assert_eq!((changed.outcome, record.serving.as_str()), (EventKind::Canary, "v1"));
     }
     record.apply(roll_back(false), &origin()).expect("the canary ends");
     assert_eq!((record.serving.as_str(), record.canary.is_none()), ("v1", true));
-    assert!(record.before.is_empty());
+    assert!(record.previous.is_empty());
     record.apply(deploy("v2", 10), &origin()).expect("it is deployed");
-    assert_eq!(record.apply(deploy("v2", 100), &origin()).expect("it is").outcome, What::Promoted);
-    assert_eq!((record.serving.as_str(), record.before.as_slice()), ("v2", &["v1".to_owned()][..]));
+    assert_eq!(record.apply(deploy("v2", 100), &origin()).expect("it is").outcome, EventKind::Promoted);
+    assert_eq!((record.serving.as_str(), record.previous.as_slice()), ("v2", &["v1".to_owned()][..]));
     let again = record.apply(deploy("v2", 100), &origin()).expect("nothing happens");
-    assert_eq!(again.outcome, What::Unchanged);
+    assert_eq!(again.outcome, EventKind::Unchanged);
 }
 
 #[test]
@@ -125,4 +132,53 @@ fn old_versions_go_and_what_serves_or_may_serve_next_stays() {
     let kept = record.versions.keys().map(String::as_str).collect::<Vec<_>>();
     assert_eq!(kept, ["v1", "v10", "v7", "v8", "v9"]);
     assert_eq!(record.prune(2), 1, "the pinned one, the canary, the serving one and the one before stay");
+}
+
+#[test]
+fn a_record_from_before_there_was_a_number_has_the_first_format() {
+    let mut record = record();
+    record.serving = "a".repeat(64);
+    record.versions = BTreeMap::from([("a".repeat(64), metadata("1", false))]);
+    let text = serde_json::to_string(&record).expect("it is JSON");
+    let number = r#""format":1,"#;
+    assert!(text.contains(number), "{text}");
+    assert_eq!(read(text.replace(number, "").as_bytes()), Ok(record));
+}
+
+#[test]
+fn a_record_of_a_newer_format_is_recognised_whatever_else_it_has() {
+    assert_eq!(read(br#"{"format":2,"serving":["in another form"]}"#), Err(ReadError::TooNew(2)));
+    let local = read_local(br#"{"record":{"format":7},"file-here":{}}"#);
+    assert_eq!(local.err(), Some(ReadError::TooNew(7)));
+    assert!(matches!(read(br#"{"format":0}"#), Err(ReadError::Damaged(_))));
+    assert!(matches!(read(b"{"), Err(ReadError::Damaged(_))));
+}
+
+#[test]
+fn the_stored_names_are_those_that_hosts_have_written_so_far() {
+    let mut record = record();
+    record.apply(deploy("v2", 100), &origin()).expect("it is deployed");
+    let json = serde_json::to_value(&record).expect("it is JSON");
+    let keys = |value: &serde_json::Value| {
+        value.as_object().map(|object| object.keys().cloned().collect::<Vec<_>>()).unwrap_or_default()
+    };
+    let all = [
+        "format",
+        "revision",
+        "serving",
+        "before",
+        "canary",
+        "pins",
+        "file",
+        "first-label",
+        "shapes",
+        "versions",
+        "history",
+    ];
+    assert_eq!(keys(&json), all);
+    assert_eq!(
+        keys(&json["versions"]["v1"]),
+        ["label", "bytes", "since", "source", "by", "migrates", "used"]
+    );
+    assert_eq!(keys(&json["history"][1]), ["at", "what", "version", "source", "by"]);
 }

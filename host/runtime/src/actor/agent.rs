@@ -6,14 +6,14 @@ use std::sync::atomic::AtomicU64;
 use daca_manifest::AgentType;
 
 use super::durations::Durations;
-use crate::component::{Counters, Serving};
+use crate::component::{ActiveRollout, Counters};
 
 /// An agent type with the component versions that serve it.
 pub struct AgentRuntime {
     /// Its manifest entry.
     pub agent: Arc<AgentType>,
     /// Selects the version of an actor's next turn.
-    pub serving: Arc<Serving>,
+    pub serving: Arc<ActiveRollout>,
     /// The durations of its turns.
     pub durations: Durations,
     pub(super) counters: Counters,
@@ -22,7 +22,7 @@ pub struct AgentRuntime {
 
 impl AgentRuntime {
     /// Creates it without active actors.
-    pub fn new(agent: Arc<AgentType>, serving: Arc<Serving>) -> AgentRuntime {
+    pub fn new(agent: Arc<AgentType>, serving: Arc<ActiveRollout>) -> AgentRuntime {
         AgentRuntime {
             agent,
             serving,

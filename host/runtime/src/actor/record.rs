@@ -17,7 +17,7 @@ use super::agent::AgentRuntime;
 use super::lease::Lease;
 use super::warm_state::WarmState;
 use super::work::Job;
-use crate::component::{Rollout, Served};
+use crate::component::{LoadedVersion, TrafficSplit};
 
 /// The record of an active actor.
 pub(super) struct Activation {
@@ -59,7 +59,7 @@ pub(super) struct Running {
     /// The reentrancy id of its call.
     pub(super) reentrancy_id: Option<Arc<str>>,
     /// Its version, once that is chosen.
-    served: Option<Arc<Served>>,
+    served: Option<Arc<LoadedVersion>>,
 }
 
 impl Running {
@@ -112,7 +112,7 @@ impl Activation {
     }
 
     /// Drops the instance of an idle activation if it is not of the version that serves the actor now.
-    pub(super) fn give_up_outdated_instance(&self, rollout: &Rollout) {
+    pub(super) fn give_up_outdated_instance(&self, rollout: &TrafficSplit) {
         let mut inner = self.lock();
         let served = rollout.choose(&self.address.id);
         // A running turn has taken it out of the record; whether it is put back is decided afterwards.
@@ -123,7 +123,7 @@ impl Activation {
 
     /// The version for a turn that begins now: that of the turn that waits for it, if any. Two versions must not write
     /// one actor's state at the same time.
-    pub(super) fn served(&self, rollout: &Rollout) -> Arc<Served> {
+    pub(super) fn served(&self, rollout: &TrafficSplit) -> Arc<LoadedVersion> {
         let chosen = rollout.choose(&self.address.id);
         match &mut self.lock().phase {
             Phase::Running(running) => running.served.get_or_insert_with(|| chosen.clone()).clone(),

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{ActorAddress, CallError};
-use crate::component::{Rollout, Served};
+use crate::component::{LoadedVersion, TrafficSplit};
 use daca_model::backend::{self, Backend, StateWrite, TurnCommit};
 
 /// The key of the record. Keys that begin with `daca:` are reserved for the host ([`crate::imports`] rejects them from
@@ -61,7 +61,7 @@ impl Shape {
     pub(super) fn migrate_from(
         &self,
         actor: &ActorAddress,
-        served: &Served,
+        served: &LoadedVersion,
     ) -> Result<Option<Arc<str>>, CallError> {
         if self.label == served.label {
             return Ok(None);
@@ -82,7 +82,12 @@ impl Shape {
 
     /// Adds the label of the turn's version to its commit, if the label changes, and returns what is known after the
     /// commit. A turn that writes nothing leaves the record unchanged, too.
-    pub(super) fn after(&self, rollout: &Rollout, served: &Served, commit: &mut TurnCommit) -> Shape {
+    pub(super) fn after(
+        &self,
+        rollout: &TrafficSplit,
+        served: &LoadedVersion,
+        commit: &mut TurnCommit,
+    ) -> Shape {
         let written = self.recorded.as_ref().or(rollout.first_label.as_ref());
         if !served.version.has_migration() || written == Some(&served.label) || commit.writes.is_empty() {
             return self.clone();

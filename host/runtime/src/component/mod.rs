@@ -1,8 +1,8 @@
 //! Components: from the bytes of a `.wasm` file to a turn that runs in an instance.
 //!
 //! [`Engine`] has what all components share. An [`Outline`] is what a file declares before it is compiled
-//! ([`compiler`]), and a [`ComponentVersion`] is a checked and compiled file. [`Serving`] selects the version of an
-//! actor's next instance. [`Instance`] is a live copy, in which turns run. The imports of a turn are in
+//! ([`compiler`]), and a [`ComponentVersion`] is a checked and compiled file. [`ActiveRollout`] selects the version of
+//! an actor's next instance. [`Instance`] is a live copy, in which turns run. The imports of a turn are in
 //! [`crate::imports`], which this module links.
 
 mod cache;
@@ -29,7 +29,7 @@ pub use outline::Outline;
 pub use outline::check_header;
 pub use precompiled::{PrecompileError, precompile};
 pub use refusal::LoadError;
-pub use serving::{Counted, Counters, NotKnown, Rollout, Served, Serving, TurnEnd};
+pub use serving::{ActiveRollout, Counted, Counters, LoadedVersion, NotKnown, TrafficSplit, TurnEnd};
 pub use version::{ComponentVersion, imports_without_permission};
 
 /// The prefix of the interfaces of the contract's package.

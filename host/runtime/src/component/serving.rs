@@ -1,7 +1,9 @@
 //! The selection of the version that serves an actor.
 //!
-//! A swap replaces one value, the [`Rollout`]. A turn reads it once, before it begins, and keeps that version: a
+//! A swap replaces one value, the [`TrafficSplit`]. A turn reads it once, before it begins, and keeps that version: a
 //! running turn ends on its version, and the next one begins on the new version.
+//!
+//! The types are generic over the version, so that deployments can be tested without an engine.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,19 +18,19 @@ use tokio::sync::watch;
 use super::{ComponentVersion, Instance};
 
 /// The time for which a turn waits until the serving version is known.
-const KNOWN_WITHIN: Duration = Duration::from_secs(10);
+const KNOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A version that serves actors, with its label and counters.
-pub struct Served {
+pub struct LoadedVersion<V = ComponentVersion> {
     /// The version.
-    pub version: Arc<ComponentVersion>,
+    pub version: Arc<V>,
     /// The label of the version: its own, that of its deployment, or the first digits of its digest.
     pub label: Arc<str>,
     /// Its counters since the host started.
     pub counters: Arc<Counters>,
 }
 
-impl Served {
+impl LoadedVersion {
     /// Returns `true` if an instance is of this version.
     pub fn is_of(&self, instance: &Instance) -> bool {
         instance.version().digest == self.version.digest
@@ -86,22 +88,33 @@ impl Counters {
 }
 
 /// The versions that serve the actors of an agent type at one time.
-#[derive(Clone)]
-pub struct Rollout {
+pub struct TrafficSplit<V = ComponentVersion> {
     /// Serves all actors except those of the canary and the pins.
-    pub serving: Arc<Served>,
+    pub serving: Arc<LoadedVersion<V>>,
     /// A version that serves a share of the actors, in percent.
-    pub canary: Option<(Arc<Served>, u8)>,
+    pub canary: Option<(Arc<LoadedVersion<V>>, u8)>,
     /// Pinned actors, by id.
-    pub pins: BTreeMap<String, Arc<Served>>,
+    pub pins: BTreeMap<String, Arc<LoadedVersion<V>>>,
     /// The label of state that no version has migrated. `None` if no version of this type ever had a migration: then
     /// the schema of an actor's state need not be read.
     pub first_label: Option<Arc<str>>,
 }
 
-impl Rollout {
+/// Not derived: that would demand of a version that it can be cloned.
+impl<V> Clone for TrafficSplit<V> {
+    fn clone(&self) -> TrafficSplit<V> {
+        TrafficSplit {
+            serving: self.serving.clone(),
+            canary: self.canary.clone(),
+            pins: self.pins.clone(),
+            first_label: self.first_label.clone(),
+        }
+    }
+}
+
+impl<V> TrafficSplit<V> {
     /// The version for an actor: always the same one, on every host, as long as nothing is deployed.
-    pub fn choose(&self, actor_id: &str) -> &Arc<Served> {
+    pub fn choose(&self, actor_id: &str) -> &Arc<LoadedVersion<V>> {
         if let Some(pinned) = self.pins.get(actor_id) {
             return pinned;
         }
@@ -121,8 +134,8 @@ fn percentile(actor_id: &str) -> u8 {
 }
 
 /// The current rollout of an agent type. There is one for each type; turns read it, deployments replace it.
-pub struct Serving {
-    rollout: RwLock<Arc<Rollout>>,
+pub struct ActiveRollout<V = ComponentVersion> {
+    split: RwLock<Arc<TrafficSplit<V>>>,
     is_known: watch::Sender<bool>,
 }
 
@@ -131,17 +144,17 @@ pub struct Serving {
 #[error("which version serves is not known yet")]
 pub struct NotKnown;
 
-impl Serving {
-    /// Starts with a rollout. If other hosts decide as well, it is not known before they were asked.
-    pub fn new(rollout: Rollout, is_known: bool) -> Serving {
-        Serving { rollout: RwLock::new(Arc::new(rollout)), is_known: watch::Sender::new(is_known) }
+impl<V> ActiveRollout<V> {
+    /// Starts with a split. If other hosts decide as well, it is not known before they were asked.
+    pub fn new(split: TrafficSplit<V>, is_known: bool) -> ActiveRollout<V> {
+        ActiveRollout { split: RwLock::new(Arc::new(split)), is_known: watch::Sender::new(is_known) }
     }
 
-    /// Returns the rollout, for a turn that begins now. Waits while it is unknown, for ten seconds at most.
-    pub async fn known(&self) -> Result<Arc<Rollout>, NotKnown> {
+    /// Returns the split, for a turn that begins now. Waits while it is unknown, for ten seconds at most.
+    pub async fn known(&self) -> Result<Arc<TrafficSplit<V>>, NotKnown> {
         if !*self.is_known.borrow() {
             let mut is_known = self.is_known.subscribe();
-            let known = tokio::time::timeout(KNOWN_WITHIN, is_known.wait_for(|known| *known)).await;
+            let known = tokio::time::timeout(KNOWN_TIMEOUT, is_known.wait_for(|known| *known)).await;
             if !matches!(known, Ok(Ok(_))) {
                 return Err(NotKnown);
             }
@@ -149,20 +162,20 @@ impl Serving {
         Ok(self.now())
     }
 
-    /// Returns the rollout for inspection.
-    pub fn now(&self) -> Arc<Rollout> {
-        self.rollout.read().clone()
+    /// Returns the split for inspection.
+    pub fn now(&self) -> Arc<TrafficSplit<V>> {
+        self.split.read().clone()
     }
 
-    /// Swaps the rollout. Turns that begin after this use the new one.
-    pub fn replace(&self, rollout: Rollout) {
-        let rollout = Arc::new(rollout);
-        let before = std::mem::replace(&mut *self.rollout.write(), rollout);
+    /// Swaps the split. Turns that begin after this use the new one.
+    pub fn replace(&self, split: TrafficSplit<V>) {
+        let split = Arc::new(split);
+        let before = std::mem::replace(&mut *self.split.write(), split);
         // Dropped after the lock: it may be the last handle on a version, whose code is unmapped then.
         drop(before);
     }
 
-    /// Marks the rollout as the one that all hosts have.
+    /// Marks the split as the one that all hosts have.
     pub fn set_known(&self) {
         self.is_known.send_replace(true);
     }

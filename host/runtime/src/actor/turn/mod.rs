@@ -26,7 +26,7 @@ use super::record::Activation;
 use super::services::Services;
 use super::warm_state::WarmState;
 use super::work::Work;
-use crate::component::{Outcome, Rollout, Served};
+use crate::component::{LoadedVersion, Outcome, TrafficSplit};
 use crate::imports::TurnProducts;
 
 /// The number of idle instances that are evicted to make room for one, before the call is answered 503.
@@ -98,10 +98,10 @@ pub(super) async fn run(
 struct Turn<'a> {
     services: &'a Arc<Services>,
     activation: &'a Activation,
-    rollout: Arc<Rollout>,
+    rollout: Arc<TrafficSplit>,
     /// The version of the turn. Also at the end of an activation: the hook of an older instance could write state in an
     /// outdated schema.
-    served: Arc<Served>,
+    served: Arc<LoadedVersion>,
     context: CallContext,
     turn_id: Arc<str>,
     /// Cancelled when the sidecar gives up the actor during the turn.

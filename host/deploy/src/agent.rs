@@ -1,0 +1,64 @@
+//! An agent type, for its deployments.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use daca_manifest::AgentType;
+
+use super::Error;
+use super::controller::ControllerHandle;
+use super::library::Stored;
+use super::record::FileSeen;
+use super::shared::Shared;
+use super::type_folder::TypeFolder;
+use daca_base::digest::short;
+
+/// An agent type with its deployment controller, which alone changes the serving versions.
+pub(super) struct DeployedAgent {
+    pub(super) agent: Arc<AgentType>,
+    pub(super) controller: Arc<ControllerHandle>,
+    pub(super) folder: TypeFolder,
+    pub(super) shared: Option<Shared>,
+    /// The digest of the last build of `daca dev`, which the file watcher ignores.
+    last_build: Mutex<Option<String>>,
+}
+
+impl DeployedAgent {
+    pub(super) fn new(
+        agent: Arc<AgentType>,
+        controller: ControllerHandle,
+        folder: TypeFolder,
+        shared: Option<Shared>,
+    ) -> DeployedAgent {
+        let (controller, last_build) = (Arc::new(controller), Mutex::default());
+        DeployedAgent { agent, controller, folder, shared, last_build }
+    }
+
+    /// Returns `true` if this content of the file was deployed, by any host.
+    pub(super) fn was_deployed(&self, digest: &str) -> bool {
+        let is_it = |seen: &FileSeen| seen.digest == digest && !seen.refused;
+        self.controller.record().file.as_ref().is_some_and(is_it)
+    }
+
+    /// Notes the result of a build.
+    pub(super) fn set_last_build(&self, digest: &str) {
+        let mut last_build = self.last_build.lock().unwrap_or_else(PoisonError::into_inner);
+        *last_build = Some(digest.to_owned());
+    }
+
+    /// Returns `true` if this is the result of the last build.
+    pub(super) fn is_last_build(&self, digest: &str) -> bool {
+        let last_build = self.last_build.lock().unwrap_or_else(PoisonError::into_inner);
+        last_build.as_deref() == Some(digest)
+    }
+
+    /// The bytes of a version: from this host's folders, else from the other hosts.
+    pub(super) async fn load(&self, version: &str) -> Result<Stored, Error> {
+        let stored = match (self.folder.load(version).await?, &self.shared) {
+            (None, Some(shared)) => {
+                shared.get(version).await.map_err(|error| Error::shared_unavailable(&error))?
+            }
+            (own, _) => own,
+        };
+        stored.ok_or_else(|| Error::version_unknown(short(version)))
+    }
+}

@@ -1,0 +1,199 @@
+//! The rules of a deployment controller, without an engine, with a clock that the tests move.
+
+mod support;
+
+use anyhow::{Context as _, ensure};
+use daca_base::digest::digest;
+use daca_model::backend::Error as StoreError;
+
+use super::*;
+use crate::record::Source;
+use support::{FakeStore, Host, RECORD_KEY, deployment, eventually, origin};
+
+/// Long enough for whatever would happen by itself.
+const QUIET: Duration = Duration::from_secs(90);
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_changes_what_serves_and_a_rollback_brings_the_previous_version_back()
+-> anyhow::Result<()> {
+    let host = Host::start(None).await?;
+    let applied = host.deploy("v2", 100).await?;
+    assert_eq!((applied.outcome.outcome, applied.revision), (EventKind::Deployed, 2));
+    ensure!(host.serves("v2"));
+    let record = host.handle.record();
+    assert_eq!(host.stored_record().await?.as_deref(), Some(&*record), "it is on disk before it is answered");
+    let applied = host.roll_back().await?;
+    assert_eq!(applied.outcome.outcome, EventKind::RolledBack);
+    ensure!(host.serves("v1"));
+    let error = host.roll_back().await.err().context("no version served before")?;
+    assert_eq!(error.code, "nothing-to-roll-back");
+    ensure!(host.serves("v1"));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_is_refused_changes_nothing() -> anyhow::Result<()> {
+    let host = Host::start(None).await?;
+    host.deploy("v2+", 100).await?;
+    let before = host.handle.record();
+    let error = host.deploy("v3", 100).await.err().context("it cannot read migrated state")?;
+    assert_eq!(error.code, "component-lacks-migration");
+    let overtaken = host.handle.change(deployment("v3+", 100, 1)).await;
+    assert_eq!(overtaken.err().context("it is based on an earlier record")?.code, "deploy-conflict");
+    assert_eq!(host.handle.record(), before);
+    assert_eq!(host.stored_record().await?.as_deref(), Some(&*before));
+    ensure!(host.serves("v2+"));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_in_the_history_and_the_previous_version_keeps_serving() -> anyhow::Result<()> {
+    let host = Host::start(None).await?;
+    let change = Change::Refuse {
+        version: digest(b"v2"),
+        code: "trial-failed".into(),
+        text: "its activation failed".into(),
+    };
+    host.handle.change(ChangeRequest::new(change, origin())).await?;
+    let record = host.handle.record();
+    assert_eq!(record.history.back().map(|event| event.kind), Some(EventKind::Refused));
+    assert_eq!(record.revision, 1, "nothing that serves has changed");
+    ensure!(host.serves("v1"));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hosts_converge_on_the_later_wish() -> anyhow::Result<()> {
+    let store = Arc::new(FakeStore::default());
+    let (a, b) = (Host::start(Some(&store)).await?, Host::start(Some(&store)).await?);
+    a.handle.synced().await;
+    b.handle.synced().await;
+    a.deploy("v2", 100).await?;
+    eventually("b serves what a deployed", || b.serves("v2")).await?;
+    b.deploy("v3", 100).await?;
+    let error = a.handle.change(deployment("v4", 100, 2)).await.err().context("b was faster")?;
+    assert_eq!(error.code, "deploy-conflict");
+    eventually("a serves what b deployed", || a.serves("v3")).await?;
+    tokio::time::sleep(QUIET).await;
+    ensure!(a.serves("v3") && b.serves("v3"));
+    assert_eq!(a.handle.record(), b.handle.record());
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_state_store_a_host_serves_alone_and_reconciles_when_there_is_one() -> anyhow::Result<()> {
+    let store = Arc::new(FakeStore::default());
+    store.fail(StoreError::Other("there is no state store".into()));
+    let a = Host::start(Some(&store)).await?;
+    a.handle.synced().await;
+    a.deploy("v2", 100).await?;
+    ensure!(a.serves("v2"), "it decides alone");
+    store.recover();
+    eventually("the record is published", || store.get(RECORD_KEY).is_some()).await?;
+    let b = Host::start(Some(&store)).await?;
+    eventually("b serves what a has published", || b.serves("v2")).await?;
+    b.deploy("v3", 100).await?;
+    eventually("a follows b", || a.serves("v3")).await?;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_store_is_away_a_host_keeps_serving_and_refuses_changes() -> anyhow::Result<()> {
+    let store = Arc::new(FakeStore::default());
+    let (a, b) = (Host::start(Some(&store)).await?, Host::start(Some(&store)).await?);
+    a.handle.synced().await;
+    b.handle.synced().await;
+    store.fail(StoreError::Unavailable("it restarts".into()));
+    tokio::time::sleep(QUIET).await;
+    let error = a.deploy("v2", 100).await.err().context("the hosts cannot agree")?;
+    assert_eq!(error.code, "shared-state-unavailable");
+    ensure!(a.serves("v1") && b.serves("v1"));
+    store.recover();
+    a.deploy("v2", 100).await?;
+    eventually("b serves what a deployed", || b.serves("v2")).await?;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_was_never_synced_makes_no_change() -> anyhow::Result<()> {
+    let store = Arc::new(FakeStore::default());
+    store.fail(StoreError::Unavailable("the sidecar starts".into()));
+    let host = Host::start(Some(&store)).await?;
+    tokio::time::sleep(QUIET).await;
+    let error = host.deploy("v2", 100).await.err().context("what others serve is unknown")?;
+    assert_eq!(error.code, "shared-state-unavailable");
+    store.recover();
+    host.handle.synced().await;
+    host.deploy("v2", 100).await?;
+    ensure!(host.serves("v2"));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_canary_that_fails_too_often_is_rolled_back() -> anyhow::Result<()> {
+    let host = Host::start(None).await?;
+    host.deploy("v2", 50).await?;
+    ensure!(host.serves("v1") && host.has_canary("v2"));
+    host.serving_turns(100, 5);
+    host.canary_turns(50, 50);
+    eventually("the canary ends", || !host.has_canary("v2")).await?;
+    ensure!(host.serves("v1"));
+    let record = host.handle.record();
+    let event = record.history.back().context("it is in the history")?;
+    assert_eq!((event.kind, event.source), (EventKind::RolledBack, Source::Host));
+    ensure!(event.version == digest(b"v2") && record.canary.is_none());
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_canary_that_does_not_fail_stays_one_until_it_is_promoted_by_request() -> anyhow::Result<()> {
+    let host = Host::start(None).await?;
+    host.deploy("v2", 50).await?;
+    // As often as the serving version.
+    host.serving_turns(80, 20);
+    host.canary_turns(80, 20);
+    tokio::time::sleep(QUIET).await;
+    ensure!(host.serves("v1") && host.has_canary("v2"));
+    let applied = host.deploy("v2", 100).await?;
+    assert_eq!(applied.outcome.outcome, EventKind::Promoted);
+    ensure!(host.serves("v2") && !host.has_canary("v2"));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_replaced_another_one_is_rolled_back_within_a_window_and_not_after_it()
+-> anyhow::Result<()> {
+    let host = Host::start(None).await?;
+    host.deploy("v2", 100).await?;
+    host.serving_turns(50, 50);
+    eventually("it is rolled back", || host.serves("v1")).await?;
+    host.deploy("v3", 100).await?;
+    tokio::time::sleep(QUIET).await;
+    host.serving_turns(50, 50);
+    tokio::time::sleep(QUIET).await;
+    ensure!(host.serves("v3"), "it has passed");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_from_a_newer_host_is_neither_served_nor_written_over() -> anyhow::Result<()> {
+    let store = Arc::new(FakeStore::default());
+    let host = Host::start(Some(&store)).await?;
+    host.handle.synced().await;
+    host.deploy("v2", 100).await?;
+    let newer = bytes::Bytes::from_static(br#"{"format": 2, "serving": ["in another form"]}"#);
+    store.put(RECORD_KEY, newer.clone());
+    tokio::time::sleep(QUIET).await;
+    ensure!(host.serves("v2"));
+    for error in [host.deploy("v3", 100).await.err(), host.roll_back().await.err()] {
+        assert_eq!(error.context("it is refused")?.code, "record-too-new");
+    }
+    ensure!(host.serves("v2"));
+    let fresh = Host::start(Some(&store)).await?;
+    fresh.handle.synced().await;
+    let error = fresh.deploy("v3", 100).await.err().context("it is refused")?;
+    assert_eq!(error.code, "record-too-new");
+    ensure!(fresh.serves("v1"));
+    assert_eq!(store.get(RECORD_KEY), Some(newer));
+    Ok(())
+}

@@ -1,0 +1,285 @@
+//! Hosts of one app without an engine: each has a deployment controller, and all share one store.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use daca_base::digest::digest;
+use daca_manifest::CompileLimits;
+use daca_model::backend::{SharedStore, SharedValue};
+use daca_runtime::component::{Counters, TurnEnd};
+use tempfile::TempDir;
+use tokio_util::sync::DropGuard;
+
+use super::super::*;
+use crate::library::{Library, Stored};
+use crate::record::{Origin, Source, VersionMetadata};
+
+pub(super) const AGENT_TYPE: &str = "Agent";
+/// The key of the record in the shared store.
+pub(super) const RECORD_KEY: &str = "daca-record-Agent";
+
+/// A store that can be away.
+#[derive(Default)]
+pub(super) struct FakeStore {
+    /// Values, and the number of the write that each is from, which is its etag.
+    values: Mutex<BTreeMap<String, (Bytes, u64)>>,
+    writes: Mutex<u64>,
+    error: Mutex<Option<backend::Error>>,
+}
+
+impl FakeStore {
+    /// Answers everything with an error from now on.
+    pub(super) fn fail(&self, error: backend::Error) {
+        *lock(&self.error) = Some(error);
+    }
+
+    /// Is there again.
+    pub(super) fn recover(&self) {
+        *lock(&self.error) = None;
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<Bytes> {
+        lock(&self.values).get(key).map(|(value, _)| value.clone())
+    }
+
+    pub(super) fn put(&self, key: &str, value: Bytes) {
+        let mut writes = lock(&self.writes);
+        *writes += 1;
+        lock(&self.values).insert(key.to_owned(), (value, *writes));
+    }
+
+    fn check(&self) -> Result<(), backend::Error> {
+        lock(&self.error).clone().map_or(Ok(()), Err)
+    }
+}
+
+#[async_trait]
+impl SharedStore for FakeStore {
+    async fn read(&self, keys: &[String]) -> Result<Vec<Option<SharedValue>>, backend::Error> {
+        self.check()?;
+        let values = lock(&self.values);
+        let read = |key: &String| {
+            let (value, write) = values.get(key)?;
+            Some(SharedValue { value: value.clone(), etag: write.to_string() })
+        };
+        Ok(keys.iter().map(read).collect())
+    }
+
+    async fn write(
+        &self,
+        key: &str,
+        value: Bytes,
+        expected: Option<Option<&str>>,
+    ) -> Result<(), SharedWriteError> {
+        self.check()?;
+        let etag = lock(&self.values).get(key).map(|(_, write)| write.to_string());
+        if expected.is_some_and(|expected| expected != etag.as_deref()) {
+            return Err(SharedWriteError::Conflict);
+        }
+        self.put(key, value);
+        Ok(())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), backend::Error> {
+        self.check()?;
+        lock(&self.values).remove(key);
+        Ok(())
+    }
+}
+
+/// A version of bytes that are its name. One whose name ends in `+` has a migration.
+#[derive(Debug)]
+pub(super) struct FakeVersion {
+    digest: String,
+    has_migration: bool,
+}
+
+impl FakeVersion {
+    fn new(name: &[u8]) -> Arc<FakeVersion> {
+        Arc::new(FakeVersion { digest: digest(name), has_migration: name.ends_with(b"+") })
+    }
+}
+
+impl Version for FakeVersion {
+    fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    fn has_migration(&self) -> bool {
+        self.has_migration
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct FakeRuntime;
+
+impl VersionRuntime for FakeRuntime {
+    type Version = FakeVersion;
+
+    async fn load(&self, _: &str, stored: Stored) -> Result<Arc<FakeVersion>, Error> {
+        Ok(FakeVersion::new(&stored.wasm))
+    }
+
+    async fn label_of(&self, version: &Arc<FakeVersion>) -> Result<Arc<str>, Error> {
+        Ok(version.digest.as_str().into())
+    }
+
+    async fn keep_code_of(&self, _: BTreeSet<String>) {}
+
+    async fn drop_outdated_instances(&self) {}
+}
+
+/// A host that started with the version `v1`. It stops when it is dropped.
+pub(super) struct Host {
+    pub(super) handle: ControllerHandle<FakeVersion>,
+    active: Arc<ActiveRollout<FakeVersion>>,
+    folder: TempDir,
+    _stop: DropGuard,
+}
+
+impl Host {
+    pub(super) async fn start(store: Option<&Arc<FakeStore>>) -> anyhow::Result<Host> {
+        let data = TempDir::new()?;
+        let folder = TypeFolder::new(Library::new(data.path(), None), AGENT_TYPE.into());
+        folder.store(&digest(b"v1"), stored("v1")).await?;
+        let shared = store.map(|store| Shared::new(store.clone(), AGENT_TYPE.into()));
+        let options = ControllerOptions {
+            agent_type: AGENT_TYPE.into(),
+            rules: Arc::new(rules()),
+            runtime: FakeRuntime,
+            folder,
+            shared,
+            changes: watch::Sender::new(()),
+        };
+        let initial = initial();
+        let active = initial.active.clone();
+        let (mut controller, handle) = DeploymentController::new(options, initial);
+        controller.begin().await?;
+        let stop = CancellationToken::new();
+        tokio::spawn(controller.run(stop.clone()));
+        Ok(Host { handle, active, folder: data, _stop: stop.drop_guard() })
+    }
+
+    /// A deployment as the deployer asks for it: based on the record that all hosts have.
+    pub(super) async fn deploy(&self, name: &str, share: u8) -> Result<AppliedChange, Error> {
+        let base = self.handle.look().await?.revision;
+        self.handle.change(deployment(name, share, base)).await
+    }
+
+    pub(super) async fn roll_back(&self) -> Result<AppliedChange, Error> {
+        let change = Change::RollBack { force: false, text: String::new(), only: None };
+        self.handle.change(ChangeRequest::new(change, origin())).await
+    }
+
+    /// Returns `true` if turns of actors without a pin run on this version, apart from the canary's.
+    pub(super) fn serves(&self, name: &str) -> bool {
+        let now = self.active.now();
+        now.serving.version.digest == digest(name.as_bytes())
+            && self.handle.serving() == now.serving.version.digest
+    }
+
+    /// Returns `true` if this version serves a share of the actors.
+    pub(super) fn has_canary(&self, name: &str) -> bool {
+        let canary = self.active.now().canary.clone();
+        canary.is_some_and(|(canary, _)| canary.version.digest == digest(name.as_bytes()))
+    }
+
+    /// Counts turns of the serving version.
+    pub(super) fn serving_turns(&self, well: u32, failed: u32) {
+        count(&self.active.now().serving.counters, well, failed);
+    }
+
+    /// Counts turns of the canary.
+    pub(super) fn canary_turns(&self, well: u32, failed: u32) {
+        if let Some((canary, _)) = &self.active.now().canary {
+            count(&canary.counters, well, failed);
+        }
+    }
+
+    /// The record on this host's disk.
+    pub(super) async fn stored_record(&self) -> anyhow::Result<Option<Arc<Record>>> {
+        let folder = TypeFolder::new(Library::new(self.folder.path(), None), AGENT_TYPE.into());
+        Ok(folder.read_record().await?.map(|local| local.record))
+    }
+}
+
+/// Waits for something that must happen within two minutes of the test's clock.
+pub(super) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) -> anyhow::Result<()> {
+    let wait = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let result = tokio::time::timeout(Duration::from_secs(120), wait).await;
+    result.map_err(|_| anyhow::anyhow!("it never happened: {what}"))
+}
+
+pub(super) fn deployment(name: &str, share: u8, base: u64) -> ChangeRequest<FakeVersion> {
+    let version = FakeVersion::new(name.as_bytes());
+    let change = Change::Deploy {
+        version: version.digest.clone(),
+        label: name.to_owned(),
+        bytes: name.len() as u64,
+        migrates: version.has_migration,
+        share,
+    };
+    let new = NewVersion { version, label: name.into(), stored: stored(name) };
+    ChangeRequest { base: Some(base), new: Some(new), ..ChangeRequest::new(change, origin()) }
+}
+
+pub(super) fn origin() -> Origin {
+    Origin { source: Source::Api, initiated_by: "tester".into() }
+}
+
+fn stored(name: &str) -> Stored {
+    Stored { wasm: Bytes::copy_from_slice(name.as_bytes()), signature: None }
+}
+
+fn rules() -> DeployRules {
+    let compiling = CompileLimits { time: Duration::from_secs(30), memory: bytesize::ByteSize::mib(768) };
+    DeployRules {
+        signers: Vec::new(),
+        window: Duration::from_secs(10),
+        max_error_delta: 10,
+        least_turns: 10,
+        keep: 20,
+        versions: None,
+        compiling,
+    }
+}
+
+fn initial() -> InitialState<FakeVersion> {
+    let version = FakeVersion::new(b"v1");
+    let digest = version.digest.clone();
+    let metadata = VersionMetadata {
+        label: "v1".into(),
+        bytes: 2,
+        deployed_at: "2026-01-01T00:00:00.000Z".into(),
+        source: Source::Manifest,
+        initiated_by: "agent.wasm".into(),
+        migrates: false,
+        last_revision: 1,
+    };
+    let record = Record::first(digest.clone(), metadata, None, &origin());
+    let loaded = Arc::new(LoadedVersion { version, label: "v1".into(), counters: Arc::default() });
+    let split =
+        TrafficSplit { serving: loaded.clone(), canary: None, pins: BTreeMap::new(), first_label: None };
+    InitialState {
+        record,
+        file_here: None,
+        loaded: BTreeMap::from([(digest, loaded)]),
+        left_out: BTreeSet::new(),
+        active: Arc::new(ActiveRollout::new(split, false)),
+    }
+}
+
+fn count(counters: &Counters, well: u32, failed: u32) {
+    (0..well).for_each(|_| counters.count(TurnEnd::Well));
+    (0..failed).for_each(|_| counters.count(TurnEnd::Failed));
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,195 @@
+//! The changes that a [`Deployer`] makes: deployments, rollbacks and pins.
+
+use std::time::Instant;
+
+use super::agent::DeployedAgent;
+use super::controller::{AppliedChange, ChangeRequest, NewVersion};
+use super::library::Stored;
+use super::prepare::Prepared;
+use super::record::{Change, FileSeen, Origin, Record};
+use super::request::{Deployed, Permit, Request, Timings};
+use super::{Deployer, Error};
+use daca_base::digest::digest;
+
+impl Deployer {
+    /// Checks a component and deploys it.
+    pub async fn deploy(
+        &self,
+        agent_type: &str,
+        request: Request,
+        _permit: Permit,
+    ) -> Result<Deployed, Error> {
+        self.deploy_from(agent_type, request, None).await
+    }
+
+    /// Deploys a version that this host or another one keeps, or that is in the mounted folder. It is named by its
+    /// digest or a prefix of it.
+    pub async fn deploy_kept(
+        &self,
+        agent_type: &str,
+        version: &str,
+        share: u8,
+        label: Option<String>,
+        origin: Origin,
+        _permit: Permit,
+    ) -> Result<Deployed, Error> {
+        let agent = self.agent(agent_type)?;
+        let version = self.find(agent, version).await?;
+        let Stored { wasm, signature } = agent.load(&version).await?;
+        let request = Request { wasm, signature, share, label, origin };
+        self.deploy_from(agent_type, request, None).await
+    }
+
+    /// Rolls back to the previous version. If there is a canary, only the canary ends.
+    pub async fn roll_back(&self, agent_type: &str, force: bool, origin: Origin) -> Result<Deployed, Error> {
+        let change = Change::RollBack { force, text: String::new(), only: None };
+        self.change(agent_type, ChangeRequest::new(change, origin)).await
+    }
+
+    /// Pins an actor to a kept version.
+    pub async fn pin(
+        &self,
+        agent_type: &str,
+        actor_id: &str,
+        version: &str,
+        origin: Origin,
+    ) -> Result<Deployed, Error> {
+        let record = self.agent(agent_type)?.controller.record();
+        let found = record.find(version)?.filter(|_| !version.is_empty());
+        let version = found.ok_or_else(|| Error::version_unknown(version))?;
+        let change = Change::Pin { actor: actor_id.to_owned(), version };
+        self.change(agent_type, ChangeRequest::new(change, origin)).await
+    }
+
+    /// Unpins an actor.
+    pub async fn unpin(&self, agent_type: &str, actor_id: &str, origin: Origin) -> Result<Deployed, Error> {
+        let change = Change::Unpin { actor: actor_id.to_owned() };
+        self.change(agent_type, ChangeRequest::new(change, origin)).await
+    }
+
+    /// Makes a change of known versions.
+    async fn change(&self, agent_type: &str, request: ChangeRequest) -> Result<Deployed, Error> {
+        self.check_open()?;
+        let started = Instant::now();
+        let agent = self.agent(agent_type)?;
+        let applied = agent.controller.change(request).await?;
+        let label = agent.controller.record().label(&applied.outcome.version).to_owned();
+        Ok(deployed(agent, applied, label, Timings { check: 0, total: millis(started) }))
+    }
+
+    /// Deploys a component, which came from the manifest's `file` or a build if there is one.
+    pub(super) async fn deploy_from(
+        &self,
+        agent_type: &str,
+        request: Request,
+        file: Option<FileSeen>,
+    ) -> Result<Deployed, Error> {
+        let started = Instant::now();
+        let agent = self.agent(agent_type)?;
+        if !(1..=100).contains(&request.share) {
+            return Err(Error::share(request.share));
+        }
+        let version = digest(&request.wasm);
+        // Another host's recent deployment is not a conflict.
+        let record = agent.controller.look().await?;
+        if request.share < 100 && record.serving == version {
+            return Err(Error::serves_all(&version));
+        }
+        let (request, label) = self.request(agent, &record, version, request, file).await?;
+        let check = millis(started);
+        let applied = agent.controller.change(request).await?;
+        Ok(deployed(agent, applied, label, Timings { check, total: millis(started) }))
+    }
+
+    /// The change that a deployment is, and the label of its version, which is checked unless it serves already.
+    async fn request(
+        &self,
+        agent: &DeployedAgent,
+        record: &Record,
+        version: String,
+        request: Request,
+        file: Option<FileSeen>,
+    ) -> Result<(ChangeRequest, String), Error> {
+        let Request { wasm, signature, share, label, origin } = request;
+        let bytes = wasm.len() as u64;
+        let stored = Stored { wasm, signature };
+        // A version keeps its label, unless another one is requested.
+        let known = record.versions.get(&version).map(|metadata| metadata.label.clone());
+        let is_done = record.is_done(&version, share) && (label.is_none() || label == known);
+        let wanted = label.or(known);
+        let (label, migrates, new) = if is_done {
+            (record.label(&version).to_owned(), false, None)
+        } else {
+            let checked = self.check(agent, &stored, wanted.as_deref()).await;
+            if let Err(error) = &checked {
+                self.record_refusal(agent, &version, error, &origin, file.clone()).await;
+            }
+            let Prepared { version, label } = checked?;
+            (label.to_string(), version.has_migration(), Some(NewVersion { version, label, stored }))
+        };
+        let change = Change::Deploy { version, label: label.clone(), bytes, migrates, share };
+        Ok((ChangeRequest { change, origin, file, base: Some(record.revision), new }, label))
+    }
+
+    async fn check(
+        &self,
+        agent: &DeployedAgent,
+        stored: &Stored,
+        label: Option<&str>,
+    ) -> Result<Prepared, Error> {
+        self.check_open()?;
+        let (preparation, actors) = (&self.inner.preparation, &self.inner.actors);
+        let signature = stored.signature.as_deref();
+        let prepared = preparation.check(actors, &agent.agent, stored.wasm.clone(), signature, label).await?;
+        agent.controller.record().check_schema(&prepared.label, prepared.version.has_migration())?;
+        Ok(prepared)
+    }
+
+    /// Records that a version was refused, unless the cause may go away.
+    async fn record_refusal(
+        &self,
+        agent: &DeployedAgent,
+        version: &str,
+        error: &Error,
+        origin: &Origin,
+        file: Option<FileSeen>,
+    ) {
+        if error.is_retryable() {
+            return;
+        }
+        let change = Change::Refuse {
+            version: version.to_owned(),
+            code: error.code.to_owned(),
+            text: error.message.clone(),
+        };
+        let file = file.map(|file| FileSeen { refused: true, ..file });
+        let request = ChangeRequest { file, ..ChangeRequest::new(change, origin.clone()) };
+        agent.controller.change(request).await.ok(); // the refusal stands, even if it cannot be recorded
+    }
+
+    async fn find(&self, agent: &DeployedAgent, prefix: &str) -> Result<String, Error> {
+        if prefix.is_empty() {
+            return Err(Error::version_unknown(prefix));
+        }
+        if let Some(found) = agent.controller.record().find(prefix)? {
+            return Ok(found);
+        }
+        let mounted = self.mounted().await;
+        let digests = mounted.into_iter().map(|mounted| mounted.digest);
+        let mut found = digests.filter(|digest| digest.starts_with(prefix));
+        match (found.next(), found.next()) {
+            (Some(found), None) => Ok(found),
+            (Some(_), Some(_)) => Err(Error::version_ambiguous(prefix)),
+            (None, _) => Err(Error::version_unknown(prefix)),
+        }
+    }
+}
+
+fn deployed(agent: &DeployedAgent, applied: AppliedChange, label: String, milliseconds: Timings) -> Deployed {
+    let AppliedChange { outcome, revision } = applied;
+    Deployed { agent_type: agent.agent.name.clone(), outcome, label, revision, milliseconds }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,91 @@
+//! The reading of stored records: their format, and what no host has written.
+//!
+//! The number says when a record can no longer be understood by hosts that know only earlier ones. A field that such
+//! hosts may ignore needs no new number: they drop it with their next change. Nothing is guessed of a record with a
+//! higher number, so that a host that is too old neither serves it nor writes over it.
+
+use serde::Deserialize;
+
+use super::Record;
+use crate::library::LocalRecord;
+
+/// The newest format that this host knows, and the one that it writes.
+pub(crate) const FORMAT: u32 = 1;
+/// The maximum number of changes of a record: a change each second for millions of years.
+const MAX_REVISIONS: u64 = 1 << 48;
+
+/// Why a stored record cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ReadError {
+    /// A newer host has written it.
+    #[error("it has format {0}, and this host knows formats up to {FORMAT}")]
+    TooNew(u32),
+    /// It is damaged, or no host has written it.
+    #[error("{0}")]
+    Damaged(String),
+}
+
+/// The format of a record from before there was a number.
+pub(super) fn first() -> u32 {
+    1
+}
+
+/// The part of a record that can be read in every format.
+#[derive(Deserialize)]
+struct Numbered {
+    #[serde(default = "first")]
+    format: u32,
+}
+
+/// The same of the record in a data folder.
+#[derive(Deserialize)]
+struct LocalNumbered {
+    record: Numbered,
+}
+
+/// Reads a record from the shared state, and rejects one that no host has written: others can write the store, too.
+pub(crate) fn read(text: &[u8]) -> Result<Record, ReadError> {
+    check_number(&parse::<Numbered>(text)?)?;
+    let record: Record = parse(text)?;
+    check(&record).map_err(ReadError::Damaged)?;
+    Ok(record)
+}
+
+/// Reads the record in a data folder, which only this host writes.
+pub(crate) fn read_local(text: &[u8]) -> Result<LocalRecord, ReadError> {
+    check_number(&parse::<LocalNumbered>(text)?.record)?;
+    parse(text)
+}
+
+fn parse<T: serde::de::DeserializeOwned>(text: &[u8]) -> Result<T, ReadError> {
+    daca_base::json::read(text).map_err(|error| ReadError::Damaged(error.to_string()))
+}
+
+fn check_number(record: &Numbered) -> Result<(), ReadError> {
+    match record.format {
+        0 => Err(ReadError::Damaged("0 is not a valid format".into())),
+        1..=FORMAT => Ok(()),
+        newer => Err(ReadError::TooNew(newer)),
+    }
+}
+
+fn check(record: &Record) -> Result<(), String> {
+    // They become file names.
+    let in_use = record.in_use();
+    let mut names = record.versions.keys().chain(&in_use).chain(&record.previous);
+    if let Some(name) = names.find(|name| !is_digest(name)) {
+        return Err(format!("{name:?} is not a SHA-256"));
+    }
+    // Each change increments it.
+    if record.revision > MAX_REVISIONS {
+        return Err(format!("{} is not a valid revision", record.revision));
+    }
+    if record.canary.as_ref().is_some_and(|canary| !(1..=99).contains(&canary.share)) {
+        return Err("the canary has no share of 1 to 99 percent".into());
+    }
+    Ok(())
+}
+
+fn is_digest(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
