@@ -208,3 +208,6 @@ impl Activation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
