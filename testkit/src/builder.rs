@@ -18,7 +18,7 @@ use crate::host::Parts;
 use crate::inbound::Local;
 use crate::manifest::{Addition, Source};
 use crate::recorder::Recorder;
-use crate::{Answer, Host, Permit, StartError, component, manifest, swap};
+use crate::{Answer, Host, Permit, StartError, component, manifest, routes, swap};
 
 /// Live instances at the same time, over all actors of a test. Further actors take the place of idle ones.
 const LIVE_INSTANCES: usize = 64;
@@ -149,10 +149,21 @@ impl HostBuilder {
         );
         swap::name_versions(&actors).await?;
         let subscriptions = Subscriptions::new(&manifest.subscriptions, actors.clone());
+        let router = routes::router(&manifest, subscriptions.clone(), actors.clone());
         let inbound = Local::new(actors.clone(), subscriptions);
         backend.start(inbound.clone());
-        let (patience, _folder) = (self.patience, folder);
-        Ok(Host::of(Parts { engine, clock, backend, outbox, actors, deliveries, inbound, patience, _folder }))
+        Ok(Host::of(Parts {
+            engine,
+            clock,
+            backend,
+            outbox,
+            actors,
+            deliveries,
+            router,
+            inbound,
+            patience: self.patience,
+            _folder: folder,
+        }))
     }
 }
 

@@ -95,6 +95,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The test's request is none that HTTP knows.
+    #[error(
+        "{what}: {reason}\n  help: write a method such as POST, and a path such as /chat/user1, percent-encoded"
+    )]
+    Request {
+        /// The method and the path.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// An idempotency key that none can be.
     #[error("the key {0:?} cannot be used: {1}")]
     Key(String, daca_model::KeyError),
@@ -151,6 +161,7 @@ impl Error {
             Error::Call(failed) => &failed.code,
             Error::Address { .. } => "testkit-address",
             Error::Json { .. } => "testkit-json",
+            Error::Request { .. } => "testkit-request",
             Error::Key(..) => "testkit-key",
             Error::TimedOut { .. } => "testkit-timed-out",
             Error::State(_) => "testkit-state",

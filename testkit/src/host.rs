@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use axum::Router;
 use bytes::Bytes;
 use daca_base::clock::moved::Machine;
 use daca_model::backend::{ActorCall, Backend as _, Outbox, WakeupKind};
@@ -21,7 +22,7 @@ use tokio::time::Instant;
 use crate::inbound::Local;
 use crate::recorder::Recorder;
 use crate::seen::{self, BindingCall, Event, Wakeup};
-use crate::{Answer, CallFailed, Error, HostBuilder, StartError, swap};
+use crate::{Answer, CallFailed, Error, HostBuilder, Response, StartError, routes, swap};
 
 /// What the keys of an actor's state begin with that the host keeps beside the agent's own.
 const HOST_KEYS: &str = "daca:";
@@ -41,6 +42,7 @@ pub(crate) struct Parts {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) actors: Actors,
     pub(crate) deliveries: Deliveries,
+    pub(crate) router: Router,
     pub(crate) inbound: Arc<Local>,
     pub(crate) patience: Duration,
     /// Removed with the host.
@@ -121,6 +123,48 @@ impl Host {
         let what = format!("the call of {actor}, {method}");
         let reply = self.within(&what, self.parts.actors.call(call, context)).await?;
         reply.map_err(|error| Error::Call(CallFailed::new(actor, method, &error)))
+    }
+}
+
+/// Requests to the manifest's routes and subscriptions, as a client makes them over HTTP. An error of the agent or the host is an
+/// answer like any other.
+impl Host {
+    /// Gets from a path, such as `/chat/user1/history`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Host::request`].
+    pub async fn get(&self, path: &str) -> Result<Response, Error> {
+        self.request("GET", path, &[], Bytes::new()).await
+    }
+
+    /// Posts JSON to a path.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Host::request`].
+    pub async fn post(&self, path: &str, body: &(impl Serialize + ?Sized)) -> Result<Response, Error> {
+        let body = serde_json::to_vec(body).map_err(|error| Error::Json {
+            what: format!("the body for {path}"),
+            reason: error.to_string(),
+        })?;
+        self.request("POST", path, &[("content-type", "application/json")], body).await
+    }
+
+    /// Sends a request with these headers and this body.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Request`] for a method, path or header that HTTP does not allow; [`Error::TimedOut`].
+    pub async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Response, Error> {
+        let sent = routes::send(self.parts.router.clone(), method, path, headers, body.into());
+        self.within(&format!("the request {method} {path}"), sent).await?
     }
 }
 

@@ -28,9 +28,12 @@
 //!
 //! # What a test sees
 //!
-//! [`Host::call`] calls a method as somebody from outside would. [`Host::state`], [`Host::reminders`], [`Host::timers`],
-//! [`Host::events`] and [`Host::bindings`] show what the agents left behind. Each of them first waits until everything that is
-//! under way has ended: reminders that are due, and events on their way to the manifest's subscriptions. So a test needs no sleeps.
+//! [`Host::call`] calls a method as somebody from outside would. [`Host::get`], [`Host::post`] and [`Host::request`] do so by the
+//! manifest's routes.
+//!
+//! [`Host::state`], [`Host::reminders`], [`Host::timers`], [`Host::events`] and [`Host::bindings`] show what the agents left
+//! behind. Each of them first waits until everything that is under way has ended: reminders that are due, and events on their way
+//! to the manifest's subscriptions. So a test needs no sleeps.
 //!
 //! Output bindings answer what the test says ([`HostBuilder::binding_response`], [`Host::answer_binding`]), also that they
 //! cannot be reached ([`Answer::unavailable`]).
@@ -57,6 +60,7 @@ mod host;
 mod inbound;
 mod manifest;
 mod recorder;
+mod routes;
 mod seen;
 mod swap;
 
@@ -65,4 +69,5 @@ pub use builder::HostBuilder;
 pub use error::{CallFailed, Error, StartError};
 pub use host::Host;
 pub use manifest::Permit;
+pub use routes::Response;
 pub use seen::{BindingCall, Event, How, Wakeup};

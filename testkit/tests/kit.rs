@@ -181,6 +181,51 @@ payload = { field = \"payload\" }
 }
 
 #[tokio::test]
+async fn requests_pass_through_the_routes_of_the_manifest() -> Result<()> {
+    let manifest = "[[routes]]
+method = \"POST\"
+path = \"/echo/{id}\"
+agent = \"Exerciser\"
+call = \"Echo\"
+actor-id = { path = \"id\" }
+reply = { said = \"{reply}\" }
+
+[[routes]]
+method = \"POST\"
+path = \"/calls/{id}\"
+agent = \"Exerciser\"
+call = \"Calls\"
+actor-id = { path = \"id\" }
+
+[[subscriptions]]
+pubsub = \"bus\"
+topic = \"set\"
+path = \"/set\"
+agent = \"Exerciser\"
+call = \"SetState\"
+actor-id = { field = \"to\" }
+payload = { field = \"payload\" }
+";
+    let host = exerciser().manifest_text(manifest).start().await?;
+    let echoed = host.post("/echo/a", &json!([1])).await?;
+    assert_eq!((echoed.status, echoed.body), (200, json!({"said": [1]})));
+    let refused = host.request("POST", "/echo/a", &[], "{").await?;
+    assert_eq!((refused.status, refused.code.as_deref()), (400, Some("body-not-json")));
+    let unknown = host.get("/nowhere").await?;
+    assert_eq!((unknown.status, unknown.code.as_deref()), (404, Some("route-unknown")));
+    let key = [("Idempotency-Key", "key-1")];
+    for _ in 0..2 {
+        assert_eq!(host.request("POST", "/calls/a", &key, "null").await?.body, 1);
+    }
+    let event = json!({"data": {"to": "b", "payload": {"key": "k", "value": 7}}});
+    assert_eq!(host.post("/set", &event).await?.body["status"], "SUCCESS");
+    assert_eq!(host.state("Exerciser/b").await?["k"], 7);
+    let no_path = host.get("a path").await.expect_err("it has a space");
+    assert_eq!(no_path.code(), "testkit-request");
+    Ok(())
+}
+
+#[tokio::test]
 async fn only_state_outlives_a_deactivation() -> Result<()> {
     let host = exerciser().start().await?;
     for expected in [1, 2] {
