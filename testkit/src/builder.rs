@@ -9,8 +9,8 @@ use daca_base::clock::{moved::Machine, unix_ms};
 use daca_embedded::Embedded;
 use daca_manifest::Manifest;
 use daca_model::backend::{Backend, Outbox};
-use daca_runtime::actor::{Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions};
-use daca_runtime::component::{CompileIn, Counters, Engine, EngineOptions, Rollout, Served, Serving};
+use daca_runtime::actor::{Actors, ActorsOptions, Deliveries, DeliveryOptions};
+use daca_runtime::component::{CompileIn, Engine, EngineOptions};
 use daca_server::Subscriptions;
 use tempfile::TempDir;
 
@@ -18,7 +18,7 @@ use crate::host::Parts;
 use crate::inbound::Local;
 use crate::manifest::{Addition, Source};
 use crate::recorder::Recorder;
-use crate::{Answer, Host, Permit, StartError, component, manifest, routes, swap};
+use crate::{Answer, Host, Permit, StartError, component, deploy, manifest, routes};
 
 /// Live instances at the same time, over all actors of a test. Further actors take the place of idle ones.
 const LIVE_INSTANCES: usize = 64;
@@ -129,36 +129,38 @@ impl HostBuilder {
     async fn started(self) -> Result<Host, StartError> {
         let mut manifest = manifest::read(&self.source, &self.additions)?;
         manifest.host.effect_retry_delay = EFFECT_RETRY_DELAY;
+        locate(&mut manifest, &self.components)?;
         let folder = TempDir::new().map_err(StartError::Folder)?;
         let clock = Machine::at(unix_ms(self.time));
         let outbox = Arc::new(Outbox::default());
         let embedded = Embedded::open_with(&manifest, folder.path(), outbox.clone(), clock.clock())?;
         let backend = Arc::new(Recorder::new(embedded, self.secrets, self.answers));
         let engine = engine(&manifest)?;
+        let opened = deploy::open(&engine, &manifest, folder.path()).await?;
         let deliveries = Deliveries::new(backend.clone(), outbox.clone(), deliveries(&manifest));
         let actors = Actors::new(
             engine.clone(),
             backend.clone(),
             deliveries.clone(),
-            agents(&engine, &manifest, &self.components).await?,
+            deploy::runtimes(&manifest, &opened),
             ActorsOptions {
                 max_turns_in_flight: manifest.host.max_turns_in_flight,
                 max_live_instances: LIVE_INSTANCES,
                 max_active_actors: manifest.host.max_active_actors,
             },
         );
-        swap::name_versions(&actors).await?;
+        let deployer = deploy::start(engine, &manifest, folder.path(), actors.clone(), opened).await?;
         let subscriptions = Subscriptions::new(&manifest.subscriptions, actors.clone());
         let router = routes::router(&manifest, subscriptions.clone(), actors.clone());
         let inbound = Local::new(actors.clone(), subscriptions);
         backend.start(inbound.clone());
         Ok(Host::of(Parts {
-            engine,
             clock,
             backend,
             outbox,
             actors,
             deliveries,
+            deployer,
             router,
             inbound,
             patience: self.patience,
@@ -190,20 +192,14 @@ fn deliveries(manifest: &Manifest) -> DeliveryOptions {
     }
 }
 
-/// The agent types with their components.
-async fn agents(
-    engine: &Engine,
-    manifest: &Manifest,
-    components: &BTreeMap<String, PathBuf>,
-) -> Result<Vec<AgentRuntime>, StartError> {
-    let mut runtimes = Vec::new();
-    for agent in manifest.agents.values() {
-        let component = components.get(&*agent.name);
-        let version = component::load(engine, agent, component.map(PathBuf::as_path)).await?;
-        let label = version.short_digest().into();
-        let serving = Arc::new(Served { version, label, counters: Arc::new(Counters::default()) });
-        let rollout = Rollout { serving, canary: None, pins: BTreeMap::new(), first_label: None };
-        runtimes.push(AgentRuntime::new(agent.clone(), Arc::new(Serving::new(rollout, true))));
+/// Finds the components' files.
+fn locate(manifest: &mut Manifest, components: &BTreeMap<String, PathBuf>) -> Result<(), StartError> {
+    for agent in manifest.agents.values_mut() {
+        let file = component::locate(agent, components.get(&*agent.name).map(PathBuf::as_path))?;
+        // It was made just now, and nobody else has it.
+        if let Some(agent) = Arc::get_mut(agent) {
+            agent.component = file;
+        }
     }
-    Ok(runtimes)
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use daca_manifest as manifest;
 use daca_model::{AddressError, CallError};
-use daca_runtime::component::{EngineError, LoadError};
+use daca_runtime::component::EngineError;
 
 /// Why a host did not start, or why another component does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -46,17 +46,17 @@ pub enum StartError {
         /// What the operating system said.
         reason: std::io::Error,
     },
-    /// The component cannot serve.
-    #[error(transparent)]
-    Component(#[from] LoadError),
-    /// The component failed when it was tried on a throw-away actor.
+    /// The deployer refused the component, or the change.
     #[error("the component of {agent} cannot serve: {reason}")]
     Refused {
         /// The agent type.
         agent: String,
-        /// What it did.
+        /// Why, with the stable code.
         reason: String,
     },
+    /// The deployer did not start.
+    #[error(transparent)]
+    Deployer(#[from] daca_deploy::Error),
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),

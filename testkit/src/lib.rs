@@ -43,8 +43,8 @@
 //! The clock of a host stands still until [`Host::advance`] moves it. By it reminders and timers fire and values with a time to
 //! live expire, and it is what the agent itself reads (`SystemTime::now()`). Each host has its own, so tests run side by side.
 //!
-//! Everything else goes by the real time: a turn's `turn-time` and `running-time`, and the wait before an effect is tried again,
-//! which is one millisecond here. Actors are never deactivated for being idle; [`Host::deactivate_all`] does it. tokio's paused
+//! Everything else goes by the real time: a turn's `turn-time` and `running-time`, the analysis of canaries, and the wait before
+//! an effect is tried again, which is one millisecond here. Actors are never deactivated for being idle; [`Host::deactivate_all`] does it. tokio's paused
 //! clock (`start_paused`) does not work here: it jumps to the next time-out as soon as all tasks wait, and a task that waits for
 //! the thread that writes the state file, or for a guest on another thread, looks as if nothing would ever happen.
 //!
@@ -55,6 +55,7 @@
 mod answer;
 mod builder;
 mod component;
+mod deploy;
 mod error;
 mod host;
 mod inbound;
@@ -62,7 +63,6 @@ mod manifest;
 mod recorder;
 mod routes;
 mod seen;
-mod swap;
 
 pub use answer::Answer;
 pub use builder::HostBuilder;

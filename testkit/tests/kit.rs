@@ -254,13 +254,42 @@ async fn another_version_takes_over_with_the_state_that_it_migrates() -> Result<
     let guest = |name: &str| format!("target/wasm32-wasip2/guest/examples/swapped_{name}.wasm");
     let host = Host::embedded().agent("Swapped", guest("v1")).start().await?;
     host.call("Swapped/a", "Add", &json!({"number": 1})).await?;
-    let refused = host.swap("Swapped", guest("fails_activate")).await.expect_err("it fails when activated");
+    let refused = host.deploy("Swapped", guest("fails_activate")).await.expect_err("it fails when activated");
     assert!(refused.to_string().contains("Swapped"), "{refused}");
     assert_eq!(host.call("Swapped/a", "Entries", &()).await?, json!({"version": "v1", "entries": [1]}));
 
-    host.swap("Swapped", guest("migrates")).await?;
+    host.deploy("Swapped", guest("migrates")).await?;
     assert_eq!(host.state("Swapped/a").await?, [("entries".to_owned(), json!([1]))].into());
     assert_eq!(host.call("Swapped/a", "Entries", &()).await?, json!({"version": "v3", "entries": [1]}));
     assert_eq!(host.state("Swapped/a").await?, [("numbers".to_owned(), json!([{"n": 1}]))].into());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_canary_serves_some_actors_until_it_is_rolled_back() -> Result<()> {
+    let guest = |name: &str| format!("target/wasm32-wasip2/guest/examples/swapped_{name}.wasm");
+    let host = Host::embedded().agent("Swapped", guest("v1")).start().await?;
+    let answering = async || {
+        let mut versions = Vec::new();
+        for number in 0..40 {
+            let entries = host.call(&format!("Swapped/{number}"), "Entries", &()).await?;
+            versions.push(entries["version"].as_str().unwrap_or_default().to_owned());
+        }
+        versions.sort();
+        versions.dedup();
+        Ok::<_, Error>(versions)
+    };
+    assert_eq!(answering().await?, ["v1"]);
+    let refused = host.roll_back("Swapped").await.expect_err("there is no version before");
+    assert!(refused.to_string().contains("Swapped"), "{refused}");
+
+    host.deploy_to("Swapped", guest("v2"), 50).await?;
+    assert_eq!(answering().await?, ["v1", "v2"]);
+    host.roll_back("Swapped").await?;
+    assert_eq!(answering().await?, ["v1"]);
+    let v2 = host.deploy("Swapped", guest("v2")).await?;
+    assert_eq!(answering().await?, ["v2"]);
+    assert_ne!(host.roll_back("Swapped").await?, v2);
+    assert_eq!(answering().await?, ["v1"]);
     Ok(())
 }
