@@ -11,10 +11,8 @@ use daca_manifest::Manifest;
 use daca_model::backend::{Backend, Outbox};
 use daca_model::{HostPhase, LifecycleWriter};
 use daca_routing::CallRouter;
-use daca_runtime::actor::{Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions, HostServices};
-use daca_runtime::component::{
-    ActiveRollout, CompileIn, Counters, Engine, EngineOptions, LoadedVersion, TrafficSplit,
-};
+use daca_runtime::actor::{Actors, ActorsOptions, Deliveries, DeliveryOptions, HostServices};
+use daca_runtime::component::{CompileIn, Engine, EngineOptions};
 use daca_server::Subscriptions;
 use tempfile::TempDir;
 
@@ -22,7 +20,7 @@ use crate::host::Parts;
 use crate::inbound::Local;
 use crate::manifest::{Addition, Source};
 use crate::recorder::Recorder;
-use crate::{Answer, Host, Permit, StartError, component, manifest, swap};
+use crate::{Answer, Host, Permit, StartError, component, deploy, manifest, routes};
 
 /// Live instances at the same time, over all actors of a test. Further actors take the place of idle ones.
 const LIVE_INSTANCES: usize = 64;
@@ -133,12 +131,14 @@ impl HostBuilder {
     async fn started(self) -> Result<Host, StartError> {
         let mut manifest = manifest::read(&self.source, &self.additions)?;
         manifest.host.effect_retry_delay = EFFECT_RETRY_DELAY;
+        locate(&mut manifest, &self.components)?;
         let folder = TempDir::new().map_err(StartError::Folder)?;
         let clock = Machine::at(unix_ms(self.time));
         let outbox = Arc::new(Outbox::default());
         let embedded = Embedded::open_with(&manifest, folder.path(), outbox.clone(), clock.clock())?;
         let backend = Arc::new(Recorder::new(embedded, self.secrets, self.answers));
         let engine = engine(&manifest)?;
+        let opened = deploy::open(&engine, &manifest, folder.path()).await?;
         let deliveries = Deliveries::new(backend.clone(), outbox.clone(), deliveries(&manifest));
         let (lifecycle, inbound) = (LifecycleWriter::starting(), Arc::new(Local::default()));
         let services = HostServices {
@@ -153,21 +153,30 @@ impl HostBuilder {
             max_live_instances: LIVE_INSTANCES,
             max_active_actors: manifest.host.max_active_actors,
         };
-        let actors = Actors::new(services, agents(&engine, &manifest, &self.components).await?, limits);
-        swap::name_versions(&actors).await?;
-        let router = CallRouter::alone();
-        router.serve(actors.clone());
-        let subscriptions = Subscriptions::new(&manifest.subscriptions, actors.clone(), router.clone());
-        inbound.serve(actors.clone(), router, subscriptions);
+        let actors = Actors::new(services, deploy::runtimes(&manifest, &opened), limits);
+        let deployer =
+            deploy::start(engine, &manifest, folder.path(), actors.clone(), lifecycle.reader(), opened).await?;
+        let calls = CallRouter::alone();
+        calls.serve(actors.clone());
+        let subscriptions = Subscriptions::new(&manifest.subscriptions, actors.clone(), calls.clone());
+        let router = routes::router(&manifest, routes::Served {
+            subscriptions: subscriptions.clone(),
+            actors: actors.clone(),
+            calls: calls.clone(),
+            deployer: deployer.clone(),
+            lifecycle: lifecycle.reader(),
+        });
+        inbound.serve(actors.clone(), calls, subscriptions);
         backend.start(inbound.clone());
         lifecycle.enter(HostPhase::Serving);
         Ok(Host::of(Parts {
-            engine,
             clock,
             backend,
             outbox,
             actors,
             deliveries,
+            deployer,
+            router,
             inbound,
             lifecycle,
             patience: self.patience,
@@ -199,20 +208,14 @@ fn deliveries(manifest: &Manifest) -> DeliveryOptions {
     }
 }
 
-/// The agent types with their components.
-async fn agents(
-    engine: &Engine,
-    manifest: &Manifest,
-    components: &BTreeMap<String, PathBuf>,
-) -> Result<Vec<AgentRuntime>, StartError> {
-    let mut runtimes = Vec::new();
-    for agent in manifest.agents.values() {
-        let component = components.get(&*agent.name);
-        let version = component::load(engine, agent, component.map(PathBuf::as_path)).await?;
-        let label = version.short_digest().into();
-        let serving = Arc::new(LoadedVersion { version, label, counters: Arc::new(Counters::default()) });
-        let rollout = TrafficSplit { serving, canary: None, pins: BTreeMap::new(), first_label: None };
-        runtimes.push(AgentRuntime::new(agent.clone(), Arc::new(ActiveRollout::new(rollout, true))));
+/// Finds the components' files.
+fn locate(manifest: &mut Manifest, components: &BTreeMap<String, PathBuf>) -> Result<(), StartError> {
+    for agent in manifest.agents.values_mut() {
+        let file = component::locate(agent, components.get(&*agent.name).map(PathBuf::as_path))?;
+        // It was made just now, and nobody else has it.
+        if let Some(agent) = Arc::get_mut(agent) {
+            agent.component = file;
+        }
     }
-    Ok(runtimes)
+    Ok(())
 }

@@ -1,10 +1,8 @@
 //! The components that a test names: where they are, and what builds those that are missing.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use daca_manifest::AgentType;
-use daca_runtime::component::{Compiling, ComponentVersion, Engine};
 
 use crate::StartError;
 
@@ -15,27 +13,14 @@ pub(crate) fn find(path: &Path) -> Option<PathBuf> {
     here.ancestors().map(|folder| folder.join(path)).find(|path| path.is_file())
 }
 
-/// Reads and compiles the component of an agent type, from where the test says, or else the manifest.
-pub(crate) async fn load(
-    engine: &Engine,
-    agent: &AgentType,
-    component: Option<&Path>,
-) -> Result<Arc<ComponentVersion>, StartError> {
-    let name = || agent.name.to_string();
+/// The file of an agent type's component: where the test says, or else the manifest.
+pub(crate) fn locate(agent: &AgentType, component: Option<&Path>) -> Result<PathBuf, StartError> {
     let component = component.unwrap_or(&agent.component);
-    let path = find(component).ok_or_else(|| StartError::ComponentMissing {
-        agent: name(),
+    find(component).ok_or_else(|| StartError::ComponentMissing {
+        agent: agent.name.to_string(),
         path: component.to_owned(),
         help: advice(agent, component),
-    })?;
-    let wasm = tokio::fs::read(&path).await.map_err(|reason| StartError::ComponentUnreadable {
-        agent: name(),
-        path: path.clone(),
-        reason,
-    })?;
-    let shown = path.display().to_string();
-    let version = ComponentVersion::from_bytes(engine, &shown, wasm.into(), Compiling::Starting).await?;
-    Ok(Arc::new(version))
+    })
 }
 
 /// What to do about a component that is missing.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use daca_manifest as manifest;
 use daca_model::{AddressError, CallError};
-use daca_runtime::component::{EngineError, LoadError};
+use daca_runtime::component::EngineError;
 
 /// Why a host did not start, or why another component does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -46,17 +46,17 @@ pub enum StartError {
         /// What the operating system said.
         reason: std::io::Error,
     },
-    /// The component cannot serve.
-    #[error(transparent)]
-    Component(#[from] LoadError),
-    /// The component failed when it was tried on a throw-away actor.
+    /// The deployer refused the component, or the change.
     #[error("the component of {agent} cannot serve: {reason}")]
     Refused {
         /// The agent type.
         agent: String,
-        /// What it did.
+        /// Why, with the stable code.
         reason: String,
     },
+    /// The deployer did not start.
+    #[error(transparent)]
+    Deployer(#[from] daca_deploy::Error),
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -91,6 +91,16 @@ pub enum Error {
     #[error("{what}: {reason}")]
     Json {
         /// Which of the two, of which call.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The test's request is none that HTTP knows.
+    #[error(
+        "{what}: {reason}\n  help: write a method such as POST, and a path such as /chat/user1, percent-encoded"
+    )]
+    Request {
+        /// The method and the path.
         what: String,
         /// What is wrong with it.
         reason: String,
@@ -151,6 +161,7 @@ impl Error {
             Error::Call(failed) => &failed.code,
             Error::Address { .. } => "testkit-address",
             Error::Json { .. } => "testkit-json",
+            Error::Request { .. } => "testkit-request",
             Error::Key(..) => "testkit-key",
             Error::TimedOut { .. } => "testkit-timed-out",
             Error::State(_) => "testkit-state",

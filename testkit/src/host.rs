@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use axum::Router;
 use bytes::Bytes;
 use daca_base::clock::moved::Machine;
+use daca_deploy::Deployer;
 use daca_model::backend::{ActorCall, ActorCalls as _, Backend as _, Outbox, WakeupKind};
 use daca_model::{ActorAddress, CallContext, CallIdentity, HostPhase, LifecycleWriter};
 use daca_runtime::actor::{Actors, Deliveries};
-use daca_runtime::component::Engine;
 use futures::FutureExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,7 +22,7 @@ use tokio::time::Instant;
 use crate::inbound::Local;
 use crate::recorder::Recorder;
 use crate::seen::{self, BindingCall, Event, Wakeup};
-use crate::{Answer, CallFailed, Error, HostBuilder, StartError, swap};
+use crate::{Answer, CallFailed, Error, HostBuilder, Response, StartError, deploy, routes};
 
 /// What the keys of an actor's state begin with that the host keeps beside the agent's own.
 const HOST_KEYS: &str = "daca:";
@@ -35,12 +36,13 @@ pub struct Host {
 
 /// What a host is made of.
 pub(crate) struct Parts {
-    pub(crate) engine: Engine,
     pub(crate) clock: Machine,
     pub(crate) backend: Arc<Recorder>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) actors: Actors,
     pub(crate) deliveries: Deliveries,
+    pub(crate) deployer: Deployer,
+    pub(crate) router: Router,
     pub(crate) inbound: Arc<Local>,
     pub(crate) lifecycle: LifecycleWriter,
     pub(crate) patience: Duration,
@@ -122,6 +124,48 @@ impl Host {
         let what = format!("the call of {actor}, {method}");
         let reply = self.within(&what, self.parts.inbound.call_actor(call, context)).await?;
         reply.map_err(|error| Error::Call(CallFailed::new(actor, method, &error)))
+    }
+}
+
+/// Requests to the manifest's routes and subscriptions, as a client makes them over HTTP. An error of the agent or the host is an
+/// answer like any other.
+impl Host {
+    /// Gets from a path, such as `/chat/user1/history`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Host::request`].
+    pub async fn get(&self, path: &str) -> Result<Response, Error> {
+        self.request("GET", path, &[], Bytes::new()).await
+    }
+
+    /// Posts JSON to a path.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Host::request`].
+    pub async fn post(&self, path: &str, body: &(impl Serialize + ?Sized)) -> Result<Response, Error> {
+        let body = serde_json::to_vec(body).map_err(|error| Error::Json {
+            what: format!("the body for {path}"),
+            reason: error.to_string(),
+        })?;
+        self.request("POST", path, &[("content-type", "application/json")], body).await
+    }
+
+    /// Sends a request with these headers and this body.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Request`] for a method, path or header that HTTP does not allow; [`Error::TimedOut`].
+    pub async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Response, Error> {
+        let sent = routes::send(self.parts.router.clone(), method, path, headers, body.into());
+        self.within(&format!("the request {method} {path}"), sent).await?
     }
 }
 
@@ -255,17 +299,43 @@ impl Host {
         self.parts.backend.answer(binding, answer.into());
     }
 
-    /// Lets another component serve an agent type, as `daca deploy` does. State, reminders and timers stay; a version with
-    /// `#[migrate]` migrates each actor in its next call. The path is looked for as that of [`HostBuilder::agent`].
+    /// Deploys a component, as `daca deploy` does, and returns the version: the SHA-256 of the file. State, reminders and timers
+    /// stay; a version with `#[migrate]` migrates each actor in its next call. The path is looked for as that of
+    /// [`HostBuilder::agent`].
     ///
     /// # Errors
     ///
     /// Those of the component, among them [`StartError::Refused`] when it fails on a throw-away actor. The version that served
     /// serves on then.
-    pub async fn swap(&self, agent_type: &str, component: impl AsRef<Path>) -> Result<(), StartError> {
-        let Parts { engine, actors, patience, .. } = &self.parts;
-        let swap = Box::pin(swap::swap(engine, actors, agent_type, component.as_ref()));
-        tokio::time::timeout(*patience, swap).await.unwrap_or(Err(StartError::TimedOut(*patience)))
+    pub async fn deploy(&self, agent_type: &str, component: impl AsRef<Path>) -> Result<String, StartError> {
+        self.deploy_to(agent_type, component, 100).await
+    }
+
+    /// The same as a canary, for a share of the actors in percent: 1 to 100.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Host::deploy`].
+    pub async fn deploy_to(
+        &self,
+        agent_type: &str,
+        component: impl AsRef<Path>,
+        share: u8,
+    ) -> Result<String, StartError> {
+        let Parts { actors, deployer, patience, .. } = &self.parts;
+        let deploy = Box::pin(deploy::deploy(deployer, actors, agent_type, component.as_ref(), share));
+        tokio::time::timeout(*patience, deploy).await.unwrap_or(Err(StartError::TimedOut(*patience)))
+    }
+
+    /// Rolls back, as `daca rollback` does, and returns the version that serves again. A canary alone ends, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Refused`], such as when there is no version before.
+    pub async fn roll_back(&self, agent_type: &str) -> Result<String, StartError> {
+        let Parts { actors, deployer, patience, .. } = &self.parts;
+        let roll_back = Box::pin(deploy::roll_back(deployer, actors, agent_type));
+        tokio::time::timeout(*patience, roll_back).await.unwrap_or(Err(StartError::TimedOut(*patience)))
     }
 
     /// Deactivates all actors, as a host that shuts down does: `#[deactivate]` runs, and the next call of each makes a new
@@ -295,8 +365,14 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        let Parts { backend, inbound, lifecycle, .. } = &self.parts;
+        let Parts { backend, deployer, inbound, lifecycle, .. } = &self.parts;
         lifecycle.enter(HostPhase::Stopped);
+        deployer.close();
+        // Its tasks have the actors. They end with the runtime at the latest.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let deployer = deployer.clone();
+            runtime.spawn(async move { deployer.shut_down().await });
+        }
         // It ends at once.
         let _ended = backend.leave(Duration::ZERO).now_or_never();
         inbound.end();

@@ -28,9 +28,12 @@
 //!
 //! # What a test sees
 //!
-//! [`Host::call`] calls a method as somebody from outside would. [`Host::state`], [`Host::reminders`], [`Host::timers`],
-//! [`Host::events`] and [`Host::bindings`] show what the agents left behind. Each of them first waits until everything that is
-//! under way has ended: reminders that are due, and events on their way to the manifest's subscriptions. So a test needs no sleeps.
+//! [`Host::call`] calls a method as somebody from outside would. [`Host::get`], [`Host::post`] and [`Host::request`] do so by the
+//! manifest's routes.
+//!
+//! [`Host::state`], [`Host::reminders`], [`Host::timers`], [`Host::events`] and [`Host::bindings`] show what the agents left
+//! behind. Each of them first waits until everything that is under way has ended: reminders that are due, and events on their way
+//! to the manifest's subscriptions. So a test needs no sleeps.
 //!
 //! Output bindings answer what the test says ([`HostBuilder::binding_response`], [`Host::answer_binding`]), also that they
 //! cannot be reached ([`Answer::unavailable`]).
@@ -40,8 +43,8 @@
 //! The clock of a host stands still until [`Host::advance`] moves it. By it reminders and timers fire and values with a time to
 //! live expire, and it is what the agent itself reads (`SystemTime::now()`). Each host has its own, so tests run side by side.
 //!
-//! Everything else goes by the real time: a turn's `turn-time` and `running-time`, and the wait before an effect is tried again,
-//! which is one millisecond here. Actors are never deactivated for being idle; [`Host::deactivate_all`] does it. tokio's paused
+//! Everything else goes by the real time: a turn's `turn-time` and `running-time`, the analysis of canaries, and the wait before
+//! an effect is tried again, which is one millisecond here. Actors are never deactivated for being idle; [`Host::deactivate_all`] does it. tokio's paused
 //! clock (`start_paused`) does not work here: it jumps to the next time-out as soon as all tasks wait, and a task that waits for
 //! the thread that writes the state file, or for a guest on another thread, looks as if nothing would ever happen.
 //!
@@ -52,17 +55,19 @@
 mod answer;
 mod builder;
 mod component;
+mod deploy;
 mod error;
 mod host;
 mod inbound;
 mod manifest;
 mod recorder;
+mod routes;
 mod seen;
-mod swap;
 
 pub use answer::Answer;
 pub use builder::HostBuilder;
 pub use error::{CallFailed, Error, StartError};
 pub use host::Host;
 pub use manifest::Permit;
+pub use routes::Response;
 pub use seen::{BindingCall, Event, How, Wakeup};

@@ -181,6 +181,51 @@ payload = { field = \"payload\" }
 }
 
 #[tokio::test]
+async fn requests_pass_through_the_routes_of_the_manifest() -> Result<()> {
+    let manifest = "[[routes]]
+method = \"POST\"
+path = \"/echo/{id}\"
+agent = \"Exerciser\"
+call = \"Echo\"
+actor-id = { path = \"id\" }
+reply = { said = \"{reply}\" }
+
+[[routes]]
+method = \"POST\"
+path = \"/calls/{id}\"
+agent = \"Exerciser\"
+call = \"Calls\"
+actor-id = { path = \"id\" }
+
+[[subscriptions]]
+pubsub = \"bus\"
+topic = \"set\"
+path = \"/set\"
+agent = \"Exerciser\"
+call = \"SetState\"
+actor-id = { field = \"to\" }
+payload = { field = \"payload\" }
+";
+    let host = exerciser().manifest_text(manifest).start().await?;
+    let echoed = host.post("/echo/a", &json!([1])).await?;
+    assert_eq!((echoed.status, echoed.body), (200, json!({"said": [1]})));
+    let refused = host.request("POST", "/echo/a", &[], "{").await?;
+    assert_eq!((refused.status, refused.code.as_deref()), (400, Some("body-not-json")));
+    let unknown = host.get("/nowhere").await?;
+    assert_eq!((unknown.status, unknown.code.as_deref()), (404, Some("route-unknown")));
+    let key = [("Idempotency-Key", "key-1")];
+    for _ in 0..2 {
+        assert_eq!(host.request("POST", "/calls/a", &key, "null").await?.body, 1);
+    }
+    let event = json!({"data": {"to": "b", "payload": {"key": "k", "value": 7}}});
+    assert_eq!(host.post("/set", &event).await?.body["status"], "SUCCESS");
+    assert_eq!(host.state("Exerciser/b").await?["k"], 7);
+    let no_path = host.get("a path").await.expect_err("it has a space");
+    assert_eq!(no_path.code(), "testkit-request");
+    Ok(())
+}
+
+#[tokio::test]
 async fn only_state_outlives_a_deactivation() -> Result<()> {
     let host = exerciser().start().await?;
     for expected in [1, 2] {
@@ -209,13 +254,42 @@ async fn another_version_takes_over_with_the_state_that_it_migrates() -> Result<
     let guest = |name: &str| format!("target/wasm32-wasip2/guest/examples/swapped_{name}.wasm");
     let host = Host::embedded().agent("Swapped", guest("v1")).start().await?;
     host.call("Swapped/a", "Add", &json!({"number": 1})).await?;
-    let refused = host.swap("Swapped", guest("fails_activate")).await.expect_err("it fails when activated");
+    let refused = host.deploy("Swapped", guest("fails_activate")).await.expect_err("it fails when activated");
     assert!(refused.to_string().contains("Swapped"), "{refused}");
     assert_eq!(host.call("Swapped/a", "Entries", &()).await?, json!({"version": "v1", "entries": [1]}));
 
-    host.swap("Swapped", guest("migrates")).await?;
+    host.deploy("Swapped", guest("migrates")).await?;
     assert_eq!(host.state("Swapped/a").await?, [("entries".to_owned(), json!([1]))].into());
     assert_eq!(host.call("Swapped/a", "Entries", &()).await?, json!({"version": "v3", "entries": [1]}));
     assert_eq!(host.state("Swapped/a").await?, [("numbers".to_owned(), json!([{"n": 1}]))].into());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_canary_serves_some_actors_until_it_is_rolled_back() -> Result<()> {
+    let guest = |name: &str| format!("target/wasm32-wasip2/guest/examples/swapped_{name}.wasm");
+    let host = Host::embedded().agent("Swapped", guest("v1")).start().await?;
+    let answering = async || {
+        let mut versions = Vec::new();
+        for number in 0..40 {
+            let entries = host.call(&format!("Swapped/{number}"), "Entries", &()).await?;
+            versions.push(entries["version"].as_str().unwrap_or_default().to_owned());
+        }
+        versions.sort();
+        versions.dedup();
+        Ok::<_, Error>(versions)
+    };
+    assert_eq!(answering().await?, ["v1"]);
+    let refused = host.roll_back("Swapped").await.expect_err("there is no version before");
+    assert!(refused.to_string().contains("Swapped"), "{refused}");
+
+    host.deploy_to("Swapped", guest("v2"), 50).await?;
+    assert_eq!(answering().await?, ["v1", "v2"]);
+    host.roll_back("Swapped").await?;
+    assert_eq!(answering().await?, ["v1"]);
+    let v2 = host.deploy("Swapped", guest("v2")).await?;
+    assert_eq!(answering().await?, ["v2"]);
+    assert_ne!(host.roll_back("Swapped").await?, v2);
+    assert_eq!(answering().await?, ["v1"]);
     Ok(())
 }

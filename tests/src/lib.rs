@@ -4,11 +4,11 @@
 
 pub mod console;
 pub mod deploy;
+mod fixtures;
+mod program;
 
-use std::ffi::OsStr;
-use std::io::{BufRead as _, Read as _, Write as _};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::io::BufRead as _;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,6 +17,11 @@ use anyhow::{Context as _, bail};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
+
+pub use fixtures::{
+    chat_agent, daca, default_manifest, digest, exerciser, guest, manifest_of, replaced, target,
+};
+pub use program::{Ended, exchange, run_in, run_with};
 
 /// How long a test waits for something that must happen. Only a failing test waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,110 +54,6 @@ pub struct Answer {
     pub code: Option<String>,
     /// The body as JSON; text that is not JSON is a JSON string.
     pub body: Value,
-}
-
-/// The folder in which cargo builds.
-pub fn target() -> PathBuf {
-    let exe = std::env::current_exe().unwrap_or_default();
-    exe.ancestors().nth(3).map(Path::to_owned).unwrap_or_default()
-}
-
-/// The path of the program under test.
-pub fn daca() -> PathBuf {
-    target().join("debug/daca")
-}
-
-/// The path of a test guest's component.
-pub fn guest(name: &str) -> PathBuf {
-    target().join(format!("wasm32-wasip2/guest/examples/{name}.wasm"))
-}
-
-/// The path of the ChatAgent's component.
-pub fn chat_agent() -> PathBuf {
-    target().join("wasm32-wasip2/guest/chat_agent.wasm")
-}
-
-/// The default manifest of the project, with the path of its component made absolute.
-pub fn default_manifest() -> String {
-    include_str!("../../agents.toml")
-        .replace("target/wasm32-wasip2/guest/chat_agent.wasm", &chat_agent().display().to_string())
-}
-
-/// A manifest with one agent type whose component is a test guest; `more` are further lines, which start inside the agent's
-/// table, and may open others.
-pub fn manifest_of(agent_type: &str, guest_name: &str, more: &str) -> String {
-    let component = guest(guest_name);
-    format!("[agents.{agent_type}]\ncomponent = {:?}\n{more}\n", component.display().to_string())
-}
-
-/// A manifest with the agent type `Exerciser`, which may do what tests ask of it; `more` are further lines, which start inside
-/// the agent's table, and may open others.
-pub fn exerciser(more: &str) -> String {
-    let permissions = "[agents.Exerciser.permissions]
-publish = [\"daca-pubsub/*\"]
-bindings = [\"twilio-binding/create\", \"weather/get\"]
-actors = [\"Exerciser\", \"Nowhere\"]
-secrets = [\"single\", \"several\", \"absent\"]";
-    manifest_of("Exerciser", "exerciser", &format!("{more}\n{permissions}"))
-}
-
-/// A text with one part replaced, which must be there: a test on a manifest that was not changed would prove nothing.
-pub fn replaced(text: &str, part: &str, by: &str) -> anyhow::Result<String> {
-    if text.contains(part) { Ok(text.replace(part, by)) } else { bail!("{part:?} is not in:\n{text}") }
-}
-
-/// The SHA-256 of a file, in hexadecimal: what names a component version.
-pub fn digest(file: &Path) -> anyhow::Result<String> {
-    use sha2::Digest as _;
-    Ok(hex::encode(sha2::Sha256::digest(std::fs::read(file)?)))
-}
-
-/// How the program ended, and what it said.
-#[derive(Debug)]
-pub struct Ended {
-    /// The exit code.
-    pub code: Option<i32>,
-    /// Standard output.
-    pub stdout: String,
-    /// Standard error.
-    pub stderr: String,
-}
-
-/// Runs the program in a folder until it ends by itself. `DAPR_GRPC_PORT`, `DACA_ADMIN` and the like are not passed on.
-pub async fn run_in<A: AsRef<OsStr>>(
-    folder: &Path,
-    arguments: impl IntoIterator<Item = A>,
-) -> anyhow::Result<Ended> {
-    run_with(folder, arguments, &[]).await
-}
-
-/// The same with variables of the environment.
-pub async fn run_with<A: AsRef<OsStr>>(
-    folder: &Path,
-    arguments: impl IntoIterator<Item = A>,
-    variables: &[(&str, &str)],
-) -> anyhow::Result<Ended> {
-    let mut command = tokio::process::Command::new(daca());
-    command.args(arguments).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
-    for name in OPERATORS {
-        command.env_remove(name);
-    }
-    command.env_remove("DAPR_GRPC_PORT").env_remove("DAPR_GRPC_ENDPOINT").envs(variables.iter().copied());
-    let ended = tokio::time::timeout(PATIENCE, command.output()).await;
-    let output = ended.context("the program did not end by itself")??;
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) })
-}
-
-/// Sends bytes as they are, on a connection of their own, and answers all that comes back until the peer closes it. No HTTP
-/// client is in between that would mend them.
-pub fn exchange(url: &str, request: &[u8]) -> anyhow::Result<String> {
-    let mut stream = TcpStream::connect(url.trim_start_matches("http://"))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(request)?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 impl Host {

@@ -28,18 +28,23 @@ mod swapped;
 mod turns;
 mod wakeups;
 
+use std::path::Path;
+
+/// The sources in a folder and those below.
+fn sources(folder: &Path) -> std::io::Result<String> {
+    let mut all = String::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        all += &if path.is_dir() { sources(&path)? } else { std::fs::read_to_string(path)? };
+    }
+    Ok(all)
+}
+
 /// A guest that no test starts proves nothing.
 #[test]
 fn every_guest_is_used_by_a_test() -> anyhow::Result<()> {
-    let mut sources = String::new();
-    for folder in ["suite", "suite/swap", "stack/suite"] {
-        for file in std::fs::read_dir(format!("{}/{folder}", env!("CARGO_MANIFEST_DIR")))? {
-            let path = file?.path();
-            if path.is_file() {
-                sources.push_str(&std::fs::read_to_string(path)?);
-            }
-        }
-    }
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = sources(&tests.join("suite"))? + &sources(&tests.join("stack/suite"))?;
     let names = |name: &str| [format!("\"{name}\""), format!("{name}.wasm\"")];
     let is_unused = |name: &&&str| !names(name).iter().any(|name| sources.contains(name));
     let unused = test_guests::GUESTS.iter().filter(is_unused).collect::<Vec<_>>();

@@ -68,3 +68,14 @@ async fn a_call_that_is_repeated_with_its_key_counts_once() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn its_routes_answer_with_the_sum() -> Result<()> {
+    let host = start().await?;
+    let added = host.post("/counters/apples", &2).await?;
+    assert_eq!((added.status, added.body), (200, json!({"sum": 2})));
+    assert_eq!(host.get("/counters/apples").await?.body, json!({"sum": 2}));
+    let refused = host.post("/counters/apples", "two").await?;
+    assert_eq!((refused.status, refused.code.as_deref()), (400, Some("invalid")));
+    Ok(())
+}

@@ -12,3 +12,6 @@ pub fn stored_json<T: Serialize>(record: &T) -> Result<Bytes, Error> {
     json.map(Bytes::from)
         .map_err(|error| Error::Other(format!("a record cannot be written as JSON: {error}")))
 }
+
+#[cfg(test)]
+mod properties;

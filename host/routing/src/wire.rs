@@ -190,6 +190,9 @@ fn failure(content: &[u8]) -> CallError {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -3,6 +3,10 @@
 //! What the host refuses is no failure here: it is the reply `{"error": {"case": "denied", "message": "…"}}`, so that a
 //! test sees the case. The turn ends well then, and what it staged before is committed.
 
+#[path = "exerciser/firings.rs"]
+mod firings;
+#[path = "exerciser/payloads.rs"]
+mod payloads;
 #[path = "shared/refusal.rs"]
 mod refusal;
 
@@ -12,11 +16,16 @@ use std::hint::black_box;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use daca_sdk::{
-    Effect, Error, Failure, Schedule, actors, agent, bindings, config, identity, log, pubsub, reminders,
-    secrets, state, timers,
+    Effect, Error, Failure, agent, bindings, config, identity, log, pubsub, reminders, secrets, state, timers,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
+
+use firings::record;
+use payloads::{
+    Binding, Call, Doomed, Event, EventBytes, Fail, Fault, Key, Keys, Line, Name, Outside, Printed, Time,
+    Wake, Wrapped, Write, WriteBytes, WriteCall,
+};
 
 type Reply = Result<Value, Failure>;
 
@@ -339,258 +348,6 @@ impl Exerciser {
 }
 
 // ---- Payloads.
-
-#[derive(Deserialize)]
-struct Write {
-    key: String,
-    value: Value,
-    ttl_seconds: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct Wrapped {
-    key: String,
-    value: Value,
-    lists: u32,
-}
-
-#[derive(Deserialize)]
-struct WriteBytes {
-    key: String,
-    bytes: Vec<u8>,
-}
-
-#[derive(Deserialize)]
-struct Key {
-    key: String,
-}
-
-#[derive(Deserialize)]
-struct WriteCall {
-    key: String,
-    value: Option<Value>,
-    call: Call,
-}
-
-#[derive(Deserialize)]
-struct Keys {
-    keys: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Name {
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct Event {
-    pubsub: String,
-    topic: String,
-    event: Value,
-    #[serde(flatten)]
-    outcome: Outcome,
-}
-
-#[derive(Deserialize)]
-struct EventBytes {
-    pubsub: String,
-    topic: String,
-    bytes: Vec<u8>,
-}
-
-#[derive(Deserialize)]
-struct Binding {
-    binding: String,
-    operation: String,
-    #[serde(default)]
-    data: String,
-    #[serde(default)]
-    metadata: BTreeMap<String, String>,
-    #[serde(flatten)]
-    outcome: Outcome,
-}
-
-/// What to log about an effect; nothing unless both are there.
-#[derive(Deserialize)]
-struct Outcome {
-    delivered: Option<String>,
-    undeliverable: Option<String>,
-}
-
-impl Outcome {
-    fn ask(self, effect: Effect) -> Result<Value, Error> {
-        let id = effect.id();
-        if let (Some(delivered), Some(undeliverable)) = (self.delivered, self.undeliverable) {
-            effect.log_outcome(&delivered, &undeliverable)?;
-        }
-        Ok(json!({ "effect": id }))
-    }
-}
-
-#[derive(Deserialize)]
-struct Call {
-    #[serde(rename = "type")]
-    agent_type: String,
-    id: String,
-    method: String,
-    #[serde(default)]
-    payload: Value,
-}
-
-impl Call {
-    fn make(self) -> Result<Value, Error> {
-        actors::invoke(&self.agent_type, &self.id, &self.method, &self.payload)
-    }
-}
-
-#[derive(Deserialize, Serialize)]
-struct Wake {
-    name: String,
-    due_ms: u64,
-    period_ms: Option<u64>,
-    ttl_ms: Option<u64>,
-    #[serde(default)]
-    data: Value,
-}
-
-impl Wake {
-    fn new(name: String, schedule: Schedule, data: Value) -> Self {
-        let ms = |duration: Duration| duration.as_millis() as u64;
-        let (due_ms, period_ms, ttl_ms) =
-            (ms(schedule.due()), schedule.period().map(ms), schedule.ttl().map(ms));
-        Self { name, due_ms, period_ms, ttl_ms, data }
-    }
-
-    fn schedule(&self) -> Schedule {
-        let mut schedule = Schedule::after(Duration::from_millis(self.due_ms));
-        if let Some(period) = self.period_ms {
-            schedule = schedule.every(Duration::from_millis(period));
-        }
-        if let Some(ttl) = self.ttl_ms {
-            schedule = schedule.for_at_most(Duration::from_millis(ttl));
-        }
-        schedule
-    }
-}
-
-/// A turn that will not end well. The names are those of the ChatAgent's manifest unless others are given.
-#[derive(Deserialize)]
-struct Doomed {
-    key: String,
-    value: Value,
-    #[serde(default)]
-    fault: Fault,
-    #[serde(default = "default_pubsub")]
-    pubsub: String,
-    #[serde(default = "default_topic")]
-    topic: String,
-    #[serde(default = "default_binding")]
-    binding: String,
-    #[serde(default = "default_operation")]
-    operation: String,
-}
-
-impl Doomed {
-    /// A key, an event, a sent binding, and a reminder and a timer, both with the name `doomed`.
-    fn stage(&self) -> Result<(), Error> {
-        state::set(&self.key, &self.value)?;
-        pubsub::publish(&self.pubsub, &self.topic, &self.value)?;
-        bindings::send(&self.binding, &self.operation, "doomed", &[])?;
-        reminders::register("doomed", Schedule::after(Duration::ZERO), &self.value)?;
-        timers::register("doomed", Schedule::after(Duration::ZERO), &self.value)
-    }
-}
-
-fn default_pubsub() -> String {
-    "daca-pubsub".to_owned()
-}
-
-fn default_topic() -> String {
-    "user-chat".to_owned()
-}
-
-fn default_binding() -> String {
-    "twilio-binding".to_owned()
-}
-
-fn default_operation() -> String {
-    "create".to_owned()
-}
-
-#[derive(Deserialize)]
-struct Fail {
-    fault: Fault,
-    #[serde(default)]
-    message: String,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Fault {
-    Invalid,
-    NotFound,
-    #[default]
-    Failed,
-}
-
-impl Fault {
-    fn failure(self) -> Failure {
-        match self {
-            Self::Invalid => Failure::invalid("as it was told: invalid"),
-            Self::NotFound => Failure::not_found("as it was told: not-found"),
-            Self::Failed => Failure::failed("as it was told: failed"),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct Line {
-    level: Level,
-    #[serde(default)]
-    context: String,
-    message: String,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Level {
-    Trace,
-    Debug,
-    Info,
-    Warn,
-    Error,
-    Critical,
-}
-
-impl From<Level> for log::Level {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Trace => Self::Trace,
-            Level::Debug => Self::Debug,
-            Level::Info => Self::Info,
-            Level::Warn => Self::Warn,
-            Level::Error => Self::Error,
-            Level::Critical => Self::Critical,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct Printed {
-    line: String,
-}
-
-#[derive(Deserialize)]
-struct Outside {
-    file: String,
-    address: String,
-}
-
-#[derive(Deserialize)]
-struct Time {
-    ms: u64,
-}
-
 // ---- Helpers.
 
 /// The value, or what the host refused.
@@ -607,34 +364,4 @@ fn pairs(metadata: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
 fn increment(key: &str) -> Result<(), Failure> {
     let count = state::get::<u64>(key)?.unwrap_or(0);
     Ok(state::set(key, &(count + 1))?)
-}
-
-/// Records a firing in state, under `fired`. Some data asks for more:
-///
-/// - `{"fails_without": "KEY"}` fails as long as the state has no such key.
-/// - `{"traps_without": "KEY"}` panics as long as the state has no such key.
-/// - `{"unregister": true}` unregisters what fires.
-/// - `{"call": CALL}` calls an actor, and keeps what came of it under `called-NAME`.
-fn record(kind: &str, name: &str, data: Value) -> Result<(), Failure> {
-    if let Some(key) = data.get("fails_without").and_then(Value::as_str)
-        && state::get_bytes(key)?.is_none()
-    {
-        return Err(Failure::failed(format!("the {kind} `{name}` waits for the key `{key}`")));
-    }
-    if let Some(key) = data.get("traps_without").and_then(Value::as_str)
-        && state::get_bytes(key)?.is_none()
-    {
-        panic!("the {kind} `{name}` waits for the key `{key}`");
-    }
-    if data.get("unregister") == Some(&Value::Bool(true)) {
-        if kind == "reminder" { reminders::unregister(name)? } else { timers::unregister(name)? }
-    }
-    if let Some(call) = data.get("call") {
-        let call =
-            serde_json::from_value::<Call>(call.clone()).map_err(|e| Failure::invalid(e.to_string()))?;
-        state::set(&format!("called-{name}"), &answer(call.make())?)?;
-    }
-    let mut fired = state::get::<Vec<Value>>("fired")?.unwrap_or_default();
-    fired.push(json!({ "kind": kind, "name": name, "data": data }));
-    Ok(state::set("fired", &fired)?)
 }

@@ -136,20 +136,13 @@ fn templates_are_filled_or_refused() {
     run(template, &["User {a.data|nobody} says '{}' {x|\u{0}\u{0}", "{a}{}\0{\"a\": {\"data\": \"b\"}}"]);
 }
 
+/// For answers and headers see `wire/properties.rs` in `daca-dapr`.
 #[test]
-fn what_others_answer_is_read_or_refused() {
-    run(
-        wire,
-        &[
-            "failure:50:{\"code\":\"invalid\",\"status\":400,\"detail\":\"no\"}",
-            "ok:2:{}",
-            "ok:18446744073709551615:{}",
-            "daca-waiting:A/a%2C,B/%FF\ndaca-call-key:\"k\"\ndaca-message-id:t/0/1",
-            r#"{"dueTime":"1h2m3.5s","period":"@every 99999999h","ttl":"1s","data":"aGk="}"#,
-        ],
-    );
+fn reminders_of_a_sidecar_are_read_or_refused() {
+    run(wire, &[r#"{"dueTime":"1h2m3.5s","period":"@every 99999999h","ttl":"1s","data":"aGk="}"#]);
 }
 
+/// For the dedup log of an actor see `actor/handled/properties.rs` in `daca-runtime`.
 #[test]
 fn what_others_have_stored_is_read_or_refused() {
     let version = "a".repeat(64);
@@ -158,12 +151,6 @@ fn what_others_have_stored_is_read_or_refused() {
         r#"{{"revision":1,"serving":"{version}","before":["{version}"],"canary":{{"version":"{version}","share":10}},"pins":{{"a":"{version}"}},"versions":{{"{version}":{known}}},"history":[{{"at":"2026-01-01T00:00:00Z","what":"deployed","version":"{version}","source":"api","by":"x"}}]}}"#
     );
     let largest = record.replace("\"revision\":1,", "\"revision\":18446744073709551615,");
-    let marks = "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"";
-    let replies =
-        r#"[["00000000000000000000000000000000","00000000000000000000000000000000",4294967295,"aGk="]]"#;
     let shape = r#"{"label":"2","version":"x"}"#;
-    run(
-        stored,
-        &[&record, &largest, marks, replies, shape, r#"{"chunks":18446744073709551615,"signature":null}"#],
-    );
+    run(stored, &[&record, &largest, shape, r#"{"chunks":18446744073709551615,"signature":null}"#]);
 }

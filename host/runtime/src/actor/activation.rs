@@ -224,3 +224,6 @@ impl Activation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -202,3 +202,6 @@ async fn read<const COUNT: usize>(
 fn write(commit: &mut TurnCommit, key: &str, value: Vec<u8>) {
     commit.writes.insert(key.to_owned(), StateWrite::Set { value: value.into(), ttl: None });
 }
+
+#[cfg(test)]
+mod properties;

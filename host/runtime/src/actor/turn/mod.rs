@@ -212,3 +212,6 @@ fn given_up() -> CallError {
     let reason = "the Dapr sidecar gave up the actor during the turn, and it may be active elsewhere now";
     CallError::Backend(backend::Error::NotDone(reason.into()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,18 +1,21 @@
-//! A backend for unit tests: state in a map, and deliveries with results that a test determines.
+//! A backend for unit tests: state in a map, deliveries and commits with results that a test determines, and reads that it
+//! holds or fails.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use daca_model::backend::{
-    Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery, EffectRequest, Error, Expiry,
+    ActorCall, ActorCalls, Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery, EffectRequest, Error, Expiry,
     Inbound, Ownership, Readiness, Registration, Secrets, StateStore, StateValue, StateWrite, TurnCommit,
     WakeupKey, Wakeups,
 };
-use daca_model::{ActorAddress, CallContext, Topic};
+use daca_model::{ActorAddress, CallContext, CallError, Topic};
 use parking_lot::Mutex;
+use tokio::sync::{Notify, OwnedRwLockWriteGuard, RwLock};
 
 /// The test's result of a delivery, by the effect's name.
 type Delivery = dyn Fn(&str) -> Result<(), Error> + Send + Sync;
@@ -26,19 +29,25 @@ pub(crate) struct FakeBackend {
     tried: Mutex<Vec<String>>,
     delivery: Box<Delivery>,
     commit: Box<Commit>,
+    /// Written by a test that holds the reads of state.
+    reads: Arc<RwLock<()>>,
+    /// Notified when a read is held.
+    held: Notify,
+    reads_fail: AtomicBool,
+    epoch: AtomicU64,
 }
 
 impl FakeBackend {
+    /// Keeps and delivers everything.
+    pub(crate) fn sound() -> Arc<FakeBackend> {
+        FakeBackend::delivering(|_| Ok(()))
+    }
+
     /// Keeps everything, and delivers with the results of `delivery`.
     pub(crate) fn delivering(
         delivery: impl Fn(&str) -> Result<(), Error> + Send + Sync + 'static,
     ) -> Arc<FakeBackend> {
-        Arc::new(FakeBackend {
-            state: Mutex::default(),
-            tried: Mutex::default(),
-            delivery: Box::new(delivery),
-            commit: Box::new(|_| Ok(())),
-        })
+        FakeBackend::new(Box::new(delivery), Box::new(|_| Ok(())))
     }
 
     /// Delivers everything, and commits with the results of `commit`: failed commits are kept, too, as if only the
@@ -46,17 +55,52 @@ impl FakeBackend {
     pub(crate) fn committing(
         commit: impl Fn(&TurnCommit) -> Result<(), Error> + Send + Sync + 'static,
     ) -> Arc<FakeBackend> {
+        FakeBackend::new(Box::new(|_| Ok(())), Box::new(commit))
+    }
+
+    fn new(delivery: Box<Delivery>, commit: Box<Commit>) -> Arc<FakeBackend> {
         Arc::new(FakeBackend {
             state: Mutex::default(),
             tried: Mutex::default(),
-            delivery: Box::new(|_| Ok(())),
-            commit: Box::new(commit),
+            delivery,
+            commit,
+            reads: Arc::default(),
+            held: Notify::new(),
+            reads_fail: AtomicBool::new(false),
+            epoch: AtomicU64::new(0),
         })
     }
 
     /// The names of the attempted effects, in order.
     pub(crate) fn tried(&self) -> Vec<String> {
         self.tried.lock().clone()
+    }
+
+    /// The stored value of a key, as text.
+    pub(crate) fn value(&self, actor: &ActorAddress, key: &str) -> Option<String> {
+        let state = self.state.lock();
+        let value = state.get(&(actor.clone(), key.to_owned()))?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    }
+
+    /// Holds every read of state until the guard is dropped.
+    pub(crate) async fn hold_reads(&self) -> OwnedRwLockWriteGuard<()> {
+        self.reads.clone().write_owned().await
+    }
+
+    /// Waits until a read is held.
+    pub(crate) async fn has_held(&self) {
+        self.held.notified().await;
+    }
+
+    /// From now on reads fail, or do no longer.
+    pub(crate) fn fail_reads(&self, fail: bool) {
+        self.reads_fail.store(fail, Ordering::Relaxed);
+    }
+
+    /// Begins another ownership epoch: another host may have owned the actors in between.
+    pub(crate) fn begin_epoch(&self) {
+        self.epoch.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -81,6 +125,13 @@ impl StateStore for FakeBackend {
         actor: &ActorAddress,
         keys: &[String],
     ) -> Result<Vec<Option<StateValue>>, Error> {
+        if self.reads.try_read().is_err() {
+            self.held.notify_one();
+        }
+        let _not_held = self.reads.read().await;
+        if self.reads_fail.load(Ordering::Relaxed) {
+            return Err(Error::Unavailable("the state cannot be read".into()));
+        }
         let state = self.state.lock();
         let value = |key: &String| {
             let value = state.get(&(actor.clone(), key.clone()))?.clone();
@@ -145,7 +196,18 @@ impl Secrets for FakeBackend {
     }
 }
 
-impl Ownership for FakeBackend {}
+impl Ownership for FakeBackend {
+    fn era(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl ActorCalls for FakeBackend {
+    async fn call_actor(&self, call: ActorCall, _: CallContext) -> Result<Bytes, CallError> {
+        Err(CallError::UnknownAgentType(call.actor.agent_type.to_string()))
+    }
+}
 
 #[async_trait]
 impl Backend for FakeBackend {

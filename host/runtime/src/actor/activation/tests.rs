@@ -1,0 +1,138 @@
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::poll;
+
+use crate::fake::{FakeBackend, FakeHost, IDLE_TIMEOUT, actor};
+
+fn ok(reply: &str) -> Result<String, String> {
+    Ok(reply.to_owned())
+}
+
+fn code(code: &str) -> Result<String, String> {
+    Err(code.to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn turns_run_in_the_order_of_their_calls_and_a_full_queue_takes_no_more() {
+    let host = FakeHost::start(FakeBackend::sound()).await;
+    let held = host.backend.hold_reads().await;
+    let mut first = pin!(host.call("a", "add", "1"));
+    let mut second = pin!(host.call("a", "add", "2"));
+    let mut third = pin!(host.call("a", "add", "3"));
+    assert!(poll!(first.as_mut()).is_pending());
+    host.backend.has_held().await;
+    assert!(poll!(second.as_mut()).is_pending());
+    assert!(poll!(third.as_mut()).is_pending());
+    assert_eq!(host.call("a", "add", "4").await, code("actor-queue-full"));
+    drop(held);
+    // Whoever is waited for first.
+    assert_eq!(third.await, ok("123"));
+    assert_eq!((first.await, second.await), (ok("1"), ok("12")));
+    assert_eq!(host.call("a", "add", "5").await, ok("1235"), "the queue has room again");
+    assert_eq!(host.delivered().await, ["1", "2", "3", "5"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_actor_does_not_wait_for_another_one() {
+    let host = FakeHost::start(FakeBackend::sound()).await;
+    assert_eq!(host.call("b", "add", "1").await, ok("1"));
+    let held = host.backend.hold_reads().await;
+    let mut call = pin!(host.call("a", "add", "1"));
+    assert!(poll!(call.as_mut()).is_pending());
+    host.backend.has_held().await;
+    assert_eq!(host.call("b", "add", "2").await, ok("12"), "it needs no read");
+    drop(held);
+    assert_eq!(call.await, ok("1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiting_call_that_nobody_waits_for_does_not_run() {
+    let host = FakeHost::start(FakeBackend::sound()).await;
+    let held = host.backend.hold_reads().await;
+    let mut first = pin!(host.call("a", "add", "1"));
+    let mut third = pin!(host.call("a", "add", "3"));
+    assert!(poll!(first.as_mut()).is_pending());
+    host.backend.has_held().await;
+    {
+        let mut second = pin!(host.call("a", "add", "2"));
+        assert!(poll!(second.as_mut()).is_pending());
+    }
+    assert!(poll!(third.as_mut()).is_pending());
+    drop(held);
+    assert_eq!((first.await, third.await), (ok("1"), ok("13")));
+}
+
+/// A turn that has begun ends, and is kept, whether somebody waits for it or not.
+#[tokio::test(start_paused = true)]
+async fn a_turn_whose_caller_leaves_is_kept() {
+    let host = FakeHost::start(FakeBackend::sound()).await;
+    let held = host.backend.hold_reads().await;
+    {
+        let mut call = pin!(host.call("a", "add", "1"));
+        assert!(poll!(call.as_mut()).is_pending());
+        host.backend.has_held().await;
+    }
+    drop(held);
+    assert_eq!(host.call("a", "add", "2").await, ok("12"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_actor_is_deactivated_after_its_time_and_gives_back_its_memory() {
+    let host = FakeHost::start(FakeBackend::sound()).await;
+    let actors = host.actors.clone();
+    tokio::spawn(async move { actors.run_idle_sweep().await });
+    let second = Duration::from_secs(1);
+    assert_eq!(host.call("a", "add", "1").await, ok("1"));
+    tokio::time::sleep(IDLE_TIMEOUT / 2).await;
+    assert_eq!(host.call("b", "add", "1").await, ok("1"));
+    tokio::time::sleep(IDLE_TIMEOUT / 2 - second).await;
+    assert_eq!((host.actors.active(), host.instances()), (2, 2));
+    tokio::time::sleep(2 * second).await;
+    assert_eq!((host.actors.active(), host.instances()), (1, 1), "the other one was called later");
+    let hook = |id| host.backend.value(&actor(id), "bye");
+    assert_eq!((hook("a").as_deref(), hook("b")), (Some("bye"), None));
+    tokio::time::sleep(IDLE_TIMEOUT / 2).await;
+    assert_eq!((host.actors.active(), host.instances()), (0, 0));
+    assert_eq!(host.call("a", "add", "2").await, ok("12"), "its state is still there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_activation_that_fails_leaves_no_instance_and_the_next_call_tries_again() {
+    let host = FakeHost::start(FakeBackend::sound()).await;
+    host.backend.fail_reads(true);
+    for _ in 0..2 {
+        assert_eq!(host.call("a", "count", "").await, code("guest-trapped"));
+        assert_eq!(host.instances(), 0);
+    }
+    host.backend.fail_reads(false);
+    assert_eq!(host.call("a", "count", "").await, ok("1"));
+    assert_eq!((host.actors.active(), host.instances()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_version_takes_over_between_two_turns() {
+    let host = FakeHost::start(FakeBackend::sound()).await;
+    let next = host.compile("2").await;
+    let held = host.backend.hold_reads().await;
+    let mut running = pin!(host.call("a", "version", ""));
+    let mut waiting = pin!(host.call("a", "version", ""));
+    assert!(poll!(running.as_mut()).is_pending());
+    host.backend.has_held().await;
+    assert!(poll!(waiting.as_mut()).is_pending());
+    host.serve(next);
+    drop(held);
+    assert_eq!((running.await, waiting.await), (ok("1"), ok("2")));
+    assert_eq!(host.instances(), 1, "the memory of the other version was given back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_actor_gives_back_the_memory_of_a_version_that_was_replaced() {
+    let host = FakeHost::start(FakeBackend::sound()).await;
+    assert_eq!(host.call("a", "add", "1").await, ok("1"));
+    host.serve(host.compile("2").await);
+    host.actors.drop_outdated_instances("A").await;
+    assert_eq!((host.actors.active(), host.instances()), (1, 0));
+    assert_eq!(host.call("a", "version", "").await, ok("2"));
+    assert_eq!(host.call("a", "get", "").await, ok("1"), "the state is that of the version before");
+}

@@ -1,0 +1,161 @@
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use daca_model::backend::{Error, TurnCommit};
+use daca_model::{CallContext, CallIdentity};
+use futures::poll;
+
+use crate::fake::{FakeBackend, FakeHost, actor};
+
+type Answer = Result<(), Error>;
+
+/// A backend that gives this answer to the first commit alone.
+fn first_commit(answer: fn() -> Answer) -> Arc<FakeBackend> {
+    let commits = AtomicU32::new(0);
+    FakeBackend::committing(move |_: &TurnCommit| match commits.fetch_add(1, Ordering::Relaxed) {
+        0 => answer(),
+        _ => Ok(()),
+    })
+}
+
+fn ok(reply: &str) -> Result<String, String> {
+    Ok(reply.to_owned())
+}
+
+fn code(code: &str) -> Result<String, String> {
+    Err(code.to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn state_and_events_of_a_turn_are_kept_together_or_not_at_all() {
+    let host = FakeHost::start(FakeBackend::sound()).await;
+    assert_eq!(host.call("a", "add", "1").await, ok("1"));
+    assert_eq!(host.call("a", "trap", "2").await, code("guest-trapped"));
+    assert_eq!(host.call("a", "fail", "3").await, code("failed"));
+    assert_eq!(host.call("a", "add", "a reply that is too long").await, code("reply-too-large"));
+    assert_eq!(host.call("a", "get", "").await, ok("1"), "later turns see the state from before");
+    assert_eq!(host.call("a", "add", "4").await, ok("14"));
+    assert_eq!(host.backend.value(&actor("a"), "k").as_deref(), Some("14"));
+    assert_eq!(host.delivered().await, ["1", "4"]);
+}
+
+/// What is in the memory of a guest may be of a turn that was not kept.
+#[tokio::test(start_paused = true)]
+async fn an_instance_outlives_its_turns_unless_one_fails() {
+    let host = FakeHost::start(FakeBackend::sound()).await;
+    assert_eq!(host.call("a", "count", "").await, ok("1"));
+    assert_eq!(host.call("a", "count", "").await, ok("2"));
+    for (method, failure) in [("fail", "failed"), ("trap", "guest-trapped")] {
+        assert_eq!(host.call("a", method, "x").await, code(failure));
+        assert_eq!(host.instances(), 0, "{method}");
+        assert_eq!(host.call("a", "count", "").await, ok("1"), "{method}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_commit_leaves_neither_state_nor_events() {
+    let host = FakeHost::start(first_commit(|| Err(Error::NotDone("it was refused".into())))).await;
+    assert_eq!(host.call("a", "add", "1").await, code("not-done"));
+    assert_eq!(host.call("a", "get", "").await, ok(""));
+    assert_eq!(host.call("a", "add", "2").await, ok("2"));
+    assert_eq!(host.delivered().await, ["2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_whose_answer_was_lost_is_settled_before_the_next_turn() {
+    let host = FakeHost::start(first_commit(|| Err(Error::Unavailable("the answer was lost".into())))).await;
+    assert_eq!(host.call("a", "add", "1").await, code("backend-unavailable"));
+    assert_eq!(host.delivered().await, [""; 0], "whether it was kept is not known yet");
+    host.backend.fail_reads(true);
+    assert_eq!(host.call("a", "add", "2").await, code("backend-unavailable"), "it cannot be known");
+    host.backend.fail_reads(false);
+    assert_eq!(host.call("a", "add", "3").await, ok("13"));
+    assert_eq!(host.delivered().await, ["1", "3"], "each once, in the order of the turns");
+}
+
+/// Whatever tells a repeated call, and also on the actor's next host.
+#[tokio::test(start_paused = true)]
+async fn a_repeated_call_is_answered_without_a_second_turn() {
+    let mark = Arc::<str>::from("daca:mark:");
+    let attempt = CallIdentity::Attempt(mark.clone());
+    for (identity, mark, again) in [
+        (CallIdentity::Key("key".into()), None, "1"),
+        (attempt, Some(mark), "1"),
+        // Nobody reads the reply to a message.
+        (CallIdentity::Message("b/t/0/1/1000".into()), None, ""),
+    ] {
+        let context = CallContext { identity: Some(identity.clone()), mark, ..CallContext::default() };
+        let host = FakeHost::start(FakeBackend::sound()).await;
+        assert_eq!(host.call_as("a", "add", "1", context.clone()).await, ok("1"), "{identity:?}");
+        assert_eq!(host.call_as("a", "add", "1", context.clone()).await, ok(again), "{identity:?}");
+        let next = FakeHost::start(host.backend.clone()).await;
+        assert_eq!(next.call_as("a", "add", "1", context).await, ok(again), "{identity:?}");
+        assert_eq!(next.call("a", "get", "").await, ok("1"), "{identity:?}");
+        assert_eq!(host.delivered().await, ["1"], "{identity:?}");
+        assert_eq!(next.delivered().await, ["1"], "{identity:?}: both hosts have one outside");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_is_of_one_call_alone() {
+    let host = FakeHost::start(FakeBackend::sound()).await;
+    let identity = Some(CallIdentity::Key("key".into()));
+    let context = CallContext { identity, ..CallContext::default() };
+    assert_eq!(host.call_as("a", "add", "1", context.clone()).await, ok("1"));
+    assert_eq!(host.call_as("a", "add", "2", context.clone()).await, code("idempotency-key-reused"));
+    assert_eq!(host.call_as("b", "add", "2", context).await, ok("2"), "of one actor");
+    assert_eq!(host.call("a", "get", "").await, ok("1"));
+}
+
+/// A failed turn has handled nothing, so its call may be repeated.
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_turn_failed_runs_again() {
+    let host = FakeHost::start(first_commit(|| Err(Error::NotDone("it was refused".into())))).await;
+    let identity = Some(CallIdentity::Key("key".into()));
+    let context = CallContext { identity, ..CallContext::default() };
+    assert_eq!(host.call_as("a", "add", "1", context.clone()).await, code("not-done"));
+    assert_eq!(host.call_as("a", "add", "1", context).await, ok("1"));
+    assert_eq!(host.delivered().await, ["1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_whose_lease_ends_before_its_commit_keeps_nothing() {
+    let ends: [fn(&FakeHost); 2] =
+        [|host| host.actors.give_up_actor(&actor("a")), |host| host.backend.begin_epoch()];
+    for end in ends {
+        let host = FakeHost::start(FakeBackend::sound()).await;
+        let held = host.backend.hold_reads().await;
+        {
+            let mut call = pin!(host.call("a", "add", "1"));
+            assert!(poll!(call.as_mut()).is_pending());
+            host.backend.has_held().await;
+            end(&host);
+            drop(held);
+            assert_eq!(call.await, code("not-done"));
+        }
+        assert_eq!(host.backend.value(&actor("a"), "k"), None);
+        assert_eq!(host.call("a", "add", "2").await, ok("2"));
+        assert_eq!(host.delivered().await, ["2"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_known_before_another_host_may_have_owned_the_actor_is_read_again() {
+    let host = FakeHost::start(FakeBackend::sound()).await;
+    let other = FakeHost::start(host.backend.clone()).await;
+    assert_eq!(host.call("a", "add", "1").await, ok("1"));
+    assert_eq!(other.call("a", "add", "2").await, ok("12"));
+    host.backend.begin_epoch();
+    assert_eq!(host.call("a", "add", "3").await, ok("123"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_runs_out_of_time_keeps_nothing() {
+    let host = FakeHost::start(FakeBackend::sound()).await;
+    let held = host.backend.hold_reads().await;
+    assert_eq!(host.call("a", "add", "1").await, code("turn-time-exceeded"));
+    drop(held);
+    assert_eq!(host.call("a", "add", "2").await, ok("2"));
+    assert_eq!(host.delivered().await, ["2"]);
+}

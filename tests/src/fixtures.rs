@@ -1,0 +1,61 @@
+//! What tests are given: built programs and components, and manifests.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+
+/// The folder in which cargo builds.
+pub fn target() -> PathBuf {
+    let exe = std::env::current_exe().unwrap_or_default();
+    exe.ancestors().nth(3).map(Path::to_owned).unwrap_or_default()
+}
+
+/// The path of the program under test.
+pub fn daca() -> PathBuf {
+    target().join("debug/daca")
+}
+
+/// The path of a test guest's component.
+pub fn guest(name: &str) -> PathBuf {
+    target().join(format!("wasm32-wasip2/guest/examples/{name}.wasm"))
+}
+
+/// The path of the ChatAgent's component.
+pub fn chat_agent() -> PathBuf {
+    target().join("wasm32-wasip2/guest/chat_agent.wasm")
+}
+
+/// The default manifest of the project, with the path of its component made absolute.
+pub fn default_manifest() -> String {
+    include_str!("../../agents.toml")
+        .replace("target/wasm32-wasip2/guest/chat_agent.wasm", &chat_agent().display().to_string())
+}
+
+/// A manifest with one agent type whose component is a test guest; `more` are further lines, which start inside the agent's
+/// table, and may open others.
+pub fn manifest_of(agent_type: &str, guest_name: &str, more: &str) -> String {
+    let component = guest(guest_name);
+    format!("[agents.{agent_type}]\ncomponent = {:?}\n{more}\n", component.display().to_string())
+}
+
+/// A manifest with the agent type `Exerciser`, which may do what tests ask of it; `more` are further lines, which start inside
+/// the agent's table, and may open others.
+pub fn exerciser(more: &str) -> String {
+    let permissions = "[agents.Exerciser.permissions]
+publish = [\"daca-pubsub/*\"]
+bindings = [\"twilio-binding/create\", \"weather/get\"]
+actors = [\"Exerciser\", \"Nowhere\"]
+secrets = [\"single\", \"several\", \"absent\"]";
+    manifest_of("Exerciser", "exerciser", &format!("{more}\n{permissions}"))
+}
+
+/// A text with one part replaced, which must be there: a test on a manifest that was not changed would prove nothing.
+pub fn replaced(text: &str, part: &str, by: &str) -> anyhow::Result<String> {
+    if text.contains(part) { Ok(text.replace(part, by)) } else { bail!("{part:?} is not in:\n{text}") }
+}
+
+/// The SHA-256 of a file, in hexadecimal: what names a component version.
+pub fn digest(file: &Path) -> anyhow::Result<String> {
+    use sha2::Digest as _;
+    Ok(hex::encode(sha2::Sha256::digest(std::fs::read(file)?)))
+}

@@ -1,0 +1,59 @@
+//! The program in a process that ends by itself, and bytes on a connection.
+
+use std::ffi::OsStr;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::Context as _;
+
+use crate::{OPERATORS, PATIENCE, daca};
+
+/// How the program ended, and what it said.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit code.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// Runs the program in a folder until it ends by itself. `DAPR_GRPC_PORT`, `DACA_ADMIN` and the like are not passed on.
+pub async fn run_in<A: AsRef<OsStr>>(
+    folder: &Path,
+    arguments: impl IntoIterator<Item = A>,
+) -> anyhow::Result<Ended> {
+    run_with(folder, arguments, &[]).await
+}
+
+/// The same with variables of the environment.
+pub async fn run_with<A: AsRef<OsStr>>(
+    folder: &Path,
+    arguments: impl IntoIterator<Item = A>,
+    variables: &[(&str, &str)],
+) -> anyhow::Result<Ended> {
+    let mut command = tokio::process::Command::new(daca());
+    command.args(arguments).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
+    for name in OPERATORS {
+        command.env_remove(name);
+    }
+    command.env_remove("DAPR_GRPC_PORT").env_remove("DAPR_GRPC_ENDPOINT").envs(variables.iter().copied());
+    let ended = tokio::time::timeout(PATIENCE, command.output()).await;
+    let output = ended.context("the program did not end by itself")??;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) })
+}
+
+/// Sends bytes as they are, on a connection of their own, and answers all that comes back until the peer closes it. No HTTP
+/// client is in between that would mend them.
+pub fn exchange(url: &str, request: &[u8]) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://"))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(request)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
