@@ -105,7 +105,7 @@ proptest! {
         let body = reply_body(SENT, &content);
         prop_assert_eq!(reply(SENT, body.to_vec(), true).ok(), Some(content));
         let cut = reply(SENT, body[..place.index(body.len())].to_vec(), true);
-        prop_assert_eq!(cut.err().map(|error| error.code().to_owned()).as_deref(), Some("backend-unavailable"));
+        prop_assert_eq!(cut.err().map(|error| error.code().to_string()).as_deref(), Some("backend-unavailable"));
     }
 
     #[test]
@@ -116,9 +116,12 @@ proptest! {
             2 => CallError::Failed(text),
             _ => CallError::NeededUnavailable(text),
         };
-        let arrived = reply(SENT, failure_body(SENT, &error).to_vec(), true);
-        let shown = |error: &CallError| (error.code().to_owned(), error.status(), error.to_string());
-        prop_assert_eq!(arrived.as_ref().err().map(shown), Some(shown(&error)));
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        let arrived = reply(SENT, failure_body(SENT, &error, status).to_vec(), true);
+        let Err(CallError::Elsewhere(RemoteError { code, status: passed_on, detail })) = arrived else {
+            return Err(TestCaseError::fail("the failure did not arrive as one"));
+        };
+        prop_assert_eq!((code, passed_on, detail), (error.code(), status, error.to_string()));
     }
 
     #[test]
