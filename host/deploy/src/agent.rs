@@ -1,8 +1,9 @@
 //! An agent type, for its deployments.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use daca_manifest::AgentType;
+use parking_lot::Mutex;
 
 use super::Error;
 use super::controller::ControllerHandle;
@@ -41,14 +42,12 @@ impl DeployedAgent {
 
     /// Notes the result of a build.
     pub(super) fn set_last_build(&self, digest: &str) {
-        let mut last_build = self.last_build.lock().unwrap_or_else(PoisonError::into_inner);
-        *last_build = Some(digest.to_owned());
+        *self.last_build.lock() = Some(digest.to_owned());
     }
 
     /// Returns `true` if this is the result of the last build.
     pub(super) fn is_last_build(&self, digest: &str) -> bool {
-        let last_build = self.last_build.lock().unwrap_or_else(PoisonError::into_inner);
-        last_build.as_deref() == Some(digest)
+        self.last_build.lock().as_deref() == Some(digest)
     }
 
     /// The bytes of a version: from this host's folders, else from the other hosts.

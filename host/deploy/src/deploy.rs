@@ -159,7 +159,7 @@ impl Deployer {
         }
         let change = Change::Refuse {
             version: version.to_owned(),
-            code: error.code.to_owned(),
+            code: error.code.to_string(),
             text: error.message.clone(),
         };
         let file = file.map(|file| FileSeen { refused: true, ..file });

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
@@ -13,18 +12,19 @@ use tokio_util::task::TaskTracker;
 use super::Error;
 use super::agent::DeployedAgent;
 use super::controller::{ControllerOptions, DeploymentController, HostRuntime, InitialState};
-use super::hosts::{HostView, Hosts};
-use super::library::{Library, Mounted};
+use super::hosts::Hosts;
+use super::library::Library;
 use super::prepare::Preparation;
 use super::record::Source;
-use super::request::{Permit, TypeView};
+use super::request::Permit;
 use super::shared::Shared;
 use super::start::AgentTypeStart;
-use super::type_folder::{TypeFolder, blocking};
+use super::type_folder::TypeFolder;
 use super::watch::{ComponentFile, FileContent};
 use daca_base::task;
 use daca_manifest::{AgentType, DeployRules};
 use daca_model::backend::SharedStore;
+use daca_model::{HostPhase, Lifecycle};
 use daca_runtime::actor::Actors;
 use daca_runtime::component::{Compiling, Engine};
 
@@ -40,14 +40,14 @@ pub struct Deployer {
 }
 
 pub(super) struct Inner {
-    agents: BTreeMap<Arc<str>, DeployedAgent>,
+    pub(super) agents: BTreeMap<Arc<str>, DeployedAgent>,
     pub(super) actors: Actors,
     pub(super) preparation: Preparation,
-    library: Library,
-    hosts: Hosts,
-    changes: watch::Receiver<()>,
+    pub(super) library: Library,
+    pub(super) hosts: Hosts,
+    pub(super) changes: watch::Receiver<()>,
     permits: Arc<Semaphore>,
-    is_closing: AtomicBool,
+    lifecycle: Lifecycle,
     tasks: Tasks,
 }
 
@@ -87,6 +87,8 @@ pub struct DeployerOptions<'a> {
     pub shared: Option<Arc<dyn SharedStore>>,
     /// This host's name, for display.
     pub host_name: String,
+    /// The phase of the host: deployments are refused once it drains.
+    pub lifecycle: Lifecycle,
 }
 
 /// The manifest's file of an agent type at the start.
@@ -101,7 +103,7 @@ impl Deployer {
     /// Starts the deployment controllers, and deploys the manifest's files if they are new. On return it is known which
     /// versions serve; if there are other hosts, as soon as they were asked.
     pub async fn start(options: DeployerOptions<'_>, starts: Vec<AgentTypeStart>) -> Result<Deployer, Error> {
-        let DeployerOptions { engine, rules, data, actors, shared, host_name } = options;
+        let DeployerOptions { engine, rules, data, actors, shared, host_name, lifecycle } = options;
         let preparation = Preparation::new(engine, rules.clone(), Compiling::Serving);
         let library = Library::new(data, rules.versions.clone());
         for AgentTypeStart { agent, initial, .. } in &starts {
@@ -140,7 +142,7 @@ impl Deployer {
             hosts,
             changes,
             permits: Arc::new(Semaphore::new(MAX_CONCURRENT)),
-            is_closing: AtomicBool::new(false),
+            lifecycle,
             tasks,
         };
         let deployer = Deployer { inner: Arc::new(inner) };
@@ -175,34 +177,8 @@ impl Deployer {
         }
     }
 
-    /// The state of all agent types.
-    pub fn views(&self) -> Vec<TypeView> {
-        let views = self.inner.agents.iter().map(|(agent_type, agent)| {
-            let (record, counted) = agent.controller.counted();
-            TypeView { agent_type: agent_type.clone(), record, counted }
-        });
-        views.collect()
-    }
-
-    /// Notified after each change of the records in [`Deployer::views`]. Closed when the deployer has shut down.
-    pub fn changes(&self) -> watch::Receiver<()> {
-        self.inner.changes.clone()
-    }
-
-    /// The versions in the mounted folder.
-    pub async fn mounted(&self) -> Vec<Mounted> {
-        let library = self.inner.library.clone();
-        blocking(move || Ok(library.mounted())).await.unwrap_or_default()
-    }
-
-    /// The versions that each host serves, this one first.
-    pub async fn hosts(&self) -> Vec<HostView> {
-        self.inner.hosts.read().await
-    }
-
-    /// Refuses deployments from now on, and stops the compilations for them.
+    /// Stops the compilations for deployments. Called when the host begins to drain, from when on none is accepted.
     pub fn close(&self) {
-        self.inner.is_closing.store(true, Ordering::Relaxed);
         self.inner.preparation.engine.stop_compiling();
     }
 
@@ -221,7 +197,8 @@ impl Deployer {
     }
 
     pub(super) fn check_open(&self) -> Result<(), Error> {
-        if self.inner.is_closing.load(Ordering::Relaxed) { Err(Error::shutting_down()) } else { Ok(()) }
+        let is_draining = self.inner.lifecycle.has_reached(HostPhase::Draining);
+        if is_draining { Err(Error::shutting_down()) } else { Ok(()) }
     }
 
     pub(super) fn agent(&self, agent_type: &str) -> Result<&DeployedAgent, Error> {

@@ -1,9 +1,9 @@
 //! Why a deployment failed.
 
-use http::StatusCode;
-
 use super::SignatureError;
+use super::library::{Lost, Missing};
 use super::shared::SharedError;
+use daca_base::ErrorCode;
 use daca_base::digest::short;
 use daca_model::LARGEST_COMPONENT;
 use daca_runtime::component::LoadError;
@@ -12,10 +12,8 @@ use daca_runtime::component::LoadError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("error[{code}]: {message}\n  help: {help}")]
 pub struct Error {
-    /// Stable code, explained in `docs/errors.md`.
-    pub code: &'static str,
-    /// The matching HTTP status.
-    pub status: StatusCode,
+    /// Stable code, explained in `docs/errors/`.
+    pub code: ErrorCode,
     /// What is wrong.
     pub message: String,
     /// What to do.
@@ -23,42 +21,37 @@ pub struct Error {
 }
 
 impl Error {
-    pub(super) fn new(
-        code: &'static str,
-        status: StatusCode,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) -> Error {
-        Error { code, status, message: message.into(), help: help.into() }
+    pub(super) fn new(code: ErrorCode, message: impl Into<String>, help: impl Into<String>) -> Error {
+        Error { code, message: message.into(), help: help.into() }
     }
 
     /// Returns `true` if the obstacle may go away, so that the same deployment may succeed later.
     pub(super) fn is_retryable(&self) -> bool {
-        let retryable = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::INSUFFICIENT_STORAGE];
-        retryable.contains(&self.status) || self.code == "deploy-conflict"
+        // A defect may spare the next call, but not the same deployment.
+        self.code.is_retryable() && self.code != ErrorCode::Internal
     }
 
     pub(super) fn unknown_type(agent_type: &str) -> Error {
         let message = format!("there is no agent type {agent_type:?} on this host");
         let help = "name one of the manifest; `daca ps` lists them";
-        Error::new("agent-type-unknown", StatusCode::NOT_FOUND, message, help)
+        Error::new(ErrorCode::AgentTypeUnknown, message, help)
     }
 
     pub(super) fn version_unknown(version: &str) -> Error {
         let message = format!("no version whose digest begins with {version:?} is kept here");
         let help = "name one that `daca versions` lists, or deploy its file";
-        Error::new("version-unknown", StatusCode::NOT_FOUND, message, help)
+        Error::new(ErrorCode::VersionUnknown, message, help)
     }
 
     pub(super) fn version_ambiguous(version: &str) -> Error {
         let message = format!("the digests of several versions begin with {version:?}");
-        Error::new("version-unknown", StatusCode::NOT_FOUND, message, "give more digits")
+        Error::new(ErrorCode::VersionUnknown, message, "give more digits")
     }
 
     pub(super) fn nothing_before() -> Error {
         let help = "deploy the version that you want";
         let message = "no version served before this one";
-        Error::new("nothing-to-roll-back", StatusCode::CONFLICT, message, help)
+        Error::new(ErrorCode::NothingToRollBack, message, help)
     }
 
     pub(super) fn rollback_loses_schema(schema: &str, comes: &str) -> Error {
@@ -68,7 +61,7 @@ impl Error {
         let help = format!(
             "deploy a version whose migration accepts {schema:?}; or force it (`daca rollback --force`): calls of those actors are answered 503 then, until such a version serves"
         );
-        Error::new("rollback-loses-shape", StatusCode::CONFLICT, message, help)
+        Error::new(ErrorCode::RollbackLosesShape, message, help)
     }
 
     pub(super) fn no_migration(schema: &str) -> Error {
@@ -78,7 +71,7 @@ impl Error {
         let help = format!(
             "export a migration that accepts {schema:?}; or, when it reads state of that shape as it is, deploy it with the label {schema:?} (`daca deploy --label {schema}`)"
         );
-        Error::new("component-lacks-migration", StatusCode::CONFLICT, message, help)
+        Error::new(ErrorCode::ComponentLacksMigration, message, help)
     }
 
     pub(super) fn conflict(serving: &str, label: &str) -> Error {
@@ -87,39 +80,39 @@ impl Error {
             short(serving)
         );
         let help = "check `daca versions`, and deploy again if you still want to";
-        Error::new("deploy-conflict", StatusCode::CONFLICT, message, help)
+        Error::new(ErrorCode::DeployConflict, message, help)
     }
 
     pub(super) fn too_many_pins(most: usize) -> Error {
         let message = format!("{most} actors of this type are pinned already");
-        Error::new("too-many-pins", StatusCode::CONFLICT, message, "unpin those that no longer need it")
+        Error::new(ErrorCode::TooManyPins, message, "unpin those that no longer need it")
     }
 
     pub(super) fn not_pinned(actor: &str) -> Error {
         let message = format!("the actor {actor:?} is not pinned");
-        Error::new("not-pinned", StatusCode::NOT_FOUND, message, "`daca versions` lists those that are")
+        Error::new(ErrorCode::NotPinned, message, "`daca versions` lists those that are")
     }
 
     pub(super) fn busy() -> Error {
         let message = "too many deployments are waiting already";
-        Error::new("deploy-busy", StatusCode::SERVICE_UNAVAILABLE, message, "deploy again later")
+        Error::new(ErrorCode::DeployBusy, message, "deploy again later")
     }
 
     pub(super) fn shutting_down() -> Error {
         let message = "the host is shutting down, and nothing was deployed";
         let help = "deploy to another host, or when this one is back";
-        Error::new("host-shutting-down", StatusCode::SERVICE_UNAVAILABLE, message, help)
+        Error::new(ErrorCode::HostShuttingDown, message, help)
     }
 
     pub(super) fn trial(reason: &str) -> Error {
         let message = format!("it failed its smoke test on a scratch actor: {reason}");
         let help = "fix its activation; a version that cannot be activated would fail every call";
-        Error::new("trial-failed", StatusCode::UNPROCESSABLE_ENTITY, message, help)
+        Error::new(ErrorCode::TrialFailed, message, help)
     }
 
     pub(super) fn no_room() -> Error {
         let message = "the host has no capacity for a smoke test now";
-        Error::new("deploy-busy", StatusCode::SERVICE_UNAVAILABLE, message, "deploy again later")
+        Error::new(ErrorCode::DeployBusy, message, "deploy again later")
     }
 
     pub(super) fn not_permitted(agent_type: &str, imports: &[(&str, &str)]) -> Error {
@@ -131,71 +124,102 @@ impl Error {
         let help = format!(
             "permit what it needs in [agents.{agent_type}.permissions] and restart the host, or build it without that import"
         );
-        Error::new("component-not-permitted", StatusCode::UNPROCESSABLE_ENTITY, message, help)
+        Error::new(ErrorCode::ComponentNotPermitted, message, help)
     }
 
     pub(super) fn memory(agent_type: &str, needed: u64, limit: bytesize::ByteSize) -> Error {
-        let needed = bytesize::ByteSize(needed);
+        let [needed, limit] = daca_manifest::sizes_for_people([bytesize::ByteSize(needed), limit]);
         let message =
             format!("its initial memory is {needed}, and agents.{agent_type}.limits.memory is {limit}");
         let help = "raise the limit and restart the host, or reduce the component's initial memory";
-        Error::new("component-memory", StatusCode::UNPROCESSABLE_ENTITY, message, help)
+        Error::new(ErrorCode::ComponentMemory, message, help)
     }
 
     pub(super) fn no_compiler(error: &std::io::Error) -> Error {
         let message = format!("the component could not be compiled now: {error}");
         let help = "try again; the message says what the machine lacks";
-        Error::new("compiler-unavailable", StatusCode::SERVICE_UNAVAILABLE, message, help)
+        Error::new(ErrorCode::CompilerUnavailable, message, help)
     }
 
     pub(super) fn unwritable(what: &std::path::Path, error: &std::io::Error) -> Error {
         let message = format!("{}: {error}", what.display());
         let help = "free disk space, or make the data folder writable; the previous version keeps serving";
-        Error::new("versions-unwritable", StatusCode::INSUFFICIENT_STORAGE, message, help)
+        Error::new(ErrorCode::VersionsUnwritable, message, help)
+    }
+
+    /// A change that the next start would not find, because the record on disk is gone.
+    pub(super) fn record_missing(missing: &Missing) -> Error {
+        let message = format!("what was deployed is no longer in the data folder: {}", missing.reason());
+        let help = "put it back; the host notices within a second. The previous version keeps serving";
+        Error::new(ErrorCode::VersionsUnwritable, message, help)
+    }
+
+    /// A start that would serve the manifest's component in place of another one.
+    pub(super) fn versions_missing(agent_type: &str, lost: &Lost) -> Error {
+        let (digest, missing) = (short(&lost.digest), lost.missing.display());
+        let message = format!(
+            "version {digest} of {agent_type} served from this data folder, and {missing} is missing; the manifest's component is another version"
+        );
+        let help = format!(
+            "put it back; or name a component file whose digest begins with {digest}; or, to serve the manifest's component in its place, remove {}",
+            lost.note.display()
+        );
+        Error::new(ErrorCode::VersionsMissing, message, help)
+    }
+
+    /// A start whose record names a version that is nowhere.
+    pub(super) fn version_missing(agent_type: &str, version: &str, folder: &std::path::Path) -> Error {
+        let message = format!(
+            "version {} is the one that {agent_type} should run, by its record, and {version}.wasm is missing from {}",
+            short(version),
+            folder.display()
+        );
+        let help = "put the file back, or name a component file with these bytes; to start with the manifest's component in its place, remove record.json from that folder";
+        Error::new(ErrorCode::VersionUnknown, message, help)
     }
 
     pub(super) fn unreadable(what: &std::path::Path, reason: impl std::fmt::Display) -> Error {
         let message = format!("{}: {reason}", what.display());
         let help = "deploy the version again; if it is the record that cannot be read, remove that file and start the host: the manifest's component serves then";
-        Error::new("versions-unreadable", StatusCode::INTERNAL_SERVER_ERROR, message, help)
+        Error::new(ErrorCode::VersionsUnreadable, message, help)
     }
 
     pub(super) fn shared_unavailable(reason: &daca_model::backend::Error) -> Error {
         let message = format!("the state that the hosts share cannot be reached: {reason}");
         let help = "deploy again when the sidecar and its state store are there; nothing was deployed";
-        Error::new("shared-state-unavailable", StatusCode::SERVICE_UNAVAILABLE, message, help)
+        Error::new(ErrorCode::SharedStateUnavailable, message, help)
     }
 
     pub(super) fn record_too_new(reason: &str) -> Error {
         let help = "start a host of a version that knows this format; this one neither serves nor changes such a record";
-        Error::new("record-too-new", StatusCode::SERVICE_UNAVAILABLE, reason, help)
+        Error::new(ErrorCode::RecordTooNew, reason, help)
     }
 
     pub(super) fn internal() -> Error {
         let message = "the deployment ended unexpectedly";
-        Error::new("internal", StatusCode::INTERNAL_SERVER_ERROR, message, "the host's log has the details")
+        Error::new(ErrorCode::Internal, message, "the host's log has the details")
     }
 
     /// The uploaded component exceeds the maximum size.
     pub fn too_large() -> Error {
         let message = format!("the component has more than {LARGEST_COMPONENT} bytes");
         let help = "build it with optimisation and without debug information";
-        Error::new("component-too-large", StatusCode::PAYLOAD_TOO_LARGE, message, help)
+        Error::new(ErrorCode::ComponentTooLarge, message, help)
     }
 
     pub(super) fn share(share: u8) -> Error {
         let message = format!("a share of {share} percent is invalid");
-        Error::new("share-invalid", StatusCode::BAD_REQUEST, message, "give 1 to 100")
+        Error::new(ErrorCode::ShareInvalid, message, "give 1 to 100")
     }
 
     pub(super) fn serves_all(version: &str) -> Error {
         let message = format!("version {} serves already, and cannot serve a share as well", short(version));
-        Error::new("share-invalid", StatusCode::BAD_REQUEST, message, "give the share to another version")
+        Error::new(ErrorCode::ShareInvalid, message, "give the share to another version")
     }
 
     pub(super) fn label(message: impl Into<String>) -> Error {
         let help = "give 1 to 64 characters, none of them a control character";
-        Error::new("label-invalid", StatusCode::BAD_REQUEST, message, help)
+        Error::new(ErrorCode::LabelInvalid, message, help)
     }
 }
 
@@ -211,18 +235,12 @@ impl From<SharedError> for Error {
 impl From<LoadError> for Error {
     fn from(error: LoadError) -> Error {
         let LoadError { code, name, message, help } = error;
-        let message = format!("{name}: {message}");
-        let status = match code {
-            "compiler-unavailable" | "host-shutting-down" => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::UNPROCESSABLE_ENTITY,
-        };
-        Error::new(code, status, message, help)
+        Error::new(code, format!("{name}: {message}"), help)
     }
 }
 
 impl From<SignatureError> for Error {
     fn from(error: SignatureError) -> Error {
-        let (code, help) = (error.code(), error.help());
-        Error::new(code, StatusCode::FORBIDDEN, error.to_string(), help)
+        Error::new(error.code(), error.to_string(), error.help())
     }
 }

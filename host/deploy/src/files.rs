@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use daca_base::ErrorCode;
 use daca_base::digest::short;
 
 use super::record::{FileSeen, Origin, Source};
@@ -43,14 +44,14 @@ impl Deployer {
             match result {
                 // Another host follows the same file, and was faster. A deployment since then is the newer wish.
                 Err(error)
-                    if error.code == "deploy-conflict"
+                    if error.code == ErrorCode::DeployConflict
                         && source == Source::File
                         && agent.was_deployed(&content.digest) =>
                 {
                     return Err(error);
                 }
                 // The file exists whatever else was deployed in the meantime, and it is the newer wish.
-                Err(error) if error.code == "deploy-conflict" && attempts < MAX_ATTEMPTS => {}
+                Err(error) if error.code == ErrorCode::DeployConflict && attempts < MAX_ATTEMPTS => {}
                 result => return result,
             }
         }
@@ -78,7 +79,7 @@ impl Deployer {
                 Err(error) if error.is_retryable() => {
                     tracing::warn!(
                         agent_type = &*agent_type,
-                        code = error.code,
+                        code = error.code.as_str(),
                         "the component's file will be deployed later: {}",
                         error.message
                     );

@@ -3,8 +3,8 @@
 //! A version arrives as bytes: from the file that the manifest names ([`watch`]), by the admin API, or from another
 //! host ([`shared`]). It is checked, signature first ([`daca_manifest::signature`], [`prepare`]), and stored
 //! ([`library`]). Then the deployment [`controller`] of its agent type changes the [`record`], and the turns see it.
-//! Canary analysis rolls back a version that fails too often. [`hosts`] reports the versions that each host serves.
-//! [`files`] deploys files.
+//! Canary analysis rolls back a version that fails too often. [`hosts`] reports the versions that each host serves, and
+//! [`report`] what a deployer tells of itself. [`files`] deploys files.
 //!
 //! The door is the [`Deployer`]. A refusal on this way changes nothing: the previous version keeps serving.
 
@@ -19,6 +19,7 @@ mod hosts;
 mod library;
 mod prepare;
 mod record;
+mod report;
 mod request;
 mod shared;
 mod start;
@@ -35,4 +36,4 @@ pub use record::{
 };
 pub use request::{Deployed, Permit, Request, Timings, TypeView};
 pub use shared::read_stored;
-pub use start::{AgentTypeStart, check_file, check_permissions};
+pub use start::{AgentTypeStart, check_file, check_permissions, check_versions_folder};

@@ -1,14 +1,16 @@
 //! The versions that a host has received, in its data folder: `versions/TYPE/DIGEST.wasm`, with a `.sig` beside it for
-//! a signed one, and `versions/TYPE/record.json`, the record.
+//! a signed one, and `versions/TYPE/record.json`, the record. `serving/TYPE` has the digest that serves, outside of that
+//! folder, so that the next start notices its loss.
 //!
 //! A version is named by the SHA-256 of its bytes, which is checked on reading: an altered file does not serve. All
 //! functions block.
 
+mod presence;
+
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,8 @@ use super::watch::read_bounded;
 use daca_base::digest::digest;
 use daca_base::files::{create_private_folder, write_lasting};
 use daca_model::LARGEST_COMPONENT;
+use presence::FolderId;
+pub(super) use presence::{FileState, Lost, Missing};
 
 /// The maximum number of files of a mounted folder that are read.
 const MAX_MOUNTED: usize = 1_000;
@@ -57,15 +61,25 @@ pub(super) struct LocalRecord {
 pub(super) struct Library {
     folder: PathBuf,
     data: PathBuf,
-    /// Device and inode of the data folder, if it existed at the start.
-    identity: Option<(u64, u64)>,
+    /// The data folder, if it existed at the start.
+    data_id: Option<FolderId>,
+    /// The folder of the versions, once it exists.
+    folder_id: Arc<OnceLock<FolderId>>,
     /// A folder that is filled from outside, such as a mounted volume.
     mounted: Option<PathBuf>,
 }
 
 impl Library {
     pub(super) fn new(data: &Path, mounted: Option<PathBuf>) -> Library {
-        Library { folder: data.join("versions"), identity: identity(data), data: data.to_owned(), mounted }
+        let folder = data.join("versions");
+        let folder_id = FolderId::of(&folder).map_or_else(OnceLock::new, OnceLock::from);
+        Library {
+            folder,
+            data: data.to_owned(),
+            data_id: FolderId::of(data),
+            folder_id: Arc::new(folder_id),
+            mounted,
+        }
     }
 
     /// The stored record of a type; `None` if there is none.
@@ -81,10 +95,14 @@ impl Library {
         }
     }
 
-    pub(super) fn write_record(&self, agent_type: &str, local: &LocalRecord) -> Result<(), Error> {
+    /// Writes the record. Returns the state of its file, for [`Library::find_missing`].
+    pub(super) fn write_record(&self, agent_type: &str, local: &LocalRecord) -> Result<FileState, Error> {
         let path = self.record_path(agent_type);
         let json = serde_json::to_vec_pretty(local).map_err(|error| Error::unreadable(&path, error))?;
-        self.write(agent_type, &path, &json)
+        // First: a change whose record is on disk must not fail any more.
+        self.note_serving(agent_type, &local.record.serving)?;
+        self.write(&path, &json)?;
+        FileState::of(&path).map_err(|error| Error::unwritable(&path, &error))
     }
 
     /// Stores a version. Does nothing if it is already stored.
@@ -92,11 +110,11 @@ impl Library {
         let path = self.version_path(agent_type, digest);
         // First, so that a stored version always has its signature.
         if let Some(signature) = &stored.signature {
-            self.write(agent_type, &path.with_extension("sig"), signature.as_bytes())?;
+            self.write(&path.with_extension("sig"), signature.as_bytes())?;
         }
         match read_version(&path, digest) {
             Ok(Some(_)) => Ok(()),
-            _ => self.write(agent_type, &path, &stored.wasm),
+            _ => self.write(&path, &stored.wasm),
         }
     }
 
@@ -128,7 +146,7 @@ impl Library {
 
     /// Removes all versions of a type but these.
     pub(super) fn keep_only(&self, agent_type: &str, digests: &BTreeSet<String>) {
-        let Ok(entries) = std::fs::read_dir(self.folder.join(agent_type)) else { return };
+        let Ok(entries) = std::fs::read_dir(self.folder_of(agent_type)) else { return };
         for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
             let is_version = path.extension().is_some_and(|it| it == "wasm" || it == "sig");
             let digest = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
@@ -138,30 +156,31 @@ impl Library {
         }
     }
 
-    fn write(&self, agent_type: &str, path: &Path, bytes: &[u8]) -> Result<(), Error> {
-        // It was removed, or its disk was unmounted: the next start would not find files in a new folder of the same
-        // name.
-        if self.identity.is_some() && identity(&self.data) != self.identity {
-            let gone =
-                std::io::Error::new(ErrorKind::NotFound, "the data folder from the start no longer exists");
-            return Err(Error::unwritable(path, &gone));
-        }
-        create_private_folder(&self.folder.join(agent_type))
+    /// Writes a file, and creates its folder.
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        let folder = path.parent().unwrap_or(&self.folder);
+        self.check_folders()
+            .and_then(|()| create_private_folder(folder))
             .and_then(|()| write_lasting(path, &[bytes]))
-            .map_err(|error| Error::unwritable(path, &error))
+            .map_err(|error| Error::unwritable(path, &error))?;
+        if let Some(found) = FolderId::of(&self.folder) {
+            let _known_already = self.folder_id.set(found);
+        }
+        Ok(())
+    }
+
+    /// The folder of a type's versions and record.
+    pub(super) fn folder_of(&self, agent_type: &str) -> PathBuf {
+        self.folder.join(agent_type)
     }
 
     fn record_path(&self, agent_type: &str) -> PathBuf {
-        self.folder.join(agent_type).join("record.json")
+        self.folder_of(agent_type).join("record.json")
     }
 
     fn version_path(&self, agent_type: &str, digest: &str) -> PathBuf {
-        self.folder.join(agent_type).join(format!("{digest}.wasm"))
+        self.folder_of(agent_type).join(format!("{digest}.wasm"))
     }
-}
-
-fn identity(folder: &Path) -> Option<(u64, u64)> {
-    std::fs::metadata(folder).ok().map(|found| (found.dev(), found.ino()))
 }
 
 fn read_version(path: &Path, name: &str) -> Result<Option<Stored>, Error> {

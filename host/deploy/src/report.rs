@@ -1,27 +1,32 @@
 //! What a deployer tells of itself: the serving versions, here and on other hosts, and whether they are kept.
 
 use daca_model::backend::Readiness;
+use tokio::sync::watch;
 
 use super::Deployer;
 use super::hosts::HostView;
 use super::library::Mounted;
 use super::request::TypeView;
-use super::steward::{View, blocking};
+use super::type_folder::blocking;
 
 impl Deployer {
     /// The state of all agent types.
     pub fn views(&self) -> Vec<TypeView> {
-        let views = self.inner.types.iter().map(|(agent_type, handle)| {
-            let View { record, counters, .. } = handle.view.borrow().clone();
-            let counted = counters.iter().map(|(version, counters)| (version.clone(), counters.read()));
-            TypeView { agent_type: agent_type.clone(), record, counted: counted.collect() }
+        let views = self.inner.agents.iter().map(|(agent_type, agent)| {
+            let (record, counted) = agent.controller.counted();
+            TypeView { agent_type: agent_type.clone(), record, counted }
         });
         views.collect()
     }
 
+    /// Notified after each change of the records in [`Deployer::views`]. Closed when the deployer has shut down.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.inner.changes.clone()
+    }
+
     /// Returns whether the next start would find what serves now.
     pub fn readiness(&self) -> Readiness {
-        let is_kept = self.inner.types.values().all(|handle| handle.view.borrow().is_kept);
+        let is_kept = self.inner.agents.values().all(|agent| agent.controller.is_kept());
         // Everybody may ask for this: paths are only for the log.
         if is_kept { Readiness::Ready } else { Readiness::Waiting("deployed versions are missing") }
     }

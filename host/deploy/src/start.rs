@@ -2,7 +2,8 @@
 //!
 //! The version that served before the restart serves again. A canary or pinned version that cannot serve is left out.
 //! If nothing was stored, the manifest's file is used. It has no fallback, so it is not smoke-tested, and a missing
-//! permission is only a warning.
+//! permission is only a warning. The file never takes the place of another version that was stored and is gone: unless
+//! the other hosts have that version, the start fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -19,6 +20,7 @@ use super::watch::{ComponentFile, FileContent};
 use daca_manifest::signature;
 
 use super::Error;
+use daca_base::ErrorCode;
 use daca_base::digest::short;
 use daca_manifest::{AgentType, DeployRules};
 use daca_model::backend::SharedStore;
@@ -47,8 +49,8 @@ impl AgentTypeStart {
         &self.initial.active
     }
 
-    /// Determines the serving version, and loads it. If the manifest's file cannot serve and nothing was stored here,
-    /// the other hosts may have a version: then this waits for the state that they `share`.
+    /// Determines the serving version, and loads it. If the manifest's file cannot serve and nothing was stored here, or
+    /// if what was stored is gone, the other hosts may have a version: then this waits for the state that they `share`.
     pub async fn open(
         engine: &Engine,
         rules: &Arc<DeployRules>,
@@ -59,23 +61,30 @@ impl AgentTypeStart {
         let preparation = Preparation::new(engine.clone(), rules.clone(), Compiling::Starting);
         let library = Library::new(data, rules.versions.clone());
         let folder = TypeFolder::new(library, agent.name.clone());
+        let shared = share.map(|store| Shared::new(store, agent.name.clone()));
         let loader = Loader { preparation, folder, agent: agent.clone() };
         let local = loader.folder.read_record().await?;
         let path = agent.component.clone();
         let file = blocking(move || Ok(ComponentFile::read(&path))).await?;
-        if let Some(local) = local {
-            return loader.again(local, file.ok()).await;
-        }
-        let file = file.map_err(|error| missing(agent, &error));
-        let first = match file.clone() {
-            Ok(file) => loader.first(file).await,
-            Err(error) => Err(error),
-        };
-        match (first, share) {
-            (Err(error), Some(store)) => {
-                loader.of_others(&Shared::new(store, agent.name.clone()), file.ok(), error).await
+        let has_record = local.is_some();
+        let (start, file) = match local {
+            Some(local) => {
+                let file = file.ok();
+                (loader.again(local, file.clone()).await, file)
             }
-            (first, _) => first,
+            None => {
+                loader.check_lost(file.as_ref().ok(), shared.is_some()).await?;
+                match file {
+                    Ok(file) => (loader.first(file.clone()).await, Some(file)),
+                    Err(error) => (Err(missing(agent, &error)), None),
+                }
+            }
+        };
+        match (start, shared) {
+            (Err(error), Some(shared)) if !has_record || is_lost(&error) => {
+                loader.of_others(&shared, file, error).await
+            }
+            (start, _) => start,
         }
     }
 }
@@ -88,8 +97,28 @@ struct Loader {
 }
 
 impl Loader {
-    /// The first start with this data folder, and with a file that cannot serve, such as a new pod's when its ConfigMap
-    /// is damaged: it starts with the other hosts' versions. Without other hosts the start fails.
+    /// At a start without a record: checks whether one was here. The manifest's component may be another version than
+    /// the one that served, and unable to read the state of its actors, so it is not served in its place without a
+    /// decision. With other hosts, theirs is asked for in any case.
+    async fn check_lost(&self, file: Option<&FileContent>, has_others: bool) -> Result<(), Error> {
+        let Some(lost) = self.folder.find_lost().await? else { return Ok(()) };
+        let is_same = file.is_some_and(|file| file.digest == lost.digest);
+        if lost.is_folder && !is_same && !has_others {
+            return Err(Error::versions_missing(&self.agent.name, &lost));
+        }
+        tracing::warn!(
+            agent_type = %self.agent.name,
+            code = ErrorCode::VersionsMissing.as_str(),
+            "{} is missing, so the history of deployments is lost; version {} served from this data folder, and the manifest's component is {}",
+            lost.missing.display(),
+            short(&lost.digest),
+            if is_same { "the same" } else { "another version" }
+        );
+        Ok(())
+    }
+
+    /// A start with nothing here that can serve, such as a new pod's when its ConfigMap is damaged: it starts with the
+    /// other hosts' versions. Without other hosts the start fails.
     async fn of_others(
         &self,
         shared: &Shared,
@@ -98,8 +127,8 @@ impl Loader {
     ) -> Result<AgentTypeStart, Error> {
         tracing::warn!(
             agent_type = %self.agent.name,
-            code = why.code,
-            "the manifest's component cannot serve; asking the other hosts for theirs: {}",
+            code = why.code.as_str(),
+            "no component here can serve; asking the other hosts for theirs: {}",
             why.message
         );
         let (record, stored) = wait_for_others(shared, why).await?;
@@ -120,7 +149,7 @@ impl Loader {
         let stored = Stored { wasm: file.wasm.clone(), signature: file.signature.clone() };
         let version = self.load(&name, stored.clone()).await?;
         if let Err(error) = check_permissions(&self.agent, &version.imports) {
-            tracing::warn!(agent_type = %self.agent.name, code = error.code, "{}", error.message);
+            tracing::warn!(agent_type = %self.agent.name, code = error.code.as_str(), "{}", error.message);
         }
         self.folder.store(&file.digest, stored).await?;
         let origin = Origin { source: Source::Manifest, initiated_by: name };
@@ -156,7 +185,7 @@ impl Loader {
                 Err(error) => {
                     tracing::error!(
                         agent_type = %self.agent.name,
-                        code = error.code,
+                        code = error.code.as_str(),
                         "version {} cannot serve here; version {} serves its actors: {}",
                         record.name(&digest),
                         record.name(&record.serving),
@@ -181,8 +210,7 @@ impl Loader {
     }
 
     async fn load_stored(&self, version: &str) -> Result<Arc<ComponentVersion>, Error> {
-        let stored = self.folder.load(version).await?;
-        let stored = stored.ok_or_else(|| Error::version_unknown(short(version)))?;
+        let stored = self.folder.load_recorded(version).await?;
         self.load(short(version), stored).await
     }
 
@@ -200,7 +228,7 @@ impl Loader {
         let version = loaded.map_err(|_the_file_does_not_do_either| why.clone())?;
         tracing::warn!(
             agent_type = %self.agent.name,
-            code = why.code,
+            code = why.code.as_str(),
             "{name} contains the version that serves, and replaces the kept copy: {}",
             why.message
         );
@@ -217,6 +245,11 @@ impl Loader {
             version.short_digest()
         );
     }
+}
+
+/// Returns `true` if the stored files are the obstacle. Other hosts may have the same ones.
+fn is_lost(error: &Error) -> bool {
+    matches!(error.code, ErrorCode::VersionUnknown | ErrorCode::VersionsUnreadable)
 }
 
 /// Waits for the version that serves on the other hosts. If there is none, the error is the one that led here.
@@ -267,10 +300,10 @@ fn missing(agent: &AgentType, error: &std::io::Error) -> Error {
     let message = format!("{}: {error}", agent.component.display());
     if error.kind() == std::io::ErrorKind::FileTooLarge {
         let help = "build it with optimisation and without debug information";
-        return Error::new("component-too-large", http::StatusCode::PAYLOAD_TOO_LARGE, message, help);
+        return Error::new(ErrorCode::ComponentTooLarge, message, help);
     }
     let help = "build the component, or correct its path in the manifest";
-    Error::new("component-missing", http::StatusCode::NOT_FOUND, message, help)
+    Error::new(ErrorCode::ComponentMissing, message, help)
 }
 
 /// Reads, verifies and compiles the manifest's file, for `daca check`. Blocks.
@@ -286,6 +319,14 @@ pub fn check_file(
     let name = agent.component.display().to_string();
     let compiled = ComponentVersion::from_bytes(engine, &name, file.wasm, Compiling::Starting);
     Ok(runtime.block_on(compiled)?)
+}
+
+/// The problem of `versions` in `[deploy]`, if that is no folder: nothing in it can be deployed by its digest.
+pub fn check_versions_folder(rules: &DeployRules) -> Option<Error> {
+    let folder = rules.versions.as_ref().filter(|folder| !folder.is_dir())?;
+    let message = format!("deploy.versions: {} is not a folder", folder.display());
+    let help = "mount or create it, or leave the key out";
+    Some(Error::new(ErrorCode::VersionsFolderMissing, message, help))
 }
 
 /// Checks that something is permitted for every imported interface that needs a permission. A version that would only

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Error;
-use super::library::{Library, LocalRecord, Stored};
+use super::library::{FileState, Library, LocalRecord, Lost, Missing, Stored};
+use super::record::Record;
 
 /// The folder of an agent type. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -23,14 +24,47 @@ impl TypeFolder {
         self.with(|library, agent_type| library.read_record(agent_type)).await
     }
 
-    pub(super) async fn write_record(&self, local: LocalRecord) -> Result<(), Error> {
+    /// Writes the record. Returns the state of its file, for [`TypeFolder::find_missing`].
+    pub(super) async fn write_record(&self, local: LocalRecord) -> Result<FileState, Error> {
         self.with(move |library, agent_type| library.write_record(agent_type, &local)).await
+    }
+
+    /// Looks for the stored record, and for the files of the versions in `needed`. `seen` is the state of the record's
+    /// file as it was written or found last; the result has the present one. The outer error says nothing of the files.
+    pub(super) async fn find_missing(
+        &self,
+        record: Arc<Record>,
+        seen: FileState,
+        needed: BTreeSet<String>,
+    ) -> Result<Result<FileState, Missing>, Error> {
+        self.with(move |library, agent_type| Ok(library.find_missing(agent_type, &record, seen, &needed)))
+            .await
+    }
+
+    /// The record that was here, if it is gone. Called at a start that has found none.
+    pub(super) async fn find_lost(&self) -> Result<Option<Lost>, Error> {
+        self.with(|library, agent_type| library.find_lost(agent_type)).await
     }
 
     /// A version by its digest, from the data folder or the mounted one; `None` if it is in neither.
     pub(super) async fn load(&self, version: &str) -> Result<Option<Stored>, Error> {
         let version = version.to_owned();
         self.with(move |library, agent_type| library.load(agent_type, &version)).await
+    }
+
+    /// A version that the record names. It is stored if only the mounted folder has it, which may change.
+    pub(super) async fn load_recorded(&self, version: &str) -> Result<Stored, Error> {
+        let version = version.to_owned();
+        self.with(move |library, agent_type| {
+            let stored = library.load(agent_type, &version)?.ok_or_else(|| {
+                Error::version_missing(agent_type, &version, &library.folder_of(agent_type))
+            })?;
+            if !library.has(agent_type, &version) {
+                library.store(agent_type, &version, &stored)?;
+            }
+            Ok(stored)
+        })
+        .await
     }
 
     /// Stores a version. Does nothing if it is already stored.

@@ -50,7 +50,7 @@ impl Core {
     ) -> Result<(Core, TcpListener), Error> {
         let limits = &manifest.host;
         if let Some(error) = daca_deploy::check_versions_folder(&manifest.deploy) {
-            tracing::warn!(code = error.code, "{}", error.message);
+            tracing::warn!(code = error.code.as_str(), "{}", error.message);
         }
         let outbox = Arc::new(Outbox::default());
         let Outside { backend, router, data_lock } = open_backend(options, manifest, &outbox)?;

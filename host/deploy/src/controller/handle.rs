@@ -66,6 +66,8 @@ pub(super) struct View {
     pub(super) counters: BTreeMap<String, Arc<Counters>>,
     /// The first synchronisation with the other hosts is done.
     pub(super) is_synced: bool,
+    /// The next start would find what serves, here or at the other hosts.
+    pub(super) is_kept: bool,
 }
 
 /// The other end of a [`ControllerHandle`].
@@ -116,6 +118,11 @@ impl<V> ControllerHandle<V> {
         let View { record, counters, .. } = self.view.borrow().clone();
         let counted = counters.into_iter().map(|(version, counters)| (version, counters.read()));
         (record, counted.collect())
+    }
+
+    /// Returns `true` if the next start would find what serves, here or at the other hosts.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.view.borrow().is_kept
     }
 
     /// Waits until the other hosts were asked for the first time, or the controller has ended.

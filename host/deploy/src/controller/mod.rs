@@ -4,9 +4,9 @@
 //! other, without locks. The order of a change loses nothing: first the needed versions are loaded, then the record is
 //! written to the shared state and to this host's disk, and then the turns see it.
 //!
-//! This file makes the changes. [`record_keeper`] has the record, [`versions`] the loaded versions, [`replica`] and
-//! [`reconcile`] the other hosts, and [`canary`] and [`rollback`] the automatic rollbacks. [`runtime`] is the door to
-//! the engine.
+//! This file makes the changes. [`record_keeper`] has the record, in memory and on disk, [`versions`] the loaded
+//! versions, [`replica`] and [`reconcile`] the other hosts, and [`canary`] and [`rollback`] the automatic rollbacks.
+//! [`runtime`] is the door to the engine.
 
 mod canary;
 mod handle;
@@ -29,7 +29,7 @@ use super::record::{Change, ChangeOutcome, EventKind, Record};
 use super::shared::Shared;
 use super::type_folder::TypeFolder;
 use canary::CanaryAnalysis;
-use daca_base::task;
+use daca_base::{ErrorCode, task};
 use daca_manifest::DeployRules;
 use daca_model::backend::{self, SharedWriteError};
 use daca_runtime::component::{ActiveRollout, ComponentVersion, LoadedVersion, TrafficSplit};
@@ -103,12 +103,13 @@ impl<R: VersionRuntime> DeploymentController<R> {
             .collect::<BTreeMap<_, _>>();
         let analysis = CanaryAnalysis::new(rules.clone(), &record, &active.now());
         let replica = Replica::new(agent_type.clone(), folder.clone(), shared, left_out.is_empty());
-        let keeper = RecordKeeper { folder: folder.clone(), record: Arc::new(record), file_here };
+        let keeper = RecordKeeper::new(agent_type.clone(), folder.clone(), record, file_here);
         let (handle, end) = ControllerHandle::new(View {
             record: keeper.record.clone(),
             serving: active.now().serving.version.digest().to_owned(),
             counters: counters.clone(),
             is_synced: false,
+            is_kept: true,
         });
         let versions = VersionCache {
             agent_type: agent_type.clone(),
@@ -151,19 +152,22 @@ impl<R: VersionRuntime> DeploymentController<R> {
             self.keeper.set(record);
             self.show();
         }
-        self.keeper.write(&self.keeper.record, self.keeper.file_here.clone()).await?;
+        let (record, file_here) = (self.keeper.record.clone(), self.keeper.file_here.clone());
+        self.keeper.write(&record, file_here).await?;
         if self.replica.shared().is_none() {
             self.mark_synced();
         }
         Ok(())
     }
 
-    /// Handles commands, the shared record and the canary analysis, until `stop`.
+    /// Handles commands, the files on disk, the shared record and the canary analysis, until `stop`.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut samples = tokio::time::interval(self.analysis.interval());
         samples.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut polls = tokio::time::interval(POLL_INTERVAL);
         polls.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut file_looks = tokio::time::interval(record_keeper::FILES_INTERVAL);
+        file_looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
@@ -173,6 +177,7 @@ impl<R: VersionRuntime> DeploymentController<R> {
                     Some(command) => task::step("deployments", self.handle_command(command)).await,
                     None => return,
                 },
+                _ = file_looks.tick() => task::step("deployments", self.look_at_files()).await,
                 _ = polls.tick() => task::step("deployments", self.poll_shared()).await,
                 _ = samples.tick() => task::step("deployments", self.analyse()).await,
             }
@@ -225,6 +230,7 @@ impl<R: VersionRuntime> DeploymentController<R> {
         if let Change::Pin { version, .. } = &request.change {
             self.versions.get(version, &self.keeper.record, self.replica.shared()).await?;
         }
+        self.check_kept().await?;
         for _ in 0..MAX_ATTEMPTS {
             // At each attempt: another host's deployment may have removed it in the meantime.
             if let Some(new) = &request.new {
@@ -280,7 +286,7 @@ impl<R: VersionRuntime> DeploymentController<R> {
             Err(error) if self.replica.shared().is_none() => return Err(error),
             // The hosts have already agreed on it.
             Err(error) => {
-                tracing::error!(code = error.code, agent_type = %self.agent_type, "{}", error.message);
+                tracing::error!(code = error.code.as_str(), agent_type = %self.agent_type, "{}", error.message);
             }
         }
         Ok(())
@@ -327,7 +333,11 @@ fn log_outcome(agent_type: &str, change: &ChangeOutcome, record: &Record) {
         }
         EventKind::RolledBack => {
             let gone = record.name(change.previous.as_deref().unwrap_or_default());
-            tracing::warn!(agent_type, code = "rolled-back", "version {gone} is rolled back {text}");
+            tracing::warn!(
+                agent_type,
+                code = ErrorCode::RolledBack.as_str(),
+                "version {gone} is rolled back {text}"
+            );
         }
         EventKind::Refused => {
             let code = event.and_then(|event| event.code.as_deref()).unwrap_or_default();

@@ -6,6 +6,7 @@ use super::{DeploymentController, VersionRuntime};
 use crate::Error;
 use crate::record::Record;
 use crate::shared::SharedError;
+use daca_base::ErrorCode;
 use daca_base::digest::short;
 use daca_model::backend::{self, SharedWriteError};
 use daca_runtime::component::TrafficSplit;
@@ -41,7 +42,7 @@ impl<R: VersionRuntime> DeploymentController<R> {
             }
             Err(error) if !self.is_synced() => {
                 tracing::warn!(
-                    code = "shared-state-missing",
+                    code = ErrorCode::SharedStateMissing.as_str(),
                     agent_type = %self.agent_type,
                     "deployments reach only this host, because the hosts share no state: {error}. Name a state store of the sidecar as state-store in [dapr]."
                 );
@@ -94,8 +95,9 @@ impl<R: VersionRuntime> DeploymentController<R> {
                 })
             );
         }
-        if let Err(error) = self.keeper.write(&record, self.keeper.file_here.clone()).await {
-            tracing::error!(code = error.code, agent_type = %self.agent_type, "{}", error.message);
+        let file_here = self.keeper.file_here.clone();
+        if let Err(error) = self.keeper.write(&record, file_here).await {
+            tracing::error!(code = error.code.as_str(), agent_type = %self.agent_type, "{}", error.message);
         }
         self.serve(record, split).await;
     }
@@ -104,7 +106,7 @@ impl<R: VersionRuntime> DeploymentController<R> {
     /// same: a rollback may lead to a version that this host has.
     fn keep_serving(&mut self, record: Record, error: &Error) {
         tracing::error!(
-            code = error.code,
+            code = error.code.as_str(),
             agent_type = %self.agent_type,
             "the version that another host deployed cannot serve here: {}",
             error.message

@@ -121,7 +121,7 @@ impl Replica {
 
     /// Logs an error of the shared state, unless it is the last one again.
     pub(super) fn log_once(&mut self, error: SharedError) {
-        let Error { code, .. } = Error::from(error.clone());
+        let code = Error::from(error.clone()).code.as_str();
         let text = error.to_string();
         if self.last_logged_error.as_ref() != Some(&text) {
             tracing::error!(code, agent_type = %self.agent_type, "{text}");

@@ -31,7 +31,7 @@ impl<R: VersionRuntime> DeploymentController<R> {
             Origin { source: Source::Host, initiated_by: "the host, by the rules in [deploy]".into() };
         let request = ChangeRequest::new(change, origin);
         let Err(error) = self.try_change(&request).await else { return true };
-        let (agent_type, code) = (&*self.agent_type, error.code);
+        let (agent_type, code) = (&*self.agent_type, error.code.as_str());
         let record = &self.keeper.record;
         let is_there = record.serving == version
             || record.canary.as_ref().is_some_and(|canary| canary.version == version);

@@ -26,7 +26,7 @@ async fn a_deployment_changes_what_serves_and_a_rollback_brings_the_previous_ver
     assert_eq!(applied.outcome.outcome, EventKind::RolledBack);
     ensure!(host.serves("v1"));
     let error = host.roll_back().await.err().context("no version served before")?;
-    assert_eq!(error.code, "nothing-to-roll-back");
+    assert_eq!(error.code, ErrorCode::NothingToRollBack);
     ensure!(host.serves("v1"));
     Ok(())
 }
@@ -37,9 +37,9 @@ async fn a_change_that_is_refused_changes_nothing() -> anyhow::Result<()> {
     host.deploy("v2+", 100).await?;
     let before = host.handle.record();
     let error = host.deploy("v3", 100).await.err().context("it cannot read migrated state")?;
-    assert_eq!(error.code, "component-lacks-migration");
+    assert_eq!(error.code, ErrorCode::ComponentLacksMigration);
     let overtaken = host.handle.change(deployment("v3+", 100, 1)).await;
-    assert_eq!(overtaken.err().context("it is based on an earlier record")?.code, "deploy-conflict");
+    assert_eq!(overtaken.err().context("it is based on an earlier record")?.code, ErrorCode::DeployConflict);
     assert_eq!(host.handle.record(), before);
     assert_eq!(host.stored_record().await?.as_deref(), Some(&*before));
     ensure!(host.serves("v2+"));
@@ -72,7 +72,7 @@ async fn two_hosts_converge_on_the_later_wish() -> anyhow::Result<()> {
     eventually("b serves what a deployed", || b.serves("v2")).await?;
     b.deploy("v3", 100).await?;
     let error = a.handle.change(deployment("v4", 100, 2)).await.err().context("b was faster")?;
-    assert_eq!(error.code, "deploy-conflict");
+    assert_eq!(error.code, ErrorCode::DeployConflict);
     eventually("a serves what b deployed", || a.serves("v3")).await?;
     tokio::time::sleep(QUIET).await;
     ensure!(a.serves("v3") && b.serves("v3"));
@@ -106,7 +106,7 @@ async fn while_the_store_is_away_a_host_keeps_serving_and_refuses_changes() -> a
     store.fail(StoreError::Unavailable("it restarts".into()));
     tokio::time::sleep(QUIET).await;
     let error = a.deploy("v2", 100).await.err().context("the hosts cannot agree")?;
-    assert_eq!(error.code, "shared-state-unavailable");
+    assert_eq!(error.code, ErrorCode::SharedStateUnavailable);
     ensure!(a.serves("v1") && b.serves("v1"));
     store.recover();
     a.deploy("v2", 100).await?;
@@ -121,7 +121,7 @@ async fn a_host_that_was_never_synced_makes_no_change() -> anyhow::Result<()> {
     let host = Host::start(Some(&store)).await?;
     tokio::time::sleep(QUIET).await;
     let error = host.deploy("v2", 100).await.err().context("what others serve is unknown")?;
-    assert_eq!(error.code, "shared-state-unavailable");
+    assert_eq!(error.code, ErrorCode::SharedStateUnavailable);
     store.recover();
     host.handle.synced().await;
     host.deploy("v2", 100).await?;
@@ -186,14 +186,32 @@ async fn a_record_from_a_newer_host_is_neither_served_nor_written_over() -> anyh
     tokio::time::sleep(QUIET).await;
     ensure!(host.serves("v2"));
     for error in [host.deploy("v3", 100).await.err(), host.roll_back().await.err()] {
-        assert_eq!(error.context("it is refused")?.code, "record-too-new");
+        assert_eq!(error.context("it is refused")?.code, ErrorCode::RecordTooNew);
     }
     ensure!(host.serves("v2"));
     let fresh = Host::start(Some(&store)).await?;
     fresh.handle.synced().await;
     let error = fresh.deploy("v3", 100).await.err().context("it is refused")?;
-    assert_eq!(error.code, "record-too-new");
+    assert_eq!(error.code, ErrorCode::RecordTooNew);
     ensure!(fresh.serves("v1"));
     assert_eq!(store.get(RECORD_KEY), Some(newer));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_its_record_is_gone_from_the_disk_a_host_says_so_and_refuses_changes() -> anyhow::Result<()> {
+    let host = Host::start(None).await?;
+    host.deploy("v2", 100).await?;
+    let versions = host.data().join("versions");
+    let elsewhere = host.data().join("elsewhere");
+    std::fs::rename(&versions, &elsewhere)?;
+    eventually("it is noticed", || !host.handle.is_kept()).await?;
+    let error = host.deploy("v3", 100).await.err().context("the next start would not find it")?;
+    assert_eq!(error.code, ErrorCode::VersionsUnwritable);
+    ensure!(host.serves("v2"));
+    std::fs::rename(&elsewhere, &versions)?;
+    eventually("it is noticed", || host.handle.is_kept()).await?;
+    host.deploy("v3", 100).await?;
+    ensure!(host.serves("v3"));
     Ok(())
 }

@@ -119,7 +119,7 @@ impl<R: VersionRuntime> VersionCache<R> {
         let stored = stored.ok_or(own)?;
         if let Err(error) = self.folder.store(version, stored.clone()).await {
             // It is fetched again after a restart, as long as another host has it.
-            tracing::warn!(code = error.code, agent_type = %self.agent_type, "{}", error.message);
+            tracing::warn!(code = error.code.as_str(), agent_type = %self.agent_type, "{}", error.message);
         }
         Ok(stored)
     }

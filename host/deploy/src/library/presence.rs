@@ -14,7 +14,7 @@ use crate::record::Record;
 use crate::watch::read_bounded;
 
 /// The maximum size in bytes of a file that names the serving version.
-const LARGEST_NOTE: u64 = 1_024;
+const MAX_NOTE: u64 = 1_024;
 
 /// Device and inode of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Library {
         // A copy of the same content does as well.
         if found != seen {
             match self.read_record(agent_type) {
-                Ok(Some(kept)) if kept.record == *record => {}
+                Ok(Some(local)) if *local.record == *record => {}
                 Ok(_) => return Err(Missing::Record(at(&path, "it was replaced by another record"))),
                 Err(error) => return Err(Missing::Record(error.message)),
             }
@@ -112,9 +112,9 @@ impl Library {
     }
 
     /// The record that was here, if it is gone. Called at a start that has found none.
-    pub(crate) fn lost(&self, agent_type: &str) -> Result<Option<Lost>, Error> {
+    pub(crate) fn find_lost(&self, agent_type: &str) -> Result<Option<Lost>, Error> {
         let note = self.note_path(agent_type);
-        let digest = match read_bounded(&note, LARGEST_NOTE) {
+        let digest = match read_bounded(&note, MAX_NOTE) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).trim().to_owned(),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::unreadable(&note, error)),
@@ -133,7 +133,7 @@ impl Library {
     /// Writes the digest that serves beside the folder of the versions.
     pub(super) fn note_serving(&self, agent_type: &str, digest: &str) -> Result<(), Error> {
         let note = self.note_path(agent_type);
-        let is_noted = read_bounded(&note, LARGEST_NOTE).is_ok_and(|bytes| bytes == digest.as_bytes());
+        let is_noted = read_bounded(&note, MAX_NOTE).is_ok_and(|bytes| bytes == digest.as_bytes());
         if is_noted { Ok(()) } else { self.write(&note, digest.as_bytes()) }
     }
 

@@ -13,6 +13,7 @@ fn rules() -> DeployRules {
         least_turns: 10,
         keep: 20,
         versions,
+        versions_line: 1,
         compiling: CompileLimits { time: 30 * SECOND, memory: bytesize::ByteSize::mib(768) },
     }
 }

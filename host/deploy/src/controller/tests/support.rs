@@ -1,7 +1,7 @@
 //! Hosts of one app without an engine: each has a deployment controller, and all share one store.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use daca_base::digest::digest;
 use daca_manifest::CompileLimits;
 use daca_model::backend::{SharedStore, SharedValue};
 use daca_runtime::component::{Counters, TurnEnd};
+use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio_util::sync::DropGuard;
 
@@ -32,26 +33,26 @@ pub(super) struct FakeStore {
 impl FakeStore {
     /// Answers everything with an error from now on.
     pub(super) fn fail(&self, error: backend::Error) {
-        *lock(&self.error) = Some(error);
+        *self.error.lock() = Some(error);
     }
 
     /// Is there again.
     pub(super) fn recover(&self) {
-        *lock(&self.error) = None;
+        *self.error.lock() = None;
     }
 
     pub(super) fn get(&self, key: &str) -> Option<Bytes> {
-        lock(&self.values).get(key).map(|(value, _)| value.clone())
+        self.values.lock().get(key).map(|(value, _)| value.clone())
     }
 
     pub(super) fn put(&self, key: &str, value: Bytes) {
-        let mut writes = lock(&self.writes);
+        let mut writes = self.writes.lock();
         *writes += 1;
-        lock(&self.values).insert(key.to_owned(), (value, *writes));
+        self.values.lock().insert(key.to_owned(), (value, *writes));
     }
 
     fn check(&self) -> Result<(), backend::Error> {
-        lock(&self.error).clone().map_or(Ok(()), Err)
+        self.error.lock().clone().map_or(Ok(()), Err)
     }
 }
 
@@ -59,7 +60,7 @@ impl FakeStore {
 impl SharedStore for FakeStore {
     async fn read(&self, keys: &[String]) -> Result<Vec<Option<SharedValue>>, backend::Error> {
         self.check()?;
-        let values = lock(&self.values);
+        let values = self.values.lock();
         let read = |key: &String| {
             let (value, write) = values.get(key)?;
             Some(SharedValue { value: value.clone(), etag: write.to_string() })
@@ -74,7 +75,7 @@ impl SharedStore for FakeStore {
         expected: Option<Option<&str>>,
     ) -> Result<(), SharedWriteError> {
         self.check()?;
-        let etag = lock(&self.values).get(key).map(|(_, write)| write.to_string());
+        let etag = self.values.lock().get(key).map(|(_, write)| write.to_string());
         if expected.is_some_and(|expected| expected != etag.as_deref()) {
             return Err(SharedWriteError::Conflict);
         }
@@ -84,7 +85,7 @@ impl SharedStore for FakeStore {
 
     async fn delete(&self, key: &str) -> Result<(), backend::Error> {
         self.check()?;
-        lock(&self.values).remove(key);
+        self.values.lock().remove(key);
         Ok(())
     }
 }
@@ -198,6 +199,11 @@ impl Host {
         }
     }
 
+    /// This host's data folder.
+    pub(super) fn data(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The record on this host's disk.
     pub(super) async fn stored_record(&self) -> anyhow::Result<Option<Arc<Record>>> {
         let folder = TypeFolder::new(Library::new(self.folder.path(), None), AGENT_TYPE.into());
@@ -246,6 +252,7 @@ fn rules() -> DeployRules {
         least_turns: 10,
         keep: 20,
         versions: None,
+        versions_line: 1,
         compiling,
     }
 }
@@ -278,8 +285,4 @@ fn initial() -> InitialState<FakeVersion> {
 fn count(counters: &Counters, well: u32, failed: u32) {
     (0..well).for_each(|_| counters.count(TurnEnd::Well));
     (0..failed).for_each(|_| counters.count(TurnEnd::Failed));
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
