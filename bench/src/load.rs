@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 /// How long an answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Failures after each other with which a connection gives up.
-const MOST_FAILURES: u32 = 10;
+const MAX_FAILURES: u32 = 10;
 
 /// What to send, and how.
 #[derive(Debug, Clone)]
@@ -255,7 +255,7 @@ async fn connection(shared: Arc<Shared>) -> Outcome {
     let mut outcome = Outcome::default();
     let mut sender = None;
     let mut failures = 0;
-    while failures < MOST_FAILURES
+    while failures < MAX_FAILURES
         && let Some((number, due)) = shared.next().await
     {
         match tokio::time::timeout(ANSWER_WITHIN, ask(&shared, &mut sender, number)).await {
@@ -377,7 +377,7 @@ mod tests {
         let address = listener.local_addr()?;
         drop(listener);
         let outcome = run(&Load::chat(address, 2, 1, Duration::from_secs(20))).await?;
-        assert_eq!((outcome.answered, outcome.failed), (0, u64::from(2 * MOST_FAILURES)));
+        assert_eq!((outcome.answered, outcome.failed), (0, u64::from(2 * MAX_FAILURES)));
         Ok(())
     }
 }

@@ -155,17 +155,21 @@ impl HostBuilder {
         };
         let actors = Actors::new(services, deploy::runtimes(&manifest, &opened), limits);
         let deployer =
-            deploy::start(engine, &manifest, folder.path(), actors.clone(), lifecycle.reader(), opened).await?;
+            deploy::start(engine, &manifest, folder.path(), actors.clone(), lifecycle.reader(), opened)
+                .await?;
         let calls = CallRouter::alone();
         calls.serve(actors.clone());
         let subscriptions = Subscriptions::new(&manifest.subscriptions, actors.clone(), calls.clone());
-        let router = routes::router(&manifest, routes::Served {
-            subscriptions: subscriptions.clone(),
-            actors: actors.clone(),
-            calls: calls.clone(),
-            deployer: deployer.clone(),
-            lifecycle: lifecycle.reader(),
-        });
+        let router = routes::router(
+            &manifest,
+            routes::Served {
+                subscriptions: subscriptions.clone(),
+                actors: actors.clone(),
+                calls: calls.clone(),
+                deployer: deployer.clone(),
+                lifecycle: lifecycle.reader(),
+            },
+        );
         inbound.serve(actors.clone(), calls, subscriptions);
         backend.start(inbound.clone());
         lifecycle.enter(HostPhase::Serving);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use daca_deploy::watch::ComponentFile;
-use daca_deploy::{Deployed, Deployer, DeployerOptions, Error, AgentTypeStart, Origin, Request, Source};
+use daca_deploy::{AgentTypeStart, Deployed, Deployer, DeployerOptions, Error, Origin, Request, Source};
 use daca_manifest::{AgentType, Manifest};
 use daca_model::Lifecycle;
 use daca_runtime::actor::{Actors, AgentRuntime};

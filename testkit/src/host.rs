@@ -27,7 +27,7 @@ use crate::{Answer, CallFailed, Error, HostBuilder, Response, StartError, deploy
 /// What the keys of an actor's state begin with that the host keeps beside the agent's own.
 const HOST_KEYS: &str = "daca:";
 /// How often it is looked whether an actor that is just answering has become idle.
-const LOOK: Duration = Duration::from_millis(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A host in this process, with its agents. Dropping it ends it, without the agents' `#[deactivate]`.
 pub struct Host {
@@ -349,7 +349,7 @@ impl Host {
             self.rest().await;
             // An actor whose answer is here may not be idle yet.
             while self.parts.actors.deactivate_all(Instant::now() + self.parts.patience).await > 0 {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
             self.rest().await;
         };

@@ -65,7 +65,7 @@ impl Recorder {
 
     /// Notes an effect once it is settled. One that may work later is tried again.
     fn note(&self, actor: &ActorAddress, effect: &Effect, result: &Result<(), Error>) {
-        if result.as_ref().is_err_and(Error::is_passing) {
+        if result.as_ref().is_err_and(Error::is_retryable) {
             return;
         }
         match &effect.request {

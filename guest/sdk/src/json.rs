@@ -13,7 +13,7 @@ pub(crate) fn or_null(bytes: &[u8]) -> &[u8] {
 }
 
 /// The depth of nested lists and objects that serde_json reads. It writes deeper ones.
-const MOST_DEPTH: usize = 127;
+const MAX_DEPTH: usize = 127;
 
 /// `what` names the value in an error's message. A value that could not be read again is rejected.
 pub(crate) fn encode<T: Serialize + ?Sized>(what: impl fmt::Display, value: &T) -> Result<Vec<u8>, Error> {
@@ -23,8 +23,8 @@ pub(crate) fn encode<T: Serialize + ?Sized>(what: impl fmt::Display, value: &T) 
 /// The JSON of a value. An error if it could not be read again.
 pub(crate) fn readable<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, String> {
     let text = serde_json::to_vec(value).map_err(|e| e.to_string())?;
-    if depth(&text) > MOST_DEPTH {
-        let reason = format!("its lists and objects are nested more than {MOST_DEPTH} levels deep");
+    if depth(&text) > MAX_DEPTH {
+        let reason = format!("its lists and objects are nested more than {MAX_DEPTH} levels deep");
         return Err(format!("{reason}, and it could not be read again"));
     }
     Ok(text)
@@ -66,9 +66,9 @@ mod tests {
 
     #[test]
     fn what_is_written_can_be_read_again_and_what_cannot_is_refused() {
-        let text = encode("it", &nested(MOST_DEPTH)).expect("it is not too deep");
-        assert_eq!(decode::<Value>("it", &text), Ok(nested(MOST_DEPTH)));
-        let error = encode("it", &[nested(MOST_DEPTH)]).expect_err("it is too deep");
+        let text = encode("it", &nested(MAX_DEPTH)).expect("it is not too deep");
+        assert_eq!(decode::<Value>("it", &text), Ok(nested(MAX_DEPTH)));
+        let error = encode("it", &[nested(MAX_DEPTH)]).expect_err("it is too deep");
         assert!(matches!(&error, Error::Invalid(text) if text.contains("127")), "{error}");
         let brackets = ["[{".repeat(200), "\\\"[".repeat(200)];
         assert!(encode("text", &brackets).is_ok());

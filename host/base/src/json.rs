@@ -1,7 +1,7 @@
 //! The only parser of external JSON: bodies, events, guests' events, stored values, answers.
 //!
 //! A text is checked once ([`Document::parse`]): its encoding, its syntax, and that it is nested no deeper than
-//! [`MOST_DEPTH`]. After that its original bytes are passed on, and fields are slices of them. So numbers keep every
+//! [`MAX_DEPTH`]. After that its original bytes are passed on, and fields are slices of them. So numbers keep every
 //! digit, objects keep the order of their fields, and no function here is recursive.
 //!
 //! External JSON never becomes a `serde_json::Value`. With serde_json's features `raw_value` and `arbitrary_precision`,
@@ -18,7 +18,7 @@ use bytes::Bytes;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 /// The maximum depth of nested lists and objects. Guests read one level less (serde_json's own limit).
-pub const MOST_DEPTH: usize = 128;
+pub const MAX_DEPTH: usize = 128;
 
 /// Why a text is not acceptable JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +30,7 @@ pub enum Error {
     #[error("{0}")]
     Syntax(String),
     /// It is JSON, but nested too deeply.
-    #[error("its lists and objects are nested more than {MOST_DEPTH} levels deep")]
+    #[error("its lists and objects are nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
     /// It is JSON, but not of the expected form.
     #[error("{0}")]
@@ -186,7 +186,7 @@ fn check(text: &[u8]) -> Result<(), Error> {
     if let Err(error) = std::str::from_utf8(text) {
         return Err(Error::Syntax(format!("the byte at {} is not UTF-8", error.valid_up_to())));
     }
-    if depth(text) > MOST_DEPTH { Err(Error::TooDeep) } else { Ok(()) }
+    if depth(text) > MAX_DEPTH { Err(Error::TooDeep) } else { Ok(()) }
 }
 
 // The following functions are for checked text. For other text they return some value, and do not fail.

@@ -5,17 +5,14 @@ use std::io::{self, ErrorKind, Read as _};
 use std::path::Path;
 
 /// The maximum size of a file in bytes. Nobody writes so much by hand.
-const LARGEST_FILE: u64 = 16 * 1024 * 1024;
+const MAX_FILE: u64 = 16 * 1024 * 1024;
 
 /// Reads a file. The error names the cause, such as another encoding.
 pub fn read(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(io::Error::new(
-            ErrorKind::FileTooLarge,
-            format!("it has more than {LARGEST_FILE} bytes"),
-        ));
+    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {MAX_FILE} bytes")));
     }
     utf8(bytes)
 }

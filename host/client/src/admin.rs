@@ -61,7 +61,7 @@ pub enum Error {
     /// A component above the maximum size.
     #[error(
         "error[{code}]: {what}: it has {bytes} bytes; the maximum is {}\n  help: build it with optimisation and without debug information",
-        daca_model::LARGEST_COMPONENT,
+        daca_model::MAX_COMPONENT,
         code = ErrorCode::ComponentTooLarge
     )]
     TooLarge {
@@ -153,7 +153,7 @@ pub struct Admin {
 }
 
 /// The maximum length of the initiator's name in characters.
-const LONGEST_NAME: usize = 100;
+const MAX_NAME: usize = 100;
 
 /// A refusal in the host's format.
 #[derive(Deserialize)]
@@ -280,5 +280,5 @@ fn by() -> String {
     let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = format!("{}@{}", user.as_deref().unwrap_or("unknown"), machine.trim());
-    name.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).take(LONGEST_NAME).collect()
+    name.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).take(MAX_NAME).collect()
 }

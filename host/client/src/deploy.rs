@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 
 use super::admin::{self, Admin, Error};
 use super::{Form, outcome};
-use daca_model::LARGEST_COMPONENT;
+use daca_model::MAX_COMPONENT;
 
 /// The maximum size of a signature file in bytes.
-const LARGEST_SIGNATURE: u64 = 1024;
+const MAX_SIGNATURE: u64 = 1024;
 
 /// The arguments of a deployment.
 pub struct Deployment<'a> {
@@ -32,7 +32,7 @@ pub struct Deployment<'a> {
 pub async fn deploy(admin: &Admin, deployment: &Deployment<'_>, form: Form) -> Result<String, Error> {
     let request = match std::fs::read(deployment.what) {
         // The host would stop reading, which looks as if it had gone.
-        Ok(wasm) if wasm.len() as u64 > LARGEST_COMPONENT => {
+        Ok(wasm) if wasm.len() as u64 > MAX_COMPONENT => {
             return Err(Error::TooLarge { what: deployment.what.to_owned(), bytes: wasm.len() });
         }
         Ok(wasm) => upload(admin, deployment, wasm)?,
@@ -79,7 +79,7 @@ fn signature(deployment: &Deployment<'_>) -> Result<Option<HeaderValue>, Error> 
             return Ok(None);
         }
         Err(error) => return Err(failed(error.to_string())),
-        Ok(file) if file.len() > LARGEST_SIGNATURE => {
+        Ok(file) if file.len() > MAX_SIGNATURE => {
             return Err(failed("it is too large for a signature".into()));
         }
         Ok(_) => {}

@@ -12,7 +12,7 @@ use daca_base::json;
 use daca_base::telemetry::printable;
 
 /// The maximum length of a line in bytes; a host writes shorter ones.
-const LONGEST_LINE: usize = 4 * 1024 * 1024;
+const MAX_LINE: usize = 4 * 1024 * 1024;
 
 /// The arguments of the command.
 pub struct LogRequest<'a> {
@@ -48,7 +48,7 @@ pub async fn logs(
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
             result => result.map_err(Error::Output)?,
         }
-        if buffer.len() > LONGEST_LINE {
+        if buffer.len() > MAX_LINE {
             return Err(Error::Answer("a line has no end".to_owned()));
         }
     }

@@ -13,9 +13,9 @@ use secrecy::SecretString;
 /// The variable for the token when no file is given.
 const VARIABLE: &str = "DACA_ADMIN_TOKEN";
 /// The minimum length of a token: a shorter one can be guessed.
-const SHORTEST: usize = 16;
+const MIN: usize = 16;
 /// The maximum length of a token: it is in the head of every request.
-const LONGEST: usize = 1024;
+const MAX: usize = 1024;
 
 /// Why the given token cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +33,7 @@ pub enum Error {
     },
     /// The content of the file or the variable.
     #[error(
-        "error[{code}]: the token in {place} {reason}\n  help: use one of {SHORTEST} to {LONGEST} visible ASCII characters, such as `openssl rand -hex 32` prints",
+        "error[{code}]: the token in {place} {reason}\n  help: use one of {MIN} to {MAX} visible ASCII characters, such as `openssl rand -hex 32` prints",
         code = ErrorCode::AdminTokenInvalid
     )]
     Invalid {
@@ -66,7 +66,7 @@ fn read(path: &Path) -> std::io::Result<String> {
     }
     let mut bytes = Vec::new();
     // Anything longer than a token and some blank lines is not a token.
-    file.take(2 * LONGEST as u64).read_to_end(&mut bytes)?;
+    file.take(2 * MAX as u64).read_to_end(&mut bytes)?;
     daca_base::text::utf8(bytes)
 }
 
@@ -74,8 +74,8 @@ fn check(text: &str, place: impl Fn() -> String) -> Result<SecretString, Error> 
     let token = text.trim_end();
     let reason = match token.len() {
         0 => "is empty",
-        length if length < SHORTEST => "is too short",
-        length if length > LONGEST => "is too long",
+        length if length < MIN => "is too short",
+        length if length > MAX => "is too long",
         _ if !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
             "contains a space or another character that is not allowed"
         }
@@ -100,6 +100,6 @@ mod tests {
         {
             assert_eq!(of(text), None, "{text:?}");
         }
-        assert_eq!(of(&"x".repeat(LONGEST + 1)), None);
+        assert_eq!(of(&"x".repeat(MAX + 1)), None);
     }
 }

@@ -3,11 +3,11 @@
 use daca_base::ErrorCode;
 
 /// The codes that a message proposes at most.
-const MOST_NEAR: usize = 3;
+const MAX_NEAR: usize = 3;
 /// The letters in which a misspelt code may differ from one that is proposed.
-const MOST_WRONG: usize = 3;
+const MAX_WRONG: usize = 3;
 /// The bytes of a code that are compared. No code is as long.
-const LONGEST: usize = 64;
+const MAX: usize = 64;
 
 /// No error of this version has the code.
 #[derive(Debug, thiserror::Error)]
@@ -43,14 +43,14 @@ fn unknown(text: &str) -> Error {
 
 /// The codes that are written like a text, or contain it, the most similar first.
 fn near(text: &str) -> Vec<&'static str> {
-    let text = &text[..text.floor_char_boundary(LONGEST)];
+    let text = &text[..text.floor_char_boundary(MAX)];
     let rank = |name: &'static str| (distance(text, name), name);
     let is_near = |(wrong, name): &(usize, &str)| {
-        *wrong <= MOST_WRONG || (text.len() > MOST_WRONG && name.contains(text))
+        *wrong <= MAX_WRONG || (text.len() > MAX_WRONG && name.contains(text))
     };
     let mut near = ErrorCode::ALL.iter().map(|code| rank(code.as_str())).filter(is_near).collect::<Vec<_>>();
     near.sort_unstable();
-    near.into_iter().map(|(_, name)| name).take(MOST_NEAR).collect()
+    near.into_iter().map(|(_, name)| name).take(MAX_NEAR).collect()
 }
 
 /// The bytes that must be inserted, removed or replaced to turn one text into the other.

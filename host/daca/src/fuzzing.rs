@@ -9,7 +9,7 @@ use std::path::Path;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use daca_base::json::{Document, MOST_DEPTH, is_json};
+use daca_base::json::{Document, MAX_DEPTH, is_json};
 use daca_dapr::{firing_data, shown_reminder};
 use daca_manifest::{Manifest, Template};
 use daca_model::cloud_event;
@@ -18,7 +18,7 @@ use daca_routing::{context_of, wire_reply};
 /// The JSON parser: accepted documents have a limited depth, and their fields and lines are JSON again.
 pub fn json(input: &[u8]) {
     let Ok(document) = Document::parse(&Bytes::copy_from_slice(input)) else { return };
-    assert!(document.depth() <= MOST_DEPTH, "the depth is bounded");
+    assert!(document.depth() <= MAX_DEPTH, "the depth is bounded");
     assert!(is_json(document.bytes()), "what is passed on is JSON");
     assert!(is_json(document.to_string().as_bytes()), "a line is JSON");
     for name in ["", "a", "data", "$serde_json::private::RawValue", "$serde_json::private::Number"] {

@@ -35,9 +35,9 @@ const RETRY_DELAY: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The maximum length of an event's message in bytes (`validateV1EventSeries` and `ValidateEvent` in
 /// `pkg/apis/core/validation/events.go`).
-const LONGEST_MESSAGE: usize = 1024;
+const MAX_MESSAGE: usize = 1024;
 /// The bytes of an answer that are read.
-const LARGEST_ANSWER: usize = 64 * 1024;
+const MAX_ANSWER: usize = 64 * 1024;
 
 /// Why an event was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -224,7 +224,7 @@ impl Pod {
             .map_err(|error| Error::Connection(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
         let answer = sender.send_request(request).await?;
         let status = answer.status();
-        let text = Limited::new(answer.into_body(), LARGEST_ANSWER).collect().await;
+        let text = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
         connection.abort();
         if status.is_success() {
             return Ok(());
@@ -294,6 +294,6 @@ fn message(view: &TypeView, event: &Event) -> String {
         EventKind::Unpinned => format!("{agent_type}: an actor is no longer pinned to version {version}{by}"),
         EventKind::Unchanged => format!("{agent_type}: version {version} serves already{by}"),
     };
-    text.truncate(text.floor_char_boundary(LONGEST_MESSAGE));
+    text.truncate(text.floor_char_boundary(MAX_MESSAGE));
     text
 }

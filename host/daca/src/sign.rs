@@ -20,7 +20,7 @@ use daca_manifest::signature::{self, Signer};
 use daca_runtime::component::{LoadError, check_header};
 
 /// The maximum size of a key file in bytes. A real one has about 120.
-const LARGEST_KEY_FILE: u64 = 16 * 1024;
+const MAX_KEY_FILE: u64 = 16 * 1024;
 
 /// The arguments of `daca sign`.
 #[derive(Debug, clap::Args)]
@@ -180,7 +180,7 @@ fn read_key(path: &Path) -> Result<SigningKey, Error> {
         return Err(Error::KeyExposed { path: path.to_owned() });
     }
     let mut pem = Vec::new();
-    file.take(LARGEST_KEY_FILE).read_to_end(&mut pem).map_err(unreadable)?;
+    file.take(MAX_KEY_FILE).read_to_end(&mut pem).map_err(unreadable)?;
     let pem = utf8(pem).map_err(unreadable)?;
     SigningKey::from_pkcs8_pem(pem.trim_start()).map_err(|_| Error::KeyInvalid { path: path.to_owned() })
 }

@@ -1,16 +1,16 @@
 //! Bindings: the inputs and their routes, and the outputs of agents.
 
+use super::required::{Input, Pair};
 use super::resource::{Component, Setting};
-use super::wants::{Input, Pair};
 use super::{Category, Check, Wanted, known, listed, with_slash};
 use daca_base::ErrorCode;
 
 pub(super) fn check(check: &mut Check<'_>) {
-    let wants = check.wants;
-    for pair in &wants.invoked {
+    let required = check.required;
+    for pair in &required.invoked {
         output(check, pair);
     }
-    for input in &wants.inputs {
+    for input in &required.inputs {
         let (name, what) = (input.binding.as_str(), "messages are expected from".to_owned());
         let code = ErrorCode::ComponentsInputMissing;
         let wanted = Wanted { name, category: Category::Binding, what, place: &input.place, code };
@@ -20,7 +20,7 @@ pub(super) fn check(check: &mut Check<'_>) {
     }
     for component in check.of(Category::Binding) {
         direction(check, component);
-        let is_listed = wants.inputs.iter().any(|input| input.binding == component.name);
+        let is_listed = required.inputs.iter().any(|input| input.binding == component.name);
         if !is_listed && reads(component) {
             unlisted(check, component);
         }

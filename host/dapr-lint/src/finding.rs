@@ -19,20 +19,20 @@ pub(super) enum Severity {
 
 /// A place in a file. Line 0 is the whole file or folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Location {
     pub(super) path: Arc<Path>,
     pub(super) line: u64,
     pub(super) column: u64,
 }
 
-impl Place {
+impl Location {
     /// A whole file or folder.
-    pub(super) fn whole(path: &Path) -> Place {
-        Place { path: path.into(), line: 0, column: 0 }
+    pub(super) fn whole(path: &Path) -> Location {
+        Location { path: path.into(), line: 0, column: 0 }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path.display())?;
         if self.line > 0 { write!(f, ":{}:{}", self.line, self.column) } else { Ok(()) }
@@ -44,7 +44,7 @@ impl fmt::Display for Place {
 pub(super) struct Finding {
     pub(super) severity: Severity,
     code: ErrorCode,
-    place: Place,
+    place: Location,
     message: String,
     help: String,
 }
@@ -69,7 +69,7 @@ impl Findings {
     pub(super) fn error(
         &mut self,
         code: ErrorCode,
-        place: &Place,
+        place: &Location,
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
@@ -79,7 +79,7 @@ impl Findings {
     pub(super) fn warning(
         &mut self,
         code: ErrorCode,
-        place: &Place,
+        place: &Location,
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
@@ -89,14 +89,14 @@ impl Findings {
     pub(super) fn note(
         &mut self,
         code: ErrorCode,
-        place: &Place,
+        place: &Location,
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
         self.push(Severity::Note, code, place, message.into(), help.into());
     }
 
-    fn push(&mut self, severity: Severity, code: ErrorCode, place: &Place, message: String, help: String) {
+    fn push(&mut self, severity: Severity, code: ErrorCode, place: &Location, message: String, help: String) {
         self.0.push(Finding { severity, code, place: place.clone(), message, help });
     }
 

@@ -4,15 +4,15 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::finding::{Findings, Place};
+use super::finding::{Findings, Location};
 use super::reader::Reader;
 use super::resource::{Component, Resiliency, Resource, Subscription};
 use super::yaml;
 use daca_base::ErrorCode;
 
 /// Limits on reading: a folder of components is small, and one named by mistake may be a home folder.
-const LARGEST_FILE: u64 = 1 << 20;
-const MOST_FILES: usize = 1_000;
+const MAX_FILE: u64 = 1 << 20;
+const MAX_FILES: usize = 1_000;
 
 /// The content of a folder.
 #[derive(Debug)]
@@ -49,16 +49,16 @@ impl Folder {
     pub(super) fn read(path: &Path, findings: &mut Findings) -> Folder {
         let mut folder = Folder::empty(path);
         match files(path) {
-            Ok(files) if files.len() > MOST_FILES => {
-                let message = format!("{} YAML files exceed the maximum of {MOST_FILES}", files.len());
+            Ok(files) if files.len() > MAX_FILES => {
+                let message = format!("{} YAML files exceed the maximum of {MAX_FILES}", files.len());
                 let help = "name the folder that holds Dapr's components and nothing else";
-                findings.error(ErrorCode::ComponentsUnreadable, &Place::whole(path), message, help);
+                findings.error(ErrorCode::ComponentsUnreadable, &Location::whole(path), message, help);
             }
             Ok(files) if files.is_empty() => {
                 let help = "name the folder that holds Dapr's components";
                 findings.error(
                     ErrorCode::ComponentsUnreadable,
-                    &Place::whole(path),
+                    &Location::whole(path),
                     "it contains no YAML files",
                     help,
                 );
@@ -68,7 +68,7 @@ impl Folder {
                 let help = "name the folder of the components with --components DIR";
                 findings.error(
                     ErrorCode::ComponentsUnreadable,
-                    &Place::whole(path),
+                    &Location::whole(path),
                     reason.to_string(),
                     help,
                 );
@@ -85,7 +85,7 @@ impl Folder {
                 let help = "make it a readable file of UTF-8 text of at most 1 MiB";
                 findings.error(
                     ErrorCode::ComponentsUnreadable,
-                    &Place::whole(file),
+                    &Location::whole(file),
                     reason.to_string(),
                     help,
                 );
@@ -110,7 +110,7 @@ impl Folder {
                 }
             }
             Err(error) => {
-                let place = Place { path: file, line: error.line, column: error.column };
+                let place = Location { path: file, line: error.line, column: error.column };
                 let message = format!("this is not YAML that Dapr can load: {}", error.reason);
                 findings.error(
                     ErrorCode::ComponentsSyntax,
@@ -144,9 +144,9 @@ pub(super) fn read_bounded(file: &Path) -> std::io::Result<String> {
         return Err(invalid("it is not a regular file"));
     }
     let mut bytes = Vec::new();
-    std::fs::File::open(file)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    std::fs::File::open(file)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     let text = daca_base::text::utf8(bytes)?;
-    if text.len() as u64 > LARGEST_FILE {
+    if text.len() as u64 > MAX_FILE {
         return Err(invalid("it has more than 1 MiB"));
     }
     Ok(text)

@@ -10,7 +10,7 @@ use super::{Category, Check, bindings, duration};
 use daca_base::ErrorCode;
 
 pub(super) fn check(check: &mut Check<'_>) {
-    let is_named = |name: &str| check.wants.inputs.iter().any(|input| input.binding == name);
+    let is_named = |name: &str| check.required.inputs.iter().any(|input| input.binding == name);
     let kafka = check.of(Category::Binding).filter(|one| one.full_type == "bindings.kafka");
     let inputs = kafka.filter(|one| bindings::reads(one) || is_named(&one.name)).collect::<Vec<_>>();
     for component in inputs {

@@ -1,6 +1,6 @@
 //! Kinds of Dapr's resources that are not checked, and the names of Dapr's preview features.
 
-use super::finding::{Findings, Place};
+use super::finding::{Findings, Location};
 use super::yaml::{Node, Value};
 use daca_base::ErrorCode;
 
@@ -25,7 +25,7 @@ const FEATURES: &[(&str, &str)] = &[
 ];
 
 /// Reports that a document is not checked, and what it means to Dapr.
-pub(super) fn unchecked(api: &str, kind: &str, place: &Place, findings: &mut Findings) {
+pub(super) fn unchecked(api: &str, kind: &str, place: &Location, findings: &mut Findings) {
     let since = KINDS.iter().find(|(name, _)| *name == kind).map(|(_, since)| *since);
     match since.filter(|_| api == "dapr.io/v1alpha1") {
         Some("1.16") => {
@@ -59,7 +59,7 @@ pub(super) fn unchecked(api: &str, kind: &str, place: &Place, findings: &mut Fin
 }
 
 /// Reports features of a Configuration that no line of Dapr has: Dapr ignores them silently.
-pub(super) fn features(spec: Option<&Node>, place_of: impl Fn(&Node) -> Place, findings: &mut Findings) {
+pub(super) fn features(spec: Option<&Node>, place_of: impl Fn(&Node) -> Location, findings: &mut Findings) {
     let list = spec.and_then(|spec| field(spec, "features"));
     let Some(Node { value: Value::List(list), .. }) = list else { return };
     for name in list.iter().filter_map(|feature| field(feature, "name")) {

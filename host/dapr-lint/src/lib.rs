@@ -14,6 +14,7 @@ mod known;
 mod names;
 mod reader;
 mod report;
+mod required;
 mod resiliency;
 mod resource;
 mod scopes;
@@ -21,15 +22,14 @@ mod secrets;
 mod stores;
 mod topics;
 mod types;
-mod wants;
 mod yaml;
 
 use std::path::{Path, PathBuf};
 
-use finding::{Findings, Place};
+use finding::{Findings, Location};
 use folder::Folder;
+use required::RequiredComponents;
 use resource::{Category, Component};
-use wants::Wants;
 
 use daca_base::ErrorCode;
 use daca_manifest::Manifest;
@@ -69,13 +69,18 @@ pub fn run_text(manifest: &Manifest, text: &str, yaml: &str) -> Vec<String> {
 }
 
 fn check(manifest: &Manifest, text: &str, folder: &Folder, app: &str, mut findings: Findings) -> Outcome {
-    let wants = Wants::read(&manifest.path, text).unwrap_or_else(|error| {
+    let required = RequiredComponents::read(&manifest.path, text).unwrap_or_else(|error| {
         // The text has passed the manifest's own check, so this is a defect of the host.
         let help = "report this";
-        findings.error(ErrorCode::ComponentsUnreadable, &Place::whole(&manifest.path), error.message(), help);
-        Wants::default()
+        findings.error(
+            ErrorCode::ComponentsUnreadable,
+            &Location::whole(&manifest.path),
+            error.message(),
+            help,
+        );
+        RequiredComponents::default()
     });
-    let mut check = Check { manifest, wants: &wants, folder, app, findings };
+    let mut check = Check { manifest, required: &required, folder, app, findings };
     names::check(&mut check);
     types::check(&mut check);
     stores::check(&mut check);
@@ -91,7 +96,7 @@ fn check(manifest: &Manifest, text: &str, folder: &Folder, app: &str, mut findin
 /// The context of the rules, with the findings.
 struct Check<'a> {
     manifest: &'a Manifest,
-    wants: &'a Wants,
+    required: &'a RequiredComponents,
     folder: &'a Folder,
     app: &'a str,
     findings: Findings,
@@ -103,7 +108,7 @@ struct Wanted<'w> {
     category: Category,
     /// The manifest's use of it, as the beginning of a sentence.
     what: String,
-    place: &'w Place,
+    place: &'w Location,
     /// The code for a missing one.
     code: ErrorCode,
 }
@@ -177,6 +182,6 @@ fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
 }
 
 /// The whole folder, for missing resources.
-fn whole(path: &Path) -> Place {
-    Place::whole(path)
+fn whole(path: &Path) -> Location {
+    Location::whole(path)
 }

@@ -1,6 +1,6 @@
 //! Duplicate names, and resources of other apps.
 
-use super::finding::{Findings, Place};
+use super::finding::{Findings, Location};
 use super::{Category, Check};
 use daca_base::ErrorCode;
 
@@ -37,7 +37,7 @@ pub(super) fn check(check: &mut Check<'_>) {
 
 fn twice<'n>(
     kind: &str,
-    resources: impl Iterator<Item = (&'n str, &'n str, &'n Place)>,
+    resources: impl Iterator<Item = (&'n str, &'n str, &'n Location)>,
     findings: &mut Findings,
 ) {
     let mut seen = std::collections::BTreeMap::new();

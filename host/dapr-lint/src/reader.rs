@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::finding::{Findings, Place};
+use super::finding::{Findings, Location};
 use super::kinds;
 use super::resource::{Component, Resiliency, Resource, Retry, Setting, SettingValue, Subscription};
 use super::yaml::{Node, Value};
@@ -156,7 +156,7 @@ impl Reader<'_> {
         self.map(node, "what a Resiliency has here")
     }
 
-    fn route(&mut self, spec: &Map, spec_node: &Node) -> Option<Vec<(String, Place)>> {
+    fn route(&mut self, spec: &Map, spec_node: &Node) -> Option<Vec<(String, Location)>> {
         let node = self.required_node(spec, "route", spec_node)?;
         Some(vec![(self.text(node, "spec.route")?, self.place(node))])
     }
@@ -166,7 +166,7 @@ impl Reader<'_> {
         spec: &Map,
         spec_node: &Node,
         extras: &mut Vec<&'static str>,
-    ) -> Option<Vec<(String, Place)>> {
+    ) -> Option<Vec<(String, Location)>> {
         let node = self.required_node(spec, "routes", spec_node)?;
         let routes = self.map(node, "spec.routes")?;
         let mut paths = Vec::new();
@@ -195,7 +195,7 @@ impl Reader<'_> {
     }
 
     /// Name, namespace, and the position of the name.
-    fn name(&mut self, root: &Map, document: &Node) -> Option<(String, String, Place)> {
+    fn name(&mut self, root: &Map, document: &Node) -> Option<(String, String, Location)> {
         let node = self.required_node(root, "metadata", document)?;
         let metadata = self.map(node, "metadata")?;
         let name = self.required(metadata, "name", node)?;
@@ -304,14 +304,14 @@ impl Reader<'_> {
         None
     }
 
-    fn place(&self, node: &Node) -> Place {
+    fn place(&self, node: &Node) -> Location {
         place_in(self.file, node)
     }
 }
 
-fn place_in(file: &Arc<Path>, node: &Node) -> Place {
+fn place_in(file: &Arc<Path>, node: &Node) -> Location {
     let at = node.referenced;
-    Place { path: file.clone(), line: at.line(), column: at.column() }
+    Location { path: file.clone(), line: at.line(), column: at.column() }
 }
 
 fn field<'m>(map: &'m Map, key: &str) -> Option<&'m Node> {

@@ -38,33 +38,33 @@ fn uses(check: &Check<'_>, component: &Component) -> Vec<String> {
             uses.push(format!("{what} {}", super::listed(names)));
         }
     };
-    let (wants, name) = (check.wants, component.name.as_str());
+    let (required, name) = (check.required, component.name.as_str());
     match component.category() {
         Category::State if stores::of_actors(check).iter().any(|store| store.name == name) => {
             uses.push("keeps the actors' state".to_owned());
         }
         Category::Pubsub => {
-            let of = |pairs: &'_ [super::wants::Pair]| {
+            let of = |pairs: &'_ [super::required::Pair]| {
                 let mine = pairs.iter().filter(|pair| pair.first == name);
                 mine.map(|pair| pair.second.clone()).collect::<Vec<_>>()
             };
-            let (published, dead) = (of(&wants.published), of(&wants.dead_letters));
+            let (published, dead) = (of(&required.published), of(&required.dead_letters));
             add("publishes to", published.iter().map(String::as_str).collect());
-            let mine = wants.subscribed.iter().filter(|one| one.pubsub == name);
+            let mine = required.subscribed.iter().filter(|one| one.pubsub == name);
             add("delivers", mine.map(|one| one.topic.as_str()).collect());
             add("publishes dead letters to", dead.iter().map(String::as_str).collect());
         }
         Category::Binding => {
-            let mine = wants.invoked.iter().filter(|pair| pair.first == name);
+            let mine = required.invoked.iter().filter(|pair| pair.first == name);
             add("may be asked to", mine.map(|pair| pair.second.as_str()).collect());
-            if wants.inputs.iter().any(|input| input.binding == name) || bindings::reads(component) {
+            if required.inputs.iter().any(|input| input.binding == name) || bindings::reads(component) {
                 uses.push(format!("delivers to POST {}", bindings::route(component)));
             }
         }
         Category::SecretStore => {
             let mine = check.components().filter(|one| takes_secrets_from(one, component));
             add("has secrets of", mine.map(|one| one.name.as_str()).collect());
-            add("is asked for", wants.secrets.iter().map(|(secret, _)| secret.as_str()).collect());
+            add("is asked for", required.secrets.iter().map(|(secret, _)| secret.as_str()).collect());
         }
         _ => {}
     }

@@ -54,7 +54,7 @@ fn brings_events(check: &Check<'_>, component: &Component) -> bool {
     let declared = check.folder.subscriptions.iter().filter(|one| one.is_for(check.app));
     let declared = declared.map(|one| &one.pubsub);
     check
-        .wants
+        .required
         .subscribed
         .iter()
         .map(|one| &one.pubsub)

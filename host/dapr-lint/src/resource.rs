@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::finding::Place;
+use super::finding::Location;
 
 /// A `Component` (dapr.io/v1alpha1).
 #[derive(Debug)]
@@ -17,9 +17,9 @@ pub(super) struct Component {
     pub(super) secret_store: Option<String>,
     pub(super) scopes: Vec<String>,
     /// The position of its name.
-    pub(super) place: Place,
-    pub(super) type_place: Place,
-    pub(super) version_place: Place,
+    pub(super) place: Location,
+    pub(super) type_place: Location,
+    pub(super) version_place: Location,
 }
 
 /// An entry of a component's `spec.metadata`.
@@ -27,7 +27,7 @@ pub(super) struct Component {
 pub(super) struct Setting {
     pub(super) name: String,
     pub(super) value: SettingValue,
-    pub(super) place: Place,
+    pub(super) place: Location,
 }
 
 /// The value of a setting.
@@ -54,11 +54,11 @@ pub(super) struct Subscription {
     pub(super) pubsub: String,
     pub(super) topic: String,
     /// Every path to which an event may go.
-    pub(super) paths: Vec<(String, Place)>,
+    pub(super) paths: Vec<(String, Location)>,
     /// Parts that the manifest cannot express: rules, a dead-letter topic, bulk delivery.
     pub(super) extras: Vec<&'static str>,
     pub(super) scopes: Vec<String>,
-    pub(super) place: Place,
+    pub(super) place: Location,
 }
 
 /// A `Resiliency` (dapr.io/v1alpha1), as far as it concerns inbound events.
@@ -71,7 +71,7 @@ pub(super) struct Resiliency {
     /// `spec.targets.components`, with the name of each one's inbound retry.
     pub(super) inbound: BTreeMap<String, Option<String>>,
     pub(super) scopes: Vec<String>,
-    pub(super) place: Place,
+    pub(super) place: Location,
 }
 
 /// A retry policy.
@@ -80,7 +80,7 @@ pub(super) struct Retry {
     /// `true` if it has an end. It has none by default.
     pub(super) gives_up: bool,
     /// The position of that.
-    pub(super) place: Place,
+    pub(super) place: Location,
 }
 
 /// The first part of a component's type.
@@ -129,7 +129,7 @@ impl Component {
     }
 
     /// The position of a setting, or else of the component.
-    pub(super) fn place_of(&self, setting: Option<&Setting>) -> Place {
+    pub(super) fn place_of(&self, setting: Option<&Setting>) -> Location {
         setting.map_or(&self.place, |setting| &setting.place).clone()
     }
 

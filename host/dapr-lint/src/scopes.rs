@@ -6,7 +6,7 @@
 //! is not in it may use every topic but those of `protectedTopics`, and `app=` allows it none. Spaces are ignored, and
 //! topics are compared as a whole.
 
-use super::finding::Place;
+use super::finding::Location;
 use super::resource::{Component, Setting};
 use super::{Category, Check};
 use daca_base::ErrorCode;
@@ -37,7 +37,7 @@ pub(super) fn check(
     operation: Operation,
     (pubsub, topic): (&str, &str),
     what: &str,
-    place: &Place,
+    place: &Location,
 ) {
     let Some(component) = check.of(Category::Pubsub).find(|one| one.name == pubsub) else { return };
     let rules = Rules::of(component, check.app, operation);

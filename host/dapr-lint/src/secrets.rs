@@ -21,7 +21,7 @@ pub(super) fn check(check: &mut Check<'_>) {
             store(check, component, first, &references);
         }
     }
-    if let Some((secret, place)) = check.wants.secrets.first()
+    if let Some((secret, place)) = check.required.secrets.first()
         && check.of(Category::SecretStore).next().is_none()
         && !check.folder.is_partial
     {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::finding::Place;
+use super::finding::Location;
 use super::resource::{Component, Setting, Subscription};
 use super::scopes::{self, Operation};
 use super::{Category, Check, Wanted, duration, with_slash};
@@ -13,14 +13,14 @@ use daca_base::ErrorCode;
 const SUBSCRIBED: &str = "a subscription is to";
 
 pub(super) fn check(check: &mut Check<'_>) {
-    let wants = check.wants;
-    let published = wants.published.iter().map(|pair| (pair, "an agent may publish to"));
-    let set_aside = wants.dead_letters.iter().map(|pair| (pair, "dead letters go to"));
+    let required = check.required;
+    let published = required.published.iter().map(|pair| (pair, "an agent may publish to"));
+    let set_aside = required.dead_letters.iter().map(|pair| (pair, "dead letters go to"));
     for (pair, what) in published.chain(set_aside) {
         pubsub(check, &pair.first, what, &pair.place);
         scopes::check(check, Operation::Publish, (&pair.first, &pair.second), what, &pair.place);
     }
-    for one in &wants.subscribed {
+    for one in &required.subscribed {
         pubsub(check, &one.pubsub, SUBSCRIBED, &one.place);
         scopes::check(check, Operation::Subscribe, (&one.pubsub, &one.topic), SUBSCRIBED, &one.place);
     }
@@ -28,7 +28,7 @@ pub(super) fn check(check: &mut Check<'_>) {
     redelivery(check);
 }
 
-fn pubsub(check: &mut Check<'_>, name: &str, what: &str, place: &Place) {
+fn pubsub(check: &mut Check<'_>, name: &str, what: &str, place: &Location) {
     let code = ErrorCode::ComponentsPubsubMissing;
     check.find(&Wanted { name, category: Category::Pubsub, what: what.to_owned(), place, code });
 }
@@ -37,7 +37,7 @@ fn pubsub(check: &mut Check<'_>, name: &str, what: &str, place: &Place) {
 /// a declared one, and of two declared ones the second is ignored (`ListSubscriptionsAppByPubSub` in its component
 /// store).
 fn declared(check: &mut Check<'_>) {
-    let mut seen = BTreeMap::<(&str, &str), &Place>::new();
+    let mut seen = BTreeMap::<(&str, &str), &Location>::new();
     for one in check.folder.subscriptions.iter().filter(|one| one.is_for(check.app)) {
         pubsub(check, &one.pubsub, SUBSCRIBED, &one.place);
         if let Some(first) = seen.insert((&one.pubsub, &one.topic), &one.place) {
@@ -49,7 +49,7 @@ fn declared(check: &mut Check<'_>) {
             check.findings.error(ErrorCode::ComponentsSubscriptionIgnored, &one.place, message, help);
             continue;
         }
-        let own = check.wants.subscribed.iter();
+        let own = check.required.subscribed.iter();
         match own.into_iter().find(|own| own.pubsub == one.pubsub && own.topic == one.topic) {
             Some(own) => overridden(check, one, &own.path),
             None => {
@@ -139,7 +139,7 @@ fn repeated(
     name: &str,
     timeout: Duration,
     longest: Option<Duration>,
-    place: &Place,
+    place: &Location,
 ) {
     if let Some(longest) = longest.filter(|longest| name == "processingTimeout" && timeout <= *longest) {
         let message = format!(

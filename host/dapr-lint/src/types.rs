@@ -58,7 +58,7 @@ pub(super) fn check(check: &mut Check<'_>) {
 }
 
 /// An SMS in progress delays the effects behind it.
-const LONGEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+const MAX_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The Twilio binding waits five minutes by default (its `metadata.yaml` says 30 s, its code does not).
 fn slow(check: &mut Check<'_>) {
@@ -68,7 +68,7 @@ fn slow(check: &mut Check<'_>) {
             None => "its default of 5 minutes".to_owned(),
             Some(None) => continue,
             Some(Some(text)) => match super::duration::seconds(text) {
-                Some(timeout) if timeout <= LONGEST_TIMEOUT => continue,
+                Some(timeout) if timeout <= MAX_TIMEOUT => continue,
                 Some(_) => text.to_owned(),
                 None => {
                     let message = format!(

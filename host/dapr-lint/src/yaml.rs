@@ -34,23 +34,23 @@ pub(super) struct SyntaxError {
 }
 
 /// Limits on one file, so that none can make the check hang or run out of memory.
-const MOST_DOCUMENTS: usize = 1_000;
-const MOST_NODES: usize = 100_000;
+const MAX_DOCUMENTS: usize = 1_000;
+const MAX_NODES: usize = 100_000;
 /// A level takes about 45 KB of the stack without optimisation: it must fit into a thread of 2 MiB.
-const MOST_DEPTH: usize = 32;
-const MOST_ALIASES: usize = 100;
+const MAX_DEPTH: usize = 32;
+const MAX_ALIASES: usize = 100;
 
 /// Parses all documents of a text. Empty ones are skipped.
 pub(super) fn parse(text: &str) -> Result<Vec<Node>, SyntaxError> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
-            max_documents: MOST_DOCUMENTS,
-            max_nodes: MOST_NODES,
-            max_events: 4 * MOST_NODES,
-            max_depth: MOST_DEPTH,
-            max_aliases: MOST_ALIASES,
+            max_documents: MAX_DOCUMENTS,
+            max_nodes: MAX_NODES,
+            max_events: 4 * MAX_NODES,
+            max_depth: MAX_DEPTH,
+            max_aliases: MAX_ALIASES,
         },
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MOST_NODES },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_NODES },
     };
     let documents = serde_saphyr::from_multiple_with_options::<Node>(text, options);
     let documents = documents.map_err(|error| {

@@ -2,7 +2,7 @@
 //!
 //! When a sidecar dies, this host no longer owns its actors for certain: another host may have owned them before a new
 //! sidecar is ready. The kernel closes the connection of a process that ends, and the HTTP/2 task reads all the time,
-//! so the loss is noticed at once, long before a new sidecar can have joined. It ends an [`Era`].
+//! so the loss is noticed at once, long before a new sidecar can have joined. It ends an [`Epoch`].
 
 use std::io;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 use dapr::dapr::proto::runtime::v1::dapr_client::DaprClient;
 
-use super::era::Era;
+use super::epoch::Epoch;
 use daca_base::ErrorCode;
 
 /// A client of the sidecar. Cheap to clone: all clones share the connection.
@@ -30,7 +30,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A silent sidecar on another machine is pinged after this time.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The maximum size of an answer. The largest value of a state (`state-value`) must fit.
-const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// Why a connection to the sidecar is impossible.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +61,7 @@ pub enum EndpointError {
 }
 
 /// Creates a client whose connection is made with its first request.
-pub(super) fn client(address: &str, token: Option<&str>) -> Result<(Client, Era), EndpointError> {
+pub(super) fn client(address: &str, token: Option<&str>) -> Result<(Client, Epoch), EndpointError> {
     let invalid = |reason: String| EndpointError::Address { address: address.to_owned(), reason };
     let uri = address.parse::<Uri>().map_err(|error| invalid(error.to_string()))?;
     if uri.scheme_str() != Some("http") || uri.port_u16().is_none() {
@@ -74,20 +74,19 @@ pub(super) fn client(address: &str, token: Option<&str>) -> Result<(Client, Era)
         .keep_alive_while_idle(true)
         .initial_stream_window_size(1024 * 1024)
         .initial_connection_window_size(8 * 1024 * 1024);
-    let era = Era::default();
-    let watched = era.clone();
+    let epoch = Epoch::default();
+    let watched = epoch.clone();
     let connector = tower::service_fn(move |uri: Uri| connect(uri, watched.clone()));
     let channel = endpoint.connect_with_connector_lazy(connector);
-    let client =
-        DaprClient::with_interceptor(channel, Token(token)).max_decoding_message_size(LARGEST_ANSWER);
-    Ok((client, era))
+    let client = DaprClient::with_interceptor(channel, Token(token)).max_decoding_message_size(MAX_ANSWER);
+    Ok((client, epoch))
 }
 
-async fn connect(uri: Uri, era: Era) -> io::Result<TokioIo<WatchedStream>> {
+async fn connect(uri: Uri, epoch: Epoch) -> io::Result<TokioIo<WatchedStream>> {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let stream = TcpStream::connect((host, uri.port_u16().unwrap_or_default())).await?;
     stream.set_nodelay(true)?;
-    Ok(TokioIo::new(WatchedStream { stream, era }))
+    Ok(TokioIo::new(WatchedStream { stream, epoch }))
 }
 
 /// Adds the token that the sidecar requires (`DAPR_API_TOKEN`).
@@ -106,12 +105,12 @@ impl Interceptor for Token {
 /// A stream whose end begins a new ownership epoch.
 struct WatchedStream {
     stream: TcpStream,
-    era: Era,
+    epoch: Epoch,
 }
 
 impl Drop for WatchedStream {
     fn drop(&mut self) {
-        self.era.begin();
+        self.epoch.begin();
     }
 }
 

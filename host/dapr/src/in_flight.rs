@@ -18,9 +18,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 /// The minimum number of permits of a binding.
-const LEAST: usize = 2;
+const MIN_IN_FLIGHT: usize = 2;
 /// The maximum number of permits of a binding.
-const MOST: usize = 512;
+const MAX_IN_FLIGHT: usize = 512;
 /// How much longer than the quickest a request may take that does not wait for others.
 const LONGER: u32 = 2;
 /// The time for which the quickest request counts.
@@ -34,12 +34,12 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// The bindings in use.
 #[derive(Default)]
 pub(super) struct InFlight {
-    bindings: Mutex<HashMap<String, Arc<Places>>>,
+    bindings: Mutex<HashMap<String, Arc<ConcurrencyLimit>>>,
 }
 
 impl InFlight {
     /// The permits of a binding. There are as many bindings as manifests permit.
-    pub(super) fn of(&self, binding: &str) -> Arc<Places> {
+    pub(super) fn of(&self, binding: &str) -> Arc<ConcurrencyLimit> {
         let mut bindings = self.bindings.lock();
         if let Some(places) = bindings.get(binding) {
             return places.clone();
@@ -49,20 +49,20 @@ impl InFlight {
 }
 
 /// The permits of one binding.
-pub(super) struct Places {
+pub(super) struct ConcurrencyLimit {
     free: Semaphore,
     size: Mutex<Size>,
 }
 
-impl Default for Places {
-    fn default() -> Places {
-        Places { free: Semaphore::new(LEAST), size: Mutex::new(Size::new(Instant::now())) }
+impl Default for ConcurrencyLimit {
+    fn default() -> ConcurrencyLimit {
+        ConcurrencyLimit { free: Semaphore::new(MIN_IN_FLIGHT), size: Mutex::new(Size::new(Instant::now())) }
     }
 }
 
-impl Places {
+impl ConcurrencyLimit {
     /// Waits for a permit, first in, first out.
-    pub(super) async fn take(&self) -> Place<'_> {
+    pub(super) async fn take(&self) -> Permit<'_> {
         if let Ok(permit) = self.free.try_acquire() {
             return self.place(Some(permit));
         }
@@ -80,13 +80,13 @@ impl Places {
         }
     }
 
-    fn place<'a>(&'a self, permit: Option<SemaphorePermit<'a>>) -> Place<'a> {
-        Place { places: self, permit, taken: Instant::now() }
+    fn place<'a>(&'a self, permit: Option<SemaphorePermit<'a>>) -> Permit<'a> {
+        Permit { places: self, permit, taken: Instant::now() }
     }
 }
 
 /// Counts a waiter, even if its future is dropped.
-struct Waits<'a>(&'a Places);
+struct Waits<'a>(&'a ConcurrencyLimit);
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
@@ -95,13 +95,13 @@ impl Drop for Waits<'_> {
 }
 
 /// A permit, from the beginning of a request to its end.
-pub(super) struct Place<'a> {
-    places: &'a Places,
+pub(super) struct Permit<'a> {
+    places: &'a ConcurrencyLimit,
     permit: Option<SemaphorePermit<'a>>,
     taken: Instant,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let now = Instant::now();
         match self.places.size.lock().ended(now - self.taken, now) {
@@ -130,17 +130,17 @@ enum Change {
 
 impl Size {
     fn new(now: Instant) -> Size {
-        Size { places: LEAST, waiting: 0, quickest: Quickest::new(now), grown: now }
+        Size { places: MIN_IN_FLIGHT, waiting: 0, quickest: Quickest::new(now), grown: now }
     }
 
     /// The consequence of a request that took this time.
     fn ended(&mut self, took: Duration, now: Instant) -> Change {
         let quickest = self.quickest.with(took, now);
         let is_quick = took <= quickest * LONGER;
-        if self.waiting > 0 && is_quick && self.places < MOST {
+        if self.waiting > 0 && is_quick && self.places < MAX_IN_FLIGHT {
             self.places += 1;
             Change::More
-        } else if (self.waiting == 0 || !is_quick) && self.places > LEAST {
+        } else if (self.waiting == 0 || !is_quick) && self.places > MIN_IN_FLIGHT {
             self.places -= 1;
             Change::Less
         } else {
@@ -149,7 +149,7 @@ impl Size {
     }
 
     fn grow_for_the_patient(&mut self, now: Instant) -> bool {
-        let may = self.places < MOST && now - self.grown >= PAUSE;
+        let may = self.places < MAX_IN_FLIGHT && now - self.grown >= PAUSE;
         if may {
             self.places += 1;
             self.grown = now;
@@ -196,7 +196,7 @@ mod tests {
                 far.ended(100 * MS, start + second * 100 * MS);
             }
         }
-        assert_eq!(far.places, MOST);
+        assert_eq!(far.places, MAX_IN_FLIGHT);
 
         let mut busy = Size { waiting: 1_000, ..Size::new(start) };
         for number in 0..1_000 {
@@ -207,13 +207,13 @@ mod tests {
 
         far.waiting = 0;
         while far.ended(100 * MS, start) == Change::Less {}
-        assert_eq!(far.places, LEAST);
+        assert_eq!(far.places, MIN_IN_FLIGHT);
     }
 
     /// Nobody waits for ever for those who wait for ever.
     #[tokio::test]
     async fn a_binding_that_never_answers_does_not_keep_its_places_for_itself() {
-        let places = Places::default();
+        let places = ConcurrencyLimit::default();
         let (first, second) = (places.take().await, places.take().await);
         let third = tokio::time::timeout(10 * PATIENCE, places.take()).await;
         assert!(third.is_ok(), "it has no place");

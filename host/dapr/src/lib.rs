@@ -3,11 +3,11 @@
 //! The other direction, the sidecar's callbacks, is in `daca-server`. This file has the traits, in the order of their
 //! methods. [`state`] reads and writes, [`schedules`] keeps reminders and timers, [`publisher`] publishes, [`in_flight`]
 //! limits concurrent requests, and [`shared`] has the hosts' shared state. [`watch`] follows the sidecar's health,
-//! [`era`] counts the ownership epochs, and [`connection`] keeps the connection. [`names`] has the names' form for the
+//! [`epoch`] counts the ownership epochs, and [`connection`] keeps the connection. [`names`] has the names' form for the
 //! sidecar, and [`status`] and [`texts`] interpret its errors. [`invoke`] calls actors, for `daca-routing`.
 
 mod connection;
-mod era;
+mod epoch;
 #[cfg(test)]
 mod fake;
 mod in_flight;
@@ -18,13 +18,13 @@ mod publisher;
 mod release;
 mod reminders;
 mod request;
+mod required;
 mod schedules;
 mod shared;
 mod state;
 mod status;
 mod texts;
 mod wakeups;
-mod wants;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap};
@@ -53,12 +53,12 @@ pub use options::SidecarOptions;
 use publisher::{Event, Publisher};
 use reminders::Reminders;
 use request::{STORE_TIMEOUT, traced, within};
+use required::RequiredComponents;
 use schedules::Schedules;
 use shared::SharedState;
 use state::State;
 pub use status::InvokeError;
 pub use wakeups::{firing_data, shown_reminder};
-use wants::Wants;
 use watch::{Known, Watch};
 
 /// The timeout of an output binding, which calls something on the internet.
@@ -80,23 +80,23 @@ pub struct Sidecar {
 impl Sidecar {
     /// Nothing is sent before [`Backend::start`] or the first request.
     pub fn new(manifest: &Manifest, options: SidecarOptions) -> Result<Sidecar, EndpointError> {
-        let (client, era) =
+        let (client, epoch) =
             connection::client(&options.grpc, options.api_token.as_ref().map(|token| token.expose_secret()))?;
         let known = Known::default();
         let reminders = Reminders::new(client.clone(), options.http.clone(), options.api_token.clone())?;
         let shared = SharedState::new(client.clone(), manifest.dapr.state_store.clone());
         Ok(Sidecar {
             state: State::new(client.clone(), known.clone()),
-            schedules: Schedules::new(client.clone(), era.clone(), reminders),
+            schedules: Schedules::new(client.clone(), epoch.clone(), reminders),
             publisher: Publisher::new(client.clone()),
             sends: InFlight::default(),
             shared: Arc::new(shared),
             secret_store: manifest.dapr.secret_store.clone(),
             watch: Watch {
                 client: client.clone(),
-                era,
+                epoch,
                 known,
-                wants: Arc::new(Wants::of(manifest)),
+                required: Arc::new(RequiredComponents::of(manifest)),
                 address: options.grpc,
                 restarts: options.restarts,
             },
@@ -117,7 +117,7 @@ impl Sidecar {
     ) -> Result<BindingResponse, Error> {
         if !self.watch.known.answers() {
             let reason = format!("binding {:?}: the Dapr sidecar does not answer", request.name);
-            return Err(Error::NotDone(reason));
+            return Err(Error::NotApplied(reason));
         }
         let message = proto::InvokeBindingRequest {
             name: request.name.clone(),
@@ -166,7 +166,7 @@ impl StateStore for Sidecar {
         self.schedules.begin(actor, commit);
         for (key, registration) in &commit.wakeups {
             if let Some(registration) = registration {
-                self.schedules.register(actor, key, registration).await.map_err(Error::before_anything)?;
+                self.schedules.register(actor, key, registration).await.map_err(Error::as_not_applied)?;
             }
         }
         self.state.save(actor, &commit.writes).await?;
@@ -264,12 +264,12 @@ impl Ownership for Sidecar {
         self.state.confirm_ownership(actor).await
     }
 
-    fn era(&self) -> u64 {
-        self.watch.era.now()
+    fn epoch(&self) -> u64 {
+        self.watch.epoch.now()
     }
 
-    fn vouches(&self, era: u64) -> bool {
-        self.watch.known.vouches(era)
+    fn is_lease_valid(&self, epoch: u64) -> bool {
+        self.watch.known.is_lease_valid(epoch)
     }
 }
 

@@ -21,10 +21,10 @@ use super::{content_type, status};
 use daca_model::backend::Error;
 
 /// The maximum number of events in one request.
-const MOST_EVENTS: usize = 100;
+const MAX_EVENTS: usize = 100;
 /// The maximum size of the events in one request in bytes, unless a single event is larger. The sidecar accepts 4 MiB
 /// (`--max-body-size`).
-const MOST_BYTES: usize = 1024 * 1024;
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// The pub/sub component and the topic.
 type Topic = (String, String);
@@ -129,7 +129,8 @@ impl Publisher {
                     Outcome::Together(result) => Outcome::Together(result.clone()),
                     Outcome::Refused => Outcome::Refused,
                 };
-                let _nobody_waits_any_more = waiting.outcome.send(outcome);
+                // Nobody waits any more.
+                waiting.outcome.send(outcome).ok();
             }
         }
     }
@@ -147,7 +148,7 @@ impl Publisher {
         while let Some(next) = queue.front() {
             let (more, more_bytes) = size(&next.events);
             (count, bytes) = (count + more, bytes + more_bytes);
-            if count > MOST_EVENTS || bytes > MOST_BYTES {
+            if count > MAX_EVENTS || bytes > MAX_BYTES {
                 break;
             }
             together.extend(queue.pop_front());

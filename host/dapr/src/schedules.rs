@@ -10,7 +10,7 @@ use dapr::dapr::proto::runtime::v1 as proto;
 use tonic::Code;
 
 use super::connection::Client;
-use super::era::Era;
+use super::epoch::Epoch;
 use super::reminders::Reminders;
 use super::request::{STORE_TIMEOUT, within};
 use super::wakeups::{self, Timers, reminder_request, timer_request};
@@ -24,23 +24,23 @@ const KEEPING: Duration = Duration::from_secs(5);
 /// The sidecar's API for reminders and timers.
 pub(super) struct Schedules {
     client: Client,
-    era: Era,
+    epoch: Epoch,
     reminders: Reminders,
     timers: Timers,
 }
 
 impl Schedules {
-    pub(super) fn new(client: Client, era: Era, reminders: Reminders) -> Schedules {
-        Schedules { client, era, reminders, timers: Timers::default() }
+    pub(super) fn new(client: Client, epoch: Epoch, reminders: Reminders) -> Schedules {
+        Schedules { client, epoch, reminders, timers: Timers::default() }
     }
 
     /// Called before a turn commits: records the timer that the turn handles.
     pub(super) fn begin(&self, actor: &ActorAddress, commit: &TurnCommit) {
-        let comes_back = self.timers.comes_back(self.era.now(), actor, commit);
-        self.timers.fired(self.era.now(), actor, commit);
+        let comes_back = self.timers.comes_back(self.epoch.now(), actor, commit);
+        self.timers.fired(self.epoch.now(), actor, commit);
         if let Some(name) = comes_back {
-            let (client, timers, era) = (self.client.clone(), self.timers.clone(), self.era.clone());
-            tokio::spawn(settle_timer(client, timers, era, actor.clone(), name));
+            let (client, timers, epoch) = (self.client.clone(), self.timers.clone(), self.epoch.clone());
+            tokio::spawn(settle_timer(client, timers, epoch, actor.clone(), name));
         }
     }
 
@@ -64,7 +64,7 @@ impl Schedules {
         };
         registered.map_err(|status| status::error(&format!("{:?} was not registered", key.name), &status))?;
         if key.kind == WakeupKind::Timer {
-            self.timers.note(self.era.now(), actor, &key.name, Some(registration));
+            self.timers.note(self.epoch.now(), actor, &key.name, Some(registration));
         }
         Ok(())
     }
@@ -80,7 +80,7 @@ impl Schedules {
                 within(STORE_TIMEOUT, client.unregister_actor_reminder(request)).await
             }
             WakeupKind::Timer => {
-                self.timers.note(self.era.now(), actor, &key.name, None);
+                self.timers.note(self.epoch.now(), actor, &key.name, None);
                 let request = proto::UnregisterActorTimerRequest { actor_type, actor_id, name };
                 within(STORE_TIMEOUT, client.unregister_actor_timer(request)).await
             }
@@ -103,7 +103,7 @@ impl Schedules {
     ) -> Result<(), Error> {
         match self.unregister(actor, key).await {
             Ok(()) => Ok(()),
-            Err(error) if error.is_passing() => Err(Error::Unavailable(error.to_string())),
+            Err(error) if error.is_retryable() => Err(Error::Unavailable(error.to_string())),
             Err(error) => {
                 tracing::warn!(
                     code = ErrorCode::WakeupNotRemoved.as_str(),
@@ -119,7 +119,7 @@ impl Schedules {
 
     /// Removes all timers of an actor.
     pub(super) async fn end_timers(&self, actor: &ActorAddress) -> Result<(), Error> {
-        let names = self.timers.end(self.era.now(), actor).into_iter();
+        let names = self.timers.end(self.epoch.now(), actor).into_iter();
         let keys = names.map(|name| WakeupKey { kind: WakeupKind::Timer, name }).collect::<Vec<_>>();
         let endings = keys.iter().map(|key| self.remove_after_commit(actor, key));
         futures::future::join_all(endings).await.into_iter().collect()
@@ -132,7 +132,7 @@ impl Schedules {
         key: &WakeupKey,
     ) -> Result<Option<Registration>, Error> {
         match key.kind {
-            WakeupKind::Timer => Ok(self.timers.get(self.era.now(), actor, &key.name)),
+            WakeupKind::Timer => Ok(self.timers.get(self.epoch.now(), actor, &key.name)),
             WakeupKind::Reminder => self.reminders.registration(actor, &key.name).await,
         }
     }
@@ -161,10 +161,10 @@ impl Schedules {
 /// turn, even if it was removed or replaced in the meantime (`processorExecuteFn` in
 /// `pkg/actors/internal/timers/inmemory/inmemory.go`). A registration replaces it, and one whose time is already over
 /// leaves nothing in its place.
-async fn settle_timer(mut client: Client, timers: Timers, era: Era, actor: ActorAddress, name: String) {
+async fn settle_timer(mut client: Client, timers: Timers, epoch: Epoch, actor: ActorAddress, name: String) {
     for pause in TURN_HAS_ENDED {
         tokio::time::sleep(pause).await;
-        let current = timers.get(era.now(), &actor, &name);
+        let current = timers.get(epoch.now(), &actor, &name);
         let request = timer_request(&actor, &name, current.as_ref().unwrap_or(&wakeups::OVER));
         if let Err(status) = within(STORE_TIMEOUT, client.register_actor_timer(request)).await {
             tracing::warn!(

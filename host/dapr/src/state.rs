@@ -85,7 +85,7 @@ impl State {
         let confirmed = within(STORE_TIMEOUT, client.execute_actor_state_transaction(request)).await;
         // Nothing was written, so the call may be retried whatever the reason.
         confirmed.map(drop).map_err(|status| {
-            status::error("it is unknown whether this host owns the actor", &status).before_anything()
+            status::error("it is unknown whether this host owns the actor", &status).as_not_applied()
         })
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn meaning(what: &str, status: &Status) -> Error {
     match texts::meaning(status, &words) {
         Some(Meaning::TooLong) => return Error::TooLarge(text),
         Some(Meaning::BadName) => return Error::Invalid(text),
-        Some(Meaning::NotOwned) => return Error::NotDone(text),
+        Some(Meaning::NotOwned) => return Error::NotApplied(text),
         Some(Meaning::NoHosting) => return Error::Unavailable(text),
         Some(Meaning::NoTimeToLive) => return Error::Other(text),
         _ => {}
@@ -79,10 +79,10 @@ fn meaning_of_call(actor: &ActorAddress, status: &Status, is_of_a_host: bool) ->
         Some(Meaning::NoMethod) => CallError::NotFound(format!("{actor}: {words}")),
         // A host answers an actor's errors with 200 and a mark: it rejected the request before it looked at the call.
         Some(Meaning::Refused(Some(429 | 408 | 503))) if is_of_a_host => {
-            CallError::Backend(Error::NotDone(could_not()))
+            CallError::Backend(Error::NotApplied(could_not()))
         }
         Some(Meaning::Refused(_)) => CallError::Failed(format!("{actor}: {words}")),
-        Some(Meaning::NeverSent) => CallError::Backend(Error::NotDone(could_not())),
+        Some(Meaning::NeverSent) => CallError::Backend(Error::NotApplied(could_not())),
         // The names in an address are checked before anything is sent; a newer release may reject more of them.
         Some(Meaning::BadName) => CallError::Backend(Error::Invalid(could_not())),
         _ if status.code() == Code::InvalidArgument => CallError::Backend(Error::Invalid(could_not())),

@@ -20,7 +20,7 @@ use daca_model::backend::{Error, Registration, TurnCommit, WakeupKind};
 /// The wait before a failed firing is retried.
 pub(super) const AGAIN: Duration = Duration::from_secs(5);
 /// The maximum number of retries of a periodic reminder's firing. Then it waits for its next time.
-const MOST_AGAIN: u32 = 7;
+const MAX_RETRIES: u32 = 7;
 /// The scheduler's default, a second apart. It is better than fewer retries.
 const OF_SCHEDULER: u32 = 3;
 
@@ -56,7 +56,7 @@ pub(super) fn reminder_request(
 fn failure_policy(period: Option<Duration>) -> Option<JobFailurePolicy> {
     let max_retries = period.map(|period| {
         let fit = period.as_secs() / AGAIN.as_secs();
-        u32::try_from(fit).unwrap_or(MOST_AGAIN).min(MOST_AGAIN)
+        u32::try_from(fit).unwrap_or(MAX_RETRIES).min(MAX_RETRIES)
     });
     if max_retries.is_some_and(|retries| retries <= OF_SCHEDULER) {
         return None;
@@ -158,7 +158,7 @@ pub(super) struct Timers(Arc<Mutex<Noted>>);
 #[derive(Default)]
 struct Noted {
     /// The ownership epoch that they belong to: they end with it.
-    era: u64,
+    epoch: u64,
     timers: HashMap<ActorAddress, HashMap<String, NotedTimer>>,
 }
 
@@ -170,12 +170,12 @@ struct NotedTimer {
 impl Timers {
     pub(super) fn note(
         &self,
-        era: u64,
+        epoch: u64,
         actor: &ActorAddress,
         name: &str,
         registration: Option<&Registration>,
     ) {
-        let mut noted = self.lock(era);
+        let mut noted = self.lock(epoch);
         match registration {
             Some(registration) => {
                 let timer = NotedTimer { registration: registration.clone(), registered: Instant::now() };
@@ -192,40 +192,40 @@ impl Timers {
         }
     }
 
-    pub(super) fn get(&self, era: u64, actor: &ActorAddress, name: &str) -> Option<Registration> {
-        let noted = self.lock(era);
+    pub(super) fn get(&self, epoch: u64, actor: &ActorAddress, name: &str) -> Option<Registration> {
+        let noted = self.lock(epoch);
         let NotedTimer { registration, registered } = noted.timers.get(actor)?.get(name)?;
         let is_over = registration.ttl.is_some_and(|ttl| registered.elapsed() >= ttl);
         (!is_over).then(|| registration.clone())
     }
 
     /// A one-shot timer ends with the commit of its turn.
-    pub(super) fn fired(&self, era: u64, actor: &ActorAddress, commit: &TurnCommit) {
+    pub(super) fn fired(&self, epoch: u64, actor: &ActorAddress, commit: &TurnCommit) {
         let Some(fired) = commit.handled.as_ref().filter(|fired| fired.key.kind == WakeupKind::Timer) else {
             return;
         };
-        if self.get(era, actor, &fired.key.name).is_some_and(|timer| timer.period.is_none()) {
-            self.note(era, actor, &fired.key.name, None);
+        if self.get(epoch, actor, &fired.key.name).is_some_and(|timer| timer.period.is_none()) {
+            self.note(epoch, actor, &fired.key.name, None);
         }
     }
 
     /// The timer that this commit's turn handled, if the turn has changed it and it would fire again by itself.
-    pub(super) fn comes_back(&self, era: u64, actor: &ActorAddress, commit: &TurnCommit) -> Option<String> {
+    pub(super) fn comes_back(&self, epoch: u64, actor: &ActorAddress, commit: &TurnCommit) -> Option<String> {
         let fired = commit.handled.as_ref().filter(|fired| fired.key.kind == WakeupKind::Timer)?;
         let is_changed = commit.wakeups.contains_key(&fired.key);
-        let fires_once = self.get(era, actor, &fired.key.name).is_some_and(|timer| timer.period.is_none());
+        let fires_once = self.get(epoch, actor, &fired.key.name).is_some_and(|timer| timer.period.is_none());
         (is_changed && !fires_once).then(|| fired.key.name.clone())
     }
 
     /// The actor was deactivated: returns the names of its timers, which end with it.
-    pub(super) fn end(&self, era: u64, actor: &ActorAddress) -> Vec<String> {
-        self.lock(era).timers.remove(actor).map(|own| own.into_keys().collect()).unwrap_or_default()
+    pub(super) fn end(&self, epoch: u64, actor: &ActorAddress) -> Vec<String> {
+        self.lock(epoch).timers.remove(actor).map(|own| own.into_keys().collect()).unwrap_or_default()
     }
 
-    fn lock(&self, era: u64) -> MutexGuard<'_, Noted> {
+    fn lock(&self, epoch: u64) -> MutexGuard<'_, Noted> {
         let mut noted = self.0.lock();
-        if noted.era != era {
-            *noted = Noted { era, ..Noted::default() };
+        if noted.epoch != epoch {
+            *noted = Noted { epoch, ..Noted::default() };
         }
         noted
     }

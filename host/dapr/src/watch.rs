@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use super::connection::Client;
-use super::era::{Era, SHORTEST_ABSENCE};
+use super::epoch::{Epoch, MIN_ABSENCE};
 use super::request::within;
-use super::wants::Wants;
+use super::required::RequiredComponents;
 use super::{release, status};
 use daca_base::ErrorCode;
 
@@ -27,7 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// much time pass between the moment in which it misses a sidecar and the table that gives its actors to others
 /// (`--disseminate-timeout`, 1 to 3 s, in `pkg/placement/membership.go`). In normal operation, the sidecar ends the
 /// activation of a moving actor before another one may have it.
-const VOUCHED_FOR: Duration = SHORTEST_ABSENCE;
+const VOUCHED_FOR: Duration = MIN_ABSENCE;
 /// The interval at which the log repeats that the host waits for the sidecar.
 const SAY_AGAIN: Duration = Duration::from_secs(15);
 /// The time for which a sidecar may lack a state store before it is shut down.
@@ -76,14 +76,14 @@ impl Known {
     }
 
     /// Returns `true` if the sidecar has confirmed in this ownership epoch, a moment ago, that it hosts actors.
-    pub(super) fn vouches(&self, era: u64) -> bool {
+    pub(super) fn is_lease_valid(&self, epoch: u64) -> bool {
         let vouched = self.read(|seen| seen.vouched);
-        vouched.is_some_and(|(of, asked)| of == era && asked.elapsed() < VOUCHED_FOR)
+        vouched.is_some_and(|(of, asked)| of == epoch && asked.elapsed() < VOUCHED_FOR)
     }
 
-    fn vouch(&self, era: u64, asked: Instant) {
+    fn vouch(&self, epoch: u64, asked: Instant) {
         let mut seen = self.seen.write();
-        seen.vouched = Some((era, asked));
+        seen.vouched = Some((epoch, asked));
     }
 
     /// Returns `true` if a value of the state may have a time to live.
@@ -177,9 +177,9 @@ pub(super) async fn until_actors_are_given_up(client: &Client) {
 #[derive(Clone)]
 pub(super) struct Watch {
     pub(super) client: Client,
-    pub(super) era: Era,
+    pub(super) epoch: Epoch,
     pub(super) known: Known,
-    pub(super) wants: Arc<Wants>,
+    pub(super) required: Arc<RequiredComponents>,
     /// The sidecar's address, for people.
     pub(super) address: String,
     /// `true` if the sidecar is restarted when it ends.
@@ -192,15 +192,15 @@ impl Watch {
         let mut said = Said::default();
         let mut lacks_store_since = None;
         loop {
-            let (asked_in, asked) = (self.era.now(), Instant::now());
+            let (asked_in, asked) = (self.epoch.now(), Instant::now());
             let seen = look(&self.client).await;
             let is_ready = seen.as_ref().is_ok_and(|seen| seen.hosts_actors);
-            self.era.looked();
+            self.epoch.looked();
             if !is_ready {
-                self.era.begin();
+                self.epoch.begin();
             }
             let was_ready = self.known.learn(&seen);
-            if is_ready && self.era.now() == asked_in {
+            if is_ready && self.epoch.now() == asked_in {
                 self.known.vouch(asked_in, asked);
             }
             if is_ready && !was_ready {
@@ -212,7 +212,7 @@ impl Watch {
                 said.absence(&self.address, reason(&seen), was_ready, does_not_run);
             }
             if let Some(seen) = seen.as_ref().ok().filter(|_| is_ready) {
-                said.missing(self.wants.missing(&seen.components));
+                said.missing(self.required.missing(&seen.components));
                 said.release(&seen.release);
             }
             self.mend(&seen, &mut lacks_store_since).await;

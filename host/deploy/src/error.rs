@@ -5,7 +5,7 @@ use super::library::{Lost, Missing};
 use super::shared::SharedError;
 use daca_base::ErrorCode;
 use daca_base::digest::short;
-use daca_model::LARGEST_COMPONENT;
+use daca_model::MAX_COMPONENT;
 use daca_runtime::component::LoadError;
 
 /// Why a version was not deployed, and what to do. The previous version keeps serving.
@@ -202,7 +202,7 @@ impl Error {
 
     /// The uploaded component exceeds the maximum size.
     pub fn too_large() -> Error {
-        let message = format!("the component has more than {LARGEST_COMPONENT} bytes");
+        let message = format!("the component has more than {MAX_COMPONENT} bytes");
         let help = "build it with optimisation and without debug information";
         Error::new(ErrorCode::ComponentTooLarge, message, help)
     }

@@ -20,7 +20,7 @@ use super::record::{self, ReadError, Record};
 use super::watch::read_bounded;
 use daca_base::digest::digest;
 use daca_base::files::{create_private_folder, write_lasting};
-use daca_model::LARGEST_COMPONENT;
+use daca_model::MAX_COMPONENT;
 use presence::FolderId;
 pub(super) use presence::{FileState, Lost, Missing};
 
@@ -138,7 +138,7 @@ impl Library {
         let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
         let components = paths.filter(|path| path.extension().is_some_and(|it| it == "wasm"));
         let read = |path: PathBuf| {
-            let wasm = read_bounded(&path, LARGEST_COMPONENT).ok()?;
+            let wasm = read_bounded(&path, MAX_COMPONENT).ok()?;
             Some(Mounted { digest: digest(&wasm), bytes: wasm.len() as u64, path })
         };
         components.take(MAX_MOUNTED).filter_map(read).collect()
@@ -164,7 +164,8 @@ impl Library {
             .and_then(|()| write_lasting(path, &[bytes]))
             .map_err(|error| Error::unwritable(path, &error))?;
         if let Some(found) = FolderId::of(&self.folder) {
-            let _known_already = self.folder_id.set(found);
+            // Known already.
+            self.folder_id.set(found).ok();
         }
         Ok(())
     }
@@ -184,7 +185,7 @@ impl Library {
 }
 
 fn read_version(path: &Path, name: &str) -> Result<Option<Stored>, Error> {
-    let wasm = match read_bounded(path, LARGEST_COMPONENT) {
+    let wasm = match read_bounded(path, MAX_COMPONENT) {
         Ok(wasm) => wasm,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::unreadable(path, error)),

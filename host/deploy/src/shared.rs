@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 use super::library::Stored;
 use super::record::{self, FORMAT, ReadError, Record};
 use daca_base::digest::digest;
-use daca_model::LARGEST_COMPONENT;
+use daca_model::MAX_COMPONENT;
 use daca_model::backend::{self, SharedStore, SharedWriteError, stored_json};
 
 /// The bytes of a component under one key: within the sidecar's limit of a message (4 MiB), and the limits of most
 /// stores.
 const CHUNK: usize = 512 * 1024;
 /// The number of chunks of the largest component.
-const MAX_CHUNKS: usize = LARGEST_COMPONENT as usize / CHUNK + 1;
+const MAX_CHUNKS: usize = MAX_COMPONENT as usize / CHUNK + 1;
 
 /// Why the shared record could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -36,7 +36,7 @@ pub(super) enum SharedError {
 impl SharedError {
     /// Returns `true` if a retry may succeed.
     pub(super) fn is_retryable(&self) -> bool {
-        matches!(self, SharedError::Store(error) if error.is_passing())
+        matches!(self, SharedError::Store(error) if error.is_retryable())
     }
 }
 
@@ -110,7 +110,7 @@ impl Shared {
             let text = value.and_then(|value| daca_base::json::read::<String>(&value.value).ok());
             let Some(chunk) = text.and_then(|text| BASE64.decode(text).ok()) else { return Ok(None) };
             wasm.extend_from_slice(&chunk);
-            if wasm.len() as u64 > LARGEST_COMPONENT {
+            if wasm.len() as u64 > MAX_COMPONENT {
                 return Ok(None);
             }
         }

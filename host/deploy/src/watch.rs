@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use daca_base::ErrorCode;
-use daca_model::LARGEST_COMPONENT;
+use daca_model::MAX_COMPONENT;
 
 /// The bytes of a signature file that are read. A longer one is not a signature, which these bytes show.
 const MAX_SIGNATURE: u64 = 1024;
@@ -66,11 +66,11 @@ impl ComponentFile {
     /// Reads the current content of a file. Blocks.
     pub fn read(path: &Path) -> io::Result<FileContent> {
         let size = std::fs::metadata(path)?.len();
-        if size > LARGEST_COMPONENT {
-            let message = format!("it has {size} bytes; the maximum is {LARGEST_COMPONENT}");
+        if size > MAX_COMPONENT {
+            let message = format!("it has {size} bytes; the maximum is {MAX_COMPONENT}");
             return Err(io::Error::new(ErrorKind::FileTooLarge, message));
         }
-        let wasm = read_bounded(path, LARGEST_COMPONENT)?;
+        let wasm = read_bounded(path, MAX_COMPONENT)?;
         let signature = match read_bounded(&signature_path(path), MAX_SIGNATURE) {
             Ok(text) => Some(String::from_utf8_lossy(&text).into_owned()),
             Err(error) if error.kind() == ErrorKind::NotFound => None,

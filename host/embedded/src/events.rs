@@ -35,7 +35,7 @@ impl Subscribers {
                 has_dead_letter: one.dead_letter.is_some(),
             });
         }
-        let effect_tries = 
+        let effect_tries =
             (manifest.host.effect_attempts, Backoff::unbounded(manifest.host.effect_retry_delay));
         Subscribers { by_topic, effect_tries }
     }

@@ -30,9 +30,9 @@ use daca_base::task;
 use daca_manifest::{AgentType, Manifest};
 use daca_model::Topic;
 use daca_model::backend::{
-    Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery, EffectRequest, Error, Inbound,
-    Outbox, Ownership, Readiness, Registration, Secrets, StateStore, StateValue, TurnCommit, WakeupKey,
-    Wakeups,
+    Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery, EffectRequest, Error,
+    Inbound, Outbox, Ownership, Readiness, Registration, Secrets, StateStore, StateValue, TurnCommit,
+    WakeupKey, Wakeups,
 };
 use daca_model::cloud_event;
 use daca_model::{ActorAddress, CallContext};

@@ -33,7 +33,7 @@ use daca_model::backend::{Error, Readiness, Registration, StateValue, TurnCommit
 /// Commits that wait for the writer; further ones wait for a slot.
 const WAITING: usize = 1_024;
 /// The interval at which the file is checked.
-const LOOK_PERIOD: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A cheap handle to the state file.
 #[derive(Clone)]
@@ -94,7 +94,7 @@ impl Store {
 
     /// Watches the file until `shutdown`: whether it exists, and after a failed write, whether it can be written again.
     pub(super) async fn watch(self, shutdown: CancellationToken) {
-        while shutdown.run_until_cancelled(tokio::time::sleep(LOOK_PERIOD)).await.is_some() {
+        while shutdown.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_some() {
             let file = self.file.clone();
             let is_there = tokio::task::spawn_blocking(move || file.check().is_ok()).await;
             if is_there.unwrap_or(false) && self.file.failed() {
@@ -166,7 +166,8 @@ impl Store {
     pub(super) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.commits.send(Request::Close(done)).await.is_ok() {
-            let _ended_without_answer = closed.await;
+            // It ended without an answer.
+            closed.await.ok();
         }
     }
 

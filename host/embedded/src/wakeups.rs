@@ -5,7 +5,7 @@
 //! in between fires it again, and a committed turn is never repeated.
 //!
 //! The waits are short, because a machine's timer does not notice that its clock was set or that it slept: the time is
-//! read again at least once in [`LOOK`] ([`daca_base::clock`] describes these cases).
+//! read again at least once in [`POLL_INTERVAL`] ([`daca_base::clock`] describes these cases).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ const ATTEMPTS: u32 = 8;
 /// The waits before retries.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(60));
 /// The longest wait before the time is read again.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The next firing of each reminder and timer.
 pub(super) struct Schedule {
@@ -102,7 +102,7 @@ impl Schedule {
         let Some((at, ..)) = inner.by_time.first() else { return Err(None) };
         let now = self.clock.unix_ms();
         if *at > now {
-            return Err(Some(Duration::from_millis(at - now).min(LOOK)));
+            return Err(Some(Duration::from_millis(at - now).min(POLL_INTERVAL)));
         }
         let Some((_, actor, key)) = inner.by_time.pop_first() else { return Err(None) };
         let name = (actor.clone(), key.clone());
@@ -300,9 +300,9 @@ mod tests {
         let machine = Machine::at(START);
         let schedule = schedule(&machine, &[("soon", 20), ("later", 90)]);
         machine.pass(seconds(1));
-        assert_eq!(look(&schedule), (vec![], Some(LOOK)));
+        assert_eq!(look(&schedule), (vec![], Some(POLL_INTERVAL)));
         machine.sleep(seconds(60));
-        assert_eq!(look(&schedule), (vec!["soon".to_owned()], Some(LOOK)));
+        assert_eq!(look(&schedule), (vec!["soon".to_owned()], Some(POLL_INTERVAL)));
         machine.pass(Duration::from_millis(28_500));
         assert_eq!(look(&schedule), (vec![], Some(Duration::from_millis(500))));
         machine.pass(seconds(1));
@@ -332,9 +332,9 @@ mod tests {
         machine.set_back(HOUR);
         schedule.retry(again, seconds(2));
         machine.pass(seconds(2));
-        assert_eq!(look(&schedule), (vec!["again".to_owned()], Some(LOOK)));
+        assert_eq!(look(&schedule), (vec!["again".to_owned()], Some(POLL_INTERVAL)));
         machine.pass(seconds(16));
-        assert_eq!(look(&schedule), (vec![], Some(LOOK)));
+        assert_eq!(look(&schedule), (vec![], Some(POLL_INTERVAL)));
         machine.pass(seconds(1));
         assert_eq!(look(&schedule), (vec!["once".to_owned()], None));
     }

@@ -83,7 +83,8 @@ impl Writer {
         }
         self.close();
         if let Some(done) = closed {
-            let _nobody_waits = done.send(());
+            // Nobody waits.
+            done.send(()).ok();
         }
     }
 
@@ -96,12 +97,14 @@ impl Writer {
         match written.and_then(|results| self.file.check().map(|()| results)) {
             Ok(results) => {
                 for (request, result) in batch.into_iter().zip(results) {
-                    let _caller_may_be_gone = request.done.send(result);
+                    // The caller may be gone.
+                    request.done.send(result).ok();
                 }
             }
             Err(error) => {
                 for request in batch {
-                    let _caller_may_be_gone = request.done.send(Err(error.clone()));
+                    // The caller may be gone.
+                    request.done.send(Err(error.clone())).ok();
                 }
             }
         }

@@ -34,7 +34,7 @@ pub use template::Template;
 
 /// The maximum of nested turns of one actor that a manifest may allow: the maximum number of actors that wait for one
 /// another.
-const MOST_NESTED: u32 = 32;
+const MAX_NESTED: u32 = 32;
 
 /// A valid manifest.
 #[derive(Debug, Clone)]
@@ -279,10 +279,10 @@ fn build_agent(
 
 fn reentrancy(name: &str, file: Option<file::Reentrancy>, problems: &mut Problems<'_>) -> Option<Reentrancy> {
     let file::Reentrancy { enabled, max_stack_depth } = file?;
-    if !(1..=MOST_NESTED).contains(&max_stack_depth) {
+    if !(1..=MAX_NESTED).contains(&max_stack_depth) {
         let span = problems.locate(&["agents", name, "reentrancy", "max-stack-depth"]);
         let message = format!("agents.{name}.reentrancy.max-stack-depth: {max_stack_depth} is out of range");
-        problems.push(ErrorCode::ManifestInvalidLimit, span, message, || format!("write 1 to {MOST_NESTED}"));
+        problems.push(ErrorCode::ManifestInvalidLimit, span, message, || format!("write 1 to {MAX_NESTED}"));
     }
     enabled.then_some(Reentrancy { max_stack_depth })
 }

@@ -237,7 +237,9 @@ impl Builder<'_, '_> {
                     format!("{text:?} answers the same requests as {with:?}"),
                     "give the same parameter the same name in every route, or change the path",
                 ),
-                _ => (ErrorCode::ManifestInvalidRoute, format!("{text:?} is not a path: {error}"), path::FORM),
+                _ => {
+                    (ErrorCode::ManifestInvalidRoute, format!("{text:?} is not a path: {error}"), path::FORM)
+                }
             };
             self.problems.push(code, span, message, || help.into());
             return None;

@@ -5,9 +5,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 /// The maximum length of an actor's id in bytes.
-const LONGEST_ID: usize = 256;
+const MAX_ID: usize = 256;
 /// The maximum length of an agent type's name in bytes.
-const LONGEST_TYPE: usize = 128;
+const MAX_TYPE: usize = 128;
 
 /// An actor's agent type and id. Cheap to clone. Displayed as `TYPE/ID`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,7 +75,7 @@ impl FromStr for ActorAddress {
 /// excludes `||` and an id that ends in `|`, because Dapr joins type, id and state key with `||`, and two actors must
 /// never share a key of the store.
 pub fn check_actor_id(id: &str) -> Result<(), AddressError> {
-    check_length(id, LONGEST_ID)?;
+    check_length(id, MAX_ID)?;
     if id == "." || id == ".." {
         return Err(AddressError::Form("it is one or two dots, which paths treat as a folder"));
     }
@@ -91,7 +91,7 @@ pub fn check_actor_id(id: &str) -> Result<(), AddressError> {
 /// Checks that this is a valid name of an agent type: letters, digits, `-`, `_` and `.`, but not dots alone. The name
 /// appears in paths, in state keys and in the manifest.
 pub fn check_agent_type(name: &str) -> Result<(), AddressError> {
-    check_length(name, LONGEST_TYPE)?;
+    check_length(name, MAX_TYPE)?;
     if name.chars().all(|c| c == '.') {
         return Err(AddressError::Form("it consists of dots, which paths treat as a folder"));
     }

@@ -100,20 +100,20 @@ pub trait EffectDelivery: Send + Sync + 'static {
 #[async_trait]
 pub trait Ownership: Send + Sync + 'static {
     /// Confirms that this host owns an actor at this moment. Called before the reply of a read-only turn that did not
-    /// come from the sidecar. [`Error::NotDone`] if the actor may be active elsewhere.
+    /// come from the sidecar. [`Error::NotApplied`] if the actor may be active elsewhere.
     async fn confirm_ownership(&self, _actor: &ActorAddress) -> Result<(), Error> {
         Ok(())
     }
 
     /// The ownership epoch. It changes when another host may have owned this host's actors in between. An activation
     /// must not trust what it knows from an earlier epoch.
-    fn era(&self) -> u64 {
+    fn epoch(&self) -> u64 {
         0
     }
 
     /// Returns `true` if this host still owns, as far as the backend can tell, the actors that were called here in this
     /// ownership epoch.
-    fn vouches(&self, _era: u64) -> bool {
+    fn is_lease_valid(&self, _era: u64) -> bool {
         true
     }
 }
@@ -199,7 +199,7 @@ pub enum Error {
     Unavailable(String),
     /// A later attempt may succeed. The request was certainly not carried out.
     #[error("{0}")]
-    NotDone(String),
+    NotApplied(String),
     /// The request exceeds a limit of the backend.
     #[error("{0}")]
     TooLarge(String),
@@ -210,14 +210,14 @@ pub enum Error {
 
 impl Error {
     /// Returns `true` if a retry may succeed.
-    pub fn is_passing(&self) -> bool {
-        matches!(self, Error::Unavailable(_) | Error::NotDone(_))
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Error::Unavailable(_) | Error::NotApplied(_))
     }
 
     /// Converts the error of a step that precedes any change: nothing was done.
-    pub fn before_anything(self) -> Error {
+    pub fn as_not_applied(self) -> Error {
         match self {
-            Error::Unavailable(text) => Error::NotDone(text),
+            Error::Unavailable(text) => Error::NotApplied(text),
             error => error,
         }
     }

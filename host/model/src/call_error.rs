@@ -155,7 +155,7 @@ impl RemoteError {
         matches!(self.status, http::StatusCode::TOO_MANY_REQUESTS | http::StatusCode::SERVICE_UNAVAILABLE)
     }
 
-    fn is_passing(&self) -> bool {
+    fn is_retryable(&self) -> bool {
         let is_permanent = PERMANENT.iter().any(|code| self.code == *code);
         self.is_refusal() || (self.status.is_server_error() && !is_permanent)
     }
@@ -194,20 +194,20 @@ impl CallError {
             CallError::Backend(
                 backend::Error::Invalid(_) | backend::Error::NotFound(_) | backend::Error::Other(_),
             ) => ErrorCode::BackendRefused,
-            CallError::Backend(backend::Error::NotDone(_)) => ErrorCode::NotDone,
+            CallError::Backend(backend::Error::NotApplied(_)) => ErrorCode::NotApplied,
             CallError::Backend(backend::Error::Unavailable(_)) => ErrorCode::BackendUnavailable,
             CallError::Internal => ErrorCode::Internal,
         })
     }
 
     /// Returns `true` if a retry of the call may succeed. Decides whether an event is redelivered.
-    pub fn is_passing(&self) -> bool {
-        self.own_code().map_or_else(RemoteError::is_passing, ErrorCode::is_retryable)
+    pub fn is_retryable(&self) -> bool {
+        self.own_code().map_or_else(RemoteError::is_retryable, ErrorCode::is_retryable)
     }
 
     /// Returns `true` if the call was certainly not handled, so that it may be retried at once.
-    pub fn is_not_done(&self) -> bool {
-        matches!(self.code(), AnyCode::Known(ErrorCode::HostShuttingDown | ErrorCode::NotDone))
+    pub fn is_not_applied(&self) -> bool {
+        matches!(self.code(), AnyCode::Known(ErrorCode::HostShuttingDown | ErrorCode::NotApplied))
     }
 
     /// Returns `true` if it is unknown whether the call was handled.
@@ -228,7 +228,7 @@ impl CallError {
 
 fn what_was_kept(error: &backend::Error) -> &'static str {
     match error {
-        backend::Error::TooLarge(_) | backend::Error::NotDone(_) => "Nothing of the turn was kept.",
+        backend::Error::TooLarge(_) | backend::Error::NotApplied(_) => "Nothing of the turn was kept.",
         _ => "The turn was not confirmed: read before you repeat the call.",
     }
 }

@@ -9,10 +9,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde_json::json;
 
-use daca_base::json::{Document, Error, MOST_DEPTH, with_field};
+use daca_base::json::{Document, Error, MAX_DEPTH, with_field};
 
 /// The maximum depth of nested lists and objects in a published event: the envelope adds one level.
-const MOST_PUBLISHED_DEPTH: usize = MOST_DEPTH - 1;
+const MAX_PUBLISHED_DEPTH: usize = MAX_DEPTH - 1;
 
 /// The envelope that Dapr wraps an event in.
 pub fn envelope(source: &str, pubsub: &str, topic: &str, event: &Bytes) -> Bytes {
@@ -59,7 +59,7 @@ pub fn data_of(event: &Document) -> Result<Document, String> {
 pub fn check_published(event: &Bytes, is_subscribed: bool) -> Result<(), String> {
     match Document::parse(event) {
         Err(Error::TooDeep) => Err(too_deep()),
-        Ok(document) if document.depth() > MOST_PUBLISHED_DEPTH => Err(too_deep()),
+        Ok(document) if document.depth() > MAX_PUBLISHED_DEPTH => Err(too_deep()),
         Ok(document) if is_subscribed => object(document).map(drop),
         Err(error) if is_subscribed => Err(no_object(&error)),
         _ => Ok(()),
@@ -86,7 +86,7 @@ fn no_object(error: &Error) -> String {
 }
 
 fn too_deep() -> String {
-    format!("its lists and objects are nested more than {MOST_PUBLISHED_DEPTH} levels deep")
+    format!("its lists and objects are nested more than {MAX_PUBLISHED_DEPTH} levels deep")
 }
 
 #[cfg(test)]
@@ -132,8 +132,8 @@ mod tests {
         for (event, may) in [
             (r#"{"$serde_json::private::Number":"1"}"#.to_owned(), true),
             (r#""{\"a\": 1}""#.to_owned(), true),
-            (nested(MOST_PUBLISHED_DEPTH), true),
-            (nested(MOST_PUBLISHED_DEPTH + 1), false),
+            (nested(MAX_PUBLISHED_DEPTH), true),
+            (nested(MAX_PUBLISHED_DEPTH + 1), false),
             (nested(100_000), false),
             ("[1]".to_owned(), false),
             ("5".to_owned(), false),

@@ -8,7 +8,7 @@ use super::{ActorAddress, CallError};
 const DEEPEST_CHAIN: usize = 32;
 
 /// The maximum length of a key in bytes.
-const LONGEST_KEY: usize = 255;
+const MAX_KEY: usize = 255;
 
 /// The identity by which a repeated call is recognised: an actor handles it once, however often it arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,14 +24,14 @@ pub enum CallIdentity {
 
 /// Why a key is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it must have 1 to {LONGEST_KEY} characters of printable ASCII")]
+#[error("it must have 1 to {MAX_KEY} characters of printable ASCII")]
 pub struct KeyError;
 
 impl CallIdentity {
     /// The identity for a caller's key.
     pub fn of_key(key: &str) -> Result<CallIdentity, KeyError> {
         let is_usable =
-            (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+            (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         if is_usable { Ok(CallIdentity::Key(key.into())) } else { Err(KeyError) }
     }
 }

@@ -28,4 +28,4 @@ pub use topic::Topic;
 pub use turn_kind::TurnKind;
 
 /// The maximum size of a component file in bytes.
-pub const LARGEST_COMPONENT: u64 = 256 * 1024 * 1024;
+pub const MAX_COMPONENT: u64 = 256 * 1024 * 1024;

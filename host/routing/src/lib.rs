@@ -57,7 +57,8 @@ impl CallRouter {
 
     /// The host starts to serve these actors. Called once, before the first call.
     pub fn serve(&self, actors: Actors) {
-        let _it_is_called_once = self.inner.here.set(actors);
+        // It is called once, so nothing is there before.
+        self.inner.here.set(actors).ok();
     }
 
     /// Calls a method of an actor on any host, and returns its reply.

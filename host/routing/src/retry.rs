@@ -8,7 +8,7 @@ use daca_model::CallError;
 
 /// The waits, in milliseconds, before a call is retried that a change of hosts interrupted; the last one repeats until
 /// [`REPEATING`] is over. A sidecar may take a second to notice that its host is gone.
-const PAUSES: [u64; 5] = [100, 400, 1_000, 1_500, 2_000];
+const RETRY_DELAYS: [u64; 5] = [100, 400, 1_000, 1_500, 2_000];
 /// The time for which calls are retried. That includes those with an unknown outcome, so it is less than the timeout of
 /// a state store (`STORE_TIMEOUT` of `daca-dapr`): a write that the store has not confirmed by then may still happen,
 /// and a host that reads the mark at once would not see it.
@@ -36,7 +36,7 @@ impl NoReply {
 /// The pause before another attempt, after `number` pauses; `None` if there is none. A call that was certainly not
 /// handled gets all pauses even if it has waited long: `may_go_on` is for the time after them.
 pub(super) fn pause(number: usize, may_go_on: bool) -> Option<Duration> {
-    let pause = PAUSES.get(number).or(PAUSES.last().filter(|_| may_go_on));
+    let pause = RETRY_DELAYS.get(number).or(RETRY_DELAYS.last().filter(|_| may_go_on));
     pause.copied().map(Duration::from_millis)
 }
 
@@ -48,7 +48,7 @@ pub(super) fn may_be_repeated(answer: &Result<Bytes, NoReply>, is_handled_once: 
         Err(NoReply::Actor(error)) => error,
         Err(NoReply::Sidecar(error)) => error.meaning(),
     };
-    error.is_not_done() || (is_handled_once && error.is_of_unknown_outcome())
+    error.is_not_applied() || (is_handled_once && error.is_of_unknown_outcome())
 }
 
 #[cfg(test)]
@@ -63,7 +63,7 @@ mod tests {
     fn a_call_is_repeated_only_where_that_does_no_harm() {
         let actor = "A/a".parse().expect("an address");
         let unavailable = || CallError::Backend(Error::Unavailable("the store".into()));
-        let not_done = || CallError::Backend(Error::NotDone("given up".into()));
+        let not_done = || CallError::Backend(Error::NotApplied("given up".into()));
         let actors = |error: CallError| Err(NoReply::Actor(error));
         let sidecars = |status: Status| Err(NoReply::Sidecar(InvokeError::new(&actor, &status, true)));
         let status = |text: &str| sidecars(Status::internal(text));

@@ -72,7 +72,7 @@ impl ThroughSidecar {
         context.check(&call.actor, self.reentrant.get(&call.actor.agent_type).copied())?;
         if !self.invoker.answers() {
             let reason = format!("{} could not be called: the Dapr sidecar does not answer", call.actor);
-            return Err(CallError::Backend(Error::NotDone(reason)));
+            return Err(CallError::Backend(Error::NotApplied(reason)));
         }
         let deadline = Instant::now() + REPEATING;
         // One mark for all attempts: the actor's host recognises by it the calls that it has handled.
@@ -128,7 +128,7 @@ impl ThroughSidecar {
             let reason = format!("{} has not answered within {CALL_TIMEOUT:?}", call.actor);
             return Some(Err(CallError::Backend(Error::Unavailable(reason))));
         };
-        answer.filter(|result| !result.as_ref().is_err_and(CallError::is_not_done))
+        answer.filter(|result| !result.as_ref().is_err_and(CallError::is_not_applied))
     }
 
     /// Makes one attempt through the sidecar.

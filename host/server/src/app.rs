@@ -18,7 +18,7 @@ use super::body::unreadable_body;
 use super::call::{self, PathParameters};
 use super::callbacks::{self, Callbacks};
 use super::encoding;
-use super::events::{Letter, Patience};
+use super::events::{Patience, Undecoded};
 use super::head::{self, HeadCut};
 use super::inputs::Input;
 use super::{AppToken, Subscriptions};
@@ -33,11 +33,11 @@ use daca_routing::CallRouter;
 use daca_runtime::actor::Actors;
 
 /// The maximum length in bytes of a path quoted in an answer.
-const LONGEST_PATH: usize = 512;
+const MAX_PATH: usize = 512;
 
 /// The maximum length of a `traceparent` in bytes; version 00 has 55. It is passed on in headers of other requests,
 /// whose limits are narrow.
-const LONGEST_TRACEPARENT: usize = 128;
+const MAX_TRACEPARENT: usize = 128;
 
 /// The header with which a caller may repeat a call (draft-ietf-httpapi-idempotency-key-header).
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -161,7 +161,7 @@ fn readiness(lifecycle: &Lifecycle, actors: &Actors, deployer: &Deployer) -> (St
 }
 
 fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
-    headers.get("traceparent")?.to_str().ok().filter(|text| text.len() <= LONGEST_TRACEPARENT).map(Arc::from)
+    headers.get("traceparent")?.to_str().ok().filter(|text| text.len() <= MAX_TRACEPARENT).map(Arc::from)
 }
 
 async fn run_route(
@@ -266,9 +266,11 @@ async fn take_event(
     // error.
     let outcome = match (body.map_err(unreadable_body), encoding::check(&headers)) {
         (Ok(body), Ok(())) => patience.deliver(&subscriptions, &path, &body, context).await,
-        (Ok(body), Err(error)) => subscriptions.undecodable(&path, Letter::Bytes(&body), &error.detail).await,
+        (Ok(body), Err(error)) => {
+            subscriptions.undecodable(&path, Undecoded::Bytes(&body), &error.detail).await
+        }
         (Err(error), _) if error.status == StatusCode::PAYLOAD_TOO_LARGE => {
-            let outcome = subscriptions.undecodable(&path, Letter::Unread(&headers), &error.detail).await;
+            let outcome = subscriptions.undecodable(&path, Undecoded::Unread(&headers), &error.detail).await;
             // The rest of the body stays unread.
             return ([(header::CONNECTION, "close")], event_answer(outcome)).into_response();
         }
@@ -290,7 +292,7 @@ fn event_answer(outcome: EventOutcome) -> Response {
 /// Lists the routes, and detects the one mistake that a path alone shows: an empty actor id.
 fn not_found(request: &Request, known: &str) -> HttpError {
     let path = request.uri().path();
-    let path = &path[..path.floor_char_boundary(LONGEST_PATH)];
+    let path = &path[..path.floor_char_boundary(MAX_PATH)];
     if path.contains("//") || (path.len() > 1 && path.ends_with('/')) {
         let detail = format!("A part of the path {path:?} is empty. An actor id cannot be empty. {known}");
         return HttpError::new(ErrorCode::RouteUnknown, detail);

@@ -149,7 +149,7 @@ fn refuse_misdelivered(router: &CallRouter, actor: &ActorAddress) -> CallError {
         "the Dapr sidecar delivered a call of another actor here; it was refused, and its caller retries it"
     );
     let reason = format!("the Dapr sidecar delivered a call of another actor to {actor}");
-    CallError::Backend(backend::Error::NotDone(reason))
+    CallError::Backend(backend::Error::NotApplied(reason))
 }
 
 fn answer(reply: Bytes, mark: Option<&str>) -> Response {

@@ -86,7 +86,7 @@ struct Full {
 }
 
 /// A permit. Dropping it returns it.
-pub(super) struct Place {
+pub(super) struct Permit {
     connections: Arc<Connections>,
     id: u64,
     pub(super) connection: Arc<Connection>,
@@ -106,7 +106,7 @@ impl Connections {
     }
 
     /// A permit for a connection, as soon as there is one.
-    pub(super) async fn place(self: &Arc<Self>, peer: IpAddr) -> Place {
+    pub(super) async fn place(self: &Arc<Self>, peer: IpAddr) -> Permit {
         loop {
             match self.admit(peer, Instant::now()) {
                 Ok(place) => return place,
@@ -119,7 +119,7 @@ impl Connections {
     }
 
     /// A permit for a new connection, or the time to ask again.
-    fn admit(self: &Arc<Self>, peer: IpAddr, now: Instant) -> Result<Place, Full> {
+    fn admit(self: &Arc<Self>, peer: IpAddr, now: Instant) -> Result<Permit, Full> {
         let peer = key(peer);
         let mut registry = self.registry();
         let of_peer = peer.and_then(|peer| registry.of_peers.get(&peer)).copied().unwrap_or_default();
@@ -150,7 +150,7 @@ impl Connections {
         });
         let id = registry.add(connection.clone());
         drop(registry);
-        Ok(Place { connections: self.clone(), id, connection })
+        Ok(Permit { connections: self.clone(), id, connection })
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -158,7 +158,7 @@ impl Connections {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.connections.registry().end(self.id);
         self.connections.returned.notify_one();

@@ -21,7 +21,7 @@ use super::answer::HttpError;
 use daca_base::ErrorCode;
 use daca_deploy as deploy;
 use daca_deploy::{Deployed, Mounted, Origin, Permit, Record, Source, TypeView};
-use daca_model::LARGEST_COMPONENT;
+use daca_model::MAX_COMPONENT;
 
 /// The time within which a component must arrive.
 const UPLOAD_TIME: Duration = Duration::from_secs(120);
@@ -32,11 +32,11 @@ const SIGNATURE: &str = "daca-signature";
 /// The initiator, as given by the client.
 const BY: &str = "daca-by";
 /// The maximum length of the initiator in characters.
-const LONGEST_BY: usize = 100;
+const MAX_BY: usize = 100;
 
 /// The routes, for the admin router.
 pub(super) fn router() -> Router<AdminState> {
-    let largest = usize::try_from(LARGEST_COMPONENT).unwrap_or(usize::MAX);
+    let largest = usize::try_from(MAX_COMPONENT).unwrap_or(usize::MAX);
     let upload = put(put_component).layer(DefaultBodyLimit::max(largest));
     Router::new()
         .route("/agents/{agent_type}/component", upload)
@@ -111,7 +111,7 @@ async fn put_component(
     };
     let origin = origin(request.headers(), &request);
     let signature = text(request.headers(), SIGNATURE);
-    if announced_length(request.headers()) > LARGEST_COMPONENT {
+    if announced_length(request.headers()) > MAX_COMPONENT {
         return Err(deploy::Error::too_large().into());
     }
     let body = tokio::time::timeout(UPLOAD_TIME, Bytes::from_request(request, &())).await;
@@ -343,7 +343,7 @@ async fn json_body<T: serde::de::DeserializeOwned>(request: Request) -> Result<T
 /// The initiator: the name that the client gives, and its address.
 fn origin(headers: &HeaderMap, request: &Request<Body>) -> Origin {
     let said = text(headers, BY).unwrap_or_default();
-    let said = said.chars().filter(|c| !c.is_control()).take(LONGEST_BY).collect::<String>();
+    let said = said.chars().filter(|c| !c.is_control()).take(MAX_BY).collect::<String>();
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_string());
     let initiated_by = match (said.is_empty(), address) {
         (false, Some(address)) => format!("{said} ({address})"),

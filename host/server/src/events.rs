@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::Subscriptions;
-use super::letters::{self, DeadLetter, Tries};
+use super::dead_letters::{self, DeadLetter, Tries};
 use daca_base::ErrorCode;
 use daca_base::backoff::Backoff;
 use daca_base::digest;
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(45);
 /// The waits before retries. The longest is also the longest delay of a shutdown.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(2));
 /// Events that wait here for a retry. Further ones are given back to the broker.
-const MOST_WAITING: usize = 64;
+const MAX_WAITING: usize = 64;
 
 /// The identity of a repeated event: its source and its id, which together are unique among all events (CloudEvents
 /// 1.0, `id`), and the subscription, since each of them handles it. `None` for an event without both.
@@ -62,7 +62,7 @@ pub(super) struct Patience {
 
 impl Patience {
     pub(super) fn new(lifecycle: Lifecycle) -> Patience {
-        Patience { places: Arc::new(Semaphore::new(MOST_WAITING)), lifecycle }
+        Patience { places: Arc::new(Semaphore::new(MAX_WAITING)), lifecycle }
     }
 
     /// Delivers a broker's event, with retries. Failures of the host or of a service behind it are retried until the
@@ -114,11 +114,11 @@ impl Patience {
 }
 
 /// Publishes the dead letter of an event that can never be handled, if its subscription has a dead-letter topic.
-pub(super) async fn set_aside(
+pub(super) async fn dead_letter(
     actors: &Actors,
     tries: &Tries,
     subscription: &Subscription,
-    event: Letter<'_>,
+    event: Undecoded<'_>,
     reason: &str,
 ) -> EventOutcome {
     let Some(topic) = &subscription.dead_letter else { return EventOutcome::Drop(reason.to_owned()) };
@@ -147,7 +147,7 @@ pub(super) async fn set_aside(
 
 /// An event in a dead letter.
 #[derive(Clone, Copy)]
-pub(super) enum Letter<'e> {
+pub(super) enum Undecoded<'e> {
     /// In its envelope.
     Event(&'e Document),
     /// Not JSON.
@@ -157,12 +157,12 @@ pub(super) enum Letter<'e> {
 }
 
 /// The dead letter of an event. The short form has the reason and, if it can be read, the event's identity.
-fn written(subscription: &Subscription, event: Letter<'_>, reason: &str) -> DeadLetter {
+fn written(subscription: &Subscription, event: Undecoded<'_>, reason: &str) -> DeadLetter {
     let Subscription { pubsub, topic, path, attempts, .. } = subscription;
     let reason = letters::shortened(reason.to_owned());
     let mut letter = json!({ "pubsub": pubsub, "topic": topic, "path": path, "reason": reason });
     let (name, bytes, content) = match event {
-        Letter::Event(event) => {
+        Undecoded::Event(event) => {
             for field in ["source", "id"] {
                 if let Some(text) = event.field(field).and_then(|value| value.text()) {
                     letter[field] = letters::shortened(text).into();
@@ -170,11 +170,11 @@ fn written(subscription: &Subscription, event: Letter<'_>, reason: &str) -> Dead
             }
             (name_of(path, event), &event.bytes()[..], Some(("event", event.clone())))
         }
-        Letter::Bytes(bytes) => {
+        Undecoded::Bytes(bytes) => {
             let encoded = base64::engine::general_purpose::STANDARD.encode(bytes);
             (None, &bytes[..], Some(("data_base64", Document::of_text(&encoded))))
         }
-        Letter::Unread(headers) => {
+        Undecoded::Unread(headers) => {
             letters::add_headers(&mut letter, headers);
             (None, &[][..], None)
         }

@@ -4,9 +4,9 @@
 //! mistaken for one of a head, a request could be smuggled in a body.
 
 /// The bytes of a header's value that are examined.
-const LONGEST_VALUE: usize = 64;
+const MAX_VALUE: usize = 64;
 /// The digits of a size: too few to overflow.
-const MOST_DIGITS: u8 = 15;
+const MAX_DIGITS: u8 = 15;
 
 /// A header that determines the length of the body.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,7 +37,7 @@ impl Framing {
     /// A part of its value.
     pub(super) fn value(&mut self, part: &[u8]) {
         if self.field.is_some() {
-            let most = part.len().min(LONGEST_VALUE + 1 - self.value.len());
+            let most = part.len().min(MAX_VALUE + 1 - self.value.len());
             self.value.extend_from_slice(&part[..most]);
         }
     }
@@ -48,7 +48,7 @@ impl Framing {
         // A second one of either is ambiguous, even if it is equal.
         let is_first = self.length.is_none() && !self.is_chunked;
         match self.field.take() {
-            _ if self.value.len() > LONGEST_VALUE => self.is_doubtful = true,
+            _ if self.value.len() > MAX_VALUE => self.is_doubtful = true,
             Some(Field::ContentLength) if is_first => {
                 self.length = number(value);
                 self.is_enormous = is_enormous(value);
@@ -75,13 +75,13 @@ impl Framing {
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
-    let are_digits = digits.iter().all(u8::is_ascii_digit) && digits.len() <= usize::from(MOST_DIGITS);
+    let are_digits = digits.iter().all(u8::is_ascii_digit) && digits.len() <= usize::from(MAX_DIGITS);
     std::str::from_utf8(digits).ok().filter(|_| are_digits)?.parse().ok()
 }
 
 fn is_enormous(digits: &[u8]) -> bool {
     let counted = digits.iter().skip_while(|digit| **digit == b'0').count();
-    digits.iter().all(u8::is_ascii_digit) && counted > usize::from(MOST_DIGITS)
+    digits.iter().all(u8::is_ascii_digit) && counted > usize::from(MAX_DIGITS)
 }
 
 /// A position in a body.
@@ -129,7 +129,7 @@ impl Body {
     /// The position behind a byte of chunk framing. Extensions and trailers are not followed.
     fn after(self, byte: u8) -> Body {
         match (self, byte) {
-            (Body::Size(size, digits), _) if byte.is_ascii_hexdigit() && digits < MOST_DIGITS => {
+            (Body::Size(size, digits), _) if byte.is_ascii_hexdigit() && digits < MAX_DIGITS => {
                 let digit = char::from(byte).to_digit(16).unwrap_or_default();
                 Body::Size(size * 16 + u64::from(digit), digits + 1)
             }

@@ -2,7 +2,7 @@
 //!
 //! A sidecar turns the headers of a Kafka message into HTTP headers, and resends a message that is answered 4xx
 //! forever: the messages behind it are never handled. So the parser accepts about everything that a Kafka message can
-//! contain ([`MOST_LINES`], [`MOST_BYTES`]). Users' requests have smaller limits, which are checked here and answered
+//! contain ([`MAX_LINES`], [`MAX_BYTES`]). Users' requests have smaller limits, which are checked here and answered
 //! in the host's format. A larger head is shortened while it is read, and its request is marked ([`HeadCut`]): a
 //! message of a binding is then dead-lettered. An event is handled, since its body is complete.
 
@@ -18,10 +18,10 @@ use daca_base::ErrorCode;
 
 /// The header lines that are parsed. hyper takes 64 bytes for each of them whenever it parses a head, whether they are
 /// used or not (about 0.2 µs for 8,000), and `HeaderMap` panics beyond 24,576.
-pub(super) const MOST_LINES: usize = 8_000;
+pub(super) const MAX_LINES: usize = 8_000;
 /// The bytes of a head that are read: a message of Kafka's default maximum size (1 MB) whose bytes are all URL-encoded,
 /// three for one.
-pub(super) const MOST_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// The same for requests that are not from an input binding.
 const PEOPLES_LINES: usize = 200;

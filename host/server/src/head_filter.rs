@@ -28,8 +28,8 @@ pub(super) struct Bounds {
 
 /// The rest of hyper's own limits is reserved for the lines that always pass.
 pub(super) const BOUNDS: Bounds = Bounds {
-    lines: head::MOST_LINES / 2,
-    bytes: head::MOST_BYTES / 8 * 7,
+    lines: head::MAX_LINES / 2,
+    bytes: head::MAX_BYTES / 8 * 7,
     name: 8 * 1024,
     value: 16 * 1024,
     dropped: 64 * 1024 * 1024,

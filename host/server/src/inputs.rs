@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::AppToken;
 use super::answer::HttpError;
-use super::letters::{self, DeadLetter, Tries};
+use super::dead_letters::{self, DeadLetter, Tries};
 use daca_base::ErrorCode;
 use daca_base::error_code::AnyCode;
 use daca_base::telemetry::printable;
@@ -25,7 +25,7 @@ use daca_model::backend;
 use daca_runtime::actor::Actors;
 
 /// The maximum length in bytes of each part of a message's position. Kafka's topic names have at most 249.
-const LONGEST_PLACE: usize = 256;
+const MAX_PLACE: usize = 256;
 
 /// The binding of a route.
 pub(super) struct Input {
@@ -55,7 +55,7 @@ impl Input {
     /// A unique id of a Kafka message. Messages of another binding may be from another Kafka, and the time
     /// distinguishes topics that were recreated.
     pub(super) fn message_id(&self, headers: &HeaderMap) -> Option<Arc<str>> {
-        let text = |name: &str| headers.get(name)?.to_str().ok().filter(|text| text.len() <= LONGEST_PLACE);
+        let text = |name: &str| headers.get(name)?.to_str().ok().filter(|text| text.len() <= MAX_PLACE);
         let (topic, partition, offset) = (text("__topic")?, text("__partition")?, text("__offset")?);
         let time = text("__timestamp").unwrap_or_default();
         Some(format!("{}/{topic}/{partition}/{offset}/{time}", self.binding.binding).into())
@@ -76,10 +76,10 @@ impl Input {
         error: HttpError,
     ) -> Response {
         // A truncated body is complete when it is redelivered.
-        let is_passing =
+        let is_retryable =
             matches!(error.code, AnyCode::Known(ErrorCode::BodyUnreadable | ErrorCode::BodyTooSlow))
                 || matches!(error.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
-        if is_passing || (error.status.is_server_error() && !self.has_failed(headers, body)) {
+        if is_retryable || (error.status.is_server_error() && !self.has_failed(headers, body)) {
             tracing::warn!(
                 binding = self.binding.binding,
                 code = error.code.as_str(),
@@ -88,7 +88,7 @@ impl Input {
             );
             return error.into_response();
         }
-        match self.set_aside(headers, body, &error).await {
+        match self.dead_letter(headers, body, &error).await {
             Ok(()) => {
                 self.tries.forget(&self.name_of(headers, body));
                 let reason =
@@ -112,7 +112,7 @@ impl Input {
         }
     }
 
-    async fn set_aside(
+    async fn dead_letter(
         &self,
         headers: &HeaderMap,
         body: Option<&Bytes>,

@@ -30,7 +30,7 @@ use daca_model::CallError;
 use daca_runtime::actor::Actors;
 
 /// The maximum number of concurrent followers.
-const MOST_FOLLOWERS: usize = 16;
+const MAX_FOLLOWERS: usize = 16;
 /// The interval of empty lines to a follower without news: only so is a lost one noticed.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
@@ -44,7 +44,7 @@ struct LogState {
 
 /// Creates the router. Followers end when `stopping` is cancelled.
 pub(super) fn router(log: RecentLines, actors: Actors, stopping: CancellationToken) -> Router {
-    let followers = Arc::new(Semaphore::new(MOST_FOLLOWERS));
+    let followers = Arc::new(Semaphore::new(MAX_FOLLOWERS));
     Router::new().route("/logs", get(logs)).with_state(LogState { log, actors, followers, stopping })
 }
 
@@ -91,7 +91,7 @@ async fn logs(
 
 fn place(followers: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, HttpError> {
     followers.clone().try_acquire_owned().map_err(|_| {
-        let detail = format!("{MOST_FOLLOWERS} clients follow the log already, which is the maximum.");
+        let detail = format!("{MAX_FOLLOWERS} clients follow the log already, which is the maximum.");
         HttpError::new(ErrorCode::LogFollowersExceeded, detail)
     })
 }

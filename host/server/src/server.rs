@@ -31,7 +31,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::answer::HttpError;
 use super::body::{BodyBounds, RequestBody};
 use super::budget::Budget;
-use super::connections::{Connection, Connections, Handled, Place};
+use super::connections::{Connection, Connections, Handled, Permit};
 use super::head::{self, HeadCut};
 use super::lingering::Lingering;
 use super::seldom::Seldom;
@@ -196,12 +196,13 @@ impl Server {
 fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    place: Place,
+    place: Permit,
     serving: Arc<Serving>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {
     // Answers are small: waiting to fill a packet only delays them.
-    let _only_slower_without = stream.set_nodelay(true);
+    // Without it, answers are only slower.
+    stream.set_nodelay(true).ok();
     let connection = place.connection.clone();
     let large_heads = PollSemaphore::new(serving.large_heads[usize::from(connection.of_sidecar)].clone());
     let socket = Socket::new(stream, connection.clone(), large_heads, serving.bodies(&connection));
@@ -211,8 +212,8 @@ fn serve(
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE_TIMEOUT + HEAD_TIMEOUT + serving.bodies.time)
-        .max_headers(head::MOST_LINES)
-        .max_buf_size(head::MOST_BYTES)
+        .max_headers(head::MAX_LINES)
+        .max_buf_size(head::MAX_BYTES)
         .half_close(connection.may_half_close())
         .keep_alive(!connection.is_spare);
     let service = {

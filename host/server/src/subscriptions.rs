@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::call;
-use super::events::{self, Letter};
-use super::letters::Tries;
+use super::dead_letters::Tries;
+use super::events::{self, Undecoded};
 use daca_base::ErrorCode;
 use daca_base::json::Document;
 use daca_base::telemetry::printable;
@@ -75,13 +75,13 @@ impl Subscriptions {
             Ok(document) => document,
             Err(error) => {
                 let reason = format!("it is not JSON: {error}");
-                return Err(self.unreadable(subscription, Letter::Bytes(event), &reason).await);
+                return Err(self.unreadable(subscription, Undecoded::Bytes(event), &reason).await);
             }
         };
         let data = match cloud_event::data_of(&document) {
             Ok(data) => data,
             Err(reason) => {
-                return Err(self.unreadable(subscription, Letter::Event(&document), &reason).await);
+                return Err(self.unreadable(subscription, Undecoded::Event(&document), &reason).await);
             }
         };
         if let Some(log) = &subscription.log {
@@ -104,7 +104,7 @@ impl Subscriptions {
         match self.router.call(event.call.clone(), context).await {
             Ok(_reply) => EventOutcome::Success,
             Err(error) if error.is_refusal() => EventOutcome::Retry(error.to_string()),
-            Err(error) if error.is_passing() => EventOutcome::Failed(error.to_string()),
+            Err(error) if error.is_retryable() => EventOutcome::Failed(error.to_string()),
             Err(error) => self.never(event.subscription, event.original.as_ref(), error.to_string()).await,
         }
     }
@@ -118,7 +118,7 @@ impl Subscriptions {
     }
 
     /// An event whose bytes cannot be read.
-    pub(super) async fn undecodable(&self, path: &str, event: Letter<'_>, reason: &str) -> EventOutcome {
+    pub(super) async fn undecodable(&self, path: &str, event: Undecoded<'_>, reason: &str) -> EventOutcome {
         match self.by_path.get(path) {
             Some(subscription) => self.unreadable(subscription, event, reason).await,
             None => EventOutcome::Drop(reason.to_owned()),
@@ -128,11 +128,11 @@ impl Subscriptions {
     async fn unreadable(
         &self,
         subscription: &Subscription,
-        letter: Letter<'_>,
+        letter: Undecoded<'_>,
         reason: &str,
     ) -> EventOutcome {
         if subscription.dead_letter.is_some() {
-            return events::set_aside(&self.actors, &self.tries, subscription, letter, reason).await;
+            return events::dead_letter(&self.actors, &self.tries, subscription, letter, reason).await;
         }
         let path = &*subscription.path;
         tracing::warn!(
@@ -151,8 +151,14 @@ impl Subscriptions {
         reason: String,
     ) -> EventOutcome {
         if let Some(event) = original.filter(|_| subscription.dead_letter.is_some()) {
-            return events::set_aside(&self.actors, &self.tries, subscription, Letter::Event(event), &reason)
-                .await;
+            return events::dead_letter(
+                &self.actors,
+                &self.tries,
+                subscription,
+                Undecoded::Event(event),
+                &reason,
+            )
+            .await;
         }
         let path = &subscription.path;
         tracing::warn!(

@@ -19,7 +19,8 @@ struct Running(Child);
 impl Running {
     /// Ends it, and answers what it said.
     fn end(&mut self) -> anyhow::Result<String> {
-        let _it_may_have_ended = self.0.kill();
+        // It may have ended.
+        self.0.kill().ok();
         let mut log = String::new();
         if let Some(mut stderr) = self.0.stderr.take() {
             stderr.read_to_string(&mut log)?;
@@ -30,8 +31,10 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _it_may_have_ended = self.0.kill();
-        let _its_status_does_not_matter = self.0.wait();
+        // It may have ended.
+        self.0.kill().ok();
+        // Its status does not matter.
+        self.0.wait().ok();
     }
 }
 

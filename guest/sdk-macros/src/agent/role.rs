@@ -8,7 +8,7 @@ use syn::{Attribute, Error, Expr, Ident, ImplItemFn, LitStr, Meta, Result};
 use super::{Errors, Shape};
 
 /// The maximum length of a schema's label in bytes; the host rejects longer ones.
-const LONGEST_LABEL: usize = 64;
+const MAX_LABEL: usize = 64;
 
 /// The role that one of our attributes gives a function.
 pub(super) enum Role {
@@ -115,8 +115,8 @@ fn read_shape(attribute: &Attribute) -> Result<Shape> {
         return Err(Error::new(attribute.span(), usage));
     };
     let label = to.value();
-    if label.is_empty() || label.len() > LONGEST_LABEL || label.chars().any(char::is_control) {
-        let text = format!("a label has 1 to {LONGEST_LABEL} bytes and no control characters");
+    if label.is_empty() || label.len() > MAX_LABEL || label.chars().any(char::is_control) {
+        let text = format!("a label has 1 to {MAX_LABEL} bytes and no control characters");
         return Err(Error::new(to.span(), text));
     }
     Ok(Shape { to, keys })

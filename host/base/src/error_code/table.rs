@@ -197,7 +197,7 @@ error_codes! {
     NeededUnavailable "needed-unavailable" Unavailable;
     NoRoomForInstance "no-room-for-instance" Unavailable;
     NoWakeupHandler "no-wakeup-handler" Failed;
-    NotDone "not-done" Unavailable;
+    NotApplied "not-done" Unavailable;
     NotFound "not-found" NotFound;
     NotPinned "not-pinned" NotFound;
     NothingToRollBack "nothing-to-roll-back" Conflict;

@@ -83,7 +83,7 @@ fn what_would_fail_again_is_not_retryable() {
     use ErrorCode::*;
     for code in [
         HostBusy,
-        NotDone,
+        NotApplied,
         ActorQueueFull,
         GuestTrapped,
         TurnTimeExceeded,

@@ -40,9 +40,9 @@ fn keys_have_no_meaning_of_their_own() {
 fn one_depth_is_the_most() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let nested = |depth: usize| open.repeat(depth) + "1" + &close.repeat(depth);
-        let deepest = document(&nested(MOST_DEPTH));
-        assert_eq!(deepest.depth(), MOST_DEPTH);
-        for depth in [MOST_DEPTH + 1, 100_000] {
+        let deepest = document(&nested(MAX_DEPTH));
+        assert_eq!(deepest.depth(), MAX_DEPTH);
+        for depth in [MAX_DEPTH + 1, 100_000] {
             assert_eq!(parse(&nested(depth)), Err(Error::TooDeep), "{depth}");
         }
     }

@@ -87,11 +87,11 @@ where
 }
 
 /// The bytes of an external text in one line of the log. The rest is cut.
-const LONGEST_TEXT: usize = 8 * 1024;
+const MAX_TEXT: usize = 8 * 1024;
 
 /// The part of a text that is logged.
 pub fn shortened(text: &str) -> &str {
-    &text[..text.floor_char_boundary(LONGEST_TEXT)]
+    &text[..text.floor_char_boundary(MAX_TEXT)]
 }
 
 /// A text from a guest or a caller, made safe for a line of the log: it is shortened, and control characters are

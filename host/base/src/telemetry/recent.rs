@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// The maximum bytes that are kept.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
+const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// The overhead of a line in bytes.
 const LINE_OVERHEAD: usize = 40;
 
@@ -64,7 +64,7 @@ impl RecentLines {
     }
 
     fn push(&self, line: &str) {
-        self.shared.lock().push(line, MOST_BYTES);
+        self.shared.lock().push(line, MAX_BYTES);
         self.shared.changed.send_replace(());
     }
 }
@@ -144,16 +144,16 @@ mod tests {
         let mut slow = recent.reader();
         recent.push("first");
         assert_eq!((slow.read().lines, slow.read().missed), (vec!["first".into()], 0));
-        let long = "x".repeat(MOST_BYTES / 10);
+        let long = "x".repeat(MAX_BYTES / 10);
         for number in 0..15 {
             recent.push(&format!("{number}{long}"));
         }
         slow.changed().await;
         let Batch { lines, missed } = slow.read();
         assert_eq!((lines.len(), missed), (9, 6));
-        assert!(lines[0].starts_with("6x") && recent.shared.lock().bytes <= MOST_BYTES);
+        assert!(lines[0].starts_with("6x") && recent.shared.lock().bytes <= MAX_BYTES);
         // One that is longer than everything is dropped like the others.
-        recent.push(&"x".repeat(2 * MOST_BYTES));
+        recent.push(&"x".repeat(2 * MAX_BYTES));
         recent.push("last");
         let Batch { lines, missed } = slow.read();
         assert_eq!((lines, missed), (vec!["last".into()], 1));

@@ -164,7 +164,7 @@ impl Project {
                 Error::SourceMissing { agent_type: agent_type.clone(), path, reason }
             }
             sources::Error::TooMany => {
-                Error::TooManySources { agent_type: agent_type.clone(), most: sources::MOST_FILES }
+                Error::TooManySources { agent_type: agent_type.clone(), most: sources::MAX_FILES }
             }
         })?;
         Ok(Project {

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use daca_deploy::watch::{FolderEvents, Stamp, blocking, signature_path};
 
 /// The maximum number of watched files.
-pub(super) const MOST_FILES: usize = 20_000;
+pub(super) const MAX_FILES: usize = 20_000;
 /// Sources that change within this time of each other are built together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 /// The bytes of a file whose content is compared. A longer file counts as changed when it was written.
@@ -34,7 +34,7 @@ const MAX_IN_A_ROW: u32 = 3;
 pub(super) enum Error {
     /// A given path does not exist.
     Missing { path: PathBuf, reason: std::io::Error },
-    /// There are more than [`MOST_FILES`].
+    /// There are more than [`MAX_FILES`].
     TooMany,
 }
 
@@ -91,7 +91,7 @@ impl Sources {
         let outputs = [component.to_owned(), signature_path(component)];
         let roots = Arc::new(Roots { watched, outputs });
         let seen = roots.look(&Files::new()).files;
-        if seen.len() >= MOST_FILES {
+        if seen.len() >= MAX_FILES {
             return Err(Error::TooMany);
         }
         Ok(Sources { roots, seen, written: BTreeMap::new(), in_a_row: 0, events: None })
@@ -199,7 +199,7 @@ impl Roots {
                 }
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     folders.push(path);
-                } else if look.files.len() < MOST_FILES {
+                } else if look.files.len() < MAX_FILES {
                     look.add(path);
                 }
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use daca_base::ErrorCode;
 use daca_manifest::{self as manifest, Manifest};
-use daca_model::{LARGEST_COMPONENT, Lifecycle};
+use daca_model::{Lifecycle, MAX_COMPONENT};
 use daca_server::{
     self as server, AdminState, AdminToken, AppOptions, AppToken, Server, ServerOptions, SidecarSide,
 };
@@ -27,7 +27,7 @@ const ADMIN_BODY_TIME: Duration = Duration::from_secs(120);
 /// the sidecar, compiler processes.
 const OTHER_DESCRIPTORS: usize = 512;
 /// Connections that are permitted however few descriptors there are.
-const LEAST_CONNECTIONS: usize = 64;
+const MIN_CONNECTIONS: usize = 64;
 
 /// The listening ports.
 pub(super) struct Ports {
@@ -118,7 +118,7 @@ fn max_connections(limits: &manifest::HostLimits, behind_sidecar: bool) -> usize
 /// Behind a sidecar there are as many connections again.
 fn allowed_connections(descriptors: usize, behind_sidecar: bool) -> usize {
     let ports = if behind_sidecar { 2 } else { 1 };
-    (descriptors.saturating_sub(OTHER_DESCRIPTORS) / ports).max(LEAST_CONNECTIONS)
+    (descriptors.saturating_sub(OTHER_DESCRIPTORS) / ports).max(MIN_CONNECTIONS)
 }
 
 /// A component is large, and may arrive slowly.
@@ -127,7 +127,7 @@ fn admin_server() -> ServerOptions {
         max_connections: ADMIN_CONNECTIONS,
         max_connections_per_peer: ADMIN_CONNECTIONS / 2,
         health: &["/health"],
-        max_body: usize::try_from(LARGEST_COMPONENT).unwrap_or(usize::MAX),
+        max_body: usize::try_from(MAX_COMPONENT).unwrap_or(usize::MAX),
         body_time: ADMIN_BODY_TIME,
         least_body_rate: manifest::HostLimits::default().least_body_rate.as_u64() as usize,
         max_held_body_bytes: None,
@@ -155,7 +155,7 @@ mod tests {
     fn connections_leave_descriptors_for_health_and_the_operator() {
         assert_eq!(allowed_connections(1_024, false), 512);
         assert_eq!(allowed_connections(1_024, true), 256);
-        assert_eq!(allowed_connections(100, false), LEAST_CONNECTIONS);
+        assert_eq!(allowed_connections(100, false), MIN_CONNECTIONS);
         assert!(allowed_connections(usize::MAX, true) > 1_000_000);
     }
 }

@@ -207,7 +207,7 @@ impl<R: VersionRuntime> DeploymentController<R> {
         if self.is_synced() {
             return Ok(());
         }
-        Err(Error::shared_unavailable(&backend::Error::NotDone("it has not been reached yet".into())))
+        Err(Error::shared_unavailable(&backend::Error::NotApplied("it has not been reached yet".into())))
     }
 
     /// The current record of all hosts.

@@ -25,9 +25,9 @@ use daca_model::backend::{Backend, Effect, EffectStatus, Error, Outbox};
 /// The fraction of the permitted waiting effects beyond which callers are slowed down.
 const SLOW_DOWN_AT: usize = 10;
 /// The longest delay of a caller.
-const LONGEST_SLOWDOWN: Duration = Duration::from_secs(1);
+const MAX_SLOWDOWN: Duration = Duration::from_secs(1);
 /// The maximum number of effects in one request.
-const LARGEST_BATCH: usize = 100;
+const MAX_BATCH: usize = 100;
 
 /// The retry policy of the delivery.
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ struct Shared {
     /// Wakes one of the delayed callers.
     has_room: Notify,
     /// The memory for commits in doubt, in KiB: as much again as for effects.
-    unconfirmed: Arc<Semaphore>,
+    in_doubt: Arc<Semaphore>,
 }
 
 /// An effect in its lane.
@@ -83,7 +83,7 @@ impl Deliveries {
             pending_bytes: AtomicUsize::new(0),
             settled: Notify::new(),
             has_room: Notify::new(),
-            unconfirmed: Arc::new(Semaphore::new(room)),
+            in_doubt: Arc::new(Semaphore::new(room)),
         };
         Deliveries { shared: Arc::new(shared) }
     }
@@ -107,7 +107,7 @@ impl Deliveries {
         if !self.shared.is_behind() {
             return;
         }
-        let deadline = Instant::now() + LONGEST_SLOWDOWN;
+        let deadline = Instant::now() + MAX_SLOWDOWN;
         while self.shared.is_behind() {
             if tokio::time::timeout_at(deadline, self.shared.has_room.notified()).await.is_err() {
                 break;
@@ -120,9 +120,9 @@ impl Deliveries {
     }
 
     /// Reserves memory for an in-doubt commit of so many bytes, if available.
-    pub(super) fn room_for_unconfirmed(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    pub(super) fn room_for_in_doubt(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let kibibytes = u32::try_from(bytes / 1024 + 1).ok()?;
-        self.shared.unconfirmed.clone().try_acquire_many_owned(kibibytes).ok()
+        self.shared.in_doubt.clone().try_acquire_many_owned(kibibytes).ok()
     }
 
     /// Takes over the effects of a committed turn.
@@ -195,7 +195,7 @@ impl Shared {
             return None;
         };
         let mut batch = vec![first];
-        while batch.len() < LARGEST_BATCH
+        while batch.len() < MAX_BATCH
             && let Some(next) = lane.front()
             && self.backend.takes_together(&batch[0].effect.request, &next.effect.request)
         {
@@ -233,7 +233,7 @@ impl Shared {
                 }
                 None
             }
-            Err(error) if is_last || !error.is_passing() => {
+            Err(error) if is_last || !error.is_retryable() => {
                 self.give_up(id, effect, &error);
                 None
             }

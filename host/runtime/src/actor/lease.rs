@@ -65,8 +65,8 @@ impl Lease {
 
     /// Returns `true` if this host owns the actor, as far as the sidecar has said.
     pub(super) fn is_held(&self, backend: &dyn Backend) -> bool {
-        let epoch = backend.era();
-        self.confirmed_in.load(Ordering::Acquire) == epoch + 1 && backend.vouches(epoch)
+        let epoch = backend.epoch();
+        self.confirmed_in.load(Ordering::Acquire) == epoch + 1 && backend.is_lease_valid(epoch)
     }
 
     fn term(&self) -> MutexGuard<'_, Term> {

@@ -14,9 +14,9 @@ use sha2::{Digest as _, Sha256};
 use daca_model::backend;
 
 /// The maximum number of marks: repeated calls are most often from the last seconds.
-const MOST: usize = 256;
+const MAX_MARKS: usize = 256;
 /// The number of marks that are kept whatever their age: after an outage of hours the last messages are redelivered.
-const LEAST: usize = 16;
+const MIN_MARKS: usize = 16;
 /// The age in seconds after which further marks, and replies, are forgotten. The clocks are those of all hosts that
 /// have had the actor, and one of them may jump. A jump alone forgets next to nothing, see [`FORGOTTEN`].
 pub(super) const KEPT_FOR: u32 = 600;
@@ -71,7 +71,7 @@ impl Marks {
         marks.push_back(Mark { hash: hash(id), handled: now });
         let is_old = |mark: &Mark| now.saturating_sub(mark.handled) > KEPT_FOR;
         for _ in 0..FORGOTTEN {
-            if marks.len() > MOST || (marks.len() > LEAST && marks.front().is_some_and(is_old)) {
+            if marks.len() > MAX_MARKS || (marks.len() > MIN_MARKS && marks.front().is_some_and(is_old)) {
                 marks.pop_front();
             }
         }
@@ -121,14 +121,18 @@ mod tests {
         let at = |count: usize, second: u32, before: &Marks| {
             (0..count).fold(before.clone(), |marks, number| marks.with(&format!("{second}-{number}"), second))
         };
-        let many = at(MOST + 1, 1_000, &Marks::default());
-        assert_eq!((many.0.len(), many.has("1000-0"), many.has("1000-1")), (MOST, false, true));
+        let many = at(MAX_MARKS + 1, 1_000, &Marks::default());
+        assert_eq!((many.0.len(), many.has("1000-0"), many.has("1000-1")), (MAX_MARKS, false, true));
         let later = at(1, 1_000 + KEPT_FOR + 1, &many);
-        assert_eq!(later.0.len(), MOST - 1, "a clock that jumps forgets next to nothing");
-        let later = at(LEAST, 1_000 + KEPT_FOR + 1, &many);
-        assert_eq!((later.0.len(), later.has("1000-1")), (MOST - LEAST, false));
-        let later = at(MOST, 1_000 + KEPT_FOR + 1, &many);
+        assert_eq!(later.0.len(), MAX_MARKS - 1, "a clock that jumps forgets next to nothing");
+        let later = at(MIN_MARKS, 1_000 + KEPT_FOR + 1, &many);
+        assert_eq!((later.0.len(), later.has("1000-1")), (MAX_MARKS - MIN_MARKS, false));
+        let later = at(MAX_MARKS, 1_000 + KEPT_FOR + 1, &many);
         let earlier = at(1, 1_000, &later);
-        assert_eq!((later.0.len(), earlier.0.len()), (MOST, MOST), "and one that is set back nothing");
+        assert_eq!(
+            (later.0.len(), earlier.0.len()),
+            (MAX_MARKS, MAX_MARKS),
+            "and one that is set back nothing"
+        );
     }
 }

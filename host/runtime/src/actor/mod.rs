@@ -2,18 +2,19 @@
 //!
 //! A call passes through this module in a straight line: [`Actors`] finds or creates the [`record`] of the activation
 //! ([`table`]), the call waits in its queue ([`activation`]), the turn runs in an instance and commits ([`turn`]) while
-//! the [`lease`] of the actor is held, and its effects leave in order ([`delivery`]). [`unconfirmed`] resolves commits
-//! in doubt, whose answer was lost. [`shape`] records the schema of the stored state. [`handled`] is the dedup log, and
+//! the [`lease`] of the actor is held, and its effects leave in order ([`delivery`]). [`in_doubt`] resolves commits
+//! in doubt, whose answer was lost. [`schema`] records the schema of the stored state. [`dedup_log`] is the dedup log, and
 //! [`recent_calls`] has the calls of the last seconds. [`trial`] smoke-tests a version before it serves. [`live`] keeps
 //! the number of live instances within the machine's limits. [`durations`] has the histograms of the metrics.
 
 mod activation;
 mod agent;
 mod attempts;
+mod dedup_log;
 mod delivery;
 mod durations;
-mod handled;
 mod idle_list;
+mod in_doubt;
 mod info;
 mod lease;
 mod live;
@@ -21,12 +22,11 @@ mod marks;
 mod recent_calls;
 mod record;
 mod replies;
+mod schema;
 mod services;
-mod shape;
+mod smoke_test;
 mod table;
-mod trial;
 mod turn;
-mod unconfirmed;
 mod warm_state;
 mod work;
 
@@ -53,7 +53,7 @@ pub fn read_stored(value: &bytes::Bytes) {
         let _written = replies.with("id", request, value, u32::MAX).text();
     }
     let _written = attempts::Attempts::read(Some(value)).with("mark", value, u32::MAX).text();
-    let _label = shape::read_label(value);
+    let _label = schema::read_label(value);
 }
 
 /// The name of a turn in the log: eight digits of the host's run, then the number of the turn within it.

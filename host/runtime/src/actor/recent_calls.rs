@@ -224,7 +224,7 @@ fn bytes(result: &CallResult) -> usize {
 fn is_final(result: &CallResult) -> bool {
     match result {
         Ok(_) => true,
-        Err(error) => !(error.is_not_done() || error.is_refusal() || error.is_of_unknown_outcome()),
+        Err(error) => !(error.is_not_applied() || error.is_refusal() || error.is_of_unknown_outcome()),
     }
 }
 
@@ -264,7 +264,8 @@ impl Answer {
         match self.0.take() {
             None => {}
             Some(Kind::One(sender)) => {
-                let _caller_may_be_gone = sender.send(result);
+                // The caller may be gone.
+                sender.send(result).ok();
             }
             Some(Kind::Shared { calls, key }) => calls.finish(&key, &result),
         }

@@ -12,9 +12,9 @@ use super::marks::{FORGOTTEN, KEPT_FOR, unreadable};
 use daca_model::backend;
 
 /// The maximum number of replies that are kept.
-const MOST: usize = 64;
+const MAX_REPLIES: usize = 64;
 /// The maximum size of the kept replies in bytes, so that they hardly weigh on a commit. A longer reply is not kept.
-const MOST_BYTES: usize = 16 << 10;
+const MAX_BYTES: usize = 16 << 10;
 /// The size of a hash in bytes.
 const HASH: usize = 16;
 
@@ -78,16 +78,16 @@ impl Replies {
 
     /// Returns the replies with that to a call that is handled now.
     pub(super) fn with(&self, id: &str, request: Request, reply: &Bytes, now: u32) -> Replies {
-        if reply.len() > MOST_BYTES {
+        if reply.len() > MAX_BYTES {
             return self.clone();
         }
         let mut bytes = reply.len();
         let is_kept = |kept: &&Kept| {
             bytes += kept.reply.len();
-            bytes <= MOST_BYTES
+            bytes <= MAX_BYTES
         };
         let mut kept =
-            self.0.iter().rev().take(MOST - 1).take_while(is_kept).cloned().collect::<VecDeque<_>>();
+            self.0.iter().rev().take(MAX_REPLIES - 1).take_while(is_kept).cloned().collect::<VecDeque<_>>();
         kept.make_contiguous().reverse();
         let is_old = |kept: &Kept| now.saturating_sub(kept.handled) > KEPT_FOR;
         for _ in 0..FORGOTTEN {
@@ -136,16 +136,16 @@ mod tests {
         let add = |replies: &Replies, id: usize, length: usize, handled: u32| {
             replies.with(&id.to_string(), request, &vec![0; length].into(), handled)
         };
-        let small = (0..=MOST).fold(Replies::default(), |replies, id| add(&replies, id, 10, 1));
-        assert_eq!((small.0.len(), kept(&small, "0"), kept(&small, "1")), (MOST, None, Some(10)));
-        let large = add(&small, 1_000, MOST_BYTES - 25, 1);
-        assert_eq!((large.0.len(), kept(&large, "1000")), (3, Some(MOST_BYTES - 25)));
-        let largest = add(&large, 1_001, MOST_BYTES, 1);
-        assert_eq!((largest.0.len(), kept(&largest, "1001")), (1, Some(MOST_BYTES)));
-        assert_eq!(add(&small, 1_001, MOST_BYTES + 1, 1), small);
+        let small = (0..=MAX_REPLIES).fold(Replies::default(), |replies, id| add(&replies, id, 10, 1));
+        assert_eq!((small.0.len(), kept(&small, "0"), kept(&small, "1")), (MAX_REPLIES, None, Some(10)));
+        let large = add(&small, 1_000, MAX_BYTES - 25, 1);
+        assert_eq!((large.0.len(), kept(&large, "1000")), (3, Some(MAX_BYTES - 25)));
+        let largest = add(&large, 1_001, MAX_BYTES, 1);
+        assert_eq!((largest.0.len(), kept(&largest, "1001")), (1, Some(MAX_BYTES)));
+        assert_eq!(add(&small, 1_001, MAX_BYTES + 1, 1), small);
         let later = add(&small, 1_002, 10, 2 + KEPT_FOR);
-        assert_eq!(later.0.len(), MOST - FORGOTTEN, "a clock that jumps forgets next to nothing");
-        let later = (0..MOST).fold(small, |replies, id| add(&replies, 2_000 + id, 10, 2 + KEPT_FOR));
-        assert_eq!((later.0.len(), kept(&later, &MOST.to_string())), (MOST, None));
+        assert_eq!(later.0.len(), MAX_REPLIES - FORGOTTEN, "a clock that jumps forgets next to nothing");
+        let later = (0..MAX_REPLIES).fold(small, |replies, id| add(&replies, 2_000 + id, 10, 2 + KEPT_FOR));
+        assert_eq!((later.0.len(), kept(&later, &MAX_REPLIES.to_string())), (MAX_REPLIES, None));
     }
 }

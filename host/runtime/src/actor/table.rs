@@ -25,7 +25,7 @@ const SWEEP_EVERY: Duration = Duration::from_millis(500);
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// Eviction backoff: the instances of a replaced version are dropped for one part of the time, with a pause of this
 /// many parts.
-const RESTS_FOR: u32 = 9;
+const EVICTION_BACKOFF: u32 = 9;
 /// The number of activations that end at the same time.
 const CONCURRENT_DEACTIVATIONS: usize = 64;
 
@@ -86,7 +86,7 @@ impl Actors {
     }
 
     /// Runs a method of an actor that the sidecar is known to place here, without asking it. `None` if that is not
-    /// known. An error for which [`CallError::is_not_done`] holds leaves the call to the sidecar.
+    /// known. An error for which [`CallError::is_not_applied`] holds leaves the call to the sidecar.
     pub async fn call_active(
         &self,
         call: ActorCall,
@@ -255,7 +255,8 @@ impl Actors {
     async fn deactivate(&self, activations: impl Iterator<Item = Arc<Activation>>, idle: bool) {
         let endings = futures::stream::iter(activations).map(|activation| async move {
             if let Some(done) = activation.deactivate_if_idle(&self.services, idle) {
-                let _its_errors_are_logged = done.await;
+                // Its errors are logged.
+                done.await.ok();
             }
         });
         endings.buffer_unordered(CONCURRENT_DEACTIVATIONS).for_each(|()| async {}).await;
@@ -295,7 +296,7 @@ impl Actors {
                 activation.give_up_outdated_instance(&rollout);
             }
             // Callers of the new version must not notice.
-            tokio::time::sleep(began.elapsed() * RESTS_FOR).await;
+            tokio::time::sleep(began.elapsed() * EVICTION_BACKOFF).await;
         }
     }
 

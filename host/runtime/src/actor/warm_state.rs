@@ -1,9 +1,9 @@
 //! The state that an actor keeps in memory between its turns. It may be dropped at any time: the next turn recreates
 //! it.
 
-use super::handled::Handled;
-use super::shape::Shape;
-use super::unconfirmed::Unconfirmed;
+use super::dedup_log::DedupLog;
+use super::in_doubt::InDoubt;
+use super::schema::Schema;
 use crate::component::Instance;
 use crate::imports::StateCache;
 
@@ -13,11 +13,11 @@ pub(super) struct WarmState {
     pub(super) instance: Option<Instance>,
     pub(super) cache: StateCache,
     /// The schema of the stored state. `None` if it has not been read.
-    pub(super) shape: Option<Shape>,
+    pub(super) schema: Option<Schema>,
     /// The dedup log: the calls that the actor has handled and that may be repeated. `None` if it has not been read.
-    pub(super) handled: Option<Handled>,
+    pub(super) handled: Option<DedupLog>,
     /// The ownership epoch that they belong to.
     pub(super) epoch: u64,
     /// The last turn, if its commit is in doubt.
-    pub(super) unconfirmed: Option<Box<Unconfirmed>>,
+    pub(super) in_doubt: Option<Box<InDoubt>>,
 }

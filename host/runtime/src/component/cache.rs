@@ -73,7 +73,8 @@ impl CodeCache {
                 continue;
             };
             if !digests.contains(digest) || path != self.path(digest) {
-                let _somebody_else_may_have_removed_it = std::fs::remove_file(&path);
+                // Somebody else may have removed it.
+                std::fs::remove_file(&path).ok();
             }
         }
     }

@@ -22,7 +22,7 @@ use daca_base::ErrorCode;
 /// from others.
 const TICK: Duration = Duration::from_millis(5);
 /// The smallest slot for a memory. Slots only reserve addresses.
-const SMALLEST_SLOT: ByteSize = ByteSize::mib(16);
+const MIN_SLOT: ByteSize = ByteSize::mib(16);
 /// The whole address space of a guest. With so many addresses reserved for each memory, a guest's reads and writes need
 /// no bounds checks: addresses beyond the memory are not mapped. That saves an eighth of a turn.
 const WHOLE_MEMORY: u64 = 4 << 30;
@@ -78,7 +78,7 @@ impl EngineOptions {
 
     /// The size of a memory's slot in the pool, in bytes. Slots are reserved, and only used when the guest uses them.
     fn slot(&self) -> u64 {
-        self.largest_memory.max(SMALLEST_SLOT).as_u64().next_multiple_of(64 * 1024)
+        self.largest_memory.max(MIN_SLOT).as_u64().next_multiple_of(64 * 1024)
     }
 
     /// The same with so many bytes of addresses for each memory.

@@ -29,7 +29,7 @@ use daca_model::{Fault, TurnKind};
 /// The bytes that one call of an import may make the host allocate for its arguments.
 const ARGUMENT_BYTES: usize = 64 * 1024 * 1024;
 /// The maximum number of WASI resources (streams, pollables) of an instance.
-const MOST_RESOURCES: usize = 1_000;
+const MAX_RESOURCES: usize = 1_000;
 
 /// The data of an instance's store.
 pub struct InstanceState {
@@ -46,7 +46,7 @@ impl InstanceState {
     fn new(scope: Box<TurnScope>) -> InstanceState {
         let log = Arc::new(LogBudget::default());
         let mut resources = ResourceTable::new();
-        resources.set_max_capacity(MOST_RESOURCES);
+        resources.set_max_capacity(MAX_RESOURCES);
         InstanceState {
             wasi: imports::wasi_context(&log, scope.clock()),
             resources,

@@ -16,7 +16,7 @@ use crate::imports::TurnScope;
 use daca_model::backend::{Expiry, StateValue, StateWrite};
 
 /// The maximum length of a label in bytes: it is a column of a table, and a value in every actor's state.
-const LONGEST_LABEL: usize = 64;
+const MAX_LABEL: usize = 64;
 
 /// The label of the version's schema.
 pub(super) async fn label(
@@ -38,11 +38,8 @@ fn check_label(label: &str) -> Result<(), String> {
     if label.is_empty() {
         return Err("the label of the state is empty".into());
     }
-    if label.len() > LONGEST_LABEL {
-        return Err(format!(
-            "the label of the state has {} bytes; the maximum is {LONGEST_LABEL}",
-            label.len()
-        ));
+    if label.len() > MAX_LABEL {
+        return Err(format!("the label of the state has {} bytes; the maximum is {MAX_LABEL}", label.len()));
     }
     if label.chars().any(char::is_control) {
         return Err(format!("the label {label:?} of the state has a control character"));

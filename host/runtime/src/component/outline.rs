@@ -12,21 +12,21 @@ use super::refusal::{LoadError, Refusal, interrupted, malformed, unknown_import}
 use crate::imports;
 use daca_base::ErrorCode;
 use daca_base::digest::digest;
-use daca_model::LARGEST_COMPONENT;
+use daca_model::MAX_COMPONENT;
 
 /// The version of the contract in `wit/`.
 const CONTRACT: &str = "0.1.0";
 
 /// The maximum number of modules and components within one component. Python's has about 40.
-const MOST_PARTS: u32 = 1_000;
+const MAX_PARTS: u32 = 1_000;
 /// The maximum number of functions of all modules. Python's has about 30,000.
-const MOST_FUNCTIONS: u32 = 500_000;
+const MAX_FUNCTIONS: u32 = 500_000;
 /// The maximum number of the component's own imports and exports. Each takes ten times its size in the file in memory.
-const MOST_NAMES: usize = 10_000;
+const MAX_NAMES: usize = 10_000;
 /// The maximum size of one function in bytes. The largest known ones are interpreters' loops, of about 100 KB.
-const LARGEST_FUNCTION: usize = 1024 * 1024;
+const MAX_FUNCTION: usize = 1024 * 1024;
 /// The maximum number of local variables of one function: register allocation takes more than proportionally long.
-const MOST_LOCALS: u32 = 20_000;
+const MAX_LOCALS: u32 = 20_000;
 
 /// The imports, exports and needs of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Outline {
     }
 
     fn of(wasm: &[u8]) -> Result<Outline, Refusal> {
-        if wasm.len() as u64 > LARGEST_COMPONENT {
+        if wasm.len() as u64 > MAX_COMPONENT {
             return Err(too_large(wasm.len() as u64));
         }
         check_header(wasm)?;
@@ -109,7 +109,7 @@ impl Reader {
             Payload::Version { .. } => {
                 self.depth += 1;
                 self.parts += 1;
-                bounded(self.parts, MOST_PARTS, "modules and components")
+                bounded(self.parts, MAX_PARTS, "modules and components")
             }
             Payload::End(_) => {
                 self.depth = self.depth.saturating_sub(1);
@@ -135,7 +135,7 @@ impl Reader {
             Payload::MemorySection(section) => self.memories(section),
             Payload::CodeSectionStart { count, .. } => {
                 self.functions = self.functions.saturating_add(count);
-                bounded(self.functions, MOST_FUNCTIONS, "functions")
+                bounded(self.functions, MAX_FUNCTIONS, "functions")
             }
             Payload::CodeSectionEntry(body) => function(&body),
             _ => Ok(()),
@@ -144,8 +144,8 @@ impl Reader {
 
     fn check_names(&self) -> Result<(), Stop> {
         let names = self.imports.len() + self.exports.len();
-        match names > MOST_NAMES {
-            true => Err(Stop::TooMuch(format!("it has more than {MOST_NAMES} imports and exports"))),
+        match names > MAX_NAMES {
+            true => Err(Stop::TooMuch(format!("it has more than {MAX_NAMES} imports and exports"))),
             false => Ok(()),
         }
     }
@@ -162,9 +162,9 @@ impl Reader {
 
 fn function(body: &FunctionBody<'_>) -> Result<(), Stop> {
     let bytes = body.range().len();
-    if bytes > LARGEST_FUNCTION {
+    if bytes > MAX_FUNCTION {
         return Err(Stop::TooMuch(format!(
-            "one of its functions has {bytes} bytes; the maximum is {LARGEST_FUNCTION}"
+            "one of its functions has {bytes} bytes; the maximum is {MAX_FUNCTION}"
         )));
     }
     let mut locals = 0_u32;
@@ -172,9 +172,9 @@ fn function(body: &FunctionBody<'_>) -> Result<(), Stop> {
         let (count, _type) = group?;
         locals = locals.saturating_add(count);
     }
-    if locals > MOST_LOCALS {
+    if locals > MAX_LOCALS {
         return Err(Stop::TooMuch(format!(
-            "one of its functions has {locals} local variables; the maximum is {MOST_LOCALS}"
+            "one of its functions has {locals} local variables; the maximum is {MAX_LOCALS}"
         )));
     }
     Ok(())
@@ -193,7 +193,7 @@ fn too_much(message: String) -> Refusal {
 }
 
 fn too_large(bytes: u64) -> Refusal {
-    let message = format!("it has {bytes} bytes; the maximum is {LARGEST_COMPONENT}");
+    let message = format!("it has {bytes} bytes; the maximum is {MAX_COMPONENT}");
     (ErrorCode::ComponentTooLarge, message, "build it with optimisation and without debug information")
 }
 

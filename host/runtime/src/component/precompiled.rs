@@ -14,7 +14,7 @@ use wasmtime::component::Component;
 
 use super::cache::deserialize;
 use daca_base::ErrorCode;
-use daca_model::LARGEST_COMPONENT;
+use daca_model::MAX_COMPONENT;
 
 use super::ComponentVersion;
 use daca_base::files::write_whole;
@@ -65,7 +65,7 @@ pub(super) fn read(folder: &Path, engine: &wasmtime::Engine, digest: &str) -> Op
     let path = file(folder, digest);
     let size = std::fs::metadata(&path).ok()?.len();
     let refuse = |why: &str| tracing::warn!("{} {why}; compiling the component", path.display());
-    if size > LARGEST_COMPONENT {
+    if size > MAX_COMPONENT {
         refuse("is too large");
         return None;
     }

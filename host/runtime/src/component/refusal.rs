@@ -42,7 +42,11 @@ pub(super) fn rejected(reason: &str) -> Refusal {
     if has(&FEATURES) {
         let message =
             format!("it needs a feature of WebAssembly that this host does not have: {}", one_line(reason));
-        return (ErrorCode::ComponentNeedsFeature, message, "build it for wasm32-wasip2, without further features");
+        return (
+            ErrorCode::ComponentNeedsFeature,
+            message,
+            "build it for wasm32-wasip2, without further features",
+        );
     }
     if has(&LIMITS) { too_demanding(reason) } else { malformed(reason) }
 }
@@ -99,9 +103,15 @@ mod tests {
     #[test]
     fn what_is_whole_and_needs_more_is_not_called_damaged() {
         for (reason, code) in [
-            ("threads must be enabled for shared memories (at offset 0x1d)", ErrorCode::ComponentNeedsFeature),
+            (
+                "threads must be enabled for shared memories (at offset 0x1d)",
+                ErrorCode::ComponentNeedsFeature,
+            ),
             ("`task.return` requires the component model async feature", ErrorCode::ComponentNeedsFeature),
-            ("memory is shared which is not supported in the pooling allocator", ErrorCode::ComponentNeedsFeature),
+            (
+                "memory is shared which is not supported in the pooling allocator",
+                ErrorCode::ComponentNeedsFeature,
+            ),
             ("effective type size exceeds the limit of 1000000", ErrorCode::ComponentTooComplex),
             ("type nesting is too deep (at offset 0x9)", ErrorCode::ComponentTooComplex),
             ("unexpected end-of-file (at offset 0x9)", ErrorCode::ComponentInvalid),

@@ -9,9 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use daca_model::backend::{
-    ActorCall, ActorCalls, Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery, EffectRequest, Error, Expiry,
-    Inbound, Ownership, Readiness, Registration, Secrets, StateStore, StateValue, StateWrite, TurnCommit,
-    WakeupKey, Wakeups,
+    ActorCall, ActorCalls, Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery,
+    EffectRequest, Error, Expiry, Inbound, Ownership, Readiness, Registration, Secrets, StateStore,
+    StateValue, StateWrite, TurnCommit, WakeupKey, Wakeups,
 };
 use daca_model::{ActorAddress, CallContext, CallError, Topic};
 use parking_lot::Mutex;
@@ -142,7 +142,7 @@ impl StateStore for FakeBackend {
 
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
         let answer = (self.commit)(commit);
-        if matches!(answer, Err(Error::NotDone(_))) {
+        if matches!(answer, Err(Error::NotApplied(_))) {
             return answer;
         }
         let mut state = self.state.lock();
@@ -197,7 +197,7 @@ impl Secrets for FakeBackend {
 }
 
 impl Ownership for FakeBackend {
-    fn era(&self) -> u64 {
+    fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Relaxed)
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::FakeBackend;
 use crate::actor::{Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions, HostServices};
 use crate::component::{
-    CompileIn, Compiling, ComponentVersion, Engine, EngineOptions, TrafficSplit, LoadedVersion, ActiveRollout,
+    ActiveRollout, CompileIn, Compiling, ComponentVersion, Engine, EngineOptions, LoadedVersion, TrafficSplit,
 };
 
 /// The time after which an idle actor is deactivated.

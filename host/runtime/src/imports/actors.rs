@@ -56,7 +56,7 @@ fn into_contract(error: CallError) -> Error {
         | CallError::NeededUnavailable(_)
         | CallError::StateShapeUnknown { .. }
         | CallError::Fault { fault: Fault::NoRoom(_), .. }
-        | CallError::Backend(backend::Error::Unavailable(_) | backend::Error::NotDone(_)) => {
+        | CallError::Backend(backend::Error::Unavailable(_) | backend::Error::NotApplied(_)) => {
             Error::Unavailable(text)
         }
         CallError::ReplyTooLarge { .. } | CallError::TooLargeForSidecar(_) => Error::TooLarge(text),

@@ -8,7 +8,7 @@ use crate::contract::daca::agent::bindings::{Error, Host, Response};
 use daca_model::backend::{self, BindingRequest, EffectRequest};
 
 /// The maximum number of metadata entries of one request.
-const MOST_METADATA: usize = 100;
+const MAX_METADATA: usize = 100;
 
 impl Host for Imports<'_> {
     async fn invoke(
@@ -23,7 +23,7 @@ impl Host for Imports<'_> {
         let invoked = options.backend.invoke_binding(&options.actor, &request, &options.context).await;
         let response = invoked.map_err(|error| match error {
             // The binding was not called. The binding's own answer may be permanent, and counts as the agent's failure.
-            backend::Error::NotDone(_) => self.scope.met(error.into()),
+            backend::Error::NotApplied(_) => self.scope.met(error.into()),
             error => error.into(),
         })?;
         Ok(Response { data: response.data.into(), metadata: response.metadata.into_iter().collect() })
@@ -55,9 +55,9 @@ impl Imports<'_> {
         if !turn.options.agent.permissions.may_use_binding(&name, &operation) {
             return Err(self.denied("bindings", &format!("{name}/{operation}"), "use the binding"));
         }
-        if metadata.len() > MOST_METADATA {
+        if metadata.len() > MAX_METADATA {
             return Err(Error::TooLarge(format!(
-                "{} metadata entries; the maximum is {MOST_METADATA}",
+                "{} metadata entries; the maximum is {MAX_METADATA}",
                 metadata.len()
             )));
         }

@@ -26,7 +26,7 @@ impl Host for Imports<'_> {
 }
 
 /// The length in bytes of an unfinished line of a standard stream beyond which it is logged in pieces.
-pub(super) const LONGEST_LINE: usize = 8 * 1024;
+pub(super) const MAX_LINE: usize = 8 * 1024;
 
 /// The lines that the current turn may still log. Shared by the logging interface and the standard streams.
 #[derive(Debug, Default)]
@@ -92,8 +92,8 @@ impl LogBudget {
                 Some((b'\n', text)) => (text, true),
                 _ => (piece, false),
             };
-            for part in text.chunks(LONGEST_LINE) {
-                if line.len() + part.len() > LONGEST_LINE {
+            for part in text.chunks(MAX_LINE) {
+                if line.len() + part.len() > MAX_LINE {
                     self.end_line(stream, &mut line);
                 }
                 line.extend_from_slice(part);

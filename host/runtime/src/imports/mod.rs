@@ -131,7 +131,7 @@ impl From<backend::Error> for Error {
         match error {
             backend::Error::NotFound(text) => Error::NotFound(text),
             backend::Error::Invalid(text) => Error::Invalid(text),
-            backend::Error::Unavailable(text) | backend::Error::NotDone(text) => Error::Unavailable(text),
+            backend::Error::Unavailable(text) | backend::Error::NotApplied(text) => Error::Unavailable(text),
             backend::Error::TooLarge(text) => Error::TooLarge(text),
             backend::Error::Other(text) => Error::Other(text),
         }

@@ -19,7 +19,7 @@ use daca_model::{ActorAddress, CallContext};
 /// The prefix of the keys that the host keeps beside a guest's own.
 const HOST_KEYS: &str = "daca:";
 /// The maximum length in bytes of a state key, and of the name of a reminder or timer.
-const LONGEST_NAME: usize = 512;
+const MAX_NAME: usize = 512;
 /// The number of values that are requested from the backend at once, so that a turn never has many large ones in memory
 /// unchecked.
 const READ_BATCH: usize = 32;
@@ -64,7 +64,7 @@ pub struct TurnProducts {
     /// The staged changes.
     pub commit: TurnCommit,
     /// A service that the turn used was unavailable, so the turn may succeed later.
-    pub met_unavailable: bool,
+    pub saw_transient_error: bool,
 }
 
 /// The turn that runs in an instance.
@@ -76,13 +76,13 @@ pub struct TurnScope {
     /// The bytes of the staged effects.
     effect_bytes: u64,
     /// A service that the turn used was unavailable.
-    met_unavailable: bool,
+    saw_transient_error: bool,
     /// The value of `nested_commits` when the cache was last known to be right.
     seen_nested_commits: u64,
 }
 
 impl TurnScope {
-    /// Creates it before the turn. `handled` is the reminder or timer that the turn handles; `ends_timers` ends the
+    /// Creates it before the turn. `dedup_log` is the reminder or timer that the turn handles; `ends_timers` ends the
     /// actor's timers with its commit.
     pub fn new(options: ScopeOptions, handled: Option<FiredWakeup>, ends_timers: bool) -> TurnScope {
         let staged = TurnCommit { handled, ends_timers, ..TurnCommit::default() };
@@ -92,7 +92,7 @@ impl TurnScope {
             staged,
             staged_bytes: 0,
             effect_bytes: 0,
-            met_unavailable: false,
+            saw_transient_error: false,
             seen_nested_commits,
         }
     }
@@ -113,7 +113,7 @@ impl TurnScope {
         TurnProducts {
             cache: std::mem::take(&mut self.options.cache),
             commit: std::mem::take(&mut self.staged),
-            met_unavailable: self.met_unavailable,
+            saw_transient_error: self.saw_transient_error,
         }
     }
 
@@ -238,7 +238,7 @@ impl TurnScope {
 
     /// Records an error of a request.
     pub(super) fn met(&mut self, error: Error) -> Error {
-        self.met_unavailable |= matches!(error, Error::Unavailable(_));
+        self.saw_transient_error |= matches!(error, Error::Unavailable(_));
         error
     }
 
@@ -295,9 +295,9 @@ pub(super) fn check_name(what: &str, name: &str) -> Result<(), Error> {
     if name.is_empty() {
         return Err(Error::Invalid(format!("the {what} is empty")));
     }
-    if name.len() > LONGEST_NAME {
+    if name.len() > MAX_NAME {
         return Err(Error::TooLarge(format!(
-            "the {what} has {} bytes; the maximum is {LONGEST_NAME}",
+            "the {what} has {} bytes; the maximum is {MAX_NAME}",
             name.len()
         )));
     }

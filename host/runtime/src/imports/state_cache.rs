@@ -8,7 +8,7 @@ use super::scope::expiry;
 use daca_model::backend::{Expiry, StateValue, StateWrite};
 
 /// The maximum size of an actor's cache in bytes. Beyond it, the cache is emptied.
-const MOST_BYTES: usize = 256 * 1024;
+const MAX_BYTES: usize = 256 * 1024;
 
 /// Committed values of one actor, and keys that are known not to exist.
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ impl StateCache {
     /// Keeps a value that was read, if there is space and its expiry is known.
     pub(super) fn keep(&mut self, key: &str, value: &Option<StateValue>) {
         let holds = value.as_ref().is_none_or(|value| value.expiry != Expiry::Unknown);
-        if holds && self.bytes < MOST_BYTES {
+        if holds && self.bytes < MAX_BYTES {
             self.insert(key.to_owned(), value.clone());
         }
     }
@@ -63,7 +63,7 @@ impl StateCache {
 
     /// Between turns: releases the memory if it is too much.
     pub(crate) fn trim(&mut self) {
-        if self.bytes > MOST_BYTES {
+        if self.bytes > MAX_BYTES {
             self.clear();
         }
     }

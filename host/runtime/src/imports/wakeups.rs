@@ -10,7 +10,7 @@ use crate::contract::daca::agent::types::{Error, Schedule};
 use daca_model::backend::{Registration, WakeupKey, WakeupKind};
 
 /// The number of reminders and timers that one turn may change.
-const MOST_PER_TURN: usize = 100;
+const MAX_PER_TURN: usize = 100;
 
 impl TurnScope {
     pub(super) fn register(
@@ -84,9 +84,9 @@ impl TurnScope {
     ) -> Result<(), Error> {
         check_name("name", &name)?;
         let key = WakeupKey { kind, name };
-        if self.staged.wakeups.len() >= MOST_PER_TURN && !self.staged.wakeups.contains_key(&key) {
+        if self.staged.wakeups.len() >= MAX_PER_TURN && !self.staged.wakeups.contains_key(&key) {
             return Err(Error::TooLarge(format!(
-                "the turn changes more than {MOST_PER_TURN} reminders and timers"
+                "the turn changes more than {MAX_PER_TURN} reminders and timers"
             )));
         }
         let bytes =

@@ -11,10 +11,10 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxBuilder};
 
 use super::LogBudget;
-use super::logging::{LONGEST_LINE, StdStream};
+use super::logging::{MAX_LINE, StdStream};
 
 /// The bytes that a guest may request from the random source at once.
-const MOST_RANDOM: u64 = 1024 * 1024;
+const MAX_RANDOM: u64 = 1024 * 1024;
 
 /// The WASI side of an instance. Nothing is inherited from the host's process.
 pub(crate) fn wasi_context(log: &Arc<LogBudget>, clock: Clock) -> WasiCtx {
@@ -22,7 +22,7 @@ pub(crate) fn wasi_context(log: &Arc<LogBudget>, clock: Clock) -> WasiCtx {
         .wall_clock(WallClock(clock))
         .stdout(LogStream { log: log.clone(), stream: StdStream::Output })
         .stderr(LogStream { log: log.clone(), stream: StdStream::Error })
-        .max_random_size(MOST_RANDOM)
+        .max_random_size(MAX_RANDOM)
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)
@@ -86,6 +86,6 @@ impl OutputStream for LineWriter {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(LONGEST_LINE)
+        Ok(MAX_LINE)
     }
 }

@@ -7,7 +7,7 @@ fn peer(last: u8) -> IpAddr {
 }
 
 impl Connections {
-    fn now(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+    fn now(self: &Arc<Self>, peer: IpAddr) -> Option<Permit> {
         self.admit(peer, Instant::now()).ok()
     }
 }

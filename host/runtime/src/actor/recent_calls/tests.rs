@@ -43,7 +43,7 @@ async fn what_did_not_happen_is_not_kept_and_begins_anew() {
     for error in [
         CallError::ShuttingDown,
         CallError::HostBusy(1),
-        CallError::Backend(daca_model::backend::Error::NotDone("moved".into())),
+        CallError::Backend(daca_model::backend::Error::NotApplied("moved".into())),
         CallError::Backend(daca_model::backend::Error::Unavailable("lost".into())),
     ] {
         first(&calls, "a").0.send(Err(error));

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Turn, given_up};
 use crate::actor::durations::observe;
-use crate::actor::unconfirmed::Unconfirmed;
+use crate::actor::in_doubt::InDoubt;
 use crate::actor::warm_state::WarmState;
 use crate::imports::TurnProducts;
 
@@ -40,18 +40,18 @@ impl Turn<'_> {
     }
 
     /// Resolves the previous turn's commit if it is in doubt. If that is impossible now, the next turn tries again.
-    pub(super) async fn settle_unconfirmed(&self, warm: &mut WarmState) -> Result<(), backend::Error> {
+    pub(super) async fn settle_in_doubt(&self, warm: &mut WarmState) -> Result<(), backend::Error> {
         let actor = &self.activation.address;
-        let Some(unconfirmed) = &warm.unconfirmed else { return Ok(()) };
-        let was_kept = unconfirmed.was_kept(&*self.services.backend, actor).await?;
-        let Some(unconfirmed) = warm.unconfirmed.take() else { return Ok(()) };
-        if !was_kept {
-            tracing::info!("the state shows that turn {} was not kept", unconfirmed.turn_id);
+        let Some(in_doubt) = &warm.in_doubt else { return Ok(()) };
+        let was_applied = in_doubt.was_applied(&*self.services.backend, actor).await?;
+        let Some(in_doubt) = warm.in_doubt.take() else { return Ok(()) };
+        if !was_applied {
+            tracing::info!("the state shows that turn {} was not kept", in_doubt.turn_id);
             return Ok(());
         }
-        tracing::info!("the state shows that turn {} was kept; its answer was lost", unconfirmed.turn_id);
-        let turn_id = unconfirmed.turn_id.clone();
-        self.services.deliveries.enqueue(actor, &turn_id, unconfirmed.effects());
+        tracing::info!("the state shows that turn {} was kept; its answer was lost", in_doubt.turn_id);
+        let turn_id = in_doubt.turn_id.clone();
+        self.services.deliveries.enqueue(actor, &turn_id, in_doubt.effects());
         Ok(())
     }
 
@@ -70,7 +70,7 @@ impl Turn<'_> {
             warm.cache = cache;
             return Err(CallError::ReplyTooLarge { actor: actor.clone(), bytes: reply.len(), limit });
         }
-        if self.services.backend.era() != warm.epoch || self.revoked.is_cancelled() {
+        if self.services.backend.epoch() != warm.epoch || self.revoked.is_cancelled() {
             *warm = WarmState::default();
             return Err(given_up());
         }
@@ -81,17 +81,18 @@ impl Turn<'_> {
             *warm = WarmState::default();
             return Err(given_up);
         }
-        let shape = warm.shape.as_ref().map(|shape| shape.after(&self.rollout, &self.served, &mut commit));
+        let schema =
+            warm.schema.as_ref().map(|schema| schema.after(&self.rollout, &self.served, &mut commit));
         let now = self.services.backend.clock().now();
         if let Err(error) = self.store(&commit).await {
             // The outcome is in doubt, so neither the instance nor the cache may be trusted.
-            let unconfirmed = matches!(error, backend::Error::Unavailable(_))
+            let in_doubt = matches!(error, backend::Error::Unavailable(_))
                 .then(|| {
                     let identity = self.context.identity.clone();
-                    Unconfirmed::new(&self.turn_id, identity, commit, &self.services.deliveries)
+                    InDoubt::new(&self.turn_id, identity, commit, &self.services.deliveries)
                 })
                 .flatten();
-            *warm = WarmState { unconfirmed, ..WarmState::default() };
+            *warm = WarmState { in_doubt, ..WarmState::default() };
             return Err(CallError::Backend(error));
         }
         if !commit.writes.is_empty() {
@@ -99,7 +100,7 @@ impl Turn<'_> {
         }
         cache.apply(std::mem::take(&mut commit.writes), now);
         warm.cache = cache;
-        warm.shape = shape;
+        warm.schema = schema;
         self.services.deliveries.enqueue(actor, &self.turn_id, commit.effects);
         Ok(reply)
     }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{EVICTIONS, Turn};
 use crate::actor::durations::observe;
-use crate::actor::shape::Shape;
+use crate::actor::schema::Schema;
 use crate::actor::warm_state::WarmState;
 use crate::component::{Instance, Outcome};
 use crate::imports::{ScopeOptions, TurnProducts, TurnScope};
@@ -96,15 +96,15 @@ impl Turn<'_> {
         let actor = &self.activation.address;
         // Nested turns may have changed it.
         let nested_commits = self.activation.nested_commits.load(Ordering::Acquire);
-        drop(warm.shape.take_if(|shape| shape.nested_commits != nested_commits));
-        let shape = match &warm.shape {
-            Some(shape) => shape,
+        drop(warm.schema.take_if(|schema| schema.nested_commits != nested_commits));
+        let schema = match &warm.schema {
+            Some(schema) => schema,
             None => {
-                let read = Shape::read(&*self.services.backend, actor, first_label, nested_commits).await;
-                warm.shape.insert(read.map_err(CallError::Backend)?)
+                let read = Schema::read(&*self.services.backend, actor, first_label, nested_commits).await;
+                warm.schema.insert(read.map_err(CallError::Backend)?)
             }
         };
-        shape.migrate_from(actor, &self.served)
+        schema.migrate_from(actor, &self.served)
     }
 
     pub(super) async fn make_instance(&self, deadline: Instant) -> Result<Instance, CallError> {

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::handled::Repeatable;
+use super::dedup_log::DedupKey;
 use super::record::Activation;
 use super::services::Services;
 use super::warm_state::WarmState;
@@ -44,7 +44,7 @@ pub(super) async fn run(
     let rollout = match work {
         Work::Deactivate(_) => activation.agent.serving.now(),
         _ => activation.agent.serving.known().await.map_err(|error| {
-            CallError::Backend(backend::Error::NotDone(format!(
+            CallError::Backend(backend::Error::NotApplied(format!(
                 "{error}: the hosts' shared state cannot be read"
             )))
         })?,
@@ -68,13 +68,13 @@ pub(super) async fn run(
     let running = pin!(async {
         let started = Instant::now();
         let name = work.name();
-        let epoch = services.backend.era();
+        let epoch = services.backend.epoch();
         if warm.epoch != epoch {
-            let unconfirmed = warm.unconfirmed.take();
-            *warm = WarmState { epoch, unconfirmed, ..WarmState::default() };
+            let in_doubt = warm.in_doubt.take();
+            *warm = WarmState { epoch, in_doubt, ..WarmState::default() };
         }
         let settled = match turn.check_direct() {
-            Ok(()) => turn.settle_unconfirmed(warm).await,
+            Ok(()) => turn.settle_in_doubt(warm).await,
             Err(given_up) => return Err(given_up),
         };
         let result = match settled {
@@ -126,12 +126,12 @@ impl Turn<'_> {
             return self.commit(warm, products, Bytes::new()).await.map(Answered::now);
         }
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
-        let repeatable = self.context.identity.clone().map(|identity| Repeatable::new(identity, &kind));
+        let dedup_key = self.context.identity.clone().map(|identity| DedupKey::new(identity, &kind));
         // The commit is not cut off: its outcome must be known. Until the actor is given up here, its sidecar lets
         // nobody read or write state (`pkg/actors/internal/placement`), so the guest would wait for something that
         // waits for its end.
         let guest = async {
-            if let Some(reply) = self.answer_of_before(warm, repeatable.as_ref()).await? {
+            if let Some(reply) = self.answer_of_before(warm, dedup_key.as_ref()).await? {
                 tracing::info!("a call that was handled before arrived again, and is not handled again");
                 return Ok(Ran::Before(reply));
             }
@@ -139,7 +139,7 @@ impl Turn<'_> {
             Ok(Ran::Now(outcome, Box::new(products)))
         };
         let Some(outcome) = self.revoked.run_until_cancelled(guest).await else {
-            *warm = WarmState { unconfirmed: warm.unconfirmed.take(), ..WarmState::default() };
+            *warm = WarmState { in_doubt: warm.in_doubt.take(), ..WarmState::default() };
             return Err(given_up());
         };
         let error = match outcome {
@@ -153,15 +153,15 @@ impl Turn<'_> {
                 return self.commit(warm, products, Bytes::new()).await.map(Answered::now);
             }
             Ok(Ran::Now(Outcome::Reply(reply), mut products)) => {
-                let handled = self.note_handled(warm, repeatable.as_ref(), &reply, &mut products.commit);
+                let handled = self.note_handled(warm, dedup_key.as_ref(), &reply, &mut products.commit);
                 let reply = self.commit(warm, *products, reply).await?;
-                warm.handled = handled;
+                warm.dedup_log = handled;
                 return Ok(Answered::now(reply));
             }
             Ok(Ran::Now(outcome, products)) => {
                 warm.cache = products.cache;
                 self.confirm_direct(warm).await?;
-                self.failure(outcome, products.met_unavailable)
+                self.failure(outcome, products.saw_transient_error)
             }
             Err(error) => error,
         };
@@ -210,7 +210,7 @@ impl Answered {
 
 fn given_up() -> CallError {
     let reason = "the Dapr sidecar gave up the actor during the turn, and it may be active elsewhere now";
-    CallError::Backend(backend::Error::NotDone(reason.into()))
+    CallError::Backend(backend::Error::NotApplied(reason.into()))
 }
 
 #[cfg(test)]

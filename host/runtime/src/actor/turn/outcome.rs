@@ -12,13 +12,13 @@ use crate::contract::daca::agent::types::Failure;
 impl Turn<'_> {
     /// The error for the caller of a turn without a reply. A failure because something was unavailable may succeed
     /// later, and does not count against the agent.
-    pub(super) fn failure(&self, outcome: Outcome, met_unavailable: bool) -> CallError {
+    pub(super) fn failure(&self, outcome: Outcome, saw_transient_error: bool) -> CallError {
         match outcome {
-            Outcome::Failure(Failure::Failed(text)) if met_unavailable => {
+            Outcome::Failure(Failure::Failed(text)) if saw_transient_error => {
                 CallError::NeededUnavailable(shortened(&text).to_owned())
             }
             Outcome::Failure(failure) => into_call_error(failure),
-            Outcome::Fault(fault @ Fault::TurnTime(_)) if met_unavailable => {
+            Outcome::Fault(fault @ Fault::TurnTime(_)) if saw_transient_error => {
                 CallError::NeededUnavailable(fault.to_string())
             }
             Outcome::Fault(fault) => CallError::Fault { actor: self.activation.address.clone(), fault },

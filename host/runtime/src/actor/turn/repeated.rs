@@ -5,7 +5,7 @@ use daca_model::CallError;
 use daca_model::backend::TurnCommit;
 
 use super::Turn;
-use crate::actor::handled::{Handled, Repeatable};
+use crate::actor::dedup_log::{DedupKey, DedupLog};
 use crate::actor::recent_calls::CallKey;
 use crate::actor::warm_state::WarmState;
 
@@ -14,14 +14,14 @@ impl Turn<'_> {
     pub(super) async fn answer_of_before(
         &self,
         warm: &mut WarmState,
-        call: Option<&Repeatable>,
+        call: Option<&DedupKey>,
     ) -> Result<Option<Bytes>, CallError> {
         let Some(call) = call else { return Ok(None) };
         let actor = &self.activation.address;
-        let known = warm.handled.take();
+        let known = warm.dedup_log.take();
         let knew_attempts = known.as_ref().is_some_and(|known| known.attempts().is_some());
-        let handled = Handled::read(known, &*self.services.backend, actor, call).await;
-        let handled = warm.handled.insert(handled.map_err(CallError::Backend)?);
+        let handled = DedupLog::read(known, &*self.services.backend, actor, call).await;
+        let handled = warm.dedup_log.insert(handled.map_err(CallError::Backend)?);
         if let Some(attempts) = handled.attempts().filter(|_| !knew_attempts) {
             // The state has space for a few, which the calls of this host displace before the last repetition has
             // arrived.
@@ -37,11 +37,11 @@ impl Turn<'_> {
     pub(super) fn note_handled(
         &self,
         warm: &mut WarmState,
-        call: Option<&Repeatable>,
+        call: Option<&DedupKey>,
         reply: &Bytes,
         commit: &mut TurnCommit,
-    ) -> Option<Handled> {
-        let handled = warm.handled.take()?;
+    ) -> Option<DedupLog> {
+        let handled = warm.dedup_log.take()?;
         Some(match call {
             Some(call) => handled.after(call, reply, self.services.backend.clock().unix_ms() / 1_000, commit),
             None => handled,

@@ -55,7 +55,7 @@ async fn an_instance_outlives_its_turns_unless_one_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_commit_leaves_neither_state_nor_events() {
-    let host = FakeHost::start(first_commit(|| Err(Error::NotDone("it was refused".into())))).await;
+    let host = FakeHost::start(first_commit(|| Err(Error::NotApplied("it was refused".into())))).await;
     assert_eq!(host.call("a", "add", "1").await, code("not-done"));
     assert_eq!(host.call("a", "get", "").await, ok(""));
     assert_eq!(host.call("a", "add", "2").await, ok("2"));
@@ -111,7 +111,7 @@ async fn a_key_is_of_one_call_alone() {
 /// A failed turn has handled nothing, so its call may be repeated.
 #[tokio::test(start_paused = true)]
 async fn a_call_whose_turn_failed_runs_again() {
-    let host = FakeHost::start(first_commit(|| Err(Error::NotDone("it was refused".into())))).await;
+    let host = FakeHost::start(first_commit(|| Err(Error::NotApplied("it was refused".into())))).await;
     let identity = Some(CallIdentity::Key("key".into()));
     let context = CallContext { identity, ..CallContext::default() };
     assert_eq!(host.call_as("a", "add", "1", context.clone()).await, code("not-done"));

@@ -17,7 +17,7 @@ use thread_priority::unix::{
 
 use crate::component::settings::CodeSettings;
 use daca_base::ErrorCode;
-use daca_model::LARGEST_COMPONENT;
+use daca_model::MAX_COMPONENT;
 
 /// The hidden command of `daca`.
 pub const COMMAND: &str = "compile-component";
@@ -26,7 +26,7 @@ pub(super) const NO_MEMORY: &str = "out of memory";
 /// The beginning of what the process says of an import that the host does not offer.
 pub(super) const UNKNOWN_IMPORT: &str = "unknown import: ";
 /// The maximum number of compiling threads: each has functions of its own in memory.
-const MOST_THREADS: usize = 4;
+const MAX_THREADS: usize = 4;
 /// The time between the signal for exhausted processor time and the one that kills.
 const SECONDS_TO_END: u64 = 2;
 
@@ -151,7 +151,8 @@ fn bound(arguments: &Arguments) -> std::io::Result<()> {
     limit(Resource::Data, arguments.memory, arguments.memory)?;
     limit(Resource::Core, 0, 0)?;
     // When memory is short, this process is killed rather than the host.
-    let _without_it_the_bound_of_memory_is_still_there = std::fs::write("/proc/self/oom_score_adj", "1000");
+    // Without it, the limit of memory still holds.
+    std::fs::write("/proc/self/oom_score_adj", "1000").ok();
     Ok(())
 }
 
@@ -160,7 +161,7 @@ fn read_component() -> std::io::Result<Vec<u8>> {
     let mut stdin = std::io::stdin().lock();
     let mut length = [0; 8];
     stdin.read_exact(&mut length)?;
-    let length = u64::from_le_bytes(length).min(LARGEST_COMPONENT);
+    let length = u64::from_le_bytes(length).min(MAX_COMPONENT);
     let mut wasm = Vec::new();
     stdin.take(length).read_to_end(&mut wasm)?;
     match wasm.len() as u64 == length {
@@ -172,7 +173,8 @@ fn read_component() -> std::io::Result<Vec<u8>> {
 /// The host holds the input open as long as it wants the code; when it ends, nobody wants it any more.
 fn end_with_input() -> std::io::Result<()> {
     let watch = || {
-        let _whatever_comes_it_is_the_end = std::io::stdin().lock().read(&mut [0]);
+        // Whatever comes, it is the end.
+        std::io::stdin().lock().read(&mut [0]).ok();
         std::process::exit(1);
     };
     std::thread::Builder::new().name("input".into()).spawn(watch).map(drop)
@@ -181,7 +183,7 @@ fn end_with_input() -> std::io::Result<()> {
 fn threads(priority: Priority) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     rayon::ThreadPoolBuilder::new()
-        .num_threads(processors.min(MOST_THREADS))
+        .num_threads(processors.min(MAX_THREADS))
         .thread_name(|number| format!("compile-{number}"))
         .start_handler(move |_| give_way(priority))
         .build()
@@ -194,7 +196,8 @@ fn give_way(priority: Priority) {
         Priority::Normal => {}
         Priority::Nice => {
             // On Linux the priority is that of the calling thread (`setpriority(2)`, "C library/kernel differences").
-            let _slower_serving = rustix::process::setpriority_process(None, NICE);
+            // If it fails, callers are only slower.
+            rustix::process::setpriority_process(None, NICE).ok();
         }
         Priority::Idle => {
             let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);

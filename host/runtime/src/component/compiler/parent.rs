@@ -22,22 +22,22 @@ use daca_manifest::CompileLimits;
 /// This program, even if its file was replaced or removed in the meantime: the code of another build would not fit.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 /// The maximum number of mebibytes of a component for which there is time.
-const MOST_MEBIBYTES: u64 = 20;
+const MAX_MEBIBYTES: u64 = 20;
 /// The ratio of wall-clock time to processor time. With one thread and half a processor it takes two.
 const BY_THE_CLOCK: u32 = 4;
 /// The minimum wall-clock time: a small component must not fail because the machine is busy.
-const LEAST_BY_THE_CLOCK: Duration = Duration::from_secs(120);
+const MIN_BY_THE_CLOCK: Duration = Duration::from_secs(120);
 /// How often the host checks the progress of a process with idle priority.
-const LOOK: Duration = Duration::from_secs(3);
+const POLL_INTERVAL: Duration = Duration::from_secs(3);
 /// The minimum share of a processor, as a divisor, that counts as progress.
-const LEAST_PART: u32 = 4;
+const MIN_PART: u32 = 4;
 /// The bytes of code that are accepted for each byte of a component, in addition to [`SMALL_CODE`]. Optimised Rust, C
 /// and Python have four.
 const CODE_FOR_EACH_BYTE: u64 = 8;
 /// The bytes of code that every component may have.
 const SMALL_CODE: u64 = 16 * 1024 * 1024;
 /// The maximum length of the child's failure message in bytes.
-const LONGEST_WORDS: u64 = 4 * 1024;
+const MAX_WORDS: u64 = 4 * 1024;
 /// `USER_HZ`, in which `/proc` counts: 100 on every architecture that wasmtime compiles for.
 const TICKS_PER_SECOND: u32 = 100;
 
@@ -80,7 +80,7 @@ pub(super) async fn compile(
     compiling: Compiling,
 ) -> Result<Vec<u8>, Failure> {
     let time = time_for(limits.time, wasm.len() as u64);
-    let by_the_clock = (time * BY_THE_CLOCK).max(LEAST_BY_THE_CLOCK);
+    let by_the_clock = (time * BY_THE_CLOCK).max(MIN_BY_THE_CLOCK);
     let deadline = tokio::time::Instant::now() + by_the_clock;
     let arguments = |priority| Arguments::new(settings, time, limits.memory, priority);
     // No process may raise its own priority without a privilege (`sched(7)`), so a starved one is ended and replaced by
@@ -109,7 +109,7 @@ pub(super) async fn compile(
 
 /// The processor time for so many bytes.
 fn time_for(each: Duration, bytes: u64) -> Duration {
-    let mebibytes = bytes.div_ceil(1024 * 1024).clamp(1, MOST_MEBIBYTES);
+    let mebibytes = bytes.div_ceil(1024 * 1024).clamp(1, MAX_MEBIBYTES);
     each * u32::try_from(mebibytes).unwrap_or(1)
 }
 
@@ -128,7 +128,8 @@ async fn attempt(
         () = starved => End::Starved,
         () = tokio::time::sleep_until(deadline) => End::OutOfTime,
     };
-    let _it_has_just_ended_by_itself = child.kill().await;
+    // It has just ended by itself.
+    child.kill().await.ok();
     Ok(end)
 }
 
@@ -176,7 +177,7 @@ async fn finish(child: &mut Child, most_code: u64) -> std::io::Result<End> {
     };
     let read_words = async {
         match stderr {
-            Some(stderr) => stderr.take(LONGEST_WORDS).read_to_end(&mut words).await,
+            Some(stderr) => stderr.take(MAX_WORDS).read_to_end(&mut words).await,
             None => Ok(0),
         }
     };
@@ -193,9 +194,9 @@ async fn starved(pid: Option<u32>, priority: Priority) {
     let Some(pid) = pid.filter(|_| priority != Priority::Normal) else { return std::future::pending().await };
     let started = Instant::now();
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         let had = processor_time(pid).unwrap_or(Duration::MAX);
-        if had < started.elapsed() / LEAST_PART {
+        if had < started.elapsed() / MIN_PART {
             return;
         }
     }

@@ -46,13 +46,13 @@ impl Actors {
         agent: &Arc<AgentType>,
         version: &Arc<ComponentVersion>,
     ) -> Result<(), TrialFailure> {
-        let (outcome, met_unavailable) = self.run_alone(agent, version, TurnKind::Activate).await?;
+        let (outcome, saw_transient_error) = self.run_alone(agent, version, TurnKind::Activate).await?;
         let reason = match outcome {
             Outcome::Reply(_) => return Ok(()),
             Outcome::Failure(failure) => words(failure),
             Outcome::Fault(fault) => fault.to_string(),
         };
-        if met_unavailable {
+        if saw_transient_error {
             tracing::warn!(
                 agent_type = %agent.name,
                 "version {} was not smoke-tested, because its activation calls external systems: {reason}",
@@ -112,7 +112,7 @@ impl Actors {
         let place = tokio::time::timeout_at(deadline, services.live.place()).await;
         let place = place.ok().flatten().ok_or(TrialFailure::NoRoom)?;
         let mut instance = Instance::new(&services.engine, version, place);
-        let nowhere = Arc::new(Nowhere { secrets: services.backend.clone() });
+        let nowhere = Arc::new(NullBackend { secrets: services.backend.clone() });
         let scope = TurnScope::new(
             ScopeOptions {
                 actor: ActorAddress { agent_type: agent.name.clone(), id: ACTOR_ID.into() },
@@ -136,7 +136,7 @@ impl Actors {
             component = version.short_digest()
         );
         let (outcome, products) = instance.run(Box::new(scope), kind, deadline).instrument(span).await;
-        Ok((outcome, products.met_unavailable))
+        Ok((outcome, products.saw_transient_error))
     }
 }
 
@@ -146,17 +146,19 @@ fn words(failure: Failure) -> String {
 }
 
 /// The null backend: it has no data and does nothing. Only secrets are real, since reading them changes nothing.
-struct Nowhere {
+struct NullBackend {
     secrets: Arc<dyn Secrets>,
 }
 
 /// The error for calls that would take effect at once.
 fn only_a_trial() -> Error {
-    Error::NotDone("this is a smoke test before the version serves: external systems are not called".into())
+    Error::NotApplied(
+        "this is a smoke test before the version serves: external systems are not called".into(),
+    )
 }
 
 #[async_trait]
-impl StateStore for Nowhere {
+impl StateStore for NullBackend {
     async fn read_state(&self, _: &ActorAddress, keys: &[String]) -> Result<Vec<Option<StateValue>>, Error> {
         Ok(vec![None; keys.len()])
     }
@@ -167,7 +169,7 @@ impl StateStore for Nowhere {
 }
 
 #[async_trait]
-impl Bindings for Nowhere {
+impl Bindings for NullBackend {
     async fn invoke_binding(
         &self,
         _: &ActorAddress,
@@ -179,21 +181,21 @@ impl Bindings for Nowhere {
 }
 
 #[async_trait]
-impl ActorCalls for Nowhere {
+impl ActorCalls for NullBackend {
     async fn call_actor(&self, _: ActorCall, _: CallContext) -> Result<Bytes, CallError> {
         Err(CallError::Backend(only_a_trial()))
     }
 }
 
 #[async_trait]
-impl Wakeups for Nowhere {
+impl Wakeups for NullBackend {
     async fn wakeup(&self, _: &ActorAddress, _: &WakeupKey) -> Result<Option<Registration>, Error> {
         Ok(None)
     }
 }
 
 #[async_trait]
-impl Secrets for Nowhere {
+impl Secrets for NullBackend {
     async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
         self.secrets.secret(name).await
     }

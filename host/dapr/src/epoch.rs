@@ -18,7 +18,7 @@ pub(super) const SHORTEST_ABSENCE: Duration = Duration::from_secs(1);
 
 /// Counts the ownership epochs. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Era(Arc<Inner>);
+pub(super) struct Epoch(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -30,14 +30,14 @@ struct Inner {
     missed: AtomicU64,
 }
 
-impl Default for Era {
-    fn default() -> Era {
+impl Default for Epoch {
+    fn default() -> Epoch {
         let [number, looked, missed] = [0, 0, 0].map(AtomicU64::new);
-        Era(Arc::new(Inner { number, start: Instant::now(), looked, missed }))
+        Epoch(Arc::new(Inner { number, start: Instant::now(), looked, missed }))
     }
 }
 
-impl Era {
+impl Epoch {
     /// The current epoch.
     pub(super) fn now(&self) -> u64 {
         self.end_if_stale();
@@ -83,18 +83,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_asks_after_a_standstill_is_told_of_a_new_era_before_the_sidecar_is_looked_at() {
-        let era = Era::default();
+        let epoch = Epoch::default();
         tokio::time::advance(MORE_THAN_A_SECOND).await;
-        assert_eq!(era.now(), 0, "it was never looked at");
-        era.looked();
+        assert_eq!(epoch.now(), 0, "it was never looked at");
+        epoch.looked();
         tokio::time::advance(SHORTEST_ABSENCE).await;
-        let first = era.now();
+        let first = epoch.now();
         tokio::time::advance(MORE_THAN_A_SECOND).await;
-        let second = era.now();
+        let second = epoch.now();
         assert!(second > first, "nobody knows what happened meanwhile");
-        assert_eq!(era.now(), second, "it is the same standstill");
+        assert_eq!(epoch.now(), second, "it is the same standstill");
         tokio::time::advance(MORE_THAN_A_SECOND).await;
-        era.looked();
-        assert!(era.now() > second, "it went on after somebody had asked");
+        epoch.looked();
+        assert!(epoch.now() > second, "it went on after somebody had asked");
     }
 }

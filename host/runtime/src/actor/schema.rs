@@ -19,7 +19,7 @@ const KEY: &str = "daca:version";
 
 /// What is known of the schema of an actor's state.
 #[derive(Debug, Clone)]
-pub(super) struct Shape {
+pub(super) struct Schema {
     /// The label of its schema.
     label: Arc<str>,
     /// The label in the stored record.
@@ -39,22 +39,22 @@ pub(super) fn read_label(record: &[u8]) -> Result<Arc<str>, daca_base::json::Err
     daca_base::json::read::<Record>(record).map(|record| record.label)
 }
 
-impl Shape {
+impl Schema {
     /// Reads the record of an actor. Without one, the state dates from before any version could migrate.
     pub(super) async fn read(
         backend: &dyn Backend,
         actor: &ActorAddress,
         first_label: &Arc<str>,
         nested_commits: u64,
-    ) -> Result<Shape, backend::Error> {
+    ) -> Result<Schema, backend::Error> {
         let read = backend.read_state(actor, &[KEY.to_owned()]).await?;
         let Some(value) = read.into_iter().flatten().next() else {
-            return Ok(Shape { label: first_label.clone(), recorded: None, nested_commits });
+            return Ok(Schema { label: first_label.clone(), recorded: None, nested_commits });
         };
         let label = read_label(&value.value).map_err(|error| {
             backend::Error::Other(format!("the state's {KEY:?} was not written by a host: {error}"))
         })?;
-        Ok(Shape { label: label.clone(), recorded: Some(label), nested_commits })
+        Ok(Schema { label: label.clone(), recorded: Some(label), nested_commits })
     }
 
     /// The label from which a version must migrate the state; `None` if it can use the state as it is.
@@ -87,7 +87,7 @@ impl Shape {
         rollout: &TrafficSplit,
         served: &LoadedVersion,
         commit: &mut TurnCommit,
-    ) -> Shape {
+    ) -> Schema {
         let written = self.recorded.as_ref().or(rollout.first_label.as_ref());
         if !served.version.has_migration() || written == Some(&served.label) || commit.writes.is_empty() {
             return self.clone();
@@ -96,6 +96,6 @@ impl Shape {
         let value = record.to_string().into();
         commit.writes.insert(KEY.to_owned(), StateWrite::Set { value, ttl: None });
         let label = served.label.clone();
-        Shape { recorded: Some(label.clone()), label, nested_commits: self.nested_commits }
+        Schema { recorded: Some(label.clone()), label, nested_commits: self.nested_commits }
     }
 }

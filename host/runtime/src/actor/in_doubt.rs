@@ -14,7 +14,7 @@ use super::{ActorAddress, CallIdentity, Deliveries};
 use daca_model::backend::{Backend, Effect, Error, StateValue, StateWrite, TurnCommit};
 
 /// The result of a turn whose commit is in doubt.
-pub(super) struct Unconfirmed {
+pub(super) struct InDoubt {
     pub(super) turn_id: Arc<str>,
     /// The identity of the turn's call: its mark is in the commit.
     identity: Option<CallIdentity>,
@@ -22,34 +22,38 @@ pub(super) struct Unconfirmed {
     _room: OwnedSemaphorePermit,
 }
 
-impl Unconfirmed {
+impl InDoubt {
     /// Remembers a turn, if its state can tell later and there is memory for it.
     pub(super) fn new(
         turn_id: &Arc<str>,
         identity: Option<CallIdentity>,
         commit: TurnCommit,
         deliveries: &Deliveries,
-    ) -> Option<Box<Unconfirmed>> {
+    ) -> Option<Box<InDoubt>> {
         if commit.writes.is_empty() {
             return None;
         }
         let writes = commit.writes.iter().map(|(key, write)| key.len() + value(write).map_or(0, Bytes::len));
         let effects = commit.effects.iter().map(Effect::bytes);
-        let room = deliveries.room_for_unconfirmed(writes.chain(effects).sum::<usize>())?;
+        let room = deliveries.room_for_in_doubt(writes.chain(effects).sum::<usize>())?;
         // A separate migration commit has no mark of the call.
         let identity = identity.filter(|identity| commit.writes.contains_key(key_of(identity)));
-        Some(Box::new(Unconfirmed { turn_id: turn_id.clone(), identity, commit, _room: room }))
+        Some(Box::new(InDoubt { turn_id: turn_id.clone(), identity, commit, _room: room }))
     }
 
     /// Returns `true` if the actor's state shows that the turn was committed. If so, the later steps of the commit are
     /// carried out.
-    pub(super) async fn was_kept(&self, backend: &dyn Backend, actor: &ActorAddress) -> Result<bool, Error> {
-        let was_kept = match &self.identity {
+    pub(super) async fn was_applied(
+        &self,
+        backend: &dyn Backend,
+        actor: &ActorAddress,
+    ) -> Result<bool, Error> {
+        let was_applied = match &self.identity {
             // Correct even if another host has owned the actor since, and has changed what the turn wrote.
             Some(identity) => was_handled(backend, actor, identity).await?,
             None => self.is_stored(backend, actor).await?,
         };
-        if !was_kept {
+        if !was_applied {
             return Ok(false);
         }
         let removals = self.commit.wakeups.iter().filter(|(_, registration)| registration.is_none());
@@ -106,7 +110,7 @@ mod tests {
     }
 
     /// Commits over a backend that answers in this way, and finds out what became of it.
-    async fn was_kept(answer: fn(&TurnCommit) -> Result<(), Error>, later: Option<&'static str>) -> bool {
+    async fn was_applied(answer: fn(&TurnCommit) -> Result<(), Error>, later: Option<&'static str>) -> bool {
         let backend = FakeBackend::committing(answer);
         let options = DeliveryOptions {
             attempts: 1,
@@ -120,16 +124,16 @@ mod tests {
         if let Some(later) = later {
             let _also_lost = backend.commit(&actor, &commit(later)).await;
         }
-        let turn = Unconfirmed::new(&"turn".into(), None, commit("1"), &deliveries).expect("there is room");
-        turn.was_kept(&*backend, &actor).await.expect("the state is read")
+        let turn = InDoubt::new(&"turn".into(), None, commit("1"), &deliveries).expect("there is room");
+        turn.was_applied(&*backend, &actor).await.expect("the state is read")
     }
 
     #[tokio::test]
     async fn the_state_tells_whether_a_turn_was_kept_whose_answer_was_lost() {
         let lost = |_: &TurnCommit| Err(Error::Unavailable("the answer was lost".into()));
-        let refused = |_: &TurnCommit| Err(Error::NotDone("it was refused".into()));
-        assert!(was_kept(lost, None).await);
-        assert!(!was_kept(refused, None).await);
-        assert!(!was_kept(lost, Some("2")).await, "another turn has written since, on another host");
+        let refused = |_: &TurnCommit| Err(Error::NotApplied("it was refused".into()));
+        assert!(was_applied(lost, None).await);
+        assert!(!was_applied(refused, None).await);
+        assert!(!was_applied(lost, Some("2")).await, "another turn has written since, on another host");
     }
 }

@@ -29,7 +29,7 @@ const REPLIES: &str = "daca:replies";
 const ATTEMPTS: &str = "daca:attempts";
 
 /// A call that may be repeated.
-pub(super) enum Repeatable {
+pub(super) enum DedupKey {
     /// A message, by its position.
     Message(Arc<str>),
     Keyed {
@@ -40,23 +40,23 @@ pub(super) enum Repeatable {
     Attempt(Arc<str>),
 }
 
-impl Repeatable {
-    pub(super) fn new(identity: CallIdentity, kind: &TurnKind) -> Repeatable {
+impl DedupKey {
+    pub(super) fn new(identity: CallIdentity, kind: &TurnKind) -> DedupKey {
         match (identity, kind) {
-            (CallIdentity::Message(place), _) => Repeatable::Message(place),
-            (CallIdentity::Attempt(mark), _) => Repeatable::Attempt(mark),
+            (CallIdentity::Message(place), _) => DedupKey::Message(place),
+            (CallIdentity::Attempt(mark), _) => DedupKey::Attempt(mark),
             (CallIdentity::Key(key), TurnKind::Method { name, payload }) => {
-                Repeatable::Keyed { key, request: Request::new(name, payload) }
+                DedupKey::Keyed { key, request: Request::new(name, payload) }
             }
             // Other calls have no key.
-            (CallIdentity::Key(key), _) => Repeatable::Keyed { key, request: Request::new("", &[]) },
+            (CallIdentity::Key(key), _) => DedupKey::Keyed { key, request: Request::new("", &[]) },
         }
     }
 }
 
 /// The dedup log of an actor. Messages and calls with keys do not displace each other.
 #[derive(Debug, Default)]
-pub(super) struct Handled {
+pub(super) struct DedupLog {
     /// `None` if they have not been read.
     messages: Option<Marks>,
     /// `None` if they have not been read.
@@ -72,26 +72,26 @@ struct Keyed {
     replies: Replies,
 }
 
-impl Handled {
+impl DedupLog {
     /// Reads the parts that the call needs and `known` lacks.
     pub(super) async fn read(
-        known: Option<Handled>,
+        known: Option<DedupLog>,
         backend: &dyn Backend,
         actor: &ActorAddress,
-        call: &Repeatable,
-    ) -> Result<Handled, backend::Error> {
+        call: &DedupKey,
+    ) -> Result<DedupLog, backend::Error> {
         let mut handled = known.unwrap_or_default();
         match call {
-            Repeatable::Message(_) if handled.messages.is_none() => {
+            DedupKey::Message(_) if handled.messages.is_none() => {
                 let [marks] = read(backend, actor, [MESSAGES]).await?;
                 handled.messages = Some(Marks::read(MESSAGES, marks)?);
             }
-            Repeatable::Keyed { .. } if handled.keyed.is_none() => {
+            DedupKey::Keyed { .. } if handled.keyed.is_none() => {
                 let [marks, replies] = read(backend, actor, [KEYED, REPLIES]).await?;
                 let (marks, replies) = (Marks::read(KEYED, marks)?, Replies::read(REPLIES, replies)?);
                 handled.keyed = Some(Keyed { marks, replies });
             }
-            Repeatable::Attempt(_) if handled.attempts.is_none() => {
+            DedupKey::Attempt(_) if handled.attempts.is_none() => {
                 let [attempts] = read(backend, actor, [ATTEMPTS]).await?;
                 handled.attempts = Some(Attempts::read(attempts.as_ref()));
             }
@@ -106,21 +106,21 @@ impl Handled {
     }
 
     /// The answer to a call that was handled before; `None` for a new call. Nobody reads the reply to a message.
-    pub(super) fn answer(&self, actor: &ActorAddress, call: &Repeatable) -> Result<Option<Bytes>, CallError> {
+    pub(super) fn answer(&self, actor: &ActorAddress, call: &DedupKey) -> Result<Option<Bytes>, CallError> {
         let (key, request, keyed) = match (call, &self.keyed) {
-            (Repeatable::Message(place), _) => {
+            (DedupKey::Message(place), _) => {
                 let was_handled = self.messages.as_ref().is_some_and(|marks| marks.has(place));
                 return Ok(was_handled.then(Bytes::new));
             }
-            (Repeatable::Attempt(mark), _) => {
+            (DedupKey::Attempt(mark), _) => {
                 return match self.attempts.as_ref().and_then(|attempts| attempts.of(mark)) {
                     Some(Some(reply)) => Ok(Some(reply.clone())),
                     Some(None) => Err(CallError::ReplyLost(actor.clone())),
                     None => Ok(None),
                 };
             }
-            (Repeatable::Keyed { .. }, None) => return Ok(None),
-            (Repeatable::Keyed { key, request }, Some(keyed)) => (key, request, keyed),
+            (DedupKey::Keyed { .. }, None) => return Ok(None),
+            (DedupKey::Keyed { key, request }, Some(keyed)) => (key, request, keyed),
         };
         match keyed.replies.of(key) {
             Some(kept) if kept.request == *request => Ok(Some(kept.reply.clone())),
@@ -136,19 +136,19 @@ impl Handled {
     /// `now` is in seconds since 1970.
     pub(super) fn after(
         mut self,
-        call: &Repeatable,
+        call: &DedupKey,
         reply: &Bytes,
         now: u64,
         commit: &mut TurnCommit,
-    ) -> Handled {
+    ) -> DedupLog {
         let now = u32::try_from(now).unwrap_or(u32::MAX);
         match call {
-            Repeatable::Message(place) => {
+            DedupKey::Message(place) => {
                 let marks = self.messages.unwrap_or_default().with(place, now);
                 write(commit, MESSAGES, marks.text());
                 self.messages = Some(marks);
             }
-            Repeatable::Keyed { key, request } => {
+            DedupKey::Keyed { key, request } => {
                 let Some(Keyed { marks, replies }) = self.keyed else { return self };
                 let (marks, replies) = (marks.with(key, now), replies.with(key, *request, reply, now));
                 write(commit, KEYED, marks.text());
@@ -156,8 +156,8 @@ impl Handled {
                 self.keyed = Some(Keyed { marks, replies });
             }
             // A turn that changes nothing may run twice.
-            Repeatable::Attempt(_) if commit.is_empty() && commit.effects.is_empty() => {}
-            Repeatable::Attempt(mark) => {
+            DedupKey::Attempt(_) if commit.is_empty() && commit.effects.is_empty() => {}
+            DedupKey::Attempt(mark) => {
                 let attempts = self.attempts.unwrap_or_default().with(mark, reply, now);
                 write(commit, ATTEMPTS, attempts.text().into_bytes());
                 self.attempts = Some(attempts);

@@ -9,31 +9,31 @@ use daca_manifest::Manifest;
 
 /// Components by name, each with its uses in the manifest.
 #[derive(Debug, Default)]
-pub(super) struct Wants(BTreeMap<String, BTreeSet<String>>);
+pub(super) struct RequiredComponents(BTreeMap<String, BTreeSet<String>>);
 
-impl Wants {
-    pub(super) fn of(manifest: &Manifest) -> Wants {
-        let mut wants = Wants::default();
+impl RequiredComponents {
+    pub(super) fn of(manifest: &Manifest) -> RequiredComponents {
+        let mut required = RequiredComponents::default();
         for agent in manifest.agents.values() {
             for component in agent.permissions.components() {
-                wants.add(component, format!("permissions of {}", agent.name));
+                required.add(component, format!("permissions of {}", agent.name));
             }
             if agent.permissions.reads_secrets() {
-                wants.add(&manifest.dapr.secret_store, format!("secrets of {}", agent.name));
+                required.add(&manifest.dapr.secret_store, format!("secrets of {}", agent.name));
             }
         }
-        wants.add(&manifest.dapr.state_store, "what the hosts share".to_owned());
+        required.add(&manifest.dapr.state_store, "what the hosts share".to_owned());
         for binding in &manifest.input_bindings {
-            wants.add(&binding.binding, format!("input binding at {}", binding.path));
-            wants.add(&binding.dead_letter.pubsub, "dead-letter".to_owned());
+            required.add(&binding.binding, format!("input binding at {}", binding.path));
+            required.add(&binding.dead_letter.pubsub, "dead-letter".to_owned());
         }
         for subscription in &manifest.subscriptions {
-            wants.add(&subscription.pubsub, format!("subscription at {}", subscription.path));
+            required.add(&subscription.pubsub, format!("subscription at {}", subscription.path));
             if let Some(letters) = &subscription.dead_letter {
-                wants.add(&letters.pubsub, "dead-letter".to_owned());
+                required.add(&letters.pubsub, "dead-letter".to_owned());
             }
         }
-        wants
+        required
     }
 
     fn add(&mut self, component: &str, reason: String) {

@@ -9,14 +9,14 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::finding::Place;
+use super::finding::Location;
 
 /// Two names, such as pub/sub component and topic, or binding and operation.
 #[derive(Debug)]
 pub(super) struct Pair {
     pub(super) first: String,
     pub(super) second: String,
-    pub(super) place: Place,
+    pub(super) place: Location,
 }
 
 /// An input binding of the manifest.
@@ -24,7 +24,7 @@ pub(super) struct Pair {
 pub(super) struct Input {
     pub(super) binding: String,
     pub(super) path: String,
-    pub(super) place: Place,
+    pub(super) place: Location,
 }
 
 /// A subscription of the manifest.
@@ -33,47 +33,47 @@ pub(super) struct Subscribed {
     pub(super) pubsub: String,
     pub(super) topic: String,
     pub(super) path: String,
-    pub(super) place: Place,
+    pub(super) place: Location,
 }
 
 /// Everything that a manifest requires.
 #[derive(Debug, Default)]
-pub(super) struct Wants {
+pub(super) struct RequiredComponents {
     pub(super) published: Vec<Pair>,
     pub(super) invoked: Vec<Pair>,
-    pub(super) secrets: Vec<(String, Place)>,
+    pub(super) secrets: Vec<(String, Location)>,
     pub(super) inputs: Vec<Input>,
     pub(super) dead_letters: Vec<Pair>,
     pub(super) subscribed: Vec<Subscribed>,
 }
 
-impl Wants {
+impl RequiredComponents {
     /// Parses the text of a valid manifest.
-    pub(super) fn read(path: &Path, text: &str) -> Result<Wants, toml::de::Error> {
+    pub(super) fn read(path: &Path, text: &str) -> Result<RequiredComponents, toml::de::Error> {
         let file = toml::from_str::<File>(text)?;
         let at = |span: std::ops::Range<usize>| place(path, text, span.start);
         let pair = |entry: &Spanned<String>| {
             let (first, second) = entry.get_ref().split_once('/')?;
             Some(Pair { first: first.to_owned(), second: second.to_owned(), place: at(entry.span()) })
         };
-        let mut wants = Wants::default();
+        let mut required = RequiredComponents::default();
         for Agent { permissions } in file.agents.values() {
-            wants.published.extend(permissions.publish.iter().filter_map(pair));
-            wants.invoked.extend(permissions.bindings.iter().filter_map(pair));
+            required.published.extend(permissions.publish.iter().filter_map(pair));
+            required.invoked.extend(permissions.bindings.iter().filter_map(pair));
             let secrets = permissions.secrets.iter();
-            wants.secrets.extend(secrets.map(|secret| (secret.get_ref().clone(), at(secret.span()))));
+            required.secrets.extend(secrets.map(|secret| (secret.get_ref().clone(), at(secret.span()))));
         }
         for InputBinding { binding, path, dead_letter } in &file.input_bindings {
-            wants.dead_letters.extend(pair(dead_letter));
+            required.dead_letters.extend(pair(dead_letter));
             let place = at(binding.span());
-            wants.inputs.push(Input { binding: binding.get_ref().clone(), path: path.clone(), place });
+            required.inputs.push(Input { binding: binding.get_ref().clone(), path: path.clone(), place });
         }
         for Subscription { pubsub, topic, path, dead_letter } in file.subscriptions {
-            wants.dead_letters.extend(dead_letter.as_ref().and_then(pair));
+            required.dead_letters.extend(dead_letter.as_ref().and_then(pair));
             let place = at(pubsub.span());
-            wants.subscribed.push(Subscribed { pubsub: pubsub.into_inner(), topic, path, place });
+            required.subscribed.push(Subscribed { pubsub: pubsub.into_inner(), topic, path, place });
         }
-        Ok(wants)
+        Ok(required)
     }
 }
 
@@ -117,9 +117,9 @@ struct Subscription {
     dead_letter: Option<Spanned<String>>,
 }
 
-fn place(path: &Path, text: &str, offset: usize) -> Place {
+fn place(path: &Path, text: &str, offset: usize) -> Location {
     let before = &text[..text.floor_char_boundary(offset)];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-    Place { path: path.into(), line: line as u64, column: column as u64 }
+    Location { path: path.into(), line: line as u64, column: column as u64 }
 }
