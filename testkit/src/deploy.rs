@@ -32,7 +32,7 @@ pub(crate) async fn open(
 /// The agent types with what serves them.
 pub(crate) fn runtimes(manifest: &Manifest, opened: &[AgentTypeStart]) -> Vec<AgentRuntime> {
     let agents = manifest.agents.values().zip(opened);
-    agents.map(|(agent, opened)| AgentRuntime::new(agent.clone(), opened.serving().clone())).collect()
+    agents.map(|(agent, opened)| AgentRuntime::new(agent.clone(), opened.active().clone())).collect()
 }
 
 /// Starts the deployer.
@@ -77,8 +77,8 @@ pub(crate) async fn deploy(
     let origin = Origin { source: Source::Api, initiated_by: TEST.to_owned() };
     let request = Request { wasm: content.wasm, signature: content.signature, share, label: None, origin };
     let failed = |error: Error| refused(agent_type, &error);
-    let place = deployer.place().map_err(failed)?;
-    let deployed = deployer.deploy(agent_type, request, place).await.map_err(failed)?;
+    let permit = deployer.permit().map_err(failed)?;
+    let deployed = deployer.deploy(agent_type, request, permit).await.map_err(failed)?;
     Ok(changed(actors, agent_type, deployed).await)
 }
 
@@ -98,7 +98,7 @@ pub(crate) async fn roll_back(
 /// The version that a change applies to, once idle actors have given up their instances of the one before.
 async fn changed(actors: &Actors, agent_type: &str, deployed: Deployed) -> String {
     actors.drop_outdated_instances(agent_type).await;
-    deployed.changed.version
+    deployed.outcome.version
 }
 
 fn agent(actors: &Actors, agent_type: &str) -> Result<Arc<AgentType>, StartError> {

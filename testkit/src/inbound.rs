@@ -3,8 +3,6 @@
 //! The parts of a host know each other in a circle. A host that ends lets go here, or none of them would ever be dropped, and
 //! with them the threads and the file of each test.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use daca_model::backend::{ActorCall, ActorCalls, EventOutcome, FiredWakeup, Inbound};

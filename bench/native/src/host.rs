@@ -13,8 +13,8 @@ use daca_model::backend::{Outbox, TurnCommit};
 use daca_model::{ActorAddress, CallContext, LifecycleWriter};
 use daca_runtime::actor::{Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions, HostServices};
 use daca_runtime::component::{
-    CompileIn, Compiling, ComponentVersion, Counters, Engine, EngineOptions, Instance, Outcome, Rollout,
-    Served, Serving,
+    ActiveRollout, CompileIn, Compiling, ComponentVersion, Counters, Engine, EngineOptions, Instance,
+    LoadedVersion, Outcome, TrafficSplit,
 };
 use daca_runtime::imports::{ScopeOptions, StateCache, TurnScope};
 use tokio::sync::Semaphore;
@@ -111,14 +111,18 @@ impl Parts {
 
     /// All actors, as a host has them.
     pub(crate) fn actors(&self) -> Actors {
-        let served = Served {
+        let served = LoadedVersion {
             version: self.version.clone(),
             label: Arc::from("bench"),
             counters: Arc::new(Counters::default()),
         };
-        let rollout =
-            Rollout { serving: Arc::new(served), canary: None, pins: BTreeMap::new(), first_label: None };
-        let runtime = AgentRuntime::new(self.agent.clone(), Arc::new(Serving::new(rollout, true)));
+        let rollout = TrafficSplit {
+            serving: Arc::new(served),
+            canary: None,
+            pins: BTreeMap::new(),
+            first_label: None,
+        };
+        let runtime = AgentRuntime::new(self.agent.clone(), Arc::new(ActiveRollout::new(rollout, true)));
         let deliveries = Deliveries::new(
             self.backend.clone(),
             Arc::new(Outbox::default()),

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// A sidecar that finds the host unhealthy hosts no actors until its next check, which is at least this much later. It
 /// cannot tell the host which of them are active elsewhere in the meantime: it sends nothing to a host that it finds
 /// unhealthy (`pkg/channel/http/http_channel.go`).
-pub(super) const SHORTEST_ABSENCE: Duration = Duration::from_secs(1);
+pub(super) const MIN_ABSENCE: Duration = Duration::from_secs(1);
 
 /// Counts the ownership epochs. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ impl Epoch {
 }
 
 fn is_stale(looked: u64, now: u64) -> bool {
-    looked > 0 && Duration::from_millis(now.saturating_sub(looked)) > SHORTEST_ABSENCE
+    looked > 0 && Duration::from_millis(now.saturating_sub(looked)) > MIN_ABSENCE
 }
 
 #[cfg(test)]
@@ -87,7 +87,7 @@ mod tests {
         tokio::time::advance(MORE_THAN_A_SECOND).await;
         assert_eq!(epoch.now(), 0, "it was never looked at");
         epoch.looked();
-        tokio::time::advance(SHORTEST_ABSENCE).await;
+        tokio::time::advance(MIN_ABSENCE).await;
         let first = epoch.now();
         tokio::time::advance(MORE_THAN_A_SECOND).await;
         let second = epoch.now();

@@ -24,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use daca_base::ErrorCode;
-use daca_base::backoff::Backoff;
 use daca_base::clock::Clock;
 use daca_base::task;
 use daca_manifest::{AgentType, Manifest};

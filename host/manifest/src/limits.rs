@@ -9,16 +9,16 @@ use super::Problems;
 use daca_base::ErrorCode;
 
 /// The largest count; a higher limit would be no limit.
-const MAX: usize = 10_000_000;
+const MAX_COUNT: usize = 10_000_000;
 /// The longest time for a body.
 const MAX_BODY_TIME: Duration = Duration::from_secs(3600);
 /// The largest usable memory or message.
-const MAX: ByteSize = ByteSize::gib(2);
+const MAX_SIZE: ByteSize = ByteSize::gib(2);
 
 /// The shortest time, apart from none.
-const MIN: Duration = Duration::from_millis(1);
+const MIN_TIME: Duration = Duration::from_millis(1);
 /// The longest time: its sum with a clock must not overflow.
-const MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
+const MAX_TIME: Duration = Duration::from_secs(366 * 24 * 3_600);
 
 /// Limits of the whole host: the table `[host]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -113,8 +113,8 @@ impl HostLimits {
         {
             check_time(&table, key, time, problems);
         }
-        check_size(&table, "max-body", self.max_body, MAX, problems);
-        check_size(&table, "least-body-rate", self.least_body_rate, MAX, problems);
+        check_size(&table, "max-body", self.max_body, MAX_SIZE, problems);
+        check_size(&table, "least-body-rate", self.least_body_rate, MAX_SIZE, problems);
         if self.body_time.is_zero() {
             refuse_zero(&table, "body-time", problems);
         } else if self.body_time > MAX_BODY_TIME {
@@ -200,7 +200,7 @@ impl AgentLimits {
         let table = ["agents", agent, "limits"];
         check_number(&table, "queue", self.queue, problems);
         for (key, size) in [("memory", self.memory), ("reply", self.reply), ("payload", self.payload)] {
-            check_size(&table, key, size, MAX, problems);
+            check_size(&table, key, size, MAX_SIZE, problems);
         }
         // Zero is a valid limit of these.
         for (key, size) in [
@@ -208,7 +208,7 @@ impl AgentLimits {
             ("state-bytes-per-turn", self.state_bytes_per_turn),
             ("effect-bytes-per-turn", self.effect_bytes_per_turn),
         ] {
-            check_largest(&table, key, size, MAX, problems);
+            check_largest(&table, key, size, MAX_SIZE, problems);
         }
         for (key, number) in [
             ("state-keys-per-turn", self.state_keys_per_turn),
@@ -230,8 +230,11 @@ impl AgentLimits {
 pub(super) fn attempts_problem(attempts: u32) -> Option<(String, String)> {
     match attempts as usize {
         0 => Some(("attempts = 0".into(), "write 1 or more".into())),
-        1..=MAX => None,
-        _ => Some((format!("attempts = {attempts}; the maximum is {MAX}"), "write a smaller number".into())),
+        1..=MAX_COUNT => None,
+        _ => Some((
+            format!("attempts = {attempts}; the maximum is {MAX_COUNT}"),
+            "write a smaller number".into(),
+        )),
     }
 }
 
@@ -243,14 +246,14 @@ pub fn sizes_for_people(sizes: [ByteSize; 2]) -> [String; 2] {
 
 /// Rejects a time above the maximum, and one that no clock here measures.
 pub(super) fn check_time(table: &[&str], key: &str, time: Duration, problems: &mut Problems<'_>) {
-    if !time.is_zero() && time < MIN {
+    if !time.is_zero() && time < MIN_TIME {
         let message = format!("{}.{key} is {time:?}; the host measures milliseconds", table.join("."));
         let place = problems.locate(&[table, &[key]].concat());
         problems.push(ErrorCode::ManifestInvalidLimit, place, message, || "write 1ms or more".into());
     }
-    if time > MAX {
+    if time > MAX_TIME {
         let days = |time: Duration| format!("{} days", time.as_secs() / (24 * 3_600));
-        let longest = days(MAX);
+        let longest = days(MAX_TIME);
         // A little more would look the same.
         let time = if days(time) == longest { format!("{time:?}") } else { days(time) };
         refuse_large(table, key, &time, &longest, problems);
@@ -265,8 +268,8 @@ fn check_number(table: &[&str], key: &str, value: usize, problems: &mut Problems
 }
 
 fn check_most(table: &[&str], key: &str, value: usize, problems: &mut Problems<'_>) {
-    if value > MAX {
-        refuse_large(table, key, &value.to_string(), &MAX.to_string(), problems);
+    if value > MAX_COUNT {
+        refuse_large(table, key, &value.to_string(), &MAX_COUNT.to_string(), problems);
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use daca_model::backend;
 
 /// Names whose failed attempts are counted at the same time. Beyond it all counts are reset.
-const MOST_COUNTED: usize = 10_000;
+const MAX_COUNTED: usize = 10_000;
 /// The bytes of the headers in a dead letter, and of each text: far less than any broker's limit.
 const LETTER_HEADERS: usize = 64 * 1024;
 const LETTER_TEXT: usize = 4 * 1024;
@@ -70,7 +70,7 @@ impl Tries {
     /// Counts a failed attempt. Returns `true` if the maximum is reached.
     pub(super) fn has_failed(&self, name: String, attempts: u32) -> bool {
         let mut tries = self.lock();
-        if tries.len() >= MOST_COUNTED {
+        if tries.len() >= MAX_COUNTED {
             tries.clear();
         }
         let count = tries.entry(name).or_default();

@@ -159,13 +159,13 @@ pub(super) enum Undecoded<'e> {
 /// The dead letter of an event. The short form has the reason and, if it can be read, the event's identity.
 fn written(subscription: &Subscription, event: Undecoded<'_>, reason: &str) -> DeadLetter {
     let Subscription { pubsub, topic, path, attempts, .. } = subscription;
-    let reason = letters::shortened(reason.to_owned());
+    let reason = dead_letters::shortened(reason.to_owned());
     let mut letter = json!({ "pubsub": pubsub, "topic": topic, "path": path, "reason": reason });
     let (name, bytes, content) = match event {
         Undecoded::Event(event) => {
             for field in ["source", "id"] {
                 if let Some(text) = event.field(field).and_then(|value| value.text()) {
-                    letter[field] = letters::shortened(text).into();
+                    letter[field] = dead_letters::shortened(text).into();
                 }
             }
             (name_of(path, event), &event.bytes()[..], Some(("event", event.clone())))
@@ -175,7 +175,7 @@ fn written(subscription: &Subscription, event: Undecoded<'_>, reason: &str) -> D
             (None, &bytes[..], Some(("data_base64", Document::of_text(&encoded))))
         }
         Undecoded::Unread(headers) => {
-            letters::add_headers(&mut letter, headers);
+            dead_letters::add_headers(&mut letter, headers);
             (None, &[][..], None)
         }
     };

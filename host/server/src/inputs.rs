@@ -161,10 +161,10 @@ impl Input {
 fn letter(binding: &InputBinding, headers: &HeaderMap, body: Option<&Bytes>, error: &HttpError) -> Value {
     let text = |name: &str| {
         let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned();
-        Some(letters::shortened(value))
+        Some(dead_letters::shortened(value))
     };
     let number = |name: &str| text(name).and_then(|text| text.parse::<i64>().ok());
-    let detail = letters::shortened(error.detail.clone());
+    let detail = dead_letters::shortened(error.detail.clone());
     let mut letter = json!({
         "binding": binding.binding,
         "path": binding.path,
@@ -175,7 +175,7 @@ fn letter(binding: &InputBinding, headers: &HeaderMap, body: Option<&Bytes>, err
         "timestamp": text("__timestamp"),
         "key": text("__key"),
     });
-    letters::add_headers(&mut letter, headers);
+    dead_letters::add_headers(&mut letter, headers);
     if let Some(body) = body {
         letter["data_base64"] = base64::engine::general_purpose::STANDARD.encode(body).into();
     }

@@ -29,10 +29,13 @@ pub(super) fn instead_of(written: &[IoSlice<'_>], is_enormous: bool) -> Option<B
         _ if is_enormous => HttpError::from(&BodyError::TooLarge),
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => {
             HttpError::new(ErrorCode::HeadTooLarge, "The head of the request is too large.")
+                .with_status(status)
         }
-        _ => HttpError::new(ErrorCode::RequestUnreadable, "This is not an HTTP/1 request."),
+        _ => {
+            HttpError::new(ErrorCode::RequestUnreadable, "This is not an HTTP/1 request.").with_status(status)
+        }
     };
-    Some(error.with_status(status).as_text().into())
+    Some(error.as_text().into())
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ proptest! {
         let body = reply_body(SENT, &content);
         prop_assert_eq!(reply(SENT, body.to_vec(), true).ok(), Some(content));
         let cut = reply(SENT, body[..place.index(body.len())].to_vec(), true);
-        prop_assert_eq!(cut.err().map(|error| error.code().to_string()).as_deref(), Some("backend-unavailable"));
+        prop_assert_eq!(cut.err().map(|error| error.code().to_string()), Some("backend-unavailable".to_owned()));
     }
 
     #[test]
@@ -118,10 +118,12 @@ proptest! {
         };
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         let arrived = reply(SENT, failure_body(SENT, &error, status).to_vec(), true);
-        let Err(CallError::Elsewhere(RemoteError { code, status: passed_on, detail })) = arrived else {
-            return Err(TestCaseError::fail("the failure did not arrive as one"));
-        };
-        prop_assert_eq!((code, passed_on, detail), (error.code(), status, error.to_string()));
+        let shown = |error: &CallError| (error.code(), error.to_string());
+        prop_assert_eq!(arrived.as_ref().err().map(shown), Some(shown(&error)));
+        // The agent's own failures have their status by themselves.
+        if let Err(CallError::Elsewhere(RemoteError { status: passed_on, .. })) = arrived {
+            prop_assert_eq!(passed_on, status);
+        }
     }
 
     #[test]

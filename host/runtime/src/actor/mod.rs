@@ -4,7 +4,7 @@
 //! ([`table`]), the call waits in its queue ([`activation`]), the turn runs in an instance and commits ([`turn`]) while
 //! the [`lease`] of the actor is held, and its effects leave in order ([`delivery`]). [`in_doubt`] resolves commits
 //! in doubt, whose answer was lost. [`schema`] records the schema of the stored state. [`dedup_log`] is the dedup log, and
-//! [`recent_calls`] has the calls of the last seconds. [`trial`] smoke-tests a version before it serves. [`live`] keeps
+//! [`recent_calls`] has the calls of the last seconds. [`smoke_test`] smoke-tests a version before it serves. [`live`] keeps
 //! the number of live instances within the machine's limits. [`durations`] has the histograms of the metrics.
 
 mod activation;
@@ -36,8 +36,8 @@ pub use durations::Durations;
 pub use info::{ActivationInfo, AgentLoad, AgentStatistics};
 pub use live::{DEFAULT_LIVE_INSTANCES, map_count_limit, most_live_instances};
 pub use services::HostServices;
+pub use smoke_test::TrialFailure;
 pub use table::{Actors, ActorsOptions};
-pub use trial::TrialFailure;
 
 use daca_model::{ActorAddress, CallContext, CallError, CallIdentity};
 use std::sync::LazyLock;

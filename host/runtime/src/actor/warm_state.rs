@@ -15,7 +15,7 @@ pub(super) struct WarmState {
     /// The schema of the stored state. `None` if it has not been read.
     pub(super) schema: Option<Schema>,
     /// The dedup log: the calls that the actor has handled and that may be repeated. `None` if it has not been read.
-    pub(super) handled: Option<DedupLog>,
+    pub(super) dedup_log: Option<DedupLog>,
     /// The ownership epoch that they belong to.
     pub(super) epoch: u64,
     /// The last turn, if its commit is in doubt.

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
+use daca_base::ErrorCode;
 
 /// Calls in the order in which they are handled: id, payload and reply, and the second.
 fn calls() -> impl Strategy<Value = Vec<(String, Vec<u8>, u32)>> {
@@ -40,16 +41,16 @@ fn values() -> impl Strategy<Value = Vec<u8>> {
 
 /// Reads a value as each part. What is readable, as far as it was kept, is the same when it is written again.
 fn read(value: Bytes) -> Result<(), TestCaseError> {
-    let unreadable = |error: backend::Error| CallError::Backend(error).code().to_owned();
+    let unreadable = |error: backend::Error| CallError::Backend(error).code();
     match Marks::read(KEYED, Some(value.clone())) {
         Ok(marks) => prop_assert_eq!(Marks::read(KEYED, Some(marks.text().into())).ok(), Some(marks)),
-        Err(error) => prop_assert_eq!(unreadable(error), "backend-refused"),
+        Err(error) => prop_assert_eq!(unreadable(error), ErrorCode::BackendRefused),
     }
     match Replies::read(REPLIES, Some(value.clone())) {
         Ok(replies) => {
             prop_assert_eq!(Replies::read(REPLIES, Some(replies.text().into())).ok(), Some(replies))
         }
-        Err(error) => prop_assert_eq!(unreadable(error), "backend-refused"),
+        Err(error) => prop_assert_eq!(unreadable(error), ErrorCode::BackendRefused),
     }
     // An unreadable one counts as empty.
     let attempts = Attempts::read(Some(&value));

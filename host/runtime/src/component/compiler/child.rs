@@ -174,7 +174,7 @@ fn read_component() -> std::io::Result<Vec<u8>> {
 fn end_with_input() -> std::io::Result<()> {
     let watch = || {
         // Whatever comes, it is the end.
-        std::io::stdin().lock().read(&mut [0]).ok();
+        std::io::stdin().lock().read_exact(&mut [0]).ok();
         std::process::exit(1);
     };
     std::thread::Builder::new().name("input".into()).spawn(watch).map(drop)
