@@ -8,8 +8,9 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
-use crate::cargo::{self, Cargo};
+use crate::cargo::Cargo;
 use crate::guests;
+use crate::paths;
 use crate::steps::{self, Step};
 use crate::toolchain::Part;
 
@@ -30,7 +31,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         build("host and native logic", "-p daca-host -p daca-bench-native"),
         build("benchmark", "-p daca-bench"),
     ])?;
-    let program = cargo::target().join("release/daca-bench");
-    let error = Command::new(&program).args(&arguments.arguments).current_dir(cargo::root()).exec();
+    let program = paths::target().join("release/daca-bench");
+    let error = Command::new(&program).args(&arguments.arguments).current_dir(paths::root()).exec();
     Err(error).with_context(|| format!("starting {}", program.display()))
 }

@@ -3,26 +3,13 @@
 //! All of them build in the workspace's own `target`, whatever `CARGO_TARGET_DIR` says: `agents.toml` names the ChatAgent's
 //! component there.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-use crate::toolchain;
-
-/// The workspace's folder. `cargo run` and `cargo test` say where it is now; what was compiled in may be where it was before
-/// it was moved or copied.
-pub(crate) fn root() -> PathBuf {
-    let xtask = PathBuf::from(variable("CARGO_MANIFEST_DIR", env!("CARGO_MANIFEST_DIR")));
-    xtask.parent().map_or(xtask.clone(), Path::to_owned)
-}
-
-/// The folder in which everything is built.
-pub(crate) fn target() -> PathBuf {
-    root().join("target")
-}
+use crate::paths::{self, root, target, variable};
 
 /// One run of cargo.
 #[derive(Debug, Clone)]
@@ -55,7 +42,7 @@ impl Cargo {
     /// linted. `cargo clippy` sets the same two variables.
     pub(crate) fn linted(self) -> Cargo {
         let end = "__CLIPPY_HACKERY__";
-        self.variable("RUSTC_WORKSPACE_WRAPPER", toolchain::program("clippy-driver").display().to_string())
+        self.variable("RUSTC_WORKSPACE_WRAPPER", paths::program("clippy-driver").display().to_string())
             .variable("CLIPPY_ARGS", format!("-D{end}warnings{end}"))
     }
 
@@ -114,9 +101,4 @@ impl fmt::Display for Cargo {
         }
         Ok(())
     }
-}
-
-/// A variable of the environment, or what stands for it when it is not set. Cargo sets `CARGO` to itself.
-pub(crate) fn variable(name: &str, otherwise: &str) -> OsString {
-    std::env::var_os(name).unwrap_or_else(|| otherwise.into())
 }

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 
 use crate::cargo::{self, Cargo};
 use crate::guests;
+use crate::paths;
 use crate::steps::{self, Step};
 use crate::toolchain::Part;
 
@@ -27,7 +28,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     steps::run(&[Step::toolchain(&[Part::WasmTarget]), guests::chat_agent(), host(profile)])?;
     eprintln!("{}\n", hint(&arguments.arguments));
     let folder = if arguments.release { "release" } else { "debug" };
-    let program = cargo::target().join(folder).join("daca");
+    let program = paths::target().join(folder).join("daca");
     // The manifest is the one that `daca dev` takes by default, so that ARGS can name another.
     let mut command = Command::new(&program);
     cargo::prepare(&mut command);

@@ -7,7 +7,8 @@
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
-use crate::cargo::{Cargo, target};
+use crate::cargo::Cargo;
+use crate::paths::target;
 use crate::toolchain;
 
 /// The variable that makes this program stand in for the rustdoc that it names.

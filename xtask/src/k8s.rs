@@ -4,8 +4,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-use crate::cargo::{Cargo, root, target};
+use crate::cargo::Cargo;
 use crate::image;
+use crate::paths::{root, target};
 use crate::steps::{self, Step};
 use crate::toolchain::Part;
 

@@ -17,6 +17,7 @@ mod guests;
 mod image;
 mod k8s;
 mod links;
+mod paths;
 mod stack;
 mod steps;
 mod test;

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
-use crate::cargo::{self, Cargo};
+use crate::cargo::Cargo;
+use crate::paths;
 use crate::steps::{self, Step};
 use crate::toolchain::Part;
 use crate::{dev, guests};
@@ -68,7 +69,7 @@ pub(crate) fn servers() -> Step {
 }
 
 fn become_stack(name: &str, arguments: &[String]) -> anyhow::Result<()> {
-    let error = Command::new(path()).arg(name).args(arguments).current_dir(cargo::root()).exec();
+    let error = Command::new(path()).arg(name).args(arguments).current_dir(paths::root()).exec();
     Err(error).with_context(|| format!("starting {}", path().display()))
 }
 
@@ -77,5 +78,5 @@ fn command(name: &str) -> Vec<String> {
 }
 
 fn path() -> PathBuf {
-    cargo::target().join("debug/daca-stack")
+    paths::target().join("debug/daca-stack")
 }

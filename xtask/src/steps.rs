@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 
-use crate::cargo::{Cargo, root};
+use crate::cargo::Cargo;
+use crate::paths::root;
 use crate::toolchain::Part;
 
 /// One step of a command.

@@ -3,12 +3,13 @@
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-use crate::cargo::{Cargo, root, variable};
+use crate::cargo::Cargo;
+use crate::paths::{root, sysroot};
 
 /// A part of the toolchain.
 #[derive(Debug, Clone, Copy)]
@@ -112,24 +113,4 @@ impl fmt::Display for Part {
             Part::Rustfmt | Part::Clippy | Part::Make | Part::StaticC => f.write_str(self.name()),
         }
     }
-}
-
-/// A program of the toolchain that is in use. Where it cannot be found there, PATH may have it.
-pub(crate) fn program(name: &str) -> PathBuf {
-    let beside = sysroot().map(|sysroot| Path::new(&sysroot).join("bin").join(name));
-    beside.ok().filter(|program| program.is_file()).unwrap_or_else(|| name.into())
-}
-
-/// The folder of the toolchain that is in use.
-fn sysroot() -> anyhow::Result<String> {
-    let output = Command::new(variable("RUSTC", "rustc"))
-        .args(["--print", "sysroot"])
-        .current_dir(root())
-        .output()
-        .context("rustc could not be started")?;
-    if !output.status.success() {
-        bail!("rustc --print sysroot: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    let path = String::from_utf8(output.stdout).context("the path of the toolchain is not UTF-8")?;
-    Ok(path.trim_end().to_owned())
 }

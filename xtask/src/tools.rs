@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
-use crate::cargo::{root, target};
+use crate::paths::{root, target};
 
 /// The pinned versions.
 const PINS: &str = include_str!("../tools.txt");

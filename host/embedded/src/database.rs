@@ -1,8 +1,11 @@
 //! How the state file is opened as a redb database, and what its errors and panics mean.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use parking_lot::RwLock;
 use redb::Database;
 use redb::backends::FileBackend;
 
@@ -12,6 +15,12 @@ use daca_model::backend::Error;
 
 /// The bytes of the file that are cached in memory.
 const PAGE_CACHE: usize = 64 * 1024 * 1024;
+
+/// The bytes of state that one actor of an agent type may have.
+pub(super) type Quotas = HashMap<Arc<str>, u64>;
+
+/// `None` while the writer reopens the file.
+pub(super) type SharedDatabase = Arc<RwLock<Option<Arc<Database>>>>;
 
 /// Why the state file cannot be used.
 #[derive(Debug, thiserror::Error)]

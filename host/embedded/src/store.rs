@@ -19,7 +19,7 @@ use redb::{Database, ReadableDatabase};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::database::{OpenError, catch_panic, open_database, unavailable};
+use super::database::{OpenError, Quotas, SharedDatabase, catch_panic, open_database, unavailable};
 use super::state_file::StateFile;
 use super::transaction::{
     self, Due, LastingParts, STATE, ScheduleChange, WAKEUPS, WakeupRow, decode_value, wakeup_key,
@@ -43,12 +43,6 @@ pub(super) struct Store {
     commits: mpsc::Sender<Request>,
     pub(super) clock: Clock,
 }
-
-/// The bytes of state that one actor of an agent type may have.
-pub(super) type Quotas = HashMap<Arc<str>, u64>;
-
-/// `None` while the writer reopens the file.
-pub(super) type SharedDatabase = Arc<RwLock<Option<Arc<Database>>>>;
 
 impl Store {
     /// Opens the file in a folder, creating both if they are missing, and starts the writer. The second part of the

@@ -10,9 +10,8 @@ use std::time::Duration;
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
-use super::database::{catch_panic, open_database, unavailable};
+use super::database::{Quotas, SharedDatabase, catch_panic, open_database, unavailable};
 use super::state_file::StateFile;
-use super::store::{Quotas, SharedDatabase};
 use super::transaction::{self, LastingParts, ScheduleChange};
 use daca_base::clock::{Clock, millis};
 use daca_model::ActorAddress;

@@ -200,8 +200,7 @@ fn serve(
     serving: Arc<Serving>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {
-    // Answers are small: waiting to fill a packet only delays them.
-    // Without it, answers are only slower.
+    // Answers are small: waiting to fill a packet only delays them. If it fails, they are only slower.
     stream.set_nodelay(true).ok();
     let connection = place.connection.clone();
     let large_heads = PollSemaphore::new(serving.large_heads[usize::from(connection.of_sidecar)].clone());
@@ -249,16 +248,20 @@ fn serve(
             }
         };
         drop(place);
-        match ended {
-            Err(error) if error.is_parse() => refused(&serving.refused, peer, &error),
-            Err(error) if is_unread(&error) => {
-                if let Some(left_out) = serving.unread.admit() {
-                    tracing::warn!(code = ErrorCode::AnswerTooSlow.as_str(), %peer, left_out, "a connection was closed: its answer was read too slowly");
-                }
-            }
-            Err(error) => tracing::debug!("a connection ended: {error}"),
-            Ok(()) => {}
+        if let Err(error) = ended {
+            log_end(&serving, peer, &error);
         }
+    }
+}
+
+/// Logs why a connection ended early.
+fn log_end(serving: &Serving, peer: SocketAddr, error: &hyper::Error) {
+    if error.is_parse() {
+        refused(&serving.refused, peer, error);
+    } else if !is_unread(error) {
+        tracing::debug!("a connection ended: {error}");
+    } else if let Some(left_out) = serving.unread.admit() {
+        tracing::warn!(code = ErrorCode::AnswerTooSlow.as_str(), %peer, left_out, "a connection was closed: its answer was read too slowly");
     }
 }
 

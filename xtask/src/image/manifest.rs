@@ -1,6 +1,6 @@
 //! Checks that the manifest of the pods says what that of the laptop says.
 
-use crate::cargo::root;
+use crate::paths::root;
 
 /// The lines that both must share: from the first agent type on, without its component and what builds it.
 fn shared(path: &str) -> anyhow::Result<Vec<String>> {

@@ -19,7 +19,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 
-use crate::cargo::{Cargo, root, target, variable};
+use crate::cargo::Cargo;
+use crate::paths::{root, target, variable};
 use crate::steps::{self, Step};
 use crate::toolchain::Part;
 use archive::{Image, Layer};

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::cargo::root;
+use crate::paths::root;
 use crate::steps::Warnings;
 use page::Page;
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use daca_base::ErrorCode;
 use daca_model::backend::{self, TurnCommit};
-use daca_model::{CallContext, CallError, TurnKind};
+use daca_model::{ActorAddress, CallContext, CallError, TurnKind};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -50,14 +50,7 @@ pub(super) async fn run(
         })?,
     };
     let served = activation.served(&rollout);
-    let span = tracing::info_span!(
-        "turn",
-        agent_type = %activation.address.agent_type,
-        // As strings, which the text log quotes: an id may look like the rest of a line.
-        actor_id = &*activation.address.id,
-        turn = %turn_id,
-        component = served.version.short_digest(),
-    );
+    let span = span(&activation.address, &turn_id, served.version.short_digest());
     let revoked = match work {
         Work::Deactivate(_) => CancellationToken::new(),
         _ => activation.lease.revoked(),
@@ -93,6 +86,18 @@ pub(super) async fn run(
         result.map(|answered| answered.reply)
     });
     running.instrument(span).await
+}
+
+/// The span that the turn's log lines have.
+fn span(actor: &ActorAddress, turn_id: &str, component: &str) -> tracing::Span {
+    tracing::info_span!(
+        "turn",
+        agent_type = %actor.agent_type,
+        // As strings, which the text log quotes: an id may look like the rest of a line.
+        actor_id = &*actor.id,
+        turn = %turn_id,
+        component,
+    )
 }
 
 struct Turn<'a> {
@@ -166,11 +171,15 @@ impl Turn<'_> {
             Err(error) => error,
         };
         if ends_timers {
-            // A hook that fails must not keep its actor's timers alive.
-            let products = self.scope(warm, None, None, true).finish();
-            self.commit(warm, products, Bytes::new()).await?;
+            self.end_timers(warm).await?;
         }
         Err(error)
+    }
+
+    /// Commits the end of the actor's timers alone: a hook that fails must not keep them alive.
+    async fn end_timers(&self, warm: &mut WarmState) -> Result<(), CallError> {
+        let products = self.scope(warm, None, None, true).finish();
+        self.commit(warm, products, Bytes::new()).await.map(drop)
     }
 
     /// Logs that a hook came too late, if something of it is discarded.
