@@ -1,14 +1,14 @@
 //! The parts that do not depend on actors: the parser of all external JSON ([`json`]), bounded reads and atomic writes
 //! of files ([`text`], [`files`]), the clock of all decisions ([`clock`]), the log ([`telemetry`]), long-running tasks
-//! ([`task`]), the waits of retries ([`backoff`]), the codes of errors ([`error_code`]), and formats of people and of
-//! Dapr ([`address`], [`go_duration`]).
-//! [`digest`] names bytes.
+//! ([`task`]), the waits of retries ([`backoff`]), the codes of errors ([`error_code`]) and how people see errors
+//! ([`explanation`]), and formats of people and of Dapr ([`address`], [`go_duration`]). [`digest`] names bytes.
 
 pub mod address;
 pub mod backoff;
 pub mod clock;
 pub mod digest;
 pub mod error_code;
+pub mod explanation;
 pub mod files;
 pub mod go_duration;
 pub mod json;
@@ -17,3 +17,4 @@ pub mod telemetry;
 pub mod text;
 
 pub use error_code::ErrorCode;
+pub use explanation::{Explained, Explanation};
