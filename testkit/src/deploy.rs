@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use daca_base::explanation::rendered;
 use daca_deploy::watch::ComponentFile;
 use daca_deploy::{AgentTypeStart, Deployed, Deployer, DeployerOptions, Error, Origin, Request, Source};
 use daca_manifest::{AgentType, Manifest};
@@ -108,5 +109,5 @@ fn agent(actors: &Actors, agent_type: &str) -> Result<Arc<AgentType>, StartError
 }
 
 fn refused(agent_type: &str, error: &Error) -> StartError {
-    StartError::Refused { agent: agent_type.to_owned(), reason: error.to_string() }
+    StartError::Refused { agent: agent_type.to_owned(), reason: rendered(error) }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use daca_base::explanation::rendered;
 use daca_manifest as manifest;
 use daca_model::{AddressError, CallError};
 use daca_runtime::component::EngineError;
@@ -11,8 +12,8 @@ use daca_runtime::component::EngineError;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The manifest, whether it was given or made from what the test said.
-    #[error(transparent)]
-    Manifest(#[from] manifest::Error),
+    #[error("{}", rendered(.0))]
+    Manifest(manifest::Error),
     /// The manifest's file is not where the test says.
     #[error(
         "the manifest {0} is neither in the current folder nor in one above it\n  help: name it from the folder of the test's package, or from one above"
@@ -55,14 +56,14 @@ pub enum StartError {
         reason: String,
     },
     /// The deployer did not start.
-    #[error(transparent)]
-    Deployer(#[from] daca_deploy::Error),
+    #[error("{}", rendered(.0))]
+    Deployer(daca_deploy::Error),
     /// The engine.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
+    #[error("{}", rendered(.0))]
+    Engine(EngineError),
     /// The embedded backend.
-    #[error(transparent)]
-    Backend(#[from] daca_embedded::StartError),
+    #[error("{}", rendered(.0))]
+    Backend(daca_embedded::StartError),
     /// It took longer than the host's patience: to compile, most likely.
     #[error(
         "the components were not compiled and tried within {0:?}\n  help: give it more time with .patience(…)"
@@ -71,6 +72,31 @@ pub enum StartError {
     /// The temporary folder for state.
     #[error("the temporary folder for state: {0}")]
     Folder(std::io::Error),
+}
+
+// By hand, because `#[from]` would make each the source of the error as well, and its message would be shown twice.
+impl From<manifest::Error> for StartError {
+    fn from(error: manifest::Error) -> StartError {
+        StartError::Manifest(error)
+    }
+}
+
+impl From<daca_deploy::Error> for StartError {
+    fn from(error: daca_deploy::Error) -> StartError {
+        StartError::Deployer(error)
+    }
+}
+
+impl From<EngineError> for StartError {
+    fn from(error: EngineError) -> StartError {
+        StartError::Engine(error)
+    }
+}
+
+impl From<daca_embedded::StartError> for StartError {
+    fn from(error: daca_embedded::StartError) -> StartError {
+        StartError::Backend(error)
+    }
 }
 
 /// Why a host did not do what it was asked.

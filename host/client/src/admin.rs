@@ -1,5 +1,6 @@
 //! The connection to a host's admin port, and why a command has no answer.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,10 +11,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use daca_base::ErrorCode;
 use daca_base::address;
+use daca_base::error_code::AnyCode;
 use daca_base::json;
 use daca_base::telemetry::printable;
+use daca_base::{ErrorCode, Explained, Explanation};
 use daca_model::{ActorAddress, AddressError, check_agent_type};
 
 /// The timeout for connecting. An answer has no timeout: a turn may take its time.
@@ -25,10 +27,7 @@ const TOKEN_HELP: &str = "give the host's own token with --admin-token-file FILE
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address of the actor.
-    #[error(
-        "error[{code}]: {text:?} does not name an actor: {reason}\n  help: write it as TYPE/ID, such as ChatAgent/user1",
-        code = ErrorCode::ActorIdInvalid
-    )]
+    #[error("{text:?} does not name an actor: {reason}")]
     Address {
         /// The given text.
         text: String,
@@ -36,22 +35,13 @@ pub enum Error {
         reason: AddressError,
     },
     /// The name of an agent type, which the host does not have.
-    #[error(
-        "error[{code}]: the host has no agent type {0:?}\n  help: `daca ps` lists them",
-        code = ErrorCode::AgentTypeUnknown
-    )]
+    #[error("the host has no agent type {0:?}")]
     AgentType(String),
     /// The payload.
-    #[error(
-        "error[{code}]: the payload is not JSON: {0}\n  help: quote it for the shell, such as '{{\"role\": \"user\", \"content\": \"Hi\"}}'",
-        code = ErrorCode::BodyNotJson
-    )]
+    #[error("the payload is not JSON: {0}")]
     Payload(json::Error),
     /// The component to be deployed.
-    #[error(
-        "error[{code}]: {what}: {reason}\n  help: name the .wasm file, or 8 to 64 digits of a version that `daca versions` lists",
-        code = ErrorCode::ComponentMissing
-    )]
+    #[error("{what}: {reason}")]
     Component {
         /// The given text.
         what: String,
@@ -59,11 +49,7 @@ pub enum Error {
         reason: std::io::Error,
     },
     /// A component above the maximum size.
-    #[error(
-        "error[{code}]: {what}: it has {bytes} bytes; the maximum is {}\n  help: build it with optimisation and without debug information",
-        daca_model::MAX_COMPONENT,
-        code = ErrorCode::ComponentTooLarge
-    )]
+    #[error("{what}: it has {bytes} bytes; the maximum is {}", daca_model::MAX_COMPONENT)]
     TooLarge {
         /// The file.
         what: String,
@@ -71,16 +57,10 @@ pub enum Error {
         bytes: usize,
     },
     /// A version's digest.
-    #[error(
-        "error[{code}]: {0:?} does not name a version\n  help: give 8 to 64 hexadecimal digits, as `daca versions` lists them",
-        code = ErrorCode::VersionInvalid
-    )]
+    #[error("{0:?} does not name a version")]
     Version(String),
     /// The signature of a component.
-    #[error(
-        "error[{code}]: {path}: {reason}\n  help: name the file that `daca sign` wrote",
-        code = ErrorCode::SignatureUnreadable
-    )]
+    #[error("{path}: {reason}")]
     Signature {
         /// The file.
         path: PathBuf,
@@ -88,10 +68,7 @@ pub enum Error {
         reason: String,
     },
     /// The address of the host.
-    #[error(
-        "error[{code}]: --admin {text:?}: {reason}\n  help: name the admin port as the host's log prints it",
-        code = ErrorCode::AdminAddressInvalid
-    )]
+    #[error("--admin {text:?}: {reason}")]
     AdminAddress {
         /// The given text.
         text: String,
@@ -99,10 +76,7 @@ pub enum Error {
         reason: String,
     },
     /// The host did not answer.
-    #[error(
-        "error[{code}]: {url}: {reason}\n  help: start it with `daca run`, or name its admin port with --admin",
-        code = ErrorCode::HostUnreachable
-    )]
+    #[error("{url}: {reason}")]
     Unreachable {
         /// The requested URL.
         url: String,
@@ -110,13 +84,10 @@ pub enum Error {
         reason: String,
     },
     /// The host shut down while its log was followed.
-    #[error(
-        "error[{code}]: {0}\n  help: follow the log again when the host is back",
-        code = ErrorCode::HostEnded
-    )]
+    #[error("{0}")]
     HostEnded(String),
     /// The host or the agent refused the request.
-    #[error("error[{code}]: {status}: {detail}{}", help_line(.help.as_deref()))]
+    #[error("{status}: {detail}")]
     Refused {
         /// The code of the refusal.
         code: String,
@@ -128,21 +99,57 @@ pub enum Error {
         help: Option<String>,
     },
     /// The answer is not in the format of the admin API.
-    #[error(
-        "error[{code}]: the answer cannot be understood: {0}\n  help: check that --admin names the admin port of a host of this version",
-        code = ErrorCode::AnswerUnreadable
-    )]
+    #[error("the answer cannot be understood: {0}")]
     Answer(String),
     /// The output could not be written.
-    #[error(
-        "error[{code}]: standard output: {0}\n  help: check its destination",
-        code = ErrorCode::OutputFailed
-    )]
+    #[error("standard output: {0}")]
     Output(std::io::Error),
 }
 
-fn help_line(help: Option<&str>) -> String {
-    help.map(|help| format!("\n  help: {help}")).unwrap_or_default()
+impl Explained for Error {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        let (code, help) = match self {
+            // The code may be one of another build, and the host knows best what to do.
+            Error::Refused { code, help, .. } => {
+                let help = help.as_deref().map(Cow::Borrowed);
+                return Some(Explanation { code: AnyCode::of(code), help });
+            }
+            Error::Address { .. } => {
+                (ErrorCode::ActorIdInvalid, "write it as TYPE/ID, such as ChatAgent/user1")
+            }
+            Error::AgentType(_) => (ErrorCode::AgentTypeUnknown, "`daca ps` lists them"),
+            Error::Payload(_) => (
+                ErrorCode::BodyNotJson,
+                "quote it for the shell, such as '{\"role\": \"user\", \"content\": \"Hi\"}'",
+            ),
+            Error::Component { .. } => (
+                ErrorCode::ComponentMissing,
+                "name the .wasm file, or 8 to 64 digits of a version that `daca versions` lists",
+            ),
+            Error::TooLarge { .. } => {
+                (ErrorCode::ComponentTooLarge, "build it with optimisation and without debug information")
+            }
+            Error::Version(_) => {
+                (ErrorCode::VersionInvalid, "give 8 to 64 hexadecimal digits, as `daca versions` lists them")
+            }
+            Error::Signature { .. } => {
+                (ErrorCode::SignatureUnreadable, "name the file that `daca sign` wrote")
+            }
+            Error::AdminAddress { .. } => {
+                (ErrorCode::AdminAddressInvalid, "name the admin port as the host's log prints it")
+            }
+            Error::Unreachable { .. } => {
+                (ErrorCode::HostUnreachable, "start it with `daca run`, or name its admin port with --admin")
+            }
+            Error::HostEnded(_) => (ErrorCode::HostEnded, "follow the log again when the host is back"),
+            Error::Answer(_) => (
+                ErrorCode::AnswerUnreadable,
+                "check that --admin names the admin port of a host of this version",
+            ),
+            Error::Output(_) => (ErrorCode::OutputFailed, "check its destination"),
+        };
+        Some(Explanation::new(code, help))
+    }
 }
 
 /// A host's admin port.

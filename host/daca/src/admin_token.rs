@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use daca_base::ErrorCode;
+use daca_base::{ErrorCode, Explained, Explanation};
 use secrecy::SecretString;
 
 /// The variable for the token when no file is given.
@@ -21,10 +21,7 @@ const MAX: usize = 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file.
-    #[error(
-        "error[{code}]: {path}: {reason}\n  help: name a file that holds the token with --admin-token-file FILE",
-        code = ErrorCode::AdminTokenUnreadable
-    )]
+    #[error("{path}: {reason}")]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -32,16 +29,30 @@ pub enum Error {
         reason: std::io::Error,
     },
     /// The content of the file or the variable.
-    #[error(
-        "error[{code}]: the token in {place} {reason}\n  help: use one of {MIN} to {MAX} visible ASCII characters, such as `openssl rand -hex 32` prints",
-        code = ErrorCode::AdminTokenInvalid
-    )]
+    #[error("the token in {place} {reason}")]
     Invalid {
         /// The file or the variable.
         place: String,
         /// What is wrong with it.
         reason: &'static str,
     },
+}
+
+impl Explained for Error {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        Some(match self {
+            Error::Unreadable { .. } => Explanation::new(
+                ErrorCode::AdminTokenUnreadable,
+                "name a file that holds the token with --admin-token-file FILE",
+            ),
+            Error::Invalid { .. } => Explanation::new(
+                ErrorCode::AdminTokenInvalid,
+                format!(
+                    "use one of {MIN} to {MAX} visible ASCII characters, such as `openssl rand -hex 32` prints"
+                ),
+            ),
+        })
+    }
 }
 
 /// Reads the token from a file, or else from `DACA_ADMIN_TOKEN`; `None` if neither is given. White space at its end is

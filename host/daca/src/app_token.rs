@@ -1,6 +1,6 @@
 //! The sidecar's token (`APP_API_TOKEN`): it sends the token with its callbacks, so that nobody else can make them.
 
-use daca_base::ErrorCode;
+use daca_base::{ErrorCode, Explained, Explanation};
 use secrecy::SecretString;
 
 /// The variable for the token, for the host and for the sidecar.
@@ -8,11 +8,15 @@ const VARIABLE: &str = "APP_API_TOKEN";
 
 /// The token cannot be sent in a header.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "error[{code}]: {VARIABLE} {0}\n  help: give host and sidecar the same token, such as `openssl rand -hex 32` prints, or unset the variable",
-    code = ErrorCode::AppTokenInvalid
-)]
+#[error("{VARIABLE} {0}")]
 pub struct Error(&'static str);
+
+impl Explained for Error {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        let help = "give host and sidecar the same token, such as `openssl rand -hex 32` prints, or unset the variable";
+        Some(Explanation::new(ErrorCode::AppTokenInvalid, help))
+    }
+}
 
 /// The token of the environment; `None` if the variable is not set. White space around it is ignored: no header carries
 /// it.

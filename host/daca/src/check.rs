@@ -7,30 +7,14 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use daca_base::explanation::{framed, rendered};
 use daca_deploy as deploy;
-use daca_manifest as manifest;
 use daca_manifest::{AgentType, Manifest};
-use daca_runtime::component::{ComponentVersion, EngineError};
+use daca_runtime::component::ComponentVersion;
 
+use crate::Failure;
 use daca_dapr_lint as components;
 pub use daca_dapr_lint::Options as Components;
-
-/// Why a manifest did not pass.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The manifest itself.
-    #[error(transparent)]
-    Manifest(#[from] manifest::Error),
-    /// The file of secrets.
-    #[error(transparent)]
-    Secrets(#[from] daca_embedded::StartError),
-    /// There is no engine to compile with.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// Some components. The report has the reasons.
-    #[error("{0}")]
-    Components(String),
-}
 
 /// The result for a valid manifest.
 #[derive(Debug)]
@@ -41,8 +25,9 @@ pub struct Report {
     pub text: String,
 }
 
-/// Checks a manifest and every component that it names, and on request Dapr's components. The result is for people.
-pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Error> {
+/// Checks a manifest and every component that it names, and on request Dapr's components. The result is for people. If
+/// components do not pass, the failure lists all problems, each with its place and code.
+pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Failure> {
     let text = Manifest::text(path)?;
     let manifest = Manifest::parse(path, &text)?;
     if let Some(path) = &manifest.embedded.secrets_file {
@@ -60,7 +45,9 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Error> {
                 remarks.extend(missing.map(|missing| format!("{place}: {}", warning(&missing))));
                 describe(&mut report, agent, &version);
             }
-            Err(error) => problems.push(format!("{}:{}: {error}", path.display(), agent.component_line)),
+            Err(error) => {
+                problems.push(format!("{}:{}: {}", path.display(), agent.component_line, rendered(&error)));
+            }
         }
     }
     let dapr = dapr.map(|options| components::run(&manifest, &text, options));
@@ -68,7 +55,7 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Error> {
     problems.extend(remarks);
     problems.extend(dapr.iter().flat_map(|dapr| dapr.findings.iter().cloned()));
     if failed {
-        return Err(Error::Components(problems.join("\n")));
+        return Err(Failure::verbatim(problems.join("\n")));
     }
     section(
         &mut report,
@@ -100,7 +87,7 @@ fn missing_versions(path: &Path, manifest: &Manifest) -> Option<String> {
 /// Missing permissions do not prevent a start, but the next version with such an import would be refused.
 fn warning(error: &deploy::Error) -> String {
     let deploy::Error { code, message, help } = error;
-    format!("warning[{code}]: {message}\n  help: {help}")
+    framed("warning", code, message, Some(help))
 }
 
 fn describe(report: &mut String, agent: &AgentType, version: &ComponentVersion) {

@@ -3,34 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use daca_deploy as deploy;
-use daca_manifest as manifest;
 use daca_manifest::Manifest;
-use daca_runtime::component::{self, CompileIn, Engine, EngineError, EngineOptions, PrecompileError};
+use daca_runtime::component::{self, CompileIn, Engine, EngineError, EngineOptions};
 
-/// Why the components of a manifest were not compiled.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The manifest.
-    #[error(transparent)]
-    Manifest(#[from] manifest::Error),
-    /// There is no engine to compile for.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// A component that could not serve.
-    #[error(transparent)]
-    Refused(#[from] Box<deploy::Error>),
-    /// The code could not be written.
-    #[error(transparent)]
-    Precompile(#[from] PrecompileError),
-}
+use crate::Failure;
 
 /// Checks the components of a manifest, compiles them, and returns the files with their code. Blocks.
-pub fn run(manifest: &Path, folder: &Path) -> Result<Vec<PathBuf>, Error> {
+pub fn run(manifest: &Path, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let manifest = Manifest::load(manifest)?;
     let engine = engine(&manifest, true)?;
     let mut files = Vec::new();
     for agent in manifest.agents.values() {
-        let version = deploy::check_file(&engine, &manifest.deploy, agent).map_err(Box::new)?;
+        let version = deploy::check_file(&engine, &manifest.deploy, agent)?;
         files.push(component::precompile(&version, folder)?);
     }
     Ok(files)

@@ -1,6 +1,6 @@
 //! `daca explain`: the page of an error code, which is that of the book.
 
-use daca_base::ErrorCode;
+use daca_base::{ErrorCode, Explained, Explanation};
 
 /// The codes that a message proposes at most.
 const MAX_NEAR: usize = 3;
@@ -11,13 +11,16 @@ const MAX: usize = 64;
 
 /// No error of this version has the code.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "error[{code}]: {text:?} is not an error code of this version\n  help: {help}",
-    code = ErrorCode::CodeUnknown
-)]
+#[error("{text:?} is not an error code of this version")]
 pub struct Error {
     text: String,
     help: String,
+}
+
+impl Explained for Error {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        Some(Explanation::new(ErrorCode::CodeUnknown, self.help.as_str()))
+    }
 }
 
 /// The page of a code; without a code, the list of all codes and their classes.

@@ -2,7 +2,8 @@
 //!
 //! [`host`] creates the parts of a host and shuts them down. [`check`], [`compile`], [`dev`], [`explain`] and [`sign`]
 //! are commands that need no host; those that talk to one are in `daca-client`. [`kubernetes`] reports deployments to a
-//! cluster. [`admin_token`] identifies clients to a host, and [`app_token`] a sidecar.
+//! cluster. [`admin_token`] identifies clients to a host, and [`app_token`] a sidecar. A command that fails returns a
+//! [`Failure`].
 
 pub mod admin_token;
 pub mod app_token;
@@ -10,8 +11,11 @@ pub mod check;
 pub mod compile;
 pub mod dev;
 pub mod explain;
+mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod host;
 pub mod kubernetes;
 pub mod sign;
+
+pub use failure::Failure;

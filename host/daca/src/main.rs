@@ -10,7 +10,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Parser as _;
 use daca_base::telemetry::{self, Log};
 use daca_client as client;
@@ -19,7 +18,7 @@ use daca_dapr::SidecarOptions;
 use daca_host::dev::Dev;
 use daca_host::host::{BackendOptions, Host, Options};
 use daca_host::kubernetes::Pod;
-use daca_host::{admin_token, app_token, check, compile, explain, sign};
+use daca_host::{Failure, admin_token, app_token, check, compile, explain, sign};
 use daca_manifest::Manifest;
 use daca_runtime::component;
 use tokio_util::sync::CancellationToken;
@@ -39,14 +38,14 @@ const LAST_WORK: Duration = Duration::from_secs(1);
 fn main() -> ExitCode {
     match execute(Arguments::parse().command) {
         Ok(code) => code,
-        Err(error) => {
-            print_error(format_args!("{error:#}\n"));
+        Err(failure) => {
+            print_error(format_args!("{failure}\n"));
             ExitCode::FAILURE
         }
     }
 }
 
-fn execute(command: Command) -> anyhow::Result<ExitCode> {
+fn execute(command: Command) -> Result<ExitCode, Failure> {
     let done = match command {
         Command::Run(arguments) => return run(arguments, false),
         Command::Dev(arguments) => return run(arguments, true),
@@ -91,7 +90,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
     done.map(|()| ExitCode::SUCCESS)
 }
 
-fn check(arguments: CheckArguments) -> anyhow::Result<()> {
+fn check(arguments: CheckArguments) -> Result<(), Failure> {
     let CheckArguments { manifest, components, app_id } = arguments;
     let components = components.map(|folder| check::Components { folder, app_id });
     let report = check::run(&manifest, components.as_ref())?;
@@ -99,11 +98,11 @@ fn check(arguments: CheckArguments) -> anyhow::Result<()> {
     Ok(print(&report.text)?)
 }
 
-fn explain(code: Option<&str>) -> anyhow::Result<()> {
+fn explain(code: Option<&str>) -> Result<(), Failure> {
     Ok(print(&explain::run(code)?)?)
 }
 
-fn sign(arguments: &sign::Arguments) -> anyhow::Result<()> {
+fn sign(arguments: &sign::Arguments) -> Result<(), Failure> {
     let text = sign::run(arguments)?;
     match arguments.new_key() {
         Some(key) => print_once(&text, || {
@@ -116,12 +115,12 @@ fn sign(arguments: &sign::Arguments) -> anyhow::Result<()> {
 
 /// Runs a host; with `builds`, it also builds the agents and swaps them when their sources change. A failure is
 /// reported through the log, because the reader of standard error may have stopped.
-fn run(arguments: RunArguments, builds: bool) -> anyhow::Result<ExitCode> {
-    let log = telemetry::start(arguments.log_format).map_err(anyhow::Error::msg)?;
+fn run(arguments: RunArguments, builds: bool) -> Result<ExitCode, Failure> {
+    let log = telemetry::start(arguments.log_format)?;
     let shutdown = signals::watch(log.output.clone())?;
     let ended = run_logged(arguments, builds, &log, shutdown);
-    if let Err(error) = &ended {
-        log.output.push(format!("{error:#}\n").as_bytes());
+    if let Err(failure) = &ended {
+        log.output.push(format!("{failure}\n").as_bytes());
     }
     log.output.flush(LOG_PATIENCE);
     Ok(if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -132,11 +131,10 @@ fn run_logged(
     builds: bool,
     log: &Log,
     shutdown: CancellationToken,
-) -> anyhow::Result<()> {
+) -> Result<(), Failure> {
     let admin_token = admin_token::find(arguments.admin_token_file.as_deref())?;
     allow_many_files();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(no_runtime)?;
     let options = Options {
         manifest: arguments.manifest,
         listen: arguments.listen,
@@ -153,7 +151,7 @@ fn run_logged(
     result
 }
 
-fn deploy(arguments: &DeployArguments) -> anyhow::Result<()> {
+fn deploy(arguments: &DeployArguments) -> Result<(), Failure> {
     let deployment = Deployment {
         agent_type: &arguments.agent_type,
         what: &arguments.what,
@@ -169,10 +167,9 @@ fn deploy(arguments: &DeployArguments) -> anyhow::Result<()> {
 fn ask(
     arguments: &AdminArguments,
     command: impl AsyncFnOnce(&Admin) -> Result<String, client::Error>,
-) -> anyhow::Result<()> {
+) -> Result<(), Failure> {
     let admin = Admin::new(&arguments.admin, admin_token::find(arguments.admin_token_file.as_deref())?)?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_runtime)?;
     let text = runtime.block_on(command(&admin))?;
     if text.is_empty() {
         return Ok(());
@@ -180,7 +177,7 @@ fn ask(
     Ok(print(&format!("{text}\n"))?)
 }
 
-async fn serve(options: Options, builds: bool, shutdown: CancellationToken) -> anyhow::Result<()> {
+async fn serve(options: Options, builds: bool, shutdown: CancellationToken) -> Result<(), Failure> {
     let mut sources = match builds {
         true => Some(Dev::new(&Manifest::load(&options.manifest)?)?),
         false => None,
@@ -196,12 +193,13 @@ async fn serve(options: Options, builds: bool, shutdown: CancellationToken) -> a
     let host = host?;
     // Behind a sidecar the host becomes ready later, and logs that itself.
     let state = if matches!(options.backend, BackendOptions::Embedded) { "ready" } else { "listening" };
+    let no_address = |error: std::io::Error| Failure::verbatim(error.to_string());
+    let address = host.address().map_err(no_address)?;
+    let admin = host.admin_address().map_err(no_address)?;
     tracing::info!(
-        address = %host.address()?,
-        admin = %host.admin_address()?,
-        "{state}: http://{} (admin http://{}), {} backend, data in {}",
-        host.address()?,
-        host.admin_address()?,
+        %address,
+        %admin,
+        "{state}: http://{address} (admin http://{admin}), {} backend, data in {}",
         options.backend.name(),
         options.data.display()
     );
@@ -210,18 +208,22 @@ async fn serve(options: Options, builds: bool, shutdown: CancellationToken) -> a
     let reports = Pod::from_environment().map(|pod| tokio::spawn(pod.report(deployer, shutdown.clone())));
     host.run(shutdown).await;
     if let Some(sources) = sources {
-        sources.await.context("watching the sources")?;
+        sources.await.map_err(|error| Failure::at("watching the sources", &error))?;
     }
     if let Some(reports) = reports {
-        reports.await.context("telling the cluster")?;
+        reports.await.map_err(|error| Failure::at("telling the cluster", &error))?;
     }
     Ok(())
+}
+
+fn no_runtime(error: std::io::Error) -> Failure {
+    Failure::at("starting the runtime", &error)
 }
 
 /// The variables that announce a sidecar.
 const SIDECAR_VARIABLES: [&str; 2] = ["DAPR_GRPC_PORT", "DAPR_GRPC_ENDPOINT"];
 
-fn backend(choice: BackendChoice) -> anyhow::Result<BackendOptions> {
+fn backend(choice: BackendChoice) -> Result<BackendOptions, Failure> {
     let has_sidecar = SIDECAR_VARIABLES
         .into_iter()
         .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));

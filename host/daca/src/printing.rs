@@ -29,17 +29,20 @@ extern "C" fn look_at_output() {
 /// The usual help.
 const DESTINATION: &str = "check its destination";
 
-use daca_base::ErrorCode;
+use daca_base::{ErrorCode, Explained, Explanation};
 
 /// The output could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "error[{code}]: standard output: {reason}\n  help: {help}",
-    code = ErrorCode::OutputFailed
-)]
+#[error("standard output: {reason}")]
 pub(crate) struct OutputError {
     reason: std::io::Error,
     help: String,
+}
+
+impl Explained for OutputError {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        Some(Explanation::new(ErrorCode::OutputFailed, self.help.as_str()))
+    }
 }
 
 /// Fails if there is no standard output, for a command that writes to it by itself.

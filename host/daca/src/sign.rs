@@ -13,8 +13,8 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes};
 use ed25519_dalek::{SECRET_KEY_LENGTH, SigningKey};
 
-use daca_base::ErrorCode;
 use daca_base::text::utf8;
+use daca_base::{ErrorCode, Explained, Explanation};
 use daca_deploy::watch::{ComponentFile, signature_path};
 use daca_manifest::signature::{self, Signer};
 use daca_runtime::component::{LoadError, check_header};
@@ -59,10 +59,7 @@ pub enum Error {
     #[error(transparent)]
     Component(#[from] LoadError),
     /// The key file cannot be read.
-    #[error(
-        "error[{code}]: {path}: {reason}\n  help: name a key with --key FILE, or make one with: daca sign --new-key FILE",
-        code = ErrorCode::SigningKeyUnreadable
-    )]
+    #[error("{path}: {reason}")]
     KeyUnreadable {
         /// The file.
         path: PathBuf,
@@ -70,28 +67,19 @@ pub enum Error {
         reason: std::io::Error,
     },
     /// The key file is accessible to others than its owner.
-    #[error(
-        "error[{code}]: {path} is readable by users other than its owner\n  help: if nobody has read it, run: chmod 600 {path}; otherwise make a new key",
-        code = ErrorCode::SigningKeyExposed
-    )]
+    #[error("{path} is readable by users other than its owner")]
     KeyExposed {
         /// The file.
         path: PathBuf,
     },
     /// The file does not contain such a key.
-    #[error(
-        "error[{code}]: {path} does not contain a private Ed25519 key in PKCS#8 and PEM\n  help: make one with: daca sign --new-key FILE, or: openssl genpkey -algorithm ed25519 -out FILE",
-        code = ErrorCode::SigningKeyInvalid
-    )]
+    #[error("{path} does not contain a private Ed25519 key in PKCS#8 and PEM")]
     KeyInvalid {
         /// The file.
         path: PathBuf,
     },
     /// A new key, or a signature, cannot be written.
-    #[error(
-        "error[{code}]: {path}: {reason}\n  help: {help}",
-        code = ErrorCode::SigningUnwritable
-    )]
+    #[error("{path}: {reason}")]
     Unwritable {
         /// The file.
         path: PathBuf,
@@ -101,11 +89,32 @@ pub enum Error {
         help: &'static str,
     },
     /// The operating system gives no randomness.
-    #[error(
-        "error[{code}]: {0}\n  help: make the key on another machine",
-        code = ErrorCode::SigningNoRandomness
-    )]
+    #[error("{0}")]
     NoRandomness(getrandom::Error),
+}
+
+impl Explained for Error {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        let (code, help) = match self {
+            Error::Component(error) => return error.explanation(),
+            Error::KeyExposed { path } => {
+                let path = path.display();
+                let help = format!("if nobody has read it, run: chmod 600 {path}; otherwise make a new key");
+                return Some(Explanation::new(ErrorCode::SigningKeyExposed, help));
+            }
+            Error::KeyUnreadable { .. } => (
+                ErrorCode::SigningKeyUnreadable,
+                "name a key with --key FILE, or make one with: daca sign --new-key FILE",
+            ),
+            Error::KeyInvalid { .. } => (
+                ErrorCode::SigningKeyInvalid,
+                "make one with: daca sign --new-key FILE, or: openssl genpkey -algorithm ed25519 -out FILE",
+            ),
+            Error::Unwritable { help, .. } => (ErrorCode::SigningUnwritable, *help),
+            Error::NoRandomness(_) => (ErrorCode::SigningNoRandomness, "make the key on another machine"),
+        };
+        Some(Explanation::new(code, help))
+    }
 }
 
 /// Runs the command. The result is for standard output.

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use daca_base::telemetry::Output;
+use daca_host::Failure;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -16,9 +16,9 @@ const ENDED_AT_ONCE: i32 = 130;
 const LAST_LINES: Duration = Duration::from_millis(100);
 
 /// Watches for SIGINT, SIGTERM and SIGHUP. The first of them cancels the returned token.
-pub(crate) fn watch(log: Output) -> anyhow::Result<CancellationToken> {
+pub(crate) fn watch(log: Output) -> Result<CancellationToken, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
-    let runtime = runtime.context("watching for signals")?;
+    let runtime = runtime.map_err(|error| Failure::at("watching for signals", &error))?;
     let mut signals = {
         let _context = runtime.enter();
         Signals::new()?
@@ -33,7 +33,8 @@ pub(crate) fn watch(log: Output) -> anyhow::Result<CancellationToken> {
         log.flush(LAST_LINES);
         std::process::exit(ENDED_AT_ONCE);
     };
-    std::thread::Builder::new().name("signals".into()).spawn(wait).context("watching for signals")?;
+    let spawned = std::thread::Builder::new().name("signals".into()).spawn(wait);
+    spawned.map_err(|error| Failure::at("watching for signals", &error))?;
     Ok(shutdown)
 }
 
@@ -45,14 +46,17 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> anyhow::Result<Signals> {
+    fn new() -> Result<Signals, Failure> {
+        let watched = |kind: SignalKind, name: &str| {
+            signal(kind).map_err(|error| Failure::at(&format!("watching for {name}"), &error))
+        };
         let hangup = match is_hangup_ignored() {
             true => None,
-            false => Some(signal(SignalKind::hangup()).context("watching for SIGHUP")?),
+            false => Some(watched(SignalKind::hangup(), "SIGHUP")?),
         };
         Ok(Signals {
-            interrupt: signal(SignalKind::interrupt()).context("watching for SIGINT")?,
-            terminate: signal(SignalKind::terminate()).context("watching for SIGTERM")?,
+            interrupt: watched(SignalKind::interrupt(), "SIGINT")?,
+            terminate: watched(SignalKind::terminate(), "SIGTERM")?,
             hangup,
         })
     }

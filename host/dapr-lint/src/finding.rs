@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use daca_base::ErrorCode;
+use daca_base::explanation::framed;
 
 /// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl fmt::Display for Finding {
             Severity::Warning => "warning",
             Severity::Note => "note",
         };
-        write!(f, "{severity}[{code}]: {place}: {message}\n  help: {help}")
+        f.write_str(&framed(severity, code, &format!("{place}: {message}"), Some(help)))
     }
 }
 

@@ -20,7 +20,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use dapr::dapr::proto::runtime::v1::dapr_client::DaprClient;
 
 use super::epoch::Epoch;
-use daca_base::ErrorCode;
+use daca_base::{ErrorCode, Explained, Explanation};
 
 /// A client of the sidecar. Cheap to clone: all clones share the connection.
 pub(super) type Client = DaprClient<InterceptedService<Channel, Token>>;
@@ -36,10 +36,7 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
     /// The address cannot be used.
-    #[error(
-        "error[{code}]: {address:?} is not the address of a sidecar: {reason}\n  help: set DAPR_GRPC_PORT to a port, or DAPR_GRPC_ENDPOINT to http://HOST:PORT",
-        code = ErrorCode::SidecarEndpointInvalid
-    )]
+    #[error("{address:?} is not the address of a sidecar: {reason}")]
     Address {
         /// The address.
         address: String,
@@ -47,17 +44,29 @@ pub enum EndpointError {
         reason: String,
     },
     /// The token cannot be sent.
-    #[error(
-        "error[{code}]: DAPR_API_TOKEN contains a character that is not allowed in an HTTP header\n  help: set it to the token that the sidecar was started with",
-        code = ErrorCode::SidecarTokenInvalid
-    )]
+    #[error("DAPR_API_TOKEN contains a character that is not allowed in an HTTP header")]
     Token,
     /// The client for the sidecar's HTTP API could not be created.
-    #[error(
-        "error[{code}]: {0}\n  help: check the limits of the process, such as `ulimit -n`",
-        code = ErrorCode::SidecarClientUnavailable
-    )]
+    #[error("{0}")]
     Client(reqwest::Error),
+}
+
+impl Explained for EndpointError {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        let (code, help) = match self {
+            EndpointError::Address { .. } => (
+                ErrorCode::SidecarEndpointInvalid,
+                "set DAPR_GRPC_PORT to a port, or DAPR_GRPC_ENDPOINT to http://HOST:PORT",
+            ),
+            EndpointError::Token => {
+                (ErrorCode::SidecarTokenInvalid, "set it to the token that the sidecar was started with")
+            }
+            EndpointError::Client(_) => {
+                (ErrorCode::SidecarClientUnavailable, "check the limits of the process, such as `ulimit -n`")
+            }
+        };
+        Some(Explanation::new(code, help))
+    }
 }
 
 /// Creates a client whose connection is made with its first request.

@@ -3,14 +3,14 @@
 use super::SignatureError;
 use super::library::{Lost, Missing};
 use super::shared::SharedError;
-use daca_base::ErrorCode;
 use daca_base::digest::short;
+use daca_base::{ErrorCode, Explained, Explanation};
 use daca_model::MAX_COMPONENT;
 use daca_runtime::component::LoadError;
 
 /// Why a version was not deployed, and what to do. The previous version keeps serving.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("error[{code}]: {message}\n  help: {help}")]
+#[error("{message}")]
 pub struct Error {
     /// Stable code, explained in `docs/errors/`.
     pub code: ErrorCode,
@@ -220,6 +220,12 @@ impl Error {
     pub(super) fn label(message: impl Into<String>) -> Error {
         let help = "give 1 to 64 characters, none of them a control character";
         Error::new(ErrorCode::LabelInvalid, message, help)
+    }
+}
+
+impl Explained for Error {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        Some(Explanation::new(self.code, self.help.as_str()))
     }
 }
 

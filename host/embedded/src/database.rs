@@ -10,7 +10,7 @@ use redb::Database;
 use redb::backends::FileBackend;
 
 use super::transaction::{EXPIRIES, STATE, USAGE, WAKEUPS};
-use daca_base::ErrorCode;
+use daca_base::{ErrorCode, Explained, Explanation};
 use daca_model::backend::Error;
 
 /// The bytes of the file that are cached in memory.
@@ -26,16 +26,10 @@ pub(super) type SharedDatabase = Arc<RwLock<Option<Arc<Database>>>>;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it open.
-    #[error(
-        "error[{code}]: {0} is in use by another host\n  help: stop that host, or give this one a folder of its own with --data DIR",
-        code = ErrorCode::DataInUse
-    )]
+    #[error("{0} is in use by another host")]
     InUse(PathBuf),
     /// The folder cannot be created or written.
-    #[error(
-        "error[{code}]: {path}: {reason}\n  help: make the folder writable for this user and check that the disk is not full, or name another with --data DIR",
-        code = ErrorCode::DataUnwritable
-    )]
+    #[error("{path}: {reason}")]
     Unwritable {
         /// The folder or file.
         path: PathBuf,
@@ -43,16 +37,31 @@ pub enum OpenError {
         reason: String,
     },
     /// The file is not a state file, or it is damaged.
-    #[error(
-        "error[{code}]: {path}: {reason}\n  help: move the file away to start empty, or put a backup in its place",
-        code = ErrorCode::DataDamaged
-    )]
+    #[error("{path}: {reason}")]
     Damaged {
         /// The file.
         path: PathBuf,
         /// redb's error.
         reason: String,
     },
+}
+
+impl Explained for OpenError {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        let (code, help) = match self {
+            OpenError::InUse(_) => {
+                (ErrorCode::DataInUse, "stop that host, or give this one a folder of its own with --data DIR")
+            }
+            OpenError::Unwritable { .. } => (
+                ErrorCode::DataUnwritable,
+                "make the folder writable for this user and check that the disk is not full, or name another with --data DIR",
+            ),
+            OpenError::Damaged { .. } => {
+                (ErrorCode::DataDamaged, "move the file away to start empty, or put a backup in its place")
+            }
+        };
+        Some(Explanation::new(code, help))
+    }
 }
 
 /// redb panics on some kinds of damage. Its message is returned as text.

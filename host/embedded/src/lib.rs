@@ -23,9 +23,9 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use daca_base::ErrorCode;
 use daca_base::clock::Clock;
 use daca_base::task;
+use daca_base::{ErrorCode, Explained, Explanation};
 use daca_manifest::{AgentType, Manifest};
 use daca_model::Topic;
 use daca_model::backend::{
@@ -65,16 +65,25 @@ pub enum StartError {
     #[error(transparent)]
     State(#[from] OpenError),
     /// The file of secrets.
-    #[error(
-        "error[{code}]: {path}: {reason}\n  help: write a JSON object of names and strings, or of names and objects of strings",
-        code = ErrorCode::SecretsUnreadable
-    )]
+    #[error("{path}: {reason}")]
     Secrets {
         /// The file.
         path: std::path::PathBuf,
         /// The problem.
         reason: String,
     },
+}
+
+impl Explained for StartError {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        match self {
+            StartError::State(error) => error.explanation(),
+            StartError::Secrets { .. } => Some(Explanation::new(
+                ErrorCode::SecretsUnreadable,
+                "write a JSON object of names and strings, or of names and objects of strings",
+            )),
+        }
+    }
 }
 
 impl Embedded {

@@ -29,7 +29,8 @@ pub use permissions::Permissions;
 pub use routes::{ActorIdSource, Call, Payload, Route, Subscription};
 use serde::Deserialize;
 
-use daca_base::ErrorCode;
+use daca_base::explanation::framed;
+use daca_base::{ErrorCode, Explained, Explanation};
 pub use template::Template;
 
 /// The maximum of nested turns of one actor that a manifest may allow: the maximum number of actors that wait for one
@@ -136,10 +137,7 @@ pub struct Embedded {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
-    #[error(
-        "error[{code}]: {path}: {reason}\n  help: name a manifest with --manifest FILE",
-        code = ErrorCode::ManifestUnreadable
-    )]
+    #[error("{path}: {reason}")]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -154,7 +152,20 @@ pub enum Error {
     },
 }
 
-/// One problem of a manifest.
+impl Explained for Error {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        match self {
+            Error::Unreadable { .. } => {
+                let help = "name a manifest with --manifest FILE";
+                Some(Explanation::new(ErrorCode::ManifestUnreadable, help))
+            }
+            // Each problem has its own.
+            Error::Invalid { .. } => None,
+        }
+    }
+}
+
+/// One problem of a manifest. Its `Display` is the text for people, with code and help.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Stable code, explained in `docs/errors/`.
@@ -174,7 +185,8 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem { code, path, line, column, message, help } = self;
-        write!(f, "error[{code}]: {}:{line}:{column}: {message}\n  help: {help}", path.display())
+        let message = format!("{}:{line}:{column}: {message}", path.display());
+        f.write_str(&framed("error", code, &message, Some(help)))
     }
 }
 

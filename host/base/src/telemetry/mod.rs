@@ -15,7 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
-use crate::ErrorCode;
+use crate::{ErrorCode, Explained, Explanation};
 
 pub use output::Output;
 pub use recent::{Batch, LineReader, RecentLines};
@@ -38,16 +38,39 @@ pub struct Log {
     pub output: Output,
 }
 
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `DACA_LOG` is malformed.
+    #[error("DACA_LOG={directives:?}: {reason}")]
+    Filter {
+        /// Its value.
+        directives: String,
+        /// The problem.
+        reason: String,
+    },
+    /// The system refused a thread or a file, or the log was started already.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl Explained for Error {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        Some(match self {
+            Error::Filter { .. } => {
+                Explanation::new(ErrorCode::LogFilterInvalid, "write it as \"debug\" or \"info,agent=debug\"")
+            }
+            Error::Unavailable(_) => Explanation { code: ErrorCode::LogUnavailable.into(), help: None },
+        })
+    }
+}
+
 /// Starts logging to standard error. `DACA_LOG` selects the lines, in the format of `RUST_LOG`; the default is `info`.
-/// Called once, at the start of the program. The error describes the problem of `DACA_LOG`.
-pub fn start(format: LogFormat) -> Result<Log, String> {
+/// Called once, at the start of the program.
+pub fn start(format: LogFormat) -> Result<Log, Error> {
     let filter = match std::env::var("DACA_LOG") {
-        Ok(directives) if !directives.is_empty() => EnvFilter::try_new(&directives).map_err(|error| {
-            format!(
-                "error[{}]: DACA_LOG={directives:?}: {error}\n  help: write it as \"debug\" or \"info,agent=debug\"",
-                ErrorCode::LogFilterInvalid
-            )
-        })?,
+        Ok(directives) if !directives.is_empty() => EnvFilter::try_new(&directives)
+            .map_err(|error| Error::Filter { reason: error.to_string(), directives })?,
         // The file watcher logs cleanup failures at `info`.
         _ => EnvFilter::new("info,notify=warn"),
     };
@@ -73,8 +96,8 @@ pub fn start(format: LogFormat) -> Result<Log, String> {
     Ok(Log { recent, output })
 }
 
-fn unavailable(error: &dyn std::error::Error) -> String {
-    format!("error[{}]: {error}", ErrorCode::LogUnavailable)
+fn unavailable(error: &dyn std::error::Error) -> Error {
+    Error::Unavailable(error.to_string())
 }
 
 /// The log for machines.

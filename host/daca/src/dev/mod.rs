@@ -17,8 +17,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use build::Build;
-use daca_base::ErrorCode;
 use daca_base::digest::short;
+use daca_base::explanation::rendered;
+use daca_base::{ErrorCode, Explained, Explanation};
 use daca_deploy::watch::{ComponentFile, FileContent, blocking};
 use daca_deploy::{Deployer, Source};
 use daca_manifest as manifest;
@@ -45,7 +46,7 @@ impl Redeploy for Deployer {
             tokio::spawn(async move { deployer.deploy_file(&name, content, Source::Dev).await }).await;
         match deployed {
             Ok(Ok(deployed)) => Ok(format!("revision {}", deployed.revision)),
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Err(error)) => Err(rendered(&error)),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -60,16 +61,10 @@ impl Redeploy for Deployer {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No agent type has sources.
-    #[error(
-        "error[{code}]: {0} does not say how a component is built\n  help: add a table such as [agents.TYPE.dev] with build = \"cargo build …\" and watch = [\"src\"], or use: daca run",
-        code = ErrorCode::DevNothingToBuild
-    )]
+    #[error("{0} does not say how a component is built")]
     NothingToBuild(PathBuf),
     /// A watched path does not exist.
-    #[error(
-        "error[{code}]: agents.{agent_type}.dev.watch: {path}: {reason}\n  help: correct the path; it is relative to the manifest's folder",
-        code = ErrorCode::DevSourceMissing
-    )]
+    #[error("agents.{agent_type}.dev.watch: {path}: {reason}")]
     SourceMissing {
         /// The agent type.
         agent_type: Arc<str>,
@@ -79,16 +74,31 @@ pub enum Error {
         reason: std::io::Error,
     },
     /// Too many files are watched.
-    #[error(
-        "error[{code}]: agents.{agent_type}.dev.watch: there are more than {most} files\n  help: list only the folders of the sources",
-        code = ErrorCode::DevTooManySources
-    )]
+    #[error("agents.{agent_type}.dev.watch: there are more than {most} files")]
     TooManySources {
         /// The agent type.
         agent_type: Arc<str>,
         /// The maximum number of watched files.
         most: usize,
     },
+}
+
+impl Explained for Error {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        let (code, help) = match self {
+            Error::NothingToBuild(_) => (
+                ErrorCode::DevNothingToBuild,
+                "add a table such as [agents.TYPE.dev] with build = \"cargo build …\" and watch = [\"src\"], or use: daca run",
+            ),
+            Error::SourceMissing { .. } => {
+                (ErrorCode::DevSourceMissing, "correct the path; it is relative to the manifest's folder")
+            }
+            Error::TooManySources { .. } => {
+                (ErrorCode::DevTooManySources, "list only the folders of the sources")
+            }
+        };
+        Some(Explanation::new(code, help))
+    }
 }
 
 /// The agents that are rebuilt when their sources change.

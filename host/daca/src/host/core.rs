@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytesize::ByteSize;
 use daca_base::ErrorCode;
+use daca_base::explanation::rendered;
 use daca_base::files::create_private_folder;
 use daca_dapr::Sidecar;
 use daca_deploy::{AgentTypeStart, Deployer, DeployerOptions};
@@ -19,10 +20,12 @@ use daca_routing::CallRouter;
 use daca_runtime::actor::{
     self, Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions, HostServices,
 };
-use daca_runtime::component::{CompileIn, Engine, EngineOptions};
+use daca_runtime::component::{CompileIn, Engine, EngineError, EngineOptions};
 use daca_server::Subscriptions;
 
 use tokio::net::TcpListener;
+
+use crate::Failure;
 
 use super::error::Error;
 use super::listen::listen;
@@ -47,7 +50,7 @@ impl Core {
         options: &Options,
         manifest: &Manifest,
         lifecycle: Lifecycle,
-    ) -> Result<(Core, TcpListener), Error> {
+    ) -> Result<(Core, TcpListener), Failure> {
         let limits = &manifest.host;
         if let Some(error) = daca_deploy::check_versions_folder(&manifest.deploy) {
             tracing::warn!(code = error.code.as_str(), "{}", error.message);
@@ -82,7 +85,7 @@ impl Core {
             host_name: host_name(address),
             lifecycle,
         };
-        let deployer = Deployer::start(deployer_options, starts).await.map_err(Box::new)?;
+        let deployer = Deployer::start(deployer_options, starts).await?;
         let subscriptions = Subscriptions::new(&manifest.subscriptions, actors.clone(), router.clone());
         let _data_lock = data_lock;
         let core = Core { backend, router, actors, deliveries, deployer, subscriptions, outbox, _data_lock };
@@ -99,7 +102,7 @@ struct Outside {
 
 /// Opens the backend, and locks the data folder: two hosts in one folder must not share its code cache either. The
 /// embedded backend's state file is such a lock itself.
-fn open_backend(options: &Options, manifest: &Manifest, outbox: &Arc<Outbox>) -> Result<Outside, Error> {
+fn open_backend(options: &Options, manifest: &Manifest, outbox: &Arc<Outbox>) -> Result<Outside, Failure> {
     match &options.backend {
         BackendOptions::Embedded => {
             let backend = Arc::new(Embedded::open(manifest, &options.data, outbox.clone())?);
@@ -127,15 +130,19 @@ fn lock_data(path: &Path) -> Result<File, Error> {
     }
 }
 
-fn open_engine(options: &Options, manifest: &Manifest, max_live_instances: usize) -> Result<Engine, Error> {
-    Ok(Engine::new(&EngineOptions {
+fn open_engine(
+    options: &Options,
+    manifest: &Manifest,
+    max_live_instances: usize,
+) -> Result<Engine, EngineError> {
+    Engine::new(&EngineOptions {
         max_live_instances,
         largest_memory: largest_memory(manifest),
         code_cache: Some(options.data.join("code")),
         precompiled: options.compiled.clone(),
         compile_in: CompileIn::OwnProcess(manifest.deploy.compiling),
         for_any_processor: false,
-    })?)
+    })
 }
 
 fn delivery_options(limits: &manifest::HostLimits) -> DeliveryOptions {
@@ -186,7 +193,7 @@ async fn open_types(
             manifest: manifest.path.display().to_string(),
             line: agent.component_line,
             agent: agent.name.clone(),
-            reason: Box::new(reason),
+            reason: rendered(&reason),
         })?);
     }
     Ok(starts)

@@ -4,19 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use daca_base::ErrorCode;
-use daca_dapr::EndpointError;
-use daca_deploy as deploy;
-use daca_embedded::StartError;
-use daca_manifest as manifest;
-use daca_runtime::component::EngineError;
+use daca_base::{ErrorCode, Explained, Explanation};
 
-/// Why a host cannot start.
+/// Why a host cannot start, besides the errors of its parts.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The manifest.
-    #[error(transparent)]
-    Manifest(#[from] manifest::Error),
+pub(super) enum Error {
     /// A component that cannot serve.
     #[error("{manifest}:{line}: agents.{agent}.component\n{reason}")]
     Component {
@@ -26,26 +18,11 @@ pub enum Error {
         line: usize,
         /// The agent type.
         agent: Arc<str>,
-        /// The reason.
-        reason: Box<deploy::Error>,
+        /// The reason, with its code and its help.
+        reason: String,
     },
-    /// The versions of the agent types could not be opened.
-    #[error(transparent)]
-    Deploy(#[from] Box<deploy::Error>),
-    /// The engine.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The embedded backend.
-    #[error(transparent)]
-    Embedded(#[from] StartError),
-    /// The sidecar's address.
-    #[error(transparent)]
-    Sidecar(#[from] EndpointError),
     /// The data folder.
-    #[error(
-        "error[{code}]: {path}: {reason}\n  help: name a writable folder with --data DIR",
-        code = ErrorCode::DataUnwritable
-    )]
+    #[error("{path}: {reason}")]
     Data {
         /// The folder.
         path: PathBuf,
@@ -53,16 +30,10 @@ pub enum Error {
         reason: std::io::Error,
     },
     /// Another running host uses the data folder.
-    #[error(
-        "error[{code}]: {0} is in use by another host\n  help: stop that host, or give this one a folder of its own with --data DIR",
-        code = ErrorCode::DataInUse
-    )]
+    #[error("{0} is in use by another host")]
     DataInUse(PathBuf),
     /// A port.
-    #[error(
-        "error[{code}]: {address}: {reason}\n  help: stop the program that listens there, or choose another address with {option}",
-        code = ErrorCode::ListenFailed
-    )]
+    #[error("{address}: {reason}")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -73,8 +44,30 @@ pub enum Error {
     },
     /// The operator's port would be open to the network.
     #[error(
-        "error[{code}]: --admin {0} can be reached from other machines, and without a token the admin API lets anyone call every actor\n  help: set a token with --admin-token-file FILE or DACA_ADMIN_TOKEN, or name a loopback address such as 127.0.0.1:8001",
-        code = ErrorCode::AdminNotLoopback
+        "--admin {0} can be reached from other machines, and without a token the admin API lets anyone call every actor"
     )]
     AdminNotLoopback(SocketAddr),
+}
+
+impl Explained for Error {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        let (code, help) = match self {
+            // The reason has its own.
+            Error::Component { .. } => return None,
+            Error::Data { .. } => (ErrorCode::DataUnwritable, "name a writable folder with --data DIR"),
+            Error::DataInUse(_) => {
+                (ErrorCode::DataInUse, "stop that host, or give this one a folder of its own with --data DIR")
+            }
+            Error::Listen { option, .. } => {
+                let help =
+                    format!("stop the program that listens there, or choose another address with {option}");
+                return Some(Explanation::new(ErrorCode::ListenFailed, help));
+            }
+            Error::AdminNotLoopback(_) => (
+                ErrorCode::AdminNotLoopback,
+                "set a token with --admin-token-file FILE or DACA_ADMIN_TOKEN, or name a loopback address such as 127.0.0.1:8001",
+            ),
+        };
+        Some(Explanation::new(code, help))
+    }
 }

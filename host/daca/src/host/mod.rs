@@ -1,6 +1,6 @@
 //! The host as a whole: [`core`] holds the parts, [`ports`] puts them behind the two ports, and [`shutdown`] serves them and ends
 //! them in the order that loses nothing; it alone moves the host from phase to phase. [`options`] and [`error`] are what
-//! goes in, and what can go wrong.
+//! goes in, and what can go wrong besides the errors of the parts.
 
 mod core;
 mod error;
@@ -17,9 +17,10 @@ use daca_deploy::Deployer;
 use daca_manifest::Manifest;
 use daca_model::LifecycleWriter;
 
+use crate::Failure;
 use core::Core;
 pub use core::largest_memory;
-pub use error::Error;
+use error::Error;
 pub use options::{BackendOptions, Options};
 use ports::Ports;
 
@@ -34,9 +35,9 @@ pub struct Host {
 
 impl Host {
     /// Creates everything, and listens. Nothing is served and nothing fires yet.
-    pub async fn start(options: &Options) -> Result<Host, Error> {
+    pub async fn start(options: &Options) -> Result<Host, Failure> {
         if options.admin_token.is_none() && !options.admin.ip().is_loopback() {
-            return Err(Error::AdminNotLoopback(options.admin));
+            return Err(Error::AdminNotLoopback(options.admin).into());
         }
         let manifest = Manifest::load(&options.manifest)?;
         let lifecycle = LifecycleWriter::starting();

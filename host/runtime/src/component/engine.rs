@@ -16,7 +16,7 @@ use super::limits::TABLE_ELEMENTS;
 use super::settings::{CodeSettings, base_config};
 use super::stalls::Stalls;
 use crate::imports;
-use daca_base::ErrorCode;
+use daca_base::{ErrorCode, Explained, Explanation};
 
 /// The interval at which running guests check their clock, and so the longest time that a busy guest keeps a thread
 /// from others.
@@ -64,11 +64,15 @@ pub struct Engine {
 
 /// Why there is no engine: the machine lacks the resources for the pool of instances.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "error[{code}]: {0:#}\n  help: lower max-live-instances in [host], or allow the process more address space (ulimit -v)",
-    code = ErrorCode::EngineUnavailable
-)]
+#[error("{0:#}")]
 pub struct EngineError(wasmtime::Error);
+
+impl Explained for EngineError {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        let help = "lower max-live-instances in [host], or allow the process more address space (ulimit -v)";
+        Some(Explanation::new(ErrorCode::EngineUnavailable, help))
+    }
+}
 
 impl EngineOptions {
     /// The settings of the engine. Public for the benchmark, which runs a bare loop in the same kind of engine.

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use super::cache::deserialize;
-use daca_base::ErrorCode;
+use daca_base::{ErrorCode, Explained, Explanation};
 use daca_model::MAX_COMPONENT;
 
 use super::ComponentVersion;
@@ -28,22 +28,28 @@ const SUM: usize = 32;
 #[derive(Debug, thiserror::Error)]
 pub enum PrecompileError {
     /// The component.
-    #[error(
-        "error[{code}]: {0:#}\n  help: `daca check` gives details",
-        code = ErrorCode::ComponentInvalid
-    )]
+    #[error("{0:#}")]
     Component(wasmtime::Error),
     /// The folder.
-    #[error(
-        "error[{code}]: {path}: {reason}\n  help: name a writable folder with --out DIR",
-        code = ErrorCode::DataUnwritable
-    )]
+    #[error("{path}: {reason}")]
     Folder {
         /// The file.
         path: PathBuf,
         /// The operating system's error.
         reason: std::io::Error,
     },
+}
+
+impl Explained for PrecompileError {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        let (code, help) = match self {
+            PrecompileError::Component(_) => (ErrorCode::ComponentInvalid, "`daca check` gives details"),
+            PrecompileError::Folder { .. } => {
+                (ErrorCode::DataUnwritable, "name a writable folder with --out DIR")
+            }
+        };
+        Some(Explanation::new(code, help))
+    }
 }
 
 /// Writes the code of a version into a folder for [`EngineOptions::precompiled`](super::EngineOptions::precompiled).

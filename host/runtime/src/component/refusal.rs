@@ -1,10 +1,10 @@
 //! Why a file is not a usable component, in messages that all checks of this module share.
 
-use daca_base::ErrorCode;
+use daca_base::{ErrorCode, Explained, Explanation};
 
 /// Why a file is not a usable component.
 #[derive(Debug, thiserror::Error)]
-#[error("error[{code}]: {name}: {message}\n  help: {help}")]
+#[error("{name}: {message}")]
 pub struct LoadError {
     /// Stable code, explained in `docs/errors/`.
     pub code: ErrorCode,
@@ -14,6 +14,12 @@ pub struct LoadError {
     pub message: String,
     /// What to do.
     pub help: String,
+}
+
+impl Explained for LoadError {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        Some(Explanation::new(self.code, self.help.as_str()))
+    }
 }
 
 /// Code, message and help of a [`LoadError`].

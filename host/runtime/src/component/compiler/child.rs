@@ -16,7 +16,7 @@ use thread_priority::unix::{
 };
 
 use crate::component::settings::CodeSettings;
-use daca_base::ErrorCode;
+use daca_base::{ErrorCode, Explained, Explanation};
 use daca_model::MAX_COMPONENT;
 
 /// The hidden command of `daca`.
@@ -66,10 +66,7 @@ pub(super) enum Priority {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The process could not start.
-    #[error(
-        "error[{code}]: {0}\n  help: deploy the component again",
-        code = ErrorCode::CompilerUnavailable
-    )]
+    #[error("{0}")]
     Begin(String),
     /// An import of the component.
     #[error("{UNKNOWN_IMPORT}{0}")]
@@ -77,6 +74,19 @@ pub enum Error {
     /// The component.
     #[error("{0}")]
     Component(String),
+}
+
+/// The host takes the words of the process apart (`failure` in [`parent`](super::parent)): those of a process that could
+/// not start by the code, the others as they are.
+impl Explained for Error {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        match self {
+            Error::Begin(_) => {
+                Some(Explanation::new(ErrorCode::CompilerUnavailable, "deploy the component again"))
+            }
+            Error::UnknownImport(_) | Error::Component(_) => None,
+        }
+    }
 }
 
 impl Arguments {
