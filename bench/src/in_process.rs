@@ -23,12 +23,7 @@ pub(crate) async fn turn(extent: Extent) -> anyhow::Result<Measure> {
     let mut rows = Vec::new();
     let mut instructions = Vec::new();
     for who in ["native", "component"] {
-        let best = time(&format!("{who}_ns"))?;
-        let median = time(&format!("{who}_median_ns"))?;
-        let mut figures = vec![
-            Figure::new("best batch", best / 1e3, "µs"),
-            Figure::new("middle batch", median / 1e3, "µs"),
-        ];
+        let mut figures = batches(time(&format!("{who}_ns"))?, time(&format!("{who}_median_ns"))?);
         if let Some(count) = instructions_of(who).await? {
             figures.push(Figure::new("instructions", count, ""));
             instructions.push(count);
@@ -37,12 +32,7 @@ pub(crate) async fn turn(extent: Extent) -> anyhow::Result<Measure> {
     }
     let spread = format!("one message of each of {} actors", times["actors"]);
     for who in ["native", "component"] {
-        let best = time(&format!("spread_{who}_ns"))?;
-        let median = time(&format!("spread_{who}_median_ns"))?;
-        let figures = vec![
-            Figure::new("best batch", best / 1e3, "µs"),
-            Figure::new("middle batch", median / 1e3, "µs"),
-        ];
+        let figures = batches(time(&format!("spread_{who}_ns"))?, time(&format!("spread_{who}_median_ns"))?);
         rows.push(Row { who: who.to_owned(), load: spread.clone(), figures });
     }
     let figures = vec![Figure::new("best batch", time("actors_call_ns")? / 1e3, "µs")];
@@ -79,6 +69,11 @@ pub(crate) async fn turn(extent: Extent) -> anyhow::Result<Measure> {
         notes,
         charts: vec![Chart { figure: "best batch".to_owned(), title: "Time of a turn".to_owned() }],
     })
+}
+
+/// The best and the middle batch, from nanoseconds.
+fn batches(best: f64, median: f64) -> Vec<Figure> {
+    vec![Figure::new("best batch", best / 1e3, "µs"), Figure::new("middle batch", median / 1e3, "µs")]
 }
 
 /// A new instance, its activation and first message, and its end.

@@ -113,10 +113,7 @@ pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
     };
     let mut done = Vec::<(Contender, String, Done)>::new();
     for round in 0..ROUNDS {
-        let mut contenders = CONTENDERS;
-        if round % 2 == 1 {
-            contenders.reverse();
-        }
+        let contenders = in_order(round);
         for job in [Job::Whole, Job::WithoutSms] {
             for contender in contenders {
                 let running = bench.begin(contender, job).await?;
@@ -149,6 +146,27 @@ pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
             }
         }
     }
+    let fixed = at_fixed_rate(&bench, &closed, &mut measure).await?;
+    bench.stack.stop().await?;
+    measure.ratios = ratios(&closed, &fixed, &measure.rows);
+    Ok(measure)
+}
+
+/// The contenders, in the opposite order in every second round.
+fn in_order(round: usize) -> [Contender; CONTENDERS.len()] {
+    let mut contenders = CONTENDERS;
+    if round % 2 == 1 {
+        contenders.reverse();
+    }
+    contenders
+}
+
+/// The load that all but the slow take easily: the p99 of each of them.
+async fn at_fixed_rate(
+    bench: &Bench,
+    closed: &[Closed],
+    measure: &mut Measure,
+) -> anyhow::Result<Vec<(Contender, Duration)>> {
     let rates = closed.iter().filter(|closed| !closed.contender.is_slow()).map(|closed| closed.rate);
     let rate = rates.fold(f64::MAX, f64::min) * RATE_SHARE;
     let mut fixed = Vec::new();
@@ -160,9 +178,7 @@ pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
         measure.rows.push(done.row(contender, &format!("{rate:.0} a second")));
         running.stop().await?;
     }
-    bench.stack.stop().await?;
-    measure.ratios = ratios(&closed, &fixed, &measure.rows);
-    Ok(measure)
+    Ok(fixed)
 }
 
 /// The servers that all share.

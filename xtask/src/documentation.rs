@@ -8,8 +8,7 @@ use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
 use crate::cargo::Cargo;
-use crate::paths::target;
-use crate::toolchain;
+use crate::paths::{self, target};
 
 /// The variable that makes this program stand in for the rustdoc that it names.
 const STANDS_IN_FOR: &str = "DACA_XTASK_RUSTDOC";
@@ -37,7 +36,7 @@ const DOCUMENTED: [&str; 15] = [
 
 /// Has a run of `cargo test` make the documentation, too.
 pub(crate) fn made_beside_doc_tests(cargo: Cargo) -> Cargo {
-    let rustdoc = toolchain::program("rustdoc").display().to_string();
+    let rustdoc = paths::program("rustdoc").display().to_string();
     let this = target().join("debug/xtask").display().to_string();
     let folder = target().join("doc").display().to_string();
     cargo.variable("RUSTDOC", this).variable(STANDS_IN_FOR, rustdoc).variable(FOLDER, folder)

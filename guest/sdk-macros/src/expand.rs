@@ -36,29 +36,8 @@ fn agent(arguments: &TokenStream, block: &mut ItemImpl) -> Result<TokenStream> {
     let arms = agent.methods.iter().map(arm);
     let names = agent.methods.iter().map(|Method { name, cfgs, .. }| quote! { #(#cfgs)* #name });
     let lifecycle = lifecycle(&agent);
-    let reminder = agent.reminder.as_ref().map(|hook| {
-        let body = firing(hook, "reminder");
-        quote! {
-            impl ::daca_sdk::rt::OnReminder for __Agent {
-                fn on_reminder(&mut self, name: &str, data: &[u8]) -> ::core::result::Result<(), ::daca_sdk::Failure> {
-                    #body
-                }
-            }
-            ::daca_sdk::__export!(on_reminder export_on_reminder __Agent);
-        }
-    });
-    let timer = agent.timer.as_ref().map(|hook| {
-        let body = firing(hook, "timer");
-        quote! {
-            impl ::daca_sdk::rt::OnTimer for __Agent {
-                fn on_timer(&mut self, name: &str, data: &[u8]) -> ::core::result::Result<(), ::daca_sdk::Failure> {
-                    #body
-                }
-            }
-            ::daca_sdk::__export!(on_timer export_on_timer __Agent);
-        }
-    });
-
+    let reminder = agent.reminder.as_ref().map(reminder);
+    let timer = agent.timer.as_ref().map(timer);
     let migrate = agent.migrate.as_ref().map(migrate);
 
     Ok(quote! {
@@ -92,6 +71,30 @@ fn agent(arguments: &TokenStream, block: &mut ItemImpl) -> Result<TokenStream> {
             #migrate
         };
     })
+}
+
+fn reminder(hook: &Hook) -> TokenStream {
+    let body = firing(hook, "reminder");
+    quote! {
+        impl ::daca_sdk::rt::OnReminder for __Agent {
+            fn on_reminder(&mut self, name: &str, data: &[u8]) -> ::core::result::Result<(), ::daca_sdk::Failure> {
+                #body
+            }
+        }
+        ::daca_sdk::__export!(on_reminder export_on_reminder __Agent);
+    }
+}
+
+fn timer(hook: &Hook) -> TokenStream {
+    let body = firing(hook, "timer");
+    quote! {
+        impl ::daca_sdk::rt::OnTimer for __Agent {
+            fn on_timer(&mut self, name: &str, data: &[u8]) -> ::core::result::Result<(), ::daca_sdk::Failure> {
+                #body
+            }
+        }
+        ::daca_sdk::__export!(on_timer export_on_timer __Agent);
+    }
 }
 
 fn arm(Method { function, name, payload, output, cfgs }: &Method) -> TokenStream {

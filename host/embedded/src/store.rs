@@ -9,7 +9,6 @@
 //!
 //! The [`writer`](super::writer) alone changes the file, and [`database`](super::database) opens it.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
