@@ -76,6 +76,8 @@ pub(super) struct Connection {
     is_unsent: AtomicBool,
     /// Milliseconds since the start.
     idle_since: AtomicU64,
+    /// The reader has waited for the client since the last request began.
+    has_waited: AtomicBool,
 }
 
 /// No permit is available now.
@@ -147,6 +149,7 @@ impl Connections {
             received: AtomicUsize::new(0),
             is_unsent: AtomicBool::new(false),
             idle_since: AtomicU64::new(now),
+            has_waited: AtomicBool::new(true),
         });
         let id = registry.add(connection.clone());
         drop(registry);
@@ -290,6 +293,16 @@ impl Connection {
 
     fn rests(&self) {
         self.idle_since.store(milliseconds(self.start.elapsed()), Ordering::Relaxed);
+    }
+
+    /// The reader waits for the client.
+    pub(super) fn note_wait(&self) {
+        self.has_waited.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns `true` if the request that begins was there before the previous one had its answer.
+    pub(super) fn is_pipelined(&self) -> bool {
+        !self.has_waited.swap(false, Ordering::Relaxed)
     }
 
     /// A request is handled until this is dropped, with the answer's body.

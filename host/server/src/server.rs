@@ -219,10 +219,15 @@ fn serve(
         let (serving, connection) = (serving.clone(), connection.clone());
         hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             let handled = connection.handle();
+            let is_pipelined = connection.is_pipelined();
             let large_head = connection.large_head.lock().take();
             let cut = connection.take_cut();
             let answer = answer(request, cut, peer, connection.clone(), serving.clone());
             async move {
+                // A client that does not wait for its answers takes turns with the other connections.
+                if is_pipelined {
+                    tokio::task::yield_now().await;
+                }
                 let response = answer.await;
                 drop(large_head);
                 Ok::<_, Infallible>(response.map(|body| Answering { body, _handled: handled }))

@@ -106,7 +106,11 @@ impl Socket {
             ready!(self.poll_head(context));
             let most = buffer.remaining().min(READ);
             let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
-            ready!(Pin::new(&mut self.stream).poll_read(context, &mut part))?;
+            let polled = Pin::new(&mut self.stream).poll_read(context, &mut part);
+            if polled.is_pending() {
+                self.connection.note_wait();
+            }
+            ready!(polled)?;
             let read = part.filled();
             if read.is_empty() {
                 return Poll::Ready(Ok(()));
