@@ -236,26 +236,33 @@ fn serve(
     };
     let watched = graceful.watch(builder.serve_connection(TokioIo::new(socket), service));
     async move {
-        let mut watched = std::pin::pin!(watched);
-        let ended = tokio::select! {
-            ended = &mut watched => ended,
-            () = connection.evicted.cancelled() => {
-                let mut pause = LAST_LOOK;
-                loop {
-                    if let Ok(ended) = tokio::time::timeout(pause, &mut watched).await {
-                        break ended;
-                    }
-                    if connection.is_idle() {
-                        return;
-                    }
-                    pause = EVICTION_PAUSE;
-                }
-            }
-        };
+        let ended = until_ended(watched, &connection).await;
         drop(place);
         if let Err(error) = ended {
             log_end(&serving, peer, &error);
         }
+    }
+}
+
+/// Serves a connection until it ends, or until it is idle after its eviction.
+async fn until_ended(
+    connection: impl Future<Output = hyper::Result<()>>,
+    evictable: &Connection,
+) -> hyper::Result<()> {
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        ended = &mut connection => return ended,
+        () = evictable.evicted.cancelled() => {}
+    }
+    let mut pause = LAST_LOOK;
+    loop {
+        if let Ok(ended) = tokio::time::timeout(pause, &mut connection).await {
+            return ended;
+        }
+        if evictable.is_idle() {
+            return Ok(());
+        }
+        pause = EVICTION_PAUSE;
     }
 }
 
