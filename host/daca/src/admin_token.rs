@@ -13,9 +13,9 @@ use secrecy::SecretString;
 /// The variable for the token when no file is given.
 const VARIABLE: &str = "DACA_ADMIN_TOKEN";
 /// The minimum length of a token: a shorter one can be guessed.
-const MIN: usize = 16;
+const MIN_LEN: usize = 16;
 /// The maximum length of a token: it is in the head of every request.
-const MAX: usize = 1024;
+const MAX_LEN: usize = 1024;
 
 /// Why the given token cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ impl Explained for Error {
             Error::Invalid { .. } => Explanation::new(
                 ErrorCode::AdminTokenInvalid,
                 format!(
-                    "use one of {MIN} to {MAX} visible ASCII characters, such as `openssl rand -hex 32` prints"
+                    "use one of {MIN_LEN} to {MAX_LEN} visible ASCII characters, such as `openssl rand -hex 32` prints"
                 ),
             ),
         })
@@ -77,7 +77,7 @@ fn read(path: &Path) -> std::io::Result<String> {
     }
     let mut bytes = Vec::new();
     // Anything longer than a token and some blank lines is not a token.
-    file.take(2 * MAX as u64).read_to_end(&mut bytes)?;
+    file.take(2 * MAX_LEN as u64).read_to_end(&mut bytes)?;
     daca_base::text::utf8(bytes)
 }
 
@@ -85,8 +85,8 @@ fn check(text: &str, place: impl Fn() -> String) -> Result<SecretString, Error> 
     let token = text.trim_end();
     let reason = match token.len() {
         0 => "is empty",
-        length if length < MIN => "is too short",
-        length if length > MAX => "is too long",
+        length if length < MIN_LEN => "is too short",
+        length if length > MAX_LEN => "is too long",
         _ if !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
             "contains a space or another character that is not allowed"
         }
@@ -111,6 +111,6 @@ mod tests {
         {
             assert_eq!(of(text), None, "{text:?}");
         }
-        assert_eq!(of(&"x".repeat(MAX + 1)), None);
+        assert_eq!(of(&"x".repeat(MAX_LEN + 1)), None);
     }
 }

@@ -7,7 +7,7 @@ const MAX_NEAR: usize = 3;
 /// The letters in which a misspelt code may differ from one that is proposed.
 const MAX_WRONG: usize = 3;
 /// The bytes of a code that are compared. No code is as long.
-const MAX: usize = 64;
+const MAX_LEN: usize = 64;
 
 /// No error of this version has the code.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,7 @@ fn unknown(text: &str) -> Error {
 
 /// The codes that are written like a text, or contain it, the most similar first.
 fn near(text: &str) -> Vec<&'static str> {
-    let text = &text[..text.floor_char_boundary(MAX)];
+    let text = &text[..text.floor_char_boundary(MAX_LEN)];
     let rank = |name: &'static str| (distance(text, name), name);
     let is_near = |(wrong, name): &(usize, &str)| {
         *wrong <= MAX_WRONG || (text.len() > MAX_WRONG && name.contains(text))

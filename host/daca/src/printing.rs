@@ -9,7 +9,11 @@ use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use daca_base::{ErrorCode, Explained, Explanation};
 use rustix::io::Errno;
+
+/// The usual help.
+const DESTINATION: &str = "check its destination";
 
 /// The process began without a standard output.
 static IS_CLOSED: AtomicBool = AtomicBool::new(false);
@@ -25,11 +29,6 @@ extern "C" fn look_at_output() {
     let flags = rustix::io::fcntl_getfd(rustix::stdio::stdout());
     IS_CLOSED.store(flags.is_err_and(|error| error == Errno::BADF), Ordering::Relaxed);
 }
-
-/// The usual help.
-const DESTINATION: &str = "check its destination";
-
-use daca_base::{ErrorCode, Explained, Explanation};
 
 /// The output could not be written.
 #[derive(Debug, thiserror::Error)]

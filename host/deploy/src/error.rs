@@ -28,7 +28,7 @@ impl Error {
     /// Returns `true` if the obstacle may go away, so that the same deployment may succeed later.
     pub(super) fn is_retryable(&self) -> bool {
         // A defect may spare the next call, but not the same deployment.
-        self.code.is_retryable() && self.code != ErrorCode::Internal
+        self.code.is_retryable() && !matches!(self.code, ErrorCode::Internal | ErrorCode::RecordTooNew)
     }
 
     pub(super) fn unknown_type(agent_type: &str) -> Error {

@@ -10,9 +10,10 @@ mod presence;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -64,7 +65,7 @@ pub(super) struct Library {
     /// The data folder, if it existed at the start.
     data_id: Option<FolderId>,
     /// The folder of the versions, once it exists.
-    folder_id: Arc<OnceLock<FolderId>>,
+    folder_id: Arc<Mutex<Option<FolderId>>>,
     /// A folder that is filled from outside, such as a mounted volume.
     mounted: Option<PathBuf>,
 }
@@ -72,7 +73,7 @@ pub(super) struct Library {
 impl Library {
     pub(super) fn new(data: &Path, mounted: Option<PathBuf>) -> Library {
         let folder = data.join("versions");
-        let folder_id = FolderId::of(&folder).map_or_else(OnceLock::new, OnceLock::from);
+        let folder_id = Mutex::new(FolderId::of(&folder));
         Library {
             folder,
             data: data.to_owned(),
@@ -163,10 +164,8 @@ impl Library {
             .and_then(|()| create_private_folder(folder))
             .and_then(|()| write_lasting(path, &[bytes]))
             .map_err(|error| Error::unwritable(path, &error))?;
-        if let Some(found) = FolderId::of(&self.folder) {
-            // Known already.
-            self.folder_id.set(found).ok();
-        }
+        let mut folder_id = self.folder_id.lock();
+        *folder_id = folder_id.or_else(|| FolderId::of(&self.folder));
         Ok(())
     }
 

@@ -2,12 +2,16 @@
 //! together.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use daca_base::backoff::Backoff;
 use daca_manifest::Manifest;
 use daca_model::backend::{EventOutcome, Inbound};
+
+/// The longest wait before another attempt at an event that can be dead-lettered: it has many attempts.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// A subscription, as far as the attempts at its events need it.
 pub(super) struct Subscriber {
@@ -48,8 +52,9 @@ impl Subscribers {
     /// Delivers an event to one subscription, with retries while it asks for them. A dropped event counts as delivered,
     /// as it does for a broker; the subscription has logged the reason.
     ///
-    /// An effect has so many attempts (`effect-attempts`). At failures of the agent alone, a subscription with a
-    /// dead-letter topic has its own number: nothing is lost there.
+    /// What cannot be handled now has the attempts of an effect (`effect-attempts`), and so has an agent that fails, if
+    /// the subscription allows no fewer (`attempts`). With a dead-letter topic, an agent that fails has the
+    /// subscription's number: nothing is lost there.
     pub(super) async fn deliver(
         &self,
         inbound: &dyn Inbound,
@@ -62,7 +67,7 @@ impl Subscribers {
             attempt += 1;
             let (reason, is_last) = match inbound.event(&to.path, event).await {
                 EventOutcome::Success | EventOutcome::Drop(_) => return Ok(()),
-                EventOutcome::Retry(reason) => (reason, attempt >= most),
+                EventOutcome::Retry(reason) => (reason, attempt - failed >= most),
                 EventOutcome::Failed(reason) => {
                     failed += 1;
                     if failed >= to.attempts {
@@ -75,7 +80,8 @@ impl Subscribers {
             if is_last {
                 return Err(given_up(attempt, &reason));
             }
-            tokio::time::sleep(backoff.after(attempt)).await;
+            let wait = backoff.after(attempt);
+            tokio::time::sleep(if to.has_dead_letter { wait.min(MAX_WAIT) } else { wait }).await;
         }
     }
 }
@@ -89,4 +95,59 @@ fn ended(outcome: EventOutcome, attempt: u32) -> Result<(), String> {
 
 fn given_up(attempt: u32, reason: &str) -> String {
     format!("after {attempt} attempts: {reason}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use async_trait::async_trait;
+    use daca_model::backend::FiredWakeup;
+    use daca_model::{ActorAddress, CallError};
+    use parking_lot::Mutex;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A subscription that answers in this order, and then successfully.
+    #[derive(Default)]
+    struct Script {
+        answers: Mutex<VecDeque<EventOutcome>>,
+        dead_letters: Mutex<usize>,
+    }
+
+    #[async_trait]
+    impl Inbound for Script {
+        async fn wake(&self, _: ActorAddress, _: FiredWakeup, _: Bytes) -> Result<(), CallError> {
+            Ok(())
+        }
+
+        async fn event(&self, _: &str, _: &Bytes) -> EventOutcome {
+            self.answers.lock().pop_front().unwrap_or(EventOutcome::Success)
+        }
+
+        async fn event_failed(&self, _: &str, _: &Bytes, _: String) -> EventOutcome {
+            *self.dead_letters.lock() += 1;
+            EventOutcome::Success
+        }
+    }
+
+    /// An event that can be dead-lettered is not lost to a host that is busy for a moment, and its many attempts do not
+    /// hold up its sender for hours.
+    #[tokio::test(start_paused = true)]
+    async fn an_event_with_a_dead_letter_topic_is_dead_lettered_and_never_given_up() {
+        let failed = || EventOutcome::Failed("no".to_owned());
+        let mut answers = VecDeque::from_iter((0..6).map(|_| failed()));
+        answers.push_back(EventOutcome::Retry("busy".to_owned()));
+        answers.extend((0..14).map(|_| failed()));
+        let script = Script { answers: Mutex::new(answers), ..Script::default() };
+        let to = Subscriber { path: "/e".to_owned(), attempts: 20, has_dead_letter: true };
+        let effect_tries = (5, Backoff::unbounded(Duration::from_millis(200)));
+        let subscribers = Subscribers { by_topic: HashMap::new(), effect_tries };
+
+        let began = Instant::now();
+        let result = subscribers.deliver(&script, &to, &Bytes::from_static(b"{}")).await;
+        assert_eq!((result, *script.dead_letters.lock()), (Ok(()), 1));
+        assert!(began.elapsed() < 21 * MAX_WAIT, "{:?}", began.elapsed());
+    }
 }

@@ -40,7 +40,7 @@ const WOKEN: &str = "daca-woken";
 /// The W3C trace context.
 const TRACEPARENT: &str = "traceparent";
 /// The maximum length in bytes of a header that is passed on.
-const MAX: usize = 1024;
+const MAX_LEN: usize = 1024;
 /// The separator of addresses, and characters that a header may not contain.
 const RESERVED: &AsciiSet = &CONTROLS.add(b'%').add(b',').add(b' ');
 
@@ -98,7 +98,7 @@ pub fn is_misdelivered(headers: &HeaderMap, delivered_to: &ActorAddress) -> bool
 /// The context of a call from the headers of a callback.
 pub fn context_of(headers: &HeaderMap) -> CallContext {
     let text = |name: &str| -> Option<&str> {
-        headers.get(name)?.to_str().ok().filter(|text| !text.is_empty() && text.len() <= MAX)
+        headers.get(name)?.to_str().ok().filter(|text| !text.is_empty() && text.len() <= MAX_LEN)
     };
     let message_id = text(MESSAGE_ID).map(|place| CallIdentity::Message(place.into()));
     let key = text(CALL_KEY).and_then(|key| CallIdentity::of_key(key).ok());
@@ -123,7 +123,7 @@ pub fn context_of(headers: &HeaderMap) -> CallContext {
 
 /// The mark of a caller that is a daca host.
 pub fn answer_mark(headers: &HeaderMap) -> Option<&str> {
-    headers.get(MARK)?.to_str().ok().filter(|mark| mark.len() <= MAX)
+    headers.get(MARK)?.to_str().ok().filter(|mark| mark.len() <= MAX_LEN)
 }
 
 #[derive(Deserialize)]

@@ -18,7 +18,7 @@ use super::body::unreadable_body;
 use super::call::{self, PathParameters};
 use super::callbacks::{self, Callbacks};
 use super::encoding;
-use super::events::{Patience, Undecoded};
+use super::events::{DeadEvent, Patience};
 use super::head::{self, HeadCut};
 use super::inputs::Input;
 use super::{AppToken, Subscriptions};
@@ -267,10 +267,10 @@ async fn take_event(
     let outcome = match (body.map_err(unreadable_body), encoding::check(&headers)) {
         (Ok(body), Ok(())) => patience.deliver(&subscriptions, &path, &body, context).await,
         (Ok(body), Err(error)) => {
-            subscriptions.undecodable(&path, Undecoded::Bytes(&body), &error.detail).await
+            subscriptions.undecodable(&path, DeadEvent::Bytes(&body), &error.detail).await
         }
         (Err(error), _) if error.status == StatusCode::PAYLOAD_TOO_LARGE => {
-            let outcome = subscriptions.undecodable(&path, Undecoded::Unread(&headers), &error.detail).await;
+            let outcome = subscriptions.undecodable(&path, DeadEvent::Unread(&headers), &error.detail).await;
             // The rest of the body stays unread.
             return ([(header::CONNECTION, "close")], event_answer(outcome)).into_response();
         }

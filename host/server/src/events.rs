@@ -118,7 +118,7 @@ pub(super) async fn dead_letter(
     actors: &Actors,
     tries: &Tries,
     subscription: &Subscription,
-    event: Undecoded<'_>,
+    event: DeadEvent<'_>,
     reason: &str,
 ) -> EventOutcome {
     let Some(topic) = &subscription.dead_letter else { return EventOutcome::Drop(reason.to_owned()) };
@@ -147,7 +147,7 @@ pub(super) async fn dead_letter(
 
 /// An event in a dead letter.
 #[derive(Clone, Copy)]
-pub(super) enum Undecoded<'e> {
+pub(super) enum DeadEvent<'e> {
     /// In its envelope.
     Event(&'e Document),
     /// Not JSON.
@@ -157,12 +157,12 @@ pub(super) enum Undecoded<'e> {
 }
 
 /// The dead letter of an event. The short form has the reason and, if it can be read, the event's identity.
-fn written(subscription: &Subscription, event: Undecoded<'_>, reason: &str) -> DeadLetter {
+fn written(subscription: &Subscription, event: DeadEvent<'_>, reason: &str) -> DeadLetter {
     let Subscription { pubsub, topic, path, attempts, .. } = subscription;
     let reason = dead_letters::shortened(reason.to_owned());
     let mut letter = json!({ "pubsub": pubsub, "topic": topic, "path": path, "reason": reason });
     let (name, bytes, content) = match event {
-        Undecoded::Event(event) => {
+        DeadEvent::Event(event) => {
             for field in ["source", "id"] {
                 if let Some(text) = event.field(field).and_then(|value| value.text()) {
                     letter[field] = dead_letters::shortened(text).into();
@@ -170,11 +170,11 @@ fn written(subscription: &Subscription, event: Undecoded<'_>, reason: &str) -> D
             }
             (name_of(path, event), &event.bytes()[..], Some(("event", event.clone())))
         }
-        Undecoded::Bytes(bytes) => {
+        DeadEvent::Bytes(bytes) => {
             let encoded = base64::engine::general_purpose::STANDARD.encode(bytes);
             (None, &bytes[..], Some(("data_base64", Document::of_text(&encoded))))
         }
-        Undecoded::Unread(headers) => {
+        DeadEvent::Unread(headers) => {
             dead_letters::add_headers(&mut letter, headers);
             (None, &[][..], None)
         }

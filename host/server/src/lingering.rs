@@ -18,7 +18,7 @@ use super::connections::Received;
 /// The time for which the rest is read.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The bytes of the rest that are read.
-const MAX: usize = 64 * 1024 * 1024;
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// The body. If it is dropped before its end, it is read further.
 pub(super) struct Lingering {
@@ -80,7 +80,7 @@ async fn discard(mut body: Body, _arrives: Option<Received>) {
     let mut read = 0;
     while let Some(Ok(frame)) = body.frame().await {
         read += frame.data_ref().map_or(0, Bytes::len);
-        if read > MAX {
+        if read > MAX_BYTES {
             return;
         }
     }

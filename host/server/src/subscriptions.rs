@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::call;
 use super::dead_letters::Tries;
-use super::events::{self, Undecoded};
+use super::events::{self, DeadEvent};
 use daca_base::ErrorCode;
 use daca_base::json::Document;
 use daca_base::telemetry::printable;
@@ -75,13 +75,13 @@ impl Subscriptions {
             Ok(document) => document,
             Err(error) => {
                 let reason = format!("it is not JSON: {error}");
-                return Err(self.unreadable(subscription, Undecoded::Bytes(event), &reason).await);
+                return Err(self.unreadable(subscription, DeadEvent::Bytes(event), &reason).await);
             }
         };
         let data = match cloud_event::data_of(&document) {
             Ok(data) => data,
             Err(reason) => {
-                return Err(self.unreadable(subscription, Undecoded::Event(&document), &reason).await);
+                return Err(self.unreadable(subscription, DeadEvent::Event(&document), &reason).await);
             }
         };
         if let Some(log) = &subscription.log {
@@ -118,7 +118,7 @@ impl Subscriptions {
     }
 
     /// An event whose bytes cannot be read.
-    pub(super) async fn undecodable(&self, path: &str, event: Undecoded<'_>, reason: &str) -> EventOutcome {
+    pub(super) async fn undecodable(&self, path: &str, event: DeadEvent<'_>, reason: &str) -> EventOutcome {
         match self.by_path.get(path) {
             Some(subscription) => self.unreadable(subscription, event, reason).await,
             None => EventOutcome::Drop(reason.to_owned()),
@@ -128,7 +128,7 @@ impl Subscriptions {
     async fn unreadable(
         &self,
         subscription: &Subscription,
-        letter: Undecoded<'_>,
+        letter: DeadEvent<'_>,
         reason: &str,
     ) -> EventOutcome {
         if subscription.dead_letter.is_some() {
@@ -155,7 +155,7 @@ impl Subscriptions {
                 &self.actors,
                 &self.tries,
                 subscription,
-                Undecoded::Event(event),
+                DeadEvent::Event(event),
                 &reason,
             )
             .await;

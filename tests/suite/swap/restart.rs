@@ -134,3 +134,26 @@ async fn versions_that_are_gone_are_said_and_the_next_start_does_not_pass_over_t
     assert_eq!(host.serving("a").await?, "v1", "whoever removes the note wants the manifest's component");
     Ok(())
 }
+
+/// Whoever puts a backup in the place of a folder, or removes a file too many, need not restart the host.
+#[tokio::test]
+async fn a_copy_of_the_versions_is_as_good_and_a_record_that_is_removed_is_written_again()
+-> anyhow::Result<()> {
+    let host = Host::start(&swapped("")).await?;
+    host.deploy_guest("swapped_v2", "").await?;
+    let data = host.folder().path().join("data");
+    let record = data.join("versions/Swapped/record.json");
+    std::fs::remove_file(&record)?;
+    eventually("the record is there", async || Ok(record.exists())).await?;
+    let is_ready = async |status: u16| anyhow::Ok(host.get("/readyz").await?.status == status);
+
+    std::fs::rename(data.join("versions"), data.join("away"))?;
+    eventually("it is not ready", async || is_ready(503).await).await?;
+    let copied =
+        std::process::Command::new("cp").args(["-a", "away", "versions"]).current_dir(&data).status()?;
+    assert!(copied.success());
+    eventually("it is ready", async || is_ready(200).await).await?;
+    host.deploy_guest("swapped_v1", "").await?;
+    assert_eq!(host.serving("a").await?, "v1");
+    Ok(())
+}

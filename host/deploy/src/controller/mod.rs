@@ -177,9 +177,16 @@ impl<R: VersionRuntime> DeploymentController<R> {
                     Some(command) => task::step("deployments", self.handle_command(command)).await,
                     None => return,
                 },
-                _ = file_looks.tick() => task::step("deployments", self.look_at_files()).await,
-                _ = polls.tick() => task::step("deployments", self.poll_shared()).await,
+                // One that takes as long as its interval must leave time for those below.
+                _ = polls.tick() => {
+                    task::step("deployments", self.poll_shared()).await;
+                    polls.reset();
+                }
                 _ = samples.tick() => task::step("deployments", self.analyse()).await,
+                _ = file_looks.tick() => {
+                    task::step("deployments", self.look_at_files()).await;
+                    file_looks.reset();
+                }
             }
         }
     }

@@ -48,6 +48,8 @@ impl RecordKeeper {
     /// Writes a record to the data folder, without making it the current one.
     pub(super) async fn write(&mut self, record: &Record, file_here: Option<String>) -> Result<(), Error> {
         let record = Arc::new(record.clone());
+        // Whether it is on disk is unknown until the write is confirmed.
+        self.on_disk = OnDisk::default();
         let state = self.folder.write_record(LocalRecord { file_here, record: record.clone() }).await?;
         self.on_disk.written = Some((record, state));
         Ok(())
@@ -61,7 +63,7 @@ impl RecordKeeper {
     /// Looks whether this host's disk still has what the next start needs. Each loss is logged once. The versions in
     /// `left_out` were missing at the start already, and have been reported then.
     async fn look_at_files(&mut self, left_out: &BTreeSet<String>) {
-        let Some((record, seen)) = self.on_disk.written.clone() else { return };
+        let Some((record, seen)) = self.on_disk.written.clone() else { return self.write_again().await };
         let needed = record.in_use().difference(left_out).cloned().collect();
         // After a panic, which is in the log, nothing is known.
         let Ok(found) = self.folder.find_missing(record.clone(), seen, needed).await else { return };
@@ -74,6 +76,14 @@ impl RecordKeeper {
         };
         let agent_type = &*self.agent_type;
         match &missing {
+            Some(Missing::RecordFile(reason)) => {
+                tracing::warn!(
+                    agent_type,
+                    code = ErrorCode::VersionsMissing.as_str(),
+                    "the record was removed, and is written again: {reason}"
+                );
+                return self.write_again().await;
+            }
             Some(lost) if missing != self.on_disk.missing => tracing::error!(
                 agent_type,
                 code = ErrorCode::VersionsMissing.as_str(),
@@ -86,6 +96,18 @@ impl RecordKeeper {
             _ => {}
         }
         self.on_disk.missing = missing;
+    }
+
+    /// Writes the current record again: its file was removed, or the last write failed and may have left another one.
+    async fn write_again(&mut self) {
+        let (record, file_here) = (self.record.clone(), self.file_here.clone());
+        if let Err(error) = self.write(&record, file_here).await {
+            tracing::debug!(
+                agent_type = &*self.agent_type,
+                "the record was not written again: {}",
+                error.message
+            );
+        }
     }
 }
 

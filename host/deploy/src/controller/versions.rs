@@ -110,18 +110,26 @@ impl<R: VersionRuntime> VersionCache<R> {
     /// The bytes of a version: from this host's folders, else from the other hosts.
     async fn stored(&self, version: &str, shared: Option<&Shared>) -> Result<Stored, Error> {
         let own = match self.folder.load(version).await {
-            Ok(Some(stored)) => return Ok(stored),
+            Ok(Some(stored)) => {
+                self.keep_copy(version, &stored).await;
+                return Ok(stored);
+            }
             Ok(None) => Error::version_unknown(short(version)),
             Err(error) => error,
         };
         let Some(shared) = shared else { return Err(own) };
         let stored = shared.get(version).await.map_err(|error| Error::shared_unavailable(&error))?;
         let stored = stored.ok_or(own)?;
+        self.keep_copy(version, &stored).await;
+        Ok(stored)
+    }
+
+    /// Stores a version that this host's own folder may lack. Without it, the next start needs the mounted folder or
+    /// another host.
+    async fn keep_copy(&self, version: &str, stored: &Stored) {
         if let Err(error) = self.folder.store(version, stored.clone()).await {
-            // It is fetched again after a restart, as long as another host has it.
             tracing::warn!(code = error.code.as_str(), agent_type = %self.agent_type, "{}", error.message);
         }
-        Ok(stored)
     }
 
     /// Has turns use a split from now on.

@@ -51,8 +51,10 @@ impl FileState {
 /// What a start would miss. The text is for the log: it has paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// The record, or everything: no change can be kept.
+    /// Everything, or the record is another one: no change can be kept.
     Record(String),
+    /// The record's file alone: the host writes it again.
+    RecordFile(String),
     /// The file of a version that serves. A deployment of another version, or of the same bytes, mends that.
     Version(String),
 }
@@ -60,7 +62,7 @@ pub(crate) enum Missing {
 impl Missing {
     pub(crate) fn reason(&self) -> &str {
         match self {
-            Missing::Record(reason) | Missing::Version(reason) => reason,
+            Missing::Record(reason) | Missing::RecordFile(reason) | Missing::Version(reason) => reason,
         }
     }
 }
@@ -90,7 +92,11 @@ impl Library {
     ) -> Result<FileState, Missing> {
         let path = self.record_path(agent_type);
         let at = |path: &Path, reason: &str| format!("{}: {reason}", path.display());
-        let found = FileState::of(&path).map_err(|error| Missing::Record(at(&path, &error.to_string())))?;
+        let found = FileState::of(&path).map_err(|error| {
+            let reason = at(&path, &error.to_string());
+            let is_removed = error.kind() == ErrorKind::NotFound && self.check_folders().is_ok();
+            if is_removed { Missing::RecordFile(reason) } else { Missing::Record(reason) }
+        })?;
         // A copy of the same content does as well.
         if found != seen {
             match self.read_record(agent_type) {
@@ -108,6 +114,8 @@ impl Library {
                 Err(error) => return Err(Missing::Version(at(&path, &error.to_string()))),
             }
         }
+        // A copy of the folder takes the place of the first one.
+        *self.folder_id.lock() = FolderId::of(&self.folder);
         Ok(found)
     }
 
@@ -146,7 +154,7 @@ impl Library {
         if self.data_id.is_some() && FolderId::of(&self.data) != self.data_id {
             return gone("data folder");
         }
-        let folder_id = self.folder_id.get().copied();
+        let folder_id = *self.folder_id.lock();
         if folder_id.is_some() && FolderId::of(&self.folder) != folder_id {
             return gone("folder of the deployed versions");
         }

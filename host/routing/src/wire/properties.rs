@@ -91,7 +91,7 @@ proptest! {
     fn any_headers_give_a_context_within_bounds(headers in foreign_headers()) {
         let context = context_of(&headers);
         for text in [&context.mark, &context.traceparent, &context.reentrancy_id].into_iter().flatten() {
-            prop_assert!((1..=MAX).contains(&text.len()));
+            prop_assert!((1..=MAX_LEN).contains(&text.len()));
         }
         for waiting in &context.waiting {
             prop_assert!(ActorAddress::new(&waiting.agent_type, &waiting.id).is_ok());

@@ -23,7 +23,7 @@ use daca_model::backend::{
 use daca_model::{Fault, TurnKind};
 
 /// The maximum time of a smoke test, if the turn time of the type is longer.
-const MAX: Duration = Duration::from_secs(30);
+const MAX_TIME: Duration = Duration::from_secs(30);
 /// The id of the scratch actor.
 const ACTOR_ID: &str = "daca-trial";
 
@@ -87,7 +87,7 @@ impl Actors {
         kind: TurnKind,
     ) -> Result<(Outcome, bool), TrialFailure> {
         let services = &self.services;
-        let deadline = Instant::now() + agent.limits.turn_time.min(MAX);
+        let deadline = Instant::now() + agent.limits.turn_time.min(MAX_TIME);
         let mut evictions = 0;
         loop {
             let end = self.run_once(agent, version, kind.clone(), deadline).await?;

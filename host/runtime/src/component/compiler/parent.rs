@@ -30,7 +30,7 @@ const MIN_BY_THE_CLOCK: Duration = Duration::from_secs(120);
 /// How often the host checks the progress of a process with idle priority.
 const POLL_INTERVAL: Duration = Duration::from_secs(3);
 /// The minimum share of a processor, as a divisor, that counts as progress.
-const MIN_PART: u32 = 4;
+const MIN_SHARE_DIVISOR: u32 = 4;
 /// The bytes of code that are accepted for each byte of a component, in addition to [`SMALL_CODE`]. Optimised Rust, C
 /// and Python have four.
 const CODE_FOR_EACH_BYTE: u64 = 8;
@@ -196,7 +196,7 @@ async fn starved(pid: Option<u32>, priority: Priority) {
     loop {
         tokio::time::sleep(POLL_INTERVAL).await;
         let had = processor_time(pid).unwrap_or(Duration::MAX);
-        if had < started.elapsed() / MIN_PART {
+        if had < started.elapsed() / MIN_SHARE_DIVISOR {
             return;
         }
     }
