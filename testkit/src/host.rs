@@ -305,8 +305,8 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// Those of the component, among them [`StartError::Refused`] when it fails on a throw-away actor. The version that served
-    /// serves on then.
+    /// Those of the component, among them [`StartError::Refused`] when it fails on a scratch actor. The version that served
+    /// keeps serving then.
     pub async fn deploy(&self, agent_type: &str, component: impl AsRef<Path>) -> Result<String, StartError> {
         self.deploy_to(agent_type, component, 100).await
     }

@@ -111,18 +111,18 @@ impl Parts {
 
     /// All actors, as a host has them.
     pub(crate) fn actors(&self) -> Actors {
-        let served = LoadedVersion {
+        let loaded = LoadedVersion {
             version: self.version.clone(),
             label: Arc::from("bench"),
             counters: Arc::new(Counters::default()),
         };
-        let rollout = TrafficSplit {
-            serving: Arc::new(served),
+        let split = TrafficSplit {
+            serving: Arc::new(loaded),
             canary: None,
             pins: BTreeMap::new(),
             first_label: None,
         };
-        let runtime = AgentRuntime::new(self.agent.clone(), Arc::new(ActiveRollout::new(rollout, true)));
+        let runtime = AgentRuntime::new(self.agent.clone(), Arc::new(ActiveRollout::new(split, true)));
         let deliveries = Deliveries::new(
             self.backend.clone(),
             Arc::new(Outbox::default()),

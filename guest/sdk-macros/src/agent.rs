@@ -43,11 +43,11 @@ pub(crate) struct Hook {
 /// The hook that migrates state to another schema.
 pub(crate) struct Migrate {
     pub(crate) hook: Hook,
-    pub(crate) shape: Shape,
+    pub(crate) attributes: MigrateAttributes,
 }
 
 /// The arguments of `#[migrate(…)]`.
-pub(crate) struct Shape {
+pub(crate) struct MigrateAttributes {
     /// The label of the schema after the migration.
     pub(crate) to: LitStr,
     /// The keys that the function reads.
@@ -94,15 +94,15 @@ impl Agent {
             }
             Some(Role::Reminder) => add_hook(&mut self.reminder, "reminder", check_firing(function)?),
             Some(Role::Timer) => add_hook(&mut self.timer, "timer", check_firing(function)?),
-            Some(Role::Migrate(shape)) => self.add_migrate(check_migrate(function)?, *shape),
+            Some(Role::Migrate(attributes)) => self.add_migrate(check_migrate(function)?, *attributes),
         }
     }
 
-    fn add_migrate(&mut self, hook: Hook, shape: Shape) -> Result<()> {
+    fn add_migrate(&mut self, hook: Hook, attributes: MigrateAttributes) -> Result<()> {
         match &self.migrate {
             Some(other) => Err(two_hooks("migrate", &hook, &other.hook)),
             None => {
-                self.migrate = Some(Migrate { hook, shape });
+                self.migrate = Some(Migrate { hook, attributes });
                 Ok(())
             }
         }

@@ -130,8 +130,8 @@ fn lifecycle(agent: &Agent) -> Option<TokenStream> {
     })
 }
 
-fn migrate(Migrate { hook: Hook { function, output, .. }, shape }: &Migrate) -> TokenStream {
-    let (to, keys) = (&shape.to, &shape.keys);
+fn migrate(Migrate { hook: Hook { function, output, .. }, attributes }: &Migrate) -> TokenStream {
+    let (to, keys) = (&attributes.to, &attributes.keys);
     // Errors about invalid keys point at the expression.
     let keys = quote_spanned! { keys.span() => ::daca_sdk::rt::keys(#keys) };
     let call = quote! { __Agent::#function(self, from, state) };
@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(agent.methods.len(), 1);
         assert!(agent.activate.is_some() && agent.reminder.is_some());
         assert!(agent.deactivate.is_none() && agent.timer.is_none());
-        assert_eq!(agent.migrate.expect("a migration").shape.to.value(), "2");
+        assert_eq!(agent.migrate.expect("a migration").attributes.to.value(), "2");
         assert!(!quote!(#block).to_string().contains('#'));
     }
 

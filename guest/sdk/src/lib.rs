@@ -52,7 +52,7 @@
 //! # All or nothing
 //!
 //! Within a call, writes ([`state`]), events ([`pubsub`]), one-way calls of bindings ([`bindings::send`]),
-//! [`reminders`] and [`timers`] are staged. They commit together when the method returns `Ok`. When it returns a
+//! [`reminders`] and [`timers`] are staged. They take effect only if the method returns `Ok`. When it returns a
 //! [`Failure`], panics or exceeds a limit, they are discarded. [`bindings::invoke`] and [`actors::invoke`] take effect
 //! at once.
 //!

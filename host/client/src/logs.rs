@@ -103,13 +103,13 @@ struct Turn {
     agent_type: String,
     actor_id: String,
     /// A smoke test of a version has none.
-    #[serde(default = "trial")]
+    #[serde(default = "smoke_test")]
     turn: String,
     component: String,
 }
 
-fn trial() -> String {
-    "trial".to_owned()
+fn smoke_test() -> String {
+    "smoke-test".to_owned()
 }
 
 /// Time, level, actor, turn, component and text. A line outside a turn has its origin in the host instead of turn and

@@ -69,7 +69,7 @@ impl Error {
             "actors' state may have been migrated to {schema:?}, and this version has no migration that would accept it"
         );
         let help = format!(
-            "export a migration that accepts {schema:?}; or, when it reads state of that shape as it is, deploy it with the label {schema:?} (`daca deploy --label {schema}`)"
+            "export a migration that accepts {schema:?}; or, when it reads state of that schema as it is, deploy it with the label {schema:?} (`daca deploy --label {schema}`)"
         );
         Error::new(ErrorCode::ComponentLacksMigration, message, help)
     }
@@ -104,7 +104,7 @@ impl Error {
         Error::new(ErrorCode::HostShuttingDown, message, help)
     }
 
-    pub(super) fn trial(reason: &str) -> Error {
+    pub(super) fn smoke_test(reason: &str) -> Error {
         let message = format!("it failed its smoke test on a scratch actor: {reason}");
         let help = "fix its activation; a version that cannot be activated would fail every call";
         Error::new(ErrorCode::TrialFailed, message, help)

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::{Error, check_permissions};
 use daca_manifest::signature;
 use daca_manifest::{AgentType, DeployRules};
-use daca_runtime::actor::{Actors, TrialFailure};
+use daca_runtime::actor::{Actors, SmokeTestFailure};
 use daca_runtime::component::{Compiling, ComponentVersion, Engine, Outline};
 
 /// The maximum length of a label in bytes.
@@ -128,9 +128,9 @@ pub(super) async fn label_for(
     }
 }
 
-fn into_error(failure: TrialFailure) -> Error {
+fn into_error(failure: SmokeTestFailure) -> Error {
     match failure {
-        TrialFailure::Failed(reason) => Error::trial(&reason),
-        TrialFailure::NoRoom => Error::no_room(),
+        SmokeTestFailure::Failed(reason) => Error::smoke_test(&reason),
+        SmokeTestFailure::NoRoom => Error::no_room(),
     }
 }

@@ -113,7 +113,7 @@ pub trait Ownership: Send + Sync + 'static {
 
     /// Returns `true` if this host still owns, as far as the backend can tell, the actors that were called here in this
     /// ownership epoch.
-    fn is_lease_valid(&self, _era: u64) -> bool {
+    fn is_lease_valid(&self, _epoch: u64) -> bool {
         true
     }
 }

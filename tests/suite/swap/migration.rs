@@ -1,4 +1,4 @@
-//! State that changes its shape with the version: forwards, back, and not at all when it fails.
+//! State that changes its schema with the version: forwards, back, and not at all when it fails.
 //!
 //! `swapped_migrates` answers as `v3` and keeps its numbers under another key (label `2`); `swapped_back`, `v4`, keeps them as `v1`
 //! does (label `1`) and can migrate back.
@@ -51,7 +51,7 @@ async fn each_actors_state_is_migrated_once_and_nothing_of_it_is_lost() -> anyho
     Ok(())
 }
 
-/// The hook of an older instance would write state in the old shape, under the new one's label.
+/// The hook of an older instance would write state in the old schema, under the new one's label.
 #[tokio::test]
 async fn an_activation_that_an_older_version_began_ends_on_the_one_that_serves() -> anyhow::Result<()> {
     let host = Arc::new(Host::start(&swapped("idle-timeout = \"500ms\"")).await?);

@@ -5,7 +5,7 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, Expr, Ident, ImplItemFn, LitStr, Meta, Result};
 
-use super::{Errors, Shape};
+use super::{Errors, MigrateAttributes};
 
 /// The maximum length of a schema's label in bytes; the host rejects longer ones.
 const MAX_LABEL: usize = 64;
@@ -17,7 +17,7 @@ pub(super) enum Role {
     Deactivate,
     Reminder,
     Timer,
-    Migrate(Box<Shape>),
+    Migrate(Box<MigrateAttributes>),
 }
 
 /// Removes our attribute from a function, if there is one.
@@ -62,7 +62,8 @@ fn read_role(attribute: &Attribute) -> Result<Option<Role>> {
     } else if path.is_ident("timer") {
         Role::Timer
     } else if path.is_ident("migrate") {
-        return read_shape(attribute).map(|shape| Some(Role::Migrate(Box::new(shape))));
+        return read_migrate_attributes(attribute)
+            .map(|attributes| Some(Role::Migrate(Box::new(attributes))));
     } else {
         return Ok(None);
     };
@@ -94,7 +95,7 @@ fn read_name(attribute: &Attribute) -> Result<LitStr> {
     Ok(name)
 }
 
-fn read_shape(attribute: &Attribute) -> Result<Shape> {
+fn read_migrate_attributes(attribute: &Attribute) -> Result<MigrateAttributes> {
     let usage = "write `#[migrate(to = \"LABEL\", keys = [\"KEY\"])]`";
     let Meta::List(_) = attribute.meta else {
         return Err(Error::new(attribute.span(), usage));
@@ -119,7 +120,7 @@ fn read_shape(attribute: &Attribute) -> Result<Shape> {
         let text = format!("a label has 1 to {MAX_LABEL} bytes and no control characters");
         return Err(Error::new(to.span(), text));
     }
-    Ok(Shape { to, keys })
+    Ok(MigrateAttributes { to, keys })
 }
 
 pub(super) fn pascal_case(ident: &Ident) -> Result<LitStr> {

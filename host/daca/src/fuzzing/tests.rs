@@ -136,13 +136,13 @@ fn templates_are_filled_or_refused() {
     run(template, &["User {a.data|nobody} says '{}' {x|\u{0}\u{0}", "{a}{}\0{\"a\": {\"data\": \"b\"}}"]);
 }
 
-/// For answers and headers see `wire/properties.rs` in `daca-dapr`.
+/// For answers and headers see `wire/properties.rs` in `daca-routing`.
 #[test]
 fn reminders_of_a_sidecar_are_read_or_refused() {
     run(wire, &[r#"{"dueTime":"1h2m3.5s","period":"@every 99999999h","ttl":"1s","data":"aGk="}"#]);
 }
 
-/// For the dedup log of an actor see `actor/handled/properties.rs` in `daca-runtime`.
+/// For the dedup log of an actor see `actor/dedup_log/properties.rs` in `daca-runtime`.
 #[test]
 fn what_others_have_stored_is_read_or_refused() {
     let version = "a".repeat(64);
@@ -151,6 +151,6 @@ fn what_others_have_stored_is_read_or_refused() {
         r#"{{"revision":1,"serving":"{version}","before":["{version}"],"canary":{{"version":"{version}","share":10}},"pins":{{"a":"{version}"}},"versions":{{"{version}":{known}}},"history":[{{"at":"2026-01-01T00:00:00Z","what":"deployed","version":"{version}","source":"api","by":"x"}}]}}"#
     );
     let largest = record.replace("\"revision\":1,", "\"revision\":18446744073709551615,");
-    let shape = r#"{"label":"2","version":"x"}"#;
-    run(stored, &[&record, &largest, shape, r#"{"chunks":18446744073709551615,"signature":null}"#]);
+    let schema = r#"{"label":"2","version":"x"}"#;
+    run(stored, &[&record, &largest, schema, r#"{"chunks":18446744073709551615,"signature":null}"#]);
 }

@@ -91,7 +91,7 @@ fn a_version_that_cannot_read_migrated_state_is_refused_unless_it_is_said_to() {
     record.apply(promote, &origin()).expect("it is deployed");
     let error = record.apply(deploy("v3", "3", false), &origin()).expect_err("it is refused");
     assert_eq!(error.code, ErrorCode::ComponentLacksMigration);
-    record.apply(deploy("v3", "2", false), &origin()).expect("it says that it reads that shape");
+    record.apply(deploy("v3", "2", false), &origin()).expect("it says that it reads that schema");
     record.apply(deploy("v4", "4", true), &origin()).expect("it migrates itself");
 }
 
@@ -103,7 +103,7 @@ fn state_stays_migrated_however_many_versions_serve_after_the_one_that_has_migra
         Change::Deploy { version, label, bytes: 1, migrates, share: 100 }
     };
     record.apply(deploy("v2", "2", true), &origin()).expect("it is deployed");
-    record.apply(deploy("v3", "2", false), &origin()).expect("it says that it reads that shape");
+    record.apply(deploy("v3", "2", false), &origin()).expect("it says that it reads that schema");
     let pin = Change::Pin { actor: "user1".into(), version: "v1".into() };
     for change in [deploy("v4", "4", false), pin] {
         let error = record.apply(change, &origin()).expect_err("it is refused");

@@ -197,10 +197,10 @@ impl Activation {
         inner.phase = Phase::Idle;
         inner.idle_since = Instant::now();
         inner.warm = std::mem::take(warm);
-        let rollout = self.agent.serving.now();
-        let served = rollout.choose(&self.address.id);
+        let split = self.agent.rollout.now();
+        let loaded = split.choose(&self.address.id);
         // Another version may have been deployed during the turn, and this actor may not be called again.
-        let outdated = inner.warm.instance.take_if(|instance| !served.is_of(instance));
+        let outdated = inner.warm.instance.take_if(|instance| !loaded.is_of(instance));
         inner.idle_number = services.idle_of(&self.agent).map(|idle| idle.push(self));
         if inner.warm.instance.is_some() {
             inner.live_number = Some(services.live.idle(self));

@@ -13,7 +13,7 @@ pub struct AgentRuntime {
     /// Its manifest entry.
     pub agent: Arc<AgentType>,
     /// Selects the version of an actor's next turn.
-    pub serving: Arc<ActiveRollout>,
+    pub rollout: Arc<ActiveRollout>,
     /// The durations of its turns.
     pub durations: Durations,
     pub(super) counters: Counters,
@@ -22,10 +22,10 @@ pub struct AgentRuntime {
 
 impl AgentRuntime {
     /// Creates it without active actors.
-    pub fn new(agent: Arc<AgentType>, serving: Arc<ActiveRollout>) -> AgentRuntime {
+    pub fn new(agent: Arc<AgentType>, rollout: Arc<ActiveRollout>) -> AgentRuntime {
         AgentRuntime {
             agent,
-            serving,
+            rollout,
             durations: Durations::new(),
             counters: Counters::default(),
             instances_made: AtomicU64::new(0),

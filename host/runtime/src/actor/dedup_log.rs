@@ -80,24 +80,24 @@ impl DedupLog {
         actor: &ActorAddress,
         call: &DedupKey,
     ) -> Result<DedupLog, backend::Error> {
-        let mut handled = known.unwrap_or_default();
+        let mut log = known.unwrap_or_default();
         match call {
-            DedupKey::Message(_) if handled.messages.is_none() => {
+            DedupKey::Message(_) if log.messages.is_none() => {
                 let [marks] = read(backend, actor, [MESSAGES]).await?;
-                handled.messages = Some(Marks::read(MESSAGES, marks)?);
+                log.messages = Some(Marks::read(MESSAGES, marks)?);
             }
-            DedupKey::Keyed { .. } if handled.keyed.is_none() => {
+            DedupKey::Keyed { .. } if log.keyed.is_none() => {
                 let [marks, replies] = read(backend, actor, [KEYED, REPLIES]).await?;
                 let (marks, replies) = (Marks::read(KEYED, marks)?, Replies::read(REPLIES, replies)?);
-                handled.keyed = Some(Keyed { marks, replies });
+                log.keyed = Some(Keyed { marks, replies });
             }
-            DedupKey::Attempt(_) if handled.attempts.is_none() => {
+            DedupKey::Attempt(_) if log.attempts.is_none() => {
                 let [attempts] = read(backend, actor, [ATTEMPTS]).await?;
-                handled.attempts = Some(Attempts::read(attempts.as_ref()));
+                log.attempts = Some(Attempts::read(attempts.as_ref()));
             }
             _ => {}
         }
-        Ok(handled)
+        Ok(log)
     }
 
     /// The calls that the actor's previous host handled, if they have been read.

@@ -36,7 +36,7 @@ pub use durations::Durations;
 pub use info::{ActivationInfo, AgentLoad, AgentStatistics};
 pub use live::{DEFAULT_LIVE_INSTANCES, map_count_limit, most_live_instances};
 pub use services::HostServices;
-pub use smoke_test::TrialFailure;
+pub use smoke_test::SmokeTestFailure;
 pub use table::{Actors, ActorsOptions};
 
 use daca_model::{ActorAddress, CallContext, CallError, CallIdentity};

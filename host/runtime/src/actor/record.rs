@@ -1,7 +1,7 @@
 //! The record of one actor that is active here: its queue, and the state that its turns share.
 //!
-//! An idle actor has no task, so it costs a few hundred bytes and no scheduling. Its warm state is kept in the record
-//! while no task runs, and by the task while one does ([`super::activation`]).
+//! An idle actor has no task, so it costs some 2 KiB beside its warm state, and no scheduling. Its warm state is kept in
+//! the record while no task runs, and by the task while one does ([`super::activation`]).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -59,12 +59,12 @@ pub(super) struct Running {
     /// The reentrancy id of its call.
     pub(super) reentrancy_id: Option<Arc<str>>,
     /// Its version, once that is chosen.
-    served: Option<Arc<LoadedVersion>>,
+    loaded: Option<Arc<LoadedVersion>>,
 }
 
 impl Running {
     pub(super) fn in_the_name_of(reentrancy_id: Option<Arc<str>>) -> Running {
-        Running { reentrancy_id, served: None }
+        Running { reentrancy_id, loaded: None }
     }
 }
 
@@ -112,21 +112,21 @@ impl Activation {
     }
 
     /// Drops the instance of an idle activation if it is not of the version that serves the actor now.
-    pub(super) fn give_up_outdated_instance(&self, rollout: &TrafficSplit) {
+    pub(super) fn give_up_outdated_instance(&self, split: &TrafficSplit) {
         let mut inner = self.lock();
-        let served = rollout.choose(&self.address.id);
+        let loaded = split.choose(&self.address.id);
         // A running turn has taken it out of the record; whether it is put back is decided afterwards.
-        let instance = inner.warm.instance.take_if(|instance| !served.is_of(instance));
+        let instance = inner.warm.instance.take_if(|instance| !loaded.is_of(instance));
         drop(inner);
         drop(instance);
     }
 
     /// The version for a turn that begins now: that of the turn that waits for it, if any. Two versions must not write
     /// one actor's state at the same time.
-    pub(super) fn served(&self, rollout: &TrafficSplit) -> Arc<LoadedVersion> {
-        let chosen = rollout.choose(&self.address.id);
+    pub(super) fn version_for_turn(&self, split: &TrafficSplit) -> Arc<LoadedVersion> {
+        let chosen = split.choose(&self.address.id);
         match &mut self.lock().phase {
-            Phase::Running(running) => running.served.get_or_insert_with(|| chosen.clone()).clone(),
+            Phase::Running(running) => running.loaded.get_or_insert_with(|| chosen.clone()).clone(),
             Phase::Idle | Phase::Closed => chosen.clone(),
         }
     }

@@ -61,12 +61,12 @@ impl Schema {
     pub(super) fn migrate_from(
         &self,
         actor: &ActorAddress,
-        served: &LoadedVersion,
+        loaded: &LoadedVersion,
     ) -> Result<Option<Arc<str>>, CallError> {
-        if self.label == served.label {
+        if self.label == loaded.label {
             return Ok(None);
         }
-        if served.version.has_migration() {
+        if loaded.version.has_migration() {
             return Ok(Some(self.label.clone()));
         }
         match &self.recorded {
@@ -74,7 +74,7 @@ impl Schema {
             Some(recorded) => Err(CallError::StateShapeUnknown {
                 actor: actor.clone(),
                 state: recorded.clone(),
-                version: served.label.clone(),
+                version: loaded.label.clone(),
             }),
             None => Ok(None),
         }
@@ -84,18 +84,18 @@ impl Schema {
     /// commit. A turn that writes nothing leaves the record unchanged, too.
     pub(super) fn after(
         &self,
-        rollout: &TrafficSplit,
-        served: &LoadedVersion,
+        split: &TrafficSplit,
+        loaded: &LoadedVersion,
         commit: &mut TurnCommit,
     ) -> Schema {
-        let written = self.recorded.as_ref().or(rollout.first_label.as_ref());
-        if !served.version.has_migration() || written == Some(&served.label) || commit.writes.is_empty() {
+        let written = self.recorded.as_ref().or(split.first_label.as_ref());
+        if !loaded.version.has_migration() || written == Some(&loaded.label) || commit.writes.is_empty() {
             return self.clone();
         }
-        let record = json!({ "label": &*served.label, "version": served.version.digest });
+        let record = json!({ "label": &*loaded.label, "version": loaded.version.digest });
         let value = record.to_string().into();
         commit.writes.insert(KEY.to_owned(), StateWrite::Set { value, ttl: None });
-        let label = served.label.clone();
+        let label = loaded.label.clone();
         Schema { recorded: Some(label.clone()), label, nested_commits: self.nested_commits }
     }
 }

@@ -25,11 +25,11 @@ use daca_model::{Fault, TurnKind};
 /// The maximum time of a smoke test, if the turn time of the type is longer.
 const MAX_TIME: Duration = Duration::from_secs(30);
 /// The id of the scratch actor.
-const ACTOR_ID: &str = "daca-trial";
+const ACTOR_ID: &str = "daca-smoke-test";
 
 /// Why a version failed its smoke test.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TrialFailure {
+pub enum SmokeTestFailure {
     /// By its own fault, with this text.
     #[error("{0}")]
     Failed(String),
@@ -45,7 +45,7 @@ impl Actors {
         &self,
         agent: &Arc<AgentType>,
         version: &Arc<ComponentVersion>,
-    ) -> Result<(), TrialFailure> {
+    ) -> Result<(), SmokeTestFailure> {
         let (outcome, saw_transient_error) = self.run_alone(agent, version, TurnKind::Activate).await?;
         let reason = match outcome {
             Outcome::Reply(_) => return Ok(()),
@@ -60,7 +60,7 @@ impl Actors {
             );
             return Ok(());
         }
-        Err(TrialFailure::Failed(reason))
+        Err(SmokeTestFailure::Failed(reason))
     }
 
     /// Asks a version with a migration for the label of its schema.
@@ -68,14 +68,14 @@ impl Actors {
         &self,
         agent: &Arc<AgentType>,
         version: &Arc<ComponentVersion>,
-    ) -> Result<Option<Arc<str>>, TrialFailure> {
+    ) -> Result<Option<Arc<str>>, SmokeTestFailure> {
         if !version.has_migration() {
             return Ok(None);
         }
         match self.run_alone(agent, version, TurnKind::Label).await?.0 {
             Outcome::Reply(label) => Ok(Some(String::from_utf8_lossy(&label).into())),
-            Outcome::Failure(failure) => Err(TrialFailure::Failed(words(failure))),
-            Outcome::Fault(fault) => Err(TrialFailure::Failed(fault.to_string())),
+            Outcome::Failure(failure) => Err(SmokeTestFailure::Failed(words(failure))),
+            Outcome::Fault(fault) => Err(SmokeTestFailure::Failed(fault.to_string())),
         }
     }
 
@@ -85,7 +85,7 @@ impl Actors {
         agent: &Arc<AgentType>,
         version: &Arc<ComponentVersion>,
         kind: TurnKind,
-    ) -> Result<(Outcome, bool), TrialFailure> {
+    ) -> Result<(Outcome, bool), SmokeTestFailure> {
         let services = &self.services;
         let deadline = Instant::now() + agent.limits.turn_time.min(MAX_TIME);
         let mut evictions = 0;
@@ -96,7 +96,7 @@ impl Actors {
             }
             evictions += 1;
             if evictions > EVICTIONS || !services.live.evict_one() {
-                return Err(TrialFailure::NoRoom);
+                return Err(SmokeTestFailure::NoRoom);
             }
         }
     }
@@ -107,10 +107,10 @@ impl Actors {
         version: &Arc<ComponentVersion>,
         kind: TurnKind,
         deadline: Instant,
-    ) -> Result<(Outcome, bool), TrialFailure> {
+    ) -> Result<(Outcome, bool), SmokeTestFailure> {
         let services = &self.services;
         let place = tokio::time::timeout_at(deadline, services.live.place()).await;
-        let place = place.ok().flatten().ok_or(TrialFailure::NoRoom)?;
+        let place = place.ok().flatten().ok_or(SmokeTestFailure::NoRoom)?;
         let mut instance = Instance::new(&services.engine, version, place);
         let nowhere = Arc::new(NullBackend { secrets: services.backend.clone() });
         let scope = TurnScope::new(
@@ -121,7 +121,7 @@ impl Actors {
                 migrate_from: None,
                 backend: nowhere.clone(),
                 calls: nowhere,
-                turn_id: "trial".into(),
+                turn_id: "smoke-test".into(),
                 context: CallContext::default(),
                 cache: crate::imports::StateCache::default(),
                 nested_commits: Arc::default(),
@@ -130,7 +130,7 @@ impl Actors {
             false,
         );
         let span = tracing::info_span!(
-            "trial",
+            "smoke-test",
             agent_type = %agent.name,
             actor_id = ACTOR_ID,
             component = version.short_digest()
@@ -151,7 +151,7 @@ struct NullBackend {
 }
 
 /// The error for calls that would take effect at once.
-fn only_a_trial() -> Error {
+fn only_a_smoke_test() -> Error {
     Error::NotApplied(
         "this is a smoke test before the version serves: external systems are not called".into(),
     )
@@ -176,14 +176,14 @@ impl Bindings for NullBackend {
         _: &BindingRequest,
         _: &CallContext,
     ) -> Result<BindingResponse, Error> {
-        Err(only_a_trial())
+        Err(only_a_smoke_test())
     }
 }
 
 #[async_trait]
 impl ActorCalls for NullBackend {
     async fn call_actor(&self, _: ActorCall, _: CallContext) -> Result<Bytes, CallError> {
-        Err(CallError::Backend(only_a_trial()))
+        Err(CallError::Backend(only_a_smoke_test()))
     }
 }
 

@@ -291,9 +291,9 @@ impl Actors {
             let some = self.services.live.some_idle(next..=last);
             let Some((number, _)) = some.last() else { return };
             next = number + 1;
-            let (began, rollout) = (Instant::now(), agent.serving.now());
+            let (began, split) = (Instant::now(), agent.rollout.now());
             for (_, activation) in some.iter().filter(|(_, one)| *one.address.agent_type == *agent_type) {
-                activation.give_up_outdated_instance(&rollout);
+                activation.give_up_outdated_instance(&split);
             }
             // Callers of the new version must not notice.
             tokio::time::sleep(began.elapsed() * EVICTION_BACKOFF).await;

@@ -15,8 +15,8 @@ mod migration;
 mod outline;
 mod precompiled;
 mod refusal;
+mod rollout;
 mod running_time;
-mod serving;
 mod settings;
 mod stalls;
 mod version;
@@ -29,7 +29,7 @@ pub use outline::Outline;
 pub use outline::check_header;
 pub use precompiled::{PrecompileError, precompile};
 pub use refusal::LoadError;
-pub use serving::{ActiveRollout, Counted, Counters, LoadedVersion, NotKnown, TrafficSplit, TurnEnd};
+pub use rollout::{ActiveRollout, Counted, Counters, LoadedVersion, NotKnown, TrafficSplit, TurnEnd};
 pub use version::{ComponentVersion, imports_without_permission};
 
 /// The prefix of the interfaces of the contract's package.

@@ -39,7 +39,7 @@ pub(crate) struct FakeHost {
     pub(crate) actors: Actors,
     pub(crate) backend: Arc<FakeBackend>,
     engine: Engine,
-    serving: Arc<ActiveRollout>,
+    rollout: Arc<ActiveRollout>,
     deliveries: Deliveries,
 }
 
@@ -62,7 +62,7 @@ impl FakeHost {
         let engine = Engine::new(&options).expect("an engine");
         let manifest = Manifest::parse(Path::new("agents.toml"), MANIFEST).expect("a manifest");
         let agent = manifest.agents.get("A").expect("the agent type").clone();
-        let serving = Arc::new(ActiveRollout::new(compile(&engine, "1").await, true));
+        let rollout = Arc::new(ActiveRollout::new(compile(&engine, "1").await, true));
         let options = DeliveryOptions {
             attempts: 1,
             retry_delay: Duration::ZERO,
@@ -72,7 +72,7 @@ impl FakeHost {
         let deliveries = Deliveries::new(backend.clone(), Arc::default(), options);
         let options =
             ActorsOptions { max_turns_in_flight: 100, max_live_instances: 8, max_active_actors: 100 };
-        let agents = vec![AgentRuntime::new(agent, serving.clone())];
+        let agents = vec![AgentRuntime::new(agent, rollout.clone())];
         let lifecycle = LifecycleWriter::starting();
         lifecycle.enter(HostPhase::Serving);
         let services = HostServices {
@@ -83,7 +83,7 @@ impl FakeHost {
             lifecycle: lifecycle.reader(),
         };
         let actors = Actors::new(services, agents, options);
-        FakeHost { actors, backend, engine, serving, deliveries }
+        FakeHost { actors, backend, engine, rollout, deliveries }
     }
 
     /// Calls a method of an actor. Returns the reply, or the code of the error.
@@ -113,8 +113,8 @@ impl FakeHost {
     }
 
     /// Swaps the version.
-    pub(crate) fn serve(&self, rollout: TrafficSplit) {
-        self.serving.replace(rollout);
+    pub(crate) fn serve(&self, split: TrafficSplit) {
+        self.rollout.replace(split);
     }
 
     /// The events that were delivered, once none waits any more.
@@ -133,8 +133,8 @@ impl FakeHost {
 async fn compile(engine: &Engine, version: &str) -> TrafficSplit {
     let text = include_str!("agent.wat").replace("VERSION", version);
     let wasm = wat::parse_str(text).expect("a component in text form");
-    let loaded = ComponentVersion::from_bytes(engine, "agent.wat", wasm.into(), Compiling::Serving).await;
-    let loaded = loaded.expect("a component that can serve");
-    let served = LoadedVersion { version: Arc::new(loaded), label: version.into(), counters: Arc::default() };
-    TrafficSplit { serving: Arc::new(served), canary: None, pins: BTreeMap::new(), first_label: None }
+    let component = ComponentVersion::from_bytes(engine, "agent.wat", wasm.into(), Compiling::Serving).await;
+    let component = Arc::new(component.expect("a component that can serve"));
+    let loaded = LoadedVersion { version: component, label: version.into(), counters: Arc::default() };
+    TrafficSplit { serving: Arc::new(loaded), canary: None, pins: BTreeMap::new(), first_label: None }
 }

@@ -82,7 +82,7 @@ pub struct TurnScope {
 }
 
 impl TurnScope {
-    /// Creates it before the turn. `dedup_log` is the reminder or timer that the turn handles; `ends_timers` ends the
+    /// Creates it before the turn. `handled` is the reminder or timer that the turn handles; `ends_timers` ends the
     /// actor's timers with its commit.
     pub fn new(options: ScopeOptions, handled: Option<FiredWakeup>, ends_timers: bool) -> TurnScope {
         let staged = TurnCommit { handled, ends_timers, ..TurnCommit::default() };

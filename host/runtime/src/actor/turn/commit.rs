@@ -55,7 +55,8 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Makes a turn durable: state, reminders and timers in one transaction. Then it sends its effects.
+    /// Makes a turn durable: hands everything that it produced to the backend, which decides what is one transaction
+    /// (behind Dapr, the state alone). Then it sends its effects.
     pub(super) async fn commit(
         &self,
         warm: &mut WarmState,
@@ -81,8 +82,7 @@ impl Turn<'_> {
             *warm = WarmState::default();
             return Err(given_up);
         }
-        let schema =
-            warm.schema.as_ref().map(|schema| schema.after(&self.rollout, &self.served, &mut commit));
+        let schema = warm.schema.as_ref().map(|schema| schema.after(&self.split, &self.loaded, &mut commit));
         let now = self.services.backend.clock().now();
         if let Err(error) = self.store(&commit).await {
             // The outcome is in doubt, so neither the instance nor the cache may be trusted.

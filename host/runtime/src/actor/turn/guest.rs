@@ -24,7 +24,7 @@ impl Turn<'_> {
         ends_timers: bool,
         deadline: Instant,
     ) -> Result<(Outcome, TurnProducts), CallError> {
-        drop(warm.instance.take_if(|instance| !self.served.is_of(instance)));
+        drop(warm.instance.take_if(|instance| !self.loaded.is_of(instance)));
         let mut migrate_from = self.migrate_from(warm).await?;
         if migrate_from.is_some() && self.activation.agent.agent.reentrancy.is_some() {
             if let Some(other_end) = self.migrate_apart(warm, migrate_from, deadline).await? {
@@ -92,7 +92,7 @@ impl Turn<'_> {
 
     /// The label from which the guest must migrate the actor's state before anything else; `None` if it need not.
     pub(super) async fn migrate_from(&self, warm: &mut WarmState) -> Result<Option<Arc<str>>, CallError> {
-        let Some(first_label) = &self.rollout.first_label else { return Ok(None) };
+        let Some(first_label) = &self.split.first_label else { return Ok(None) };
         let actor = &self.activation.address;
         // Nested turns may have changed it.
         let nested_commits = self.activation.nested_commits.load(Ordering::Acquire);
@@ -104,7 +104,7 @@ impl Turn<'_> {
                 warm.schema.insert(read.map_err(CallError::Backend)?)
             }
         };
-        schema.migrate_from(actor, &self.served)
+        schema.migrate_from(actor, &self.loaded)
     }
 
     pub(super) async fn make_instance(&self, deadline: Instant) -> Result<Instance, CallError> {
@@ -116,7 +116,7 @@ impl Turn<'_> {
         let place = tokio::time::timeout_at(deadline, self.services.live.place()).await;
         let place = place.ok().flatten().ok_or_else(no_room)?;
         agent.instances_made.fetch_add(1, Ordering::Relaxed);
-        Ok(Instance::new(&self.services.engine, &self.served.version, place))
+        Ok(Instance::new(&self.services.engine, &self.loaded.version, place))
     }
 
     pub(super) fn scope(
@@ -129,7 +129,7 @@ impl Turn<'_> {
         let options = ScopeOptions {
             actor: self.activation.address.clone(),
             agent: self.activation.agent.agent.clone(),
-            handlers: self.served.version.wakeup_handlers(),
+            handlers: self.loaded.version.wakeup_handlers(),
             migrate_from,
             backend: self.services.backend.clone(),
             calls: self.services.calls.clone(),

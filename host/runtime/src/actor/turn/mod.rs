@@ -41,22 +41,22 @@ pub(super) async fn run(
     context: CallContext,
 ) -> Result<Bytes, CallError> {
     let turn_id: Arc<str> = super::next_turn_id().into();
-    let rollout = match work {
-        Work::Deactivate(_) => activation.agent.serving.now(),
-        _ => activation.agent.serving.known().await.map_err(|error| {
+    let split = match work {
+        Work::Deactivate(_) => activation.agent.rollout.now(),
+        _ => activation.agent.rollout.known().await.map_err(|error| {
             CallError::Backend(backend::Error::NotApplied(format!(
                 "{error}: the hosts' shared state cannot be read"
             )))
         })?,
     };
-    let served = activation.served(&rollout);
-    let span = span(&activation.address, &turn_id, served.version.short_digest());
+    let loaded = activation.version_for_turn(&split);
+    let span = span(&activation.address, &turn_id, loaded.version.short_digest());
     let revoked = match work {
         Work::Deactivate(_) => CancellationToken::new(),
         _ => activation.lease.revoked(),
     };
     let generation = activation.lease.generation();
-    let turn = Turn { services, activation, rollout, served, context, turn_id, revoked, generation };
+    let turn = Turn { services, activation, split, loaded, context, turn_id, revoked, generation };
     // Pinned here, because a wrapper would move the future.
     let running = pin!(async {
         let started = Instant::now();
@@ -103,10 +103,10 @@ fn span(actor: &ActorAddress, turn_id: &str, component: &str) -> tracing::Span {
 struct Turn<'a> {
     services: &'a Arc<Services>,
     activation: &'a Activation,
-    rollout: Arc<TrafficSplit>,
+    split: Arc<TrafficSplit>,
     /// The version of the turn. Also at the end of an activation: the hook of an older instance could write state in an
     /// outdated schema.
-    served: Arc<LoadedVersion>,
+    loaded: Arc<LoadedVersion>,
     context: CallContext,
     turn_id: Arc<str>,
     /// Cancelled when the sidecar gives up the actor during the turn.
@@ -125,7 +125,7 @@ impl Turn<'_> {
         let ends_timers = end.is_some_and(|end| end.ends_timers);
         // A hook whose result is discarded is not worth an instance: after a change of hosts there are many at once.
         let is_too_late = end.is_some_and(|end| !end.commits);
-        let has_hook = self.served.version.has_lifecycle() && (!is_too_late || warm.instance.is_some());
+        let has_hook = self.loaded.version.has_lifecycle() && (!is_too_late || warm.instance.is_some());
         if end.is_some() && !has_hook {
             let products = self.scope(warm, None, handled, ends_timers).finish();
             return self.commit(warm, products, Bytes::new()).await.map(Answered::now);
@@ -158,9 +158,9 @@ impl Turn<'_> {
                 return self.commit(warm, products, Bytes::new()).await.map(Answered::now);
             }
             Ok(Ran::Now(Outcome::Reply(reply), mut products)) => {
-                let handled = self.note_handled(warm, dedup_key.as_ref(), &reply, &mut products.commit);
+                let log = self.note_handled(warm, dedup_key.as_ref(), &reply, &mut products.commit);
                 let reply = self.commit(warm, *products, reply).await?;
-                warm.dedup_log = handled;
+                warm.dedup_log = log;
                 return Ok(Answered::now(reply));
             }
             Ok(Ran::Now(outcome, products)) => {

@@ -29,7 +29,7 @@ impl Turn<'_> {
     /// Counts the turn, and logs its failure.
     pub(super) fn note(&self, name: &str, started: Instant, result: &Result<Answered, CallError>) {
         if let Some(end) = turn_end(result) {
-            self.served.counters.count(end);
+            self.loaded.counters.count(end);
             self.activation.agent.counters.count(end);
             observe(&self.activation.agent.durations.turn, started.elapsed());
         }

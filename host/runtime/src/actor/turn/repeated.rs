@@ -20,9 +20,9 @@ impl Turn<'_> {
         let actor = &self.activation.address;
         let known = warm.dedup_log.take();
         let knew_attempts = known.as_ref().is_some_and(|known| known.attempts().is_some());
-        let handled = DedupLog::read(known, &*self.services.backend, actor, call).await;
-        let handled = warm.dedup_log.insert(handled.map_err(CallError::Backend)?);
-        if let Some(attempts) = handled.attempts().filter(|_| !knew_attempts) {
+        let log = DedupLog::read(known, &*self.services.backend, actor, call).await;
+        let log = warm.dedup_log.insert(log.map_err(CallError::Backend)?);
+        if let Some(attempts) = log.attempts().filter(|_| !knew_attempts) {
             // The state has space for a few, which the calls of this host displace before the last repetition has
             // arrived.
             for (hash, reply) in attempts.iter() {
@@ -30,7 +30,7 @@ impl Turn<'_> {
                 self.services.recent_calls.keep(CallKey::of_hash(actor, hash), result);
             }
         }
-        handled.answer(actor, call)
+        log.answer(actor, call)
     }
 
     /// Records a call that may be repeated as handled, in the turn's own commit.
@@ -41,10 +41,10 @@ impl Turn<'_> {
         reply: &Bytes,
         commit: &mut TurnCommit,
     ) -> Option<DedupLog> {
-        let handled = warm.dedup_log.take()?;
+        let log = warm.dedup_log.take()?;
         Some(match call {
-            Some(call) => handled.after(call, reply, self.services.backend.clock().unix_ms() / 1_000, commit),
-            None => handled,
+            Some(call) => log.after(call, reply, self.services.backend.clock().unix_ms() / 1_000, commit),
+            None => log,
         })
     }
 }
