@@ -10,6 +10,7 @@ use daca_tests::{Host, PATIENCE, chat_agent, daca, default_manifest, eventually,
 use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// A host whose standard error is read up to the line that names its ports, and then no more.
 struct Unread {
@@ -161,6 +162,9 @@ async fn signals_work_while_nobody_reads_the_log() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_lost_terminal_ends_a_host_in_order() -> anyhow::Result<()> {
+    // Whoever runs the tests with `nohup` ignores the signal, and so would the host. One that is caught here is back at its
+    // default there.
+    let _caught = signal(SignalKind::hangup())?;
     let host = Host::start(&exerciser("")).await?;
     host.call("Exerciser/a", "Echo", &json!(1)).await?;
     let folder = host.folder();
