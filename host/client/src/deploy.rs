@@ -1,6 +1,6 @@
 //! `daca deploy`: uploads a component, or names a version that the host has, and deploys it.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use http::{HeaderValue, header};
@@ -30,7 +30,7 @@ pub struct Deployment<'a> {
 
 /// Deploys, and returns the outcome.
 pub async fn deploy(admin: &Admin, deployment: &Deployment<'_>, form: Form) -> Result<String, Error> {
-    let request = match std::fs::read(deployment.what) {
+    let request = match read_component(deployment.what) {
         // The host would stop reading, which looks as if it had gone.
         Ok(wasm) if wasm.len() as u64 > MAX_COMPONENT => {
             return Err(Error::TooLarge { what: deployment.what.to_owned(), bytes: wasm.len() });
@@ -42,6 +42,21 @@ pub async fn deploy(admin: &Admin, deployment: &Deployment<'_>, form: Form) -> R
         Err(reason) => return Err(Error::Component { what: deployment.what.to_owned(), reason }),
     };
     outcome::told(admin.send(request).await?, None, form)
+}
+
+/// Reads one byte more than a component may have, and nothing that has no end.
+fn read_component(path: &str) -> std::io::Result<Vec<u8>> {
+    let file = std::fs::File::open(path)?;
+    if !file.metadata()?.is_file() {
+        // A folder has its own error when it is read.
+        return match std::fs::metadata(path)?.is_dir() {
+            true => std::fs::read(path),
+            false => Err(std::io::Error::other("it is not a regular file")),
+        };
+    }
+    let mut wasm = Vec::new();
+    file.take(MAX_COMPONENT + 1).read_to_end(&mut wasm)?;
+    Ok(wasm)
 }
 
 fn upload(admin: &Admin, deployment: &Deployment<'_>, wasm: Vec<u8>) -> Result<RequestBuilder, Error> {

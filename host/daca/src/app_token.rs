@@ -24,6 +24,11 @@ pub fn find() -> Result<Option<SecretString>, Error> {
     std::env::var_os(VARIABLE).map(|text| check(text.to_str())).transpose()
 }
 
+/// Returns `true` if the variable is set, to whatever.
+pub fn is_set() -> bool {
+    std::env::var_os(VARIABLE).is_some()
+}
+
 /// `None` is text that is not valid UTF-8.
 fn check(text: Option<&str>) -> Result<SecretString, Error> {
     match text.map(str::trim) {

@@ -228,6 +228,12 @@ fn backend(choice: BackendChoice) -> Result<BackendOptions, Failure> {
         .into_iter()
         .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
     if choice == BackendChoice::Embedded || (choice == BackendChoice::Auto && !has_sidecar) {
+        if app_token::is_set() {
+            tracing::warn!(
+                code = ErrorCode::AppTokenIgnored.as_str(),
+                "APP_API_TOKEN has no effect without a Dapr sidecar: nobody is asked for it"
+            );
+        }
         return Ok(BackendOptions::Embedded);
     }
     let app_token = app_token::find()?;

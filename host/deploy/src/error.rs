@@ -180,7 +180,7 @@ impl Error {
 
     pub(super) fn unreadable(what: &std::path::Path, reason: impl std::fmt::Display) -> Error {
         let message = format!("{}: {reason}", what.display());
-        let help = "deploy the version again; if it is the record that cannot be read, remove that file and start the host: the manifest's component serves then";
+        let help = "deploy the version again, or name a component file with its bytes in the manifest; if it is the record that cannot be read, remove that file and start the host: the manifest's component serves then";
         Error::new(ErrorCode::VersionsUnreadable, message, help)
     }
 

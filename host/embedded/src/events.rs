@@ -8,14 +8,14 @@ use bytes::Bytes;
 
 use daca_base::backoff::Backoff;
 use daca_manifest::Manifest;
-use daca_model::backend::{EventOutcome, Inbound};
+use daca_model::backend::{Error, EventOutcome, Inbound};
 
 /// The longest wait before another attempt at an event that can be dead-lettered: it has many attempts.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// A subscription, as far as the attempts at its events need it.
-pub(super) struct Subscriber {
-    pub(super) path: String,
+struct Subscriber {
+    path: String,
     /// Attempts at which the agent fails, before the event is dead-lettered or given up.
     attempts: u32,
     has_dead_letter: bool,
@@ -44,9 +44,26 @@ impl Subscribers {
         Subscribers { by_topic, effect_tries }
     }
 
-    /// The subscriptions of a topic; none if nobody subscribes.
-    pub(super) fn of(&self, pubsub: &str, topic: &str) -> &[Subscriber] {
-        self.by_topic.get(&(pubsub.to_owned(), topic.to_owned())).map_or(&[], Vec::as_slice)
+    /// Delivers an event, with its envelope, to all subscriptions of a topic, one after the other.
+    pub(super) async fn deliver_all(
+        &self,
+        inbound: &dyn Inbound,
+        pubsub: &str,
+        topic: &str,
+        event: &Bytes,
+    ) -> Result<(), Error> {
+        let Some(subscribers) = self.by_topic.get(&(pubsub.to_owned(), topic.to_owned())) else {
+            tracing::debug!("nobody subscribes to {pubsub}/{topic}");
+            return Ok(());
+        };
+        let mut failures = Vec::new();
+        for subscriber in subscribers {
+            if let Err(reason) = self.deliver(inbound, subscriber, event).await {
+                failures.push(format!("{}: {reason}", subscriber.path));
+            }
+        }
+        // Not `Unavailable`: the subscriptions that accepted the event must not get it again.
+        if failures.is_empty() { Ok(()) } else { Err(Error::Other(failures.join("; "))) }
     }
 
     /// Delivers an event to one subscription, with retries while it asks for them. A dropped event counts as delivered,
@@ -55,7 +72,7 @@ impl Subscribers {
     /// What cannot be handled now has the attempts of an effect (`effect-attempts`), and so has an agent that fails, if
     /// the subscription allows no fewer (`attempts`). With a dead-letter topic, an agent that fails has the
     /// subscription's number: nothing is lost there.
-    pub(super) async fn deliver(
+    async fn deliver(
         &self,
         inbound: &dyn Inbound,
         to: &Subscriber,

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -41,6 +42,9 @@ pub use inspect::Scheduled;
 use store::Store;
 use wakeups::Schedule;
 
+/// The maximum number of events of the host itself, such as dead letters, that are being delivered.
+const MAX_WAITING_EVENTS: usize = 1_000;
+
 /// The time that a shutdown waits for firings in progress. The host has already waited for their turns.
 const CLOCK_GRACE: Duration = Duration::from_secs(1);
 
@@ -50,7 +54,9 @@ pub struct Embedded {
     schedule: Arc<Schedule>,
     clock: Clock,
     outbox: Arc<Outbox>,
-    subscribers: Subscribers,
+    subscribers: Arc<Subscribers>,
+    /// Permits for events of the host itself that are being delivered.
+    waiting_events: Arc<Semaphore>,
     secrets: BTreeMap<String, BTreeMap<String, String>>,
     binding_responses: BTreeMap<String, Bytes>,
     inbound: OnceLock<Arc<dyn Inbound>>,
@@ -124,7 +130,8 @@ impl Embedded {
             schedule,
             clock,
             outbox,
-            subscribers: Subscribers::new(manifest),
+            subscribers: Arc::new(Subscribers::new(manifest)),
+            waiting_events: Arc::new(Semaphore::new(MAX_WAITING_EVENTS)),
             secrets,
             binding_responses: responses
                 .map(|(name, text)| (name.clone(), Bytes::from(text.clone())))
@@ -139,26 +146,6 @@ impl Embedded {
     /// nothing.
     fn has_timers(&self, actor: &ActorAddress) -> bool {
         self.schedule.has_timers(actor)
-    }
-
-    async fn publish_to(&self, source: &str, pubsub: &str, topic: &str, event: &Bytes) -> Result<(), Error> {
-        let Some(inbound) = self.inbound.get() else {
-            return Err(Error::Unavailable("the host is starting".into()));
-        };
-        let subscribers = self.subscribers.of(pubsub, topic);
-        if subscribers.is_empty() {
-            tracing::debug!("nobody subscribes to {pubsub}/{topic}");
-            return Ok(());
-        }
-        let event = cloud_event::envelope(source, pubsub, topic, event);
-        let mut failures = Vec::new();
-        for subscriber in subscribers {
-            if let Err(reason) = self.subscribers.deliver(&**inbound, subscriber, &event).await {
-                failures.push(format!("{}: {reason}", subscriber.path));
-            }
-        }
-        // Not `Unavailable`: the subscriptions that accepted the event must not get it again.
-        if failures.is_empty() { Ok(()) } else { Err(Error::Other(failures.join("; "))) }
     }
 }
 
@@ -194,9 +181,13 @@ impl EffectDelivery for Embedded {
         let mut results = Vec::with_capacity(effects.len());
         for effect in effects {
             results.push(match &effect.request {
-                EffectRequest::Publish { pubsub, topic, event } => {
-                    self.publish_to(&actor.agent_type, pubsub, topic, event).await
-                }
+                EffectRequest::Publish { pubsub, topic, event } => match self.inbound.get() {
+                    Some(inbound) => {
+                        let event = cloud_event::envelope(&actor.agent_type, pubsub, topic, event);
+                        self.subscribers.deliver_all(&**inbound, pubsub, topic, &event).await
+                    }
+                    None => Err(is_starting()),
+                },
                 EffectRequest::Send(request) => {
                     log_binding("sent to", request);
                     Ok(())
@@ -206,8 +197,24 @@ impl EffectDelivery for Embedded {
         results
     }
 
+    /// Accepts an event and delivers it later, as a broker does. A dead letter may cause another one: if each waited for
+    /// the next, they would be nested as deep as their chain is long.
     async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error> {
-        self.publish_to("daca", &topic.pubsub, &topic.topic, &event).await
+        let inbound = self.inbound.get().ok_or_else(is_starting)?.clone();
+        let Ok(permit) = self.waiting_events.clone().try_acquire_owned() else {
+            return Err(Error::Unavailable(format!("{MAX_WAITING_EVENTS} events wait for their subscriptions")));
+        };
+        let (subscribers, topic) = (self.subscribers.clone(), topic.clone());
+        self.tasks.spawn(async move {
+            let _permit = permit;
+            let Topic { pubsub, topic } = &topic;
+            let event = cloud_event::envelope("daca", pubsub, topic, &event);
+            if let Err(error) = subscribers.deliver_all(&*inbound, pubsub, topic, &event).await {
+                let code = ErrorCode::EventSetAsideFailed.as_str();
+                tracing::error!(code, "an event for {pubsub}/{topic} is lost: {error}");
+            }
+        });
+        Ok(())
     }
 }
 
@@ -274,6 +281,10 @@ impl Backend for Embedded {
         let _out_of_time = tokio::time::timeout(CLOCK_GRACE, self.tasks.wait()).await;
         self.store.close().await;
     }
+}
+
+fn is_starting() -> Error {
+    Error::Unavailable("the host is starting".into())
 }
 
 /// There is no external system: the log and the outbox show what it would have received.

@@ -24,6 +24,7 @@ use super::transaction::{
     self, Due, LastingParts, STATE, ScheduleChange, WAKEUPS, WakeupRow, decode_value, wakeup_key,
 };
 use super::writer::{CommitRequest, Request, Writer};
+use daca_base::ErrorCode;
 use daca_base::clock::Clock;
 use daca_base::files::create_private_folder;
 use daca_model::ActorAddress;
@@ -58,6 +59,17 @@ impl Store {
         create_private_folder(folder).map_err(unwritable)?;
         let path = folder.join("state.redb");
         let damaged = |reason: String| OpenError::Damaged { path: path.clone(), reason };
+        // Another part of the host writes there at each start, after this one.
+        let was_used = folder.join("versions").exists();
+        match std::fs::metadata(&path) {
+            Ok(found) if was_used && found.len() == 0 => return Err(damaged("it is empty".into())),
+            Err(_) if was_used => tracing::warn!(
+                code = ErrorCode::StateMissing.as_str(),
+                "{} is missing, though a host has used this folder: it starts without state, reminders and timers",
+                path.display()
+            ),
+            _ => {}
+        }
         let (file, opened) = StateFile::open(&path)
             .map_err(|error| OpenError::Unwritable { path: path.clone(), reason: error.to_string() })?;
         let (database, scheduled) = catch_panic(|| {

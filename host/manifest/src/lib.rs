@@ -5,6 +5,7 @@
 //! folder. All problems are collected, each with its line and a help, so that one run of `daca check` shows them all.
 //! Nothing after this step reads the text again.
 
+mod dead_letters;
 mod deploy;
 mod file;
 mod inputs;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use daca_base::ErrorCode;
 use daca_model::Topic;
 
+use super::dead_letters::DeadLetterGraph;
 use super::{AgentType, Problems, Template, file, limits, path};
 
 /// An HTTP route: a request that becomes a call to an actor.
@@ -94,10 +95,17 @@ pub(super) fn build(
     agents: &BTreeMap<Arc<str>, Arc<AgentType>>,
     problems: &mut Problems<'_>,
 ) -> (Vec<Route>, Vec<Subscription>) {
-    let mut builder = Builder { agents, problems, patterns: matchit::Router::new(), seen: BTreeMap::new() };
+    let mut builder = Builder {
+        agents,
+        problems,
+        patterns: matchit::Router::new(),
+        seen: BTreeMap::new(),
+        dead_letters: DeadLetterGraph::default(),
+    };
     let routes = routes.into_iter().filter_map(|route| builder.route(route)).collect();
     let subscriptions =
         subscriptions.into_iter().filter_map(|subscription| builder.subscription(subscription)).collect();
+    builder.dead_letters.check(builder.problems);
     (routes, subscriptions)
 }
 
@@ -108,6 +116,7 @@ struct Builder<'a, 'p> {
     patterns: matchit::Router<()>,
     /// The first position of each pair of pattern and method.
     seen: BTreeMap<String, BTreeMap<String, Range<usize>>>,
+    dead_letters: DeadLetterGraph,
 }
 
 impl Builder<'_, '_> {
@@ -184,7 +193,10 @@ impl Builder<'_, '_> {
             Some(letters) if letters.pubsub == pubsub && letters.topic == topic => {
                 "dead-letter is the topic of the subscription itself".to_owned()
             }
-            Some(letters) => return Some(Some(letters)),
+            Some(letters) => {
+                self.dead_letters.add(pubsub, topic, &letters, written.span());
+                return Some(Some(letters));
+            }
             None => format!("dead-letter: {:?} does not have two parts", written.get_ref()),
         };
         self.problems.push(ErrorCode::ManifestInvalidRoute, written.span(), problem, || {

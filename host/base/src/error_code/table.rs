@@ -63,6 +63,7 @@ error_codes! {
     AgentTypeUnknown "agent-type-unknown" NotFound;
     AnswerTooSlow "answer-too-slow" Notice;
     AnswerUnreadable "answer-unreadable" Setup;
+    AppTokenIgnored "app-token-ignored" Notice;
     AppTokenInvalid "app-token-invalid" Setup;
     AppTokenRefused "app-token-refused" Unauthorized;
     BackendRefused "backend-refused" Permanent;
@@ -239,6 +240,7 @@ error_codes! {
     SigningNoRandomness "signing-no-randomness" Setup;
     SigningUnwritable "signing-unwritable" Setup;
     StackExhausted "stack-exhausted" Failed;
+    StateMissing "state-missing" Notice;
     StateShapeUnknown "state-shape-unknown" Unavailable;
     StateTotalExceeded "state-total-exceeded" OverQuota;
     StateUnavailable "state-unavailable" Notice;
