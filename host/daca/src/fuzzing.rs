@@ -10,8 +10,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use daca_base::json::{Document, MAX_DEPTH, is_json};
-use daca_dapr::{firing_data, shown_reminder};
+use daca_dapr::shown_reminder;
 use daca_manifest::{Manifest, Template};
+use daca_model::backend::firing_data;
 use daca_model::cloud_event;
 use daca_routing::{context_of, wire_reply};
 

@@ -58,7 +58,7 @@ use schedules::Schedules;
 use shared::SharedState;
 use state::State;
 pub use status::InvokeError;
-pub use wakeups::{firing_data, shown_reminder};
+pub use wakeups::shown_reminder;
 use watch::{Known, Watch};
 
 /// The timeout of an output binding, which calls something on the internet.
@@ -132,12 +132,6 @@ impl Sidecar {
         let proto::InvokeBindingResponse { data, metadata } = answer.into_inner();
         Ok(BindingResponse { data: data.into(), metadata: metadata.into_iter().collect() })
     }
-}
-
-/// The content type of an event or a reply. Dapr puts JSON into the envelope of an event unchanged, and anything else
-/// as base64.
-pub fn content_type(event: &[u8]) -> &'static str {
-    if daca_base::json::is_json(event) { "application/json" } else { "application/octet-stream" }
 }
 
 /// The event of an effect, if it is one.

@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use dapr::dapr::proto::common::v1::{JobFailurePolicy, JobFailurePolicyConstant, job_failure_policy::Policy};
 use dapr::dapr::proto::runtime::v1 as proto;
@@ -15,7 +13,7 @@ use super::names::segment;
 use daca_base::go_duration;
 use daca_base::json::Document;
 use daca_model::ActorAddress;
-use daca_model::backend::{Error, Registration, TurnCommit, WakeupKind};
+use daca_model::backend::{Error, Registration, TurnCommit, WakeupKind, firing_data};
 
 /// The wait before a failed firing is retried.
 pub(super) const AGAIN: Duration = Duration::from_secs(5);
@@ -93,14 +91,6 @@ fn go_duration(duration: Duration) -> String {
 /// The same for an optional one.
 fn go_duration_or_empty(duration: Option<Duration>) -> String {
     duration.map(go_duration).unwrap_or_default()
-}
-
-/// The data of a reminder or timer that fires or is read: base64 in a JSON string, as every SDK of Dapr and the
-/// sidecar's gRPC API write it. Anything else was registered by hand through the HTTP API, and is passed on unchanged.
-pub fn firing_data(data: Option<&Document>) -> Bytes {
-    let Some(data) = data.filter(|data| !data.is_null()) else { return Bytes::new() };
-    let decoded = data.text().and_then(|text| STANDARD.decode(text).ok());
-    decoded.map_or_else(|| data.bytes().clone(), Bytes::from)
 }
 
 /// A reminder from the sidecar's HTTP API (`GET /v1.0/actors/TYPE/ID/reminders/NAME`). A missing one is returned empty
@@ -261,19 +251,5 @@ mod tests {
         assert_eq!(retries(Some(1)), None);
         assert_eq!(retries(Some(25)), Some((5, Some(5))));
         assert_eq!(retries(Some(u64::MAX)), Some((5, Some(7))));
-    }
-
-    #[test]
-    fn data_of_every_origin_is_read() {
-        for (json, bytes) in [
-            ("\"aGk=\"", "hi"),
-            ("\"no base64!\"", "\"no base64!\""),
-            ("{\"a\":1}", "{\"a\":1}"),
-            ("null", ""),
-            ("7", "7"),
-        ] {
-            let document = Document::parse(&json.into()).expect("it is JSON");
-            assert_eq!(firing_data(Some(&document)), bytes.as_bytes(), "{json}");
-        }
     }
 }

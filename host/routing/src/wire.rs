@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use daca_base::ErrorCode;
-use daca_base::error_code::AnyCode;
+use daca_base::error_code::{AnyCode, Class};
 use daca_model::backend::Error;
 use daca_model::{ActorAddress, CallContext, CallError, CallIdentity, RemoteError};
 
@@ -181,11 +181,33 @@ fn failure(content: &[u8]) -> CallError {
         AnyCode::Known(ErrorCode::Invalid) => CallError::Invalid(detail),
         AnyCode::Known(ErrorCode::NotFound) => CallError::NotFound(detail),
         AnyCode::Known(ErrorCode::Failed) => CallError::Failed(detail),
-        code => CallError::Elsewhere(RemoteError {
-            code,
-            status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-            detail,
-        }),
+        code => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let class = class_of(&code, status);
+            CallError::Elsewhere(RemoteError { code, class, status: status.as_u16(), detail })
+        }
+    }
+}
+
+/// The class of another host's error, by the status: its build may have codes that this one does not know, or know a
+/// code in another class. A code decides only whether a failure would occur again; one that is not known may pass.
+fn class_of(code: &AnyCode, status: StatusCode) -> Class {
+    let known = match code {
+        AnyCode::Known(code) => Some(code.class()),
+        AnyCode::Foreign(_) => None,
+    };
+    let is_permanent = matches!(known, Some(Class::Permanent | Class::OverQuota));
+    match status.as_u16() {
+        404 => Class::NotFound,
+        413 => Class::TooLarge,
+        429 => Class::Busy,
+        503 => Class::Unavailable,
+        507 if is_permanent => Class::OverQuota,
+        507 => Class::StorageFull,
+        400..500 => Class::Invalid,
+        500..600 if !is_permanent => Class::Failed,
+        // No host answers with another status.
+        _ => Class::Permanent,
     }
 }
 
@@ -257,7 +279,7 @@ mod tests {
         let busy = failure_body(sent, &CallError::HostBusy(7), StatusCode::SERVICE_UNAVAILABLE);
         match reply(&mark, busy.to_vec(), true) {
             Err(CallError::Elsewhere(RemoteError { code, status, .. })) => {
-                assert_eq!((code.as_str(), status.as_u16()), ("host-busy", 503));
+                assert_eq!((code.as_str(), status), ("host-busy", 503));
             }
             Err(error) => panic!("{error:?}"),
             Ok(reply) => panic!("{reply:?}"),
