@@ -1,8 +1,9 @@
 //! Bindings: the inputs and their routes, and the outputs of agents.
 
+use super::check::{Check, Wanted, listed, with_slash};
+use super::known;
 use super::required::{Input, Pair};
-use super::resource::{Component, Setting};
-use super::{Category, Check, Wanted, known, listed, with_slash};
+use super::resource::{Category, Component, Setting};
 use daca_base::ErrorCode;
 
 pub(super) fn check(check: &mut Check<'_>) {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::check::{Check, Wanted, with_slash};
+use super::duration;
 use super::finding::Location;
-use super::resource::{Component, Setting, Subscription};
+use super::resource::{Category, Component, Setting, Subscription};
 use super::scopes::{self, Operation};
-use super::{Category, Check, Wanted, duration, with_slash};
 use daca_base::ErrorCode;
 
 /// The use of a topic by a subscription.

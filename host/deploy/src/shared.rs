@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
+use super::Error;
 use super::library::Stored;
 use super::record::{self, FORMAT, ReadError, Record};
 use daca_base::digest::digest;
@@ -37,6 +38,15 @@ impl SharedError {
     /// Returns `true` if a retry may succeed.
     pub(super) fn is_retryable(&self) -> bool {
         matches!(self, SharedError::Store(error) if error.is_retryable())
+    }
+}
+
+impl From<SharedError> for Error {
+    fn from(error: SharedError) -> Error {
+        match error {
+            SharedError::Store(error) => Error::shared_unavailable(&error),
+            error @ SharedError::TooNew(_) => Error::record_too_new(&error.to_string()),
+        }
     }
 }
 

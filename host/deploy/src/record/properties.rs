@@ -9,7 +9,6 @@ use proptest::sample::select;
 use proptest::test_runner::RngSeed;
 
 use super::*;
-use crate::library::LocalRecord;
 use daca_base::digest::digest;
 
 /// The versions that a record keeps in these tests.
