@@ -4,9 +4,9 @@
 //! other, without locks. The order of a change loses nothing: first the needed versions are loaded, then the record is
 //! written to the shared state and to this host's disk, and then the turns see it.
 //!
-//! This file makes the changes. [`record_keeper`] has the record, in memory and on disk, [`disk_check`] notices what is lost there, [`versions`] the loaded
-//! versions, [`replica`] and [`reconcile`] the other hosts, and [`canary`] and [`rollback`] the automatic rollbacks.
-//! [`runtime`] is the door to the engine.
+//! This file makes the changes. [`record_keeper`] has the record, in memory and on disk, and [`disk_check`] acts on what
+//! is lost there. [`versions`] has the loaded versions, [`replica`] and [`reconcile`] the other hosts, and [`canary`] and
+//! [`rollback`] the automatic rollbacks. [`runtime`] is the door to the engine.
 
 mod canary;
 mod disk_check;
