@@ -94,7 +94,7 @@ impl Sources {
         if source.imports.iter().any(|import| import.name == *name) {
             return self.imported(module, rest, followed);
         }
-        Some((path, name.clone()))
+        Some((path.as_str(), name.clone()))
     }
 
     /// The same for a path that begins with a name that the module imports.
