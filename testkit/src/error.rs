@@ -64,9 +64,9 @@ pub enum StartError {
     /// The embedded backend.
     #[error("{}", rendered(.0))]
     Backend(daca_embedded::StartError),
-    /// It took longer than the host's patience: to compile, most likely.
+    /// It took longer than the host's timeout: to compile, most likely.
     #[error(
-        "the components were not compiled and tried within {0:?}\n  help: give it more time with .patience(…)"
+        "the components were not compiled and tried within {0:?}\n  help: give it more time with .timeout(…)"
     )]
     TimedOut(Duration),
     /// The temporary folder for state.
@@ -134,15 +134,15 @@ pub enum Error {
     /// An idempotency key that none can be.
     #[error("the key {0:?} cannot be used: {1}")]
     Key(String, daca_model::KeyError),
-    /// Something took longer than the host's patience.
+    /// Something took longer than the host's timeout.
     #[error(
-        "{what} has not ended within {patience:?}\n  help: look for turns that wait, and for timers with a short period; .patience(…) gives it more time"
+        "{what} has not ended within {timeout:?}\n  help: look for turns that wait, and for timers with a short period; .timeout(…) gives it more time"
     )]
     TimedOut {
         /// What was waited for.
         what: String,
         /// How long.
-        patience: Duration,
+        timeout: Duration,
     },
     /// The state file.
     #[error("the state cannot be read: {0}")]

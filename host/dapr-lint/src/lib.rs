@@ -103,7 +103,7 @@ struct Check<'a> {
 }
 
 /// A component that the manifest names.
-struct Wanted<'w> {
+struct NamedComponent<'w> {
     name: &'w str,
     category: Category,
     /// The manifest's use of it, as the beginning of a sentence.
@@ -126,8 +126,8 @@ impl<'a> Check<'a> {
     }
 
     /// The component of a name in the manifest, or a finding that explains why there is none.
-    fn find(&mut self, wanted: &Wanted<'_>) -> Option<&'a Component> {
-        let Wanted { name, category, what, place, code } = wanted;
+    fn find(&mut self, named: &NamedComponent<'_>) -> Option<&'a Component> {
+        let NamedComponent { name, category, what, place, code } = named;
         if let Some(found) = self.of(*category).find(|component| component.name == *name) {
             return Some(found);
         }

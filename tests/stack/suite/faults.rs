@@ -146,7 +146,7 @@ async fn a_host_waits_for_its_sidecar_aloud_and_answers_at_once_while_it_is_away
         eventually("calls are refused before they are sent", async || {
             let (status, code, time) = add(number).await?;
             anyhow::ensure!(status == 503, "{status} {code}");
-            // Some five seconds are its patience with a sidecar that hangs; the rest is a busy machine's.
+            // Some five seconds are its timeout for a sidecar that hangs; the rest is a busy machine's.
             anyhow::ensure!(time < Duration::from_secs(20), "{time:?}");
             Ok((code == "not-done").then_some(()))
         })

@@ -1,4 +1,4 @@
-//! Every refusal, with its code: the version before serves on, and the refusal can be seen.
+//! Every refusal, with its code: the version before keeps serving, and the refusal can be seen.
 
 use daca_tests::deploy::{another, component, refusal, swapped, version_of};
 use daca_tests::{Answer, Host, exchange};

@@ -162,7 +162,8 @@ async fn when_the_shared_record_is_lost_the_hosts_write_it_again_and_agree() -> 
 }
 
 #[tokio::test]
-async fn while_the_state_store_is_away_nothing_is_deployed_and_what_serves_serves_on() -> anyhow::Result<()> {
+async fn while_the_state_store_is_away_nothing_is_deployed_and_what_serves_keeps_serving()
+-> anyhow::Result<()> {
     let (options, _components) = support::without_kafka()?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("agent.wasm");

@@ -211,8 +211,7 @@ fn give_way(priority: Priority) {
         }
         Priority::Idle => {
             let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-            let _slower_serving =
-                set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+            set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle).ok();
         }
     }
 }
