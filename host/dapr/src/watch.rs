@@ -267,7 +267,10 @@ impl Said {
             );
         } else if is_start {
             // Every start waits a moment, which is no reason for a warning.
-            tracing::info!("waiting for the Dapr sidecar at {address}: {reason}");
+            tracing::info!(
+                code = ErrorCode::SidecarUnavailable.as_str(),
+                "waiting for the Dapr sidecar at {address}: {reason}"
+            );
         } else {
             tracing::warn!(
                 code = ErrorCode::SidecarUnavailable.as_str(),
