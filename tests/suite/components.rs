@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use daca_tests::{Ended, Host, chat_agent, guest, manifest_of, message, run_in};
+use daca_tests::{Ended, Host, chat_agent, guest, manifest_of, run_in};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -138,7 +138,7 @@ async fn assert_serves(host: &Host) -> anyhow::Result<()> {
 }
 
 fn compiled_again(host: &Host) -> bool {
-    host.log().iter().any(|line| message(line).contains("compiling again"))
+    host.log().iter().any(|line| line["code"] == "compiled-code-unusable")
 }
 
 #[tokio::test]
@@ -200,7 +200,7 @@ async fn a_host_that_cannot_keep_compiled_code_says_so_and_serves() -> anyhow::R
     std::fs::create_dir(folder.path().join("data"))?;
     std::fs::write(folder.path().join("data/code"), "a file where a folder should be")?;
     let host = Host::start_in(folder, &manifest_of("Plain", "plain", "")).await?;
-    let line = host.wait_for_message("compiled code could not be kept").await?;
+    let line = host.wait_for_log("the code", |line| line["code"] == "compiled-code-not-kept").await?;
     assert_eq!(line["level"], "WARN");
     assert_serves(&host).await
 }
@@ -254,7 +254,7 @@ async fn code_that_was_compiled_ahead_spares_compiling_only_when_it_can_be_trust
         std::fs::set_permissions(&code, std::fs::Permissions::from_mode(mode))?;
         let host = start_compiled(&folder, &manifest).await?;
         assert_serves(&host).await?;
-        host.wait_for_message("compiling the component").await.context(what)?;
+        host.wait_for_log(what, |line| line["code"] == "compiled-code-unusable").await?;
         assert!(own.exists(), "{what}");
         host.stop().await?;
         std::fs::remove_dir_all(&own)?;

@@ -9,6 +9,8 @@ use daca_tests::{Host, default_manifest, eventually, exerciser, run_in};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::shutdown::STATE_ON_DISK;
+
 #[tokio::test]
 async fn every_acknowledged_write_survives_kill_9() -> anyhow::Result<()> {
     const CLIENTS: usize = 16;
@@ -229,7 +231,8 @@ async fn a_data_folder_that_is_gone_is_said_and_nothing_is_kept_as_if_it_were_th
     host.signal("TERM")?;
     let mut host = host;
     assert_eq!(host.wait().await?.code(), Some(0));
-    assert!(!host.log().iter().any(|line| daca_tests::message(line).contains("state is on disk")));
+    let last = host.wait_for_message("shut down").await?;
+    assert!(!daca_tests::message(&last).contains(STATE_ON_DISK), "{last}");
     assert!(!data.join("state.redb").exists());
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use daca_stack::{Host, HostOptions, Stack, StackOptions, folders, wait};
+use daca_stack::{App, Host, HostOptions, Stack, StackOptions, folders, wait};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::OwnedHeaders;
@@ -178,7 +178,24 @@ impl Chat {
         self.producer.send(record, LONGEST_WAIT).await.map_err(|(error, _)| error.into())
     }
 
-    /// How many lines of the hosts' logs have a message with this text.
+    /// How many lines of the hosts' logs have all these fields.
+    pub(crate) fn count_with(&self, fields: &[(&str, &str)]) -> anyhow::Result<usize> {
+        let mut count = 0;
+        for host in &self.hosts {
+            count += lines_with(&host.app, fields)?;
+        }
+        Ok(count)
+    }
+
+    /// Waits until a host logs a line with all these fields.
+    pub(crate) async fn until_with(&self, fields: &[(&str, &str)]) -> anyhow::Result<()> {
+        eventually(&format!("a line with {fields:?} is logged"), async || {
+            Ok((self.count_with(fields)? > 0).then_some(()))
+        })
+        .await
+    }
+
+    /// How many lines of the hosts' logs have a message with this text, which is an agent's or the manifest's.
     pub(crate) fn count_logged(&self, text: &str) -> anyhow::Result<usize> {
         let mut count = 0;
         for host in &self.hosts {
@@ -191,7 +208,7 @@ impl Chat {
         Ok(count)
     }
 
-    /// Waits until a host logs a text.
+    /// Waits until a host logs a text, which is an agent's or the manifest's.
     pub(crate) async fn until_logged(&self, text: &str) -> anyhow::Result<()> {
         eventually(&format!("{text:?} is logged"), async || Ok((self.count_logged(text)? > 0).then_some(())))
             .await
@@ -214,6 +231,12 @@ impl Chat {
         }
         Ok(())
     }
+}
+
+/// How many lines of a host's log have all these fields, such as a `code` and a `level`.
+pub(crate) fn lines_with(app: &App, fields: &[(&str, &str)]) -> anyhow::Result<usize> {
+    let has_all = |line: &&Value| fields.iter().all(|(name, text)| line[*name] == *text);
+    Ok(app.log()?.iter().filter(has_all).count())
 }
 
 async fn read(request: reqwest::RequestBuilder) -> anyhow::Result<(u16, Value)> {
