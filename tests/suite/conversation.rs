@@ -28,16 +28,13 @@ async fn every_request_has_the_answer_of_the_table() -> anyhow::Result<()> {
     let success = (200, json!({"status": "SUCCESS", "message": "Event processed"}));
     let dropped = (200, json!({"status": "DROP", "message": UNREADABLE}));
     let event = json!({"actor_id": "u", "input": said("Hi"), "output": answered("Hi")});
+    let odd = "ü \u{0} \" \\ 漢 \u{1f600}";
     let chat = "/chat/u";
     let receive = "/receive-message";
     let subscribe = "/subscribe";
     let cases = [
         (chat, said("Hi").to_string(), (200, json!({"response": answered("Hi")}))),
-        (
-            chat,
-            said("ü \u{0} \" \\ 漢 \u{1f600}").to_string(),
-            (200, json!({"response": answered("ü \u{0} \" \\ 漢 \u{1f600}")})),
-        ),
+        (chat, said(odd).to_string(), (200, json!({"response": answered(odd)}))),
         (chat, json!({"role": "user", "content": ""}).to_string(), refused(NO_CONTENT)),
         (chat, json!({"role": "user"}).to_string(), refused(NO_CONTENT)),
         (chat, json!({"role": "user", "content": 5}).to_string(), refused(NO_CONTENT)),
@@ -73,7 +70,6 @@ async fn every_request_has_the_answer_of_the_table() -> anyhow::Result<()> {
         assert_eq!((got.as_u16(), answer), (status, expected), "POST {path} {body}");
     }
     // What was refused left no trace, and the id of a message without one is `unknown`.
-    let odd = "ü \u{0} \" \\ 漢 \u{1f600}";
     let kept = [answered("Hi"), said(odd), answered(odd), said("Yo"), answered("Yo")];
     assert_eq!(host.get("/chat/u/history").await?.body, json!({ "history": kept }));
     let kept = [said("Yo"), answered("Yo")];

@@ -115,6 +115,14 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Writes a file until the disk is full.
+fn fill_disk(filler: &Path) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(filler)?;
+    let block = vec![1; 64 * 1024];
+    while std::io::Write::write_all(&mut file, &block).is_ok() {}
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_full_disk_refuses_what_it_cannot_keep_and_the_host_goes_on_when_there_is_room()
 -> anyhow::Result<()> {
@@ -132,16 +140,10 @@ async fn a_full_disk_refuses_what_it_cannot_keep_and_the_host_goes_on_when_there
     };
     assert_eq!(set("before", "k", 10).await?.status, 200);
     let filler = data.join("filler");
-    let fill = || {
-        let mut file = std::fs::File::create(&filler)?;
-        let block = vec![1; 64 * 1024];
-        while std::io::Write::write_all(&mut file, &block).is_ok() {}
-        std::io::Result::Ok(())
-    };
 
     // Twice: what was done about the first error must do for the second.
     for round in 0..2 {
-        fill()?;
+        fill_disk(&filler)?;
         let mut kept = Vec::new();
         let refused = loop {
             let key = format!("{round}-{}", kept.len());

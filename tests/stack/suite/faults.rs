@@ -128,6 +128,26 @@ async fn a_twilio_that_fails_or_hangs_holds_up_no_turn_and_gets_every_sms_later(
     chat.until_with(DROPPED).await
 }
 
+/// Tells the actor `x` a number. Answers the status, the code of an error, and how long it took.
+async fn add_timed(
+    client: &reqwest::Client,
+    app: &App,
+    number: u64,
+) -> anyhow::Result<(u16, String, Duration)> {
+    let start = Instant::now();
+    let body = json!({"number": number}).to_string();
+    let answer = client.post(app.url("/ledger/x")).body(body).send().await?;
+    let code = answer.headers().get("daca-error").and_then(|code| code.to_str().ok()).unwrap_or_default();
+    Ok((answer.status().as_u16(), code.to_owned(), start.elapsed()))
+}
+
+async fn until_unready(client: &reqwest::Client, app: &App) -> anyhow::Result<()> {
+    eventually("the host is not ready", async || {
+        Ok((client.get(app.url("/readyz")).send().await?.status() == 503).then_some(()))
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_host_waits_for_its_sidecar_aloud_and_answers_at_once_while_it_is_away() -> anyhow::Result<()> {
     let (options, _components) = support::without_kafka()?;
@@ -137,13 +157,7 @@ async fn a_host_waits_for_its_sidecar_aloud_and_answers_at_once_while_it_is_away
     let sidecar = stack.sidecar_options("sidecar", daca_stack::ports::free()?)?;
     let app = App::start(stack.app_options("host", &manifest, &sidecar)?).await?;
     let client = daca_stack::wait::client()?;
-    let add = async |number: u64| -> anyhow::Result<(u16, String, Duration)> {
-        let start = Instant::now();
-        let body = json!({"number": number}).to_string();
-        let answer = client.post(app.url("/ledger/x")).body(body).send().await?;
-        let code = answer.headers().get("daca-error").and_then(|code| code.to_str().ok()).unwrap_or_default();
-        Ok((answer.status().as_u16(), code.to_owned(), start.elapsed()))
-    };
+    let add = async |number: u64| add_timed(&client, &app, number).await;
     let refused = async |number| -> anyhow::Result<()> {
         // A first call may still be sent on the connection that was just lost, so that it is not known what became of it.
         eventually("calls are refused before they are sent", async || {
@@ -174,10 +188,7 @@ async fn a_host_waits_for_its_sidecar_aloud_and_answers_at_once_while_it_is_away
     for number in [3, 5] {
         let warnings = said("WARN")?;
         sidecar.process.kill()?;
-        eventually("it is not ready", async || {
-            Ok((client.get(app.url("/readyz")).send().await?.status() == 503).then_some(()))
-        })
-        .await?;
+        until_unready(&client, &app).await?;
         refused(number).await?;
         eventually("the log warns of it", async || Ok((said("WARN")? > warnings).then_some(()))).await?;
         sidecar.start_again().await?;
@@ -185,12 +196,9 @@ async fn a_host_waits_for_its_sidecar_aloud_and_answers_at_once_while_it_is_away
         accepted(number + 1).await?;
         println!("calls are answered {:?} after the sidecar's API", start.elapsed());
     }
-    // It hangs: its port takes connections, and nothing comes back.
+    // It hangs: its port takes connections, and nothing comes back. Then it counts as gone.
     sidecar.process.pause()?;
-    eventually("a hung sidecar counts as gone", async || {
-        Ok((client.get(app.url("/readyz")).send().await?.status() == 503).then_some(()))
-    })
-    .await?;
+    until_unready(&client, &app).await?;
     refused(7).await?;
     sidecar.process.resume()?;
     accepted(8).await?;
