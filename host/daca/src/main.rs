@@ -30,7 +30,7 @@ use crate::arguments::{
 use crate::printing::{check_output, print, print_error, print_once};
 
 /// The time that the end of a host waits for the readers of its log.
-const LOG_PATIENCE: Duration = Duration::from_secs(2);
+const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The time that the end of the process waits for blocked threads.
 const LAST_WORK: Duration = Duration::from_secs(1);
@@ -122,7 +122,7 @@ fn run(arguments: RunArguments, builds: bool) -> Result<ExitCode, Failure> {
     if let Err(failure) = &ended {
         log.output.push(format!("{failure}\n").as_bytes());
     }
-    log.output.flush(LOG_PATIENCE);
+    log.output.flush(LOG_TIMEOUT);
     Ok(if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

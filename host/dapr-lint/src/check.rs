@@ -19,7 +19,7 @@ pub(super) struct Check<'a> {
 }
 
 /// A component that the manifest names.
-pub(super) struct Wanted<'w> {
+pub(super) struct NamedComponent<'w> {
     pub(super) name: &'w str,
     pub(super) category: Category,
     /// The manifest's use of it, as the beginning of a sentence.
@@ -42,8 +42,8 @@ impl<'a> Check<'a> {
     }
 
     /// The component of a name in the manifest, or a finding that explains why there is none.
-    pub(super) fn find(&mut self, wanted: &Wanted<'_>) -> Option<&'a Component> {
-        let Wanted { name, category, what, place, code } = wanted;
+    pub(super) fn find(&mut self, named: &NamedComponent<'_>) -> Option<&'a Component> {
+        let NamedComponent { name, category, what, place, code } = named;
         if let Some(found) = self.of(*category).find(|component| component.name == *name) {
             return Some(found);
         }

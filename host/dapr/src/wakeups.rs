@@ -16,7 +16,7 @@ use daca_model::ActorAddress;
 use daca_model::backend::{Error, Registration, TurnCommit, WakeupKind, firing_data};
 
 /// The wait before a failed firing is retried.
-pub(super) const AGAIN: Duration = Duration::from_secs(5);
+pub(super) const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// The maximum number of retries of a periodic reminder's firing. Then it waits for its next time.
 const MAX_RETRIES: u32 = 7;
 /// The scheduler's default, a second apart. It is better than fewer retries.
@@ -53,14 +53,14 @@ pub(super) fn reminder_request(
 /// succeeds; a periodic one is retried until its next time. Dapr 1.16 ignores the policy.
 fn failure_policy(period: Option<Duration>) -> Option<JobFailurePolicy> {
     let max_retries = period.map(|period| {
-        let fit = period.as_secs() / AGAIN.as_secs();
+        let fit = period.as_secs() / RETRY_DELAY.as_secs();
         u32::try_from(fit).unwrap_or(MAX_RETRIES).min(MAX_RETRIES)
     });
     if max_retries.is_some_and(|retries| retries <= OF_SCHEDULER) {
         return None;
     }
     let interval =
-        prost_types::Duration { seconds: AGAIN.as_secs().try_into().unwrap_or(i64::MAX), nanos: 0 };
+        prost_types::Duration { seconds: RETRY_DELAY.as_secs().try_into().unwrap_or(i64::MAX), nanos: 0 };
     let constant = JobFailurePolicyConstant { interval: Some(interval), max_retries };
     Some(JobFailurePolicy { policy: Some(Policy::Constant(constant)) })
 }

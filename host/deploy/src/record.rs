@@ -197,7 +197,7 @@ impl Record {
                 Ok(self.outcome(EventKind::Unpinned, version, 0))
             }
             Change::Refuse { version, code, text } => {
-                self.remember(EventKind::Refused, version.clone(), origin, Some(code), text);
+                self.remember(EventKind::Refused, version.clone(), origin, Some(code.to_string()), text);
                 Ok(self.outcome(EventKind::Refused, version, 0))
             }
         }

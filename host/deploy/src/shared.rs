@@ -165,8 +165,8 @@ pub fn read_stored(text: &[u8]) {
     if let Ok(mut record) = record::read(text) {
         let origin = Origin { source: Source::Host, initiated_by: String::new() };
         let roll_back = Change::RollBack { force: true, text: String::new(), only: None };
-        let refuse =
-            Change::Refuse { version: record.serving.clone(), code: String::new(), text: String::new() };
+        let (version, code) = (record.serving.clone(), daca_base::ErrorCode::TrialFailed);
+        let refuse = Change::Refuse { version, code, text: String::new() };
         for change in [refuse, roll_back] {
             record.apply(change, &origin).ok(); // as above
         }

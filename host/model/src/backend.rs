@@ -136,8 +136,8 @@ pub trait Backend: TurnBackend + EffectDelivery + Ownership {
     }
 
     /// Starts draining: nothing new begins by itself. The shutdown has begun, and readiness is off. Waits until nobody
-    /// sends calls here any more, as far as the backend can tell, but no longer than `patience`.
-    async fn leave(&self, patience: Duration);
+    /// sends calls here any more, as far as the backend can tell, but no longer than `timeout`.
+    async fn leave(&self, timeout: Duration);
 
     /// Stops the backend's own tasks and makes everything durable. Called once, after the last turn.
     async fn shut_down(&self);

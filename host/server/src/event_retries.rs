@@ -20,7 +20,7 @@ use daca_model::{CallContext, HostPhase, Lifecycle};
 
 /// The time for which an event is retried here. Redis gives it to another consumer after `processingTimeout`, 60 s by
 /// default.
-const PATIENCE: Duration = Duration::from_secs(45);
+const RETRY_TIME: Duration = Duration::from_secs(45);
 /// The waits before retries. The longest is also the longest delay of a shutdown.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(2));
 /// Events that wait here for a retry. Further ones are given back to the broker.
@@ -28,15 +28,15 @@ const MAX_WAITING: usize = 64;
 
 /// Limits the events that wait for a retry. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Patience {
+pub(super) struct Retries {
     places: Arc<Semaphore>,
     /// Events that wait when the shutdown begins are left to another host.
     lifecycle: Lifecycle,
 }
 
-impl Patience {
-    pub(super) fn new(lifecycle: Lifecycle) -> Patience {
-        Patience { places: Arc::new(Semaphore::new(MAX_WAITING)), lifecycle }
+impl Retries {
+    pub(super) fn new(lifecycle: Lifecycle) -> Retries {
+        Retries { places: Arc::new(Semaphore::new(MAX_WAITING)), lifecycle }
     }
 
     /// Delivers a broker's event, with retries. Failures of the host or of a service behind it are retried until the
@@ -52,7 +52,7 @@ impl Patience {
             Ok(read) => read,
             Err(outcome) => return outcome,
         };
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + RETRY_TIME;
         let (mut attempt, mut failed, mut place) = (0, 0, None::<OwnedSemaphorePermit>);
         loop {
             attempt += 1;

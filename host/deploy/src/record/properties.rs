@@ -54,7 +54,7 @@ fn change() -> impl Strategy<Value = Change> {
         1 => (actor(), version()).prop_map(|(actor, version)| Change::Pin { actor, version }),
         1 => actor().prop_map(|actor| Change::Unpin { actor }),
         1 => version().prop_map(|version| {
-            Change::Refuse { version, code: "trial-failed".into(), text: "it failed".into() }
+            Change::Refuse { version, code: daca_base::ErrorCode::TrialFailed, text: "it failed".into() }
         }),
     ]
 }

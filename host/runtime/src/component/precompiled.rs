@@ -66,7 +66,13 @@ pub(super) fn write(folder: &Path, component: &Component, digest: &str) -> Resul
 pub(super) fn read(folder: &Path, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
     let path = file(folder, digest);
     let size = std::fs::metadata(&path).ok()?.len();
-    let refuse = |why: &str| tracing::warn!("{} {why}; compiling the component", path.display());
+    let refuse = |why: &str| {
+        tracing::warn!(
+            code = ErrorCode::CompiledCodeUnusable.as_str(),
+            "{} {why}; compiling the component",
+            path.display()
+        );
+    };
     if size > MAX_COMPONENT {
         refuse("is too large");
         return None;
