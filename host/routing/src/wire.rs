@@ -286,6 +286,30 @@ mod tests {
         }
     }
 
+    /// Another build may have codes that this one does not know, and any status.
+    #[test]
+    fn whether_a_foreign_failure_may_pass_follows_its_status() {
+        for (code, status, is_retryable, is_refusal) in [
+            ("later", 429, true, true),
+            ("later", 503, true, true),
+            ("later", 500, true, false),
+            ("later", 507, true, false),
+            ("later", 99, true, false),
+            ("later", 404, false, false),
+            ("later", 408, false, false),
+            ("later", 413, false, false),
+            ("later", 302, false, false),
+            ("call-chain-too-deep", 500, false, false),
+            ("state-total-exceeded", 507, false, false),
+        ] {
+            let content = json!({ "code": code, "status": status, "detail": "no" }).to_string();
+            let body = marked("mark", "failure", content.as_bytes());
+            let error = reply("mark", body.to_vec(), true).expect_err("it is a failure");
+            let told = (error.is_retryable(), error.is_refusal());
+            assert_eq!(told, (is_retryable, is_refusal), "{code} {status}");
+        }
+    }
+
     #[test]
     fn a_reply_arrives_whole_or_not_at_all() {
         let (_, mark) = received(&CallContext::default());
