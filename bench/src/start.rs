@@ -14,7 +14,7 @@ use crate::server::{HostOptions, Storage, component, host_program, local};
 
 const STARTS: usize = 9;
 /// Only a host that never answers takes so long.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Measures starts in turn, without and with the cache.
 pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
@@ -61,7 +61,7 @@ async fn one(folder: &TempDir) -> anyhow::Result<Duration> {
     let start = Instant::now();
     let process = Process::start(program)?;
     while !is_answered(listen) {
-        if start.elapsed() > PATIENCE || !process.is_running() {
+        if start.elapsed() > TIMEOUT || !process.is_running() {
             bail!("the host has not answered: {}", process.log_lines()?.join("\n"));
         }
         std::thread::sleep(Duration::from_millis(1));

@@ -27,7 +27,7 @@ const LIVE_INSTANCES: usize = 64;
 /// The wait before an effect is tried again. A test that waits longer learns nothing more.
 const EFFECT_RETRY_DELAY: Duration = Duration::from_millis(1);
 /// How long a test waits for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// The clock of a host shows 2026-01-01, unless the test says otherwise: the same in each run.
 const FIRST_DAY: Duration = Duration::from_secs(1_767_225_600);
 
@@ -45,7 +45,7 @@ pub struct HostBuilder {
     secrets: BTreeMap<String, String>,
     answers: BTreeMap<String, Answer>,
     time: SystemTime,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl HostBuilder {
@@ -57,7 +57,7 @@ impl HostBuilder {
             secrets: BTreeMap::new(),
             answers: BTreeMap::new(),
             time: UNIX_EPOCH + FIRST_DAY,
-            patience: PATIENCE,
+            timeout: TIMEOUT,
         }
     }
 
@@ -112,8 +112,8 @@ impl HostBuilder {
     }
 
     /// Says how long each step of the test may take, by the real time: a minute, if nothing is said.
-    pub fn patience(mut self, patience: Duration) -> HostBuilder {
-        self.patience = patience;
+    pub fn timeout(mut self, timeout: Duration) -> HostBuilder {
+        self.timeout = timeout;
         self
     }
 
@@ -123,9 +123,9 @@ impl HostBuilder {
     ///
     /// A manifest or a component that cannot be used; [`StartError::ComponentMissing`] says what builds one that is not there.
     pub async fn start(self) -> Result<Host, StartError> {
-        let patience = self.patience;
-        let started = tokio::time::timeout(patience, Box::pin(self.started())).await;
-        started.unwrap_or(Err(StartError::TimedOut(patience)))
+        let timeout = self.timeout;
+        let started = tokio::time::timeout(timeout, Box::pin(self.started())).await;
+        started.unwrap_or(Err(StartError::TimedOut(timeout)))
     }
 
     async fn started(self) -> Result<Host, StartError> {
@@ -183,7 +183,7 @@ impl HostBuilder {
             router,
             inbound,
             lifecycle,
-            patience: self.patience,
+            timeout: self.timeout,
             _folder: folder,
         }))
     }

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use daca_base::explanation::rendered;
 use daca_deploy::watch::ComponentFile;
 use daca_deploy::{AgentTypeStart, Deployed, Deployer, DeployerOptions, Error, Origin, Request, Source};
 use daca_manifest::{AgentType, Manifest};
@@ -25,7 +24,7 @@ pub(crate) async fn open(
     let mut opened = Vec::new();
     for agent in manifest.agents.values() {
         let one = AgentTypeStart::open(engine, &manifest.deploy, data, agent, None).await;
-        opened.push(one.map_err(|error| refused(&agent.name, &error))?);
+        opened.push(one.map_err(|error| refused(&agent.name, error))?);
     }
     Ok(opened)
 }
@@ -77,7 +76,7 @@ pub(crate) async fn deploy(
     })?;
     let origin = Origin { source: Source::Api, initiated_by: TEST.to_owned() };
     let request = Request { wasm: content.wasm, signature: content.signature, share, label: None, origin };
-    let failed = |error: Error| refused(agent_type, &error);
+    let failed = |error: Error| refused(agent_type, error);
     let permit = deployer.permit().map_err(failed)?;
     let deployed = deployer.deploy(agent_type, request, permit).await.map_err(failed)?;
     Ok(changed(actors, agent_type, deployed).await)
@@ -92,7 +91,7 @@ pub(crate) async fn roll_back(
     agent(actors, agent_type)?;
     let origin = Origin { source: Source::Api, initiated_by: TEST.to_owned() };
     let deployed = deployer.roll_back(agent_type, false, origin).await;
-    let deployed = deployed.map_err(|error| refused(agent_type, &error))?;
+    let deployed = deployed.map_err(|error| refused(agent_type, error))?;
     Ok(changed(actors, agent_type, deployed).await)
 }
 
@@ -108,6 +107,6 @@ fn agent(actors: &Actors, agent_type: &str) -> Result<Arc<AgentType>, StartError
     agent.ok_or_else(|| StartError::UnknownAgent { name: agent_type.to_owned() })
 }
 
-fn refused(agent_type: &str, error: &Error) -> StartError {
-    StartError::Refused { agent: agent_type.to_owned(), reason: rendered(error) }
+fn refused(agent_type: &str, error: Error) -> StartError {
+    StartError::Refused { agent: agent_type.to_owned(), error }
 }

@@ -1,34 +1,30 @@
 //! Why a test's host did not start, and why it did not do what it was asked.
+//!
+//! The text of each error is the one that people see, with code and help: a test that ends with it shows nothing else.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use daca_base::explanation::rendered;
+use daca_base::ErrorCode;
+use daca_base::explanation::{framed, rendered};
 use daca_manifest as manifest;
 use daca_model::{AddressError, CallError};
 use daca_runtime::component::EngineError;
 
 /// Why a host did not start, or why another component does not serve.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum StartError {
     /// The manifest, whether it was given or made from what the test said.
-    #[error("{}", rendered(.0))]
     Manifest(manifest::Error),
     /// The manifest's file is not where the test says.
-    #[error(
-        "the manifest {0} is neither in the current folder nor in one above it\n  help: name it from the folder of the test's package, or from one above"
-    )]
     ManifestMissing(PathBuf),
     /// A setting or a permission is for an agent type that there is not.
-    #[error(
-        "there is no agent type {name:?}\n  help: add it with .agent({name:?}, \"….wasm\"), or to the manifest"
-    )]
     UnknownAgent {
         /// The type.
         name: String,
     },
     /// The component is not where the test or the manifest says.
-    #[error("the component of {agent} is not there: {path}\n  help: {help}")]
     ComponentMissing {
         /// The agent type.
         agent: String,
@@ -38,7 +34,6 @@ pub enum StartError {
         help: String,
     },
     /// The component was not read.
-    #[error("the component of {agent} cannot be read: {path}: {reason}")]
     ComponentUnreadable {
         /// The agent type.
         agent: String,
@@ -48,33 +43,74 @@ pub enum StartError {
         reason: std::io::Error,
     },
     /// The deployer refused the component, or the change.
-    #[error("the component of {agent} cannot serve: {reason}")]
     Refused {
         /// The agent type.
         agent: String,
         /// Why, with the stable code.
-        reason: String,
+        error: daca_deploy::Error,
     },
     /// The deployer did not start.
-    #[error("{}", rendered(.0))]
     Deployer(daca_deploy::Error),
     /// The engine.
-    #[error("{}", rendered(.0))]
     Engine(EngineError),
     /// The embedded backend.
-    #[error("{}", rendered(.0))]
     Backend(daca_embedded::StartError),
-    /// It took longer than the host's patience: to compile, most likely.
-    #[error(
-        "the components were not compiled and tried within {0:?}\n  help: give it more time with .patience(…)"
-    )]
+    /// It took longer than the host's timeout: to compile, most likely.
     TimedOut(Duration),
     /// The temporary folder for state.
-    #[error("the temporary folder for state: {0}")]
     Folder(std::io::Error),
 }
 
-// By hand, because `#[from]` would make each the source of the error as well, and its message would be shown twice.
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (code, message, help) = match self {
+            StartError::Manifest(error) => return f.write_str(&rendered(error)),
+            StartError::Deployer(error) => return f.write_str(&rendered(error)),
+            StartError::Engine(error) => return f.write_str(&rendered(error)),
+            StartError::Backend(error) => return f.write_str(&rendered(error)),
+            StartError::ManifestMissing(path) => (
+                ErrorCode::ManifestUnreadable,
+                format!("{} is neither in the current folder nor in one above it", path.display()),
+                "name it from the folder of the test's package, or from one above".to_owned(),
+            ),
+            StartError::UnknownAgent { name } => (
+                ErrorCode::AgentTypeUnknown,
+                format!("there is no agent type {name:?}"),
+                format!("add it with .agent({name:?}, \"….wasm\"), or to the manifest"),
+            ),
+            StartError::ComponentMissing { agent, path, help } => (
+                ErrorCode::ComponentMissing,
+                format!("the component of {agent} is not there: {}", path.display()),
+                help.clone(),
+            ),
+            StartError::ComponentUnreadable { agent, path, reason } => (
+                ErrorCode::ComponentMissing,
+                format!("the component of {agent} cannot be read: {}: {reason}", path.display()),
+                "look at the file's owner and mode".to_owned(),
+            ),
+            StartError::Refused { agent, error } => (
+                error.code,
+                format!("the component of {agent} cannot serve: {}", error.message),
+                error.help.clone(),
+            ),
+            StartError::TimedOut(timeout) => (
+                ErrorCode::TestkitTimedOut,
+                format!("the components were not compiled and tried within {timeout:?}"),
+                "give it more time with .timeout(…)".to_owned(),
+            ),
+            StartError::Folder(reason) => (
+                ErrorCode::TestkitState,
+                format!("the temporary folder for state: {reason}"),
+                "look at the folder for temporary files (TMPDIR)".to_owned(),
+            ),
+        };
+        f.write_str(&framed("error", &code, &message, Some(&help)))
+    }
+}
+
+// The text has its cause already, so none has a source: it would be shown twice.
+impl std::error::Error for StartError {}
+
 impl From<manifest::Error> for StartError {
     fn from(error: manifest::Error) -> StartError {
         StartError::Manifest(error)
@@ -100,13 +136,11 @@ impl From<daca_embedded::StartError> for StartError {
 }
 
 /// Why a host did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum Error {
     /// A call was not answered.
-    #[error(transparent)]
     Call(CallFailed),
     /// The test names no actor.
-    #[error("{text:?} is no actor: {reason}\n  help: write TYPE/ID, such as Counter/a")]
     Address {
         /// What the test wrote.
         text: String,
@@ -114,7 +148,6 @@ pub enum Error {
         reason: AddressError,
     },
     /// The test's payload is no JSON, or the reply is not of the type that the test wants.
-    #[error("{what}: {reason}")]
     Json {
         /// Which of the two, of which call.
         what: String,
@@ -122,9 +155,6 @@ pub enum Error {
         reason: String,
     },
     /// The test's request is none that HTTP knows.
-    #[error(
-        "{what}: {reason}\n  help: write a method such as POST, and a path such as /chat/user1, percent-encoded"
-    )]
     Request {
         /// The method and the path.
         what: String,
@@ -132,29 +162,58 @@ pub enum Error {
         reason: String,
     },
     /// An idempotency key that none can be.
-    #[error("the key {0:?} cannot be used: {1}")]
     Key(String, daca_model::KeyError),
-    /// Something took longer than the host's patience.
-    #[error(
-        "{what} has not ended within {patience:?}\n  help: look for turns that wait, and for timers with a short period; .patience(…) gives it more time"
-    )]
+    /// Something took longer than the host's timeout.
     TimedOut {
         /// What was waited for.
         what: String,
         /// How long.
-        patience: Duration,
+        timeout: Duration,
     },
     /// The state file.
-    #[error("the state cannot be read: {0}")]
-    State(#[from] daca_model::backend::Error),
+    State(daca_model::backend::Error),
     /// A time that no clock shows.
-    #[error("the clock cannot be moved on by {0:?}")]
     TooFar(Duration),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (message, help) = match self {
+            Error::Call(failed) => return fmt::Display::fmt(failed, f),
+            Error::Address { text, reason } => {
+                (format!("{text:?} is no actor: {reason}"), Some("write TYPE/ID, such as Counter/a"))
+            }
+            Error::Json { what, reason } => (format!("{what}: {reason}"), None),
+            Error::Request { what, reason } => (
+                format!("{what}: {reason}"),
+                Some("write a method such as POST, and a path such as /chat/user1, percent-encoded"),
+            ),
+            Error::Key(key, reason) => (format!("the key {key:?} cannot be used: {reason}"), None),
+            Error::TimedOut { what, timeout } => (
+                format!("{what} has not ended within {timeout:?}"),
+                Some(
+                    "look for turns that wait, and for timers with a short period; .timeout(…) gives it more time",
+                ),
+            ),
+            Error::State(reason) => (format!("the state cannot be read: {reason}"), None),
+            Error::TooFar(time) => (format!("the clock cannot be moved on by {time:?}"), None),
+        };
+        f.write_str(&framed("error", &self.code(), &message, help))
+    }
+}
+
+// As for `StartError`.
+impl std::error::Error for Error {}
+
+impl From<daca_model::backend::Error> for Error {
+    fn from(error: daca_model::backend::Error) -> Error {
+        Error::State(error)
+    }
 }
 
 /// A call that was not answered: the agent refused it, failed, or was stopped by the host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{actor}, {method}: error[{code}]: {message}")]
+#[error("{actor}, {method}: {}", framed("error", .code, .message, None))]
 pub struct CallFailed {
     /// Whom the call was for, as `TYPE/ID`.
     pub actor: String,
@@ -181,18 +240,19 @@ impl CallFailed {
 }
 
 impl Error {
-    /// The stable code of a call that was not answered. What is the test's own mistake, or the kit's, begins with `testkit-`.
+    /// The stable code, which `docs/errors/` explains. Those of the test's own mistakes, and of the kit, begin with `testkit-`.
     pub fn code(&self) -> &str {
-        match self {
-            Error::Call(failed) => &failed.code,
-            Error::Address { .. } => "testkit-address",
-            Error::Json { .. } => "testkit-json",
-            Error::Request { .. } => "testkit-request",
-            Error::Key(..) => "testkit-key",
-            Error::TimedOut { .. } => "testkit-timed-out",
-            Error::State(_) => "testkit-state",
-            Error::TooFar(_) => "testkit-too-far",
-        }
+        let code = match self {
+            Error::Call(failed) => return &failed.code,
+            Error::Address { .. } => ErrorCode::TestkitAddress,
+            Error::Json { .. } => ErrorCode::TestkitJson,
+            Error::Request { .. } => ErrorCode::TestkitRequest,
+            Error::Key(..) => ErrorCode::TestkitKey,
+            Error::TimedOut { .. } => ErrorCode::TestkitTimedOut,
+            Error::State(_) => ErrorCode::TestkitState,
+            Error::TooFar(_) => ErrorCode::TestkitTooFar,
+        };
+        code.as_str()
     }
 
     /// What the caller is told, for a call that was not answered.

@@ -45,7 +45,7 @@ pub(crate) struct Parts {
     pub(crate) router: Router,
     pub(crate) inbound: Arc<Local>,
     pub(crate) lifecycle: LifecycleWriter,
-    pub(crate) patience: Duration,
+    pub(crate) timeout: Duration,
     /// Removed with the host.
     pub(crate) _folder: TempDir,
 }
@@ -241,10 +241,10 @@ impl Host {
     }
 
     async fn rest(&self) {
-        let Parts { backend, deliveries, patience, .. } = &self.parts;
+        let Parts { backend, deliveries, timeout, .. } = &self.parts;
         loop {
             backend.embedded.settled().await;
-            deliveries.flush(Instant::now() + *patience).await;
+            deliveries.flush(Instant::now() + *timeout).await;
             if self.is_at_rest() {
                 return;
             }
@@ -275,7 +275,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`] when that takes longer than the host's patience, as a timer with a period of milliseconds may;
+    /// [`Error::TimedOut`] when that takes longer than the host's timeout, as a timer with a period of milliseconds may;
     /// [`Error::TooFar`] for a time that no clock shows.
     pub async fn advance(&self, time: Duration) -> Result<(), Error> {
         let end = self.now().checked_add(time).ok_or(Error::TooFar(time))?;
@@ -322,9 +322,9 @@ impl Host {
         component: impl AsRef<Path>,
         share: u8,
     ) -> Result<String, StartError> {
-        let Parts { actors, deployer, patience, .. } = &self.parts;
+        let Parts { actors, deployer, timeout, .. } = &self.parts;
         let deploy = Box::pin(deploy::deploy(deployer, actors, agent_type, component.as_ref(), share));
-        tokio::time::timeout(*patience, deploy).await.unwrap_or(Err(StartError::TimedOut(*patience)))
+        tokio::time::timeout(*timeout, deploy).await.unwrap_or(Err(StartError::TimedOut(*timeout)))
     }
 
     /// Rolls back, as `daca rollback` does, and returns the version that serves again. A canary alone ends, if there is one.
@@ -333,9 +333,9 @@ impl Host {
     ///
     /// [`StartError::Refused`], such as when there is no version before.
     pub async fn roll_back(&self, agent_type: &str) -> Result<String, StartError> {
-        let Parts { actors, deployer, patience, .. } = &self.parts;
+        let Parts { actors, deployer, timeout, .. } = &self.parts;
         let roll_back = Box::pin(deploy::roll_back(deployer, actors, agent_type));
-        tokio::time::timeout(*patience, roll_back).await.unwrap_or(Err(StartError::TimedOut(*patience)))
+        tokio::time::timeout(*timeout, roll_back).await.unwrap_or(Err(StartError::TimedOut(*timeout)))
     }
 
     /// Deactivates all actors, as a host that shuts down does: `#[deactivate]` runs, and the next call of each makes a new
@@ -348,7 +348,7 @@ impl Host {
         let deactivate = async {
             self.rest().await;
             // An actor whose answer is here may not be idle yet.
-            while self.parts.actors.deactivate_all(Instant::now() + self.parts.patience).await > 0 {
+            while self.parts.actors.deactivate_all(Instant::now() + self.parts.timeout).await > 0 {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
             self.rest().await;
@@ -357,9 +357,9 @@ impl Host {
     }
 
     async fn within<T>(&self, what: &str, work: impl Future<Output = T>) -> Result<T, Error> {
-        let patience = self.parts.patience;
-        let done = tokio::time::timeout(patience, work).await;
-        done.map_err(|_elapsed| Error::TimedOut { what: what.to_owned(), patience })
+        let timeout = self.parts.timeout;
+        let done = tokio::time::timeout(timeout, work).await;
+        done.map_err(|_elapsed| Error::TimedOut { what: what.to_owned(), timeout })
     }
 }
 

@@ -50,7 +50,7 @@
 //!
 //! # Bounds
 //!
-//! Every wait ends after [`HostBuilder::patience`] with [`Error::TimedOut`].
+//! Every wait ends after [`HostBuilder::timeout`] with [`Error::TimedOut`].
 
 mod answer;
 mod builder;

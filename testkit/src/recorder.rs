@@ -169,8 +169,8 @@ impl Backend for Recorder {
         self.embedded.readiness()
     }
 
-    async fn leave(&self, patience: Duration) {
-        self.embedded.leave(patience).await;
+    async fn leave(&self, timeout: Duration) {
+        self.embedded.leave(timeout).await;
     }
 
     async fn shut_down(&self) {

@@ -107,7 +107,7 @@ async fn a_firing_that_fails_is_tried_again_as_time_passes() -> Result<()> {
 
 #[tokio::test]
 async fn a_wait_without_an_end_is_an_error() -> Result<()> {
-    let host = exerciser().patience(SECOND * 5).start().await?;
+    let host = exerciser().timeout(SECOND * 5).start().await?;
     let restless = json!({"name": "restless", "due_ms": 1, "period_ms": 1});
     host.call("Exerciser/a", "RegisterTimer", &restless).await?;
     let late = host.advance(HOUR * 24).await.expect_err("it fires 86 million times");

@@ -12,7 +12,7 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use tempfile::TempDir;
 
 /// Seconds that a command may take. Only one that does not end by itself takes so long.
-const PATIENCE: &str = "60";
+const TIMEOUT: &str = "60";
 
 /// A command of a page.
 #[derive(Debug, PartialEq, Eq)]
@@ -169,7 +169,7 @@ impl Shell {
     /// `timeout` ends what the command has started, too.
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new("timeout");
-        command.args(["--kill-after=5", PATIENCE, "sh", "-c"]).arg(format!("exec 2>&1\n{line}"));
+        command.args(["--kill-after=5", TIMEOUT, "sh", "-c"]).arg(format!("exec 2>&1\n{line}"));
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         for name in ["DACA_ADMIN_TOKEN", "DAPR_GRPC_PORT", "DAPR_GRPC_ENDPOINT"] {
             command.env_remove(name);

@@ -24,7 +24,7 @@ pub use fixtures::{
 pub use program::{Ended, exchange, run_in, run_with};
 
 /// How long a test waits for something that must happen. Only a failing test waits so long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Variables of whoever runs the tests that would lead a command to another host.
 const OPERATORS: [&str; 2] = ["DACA_ADMIN", "DACA_ADMIN_TOKEN"];
@@ -266,7 +266,7 @@ impl Host {
             if let Some(line) = self.log().into_iter().find(|line| is_it(line)) {
                 return Ok(line);
             }
-            if start.elapsed() > PATIENCE {
+            if start.elapsed() > TIMEOUT {
                 bail!("no line about {what} in the log:\n{:#?}", self.log());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -293,7 +293,7 @@ impl Host {
     /// Waits for the process to end by itself.
     pub async fn wait(&mut self) -> anyhow::Result<ExitStatus> {
         let start = Instant::now();
-        while start.elapsed() < PATIENCE {
+        while start.elapsed() < TIMEOUT {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status);
             }
@@ -351,7 +351,7 @@ pub async fn eventually<F: AsyncFn() -> anyhow::Result<bool>>(
 ) -> anyhow::Result<()> {
     let start = Instant::now();
     while !condition().await? {
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() > TIMEOUT {
             bail!("it never came to this: {what}");
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

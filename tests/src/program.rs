@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 use anyhow::Context as _;
 
-use crate::{OPERATORS, PATIENCE, daca};
+use crate::{OPERATORS, TIMEOUT, daca};
 
 /// How the program ended, and what it said.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub async fn run_with<A: AsRef<OsStr>>(
         command.env_remove(name);
     }
     command.env_remove("DAPR_GRPC_PORT").env_remove("DAPR_GRPC_ENDPOINT").envs(variables.iter().copied());
-    let ended = tokio::time::timeout(PATIENCE, command.output()).await;
+    let ended = tokio::time::timeout(TIMEOUT, command.output()).await;
     let output = ended.context("the program did not end by itself")??;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ok(Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) })
@@ -51,7 +51,7 @@ pub async fn run_with<A: AsRef<OsStr>>(
 /// client is in between that would mend them.
 pub fn exchange(url: &str, request: &[u8]) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(url.trim_start_matches("http://"))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.write_all(request)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 
 use anyhow::Context as _;
-use daca_tests::{PATIENCE, daca, default_manifest};
+use daca_tests::{TIMEOUT, daca, default_manifest};
 use reqwest::Client;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -46,7 +46,7 @@ impl Waiting {
 
     fn line(&self, is_it: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
         loop {
-            let line = self.log.recv_timeout(PATIENCE).context("the line did not come")?;
+            let line = self.log.recv_timeout(TIMEOUT).context("the line did not come")?;
             if is_it(&line) {
                 return Ok(line);
             }

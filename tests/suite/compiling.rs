@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use daca_tests::deploy::{refusal, swapped};
-use daca_tests::{Host, PATIENCE, eventually, run_in};
+use daca_tests::{Host, TIMEOUT, eventually, run_in};
 use tempfile::TempDir;
 
 /// A small component that takes minutes to compile: functions of many variables that depend on each other across many branches.
@@ -183,7 +183,7 @@ async fn a_host_that_compiles_before_it_serves_can_be_stopped() -> anyhow::Resul
     let pid = host.id().context("it has ended already")?;
     let compiler = until_it_compiles(pid).await?;
     anyhow::ensure!(std::process::Command::new("kill").arg(pid.to_string()).status()?.success());
-    let ended = tokio::time::timeout(PATIENCE, host.wait()).await.context("it does not end")??;
+    let ended = tokio::time::timeout(TIMEOUT, host.wait()).await.context("it does not end")??;
     assert_eq!(ended.code(), Some(0));
     until_gone(compiler).await
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use daca_tests::{Ended, Host, chat_agent, guest, manifest_of, message, run_in};
+use daca_tests::{Ended, Host, chat_agent, guest, manifest_of, run_in};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -19,54 +19,68 @@ fn importing(import: &str, version: &str) -> anyhow::Result<Vec<u8>> {
     ))?)
 }
 
-#[tokio::test]
-async fn a_file_that_cannot_serve_is_refused_in_its_own_terms() -> anyhow::Result<()> {
+/// What is wrong with a file, its bytes (`None`: there is no file), and the code and a word of its refusal.
+type Unusable = (&'static str, Option<Vec<u8>>, &'static str, &'static str);
+
+/// Files that are no components, or not whole.
+fn broken_files() -> anyhow::Result<Vec<Unusable>> {
+    const INVALID: &str = "component-invalid";
     let whole = std::fs::read(chat_agent())?;
     let mut altered = whole.clone();
     let middle = altered.len() / 2;
     altered[middle..middle + 64].fill(0xff);
-    let invalid = "component-invalid";
-    let export = "component-lacks-export";
-    let import = "component-unknown-import";
-    let contract = "component-contract-version";
-    let cases = [
-        ("empty", Some(Vec::new()), invalid, "it is empty"),
-        ("text", Some(b"Hello".to_vec()), invalid, "does not begin like"),
-        ("truncated at half", Some(whole[..whole.len() / 2].to_vec()), invalid, "cut short"),
-        ("truncated by a byte", Some(whole[..whole.len() - 1].to_vec()), invalid, "cut short"),
-        ("truncated after the head", Some(whole[..8].to_vec()), export, "daca:agent/actor@0.1.0"),
-        ("altered", Some(altered), invalid, "altered"),
+    Ok(vec![
+        ("empty", Some(Vec::new()), INVALID, "it is empty"),
+        ("text", Some(b"Hello".to_vec()), INVALID, "does not begin like"),
+        ("truncated at half", Some(whole[..whole.len() / 2].to_vec()), INVALID, "cut short"),
+        ("truncated by a byte", Some(whole[..whole.len() - 1].to_vec()), INVALID, "cut short"),
+        (
+            "truncated after the head",
+            Some(whole[..8].to_vec()),
+            "component-lacks-export",
+            "daca:agent/actor@0.1.0",
+        ),
+        ("altered", Some(altered), INVALID, "altered"),
         (
             "a core module",
             Some(wat::parse_str("(module (func (export \"run\")))")?),
             "component-is-module",
             "wasm32-wasip2",
         ),
-        ("no export", Some(wat::parse_str("(component)")?), export, "#[agent]"),
+        ("missing", None, "component-missing", "No such file"),
+    ])
+}
+
+/// Components that the host has no use for.
+fn unfit_components() -> anyhow::Result<Vec<Unusable>> {
+    const IMPORT: &str = "component-unknown-import";
+    const CONTRACT: &str = "component-contract-version";
+    Ok(vec![
+        ("no export", Some(wat::parse_str("(component)")?), "component-lacks-export", "#[agent]"),
         (
             "the export in another form",
             Some(wat::parse_str(
                 r#"(component (instance $empty) (export "daca:agent/actor@0.1.0" (instance $empty)))"#,
             )?),
-            export,
+            "component-lacks-export",
             "form of the contract",
         ),
         (
             "an import of wasi:http",
             Some(importing("wasi:http/outgoing-handler@0.2.0", "0.1.0")?),
-            import,
+            IMPORT,
             "wasi:http/outgoing-handler@0.2.0",
         ),
         (
             "an import of somebody's",
             Some(importing("acme:tools/magic@1.0.0", "0.1.0")?),
-            import,
+            IMPORT,
             "acme:tools/magic@1.0.0",
         ),
         (
             "an interface that the contract has not",
             Some(importing("daca:agent/magic@0.1.0", "0.1.0")?),
-            import,
+            IMPORT,
             "daca:agent/magic@0.1.0",
         ),
         (
@@ -74,17 +88,40 @@ async fn a_file_that_cannot_serve_is_refused_in_its_own_terms() -> anyhow::Resul
             Some(wat::parse_str(
                 r#"(component (instance $empty) (export "daca:agent/actor@0.2.0" (instance $empty)))"#,
             )?),
-            contract,
+            CONTRACT,
             "version 0.2.0",
         ),
         (
             "an import of another version",
             Some(importing("daca:agent/state@0.2.0", "0.1.0")?),
-            contract,
+            CONTRACT,
             "daca:agent/state@0.2.0",
         ),
-        ("missing", None, "component-missing", "No such file"),
+    ])
+}
+
+/// What a command says wrongly of the file in a folder that cannot serve.
+async fn faults_of(
+    folder: &Path,
+    arguments: &[&str],
+    (what, _, code, word): &Unusable,
+) -> anyhow::Result<Vec<String>> {
+    let Ended { code: exit, stderr, .. } = run_in(folder, arguments).await?;
+    let said = format!("error[{code}]: agent.wasm: ");
+    let rules = [
+        (exit == Some(1), "it ends with code 1".to_owned()),
+        (stderr.contains("agents.toml:3:"), "it names the line".to_owned()),
+        (stderr.matches(&said).count() == 1, format!("{said:?} once")),
+        (stderr.contains(word), format!("it says {word:?}")),
+        (stderr.matches("\n  help: ").count() == 1, "one help".to_owned()),
+        (!stderr.contains("panicked"), "no panic".to_owned()),
     ];
+    let broken = rules.into_iter().filter(|(holds, _)| !holds);
+    Ok(broken.map(|(_, rule)| format!("{what}, {}: {rule}, in: {stderr}", arguments[0])).collect())
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_serve_is_refused_in_its_own_terms() -> anyhow::Result<()> {
     let folder = TempDir::new()?;
     let file = folder.path().join("agent.wasm");
     std::fs::write(
@@ -92,22 +129,17 @@ async fn a_file_that_cannot_serve_is_refused_in_its_own_terms() -> anyhow::Resul
         "# An agent\n[agents.A]\ncomponent = \"agent.wasm\"\n",
     )?;
     let run = ["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", "data"];
-    for (what, bytes, code, word) in cases {
-        match bytes {
+    let mut faults = Vec::new();
+    for case in broken_files()?.into_iter().chain(unfit_components()?) {
+        match &case.1 {
             Some(bytes) => std::fs::write(&file, bytes)?,
             None => std::fs::remove_file(&file)?,
         }
         for arguments in [&["check"][..], &run[..]] {
-            let Ended { code: exit, stderr, .. } = run_in(folder.path(), arguments).await?;
-            assert_eq!(exit, Some(1), "{what}: {stderr}");
-            assert!(stderr.contains("agents.toml:3:"), "{what}: {stderr}");
-            let said = format!("error[{code}]: agent.wasm: ");
-            assert_eq!(stderr.matches(&said).count(), 1, "{what}: {said:?} once, in: {stderr}");
-            assert!(stderr.contains(word), "{what}: {stderr} does not say {word:?}");
-            assert_eq!(stderr.matches("\n  help: ").count(), 1, "{what}: {stderr}");
-            assert!(!stderr.contains("panicked"), "{what}: {stderr}");
+            faults.extend(faults_of(folder.path(), arguments, &case).await?);
         }
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
     Ok(())
 }
 
@@ -138,7 +170,7 @@ async fn assert_serves(host: &Host) -> anyhow::Result<()> {
 }
 
 fn compiled_again(host: &Host) -> bool {
-    host.log().iter().any(|line| message(line).contains("compiling again"))
+    host.log().iter().any(|line| line["code"] == "compiled-code-unusable")
 }
 
 #[tokio::test]
@@ -200,7 +232,7 @@ async fn a_host_that_cannot_keep_compiled_code_says_so_and_serves() -> anyhow::R
     std::fs::create_dir(folder.path().join("data"))?;
     std::fs::write(folder.path().join("data/code"), "a file where a folder should be")?;
     let host = Host::start_in(folder, &manifest_of("Plain", "plain", "")).await?;
-    let line = host.wait_for_message("compiled code could not be kept").await?;
+    let line = host.wait_for_log("the code", |line| line["code"] == "compiled-code-not-kept").await?;
     assert_eq!(line["level"], "WARN");
     assert_serves(&host).await
 }
@@ -254,7 +286,7 @@ async fn code_that_was_compiled_ahead_spares_compiling_only_when_it_can_be_trust
         std::fs::set_permissions(&code, std::fs::Permissions::from_mode(mode))?;
         let host = start_compiled(&folder, &manifest).await?;
         assert_serves(&host).await?;
-        host.wait_for_message("compiling the component").await.context(what)?;
+        host.wait_for_log(what, |line| line["code"] == "compiled-code-unusable").await?;
         assert!(own.exists(), "{what}");
         host.stop().await?;
         std::fs::remove_dir_all(&own)?;

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
-use daca_tests::{Answer, Host, PATIENCE, default_manifest, eventually, exchange, exerciser, manifest_of};
+use daca_tests::{Answer, Host, TIMEOUT, default_manifest, eventually, exchange, exerciser, manifest_of};
 use serde_json::json;
 
 const MESSAGE: &str = r#"{"role": "user", "content": "Hi"}"#;
@@ -15,7 +15,7 @@ struct Raw(BufReader<TcpStream>);
 impl Raw {
     fn connect(url: &str) -> anyhow::Result<Raw> {
         let stream = TcpStream::connect(url.trim_start_matches("http://"))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         Ok(Raw(BufReader::new(stream)))
     }
 

@@ -8,6 +8,10 @@ const NO_CONTENT: &str = "Invalid or missing 'content' field";
 const NO_MESSAGE: &str = "Invalid message format";
 const UNREADABLE: &str = "Invalid event data format";
 
+/// How the ChatAgent's lines about a delivered event and SMS begin.
+const PUBLISHED: &str = "Published event for";
+const SENT: &str = "Sent SMS for";
+
 fn said(content: &str) -> Value {
     json!({"role": "user", "content": content})
 }
@@ -24,16 +28,13 @@ async fn every_request_has_the_answer_of_the_table() -> anyhow::Result<()> {
     let success = (200, json!({"status": "SUCCESS", "message": "Event processed"}));
     let dropped = (200, json!({"status": "DROP", "message": UNREADABLE}));
     let event = json!({"actor_id": "u", "input": said("Hi"), "output": answered("Hi")});
+    let odd = "ü \u{0} \" \\ 漢 \u{1f600}";
     let chat = "/chat/u";
     let receive = "/receive-message";
     let subscribe = "/subscribe";
     let cases = [
         (chat, said("Hi").to_string(), (200, json!({"response": answered("Hi")}))),
-        (
-            chat,
-            said("ü \u{0} \" \\ 漢 \u{1f600}").to_string(),
-            (200, json!({"response": answered("ü \u{0} \" \\ 漢 \u{1f600}")})),
-        ),
+        (chat, said(odd).to_string(), (200, json!({"response": answered(odd)}))),
         (chat, json!({"role": "user", "content": ""}).to_string(), refused(NO_CONTENT)),
         (chat, json!({"role": "user"}).to_string(), refused(NO_CONTENT)),
         (chat, json!({"role": "user", "content": 5}).to_string(), refused(NO_CONTENT)),
@@ -69,7 +70,6 @@ async fn every_request_has_the_answer_of_the_table() -> anyhow::Result<()> {
         assert_eq!((got.as_u16(), answer), (status, expected), "POST {path} {body}");
     }
     // What was refused left no trace, and the id of a message without one is `unknown`.
-    let odd = "ü \u{0} \" \\ 漢 \u{1f600}";
     let kept = [answered("Hi"), said(odd), answered(odd), said("Yo"), answered("Yo")];
     assert_eq!(host.get("/chat/u/history").await?.body, json!({ "history": kept }));
     let kept = [said("Yo"), answered("Yo")];
@@ -112,7 +112,7 @@ async fn a_message_sets_off_its_event_and_its_sms_and_the_log_says_so() -> anyho
     let host = Host::start(&default_manifest()).await?;
     let input = json!({"role": "user", "content": "Hi", "lang": "en"});
     host.post("/chat/user1", &input).await?;
-    host.wait_for_message("Sent SMS for").await?;
+    host.wait_for_message(SENT).await?;
 
     let event = json!({
         "actor_id": "user1",
@@ -142,8 +142,8 @@ async fn a_message_sets_off_its_event_and_its_sms_and_the_log_says_so() -> anyho
         "State not found for history-user1, initializing".to_owned(),
         format!("Processing message for history-user1: {input}"),
         "Processed message for history-user1: Hi".to_owned(),
-        format!("Published event for history-user1: {event}"),
-        format!("Sent SMS for history-user1: {}", json!({"toNumber": "+1987654321", "body": sms})),
+        format!("{PUBLISHED} history-user1: {event}"),
+        format!("{SENT} history-user1: {}", json!({"toNumber": "+1987654321", "body": sms})),
     ];
     let lines = host.log().into_iter().filter(|line| line["target"] == "agent").collect::<Vec<_>>();
     assert_eq!(lines.iter().map(message).collect::<Vec<_>>(), expected);
@@ -216,7 +216,7 @@ async fn the_setting_says_who_gets_the_sms() -> anyhow::Result<()> {
         let host =
             Host::start(&replaced(&default_manifest(), r#"to-number = "+1987654321""#, setting)?).await?;
         host.post("/chat/user1", &said("Hi")).await?;
-        host.wait_for_message("Sent SMS for").await?;
+        host.wait_for_message(SENT).await?;
         let outbox = host.get_admin("/outbox").await?.body;
         assert_eq!(outbox["entries"][1]["metadata"]["toNumber"], number);
     }
@@ -244,7 +244,7 @@ async fn what_is_not_permitted_fails_no_turn_and_the_log_names_the_line_to_add()
     assert_eq!(host.get_admin("/outbox").await?.body["entries"], json!([]));
     for line in host.log() {
         let text = message(&line);
-        assert!(!text.starts_with("Published event") && !text.starts_with("Sent SMS"), "{text}");
+        assert!(!text.starts_with(PUBLISHED) && !text.starts_with(SENT), "{text}");
     }
     Ok(())
 }
@@ -270,6 +270,6 @@ payload = { field = "history_key" }"#;
         Ok(*counts == json!({"pending": 0, "sent": 1, "failed": 1}))
     })
     .await?;
-    assert!(!host.log().iter().any(|line| message(line).starts_with("Published event")));
+    assert!(!host.log().iter().any(|line| message(line).starts_with(PUBLISHED)));
     Ok(())
 }

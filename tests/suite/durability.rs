@@ -9,6 +9,8 @@ use daca_tests::{Host, default_manifest, eventually, exerciser, run_in};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::shutdown::STATE_ON_DISK;
+
 #[tokio::test]
 async fn every_acknowledged_write_survives_kill_9() -> anyhow::Result<()> {
     const CLIENTS: usize = 16;
@@ -113,6 +115,14 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Writes a file until the disk is full.
+fn fill_disk(filler: &Path) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(filler)?;
+    let block = vec![1; 64 * 1024];
+    while std::io::Write::write_all(&mut file, &block).is_ok() {}
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_full_disk_refuses_what_it_cannot_keep_and_the_host_goes_on_when_there_is_room()
 -> anyhow::Result<()> {
@@ -130,16 +140,10 @@ async fn a_full_disk_refuses_what_it_cannot_keep_and_the_host_goes_on_when_there
     };
     assert_eq!(set("before", "k", 10).await?.status, 200);
     let filler = data.join("filler");
-    let fill = || {
-        let mut file = std::fs::File::create(&filler)?;
-        let block = vec![1; 64 * 1024];
-        while std::io::Write::write_all(&mut file, &block).is_ok() {}
-        std::io::Result::Ok(())
-    };
 
     // Twice: what was done about the first error must do for the second.
     for round in 0..2 {
-        fill()?;
+        fill_disk(&filler)?;
         let mut kept = Vec::new();
         let refused = loop {
             let key = format!("{round}-{}", kept.len());
@@ -229,7 +233,8 @@ async fn a_data_folder_that_is_gone_is_said_and_nothing_is_kept_as_if_it_were_th
     host.signal("TERM")?;
     let mut host = host;
     assert_eq!(host.wait().await?.code(), Some(0));
-    assert!(!host.log().iter().any(|line| daca_tests::message(line).contains("state is on disk")));
+    let last = host.wait_for_message("shut down").await?;
+    assert!(!daca_tests::message(&last).contains(STATE_ON_DISK), "{last}");
     assert!(!data.join("state.redb").exists());
     Ok(())
 }

@@ -2,10 +2,12 @@
 
 use std::process::Stdio;
 
-use daca_tests::{Host, PATIENCE, daca, eventually, manifest_of, message, run_in};
+use daca_tests::{Host, TIMEOUT, daca, eventually, manifest_of, message, run_in};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::shutdown::STATE_ON_DISK;
 
 /// A host with agents of two types, each of which has logged.
 async fn host_with_logs() -> anyhow::Result<Host> {
@@ -67,7 +69,7 @@ async fn read_until(response: reqwest::Response, text: &str) -> anyhow::Result<r
     let mut response = response;
     let mut all = String::new();
     while !all.contains(text) {
-        match tokio::time::timeout(PATIENCE, response.chunk()).await?? {
+        match tokio::time::timeout(TIMEOUT, response.chunk()).await?? {
             Some(chunk) => all.push_str(&String::from_utf8_lossy(&chunk)),
             None => anyhow::bail!("{text:?} did not come, but: {all}"),
         }
@@ -88,11 +90,15 @@ async fn who_follows_sees_what_comes_and_holds_up_no_shutdown() -> anyhow::Resul
     // One that does not read must not hold it up either.
     let url = format!("{}/logs?follow=true", host.admin);
     let _deaf = reqwest::Client::builder().no_proxy().build()?.get(url).send().await?;
+    let before = host.log().len();
     host.signal("TERM")?;
-    while tokio::time::timeout(PATIENCE, response.chunk()).await??.is_some() {}
+    while tokio::time::timeout(TIMEOUT, response.chunk()).await??.is_some() {}
     let mut host = host;
     assert_eq!(host.wait().await?.code(), Some(0));
-    assert!(!host.log().iter().any(|line| message(line).contains("did not end within the grace")));
+    host.wait_for_message(STATE_ON_DISK).await?;
+    // Such as of connections that did not end.
+    let warnings = host.log().into_iter().skip(before).filter(|line| line["level"] != "INFO");
+    assert_eq!(warnings.collect::<Vec<_>>(), Vec::<Value>::new());
     Ok(())
 }
 
@@ -149,13 +155,13 @@ async fn the_command_tells_people_and_programs() -> anyhow::Result<()> {
         .spawn()?;
     let stdout = child.stdout.take().ok_or_else(|| anyhow::anyhow!("no stdout"))?;
     let mut output = BufReader::new(stdout).lines();
-    let first = tokio::time::timeout(PATIENCE, output.next_line()).await??;
+    let first = tokio::time::timeout(TIMEOUT, output.next_line()).await??;
     assert!(first.is_some_and(|line| line.ends_with("from Exerciser/a")));
     log(&host, "Exerciser/a", "later").await?;
-    let second = tokio::time::timeout(PATIENCE, output.next_line()).await??;
+    let second = tokio::time::timeout(TIMEOUT, output.next_line()).await??;
     assert!(second.is_some_and(|line| line.ends_with("later")));
     assert_eq!(host.stop().await?.code(), Some(0));
-    let ended = tokio::time::timeout(PATIENCE, child.wait_with_output()).await??;
+    let ended = tokio::time::timeout(TIMEOUT, child.wait_with_output()).await??;
     assert_eq!(ended.status.code(), Some(1));
     let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert!(stderr.starts_with("error[host-ended]: the host has shut down"), "{stderr}");

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use daca_tests::{Host, exerciser, manifest_of, message};
 use serde_json::{Value, json};
 
+/// What the last line of a host says after an orderly end.
+pub(crate) const STATE_ON_DISK: &str = "state is on disk";
+
 /// Waits until nothing else holds the host, so that its end can be awaited.
 fn alone(host: Arc<Host>) -> anyhow::Result<Host> {
     Arc::try_unwrap(host).map_err(|_| anyhow::anyhow!("a call still holds the host"))
@@ -48,6 +51,7 @@ async fn running_turns_end_well_and_new_ones_are_refused() -> anyhow::Result<()>
         assert_eq!(host.wait().await?.code(), Some(0), "{signal}");
         let warnings = host.log().into_iter().filter(|line| line["code"] == "shutdown-incomplete").count();
         assert_eq!(warnings, 0);
+        host.wait_for_message(STATE_ON_DISK).await?;
         drop(host);
 
         let host = Host::start_in(folder, &exerciser("")).await?;

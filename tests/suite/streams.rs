@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
-use daca_tests::{Host, PATIENCE, chat_agent, daca, default_manifest, eventually, exerciser, message};
+use daca_tests::{Host, TIMEOUT, chat_agent, daca, default_manifest, eventually, exerciser, message};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -40,14 +40,14 @@ impl Unread {
     }
 
     async fn get(&self, url: &str) -> anyhow::Result<(u16, String)> {
-        let response = tokio::time::timeout(PATIENCE, self.client.get(url).send()).await??;
+        let response = tokio::time::timeout(TIMEOUT, self.client.get(url).send()).await??;
         Ok((response.status().as_u16(), response.text().await?))
     }
 
     async fn call(&self, method: &str, payload: &Value) -> anyhow::Result<()> {
         let url = format!("{}/actors/Exerciser/a/method/{method}", self.admin);
         let call = self.client.post(url).body(payload.to_string()).send();
-        let answer = tokio::time::timeout(PATIENCE, call).await.context("the call stands still")??;
+        let answer = tokio::time::timeout(TIMEOUT, call).await.context("the call stands still")??;
         if answer.status() == 200 { Ok(()) } else { bail!("{method}: {answer:?}") }
     }
 
@@ -76,7 +76,7 @@ impl Unread {
 
     async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
         let start = Instant::now();
-        while start.elapsed() < PATIENCE {
+        while start.elapsed() < TIMEOUT {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status);
             }

@@ -291,12 +291,25 @@ fn content(entry: &Value) -> (String, String) {
     (text("role"), text("content"))
 }
 
-#[tokio::test]
-async fn two_hundred_actors_with_fifty_messages_each_mix_and_lose_nothing() -> anyhow::Result<()> {
-    const ACTORS: usize = 200;
-    const MESSAGES: usize = 50;
+const ACTORS: usize = 200;
+const MESSAGES: usize = 50;
+
+/// Lines of the ChatAgent's log, as far as they begin so, by actor and in order.
+fn lines_by_actor(host: &Host, starts: &[&str]) -> BTreeMap<String, Vec<String>> {
+    let mut lines = BTreeMap::<String, Vec<String>>::new();
+    for line in host.log() {
+        let text = message(&line);
+        if starts.iter().any(|start| text.starts_with(start)) {
+            let actor = line["span"]["actor_id"].as_str().unwrap_or_default();
+            lines.entry(actor.to_owned()).or_default().push(text.to_owned());
+        }
+    }
+    lines
+}
+
+/// Sends every actor its messages, and checks the answers.
+async fn send_all(host: &Host) -> anyhow::Result<()> {
     const CONNECTIONS: usize = 64;
-    let host = Host::start(&default_manifest()).await?;
     // Eight actors at a time, each with several messages under way: they contend for the actor and for the host.
     let messages = (0..ACTORS / 8)
         .flat_map(|block| (0..MESSAGES).flat_map(move |m| (0..8).map(move |n| (block * 8 + n, m))));
@@ -310,8 +323,31 @@ async fn two_hundred_actors_with_fifty_messages_each_mix_and_lose_nothing() -> a
     });
     let answers: Vec<anyhow::Result<()>> = answers.buffer_unordered(CONNECTIONS).collect().await;
     assert_eq!(answers.len(), ACTORS * MESSAGES);
-    answers.into_iter().collect::<anyhow::Result<()>>()?;
+    answers.into_iter().collect()
+}
 
+/// An actor took its own messages, each once, and its effects left in the order of their turns.
+fn assert_in_order(number: usize, taken: &[String], delivered: &[String]) {
+    let actor = format!("u{number}");
+    let in_order = taken.iter().flat_map(|text| {
+        [
+            ("Published event for ", format!("\"content\":\"{text}\"")),
+            ("Sent SMS for ", format!("New message from {actor}: {text} -> ")),
+        ]
+    });
+    for ((start, part), line) in in_order.zip(delivered) {
+        assert!(line.starts_with(start) && line.contains(&part), "{part} is not next: {line}");
+    }
+    let distinct = taken.iter().cloned().collect::<BTreeSet<_>>();
+    let sent = (0..MESSAGES).map(|m| format!("{number}-{m}")).collect::<BTreeSet<_>>();
+    assert_eq!(distinct, sent, "{actor} took its own messages, all of them");
+    assert_eq!(taken.len(), MESSAGES, "{actor} took each once");
+}
+
+#[tokio::test]
+async fn two_hundred_actors_with_fifty_messages_each_mix_and_lose_nothing() -> anyhow::Result<()> {
+    let host = Host::start(&default_manifest()).await?;
+    send_all(&host).await?;
     let all_sent = json!({"pending": 0, "sent": 2 * ACTORS * MESSAGES, "failed": 0});
     eventually("all events and SMS are delivered", async || {
         Ok(host.get_admin("/outbox").await?.body["counts"] == all_sent)
@@ -325,41 +361,16 @@ async fn two_hundred_actors_with_fifty_messages_each_mix_and_lose_nothing() -> a
     })
     .await?;
 
-    // The order in which each actor took its messages, by the log.
-    let mut taken = BTreeMap::<String, Vec<String>>::new();
-    for line in host.log() {
-        if let Some(rest) = message(&line).strip_prefix("Processed message for history-")
-            && let Some((actor, text)) = rest.split_once(": ")
-        {
-            assert_eq!(line["span"]["actor_id"], actor);
-            taken.entry(actor.to_owned()).or_default().push(text.to_owned());
-        }
-    }
-    // And the order in which its effects were delivered.
-    let mut delivered = BTreeMap::<String, Vec<String>>::new();
-    for line in host.log() {
-        if message(&line).starts_with("Published event for ") || message(&line).starts_with("Sent SMS for ") {
-            let actor = line["span"]["actor_id"].as_str().unwrap_or_default();
-            delivered.entry(actor.to_owned()).or_default().push(message(&line).to_owned());
-        }
-    }
-    for n in 0..ACTORS {
-        let actor = format!("u{n}");
-        let taken = taken.remove(&actor).unwrap_or_default();
-        let in_order = taken.iter().flat_map(|text| {
-            [
-                ("Published event for ", format!("\"content\":\"{text}\"")),
-                ("Sent SMS for ", format!("New message from {actor}: {text} -> ")),
-            ]
-        });
-        let delivered = delivered.remove(&actor).unwrap_or_default();
-        for ((start, part), line) in in_order.zip(&delivered) {
-            assert!(line.starts_with(start) && line.contains(&part), "{part} is not next: {line}");
-        }
-        let distinct = taken.iter().cloned().collect::<BTreeSet<_>>();
-        let sent = (0..MESSAGES).map(|m| format!("{n}-{m}")).collect::<BTreeSet<_>>();
-        assert_eq!(distinct, sent, "{actor} took its own messages, all of them");
-        assert_eq!(taken.len(), MESSAGES, "{actor} took each once");
+    // By the log, in the order in which each actor took its messages.
+    let mut taken = lines_by_actor(&host, &["Processed message for history-"]);
+    let mut delivered = lines_by_actor(&host, &["Published event for ", "Sent SMS for "]);
+    for number in 0..ACTORS {
+        let actor = format!("u{number}");
+        let start = format!("Processed message for history-{actor}: ");
+        // A line of another actor's message would be kept as it is, and be none of the expected.
+        let text = |line: String| line.strip_prefix(&start).map(str::to_owned).unwrap_or(line);
+        let taken = taken.remove(&actor).unwrap_or_default().into_iter().map(text).collect::<Vec<_>>();
+        assert_in_order(number, &taken, &delivered.remove(&actor).unwrap_or_default());
         let exchange = |text: &String| {
             [("user".to_owned(), text.clone()), ("assistant".to_owned(), format!("Got your message: {text}"))]
         };

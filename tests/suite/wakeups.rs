@@ -106,7 +106,9 @@ async fn a_reminder_whose_turn_fails_is_tried_again_until_it_succeeds() -> anyho
         let data = json!({fault: "key"});
         host.call(&actor, "RegisterReminder", &json!({"name": "stubborn", "due_ms": 0, "data": data}))
             .await?;
-        let is_failure = |line: &Value| line["actor_id"] == fault && message(line).contains("\"stubborn\"");
+        let is_failure = |line: &Value| {
+            line["actor_id"] == fault && line["attempt"].is_u64() && message(line).contains("\"stubborn\"")
+        };
         host.wait_for_log("the failure", is_failure).await?;
         assert!(fired(&host, &actor).await?.is_empty(), "nothing of the failed turn is kept");
         let name = json!({"name": "stubborn"});
@@ -129,7 +131,10 @@ async fn registrations_outlive_a_crash_and_a_restart() -> anyhow::Result<()> {
         until_fired(&host, "Exerciser/a", 1).await?;
         let waits = json!({"fails_without": "key"});
         set("RegisterReminder", json!({"name": "fails", "due_ms": 0, "data": waits})).await?;
-        host.wait_for_log("the failure", |line| message(line).contains("\"fails\" fired and failed")).await?;
+        host.wait_for_log("the failure", |line| {
+            line["attempt"].is_u64() && message(line).contains("\"fails\"")
+        })
+        .await?;
         let hour = json!({"name": "hour", "due_ms": 3_600_000, "period_ms": null, "ttl_ms": null, "data": 2});
         set("RegisterReminder", hour.clone()).await?;
         set("RegisterTimer", hour.clone()).await?;

@@ -6,10 +6,13 @@
 //!
 //! [`steps`] runs a list of steps aloud; [`toolchain`], [`cargo`], [`mod@links`] and [`mod@dependencies`] are what a step can
 //! be; [`guests`], [`dev`], [`stack`],
-//! [`mod@image`], [`mod@bench`], [`mod@k8s`] and [`mod@test`] are the lists.
+//! [`mod@image`], [`mod@bench`], [`mod@k8s`] and [`mod@test`] are the lists. The tests of `circles` look at the order of the
+//! host's files.
 
 mod bench;
 mod cargo;
+#[cfg(test)]
+mod circles;
 mod dependencies;
 mod dev;
 mod documentation;

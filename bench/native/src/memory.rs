@@ -110,7 +110,7 @@ impl Backend for Memory {
         Readiness::Ready
     }
 
-    async fn leave(&self, _patience: Duration) {}
+    async fn leave(&self, _timeout: Duration) {}
 
     async fn shut_down(&self) {}
 }

@@ -6,6 +6,7 @@
 
 mod admin;
 mod deploy;
+mod form;
 mod invoke;
 mod logs;
 mod outcome;
@@ -17,20 +18,10 @@ mod versions;
 
 pub use admin::{Admin, Error};
 pub use deploy::{Deployment, deploy};
+pub use form::Form;
 pub use invoke::invoke;
 pub use logs::{LogRequest, logs};
 pub use pins::{pin, unpin};
 pub use ps::ps;
 pub use rollback::rollback;
 pub use versions::versions;
-
-/// The output format of a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// For people.
-    Text,
-    /// For machines: the host's JSON, unchanged.
-    Json,
-}
-
-use daca_base::digest::short;

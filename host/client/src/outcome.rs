@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
+use super::Form;
 use super::admin::{self, Error};
-use super::{Form, short};
+use daca_base::digest::short;
 use daca_base::telemetry::printable;
 
 #[derive(Deserialize)]

@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 
+use super::Form;
 use super::admin::{self, Admin, Error};
 use super::table::{Column, Table};
-use super::{Form, short};
+use daca_base::digest::short;
 
 #[derive(Deserialize)]
 struct Answer {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::Form;
 use super::admin::{self, Admin, Error};
 use super::table::{Column, Table};
-use super::{Form, short};
+use daca_base::digest::short;
 use daca_base::telemetry::printable;
 
 /// The number of events of each type's history that are shown.

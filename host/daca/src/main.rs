@@ -18,6 +18,7 @@ use daca_dapr::SidecarOptions;
 use daca_host::dev::Dev;
 use daca_host::host::{BackendOptions, Host, Options};
 use daca_host::kubernetes::Pod;
+use daca_base::ErrorCode;
 use daca_host::{Failure, admin_token, app_token, check, compile, explain, sign};
 use daca_manifest::Manifest;
 use daca_runtime::component;
@@ -30,7 +31,7 @@ use crate::arguments::{
 use crate::printing::{check_output, print, print_error, print_once};
 
 /// The time that the end of a host waits for the readers of its log.
-const LOG_PATIENCE: Duration = Duration::from_secs(2);
+const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The time that the end of the process waits for blocked threads.
 const LAST_WORK: Duration = Duration::from_secs(1);
@@ -122,7 +123,7 @@ fn run(arguments: RunArguments, builds: bool) -> Result<ExitCode, Failure> {
     if let Err(failure) = &ended {
         log.output.push(format!("{failure}\n").as_bytes());
     }
-    log.output.flush(LOG_PATIENCE);
+    log.output.flush(LOG_TIMEOUT);
     Ok(if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

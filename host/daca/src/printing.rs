@@ -64,7 +64,7 @@ pub(crate) fn print_once(text: &str, help: impl FnOnce() -> String) -> Result<()
 
 /// Prints to standard error. A failure cannot be reported anywhere else.
 pub(crate) fn print_error(text: impl Display) {
-    let _nobody_can_be_told = write!(std::io::stderr(), "{text}");
+    write!(std::io::stderr(), "{text}").ok();
 }
 
 fn checked() -> std::io::Result<()> {

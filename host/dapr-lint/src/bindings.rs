@@ -1,8 +1,9 @@
 //! Bindings: the inputs and their routes, and the outputs of agents.
 
+use super::check::{Check, NamedComponent, listed, with_slash};
+use super::known;
 use super::required::{Input, Pair};
-use super::resource::{Component, Setting};
-use super::{Category, Check, Wanted, known, listed, with_slash};
+use super::resource::{Category, Component, Setting};
 use daca_base::ErrorCode;
 
 pub(super) fn check(check: &mut Check<'_>) {
@@ -13,8 +14,8 @@ pub(super) fn check(check: &mut Check<'_>) {
     for input in &required.inputs {
         let (name, what) = (input.binding.as_str(), "messages are expected from".to_owned());
         let code = ErrorCode::ComponentsInputMissing;
-        let wanted = Wanted { name, category: Category::Binding, what, place: &input.place, code };
-        if let Some(component) = check.find(&wanted) {
+        let named = NamedComponent { name, category: Category::Binding, what, place: &input.place, code };
+        if let Some(component) = check.find(&named) {
             expected(check, component, input);
         }
     }
@@ -124,8 +125,8 @@ fn unlisted(check: &mut Check<'_>, component: &Component) {
 fn output(check: &mut Check<'_>, pair: &Pair) {
     let Pair { first: name, second: operation, place } = pair;
     let (what, code) = ("an agent may use".to_owned(), ErrorCode::ComponentsOutputMissing);
-    let wanted = Wanted { name, category: Category::Binding, what, place, code };
-    let Some(component) = check.find(&wanted) else { return };
+    let named = NamedComponent { name, category: Category::Binding, what, place, code };
+    let Some(component) = check.find(&named) else { return };
     let is_input =
         directions(component).is_some_and(|one| !one.iter().any(|direction| direction == "output"));
     if is_input || known::only_reads(&component.full_type) {

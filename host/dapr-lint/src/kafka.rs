@@ -5,8 +5,9 @@
 //! default). When these give up, the message is lost all the same. `consumeRetryInterval` is something else: the pause
 //! between two sessions of the group.
 
-use super::resource::{Component, Setting, is_truthy};
-use super::{Category, Check, bindings, duration};
+use super::check::Check;
+use super::resource::{Category, Component, Setting, is_truthy};
+use super::{bindings, duration};
 use daca_base::ErrorCode;
 
 pub(super) fn check(check: &mut Check<'_>) {

@@ -1,7 +1,8 @@
 //! Duplicate names, and resources of other apps.
 
+use super::check::{Check, listed};
 use super::finding::{Findings, Location};
-use super::{Category, Check};
+use super::resource::Category;
 use daca_base::ErrorCode;
 
 pub(super) fn check(check: &mut Check<'_>) {
@@ -21,7 +22,7 @@ pub(super) fn check(check: &mut Check<'_>) {
         let message = format!(
             "{:?} is for {} and not for the app {:?}, so it was not checked",
             component.name,
-            super::listed(component.scopes.iter().map(String::as_str)),
+            listed(component.scopes.iter().map(String::as_str)),
             check.app
         );
         let help = "if it is meant for this app, add the app to its scopes or name it with --app-id";

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::resource::{Component, SettingValue};
-use super::{Category, Check, bindings, stores};
+use super::check::{Check, listed};
+use super::resource::{Category, Component, SettingValue};
+use super::{bindings, stores};
 
 pub(super) fn of(check: &Check<'_>) -> String {
     let mut report = format!("components in {} for the app {}\n", check.folder.path.display(), check.app);
@@ -17,7 +18,7 @@ pub(super) fn of(check: &Check<'_>) -> String {
         let _ = writeln!(report, "  {name:width$}  {full_type:type_width$}  {uses}");
     }
     for one in check.folder.subscriptions.iter().filter(|one| one.is_for(check.app)) {
-        let paths = super::listed(one.paths.iter().map(|(path, _)| path.as_str()));
+        let paths = listed(one.paths.iter().map(|(path, _)| path.as_str()));
         let _ = writeln!(
             report,
             "  {:width$}  subscription to {}/{} at {paths}",
@@ -25,7 +26,7 @@ pub(super) fn of(check: &Check<'_>) -> String {
         );
     }
     for one in check.folder.resiliencies.iter().filter(|one| one.is_for(check.app)) {
-        let targets = super::listed(one.inbound.keys().map(String::as_str));
+        let targets = listed(one.inbound.keys().map(String::as_str));
         let _ = writeln!(report, "  {:width$}  resiliency of {targets}", one.name);
     }
     report
@@ -35,7 +36,7 @@ fn uses(check: &Check<'_>, component: &Component) -> Vec<String> {
     let mut uses = Vec::new();
     let mut add = |what: &str, names: BTreeSet<&str>| {
         if !names.is_empty() {
-            uses.push(format!("{what} {}", super::listed(names)));
+            uses.push(format!("{what} {}", listed(names)));
         }
     };
     let (required, name) = (check.required, component.name.as_str());

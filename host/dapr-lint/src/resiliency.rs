@@ -4,8 +4,8 @@
 //! `pubsub/redis/redis.go` of components-contrib), so it is lost unless a policy for inbound retries repeats it inside
 //! the sidecar. In earlier releases such a policy is harmless.
 
-use super::resource::{Component, Resiliency, Retry};
-use super::{Category, Check};
+use super::check::Check;
+use super::resource::{Category, Component, Resiliency, Retry};
 use daca_base::ErrorCode;
 
 /// The policies that apply to a pub/sub component without a target (`expandPolicyTemplate` in

@@ -6,9 +6,9 @@
 //! is not in it may use every topic but those of `protectedTopics`, and `app=` allows it none. Spaces are ignored, and
 //! topics are compared as a whole.
 
+use super::check::Check;
 use super::finding::Location;
-use super::resource::{Component, Setting};
-use super::{Category, Check};
+use super::resource::{Category, Component, Setting};
 use daca_base::ErrorCode;
 
 /// An operation on a topic.

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::resource::{Component, Setting, SettingValue, is_truthy};
-use super::{Category, Check, folder};
+use super::check::Check;
+use super::folder;
+use super::resource::{Category, Component, Setting, SettingValue, is_truthy};
 use daca_base::ErrorCode;
 use daca_base::json::Document;
 

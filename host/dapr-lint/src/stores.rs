@@ -1,7 +1,8 @@
 //! The state store of the actors: exactly one, with transactions.
 
-use super::resource::{Component, is_truthy};
-use super::{Category, Check, known};
+use super::check::{Check, whole};
+use super::known;
+use super::resource::{Category, Component, is_truthy};
 use daca_base::ErrorCode;
 
 /// The state stores that are declared for actors.
@@ -39,7 +40,7 @@ pub(super) fn check(check: &mut Check<'_>) {
 }
 
 fn missing(check: &mut Check<'_>) {
-    let folder = super::whole(&check.folder.path);
+    let folder = whole(&check.folder.path);
     let (place, message) = match check.of(Category::State).next() {
         Some(store) => {
             (&store.place, format!("{:?} does not keep the actors, and no other store does", store.name))

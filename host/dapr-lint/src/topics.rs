@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::check::{Check, NamedComponent, with_slash};
+use super::duration;
 use super::finding::Location;
-use super::resource::{Component, Setting, Subscription};
+use super::resource::{Category, Component, Setting, Subscription};
 use super::scopes::{self, Operation};
-use super::{Category, Check, Wanted, duration, with_slash};
 use daca_base::ErrorCode;
 
 /// The use of a topic by a subscription.
@@ -15,8 +16,8 @@ const SUBSCRIBED: &str = "a subscription is to";
 pub(super) fn check(check: &mut Check<'_>) {
     let required = check.required;
     let published = required.published.iter().map(|pair| (pair, "an agent may publish to"));
-    let set_aside = required.dead_letters.iter().map(|pair| (pair, "dead letters go to"));
-    for (pair, what) in published.chain(set_aside) {
+    let dead_letters = required.dead_letters.iter().map(|pair| (pair, "dead letters go to"));
+    for (pair, what) in published.chain(dead_letters) {
         pubsub(check, &pair.first, what, &pair.place);
         scopes::check(check, Operation::Publish, (&pair.first, &pair.second), what, &pair.place);
     }
@@ -30,7 +31,7 @@ pub(super) fn check(check: &mut Check<'_>) {
 
 fn pubsub(check: &mut Check<'_>, name: &str, what: &str, place: &Location) {
     let code = ErrorCode::ComponentsPubsubMissing;
-    check.find(&Wanted { name, category: Category::Pubsub, what: what.to_owned(), place, code });
+    check.find(&NamedComponent { name, category: Category::Pubsub, what: what.to_owned(), place, code });
 }
 
 /// Subscriptions in the folder. A sidecar keeps one for each topic: the app's own answer (here the manifest's) replaces

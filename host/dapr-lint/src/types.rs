@@ -1,6 +1,8 @@
 //! Types, their versions, and their required settings.
 
-use super::{Category, Check, known, stores};
+use super::check::Check;
+use super::resource::Category;
+use super::{known, stores};
 use daca_base::ErrorCode;
 
 pub(super) fn check(check: &mut Check<'_>) {

@@ -27,9 +27,9 @@ const LONGER: u32 = 2;
 const REMEMBERED: Duration = Duration::from_secs(30);
 /// A request that waits for this time gets an additional permit, whatever the others do: they may be waiting for
 /// something that never comes.
-const PATIENCE: Duration = Duration::from_secs(1);
+const EXTRA_PERMIT_AFTER: Duration = Duration::from_secs(1);
 /// The pause between two additional permits.
-const PAUSE: Duration = Duration::from_millis(5);
+const EXTRA_PERMIT_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The bindings in use.
 #[derive(Default)]
@@ -69,13 +69,13 @@ impl ConcurrencyLimit {
         self.size.lock().waiting += 1;
         let _waits = Waits(self);
         let mut turn = std::pin::pin!(self.free.acquire());
-        let mut patience = PATIENCE;
+        let mut wait = EXTRA_PERMIT_AFTER;
         loop {
-            match tokio::time::timeout(patience, &mut turn).await {
+            match tokio::time::timeout(wait, &mut turn).await {
                 // It is never closed.
                 Ok(permit) => return self.place(permit.ok()),
-                Err(_) if self.size.lock().grow_for_the_patient(Instant::now()) => self.free.add_permits(1),
-                Err(_) => patience = PAUSE,
+                Err(_) if self.size.lock().grow_for_long_wait(Instant::now()) => self.free.add_permits(1),
+                Err(_) => wait = EXTRA_PERMIT_INTERVAL,
             }
         }
     }
@@ -148,8 +148,8 @@ impl Size {
         }
     }
 
-    fn grow_for_the_patient(&mut self, now: Instant) -> bool {
-        let may = self.places < MAX_IN_FLIGHT && now - self.grown >= PAUSE;
+    fn grow_for_long_wait(&mut self, now: Instant) -> bool {
+        let may = self.places < MAX_IN_FLIGHT && now - self.grown >= EXTRA_PERMIT_INTERVAL;
         if may {
             self.places += 1;
             self.grown = now;
@@ -215,7 +215,7 @@ mod tests {
     async fn a_binding_that_never_answers_does_not_keep_its_places_for_itself() {
         let places = ConcurrencyLimit::default();
         let (first, second) = (places.take().await, places.take().await);
-        let third = tokio::time::timeout(10 * PATIENCE, places.take()).await;
+        let third = tokio::time::timeout(10 * EXTRA_PERMIT_AFTER, places.take()).await;
         assert!(third.is_ok(), "it has no place");
         drop((first, second, third));
         assert_eq!(places.free.available_permits(), places.size.lock().places);

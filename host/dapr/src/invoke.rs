@@ -12,12 +12,12 @@ use super::connection::Client;
 use super::names::segment;
 use super::request::{traced, within};
 use super::status::InvokeError;
-use super::watch::Known;
+use super::watch::SidecarStatus;
 
 /// Calls actors through the sidecar.
 pub struct Invoker {
     client: Client,
-    known: Known,
+    known: SidecarStatus,
 }
 
 /// One attempt to call an actor.
@@ -33,7 +33,7 @@ pub struct Attempt<'a> {
 }
 
 impl Invoker {
-    pub(super) fn new(client: Client, known: Known) -> Invoker {
+    pub(super) fn new(client: Client, known: SidecarStatus) -> Invoker {
         Invoker { client, known }
     }
 

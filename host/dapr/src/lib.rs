@@ -58,8 +58,8 @@ use schedules::Schedules;
 use shared::SharedState;
 use state::State;
 pub use status::InvokeError;
-pub use wakeups::{firing_data, shown_reminder};
-use watch::{Known, Watch};
+pub use wakeups::shown_reminder;
+use watch::{SidecarStatus, Watch};
 
 /// The timeout of an output binding, which calls something on the internet.
 const BINDING_TIMEOUT: Duration = Duration::from_secs(30);
@@ -82,7 +82,7 @@ impl Sidecar {
     pub fn new(manifest: &Manifest, options: SidecarOptions) -> Result<Sidecar, EndpointError> {
         let (client, epoch) =
             connection::client(&options.grpc, options.api_token.as_ref().map(|token| token.expose_secret()))?;
-        let known = Known::default();
+        let known = SidecarStatus::default();
         let reminders = Reminders::new(client.clone(), options.http.clone(), options.api_token.clone())?;
         let shared = SharedState::new(client.clone(), manifest.dapr.state_store.clone());
         Ok(Sidecar {
@@ -132,12 +132,6 @@ impl Sidecar {
         let proto::InvokeBindingResponse { data, metadata } = answer.into_inner();
         Ok(BindingResponse { data: data.into(), metadata: metadata.into_iter().collect() })
     }
-}
-
-/// The content type of an event or a reply. Dapr puts JSON into the envelope of an event unchanged, and anything else
-/// as base64.
-pub fn content_type(event: &[u8]) -> &'static str {
-    if daca_base::json::is_json(event) { "application/json" } else { "application/octet-stream" }
 }
 
 /// The event of an effect, if it is one.
@@ -281,7 +275,7 @@ impl Backend for Sidecar {
         let shutdown = self.shutdown.clone();
         tokio::spawn(async move {
             let following = task::lasting("sidecar", || watch.clone().run());
-            let _shut_down = shutdown.run_until_cancelled(following).await;
+            shutdown.run_until_cancelled(following).await;
         });
     }
 
@@ -298,9 +292,9 @@ impl Backend for Sidecar {
     }
 
     /// The sidecar sees that the host is unhealthy, stops its subscriptions and bindings, and gives up its actors.
-    async fn leave(&self, patience: Duration) {
+    async fn leave(&self, timeout: Duration) {
         let given_up = watch::until_actors_are_given_up(&self.client);
-        let _out_of_patience = tokio::time::timeout(patience, given_up).await;
+        tokio::time::timeout(timeout, given_up).await.ok();
     }
 
     async fn shut_down(&self) {

@@ -17,8 +17,9 @@ use tonic::{Code, Response, Status};
 
 use super::connection::Client;
 use super::request::{STORE_TIMEOUT, traced, within};
-use super::{content_type, status};
+use super::status;
 use daca_model::backend::Error;
+use daca_model::cloud_event::content_type;
 
 /// The maximum number of events in one request.
 const MAX_EVENTS: usize = 100;

@@ -14,7 +14,7 @@ use tonic::Code;
 
 use super::connection::Client;
 use super::request::{STORE_TIMEOUT, within};
-use super::wakeups::{self, AGAIN, end_of, reminder_request, shown_reminder};
+use super::wakeups::{self, RETRY_DELAY, end_of, reminder_request, shown_reminder};
 use super::{EndpointError, names, status};
 use daca_base::json::Document;
 use daca_model::ActorAddress;
@@ -69,7 +69,7 @@ impl Reminders {
         if registration.period.is_some() {
             return Ok(false);
         }
-        let mut request = reminder_request(actor, name, &Registration { due: AGAIN, ..registration });
+        let mut request = reminder_request(actor, name, &Registration { due: RETRY_DELAY, ..registration });
         request.ttl = ends.unwrap_or(request.ttl);
         let mut client = self.client.clone();
         let kept = within(STORE_TIMEOUT, client.register_actor_reminder(request)).await;

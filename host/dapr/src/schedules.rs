@@ -143,7 +143,7 @@ impl Schedules {
             Ok(Ok(false)) => {}
             Ok(Ok(true)) => tracing::info!(
                 code = ErrorCode::ReminderKept.as_str(), agent_type = %actor.agent_type, actor_id = %actor.id,
-                "{:?} fires again in {:?}", printable(name), wakeups::AGAIN
+                "{:?} fires again in {:?}", printable(name), wakeups::RETRY_DELAY
             ),
             Ok(Err(error)) => tracing::warn!(
                 code = ErrorCode::ReminderNotKept.as_str(), agent_type = %actor.agent_type, actor_id = %actor.id,

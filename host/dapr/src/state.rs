@@ -10,17 +10,17 @@ use jiff::Timestamp;
 
 use super::connection::Client;
 use super::request::{STORE_TIMEOUT, within};
-use super::watch::Known;
+use super::watch::SidecarStatus;
 use super::{names, status};
 
 /// The sidecar's state API for actors.
 pub(super) struct State {
     client: Client,
-    known: Known,
+    known: SidecarStatus,
 }
 
 impl State {
-    pub(super) fn new(client: Client, known: Known) -> State {
+    pub(super) fn new(client: Client, known: SidecarStatus) -> State {
         State { client, known }
     }
 

@@ -70,11 +70,16 @@ fn meaning_of_call(actor: &ActorAddress, status: &Status, is_of_a_host: bool) ->
     let words = words(status);
     let could_not = || format!("{actor} could not be called: {words}");
     match texts::meaning(status, &words) {
-        Some(Meaning::TooLong) => CallError::TooLargeForSidecar(words),
+        // Its limit is `--dapr-max-body-size`, 4 MiB by default.
+        Some(Meaning::TooLong) => {
+            let text = format!("The call is larger than the Dapr sidecar accepts: {words}.");
+            CallError::TooLargeForBackend(text)
+        }
         Some(Meaning::TooDeep) => {
-            let (code, status) =
-                (ErrorCode::CallChainTooDeep.into(), http::StatusCode::INTERNAL_SERVER_ERROR);
-            CallError::Elsewhere(RemoteError { code, status, detail: format!("{actor}: {words}") })
+            let code = ErrorCode::CallChainTooDeep;
+            let status = http::StatusCode::INTERNAL_SERVER_ERROR.as_u16();
+            let detail = format!("{actor}: {words}");
+            CallError::Elsewhere(RemoteError { code: code.into(), class: code.class(), status, detail })
         }
         Some(Meaning::NoMethod) => CallError::NotFound(format!("{actor}: {words}")),
         // A host answers an actor's errors with 200 and a mark: it rejected the request before it looked at the call.

@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use dapr::dapr::proto::common::v1::{JobFailurePolicy, JobFailurePolicyConstant, job_failure_policy::Policy};
 use dapr::dapr::proto::runtime::v1 as proto;
@@ -15,10 +13,10 @@ use super::names::segment;
 use daca_base::go_duration;
 use daca_base::json::Document;
 use daca_model::ActorAddress;
-use daca_model::backend::{Error, Registration, TurnCommit, WakeupKind};
+use daca_model::backend::{Error, Registration, TurnCommit, WakeupKind, firing_data};
 
 /// The wait before a failed firing is retried.
-pub(super) const AGAIN: Duration = Duration::from_secs(5);
+pub(super) const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// The maximum number of retries of a periodic reminder's firing. Then it waits for its next time.
 const MAX_RETRIES: u32 = 7;
 /// The scheduler's default, a second apart. It is better than fewer retries.
@@ -55,14 +53,14 @@ pub(super) fn reminder_request(
 /// succeeds; a periodic one is retried until its next time. Dapr 1.16 ignores the policy.
 fn failure_policy(period: Option<Duration>) -> Option<JobFailurePolicy> {
     let max_retries = period.map(|period| {
-        let fit = period.as_secs() / AGAIN.as_secs();
+        let fit = period.as_secs() / RETRY_DELAY.as_secs();
         u32::try_from(fit).unwrap_or(MAX_RETRIES).min(MAX_RETRIES)
     });
     if max_retries.is_some_and(|retries| retries <= OF_SCHEDULER) {
         return None;
     }
     let interval =
-        prost_types::Duration { seconds: AGAIN.as_secs().try_into().unwrap_or(i64::MAX), nanos: 0 };
+        prost_types::Duration { seconds: RETRY_DELAY.as_secs().try_into().unwrap_or(i64::MAX), nanos: 0 };
     let constant = JobFailurePolicyConstant { interval: Some(interval), max_retries };
     Some(JobFailurePolicy { policy: Some(Policy::Constant(constant)) })
 }
@@ -93,14 +91,6 @@ fn go_duration(duration: Duration) -> String {
 /// The same for an optional one.
 fn go_duration_or_empty(duration: Option<Duration>) -> String {
     duration.map(go_duration).unwrap_or_default()
-}
-
-/// The data of a reminder or timer that fires or is read: base64 in a JSON string, as every SDK of Dapr and the
-/// sidecar's gRPC API write it. Anything else was registered by hand through the HTTP API, and is passed on unchanged.
-pub fn firing_data(data: Option<&Document>) -> Bytes {
-    let Some(data) = data.filter(|data| !data.is_null()) else { return Bytes::new() };
-    let decoded = data.text().and_then(|text| STANDARD.decode(text).ok());
-    decoded.map_or_else(|| data.bytes().clone(), Bytes::from)
 }
 
 /// A reminder from the sidecar's HTTP API (`GET /v1.0/actors/TYPE/ID/reminders/NAME`). A missing one is returned empty
@@ -261,19 +251,5 @@ mod tests {
         assert_eq!(retries(Some(1)), None);
         assert_eq!(retries(Some(25)), Some((5, Some(5))));
         assert_eq!(retries(Some(u64::MAX)), Some((5, Some(7))));
-    }
-
-    #[test]
-    fn data_of_every_origin_is_read() {
-        for (json, bytes) in [
-            ("\"aGk=\"", "hi"),
-            ("\"no base64!\"", "\"no base64!\""),
-            ("{\"a\":1}", "{\"a\":1}"),
-            ("null", ""),
-            ("7", "7"),
-        ] {
-            let document = Document::parse(&json.into()).expect("it is JSON");
-            assert_eq!(firing_data(Some(&document)), bytes.as_bytes(), "{json}");
-        }
     }
 }

@@ -20,16 +20,16 @@ use super::{release, status};
 use daca_base::ErrorCode;
 
 /// The interval between two checks of the sidecar.
-const PAUSE: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// A sidecar that does not answer within this time counts as gone.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The time for which the sidecar's answer is valid, counted from the question: the lease. Placement lets at least as
 /// much time pass between the moment in which it misses a sidecar and the table that gives its actors to others
 /// (`--disseminate-timeout`, 1 to 3 s, in `pkg/placement/membership.go`). In normal operation, the sidecar ends the
 /// activation of a moving actor before another one may have it.
-const VOUCHED_FOR: Duration = MIN_ABSENCE;
+const LEASE_TIME: Duration = MIN_ABSENCE;
 /// The interval at which the log repeats that the host waits for the sidecar.
-const SAY_AGAIN: Duration = Duration::from_secs(15);
+const REPEAT_INTERVAL: Duration = Duration::from_secs(15);
 /// The time for which a sidecar may lack a state store before it is shut down.
 const RESTART_AFTER: Duration = Duration::from_secs(20);
 const NO_STORE: &str =
@@ -37,16 +37,16 @@ const NO_STORE: &str =
 
 /// The sidecar's last answer. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Known {
+pub(super) struct SidecarStatus {
     seen: Arc<RwLock<Seen>>,
     /// `false` while the sidecar does not answer at all.
     answers: Arc<watch::Sender<bool>>,
 }
 
-impl Default for Known {
+impl Default for SidecarStatus {
     /// Nothing is known yet: the sidecar may well be ready.
-    fn default() -> Known {
-        Known { seen: Arc::default(), answers: Arc::new(watch::Sender::new(true)) }
+    fn default() -> SidecarStatus {
+        SidecarStatus { seen: Arc::default(), answers: Arc::new(watch::Sender::new(true)) }
     }
 }
 
@@ -70,7 +70,7 @@ struct Seen {
     vouched: Option<(u64, Instant)>,
 }
 
-impl Known {
+impl SidecarStatus {
     pub(super) fn hosts_actors(&self) -> bool {
         self.read(|seen| seen.hosts_actors)
     }
@@ -78,7 +78,7 @@ impl Known {
     /// Returns `true` if the sidecar has confirmed in this ownership epoch, a moment ago, that it hosts actors.
     pub(super) fn is_lease_valid(&self, epoch: u64) -> bool {
         let vouched = self.read(|seen| seen.vouched);
-        vouched.is_some_and(|(of, asked)| of == epoch && asked.elapsed() < VOUCHED_FOR)
+        vouched.is_some_and(|(of, asked)| of == epoch && asked.elapsed() < LEASE_TIME)
     }
 
     fn vouch(&self, epoch: u64, asked: Instant) {
@@ -169,7 +169,7 @@ async fn look(client: &Client) -> Result<Seen, Status> {
 /// Waits until the sidecar no longer hosts actors, or is gone.
 pub(super) async fn until_actors_are_given_up(client: &Client) {
     while look(client).await.is_ok_and(|seen| seen.hosts_actors) {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -178,7 +178,7 @@ pub(super) async fn until_actors_are_given_up(client: &Client) {
 pub(super) struct Watch {
     pub(super) client: Client,
     pub(super) epoch: Epoch,
-    pub(super) known: Known,
+    pub(super) known: SidecarStatus,
     pub(super) required: Arc<RequiredComponents>,
     /// The sidecar's address, for people.
     pub(super) address: String,
@@ -216,7 +216,7 @@ impl Watch {
                 said.release(&seen.release);
             }
             self.mend(&seen, &mut lacks_store_since).await;
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -237,7 +237,8 @@ impl Watch {
             "telling the sidecar to shut down, so that it restarts and reads its components again"
         );
         let mut client = self.client.clone();
-        let _it_is_tried_again = within(TIMEOUT, client.shutdown(proto::ShutdownRequest {})).await;
+        // It is told again after the next such time.
+        within(TIMEOUT, client.shutdown(proto::ShutdownRequest {})).await.ok();
     }
 }
 
@@ -254,7 +255,7 @@ struct Said {
 impl Said {
     fn absence(&mut self, address: &str, reason: String, was_ready: bool, does_not_run: bool) {
         let is_known =
-            self.reason.as_ref().is_some_and(|(said, at)| *said == reason && at.elapsed() < SAY_AGAIN);
+            self.reason.as_ref().is_some_and(|(said, at)| *said == reason && at.elapsed() < REPEAT_INTERVAL);
         if is_known && !was_ready {
             return;
         }
@@ -266,7 +267,10 @@ impl Said {
             );
         } else if is_start {
             // Every start waits a moment, which is no reason for a warning.
-            tracing::info!("waiting for the Dapr sidecar at {address}: {reason}");
+            tracing::info!(
+                code = ErrorCode::SidecarUnavailable.as_str(),
+                "waiting for the Dapr sidecar at {address}: {reason}"
+            );
         } else {
             tracing::warn!(
                 code = ErrorCode::SidecarUnavailable.as_str(),

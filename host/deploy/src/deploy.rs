@@ -157,11 +157,8 @@ impl Deployer {
         if error.is_retryable() {
             return;
         }
-        let change = Change::Refuse {
-            version: version.to_owned(),
-            code: error.code.to_string(),
-            text: error.message.clone(),
-        };
+        let change =
+            Change::Refuse { version: version.to_owned(), code: error.code, text: error.message.clone() };
         let file = file.map(|file| FileSeen { refused: true, ..file });
         let request = ChangeRequest { file, ..ChangeRequest::new(change, origin.clone()) };
         agent.controller.change(request).await.ok(); // the refusal stands, even if it cannot be recorded

@@ -2,7 +2,6 @@
 
 use super::SignatureError;
 use super::library::{Lost, Missing};
-use super::shared::SharedError;
 use daca_base::digest::short;
 use daca_base::{ErrorCode, Explained, Explanation};
 use daca_model::MAX_COMPONENT;
@@ -186,7 +185,7 @@ impl Error {
 
     pub(super) fn shared_unavailable(reason: &daca_model::backend::Error) -> Error {
         let message = format!("the state that the hosts share cannot be reached: {reason}");
-        let help = "deploy again when the sidecar and its state store are there; nothing was deployed";
+        let help = "deploy again when the store that the hosts share can be reached; nothing was deployed";
         Error::new(ErrorCode::SharedStateUnavailable, message, help)
     }
 
@@ -226,15 +225,6 @@ impl Error {
 impl Explained for Error {
     fn explanation(&self) -> Option<Explanation<'_>> {
         Some(Explanation::new(self.code, self.help.as_str()))
-    }
-}
-
-impl From<SharedError> for Error {
-    fn from(error: SharedError) -> Error {
-        match error {
-            SharedError::Store(error) => Error::shared_unavailable(&error),
-            error @ SharedError::TooNew(_) => Error::record_too_new(&error.to_string()),
-        }
     }
 }
 

@@ -36,7 +36,7 @@ pub struct HostView {
     pub seen_ms_ago: u64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Line {
     serving: BTreeMap<String, String>,
     /// Milliseconds since 1970.
@@ -126,8 +126,7 @@ impl Hosts {
         let Some(store) = &self.store else { return Ok((Lines::new(), None)) };
         let value = store.read(&[KEY.to_owned()]).await?.into_iter().flatten().next();
         let Some(value) = value else { return Ok((Lines::new(), None)) };
-        // Entries of another format are overwritten.
-        Ok((daca_base::json::read(&value.value).unwrap_or_default(), Some(value.etag)))
+        Ok((entries(&value.value), Some(value.etag)))
     }
 
     async fn write(&self, serving: Option<BTreeMap<String, String>>) -> Result<(), backend::Error> {
@@ -152,7 +151,19 @@ impl Hosts {
     }
 }
 
+/// The entries in a stored value. A value that is damaged or has another format has none, and is overwritten: each host
+/// writes its own entry again within seconds.
+fn entries(value: &[u8]) -> Lines {
+    daca_base::json::read(value).unwrap_or_else(|error| {
+        tracing::debug!("the hosts' entries cannot be read: {error}");
+        Lines::new()
+    })
+}
+
 fn unix_millis() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod properties;

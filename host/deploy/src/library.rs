@@ -5,30 +5,34 @@
 //! A version is named by the SHA-256 of its bytes, which is checked on reading: an altered file does not serve. All
 //! functions block.
 
+mod identity;
+mod missing;
 mod presence;
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
+use std::io::{Error as IoError, ErrorKind, Result as IoResult};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::record::{self, ReadError, Record};
+use super::record::{self, LocalRecord, ReadError};
 use super::watch::read_bounded;
 use daca_base::digest::digest;
 use daca_base::files::{create_private_folder, write_lasting};
 use daca_model::MAX_COMPONENT;
-use presence::FolderId;
-pub(super) use presence::{FileState, Lost, Missing};
+pub(super) use identity::FileState;
+use identity::FolderId;
+pub(super) use missing::{Lost, Missing};
 
 /// The maximum number of files of a mounted folder that are read.
 const MAX_MOUNTED: usize = 1_000;
 /// The maximum size of a signature file in bytes.
 const MAX_SIGNATURE: u64 = 1_024;
+/// The maximum size in bytes of a file that names the serving version.
+const MAX_NOTE: u64 = 1_024;
 
 /// A component with its signature, as received.
 #[derive(Debug, Clone)]
@@ -46,15 +50,6 @@ pub struct Mounted {
     pub bytes: u64,
     /// Its file.
     pub path: PathBuf,
-}
-
-/// The record of an agent type in the data folder of one host. Its fields are the format on disk.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) struct LocalRecord {
-    /// The content of the manifest's file that this host saw last; other hosts may have seen another one.
-    pub(super) file_here: Option<String>,
-    pub(super) record: Arc<Record>,
 }
 
 /// The folders of the versions.
@@ -174,12 +169,39 @@ impl Library {
         self.folder.join(agent_type)
     }
 
+    /// Writes the digest that serves beside the folder of the versions.
+    fn note_serving(&self, agent_type: &str, digest: &str) -> Result<(), Error> {
+        let note = self.note_path(agent_type);
+        let is_noted = read_bounded(&note, MAX_NOTE).is_ok_and(|bytes| bytes == digest.as_bytes());
+        if is_noted { Ok(()) } else { self.write(&note, digest.as_bytes()) }
+    }
+
+    /// Fails if the folders are not those of the start: they were removed or renamed, or their disk was unmounted. The
+    /// next start would not find files in a new folder of the same name.
+    fn check_folders(&self) -> IoResult<()> {
+        let gone = |what: &str| {
+            Err(IoError::new(ErrorKind::NotFound, format!("the {what} from the start no longer exists")))
+        };
+        if self.data_id.is_some() && FolderId::of(&self.data) != self.data_id {
+            return gone("data folder");
+        }
+        let folder_id = *self.folder_id.lock();
+        if folder_id.is_some() && FolderId::of(&self.folder) != folder_id {
+            return gone("folder of the deployed versions");
+        }
+        Ok(())
+    }
+
     fn record_path(&self, agent_type: &str) -> PathBuf {
         self.folder_of(agent_type).join("record.json")
     }
 
     fn version_path(&self, agent_type: &str, digest: &str) -> PathBuf {
         self.folder_of(agent_type).join(format!("{digest}.wasm"))
+    }
+
+    fn note_path(&self, agent_type: &str) -> PathBuf {
+        self.data.join("serving").join(agent_type)
     }
 }
 

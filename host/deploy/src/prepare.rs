@@ -6,11 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::{Error, check_permissions};
+use super::Error;
 use daca_manifest::signature;
 use daca_manifest::{AgentType, DeployRules};
 use daca_runtime::actor::{Actors, SmokeTestFailure};
-use daca_runtime::component::{Compiling, ComponentVersion, Engine, Outline};
+use daca_runtime::component::{Compiling, ComponentVersion, Engine, Outline, imports_without_permission};
 
 /// The maximum length of a label in bytes.
 const MAX_LABEL: usize = 64;
@@ -96,6 +96,13 @@ impl Preparation {
         drop(kept);
         self.engine.keep_code_of(&all);
     }
+}
+
+/// Checks that something is permitted for every imported interface that needs a permission. A version that would only
+/// get refusals is better not admitted.
+pub fn check_permissions(agent: &AgentType, imports: &[String]) -> Result<(), Error> {
+    let missing = imports_without_permission(imports, &agent.permissions);
+    if missing.is_empty() { Ok(()) } else { Err(Error::not_permitted(&agent.name, &missing)) }
 }
 
 /// An initial memory above the limit would fail in every instance.

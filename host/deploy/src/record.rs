@@ -8,6 +8,7 @@ mod change;
 mod format;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,19 +19,26 @@ pub use super::history::{Canary, Event, EventKind, FileSeen, Origin, Source, Ver
 pub(super) use change::Change;
 pub use change::ChangeOutcome;
 use daca_base::digest::short;
-pub(super) use format::{FORMAT, ReadError, read, read_local};
+pub(super) use format::{ReadError, read, read_local};
 
+/// The newest format that this host knows, and the one that it writes.
+pub(crate) const FORMAT: u32 = 1;
 /// The maximum length of the history.
 const MAX_HISTORY: usize = 50;
 /// The maximum number of pinned actors of a type: each turn looks among them.
 const MAX_PINS: usize = 1_000;
+
+/// The format of a record from before there was a number.
+fn first_format() -> u32 {
+    1
+}
 
 /// The record of an agent type. Its fields are the format on disk and in the shared state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Record {
     /// The number of this format. Records from before there was one have the first.
-    #[serde(default = "format::first")]
+    #[serde(default = "first_format")]
     pub format: u32,
     /// The number of changes.
     pub revision: u64,
@@ -60,6 +68,15 @@ pub struct Record {
     /// The history, newest last.
     #[serde(default)]
     pub history: VecDeque<Event>,
+}
+
+/// The record of an agent type in the data folder of one host. Its fields are the format on disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct LocalRecord {
+    /// The content of the manifest's file that this host saw last; other hosts may have seen another one.
+    pub(crate) file_here: Option<String>,
+    pub(crate) record: Arc<Record>,
 }
 
 impl Record {
@@ -180,7 +197,7 @@ impl Record {
                 Ok(self.outcome(EventKind::Unpinned, version, 0))
             }
             Change::Refuse { version, code, text } => {
-                self.remember(EventKind::Refused, version.clone(), origin, Some(code), text);
+                self.remember(EventKind::Refused, version.clone(), origin, Some(code.to_string()), text);
                 Ok(self.outcome(EventKind::Refused, version, 0))
             }
         }

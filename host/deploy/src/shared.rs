@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
+use super::Error;
 use super::library::Stored;
 use super::record::{self, FORMAT, ReadError, Record};
 use daca_base::digest::digest;
@@ -37,6 +38,15 @@ impl SharedError {
     /// Returns `true` if a retry may succeed.
     pub(super) fn is_retryable(&self) -> bool {
         matches!(self, SharedError::Store(error) if error.is_retryable())
+    }
+}
+
+impl From<SharedError> for Error {
+    fn from(error: SharedError) -> Error {
+        match error {
+            SharedError::Store(error) => Error::shared_unavailable(&error),
+            error @ SharedError::TooNew(_) => Error::record_too_new(&error.to_string()),
+        }
     }
 }
 
@@ -155,8 +165,8 @@ pub fn read_stored(text: &[u8]) {
     if let Ok(mut record) = record::read(text) {
         let origin = Origin { source: Source::Host, initiated_by: String::new() };
         let roll_back = Change::RollBack { force: true, text: String::new(), only: None };
-        let refuse =
-            Change::Refuse { version: record.serving.clone(), code: String::new(), text: String::new() };
+        let (version, code) = (record.serving.clone(), daca_base::ErrorCode::TrialFailed);
+        let refuse = Change::Refuse { version, code, text: String::new() };
         for change in [refuse, roll_back] {
             record.apply(change, &origin).ok(); // as above
         }

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::controller::InitialState;
-use super::library::{Library, LocalRecord, Stored};
-use super::prepare::Preparation;
-use super::record::{FileSeen, Origin, Record, Source, VersionMetadata, now};
+use super::library::{Library, Stored};
+use super::prepare::{Preparation, check_permissions};
+use super::record::{FileSeen, LocalRecord, Origin, Record, Source, VersionMetadata, now};
 use super::shared::{Shared, SharedError};
 use super::type_folder::{TypeFolder, blocking};
 use super::watch::{ComponentFile, FileContent};
@@ -26,7 +26,6 @@ use daca_manifest::{AgentType, DeployRules};
 use daca_model::backend::SharedStore;
 use daca_runtime::component::{
     ActiveRollout, Compiling, ComponentVersion, Engine, LoadedVersion, TrafficSplit,
-    imports_without_permission,
 };
 
 /// The time that a start waits for the other hosts' versions. A sidecar is ready within about ten seconds.
@@ -327,11 +326,4 @@ pub fn check_versions_folder(rules: &DeployRules) -> Option<Error> {
     let message = format!("deploy.versions: {} is not a folder", folder.display());
     let help = "mount or create it, or leave the key out";
     Some(Error::new(ErrorCode::VersionsFolderMissing, message, help))
-}
-
-/// Checks that something is permitted for every imported interface that needs a permission. A version that would only
-/// get refusals is better not admitted.
-pub fn check_permissions(agent: &AgentType, imports: &[String]) -> Result<(), Error> {
-    let missing = imports_without_permission(imports, &agent.permissions);
-    if missing.is_empty() { Ok(()) } else { Err(Error::not_permitted(&agent.name, &missing)) }
 }

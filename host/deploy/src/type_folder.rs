@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Error;
-use super::library::{FileState, Library, LocalRecord, Lost, Missing, Stored};
-use super::record::Record;
+use super::library::{FileState, Library, Lost, Missing, Stored};
+use super::record::{LocalRecord, Record};
 
 /// The folder of an agent type. Cheap to clone.
 #[derive(Debug, Clone)]

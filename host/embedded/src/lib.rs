@@ -270,7 +270,7 @@ impl Backend for Embedded {
     }
 
     /// Stops firing reminders and timers. Due ones stay in the state file, for the next run.
-    async fn leave(&self, _patience: Duration) {
+    async fn leave(&self, _timeout: Duration) {
         self.shutdown.cancel();
     }
 
@@ -278,7 +278,7 @@ impl Backend for Embedded {
         self.shutdown.cancel();
         self.tasks.close();
         // A firing whose turn does not end is still in the state file, and fires again after the restart.
-        let _out_of_time = tokio::time::timeout(CLOCK_GRACE, self.tasks.wait()).await;
+        tokio::time::timeout(CLOCK_GRACE, self.tasks.wait()).await.ok();
         self.store.close().await;
     }
 }

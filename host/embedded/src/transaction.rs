@@ -385,4 +385,6 @@ pub(super) fn decode_value(row: &[u8], now: u64) -> Option<StateValue> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

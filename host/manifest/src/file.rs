@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{AgentLimits, Deduplicate, HostLimits};
+use super::{AgentLimits, HostLimits};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -80,6 +80,17 @@ impl Default for Deploy {
 pub(super) struct Embedded {
     pub(super) secrets_file: Option<PathBuf>,
     pub(super) binding_responses: BTreeMap<String, String>,
+}
+
+/// Where the dedup log is kept for calls that a sidecar delivers again after a change of hosts.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deduplicate {
+    /// In the actor's state, in the turn's own commit, and on the host: a call is handled once, on any host.
+    #[default]
+    State,
+    /// Only on the host: a call whose actor moves at the moment of its commit may be handled twice.
+    Memory,
 }
 
 #[derive(Deserialize)]

@@ -4,9 +4,8 @@
 //! operation of a binding.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use super::{AgentType, Problems, file};
+use super::{Problems, file};
 use daca_base::ErrorCode;
 
 /// The permissions of one agent type.
@@ -74,6 +73,11 @@ impl Permissions {
         is_empty.then_some(list)
     }
 
+    /// The agent types whose actors may be called.
+    pub(super) fn callees(&self) -> impl Iterator<Item = &str> {
+        self.actors.iter().map(String::as_str)
+    }
+
     /// All permissions, one line each, for `daca check`.
     pub fn lines(&self) -> Vec<String> {
         let pairs = |verb: &str, map: &BTreeMap<String, Names>| {
@@ -126,18 +130,4 @@ pub(super) fn build(agent: &str, file: file::Permissions, problems: &mut Problem
     let names =
         |entries: Vec<toml::Spanned<String>>| entries.into_iter().map(|entry| entry.into_inner()).collect();
     Permissions { publish, bindings, actors: names(file.actors), secrets: names(file.secrets) }
-}
-
-/// A callable type that does not exist is nearly always a spelling mistake. It is no problem if the manifest's host is
-/// one of several behind a sidecar, so it is only logged.
-pub(super) fn warn_of_unknown_callees(agents: &BTreeMap<Arc<str>, Arc<AgentType>>) {
-    for agent in agents.values() {
-        for callee in agent.permissions.actors.iter().filter(|callee| !agents.contains_key(callee.as_str())) {
-            tracing::warn!(
-                agent_type = %agent.name,
-                "agents.{}.permissions.actors names {callee}, which this manifest does not define",
-                agent.name
-            );
-        }
-    }
 }

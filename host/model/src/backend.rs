@@ -8,6 +8,8 @@
 //! Calls of other actors do not go to the backend: [`ActorCalls`] is the door to `daca-routing`, which knows whether
 //! an actor is here.
 
+mod error;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,11 +18,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use daca_base::clock::Clock;
 
+pub use self::error::Error;
 pub use crate::effect::{BindingRequest, BindingResponse, Effect, EffectRequest};
 pub use crate::outbox::{EffectStatus, Outbox, OutboxCounts, OutboxEntry};
 pub use crate::shared_store::{SharedStore, SharedValue, SharedWriteError};
 pub use crate::stored::stored_json;
-pub use crate::wakeup::{FiredWakeup, Registration, WakeupKey, WakeupKind};
+pub use crate::wakeup::{FiredWakeup, Registration, WakeupKey, WakeupKind, firing_data};
 use crate::{ActorAddress, CallContext, CallError, Topic};
 
 /// The state of actors.
@@ -133,8 +136,8 @@ pub trait Backend: TurnBackend + EffectDelivery + Ownership {
     }
 
     /// Starts draining: nothing new begins by itself. The shutdown has begun, and readiness is off. Waits until nobody
-    /// sends calls here any more, as far as the backend can tell, but no longer than `patience`.
-    async fn leave(&self, patience: Duration);
+    /// sends calls here any more, as far as the backend can tell, but no longer than `timeout`.
+    async fn leave(&self, timeout: Duration);
 
     /// Stops the backend's own tasks and makes everything durable. Called once, after the last turn.
     async fn shut_down(&self);
@@ -183,44 +186,6 @@ pub enum EventOutcome {
     Retry(String),
     /// The agent failed on it, for this reason. A retry may succeed.
     Failed(String),
-}
-
-/// Why a backend did not carry out a request. The cases are those of the contract.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum Error {
-    /// The named item does not exist.
-    #[error("{0}")]
-    NotFound(String),
-    /// The request is invalid, and repeating it will not help.
-    #[error("{0}")]
-    Invalid(String),
-    /// A later attempt may succeed. It is unknown whether the request was carried out.
-    #[error("{0}")]
-    Unavailable(String),
-    /// A later attempt may succeed. The request was certainly not carried out.
-    #[error("{0}")]
-    NotApplied(String),
-    /// The request exceeds a limit of the backend.
-    #[error("{0}")]
-    TooLarge(String),
-    /// Any other error.
-    #[error("{0}")]
-    Other(String),
-}
-
-impl Error {
-    /// Returns `true` if a retry may succeed.
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Error::Unavailable(_) | Error::NotApplied(_))
-    }
-
-    /// Converts the error of a step that precedes any change: nothing was done.
-    pub fn as_not_applied(self) -> Error {
-        match self {
-            Error::Unavailable(text) => Error::NotApplied(text),
-            error => error,
-        }
-    }
 }
 
 /// A committed value.

@@ -3,16 +3,11 @@
 use std::sync::Arc;
 
 use daca_base::ErrorCode;
-use daca_base::error_code::AnyCode;
+use daca_base::error_code::{AnyCode, Class};
 
 use super::{ActorAddress, AddressError};
 use crate::Fault;
 use crate::backend;
-
-/// Codes of another host's failures with a 5xx status that occur again if the call is repeated. All others may pass,
-/// such as those of a later build.
-const PERMANENT: [ErrorCode; 3] =
-    [ErrorCode::CallChainTooDeep, ErrorCode::ReplyTooLarge, ErrorCode::StateTotalExceeded];
 
 /// Why a call has no reply. Each case has a stable code and a text for the caller.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -126,9 +121,9 @@ pub enum CallError {
     /// Another host rejected or failed the call. Its answer is passed on unchanged.
     #[error("{0}")]
     Elsewhere(RemoteError),
-    /// The call exceeds the sidecar's limit (`--dapr-max-body-size`, 4 MiB by default).
-    #[error("The call is larger than the Dapr sidecar accepts: {0}.")]
-    TooLargeForSidecar(String),
+    /// The call exceeds the limit of the backend that carries it. The text is the backend's.
+    #[error("{0}")]
+    TooLargeForBackend(String),
     /// The backend could not commit the turn. Only the next read shows whether it was committed after all, which can
     /// happen when the disk fails in the middle.
     #[error("{0}. {kept}", kept = what_was_kept(.0))]
@@ -144,21 +139,12 @@ pub enum CallError {
 pub struct RemoteError {
     /// Its code, which this build may not know.
     pub code: AnyCode,
-    /// Its HTTP status.
-    pub status: http::StatusCode,
+    /// What kind of error it is. Decisions depend on this alone, also for a code that this build does not know.
+    pub class: Class,
+    /// The number with which the host would have answered over HTTP. It is only passed on.
+    pub status: u16,
     /// Its text.
     pub detail: String,
-}
-
-impl RemoteError {
-    fn is_refusal(&self) -> bool {
-        matches!(self.status, http::StatusCode::TOO_MANY_REQUESTS | http::StatusCode::SERVICE_UNAVAILABLE)
-    }
-
-    fn is_retryable(&self) -> bool {
-        let is_permanent = PERMANENT.iter().any(|code| self.code == *code);
-        self.is_refusal() || (self.status.is_server_error() && !is_permanent)
-    }
 }
 
 impl CallError {
@@ -189,7 +175,7 @@ impl CallError {
             CallError::ReplyForgotten { .. } | CallError::ReplyLost(_) => ErrorCode::ReplyForgotten,
             CallError::NeededUnavailable(_) => ErrorCode::NeededUnavailable,
             CallError::Elsewhere(remote) => return Err(remote),
-            CallError::TooLargeForSidecar(_) => ErrorCode::SidecarMessageTooLarge,
+            CallError::TooLargeForBackend(_) => ErrorCode::SidecarMessageTooLarge,
             CallError::Backend(backend::Error::TooLarge(_)) => ErrorCode::StateTotalExceeded,
             CallError::Backend(
                 backend::Error::Invalid(_) | backend::Error::NotFound(_) | backend::Error::Other(_),
@@ -200,9 +186,14 @@ impl CallError {
         })
     }
 
+    /// The class of its code; of another host's error, the class that was made of its answer.
+    pub fn class(&self) -> Class {
+        self.own_code().map_or_else(|remote| remote.class, ErrorCode::class)
+    }
+
     /// Returns `true` if a retry of the call may succeed. Decides whether an event is redelivered.
     pub fn is_retryable(&self) -> bool {
-        self.own_code().map_or_else(RemoteError::is_retryable, ErrorCode::is_retryable)
+        self.class().is_retryable()
     }
 
     /// Returns `true` if the call was certainly not handled, so that it may be retried at once.
@@ -217,7 +208,7 @@ impl CallError {
 
     /// Returns `true` if the host, not the agent, rejected or lost the call. It then does not count as an attempt.
     pub fn is_refusal(&self) -> bool {
-        self.own_code().map_or_else(RemoteError::is_refusal, |code| code.class().is_refusal())
+        self.class().is_refusal()
     }
 
     /// The error for an invalid id. It quotes no more of the id than a reader needs.

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde_json::json;
 
-use daca_base::json::{Document, Error, MAX_DEPTH, with_field};
+use daca_base::json::{Document, Error, MAX_DEPTH, is_json, with_field};
 
 /// The maximum depth of nested lists and objects in a published event: the envelope adds one level.
 const MAX_PUBLISHED_DEPTH: usize = MAX_DEPTH - 1;
@@ -30,6 +30,12 @@ pub fn envelope(source: &str, pubsub: &str, topic: &str, event: &Bytes) -> Bytes
         "datacontenttype": content_type,
     });
     with_field(&head.to_string(), field, &data)
+}
+
+/// The content type of an event or a reply. Dapr puts JSON into the envelope of an event unchanged, and anything else
+/// as base64.
+pub fn content_type(event: &[u8]) -> &'static str {
+    if is_json(event) { "application/json" } else { "application/octet-stream" }
 }
 
 /// The data of an event. `null` counts as absent.

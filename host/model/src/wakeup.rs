@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+
+use daca_base::json::Document;
 
 /// Reminder or timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,4 +46,31 @@ pub struct FiredWakeup {
     pub key: WakeupKey,
     /// Identifies this registration and this firing among others of the same name. Only the backend uses it.
     pub token: u128,
+}
+
+/// The data of a reminder or timer that fires or is read: base64 in a JSON string, as every SDK of Dapr and the
+/// sidecar's gRPC API write it. Anything else was registered by hand through the HTTP API, and is passed on unchanged.
+pub fn firing_data(data: Option<&Document>) -> Bytes {
+    let Some(data) = data.filter(|data| !data.is_null()) else { return Bytes::new() };
+    let decoded = data.text().and_then(|text| STANDARD.decode(text).ok());
+    decoded.map_or_else(|| data.bytes().clone(), Bytes::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_of_every_origin_is_read() {
+        for (json, bytes) in [
+            ("\"aGk=\"", "hi"),
+            ("\"no base64!\"", "\"no base64!\""),
+            ("{\"a\":1}", "{\"a\":1}"),
+            ("null", ""),
+            ("7", "7"),
+        ] {
+            let document = Document::parse(&json.into()).expect("it is JSON");
+            assert_eq!(firing_data(Some(&document)), bytes.as_bytes(), "{json}");
+        }
+    }
 }

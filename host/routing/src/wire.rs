@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use daca_base::ErrorCode;
-use daca_base::error_code::AnyCode;
+use daca_base::error_code::{AnyCode, Class};
 use daca_model::backend::Error;
 use daca_model::{ActorAddress, CallContext, CallError, CallIdentity, RemoteError};
 
@@ -181,11 +181,33 @@ fn failure(content: &[u8]) -> CallError {
         AnyCode::Known(ErrorCode::Invalid) => CallError::Invalid(detail),
         AnyCode::Known(ErrorCode::NotFound) => CallError::NotFound(detail),
         AnyCode::Known(ErrorCode::Failed) => CallError::Failed(detail),
-        code => CallError::Elsewhere(RemoteError {
-            code,
-            status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-            detail,
-        }),
+        code => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let class = class_of(&code, status);
+            CallError::Elsewhere(RemoteError { code, class, status: status.as_u16(), detail })
+        }
+    }
+}
+
+/// The class of another host's error, by the status: its build may have codes that this one does not know, or know a
+/// code in another class. A code decides only whether a failure would occur again; one that is not known may pass.
+fn class_of(code: &AnyCode, status: StatusCode) -> Class {
+    let known = match code {
+        AnyCode::Known(code) => Some(code.class()),
+        AnyCode::Foreign(_) => None,
+    };
+    let is_permanent = matches!(known, Some(Class::Permanent | Class::OverQuota));
+    match status.as_u16() {
+        404 => Class::NotFound,
+        413 => Class::TooLarge,
+        429 => Class::Busy,
+        503 => Class::Unavailable,
+        507 if is_permanent => Class::OverQuota,
+        507 => Class::StorageFull,
+        400..500 => Class::Invalid,
+        500..600 if !is_permanent => Class::Failed,
+        // No host answers with another status.
+        _ => Class::Permanent,
     }
 }
 
@@ -257,10 +279,34 @@ mod tests {
         let busy = failure_body(sent, &CallError::HostBusy(7), StatusCode::SERVICE_UNAVAILABLE);
         match reply(&mark, busy.to_vec(), true) {
             Err(CallError::Elsewhere(RemoteError { code, status, .. })) => {
-                assert_eq!((code.as_str(), status.as_u16()), ("host-busy", 503));
+                assert_eq!((code.as_str(), status), ("host-busy", 503));
             }
             Err(error) => panic!("{error:?}"),
             Ok(reply) => panic!("{reply:?}"),
+        }
+    }
+
+    /// Another build may have codes that this one does not know, and any status.
+    #[test]
+    fn whether_a_foreign_failure_may_pass_follows_its_status() {
+        for (code, status, is_retryable, is_refusal) in [
+            ("later", 429, true, true),
+            ("later", 503, true, true),
+            ("later", 500, true, false),
+            ("later", 507, true, false),
+            ("later", 99, true, false),
+            ("later", 404, false, false),
+            ("later", 408, false, false),
+            ("later", 413, false, false),
+            ("later", 302, false, false),
+            ("call-chain-too-deep", 500, false, false),
+            ("state-total-exceeded", 507, false, false),
+        ] {
+            let content = json!({ "code": code, "status": status, "detail": "no" }).to_string();
+            let body = marked("mark", "failure", content.as_bytes());
+            let error = reply("mark", body.to_vec(), true).expect_err("it is a failure");
+            let told = (error.is_retryable(), error.is_refusal());
+            assert_eq!(told, (is_retryable, is_refusal), "{code} {status}");
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use daca_base::ErrorCode;
 use daca_base::error_code::{AnyCode, Class};
 use daca_base::json::Document;
-use daca_model::CallError;
+use daca_model::{CallError, RemoteError};
 
 /// An error in the caller's view.
 #[derive(Debug)]
@@ -49,7 +49,10 @@ fn status_of(class: Class) -> StatusCode {
 
 /// The HTTP status of a call that failed. That of another host is passed on as it was answered.
 pub fn call_status(error: &CallError) -> StatusCode {
-    error.own_code().map_or_else(|remote| remote.status, |code| status_of(code.class()))
+    let passed_on = |remote: &RemoteError| {
+        StatusCode::from_u16(remote.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    };
+    error.own_code().map_or_else(passed_on, |code| status_of(code.class()))
 }
 
 impl HttpError {

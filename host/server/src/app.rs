@@ -18,7 +18,8 @@ use super::body::unreadable_body;
 use super::call::{self, PathParameters};
 use super::callbacks::{self, Callbacks};
 use super::encoding;
-use super::events::{DeadEvent, Patience};
+use super::event_retries::Retries;
+use super::events::DeadEvent;
 use super::head::{self, HeadCut};
 use super::inputs::Input;
 use super::{AppToken, Subscriptions};
@@ -113,11 +114,11 @@ pub fn router(options: AppOptions<'_>) -> Router {
         }
         by_path.insert(&route.path, methods.merge(on(filter(&route.method), run_route).with_state(state)));
     }
-    let patience = Patience::new(options.lifecycle.clone());
+    let retries = Retries::new(options.lifecycle.clone());
     for path in options.subscriptions.paths() {
         // A broker's headers arrive with events, too.
         large_heads.push(path.to_owned());
-        let state = (options.subscriptions.clone(), patience.clone(), path.to_owned());
+        let state = (options.subscriptions.clone(), retries.clone(), path.to_owned());
         let methods = by_path.remove(path).unwrap_or_default();
         let events = callbacks::for_the_sidecar(post(take_event).with_state(state), &token);
         by_path.insert(path, methods.merge(events));
@@ -257,7 +258,7 @@ fn refuse(route: &Route, error: HttpError) -> HttpError {
 }
 
 async fn take_event(
-    State((subscriptions, patience, path)): State<(Subscriptions, Patience, String)>,
+    State((subscriptions, retries, path)): State<(Subscriptions, Retries, String)>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
@@ -265,7 +266,7 @@ async fn take_event(
     // Of the other statuses only 404 does not have an event redelivered forever, so an unreadable event is not an
     // error.
     let outcome = match (body.map_err(unreadable_body), encoding::check(&headers)) {
-        (Ok(body), Ok(())) => patience.deliver(&subscriptions, &path, &body, context).await,
+        (Ok(body), Ok(())) => retries.deliver(&subscriptions, &path, &body, context).await,
         (Ok(body), Err(error)) => {
             subscriptions.undecodable(&path, DeadEvent::Bytes(&body), &error.detail).await
         }

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 /// The unit of counting in bytes.
 const UNIT: usize = 1024;
 /// The total time that a body waits for space before it is refused.
-const PATIENCE: Duration = Duration::from_secs(2);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The budget. Cheap to clone.
 #[derive(Clone)]
@@ -50,8 +50,8 @@ pub(super) struct Held {
     budget: Budget,
     units: Share,
     finishes: Share,
-    /// The remaining patience: bodies that repeatedly got a little would all wait for each other.
-    patience: Duration,
+    /// The time that it may still wait: bodies that repeatedly got a little would otherwise all wait for each other.
+    time_left: Duration,
 }
 
 /// The budget is used up, and stayed so.
@@ -93,7 +93,12 @@ impl Budget {
 
     /// An empty share.
     pub(super) fn hold(&self) -> Held {
-        Held { budget: self.clone(), units: Share::default(), finishes: Share::default(), patience: PATIENCE }
+        Held {
+            budget: self.clone(),
+            units: Share::default(),
+            finishes: Share::default(),
+            time_left: WAIT_TIMEOUT,
+        }
     }
 }
 
@@ -146,10 +151,10 @@ impl Held {
             biased;
             Some(more) = budget.take(|pool| &pool.units, missing) => self.units.add(more),
             Some(place) = budget.take(|pool| &pool.finishers, 1) => self.finishes = place,
-            () = tokio::time::sleep(self.patience) => return Err(NoRoom),
+            () = tokio::time::sleep(self.time_left) => return Err(NoRoom),
             else => return Err(NoRoom),
         }
-        self.patience = self.patience.saturating_sub(begun.elapsed());
+        self.time_left = self.time_left.saturating_sub(begun.elapsed());
         Ok(())
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn router() -> Router<AdminState> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct UploadQuery {
     #[serde(default = "all")]
     share: u8,
     label: Option<String>,
@@ -56,7 +56,7 @@ struct Wanted {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WantedVersion {
+struct VersionRequest {
     version: String,
     #[serde(default = "all")]
     share: u8,
@@ -65,14 +65,14 @@ struct WantedVersion {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WantedRollback {
+struct RollbackRequest {
     #[serde(default)]
     force: bool,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WantedPin {
+struct PinRequest {
     version: String,
 }
 
@@ -91,18 +91,19 @@ fn all() -> u8 {
 async fn discard(body: Body) {
     let mut pieces = body.into_data_stream();
     let all = async { while let Some(Ok(_)) = pieces.next().await {} };
-    let _too_slow_to_be_waited_for = tokio::time::timeout(DISCARD_TIME, all).await;
+    // A slower client gets the answer without having sent everything.
+    tokio::time::timeout(DISCARD_TIME, all).await.ok();
 }
 
 /// The body is read only after a permit for a deployment was acquired.
 async fn put_component(
     State(state): State<AdminState>,
     agent_type: Result<Path<String>, PathRejection>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    query: Result<Query<UploadQuery>, QueryRejection>,
     request: Request,
 ) -> Result<Json<Deployed>, Refused> {
-    let begun = begin_upload(&state, agent_type, wanted);
-    let (agent_type, Wanted { share, label }, permit) = match begun {
+    let begun = begin_upload(&state, agent_type, query);
+    let (agent_type, UploadQuery { share, label }, permit) = match begun {
         Ok(begun) => begun,
         Err(refused) => {
             discard(request.into_body()).await;
@@ -135,11 +136,11 @@ async fn put_component(
 fn begin_upload(
     state: &AdminState,
     agent_type: Result<Path<String>, PathRejection>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
-) -> Result<(String, Wanted, Permit), Refused> {
+    query: Result<Query<UploadQuery>, QueryRejection>,
+) -> Result<(String, UploadQuery, Permit), Refused> {
     let agent_type = path(agent_type)?;
-    let Query(wanted) = wanted.map_err(query_invalid)?;
-    Ok((agent_type, wanted, state.deployer.permit()?))
+    let Query(query) = query.map_err(query_invalid)?;
+    Ok((agent_type, query, state.deployer.permit()?))
 }
 
 async fn post_version(
@@ -149,7 +150,7 @@ async fn post_version(
 ) -> Result<Json<Deployed>, Refused> {
     let agent_type = path(agent_type)?;
     let origin = origin(request.headers(), &request);
-    let WantedVersion { version, share, label } = json_body(request).await?;
+    let VersionRequest { version, share, label } = json_body(request).await?;
     let permit = state.deployer.permit()?;
     let deployer = state.deployer.clone();
     finish(async move { deployer.deploy_kept(&agent_type, &version, share, label, origin, permit).await })
@@ -163,7 +164,7 @@ async fn post_rollback(
 ) -> Result<Json<Deployed>, Refused> {
     let agent_type = path(agent_type)?;
     let origin = origin(request.headers(), &request);
-    let WantedRollback { force } = json_body(request).await?;
+    let RollbackRequest { force } = json_body(request).await?;
     let deployer = state.deployer.clone();
     finish(async move { deployer.roll_back(&agent_type, force, origin).await }).await
 }
@@ -175,7 +176,7 @@ async fn put_pin(
 ) -> Result<Json<Deployed>, Refused> {
     let actor = actor_of(actor)?;
     let origin = origin(request.headers(), &request);
-    let WantedPin { version } = json_body(request).await?;
+    let PinRequest { version } = json_body(request).await?;
     let deployer = state.deployer.clone();
     finish(async move { deployer.pin(&actor.agent_type, &actor.id, &version, origin).await }).await
 }

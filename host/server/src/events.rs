@@ -1,42 +1,23 @@
-//! The handling of an event: its identity, its retries, and its dead letter if it can never be handled.
-//!
-//! A broker cannot be relied on to redeliver an event that was answered RETRY: Redis in Dapr 1.17 and later
-//! acknowledges it all the same (`processMessage` in `pubsub/redis/redis.go` of components-contrib 1.17). So an event
-//! with a transient failure is retried here first, as long as Redis waits for an answer.
+//! The identity of an event, and its dead letter if it can never be handled.
 //!
 //! The host, not the sidecar, publishes a subscription's dead letters, and tells the sidecar of no `deadLetterTopic`.
 //! The sidecar would also send there what was answered RETRY, unless a policy for inbound retries prevents it
 //! (`pkg/runtime/subscription`). It knows no reason, and can only use the component that the event came from.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use axum::http::HeaderMap;
 use base64::Engine as _;
 use bytes::Bytes;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
 
-use super::Subscriptions;
 use super::dead_letters::{self, DeadLetter, Tries};
 use daca_base::ErrorCode;
-use daca_base::backoff::Backoff;
 use daca_base::digest;
 use daca_base::json::{self, Document};
 use daca_base::telemetry::printable;
 use daca_manifest::Subscription;
+use daca_model::CallIdentity;
 use daca_model::backend::EventOutcome;
-use daca_model::{CallContext, CallIdentity, HostPhase, Lifecycle};
 use daca_runtime::actor::Actors;
-
-/// The time for which an event is retried here. Redis gives it to another consumer after `processingTimeout`, 60 s by
-/// default.
-const PATIENCE: Duration = Duration::from_secs(45);
-/// The waits before retries. The longest is also the longest delay of a shutdown.
-const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(2));
-/// Events that wait here for a retry. Further ones are given back to the broker.
-const MAX_WAITING: usize = 64;
 
 /// The identity of a repeated event: its source and its id, which together are unique among all events (CloudEvents
 /// 1.0, `id`), and the subscription, since each of them handles it. `None` for an event without both.
@@ -50,67 +31,6 @@ fn name_of(path: &str, event: &Document) -> Option<String> {
     let text = |name: &str| event.field(name)?.text().filter(|text| !text.is_empty());
     let (source, id) = (text("source")?, text("id")?);
     Some(format!("event:{}", digest::of_parts([path.as_bytes(), source.as_bytes(), id.as_bytes()])))
-}
-
-/// Limits the events that wait for a retry. Cheap to clone.
-#[derive(Clone)]
-pub(super) struct Patience {
-    places: Arc<Semaphore>,
-    /// Events that wait when the shutdown begins are left to another host.
-    lifecycle: Lifecycle,
-}
-
-impl Patience {
-    pub(super) fn new(lifecycle: Lifecycle) -> Patience {
-        Patience { places: Arc::new(Semaphore::new(MAX_WAITING)), lifecycle }
-    }
-
-    /// Delivers a broker's event, with retries. Failures of the host or of a service behind it are retried until the
-    /// time is over, and failures of the agent `attempts` times.
-    pub(super) async fn deliver(
-        &self,
-        subscriptions: &Subscriptions,
-        path: &str,
-        event: &Bytes,
-        context: CallContext,
-    ) -> EventOutcome {
-        let read = match subscriptions.read(path, event).await {
-            Ok(read) => read,
-            Err(outcome) => return outcome,
-        };
-        let until = Instant::now() + PATIENCE;
-        let (mut attempt, mut failed, mut place) = (0, 0, None::<OwnedSemaphorePermit>);
-        loop {
-            attempt += 1;
-            let reason = match subscriptions.attempt(&read, context.clone()).await {
-                EventOutcome::Failed(reason) => {
-                    failed += 1;
-                    if failed >= read.subscription.attempts {
-                        return subscriptions.give_up(&read, reason).await;
-                    }
-                    reason
-                }
-                EventOutcome::Retry(reason) => reason,
-                outcome => return outcome,
-            };
-            if place.is_none() {
-                place = self.places.clone().try_acquire_owned().ok();
-            }
-            let wait = BACKOFF.after(attempt);
-            let is_draining = self.lifecycle.has_reached(HostPhase::Draining);
-            let has_time = Instant::now() + wait <= until && !is_draining;
-            if place.is_none() || !has_time {
-                tracing::warn!(
-                    path,
-                    code = ErrorCode::EventGivenBack.as_str(),
-                    "an event is to be redelivered: {}",
-                    printable(&reason)
-                );
-                return EventOutcome::Retry(reason);
-            }
-            tokio::time::sleep(wait).await;
-        }
-    }
 }
 
 /// Publishes the dead letter of an event that can never be handled, if its subscription has a dead-letter topic.

@@ -21,6 +21,7 @@ mod connections;
 mod dead_letters;
 mod deploy;
 mod encoding;
+mod event_retries;
 mod events;
 mod framing;
 mod head;

@@ -16,7 +16,7 @@ use http_body_util::BodyExt as _;
 use super::connections::Received;
 
 /// The time for which the rest is read.
-const PATIENCE: Duration = Duration::from_secs(10);
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// The bytes of the rest that are read.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
@@ -71,7 +71,7 @@ impl Drop for Lingering {
         let arrives = self.arrives.take();
         // Without a runtime nobody reads, and the connection is gone as well.
         if let (Some(rest), Ok(runtime)) = (rest, tokio::runtime::Handle::try_current()) {
-            runtime.spawn(tokio::time::timeout(PATIENCE, discard(rest, arrives)));
+            runtime.spawn(tokio::time::timeout(READ_TIMEOUT, discard(rest, arrives)));
         }
     }
 }

@@ -54,20 +54,84 @@ pub(super) struct Socket {
     head: usize,
     requests: u64,
     large_heads: PollSemaphore,
-    head_timeout: Duration,
+    head_time: HeadTime,
     filter: HeadFilter,
     /// Bytes that were read and filtered, and that did not fit into hyper's buffer.
     filtered: Bytes,
     /// The replacement for what hyper wants to write.
     instead: Option<Bytes>,
+    write_time: WriteTime,
+}
+
+/// The time for the head of a request.
+struct HeadTime {
+    timeout: Duration,
     /// When the first byte of the current head arrived.
-    head_began: Option<Instant>,
-    head_alarm: Pin<Box<Sleep>>,
+    began: Option<Instant>,
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl HeadTime {
+    fn new(timeout: Duration) -> HeadTime {
+        HeadTime { timeout, began: None, alarm: Box::pin(tokio::time::sleep(timeout)) }
+    }
+
+    /// Notes bytes of a head.
+    fn arrived(&mut self) {
+        if self.began.is_none() {
+            let now = Instant::now();
+            self.began = Some(now);
+            self.alarm.as_mut().reset(now + self.timeout);
+        }
+    }
+
+    /// Ready when the head of a request has not arrived in time. Checked again after that time in any case, since
+    /// nobody wakes the reader when the wait for a head begins.
+    fn poll_late(&mut self, connection: &Connection, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.alarm.as_mut().poll(context));
+            let now = Instant::now();
+            let idle_since = connection.waits_for_head_since().map_or(now, Instant::from_std);
+            let late = match self.began {
+                Some(began) => began + self.timeout,
+                // The first request has the time of a head to begin, and a next one that of an idle connection.
+                None if connection.requests() == 0 => idle_since + self.timeout,
+                None => idle_since + IDLE_TIMEOUT,
+            };
+            if late <= now {
+                return Poll::Ready(());
+            }
+            self.alarm.as_mut().reset(late);
+        }
+    }
+}
+
+/// The time and the minimum rate of an answer.
+struct WriteTime {
     bounds: BodyBounds,
     /// Bytes written since the last complete flush.
     written: usize,
     /// Runs while there are bytes that could not be written.
     clock: Option<Clock>,
+}
+
+impl WriteTime {
+    fn count(&mut self, written: usize) {
+        self.written = self.written.saturating_add(written);
+        if let Some(clock) = &mut self.clock {
+            clock.count(written);
+        }
+    }
+
+    /// Called when nothing can be written now. Ready when the client reads too slowly.
+    fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.clock.get_or_insert_with(|| Clock::new(&self.bounds, self.written)).poll_late(context)
+    }
+
+    /// Notes that everything is written.
+    fn flushed(&mut self) {
+        (self.written, self.clock) = (0, None);
+    }
 }
 
 impl Socket {
@@ -84,15 +148,11 @@ impl Socket {
             head: 0,
             requests: 0,
             large_heads,
-            head_timeout,
+            head_time: HeadTime::new(head_timeout),
             filter: HeadFilter::new(BOUNDS),
             filtered: Bytes::new(),
             instead: None,
-            head_began: None,
-            head_alarm: Box::pin(tokio::time::sleep(head_timeout)),
-            bounds,
-            written: 0,
-            clock: None,
+            write_time: WriteTime { bounds, written: 0, clock: None },
         }
     }
 
@@ -126,11 +186,7 @@ impl Socket {
         let reads = self.connection.reads_head().then(|| self.connection.requests());
         if reads.is_some() {
             self.head += read.len();
-            if self.head_began.is_none() {
-                let now = Instant::now();
-                self.head_began = Some(now);
-                self.head_alarm.as_mut().reset(now + self.head_timeout);
-            }
+            self.head_time.arrived();
         }
         let mut filtered = Vec::with_capacity(read.len());
         self.filter.pass(read, reads, &mut filtered);
@@ -151,37 +207,13 @@ impl Socket {
         }
     }
 
-    /// Ready when the head of a request has not arrived in time. Checked again after that time in any case, since
-    /// nobody wakes the reader when the wait for a head begins.
-    fn poll_head_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        loop {
-            ready!(self.head_alarm.as_mut().poll(context));
-            let now = Instant::now();
-            let idle_since = self.connection.waits_for_head_since().map_or(now, Instant::from_std);
-            let late = match self.head_began {
-                Some(began) => began + self.head_timeout,
-                // The first request has the time of a head to begin, and a next one that of an idle connection.
-                None if self.connection.requests() == 0 => idle_since + self.head_timeout,
-                None => idle_since + IDLE_TIMEOUT,
-            };
-            if late <= now {
-                return Poll::Ready(());
-            }
-            self.head_alarm.as_mut().reset(late);
-        }
-    }
-
     fn poll_pieces(&mut self, context: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write_vectored(context, pieces) else {
-            let clock = self.clock.get_or_insert_with(|| Clock::new(&self.bounds, self.written));
-            ready!(clock.poll_late(context));
+            ready!(self.write_time.poll_late(context));
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, AnswerTooSlow)));
         };
         let written = written?;
-        self.written = self.written.saturating_add(written);
-        if let Some(clock) = &mut self.clock {
-            clock.count(written);
-        }
+        self.write_time.count(written);
         Poll::Ready(Ok(written))
     }
 
@@ -189,7 +221,7 @@ impl Socket {
     fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let requests = self.connection.requests();
         if self.requests != requests {
-            (self.requests, self.head, self.head_began) = (requests, 0, None);
+            (self.requests, self.head, self.head_time.began) = (requests, 0, None);
         }
         if self.head >= SMALL_HEAD && self.place().is_none() {
             let place = ready!(self.large_heads.poll_acquire(context));
@@ -205,13 +237,14 @@ impl Socket {
 
 impl AsyncRead for Socket {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let polled = self.poll_bytes(context, buffer);
+        let socket = self.get_mut();
+        let polled = socket.poll_bytes(context, buffer);
         if polled.is_pending() {
-            ready!(self.poll_head_late(context));
+            ready!(socket.head_time.poll_late(&socket.connection, context));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         polled
@@ -226,7 +259,7 @@ impl AsyncWrite for Socket {
     /// hyper calls it when it has nothing left to write.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(context))?;
-        (self.written, self.clock) = (0, None);
+        self.write_time.flushed();
         self.connection.sent();
         Poll::Ready(Ok(()))
     }

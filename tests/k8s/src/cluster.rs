@@ -11,10 +11,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 /// Long enough for whatever must happen: a kubelet that starts a container again waits up to five minutes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(420);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(420);
 /// Lines of each log and list that are shown of a failure.
-const MOST_LINES: usize = 20;
-const PAUSE: Duration = Duration::from_millis(200);
+const MAX_LINES: usize = 20;
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What kubectl says of the removal of a namespace, of a pod that is killed, and of a secret that was made by `kubectl create`.
 const EXPECTED_WARNINGS: [&str; 3] =
@@ -93,7 +93,7 @@ impl Cluster {
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
             stdin.write_all(input.as_bytes()).await?;
         }
-        let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+        let output = tokio::time::timeout(TIMEOUT, child.wait_with_output()).await;
         Ok(output.with_context(|| format!("kubectl {} does not end", arguments.join(" ")))??)
     }
 
@@ -113,7 +113,7 @@ impl Cluster {
 
     /// Waits until a rollout is over.
     pub(crate) async fn rolled_out(&self, what: &str) -> anyhow::Result<()> {
-        let timeout = format!("--timeout={}s", PATIENCE.as_secs() - 5);
+        let timeout = format!("--timeout={}s", TIMEOUT.as_secs() - 5);
         self.kubectl(&["rollout", "status", what, &timeout]).await.map(drop)
     }
 
@@ -152,7 +152,7 @@ impl Cluster {
             let text = String::from_utf8_lossy(&output.stdout);
             let is_trouble = |line: &&str| !line.contains("\"INFO\"") && !line.contains("level=info");
             let lines = text.lines().filter(is_trouble).collect::<Vec<_>>();
-            let last = &lines[lines.len().saturating_sub(MOST_LINES)..];
+            let last = &lines[lines.len().saturating_sub(MAX_LINES)..];
             println!("-- kubectl {}\n{}", line.join(" "), last.join("\n"));
         }
     }
@@ -182,13 +182,13 @@ pub(crate) async fn eventually<T>(
             Ok(None) => None,
             Err(error) => Some(error),
         };
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() > TIMEOUT {
             match error {
                 Some(error) => return Err(error.context(format!("it never came to this: {what}"))),
                 None => bail!("it never came to this: {what}"),
             }
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -19,7 +19,7 @@ use crate::deployment::Deployment;
 
 const CALLERS: usize = 4;
 /// Calls that are answered before what is tried and again after it, at least.
-const LEAST: usize = 20;
+const MIN_ANSWERED: usize = 20;
 /// Between two calls of a caller.
 const PAUSE: Duration = Duration::from_millis(30);
 /// So many actors later the second message of an actor is sent.
@@ -107,7 +107,7 @@ async fn amid_calls<T>(
     what: impl AsyncFnOnce() -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let until_more = async || {
-        let least = answered.load(Ordering::Relaxed) + LEAST;
+        let least = answered.load(Ordering::Relaxed) + MIN_ANSWERED;
         let is_enough = async || Ok((answered.load(Ordering::Relaxed) >= least).then_some(()));
         eventually("calls are answered", is_enough).await
     };

@@ -30,7 +30,7 @@ pub(crate) async fn kcat(kafka: &Kafka, arguments: &[&str], input: &str) -> anyh
     file.rewind()?;
     let mut command = tokio::process::Command::new(build::kcat()?);
     command.args(["-b", &kafka.address()]).args(arguments).stdin(file).kill_on_drop(true);
-    let output = tokio::time::timeout(wait::PATIENCE, command.output()).await??;
+    let output = tokio::time::timeout(wait::TIMEOUT, command.output()).await??;
     anyhow::ensure!(output.status.success(), "kcat: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::hosts::{LEAST, Load, actors_are_spread, until_all_answer};
+use crate::hosts::{Load, MIN_ANSWERED, actors_are_spread, until_all_answer};
 use crate::support::{self, Chat, eventually, ledger_manifest};
 
 fn manifest() -> String {
@@ -94,7 +94,7 @@ async fn an_actor_that_the_sidecar_takes_for_idle_fails_no_call() -> anyhow::Res
     let (chat, _components) = start(1, &with_timeout("1s")).await?;
     let load = Load::start(&chat, &[0]).await?;
     for _ in 0..20 {
-        load.until_answered(LEAST / 4).await?;
+        load.until_answered(MIN_ANSWERED / 4).await?;
         for actor in chat.active(0).await? {
             let url = chat.hosts[0].app.url(&format!("/actors/Ledger/{actor}"));
             assert_eq!(chat.client.delete(url).send().await?.status(), 200);
@@ -113,27 +113,27 @@ async fn an_actor_that_the_sidecar_takes_for_idle_fails_no_call() -> anyhow::Res
 async fn hosts_that_join_and_leave_and_die_cause_no_stale_read_and_lose_nothing() -> anyhow::Result<()> {
     let (mut chat, _components) = start(2, &manifest()).await?;
     let load = Load::start(&chat, &[0, 1]).await?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     chat.add_host().await?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     assert_eq!(load.stop().await?.kept_through_a_join(&chat, 2, "a third host joins").await?, 0);
     actors_are_spread(&chat, &[0, 1, 2]).await?;
 
     let load = Load::start_after(&chat, &[0, 1, 2], 1_000_000)?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     let leaving = &chat.hosts[1];
     tokio::try_join!(leaving.app.process.stop(), leaving.sidecar.process.stop())?;
     until_all_answer(&chat, 0).await?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     assert_eq!(load.stop().await?.kept(&chat, 0, "a host leaves").await?, 0);
 
     let load = Load::start_after(&chat, &[0, 2], 2_000_000)?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     chat.hosts[2].sidecar.process.kill()?;
     seconds(4).await;
     chat.hosts[2].app.process.kill()?;
     until_all_answer(&chat, 0).await?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     let answers = load.stop().await?;
     assert_eq!(answers.kept(&chat, 0, "a sidecar is killed, and then its host").await?, 0);
     Ok(())
@@ -152,11 +152,11 @@ async fn what_stands_still_serves_nothing_that_lives_elsewhere() -> anyhow::Resu
 async fn a_host_stood_still() -> anyhow::Result<()> {
     let (chat, _components) = start(2, &manifest()).await?;
     let load = Load::start(&chat, &[0, 1]).await?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     chat.hosts[1].app.process.pause()?;
     seconds(6).await;
     chat.hosts[1].app.process.resume()?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     load.stop().await?.kept_through_a_join(&chat, 0, "a host stood still").await?;
     Ok(())
 }
@@ -164,10 +164,10 @@ async fn a_host_stood_still() -> anyhow::Result<()> {
 async fn a_sidecar_stands_still() -> anyhow::Result<()> {
     let (chat, _components) = start(2, &manifest()).await?;
     let load = Load::start(&chat, &[0, 1]).await?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     chat.hosts[1].sidecar.process.pause()?;
     seconds(8).await;
-    load.until_answered(LEAST / 4).await?;
+    load.until_answered(MIN_ANSWERED / 4).await?;
     load.stop().await?.kept(&chat, 0, "a sidecar stands still").await?;
     Ok(())
 }
@@ -176,12 +176,12 @@ async fn a_sidecar_stands_still() -> anyhow::Result<()> {
 async fn a_host_goes_on_before_its_sidecar() -> anyhow::Result<()> {
     let (chat, _components) = start(2, &manifest()).await?;
     let load = Load::start(&chat, &[0, 1]).await?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     chat.hosts[1].sidecar.process.pause()?;
     chat.hosts[1].app.process.pause()?;
     seconds(6).await;
     chat.hosts[1].app.process.resume()?;
-    load.until_answered(LEAST / 4).await?;
+    load.until_answered(MIN_ANSWERED / 4).await?;
     load.stop().await?.kept(&chat, 0, "a host goes on, and its sidecar does not").await?;
     Ok(())
 }

@@ -13,6 +13,8 @@ const ACTORS: u64 = 50;
 const EACH: u64 = 5;
 /// Tries enough for an outage of more than a minute.
 const PATIENT: &str = "effect-attempts = 10";
+/// The fields of the line about an effect that is given up.
+const DROPPED: &[(&str, &str)] = &[("code", "effect-given-up")];
 
 #[tokio::test]
 async fn no_message_is_lost_and_none_counts_twice_while_servers_stop_and_start() -> anyhow::Result<()> {
@@ -24,7 +26,8 @@ async fn no_message_is_lost_and_none_counts_twice_while_servers_stop_and_start()
     tokio::try_join!(produce_part(&chat, 1), async {
         chat.until_entries("actor-0", 6).await?;
         chat.stack.redis.process.stop().await?;
-        chat.until_logged("a message is to be redelivered").await?;
+        // A message that is to be redelivered; dead letters would be found below.
+        chat.until_with(&[("level", "WARN"), ("binding", "kafka-binding")]).await?;
         chat.stack.redis.start_again().await
     })?;
     tokio::try_join!(produce_part(&chat, 2), async {
@@ -51,7 +54,7 @@ async fn no_message_is_lost_and_none_counts_twice_while_servers_stop_and_start()
     assert_eq!(wrong, BTreeMap::new());
     every_sms_was_sent(&chat, 4 * EACH).await?;
     assert_eq!(chat.dead_letters().await?, Vec::<Value>::new());
-    assert_eq!(chat.count_logged("was dropped: ")?, 0);
+    assert_eq!(chat.count_with(DROPPED)?, 0);
     Ok(())
 }
 
@@ -117,12 +120,32 @@ async fn a_twilio_that_fails_or_hangs_holds_up_no_turn_and_gets_every_sms_later(
         let bodies = sent.iter().map(|sms| &*sms.body).collect::<Vec<_>>();
         assert!(bodies.is_sorted(), "{bodies:?}");
     }
-    assert_eq!(chat.count_logged("was dropped: ")?, 0);
+    assert_eq!(chat.count_with(DROPPED)?, 0);
 
     // Dropped effects are logged.
     twilio.behave(Behaviour::Answer(500));
     assert_eq!(add("c", 0).await?.0, 200);
-    chat.until_logged("was dropped: ").await
+    chat.until_with(DROPPED).await
+}
+
+/// Tells the actor `x` a number. Answers the status, the code of an error, and how long it took.
+async fn add_timed(
+    client: &reqwest::Client,
+    app: &App,
+    number: u64,
+) -> anyhow::Result<(u16, String, Duration)> {
+    let start = Instant::now();
+    let body = json!({"number": number}).to_string();
+    let answer = client.post(app.url("/ledger/x")).body(body).send().await?;
+    let code = answer.headers().get("daca-error").and_then(|code| code.to_str().ok()).unwrap_or_default();
+    Ok((answer.status().as_u16(), code.to_owned(), start.elapsed()))
+}
+
+async fn until_unready(client: &reqwest::Client, app: &App) -> anyhow::Result<()> {
+    eventually("the host is not ready", async || {
+        Ok((client.get(app.url("/readyz")).send().await?.status() == 503).then_some(()))
+    })
+    .await
 }
 
 #[tokio::test]
@@ -134,19 +157,13 @@ async fn a_host_waits_for_its_sidecar_aloud_and_answers_at_once_while_it_is_away
     let sidecar = stack.sidecar_options("sidecar", daca_stack::ports::free()?)?;
     let app = App::start(stack.app_options("host", &manifest, &sidecar)?).await?;
     let client = daca_stack::wait::client()?;
-    let add = async |number: u64| -> anyhow::Result<(u16, String, Duration)> {
-        let start = Instant::now();
-        let body = json!({"number": number}).to_string();
-        let answer = client.post(app.url("/ledger/x")).body(body).send().await?;
-        let code = answer.headers().get("daca-error").and_then(|code| code.to_str().ok()).unwrap_or_default();
-        Ok((answer.status().as_u16(), code.to_owned(), start.elapsed()))
-    };
+    let add = async |number: u64| add_timed(&client, &app, number).await;
     let refused = async |number| -> anyhow::Result<()> {
         // A first call may still be sent on the connection that was just lost, so that it is not known what became of it.
         eventually("calls are refused before they are sent", async || {
             let (status, code, time) = add(number).await?;
             anyhow::ensure!(status == 503, "{status} {code}");
-            // Some five seconds are its patience with a sidecar that hangs; the rest is a busy machine's.
+            // Some five seconds are its timeout for a sidecar that hangs; the rest is a busy machine's.
             anyhow::ensure!(time < Duration::from_secs(20), "{time:?}");
             Ok((code == "not-done").then_some(()))
         })
@@ -163,31 +180,25 @@ async fn a_host_waits_for_its_sidecar_aloud_and_answers_at_once_while_it_is_away
     };
 
     refused(1).await?;
-    let says = async |text: &str| -> anyhow::Result<()> {
-        eventually(text, async || Ok(app.process.log_contains(text)?.then_some(()))).await
-    };
-    says("waiting for the Dapr sidecar").await?;
+    let said = |level: &str| support::lines_with(&app, &[("level", level), ("code", "sidecar-unavailable")]);
+    // At the start it is no reason for a warning.
+    eventually("the log says so", async || Ok((said("INFO")? > 0).then_some(()))).await?;
     let sidecar = Sidecar::start(sidecar).await?;
     accepted(2).await?;
     for number in [3, 5] {
+        let warnings = said("WARN")?;
         sidecar.process.kill()?;
-        eventually("it is not ready", async || {
-            Ok((client.get(app.url("/readyz")).send().await?.status() == 503).then_some(()))
-        })
-        .await?;
+        until_unready(&client, &app).await?;
         refused(number).await?;
-        says("was lost").await?;
+        eventually("the log warns of it", async || Ok((said("WARN")? > warnings).then_some(()))).await?;
         sidecar.start_again().await?;
         let start = Instant::now();
         accepted(number + 1).await?;
         println!("calls are answered {:?} after the sidecar's API", start.elapsed());
     }
-    // It hangs: its port takes connections, and nothing comes back.
+    // It hangs: its port takes connections, and nothing comes back. Then it counts as gone.
     sidecar.process.pause()?;
-    eventually("a hung sidecar counts as gone", async || {
-        Ok((client.get(app.url("/readyz")).send().await?.status() == 503).then_some(()))
-    })
-    .await?;
+    until_unready(&client, &app).await?;
     refused(7).await?;
     sidecar.process.resume()?;
     accepted(8).await?;
@@ -211,7 +222,8 @@ async fn a_sidecar_without_a_state_store_keeps_the_host_unready_until_it_has_one
     app.environment = vec![("KUBERNETES_SERVICE_HOST".into(), "127.0.0.1".into())];
     let (app, sidecar) = tokio::try_join!(App::start(app), Sidecar::start(options))?;
     eventually("the host says so", async || {
-        Ok(app.process.log_contains("it has no state store for actors")?.then_some(()))
+        let lines = support::lines_with(&app, &[("level", "WARN"), ("code", "sidecar-unavailable")])?;
+        Ok((lines > 0).then_some(()))
     })
     .await?;
     let client = daca_stack::wait::client()?;

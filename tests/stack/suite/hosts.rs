@@ -13,11 +13,11 @@ use crate::support::{self, Chat, eventually, ledger_manifest};
 
 const ACTORS: usize = 16;
 /// Tries of one call with a key, which take a minute or more.
-const MOST_TRIES: u32 = 600;
+const MAX_TRIES: u32 = 600;
 
 /// Calls that must be answered in each part of a scenario: before its fault, in it, and after it. Without them a scenario in
 /// which nobody is served would pass.
-pub(crate) const LEAST: usize = 4 * ACTORS;
+pub(crate) const MIN_ANSWERED: usize = 4 * ACTORS;
 
 /// Callers, one for each actor, that tell it one number after the other, each over the next host.
 pub(crate) struct Load {
@@ -144,7 +144,7 @@ impl Caller {
             };
             if with_keys && told.acknowledged.last() != Some(&number) {
                 tries += 1;
-                anyhow::ensure!(tries < MOST_TRIES, "{number} is taken by nobody: {failed:?}");
+                anyhow::ensure!(tries < MAX_TRIES, "{number} is taken by nobody: {failed:?}");
                 untold = Some(number);
             } else {
                 tries = 0;
@@ -192,7 +192,7 @@ impl Answers {
     pub(crate) async fn kept(&self, chat: &Chat, host: usize, what: &str) -> anyhow::Result<usize> {
         anyhow::ensure!(self.stale.is_empty(), "{what}: stale reads: {:#?}", self.stale);
         let count = self.by_actor.values().map(Vec::len).sum::<usize>();
-        anyhow::ensure!(count >= LEAST, "{what}: only {count} calls were answered");
+        anyhow::ensure!(count >= MIN_ANSWERED, "{what}: only {count} calls were answered");
         println!("{what}: {count} calls answered, {} failed", self.failed.len());
         let mut twice = 0;
         for (actor, acknowledged) in &self.by_actor {
@@ -257,7 +257,7 @@ async fn actors_are_spread_over_hosts_that_join_and_every_host_reaches_each_of_t
     let (options, _components) = support::without_kafka()?;
     let mut chat = Chat::start_on(options, 2, &ledger_manifest("event sms", "")).await?;
     let load = Load::start(&chat, &[0, 1]).await?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     assert_eq!(load.stop().await?.kept(&chat, 0, "two hosts").await?, 0);
     actors_are_spread(&chat, &[0, 1]).await?;
 
@@ -272,9 +272,9 @@ async fn actors_are_spread_over_hosts_that_join_and_every_host_reaches_each_of_t
     assert_eq!(before, all_entries(&chat, 1).await?);
 
     let load = Load::start_after(&chat, &[0, 1], 1_000_000)?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     chat.add_host().await?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     assert_eq!(load.stop().await?.kept_through_a_join(&chat, 2, "a third host joins").await?, 0);
     actors_are_spread(&chat, &[0, 1, 2]).await
 }
@@ -285,7 +285,7 @@ async fn a_host_that_is_stopped_under_load_loses_nothing_and_its_actors_come_bac
     let (options, _components) = support::without_kafka()?;
     let chat = Chat::start_on(options, 2, &ledger_manifest("event sms", "")).await?;
     let load = Load::start(&chat, &[0, 1]).await?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     // As Kubernetes stops a pod: both containers at once.
     let leaving = &chat.hosts[1];
     let start = Instant::now();
@@ -293,11 +293,11 @@ async fn a_host_that_is_stopped_under_load_loses_nothing_and_its_actors_come_bac
     println!("both have ended after {:?}", start.elapsed());
     until_all_answer(&chat, 0).await?;
     assert!(!leaving.app.process.log_contains("shutdown-incomplete")?);
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
 
     tokio::try_join!(leaving.app.start_again(), leaving.sidecar.start_again())?;
     leaving.wait_ready().await?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     let twice =
         load.stop().await?.kept_through_a_join(&chat, 1, "a host is stopped, and starts again").await?;
     assert_eq!(twice, 0);
@@ -312,18 +312,18 @@ async fn hosts_that_come_and_go_fail_no_call_and_double_none() -> anyhow::Result
     let (options, _components) = support::without_kafka()?;
     let mut chat = Chat::start_on(options, 2, &ledger_manifest("event", "")).await?;
     let load = Load::start(&chat, &[0, 1]).await?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     chat.add_host().await?;
     for _round in 0..2 {
-        load.until_answered(LEAST).await?;
+        load.until_answered(MIN_ANSWERED).await?;
         let third = &chat.hosts[2];
         // As Kubernetes stops a pod: both containers at once.
         tokio::try_join!(third.app.process.stop(), third.sidecar.process.stop())?;
-        load.until_answered(LEAST).await?;
+        load.until_answered(MIN_ANSWERED).await?;
         tokio::try_join!(third.app.start_again(), third.sidecar.start_again())?;
         third.wait_ready().await?;
     }
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     let answers = load.stop().await?;
     let failed = answers.failed.clone();
     let twice = answers.kept_through_a_join(&chat, 0, "hosts come and go").await?;
@@ -337,16 +337,16 @@ async fn hosts_that_are_killed_lose_nothing_that_was_acknowledged() -> anyhow::R
     let (options, _components) = support::without_kafka()?;
     let chat = Chat::start_on(options, 3, &ledger_manifest("event sms", "")).await?;
     let load = Load::start(&chat, &[0, 1, 2]).await?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     chat.hosts[2].app.process.kill()?;
     chat.hosts[2].sidecar.process.kill()?;
     until_all_answer(&chat, 0).await?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
 
     // The sidecar sees by its health check that its host is gone, and gives the actors up.
     chat.hosts[1].app.process.kill()?;
     until_all_answer(&chat, 0).await?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     let twice = load.stop().await?.kept(&chat, 0, "one host is killed with its sidecar, one without").await?;
     // A sidecar calls again when the other sidecar dies before it answers (`pkg/actors/router`). The next host finds in the
     // actor's state what the dead one had kept.
@@ -369,16 +369,16 @@ async fn calls_with_keys_are_handled_exactly_once_although_hosts_and_sidecars_ar
     let (options, _components) = support::without_kafka()?;
     let chat = Chat::start_on(options, 3, &ledger_manifest("event sms", "")).await?;
     let load = Load::start_with_keys(&chat, &[0, 1, 2]).await?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     chat.hosts[2].app.process.kill()?;
     chat.hosts[2].sidecar.process.kill()?;
     until_all_answer(&chat, 0).await?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     chat.hosts[1].sidecar.process.kill()?;
     until_all_answer(&chat, 0).await?;
     chat.hosts[1].sidecar.start_again().await?;
     chat.hosts[1].wait_ready().await?;
-    load.until_answered(LEAST).await?;
+    load.until_answered(MIN_ANSWERED).await?;
     let answers = load.stop().await?;
     let by_actor = answers.by_actor.clone();
     let what = "with keys: a host is killed with its sidecar, then a sidecar";

@@ -132,13 +132,13 @@ async fn a_message_is_tried_as_often_as_the_manifest_says_and_set_aside_when_tha
     let letters = chat.dead_letters().await?;
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0]["reason"]["code"], "guest-trapped", "{}", letters[0]);
-    assert_eq!(chat.count_logged("Add failed")?, 3);
+    assert_eq!(chat.count_with(&[("level", "ERROR"), ("code", "guest-trapped")])?, 3, "turns that failed");
 
     // Nowhere to set it aside: it stays in front of the others until there is.
     chat.stack.redis.process.stop().await?;
     chat.produce(Some("a"), &json!("hopeless")).await?;
     chat.produce(Some("a"), &numbered("a", 4)).await?;
-    chat.until_logged("could not be dead-lettered").await?;
+    chat.until_with(&[("code", "set-aside-failed")]).await?;
     chat.stack.redis.start_again().await?;
     assert_eq!(chat.until_entries("a", 3).await?, [1, 3, 4]);
     chat.until_committed().await?;

@@ -1,6 +1,7 @@
 //! What the tests share.
 
 mod bench;
+mod logs;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
 pub(crate) use bench::{Answer, Bench, BenchOptions};
+pub(crate) use logs::lines_with;
 
 /// Component files as a test needs them, by name and content.
 pub(crate) fn components(folder: &Path, files: &[(&str, &str)]) -> anyhow::Result<()> {
@@ -176,43 +178,6 @@ impl Chat {
         let mut record = FutureRecord::<str, [u8]>::to("user-messages").payload(message).headers(headers);
         record.key = key;
         self.producer.send(record, LONGEST_WAIT).await.map_err(|(error, _)| error.into())
-    }
-
-    /// How many lines of the hosts' logs have a message with this text.
-    pub(crate) fn count_logged(&self, text: &str) -> anyhow::Result<usize> {
-        let mut count = 0;
-        for host in &self.hosts {
-            let lines = host.app.log()?;
-            count += lines
-                .iter()
-                .filter(|line| line["message"].as_str().is_some_and(|m| m.contains(text)))
-                .count();
-        }
-        Ok(count)
-    }
-
-    /// Waits until a host logs a text.
-    pub(crate) async fn until_logged(&self, text: &str) -> anyhow::Result<()> {
-        eventually(&format!("{text:?} is logged"), async || Ok((self.count_logged(text)? > 0).then_some(())))
-            .await
-    }
-
-    /// Neither a host nor a sidecar logged an error. A host that a starved machine did not let answer in time is given up for a
-    /// moment by its sidecar, and says so.
-    pub(crate) fn no_errors_logged(&self) -> anyhow::Result<()> {
-        for host in &self.hosts {
-            for line in host.app.log()? {
-                // Of a stack without Kafka it says, as it should, that the binding is not there.
-                let has_no_kafka = self.stack.kafka.is_none() && line["code"] == "dapr-component-absent";
-                let is_expected = has_no_kafka || line["code"] == "sidecar-unavailable";
-                let is_trouble = line["level"] == "ERROR" || line["level"] == "WARN";
-                anyhow::ensure!(is_expected || !is_trouble, "the host: {line}");
-            }
-            for line in host.sidecar.process.log_lines()? {
-                anyhow::ensure!(!line.contains("\"level\":\"error\""), "the sidecar: {line}");
-            }
-        }
-        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ const ACTORS: u64 = 40;
 /// More than a run of the test needs, so that all failures are within it.
 const RULES: &str = "[deploy]\nwindow = \"20s\"\nmargin = 5\nleast-turns = 8\n";
 /// More rounds than any failing version may last.
-const MOST_ROUNDS: u64 = 10_000;
+const MAX_ROUNDS: u64 = 10_000;
 
 /// Adds to each actor, and answers how many calls failed. Those that were answered well are noted in `expected`.
 async fn round(host: &Host, number: u64, expected: &mut BTreeMap<u64, Vec<u64>>) -> anyhow::Result<u64> {
@@ -38,7 +38,7 @@ async fn a_version_that_traps_is_rolled_back_with_its_reason_and_no_state_is_los
         assert_eq!(round(&host, 0, &mut expected).await?, 0);
         host.deploy_guest("swapped_traps", &format!("share={share}")).await?;
         let mut failed = 0;
-        for number in 1..MOST_ROUNDS {
+        for number in 1..MAX_ROUNDS {
             failed += round(&host, number, &mut expected).await?;
             if host.last_event().await?["what"] == "rolled-back" {
                 break;
@@ -59,7 +59,7 @@ async fn a_version_that_traps_is_rolled_back_with_its_reason_and_no_state_is_los
         let counts = ["turns", "failed_turns", "faults"].map(|name| counted[name].clone());
         assert_eq!(counts, [failed, failed, failed].map(Value::from), "{counted}");
 
-        assert_eq!(round(&host, MOST_ROUNDS, &mut expected).await?, 0, "all actors answer again");
+        assert_eq!(round(&host, MAX_ROUNDS, &mut expected).await?, 0, "all actors answer again");
         for (actor, numbers) in expected {
             assert_eq!(host.entries(&format!("user{actor}")).await?, ("v1".to_owned(), numbers));
         }
@@ -81,7 +81,7 @@ async fn neither_a_restart_nor_a_canary_beside_it_spares_a_version_that_fails() 
         } else {
             host.deploy_guest("swapped_v2", "share=5").await?;
         }
-        for number in 1..MOST_ROUNDS {
+        for number in 1..MAX_ROUNDS {
             round(&host, number, &mut expected).await?;
             if host.versions().await?["serving"] == *good {
                 break;
@@ -89,7 +89,7 @@ async fn neither_a_restart_nor_a_canary_beside_it_spares_a_version_that_fails() 
         }
         assert_eq!(host.versions().await?["serving"], *good);
         assert_eq!(host.versions().await?["canary"], Value::Null);
-        assert_eq!(round(&host, MOST_ROUNDS, &mut expected).await?, 0, "all actors answer again");
+        assert_eq!(round(&host, MAX_ROUNDS, &mut expected).await?, 0, "all actors answer again");
     }
     Ok(())
 }

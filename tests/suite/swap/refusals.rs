@@ -1,4 +1,4 @@
-//! Every refusal, with its code: the version before serves on, and the refusal can be seen.
+//! Every refusal, with its code: the version before keeps serving, and the refusal can be seen.
 
 use daca_tests::deploy::{another, component, refusal, swapped, version_of};
 use daca_tests::{Answer, Host, exchange};
@@ -64,6 +64,22 @@ async fn a_component_that_is_no_good_is_refused_with_its_code_and_shown_as_refus
     Ok(())
 }
 
+/// Shares that are none, and a share of the version that serves already.
+async fn refuses_senseless_shares(host: &Host, wasm: &[u8]) -> anyhow::Result<()> {
+    for (share, expected) in [
+        ("0", (400, "share-invalid")),
+        ("101", (400, "share-invalid")),
+        ("300", (400, "query-invalid")),
+        ("half", (400, "query-invalid")),
+        ("10&shard=1", (400, "query-invalid")),
+    ] {
+        let answer = host.deploy(wasm, &format!("share={share}")).await?;
+        assert_refused(host, share, &answer, expected).await?;
+    }
+    let answer = host.deploy(&component("swapped_v1")?, "share=10").await?;
+    assert_refused(host, "a share of what serves", &answer, (400, "share-invalid")).await
+}
+
 #[tokio::test]
 async fn a_request_that_makes_no_sense_is_refused_with_its_code() -> anyhow::Result<()> {
     let host = Host::start(&manifest()).await?;
@@ -77,19 +93,7 @@ async fn a_request_that_makes_no_sense_is_refused_with_its_code() -> anyhow::Res
     let path = "/agents/Swapped/version";
     let before = host.versions().await?;
 
-    for (share, expected) in [
-        ("0", (400, "share-invalid")),
-        ("101", (400, "share-invalid")),
-        ("300", (400, "query-invalid")),
-        ("half", (400, "query-invalid")),
-        ("10&shard=1", (400, "query-invalid")),
-    ] {
-        let answer = host.deploy(&wasm, &format!("share={share}")).await?;
-        assert_refused(&host, share, &answer, expected).await?;
-    }
-    let answer = host.deploy(&component("swapped_v1")?, "share=10").await?;
-    assert_refused(&host, "a share of what serves", &answer, (400, "share-invalid")).await?;
-
+    refuses_senseless_shares(&host, &wasm).await?;
     let of_version = |version: &str| json!({ "version": version }).to_string();
     let unknown = (404, "version-unknown");
     let pin = "/agents/Swapped/pins/a";

@@ -92,7 +92,7 @@ async fn a_version_that_cannot_be_kept_does_not_serve() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The host serves on, so nobody would notice before the next start, which would serve something else.
+/// The host keeps serving, so nobody would notice before the next start, which would serve something else.
 #[tokio::test]
 async fn versions_that_are_gone_are_said_and_the_next_start_does_not_pass_over_them() -> anyhow::Result<()> {
     let host = Host::start(&swapped("")).await?;
@@ -104,7 +104,7 @@ async fn versions_that_are_gone_are_said_and_the_next_start_does_not_pass_over_t
     std::fs::rename(&kept, &away)?;
     eventually("it is not ready", async || is_ready(503).await).await?;
     assert_eq!(host.get("/readyz").await?.body, json!("deployed versions are missing"));
-    assert_eq!(host.serving("a").await?, "v2", "it serves on");
+    assert_eq!(host.serving("a").await?, "v2", "it keeps serving");
     assert_eq!(refusal(&host.roll_back(false).await?), (507, "versions-unwritable"));
     let answer = host.deploy(&component("swapped_v1")?, "share=10").await?;
     assert_eq!(refusal(&answer), (507, "versions-unwritable"));

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 
 /// A host that does not answer by then never will.
-const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(2);
+const TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 const MESSAGE: &str = r#"{"role": "user", "content": "Hi"}"#;
 
 /// Ends the host, whatever happens.
@@ -61,10 +61,10 @@ pub(super) fn measure(rootfs: &Path) -> anyhow::Result<Duration> {
             return Ok(took);
         }
         let ended = host.0.try_wait()?;
-        if ended.is_some() || start.elapsed() > PATIENCE {
+        if ended.is_some() || start.elapsed() > TIMEOUT {
             bail!("the host of the image does not answer: {}", host.end()?.trim());
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
@@ -74,7 +74,7 @@ fn free_address() -> anyhow::Result<SocketAddr> {
 
 fn asked(address: SocketAddr) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     write!(
         stream,
         "POST /chat/first HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{MESSAGE}",

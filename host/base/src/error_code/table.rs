@@ -82,6 +82,8 @@ error_codes! {
     CallbacksExposed "callbacks-exposed" Notice;
     ClusterEventFailed "cluster-event-failed" Notice;
     CodeUnknown "code-unknown" Setup;
+    CompiledCodeNotKept "compiled-code-not-kept" Notice;
+    CompiledCodeUnusable "compiled-code-unusable" Notice;
     CompilerUnavailable "compiler-unavailable" Unavailable;
     ComponentCompileLimit "component-compile-limit" Unusable;
     ComponentContractVersion "component-contract-version" Unusable;
@@ -244,6 +246,13 @@ error_codes! {
     StateShapeUnknown "state-shape-unknown" Unavailable;
     StateTotalExceeded "state-total-exceeded" OverQuota;
     StateUnavailable "state-unavailable" Notice;
+    TestkitAddress "testkit-address" Setup;
+    TestkitJson "testkit-json" Setup;
+    TestkitKey "testkit-key" Setup;
+    TestkitRequest "testkit-request" Setup;
+    TestkitState "testkit-state" Setup;
+    TestkitTimedOut "testkit-timed-out" Setup;
+    TestkitTooFar "testkit-too-far" Setup;
     TimerNotSettled "timer-not-settled" Notice;
     TooManyPins "too-many-pins" Conflict;
     TrialFailed "trial-failed" Unusable;

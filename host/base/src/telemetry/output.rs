@@ -83,11 +83,11 @@ impl Output {
         self.shared.lock().dropped
     }
 
-    /// Waits until everything is written, but no longer than `patience`. Returns `true` if it is.
-    pub fn flush(&self, patience: Duration) -> bool {
+    /// Waits until everything is written, but no longer than `timeout`. Returns `true` if it is.
+    pub fn flush(&self, timeout: Duration) -> bool {
         let is_pending = |queue: &mut Queue| queue.is_writing || !queue.lines.is_empty();
         let mut queue = self.shared.lock();
-        self.shared.changed.wait_while_for(&mut queue, is_pending, patience);
+        self.shared.changed.wait_while_for(&mut queue, is_pending, timeout);
         !is_pending(&mut queue)
     }
 }

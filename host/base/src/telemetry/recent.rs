@@ -109,7 +109,7 @@ impl LineReader {
     /// Waits for an unread line. May be dropped and called again.
     pub async fn changed(&mut self) {
         // The sender cannot go away: this reader holds it.
-        let _always_ok = self.changed.changed().await;
+        self.changed.changed().await.ok();
     }
 }
 

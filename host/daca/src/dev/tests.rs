@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Takes everything but what begins with "bad", and tells what it was given.
 struct Taker(mpsc::UnboundedSender<String>);
@@ -53,7 +53,7 @@ impl Workplace {
 
     /// What the next component holds that is handed over.
     async fn next(&mut self) -> anyhow::Result<String> {
-        let next = tokio::time::timeout(PATIENCE, self.given.recv()).await;
+        let next = tokio::time::timeout(TIMEOUT, self.given.recv()).await;
         next.context("nothing was built")?.context("the loop has ended")
     }
 
@@ -67,12 +67,12 @@ impl Workplace {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, read).await.with_context(|| format!("no build wrote {name}"))
+        tokio::time::timeout(TIMEOUT, read).await.with_context(|| format!("no build wrote {name}"))
     }
 
     async fn stop(self) -> anyhow::Result<()> {
         self.shutdown.cancel();
-        Ok(tokio::time::timeout(PATIENCE, self.running).await.context("it does not end")??)
+        Ok(tokio::time::timeout(TIMEOUT, self.running).await.context("it does not end")??)
     }
 }
 
@@ -126,7 +126,7 @@ async fn a_shutdown_kills_the_build_and_all_that_it_started() -> anyhow::Result<
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, is_gone).await.context("a process of the build runs on")
+    tokio::time::timeout(TIMEOUT, is_gone).await.context("a process of the build runs on")
 }
 
 #[test]

@@ -22,9 +22,9 @@ use super::ports::Ports;
 const LAST_ANSWERS: Duration = Duration::from_millis(100);
 /// The time that actors stay on a draining host because of effects that cannot be delivered, for example because Twilio
 /// is unavailable.
-const EFFECTS_PATIENCE: Duration = Duration::from_secs(3);
+const EFFECTS_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time that a shutdown waits for a sidecar to send its calls elsewhere. It checks the host's health each second.
-const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What was left when the grace was over.
 struct Left {
@@ -61,13 +61,13 @@ impl Host {
             core.hand_over(grace / 2).await;
         }
         lifecycle.enter(HostPhase::HandedOver);
-        core.backend.leave((grace / 4).min(LEAVE_PATIENCE)).await;
+        core.backend.leave((grace / 4).min(LEAVE_TIMEOUT)).await;
         core.router.cut_off_soon();
         stop_app.cancel();
         // A client that is slow with its body must not use up the time for turns and effects.
         let left = deadline.saturating_duration_since(Instant::now());
         if let Some(app) = app {
-            let _out_of_time = tokio::time::timeout(left / 2, app).await;
+            tokio::time::timeout(left / 2, app).await.ok();
         }
         sweep.abort();
         let left = core.drain(behind_sidecar, deadline).await;
@@ -77,7 +77,7 @@ impl Host {
         servers.close();
         // The application's port would wait a whole grace period after closing for clients that do not read.
         let end = deadline.max(Instant::now() + LAST_ANSWERS);
-        let _out_of_time = tokio::time::timeout_at(end, servers.wait()).await;
+        tokio::time::timeout_at(end, servers.wait()).await.ok();
         core.backend.shut_down().await;
         left.report(grace);
         // Data in a removed file is not on disk.
@@ -89,12 +89,12 @@ impl Host {
 impl Core {
     /// Ends actors while the sidecar still lets them write. Once it sends its calls elsewhere, it cuts off running calls, and lets
     /// nobody read or write state.
-    async fn hand_over(&self, patience: Duration) {
-        let deadline = Instant::now() + patience;
+    async fn hand_over(&self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
         self.actors.drain(deadline).await;
         self.actors.deactivate_all(deadline).await;
         // Undeliverable effects are retried while the actors move, since their callers wait for that.
-        self.deliveries.flush(deadline.min(Instant::now() + EFFECTS_PATIENCE)).await;
+        self.deliveries.flush(deadline.min(Instant::now() + EFFECTS_TIMEOUT)).await;
     }
 
     /// Waits for turns and effects, and ends what is active.

@@ -97,7 +97,7 @@ impl CanaryAnalysis {
         let now = Instant::now();
         let serving = self.serving.sample(now, self.rules.window);
         let rules = &self.rules;
-        let judge = |analysed: &mut Option<AnalysedVersion>| {
+        let failing = |analysed: &mut Option<AnalysedVersion>| {
             let it = analysed.as_mut()?;
             match it.verdict(rules, serving, now) {
                 Verdict::Open => None,
@@ -108,7 +108,7 @@ impl CanaryAnalysis {
                 Verdict::Failing(reason) => Some(Failing { version: it.version.clone(), reason }),
             }
         };
-        (judge(&mut self.canary), judge(&mut self.successor))
+        (failing(&mut self.canary), failing(&mut self.successor))
     }
 
     /// Ends the analysis of the canary.

@@ -4,11 +4,12 @@
 //! other, without locks. The order of a change loses nothing: first the needed versions are loaded, then the record is
 //! written to the shared state and to this host's disk, and then the turns see it.
 //!
-//! This file makes the changes. [`record_keeper`] has the record, in memory and on disk, [`versions`] the loaded
-//! versions, [`replica`] and [`reconcile`] the other hosts, and [`canary`] and [`rollback`] the automatic rollbacks.
-//! [`runtime`] is the door to the engine.
+//! This file makes the changes. [`record_keeper`] has the record, in memory and on disk, and [`disk_check`] acts on what
+//! is lost there. [`versions`] has the loaded versions, [`replica`] and [`reconcile`] the other hosts, and [`canary`] and
+//! [`rollback`] the automatic rollbacks. [`runtime`] is the door to the engine.
 
 mod canary;
+mod disk_check;
 mod handle;
 mod reconcile;
 mod record_keeper;
@@ -42,6 +43,8 @@ use versions::VersionCache;
 
 /// The interval at which the shared record is polled for changes of other hosts.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The interval at which the record and the versions in use are looked for on disk.
+const FILES_INTERVAL: Duration = Duration::from_secs(1);
 /// Attempts of a change while other hosts interfere.
 const MAX_ATTEMPTS: u32 = 5;
 
@@ -166,7 +169,7 @@ impl<R: VersionRuntime> DeploymentController<R> {
         samples.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut polls = tokio::time::interval(POLL_INTERVAL);
         polls.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut file_looks = tokio::time::interval(record_keeper::FILES_INTERVAL);
+        let mut file_looks = tokio::time::interval(FILES_INTERVAL);
         file_looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {

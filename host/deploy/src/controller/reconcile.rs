@@ -44,7 +44,7 @@ impl<R: VersionRuntime> DeploymentController<R> {
                 tracing::warn!(
                     code = ErrorCode::SharedStateMissing.as_str(),
                     agent_type = %self.agent_type,
-                    "deployments reach only this host, because the hosts share no state: {error}. Name a state store of the sidecar as state-store in [dapr]."
+                    "deployments reach only this host, because the hosts share no state: {error}. Name a state store that they share in the manifest."
                 );
                 self.replica.run_standalone();
                 self.mark_synced();

@@ -3,17 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::{DeploymentController, VersionRuntime};
 use crate::Error;
-use crate::library::{FileState, LocalRecord, Missing};
-use crate::record::Record;
+use crate::library::{FileState, Missing};
+use crate::record::{LocalRecord, Record};
 use crate::type_folder::TypeFolder;
 use daca_base::ErrorCode;
-
-/// The interval at which the record and the versions in use are looked for on disk.
-pub(super) const FILES_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The current record, and where it is kept.
 pub(super) struct RecordKeeper {
@@ -62,7 +57,7 @@ impl RecordKeeper {
 
     /// Looks whether this host's disk still has what the next start needs. Each loss is logged once. The versions in
     /// `left_out` were missing at the start already, and have been reported then.
-    async fn look_at_files(&mut self, left_out: &BTreeSet<String>) {
+    pub(super) async fn look_at_files(&mut self, left_out: &BTreeSet<String>) {
         let Some((record, seen)) = self.on_disk.written.clone() else { return self.write_again().await };
         let needed = record.in_use().difference(left_out).cloned().collect();
         // After a panic, which is in the log, nothing is known.
@@ -98,6 +93,11 @@ impl RecordKeeper {
         self.on_disk.missing = missing;
     }
 
+    /// What was missing on this host's disk when it was last looked at.
+    pub(super) fn missing(&self) -> Option<&Missing> {
+        self.on_disk.missing.as_ref()
+    }
+
     /// Writes the current record again: its file was removed, or the last write failed and may have left another one.
     async fn write_again(&mut self) {
         let (record, file_here) = (self.record.clone(), self.file_here.clone());
@@ -107,27 +107,6 @@ impl RecordKeeper {
                 "the record was not written again: {}",
                 error.message
             );
-        }
-    }
-}
-
-impl<R: VersionRuntime> DeploymentController<R> {
-    /// Looks whether the next start would find what serves.
-    pub(super) async fn look_at_files(&mut self) {
-        self.keeper.look_at_files(&self.versions.left_out).await;
-        // The other hosts' versions are in the state that they share.
-        let is_kept = self.keeper.on_disk.missing.is_none() || self.replica.shared().is_some();
-        self.view.send_if_modified(|view| std::mem::replace(&mut view.is_kept, is_kept) != is_kept);
-    }
-
-    /// Refuses a change of this host alone that the next start would not find. Hosts with shared state agree there.
-    pub(super) async fn check_kept(&mut self) -> Result<(), Error> {
-        self.look_at_files().await;
-        match &self.keeper.on_disk.missing {
-            Some(missing @ Missing::Record(_)) if self.replica.shared().is_none() => {
-                Err(Error::record_missing(missing))
-            }
-            _ => Ok(()),
         }
     }
 }

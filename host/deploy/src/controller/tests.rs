@@ -51,7 +51,7 @@ async fn a_refusal_is_in_the_history_and_the_previous_version_keeps_serving() ->
     let host = Host::start(None).await?;
     let change = Change::Refuse {
         version: digest(b"v2"),
-        code: "trial-failed".into(),
+        code: ErrorCode::TrialFailed,
         text: "its activation failed".into(),
     };
     host.handle.change(ChangeRequest::new(change, origin())).await?;

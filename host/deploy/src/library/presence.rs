@@ -1,84 +1,18 @@
 //! Whether the folders and files of the versions are still there.
 //!
-//! A host does not read them again while it runs, so it would serve on without a sign when they are removed, moved or
-//! replaced. The next start would then miss what was deployed. So the files that it needs are looked at, and nothing is
-//! written into another folder of the same name.
+//! A host does not read them again while it runs, so it would keep serving without a sign when they are removed, moved
+//! or replaced. The next start would then miss what was deployed. So the files that it needs are looked at, and nothing
+//! is written into another folder of the same name.
 
 use std::collections::BTreeSet;
-use std::io::{Error as IoError, ErrorKind, Result as IoResult};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::Path;
 
-use super::{Error, Library};
+use super::identity::{FileState, FolderId};
+use super::missing::{Lost, Missing};
+use super::{Error, Library, MAX_NOTE};
 use crate::record::Record;
 use crate::watch::read_bounded;
-
-/// The maximum size in bytes of a file that names the serving version.
-const MAX_NOTE: u64 = 1_024;
-
-/// Device and inode of a folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FolderId(u64, u64);
-
-impl FolderId {
-    pub(super) fn of(folder: &Path) -> Option<FolderId> {
-        std::fs::metadata(folder).ok().map(|found| FolderId(found.dev(), found.ino()))
-    }
-}
-
-/// What tells a file from one that replaced or changed it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FileState {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    /// Seconds and nanoseconds of the last change of the content.
-    modified: (i64, i64),
-}
-
-impl FileState {
-    pub(super) fn of(path: &Path) -> IoResult<FileState> {
-        let found = std::fs::metadata(path)?;
-        Ok(FileState {
-            device: found.dev(),
-            inode: found.ino(),
-            bytes: found.size(),
-            modified: (found.mtime(), found.mtime_nsec()),
-        })
-    }
-}
-
-/// What a start would miss. The text is for the log: it has paths.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Missing {
-    /// Everything, or the record is another one: no change can be kept.
-    Record(String),
-    /// The record's file alone: the host writes it again.
-    RecordFile(String),
-    /// The file of a version that serves. A deployment of another version, or of the same bytes, mends that.
-    Version(String),
-}
-
-impl Missing {
-    pub(crate) fn reason(&self) -> &str {
-        match self {
-            Missing::Record(reason) | Missing::RecordFile(reason) | Missing::Version(reason) => reason,
-        }
-    }
-}
-
-/// A record that was here, and is gone.
-#[derive(Debug)]
-pub(crate) struct Lost {
-    /// The digest of the version that served.
-    pub(crate) digest: String,
-    /// The file that says so.
-    pub(crate) note: PathBuf,
-    /// The missing folder or file.
-    pub(crate) missing: PathBuf,
-    /// `true` if the whole folder is missing, and not the record alone, which people may remove on purpose.
-    pub(crate) is_folder: bool,
-}
 
 impl Library {
     /// Looks for the stored record, and for the files of the versions in `needed`. `seen` is the state of the record's
@@ -136,32 +70,5 @@ impl Library {
     /// Returns `true` if the file of this version is there, whatever it contains.
     pub(crate) fn has(&self, agent_type: &str, digest: &str) -> bool {
         self.version_path(agent_type, digest).exists()
-    }
-
-    /// Writes the digest that serves beside the folder of the versions.
-    pub(super) fn note_serving(&self, agent_type: &str, digest: &str) -> Result<(), Error> {
-        let note = self.note_path(agent_type);
-        let is_noted = read_bounded(&note, MAX_NOTE).is_ok_and(|bytes| bytes == digest.as_bytes());
-        if is_noted { Ok(()) } else { self.write(&note, digest.as_bytes()) }
-    }
-
-    /// Fails if the folders are not those of the start: they were removed or renamed, or their disk was unmounted. The
-    /// next start would not find files in a new folder of the same name.
-    pub(super) fn check_folders(&self) -> IoResult<()> {
-        let gone = |what: &str| {
-            Err(IoError::new(ErrorKind::NotFound, format!("the {what} from the start no longer exists")))
-        };
-        if self.data_id.is_some() && FolderId::of(&self.data) != self.data_id {
-            return gone("data folder");
-        }
-        let folder_id = *self.folder_id.lock();
-        if folder_id.is_some() && FolderId::of(&self.folder) != folder_id {
-            return gone("folder of the deployed versions");
-        }
-        Ok(())
-    }
-
-    fn note_path(&self, agent_type: &str) -> PathBuf {
-        self.data.join("serving").join(agent_type)
     }
 }

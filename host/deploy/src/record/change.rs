@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::EventKind;
+use daca_base::ErrorCode;
 
 /// A requested change.
 #[derive(Debug, Clone)]
@@ -46,7 +47,7 @@ pub enum Change {
         /// Its digest.
         version: String,
         /// The code of the refusal.
-        code: String,
+        code: ErrorCode,
         /// The reason.
         text: String,
     },

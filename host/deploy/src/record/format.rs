@@ -6,11 +6,8 @@
 
 use serde::Deserialize;
 
-use super::Record;
-use crate::library::LocalRecord;
+use super::{FORMAT, LocalRecord, Record, first_format};
 
-/// The newest format that this host knows, and the one that it writes.
-pub(crate) const FORMAT: u32 = 1;
 /// The maximum number of changes of a record: a change each second for millions of years.
 const MAX_REVISIONS: u64 = 1 << 48;
 
@@ -25,15 +22,10 @@ pub(crate) enum ReadError {
     Damaged(String),
 }
 
-/// The format of a record from before there was a number.
-pub(super) fn first() -> u32 {
-    1
-}
-
 /// The part of a record that can be read in every format.
 #[derive(Deserialize)]
 struct Numbered {
-    #[serde(default = "first")]
+    #[serde(default = "first_format")]
     format: u32,
 }
 

@@ -9,7 +9,6 @@ use proptest::sample::select;
 use proptest::test_runner::RngSeed;
 
 use super::*;
-use crate::library::LocalRecord;
 use daca_base::digest::digest;
 
 /// The versions that a record keeps in these tests.
@@ -55,7 +54,7 @@ fn change() -> impl Strategy<Value = Change> {
         1 => (actor(), version()).prop_map(|(actor, version)| Change::Pin { actor, version }),
         1 => actor().prop_map(|actor| Change::Unpin { actor }),
         1 => version().prop_map(|version| {
-            Change::Refuse { version, code: "trial-failed".into(), text: "it failed".into() }
+            Change::Refuse { version, code: daca_base::ErrorCode::TrialFailed, text: "it failed".into() }
         }),
     ]
 }

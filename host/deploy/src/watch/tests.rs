@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::*;
 
 /// Long enough for whatever must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// Long enough for what must not happen to show on most machines. A test that waits for it cannot fail by its length.
 const QUIET: Duration = Duration::from_millis(1_500);
 
@@ -43,7 +43,7 @@ async fn reported(
 ) -> anyhow::Result<FileContent> {
     match report(file, change).await? {
         Some(content) => Ok(content),
-        None => tokio::time::timeout(PATIENCE, file.next()).await.context("the change was not reported"),
+        None => tokio::time::timeout(TIMEOUT, file.next()).await.context("the change was not reported"),
     }
 }
 
@@ -159,7 +159,7 @@ async fn a_file_that_is_written_in_pieces_is_reported_as_a_whole() -> anyhow::Re
             }
             Ok(slowest)
         });
-        let content = tokio::time::timeout(PATIENCE, file.next()).await?;
+        let content = tokio::time::timeout(TIMEOUT, file.next()).await?;
         let Ok(slowest) = writer.join() else { bail!("the writer panicked") };
         // On a busy machine the writer may be so slow that half a file is what must be reported.
         if slowest? < SETTLED {

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -32,6 +33,11 @@ pub(super) struct Schema {
 #[derive(Deserialize)]
 struct Record {
     label: Arc<str>,
+}
+
+/// The record of a label and of the version that wrote the state.
+fn record_of(label: &str, version: &str) -> Bytes {
+    json!({ "label": label, "version": version }).to_string().into()
 }
 
 /// The label in a record.
@@ -92,10 +98,12 @@ impl Schema {
         if !loaded.version.has_migration() || written == Some(&loaded.label) || commit.writes.is_empty() {
             return self.clone();
         }
-        let record = json!({ "label": &*loaded.label, "version": loaded.version.digest });
-        let value = record.to_string().into();
+        let value = record_of(&loaded.label, &loaded.version.digest);
         commit.writes.insert(KEY.to_owned(), StateWrite::Set { value, ttl: None });
         let label = loaded.label.clone();
         Schema { recorded: Some(label.clone()), label, nested_commits: self.nested_commits }
     }
 }
+
+#[cfg(test)]
+mod properties;

@@ -276,7 +276,8 @@ impl Actors {
     pub async fn deactivate_all(&self, deadline: Instant) -> usize {
         let active = self.services.active().values().cloned().collect::<Vec<_>>();
         let all = self.deactivate(active.into_iter(), false);
-        let _out_of_time = tokio::time::timeout_at(deadline, all).await;
+        // Those that are left are counted below.
+        tokio::time::timeout_at(deadline, all).await.ok();
         self.services.active().len()
     }
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
+use daca_base::ErrorCode;
 use daca_base::files::{create_private_subfolder, write_whole};
 
 /// Magic bytes of a file: its kind, and the version of this layout.
@@ -36,21 +37,22 @@ impl CodeCache {
     pub(super) fn read(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
         let path = self.path(digest);
         let file = std::fs::read(&path).ok()?;
+        let refuse = |why: &str| {
+            tracing::warn!(
+                code = ErrorCode::CompiledCodeUnusable.as_str(),
+                "{} {why}, and is not used; compiling again",
+                path.display()
+            );
+        };
         if !is_own(&self.folder) || !is_own(&path) {
-            tracing::warn!("{} can be written by others, and is not used; compiling again", path.display());
+            refuse("can be written by others");
             return None;
         }
         let Some(code) = self.verified(&file, digest) else {
-            tracing::warn!("{} was not written by this host; compiling again", path.display());
+            refuse("was not written by this host");
             return None;
         };
-        match deserialize(engine, code) {
-            Ok(component) => Some(component),
-            Err(error) => {
-                tracing::warn!("{} cannot be used, compiling again: {error:#}", path.display());
-                None
-            }
-        }
+        deserialize(engine, code).inspect_err(|error| refuse(&format!("cannot be loaded ({error:#})"))).ok()
     }
 
     /// Stores compiled code. A failure only costs the next start some time.
@@ -59,7 +61,11 @@ impl CodeCache {
         let written = create_private_subfolder(&self.folder)
             .and_then(|()| write_whole(&self.path(digest), &[&head, code]));
         if let Err(error) = written {
-            tracing::warn!("compiled code could not be kept in {}: {error}", self.folder.display());
+            tracing::warn!(
+                code = ErrorCode::CompiledCodeNotKept.as_str(),
+                "compiled code could not be kept in {}: {error}",
+                self.folder.display()
+            );
         }
     }
 

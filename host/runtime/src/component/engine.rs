@@ -11,7 +11,7 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::cache::CodeCache;
 use super::compiler::{CompileIn, Compiler};
-use super::instance::InstanceState;
+use super::instance_state::InstanceState;
 use super::limits::TABLE_ELEMENTS;
 use super::settings::{CodeSettings, base_config};
 use super::stalls::Stalls;

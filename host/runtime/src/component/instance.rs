@@ -11,78 +11,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use wasmtime::component::ResourceTable;
 use wasmtime::{Store, Trap, UpdateDeadline};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::limits::MemoryLimiter;
-use super::running_time::RunningTime;
 use super::stalls::Stalls;
-use super::{ComponentVersion, Engine, migration};
+use super::{ComponentVersion, Engine, InstanceState, Outcome, migration};
 use crate::contract::daca::agent::types::Failure;
 use crate::contract::exports::daca::agent as guest;
-use crate::imports::{self, Imports, LogBudget, TurnProducts, TurnScope};
+use crate::imports::{TurnProducts, TurnScope};
 use daca_manifest::AgentLimits;
 use daca_model::backend::WakeupKind;
 use daca_model::{Fault, TurnKind};
 
 /// The bytes that one call of an import may make the host allocate for its arguments.
 const ARGUMENT_BYTES: usize = 64 * 1024 * 1024;
-/// The maximum number of WASI resources (streams, pollables) of an instance.
-const MAX_RESOURCES: usize = 1_000;
-
-/// The data of an instance's store.
-pub struct InstanceState {
-    wasi: WasiCtx,
-    resources: ResourceTable,
-    memory: MemoryLimiter,
-    running_time: Arc<RunningTime>,
-    log: Arc<LogBudget>,
-    /// The running turn, or the last one: guests run only in turns.
-    scope: Box<TurnScope>,
-}
-
-impl InstanceState {
-    fn new(scope: Box<TurnScope>) -> InstanceState {
-        let log = Arc::new(LogBudget::default());
-        let mut resources = ResourceTable::new();
-        resources.set_max_capacity(MAX_RESOURCES);
-        InstanceState {
-            wasi: imports::wasi_context(&log, scope.clock()),
-            resources,
-            memory: MemoryLimiter::new(scope.limits().memory.as_u64()),
-            running_time: Arc::new(RunningTime::new()),
-            log,
-            scope,
-        }
-    }
-
-    /// The context of an import's call.
-    pub(super) fn imports(&mut self) -> Imports<'_> {
-        Imports { scope: &mut self.scope, log: &self.log }
-    }
-
-    /// The running turn.
-    pub(super) fn scope(&mut self) -> &mut TurnScope {
-        &mut self.scope
-    }
-}
-
-impl WasiView for InstanceState {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
-    }
-}
-
-/// The outcome of a turn.
-pub enum Outcome {
-    /// The guest replied.
-    Reply(Bytes),
-    /// The guest returned a failure.
-    Failure(Failure),
-    /// The guest was aborted.
-    Fault(Fault),
-}
 
 /// A live instance of a component version.
 pub struct Instance {

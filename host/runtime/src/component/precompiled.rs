@@ -13,11 +13,9 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use super::cache::deserialize;
+use daca_base::files::write_whole;
 use daca_base::{ErrorCode, Explained, Explanation};
 use daca_model::MAX_COMPONENT;
-
-use super::ComponentVersion;
-use daca_base::files::write_whole;
 
 /// Magic bytes of a file: its kind, and the version of this layout.
 const MAGIC: &[u8; 16] = b"daca ahead v1\0\0\0";
@@ -52,14 +50,12 @@ impl Explained for PrecompileError {
     }
 }
 
-/// Writes the code of a version into a folder for [`EngineOptions::precompiled`](super::EngineOptions::precompiled).
-/// Its engine is one for any processor, and its other options are those of the host that will run it. Returns the file.
-/// Called by `daca compile`.
-pub fn precompile(version: &ComponentVersion, folder: &Path) -> Result<PathBuf, PrecompileError> {
-    let code = version.pre.component().serialize().map_err(PrecompileError::Component)?;
-    let path = file(folder, &version.digest);
+/// Writes the code of the component whose file has this SHA-256. Returns the file.
+pub(super) fn write(folder: &Path, component: &Component, digest: &str) -> Result<PathBuf, PrecompileError> {
+    let code = component.serialize().map_err(PrecompileError::Component)?;
+    let path = file(folder, digest);
     let written = std::fs::create_dir_all(folder)
-        .and_then(|()| write_whole(&path, &[&head(&version.digest, &code), &code]))
+        .and_then(|()| write_whole(&path, &[&head(digest, &code), &code]))
         // The host that reads it runs as another user.
         .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)));
     written.map_err(|reason| PrecompileError::Folder { path: path.clone(), reason })?;
@@ -70,7 +66,13 @@ pub fn precompile(version: &ComponentVersion, folder: &Path) -> Result<PathBuf, 
 pub(super) fn read(folder: &Path, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
     let path = file(folder, digest);
     let size = std::fs::metadata(&path).ok()?.len();
-    let refuse = |why: &str| tracing::warn!("{} {why}; compiling the component", path.display());
+    let refuse = |why: &str| {
+        tracing::warn!(
+            code = ErrorCode::CompiledCodeUnusable.as_str(),
+            "{} {why}; compiling the component",
+            path.display()
+        );
+    };
     if size > MAX_COMPONENT {
         refuse("is too large");
         return None;

@@ -3,12 +3,14 @@
 //! Everything that can be wrong with a file is found before it serves a call, and reported in the file's own terms. The
 //! [outline](super::outline) checks the declarations; the rest is checked here.
 
+use std::path::{Path, PathBuf};
+
 use bytes::Bytes;
 use wasmtime::component::{Component, InstancePre};
 
 use super::outline::interface;
 use super::refusal::{LoadError, Refusal, interrupted, root_cause, unknown_import};
-use super::{Compiling, Engine, InstanceState, Outline, PACKAGE};
+use super::{Compiling, Engine, InstanceState, Outline, PACKAGE, PrecompileError, precompiled};
 use crate::contract::exports::daca::agent as guest;
 use crate::imports::WakeupHandlers;
 use daca_base::ErrorCode;
@@ -97,6 +99,13 @@ impl ComponentVersion {
     pub fn has_migration(&self) -> bool {
         self.indices.migration.is_some()
     }
+}
+
+/// Writes the code of a version into a folder for [`EngineOptions::precompiled`](super::EngineOptions::precompiled).
+/// Its engine is one for any processor, and its other options are those of the host that will run it. Returns the file.
+/// Called by `daca compile`.
+pub fn precompile(version: &ComponentVersion, folder: &Path) -> Result<PathBuf, PrecompileError> {
+    precompiled::write(folder, version.pre.component(), &version.digest)
 }
 
 /// Imported interfaces for which nothing is permitted, with the list of the manifest that would permit some.

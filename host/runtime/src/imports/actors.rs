@@ -3,6 +3,7 @@
 use super::scope::check_name;
 use super::{Imports, TurnScope};
 use crate::contract::daca::agent::actors::{Error, Host};
+use daca_base::error_code::Class;
 use daca_model::Fault;
 use daca_model::backend::{self, ActorCall};
 use daca_model::{ActorAddress, CallError};
@@ -35,6 +36,28 @@ async fn call(turn: &TurnScope, call: ActorCall) -> Result<Vec<u8>, CallError> {
     options.calls.call_actor(call, context).await.map(Vec::from)
 }
 
+/// An error of another host, whose code this build may not know.
+fn of_class(class: Class, text: String) -> Error {
+    match class {
+        Class::NotFound => Error::NotFound(text),
+        Class::TooLarge | Class::StorageFull | Class::OverQuota => Error::TooLarge(text),
+        Class::Busy | Class::Unavailable => Error::Unavailable(text),
+        Class::Failed | Class::Permanent | Class::TimedOut | Class::Setup | Class::Notice => {
+            Error::Other(text)
+        }
+        Class::Invalid
+        | Class::Unauthorized
+        | Class::Forbidden
+        | Class::WrongMethod
+        | Class::TooSlow
+        | Class::Conflict
+        | Class::Overtaken
+        | Class::HeadTooLarge
+        | Class::WrongEncoding
+        | Class::Unusable => Error::Invalid(text),
+    }
+}
+
 /// The callee's error, as an error of the caller's contract.
 fn into_contract(error: CallError) -> Error {
     let text = error.to_string();
@@ -59,14 +82,8 @@ fn into_contract(error: CallError) -> Error {
         | CallError::Backend(backend::Error::Unavailable(_) | backend::Error::NotApplied(_)) => {
             Error::Unavailable(text)
         }
-        CallError::ReplyTooLarge { .. } | CallError::TooLargeForSidecar(_) => Error::TooLarge(text),
-        CallError::Elsewhere(remote) => match remote.status.as_u16() {
-            404 => Error::NotFound(text),
-            413 | 507 => Error::TooLarge(text),
-            429 | 503 => Error::Unavailable(text),
-            400..500 => Error::Invalid(text),
-            _ => Error::Other(text),
-        },
+        CallError::ReplyTooLarge { .. } | CallError::TooLargeForBackend(_) => Error::TooLarge(text),
+        CallError::Elsewhere(remote) => of_class(remote.class, text),
         CallError::Failed(_) | CallError::Fault { .. } | CallError::Backend(_) | CallError::Internal => {
             Error::Other(text)
         }

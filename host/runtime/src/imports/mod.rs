@@ -9,7 +9,9 @@ mod actors;
 mod bindings;
 mod config;
 mod effects;
+mod expiry;
 mod identity;
+mod log_budget;
 mod logging;
 mod pubsub;
 mod reminders;
@@ -24,7 +26,7 @@ mod wasi;
 use wasmtime::component::{HasData, Linker};
 use wasmtime_wasi::WasiView;
 
-pub(crate) use logging::LogBudget;
+pub(crate) use log_budget::LogBudget;
 pub use scope::{ScopeOptions, TurnProducts, TurnScope, WakeupHandlers};
 pub use state_cache::StateCache;
 pub(crate) use wasi::wasi_context;

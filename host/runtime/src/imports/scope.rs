@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::StateCache;
+use super::expiry::expiry;
 use crate::contract::daca::agent::types::Error;
 use daca_base::clock::Clock;
 use daca_manifest::{AgentLimits, AgentType};
 use daca_model::backend::{
-    ActorCalls, Effect, EffectRequest, Expiry, FiredWakeup, StateValue, StateWrite, TurnBackend, TurnCommit,
+    ActorCalls, Effect, EffectRequest, FiredWakeup, StateValue, StateWrite, TurnBackend, TurnCommit,
 };
 use daca_model::{ActorAddress, CallContext};
 
@@ -320,9 +321,4 @@ fn write_bytes(key: &str, write: &StateWrite) -> u64 {
         StateWrite::Delete => 0,
     };
     (key.len() + value) as u64
-}
-
-/// The expiry of a write that commits now.
-pub(super) fn expiry(ttl: Option<Duration>, now: SystemTime) -> Expiry {
-    ttl.and_then(|ttl| now.checked_add(ttl)).map_or(Expiry::Never, Expiry::At)
 }

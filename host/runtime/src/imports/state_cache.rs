@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
 
-use super::scope::expiry;
+use super::expiry::expiry;
 use daca_model::backend::{Expiry, StateValue, StateWrite};
 
 /// The maximum size of an actor's cache in bytes. Beyond it, the cache is emptied.

@@ -11,7 +11,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxBuilder};
 
 use super::LogBudget;
-use super::logging::{MAX_LINE, StdStream};
+use super::log_budget::{MAX_LINE, StdStream};
 
 /// The bytes that a guest may request from the random source at once.
 const MAX_RANDOM: u64 = 1024 * 1024;

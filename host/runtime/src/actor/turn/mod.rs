@@ -188,7 +188,7 @@ impl Turn<'_> {
         if !(writes.is_empty() && wakeups.is_empty() && effects.is_empty()) {
             tracing::info!(
                 code = ErrorCode::DeactivationNotKept.as_str(),
-                "the Dapr sidecar had given up the actor: nothing of its deactivation is kept ({} writes, {} reminders and timers, {} effects)",
+                "the backend had given up the actor: nothing of its deactivation is kept ({} writes, {} reminders and timers, {} effects)",
                 writes.len(),
                 wakeups.len(),
                 effects.len()
@@ -218,7 +218,7 @@ impl Answered {
 }
 
 fn given_up() -> CallError {
-    let reason = "the Dapr sidecar gave up the actor during the turn, and it may be active elsewhere now";
+    let reason = "the backend gave up the actor during the turn, and it may be active elsewhere now";
     CallError::Backend(backend::Error::NotApplied(reason.into()))
 }
 

@@ -16,7 +16,7 @@ use thread_priority::unix::{
 };
 
 use crate::component::settings::CodeSettings;
-use daca_base::{ErrorCode, Explained, Explanation};
+use daca_base::{Explained, Explanation};
 use daca_model::MAX_COMPONENT;
 
 /// The hidden command of `daca`.
@@ -25,6 +25,8 @@ pub const COMMAND: &str = "compile-component";
 pub(super) const NO_MEMORY: &str = "out of memory";
 /// The beginning of what the process says of an import that the host does not offer.
 pub(super) const UNKNOWN_IMPORT: &str = "unknown import: ";
+/// The beginning of what the process says when the machine keeps it from compiling.
+pub(super) const CANNOT_BEGIN: &str = "cannot begin: ";
 /// The maximum number of compiling threads: each has functions of its own in memory.
 const MAX_THREADS: usize = 4;
 /// The time between the signal for exhausted processor time and the one that kills.
@@ -66,7 +68,7 @@ pub(super) enum Priority {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The process could not start.
-    #[error("{0}")]
+    #[error("{CANNOT_BEGIN}{0}")]
     Begin(String),
     /// An import of the component.
     #[error("{UNKNOWN_IMPORT}{0}")]
@@ -76,16 +78,10 @@ pub enum Error {
     Component(String),
 }
 
-/// The host takes the words of the process apart (`failure` in [`parent`](super::parent)): those of a process that could
-/// not start by the code, the others as they are.
+/// The host that started the process reads its words (`failure` in [`parent`](super::parent)), and adds code and help.
 impl Explained for Error {
     fn explanation(&self) -> Option<Explanation<'_>> {
-        match self {
-            Error::Begin(_) => {
-                Some(Explanation::new(ErrorCode::CompilerUnavailable, "deploy the component again"))
-            }
-            Error::UnknownImport(_) | Error::Component(_) => None,
-        }
+        None
     }
 }
 
@@ -211,8 +207,7 @@ fn give_way(priority: Priority) {
         }
         Priority::Idle => {
             let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-            let _slower_serving =
-                set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+            set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle).ok();
         }
     }
 }

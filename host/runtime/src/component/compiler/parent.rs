@@ -228,7 +228,7 @@ fn failure(status: ExitStatus, words: &str, time: Duration, limits: CompileLimit
         )),
         Some(ABORTED) if words.contains("memory allocation") => Failure::for_good(no_memory(limits)),
         Some(signal) => Failure::for_good(too_much(&format!("the compiler crashed on it (signal {signal})"))),
-        None if words.starts_with("error[") => Failure::for_now(unavailable(words)),
+        None if words.starts_with(super::child::CANNOT_BEGIN) => Failure::for_now(unavailable(words)),
         None if words.contains(super::child::NO_MEMORY) => Failure::for_good(no_memory(limits)),
         None => Failure::for_good(rejected(words)),
     }

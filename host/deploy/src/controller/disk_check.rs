@@ -1,0 +1,26 @@
+//! What a controller does about files that are missing on this host's disk.
+
+use super::{DeploymentController, VersionRuntime};
+use crate::Error;
+use crate::library::Missing;
+
+impl<R: VersionRuntime> DeploymentController<R> {
+    /// Looks whether the next start would find what serves.
+    pub(super) async fn look_at_files(&mut self) {
+        self.keeper.look_at_files(&self.versions.left_out).await;
+        // The other hosts' versions are in the state that they share.
+        let is_kept = self.keeper.missing().is_none() || self.replica.shared().is_some();
+        self.view.send_if_modified(|view| std::mem::replace(&mut view.is_kept, is_kept) != is_kept);
+    }
+
+    /// Refuses a change of this host alone that the next start would not find. Hosts with shared state agree there.
+    pub(super) async fn check_kept(&mut self) -> Result<(), Error> {
+        self.look_at_files().await;
+        match self.keeper.missing() {
+            Some(missing @ Missing::Record(_)) if self.replica.shared().is_none() => {
+                Err(Error::record_missing(missing))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! An agent type: its component, its settings, and the parts that have files of their own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::file::{self, Deduplicate};
+use super::limits::{self, AgentLimits};
+use super::permissions::{self, Permissions};
+use super::problems::Problems;
+use super::{Dev, deploy};
+use daca_base::ErrorCode;
+
+/// The maximum of nested turns of one actor that a manifest may allow: the maximum number of actors that wait for one
+/// another.
+const MAX_NESTED: u32 = 32;
+
+/// An agent type, as the manifest describes it.
+#[derive(Debug)]
+pub struct AgentType {
+    /// The actor type that Dapr knows, such as `ChatAgent`.
+    pub name: Arc<str>,
+    /// The component file.
+    pub component: PathBuf,
+    /// Line of the manifest that names the component, for errors about the file.
+    pub component_line: usize,
+    /// An actor that was not called for this time is deactivated.
+    pub idle_timeout: Duration,
+    /// The settings that `wasi:config/store` returns, and no others.
+    pub settings: BTreeMap<String, String>,
+    /// Whether and how an actor of this type may be called while it waits for the reply to a call that led there.
+    pub reentrancy: Option<Reentrancy>,
+    /// Where the dedup log of hosts' calls is kept.
+    pub deduplicate: Deduplicate,
+    /// Limits of each turn and each instance.
+    pub limits: AgentLimits,
+    /// The permissions of the type.
+    pub permissions: Permissions,
+    /// The build of the component by `daca dev`.
+    pub dev: Option<Dev>,
+    /// The pub/sub components and topics to which the manifest itself subscribes.
+    subscribed: Arc<BTreeSet<(String, String)>>,
+}
+
+impl AgentType {
+    /// Returns `true` if the manifest itself subscribes to this topic. Its agents' events there must then be acceptable
+    /// to its subscriptions.
+    pub fn takes_events_of(&self, pubsub: &str, topic: &str) -> bool {
+        self.subscribed.iter().any(|(own_pubsub, own_topic)| own_pubsub == pubsub && own_topic == topic)
+    }
+}
+
+/// Reentrancy: calls that come back to an actor while it waits for them. A calls B, and B calls A.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reentrancy {
+    /// The maximum number of nested turns of one actor.
+    pub max_stack_depth: u32,
+}
+
+/// Builds an agent type from its table.
+pub(super) fn build(
+    name: toml::Spanned<String>,
+    agent: file::Agent,
+    folder: &Path,
+    subscribed: &Arc<BTreeSet<(String, String)>>,
+    problems: &mut Problems<'_>,
+) -> AgentType {
+    let span = name.span();
+    if let Err(error) = daca_model::check_agent_type(name.get_ref()) {
+        problems.push(ErrorCode::ManifestInvalidName, span, error.to_string(), || {
+            "use letters, digits, '-', '_' and '.'".into()
+        });
+    }
+    let component_line = problems.position(agent.component.span().start).0;
+    let name: Arc<str> = name.into_inner().into();
+    agent.limits.check(&name, problems);
+    limits::check_time(&["agents", &name], "idle-timeout", agent.idle_timeout, problems);
+    AgentType {
+        component: folder.join(agent.component.into_inner()),
+        component_line,
+        idle_timeout: agent.idle_timeout,
+        settings: agent.settings,
+        reentrancy: reentrancy(&name, agent.reentrancy, problems),
+        deduplicate: agent.deduplicate,
+        permissions: permissions::build(&name, agent.permissions, problems),
+        dev: agent.dev.map(|dev| deploy::build_dev(&name, dev, folder, problems)),
+        limits: agent.limits,
+        subscribed: subscribed.clone(),
+        name,
+    }
+}
+
+fn reentrancy(name: &str, file: Option<file::Reentrancy>, problems: &mut Problems<'_>) -> Option<Reentrancy> {
+    let file::Reentrancy { enabled, max_stack_depth } = file?;
+    if !(1..=MAX_NESTED).contains(&max_stack_depth) {
+        let span = problems.locate(&["agents", name, "reentrancy", "max-stack-depth"]);
+        let message = format!("agents.{name}.reentrancy.max-stack-depth: {max_stack_depth} is out of range");
+        problems.push(ErrorCode::ManifestInvalidLimit, span, message, || format!("write 1 to {MAX_NESTED}"));
+    }
+    enabled.then_some(Reentrancy { max_stack_depth })
+}
+
+/// A callable type that does not exist is nearly always a spelling mistake. It is no problem if the manifest's host is
+/// one of several behind a sidecar, so it is only logged.
+pub(super) fn warn_of_unknown_callees(agents: &BTreeMap<Arc<str>, Arc<AgentType>>) {
+    for agent in agents.values() {
+        for callee in agent.permissions.callees().filter(|callee| !agents.contains_key(*callee)) {
+            tracing::warn!(
+                agent_type = %agent.name,
+                "agents.{}.permissions.actors names {callee}, which this manifest does not define",
+                agent.name
+            );
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The problems of a manifest: each has its place in the text, and all of them are collected.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use daca_base::ErrorCode;
+use daca_base::explanation::framed;
+
+/// One problem of a manifest. Its `Display` is the text for people, with code and help.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Stable code, explained in `docs/errors/`.
+    pub code: ErrorCode,
+    /// The file.
+    pub path: PathBuf,
+    /// Line, counted from 1.
+    pub line: usize,
+    /// Column, counted from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problem { code, path, line, column, message, help } = self;
+        let message = format!("{}:{line}:{column}: {message}", path.display());
+        f.write_str(&framed("error", code, &message, Some(help)))
+    }
+}
+
+/// Collects the problems of a manifest.
+pub(super) struct Problems<'a> {
+    pub(super) path: &'a Path,
+    pub(super) text: &'a str,
+    pub(super) found: Vec<Problem>,
+}
+
+impl Problems<'_> {
+    pub(super) fn push(
+        &mut self,
+        code: ErrorCode,
+        span: std::ops::Range<usize>,
+        message: String,
+        help: impl FnOnce() -> String,
+    ) {
+        let (line, column) = self.position(span.start);
+        let path = self.path.to_owned();
+        self.found.push(Problem { code, path, line, column, message, help: help() });
+    }
+
+    /// An error of TOML or of the file's form.
+    pub(super) fn syntax(&mut self, error: &toml::de::Error) {
+        let message = readable(error.message());
+        let unknown = message.contains("unknown field");
+        let code = if unknown { ErrorCode::ManifestUnknownKey } else { ErrorCode::ManifestSyntax };
+        self.push(code, error.span().unwrap_or(0..0), message, || {
+            if unknown {
+                "remove the key, or write it as one of the expected ones".into()
+            } else {
+                "see docs/reference/manifest.md for the keys and the form of their values".into()
+            }
+        });
+    }
+
+    /// The position in the text of the value with this path of keys; that of its table if it is not written.
+    pub(super) fn locate(&self, keys: &[&str]) -> std::ops::Range<usize> {
+        let Ok(table) = toml::de::DeTable::parse(self.text) else { return 0..0 };
+        let Some((last, tables)) = keys.split_last() else { return 0..0 };
+        let mut table = table.get_ref();
+        for key in tables {
+            match table.get(*key).map(toml::Spanned::get_ref) {
+                Some(toml::de::DeValue::Table(inner)) => table = inner,
+                _ => return 0..0,
+            }
+        }
+        table.get(*last).map_or(0..0, toml::Spanned::span)
+    }
+
+    /// Line and column, both counted from 1, of a byte offset.
+    pub(super) fn position(&self, offset: usize) -> (usize, usize) {
+        let before = &self.text[..self.text.floor_char_boundary(offset)];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+        (line, column)
+    }
+}
+
+/// The message of an error of the form, with the names of Rust's types and of the reader's internals put into words.
+fn readable(message: &str) -> String {
+    const WORDS: [(&str, &str); 5] = [
+        (", expected integer overflow", ", expected a size of 0 or more"),
+        (", expected parsable string", ", expected a size such as \"64KiB\""),
+        (", expected u32", ", expected a whole number from 0 to 4294967295"),
+        (", expected u64", ", expected a whole number of 0 or more"),
+        (", expected usize", ", expected a whole number of 0 or more"),
+    ];
+    let found = WORDS.iter().find_map(|(end, words)| Some((message.strip_suffix(end)?, words)));
+    found.map_or_else(|| message.to_owned(), |(start, words)| format!("{start}{words}"))
+}

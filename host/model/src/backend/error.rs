@@ -1,0 +1,39 @@
+//! Why a backend did not carry out a request: what every trait of the backend answers.
+
+/// Why a backend did not carry out a request. The cases are those of the contract.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The named item does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    /// The request is invalid, and repeating it will not help.
+    #[error("{0}")]
+    Invalid(String),
+    /// A later attempt may succeed. It is unknown whether the request was carried out.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A later attempt may succeed. The request was certainly not carried out.
+    #[error("{0}")]
+    NotApplied(String),
+    /// The request exceeds a limit of the backend.
+    #[error("{0}")]
+    TooLarge(String),
+    /// Any other error.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Error {
+    /// Returns `true` if a retry may succeed.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Error::Unavailable(_) | Error::NotApplied(_))
+    }
+
+    /// Converts the error of a step that precedes any change: nothing was done.
+    pub fn as_not_applied(self) -> Error {
+        match self {
+            Error::Unavailable(text) => Error::NotApplied(text),
+            error => error,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The data of an instance's store: what the host has beside a guest, for its imports and its limits.
+
+use std::sync::Arc;
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::limits::MemoryLimiter;
+use super::running_time::RunningTime;
+use crate::imports::{self, Imports, LogBudget, TurnScope};
+
+/// The maximum number of WASI resources (streams, pollables) of an instance.
+const MAX_RESOURCES: usize = 1_000;
+
+/// The data of an instance's store.
+pub struct InstanceState {
+    wasi: WasiCtx,
+    resources: ResourceTable,
+    pub(super) memory: MemoryLimiter,
+    pub(super) running_time: Arc<RunningTime>,
+    pub(super) log: Arc<LogBudget>,
+    /// The running turn, or the last one: guests run only in turns.
+    pub(super) scope: Box<TurnScope>,
+}
+
+impl InstanceState {
+    pub(super) fn new(scope: Box<TurnScope>) -> InstanceState {
+        let log = Arc::new(LogBudget::default());
+        let mut resources = ResourceTable::new();
+        resources.set_max_capacity(MAX_RESOURCES);
+        InstanceState {
+            wasi: imports::wasi_context(&log, scope.clock()),
+            resources,
+            memory: MemoryLimiter::new(scope.limits().memory.as_u64()),
+            running_time: Arc::new(RunningTime::new()),
+            log,
+            scope,
+        }
+    }
+
+    /// The context of an import's call.
+    pub(super) fn imports(&mut self) -> Imports<'_> {
+        Imports { scope: &mut self.scope, log: &self.log }
+    }
+
+    /// The running turn.
+    pub(super) fn scope(&mut self) -> &mut TurnScope {
+        &mut self.scope
+    }
+}
+
+impl WasiView for InstanceState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
+    }
+}

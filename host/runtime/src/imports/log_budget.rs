@@ -1,0 +1,116 @@
+//! The lines of a turn: those of the standard streams, and the limit on all that it may log.
+//!
+//! The host's span of the turn adds agent type, actor id, turn id and component version to each line.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use daca_base::ErrorCode;
+use daca_base::telemetry::printable;
+
+/// The length in bytes of an unfinished line of a standard stream beyond which it is logged in pieces.
+pub(super) const MAX_LINE: usize = 8 * 1024;
+
+/// The lines that the current turn may still log. Shared by the logging interface and the standard streams.
+#[derive(Debug, Default)]
+pub(crate) struct LogBudget {
+    left: AtomicU32,
+    left_out: AtomicU32,
+    /// The output of standard output and standard error, in this order, since the last line end.
+    unfinished: [Mutex<Vec<u8>>; 2],
+}
+
+/// A standard stream of a guest.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum StdStream {
+    Output,
+    Error,
+}
+
+impl StdStream {
+    fn level(self) -> tracing::Level {
+        match self {
+            StdStream::Output => tracing::Level::INFO,
+            StdStream::Error => tracing::Level::WARN,
+        }
+    }
+}
+
+impl LogBudget {
+    /// Begins a turn.
+    pub(crate) fn restart(&self, lines: u32) {
+        self.left.store(lines, Ordering::Relaxed);
+        self.left_out.store(0, Ordering::Relaxed);
+    }
+
+    /// Ends a turn: unfinished lines are logged, with the number of dropped lines.
+    pub(crate) fn finish(&self) {
+        for stream in [StdStream::Output, StdStream::Error] {
+            self.end_line(stream, &mut self.unfinished(stream));
+        }
+        let left_out = self.left_out.swap(0, Ordering::Relaxed);
+        if left_out > 0 {
+            tracing::warn!(
+                code = ErrorCode::LogLinesExceeded.as_str(),
+                "{left_out} more log lines of this turn were dropped"
+            );
+        }
+    }
+
+    /// Uses up one line; `false` if none is left.
+    pub(crate) fn take(&self) -> bool {
+        let took =
+            self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+        if !took {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+        took
+    }
+
+    /// Takes a guest's output to a standard stream, and logs the finished lines.
+    pub(super) fn write(&self, stream: StdStream, bytes: &[u8]) {
+        let mut line = self.unfinished(stream);
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (text, ends) = match piece.split_last() {
+                Some((b'\n', text)) => (text, true),
+                _ => (piece, false),
+            };
+            for part in text.chunks(MAX_LINE) {
+                if line.len() + part.len() > MAX_LINE {
+                    self.end_line(stream, &mut line);
+                }
+                line.extend_from_slice(part);
+            }
+            if ends {
+                self.end_line(stream, &mut line);
+            }
+        }
+    }
+
+    fn end_line(&self, stream: StdStream, line: &mut Vec<u8>) {
+        if !line.is_empty() {
+            self.log(stream.level(), &String::from_utf8_lossy(line));
+            line.clear();
+        }
+    }
+
+    fn unfinished(&self, stream: StdStream) -> MutexGuard<'_, Vec<u8>> {
+        self.unfinished[stream as usize].lock()
+    }
+
+    /// Writes a guest's line into the log, within the budget.
+    pub(super) fn log(&self, level: tracing::Level, message: &str) {
+        if !self.take() {
+            return;
+        }
+        // Within the macros, so that a disabled line costs nothing.
+        match level {
+            tracing::Level::TRACE => tracing::trace!(target: "agent", "{}", printable(message)),
+            tracing::Level::DEBUG => tracing::debug!(target: "agent", "{}", printable(message)),
+            tracing::Level::INFO => tracing::info!(target: "agent", "{}", printable(message)),
+            tracing::Level::WARN => tracing::warn!(target: "agent", "{}", printable(message)),
+            tracing::Level::ERROR => tracing::error!(target: "agent", "{}", printable(message)),
+        }
+    }
+}
