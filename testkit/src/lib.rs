@@ -1,6 +1,6 @@
 //! Tests of agents, in process: the real runtime, the real embedded backend and the real component. Only the sockets are missing.
 //!
-//! ```no_run
+//! ```no_run,test_harness
 //! use std::time::Duration;
 //!
 //! use daca_testkit::Host;
@@ -71,3 +71,14 @@ pub use host::Host;
 pub use manifest::Permit;
 pub use routes::Response;
 pub use seen::{BindingCall, Event, How, Wakeup};
+
+/// The tests that the documents show, as doc tests. Without `test_harness` the compiler would leave out what is marked as a test.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../docs/guide/test-an-agent.md")]
+    struct TestAnAgent;
+    #[doc = include_str!("../../examples/counter/README.md")]
+    struct Counter;
+    #[doc = include_str!("../../examples/weather/README.md")]
+    struct Weather;
+}

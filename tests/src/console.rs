@@ -2,17 +2,28 @@
 //!
 //! A block is fenced as `console`. A line that begins with `$ ` is a command, which may go on after a `\` at its end; the lines
 //! below it are what it prints, in which `…` stands for anything. A command whose output is not shown may print what it likes.
-//! A block that a test cannot run has an HTML comment before it, which says why: `<!-- not run: needs a cluster -->`.
+//! A block that a test cannot run has an HTML comment before it, which says why: `<!-- not run: needs a cluster -->`. What the
+//! reader does in another way than by a command has the command that the test runs in its place:
+//! `<!-- run instead: daca deploy ChatAgent new.wasm -->`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use tempfile::TempDir;
 
-/// Seconds that a command may take. Only one that does not end by itself takes so long.
-const TIMEOUT: &str = "60";
+use crate::deploy::version_of;
+
+/// How long a command may take, and what it shows may take to come. Only a failing test waits so long.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// What the ChatAgent answers first, and what a page has the reader make of it. As both have one length, the test can make it in
+/// the component.
+const ANSWER: &[u8; 18] = b"Got your message: ";
+const CHANGED_ANSWER: &[u8; 18] = b"You have written: ";
+/// The versions as the pages show them: the ChatAgent that is served first, and the changed one.
+const SHOWN_VERSIONS: [&str; 2] = ["0650d1150b4a", "0e3aea1d071d"];
 
 /// A command of a page.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,7 +43,13 @@ pub fn commands(page: &str) -> anyhow::Result<Vec<Shown>> {
     let mut block = None::<String>;
     for (event, range) in Parser::new_ext(page, Options::ENABLE_TABLES).into_offset_iter() {
         match event {
-            Event::Html(comment) => is_left_out = has_reason(&comment),
+            Event::Html(comment) => {
+                is_left_out = after("not run:", &comment).is_some();
+                if let Some(command) = after("run instead:", &comment) {
+                    let line = 1 + page[..range.start].matches('\n').count();
+                    commands.push(Shown { line, command: command.to_owned(), output: String::new() });
+                }
+            }
             Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(language))) if &*language == "console" => {
                 block = Some(String::new());
             }
@@ -52,10 +69,11 @@ pub fn commands(page: &str) -> anyhow::Result<Vec<Shown>> {
     Ok(commands)
 }
 
-/// Is this the comment that a block is not run, with the reason?
-fn has_reason(comment: &str) -> bool {
-    let reason = comment.trim().strip_prefix("<!-- not run:").and_then(|rest| rest.strip_suffix("-->"));
-    reason.is_some_and(|reason| !reason.trim().is_empty())
+/// The text of a comment that begins with these words; none if there is no more than the words.
+fn after<'a>(words: &str, comment: &'a str) -> Option<&'a str> {
+    let text = comment.trim().strip_prefix("<!--")?.strip_suffix("-->")?;
+    let text = text.trim().strip_prefix(words)?.trim();
+    (!text.is_empty()).then_some(text)
 }
 
 fn read_block(block: &str, first: usize, commands: &mut Vec<Shown>) -> anyhow::Result<()> {
@@ -105,15 +123,26 @@ fn tidy(text: &str) -> String {
     lines.join("\n").trim().to_owned()
 }
 
+/// The ChatAgent as the reader of a page changes it.
+fn changed(component: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let found = component.windows(ANSWER.len()).position(|bytes| bytes == ANSWER);
+    let at = found.context("the ChatAgent does not answer as the pages say")?;
+    let mut changed = component.to_vec();
+    changed[at..at + ANSWER.len()].copy_from_slice(CHANGED_ANSWER);
+    Ok(changed)
+}
+
 /// Where commands of a page run.
 ///
 /// Its folder looks like the project's own, by links, so that what a command writes does not stay in the project. There is a
-/// `new.wasm`, too, which the pages say for a component that was just built. The ports of the pages become those of a host.
+/// `new.wasm`, too, which the pages say for a component that was just built: the changed ChatAgent. The ports of the pages become
+/// those of a host, and the versions those of the two components.
 pub struct Shell {
     folder: TempDir,
     path: String,
-    app: String,
     admin: String,
+    /// What is on the pages, and what is here in its place.
+    replaced: Vec<(String, String)>,
 }
 
 impl Shell {
@@ -127,21 +156,44 @@ impl Shell {
             }
         }
         std::os::unix::fs::symlink(target, folder.path().join("target"))?;
-        let component = target.join("wasm32-wasip2/guest/chat_agent.wasm");
-        std::fs::copy(&component, folder.path().join("new.wasm")).context("copying the ChatAgent")?;
-        // On a terminal curl shows no progress; and an answer that is an error is none that a page promises.
-        std::fs::write(folder.path().join(".curlrc"), "silent\nshow-error\nfail-with-body\n")?;
+        let served = std::fs::read(crate::chat_agent()).context("reading the ChatAgent")?;
+        let new = changed(&served)?;
+        std::fs::write(folder.path().join("new.wasm"), &new)?;
+        // As on a terminal, but without progress. An answer that is an error is a failure of the command.
+        std::fs::write(folder.path().join(".curlrc"), "silent\nfail-with-body\n")?;
         let path = format!("{}:{}", target.join("debug").display(), std::env::var("PATH")?);
-        let address = |url: &str| url.trim_start_matches("http://").to_owned();
-        Ok(Shell { folder, path, app: address(app), admin: address(admin) })
+        let mut replaced = Vec::<(String, String)>::new();
+        for (port, url) in [("8000", app), ("8001", admin)] {
+            let address = url.trim_start_matches("http://");
+            let here = |host: &str| (format!("{host}:{port}"), address.to_owned());
+            replaced.extend(["localhost", "127.0.0.1"].map(here));
+        }
+        for (shown, component) in SHOWN_VERSIONS.into_iter().zip([served, new]) {
+            let version = version_of(&component);
+            replaced.push((shown.to_owned(), version.chars().take(shown.len()).collect()));
+        }
+        Ok(Shell { folder, path, admin: admin.trim_start_matches("http://").to_owned(), replaced })
     }
 
-    /// Runs a command, and says what differs from the page.
+    /// Runs a command, and says what differs from the page. A command that only looks is run until it shows what the page says:
+    /// what follows from the command before it may take a moment.
     pub fn try_out(&self, shown: &Shown) -> anyhow::Result<Option<String>> {
+        let start = Instant::now();
+        loop {
+            let fault = self.try_once(shown)?;
+            if fault.is_none() || !only_looks(&shown.command) || start.elapsed() > TIMEOUT {
+                return Ok(fault);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn try_once(&self, shown: &Shown) -> anyhow::Result<Option<String>> {
         let output =
             self.command(&self.here(&shown.command)).output().context("timeout could not be started")?;
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        let is_error_shown = shown.output.lines().any(|line| line.starts_with("error"));
+        let is_error = |line: &str| line.starts_with("error") || line.starts_with("{\"detail\":");
+        let is_error_shown = shown.output.lines().any(is_error);
         let fault = if output.status.code() == Some(124) {
             "it did not end by itself"
         } else if !output.status.success() && !is_error_shown {
@@ -155,21 +207,16 @@ impl Shell {
         Ok(Some(format!("line {line}: {fault} ({})\n$ {command}\n{}", output.status, printed.trim_end())))
     }
 
-    /// A text of a page, with this host's addresses.
+    /// A text of a page, with this host's addresses and versions.
     fn here(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for (port, address) in [("8000", &self.app), ("8001", &self.admin)] {
-            for host in ["localhost", "127.0.0.1"] {
-                text = text.replace(&format!("{host}:{port}"), address);
-            }
-        }
-        text
+        self.replaced.iter().fold(text.to_owned(), |text, (shown, here)| text.replace(shown, here))
     }
 
     /// `timeout` ends what the command has started, too.
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new("timeout");
-        command.args(["--kill-after=5", TIMEOUT, "sh", "-c"]).arg(format!("exec 2>&1\n{line}"));
+        command.arg("--kill-after=5").arg(TIMEOUT.as_secs().to_string());
+        command.args(["sh", "-c"]).arg(format!("exec 2>&1\n{line}"));
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         for name in ["DACA_ADMIN_TOKEN", "DAPR_GRPC_PORT", "DAPR_GRPC_ENDPOINT"] {
             command.env_remove(name);
@@ -178,6 +225,11 @@ impl Shell {
         command.env("CURL_HOME", self.folder.path()).env("NO_PROXY", "*");
         command
     }
+}
+
+/// Does the command ask for something, and change nothing?
+fn only_looks(command: &str) -> bool {
+    command.starts_with("curl ") && [" -X", " -d"].iter().all(|option| !command.contains(option))
 }
 
 #[cfg(test)]
@@ -206,6 +258,24 @@ mod tests {
         assert_eq!(number("<!-- not run: -->\n")?, 1);
         assert_eq!(number(&format!("<!-- not run: needs a cluster -->\n{block}\n"))?, 1);
         Ok(())
+    }
+
+    #[test]
+    fn a_comment_has_the_command_for_what_is_done_by_hand() -> anyhow::Result<()> {
+        let page = "Save it.\n\n<!-- run instead: one -->\n\n<!-- not run: a log -->\n```console\nout\n```\n";
+        assert_eq!(commands(page)?, [shown(3, "one", "")]);
+        assert!(commands("<!-- run instead: -->\n")?.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn what_only_looks_is_told_from_what_changes_something() {
+        assert!(only_looks("curl localhost:8000/orders/1"));
+        for command in
+            ["curl -X POST localhost:8000/orders/1/confirm", "curl localhost:8000/a -d 2", "daca ps"]
+        {
+            assert!(!only_looks(command), "{command}");
+        }
     }
 
     #[test]

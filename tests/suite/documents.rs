@@ -3,17 +3,26 @@
 use std::path::{Path, PathBuf};
 
 use daca_tests::console::{Shell, commands};
-use daca_tests::{Host, default_manifest, target};
+use daca_tests::{Host, default_manifest, replaced, target};
 
 /// Pages that would prove nothing if none of their blocks was run.
-const STARTS: [&str; 2] = ["README.md", "docs/guide/first-conversation.md"];
+const STARTS: [&str; 6] = [
+    "README.md",
+    "docs/guide/first-conversation.md",
+    "docs/guide/hot-swap.md",
+    "examples/counter/README.md",
+    "examples/order-saga/README.md",
+    "examples/weather/README.md",
+];
+/// The doc tests of these crates compile the Rust of the pages.
+const DOC_TESTS: [&str; 2] = ["guest/sdk/src/lib.rs", "testkit/src/lib.rs"];
 
 /// The host of a page is there before its first command, as if the reader had started it with `cargo xtask dev`.
 #[tokio::test]
 async fn the_pages_show_what_their_commands_print() -> anyhow::Result<()> {
     let mut faults = Vec::new();
     for page in pages()? {
-        let name = page.strip_prefix(root()).unwrap_or(&page).display().to_string();
+        let name = name(&page);
         match faults_of(&page).await {
             Ok(Some(of_page)) => faults.extend(of_page.iter().map(|fault| format!("{name}, {fault}"))),
             Ok(None) if STARTS.contains(&&*name) => {
@@ -31,16 +40,47 @@ async fn the_pages_show_what_their_commands_print() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[test]
+fn the_rust_of_every_page_is_compiled() -> anyhow::Result<()> {
+    let mut crates = String::new();
+    for file in DOC_TESTS {
+        crates += &std::fs::read_to_string(root().join(file))?;
+    }
+    for page in pages()? {
+        let has_rust = std::fs::read_to_string(&page)?.lines().any(|line| line.starts_with("```rust"));
+        let name = name(&page);
+        assert!(
+            !has_rust || crates.contains(&format!("../{name}\")]")),
+            "{name} has Rust that no doc test compiles; include it in one of {DOC_TESTS:?}"
+        );
+    }
+    Ok(())
+}
+
 /// What differs from a page; none if it has nothing to run.
 async fn faults_of(page: &Path) -> anyhow::Result<Option<Vec<String>>> {
     let commands = commands(&std::fs::read_to_string(page)?)?;
     if commands.is_empty() {
         return Ok(None);
     }
-    let host = Host::start(&default_manifest()).await?;
+    let host = Host::start(&manifest_of(page)?).await?;
     let shell = Shell::new(&root(), &target(), &host.app, &host.admin)?;
     let faults = commands.iter().map(|shown| shell.try_out(shown)).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(Some(faults.into_iter().flatten().collect()))
+}
+
+/// An example has a manifest of its own.
+fn manifest_of(page: &Path) -> anyhow::Result<String> {
+    if !page.starts_with(root().join("examples")) {
+        return Ok(default_manifest());
+    }
+    let manifest = std::fs::read_to_string(page.with_file_name("agents.toml"))?;
+    replaced(&manifest, "../../target/", &format!("{}/", target().display()))
+}
+
+/// The page's path in the project.
+fn name(page: &Path) -> String {
+    page.strip_prefix(root()).unwrap_or(page).display().to_string()
 }
 
 fn root() -> PathBuf {
@@ -50,7 +90,7 @@ fn root() -> PathBuf {
 /// The pages that a reader follows.
 fn pages() -> anyhow::Result<Vec<PathBuf>> {
     let mut pages = ["README.md", "CONTRIBUTING.md"].map(|name| root().join(name)).to_vec();
-    let mut folders = vec![root().join("docs")];
+    let mut folders = ["docs", "examples"].map(|name| root().join(name)).to_vec();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();

@@ -1,6 +1,7 @@
 //! The description of the admin API is true: every request that it lists is there, and answers as it says.
 
 use anyhow::Context as _;
+use daca_tests::deploy::{another, component, done, swapped, version_of};
 use daca_tests::{Host, default_manifest, exerciser};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -35,16 +36,29 @@ fn conforms(value: &Value, schema: &Value, document: &Value, place: &str) -> any
     for item in value.as_array().into_iter().flatten() {
         conforms(item, &schema["items"], document, &format!("{place}[]"))?;
     }
+    let Some(object) = value.as_object() else { return Ok(()) };
     for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        anyhow::ensure!(value.get(name).is_some(), "{place}: {name} is missing: {value}");
+        anyhow::ensure!(object.contains_key(name), "{place}: {name} is missing: {value}");
     }
-    if let (Some(object), Some(properties)) = (value.as_object(), schema["properties"].as_object()) {
-        for (name, value) in object {
-            let schema = properties.get(name).with_context(|| format!("{place}: {name} is not described"))?;
-            conforms(value, schema, document, &format!("{place}.{name}"))?;
-        }
+    for (name, value) in object {
+        let schema = match (schema["properties"].get(name), &schema["additionalProperties"]) {
+            (Some(schema), _) => schema,
+            // Whatever an object has.
+            (None, Value::Null) if schema["properties"].is_null() => continue,
+            (None, Value::Null) => anyhow::bail!("{place}: {name} is not described"),
+            (None, additional) => additional,
+        };
+        conforms(value, schema, document, &format!("{place}.{name}"))?;
     }
     Ok(())
+}
+
+/// What the description says of the answer 200 to a request.
+fn schema_of<'a>(document: &'a Value, method: &Method, path: &str) -> anyhow::Result<&'a Value> {
+    let operation = &document["paths"][path][method.as_str().to_lowercase()];
+    let schema = &operation["responses"]["200"]["content"]["application/json"]["schema"];
+    anyhow::ensure!(schema.is_object(), "{method} {path} is not described");
+    Ok(schema)
 }
 
 #[tokio::test]
@@ -81,6 +95,38 @@ async fn every_request_that_is_described_is_there_and_answers_as_it_says() -> an
         }
     }
     assert_eq!(index.as_object().map(serde_json::Map::len), Some(described));
+    Ok(())
+}
+
+/// One change after the other, so that every outcome is there, and after each what serves.
+#[tokio::test]
+async fn every_change_that_is_made_answers_as_described() -> anyhow::Result<()> {
+    let host = Host::start(&swapped("")).await?;
+    let document = host.get_admin("/openapi.json").await?.body;
+    let first = component("swapped_v1")?;
+    let second = another(&first, 2);
+    let named = |component: &[u8]| json!({ "version": version_of(component) }).to_string().into_bytes();
+    let changes = [
+        (Method::PUT, "component", "?share=10", second.clone(), "canary"),
+        (Method::PUT, "component", "", second.clone(), "promoted"),
+        (Method::PUT, "component", "?share=100", second.clone(), "unchanged"),
+        (Method::POST, "rollback", "", b"{}".to_vec(), "rolled-back"),
+        (Method::POST, "version", "", named(&second), "deployed"),
+        (Method::PUT, "pins/{actor_id}", "", named(&first), "pinned"),
+        (Method::DELETE, "pins/{actor_id}", "", Vec::new(), "unpinned"),
+    ];
+    for (method, path, query, body, outcome) in changes {
+        let described = format!("/agents/{{agent_type}}/{path}");
+        let filled = described.replace("{agent_type}", "Swapped").replace("{actor_id}", "a");
+        let answer = done(host.send_admin(method.clone(), &format!("{filled}{query}"), body).await?)?;
+        assert_eq!(answer["outcome"], outcome, "{method} {filled}{query}: {answer}");
+        conforms(&answer, schema_of(&document, &method, &described)?, &document, outcome)?;
+        for path in ["/versions", "/agents"] {
+            let shown = done(host.get_admin(path).await?)?;
+            let place = format!("{path} after {outcome}");
+            conforms(&shown, schema_of(&document, &Method::GET, path)?, &document, &place)?;
+        }
+    }
     Ok(())
 }
 

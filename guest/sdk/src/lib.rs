@@ -86,3 +86,14 @@ pub use crate::effect::Effect;
 pub use crate::error::{Error, Failure};
 pub use crate::migration::Migration;
 pub use crate::schedule::Schedule;
+
+/// The agents that the documents show, as doc tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/guide/write-an-agent.md")]
+    struct WriteAnAgent;
+    #[doc = include_str!("../../../docs/concepts/schema-migration.md")]
+    struct SchemaMigration;
+}

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser as _;
+use daca_base::ErrorCode;
 use daca_base::telemetry::{self, Log};
 use daca_client as client;
 use daca_client::{Admin, Deployment, LogRequest};
@@ -18,7 +19,6 @@ use daca_dapr::SidecarOptions;
 use daca_host::dev::Dev;
 use daca_host::host::{BackendOptions, Host, Options};
 use daca_host::kubernetes::Pod;
-use daca_base::ErrorCode;
 use daca_host::{Failure, admin_token, app_token, check, compile, explain, sign};
 use daca_manifest::Manifest;
 use daca_runtime::component;

@@ -1,7 +1,9 @@
-//! Compares the book's reference with the code: these tests generate the manifest's keys and the commands' help.
+//! Compares the book's reference with the code: these tests generate the manifest's keys and the commands' help, and look for
+//! the commands and options in the page's overview, which is written by hand.
 //!
 //! `DACA_WRITE_REFERENCE=1 cargo test -p daca-host --bin daca reference` updates stale pages.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -63,4 +65,91 @@ fn the_reference_of_the_command_line_is_what_the_code_says() -> anyhow::Result<(
         }
         put(page, "<!-- help -->", "<!-- end of help -->", &text)
     })
+}
+
+/// The sections of the overview that have synopses.
+const SECTIONS: [&str; 4] = ["Run", "Check, compile, sign", "Ask a running host", "Explain an error"];
+
+#[test]
+fn the_overview_of_the_command_line_has_every_command_and_option() -> anyhow::Result<()> {
+    let page = std::fs::read_to_string(folder().join("command-line.md"))?;
+    let mut program = Arguments::command();
+    program.build();
+    let mut shown = BTreeSet::<String>::new();
+    for heading in SECTIONS {
+        let (_, rest) = page.split_once(&format!("\n## {heading}\n")).context(heading)?;
+        let section = rest.split("\n## ").next().unwrap_or(rest);
+        shown.extend(check_section(&program, section).context(heading)?);
+    }
+    let commands = program.get_subcommands().filter(|command| !command.is_hide_set());
+    let commands = commands.map(clap::Command::get_name).filter(|name| *name != "help");
+    assert_eq!(shown, commands.map(str::to_owned).collect::<BTreeSet<_>>());
+    Ok(())
+}
+
+/// Compares the synopses and the table of a section with the program, and returns the names of the commands.
+fn check_section(program: &clap::Command, section: &str) -> anyhow::Result<Vec<String>> {
+    let table = section.lines().filter_map(option_and_default).collect::<Vec<_>>();
+    let (mut commands, mut known) = (Vec::<String>::new(), BTreeSet::<String>::new());
+    for synopsis in synopses(section) {
+        let words = words(&synopsis).collect::<Vec<_>>();
+        let name = words.first().context("a synopsis names no command")?;
+        let command = program.find_subcommand(name).with_context(|| format!("there is no `daca {name}`"))?;
+        for option in options(command) {
+            let long = option.get_long().unwrap_or_default();
+            let row = table.iter().find(|(name, _)| *name == long);
+            let short = option.get_short().map(|short| format!("-{short}"));
+            let is_shown =
+                words.iter().any(|word| *word == format!("--{long}") || Some(*word) == short.as_deref());
+            anyhow::ensure!(is_shown || row.is_some(), "`daca {name}` has --{long}, which is not shown");
+            for default in default_of(option) {
+                let is_right = row.is_none_or(|(_, shown)| shown.contains(&*default));
+                anyhow::ensure!(is_right, "the default of --{long} is {default}");
+            }
+            known.extend(short.into_iter().chain([format!("--{long}")]));
+        }
+        for word in words.iter().filter(|word| word.starts_with('-')) {
+            anyhow::ensure!(known.contains(*word), "`daca {name}` has no {word}");
+        }
+        commands.push((*name).to_owned());
+    }
+    for (name, _) in table {
+        anyhow::ensure!(known.contains(&format!("--{name}")), "no command here has --{name}");
+    }
+    Ok(commands)
+}
+
+/// The lines of a section's console block, without comments, each with those that go on with it.
+fn synopses(section: &str) -> Vec<String> {
+    let block = section.split("```console\n").nth(1).and_then(|rest| rest.split("```").next());
+    let mut synopses = Vec::<String>::new();
+    for line in block.unwrap_or_default().lines() {
+        let line = line.split("# ").next().unwrap_or_default();
+        if let Some(begun) = line.strip_prefix("$ daca ") {
+            synopses.push(begun.to_owned());
+        } else if let Some(last) = synopses.last_mut() {
+            last.push_str(line);
+        }
+    }
+    synopses
+}
+
+fn words(synopsis: &str) -> impl Iterator<Item = &str> {
+    synopsis.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').filter(|word| !word.is_empty())
+}
+
+/// An option's name and default, from a row such as ``| `--data DIR` | `.daca` | … |``.
+fn option_and_default(row: &str) -> Option<(&str, &str)> {
+    let (option, rest) = row.strip_prefix("| `--")?.split_once("` |")?;
+    Some((option.split(' ').next()?, rest.split('|').next()?))
+}
+
+fn options(command: &clap::Command) -> impl Iterator<Item = &clap::Arg> {
+    command.get_arguments().filter(|option| option.get_long().is_some_and(|name| name != "help"))
+}
+
+/// The default of an option with a value. clap knows one of each flag, too, which nobody has to be told.
+fn default_of(option: &clap::Arg) -> Vec<String> {
+    let defaults = option.get_default_values().iter().filter(|_| option.get_action().takes_values());
+    defaults.map(|default| default.to_string_lossy().into_owned()).collect()
 }

@@ -72,12 +72,7 @@ impl Subscribers {
     /// What cannot be handled now has the attempts of an effect (`effect-attempts`), and so has an agent that fails, if
     /// the subscription allows no fewer (`attempts`). With a dead-letter topic, an agent that fails has the
     /// subscription's number: nothing is lost there.
-    async fn deliver(
-        &self,
-        inbound: &dyn Inbound,
-        to: &Subscriber,
-        event: &Bytes,
-    ) -> Result<(), String> {
+    async fn deliver(&self, inbound: &dyn Inbound, to: &Subscriber, event: &Bytes) -> Result<(), String> {
         let (most, backoff) = self.effect_tries;
         let (mut attempt, mut failed) = (0_u32, 0_u32);
         loop {

@@ -202,7 +202,9 @@ impl EffectDelivery for Embedded {
     async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error> {
         let inbound = self.inbound.get().ok_or_else(is_starting)?.clone();
         let Ok(permit) = self.waiting_events.clone().try_acquire_owned() else {
-            return Err(Error::Unavailable(format!("{MAX_WAITING_EVENTS} events wait for their subscriptions")));
+            return Err(Error::Unavailable(format!(
+                "{MAX_WAITING_EVENTS} events wait for their subscriptions"
+            )));
         };
         let (subscribers, topic) = (self.subscribers.clone(), topic.clone());
         self.tasks.spawn(async move {

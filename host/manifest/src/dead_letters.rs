@@ -6,7 +6,7 @@ use std::ops::Range;
 use daca_base::ErrorCode;
 use daca_model::Topic;
 
-use super::Problems;
+use super::problems::Problems;
 
 /// Pub/sub component and topic.
 type Name = (String, String);

@@ -17,7 +17,7 @@ use page::Page;
 /// Documents outside of [`FOLDERS`].
 const FILES: [&str; 4] = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
 /// Every page in these, and in the folders within, is a document.
-const FOLDERS: [&str; 2] = ["docs", "k8s"];
+const FOLDERS: [&str; 3] = ["docs", "examples", "k8s"];
 /// The book's pages, and what names them all.
 const BOOK: &str = "docs";
 const SUMMARY: &str = "docs/SUMMARY.md";
@@ -172,6 +172,7 @@ mod tests {
             write(file, "# A page\n")?;
         }
         write("k8s/base.yaml", "")?;
+        write("examples/counter/README.md", "# Counter\n")?;
         write(SUMMARY, "[Guide](guide/first.md)\n")?;
         write("docs/guide/first.md", "# First page\n## Run it\n")?;
         for (path, text) in pages {
