@@ -341,3 +341,21 @@ async fn an_event_whose_letter_fails_again_and_again_is_set_aside_without_it() -
     }
     Ok(())
 }
+
+/// Each dead letter is an event that cannot be handled either: one small request must not end the host.
+#[tokio::test]
+async fn dead_letters_of_dead_letters_do_not_wait_for_one_another() -> anyhow::Result<()> {
+    const LONG: usize = 150;
+    let link = |number: usize| {
+        let next = format!("dead-letter = \"daca-pubsub/t{}\"\n", number + 1);
+        subscription(&format!("t{number}"), "Sink", "Echo") + &next
+    };
+    let chain = (0..LONG).map(link).collect::<String>();
+    let last = LETTERS.replace("\"letters\"", &format!("\"t{LONG}\""));
+    let host = Host::start(&[manifest(""), chain, last].concat()).await?;
+    let answer = host.post("/events/t0", &json!({"data": {}})).await?;
+    assert_eq!((answer.status.as_u16(), &answer.body["status"]), (200, &json!("SUCCESS")), "{answer:?}");
+    host.wait_for_log("the last letter", |line| message(line).starts_with("letter: ")).await?;
+    assert_eq!(host.get("/healthz").await?.status.as_u16(), 200);
+    Ok(())
+}

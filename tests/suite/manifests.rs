@@ -68,6 +68,16 @@ const CASES: &[Case] = &[
         &[("manifest-invalid-route", 7, "the subscription itself")],
     ),
     (
+        "replies that are no JSON",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[routes]]\nmethod = \"GET\"\npath = \"/a/{id}\"\nagent = \"A\"\nactor-id = { path = \"id\" }\ncall = \"C\"\nreply = { at = 1979-05-27 }\n[[routes]]\nmethod = \"GET\"\npath = \"/b/{id}\"\nagent = \"A\"\nactor-id = { path = \"id\" }\ncall = \"C\"\nreply = { \"{reply}\" = [inf] }\n",
+        &[("manifest-invalid-route", 9, "no dates"), ("manifest-invalid-route", 16, "a key")],
+    ),
+    (
+        "dead letters that come back",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[subscriptions]]\npubsub = \"p\"\ntopic = \"t\"\npath = \"/t\"\ndead-letter = \"p/u\"\n[[subscriptions]]\npubsub = \"p\"\ntopic = \"u\"\npath = \"/u\"\ndead-letter = \"p/t\"\n",
+        &[("manifest-invalid-route", 12, "come back")],
+    ),
+    (
         "a dead letter that is no topic, and no attempts",
         "[agents.A]\ncomponent = \"COMPONENT\"\n[[subscriptions]]\npubsub = \"p\"\ntopic = \"t\"\npath = \"/s\"\nattempts = 0\ndead-letter = \"letters\"\n",
         &[("manifest-invalid-route", 4, "attempts = 0"), ("manifest-invalid-route", 8, "two parts")],

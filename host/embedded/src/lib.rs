@@ -42,6 +42,10 @@ pub use inspect::Scheduled;
 use store::Store;
 use wakeups::Schedule;
 
+tokio::task_local! {
+    /// Set while an event of the host itself is delivered.
+    static DELIVERS: ();
+}
 /// The maximum number of events of the host itself, such as dead letters, that are being delivered.
 const MAX_WAITING_EVENTS: usize = 1_000;
 
@@ -197,10 +201,17 @@ impl EffectDelivery for Embedded {
         results
     }
 
-    /// Accepts an event and delivers it later, as a broker does. A dead letter may cause another one: if each waited for
-    /// the next, they would be nested as deep as their chain is long.
+    /// Delivers an event of the host itself. One that is caused by the delivery of another is accepted, and delivered
+    /// later, as by a broker: if each dead letter waited for the next, they would be nested as deep as their chain is
+    /// long.
     async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error> {
         let inbound = self.inbound.get().ok_or_else(is_starting)?.clone();
+        let Topic { pubsub, topic: name } = topic;
+        let event = cloud_event::envelope("daca", pubsub, name, &event);
+        if DELIVERS.try_with(|()| ()).is_err() {
+            let delivery = self.subscribers.deliver_all(&*inbound, pubsub, name, &event);
+            return DELIVERS.scope((), delivery).await;
+        }
         let Ok(permit) = self.waiting_events.clone().try_acquire_owned() else {
             return Err(Error::Unavailable(format!(
                 "{MAX_WAITING_EVENTS} events wait for their subscriptions"
@@ -210,7 +221,6 @@ impl EffectDelivery for Embedded {
         self.tasks.spawn(async move {
             let _permit = permit;
             let Topic { pubsub, topic } = &topic;
-            let event = cloud_event::envelope("daca", pubsub, topic, &event);
             if let Err(error) = subscribers.deliver_all(&*inbound, pubsub, topic, &event).await {
                 let code = ErrorCode::EventSetAsideFailed.as_str();
                 tracing::error!(code, "an event for {pubsub}/{topic} is lost: {error}");

@@ -153,7 +153,7 @@ pub(super) struct Route {
     pub(super) call: String,
     pub(super) actor_id: Spanned<ActorId>,
     pub(super) payload: Option<Spanned<Payload>>,
-    pub(super) reply: Option<serde_json::Value>,
+    pub(super) reply: Option<Spanned<toml::Value>>,
     pub(super) invalid: Option<String>,
     pub(super) malformed: Option<String>,
     pub(super) log: Option<Spanned<String>>,

@@ -136,6 +136,7 @@ impl Builder<'_, '_> {
         }
         let agent_type = self.agent(&route.agent);
         let log = self.template(route.log);
+        let reply = route.reply.and_then(|reply| self.reply(&reply));
         Some(Route {
             method: method?,
             path: path?,
@@ -145,7 +146,7 @@ impl Builder<'_, '_> {
                 actor_id: actor_id?,
                 payload: payload?,
             },
-            reply: route.reply,
+            reply,
             invalid: route.invalid,
             malformed: route.malformed,
             log: log?,
@@ -179,6 +180,20 @@ impl Builder<'_, '_> {
         }
         let dead_letter = self.dead_letter(subscription.dead_letter, &pubsub, &topic)?;
         Some(Subscription { pubsub, topic, path: path?, log: log?, call, dead_letter, attempts })
+    }
+
+    /// The template of the answer. `None` if it cannot be JSON.
+    fn reply(&mut self, written: &toml::Spanned<toml::Value>) -> Option<serde_json::Value> {
+        match json_of(written.get_ref()) {
+            Ok(reply) => Some(reply),
+            Err(reason) => {
+                let message = format!("reply: {reason}");
+                self.problems.push(ErrorCode::ManifestInvalidRoute, written.span(), message, || {
+                    "use texts, numbers, booleans, lists and tables; \"{reply}\" is a value".into()
+                });
+                None
+            }
+        }
     }
 
     /// The outer `None` means that it is invalid.
@@ -343,4 +358,25 @@ impl Builder<'_, '_> {
             }
         }
     }
+}
+
+/// A value of TOML as JSON, which has neither dates nor infinite numbers.
+fn json_of(value: &toml::Value) -> Result<serde_json::Value, &'static str> {
+    Ok(match value {
+        toml::Value::String(text) => text.as_str().into(),
+        toml::Value::Integer(number) => (*number).into(),
+        toml::Value::Boolean(truth) => (*truth).into(),
+        toml::Value::Float(number) => {
+            serde_json::Number::from_f64(*number).ok_or("JSON has no infinite number")?.into()
+        }
+        toml::Value::Datetime(_) => return Err("JSON has no dates: put it in quotation marks"),
+        toml::Value::Array(values) => values.iter().map(json_of).collect::<Result<Vec<_>, _>>()?.into(),
+        toml::Value::Table(entries) => {
+            let entry = |(key, value): (&String, &toml::Value)| match key == "{reply}" {
+                true => Err("a key cannot be the reply"),
+                false => Ok((key.clone(), json_of(value)?)),
+            };
+            serde_json::Value::Object(entries.iter().map(entry).collect::<Result<_, _>>()?)
+        }
+    })
 }
