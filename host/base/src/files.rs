@@ -1,9 +1,20 @@
-//! Files that are written completely or not at all.
+//! Files that are written completely or not at all, and read within bounds.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
+
+/// Reads a regular file, but no more than `most` bytes. Anything else is refused: a device has no end, and a pipe may have
+/// no writer.
+pub fn read_bounded(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
 
 /// Creates a folder and its parents, accessible to this user only.
 pub fn create_private_folder(folder: &Path) -> std::io::Result<()> {

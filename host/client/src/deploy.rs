@@ -1,6 +1,6 @@
 //! `daca deploy`: uploads a component, or names a version that the host has, and deploys it.
 
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use http::{HeaderValue, header};
@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::admin::{self, Admin, Error};
 use super::{Form, outcome};
+use daca_base::files::read_bounded;
 use daca_model::MAX_COMPONENT;
 
 /// The maximum size of a signature file in bytes.
@@ -46,17 +47,9 @@ pub async fn deploy(admin: &Admin, deployment: &Deployment<'_>, form: Form) -> R
 
 /// Reads one byte more than a component may have, and nothing that has no end.
 fn read_component(path: &str) -> std::io::Result<Vec<u8>> {
-    let file = std::fs::File::open(path)?;
-    if !file.metadata()?.is_file() {
-        // A folder has its own error when it is read.
-        return match std::fs::metadata(path)?.is_dir() {
-            true => std::fs::read(path),
-            false => Err(std::io::Error::other("it is not a regular file")),
-        };
-    }
-    let mut wasm = Vec::new();
-    file.take(MAX_COMPONENT + 1).read_to_end(&mut wasm)?;
-    Ok(wasm)
+    let path = Path::new(path);
+    // A folder has its own error when it is read.
+    if path.is_dir() { std::fs::read(path) } else { read_bounded(path, MAX_COMPONENT + 1) }
 }
 
 fn upload(admin: &Admin, deployment: &Deployment<'_>, wasm: Vec<u8>) -> Result<RequestBuilder, Error> {

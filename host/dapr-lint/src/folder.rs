@@ -1,6 +1,5 @@
 //! Reads a folder of resources as Dapr does: the files `*.yaml` and `*.yml` in it, without subfolders.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -140,12 +139,7 @@ fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 /// Opens only regular files: a pipe would never end.
 pub(super) fn read_bounded(file: &Path) -> std::io::Result<String> {
     let invalid = |text: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, text.to_owned());
-    if !std::fs::metadata(file)?.is_file() {
-        return Err(invalid("it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    std::fs::File::open(file)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-    let text = daca_base::text::utf8(bytes)?;
+    let text = daca_base::text::utf8(daca_base::files::read_bounded(file, MAX_FILE + 1)?)?;
     if text.len() as u64 > MAX_FILE {
         return Err(invalid("it has more than 1 MiB"));
     }

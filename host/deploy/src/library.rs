@@ -19,11 +19,10 @@ use parking_lot::Mutex;
 
 use super::Error;
 use super::record::{self, LocalRecord, ReadError};
-use super::watch::read_bounded;
+use super::watch::Stamp;
 use daca_base::digest::digest;
-use daca_base::files::{create_private_folder, write_lasting};
+use daca_base::files::{create_private_folder, read_bounded, write_lasting};
 use daca_model::MAX_COMPONENT;
-pub(super) use identity::FileState;
 use identity::FolderId;
 pub(super) use missing::{Lost, Missing};
 
@@ -92,13 +91,13 @@ impl Library {
     }
 
     /// Writes the record. Returns the state of its file, for [`Library::find_missing`].
-    pub(super) fn write_record(&self, agent_type: &str, local: &LocalRecord) -> Result<FileState, Error> {
+    pub(super) fn write_record(&self, agent_type: &str, local: &LocalRecord) -> Result<Stamp, Error> {
         let path = self.record_path(agent_type);
         let json = serde_json::to_vec_pretty(local).map_err(|error| Error::unreadable(&path, error))?;
         // First: a change whose record is on disk must not fail any more.
         self.note_serving(agent_type, &local.record.serving)?;
         self.write(&path, &json)?;
-        FileState::of(&path).map_err(|error| Error::unwritable(&path, &error))
+        Stamp::read(&path).map_err(|error| Error::unwritable(&path, &error))
     }
 
     /// Stores a version. Does nothing if it is already stored.

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Error;
-use super::library::{FileState, Library, Lost, Missing, Stored};
+use super::library::{Library, Lost, Missing, Stored};
 use super::record::{LocalRecord, Record};
+use super::watch::Stamp;
 
 /// The folder of an agent type. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -25,7 +26,7 @@ impl TypeFolder {
     }
 
     /// Writes the record. Returns the state of its file, for [`TypeFolder::find_missing`].
-    pub(super) async fn write_record(&self, local: LocalRecord) -> Result<FileState, Error> {
+    pub(super) async fn write_record(&self, local: LocalRecord) -> Result<Stamp, Error> {
         self.with(move |library, agent_type| library.write_record(agent_type, &local)).await
     }
 
@@ -34,9 +35,9 @@ impl TypeFolder {
     pub(super) async fn find_missing(
         &self,
         record: Arc<Record>,
-        seen: FileState,
+        seen: Stamp,
         needed: BTreeSet<String>,
-    ) -> Result<Result<FileState, Missing>, Error> {
+    ) -> Result<Result<Stamp, Missing>, Error> {
         self.with(move |library, agent_type| Ok(library.find_missing(agent_type, &record, seen, &needed)))
             .await
     }

@@ -6,7 +6,7 @@
 //! file systems have none, and none reports everything.
 
 use std::fs::Metadata;
-use std::io::{self, ErrorKind, Read as _};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use daca_base::ErrorCode;
+use daca_base::files::read_bounded;
 use daca_model::MAX_COMPONENT;
 
 /// The bytes of a signature file that are read. A longer one is not a signature, which these bytes show.
@@ -241,7 +242,7 @@ impl Identity {
 }
 
 /// The identity and state of a file: if two are equal, the content is the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     device: u64,
     inode: u64,
@@ -255,7 +256,12 @@ pub struct Stamp {
 impl Stamp {
     /// The stamp of a path's target. `None` if there is none.
     pub fn of(path: &Path) -> Option<Stamp> {
-        std::fs::metadata(path).ok().as_ref().map(Stamp::from)
+        Stamp::read(path).ok()
+    }
+
+    /// The same, with the reason if there is none.
+    pub(crate) fn read(path: &Path) -> io::Result<Stamp> {
+        Ok(Stamp::from(&std::fs::metadata(path)?))
     }
 }
 
@@ -326,16 +332,6 @@ fn folders(path: &Path) -> Vec<PathBuf> {
     folders.sort();
     folders.dedup();
     folders
-}
-
-/// The first bytes of a regular file, and of nothing else: a pipe, for example, would block forever.
-pub(super) fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(most).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Runs blocking work off the threads that serve calls.

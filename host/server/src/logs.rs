@@ -31,8 +31,10 @@ use daca_runtime::actor::Actors;
 
 /// The maximum number of concurrent followers.
 const MAX_FOLLOWERS: usize = 16;
-/// The interval of empty lines to a follower without news: only so is a lost one noticed.
-const HEARTBEAT: Duration = Duration::from_secs(30);
+/// The interval of empty lines to a follower without news. A client that is gone looks like one that has only closed
+/// its sending side: the kernel answers the first write after that with a reset, and the second one fails. So its place
+/// is free after two intervals at the latest.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 struct LogState {

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::Error;
-use crate::library::{FileState, Missing};
+use crate::library::Missing;
 use crate::record::{LocalRecord, Record};
 use crate::type_folder::TypeFolder;
+use crate::watch::Stamp;
 use daca_base::ErrorCode;
 
 /// The current record, and where it is kept.
@@ -25,7 +26,7 @@ pub(super) struct RecordKeeper {
 #[derive(Default)]
 struct OnDisk {
     /// The record that was written last, with the state of its file.
-    written: Option<(Arc<Record>, FileState)>,
+    written: Option<(Arc<Record>, Stamp)>,
     /// What is missing of it.
     missing: Option<Missing>,
 }

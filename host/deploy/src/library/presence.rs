@@ -8,11 +8,12 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::identity::{FileState, FolderId};
+use super::identity::FolderId;
 use super::missing::{Lost, Missing};
 use super::{Error, Library, MAX_NOTE};
 use crate::record::Record;
-use crate::watch::read_bounded;
+use crate::watch::Stamp;
+use daca_base::files::read_bounded;
 
 impl Library {
     /// Looks for the stored record, and for the files of the versions in `needed`. `seen` is the state of the record's
@@ -21,12 +22,12 @@ impl Library {
         &self,
         agent_type: &str,
         record: &Record,
-        seen: FileState,
+        seen: Stamp,
         needed: &BTreeSet<String>,
-    ) -> Result<FileState, Missing> {
+    ) -> Result<Stamp, Missing> {
         let path = self.record_path(agent_type);
         let at = |path: &Path, reason: &str| format!("{}: {reason}", path.display());
-        let found = FileState::of(&path).map_err(|error| {
+        let found = Stamp::read(&path).map_err(|error| {
             let reason = at(&path, &error.to_string());
             let is_removed = error.kind() == ErrorKind::NotFound && self.check_folders().is_ok();
             if is_removed { Missing::RecordFile(reason) } else { Missing::Record(reason) }
