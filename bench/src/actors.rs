@@ -1,9 +1,9 @@
 //! Many active actors on one host: what each costs, and how fast they are together.
 
-use crate::Extent;
+use crate::extent::Extent;
 use crate::load::{self, Load, Order};
 use crate::report::{Chart, Figure, Measure, Ratio, Row, Wanted};
-use crate::server::{HostOptions, Server, Storage};
+use crate::server::{Server, ServerOptions, Storage};
 
 const ACTORS: [usize; 3] = [1_000, 10_000, 100_000];
 const CONNECTIONS: usize = 64;
@@ -58,7 +58,7 @@ pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
 
 /// A row, and the resident bytes when all actors are active.
 async fn one(who: &str, lines: &str, actors: usize, extent: Extent) -> anyhow::Result<(Row, u64)> {
-    let options = HostOptions { storage: Storage::Memory, manifest: lines.to_owned(), log: "warn" };
+    let options = ServerOptions { storage: Storage::Memory, manifest: lines.to_owned(), log: "warn" };
     let host = Server::host(&options).await?;
     let empty = host.costs()?;
     let all_once = Load {

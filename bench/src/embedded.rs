@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use daca_stack::Process;
+use daca_tests::Process;
 
-use crate::Extent;
+use crate::extent::Extent;
 use crate::load::{self, Load, Order, Outcome};
 use crate::process::Costs;
 use crate::report::{Chart, Figure, Measure, Ratio, Row, Wanted};
-use crate::server::{HostOptions, Server, Storage};
+use crate::server::{Server, ServerOptions, Storage};
 
 const CONNECTIONS: [usize; 3] = [1, 8, 64];
 const ACTORS: [usize; 3] = [1, 200, 10_000];
@@ -36,7 +36,7 @@ pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
 }
 
 async fn both(storage: Storage, extent: Extent, measure: &mut Measure) -> anyhow::Result<()> {
-    let options = HostOptions { storage, manifest: String::new(), log: "warn" };
+    let options = ServerOptions { storage, manifest: String::new(), log: "warn" };
     let host = Server::host(&options).await?;
     let native = Server::native(storage).await?;
     let place = if storage == Storage::Disk { "disk" } else { "memory" };

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
+use daca_tests::chat_agent;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::Extent;
+use crate::extent::Extent;
 use crate::report::{Chart, Figure, Measure, Ratio, Row, Wanted};
-use crate::server::{component, native};
+use crate::server::native;
 
 const SECONDS: f64 = 6.0;
 /// Turns of the two runs whose difference gives the instructions of one.
@@ -122,7 +123,7 @@ async fn ask(arguments: &[&str]) -> anyhow::Result<Value> {
     let output = Command::new(native())
         .args(arguments)
         .arg("--component")
-        .arg(component())
+        .arg(chat_agent())
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .kill_on_drop(true)
@@ -152,7 +153,7 @@ async fn callgrind(folder: &Path, who: &str, turns: u64) -> anyhow::Result<f64> 
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(native())
         .args(["turn", "--only", who, "--count", &turns.to_string(), "--component"])
-        .arg(component())
+        .arg(chat_agent())
         .current_dir(folder)
         .stdin(Stdio::null())
         .kill_on_drop(true)

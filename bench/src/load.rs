@@ -157,7 +157,7 @@ impl Outcome {
 
 /// Sends it, and waits for the answers.
 pub(crate) async fn run(load: &Load) -> anyhow::Result<Outcome> {
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(LoadState {
         load: load.clone(),
         next: AtomicU64::new(0),
         due: Semaphore::new(0),
@@ -180,7 +180,7 @@ pub(crate) async fn run(load: &Load) -> anyhow::Result<Outcome> {
 }
 
 /// What the connections of a load share.
-struct Shared {
+struct LoadState {
     load: Load,
     /// The number of the next request.
     next: AtomicU64,
@@ -189,7 +189,7 @@ struct Shared {
     start: Instant,
 }
 
-impl Shared {
+impl LoadState {
     /// The next request's number, and when it was due. None when the load is over.
     async fn next(&self) -> Option<(u64, Instant)> {
         if let Pace::Rate(_) = self.load.pace {
@@ -251,7 +251,7 @@ fn mix(number: u64) -> u64 {
 }
 
 /// Sends requests on one connection, which is made again when the server has closed it.
-async fn connection(shared: Arc<Shared>) -> Outcome {
+async fn connection(shared: Arc<LoadState>) -> Outcome {
     let mut outcome = Outcome::default();
     let mut sender = None;
     let mut failures = 0;
@@ -280,7 +280,7 @@ async fn connection(shared: Arc<Shared>) -> Outcome {
 
 type Sender = SendRequest<Full<Bytes>>;
 
-async fn ask(shared: &Shared, sender: &mut Option<Sender>, number: u64) -> anyhow::Result<()> {
+async fn ask(shared: &LoadState, sender: &mut Option<Sender>, number: u64) -> anyhow::Result<()> {
     let mut open = match sender.take().filter(|open| !open.is_closed()) {
         Some(open) => open,
         None => connect(shared.load.server).await?,

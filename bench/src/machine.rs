@@ -51,7 +51,7 @@ impl Machine {
 fn output(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let output = Command::new(program)
         .args(arguments)
-        .current_dir(daca_stack::folders::root())
+        .current_dir(daca_tests::folders::root())
         .output()
         .with_context(|| format!("starting {program}"))?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())

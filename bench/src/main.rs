@@ -7,6 +7,7 @@
 
 mod actors;
 mod embedded;
+mod extent;
 mod in_process;
 mod load;
 mod machine;
@@ -19,10 +20,10 @@ mod start;
 mod swap;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use extent::Extent;
 use report::Measure;
 
 /// Measures the host beside what people would use instead.
@@ -31,7 +32,7 @@ use report::Measure;
 struct Arguments {
     /// What to measure; everything by default
     #[arg(value_enum)]
-    measures: Vec<Name>,
+    measures: Vec<MeasureName>,
     /// Shorter loads and fewer of them: to see that it works, not to read the figures
     #[arg(long)]
     quick: bool,
@@ -45,7 +46,7 @@ struct Arguments {
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Name {
+enum MeasureName {
     /// A turn in memory, in the component and natively
     Turn,
     /// A new instance and its first message, by the host and by bare wasmtime
@@ -62,24 +63,6 @@ enum Name {
     Start,
 }
 
-/// How much is measured.
-#[derive(Debug, Clone, Copy)]
-struct Extent {
-    quick: bool,
-}
-
-impl Extent {
-    /// How long a load runs that takes so many seconds in a full run.
-    fn seconds(self, full: f64) -> Duration {
-        Duration::from_secs_f64(if self.quick { full / 4.0 } else { full })
-    }
-
-    /// How often something is done that is done so often in a full run.
-    fn times(self, full: usize) -> usize {
-        if self.quick { full.div_ceil(4) } else { full }
-    }
-}
-
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -87,13 +70,13 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let extent = Extent { quick: arguments.quick };
+    let extent = Extent::new(arguments.quick);
     let mut names = arguments.measures.clone();
     if names.is_empty() {
-        names.extend_from_slice(Name::value_variants());
+        names.extend_from_slice(MeasureName::value_variants());
     }
     let mut measures = Vec::new();
-    for name in Name::value_variants().iter().filter(|name| names.contains(name)) {
+    for name in MeasureName::value_variants().iter().filter(|name| names.contains(name)) {
         let measure = Box::pin(measure(*name, extent)).await?;
         println!("{}", report::table::of(&measure));
         measures.push(measure);
@@ -109,14 +92,14 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn measure(name: Name, extent: Extent) -> anyhow::Result<Measure> {
+async fn measure(name: MeasureName, extent: Extent) -> anyhow::Result<Measure> {
     match name {
-        Name::Turn => in_process::turn(extent).await,
-        Name::Activation => in_process::activation(extent).await,
-        Name::Embedded => embedded::measure(extent).await,
-        Name::Sidecar => sidecar::measure(extent).await,
-        Name::Actors => actors::measure(extent).await,
-        Name::Swap => swap::measure(extent).await,
-        Name::Start => start::measure(extent).await,
+        MeasureName::Turn => in_process::turn(extent).await,
+        MeasureName::Activation => in_process::activation(extent).await,
+        MeasureName::Embedded => embedded::measure(extent).await,
+        MeasureName::Sidecar => sidecar::measure(extent).await,
+        MeasureName::Actors => actors::measure(extent).await,
+        MeasureName::Swap => swap::measure(extent).await,
+        MeasureName::Start => start::measure(extent).await,
     }
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
-use daca_stack::{SidecarOptions, folders, process::Program};
+use daca_stack::SidecarOptions;
+use daca_tests::{Program, folders};
 
 /// An app that is measured beside a sidecar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,15 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-use daca_stack::{Process, folders, ports, process::Program};
+use daca_tests::{Process, Program, chat_agent, client, default_manifest, folders, ports, run_arguments};
 use tempfile::TempDir;
 
 use crate::process::Costs;
-
-/// The default manifest, whose component lies below the project's folder.
-const MANIFEST: &str = include_str!("../../agents.toml");
-const COMPONENT: &str = "target/wasm32-wasip2/guest/chat_agent.wasm";
 
 /// Where the store lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +39,7 @@ pub(crate) struct Server {
 }
 
 /// How a host is started.
-pub(crate) struct HostOptions {
+pub(crate) struct ServerOptions {
     pub(crate) storage: Storage,
     /// Further lines of the manifest.
     pub(crate) manifest: String,
@@ -54,7 +49,7 @@ pub(crate) struct HostOptions {
 
 impl Server {
     /// Starts a host that is built as it is shipped.
-    pub(crate) async fn host(options: &HostOptions) -> anyhow::Result<Server> {
+    pub(crate) async fn host(options: &ServerOptions) -> anyhow::Result<Server> {
         let folder = options.storage.new_folder()?;
         let (listen, admin) = (local(ports::free()?), local(ports::free()?));
         let program = host_program(folder.path(), options, listen, admin)?;
@@ -69,7 +64,7 @@ impl Server {
             .argument("serve")
             .option("--listen", listen)
             .option("--data", folder.path().join("data").display())
-            .option("--component", component().display());
+            .option("--component", chat_agent().display());
         Server::start(program, listen, listen, folder).await
     }
 
@@ -92,7 +87,7 @@ impl Server {
 
     /// What the host's admin API says at a path.
     pub(crate) async fn ask(&self, path: &str) -> anyhow::Result<serde_json::Value> {
-        let answer = daca_stack::wait::client()?.get(format!("http://{}{path}", self.admin)).send().await?;
+        let answer = client()?.get(format!("http://{}{path}", self.admin)).send().await?;
         Ok(answer.error_for_status()?.json().await?)
     }
 }
@@ -100,27 +95,16 @@ impl Server {
 /// The command that starts a host on its embedded backend with its data in a folder.
 pub(crate) fn host_program(
     folder: &Path,
-    options: &HostOptions,
+    options: &ServerOptions,
     listen: SocketAddr,
     admin: SocketAddr,
 ) -> anyhow::Result<Program> {
     let manifest = folder.join("agents.toml");
-    let component = component();
-    let component = component.to_str().context("the project's folder has a name in UTF-8")?;
-    std::fs::write(&manifest, MANIFEST.replace(COMPONENT, component) + &options.manifest)?;
+    std::fs::write(&manifest, default_manifest() + &options.manifest)?;
     Ok(Program::new("host", &folders::released_daca(), folder)
-        .argument("run")
-        .option("--backend", "embedded")
-        .option("--manifest", manifest.display())
-        .option("--listen", listen)
+        .arguments(run_arguments("embedded", &manifest, &folder.join("data"), listen))
         .option("--admin", admin)
-        .option("--data", folder.join("data").display())
         .variable("DACA_LOG", options.log))
-}
-
-/// The ChatAgent's component.
-pub(crate) fn component() -> PathBuf {
-    folders::root().join(COMPONENT)
 }
 
 /// The program of the native side.

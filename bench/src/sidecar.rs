@@ -5,28 +5,30 @@
 //! Twilio's edge. What answers first and sends later gains nothing by it, because the clock runs until the last event and the
 //! last SMS are there.
 
+mod contender;
 mod ratios;
 mod running;
+mod servers;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use daca_stack::{Stack, StackOptions, build, folders, ports};
+use daca_stack::build;
+use daca_tests::{folders, ports};
 use futures::StreamExt as _;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::json;
-use tempfile::TempDir;
 
-use crate::Extent;
 use crate::embedded::plural;
+use crate::extent::Extent;
 use crate::load::{self, Load, Outcome, Pace};
-use crate::peers::{Peer, Programs};
 use crate::report::{Chart, Measure};
-use crate::server::{component, local};
+use crate::server::local;
+use contender::{CONTENDERS, Contender, Job, in_order};
 use ratios::{Closed, ratios};
-use running::{Begun, Done, Running};
+use running::{Begun, Finished, RunningContender};
+use servers::SharedServers;
 
 const CONNECTIONS: [usize; 2] = [8, 64];
 const ACTORS: usize = 200;
@@ -38,64 +40,11 @@ const RATE_SHARE: f64 = 0.6;
 const KAFKA_MESSAGES: usize = 6_000;
 const KAFKA_MESSAGES_OF_SLOW_ONES: usize = 400;
 const TOPIC: &str = "user-messages";
-/// How long the last SMS may take.
-const DRAIN: Duration = Duration::from_secs(60);
-
-/// Who is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Contender {
-    Host,
-    /// The host with `direct-calls`.
-    HostDirect,
-    Peer(Peer),
-}
-
-/// What a message asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Job {
-    /// State, event and SMS.
-    Whole,
-    /// State and event.
-    WithoutSms,
-}
-
-impl Job {
-    fn name(self) -> &'static str {
-        match self {
-            Job::Whole => "",
-            Job::WithoutSms => ", no SMS",
-        }
-    }
-}
-
-const CONTENDERS: [Contender; 5] = [
-    Contender::Host,
-    Contender::HostDirect,
-    Contender::Peer(Peer::Go),
-    Contender::Peer(Peer::GoKeepingState),
-    Contender::Peer(Peer::Python),
-];
-
-impl Contender {
-    fn name(self) -> &'static str {
-        match self {
-            Contender::Host => "host",
-            Contender::HostDirect => "host, direct-calls",
-            Contender::Peer(Peer::Go) => "go",
-            Contender::Peer(Peer::GoKeepingState) => "go, keeping state",
-            Contender::Peer(Peer::Python) => "python",
-        }
-    }
-
-    fn is_slow(self) -> bool {
-        self == Contender::Peer(Peer::Python)
-    }
-}
 
 /// Measures all of them.
 pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
     build::all()?;
-    let bench = Bench::start(extent).await?;
+    let bench = SharedServers::start(extent).await?;
     let mut measure = Measure {
         name: "sidecar".to_owned(),
         title: "Behind a Dapr sidecar".to_owned(),
@@ -111,7 +60,7 @@ pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
             .to_vec(),
         ..Measure::default()
     };
-    let mut done = Vec::<(Contender, String, Done)>::new();
+    let mut done = Vec::<(Contender, String, Finished)>::new();
     for round in 0..ROUNDS {
         let contenders = in_order(round);
         for job in [Job::Whole, Job::WithoutSms] {
@@ -152,18 +101,9 @@ pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
     Ok(measure)
 }
 
-/// The contenders, in the opposite order in every second round.
-fn in_order(round: usize) -> [Contender; CONTENDERS.len()] {
-    let mut contenders = CONTENDERS;
-    if round % 2 == 1 {
-        contenders.reverse();
-    }
-    contenders
-}
-
 /// The load that all but the slow take easily: the p99 of each of them.
 async fn at_fixed_rate(
-    bench: &Bench,
+    bench: &SharedServers,
     closed: &[Closed],
     measure: &mut Measure,
 ) -> anyhow::Result<Vec<(Contender, Duration)>> {
@@ -181,38 +121,16 @@ async fn at_fixed_rate(
     Ok(fixed)
 }
 
-/// The servers that all share.
-struct Bench {
-    stack: Stack,
-    programs: Programs,
-    manifests: TempDir,
-    extent: Extent,
-}
-
-impl Bench {
-    async fn start(extent: Extent) -> anyhow::Result<Bench> {
-        let programs = Programs::make()?;
-        let folder = folders::target().join("bench/stack");
-        match std::fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        eprintln!(
-            "starting Redis, Kafka, the edge of Twilio, placement and scheduler in {}",
-            folder.display()
-        );
-        let stack = Stack::start(StackOptions { folder: Some(folder), ..StackOptions::default() }).await?;
-        Ok(Bench { stack, programs, manifests: TempDir::new()?, extent })
-    }
-
+impl SharedServers {
     /// Starts a contender and lets every actor handle some messages.
-    async fn begin(&self, contender: Contender, job: Job) -> anyhow::Result<Running> {
+    async fn begin(&self, contender: Contender, job: Job) -> anyhow::Result<RunningContender> {
         self.stack.redis.cli(&["flushall"]).await?;
         let name = contender.name().replace([' ', ','], "");
         let sidecar = self.stack.sidecar_options(&format!("{name}-sidecar"), ports::free()?)?;
         let running = match contender {
             Contender::Peer(peer) => {
-                Running::peer(self.programs.program(peer, &sidecar, job == Job::Whole), sidecar, job).await?
+                RunningContender::peer(self.programs.program(peer, &sidecar, job == Job::Whole), sidecar, job)
+                    .await?
             }
             Contender::Host | Contender::HostDirect => {
                 let manifest = self.manifest(contender == Contender::HostDirect, job)?;
@@ -220,53 +138,28 @@ impl Bench {
                 app.program = folders::released_daca();
                 // The other contenders log text, too.
                 app.log_format = "text";
-                Running::host(app, sidecar, job).await?
+                RunningContender::host(app, sidecar, job).await?
             }
         };
         self.load(&running, 8, Pace::Closed, Duration::from_secs(2)).await?;
         Ok(running)
     }
 
-    /// Events that were ever published.
-    async fn events(&self) -> anyhow::Result<u64> {
-        let stream = self.stack.redis.cli(&["xinfo", "stream", "user-chat"]).await;
-        // There is no stream before the first event.
-        let text = stream.unwrap_or_default();
-        let mut lines = text.lines().skip_while(|line| *line != "entries-added");
-        Ok(lines.nth(1).and_then(|count| count.parse().ok()).unwrap_or_default())
-    }
-
-    fn manifest(&self, direct: bool, job: Job) -> anyhow::Result<PathBuf> {
-        let path = self.manifests.path().join("agents.toml");
-        let component = component();
-        let text = include_str!("../../agents.toml").replace(
-            "target/wasm32-wasip2/guest/chat_agent.wasm",
-            component.to_str().context("the project's folder has a name in UTF-8")?,
-        );
-        let text = match job {
-            Job::Whole => text,
-            Job::WithoutSms => text.replace("to-number = \"+1987654321\"", "to-number = \"\""),
-        };
-        let dapr = if direct { "\n[dapr]\ndirect-calls = true\n" } else { "" };
-        std::fs::write(&path, text + dapr)?;
-        Ok(path)
-    }
-
-    async fn closed(&self, running: &Running, connections: usize) -> anyhow::Result<Done> {
+    async fn closed(&self, running: &RunningContender, connections: usize) -> anyhow::Result<Finished> {
         self.load(running, connections, Pace::Closed, self.extent.seconds(SECONDS)).await
     }
 
-    async fn at_rate(&self, running: &Running, rate: f64) -> anyhow::Result<Done> {
+    async fn at_rate(&self, running: &RunningContender, rate: f64) -> anyhow::Result<Finished> {
         self.load(running, 64, Pace::Rate(rate), self.extent.seconds(SECONDS)).await
     }
 
     async fn load(
         &self,
-        running: &Running,
+        running: &RunningContender,
         connections: usize,
         pace: Pace,
         time: Duration,
-    ) -> anyhow::Result<Done> {
+    ) -> anyhow::Result<Finished> {
         let load = Load { pace, ..Load::chat(local(running.port), connections, ACTORS, time) };
         let begun = Begun::now(self, running).await?;
         let outcome = load::run(&load).await?;
@@ -275,7 +168,7 @@ impl Bench {
     }
 
     /// Messages by Kafka, from the first that is sent to the last event and SMS.
-    async fn kafka(&self, contender: Contender, running: &Running) -> anyhow::Result<Done> {
+    async fn kafka(&self, contender: Contender, running: &RunningContender) -> anyhow::Result<Finished> {
         let count =
             self.extent.times(if contender.is_slow() { KAFKA_MESSAGES_OF_SLOW_ONES } else { KAFKA_MESSAGES });
         let kafka = self.stack.kafka.as_ref().context("the stack has Kafka")?;

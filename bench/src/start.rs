@@ -1,16 +1,15 @@
 //! A cold start: from the start of the process to its first answer, with and without compiled code at hand.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use daca_stack::{Process, folders, ports};
+use daca_tests::{Process, chat_agent, exchange, folders, ports};
 use tempfile::TempDir;
 
-use crate::Extent;
+use crate::extent::Extent;
 use crate::report::{Figure, Measure, Ratio, Row, Wanted};
-use crate::server::{HostOptions, Storage, component, host_program, local};
+use crate::server::{ServerOptions, Storage, host_program, local};
 
 const STARTS: usize = 9;
 /// Only a host that never answers takes so long.
@@ -43,7 +42,7 @@ pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
             row("compiling", vec![Figure::milliseconds("start to first answer", cold)]),
             row("cached", vec![Figure::milliseconds("start to first answer", cached)]),
             row("binary", vec![Figure::mebibytes("size", bytes(folders::released_daca())?)]),
-            row("guest", vec![Figure::mebibytes("size", bytes(component())?)]),
+            row("guest", vec![Figure::mebibytes("size", bytes(chat_agent())?)]),
         ],
         ratios: vec![Ratio {
             name: "start to first answer, cached, in ms".to_owned(),
@@ -55,7 +54,7 @@ pub(crate) async fn measure(extent: Extent) -> anyhow::Result<Measure> {
 }
 
 async fn one(folder: &TempDir) -> anyhow::Result<Duration> {
-    let options = HostOptions { storage: Storage::Disk, manifest: String::new(), log: "info" };
+    let options = ServerOptions { storage: Storage::Disk, manifest: String::new(), log: "info" };
     let (listen, admin) = (local(ports::free()?), local(ports::free()?));
     let program = host_program(folder.path(), &options, listen, admin)?;
     let start = Instant::now();
@@ -73,14 +72,11 @@ async fn one(folder: &TempDir) -> anyhow::Result<Duration> {
 
 /// Sends a message and reads the status of its answer, on a connection of its own.
 fn is_answered(listen: SocketAddr) -> bool {
-    let Ok(mut stream) = TcpStream::connect(listen) else { return false };
     let body = r#"{"role":"user","content":"Hi"}"#;
     let request = format!(
         "POST /chat/first HTTP/1.1\r\nHost: {listen}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
         Connection: close\r\n\r\n{body}",
         body.len()
     );
-    let mut answer = String::new();
-    let asked = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_string(&mut answer));
-    asked.is_ok() && answer.starts_with("HTTP/1.1 200")
+    exchange(&listen.to_string(), request.as_bytes()).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
 }

@@ -3,11 +3,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use daca_tests::deploy::with_section;
+use daca_tests::{chat_agent, client};
 
-use crate::Extent;
+use crate::extent::Extent;
 use crate::load::{self, Load, Order, Outcome, Pace};
 use crate::report::{Chart, Figure, Measure, Ratio, Row, Wanted};
-use crate::server::{HostOptions, Server, Storage, component};
+use crate::server::{Server, ServerOptions, Storage};
 
 const ACTORS: [usize; 2] = [1_000, 10_000];
 const CONNECTIONS: usize = 64;
@@ -84,7 +86,7 @@ impl Swap {
 }
 
 async fn swaps(actors: usize, extent: Extent) -> anyhow::Result<Vec<Swap>> {
-    let options = HostOptions { storage: Storage::Memory, manifest: String::new(), log: "warn" };
+    let options = ServerOptions { storage: Storage::Memory, manifest: String::new(), log: "warn" };
     let host = Server::host(&options).await?;
     let all_once = Load {
         order: Order::InTurn,
@@ -128,7 +130,7 @@ async fn swap(host: &Server, actors: usize, rate: f64, number: usize) -> anyhow:
 
 async fn deploy(host: &Server, component: Vec<u8>) -> anyhow::Result<()> {
     let url = format!("http://{}/agents/ChatAgent/component", host.admin);
-    let answer = daca_stack::wait::client()?.put(url).body(component).send().await?;
+    let answer = client()?.put(url).body(component).send().await?;
     let status = answer.status();
     let text = answer.text().await?;
     anyhow::ensure!(status.is_success(), "the deployment was answered {status}: {text}");
@@ -137,16 +139,10 @@ async fn deploy(host: &Server, component: Vec<u8>) -> anyhow::Result<()> {
 
 /// The ChatAgent with a custom section behind it: the same logic, and other bytes, so a version that no host has seen.
 fn another_version(number: usize) -> anyhow::Result<Vec<u8>> {
-    let path = component();
-    let mut wasm = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-    let content = format!("{} {number}", std::process::id());
-    // Id 0, the section's size, the size of its name, its name, its content.
-    let name = b"bench";
-    let size = 1 + name.len() + content.len();
-    wasm.extend([0, u8::try_from(size)?, u8::try_from(name.len())?]);
-    wasm.extend(name);
-    wasm.extend(content.as_bytes());
-    Ok(wasm)
+    let path = chat_agent();
+    let wasm = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    let content = (u64::from(std::process::id()) << 32) | number as u64;
+    Ok(with_section(&wasm, content.to_le_bytes()))
 }
 
 #[cfg(test)]
@@ -155,7 +151,7 @@ mod tests {
 
     #[test]
     fn every_swap_is_on_another_version() -> anyhow::Result<()> {
-        if !component().is_file() {
+        if !chat_agent().is_file() {
             return Ok(());
         }
         assert_ne!(another_version(1)?, another_version(2)?);

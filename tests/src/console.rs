@@ -14,14 +14,10 @@ use anyhow::{Context as _, bail};
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use tempfile::TempDir;
 
-use crate::deploy::version_of;
+use crate::fixtures::chat_agent;
+use crate::versions::{in_other_words, version_of};
+use crate::wait::TIMEOUT;
 
-/// How long a command may take, and what it shows may take to come. Only a failing test waits so long.
-const TIMEOUT: Duration = Duration::from_secs(60);
-/// What the ChatAgent answers first, and what a page has the reader make of it. As both have one length, the test can make it in
-/// the component.
-const ANSWER: &[u8; 18] = b"Got your message: ";
-const CHANGED_ANSWER: &[u8; 18] = b"You have written: ";
 /// The versions as the pages show them: the ChatAgent that is served first, and the changed one.
 const SHOWN_VERSIONS: [&str; 2] = ["0650d1150b4a", "0e3aea1d071d"];
 
@@ -123,15 +119,6 @@ fn tidy(text: &str) -> String {
     lines.join("\n").trim().to_owned()
 }
 
-/// The ChatAgent as the reader of a page changes it.
-fn changed(component: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let found = component.windows(ANSWER.len()).position(|bytes| bytes == ANSWER);
-    let at = found.context("the ChatAgent does not answer as the pages say")?;
-    let mut changed = component.to_vec();
-    changed[at..at + ANSWER.len()].copy_from_slice(CHANGED_ANSWER);
-    Ok(changed)
-}
-
 /// Where commands of a page run.
 ///
 /// Its folder looks like the project's own, by links, so that what a command writes does not stay in the project. There is a
@@ -156,8 +143,8 @@ impl Shell {
             }
         }
         std::os::unix::fs::symlink(target, folder.path().join("target"))?;
-        let served = std::fs::read(crate::chat_agent()).context("reading the ChatAgent")?;
-        let new = changed(&served)?;
+        let served = std::fs::read(chat_agent()).context("reading the ChatAgent")?;
+        let new = in_other_words(&served)?;
         std::fs::write(folder.path().join("new.wasm"), &new)?;
         // As on a terminal, but without progress. An answer that is an error is a failure of the command.
         std::fs::write(folder.path().join(".curlrc"), "silent\nfail-with-body\n")?;

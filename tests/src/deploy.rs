@@ -4,7 +4,11 @@ use anyhow::{Context as _, bail};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{Answer, Host, guest, manifest_of};
+use crate::answer::Answer;
+use crate::fixtures::{guest, manifest_of};
+use crate::host::Host;
+
+pub use crate::versions::{another, in_other_words, version_of, with_section};
 
 /// The manifest of one agent type, `Swapped`, whose component is the guest `swapped_v1`; `more` as in [`manifest_of`].
 pub fn swapped(more: &str) -> String {
@@ -15,17 +19,6 @@ pub fn swapped(more: &str) -> String {
 pub fn component(guest_name: &str) -> anyhow::Result<Vec<u8>> {
     let path = guest(guest_name);
     std::fs::read(&path).with_context(|| path.display().to_string())
-}
-
-/// The digest of a component's bytes: the name of the version.
-pub fn version_of(component: &[u8]) -> String {
-    use sha2::Digest as _;
-    hex::encode(sha2::Sha256::digest(component))
-}
-
-/// The same component as another version: a custom section, which says nothing, is added at its end.
-pub fn another(component: &[u8], number: u8) -> Vec<u8> {
-    [component, &[0, 3, 1, b'n', number]].concat()
 }
 
 impl Host {
@@ -51,7 +44,7 @@ impl Host {
         if let Some((name, value)) = header {
             request = request.header(name, value);
         }
-        Answer::of(request.send().await?).await
+        Answer::of(request).await
     }
 
     /// Deploys a component to `Swapped`; `query` is what follows the `?`, such as `share=10`.

@@ -1,19 +1,11 @@
-//! What tests are given: built programs and components, and manifests.
+//! What tests are given: built components, and manifests.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-/// The folder in which cargo builds.
-pub fn target() -> PathBuf {
-    let exe = std::env::current_exe().unwrap_or_default();
-    exe.ancestors().nth(3).map(Path::to_owned).unwrap_or_default()
-}
-
-/// The path of the program under test.
-pub fn daca() -> PathBuf {
-    target().join("debug/daca")
-}
+use crate::folders::target;
+use crate::versions::version_of;
 
 /// The path of a test guest's component.
 pub fn guest(name: &str) -> PathBuf {
@@ -41,11 +33,18 @@ pub fn manifest_of(agent_type: &str, guest_name: &str, more: &str) -> String {
 /// A manifest with the agent type `Exerciser`, which may do what tests ask of it; `more` are further lines, which start inside
 /// the agent's table, and may open others.
 pub fn exerciser(more: &str) -> String {
-    let permissions = "[agents.Exerciser.permissions]
+    exerciser_with(&["twilio-binding/create", "weather/get"], &["single", "several", "absent"], more)
+}
+
+/// The same with these bindings and secrets.
+pub fn exerciser_with(bindings: &[&str], secrets: &[&str], more: &str) -> String {
+    let permissions = format!(
+        "[agents.Exerciser.permissions]
 publish = [\"daca-pubsub/*\"]
-bindings = [\"twilio-binding/create\", \"weather/get\"]
+bindings = {bindings:?}
 actors = [\"Exerciser\", \"Nowhere\"]
-secrets = [\"single\", \"several\", \"absent\"]";
+secrets = {secrets:?}"
+    );
     manifest_of("Exerciser", "exerciser", &format!("{more}\n{permissions}"))
 }
 
@@ -56,6 +55,5 @@ pub fn replaced(text: &str, part: &str, by: &str) -> anyhow::Result<String> {
 
 /// The SHA-256 of a file, in hexadecimal: what names a component version.
 pub fn digest(file: &Path) -> anyhow::Result<String> {
-    use sha2::Digest as _;
-    Ok(hex::encode(sha2::Sha256::digest(std::fs::read(file)?)))
+    Ok(version_of(&std::fs::read(file)?))
 }

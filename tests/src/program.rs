@@ -1,6 +1,7 @@
-//! The program in a process that ends by itself, and bytes on a connection.
+//! The program: its command line, a run of it that ends by itself, and bytes on a connection to it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -8,7 +9,26 @@ use std::process::Stdio;
 
 use anyhow::Context as _;
 
-use crate::{OPERATORS, TIMEOUT, daca};
+use crate::folders::daca;
+use crate::wait::TIMEOUT;
+
+/// Variables of whoever runs the tests that would lead a command to another host.
+pub(crate) const OPERATORS: [&str; 2] = ["DACA_ADMIN", "DACA_ADMIN_TOKEN"];
+
+/// The arguments of the program for a host: what each one that is started here is told.
+pub fn run_arguments(backend: &str, manifest: &Path, data: &Path, listen: impl Display) -> Vec<OsString> {
+    let listen = listen.to_string();
+    let mut arguments = vec![OsString::from("run")];
+    for (name, value) in [
+        ("--backend", OsStr::new(backend)),
+        ("--manifest", manifest.as_os_str()),
+        ("--data", data.as_os_str()),
+        ("--listen", OsStr::new(&listen)),
+    ] {
+        arguments.extend([OsString::from(name), value.to_owned()]);
+    }
+    arguments
+}
 
 /// How the program ended, and what it said.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use daca_stack::folders;
+use daca_tests::folders;
 
 use super::{Measure, Report, chart, table};
 use crate::machine::Machine;

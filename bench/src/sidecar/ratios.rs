@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Contender;
+use super::contender::Contender;
 use crate::peers::Peer;
 use crate::report::{Ratio, Row, Wanted};
 

@@ -2,44 +2,49 @@
 
 use std::time::{Duration, Instant};
 
-use daca_stack::{App, Process, Sidecar, SidecarOptions, wait};
+use daca_stack::{App, AppOptions, Sidecar, SidecarOptions};
+use daca_tests::{Process, Program, client, metrics};
 
-use super::{Bench, Contender, DRAIN, Job};
+use super::contender::{Contender, Job};
+use super::servers::SharedServers;
 use crate::load::Outcome;
 use crate::process::Costs;
 use crate::report::{Figure, Row};
 
+/// How long the last SMS may take.
+const DRAIN: Duration = Duration::from_secs(60);
+
 /// A contender and its sidecar.
-pub(super) struct Running {
+pub(super) struct RunningContender {
     app: Process,
     sidecar: Sidecar,
     pub(super) port: u16,
     job: Job,
 }
 
-impl Running {
+impl RunningContender {
     pub(super) async fn host(
-        app: daca_stack::AppOptions,
+        app: AppOptions,
         sidecar: SidecarOptions,
         job: Job,
-    ) -> anyhow::Result<Running> {
+    ) -> anyhow::Result<RunningContender> {
         let port = sidecar.app_port;
         let (app, sidecar) = tokio::try_join!(App::start(app), Sidecar::start(sidecar))?;
         app.wait_ready().await?;
         sidecar.wait_ready().await?;
-        Ok(Running { app: app.process, sidecar, port, job })
+        Ok(RunningContender { app: app.process, sidecar, port, job })
     }
 
     pub(super) async fn peer(
-        program: daca_stack::process::Program,
+        program: Program,
         sidecar: SidecarOptions,
         job: Job,
-    ) -> anyhow::Result<Running> {
+    ) -> anyhow::Result<RunningContender> {
         let port = sidecar.app_port;
         let app = Process::start(program)?;
         let sidecar = Sidecar::start(sidecar).await?;
         sidecar.wait_ready().await?;
-        Ok(Running { app, sidecar, port, job })
+        Ok(RunningContender { app, sidecar, port, job })
     }
 
     pub(super) async fn stop(&self) -> anyhow::Result<()> {
@@ -55,13 +60,8 @@ impl Running {
     /// Requests that the sidecar has served and that it has sent to the app, by its own count.
     async fn calls(&self) -> anyhow::Result<[f64; 2]> {
         let url = format!("http://127.0.0.1:{}/metrics", self.sidecar.options.ports.metrics);
-        let text = wait::client()?.get(url).send().await?.text().await?;
-        let sum = |names: &[&str]| {
-            let lines = text.lines().filter(|line| {
-                names.iter().any(|name| line.starts_with(&format!("{name}{{"))) && !line.contains("healthz")
-            });
-            lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-        };
+        let text = client()?.get(url).send().await?.text().await?;
+        let sum = |names: &[&str]| metrics::sum(&text, names, |line| !line.contains("healthz"));
         Ok([
             sum(&["dapr_http_server_request_count", "dapr_grpc_io_server_completed_rpcs"]),
             sum(&["dapr_http_client_completed_count"]),
@@ -79,7 +79,7 @@ pub(super) struct Begun {
 }
 
 impl Begun {
-    pub(super) async fn now(bench: &Bench, running: &Running) -> anyhow::Result<Begun> {
+    pub(super) async fn now(bench: &SharedServers, running: &RunningContender) -> anyhow::Result<Begun> {
         let (calls, events) = (running.calls().await?, bench.events().await?);
         let sms = bench.stack.twilio.count();
         Ok(Begun { at: Instant::now(), sms, events, costs: running.costs()?, calls })
@@ -88,10 +88,10 @@ impl Begun {
     /// Waits for the event and the SMS of every message that was answered.
     pub(super) async fn done(
         self,
-        bench: &Bench,
-        running: &Running,
+        bench: &SharedServers,
+        running: &RunningContender,
         outcome: Outcome,
-    ) -> anyhow::Result<Done> {
+    ) -> anyhow::Result<Finished> {
         let sms = if running.job == Job::Whole { self.sms + outcome.answered } else { self.sms };
         let events = self.events + outcome.answered;
         let start = Instant::now();
@@ -105,7 +105,7 @@ impl Begun {
         let missing = missing_sms.max(missing_events);
         let (costs, calls) = (running.costs()?, running.calls().await?);
         let cpu = |which: usize| costs[which].cpu.saturating_sub(self.costs[which].cpu);
-        Ok(Done {
+        Ok(Finished {
             time,
             missing,
             cpu: [cpu(0), cpu(1)],
@@ -117,7 +117,7 @@ impl Begun {
 }
 
 /// What came of a load.
-pub(super) struct Done {
+pub(super) struct Finished {
     pub(super) outcome: Outcome,
     /// From the first request to the last event and SMS.
     time: Duration,
@@ -128,9 +128,9 @@ pub(super) struct Done {
     calls: [f64; 2],
 }
 
-impl Done {
+impl Finished {
     /// Takes the same load of another round in.
-    pub(super) fn add(&mut self, other: Done) {
+    pub(super) fn add(&mut self, other: Finished) {
         self.outcome.add(other.outcome);
         self.time += other.time;
         self.missing += other.missing;

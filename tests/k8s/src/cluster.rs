@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
-use daca_stack::folders;
+use anyhow::{Context as _, ensure};
+use daca_tests::{Patience, folders};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -14,7 +14,8 @@ use tokio::process::{Child, Command};
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(420);
 /// Lines of each log and list that are shown of a failure.
 const MAX_LINES: usize = 20;
-const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// A look costs a run of kubectl.
+const PATIENCE: Patience = Patience::new(TIMEOUT, Duration::from_millis(200)).retrying_errors();
 
 /// What kubectl says of the removal of a namespace, of a pod that is killed, and of a secret that was made by `kubectl create`.
 const EXPECTED_WARNINGS: [&str; 3] =
@@ -175,21 +176,7 @@ pub(crate) async fn eventually<T>(
     what: &str,
     attempt: impl AsyncFn() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<T> {
-    let start = Instant::now();
-    loop {
-        let error = match attempt().await {
-            Ok(Some(answer)) => return Ok(answer),
-            Ok(None) => None,
-            Err(error) => Some(error),
-        };
-        if start.elapsed() > TIMEOUT {
-            match error {
-                Some(error) => return Err(error.context(format!("it never came to this: {what}"))),
-                None => bail!("it never came to this: {what}"),
-            }
-        }
-        tokio::time::sleep(POLL_INTERVAL).await;
-    }
+    PATIENCE.until_some(what, attempt).await
 }
 
 /// A folder for what is written for kubectl.

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use daca_stack::{Twilio, folders, wait};
+use daca_stack::Twilio;
+use daca_tests::deploy::{in_other_words, version_of};
+use daca_tests::{client, folders};
 use serde_json::{Value, json};
-use sha2::Digest as _;
 
 use crate::cluster::{Cluster, Forward, eventually, scratch};
 
@@ -42,7 +43,7 @@ impl<'a> Deployment<'a> {
     ) -> anyhow::Result<Deployment<'a>> {
         let twilio = Twilio::start_at(&scratch()?, this_machine).await?;
         let proxy = cluster.proxy().await?;
-        let deployment = Deployment { cluster, twilio, client: wait::client()?, proxy };
+        let deployment = Deployment { cluster, twilio, client: client()?, proxy };
         deployment.apply_credentials(&CREDENTIALS).await?;
         cluster.kubectl(&["apply", "--validate=strict", "-f", "components/"]).await?;
         let overlay = deployment.overlay(image)?;
@@ -244,17 +245,11 @@ impl Logic {
 
     /// The same that answers in other words.
     pub(crate) fn in_other_words(&self) -> anyhow::Result<Logic> {
-        const WORDS: (&[u8; 18], &[u8; 18]) = (b"Got your message: ", b"You have written: ");
-        let places = self.wasm.windows(18).enumerate().filter(|(_, window)| window == WORDS.0);
-        let places = places.map(|(place, _)| place).collect::<Vec<_>>();
-        ensure!(places.len() == 1, "the words are in the component at {places:?}");
-        let mut wasm = self.wasm.clone();
-        wasm[places[0]..places[0] + 18].copy_from_slice(WORDS.1);
-        Ok(Logic::new(wasm))
+        Ok(Logic::new(in_other_words(&self.wasm)?))
     }
 
     fn new(wasm: Vec<u8>) -> Logic {
-        let version = hex::encode(sha2::Sha256::digest(&wasm));
+        let version = version_of(&wasm);
         Logic { wasm, version }
     }
 }

@@ -3,10 +3,8 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use daca_tests::{Process, Program, client, is_well, json_or_text, run_arguments};
 use serde_json::Value;
-
-use crate::process::{Process, Program};
-use crate::wait;
 
 /// How a host is started. [`Stack::app_options`](crate::Stack::app_options) fills them in.
 #[derive(Debug, Clone)]
@@ -43,13 +41,10 @@ pub struct AppOptions {
 
 impl AppOptions {
     fn program(&self) -> Program {
+        let listen = format!("127.0.0.1:{}", self.listen);
         Program::new(&self.name, &self.program, &self.folder)
-            .argument("run")
-            .option("--backend", "dapr")
-            .option("--manifest", self.manifest.display())
-            .option("--listen", format!("127.0.0.1:{}", self.listen))
+            .arguments(run_arguments("dapr", &self.manifest, &self.data, listen))
             .option("--admin", format!("127.0.0.1:{}", self.admin))
-            .option("--data", self.data.display())
             .option("--log-format", self.log_format)
             .variable("DAPR_HTTP_PORT", self.dapr_http_port.to_string())
             .variable("DAPR_GRPC_PORT", self.dapr_grpc_port.to_string())
@@ -75,7 +70,7 @@ impl App {
     /// Starts a host and waits until it listens.
     pub async fn start(options: AppOptions) -> anyhow::Result<App> {
         let process = Process::start(options.program())?;
-        let app = App { options, process, client: wait::client()? };
+        let app = App { options, process, client: client()? };
         app.wait_listening().await?;
         Ok(app)
     }
@@ -99,14 +94,12 @@ impl App {
     /// Waits until the host says that its sidecar hosts its actors.
     pub async fn wait_ready(&self) -> anyhow::Result<()> {
         let url = self.url("/readyz");
-        self.process.wait_until("ready", async || wait::answers(&self.client, &url).await).await
+        self.process.wait_until("ready", async || is_well(&self.client, &url).await).await
     }
 
     /// The last lines of its log; a line that is not JSON is a JSON string.
     pub fn log(&self) -> anyhow::Result<Vec<Value>> {
-        let lines = self.process.log_lines()?;
-        let parsed = |line: String| serde_json::from_str(&line).unwrap_or(Value::String(line));
-        Ok(lines.into_iter().map(parsed).collect())
+        Ok(self.process.log_lines()?.into_iter().map(json_or_text).collect())
     }
 
     async fn wait_listening(&self) -> anyhow::Result<()> {

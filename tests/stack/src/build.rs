@@ -9,22 +9,20 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
+use daca_tests::folders;
 
+use crate::command::run;
+use crate::packages::{GO_OR_DAPR, install};
 use crate::release::Release;
-use crate::{folders, packages};
 
 /// The version of Dapr that is built: the one of `dapr/go.mod`.
 const DAPR_VERSION: &str = "1.16.2";
-
-/// How to have Dapr's programs where they cannot be built.
-pub(crate) const GO_OR_DAPR: &str = "install Go 1.24.9 or newer from https://go.dev/dl, or Dapr with: dapr init --slim --runtime-version 1.16.2";
 
 /// Dapr's programs.
 #[derive(Debug, Clone)]
@@ -74,7 +72,7 @@ fn install_packages() -> anyhow::Result<()> {
         needed.push(("go", "golang-go"));
     }
     let missing = needed.into_iter().filter(|(program, _)| on_path(program).is_none());
-    packages::install(&missing.map(|(_, package)| package).collect::<Vec<_>>())
+    install(&missing.map(|(_, package)| package).collect::<Vec<_>>())
 }
 
 /// The Redis server.
@@ -233,16 +231,6 @@ fn lock(name: &str) -> anyhow::Result<File> {
         file.lock()?;
     }
     Ok(file)
-}
-
-/// Runs a program that has much to say, none of which matters unless it fails.
-pub(crate) fn run(mut command: Command, what: &str, help: &str) -> anyhow::Result<()> {
-    let output = command.output().with_context(|| format!("{what}: could not be started"))?;
-    if !output.status.success() {
-        std::io::stderr().write_all(&[output.stdout, output.stderr].concat())?;
-        bail!("{what} failed ({}); its message is above\n  help: {help}", output.status);
-    }
-    Ok(())
 }
 
 fn find(program: &str, help: &str) -> anyhow::Result<PathBuf> {

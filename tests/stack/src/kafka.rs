@@ -4,14 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use daca_tests::{Process, Program, eventually, ports};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::build;
-use crate::ports;
-use crate::process::{Process, Program};
 
 /// Any 16 bytes in base64: each node is a cluster of its own.
 const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qk";
@@ -100,7 +99,7 @@ async fn format(libraries: &Path, folder: &Path, settings: &Path) -> anyhow::Res
         .arguments(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"])
         .argument(settings);
     let process = Process::start(program)?;
-    crate::wait::until("the format of Kafka's data folder", async || !process.is_running()).await?;
+    eventually("Kafka's data folder has its format", async || Ok(!process.is_running())).await?;
     match process.ended() {
         Some(status) if status.success() => Ok(()),
         _ => anyhow::bail!("Kafka's data folder was not made: {}", process.log_lines()?.join("\n")),

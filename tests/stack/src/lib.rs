@@ -6,17 +6,15 @@
 //! what the project promises is about such days.
 //!
 //! [`Stack`] starts the servers that all hosts share; [`Stack::host`] adds a host with its sidecar. One module stands for
-//! each server; [`build`] makes or finds the programs, [`process`] holds a running one, [`ports`] and [`wait`] are what all
-//! of them need.
+//! each server; [`build`] makes or finds the programs. The processes, their ports and the waits for them are those of
+//! `daca-tests`.
 
 pub mod app;
 pub mod build;
-pub mod folders;
+mod command;
 pub mod kafka;
 mod packages;
 pub mod placement;
-pub mod ports;
-pub mod process;
 pub mod redis;
 mod release;
 pub mod resources;
@@ -25,14 +23,12 @@ pub mod scheduler;
 pub mod sidecar;
 pub mod stack;
 pub mod twilio;
-pub mod wait;
 
 pub use app::{App, AppOptions};
 pub use kafka::Kafka;
 pub use placement::Placement;
-pub use process::{Process, Program};
 pub use redis::Redis;
 pub use scheduler::Scheduler;
 pub use sidecar::{Sidecar, SidecarOptions, SidecarPorts};
-pub use stack::{Host, HostOptions, Stack, StackOptions};
+pub use stack::{HostOptions, HostWithSidecar, Stack, StackOptions};
 pub use twilio::{Behaviour, Sms, Twilio};

@@ -4,7 +4,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::bail;
 
-use crate::build::{GO_OR_DAPR, run};
+use crate::command::run;
+
+/// How to have Dapr's programs where they cannot be built.
+pub(crate) const GO_OR_DAPR: &str = "install Go 1.24.9 or newer from https://go.dev/dl, or Dapr with: dapr init --slim --runtime-version 1.16.2";
 
 /// The oldest Go that fetches the one that it is asked for.
 const OLDEST_GO: (u32, u32) = (1, 21);

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context as _, bail};
+use daca_tests::{Process, Program};
 
 use crate::build;
-use crate::process::{Process, Program};
 
 /// A Redis server.
 #[derive(Debug)]

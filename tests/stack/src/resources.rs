@@ -6,8 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-
-use crate::folders;
+use daca_tests::folders;
 
 /// Copies the YAML files of a folder into another, which is made. Each first text is replaced by its second, and the path of a
 /// secrets file is made absolute.

@@ -4,19 +4,20 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use daca_tests::folders;
 use serde_json::{Value, json};
 
-use crate::{Host, Stack, folders};
+use crate::{HostWithSidecar, Stack};
 
 /// The file, which goes away with this unless another run has written its own since.
 #[derive(Debug)]
-pub struct Running {
+pub struct AddressFile {
     path: PathBuf,
 }
 
-impl Running {
+impl AddressFile {
     /// Writes the addresses down.
-    pub fn write(stack: &Stack, hosts: &[Host]) -> anyhow::Result<Running> {
+    pub fn write(stack: &Stack, hosts: &[HostWithSidecar]) -> anyhow::Result<AddressFile> {
         let hosts = hosts.iter().map(|host| {
             json!({
                 "app": host.app.url(""),
@@ -30,13 +31,13 @@ impl Running {
             "redis": stack.redis.address(),
             "hosts": hosts.collect::<Vec<_>>(),
         });
-        let running = Running { path: path() };
-        std::fs::write(&running.path, format!("{addresses:#}\n")).context("writing the addresses down")?;
-        Ok(running)
+        let file = AddressFile { path: path() };
+        std::fs::write(&file.path, format!("{addresses:#}\n")).context("writing the addresses down")?;
+        Ok(file)
     }
 }
 
-impl Drop for Running {
+impl Drop for AddressFile {
     fn drop(&mut self) {
         if is_of(&self.path, std::process::id()) {
             // It may have been removed with the folder.
@@ -76,7 +77,7 @@ mod tests {
         let path = folder.path().join("running.json");
         for (pid, stays) in [(own + 1, true), (own, false)] {
             std::fs::write(&path, json!({ "pid": pid }).to_string())?;
-            drop(Running { path: path.clone() });
+            drop(AddressFile { path: path.clone() });
             assert_eq!(path.exists(), stays, "{pid}");
         }
         Ok(())

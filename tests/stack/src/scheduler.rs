@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use crate::ports;
-use crate::process::{Process, Program};
+use daca_tests::{Process, Program, ports};
 
 /// The scheduler service.
 #[derive(Debug)]

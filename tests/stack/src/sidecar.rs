@@ -2,11 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use daca_tests::{PROBE_TIMEOUT, Process, Program, client, is_well, ports};
 use serde_json::Value;
-
-use crate::ports;
-use crate::process::{Process, Program};
-use crate::wait;
 
 /// The header that carries the token of Dapr's API.
 const TOKEN_HEADER: &str = "dapr-api-token";
@@ -120,7 +117,7 @@ impl Sidecar {
     /// [`Sidecar::wait_ready`].
     pub async fn start(options: SidecarOptions) -> anyhow::Result<Sidecar> {
         let process = Process::start(options.program())?;
-        let sidecar = Sidecar { options, process, client: wait::client()? };
+        let sidecar = Sidecar { options, process, client: client()? };
         sidecar.wait_answers().await?;
         Ok(sidecar)
     }
@@ -157,8 +154,8 @@ impl Sidecar {
 
     /// What the sidecar says of itself.
     pub async fn metadata(&self) -> anyhow::Result<Value> {
-        let answer =
-            self.request(http::Method::GET, "/v1.0/metadata").timeout(wait::PROBE_WITHIN).send().await?;
+        let request = self.request(http::Method::GET, "/v1.0/metadata");
+        let answer = request.timeout(PROBE_TIMEOUT).send().await?;
         Ok(answer.error_for_status()?.json().await?)
     }
 
@@ -170,7 +167,7 @@ impl Sidecar {
 
     async fn wait_answers(&self) -> anyhow::Result<()> {
         let url = self.url("/v1.0/healthz/outbound");
-        self.process.wait_until("an answer", async || wait::answers(&self.client, &url).await).await
+        self.process.wait_until("an answer", async || is_well(&self.client, &url).await).await
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use daca_tests::{folders, ports};
 use tempfile::TempDir;
 
 use crate::app::{App, AppOptions};
@@ -10,10 +11,10 @@ use crate::build::{self, Dapr};
 use crate::kafka::Kafka;
 use crate::placement::Placement;
 use crate::redis::Redis;
+use crate::resources;
 use crate::scheduler::Scheduler;
 use crate::sidecar::{Sidecar, SidecarOptions, SidecarPorts, twilio_environment};
 use crate::twilio::Twilio;
-use crate::{folders, ports, resources};
 
 /// The app id that hosts have unless they are given another.
 pub const APP_ID: &str = "chat-agent";
@@ -160,14 +161,14 @@ impl Stack {
     }
 
     /// Starts a host with its sidecar, and waits until its actors are hosted.
-    pub async fn host(&self, options: HostOptions) -> anyhow::Result<Host> {
+    pub async fn host(&self, options: HostOptions) -> anyhow::Result<HostWithSidecar> {
         let HostOptions { name, manifest, listen, admin, dapr_api_token, app_api_token } = options;
         let mut sidecar = self.sidecar_options(&format!("{name}-sidecar"), listen)?;
         sidecar.dapr_api_token = dapr_api_token;
         sidecar.app_api_token = app_api_token;
         let mut app = self.app_options(&name, &manifest, &sidecar)?;
         app.admin = admin;
-        Host::start(app, sidecar).await
+        HostWithSidecar::start(app, sidecar).await
     }
 
     /// Ends the servers with SIGTERM, all at once.
@@ -232,19 +233,19 @@ impl HostOptions {
 
 /// A host with its sidecar. Dropping it kills both.
 #[derive(Debug)]
-pub struct Host {
+pub struct HostWithSidecar {
     /// The host.
     pub app: App,
     /// Its sidecar.
     pub sidecar: Sidecar,
 }
 
-impl Host {
+impl HostWithSidecar {
     /// Starts both, and waits until the actors are hosted.
-    pub async fn start(app: AppOptions, sidecar: SidecarOptions) -> anyhow::Result<Host> {
+    pub async fn start(app: AppOptions, sidecar: SidecarOptions) -> anyhow::Result<HostWithSidecar> {
         // Each waits for the other, so neither is waited for before both run.
         let (app, sidecar) = tokio::try_join!(App::start(app), Sidecar::start(sidecar))?;
-        let host = Host { app, sidecar };
+        let host = HostWithSidecar { app, sidecar };
         host.wait_ready().await?;
         Ok(host)
     }

@@ -75,12 +75,13 @@ pub struct Twilio {
     pub address: SocketAddr,
     /// The certificate of the authority, for `SSL_CERT_FILE`.
     pub ca: PathBuf,
-    shared: Arc<Shared>,
+    shared: Arc<EdgeState>,
     accepting: JoinHandle<()>,
 }
 
+/// What the edge was told, and what it has received.
 #[derive(Debug)]
-struct Shared {
+struct EdgeState {
     behaviour: Mutex<Behaviour>,
     received: Mutex<VecDeque<Sms>>,
     count: AtomicU64,
@@ -99,7 +100,7 @@ impl Twilio {
         let acceptor = TlsAcceptor::from(Arc::new(tls(&ca)?));
         let listener = TcpListener::bind((address, 0)).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(EdgeState {
             behaviour: Mutex::new(Behaviour::Accept),
             received: Mutex::default(),
             count: AtomicU64::new(0),
@@ -147,7 +148,7 @@ impl Drop for Twilio {
     }
 }
 
-impl Shared {
+impl EdgeState {
     fn keep(&self, sms: Sms) {
         let mut received = lock(&self.received);
         if received.len() == MAX_KEPT {
@@ -176,7 +177,7 @@ fn tls(ca: &Path) -> anyhow::Result<ServerConfig> {
     Ok(config)
 }
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<EdgeState>) {
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     // The semaphore is never closed.
     while let Ok(permit) = connections.clone().acquire_owned().await {
@@ -189,7 +190,12 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared
 }
 
 /// Serves one connection as a proxy.
-async fn proxy(stream: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared>, permit: OwnedSemaphorePermit) {
+async fn proxy(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    shared: Arc<EdgeState>,
+    permit: OwnedSemaphorePermit,
+) {
     let permit = Arc::new(permit);
     let service = service_fn(move |request| {
         let answer = connect(request, acceptor.clone(), shared.clone(), permit.clone());
@@ -203,7 +209,7 @@ async fn proxy(stream: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared>, pe
 fn connect(
     request: Request<Incoming>,
     acceptor: TlsAcceptor,
-    shared: Arc<Shared>,
+    shared: Arc<EdgeState>,
     permit: Arc<OwnedSemaphorePermit>,
 ) -> Response<Full<Bytes>> {
     let host = request.uri().authority().map(|authority| authority.as_str());
@@ -223,7 +229,7 @@ fn connect(
 }
 
 /// Serves one connection as Twilio.
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<EdgeState>) {
     let service = service_fn(move |request| {
         let shared = shared.clone();
         async move { Ok::<_, Infallible>(answer(request, &shared).await) }
@@ -232,7 +238,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>)
     http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
 }
 
-async fn answer(request: Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
+async fn answer(request: Request<Incoming>, shared: &EdgeState) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
         return error(StatusCode::PAYLOAD_TOO_LARGE);

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use daca_stack::running::Running;
-use daca_stack::{Host, HostOptions, Process, Sms, Stack, StackOptions, build, folders, ports};
+use daca_stack::running::AddressFile;
+use daca_stack::{HostOptions, HostWithSidecar, Sms, Stack, StackOptions, build};
+use daca_tests::{Process, folders, ports};
 use futures::future::try_join_all;
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -52,7 +53,7 @@ async fn up(arguments: Arguments) -> anyhow::Result<()> {
         started = starting => started?,
         () = signals.next() => bail!("interrupted before everything was up"),
     };
-    let running = Running::write(&stack, &hosts)?;
+    let running = AddressFile::write(&stack, &hosts)?;
     print_addresses(&stack, &hosts);
     tokio::select! {
         () = print_sms(stack.twilio.news()) => {}
@@ -66,7 +67,7 @@ async fn up(arguments: Arguments) -> anyhow::Result<()> {
     }
 }
 
-async fn start(folder: &Path, manifest: &Path, count: u8) -> anyhow::Result<(Stack, Vec<Host>)> {
+async fn start(folder: &Path, manifest: &Path, count: u8) -> anyhow::Result<(Stack, Vec<HostWithSidecar>)> {
     eprintln!("starting Redis, Kafka, the edge of Twilio, placement and scheduler in {}", folder.display());
     let stack =
         Stack::start(StackOptions { folder: Some(folder.to_owned()), ..StackOptions::default() }).await?;
@@ -87,7 +88,7 @@ fn preferred(port: u16) -> anyhow::Result<u16> {
 }
 
 /// Hosts first, so that what they still do finds its sidecar, and the sidecars before their servers for the same reason.
-async fn stop(stack: &Stack, hosts: &[Host]) -> anyhow::Result<()> {
+async fn stop(stack: &Stack, hosts: &[HostWithSidecar]) -> anyhow::Result<()> {
     eprintln!("stopping the hosts");
     try_join_all(hosts.iter().map(|host| host.app.process.stop())).await?;
     eprintln!("stopping the sidecars");
@@ -98,7 +99,7 @@ async fn stop(stack: &Stack, hosts: &[Host]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_addresses(stack: &Stack, hosts: &[Host]) {
+fn print_addresses(stack: &Stack, hosts: &[HostWithSidecar]) {
     println!("\neverything is up; logs and data are in {}\n", stack.folder.display());
     for host in hosts {
         let name = &host.app.options.name;
@@ -144,7 +145,7 @@ async fn print_sms(mut news: Receiver<Sms>) {
 }
 
 /// Shows the hosts' warnings and errors, and says when a process has ended by itself.
-async fn watch(stack: &Stack, hosts: &[Host]) {
+async fn watch(stack: &Stack, hosts: &[HostWithSidecar]) {
     let mut logs = hosts.iter().map(Follower::of).collect::<Vec<_>>();
     let servers = [&stack.redis.process, &stack.placement.process, &stack.scheduler.process];
     let mut processes =
@@ -179,7 +180,7 @@ struct Follower {
 }
 
 impl Follower {
-    fn of(host: &Host) -> Follower {
+    fn of(host: &HostWithSidecar) -> Follower {
         let program = host.app.process.program();
         Follower { name: program.name.clone(), path: program.log_file(), position: 0 }
     }

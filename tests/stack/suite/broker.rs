@@ -2,7 +2,8 @@
 
 use std::io::{Seek as _, Write as _};
 
-use daca_stack::{Kafka, build, ports, wait};
+use daca_stack::{Kafka, build};
+use daca_tests::{TIMEOUT, ports};
 
 #[tokio::test]
 async fn kafka_keeps_its_messages_when_it_is_stopped_and_when_it_is_killed() -> anyhow::Result<()> {
@@ -30,7 +31,7 @@ pub(crate) async fn kcat(kafka: &Kafka, arguments: &[&str], input: &str) -> anyh
     file.rewind()?;
     let mut command = tokio::process::Command::new(build::kcat()?);
     command.args(["-b", &kafka.address()]).args(arguments).stdin(file).kill_on_drop(true);
-    let output = tokio::time::timeout(wait::TIMEOUT, command.output()).await??;
+    let output = tokio::time::timeout(TIMEOUT, command.output()).await??;
     anyhow::ensure!(output.status.success(), "kcat: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)
 }

@@ -1,80 +1,36 @@
 //! Hosts that run the guest `swapped`, whose versions are deployed while it is called.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use daca_stack::{App, folders};
+use daca_stack::App;
+use daca_tests::{Answer, guest};
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Chat, eventually};
+use crate::support::{Chat, eventually, kafka_input, route};
 
 /// The agent type.
 pub(crate) const TYPE: &str = "Swapped";
 
 /// A manifest with the guest `swapped_v1`; `more` are further lines at its beginning.
 pub(crate) fn manifest(more: &str) -> String {
-    manifest_of(&component("swapped_v1"), more)
+    manifest_of(&guest("swapped_v1"), more)
 }
 
 /// The same with another file: a number is noted by `POST /add/ID` and by Kafka, and read by `GET /entries/ID`.
 pub(crate) fn manifest_of(component: &Path, more: &str) -> String {
     let component = component.display().to_string();
-    format!(
-        r#"
-{more}
-
-[agents.{TYPE}]
-component = {component:?}
-
-[[routes]]
-method = "POST"
-path = "/add/{{actor_id}}"
-agent = "{TYPE}"
-call = "Add"
-actor-id = {{ path = "actor_id" }}
-
-[[routes]]
-method = "GET"
-path = "/entries/{{actor_id}}"
-agent = "{TYPE}"
-call = "Entries"
-actor-id = {{ path = "actor_id" }}
-
-[[routes]]
-method = "POST"
-path = "/remind/{{actor_id}}"
-agent = "{TYPE}"
-call = "Remind"
-actor-id = {{ path = "actor_id" }}
-
-[[routes]]
-method = "GET"
-path = "/fired-by/{{actor_id}}"
-agent = "{TYPE}"
-call = "FiredBy"
-actor-id = {{ path = "actor_id" }}
-
-[[routes]]
-method = "POST"
-path = "/receive-message"
-agent = "{TYPE}"
-call = "Add"
-actor-id = {{ field = "actor_id" }}
-payload = {{ field = "message" }}
-
-[[input-bindings]]
-binding = "kafka-binding"
-path = "/receive-message"
-dead-letter = "daca-pubsub/user-messages-dead-letter"
-"#
-    )
-}
-
-/// The file of a test guest.
-pub(crate) fn component(guest: &str) -> PathBuf {
-    folders::target().join("wasm32-wasip2/guest/examples").join(guest).with_extension("wasm")
+    [
+        format!("\n{more}\n\n[agents.{TYPE}]\ncomponent = {component:?}\n"),
+        route("POST", "/add/{actor_id}", TYPE, "Add", ""),
+        route("GET", "/entries/{actor_id}", TYPE, "Entries", ""),
+        route("POST", "/remind/{actor_id}", TYPE, "Remind", ""),
+        route("GET", "/fired-by/{actor_id}", TYPE, "FiredBy", ""),
+        kafka_input(TYPE, "Add", "", ""),
+    ]
+    .concat()
 }
 
 /// The host gives the compilation 120 s by the clock, on whatever machine.
@@ -88,20 +44,20 @@ pub(crate) struct Operator<'a> {
 
 impl Operator<'_> {
     /// Deploys a test guest to all actors.
-    pub(crate) async fn deploy(&self, guest: &str) -> anyhow::Result<Answer> {
-        self.deploy_as(guest, "").await
+    pub(crate) async fn deploy(&self, guest_name: &str) -> anyhow::Result<Answer> {
+        self.deploy_as(guest_name, "").await
     }
 
     /// The same with a query, such as `?share=10`.
-    pub(crate) async fn deploy_as(&self, guest: &str, query: &str) -> anyhow::Result<Answer> {
+    pub(crate) async fn deploy_as(&self, guest_name: &str, query: &str) -> anyhow::Result<Answer> {
         let url = self.url(&format!("/agents/{TYPE}/component{query}"));
-        let request = self.client.put(url).body(std::fs::read(component(guest))?);
+        let request = self.client.put(url).body(std::fs::read(guest(guest_name))?);
         Answer::of(request.timeout(LONGEST_DEPLOYMENT)).await
     }
 
     /// Deploys a test guest, which must be let in. Answers its digest.
-    pub(crate) async fn deployed(&self, guest: &str) -> anyhow::Result<String> {
-        self.changed(&self.deploy(guest).await?)
+    pub(crate) async fn deployed(&self, guest_name: &str) -> anyhow::Result<String> {
+        self.changed(&self.deploy(guest_name).await?)
     }
 
     /// The digest of an answer that must be good.

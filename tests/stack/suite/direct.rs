@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
+use daca_tests::metrics;
 use serde_json::json;
 
-use crate::hosts::{Load, MIN_ANSWERED, actors_are_spread, until_all_answer};
+use crate::hosts::{Callers, MIN_ANSWERED, actors_are_spread, until_all_answer};
 use crate::support::{self, Chat, eventually, ledger_manifest};
 
 fn manifest() -> String {
@@ -32,9 +33,8 @@ async fn seconds(seconds: u64) {
 async fn calls_by_sidecar(chat: &Chat, host: usize) -> anyhow::Result<f64> {
     let port = chat.hosts[host].sidecar.options.ports.metrics;
     let text = chat.client.get(format!("http://127.0.0.1:{port}/metrics")).send().await?.text().await?;
-    let counts = text.lines().filter(|line| line.starts_with("dapr_http_client_completed_count{"));
-    let of_actors = counts.filter(|line| line.contains("method=\"PUT\"") || line.contains("actors"));
-    Ok(of_actors.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    let is_of_actors = |line: &str| line.contains("method=\"PUT\"") || line.contains("actors");
+    Ok(metrics::sum(&text, &["dapr_http_client_completed_count"], is_of_actors))
 }
 
 async fn add(chat: &Chat, actor: &str, numbers: std::ops::Range<u64>) -> anyhow::Result<()> {
@@ -92,7 +92,7 @@ async fn turns_that_come_both_ways_run_one_at_a_time() -> anyhow::Result<()> {
 #[tokio::test]
 async fn an_actor_that_the_sidecar_takes_for_idle_fails_no_call() -> anyhow::Result<()> {
     let (chat, _components) = start(1, &with_timeout("1s")).await?;
-    let load = Load::start(&chat, &[0]).await?;
+    let load = Callers::start(&chat, &[0]).await?;
     for _ in 0..20 {
         load.until_answered(MIN_ANSWERED / 4).await?;
         for actor in chat.active(0).await? {
@@ -112,14 +112,14 @@ async fn an_actor_that_the_sidecar_takes_for_idle_fails_no_call() -> anyhow::Res
 #[tokio::test]
 async fn hosts_that_join_and_leave_and_die_cause_no_stale_read_and_lose_nothing() -> anyhow::Result<()> {
     let (mut chat, _components) = start(2, &manifest()).await?;
-    let load = Load::start(&chat, &[0, 1]).await?;
+    let load = Callers::start(&chat, &[0, 1]).await?;
     load.until_answered(MIN_ANSWERED).await?;
     chat.add_host().await?;
     load.until_answered(MIN_ANSWERED).await?;
     assert_eq!(load.stop().await?.kept_through_a_join(&chat, 2, "a third host joins").await?, 0);
     actors_are_spread(&chat, &[0, 1, 2]).await?;
 
-    let load = Load::start_after(&chat, &[0, 1, 2], 1_000_000)?;
+    let load = Callers::start_after(&chat, &[0, 1, 2], 1_000_000)?;
     load.until_answered(MIN_ANSWERED).await?;
     let leaving = &chat.hosts[1];
     tokio::try_join!(leaving.app.process.stop(), leaving.sidecar.process.stop())?;
@@ -127,7 +127,7 @@ async fn hosts_that_join_and_leave_and_die_cause_no_stale_read_and_lose_nothing(
     load.until_answered(MIN_ANSWERED).await?;
     assert_eq!(load.stop().await?.kept(&chat, 0, "a host leaves").await?, 0);
 
-    let load = Load::start_after(&chat, &[0, 2], 2_000_000)?;
+    let load = Callers::start_after(&chat, &[0, 2], 2_000_000)?;
     load.until_answered(MIN_ANSWERED).await?;
     chat.hosts[2].sidecar.process.kill()?;
     seconds(4).await;
@@ -151,7 +151,7 @@ async fn what_stands_still_serves_nothing_that_lives_elsewhere() -> anyhow::Resu
 
 async fn a_host_stood_still() -> anyhow::Result<()> {
     let (chat, _components) = start(2, &manifest()).await?;
-    let load = Load::start(&chat, &[0, 1]).await?;
+    let load = Callers::start(&chat, &[0, 1]).await?;
     load.until_answered(MIN_ANSWERED).await?;
     chat.hosts[1].app.process.pause()?;
     seconds(6).await;
@@ -163,7 +163,7 @@ async fn a_host_stood_still() -> anyhow::Result<()> {
 
 async fn a_sidecar_stands_still() -> anyhow::Result<()> {
     let (chat, _components) = start(2, &manifest()).await?;
-    let load = Load::start(&chat, &[0, 1]).await?;
+    let load = Callers::start(&chat, &[0, 1]).await?;
     load.until_answered(MIN_ANSWERED).await?;
     chat.hosts[1].sidecar.process.pause()?;
     seconds(8).await;
@@ -175,7 +175,7 @@ async fn a_sidecar_stands_still() -> anyhow::Result<()> {
 /// It finds its connections and what it knows as they were.
 async fn a_host_goes_on_before_its_sidecar() -> anyhow::Result<()> {
     let (chat, _components) = start(2, &manifest()).await?;
-    let load = Load::start(&chat, &[0, 1]).await?;
+    let load = Callers::start(&chat, &[0, 1]).await?;
     load.until_answered(MIN_ANSWERED).await?;
     chat.hosts[1].sidecar.process.pause()?;
     chat.hosts[1].app.process.pause()?;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use daca_stack::{App, Behaviour, Sidecar, Stack};
+use daca_tests::{client, ports};
 use serde_json::{Value, json};
 
 use crate::support::{self, Chat, eventually, ledger_manifest, numbered};
@@ -154,9 +155,9 @@ async fn a_host_waits_for_its_sidecar_aloud_and_answers_at_once_while_it_is_away
     let stack = Stack::start(options).await?;
     let manifest = stack.folder.join("agents.toml");
     std::fs::write(&manifest, ledger_manifest("", ""))?;
-    let sidecar = stack.sidecar_options("sidecar", daca_stack::ports::free()?)?;
+    let sidecar = stack.sidecar_options("sidecar", ports::free()?)?;
     let app = App::start(stack.app_options("host", &manifest, &sidecar)?).await?;
-    let client = daca_stack::wait::client()?;
+    let client = client()?;
     let add = async |number: u64| add_timed(&client, &app, number).await;
     let refused = async |number| -> anyhow::Result<()> {
         // A first call may still be sent on the connection that was just lost, so that it is not known what became of it.
@@ -217,7 +218,7 @@ async fn a_sidecar_without_a_state_store_keeps_the_host_unready_until_it_has_one
     let store = stack.resources.join("statestore.yaml");
     let away = stack.folder.join("statestore.yaml");
     std::fs::rename(&store, &away)?;
-    let options = stack.sidecar_options("sidecar", daca_stack::ports::free()?)?;
+    let options = stack.sidecar_options("sidecar", ports::free()?)?;
     let mut app = stack.app_options("host", &manifest, &options)?;
     app.environment = vec![("KUBERNETES_SERVICE_HOST".into(), "127.0.0.1".into())];
     let (app, sidecar) = tokio::try_join!(App::start(app), Sidecar::start(options))?;
@@ -226,7 +227,7 @@ async fn a_sidecar_without_a_state_store_keeps_the_host_unready_until_it_has_one
         Ok((lines > 0).then_some(()))
     })
     .await?;
-    let client = daca_stack::wait::client()?;
+    let client = client()?;
     assert_eq!(client.get(app.url("/readyz")).send().await?.status(), 503);
     eventually("the sidecar is ended", async || Ok((!sidecar.process.is_running()).then_some(()))).await?;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use daca_stack::wait;
+use daca_tests::client;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -20,7 +20,7 @@ const MAX_TRIES: u32 = 600;
 pub(crate) const MIN_ANSWERED: usize = 4 * ACTORS;
 
 /// Callers, one for each actor, that tell it one number after the other, each over the next host.
-pub(crate) struct Load {
+pub(crate) struct Callers {
     stop: Arc<AtomicBool>,
     /// Calls that were acknowledged so far.
     answered: Arc<AtomicUsize>,
@@ -44,32 +44,32 @@ pub(crate) struct Answers {
     pub(crate) stale: Vec<String>,
 }
 
-impl Load {
+impl Callers {
     /// Begins with these hosts.
     ///
     /// Hosts that have just joined are waited for: until all sidecars have the same table of placement, two of them may take an
     /// actor for theirs (seen with Dapr 1.16.2).
-    pub(crate) async fn start(chat: &Chat, hosts: &[usize]) -> anyhow::Result<Load> {
+    pub(crate) async fn start(chat: &Chat, hosts: &[usize]) -> anyhow::Result<Callers> {
         if hosts.len() > 1 {
             actors_are_spread(chat, hosts).await?;
         }
-        Load::start_after(chat, hosts, 0)
+        Callers::start_after(chat, hosts, 0)
     }
 
     /// Callers that give each number a key and tell it until somebody has taken it.
-    async fn start_with_keys(chat: &Chat, hosts: &[usize]) -> anyhow::Result<Load> {
+    async fn start_with_keys(chat: &Chat, hosts: &[usize]) -> anyhow::Result<Callers> {
         actors_are_spread(chat, hosts).await?;
-        Load::start_callers(chat, hosts, 0, true)
+        Callers::start_callers(chat, hosts, 0, true)
     }
 
     /// Begins with this number.
-    pub(crate) fn start_after(chat: &Chat, hosts: &[usize], first: u64) -> anyhow::Result<Load> {
-        Load::start_callers(chat, hosts, first, false)
+    pub(crate) fn start_after(chat: &Chat, hosts: &[usize], first: u64) -> anyhow::Result<Callers> {
+        Callers::start_callers(chat, hosts, first, false)
     }
 
-    fn start_callers(chat: &Chat, hosts: &[usize], first: u64, with_keys: bool) -> anyhow::Result<Load> {
+    fn start_callers(chat: &Chat, hosts: &[usize], first: u64, with_keys: bool) -> anyhow::Result<Callers> {
         let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::<AtomicUsize>::default());
-        let client = wait::client()?;
+        let client = client()?;
         let callers = (0..ACTORS).map(|actor| {
             let url = |host: &usize| chat.hosts[*host].app.url(&format!("/ledger/{}", name(actor)));
             let urls = hosts.iter().map(url).collect::<Vec<_>>();
@@ -79,7 +79,7 @@ impl Load {
             tokio::spawn(caller.tell(numbers, with_keys))
         });
         let callers = callers.collect();
-        Ok(Load { stop, answered, callers })
+        Ok(Callers { stop, answered, callers })
     }
 
     /// Waits until so many more calls are answered.
@@ -256,7 +256,7 @@ async fn all_entries(chat: &Chat, host: usize) -> anyhow::Result<Vec<Vec<u64>>> 
 async fn actors_are_spread_over_hosts_that_join_and_every_host_reaches_each_of_them() -> anyhow::Result<()> {
     let (options, _components) = support::without_kafka()?;
     let mut chat = Chat::start_on(options, 2, &ledger_manifest("event sms", "")).await?;
-    let load = Load::start(&chat, &[0, 1]).await?;
+    let load = Callers::start(&chat, &[0, 1]).await?;
     load.until_answered(MIN_ANSWERED).await?;
     assert_eq!(load.stop().await?.kept(&chat, 0, "two hosts").await?, 0);
     actors_are_spread(&chat, &[0, 1]).await?;
@@ -271,7 +271,7 @@ async fn actors_are_spread_over_hosts_that_join_and_every_host_reaches_each_of_t
     let before = all_entries(&chat, 0).await?;
     assert_eq!(before, all_entries(&chat, 1).await?);
 
-    let load = Load::start_after(&chat, &[0, 1], 1_000_000)?;
+    let load = Callers::start_after(&chat, &[0, 1], 1_000_000)?;
     load.until_answered(MIN_ANSWERED).await?;
     chat.add_host().await?;
     load.until_answered(MIN_ANSWERED).await?;
@@ -284,7 +284,7 @@ async fn a_host_that_is_stopped_under_load_loses_nothing_and_its_actors_come_bac
 -> anyhow::Result<()> {
     let (options, _components) = support::without_kafka()?;
     let chat = Chat::start_on(options, 2, &ledger_manifest("event sms", "")).await?;
-    let load = Load::start(&chat, &[0, 1]).await?;
+    let load = Callers::start(&chat, &[0, 1]).await?;
     load.until_answered(MIN_ANSWERED).await?;
     // As Kubernetes stops a pod: both containers at once.
     let leaving = &chat.hosts[1];
@@ -311,7 +311,7 @@ async fn a_host_that_is_stopped_under_load_loses_nothing_and_its_actors_come_bac
 async fn hosts_that_come_and_go_fail_no_call_and_double_none() -> anyhow::Result<()> {
     let (options, _components) = support::without_kafka()?;
     let mut chat = Chat::start_on(options, 2, &ledger_manifest("event", "")).await?;
-    let load = Load::start(&chat, &[0, 1]).await?;
+    let load = Callers::start(&chat, &[0, 1]).await?;
     load.until_answered(MIN_ANSWERED).await?;
     chat.add_host().await?;
     for _round in 0..2 {
@@ -336,7 +336,7 @@ async fn hosts_that_come_and_go_fail_no_call_and_double_none() -> anyhow::Result
 async fn hosts_that_are_killed_lose_nothing_that_was_acknowledged() -> anyhow::Result<()> {
     let (options, _components) = support::without_kafka()?;
     let chat = Chat::start_on(options, 3, &ledger_manifest("event sms", "")).await?;
-    let load = Load::start(&chat, &[0, 1, 2]).await?;
+    let load = Callers::start(&chat, &[0, 1, 2]).await?;
     load.until_answered(MIN_ANSWERED).await?;
     chat.hosts[2].app.process.kill()?;
     chat.hosts[2].sidecar.process.kill()?;
@@ -368,7 +368,7 @@ async fn calls_with_keys_are_handled_exactly_once_although_hosts_and_sidecars_ar
 -> anyhow::Result<()> {
     let (options, _components) = support::without_kafka()?;
     let chat = Chat::start_on(options, 3, &ledger_manifest("event sms", "")).await?;
-    let load = Load::start_with_keys(&chat, &[0, 1, 2]).await?;
+    let load = Callers::start_with_keys(&chat, &[0, 1, 2]).await?;
     load.until_answered(MIN_ANSWERED).await?;
     chat.hosts[2].app.process.kill()?;
     chat.hosts[2].sidecar.process.kill()?;

@@ -4,11 +4,12 @@
 mod traces;
 
 use anyhow::Context as _;
+use daca_tests::Answer;
 use futures::future::try_join_all;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{self, Answer, Bench};
+use crate::support::{self, Bench};
 
 /// The agents of the project and of the tests, with a subscription for each outcome.
 fn manifest() -> anyhow::Result<String> {
@@ -97,7 +98,7 @@ async fn the_configuration_says_what_the_manifest_says(bench: &Bench) -> anyhow:
 async fn callbacks_have_their_status(bench: &Bench) -> anyhow::Result<()> {
     let unknown_there = bench.direct(Method::PUT, "/actors/Exerciser/unseen/method/Echo", "1").await?;
     // The sidecar keeps no state for an actor that it has not made active itself: the fence against a stale owner.
-    assert_eq!((unknown_there.status, unknown_there.code()), (503, Some("not-done")));
+    assert_eq!(unknown_there.outcome(), (503, Some("not-done")));
     bench.call("a", "Echo", &Value::Null).await?;
     let echo = "/actors/Exerciser/a/method/Echo";
     let cases = [
@@ -122,7 +123,7 @@ async fn callbacks_have_their_status(bench: &Bench) -> anyhow::Result<()> {
     ];
     for (method, path, body, status, code) in cases {
         let answer = bench.direct(method.clone(), path, body).await?;
-        assert_eq!((answer.status, answer.code()), (status, code), "{method} {path}: {answer:?}");
+        assert_eq!(answer.outcome(), (status, code), "{method} {path}: {answer:?}");
         let is_failure = answer.header("x-daprerrorresponseheader").is_some();
         assert_eq!(is_failure, status == 200 && code.is_some(), "{method} {path}: {answer:?}");
     }
@@ -134,14 +135,14 @@ async fn callbacks_have_their_status(bench: &Bench) -> anyhow::Result<()> {
 async fn failures_arrive_through_the_sidecar(bench: &Bench) -> anyhow::Result<()> {
     for (fault, code) in [("invalid", "invalid"), ("not-found", "not-found"), ("failed", "failed")] {
         let answer = bench.invoke("a", "Fail", &json!({"fault": fault, "message": "my words"})).await?;
-        assert_eq!((answer.status, answer.code(), answer.detail()), (200, Some(code), "my words"));
+        assert_eq!((answer.outcome(), answer.detail()), ((200, Some(code)), "my words"));
         assert!(answer.header("x-daprerrorresponseheader").is_some(), "{answer:?}");
     }
     let trapped = bench
         .invoke("a", "SetThenTrap", &json!({"key": "k", "value": 1, "topic": "counts-of-others"}))
         .await?;
     assert_eq!(
-        (trapped.status, &trapped.body["errorCode"]),
+        (trapped.status.as_u16(), &trapped.body["errorCode"]),
         (500, &json!("ERR_ACTOR_INVOKE_METHOD")),
         "{trapped:?}"
     );
@@ -158,7 +159,7 @@ async fn failures_arrive_through_the_sidecar(bench: &Bench) -> anyhow::Result<()
         ("{\"role\":1,\"content\":\"x\"}", "Invalid or missing 'role' field"),
     ] {
         let answer = bench.direct(Method::POST, "/chat/user1", body).await?;
-        assert_eq!((answer.status, answer.detail()), (400, detail), "{body}: {answer:?}");
+        assert_eq!((answer.status.as_u16(), answer.detail()), (400, detail), "{body}: {answer:?}");
     }
     // Between actors the case arrives, although the sidecar's gRPC API brings back nothing but a body.
     for (fault, case) in [("invalid", "invalid"), ("not-found", "not-found"), ("failed", "other")] {
@@ -218,7 +219,7 @@ async fn ids_and_methods_arrive_as_they_were_meant(bench: &Bench) -> anyhow::Res
     }
     for segment in ["remind%252Fr", "Echo%252F..%252FEcho", "Echo%253Fx=1", "%252545cho"] {
         let answer = bench.invoke("injected", segment, &json!(1)).await?;
-        assert_eq!(answer.code(), Some("not-found"), "{segment}: {answer:?}");
+        assert_eq!(answer.code.as_deref(), Some("not-found"), "{segment}: {answer:?}");
     }
     assert_eq!(bench.fired("injected").await?, Vec::<Value>::new());
     Ok(())
@@ -232,9 +233,9 @@ async fn bodies_that_are_too_long_are_refused(bench: &Bench) -> anyhow::Result<(
     assert_eq!(by_host.status, 500);
     assert!(by_host.body.to_string().contains("body-too-large"), "{by_host:?}");
     let by_sidecar = bench.sidecar(Method::PUT, echo, &text(5 * 1024 * 1024)).await?;
-    assert_eq!((by_sidecar.status, &by_sidecar.body["errorCode"]), (400, &json!("ERR_BAD_REQUEST")));
+    assert_eq!((by_sidecar.status.as_u16(), &by_sidecar.body["errorCode"]), (400, &json!("ERR_BAD_REQUEST")));
     let direct = bench.direct(Method::PUT, "/actors/Exerciser/a/method/Echo", &text(70_000)).await?;
-    assert_eq!((direct.status, direct.code()), (413, Some("body-too-large")));
+    assert_eq!(direct.outcome(), (413, Some("body-too-large")));
     Ok(())
 }
 
@@ -255,7 +256,7 @@ async fn events_are_answered_in_the_form_of_dapr(bench: &Bench) -> anyhow::Resul
     for (path, body, status) in cases {
         let answer = bench.direct(Method::POST, path, &body).await?;
         assert_eq!(
-            (answer.status, &answer.body["status"]),
+            (answer.status.as_u16(), &answer.body["status"]),
             (200, &json!(status)),
             "{path} {body}: {answer:?}"
         );
@@ -316,7 +317,7 @@ async fn direct_calls_of_one_actor_run_one_at_a_time(bench: &Bench) -> anyhow::R
     let calls = (0..8)
         .map(|_| bench.direct(Method::PUT, "/actors/Exerciser/slow/method/AddSlowly", "{\"key\":\"n\"}"));
     for answer in try_join_all(calls).await? {
-        assert_eq!((answer.status, answer.code()), (200, None), "{answer:?}");
+        assert_eq!(answer.outcome(), (200, None), "{answer:?}");
     }
     assert_eq!(bench.call("slow", "GetState", &json!({"key": "n"})).await?, 8);
     Ok(())

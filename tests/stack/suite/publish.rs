@@ -1,7 +1,8 @@
 //! Events that wait together are published together: those of one actor where the broker keeps their order, those of many anywhere.
 
 use anyhow::Context as _;
-use daca_stack::{Host, HostOptions, Kafka, Stack, StackOptions};
+use daca_stack::{HostOptions, HostWithSidecar, Kafka, Stack, StackOptions};
+use daca_tests::client;
 use serde_json::{Value, json};
 
 use crate::broker::kcat;
@@ -28,7 +29,7 @@ spec:
 
 /// A host that publishes to the topic `numbers` of Kafka.
 struct Publishing {
-    host: Host,
+    host: HostWithSidecar,
     stack: Stack,
     client: reqwest::Client,
 }
@@ -42,7 +43,7 @@ impl Publishing {
         let manifest = stack.folder.join("agents.toml");
         std::fs::write(&manifest, support::exerciser("").replace("daca-pubsub/*", "daca-kafka/*"))?;
         let host = stack.host(HostOptions::new("host", &manifest)?).await?;
-        Ok(Publishing { host, stack, client: daca_stack::wait::client()? })
+        Ok(Publishing { host, stack, client: client()? })
     }
 
     fn kafka(&self) -> anyhow::Result<&Kafka> {

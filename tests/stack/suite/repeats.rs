@@ -13,7 +13,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use daca_stack::{ports, wait};
+use daca_tests::{client, ports};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -68,7 +68,7 @@ impl Repeater {
     async fn start(listen: u16, host: u16) -> anyhow::Result<Repeater> {
         let calls = Arc::<[AtomicUsize; 3]>::default();
         let proxy =
-            Proxy { client: wait::client()?, host: format!("http://127.0.0.1:{host}"), calls: calls.clone() };
+            Proxy { client: client()?, host: format!("http://127.0.0.1:{host}"), calls: calls.clone() };
         let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], listen))).await?;
         let router = Router::new().fallback(pass_on).with_state(proxy);
         let task = tokio::spawn(async move {

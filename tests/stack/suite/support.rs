@@ -2,12 +2,14 @@
 
 mod bench;
 mod logs;
+mod manifests;
+mod stacks;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use daca_stack::{Host, HostOptions, Stack, StackOptions, folders, wait};
+use daca_stack::{HostOptions, HostWithSidecar, Stack, StackOptions};
+use daca_tests::{Answer, Patience, client};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::OwnedHeaders;
@@ -16,59 +18,26 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
-pub(crate) use bench::{Answer, Bench, BenchOptions};
+pub(crate) use bench::{Bench, BenchOptions};
 pub(crate) use logs::lines_with;
+pub(crate) use manifests::{exerciser, kafka_input, ledger_manifest, manifest, route};
+pub(crate) use stacks::{stack_with, without_kafka};
 
-/// Component files as a test needs them, by name and content.
-pub(crate) fn components(folder: &Path, files: &[(&str, &str)]) -> anyhow::Result<()> {
-    for (name, text) in files {
-        std::fs::write(folder.join(name), text)?;
-    }
-    Ok(())
-}
+/// A restarted broker or sidecar may take most of a minute to serve again on a busy machine.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
+const PATIENCE: Patience = Patience::new(LONGEST_WAIT, Duration::from_millis(50));
 
-/// A stack without Kafka, with these component files.
-pub(crate) async fn stack_with(files: &[(&str, &str)]) -> anyhow::Result<Stack> {
-    let folder = tempfile::tempdir()?;
-    components(folder.path(), files)?;
-    let options =
-        StackOptions { components: folder.path().to_owned(), kafka: false, ..StackOptions::default() };
-    Stack::start(options).await
-}
-
-/// The manifest of the project with the component's path made absolute, and with parts replaced, which must be there.
-pub(crate) fn manifest(replacements: &[(&str, &str)]) -> anyhow::Result<String> {
-    let component = folders::target().join("wasm32-wasip2/guest/chat_agent.wasm").display().to_string();
-    let mut text = include_str!("../../../agents.toml").to_owned();
-    for (part, by) in [("target/wasm32-wasip2/guest/chat_agent.wasm", &*component)].iter().chain(replacements)
-    {
-        anyhow::ensure!(text.contains(part), "{part:?} is not in the manifest");
-        text = text.replace(part, by);
-    }
-    Ok(text)
-}
-
-/// Tries until there is an answer.
+/// Tries until there is an answer, with this suite's patience.
 pub(crate) async fn eventually<T>(
     what: &str,
     attempt: impl AsyncFn() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<T> {
-    let start = Instant::now();
-    loop {
-        if let Some(answer) = attempt().await? {
-            return Ok(answer);
-        }
-        anyhow::ensure!(start.elapsed() < LONGEST_WAIT, "it never came to this: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    PATIENCE.until_some(what, attempt).await
 }
-
-/// A restarted broker or sidecar may take most of a minute to serve again on a busy machine.
-const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
 /// The ChatAgent in hosts beside their sidecars, with all servers around them.
 pub(crate) struct Chat {
-    pub(crate) hosts: Vec<Host>,
+    pub(crate) hosts: Vec<HostWithSidecar>,
     pub(crate) stack: Stack,
     pub(crate) client: reqwest::Client,
     producer: FutureProducer,
@@ -101,7 +70,7 @@ impl Chat {
             .set("message.timeout.ms", "60000")
             .set("enable.idempotence", "true")
             .create()?;
-        let mut chat = Chat { hosts: Vec::new(), stack, client: wait::client()?, producer };
+        let mut chat = Chat { hosts: Vec::new(), stack, client: client()?, producer };
         for _ in 0..hosts {
             chat.add_host().await?;
         }
@@ -183,25 +152,7 @@ impl Chat {
 
 async fn read(request: reqwest::RequestBuilder) -> anyhow::Result<(u16, Value)> {
     let Answer { status, body, .. } = Answer::of(request).await?;
-    Ok((status, body))
-}
-
-/// A manifest with the agent type `Exerciser`, which may do what tests ask of it; `more` are further lines, which start inside
-/// the agent's table, and may open others.
-pub(crate) fn exerciser(more: &str) -> String {
-    let component = folders::target().join("wasm32-wasip2/guest/examples/exerciser.wasm");
-    format!(
-        "[agents.Exerciser]
-component = {:?}
-{more}
-[agents.Exerciser.permissions]
-publish = [\"daca-pubsub/*\"]
-bindings = [\"twilio-binding/create\", \"recorder/post\"]
-actors = [\"Exerciser\", \"Nowhere\"]
-secrets = [\"twilio-credentials\", \"absent\"]
-",
-        component.display().to_string()
-    )
+    Ok((status.as_u16(), body))
 }
 
 /// Waits until every event of a topic was delivered and acknowledged.
@@ -213,69 +164,6 @@ pub(crate) async fn until_settled(stack: &Stack, topic: &str) -> anyhow::Result<
         Ok((after("pending") == Some(&"0") && after("lag") == Some(&"0")).then_some(()))
     })
     .await
-}
-
-/// A manifest with the guest `ledger`, which keeps each number that it is told: by `POST /ledger/ID` and by Kafka. `announce`
-/// says whether it tells the world, by an `event`, an `sms`, or both; `host` has further lines of `[host]`.
-pub(crate) fn ledger_manifest(announce: &str, host: &str) -> String {
-    let component =
-        folders::target().join("wasm32-wasip2/guest/examples").join("ledger").with_extension("wasm");
-    let component = component.display();
-    format!(
-        r#"
-[host]
-{host}
-
-[agents.Ledger]
-component = "{component}"
-settings = {{ announce = "{announce}" }}
-permissions = {{ publish = ["daca-pubsub/ledger"], bindings = ["twilio-binding/create"] }}
-
-[[routes]]
-method = "POST"
-path = "/ledger/{{actor_id}}"
-agent = "Ledger"
-call = "Add"
-actor-id = {{ path = "actor_id" }}
-reply = {{ entries = "{{reply}}" }}
-
-[[routes]]
-method = "GET"
-path = "/ledger/{{actor_id}}"
-agent = "Ledger"
-call = "Entries"
-actor-id = {{ path = "actor_id" }}
-reply = {{ entries = "{{reply}}" }}
-
-[[routes]]
-method = "POST"
-path = "/receive-message"
-agent = "Ledger"
-call = "Add"
-actor-id = {{ field = "actor_id" }}
-payload = {{ field = "message" }}
-reply = {{ entries = "{{reply}}" }}
-
-[[input-bindings]]
-binding = "kafka-binding"
-path = "/receive-message"
-dead-letter = "daca-pubsub/user-messages-dead-letter"
-attempts = 3
-"#
-    )
-}
-
-/// A stack whose sidecars read nothing from Kafka, and which has none.
-pub(crate) fn without_kafka() -> anyhow::Result<(StackOptions, tempfile::TempDir)> {
-    let folder = tempfile::tempdir()?;
-    for entry in std::fs::read_dir(folders::root().join("components/local"))? {
-        let path = entry?.path();
-        if let Some(name) = path.file_name().filter(|name| *name != "kafka-binding.yaml") {
-            std::fs::copy(&path, folder.path().join(name))?;
-        }
-    }
-    let components = folder.path().to_owned();
-    Ok((StackOptions { kafka: false, components, ..StackOptions::default() }, folder))
 }
 
 /// A message for an actor of the guest `ledger`.

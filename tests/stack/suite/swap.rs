@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use daca_stack::wait;
+use daca_tests::client;
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 
@@ -26,13 +26,13 @@ const READERS: usize = 4;
 
 /// What callers share.
 #[derive(Default)]
-struct Progress {
+struct CallersProgress {
     answered: AtomicUsize,
     is_over: AtomicBool,
 }
 
 /// A call that was answered.
-struct Call {
+struct AnsweredCall {
     actor: usize,
     number: u64,
     version: String,
@@ -40,8 +40,12 @@ struct Call {
 }
 
 /// Posts numbers that nobody else posts, to actors that others post to as well.
-async fn post_without_pause(chat: &Chat, caller: usize, progress: &Progress) -> anyhow::Result<Vec<Call>> {
-    let client = wait::client()?;
+async fn post_without_pause(
+    chat: &Chat,
+    caller: usize,
+    progress: &CallersProgress,
+) -> anyhow::Result<Vec<AnsweredCall>> {
+    let client = client()?;
     let mut calls = Vec::new();
     for step in 0.. {
         if progress.is_over.load(Ordering::Relaxed) {
@@ -58,28 +62,31 @@ async fn post_without_pause(chat: &Chat, caller: usize, progress: &Progress) -> 
         let answer: Value = serde_json::from_str(&text)?;
         anyhow::ensure!(answer["version"] == answer["check"], "an answer of two versions: {answer}");
         let version = answer["version"].as_str().unwrap_or_default().to_owned();
-        calls.push(Call { actor, number, version, took });
+        calls.push(AnsweredCall { actor, number, version, took });
         progress.answered.fetch_add(1, Ordering::Relaxed);
     }
     Ok(calls)
 }
 
 /// Deploys the two versions in turn. Answers how long each deployment took.
-async fn swap(chat: &Chat, progress: &Progress) -> anyhow::Result<Vec<Duration>> {
+async fn swap(chat: &Chat, progress: &CallersProgress) -> anyhow::Result<Vec<Duration>> {
     let mut took = Vec::new();
     for guest in ["swapped_v2", "swapped_v1"].into_iter().cycle().take(SWAPS) {
         let start = Instant::now();
         chat.operator(0).deployed(guest).await?;
         took.push(start.elapsed());
         let enough = progress.answered.load(Ordering::Relaxed) + CALLS_BETWEEN;
-        wait::until("more calls", async || progress.answered.load(Ordering::Relaxed) >= enough).await?;
+        eventually("more calls are answered", async || {
+            Ok((progress.answered.load(Ordering::Relaxed) >= enough).then_some(()))
+        })
+        .await?;
     }
     progress.is_over.store(true, Ordering::Relaxed);
     Ok(took)
 }
 
 /// Sends messages, one after the other for each actor. Answers how many each one got.
-async fn produce(chat: &Chat, progress: &Progress) -> anyhow::Result<u64> {
+async fn produce(chat: &Chat, progress: &CallersProgress) -> anyhow::Result<u64> {
     for number in 1.. {
         if progress.is_over.load(Ordering::Relaxed) {
             return Ok(number - 1);
@@ -93,7 +100,7 @@ async fn produce(chat: &Chat, progress: &Progress) -> anyhow::Result<u64> {
 }
 
 /// Each number that was acknowledged is there once, and nothing else.
-async fn all_is_noted_once(chat: &Chat, calls: &[Call]) -> anyhow::Result<()> {
+async fn all_is_noted_once(chat: &Chat, calls: &[AnsweredCall]) -> anyhow::Result<()> {
     let mut told = BTreeMap::<usize, Vec<u64>>::new();
     for call in calls {
         told.entry(call.actor).or_default().push(call.number);
@@ -110,7 +117,7 @@ async fn all_is_noted_once(chat: &Chat, calls: &[Call]) -> anyhow::Result<()> {
 #[tokio::test]
 async fn no_call_and_no_message_is_lost_doubled_or_mixed_while_versions_are_swapped() -> anyhow::Result<()> {
     let chat = Chat::start_with(1, &deploying::manifest("")).await?;
-    let progress = Progress::default();
+    let progress = CallersProgress::default();
     let callers = try_join_all((0..CALLERS).map(|caller| post_without_pause(&chat, caller, &progress)));
     let (callers, mut swaps, produced) =
         tokio::try_join!(callers, swap(&chat, &progress), produce(&chat, &progress))?;

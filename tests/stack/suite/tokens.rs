@@ -1,10 +1,11 @@
 //! Who may ask for what: the tokens by which host and sidecar know one another, and secrets.
 
 use daca_stack::{App, Sidecar};
+use daca_tests::{Answer, client};
 use http::Method;
 use serde_json::json;
 
-use crate::support::{self, Answer, Bench, BenchOptions};
+use crate::support::{self, Bench, BenchOptions};
 
 const TO_SIDECAR: &str = "token-of-the-sidecars-api";
 const TO_APP: &str = "token-of-the-apps-callbacks";
@@ -80,11 +81,7 @@ async fn forgeries_are_refused(bench: &Bench) -> anyhow::Result<()> {
                 bench.client.request(method.clone(), bench.host.app.url(path)).body(body.to_owned());
             let request = token.into_iter().fold(request, |it, token| it.header("dapr-api-token", token));
             let answer = Answer::of(request).await?;
-            assert_eq!(
-                (answer.status, answer.code()),
-                (401, Some("app-token-refused")),
-                "{method} {path} {token:?}"
-            );
+            assert_eq!(answer.outcome(), (401, Some("app-token-refused")), "{method} {path} {token:?}");
         }
     }
     Ok(())
@@ -116,7 +113,7 @@ async fn a_host_with_a_wrong_token_is_not_ready_and_says_so() -> anyhow::Result<
     let (stack, mut app, sidecar) = Bench::prepare(options()?).await?;
     app.dapr_api_token = Some("a-wrong-token".to_owned());
     let (app, _sidecar) = tokio::try_join!(App::start(app), Sidecar::start(sidecar))?;
-    let client = daca_stack::wait::client()?;
+    let client = client()?;
     support::eventually("the log names the token", async || {
         Ok(app.process.log_contains("does DAPR_API_TOKEN have the sidecar's token?")?.then_some(()))
     })
@@ -125,7 +122,7 @@ async fn a_host_with_a_wrong_token_is_not_ready_and_says_so() -> anyhow::Result<
     assert_eq!(ready.status, 503, "{ready:?}");
     let message = json!({"role": "user", "content": "Hi"}).to_string();
     let answer = Answer::of(client.post(app.url("/chat/user1")).body(message)).await?;
-    assert_eq!((answer.status, answer.code()), (503, Some("backend-unavailable")), "{answer:?}");
+    assert_eq!(answer.outcome(), (503, Some("backend-unavailable")), "{answer:?}");
     assert!(answer.header("retry-after").is_some());
     assert!(!app.process.log_contains("a-wrong-token")?);
     drop(stack);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use daca_stack::{Process, Program, wait};
+use daca_tests::{Process, Program, eventually};
 
 #[tokio::test]
 async fn nothing_runs_on_when_it_is_stopped_and_when_it_is_killed() -> anyhow::Result<()> {
@@ -22,7 +22,7 @@ async fn nothing_runs_on_when_it_is_stopped_and_when_it_is_killed() -> anyhow::R
     let up = up.start_again().await?;
     let children = up.children()?;
     up.process.kill()?;
-    wait::until("the end of all children", async || !children.iter().any(|child| is_alive(child))).await
+    eventually("all children end", async || Ok(!children.iter().any(|child| is_alive(child)))).await
 }
 
 /// A running `daca-stack up`.

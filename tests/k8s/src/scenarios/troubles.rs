@@ -1,7 +1,7 @@
 //! What goes wrong around the pods: each says it in one line of its log, nobody who served stops, and what is mended works.
 
 use anyhow::{Context as _, ensure};
-use serde_json::Value;
+use daca_tests::json_or_text;
 
 use crate::cluster::eventually;
 use crate::deployment::{CREDENTIALS, Deployment};
@@ -83,13 +83,9 @@ async fn says(deployment: &Deployment<'_>, pod: &str, container: &str, words: &[
         Ok(both.lines().find(is_it).map(str::to_owned))
     })
     .await?;
-    println!("{container}: {}", message(&line));
+    let line = json_or_text(line);
+    println!("{container}: {}", line["message"].as_str().or(line.as_str()).unwrap_or_default());
     Ok(())
-}
-
-fn message(line: &str) -> String {
-    let json = serde_json::from_str::<Value>(line).ok();
-    json.and_then(|json| json["message"].as_str().map(str::to_owned)).unwrap_or_else(|| line.to_owned())
 }
 
 /// The pod of before is not replaced by one that cannot serve.

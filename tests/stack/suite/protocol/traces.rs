@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::routing::post;
+use daca_tests::Answer;
 use serde_json::{Value, json};
 
-use crate::support::{self, Answer, Bench, BenchOptions};
+use crate::support::{self, Bench, BenchOptions};
 
 const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
 

@@ -1,10 +1,11 @@
 //! One host beside its sidecar, spoken to over either.
 
 use anyhow::Context as _;
-use daca_stack::{AppOptions, Host, SidecarOptions, Stack, wait};
+use daca_stack::{AppOptions, HostWithSidecar, SidecarOptions, Stack};
+use daca_tests::{Answer, client, ports};
 use serde_json::Value;
 
-use super::{components, stack_with};
+use super::stacks::{components, stack_with};
 
 /// How a [`Bench`] is started.
 #[derive(Default)]
@@ -22,40 +23,8 @@ pub(crate) struct BenchOptions<'a> {
 /// One host beside its sidecar, with the servers of the project except Kafka.
 pub(crate) struct Bench {
     pub(crate) stack: Stack,
-    pub(crate) host: Host,
+    pub(crate) host: HostWithSidecar,
     pub(crate) client: reqwest::Client,
-}
-
-/// What a host or a sidecar answered.
-#[derive(Debug, Clone)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: http::HeaderMap,
-    /// The body as JSON; text that is not JSON is a JSON string.
-    pub(crate) body: Value,
-}
-
-impl Answer {
-    pub(crate) async fn of(request: reqwest::RequestBuilder) -> anyhow::Result<Answer> {
-        let response = request.send().await?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await?;
-        Ok(Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
-    }
-
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// The stable code of an error.
-    pub(crate) fn code(&self) -> Option<&str> {
-        self.header("daca-error")
-    }
-
-    /// The text of an error.
-    pub(crate) fn detail(&self) -> &str {
-        self.body["detail"].as_str().unwrap_or_default()
-    }
 }
 
 impl Bench {
@@ -75,8 +44,8 @@ impl Bench {
         app: AppOptions,
         sidecar: SidecarOptions,
     ) -> anyhow::Result<Bench> {
-        let host = Host::start(app, sidecar).await?;
-        Ok(Bench { stack, host, client: wait::client()? })
+        let host = HostWithSidecar::start(app, sidecar).await?;
+        Ok(Bench { stack, host, client: client()? })
     }
 
     /// The servers, and how a host and its sidecar are started beside them.
@@ -93,7 +62,7 @@ impl Bench {
         .await?;
         components(&stack.resources, more)?;
         std::fs::write(stack.folder.join("agents.toml"), manifest)?;
-        let mut sidecar = stack.sidecar_options("sidecar", daca_stack::ports::free()?)?;
+        let mut sidecar = stack.sidecar_options("sidecar", ports::free()?)?;
         sidecar.dapr_api_token = dapr_api_token.map(str::to_owned);
         sidecar.app_api_token = app_api_token.map(str::to_owned);
         if let Some(config) = config {
@@ -134,7 +103,7 @@ impl Bench {
     /// The same for a method that must answer well. Answers its reply.
     pub(crate) async fn call(&self, id: &str, method: &str, payload: &Value) -> anyhow::Result<Value> {
         let answer = self.invoke(id, method, payload).await?;
-        anyhow::ensure!(answer.status == 200 && answer.code().is_none(), "{id} {method}: {answer:?}");
+        anyhow::ensure!(answer.outcome() == (200, None), "{id} {method}: {answer:?}");
         Ok(answer.body)
     }
 

@@ -1,10 +1,11 @@
 //! Several hosts that agree on the version that serves, whatever happens to them and to the store.
 
+use daca_tests::{Answer, guest};
 use futures::future::try_join_all;
 use serde_json::json;
 
 use crate::deploying::{self, TYPE};
-use crate::support::{self, Answer, Chat, eventually};
+use crate::support::{self, Chat, eventually};
 
 /// Enough actors that each of three hosts has some.
 fn some_actors() -> Vec<String> {
@@ -43,7 +44,7 @@ async fn what_is_done_on_one_host_is_done_on_all_of_them_and_of_two_at_once_one_
     let (a, b) = tokio::try_join!(one.deploy("swapped_v2"), two.deploy("swapped_traps"))?;
     let (won, lost) = if a.status == 200 { (a, b) } else { (b, a) };
     let winner = one.changed(&won)?;
-    assert_eq!((lost.status, lost.code()), (409, Some("deploy-conflict")), "{lost:?}");
+    assert_eq!(lost.outcome(), (409, Some("deploy-conflict")), "{lost:?}");
     assert!(lost.detail().contains(&winner[..12]), "who lost is told what serves: {lost:?}");
     chat.until_agreed(&winner).await?;
 
@@ -64,7 +65,7 @@ async fn what_is_done_on_one_host_is_done_on_all_of_them_and_of_two_at_once_one_
     assert_eq!(two.changed(&two.roll_back().await?)?, v1);
     chat.until_agreed(&v1).await?;
     let refused = three.deploy("swapped_fails_activate").await?;
-    assert_eq!((refused.status, refused.code()), (422, Some("trial-failed")), "{refused:?}");
+    assert_eq!(refused.outcome(), (422, Some("trial-failed")), "{refused:?}");
     let record = chat.until_agreed(&v1).await?;
     let last = record["history"].as_array().and_then(|history| history.last().cloned()).unwrap_or_default();
     assert_eq!((&last["what"], &last["code"]), (&json!("refused"), &json!("trial-failed")), "{record:#}");
@@ -130,7 +131,7 @@ async fn a_host_that_was_away_or_is_new_never_answers_with_the_version_of_before
     until_all_name_all(&chat, &v2).await?;
 
     // As in the rolling update of a Deployment: a new host whose file is new to all of them brings it.
-    let other = deploying::manifest_of(&deploying::component("swapped_back"), "");
+    let other = deploying::manifest_of(&guest("swapped_back"), "");
     std::fs::write(chat.stack.folder.join("other.toml"), other)?;
     chat.add_host_with("other.toml").await?;
     eventually("the new file serves", async || Ok((chat.noted(0, "anybody").await?.0 == "v4").then_some(())))
@@ -167,15 +168,15 @@ async fn while_the_state_store_is_away_nothing_is_deployed_and_what_serves_keeps
     let (options, _components) = support::without_kafka()?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("agent.wasm");
-    std::fs::copy(deploying::component("swapped_v1"), &file)?;
+    std::fs::copy(guest("swapped_v1"), &file)?;
     let chat = Chat::start_on(options, 2, &deploying::manifest_of(&file, "")).await?;
     assert_eq!(chat.add(0, "active", 1).await?, "v1");
 
     let redis = &chat.stack.redis;
     redis.process.stop().await?;
     let refused = chat.operator(0).deploy("swapped_traps").await?;
-    assert_eq!((refused.status, refused.code()), (503, Some("shared-state-unavailable")), "{refused:?}");
-    std::fs::copy(deploying::component("swapped_v2"), &file)?;
+    assert_eq!(refused.outcome(), (503, Some("shared-state-unavailable")), "{refused:?}");
+    std::fs::copy(guest("swapped_v2"), &file)?;
     // The file is deployed later. An error of the shared state itself is an ERROR.
     chat.until_with(&[("level", "WARN"), ("code", "shared-state-unavailable")]).await?;
     assert_eq!(chat.noted(0, "active").await?, ("v1".into(), vec![1]));
@@ -221,7 +222,7 @@ async fn a_host_that_cannot_get_a_version_takes_no_state_for_none_that_it_has_mi
         for actor in some_actors() {
             let url = chat.hosts[0].app.url(&format!("/entries/{actor}"));
             let answer = Answer::of(chat.client.get(url)).await?;
-            match (answer.status, answer.code()) {
+            match answer.outcome() {
                 (200, None) => assert_eq!(answer.body, json!({"version": "v3", "entries": [1]})),
                 (503, Some("state-shape-unknown")) => refused += 1,
                 // In the middle of a change of hosts.

@@ -18,7 +18,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use rustix::process::Signal;
 
-use crate::wait;
+use crate::client::{client, is_well};
+use crate::wait::{Patience, TIMEOUT};
+
+/// A look may cost a process or a request.
+const PATIENCE: Patience = Patience::new(TIMEOUT, Duration::from_millis(50));
 
 /// How long a process may take to end after SIGTERM.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
@@ -227,7 +231,7 @@ impl Process {
     pub async fn wait_until(&self, what: &str, check: impl AsyncFn() -> bool) -> anyhow::Result<()> {
         let name = &self.program.name;
         let what = format!("{name}: {what}");
-        let waiting = wait::until(&what, async || !self.is_running() || check().await);
+        let waiting = PATIENCE.until(&what, async || Ok(!self.is_running() || check().await));
         waiting.await.with_context(|| self.last_words())?;
         if let Some(status) = self.ended() {
             bail!("{name} has ended ({}): {}", describe(status), self.last_words());
@@ -237,8 +241,8 @@ impl Process {
 
     /// Waits until the process says at `/healthz` of this port that it is well.
     pub async fn wait_healthy(&self, port: u16) -> anyhow::Result<()> {
-        let (client, url) = (wait::client()?, format!("http://127.0.0.1:{port}/healthz"));
-        self.wait_until("ready", async || wait::answers(&client, &url).await).await
+        let (client, url) = (client()?, format!("http://127.0.0.1:{port}/healthz"));
+        self.wait_until("ready", async || is_well(&client, &url).await).await
     }
 
     fn last_words(&self) -> String {
@@ -285,18 +289,18 @@ fn describe(status: ExitStatus) -> String {
 }
 
 /// A command for the thread that starts children, and where its answer goes.
-type Order = (Command, Sender<std::io::Result<Child>>);
+type SpawnRequest = (Command, Sender<std::io::Result<Child>>);
 
 fn spawn(command: Command) -> anyhow::Result<Child> {
-    static SPAWNER: LazyLock<Sender<Order>> = LazyLock::new(|| {
-        let (orders, incoming) = channel::<Order>();
+    static SPAWNER: LazyLock<Sender<SpawnRequest>> = LazyLock::new(|| {
+        let (requests, incoming) = channel::<SpawnRequest>();
         std::thread::spawn(move || {
             for (mut command, answer) in incoming {
                 // Who asked may be gone.
                 answer.send(command.spawn()).ok();
             }
         });
-        orders
+        requests
     });
     let (answer, child) = channel();
     SPAWNER.send((command, answer))?;

@@ -14,9 +14,13 @@ pub fn root() -> PathBuf {
         .to_owned()
 }
 
-/// The folder in which cargo builds.
+/// The folder in which cargo builds: `target`, unless cargo is told another one.
 pub fn target() -> PathBuf {
-    root().join("target")
+    let program = std::env::current_exe().unwrap_or_default();
+    // Tests lie in `target/debug/deps`, programs in `target/debug` or `target/release`.
+    let is_profile = |folder: &&Path| folder.ends_with("debug") || folder.ends_with("release");
+    let profile = program.ancestors().find(is_profile);
+    profile.and_then(Path::parent).map_or_else(|| root().join("target"), Path::to_owned)
 }
 
 /// The folder of the servers' programs.
