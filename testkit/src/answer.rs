@@ -6,27 +6,27 @@ use serde_json::Value;
 
 /// What `bindings.invoke` answers for a binding. A text and a JSON value turn into one.
 #[derive(Debug, Clone)]
-pub struct Answer(pub(crate) Result<BindingResponse, Error>);
+pub struct BindingAnswer(pub(crate) Result<BindingResponse, Error>);
 
-impl Answer {
+impl BindingAnswer {
     /// These bytes.
-    pub fn data(data: impl Into<Bytes>) -> Answer {
-        Answer(Ok(BindingResponse { data: data.into(), ..BindingResponse::default() }))
+    pub fn data(data: impl Into<Bytes>) -> BindingAnswer {
+        BindingAnswer(Ok(BindingResponse { data: data.into(), ..BindingResponse::default() }))
     }
 
     /// The binding cannot be reached: the agent gets the error `unavailable`.
-    pub fn unavailable(reason: impl Into<String>) -> Answer {
-        Answer(Err(Error::Unavailable(reason.into())))
+    pub fn unavailable(reason: impl Into<String>) -> BindingAnswer {
+        BindingAnswer(Err(Error::Unavailable(reason.into())))
     }
 
     /// The binding refuses the request: the agent gets the error `invalid`.
-    pub fn invalid(reason: impl Into<String>) -> Answer {
-        Answer(Err(Error::Invalid(reason.into())))
+    pub fn invalid(reason: impl Into<String>) -> BindingAnswer {
+        BindingAnswer(Err(Error::Invalid(reason.into())))
     }
 
     /// Adds a name and a value that come with the response, such as `statusCode` of Dapr's HTTP binding. A failure has none.
     #[must_use]
-    pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Answer {
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> BindingAnswer {
         if let Ok(response) = &mut self.0 {
             response.metadata.insert(name.into(), value.into());
         }
@@ -34,20 +34,20 @@ impl Answer {
     }
 }
 
-impl From<&str> for Answer {
-    fn from(text: &str) -> Answer {
-        Answer::data(text.to_owned())
+impl From<&str> for BindingAnswer {
+    fn from(text: &str) -> BindingAnswer {
+        BindingAnswer::data(text.to_owned())
     }
 }
 
-impl From<String> for Answer {
-    fn from(text: String) -> Answer {
-        Answer::data(text)
+impl From<String> for BindingAnswer {
+    fn from(text: String) -> BindingAnswer {
+        BindingAnswer::data(text)
     }
 }
 
-impl From<Value> for Answer {
-    fn from(value: Value) -> Answer {
-        Answer::data(value.to_string())
+impl From<Value> for BindingAnswer {
+    fn from(value: Value) -> BindingAnswer {
+        BindingAnswer::data(value.to_string())
     }
 }

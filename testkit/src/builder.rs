@@ -16,11 +16,11 @@ use daca_runtime::component::{CompileIn, Engine, EngineOptions};
 use daca_server::Subscriptions;
 use tempfile::TempDir;
 
-use crate::host::Parts;
+use crate::host::HostParts;
 use crate::inbound::Local;
-use crate::manifest::{Addition, Source};
+use crate::manifest::{Addition, ManifestSource};
 use crate::recorder::Recorder;
-use crate::{Answer, Host, Permit, StartError, component, deploy, manifest, routes};
+use crate::{BindingAnswer, Host, Permit, StartError, component, deploy, manifest, routes};
 
 /// Live instances at the same time, over all actors of a test. Further actors take the place of idle ones.
 const LIVE_INSTANCES: usize = 64;
@@ -38,20 +38,27 @@ const FIRST_DAY: Duration = Duration::from_secs(1_767_225_600);
 #[derive(Debug, Clone)]
 #[must_use = "nothing runs before .start()"]
 pub struct HostBuilder {
-    source: Source,
+    source: ManifestSource,
     additions: Vec<Addition>,
     /// Where the test says that components are, by agent type.
     components: BTreeMap<String, PathBuf>,
     secrets: BTreeMap<String, String>,
-    answers: BTreeMap<String, Answer>,
+    answers: BTreeMap<String, BindingAnswer>,
     time: SystemTime,
     timeout: Duration,
 }
 
+impl Host {
+    /// A host on the embedded backend, of which the test says the rest.
+    pub fn embedded() -> HostBuilder {
+        HostBuilder::new()
+    }
+}
+
 impl HostBuilder {
-    pub(crate) fn new() -> HostBuilder {
+    fn new() -> HostBuilder {
         HostBuilder {
-            source: Source::default(),
+            source: ManifestSource::default(),
             additions: Vec::new(),
             components: BTreeMap::new(),
             secrets: BTreeMap::new(),
@@ -63,13 +70,13 @@ impl HostBuilder {
 
     /// Begins with a manifest's file. Paths in it are relative to its folder.
     pub fn manifest(mut self, path: impl AsRef<Path>) -> HostBuilder {
-        self.source = Source::File(path.as_ref().to_owned());
+        self.source = ManifestSource::File(path.as_ref().to_owned());
         self
     }
 
     /// Begins with the text of a manifest.
     pub fn manifest_text(mut self, text: impl Into<String>) -> HostBuilder {
-        self.source = Source::Text(text.into());
+        self.source = ManifestSource::Text(text.into());
         self
     }
 
@@ -100,7 +107,7 @@ impl HostBuilder {
 
     /// Says what `bindings.invoke` answers for a binding, or for one operation of it (`BINDING/OPERATION`). Without it, it is
     /// what the manifest says under `[embedded.binding-responses]`, or nothing.
-    pub fn binding_response(mut self, binding: &str, answer: impl Into<Answer>) -> HostBuilder {
+    pub fn binding_response(mut self, binding: &str, answer: impl Into<BindingAnswer>) -> HostBuilder {
         self.answers.insert(binding.to_owned(), answer.into());
         self
     }
@@ -173,7 +180,7 @@ impl HostBuilder {
         inbound.serve(actors.clone(), calls, subscriptions);
         backend.start(inbound.clone());
         lifecycle.enter(HostPhase::Serving);
-        Ok(Host::of(Parts {
+        Ok(Host::of(HostParts {
             clock,
             backend,
             outbox,

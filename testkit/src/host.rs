@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::inbound::Local;
 use crate::recorder::Recorder;
 use crate::seen::{self, BindingCall, Event, Wakeup};
-use crate::{Answer, CallFailed, Error, HostBuilder, Response, StartError, deploy, routes};
+use crate::{BindingAnswer, CallFailed, Error, Response, StartError, deploy, routes};
 
 /// What the keys of an actor's state begin with that the host keeps beside the agent's own.
 const HOST_KEYS: &str = "daca:";
@@ -31,11 +31,11 @@ const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A host in this process, with its agents. Dropping it ends it, without the agents' `#[deactivate]`.
 pub struct Host {
-    parts: Parts,
+    parts: HostParts,
 }
 
 /// What a host is made of.
-pub(crate) struct Parts {
+pub(crate) struct HostParts {
     pub(crate) clock: Machine,
     pub(crate) backend: Arc<Recorder>,
     pub(crate) outbox: Arc<Outbox>,
@@ -52,12 +52,7 @@ pub(crate) struct Parts {
 
 /// Calls, as somebody from outside makes them.
 impl Host {
-    /// A host on the embedded backend, of which the test says the rest.
-    pub fn embedded() -> HostBuilder {
-        HostBuilder::new()
-    }
-
-    pub(crate) fn of(parts: Parts) -> Host {
+    pub(crate) fn of(parts: HostParts) -> Host {
         Host { parts }
     }
 
@@ -241,7 +236,7 @@ impl Host {
     }
 
     async fn rest(&self) {
-        let Parts { backend, deliveries, timeout, .. } = &self.parts;
+        let HostParts { backend, deliveries, timeout, .. } = &self.parts;
         loop {
             backend.embedded.settled().await;
             deliveries.flush(Instant::now() + *timeout).await;
@@ -295,13 +290,13 @@ impl Host {
     }
 
     /// From now on, `bindings.invoke` answers this for a binding, or for one operation of it (`BINDING/OPERATION`).
-    pub fn answer_binding(&self, binding: &str, answer: impl Into<Answer>) {
+    pub fn answer_binding(&self, binding: &str, answer: impl Into<BindingAnswer>) {
         self.parts.backend.answer(binding, answer.into());
     }
 
     /// Deploys a component, as `daca deploy` does, and returns the version: the SHA-256 of the file. State, reminders and timers
     /// stay; a version with `#[migrate]` migrates each actor in its next call. The path is looked for as that of
-    /// [`HostBuilder::agent`].
+    /// [`HostBuilder::agent`](crate::HostBuilder::agent).
     ///
     /// # Errors
     ///
@@ -322,7 +317,7 @@ impl Host {
         component: impl AsRef<Path>,
         share: u8,
     ) -> Result<String, StartError> {
-        let Parts { actors, deployer, timeout, .. } = &self.parts;
+        let HostParts { actors, deployer, timeout, .. } = &self.parts;
         let deploy = Box::pin(deploy::deploy(deployer, actors, agent_type, component.as_ref(), share));
         tokio::time::timeout(*timeout, deploy).await.unwrap_or(Err(StartError::TimedOut(*timeout)))
     }
@@ -333,7 +328,7 @@ impl Host {
     ///
     /// [`StartError::Refused`], such as when there is no version before.
     pub async fn roll_back(&self, agent_type: &str) -> Result<String, StartError> {
-        let Parts { actors, deployer, timeout, .. } = &self.parts;
+        let HostParts { actors, deployer, timeout, .. } = &self.parts;
         let roll_back = Box::pin(deploy::roll_back(deployer, actors, agent_type));
         tokio::time::timeout(*timeout, roll_back).await.unwrap_or(Err(StartError::TimedOut(*timeout)))
     }
@@ -365,7 +360,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        let Parts { backend, deployer, inbound, lifecycle, .. } = &self.parts;
+        let HostParts { backend, deployer, inbound, lifecycle, .. } = &self.parts;
         lifecycle.enter(HostPhase::Stopped);
         deployer.close();
         // Its tasks have the actors. They end with the runtime at the latest.

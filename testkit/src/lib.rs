@@ -36,7 +36,7 @@
 //! to the manifest's subscriptions. So a test needs no sleeps.
 //!
 //! Output bindings answer what the test says ([`HostBuilder::binding_response`], [`Host::answer_binding`]), also that they
-//! cannot be reached ([`Answer::unavailable`]).
+//! cannot be reached ([`BindingAnswer::unavailable`]).
 //!
 //! # Time
 //!
@@ -64,7 +64,7 @@ mod recorder;
 mod routes;
 mod seen;
 
-pub use answer::Answer;
+pub use answer::BindingAnswer;
 pub use builder::HostBuilder;
 pub use error::{CallFailed, Error, StartError};
 pub use host::Host;

@@ -25,7 +25,7 @@ pub enum Permit<'a> {
 
 /// Where the manifest begins.
 #[derive(Debug, Clone, Default)]
-pub(crate) enum Source {
+pub(crate) enum ManifestSource {
     /// With nothing.
     #[default]
     Empty,
@@ -93,11 +93,11 @@ impl Addition {
 }
 
 /// Reads the manifest of a test.
-pub(crate) fn read(source: &Source, additions: &[Addition]) -> Result<Manifest, StartError> {
+pub(crate) fn read(source: &ManifestSource, additions: &[Addition]) -> Result<Manifest, StartError> {
     let (path, text) = match source {
-        Source::Empty => (PathBuf::from("agents.toml"), String::new()),
-        Source::Text(text) => (PathBuf::from("agents.toml"), text.clone()),
-        Source::File(path) => {
+        ManifestSource::Empty => (PathBuf::from("agents.toml"), String::new()),
+        ManifestSource::Text(text) => (PathBuf::from("agents.toml"), text.clone()),
+        ManifestSource::File(path) => {
             let found = find(path).ok_or_else(|| StartError::ManifestMissing(path.clone()))?;
             let text = Manifest::text(&found)?;
             (found, text)
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     fn read_all(text: &str, additions: &[Addition]) -> Result<Manifest, StartError> {
-        read(&Source::Text(text.to_owned()), additions)
+        read(&ManifestSource::Text(text.to_owned()), additions)
     }
 
     #[test]

@@ -16,7 +16,7 @@ use daca_model::backend::{
 use daca_model::{ActorAddress, CallContext, Topic};
 use parking_lot::Mutex;
 
-use crate::Answer;
+use crate::BindingAnswer;
 use crate::seen::{BindingCall, Event, How};
 
 /// Whose the host's own events are.
@@ -27,7 +27,7 @@ pub(crate) struct Recorder {
     pub(crate) embedded: Embedded,
     secrets: BTreeMap<String, String>,
     /// By `BINDING` or `BINDING/OPERATION`.
-    answers: Mutex<BTreeMap<String, Answer>>,
+    answers: Mutex<BTreeMap<String, BindingAnswer>>,
     events: Mutex<Vec<Event>>,
     bindings: Mutex<Vec<BindingCall>>,
 }
@@ -36,14 +36,14 @@ impl Recorder {
     pub(crate) fn new(
         embedded: Embedded,
         secrets: BTreeMap<String, String>,
-        answers: BTreeMap<String, Answer>,
+        answers: BTreeMap<String, BindingAnswer>,
     ) -> Recorder {
         let (events, bindings) = (Mutex::default(), Mutex::default());
         Recorder { embedded, secrets, answers: Mutex::new(answers), events, bindings }
     }
 
     /// From now on a binding answers this.
-    pub(crate) fn answer(&self, binding: &str, answer: Answer) {
+    pub(crate) fn answer(&self, binding: &str, answer: BindingAnswer) {
         self.answers.lock().insert(binding.to_owned(), answer);
     }
 
@@ -57,7 +57,7 @@ impl Recorder {
         self.bindings.lock().clone()
     }
 
-    fn answer_to(&self, request: &BindingRequest) -> Option<Answer> {
+    fn answer_to(&self, request: &BindingRequest) -> Option<BindingAnswer> {
         let answers = self.answers.lock();
         let of_operation = answers.get(&format!("{}/{}", request.name, request.operation));
         of_operation.or_else(|| answers.get(&request.name)).cloned()

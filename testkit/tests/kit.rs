@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use daca_testkit::{Answer, Error, Host, HostBuilder, How, Permit};
+use daca_testkit::{BindingAnswer, Error, Host, HostBuilder, How, Permit};
 use serde_json::{Value, json};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -120,7 +120,7 @@ async fn bindings_answer_what_the_test_says() -> Result<()> {
     let host = exerciser()
         .permit("Exerciser", Permit::Binding("weather/*"))
         .binding_response("weather", json!({"sky": "blue"}))
-        .binding_response("weather/read", Answer::from("text").with("statusCode", "200"))
+        .binding_response("weather/read", BindingAnswer::from("text").with("statusCode", "200"))
         .start()
         .await?;
     let ask = async |operation: &str| {
@@ -129,7 +129,7 @@ async fn bindings_answer_what_the_test_says() -> Result<()> {
     };
     assert_eq!(ask("get").await?["data"], r#"{"sky":"blue"}"#);
     assert_eq!(ask("read").await?, json!({"data": "text", "metadata": {"statusCode": "200"}}));
-    host.answer_binding("weather", Answer::unavailable("it is night"));
+    host.answer_binding("weather", BindingAnswer::unavailable("it is night"));
     assert_eq!(ask("get").await?["error"], json!({"case": "unavailable", "message": "it is night"}));
 
     let send = json!({"binding": "weather", "operation": "set", "data": "rain", "metadata": {"for": "me"}});

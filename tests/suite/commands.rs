@@ -11,7 +11,11 @@ use daca_tests::{Ended, Host, chat_agent, default_manifest, digest, run_in, run_
 use serde_json::json;
 use tempfile::TempDir;
 
-use sign::OPENSSL_KEY;
+/// Made by `openssl genpkey -algorithm ed25519`, for these tests alone.
+const OPENSSL_KEY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIBzn0S4wZQ3QlUeD6jjgmG986EaSxeQwj+rbVTF5Ggdu
+-----END PRIVATE KEY-----
+";
 
 /// Ended with code 1, one error with its code and help on standard error, and nothing on standard output.
 fn assert_refused(what: &str, ended: &Ended, code: &str, words: &[&str]) {

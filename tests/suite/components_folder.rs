@@ -3,6 +3,7 @@
 //! Each case starts from the project's own folder, which is sound, and changes one thing.
 
 mod bindings;
+mod case;
 mod resources;
 mod topics;
 
@@ -12,32 +13,8 @@ use anyhow::Context as _;
 use daca_tests::{Ended, chat_agent, default_manifest, replaced, run_in};
 use tempfile::TempDir;
 
-/// What is done to the folder or the manifest.
-enum Change {
-    /// In a file, a text is replaced by another.
-    Replace(&'static str, &'static str, &'static str),
-    /// A file is added.
-    Add(&'static str, &'static str),
-    /// A file is removed.
-    Remove(&'static str),
-    /// In the manifest, a text is replaced by another.
-    Manifest(&'static str, &'static str),
-}
-
-use Change::{Add, Manifest, Remove, Replace};
-
-/// What is wrong, how it comes about, and of each finding the severity, the code, the place and a word. Any error makes the
-/// command fail.
-type Case =
-    (&'static str, &'static [Change], &'static [(&'static str, &'static str, &'static str, &'static str)]);
-
-const STORE: &str = "statestore.yaml";
-const PUBSUB: &str = "daca-pubsub.yaml";
-const KAFKA: &str = "kafka-binding.yaml";
-const TWILIO: &str = "twilio-binding.yaml";
-const SUBSCRIPTION: &str = "message-subscription.yaml";
-const RESILIENCY: &str = "resiliency.yaml";
-const ROUTE: &str = "  - name: route\n    value: \"/receive-message\"\n";
+use case::Change::{self, Add, Manifest, Remove, Replace};
+use case::STORE;
 
 fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()

@@ -7,7 +7,7 @@
 //! [`steps`] runs a list of steps aloud; [`toolchain`], [`cargo`], [`mod@links`] and [`mod@dependencies`] are what a step can
 //! be; [`guests`], [`dev`], [`stack`],
 //! [`mod@image`], [`mod@bench`], [`mod@k8s`] and [`mod@test`] are the lists. The tests of `circles` look at the order of the
-//! host's files.
+//! files.
 
 mod bench;
 mod cargo;
@@ -44,9 +44,9 @@ enum Command {
     /// Build the ChatAgent and the host, and run them until Ctrl-C
     Dev(dev::Arguments),
     /// Run hosts among the real servers, with Dapr, Redis and Kafka, until Ctrl-C
-    Stack(stack::Up),
+    Stack(stack::UpArguments),
     /// Send a message for an actor to Kafka
-    Produce(stack::Produce),
+    Produce(stack::ProduceArguments),
     /// Check formats and lints, build everything, run every test, make the documentation
     Test(test::Arguments),
     /// Measure the host beside what people would use instead

@@ -15,7 +15,7 @@ use crate::{dev, guests};
 
 /// What `stack` is asked to do.
 #[derive(clap::Args)]
-pub(crate) struct Up {
+pub(crate) struct UpArguments {
     /// Arguments of daca-stack up: --hosts N, --manifest FILE, --keep FOLDER
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
@@ -23,14 +23,14 @@ pub(crate) struct Up {
 
 /// What `produce` is asked to do.
 #[derive(clap::Args)]
-pub(crate) struct Produce {
+pub(crate) struct ProduceArguments {
     /// Arguments of daca-stack produce: --actor ID, what the user says, --topic NAME, --key KEY, --brokers ADDRESSES
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     arguments: Vec<String>,
 }
 
 /// Builds everything, and becomes `daca-stack up`: what ends it ends all servers.
-pub(crate) fn up(arguments: &Up) -> anyhow::Result<()> {
+pub(crate) fn up(arguments: &UpArguments) -> anyhow::Result<()> {
     let steps = [
         Step::toolchain(&[Part::WasmTarget, Part::Make]),
         program(),
@@ -44,7 +44,7 @@ pub(crate) fn up(arguments: &Up) -> anyhow::Result<()> {
 }
 
 /// Builds `daca-stack`, and becomes `daca-stack produce`.
-pub(crate) fn produce(arguments: &Produce) -> anyhow::Result<()> {
+pub(crate) fn produce(arguments: &ProduceArguments) -> anyhow::Result<()> {
     if path().is_file() {
         Cargo::new("build --quiet -p daca-stack").run()?;
     } else {

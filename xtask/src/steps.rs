@@ -39,7 +39,7 @@ type Check = fn() -> anyhow::Result<Warnings>;
 pub(crate) type Warnings = Vec<String>;
 
 /// How a step went that did not fail.
-pub(crate) struct Done {
+pub(crate) struct StepDone {
     time: Duration,
     warnings: Warnings,
 }
@@ -137,7 +137,7 @@ fn command(line: &[String]) -> anyhow::Result<Command> {
 }
 
 /// Runs steps until one fails. Answers how each went.
-pub(crate) fn run(steps: &[Step]) -> anyhow::Result<Vec<Done>> {
+pub(crate) fn run(steps: &[Step]) -> anyhow::Result<Vec<StepDone>> {
     let mut done = Vec::with_capacity(steps.len());
     for (number, step) in (1..).zip(steps) {
         let place = format!("[{number}/{}]", steps.len());
@@ -147,7 +147,7 @@ pub(crate) fn run(steps: &[Step]) -> anyhow::Result<Vec<Done>> {
         warn(&warnings);
         let time = start.elapsed();
         eprintln!("{place} {}: {:.1} s\n", step.name, time.as_secs_f64());
-        done.push(Done { time, warnings });
+        done.push(StepDone { time, warnings });
     }
     Ok(done)
 }
@@ -160,7 +160,7 @@ pub(crate) fn warn(warnings: &[String]) {
 }
 
 /// Prints how long the steps took, and what they have left out.
-pub(crate) fn summarise(steps: &[Step], done: &[Done]) {
+pub(crate) fn summarise(steps: &[Step], done: &[StepDone]) {
     eprintln!("{:<20} {:>8}", "step", "seconds");
     for (step, done) in steps.iter().zip(done) {
         eprintln!("{:<20} {:>8.1}", step.name, done.time.as_secs_f64());

@@ -8,8 +8,8 @@ use anyhow::anyhow;
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::Common;
 use crate::bare::Bare;
+use crate::common::Common;
 use crate::host::{FEW, Parts};
 
 const MESSAGE: &str = r#"{"role":"user","content":"How are you today?"}"#;

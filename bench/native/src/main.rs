@@ -6,13 +6,11 @@
 mod activation;
 mod bare;
 mod chat_agent;
+mod common;
 mod host;
 mod memory;
 mod serve;
 mod turn;
-
-use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Parser;
 
@@ -25,23 +23,6 @@ enum Arguments {
     Activation(activation::Arguments),
     /// Serve the ChatAgent with native logic until SIGTERM
     Serve(serve::Arguments),
-}
-
-/// What all measures are told.
-#[derive(clap::Args)]
-struct Common {
-    /// The ChatAgent's component
-    #[arg(long)]
-    component: PathBuf,
-    /// How long to measure
-    #[arg(long, default_value_t = 3.0)]
-    seconds: f64,
-}
-
-impl Common {
-    fn time(&self) -> Duration {
-        Duration::from_secs_f64(self.seconds)
-    }
 }
 
 fn main() -> anyhow::Result<()> {

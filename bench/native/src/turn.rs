@@ -8,8 +8,8 @@ use daca_model::backend::{ActorCall, TurnCommit};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::Common;
 use crate::chat_agent::ChatAgent;
+use crate::common::Common;
 use crate::host::{FEW, LiveActor, Parts, address};
 
 const ACTOR: &str = "user-1";

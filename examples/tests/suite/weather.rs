@@ -1,16 +1,16 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use daca_testkit::{Answer, Host};
+use daca_testkit::{BindingAnswer, Host};
 use serde_json::{Value, json};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn answer(celsius: f64) -> Answer {
-    Answer::from(json!({"celsius": celsius, "sky": "clear", "humidity": 40})).with("statusCode", "200")
+fn answer(celsius: f64) -> BindingAnswer {
+    BindingAnswer::from(json!({"celsius": celsius, "sky": "clear", "humidity": 40})).with("statusCode", "200")
 }
 
-async fn start(answer: Answer) -> Result<Host> {
+async fn start(answer: BindingAnswer) -> Result<Host> {
     let host = Host::embedded().manifest("examples/weather/agents.toml");
     Ok(host.binding_response("weather", answer).start().await?)
 }
@@ -46,13 +46,13 @@ async fn the_city_reaches_the_service_as_it_is() -> Result<()> {
 
 #[tokio::test]
 async fn a_failure_says_what_failed_and_nothing_is_kept() -> Result<()> {
-    let not_found = Answer::data("").with("statusCode", "404");
-    let busy = Answer::data("come back later").with("statusCode", "503");
+    let not_found = BindingAnswer::data("").with("statusCode", "404");
+    let busy = BindingAnswer::data("come back later").with("statusCode", "503");
     let cases = [
-        (Answer::unavailable("connection refused"), "failed", "was not reached: connection refused"),
+        (BindingAnswer::unavailable("connection refused"), "failed", "was not reached: connection refused"),
         (not_found, "not-found", "knows no city \"Lisbon\""),
         (busy, "failed", "answered the status 503"),
-        (Answer::from("<html>"), "failed", "answered something else"),
+        (BindingAnswer::from("<html>"), "failed", "answered something else"),
     ];
     let host = start(answer(0.0)).await?;
     for (answer, code, text) in cases {

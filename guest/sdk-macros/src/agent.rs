@@ -1,15 +1,17 @@
 //! Parses an `impl` block into methods and hooks, and validates them.
 
+mod errors;
 mod role;
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Error, Expr, FnArg, GenericParam, Generics, Ident, ImplItem, ImplItemFn, ItemImpl, LitStr,
-    Result, ReturnType, Type, Visibility,
+    Attribute, Error, FnArg, GenericParam, Generics, Ident, ImplItem, ImplItemFn, ItemImpl, LitStr, Result,
+    ReturnType, Type, Visibility,
 };
 
-use role::{Role, pascal_case, take_role};
+use errors::Errors;
+use role::{MigrateAttributes, Role, pascal_case, take_role};
 
 /// An agent, as its `impl` block declares it.
 #[derive(Default)]
@@ -46,14 +48,6 @@ pub(crate) struct Migrate {
     pub(crate) attributes: MigrateAttributes,
 }
 
-/// The arguments of `#[migrate(…)]`.
-pub(crate) struct MigrateAttributes {
-    /// The label of the schema after the migration.
-    pub(crate) to: LitStr,
-    /// The keys that the function reads.
-    pub(crate) keys: Expr,
-}
-
 impl Agent {
     /// Removes our attributes from the functions. Reports all errors, not just the first.
     pub(crate) fn take(block: &mut ItemImpl) -> Result<Self> {
@@ -66,7 +60,7 @@ impl Agent {
                 errors.note(agent.take_function(function));
             }
         }
-        if agent.methods.is_empty() && errors.0.is_none() {
+        if agent.methods.is_empty() && errors.is_empty() {
             errors.note(Err(Error::new(
                 block.self_ty.span(),
                 "an agent has at least one method: make a function of this block `pub`",
@@ -266,24 +260,5 @@ fn check_owned(parameter: &Type, what: &str) -> Result<()> {
         }
         Type::ImplTrait(_) => Err(Error::new(parameter.span(), format!("{what} has a named type"))),
         _ => Ok(()),
-    }
-}
-
-/// Gathers errors, to report all of them at once.
-#[derive(Default)]
-struct Errors(Option<Error>);
-
-impl Errors {
-    fn note(&mut self, result: Result<()>) {
-        if let Err(error) = result {
-            match &mut self.0 {
-                Some(all) => all.combine(error),
-                none => *none = Some(error),
-            }
-        }
-    }
-
-    fn into_result(self) -> Result<()> {
-        self.0.map_or(Ok(()), Err)
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use daca_tests::{Ended, chat_agent, run_in};
 use tempfile::TempDir;
 
-use super::assert_refused;
+use super::{OPENSSL_KEY, assert_refused};
 
 #[tokio::test]
 async fn a_component_is_signed_with_a_new_key() -> anyhow::Result<()> {
@@ -37,12 +37,6 @@ async fn a_component_is_signed_with_a_new_key() -> anyhow::Result<()> {
     assert!(pem.starts_with(head) && pem.len() == OPENSSL_KEY.len(), "another form than OpenSSL's");
     Ok(())
 }
-
-/// Made by `openssl genpkey -algorithm ed25519`, for this test alone.
-pub(super) const OPENSSL_KEY: &str = "-----BEGIN PRIVATE KEY-----
-MC4CAQAwBQYDK2VwBCIEIBzn0S4wZQ3QlUeD6jjgmG986EaSxeQwj+rbVTF5Ggdu
------END PRIVATE KEY-----
-";
 
 #[tokio::test]
 async fn a_key_of_openssl_signs_as_openssl_does() -> anyhow::Result<()> {

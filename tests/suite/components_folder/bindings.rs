@@ -1,7 +1,7 @@
 //! Defects of the actors' state store, and of input and output bindings.
 
-use super::Change::{Add, Manifest, Remove, Replace};
-use super::{Case, KAFKA, ROUTE, STORE, TWILIO};
+use super::case::Change::{Add, Manifest, Remove, Replace};
+use super::case::{Case, KAFKA, ROUTE, STORE, TWILIO};
 
 pub(super) const CASES: &[Case] = &[
     // The actors' state store.

@@ -1,7 +1,7 @@
 //! Defects of secrets, of resiliency, and of any resource.
 
-use super::Change::{Add, Manifest, Remove, Replace};
-use super::{Case, PUBSUB, RESILIENCY, STORE, SUBSCRIPTION, TWILIO};
+use super::case::Change::{Add, Manifest, Remove, Replace};
+use super::case::{Case, PUBSUB, RESILIENCY, STORE, SUBSCRIPTION, TWILIO};
 
 pub(super) const CASES: &[Case] = &[
     // Secrets.

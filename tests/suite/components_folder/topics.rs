@@ -1,7 +1,7 @@
 //! Defects of pub/sub components and subscriptions.
 
-use super::Change::{Add, Manifest, Remove, Replace};
-use super::{Case, PUBSUB, SUBSCRIPTION};
+use super::case::Change::{Add, Manifest, Remove, Replace};
+use super::case::{Case, PUBSUB, SUBSCRIPTION};
 
 pub(super) const CASES: &[Case] = &[
     // Topics.

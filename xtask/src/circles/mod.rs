@@ -1,5 +1,7 @@
-//! The files of a crate of the host need each other in one direction: there is no circle, so that each can be read, and
-//! changed, with those below it alone. The compiler keeps the order of the crates, and nothing else keeps this one.
+//! The files of a package need each other in one direction: there is no circle, so that each can be read, and changed,
+//! with those below it alone. The compiler keeps the order of the packages, and nothing else keeps this one.
+//!
+//! A package is looked at wherever it has a folder `src` or `suite`, which is one of tests with a `main.rs`.
 //!
 //! A file needs another one if it imports a name that is defined there, or names it by a path. Reexports are followed
 //! to the file that defines the name: a `lib.rs`, a `mod.rs`, or an `x.rs` beside a folder `x`, counts for what it
@@ -12,7 +14,8 @@
 //! - names from a `use …::*`: they count for the module, not for the file that defines them;
 //! - inline modules: a `super` in them is taken for that of their file.
 //!
-//! A `main.rs` shares the modules of the `lib.rs` beside it, and nothing needs it.
+//! The root of the modules is `lib.rs`, or `main.rs` where there is none. A `main.rs` beside a `lib.rs` shares its modules,
+//! and nothing needs it.
 
 mod source;
 
@@ -21,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use source::{Source, Written, joined};
+use source::{SourceFile, Written, joined};
 
 /// The names that tie one file to another: what the first needs of the second, by their paths.
 type Needs = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
@@ -29,17 +32,18 @@ type Needs = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 /// The number of imports that are followed from a name to its definition. A name that leads in a circle has none.
 const MAX_FOLLOWED: usize = 16;
 
-/// A crate's files by their modules: `a/b.rs` and `a/b/mod.rs` are `a::b`.
-struct Sources(BTreeMap<Written, (String, Source)>);
+/// A package's files by their modules: `a/b.rs` and `a/b/mod.rs` are `a::b`.
+struct Sources(BTreeMap<Written, (String, SourceFile)>);
 
 impl Sources {
-    /// Reads the files in a folder `src`.
+    /// Reads the files in a folder `src` or `suite`.
     fn read(src: &Path) -> anyhow::Result<Sources> {
+        let root = if src.join("lib.rs").is_file() { "lib" } else { "main" };
         let mut files = BTreeMap::new();
         for path in rust_files(src)? {
-            let source = Source::read(&path)?;
+            let source = SourceFile::read(&path)?;
             let path = path.strip_prefix(src)?;
-            files.insert(module_of(path), (path.display().to_string(), source));
+            files.insert(module_of(path, root), (path.display().to_string(), source));
         }
         let mut tests = Vec::new();
         for (module, (_, source)) in &files {
@@ -113,10 +117,10 @@ impl Sources {
     }
 }
 
-fn module_of(path: &Path) -> Written {
+fn module_of(path: &Path, root: &str) -> Written {
     let path = path.with_extension("");
     let mut module = path.iter().map(|part| part.to_string_lossy().into_owned()).collect::<Written>();
-    if module.last().is_some_and(|last| last == "mod" || last == "lib") {
+    if module == [root] || module.last().is_some_and(|last| last == "mod") {
         module.pop();
     }
     module
@@ -173,19 +177,37 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn the_files_of_each_crate_of_the_host_need_each_other_in_one_direction() -> anyhow::Result<()> {
-        let mut circles = Vec::new();
-        let mut crates = 0;
-        for entry in std::fs::read_dir(crate::paths::root().join("host"))? {
-            let src = entry?.path().join("src");
-            if src.is_dir() {
-                crates += 1;
-                let circle = shortest_circle(&Sources::read(&src)?.needs());
-                circles.extend(circle.into_iter().map(|line| format!("{}: {line}", src.display())));
+    /// The folders `src` and `suite` of all packages. What is built, and what is hidden, is no source.
+    fn source_folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let is_left_out = name == "target" || name.as_encoded_bytes().starts_with(b".");
+            if is_left_out || !entry.file_type()?.is_dir() {
+                continue;
+            }
+            if name == "src" || name == "suite" {
+                found.push(entry.path());
+            } else {
+                found.extend(source_folders(&entry.path())?);
             }
         }
-        assert!(crates > 1, "the crates of the host are where this looks for them");
+        Ok(found)
+    }
+
+    #[test]
+    fn the_files_of_each_package_need_each_other_in_one_direction() -> anyhow::Result<()> {
+        let root = crate::paths::root();
+        let folders = source_folders(&root)?;
+        for known in ["host/runtime/src", "testkit/src", "tests/stack/suite", "xtask/src"] {
+            assert!(folders.contains(&root.join(known)), "{known} is among {folders:?}");
+        }
+        let mut circles = Vec::new();
+        for src in folders {
+            let circle = shortest_circle(&Sources::read(&src)?.needs());
+            circles.extend(circle.into_iter().map(|line| format!("{}: {line}", src.display())));
+        }
         assert!(circles.is_empty(), "files need each other in a circle:\n{}", circles.join("\n"));
         Ok(())
     }
@@ -210,6 +232,16 @@ mod tests {
             ("b/deeper.rs", "pub struct Deepest;\nfn f() { let _a: super::super::a::A; }"),
         ])?;
         assert_eq!(circle, ["a.rs needs b/deeper.rs for Deepest", "b/deeper.rs needs a.rs for A"]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_main_file_is_the_root_only_where_there_is_no_library() -> anyhow::Result<()> {
+        let main = ("main.rs", "mod a;\nstruct Shared;\nfn main() { a::run() }");
+        let user = ("a.rs", "pub fn run() { let _shared: crate::Shared; }");
+        let circle = ["a.rs needs main.rs for Shared", "main.rs needs a.rs for run"];
+        assert_eq!(circle_in(&[main, user])?, circle);
+        assert_eq!(circle_in(&[("lib.rs", "mod a;\nstruct Shared;"), main, user])?, [""; 0]);
         Ok(())
     }
 

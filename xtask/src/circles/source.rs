@@ -21,7 +21,7 @@ pub(super) struct Import {
 
 /// A source file.
 #[derive(Default)]
-pub(super) struct Source {
+pub(super) struct SourceFile {
     pub(super) imports: Vec<Import>,
     /// The paths that are not in a `use`.
     pub(super) named: BTreeSet<Written>,
@@ -29,11 +29,11 @@ pub(super) struct Source {
     pub(super) tests: Vec<String>,
 }
 
-impl Source {
-    pub(super) fn read(path: &Path) -> anyhow::Result<Source> {
+impl SourceFile {
+    pub(super) fn read(path: &Path) -> anyhow::Result<SourceFile> {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let file = syn::parse_file(&text).with_context(|| path.display().to_string())?;
-        let mut source = Source::default();
+        let mut source = SourceFile::default();
         source.visit_file(&file);
         Ok(source)
     }
@@ -63,7 +63,7 @@ impl Source {
     }
 }
 
-impl<'ast> Visit<'ast> for Source {
+impl<'ast> Visit<'ast> for SourceFile {
     fn visit_item_mod(&mut self, item: &'ast ItemMod) {
         if is_for_tests(&item.attrs) {
             self.tests.push(item.ident.to_string());

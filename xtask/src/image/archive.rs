@@ -26,21 +26,23 @@ pub(super) struct Image {
     pub(super) labels: Vec<(String, String)>,
     /// Seconds since 1970, of every file and of the image.
     pub(super) created: u64,
+    /// The user and the group that the program runs as.
+    pub(super) user: u32,
     pub(super) layers: Vec<Layer>,
 }
 
 /// Files and folders of a layer, by their path in the image.
 pub(super) struct Layer {
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<String, LayerEntry>,
 }
 
-enum Entry {
+enum LayerEntry {
     File { from: PathBuf, mode: u32 },
     Folder { owner: u32 },
 }
 
 /// What was written.
-pub(super) struct Written {
+pub(super) struct WrittenImage {
     /// The digest of the image's manifest.
     pub(super) digest: String,
     /// Bytes of all layers, compressed.
@@ -57,7 +59,7 @@ impl Layer {
             layer.add(root, name)?;
         }
         for (name, owner) in empty {
-            layer.entries.insert((*name).to_owned(), Entry::Folder { owner: *owner });
+            layer.entries.insert((*name).to_owned(), LayerEntry::Folder { owner: *owner });
         }
         Ok(layer)
     }
@@ -67,10 +69,10 @@ impl Layer {
         let found = fs::metadata(&from).with_context(|| from.display().to_string())?;
         if !found.is_dir() {
             let mode = if found.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
-            self.entries.insert(name.to_owned(), Entry::File { from, mode });
+            self.entries.insert(name.to_owned(), LayerEntry::File { from, mode });
             return Ok(());
         }
-        self.entries.insert(name.to_owned(), Entry::Folder { owner: 0 });
+        self.entries.insert(name.to_owned(), LayerEntry::Folder { owner: 0 });
         for entry in fs::read_dir(&from)? {
             let inner = entry?.file_name();
             self.add(root, &format!("{name}/{}", inner.to_str().context("a file's name is not UTF-8")?))?;
@@ -86,7 +88,7 @@ impl Layer {
             header.set_mtime(time);
             header.set_gid(0);
             match entry {
-                Entry::File { from, mode } => {
+                LayerEntry::File { from, mode } => {
                     let bytes = fs::read(from).with_context(|| from.display().to_string())?;
                     header.set_entry_type(EntryType::Regular);
                     header.set_mode(*mode);
@@ -94,7 +96,7 @@ impl Layer {
                     header.set_size(bytes.len() as u64);
                     tar.append_data(&mut header, name, &bytes[..])?;
                 }
-                Entry::Folder { owner } => {
+                LayerEntry::Folder { owner } => {
                     header.set_entry_type(EntryType::Directory);
                     header.set_mode(0o755);
                     header.set_uid(u64::from(*owner));
@@ -110,7 +112,7 @@ impl Layer {
 
 impl Image {
     /// Writes the archive.
-    pub(super) fn write(&self, path: &Path) -> anyhow::Result<Written> {
+    pub(super) fn write(&self, path: &Path) -> anyhow::Result<WrittenImage> {
         let mut blobs = BTreeMap::new();
         let (mut layers, mut diff_ids) = (Vec::new(), Vec::new());
         for layer in &self.layers {
@@ -128,7 +130,7 @@ impl Image {
         });
         let manifest = keep(&mut blobs, MANIFEST, manifest.to_string().into_bytes());
         let sizes = layers.iter().filter_map(|layer| layer["size"].as_u64()).collect::<Vec<_>>();
-        let written = Written {
+        let written = WrittenImage {
             digest: text(&manifest["digest"]),
             size: sizes.iter().sum(),
             last_layer: sizes.last().copied().unwrap_or_default(),
@@ -175,7 +177,7 @@ impl Image {
 
     /// What `k8s/Containerfile` says, in the words of the specification (`config.md`).
     fn config(&self, diff_ids: &[String]) -> anyhow::Result<Value> {
-        let user = format!("{0}:{0}", super::USER);
+        let user = format!("{0}:{0}", self.user);
         let created = rfc3339(self.created)?;
         let history =
             diff_ids.iter().map(|_| json!({ "created": created, "created_by": "cargo xtask image" }));

@@ -81,6 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         name: arguments.name.clone(),
         labels: labels()?,
         created: commit_time(),
+        user: USER,
         layers: vec![
             Layer::of(&context.join("rootfs"), &["daca", "etc"], &[("data", USER)])?,
             // What changes most often comes last.

@@ -14,9 +14,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(2);
 const MESSAGE: &str = r#"{"role": "user", "content": "Hi"}"#;
 
 /// Ends the host, whatever happens.
-struct Running(Child);
+struct StartedHost(Child);
 
-impl Running {
+impl StartedHost {
     /// Ends it, and answers what it said.
     fn end(&mut self) -> anyhow::Result<String> {
         // It may have ended.
@@ -29,7 +29,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for StartedHost {
     fn drop(&mut self) {
         // It may have ended.
         self.0.kill().ok();
@@ -49,7 +49,7 @@ pub(super) fn measure(rootfs: &Path) -> anyhow::Result<Duration> {
     command.args(["--listen", &app.to_string(), "--admin", &admin.to_string(), "--data"]).arg(data.path());
     command.arg("--compiled").arg(rootfs.join("code")).env_remove("DACA_ADMIN_TOKEN").env("DACA_LOG", "warn");
     let start = Instant::now();
-    let mut host = Running(command.stderr(Stdio::piped()).spawn().context("starting the static host")?);
+    let mut host = StartedHost(command.stderr(Stdio::piped()).spawn().context("starting the static host")?);
     loop {
         if asked(app).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 ")) {
             let took = start.elapsed();

@@ -5,7 +5,7 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, Expr, Ident, ImplItemFn, LitStr, Meta, Result};
 
-use super::{Errors, MigrateAttributes};
+use super::errors::Errors;
 
 /// The maximum length of a schema's label in bytes; the host rejects longer ones.
 const MAX_LABEL: usize = 64;
@@ -18,6 +18,14 @@ pub(super) enum Role {
     Reminder,
     Timer,
     Migrate(Box<MigrateAttributes>),
+}
+
+/// The arguments of `#[migrate(…)]`.
+pub(crate) struct MigrateAttributes {
+    /// The label of the schema after the migration.
+    pub(crate) to: LitStr,
+    /// The keys that the function reads.
+    pub(crate) keys: Expr,
 }
 
 /// Removes our attribute from a function, if there is one.
