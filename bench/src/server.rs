@@ -76,8 +76,7 @@ impl Server {
     ) -> anyhow::Result<Server> {
         let process = Process::start(program)?;
         let server = Server { process, listen, admin, _folder: folder };
-        let connects = async || tokio::net::TcpStream::connect(listen).await.is_ok();
-        server.process.wait_until("its port", connects).await?;
+        server.process.wait_listening(listen.port()).await?;
         Ok(server)
     }
 

@@ -8,6 +8,7 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::net::Ipv4Addr;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rustix::process::Signal;
+use tokio::net::TcpStream;
 
 use crate::client::{client, is_well};
 use crate::wait::{Patience, TIMEOUT};
@@ -237,6 +239,12 @@ impl Process {
             bail!("{name} has ended ({}): {}", describe(status), self.last_words());
         }
         Ok(())
+    }
+
+    /// Waits until the process listens on this port of loopback.
+    pub async fn wait_listening(&self, port: u16) -> anyhow::Result<()> {
+        let address = (Ipv4Addr::LOCALHOST, port);
+        self.wait_until("its port", async || TcpStream::connect(address).await.is_ok()).await
     }
 
     /// Waits until the process says at `/healthz` of this port that it is well.

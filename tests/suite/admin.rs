@@ -279,14 +279,14 @@ async fn with_a_token_everybody_is_asked_for_it() -> anyhow::Result<()> {
             format!("Host: localhost\r\nX-Authorization: Bearer {TOKEN}"),
         ] {
             let answer = ask(&host, line, &headers, body)?;
-            let told = (answer.status.as_u16(), answer.code.as_deref());
+            let told = answer.outcome();
             assert_eq!(told, (401, Some("admin-unauthorized")), "{line}, {headers}");
         }
     }
     // A cluster calls the host by a name of its own; a page of somebody else stays out even so.
     assert_eq!(ask(&host, "GET /health", &right, "")?.status, 200);
     let page = ask(&host, post, &format!("{right}\r\nOrigin: http://evil.example"), body)?;
-    assert_eq!((page.status.as_u16(), page.code.as_deref()), (403, Some("origin-refused")));
+    assert_eq!(page.outcome(), (403, Some("origin-refused")));
     assert_eq!(host.get("/chat/victim/history").await?.body, json!({"history": []}));
     assert_eq!(ask(&host, post, &right, body)?.status, 200);
     let head = exchange(&host.admin, b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;

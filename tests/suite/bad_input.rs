@@ -28,7 +28,7 @@ impl Witnessed {
 
 /// The status, the code in its header, the same code in the body where the host itself speaks, and a word of the text.
 fn assert_refused(what: &str, answer: &Answer, status: u16, code: &str, word: &str) {
-    assert_eq!((answer.status.as_u16(), answer.code.as_deref()), (status, Some(code)), "{what}: {answer:?}");
+    assert_eq!(answer.outcome(), (status, Some(code)), "{what}: {answer:?}");
     let detail = answer.body["detail"].as_str().unwrap_or_default();
     assert!(detail.contains(word), "{what}: {detail:?} does not say {word:?}");
     if !matches!(code, "invalid" | "not-found" | "failed") {

@@ -89,7 +89,7 @@ async fn no_event_speaks_of_a_state_that_was_not_saved() -> anyhow::Result<()> {
     until_counts(&host, 0, 2, 0).await?;
     // The turn ends well, with an event and an SMS, and its commit is what fails.
     let answer = host.post("/chat/ada", &message(&"long".repeat(500))).await?;
-    assert_eq!((answer.status.as_u16(), answer.code.as_deref()), (507, Some("state-total-exceeded")));
+    assert_eq!(answer.outcome(), (507, Some("state-total-exceeded")));
     assert_eq!(host.post("/chat/ada", &message("short again")).await?.status, 200);
     until_counts(&host, 0, 4, 0).await?;
     assert!(!host.get_admin("/outbox").await?.body.to_string().contains("longlong"));
@@ -162,11 +162,7 @@ async fn a_long_outbox_refuses_calls_but_not_its_own_events() -> anyhow::Result<
     host.until_busy("Sink/s", 0).await?;
     host.call("Exerciser/a", "Publish", &set("s", 1)).await?;
     let answer = host.invoke("Exerciser/b", "Echo", &json!(1)).await?;
-    assert_eq!(
-        (answer.status.as_u16(), answer.code.as_deref()),
-        (503, Some("effects-backlog")),
-        "{answer:?}"
-    );
+    assert_eq!(answer.outcome(), (503, Some("effects-backlog")), "{answer:?}");
     assert_eq!(slow.await??.status, 200);
     // To deliver it takes a call, and that call is what makes the backlog shorter.
     until_counts(&host, 0, 1, 0).await?;

@@ -14,7 +14,7 @@ fn request(path: &str, lines: usize, bytes: usize, more: &str, body: &str) -> St
 
 fn code(answer: &Answer) -> (u16, Option<&str>) {
     assert_eq!(answer.body["code"].as_str(), answer.code.as_deref(), "{answer:?}");
-    (answer.status.as_u16(), answer.code.as_deref())
+    answer.outcome()
 }
 
 #[tokio::test]

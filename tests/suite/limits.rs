@@ -66,7 +66,7 @@ async fn a_guest_that_does_not_end_well_harms_nobody() -> anyhow::Result<()> {
     for (agent, code) in [("LoopsEarly", "running-time-exceeded"), ("PanicsEarly", "guest-trapped")] {
         for _ in 0..2 {
             let answer = host.invoke(&format!("{agent}/a"), "Fine", &Value::Null).await?;
-            assert_eq!((answer.status.as_u16(), answer.code.as_deref()), (500, Some(code)), "{agent}");
+            assert_eq!(answer.outcome(), (500, Some(code)), "{agent}");
         }
     }
     assert_eq!(host.call("Loops/c", "Fine", &Value::Null).await?, Value::Null);
@@ -201,22 +201,14 @@ async fn ten_thousand_keys_in_a_turn_are_possible_where_the_manifest_allows_them
 async fn a_reply_that_is_too_large_fails_its_turn() -> anyhow::Result<()> {
     let host = Host::start(&floods("memory = \"64MiB\", running-time = \"20s\"")).await?;
     let answer = host.invoke("Floods/a", "Reply10MB", &Value::Null).await?;
-    assert_eq!(
-        (answer.status.as_u16(), answer.code.as_deref()),
-        (500, Some("reply-too-large")),
-        "{answer:?}"
-    );
+    assert_eq!(answer.outcome(), (500, Some("reply-too-large")), "{answer:?}");
     let megabyte = host.call("Floods/a", "Reply", &json!(1_000_000)).await?;
     assert_eq!(megabyte.as_str().map(str::len), Some(999_998));
 
     // Under the usual limit of memory it is the memory that ends first.
     let host = Host::start(&floods("running-time = \"20s\"")).await?;
     let answer = host.invoke("Floods/a", "Reply10MB", &Value::Null).await?;
-    assert_eq!(
-        (answer.status.as_u16(), answer.code.as_deref()),
-        (500, Some("memory-exceeded")),
-        "{answer:?}"
-    );
+    assert_eq!(answer.outcome(), (500, Some("memory-exceeded")), "{answer:?}");
 
     // What the turn did is not kept: the first call's `activate` counts, the second one's does not.
     let host = Host::start(&exerciser("limits = { reply = \"100B\" }")).await?;
@@ -252,7 +244,7 @@ async fn an_actor_may_not_fill_the_disk() -> anyhow::Result<()> {
     assert_eq!(set("1").await?.status, 200);
     assert_eq!(set("2").await?.status, 200);
     let answer = set("3").await?;
-    assert_eq!((answer.status.as_u16(), answer.code.as_deref()), (507, Some("state-total-exceeded")));
+    assert_eq!(answer.outcome(), (507, Some("state-total-exceeded")));
     assert!(answer.body["detail"].as_str().is_some_and(|text| text.contains("state-total")), "{answer:?}");
     assert_eq!(host.call("Exerciser/a", "GetState", &json!({"key": "3"})).await?, Value::Null);
     // What it has can be written anew and deleted, and then there is room again.

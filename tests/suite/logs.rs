@@ -59,7 +59,7 @@ async fn an_actor_s_lines_are_found_among_all() -> anyhow::Result<()> {
         ("?agent=Other", 400, "query-invalid"),
     ] {
         let answer = host.get_admin(&format!("/logs{query}")).await?;
-        assert_eq!((answer.status.as_u16(), answer.code.as_deref()), (status, Some(code)), "{query}");
+        assert_eq!(answer.outcome(), (status, Some(code)), "{query}");
     }
     Ok(())
 }
@@ -113,7 +113,7 @@ async fn followers_are_bounded_and_one_that_leaves_makes_room() -> anyhow::Resul
         assert_eq!(follower.as_ref().map(|response| response.status().as_u16()).unwrap_or(0), 200);
     }
     let refused = host.get_admin("/logs?follow=true").await?;
-    assert_eq!((refused.status.as_u16(), refused.code.as_deref()), (429, Some("log-followers-exceeded")));
+    assert_eq!(refused.outcome(), (429, Some("log-followers-exceeded")));
     // Who does not follow needs no place.
     assert_eq!(host.get_admin("/logs").await?.status, 200);
     followers.pop();

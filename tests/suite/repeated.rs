@@ -25,10 +25,6 @@ async fn heard(host: &Host, actor: &str) -> anyhow::Result<Vec<String>> {
     Ok(said.map(|entry| entry["content"].as_str().unwrap_or_default().to_owned()).collect())
 }
 
-fn status_and_code(answer: &Answer) -> (u16, Option<&str>) {
-    (answer.status.as_u16(), answer.code.as_deref())
-}
-
 #[tokio::test]
 async fn a_call_with_a_key_is_handled_once_also_by_the_next_host() -> anyhow::Result<()> {
     let folder = Arc::new(TempDir::new()?);
@@ -64,8 +60,8 @@ async fn a_key_stands_for_one_call_and_what_failed_may_be_corrected() -> anyhow:
     let host = Host::start(&default_manifest()).await?;
     say(&host, "u", "Hi", &["a"]).await?;
     let other = say(&host, "u", "Ho", &["a"]).await?;
-    assert_eq!(status_and_code(&other), (422, Some("idempotency-key-reused")), "{other:?}");
-    assert_eq!(status_and_code(&say(&host, "u", "", &["b"]).await?), (400, Some("invalid")));
+    assert_eq!(other.outcome(), (422, Some("idempotency-key-reused")), "{other:?}");
+    assert_eq!(say(&host, "u", "", &["b"]).await?.outcome(), (400, Some("invalid")));
     assert_eq!(say(&host, "u", "Hi again", &["b"]).await?.status, 200);
     assert_eq!(heard(&host, "u").await?, ["Hi", "Hi again"]);
 
@@ -73,7 +69,7 @@ async fn a_key_stands_for_one_call_and_what_failed_may_be_corrected() -> anyhow:
         say(&host, "u", "later", &[&format!("later {number}")]).await?;
     }
     let forgotten = say(&host, "u", "Hi", &["a"]).await?;
-    assert_eq!(status_and_code(&forgotten), (409, Some("reply-forgotten")), "{forgotten:?}");
+    assert_eq!(forgotten.outcome(), (409, Some("reply-forgotten")), "{forgotten:?}");
     assert_eq!(heard(&host, "u").await?, ["later", "later"]);
     Ok(())
 }
@@ -84,7 +80,7 @@ async fn a_key_that_cannot_be_one_is_refused_before_anything_is_done() -> anyhow
     let (longest, too_long) = ("k".repeat(255), "k".repeat(256));
     for keys in [vec![""], vec![" "], vec!["\u{e4}"], vec![&too_long], vec!["a", "b"]] {
         let refused = say(&host, "u", "Hi", &keys).await?;
-        assert_eq!(status_and_code(&refused), (400, Some("idempotency-key-invalid")), "{keys:?}");
+        assert_eq!(refused.outcome(), (400, Some("idempotency-key-invalid")), "{keys:?}");
     }
     assert_eq!(host.get("/chat/u/history").await?.body, json!({"history": Value::Array(Vec::new())}));
     for keys in [vec!["~ !\"'"], vec![&longest]] {

@@ -32,11 +32,7 @@ async fn running_turns_end_well_and_new_ones_are_refused() -> anyhow::Result<()>
         let late = host.invoke("Exerciser/late", "SetState", &json!({"key": "late", "value": true})).await;
         assert!(slow.iter().all(|call| !call.is_finished()), "they were to run when the signal came");
         if let Ok(late) = &late {
-            assert_eq!(
-                (late.status.as_u16(), late.code.as_deref()),
-                (503, Some("host-shutting-down")),
-                "{late:?}"
-            );
+            assert_eq!(late.outcome(), (503, Some("host-shutting-down")), "{late:?}");
         }
         if let Ok(ready) = host.get("/readyz").await {
             assert_eq!(ready.status, 503);

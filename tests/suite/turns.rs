@@ -27,7 +27,7 @@ async fn a_turn_that_does_not_end_well_leaves_nothing() -> anyhow::Result<()> {
             let before = if warm { json!("before") } else { Value::Null };
             let doomed = json!({"key": "k", "value": "doomed", "fault": fault});
             let answer = host.invoke(&actor, method, &doomed).await?;
-            assert_eq!((answer.status.as_u16(), answer.code.as_deref()), (status, Some(code)), "{actor}");
+            assert_eq!(answer.outcome(), (status, Some(code)), "{actor}");
             assert!(!answer.body["detail"].as_str().unwrap_or_default().is_empty(), "{answer:?}");
             assert_eq!(host.call(&actor, "GetState", &json!({"key": "k"})).await?, before, "{actor}");
             let name = json!({"name": "doomed"});
@@ -79,7 +79,7 @@ async fn a_failing_hook_fails_the_turn_and_says_why() -> anyhow::Result<()> {
     let host = Host::start(&exerciser("settings = { fail-in-activate = \"no way\" }")).await?;
     for _ in 0..2 {
         let answer = host.invoke("Exerciser/a", "Echo", &json!(1)).await?;
-        assert_eq!((answer.status.as_u16(), answer.code.as_deref()), (500, Some("failed")), "{answer:?}");
+        assert_eq!(answer.outcome(), (500, Some("failed")), "{answer:?}");
         assert_eq!(answer.body["detail"], "no way");
     }
     Ok(())
@@ -133,7 +133,7 @@ async fn a_full_queue_is_answered_429_and_the_others_are_served() -> anyhow::Res
     let waiting = [1, 2].map(|n| host.begin("Exerciser/a", "Echo", &json!(n)));
     host.until_busy("Exerciser/a", 2).await?;
     let answer = host.invoke("Exerciser/a", "Echo", &json!(3)).await?;
-    assert_eq!((answer.status.as_u16(), answer.code.as_deref()), (429, Some("actor-queue-full")));
+    assert_eq!(answer.outcome(), (429, Some("actor-queue-full")));
     let detail = answer.body["detail"].as_str().unwrap_or_default();
     assert!(detail.contains("Exerciser/a") && detail.contains('2'), "{detail}");
     assert_eq!(host.call("Exerciser/b", "Echo", &json!("b")).await?, json!("b"), "another actor");
@@ -153,7 +153,7 @@ async fn a_full_host_is_answered_503_until_there_is_room() -> anyhow::Result<()>
         host.until_busy(&format!("Exerciser/{id}"), 0).await?;
     }
     let answer = host.invoke("Exerciser/c", "Echo", &json!(1)).await?;
-    assert_eq!((answer.status.as_u16(), answer.code.as_deref()), (503, Some("host-busy")));
+    assert_eq!(answer.outcome(), (503, Some("host-busy")));
     assert_eq!(host.get("/healthz").await?.status, 200, "a busy host is a healthy one");
     for call in slow {
         assert_eq!(call.await??.status, 200);

@@ -1,6 +1,5 @@
 //! The host under test, `daca`, beside a sidecar.
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use daca_tests::{Process, Program, client, is_well, json_or_text, run_arguments};
@@ -103,8 +102,6 @@ impl App {
     }
 
     async fn wait_listening(&self) -> anyhow::Result<()> {
-        let address = (Ipv4Addr::LOCALHOST, self.options.listen);
-        let check = async || tokio::net::TcpStream::connect(address).await.is_ok();
-        self.process.wait_until("its port", check).await
+        self.process.wait_listening(self.options.listen).await
     }
 }
