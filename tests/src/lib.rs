@@ -21,7 +21,7 @@ use tempfile::TempDir;
 pub use fixtures::{
     chat_agent, daca, default_manifest, digest, exerciser, guest, manifest_of, replaced, target,
 };
-pub use program::{Ended, exchange, run_in, run_with};
+pub use program::{Ended, exchange, make_pipe, run_in, run_with};
 
 /// How long a test waits for something that must happen. Only a failing test waits so long.
 pub const TIMEOUT: Duration = Duration::from_secs(60);

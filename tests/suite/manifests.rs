@@ -348,9 +348,14 @@ async fn a_host_does_not_start_with_a_mistake() -> anyhow::Result<()> {
 async fn a_manifest_that_cannot_be_read_is_named_once() -> anyhow::Result<()> {
     let folder = TempDir::new()?;
     std::fs::write(folder.path().join("latin1.toml"), b"# caf\xe9\n")?;
-    for (file, reason) in
-        [("missing.toml", "No such file"), ("latin1.toml", "UTF-8"), (".", "Is a directory")]
-    {
+    // Nobody writes to it, so that opening it would wait for ever.
+    daca_tests::make_pipe(&folder.path().join("pipe"))?;
+    for (file, reason) in [
+        ("missing.toml", "No such file"),
+        ("latin1.toml", "UTF-8"),
+        (".", "Is a directory"),
+        ("pipe", "not a regular file"),
+    ] {
         for command in ["check", "run"] {
             let Ended { code, stderr, .. } = run_in(folder.path(), [command, "--manifest", file]).await?;
             assert_eq!(code, Some(1), "{stderr}");

@@ -54,8 +54,8 @@ pub(crate) fn print(text: &str) -> Result<(), OutputError> {
     unless_reader_left(write(text))
 }
 
-/// Prints what the reader of the arguments answers by itself: the help or the version to standard output, or what is wrong
-/// with the arguments to standard error. Both have the colours that a terminal gets.
+/// Prints what the reader of the arguments answers by itself: the help or the version to standard output, or what is
+/// wrong with the arguments to standard error. A terminal gets colours.
 pub(crate) fn print_answer(answer: &clap::Error) -> Result<(), OutputError> {
     if answer.use_stderr() {
         answer.print().ok(); // it cannot be reported anywhere else

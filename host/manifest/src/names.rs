@@ -1,6 +1,7 @@
-//! Names that others give their meaning to: components and topics of Dapr, methods, fields, secrets. The manifest cannot
-//! know whether they exist, but a name that nothing can have is a mistake, and it is found here rather than by the first
-//! request.
+//! Names of things outside the manifest: components and topics of Dapr, methods, fields, secrets.
+//!
+//! Whether they exist cannot be known here. But a name that nothing can have is a mistake, which is better found now than
+//! by the first request.
 
 use std::path::Path;
 

@@ -78,8 +78,8 @@ fn literal_problem(path: &str) -> Option<(String, String)> {
     None
 }
 
-/// The two bytes after a percent sign. Clients never encode the characters that RFC 3986 calls unreserved (section 2.3),
-/// and write capital digits (section 2.1).
+/// The problem of the two bytes after a percent sign. Clients never encode the characters that RFC 3986 calls unreserved
+/// (section 2.3), and write capital letters (section 2.1).
 fn encoding_problem(path: &str, digits: &[u8]) -> Option<(String, String)> {
     let byte = str::from_utf8(digits)
         .ok()

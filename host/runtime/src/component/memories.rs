@@ -77,13 +77,7 @@ impl Memories {
             ComponentAlias::InstanceExport { kind, .. } => (kind, 0),
             ComponentAlias::CoreInstanceExport { .. } => return,
             ComponentAlias::Outer { kind, count, index } => {
-                let scope = self
-                    .open
-                    .len()
-                    .checked_sub(1)
-                    .and_then(|last| last.checked_sub(count as usize))
-                    .and_then(|at| self.open.get(at));
-                let Some(scope) = scope else { return };
+                let Some(scope) = self.open.iter().rev().nth(count as usize) else { return };
                 match kind {
                     ComponentOuterAliasKind::CoreModule => {
                         (ComponentExternalKind::Module, entry(&scope.modules, index))
@@ -140,7 +134,8 @@ impl Scope {
                         ComponentExternalKind::Module => &self.modules,
                         _ => &self.components,
                     };
-                    self.know(export.kind, entry(entries, export.index));
+                    let memory = entry(entries, export.index);
+                    self.know(export.kind, memory);
                 }
             }
             _ => {}
