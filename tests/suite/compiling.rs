@@ -99,6 +99,7 @@ async fn what_could_not_serve_is_refused_before_it_is_compiled() -> anyhow::Resu
     };
     let cases = [
         ("a large memory", module("(memory 33)")?, "component-memory"),
+        ("a large table", module("(table 20001 funcref)")?, "component-too-complex"),
         (
             "many local variables",
             module(&format!("(func (local {}))", "i32 ".repeat(20_001)))?,

@@ -11,10 +11,10 @@ use daca_model::Topic;
 const MAX_NAME: usize = 1024;
 
 /// What is wrong with a name, and what to do.
-pub(super) type Fault = (String, String);
+pub(super) type Mistake = (String, String);
 
 /// Checks any name. `what` says in a message what it names.
-pub(super) fn check(what: &str, name: &str) -> Result<(), Fault> {
+pub(super) fn check(what: &str, name: &str) -> Result<(), Mistake> {
     if name.is_empty() {
         return Err((format!("{what} is empty"), "write the name".into()));
     }
@@ -34,7 +34,7 @@ pub(super) fn check(what: &str, name: &str) -> Result<(), Fault> {
 }
 
 /// Checks the name of a component of Dapr. A `/` separates it from a topic or an operation.
-pub(super) fn check_component(what: &str, name: &str) -> Result<(), Fault> {
+pub(super) fn check_component(what: &str, name: &str) -> Result<(), Mistake> {
     check(what, name)?;
     if name.contains(['/', '*']) {
         let message = format!("{what} is {name:?}, and no component has '/' or '*' in its name");
@@ -44,7 +44,7 @@ pub(super) fn check_component(what: &str, name: &str) -> Result<(), Fault> {
 }
 
 /// Checks a topic to publish to. The wildcards of the brokers (`*`; `+` and `#` of MQTT) are for subscriptions alone.
-pub(super) fn check_published(what: &str, topic: &str) -> Result<(), Fault> {
+pub(super) fn check_published(what: &str, topic: &str) -> Result<(), Mistake> {
     check(what, topic)?;
     if let Some(wildcard) = topic.chars().find(|character| matches!(character, '*' | '+' | '#')) {
         let message = format!("{what} is {topic:?}, and nobody can publish to the wildcard {wildcard:?}");
@@ -54,7 +54,7 @@ pub(super) fn check_published(what: &str, topic: &str) -> Result<(), Fault> {
 }
 
 /// Parses the topic of dead letters.
-pub(super) fn dead_letter(text: &str) -> Result<Topic, Fault> {
+pub(super) fn dead_letter(text: &str) -> Result<Topic, Mistake> {
     check("dead-letter", text)?;
     let Some(topic) = Topic::parse(text) else {
         let message = format!("dead-letter: {text:?} does not have two parts");
@@ -66,7 +66,7 @@ pub(super) fn dead_letter(text: &str) -> Result<Topic, Fault> {
 }
 
 /// Checks the path of a file or folder. An empty one would be the manifest's folder.
-pub(super) fn check_path(what: &str, path: &Path) -> Result<(), Fault> {
+pub(super) fn check_path(what: &str, path: &Path) -> Result<(), Mistake> {
     let text = path.to_string_lossy();
     if text.is_empty() {
         return Err((format!("{what} is empty"), "write a path".into()));

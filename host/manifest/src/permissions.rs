@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::names::{self, Fault};
+use super::names::{self, Mistake};
 use super::{Problems, file};
 use daca_base::ErrorCode;
 
@@ -131,7 +131,7 @@ impl Builder<'_, '_> {
                 Ok((first, second)) => {
                     map.entry(first.to_owned()).or_default().listed.insert(second.to_owned());
                 }
-                Err(fault) => self.refuse(key, entry.span(), fault),
+                Err(mistake) => self.refuse(key, entry.span(), mistake),
             }
         }
         map
@@ -141,24 +141,24 @@ impl Builder<'_, '_> {
         &mut self,
         key: &str,
         entries: Vec<toml::Spanned<String>>,
-        check: impl Fn(&str) -> Result<(), Fault>,
+        check: impl Fn(&str) -> Result<(), Mistake>,
     ) -> BTreeSet<String> {
         for entry in &entries {
-            if let Err(fault) = check(entry.get_ref()) {
-                self.refuse(key, entry.span(), fault);
+            if let Err(mistake) = check(entry.get_ref()) {
+                self.refuse(key, entry.span(), mistake);
             }
         }
         entries.into_iter().map(toml::Spanned::into_inner).collect()
     }
 
-    fn refuse(&mut self, key: &str, span: Range<usize>, (message, help): Fault) {
+    fn refuse(&mut self, key: &str, span: Range<usize>, (message, help): Mistake) {
         let message = format!("agents.{}.permissions.{key}: {message}", self.agent);
         self.problems.push(ErrorCode::ManifestInvalidPermission, span, message, || help);
     }
 }
 
 /// The parts of an entry of `publish` or `bindings`.
-fn pair<'a>(key: &str, entry: &'a str) -> Result<(&'a str, &'a str), Fault> {
+fn pair<'a>(key: &str, entry: &'a str) -> Result<(&'a str, &'a str), Mistake> {
     names::check("an entry", entry)?;
     let parts = entry.split_once('/').filter(|(first, second)| !first.is_empty() && !second.is_empty());
     let Some((first, second)) = parts else {

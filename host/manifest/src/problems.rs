@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use daca_base::ErrorCode;
 use daca_base::explanation::framed;
 
-use super::names::Fault;
+use super::names::Mistake;
 
 /// One problem of a manifest. Its `Display` is the text for people, with code and help.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +53,8 @@ impl Problems<'_> {
         self.found.push(Problem { code, path, line, column, message, help: help() });
     }
 
-    /// The fault of a name or a path, if it has one, at the value with this path of keys.
-    pub(super) fn push_name(&mut self, keys: &[&str], checked: Result<(), Fault>) {
+    /// The mistake of a name or a path, if it has one, at the value with this path of keys.
+    pub(super) fn push_name(&mut self, keys: &[&str], checked: Result<(), Mistake>) {
         if let Err((message, help)) = checked {
             let span = self.locate(keys);
             self.push(ErrorCode::ManifestInvalidName, span, message, || help);

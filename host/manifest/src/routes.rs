@@ -8,7 +8,7 @@ use daca_base::ErrorCode;
 use daca_model::Topic;
 
 use super::dead_letters::DeadLetterGraph;
-use super::names::{self, Fault};
+use super::names::{self, Mistake};
 use super::reply::json_of;
 use super::{AgentType, Problems, Template, file, limits, path};
 
@@ -223,9 +223,9 @@ impl Builder<'_, '_> {
         Some(Some(letters))
     }
 
-    /// A value that was checked; `None` after its fault is reported.
-    fn accept<T>(&mut self, span: Range<usize>, checked: Result<T, Fault>) -> Option<T> {
-        let report = |(message, help): Fault| {
+    /// A value that was checked; `None` after its mistake is reported.
+    fn accept<T>(&mut self, span: Range<usize>, checked: Result<T, Mistake>) -> Option<T> {
+        let report = |(message, help): Mistake| {
             self.problems.push(ErrorCode::ManifestInvalidRoute, span, message, || help);
         };
         checked.map_err(report).ok()
