@@ -30,5 +30,5 @@ pub use fixtures::{
 pub use folders::{daca, target};
 pub use host::{Host, message};
 pub use process::{Process, Program};
-pub use program::{Ended, exchange, run_arguments, run_in, run_with};
+pub use program::{Ended, exchange, make_pipe, run_arguments, run_in, run_with};
 pub use wait::{Patience, TIMEOUT, eventually};

@@ -67,6 +67,13 @@ pub async fn run_with<A: AsRef<OsStr>>(
     Ok(Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) })
 }
 
+/// Makes a named pipe, to which nobody writes.
+pub fn make_pipe(path: &Path) -> anyhow::Result<()> {
+    let made = std::process::Command::new("mkfifo").arg(path).status()?;
+    anyhow::ensure!(made.success(), "mkfifo {}: {made}", path.display());
+    Ok(())
+}
+
 /// Sends bytes as they are, on a connection of their own, and answers all that comes back until the peer closes it. No HTTP
 /// client is in between that would mend them.
 pub fn exchange(url: &str, request: &[u8]) -> anyhow::Result<String> {

@@ -337,10 +337,13 @@ async fn commands_find_the_token_where_the_host_does() -> anyhow::Result<()> {
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{what}");
         assert!(ended.stdout.starts_with("TYPE       VERSION       LABEL"), "{what}: {}", ended.stdout);
     }
+    daca_tests::make_pipe(&folder.path().join("pipe"))?;
     for (file, token, code) in [
         ("token", "secret-7f3a", "admin-token-invalid"),
         ("token", "", "admin-token-invalid"),
+        ("token", "\0\u{1}\u{2}\u{3}", "admin-token-unreadable"),
         ("nothing", "", "admin-token-unreadable"),
+        ("pipe", "", "admin-token-unreadable"),
     ] {
         std::fs::write(folder.path().join("token"), token)?;
         for command in ["ps", "run"] {

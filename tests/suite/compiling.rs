@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use daca_tests::deploy::{refusal, swapped};
+use daca_tests::deploy::{component, refusal, swapped};
 use daca_tests::{Host, TIMEOUT, eventually, run_in};
 use tempfile::TempDir;
 
@@ -99,6 +99,7 @@ async fn what_could_not_serve_is_refused_before_it_is_compiled() -> anyhow::Resu
     };
     let cases = [
         ("a large memory", module("(memory 33)")?, "component-memory"),
+        ("a large table", module("(table 20001 funcref)")?, "component-too-complex"),
         (
             "many local variables",
             module(&format!("(func (local {}))", "i32 ".repeat(20_001)))?,
@@ -125,6 +126,26 @@ async fn what_could_not_serve_is_refused_before_it_is_compiled() -> anyhow::Resu
     std::fs::write(folder.path().join("agents.toml"), "[agents.Many]\ncomponent = \"locals.wasm\"\n")?;
     let ended = run_in(folder.path(), ["check"]).await?;
     assert!(ended.code == Some(1) && ended.stderr.contains("error[component-too-complex]"), "{ended:?}");
+    Ok(())
+}
+
+/// Without this, a check and a start pass, and then every call fails.
+#[tokio::test]
+async fn a_limit_below_the_initial_memory_is_found_by_a_check_and_by_a_start() -> anyhow::Result<()> {
+    let folder = TempDir::new()?;
+    std::fs::write(folder.path().join("agent.wasm"), component("swapped_v1")?)?;
+    std::fs::write(
+        folder.path().join("agents.toml"),
+        "[agents.A]\ncomponent = \"agent.wasm\"\nlimits = { memory = \"128KiB\" }\n",
+    )?;
+    let run = ["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", "data"];
+    for arguments in [&["check"][..], &["compile", "--out", "code"], &run[..]] {
+        let ended = run_in(folder.path(), arguments).await?;
+        assert_eq!(ended.code, Some(1), "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.contains("error[component-memory]: agent.wasm: "), "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.contains("agents.A.limits.memory is 128.0 KiB"), "{arguments:?}: {ended:?}");
+    }
+    assert!(!folder.path().join("code").exists(), "it was compiled");
     Ok(())
 }
 

@@ -165,6 +165,34 @@ const CASES: &[Case] = &[
         &[("manifest-invalid-route", 6, "matches no request"), ("manifest-invalid-route", 10, "begins with")],
     ),
     (
+        "names that nothing can have",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[subscriptions]]\npubsub = \"\"\ntopic = \"t\"\npath = \"/a\"\n[[subscriptions]]\npubsub = \"p\"\ntopic = \"\"\npath = \"/b\"\n[[subscriptions]]\npubsub = \"p\"\ntopic = \"t\"\npath = \"/c\"\ndead-letter = \"p/*\"\n[[routes]]\nmethod = \"POST\"\npath = \"/{id}\"\nagent = \"A\"\ncall = \"\"\nactor-id = { path = \"id\" }\n[dapr]\nstate-store = \"a/b\"\n",
+        &[
+            ("manifest-invalid-name", 23, "dapr.state-store is \"a/b\""),
+            ("manifest-invalid-route", 20, "call is empty"),
+            ("manifest-invalid-route", 4, "pubsub is empty"),
+            ("manifest-invalid-route", 9, "topic is empty"),
+            ("manifest-invalid-route", 15, "the wildcard '*'"),
+        ],
+    ),
+    (
+        "permissions that permit nothing",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[agents.A.permissions]\npublish = [\"p/user-*\"]\nactors = [\"*\"]\nsecrets = [\"\"]\n",
+        &[
+            ("manifest-invalid-permission", 4, "the wildcard '*'"),
+            ("manifest-invalid-permission", 5, "no wildcard"),
+            ("manifest-invalid-permission", 6, "the name is empty"),
+        ],
+    ),
+    (
+        "a default that is no id, and a subscription with a parameter",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[[routes]]\nmethod = \"POST\"\npath = \"/a\"\nagent = \"A\"\ncall = \"M\"\nactor-id = { field = \"id\", default = \"\" }\n[[subscriptions]]\npubsub = \"p\"\ntopic = \"t\"\npath = \"/s/{x}\"\n",
+        &[
+            ("manifest-invalid-route", 8, "the default \"\" is not an actor id"),
+            ("manifest-invalid-route", 12, "has a parameter"),
+        ],
+    ),
+    (
         "times that no clock reaches",
         "[host]\nshutdown-grace = \"9223372036854775807s\"\neffect-retry-delay = \"1000years\"\n[agents.A]\ncomponent = \"COMPONENT\"\nidle-timeout = \"367days\"\n[agents.A.limits]\nturn-time = \"9223372036854775807s\"\nrunning-time = \"584000000000years\"\n",
         &[
@@ -320,9 +348,14 @@ async fn a_host_does_not_start_with_a_mistake() -> anyhow::Result<()> {
 async fn a_manifest_that_cannot_be_read_is_named_once() -> anyhow::Result<()> {
     let folder = TempDir::new()?;
     std::fs::write(folder.path().join("latin1.toml"), b"# caf\xe9\n")?;
-    for (file, reason) in
-        [("missing.toml", "No such file"), ("latin1.toml", "UTF-8"), (".", "Is a directory")]
-    {
+    // Nobody writes to it, so that opening it would wait for ever.
+    daca_tests::make_pipe(&folder.path().join("pipe"))?;
+    for (file, reason) in [
+        ("missing.toml", "No such file"),
+        ("latin1.toml", "UTF-8"),
+        (".", "Is a directory"),
+        ("pipe", "not a regular file"),
+    ] {
         for command in ["check", "run"] {
             let Ended { code, stderr, .. } = run_in(folder.path(), [command, "--manifest", file]).await?;
             assert_eq!(code, Some(1), "{stderr}");

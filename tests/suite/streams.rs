@@ -211,7 +211,12 @@ async fn commands_end_well_when_their_reader_has_gone_and_fail_when_nothing_is_t
     let make = ["sign", "--new-key", "key.pem"];
     assert_eq!(run(folder.path(), &make, Stdio::null(), Stdio::null())?.0, Some(0));
     for arguments in [
-        &["check"][..],
+        &["--help"][..],
+        &["--version"],
+        &["help", "check"],
+        &["explain"],
+        &["explain", "host-busy"],
+        &["check"],
         &["compile", "--out", "code"],
         &["sign", "--key", "key.pem", "agent.wasm"],
         &["sign", "--key", "key.pem", "--public"],
@@ -235,9 +240,12 @@ async fn commands_end_well_when_their_reader_has_gone_and_fail_when_nothing_is_t
         assert_eq!(run(folder.path(), &again, Stdio::null(), Stdio::piped())?, (Some(0), String::new()));
     }
     // Without a standard output at all, `/dev/null` is in its place before the command begins.
-    for arguments in
-        [&["sign", "--new-key", "none.pem"][..], &["sign", "--key", "key.pem", "--public"], &["check"]]
-    {
+    for arguments in [
+        &["sign", "--new-key", "none.pem"][..],
+        &["sign", "--key", "key.pem", "--public"],
+        &["check"],
+        &["--help"],
+    ] {
         let script = "exec \"$0\" \"$@\" >&-";
         let mut command = Command::new("sh");
         command.args(["-c", script]).arg(daca()).args(arguments).current_dir(folder.path());

@@ -5,14 +5,20 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// Reads a regular file, but no more than `most` bytes. Anything else is refused: a device has no end, and a pipe may have
-/// no writer.
-pub fn read_bounded(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
-    if !std::fs::metadata(path)?.is_file() {
+/// Opens a regular file for reading. Anything else is refused: a device has no end, and a pipe may have no writer, so
+/// that opening it would wait for ever. A folder is opened, because its error when it is read names it best.
+pub fn open_regular(path: &Path) -> std::io::Result<File> {
+    let kind = std::fs::metadata(path)?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
         return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
     }
+    File::open(path)
+}
+
+/// Reads a regular file, but no more than `most` bytes.
+pub fn read_bounded(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    open_regular(path)?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -31,7 +31,8 @@ pub struct Deployment<'a> {
 
 /// Deploys, and returns the outcome.
 pub async fn deploy(admin: &Admin, deployment: &Deployment<'_>, form: Form) -> Result<String, Error> {
-    let request = match read_component(deployment.what) {
+    // One byte more than a component may have, to notice that it is too large.
+    let request = match read_bounded(Path::new(deployment.what), MAX_COMPONENT + 1) {
         // The host would stop reading, which looks as if it had gone.
         Ok(wasm) if wasm.len() as u64 > MAX_COMPONENT => {
             return Err(Error::TooLarge { what: deployment.what.to_owned(), bytes: wasm.len() });
@@ -43,13 +44,6 @@ pub async fn deploy(admin: &Admin, deployment: &Deployment<'_>, form: Form) -> R
         Err(reason) => return Err(Error::Component { what: deployment.what.to_owned(), reason }),
     };
     outcome::told(admin.send(request).await?, None, form)
-}
-
-/// Reads one byte more than a component may have, and nothing that has no end.
-fn read_component(path: &str) -> std::io::Result<Vec<u8>> {
-    let path = Path::new(path);
-    // A folder has its own error when it is read.
-    if path.is_dir() { std::fs::read(path) } else { read_bounded(path, MAX_COMPONENT + 1) }
 }
 
 fn upload(admin: &Admin, deployment: &Deployment<'_>, wasm: Vec<u8>) -> Result<RequestBuilder, Error> {

@@ -2,11 +2,11 @@
 //!
 //! Both read it from the same two places, so one file or one variable serves a host and its operator.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use daca_base::files::open_regular;
 use daca_base::{ErrorCode, Explained, Explanation};
 use secrecy::SecretString;
 
@@ -67,7 +67,7 @@ pub fn find(file: Option<&Path>) -> Result<Option<SecretString>, Error> {
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
-    let file = File::open(path)?;
+    let file = open_regular(path)?;
     if file.metadata()?.permissions().mode() & 0o077 != 0 {
         tracing::warn!(
             code = ErrorCode::AdminTokenExposed.as_str(),

@@ -28,7 +28,7 @@ use crate::arguments::{
     AdminArguments, Arguments, BackendChoice, CheckArguments, Command, DeployArguments, LogsArguments,
     RunArguments,
 };
-use crate::printing::{check_output, print, print_error, print_once};
+use crate::printing::{check_output, print, print_answer, print_error, print_once};
 
 /// The time that the end of a host waits for the readers of its log.
 const LOG_TIMEOUT: Duration = Duration::from_secs(2);
@@ -37,13 +37,20 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 const LAST_WORK: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    match execute(Arguments::parse().command) {
-        Ok(code) => code,
-        Err(failure) => {
-            print_error(format_args!("{failure}\n"));
-            ExitCode::FAILURE
-        }
-    }
+    let ended = match Arguments::try_parse() {
+        Ok(arguments) => execute(arguments.command),
+        Err(answer) => answer_arguments(&answer),
+    };
+    ended.unwrap_or_else(|failure| {
+        print_error(format_args!("{failure}\n"));
+        ExitCode::FAILURE
+    })
+}
+
+/// Ends with code 0 after the help or the version, and with code 2 after arguments that make no sense.
+fn answer_arguments(answer: &clap::Error) -> Result<ExitCode, Failure> {
+    print_answer(answer)?;
+    Ok(u8::try_from(answer.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 fn execute(command: Command) -> Result<ExitCode, Failure> {

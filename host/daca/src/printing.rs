@@ -51,10 +51,18 @@ pub(crate) fn check_output() -> Result<(), OutputError> {
 
 /// Prints to standard output. A reader such as `head` may have read enough.
 pub(crate) fn print(text: &str) -> Result<(), OutputError> {
-    match write(text) {
-        Err(reason) if reason.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result.map_err(|reason| OutputError { reason, help: DESTINATION.into() }),
+    unless_reader_left(write(text))
+}
+
+/// Prints what the reader of the arguments answers by itself: the help or the version to standard output, or what is
+/// wrong with the arguments to standard error. A terminal gets colours.
+pub(crate) fn print_answer(answer: &clap::Error) -> Result<(), OutputError> {
+    if answer.use_stderr() {
+        answer.print().ok(); // it cannot be reported anywhere else
+        return Ok(());
     }
+    let written = checked().and_then(|()| answer.print()).and_then(|()| std::io::stdout().flush());
+    unless_reader_left(written)
 }
 
 /// Prints output that must not be lost; the help says where else to find it.
@@ -65,6 +73,13 @@ pub(crate) fn print_once(text: &str, help: impl FnOnce() -> String) -> Result<()
 /// Prints to standard error. A failure cannot be reported anywhere else.
 pub(crate) fn print_error(text: impl Display) {
     write!(std::io::stderr(), "{text}").ok();
+}
+
+fn unless_reader_left(written: std::io::Result<()>) -> Result<(), OutputError> {
+    match written {
+        Err(reason) if reason.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(|reason| OutputError { reason, help: DESTINATION.into() }),
+    }
 }
 
 fn checked() -> std::io::Result<()> {

@@ -13,6 +13,7 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes};
 use ed25519_dalek::{SECRET_KEY_LENGTH, SigningKey};
 
+use daca_base::files::open_regular;
 use daca_base::text::utf8;
 use daca_base::{ErrorCode, Explained, Explanation};
 use daca_deploy::watch::{ComponentFile, signature_path};
@@ -184,7 +185,7 @@ fn read_component(path: &Path) -> Result<Bytes, LoadError> {
 
 fn read_key(path: &Path) -> Result<SigningKey, Error> {
     let unreadable = |reason| Error::KeyUnreadable { path: path.to_owned(), reason };
-    let file = File::open(path).map_err(unreadable)?;
+    let file = open_regular(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.mode() & 0o077 != 0 {
         return Err(Error::KeyExposed { path: path.to_owned() });
     }

@@ -1,5 +1,7 @@
 //! Why a deployment failed.
 
+use bytesize::ByteSize;
+
 use super::SignatureError;
 use super::library::{Lost, Missing};
 use daca_base::digest::short;
@@ -126,10 +128,11 @@ impl Error {
         Error::new(ErrorCode::ComponentNotPermitted, message, help)
     }
 
-    pub(super) fn memory(agent_type: &str, needed: u64, limit: bytesize::ByteSize) -> Error {
-        let [needed, limit] = daca_manifest::sizes_for_people([bytesize::ByteSize(needed), limit]);
-        let message =
-            format!("its initial memory is {needed}, and agents.{agent_type}.limits.memory is {limit}");
+    pub(super) fn memory(name: &str, agent_type: &str, needed: ByteSize, limit: ByteSize) -> Error {
+        let [needed, limit] = daca_manifest::sizes_for_people([needed, limit]);
+        let message = format!(
+            "{name}: its initial memory is {needed}, and agents.{agent_type}.limits.memory is {limit}"
+        );
         let help = "raise the limit and restart the host, or reduce the component's initial memory";
         Error::new(ErrorCode::ComponentMemory, message, help)
     }

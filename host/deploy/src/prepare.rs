@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use bytesize::ByteSize;
 use parking_lot::Mutex;
 
 use super::Error;
@@ -37,14 +38,15 @@ impl Preparation {
         Preparation { engine, rules, compiling, kept: Arc::default() }
     }
 
-    /// Checks the signature and compiles: the steps for every version, even one that has served before.
+    /// Checks the signature and the memory, and compiles: the steps for every version, even one that has served before.
     pub(super) async fn load(
         &self,
+        agent: &AgentType,
         name: &str,
         wasm: Bytes,
         signature: Option<&str>,
     ) -> Result<Arc<ComponentVersion>, Error> {
-        self.load_if(name, wasm, signature, |_| Ok(())).await
+        self.load_if(name, wasm, signature, |outline| check_memory(agent, name, outline)).await
     }
 
     /// All checks of a new version.
@@ -56,11 +58,12 @@ impl Preparation {
         signature: Option<&str>,
         label: Option<&str>,
     ) -> Result<Prepared, Error> {
+        let name = "the component";
         let permitted = |outline: &Outline| {
             check_permissions(agent, &outline.imports)?;
-            check_memory(agent, outline.memory)
+            check_memory(agent, name, outline)
         };
-        let version = self.load_if("the component", wasm, signature, permitted).await?;
+        let version = self.load_if(name, wasm, signature, permitted).await?;
         actors.try_version(agent, &version).await.map_err(into_error)?;
         let label = label_for(actors, agent, &version, label).await?;
         Ok(Prepared { version, label })
@@ -105,10 +108,10 @@ pub fn check_permissions(agent: &AgentType, imports: &[String]) -> Result<(), Er
     if missing.is_empty() { Ok(()) } else { Err(Error::not_permitted(&agent.name, &missing)) }
 }
 
-/// An initial memory above the limit would fail in every instance.
-fn check_memory(agent: &AgentType, memory: u64) -> Result<(), Error> {
-    let limit = agent.limits.memory;
-    if memory > limit.as_u64() { Err(Error::memory(&agent.name, memory, limit)) } else { Ok(()) }
+/// An initial memory above the limit would fail in every instance. `name` is the origin of the bytes in the error.
+pub(super) fn check_memory(agent: &AgentType, name: &str, outline: &Outline) -> Result<(), Error> {
+    let (needed, limit) = (ByteSize(outline.memory), agent.limits.memory);
+    if needed > limit { Err(Error::memory(name, &agent.name, needed, limit)) } else { Ok(()) }
 }
 
 /// The label of a version: its own, else that of the deployment, else its digest.

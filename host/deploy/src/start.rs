@@ -10,9 +10,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::controller::InitialState;
 use super::library::{Library, Stored};
-use super::prepare::{Preparation, check_permissions};
+use super::prepare::{Preparation, check_memory, check_permissions};
 use super::record::{FileSeen, LocalRecord, Origin, Record, Source, VersionMetadata, now};
 use super::shared::{Shared, SharedError};
 use super::type_folder::{TypeFolder, blocking};
@@ -25,7 +27,7 @@ use daca_base::digest::short;
 use daca_manifest::{AgentType, DeployRules};
 use daca_model::backend::SharedStore;
 use daca_runtime::component::{
-    ActiveRollout, Compiling, ComponentVersion, Engine, LoadedVersion, TrafficSplit,
+    ActiveRollout, Compiling, ComponentVersion, Engine, LoadedVersion, Outline, TrafficSplit,
 };
 
 /// The time that a start waits for the other hosts' versions. A sidecar is ready within about ten seconds.
@@ -205,7 +207,7 @@ impl Loader {
     }
 
     async fn load(&self, name: &str, stored: Stored) -> Result<Arc<ComponentVersion>, Error> {
-        self.preparation.load(name, stored.wasm, stored.signature.as_deref()).await
+        self.preparation.load(&self.agent, name, stored.wasm, stored.signature.as_deref()).await
     }
 
     async fn load_stored(&self, version: &str) -> Result<Arc<ComponentVersion>, Error> {
@@ -305,7 +307,7 @@ fn missing(agent: &AgentType, error: &std::io::Error) -> Error {
     Error::new(ErrorCode::ComponentMissing, message, help)
 }
 
-/// Reads, verifies and compiles the manifest's file, for `daca check`. Blocks.
+/// Reads, verifies, bounds and compiles the manifest's file, for `daca check`. Blocks.
 pub fn check_file(
     engine: &Engine,
     rules: &DeployRules,
@@ -316,8 +318,18 @@ pub fn check_file(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::no_compiler(&error))?;
     let name = agent.component.display().to_string();
-    let compiled = ComponentVersion::from_bytes(engine, &name, file.wasm, Compiling::Starting);
-    Ok(runtime.block_on(compiled)?)
+    runtime.block_on(load_within_limit(engine, agent, &name, file.wasm))
+}
+
+async fn load_within_limit(
+    engine: &Engine,
+    agent: &AgentType,
+    name: &str,
+    wasm: Bytes,
+) -> Result<ComponentVersion, Error> {
+    let outline = Outline::read(name, wasm.clone()).await?;
+    check_memory(agent, name, &outline)?;
+    Ok(ComponentVersion::from_outline(engine, name, outline, wasm, Compiling::Starting).await?)
 }
 
 /// The problem of `versions` in `[deploy]`, if that is no folder: nothing in it can be deployed by its digest.

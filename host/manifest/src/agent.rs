@@ -9,7 +9,7 @@ use super::file::{self, Deduplicate};
 use super::limits::{self, AgentLimits};
 use super::permissions::{self, Permissions};
 use super::problems::Problems;
-use super::{Dev, deploy};
+use super::{Dev, deploy, names};
 use daca_base::ErrorCode;
 
 /// The maximum of nested turns of one actor that a manifest may allow: the maximum number of actors that wait for one
@@ -74,6 +74,7 @@ pub(super) fn build(
     }
     let component_line = problems.position(agent.component.span().start).0;
     let name: Arc<str> = name.into_inner().into();
+    check_names(&name, &agent, problems);
     agent.limits.check(&name, problems);
     limits::check_time(&["agents", &name], "idle-timeout", agent.idle_timeout, problems);
     AgentType {
@@ -88,6 +89,15 @@ pub(super) fn build(
         limits: agent.limits,
         subscribed: subscribed.clone(),
         name,
+    }
+}
+
+fn check_names(name: &str, agent: &file::Agent, problems: &mut Problems<'_>) {
+    let component = names::check_path(&format!("agents.{name}.component"), agent.component.get_ref());
+    problems.push_name(&["agents", name, "component"], component);
+    for setting in agent.settings.keys() {
+        let checked = names::check(&format!("a name in agents.{name}.settings"), setting);
+        problems.push_name(&["agents", name, "settings", setting], checked);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 
 use super::limits::sizes_for_people;
-use super::{Problems, file};
+use super::{Problems, file, names};
 use crate::signature::{Signer, SignerError};
 use daca_base::ErrorCode;
 
@@ -72,6 +72,9 @@ pub(super) fn build(file: file::Deploy, folder: &Path, problems: &mut Problems<'
         if !(least..=most).contains(&value) {
             refuse(problems, key, &value.to_string(), format!("write {least} to {most}"));
         }
+    }
+    if let Some(path) = &file.versions {
+        problems.push_name(&["deploy", "versions"], names::check_path("deploy.versions", path));
     }
     DeployRules {
         signers: file.signers.into_iter().filter_map(|text| signer(&text, problems)).collect(),

@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{AgentLimits, HostLimits};
+use super::{AgentLimits, HostLimits, Problems, names};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -37,6 +37,15 @@ pub(super) struct Dapr {
     pub(super) secret_store: String,
     pub(super) state_store: String,
     pub(super) direct_calls: bool,
+}
+
+impl Dapr {
+    pub(super) fn check(&self, problems: &mut Problems<'_>) {
+        for (key, name) in [("secret-store", &self.secret_store), ("state-store", &self.state_store)] {
+            let checked = names::check_component(&format!("dapr.{key}"), name);
+            problems.push_name(&["dapr", key], checked);
+        }
+    }
 }
 
 impl Default for Dapr {
@@ -80,6 +89,19 @@ impl Default for Deploy {
 pub(super) struct Embedded {
     pub(super) secrets_file: Option<PathBuf>,
     pub(super) binding_responses: BTreeMap<String, String>,
+}
+
+impl Embedded {
+    pub(super) fn check(&self, problems: &mut Problems<'_>) {
+        if let Some(path) = &self.secrets_file {
+            let checked = names::check_path("embedded.secrets-file", path);
+            problems.push_name(&["embedded", "secrets-file"], checked);
+        }
+        for name in self.binding_responses.keys() {
+            let checked = names::check_component("a name in embedded.binding-responses", name);
+            problems.push_name(&["embedded", "binding-responses", name], checked);
+        }
+    }
 }
 
 /// Where the dedup log is kept for calls that a sidecar delivers again after a change of hosts.
@@ -150,7 +172,7 @@ pub(super) struct Route {
     pub(super) method: Spanned<String>,
     pub(super) path: Spanned<String>,
     pub(super) agent: Spanned<String>,
-    pub(super) call: String,
+    pub(super) call: Spanned<String>,
     pub(super) actor_id: Spanned<ActorId>,
     pub(super) payload: Option<Spanned<Payload>>,
     pub(super) reply: Option<Spanned<toml::Value>>,
@@ -178,11 +200,11 @@ pub(super) enum Payload {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Subscription {
     pub(super) pubsub: Spanned<String>,
-    pub(super) topic: String,
+    pub(super) topic: Spanned<String>,
     pub(super) path: Spanned<String>,
     pub(super) log: Option<Spanned<String>>,
     pub(super) agent: Option<Spanned<String>>,
-    pub(super) call: Option<String>,
+    pub(super) call: Option<Spanned<String>>,
     pub(super) actor_id: Option<Spanned<ActorId>>,
     pub(super) payload: Option<Spanned<Payload>>,
     pub(super) dead_letter: Option<Spanned<String>>,
@@ -193,7 +215,7 @@ pub(super) struct Subscription {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct InputBinding {
-    pub(super) binding: String,
+    pub(super) binding: Spanned<String>,
     pub(super) path: Spanned<String>,
     pub(super) dead_letter: Spanned<String>,
     #[serde(default = "five")]

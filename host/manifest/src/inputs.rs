@@ -6,7 +6,7 @@ use std::ops::Range;
 use daca_base::ErrorCode;
 use daca_model::Topic;
 
-use super::{Problems, Route, file, limits};
+use super::{Problems, Route, file, limits, names};
 
 /// An input binding, such as a Kafka topic: its messages arrive at the path of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,11 @@ pub(super) fn build(
     for binding in bindings {
         let span = binding.path.span();
         let path = binding.path.into_inner();
+        if let Err((message, help)) = names::check_component("binding", binding.binding.get_ref()) {
+            push(problems, binding.binding.span(), message, &help);
+            continue;
+        }
+        let name = binding.binding.into_inner();
         if !routes.iter().any(|route| route.path == path && route.method == http::Method::POST) {
             push(
                 problems,
@@ -47,24 +52,24 @@ pub(super) fn build(
                 "name a route with a fixed path that takes the actor's id from a field",
             );
         }
-        if built.iter().any(|other| other.path == path || other.binding == binding.binding) {
+        if built.iter().any(|other| other.path == path || other.binding == name) {
             push(
                 problems,
                 span,
-                format!("the binding {:?} or its path {path:?} is defined twice", binding.binding),
+                format!("the binding {name:?} or its path {path:?} is defined twice"),
                 "remove one of the two",
             );
         }
         if let Some((message, help)) = limits::attempts_problem(binding.attempts) {
-            let text = format!("the binding {:?} has {message}", binding.binding);
+            let text = format!("the binding {name:?} has {message}");
             push(problems, binding.dead_letter.span(), text, &help);
         }
-        let Some(dead_letter) = Topic::parse(binding.dead_letter.get_ref()) else {
-            let text = format!("dead-letter: {:?} does not have two parts", binding.dead_letter.get_ref());
-            push(problems, binding.dead_letter.span(), text, "write it as \"PUBSUB/TOPIC\"");
-            continue;
-        };
-        built.push(InputBinding { binding: binding.binding, path, dead_letter, attempts: binding.attempts });
+        match names::dead_letter(binding.dead_letter.get_ref()) {
+            Ok(dead_letter) => {
+                built.push(InputBinding { binding: name, path, dead_letter, attempts: binding.attempts });
+            }
+            Err((message, help)) => push(problems, binding.dead_letter.span(), message, &help),
+        }
     }
     built
 }

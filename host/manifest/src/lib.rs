@@ -11,10 +11,12 @@ mod deploy;
 mod file;
 mod inputs;
 mod limits;
+mod names;
 mod path;
 mod permissions;
 mod problems;
 pub mod reference;
+mod reply;
 mod routes;
 pub mod signature;
 mod template;
@@ -134,7 +136,7 @@ impl Manifest {
         };
         let folder = path.parent().unwrap_or(Path::new(""));
         let subscribed =
-            file.subscriptions.iter().map(|one| (one.pubsub.get_ref().clone(), one.topic.clone()));
+            file.subscriptions.iter().map(|one| (one.pubsub.get_ref().clone(), one.topic.get_ref().clone()));
         let subscribed = Arc::new(subscribed.collect::<BTreeSet<_>>());
         let agents = file
             .agents
@@ -150,6 +152,8 @@ impl Manifest {
             });
         }
         file.host.check(&mut problems);
+        file.dapr.check(&mut problems);
+        file.embedded.check(&mut problems);
         agent::warn_of_unknown_callees(&agents);
         let (routes, subscriptions) = routes::build(file.routes, file.subscriptions, &agents, &mut problems);
         let input_bindings = inputs::build(file.input_bindings, &routes, &mut problems);

@@ -8,8 +8,15 @@ use std::collections::BTreeSet;
 /// The form, for the help of an error.
 pub(super) const FORM: &str = "write it as \"/fixed/{parameter}\"";
 
+/// The maximum length of a path in bytes. The whole head of a request has 64 KiB.
+const MAX_PATH: usize = 1024;
+
 /// The first problem of a path, and what to do.
 pub(super) fn problem(path: &str) -> Option<(String, String)> {
+    if path.len() > MAX_PATH {
+        let message = format!("the path has {} bytes; the maximum is {MAX_PATH}", path.len());
+        return Some((message, "write a shorter path".into()));
+    }
     if !path.starts_with('/') || path.contains("//") || path.contains("{*") {
         return Some((format!("{path:?} is not a path"), FORM.into()));
     }
@@ -56,9 +63,8 @@ fn literal_problem(path: &str) -> Option<(String, String)> {
             }
             '%' => {
                 let digits = path.as_bytes().get(at + 1..at + 3).unwrap_or_default();
-                if digits.len() < 2 || !digits.iter().all(u8::is_ascii_hexdigit) {
-                    let message = format!("a % in {path:?} is not followed by two hexadecimal digits");
-                    return Some((message, "write the percent sign itself as %25".into()));
+                if let Some(problem) = encoding_problem(path, digits) {
+                    return Some(problem);
                 }
             }
             // The URL standard's set for paths, and what cannot stand in a request line at all.
@@ -68,6 +74,28 @@ fn literal_problem(path: &str) -> Option<(String, String)> {
             }
             _ => {}
         }
+    }
+    None
+}
+
+/// The problem of the two bytes after a percent sign. Clients never encode the characters that RFC 3986 calls unreserved
+/// (section 2.3), and write capital letters (section 2.1).
+fn encoding_problem(path: &str, digits: &[u8]) -> Option<(String, String)> {
+    let byte = str::from_utf8(digits)
+        .ok()
+        .filter(|text| text.len() == 2 && text.bytes().all(|it| it.is_ascii_hexdigit()));
+    let Some(byte) = byte.and_then(|text| u8::from_str_radix(text, 16).ok()) else {
+        let message = format!("a % in {path:?} is not followed by two hexadecimal digits");
+        return Some((message, "write the percent sign itself as %25".into()));
+    };
+    let character = char::from(byte);
+    if character.is_ascii_alphanumeric() || matches!(character, '-' | '.' | '_' | '~') {
+        let message = format!("{path:?} matches no request: clients do not encode {character:?}");
+        return Some((message, format!("write {character} itself")));
+    }
+    if digits.iter().any(u8::is_ascii_lowercase) {
+        let message = format!("{path:?} matches no request: clients encode with capital letters");
+        return Some((message, format!("write %{byte:02X}")));
     }
     None
 }
@@ -83,6 +111,7 @@ mod tests {
 
     #[test]
     fn a_path_that_no_request_can_have_is_refused() {
+        let long = format!("/{}", "x".repeat(MAX_PATH));
         for (path, word) in [
             ("/a?b", "'?'"),
             ("/a#b", "'#'"),
@@ -93,6 +122,10 @@ mod tests {
             ("/a%", "%25"),
             ("/a%zz", "%25"),
             ("/%é", "%25"),
+            ("/x%41/{id}", "write A itself"),
+            ("/a%7eb", "write ~ itself"),
+            ("/%c3%bc", "write %C3"),
+            (long.as_str(), "1025 bytes"),
             ("/..", "resolve"),
             ("/a/./b", "resolve"),
             ("/a/.%2E", "resolve"),
@@ -105,7 +138,8 @@ mod tests {
             ("/{*rest}", "not a path"),
         ] {
             let found = problem(path).map(|(message, help)| format!("{message}; {help}"));
-            assert!(found.as_ref().is_some_and(|text| text.contains(word)), "{path:?}: {found:?}");
+            let is_said = found.as_ref().is_some_and(|text| text.contains(word) && text.len() < MAX_PATH);
+            assert!(is_said, "{path:?}: {found:?}");
         }
         for path in
             ["/", "/a", "/a/{b}", "/a-{b}/{c}/", "/a%20b", "/%C3%BC", "/a.b", "/...", "/a:b@c!$&'()*+,;=~_|"]

@@ -4,7 +4,9 @@
 //! operation of a binding.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
+use super::names::{self, Mistake};
 use super::{Problems, file};
 use daca_base::ErrorCode;
 
@@ -99,35 +101,102 @@ impl Permissions {
 }
 
 pub(super) fn build(agent: &str, file: file::Permissions, problems: &mut Problems<'_>) -> Permissions {
-    let mut pairs = |key: &str, entries: Vec<toml::Spanned<String>>| {
+    let mut builder = Builder { agent, problems };
+    Permissions {
+        publish: builder.pairs("publish", file.publish),
+        bindings: builder.pairs("bindings", file.bindings),
+        actors: builder.names("actors", file.actors, |name| {
+            daca_model::check_agent_type(name).map_err(|error| {
+                (
+                    format!("no agent type has this name: {error}"),
+                    "name one agent type; there is no wildcard".into(),
+                )
+            })
+        }),
+        secrets: builder.names("secrets", file.secrets, |name| names::check("the name", name)),
+    }
+}
+
+struct Builder<'a, 'p> {
+    agent: &'a str,
+    problems: &'a mut Problems<'p>,
+}
+
+impl Builder<'_, '_> {
+    fn pairs(&mut self, key: &str, entries: Vec<toml::Spanned<String>>) -> BTreeMap<String, Names> {
         let mut map = BTreeMap::<String, Names>::new();
         for entry in entries {
-            match entry.get_ref().split_once('/') {
-                Some((first, second)) if !first.is_empty() && !second.is_empty() => {
-                    let names = map.entry(first.to_owned()).or_default();
-                    if second == "*" {
-                        names.all = true;
-                    } else {
-                        names.listed.insert(second.to_owned());
-                    }
+            match pair(key, entry.get_ref()) {
+                Ok((first, "*")) => map.entry(first.to_owned()).or_default().all = true,
+                Ok((first, second)) => {
+                    map.entry(first.to_owned()).or_default().listed.insert(second.to_owned());
                 }
-                _ => {
-                    let message = format!(
-                        "agents.{agent}.permissions.{key}: {:?} does not have two parts",
-                        entry.get_ref()
-                    );
-                    let form = if key == "publish" { "PUBSUB/TOPIC" } else { "BINDING/OPERATION" };
-                    problems.push(ErrorCode::ManifestInvalidPermission, entry.span(), message, || {
-                        format!("write it as \"{form}\"; a * in the second place permits all")
-                    });
-                }
+                Err(mistake) => self.refuse(key, entry.span(), mistake),
             }
         }
         map
+    }
+
+    fn names(
+        &mut self,
+        key: &str,
+        entries: Vec<toml::Spanned<String>>,
+        check: impl Fn(&str) -> Result<(), Mistake>,
+    ) -> BTreeSet<String> {
+        for entry in &entries {
+            if let Err(mistake) = check(entry.get_ref()) {
+                self.refuse(key, entry.span(), mistake);
+            }
+        }
+        entries.into_iter().map(toml::Spanned::into_inner).collect()
+    }
+
+    fn refuse(&mut self, key: &str, span: Range<usize>, (message, help): Mistake) {
+        let message = format!("agents.{}.permissions.{key}: {message}", self.agent);
+        self.problems.push(ErrorCode::ManifestInvalidPermission, span, message, || help);
+    }
+}
+
+/// The parts of an entry of `publish` or `bindings`.
+fn pair<'a>(key: &str, entry: &'a str) -> Result<(&'a str, &'a str), Mistake> {
+    names::check("an entry", entry)?;
+    let parts = entry.split_once('/').filter(|(first, second)| !first.is_empty() && !second.is_empty());
+    let Some((first, second)) = parts else {
+        let form = if key == "publish" { "PUBSUB/TOPIC" } else { "BINDING/OPERATION" };
+        let help = format!("write it as \"{form}\"; a * in the second place permits all");
+        return Err((format!("{entry:?} does not have two parts"), help));
     };
-    let publish = pairs("publish", file.publish);
-    let bindings = pairs("bindings", file.bindings);
-    let names =
-        |entries: Vec<toml::Spanned<String>>| entries.into_iter().map(|entry| entry.into_inner()).collect();
-    Permissions { publish, bindings, actors: names(file.actors), secrets: names(file.secrets) }
+    names::check_component("the component", first)?;
+    match (key, second) {
+        (_, "*") => {}
+        ("publish", topic) => names::check_published("the topic", topic)?,
+        (_, operation) => names::check("the operation", operation)?,
+    }
+    Ok((first, second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An entry that can never match would look like a permission.
+    #[test]
+    fn an_entry_that_permits_nothing_is_refused() {
+        for (key, entry, word) in [
+            ("publish", "p/orders-*", "wildcard"),
+            ("publish", "*/t", "component"),
+            ("publish", "p", "two parts"),
+            ("bindings", "b/", "two parts"),
+            ("bindings", "b/ create", "white space"),
+            ("bindings", "", "empty"),
+        ] {
+            let (message, _) = pair(key, entry).expect_err(entry);
+            assert!(message.contains(word), "{entry:?}: {message}");
+        }
+        for (key, entry) in
+            [("publish", "p/*"), ("publish", "p/a/b"), ("bindings", "b/*"), ("bindings", "b/get")]
+        {
+            assert!(pair(key, entry).is_ok(), "{entry:?}");
+        }
+    }
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use daca_base::ErrorCode;
 use daca_base::explanation::framed;
 
+use super::names::Mistake;
+
 /// One problem of a manifest. Its `Display` is the text for people, with code and help.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -49,6 +51,14 @@ impl Problems<'_> {
         let (line, column) = self.position(span.start);
         let path = self.path.to_owned();
         self.found.push(Problem { code, path, line, column, message, help: help() });
+    }
+
+    /// The mistake of a name or a path, if it has one, at the value with this path of keys.
+    pub(super) fn push_name(&mut self, keys: &[&str], checked: Result<(), Mistake>) {
+        if let Err((message, help)) = checked {
+            let span = self.locate(keys);
+            self.push(ErrorCode::ManifestInvalidName, span, message, || help);
+        }
     }
 
     /// An error of TOML or of the file's form.

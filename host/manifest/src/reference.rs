@@ -69,7 +69,7 @@ pub const TABLES: [Table; 12] = [
             key(
                 "publish",
                 None,
-                "topics, as `PUBSUB/TOPIC`; `PUBSUB/*` permits every topic of the component",
+                "topics, as `PUBSUB/TOPIC`; `PUBSUB/*` permits every topic of the component, and there is no other wildcard",
             ),
             key(
                 "bindings",
@@ -83,7 +83,11 @@ pub const TABLES: [Table; 12] = [
     Table {
         name: "agents.limits",
         keys: &[
-            key("memory", Value("16MiB"), "all memories of one instance together"),
+            key(
+                "memory",
+                Value("16MiB"),
+                "all memories of one instance together; not less than those that the component begins with",
+            ),
             key(
                 "running-time",
                 Value("1s"),
@@ -147,7 +151,7 @@ pub const TABLES: [Table; 12] = [
             key(
                 "path",
                 Required,
-                "`{name}` is a parameter. `/dapr`, `/actors`, `/healthz` and `/readyz` are the host's own",
+                "`{name}` is a parameter. At most 1,024 bytes, encoded as clients do: `%20`, and never a letter or digit. `/dapr`, `/actors`, `/healthz` and `/readyz` are the host's own",
             ),
             key("agent", Required, "the agent type"),
             key("call", Required, "the method"),
@@ -184,7 +188,7 @@ pub const TABLES: [Table; 12] = [
         keys: &[
             key("pubsub", Required, "the pub/sub component"),
             key("topic", Required, "the topic"),
-            key("path", Required, "where a broker posts the events"),
+            key("path", Required, "where a broker posts the events; without parameters"),
             key("log", None, "a line for the log, as a [template](#templates) of the event's data"),
             key("agent", None, "with `call` and `actor-id`, each event is a call: the agent type"),
             key("call", None, "the method"),
@@ -193,7 +197,7 @@ pub const TABLES: [Table; 12] = [
             key(
                 "dead-letter",
                 None,
-                "the topic, as `PUBSUB/TOPIC`, for an event that can never be handled; without it, such an event is dropped. Not the topic of the subscription itself",
+                "the topic, as `PUBSUB/TOPIC` without wildcards, for an event that can never be handled; without it, such an event is dropped. Not the topic of the subscription itself",
             ),
             key(
                 "attempts",
@@ -210,7 +214,7 @@ pub const TABLES: [Table; 12] = [
             key(
                 "dead-letter",
                 Required,
-                "the topic, as `PUBSUB/TOPIC`, for a message that can never be handled",
+                "the topic, as `PUBSUB/TOPIC` without wildcards, for a message that can never be handled",
             ),
             key(
                 "attempts",

@@ -8,6 +8,8 @@ use daca_base::ErrorCode;
 use daca_model::Topic;
 
 use super::dead_letters::DeadLetterGraph;
+use super::names::{self, Mistake};
+use super::reply::json_of;
 use super::{AgentType, Problems, Template, file, limits, path};
 
 /// An HTTP route: a request that becomes a call to an actor.
@@ -135,14 +137,16 @@ impl Builder<'_, '_> {
             });
         }
         let agent_type = self.agent(&route.agent);
+        let called = self.accept(route.call.span(), names::check("call", route.call.get_ref()));
         let log = self.template(route.log);
         let reply = route.reply.and_then(|reply| self.reply(&reply));
+        called?;
         Some(Route {
             method: method?,
             path: path?,
             call: Call {
                 agent_type: agent_type?,
-                method: route.call,
+                method: route.call.into_inner(),
                 actor_id: actor_id?,
                 payload: payload?,
             },
@@ -154,17 +158,20 @@ impl Builder<'_, '_> {
     }
 
     fn subscription(&mut self, subscription: file::Subscription) -> Option<Subscription> {
-        let path = self.path(&subscription.path, "POST");
+        let path = self.fixed_path(&subscription.path);
         let log = self.template(subscription.log);
         let span = subscription.pubsub.span();
         let call = match (subscription.agent, subscription.call, subscription.actor_id) {
             (None, None, None) => None,
-            (Some(agent), Some(method), Some(actor_id)) => Some(Call {
-                agent_type: self.agent(&agent)?,
-                method,
-                actor_id: self.actor_id(&actor_id, None)?,
-                payload: self.payload(subscription.payload, Payload::Body)?,
-            }),
+            (Some(agent), Some(method), Some(actor_id)) => {
+                self.accept(method.span(), names::check("call", method.get_ref()))?;
+                Some(Call {
+                    agent_type: self.agent(&agent)?,
+                    method: method.into_inner(),
+                    actor_id: self.actor_id(&actor_id, None)?,
+                    payload: self.payload(subscription.payload, Payload::Body)?,
+                })
+            }
             _ => {
                 let message = "a subscription that calls an actor names agent, call and actor-id".into();
                 self.problems.push(ErrorCode::ManifestInvalidRoute, span, message, || {
@@ -173,7 +180,10 @@ impl Builder<'_, '_> {
                 return None;
             }
         };
-        let (pubsub, topic) = (subscription.pubsub.into_inner(), subscription.topic);
+        let (pubsub, topic) = (subscription.pubsub, subscription.topic);
+        self.accept(pubsub.span(), names::check_component("pubsub", pubsub.get_ref()))?;
+        self.accept(topic.span(), names::check("topic", topic.get_ref()))?;
+        let (pubsub, topic) = (pubsub.into_inner(), topic.into_inner());
         let attempts = subscription.attempts;
         if let Some((message, help)) = limits::attempts_problem(attempts) {
             self.problems.push(ErrorCode::ManifestInvalidRoute, span, message, || help);
@@ -184,16 +194,11 @@ impl Builder<'_, '_> {
 
     /// The template of the answer. `None` if it cannot be JSON.
     fn reply(&mut self, written: &toml::Spanned<toml::Value>) -> Option<serde_json::Value> {
-        match json_of(written.get_ref()) {
-            Ok(reply) => Some(reply),
-            Err(reason) => {
-                let message = format!("reply: {reason}");
-                self.problems.push(ErrorCode::ManifestInvalidRoute, written.span(), message, || {
-                    "use texts, numbers, booleans, lists and tables; \"{reply}\" is a value".into()
-                });
-                None
-            }
-        }
+        let checked = json_of(written.get_ref()).map_err(|reason| {
+            let help = "use texts, numbers, booleans, lists and tables; \"{reply}\" is a value";
+            (format!("reply: {reason}"), help.into())
+        });
+        self.accept(written.span(), checked)
     }
 
     /// The outer `None` means that it is invalid.
@@ -204,20 +209,39 @@ impl Builder<'_, '_> {
         topic: &str,
     ) -> Option<Option<Topic>> {
         let Some(written) = written else { return Some(None) };
-        let problem = match Topic::parse(written.get_ref()) {
-            Some(letters) if letters.pubsub == pubsub && letters.topic == topic => {
-                "dead-letter is the topic of the subscription itself".to_owned()
+        let checked = names::dead_letter(written.get_ref()).and_then(|letters| {
+            match letters.pubsub == pubsub && letters.topic == topic {
+                true => Err((
+                    "dead-letter is the topic of the subscription itself".into(),
+                    "name another topic".into(),
+                )),
+                false => Ok(letters),
             }
-            Some(letters) => {
-                self.dead_letters.add(pubsub, topic, &letters, written.span());
-                return Some(Some(letters));
-            }
-            None => format!("dead-letter: {:?} does not have two parts", written.get_ref()),
-        };
-        self.problems.push(ErrorCode::ManifestInvalidRoute, written.span(), problem, || {
-            "write it as \"PUBSUB/TOPIC\", and name another topic".into()
         });
-        None
+        let letters = self.accept(written.span(), checked)?;
+        self.dead_letters.add(pubsub, topic, &letters, written.span());
+        Some(Some(letters))
+    }
+
+    /// A value that was checked; `None` after its mistake is reported.
+    fn accept<T>(&mut self, span: Range<usize>, checked: Result<T, Mistake>) -> Option<T> {
+        let report = |(message, help): Mistake| {
+            self.problems.push(ErrorCode::ManifestInvalidRoute, span, message, || help);
+        };
+        checked.map_err(report).ok()
+    }
+
+    /// The path of a subscription: the broker knows no parameters.
+    fn fixed_path(&mut self, path: &toml::Spanned<String>) -> Option<String> {
+        let text = self.path(path, "POST")?;
+        let checked = match text.contains('{') {
+            true => Err((
+                format!("{text:?} has a parameter, and events fill in none"),
+                "write a fixed path; the actor's id comes from a field of the event".into(),
+            )),
+            false => Ok(text),
+        };
+        self.accept(path.span(), checked)
     }
 
     fn method(&mut self, method: &toml::Spanned<String>) -> Option<http::Method> {
@@ -294,7 +318,10 @@ impl Builder<'_, '_> {
     ) -> Option<ActorIdSource> {
         let file::ActorId { path: parameter, field, default } = source.get_ref();
         if let (Some(name), None) = (field, parameter) {
-            if let Some(Err(error)) = default.as_deref().map(daca_model::check_actor_id) {
+            self.accept(source.span(), names::check("field", name))?;
+            if let Some(default) = default
+                && let Err(error) = daca_model::check_actor_id(default)
+            {
                 let message = format!("the default {default:?} is not an actor id: {error}");
                 self.problems.push(ErrorCode::ManifestInvalidRoute, source.span(), message, || {
                     "choose another".into()
@@ -328,7 +355,10 @@ impl Builder<'_, '_> {
         let Some(payload) = payload else { return Some(default) };
         let span = payload.span();
         match payload.into_inner() {
-            file::Payload::Field { field } => Some(Payload::Field(field)),
+            file::Payload::Field { field } => {
+                self.accept(span, names::check("field", &field))?;
+                Some(Payload::Field(field))
+            }
             file::Payload::Word(word) if word == "body" => Some(Payload::Body),
             file::Payload::Word(word) if word == "none" => Some(Payload::Nothing),
             file::Payload::Word(word) => {
@@ -345,38 +375,9 @@ impl Builder<'_, '_> {
 
     fn template(&mut self, text: Option<toml::Spanned<String>>) -> Option<Option<Template>> {
         let Some(text) = text else { return Some(None) };
-        match Template::parse(text.get_ref()) {
-            Ok(template) => Some(Some(template)),
-            Err(error) => {
-                self.problems.push(
-                    ErrorCode::ManifestInvalidRoute,
-                    text.span(),
-                    format!("log line: {error}"),
-                    || "write fields as {a.b} or {a.b|text when absent}".into(),
-                );
-                None
-            }
-        }
+        let checked = Template::parse(text.get_ref()).map_err(|error| {
+            (format!("log line: {error}"), "write fields as {a.b} or {a.b|text when absent}".into())
+        });
+        self.accept(text.span(), checked).map(Some)
     }
-}
-
-/// A value of TOML as JSON, which has neither dates nor infinite numbers.
-fn json_of(value: &toml::Value) -> Result<serde_json::Value, &'static str> {
-    Ok(match value {
-        toml::Value::String(text) => text.as_str().into(),
-        toml::Value::Integer(number) => (*number).into(),
-        toml::Value::Boolean(truth) => (*truth).into(),
-        toml::Value::Float(number) => {
-            serde_json::Number::from_f64(*number).ok_or("JSON has no infinite number")?.into()
-        }
-        toml::Value::Datetime(_) => return Err("JSON has no dates: put it in quotation marks"),
-        toml::Value::Array(values) => values.iter().map(json_of).collect::<Result<Vec<_>, _>>()?.into(),
-        toml::Value::Table(entries) => {
-            let entry = |(key, value): (&String, &toml::Value)| match key == "{reply}" {
-                true => Err("a key cannot be the reply"),
-                false => Ok((key.clone(), json_of(value)?)),
-            };
-            serde_json::Value::Object(entries.iter().map(entry).collect::<Result<_, _>>()?)
-        }
-    })
 }

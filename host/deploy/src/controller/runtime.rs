@@ -66,7 +66,7 @@ impl VersionRuntime for HostRuntime {
 
     async fn load(&self, name: &str, stored: Stored) -> Result<Arc<ComponentVersion>, Error> {
         let Stored { wasm, signature } = stored;
-        self.preparation.load(name, wasm, signature.as_deref()).await
+        self.preparation.load(&self.agent, name, wasm, signature.as_deref()).await
     }
 
     async fn label_of(&self, version: &Arc<ComponentVersion>) -> Result<Arc<str>, Error> {

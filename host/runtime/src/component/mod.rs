@@ -12,6 +12,7 @@ mod engine;
 mod instance;
 mod instance_state;
 mod limits;
+mod memories;
 mod migration;
 mod outcome;
 mod outline;

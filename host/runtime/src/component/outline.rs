@@ -5,9 +5,11 @@
 //! that a compiler can handle. Types are left to wasmtime, which has to read them anyway.
 
 use bytes::Bytes;
-use wasmparser::{ComponentTypeRef, FunctionBody, MemorySectionReader, Parser, Payload};
+use wasmparser::{ComponentTypeRef, FunctionBody, Parser, Payload, TableSectionReader};
 
 use super::PACKAGE;
+use super::limits::TABLE_ELEMENTS;
+use super::memories::Memories;
 use super::refusal::{LoadError, Refusal, interrupted, malformed, unknown_import};
 use crate::imports;
 use daca_base::ErrorCode;
@@ -39,7 +41,7 @@ pub struct Outline {
     pub imports: Vec<String>,
     /// The interfaces that it exports.
     pub exports: Vec<String>,
-    /// The largest initial size of its memories in bytes.
+    /// The initial size of all memories of an instance in bytes, as far as the file shows it.
     pub memory: u64,
 }
 
@@ -65,7 +67,7 @@ impl Outline {
                 Err(Stop::TooMuch(what)) => return Err(too_much(what)),
             }
         }
-        let Reader { imports, exports, memory, .. } = reader;
+        let Reader { imports, exports, memories, .. } = reader;
         check_contract(&imports, &exports)?;
         check_offered(&imports)?;
         Ok(Outline {
@@ -73,7 +75,7 @@ impl Outline {
             bytes: wasm.len() as u64,
             imports: imports.into_iter().map(|(name, _)| name).collect(),
             exports,
-            memory,
+            memory: memories.least(),
         })
     }
 }
@@ -100,11 +102,12 @@ struct Reader {
     /// With a flag for imports of mere types, which are no interfaces.
     imports: Vec<(String, bool)>,
     exports: Vec<String>,
-    memory: u64,
+    memories: Memories,
 }
 
 impl Reader {
     fn take(&mut self, payload: Payload<'_>) -> Result<(), Stop> {
+        self.memories.take(&payload)?;
         match payload {
             Payload::Version { .. } => {
                 self.depth += 1;
@@ -132,7 +135,7 @@ impl Reader {
                 }
                 Ok(())
             }
-            Payload::MemorySection(section) => self.memories(section),
+            Payload::TableSection(section) => tables(section),
             Payload::CodeSectionStart { count, .. } => {
                 self.functions = self.functions.saturating_add(count);
                 bounded(self.functions, MAX_FUNCTIONS, "functions")
@@ -149,15 +152,19 @@ impl Reader {
             false => Ok(()),
         }
     }
+}
 
-    fn memories(&mut self, section: MemorySectionReader<'_>) -> Result<(), Stop> {
-        for memory in section {
-            let memory = memory?;
-            let page = 1_u64.checked_shl(memory.page_size_log2.unwrap_or(16)).unwrap_or(u64::MAX);
-            self.memory = self.memory.max(memory.initial.saturating_mul(page));
+/// The initial size alone: a table that grows later is refused then.
+fn tables(section: TableSectionReader<'_>) -> Result<(), Stop> {
+    for table in section {
+        let elements = table?.ty.initial;
+        if elements > TABLE_ELEMENTS as u64 {
+            return Err(Stop::TooMuch(format!(
+                "one of its tables begins with {elements} elements; the maximum is {TABLE_ELEMENTS}"
+            )));
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn function(body: &FunctionBody<'_>) -> Result<(), Stop> {

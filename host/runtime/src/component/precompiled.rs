@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use super::cache::deserialize;
-use daca_base::files::write_whole;
+use daca_base::files::{read_bounded, write_whole};
 use daca_base::{ErrorCode, Explained, Explanation};
 use daca_model::MAX_COMPONENT;
 
@@ -81,7 +81,7 @@ pub(super) fn read(folder: &Path, engine: &wasmtime::Engine, digest: &str) -> Op
         refuse("could be written by others than this user and root, and is not used");
         return None;
     }
-    let bytes = std::fs::read(&path).ok()?;
+    let bytes = read_bounded(&path, MAX_COMPONENT).ok()?;
     let Some(code) = verified(&bytes, digest) else {
         refuse("was not written by `daca compile`");
         return None;
