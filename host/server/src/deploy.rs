@@ -337,8 +337,7 @@ fn query_invalid(error: QueryRejection) -> HttpError {
 async fn json_body<T: serde::de::DeserializeOwned>(request: Request) -> Result<T, HttpError> {
     let body = Bytes::from_request(request, &()).await.map_err(super::body::unreadable_body)?;
     let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
-    daca_base::json::read_object(&body)
-        .map_err(|error| HttpError::new(ErrorCode::BodyNotJson, format!("The body cannot be used: {error}.")))
+    daca_base::json::read_object(&body).map_err(|error| super::call::unusable(&error))
 }
 
 /// The initiator: the name that the client gives, and its address.

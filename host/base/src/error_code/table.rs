@@ -70,6 +70,7 @@ error_codes! {
     BackendUnavailable "backend-unavailable" Unavailable;
     BodiesExhausted "bodies-exhausted" Unavailable;
     BodyEncodingUnsupported "body-encoding-unsupported" WrongEncoding;
+    BodyFieldInvalid "body-field-invalid" Invalid;
     BodyNotJson "body-not-json" Invalid;
     BodyNotObject "body-not-object" Invalid;
     BodyTooDeep "body-too-deep" Invalid;
