@@ -60,9 +60,7 @@ pub(super) fn unusable(error: &json::Error) -> HttpError {
         json::Error::TooDeep => (ErrorCode::BodyTooDeep, "The body is refused"),
         json::Error::NotObject => (ErrorCode::BodyNotObject, "The body is refused"),
         json::Error::Form(_) => (ErrorCode::BodyFieldInvalid, "The body is refused"),
-        json::Error::Encoding(_) | json::Error::Syntax(_) => {
-            (ErrorCode::BodyNotJson, "The body is not JSON")
-        }
+        json::Error::Encoding(_) | json::Error::Syntax(_) => (ErrorCode::BodyNotJson, "The body is not JSON"),
     };
     HttpError::new(code, format!("{what}: {error}."))
 }

@@ -114,7 +114,12 @@ async fn a_request_that_makes_no_sense_is_refused_with_its_code() -> anyhow::Res
         (Method::POST, path, "version".into(), (400, "body-not-json")),
         (Method::POST, path, "[".repeat(129) + &"]".repeat(129), (400, "body-too-deep")),
         (Method::POST, path, "{}".into(), (400, "body-field-invalid")),
-        (Method::POST, path, json!({"version": known, "share": 300}).to_string(), (400, "body-field-invalid")),
+        (
+            Method::POST,
+            path,
+            json!({"version": known, "share": 300}).to_string(),
+            (400, "body-field-invalid"),
+        ),
         (Method::POST, path, json!({"version": known, "shard": 1}).to_string(), (400, "body-field-invalid")),
         (Method::POST, "/agents/Swapped/rollback", "now".into(), (400, "body-not-json")),
         (Method::PUT, pin, "[]".into(), (400, "body-not-object")),
