@@ -280,6 +280,11 @@ async fn broken_http_harms_nobody() -> anyhow::Result<()> {
             format!("{post}Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n"),
             ["400", "400"],
         ),
+        (
+            "a coding that nobody decodes",
+            format!("{post}Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n"),
+            ["501", "501"],
+        ),
         ("a head of a megabyte", large, ["431", "400"]),
     ] {
         // A host that hangs up at once is right as well.
