@@ -43,8 +43,8 @@ impl HeadCut {
     }
 }
 
-/// Refuses heads that are larger than users need, that do not name a host, or whose body has an unknown transfer coding. `large` are the paths whose handlers call
-/// [`check_size`] themselves.
+/// Refuses heads that are larger than users need, that do not name a host, or whose body has an unknown transfer coding.
+/// `large` are the paths whose handlers call [`check_size`] themselves.
 pub(super) async fn check(State(large): State<Arc<[String]>>, request: Request, next: Next) -> Response {
     let is_large = large.iter().any(|path| path == request.uri().path());
     let cut = request.extensions().get::<HeadCut>().copied();

@@ -139,6 +139,19 @@ async fn a_request_that_makes_no_sense_is_refused_with_its_code() -> anyhow::Res
     Ok(())
 }
 
+/// The version is good, or it would not serve: its history says nothing of a request that was wrong.
+#[tokio::test]
+async fn a_wrong_label_is_no_refusal_of_the_version_that_serves() -> anyhow::Result<()> {
+    let host = Host::start(&manifest()).await?;
+    let serving = component("swapped_v1")?;
+    for query in [&format!("label={}", "x".repeat(65)), "label=a%0Ab"] {
+        let answer = host.deploy(&serving, query).await?;
+        assert_refused(&host, query, &answer, (400, "label-invalid")).await?;
+    }
+    assert_eq!(host.versions().await?["history"].as_array().map(Vec::len), Some(1));
+    Ok(())
+}
+
 /// Refused by what the request says of itself: nobody has to send a quarter of a gigabyte to hear that it is too much.
 #[tokio::test]
 async fn a_component_beyond_the_limit_is_refused_before_it_is_sent() -> anyhow::Result<()> {
