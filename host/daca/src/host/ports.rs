@@ -47,7 +47,7 @@ impl Ports {
         lifecycle: Lifecycle,
     ) -> Result<Ports, Error> {
         let stop_admin = CancellationToken::new();
-        let max_body = usize::try_from(manifest.host.max_body.as_u64()).unwrap_or(usize::MAX);
+        let max_body = bytes(manifest.host.max_body);
         let app = server::app_router(AppOptions {
             routes: &manifest.routes,
             subscriptions: core.subscriptions.clone(),
@@ -79,14 +79,17 @@ impl Ports {
         let app_options = app_server(&manifest.host, max_body, options.backend.is_sidecar());
         Ok(Ports {
             app: Server::new(app_listener, app, app_options),
-            admin: Server::new(listen(options.admin, "--admin")?, admin, admin_server()),
+            admin: Server::new(listen(options.admin, "--admin")?, admin, admin_server(&manifest.host)),
             stop_admin,
         })
     }
 }
 
+fn bytes(size: ByteSize) -> usize {
+    usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
+}
+
 fn app_server(limits: &manifest::HostLimits, max_body: usize, behind_sidecar: bool) -> ServerOptions {
-    let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
     let max_connections = max_connections(limits, behind_sidecar);
     ServerOptions {
         max_connections,
@@ -122,14 +125,14 @@ fn allowed_connections(descriptors: usize, behind_sidecar: bool) -> usize {
 }
 
 /// A component is large, and may arrive slowly.
-fn admin_server() -> ServerOptions {
+fn admin_server(limits: &manifest::HostLimits) -> ServerOptions {
     ServerOptions {
         max_connections: ADMIN_CONNECTIONS,
         max_connections_per_peer: ADMIN_CONNECTIONS / 2,
         health: &["/health"],
         max_body: usize::try_from(MAX_COMPONENT).unwrap_or(usize::MAX),
         body_time: ADMIN_BODY_TIME,
-        least_body_rate: manifest::HostLimits::default().least_body_rate.as_u64() as usize,
+        least_body_rate: bytes(limits.least_body_rate),
         max_held_body_bytes: None,
         behind_sidecar: false,
     }
