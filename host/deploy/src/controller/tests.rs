@@ -215,3 +215,20 @@ async fn while_its_record_is_gone_from_the_disk_a_host_says_so_and_refuses_chang
     ensure!(host.serves("v3"));
     Ok(())
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stored_version_that_becomes_another_one_of_its_size_is_noticed() -> anyhow::Result<()> {
+    let host = Host::start(None).await?;
+    host.deploy("v2", 100).await?;
+    tokio::time::sleep(QUIET).await;
+    ensure!(host.handle.is_kept());
+    let file = host.data().join(format!("versions/{}/{}.wasm", support::AGENT_TYPE, digest(b"v2")));
+    let other = file.with_extension("other");
+    std::fs::write(&other, "v3")?;
+    std::fs::rename(&other, &file)?;
+    eventually("it is noticed", || !host.handle.is_kept()).await?;
+    ensure!(host.serves("v2"), "it is in memory");
+    std::fs::write(&file, "v2")?;
+    eventually("it is noticed", || host.handle.is_kept()).await?;
+    Ok(())
+}
