@@ -195,6 +195,7 @@ error_codes! {
     ManifestUnknownAgent "manifest-unknown-agent" Setup;
     ManifestUnknownKey "manifest-unknown-key" Setup;
     ManifestUnreadable "manifest-unreadable" Setup;
+    MemoryBelowBody "memory-below-body" Setup;
     MemoryExceeded "memory-exceeded" Failed;
     MessageSetAside "message-set-aside" Notice;
     MethodNotAllowed "method-not-allowed" WrongMethod;
