@@ -56,6 +56,8 @@ pub struct ServerOptions {
     pub max_connections: usize,
     /// Those of one peer on another machine.
     pub max_connections_per_peer: usize,
+    /// Connections beyond these limits, which serve health checks only. As many again may be ending.
+    pub max_spare_connections: usize,
     /// The paths of the health checks.
     pub health: &'static [&'static str],
     /// The maximum size of a body in bytes.
@@ -129,6 +131,7 @@ impl Server {
         let connections = Connections::new(
             options.max_connections,
             options.max_connections_per_peer,
+            options.max_spare_connections,
             options.behind_sidecar,
         );
         Server {

@@ -206,6 +206,7 @@ error_codes! {
     NotFound "not-found" NotFound;
     NotPinned "not-pinned" NotFound;
     NothingToRollBack "nothing-to-roll-back" Conflict;
+    OpenFilesScarce "open-files-scarce" Setup;
     OriginRefused "origin-refused" Forbidden;
     OutcomeUnknown "outcome-unknown" Notice;
     OutputFailed "output-failed" Setup;
