@@ -10,8 +10,8 @@ use daca_base::clock::Clock;
 use daca_embedded::Embedded;
 use daca_model::backend::{
     Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery, EffectRequest, Error,
-    Inbound, Ownership, Readiness, Registration, Secrets, StateStore, StateValue, TurnCommit, WakeupKey,
-    Wakeups,
+    Inbound, Ownership, Readiness, Registration, Secrets, StateStore, StateValue, Tried, TurnCommit,
+    WakeupKey, Wakeups,
 };
 use daca_model::{ActorAddress, CallContext, Topic};
 use parking_lot::Mutex;
@@ -100,10 +100,10 @@ impl StateStore for Recorder {
 
 #[async_trait]
 impl EffectDelivery for Recorder {
-    async fn deliver(&self, actor: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
+    async fn deliver(&self, actor: &ActorAddress, effects: &[&Effect]) -> Vec<Tried> {
         let results = self.embedded.deliver(actor, effects).await;
-        for (effect, result) in effects.iter().zip(&results) {
-            self.note(actor, effect, result);
+        for (effect, tried) in effects.iter().zip(&results) {
+            self.note(actor, effect, &tried.result);
         }
         results
     }

@@ -203,6 +203,7 @@ async fn the_outbox_shows_what_waits_what_was_sent_and_what_failed() -> anyhow::
     let failed = &host.get_admin("/outbox").await?.body["entries"][2];
     let why = failed["error"].as_str().unwrap_or_default();
     assert!(why.contains("/failing: after 3 attempts: out of paper"), "{failed}");
+    assert_eq!(failed["attempts"], 3, "the tries that the text tells of");
     let dropped = host.wait_for_log("the drop", |line| line["code"] == "effect-given-up").await?;
     assert_eq!(dropped["level"], "ERROR");
     Ok(())

@@ -124,6 +124,13 @@ async fn a_body_of_5_mb_is_refused_and_one_of_100_kb_is_not() -> anyhow::Result<
         assert_refused(path, &answer, 413, "body-too-large", "max-body");
         witnessed.assert_unharmed(path).await?;
     }
+    // What the host lets pass is refused by the agent, and does not exhaust its memory.
+    let answer = witnessed.host.send(Method::POST, "/chat/witness", message(4_100_000)).await?;
+    assert_eq!((answer.status.as_u16(), answer.code.as_deref()), (400, Some("invalid")), "{answer:?}");
+    assert!(
+        answer.body["detail"].as_str().is_some_and(|detail| detail.contains("are the most")),
+        "{answer:?}"
+    );
     // Without a length in the head, the limit is found while reading.
     let piece = format!("f4240\r\n{}\r\n", "a".repeat(1_000_000)).repeat(5);
     let head = "POST /chat/witness HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -279,6 +286,11 @@ async fn broken_http_harms_nobody() -> anyhow::Result<()> {
             "a chunk without a size",
             format!("{post}Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n"),
             ["400", "400"],
+        ),
+        (
+            "a coding that nobody decodes",
+            format!("{post}Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n"),
+            ["501", "501"],
         ),
         ("a head of a megabyte", large, ["431", "400"]),
     ] {

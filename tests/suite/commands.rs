@@ -52,6 +52,17 @@ fn folder_with(manifest: &str) -> anyhow::Result<TempDir> {
 }
 
 #[tokio::test]
+async fn check_warns_of_bodies_that_an_agent_cannot_hold() -> anyhow::Result<()> {
+    let manifest = default_manifest() + "\n[agents.ChatAgent.limits]\nmemory = \"4MiB\"\n";
+    let folder = folder_with(&manifest)?;
+    let Ended { code, stdout, stderr } = run_in(folder.path(), ["check"]).await?;
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("warning[memory-below-body]: ") && stderr.contains("max-body"), "{stderr}");
+    assert!(stdout.contains("agent type ChatAgent"), "{stdout}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn check_tells_what_each_agent_type_is_and_may_do() -> anyhow::Result<()> {
     let folder = folder_with(&default_manifest())?;
     let Ended { code, stdout, stderr } = run_in(folder.path(), ["check"]).await?;

@@ -323,3 +323,21 @@ async fn nobody_locks_the_operator_out() -> anyhow::Result<()> {
     assert_eq!(refused(&text)?, (401, Some("admin-unauthorized".into())));
     Ok(())
 }
+
+/// Connections would take the files that health, state and the sidecar need.
+#[test]
+fn a_host_that_may_open_few_files_does_not_start() -> anyhow::Result<()> {
+    let folder = tempfile::TempDir::new()?;
+    std::fs::write(folder.path().join("agents.toml"), default_manifest())?;
+    let run = "ulimit -n 128; exec \"$0\" run --listen 127.0.0.1:0 --admin 127.0.0.1:0 --backend embedded --data data --manifest agents.toml";
+    let ended = std::process::Command::new("sh")
+        .args(["-c", run])
+        .arg(daca_tests::daca())
+        .current_dir(folder.path())
+        .output()?;
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("error[open-files-scarce]") && stderr.contains("128"), "{stderr}");
+    assert!(!folder.path().join("data").exists(), "nothing was begun");
+    Ok(())
+}

@@ -177,6 +177,29 @@ async fn a_full_disk_refuses_what_it_cannot_keep_and_the_host_goes_on_when_there
     Ok(())
 }
 
+/// `ulimit -f` is a full disk, and not the end of the host (SIGXFSZ).
+#[tokio::test]
+async fn a_limit_on_the_size_of_files_is_like_a_full_disk() -> anyhow::Result<()> {
+    use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+    let host = Host::start(&exerciser("")).await?;
+    let pid = i32::try_from(host.pid()).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| anyhow::anyhow!("the host has no id"))?;
+    // The host has the limit of this process.
+    let before = getrlimit(Resource::Fsize);
+    let set = async |value: u32| {
+        let answer = host.invoke("Exerciser/a", "SetState", &json!({"key": "k", "value": value})).await?;
+        anyhow::Ok((answer.status.as_u16(), answer.code))
+    };
+    assert_eq!(set(1).await?, (200, None));
+    prlimit(Some(pid), Resource::Fsize, Rlimit { current: Some(1), ..before })?;
+    assert_eq!(set(2).await?, (503, Some("backend-unavailable".to_owned())));
+    assert_eq!(host.get("/healthz").await?.status, 200, "the host stays up");
+    prlimit(Some(pid), Resource::Fsize, before)?;
+    eventually("the host goes on", async || Ok(set(3).await?.0 == 200)).await?;
+    assert_eq!(host.call("Exerciser/a", "GetState", &json!({"key": "k"})).await?, json!(3));
+    Ok(())
+}
+
 /// A file that is not at its path takes every write, and all of it is gone in the end.
 #[tokio::test]
 async fn a_data_folder_that_is_gone_is_said_and_nothing_is_kept_as_if_it_were_there() -> anyhow::Result<()> {
@@ -303,6 +326,7 @@ async fn a_damaged_state_file_is_an_error_and_no_panic() -> anyhow::Result<()> {
         assert!(ended.stderr.contains("error[data-damaged]"), "{what}: {ended:?}");
         assert!(ended.stderr.contains("state.redb") && ended.stderr.contains("help:"), "{what}: {ended:?}");
         assert!(!ended.stderr.contains("panicked"), "{what}: {ended:?}");
+        assert!(!ended.stderr.contains("internal"), "{what}: {ended:?}");
     }
     // The sound one in its place, as the help says.
     std::fs::write(&state, &sound)?;

@@ -60,6 +60,8 @@ async fn a_head_that_nobody_needs_is_refused_with_a_code() -> anyhow::Result<()>
     }
     let text = exchange(&host.admin, request("/actors/ChatAgent/b/method/M", 300, 10, "", "").as_bytes())?;
     assert_eq!(code(&Answer::of_text(&text)?), (431, Some("head-too-large")));
+    let line = host.wait_for_log("the refusal", |line| line["code"] == "head-too-large").await?;
+    assert!(line["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{line}");
     // None of those that were refused was called.
     assert_eq!(host.get_admin("/activations").await?.body.to_string().matches("\"b\"").count(), 0);
     Ok(())
@@ -74,6 +76,7 @@ async fn what_cannot_be_parsed_is_logged_with_its_peer() -> anyhow::Result<()> {
     }
     let line = host.wait_for_log("the refusal", |line| line["code"] == "request-unreadable").await?;
     assert!(line["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{line}");
+    assert_eq!(line["answered"], "head-too-large", "{line}");
     assert_eq!(host.get("/healthz").await?.status, 200);
     let answer = Answer::of_text(&exchange(&host.app, b"no HTTP\r\n\r\n")?)?;
     assert_eq!(code(&answer), (400, Some("request-unreadable")));

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use daca_model::backend::{
     ActorCall, ActorCalls, Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery, Error,
-    Expiry, Inbound, Ownership, Readiness, Registration, Secrets, StateStore, StateValue, StateWrite,
+    Expiry, Inbound, Ownership, Readiness, Registration, Secrets, StateStore, StateValue, StateWrite, Tried,
     TurnCommit, WakeupKey, Wakeups,
 };
 use daca_model::{ActorAddress, CallContext, CallError, Topic};
@@ -58,8 +58,8 @@ impl StateStore for Memory {
 
 #[async_trait]
 impl EffectDelivery for Memory {
-    async fn deliver(&self, _actor: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
-        effects.iter().map(|_| Ok(())).collect()
+    async fn deliver(&self, _actor: &ActorAddress, effects: &[&Effect]) -> Vec<Tried> {
+        effects.iter().map(|_| Ok(()).into()).collect()
     }
 
     async fn publish(&self, _topic: &Topic, _event: Bytes) -> Result<(), Error> {

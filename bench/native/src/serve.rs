@@ -163,7 +163,8 @@ async fn deliver(
 ) {
     while let Some((actor, effect)) = waiting.recv().await {
         let id = outbox.add(&actor, "", &effect.request);
-        let delivered = backend.deliver(&actor, &[&effect]).await.into_iter().all(|result| result.is_ok());
+        let delivered =
+            backend.deliver(&actor, &[&effect]).await.into_iter().all(|tried| tried.result.is_ok());
         outbox.settle(id, if delivered { EffectStatus::Sent } else { EffectStatus::Failed });
     }
 }

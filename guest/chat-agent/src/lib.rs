@@ -19,6 +19,9 @@ const SMS_BINDING: &str = "twilio-binding";
 const DEFAULT_NUMBER: &str = "+1987654321";
 /// The number of messages of a conversation that are kept.
 const KEPT: usize = 5;
+/// The bytes of a message as JSON. The kept ones fit into one state value (1 MiB), and a message of the largest body of
+/// the host (4 MiB) is refused before its copies fill the memory (16 MiB). An SMS has 1,600 characters.
+const MAX_MESSAGE: usize = 128 * 1024;
 
 /// One conversation. Everything in memory is derived from the actor's id and the agent type's settings.
 #[derive(Default)]
@@ -167,6 +170,10 @@ fn to_number() -> String {
 
 /// The content of a valid message.
 fn checked_content(message: &RawValue) -> Result<String, Failure> {
+    let bytes = message.get().len();
+    if bytes > MAX_MESSAGE {
+        return Err(Failure::invalid(format!("The message has {bytes} bytes; {MAX_MESSAGE} are the most")));
+    }
     let fields = serde_json::from_str::<BTreeMap<String, &RawValue>>(message.get()).unwrap_or_default();
     let text = |name| fields.get(name).and_then(|field| serde_json::from_str::<String>(field.get()).ok());
     let content = text("content").filter(|content| !content.is_empty());

@@ -32,6 +32,9 @@ pub enum Error {
     /// It is JSON, but nested too deeply.
     #[error("its lists and objects are nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
+    /// It is JSON, but not an object.
+    #[error("it is not an object")]
+    NotObject,
     /// It is JSON, but not of the expected form.
     #[error("{0}")]
     Form(String),
@@ -148,14 +151,21 @@ pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(text).map_err(|error| Error::Form(error.to_string()))
 }
 
-/// The same for a value that is an object. serde also takes a list for a struct, with the fields in their order, which
-/// no caller is told of.
+/// The same for an object that somebody has sent: the error names the field. serde also takes a list for a struct, with
+/// the fields in their order, which no caller is told of.
 pub fn read_object<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
-    let bare = text.strip_prefix(UTF8_MARK).unwrap_or(text);
-    let value = read(text);
-    // What is no JSON has an error of its own.
-    let is_object = bare.get(skip_space(bare, 0)) == Some(&b'{');
-    if value.is_ok() && !is_object { Err(Error::Form("it is not an object".into())) } else { value }
+    let text = text.strip_prefix(UTF8_MARK).unwrap_or(text);
+    check(text)?;
+    if text.get(skip_space(text, 0)) != Some(&b'{') {
+        return Err(Error::NotObject);
+    }
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        // A field that is missing has no place in the text; the parser's message names it.
+        let is_of_a_field = error.path().iter().next().is_some();
+        let field = if is_of_a_field { format!("the field {}: ", error.path()) } else { String::new() };
+        Error::Form(format!("{field}{}", error.inner()))
+    })
 }
 
 /// An object of the host's own, which already has fields, with one more.

@@ -12,6 +12,7 @@ pub mod explanation;
 pub mod files;
 pub mod go_duration;
 pub mod json;
+pub mod panics;
 pub mod task;
 pub mod telemetry;
 pub mod text;

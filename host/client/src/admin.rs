@@ -118,6 +118,7 @@ impl Explained for Error {
                 (ErrorCode::ActorIdInvalid, "write it as TYPE/ID, such as ChatAgent/user1")
             }
             Error::AgentType(_) => (ErrorCode::AgentTypeUnknown, "`daca ps` lists them"),
+            Error::Payload(json::Error::TooDeep) => (ErrorCode::BodyTooDeep, "send it flatter"),
             Error::Payload(_) => (
                 ErrorCode::BodyNotJson,
                 "quote it for the shell, such as '{\"role\": \"user\", \"content\": \"Hi\"}'",

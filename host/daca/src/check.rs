@@ -7,9 +7,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use daca_base::ErrorCode;
 use daca_base::explanation::{framed, rendered};
 use daca_deploy as deploy;
-use daca_manifest::{AgentType, Manifest};
+use daca_manifest::{AgentType, Manifest, Payload, Route};
 use daca_runtime::component::ComponentVersion;
 
 use crate::Failure;
@@ -43,6 +44,7 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Failure> {
                 let place = format!("{}:{}", path.display(), agent.component_line);
                 let missing = deploy::check_permissions(agent, &version.imports).err();
                 remarks.extend(missing.map(|missing| format!("{place}: {}", warning(&missing))));
+                remarks.extend(body_beyond_memory(&manifest, agent).map(|body| format!("{place}: {body}")));
                 describe(&mut report, agent, &version);
             }
             Err(error) => {
@@ -88,6 +90,24 @@ fn missing_versions(path: &Path, manifest: &Manifest) -> Option<String> {
 fn warning(error: &deploy::Error) -> String {
     let deploy::Error { code, message, help } = error;
     framed("warning", code, message, Some(help))
+}
+
+/// A warning where the largest body that a route takes for an agent cannot be read in the memory that it has: a guest
+/// holds the body and what is read from it.
+fn body_beyond_memory(manifest: &Manifest, agent: &AgentType) -> Option<String> {
+    let is_taken = |route: &Route| {
+        route.call.agent_type == agent.name && !matches!(route.call.payload, Payload::Nothing)
+    };
+    let (body, memory) = (manifest.host.max_body, agent.limits.memory);
+    if body.as_u64().saturating_mul(2) <= memory.as_u64() || !manifest.routes.iter().any(is_taken) {
+        return None;
+    }
+    let message = format!(
+        "host.max-body is {body}, and agents.{}.limits.memory is {memory}: it holds no such body twice",
+        agent.name
+    );
+    let help = "give it more memory, or lower max-body: calls with larger bodies fail with memory-exceeded";
+    Some(framed("warning", &ErrorCode::MemoryBelowBody, &message, Some(help)))
 }
 
 fn describe(report: &mut String, agent: &AgentType, version: &ComponentVersion) {

@@ -50,6 +50,9 @@ impl Signals {
         let watched = |kind: SignalKind, name: &str| {
             signal(kind).map_err(|error| Failure::at(&format!("watching for {name}"), &error))
         };
+        // With a handler, a write beyond a limit on the size of files (`ulimit -f`) fails as on a full disk, and does not
+        // end the process. The handler stays without its stream.
+        drop(watched(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()), "SIGXFSZ")?);
         let hangup = match is_hangup_ignored() {
             true => None,
             false => Some(watched(SignalKind::hangup(), "SIGHUP")?),

@@ -37,8 +37,8 @@ use daca_base::task;
 use daca_manifest::Manifest;
 use daca_model::backend::{
     Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery, EffectRequest, Error,
-    Inbound, Ownership, Readiness, Registration, Secrets, SharedStore, StateStore, StateValue, TurnCommit,
-    WakeupKey, Wakeups,
+    Inbound, Ownership, Readiness, Registration, Secrets, SharedStore, StateStore, StateValue, Tried,
+    TurnCommit, WakeupKey, Wakeups,
 };
 use daca_model::{ActorAddress, CallContext, Topic};
 use dapr::dapr::proto::runtime::v1 as proto;
@@ -175,19 +175,18 @@ impl StateStore for Sidecar {
 
 #[async_trait]
 impl EffectDelivery for Sidecar {
-    async fn deliver(&self, _actor: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
+    async fn deliver(&self, _actor: &ActorAddress, effects: &[&Effect]) -> Vec<Tried> {
         let Some(first) = effects.first() else { return Vec::new() };
         match &first.request {
             EffectRequest::Publish { pubsub, topic, .. } => {
                 let topic = (pubsub.clone(), topic.clone());
-                self.publisher
-                    .publish(topic, effects.iter().filter_map(|effect| event(effect)).collect())
-                    .await
+                let events = effects.iter().filter_map(|effect| event(effect)).collect();
+                self.publisher.publish(topic, events).await.into_iter().map(Tried::from).collect()
             }
             EffectRequest::Send(request) => {
                 let places = self.sends.of(&request.name);
                 let _place = places.take().await;
-                vec![self.call_binding(request, first.traceparent.as_deref()).await.map(drop)]
+                vec![self.call_binding(request, first.traceparent.as_deref()).await.map(drop).into()]
             }
         }
     }

@@ -145,7 +145,8 @@ impl Deployer {
         Ok(prepared)
     }
 
-    /// Records that a version was refused, unless the cause may go away.
+    /// Records that a version was refused, unless the cause may go away. Of a version that serves, only what was wanted
+    /// of it is refused, such as its label: its history must not say that it is no good.
     async fn record_refusal(
         &self,
         agent: &DeployedAgent,
@@ -154,7 +155,8 @@ impl Deployer {
         origin: &Origin,
         file: Option<FileSeen>,
     ) {
-        if error.is_retryable() {
+        let serves = file.is_none() && agent.controller.record().in_use().contains(version);
+        if error.is_retryable() || serves {
             return;
         }
         let change =

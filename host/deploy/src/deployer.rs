@@ -28,7 +28,7 @@ use daca_model::{HostPhase, Lifecycle};
 use daca_runtime::actor::Actors;
 use daca_runtime::component::{Compiling, Engine};
 
-/// Concurrent deployments, with their bytes in memory.
+/// Concurrent deployments.
 const MAX_CONCURRENT: usize = 4;
 /// The time that a shutdown waits for a change in progress.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);

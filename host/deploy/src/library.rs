@@ -5,6 +5,7 @@
 //! A version is named by the SHA-256 of its bytes, which is checked on reading: an altered file does not serve. All
 //! functions block.
 
+mod digests;
 mod identity;
 mod missing;
 mod presence;
@@ -23,6 +24,7 @@ use super::watch::Stamp;
 use daca_base::digest::digest;
 use daca_base::files::{create_private_folder, read_bounded, write_lasting};
 use daca_model::MAX_COMPONENT;
+use digests::{Digests, FileDigest};
 use identity::FolderId;
 pub(super) use missing::{Lost, Missing};
 
@@ -62,6 +64,7 @@ pub(super) struct Library {
     folder_id: Arc<Mutex<Option<FolderId>>>,
     /// A folder that is filled from outside, such as a mounted volume.
     mounted: Option<PathBuf>,
+    digests: Arc<Digests>,
 }
 
 impl Library {
@@ -74,6 +77,7 @@ impl Library {
             data_id: FolderId::of(data),
             folder_id: Arc::new(folder_id),
             mounted,
+            digests: Arc::default(),
         }
     }
 
@@ -133,8 +137,8 @@ impl Library {
         let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
         let components = paths.filter(|path| path.extension().is_some_and(|it| it == "wasm"));
         let read = |path: PathBuf| {
-            let wasm = read_bounded(&path, MAX_COMPONENT).ok()?;
-            Some(Mounted { digest: digest(&wasm), bytes: wasm.len() as u64, path })
+            let FileDigest { digest, bytes } = self.digests.of(&path).ok()?;
+            Some(Mounted { digest, bytes, path })
         };
         components.take(MAX_MOUNTED).filter_map(read).collect()
     }

@@ -61,7 +61,7 @@ pub struct TypeView {
     pub counted: BTreeMap<String, Counted>,
 }
 
-/// A permit for a concurrent deployment. Acquired before the bytes are read.
+/// A permit for a concurrent deployment. Acquired when its bytes are there.
 pub struct Permit {
     pub(super) _permit: OwnedSemaphorePermit,
 }

@@ -64,15 +64,6 @@ impl Explained for OpenError {
     }
 }
 
-/// redb panics on some kinds of damage. Its message is returned as text.
-pub(super) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        text.unwrap_or("its reader failed").to_owned()
-    })
-}
-
 /// Opens a file, with its tables.
 pub(super) fn open_database(path: &Path, file: File) -> Result<Database, OpenError> {
     let reason = |error: String| OpenError::Damaged { path: path.to_owned(), reason: error };
@@ -109,4 +100,9 @@ pub(super) fn open_database(path: &Path, file: File) -> Result<Database, OpenErr
 /// An error of redb, as a turn meets it.
 pub(super) fn unavailable(error: redb::Error) -> Error {
     Error::Unavailable(format!("state file: {error}"))
+}
+
+/// A panic of redb, which it has on some kinds of damage, as a turn meets it.
+pub(super) fn damaged(panic: &str) -> Error {
+    Error::Unavailable(format!("state file: it is damaged: {panic}"))
 }

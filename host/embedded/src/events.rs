@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use daca_base::backoff::Backoff;
 use daca_manifest::Manifest;
-use daca_model::backend::{Error, EventOutcome, Inbound};
+use daca_model::backend::{Error, EventOutcome, Inbound, Tried};
 
 /// The longest wait before another attempt at an event that can be dead-lettered: it has many attempts.
 const MAX_WAIT: Duration = Duration::from_secs(2);
@@ -51,19 +51,22 @@ impl Subscribers {
         pubsub: &str,
         topic: &str,
         event: &Bytes,
-    ) -> Result<(), Error> {
+    ) -> Tried {
         let Some(subscribers) = self.by_topic.get(&(pubsub.to_owned(), topic.to_owned())) else {
             tracing::debug!("nobody subscribes to {pubsub}/{topic}");
-            return Ok(());
+            return Ok(()).into();
         };
-        let mut failures = Vec::new();
+        let (mut failures, mut most) = (Vec::new(), 1);
         for subscriber in subscribers {
-            if let Err(reason) = self.deliver(inbound, subscriber, event).await {
+            let (attempts, result) = self.deliver(inbound, subscriber, event).await;
+            most = most.max(attempts);
+            if let Err(reason) = result {
                 failures.push(format!("{}: {reason}", subscriber.path));
             }
         }
         // Not `Unavailable`: the subscriptions that accepted the event must not get it again.
-        if failures.is_empty() { Ok(()) } else { Err(Error::Other(failures.join("; "))) }
+        let result = if failures.is_empty() { Ok(()) } else { Err(Error::Other(failures.join("; "))) };
+        Tried { attempts: most, result }
     }
 
     /// Delivers an event to one subscription, with retries while it asks for them. A dropped event counts as delivered,
@@ -71,26 +74,31 @@ impl Subscribers {
     ///
     /// What cannot be handled now has the attempts of an effect (`effect-attempts`), and so has an agent that fails, if
     /// the subscription allows no fewer (`attempts`). With a dead-letter topic, an agent that fails has the
-    /// subscription's number: nothing is lost there.
-    async fn deliver(&self, inbound: &dyn Inbound, to: &Subscriber, event: &Bytes) -> Result<(), String> {
+    /// subscription's number: nothing is lost there. Returns the number of attempts, too.
+    async fn deliver(
+        &self,
+        inbound: &dyn Inbound,
+        to: &Subscriber,
+        event: &Bytes,
+    ) -> (u32, Result<(), String>) {
         let (most, backoff) = self.effect_tries;
         let (mut attempt, mut failed) = (0_u32, 0_u32);
         loop {
             attempt += 1;
             let (reason, is_last) = match inbound.event(&to.path, event).await {
-                EventOutcome::Success | EventOutcome::Drop(_) => return Ok(()),
+                EventOutcome::Success | EventOutcome::Drop(_) => return (attempt, Ok(())),
                 EventOutcome::Retry(reason) => (reason, attempt - failed >= most),
                 EventOutcome::Failed(reason) => {
                     failed += 1;
                     if failed >= to.attempts {
                         let outcome = inbound.event_failed(&to.path, event, reason).await;
-                        return ended(outcome, attempt);
+                        return (attempt, ended(outcome, attempt));
                     }
                     (reason, attempt >= most && !to.has_dead_letter)
                 }
             };
             if is_last {
-                return Err(given_up(attempt, &reason));
+                return (attempt, Err(given_up(attempt, &reason)));
             }
             let wait = backoff.after(attempt);
             tokio::time::sleep(if to.has_dead_letter { wait.min(MAX_WAIT) } else { wait }).await;
@@ -159,7 +167,7 @@ mod tests {
 
         let began = Instant::now();
         let result = subscribers.deliver(&script, &to, &Bytes::from_static(b"{}")).await;
-        assert_eq!((result, *script.dead_letters.lock()), (Ok(()), 1));
+        assert_eq!((result, *script.dead_letters.lock()), ((21, Ok(())), 1));
         assert!(began.elapsed() < 21 * MAX_WAIT, "{:?}", began.elapsed());
     }
 }

@@ -31,7 +31,7 @@ use daca_manifest::{AgentType, Manifest};
 use daca_model::Topic;
 use daca_model::backend::{
     Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery, EffectRequest, Error,
-    Inbound, Outbox, Ownership, Readiness, Registration, Secrets, StateStore, StateValue, TurnCommit,
+    Inbound, Outbox, Ownership, Readiness, Registration, Secrets, StateStore, StateValue, Tried, TurnCommit,
     WakeupKey, Wakeups,
 };
 use daca_model::cloud_event;
@@ -181,8 +181,8 @@ impl StateStore for Embedded {
 
 #[async_trait]
 impl EffectDelivery for Embedded {
-    async fn deliver(&self, actor: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
-        let mut results = Vec::with_capacity(effects.len());
+    async fn deliver(&self, actor: &ActorAddress, effects: &[&Effect]) -> Vec<Tried> {
+        let mut results = Vec::<Tried>::with_capacity(effects.len());
         for effect in effects {
             results.push(match &effect.request {
                 EffectRequest::Publish { pubsub, topic, event } => match self.inbound.get() {
@@ -190,11 +190,11 @@ impl EffectDelivery for Embedded {
                         let event = cloud_event::envelope(&actor.agent_type, pubsub, topic, event);
                         self.subscribers.deliver_all(&**inbound, pubsub, topic, &event).await
                     }
-                    None => Err(is_starting()),
+                    None => Err(is_starting()).into(),
                 },
                 EffectRequest::Send(request) => {
                     log_binding("sent to", request);
-                    Ok(())
+                    Ok(()).into()
                 }
             });
         }
@@ -210,7 +210,7 @@ impl EffectDelivery for Embedded {
         let event = cloud_event::envelope("daca", pubsub, name, &event);
         if DELIVERS.try_with(|()| ()).is_err() {
             let delivery = self.subscribers.deliver_all(&*inbound, pubsub, name, &event);
-            return DELIVERS.scope((), delivery).await;
+            return DELIVERS.scope((), delivery).await.result;
         }
         let Ok(permit) = self.waiting_events.clone().try_acquire_owned() else {
             return Err(Error::Unavailable(format!(
@@ -221,7 +221,8 @@ impl EffectDelivery for Embedded {
         self.tasks.spawn(async move {
             let _permit = permit;
             let Topic { pubsub, topic } = &topic;
-            if let Err(error) = subscribers.deliver_all(&*inbound, pubsub, topic, &event).await {
+            let delivered = subscribers.deliver_all(&*inbound, pubsub, topic, &event).await;
+            if let Err(error) = delivered.result {
                 let code = ErrorCode::EventSetAsideFailed.as_str();
                 tracing::error!(code, "an event for {pubsub}/{topic} is lost: {error}");
             }

@@ -18,15 +18,15 @@ use redb::{Database, ReadableDatabase};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::database::{OpenError, Quotas, SharedDatabase, catch_panic, open_database, unavailable};
+use super::database::{self, OpenError, Quotas, SharedDatabase, open_database, unavailable};
 use super::state_file::StateFile;
 use super::transaction::{
     self, Due, LastingParts, STATE, ScheduleChange, WAKEUPS, WakeupRow, decode_value, wakeup_key,
 };
 use super::writer::{CommitRequest, Request, Writer};
-use daca_base::ErrorCode;
 use daca_base::clock::Clock;
 use daca_base::files::create_private_folder;
+use daca_base::{ErrorCode, panics};
 use daca_model::ActorAddress;
 use daca_model::backend::{Error, Readiness, Registration, StateValue, TurnCommit, WakeupKey};
 
@@ -72,7 +72,7 @@ impl Store {
         }
         let (file, opened) = StateFile::open(&path)
             .map_err(|error| OpenError::Unwritable { path: path.clone(), reason: error.to_string() })?;
-        let (database, scheduled) = catch_panic(|| {
+        let (database, scheduled) = panics::caught(ErrorCode::DataDamaged, || {
             let database = open_database(&path, opened)?;
             let scheduled = transaction::read_schedule(&database, clock.unix_ms())
                 .map_err(|error| damaged(error.to_string()))?;
@@ -190,7 +190,13 @@ impl Store {
                 "the state file is being reopened after an error of the disk".into(),
             ));
         };
-        tokio::task::spawn_blocking(move || read(&database).map_err(unavailable))
+        let reading = tokio::task::spawn_blocking(move || {
+            match panics::caught(ErrorCode::StateUnavailable, || read(&database)) {
+                Ok(found) => found.map_err(unavailable),
+                Err(panic) => Err(database::damaged(&panic)),
+            }
+        });
+        reading
             .await
             .map_err(|error| Error::Unavailable(format!("the read of the state file ended early: {error}")))?
     }

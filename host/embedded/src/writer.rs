@@ -10,10 +10,11 @@ use std::time::Duration;
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
-use super::database::{Quotas, SharedDatabase, catch_panic, open_database, unavailable};
+use super::database::{Quotas, SharedDatabase, damaged, open_database, unavailable};
 use super::state_file::StateFile;
 use super::transaction::{self, LastingParts, ScheduleChange};
 use daca_base::clock::{Clock, millis};
+use daca_base::{ErrorCode, panics};
 use daca_model::ActorAddress;
 use daca_model::backend::Error;
 
@@ -151,9 +152,9 @@ impl Writer {
             Ok(results)
         };
         // A panic would end the only writing thread, and with it every write until a restart.
-        match catch_panic(write) {
+        match panics::caught(ErrorCode::StateUnavailable, write) {
             Ok(results) => results.map_err(unavailable),
-            Err(panic) => Err(Error::Unavailable(format!("state file: it is damaged: {panic}"))),
+            Err(panic) => Err(damaged(&panic)),
         }
     }
 

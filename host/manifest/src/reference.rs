@@ -276,7 +276,7 @@ pub const TABLES: [Table; 12] = [
             key(
                 "max-body",
                 Value("4MiB"),
-                "a body; a longer one is answered 413. An event that is longer is dropped or dead-lettered",
+                "a body; a longer one is answered 413. An event that is longer is dropped or dead-lettered. An agent holds it twice at least: as it came, and read (`memory`)",
             ),
             key(
                 "max-held-body-bytes",
@@ -291,7 +291,7 @@ pub const TABLES: [Table; 12] = [
             key(
                 "least-body-rate",
                 Value("4KiB"),
-                "the minimum rate a second, after five seconds, of a body that arrives and of an answer that is read",
+                "the minimum rate a second, after five seconds, of a body that arrives and of an answer that is read, on both ports",
             ),
             key("shutdown-grace", Value("10s"), "how long a shutdown waits for turns and effects"),
             key("effect-attempts", Value("5"), "attempts to deliver an effect"),

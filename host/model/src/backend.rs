@@ -19,7 +19,7 @@ use bytes::Bytes;
 use daca_base::clock::Clock;
 
 pub use self::error::Error;
-pub use crate::effect::{BindingRequest, BindingResponse, Effect, EffectRequest};
+pub use crate::effect::{BindingRequest, BindingResponse, Effect, EffectRequest, Tried};
 pub use crate::outbox::{EffectStatus, Outbox, OutboxCounts, OutboxEntry};
 pub use crate::shared_store::{SharedStore, SharedValue, SharedWriteError};
 pub use crate::stored::stored_json;
@@ -86,9 +86,9 @@ impl<T: StateStore + Bindings + Wakeups + Secrets> TurnBackend for T {}
 /// The delivery of effects, after the commit, and of the host's own events.
 #[async_trait]
 pub trait EffectDelivery: Send + Sync + 'static {
-    /// Attempts once to deliver consecutive effects, and returns a result for each. [`Error::Unavailable`] asks for a
-    /// later retry. More than one effect is passed only if [`EffectDelivery::takes_together`] allowed it.
-    async fn deliver(&self, actor: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>>;
+    /// Tries to deliver consecutive effects, and returns a result for each. [`Error::Unavailable`] asks for a later
+    /// retry. More than one effect is passed only if [`EffectDelivery::takes_together`] allowed it.
+    async fn deliver(&self, actor: &ActorAddress, effects: &[&Effect]) -> Vec<Tried>;
 
     /// Returns `true` if these two effects may be delivered in one request.
     fn takes_together(&self, _first: &EffectRequest, _next: &EffectRequest) -> bool {

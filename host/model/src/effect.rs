@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::backend::Error;
+
 /// An effect: an external action that a turn requests and that happens after its commit.
 #[derive(Debug, Clone)]
 pub struct Effect {
@@ -23,6 +25,23 @@ impl Effect {
     pub fn bytes(&self) -> usize {
         let lines = [&self.delivered_line, &self.undeliverable_line];
         self.request.bytes() + lines.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+}
+
+/// The result of a delivery, with the number of tries that were made. A backend that delivers in process makes several
+/// tries by itself.
+#[derive(Debug, Clone)]
+pub struct Tried {
+    /// The tries: at least one. Of several receivers, that with the most counts.
+    pub attempts: u32,
+    /// The result of the last one.
+    pub result: Result<(), Error>,
+}
+
+impl From<Result<(), Error>> for Tried {
+    /// The result of a single try.
+    fn from(result: Result<(), Error>) -> Tried {
+        Tried { attempts: 1, result }
     }
 }
 

@@ -62,7 +62,7 @@ pub struct OutboxEntry {
     pub metadata: BTreeMap<String, String>,
     /// Its outcome.
     pub status: EffectStatus,
-    /// The number of delivery attempts.
+    /// The number of tries that were made to deliver it.
     pub attempts: u32,
     /// Why the last attempt failed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,14 +98,14 @@ impl Outbox {
     /// Adds a binding call that was made at once and is not an effect.
     pub fn add_invocation(&self, actor: &ActorAddress, request: &BindingRequest) {
         let id = self.insert(binding_entry(actor, "", "invoke", request));
-        self.attempted(id, None);
+        self.attempted(id, 1, None);
         self.settle(id, EffectStatus::Sent);
     }
 
-    /// Records an attempt.
-    pub fn attempted(&self, id: u64, error: Option<String>) {
+    /// Records so many tries, and why the last one failed.
+    pub fn attempted(&self, id: u64, attempts: u32, error: Option<String>) {
         if let Some(entry) = self.lock().pending.get_mut(&id) {
-            entry.attempts += 1;
+            entry.attempts = entry.attempts.saturating_add(attempts);
             entry.error = error;
         }
     }

@@ -39,6 +39,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/outbox", get(outbox))
         .route("/metrics", get(super::metrics::metrics))
         .merge(super::deploy::router())
+        .merge(super::upload::router())
         .route("/actors/{agent_type}/{actor_id}/method/{method}", post(invoke))
         .method_not_allowed_fallback(super::app::method_not_allowed)
         .fallback(|| async {

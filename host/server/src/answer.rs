@@ -128,11 +128,12 @@ impl IntoResponse for HttpError {
         }
         // The rest of a body may stay unread, so the connection cannot serve another request. An unauthorised client
         // does not keep a connection.
-        const CLOSE: [StatusCode; 4] = [
+        const CLOSE: [StatusCode; 5] = [
             StatusCode::PAYLOAD_TOO_LARGE,
             StatusCode::REQUEST_TIMEOUT,
             StatusCode::UNAUTHORIZED,
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            StatusCode::NOT_IMPLEMENTED,
         ];
         if CLOSE.contains(&status) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

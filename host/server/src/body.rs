@@ -62,9 +62,9 @@ pub(super) enum BodyError {
 }
 
 impl BodyError {
-    /// The cause of an extractor's rejection.
-    pub(super) fn of(rejection: &BytesRejection) -> Option<&BodyError> {
-        let mut cause: Option<&(dyn StdError + 'static)> = Some(rejection);
+    /// The cause of an extractor's rejection, or of the error of a body that is read in pieces.
+    pub(super) fn of(error: &(dyn StdError + 'static)) -> Option<&BodyError> {
+        let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
         while let Some(error) = cause {
             if let Some(error) = error.downcast_ref() {
                 return Some(error);
@@ -190,6 +190,11 @@ impl AsRef<[u8]> for Kept {
     }
 }
 
+/// The bytes of a body, which hold their share of the budget.
+pub(super) fn kept(data: Vec<u8>, held: Held) -> Bytes {
+    Bytes::from_owner(Kept { data, _held: held })
+}
+
 /// Reads a body to its end.
 async fn whole(
     mut body: Lingering,
@@ -216,7 +221,7 @@ async fn whole(
         }
         data.extend_from_slice(&piece);
     }
-    Ok(Bytes::from_owner(Kept { data, _held: held }))
+    Ok(kept(data, held))
 }
 
 /// Tells when a body arrives too slowly, or an answer is read too slowly.

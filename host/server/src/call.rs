@@ -21,7 +21,7 @@ pub(super) fn actor_call(
     path: &PathParameters,
     document: &Result<Document, json::Error>,
 ) -> Result<ActorCall, HttpError> {
-    let document = || document.as_ref().map_err(not_json);
+    let document = || document.as_ref().map_err(unusable);
     let id = match &call.actor_id {
         ActorIdSource::Path(parameter) => path.get(parameter).cloned().unwrap_or_default(),
         ActorIdSource::Field { name, default } => {
@@ -54,14 +54,15 @@ fn object(document: &Document) -> Result<&Document, HttpError> {
     Err(HttpError::new(ErrorCode::BodyNotObject, "The body is JSON, but not an object."))
 }
 
-/// The error for a body that is not acceptable JSON.
-pub(super) fn not_json(error: &json::Error) -> HttpError {
-    match error {
-        json::Error::TooDeep => {
-            HttpError::new(ErrorCode::BodyTooDeep, format!("The body is refused: {error}."))
-        }
-        _ => HttpError::new(ErrorCode::BodyNotJson, format!("The body is not JSON: {error}.")),
-    }
+/// The error for a body that is not acceptable JSON, or not of the expected form.
+pub(super) fn unusable(error: &json::Error) -> HttpError {
+    let (code, what) = match error {
+        json::Error::TooDeep => (ErrorCode::BodyTooDeep, "The body is refused"),
+        json::Error::NotObject => (ErrorCode::BodyNotObject, "The body is refused"),
+        json::Error::Form(_) => (ErrorCode::BodyFieldInvalid, "The body is refused"),
+        json::Error::Encoding(_) | json::Error::Syntax(_) => (ErrorCode::BodyNotJson, "The body is not JSON"),
+    };
+    HttpError::new(code, format!("{what}: {error}."))
 }
 
 fn id_in_field(name: &str, field: Option<&Document>, default: Option<&str>) -> Result<String, HttpError> {

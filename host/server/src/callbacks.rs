@@ -200,7 +200,7 @@ async fn fire(
 ) -> Result<Response, HttpError> {
     let (actor, name, body) = named(path, body)?;
     let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
-    let firing = Document::parse(&body).map_err(|error| super::call::not_json(&error))?;
+    let firing = Document::parse(&body).map_err(|error| super::call::unusable(&error))?;
     let data = firing_data(firing.field("data").as_ref());
     // The sidecar tracks its own firings; only other backends use the token.
     let fired = FiredWakeup { key: WakeupKey { kind, name: name.clone() }, token: 0 };

@@ -20,17 +20,12 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
-/// Connections beyond the limit, which serve health checks only.
-const SPARE: usize = 128;
 /// The time that a spare connection may be silent before it is evicted. A client that connects and sends at once is
 /// answered within it. 500 clients that reconnect permanently delay another one by a second, not forever.
 const SPARE_SILENCE: Duration = Duration::from_millis(250);
 
 /// The minimum wait for a permit that has not been returned yet.
 const MOMENT: Duration = Duration::from_millis(5);
-/// The maximum number of evicted connections that have not ended yet. They are read for a moment more, and hold no
-/// permit.
-const LEAVING: usize = 128;
 
 /// All connections of a port.
 pub(super) struct Connections {
@@ -48,9 +43,11 @@ struct Registry {
     next_id: u64,
     all: HashMap<u64, Arc<Connection>>,
     spare: usize,
+    /// The maximum of those that serve health checks only, and of those that are leaving: they hold no permit.
+    max_spare: usize,
     of_sidecar: usize,
     of_peers: HashMap<IpAddr, usize>,
-    /// Evicted connections that have not ended yet.
+    /// Evicted connections that have not ended yet. They are read for a moment more.
     leaving: HashSet<u64>,
 }
 
@@ -95,8 +92,14 @@ pub(super) struct Permit {
 }
 
 impl Connections {
-    pub(super) fn new(most: usize, most_of_peer: usize, behind_sidecar: bool) -> Arc<Connections> {
-        let (registry, returned) = (Mutex::default(), Notify::new());
+    pub(super) fn new(
+        most: usize,
+        most_of_peer: usize,
+        max_spare: usize,
+        behind_sidecar: bool,
+    ) -> Arc<Connections> {
+        let registry = Mutex::new(Registry { max_spare, ..Registry::default() });
+        let returned = Notify::new();
         Arc::new(Connections {
             most,
             most_of_peer,
@@ -133,7 +136,8 @@ impl Connections {
             is_full && !registry.evict(|one| !one.is_spare && one.of_sidecar == of_sidecar)?
         };
         let now = milliseconds(now.saturating_duration_since(self.start));
-        if is_spare && registry.spare >= SPARE && !registry.evict(|one| one.is_spare && one.had_time(now))? {
+        let is_spare_full = registry.spare >= registry.max_spare;
+        if is_spare && is_spare_full && !registry.evict(|one| one.is_spare && one.had_time(now))? {
             return Err(registry.full(now));
         }
         let connection = Arc::new(Connection {
@@ -227,7 +231,7 @@ impl Registry {
         else {
             return Ok(false);
         };
-        if self.leaving.len() >= LEAVING {
+        if self.leaving.len() >= self.max_spare {
             return Err(Full { again_in: MOMENT });
         }
         if let Some(connection) = self.remove(id) {

@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest as _, Path, Query, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{ConnectInfo, FromRequest as _, Path, Query, Request, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use bytes::Bytes;
-use futures::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -20,15 +18,8 @@ use super::admin_state::AdminState;
 use super::answer::HttpError;
 use daca_base::ErrorCode;
 use daca_deploy as deploy;
-use daca_deploy::{Deployed, Mounted, Origin, Permit, Record, Source, TypeView};
-use daca_model::MAX_COMPONENT;
+use daca_deploy::{Deployed, Mounted, Origin, Record, Source, TypeView};
 
-/// The time within which a component must arrive.
-const UPLOAD_TIME: Duration = Duration::from_secs(120);
-/// The time for which the rest of a refused one is read.
-const DISCARD_TIME: Duration = Duration::from_secs(10);
-/// The text of the component's signature file.
-const SIGNATURE: &str = "daca-signature";
 /// The initiator, as given by the client.
 const BY: &str = "daca-by";
 /// The maximum length of the initiator in characters.
@@ -36,22 +27,11 @@ const MAX_BY: usize = 100;
 
 /// The routes, for the admin router.
 pub(super) fn router() -> Router<AdminState> {
-    let largest = usize::try_from(MAX_COMPONENT).unwrap_or(usize::MAX);
-    let upload = put(put_component).layer(DefaultBodyLimit::max(largest));
     Router::new()
-        .route("/agents/{agent_type}/component", upload)
         .route("/agents/{agent_type}/version", post(post_version))
         .route("/agents/{agent_type}/rollback", post(post_rollback))
         .route("/agents/{agent_type}/pins/{actor_id}", put(put_pin).delete(delete_pin))
         .route("/versions", get(versions))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UploadQuery {
-    #[serde(default = "all")]
-    share: u8,
-    label: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -82,65 +62,9 @@ struct OfType {
     agent_type: Option<String>,
 }
 
-fn all() -> u8 {
+/// The share of a version that serves all actors.
+pub(super) fn all() -> u8 {
     100
-}
-
-/// Reads the rest of a body and discards it. A client that still sends when the connection is closed may not see the
-/// answer.
-async fn discard(body: Body) {
-    let mut pieces = body.into_data_stream();
-    let all = async { while let Some(Ok(_)) = pieces.next().await {} };
-    // A slower client gets the answer without having sent everything.
-    tokio::time::timeout(DISCARD_TIME, all).await.ok();
-}
-
-/// The body is read only after a permit for a deployment was acquired.
-async fn put_component(
-    State(state): State<AdminState>,
-    agent_type: Result<Path<String>, PathRejection>,
-    query: Result<Query<UploadQuery>, QueryRejection>,
-    request: Request,
-) -> Result<Json<Deployed>, Refused> {
-    let begun = begin_upload(&state, agent_type, query);
-    let (agent_type, UploadQuery { share, label }, permit) = match begun {
-        Ok(begun) => begun,
-        Err(refused) => {
-            discard(request.into_body()).await;
-            return Err(refused);
-        }
-    };
-    let origin = origin(request.headers(), &request);
-    let signature = text(request.headers(), SIGNATURE);
-    if announced_length(request.headers()) > MAX_COMPONENT {
-        return Err(deploy::Error::too_large().into());
-    }
-    let body = tokio::time::timeout(UPLOAD_TIME, Bytes::from_request(request, &())).await;
-    let wasm = match body {
-        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            return Err(deploy::Error::too_large().into());
-        }
-        Ok(body) => body.map_err(super::body::unreadable_body)?,
-        Err(_) => {
-            let detail = format!("The component did not arrive within {UPLOAD_TIME:?}.");
-            let refused = HttpError::new(ErrorCode::BodyUnreadable, detail);
-            return Err(refused.with_status(StatusCode::REQUEST_TIMEOUT).into());
-        }
-    };
-    let request = deploy::Request { wasm, signature, share, label, origin };
-    let deployer = state.deployer.clone();
-    finish(async move { deployer.deploy(&agent_type, request, permit).await }).await
-}
-
-/// The checks that need no body.
-fn begin_upload(
-    state: &AdminState,
-    agent_type: Result<Path<String>, PathRejection>,
-    query: Result<Query<UploadQuery>, QueryRejection>,
-) -> Result<(String, UploadQuery, Permit), Refused> {
-    let agent_type = path(agent_type)?;
-    let Query(query) = query.map_err(query_invalid)?;
-    Ok((agent_type, query, state.deployer.permit()?))
 }
 
 async fn post_version(
@@ -193,7 +117,7 @@ async fn delete_pin(
 }
 
 /// Runs a change to its end, even if the requester hangs up: there are no half changes.
-async fn finish(
+pub(super) async fn finish(
     change: impl Future<Output = Result<Deployed, deploy::Error>> + Send + 'static,
 ) -> Result<Json<Deployed>, Refused> {
     match tokio::spawn(change).await {
@@ -315,7 +239,7 @@ pub(super) fn serving(view: &TypeView) -> Vec<Value> {
     entries
 }
 
-fn path(agent_type: Result<Path<String>, PathRejection>) -> Result<String, HttpError> {
+pub(super) fn path(agent_type: Result<Path<String>, PathRejection>) -> Result<String, HttpError> {
     let Path(agent_type) =
         agent_type.map_err(|error| HttpError::new(ErrorCode::PathInvalid, error.body_text()))?;
     Ok(agent_type)
@@ -329,7 +253,7 @@ fn actor_of(
     Ok(super::call::address(&agent_type, &id)?)
 }
 
-fn query_invalid(error: QueryRejection) -> HttpError {
+pub(super) fn query_invalid(error: QueryRejection) -> HttpError {
     HttpError::new(ErrorCode::QueryInvalid, error.body_text())
 }
 
@@ -337,12 +261,11 @@ fn query_invalid(error: QueryRejection) -> HttpError {
 async fn json_body<T: serde::de::DeserializeOwned>(request: Request) -> Result<T, HttpError> {
     let body = Bytes::from_request(request, &()).await.map_err(super::body::unreadable_body)?;
     let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
-    daca_base::json::read_object(&body)
-        .map_err(|error| HttpError::new(ErrorCode::BodyNotJson, format!("The body cannot be used: {error}.")))
+    daca_base::json::read_object(&body).map_err(|error| super::call::unusable(&error))
 }
 
 /// The initiator: the name that the client gives, and its address.
-fn origin(headers: &HeaderMap, request: &Request<Body>) -> Origin {
+pub(super) fn origin(headers: &HeaderMap, request: &Request<Body>) -> Origin {
     let said = text(headers, BY).unwrap_or_default();
     let said = said.chars().filter(|c| !c.is_control()).take(MAX_BY).collect::<String>();
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_string());
@@ -354,14 +277,8 @@ fn origin(headers: &HeaderMap, request: &Request<Body>) -> Origin {
     Origin { source: Source::Api, initiated_by }
 }
 
-/// The announced length of the body in bytes, so that one that is too large is refused before it is sent. 0 if it is
-/// not announced.
-fn announced_length(headers: &HeaderMap) -> u64 {
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    length.unwrap_or_default()
-}
-
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+/// The text of a header, without blanks around it. `None` if there is none.
+pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     let text = headers.get(name)?.to_str().ok()?.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }

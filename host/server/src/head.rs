@@ -14,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::answer::HttpError;
+use super::encoding;
 use daca_base::ErrorCode;
 
 /// The header lines that are parsed. hyper takes 64 bytes for each of them whenever it parses a head, whether they are
@@ -42,12 +43,13 @@ impl HeadCut {
     }
 }
 
-/// Refuses heads that are larger than users need, or that do not name a host. `large` are the paths whose handlers call
-/// [`check_size`] themselves.
+/// Refuses heads that are larger than users need, that do not name a host, or whose body has an unknown transfer coding.
+/// `large` are the paths whose handlers call [`check_size`] themselves.
 pub(super) async fn check(State(large): State<Arc<[String]>>, request: Request, next: Next) -> Response {
     let is_large = large.iter().any(|path| path == request.uri().path());
     let cut = request.extensions().get::<HeadCut>().copied();
     let checked = check_host(&request)
+        .and_then(|()| encoding::check_transfer(request.headers()))
         .and_then(|()| if is_large { Ok(()) } else { check_size(request.uri(), request.headers(), cut) });
     match checked {
         Ok(()) => next.run(request).await,

@@ -6,8 +6,8 @@
 //! destination; nothing here knows what an actor does. [`inputs`] handles failed messages of bindings, and [`events`]
 //! events; both publish [`dead_letters`]. [`server`] accepts connections and shuts down. [`connections`] limits their
 //! number; [`head`], [`head_filter`], [`framing`] and [`socket`] limit the heads of
-//! requests, and [`body`] and [`budget`] their bodies. [`encoding`] refuses compressed bodies. [`lingering`] lets
-//! clients see why a body was refused, and [`unreadable`] why a request was.
+//! requests, and [`body`] and [`budget`] their bodies. [`encoding`] refuses compressed bodies, and [`upload`] reads
+//! components. [`lingering`] lets clients see why a body was refused, and [`unreadable`] why a request was.
 
 mod admin;
 mod admin_state;
@@ -37,6 +37,7 @@ mod socket;
 mod subscriptions;
 mod token;
 mod unreadable;
+mod upload;
 
 pub use admin::router as admin_router;
 pub use admin_state::AdminState;

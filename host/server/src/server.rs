@@ -6,14 +6,14 @@ use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -56,6 +56,8 @@ pub struct ServerOptions {
     pub max_connections: usize,
     /// Those of one peer on another machine.
     pub max_connections_per_peer: usize,
+    /// Connections beyond these limits, which serve health checks only. As many again may be ending.
+    pub max_spare_connections: usize,
     /// The paths of the health checks.
     pub health: &'static [&'static str],
     /// The maximum size of a body in bytes.
@@ -87,6 +89,7 @@ struct Serving {
     /// Large heads of the sidecar, and of all others: only the sidecar itself may delay a broker's message.
     large_heads: [Arc<Semaphore>; 2],
     refused: Seldom,
+    large: Seldom,
     unread: Seldom,
 }
 
@@ -128,6 +131,7 @@ impl Server {
         let connections = Connections::new(
             options.max_connections,
             options.max_connections_per_peer,
+            options.max_spare_connections,
             options.behind_sidecar,
         );
         Server {
@@ -139,6 +143,7 @@ impl Server {
                 bodies_of_sidecar: bodies(of_sidecar),
                 large_heads,
                 refused: Seldom::default(),
+                large: Seldom::default(),
                 unread: Seldom::default(),
             }),
             connections,
@@ -204,7 +209,9 @@ fn serve(
     stream.set_nodelay(true).ok();
     let connection = place.connection.clone();
     let large_heads = PollSemaphore::new(serving.large_heads[usize::from(connection.of_sidecar)].clone());
-    let socket = Socket::new(stream, connection.clone(), large_heads, serving.bodies(&connection));
+    let answered = Arc::<OnceLock<ErrorCode>>::default();
+    let socket =
+        Socket::new(stream, connection.clone(), large_heads, serving.bodies(&connection), answered.clone());
     let mut builder = Builder::new();
     // The socket has the relevant timer, which waits for the previous answer. With one of its own, hyper reads on after
     // an answer.
@@ -238,9 +245,7 @@ fn serve(
     async move {
         let ended = until_ended(watched, &connection).await;
         drop(place);
-        if let Err(error) = ended {
-            log_end(&serving, peer, &error);
-        }
+        log_end(&serving, peer, ended.err().as_ref(), answered.get().copied());
     }
 }
 
@@ -266,21 +271,33 @@ async fn until_ended(
     }
 }
 
-/// Logs why a connection ended early.
-fn log_end(serving: &Serving, peer: SocketAddr, error: &hyper::Error) {
-    if error.is_parse() {
-        refused(&serving.refused, peer, error);
-    } else if !is_unread(error) {
-        tracing::debug!("a connection ended: {error}");
-    } else if let Some(left_out) = serving.unread.admit() {
-        tracing::warn!(code = ErrorCode::AnswerTooSlow.as_str(), %peer, left_out, "a connection was closed: its answer was read too slowly");
+/// Logs why a connection ended early. `answered` is the code of the answer to a request that hyper could not read: how
+/// its connection ended does not matter then.
+fn log_end(serving: &Serving, peer: SocketAddr, error: Option<&hyper::Error>, answered: Option<ErrorCode>) {
+    match error {
+        _ if answered.is_some() => log_refusal(&serving.refused, peer, error, answered),
+        Some(error) if error.is_parse() => log_refusal(&serving.refused, peer, Some(error), None),
+        Some(error) if is_unread(error) => {
+            let Some(left_out) = serving.unread.admit() else { return };
+            tracing::warn!(code = ErrorCode::AnswerTooSlow.as_str(), %peer, left_out, "a connection was closed: its answer was read too slowly");
+        }
+        Some(error) => tracing::debug!("a connection ended: {error}"),
+        None => {}
     }
 }
 
-/// hyper has itself answered a request that it could not read.
-fn refused(seldom: &Seldom, peer: SocketAddr, error: &hyper::Error) {
+/// A request could not be read, whether its client got an answer or not.
+fn log_refusal(seldom: &Seldom, peer: SocketAddr, error: Option<&hyper::Error>, answered: Option<ErrorCode>) {
     let Some(left_out) = seldom.admit() else { return };
-    tracing::warn!(code = ErrorCode::RequestUnreadable.as_str(), %peer, left_out, "a request was refused before it was read: {error}");
+    let answered = answered.map(ErrorCode::as_str);
+    let reason = error.map(|error| format!(": {error}")).unwrap_or_default();
+    tracing::warn!(
+        code = ErrorCode::RequestUnreadable.as_str(),
+        %peer,
+        left_out,
+        answered,
+        "a request was refused before it was read{reason}"
+    );
 }
 
 /// The socket stopped writing an answer.
@@ -315,6 +332,12 @@ async fn answer(
     }
     let response = serving.router.clone().oneshot(request).await;
     let mut response = response.unwrap_or_else(|never| match never {});
+    if response.status() == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+        && let Some(left_out) = serving.large.admit()
+    {
+        let code = ErrorCode::HeadTooLarge.as_str();
+        tracing::warn!(code, %peer, left_out, "a request was refused: its head is larger than people need");
+    }
     if connection.evicted.is_cancelled() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

@@ -11,7 +11,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -25,7 +25,8 @@ use tokio_util::sync::PollSemaphore;
 use super::body::{BodyBounds, Clock};
 use super::connections::Connection;
 use super::head_filter::{BOUNDS, HeadFilter};
-use super::unreadable;
+use super::unreadable::{self, Refusal};
+use daca_base::ErrorCode;
 
 /// The size of one read in bytes.
 const READ: usize = 32 * 1024;
@@ -60,6 +61,8 @@ pub(super) struct Socket {
     filtered: Bytes,
     /// The replacement for what hyper wants to write.
     instead: Option<Bytes>,
+    /// The code of that answer, for those who log the end of the connection.
+    refused: Arc<OnceLock<ErrorCode>>,
     write_time: WriteTime,
 }
 
@@ -140,6 +143,7 @@ impl Socket {
         connection: Arc<Connection>,
         large_heads: PollSemaphore,
         bounds: BodyBounds,
+        refused: Arc<OnceLock<ErrorCode>>,
     ) -> Socket {
         let head_timeout = if connection.is_spare { SPARE_HEAD_TIMEOUT } else { HEAD_TIMEOUT };
         Socket {
@@ -152,6 +156,7 @@ impl Socket {
             filter: HeadFilter::new(BOUNDS),
             filtered: Bytes::new(),
             instead: None,
+            refused,
             write_time: WriteTime { bounds, written: 0, clock: None },
         }
     }
@@ -273,8 +278,12 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.instead.is_none() {
-            self.instead = unreadable::instead_of(bytes, self.filter.announces_enormous_body());
+        if self.instead.is_none()
+            && let Some(refusal) = unreadable::instead_of(bytes, self.filter.announces_enormous_body())
+        {
+            let Refusal { code, text } = refusal;
+            self.refused.set(code).ok(); // the first one counts
+            self.instead = Some(text);
         }
         while let Some(mut instead) = self.instead.clone().filter(|instead| !instead.is_empty()) {
             let written = ready!(self.poll_pieces(context, &[IoSlice::new(&instead)]))?;

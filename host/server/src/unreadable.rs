@@ -10,9 +10,17 @@ use super::answer::HttpError;
 use super::body::BodyError;
 use daca_base::ErrorCode;
 
-/// The replacement for an answer that hyper gives by itself. It calls the head too large, or invalid, if the announced
-/// length of the body is more than 64 bits hold; then `is_enormous` is `true`.
-pub(super) fn instead_of(written: &[IoSlice<'_>], is_enormous: bool) -> Option<Bytes> {
+/// The replacement for an answer that hyper gives by itself.
+pub(super) struct Refusal {
+    /// Its code, for the log.
+    pub(super) code: ErrorCode,
+    /// All of its bytes.
+    pub(super) text: Bytes,
+}
+
+/// The replacement for what is written, if that is an answer of hyper itself. It calls the head too large, or invalid,
+/// if the announced length of the body is more than 64 bits hold; then `is_enormous` is `true`.
+pub(super) fn instead_of(written: &[IoSlice<'_>], is_enormous: bool) -> Option<Refusal> {
     let mut pieces = written.iter().filter(|piece| !piece.is_empty());
     let (Some(head), None) = (pieces.next(), pieces.next()) else { return None };
     if !head.starts_with(b"HTTP/1.1 4") {
@@ -25,17 +33,18 @@ pub(super) fn instead_of(written: &[IoSlice<'_>], is_enormous: bool) -> Option<B
         return None;
     }
     let status = StatusCode::from_bytes(head.get("HTTP/1.1 ".len()..)?.get(..3)?.as_bytes()).ok()?;
-    let error = match status {
-        _ if is_enormous => HttpError::from(&BodyError::TooLarge),
+    let (code, error) = match status {
+        _ if is_enormous => (ErrorCode::BodyTooLarge, HttpError::from(&BodyError::TooLarge)),
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => {
-            HttpError::new(ErrorCode::HeadTooLarge, "The head of the request is too large.")
-                .with_status(status)
+            let (code, detail) = (ErrorCode::HeadTooLarge, "The head of the request is too large.");
+            (code, HttpError::new(code, detail).with_status(status))
         }
         _ => {
-            HttpError::new(ErrorCode::RequestUnreadable, "This is not an HTTP/1 request.").with_status(status)
+            let (code, detail) = (ErrorCode::RequestUnreadable, "This is not an HTTP/1 request.");
+            (code, HttpError::new(code, detail).with_status(status))
         }
     };
-    Some(error.as_text().into())
+    Some(Refusal { code, text: error.as_text().into() })
 }
 
 #[cfg(test)]
@@ -44,7 +53,7 @@ mod tests {
 
     fn instead(text: &str) -> Option<String> {
         instead_of(&[IoSlice::new(text.as_bytes())], false)
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .map(|refusal| String::from_utf8_lossy(&refusal.text).into_owned())
     }
 
     #[test]
@@ -58,7 +67,8 @@ mod tests {
             "{text}"
         );
         let enormous = instead_of(&[IoSlice::new(own.as_bytes())], true).expect("it is hyper's");
-        assert!(enormous.starts_with(b"HTTP/1.1 413 "), "{enormous:?}");
+        assert!(enormous.text.starts_with(b"HTTP/1.1 413 "), "{:?}", enormous.text);
+        assert_eq!(enormous.code, ErrorCode::BodyTooLarge);
         for other in [
             "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
             "HTTP/1.1 404 Not Found\r\ndaca-error: not-found\r\ncontent-length: 0\r\n\r\n",

@@ -112,15 +112,21 @@ async fn a_request_that_makes_no_sense_is_refused_with_its_code() -> anyhow::Res
         (Method::PUT, pin, of_version(""), unknown),
         (Method::DELETE, pin, String::new(), (404, "not-pinned")),
         (Method::POST, path, "version".into(), (400, "body-not-json")),
-        (Method::POST, path, "{}".into(), (400, "body-not-json")),
-        (Method::POST, path, json!({"version": known, "share": 300}).to_string(), (400, "body-not-json")),
-        (Method::POST, path, json!({"version": known, "shard": 1}).to_string(), (400, "body-not-json")),
+        (Method::POST, path, "[".repeat(129) + &"]".repeat(129), (400, "body-too-deep")),
+        (Method::POST, path, "{}".into(), (400, "body-field-invalid")),
+        (
+            Method::POST,
+            path,
+            json!({"version": known, "share": 300}).to_string(),
+            (400, "body-field-invalid"),
+        ),
+        (Method::POST, path, json!({"version": known, "shard": 1}).to_string(), (400, "body-field-invalid")),
         (Method::POST, "/agents/Swapped/rollback", "now".into(), (400, "body-not-json")),
-        (Method::PUT, pin, "[]".into(), (400, "body-not-json")),
+        (Method::PUT, pin, "[]".into(), (400, "body-not-object")),
         // serde would take the fields of a struct in a list.
-        (Method::PUT, pin, json!([known]).to_string(), (400, "body-not-json")),
-        (Method::POST, path, json!([known, 100, null]).to_string(), (400, "body-not-json")),
-        (Method::POST, "/agents/Swapped/rollback", "[true]".into(), (400, "body-not-json")),
+        (Method::PUT, pin, json!([known]).to_string(), (400, "body-not-object")),
+        (Method::POST, path, json!([known, 100, null]).to_string(), (400, "body-not-object")),
+        (Method::POST, "/agents/Swapped/rollback", "[true]".into(), (400, "body-not-object")),
     ];
     for (method, path, body, expected) in cases {
         let answer = host.send_admin(method.clone(), path, body.clone()).await?;
@@ -130,6 +136,19 @@ async fn a_request_that_makes_no_sense_is_refused_with_its_code() -> anyhow::Res
     for part in ["revision", "serving", "canary", "pins"] {
         assert_eq!(after[part], before[part]);
     }
+    Ok(())
+}
+
+/// The version is good, or it would not serve: its history says nothing of a request that was wrong.
+#[tokio::test]
+async fn a_wrong_label_is_no_refusal_of_the_version_that_serves() -> anyhow::Result<()> {
+    let host = Host::start(&manifest()).await?;
+    let serving = component("swapped_v1")?;
+    for query in [&format!("label={}", "x".repeat(65)), "label=a%0Ab"] {
+        let answer = host.deploy(&serving, query).await?;
+        assert_refused(&host, query, &answer, (400, "label-invalid")).await?;
+    }
+    assert_eq!(host.versions().await?["history"].as_array().map(Vec::len), Some(1));
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Every way on which a version comes, alone and at the same time as others.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
@@ -224,6 +226,27 @@ async fn ten_deployments_a_second_are_all_answered_and_no_call_fails_meanwhile()
         .max_by_key(|answer| answer.body["revision"].as_u64());
     assert_eq!(Some(&host.versions().await?["serving"]), last.map(|answer| &answer.body["version"]));
     assert_eq!(host.entries("a").await?.1, (0..200).collect::<Vec<_>>());
+    Ok(())
+}
+
+/// Whoever sends a component slowly holds the bytes that have arrived, and no permit.
+#[tokio::test]
+async fn slow_uploads_keep_nobody_from_deploying() -> anyhow::Result<()> {
+    const ASKED: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let host = Host::start(&swapped("")).await?;
+    let head = "PUT /agents/Swapped/component HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 1000000\r\n\r\n";
+    let mut slow = Vec::new();
+    for number in 0..8 {
+        let mut stream = TcpStream::connect(host.admin.trim_start_matches("http://"))?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.write_all(head.as_bytes())?;
+        // The host asks for the body as soon as it reads it.
+        let mut answer = [0; ASKED.len()];
+        stream.read_exact(&mut answer)?;
+        assert_eq!(String::from_utf8_lossy(&answer), String::from_utf8_lossy(ASKED), "upload {number}");
+        slow.push(stream);
+    }
+    assert_eq!(host.deploy_guest("swapped_v2", "").await?["outcome"], "deployed");
     Ok(())
 }
 

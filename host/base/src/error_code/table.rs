@@ -70,6 +70,7 @@ error_codes! {
     BackendUnavailable "backend-unavailable" Unavailable;
     BodiesExhausted "bodies-exhausted" Unavailable;
     BodyEncodingUnsupported "body-encoding-unsupported" WrongEncoding;
+    BodyFieldInvalid "body-field-invalid" Invalid;
     BodyNotJson "body-not-json" Invalid;
     BodyNotObject "body-not-object" Invalid;
     BodyTooDeep "body-too-deep" Invalid;
@@ -194,6 +195,7 @@ error_codes! {
     ManifestUnknownAgent "manifest-unknown-agent" Setup;
     ManifestUnknownKey "manifest-unknown-key" Setup;
     ManifestUnreadable "manifest-unreadable" Setup;
+    MemoryBelowBody "memory-below-body" Setup;
     MemoryExceeded "memory-exceeded" Failed;
     MessageSetAside "message-set-aside" Notice;
     MethodNotAllowed "method-not-allowed" WrongMethod;
@@ -204,6 +206,7 @@ error_codes! {
     NotFound "not-found" NotFound;
     NotPinned "not-pinned" NotFound;
     NothingToRollBack "nothing-to-roll-back" Conflict;
+    OpenFilesScarce "open-files-scarce" Setup;
     OriginRefused "origin-refused" Forbidden;
     OutcomeUnknown "outcome-unknown" Notice;
     OutputFailed "output-failed" Setup;
@@ -255,6 +258,7 @@ error_codes! {
     TestkitTooFar "testkit-too-far" Setup;
     TimerNotSettled "timer-not-settled" Notice;
     TooManyPins "too-many-pins" Conflict;
+    TransferEncodingUnsupported "transfer-encoding-unsupported" WrongEncoding;
     TrialFailed "trial-failed" Unusable;
     TurnTimeExceeded "turn-time-exceeded" TimedOut;
     VersionInvalid "version-invalid" Setup;

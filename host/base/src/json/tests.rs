@@ -106,6 +106,32 @@ fn a_list_is_no_object() {
         second: u8,
     }
     assert_eq!(read_object(b" {\"first\": 1, \"second\": 2}"), Ok(Pair { first: 1, second: 2 }));
-    assert_eq!(read_object::<Pair>(b"[1, 2]"), Err(Error::Form("it is not an object".into())));
+    assert_eq!(read_object::<Pair>(b"[1, 2]"), Err(Error::NotObject));
+    assert_eq!(Error::NotObject.to_string(), "it is not an object");
     assert!(matches!(read_object::<Pair>(b"[1, "), Err(Error::Syntax(_))));
+}
+
+#[test]
+fn a_request_of_the_wrong_form_is_told_its_field() {
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        inner: Vec<u8>,
+        share: u8,
+    }
+    for (text, words) in [
+        (r#"{"inner": [1], "share": "half"}"#, &["the field share: ", "expected u8"][..]),
+        (r#"{"inner": [1, -1], "share": 1}"#, &["the field inner[1]: ", "expected u8"]),
+        (r#"{"inner": [1], "share": 300}"#, &["the field share: ", "300"]),
+        (r#"{"inner": [1], "shard": 1}"#, &["the field shard: ", "expected `inner` or `share`"]),
+        (r#"{"inner": [1]}"#, &["missing field `share`"]),
+    ] {
+        let error = read_object::<Outer>(text.as_bytes()).expect_err(text);
+        assert!(matches!(error, Error::Form(_)), "{error:?}");
+        for word in words {
+            assert!(error.to_string().contains(word), "{text}: {error}");
+        }
+    }
+    let deep = format!("{{\"inner\": {}{}}}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
+    assert_eq!(read_object::<Outer>(deep.as_bytes()), Err(Error::TooDeep));
 }

@@ -15,7 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
-use crate::{ErrorCode, Explained, Explanation};
+use crate::{ErrorCode, Explained, Explanation, panics};
 
 pub use output::Output;
 pub use recent::{Batch, LineReader, RecentLines};
@@ -91,7 +91,11 @@ pub fn start(format: LogFormat) -> Result<Log, Error> {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let text = panic.payload_as_str().unwrap_or_default();
-        tracing::error!(code = ErrorCode::Internal.as_str(), "defect at {place}: {}", printable(text));
+        let text = printable(text);
+        match panics::expected() {
+            Some(code) => tracing::error!(code = code.as_str(), "bad data, noticed at {place}: {text}"),
+            None => tracing::error!(code = ErrorCode::Internal.as_str(), "defect at {place}: {text}"),
+        }
     }));
     Ok(Log { recent, output })
 }

@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use daca_base::{ErrorCode, Explained, Explanation};
 
+/// The open files without which a host cannot reserve what it needs for itself.
+pub(super) const MIN_DESCRIPTORS: usize = 256;
+
 /// Why a host cannot start, besides the errors of its parts.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
@@ -47,6 +50,9 @@ pub(super) enum Error {
         "--admin {0} can be reached from other machines, and without a token the admin API lets anyone call every actor"
     )]
     AdminNotLoopback(SocketAddr),
+    /// The process may open too few files.
+    #[error("the limit of open files is {0}, and a host needs {MIN_DESCRIPTORS}")]
+    TooFewDescriptors(usize),
 }
 
 impl Explained for Error {
@@ -67,6 +73,9 @@ impl Explained for Error {
                 ErrorCode::AdminNotLoopback,
                 "set a token with --admin-token-file FILE or DACA_ADMIN_TOKEN, or name a loopback address such as 127.0.0.1:8001",
             ),
+            Error::TooFewDescriptors(_) => {
+                (ErrorCode::OpenFilesScarce, "raise it: ulimit -n, or LimitNOFILE of a systemd unit")
+            }
         };
         Some(Explanation::new(code, help))
     }

@@ -3,6 +3,7 @@
 //! goes in, and what can go wrong besides the errors of the parts.
 
 mod core;
+mod descriptors;
 mod error;
 mod listen;
 mod local;
@@ -39,6 +40,7 @@ impl Host {
         if options.admin_token.is_none() && !options.admin.ip().is_loopback() {
             return Err(Error::AdminNotLoopback(options.admin).into());
         }
+        descriptors::check()?;
         let manifest = Manifest::load(&options.manifest)?;
         let lifecycle = LifecycleWriter::starting();
         let (core, listener) = Core::open(options, &manifest, lifecycle.reader()).await?;

@@ -14,20 +14,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
+use super::descriptors::{self, Shares};
 use super::error::Error;
 use super::listen::listen;
 use super::options::{BackendOptions, Options};
 
-/// Concurrent connections to the operator's port.
-const ADMIN_CONNECTIONS: usize = 100;
-/// The time for their requests to arrive.
+/// The time for a request to the operator's port to arrive.
 const ADMIN_BODY_TIME: Duration = Duration::from_secs(120);
-
-/// File descriptors for everything but the connections of the application's port: those of the admin port and of health, files,
-/// the sidecar, compiler processes.
-const OTHER_DESCRIPTORS: usize = 512;
-/// Connections that are permitted however few descriptors there are.
-const MIN_CONNECTIONS: usize = 64;
 
 /// The listening ports.
 pub(super) struct Ports {
@@ -47,7 +40,7 @@ impl Ports {
         lifecycle: Lifecycle,
     ) -> Result<Ports, Error> {
         let stop_admin = CancellationToken::new();
-        let max_body = usize::try_from(manifest.host.max_body.as_u64()).unwrap_or(usize::MAX);
+        let max_body = bytes(manifest.host.max_body);
         let app = server::app_router(AppOptions {
             routes: &manifest.routes,
             subscriptions: core.subscriptions.clone(),
@@ -76,23 +69,32 @@ impl Ports {
             log: options.log.clone(),
             stopping: stop_admin.clone(),
         });
-        let app_options = app_server(&manifest.host, max_body, options.backend.is_sidecar());
+        let behind_sidecar = options.backend.is_sidecar();
+        let shares = descriptors::shares(&manifest.host, behind_sidecar);
+        let app_options = app_server(&manifest.host, shares, behind_sidecar);
         Ok(Ports {
             app: Server::new(app_listener, app, app_options),
-            admin: Server::new(listen(options.admin, "--admin")?, admin, admin_server()),
+            admin: Server::new(
+                listen(options.admin, "--admin")?,
+                admin,
+                admin_server(&manifest.host, shares),
+            ),
             stop_admin,
         })
     }
 }
 
-fn app_server(limits: &manifest::HostLimits, max_body: usize, behind_sidecar: bool) -> ServerOptions {
-    let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
-    let max_connections = max_connections(limits, behind_sidecar);
+fn bytes(size: ByteSize) -> usize {
+    usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
+}
+
+fn app_server(limits: &manifest::HostLimits, shares: Shares, behind_sidecar: bool) -> ServerOptions {
     ServerOptions {
-        max_connections,
-        max_connections_per_peer: limits.max_connections_per_peer().min(max_connections),
+        max_connections: shares.app,
+        max_connections_per_peer: limits.max_connections_per_peer().min(shares.app),
+        max_spare_connections: shares.app_spare,
         health: &["/healthz", "/readyz"],
-        max_body,
+        max_body: bytes(limits.max_body),
         body_time: limits.body_time,
         least_body_rate: bytes(limits.least_body_rate),
         max_held_body_bytes: Some(bytes(limits.max_held_body_bytes())),
@@ -100,36 +102,16 @@ fn app_server(limits: &manifest::HostLimits, max_body: usize, behind_sidecar: bo
     }
 }
 
-/// The connections that the process has file descriptors for: without one left, not even health would be answered.
-fn max_connections(limits: &manifest::HostLimits, behind_sidecar: bool) -> usize {
-    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let descriptors = descriptors.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
-    let (wanted, allowed) = (limits.max_connections, allowed_connections(descriptors, behind_sidecar));
-    if wanted > allowed {
-        // With the usual limits of a process and the default, this is no reason to worry.
-        tracing::info!(
-            code = ErrorCode::ConnectionsCapped.as_str(),
-            "max-connections is {wanted}, and the limit of open files ({descriptors}) allows {allowed}: using {allowed}"
-        );
-    }
-    wanted.min(allowed)
-}
-
-/// Behind a sidecar there are as many connections again.
-fn allowed_connections(descriptors: usize, behind_sidecar: bool) -> usize {
-    let ports = if behind_sidecar { 2 } else { 1 };
-    (descriptors.saturating_sub(OTHER_DESCRIPTORS) / ports).max(MIN_CONNECTIONS)
-}
-
 /// A component is large, and may arrive slowly.
-fn admin_server() -> ServerOptions {
+fn admin_server(limits: &manifest::HostLimits, shares: Shares) -> ServerOptions {
     ServerOptions {
-        max_connections: ADMIN_CONNECTIONS,
-        max_connections_per_peer: ADMIN_CONNECTIONS / 2,
+        max_connections: shares.admin,
+        max_connections_per_peer: shares.admin / 2,
+        max_spare_connections: shares.admin_spare,
         health: &["/health"],
         max_body: usize::try_from(MAX_COMPONENT).unwrap_or(usize::MAX),
         body_time: ADMIN_BODY_TIME,
-        least_body_rate: manifest::HostLimits::default().least_body_rate.as_u64() as usize,
+        least_body_rate: bytes(limits.least_body_rate),
         max_held_body_bytes: None,
         behind_sidecar: false,
     }
@@ -144,18 +126,5 @@ pub(super) fn warn_of_open_callbacks(options: &Options) {
             "--listen {} can be reached from other machines, and without APP_API_TOKEN anyone there can call every actor as the sidecar does",
             options.listen
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connections_leave_descriptors_for_health_and_the_operator() {
-        assert_eq!(allowed_connections(1_024, false), 512);
-        assert_eq!(allowed_connections(1_024, true), 256);
-        assert_eq!(allowed_connections(100, false), MIN_CONNECTIONS);
-        assert!(allowed_connections(usize::MAX, true) > 1_000_000);
     }
 }

@@ -215,3 +215,24 @@ async fn while_its_record_is_gone_from_the_disk_a_host_says_so_and_refuses_chang
     ensure!(host.serves("v3"));
     Ok(())
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stored_version_that_becomes_another_one_of_its_size_is_noticed() -> anyhow::Result<()> {
+    let host = Host::start(None).await?;
+    host.deploy("v2", 100).await?;
+    tokio::time::sleep(QUIET).await;
+    ensure!(host.handle.is_kept());
+    let file = host.data().join(format!("versions/{}/{}.wasm", support::AGENT_TYPE, digest(b"v2")));
+    // Renamed over it: one that is written in place within a tick of the file system's clock looks the same.
+    let replace = |content: &str| {
+        let other = file.with_extension("other");
+        std::fs::write(&other, content)?;
+        std::fs::rename(&other, &file)
+    };
+    replace("v3")?;
+    eventually("it is noticed", || !host.handle.is_kept()).await?;
+    ensure!(host.serves("v2"), "it is in memory");
+    replace("v2")?;
+    eventually("it is noticed", || host.handle.is_kept()).await?;
+    Ok(())
+}

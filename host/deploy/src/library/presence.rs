@@ -1,8 +1,8 @@
 //! Whether the folders and files of the versions are still there.
 //!
-//! A host does not read them again while it runs, so it would keep serving without a sign when they are removed, moved
-//! or replaced. The next start would then miss what was deployed. So the files that it needs are looked at, and nothing
-//! is written into another folder of the same name.
+//! A host needs them at its start alone, so it would keep serving without a sign when they are removed, moved or
+//! replaced. The next start would then miss what was deployed. So the files that it needs are looked at, and read when
+//! they have changed. Nothing is written into another folder of the same name.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -46,6 +46,11 @@ impl Library {
             match std::fs::metadata(&path) {
                 Ok(found) if bytes.is_none_or(|bytes| bytes == found.len()) => {}
                 Ok(_) => return Err(Missing::Version(at(&path, "its size has changed"))),
+                Err(error) => return Err(Missing::Version(at(&path, &error.to_string()))),
+            }
+            match self.digests.of(&path) {
+                Ok(found) if found.digest == *digest => {}
+                Ok(_) => return Err(Missing::Version(at(&path, "its content has changed"))),
                 Err(error) => return Err(Missing::Version(at(&path, &error.to_string()))),
             }
         }

@@ -20,7 +20,7 @@ use super::ActorAddress;
 use daca_base::ErrorCode;
 use daca_base::backoff::Backoff;
 use daca_base::telemetry::printable;
-use daca_model::backend::{Backend, Effect, EffectStatus, Error, Outbox};
+use daca_model::backend::{Backend, Effect, EffectStatus, Error, Outbox, Tried};
 
 /// The fraction of the permitted waiting effects beyond which callers are slowed down.
 const SLOW_DOWN_AT: usize = 10;
@@ -211,8 +211,8 @@ impl Shared {
             let effects = batch.iter().map(|waiting| &waiting.effect).collect::<Vec<_>>();
             let results = self.backend.deliver(actor, &effects).await;
             let tried = std::mem::take(&mut batch);
-            for (waiting, result) in tried.into_iter().zip(results) {
-                batch.extend(self.settle(waiting, result, is_last));
+            for (waiting, tried) in tried.into_iter().zip(results) {
+                batch.extend(self.settle(waiting, tried, is_last));
             }
             if batch.is_empty() {
                 return;
@@ -221,10 +221,11 @@ impl Shared {
         }
     }
 
-    /// Records the result of one attempt. Returns the effect if it is to be retried.
-    fn settle(&self, waiting: Waiting, result: Result<(), Error>, is_last: bool) -> Option<Waiting> {
+    /// Records the result of one delivery. Returns the effect if it is to be retried.
+    fn settle(&self, waiting: Waiting, tried: Tried, is_last: bool) -> Option<Waiting> {
         let Waiting { id, ref effect, .. } = waiting;
-        self.outbox.attempted(id, result.as_ref().err().map(Error::to_string));
+        let Tried { attempts, result } = tried;
+        self.outbox.attempted(id, attempts, result.as_ref().err().map(Error::to_string));
         match result {
             Ok(()) => {
                 self.outbox.settle(id, EffectStatus::Sent);

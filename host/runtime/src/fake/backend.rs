@@ -11,7 +11,7 @@ use bytes::Bytes;
 use daca_model::backend::{
     ActorCall, ActorCalls, Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery,
     EffectRequest, Error, Expiry, Inbound, Ownership, Readiness, Registration, Secrets, StateStore,
-    StateValue, StateWrite, TurnCommit, WakeupKey, Wakeups,
+    StateValue, StateWrite, Tried, TurnCommit, WakeupKey, Wakeups,
 };
 use daca_model::{ActorAddress, CallContext, CallError, Topic};
 use parking_lot::Mutex;
@@ -159,10 +159,10 @@ impl StateStore for FakeBackend {
 
 #[async_trait]
 impl EffectDelivery for FakeBackend {
-    async fn deliver(&self, _: &ActorAddress, effects: &[&Effect]) -> Vec<Result<(), Error>> {
+    async fn deliver(&self, _: &ActorAddress, effects: &[&Effect]) -> Vec<Tried> {
         let names = effects.iter().map(|effect| name(effect)).collect::<Vec<_>>();
         self.tried.lock().extend(names.iter().cloned());
-        names.iter().map(|name| (self.delivery)(name)).collect()
+        names.iter().map(|name| (self.delivery)(name).into()).collect()
     }
 
     async fn publish(&self, _: &Topic, _: Bytes) -> Result<(), Error> {

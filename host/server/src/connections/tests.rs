@@ -1,5 +1,9 @@
 use super::*;
 
+/// The spare connections, and those that may be leaving.
+const SPARE: usize = 128;
+const LEAVING: usize = SPARE;
+
 const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 fn peer(last: u8) -> IpAddr {
@@ -14,7 +18,7 @@ impl Connections {
 
 #[test]
 fn a_spare_connection_has_a_moment_to_send_its_request() {
-    let connections = Connections::new(1, 1, false);
+    let connections = Connections::new(1, 1, SPARE, false);
     let start = connections.start;
     let admit = |ms| connections.admit(LOOPBACK, start + Duration::from_millis(ms));
     let works = admit(0).expect("a place");
@@ -37,7 +41,7 @@ fn a_spare_connection_has_a_moment_to_send_its_request() {
 
 #[test]
 fn connections_that_make_room_are_counted_until_they_end() {
-    let connections = Connections::new(1, 1, false);
+    let connections = Connections::new(1, 1, SPARE, false);
     let admit = || connections.admit(LOOPBACK, connections.start).expect("a place");
     let mut leaving = (0..=LEAVING).map(|_| admit()).collect::<Vec<_>>();
     assert!(leaving.iter().all(|one| !one.connection.is_spare));
@@ -52,7 +56,7 @@ fn connections_that_make_room_are_counted_until_they_end() {
 
 #[tokio::test]
 async fn who_finds_no_place_waits_until_one_is_given_back() {
-    let connections = Connections::new(1, 1, false);
+    let connections = Connections::new(1, 1, SPARE, false);
     let works = connections.place(LOOPBACK).await;
     let _handled = works.connection.handle();
     let mut spare = Vec::new();
@@ -68,7 +72,7 @@ async fn who_finds_no_place_waits_until_one_is_given_back() {
 
 #[test]
 fn the_longest_idle_makes_room_and_those_that_work_do_not() {
-    let connections = Connections::new(2, 2, false);
+    let connections = Connections::new(2, 2, SPARE, false);
     let first = connections.now(LOOPBACK).expect("a place");
     let second = connections.now(LOOPBACK).expect("a place");
     let works = first.connection.handle();
@@ -93,7 +97,7 @@ fn the_longest_idle_makes_room_and_those_that_work_do_not() {
 
 #[test]
 fn a_peer_takes_its_own_places_and_nobody_elses() {
-    let connections = Connections::new(10, 2, false);
+    let connections = Connections::new(10, 2, SPARE, false);
     let places = (0..2).map(|_| connections.now(peer(1)).expect("a place")).collect::<Vec<_>>();
     let _busy = places.iter().map(|one| one.connection.handle()).collect::<Vec<_>>();
     assert!(connections.now(peer(1)).is_some_and(|one| one.connection.is_spare));
@@ -106,7 +110,7 @@ fn a_peer_takes_its_own_places_and_nobody_elses() {
 
 #[test]
 fn others_take_no_place_of_the_sidecar() {
-    let connections = Connections::new(2, 2, true);
+    let connections = Connections::new(2, 2, SPARE, true);
     let idle = connections.now(LOOPBACK).expect("a place");
     let others = (1..=2).map(|last| connections.now(peer(last)).expect("a place")).collect::<Vec<_>>();
     let _busy = others.iter().map(|one| one.connection.handle()).collect::<Vec<_>>();
@@ -129,7 +133,7 @@ fn only_a_sidecar_cuts_calls_off_by_a_half_close() {
     for (behind_sidecar, from, may_half_close) in
         [(true, LOOPBACK, false), (true, peer(1), true), (false, LOOPBACK, true), (false, peer(1), true)]
     {
-        let place = Connections::new(1, 1, behind_sidecar).now(from).expect("a place");
+        let place = Connections::new(1, 1, SPARE, behind_sidecar).now(from).expect("a place");
         assert_eq!(place.connection.may_half_close(), may_half_close, "{behind_sidecar} {from}");
     }
 }

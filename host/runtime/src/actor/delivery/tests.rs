@@ -49,6 +49,8 @@ async fn an_effect_is_dropped_after_its_tries_and_the_next_one_leaves() {
     let (tried, outbox) = delivered(&backend, &[("a", &["1", "2"])]).await;
     assert_eq!(tried, ["1", "1", "1", "1", "2"]);
     assert_eq!((outbox.counts().sent, outbox.counts().failed), (1, 1));
+    let attempts = outbox.entries().iter().map(|entry| entry.attempts).collect::<Vec<_>>();
+    assert_eq!(attempts, [4, 1], "the outbox counts the tries");
 }
 
 #[tokio::test(start_paused = true)]
