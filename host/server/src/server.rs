@@ -204,7 +204,9 @@ fn serve(
     stream.set_nodelay(true).ok();
     let connection = place.connection.clone();
     let large_heads = PollSemaphore::new(serving.large_heads[usize::from(connection.of_sidecar)].clone());
-    let socket = Socket::new(stream, connection.clone(), large_heads, serving.bodies(&connection));
+    // Once for all requests: a budget has counters that all connections share, and that of a peer is behind a lock.
+    let bodies = serving.bodies(&connection);
+    let socket = Socket::new(stream, connection.clone(), large_heads, bodies.clone());
     let mut builder = Builder::new();
     // The socket has the relevant timer, which waits for the previous answer. With one of its own, hyper reads on after
     // an answer.
@@ -222,7 +224,7 @@ fn serve(
             let is_pipelined = connection.is_pipelined();
             let large_head = connection.large_head.lock().take();
             let cut = connection.take_cut();
-            let answer = answer(request, cut, peer, connection.clone(), serving.clone());
+            let answer = answer(request, cut, peer, connection.clone(), bodies.clone(), serving.clone());
             async move {
                 // A client that does not wait for its answers takes turns with the other connections.
                 if is_pipelined {
@@ -295,6 +297,7 @@ async fn answer(
     cut_lines: usize,
     peer: SocketAddr,
     connection: Arc<Connection>,
+    bodies: BodyBounds,
     serving: Arc<Serving>,
 ) -> Response {
     // One that had to make room meanwhile has no place any more.
@@ -307,7 +310,7 @@ async fn answer(
     let waits = request.headers().contains_key(header::EXPECT);
     let mut request: Request = request.map(|body| {
         let body = Lingering::new(Body::new(body), waits, connection.receive());
-        Body::new(RequestBody::new(body, serving.bodies(&connection)))
+        Body::new(RequestBody::new(body, bodies))
     });
     request.extensions_mut().insert(ConnectInfo(peer));
     if cut_lines > 0 {
