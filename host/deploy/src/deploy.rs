@@ -7,9 +7,10 @@ use super::controller::{AppliedChange, ChangeRequest, NewVersion};
 use super::library::Stored;
 use super::prepare::Prepared;
 use super::record::{Change, FileSeen, Origin, Record};
-use super::request::{Deployed, Permit, Request, Timings};
+use super::request::{Deployed, Permit, Request};
 use super::{Deployer, Error};
 use daca_base::digest::digest;
+use daca_model::deployment::Timings;
 
 impl Deployer {
     /// Checks a component and deploys it.

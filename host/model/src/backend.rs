@@ -20,7 +20,7 @@ use daca_base::clock::Clock;
 
 pub use self::error::Error;
 pub use crate::effect::{BindingRequest, BindingResponse, Effect, EffectRequest};
-pub use crate::outbox::{EffectStatus, Outbox, OutboxCounts, OutboxEntry};
+pub use crate::outbox::{EffectKind, EffectStatus, Outbox, OutboxCounts, OutboxEntry};
 pub use crate::shared_store::{SharedStore, SharedValue, SharedWriteError};
 pub use crate::stored::stored_json;
 pub use crate::wakeup::{FiredWakeup, Registration, WakeupKey, WakeupKind, firing_data};

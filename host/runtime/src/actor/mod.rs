@@ -33,7 +33,7 @@ mod work;
 pub use agent::AgentRuntime;
 pub use delivery::{Deliveries, DeliveryOptions};
 pub use durations::{DurationCounts, DurationHistogram, Durations};
-pub use info::{ActivationInfo, AgentLoad, AgentStatistics};
+pub use info::{AgentLoad, AgentStatistics};
 pub use live::{DEFAULT_LIVE_INSTANCES, map_count_limit, most_live_instances};
 pub use services::HostServices;
 pub use smoke_test::SmokeTestFailure;

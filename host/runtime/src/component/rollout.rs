@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::SetOnce;
 
@@ -57,7 +56,7 @@ pub enum TurnEnd {
 }
 
 /// The values of [`Counters`] at one time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counted {
     /// Turns that ended.
     pub turns: u64,
