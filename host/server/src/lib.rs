@@ -6,7 +6,7 @@
 //! All end in [`daca_routing::CallRouter`], or in [`daca_runtime::actor::Actors`] for what a sidecar has brought to its
 //! destination; nothing here knows what an actor does. [`inputs`] handles failed messages of bindings, and [`events`]
 //! events; both publish [`dead_letters`]. [`server`] accepts connections and shuts down. [`connections`] limits their
-//! number; [`head`], [`head_filter`], [`framing`] and [`socket`] limit the heads of
+//! number, and [`connection`] is one of them; [`head`], [`head_filter`], [`framing`] and [`socket`] limit the heads of
 //! requests, and [`body`] and [`budget`] their bodies. [`encoding`] refuses compressed bodies. [`lingering`] lets
 //! clients see why a body was refused, and [`unreadable`] why a request was.
 
@@ -18,6 +18,7 @@ mod body;
 mod budget;
 mod call;
 mod callbacks;
+mod connection;
 mod connections;
 mod dead_letters;
 mod deploy;

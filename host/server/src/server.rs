@@ -31,7 +31,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::answer::HttpError;
 use super::body::{BodyBounds, RequestBody};
 use super::budget::Budget;
-use super::connections::{Connection, Connections, Handled, Permit};
+use super::connection::{Connection, Handled};
+use super::connections::{ConnectionPermit, Connections};
 use super::head::{self, HeadCut};
 use super::lingering::Lingering;
 use super::seldom::Seldom;
@@ -196,7 +197,7 @@ impl Server {
 fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    place: Permit,
+    place: ConnectionPermit,
     serving: Arc<Serving>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {
@@ -221,9 +222,9 @@ fn serve(
         let (serving, connection) = (serving.clone(), connection.clone());
         hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             let handled = connection.handle();
-            let is_pipelined = connection.is_pipelined();
-            let large_head = connection.large_head.lock().take();
-            let cut = connection.take_cut();
+            let is_pipelined = connection.activity.is_pipelined();
+            let large_head = connection.head.permit().take();
+            let cut = connection.head.take_cut();
             let answer = answer(request, cut, peer, connection.clone(), bodies.clone(), serving.clone());
             async move {
                 // A client that does not wait for its answers takes turns with the other connections.
@@ -261,7 +262,7 @@ async fn until_ended(
         if let Ok(ended) = tokio::time::timeout(pause, &mut connection).await {
             return ended;
         }
-        if evictable.is_idle() {
+        if evictable.activity.is_idle() {
             return Ok(());
         }
         pause = EVICTION_PAUSE;
