@@ -2,7 +2,7 @@
 
 use super::Form;
 use super::admin::{self, Admin, Error};
-use super::table::{Column, Table};
+use super::table::{Column, TextTable};
 use daca_base::digest::short;
 use daca_model::admin::{AgentInfo, Agents};
 
@@ -22,7 +22,7 @@ pub async fn ps(admin: &Admin, agent_type: Option<&str>, form: Form) -> Result<S
 }
 
 fn table<'a>(agents: impl Iterator<Item = &'a AgentInfo>) -> String {
-    let mut table = Table::new([
+    let mut table = TextTable::new([
         Column::Text("TYPE"),
         Column::Text("VERSION"),
         Column::Text("LABEL"),

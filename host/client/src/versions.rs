@@ -2,7 +2,7 @@
 
 use super::Form;
 use super::admin::{self, Admin, Error};
-use super::table::{Column, Table};
+use super::table::{Column, TextTable};
 use daca_base::digest::short;
 use daca_base::telemetry::printable;
 use daca_model::admin::{
@@ -38,7 +38,7 @@ fn agent(agent: &TypeVersions) -> String {
 }
 
 fn version_table(agent: &TypeVersions) -> String {
-    let mut table = Table::new([
+    let mut table = TextTable::new([
         Column::Text("VERSION"),
         Column::Text("LABEL"),
         Column::Text("STATE"),
@@ -77,7 +77,7 @@ fn state_of(agent: &TypeVersions, version: &VersionInfo, state: &Word<VersionSta
 
 /// The last events, newest last.
 fn history_table(history: &[VersionEvent]) -> String {
-    let mut table = Table::new([
+    let mut table = TextTable::new([
         Column::Text("TIME"),
         Column::Text("WHAT"),
         Column::Text("VERSION"),
@@ -102,7 +102,7 @@ fn history_table(history: &[VersionEvent]) -> String {
 }
 
 fn hosts(hosts: &[HostVersions]) -> String {
-    let mut table = Table::new([Column::Text("HOST"), Column::Text("SEEN"), Column::Text("SERVES")]);
+    let mut table = TextTable::new([Column::Text("HOST"), Column::Text("SEEN"), Column::Text("SERVES")]);
     for host in hosts {
         let seen =
             if host.this { "this one".to_owned() } else { format!("{} s ago", host.seen_ms_ago / 1000) };

@@ -34,6 +34,6 @@ pub use prepare::check_permissions;
 pub use record::{
     Canary, ChangeOutcome, Event, EventKind, FileSeen, Origin, Record, Source, VersionMetadata,
 };
-pub use request::{Deployed, Permit, Request, TypeView};
+pub use request::{DeployRequest, Deployed, Permit, TypeView};
 pub use shared::read_stored;
 pub use start::{AgentTypeStart, check_file, check_versions_folder};

@@ -12,7 +12,7 @@ use super::record::{ChangeOutcome, Origin, Record};
 
 /// A component to be deployed.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct DeployRequest {
     /// Its bytes.
     pub wasm: Bytes,
     /// The text of its signature file.

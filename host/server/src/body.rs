@@ -179,12 +179,12 @@ impl http_body::Body for RequestBody {
 }
 
 /// The bytes of a body, and their share of the budget.
-struct Kept {
+struct KeptBody {
     data: Vec<u8>,
     _held: Held,
 }
 
-impl AsRef<[u8]> for Kept {
+impl AsRef<[u8]> for KeptBody {
     fn as_ref(&self) -> &[u8] {
         &self.data
     }
@@ -216,7 +216,7 @@ async fn whole(
         }
         data.extend_from_slice(&piece);
     }
-    Ok(Bytes::from_owner(Kept { data, _held: held }))
+    Ok(Bytes::from_owner(KeptBody { data, _held: held }))
 }
 
 /// Tells when a body arrives too slowly, or an answer is read too slowly.

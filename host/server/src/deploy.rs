@@ -102,7 +102,7 @@ async fn put_component(
             return Err(refused.with_status(StatusCode::REQUEST_TIMEOUT).into());
         }
     };
-    let request = deploy::Request { wasm, signature, share, label, origin };
+    let request = deploy::DeployRequest { wasm, signature, share, label, origin };
     let deployer = state.deployer.clone();
     finish(async move { deployer.deploy(&agent_type, request, permit).await }).await
 }

@@ -84,7 +84,7 @@ fn agents(registry: &mut Registry, state: &AdminState) {
         counter(|of| of.counted.faults),
     );
     let histogram = |of: fn(&AgentRuntime) -> &DurationHistogram| {
-        ByAgentType::of(agents.iter().map(|(agent, _)| (agent, Shown(of(agent).read()))))
+        ByAgentType::of(agents.iter().map(|(agent, _)| (agent, ShownDurations(of(agent).read()))))
     };
     registry.register(
         "daca_turn_duration_seconds",
@@ -110,9 +110,9 @@ fn agents(registry: &mut Registry, state: &AdminState) {
 
 /// The durations of a histogram, as the page shows them.
 #[derive(Debug)]
-struct Shown(DurationCounts);
+struct ShownDurations(DurationCounts);
 
-impl EncodeMetric for Shown {
+impl EncodeMetric for ShownDurations {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         let DurationCounts { buckets, sum } = &self.0;
         let count = buckets.iter().map(|(_, count)| count).sum();
@@ -120,11 +120,11 @@ impl EncodeMetric for Shown {
     }
 
     fn metric_type(&self) -> MetricType {
-        Shown::TYPE
+        ShownDurations::TYPE
     }
 }
 
-impl TypedMetric for Shown {
+impl TypedMetric for ShownDurations {
     const TYPE: MetricType = MetricType::Histogram;
 }
 

@@ -49,7 +49,7 @@ pub fn read_stored(value: &bytes::Bytes) {
         let _written = marks.with("id", u32::MAX).text();
     }
     if let Ok(replies) = replies::Replies::read("k", Some(value.clone())) {
-        let request = replies::Request::new("Method", value);
+        let request = replies::RequestHash::new("Method", value);
         let _written = replies.with("id", request, value, u32::MAX).text();
     }
     let _written = attempts::Attempts::read(Some(value)).with("mark", value, u32::MAX).text();

@@ -57,7 +57,7 @@ impl Outline {
             return Err(too_large(wasm.len() as u64));
         }
         check_header(wasm)?;
-        let mut reader = Reader::default();
+        let mut reader = OutlineReader::default();
         for payload in Parser::new(0).parse_all(wasm) {
             match payload.map_err(Stop::from).and_then(|payload| reader.take(payload)) {
                 Ok(()) => {}
@@ -65,7 +65,7 @@ impl Outline {
                 Err(Stop::TooMuch(what)) => return Err(too_much(what)),
             }
         }
-        let Reader { imports, exports, memory, .. } = reader;
+        let OutlineReader { imports, exports, memory, .. } = reader;
         check_contract(&imports, &exports)?;
         check_offered(&imports)?;
         Ok(Outline {
@@ -92,7 +92,7 @@ impl From<wasmparser::BinaryReaderError> for Stop {
 
 /// The declarations that were read so far.
 #[derive(Default)]
-struct Reader {
+struct OutlineReader {
     /// The number of components and modules around the current section.
     depth: u32,
     parts: u32,
@@ -103,7 +103,7 @@ struct Reader {
     memory: u64,
 }
 
-impl Reader {
+impl OutlineReader {
     fn take(&mut self, payload: Payload<'_>) -> Result<(), Stop> {
         match payload {
             Payload::Version { .. } => {
