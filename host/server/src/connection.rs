@@ -10,6 +10,8 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
+use daca_base::clock::millis;
+
 /// A connection.
 pub(super) struct Connection {
     /// The peer whose permit it takes; `None` for a peer on this machine.
@@ -137,7 +139,7 @@ impl Activity {
     }
 
     fn rests(&self) {
-        self.idle_since.store(milliseconds(self.start.elapsed()), Ordering::Relaxed);
+        self.idle_since.store(millis(self.start.elapsed()), Ordering::Relaxed);
     }
 
     /// The reader waits for the client.
@@ -171,9 +173,4 @@ impl Drop for Received {
         activity.rests();
         activity.received.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Saturating.
-pub(super) fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

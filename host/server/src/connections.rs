@@ -19,7 +19,8 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Activity, Connection, CurrentHead, milliseconds};
+use super::connection::{Activity, Connection, CurrentHead};
+use daca_base::clock::millis;
 
 /// Connections beyond the limit, which serve health checks only.
 const SPARE: usize = 128;
@@ -107,7 +108,7 @@ impl Connections {
         } else {
             is_full && !registry.evict(|one| !one.is_spare && one.of_sidecar == of_sidecar)?
         };
-        let now = milliseconds(now.saturating_duration_since(self.start));
+        let now = millis(now.saturating_duration_since(self.start));
         if is_spare
             && registry.spare >= SPARE
             && !registry.evict(|one| one.is_spare && had_time(&one.activity, now))?

@@ -1,16 +1,16 @@
 //! The admin API: the bodies of its requests and answers, as they are on the wire.
 //!
-//! The server makes them and the operator's commands read them, so both have these types. They are in this crate because
-//! the commands build without a server, and much of what an answer shows is of this crate already: the outbox, the
-//! words of deployments. `openapi.json` of `daca-server` describes them, and a test there compares the two. The names
-//! in it that differ are given with the types.
+//! The server makes them and the operator's commands read them, so both have these types. They are in this crate
+//! because the commands build without a server, and much of what an answer shows is of this crate already: the outbox,
+//! the words of deployments. `openapi.json` of `daca-server` describes them, and a test there compares the two. The
+//! names in it that differ are given with the types.
 //!
 //! A command may be older than its host. So it ignores fields that it does not know, and takes words that it does not
 //! know as they are ([`Word`]). A host refuses unknown fields of a request: whoever sends one wants something that the
 //! host would not do.
 //!
-//! Fields are not flattened, even where types share some: serde cannot read a flattened number if any crate of the build
-//! turns on serde_json's `arbitrary_precision`.
+//! Fields are not flattened, even where types share some: serde cannot read a flattened number if any crate of the
+//! build turns on serde_json's `arbitrary_precision`.
 
 mod change;
 mod log_line;
