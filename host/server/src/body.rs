@@ -6,6 +6,7 @@
 use std::error::Error as StdError;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -99,14 +100,14 @@ impl From<&BodyError> for HttpError {
 
 /// A body that is not read yet, being read, or read.
 pub(super) enum RequestBody {
-    Unread(Lingering, BodyBounds),
+    Unread(Lingering, Arc<BodyBounds>),
     Whole(BoxFuture<'static, Result<Bytes, BodyError>>),
     Pieces(Lingering, Clock),
     Ended,
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Lingering, bounds: BodyBounds) -> RequestBody {
+    pub(super) fn new(body: Lingering, bounds: Arc<BodyBounds>) -> RequestBody {
         RequestBody::Unread(body, bounds)
     }
 
@@ -123,7 +124,7 @@ impl RequestBody {
             return Err(BodyError::TooLarge);
         }
         let clock = Clock::new(&bounds, 0);
-        *self = match bounds.budget {
+        *self = match &bounds.budget {
             Some(budget) => RequestBody::Whole(Box::pin(whole(body, clock, bounds.largest, budget.hold()))),
             None => RequestBody::Pieces(body, clock),
         };

@@ -206,7 +206,7 @@ fn serve(
     let connection = place.connection.clone();
     let large_heads = PollSemaphore::new(serving.large_heads[usize::from(connection.of_sidecar)].clone());
     // Once for all requests: a budget has counters that all connections share, and that of a peer is behind a lock.
-    let bodies = serving.bodies(&connection);
+    let bodies = Arc::new(serving.bodies(&connection));
     let socket = Socket::new(stream, connection.clone(), large_heads, bodies.clone());
     let mut builder = Builder::new();
     // The socket has the relevant timer, which waits for the previous answer. With one of its own, hyper reads on after
@@ -298,7 +298,7 @@ async fn answer(
     cut_lines: usize,
     peer: SocketAddr,
     connection: Arc<Connection>,
-    bodies: BodyBounds,
+    bodies: Arc<BodyBounds>,
     serving: Arc<Serving>,
 ) -> Response {
     // One that had to make room meanwhile has no place any more.

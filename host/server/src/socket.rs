@@ -108,7 +108,7 @@ impl HeadTime {
 
 /// The time and the minimum rate of an answer.
 struct WriteTime {
-    bounds: BodyBounds,
+    bounds: Arc<BodyBounds>,
     /// Bytes written since the last complete flush.
     written: usize,
     /// Runs while there are bytes that could not be written.
@@ -139,7 +139,7 @@ impl Socket {
         stream: TcpStream,
         connection: Arc<Connection>,
         large_heads: PollSemaphore,
-        bounds: BodyBounds,
+        bounds: Arc<BodyBounds>,
     ) -> Socket {
         let head_timeout = if connection.is_spare { SPARE_HEAD_TIMEOUT } else { HEAD_TIMEOUT };
         Socket {
