@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use daca_deploy::watch::ComponentFile;
-use daca_deploy::{AgentTypeStart, Deployed, Deployer, DeployerOptions, Error, Origin, Request, Source};
+use daca_deploy::{
+    AgentTypeStart, DeployRequest, Deployed, Deployer, DeployerOptions, Error, Origin, Source,
+};
 use daca_manifest::{AgentType, Manifest};
 use daca_model::Lifecycle;
 use daca_runtime::actor::{Actors, AgentRuntime};
@@ -75,7 +77,8 @@ pub(crate) async fn deploy(
         reason,
     })?;
     let origin = Origin { source: Source::Api, initiated_by: TEST.to_owned() };
-    let request = Request { wasm: content.wasm, signature: content.signature, share, label: None, origin };
+    let request =
+        DeployRequest { wasm: content.wasm, signature: content.signature, share, label: None, origin };
     let failed = |error: Error| refused(agent_type, error);
     let permit = deployer.permit().map_err(failed)?;
     let deployed = deployer.deploy(agent_type, request, permit).await.map_err(failed)?;

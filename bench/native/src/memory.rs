@@ -1,15 +1,13 @@
 //! A backend that answers everything from memory: what a turn costs without its surroundings.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use daca_model::backend::{
     ActorCall, ActorCalls, Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery, Error,
-    Expiry, Inbound, Ownership, Readiness, Registration, Secrets, StateStore, StateValue, StateWrite, Tried,
-    TurnCommit, WakeupKey, Wakeups,
+    Expiry, Ownership, Registration, Secrets, StateStore, StateValue, StateWrite, Tried, TurnCommit,
+    WakeupKey, Wakeups,
 };
 use daca_model::{ActorAddress, CallContext, CallError, Topic};
 use parking_lot::{Mutex, MutexGuard};
@@ -102,15 +100,4 @@ impl Secrets for Memory {
 
 impl Ownership for Memory {}
 
-#[async_trait]
-impl Backend for Memory {
-    fn start(&self, _inbound: Arc<dyn Inbound>) {}
-
-    fn readiness(&self) -> Readiness {
-        Readiness::Ready
-    }
-
-    async fn leave(&self, _timeout: Duration) {}
-
-    async fn shut_down(&self) {}
-}
+impl Backend for Memory {}

@@ -7,11 +7,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub fn listen(text: &str) -> Result<SocketAddr, String> {
     let (host, port) = parts(text, true)?;
     match host {
-        Host::Address(address) => Ok(SocketAddr::new(address, port)),
-        Host::Name(name) if name.eq_ignore_ascii_case("localhost") => {
+        HostPart::Address(address) => Ok(SocketAddr::new(address, port)),
+        HostPart::Name(name) if name.eq_ignore_ascii_case("localhost") => {
             Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port))
         }
-        Host::Name(_) => Err(format!("{FORM}; the host is an IP address or localhost")),
+        HostPart::Name(_) => Err(format!("{FORM}; the host is an IP address or localhost")),
     }
 }
 
@@ -20,20 +20,20 @@ pub fn listen(text: &str) -> Result<SocketAddr, String> {
 pub fn peer(text: &str) -> Result<String, String> {
     let (host, port) = parts(text, false)?;
     Ok(match host {
-        Host::Address(address) => SocketAddr::new(address, port).to_string(),
-        Host::Name(name) => format!("{name}:{port}"),
+        HostPart::Address(address) => SocketAddr::new(address, port).to_string(),
+        HostPart::Name(name) => format!("{name}:{port}"),
     })
 }
 
 /// The help for other formats.
 const FORM: &str = "write it as HOST:PORT, such as 127.0.0.1:8001";
 
-enum Host<'a> {
+enum HostPart<'a> {
     Address(IpAddr),
     Name(&'a str),
 }
 
-fn parts(text: &str, is_any_port: bool) -> Result<(Host<'_>, u16), String> {
+fn parts(text: &str, is_any_port: bool) -> Result<(HostPart<'_>, u16), String> {
     let text = text.trim();
     let rest = match text.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest.strip_suffix('/').unwrap_or(rest),
@@ -49,8 +49,8 @@ fn parts(text: &str, is_any_port: bool) -> Result<(Host<'_>, u16), String> {
         None => host.parse::<Ipv4Addr>().ok().map(IpAddr::from),
     };
     match address {
-        Some(address) => Ok((Host::Address(address), port)),
-        None if is_name(host) => Ok((Host::Name(host), port)),
+        Some(address) => Ok((HostPart::Address(address), port)),
+        None if is_name(host) => Ok((HostPart::Name(host), port)),
         None => Err(format!("{host:?} is neither an IP address nor a name; {FORM}")),
     }
 }

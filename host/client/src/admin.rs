@@ -8,7 +8,6 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use daca_base::address;
@@ -16,6 +15,7 @@ use daca_base::error_code::AnyCode;
 use daca_base::json;
 use daca_base::telemetry::printable;
 use daca_base::{ErrorCode, Explained, Explanation};
+use daca_model::admin::{CODE_HEADER, INITIATOR_HEADER, MAX_INITIATOR, Refusal};
 use daca_model::{ActorAddress, AddressError, check_agent_type};
 
 /// The timeout for connecting. An answer has no timeout: a turn may take its time.
@@ -160,17 +160,6 @@ pub struct Admin {
     token: Option<SecretString>,
 }
 
-/// The maximum length of the initiator's name in characters.
-const MAX_NAME: usize = 100;
-
-/// A refusal in the host's format.
-#[derive(Deserialize)]
-struct Refusal {
-    detail: String,
-    code: Option<String>,
-    help: Option<String>,
-}
-
 impl Admin {
     /// `address` is that of the admin port, such as `127.0.0.1:8001`. Nothing is sent yet.
     pub fn new(address: &str, token: Option<SecretString>) -> Result<Admin, Error> {
@@ -190,7 +179,7 @@ impl Admin {
         let changes_something = method != Method::GET;
         let mut request = self.client.request(method, format!("http://{}{path}", self.address));
         if changes_something {
-            request = request.header("daca-by", by());
+            request = request.header(INITIATOR_HEADER, by());
         }
         match &self.token {
             Some(token) => request.bearer_auth(token.expose_secret()),
@@ -219,7 +208,7 @@ impl Admin {
 
     async fn refusal(&self, response: Response) -> Result<Error, Error> {
         let status = response.status();
-        let header = response.headers().get("daca-error").and_then(|code| code.to_str().ok());
+        let header = response.headers().get(CODE_HEADER).and_then(|code| code.to_str().ok());
         let header = header.map(str::to_owned);
         let text = response.text().await.map_err(|error| self.unreachable(&error))?;
         let refusal = json::read::<Refusal>(text.as_bytes());
@@ -288,5 +277,5 @@ fn by() -> String {
     let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = format!("{}@{}", user.as_deref().unwrap_or("unknown"), machine.trim());
-    name.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).take(MAX_NAME).collect()
+    name.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).take(MAX_INITIATOR).collect()
 }

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use http::{HeaderValue, header};
 use reqwest::{Method, RequestBuilder};
-use serde_json::{Map, Value};
 
 use super::admin::{self, Admin, Error};
 use super::{Form, outcome};
 use daca_base::files::read_bounded;
 use daca_model::MAX_COMPONENT;
+use daca_model::admin::{SIGNATURE_HEADER, VersionRequest};
 
+/// The share of a version that serves all actors, in percent.
+const ALL: u8 = 100;
 /// The maximum size of a signature file in bytes.
 const MAX_SIGNATURE: u64 = 1024;
 
@@ -53,18 +55,19 @@ fn upload(admin: &Admin, deployment: &Deployment<'_>, wasm: Vec<u8>) -> Result<R
     let request =
         admin.request(Method::PUT, &path).header(header::CONTENT_TYPE, "application/wasm").body(wasm);
     Ok(match signature(deployment)? {
-        Some(signature) => request.header("daca-signature", signature),
+        Some(signature) => request.header(SIGNATURE_HEADER, signature),
         None => request,
     })
 }
 
 fn name(admin: &Admin, deployment: &Deployment<'_>) -> Result<RequestBuilder, Error> {
-    let mut body = Map::new();
-    body.insert("version".into(), deployment.what.into());
-    body.extend(deployment.share.map(|share| ("share".into(), share.into())));
-    body.extend(deployment.label.map(|label| ("label".into(), label.into())));
+    let body = VersionRequest {
+        version: deployment.what.to_owned(),
+        share: deployment.share.unwrap_or(ALL),
+        label: deployment.label.map(str::to_owned),
+    };
     let path = admin::path(&["agents", admin::agent_type(deployment.agent_type)?, "version"], &[]);
-    Ok(admin.request(Method::POST, &path).json(&Value::Object(body)))
+    Ok(admin.request(Method::POST, &path).json(&body))
 }
 
 /// Returns `true` if the text could be a version's digest, or a prefix of one.

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
 
 use reqwest::Method;
-use serde::Deserialize;
 
 use super::Form;
 use super::admin::{self, Admin, Error, causes};
 use daca_base::json;
 use daca_base::telemetry::printable;
+use daca_model::admin::{LogLine, LogSpan};
 
 /// The maximum length of a line in bytes; a host writes shorter ones.
 const MAX_LINE: usize = 4 * 1024 * 1024;
@@ -86,41 +86,15 @@ fn write_lines(buffer: &mut Vec<u8>, form: Form, output: &mut impl Write) -> std
     output.flush()
 }
 
-#[derive(Deserialize)]
-struct Line {
-    timestamp: String,
-    level: String,
-    message: String,
-    code: Option<String>,
-    target: Option<String>,
-    span: Option<Turn>,
-    agent_type: Option<String>,
-    actor_id: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Turn {
-    agent_type: String,
-    actor_id: String,
-    /// A smoke test of a version has none.
-    #[serde(default = "smoke_test")]
-    turn: String,
-    component: String,
-}
-
-fn smoke_test() -> String {
-    "smoke-test".to_owned()
-}
-
 /// Time, level, actor, turn, component and text. A line outside a turn has its origin in the host instead of turn and
 /// component.
 fn for_people(line: &str) -> String {
-    let Ok(line) = json::read::<Line>(line.as_bytes()) else {
+    let Ok(line) = json::read::<LogLine>(line.as_bytes()) else {
         return printable(line).into_owned();
     };
     let target = line.target.unwrap_or_default();
     let about = match (line.span, line.agent_type, line.actor_id) {
-        (Some(Turn { agent_type, actor_id, turn, component }), ..) => {
+        (Some(LogSpan { agent_type, actor_id, turn, component }), ..) => {
             format!("{agent_type}/{} {turn} {component}", quoted(&actor_id))
         }
         (None, Some(agent_type), Some(id)) => format!("{agent_type}/{} {target}:", quoted(&id)),

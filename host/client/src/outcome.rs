@@ -1,28 +1,11 @@
 //! The answers to the commands that change the serving version, as one line for people.
 
-use serde::Deserialize;
-
 use super::Form;
 use super::admin::{self, Error};
 use daca_base::digest::short;
 use daca_base::telemetry::printable;
-
-#[derive(Deserialize)]
-struct Outcome {
-    agent_type: String,
-    outcome: String,
-    version: String,
-    label: Option<String>,
-    share: Option<u64>,
-    before: Option<String>,
-    #[serde(default)]
-    milliseconds: Milliseconds,
-}
-
-#[derive(Default, Deserialize)]
-struct Milliseconds {
-    check: Option<u64>,
-}
+use daca_model::admin::{ChangeAnswer, Word};
+use daca_model::deployment::EventKind;
 
 /// The line. `id` is that of the pinned or unpinned actor.
 pub(super) fn told(answer: String, id: Option<&str>, form: Form) -> Result<String, Error> {
@@ -33,30 +16,32 @@ pub(super) fn told(answer: String, id: Option<&str>, form: Form) -> Result<Strin
     Ok(printable(&line).into_owned())
 }
 
-fn line(outcome: &Outcome, id: Option<&str>) -> String {
-    let version = short(&outcome.version);
-    let label = outcome.label.as_deref().filter(|label| !label.is_empty() && *label != version);
+fn line(answer: &ChangeAnswer, id: Option<&str>) -> String {
+    let version = short(&answer.version);
+    let label = Some(&*answer.label).filter(|label| !label.is_empty() && *label != version);
     let version = label.map_or_else(|| version.to_owned(), |label| format!("{version} ({label})"));
-    let before = outcome.before.as_deref().map(short);
+    let before = answer.before.as_deref().map(short);
     let before_it = before.map(|before| format!(" (before: {before})")).unwrap_or_default();
-    let text = match outcome.outcome.as_str() {
-        "deployed" => format!("{version} serves{before_it}"),
-        "canary" => {
-            let share = outcome.share.unwrap_or_default();
+    let text = match &answer.outcome {
+        Word::Known(EventKind::Deployed) => format!("{version} serves{before_it}"),
+        Word::Known(EventKind::Canary) => {
             let rest = before.map(|before| format!(", {before} the others")).unwrap_or_default();
-            format!("{version} serves {share} % of the actors{rest}")
+            format!("{version} serves {} % of the actors{rest}", answer.share)
         }
-        "promoted" => format!("{version} serves all actors now{before_it}"),
-        "unchanged" => format!("{version} serves already; nothing was changed"),
-        "rolled-back" => format!("{version} serves again{before_it}"),
-        "pinned" => format!("is pinned to {version}"),
-        "unpinned" => format!("is no longer pinned to {version}"),
-        other => format!("{other}: {version}"),
+        Word::Known(EventKind::Promoted) => format!("{version} serves all actors now{before_it}"),
+        Word::Known(EventKind::Unchanged) => format!("{version} serves already; nothing was changed"),
+        Word::Known(EventKind::RolledBack) => format!("{version} serves again{before_it}"),
+        Word::Known(EventKind::Pinned) => format!("is pinned to {version}"),
+        Word::Known(EventKind::Unpinned) => format!("is no longer pinned to {version}"),
+        // A refusal is an error, and has no such answer.
+        Word::Known(EventKind::Refused) | Word::Other(_) => format!("{}: {version}", answer.outcome),
     };
-    let who = id.map_or_else(|| outcome.agent_type.clone(), |id| format!("{}/{id}", outcome.agent_type));
-    let check =
-        outcome.milliseconds.check.filter(|check| *check > 0).map(|check| format!(", checked in {check} ms"));
-    format!("{who}: {text}{}", check.unwrap_or_default())
+    let who = id.map_or_else(|| answer.agent_type.clone(), |id| format!("{}/{id}", answer.agent_type));
+    let check = match answer.milliseconds.check {
+        0 => String::new(),
+        check => format!(", checked in {check} ms"),
+    };
+    format!("{who}: {text}{check}")
 }
 
 #[cfg(test)]
@@ -90,7 +75,8 @@ mod tests {
             told_of("unpinned", Some("user1"))?.starts_with("ChatAgent/user1: is no longer pinned to 3f2a")
         );
         // The first deployment has none before it, and a pin checks nothing.
-        let least = r#"{"agent_type": "A", "outcome": "deployed", "version": "3f2a91bc0d1e", "label": null, "before": null}"#;
+        let least = r#"{"agent_type": "A", "outcome": "deployed", "version": "3f2a91bc0d1e", "label": "", "share": 100,
+            "before": null, "revision": 1, "milliseconds": {"check": 0, "total": 2}}"#;
         assert_eq!(told(least.into(), None, Form::Text)?, "A: 3f2a91bc0d1e serves");
         Ok(())
     }

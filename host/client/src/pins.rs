@@ -1,12 +1,12 @@
 //! `daca pin` and `daca unpin`: an actor is pinned to a version, whatever serves the others.
 
 use reqwest::Method;
-use serde_json::json;
 
 use super::admin::{self, Admin, Error};
 use super::deploy::is_version;
 use super::{Form, outcome};
 use daca_model::ActorAddress;
+use daca_model::admin::PinRequest;
 
 /// Pins an actor (`TYPE/ID`) to a version, named by 8 to 64 digits.
 pub async fn pin(admin: &Admin, actor: &str, version: &str, form: Form) -> Result<String, Error> {
@@ -14,7 +14,7 @@ pub async fn pin(admin: &Admin, actor: &str, version: &str, form: Form) -> Resul
     if !is_version(version) {
         return Err(Error::Version(version.to_owned()));
     }
-    let request = admin.request(Method::PUT, &path(&actor)).json(&json!({ "version": version }));
+    let request = admin.request(Method::PUT, &path(&actor)).json(&PinRequest { version: version.to_owned() });
     outcome::told(admin.send(request).await?, Some(&actor.id), form)
 }
 

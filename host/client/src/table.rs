@@ -18,10 +18,10 @@ pub(super) enum Column {
 }
 
 /// Rows of cells below the column headings.
-pub(super) struct Table<const N: usize>(comfy_table::Table);
+pub(super) struct TextTable<const N: usize>(comfy_table::Table);
 
-impl<const N: usize> Table<N> {
-    pub(super) fn new(columns: [Column; N]) -> Table<N> {
+impl<const N: usize> TextTable<N> {
+    pub(super) fn new(columns: [Column; N]) -> TextTable<N> {
         let mut table = comfy_table::Table::new();
         table.load_style(presets::NOTHING);
         table.set_header(columns.map(|column| match column {
@@ -33,7 +33,7 @@ impl<const N: usize> Table<N> {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        Table(table)
+        TextTable(table)
     }
 
     /// Appends a row. Control characters are escaped.
@@ -42,7 +42,7 @@ impl<const N: usize> Table<N> {
     }
 }
 
-impl<const N: usize> fmt::Display for Table<N> {
+impl<const N: usize> fmt::Display for TextTable<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.trim_fmt())
     }

@@ -1,73 +1,16 @@
 //! `daca versions`: the versions of an agent type, their history, and the versions that each host serves.
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
-
 use super::Form;
 use super::admin::{self, Admin, Error};
-use super::table::{Column, Table};
+use super::table::{Column, TextTable};
 use daca_base::digest::short;
 use daca_base::telemetry::printable;
+use daca_model::admin::{
+    HostVersions, TypeVersions, VersionEvent, VersionInfo, VersionState, Versions, Word,
+};
 
 /// The number of events of each type's history that are shown.
 const EVENTS: usize = 10;
-
-#[derive(Deserialize)]
-struct Answer {
-    agents: Vec<Agent>,
-    #[serde(default)]
-    hosts: Vec<Host>,
-}
-
-#[derive(Deserialize)]
-struct Agent {
-    agent_type: String,
-    canary: Option<Canary>,
-    #[serde(default)]
-    pins: BTreeMap<String, String>,
-    versions: Vec<Version>,
-    history: Vec<Event>,
-}
-
-#[derive(Deserialize)]
-struct Canary {
-    version: String,
-    share: u64,
-}
-
-#[derive(Deserialize)]
-struct Version {
-    version: String,
-    label: String,
-    bytes: u64,
-    since: String,
-    source: String,
-    by: Option<String>,
-    state: Vec<String>,
-    turns: u64,
-    failed_turns: u64,
-}
-
-#[derive(Deserialize)]
-struct Event {
-    at: String,
-    what: String,
-    version: String,
-    by: Option<String>,
-    code: Option<String>,
-    #[serde(default)]
-    text: String,
-}
-
-#[derive(Deserialize)]
-struct Host {
-    host: String,
-    #[serde(default)]
-    this: bool,
-    serving: BTreeMap<String, String>,
-    seen_ms_ago: u64,
-}
 
 /// The versions of all agent types, or of one.
 pub async fn versions(admin: &Admin, agent_type: Option<&str>, form: Form) -> Result<String, Error> {
@@ -75,7 +18,7 @@ pub async fn versions(admin: &Admin, agent_type: Option<&str>, form: Form) -> Re
     if form == Form::Json { Ok(text) } else { Ok(told(&admin::read(&text)?)) }
 }
 
-fn told(answer: &Answer) -> String {
+fn told(answer: &Versions) -> String {
     let mut parts = answer.agents.iter().map(agent).collect::<Vec<_>>();
     if answer.hosts.len() > 1 {
         parts.push(format!("{}\n(TURNS and FAILURES are those of this host.)", hosts(&answer.hosts)));
@@ -83,7 +26,7 @@ fn told(answer: &Answer) -> String {
     parts.join("\n\n")
 }
 
-fn agent(agent: &Agent) -> String {
+fn agent(agent: &TypeVersions) -> String {
     let mut parts = vec![printable(&agent.agent_type).into_owned(), version_table(agent)];
     let pins = agent.pins.iter().map(|(id, version)| format!("pinned: {id} to {}", short(version)));
     parts.extend(pins.map(|line| printable(&line).into_owned()));
@@ -94,8 +37,8 @@ fn agent(agent: &Agent) -> String {
     parts.join("\n")
 }
 
-fn version_table(agent: &Agent) -> String {
-    let mut table = Table::new([
+fn version_table(agent: &TypeVersions) -> String {
+    let mut table = TextTable::new([
         Column::Text("VERSION"),
         Column::Text("LABEL"),
         Column::Text("STATE"),
@@ -116,25 +59,25 @@ fn version_table(agent: &Agent) -> String {
             version.bytes.to_string(),
             version.since.clone(),
             version.source.clone(),
-            version.by.clone().unwrap_or_default(),
+            version.by.clone(),
         ]);
     }
     table.to_string()
 }
 
 /// The state of a canary includes its share.
-fn state_of(agent: &Agent, version: &Version, state: &str) -> String {
+fn state_of(agent: &TypeVersions, version: &VersionInfo, state: &Word<VersionState>) -> String {
     match &agent.canary {
-        Some(canary) if state == "canary" && canary.version == version.version => {
+        Some(canary) if *state == Word::Known(VersionState::Canary) && canary.version == version.version => {
             format!("canary {} %", canary.share)
         }
-        _ => state.to_owned(),
+        _ => state.to_string(),
     }
 }
 
 /// The last events, newest last.
-fn history_table(history: &[Event]) -> String {
-    let mut table = Table::new([
+fn history_table(history: &[VersionEvent]) -> String {
+    let mut table = TextTable::new([
         Column::Text("TIME"),
         Column::Text("WHAT"),
         Column::Text("VERSION"),
@@ -145,9 +88,9 @@ fn history_table(history: &[Event]) -> String {
         let code = event.code.as_deref().map(|code| format!("[{code}] ")).unwrap_or_default();
         table.row([
             event.at.clone(),
-            event.what.clone(),
+            event.what.to_string(),
             short(&event.version).to_owned(),
-            event.by.clone().unwrap_or_default(),
+            event.by.clone(),
             format!("{code}{}", event.text),
         ]);
     }
@@ -158,8 +101,8 @@ fn history_table(history: &[Event]) -> String {
     }
 }
 
-fn hosts(hosts: &[Host]) -> String {
-    let mut table = Table::new([Column::Text("HOST"), Column::Text("SEEN"), Column::Text("SERVES")]);
+fn hosts(hosts: &[HostVersions]) -> String {
+    let mut table = TextTable::new([Column::Text("HOST"), Column::Text("SEEN"), Column::Text("SERVES")]);
     for host in hosts {
         let seen =
             if host.this { "this one".to_owned() } else { format!("{} s ago", host.seen_ms_ago / 1000) };
@@ -177,14 +120,14 @@ mod tests {
         "canary": {"version": "91bc3f2a0d1e4455", "share": 10}, "pins": {"user1": "3f2a91bc0d1e4455"},
         "versions": [
             {"version": "91bc3f2a0d1e4455", "label": "1.3", "bytes": 120000, "since": "2026-03-01T10:00:00Z", "source": "api",
-             "by": "ann@desk", "state": ["canary"], "turns": 9, "failed_turns": 0},
+             "by": "ann@desk", "state": ["canary"], "turns": 9, "failed_turns": 0, "faults": 0},
             {"version": "3f2a91bc0d1e4455", "label": "1.2", "bytes": 99, "since": "2026-02-01T10:00:00Z", "source": "manifest",
-             "by": null, "state": ["serving", "pinned"], "turns": 1000, "failed_turns": 12}],
+             "by": "", "state": ["serving", "pinned"], "turns": 1000, "failed_turns": 12, "faults": 0}],
         "history": [
             {"at": "2026-03-01T10:00:00Z", "what": "refused", "version": "000000000000aa", "source": "api", "by": "ann@desk",
              "code": "component-invalid", "text": "cut\nshort"},
             {"at": "2026-03-01T10:01:00Z", "what": "deployed", "version": "91bc3f2a0d1e4455", "source": "api", "by": "ann@desk",
-             "code": null, "text": "10 %"}]}],
+             "text": "10 %"}]}],
         "hosts": [
             {"host": "a", "this": true, "serving": {"ChatAgent": "3f2a91bc0d1e4455"}, "seen_ms_ago": 0},
             {"host": "b", "this": false, "serving": {"ChatAgent": "3f2a91bc0d1e4455"}, "seen_ms_ago": 2400}]}"#;

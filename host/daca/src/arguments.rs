@@ -35,9 +35,9 @@ pub(crate) enum Command {
     },
     /// Compile one component in a separate process
     #[command(hide = true)]
-    CompileComponent(daca_runtime::component::compiler::child::Arguments),
+    CompileComponent(daca_runtime::component::compiler::child::CompilerArguments),
     /// Sign a component, or create a signing key
-    Sign(daca_host::sign::Arguments),
+    Sign(daca_host::sign::SignArguments),
     /// Call a method of an actor on a running host
     Invoke {
         /// The actor, as TYPE/ID

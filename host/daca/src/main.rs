@@ -110,7 +110,7 @@ fn explain(code: Option<&str>) -> Result<(), Failure> {
     Ok(print(&explain::run(code)?)?)
 }
 
-fn sign(arguments: &sign::Arguments) -> Result<(), Failure> {
+fn sign(arguments: &sign::SignArguments) -> Result<(), Failure> {
     let text = sign::run(arguments)?;
     match arguments.new_key() {
         Some(key) => print_once(&text, || {

@@ -1,5 +1,5 @@
-//! Compares the book's reference with the code: these tests generate the manifest's keys and the commands' help, and look for
-//! the commands and options in the page's overview, which is written by hand.
+//! Compares the book with the code: these tests generate the manifest's keys, the commands' help and the lists of error
+//! codes, and look for the commands and options in the page's overview, which is written by hand.
 //!
 //! `DACA_WRITE_REFERENCE=1 cargo test -p daca-host --bin daca reference` updates stale pages.
 
@@ -8,13 +8,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::CommandFactory as _;
+use daca_base::ErrorCode;
 use daca_manifest::reference::TABLES;
 
 use crate::arguments::Arguments;
 
-/// The folder of the pages.
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference")
+/// The line of the summary below which the pages of the codes are listed, and how each of their lines begins.
+const IN_SUMMARY: &str = "- [Error codes](errors.md)\n";
+const BELOW: &str = "  - [";
+
+/// The folder of the book.
+fn book() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
 }
 
 /// Replaces the text between two lines of a page.
@@ -26,7 +31,7 @@ fn put(page: &str, begin: &str, end: &str, text: &str) -> anyhow::Result<String>
 
 /// Fails if a page does not match the code, or updates it on request.
 fn check(name: &str, wanted: impl FnOnce(&str) -> anyhow::Result<String>) -> anyhow::Result<()> {
-    let path = folder().join(name);
+    let path = book().join(name);
     let page = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let wanted = wanted(&page)?;
     if std::env::var_os("DACA_WRITE_REFERENCE").is_some() {
@@ -34,14 +39,14 @@ fn check(name: &str, wanted: impl FnOnce(&str) -> anyhow::Result<String>) -> any
     }
     anyhow::ensure!(
         page == wanted,
-        "docs/reference/{name} is stale; write it with: DACA_WRITE_REFERENCE=1 cargo test -p daca-host --bin daca reference"
+        "docs/{name} is stale; write it with: DACA_WRITE_REFERENCE=1 cargo test -p daca-host --bin daca reference"
     );
     Ok(())
 }
 
 #[test]
 fn the_reference_of_the_manifest_is_what_the_code_says() -> anyhow::Result<()> {
-    check("manifest.md", |page| {
+    check("reference/manifest.md", |page| {
         TABLES.iter().try_fold(page.to_owned(), |page, table| {
             let begin = format!("<!-- keys: {} -->", table.name);
             put(&page, &begin, "<!-- end of keys -->", &table.markdown())
@@ -51,7 +56,7 @@ fn the_reference_of_the_manifest_is_what_the_code_says() -> anyhow::Result<()> {
 
 #[test]
 fn the_reference_of_the_command_line_is_what_the_code_says() -> anyhow::Result<()> {
-    check("command-line.md", |page| {
+    check("reference/command-line.md", |page| {
         let mut command = Arguments::command().term_width(100);
         command.build();
         let mut text = String::new();
@@ -67,12 +72,32 @@ fn the_reference_of_the_command_line_is_what_the_code_says() -> anyhow::Result<(
     })
 }
 
+#[test]
+fn the_index_lists_every_code_with_its_class() -> anyhow::Result<()> {
+    check("errors.md", |page| {
+        let rows =
+            ErrorCode::ALL.iter().map(|code| format!("| [{code}](errors/{code}.md) | {} |\n", code.class()));
+        let table = format!("| code | class |\n|---|---|\n{}", rows.collect::<String>());
+        put(page, "<!-- codes -->", "<!-- end of codes -->", &table)
+    })
+}
+
+#[test]
+fn the_summary_lists_every_page_of_a_code() -> anyhow::Result<()> {
+    check("SUMMARY.md", |page| {
+        let (before, rest) = page.split_once(IN_SUMMARY).with_context(|| format!("no {IN_SUMMARY}"))?;
+        let after = rest.split_inclusive('\n').skip_while(|line| line.starts_with(BELOW));
+        let rows = ErrorCode::ALL.iter().map(|code| format!("{BELOW}{code}](errors/{code}.md)\n"));
+        Ok(format!("{before}{IN_SUMMARY}{}{}", rows.collect::<String>(), after.collect::<String>()))
+    })
+}
+
 /// The sections of the overview that have synopses.
 const SECTIONS: [&str; 4] = ["Run", "Check, compile, sign", "Ask a running host", "Explain an error"];
 
 #[test]
 fn the_overview_of_the_command_line_has_every_command_and_option() -> anyhow::Result<()> {
-    let page = std::fs::read_to_string(folder().join("command-line.md"))?;
+    let page = std::fs::read_to_string(book().join("reference/command-line.md"))?;
     let mut program = Arguments::command();
     program.build();
     let mut shown = BTreeSet::<String>::new();

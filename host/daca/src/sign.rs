@@ -28,7 +28,7 @@ const MAX_KEY_FILE: u64 = 16 * 1024;
 #[command(override_usage = "daca sign --key <FILE> <COMPONENT> [--out <FILE>]
        daca sign --key <FILE> --public
        daca sign --new-key <FILE>")]
-pub struct Arguments {
+pub struct SignArguments {
     /// The component to sign
     #[arg(required_unless_present_any = ["public", "new_key"])]
     component: Option<PathBuf>,
@@ -46,7 +46,7 @@ pub struct Arguments {
     new_key: Option<PathBuf>,
 }
 
-impl Arguments {
+impl SignArguments {
     /// The file of the new key.
     pub fn new_key(&self) -> Option<&Path> {
         self.new_key.as_deref()
@@ -119,8 +119,8 @@ impl Explained for Error {
 }
 
 /// Runs the command. The result is for standard output.
-pub fn run(arguments: &Arguments) -> Result<String, Error> {
-    let Arguments { component, key, out, new_key, .. } = arguments;
+pub fn run(arguments: &SignArguments) -> Result<String, Error> {
+    let SignArguments { component, key, out, new_key, .. } = arguments;
     if let Some(path) = new_key {
         return Ok(public_line(&make_key(path)?));
     }

@@ -2,7 +2,7 @@
 
 use super::check::{Check, NamedComponent, listed, with_slash};
 use super::known;
-use super::required::{Input, Pair};
+use super::required::{Pair, RequiredInput};
 use super::resource::{Category, Component, Setting};
 use daca_base::ErrorCode;
 
@@ -71,7 +71,7 @@ pub(super) fn route(component: &Component) -> String {
 }
 
 /// A component from which the manifest expects messages.
-fn expected(check: &mut Check<'_>, component: &Component, input: &Input) {
+fn expected(check: &mut Check<'_>, component: &Component, input: &RequiredInput) {
     let is_output =
         directions(component).is_some_and(|one| !one.iter().any(|direction| direction == "input"));
     if is_output || known::can_read(&component.full_type) == Some(false) {

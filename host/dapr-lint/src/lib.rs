@@ -46,7 +46,7 @@ pub struct Options {
 
 /// The result of the check.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct LintOutcome {
     /// The findings, one text each.
     pub findings: Vec<String>,
     /// `true` if one of them is an error.
@@ -56,7 +56,7 @@ pub struct Outcome {
 }
 
 /// Checks a folder against a valid manifest; `text` is that of the manifest.
-pub fn run(manifest: &Manifest, text: &str, options: &Options) -> Outcome {
+pub fn run(manifest: &Manifest, text: &str, options: &Options) -> LintOutcome {
     let mut findings = Findings::default();
     let folder = Folder::read(&options.folder, &mut findings);
     check(manifest, text, &folder, &options.app_id, findings)
@@ -69,7 +69,7 @@ pub fn run_text(manifest: &Manifest, text: &str, yaml: &str) -> Vec<String> {
     check(manifest, text, &folder, "chat-agent", findings).findings
 }
 
-fn check(manifest: &Manifest, text: &str, folder: &Folder, app: &str, mut findings: Findings) -> Outcome {
+fn check(manifest: &Manifest, text: &str, folder: &Folder, app: &str, mut findings: Findings) -> LintOutcome {
     let required = RequiredComponents::read(&manifest.path, text).unwrap_or_else(|error| {
         // The text has passed the manifest's own check, so this is a defect of the host.
         let help = "report this";
@@ -91,5 +91,5 @@ fn check(manifest: &Manifest, text: &str, folder: &Folder, app: &str, mut findin
     bindings::check(&mut check);
     kafka::check(&mut check);
     let report = report::of(&check);
-    Outcome { failed: check.findings.has_errors(), findings: check.findings.lines(), report }
+    LintOutcome { failed: check.findings.has_errors(), findings: check.findings.lines(), report }
 }

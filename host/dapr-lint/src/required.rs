@@ -21,7 +21,7 @@ pub(super) struct Pair {
 
 /// An input binding of the manifest.
 #[derive(Debug)]
-pub(super) struct Input {
+pub(super) struct RequiredInput {
     pub(super) binding: String,
     pub(super) path: String,
     pub(super) place: Location,
@@ -42,7 +42,7 @@ pub(super) struct RequiredComponents {
     pub(super) published: Vec<Pair>,
     pub(super) invoked: Vec<Pair>,
     pub(super) secrets: Vec<(String, Location)>,
-    pub(super) inputs: Vec<Input>,
+    pub(super) inputs: Vec<RequiredInput>,
     pub(super) dead_letters: Vec<Pair>,
     pub(super) subscribed: Vec<Subscribed>,
 }
@@ -66,7 +66,11 @@ impl RequiredComponents {
         for InputBinding { binding, path, dead_letter } in &file.input_bindings {
             required.dead_letters.extend(pair(dead_letter));
             let place = at(binding.span());
-            required.inputs.push(Input { binding: binding.get_ref().clone(), path: path.clone(), place });
+            required.inputs.push(RequiredInput {
+                binding: binding.get_ref().clone(),
+                path: path.clone(),
+                place,
+            });
         }
         for Subscription { pubsub, topic, path, dead_letter } in file.subscriptions {
             required.dead_letters.extend(dead_letter.as_ref().and_then(pair));

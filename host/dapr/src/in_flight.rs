@@ -62,7 +62,7 @@ impl Default for ConcurrencyLimit {
 
 impl ConcurrencyLimit {
     /// Waits for a permit, first in, first out.
-    pub(super) async fn take(&self) -> Permit<'_> {
+    pub(super) async fn take(&self) -> InFlightPermit<'_> {
         if let Ok(permit) = self.free.try_acquire() {
             return self.place(Some(permit));
         }
@@ -80,8 +80,8 @@ impl ConcurrencyLimit {
         }
     }
 
-    fn place<'a>(&'a self, permit: Option<SemaphorePermit<'a>>) -> Permit<'a> {
-        Permit { places: self, permit, taken: Instant::now() }
+    fn place<'a>(&'a self, permit: Option<SemaphorePermit<'a>>) -> InFlightPermit<'a> {
+        InFlightPermit { places: self, permit, taken: Instant::now() }
     }
 }
 
@@ -95,19 +95,19 @@ impl Drop for Waits<'_> {
 }
 
 /// A permit, from the beginning of a request to its end.
-pub(super) struct Permit<'a> {
+pub(super) struct InFlightPermit<'a> {
     places: &'a ConcurrencyLimit,
     permit: Option<SemaphorePermit<'a>>,
     taken: Instant,
 }
 
-impl Drop for Permit<'_> {
+impl Drop for InFlightPermit<'_> {
     fn drop(&mut self) {
         let now = Instant::now();
         match self.places.size.lock().ended(now - self.taken, now) {
-            Change::More => self.places.free.add_permits(1),
-            Change::Less => self.permit.take().into_iter().for_each(SemaphorePermit::forget),
-            Change::Nothing => {}
+            LimitChange::More => self.places.free.add_permits(1),
+            LimitChange::Less => self.permit.take().into_iter().for_each(SemaphorePermit::forget),
+            LimitChange::Nothing => {}
         }
     }
 }
@@ -122,7 +122,7 @@ struct Size {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Change {
+enum LimitChange {
     More,
     Less,
     Nothing,
@@ -134,17 +134,17 @@ impl Size {
     }
 
     /// The consequence of a request that took this time.
-    fn ended(&mut self, took: Duration, now: Instant) -> Change {
+    fn ended(&mut self, took: Duration, now: Instant) -> LimitChange {
         let quickest = self.quickest.with(took, now);
         let is_quick = took <= quickest * LONGER;
         if self.waiting > 0 && is_quick && self.places < MAX_IN_FLIGHT {
             self.places += 1;
-            Change::More
+            LimitChange::More
         } else if (self.waiting == 0 || !is_quick) && self.places > MIN_IN_FLIGHT {
             self.places -= 1;
-            Change::Less
+            LimitChange::Less
         } else {
-            Change::Nothing
+            LimitChange::Nothing
         }
     }
 
@@ -206,7 +206,7 @@ mod tests {
         assert!(busy.places <= 5, "{}", busy.places);
 
         far.waiting = 0;
-        while far.ended(100 * MS, start) == Change::Less {}
+        while far.ended(100 * MS, start) == LimitChange::Less {}
         assert_eq!(far.places, MIN_IN_FLIGHT);
     }
 

@@ -21,7 +21,7 @@ pub struct Invoker {
 }
 
 /// One attempt to call an actor.
-pub struct Attempt<'a> {
+pub struct InvokeAttempt<'a> {
     /// The call.
     pub call: &'a ActorCall,
     /// The headers for the actor's host.
@@ -46,11 +46,11 @@ impl Invoker {
     /// `cut` is cancelled.
     pub async fn invoke(
         &self,
-        attempt: Attempt<'_>,
+        attempt: InvokeAttempt<'_>,
         timeout: Duration,
         cut: &CancellationToken,
     ) -> Result<Vec<u8>, InvokeError> {
-        let Attempt { call, headers, traceparent, is_of_a_host } = attempt;
+        let InvokeAttempt { call, headers, traceparent, is_of_a_host } = attempt;
         let request = proto::InvokeActorRequest {
             actor_type: call.actor.agent_type.to_string(),
             actor_id: segment(&call.actor.id),

@@ -48,15 +48,15 @@ use tokio_util::sync::CancellationToken;
 use connection::Client;
 pub use connection::EndpointError;
 use in_flight::InFlight;
-pub use invoke::{Attempt, Invoker};
+pub use invoke::{InvokeAttempt, Invoker};
 pub use options::SidecarOptions;
-use publisher::{Event, Publisher};
+use publisher::{OutgoingEvent, Publisher};
 use reminders::Reminders;
 use request::{STORE_TIMEOUT, traced, within};
-use required::RequiredComponents;
+use required::ComponentNames;
 use schedules::Schedules;
 use shared::SharedState;
-use state::State;
+use state::StateClient;
 pub use status::InvokeError;
 pub use wakeups::shown_reminder;
 use watch::{SidecarStatus, Watch};
@@ -67,7 +67,7 @@ const BINDING_TIMEOUT: Duration = Duration::from_secs(30);
 /// The sidecar as a backend.
 pub struct Sidecar {
     client: Client,
-    state: State,
+    state: StateClient,
     schedules: Schedules,
     publisher: Publisher,
     sends: InFlight,
@@ -86,7 +86,7 @@ impl Sidecar {
         let reminders = Reminders::new(client.clone(), options.http.clone(), options.api_token.clone())?;
         let shared = SharedState::new(client.clone(), manifest.dapr.state_store.clone());
         Ok(Sidecar {
-            state: State::new(client.clone(), known.clone()),
+            state: StateClient::new(client.clone(), known.clone()),
             schedules: Schedules::new(client.clone(), epoch.clone(), reminders),
             publisher: Publisher::new(client.clone()),
             sends: InFlight::default(),
@@ -96,7 +96,7 @@ impl Sidecar {
                 client: client.clone(),
                 epoch,
                 known,
-                required: Arc::new(RequiredComponents::of(manifest)),
+                required: Arc::new(ComponentNames::of(manifest)),
                 address: options.grpc,
                 restarts: options.restarts,
             },
@@ -135,10 +135,10 @@ impl Sidecar {
 }
 
 /// The event of an effect, if it is one.
-fn event(effect: &Effect) -> Option<Event> {
+fn event(effect: &Effect) -> Option<OutgoingEvent> {
     match &effect.request {
         EffectRequest::Publish { event, .. } => {
-            Some(Event { data: event.clone(), traceparent: effect.traceparent.clone() })
+            Some(OutgoingEvent { data: event.clone(), traceparent: effect.traceparent.clone() })
         }
         EffectRequest::Send(_) => None,
     }
@@ -205,7 +205,7 @@ impl EffectDelivery for Sidecar {
 
     async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error> {
         let topic = (topic.pubsub.clone(), topic.topic.clone());
-        self.publisher.publish_one(&topic, &Event { data: event, traceparent: None }).await
+        self.publisher.publish_one(&topic, &OutgoingEvent { data: event, traceparent: None }).await
     }
 }
 

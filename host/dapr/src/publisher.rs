@@ -36,26 +36,26 @@ pub(super) struct Publisher {
     client: Client,
     /// The topics with a task, and the events that wait for its next request. Their number is bounded by the callers:
     /// each lane of effects waits for its own.
-    topics: Arc<Mutex<HashMap<Topic, VecDeque<Waiting>>>>,
+    topics: Arc<Mutex<HashMap<Topic, VecDeque<WaitingEvents>>>>,
     /// The sidecar knows the method for bulk publishing only by its older name: before Dapr 1.17.
     is_old: Arc<AtomicBool>,
 }
 
 /// An event to be published.
 #[derive(Debug, Clone)]
-pub(super) struct Event {
+pub(super) struct OutgoingEvent {
     pub(super) data: Bytes,
     pub(super) traceparent: Option<Arc<str>>,
 }
 
 /// Consecutive events of one actor.
-struct Waiting {
-    events: Vec<Event>,
-    outcome: oneshot::Sender<Outcome>,
+struct WaitingEvents {
+    events: Vec<OutgoingEvent>,
+    outcome: oneshot::Sender<BulkOutcome>,
 }
 
 /// The result of a request with events.
-enum Outcome {
+enum BulkOutcome {
     /// It published all of them, or the broker has seen none of them.
     Together(Result<(), Error>),
     /// The sidecar rejected it. One event among many may be the cause, so each has to be tried separately.
@@ -69,18 +69,18 @@ impl Publisher {
 
     /// Publishes events of one actor in order, and returns a result for each. More than one is allowed only for a
     /// component that keeps the order within a request.
-    pub(super) async fn publish(&self, topic: Topic, events: Vec<Event>) -> Vec<Result<(), Error>> {
+    pub(super) async fn publish(&self, topic: Topic, events: Vec<OutgoingEvent>) -> Vec<Result<(), Error>> {
         let (outcome, done) = oneshot::channel();
-        self.enqueue(&topic, Waiting { events: events.clone(), outcome });
+        self.enqueue(&topic, WaitingEvents { events: events.clone(), outcome });
         match done.await {
-            Ok(Outcome::Together(result)) => vec![result; events.len()],
-            Ok(Outcome::Refused) => self.publish_each(&topic, &events).await,
+            Ok(BulkOutcome::Together(result)) => vec![result; events.len()],
+            Ok(BulkOutcome::Refused) => self.publish_each(&topic, &events).await,
             Err(_) => vec![Err(Error::Other("the host failed unexpectedly".into())); events.len()],
         }
     }
 
     /// Publishes events one after the other. None overtakes one that was not published.
-    async fn publish_each(&self, topic: &Topic, events: &[Event]) -> Vec<Result<(), Error>> {
+    async fn publish_each(&self, topic: &Topic, events: &[OutgoingEvent]) -> Vec<Result<(), Error>> {
         let mut results = Vec::new();
         for event in events {
             let result = match results.last() {
@@ -93,7 +93,7 @@ impl Publisher {
     }
 
     /// Publishes one event in a separate request.
-    pub(super) async fn publish_one(&self, topic: &Topic, event: &Event) -> Result<(), Error> {
+    pub(super) async fn publish_one(&self, topic: &Topic, event: &OutgoingEvent) -> Result<(), Error> {
         let (pubsub_name, topic) = topic.clone();
         let request = proto::PublishEventRequest {
             pubsub_name,
@@ -108,7 +108,7 @@ impl Publisher {
         published.map(drop).map_err(|status| status::error("the event was not published", &status))
     }
 
-    fn enqueue(&self, topic: &Topic, waiting: Waiting) {
+    fn enqueue(&self, topic: &Topic, waiting: WaitingEvents) {
         let mut topics = self.lock();
         if let Some(queue) = topics.get_mut(topic) {
             queue.push_back(waiting);
@@ -127,8 +127,8 @@ impl Publisher {
             let Ok(outcome) = outcome else { continue };
             for waiting in together {
                 let outcome = match &outcome {
-                    Outcome::Together(result) => Outcome::Together(result.clone()),
-                    Outcome::Refused => Outcome::Refused,
+                    BulkOutcome::Together(result) => BulkOutcome::Together(result.clone()),
+                    BulkOutcome::Refused => BulkOutcome::Refused,
                 };
                 // Nobody waits any more.
                 waiting.outcome.send(outcome).ok();
@@ -137,7 +137,7 @@ impl Publisher {
     }
 
     /// The events for the next request of a topic; `None` if none wait, and the topic then has no task any more.
-    fn next(&self, topic: &Topic) -> Option<Vec<Waiting>> {
+    fn next(&self, topic: &Topic) -> Option<Vec<WaitingEvents>> {
         let mut topics = self.lock();
         let queue = topics.get_mut(topic)?;
         let Some(first) = queue.pop_front() else {
@@ -157,10 +157,10 @@ impl Publisher {
         Some(together)
     }
 
-    async fn send(&self, topic: &Topic, together: &[Waiting]) -> Outcome {
+    async fn send(&self, topic: &Topic, together: &[WaitingEvents]) -> BulkOutcome {
         let events = together.iter().flat_map(|waiting| &waiting.events).collect::<Vec<_>>();
         if let [event] = *events {
-            return Outcome::Together(self.publish_one(topic, event).await);
+            return BulkOutcome::Together(self.publish_one(topic, event).await);
         }
         let request = proto::BulkPublishRequest {
             pubsub_name: topic.0.clone(),
@@ -169,12 +169,12 @@ impl Publisher {
             metadata: HashMap::new(),
         };
         match self.publish_many(request).await {
-            Ok(answer) if answer.get_ref().failed_entries.is_empty() => Outcome::Together(Ok(())),
+            Ok(answer) if answer.get_ref().failed_entries.is_empty() => BulkOutcome::Together(Ok(())),
             Err(status) if matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) => {
-                Outcome::Together(Err(status::error("the events were not published", &status)))
+                BulkOutcome::Together(Err(status::error("the events were not published", &status)))
             }
             // One entry that fails makes the request fail (`BulkPublishEvent` in `pkg/api/grpc/grpc.go`).
-            Ok(_) | Err(_) => Outcome::Refused,
+            Ok(_) | Err(_) => BulkOutcome::Refused,
         }
     }
 
@@ -201,16 +201,16 @@ impl Publisher {
         answer
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Topic, VecDeque<Waiting>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Topic, VecDeque<WaitingEvents>>> {
         self.topics.lock()
     }
 }
 
-fn size(events: &[Event]) -> (usize, usize) {
+fn size(events: &[OutgoingEvent]) -> (usize, usize) {
     (events.len(), events.iter().map(|event| event.data.len()).sum())
 }
 
-fn entry(number: usize, event: &Event) -> proto::BulkPublishRequestEntry {
+fn entry(number: usize, event: &OutgoingEvent) -> proto::BulkPublishRequestEntry {
     // The request as a whole has one trace context, and each event another (`NewCloudEvent` in
     // `pkg/runtime/pubsub/cloudevents.go`).
     let traceparent = event.traceparent.iter();
@@ -251,7 +251,7 @@ mod tests {
         {
             let (publisher, asked) = publisher(known).await?;
             for _ in 0..3 {
-                let events = vec![Event { data: "{}".into(), traceparent: None }; 2];
+                let events = vec![OutgoingEvent { data: "{}".into(), traceparent: None }; 2];
                 let results = publisher.publish(("p".into(), "t".into()), events).await;
                 assert!(results.iter().all(Result::is_ok), "{known}: {results:?}");
             }

@@ -9,11 +9,11 @@ use daca_manifest::Manifest;
 
 /// Components by name, each with its uses in the manifest.
 #[derive(Debug, Default)]
-pub(super) struct RequiredComponents(BTreeMap<String, BTreeSet<String>>);
+pub(super) struct ComponentNames(BTreeMap<String, BTreeSet<String>>);
 
-impl RequiredComponents {
-    pub(super) fn of(manifest: &Manifest) -> RequiredComponents {
-        let mut required = RequiredComponents::default();
+impl ComponentNames {
+    pub(super) fn of(manifest: &Manifest) -> ComponentNames {
+        let mut required = ComponentNames::default();
         for agent in manifest.agents.values() {
             for component in agent.permissions.components() {
                 required.add(component, format!("permissions of {}", agent.name));

@@ -14,14 +14,14 @@ use super::watch::SidecarStatus;
 use super::{names, status};
 
 /// The sidecar's state API for actors.
-pub(super) struct State {
+pub(super) struct StateClient {
     client: Client,
     known: SidecarStatus,
 }
 
-impl State {
-    pub(super) fn new(client: Client, known: SidecarStatus) -> State {
-        State { client, known }
+impl StateClient {
+    pub(super) fn new(client: Client, known: SidecarStatus) -> StateClient {
+        StateClient { client, known }
     }
 
     /// The values of some keys, in order.

@@ -15,7 +15,7 @@ use tonic::{Code, Status};
 use super::connection::Client;
 use super::epoch::{Epoch, MIN_ABSENCE};
 use super::request::within;
-use super::required::RequiredComponents;
+use super::required::ComponentNames;
 use super::{release, status};
 use daca_base::ErrorCode;
 
@@ -179,7 +179,7 @@ pub(super) struct Watch {
     pub(super) client: Client,
     pub(super) epoch: Epoch,
     pub(super) known: SidecarStatus,
-    pub(super) required: Arc<RequiredComponents>,
+    pub(super) required: Arc<ComponentNames>,
     /// The sidecar's address, for people.
     pub(super) address: String,
     /// `true` if the sidecar is restarted when it ends.

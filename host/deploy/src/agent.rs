@@ -9,7 +9,7 @@ use super::Error;
 use super::controller::ControllerHandle;
 use super::library::Stored;
 use super::record::FileSeen;
-use super::shared::Shared;
+use super::shared::SharedType;
 use super::type_folder::TypeFolder;
 use daca_base::digest::short;
 
@@ -18,7 +18,7 @@ pub(super) struct DeployedAgent {
     pub(super) agent: Arc<AgentType>,
     pub(super) controller: Arc<ControllerHandle>,
     pub(super) folder: TypeFolder,
-    pub(super) shared: Option<Shared>,
+    pub(super) shared: Option<SharedType>,
     /// The digest of the last build of `daca dev`, which the file watcher ignores.
     last_build: Mutex<Option<String>>,
 }
@@ -28,7 +28,7 @@ impl DeployedAgent {
         agent: Arc<AgentType>,
         controller: ControllerHandle,
         folder: TypeFolder,
-        shared: Option<Shared>,
+        shared: Option<SharedType>,
     ) -> DeployedAgent {
         let (controller, last_build) = (Arc::new(controller), Mutex::default());
         DeployedAgent { agent, controller, folder, shared, last_build }

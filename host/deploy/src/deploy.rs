@@ -7,16 +7,17 @@ use super::controller::{AppliedChange, ChangeRequest, NewVersion};
 use super::library::Stored;
 use super::prepare::Prepared;
 use super::record::{Change, FileSeen, Origin, Record};
-use super::request::{Deployed, Permit, Request, Timings};
+use super::request::{DeployRequest, Deployed, Permit};
 use super::{Deployer, Error};
 use daca_base::digest::digest;
+use daca_model::deployment::Timings;
 
 impl Deployer {
     /// Checks a component and deploys it.
     pub async fn deploy(
         &self,
         agent_type: &str,
-        request: Request,
+        request: DeployRequest,
         _permit: Permit,
     ) -> Result<Deployed, Error> {
         self.deploy_from(agent_type, request, None).await
@@ -36,7 +37,7 @@ impl Deployer {
         let agent = self.agent(agent_type)?;
         let version = self.find(agent, version).await?;
         let Stored { wasm, signature } = agent.load(&version).await?;
-        let request = Request { wasm, signature, share, label, origin };
+        let request = DeployRequest { wasm, signature, share, label, origin };
         self.deploy_from(agent_type, request, None).await
     }
 
@@ -81,7 +82,7 @@ impl Deployer {
     pub(super) async fn deploy_from(
         &self,
         agent_type: &str,
-        request: Request,
+        request: DeployRequest,
         file: Option<FileSeen>,
     ) -> Result<Deployed, Error> {
         let started = Instant::now();
@@ -107,10 +108,10 @@ impl Deployer {
         agent: &DeployedAgent,
         record: &Record,
         version: String,
-        request: Request,
+        request: DeployRequest,
         file: Option<FileSeen>,
     ) -> Result<(ChangeRequest, String), Error> {
-        let Request { wasm, signature, share, label, origin } = request;
+        let DeployRequest { wasm, signature, share, label, origin } = request;
         let bytes = wasm.len() as u64;
         let stored = Stored { wasm, signature };
         // A version keeps its label, unless another one is requested.

@@ -17,7 +17,7 @@ use super::library::Library;
 use super::prepare::Preparation;
 use super::record::Source;
 use super::request::Permit;
-use super::shared::Shared;
+use super::shared::SharedType;
 use super::start::AgentTypeStart;
 use super::type_folder::TypeFolder;
 use super::watch::{ComponentFile, FileContent};
@@ -123,7 +123,7 @@ impl Deployer {
                 rules: rules.clone(),
                 runtime,
                 folder: TypeFolder::new(library.clone(), agent.name.clone()),
-                shared: shared.clone().map(|store| Shared::new(store, agent.name.clone())),
+                shared: shared.clone().map(|store| SharedType::new(store, agent.name.clone())),
                 changes: changed.clone(),
             };
             agents

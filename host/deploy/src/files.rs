@@ -7,7 +7,7 @@ use daca_base::ErrorCode;
 use daca_base::digest::short;
 
 use super::record::{FileSeen, Origin, Source};
-use super::request::{Deployed, Request};
+use super::request::{DeployRequest, Deployed};
 use super::watch::{ComponentFile, FileContent};
 use super::{Deployer, Error};
 
@@ -32,7 +32,7 @@ impl Deployer {
         }
         let mut attempts = 0;
         loop {
-            let request = Request {
+            let request = DeployRequest {
                 wasm: content.wasm.clone(),
                 signature: content.signature.clone(),
                 share: 100,

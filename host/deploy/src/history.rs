@@ -1,24 +1,10 @@
 //! The parts of an agent type's record: its versions, who deployed what, and what happened.
 //!
-//! The serialized names are the format on disk, in the shared state and in the admin API. They stay as they are.
+//! The serialized names are the format on disk and in the shared state. They stay as they are.
 
 use serde::{Deserialize, Serialize};
 
-/// The source of a version or change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Source {
-    /// The manifest's file, at the first start of the host.
-    Manifest,
-    /// The manifest's file, after a change.
-    File,
-    /// The admin API, or `daca deploy`.
-    Api,
-    /// `daca dev`, after a build.
-    Dev,
-    /// The host itself.
-    Host,
-}
+pub use daca_model::deployment::{Canary, EventKind, Source};
 
 /// The initiator of a change, and its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,15 +37,6 @@ pub struct VersionMetadata {
     pub last_revision: u64,
 }
 
-/// A canary: a version that serves a share of the actors.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Canary {
-    /// Its digest.
-    pub version: String,
-    /// Percent of the actors: 1 to 99.
-    pub share: u8,
-}
-
 /// The content of the manifest's file when it was last read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileSeen {
@@ -90,26 +67,4 @@ pub struct Event {
     /// Details, for display.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
-}
-
-/// The kinds of events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EventKind {
-    /// It serves all actors.
-    Deployed,
-    /// It serves a share of the actors.
-    Canary,
-    /// It served a share of the actors, and serves all of them now.
-    Promoted,
-    /// It was rolled back.
-    RolledBack,
-    /// It was not admitted.
-    Refused,
-    /// An actor was pinned to it.
-    Pinned,
-    /// An actor was unpinned from it.
-    Unpinned,
-    /// It already served.
-    Unchanged,
 }

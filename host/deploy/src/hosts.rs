@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::controller::ControllerHandle;
+use daca_model::admin::HostVersions;
 use daca_model::backend::{self, SharedStore, SharedWriteError, stored_json};
 
 /// The key of the entries of all hosts.
@@ -22,19 +23,6 @@ const HOST_TIMEOUT: Duration = Duration::from_secs(20);
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Attempts to write while other hosts write.
 const MAX_ATTEMPTS: u32 = 5;
-
-/// A host and the versions that it serves.
-#[derive(Debug, Clone, Serialize)]
-pub struct HostView {
-    /// Its name.
-    pub host: String,
-    /// `true` for the host that answers.
-    pub this: bool,
-    /// The serving digest, by agent type.
-    pub serving: BTreeMap<String, String>,
-    /// Milliseconds since its last entry, by the clocks of the two hosts.
-    pub seen_ms_ago: u64,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Line {
@@ -101,19 +89,19 @@ impl Hosts {
     }
 
     /// All hosts, this one first.
-    pub(super) async fn read(&self) -> Vec<HostView> {
+    pub(super) async fn read(&self) -> Vec<HostVersions> {
         let own =
-            HostView { host: self.name.to_string(), this: true, serving: self.serving(), seen_ms_ago: 0 };
+            HostVersions { host: self.name.to_string(), this: true, serving: self.serving(), seen_ms_ago: 0 };
         let lines = self.lines().await.map(|(lines, _)| lines).unwrap_or_default();
         let now = unix_millis();
         let others = lines.into_iter().filter(|(name, _)| **name != *self.name);
-        let others = others.map(|(host, Line { serving, at })| HostView {
+        let others = others.map(|(host, Line { serving, at })| HostVersions {
             host,
             this: false,
             serving,
             seen_ms_ago: now.saturating_sub(at),
         });
-        let is_there = |host: &HostView| u128::from(host.seen_ms_ago) < HOST_TIMEOUT.as_millis();
+        let is_there = |host: &HostVersions| u128::from(host.seen_ms_ago) < HOST_TIMEOUT.as_millis();
         std::iter::once(own).chain(others.filter(is_there)).collect()
     }
 

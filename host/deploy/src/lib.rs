@@ -29,12 +29,11 @@ pub mod watch;
 pub use daca_manifest::signature::SignatureError;
 pub use deployer::{Deployer, DeployerOptions};
 pub use error::Error;
-pub use hosts::HostView;
 pub use library::Mounted;
 pub use prepare::check_permissions;
 pub use record::{
     Canary, ChangeOutcome, Event, EventKind, FileSeen, Origin, Record, Source, VersionMetadata,
 };
-pub use request::{Deployed, Permit, Request, Timings, TypeView};
+pub use request::{DeployRequest, Deployed, Permit, TypeView};
 pub use shared::read_stored;
 pub use start::{AgentTypeStart, check_file, check_versions_folder};

@@ -1,10 +1,10 @@
 //! What a deployer tells of itself: the serving versions, here and on other hosts, and whether they are kept.
 
+use daca_model::admin::HostVersions;
 use daca_model::backend::Readiness;
 use tokio::sync::watch;
 
 use super::Deployer;
-use super::hosts::HostView;
 use super::library::Mounted;
 use super::request::TypeView;
 use super::type_folder::blocking;
@@ -38,7 +38,7 @@ impl Deployer {
     }
 
     /// The versions that each host serves, this one first.
-    pub async fn hosts(&self) -> Vec<HostView> {
+    pub async fn hosts(&self) -> Vec<HostVersions> {
         self.inner.hosts.read().await
     }
 }

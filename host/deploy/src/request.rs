@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use daca_model::deployment::Timings;
 use daca_runtime::component::Counted;
-use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::record::{ChangeOutcome, Origin, Record};
 
 /// A component to be deployed.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct DeployRequest {
     /// Its bytes.
     pub wasm: Bytes,
     /// The text of its signature file.
@@ -26,12 +26,11 @@ pub struct Request {
 }
 
 /// The result of a deployment.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Deployed {
     /// The agent type.
     pub agent_type: Arc<str>,
     /// The outcome, and the version that it applies to.
-    #[serde(flatten)]
     pub outcome: ChangeOutcome,
     /// The label of the version.
     pub label: String,
@@ -39,15 +38,6 @@ pub struct Deployed {
     pub revision: u64,
     /// The time that it took.
     pub milliseconds: Timings,
-}
-
-/// The time that a deployment took, in milliseconds.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Timings {
-    /// For the check, the compilation and the smoke test.
-    pub check: u64,
-    /// In total.
-    pub total: u64,
 }
 
 /// The state of an agent type, for inspection.

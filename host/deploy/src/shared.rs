@@ -52,7 +52,7 @@ impl From<SharedError> for Error {
 
 /// The shared state of one agent type.
 #[derive(Clone)]
-pub(super) struct Shared {
+pub(super) struct SharedType {
     store: Arc<dyn SharedStore>,
     agent_type: Arc<str>,
 }
@@ -64,9 +64,9 @@ struct Head {
     signature: Option<String>,
 }
 
-impl Shared {
-    pub(super) fn new(store: Arc<dyn SharedStore>, agent_type: Arc<str>) -> Shared {
-        Shared { store, agent_type }
+impl SharedType {
+    pub(super) fn new(store: Arc<dyn SharedStore>, agent_type: Arc<str>) -> SharedType {
+        SharedType { store, agent_type }
     }
 
     /// The record and its etag; `None` if no host has written one.

@@ -16,7 +16,7 @@ use super::controller::InitialState;
 use super::library::{Library, Stored};
 use super::prepare::{Preparation, check_memory, check_permissions};
 use super::record::{FileSeen, LocalRecord, Origin, Record, Source, VersionMetadata, now};
-use super::shared::{Shared, SharedError};
+use super::shared::{SharedError, SharedType};
 use super::type_folder::{TypeFolder, blocking};
 use super::watch::{ComponentFile, FileContent};
 use daca_manifest::signature;
@@ -62,7 +62,7 @@ impl AgentTypeStart {
         let preparation = Preparation::new(engine.clone(), rules.clone(), Compiling::Starting);
         let library = Library::new(data, rules.versions.clone());
         let folder = TypeFolder::new(library, agent.name.clone());
-        let shared = share.map(|store| Shared::new(store, agent.name.clone()));
+        let shared = share.map(|store| SharedType::new(store, agent.name.clone()));
         let loader = Loader { preparation, folder, agent: agent.clone() };
         let local = loader.folder.read_record().await?;
         let path = agent.component.clone();
@@ -122,7 +122,7 @@ impl Loader {
     /// other hosts' versions. Without other hosts the start fails.
     async fn of_others(
         &self,
-        shared: &Shared,
+        shared: &SharedType,
         file: Option<FileContent>,
         why: Error,
     ) -> Result<AgentTypeStart, Error> {
@@ -254,7 +254,7 @@ fn is_lost(error: &Error) -> bool {
 }
 
 /// Waits for the version that serves on the other hosts. If there is none, the error is the one that led here.
-async fn wait_for_others(shared: &Shared, why: Error) -> Result<(Record, Stored), Error> {
+async fn wait_for_others(shared: &SharedType, why: Error) -> Result<(Record, Stored), Error> {
     let deadline = tokio::time::Instant::now() + OTHERS_TIMEOUT;
     loop {
         match read_others(shared).await {
@@ -268,7 +268,7 @@ async fn wait_for_others(shared: &Shared, why: Error) -> Result<(Record, Stored)
 }
 
 /// The other hosts' version; `None` if there is none.
-async fn read_others(shared: &Shared) -> Result<Option<(Record, Stored)>, SharedError> {
+async fn read_others(shared: &SharedType) -> Result<Option<(Record, Stored)>, SharedError> {
     let Some((record, _etag)) = shared.read().await? else { return Ok(None) };
     let stored = shared.get(&record.serving).await?;
     Ok(stored.map(|stored| (record, stored)))

@@ -9,7 +9,7 @@ use super::file::{self, Deduplicate};
 use super::limits::{self, AgentLimits};
 use super::permissions::{self, Permissions};
 use super::problems::Problems;
-use super::{Dev, deploy, names};
+use super::{DevBuild, deploy, names};
 use daca_base::ErrorCode;
 
 /// The maximum of nested turns of one actor that a manifest may allow: the maximum number of actors that wait for one
@@ -38,7 +38,7 @@ pub struct AgentType {
     /// The permissions of the type.
     pub permissions: Permissions,
     /// The build of the component by `daca dev`.
-    pub dev: Option<Dev>,
+    pub dev: Option<DevBuild>,
     /// The pub/sub components and topics to which the manifest itself subscribes.
     subscribed: Arc<BTreeSet<(String, String)>>,
 }

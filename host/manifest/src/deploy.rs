@@ -42,7 +42,7 @@ pub struct CompileLimits {
 
 /// The build of an agent during development.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dev {
+pub struct DevBuild {
     /// The command that builds the component. `sh -c` runs it in the manifest's folder.
     pub build: String,
     /// The files and folders whose changes start it.
@@ -111,7 +111,12 @@ fn signer(text: &toml::Spanned<String>, problems: &mut Problems<'_>) -> Option<S
     None
 }
 
-pub(super) fn build_dev(agent: &str, file: file::Dev, folder: &Path, problems: &mut Problems<'_>) -> Dev {
+pub(super) fn build_dev(
+    agent: &str,
+    file: file::Dev,
+    folder: &Path,
+    problems: &mut Problems<'_>,
+) -> DevBuild {
     let mut refuse = |span, key: &str, help: &str| {
         let message = format!("agents.{agent}.dev.{key} is empty");
         problems.push(ErrorCode::ManifestInvalidDev, span, message, || help.into());
@@ -123,7 +128,7 @@ pub(super) fn build_dev(agent: &str, file: file::Dev, folder: &Path, problems: &
     if has_empty || file.watch.get_ref().is_empty() {
         refuse(file.watch.span(), "watch", "name the files and folders that the component is built from");
     }
-    Dev {
+    DevBuild {
         build: file.build.into_inner(),
         watch: file.watch.into_inner().into_iter().map(|path| folder.join(path)).collect(),
     }

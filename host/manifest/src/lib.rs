@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use agent::{AgentType, Reentrancy};
-pub use deploy::{CompileLimits, DeployRules, Dev};
+pub use deploy::{CompileLimits, DeployRules, DevBuild};
 pub use file::Deduplicate;
 pub use inputs::InputBinding;
 pub use limits::{AgentLimits, HostLimits, sizes_for_people};
@@ -54,16 +54,16 @@ pub struct Manifest {
     /// Input bindings, in the order of the file.
     pub input_bindings: Vec<InputBinding>,
     /// Settings of the Dapr backend, besides the sidecar's address.
-    pub dapr: Dapr,
+    pub dapr: DaprSettings,
     /// The rules of deployments.
     pub deploy: Arc<DeployRules>,
     /// Settings of the embedded backend, besides its data directory.
-    pub embedded: Embedded,
+    pub embedded: EmbeddedSettings,
 }
 
 /// Settings of the Dapr backend.
 #[derive(Debug, Clone)]
-pub struct Dapr {
+pub struct DaprSettings {
     /// The secret store component for `secrets.get`.
     pub secret_store: String,
     /// The state store component in which the hosts of the app share the records of deployments.
@@ -74,7 +74,7 @@ pub struct Dapr {
 
 /// Settings of the embedded backend.
 #[derive(Debug, Clone, Default)]
-pub struct Embedded {
+pub struct EmbeddedSettings {
     /// A JSON file of secrets: `{"name": "value"}` or `{"name": {"key": "value"}}`.
     pub secrets_file: Option<PathBuf>,
     /// The responses of `bindings.invoke`, by binding. A binding that is not listed responds with nothing.
@@ -168,13 +168,13 @@ impl Manifest {
             routes,
             subscriptions,
             input_bindings,
-            dapr: Dapr {
+            dapr: DaprSettings {
                 secret_store: file.dapr.secret_store,
                 state_store: file.dapr.state_store,
                 direct_calls: file.dapr.direct_calls,
             },
             deploy: Arc::new(deploy),
-            embedded: Embedded {
+            embedded: EmbeddedSettings {
                 secrets_file: file.embedded.secrets_file.map(|file| folder.join(file)),
                 binding_responses: file.embedded.binding_responses,
             },

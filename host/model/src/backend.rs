@@ -20,7 +20,7 @@ use daca_base::clock::Clock;
 
 pub use self::error::Error;
 pub use crate::effect::{BindingRequest, BindingResponse, Effect, EffectRequest, Tried};
-pub use crate::outbox::{EffectStatus, Outbox, OutboxCounts, OutboxEntry};
+pub use crate::outbox::{EffectKind, EffectStatus, Outbox, OutboxCounts, OutboxEntry};
 pub use crate::shared_store::{SharedStore, SharedValue, SharedWriteError};
 pub use crate::stored::stored_json;
 pub use crate::wakeup::{FiredWakeup, Registration, WakeupKey, WakeupKind, firing_data};
@@ -60,11 +60,14 @@ pub trait Bindings: Send + Sync + 'static {
     ) -> Result<BindingResponse, Error>;
 }
 
-/// Reminders and timers. A commit changes them ([`StateStore::commit`]).
+/// Reminders and timers. A commit changes them ([`StateStore::commit`]). By themselves the methods answer for a backend
+/// that keeps none, as that of a smoke test.
 #[async_trait]
 pub trait Wakeups: Send + Sync + 'static {
     /// Returns a registered reminder or timer.
-    async fn wakeup(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<Option<Registration>, Error>;
+    async fn wakeup(&self, _actor: &ActorAddress, _key: &WakeupKey) -> Result<Option<Registration>, Error> {
+        Ok(None)
+    }
 
     /// Reports that the turn of a fired reminder failed. A backend whose reminders do not fire again by themselves
     /// schedules a retry here.
@@ -121,14 +124,17 @@ pub trait Ownership: Send + Sync + 'static {
     }
 }
 
-/// The services that a host needs. Implementations are shared by all turns and must not block a thread.
+/// The services that a host needs. Implementations are shared by all turns and must not block a thread. By themselves
+/// the methods answer for a backend that has no tasks of its own, and no other side.
 #[async_trait]
 pub trait Backend: TurnBackend + EffectDelivery + Ownership {
     /// Connects the host, and starts the backend's own tasks. Called once.
-    fn start(&self, inbound: Arc<dyn Inbound>);
+    fn start(&self, _inbound: Arc<dyn Inbound>) {}
 
     /// Returns whether calls can be served. They cannot before the other side is available.
-    fn readiness(&self) -> Readiness;
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
 
     /// The store that the hosts of this app share; `None` when there is only one host.
     fn shared(&self) -> Option<Arc<dyn SharedStore>> {
@@ -137,10 +143,10 @@ pub trait Backend: TurnBackend + EffectDelivery + Ownership {
 
     /// Starts draining: nothing new begins by itself. The shutdown has begun, and readiness is off. Waits until nobody
     /// sends calls here any more, as far as the backend can tell, but no longer than `timeout`.
-    async fn leave(&self, timeout: Duration);
+    async fn leave(&self, _timeout: Duration) {}
 
     /// Stops the backend's own tasks and makes everything durable. Called once, after the last turn.
-    async fn shut_down(&self);
+    async fn shut_down(&self) {}
 }
 
 /// Where the calls go that a turn makes of other actors. `daca-routing` implements it: the runtime does not know which

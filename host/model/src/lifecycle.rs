@@ -1,9 +1,11 @@
 //! The phase of a host, from its start to its end: one value, one writer, many readers.
 
-use tokio::sync::watch;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// What the host does at the moment. Phases follow each other in this order, and none comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
 pub enum HostPhase {
     /// Its parts are being made. Nothing is served yet.
     Starting,
@@ -18,41 +20,51 @@ pub enum HostPhase {
     Stopped,
 }
 
+impl HostPhase {
+    /// The phase with this number, which is its place in the order.
+    fn of(number: u8) -> HostPhase {
+        match number {
+            0 => HostPhase::Starting,
+            1 => HostPhase::Serving,
+            2 => HostPhase::Draining,
+            3 => HostPhase::HandedOver,
+            _ => HostPhase::Stopped,
+        }
+    }
+}
+
 /// Moves a host from phase to phase. Whoever shuts the host down has it; there is one for each host.
 #[derive(Debug)]
-pub struct LifecycleWriter(watch::Sender<HostPhase>);
+pub struct LifecycleWriter(Arc<AtomicU8>);
 
 impl LifecycleWriter {
     /// A host that starts.
     pub fn starting() -> LifecycleWriter {
-        LifecycleWriter(watch::Sender::new(HostPhase::Starting))
+        LifecycleWriter(Arc::new(AtomicU8::new(HostPhase::Starting as u8)))
     }
 
     /// A reader of the phase.
     pub fn reader(&self) -> Lifecycle {
-        Lifecycle(self.0.subscribe())
+        Lifecycle(self.0.clone())
     }
 
     /// Enters a phase. Does nothing if the host has reached it, or a later one.
     pub fn enter(&self, phase: HostPhase) {
-        self.0.send_if_modified(|now| {
-            let is_later = phase > *now;
-            if is_later {
-                *now = phase;
-            }
-            is_later
-        });
+        self.0.fetch_max(phase as u8, Ordering::AcqRel);
     }
 }
 
 /// A view of the phase. Cheap to clone. It keeps the last phase when the writer is gone.
+///
+/// Nobody waits for a phase, and each call reads it, so it is a number and no channel: to read a channel takes a lock
+/// that all calls share.
 #[derive(Debug, Clone)]
-pub struct Lifecycle(watch::Receiver<HostPhase>);
+pub struct Lifecycle(Arc<AtomicU8>);
 
 impl Lifecycle {
     /// The current phase.
     pub fn phase(&self) -> HostPhase {
-        *self.0.borrow()
+        HostPhase::of(self.0.load(Ordering::Acquire))
     }
 
     /// Returns `true` in this phase and in those after it.
@@ -64,6 +76,14 @@ impl Lifecycle {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_number_of_a_phase_is_its_own() {
+        use HostPhase::{Draining, HandedOver, Serving, Starting, Stopped};
+        for phase in [Starting, Serving, Draining, HandedOver, Stopped] {
+            assert_eq!(HostPhase::of(phase as u8), phase);
+        }
+    }
 
     #[test]
     fn a_host_never_returns_to_an_earlier_phase() {

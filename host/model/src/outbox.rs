@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use parking_lot::{Mutex, MutexGuard};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::ActorAddress;
 use crate::backend::{BindingRequest, EffectRequest};
@@ -32,7 +32,7 @@ struct Inner {
 }
 
 /// The numbers of effects since the host started.
-#[derive(Debug, Clone, Copy, Default, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxCounts {
     /// Waiting for delivery, or in delivery.
     pub pending: usize,
@@ -42,8 +42,8 @@ pub struct OutboxCounts {
     pub failed: u64,
 }
 
-/// One effect, as the admin API shows it.
-#[derive(Debug, Clone, Serialize)]
+/// One effect, as the admin API shows it: `Effect` in its description, whose fields these are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxEntry {
     /// Number since the host's start.
     pub id: u64,
@@ -51,28 +51,40 @@ pub struct OutboxEntry {
     pub actor: String,
     /// The turn that requested it.
     pub turn: String,
-    /// `publish`, `send`, or `invoke` for a binding that was called at once.
-    pub kind: &'static str,
+    /// What it asks for.
+    pub kind: EffectKind,
     /// `PUBSUB/TOPIC` or `BINDING/OPERATION`.
     pub target: String,
     /// The payload as text, or in base64 if it is not text; cut after 4,096 bytes.
     pub data: String,
     /// The metadata.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
     /// Its outcome.
     pub status: EffectStatus,
     /// The number of tries that were made to deliver it.
     pub attempts: u32,
     /// Why the last attempt failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Milliseconds since 1970 when the turn committed.
     pub created_unix_ms: u64,
 }
 
+/// What an effect asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EffectKind {
+    /// An event.
+    Publish,
+    /// A call of a binding, one way.
+    Send,
+    /// A call of a binding that was made at once, and is no effect.
+    Invoke,
+}
+
 /// The outcome of an effect.
-#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EffectStatus {
     /// Waiting for delivery, or in delivery.
@@ -88,16 +100,17 @@ impl Outbox {
     pub fn add(&self, actor: &ActorAddress, turn: &str, request: &EffectRequest) -> u64 {
         let entry = match request {
             EffectRequest::Publish { pubsub, topic, event } => {
-                entry(actor, turn, "publish", format!("{pubsub}/{topic}"), event, BTreeMap::new())
+                let target = format!("{pubsub}/{topic}");
+                entry(actor, turn, EffectKind::Publish, target, event, BTreeMap::new())
             }
-            EffectRequest::Send(request) => binding_entry(actor, turn, "send", request),
+            EffectRequest::Send(request) => binding_entry(actor, turn, EffectKind::Send, request),
         };
         self.insert(entry)
     }
 
     /// Adds a binding call that was made at once and is not an effect.
     pub fn add_invocation(&self, actor: &ActorAddress, request: &BindingRequest) {
-        let id = self.insert(binding_entry(actor, "", "invoke", request));
+        let id = self.insert(binding_entry(actor, "", EffectKind::Invoke, request));
         self.attempted(id, 1, None);
         self.settle(id, EffectStatus::Sent);
     }
@@ -119,10 +132,11 @@ impl Outbox {
             EffectStatus::Failed => inner.counts.failed += 1,
             EffectStatus::Sent | EffectStatus::Pending => inner.counts.sent += 1,
         }
-        if inner.settled.len() == KEPT {
-            inner.settled.pop_front();
-        }
+        let oldest = if inner.settled.len() == KEPT { inner.settled.pop_front() } else { None };
         inner.settled.push_back(entry);
+        drop(inner);
+        // After the lock, which all turns with effects share: it frees several texts.
+        drop(oldest);
     }
 
     /// The current numbers.
@@ -154,7 +168,7 @@ impl Outbox {
 fn binding_entry(
     actor: &ActorAddress,
     turn: &str,
-    kind: &'static str,
+    kind: EffectKind,
     request: &BindingRequest,
 ) -> OutboxEntry {
     let target = format!("{}/{}", request.name, request.operation);
@@ -164,7 +178,7 @@ fn binding_entry(
 fn entry(
     actor: &ActorAddress,
     turn: &str,
-    kind: &'static str,
+    kind: EffectKind,
     target: String,
     data: &[u8],
     metadata: BTreeMap<String, String>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use daca_dapr::{Attempt, Invoker};
+use daca_dapr::{InvokeAttempt, Invoker};
 use daca_manifest::{Deduplicate, Manifest};
 use daca_model::backend::{ActorCall, Error};
 use daca_model::{CallContext, CallError, CallIdentity};
@@ -134,7 +134,7 @@ impl ThroughSidecar {
     /// Makes one attempt through the sidecar.
     async fn attempt(&self, call: &ActorCall, context: &CallContext, mark: &str) -> Result<Bytes, NoReply> {
         let is_of_a_host = self.is_of_a_host(call);
-        let attempt = Attempt {
+        let attempt = InvokeAttempt {
             call,
             headers: wire::headers(&call.actor, context, mark),
             traceparent: context.traceparent.as_deref(),

@@ -127,7 +127,7 @@ pub fn answer_mark(headers: &HeaderMap) -> Option<&str> {
 }
 
 #[derive(Deserialize)]
-struct Failure {
+struct FailureBody {
     code: String,
     status: u16,
     detail: String,
@@ -176,7 +176,7 @@ fn cut_off() -> CallError {
 }
 
 fn failure(content: &[u8]) -> CallError {
-    let Ok(Failure { code, status, detail }) = daca_base::json::read(content) else { return cut_off() };
+    let Ok(FailureBody { code, status, detail }) = daca_base::json::read(content) else { return cut_off() };
     match AnyCode::of(&code) {
         AnyCode::Known(ErrorCode::Invalid) => CallError::Invalid(detail),
         AnyCode::Known(ErrorCode::NotFound) => CallError::NotFound(detail),

@@ -17,14 +17,16 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::AdminToken;
 use super::admin_state::{AdminState, DEFAULT_LIMIT};
 use super::answer::HttpError;
 use daca_base::ErrorCode;
+use daca_deploy::TypeView;
+use daca_model::admin::{Activations, AgentInfo, Agents, Effects, Health, HealthStatus};
 use daca_model::backend::{ActorCall, Readiness};
 use daca_model::{CallContext, CallError, HostPhase};
+use daca_runtime::actor::{AgentLoad, AgentRuntime, AgentStatistics};
 
 /// Creates the router.
 pub fn router(state: AdminState) -> Router {
@@ -97,50 +99,55 @@ async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], super::openapi::DOCUMENT).into_response()
 }
 
-async fn health(State(state): State<AdminState>) -> Json<Value> {
-    let (live, most) = state.actors.live_instances();
-    Json(json!({
-        "status": status(&state),
-        "version": env!("CARGO_PKG_VERSION"),
-        "backend": state.backend,
-        "turns_in_flight": state.actors.turns_in_flight(),
-        "active_actors": state.actors.active(),
-        "live_instances": live,
-        "max_live_instances": most,
-        "outbox": state.outbox.counts(),
-    }))
+async fn health(State(state): State<AdminState>) -> Json<Health> {
+    let (live_instances, max_live_instances) = state.actors.live_instances();
+    Json(Health {
+        status: status(&state).into(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        backend: state.backend.to_owned(),
+        turns_in_flight: state.actors.turns_in_flight(),
+        active_actors: state.actors.active(),
+        live_instances,
+        max_live_instances,
+        outbox: state.outbox.counts(),
+    })
 }
 
-fn status(state: &AdminState) -> &'static str {
+fn status(state: &AdminState) -> HealthStatus {
     match (state.actors.readiness(), state.deployer.readiness()) {
-        _ if state.lifecycle.has_reached(HostPhase::Draining) => "shutting-down",
-        (Readiness::Ready, Readiness::Ready) => "ready",
-        _ => "waiting",
+        _ if state.lifecycle.has_reached(HostPhase::Draining) => HealthStatus::ShuttingDown,
+        (Readiness::Ready, Readiness::Ready) => HealthStatus::Ready,
+        _ => HealthStatus::Waiting,
     }
 }
 
-async fn agents(State(state): State<AdminState>) -> Json<Value> {
+async fn agents(State(state): State<AdminState>) -> Json<Agents> {
     let loads = state.actors.loads();
     let views = state.deployer.views();
-    let agents = state.actors.agents().into_iter().filter_map(|(agent, statistics)| {
-        let view = views.iter().find(|view| view.agent_type == agent.agent.name)?;
-        let load = loads.get(&agent.agent.name).copied().unwrap_or_default();
-        Some(json!({
-            "agent_type": agent.agent.name,
-            "component": agent.agent.component,
-            "version": view.record.serving,
-            "bytes": view.record.versions.get(&view.record.serving).map(|known| known.bytes),
-            "active": load.active,
-            "queued": load.queued,
-            "instances": load.instances,
-            "turns": statistics.counted.turns,
-            "failed_turns": statistics.counted.failed_turns,
-            "faults": statistics.counted.faults,
-            "instances_made": statistics.instances_made,
-            "versions": super::deploy::serving(view),
-        }))
+    let agents = state.actors.agents().into_iter().filter_map(|(runtime, statistics)| {
+        let name = &runtime.agent.name;
+        let view = views.iter().find(|view| view.agent_type == *name)?;
+        Some(agent(&runtime, statistics, loads.get(name).copied().unwrap_or_default(), view))
     });
-    Json(json!({ "agents": agents.collect::<Vec<_>>() }))
+    Json(Agents { agents: agents.collect() })
+}
+
+fn agent(runtime: &AgentRuntime, statistics: AgentStatistics, load: AgentLoad, view: &TypeView) -> AgentInfo {
+    let record = &view.record;
+    AgentInfo {
+        agent_type: runtime.agent.name.to_string(),
+        component: runtime.agent.component.display().to_string(),
+        version: record.serving.clone(),
+        bytes: record.versions.get(&record.serving).map(|metadata| metadata.bytes),
+        active: load.active,
+        queued: load.queued,
+        instances: load.instances,
+        turns: statistics.counted.turns,
+        failed_turns: statistics.counted.failed_turns,
+        faults: statistics.counted.faults,
+        instances_made: statistics.instances_made,
+        versions: super::versions::serving(view),
+    }
 }
 
 #[derive(Deserialize)]
@@ -160,20 +167,20 @@ impl Limit {
 async fn activations(
     State(state): State<AdminState>,
     query: Result<Query<Limit>, QueryRejection>,
-) -> Result<Json<Value>, HttpError> {
-    let list = state.actors.list(Limit::of(query)?);
-    Ok(Json(json!({ "active": state.actors.active(), "activations": list })))
+) -> Result<Json<Activations>, HttpError> {
+    let activations = state.actors.list(Limit::of(query)?);
+    Ok(Json(Activations { active: state.actors.active(), activations }))
 }
 
 async fn outbox(
     State(state): State<AdminState>,
     query: Result<Query<Limit>, QueryRejection>,
-) -> Result<Json<Value>, HttpError> {
+) -> Result<Json<Effects>, HttpError> {
     let limit = Limit::of(query)?;
     let mut entries = state.outbox.entries();
     entries.sort_by_key(|entry| entry.id);
     let skip = entries.len().saturating_sub(limit);
-    Ok(Json(json!({ "counts": state.outbox.counts(), "entries": entries.split_off(skip) })))
+    Ok(Json(Effects { counts: state.outbox.counts(), entries: entries.split_off(skip) }))
 }
 
 async fn invoke(

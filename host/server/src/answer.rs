@@ -5,11 +5,12 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut as _, Bytes, BytesMut};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use daca_base::ErrorCode;
 use daca_base::error_code::{AnyCode, Class};
 use daca_base::json::Document;
+use daca_model::admin::{CODE_HEADER, Refusal};
 use daca_model::{CallError, RemoteError};
 
 /// An error in the caller's view.
@@ -73,18 +74,12 @@ impl HttpError {
     /// An error of the agent (`invalid`, `not-found`, `failed`) is answered with its text alone, as routes promise to
     /// their callers; an error of the host, and any error of the admin API, has its code beside it. The header
     /// `daca-error` always has the code.
-    fn body(&self) -> Value {
+    fn body(&self) -> Refusal {
         let HttpError { status: _, code, detail, help, names_code } = self;
         let is_the_agents =
             matches!(code, AnyCode::Known(ErrorCode::Invalid | ErrorCode::NotFound | ErrorCode::Failed));
-        let mut body = json!({ "detail": detail });
-        if *names_code || !is_the_agents {
-            body["code"] = code.as_str().into();
-        }
-        if let Some(help) = help {
-            body["help"] = help.as_str().into();
-        }
-        body
+        let code = (*names_code || !is_the_agents).then(|| code.to_string());
+        Refusal { detail: detail.clone(), code, help: help.clone() }
     }
 
     /// The same in the form of the admin API, whose errors all have a code in the body.
@@ -94,7 +89,7 @@ impl HttpError {
 
     /// The whole answer as it is written to a connection that is then closed.
     pub(super) fn as_text(&self) -> String {
-        let body = self.body().to_string();
+        let body = json!(self.body()).to_string();
         format!(
             "HTTP/1.1 {}\r\ncontent-type: application/json\r\ndaca-error: {}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
             self.status,
@@ -121,7 +116,7 @@ impl IntoResponse for HttpError {
         let status = self.status;
         let mut response = (status, Json(self.body())).into_response();
         if let Ok(code) = HeaderValue::from_str(self.code.as_str()) {
-            response.headers_mut().insert("daca-error", code);
+            response.headers_mut().insert(CODE_HEADER, code);
         }
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

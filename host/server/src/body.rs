@@ -6,6 +6,7 @@
 use std::error::Error as StdError;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -99,14 +100,14 @@ impl From<&BodyError> for HttpError {
 
 /// A body that is not read yet, being read, or read.
 pub(super) enum RequestBody {
-    Unread(Lingering, BodyBounds),
+    Unread(Lingering, Arc<BodyBounds>),
     Whole(BoxFuture<'static, Result<Bytes, BodyError>>),
     Pieces(Lingering, Clock),
     Ended,
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Lingering, bounds: BodyBounds) -> RequestBody {
+    pub(super) fn new(body: Lingering, bounds: Arc<BodyBounds>) -> RequestBody {
         RequestBody::Unread(body, bounds)
     }
 
@@ -123,7 +124,7 @@ impl RequestBody {
             return Err(BodyError::TooLarge);
         }
         let clock = Clock::new(&bounds, 0);
-        *self = match bounds.budget {
+        *self = match &bounds.budget {
             Some(budget) => RequestBody::Whole(Box::pin(whole(body, clock, bounds.largest, budget.hold()))),
             None => RequestBody::Pieces(body, clock),
         };
@@ -179,12 +180,12 @@ impl http_body::Body for RequestBody {
 }
 
 /// The bytes of a body, and their share of the budget.
-struct Kept {
+struct KeptBody {
     data: Vec<u8>,
     _held: Held,
 }
 
-impl AsRef<[u8]> for Kept {
+impl AsRef<[u8]> for KeptBody {
     fn as_ref(&self) -> &[u8] {
         &self.data
     }
@@ -192,7 +193,7 @@ impl AsRef<[u8]> for Kept {
 
 /// The bytes of a body, which hold their share of the budget.
 pub(super) fn kept(data: Vec<u8>, held: Held) -> Bytes {
-    Bytes::from_owner(Kept { data, _held: held })
+    Bytes::from_owner(KeptBody { data, _held: held })
 }
 
 /// Reads a body to its end.

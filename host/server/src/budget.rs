@@ -140,21 +140,21 @@ impl Budget {
 impl Held {
     /// Extends the share to so many bytes in total.
     pub(super) async fn cover(&mut self, bytes: usize) -> Result<(), NoRoom> {
-        let missing = bytes.div_ceil(UNIT).saturating_sub(self.units.count());
-        if missing == 0 || self.finishes.count() > 0 {
+        let Held { budget, units, finishes, time_left } = self;
+        let missing = bytes.div_ceil(UNIT).saturating_sub(units.count());
+        if missing == 0 || finishes.count() > 0 {
             return Ok(());
         }
         let missing = u32::try_from(missing).map_err(|_| NoRoom)?;
-        let budget = self.budget.clone();
         let begun = Instant::now();
         tokio::select! {
             biased;
-            Some(more) = budget.take(|pool| &pool.units, missing) => self.units.add(more),
-            Some(place) = budget.take(|pool| &pool.finishers, 1) => self.finishes = place,
-            () = tokio::time::sleep(self.time_left) => return Err(NoRoom),
+            Some(more) = budget.take(|pool| &pool.units, missing) => units.add(more),
+            Some(place) = budget.take(|pool| &pool.finishers, 1) => *finishes = place,
+            () = tokio::time::sleep(*time_left) => return Err(NoRoom),
             else => return Err(NoRoom),
         }
-        self.time_left = self.time_left.saturating_sub(begun.elapsed());
+        *time_left = time_left.saturating_sub(begun.elapsed());
         Ok(())
     }
 }

@@ -1,6 +1,5 @@
 //! The operator's requests that show and change the serving versions.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use axum::body::Body;
@@ -12,18 +11,16 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::admin_state::AdminState;
 use super::answer::HttpError;
+use super::versions;
 use daca_base::ErrorCode;
 use daca_deploy as deploy;
-use daca_deploy::{Deployed, Mounted, Origin, Record, Source, TypeView};
-
-/// The initiator, as given by the client.
-const BY: &str = "daca-by";
-/// The maximum length of the initiator in characters.
-const MAX_BY: usize = 100;
+use daca_deploy::{Deployed, Origin, Source};
+use daca_model::admin::{
+    ChangeAnswer, INITIATOR_HEADER, MAX_INITIATOR, PinRequest, RollbackRequest, VersionRequest, Versions,
+};
 
 /// The routes, for the admin router.
 pub(super) fn router() -> Router<AdminState> {
@@ -31,29 +28,7 @@ pub(super) fn router() -> Router<AdminState> {
         .route("/agents/{agent_type}/version", post(post_version))
         .route("/agents/{agent_type}/rollback", post(post_rollback))
         .route("/agents/{agent_type}/pins/{actor_id}", put(put_pin).delete(delete_pin))
-        .route("/versions", get(versions))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct VersionRequest {
-    version: String,
-    #[serde(default = "all")]
-    share: u8,
-    label: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RollbackRequest {
-    #[serde(default)]
-    force: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PinRequest {
-    version: String,
+        .route("/versions", get(get_versions))
 }
 
 #[derive(Deserialize)]
@@ -71,7 +46,7 @@ async fn post_version(
     State(state): State<AdminState>,
     agent_type: Result<Path<String>, PathRejection>,
     request: Request,
-) -> Result<Json<Deployed>, Refused> {
+) -> Result<Json<ChangeAnswer>, Refused> {
     let agent_type = path(agent_type)?;
     let origin = origin(request.headers(), &request);
     let VersionRequest { version, share, label } = json_body(request).await?;
@@ -85,7 +60,7 @@ async fn post_rollback(
     State(state): State<AdminState>,
     agent_type: Result<Path<String>, PathRejection>,
     request: Request,
-) -> Result<Json<Deployed>, Refused> {
+) -> Result<Json<ChangeAnswer>, Refused> {
     let agent_type = path(agent_type)?;
     let origin = origin(request.headers(), &request);
     let RollbackRequest { force } = json_body(request).await?;
@@ -97,7 +72,7 @@ async fn put_pin(
     State(state): State<AdminState>,
     actor: Result<Path<(String, String)>, PathRejection>,
     request: Request,
-) -> Result<Json<Deployed>, Refused> {
+) -> Result<Json<ChangeAnswer>, Refused> {
     let actor = actor_of(actor)?;
     let origin = origin(request.headers(), &request);
     let PinRequest { version } = json_body(request).await?;
@@ -109,7 +84,7 @@ async fn delete_pin(
     State(state): State<AdminState>,
     actor: Result<Path<(String, String)>, PathRejection>,
     request: Request,
-) -> Result<Json<Deployed>, Refused> {
+) -> Result<Json<ChangeAnswer>, Refused> {
     let actor = actor_of(actor)?;
     let origin = origin(request.headers(), &request);
     let deployer = state.deployer.clone();
@@ -119,9 +94,9 @@ async fn delete_pin(
 /// Runs a change to its end, even if the requester hangs up: there are no half changes.
 pub(super) async fn finish(
     change: impl Future<Output = Result<Deployed, deploy::Error>> + Send + 'static,
-) -> Result<Json<Deployed>, Refused> {
+) -> Result<Json<ChangeAnswer>, Refused> {
     match tokio::spawn(change).await {
-        Ok(result) => Ok(Json(result?)),
+        Ok(result) => Ok(Json(versions::change(result?))),
         Err(_panicked) => {
             let detail = "The host failed unexpectedly. Its log has the details.";
             Err(HttpError::new(ErrorCode::Internal, detail).into())
@@ -129,10 +104,10 @@ pub(super) async fn finish(
     }
 }
 
-async fn versions(
+async fn get_versions(
     State(state): State<AdminState>,
     query: Result<Query<OfType>, QueryRejection>,
-) -> Result<Json<Value>, Refused> {
+) -> Result<Json<Versions>, Refused> {
     let Query(OfType { agent_type }) = query.map_err(query_invalid)?;
     let mut views = state.deployer.views();
     if let Some(agent_type) = agent_type {
@@ -143,100 +118,8 @@ async fn versions(
         }
     }
     let mounted = state.deployer.mounted().await;
-    let agents = views.iter().map(|view| describe(view, &mounted)).collect::<Vec<_>>();
-    Ok(Json(json!({ "agents": agents, "hosts": state.deployer.hosts().await })))
-}
-
-fn describe(view: &TypeView, mounted: &[Mounted]) -> Value {
-    let TypeView { agent_type, record, counted } = view;
-    let mut versions = record.versions.iter().collect::<Vec<_>>();
-    versions.sort_by_key(|(_, metadata)| std::cmp::Reverse(metadata.last_revision));
-    let mut versions = versions
-        .into_iter()
-        .map(|(version, metadata)| {
-            let counted = counted.get(version).copied().unwrap_or_default();
-            json!({
-                "version": version,
-                "label": metadata.label,
-                "bytes": metadata.bytes,
-                "since": metadata.deployed_at,
-                "source": metadata.source,
-                "by": metadata.initiated_by,
-                "state": state_of(record, version),
-                "turns": counted.turns,
-                "failed_turns": counted.failed_turns,
-                "faults": counted.faults,
-            })
-        })
-        .collect::<Vec<_>>();
-    let only_mounted = mounted.iter().filter(|mounted| !record.versions.contains_key(&mounted.digest));
-    versions.extend(only_mounted.map(|mounted| {
-        json!({
-            "version": mounted.digest,
-            "label": "",
-            "bytes": mounted.bytes,
-            "since": "",
-            "source": "mounted",
-            "by": mounted.path.display().to_string(),
-            "state": ["mounted"],
-            "turns": 0,
-            "failed_turns": 0,
-            "faults": 0,
-        })
-    }));
-    json!({
-        "agent_type": agent_type,
-        "revision": record.revision,
-        "serving": record.serving,
-        "canary": record.canary,
-        "pins": record.pins,
-        "versions": versions,
-        "history": record.history,
-    })
-}
-
-fn state_of(record: &Record, version: &str) -> Vec<&'static str> {
-    let is_canary = record.canary.as_ref().is_some_and(|canary| canary.version == version);
-    let states = [
-        ("serving", record.serving == version),
-        ("canary", is_canary),
-        ("pinned", record.pins.values().any(|pinned| pinned == version)),
-        ("before", record.previous_version().is_some_and(|previous| previous == version)),
-    ];
-    let mut states =
-        states.into_iter().filter(|(_, is_so)| *is_so).map(|(state, _)| state).collect::<Vec<_>>();
-    if states.is_empty() {
-        states.push("kept");
-    }
-    states
-}
-
-/// The serving versions of a type, with the percentage of the actors that each has.
-pub(super) fn serving(view: &TypeView) -> Vec<Value> {
-    let canary = view.record.canary.as_ref();
-    let share = canary.map_or(0, |canary| canary.share);
-    let pinned = view.record.pins.values().map(|version| (version, 0));
-    let mut all = vec![(&view.record.serving, 100 - share)];
-    all.extend(canary.map(|canary| (&canary.version, canary.share)));
-    all.extend(pinned);
-    let mut seen = BTreeMap::new();
-    for (version, share) in all {
-        seen.entry(version).or_insert(share);
-    }
-    let entry = |(version, share): (&String, u8)| {
-        let counted = view.counted.get(version).copied().unwrap_or_default();
-        json!({
-            "version": version,
-            "label": view.record.label(version),
-            "share": share,
-            "turns": counted.turns,
-            "failed_turns": counted.failed_turns,
-            "faults": counted.faults,
-        })
-    };
-    let mut entries = seen.into_iter().map(entry).collect::<Vec<_>>();
-    entries.sort_by_key(|entry| std::cmp::Reverse(entry["share"].as_u64()));
-    entries
+    let agents = views.iter().map(|view| versions::of_type(view, &mounted)).collect();
+    Ok(Json(Versions { agents, hosts: state.deployer.hosts().await }))
 }
 
 pub(super) fn path(agent_type: Result<Path<String>, PathRejection>) -> Result<String, HttpError> {
@@ -266,8 +149,8 @@ async fn json_body<T: serde::de::DeserializeOwned>(request: Request) -> Result<T
 
 /// The initiator: the name that the client gives, and its address.
 pub(super) fn origin(headers: &HeaderMap, request: &Request<Body>) -> Origin {
-    let said = text(headers, BY).unwrap_or_default();
-    let said = said.chars().filter(|c| !c.is_control()).take(MAX_BY).collect::<String>();
+    let said = text(headers, INITIATOR_HEADER).unwrap_or_default();
+    let said = said.chars().filter(|c| !c.is_control()).take(MAX_INITIATOR).collect::<String>();
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_string());
     let initiated_by = match (said.is_empty(), address) {
         (false, Some(address)) => format!("{said} ({address})"),

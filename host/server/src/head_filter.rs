@@ -83,18 +83,25 @@ enum State {
     Unknown,
 }
 
+/// The part of the current head that was read.
+#[derive(Default)]
+struct HeadSoFar {
+    /// Lines and bytes that have passed.
+    lines: usize,
+    bytes: usize,
+    /// Bytes that were dropped.
+    dropped: usize,
+    /// The names of [`ONCE`] that have passed beyond the limits.
+    once: [bool; ONCE.len()],
+}
+
 /// The filter of one connection.
 pub(super) struct HeadFilter {
     bounds: Bounds,
     state: State,
     framing: Framing,
     held: Vec<u8>,
-    /// The passed lines of this head.
-    lines: usize,
-    bytes: usize,
-    /// The dropped bytes of it, and the names of [`ONCE`] that have passed beyond the limits.
-    dropped: usize,
-    passed: [bool; ONCE.len()],
+    head: HeadSoFar,
     /// Heads that have passed.
     heads: u64,
     /// Lines that were dropped, completely or in part, since the last query.
@@ -110,10 +117,7 @@ impl HeadFilter {
             state: State::RequestLine(false),
             framing: Framing::default(),
             held: Vec::new(),
-            lines: 0,
-            bytes: 0,
-            dropped: 0,
-            passed: [false; ONCE.len()],
+            head: HeadSoFar::default(),
             heads: 0,
             cut: 0,
             is_enormous: false,
@@ -174,12 +178,12 @@ impl HeadFilter {
         let end = input.iter().position(|byte| *byte == b'\n');
         let taken = end.map_or(input.len(), |end| end + 1);
         output.extend_from_slice(&input[..taken]);
-        self.bytes += taken;
+        self.head.bytes += taken;
         let before = if taken > 1 { input.get(taken - 2).copied() } else { is_behind_cr.then_some(b'\r') };
         self.state = match end {
             None => State::RequestLine(input.ends_with(b"\r")),
             // hyper skips an empty line.
-            Some(_) if before == Some(b'\r') && self.bytes > 2 => State::Name,
+            Some(_) if before == Some(b'\r') && self.head.bytes > 2 => State::Name,
             Some(_) => State::Unknown,
         };
         taken
@@ -214,18 +218,18 @@ impl HeadFilter {
     /// The name is complete, up to its colon.
     fn end_name(&mut self, may_cut: bool, output: &mut Vec<u8>) {
         let kept = kept(&self.held);
-        let is_beyond = self.lines >= self.bounds.lines || self.bytes >= self.bounds.bytes;
+        let is_beyond = self.head.lines >= self.bounds.lines || self.head.bytes >= self.bounds.bytes;
         let passes = match kept {
             Kept::Always => true,
-            Kept::Once(place) => !is_beyond || !std::mem::replace(&mut self.passed[place], true),
+            Kept::Once(place) => !is_beyond || !std::mem::replace(&mut self.head.once[place], true),
             Kept::Never => !is_beyond,
         };
         if !passes && may_cut {
             return self.drop_from_here(false, false);
         }
-        self.lines += 1;
-        self.bytes += self.held.len() + ":\r\n".len();
-        let room = self.bounds.bytes.saturating_sub(self.bytes);
+        self.head.lines += 1;
+        self.head.bytes += self.held.len() + ":\r\n".len();
+        let room = self.bounds.bytes.saturating_sub(self.head.bytes);
         let room = match kept {
             Kept::Always => usize::MAX,
             Kept::Once(_) => room.max(self.bounds.value),
@@ -260,7 +264,7 @@ impl HeadFilter {
         let part = if may_cut { end.min(room) } else { end };
         output.extend_from_slice(&input[..part]);
         self.framing.value(&input[..part]);
-        self.bytes += part;
+        self.head.bytes += part;
         self.state = State::Value { is_behind_cr: false, room: room.saturating_sub(part) };
         if part < end {
             self.drop_from_here(false, true);
@@ -276,7 +280,7 @@ impl HeadFilter {
     }
 
     fn drop_from_here(&mut self, is_in_name: bool, is_begun: bool) {
-        self.dropped += self.held.len();
+        self.head.dropped += self.held.len();
         self.held.clear();
         self.cut += 1;
         self.state = State::Dropping { is_in_name, is_behind_cr: false, is_begun };
@@ -295,7 +299,7 @@ impl HeadFilter {
                 b'\n' if is_behind_cr => {
                     output.extend_from_slice(if is_begun { b"\r\n" } else { b"" });
                     self.framing.end();
-                    self.dropped += at + 1;
+                    self.head.dropped += at + 1;
                     self.state = State::Name;
                     return at + 1;
                 }
@@ -306,11 +310,11 @@ impl HeadFilter {
                 }
                 _ => {}
             }
-            if self.dropped + at > self.bounds.dropped {
+            if self.head.dropped + at > self.bounds.dropped {
                 return self.refuse(at, output);
             }
         }
-        self.dropped += input.len();
+        self.head.dropped += input.len();
         self.state = State::Dropping { is_in_name, is_behind_cr, is_begun };
         input.len()
     }
@@ -322,7 +326,7 @@ impl HeadFilter {
         self.state = self.framing.body().map_or(State::Unknown, State::Body);
         self.is_enormous = self.framing.is_enormous();
         self.framing = Framing::default();
-        (self.lines, self.bytes, self.dropped, self.passed) = (0, 0, 0, [false; ONCE.len()]);
+        self.head = HeadSoFar::default();
         self.heads += 1;
     }
 

@@ -1,11 +1,12 @@
 //! HTTP: the clients of the host, and the format of their answers.
 //!
 //! [`app`] serves the manifest's routes and subscriptions to users and brokers, [`callbacks`] a Dapr sidecar, and
-//! [`admin`] the operator, to whom [`logs`] shows the log and [`metrics`] the metrics ([`openapi`] describes this API).
+//! [`admin`] the operator, to whom [`logs`] shows the log, [`metrics`] the metrics and [`versions`] what is deployed
+//! ([`openapi`] describes this API, and `daca_model::admin` has its types).
 //! All end in [`daca_routing::CallRouter`], or in [`daca_runtime::actor::Actors`] for what a sidecar has brought to its
 //! destination; nothing here knows what an actor does. [`inputs`] handles failed messages of bindings, and [`events`]
 //! events; both publish [`dead_letters`]. [`server`] accepts connections and shuts down. [`connections`] limits their
-//! number; [`head`], [`head_filter`], [`framing`] and [`socket`] limit the heads of
+//! number, and [`connection`] is one of them; [`head`], [`head_filter`], [`framing`] and [`socket`] limit the heads of
 //! requests, and [`body`] and [`budget`] their bodies. [`encoding`] refuses compressed bodies, and [`upload`] reads
 //! components. [`lingering`] lets clients see why a body was refused, and [`unreadable`] why a request was.
 
@@ -17,6 +18,7 @@ mod body;
 mod budget;
 mod call;
 mod callbacks;
+mod connection;
 mod connections;
 mod dead_letters;
 mod deploy;
@@ -38,6 +40,7 @@ mod subscriptions;
 mod token;
 mod unreadable;
 mod upload;
+mod versions;
 
 pub use admin::router as admin_router;
 pub use admin_state::AdminState;

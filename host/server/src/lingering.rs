@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
-use super::connections::Received;
+use super::connection::Received;
 
 /// The time for which the rest is read.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);

@@ -27,6 +27,7 @@ use daca_base::ErrorCode;
 use daca_base::json;
 use daca_base::telemetry::{Batch, LineReader, RecentLines};
 use daca_model::CallError;
+use daca_model::admin::LogLine;
 use daca_runtime::actor::Actors;
 
 /// The maximum number of concurrent followers.
@@ -108,7 +109,7 @@ enum Filter {
 
 /// The actor of a line: that of its turn or, outside a turn, of the line itself.
 #[derive(Deserialize)]
-struct Line {
+struct OwnedLine {
     #[serde(flatten)]
     own: Owner,
     #[serde(default)]
@@ -145,7 +146,7 @@ impl Filter {
             Filter::Type(agent_type) => (agent_type, None),
             Filter::Actor { agent_type, id } => (agent_type, Some(id)),
         };
-        let Ok(Line { own, span }) = json::read(line.as_bytes()) else { return false };
+        let Ok(OwnedLine { own, span }) = json::read(line.as_bytes()) else { return false };
         let owner = if own.agent_type.is_some() { own } else { span };
         owner.agent_type.as_ref() == Some(wanted_type)
             && wanted_id.is_none_or(|id| owner.actor_id.as_ref() == Some(id))
@@ -217,14 +218,17 @@ impl Follower {
 
 /// A line of the log for a follower that was too slow.
 fn lines_missed(missed: u64) -> String {
-    let line = json!({
-        "timestamp": format!("{:.6}", Timestamp::now()),
-        "level": "WARN",
-        "message": format!("{missed} lines of the log, of any actors, were dropped before they were read"),
-        "code": ErrorCode::LogLinesMissed,
-        "target": module_path!(),
-    });
-    format!("{line}\n")
+    let line = LogLine {
+        timestamp: format!("{:.6}", Timestamp::now()),
+        level: "WARN".to_owned(),
+        message: format!("{missed} lines of the log, of any actors, were dropped before they were read"),
+        code: Some(ErrorCode::LogLinesMissed.to_string()),
+        target: Some(module_path!().to_owned()),
+        span: None,
+        agent_type: None,
+        actor_id: None,
+    };
+    format!("{}\n", json!(line))
 }
 
 #[cfg(test)]

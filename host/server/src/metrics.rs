@@ -10,12 +10,11 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use daca_model::CallError;
-use daca_runtime::actor::{AgentRuntime, AgentStatistics};
+use daca_runtime::actor::{AgentRuntime, AgentStatistics, DurationCounts, DurationHistogram};
 use prometheus_client::encoding::prometheus_text::{self, CONTENT_TYPE};
-use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 
@@ -84,8 +83,8 @@ fn agents(registry: &mut Registry, state: &AdminState) {
         "Turns in which the guest trapped or exceeded a limit",
         counter(|of| of.counted.faults),
     );
-    let histogram = |of: fn(&AgentRuntime) -> &Histogram| {
-        ByAgentType::of(agents.iter().map(|(agent, _)| (agent, of(agent).clone())))
+    let histogram = |of: fn(&AgentRuntime) -> &DurationHistogram| {
+        ByAgentType::of(agents.iter().map(|(agent, _)| (agent, ShownDurations(of(agent).read()))))
     };
     registry.register(
         "daca_turn_duration_seconds",
@@ -107,6 +106,26 @@ fn agents(registry: &mut Registry, state: &AdminState) {
         "The duration of the backend's transactions",
         histogram(|agent| &agent.durations.commit),
     );
+}
+
+/// The durations of a histogram, as the page shows them.
+#[derive(Debug)]
+struct ShownDurations(DurationCounts);
+
+impl EncodeMetric for ShownDurations {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let DurationCounts { buckets, sum } = &self.0;
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        encoder.encode_histogram::<NoLabelSet>(*sum, count, buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        ShownDurations::TYPE
+    }
+}
+
+impl TypedMetric for ShownDurations {
+    const TYPE: MetricType = MetricType::Histogram;
 }
 
 /// A metric with a value for each agent type.

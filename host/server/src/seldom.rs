@@ -10,10 +10,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Limits lines of one kind.
 #[derive(Default)]
-pub(super) struct Seldom(Mutex<State>);
+pub(super) struct Seldom(Mutex<LastLine>);
 
 #[derive(Default)]
-struct State {
+struct LastLine {
     written: Option<Instant>,
     left_out: u64,
 }

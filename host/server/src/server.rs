@@ -31,7 +31,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::answer::HttpError;
 use super::body::{BodyBounds, RequestBody};
 use super::budget::Budget;
-use super::connections::{Connection, Connections, Handled, Permit};
+use super::connection::{Connection, Handled};
+use super::connections::{ConnectionPermit, Connections};
 use super::head::{self, HeadCut};
 use super::lingering::Lingering;
 use super::seldom::Seldom;
@@ -201,7 +202,7 @@ impl Server {
 fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    place: Permit,
+    place: ConnectionPermit,
     serving: Arc<Serving>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {
@@ -209,9 +210,10 @@ fn serve(
     stream.set_nodelay(true).ok();
     let connection = place.connection.clone();
     let large_heads = PollSemaphore::new(serving.large_heads[usize::from(connection.of_sidecar)].clone());
+    // Once for all requests: a budget has counters that all connections share, and that of a peer is behind a lock.
+    let bodies = Arc::new(serving.bodies(&connection));
     let answered = Arc::<OnceLock<ErrorCode>>::default();
-    let socket =
-        Socket::new(stream, connection.clone(), large_heads, serving.bodies(&connection), answered.clone());
+    let socket = Socket::new(stream, connection.clone(), large_heads, bodies.clone(), answered.clone());
     let mut builder = Builder::new();
     // The socket has the relevant timer, which waits for the previous answer. With one of its own, hyper reads on after
     // an answer.
@@ -226,10 +228,10 @@ fn serve(
         let (serving, connection) = (serving.clone(), connection.clone());
         hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             let handled = connection.handle();
-            let is_pipelined = connection.is_pipelined();
-            let large_head = connection.large_head.lock().take();
-            let cut = connection.take_cut();
-            let answer = answer(request, cut, peer, connection.clone(), serving.clone());
+            let is_pipelined = connection.activity.is_pipelined();
+            let large_head = connection.head.permit().take();
+            let cut = connection.head.take_cut();
+            let answer = answer(request, cut, peer, connection.clone(), bodies.clone(), serving.clone());
             async move {
                 // A client that does not wait for its answers takes turns with the other connections.
                 if is_pipelined {
@@ -264,7 +266,7 @@ async fn until_ended(
         if let Ok(ended) = tokio::time::timeout(pause, &mut connection).await {
             return ended;
         }
-        if evictable.is_idle() {
+        if evictable.activity.is_idle() {
             return Ok(());
         }
         pause = EVICTION_PAUSE;
@@ -312,6 +314,7 @@ async fn answer(
     cut_lines: usize,
     peer: SocketAddr,
     connection: Arc<Connection>,
+    bodies: Arc<BodyBounds>,
     serving: Arc<Serving>,
 ) -> Response {
     // One that had to make room meanwhile has no place any more.
@@ -324,7 +327,7 @@ async fn answer(
     let waits = request.headers().contains_key(header::EXPECT);
     let mut request: Request = request.map(|body| {
         let body = Lingering::new(Body::new(body), waits, connection.receive());
-        Body::new(RequestBody::new(body, serving.bodies(&connection)))
+        Body::new(RequestBody::new(body, bodies))
     });
     request.extensions_mut().insert(ConnectInfo(peer));
     if cut_lines > 0 {

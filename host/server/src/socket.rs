@@ -23,7 +23,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::PollSemaphore;
 
 use super::body::{BodyBounds, Clock};
-use super::connections::Connection;
+use super::connection::{Activity, Connection};
 use super::head_filter::{BOUNDS, HeadFilter};
 use super::unreadable::{self, Refusal};
 use daca_base::ErrorCode;
@@ -90,15 +90,15 @@ impl HeadTime {
 
     /// Ready when the head of a request has not arrived in time. Checked again after that time in any case, since
     /// nobody wakes the reader when the wait for a head begins.
-    fn poll_late(&mut self, connection: &Connection, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_late(&mut self, activity: &Activity, context: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.alarm.as_mut().poll(context));
             let now = Instant::now();
-            let idle_since = connection.waits_for_head_since().map_or(now, Instant::from_std);
+            let idle_since = activity.waits_for_head_since().map_or(now, Instant::from_std);
             let late = match self.began {
                 Some(began) => began + self.timeout,
                 // The first request has the time of a head to begin, and a next one that of an idle connection.
-                None if connection.requests() == 0 => idle_since + self.timeout,
+                None if activity.requests() == 0 => idle_since + self.timeout,
                 None => idle_since + IDLE_TIMEOUT,
             };
             if late <= now {
@@ -111,7 +111,7 @@ impl HeadTime {
 
 /// The time and the minimum rate of an answer.
 struct WriteTime {
-    bounds: BodyBounds,
+    bounds: Arc<BodyBounds>,
     /// Bytes written since the last complete flush.
     written: usize,
     /// Runs while there are bytes that could not be written.
@@ -142,7 +142,7 @@ impl Socket {
         stream: TcpStream,
         connection: Arc<Connection>,
         large_heads: PollSemaphore,
-        bounds: BodyBounds,
+        bounds: Arc<BodyBounds>,
         refused: Arc<OnceLock<ErrorCode>>,
     ) -> Socket {
         let head_timeout = if connection.is_spare { SPARE_HEAD_TIMEOUT } else { HEAD_TIMEOUT };
@@ -173,7 +173,7 @@ impl Socket {
             let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
             let polled = Pin::new(&mut self.stream).poll_read(context, &mut part);
             if polled.is_pending() {
-                self.connection.note_wait();
+                self.connection.activity.note_wait();
             }
             ready!(polled)?;
             let read = part.filled();
@@ -188,7 +188,7 @@ impl Socket {
 
     /// Processes bytes of heads, and those behind them.
     fn read_head(&mut self, read: &[u8]) {
-        let reads = self.connection.reads_head().then(|| self.connection.requests());
+        let reads = self.connection.activity.reads_head().then(|| self.connection.activity.requests());
         if reads.is_some() {
             self.head += read.len();
             self.head_time.arrived();
@@ -198,7 +198,7 @@ impl Socket {
         self.filtered = filtered.into();
         let cut = self.filter.take_cut();
         if cut > 0 {
-            self.connection.cut(cut);
+            self.connection.head.cut(cut);
         }
     }
 
@@ -224,7 +224,7 @@ impl Socket {
 
     /// Waits until the next bytes of a head may be read.
     fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let requests = self.connection.requests();
+        let requests = self.connection.activity.requests();
         if self.requests != requests {
             (self.requests, self.head, self.head_time.began) = (requests, 0, None);
         }
@@ -236,7 +236,7 @@ impl Socket {
     }
 
     fn place(&self) -> MutexGuard<'_, Option<tokio::sync::OwnedSemaphorePermit>> {
-        self.connection.large_head.lock()
+        self.connection.head.permit()
     }
 }
 
@@ -249,7 +249,7 @@ impl AsyncRead for Socket {
         let socket = self.get_mut();
         let polled = socket.poll_bytes(context, buffer);
         if polled.is_pending() {
-            ready!(socket.head_time.poll_late(&socket.connection, context));
+            ready!(socket.head_time.poll_late(&socket.connection.activity, context));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         polled
@@ -265,7 +265,7 @@ impl AsyncWrite for Socket {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(context))?;
         self.write_time.flushed();
-        self.connection.sent();
+        self.connection.activity.sent();
         Poll::Ready(Ok(()))
     }
 

@@ -36,10 +36,10 @@ impl AppToken {
 
 /// The requests that came without the right token, for the log.
 #[derive(Clone, Default)]
-pub(super) struct Refusals(Arc<Mutex<Refused>>);
+pub(super) struct Refusals(Arc<Mutex<RefusedTokens>>);
 
 #[derive(Default)]
-struct Refused {
+struct RefusedTokens {
     untold: u64,
     told_at: Option<Instant>,
 }

@@ -22,8 +22,8 @@ use super::budget::{Budget, Held, NoRoom};
 use super::deploy::{Refused, all, finish, origin, path, query_invalid, text};
 use daca_base::ErrorCode;
 use daca_deploy as deploy;
-use daca_deploy::Deployed;
 use daca_model::MAX_COMPONENT;
+use daca_model::admin::{ChangeAnswer, SIGNATURE_HEADER};
 
 /// The time within which a component must arrive.
 const UPLOAD_TIME: Duration = Duration::from_secs(120);
@@ -31,8 +31,6 @@ const UPLOAD_TIME: Duration = Duration::from_secs(120);
 const DISCARD_TIME: Duration = Duration::from_secs(10);
 /// The components of the maximum size that the bytes of all uploads and deployments may have together.
 const MAX_HELD: usize = 4;
-/// The text of the component's signature file.
-const SIGNATURE: &str = "daca-signature";
 
 /// The route, for the admin router.
 pub(super) fn router() -> Router<AdminState> {
@@ -59,7 +57,7 @@ async fn put_component(
     agent_type: Result<Path<String>, PathRejection>,
     query: Result<Query<UploadQuery>, QueryRejection>,
     request: Request,
-) -> Result<Json<Deployed>, Refused> {
+) -> Result<Json<ChangeAnswer>, Refused> {
     let begun = begin(&state, agent_type, query);
     let (agent_type, UploadQuery { share, label }) = match begun {
         Ok(begun) => begun,
@@ -69,7 +67,7 @@ async fn put_component(
         }
     };
     let origin = origin(request.headers(), &request);
-    let signature = text(request.headers(), SIGNATURE);
+    let signature = text(request.headers(), SIGNATURE_HEADER);
     if announced_length(request.headers()) > MAX_COMPONENT {
         return Err(deploy::Error::too_large().into());
     }
@@ -77,7 +75,7 @@ async fn put_component(
     let received = tokio::time::timeout(UPLOAD_TIME, receive(pieces, held.hold())).await;
     let wasm = received.unwrap_or_else(|_too_late| Err(too_slow()))?;
     let permit = state.deployer.permit()?;
-    let request = deploy::Request { wasm, signature, share, label, origin };
+    let request = deploy::DeployRequest { wasm, signature, share, label, origin };
     let deployer = state.deployer.clone();
     finish(async move { deployer.deploy(&agent_type, request, permit).await }).await
 }

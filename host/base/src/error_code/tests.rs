@@ -1,57 +1,13 @@
-//! The pages of the codes, their index and the book's summary are what the table says.
-//!
-//! `DACA_WRITE_REFERENCE=1 cargo test -p daca-base error_code` updates the index and the summary.
+//! The pages of the codes are what the table says. Their index and the book's summary are generated, which a test of the
+//! program keeps (`daca/src/reference.rs`).
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-
 use super::ErrorCode;
-
-/// The line of the summary below which the pages are listed, and how each of their lines begins.
-const IN_SUMMARY: &str = "- [Error codes](errors.md)\n";
-const BELOW: &str = "  - [";
 
 fn book() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
-}
-
-/// Fails if a page is not as the table says, or updates it on request.
-fn check(name: &str, wanted: impl FnOnce(&str) -> anyhow::Result<String>) -> anyhow::Result<()> {
-    let path = book().join(name);
-    let page = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let wanted = wanted(&page)?;
-    if std::env::var_os("DACA_WRITE_REFERENCE").is_some() {
-        return Ok(std::fs::write(&path, wanted)?);
-    }
-    anyhow::ensure!(
-        page == wanted,
-        "docs/{name} is stale; write it with: DACA_WRITE_REFERENCE=1 cargo test -p daca-base error_code"
-    );
-    Ok(())
-}
-
-#[test]
-fn the_index_lists_every_code_with_its_class() -> anyhow::Result<()> {
-    check("errors.md", |page| {
-        let (begin, end) = ("<!-- codes -->\n", "<!-- end of codes -->");
-        let (before, rest) = page.split_once(begin).with_context(|| format!("no {begin}"))?;
-        let (_, after) = rest.split_once(end).with_context(|| format!("no {end}"))?;
-        let rows =
-            ErrorCode::ALL.iter().map(|code| format!("| [{code}](errors/{code}.md) | {} |\n", code.class()));
-        Ok(format!("{before}{begin}| code | class |\n|---|---|\n{}{end}{after}", rows.collect::<String>()))
-    })
-}
-
-#[test]
-fn the_summary_lists_every_page() -> anyhow::Result<()> {
-    check("SUMMARY.md", |page| {
-        let (before, rest) = page.split_once(IN_SUMMARY).with_context(|| format!("no {IN_SUMMARY}"))?;
-        let after = rest.split_inclusive('\n').skip_while(|line| line.starts_with(BELOW));
-        let rows = ErrorCode::ALL.iter().map(|code| format!("{BELOW}{code}](errors/{code}.md)\n"));
-        Ok(format!("{before}{IN_SUMMARY}{}{}", rows.collect::<String>(), after.collect::<String>()))
-    })
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl Output {
 
     fn to(target: impl Write + Send + 'static, max_bytes: usize) -> io::Result<Output> {
         let shared = Arc::new(Shared { queue: Mutex::default(), changed: Condvar::new(), max_bytes });
-        let writer = Writer { shared: shared.clone(), target, reported: 0, reported_at: None };
+        let writer = LogWriter { shared: shared.clone(), target, reported: 0, reported_at: None };
         std::thread::Builder::new().name("log-writer".into()).spawn(move || writer.run())?;
         Ok(Output { shared })
     }
@@ -125,7 +125,7 @@ impl Shared {
 }
 
 /// The writing thread.
-struct Writer<W> {
+struct LogWriter<W> {
     shared: Arc<Shared>,
     target: W,
     /// Dropped lines that the log has reported.
@@ -133,7 +133,7 @@ struct Writer<W> {
     reported_at: Option<Instant>,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> LogWriter<W> {
     fn run(mut self) {
         loop {
             let text = self.shared.take();

@@ -167,7 +167,7 @@ impl Dev {
 }
 
 impl Project {
-    fn new(agent: &AgentType, dev: manifest::Dev, folder: &Path) -> Result<Project, Error> {
+    fn new(agent: &AgentType, dev: manifest::DevBuild, folder: &Path) -> Result<Project, Error> {
         let agent_type = agent.name.clone();
         let sources = Sources::new(dev.watch, &agent.component).map_err(|error| match error {
             sources::Error::Missing { path, reason } => {
@@ -276,7 +276,7 @@ impl Project {
 
 /// Infers the cargo build of a component in cargo's output folder, `target/wasm32-wasip2/PROFILE/NAME.wasm` beside a
 /// package's `Cargo.toml` and `src`.
-fn infer(manifest: &Path, component: &Path) -> Option<manifest::Dev> {
+fn infer(manifest: &Path, component: &Path) -> Option<manifest::DevBuild> {
     let folder = manifest.parent()?;
     let below = component.strip_prefix(folder).ok()?.to_str()?;
     let ["target", "wasm32-wasip2", profile, file] = below.split('/').collect::<Vec<_>>()[..] else {
@@ -295,7 +295,7 @@ fn infer(manifest: &Path, component: &Path) -> Option<manifest::Dev> {
         "release" => "cargo build --target wasm32-wasip2 --release".to_owned(),
         _ => format!("cargo build --target wasm32-wasip2 --profile {profile}"),
     };
-    Some(manifest::Dev { build, watch: watch.into() })
+    Some(manifest::DevBuild { build, watch: watch.into() })
 }
 
 #[cfg(test)]

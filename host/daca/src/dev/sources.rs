@@ -39,7 +39,7 @@ pub(super) enum Error {
 }
 
 /// A change of the sources.
-pub(super) struct Change {
+pub(super) struct SourceChange {
     /// One of the files that changed.
     pub(super) path: PathBuf,
     /// When it was noticed.
@@ -66,18 +66,18 @@ struct Roots {
 }
 
 /// The files of the sources.
-type Files = BTreeMap<PathBuf, Option<Seen>>;
+type Files = BTreeMap<PathBuf, Option<SeenFile>>;
 
 /// A checked file. The same stamp means the same content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Seen {
+struct SeenFile {
     stamp: Stamp,
     /// The SHA-256 of the content; `None` if it was not read.
     content: Option<[u8; 32]>,
 }
 
-impl Seen {
-    fn has_content_of(&self, other: &Seen) -> bool {
+impl SeenFile {
+    fn has_content_of(&self, other: &SeenFile) -> bool {
         self.stamp == other.stamp || (self.content.is_some() && self.content == other.content)
     }
 }
@@ -98,14 +98,14 @@ impl Sources {
     }
 
     /// Waits for the next change since the last returned one, and until nothing changes any more.
-    pub(super) async fn next(&mut self) -> Change {
+    pub(super) async fn next(&mut self) -> SourceChange {
         loop {
             let found = self.look().await;
             if let Some(path) = difference(&self.seen, &found.files) {
                 let at = Instant::now();
                 self.seen = self.settled(found.files).await;
                 self.events = None;
-                return Change { path, at };
+                return SourceChange { path, at };
             }
             // With the new stamps of files that were rewritten with the same content.
             self.seen = found.files;
@@ -224,7 +224,7 @@ impl Look<'_> {
         // Before the content is read: a file that is written in the meantime has another stamp.
         let file = Stamp::of(&path).map(|stamp| match known {
             Some(known) if known.stamp == stamp => known.clone(),
-            _ => Seen { content: content(&path, &mut self.may_read), stamp },
+            _ => SeenFile { content: content(&path, &mut self.may_read), stamp },
         });
         self.files.insert(path, file);
     }

@@ -15,7 +15,7 @@ use crate::record::{Change, ChangeOutcome, FileSeen, Origin, Record};
 const MAX_COMMANDS: usize = 64;
 
 /// A command for a deployment controller.
-pub(super) enum Command<V> {
+pub(super) enum ControllerCommand<V> {
     /// Returns the current record of all hosts, so that a change can be based on it.
     Look(oneshot::Sender<Result<Arc<Record>, Error>>),
     /// Makes a change.
@@ -72,13 +72,13 @@ pub(super) struct View {
 
 /// The other end of a [`ControllerHandle`].
 pub(super) struct ControllerEnd<V> {
-    pub(super) commands: mpsc::Receiver<Command<V>>,
+    pub(super) commands: mpsc::Receiver<ControllerCommand<V>>,
     pub(super) view: watch::Sender<View>,
 }
 
 /// Asks a deployment controller, and shows its state.
 pub(crate) struct ControllerHandle<V = ComponentVersion> {
-    commands: mpsc::Sender<Command<V>>,
+    commands: mpsc::Sender<ControllerCommand<V>>,
     view: watch::Receiver<View>,
 }
 
@@ -92,14 +92,14 @@ impl<V> ControllerHandle<V> {
     /// Makes a change. On an error everything is unchanged.
     pub(crate) async fn change(&self, request: ChangeRequest<V>) -> Result<AppliedChange, Error> {
         let (answer, done) = oneshot::channel();
-        self.send(Command::Change(Box::new(request), answer))?;
+        self.send(ControllerCommand::Change(Box::new(request), answer))?;
         done.await.unwrap_or_else(|_controller_ended| Err(Error::shutting_down()))
     }
 
     /// The current record of all hosts.
     pub(crate) async fn look(&self) -> Result<Arc<Record>, Error> {
         let (answer, done) = oneshot::channel();
-        self.send(Command::Look(answer))?;
+        self.send(ControllerCommand::Look(answer))?;
         done.await.unwrap_or_else(|_controller_ended| Err(Error::shutting_down()))
     }
 
@@ -130,7 +130,7 @@ impl<V> ControllerHandle<V> {
         self.view.clone().wait_for(|view| view.is_synced).await.ok(); // it ends with the host
     }
 
-    fn send(&self, command: Command<V>) -> Result<(), Error> {
+    fn send(&self, command: ControllerCommand<V>) -> Result<(), Error> {
         self.commands.try_send(command).map_err(|error| match error {
             TrySendError::Full(_) => Error::busy(),
             TrySendError::Closed(_) => Error::shutting_down(),

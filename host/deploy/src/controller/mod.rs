@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::record::{Change, ChangeOutcome, EventKind, Record};
-use super::shared::Shared;
+use super::shared::SharedType;
 use super::type_folder::TypeFolder;
 use canary::CanaryAnalysis;
 use daca_base::{ErrorCode, task};
@@ -35,7 +35,7 @@ use daca_manifest::DeployRules;
 use daca_model::backend::{self, SharedWriteError};
 use daca_runtime::component::{ActiveRollout, ComponentVersion, LoadedVersion, TrafficSplit};
 pub(super) use handle::{AppliedChange, ChangeRequest, ControllerHandle, NewVersion};
-use handle::{Command, ControllerEnd, View};
+use handle::{ControllerCommand, ControllerEnd, View};
 use record_keeper::RecordKeeper;
 use replica::Replica;
 pub(super) use runtime::{HostRuntime, Version, VersionRuntime};
@@ -67,7 +67,7 @@ pub(super) struct ControllerOptions<R> {
     pub(super) runtime: R,
     pub(super) folder: TypeFolder,
     /// The state that the hosts of the app share.
-    pub(super) shared: Option<Shared>,
+    pub(super) shared: Option<SharedType>,
     /// Notified after each change of what a [`ControllerHandle`] shows.
     pub(super) changes: watch::Sender<()>,
 }
@@ -80,7 +80,7 @@ pub(super) struct DeploymentController<R: VersionRuntime> {
     versions: VersionCache<R>,
     replica: Replica,
     analysis: CanaryAnalysis,
-    commands: mpsc::Receiver<Command<R::Version>>,
+    commands: mpsc::Receiver<ControllerCommand<R::Version>>,
     view: watch::Sender<View>,
     changes: watch::Sender<()>,
 }
@@ -194,16 +194,16 @@ impl<R: VersionRuntime> DeploymentController<R> {
         }
     }
 
-    async fn handle_command(&mut self, command: Command<R::Version>) {
+    async fn handle_command(&mut self, command: ControllerCommand<R::Version>) {
         match command {
-            Command::Look(answer) => {
+            ControllerCommand::Look(answer) => {
                 let result = match self.check_synced() {
                     Ok(()) => self.look().await,
                     Err(error) => Err(error),
                 };
                 answer.send(result).ok(); // the requester may be gone
             }
-            Command::Change(request, answer) => {
+            ControllerCommand::Change(request, answer) => {
                 let result = match self.check_synced() {
                     Ok(()) => self.change(*request).await,
                     Err(error) => Err(error),

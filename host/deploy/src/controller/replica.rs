@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::Error;
 use crate::record::Record;
-use crate::shared::{Shared, SharedError};
+use crate::shared::{SharedError, SharedType};
 use crate::type_folder::TypeFolder;
 use daca_base::digest::short;
 use daca_model::backend::SharedWriteError;
@@ -24,9 +24,9 @@ pub(super) struct Replica {
     agent_type: Arc<str>,
     folder: TypeFolder,
     /// `None` on a single host, and while this one is detached.
-    shared: Option<Shared>,
+    shared: Option<SharedType>,
     /// The shared state while there is no store for it, and the time of the last attempt.
-    detached: Option<(Shared, Instant)>,
+    detached: Option<(SharedType, Instant)>,
     /// The etag of the last shared record.
     etag: Option<String>,
     /// So that an error is logged once.
@@ -40,7 +40,7 @@ impl Replica {
     pub(super) fn new(
         agent_type: Arc<str>,
         folder: TypeFolder,
-        shared: Option<Shared>,
+        shared: Option<SharedType>,
         is_complete: bool,
     ) -> Replica {
         Replica {
@@ -55,7 +55,7 @@ impl Replica {
     }
 
     /// The shared state, while this host is attached to it.
-    pub(super) fn shared(&self) -> Option<&Shared> {
+    pub(super) fn shared(&self) -> Option<&SharedType> {
         self.shared.as_ref()
     }
 

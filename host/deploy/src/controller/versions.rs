@@ -8,7 +8,7 @@ use super::runtime::{Version, VersionRuntime};
 use crate::Error;
 use crate::library::Stored;
 use crate::record::Record;
-use crate::shared::Shared;
+use crate::shared::SharedType;
 use crate::type_folder::TypeFolder;
 use daca_base::digest::short;
 use daca_runtime::component::{ActiveRollout, Counters, LoadedVersion, TrafficSplit};
@@ -45,7 +45,7 @@ impl<R: VersionRuntime> VersionCache<R> {
     pub(super) async fn split(
         &mut self,
         record: &Record,
-        shared: Option<&Shared>,
+        shared: Option<&SharedType>,
     ) -> Result<TrafficSplit<R::Version>, Error> {
         let serving = self.get(&record.serving, record, shared).await?;
         let canary = match &record.canary {
@@ -70,7 +70,7 @@ impl<R: VersionRuntime> VersionCache<R> {
         &mut self,
         version: &str,
         record: &Record,
-        shared: Option<&Shared>,
+        shared: Option<&SharedType>,
     ) -> Result<Option<Arc<LoadedVersion<R::Version>>>, Error> {
         match self.get(version, record, shared).await {
             Err(error) if self.left_out.contains(version) && !error.is_retryable() => Ok(None),
@@ -83,7 +83,7 @@ impl<R: VersionRuntime> VersionCache<R> {
         &mut self,
         version: &str,
         record: &Record,
-        shared: Option<&Shared>,
+        shared: Option<&SharedType>,
     ) -> Result<Arc<LoadedVersion<R::Version>>, Error> {
         let label = record.label(version);
         if let Some(loaded) = self.loaded.get(version).filter(|loaded| *loaded.label == *label) {
@@ -108,7 +108,7 @@ impl<R: VersionRuntime> VersionCache<R> {
     }
 
     /// The bytes of a version: from this host's folders, else from the other hosts.
-    async fn stored(&self, version: &str, shared: Option<&Shared>) -> Result<Stored, Error> {
+    async fn stored(&self, version: &str, shared: Option<&SharedType>) -> Result<Stored, Error> {
         let own = match self.folder.load(version).await {
             Ok(Some(stored)) => {
                 self.keep_copy(version, &stored).await;

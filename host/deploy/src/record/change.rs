@@ -1,7 +1,5 @@
 //! The changes of a record, and their outcomes.
 
-use serde::Serialize;
-
 use super::EventKind;
 use daca_base::ErrorCode;
 
@@ -54,7 +52,7 @@ pub enum Change {
 }
 
 /// The outcome of a change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeOutcome {
     /// The kind of event.
     pub outcome: EventKind,
@@ -63,6 +61,5 @@ pub struct ChangeOutcome {
     /// Percent of the actors that it serves.
     pub share: u8,
     /// The previous version.
-    #[serde(rename = "before")]
     pub previous: Option<String>,
 }

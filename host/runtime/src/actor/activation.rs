@@ -13,7 +13,6 @@ use parking_lot::MutexGuard;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
-use super::durations::observe;
 use super::recent_calls::CallResult;
 use super::record::{Activation, Inner, Phase, Running};
 use super::services::Services;
@@ -141,7 +140,7 @@ impl Activation {
             }
             let ends = matches!(work, Work::Deactivate(_));
             if !ends {
-                observe(&self.agent.durations.queue_wait, arrived.elapsed());
+                self.agent.durations.queue_wait.observe(arrived.elapsed());
             }
             let generation = self.lease.generation();
             let result = self.run_turn(&services, &mut warm, work, context).await;
@@ -195,15 +194,16 @@ impl Activation {
         }
         inner.queue.shrink_to_fit();
         inner.phase = Phase::Idle;
-        inner.idle_since = Instant::now();
+        let now = Instant::now();
+        inner.idle_since = now;
         inner.warm = std::mem::take(warm);
         let split = self.agent.rollout.now();
         let loaded = split.choose(&self.address.id);
         // Another version may have been deployed during the turn, and this actor may not be called again.
         let outdated = inner.warm.instance.take_if(|instance| !loaded.is_of(instance));
-        inner.idle_number = services.idle_of(&self.agent).map(|idle| idle.push(self));
+        inner.idle_number = services.idle_of(&self.agent).map(|idle| idle.push(self, now));
         if inner.warm.instance.is_some() {
-            inner.live_number = Some(services.live.idle(self));
+            inner.live_number = Some(services.live.idle(self, now));
         }
         drop(inner);
         drop(last);

@@ -26,7 +26,7 @@ impl AgentRuntime {
         AgentRuntime {
             agent,
             rollout,
-            durations: Durations::new(),
+            durations: Durations::default(),
             counters: Counters::default(),
             instances_made: AtomicU64::new(0),
         }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::attempts::Attempts;
 use super::marks::Marks;
-use super::replies::{Replies, Request};
+use super::replies::{Replies, RequestHash};
 use super::{ActorAddress, CallError, CallIdentity};
 use daca_model::TurnKind;
 use daca_model::backend::{self, Backend, StateWrite, TurnCommit};
@@ -34,7 +34,7 @@ pub(super) enum DedupKey {
     Message(Arc<str>),
     Keyed {
         key: Arc<str>,
-        request: Request,
+        request: RequestHash,
     },
     /// A call of a host, by its mark.
     Attempt(Arc<str>),
@@ -46,10 +46,10 @@ impl DedupKey {
             (CallIdentity::Message(place), _) => DedupKey::Message(place),
             (CallIdentity::Attempt(mark), _) => DedupKey::Attempt(mark),
             (CallIdentity::Key(key), TurnKind::Method { name, payload }) => {
-                DedupKey::Keyed { key, request: Request::new(name, payload) }
+                DedupKey::Keyed { key, request: RequestHash::new(name, payload) }
             }
             // Other calls have no key.
-            (CallIdentity::Key(key), _) => DedupKey::Keyed { key, request: Request::new("", &[]) },
+            (CallIdentity::Key(key), _) => DedupKey::Keyed { key, request: RequestHash::new("", &[]) },
         }
     }
 }

@@ -52,7 +52,7 @@ struct Shared {
     backend: Arc<dyn Backend>,
     outbox: Arc<Outbox>,
     options: DeliveryOptions,
-    lanes: Mutex<HashMap<ActorAddress, VecDeque<Waiting>>>,
+    lanes: Mutex<HashMap<ActorAddress, VecDeque<WaitingEffect>>>,
     pending: AtomicUsize,
     pending_bytes: AtomicUsize,
     settled: Notify,
@@ -63,7 +63,7 @@ struct Shared {
 }
 
 /// An effect in its lane.
-struct Waiting {
+struct WaitingEffect {
     id: u64,
     effect: Effect,
     /// The turn that requested it, for the log lines of its delivery.
@@ -134,7 +134,7 @@ impl Deliveries {
         let bytes = effects.iter().map(Effect::bytes).sum::<usize>();
         self.shared.pending.fetch_add(effects.len(), Ordering::Relaxed);
         self.shared.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let waiting = effects.into_iter().map(|effect| Waiting {
+        let waiting = effects.into_iter().map(|effect| WaitingEffect {
             id: self.shared.outbox.add(actor, turn_id, &effect.request),
             effect,
             turn: turn.clone(),
@@ -187,7 +187,7 @@ impl Shared {
 
     /// The next effect of a lane, with those behind it that the backend accepts in the same request. An empty lane
     /// ends.
-    fn next(&self, actor: &ActorAddress) -> Option<Vec<Waiting>> {
+    fn next(&self, actor: &ActorAddress) -> Option<Vec<WaitingEffect>> {
         let mut lanes = self.lock();
         let lane = lanes.get_mut(actor)?;
         let Some(first) = lane.pop_front() else {
@@ -204,7 +204,7 @@ impl Shared {
         Some(batch)
     }
 
-    async fn deliver(&self, actor: &ActorAddress, mut batch: Vec<Waiting>) {
+    async fn deliver(&self, actor: &ActorAddress, mut batch: Vec<WaitingEffect>) {
         let backoff = Backoff::unbounded(self.options.retry_delay);
         for attempt in 1..=self.options.attempts.max(1) {
             let is_last = attempt == self.options.attempts.max(1);
@@ -222,8 +222,8 @@ impl Shared {
     }
 
     /// Records the result of one delivery. Returns the effect if it is to be retried.
-    fn settle(&self, waiting: Waiting, tried: Tried, is_last: bool) -> Option<Waiting> {
-        let Waiting { id, ref effect, .. } = waiting;
+    fn settle(&self, waiting: WaitingEffect, tried: Tried, is_last: bool) -> Option<WaitingEffect> {
+        let WaitingEffect { id, ref effect, .. } = waiting;
         let Tried { attempts, result } = tried;
         self.outbox.attempted(id, attempts, result.as_ref().err().map(Error::to_string));
         match result {
@@ -255,7 +255,7 @@ impl Shared {
         tracing::error!(code = ErrorCode::EffectGivenUp.as_str(), "effect {id} was dropped: {error}");
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ActorAddress, VecDeque<Waiting>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ActorAddress, VecDeque<WaitingEffect>>> {
         self.lanes.lock()
     }
 }

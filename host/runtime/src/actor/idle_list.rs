@@ -26,11 +26,12 @@ struct Entries {
 }
 
 impl IdleList {
-    pub(super) fn push(&self, activation: &Arc<Activation>) -> u64 {
+    /// Appends an activation that has been idle since then. Returns the number of its entry.
+    pub(super) fn push(&self, activation: &Arc<Activation>, since: Instant) -> u64 {
         let mut inner = self.lock();
         inner.last_number += 1;
         let number = inner.last_number;
-        inner.by_number.insert(number, (Instant::now(), activation.clone()));
+        inner.by_number.insert(number, (since, activation.clone()));
         number
     }
 

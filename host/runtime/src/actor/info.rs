@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use serde::Serialize;
+use daca_model::admin::ActivationInfo;
 use tokio::time::Instant;
 
 use super::Actors;
@@ -30,26 +30,6 @@ pub struct AgentLoad {
     pub queued: usize,
     /// Live instances.
     pub instances: usize,
-}
-
-/// One active actor, as the admin API shows it.
-#[derive(Debug, Clone, Serialize)]
-pub struct ActivationInfo {
-    /// The agent type.
-    pub agent_type: Arc<str>,
-    /// The actor's id.
-    pub actor_id: Arc<str>,
-    /// `true` while a turn runs.
-    pub running: bool,
-    /// Calls that wait.
-    pub queued: usize,
-    /// `true` if it has a live instance.
-    pub instance: bool,
-    /// Milliseconds since its last turn; `None` while one runs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub idle_ms: Option<u64>,
-    /// Turns of this activation.
-    pub turns: u64,
 }
 
 impl Actors {

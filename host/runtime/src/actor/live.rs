@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::idle_list::IdleList;
 use super::record::Activation;
@@ -84,9 +85,10 @@ impl LiveInstances {
         false
     }
 
-    /// Records that an activation with an instance is idle now. Its number ends that with [`LiveInstances::busy`].
-    pub(super) fn idle(&self, activation: &Arc<Activation>) -> u64 {
-        self.idle.push(activation)
+    /// Records that an activation with an instance has been idle since then. Its number ends that with
+    /// [`LiveInstances::busy`].
+    pub(super) fn idle(&self, activation: &Arc<Activation>, since: Instant) -> u64 {
+        self.idle.push(activation, since)
     }
 
     /// Returns `true` if somebody waits for a permit. An instance that becomes idle should then be dropped.

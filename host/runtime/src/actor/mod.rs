@@ -32,8 +32,8 @@ mod work;
 
 pub use agent::AgentRuntime;
 pub use delivery::{Deliveries, DeliveryOptions};
-pub use durations::Durations;
-pub use info::{ActivationInfo, AgentLoad, AgentStatistics};
+pub use durations::{DurationCounts, DurationHistogram, Durations};
+pub use info::{AgentLoad, AgentStatistics};
 pub use live::{DEFAULT_LIVE_INSTANCES, map_count_limit, most_live_instances};
 pub use services::HostServices;
 pub use smoke_test::SmokeTestFailure;
@@ -49,7 +49,7 @@ pub fn read_stored(value: &bytes::Bytes) {
         let _written = marks.with("id", u32::MAX).text();
     }
     if let Ok(replies) = replies::Replies::read("k", Some(value.clone())) {
-        let request = replies::Request::new("Method", value);
+        let request = replies::RequestHash::new("Method", value);
         let _written = replies.with("id", request, value, u32::MAX).text();
     }
     let _written = attempts::Attempts::read(Some(value)).with("mark", value, u32::MAX).text();

@@ -82,7 +82,7 @@ pub(super) struct RecentCalls {
 
 #[derive(Debug, Default)]
 struct Calls {
-    by_key: HashMap<CallKey, Call>,
+    by_key: HashMap<CallKey, KnownCall>,
     /// The kept answers, oldest first.
     kept: VecDeque<(Instant, CallKey)>,
     /// Bytes of their replies.
@@ -90,7 +90,7 @@ struct Calls {
 }
 
 #[derive(Debug)]
-enum Call {
+enum KnownCall {
     /// There is no answer yet; these wait for it.
     Pending(Vec<oneshot::Sender<CallResult>>),
     /// With the size of the answer in bytes.
@@ -116,7 +116,7 @@ impl RecentCalls {
         calls.forget_old(Instant::now());
         let (sender, receiver) = oneshot::channel();
         match calls.by_key.get_mut(&key) {
-            Some(Call::Pending(waiting)) => {
+            Some(KnownCall::Pending(waiting)) => {
                 // A router that gives up and retries leaves its earlier deliveries behind.
                 waiting.retain(|sender| !sender.is_closed());
                 if key.kind == KeyKind::Trace && !waiting.is_empty() {
@@ -125,9 +125,9 @@ impl RecentCalls {
                 waiting.push(sender);
                 Delivery::Joined(receiver)
             }
-            Some(Call::Answered(result, _)) => Delivery::Answered(result.clone()),
+            Some(KnownCall::Answered(result, _)) => Delivery::Answered(result.clone()),
             None => {
-                calls.by_key.insert(key.clone(), Call::Pending(vec![sender]));
+                calls.by_key.insert(key.clone(), KnownCall::Pending(vec![sender]));
                 Delivery::First(Answer(Some(Kind::Shared { calls: self.clone(), key })), receiver)
             }
         }
@@ -145,7 +145,7 @@ impl RecentCalls {
     fn forget_if_abandoned(&self, key: &CallKey) -> bool {
         let mut calls = self.lock();
         let is_abandoned = match calls.by_key.get(key) {
-            Some(Call::Pending(waiting)) => waiting.iter().all(oneshot::Sender::is_closed),
+            Some(KnownCall::Pending(waiting)) => waiting.iter().all(oneshot::Sender::is_closed),
             // It was answered, or belongs to another delivery.
             _ => return true,
         };
@@ -181,7 +181,7 @@ impl RecentCalls {
 impl Calls {
     /// Removes a call without an answer, and returns those who wait for it. A kept answer stays.
     fn take_pending(&mut self, key: &CallKey) -> Option<Vec<oneshot::Sender<CallResult>>> {
-        let Some(Call::Pending(waiting)) = self.by_key.get_mut(key) else { return None };
+        let Some(KnownCall::Pending(waiting)) = self.by_key.get_mut(key) else { return None };
         let waiting = std::mem::take(waiting);
         self.by_key.remove(key);
         Some(waiting)
@@ -191,7 +191,7 @@ impl Calls {
         let bytes = bytes(&result);
         self.bytes += bytes;
         self.kept.push_back((Instant::now(), key.clone()));
-        self.by_key.insert(key, Call::Answered(result, bytes));
+        self.by_key.insert(key, KnownCall::Answered(result, bytes));
         while self.kept.len() > MAX_ANSWERS || self.bytes > MAX_BYTES {
             self.forget_oldest();
         }
@@ -205,7 +205,7 @@ impl Calls {
 
     fn forget_oldest(&mut self) {
         let Some((_, key)) = self.kept.pop_front() else { return };
-        if let Some(Call::Answered(_, bytes)) = self.by_key.remove(&key) {
+        if let Some(KnownCall::Answered(_, bytes)) = self.by_key.remove(&key) {
             self.bytes -= bytes;
         }
     }

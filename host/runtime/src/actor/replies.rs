@@ -20,25 +20,25 @@ const HASH: usize = 16;
 
 /// The content of a call, shortened to a hash: the method and its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Request([u8; HASH]);
+pub(super) struct RequestHash([u8; HASH]);
 
-impl Request {
-    pub(super) fn new(method: &str, payload: &[u8]) -> Request {
+impl RequestHash {
+    pub(super) fn new(method: &str, payload: &[u8]) -> RequestHash {
         let digest = Sha256::new_with_prefix(method).chain_update([0]).chain_update(payload).finalize();
-        Request(digest.first_chunk().copied().unwrap_or_default())
+        RequestHash(digest.first_chunk().copied().unwrap_or_default())
     }
 }
 
 /// The replies, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Replies(VecDeque<Kept>);
+pub(super) struct Replies(VecDeque<KeptReply>);
 
 /// A reply, and the call that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Kept {
+pub(super) struct KeptReply {
     /// Hash of the call's id.
     id: [u8; HASH],
-    pub(super) request: Request,
+    pub(super) request: RequestHash,
     /// Seconds since 1970.
     handled: u32,
     pub(super) reply: Bytes,
@@ -57,45 +57,45 @@ impl Replies {
         let kept = kept.map(|(id, request, handled, reply)| {
             let hash = |text: &str| <[u8; HASH]>::try_from(hex::decode(text).ok()?).ok();
             let reply = BASE64.decode(reply).ok()?.into();
-            Some(Kept { id: hash(&id)?, request: Request(hash(&request)?), handled, reply })
+            Some(KeptReply { id: hash(&id)?, request: RequestHash(hash(&request)?), handled, reply })
         });
         kept.collect::<Option<_>>().map(Replies)
     }
 
     pub(super) fn text(&self) -> Vec<u8> {
         let kept = self.0.iter().map(|kept| {
-            let Kept { id, request, handled, reply } = kept;
+            let KeptReply { id, request, handled, reply } = kept;
             json!([hex::encode(id), hex::encode(request.0), handled, BASE64.encode(reply)])
         });
         Value::from_iter(kept).to_string().into()
     }
 
     /// The reply to the call with this id, if it is still known.
-    pub(super) fn of(&self, id: &str) -> Option<&Kept> {
+    pub(super) fn of(&self, id: &str) -> Option<&KeptReply> {
         let id = hash(id);
         self.0.iter().find(|kept| kept.id == id)
     }
 
     /// Returns the replies with that to a call that is handled now.
-    pub(super) fn with(&self, id: &str, request: Request, reply: &Bytes, now: u32) -> Replies {
+    pub(super) fn with(&self, id: &str, request: RequestHash, reply: &Bytes, now: u32) -> Replies {
         if reply.len() > MAX_BYTES {
             return self.clone();
         }
         let mut bytes = reply.len();
-        let is_kept = |kept: &&Kept| {
+        let is_kept = |kept: &&KeptReply| {
             bytes += kept.reply.len();
             bytes <= MAX_BYTES
         };
         let mut kept =
             self.0.iter().rev().take(MAX_REPLIES - 1).take_while(is_kept).cloned().collect::<VecDeque<_>>();
         kept.make_contiguous().reverse();
-        let is_old = |kept: &Kept| now.saturating_sub(kept.handled) > KEPT_FOR;
+        let is_old = |kept: &KeptReply| now.saturating_sub(kept.handled) > KEPT_FOR;
         for _ in 0..FORGOTTEN {
             if kept.front().is_some_and(is_old) {
                 kept.pop_front();
             }
         }
-        kept.push_back(Kept { id: hash(id), request, handled: now, reply: reply.clone() });
+        kept.push_back(KeptReply { id: hash(id), request, handled: now, reply: reply.clone() });
         Replies(kept)
     }
 }
@@ -114,14 +114,16 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again_and_anything_else_is_refused() {
-        let request = Request::new("Say", b"{}");
+        let request = RequestHash::new("Say", b"{}");
         let replies = Replies::default().with("a", request, &"reply".into(), 7);
         let read = Replies::parse(&replies.text());
         assert_eq!(read.as_ref(), Some(&replies));
         let kept = replies.of("a").expect("it is kept");
         assert_eq!((&kept.reply[..], kept.request == request), (&b"reply"[..], true));
         assert!(replies.of("b").is_none());
-        for other in [Request::new("Say", b"[]"), Request::new("Sa", b"y{}"), Request::new("", b"Say{}")] {
+        for other in
+            [RequestHash::new("Say", b"[]"), RequestHash::new("Sa", b"y{}"), RequestHash::new("", b"Say{}")]
+        {
             assert_ne!(kept.request, other);
         }
         for damaged in ["", "7", "[[\"00\",\"00\",1,\"\"]]", "[[\"\",\"\",1]]"] {
@@ -132,7 +134,7 @@ mod tests {
     /// However many keys there are and however long the replies, what is kept stays small.
     #[test]
     fn the_last_replies_are_kept_within_bounds() {
-        let request = Request::new("", b"");
+        let request = RequestHash::new("", b"");
         let add = |replies: &Replies, id: usize, length: usize, handled: u32| {
             replies.with(&id.to_string(), request, &vec![0; length].into(), handled)
         };

@@ -31,7 +31,7 @@ pub(super) struct Schema {
 
 /// The record also has the digest of the version that wrote the state (`version`), for people who inspect the store.
 #[derive(Deserialize)]
-struct Record {
+struct SchemaRecord {
     label: Arc<str>,
 }
 
@@ -42,7 +42,7 @@ fn record_of(label: &str, version: &str) -> Bytes {
 
 /// The label in a record.
 pub(super) fn read_label(record: &[u8]) -> Result<Arc<str>, daca_base::json::Error> {
-    daca_base::json::read::<Record>(record).map(|record| record.label)
+    daca_base::json::read::<SchemaRecord>(record).map(|record| record.label)
 }
 
 impl Schema {

@@ -17,8 +17,8 @@ use crate::imports::{ScopeOptions, TurnScope};
 use daca_base::telemetry::shortened;
 use daca_manifest::AgentType;
 use daca_model::backend::{
-    ActorCall, ActorCalls, BindingRequest, BindingResponse, Bindings, Error, Registration, Secrets,
-    StateStore, StateValue, TurnCommit, WakeupKey, Wakeups,
+    ActorCall, ActorCalls, BindingRequest, BindingResponse, Bindings, Error, Secrets, StateStore, StateValue,
+    TurnCommit, Wakeups,
 };
 use daca_model::{Fault, TurnKind};
 
@@ -187,12 +187,7 @@ impl ActorCalls for NullBackend {
     }
 }
 
-#[async_trait]
-impl Wakeups for NullBackend {
-    async fn wakeup(&self, _: &ActorAddress, _: &WakeupKey) -> Result<Option<Registration>, Error> {
-        Ok(None)
-    }
-}
+impl Wakeups for NullBackend {}
 
 #[async_trait]
 impl Secrets for NullBackend {

@@ -53,7 +53,7 @@ struct Inner {
 }
 
 /// A refused call, and the recipient of the refusal.
-struct Refused {
+struct RefusedCall {
     answer: Answer,
     error: CallError,
 }
@@ -139,7 +139,7 @@ impl Actors {
             }
         };
         if let Err(refused) = self.submit(actor, work, context, answer).await {
-            let Refused { answer, error } = *refused;
+            let RefusedCall { answer, error } = *refused;
             answer.send(Err(error));
         }
         reply.await.unwrap_or(Err(CallError::Internal))
@@ -152,11 +152,11 @@ impl Actors {
         work: Work,
         mut context: CallContext,
         answer: Answer,
-    ) -> Result<(), Box<Refused>> {
+    ) -> Result<(), Box<RefusedCall>> {
         let begins = context.is_from_outside();
         let (agent, in_flight) = match self.admit(actor, begins, &mut context) {
             Ok(admitted) => admitted,
-            Err(error) => return Err(Box::new(Refused { answer, error })),
+            Err(error) => return Err(Box::new(RefusedCall { answer, error })),
         };
         if begins {
             self.services.deliveries.slow_down().await;
@@ -203,7 +203,7 @@ impl Actors {
         actor: &ActorAddress,
         agent: &Arc<AgentRuntime>,
         mut job: Job,
-    ) -> Result<(), Box<Refused>> {
+    ) -> Result<(), Box<RefusedCall>> {
         loop {
             let (activation, active) = self.services.activation(actor, agent);
             if active > self.inner.options.max_active_actors {
@@ -213,7 +213,7 @@ impl Actors {
                 Offer::Taken => return Ok(()),
                 Offer::Full(job, queued) => {
                     let error = CallError::QueueFull { actor: actor.clone(), queued };
-                    return Err(Box::new(Refused { answer: job.answer, error }));
+                    return Err(Box::new(RefusedCall { answer: job.answer, error }));
                 }
                 Offer::Closed(again) => {
                     self.services.forget(&activation);

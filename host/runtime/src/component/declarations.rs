@@ -11,12 +11,12 @@ use wasmparser::{Parser, Payload};
 use wasmtime::component::{Component, Linker};
 
 use super::InstanceState;
-use super::compiler::child::{self, Arguments};
+use super::compiler::child::{self, CompilerArguments};
 use super::refusal::root_cause;
 use crate::imports;
 
 /// Runs the compiler process: checks and compiles the component on standard input, and writes the code to standard output.
-pub fn run_compiler(arguments: &Arguments) -> Result<(), child::Error> {
+pub fn run_compiler(arguments: &CompilerArguments) -> Result<(), child::Error> {
     child::run(arguments, unknown_import)
 }
 

@@ -59,7 +59,7 @@ impl Outline {
             return Err(too_large(wasm.len() as u64));
         }
         check_header(wasm)?;
-        let mut reader = Reader::default();
+        let mut reader = OutlineReader::default();
         for payload in Parser::new(0).parse_all(wasm) {
             match payload.map_err(Stop::from).and_then(|payload| reader.take(payload)) {
                 Ok(()) => {}
@@ -67,7 +67,7 @@ impl Outline {
                 Err(Stop::TooMuch(what)) => return Err(too_much(what)),
             }
         }
-        let Reader { imports, exports, memories, .. } = reader;
+        let OutlineReader { imports, exports, memories, .. } = reader;
         check_contract(&imports, &exports)?;
         check_offered(&imports)?;
         Ok(Outline {
@@ -94,7 +94,7 @@ impl From<wasmparser::BinaryReaderError> for Stop {
 
 /// The declarations that were read so far.
 #[derive(Default)]
-struct Reader {
+struct OutlineReader {
     /// The number of components and modules around the current section.
     depth: u32,
     parts: u32,
@@ -105,7 +105,7 @@ struct Reader {
     memories: Memories,
 }
 
-impl Reader {
+impl OutlineReader {
     fn take(&mut self, payload: Payload<'_>) -> Result<(), Stop> {
         self.memories.take(&payload)?;
         match payload {

@@ -11,9 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 
 use super::{ComponentVersion, Instance};
 
@@ -57,7 +56,7 @@ pub enum TurnEnd {
 }
 
 /// The values of [`Counters`] at one time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counted {
     /// Turns that ended.
     pub turns: u64,
@@ -136,7 +135,8 @@ fn percentile(actor_id: &str) -> u8 {
 /// The current rollout of an agent type. There is one for each type; turns read it, deployments replace it.
 pub struct ActiveRollout<V = ComponentVersion> {
     split: RwLock<Arc<TrafficSplit<V>>>,
-    is_known: watch::Sender<bool>,
+    /// Set once the split is the one that all hosts have. Each turn asks for it, without a lock.
+    known: SetOnce<()>,
 }
 
 /// The serving version is not known yet.
@@ -147,17 +147,14 @@ pub struct NotKnown;
 impl<V> ActiveRollout<V> {
     /// Starts with a split. If other hosts decide as well, it is not known before they were asked.
     pub fn new(split: TrafficSplit<V>, is_known: bool) -> ActiveRollout<V> {
-        ActiveRollout { split: RwLock::new(Arc::new(split)), is_known: watch::Sender::new(is_known) }
+        let known = SetOnce::new_with(is_known.then_some(()));
+        ActiveRollout { split: RwLock::new(Arc::new(split)), known }
     }
 
     /// Returns the split, for a turn that begins now. Waits while it is unknown, for ten seconds at most.
     pub async fn known(&self) -> Result<Arc<TrafficSplit<V>>, NotKnown> {
-        if !*self.is_known.borrow() {
-            let mut is_known = self.is_known.subscribe();
-            let known = tokio::time::timeout(KNOWN_TIMEOUT, is_known.wait_for(|known| *known)).await;
-            if !matches!(known, Ok(Ok(_))) {
-                return Err(NotKnown);
-            }
+        if !self.known.initialized() {
+            tokio::time::timeout(KNOWN_TIMEOUT, self.known.wait()).await.map_err(|_elapsed| NotKnown)?;
         }
         Ok(self.now())
     }
@@ -177,7 +174,7 @@ impl<V> ActiveRollout<V> {
 
     /// Marks the split as the one that all hosts have.
     pub fn set_known(&self) {
-        self.is_known.send_replace(true);
+        self.known.set(()).ok(); // it may be known already
     }
 }
 

@@ -17,18 +17,18 @@ const NOTABLE: Duration = Duration::from_millis(50);
 pub(super) struct Stalls {
     /// The time between two ticks.
     period: Duration,
-    seen: Mutex<Seen>,
+    seen: Mutex<LastTick>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct LastTick {
     tick: Instant,
     total: Duration,
 }
 
 impl Stalls {
     pub(super) fn new(period: Duration) -> Stalls {
-        Stalls { period, seen: Mutex::new(Seen { tick: Instant::now(), total: Duration::ZERO }) }
+        Stalls { period, seen: Mutex::new(LastTick { tick: Instant::now(), total: Duration::ZERO }) }
     }
 
     /// Called by the ticking thread.
@@ -46,12 +46,12 @@ impl Stalls {
         seen.total + self.late(&seen, Instant::now())
     }
 
-    fn late(&self, seen: &Seen, now: Instant) -> Duration {
+    fn late(&self, seen: &LastTick, now: Instant) -> Duration {
         let late = now.saturating_duration_since(seen.tick).saturating_sub(self.period);
         if late < NOTABLE { Duration::ZERO } else { late }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, LastTick> {
         self.seen.lock()
     }
 }

@@ -4,14 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use daca_model::backend::{
     ActorCall, ActorCalls, Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery,
-    EffectRequest, Error, Expiry, Inbound, Ownership, Readiness, Registration, Secrets, StateStore,
-    StateValue, StateWrite, Tried, TurnCommit, WakeupKey, Wakeups,
+    EffectRequest, Error, Expiry, Ownership, Secrets, StateStore, StateValue, StateWrite, Tried, TurnCommit,
+    Wakeups,
 };
 use daca_model::{ActorAddress, CallContext, CallError, Topic};
 use parking_lot::Mutex;
@@ -182,12 +181,7 @@ impl Bindings for FakeBackend {
     }
 }
 
-#[async_trait]
-impl Wakeups for FakeBackend {
-    async fn wakeup(&self, _: &ActorAddress, _: &WakeupKey) -> Result<Option<Registration>, Error> {
-        Ok(None)
-    }
-}
+impl Wakeups for FakeBackend {}
 
 #[async_trait]
 impl Secrets for FakeBackend {
@@ -209,15 +203,4 @@ impl ActorCalls for FakeBackend {
     }
 }
 
-#[async_trait]
-impl Backend for FakeBackend {
-    fn start(&self, _: Arc<dyn Inbound>) {}
-
-    fn readiness(&self) -> Readiness {
-        Readiness::Ready
-    }
-
-    async fn leave(&self, _: Duration) {}
-
-    async fn shut_down(&self) {}
-}
+impl Backend for FakeBackend {}

@@ -11,7 +11,7 @@ fn peer(last: u8) -> IpAddr {
 }
 
 impl Connections {
-    fn now(self: &Arc<Self>, peer: IpAddr) -> Option<Permit> {
+    fn now(self: &Arc<Self>, peer: IpAddr) -> Option<ConnectionPermit> {
         self.admit(peer, Instant::now()).ok()
     }
 }
@@ -34,7 +34,7 @@ fn a_spare_connection_has_a_moment_to_send_its_request() {
     assert_eq!(evicted(), 1);
     // One that was answered waits for nothing.
     drop(next.connection.handle());
-    next.connection.sent();
+    next.connection.activity.sent();
     assert!(admit(250).is_ok() && next.connection.evicted.is_cancelled());
     assert_eq!(evicted(), 1);
 }
@@ -86,10 +86,10 @@ fn the_longest_idle_makes_room_and_those_that_work_do_not() {
     assert!(connections.now(LOOPBACK).is_none());
     drop((busy, works, also_works));
     assert!(connections.now(LOOPBACK).is_none(), "the answers are not written yet");
-    spare[0].connection.sent();
+    spare[0].connection.activity.sent();
     assert!(connections.now(LOOPBACK).is_some_and(|one| one.connection.is_spare));
-    first.connection.sent();
-    third.connection.sent();
+    first.connection.activity.sent();
+    third.connection.activity.sent();
     assert!(connections.now(LOOPBACK).is_some_and(|one| !one.connection.is_spare));
     drop((first, second, third, spare));
     assert!(connections.registry().all.is_empty() && connections.registry().spare == 0);

@@ -145,7 +145,7 @@ impl Host {
         let data = TempDir::new()?;
         let folder = TypeFolder::new(Library::new(data.path(), None), AGENT_TYPE.into());
         folder.store(&digest(b"v1"), stored("v1")).await?;
-        let shared = store.map(|store| Shared::new(store.clone(), AGENT_TYPE.into()));
+        let shared = store.map(|store| SharedType::new(store.clone(), AGENT_TYPE.into()));
         let options = ControllerOptions {
             agent_type: AGENT_TYPE.into(),
             rules: Arc::new(rules()),

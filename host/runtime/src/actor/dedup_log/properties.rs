@@ -18,7 +18,7 @@ fn log_of(calls: Vec<(String, Vec<u8>, u32)>) -> (Marks, Replies, Attempts) {
     for (id, bytes, second) in calls {
         let (marks, replies, attempts) = log;
         let reply = Bytes::from(bytes);
-        let request = Request::new(&id, &reply);
+        let request = RequestHash::new(&id, &reply);
         log = (
             marks.with(&id, second),
             replies.with(&id, request, &reply, second),

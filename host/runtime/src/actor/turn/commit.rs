@@ -6,7 +6,6 @@ use daca_model::backend::{self, TurnCommit};
 use tokio::time::Instant;
 
 use super::{Turn, given_up};
-use crate::actor::durations::observe;
 use crate::actor::in_doubt::InDoubt;
 use crate::actor::warm_state::WarmState;
 use crate::imports::TurnProducts;
@@ -112,7 +111,7 @@ impl Turn<'_> {
         }
         let started = Instant::now();
         let result = self.services.backend.commit(&self.activation.address, commit).await;
-        observe(&self.activation.agent.durations.commit, started.elapsed());
+        self.activation.agent.durations.commit.observe(started.elapsed());
         result
     }
 }

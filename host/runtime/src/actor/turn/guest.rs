@@ -8,7 +8,6 @@ use daca_model::{CallError, Fault, TurnKind};
 use tokio::time::Instant;
 
 use super::{EVICTIONS, Turn};
-use crate::actor::durations::observe;
 use crate::actor::schema::Schema;
 use crate::actor::warm_state::WarmState;
 use crate::component::{Instance, Outcome};
@@ -71,7 +70,7 @@ impl Turn<'_> {
             let scope = Box::new(self.scope(warm, migrate_from.clone(), handled.clone(), ends_timers));
             let (outcome, products) = instance.run(scope, kind.clone(), deadline).await;
             if let Some(took) = instance.take_activation_time() {
-                observe(&self.activation.agent.durations.activation, took);
+                self.activation.agent.durations.activation.observe(took);
             }
             if matches!(outcome, Outcome::Reply(_)) {
                 warm.instance = Some(instance);

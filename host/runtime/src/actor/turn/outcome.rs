@@ -5,7 +5,6 @@ use daca_model::{CallError, Fault};
 use tokio::time::Instant;
 
 use super::{Answered, Turn};
-use crate::actor::durations::observe;
 use crate::component::{Outcome, TurnEnd};
 use crate::contract::daca::agent::types::Failure;
 
@@ -28,12 +27,13 @@ impl Turn<'_> {
 
     /// Counts the turn, and logs its failure.
     pub(super) fn note(&self, name: &str, started: Instant, result: &Result<Answered, CallError>) {
+        let took = started.elapsed();
         if let Some(end) = turn_end(result) {
             self.loaded.counters.count(end);
             self.activation.agent.counters.count(end);
-            observe(&self.activation.agent.durations.turn, started.elapsed());
+            self.activation.agent.durations.turn.observe(took);
         }
-        let milliseconds = started.elapsed().as_millis();
+        let milliseconds = took.as_millis();
         let Err(error) = result else {
             tracing::debug!("{name} took {milliseconds} ms");
             return;

@@ -34,7 +34,7 @@ const SECONDS_TO_END: u64 = 2;
 
 /// The command line of a compiler process.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Arguments {
+pub struct CompilerArguments {
     /// Bytes of addresses for each memory
     #[arg(long)]
     reservation: u64,
@@ -85,17 +85,17 @@ impl Explained for Error {
     }
 }
 
-impl Arguments {
+impl CompilerArguments {
     pub(super) fn new(
         settings: CodeSettings,
         time: Duration,
         memory: ByteSize,
         priority: Priority,
-    ) -> Arguments {
+    ) -> CompilerArguments {
         let CodeSettings { reservation, any_processor } = settings;
         // A fraction of a second counts as a whole one.
         let time = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-        Arguments { reservation, any_processor, time, memory: memory.as_u64(), priority }
+        CompilerArguments { reservation, any_processor, time, memory: memory.as_u64(), priority }
     }
 
     pub(super) fn priority(&self) -> Priority {
@@ -103,7 +103,7 @@ impl Arguments {
     }
 
     pub(super) fn as_words(&self) -> Vec<OsString> {
-        let Arguments { reservation, any_processor, time, memory, priority } = self;
+        let CompilerArguments { reservation, any_processor, time, memory, priority } = self;
         let priority = match priority {
             Priority::Normal => "normal",
             Priority::Nice => "nice",
@@ -124,7 +124,7 @@ impl Arguments {
 /// Compiles the component on standard input, and writes the code to standard output. `unknown_import` looks at it first, within
 /// the same limits, for an import that the host does not offer.
 pub(in crate::component) fn run(
-    arguments: &Arguments,
+    arguments: &CompilerArguments,
     unknown_import: fn(&wasmtime::Engine, &[u8]) -> Option<String>,
 ) -> Result<(), Error> {
     let begin = |error: &dyn std::fmt::Display| Error::Begin(error.to_string());
@@ -144,7 +144,7 @@ pub(in crate::component) fn run(
     stdout.write_all(&code).and_then(|()| stdout.flush()).map_err(|error| begin(&error))
 }
 
-fn bound(arguments: &Arguments) -> std::io::Result<()> {
+fn bound(arguments: &CompilerArguments) -> std::io::Result<()> {
     let limit = |resource, current, maximum| {
         Ok::<_, std::io::Error>(setrlimit(
             resource,

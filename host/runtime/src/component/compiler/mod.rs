@@ -28,8 +28,8 @@ use super::precompiled;
 use super::refusal::{Refusal, interrupted, not_taken, rejected, root_cause, shutting_down};
 use super::settings::CodeSettings;
 pub use options::{CompileIn, Compiling};
-use parent::Failure;
-use refused::Refused;
+use parent::CompilerFailure;
+use refused::RefusedComponents;
 
 /// The number of components that are compiled at the same time; each may take as much memory as its limit allows.
 const AT_ONCE: usize = 2;
@@ -50,7 +50,7 @@ struct Inner {
     cache: Option<CodeCache>,
     precompiled: Option<PathBuf>,
     at_once: Semaphore,
-    refused: Refused,
+    refused: RefusedComponents,
     stop: CancellationToken,
 }
 
@@ -63,7 +63,7 @@ impl Compiler {
         precompiled: Option<PathBuf>,
     ) -> Compiler {
         let (at_once, stop) = (Semaphore::new(AT_ONCE), CancellationToken::new());
-        let refused = Refused::default();
+        let refused = RefusedComponents::default();
         let inner = Inner { engine, settings, compile_in, cache, precompiled, at_once, refused, stop };
         Compiler { inner: Arc::new(inner), flights: Mutex::default() }
     }
@@ -133,7 +133,7 @@ impl Inner {
         match self.compile_in {
             CompileIn::OwnProcess(limits) => {
                 let compiled = parent::compile(self.settings, limits, wasm, compiling).await;
-                compiled.map_err(|Failure { refusal, is_final }| {
+                compiled.map_err(|CompilerFailure { refusal, is_final }| {
                     if is_final {
                         self.refused.insert(digest, refusal.clone());
                     }

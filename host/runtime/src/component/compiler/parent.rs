@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 
-use super::child::{Arguments, Priority};
+use super::child::{CompilerArguments, Priority};
 use super::options::Compiling;
 use crate::component::refusal::{Refusal, rejected, unavailable, unknown_import};
 use crate::component::settings::CodeSettings;
@@ -42,7 +42,7 @@ const MAX_WORDS: u64 = 4 * 1024;
 const TICKS_PER_SECOND: u32 = 100;
 
 /// How a process ended.
-enum End {
+enum ChildEnd {
     Done {
         status: ExitStatus,
         code: Vec<u8>,
@@ -56,19 +56,19 @@ enum End {
 }
 
 /// Why there is no code.
-pub(super) struct Failure {
+pub(super) struct CompilerFailure {
     pub(super) refusal: Refusal,
     /// Compiling the same bytes again would fail in the same way, whatever else the machine does.
     pub(super) is_final: bool,
 }
 
-impl Failure {
-    fn for_now(refusal: Refusal) -> Failure {
-        Failure { refusal, is_final: false }
+impl CompilerFailure {
+    fn for_now(refusal: Refusal) -> CompilerFailure {
+        CompilerFailure { refusal, is_final: false }
     }
 
-    fn for_good(refusal: Refusal) -> Failure {
-        Failure { refusal, is_final: true }
+    fn for_good(refusal: Refusal) -> CompilerFailure {
+        CompilerFailure { refusal, is_final: true }
     }
 }
 
@@ -78,32 +78,32 @@ pub(super) async fn compile(
     limits: CompileLimits,
     wasm: Bytes,
     compiling: Compiling,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<Vec<u8>, CompilerFailure> {
     let time = time_for(limits.time, wasm.len() as u64);
     let by_the_clock = (time * BY_THE_CLOCK).max(MIN_BY_THE_CLOCK);
     let deadline = tokio::time::Instant::now() + by_the_clock;
-    let arguments = |priority| Arguments::new(settings, time, limits.memory, priority);
+    let arguments = |priority| CompilerArguments::new(settings, time, limits.memory, priority);
     // No process may raise its own priority without a privilege (`sched(7)`), so a starved one is ended and replaced by
     // another. Little is lost, or it would not have been starved.
     let priorities: &[Priority] = match compiling {
         Compiling::Starting => &[Priority::Normal],
         Compiling::Serving => &[Priority::Idle, Priority::Nice, Priority::Normal],
     };
-    let mut end = End::Starved;
+    let mut end = ChildEnd::Starved;
     for priority in priorities {
-        end = attempt(&arguments(*priority), &wasm, deadline).await.map_err(Failure::for_now)?;
-        if !matches!(end, End::Starved) {
+        end = attempt(&arguments(*priority), &wasm, deadline).await.map_err(CompilerFailure::for_now)?;
+        if !matches!(end, ChildEnd::Starved) {
             break;
         }
     }
     match end {
-        End::Done { status, code, .. } if status.success() => Ok(code),
-        End::Done { status, words, .. } => Err(failure(status, &words, time, limits)),
-        End::TooMuchCode => {
-            Err(Failure::for_good(too_much("its code is many times as long as the component")))
+        ChildEnd::Done { status, code, .. } if status.success() => Ok(code),
+        ChildEnd::Done { status, words, .. } => Err(failure(status, &words, time, limits)),
+        ChildEnd::TooMuchCode => {
+            Err(CompilerFailure::for_good(too_much("its code is many times as long as the component")))
         }
         // By the wall clock, so the machine may be the cause.
-        End::Starved | End::OutOfTime => Err(Failure::for_now(too_long(by_the_clock))),
+        ChildEnd::Starved | ChildEnd::OutOfTime => Err(CompilerFailure::for_now(too_long(by_the_clock))),
     }
 }
 
@@ -114,10 +114,10 @@ fn time_for(each: Duration, bytes: u64) -> Duration {
 }
 
 async fn attempt(
-    arguments: &Arguments,
+    arguments: &CompilerArguments,
     wasm: &Bytes,
     deadline: tokio::time::Instant,
-) -> Result<End, Refusal> {
+) -> Result<ChildEnd, Refusal> {
     let mut child = start(arguments).map_err(|error| unavailable(&error.to_string()))?;
     let stdin = child.stdin.take();
     let most_code = SMALL_CODE + CODE_FOR_EACH_BYTE * wasm.len() as u64;
@@ -125,15 +125,15 @@ async fn attempt(
     let end = tokio::select! {
         done = finish(&mut child, most_code) => return done.map_err(|error| unavailable(&error.to_string())),
         never = feed(stdin, wasm) => match never {},
-        () = starved => End::Starved,
-        () = tokio::time::sleep_until(deadline) => End::OutOfTime,
+        () = starved => ChildEnd::Starved,
+        () = tokio::time::sleep_until(deadline) => ChildEnd::OutOfTime,
     };
     // It has just ended by itself.
     child.kill().await.ok();
     Ok(end)
 }
 
-fn start(arguments: &Arguments) -> std::io::Result<Child> {
+fn start(arguments: &CompilerArguments) -> std::io::Result<Child> {
     Command::new(THIS_PROGRAM)
         .arg0("daca")
         .args(arguments.as_words())
@@ -165,7 +165,7 @@ async fn feed(stdin: Option<ChildStdin>, wasm: &Bytes) -> std::convert::Infallib
     std::future::pending().await
 }
 
-async fn finish(child: &mut Child, most_code: u64) -> std::io::Result<End> {
+async fn finish(child: &mut Child, most_code: u64) -> std::io::Result<ChildEnd> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (mut code, mut words) = (Vec::new(), Vec::new());
     let read_code = async {
@@ -183,10 +183,10 @@ async fn finish(child: &mut Child, most_code: u64) -> std::io::Result<End> {
     };
     tokio::try_join!(read_code, read_words)?;
     if code.len() as u64 > most_code {
-        return Ok(End::TooMuchCode);
+        return Ok(ChildEnd::TooMuchCode);
     }
     let status = child.wait().await?;
-    Ok(End::Done { status, code, words: String::from_utf8_lossy(&words).trim().to_owned() })
+    Ok(ChildEnd::Done { status, code, words: String::from_utf8_lossy(&words).trim().to_owned() })
 }
 
 /// Ends when a process with idle priority has had less than a quarter of a processor so far.
@@ -212,25 +212,27 @@ fn processor_time(pid: u32) -> Option<Duration> {
     Some(Duration::from_secs(1) * ticks / TICKS_PER_SECOND)
 }
 
-fn failure(status: ExitStatus, words: &str, time: Duration, limits: CompileLimits) -> Failure {
+fn failure(status: ExitStatus, words: &str, time: Duration, limits: CompileLimits) -> CompilerFailure {
     const CPU_TIME: i32 = 24;
     const KILLED: i32 = 9;
     const ABORTED: i32 = 6;
     if let Some(import) = words.strip_prefix(super::child::UNKNOWN_IMPORT) {
-        return Failure::for_good(unknown_import(import));
+        return CompilerFailure::for_good(unknown_import(import));
     }
     match status.signal() {
-        Some(CPU_TIME) => Failure::for_good(too_long(time)),
+        Some(CPU_TIME) => CompilerFailure::for_good(too_long(time)),
         // The second signal for exhausted processor time, if the first one was ignored; otherwise it is the kernel's,
         // for which this process volunteers when memory is short.
-        Some(KILLED) => Failure::for_now(too_much(
+        Some(KILLED) => CompilerFailure::for_now(too_much(
             "the compiler was killed from outside, as happens when memory is short",
         )),
-        Some(ABORTED) if words.contains("memory allocation") => Failure::for_good(no_memory(limits)),
-        Some(signal) => Failure::for_good(too_much(&format!("the compiler crashed on it (signal {signal})"))),
-        None if words.starts_with(super::child::CANNOT_BEGIN) => Failure::for_now(unavailable(words)),
-        None if words.contains(super::child::NO_MEMORY) => Failure::for_good(no_memory(limits)),
-        None => Failure::for_good(rejected(words)),
+        Some(ABORTED) if words.contains("memory allocation") => CompilerFailure::for_good(no_memory(limits)),
+        Some(signal) => {
+            CompilerFailure::for_good(too_much(&format!("the compiler crashed on it (signal {signal})")))
+        }
+        None if words.starts_with(super::child::CANNOT_BEGIN) => CompilerFailure::for_now(unavailable(words)),
+        None if words.contains(super::child::NO_MEMORY) => CompilerFailure::for_good(no_memory(limits)),
+        None => CompilerFailure::for_good(rejected(words)),
     }
 }
 

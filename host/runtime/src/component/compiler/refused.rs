@@ -19,7 +19,7 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(3600);
 
 /// The refusals of this process.
 #[derive(Default)]
-pub(super) struct Refused(Mutex<VecDeque<Entry>>);
+pub(super) struct RefusedComponents(Mutex<VecDeque<Entry>>);
 
 struct Entry {
     digest: String,
@@ -27,7 +27,7 @@ struct Entry {
     at: Instant,
 }
 
-impl Refused {
+impl RefusedComponents {
     /// Why the component with this SHA-256 was refused recently.
     pub(super) fn get(&self, digest: &str) -> Option<Refusal> {
         let mut entries = self.entries();
@@ -60,7 +60,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_is_remembered_for_an_hour_and_only_so_many_are() {
-        let refused = Refused::default();
+        let refused = RefusedComponents::default();
         let insert = |digest: &str| refused.insert(digest, (REFUSAL.0, "too long".into(), REFUSAL.1));
         insert("first");
         assert_eq!(refused.get("first").map(|refusal| refusal.0), Some(ErrorCode::ComponentCompileLimit));
