@@ -11,6 +11,7 @@ use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
 use super::database::{Quotas, SharedDatabase, catch_panic, open_database, unavailable};
+use super::fail_point::{FailPoint, FailPoints};
 use super::state_file::StateFile;
 use super::transaction::{self, LastingParts, ScheduleChange};
 use daca_base::clock::{Clock, millis};
@@ -46,6 +47,7 @@ pub(super) struct Writer {
     last_purge: u64,
     last_token: u64,
     clock: Clock,
+    fail_points: FailPoints,
 }
 
 impl Writer {
@@ -55,7 +57,8 @@ impl Writer {
         quotas: Quotas,
         clock: Clock,
     ) -> Writer {
-        Writer { file, database, quotas, last_purge: clock.unix_ms(), last_token: 0, clock }
+        let (last_purge, fail_points) = (clock.unix_ms(), FailPoints::from_environment());
+        Writer { file, database, quotas, last_purge, last_token: 0, clock, fail_points }
     }
 
     /// Runs until the store is closed or every handle is gone.
@@ -91,7 +94,9 @@ impl Writer {
         if batch.is_empty() {
             return;
         }
+        self.fail_points.pass(FailPoint::BeforeTransaction);
         let written = self.file.check().and_then(|()| self.commit_and_note(&batch));
+        self.fail_points.pass(FailPoint::AfterCommit);
         // Writes into a file that has been removed in the meantime are not durable.
         match written.and_then(|results| self.file.check().map(|()| results)) {
             Ok(results) => {
@@ -99,6 +104,7 @@ impl Writer {
                     // The caller may be gone.
                     request.done.send(result).ok();
                 }
+                self.fail_points.pass(FailPoint::AfterAnswer);
             }
             Err(error) => {
                 for request in batch {
@@ -147,6 +153,7 @@ impl Writer {
                     self.last_purge = now;
                 }
             }
+            self.fail_points.pass(FailPoint::InTransaction);
             transaction.commit()?;
             Ok(results)
         };
@@ -188,3 +195,6 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod power_loss;
