@@ -1,11 +1,11 @@
 //! HTTP: the clients of the host, and the format of their answers.
 //!
 //! [`app`] serves the manifest's routes and subscriptions to users and brokers, [`callbacks`] a Dapr sidecar, and
-//! [`admin`] the operator, to whom [`logs`] shows the log and [`metrics`] the metrics ([`openapi`] describes this API).
-//! All end in [`daca_routing::CallRouter`], or in [`daca_runtime::actor::Actors`] for what a sidecar has brought to its
-//! destination; nothing here knows what an actor does. [`inputs`] handles failed messages of bindings, and [`events`]
-//! events; both publish [`dead_letters`]. [`server`] accepts connections and shuts down. [`connections`] limits their
-//! number; [`head`], [`head_filter`], [`framing`] and [`socket`] limit the heads of
+//! [`admin`] the operator, to whom [`logs`] shows the log and [`metrics`] the metrics, and who takes a [`backup`]
+//! ([`openapi`] describes this API). All end in [`daca_routing::CallRouter`], or in [`daca_runtime::actor::Actors`] for
+//! what a sidecar has brought to its destination; nothing here knows what an actor does. [`inputs`] handles failed
+//! messages of bindings, and [`events`] events; both publish [`dead_letters`]. [`server`] accepts connections and shuts
+//! down. [`connections`] limits their number; [`head`], [`head_filter`], [`framing`] and [`socket`] limit the heads of
 //! requests, and [`body`] and [`budget`] their bodies. [`encoding`] refuses compressed bodies. [`lingering`] lets
 //! clients see why a body was refused, and [`unreadable`] why a request was.
 
@@ -13,6 +13,7 @@ mod admin;
 mod admin_state;
 mod answer;
 mod app;
+mod backup;
 mod body;
 mod budget;
 mod call;
