@@ -1,9 +1,11 @@
 //! The parts that do not depend on actors: the parser of all external JSON ([`json`]), bounded reads and atomic writes
 //! of files ([`text`], [`files`]), the clock of all decisions ([`clock`]), the log ([`telemetry`]), long-running tasks
 //! ([`task`]), the waits of retries ([`backoff`]), the codes of errors ([`error_code`]) and how people see errors
-//! ([`explanation`]), and formats of people and of Dapr ([`address`], [`go_duration`]). [`digest`] names bytes.
+//! ([`explanation`]), and formats of people and of Dapr ([`address`], [`go_duration`]). [`digest`] names bytes, and an
+//! [`archive`] shows whether it is whole.
 
 pub mod address;
+pub mod archive;
 pub mod backoff;
 pub mod clock;
 pub mod digest;

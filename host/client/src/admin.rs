@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 
 use daca_base::address;
+use daca_base::archive::ArchiveError;
 use daca_base::error_code::AnyCode;
 use daca_base::json;
 use daca_base::telemetry::printable;
@@ -104,6 +105,23 @@ pub enum Error {
     /// The output could not be written.
     #[error("standard output: {0}")]
     Output(std::io::Error),
+    /// There is a file where a backup was to be written.
+    #[error("{0} exists")]
+    BackupExists(PathBuf),
+    /// The file of a backup could not be written.
+    #[error("{path}: {reason}")]
+    BackupUnwritable {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's error.
+        reason: std::io::Error,
+    },
+    /// The connection ended before the backup did.
+    #[error("the backup is incomplete: {0}")]
+    BackupCut(String),
+    /// What arrived is not a whole backup.
+    #[error("what the host sent cannot be used: {0}")]
+    Backup(ArchiveError),
 }
 
 impl Explained for Error {
@@ -148,6 +166,18 @@ impl Explained for Error {
                 "check that --admin names the admin port of a host of this version",
             ),
             Error::Output(_) => (ErrorCode::OutputFailed, "check its destination"),
+            Error::BackupExists(_) => {
+                (ErrorCode::BackupExists, "name another file, or replace this one with --force")
+            }
+            Error::BackupUnwritable { .. } => (
+                ErrorCode::BackupUnwritable,
+                "name a file in a folder that this user may write, on a disk that has room",
+            ),
+            Error::BackupCut(_) => (
+                ErrorCode::BackupCut,
+                "take it again; the host's log has the reason, with the code backup-failed",
+            ),
+            Error::Backup(error) => return error.explanation(),
         };
         Some(Explanation::new(code, help))
     }

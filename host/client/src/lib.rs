@@ -5,6 +5,7 @@
 //! terminal.
 
 mod admin;
+mod backup;
 mod deploy;
 mod form;
 mod invoke;
@@ -17,6 +18,7 @@ mod table;
 mod versions;
 
 pub use admin::{Admin, Error};
+pub use backup::backup;
 pub use deploy::{Deployment, deploy};
 pub use form::Form;
 pub use invoke::invoke;

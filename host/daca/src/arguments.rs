@@ -104,6 +104,25 @@ pub(crate) enum Command {
         #[command(flatten)]
         admin: AdminArguments,
     },
+    /// Back up a running host: the state of its actors, and what was deployed
+    Backup {
+        /// The file for the backup
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+        /// Replace an existing file
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        admin: AdminArguments,
+    },
+    /// Make a data folder from a backup
+    Restore {
+        /// The backup
+        file: PathBuf,
+        /// The data folder: it is empty, or does not exist
+        #[arg(long, default_value = ".daca")]
+        data: PathBuf,
+    },
     /// Explain an error code, or list all of them
     Explain {
         /// The code, such as host-busy; all codes by default

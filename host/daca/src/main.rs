@@ -6,6 +6,7 @@ mod printing;
 mod reference;
 mod signals;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use daca_dapr::SidecarOptions;
 use daca_host::dev::Dev;
 use daca_host::host::{BackendOptions, Host, Options};
 use daca_host::kubernetes::Pod;
-use daca_host::{Failure, admin_token, app_token, check, compile, explain, sign};
+use daca_host::{Failure, admin_token, app_token, check, compile, explain, restore, sign};
 use daca_manifest::Manifest;
 use daca_runtime::component;
 use tokio_util::sync::CancellationToken;
@@ -93,6 +94,10 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Versions { agent_type, form, admin } => {
             ask(&admin, async |host| client::versions(host, agent_type.as_deref(), form.form()).await)
         }
+        Command::Backup { output, force, admin } => {
+            ask(&admin, async |host| client::backup(host, &output, force).await)
+        }
+        Command::Restore { file, data } => restore(&file, &data),
         Command::Explain { code } => explain(code.as_deref()),
     };
     done.map(|()| ExitCode::SUCCESS)
@@ -108,6 +113,10 @@ fn check(arguments: CheckArguments) -> Result<(), Failure> {
 
 fn explain(code: Option<&str>) -> Result<(), Failure> {
     Ok(print(&explain::run(code)?)?)
+}
+
+fn restore(file: &Path, data: &Path) -> Result<(), Failure> {
+    Ok(print(&restore::run(file, data)?)?)
 }
 
 fn sign(arguments: &sign::SignArguments) -> Result<(), Failure> {

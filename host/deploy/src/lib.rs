@@ -4,11 +4,12 @@
 //! host ([`shared`]). It is checked, signature first ([`daca_manifest::signature`], [`prepare`]), and stored
 //! ([`library`]). Then the deployment [`controller`] of its agent type changes the [`record`], and the turns see it.
 //! Canary analysis rolls back a version that fails too often. [`hosts`] reports the versions that each host serves, and
-//! [`report`] what a deployer tells of itself. [`files`] deploys files.
+//! [`report`] what a deployer tells of itself. [`files`] deploys files. A [`backup`] has what serves.
 //!
 //! The door is the [`Deployer`]. A refusal on this way changes nothing: the previous version keeps serving.
 
 mod agent;
+mod backup;
 mod controller;
 mod deploy;
 mod deployer;
@@ -26,6 +27,7 @@ mod start;
 mod type_folder;
 pub mod watch;
 
+pub use backup::VersionsRestore;
 pub use daca_manifest::signature::SignatureError;
 pub use deployer::{Deployer, DeployerOptions};
 pub use error::Error;

@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use redb::Database;
 use redb::backends::FileBackend;
+use redb::{Database, StorageBackend};
 
+use super::state_file::StateFile;
 use super::transaction::{EXPIRIES, STATE, USAGE, WAKEUPS};
-use daca_base::{ErrorCode, Explained, Explanation};
+use daca_base::{ErrorCode, Explained, Explanation, panics};
 use daca_model::backend::Error;
 
 /// The bytes of the file that are cached in memory.
@@ -64,37 +66,80 @@ impl Explained for OpenError {
     }
 }
 
-/// Opens a file, with its tables.
+/// Opens a file, with its tables. Everything in it is compared with its checksums first, so that no actor is served a
+/// value that is not the one that it has written. That reads the whole file.
 pub(super) fn open_database(path: &Path, file: File) -> Result<Database, OpenError> {
-    let reason = |error: String| OpenError::Damaged { path: path.to_owned(), reason: error };
-    let database = FileBackend::new(file)
-        .and_then(|file| Database::builder().set_cache_size(PAGE_CACHE).create_with_backend(file))
-        .map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(path.to_owned()),
-            redb::DatabaseError::Storage(redb::StorageError::Io(error))
-                if !matches!(
-                    error.kind(),
-                    std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
-                ) =>
-            {
-                OpenError::Unwritable { path: path.to_owned(), reason: error.to_string() }
-            }
-            other => reason(other.to_string()),
-        })?;
-    // Tables must exist before the first read.
-    let make_tables = || -> Result<(), redb::Error> {
-        let transaction = database.begin_write()?;
+    let file = FileBackend::new(file).map_err(|error| open_error(path, error.into()))?;
+    open_backend(path, file, true)
+}
+
+/// The same for a file that this host has opened before: nothing is compared, since calls wait.
+pub(super) fn reopen_database(path: &Path, file: File) -> Result<Database, OpenError> {
+    let file = FileBackend::new(file).map_err(|error| open_error(path, error.into()))?;
+    open_backend(path, file, false)
+}
+
+/// The same for any storage; `path` is its name. `check` compares everything with its checksums.
+pub(super) fn open_backend(
+    path: &Path,
+    backend: impl StorageBackend,
+    check: bool,
+) -> Result<Database, OpenError> {
+    let open = || -> Result<Database, redb::Error> {
+        let mut builder = Database::builder();
+        builder.set_cache_size(PAGE_CACHE).set_check_integrity_on_open(check);
+        let database = builder.create_with_backend(backend)?;
+        // Tables must exist before the first read. In two phases, like all commits: after a damaged commit in one phase
+        // redb would go back to the one before, and say nothing.
+        let mut transaction = database.begin_write()?;
+        transaction.set_two_phase_commit(true);
         transaction.open_table(STATE)?;
         transaction.open_table(EXPIRIES)?;
         transaction.open_table(USAGE)?;
         transaction.open_table(WAKEUPS)?;
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        Ok(database)
     };
-    make_tables().map_err(|error| match error {
-        redb::Error::Io(error) => OpenError::Unwritable { path: path.to_owned(), reason: error.to_string() },
-        other => reason(other.to_string()),
-    })?;
-    Ok(database)
+    match panics::caught(ErrorCode::DataDamaged, open) {
+        Ok(opened) => opened.map_err(|error| open_error(path, error)),
+        Err(panic) => Err(OpenError::Damaged { path: path.to_owned(), reason: panic }),
+    }
+}
+
+/// Makes a new file, unless there is one. It gets its name once it is whole: redb refuses a file whose creation was cut
+/// short, and the next start would report damage where nothing was ever lost.
+pub(super) fn create_database(path: &Path) -> Result<(), OpenError> {
+    if path.exists() {
+        return Ok(());
+    }
+    let unwritable =
+        |error: std::io::Error| OpenError::Unwritable { path: path.to_owned(), reason: error.to_string() };
+    let unfinished = path.with_extension(format!("{}.unfinished", std::process::id()));
+    // Of an earlier process with the same number.
+    std::fs::remove_file(&unfinished).ok();
+    let (_, opened) = StateFile::open(&unfinished).map_err(unwritable)?;
+    let created = open_database(path, opened).and_then(|database| {
+        database.close().map_err(|error| open_error(path, error.into()))?;
+        std::fs::rename(&unfinished, path).map_err(unwritable)
+    });
+    created.inspect_err(|_| {
+        // It is useless, and takes space.
+        std::fs::remove_file(&unfinished).ok();
+    })
+}
+
+/// What an error of redb means for a file that is being opened.
+fn open_error(path: &Path, error: redb::Error) -> OpenError {
+    let path = path.to_owned();
+    match error {
+        redb::Error::DatabaseAlreadyOpen => OpenError::InUse(path),
+        redb::Error::Io(error)
+            if !matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
+        {
+            OpenError::Unwritable { path, reason: error.to_string() }
+        }
+        other => OpenError::Damaged { path, reason: other.to_string() },
+    }
 }
 
 /// An error of redb, as a turn meets it.

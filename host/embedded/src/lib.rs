@@ -1,12 +1,16 @@
 //! The backend for a machine without a sidecar: everything in this process and one file.
 //!
 //! State, reminders and timers are in the state file ([`store`], [`state_file`]) and survive a crash ([`inspect`]
-//! shows them). Events are delivered in process to the manifest's subscriptions ([`events`]), as CloudEvents, like a
-//! broker's. Output bindings are written to the outbox and to the log, so that you can see what would have been sent.
+//! shows them). A [`backup`] has them as they are at one instant, and [`restore`] makes a file of it. Events are
+//! delivered in process to the manifest's subscriptions ([`events`]), as CloudEvents, like a broker's. Output bindings
+//! are written to the outbox and to the log, so that you can see what would have been sent.
 
+mod backup;
 mod database;
 mod events;
+mod fail_point;
 mod inspect;
+mod restore;
 mod state_file;
 mod store;
 mod transaction;
@@ -34,11 +38,13 @@ use daca_model::backend::{
     Inbound, Outbox, Ownership, Readiness, Registration, Secrets, StateStore, StateValue, Tried, TurnCommit,
     WakeupKey, Wakeups,
 };
+use daca_model::backup::StateSnapshot;
 use daca_model::cloud_event;
 use daca_model::{ActorAddress, CallContext};
 pub use database::OpenError;
 use events::Subscribers;
 pub use inspect::Scheduled;
+pub use restore::{RestoreError, RestoredState, StateRestore};
 use store::Store;
 use wakeups::Schedule;
 
@@ -280,6 +286,10 @@ impl Backend for Embedded {
 
     fn readiness(&self) -> Readiness {
         self.store.readiness()
+    }
+
+    async fn snapshot(&self) -> Result<Option<Box<dyn StateSnapshot>>, Error> {
+        Ok(Some(Box::new(self.store.snapshot().await?)))
     }
 
     /// Stops firing reminders and timers. Due ones stay in the state file, for the next run.

@@ -18,7 +18,8 @@ use redb::{Database, ReadableDatabase};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::database::{self, OpenError, Quotas, SharedDatabase, open_database, unavailable};
+use super::backup::Snapshot;
+use super::database::{self, OpenError, Quotas, SharedDatabase, create_database, open_database, unavailable};
 use super::state_file::StateFile;
 use super::transaction::{
     self, Due, LastingParts, STATE, ScheduleChange, WAKEUPS, WakeupRow, decode_value, wakeup_key,
@@ -70,6 +71,7 @@ impl Store {
             ),
             _ => {}
         }
+        create_database(&path)?;
         let (file, opened) = StateFile::open(&path)
             .map_err(|error| OpenError::Unwritable { path: path.clone(), reason: error.to_string() })?;
         let (database, scheduled) = panics::caught(ErrorCode::DataDamaged, || {
@@ -149,6 +151,11 @@ impl Store {
             })
             .await?;
         row.transpose()?.map(|row| row.into_registration(self.clock.unix_ms())).transpose()
+    }
+
+    /// What is committed at this instant.
+    pub(super) async fn snapshot(&self) -> Result<Snapshot, Error> {
+        self.with_database(|database| Ok(Snapshot::new(database.begin_read()?))).await
     }
 
     /// Makes a turn durable. Returns when it is on disk.

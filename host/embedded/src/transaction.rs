@@ -28,7 +28,7 @@ pub(super) const USAGE: TableDefinition<(&str, &str), u64> = TableDefinition::ne
 /// The overhead of an entry, so that many small ones count as well.
 const ENTRY_BYTES: u64 = 64;
 /// Bytes of the expiry before each value.
-const EXPIRY_BYTES: usize = 8;
+pub(super) const EXPIRY_BYTES: usize = 8;
 /// The number of expired values that are removed at once, so that a purge never delays the commits for long.
 const PURGE_BATCH: usize = 10_000;
 
@@ -68,9 +68,9 @@ pub(super) struct Due {
 }
 
 /// Key of a row of [`STATE`].
-type StateKey<'a> = (&'a str, &'a str, &'a str);
+pub(super) type StateKey<'a> = (&'a str, &'a str, &'a str);
 /// Key of a row of [`WAKEUPS`].
-type WakeupRowKey<'a> = (u8, &'a str, &'a str, &'a str);
+pub(super) type WakeupRowKey<'a> = (u8, &'a str, &'a str, &'a str);
 
 /// Writes the result of a turn. The inner error rejects only this turn, and nothing of it is written then.
 pub(super) fn apply(
@@ -211,7 +211,7 @@ fn difference(
     Ok((freed, added))
 }
 
-fn entry_bytes(key: &str, value: usize) -> u64 {
+pub(super) fn entry_bytes(key: &str, value: usize) -> u64 {
     ENTRY_BYTES + (key.len() + value) as u64
 }
 
@@ -367,7 +367,7 @@ pub(super) fn wakeup_key<'a>(actor: &'a ActorAddress, key: &'a WakeupKey) -> (u8
     (key.kind as u8, &actor.agent_type, &actor.id, &key.name)
 }
 
-fn expiry_of(row: &[u8]) -> u64 {
+pub(super) fn expiry_of(row: &[u8]) -> u64 {
     row.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
-use super::database::{Quotas, SharedDatabase, damaged, open_database, unavailable};
+use super::database::{Quotas, SharedDatabase, damaged, reopen_database, unavailable};
+use super::fail_point::{FailPoint, FailPoints};
 use super::state_file::StateFile;
 use super::transaction::{self, LastingParts, ScheduleChange};
 use daca_base::clock::{Clock, millis};
@@ -47,6 +48,7 @@ pub(super) struct Writer {
     last_purge: u64,
     last_token: u64,
     clock: Clock,
+    fail_points: FailPoints,
 }
 
 impl Writer {
@@ -56,7 +58,8 @@ impl Writer {
         quotas: Quotas,
         clock: Clock,
     ) -> Writer {
-        Writer { file, database, quotas, last_purge: clock.unix_ms(), last_token: 0, clock }
+        let (last_purge, fail_points) = (clock.unix_ms(), FailPoints::from_environment());
+        Writer { file, database, quotas, last_purge, last_token: 0, clock, fail_points }
     }
 
     /// Runs until the store is closed or every handle is gone.
@@ -92,7 +95,9 @@ impl Writer {
         if batch.is_empty() {
             return;
         }
+        self.fail_points.pass(FailPoint::BeforeTransaction);
         let written = self.file.check().and_then(|()| self.commit_and_note(&batch));
+        self.fail_points.pass(FailPoint::AfterCommit);
         // Writes into a file that has been removed in the meantime are not durable.
         match written.and_then(|results| self.file.check().map(|()| results)) {
             Ok(results) => {
@@ -100,6 +105,7 @@ impl Writer {
                     // The caller may be gone.
                     request.done.send(result).ok();
                 }
+                self.fail_points.pass(FailPoint::AfterAnswer);
             }
             Err(error) => {
                 for request in batch {
@@ -148,6 +154,7 @@ impl Writer {
                     self.last_purge = now;
                 }
             }
+            self.fail_points.pass(FailPoint::InTransaction);
             transaction.commit()?;
             Ok(results)
         };
@@ -165,7 +172,7 @@ impl Writer {
             return Ok(database.clone());
         }
         let file = self.file.reopen()?;
-        let database = open_database(self.file.path(), file);
+        let database = reopen_database(self.file.path(), file);
         let database = Arc::new(database.map_err(|error| Error::Unavailable(error.to_string()))?);
         *shared = Some(database.clone());
         Ok(database)
@@ -189,3 +196,6 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod power_loss;

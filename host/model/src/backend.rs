@@ -19,6 +19,7 @@ use bytes::Bytes;
 use daca_base::clock::Clock;
 
 pub use self::error::Error;
+use crate::backup::StateSnapshot;
 pub use crate::effect::{BindingRequest, BindingResponse, Effect, EffectRequest, Tried};
 pub use crate::outbox::{EffectKind, EffectStatus, Outbox, OutboxCounts, OutboxEntry};
 pub use crate::shared_store::{SharedStore, SharedValue, SharedWriteError};
@@ -139,6 +140,11 @@ pub trait Backend: TurnBackend + EffectDelivery + Ownership {
     /// The store that the hosts of this app share; `None` when there is only one host.
     fn shared(&self) -> Option<Arc<dyn SharedStore>> {
         None
+    }
+
+    /// The state of all actors at this instant, for a backup. `None` if it is in a store that is backed up by itself.
+    async fn snapshot(&self) -> Result<Option<Box<dyn StateSnapshot>>, Error> {
+        Ok(None)
     }
 
     /// Starts draining: nothing new begins by itself. The shutdown has begun, and readiness is off. Waits until nobody

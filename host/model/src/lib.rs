@@ -1,11 +1,12 @@
 //! The vocabulary that all parts of the host share: the addressed actor ([`ActorAddress`], [`CallContext`]), what a
-//! turn needs and produces ([`backend`]), the phase of the host ([`Lifecycle`]), what deployments did ([`deployment`]),
-//! what operators ask and are told ([`admin`]), and why something was not done ([`CallError`], [`Fault`]). It has no
-//! logic of its own and does no I/O.
+//! turn needs and produces ([`backend`]), what a backup consists of ([`backup`]), the phase of the host ([`Lifecycle`]),
+//! what deployments did ([`deployment`]), what operators ask and are told ([`admin`]), and why something was not done
+//! ([`CallError`], [`Fault`]). It has no logic of its own and does no I/O.
 
 mod address;
 pub mod admin;
 pub mod backend;
+pub mod backup;
 mod call_error;
 pub mod cloud_event;
 mod context;

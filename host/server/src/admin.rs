@@ -32,6 +32,7 @@ use daca_runtime::actor::{AgentLoad, AgentRuntime, AgentStatistics};
 pub fn router(state: AdminState) -> Router {
     let (max_body, token) = (state.max_body, state.token.clone());
     let logs = super::logs::router(state.log.recent.clone(), state.actors.clone(), state.stopping.clone());
+    let backup = super::backup::router(state.actors.clone(), state.deployer.clone(), state.stopping.clone());
     Router::new()
         .route("/", get(index))
         .route("/openapi.json", get(openapi))
@@ -50,6 +51,7 @@ pub fn router(state: AdminState) -> Router {
         })
         .with_state(state)
         .merge(logs)
+        .merge(backup)
         .layer(DefaultBodyLimit::max(max_body))
         .layer(middleware::from_fn_with_state(Arc::from([]), super::head::check))
         .layer(middleware::from_fn(super::encoding::refuse))

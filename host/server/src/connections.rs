@@ -113,10 +113,7 @@ impl Connections {
         };
         let now = millis(now.saturating_duration_since(self.start));
         let is_spare_full = registry.spare >= registry.max_spare;
-        if is_spare
-            && is_spare_full
-            && !registry.evict(|one| one.is_spare && had_time(&one.activity, now))?
-        {
+        if is_spare && is_spare_full && !registry.evict(|one| one.is_spare && had_time(&one.activity, now))? {
             return Err(registry.full(now));
         }
         let connection = Arc::new(Connection {

@@ -1,8 +1,8 @@
 //! HTTP: the clients of the host, and the format of their answers.
 //!
 //! [`app`] serves the manifest's routes and subscriptions to users and brokers, [`callbacks`] a Dapr sidecar, and
-//! [`admin`] the operator, to whom [`logs`] shows the log, [`metrics`] the metrics and [`versions`] what is deployed
-//! ([`openapi`] describes this API, and `daca_model::admin` has its types).
+//! [`admin`] the operator, to whom [`logs`] shows the log, [`metrics`] the metrics and [`versions`] what is deployed, and
+//! who takes a [`backup`] ([`openapi`] describes this API, and `daca_model::admin` has its types).
 //! All end in [`daca_routing::CallRouter`], or in [`daca_runtime::actor::Actors`] for what a sidecar has brought to its
 //! destination; nothing here knows what an actor does. [`inputs`] handles failed messages of bindings, and [`events`]
 //! events; both publish [`dead_letters`]. [`server`] accepts connections and shuts down. [`connections`] limits their
@@ -14,6 +14,7 @@ mod admin;
 mod admin_state;
 mod answer;
 mod app;
+mod backup;
 mod body;
 mod budget;
 mod call;

@@ -68,6 +68,15 @@ error_codes! {
     AppTokenRefused "app-token-refused" Unauthorized;
     BackendRefused "backend-refused" Permanent;
     BackendUnavailable "backend-unavailable" Unavailable;
+    BackupBusy "backup-busy" Busy;
+    BackupCut "backup-cut" Setup;
+    BackupDamaged "backup-damaged" Setup;
+    BackupExists "backup-exists" Setup;
+    BackupFailed "backup-failed" Notice;
+    BackupTooNew "backup-too-new" Setup;
+    BackupUnreadable "backup-unreadable" Setup;
+    BackupUnsupported "backup-unsupported" Conflict;
+    BackupUnwritable "backup-unwritable" Setup;
     BodiesExhausted "bodies-exhausted" Unavailable;
     BodyEncodingUnsupported "body-encoding-unsupported" WrongEncoding;
     BodyFieldInvalid "body-field-invalid" Invalid;
@@ -139,6 +148,7 @@ error_codes! {
     DataExposed "data-exposed" Notice;
     DataInUse "data-in-use" Setup;
     DataMissing "data-missing" Notice;
+    DataNotEmpty "data-not-empty" Setup;
     DataUnwritable "data-unwritable" Setup;
     DeactivationNotKept "deactivation-not-kept" Notice;
     Denied "denied" Notice;

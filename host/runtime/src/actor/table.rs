@@ -17,6 +17,7 @@ use super::services::{HostServices, Services};
 use super::work::{Job, Work, wakeup_noun};
 use super::{ActorAddress, CallContext, CallError};
 use daca_model::backend::{self, ActorCall, FiredWakeup, Readiness};
+use daca_model::backup::StateSnapshot;
 use daca_model::{HostPhase, Topic, TurnKind};
 
 /// The interval between searches for activations that were idle for too long.
@@ -323,6 +324,11 @@ impl Actors {
     /// Whether calls can be served, as far as the backend knows.
     pub fn readiness(&self) -> Readiness {
         self.services.backend.readiness()
+    }
+
+    /// The state of all actors at this instant, for a backup. `None` if it is in a store that is backed up by itself.
+    pub async fn snapshot(&self) -> Result<Option<Box<dyn StateSnapshot>>, backend::Error> {
+        self.services.backend.snapshot().await
     }
 
     /// Reports that the turn of a fired reminder failed.

@@ -1,0 +1,76 @@
+//! `daca backup`: takes a backup of a running host. The file gets its name once it is whole and on disk.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufReader, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use daca_base::archive::{ArchiveError, ArchiveReader};
+use reqwest::{Method, Response};
+
+use super::admin::{Admin, Error, causes, path};
+
+/// Writes a backup to a file. `force` replaces an existing one.
+pub async fn backup(admin: &Admin, output: &Path, force: bool) -> Result<String, Error> {
+    refuse_existing(output, force)?;
+    let response = admin.open(admin.request(Method::POST, &path(&["backup"], &[]))).await?;
+    let unfinished = output.with_extension(format!("{}.unfinished", std::process::id()));
+    let received = receive(response, &unfinished).await;
+    let kept = received.and_then(|bytes| Ok((bytes, keep(&unfinished, output, force)?)));
+    let (bytes, entries) = kept.inspect_err(|_| {
+        // It is useless, and takes space.
+        std::fs::remove_file(&unfinished).ok();
+    })?;
+    Ok(format!("{}: a backup of {bytes} bytes, with {entries} entries", output.display()))
+}
+
+fn refuse_existing(output: &Path, force: bool) -> Result<(), Error> {
+    let exists = !force && output.symlink_metadata().is_ok();
+    if exists { Err(Error::BackupExists(output.to_owned())) } else { Ok(()) }
+}
+
+fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> Error {
+    move |reason| Error::BackupUnwritable { path: path.to_owned(), reason }
+}
+
+/// Writes what the host sends, and returns its length. The file has every conversation, so it is its owner's alone.
+async fn receive(mut response: Response, unfinished: &Path) -> Result<u64, Error> {
+    let unwritable = unwritable(unfinished);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(unfinished).map_err(&unwritable)?;
+    let mut bytes = 0;
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => {
+                file.write_all(&chunk).map_err(&unwritable)?;
+                bytes += chunk.len() as u64;
+            }
+            Ok(None) => break,
+            Err(error) => return Err(Error::BackupCut(format!("the connection broke: {}", causes(&error)))),
+        }
+    }
+    file.sync_all().map_err(&unwritable)?;
+    Ok(bytes)
+}
+
+/// Gives the file its name if it is whole, and returns the number of its entries.
+fn keep(unfinished: &Path, output: &Path, force: bool) -> Result<u64, Error> {
+    let entries = count(unfinished).map_err(Error::Backup)?;
+    // It may have been made meanwhile.
+    refuse_existing(output, force)?;
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
+    std::fs::rename(unfinished, output)
+        .and_then(|()| File::open(folder.unwrap_or(Path::new(".")))?.sync_all())
+        .map_err(unwritable(output))?;
+    Ok(entries)
+}
+
+fn count(file: &Path) -> Result<u64, ArchiveError> {
+    let mut archive = ArchiveReader::new(BufReader::new(File::open(file)?))?;
+    let mut entries = 0;
+    while archive.next_frame()?.is_some() {
+        entries += 1;
+    }
+    Ok(entries)
+}

@@ -1,0 +1,153 @@
+//! `daca restore`: makes a data folder from a backup. No host runs in it meanwhile.
+//!
+//! The whole file is read and compared with its digest first, so that nothing is written of one that was cut, altered or
+//! made by a newer host. The folder is filled in a folder within it, and gets its parts at the end.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use daca_base::archive::{ArchiveError, ArchiveReader, Frame};
+use daca_base::files::create_private_folder;
+use daca_base::{ErrorCode, Explained, Explanation};
+use daca_deploy::VersionsRestore;
+use daca_embedded::{RestoredState, StateRestore};
+use daca_model::backup::FrameKind;
+
+use crate::Failure;
+
+/// The folder within the data folder in which it is made.
+const UNFINISHED: &str = "restore.unfinished";
+/// The parts of a data folder. A start that finds the first without the others misses versions, not state.
+const PARTS: [&str; 3] = ["state.redb", "serving", "versions"];
+
+/// Why nothing was restored, besides the errors of the parts.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// The backup.
+    #[error("{path}: {reason}")]
+    Backup {
+        /// Its file.
+        path: PathBuf,
+        /// Why it cannot be used.
+        reason: ArchiveError,
+    },
+    /// The data folder is in use, or was.
+    #[error("{folder} is not empty: it has {entry:?}")]
+    NotEmpty {
+        /// The folder.
+        folder: PathBuf,
+        /// Something in it.
+        entry: String,
+    },
+    /// The data folder cannot be written.
+    #[error("{path}: {reason}")]
+    Unwritable {
+        /// The folder.
+        path: PathBuf,
+        /// The operating system's error.
+        reason: std::io::Error,
+    },
+}
+
+impl Explained for Error {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        let (code, help) = match self {
+            Error::Backup { reason, .. } => return reason.explanation(),
+            Error::NotEmpty { .. } => {
+                (ErrorCode::DataNotEmpty, "name an empty folder, or one that does not exist, with --data DIR")
+            }
+            Error::Unwritable { .. } => (
+                ErrorCode::DataUnwritable,
+                "make the folder writable for this user and check that the disk is not full, or name another with --data DIR",
+            ),
+        };
+        Some(Explanation::new(code, help))
+    }
+}
+
+/// Makes a data folder, which is empty or does not exist, from a backup. Returns what was restored. Blocks.
+pub fn run(backup: &Path, data: &Path) -> Result<String, Failure> {
+    let unwritable = |reason| Error::Unwritable { path: data.to_owned(), reason };
+    let existed = check_empty(data)?;
+    read(backup, |_| Ok(()))?;
+    create_private_folder(data).map_err(unwritable)?;
+    let unfinished = data.join(UNFINISHED);
+    let restored = fill(backup, &unfinished).and_then(|restored| {
+        put_in_place(&unfinished, data).map_err(unwritable)?;
+        Ok(restored)
+    });
+    let (state, (versions, agent_types)) = restored.inspect_err(|_| {
+        // What was made of it is not whole.
+        std::fs::remove_dir_all(&unfinished).ok();
+        if !existed {
+            std::fs::remove_dir(data).ok(); // fails if anybody has put something there
+        }
+    })?;
+    let RestoredState { actors, values, wakeups, bytes } = state;
+    Ok(format!(
+        "{}: restored {actors} actors with {values} values and {wakeups} reminders and timers, {bytes} bytes; and {versions} versions of {agent_types} agent types\n",
+        data.display()
+    ))
+}
+
+/// Returns `true` if the folder exists.
+fn check_empty(data: &Path) -> Result<bool, Error> {
+    let unwritable = |reason| Error::Unwritable { path: data.to_owned(), reason };
+    match std::fs::read_dir(data) {
+        Ok(mut entries) => match entries.next().transpose().map_err(unwritable)? {
+            Some(entry) => {
+                let entry = entry.file_name().to_string_lossy().into_owned();
+                Err(Error::NotEmpty { folder: data.to_owned(), entry })
+            }
+            None => Ok(true),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(unwritable(error)),
+    }
+}
+
+/// Reads a backup to its end, and hands on each frame.
+fn read(path: &Path, mut each: impl FnMut(Frame) -> Result<(), Failure>) -> Result<(), Failure> {
+    let failed = |reason| Error::Backup { path: path.to_owned(), reason };
+    let file = File::open(path).map_err(|error| failed(ArchiveError::Unreadable(error)))?;
+    let mut archive = ArchiveReader::new(BufReader::new(file)).map_err(failed)?;
+    while let Some(frame) = archive.next_frame().map_err(failed)? {
+        each(frame)?;
+    }
+    Ok(())
+}
+
+/// Makes the parts in a new folder. They are on disk when this returns.
+fn fill(backup: &Path, folder: &Path) -> Result<(RestoredState, (u64, u64)), Failure> {
+    let unwritable = |reason| Error::Unwritable { path: folder.to_owned(), reason };
+    create_private_folder(folder).map_err(unwritable)?;
+    let mut state = StateRestore::create(folder)?;
+    let mut versions = VersionsRestore::new(folder);
+    read(backup, |frame| {
+        match FrameKind::of(frame.kind) {
+            Some(FrameKind::State) => state.add_state(frame.bytes)?,
+            Some(FrameKind::Wakeup) => state.add_wakeup(frame.bytes)?,
+            Some(FrameKind::Version) => versions.add_version(&frame.bytes)?,
+            Some(FrameKind::Record) => versions.add_record(&frame.bytes)?,
+            None => {
+                let reason = ArchiveError::Damaged("it contains something that no host has written");
+                return Err(Error::Backup { path: backup.to_owned(), reason }.into());
+            }
+        }
+        Ok(())
+    })?;
+    Ok((state.finish()?, versions.restored()))
+}
+
+fn put_in_place(unfinished: &Path, data: &Path) -> std::io::Result<()> {
+    for part in PARTS {
+        let made = unfinished.join(part);
+        // A host that has never served anything has no versions.
+        if made.exists() {
+            std::fs::rename(made, data.join(part))?;
+        }
+    }
+    std::fs::remove_dir(unfinished)?;
+    File::open(data)?.sync_all()
+}

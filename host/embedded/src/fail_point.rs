@@ -1,0 +1,64 @@
+//! The steps of a commit at which a test ends the process, as `kill -9` does: nothing is unwound, flushed or answered.
+//!
+//! `DACA_FAIL_POINT=NAME:N` ends it when it passes the step NAME for the Nth time. Builds without debug assertions, as
+//! releases are, have nothing of this.
+
+/// A step of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FailPoint {
+    /// Nothing of the batch is written.
+    BeforeTransaction,
+    /// Everything is written, and not committed.
+    InTransaction,
+    /// It is on disk, and nobody knows.
+    AfterCommit,
+    /// The callers are being answered.
+    AfterAnswer,
+}
+
+/// The step at which the process ends, if any.
+#[derive(Debug, Default)]
+pub(super) struct FailPoints {
+    /// The step, and how often it will still be passed, the last time included.
+    #[cfg(debug_assertions)]
+    armed: Option<(FailPoint, u64)>,
+}
+
+#[cfg(debug_assertions)]
+impl FailPoints {
+    pub(super) fn from_environment() -> FailPoints {
+        let armed = std::env::var("DACA_FAIL_POINT").ok().and_then(|text| {
+            let (name, number) = text.split_once(':')?;
+            let point = match name {
+                "before-transaction" => FailPoint::BeforeTransaction,
+                "in-transaction" => FailPoint::InTransaction,
+                "after-commit" => FailPoint::AfterCommit,
+                "after-answer" => FailPoint::AfterAnswer,
+                _ => return None,
+            };
+            Some((point, number.parse().ok()?))
+        });
+        FailPoints { armed }
+    }
+
+    /// Called at each step.
+    pub(super) fn pass(&mut self, point: FailPoint) {
+        if let Some((armed, left)) = &mut self.armed
+            && *armed == point
+        {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                std::process::abort();
+            }
+        }
+    }
+}
+
+#[cfg(not(debug_assertions))]
+impl FailPoints {
+    pub(super) fn from_environment() -> FailPoints {
+        FailPoints::default()
+    }
+
+    pub(super) fn pass(&mut self, _point: FailPoint) {}
+}
