@@ -4,7 +4,8 @@
 //! below it are what it prints, in which `…` stands for anything. A command whose output is not shown may print what it likes.
 //! A block that a test cannot run has an HTML comment before it, which says why: `<!-- not run: needs a cluster -->`. What the
 //! reader does in another way than by a command has the command that the test runs in its place:
-//! `<!-- run instead: daca deploy ChatAgent new.wasm -->`.
+//! `<!-- run instead: daca deploy ChatAgent new.wasm -->`. A block of any language that the reader puts into a file has the
+//! file's name before it, and is written there: `<!-- file: src/lib.rs -->`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,12 +19,16 @@ use crate::deploy::version_of;
 
 /// How long a command may take, and what it shows may take to come. Only a failing test waits so long.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// The same for a command that builds something: the dependencies of an agent are compiled the first time.
+const BUILD_TIMEOUT: Duration = Duration::from_secs(600);
 /// What the ChatAgent answers first, and what a page has the reader make of it. As both have one length, the test can make it in
 /// the component.
 const ANSWER: &[u8; 18] = b"Got your message: ";
 const CHANGED_ANSWER: &[u8; 18] = b"You have written: ";
 /// The versions as the pages show them: the ChatAgent that is served first, and the changed one.
 const SHOWN_VERSIONS: [&str; 2] = ["0650d1150b4a", "0e3aea1d071d"];
+/// What the pages say for the project's folder.
+const SHOWN_PROJECT: &str = "PATH/TO/THIS/PROJECT";
 
 /// A command of a page.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,30 +45,40 @@ pub struct Shown {
 pub fn commands(page: &str) -> anyhow::Result<Vec<Shown>> {
     let mut commands = Vec::new();
     let mut is_left_out = false;
+    let mut file = None::<String>;
     let mut block = None::<String>;
     for (event, range) in Parser::new_ext(page, Options::ENABLE_TABLES).into_offset_iter() {
         match event {
             Event::Html(comment) => {
                 is_left_out = after("not run:", &comment).is_some();
+                file = after("file:", &comment).map(str::to_owned);
                 if let Some(command) = after("run instead:", &comment) {
                     let line = 1 + page[..range.start].matches('\n').count();
                     commands.push(Shown { line, command: command.to_owned(), output: String::new() });
                 }
             }
-            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(language))) if &*language == "console" => {
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(language)))
+                if &*language == "console" || file.is_some() =>
+            {
                 block = Some(String::new());
             }
             Event::Text(text) => block.iter_mut().for_each(|block| block.push_str(&text)),
             Event::End(TagEnd::CodeBlock) => {
                 if let Some(block) = block.take().filter(|_| !is_left_out) {
                     let line = 2 + page[..range.start].matches('\n').count();
-                    read_block(&block, line, &mut commands)?;
+                    match file.take() {
+                        Some(file) => commands.push(written(&file, &block, line)),
+                        None => read_block(&block, line, &mut commands)?,
+                    }
                 }
                 is_left_out = false;
             }
             Event::Start(Tag::HtmlBlock) | Event::End(TagEnd::HtmlBlock) => {}
             // The comment is for the block that follows it.
-            _ => is_left_out = false,
+            _ => {
+                is_left_out = false;
+                file = None;
+            }
         }
     }
     Ok(commands)
@@ -74,6 +89,13 @@ fn after<'a>(words: &str, comment: &'a str) -> Option<&'a str> {
     let text = comment.trim().strip_prefix("<!--")?.strip_suffix("-->")?;
     let text = text.trim().strip_prefix(words)?.trim();
     (!text.is_empty()).then_some(text)
+}
+
+/// The command that writes a block into a file.
+fn written(file: &str, block: &str, line: usize) -> Shown {
+    let command =
+        format!("mkdir -p \"$(dirname '{file}')\" && cat >'{file}' <<'END OF FILE'\n{block}END OF FILE");
+    Shown { line, command, output: String::new() }
 }
 
 fn read_block(block: &str, first: usize, commands: &mut Vec<Shown>) -> anyhow::Result<()> {
@@ -132,11 +154,10 @@ fn changed(component: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(changed)
 }
 
-/// Where commands of a page run.
+/// Where commands of a page run: a folder of its own, so that what a command writes does not stay in the project.
 ///
-/// Its folder looks like the project's own, by links, so that what a command writes does not stay in the project. There is a
-/// `new.wasm`, too, which the pages say for a component that was just built: the changed ChatAgent. The ports of the pages become
-/// those of a host, and the versions those of the two components.
+/// There is a `new.wasm`, which the pages say for a component that was just built: the changed ChatAgent. The ports of the pages
+/// become those of a host, the versions those of the two components, and the path of the project that of this one.
 pub struct Shell {
     folder: TempDir,
     path: String,
@@ -146,8 +167,9 @@ pub struct Shell {
 }
 
 impl Shell {
-    /// For the project in `root` that is built in `target`, and a host with the addresses `app` and `admin`.
-    pub fn new(root: &Path, target: &Path, app: &str, admin: &str) -> anyhow::Result<Shell> {
+    /// In a folder that looks like the project in `root`, by links. The project is built in `target`, and a host has the
+    /// addresses `app` and `admin`.
+    pub fn in_the_project(root: &Path, target: &Path, app: &str, admin: &str) -> anyhow::Result<Shell> {
         let folder = TempDir::new()?;
         for entry in std::fs::read_dir(root)? {
             let entry = entry?;
@@ -156,13 +178,34 @@ impl Shell {
             }
         }
         std::os::unix::fs::symlink(target, folder.path().join("target"))?;
+        Shell::in_folder(folder, root, target, app, admin)
+    }
+
+    /// In an empty folder, in which the reader makes a project. It has the lock file of the project in `root`, so that it builds
+    /// with dependencies that are there already, and it builds beside the project, so that they are compiled once.
+    pub fn in_an_empty_folder(root: &Path, target: &Path, app: &str, admin: &str) -> anyhow::Result<Shell> {
+        let folder = TempDir::new()?;
+        std::fs::copy(root.join("Cargo.lock"), folder.path().join("Cargo.lock"))?;
+        let beside = target.join("documents");
+        std::fs::create_dir_all(&beside)?;
+        std::os::unix::fs::symlink(beside, folder.path().join("target"))?;
+        Shell::in_folder(folder, root, target, app, admin)
+    }
+
+    fn in_folder(
+        folder: TempDir,
+        root: &Path,
+        target: &Path,
+        app: &str,
+        admin: &str,
+    ) -> anyhow::Result<Shell> {
         let served = std::fs::read(crate::chat_agent()).context("reading the ChatAgent")?;
         let new = changed(&served)?;
         std::fs::write(folder.path().join("new.wasm"), &new)?;
         // As on a terminal, but without progress. An answer that is an error is a failure of the command.
         std::fs::write(folder.path().join(".curlrc"), "silent\nfail-with-body\n")?;
         let path = format!("{}:{}", target.join("debug").display(), std::env::var("PATH")?);
-        let mut replaced = Vec::<(String, String)>::new();
+        let mut replaced = vec![(SHOWN_PROJECT.to_owned(), root.display().to_string())];
         for (port, url) in [("8000", app), ("8001", admin)] {
             let address = url.trim_start_matches("http://");
             let here = |host: &str| (format!("{host}:{port}"), address.to_owned());
@@ -215,13 +258,15 @@ impl Shell {
     /// `timeout` ends what the command has started, too.
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new("timeout");
-        command.arg("--kill-after=5").arg(TIMEOUT.as_secs().to_string());
+        let limit = if line.starts_with("cargo build") { BUILD_TIMEOUT } else { TIMEOUT };
+        command.arg("--kill-after=5").arg(limit.as_secs().to_string());
         command.args(["sh", "-c"]).arg(format!("exec 2>&1\n{line}"));
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         for name in ["DACA_ADMIN_TOKEN", "DAPR_GRPC_PORT", "DAPR_GRPC_ENDPOINT"] {
             command.env_remove(name);
         }
         command.env("PATH", &self.path).env("DACA_ADMIN", &self.admin);
+        command.env("CARGO_TARGET_DIR", self.folder.path().join("target")).env("CARGO_NET_OFFLINE", "true");
         command.env("CURL_HOME", self.folder.path()).env("NO_PROXY", "*");
         command
     }
@@ -265,6 +310,15 @@ mod tests {
         let page = "Save it.\n\n<!-- run instead: one -->\n\n<!-- not run: a log -->\n```console\nout\n```\n";
         assert_eq!(commands(page)?, [shown(3, "one", "")]);
         assert!(commands("<!-- run instead: -->\n")?.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn a_block_with_a_file_before_it_is_written_there() -> anyhow::Result<()> {
+        let page = "<!-- file: src/lib.rs -->\n```rust\nfn main() {}\n```\n\n```rust\nnot this\n```\n";
+        let command = "mkdir -p \"$(dirname 'src/lib.rs')\" && cat >'src/lib.rs' <<'END OF FILE'\nfn main() {}\nEND OF FILE";
+        assert_eq!(commands(page)?, [shown(3, command, "")]);
+        assert!(commands("<!-- file: a -->\n\nA text.\n\n```rust\nnot this\n```\n")?.is_empty());
         Ok(())
     }
 
