@@ -1,4 +1,4 @@
-//! What a deployer tells of itself: the serving versions, here and on other hosts, and whether they are kept.
+//! The reports of a deployer: the serving versions, here and on other hosts, and whether they are stored.
 
 use daca_model::backend::Readiness;
 use tokio::sync::watch;

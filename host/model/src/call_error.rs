@@ -80,7 +80,7 @@ pub enum CallError {
     },
     /// The state has a schema that the serving version cannot read.
     #[error(
-        "The state of {actor} was migrated to {state:?}, and the version {version:?} that serves has no migration that could read it. Nothing was changed. Deploy a version that accepts {state:?}, or pin the actor to one that does."
+        "The state of {actor} was migrated to {state:?}, and the version {version:?} that serves has no migration that can read it. Nothing was changed. Deploy a version that accepts {state:?}, or pin the actor to one that does."
     )]
     StateShapeUnknown {
         /// The actor whose state it is.

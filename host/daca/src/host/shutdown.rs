@@ -97,7 +97,7 @@ impl Core {
         self.deliveries.flush(deadline.min(Instant::now() + EFFECTS_TIMEOUT)).await;
     }
 
-    /// Waits for turns and effects, and ends what is active.
+    /// Waits for turns and effects, and ends the activations.
     async fn drain(&self, behind_sidecar: bool, deadline: Instant) -> Left {
         let turns = self.actors.drain(deadline).await;
         let active = match behind_sidecar {
@@ -121,7 +121,7 @@ impl Left {
     }
 }
 
-/// Deactivates idle actors, for ever.
+/// Deactivates idle actors, forever.
 async fn sweep_idle(actors: Actors) {
     let sweep = || {
         let actors = actors.clone();
@@ -153,6 +153,6 @@ async fn until_it_ends(
 fn port_ended(whose: &str) {
     tracing::error!(
         code = ErrorCode::PortEnded.as_str(),
-        "the {whose} port no longer accepts connections, by a defect of the host: the host exits"
+        "the {whose} port no longer accepts connections, because of a defect in the host: the host exits"
     );
 }

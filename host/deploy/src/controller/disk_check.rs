@@ -1,4 +1,4 @@
-//! What a controller does about files that are missing on this host's disk.
+//! Reacts to files that are missing on this host's disk.
 
 use super::{DeploymentController, VersionRuntime};
 use crate::Error;

@@ -1,4 +1,4 @@
-//! What of the versions is no longer where it was.
+//! The files of versions that are no longer where they were.
 
 use std::path::PathBuf;
 
