@@ -50,9 +50,9 @@ pub(crate) struct Parts {
     pub(crate) _folder: TempDir,
 }
 
-/// Calls, as somebody from outside makes them.
+/// Calls, as a caller from outside makes them.
 impl Host {
-    /// A host on the embedded backend, of which the test says the rest.
+    /// Configures a host on the embedded backend.
     pub fn embedded() -> HostBuilder {
         HostBuilder::new()
     }
@@ -61,7 +61,7 @@ impl Host {
         Host { parts }
     }
 
-    /// Calls a method of an actor (`TYPE/ID`) and answers its reply. No reply at all is `null`.
+    /// Calls a method of an actor (`TYPE/ID`) and returns its reply. An empty reply is `null`.
     ///
     /// # Errors
     ///
@@ -169,7 +169,7 @@ impl Host {
     }
 }
 
-/// What the agents left behind. Each waits first until everything that is under way has ended ([`Host::settled`]).
+/// The results of the agents' work. Each function first waits until nothing is under way ([`Host::settled`]).
 impl Host {
     /// The state of an actor by key, as JSON. A value that is not JSON is a text; one that has expired is absent.
     ///
@@ -230,8 +230,8 @@ impl Host {
         Ok(self.parts.backend.bindings())
     }
 
-    /// Waits until everything that is under way has ended: reminders and timers that are due, and effects on their way, with all
-    /// that they lead to. Calls that the test itself has not awaited are not waited for.
+    /// Waits until nothing is under way: no reminder or timer is due, and no effect is on its way, and neither is anything that
+    /// follows from them. It does not wait for calls that the test itself has not awaited.
     ///
     /// # Errors
     ///
@@ -270,13 +270,13 @@ impl Host {
         self.parts.clock.now()
     }
 
-    /// Moves the clock on. It stops at each time at which a reminder or timer fires, and waits until that has been handled with
-    /// all that it leads to: a reminder that fires every day fires three times in three days.
+    /// Moves the clock forward. It stops at each time at which a reminder or timer fires, and waits until the firing and
+    /// everything that follows from it have been handled: a daily reminder fires three times in three days.
     ///
     /// # Errors
     ///
     /// [`Error::TimedOut`] when that takes longer than the host's timeout, as a timer with a period of milliseconds may;
-    /// [`Error::TooFar`] for a time that no clock shows.
+    /// [`Error::TooFar`] for a time beyond the calendar.
     pub async fn advance(&self, time: Duration) -> Result<(), Error> {
         let end = self.now().checked_add(time).ok_or(Error::TooFar(time))?;
         let advance = async {
@@ -294,19 +294,20 @@ impl Host {
         self.within(&format!("moving the clock on by {time:?}"), advance).await
     }
 
-    /// From now on, `bindings.invoke` answers this for a binding, or for one operation of it (`BINDING/OPERATION`).
+    /// Sets the answer to `bindings.invoke` from now on, for a binding or for one of its operations
+    /// (`BINDING/OPERATION`).
     pub fn answer_binding(&self, binding: &str, answer: impl Into<Answer>) {
         self.parts.backend.answer(binding, answer.into());
     }
 
-    /// Deploys a component, as `daca deploy` does, and returns the version: the SHA-256 of the file. State, reminders and timers
-    /// stay; a version with `#[migrate]` migrates each actor in its next call. The path is looked for as that of
+    /// Deploys a component, as `daca deploy` does, and returns the version: the SHA-256 of the file. State, reminders and
+    /// timers stay; a version with `#[migrate]` migrates each actor in its next call. The path is resolved like that of
     /// [`HostBuilder::agent`].
     ///
     /// # Errors
     ///
-    /// Those of the component, among them [`StartError::Refused`] when it fails on a scratch actor. The version that served
-    /// keeps serving then.
+    /// Those of the component, such as [`StartError::Refused`] when it fails on a scratch actor. Then the version that served
+    /// keeps serving.
     pub async fn deploy(&self, agent_type: &str, component: impl AsRef<Path>) -> Result<String, StartError> {
         self.deploy_to(agent_type, component, 100).await
     }
@@ -327,7 +328,8 @@ impl Host {
         tokio::time::timeout(*timeout, deploy).await.unwrap_or(Err(StartError::TimedOut(*timeout)))
     }
 
-    /// Rolls back, as `daca rollback` does, and returns the version that serves again. A canary alone ends, if there is one.
+    /// Rolls back, as `daca rollback` does, and returns the version that serves again. If there is a canary, only the canary
+    /// ends.
     ///
     /// # Errors
     ///
