@@ -66,7 +66,7 @@ impl Clock {
         now
     }
 
-    /// What the wall clock shows, which may be set: for times that people read.
+    /// The time of the wall clock, which may be set: for times that people read.
     pub fn wall(&self) -> SystemTime {
         (self.0.read)().wall
     }

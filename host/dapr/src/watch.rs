@@ -242,7 +242,7 @@ impl Watch {
     }
 }
 
-/// What was logged, so that it is logged once.
+/// The last logged state, so that each is logged only once.
 #[derive(Default)]
 struct Said {
     /// Why the sidecar is unavailable, and when that was logged.

@@ -284,7 +284,7 @@ mod tests {
         schedule
     }
 
-    /// What fires now, and then how long is waited.
+    /// The wake-ups that fire now, and the wait until the next.
     fn look(schedule: &Schedule) -> (Vec<String>, Option<Duration>) {
         let mut fired = Vec::new();
         loop {

@@ -139,7 +139,7 @@ pub enum CallError {
 pub struct RemoteError {
     /// Its code, which this build may not know.
     pub code: AnyCode,
-    /// What kind of error it is. Decisions depend on this alone, also for a code that this build does not know.
+    /// The kind of error. Decisions depend only on this, even for a code that this build does not know.
     pub class: Class,
     /// The number with which the host would have answered over HTTP. It is only passed on.
     pub status: u16,

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// What the host does at the moment. Phases follow each other in this order, and none comes back.
+/// The present stage of a host's life. Phases follow each other in this order, and none returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HostPhase {
     /// Its parts are being made. Nothing is served yet.

@@ -26,7 +26,7 @@ const EFFECTS_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time that a shutdown waits for a sidecar to send its calls elsewhere. It checks the host's health each second.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What was left when the grace was over.
+/// The work that was left when the grace was over.
 struct Left {
     turns: usize,
     active: usize,

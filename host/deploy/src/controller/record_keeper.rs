@@ -22,12 +22,12 @@ pub(super) struct RecordKeeper {
     on_disk: OnDisk,
 }
 
-/// What this host's disk should have.
+/// The files that this host's disk should have.
 #[derive(Default)]
 struct OnDisk {
     /// The record that was written last, with the state of its file.
     written: Option<(Arc<Record>, Stamp)>,
-    /// What is missing of it.
+    /// The missing ones.
     missing: Option<Missing>,
 }
 
@@ -94,7 +94,7 @@ impl RecordKeeper {
         self.on_disk.missing = missing;
     }
 
-    /// What was missing on this host's disk when it was last looked at.
+    /// The files that were missing on this host's disk at the last check.
     pub(super) fn missing(&self) -> Option<&Missing> {
         self.on_disk.missing.as_ref()
     }

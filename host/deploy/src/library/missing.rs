@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// What a start would miss. The text is for the log: it has paths.
+/// Files that the next start would miss. The text is for the log: it has paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Missing {
     /// Everything, or the record is another one: no change can be kept.
