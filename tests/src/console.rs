@@ -19,16 +19,16 @@ use crate::deploy::version_of;
 
 /// How long a command may take, and what it shows may take to come. Only a failing test waits so long.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// The same for a command that builds something: the dependencies of an agent are compiled the first time.
-const BUILD_TIMEOUT: Duration = Duration::from_secs(600);
 /// What the ChatAgent answers first, and what a page has the reader make of it. As both have one length, the test can make it in
 /// the component.
 const ANSWER: &[u8; 18] = b"Got your message: ";
 const CHANGED_ANSWER: &[u8; 18] = b"You have written: ";
 /// The versions as the pages show them: the ChatAgent that is served first, and the changed one.
 const SHOWN_VERSIONS: [&str; 2] = ["0650d1150b4a", "0e3aea1d071d"];
-/// What the pages say for the project's folder.
+/// The project's folder, as the pages show it.
 const SHOWN_PROJECT: &str = "PATH/TO/THIS/PROJECT";
+/// How long a command that builds may take: the first time, the dependencies of an agent are compiled.
+const BUILD_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A command of a page.
 #[derive(Debug, PartialEq, Eq)]
@@ -154,10 +154,12 @@ fn changed(component: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(changed)
 }
 
-/// Where commands of a page run: a folder of its own, so that what a command writes does not stay in the project.
+/// Where commands of a page run.
 ///
-/// There is a `new.wasm`, which the pages say for a component that was just built: the changed ChatAgent. The ports of the pages
-/// become those of a host, the versions those of the two components, and the path of the project that of this one.
+/// Its folder looks like the project's own, by links, so that what a command writes does not stay in the project; or it is empty,
+/// for a page on which the reader makes a project. There is a `new.wasm`, too, which the pages say for a component that was just
+/// built: the changed ChatAgent. The ports of the pages become those of a host, the versions those of the two components, and the
+/// project's folder this one's.
 pub struct Shell {
     folder: TempDir,
     path: String,
@@ -167,9 +169,8 @@ pub struct Shell {
 }
 
 impl Shell {
-    /// In a folder that looks like the project in `root`, by links. The project is built in `target`, and a host has the
-    /// addresses `app` and `admin`.
-    pub fn in_the_project(root: &Path, target: &Path, app: &str, admin: &str) -> anyhow::Result<Shell> {
+    /// For the project in `root` that is built in `target`, and a host with the addresses `app` and `admin`.
+    pub fn new(root: &Path, target: &Path, app: &str, admin: &str) -> anyhow::Result<Shell> {
         let folder = TempDir::new()?;
         for entry in std::fs::read_dir(root)? {
             let entry = entry?;
@@ -178,27 +179,6 @@ impl Shell {
             }
         }
         std::os::unix::fs::symlink(target, folder.path().join("target"))?;
-        Shell::in_folder(folder, root, target, app, admin)
-    }
-
-    /// In an empty folder, in which the reader makes a project. It has the lock file of the project in `root`, so that it builds
-    /// with dependencies that are there already, and it builds beside the project, so that they are compiled once.
-    pub fn in_an_empty_folder(root: &Path, target: &Path, app: &str, admin: &str) -> anyhow::Result<Shell> {
-        let folder = TempDir::new()?;
-        std::fs::copy(root.join("Cargo.lock"), folder.path().join("Cargo.lock"))?;
-        let beside = target.join("documents");
-        std::fs::create_dir_all(&beside)?;
-        std::os::unix::fs::symlink(beside, folder.path().join("target"))?;
-        Shell::in_folder(folder, root, target, app, admin)
-    }
-
-    fn in_folder(
-        folder: TempDir,
-        root: &Path,
-        target: &Path,
-        app: &str,
-        admin: &str,
-    ) -> anyhow::Result<Shell> {
         let served = std::fs::read(crate::chat_agent()).context("reading the ChatAgent")?;
         let new = changed(&served)?;
         std::fs::write(folder.path().join("new.wasm"), &new)?;
@@ -216,6 +196,19 @@ impl Shell {
             replaced.push((shown.to_owned(), version.chars().take(shown.len()).collect()));
         }
         Ok(Shell { folder, path, admin: admin.trim_start_matches("http://").to_owned(), replaced })
+    }
+
+    /// The same in an empty folder. It has the lock file of the project in `root`, so that a build needs no network, and builds
+    /// beside the project in `target`, so that dependencies are compiled once.
+    pub fn in_an_empty_folder(mut self, root: &Path, target: &Path) -> anyhow::Result<Shell> {
+        let folder = TempDir::new()?;
+        let beside = target.join("documents");
+        std::fs::create_dir_all(&beside)?;
+        std::os::unix::fs::symlink(beside, folder.path().join("target"))?;
+        std::fs::copy(root.join("Cargo.lock"), folder.path().join("Cargo.lock"))?;
+        std::fs::copy(self.folder.path().join(".curlrc"), folder.path().join(".curlrc"))?;
+        self.folder = folder;
+        Ok(self)
     }
 
     /// Runs a command, and says what differs from the page. A command that only looks is run until it shows what the page says:

@@ -67,8 +67,10 @@ async fn faults_of(page: &Path) -> anyhow::Result<Option<Vec<String>>> {
         return Ok(None);
     }
     let host = Host::start(&manifest_of(page)?).await?;
-    let shell = if name(page) == MAKES_A_PROJECT { Shell::in_an_empty_folder } else { Shell::in_the_project };
-    let shell = shell(&root(), &target(), &host.app, &host.admin)?;
+    let mut shell = Shell::new(&root(), &target(), &host.app, &host.admin)?;
+    if name(page) == MAKES_A_PROJECT {
+        shell = shell.in_an_empty_folder(&root(), &target())?;
+    }
     let faults = commands.iter().map(|shown| shell.try_out(shown)).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(Some(faults.into_iter().flatten().collect()))
 }
