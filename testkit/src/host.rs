@@ -52,7 +52,7 @@ pub(crate) struct Parts {
 
 /// Calls, as a caller from outside makes them.
 impl Host {
-    /// Configures a host on the embedded backend.
+    /// A host on the embedded backend, of which the test says the rest.
     pub fn embedded() -> HostBuilder {
         HostBuilder::new()
     }
@@ -294,14 +294,13 @@ impl Host {
         self.within(&format!("moving the clock on by {time:?}"), advance).await
     }
 
-    /// Sets the answer to `bindings.invoke` from now on, for a binding or for one of its operations
-    /// (`BINDING/OPERATION`).
+    /// From now on, `bindings.invoke` answers this for a binding, or for one operation of it (`BINDING/OPERATION`).
     pub fn answer_binding(&self, binding: &str, answer: impl Into<Answer>) {
         self.parts.backend.answer(binding, answer.into());
     }
 
-    /// Deploys a component, as `daca deploy` does, and returns the version: the SHA-256 of the file. State, reminders and
-    /// timers stay; a version with `#[migrate]` migrates each actor in its next call. The path is resolved like that of
+    /// Deploys a component, as `daca deploy` does, and returns the version: the SHA-256 of the file. State, reminders and timers
+    /// stay; a version with `#[migrate]` migrates each actor in its next call. The path is looked for as that of
     /// [`HostBuilder::agent`].
     ///
     /// # Errors

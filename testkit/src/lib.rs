@@ -35,8 +35,8 @@
 //! behind. Each of them first waits until nothing is under way: no reminder is due, and no event is on its way to a
 //! subscription of the manifest. So a test needs no sleeps.
 //!
-//! The test sets the answers of output bindings ([`HostBuilder::binding_response`], [`Host::answer_binding`]), including
-//! failures such as [`Answer::unavailable`].
+//! Output bindings answer what the test says ([`HostBuilder::binding_response`], [`Host::answer_binding`]), also that they
+//! cannot be reached ([`Answer::unavailable`]).
 //!
 //! # Time
 //!

@@ -4,7 +4,7 @@
 //! host ([`shared`]). It is checked, signature first ([`daca_manifest::signature`], [`prepare`]), and stored
 //! ([`library`]). Then the deployment [`controller`] of its agent type changes the [`record`], and the turns see it.
 //! Canary analysis rolls back a version that fails too often. [`hosts`] reports the versions that each host serves, and
-//! [`report`] the state of a deployer. [`files`] deploys files.
+//! [`report`] what a deployer tells of itself. [`files`] deploys files.
 //!
 //! The door is the [`Deployer`]. A refusal on this way changes nothing: the previous version keeps serving.
 

@@ -1,8 +1,8 @@
 //! Whether the folders and files of the versions are still there.
 //!
-//! A host does not read them again while it runs, so it would keep serving without a sign if they were removed, moved
-//! or replaced. The next start would then miss the deployed versions. So the host checks the files that it needs, and
-//! writes nothing into another folder of the same name.
+//! A host does not read them again while it runs, so it would keep serving without a sign when they are removed, moved
+//! or replaced. The next start would then miss what was deployed. So the files that it needs are looked at, and nothing
+//! is written into another folder of the same name.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
