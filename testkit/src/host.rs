@@ -26,7 +26,7 @@ use crate::{Answer, CallFailed, Error, HostBuilder, Response, StartError, deploy
 
 /// What the keys of an actor's state begin with that the host keeps beside the agent's own.
 const HOST_KEYS: &str = "daca:";
-/// How often it is looked whether an actor that is just answering has become idle.
+/// The interval of the checks whether an actor that is just answering has become idle.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A host in this process, with its agents. Dropping it ends it, without the agents' `#[deactivate]`.

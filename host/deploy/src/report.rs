@@ -24,7 +24,7 @@ impl Deployer {
         self.inner.changes.clone()
     }
 
-    /// Returns whether the next start would find what serves now.
+    /// Returns whether the next start would find the versions that serve now.
     pub fn readiness(&self) -> Readiness {
         let is_kept = self.inner.agents.values().all(|agent| agent.controller.is_kept());
         // Everybody may ask for this: paths are only for the log.

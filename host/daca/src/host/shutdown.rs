@@ -130,8 +130,8 @@ async fn sweep_idle(actors: Actors) {
     task::lasting("idle actors", sweep).await;
 }
 
-/// Waits for the shutdown, or for a port that accepts no connections any more: it is useless, and nobody else would notice. Answers
-/// the application's port, if it still serves.
+/// Waits for the shutdown, or for a port that no longer accepts connections: the host is then useless, and nobody else would
+/// notice. Returns the application's port if it still serves.
 async fn until_it_ends(
     shutdown: &CancellationToken,
     mut app: JoinHandle<()>,

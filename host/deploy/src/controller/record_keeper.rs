@@ -56,8 +56,8 @@ impl RecordKeeper {
         self.record = Arc::new(record);
     }
 
-    /// Looks whether this host's disk still has what the next start needs. Each loss is logged once. The versions in
-    /// `left_out` were missing at the start already, and have been reported then.
+    /// Checks whether this host's disk still has the files that the next start needs. Each loss is logged once. The
+    /// versions in `left_out` were already missing at the start, and were reported then.
     pub(super) async fn look_at_files(&mut self, left_out: &BTreeSet<String>) {
         let Some((record, seen)) = self.on_disk.written.clone() else { return self.write_again().await };
         let needed = record.in_use().difference(left_out).cloned().collect();
