@@ -1,10 +1,10 @@
-//! What an output binding answers in a test.
+//! The answers of output bindings in a test.
 
 use bytes::Bytes;
 use daca_model::backend::{BindingResponse, Error};
 use serde_json::Value;
 
-/// What `bindings.invoke` answers for a binding. A text and a JSON value turn into one.
+/// An answer of a binding to `bindings.invoke`. A text and a JSON value convert into one.
 #[derive(Debug, Clone)]
 pub struct BindingAnswer(pub(crate) Result<BindingResponse, Error>);
 
@@ -24,7 +24,7 @@ impl BindingAnswer {
         BindingAnswer(Err(Error::Invalid(reason.into())))
     }
 
-    /// Adds a name and a value that come with the response, such as `statusCode` of Dapr's HTTP binding. A failure has none.
+    /// Adds metadata to the response, such as `statusCode` of Dapr's HTTP binding. A failure has none.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> BindingAnswer {
         if let Ok(response) = &mut self.0 {

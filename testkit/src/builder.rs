@@ -1,4 +1,4 @@
-//! How a test says what its host is made of, and how the host is made: from the same parts as that of `daca run`.
+//! The configuration of a test's host, and its construction from the same parts as `daca run`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,14 +24,14 @@ use crate::{BindingAnswer, Host, Permit, StartError, component, deploy, manifest
 
 /// Live instances at the same time, over all actors of a test. Further actors take the place of idle ones.
 const LIVE_INSTANCES: usize = 64;
-/// The wait before an effect is tried again. A test that waits longer learns nothing more.
+/// The wait before an effect is tried again. A longer one would only slow tests down.
 const EFFECT_RETRY_DELAY: Duration = Duration::from_millis(1);
 /// How long a test waits for something that must happen.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The clock of a host shows 2026-01-01, unless the test says otherwise: the same in each run.
 const FIRST_DAY: Duration = Duration::from_secs(1_767_225_600);
 
-/// Says what a host is made of. Begins with [`Host::embedded`], ends with [`HostBuilder::start`].
+/// Configures a host. [`Host::embedded`] creates it, and [`HostBuilder::start`] starts the host.
 ///
 /// Relative paths are looked for in the current folder, which is that of the test's package, and in those above it. So
 /// `target/…` is found from every package of a workspace.
@@ -40,7 +40,7 @@ const FIRST_DAY: Duration = Duration::from_secs(1_767_225_600);
 pub struct HostBuilder {
     source: ManifestSource,
     additions: Vec<Addition>,
-    /// Where the test says that components are, by agent type.
+    /// The component paths that the test gives, by agent type.
     components: BTreeMap<String, PathBuf>,
     secrets: BTreeMap<String, String>,
     answers: BTreeMap<String, BindingAnswer>,
@@ -68,19 +68,19 @@ impl HostBuilder {
         }
     }
 
-    /// Begins with a manifest's file. Paths in it are relative to its folder.
+    /// Starts from a manifest file. Paths in it are relative to its folder.
     pub fn manifest(mut self, path: impl AsRef<Path>) -> HostBuilder {
         self.source = ManifestSource::File(path.as_ref().to_owned());
         self
     }
 
-    /// Begins with the text of a manifest.
+    /// Starts from the text of a manifest.
     pub fn manifest_text(mut self, text: impl Into<String>) -> HostBuilder {
         self.source = ManifestSource::Text(text.into());
         self
     }
 
-    /// Adds an agent type, or gives one of the manifest another component.
+    /// Adds an agent type, or replaces the component of one in the manifest.
     pub fn agent(mut self, agent_type: &str, component: impl AsRef<Path>) -> HostBuilder {
         self.additions.push(Addition::component(agent_type, component.as_ref()));
         self.components.insert(agent_type.to_owned(), component.as_ref().to_owned());
@@ -93,13 +93,13 @@ impl HostBuilder {
         self
     }
 
-    /// Permits something to an agent type. What nobody permits is denied, as on every host.
+    /// Gives an agent type a permission. Everything else is denied, as on every host.
     pub fn permit(mut self, agent_type: &str, permit: Permit<'_>) -> HostBuilder {
         self.additions.push(Addition::permission(agent_type, permit));
         self
     }
 
-    /// Puts a secret into the store. Agents that are permitted to read it find it under a key of the same name.
+    /// Adds a secret to the store. Agents with the permission to read it find its value under a key of the same name.
     pub fn secret(mut self, name: &str, value: &str) -> HostBuilder {
         self.secrets.insert(name.to_owned(), value.to_owned());
         self
@@ -112,23 +112,23 @@ impl HostBuilder {
         self
     }
 
-    /// Says what the clock shows at first.
+    /// Sets the time that the clock shows at first.
     pub fn starting_at(mut self, time: SystemTime) -> HostBuilder {
         self.time = time;
         self
     }
 
-    /// Says how long each step of the test may take, by the real time: a minute, if nothing is said.
+    /// Sets the timeout of each step of the test, in real time. The default is a minute.
     pub fn timeout(mut self, timeout: Duration) -> HostBuilder {
         self.timeout = timeout;
         self
     }
 
-    /// Starts the host. Its state lies in a temporary folder, which goes away with it.
+    /// Starts the host. Its state is in a temporary folder, which is removed with the host.
     ///
     /// # Errors
     ///
-    /// A manifest or a component that cannot be used; [`StartError::ComponentMissing`] says what builds one that is not there.
+    /// An unusable manifest or component. [`StartError::ComponentMissing`] names the command that builds a missing component.
     pub async fn start(self) -> Result<Host, StartError> {
         let timeout = self.timeout;
         let started = tokio::time::timeout(timeout, Box::pin(self.started())).await;
@@ -196,7 +196,7 @@ impl HostBuilder {
     }
 }
 
-/// Compiles in this process: the one of a test is not `daca`, which could start itself as a compiler.
+/// Compiles in this process: a test is not the program `daca`, which starts itself as a compiler.
 fn engine(manifest: &Manifest) -> Result<Engine, StartError> {
     let memories = manifest.agents.values().map(|agent| agent.limits.memory);
     Ok(Engine::new(&EngineOptions {

@@ -1,4 +1,4 @@
-//! The components that a test names: where they are, and what builds those that are missing.
+//! Finds the components that a test names, and the command that builds a missing one.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use daca_manifest::AgentType;
 
 use crate::StartError;
 
-/// A file that a test names: as it stands, or below one of the folders above the current one. Cargo runs tests in the folder of
-/// their package, and builds in that of the workspace.
+/// A file that a test names: relative to the current folder, or to one above it. Cargo runs tests in the package's folder, and
+/// builds in the workspace's.
 pub(crate) fn find(path: &Path) -> Option<PathBuf> {
     let here = std::env::current_dir().unwrap_or_default();
     here.ancestors().map(|folder| folder.join(path)).find(|path| path.is_file())
@@ -23,7 +23,7 @@ pub(crate) fn locate(agent: &AgentType, component: Option<&Path>) -> Result<Path
     })
 }
 
-/// What to do about a component that is missing.
+/// The help for a missing component.
 fn advice(agent: &AgentType, component: &Path) -> String {
     match agent.dev.as_ref().map(|dev| dev.build.clone()).or_else(|| build_command(component)) {
         Some(command) => format!("build it: {command}"),

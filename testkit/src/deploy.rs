@@ -14,7 +14,7 @@ use daca_runtime::component::Engine;
 
 use crate::{StartError, component};
 
-/// Who deploys, in the record.
+/// The name in the record of who deploys.
 const TEST: &str = "a test";
 
 /// Loads the components of all agent types. `data` is the folder for records and versions.
@@ -31,7 +31,7 @@ pub(crate) async fn open(
     Ok(opened)
 }
 
-/// The agent types with what serves them.
+/// The agent types with the versions that serve them.
 pub(crate) fn runtimes(manifest: &Manifest, opened: &[AgentTypeStart]) -> Vec<AgentRuntime> {
     let agents = manifest.agents.values().zip(opened);
     agents.map(|(agent, opened)| AgentRuntime::new(agent.clone(), opened.active().clone())).collect()

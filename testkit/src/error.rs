@@ -1,6 +1,6 @@
-//! Why a test's host did not start, and why it did not do what it was asked.
+//! The errors of a test's host: at its start, and in each step.
 //!
-//! The text of each error is the one that people see, with code and help: a test that ends with it shows nothing else.
+//! The text of each error has the code and the help, because a failing test shows nothing else.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,14 +12,14 @@ use daca_manifest as manifest;
 use daca_model::{AddressError, CallError};
 use daca_runtime::component::EngineError;
 
-/// Why a host did not start, or why another component does not serve.
+/// A host did not start, or another component does not serve.
 #[derive(Debug)]
 pub enum StartError {
-    /// The manifest, whether it was given or made from what the test said.
+    /// The manifest is not valid, whether it was given or built from the test's settings.
     Manifest(manifest::Error),
     /// The manifest's file is not where the test says.
     ManifestMissing(PathBuf),
-    /// A setting or a permission is for an agent type that there is not.
+    /// A setting or a permission names an agent type that does not exist.
     UnknownAgent {
         /// The type.
         name: String,
@@ -33,13 +33,13 @@ pub enum StartError {
         /// The command that builds it.
         help: String,
     },
-    /// The component was not read.
+    /// The component could not be read.
     ComponentUnreadable {
         /// The agent type.
         agent: String,
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's reason.
         reason: std::io::Error,
     },
     /// The deployer refused the component, or the change.
@@ -55,7 +55,7 @@ pub enum StartError {
     Engine(EngineError),
     /// The embedded backend.
     Backend(daca_embedded::StartError),
-    /// It took longer than the host's timeout: to compile, most likely.
+    /// The start took longer than the host's timeout, most likely to compile.
     TimedOut(Duration),
     /// The temporary folder for state.
     Folder(std::io::Error),
@@ -135,44 +135,44 @@ impl From<daca_embedded::StartError> for StartError {
     }
 }
 
-/// Why a host did not do what it was asked.
+/// A step of the test failed.
 #[derive(Debug)]
 pub enum Error {
-    /// A call was not answered.
+    /// A call failed.
     Call(CallFailed),
-    /// The test names no actor.
+    /// The test does not name an actor.
     Address {
-        /// What the test wrote.
+        /// The text in the test.
         text: String,
         /// What is wrong with it.
         reason: AddressError,
     },
-    /// The test's payload is no JSON, or the reply is not of the type that the test wants.
+    /// The test's payload cannot be written as JSON, or the reply is not of the expected type.
     Json {
         /// Which of the two, of which call.
         what: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// The test's request is none that HTTP knows.
+    /// HTTP does not allow the test's request.
     Request {
         /// The method and the path.
         what: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// An idempotency key that none can be.
+    /// The idempotency key is not valid.
     Key(String, daca_model::KeyError),
     /// Something took longer than the host's timeout.
     TimedOut {
-        /// What was waited for.
+        /// The step that took too long.
         what: String,
         /// How long.
         timeout: Duration,
     },
     /// The state file.
     State(daca_model::backend::Error),
-    /// A time that no clock shows.
+    /// The clock cannot be moved that far.
     TooFar(Duration),
 }
 
@@ -181,7 +181,7 @@ impl fmt::Display for Error {
         let (message, help) = match self {
             Error::Call(failed) => return fmt::Display::fmt(failed, f),
             Error::Address { text, reason } => {
-                (format!("{text:?} is no actor: {reason}"), Some("write TYPE/ID, such as Counter/a"))
+                (format!("{text:?} is not an actor: {reason}"), Some("write TYPE/ID, such as Counter/a"))
             }
             Error::Json { what, reason } => (format!("{what}: {reason}"), None),
             Error::Request { what, reason } => (
@@ -211,19 +211,19 @@ impl From<daca_model::backend::Error> for Error {
     }
 }
 
-/// A call that was not answered: the agent refused it, failed, or was stopped by the host.
+/// A failed call: the agent refused it, failed, or was stopped by the host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{actor}, {method}: {}", framed("error", .code, .message, None))]
 pub struct CallFailed {
-    /// Whom the call was for, as `TYPE/ID`.
+    /// The called actor, as `TYPE/ID`.
     pub actor: String,
-    /// Which method.
+    /// The method.
     pub method: String,
     /// The stable code, which `docs/errors/` explains: `invalid`, `not-found` and `failed` are the agent's own.
     pub code: String,
     /// The HTTP status that a caller would get.
     pub status: u16,
-    /// What the caller is told.
+    /// The text that the caller gets.
     pub message: String,
 }
 
@@ -255,7 +255,7 @@ impl Error {
         code.as_str()
     }
 
-    /// What the caller is told, for a call that was not answered.
+    /// The text that the caller gets, for a failed call.
     pub fn call(&self) -> Option<&CallFailed> {
         match self {
             Error::Call(failed) => Some(failed),

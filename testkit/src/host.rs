@@ -26,7 +26,7 @@ use crate::{BindingAnswer, CallFailed, Error, Response, StartError, deploy, rout
 
 /// What the keys of an actor's state begin with that the host keeps beside the agent's own.
 const HOST_KEYS: &str = "daca:";
-/// How often it is looked whether an actor that is just answering has become idle.
+/// The interval of the checks whether an actor that is just answering has become idle.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A host in this process, with its agents. Dropping it ends it, without the agents' `#[deactivate]`.
@@ -50,13 +50,13 @@ pub(crate) struct HostParts {
     pub(crate) _folder: TempDir,
 }
 
-/// Calls, as somebody from outside makes them.
+/// Calls, as a caller from outside makes them.
 impl Host {
     pub(crate) fn of(parts: HostParts) -> Host {
         Host { parts }
     }
 
-    /// Calls a method of an actor (`TYPE/ID`) and answers its reply. No reply at all is `null`.
+    /// Calls a method of an actor (`TYPE/ID`) and returns its reply. An empty reply is `null`.
     ///
     /// # Errors
     ///
@@ -164,7 +164,7 @@ impl Host {
     }
 }
 
-/// What the agents left behind. Each waits first until everything that is under way has ended ([`Host::settled`]).
+/// The results of the agents' work. Each function first waits until nothing is under way ([`Host::settled`]).
 impl Host {
     /// The state of an actor by key, as JSON. A value that is not JSON is a text; one that has expired is absent.
     ///
@@ -225,8 +225,8 @@ impl Host {
         Ok(self.parts.backend.bindings())
     }
 
-    /// Waits until everything that is under way has ended: reminders and timers that are due, and effects on their way, with all
-    /// that they lead to. Calls that the test itself has not awaited are not waited for.
+    /// Waits until nothing is under way: no reminder or timer is due, and no effect is on its way, and neither is anything that
+    /// follows from them. It does not wait for calls that the test itself has not awaited.
     ///
     /// # Errors
     ///
@@ -265,13 +265,13 @@ impl Host {
         self.parts.clock.now()
     }
 
-    /// Moves the clock on. It stops at each time at which a reminder or timer fires, and waits until that has been handled with
-    /// all that it leads to: a reminder that fires every day fires three times in three days.
+    /// Moves the clock forward. It stops at each time at which a reminder or timer fires, and waits until the firing and
+    /// everything that follows from it have been handled: a daily reminder fires three times in three days.
     ///
     /// # Errors
     ///
     /// [`Error::TimedOut`] when that takes longer than the host's timeout, as a timer with a period of milliseconds may;
-    /// [`Error::TooFar`] for a time that no clock shows.
+    /// [`Error::TooFar`] for a time beyond the calendar.
     pub async fn advance(&self, time: Duration) -> Result<(), Error> {
         let end = self.now().checked_add(time).ok_or(Error::TooFar(time))?;
         let advance = async {
@@ -300,8 +300,8 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// Those of the component, among them [`StartError::Refused`] when it fails on a scratch actor. The version that served
-    /// keeps serving then.
+    /// Those of the component, such as [`StartError::Refused`] when it fails on a scratch actor. Then the version that served
+    /// keeps serving.
     pub async fn deploy(&self, agent_type: &str, component: impl AsRef<Path>) -> Result<String, StartError> {
         self.deploy_to(agent_type, component, 100).await
     }
@@ -322,7 +322,8 @@ impl Host {
         tokio::time::timeout(*timeout, deploy).await.unwrap_or(Err(StartError::TimedOut(*timeout)))
     }
 
-    /// Rolls back, as `daca rollback` does, and returns the version that serves again. A canary alone ends, if there is one.
+    /// Rolls back, as `daca rollback` does, and returns the version that serves again. If there is a canary, only the canary
+    /// ends.
     ///
     /// # Errors
     ///

@@ -1,7 +1,8 @@
-//! What backend and turns ask of the host: wake-ups, events for the manifest's subscriptions, and calls of other actors.
+//! The calls from the backend and from turns into the host: wake-ups, events for the manifest's subscriptions, and calls of
+//! other actors.
 //!
-//! The parts of a host know each other in a circle. A host that ends lets go here, or none of them would ever be dropped, and
-//! with them the threads and the file of each test.
+//! The parts of a host refer to each other in a circle. When a host ends, the circle is broken here. Otherwise no part would
+//! ever be dropped, nor the threads and the file of each test.
 
 use async_trait::async_trait;
 use bytes::Bytes;

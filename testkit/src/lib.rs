@@ -17,7 +17,7 @@
 //!     assert_eq!(host.call("Counter/a", "Add", &2).await?, 2);
 //!     assert_eq!(host.state("Counter/a").await?["sum"], 2);
 //!
-//!     let refused = host.call("Counter/a", "Add", &json!("two")).await.expect_err("it is no number");
+//!     let refused = host.call("Counter/a", "Add", &json!("two")).await.expect_err("it is not a number");
 //!     assert_eq!(refused.code(), "invalid");
 //!
 //!     host.advance(Duration::from_secs(86_400)).await?;
@@ -26,27 +26,27 @@
 //! }
 //! ```
 //!
-//! # What a test sees
+//! # Calls and results
 //!
-//! [`Host::call`] calls a method as somebody from outside would. [`Host::get`], [`Host::post`] and [`Host::request`] do so by the
-//! manifest's routes.
+//! [`Host::call`] calls a method as a caller from outside would. [`Host::get`], [`Host::post`] and [`Host::request`] do so
+//! through the manifest's routes.
 //!
 //! [`Host::state`], [`Host::reminders`], [`Host::timers`], [`Host::events`] and [`Host::bindings`] show what the agents left
-//! behind. Each of them first waits until everything that is under way has ended: reminders that are due, and events on their way
-//! to the manifest's subscriptions. So a test needs no sleeps.
+//! behind. Each of them first waits until nothing is under way: no reminder is due, and no event is on its way to a
+//! subscription of the manifest. So a test needs no sleeps.
 //!
 //! Output bindings answer what the test says ([`HostBuilder::binding_response`], [`Host::answer_binding`]), also that they
 //! cannot be reached ([`BindingAnswer::unavailable`]).
 //!
 //! # Time
 //!
-//! The clock of a host stands still until [`Host::advance`] moves it. By it reminders and timers fire and values with a time to
-//! live expire, and it is what the agent itself reads (`SystemTime::now()`). Each host has its own, so tests run side by side.
+//! The clock of a host stands still until [`Host::advance`] moves it. Reminders, timers and times to live follow this clock,
+//! and so does the agent's own `SystemTime::now()`. Each host has its own clock, so tests can run in parallel.
 //!
-//! Everything else goes by the real time: a turn's `turn-time` and `running-time`, the analysis of canaries, and the wait before
-//! an effect is tried again, which is one millisecond here. Actors are never deactivated for being idle; [`Host::deactivate_all`] does it. tokio's paused
-//! clock (`start_paused`) does not work here: it jumps to the next time-out as soon as all tasks wait, and a task that waits for
-//! the thread that writes the state file, or for a guest on another thread, looks as if nothing would ever happen.
+//! Everything else follows real time: `turn-time` and `running-time`, canary analysis, and the wait before an effect is tried
+//! again, which is one millisecond here. Idle actors are not deactivated; use [`Host::deactivate_all`]. tokio's paused clock
+//! (`start_paused`) does not work here: it jumps to the next time-out as soon as all tasks wait, even if they wait for another
+//! thread, such as the one that writes the state file.
 //!
 //! # Bounds
 //!

@@ -1,6 +1,7 @@
 //! The manifest of a test: a file or a text, and what the test adds to it.
 //!
-//! The additions go into the text, and the host's own reader reads the result. So a test can say nothing that a manifest could not.
+//! The additions go into the text, and the host's own reader reads the result. So a test cannot configure anything that a
+//! manifest could not.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use toml::{Table, Value};
 use crate::StartError;
 use crate::component::find;
 
-/// What an agent type may do, in the form of the manifest's lists.
+/// A permission of an agent type, in the form of the manifest's lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permit<'a> {
     /// Publish: `PUBSUB/TOPIC`, or `PUBSUB/*`.

@@ -1,4 +1,4 @@
-//! The embedded backend, with a record of what left for the outside, and answers of bindings that the test gives.
+//! The embedded backend, with a record of events and binding requests, and with the test's answers of bindings.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,12 +47,12 @@ impl Recorder {
         self.answers.lock().insert(binding.to_owned(), answer);
     }
 
-    /// What was published, in order.
+    /// The published events, in order.
     pub(crate) fn events(&self) -> Vec<Event> {
         self.events.lock().clone()
     }
 
-    /// What bindings were asked, in order.
+    /// The requests to bindings, in order.
     pub(crate) fn bindings(&self) -> Vec<BindingCall> {
         self.bindings.lock().clone()
     }

@@ -1,4 +1,4 @@
-//! What a test sees of what its agents did.
+//! The recorded work of a test's agents.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -8,10 +8,10 @@ use daca_embedded::Scheduled;
 use daca_model::backend::{BindingRequest, Error};
 use serde_json::Value;
 
-/// An event that was published.
+/// A published event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Who published it, as `TYPE/ID`; `daca` for the host itself, which publishes dead letters.
+    /// The actor that published it, as `TYPE/ID`; `daca` for the host itself, which publishes dead letters.
     pub source: String,
     /// The pub/sub component.
     pub pubsub: String,
@@ -19,14 +19,14 @@ pub struct Event {
     pub topic: String,
     /// What it carries. Bytes that are not JSON are a text.
     pub data: Value,
-    /// Why a subscription of the manifest did not take it.
+    /// Why a subscription of the manifest did not accept it.
     pub failed: Option<String>,
 }
 
 /// A request to an output binding.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BindingCall {
-    /// Whose it was, as `TYPE/ID`.
+    /// The actor that made it, as `TYPE/ID`.
     pub source: String,
     /// At once, or as an effect.
     pub how: How,
@@ -43,20 +43,20 @@ pub struct BindingCall {
 /// How a binding was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
-    /// By `bindings.invoke`: at once, whatever became of the turn.
+    /// By `bindings.invoke`: at once, even if the turn failed later.
     Invoked,
     /// By `bindings.send`: after the turn had committed.
     Sent,
 }
 
-/// A reminder or timer that is registered.
+/// A registered reminder or timer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wakeup {
     /// Its name.
     pub name: String,
     /// What it carries.
     pub data: Value,
-    /// How long it is until it fires next, by the host's clock.
+    /// The time until it fires next, by the host's clock.
     pub fires_in: Duration,
     /// From one firing to the next; none when it fires once.
     pub every: Option<Duration>,
@@ -104,7 +104,7 @@ impl Wakeup {
     }
 }
 
-/// Bytes as JSON. No bytes at all are `null`, and what is not JSON is a text.
+/// Bytes as JSON. Empty bytes are `null`, and bytes that are not JSON are a text.
 pub(crate) fn value(bytes: &[u8]) -> Value {
     if bytes.is_empty() {
         return Value::Null;

@@ -4,7 +4,8 @@
 //! below it are what it prints, in which `…` stands for anything. A command whose output is not shown may print what it likes.
 //! A block that a test cannot run has an HTML comment before it, which says why: `<!-- not run: needs a cluster -->`. What the
 //! reader does in another way than by a command has the command that the test runs in its place:
-//! `<!-- run instead: daca deploy ChatAgent new.wasm -->`.
+//! `<!-- run instead: daca deploy ChatAgent new.wasm -->`. A block of any language that the reader puts into a file has the
+//! file's name before it, and is written there: `<!-- file: src/lib.rs -->`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -20,6 +21,10 @@ use crate::wait::TIMEOUT;
 
 /// The versions as the pages show them: the ChatAgent that is served first, and the changed one.
 const SHOWN_VERSIONS: [&str; 2] = ["0650d1150b4a", "0e3aea1d071d"];
+/// The project's folder, as the pages show it.
+const SHOWN_PROJECT: &str = "PATH/TO/THIS/PROJECT";
+/// How long a command that builds may take: the first time, the dependencies of an agent are compiled.
+const BUILD_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A command of a page.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,30 +41,40 @@ pub struct Shown {
 pub fn commands(page: &str) -> anyhow::Result<Vec<Shown>> {
     let mut commands = Vec::new();
     let mut is_left_out = false;
+    let mut file = None::<String>;
     let mut block = None::<String>;
     for (event, range) in Parser::new_ext(page, Options::ENABLE_TABLES).into_offset_iter() {
         match event {
             Event::Html(comment) => {
                 is_left_out = after("not run:", &comment).is_some();
+                file = after("file:", &comment).map(str::to_owned);
                 if let Some(command) = after("run instead:", &comment) {
                     let line = 1 + page[..range.start].matches('\n').count();
                     commands.push(Shown { line, command: command.to_owned(), output: String::new() });
                 }
             }
-            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(language))) if &*language == "console" => {
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(language)))
+                if &*language == "console" || file.is_some() =>
+            {
                 block = Some(String::new());
             }
             Event::Text(text) => block.iter_mut().for_each(|block| block.push_str(&text)),
             Event::End(TagEnd::CodeBlock) => {
                 if let Some(block) = block.take().filter(|_| !is_left_out) {
                     let line = 2 + page[..range.start].matches('\n').count();
-                    read_block(&block, line, &mut commands)?;
+                    match file.take() {
+                        Some(file) => commands.push(written(&file, &block, line)),
+                        None => read_block(&block, line, &mut commands)?,
+                    }
                 }
                 is_left_out = false;
             }
             Event::Start(Tag::HtmlBlock) | Event::End(TagEnd::HtmlBlock) => {}
             // The comment is for the block that follows it.
-            _ => is_left_out = false,
+            _ => {
+                is_left_out = false;
+                file = None;
+            }
         }
     }
     Ok(commands)
@@ -70,6 +85,13 @@ fn after<'a>(words: &str, comment: &'a str) -> Option<&'a str> {
     let text = comment.trim().strip_prefix("<!--")?.strip_suffix("-->")?;
     let text = text.trim().strip_prefix(words)?.trim();
     (!text.is_empty()).then_some(text)
+}
+
+/// The command that writes a block into a file.
+fn written(file: &str, block: &str, line: usize) -> Shown {
+    let command =
+        format!("mkdir -p \"$(dirname '{file}')\" && cat >'{file}' <<'END OF FILE'\n{block}END OF FILE");
+    Shown { line, command, output: String::new() }
 }
 
 fn read_block(block: &str, first: usize, commands: &mut Vec<Shown>) -> anyhow::Result<()> {
@@ -121,9 +143,10 @@ fn tidy(text: &str) -> String {
 
 /// Where commands of a page run.
 ///
-/// Its folder looks like the project's own, by links, so that what a command writes does not stay in the project. There is a
-/// `new.wasm`, too, which the pages say for a component that was just built: the changed ChatAgent. The ports of the pages become
-/// those of a host, and the versions those of the two components.
+/// Its folder looks like the project's own, by links, so that what a command writes does not stay in the project; or it is empty,
+/// for a page on which the reader makes a project. There is a `new.wasm`, too, which the pages say for a component that was just
+/// built: the changed ChatAgent. The ports of the pages become those of a host, the versions those of the two components, and the
+/// project's folder this one's.
 pub struct Shell {
     folder: TempDir,
     path: String,
@@ -149,7 +172,7 @@ impl Shell {
         // As on a terminal, but without progress. An answer that is an error is a failure of the command.
         std::fs::write(folder.path().join(".curlrc"), "silent\nfail-with-body\n")?;
         let path = format!("{}:{}", target.join("debug").display(), std::env::var("PATH")?);
-        let mut replaced = Vec::<(String, String)>::new();
+        let mut replaced = vec![(SHOWN_PROJECT.to_owned(), root.display().to_string())];
         for (port, url) in [("8000", app), ("8001", admin)] {
             let address = url.trim_start_matches("http://");
             let here = |host: &str| (format!("{host}:{port}"), address.to_owned());
@@ -160,6 +183,19 @@ impl Shell {
             replaced.push((shown.to_owned(), version.chars().take(shown.len()).collect()));
         }
         Ok(Shell { folder, path, admin: admin.trim_start_matches("http://").to_owned(), replaced })
+    }
+
+    /// The same in an empty folder. It has the lock file of the project in `root`, so that a build needs no network, and builds
+    /// beside the project in `target`, so that dependencies are compiled once.
+    pub fn in_an_empty_folder(mut self, root: &Path, target: &Path) -> anyhow::Result<Shell> {
+        let folder = TempDir::new()?;
+        let beside = target.join("documents");
+        std::fs::create_dir_all(&beside)?;
+        std::os::unix::fs::symlink(beside, folder.path().join("target"))?;
+        std::fs::copy(root.join("Cargo.lock"), folder.path().join("Cargo.lock"))?;
+        std::fs::copy(self.folder.path().join(".curlrc"), folder.path().join(".curlrc"))?;
+        self.folder = folder;
+        Ok(self)
     }
 
     /// Runs a command, and says what differs from the page. A command that only looks is run until it shows what the page says:
@@ -202,13 +238,15 @@ impl Shell {
     /// `timeout` ends what the command has started, too.
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new("timeout");
-        command.arg("--kill-after=5").arg(TIMEOUT.as_secs().to_string());
+        let limit = if line.starts_with("cargo build") { BUILD_TIMEOUT } else { TIMEOUT };
+        command.arg("--kill-after=5").arg(limit.as_secs().to_string());
         command.args(["sh", "-c"]).arg(format!("exec 2>&1\n{line}"));
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         for name in ["DACA_ADMIN_TOKEN", "DAPR_GRPC_PORT", "DAPR_GRPC_ENDPOINT"] {
             command.env_remove(name);
         }
         command.env("PATH", &self.path).env("DACA_ADMIN", &self.admin);
+        command.env("CARGO_TARGET_DIR", self.folder.path().join("target")).env("CARGO_NET_OFFLINE", "true");
         command.env("CURL_HOME", self.folder.path()).env("NO_PROXY", "*");
         command
     }
@@ -252,6 +290,15 @@ mod tests {
         let page = "Save it.\n\n<!-- run instead: one -->\n\n<!-- not run: a log -->\n```console\nout\n```\n";
         assert_eq!(commands(page)?, [shown(3, "one", "")]);
         assert!(commands("<!-- run instead: -->\n")?.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn a_block_with_a_file_before_it_is_written_there() -> anyhow::Result<()> {
+        let page = "<!-- file: src/lib.rs -->\n```rust\nfn main() {}\n```\n\n```rust\nnot this\n```\n";
+        let command = "mkdir -p \"$(dirname 'src/lib.rs')\" && cat >'src/lib.rs' <<'END OF FILE'\nfn main() {}\nEND OF FILE";
+        assert_eq!(commands(page)?, [shown(3, command, "")]);
+        assert!(commands("<!-- file: a -->\n\nA text.\n\n```rust\nnot this\n```\n")?.is_empty());
         Ok(())
     }
 

@@ -6,14 +6,17 @@ use daca_tests::console::{Shell, commands};
 use daca_tests::{Host, default_manifest, replaced, target};
 
 /// Pages that would prove nothing if none of their blocks was run.
-const STARTS: [&str; 6] = [
+const STARTS: [&str; 7] = [
     "README.md",
     "docs/guide/first-conversation.md",
     "docs/guide/hot-swap.md",
+    MAKES_A_PROJECT,
     "examples/counter/README.md",
     "examples/order-saga/README.md",
     "examples/weather/README.md",
 ];
+/// On this page the reader makes a project, with an agent that replaces the one of the example `counter`.
+const MAKES_A_PROJECT: &str = "docs/guide/write-an-agent.md";
 /// The doc tests of these crates compile the Rust of the pages.
 const DOC_TESTS: [&str; 2] = ["guest/sdk/src/lib.rs", "testkit/src/lib.rs"];
 
@@ -64,17 +67,24 @@ async fn faults_of(page: &Path) -> anyhow::Result<Option<Vec<String>>> {
         return Ok(None);
     }
     let host = Host::start(&manifest_of(page)?).await?;
-    let shell = Shell::new(&root(), &target(), &host.app, &host.admin)?;
+    let mut shell = Shell::new(&root(), &target(), &host.app, &host.admin)?;
+    if name(page) == MAKES_A_PROJECT {
+        shell = shell.in_an_empty_folder(&root(), &target())?;
+    }
     let faults = commands.iter().map(|shown| shell.try_out(shown)).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(Some(faults.into_iter().flatten().collect()))
 }
 
 /// An example has a manifest of its own.
 fn manifest_of(page: &Path) -> anyhow::Result<String> {
-    if !page.starts_with(root().join("examples")) {
+    let example = if name(page) == MAKES_A_PROJECT {
+        root().join("examples/counter/agents.toml")
+    } else if page.starts_with(root().join("examples")) {
+        page.with_file_name("agents.toml")
+    } else {
         return Ok(default_manifest());
-    }
-    let manifest = std::fs::read_to_string(page.with_file_name("agents.toml"))?;
+    };
+    let manifest = std::fs::read_to_string(example)?;
     replaced(&manifest, "../../target/", &format!("{}/", target().display()))
 }
 

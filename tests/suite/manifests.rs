@@ -279,7 +279,7 @@ const CASES: &[Case] = &[
         &[
             ("manifest-invalid-signer", 5, "base64 of 32 bytes"),
             ("manifest-invalid-signer", 6, "a weak key"),
-            ("manifest-invalid-signer", 7, "no Ed25519 key"),
+            ("manifest-invalid-signer", 7, "not an Ed25519 key"),
         ],
     ),
     (

@@ -1,7 +1,7 @@
-//! A counter that begins anew every day.
+//! A counter that starts again from zero every day.
 //!
-//! A reminder resets it, because a reminder outlives deactivations and restarts. A timer would not do: it ends with the
-//! activation, and a counter that nobody asks for a while would never be reset.
+//! A reminder resets it, because a reminder survives deactivation and restarts. A timer would not work: it ends with
+//! the activation, so a counter that nobody calls for a while would never be reset.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use daca_sdk::{Failure, Schedule, agent, config, log, reminders, state};
 
 const SUM: &str = "sum";
 const RESET: &str = "reset";
-/// From one reset to the next, unless the setting `reset-every-seconds` says otherwise.
+/// The time between two resets, unless the setting `reset-every-seconds` says otherwise.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Default)]
@@ -17,7 +17,7 @@ struct Counter;
 
 #[agent]
 impl Counter {
-    /// Adds to the sum and answers it.
+    /// Adds to the sum and returns it.
     pub fn add(&mut self, amount: u64) -> Result<u64, Failure> {
         let sum = current()?.checked_add(amount);
         let sum = sum.ok_or_else(|| Failure::invalid("the sum would be too large"))?;
@@ -34,7 +34,7 @@ impl Counter {
         current()
     }
 
-    /// Resets the sum. A counter that nobody has used since the last reset needs its reminder no more.
+    /// Resets the sum. If nobody has used the counter since the last reset, the reminder ends.
     #[reminder]
     fn reset(&mut self, name: &str, _data: ()) -> Result<(), Failure> {
         match state::get::<u64>(SUM)? {
@@ -57,7 +57,7 @@ fn period() -> Result<Duration, Failure> {
     match setting.parse::<u64>() {
         Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
         _ => Err(Failure::failed(format!(
-            "the setting reset-every-seconds is no number of seconds: {setting:?}"
+            "the setting reset-every-seconds is not a number of seconds: {setting:?}"
         ))),
     }
 }

@@ -1,7 +1,8 @@
-//! The weather in a city, whose name is the actor's id: asked of an HTTP service through an output binding, and kept for a while.
+//! The weather in a city, whose name is the actor's id. An HTTP service provides it through an output binding, and the agent
+//! caches it.
 //!
-//! The binding is the only way out that the agent has, and the manifest names it. A failure says which part failed: the
-//! service was not reached, it refused, or it answered something else than expected.
+//! The binding is the agent's only way out, and the manifest names it. A failure says which part failed: the service was not
+//! reached, it refused, or its answer was not understood.
 
 use std::time::Duration;
 
@@ -11,13 +12,13 @@ use serde::{Deserialize, Serialize};
 
 const BINDING: &str = "weather";
 const CACHED: &str = "cached";
-/// How long an answer is kept, unless the setting `keep-for-seconds` says otherwise.
+/// How long an answer is cached, unless the setting `keep-for-seconds` says otherwise.
 const KEEP_FOR: Duration = Duration::from_secs(10 * 60);
 
 #[derive(Default)]
 struct Weather;
 
-/// What the service answers, as far as it is of interest here.
+/// The part of the service's answer that is used here.
 #[derive(Clone, Serialize, Deserialize)]
 struct Conditions {
     celsius: f64,
@@ -29,13 +30,13 @@ struct Report {
     city: String,
     #[serde(flatten)]
     conditions: Conditions,
-    /// It was not asked just now.
+    /// Whether the report comes from the cache.
     cached: bool,
 }
 
 #[agent]
 impl Weather {
-    /// The weather now, or that of some minutes ago.
+    /// The present weather, or that of a few minutes ago.
     pub fn now(&mut self) -> Result<Report, Failure> {
         let city = identity::actor_id();
         if let Some(conditions) = kept()? {
@@ -47,11 +48,11 @@ impl Weather {
     }
 }
 
-/// What was kept. Nobody needs what an earlier version kept in another form.
+/// The cached answer. One in the form of an earlier version is ignored.
 fn kept() -> Result<Option<Conditions>, Failure> {
     match state::get(CACHED) {
         Err(Error::Undecodable(reason)) => {
-            log::warn!("what was kept is of no use: {reason}");
+            log::warn!("the cached answer cannot be used: {reason}");
             Ok(None)
         }
         kept => Ok(kept?),
@@ -65,14 +66,15 @@ fn keep(conditions: &Conditions) -> Result<(), Failure> {
             Failure::failed(format!("the setting keep-for-seconds is {setting:?}: {error}"))
         })?),
     };
-    // A time to live of zero is none.
+    // A time to live of zero is not allowed.
     if keep_for.is_zero() { Ok(()) } else { Ok(state::set_with_ttl(CACHED, conditions, keep_for)?) }
 }
 
-/// Asks the service. It is asked at once, and so also when this call fails later: that is right for reading.
+/// Asks the service. The request is made at once, even if this call fails later, which is fine for reading.
 fn ask(city: &str) -> Result<Conditions, Failure> {
     let path = format!("/v1/current?city={}", encoded(city));
-    // Dapr's binding makes a failure of each status but 2xx; here the agent looks at the status itself.
+    // By default Dapr's binding reports each status other than 2xx as a failure; here the agent handles the status
+    // itself.
     let metadata = [("path", &*path), ("errorIfNot2XX", "false")];
     let response = bindings::invoke(BINDING, "get", b"", &metadata).map_err(|error| match error {
         Error::Unavailable(reason) => {
@@ -89,13 +91,13 @@ fn ask(city: &str) -> Result<Conditions, Failure> {
     }
 }
 
-/// The HTTP status that came with a response. The embedded backend, which asks nobody, gives none.
+/// The HTTP status of a response. The embedded backend, which calls no service, gives none.
 fn status(response: &Response) -> u16 {
     let status = response.metadata.iter().find(|(name, _)| name == "statusCode");
     status.map_or(200, |(_, status)| status.parse().unwrap_or(0))
 }
 
-/// A text as a part of a URL's query.
+/// Percent-encodes a text for a URL's query.
 fn encoded(text: &str) -> String {
     let encode = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),

@@ -1,6 +1,6 @@
 //! The waits between the attempts at something that may succeed later: events, effects, reminders.
 //!
-//! When to stop, and what else ends a wait, is the business of each of them.
+//! Each of them decides itself when to stop, and what else ends a wait.
 
 use std::time::Duration;
 

@@ -66,7 +66,7 @@ impl Clock {
         now
     }
 
-    /// What the wall clock shows, which may be set: for times that people read.
+    /// The time of the wall clock, which may be set: for times that people read.
     pub fn wall(&self) -> SystemTime {
         (self.0.read)().wall
     }
@@ -100,8 +100,8 @@ pub fn unix_ms(time: SystemTime) -> u64 {
 
 /// Clocks that stand still until they are moved: those of a machine on which time passes when a test says so.
 ///
-/// Only what asks a [`Clock`] of the machine sees that time: what is due, and what has expired. Waits of tokio, such as
-/// time-outs, go by the real time.
+/// Only readers of the machine's [`Clock`] see that time: due times and expiries. Waits of tokio, such as time-outs,
+/// follow real time.
 pub mod moved {
     use super::*;
 

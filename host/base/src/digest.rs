@@ -1,4 +1,4 @@
-//! Names of bytes by their SHA-256.
+//! Names for bytes: their SHA-256.
 
 use sha2::{Digest as _, Sha256};
 

@@ -1,4 +1,4 @@
-//! `daca pin` and `daca unpin`: an actor is pinned to a version, whatever serves the others.
+//! `daca pin` and `daca unpin`: pins an actor to a version, whichever version serves the others.
 
 use reqwest::Method;
 

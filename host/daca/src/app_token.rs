@@ -24,7 +24,7 @@ pub fn find() -> Result<Option<SecretString>, Error> {
     std::env::var_os(VARIABLE).map(|text| check(text.to_str())).transpose()
 }
 
-/// Returns `true` if the variable is set, to whatever.
+/// Returns `true` if the variable is set, whatever its value.
 pub fn is_set() -> bool {
     std::env::var_os(VARIABLE).is_some()
 }

@@ -2,9 +2,9 @@
 
 use daca_base::{ErrorCode, Explained, Explanation};
 
-/// The codes that a message proposes at most.
+/// The maximum number of codes that a message proposes.
 const MAX_NEAR: usize = 3;
-/// The letters in which a misspelt code may differ from one that is proposed.
+/// The maximum number of letters in which a proposed code differs from the given one.
 const MAX_WRONG: usize = 3;
 /// The bytes of a code that are compared. No code is as long.
 const MAX_LEN: usize = 64;

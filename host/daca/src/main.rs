@@ -248,7 +248,7 @@ fn backend(choice: BackendChoice) -> Result<BackendOptions, Failure> {
         if app_token::is_set() {
             tracing::warn!(
                 code = ErrorCode::AppTokenIgnored.as_str(),
-                "APP_API_TOKEN has no effect without a Dapr sidecar: nobody is asked for it"
+                "APP_API_TOKEN has no effect without a Dapr sidecar: no request needs it"
             );
         }
         return Ok(BackendOptions::Embedded);

@@ -2,7 +2,7 @@
 //!
 //! After a failure the consumer continues with the next message, whose offset it then commits, unless
 //! `consumeRetryEnabled` is on. Then it retries according to the settings `backOff…` (every 5 seconds, forever, by
-//! default). When these give up, the message is lost all the same. `consumeRetryInterval` is something else: the pause
+//! default). When these give up, the message is still lost. `consumeRetryInterval` is something else: the pause
 //! between two sessions of the group.
 
 use super::check::Check;

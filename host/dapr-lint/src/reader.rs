@@ -148,12 +148,12 @@ impl Reader<'_> {
     /// The keys and values below a path of keys; empty if one of them is missing.
     fn within<'n>(&mut self, mut node: &'n Node, path: &[&str]) -> Option<&'n Map> {
         for key in path {
-            match field(self.map(node, "what a Resiliency has here")?, key) {
+            match field(self.map(node, "this part of a Resiliency")?, key) {
                 Some(Node { value: Value::Null, .. }) | None => return Some(&[]),
                 Some(inner) => node = inner,
             }
         }
-        self.map(node, "what a Resiliency has here")
+        self.map(node, "this part of a Resiliency")
     }
 
     fn route(&mut self, spec: &Map, spec_node: &Node) -> Option<Vec<(String, Location)>> {

@@ -1,9 +1,9 @@
-//! How many requests an output binding has in flight: as few as keep up.
+//! The number of requests that an output binding has in flight: only as many as it keeps up with.
 //!
 //! Effects of many actors are sent at the same time, and the sidecar would take them all at once. A binding that speaks HTTP
-//! keeps two idle connections (`DefaultMaxIdleConnsPerHost` of Go's `net/http`), so that what is more in flight makes
-//! connections of its own, each with a TLS handshake, and closes them again: several times the cost of the requests. And
-//! where the processors are busy, more in flight is not faster.
+//! keeps two idle connections (`DefaultMaxIdleConnsPerHost` of Go's `net/http`), so further requests open connections of
+//! their own, each with a TLS handshake, and close them again: several times the cost of the requests. And if the processors
+//! are busy, more requests in flight are not faster.
 //!
 //! So a binding starts with two permits. As long as requests wait and take not much longer than the quickest did, more
 //! in flight is faster, and each request that ends adds a permit. When they take longer, they only wait for each other,
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(far.places, MIN_IN_FLIGHT);
     }
 
-    /// Nobody waits for ever for those who wait for ever.
+    /// Nobody waits forever for those who wait forever.
     #[tokio::test]
     async fn a_binding_that_never_answers_does_not_keep_its_places_for_itself() {
         let places = ConcurrencyLimit::default();

@@ -171,7 +171,7 @@ mod tests {
     use super::super::{connection, fake};
     use super::*;
 
-    /// What a sidecar before 1.17 says of a method that it does not have.
+    /// The answer of a sidecar before 1.17 to a method that it does not have.
     fn unknown() -> Result<Vec<u8>, Status> {
         Err(Status::unknown(
             "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found",

@@ -1,6 +1,6 @@
 //! The components of Dapr that the manifest names, and those that the sidecar lacks.
 //!
-//! A sidecar without such a component runs all the same, and uses of the component fail later, call by call. So it is
+//! A sidecar without such a component still runs, and uses of the component fail later, call by call. So it is
 //! reported as soon as the sidecar is ready.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -22,7 +22,7 @@ impl ComponentNames {
                 required.add(&manifest.dapr.secret_store, format!("secrets of {}", agent.name));
             }
         }
-        required.add(&manifest.dapr.state_store, "what the hosts share".to_owned());
+        required.add(&manifest.dapr.state_store, "shared state of the hosts".to_owned());
         for binding in &manifest.input_bindings {
             required.add(&binding.binding, format!("input binding at {}", binding.path));
             required.add(&binding.dead_letter.pubsub, "dead-letter".to_owned());

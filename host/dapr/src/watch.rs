@@ -154,7 +154,7 @@ async fn look(client: &Client) -> Result<Seen, Status> {
     // Kafka's hands all events to one producer (`BulkPublish` in `common/component/kafka/producer.go`).
     let kafka = answer.registered_components.iter().filter(|component| component.r#type == "pubsub.kafka");
     Ok(Seen {
-        // Without a store it takes part in placement all the same, and every call fails.
+        // Without a store it still takes part in placement, and every call fails.
         hosts_actors: has_state_store && answer.actor_runtime.is_some_and(|runtime| runtime.host_ready),
         in_order: kafka.map(|component| component.name.clone()).collect(),
         components,
@@ -242,7 +242,7 @@ impl Watch {
     }
 }
 
-/// What was logged, so that it is logged once.
+/// The last logged state, so that each is logged only once.
 #[derive(Default)]
 struct Said {
     /// Why the sidecar is unavailable, and when that was logged.

@@ -60,17 +60,17 @@ impl Error {
             "actors whose state was migrated to {schema:?} could not be served by {comes:?}, which has no migration"
         );
         let help = format!(
-            "deploy a version whose migration accepts {schema:?}; or force it (`daca rollback --force`): calls of those actors are answered 503 then, until such a version serves"
+            "deploy a version whose migration accepts {schema:?}; or force it (`daca rollback --force`): calls of those actors are then answered 503 until such a version serves"
         );
         Error::new(ErrorCode::RollbackLosesShape, message, help)
     }
 
     pub(super) fn no_migration(schema: &str) -> Error {
         let message = format!(
-            "actors' state may have been migrated to {schema:?}, and this version has no migration that would accept it"
+            "actors' state may have been migrated to {schema:?}, and this version has no migration that accepts it"
         );
         let help = format!(
-            "export a migration that accepts {schema:?}; or, when it reads state of that schema as it is, deploy it with the label {schema:?} (`daca deploy --label {schema}`)"
+            "export a migration that accepts {schema:?}; or, if it can read state of that schema directly, deploy it with the label {schema:?} (`daca deploy --label {schema}`)"
         );
         Error::new(ErrorCode::ComponentLacksMigration, message, help)
     }

@@ -1,4 +1,4 @@
-//! What a deployer tells of itself: the serving versions, here and on other hosts, and whether they are kept.
+//! The reports of a deployer: the serving versions, here and on other hosts, and whether they are stored.
 
 use daca_model::admin::HostVersions;
 use daca_model::backend::Readiness;
@@ -24,7 +24,7 @@ impl Deployer {
         self.inner.changes.clone()
     }
 
-    /// Returns whether the next start would find what serves now.
+    /// Returns whether the next start would find the versions that serve now.
     pub fn readiness(&self) -> Readiness {
         let is_kept = self.inner.agents.values().all(|agent| agent.controller.is_kept());
         // Everybody may ask for this: paths are only for the log.

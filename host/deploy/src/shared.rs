@@ -1,8 +1,8 @@
 //! The state that the hosts of an app share for an agent type: its record, and the bytes of its versions.
 //!
-//! It is in a state store, not on a topic: a topic delivers an event to one host of an app, and to none that starts
-//! later, while every host must find the serving version at any time. Writes carry the etag of the value that they are
-//! based on, so of two hosts that deploy at once one wins, and the other gets a conflict.
+//! It is in a state store, not on a topic: a topic delivers an event to one host of an app, and not to hosts that
+//! start later, but every host must find the serving version at any time. Writes carry the etag of the value that they
+//! are based on, so of two hosts that deploy at once one wins, and the other gets a conflict.
 
 use std::sync::Arc;
 

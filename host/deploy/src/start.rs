@@ -336,6 +336,6 @@ async fn load_within_limit(
 pub fn check_versions_folder(rules: &DeployRules) -> Option<Error> {
     let folder = rules.versions.as_ref().filter(|folder| !folder.is_dir())?;
     let message = format!("deploy.versions: {} is not a folder", folder.display());
-    let help = "mount or create it, or leave the key out";
+    let help = "mount or create it, or remove the key";
     Some(Error::new(ErrorCode::VersionsFolderMissing, message, help))
 }

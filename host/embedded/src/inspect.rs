@@ -1,6 +1,7 @@
-//! What there is of an actor, and when what is due has been handled: for tests, which look at what an agent left behind.
+//! An actor's stored values and registrations, and whether all due firings have been handled. Only tests of agents use
+//! this.
 //!
-//! The host itself never asks for any of this. An agent cannot list its keys either, because behind a sidecar nobody can.
+//! The host itself never needs any of it. An agent cannot list its keys either, because behind a sidecar nobody can.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -134,7 +134,7 @@ impl Schedule {
         self.lock().by_time.first().map(|(at, ..)| *at)
     }
 
-    /// Is nothing due, and no firing under way?
+    /// Returns `true` if nothing is due and no firing is under way.
     pub(super) fn is_settled(&self) -> bool {
         let inner = self.lock();
         inner.firing == 0 && inner.by_time.first().is_none_or(|(at, ..)| *at > self.clock.unix_ms())
@@ -284,7 +284,7 @@ mod tests {
         schedule
     }
 
-    /// What fires now, and then how long is waited.
+    /// The wake-ups that fire now, and the wait until the next.
     fn look(schedule: &Schedule) -> (Vec<String>, Option<Duration>) {
         let mut fired = Vec::new();
         loop {

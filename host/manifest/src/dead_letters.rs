@@ -1,4 +1,4 @@
-//! Dead letters that would come back: an event that no subscription can handle must not go round between topics for ever.
+//! Dead letters that would come back: an event that no subscription can handle must not circulate between topics forever.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;

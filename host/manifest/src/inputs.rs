@@ -48,7 +48,7 @@ pub(super) fn build(
             push(
                 problems,
                 span.clone(),
-                format!("{path:?} has a parameter, and a binding fills in none"),
+                format!("{path:?} has a parameter, which a binding cannot fill in"),
                 "name a route with a fixed path that takes the actor's id from a field",
             );
         }

@@ -175,7 +175,7 @@ impl Builder<'_, '_> {
             _ => {
                 let message = "a subscription that calls an actor names agent, call and actor-id".into();
                 self.problems.push(ErrorCode::ManifestInvalidRoute, span, message, || {
-                    "add the missing ones, or leave all three out to log the event alone".into()
+                    "add the missing ones, or remove all three to only log the event".into()
                 });
                 return None;
             }

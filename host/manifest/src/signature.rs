@@ -27,7 +27,7 @@ pub enum SignerError {
     #[error("it is not {ALGORITHM} and the base64 of {PUBLIC_KEY_LENGTH} bytes")]
     Form,
     /// The bytes are not a key: at least one of them was altered.
-    #[error("its bytes are no Ed25519 key")]
+    #[error("its bytes are not an Ed25519 key")]
     NoKey,
     /// Anyone can create signatures that such a key verifies.
     #[error("it is a weak key, with which anyone can sign")]
@@ -45,7 +45,7 @@ pub enum SignatureError {
     Invalid,
     /// No signer has signed these bytes.
     #[error(
-        "the signature is of none of the manifest's signers, or the component was altered after it was signed"
+        "none of the manifest's signers made this signature, or the component was altered after it was signed"
     )]
     Foreign,
 }
@@ -65,10 +65,10 @@ impl SignatureError {
         match self {
             SignatureError::Unsigned => "sign it with: daca sign --key FILE COMPONENT.wasm",
             SignatureError::Invalid => {
-                "give the .wasm.sig file that daca sign wrote beside the component, unchanged"
+                "use the .wasm.sig file that daca sign wrote beside the component, unchanged"
             }
             SignatureError::Foreign => {
-                "sign this very file with the key of a signer, or add the key's line (daca sign --key FILE --public) to signers in [deploy]"
+                "sign exactly this file with the key of a signer, or add the key's line (daca sign --key FILE --public) to signers in [deploy]"
             }
         }
     }

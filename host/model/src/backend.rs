@@ -82,7 +82,7 @@ pub trait Secrets: Send + Sync + 'static {
     async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error>;
 }
 
-/// What a guest reaches while its turn runs. Whoever implements the parts has it.
+/// The parts that a guest can reach while its turn runs. Implemented for everything that has the parts.
 pub trait TurnBackend: StateStore + Bindings + Wakeups + Secrets {}
 
 impl<T: StateStore + Bindings + Wakeups + Secrets> TurnBackend for T {}
@@ -103,7 +103,7 @@ pub trait EffectDelivery: Send + Sync + 'static {
     async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error>;
 }
 
-/// Which host owns an actor. A single host owns all of them, always: that is what the methods answer by themselves.
+/// The ownership of actors. The default methods are for a single host, which always owns all of them.
 #[async_trait]
 pub trait Ownership: Send + Sync + 'static {
     /// Confirms that this host owns an actor at this moment. Called before the reply of a read-only turn that did not

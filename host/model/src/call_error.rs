@@ -80,7 +80,7 @@ pub enum CallError {
     },
     /// The state has a schema that the serving version cannot read.
     #[error(
-        "The state of {actor} was migrated to {state:?}, and the version {version:?} that serves has no migration that could read it. Nothing was changed. Deploy a version that accepts {state:?}, or pin the actor to one that does."
+        "The state of {actor} was migrated to {state:?}, and the version {version:?} that serves has no migration that can read it. Nothing was changed. Deploy a version that accepts {state:?}, or pin the actor to one that does."
     )]
     StateShapeUnknown {
         /// The actor whose state it is.
@@ -139,7 +139,7 @@ pub enum CallError {
 pub struct RemoteError {
     /// Its code, which this build may not know.
     pub code: AnyCode,
-    /// What kind of error it is. Decisions depend on this alone, also for a code that this build does not know.
+    /// The kind of error. Decisions depend only on this, even for a code that this build does not know.
     pub class: Class,
     /// The number with which the host would have answered over HTTP. It is only passed on.
     pub status: u16,

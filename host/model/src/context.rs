@@ -36,7 +36,7 @@ impl CallIdentity {
     }
 }
 
-/// Who waits for the reply to a call, and the values that are passed on to all calls that it makes. Cheap to clone.
+/// The actors that wait for the reply to a call, and the values that are passed on to all calls that it makes. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct CallContext {
     /// The chain of callers, the first caller first.

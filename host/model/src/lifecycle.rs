@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// What the host does at the moment. Phases follow each other in this order, and none comes back.
+/// The present stage of a host's life. Phases follow each other in this order, and none returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum HostPhase {

@@ -58,7 +58,8 @@ mod tests {
 
     use super::*;
 
-    /// What was surely not done is repeated for everybody, and what may have been done for those whose actor handles it once.
+    /// A call that was certainly not run is repeated for every caller. One that may have run is repeated only if its actor
+    /// handles it once.
     #[test]
     fn a_call_is_repeated_only_where_that_does_no_harm() {
         let actor = "A/a".parse().expect("an address");

@@ -32,7 +32,7 @@ pub(super) struct ThroughSidecar {
     reentrant: HashMap<Arc<str>, u32>,
     /// `true` if calls of actors that are active here are direct.
     direct_calls: bool,
-    /// Cancelled when the sidecar has sent its calls elsewhere: whoever still waits for it then waits in vain.
+    /// Cancelled when the sidecar has sent its calls elsewhere: waiting for it any longer is pointless.
     cut_calls: CancellationToken,
 }
 

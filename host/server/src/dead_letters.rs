@@ -129,7 +129,8 @@ mod tests {
     use super::*;
     use daca_model::backend::Error;
 
-    /// Publishes a letter to a broker that takes the short one alone, and answers whether it was and what was sent.
+    /// Publishes a dead letter to a broker that accepts only the short one. Returns whether it was published, and the data that
+    /// was sent.
     async fn publish(tries: &Tries, error: fn(String) -> Error) -> (bool, Vec<&'static str>) {
         let sent = Mutex::new(Vec::new());
         let letter = DeadLetter {

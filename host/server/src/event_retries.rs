@@ -1,7 +1,7 @@
 //! The retries of an event.
 //!
 //! A broker cannot be relied on to redeliver an event that was answered RETRY: Redis in Dapr 1.17 and later
-//! acknowledges it all the same (`processMessage` in `pubsub/redis/redis.go` of components-contrib 1.17). So an event
+//! acknowledges it nevertheless (`processMessage` in `pubsub/redis/redis.go` of components-contrib 1.17). So an event
 //! with a transient failure is retried here first, as long as Redis waits for an answer.
 
 use std::sync::Arc;

@@ -69,7 +69,7 @@ pub(super) fn check_size(uri: &Uri, headers: &HeaderMap, cut: Option<HeadCut>) -
         return Ok(());
     }
     let detail = format!(
-        "The request has {} header lines, and its head has {bytes} bytes; {PEOPLES_LINES} and {PEOPLES_BYTES} are the most.",
+        "The request has {} header lines, and its head has {bytes} bytes; the limits are {PEOPLES_LINES} and {PEOPLES_BYTES}.",
         headers.len()
     );
     Err(HttpError::new(ErrorCode::HeadTooLarge, detail))

@@ -1,4 +1,4 @@
-//! A request's body whose rest is still read after nobody wants it any more.
+//! Reads the rest of a request's body that nobody needs any more.
 //!
 //! A client whose body is refused, for example because it is too large, gets its answer at once. If the connection were
 //! closed while the client still sends, the kernel would answer with a reset, and the client might never see the

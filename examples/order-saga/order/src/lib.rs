@@ -1,8 +1,8 @@
-//! An order, whose id is the actor's: it reserves its lines at the Stock actors, and takes its steps back when one is refused.
+//! An order, whose id is the actor's. It reserves its lines at the Stock actors, and undoes its steps if one is refused.
 //!
-//! A call of another actor acts at once, whatever becomes of the turn that makes it. So the order first writes down what it is
-//! going to do, and a reminder makes the step in a turn of its own. A step that fails is made again until it succeeds, and
-//! every call that it makes may be repeated. So an order always comes to an end, also when the host is killed in the middle.
+//! A call to another actor takes effect at once, even if the turn that makes it fails later. So the order first records its
+//! next step, and a reminder performs the step in a turn of its own. A failed step is repeated until it succeeds, and each
+//! call in it can be repeated safely. So an order always reaches its end, even if the host is killed in the middle.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use daca_sdk::{Error, Failure, Schedule, actors, agent, config, identity, pubsub
 use serde::{Deserialize, Serialize};
 
 const ORDER: &str = "order";
-/// The reminder that makes the next step.
+/// The reminder that performs the next step.
 const STEP: &str = "step";
-/// The reminder that cancels an order which nobody confirms.
+/// The reminder that cancels an order that nobody confirms.
 const TIME_OUT: &str = "time-out";
-/// How long an order waits to be confirmed, unless the setting `confirm-within-seconds` says otherwise.
+/// The time that an order waits for its confirmation, unless the setting `confirm-within-seconds` says otherwise.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Default)]
@@ -31,18 +31,18 @@ struct Record {
     status: Status,
 }
 
-/// Where an order is.
+/// The progress of an order.
 #[derive(Clone, Serialize, Deserialize, PartialEq)]
 #[serde(rename_all = "kebab-case", tag = "status")]
 enum Status {
     /// The next step reserves the lines.
     Reserving,
-    /// Everything is reserved, and waits to be confirmed.
+    /// All lines are reserved. The order waits to be confirmed.
     Reserved,
-    /// The next step takes what was reserved.
+    /// The next step takes the reserved quantities.
     Completing,
     Completed,
-    /// The next step takes the reservations back.
+    /// The next step releases the reservations.
     Cancelling {
         reason: String,
     },
@@ -53,7 +53,7 @@ enum Status {
 
 #[agent]
 impl Order {
-    /// Places the order. It may be repeated: an order that is there already answers where it is.
+    /// Places the order. A repeated call returns the status of the existing order.
     pub fn place(&mut self, lines: Lines) -> Result<Status, Failure> {
         if lines.is_empty() {
             return Err(Failure::invalid("an order has at least one line"));
@@ -70,12 +70,12 @@ impl Order {
         }
     }
 
-    /// Where the order is.
+    /// The status of the order.
     pub fn status(&self) -> Result<Status, Failure> {
         Ok(existing()?.status)
     }
 
-    /// The customer wants it.
+    /// Confirms the order for the customer.
     pub fn confirm(&mut self) -> Result<Status, Failure> {
         let record = existing()?;
         match record.status {
@@ -109,8 +109,8 @@ impl Order {
     }
 }
 
-/// Makes the step that the order's status asks for, and answers the next status. What may succeed later is an error: the host
-/// lets the reminder fire again.
+/// Performs the step that the order's status requires, and returns the next status. If the step may succeed later, this is an
+/// error, and the host lets the reminder fire again.
 fn step(Record { lines, status }: &Record) -> Result<Status, Failure> {
     match status {
         Status::Reserving => match reserve(lines) {
@@ -118,7 +118,7 @@ fn step(Record { lines, status }: &Record) -> Result<Status, Failure> {
             Err(error) if is_final(&error) => Ok(Status::Cancelling { reason: error.to_string() }),
             Err(error) => Err(error.into()),
         },
-        // Of all lines: a reservation whose answer was lost may have been made.
+        // All lines: a reservation may exist although its answer was lost.
         Status::Cancelling { reason } => {
             tell_all(lines, "Release")?;
             Ok(Status::Cancelled { reason: reason.clone() })
@@ -150,12 +150,12 @@ fn tell_all(lines: &Lines, method: &str) -> Result<(), Error> {
     lines.keys().try_for_each(|article| actors::invoke("Stock", article, method, &order))
 }
 
-/// Would the same call fail again?
+/// Returns `true` if the same call would fail again.
 fn is_final(error: &Error) -> bool {
     matches!(error, Error::Invalid(_) | Error::NotFound(_) | Error::Denied(_) | Error::TooLarge(_))
 }
 
-/// Writes down where the order is now, says so, and sees to what comes next: all of it, or nothing.
+/// Saves the order's new status, publishes it, and registers the reminder for the next step: all of it, or nothing.
 fn go_on(record: Record) -> Result<Status, Failure> {
     state::set(ORDER, &record)?;
     let Record { status, .. } = record;
@@ -166,7 +166,7 @@ fn go_on(record: Record) -> Result<Status, Failure> {
     Ok(status)
 }
 
-/// Behind Dapr, reminders do not lie in the state's transaction. One that is lost comes back when the order is placed again.
+/// Behind Dapr, reminders are not part of the state's transaction. Placing the order again restores a lost reminder.
 fn restore_reminder(status: &Status) -> Result<(), Failure> {
     if let Some((name, due)) = reminder_of(status)?
         && reminders::get::<()>(name)?.is_none()
@@ -176,7 +176,7 @@ fn restore_reminder(status: &Status) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The reminder that an order waits for, and how long.
+/// The reminder that an order waits for, and the time until it is due.
 fn reminder_of(status: &Status) -> Result<Option<(&'static str, Duration)>, Failure> {
     Ok(match status {
         Status::Reserving | Status::Completing | Status::Cancelling { .. } => Some((STEP, Duration::ZERO)),

@@ -1,7 +1,8 @@
-//! The stock of one article, whose id is the actor's. Orders reserve some of it, and then take or release what they reserved.
+//! The stock of one article, whose id is the actor's. Orders reserve a quantity, and then take or release it.
 //!
-//! Each method names the order, and may be repeated: whoever does not know whether a call arrived makes it again. What became
-//! of an order is remembered, so that a reservation which comes after its own release is refused, and nothing is held for ever.
+//! Each call names the order and can be repeated safely, so a caller that does not know whether a call arrived makes it again.
+//! The outcome of an order is remembered, so that a reservation that arrives after its own release is refused, and no stock is
+//! held forever.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use daca_sdk::{Failure, agent, state};
 use serde::{Deserialize, Serialize};
 
 const AVAILABLE: &str = "available";
-/// How long the end of a reservation is remembered: longer than anybody repeats a call.
+/// How long the outcome of a reservation is remembered: longer than anybody repeats a call.
 const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 #[derive(Default)]
@@ -21,7 +22,7 @@ struct Reserve {
     quantity: u64,
 }
 
-/// What became of an order here.
+/// The state of an order here.
 #[derive(Serialize, Deserialize, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 enum Entry {
@@ -32,7 +33,7 @@ enum Entry {
 
 #[agent]
 impl Stock {
-    /// Adds to what is available, and answers how much that is.
+    /// Adds to the available quantity, and returns it.
     pub fn supply(&mut self, quantity: u64) -> Result<u64, Failure> {
         let sum = available()?.checked_add(quantity);
         let sum = sum.ok_or_else(|| Failure::invalid("there would be too many"))?;
@@ -40,12 +41,12 @@ impl Stock {
         Ok(sum)
     }
 
-    /// How much is available.
+    /// The available quantity.
     pub fn available(&self) -> Result<u64, Failure> {
         available()
     }
 
-    /// Reserves some for an order.
+    /// Reserves a quantity for an order.
     pub fn reserve(&mut self, Reserve { order, quantity }: Reserve) -> Result<(), Failure> {
         match entry(&order)? {
             Some(Entry::Reserved(reserved)) if reserved == quantity => return Ok(()),
@@ -60,7 +61,7 @@ impl Stock {
         Ok(state::set(&key(&order), &Entry::Reserved(quantity))?)
     }
 
-    /// The order has taken what it reserved.
+    /// Takes the order's reservation out of the stock.
     pub fn take(&mut self, order: String) -> Result<(), Failure> {
         match entry(&order)? {
             Some(Entry::Reserved(_)) => end(&order, &Entry::Taken),
@@ -69,7 +70,7 @@ impl Stock {
         }
     }
 
-    /// The order does not want what it reserved, or may have reserved: nothing is reserved for it from now on.
+    /// Releases the order's reservation, if there is one, and refuses any later one.
     pub fn release(&mut self, order: String) -> Result<(), Failure> {
         match entry(&order)? {
             Some(Entry::Reserved(quantity)) => {
@@ -95,7 +96,7 @@ fn entry(order: &str) -> Result<Option<Entry>, Failure> {
     Ok(state::get(&key(order))?)
 }
 
-/// Remembers for a while how a reservation ended.
+/// Remembers the outcome of a reservation for a while.
 fn end(order: &str, entry: &Entry) -> Result<(), Failure> {
     Ok(state::set_with_ttl(&key(order), entry, REMEMBERED)?)
 }

@@ -1,4 +1,4 @@
-//! What kinds of errors there are. A code has a class, which says whether a retry may help.
+//! The kinds of errors. A code has a class, which says whether a retry may help.
 
 use std::fmt;
 

@@ -26,7 +26,7 @@ const EFFECTS_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time that a shutdown waits for a sidecar to send its calls elsewhere. It checks the host's health each second.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What was left when the grace was over.
+/// The work that was left when the grace was over.
 struct Left {
     turns: usize,
     active: usize,
@@ -97,7 +97,7 @@ impl Core {
         self.deliveries.flush(deadline.min(Instant::now() + EFFECTS_TIMEOUT)).await;
     }
 
-    /// Waits for turns and effects, and ends what is active.
+    /// Waits for turns and effects, and ends the activations.
     async fn drain(&self, behind_sidecar: bool, deadline: Instant) -> Left {
         let turns = self.actors.drain(deadline).await;
         let active = match behind_sidecar {
@@ -121,7 +121,7 @@ impl Left {
     }
 }
 
-/// Deactivates idle actors, for ever.
+/// Deactivates idle actors, forever.
 async fn sweep_idle(actors: Actors) {
     let sweep = || {
         let actors = actors.clone();
@@ -130,8 +130,8 @@ async fn sweep_idle(actors: Actors) {
     task::lasting("idle actors", sweep).await;
 }
 
-/// Waits for the shutdown, or for a port that accepts no connections any more: it is useless, and nobody else would notice. Answers
-/// the application's port, if it still serves.
+/// Waits for the shutdown, or for a port that no longer accepts connections: the host is then useless, and nobody else would
+/// notice. Returns the application's port if it still serves.
 async fn until_it_ends(
     shutdown: &CancellationToken,
     mut app: JoinHandle<()>,
@@ -153,6 +153,6 @@ async fn until_it_ends(
 fn port_ended(whose: &str) {
     tracing::error!(
         code = ErrorCode::PortEnded.as_str(),
-        "the {whose} port no longer accepts connections, by a defect of the host: the host exits"
+        "the {whose} port no longer accepts connections, because of a defect in the host: the host exits"
     );
 }

@@ -1,11 +1,11 @@
-//! What a controller does about files that are missing on this host's disk.
+//! Reacts to files that are missing on this host's disk.
 
 use super::{DeploymentController, VersionRuntime};
 use crate::Error;
 use crate::library::Missing;
 
 impl<R: VersionRuntime> DeploymentController<R> {
-    /// Looks whether the next start would find what serves.
+    /// Checks whether the next start would find the serving versions.
     pub(super) async fn look_at_files(&mut self) {
         self.keeper.look_at_files(&self.versions.left_out).await;
         // The other hosts' versions are in the state that they share.

@@ -66,7 +66,7 @@ pub(super) struct View {
     pub(super) counters: BTreeMap<String, Arc<Counters>>,
     /// The first synchronisation with the other hosts is done.
     pub(super) is_synced: bool,
-    /// The next start would find what serves, here or at the other hosts.
+    /// `true` if the next start would find the serving versions, here or at the other hosts.
     pub(super) is_kept: bool,
 }
 
@@ -120,7 +120,7 @@ impl<V> ControllerHandle<V> {
         (record, counted.collect())
     }
 
-    /// Returns `true` if the next start would find what serves, here or at the other hosts.
+    /// Returns `true` if the next start would find the serving versions, here or at the other hosts.
     pub(crate) fn is_kept(&self) -> bool {
         self.view.borrow().is_kept
     }

@@ -22,12 +22,12 @@ pub(super) struct RecordKeeper {
     on_disk: OnDisk,
 }
 
-/// What this host's disk should have.
+/// The files that this host's disk should have.
 #[derive(Default)]
 struct OnDisk {
     /// The record that was written last, with the state of its file.
     written: Option<(Arc<Record>, Stamp)>,
-    /// What is missing of it.
+    /// The missing ones.
     missing: Option<Missing>,
 }
 
@@ -56,8 +56,8 @@ impl RecordKeeper {
         self.record = Arc::new(record);
     }
 
-    /// Looks whether this host's disk still has what the next start needs. Each loss is logged once. The versions in
-    /// `left_out` were missing at the start already, and have been reported then.
+    /// Checks whether this host's disk still has the files that the next start needs. Each loss is logged once. The
+    /// versions in `left_out` were already missing at the start, and were reported then.
     pub(super) async fn look_at_files(&mut self, left_out: &BTreeSet<String>) {
         let Some((record, seen)) = self.on_disk.written.clone() else { return self.write_again().await };
         let needed = record.in_use().difference(left_out).cloned().collect();
@@ -94,7 +94,7 @@ impl RecordKeeper {
         self.on_disk.missing = missing;
     }
 
-    /// What was missing on this host's disk when it was last looked at.
+    /// The files that were missing on this host's disk at the last check.
     pub(super) fn missing(&self) -> Option<&Missing> {
         self.on_disk.missing.as_ref()
     }

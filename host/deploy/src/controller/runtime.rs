@@ -1,5 +1,5 @@
-//! The door to the runtime: all that a deployment controller asks of it. Unit tests put a runtime without an engine
-//! behind it.
+//! The door to the runtime: everything that a deployment controller needs from it. Unit tests put a runtime without
+//! an engine behind it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

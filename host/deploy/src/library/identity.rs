@@ -1,4 +1,4 @@
-//! What tells a folder from another one that has taken its place.
+//! The identity of a folder, which tells it from another one in its place.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;

@@ -1,8 +1,8 @@
-//! What of the versions is no longer where it was.
+//! The files of versions that are no longer where they were.
 
 use std::path::PathBuf;
 
-/// What a start would miss. The text is for the log: it has paths.
+/// Files that the next start would miss. The text is for the log: it has paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Missing {
     /// Everything, or the record is another one: no change can be kept.

@@ -1,4 +1,4 @@
-//! What holds of a record after any changes, and of its reader for any bytes.
+//! Properties of a record after any changes, and of its reader for any bytes.
 
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ fn first() -> Record {
     Record::first(name(0), metadata, None, &origin())
 }
 
-/// Applies a change as a deployment controller does, and checks what it says of itself.
+/// Applies a change as a deployment controller does, and checks the outcome that it reports.
 fn apply(record: &mut Record, change: Change) {
     // A controller refuses to pin an actor to a version that it cannot load.
     if matches!(&change, Change::Pin { version, .. } if !record.versions.contains_key(version)) {

@@ -1,6 +1,6 @@
 //! A commit in doubt: its answer was lost with the sidecar or the store.
 //!
-//! The turn may have been committed all the same, and its effects must then still be sent. So its result is remembered,
+//! The turn may have been committed nevertheless, and its effects must then still be sent. So its result is remembered,
 //! and the actor's state is read before its next turn: if the state has the turn's writes, it was committed. If the
 //! call has an identity, the state also shows whether it was handled ([`super::dedup_log`]).
 

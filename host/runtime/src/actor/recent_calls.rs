@@ -3,8 +3,8 @@
 //! When a change of hosts cuts a call off, the router of Dapr 1.16.2 and later sends it again, up to five times and a
 //! second apart, even if its turn is still running here (`pkg/actors/router/router.go`, the policy
 //! `DaprBuiltInActorNotFoundRetries`). A repeated call joins its turn while that waits or runs, and gets the kept
-//! answer afterwards. It never starts a second turn on this host. Other hosts recognise such a call by what the turn
-//! has committed ([`super::attempts`]).
+//! answer afterwards. It never starts a second turn on this host. Other hosts recognise such a call by the dedup key
+//! that the turn has committed ([`super::attempts`]).
 //!
 //! The record belongs to the host, not to the activation: an actor may leave and return between two deliveries.
 

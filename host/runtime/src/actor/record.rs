@@ -1,7 +1,7 @@
 //! The record of one actor that is active here: its queue, and the state that its turns share.
 //!
-//! An idle actor has no task, so it costs some 2 KiB beside its warm state, and no scheduling. Its warm state is kept in
-//! the record while no task runs, and by the task while one does ([`super::activation`]).
+//! An idle actor has no task, so it costs about 2 KiB in addition to its warm state, and no scheduling. Its warm state
+//! is kept in the record while no task runs, and by the task while one does ([`super::activation`]).
 
 use std::collections::VecDeque;
 use std::sync::Arc;

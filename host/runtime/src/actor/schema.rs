@@ -18,7 +18,7 @@ use daca_model::backend::{self, Backend, StateWrite, TurnCommit};
 /// guests).
 const KEY: &str = "daca:version";
 
-/// What is known of the schema of an actor's state.
+/// The knowledge about the schema of an actor's state.
 #[derive(Debug, Clone)]
 pub(super) struct Schema {
     /// The label of its schema.

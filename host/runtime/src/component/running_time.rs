@@ -1,13 +1,13 @@
-//! How long a guest has run by itself, without the time in which it waits for the host, and without that in which its thread
-//! did not run: a process that is stopped, or gets little of a processor, is not the guest's fault.
+//! The time that a guest itself has run: without the time in which it waits for the host, and without the time in which its
+//! thread did not run. It is not the guest's fault if the process is stopped or gets little of a processor.
 //!
-//! A guest that waits suspends its future, so the guest's own time is the time spent inside `poll`. wasmtime's epoch
-//! clock goes on while a guest waits, and so cannot tell the two apart; it only makes the guest look at this clock.
+//! A guest that waits suspends its future, so the guest's own time is the time spent inside `poll`. wasmtime's epoch clock
+//! continues while a guest waits, so it cannot tell the two apart; it only makes the guest check this clock.
 //!
-//! Within a poll it is the thread's processor time that counts. To ask for it is a system call, dearer than a small turn's
-//! part of it may be, whereas the monotonic clock costs next to nothing, and never shows less. So a poll that is short by that
-//! clock counts as it shows; and a poll begins with what the thread's clock showed a moment ago, of which no more than that
-//! moment is counted too much.
+//! Within a poll, the thread's processor time counts. Reading it is a system call, which may cost more than a small turn's
+//! whole share of it. The monotonic clock costs almost nothing, and never shows less. So a poll that is short by the monotonic
+//! clock counts with that time. And a poll begins with the last known value of the thread's clock, which is only a moment old,
+//! so at most that moment is counted too much.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -28,7 +28,7 @@ pub(super) struct RunningTime {
     used: AtomicU64,
     /// When the present poll began, in nanoseconds since the origin.
     resumed: AtomicU64,
-    /// What its thread's clock showed then, or up to a moment before, in nanoseconds.
+    /// The time of its thread's clock then, or up to a moment before, in nanoseconds.
     resumed_at: AtomicU64,
     /// Nanoseconds.
     budget: AtomicU64,

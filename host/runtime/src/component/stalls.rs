@@ -2,8 +2,8 @@
 //! used up.
 //!
 //! The thread that ticks for the guests wakes every few milliseconds. If it wakes much too late, so did all other
-//! threads, and a turn with a deadline in between did not have its time. A sleeping machine is no problem: the
-//! monotonic clock sleeps with it.
+//! threads, and a turn with a deadline in between did not get its full time. A sleeping machine is not a problem:
+//! the monotonic clock sleeps with it.
 
 use std::time::{Duration, Instant};
 

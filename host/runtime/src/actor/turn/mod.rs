@@ -2,7 +2,7 @@
 //!
 //! [`run`] takes a turn from its beginning to its end. [`guest`] runs the guest, only [`commit`] makes a turn durable,
 //! for every backend, [`repeated`] recognises calls that were handled before, and [`outcome`] interprets the end of a
-//! turn for its caller and its version. Effects leave after the commit, so no event ever speaks of a state that was not
+//! turn for its caller and its version. Effects leave after the commit, so no event ever announces state that was not
 //! saved.
 
 mod commit;
