@@ -64,7 +64,7 @@ pub(super) enum BodyError {
 
 impl BodyError {
     /// The cause of an extractor's rejection, or of the error of a body that is read in pieces.
-    pub(super) fn of(error: &(dyn StdError + 'static)) -> Option<&BodyError> {
+    pub(super) fn of<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a BodyError> {
         let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
         while let Some(error) = cause {
             if let Some(error) = error.downcast_ref() {
