@@ -110,7 +110,7 @@ mod tests {
         let looks = Cell::new(0);
         let third = async || {
             looks.set(looks.get() + 1);
-            Ok(looks.get() == 3)
+            anyhow::Ok(looks.get() == 3)
         };
         eventually("the third look", third).await?;
         let error = SHORT.until("nothing", async || Ok(false)).await.expect_err("it never holds");

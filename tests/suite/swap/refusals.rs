@@ -144,7 +144,7 @@ async fn a_request_that_makes_no_sense_is_refused_with_its_code() -> anyhow::Res
 async fn a_wrong_label_is_no_refusal_of_the_version_that_serves() -> anyhow::Result<()> {
     let host = Host::start(&manifest()).await?;
     let serving = component("swapped_v1")?;
-    for query in [&format!("label={}", "x".repeat(65)), "label=a%0Ab"] {
+    for query in [format!("label={}", "x".repeat(65)).as_str(), "label=a%0Ab"] {
         let answer = host.deploy(&serving, query).await?;
         assert_refused(&host, query, &answer, (400, "label-invalid")).await?;
     }
