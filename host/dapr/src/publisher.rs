@@ -44,6 +44,8 @@ pub(super) struct Publisher {
 /// An event to be published.
 #[derive(Debug, Clone)]
 pub(super) struct Event {
+    /// The id of its CloudEvent; the sidecar makes one up for `None`.
+    pub(super) id: Option<Arc<str>>,
     pub(super) data: Bytes,
     pub(super) traceparent: Option<Arc<str>>,
 }
@@ -100,7 +102,7 @@ impl Publisher {
             topic,
             data: event.data.to_vec(),
             data_content_type: content_type(&event.data).to_owned(),
-            metadata: HashMap::new(),
+            metadata: id_override(event).collect(),
         };
         let mut client = self.client.clone();
         let request = traced(request, event.traceparent.as_deref());
@@ -210,11 +212,17 @@ fn size(events: &[Event]) -> (usize, usize) {
     (events.len(), events.iter().map(|event| event.data.len()).sum())
 }
 
+/// The metadata that gives the envelope of an event its id (`NewCloudEvent` in `pkg/runtime/pubsub/cloudevents.go`).
+fn id_override(event: &Event) -> impl Iterator<Item = (String, String)> {
+    event.id.iter().map(|id| ("cloudevent.id".to_owned(), id.to_string()))
+}
+
 fn entry(number: usize, event: &Event) -> proto::BulkPublishRequestEntry {
     // The request as a whole has one trace context, and each event another (`NewCloudEvent` in
     // `pkg/runtime/pubsub/cloudevents.go`).
     let traceparent = event.traceparent.iter();
-    let metadata = traceparent.map(|it| ("cloudevent.traceparent".to_owned(), it.to_string())).collect();
+    let metadata = traceparent.map(|it| ("cloudevent.traceparent".to_owned(), it.to_string()));
+    let metadata = metadata.chain(id_override(event)).collect();
     proto::BulkPublishRequestEntry {
         entry_id: number.to_string(),
         event: event.data.to_vec(),
@@ -251,7 +259,7 @@ mod tests {
         {
             let (publisher, asked) = publisher(known).await?;
             for _ in 0..3 {
-                let events = vec![Event { data: "{}".into(), traceparent: None }; 2];
+                let events = vec![Event { id: None, data: "{}".into(), traceparent: None }; 2];
                 let results = publisher.publish(("p".into(), "t".into()), events).await;
                 assert!(results.iter().all(Result::is_ok), "{known}: {results:?}");
             }

@@ -10,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 
 use crate::ActorAddress;
-use crate::backend::{BindingRequest, EffectRequest};
+use crate::backend::{BindingRequest, Effect, EffectRequest};
 
 /// The number of settled effects that are kept.
 const KEPT: usize = 1_000;
@@ -85,8 +85,9 @@ pub enum EffectStatus {
 
 impl Outbox {
     /// Adds an effect that waits for delivery, and returns its number.
-    pub fn add(&self, actor: &ActorAddress, turn: &str, request: &EffectRequest) -> u64 {
-        let entry = match request {
+    pub fn add(&self, actor: &ActorAddress, effect: &Effect) -> u64 {
+        let turn = effect.turn();
+        let entry = match &effect.request {
             EffectRequest::Publish { pubsub, topic, event } => {
                 entry(actor, turn, "publish", format!("{pubsub}/{topic}"), event, BTreeMap::new())
             }
@@ -123,6 +124,11 @@ impl Outbox {
             inner.settled.pop_front();
         }
         inner.settled.push_back(entry);
+    }
+
+    /// Removes an effect that this host does not send after all, because another one has.
+    pub fn forget(&self, id: u64) {
+        self.lock().pending.remove(&id);
     }
 
     /// The current numbers.

@@ -109,3 +109,18 @@ fn a_list_is_no_object() {
     assert_eq!(read_object::<Pair>(b"[1, 2]"), Err(Error::Form("it is not an object".into())));
     assert!(matches!(read_object::<Pair>(b"[1, "), Err(Error::Syntax(_))));
 }
+
+#[test]
+fn the_items_of_a_list_keep_their_bytes() {
+    for (text, expected) in [
+        ("[]", &[][..]),
+        (" [ ] ", &[]),
+        ("[1.10]", &["1.10"]),
+        (r#"[ {"a": [1, 2]} , "],[" ,null, [] ]"#, &[r#"{"a": [1, 2]}"#, r#""],[""#, "null", "[]"]),
+        (r#"{"a": [1]}"#, &[]),
+        ("7", &[]),
+    ] {
+        let items = document(text).items().map(|item| item.bytes().clone()).collect::<Vec<_>>();
+        assert_eq!(items, expected, "{text}");
+    }
+}

@@ -92,14 +92,22 @@ impl Core {
     async fn hand_over(&self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
         self.actors.drain(deadline).await;
+        self.let_effects_leave(deadline).await;
         self.actors.deactivate_all(deadline).await;
-        // Undeliverable effects are retried while the actors move, since their callers wait for that.
+        // Those of the agents' last turns.
+        self.let_effects_leave(deadline).await;
+    }
+
+    /// Waits for effects, but not for those that are retried for long: they lie in the actors' state, and their next host
+    /// sends them. What has left by then is removed at the end of the activations.
+    async fn let_effects_leave(&self, deadline: Instant) {
         self.deliveries.flush(deadline.min(Instant::now() + EFFECTS_TIMEOUT)).await;
     }
 
     /// Waits for turns and effects, and ends what is active.
     async fn drain(&self, behind_sidecar: bool, deadline: Instant) -> Left {
         let turns = self.actors.drain(deadline).await;
+        self.let_effects_leave(deadline).await;
         let active = match behind_sidecar {
             true => self.actors.active(),
             false => self.actors.deactivate_all(deadline).await,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use daca_model::ActorAddress;
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, Semaphore};
 use tokio::time::Instant;
 
 use super::agent::AgentRuntime;
@@ -28,6 +28,9 @@ pub(super) struct Activation {
     pub(super) nested_commits: Arc<AtomicU64>,
     /// Held by turns nested in another one, so that the next turn does not begin before they have ended.
     pub(super) nested: Arc<RwLock<()>>,
+    /// Permits one commit at a time. A turn that does not wait for a nested one any more may commit beside it, and each
+    /// writes the whole effect log.
+    pub(super) commits: Semaphore,
     inner: Mutex<Inner>,
 }
 
@@ -95,6 +98,7 @@ impl Activation {
             lease: Lease::default(),
             nested_commits: Arc::default(),
             nested: Arc::default(),
+            commits: Semaphore::new(1),
             inner: Mutex::new(inner),
         })
     }

@@ -1,7 +1,8 @@
 use std::sync::atomic::AtomicU32;
 
 use super::*;
-use crate::fake::{FakeBackend, event};
+use crate::fake::{FakeBackend, actor, event};
+use daca_model::backend::{BindingRequest, EffectRequest};
 
 const DELAY: Duration = Duration::from_millis(100);
 
@@ -13,8 +14,10 @@ fn away() -> Error {
     Error::Unavailable("it is away".into())
 }
 
-fn actor(id: &str) -> ActorAddress {
-    ActorAddress::new("A", id).expect("an address")
+/// Takes over the effects of a committed turn.
+fn enqueue(deliveries: &Deliveries, id: &str, effects: Vec<Effect>) {
+    let staged = deliveries.stage(&actor(id), effects, &mut TurnCommit::default()).expect("it can be stored");
+    deliveries.committed(&actor(id), staged);
 }
 
 /// Hands over the effects of a turn, and waits, for as long as it takes, until all are settled.
@@ -22,7 +25,7 @@ async fn delivered(backend: &Arc<FakeBackend>, turns: &[(&str, &[&str])]) -> (Ve
     let outbox = Arc::new(Outbox::default());
     let deliveries = Deliveries::new(backend.clone(), outbox.clone(), options());
     for (id, effects) in turns {
-        deliveries.enqueue(&actor(id), "turn", effects.iter().map(|name| event(name)).collect());
+        enqueue(&deliveries, id, effects.iter().map(|name| event(name)).collect());
     }
     let left = deliveries.flush(Instant::now() + Duration::from_secs(60)).await;
     assert_eq!(left, 0, "{:?}", backend.tried());
@@ -78,14 +81,30 @@ async fn a_backlog_slows_callers_down_for_a_second_and_then_refuses_them() {
     let backend = FakeBackend::delivering(|_| Err(away()));
     let deliveries = Deliveries::new(backend, Arc::default(), options());
     let some = |count: usize| (0..count).map(|number| event(&number.to_string())).collect::<Vec<_>>();
-    deliveries.enqueue(&actor("a"), "turn", some(10));
+    enqueue(&deliveries, "a", some(10));
     let begun = Instant::now();
     deliveries.slow_down().await;
     assert_eq!(begun.elapsed(), Duration::ZERO, "a tenth may wait");
-    deliveries.enqueue(&actor("b"), "turn", some(80));
+    enqueue(&deliveries, "b", some(80));
     deliveries.slow_down().await;
     assert_eq!(begun.elapsed(), MAX_SLOWDOWN);
     assert!(!deliveries.is_full(1));
-    deliveries.enqueue(&actor("c"), "turn", some(50));
+    enqueue(&deliveries, "c", some(50));
     assert!(deliveries.is_full(1) && !deliveries.is_full(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_binding_that_is_away_holds_up_its_own_effects_alone() {
+    let backend = FakeBackend::delivering(|name| if name == "sms" { Err(away()) } else { Ok(()) });
+    let deliveries = Deliveries::new(backend.clone(), Arc::default(), options());
+    let request = BindingRequest {
+        name: "sms".into(),
+        operation: "create".into(),
+        data: "{}".into(),
+        metadata: [].into(),
+    };
+    let sms = Effect { request: EffectRequest::Send(request), ..event("sms") };
+    enqueue(&deliveries, "a", vec![sms, event("1"), event("2")]);
+    assert_eq!(deliveries.flush(Instant::now() + DELAY / 2).await, 1);
+    assert_eq!(backend.tried(), ["sms", "1", "2"]);
 }

@@ -7,7 +7,9 @@ use tokio::time::Instant;
 
 use super::{Turn, given_up};
 use crate::actor::durations::observe;
+use crate::actor::effect_log::{self, Staged};
 use crate::actor::in_doubt::InDoubt;
+use crate::actor::services::Services;
 use crate::actor::warm_state::WarmState;
 use crate::imports::TurnProducts;
 
@@ -44,19 +46,17 @@ impl Turn<'_> {
         let actor = &self.activation.address;
         let Some(in_doubt) = &warm.in_doubt else { return Ok(()) };
         let was_applied = in_doubt.was_applied(&*self.services.backend, actor).await?;
-        let Some(in_doubt) = warm.in_doubt.take() else { return Ok(()) };
-        if !was_applied {
-            tracing::info!("the state shows that turn {} was not kept", in_doubt.turn_id);
-            return Ok(());
+        if was_applied && in_doubt.has_effects() {
+            self.services.deliveries.claim(actor, &mut warm.effects).await?;
         }
-        tracing::info!("the state shows that turn {} was kept; its answer was lost", in_doubt.turn_id);
-        let turn_id = in_doubt.turn_id.clone();
-        self.services.deliveries.enqueue(actor, &turn_id, in_doubt.effects());
+        let Some(in_doubt) = warm.in_doubt.take() else { return Ok(()) };
+        let kept = if was_applied { "kept; its answer was lost" } else { "not kept" };
+        tracing::info!("the state shows that turn {} was {kept}", in_doubt.turn_id);
         Ok(())
     }
 
     /// Makes a turn durable: hands everything that it produced to the backend, which decides what is one transaction
-    /// (behind Dapr, the state alone). Then it sends its effects.
+    /// (behind Dapr, the state alone, with the effects). Then the effects are sent.
     pub(super) async fn commit(
         &self,
         warm: &mut WarmState,
@@ -75,6 +75,14 @@ impl Turn<'_> {
             *warm = WarmState::default();
             return Err(given_up());
         }
+        let _alone = self.activation.commits.acquire().await;
+        let staged = match self.stage_effects(warm, &mut commit).await {
+            Ok(staged) => staged,
+            Err(error) => {
+                *warm = WarmState::default();
+                return Err(CallError::Backend(error.as_not_applied()));
+            }
+        };
         // A commit is rejected for an actor that is active elsewhere. A read-only turn has to ask.
         if commit.writes.is_empty() {
             self.confirm_direct(warm).await?;
@@ -101,8 +109,43 @@ impl Turn<'_> {
         cache.apply(std::mem::take(&mut commit.writes), now);
         warm.cache = cache;
         warm.schema = schema;
-        self.services.deliveries.enqueue(actor, &self.turn_id, commit.effects);
+        if let Some(staged) = staged {
+            self.services.deliveries.committed(actor, staged);
+        }
         Ok(reply)
+    }
+
+    /// Adds the turn's effects to its commit, with the host's reminder of them, and removes those that have left. `None`
+    /// if the commit does not change the effect log.
+    async fn stage_effects(
+        &self,
+        warm: &mut WarmState,
+        commit: &mut TurnCommit,
+    ) -> Result<Option<Staged>, backend::Error> {
+        let Services { deliveries, .. } = &**self.services;
+        let effects = std::mem::take(&mut commit.effects);
+        let has_effects = !effects.is_empty();
+        let is_reminded = commit.handled.as_ref().is_some_and(effect_log::is_reminder);
+        // Effects that have left cost no commit of their own.
+        let may_clean = is_reminded || self.ends || !commit.writes.is_empty();
+        let is_outdated = || warm.effects.as_ref().is_some_and(|claim| deliveries.is_outdated(claim));
+        if !(has_effects || is_reminded || (may_clean && is_outdated())) {
+            return Ok(None);
+        }
+        let actor = &self.activation.address;
+        let claim = deliveries.claim(actor, &mut warm.effects).await?;
+        let staged = deliveries.stage(actor, effects, commit)?;
+        claim.has_reminder |= is_reminded;
+        let is_wanted = has_effects || staged.has_head() || (is_reminded && claim.is_used);
+        claim.is_used = (claim.is_used && !is_reminded) || has_effects;
+        if has_effects && !claim.has_reminder {
+            commit.wakeups.insert(effect_log::reminder(), Some(effect_log::registration()));
+            claim.has_reminder = true;
+        } else if claim.has_reminder && !is_wanted && (is_reminded || self.ends) {
+            commit.wakeups.insert(effect_log::reminder(), None);
+            claim.has_reminder = false;
+        }
+        Ok(Some(staged))
     }
 
     /// Runs the backend's transaction, if there is anything in it.

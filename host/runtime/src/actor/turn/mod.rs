@@ -22,10 +22,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::dedup_log::DedupKey;
+use super::effect_log;
 use super::record::Activation;
 use super::services::Services;
 use super::warm_state::WarmState;
-use super::work::Work;
+use super::work::{End, Work};
 use crate::component::{LoadedVersion, Outcome, TrafficSplit};
 use crate::imports::TurnProducts;
 
@@ -56,7 +57,8 @@ pub(super) async fn run(
         _ => activation.lease.revoked(),
     };
     let generation = activation.lease.generation();
-    let turn = Turn { services, activation, split, loaded, context, turn_id, revoked, generation };
+    let ends = matches!(work, Work::Deactivate(End { commits: true, .. }));
+    let turn = Turn { services, activation, split, loaded, context, turn_id, revoked, generation, ends };
     // Pinned here, because a wrapper would move the future.
     let running = pin!(async {
         let started = Instant::now();
@@ -75,7 +77,7 @@ pub(super) async fn run(
             Err(error) => {
                 tracing::warn!(
                     code = ErrorCode::OutcomeUnknown.as_str(),
-                    "whether the previous turn was kept cannot be determined; if it was, its effects are lost: {error}"
+                    "whether the previous turn was kept cannot be determined; if it was, its effects leave with the actor's next activation: {error}"
                 );
                 turn.run(warm, work).await
             }
@@ -113,6 +115,8 @@ struct Turn<'a> {
     revoked: CancellationToken,
     /// The lease generation at the beginning of the turn.
     generation: u64,
+    /// It ends the activation, and what it writes is kept.
+    ends: bool,
 }
 
 impl Turn<'_> {
@@ -126,7 +130,8 @@ impl Turn<'_> {
         // A hook whose result is discarded is not worth an instance: after a change of hosts there are many at once.
         let is_too_late = end.is_some_and(|end| !end.commits);
         let has_hook = self.loaded.version.has_lifecycle() && (!is_too_late || warm.instance.is_some());
-        if end.is_some() && !has_hook {
+        let is_of_host = handled.as_ref().is_some_and(effect_log::is_reminder);
+        if is_of_host || (end.is_some() && !has_hook) {
             let products = self.scope(warm, None, handled, ends_timers).finish();
             return self.commit(warm, products, Bytes::new()).await.map(Answered::now);
         }
