@@ -57,7 +57,7 @@ struct Shared {
     backend: Arc<dyn Backend>,
     outbox: Arc<Outbox>,
     options: DeliveryOptions,
-    actors: Mutex<Actors>,
+    logs: Mutex<Logs>,
     pending: AtomicUsize,
     pending_bytes: AtomicUsize,
     settled: Notify,
@@ -69,7 +69,7 @@ struct Shared {
 
 /// The actors with effects.
 #[derive(Default)]
-struct Actors {
+struct Logs {
     outgoing: HashMap<ActorAddress, Outgoing>,
     /// Actors that are not active any more, and since when: their entries are removed after [`REMEMBERED`].
     left: VecDeque<(Instant, ActorAddress)>,
@@ -113,9 +113,9 @@ pub(super) struct LogClaim {
 
 impl Drop for LogClaim {
     fn drop(&mut self) {
-        let mut actors = self.shared.lock();
-        if actors.is_held_by(self) {
-            actors.release(&self.actor);
+        let mut logs = self.shared.lock();
+        if logs.is_held_by(self) {
+            logs.release(&self.actor);
         }
     }
 }
@@ -128,7 +128,7 @@ impl Deliveries {
             backend,
             outbox,
             options,
-            actors: Mutex::default(),
+            logs: Mutex::default(),
             pending: AtomicUsize::new(0),
             pending_bytes: AtomicUsize::new(0),
             settled: Notify::new(),
@@ -201,13 +201,13 @@ impl Deliveries {
             has_reminder: false,
             is_used: false,
         };
-        let mut actors = self.shared.lock();
-        actors.remove_old();
-        let outgoing = actors.outgoing.entry(actor.clone()).or_default();
+        let mut logs = self.shared.lock();
+        logs.remove_old();
+        let outgoing = logs.outgoing.entry(actor.clone()).or_default();
         outgoing.claim = Arc::downgrade(&claim.token);
         let unknown = outgoing.log.reload(stored);
         self.send(actor, outgoing, unknown);
-        drop(actors);
+        drop(logs);
         claim
     }
 
@@ -218,23 +218,23 @@ impl Deliveries {
         effects: Vec<Effect>,
         commit: &mut TurnCommit,
     ) -> Result<Staged, Error> {
-        let mut actors = self.shared.lock();
-        actors.outgoing.entry(actor.clone()).or_default().log.stage(effects, commit)
+        let mut logs = self.shared.lock();
+        logs.outgoing.entry(actor.clone()).or_default().log.stage(effects, commit)
     }
 
     /// Sends the effects of a committed turn.
     pub(super) fn committed(&self, actor: &ActorAddress, staged: Staged) {
-        let mut actors = self.shared.lock();
-        let outgoing = actors.outgoing.entry(actor.clone()).or_default();
+        let mut logs = self.shared.lock();
+        let outgoing = logs.outgoing.entry(actor.clone()).or_default();
         let new = outgoing.log.committed(staged);
         self.send(actor, outgoing, new);
     }
 
     /// Returns `true` if the store has effects that have left, and this claim knows it.
     pub(super) fn is_outdated(&self, claim: &LogClaim) -> bool {
-        let actors = self.shared.lock();
-        actors.is_held_by(claim)
-            && actors.outgoing.get(&claim.actor).is_some_and(|outgoing| outgoing.log.is_outdated())
+        let logs = self.shared.lock();
+        logs.is_held_by(claim)
+            && logs.outgoing.get(&claim.actor).is_some_and(|outgoing| outgoing.log.is_outdated())
     }
 
     /// Puts effects into their lanes.
@@ -268,7 +268,7 @@ impl Deliveries {
     }
 }
 
-impl Actors {
+impl Logs {
     fn is_held_by(&self, claim: &LogClaim) -> bool {
         let outgoing = self.outgoing.get(&claim.actor);
         outgoing.is_some_and(|outgoing| std::ptr::eq(outgoing.claim.as_ptr(), Arc::as_ptr(&claim.token)))
@@ -341,12 +341,12 @@ impl Shared {
     /// The next effect of a lane, with those behind it that the backend accepts in the same request. An empty lane
     /// ends.
     fn next(&self, actor: &ActorAddress, target: &EffectTarget) -> Option<Vec<Waiting>> {
-        let mut actors = self.lock();
-        let outgoing = actors.outgoing.get_mut(actor)?;
+        let mut logs = self.lock();
+        let outgoing = logs.outgoing.get_mut(actor)?;
         let lane = outgoing.lanes.get_mut(target)?;
         let Some(first) = self.pop(lane) else {
             outgoing.lanes.remove(target);
-            actors.remove_if_unused(actor, false);
+            logs.remove_if_unused(actor, false);
             return None;
         };
         let mut batch = vec![first];
@@ -396,6 +396,7 @@ impl Shared {
         match result {
             Ok(()) => {
                 self.outbox.settle(id, EffectStatus::Sent);
+                waiting.logged.done();
                 if let Some(line) = &effect.delivered_line {
                     tracing::info!(target: "agent", "{}", printable(line));
                 }
@@ -403,6 +404,7 @@ impl Shared {
             }
             Err(error) if is_last || !error.is_retryable() => {
                 self.give_up(id, effect, &error);
+                waiting.logged.done();
                 None
             }
             Err(error) => {
@@ -422,8 +424,8 @@ impl Shared {
         tracing::error!(code = ErrorCode::EffectGivenUp.as_str(), "effect {id} was dropped: {error}");
     }
 
-    fn lock(&self) -> MutexGuard<'_, Actors> {
-        self.actors.lock()
+    fn lock(&self) -> MutexGuard<'_, Logs> {
+        self.logs.lock()
     }
 }
 
