@@ -140,6 +140,7 @@ error_codes! {
     DataMissing "data-missing" Notice;
     DataUnwritable "data-unwritable" Setup;
     DeactivationNotKept "deactivation-not-kept" Notice;
+    DeadLetterDropped "dead-letter-dropped" Notice;
     Denied "denied" Notice;
     DeployBusy "deploy-busy" Unavailable;
     DeployConflict "deploy-conflict" Overtaken;

@@ -47,6 +47,7 @@ impl Host {
         let app = servers.spawn(app.run(stop_app.clone(), grace));
         let admin = servers.spawn(admin.run(stop_admin.clone(), LAST_ANSWERS));
         let sweep = tokio::spawn(sweep_idle(core.actors.clone()));
+        let burials = tokio::spawn(bury(core.actors.clone()));
         let app = until_it_ends(&shutdown, app, admin).await;
         shutdown.cancel();
 
@@ -70,6 +71,7 @@ impl Host {
             tokio::time::timeout(left / 2, app).await.ok();
         }
         sweep.abort();
+        burials.abort();
         let left = core.drain(behind_sidecar, deadline).await;
         lifecycle.enter(HostPhase::Stopped);
         core.deployer.shut_down().await;
@@ -136,6 +138,15 @@ async fn sweep_idle(actors: Actors) {
         async move { actors.run_idle_sweep().await }
     };
     task::lasting("idle actors", sweep).await;
+}
+
+/// Makes dead letters of effects that were given up, for ever.
+async fn bury(actors: Actors) {
+    let bury = || {
+        let actors = actors.clone();
+        async move { actors.run_burials().await }
+    };
+    task::lasting("dead letters", bury).await;
 }
 
 /// Waits for the shutdown, or for a port that accepts no connections any more: it is useless, and nobody else would notice. Answers

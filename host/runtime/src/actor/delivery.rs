@@ -5,7 +5,7 @@
 //! one task. If the first effect of a lane cannot be delivered, the lane waits with it, so that nothing overtakes; other
 //! lanes continue.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -18,9 +18,10 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::ActorAddress;
-use super::effect_log::{EffectLog, LoggedEffect, Staged, StoredLog};
+use super::effect_log::{DeadLetter, EffectLog, GivenUp, LoggedEffect, Staged, StoredLog};
 use daca_base::ErrorCode;
 use daca_base::backoff::Backoff;
+use daca_base::clock::Clock;
 use daca_base::telemetry::printable;
 use daca_model::backend::{Backend, Effect, EffectStatus, EffectTarget, Error, Outbox, TurnCommit};
 
@@ -30,6 +31,8 @@ const SLOW_DOWN_AT: usize = 10;
 const MAX_SLOWDOWN: Duration = Duration::from_secs(1);
 /// The maximum number of effects in one request.
 const MAX_BATCH: usize = 100;
+/// The bytes of the reason in a dead letter.
+const MAX_REASON: usize = 1_024;
 /// The time for which the log of an actor that is not active any more is remembered. Its stored log may name effects that
 /// have left, which would otherwise be sent again with its next activation: the host's reminder causes that earlier.
 const REMEMBERED: Duration = Duration::from_secs(180);
@@ -61,6 +64,7 @@ struct Shared {
     pending: AtomicUsize,
     pending_bytes: AtomicUsize,
     settled: Notify,
+    has_given_up: Notify,
     /// Wakes one of the delayed callers.
     has_room: Notify,
     /// The memory for commits in doubt, in KiB: as much again as for effects.
@@ -71,6 +75,8 @@ struct Shared {
 #[derive(Default)]
 struct Logs {
     outgoing: HashMap<ActorAddress, Outgoing>,
+    /// Actors with effects that were given up since anybody looked.
+    given_up: BTreeSet<ActorAddress>,
     /// Actors that are not active any more, and since when: their entries are removed after [`REMEMBERED`].
     left: VecDeque<(Instant, ActorAddress)>,
 }
@@ -132,6 +138,7 @@ impl Deliveries {
             pending: AtomicUsize::new(0),
             pending_bytes: AtomicUsize::new(0),
             settled: Notify::new(),
+            has_given_up: Notify::new(),
             has_room: Notify::new(),
             in_doubt: Arc::new(Semaphore::new(room)),
         };
@@ -216,10 +223,29 @@ impl Deliveries {
         &self,
         actor: &ActorAddress,
         effects: Vec<Effect>,
+        buried: &[DeadLetter],
         commit: &mut TurnCommit,
     ) -> Result<Staged, Error> {
         let mut logs = self.shared.lock();
-        logs.outgoing.entry(actor.clone()).or_default().log.stage(effects, commit)
+        logs.outgoing.entry(actor.clone()).or_default().log.stage(effects, buried, commit)
+    }
+
+    /// The effects of an actor that were given up and are not among its dead letters yet.
+    pub(super) fn given_up(&self, actor: &ActorAddress) -> Result<Vec<DeadLetter>, Error> {
+        let logs = self.shared.lock();
+        logs.outgoing.get(actor).map_or(Ok(Vec::new()), |outgoing| outgoing.log.given_up())
+    }
+
+    /// The next actor with effects that were given up: they are to become dead letters, in a turn of the host. Waits
+    /// until there is one.
+    pub(super) async fn next_given_up(&self) -> ActorAddress {
+        loop {
+            let changed = self.shared.has_given_up.notified();
+            if let Some(actor) = self.shared.lock().given_up.pop_first() {
+                return actor;
+            }
+            changed.await;
+        }
     }
 
     /// Sends the effects of a committed turn.
@@ -319,12 +345,16 @@ impl Shared {
             let delivery = pin!(self.deliver(&actor, batch).instrument(turn));
             // A panic in a backend would leave the lane without a task, and its effects waiting forever.
             if std::panic::AssertUnwindSafe(delivery).catch_unwind().await.is_err() {
-                sent.iter().for_each(|(id, _)| self.outbox.settle(*id, EffectStatus::Failed));
+                for (id, logged) in &sent {
+                    self.outbox.settle(*id, EffectStatus::Failed);
+                    logged.give_up(given_up("the host failed unexpectedly", 1));
+                }
             }
-            for (_, logged) in &sent {
-                logged.done();
-                self.settled(logged);
+            if sent.iter().any(|(_, logged)| logged.is_given_up()) {
+                self.lock().given_up.insert(actor.clone());
+                self.has_given_up.notify_one();
             }
+            sent.iter().for_each(|(_, logged)| self.settled(logged));
             if !self.is_behind() {
                 self.has_room.notify_one();
             }
@@ -375,12 +405,11 @@ impl Shared {
     async fn deliver(&self, actor: &ActorAddress, mut batch: Vec<Waiting>) {
         let backoff = Backoff::unbounded(self.options.retry_delay);
         for attempt in 1..=self.options.attempts.max(1) {
-            let is_last = attempt == self.options.attempts.max(1);
             let effects = batch.iter().map(Waiting::effect).collect::<Vec<_>>();
             let results = self.backend.deliver(actor, &effects).await;
             let tried = std::mem::take(&mut batch);
             for (waiting, result) in tried.into_iter().zip(results) {
-                batch.extend(self.settle(waiting, result, is_last));
+                batch.extend(self.settle(waiting, result, attempt));
             }
             if batch.is_empty() {
                 return;
@@ -389,14 +418,15 @@ impl Shared {
         }
     }
 
-    /// Records the result of one attempt. Returns the effect if it is to be retried.
-    fn settle(&self, waiting: Waiting, result: Result<(), Error>, is_last: bool) -> Option<Waiting> {
+    /// Records the result of an attempt, counted from 1. Returns the effect if it is to be retried.
+    fn settle(&self, waiting: Waiting, result: Result<(), Error>, attempt: u32) -> Option<Waiting> {
+        let is_last = attempt >= self.options.attempts.max(1);
         let (id, effect) = (waiting.id, waiting.effect());
         self.outbox.attempted(id, result.as_ref().err().map(Error::to_string));
         match result {
             Ok(()) => {
                 self.outbox.settle(id, EffectStatus::Sent);
-                waiting.logged.done();
+                waiting.logged.left();
                 if let Some(line) = &effect.delivered_line {
                     tracing::info!(target: "agent", "{}", printable(line));
                 }
@@ -404,7 +434,7 @@ impl Shared {
             }
             Err(error) if is_last || !error.is_retryable() => {
                 self.give_up(id, effect, &error);
-                waiting.logged.done();
+                waiting.logged.give_up(given_up(&error.to_string(), attempt));
                 None
             }
             Err(error) => {
@@ -427,6 +457,11 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Logs> {
         self.logs.lock()
     }
+}
+
+fn given_up(reason: &str, attempts: u32) -> GivenUp {
+    let at_unix_ms = Clock::of_process().unix_ms();
+    GivenUp { reason: reason[..reason.floor_char_boundary(MAX_REASON)].to_owned(), attempts, at_unix_ms }
 }
 
 #[cfg(test)]

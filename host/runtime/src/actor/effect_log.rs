@@ -8,14 +8,16 @@
 //! Somebody must call an actor that has died with effects: a reminder of the host ([`reminder`]), which is registered
 //! with the first effect of an activation, and unregistered when none is left.
 //!
+//! What cannot be delivered is given up, and moves to the actor's [`dead_letters`].
+//!
 //! This file has the log of one actor in memory, without locks or waits; [`super::delivery`] keeps the logs of all
 //! actors and sends. [`stored`] has the form in the state.
 
+mod dead_letters;
 mod stored;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +27,7 @@ use daca_model::backend::{
     self, Backend, Effect, FiredWakeup, Registration, StateWrite, TurnCommit, WakeupKey, WakeupKind,
 };
 
+pub(super) use self::dead_letters::{DEAD_LETTERS, DeadLetter, DeadLetters, GivenUp};
 use self::stored::{HEAD, Head, StoredEffect, segment_key};
 
 /// The bytes of effects in the head. A longer backlog moves into a segment, which is written once.
@@ -53,22 +56,39 @@ pub(super) fn registration() -> Registration {
 pub(super) struct LoggedEffect {
     pub(super) effect: Effect,
     text: Document,
-    /// It has been sent or given up, or another host has seen to it: nothing is to be done.
-    is_done: AtomicBool,
+    end: OnceLock<End>,
+}
+
+/// The end of an effect: nothing is to be done any more.
+#[derive(Debug)]
+enum End {
+    /// It has left, or another host has seen to it.
+    Left,
+    GivenUp(GivenUp),
 }
 
 impl LoggedEffect {
     fn new(stored: StoredEffect) -> Arc<LoggedEffect> {
         let StoredEffect { effect, text } = stored;
-        Arc::new(LoggedEffect { effect, text, is_done: AtomicBool::new(false) })
+        Arc::new(LoggedEffect { effect, text, end: OnceLock::new() })
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.is_done.load(Ordering::Acquire)
+        self.end.get().is_some()
     }
 
-    pub(super) fn done(&self) {
-        self.is_done.store(true, Ordering::Release);
+    pub(super) fn is_given_up(&self) -> bool {
+        matches!(self.end.get(), Some(End::GivenUp(_)))
+    }
+
+    /// It has left, or another host has seen to it. The first end holds.
+    pub(super) fn left(&self) {
+        self.end.set(End::Left).ok();
+    }
+
+    /// It cannot be delivered. The first end holds.
+    pub(super) fn give_up(&self, given_up: GivenUp) {
+        self.end.set(End::GivenUp(given_up)).ok();
     }
 }
 
@@ -89,6 +109,8 @@ struct Entry {
     effect: Arc<LoggedEffect>,
     /// `None` in the head.
     segment: Option<u64>,
+    /// It is among the dead letters.
+    is_buried: bool,
 }
 
 /// What a commit does to the log, once it has succeeded.
@@ -102,6 +124,8 @@ pub(super) struct Staged {
     removed_segments: Vec<u64>,
     /// The identities of entries that the store does not have any more.
     removed: HashSet<Arc<str>>,
+    /// The identities of effects that the commit adds to the dead letters.
+    buried: HashSet<Arc<str>>,
     has_head: bool,
 }
 
@@ -123,6 +147,19 @@ impl EffectLog {
         self.has_head && (self.entries.is_empty() || self.entries.iter().any(|entry| entry.effect.is_done()))
     }
 
+    /// The effects that were given up and are not among the dead letters yet.
+    pub(super) fn given_up(&self) -> Result<Vec<DeadLetter>, backend::Error> {
+        let letters = self.entries.iter().filter(|entry| !entry.is_buried).filter_map(|entry| {
+            match entry.effect.end.get() {
+                Some(End::GivenUp(given_up)) => {
+                    Some(DeadLetter::new(entry.effect.effect.clone(), given_up.clone()))
+                }
+                _ => None,
+            }
+        });
+        letters.collect()
+    }
+
     /// Adds the effects of a turn to its commit, and removes those that have left. A commit that fails leaves the log as
     /// it is.
     pub(super) fn stage(
@@ -132,14 +169,14 @@ impl EffectLog {
     ) -> Result<Staged, backend::Error> {
         let new = effects.into_iter().map(|effect| StoredEffect::new(effect).map(LoggedEffect::new));
         let new = new.collect::<Result<Vec<_>, _>>()?;
-        let waiting = || self.entries.iter().filter(|entry| !entry.effect.is_done());
+        let waiting = || self.entries.iter().filter(|entry| !is_settled(entry));
         let in_head = waiting().filter(|entry| entry.segment.is_none()).map(|entry| &entry.effect.text);
         let in_head = in_head.chain(new.iter().map(|effect| &effect.text)).collect::<Vec<_>>();
         let used = waiting().filter_map(|entry| entry.segment).collect::<BTreeSet<_>>();
         // A segment keeps what has left of it until all has: a reload must not send it again.
         let is_gone = |entry: &&Entry| match entry.segment {
             Some(number) => !used.contains(&number),
-            None => entry.effect.is_done(),
+            None => is_settled(entry),
         };
         let removed =
             self.entries.iter().filter(is_gone).map(|entry| entry.effect.effect.id.clone()).collect();
@@ -164,14 +201,21 @@ impl EffectLog {
         } else if self.has_head {
             commit.writes.insert(HEAD.to_owned(), StateWrite::Delete);
         }
-        Ok(Staged { new, new_segment, removed_segments, removed, has_head })
+        Ok(Staged { new, new_segment, removed_segments, removed, buried, has_head })
     }
 
     /// The commit has succeeded. Returns the effects that are to be sent now.
     pub(super) fn committed(&mut self, staged: Staged) -> Vec<Arc<LoggedEffect>> {
-        let Staged { new, new_segment, removed_segments, removed, has_head } = staged;
+        let Staged { new, new_segment, removed_segments, removed, buried, has_head } = staged;
         self.entries.retain(|entry| !removed.contains(&entry.effect.effect.id));
-        self.entries.extend(new.iter().map(|effect| Entry { effect: effect.clone(), segment: None }));
+        self.entries.extend(new.iter().map(|effect| Entry {
+            effect: effect.clone(),
+            segment: None,
+            is_buried: false,
+        }));
+        for entry in &mut self.entries {
+            entry.is_buried |= buried.contains(&entry.effect.effect.id);
+        }
         for number in removed_segments {
             self.segments.remove(&number);
         }
@@ -199,9 +243,9 @@ impl EffectLog {
                 unknown.push(effect.clone());
                 effect
             });
-            self.entries.push(Entry { effect, segment });
+            self.entries.push(Entry { effect, segment, is_buried: false });
         }
-        known.values().for_each(|effect| effect.done());
+        known.values().for_each(|effect| effect.left());
         self.last_segment = stored.segments.last().copied().unwrap_or(0).max(self.last_segment);
         self.segments = stored.segments;
         self.has_head = stored.has_head;

@@ -16,7 +16,8 @@ fn away() -> Error {
 
 /// Takes over the effects of a committed turn.
 fn enqueue(deliveries: &Deliveries, id: &str, effects: Vec<Effect>) {
-    let staged = deliveries.stage(&actor(id), effects, &mut TurnCommit::default()).expect("it can be stored");
+    let staged =
+        deliveries.stage(&actor(id), effects, &[], &mut TurnCommit::default()).expect("it can be stored");
     deliveries.committed(&actor(id), staged);
 }
 

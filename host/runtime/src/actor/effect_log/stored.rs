@@ -155,7 +155,7 @@ impl StoredEffect {
         Ok(StoredEffect { effect, text })
     }
 
-    fn read(text: Document) -> Option<StoredEffect> {
+    pub(super) fn read(text: Document) -> Option<StoredEffect> {
         let form = json::read_object::<Form<'_>>(text.bytes()).ok()?;
         Some(StoredEffect { effect: form.into_effect()?, text })
     }

@@ -30,7 +30,7 @@ impl Stored {
     /// Commits a turn with these effects.
     async fn turn(&mut self, effects: Vec<Effect>) {
         let mut commit = TurnCommit::default();
-        let staged = self.log.stage(effects, &mut commit).expect("it can be stored");
+        let staged = self.log.stage(effects, &[], &mut commit).expect("it can be stored");
         self.backend.commit(&actor("a"), &commit).await.expect("it is kept");
         self.log.committed(staged);
     }
@@ -38,7 +38,7 @@ impl Stored {
     /// The oldest effects that wait have left.
     fn leave(&self, count: usize) {
         let waiting = self.log.entries.iter().filter(|entry| !entry.effect.is_done());
-        waiting.take(count).for_each(|entry| entry.effect.done());
+        waiting.take(count).for_each(|entry| entry.effect.left());
     }
 
     fn waiting(&self) -> Vec<Arc<str>> {
@@ -105,7 +105,7 @@ async fn a_host_that_reads_its_log_again_sends_nothing_twice() {
     host.leave(1);
     // A commit whose answer was lost.
     let mut commit = TurnCommit::default();
-    host.log.stage(vec![event("in doubt")], &mut commit).expect("it can be stored");
+    host.log.stage(vec![event("in doubt")], &[], &mut commit).expect("it can be stored");
     host.backend.commit(&actor("a"), &commit).await.expect("it is kept");
     let stored = StoredLog::read(&*host.backend, &actor("a")).await.expect("the log is read");
     let unknown = host.log.reload(stored);
@@ -125,6 +125,25 @@ async fn what_another_host_has_seen_to_is_not_sent_any_more() {
     let stored = StoredLog::read(&*host.backend, &actor("a")).await.expect("the log is read");
     assert_eq!(host.log.reload(stored).len(), 0);
     assert!(waits.is_done());
+}
+
+/// It may be given up while a commit is under way that knows nothing of it.
+#[tokio::test]
+async fn what_was_given_up_lies_in_the_log_until_it_is_a_dead_letter() {
+    let mut host = Stored::new();
+    host.turn(vec![event("1"), event("2")]).await;
+    let reason = GivenUp { reason: "no such topic".into(), attempts: 1, at_unix_ms: 7 };
+    host.log.entries[0].effect.give_up(reason.clone());
+    host.turn(vec![event("3")]).await;
+    assert_eq!(host.next().await.1, ids(&["1", "2", "3"]));
+    let letters = host.log.given_up().expect("the letters");
+    assert_eq!(letters.iter().map(|letter| &letter.given_up).collect::<Vec<_>>(), [&reason]);
+    let mut commit = TurnCommit::default();
+    let staged = host.log.stage(Vec::new(), &letters, &mut commit).expect("it can be stored");
+    host.backend.commit(&actor("a"), &commit).await.expect("it is kept");
+    host.log.committed(staged);
+    assert_eq!(host.next().await.1, ids(&["2", "3"]));
+    assert_eq!(host.log.given_up().expect("the letters").len(), 0);
 }
 
 /// A newer host may add fields to an effect.

@@ -7,9 +7,7 @@ use tokio::time::Instant;
 
 use super::{Turn, given_up};
 use crate::actor::durations::observe;
-use crate::actor::effect_log::{self, Staged};
 use crate::actor::in_doubt::InDoubt;
-use crate::actor::services::Services;
 use crate::actor::warm_state::WarmState;
 use crate::imports::TurnProducts;
 
@@ -113,39 +111,6 @@ impl Turn<'_> {
             self.services.deliveries.committed(actor, staged);
         }
         Ok(reply)
-    }
-
-    /// Adds the turn's effects to its commit, with the host's reminder of them, and removes those that have left. `None`
-    /// if the commit does not change the effect log.
-    async fn stage_effects(
-        &self,
-        warm: &mut WarmState,
-        commit: &mut TurnCommit,
-    ) -> Result<Option<Staged>, backend::Error> {
-        let Services { deliveries, .. } = &**self.services;
-        let effects = std::mem::take(&mut commit.effects);
-        let has_effects = !effects.is_empty();
-        let is_reminded = commit.handled.as_ref().is_some_and(effect_log::is_reminder);
-        // Effects that have left cost no commit of their own.
-        let may_clean = is_reminded || self.ends || !commit.writes.is_empty();
-        let is_outdated = || warm.effects.as_ref().is_some_and(|claim| deliveries.is_outdated(claim));
-        if !(has_effects || is_reminded || (may_clean && is_outdated())) {
-            return Ok(None);
-        }
-        let actor = &self.activation.address;
-        let claim = deliveries.claim(actor, &mut warm.effects).await?;
-        let staged = deliveries.stage(actor, effects, commit)?;
-        claim.has_reminder |= is_reminded;
-        let is_wanted = has_effects || staged.has_head() || (is_reminded && claim.is_used);
-        claim.is_used = (claim.is_used && !is_reminded) || has_effects;
-        if has_effects && !claim.has_reminder {
-            commit.wakeups.insert(effect_log::reminder(), Some(effect_log::registration()));
-            claim.has_reminder = true;
-        } else if claim.has_reminder && !is_wanted && (is_reminded || self.ends) {
-            commit.wakeups.insert(effect_log::reminder(), None);
-            claim.has_reminder = false;
-        }
-        Ok(Some(staged))
     }
 
     /// Runs the backend's transaction, if there is anything in it.

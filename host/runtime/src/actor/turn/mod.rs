@@ -6,6 +6,7 @@
 //! saved.
 
 mod commit;
+mod effects;
 mod guest;
 mod outcome;
 mod repeated;

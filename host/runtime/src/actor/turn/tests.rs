@@ -9,7 +9,7 @@ use daca_model::{CallContext, CallIdentity};
 use futures::poll;
 use tokio::time::Instant;
 
-use crate::actor::effect_log;
+use crate::actor::effect_log::{self, DEAD_LETTERS};
 use crate::fake::{FakeBackend, FakeHost, actor};
 
 type Answer = Result<(), Error>;
@@ -223,4 +223,26 @@ async fn the_end_of_an_activation_cleans_up_after_its_effects() {
     assert_eq!(host.actors.deactivate_all(Instant::now() + Duration::from_secs(60)).await, 0);
     assert_eq!(host.backend.value(&actor("a"), EFFECTS), None);
     assert_eq!(host.backend.wakeups(&actor("a")), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_delivered_becomes_a_dead_letter_of_its_actor() {
+    let host = FakeHost::start(FakeBackend::delivering(|name| match name {
+        "1" => Err(Error::Invalid("no such topic".into())),
+        _ => Ok(()),
+    }));
+    let host = host.await;
+    let actors = host.actors.clone();
+    let burials = tokio::spawn(async move { actors.run_burials().await });
+    assert_eq!(host.call("a", "add", "1").await, ok("1"));
+    assert_eq!(host.delivered().await, ["1"]);
+    let letters = || host.backend.value(&actor("a"), DEAD_LETTERS).unwrap_or_default();
+    while letters().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(letters().contains("no such topic") && letters().contains("\"text\":\"1\""), "{}", letters());
+    assert_eq!(host.backend.value(&actor("a"), EFFECTS), None, "it is not tried again");
+    assert_eq!(host.call("a", "add", "2").await, ok("12"));
+    assert_eq!(host.delivered().await, ["1", "2"]);
+    burials.abort();
 }
