@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::ActorAddress;
-use super::effect_log::{DeadLetter, EffectLog, GivenUp, LoggedEffect, Staged, StoredLog};
+use super::effect_log::{self, DeadLetter, EffectLog, GivenUp, LoggedEffect, Staged, StoredLog};
 use daca_base::ErrorCode;
 use daca_base::backoff::Backoff;
 use daca_base::clock::Clock;
@@ -226,8 +226,9 @@ impl Deliveries {
         buried: &[DeadLetter],
         commit: &mut TurnCommit,
     ) -> Result<Staged, Error> {
+        let new = effect_log::logged(effects)?;
         let mut logs = self.shared.lock();
-        logs.outgoing.entry(actor.clone()).or_default().log.stage(effects, buried, commit)
+        Ok(logs.outgoing.entry(actor.clone()).or_default().log.stage(new, buried, commit))
     }
 
     /// The effects of an actor that were given up and are not among its dead letters yet.

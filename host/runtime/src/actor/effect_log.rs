@@ -92,6 +92,11 @@ impl LoggedEffect {
     }
 }
 
+/// The effects of a turn, ready for the log.
+pub(super) fn logged(effects: Vec<Effect>) -> Result<Vec<Arc<LoggedEffect>>, backend::Error> {
+    effects.into_iter().map(|effect| StoredEffect::new(effect).map(LoggedEffect::new)).collect()
+}
+
 /// The effect log of one actor.
 #[derive(Debug, Default)]
 pub(super) struct EffectLog {
@@ -167,8 +172,6 @@ impl EffectLog {
         effects: Vec<Effect>,
         commit: &mut TurnCommit,
     ) -> Result<Staged, backend::Error> {
-        let new = effects.into_iter().map(|effect| StoredEffect::new(effect).map(LoggedEffect::new));
-        let new = new.collect::<Result<Vec<_>, _>>()?;
         let waiting = || self.entries.iter().filter(|entry| !is_settled(entry));
         let in_head = waiting().filter(|entry| entry.segment.is_none()).map(|entry| &entry.effect.text);
         let in_head = in_head.chain(new.iter().map(|effect| &effect.text)).collect::<Vec<_>>();
@@ -201,7 +204,7 @@ impl EffectLog {
         } else if self.has_head {
             commit.writes.insert(HEAD.to_owned(), StateWrite::Delete);
         }
-        Ok(Staged { new, new_segment, removed_segments, removed, buried, has_head })
+        Staged { new, new_segment, removed_segments, removed, buried, has_head }
     }
 
     /// The commit has succeeded. Returns the effects that are to be sent now.

@@ -30,7 +30,7 @@ impl Stored {
     /// Commits a turn with these effects.
     async fn turn(&mut self, effects: Vec<Effect>) {
         let mut commit = TurnCommit::default();
-        let staged = self.log.stage(effects, &[], &mut commit).expect("it can be stored");
+        let staged = self.log.stage(logged(effects).expect("they can be stored"), &[], &mut commit);
         self.backend.commit(&actor("a"), &commit).await.expect("it is kept");
         self.log.committed(staged);
     }
@@ -105,7 +105,8 @@ async fn a_host_that_reads_its_log_again_sends_nothing_twice() {
     host.leave(1);
     // A commit whose answer was lost.
     let mut commit = TurnCommit::default();
-    host.log.stage(vec![event("in doubt")], &[], &mut commit).expect("it can be stored");
+    let in_doubt = logged(vec![event("in doubt")]).expect("it can be stored");
+    host.log.stage(in_doubt, &[], &mut commit);
     host.backend.commit(&actor("a"), &commit).await.expect("it is kept");
     let stored = StoredLog::read(&*host.backend, &actor("a")).await.expect("the log is read");
     let unknown = host.log.reload(stored);
@@ -139,7 +140,7 @@ async fn what_was_given_up_lies_in_the_log_until_it_is_a_dead_letter() {
     let letters = host.log.given_up().expect("the letters");
     assert_eq!(letters.iter().map(|letter| &letter.given_up).collect::<Vec<_>>(), [&reason]);
     let mut commit = TurnCommit::default();
-    let staged = host.log.stage(Vec::new(), &letters, &mut commit).expect("it can be stored");
+    let staged = host.log.stage(Vec::new(), &letters, &mut commit);
     host.backend.commit(&actor("a"), &commit).await.expect("it is kept");
     host.log.committed(staged);
     assert_eq!(host.next().await.1, ids(&["2", "3"]));
