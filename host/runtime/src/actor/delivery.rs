@@ -1,38 +1,27 @@
 //! Delivery of effects: after the commit, in order for each actor and target, retried for a while, then given up with an
 //! error in the log.
 //!
-//! Each actor with effects has its [`EffectLog`] here, and a lane for each target that effects wait for. Each lane has
-//! one task. If the first effect of a lane cannot be delivered, the lane waits with it, so that nothing overtakes; other
-//! lanes continue.
+//! Each actor with effects has its [`EffectLog`] here, and a lane for each target that effects wait for ([`lanes`]).
+
+mod lanes;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
-use tracing::Instrument as _;
 
 use super::ActorAddress;
-use super::effect_log::{self, DeadLetter, EffectLog, GivenUp, LoggedEffect, Staged, StoredLog};
-use daca_base::ErrorCode;
-use daca_base::backoff::Backoff;
-use daca_base::clock::Clock;
-use daca_base::telemetry::printable;
-use daca_model::backend::{Backend, Effect, EffectStatus, EffectTarget, Error, Outbox, TurnCommit};
+use super::effect_log::{self, DeadLetter, EffectLog, LoggedEffect, Staged, StoredLog};
+use daca_model::backend::{Backend, Effect, EffectTarget, Error, Outbox, TurnCommit};
 
 /// The fraction of the permitted waiting effects beyond which callers are slowed down.
 const SLOW_DOWN_AT: usize = 10;
 /// The longest delay of a caller.
 const MAX_SLOWDOWN: Duration = Duration::from_secs(1);
-/// The maximum number of effects in one request.
-const MAX_BATCH: usize = 100;
-/// The bytes of the reason in a dead letter.
-const MAX_REASON: usize = 1_024;
 /// The time for which the log of an actor that is not active any more is remembered. Its stored log may name effects that
 /// have left, which would otherwise be sent again with its next activation: the host's reminder causes that earlier.
 const REMEMBERED: Duration = Duration::from_secs(180);
@@ -213,7 +202,7 @@ impl Deliveries {
         let outgoing = logs.outgoing.entry(actor.clone()).or_default();
         outgoing.claim = Arc::downgrade(&claim.token);
         let unknown = outgoing.log.reload(stored);
-        self.send(actor, outgoing, unknown);
+        self.send(actor, outgoing, self.waiting(actor, &unknown));
         drop(logs);
         claim
     }
@@ -232,9 +221,9 @@ impl Deliveries {
     }
 
     /// The effects of an actor that were given up and are not among its dead letters yet.
-    pub(super) fn given_up(&self, actor: &ActorAddress) -> Result<Vec<DeadLetter>, Error> {
+    pub(super) fn given_up(&self, actor: &ActorAddress) -> Vec<DeadLetter> {
         let logs = self.shared.lock();
-        logs.outgoing.get(actor).map_or(Ok(Vec::new()), |outgoing| outgoing.log.given_up())
+        logs.outgoing.get(actor).map(|outgoing| outgoing.log.given_up()).unwrap_or_default()
     }
 
     /// The next actor with effects that were given up: they are to become dead letters, in a turn of the host. Waits
@@ -251,9 +240,10 @@ impl Deliveries {
 
     /// Sends the effects of a committed turn.
     pub(super) fn committed(&self, actor: &ActorAddress, staged: Staged) {
+        let new = self.waiting(actor, staged.new_effects());
         let mut logs = self.shared.lock();
         let outgoing = logs.outgoing.entry(actor.clone()).or_default();
-        let new = outgoing.log.committed(staged);
+        outgoing.log.committed(staged);
         self.send(actor, outgoing, new);
     }
 
@@ -264,16 +254,24 @@ impl Deliveries {
             && logs.outgoing.get(&claim.actor).is_some_and(|outgoing| outgoing.log.is_outdated())
     }
 
-    /// Puts effects into their lanes.
-    fn send(&self, actor: &ActorAddress, outgoing: &mut Outgoing, effects: Vec<Arc<LoggedEffect>>) {
+    /// Counts effects that wait from now on.
+    fn waiting(&self, actor: &ActorAddress, effects: &[Arc<LoggedEffect>]) -> Vec<Waiting> {
         let turn = tracing::Span::current();
         let bytes = effects.iter().map(|logged| logged.effect.bytes()).sum::<usize>();
         self.shared.pending.fetch_add(effects.len(), Ordering::Relaxed);
         self.shared.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
-        for logged in effects {
-            let target = logged.effect.request.target();
-            let id = self.shared.outbox.add(actor, &logged.effect);
-            let waiting = Waiting { id, logged, turn: turn.clone() };
+        let waiting = effects.iter().map(|logged| Waiting {
+            id: self.shared.outbox.add(actor, &logged.effect),
+            logged: logged.clone(),
+            turn: turn.clone(),
+        });
+        waiting.collect()
+    }
+
+    /// Puts effects into their lanes.
+    fn send(&self, actor: &ActorAddress, outgoing: &mut Outgoing, effects: Vec<Waiting>) {
+        for waiting in effects {
+            let target = waiting.effect().request.target();
             if let Some(lane) = outgoing.lanes.get_mut(&target) {
                 lane.push_back(waiting);
                 continue;
@@ -325,11 +323,15 @@ impl Logs {
     }
 
     fn remove_old(&mut self) {
-        while let Some((since, actor)) = self.left.front().cloned()
+        while let Some((since, _)) = self.left.front()
             && since.elapsed() > REMEMBERED
+            && let Some((_, actor)) = self.left.pop_front()
         {
-            self.left.pop_front();
             self.remove_if_unused(&actor, true);
+            // Its effects still wait. An actor that is active again is remembered when that ends.
+            if self.outgoing.get(&actor).is_some_and(|outgoing| outgoing.claim.strong_count() == 0) {
+                self.left.push_back((Instant::now(), actor));
+            }
         }
     }
 }
@@ -339,130 +341,9 @@ impl Shared {
         self.pending.load(Ordering::Relaxed) > self.options.max_pending / SLOW_DOWN_AT
     }
 
-    async fn run_lane(self: Arc<Self>, actor: ActorAddress, target: EffectTarget) {
-        while let Some(batch) = self.next(&actor, &target) {
-            let turn = batch.first().map_or_else(tracing::Span::none, |first| first.turn.clone());
-            let sent = batch.iter().map(|waiting| (waiting.id, waiting.logged.clone())).collect::<Vec<_>>();
-            let delivery = pin!(self.deliver(&actor, batch).instrument(turn));
-            // A panic in a backend would leave the lane without a task, and its effects waiting forever.
-            if std::panic::AssertUnwindSafe(delivery).catch_unwind().await.is_err() {
-                for (id, logged) in &sent {
-                    self.outbox.settle(*id, EffectStatus::Failed);
-                    logged.give_up(given_up("the host failed unexpectedly", 1));
-                }
-            }
-            if sent.iter().any(|(_, logged)| logged.is_given_up()) {
-                self.lock().given_up.insert(actor.clone());
-                self.has_given_up.notify_one();
-            }
-            sent.iter().for_each(|(_, logged)| self.settled(logged));
-            if !self.is_behind() {
-                self.has_room.notify_one();
-            }
-        }
-    }
-
-    /// Counts an effect that does not wait any more.
-    fn settled(&self, logged: &LoggedEffect) {
-        self.pending.fetch_sub(1, Ordering::Relaxed);
-        self.pending_bytes.fetch_sub(logged.effect.bytes(), Ordering::Relaxed);
-        self.settled.notify_waiters();
-    }
-
-    /// The next effect of a lane, with those behind it that the backend accepts in the same request. An empty lane
-    /// ends.
-    fn next(&self, actor: &ActorAddress, target: &EffectTarget) -> Option<Vec<Waiting>> {
-        let mut logs = self.lock();
-        let outgoing = logs.outgoing.get_mut(actor)?;
-        let lane = outgoing.lanes.get_mut(target)?;
-        let Some(first) = self.pop(lane) else {
-            outgoing.lanes.remove(target);
-            logs.remove_if_unused(actor, false);
-            return None;
-        };
-        let mut batch = vec![first];
-        while batch.len() < MAX_BATCH
-            && let Some(next) = lane.front()
-            && !next.logged.is_done()
-            && self.backend.takes_together(&batch[0].effect().request, &next.effect().request)
-        {
-            batch.extend(lane.pop_front());
-        }
-        Some(batch)
-    }
-
-    /// The first effect of a lane. Those that another host has seen to are skipped.
-    fn pop(&self, lane: &mut VecDeque<Waiting>) -> Option<Waiting> {
-        loop {
-            let first = lane.pop_front()?;
-            if !first.logged.is_done() {
-                return Some(first);
-            }
-            self.outbox.forget(first.id);
-            self.settled(&first.logged);
-        }
-    }
-
-    async fn deliver(&self, actor: &ActorAddress, mut batch: Vec<Waiting>) {
-        let backoff = Backoff::unbounded(self.options.retry_delay);
-        for attempt in 1..=self.options.attempts.max(1) {
-            let effects = batch.iter().map(Waiting::effect).collect::<Vec<_>>();
-            let results = self.backend.deliver(actor, &effects).await;
-            let tried = std::mem::take(&mut batch);
-            for (waiting, result) in tried.into_iter().zip(results) {
-                batch.extend(self.settle(waiting, result, attempt));
-            }
-            if batch.is_empty() {
-                return;
-            }
-            tokio::time::sleep(backoff.after(attempt)).await;
-        }
-    }
-
-    /// Records the result of an attempt, counted from 1. Returns the effect if it is to be retried.
-    fn settle(&self, waiting: Waiting, result: Result<(), Error>, attempt: u32) -> Option<Waiting> {
-        let is_last = attempt >= self.options.attempts.max(1);
-        let (id, effect) = (waiting.id, waiting.effect());
-        self.outbox.attempted(id, result.as_ref().err().map(Error::to_string));
-        match result {
-            Ok(()) => {
-                self.outbox.settle(id, EffectStatus::Sent);
-                waiting.logged.left();
-                if let Some(line) = &effect.delivered_line {
-                    tracing::info!(target: "agent", "{}", printable(line));
-                }
-                None
-            }
-            Err(error) if is_last || !error.is_retryable() => {
-                self.give_up(id, effect, &error);
-                waiting.logged.give_up(given_up(&error.to_string(), attempt));
-                None
-            }
-            Err(error) => {
-                tracing::debug!("effect {id} will be retried: {error}");
-                Some(waiting)
-            }
-        }
-    }
-
-    fn give_up(&self, id: u64, effect: &Effect, error: &Error) {
-        self.outbox.settle(id, EffectStatus::Failed);
-        let error = error.to_string();
-        let error = printable(&error);
-        if let Some(line) = &effect.undeliverable_line {
-            tracing::error!(target: "agent", "{}: {error}", printable(line));
-        }
-        tracing::error!(code = ErrorCode::EffectGivenUp.as_str(), "effect {id} was dropped: {error}");
-    }
-
     fn lock(&self) -> MutexGuard<'_, Logs> {
         self.logs.lock()
     }
-}
-
-fn given_up(reason: &str, attempts: u32) -> GivenUp {
-    let at_unix_ms = Clock::of_process().unix_ms();
-    GivenUp { reason: reason[..reason.floor_char_boundary(MAX_REASON)].to_owned(), attempts, at_unix_ms }
 }
 
 #[cfg(test)]

@@ -77,6 +77,11 @@ impl LoggedEffect {
         self.end.get().is_some()
     }
 
+    /// A copy for a dead letter.
+    fn stored(&self) -> StoredEffect {
+        StoredEffect { effect: self.effect.clone(), text: self.text.clone() }
+    }
+
     pub(super) fn is_given_up(&self) -> bool {
         matches!(self.end.get(), Some(End::GivenUp(_)))
     }
@@ -109,13 +114,37 @@ pub(super) struct EffectLog {
     has_head: bool,
 }
 
+/// An effect of the log, in the order of the turns.
 #[derive(Debug)]
 struct Entry {
-    effect: Arc<LoggedEffect>,
+    id: Arc<str>,
+    /// `None` once it has left: of what is sent, the identity is enough.
+    effect: Option<Arc<LoggedEffect>>,
     /// `None` in the head.
     segment: Option<u64>,
     /// It is among the dead letters.
     is_buried: bool,
+}
+
+impl Entry {
+    fn new(effect: Arc<LoggedEffect>, segment: Option<u64>) -> Entry {
+        Entry { id: effect.effect.id.clone(), effect: Some(effect), segment, is_buried: false }
+    }
+
+    /// Nothing is to be sent any more.
+    fn is_done(&self) -> bool {
+        self.effect.as_ref().is_none_or(|effect| effect.is_done())
+    }
+
+    /// The effect, if the store must keep it. It may be given up at any moment; then it must be kept until a commit has
+    /// made it a dead letter.
+    fn kept(&self, buried: &HashSet<Arc<str>>) -> Option<&LoggedEffect> {
+        self.effect.as_deref().filter(|effect| match effect.end.get() {
+            None => true,
+            Some(End::Left) => false,
+            Some(End::GivenUp(_)) => !self.is_buried && !buried.contains(&self.id),
+        })
+    }
 }
 
 /// What a commit does to the log, once it has succeeded.
@@ -125,9 +154,9 @@ pub(super) struct Staged {
     new: Vec<Arc<LoggedEffect>>,
     /// The number of the segment that takes all effects of the head, with the new ones.
     new_segment: Option<u64>,
-    /// The segments whose effects have all left.
+    /// The segments whose effects have all left. They go with their entries.
     removed_segments: Vec<u64>,
-    /// The identities of entries that the store does not have any more.
+    /// The identities of entries of the head that the store does not have any more.
     removed: HashSet<Arc<str>>,
     /// The identities of effects that the commit adds to the dead letters.
     buried: HashSet<Arc<str>>,
@@ -135,6 +164,11 @@ pub(super) struct Staged {
 }
 
 impl Staged {
+    /// The effects of the turn, which are to be sent once the commit has succeeded.
+    pub(super) fn new_effects(&self) -> &[Arc<LoggedEffect>] {
+        &self.new
+    }
+
     /// Returns `true` if the store has something of the log after the commit.
     pub(super) fn has_head(&self) -> bool {
         self.has_head
@@ -147,77 +181,110 @@ impl EffectLog {
         !self.has_head
     }
 
-    /// Returns `true` if the store has effects that have left.
+    /// Returns `true` if a commit can remove something from the store.
     pub(super) fn is_outdated(&self) -> bool {
-        self.has_head && (self.entries.is_empty() || self.entries.iter().any(|entry| entry.effect.is_done()))
+        let mut in_head = self.entries.iter().rev().take_while(|entry| entry.segment.is_none());
+        if !self.has_head || in_head.any(Entry::is_done) {
+            return self.has_head;
+        }
+        let waiting = self.entries.iter().filter(|entry| !entry.is_done());
+        let used = waiting.filter_map(|entry| entry.segment).collect::<BTreeSet<_>>();
+        self.entries.is_empty() || used.len() < self.segments.len()
     }
 
     /// The effects that were given up and are not among the dead letters yet.
-    pub(super) fn given_up(&self) -> Result<Vec<DeadLetter>, backend::Error> {
-        let letters = self.entries.iter().filter(|entry| !entry.is_buried).filter_map(|entry| {
-            match entry.effect.end.get() {
-                Some(End::GivenUp(given_up)) => {
-                    Some(DeadLetter::new(entry.effect.effect.clone(), given_up.clone()))
-                }
-                _ => None,
+    pub(super) fn given_up(&self) -> Vec<DeadLetter> {
+        let effects = self.entries.iter().filter(|entry| !entry.is_buried).filter_map(|entry| {
+            let effect = entry.effect.as_ref()?;
+            match effect.end.get()? {
+                End::GivenUp(given_up) => Some(DeadLetter::new(effect.stored(), given_up.clone())),
+                End::Left => None,
             }
         });
-        letters.collect()
+        effects.collect()
     }
 
-    /// Adds the effects of a turn to its commit, and removes those that have left. A commit that fails leaves the log as
-    /// it is.
+    /// Releases the memory of effects that have left.
+    pub(super) fn forget_sent(&mut self) {
+        let has_left = |effect: &mut Arc<LoggedEffect>| matches!(effect.end.get(), Some(End::Left));
+        for entry in &mut self.entries {
+            drop(entry.effect.take_if(has_left));
+        }
+    }
+
+    /// Adds the effects of a turn to its commit, and removes those that have left, and those that the commit makes dead
+    /// letters. A commit that fails leaves the log as it is.
     pub(super) fn stage(
         &self,
-        effects: Vec<Effect>,
+        new: Vec<Arc<LoggedEffect>>,
+        buried: &[DeadLetter],
         commit: &mut TurnCommit,
-    ) -> Result<Staged, backend::Error> {
-        let waiting = || self.entries.iter().filter(|entry| !is_settled(entry));
-        let in_head = waiting().filter(|entry| entry.segment.is_none()).map(|entry| &entry.effect.text);
-        let in_head = in_head.chain(new.iter().map(|effect| &effect.text)).collect::<Vec<_>>();
-        let used = waiting().filter_map(|entry| entry.segment).collect::<BTreeSet<_>>();
+    ) -> Staged {
+        let buried = buried.iter().map(|letter| letter.effect().id.clone()).collect::<HashSet<_>>();
+        let (mut in_head, mut used, mut removed) = (Vec::new(), BTreeSet::new(), HashSet::new());
+        // Each is looked at once: it may leave in the meantime.
+        for entry in &self.entries {
+            match (entry.kept(&buried), entry.segment) {
+                (Some(_), Some(number)) => {
+                    used.insert(number);
+                }
+                (Some(effect), None) => in_head.push(&effect.text),
+                (None, None) => {
+                    removed.insert(entry.id.clone());
+                }
+                (None, Some(_)) => {}
+            }
+        }
         // A segment keeps what has left of it until all has: a reload must not send it again.
-        let is_gone = |entry: &&Entry| match entry.segment {
-            Some(number) => !used.contains(&number),
-            None => is_settled(entry),
-        };
-        let removed =
-            self.entries.iter().filter(is_gone).map(|entry| entry.effect.effect.id.clone()).collect();
         let removed_segments = self.segments.difference(&used).copied().collect::<Vec<_>>();
-        let mut segments = used.iter().copied().collect::<Vec<_>>();
-
+        in_head.extend(new.iter().map(|effect| &effect.text));
         let is_long = in_head.iter().map(|text| text.bytes().len()).sum::<usize>() > MAX_HEAD;
         let new_segment = is_long.then_some(self.last_segment + 1);
-        segments.extend(new_segment);
-        for number in &removed_segments {
+        let has_head = self.write(commit, &used, &removed_segments, new_segment, &in_head);
+        Staged { new, new_segment, removed_segments, removed, buried, has_head }
+    }
+
+    /// Adds the log as it is to be to a commit. Returns `true` if the store has a head then.
+    fn write(
+        &self,
+        commit: &mut TurnCommit,
+        used: &BTreeSet<u64>,
+        removed_segments: &[u64],
+        new_segment: Option<u64>,
+        in_head: &[&Document],
+    ) -> bool {
+        for number in removed_segments {
             commit.writes.insert(segment_key(*number), StateWrite::Delete);
         }
+        let segments = used.iter().copied().chain(new_segment).collect::<Vec<_>>();
+        let mut in_head = in_head;
         if let Some(number) = new_segment {
             let value = stored::text(&[], in_head.iter().copied());
             commit.writes.insert(segment_key(number), StateWrite::Set { value, ttl: None });
+            in_head = &[];
         }
         let has_head = !segments.is_empty() || !in_head.is_empty();
         if has_head {
-            let in_head = in_head.into_iter().filter(|_| new_segment.is_none());
-            let value = stored::text(&segments, in_head);
+            let value = stored::text(&segments, in_head.iter().copied());
             commit.writes.insert(HEAD.to_owned(), StateWrite::Set { value, ttl: None });
         } else if self.has_head {
             commit.writes.insert(HEAD.to_owned(), StateWrite::Delete);
         }
-        Staged { new, new_segment, removed_segments, removed, buried, has_head }
+        has_head
     }
 
-    /// The commit has succeeded. Returns the effects that are to be sent now.
-    pub(super) fn committed(&mut self, staged: Staged) -> Vec<Arc<LoggedEffect>> {
+    /// The commit has succeeded.
+    pub(super) fn committed(&mut self, staged: Staged) {
         let Staged { new, new_segment, removed_segments, removed, buried, has_head } = staged;
-        self.entries.retain(|entry| !removed.contains(&entry.effect.effect.id));
-        self.entries.extend(new.iter().map(|effect| Entry {
-            effect: effect.clone(),
-            segment: None,
-            is_buried: false,
-        }));
-        for entry in &mut self.entries {
-            entry.is_buried |= buried.contains(&entry.effect.effect.id);
+        if !(removed.is_empty() && removed_segments.is_empty()) {
+            self.entries.retain(|entry| match entry.segment {
+                Some(number) => !removed_segments.contains(&number),
+                None => !removed.contains(&entry.id),
+            });
+        }
+        self.entries.extend(new.into_iter().map(|effect| Entry::new(effect, None)));
+        if !buried.is_empty() {
+            self.entries.iter_mut().for_each(|entry| entry.is_buried |= buried.contains(&entry.id));
         }
         for number in removed_segments {
             self.segments.remove(&number);
@@ -225,30 +292,29 @@ impl EffectLog {
         if let Some(number) = new_segment {
             self.last_segment = number;
             self.segments.insert(number);
-            for entry in self.entries.iter_mut().filter(|entry| entry.segment.is_none()) {
-                entry.segment = Some(number);
-            }
+            // Those of the head are the last ones.
+            let in_head = self.entries.iter_mut().rev().take_while(|entry| entry.segment.is_none());
+            in_head.for_each(|entry| entry.segment = Some(number));
         }
         self.has_head = has_head;
-        new
     }
 
     /// Takes over what the store has. What this host knows of an effect still holds: one that it has sent is not sent
     /// again, and one that waits here keeps its place. Those that the store does not have any more, another host has
     /// seen to. Returns the effects that this host did not know.
     pub(super) fn reload(&mut self, stored: StoredLog) -> Vec<Arc<LoggedEffect>> {
-        let known = self.entries.drain(..).map(|entry| (entry.effect.effect.id.clone(), entry.effect));
+        let known = self.entries.drain(..).map(|entry| (entry.id.clone(), entry));
         let mut known = known.collect::<HashMap<_, _>>();
         let mut unknown = Vec::new();
         for (segment, stored) in stored.effects {
-            let effect = known.remove(&stored.effect.id).unwrap_or_else(|| {
+            let entry = known.remove(&stored.effect.id).unwrap_or_else(|| {
                 let effect = LoggedEffect::new(stored);
                 unknown.push(effect.clone());
-                effect
+                Entry::new(effect, segment)
             });
-            self.entries.push(Entry { effect, segment, is_buried: false });
+            self.entries.push(Entry { segment, ..entry });
         }
-        known.values().for_each(|effect| effect.left());
+        known.values().filter_map(|entry| entry.effect.as_ref()).for_each(|effect| effect.left());
         self.last_segment = stored.segments.last().copied().unwrap_or(0).max(self.last_segment);
         self.segments = stored.segments;
         self.has_head = stored.has_head;

@@ -109,3 +109,32 @@ async fn a_binding_that_is_away_holds_up_its_own_effects_alone() {
     assert_eq!(deliveries.flush(Instant::now() + DELAY / 2).await, 1);
     assert_eq!(backend.tried(), ["sms", "1", "2"]);
 }
+
+/// Claims the log of an actor, as an activation does that ends at once.
+async fn visit(deliveries: &Deliveries, id: &str) {
+    let mut claim = None;
+    deliveries.claim(&actor(id), &mut claim).await.expect("the log is read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_is_forgotten_after_its_last_effect_however_long_that_waits() {
+    let failures = AtomicU32::new(0);
+    let backend = FakeBackend::delivering(move |_| match failures.fetch_add(1, Ordering::Relaxed) {
+        0 | 1 => Err(away()),
+        _ => Ok(()),
+    });
+    let options = DeliveryOptions { retry_delay: REMEMBERED, ..options() };
+    let deliveries = Deliveries::new(backend, Arc::default(), options);
+    let mut claim = None;
+    deliveries.claim(&actor("a"), &mut claim).await.expect("the log is read");
+    enqueue(&deliveries, "a", vec![event("1")]);
+    drop(claim);
+    let is_known = || deliveries.shared.lock().outgoing.contains_key(&actor("a"));
+    tokio::time::sleep(REMEMBERED + DELAY).await;
+    visit(&deliveries, "b").await;
+    assert!(is_known(), "its effect waits");
+    assert_eq!(deliveries.flush(Instant::now() + 10 * REMEMBERED).await, 0);
+    tokio::time::sleep(REMEMBERED + DELAY).await;
+    visit(&deliveries, "b").await;
+    assert!(!is_known());
+}

@@ -35,23 +35,19 @@ pub(in crate::actor) struct GivenUp {
 }
 
 /// An effect that was given up.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::actor) struct DeadLetter {
     stored: StoredEffect,
-    pub(in crate::actor) given_up: GivenUp,
+    pub(super) given_up: GivenUp,
 }
 
 impl DeadLetter {
-    pub(super) fn new(effect: Effect, given_up: GivenUp) -> Result<DeadLetter, backend::Error> {
-        Ok(DeadLetter { stored: StoredEffect::new(effect)?, given_up })
+    pub(super) fn new(stored: StoredEffect, given_up: GivenUp) -> DeadLetter {
+        DeadLetter { stored, given_up }
     }
 
     pub(in crate::actor) fn effect(&self) -> &Effect {
         &self.stored.effect
-    }
-
-    pub(in crate::actor) fn into_effect(self) -> Effect {
-        self.stored.effect
     }
 
     fn bytes(&self) -> usize {
@@ -122,19 +118,6 @@ impl DeadLetters {
         dropped
     }
 
-    /// Takes those with these identities out, or all of them for `None`.
-    pub(in crate::actor) fn take(&mut self, ids: Option<&[String]>) -> Vec<DeadLetter> {
-        let is_meant =
-            |letter: &DeadLetter| ids.is_none_or(|ids| ids.iter().any(|id| **id == *letter.effect().id));
-        let (taken, kept) = std::mem::take(&mut self.0).into_iter().partition::<Vec<_>, _>(is_meant);
-        self.0 = kept.into();
-        taken
-    }
-
-    pub(in crate::actor) fn iter(&self) -> impl Iterator<Item = &DeadLetter> {
-        self.0.iter()
-    }
-
     fn bytes(&self) -> usize {
         self.0.iter().map(DeadLetter::bytes).sum()
     }
@@ -147,11 +130,11 @@ mod tests {
 
     fn letter(name: &str) -> DeadLetter {
         let given_up = GivenUp { reason: format!("{name} \"failed\""), attempts: 5, at_unix_ms: 7 };
-        DeadLetter::new(event(name), given_up).expect("it can be stored")
+        DeadLetter::new(StoredEffect::new(event(name)).expect("it can be stored"), given_up)
     }
 
     fn ids(letters: &DeadLetters) -> Vec<String> {
-        letters.iter().map(|letter| letter.effect().id.to_string()).collect()
+        letters.0.iter().map(|letter| letter.effect().id.to_string()).collect()
     }
 
     #[test]
@@ -177,15 +160,5 @@ mod tests {
         assert_eq!((dropped, letters.0.len()), (vec!["0-0".to_owned()], MAX_LETTERS));
         letters.add(letter(&"x".repeat(MAX_BYTES)));
         assert_eq!(letters.0.len(), 1, "the latest is kept, whatever its size");
-    }
-
-    #[test]
-    fn letters_are_taken_by_their_identities() {
-        let mut letters = DeadLetters::default();
-        ["1", "2", "3"].map(|name| letters.add(letter(name)));
-        assert_eq!(letters.take(Some(&["2-0".to_owned(), "9-0".to_owned()])).len(), 1);
-        assert_eq!(ids(&letters), ["1-0", "3-0"]);
-        assert_eq!(letters.take(None).len(), 2);
-        assert_eq!(letters.text(), None);
     }
 }

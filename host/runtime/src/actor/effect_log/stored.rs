@@ -28,7 +28,7 @@ pub(super) fn segment_key(number: u64) -> String {
 }
 
 /// An effect and its text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct StoredEffect {
     pub(super) effect: Effect,
     pub(super) text: Document,

@@ -37,13 +37,18 @@ impl Stored {
 
     /// The oldest effects that wait have left.
     fn leave(&self, count: usize) {
-        let waiting = self.log.entries.iter().filter(|entry| !entry.effect.is_done());
-        waiting.take(count).for_each(|entry| entry.effect.left());
+        let waiting = self.log.entries.iter().filter(|entry| !entry.is_done());
+        waiting.take(count).filter_map(|entry| entry.effect.as_ref()).for_each(|effect| effect.left());
+    }
+
+    /// The first effect of the log.
+    fn first(&self) -> Arc<LoggedEffect> {
+        self.log.entries[0].effect.clone().expect("it has not left")
     }
 
     fn waiting(&self) -> Vec<Arc<str>> {
-        let waiting = self.log.entries.iter().filter(|entry| !entry.effect.is_done());
-        waiting.map(|entry| entry.effect.effect.id.clone()).collect()
+        let waiting = self.log.entries.iter().filter(|entry| !entry.is_done());
+        waiting.map(|entry| entry.id.clone()).collect()
     }
 
     /// The next host: what it has to send.
@@ -103,6 +108,7 @@ async fn a_host_that_reads_its_log_again_sends_nothing_twice() {
     let mut host = Stored::new();
     host.turn(vec![event("sent"), event("waits")]).await;
     host.leave(1);
+    host.log.forget_sent();
     // A commit whose answer was lost.
     let mut commit = TurnCommit::default();
     let in_doubt = logged(vec![event("in doubt")]).expect("it can be stored");
@@ -118,7 +124,7 @@ async fn a_host_that_reads_its_log_again_sends_nothing_twice() {
 async fn what_another_host_has_seen_to_is_not_sent_any_more() {
     let mut host = Stored::new();
     host.turn(vec![event("1")]).await;
-    let waits = host.log.entries[0].effect.clone();
+    let waits = host.first();
     let (log, _) = host.next().await;
     let mut other = Stored { backend: host.backend.clone(), log };
     other.leave(1);
@@ -134,17 +140,17 @@ async fn what_was_given_up_lies_in_the_log_until_it_is_a_dead_letter() {
     let mut host = Stored::new();
     host.turn(vec![event("1"), event("2")]).await;
     let reason = GivenUp { reason: "no such topic".into(), attempts: 1, at_unix_ms: 7 };
-    host.log.entries[0].effect.give_up(reason.clone());
+    host.first().give_up(reason.clone());
     host.turn(vec![event("3")]).await;
     assert_eq!(host.next().await.1, ids(&["1", "2", "3"]));
-    let letters = host.log.given_up().expect("the letters");
+    let letters = host.log.given_up();
     assert_eq!(letters.iter().map(|letter| &letter.given_up).collect::<Vec<_>>(), [&reason]);
     let mut commit = TurnCommit::default();
     let staged = host.log.stage(Vec::new(), &letters, &mut commit);
     host.backend.commit(&actor("a"), &commit).await.expect("it is kept");
     host.log.committed(staged);
     assert_eq!(host.next().await.1, ids(&["2", "3"]));
-    assert_eq!(host.log.given_up().expect("the letters").len(), 0);
+    assert_eq!(host.log.given_up().len(), 0);
 }
 
 /// A newer host may add fields to an effect.

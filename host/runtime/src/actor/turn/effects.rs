@@ -1,8 +1,7 @@
 //! The effects of a turn in its commit: the actor's effect log, its dead letters, and the host's reminder of both.
 
-use bytes::Bytes;
 use daca_base::ErrorCode;
-use daca_model::backend::{self, Effect, StateStore as _, StateWrite, TurnCommit};
+use daca_model::backend::{self, EFFECTS, Effect, StateWrite, TurnCommit};
 
 use super::Turn;
 use crate::actor::effect_log::{self, DEAD_LETTERS, DeadLetter, DeadLetters, Staged};
@@ -28,9 +27,9 @@ impl Turn<'_> {
         }
         let actor = &self.activation.address;
         let claim = deliveries.claim(actor, &mut warm.effects).await?;
-        let given_up = deliveries.given_up(actor)?;
-        let staged = deliveries.stage(actor, effects, &given_up, commit)?;
-        self.bury(given_up, commit).await?;
+        // An ordinary turn neither waits for the dead letters nor fails because of them.
+        let buried = if is_reminded || self.ends { self.bury(commit).await } else { Vec::new() };
+        let staged = deliveries.stage(actor, effects, &buried, commit)?;
         claim.has_reminder |= is_reminded;
         let is_wanted = has_effects || staged.has_head() || (is_reminded && claim.is_used);
         claim.is_used = (claim.is_used && !is_reminded) || has_effects;
@@ -39,34 +38,44 @@ impl Turn<'_> {
             claim.has_reminder = true;
         } else if claim.has_reminder && !is_wanted && (is_reminded || self.ends) {
             commit.wakeups.insert(effect_log::reminder(), None);
+            // Without a write a sidecar would not ask whether the actor is here, and the reminder may be that of its
+            // next host.
+            commit.writes.entry(EFFECTS.to_owned()).or_insert(StateWrite::Delete);
             claim.has_reminder = false;
         }
         Ok(Some(staged))
     }
 
-    /// Adds effects that were given up to the actor's dead letters.
-    async fn bury(&self, given_up: Vec<DeadLetter>, commit: &mut TurnCommit) -> Result<(), backend::Error> {
+    /// Adds effects that were given up to the actor's dead letters, and returns them. If the dead letters cannot be read,
+    /// the effects stay in the log.
+    async fn bury(&self, commit: &mut TurnCommit) -> Vec<DeadLetter> {
+        let given_up = self.services.deliveries.given_up(&self.activation.address);
         if given_up.is_empty() {
-            return Ok(());
+            return given_up;
         }
-        let mut letters = self.dead_letters().await?;
-        for letter in given_up {
-            for dropped in letters.add(letter) {
+        let mut letters = match self.dead_letters().await {
+            Ok(letters) => letters,
+            Err(error) => {
+                tracing::warn!("effects that were given up are no dead letters yet: {error}");
+                return Vec::new();
+            }
+        };
+        for letter in &given_up {
+            for dropped in letters.add(letter.clone()) {
                 let Effect { id, .. } = dropped.effect();
                 let code = ErrorCode::DeadLetterDropped.as_str();
                 tracing::error!(code, "the dead letter {id} was dropped: the actor has too many");
             }
         }
         write(&letters, commit);
-        Ok(())
+        given_up
     }
 
     /// The dead letters of the actor.
     async fn dead_letters(&self) -> Result<DeadLetters, backend::Error> {
         let keys = [DEAD_LETTERS.to_owned()];
         let value = self.services.backend.read_state(&self.activation.address, &keys).await?;
-        let value: Option<Bytes> = value.into_iter().flatten().next().map(|value| value.value);
-        DeadLetters::read(value.as_ref())
+        DeadLetters::read(value.into_iter().flatten().next().map(|value| value.value).as_ref())
     }
 }
 

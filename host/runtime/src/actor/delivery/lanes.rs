@@ -1,0 +1,151 @@
+//! The lanes: the effects of one actor for one target, in order.
+//!
+//! Each lane has one task. If the first effect of a lane cannot be delivered, the lane waits with it, so that nothing
+//! overtakes; other lanes continue.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures::FutureExt as _;
+use tracing::Instrument as _;
+
+use super::{Shared, Waiting};
+use crate::actor::ActorAddress;
+use crate::actor::effect_log::{GivenUp, LoggedEffect};
+use daca_base::ErrorCode;
+use daca_base::backoff::Backoff;
+use daca_base::clock::Clock;
+use daca_base::telemetry::printable;
+use daca_model::backend::{Effect, EffectStatus, EffectTarget, Error};
+
+/// The maximum number of effects in one request.
+const MAX_BATCH: usize = 100;
+/// The bytes of the reason in a dead letter.
+const MAX_REASON: usize = 1_024;
+
+impl Shared {
+    /// Delivers the effects of a lane until none waits.
+    pub(super) async fn run_lane(self: Arc<Self>, actor: ActorAddress, target: EffectTarget) {
+        while let Some(batch) = self.next(&actor, &target) {
+            let turn = batch.first().map_or_else(tracing::Span::none, |first| first.turn.clone());
+            let sent = batch.iter().map(|waiting| (waiting.id, waiting.logged.clone())).collect::<Vec<_>>();
+            let delivery = pin!(self.deliver(&actor, batch).instrument(turn));
+            // A panic in a backend would leave the lane without a task, and its effects waiting forever.
+            if std::panic::AssertUnwindSafe(delivery).catch_unwind().await.is_err() {
+                for (id, logged) in &sent {
+                    self.outbox.settle(*id, EffectStatus::Failed);
+                    logged.give_up(given_up("the host failed unexpectedly", 1));
+                }
+            }
+            if sent.iter().any(|(_, logged)| logged.is_given_up()) {
+                self.lock().given_up.insert(actor.clone());
+                self.has_given_up.notify_one();
+            }
+            sent.iter().for_each(|(_, logged)| self.settled(logged));
+            if !self.is_behind() {
+                self.has_room.notify_one();
+            }
+        }
+    }
+
+    /// Counts an effect that does not wait any more.
+    fn settled(&self, logged: &LoggedEffect) {
+        self.pending.fetch_sub(1, Ordering::Relaxed);
+        self.pending_bytes.fetch_sub(logged.effect.bytes(), Ordering::Relaxed);
+        self.settled.notify_waiters();
+    }
+
+    /// The next effect of a lane, with those behind it that the backend accepts in the same request. An empty lane
+    /// ends.
+    fn next(&self, actor: &ActorAddress, target: &EffectTarget) -> Option<Vec<Waiting>> {
+        let mut logs = self.lock();
+        let outgoing = logs.outgoing.get_mut(actor)?;
+        let lane = outgoing.lanes.get_mut(target)?;
+        let Some(first) = self.pop(lane) else {
+            outgoing.lanes.remove(target);
+            outgoing.log.forget_sent();
+            logs.remove_if_unused(actor, false);
+            return None;
+        };
+        let mut batch = vec![first];
+        while batch.len() < MAX_BATCH
+            && let Some(next) = lane.front()
+            && !next.logged.is_done()
+            && self.backend.takes_together(&batch[0].effect().request, &next.effect().request)
+        {
+            batch.extend(lane.pop_front());
+        }
+        Some(batch)
+    }
+
+    /// The first effect of a lane. Those that another host has seen to are skipped.
+    fn pop(&self, lane: &mut VecDeque<Waiting>) -> Option<Waiting> {
+        loop {
+            let first = lane.pop_front()?;
+            if !first.logged.is_done() {
+                return Some(first);
+            }
+            self.outbox.forget(first.id);
+            self.settled(&first.logged);
+        }
+    }
+
+    async fn deliver(&self, actor: &ActorAddress, mut batch: Vec<Waiting>) {
+        let backoff = Backoff::unbounded(self.options.retry_delay);
+        for attempt in 1..=self.options.attempts.max(1) {
+            let effects = batch.iter().map(Waiting::effect).collect::<Vec<_>>();
+            let results = self.backend.deliver(actor, &effects).await;
+            let tried = std::mem::take(&mut batch);
+            for (waiting, result) in tried.into_iter().zip(results) {
+                batch.extend(self.settle(waiting, result, attempt));
+            }
+            if batch.is_empty() {
+                return;
+            }
+            tokio::time::sleep(backoff.after(attempt)).await;
+        }
+    }
+
+    /// Records the result of an attempt, counted from 1. Returns the effect if it is to be retried.
+    fn settle(&self, waiting: Waiting, result: Result<(), Error>, attempt: u32) -> Option<Waiting> {
+        let is_last = attempt >= self.options.attempts.max(1);
+        let (id, effect) = (waiting.id, waiting.effect());
+        self.outbox.attempted(id, result.as_ref().err().map(Error::to_string));
+        match result {
+            Ok(()) => {
+                self.outbox.settle(id, EffectStatus::Sent);
+                waiting.logged.left();
+                if let Some(line) = &effect.delivered_line {
+                    tracing::info!(target: "agent", "{}", printable(line));
+                }
+                None
+            }
+            Err(error) if is_last || !error.is_retryable() => {
+                self.give_up(id, effect, &error);
+                waiting.logged.give_up(given_up(&error.to_string(), attempt));
+                None
+            }
+            Err(error) => {
+                tracing::debug!("effect {id} will be retried: {error}");
+                Some(waiting)
+            }
+        }
+    }
+
+    fn give_up(&self, id: u64, effect: &Effect, error: &Error) {
+        self.outbox.settle(id, EffectStatus::Failed);
+        let error = error.to_string();
+        let error = printable(&error);
+        if let Some(line) = &effect.undeliverable_line {
+            tracing::error!(target: "agent", "{}: {error}", printable(line));
+        }
+        tracing::error!(code = ErrorCode::EffectGivenUp.as_str(), "effect {id} was dropped: {error}");
+    }
+}
+
+fn given_up(reason: &str, attempts: u32) -> GivenUp {
+    let at_unix_ms = Clock::of_process().unix_ms();
+    GivenUp { reason: reason[..reason.floor_char_boundary(MAX_REASON)].to_owned(), attempts, at_unix_ms }
+}
