@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use daca_model::ActorAddress;
@@ -31,6 +31,8 @@ pub(super) struct Activation {
     /// Permits one commit at a time. A turn that does not wait for a nested one any more may commit beside it, and each
     /// writes the whole effect log.
     pub(super) commits: Semaphore,
+    /// The agent has run in this activation: its end runs the agent's hook.
+    pub(super) has_begun: AtomicBool,
     inner: Mutex<Inner>,
 }
 
@@ -99,6 +101,7 @@ impl Activation {
             nested_commits: Arc::default(),
             nested: Arc::default(),
             commits: Semaphore::new(1),
+            has_begun: AtomicBool::new(false),
             inner: Mutex::new(inner),
         })
     }

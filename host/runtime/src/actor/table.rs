@@ -256,8 +256,8 @@ impl Actors {
             return;
         }
         let fired = FiredWakeup { key: effect_log::reminder(), token: 0 };
-        // Like a direct call: it is refused if the actor may be active elsewhere.
-        let context = CallContext { is_direct: true, ..CallContext::default() };
+        // Like a direct call: it is refused if the actor may be active elsewhere. A backlog does not refuse what shortens it.
+        let context = CallContext { is_direct: true, ..CallContext::of_host() };
         if let Err(error) = self.wake(&actor, fired, Bytes::new(), context).await {
             tracing::debug!(%actor, "the effects that were given up are no dead letters yet: {error}");
         }

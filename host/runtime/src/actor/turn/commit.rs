@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use daca_model::CallError;
-use daca_model::backend::{self, TurnCommit};
+use daca_model::backend::{self, HOST_NAMES, TurnCommit};
 use tokio::time::Instant;
 
 use super::{Turn, given_up};
@@ -69,10 +69,9 @@ impl Turn<'_> {
             warm.cache = cache;
             return Err(CallError::ReplyTooLarge { actor: actor.clone(), bytes: reply.len(), limit });
         }
-        if self.services.backend.epoch() != warm.epoch || self.revoked.is_cancelled() {
-            *warm = WarmState::default();
-            return Err(given_up());
-        }
+        self.check_kept(warm)?;
+        // Before the host's own writes: they do not make the state that of the turn's version, whose guest may not have run.
+        let schema = warm.schema.as_ref().map(|schema| schema.after(&self.split, &self.loaded, &mut commit));
         let _alone = self.activation.commits.acquire().await;
         let staged = match self.stage_effects(warm, &mut commit).await {
             Ok(staged) => staged,
@@ -81,6 +80,8 @@ impl Turn<'_> {
                 return Err(CallError::Backend(error.as_not_applied()));
             }
         };
+        // The effect log may have been waited for.
+        self.check_kept(warm)?;
         // A commit is rejected for an actor that is active elsewhere. A read-only turn has to ask.
         if commit.writes.is_empty() {
             self.confirm_direct(warm).await?;
@@ -88,7 +89,6 @@ impl Turn<'_> {
             *warm = WarmState::default();
             return Err(given_up);
         }
-        let schema = warm.schema.as_ref().map(|schema| schema.after(&self.split, &self.loaded, &mut commit));
         let now = self.services.backend.clock().now();
         if let Err(error) = self.store(&commit).await {
             // The outcome is in doubt, so neither the instance nor the cache may be trusted.
@@ -104,6 +104,8 @@ impl Turn<'_> {
         if !commit.writes.is_empty() {
             self.activation.lease.confirm(warm.epoch, self.generation);
         }
+        // No guest reads what the host keeps.
+        commit.writes.retain(|key, _| !key.starts_with(HOST_NAMES));
         cache.apply(std::mem::take(&mut commit.writes), now);
         warm.cache = cache;
         warm.schema = schema;
@@ -111,6 +113,15 @@ impl Turn<'_> {
             self.services.deliveries.committed(actor, staged);
         }
         Ok(reply)
+    }
+
+    /// Rejects a commit if another host may have owned the actor since the turn began.
+    fn check_kept(&self, warm: &mut WarmState) -> Result<(), CallError> {
+        if self.services.backend.epoch() != warm.epoch || self.revoked.is_cancelled() {
+            *warm = WarmState::default();
+            return Err(given_up());
+        }
+        Ok(())
     }
 
     /// Runs the backend's transaction, if there is anything in it.

@@ -13,6 +13,7 @@ mod repeated;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use daca_base::ErrorCode;
@@ -128,13 +129,18 @@ impl Turn<'_> {
             Work::Deactivate(end) => (TurnKind::Deactivate, None, Some(end)),
         };
         let ends_timers = end.is_some_and(|end| end.ends_timers);
-        // A hook whose result is discarded is not worth an instance: after a change of hosts there are many at once.
+        // A hook whose result is discarded is not worth an instance: after a change of hosts there are many at once. And
+        // what the agent has not begun, it does not end: a turn of the host alone must not lead to effects of a hook, which
+        // would lead to the next turn of the host.
+        let has_begun = self.activation.has_begun.load(Ordering::Relaxed);
         let is_too_late = end.is_some_and(|end| !end.commits);
-        let has_hook = self.loaded.version.has_lifecycle() && (!is_too_late || warm.instance.is_some());
+        let has_hook =
+            self.loaded.version.has_lifecycle() && has_begun && (!is_too_late || warm.instance.is_some());
         let is_of_host = handled.as_ref().is_some_and(effect_log::is_reminder);
         if is_of_host || (end.is_some() && !has_hook) {
             let products = self.scope(warm, None, handled, ends_timers).finish();
-            return self.commit(warm, products, Bytes::new()).await.map(Answered::now);
+            let reply = self.commit(warm, products, Bytes::new()).await?;
+            return Ok(Answered { reply, is_without_guest: is_of_host });
         }
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
         let dedup_key = self.context.identity.clone().map(|identity| DedupKey::new(identity, &kind));
@@ -156,7 +162,7 @@ impl Turn<'_> {
         let error = match outcome {
             Ok(Ran::Before(reply)) => {
                 self.confirm_direct(warm).await?;
-                return Ok(Answered { reply, was_handled_before: true });
+                return Ok(Answered { reply, is_without_guest: true });
             }
             Ok(Ran::Now(Outcome::Reply(_), products)) if is_too_late => {
                 self.drop_what_a_late_hook_wrote(&products.commit);
@@ -213,13 +219,13 @@ enum Ran {
 /// The answer to a call.
 struct Answered {
     reply: Bytes,
-    /// No guest ran for it.
-    was_handled_before: bool,
+    /// It was handled before, or was for the host: it says nothing of the version.
+    is_without_guest: bool,
 }
 
 impl Answered {
     fn now(reply: Bytes) -> Answered {
-        Answered { reply, was_handled_before: false }
+        Answered { reply, is_without_guest: false }
     }
 }
 

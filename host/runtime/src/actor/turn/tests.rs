@@ -175,7 +175,7 @@ async fn killed() -> Arc<FakeBackend> {
     let host = host.await;
     assert_eq!(host.call("a", "add", "1").await, ok("1"));
     assert_eq!(host.delivered().await, ["1"], "the only try has failed");
-    host.backend.clone()
+    host.backend
 }
 
 /// The turn of the host's reminder.
@@ -221,6 +221,18 @@ async fn the_end_of_an_activation_cleans_up_after_its_effects() {
     assert_eq!(host.call("a", "add", "1").await, ok("1"));
     assert_eq!(host.delivered().await, ["1"]);
     assert_eq!(host.actors.deactivate_all(Instant::now() + Duration::from_secs(60)).await, 0);
+    assert_eq!(host.backend.value(&actor("a"), EFFECTS), None);
+    assert_eq!(host.backend.wakeups(&actor("a")), [""; 0]);
+}
+
+/// The effects of a hook would lead to the next turn of the host, and that to the next hook.
+#[tokio::test(start_paused = true)]
+async fn an_activation_that_had_turns_of_the_host_alone_ends_without_a_hook() {
+    let host = FakeHost::start(killed().await).await;
+    remind(&host).await;
+    assert_eq!(host.delivered().await, ["1", "1"]);
+    assert_eq!(host.actors.deactivate_all(Instant::now() + Duration::from_secs(60)).await, 0);
+    assert_eq!(host.backend.value(&actor("a"), "bye"), None);
     assert_eq!(host.backend.value(&actor("a"), EFFECTS), None);
     assert_eq!(host.backend.wakeups(&actor("a")), [""; 0]);
 }
