@@ -81,12 +81,12 @@ impl Publisher {
         }
     }
 
-    /// Publishes events one after the other. None overtakes one that was not published.
+    /// Publishes events one after the other. None overtakes one that may still be published.
     async fn publish_each(&self, topic: &Topic, events: &[Event]) -> Vec<Result<(), Error>> {
         let mut results = Vec::new();
         for event in events {
             let result = match results.last() {
-                Some(Err(error)) => Err(Error::clone(error)),
+                Some(Err(error)) if error.is_retryable() => Err(Error::clone(error)),
                 _ => self.publish_one(topic, event).await,
             };
             results.push(result);
