@@ -32,6 +32,8 @@ use self::stored::{HEAD, Head, StoredEffect, segment_key};
 
 /// The bytes of effects in the head. A longer backlog moves into a segment, which is written once.
 const MAX_HEAD: usize = 16 * 1024;
+/// The number of segments that are requested at once.
+const READ_BATCH: usize = 32;
 /// The interval of the host's reminder: how long the effects of a dead host wait at most, once the actor can be active
 /// elsewhere.
 const REMINDER_PERIOD: Duration = Duration::from_secs(60);
@@ -340,10 +342,10 @@ impl StoredLog {
         let value = values.next().flatten().map(|value| value.value);
         let head = Head::read(value.as_ref())?;
         let keys = head.segments.iter().map(|number| segment_key(*number)).collect::<Vec<_>>();
-        let segments = match keys.is_empty() {
-            true => Vec::new(),
-            false => backend.read_state(actor, &keys).await?,
-        };
+        let mut segments = Vec::with_capacity(keys.len());
+        for some in keys.chunks(READ_BATCH) {
+            segments.extend(backend.read_state(actor, some).await?);
+        }
         let mut effects = Vec::new();
         for (number, value) in head.segments.iter().zip(segments) {
             let value = value.ok_or_else(|| {

@@ -12,12 +12,12 @@ use futures::FutureExt as _;
 use tracing::Instrument as _;
 
 use super::{Shared, Waiting};
-use crate::actor::ActorAddress;
 use crate::actor::effect_log::{GivenUp, LoggedEffect};
 use daca_base::ErrorCode;
 use daca_base::backoff::Backoff;
 use daca_base::clock::Clock;
 use daca_base::telemetry::printable;
+use daca_model::ActorAddress;
 use daca_model::backend::{Effect, EffectStatus, EffectTarget, Error};
 
 /// The maximum number of effects in one request.

@@ -263,7 +263,10 @@ proptest! {
                         let effects = effects.collect();
                         host.turn(effects).await;
                     }
-                    Step::Leave(count) => host.leave(count),
+                    Step::Leave(count) => {
+                        host.leave(count);
+                        host.log.forget_sent();
+                    }
                     Step::Move => host.log = host.next().await.0,
                 }
                 let (_, stored) = host.next().await;
