@@ -95,9 +95,12 @@ impl Core {
         let deadline = Instant::now() + timeout;
         self.actors.drain(deadline).await;
         self.let_effects_leave(deadline).await;
+        let waiting = self.deliveries.pending();
         self.actors.deactivate_all(deadline).await;
-        // Those of the agents' last turns.
-        self.let_effects_leave(deadline).await;
+        // The agents' last turns may have had some.
+        if self.deliveries.pending() > waiting {
+            self.let_effects_leave(deadline).await;
+        }
     }
 
     /// Waits for effects, but not for those that are retried for long: they lie in the actors' state, and their next host

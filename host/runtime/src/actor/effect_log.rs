@@ -359,6 +359,14 @@ impl StoredLog {
     }
 }
 
+/// Parses values of the effect log and of the dead letters, and serialises the result again. For fuzzing.
+pub(super) fn read_stored(value: &Bytes) {
+    if let Ok(head) = Head::read(Some(value)) {
+        let _written = stored::text(&head.segments, head.effects.iter().map(|effect| &effect.text));
+    }
+    let _written = DeadLetters::read(Some(value)).map(|letters| letters.text());
+}
+
 /// Returns `true` if a commit has a turn's effects, or changes the log in another way.
 pub(super) fn is_in(commit: &TurnCommit) -> bool {
     commit.writes.contains_key(HEAD)
