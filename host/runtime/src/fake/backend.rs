@@ -22,6 +22,9 @@ type Delivery = dyn Fn(&str) -> Result<(), Error> + Send + Sync;
 /// The test's result of a commit.
 type Commit = dyn Fn(&TurnCommit) -> Result<(), Error> + Send + Sync;
 
+/// The topic whose events are taken in one request.
+pub(crate) const TOGETHER: &str = "together";
+
 /// The backend.
 pub(crate) struct FakeBackend {
     state: Mutex<BTreeMap<(ActorAddress, String), Bytes>>,
@@ -186,6 +189,12 @@ impl EffectDelivery for FakeBackend {
         let names = effects.iter().map(|effect| name(effect)).collect::<Vec<_>>();
         self.tried.lock().extend(names.iter().cloned());
         names.iter().map(|name| (self.delivery)(name)).collect()
+    }
+
+    fn takes_together(&self, first: &EffectRequest, next: &EffectRequest) -> bool {
+        [first, next]
+            .into_iter()
+            .all(|request| matches!(request, EffectRequest::Publish { topic, .. } if topic == TOGETHER))
     }
 
     async fn publish(&self, _: &Topic, _: Bytes) -> Result<(), Error> {

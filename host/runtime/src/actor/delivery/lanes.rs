@@ -30,20 +30,24 @@ impl Shared {
     pub(super) async fn run_lane(self: Arc<Self>, actor: ActorAddress, target: EffectTarget) {
         while let Some(batch) = self.next(&actor, &target) {
             let turn = batch.first().map_or_else(tracing::Span::none, |first| first.turn.clone());
-            let sent = batch.iter().map(|waiting| (waiting.id, waiting.logged.clone())).collect::<Vec<_>>();
+            let tried = batch.iter().map(|waiting| (waiting.id, waiting.logged.clone())).collect::<Vec<_>>();
             let delivery = pin!(self.deliver(&actor, batch).instrument(turn));
             // A panic in a backend would leave the lane without a task, and its effects waiting forever.
-            if std::panic::AssertUnwindSafe(delivery).catch_unwind().await.is_err() {
-                for (id, logged) in &sent {
+            let held_up = std::panic::AssertUnwindSafe(delivery).catch_unwind().await.unwrap_or_else(|_| {
+                for (id, logged) in &tried {
                     self.outbox.settle(*id, EffectStatus::Failed);
                     logged.give_up(given_up("the host failed unexpectedly", 1));
                 }
-            }
-            if sent.iter().any(|(_, logged)| logged.is_given_up()) {
+                Vec::new()
+            });
+            if tried.iter().any(|(_, logged)| logged.is_given_up()) {
                 self.lock().given_up.insert(actor.clone());
                 self.has_given_up.notify_one();
             }
-            sent.iter().for_each(|(_, logged)| self.settled(logged));
+            let is_held_up = |id: u64| held_up.iter().any(|waiting| waiting.id == id);
+            let ended = tried.iter().filter(|(id, _)| !is_held_up(*id));
+            ended.for_each(|(_, logged)| self.settled(logged));
+            self.put_back(&actor, &target, held_up);
             if !self.is_behind() {
                 self.has_room.notify_one();
             }
@@ -92,25 +96,49 @@ impl Shared {
         }
     }
 
-    async fn deliver(&self, actor: &ActorAddress, mut batch: Vec<Waiting>) {
-        let backoff = Backoff::unbounded(self.options.retry_delay);
-        for attempt in 1..=self.options.attempts.max(1) {
-            let effects = batch.iter().map(Waiting::effect).collect::<Vec<_>>();
-            let results = self.backend.deliver(actor, &effects).await;
-            let tried = std::mem::take(&mut batch);
-            for (waiting, result) in tried.into_iter().zip(results) {
-                batch.extend(self.settle(waiting, result, attempt));
-            }
-            if batch.is_empty() {
-                return;
-            }
-            tokio::time::sleep(backoff.after(attempt)).await;
+    /// Puts effects back to the front of their lane, which runs.
+    fn put_back(&self, actor: &ActorAddress, target: &EffectTarget, effects: Vec<Waiting>) {
+        if effects.is_empty() {
+            return;
+        }
+        let mut logs = self.lock();
+        let outgoing = logs.outgoing.get_mut(actor);
+        if let Some(lane) = outgoing.and_then(|outgoing| outgoing.lanes.get_mut(target)) {
+            effects.into_iter().rev().for_each(|waiting| lane.push_front(waiting));
         }
     }
 
+    /// Delivers effects until all have left or the first one is given up. Returns those behind it: it held them up, and
+    /// they have attempts of their own.
+    async fn deliver(&self, actor: &ActorAddress, mut batch: Vec<Waiting>) -> Vec<Waiting> {
+        let backoff = Backoff::unbounded(self.options.retry_delay);
+        let attempts = self.options.attempts.max(1);
+        for attempt in 1..=attempts {
+            let effects = batch.iter().map(Waiting::effect).collect::<Vec<_>>();
+            let results = self.backend.deliver(actor, &effects).await;
+            let mut is_held_up = false;
+            let tried = std::mem::take(&mut batch);
+            for (waiting, result) in tried.into_iter().zip(results) {
+                let holds_up = result.as_ref().is_err_and(Error::is_retryable);
+                batch.extend(self.settle(waiting, result, attempt, attempt == attempts && !is_held_up));
+                is_held_up |= holds_up;
+            }
+            if batch.is_empty() || attempt == attempts {
+                break;
+            }
+            tokio::time::sleep(backoff.after(attempt)).await;
+        }
+        batch
+    }
+
     /// Records the result of an attempt, counted from 1. Returns the effect if it is to be retried.
-    fn settle(&self, waiting: Waiting, result: Result<(), Error>, attempt: u32) -> Option<Waiting> {
-        let is_last = attempt >= self.options.attempts.max(1);
+    fn settle(
+        &self,
+        waiting: Waiting,
+        result: Result<(), Error>,
+        attempt: u32,
+        is_last: bool,
+    ) -> Option<Waiting> {
         let (id, effect) = (waiting.id, waiting.effect());
         self.outbox.attempted(id, result.as_ref().err().map(Error::to_string));
         match result {

@@ -1,7 +1,7 @@
 use std::sync::atomic::AtomicU32;
 
 use super::*;
-use crate::fake::{FakeBackend, actor, event};
+use crate::fake::{FakeBackend, TOGETHER, actor, event};
 use daca_model::backend::{BindingRequest, EffectRequest};
 
 const DELAY: Duration = Duration::from_millis(100);
@@ -52,6 +52,27 @@ async fn an_effect_is_dropped_after_its_tries_and_the_next_one_leaves() {
     let backend = FakeBackend::delivering(|name| if name == "1" { Err(away()) } else { Ok(()) });
     let (tried, outbox) = delivered(&backend, &[("a", &["1", "2"])]).await;
     assert_eq!(tried, ["1", "1", "1", "1", "2"]);
+    assert_eq!((outbox.counts().sent, outbox.counts().failed), (1, 1));
+}
+
+/// A backend does not say which effect of a request has failed.
+#[tokio::test(start_paused = true)]
+async fn what_waited_behind_an_effect_that_is_given_up_has_attempts_of_its_own() {
+    let failures = AtomicU32::new(0);
+    let backend = FakeBackend::delivering(move |name| match name {
+        "2" if failures.fetch_add(1, Ordering::Relaxed) >= 4 => Ok(()),
+        _ => Err(away()),
+    });
+    let outbox = Arc::new(Outbox::default());
+    let deliveries = Deliveries::new(backend.clone(), outbox.clone(), options());
+    let together = |name: &str| {
+        let (pubsub, topic) = ("p".to_owned(), TOGETHER.to_owned());
+        let request = EffectRequest::Publish { pubsub, topic, event: name.to_owned().into() };
+        Effect { request, ..event(name) }
+    };
+    enqueue(&deliveries, "a", vec![together("1"), together("2")]);
+    assert_eq!(deliveries.flush(Instant::now() + 60 * DELAY).await, 0);
+    assert_eq!(backend.tried(), ["1", "2", "1", "2", "1", "2", "1", "2", "2"]);
     assert_eq!((outbox.counts().sent, outbox.counts().failed), (1, 1));
 }
 

@@ -129,15 +129,9 @@ impl Turn<'_> {
             Work::Deactivate(end) => (TurnKind::Deactivate, None, Some(end)),
         };
         let ends_timers = end.is_some_and(|end| end.ends_timers);
-        // A hook whose result is discarded is not worth an instance: after a change of hosts there are many at once. And
-        // what the agent has not begun, it does not end: a turn of the host alone must not lead to effects of a hook, which
-        // would lead to the next turn of the host.
-        let has_begun = self.activation.has_begun.load(Ordering::Relaxed);
         let is_too_late = end.is_some_and(|end| !end.commits);
-        let has_hook =
-            self.loaded.version.has_lifecycle() && has_begun && (!is_too_late || warm.instance.is_some());
         let is_of_host = handled.as_ref().is_some_and(effect_log::is_reminder);
-        if is_of_host || (end.is_some() && !has_hook) {
+        if is_of_host || (end.is_some() && !self.ends_with_hook(warm, is_too_late)) {
             let products = self.scope(warm, None, handled, ends_timers).finish();
             let reply = self.commit(warm, products, Bytes::new()).await?;
             return Ok(Answered { reply, is_without_guest: is_of_host });
@@ -186,6 +180,15 @@ impl Turn<'_> {
             self.end_timers(warm).await?;
         }
         Err(error)
+    }
+
+    /// Returns `true` if the end of the activation runs the agent's hook. A hook whose result is discarded is not worth an
+    /// instance: after a change of hosts there are many at once. And what the agent has not begun, it does not end: the
+    /// effects of a hook lead to a turn of the host, which must not lead to the next hook.
+    fn ends_with_hook(&self, warm: &WarmState, is_too_late: bool) -> bool {
+        self.loaded.version.has_lifecycle()
+            && self.activation.has_begun.load(Ordering::Relaxed)
+            && (!is_too_late || warm.instance.is_some())
     }
 
     /// Commits the end of the actor's timers alone: a hook that fails must not keep them alive.
