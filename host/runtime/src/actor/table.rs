@@ -245,8 +245,8 @@ impl Actors {
     /// Makes dead letters of effects that were given up, in turns of the host. Runs until it is dropped. An actor that is
     /// not active here any more is left to the host's reminder.
     pub async fn run_burials(&self) {
-        let given_up = futures::stream::unfold((), |()| async {
-            Some((self.services.deliveries.next_given_up().await, ()))
+        let given_up = futures::stream::unfold(&self.services.deliveries, |deliveries| async move {
+            Some((deliveries.next_given_up().await, deliveries))
         });
         given_up.for_each_concurrent(CONCURRENT_BURIALS, |actor| self.bury(actor)).await;
     }
