@@ -9,7 +9,7 @@ use axum::Router;
 use bytes::Bytes;
 use daca_base::clock::moved::Machine;
 use daca_deploy::Deployer;
-use daca_model::backend::{ActorCall, ActorCalls as _, Backend as _, Outbox, WakeupKind};
+use daca_model::backend::{ActorCall, ActorCalls as _, Backend as _, HOST_NAMES, Outbox, WakeupKind};
 use daca_model::{ActorAddress, CallContext, CallIdentity, HostPhase, LifecycleWriter};
 use daca_runtime::actor::{Actors, Deliveries};
 use futures::FutureExt as _;
@@ -24,8 +24,6 @@ use crate::recorder::Recorder;
 use crate::seen::{self, BindingCall, Event, Wakeup};
 use crate::{BindingAnswer, CallFailed, Error, Response, StartError, deploy, routes};
 
-/// What the keys of an actor's state begin with that the host keeps beside the agent's own.
-const HOST_KEYS: &str = "daca:";
 /// The interval of the checks whether an actor that is just answering has become idle.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -175,7 +173,7 @@ impl Host {
         let actor = address(actor)?;
         self.settled().await?;
         let state = self.parts.backend.embedded.state_of(&actor).await?;
-        let own = state.into_iter().filter(|(key, _)| !key.starts_with(HOST_KEYS));
+        let own = state.into_iter().filter(|(key, _)| !key.starts_with(HOST_NAMES));
         Ok(own.map(|(key, value)| (key, seen::value(&value.value))).collect())
     }
 
@@ -202,7 +200,8 @@ impl Host {
         self.settled().await?;
         let scheduled = self.parts.backend.embedded.scheduled_of(&actor, kind).await?;
         let now = self.now();
-        Ok(scheduled.into_iter().map(|one| Wakeup::new(one, now)).collect())
+        let own = scheduled.into_iter().filter(|one| !one.name.starts_with(HOST_NAMES));
+        Ok(own.map(|one| Wakeup::new(one, now)).collect())
     }
 
     /// The events that were published since the start, in the order in which they left.

@@ -143,7 +143,9 @@ impl ChatAgent {
 
 impl Turn {
     fn stage(&mut self, request: EffectRequest, delivered: String, undeliverable: &str) {
+        let id = Effect::id_of("turn", self.commit.effects.len());
         self.commit.effects.push(Effect {
+            id,
             request,
             delivered_line: Some(delivered),
             undeliverable_line: Some(undeliverable.to_owned()),

@@ -162,7 +162,7 @@ async fn deliver(
     mut waiting: mpsc::Receiver<(ActorAddress, Effect)>,
 ) {
     while let Some((actor, effect)) = waiting.recv().await {
-        let id = outbox.add(&actor, "", &effect.request);
+        let id = outbox.add(&actor, &effect);
         let delivered =
             backend.deliver(&actor, &[&effect]).await.into_iter().all(|tried| tried.result.is_ok());
         outbox.settle(id, if delivered { EffectStatus::Sent } else { EffectStatus::Failed });

@@ -1,7 +1,7 @@
 //! Events for the subscribers of a topic.
 //!
-//! An event is an [`Effect`]: it is sent after the call has succeeded, in order with the call's other effects, and
-//! retried for a while when the broker cannot be reached. So `Ok` means that it will be sent, not that it was sent.
+//! An event is an [`Effect`]: it is sent after the call has succeeded, in order with the actor's other events for this
+//! component, and retried for a while when the broker cannot be reached. So `Ok` means that it will be sent, not that it was sent.
 
 use serde::Serialize;
 

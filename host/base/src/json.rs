@@ -110,6 +110,11 @@ impl Document {
         self.field(name).filter(|value| !value.is_null())
     }
 
+    /// The items of a list, in order. Empty for anything else.
+    pub fn items(&self) -> impl Iterator<Item = Document> {
+        Items::of(&self.0).map(|item| Document(self.0.slice(item)))
+    }
+
     /// The depth of nested lists and objects.
     pub fn depth(&self) -> usize {
         depth(&self.0)
@@ -314,6 +319,35 @@ impl Iterator for Fields<'_> {
         // Past the comma, or the end of the object.
         self.at = skip_space(self.text, value_end) + 1;
         Some((key..key_end, value.min(value_end)..value_end))
+    }
+}
+
+/// The items of a list, in order: their positions. Empty for anything else.
+struct Items<'a> {
+    text: &'a [u8],
+    /// Before the next item.
+    at: usize,
+}
+
+impl Items<'_> {
+    fn of(text: &[u8]) -> Items<'_> {
+        let at = if text.first() == Some(&b'[') { 1 } else { text.len() };
+        Items { text, at }
+    }
+}
+
+impl Iterator for Items<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        let start = skip_space(self.text, self.at);
+        if matches!(self.text.get(start), None | Some(b']')) {
+            return None;
+        }
+        let end = end_of_value(self.text, start);
+        // Past the comma, or the end of the list.
+        self.at = skip_space(self.text, end) + 1;
+        Some(start..end)
     }
 }
 

@@ -37,7 +37,7 @@ pub fn event(input: &[u8]) {
         assert!(data.is_object(), "subscriptions get objects");
     }
     if cloud_event::check_published(&event, true).is_ok() {
-        let received = cloud_event::data(&cloud_event::envelope("A", "p", "t", &event));
+        let received = cloud_event::data(&cloud_event::envelope("1", "A", "p", "t", &event));
         assert!(received.is_ok(), "what may be published can be received");
     }
 }

@@ -64,6 +64,10 @@ use watch::{SidecarStatus, Watch};
 /// The timeout of an output binding, which calls something on the internet.
 const BINDING_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The metadata of a binding that has an effect's identity. As a header it is that of the IETF's draft
+/// `draft-ietf-httpapi-idempotency-key-header`, which a host of this project understands, too.
+const IDENTITY: &str = "Idempotency-Key";
+
 /// The sidecar as a backend.
 pub struct Sidecar {
     client: Client,
@@ -134,12 +138,25 @@ impl Sidecar {
     }
 }
 
+/// The request to a binding with the identity of the effect in its metadata, unless the agent has given one. The HTTP
+/// binding makes a header of it, and Kafka's another (`bindings/http/http.go` and `common/component/kafka/producer.go`
+/// of components-contrib); others ignore what they do not know.
+fn with_identity(request: &BindingRequest, id: &str) -> BindingRequest {
+    let mut request = request.clone();
+    if !request.metadata.keys().any(|name| name.eq_ignore_ascii_case(IDENTITY)) {
+        request.metadata.insert(IDENTITY.to_owned(), id.to_owned());
+    }
+    request
+}
+
 /// The event of an effect, if it is one.
 fn event(effect: &Effect) -> Option<OutgoingEvent> {
     match &effect.request {
-        EffectRequest::Publish { event, .. } => {
-            Some(OutgoingEvent { data: event.clone(), traceparent: effect.traceparent.clone() })
-        }
+        EffectRequest::Publish { event, .. } => Some(OutgoingEvent {
+            id: Some(effect.id.clone()),
+            data: event.clone(),
+            traceparent: effect.traceparent.clone(),
+        }),
         EffectRequest::Send(_) => None,
     }
 }
@@ -186,7 +203,8 @@ impl EffectDelivery for Sidecar {
             EffectRequest::Send(request) => {
                 let places = self.sends.of(&request.name);
                 let _place = places.take().await;
-                vec![self.call_binding(request, first.traceparent.as_deref()).await.map(drop).into()]
+                let request = with_identity(request, &first.id);
+                vec![self.call_binding(&request, first.traceparent.as_deref()).await.map(drop).into()]
             }
         }
     }
@@ -205,7 +223,7 @@ impl EffectDelivery for Sidecar {
 
     async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error> {
         let topic = (topic.pubsub.clone(), topic.topic.clone());
-        self.publisher.publish_one(&topic, &OutgoingEvent { data: event, traceparent: None }).await
+        self.publisher.publish_one(&topic, &OutgoingEvent { id: None, data: event, traceparent: None }).await
     }
 }
 

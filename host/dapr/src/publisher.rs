@@ -44,6 +44,8 @@ pub(super) struct Publisher {
 /// An event to be published.
 #[derive(Debug, Clone)]
 pub(super) struct OutgoingEvent {
+    /// The id of its CloudEvent; the sidecar makes one up for `None`.
+    pub(super) id: Option<Arc<str>>,
     pub(super) data: Bytes,
     pub(super) traceparent: Option<Arc<str>>,
 }
@@ -79,12 +81,12 @@ impl Publisher {
         }
     }
 
-    /// Publishes events one after the other. None overtakes one that was not published.
+    /// Publishes events one after the other. None overtakes one that may still be published.
     async fn publish_each(&self, topic: &Topic, events: &[OutgoingEvent]) -> Vec<Result<(), Error>> {
         let mut results = Vec::new();
         for event in events {
             let result = match results.last() {
-                Some(Err(error)) => Err(Error::clone(error)),
+                Some(Err(error)) if error.is_retryable() => Err(Error::clone(error)),
                 _ => self.publish_one(topic, event).await,
             };
             results.push(result);
@@ -100,7 +102,7 @@ impl Publisher {
             topic,
             data: event.data.to_vec(),
             data_content_type: content_type(&event.data).to_owned(),
-            metadata: HashMap::new(),
+            metadata: id_override(event).collect(),
         };
         let mut client = self.client.clone();
         let request = traced(request, event.traceparent.as_deref());
@@ -210,11 +212,17 @@ fn size(events: &[OutgoingEvent]) -> (usize, usize) {
     (events.len(), events.iter().map(|event| event.data.len()).sum())
 }
 
+/// The metadata that gives the envelope of an event its id (`NewCloudEvent` in `pkg/runtime/pubsub/cloudevents.go`).
+fn id_override(event: &OutgoingEvent) -> impl Iterator<Item = (String, String)> {
+    event.id.iter().map(|id| ("cloudevent.id".to_owned(), id.to_string()))
+}
+
 fn entry(number: usize, event: &OutgoingEvent) -> proto::BulkPublishRequestEntry {
     // The request as a whole has one trace context, and each event another (`NewCloudEvent` in
     // `pkg/runtime/pubsub/cloudevents.go`).
     let traceparent = event.traceparent.iter();
-    let metadata = traceparent.map(|it| ("cloudevent.traceparent".to_owned(), it.to_string())).collect();
+    let metadata = traceparent.map(|it| ("cloudevent.traceparent".to_owned(), it.to_string()));
+    let metadata = metadata.chain(id_override(event)).collect();
     proto::BulkPublishRequestEntry {
         entry_id: number.to_string(),
         event: event.data.to_vec(),
@@ -251,7 +259,7 @@ mod tests {
         {
             let (publisher, asked) = publisher(known).await?;
             for _ in 0..3 {
-                let events = vec![OutgoingEvent { data: "{}".into(), traceparent: None }; 2];
+                let events = vec![OutgoingEvent { id: None, data: "{}".into(), traceparent: None }; 2];
                 let results = publisher.publish(("p".into(), "t".into()), events).await;
                 assert!(results.iter().all(Result::is_ok), "{known}: {results:?}");
             }

@@ -193,7 +193,8 @@ impl EffectDelivery for Embedded {
             results.push(match &effect.request {
                 EffectRequest::Publish { pubsub, topic, event } => match self.inbound.get() {
                     Some(inbound) => {
-                        let event = cloud_event::envelope(&actor.agent_type, pubsub, topic, event);
+                        let event =
+                            cloud_event::envelope(&effect.id, &actor.agent_type, pubsub, topic, event);
                         self.subscribers.deliver_all(&**inbound, pubsub, topic, &event).await
                     }
                     None => Err(is_starting()).into(),
@@ -213,7 +214,7 @@ impl EffectDelivery for Embedded {
     async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error> {
         let inbound = self.inbound.get().ok_or_else(is_starting)?.clone();
         let Topic { pubsub, topic: name } = topic;
-        let event = cloud_event::envelope("daca", pubsub, name, &event);
+        let event = cloud_event::envelope(&daca_model::new_id(), "daca", pubsub, name, &event);
         if DELIVERS.try_with(|()| ()).is_err() {
             let delivery = self.subscribers.deliver_all(&*inbound, pubsub, name, &event);
             return DELIVERS.scope((), delivery).await.result;

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use daca_base::clock::millis;
 use daca_model::ActorAddress;
 use daca_model::backend::{
-    Error, Expiry, FiredWakeup, Registration, StateValue, StateWrite, TurnCommit, WakeupKey, WakeupKind,
+    EFFECTS, Error, Expiry, FiredWakeup, Registration, StateValue, StateWrite, TurnCommit, WakeupKey,
+    WakeupKind,
 };
 
 /// (agent type, actor id, key) → 8 bytes of expiry in Unix milliseconds (0 = never), then the value.
@@ -192,7 +193,7 @@ fn difference(
     changes: &BTreeMap<WakeupKey, Option<EncodedRow>>,
 ) -> Result<(u64, u64), redb::Error> {
     let (mut freed, mut added) = (0, 0);
-    for (key, write) in &turn.writes {
+    for (key, write) in turn.writes.iter().filter(|(key, _)| is_counted(key)) {
         if let Some(old) = state.get((&*actor.agent_type, &*actor.id, key.as_str()))? {
             freed += entry_bytes(key, old.value().len().saturating_sub(EXPIRY_BYTES));
         }
@@ -200,7 +201,7 @@ fn difference(
             added += entry_bytes(key, value.len());
         }
     }
-    for (key, row) in changes {
+    for (key, row) in changes.iter().filter(|(key, _)| is_counted(&key.name)) {
         if let Some(old) = wakeups.get(wakeup_key(actor, key))? {
             freed += entry_bytes(&key.name, old.value().len());
         }
@@ -209,6 +210,12 @@ fn difference(
         }
     }
     Ok((freed, added))
+}
+
+/// Effects that wait are bounded for the whole host (`max-pending-effects`), and are not the state of an actor: a binding
+/// that is away must not fill its quota.
+fn is_counted(name: &str) -> bool {
+    !name.starts_with(EFFECTS)
 }
 
 pub(super) fn entry_bytes(key: &str, value: usize) -> u64 {
@@ -251,6 +258,7 @@ pub(super) fn read_schedule(database: &Database, now: u64) -> Result<Vec<Schedul
         let (key, value) = row?;
         let (kind, agent_type, id, name) = key.value();
         let kind = if kind == WakeupKind::Reminder as u8 { WakeupKind::Reminder } else { WakeupKind::Timer };
+        let is_of_effects = kind == WakeupKind::Reminder && name == EFFECTS;
         let Ok(row) = WakeupRow::decode(value.value()) else {
             tracing::error!(
                 "the registration {name:?} of {agent_type}/{id} cannot be read and is left alone"
@@ -260,7 +268,8 @@ pub(super) fn read_schedule(database: &Database, now: u64) -> Result<Vec<Schedul
         scheduled.push(ScheduleChange {
             actor: ActorAddress::unchecked(agent_type, id),
             key: WakeupKey { kind, name: name.to_owned() },
-            next: Some(row.due(now)),
+            // What the last run of the host has left is sent at once.
+            next: Some(if is_of_effects { Due { at: now, ..row.due(now) } } else { row.due(now) }),
         });
     }
     Ok(scheduled)

@@ -20,11 +20,11 @@ use daca_base::clock::Clock;
 
 pub use self::error::Error;
 use crate::backup::StateSnapshot;
-pub use crate::effect::{BindingRequest, BindingResponse, Effect, EffectRequest, Tried};
+pub use crate::effect::{BindingRequest, BindingResponse, Effect, EffectRequest, EffectTarget, Tried};
 pub use crate::outbox::{EffectKind, EffectStatus, Outbox, OutboxCounts, OutboxEntry};
 pub use crate::shared_store::{SharedStore, SharedValue, SharedWriteError};
 pub use crate::stored::stored_json;
-pub use crate::wakeup::{FiredWakeup, Registration, WakeupKey, WakeupKind, firing_data};
+pub use crate::wakeup::{EFFECTS, FiredWakeup, HOST_NAMES, Registration, WakeupKey, WakeupKind, firing_data};
 use crate::{ActorAddress, CallContext, CallError, Topic};
 
 /// The state of actors.
@@ -38,8 +38,7 @@ pub trait StateStore: Send + Sync + 'static {
     ) -> Result<Vec<Option<StateValue>>, Error>;
 
     /// Makes everything that a turn produced durable: all of it or nothing. After an ok it survives a crash of the
-    /// process and of the machine. The effects are included for backends that store them with the state; sending them
-    /// is not the task of this method.
+    /// process and of the machine. The effects are among the writes: sending them is not the task of this method.
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error>;
 
     /// The clock by which values expire and reminders are due. Whoever keeps values in memory goes by the same one, and what

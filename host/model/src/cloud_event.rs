@@ -14,8 +14,8 @@ use daca_base::json::{Document, Error, MAX_DEPTH, is_json, with_field};
 /// The maximum depth of nested lists and objects in a published event: the envelope adds one level.
 const MAX_PUBLISHED_DEPTH: usize = MAX_DEPTH - 1;
 
-/// The envelope that Dapr wraps an event in.
-pub fn envelope(source: &str, pubsub: &str, topic: &str, event: &Bytes) -> Bytes {
+/// The envelope that Dapr wraps an event in. Subscribers tell events apart by `id` and `source` together.
+pub fn envelope(id: &str, source: &str, pubsub: &str, topic: &str, event: &Bytes) -> Bytes {
     let (content_type, field, data) = match Document::parse(event) {
         Ok(data) => ("application/json", "data", data),
         Err(_) => ("application/octet-stream", "data_base64", Document::of_text(&BASE64.encode(event))),
@@ -24,7 +24,7 @@ pub fn envelope(source: &str, pubsub: &str, topic: &str, event: &Bytes) -> Bytes
         "specversion": "1.0",
         "type": "com.dapr.event.sent",
         "source": source,
-        "id": crate::new_id(),
+        "id": id,
         "pubsubname": pubsub,
         "topic": topic,
         "datacontenttype": content_type,
@@ -149,7 +149,7 @@ mod tests {
         ] {
             let event = Bytes::from(event);
             assert_eq!(check_published(&event, true).is_ok(), may, "{event:?}");
-            let received = data(&envelope("A", "p", "t", &event));
+            let received = data(&envelope("1", "A", "p", "t", &event));
             assert_eq!(received.is_ok(), may, "{event:?}: {received:?}");
             if may && event.starts_with(b"{") {
                 assert_eq!(received.expect("it is received").bytes(), &event);

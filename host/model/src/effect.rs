@@ -10,6 +10,9 @@ use crate::backend::Error;
 /// An effect: an external action that a turn requests and that happens after its commit.
 #[derive(Debug, Clone)]
 pub struct Effect {
+    /// Its identity, which no repetition changes: the turn that requested it, and its number within the turn. A receiver
+    /// that has seen it can drop it.
+    pub id: Arc<str>,
     /// The requested action.
     pub request: EffectRequest,
     /// The log line after its delivery.
@@ -21,6 +24,16 @@ pub struct Effect {
 }
 
 impl Effect {
+    /// The identity of the effect with this number of a turn.
+    pub fn id_of(turn: &str, number: usize) -> Arc<str> {
+        format!("{turn}-{number}").into()
+    }
+
+    /// The turn that requested it.
+    pub fn turn(&self) -> &str {
+        self.id.rsplit_once('-').map_or(&*self.id, |(turn, _)| turn)
+    }
+
     /// The size of its payload and log lines in bytes, for the bounds on what waits in memory.
     pub fn bytes(&self) -> usize {
         let lines = [&self.delivered_line, &self.undeliverable_line];
@@ -62,6 +75,14 @@ pub enum EffectRequest {
 }
 
 impl EffectRequest {
+    /// The component of Dapr that it goes to. One that is away holds up the effects for it, and no others.
+    pub fn target(&self) -> EffectTarget {
+        match self {
+            EffectRequest::Publish { pubsub, .. } => EffectTarget::Pubsub(pubsub.clone()),
+            EffectRequest::Send(request) => EffectTarget::Binding(request.name.clone()),
+        }
+    }
+
     /// The size of its payload in bytes, for the bounds on what waits in memory.
     pub fn bytes(&self) -> usize {
         match self {
@@ -72,6 +93,15 @@ impl EffectRequest {
             }
         }
     }
+}
+
+/// The component of Dapr that an effect goes to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum EffectTarget {
+    /// A pub/sub component, with all of its topics.
+    Pubsub(String),
+    /// An output binding.
+    Binding(String),
 }
 
 /// A request to an output binding.

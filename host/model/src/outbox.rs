@@ -10,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
 use crate::ActorAddress;
-use crate::backend::{BindingRequest, EffectRequest};
+use crate::backend::{BindingRequest, Effect, EffectRequest};
 
 /// The number of settled effects that are kept.
 const KEPT: usize = 1_000;
@@ -97,8 +97,9 @@ pub enum EffectStatus {
 
 impl Outbox {
     /// Adds an effect that waits for delivery, and returns its number.
-    pub fn add(&self, actor: &ActorAddress, turn: &str, request: &EffectRequest) -> u64 {
-        let entry = match request {
+    pub fn add(&self, actor: &ActorAddress, effect: &Effect) -> u64 {
+        let turn = effect.turn();
+        let entry = match &effect.request {
             EffectRequest::Publish { pubsub, topic, event } => {
                 let target = format!("{pubsub}/{topic}");
                 entry(actor, turn, EffectKind::Publish, target, event, BTreeMap::new())
@@ -115,12 +116,13 @@ impl Outbox {
         self.settle(id, EffectStatus::Sent);
     }
 
-    /// Records so many tries, and why the last one failed.
-    pub fn attempted(&self, id: u64, attempts: u32, error: Option<String>) {
-        if let Some(entry) = self.lock().pending.get_mut(&id) {
-            entry.attempts = entry.attempts.saturating_add(attempts);
-            entry.error = error;
-        }
+    /// Records so many tries, and why the last one failed. Returns the number of all tries.
+    pub fn attempted(&self, id: u64, attempts: u32, error: Option<String>) -> u32 {
+        let mut inner = self.lock();
+        let Some(entry) = inner.pending.get_mut(&id) else { return attempts };
+        entry.attempts = entry.attempts.saturating_add(attempts);
+        entry.error = error;
+        entry.attempts
     }
 
     /// Records the outcome of an effect.
@@ -137,6 +139,11 @@ impl Outbox {
         drop(inner);
         // After the lock, which all turns with effects share: it frees several texts.
         drop(oldest);
+    }
+
+    /// Removes an effect that this host does not send after all, because another one has.
+    pub fn forget(&self, id: u64) {
+        self.lock().pending.remove(&id);
     }
 
     /// The current numbers.

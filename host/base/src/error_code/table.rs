@@ -151,6 +151,7 @@ error_codes! {
     DataNotEmpty "data-not-empty" Setup;
     DataUnwritable "data-unwritable" Setup;
     DeactivationNotKept "deactivation-not-kept" Notice;
+    DeadLetterDropped "dead-letter-dropped" Notice;
     Denied "denied" Notice;
     DeployBusy "deploy-busy" Unavailable;
     DeployConflict "deploy-conflict" Overtaken;

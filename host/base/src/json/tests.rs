@@ -135,3 +135,18 @@ fn a_request_of_the_wrong_form_is_told_its_field() {
     let deep = format!("{{\"inner\": {}{}}}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
     assert_eq!(read_object::<Outer>(deep.as_bytes()), Err(Error::TooDeep));
 }
+
+#[test]
+fn the_items_of_a_list_keep_their_bytes() {
+    for (text, expected) in [
+        ("[]", &[][..]),
+        (" [ ] ", &[]),
+        ("[1.10]", &["1.10"]),
+        (r#"[ {"a": [1, 2]} , "],[" ,null, [] ]"#, &[r#"{"a": [1, 2]}"#, r#""],[""#, "null", "[]"]),
+        (r#"{"a": [1]}"#, &[]),
+        ("7", &[]),
+    ] {
+        let items = document(text).items().map(|item| item.bytes().clone()).collect::<Vec<_>>();
+        assert_eq!(items, expected, "{text}");
+    }
+}

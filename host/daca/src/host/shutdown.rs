@@ -47,6 +47,7 @@ impl Host {
         let app = servers.spawn(app.run(stop_app.clone(), grace));
         let admin = servers.spawn(admin.run(stop_admin.clone(), LAST_ANSWERS));
         let sweep = tokio::spawn(sweep_idle(core.actors.clone()));
+        let burials = tokio::spawn(bury(core.actors.clone()));
         let app = until_it_ends(&shutdown, app, admin).await;
         shutdown.cancel();
 
@@ -70,6 +71,7 @@ impl Host {
             tokio::time::timeout(left / 2, app).await.ok();
         }
         sweep.abort();
+        burials.abort();
         let left = core.drain(behind_sidecar, deadline).await;
         lifecycle.enter(HostPhase::Stopped);
         core.deployer.shut_down().await;
@@ -92,14 +94,25 @@ impl Core {
     async fn hand_over(&self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
         self.actors.drain(deadline).await;
+        self.let_effects_leave(deadline).await;
+        let waiting = self.deliveries.pending();
         self.actors.deactivate_all(deadline).await;
-        // Undeliverable effects are retried while the actors move, since their callers wait for that.
+        // The agents' last turns may have had some.
+        if self.deliveries.pending() > waiting {
+            self.let_effects_leave(deadline).await;
+        }
+    }
+
+    /// Waits for effects, but not for those that are retried for long: they lie in the actors' state, and their next host
+    /// sends them. What has left by then is removed at the end of the activations.
+    async fn let_effects_leave(&self, deadline: Instant) {
         self.deliveries.flush(deadline.min(Instant::now() + EFFECTS_TIMEOUT)).await;
     }
 
     /// Waits for turns and effects, and ends the activations.
     async fn drain(&self, behind_sidecar: bool, deadline: Instant) -> Left {
         let turns = self.actors.drain(deadline).await;
+        self.let_effects_leave(deadline).await;
         let active = match behind_sidecar {
             true => self.actors.active(),
             false => self.actors.deactivate_all(deadline).await,
@@ -128,6 +141,15 @@ async fn sweep_idle(actors: Actors) {
         async move { actors.run_idle_sweep().await }
     };
     task::lasting("idle actors", sweep).await;
+}
+
+/// Makes dead letters of effects that were given up, for ever.
+async fn bury(actors: Actors) {
+    let bury = || {
+        let actors = actors.clone();
+        async move { actors.run_burials().await }
+    };
+    task::lasting("dead letters", bury).await;
 }
 
 /// Waits for the shutdown, or for a port that no longer accepts connections: the host is then useless, and nobody else would

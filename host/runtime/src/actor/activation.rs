@@ -146,6 +146,7 @@ impl Activation {
             let result = self.run_turn(&services, &mut warm, work, context).await;
             if ends {
                 warm = WarmState::default();
+                self.has_begun.store(false, Ordering::Relaxed);
                 self.lease.renew(generation);
                 self.close_if_unused(&services);
             }

@@ -1,33 +1,30 @@
-//! Delivery of effects: after the commit, in order for each actor, retried for a while, then dropped with an error in
-//! the log.
+//! Delivery of effects: after the commit, in order for each actor and target, retried for a while, then given up with an
+//! error in the log.
 //!
-//! Each actor with waiting effects has a lane, and each lane has one task. If the first effect of a lane cannot be
-//! delivered, the lane waits with it, so that nothing overtakes; other lanes continue.
+//! Each actor with effects has its [`EffectLog`] here, and a lane for each target that effects wait for ([`lanes`]).
 
-use std::collections::{HashMap, VecDeque};
-use std::pin::pin;
-use std::sync::Arc;
+mod lanes;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
-use tracing::Instrument as _;
 
 use super::ActorAddress;
-use daca_base::ErrorCode;
-use daca_base::backoff::Backoff;
-use daca_base::telemetry::printable;
-use daca_model::backend::{Backend, Effect, EffectStatus, Error, Outbox, Tried};
+use super::effect_log::{self, DeadLetter, EffectLog, LoggedEffect, Staged, StoredLog};
+use daca_model::backend::{Backend, Effect, EffectTarget, Error, Outbox, TurnCommit};
 
 /// The fraction of the permitted waiting effects beyond which callers are slowed down.
 const SLOW_DOWN_AT: usize = 10;
 /// The longest delay of a caller.
 const MAX_SLOWDOWN: Duration = Duration::from_secs(1);
-/// The maximum number of effects in one request.
-const MAX_BATCH: usize = 100;
+/// The time for which the log of an actor that is not active any more is remembered. Its stored log may name effects that
+/// have left, which would otherwise be sent again with its next activation: the host's reminder causes that earlier.
+const REMEMBERED: Duration = Duration::from_secs(180);
 
 /// The retry policy of the delivery.
 #[derive(Debug, Clone)]
@@ -52,22 +49,70 @@ struct Shared {
     backend: Arc<dyn Backend>,
     outbox: Arc<Outbox>,
     options: DeliveryOptions,
-    lanes: Mutex<HashMap<ActorAddress, VecDeque<WaitingEffect>>>,
+    logs: Mutex<Logs>,
     pending: AtomicUsize,
     pending_bytes: AtomicUsize,
     settled: Notify,
+    has_given_up: Notify,
     /// Wakes one of the delayed callers.
     has_room: Notify,
     /// The memory for commits in doubt, in KiB: as much again as for effects.
     in_doubt: Arc<Semaphore>,
 }
 
+/// The actors with effects.
+#[derive(Default)]
+struct Logs {
+    outgoing: HashMap<ActorAddress, Outgoing>,
+    /// Actors with effects that were given up since anybody looked.
+    given_up: BTreeSet<ActorAddress>,
+    /// Actors that are not active any more, and since when: their entries are removed after [`REMEMBERED`].
+    left: VecDeque<(Instant, ActorAddress)>,
+}
+
+/// The effects of one actor.
+#[derive(Default)]
+struct Outgoing {
+    log: EffectLog,
+    /// The claim of the activation that knows the log.
+    claim: Weak<()>,
+    lanes: HashMap<EffectTarget, VecDeque<WaitingEffect>>,
+}
+
 /// An effect in its lane.
 struct WaitingEffect {
+    /// Its number in the outbox.
     id: u64,
-    effect: Effect,
+    logged: Arc<LoggedEffect>,
     /// The turn that requested it, for the log lines of its delivery.
     turn: tracing::Span,
+}
+
+impl WaitingEffect {
+    fn effect(&self) -> &Effect {
+        &self.logged.effect
+    }
+}
+
+/// Shows that the effect log in memory is that of the store, as long as nobody else has a claim to it. An activation
+/// holds it between its turns.
+pub(super) struct LogClaim {
+    shared: Arc<Shared>,
+    actor: ActorAddress,
+    token: Arc<()>,
+    /// The host's reminder is registered.
+    pub(super) has_reminder: bool,
+    /// Effects were added since the reminder fired.
+    pub(super) is_used: bool,
+}
+
+impl Drop for LogClaim {
+    fn drop(&mut self) {
+        let mut logs = self.shared.lock();
+        if logs.is_held_by(self) {
+            logs.release(&self.actor);
+        }
+    }
 }
 
 impl Deliveries {
@@ -78,10 +123,11 @@ impl Deliveries {
             backend,
             outbox,
             options,
-            lanes: Mutex::default(),
+            logs: Mutex::default(),
             pending: AtomicUsize::new(0),
             pending_bytes: AtomicUsize::new(0),
             settled: Notify::new(),
+            has_given_up: Notify::new(),
             has_room: Notify::new(),
             in_doubt: Arc::new(Semaphore::new(room)),
         };
@@ -125,28 +171,114 @@ impl Deliveries {
         self.shared.in_doubt.clone().try_acquire_many_owned(kibibytes).ok()
     }
 
-    /// Takes over the effects of a committed turn.
-    pub(super) fn enqueue(&self, actor: &ActorAddress, turn_id: &str, effects: Vec<Effect>) {
-        if effects.is_empty() {
-            return;
+    /// Makes sure that the log in memory is that of the store, and reads it if nobody here knows it yet. Effects that
+    /// another host has left are then sent.
+    pub(super) async fn claim<'a>(
+        &self,
+        actor: &ActorAddress,
+        claim: &'a mut Option<LogClaim>,
+    ) -> Result<&'a mut LogClaim, Error> {
+        let held = claim.take().filter(|held| self.shared.lock().is_held_by(held));
+        let held = match held {
+            Some(held) => held,
+            None => {
+                let stored = StoredLog::read(&*self.shared.backend, actor).await?;
+                self.take_over(actor, stored)
+            }
+        };
+        Ok(claim.insert(held))
+    }
+
+    fn take_over(&self, actor: &ActorAddress, stored: StoredLog) -> LogClaim {
+        let claim = LogClaim {
+            shared: self.shared.clone(),
+            actor: actor.clone(),
+            token: Arc::new(()),
+            has_reminder: false,
+            is_used: false,
+        };
+        let mut logs = self.shared.lock();
+        logs.remove_old();
+        let outgoing = logs.outgoing.entry(actor.clone()).or_default();
+        outgoing.claim = Arc::downgrade(&claim.token);
+        let unknown = outgoing.log.reload(stored);
+        self.send(actor, outgoing, self.waiting(actor, &unknown));
+        drop(logs);
+        claim
+    }
+
+    /// Adds the effects of a turn to its commit, and removes from the store those that have left.
+    pub(super) fn stage(
+        &self,
+        actor: &ActorAddress,
+        effects: Vec<Effect>,
+        buried: &[DeadLetter],
+        commit: &mut TurnCommit,
+    ) -> Result<Staged, Error> {
+        let new = effect_log::logged(effects)?;
+        let mut logs = self.shared.lock();
+        Ok(logs.outgoing.entry(actor.clone()).or_default().log.stage(new, buried, commit))
+    }
+
+    /// The effects of an actor that were given up and are not among its dead letters yet.
+    pub(super) fn given_up(&self, actor: &ActorAddress) -> Vec<DeadLetter> {
+        let logs = self.shared.lock();
+        logs.outgoing.get(actor).map(|outgoing| outgoing.log.given_up()).unwrap_or_default()
+    }
+
+    /// The next actor with effects that were given up: they are to become dead letters, in a turn of the host. Waits
+    /// until there is one.
+    pub(super) async fn next_given_up(&self) -> ActorAddress {
+        loop {
+            let changed = self.shared.has_given_up.notified();
+            if let Some(actor) = self.shared.lock().given_up.pop_first() {
+                return actor;
+            }
+            changed.await;
         }
+    }
+
+    /// Sends the effects of a committed turn.
+    pub(super) fn committed(&self, actor: &ActorAddress, staged: Staged) {
+        let new = self.waiting(actor, staged.new_effects());
+        let mut logs = self.shared.lock();
+        let outgoing = logs.outgoing.entry(actor.clone()).or_default();
+        outgoing.log.committed(staged);
+        self.send(actor, outgoing, new);
+    }
+
+    /// Returns `true` if the store has effects that have left, and this claim knows it.
+    pub(super) fn is_outdated(&self, claim: &LogClaim) -> bool {
+        let logs = self.shared.lock();
+        logs.is_held_by(claim)
+            && logs.outgoing.get(&claim.actor).is_some_and(|outgoing| outgoing.log.is_outdated())
+    }
+
+    /// Counts effects that wait from now on.
+    fn waiting(&self, actor: &ActorAddress, effects: &[Arc<LoggedEffect>]) -> Vec<WaitingEffect> {
         let turn = tracing::Span::current();
-        let bytes = effects.iter().map(Effect::bytes).sum::<usize>();
+        let bytes = effects.iter().map(|logged| logged.effect.bytes()).sum::<usize>();
         self.shared.pending.fetch_add(effects.len(), Ordering::Relaxed);
         self.shared.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let waiting = effects.into_iter().map(|effect| WaitingEffect {
-            id: self.shared.outbox.add(actor, turn_id, &effect.request),
-            effect,
+        let waiting = effects.iter().map(|logged| WaitingEffect {
+            id: self.shared.outbox.add(actor, &logged.effect),
+            logged: logged.clone(),
             turn: turn.clone(),
         });
-        let mut lanes = self.shared.lock();
-        if let Some(lane) = lanes.get_mut(actor) {
-            lane.extend(waiting);
-            return;
+        waiting.collect()
+    }
+
+    /// Puts effects into their lanes.
+    fn send(&self, actor: &ActorAddress, outgoing: &mut Outgoing, effects: Vec<WaitingEffect>) {
+        for waiting in effects {
+            let target = waiting.effect().request.target();
+            if let Some(lane) = outgoing.lanes.get_mut(&target) {
+                lane.push_back(waiting);
+                continue;
+            }
+            outgoing.lanes.insert(target.clone(), VecDeque::from([waiting]));
+            tokio::spawn(Box::pin(self.shared.clone().run_lane(actor.clone(), target)));
         }
-        lanes.insert(actor.clone(), waiting.collect());
-        drop(lanes);
-        tokio::spawn(Box::pin(self.shared.clone().run_lane(actor.clone())));
     }
 
     /// Waits until no effect waits any more, or until `deadline`. Returns the number of effects that still wait.
@@ -161,102 +293,56 @@ impl Deliveries {
     }
 }
 
+impl Logs {
+    fn is_held_by(&self, claim: &LogClaim) -> bool {
+        let outgoing = self.outgoing.get(&claim.actor);
+        outgoing.is_some_and(|outgoing| std::ptr::eq(outgoing.claim.as_ptr(), Arc::as_ptr(&claim.token)))
+    }
+
+    /// The actor's activation has ended.
+    fn release(&mut self, actor: &ActorAddress) {
+        if let Some(outgoing) = self.outgoing.get_mut(actor) {
+            outgoing.claim = Weak::new();
+        }
+        self.remove_if_unused(actor, false);
+        if self.outgoing.contains_key(actor) {
+            self.left.push_back((Instant::now(), actor.clone()));
+        }
+    }
+
+    /// Removes the entry of an actor that is not active any more, if nothing waits, and nothing is to be remembered
+    /// unless it is `old`.
+    fn remove_if_unused(&mut self, actor: &ActorAddress, old: bool) {
+        let is_unused = |outgoing: &Outgoing| {
+            let is_active = outgoing.claim.strong_count() > 0;
+            !is_active && outgoing.lanes.is_empty() && (old || outgoing.log.is_empty())
+        };
+        if self.outgoing.get(actor).is_some_and(is_unused) {
+            self.outgoing.remove(actor);
+        }
+    }
+
+    fn remove_old(&mut self) {
+        while let Some((since, _)) = self.left.front()
+            && since.elapsed() > REMEMBERED
+            && let Some((_, actor)) = self.left.pop_front()
+        {
+            self.remove_if_unused(&actor, true);
+            // Its effects still wait. An actor that is active again is remembered when that ends.
+            if self.outgoing.get(&actor).is_some_and(|outgoing| outgoing.claim.strong_count() == 0) {
+                self.left.push_back((Instant::now(), actor));
+            }
+        }
+    }
+}
+
 impl Shared {
     fn is_behind(&self) -> bool {
         self.pending.load(Ordering::Relaxed) > self.options.max_pending / SLOW_DOWN_AT
     }
 
-    async fn run_lane(self: Arc<Self>, actor: ActorAddress) {
-        while let Some(batch) = self.next(&actor) {
-            let turn = batch.first().map_or_else(tracing::Span::none, |first| first.turn.clone());
-            let ids = batch.iter().map(|waiting| waiting.id).collect::<Vec<_>>();
-            let bytes = batch.iter().map(|waiting| waiting.effect.bytes()).sum::<usize>();
-            let delivery = pin!(self.deliver(&actor, batch).instrument(turn));
-            // A panic in a backend would leave the lane without a task, and its effects waiting forever.
-            if std::panic::AssertUnwindSafe(delivery).catch_unwind().await.is_err() {
-                ids.iter().for_each(|id| self.outbox.settle(*id, EffectStatus::Failed));
-            }
-            self.pending.fetch_sub(ids.len(), Ordering::Relaxed);
-            self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.settled.notify_waiters();
-            if !self.is_behind() {
-                self.has_room.notify_one();
-            }
-        }
-    }
-
-    /// The next effect of a lane, with those behind it that the backend accepts in the same request. An empty lane
-    /// ends.
-    fn next(&self, actor: &ActorAddress) -> Option<Vec<WaitingEffect>> {
-        let mut lanes = self.lock();
-        let lane = lanes.get_mut(actor)?;
-        let Some(first) = lane.pop_front() else {
-            lanes.remove(actor);
-            return None;
-        };
-        let mut batch = vec![first];
-        while batch.len() < MAX_BATCH
-            && let Some(next) = lane.front()
-            && self.backend.takes_together(&batch[0].effect.request, &next.effect.request)
-        {
-            batch.extend(lane.pop_front());
-        }
-        Some(batch)
-    }
-
-    async fn deliver(&self, actor: &ActorAddress, mut batch: Vec<WaitingEffect>) {
-        let backoff = Backoff::unbounded(self.options.retry_delay);
-        for attempt in 1..=self.options.attempts.max(1) {
-            let is_last = attempt == self.options.attempts.max(1);
-            let effects = batch.iter().map(|waiting| &waiting.effect).collect::<Vec<_>>();
-            let results = self.backend.deliver(actor, &effects).await;
-            let tried = std::mem::take(&mut batch);
-            for (waiting, tried) in tried.into_iter().zip(results) {
-                batch.extend(self.settle(waiting, tried, is_last));
-            }
-            if batch.is_empty() {
-                return;
-            }
-            tokio::time::sleep(backoff.after(attempt)).await;
-        }
-    }
-
-    /// Records the result of one delivery. Returns the effect if it is to be retried.
-    fn settle(&self, waiting: WaitingEffect, tried: Tried, is_last: bool) -> Option<WaitingEffect> {
-        let WaitingEffect { id, ref effect, .. } = waiting;
-        let Tried { attempts, result } = tried;
-        self.outbox.attempted(id, attempts, result.as_ref().err().map(Error::to_string));
-        match result {
-            Ok(()) => {
-                self.outbox.settle(id, EffectStatus::Sent);
-                if let Some(line) = &effect.delivered_line {
-                    tracing::info!(target: "agent", "{}", printable(line));
-                }
-                None
-            }
-            Err(error) if is_last || !error.is_retryable() => {
-                self.give_up(id, effect, &error);
-                None
-            }
-            Err(error) => {
-                tracing::debug!("effect {id} will be retried: {error}");
-                Some(waiting)
-            }
-        }
-    }
-
-    fn give_up(&self, id: u64, effect: &Effect, error: &Error) {
-        self.outbox.settle(id, EffectStatus::Failed);
-        let error = error.to_string();
-        let error = printable(&error);
-        if let Some(line) = &effect.undeliverable_line {
-            tracing::error!(target: "agent", "{}: {error}", printable(line));
-        }
-        tracing::error!(code = ErrorCode::EffectGivenUp.as_str(), "effect {id} was dropped: {error}");
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<ActorAddress, VecDeque<WaitingEffect>>> {
-        self.lanes.lock()
+    fn lock(&self) -> MutexGuard<'_, Logs> {
+        self.logs.lock()
     }
 }
 

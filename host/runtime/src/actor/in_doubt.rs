@@ -1,8 +1,8 @@
 //! A commit in doubt: its answer was lost with the sidecar or the store.
 //!
-//! The turn may have been committed nevertheless, and its effects must then still be sent. So its result is remembered,
-//! and the actor's state is read before its next turn: if the state has the turn's writes, it was committed. If the
-//! call has an identity, the state also shows whether it was handled ([`super::dedup_log`]).
+//! The turn may have been committed nevertheless. So its result is remembered, and the actor's state is read before its
+//! next turn: if the state has the turn's writes, it was committed, and its effects are in the actor's effect log. If
+//! the call has an identity, the state also shows whether it was handled ([`super::dedup_log`]).
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::dedup_log::{key_of, was_handled};
-use super::{ActorAddress, CallIdentity, Deliveries};
-use daca_model::backend::{Backend, Effect, Error, StateValue, StateWrite, TurnCommit};
+use super::{ActorAddress, CallIdentity, Deliveries, effect_log};
+use daca_model::backend::{Backend, Error, StateValue, StateWrite, TurnCommit};
 
 /// The result of a turn whose commit is in doubt.
 pub(super) struct InDoubt {
@@ -34,8 +34,7 @@ impl InDoubt {
             return None;
         }
         let writes = commit.writes.iter().map(|(key, write)| key.len() + value(write).map_or(0, Bytes::len));
-        let effects = commit.effects.iter().map(Effect::bytes);
-        let room = deliveries.room_for_in_doubt(writes.chain(effects).sum::<usize>())?;
+        let room = deliveries.room_for_in_doubt(writes.sum::<usize>())?;
         // A separate migration commit has no mark of the call.
         let identity = identity.filter(|identity| commit.writes.contains_key(key_of(identity)));
         Some(Box::new(InDoubt { turn_id: turn_id.clone(), identity, commit, _room: room }))
@@ -75,9 +74,9 @@ impl InDoubt {
         Ok(self.commit.writes.values().zip(&stored).all(|(write, stored)| holds(stored, write)))
     }
 
-    /// The effects of the turn, to be sent now.
-    pub(super) fn effects(self) -> Vec<Effect> {
-        self.commit.effects
+    /// Returns `true` if the commit has changed the actor's effect log, if it was applied.
+    pub(super) fn has_effects(&self) -> bool {
+        effect_log::is_in(&self.commit)
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A call passes through this module in a straight line: [`Actors`] finds or creates the [`record`] of the activation
 //! ([`table`]), the call waits in its queue ([`activation`]), the turn runs in an instance and commits ([`turn`]) while
-//! the [`lease`] of the actor is held, and its effects leave in order ([`delivery`]). [`in_doubt`] resolves commits
-//! in doubt, whose answer was lost. [`schema`] records the schema of the stored state. [`dedup_log`] is the dedup log, and
+//! the [`lease`] of the actor is held, and its effects leave in order ([`delivery`]). [`effect_log`] keeps them until then,
+//! whatever dies. [`in_doubt`] resolves commits in doubt, whose answer was lost. [`schema`] records the schema of the stored state. [`dedup_log`] is the dedup log, and
 //! [`recent_calls`] has the calls of the last seconds. [`smoke_test`] smoke-tests a version before it serves. [`live`] keeps
 //! the number of live instances within the machine's limits. [`durations`] has the histograms of the metrics.
 
@@ -13,6 +13,7 @@ mod attempts;
 mod dedup_log;
 mod delivery;
 mod durations;
+mod effect_log;
 mod idle_list;
 mod in_doubt;
 mod info;
@@ -54,11 +55,13 @@ pub fn read_stored(value: &bytes::Bytes) {
     }
     let _written = attempts::Attempts::read(Some(value)).with("mark", value, u32::MAX).text();
     let _label = schema::read_label(value);
+    effect_log::read_stored(value);
 }
 
-/// The name of a turn in the log: eight digits of the host's run, then the number of the turn within it.
+/// The name of a turn in the log: sixteen digits of the host's run, then the number of the turn within it. It never
+/// repeats: receivers know effects by it.
 fn next_turn_id() -> String {
-    static RUN: LazyLock<u32> = LazyLock::new(|| uuid::Uuid::new_v4().as_fields().0);
+    static RUN: LazyLock<u64> = LazyLock::new(|| uuid::Uuid::new_v4().as_u64_pair().0);
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    format!("{:08x}-{}", *RUN, NEXT.fetch_add(1, Ordering::Relaxed))
+    format!("{:016x}-{}", *RUN, NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -5,12 +5,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use daca_model::ActorAddress;
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, Semaphore};
 use tokio::time::Instant;
 
 use super::agent::AgentRuntime;
@@ -28,6 +28,11 @@ pub(super) struct Activation {
     pub(super) nested_commits: Arc<AtomicU64>,
     /// Held by turns nested in another one, so that the next turn does not begin before they have ended.
     pub(super) nested: Arc<RwLock<()>>,
+    /// Permits one commit at a time. A turn that does not wait for a nested one any more may commit beside it, and each
+    /// writes the whole effect log.
+    pub(super) commits: Semaphore,
+    /// The agent has run in this activation: its end runs the agent's hook.
+    pub(super) has_begun: AtomicBool,
     inner: Mutex<Inner>,
 }
 
@@ -95,6 +100,8 @@ impl Activation {
             lease: Lease::default(),
             nested_commits: Arc::default(),
             nested: Arc::default(),
+            commits: Semaphore::new(1),
+            has_begun: AtomicBool::new(false),
             inner: Mutex::new(inner),
         })
     }

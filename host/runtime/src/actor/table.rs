@@ -15,7 +15,7 @@ use super::recent_calls::{Answer, CallKey, Delivery};
 use super::record::Activation;
 use super::services::{HostServices, Services};
 use super::work::{Job, Work, wakeup_noun};
-use super::{ActorAddress, CallContext, CallError};
+use super::{ActorAddress, CallContext, CallError, effect_log};
 use daca_model::backend::{self, ActorCall, FiredWakeup, Readiness};
 use daca_model::backup::StateSnapshot;
 use daca_model::{HostPhase, Topic, TurnKind};
@@ -27,6 +27,8 @@ const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// Eviction backoff: the instances of a replaced version are dropped for one part of the time, with a pause of this
 /// many parts.
 const EVICTION_BACKOFF: u32 = 9;
+/// The number of actors whose given-up effects become dead letters at the same time.
+const CONCURRENT_BURIALS: usize = 16;
 /// The number of activations that end at the same time.
 const CONCURRENT_DEACTIVATIONS: usize = 64;
 
@@ -239,6 +241,27 @@ impl Actors {
     pub async fn run_idle_sweep(&self) {
         let sweeps = self.inner.agents.values().map(|agent| self.sweep(agent));
         futures::future::join_all(sweeps).await;
+    }
+
+    /// Makes dead letters of effects that were given up, in turns of the host. Runs until it is dropped. An actor that is
+    /// not active here any more is left to the host's reminder.
+    pub async fn run_burials(&self) {
+        let given_up = futures::stream::unfold(&self.services.deliveries, |deliveries| async move {
+            Some((deliveries.next_given_up().await, deliveries))
+        });
+        given_up.for_each_concurrent(CONCURRENT_BURIALS, |actor| self.bury(actor)).await;
+    }
+
+    async fn bury(&self, actor: ActorAddress) {
+        if !self.services.active().contains_key(&actor) {
+            return;
+        }
+        let fired = FiredWakeup { key: effect_log::reminder(), token: 0 };
+        // Like a direct call: it is refused if the actor may be active elsewhere. A backlog does not refuse what shortens it.
+        let context = CallContext { is_direct: true, ..CallContext::of_host() };
+        if let Err(error) = self.wake(&actor, fired, Bytes::new(), context).await {
+            tracing::debug!(%actor, "the effects that were given up are no dead letters yet: {error}");
+        }
     }
 
     async fn sweep(&self, agent: &AgentRuntime) {

@@ -2,6 +2,7 @@
 //! it.
 
 use super::dedup_log::DedupLog;
+use super::delivery::LogClaim;
 use super::in_doubt::InDoubt;
 use super::schema::Schema;
 use crate::component::Instance;
@@ -16,6 +17,8 @@ pub(super) struct WarmState {
     pub(super) schema: Option<Schema>,
     /// The dedup log: the calls that the actor has handled and that may be repeated. `None` if it has not been read.
     pub(super) dedup_log: Option<DedupLog>,
+    /// The claim to the actor's effect log. `None` if it has not been read.
+    pub(super) effects: Option<LogClaim>,
     /// The ownership epoch that they belong to.
     pub(super) epoch: u64,
     /// The last turn, if its commit is in doubt.

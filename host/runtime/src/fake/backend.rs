@@ -1,7 +1,7 @@
 //! A backend for unit tests: state in a map, deliveries and commits with results that a test determines, and reads that it
 //! holds or fails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -21,9 +21,14 @@ type Delivery = dyn Fn(&str) -> Result<(), Error> + Send + Sync;
 /// The test's result of a commit.
 type Commit = dyn Fn(&TurnCommit) -> Result<(), Error> + Send + Sync;
 
+/// The topic whose events are taken in one request.
+pub(crate) const TOGETHER: &str = "together";
+
 /// The backend.
 pub(crate) struct FakeBackend {
     state: Mutex<BTreeMap<(ActorAddress, String), Bytes>>,
+    /// The registered reminders and timers.
+    wakeups: Mutex<BTreeSet<(ActorAddress, WakeupKey)>>,
     /// Every delivery attempt, in order: the effect's name.
     tried: Mutex<Vec<String>>,
     delivery: Box<Delivery>,
@@ -60,6 +65,7 @@ impl FakeBackend {
     fn new(delivery: Box<Delivery>, commit: Box<Commit>) -> Arc<FakeBackend> {
         Arc::new(FakeBackend {
             state: Mutex::default(),
+            wakeups: Mutex::default(),
             tried: Mutex::default(),
             delivery,
             commit,
@@ -73,6 +79,12 @@ impl FakeBackend {
     /// The names of the attempted effects, in order.
     pub(crate) fn tried(&self) -> Vec<String> {
         self.tried.lock().clone()
+    }
+
+    /// The names of an actor's reminders and timers.
+    pub(crate) fn wakeups(&self, actor: &ActorAddress) -> Vec<String> {
+        let wakeups = self.wakeups.lock();
+        wakeups.iter().filter(|(owner, _)| owner == actor).map(|(_, key)| key.name.clone()).collect()
     }
 
     /// The stored value of a key, as text.
@@ -107,7 +119,13 @@ impl FakeBackend {
 pub(crate) fn event(name: &str) -> Effect {
     let request =
         EffectRequest::Publish { pubsub: "p".into(), topic: "t".into(), event: Bytes::from(name.to_owned()) };
-    Effect { request, delivered_line: None, undeliverable_line: None, traceparent: None }
+    Effect {
+        id: Effect::id_of(name, 0),
+        request,
+        delivered_line: None,
+        undeliverable_line: None,
+        traceparent: None,
+    }
 }
 
 fn name(effect: &Effect) -> String {
@@ -144,6 +162,14 @@ impl StateStore for FakeBackend {
         if matches!(answer, Err(Error::NotApplied(_))) {
             return answer;
         }
+        let mut wakeups = self.wakeups.lock();
+        for (key, registration) in &commit.wakeups {
+            let key = (actor.clone(), key.clone());
+            match registration {
+                Some(_) => wakeups.insert(key),
+                None => wakeups.remove(&key),
+            };
+        }
         let mut state = self.state.lock();
         for (key, write) in &commit.writes {
             let key = (actor.clone(), key.clone());
@@ -162,6 +188,12 @@ impl EffectDelivery for FakeBackend {
         let names = effects.iter().map(|effect| name(effect)).collect::<Vec<_>>();
         self.tried.lock().extend(names.iter().cloned());
         names.iter().map(|name| (self.delivery)(name).into()).collect()
+    }
+
+    fn takes_together(&self, first: &EffectRequest, next: &EffectRequest) -> bool {
+        [first, next]
+            .into_iter()
+            .all(|request| matches!(request, EffectRequest::Publish { topic, .. } if topic == TOGETHER))
     }
 
     async fn publish(&self, _: &Topic, _: Bytes) -> Result<(), Error> {

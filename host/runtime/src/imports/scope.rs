@@ -13,12 +13,11 @@ use crate::contract::daca::agent::types::Error;
 use daca_base::clock::Clock;
 use daca_manifest::{AgentLimits, AgentType};
 use daca_model::backend::{
-    ActorCalls, Effect, EffectRequest, FiredWakeup, StateValue, StateWrite, TurnBackend, TurnCommit,
+    ActorCalls, Effect, EffectRequest, FiredWakeup, HOST_NAMES, StateValue, StateWrite, TurnBackend,
+    TurnCommit,
 };
 use daca_model::{ActorAddress, CallContext};
 
-/// The prefix of the keys that the host keeps beside a guest's own.
-const HOST_KEYS: &str = "daca:";
 /// The maximum length in bytes of a state key, and of the name of a reminder or timer.
 const MAX_NAME: usize = 512;
 /// The number of values that are requested from the backend at once, so that a turn never has many large ones in memory
@@ -264,14 +263,15 @@ impl TurnScope {
         let most_bytes = self.limits().effect_bytes_per_turn.as_u64();
         check_size("what the turn's effects carry", bytes, "effect-bytes-per-turn", most_bytes)?;
         self.effect_bytes = bytes;
-        let number = u32::try_from(self.staged.effects.len()).unwrap_or(u32::MAX);
+        let number = self.staged.effects.len();
         self.staged.effects.push(Effect {
+            id: Effect::id_of(&self.options.turn_id, number),
             request,
             delivered_line: None,
             undeliverable_line: None,
             traceparent: self.options.context.traceparent.clone(),
         });
-        Ok(number)
+        Ok(u32::try_from(number).unwrap_or(u32::MAX))
     }
 
     /// Checks the size of one payload.
@@ -282,12 +282,18 @@ impl TurnScope {
 
 /// Checks a state key of the guest.
 fn check_key(key: &str) -> Result<(), Error> {
-    if key.starts_with(HOST_KEYS) {
+    check_not_reserved("key", key)?;
+    check_name("key", key)
+}
+
+/// Checks that a name is not one of the host's own.
+pub(super) fn check_not_reserved(what: &str, name: &str) -> Result<(), Error> {
+    if name.starts_with(HOST_NAMES) {
         return Err(Error::Invalid(format!(
-            "the key {key:?} begins with {HOST_KEYS}, which is reserved for the host"
+            "the {what} {name:?} begins with {HOST_NAMES}, which is reserved for the host"
         )));
     }
-    check_name("key", key)
+    Ok(())
 }
 
 /// Checks a state key, or any other name that a guest gives: it must not be empty or too long, or contain anything that

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::TurnScope;
-use super::scope::check_name;
+use super::scope::{check_name, check_not_reserved};
 use crate::contract::daca::agent::types::{Error, Schedule};
 use daca_model::backend::{Registration, WakeupKey, WakeupKind};
 
@@ -57,6 +57,7 @@ impl TurnScope {
         kind: WakeupKind,
         name: String,
     ) -> Result<Option<(Vec<u8>, Schedule)>, Error> {
+        check_not_reserved("name", &name)?;
         check_name("name", &name)?;
         let key = WakeupKey { kind, name };
         let registration = match self.staged.wakeups.get(&key) {
@@ -82,6 +83,7 @@ impl TurnScope {
         name: String,
         change: Option<Registration>,
     ) -> Result<(), Error> {
+        check_not_reserved("name", &name)?;
         check_name("name", &name)?;
         let key = WakeupKey { kind, name };
         if self.staged.wakeups.len() >= MAX_PER_TURN && !self.staged.wakeups.contains_key(&key) {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use daca_model::CallError;
-use daca_model::backend::{self, TurnCommit};
+use daca_model::backend::{self, HOST_NAMES, TurnCommit};
 use tokio::time::Instant;
 
 use super::{Turn, given_up};
@@ -43,19 +43,17 @@ impl Turn<'_> {
         let actor = &self.activation.address;
         let Some(in_doubt) = &warm.in_doubt else { return Ok(()) };
         let was_applied = in_doubt.was_applied(&*self.services.backend, actor).await?;
-        let Some(in_doubt) = warm.in_doubt.take() else { return Ok(()) };
-        if !was_applied {
-            tracing::info!("the state shows that turn {} was not kept", in_doubt.turn_id);
-            return Ok(());
+        if was_applied && in_doubt.has_effects() {
+            self.services.deliveries.claim(actor, &mut warm.effects).await?;
         }
-        tracing::info!("the state shows that turn {} was kept; its answer was lost", in_doubt.turn_id);
-        let turn_id = in_doubt.turn_id.clone();
-        self.services.deliveries.enqueue(actor, &turn_id, in_doubt.effects());
+        let Some(in_doubt) = warm.in_doubt.take() else { return Ok(()) };
+        let kept = if was_applied { "kept; its answer was lost" } else { "not kept" };
+        tracing::info!("the state shows that turn {} was {kept}", in_doubt.turn_id);
         Ok(())
     }
 
     /// Makes a turn durable: hands everything that it produced to the backend, which decides what is one transaction
-    /// (behind Dapr, the state alone). Then it sends its effects.
+    /// (behind Dapr, the state alone, with the effects). Then the effects are sent.
     pub(super) async fn commit(
         &self,
         warm: &mut WarmState,
@@ -70,10 +68,19 @@ impl Turn<'_> {
             warm.cache = cache;
             return Err(CallError::ReplyTooLarge { actor: actor.clone(), bytes: reply.len(), limit });
         }
-        if self.services.backend.epoch() != warm.epoch || self.revoked.is_cancelled() {
-            *warm = WarmState::default();
-            return Err(given_up());
-        }
+        self.check_kept(warm)?;
+        // Before the host's own writes: they do not make the state that of the turn's version, whose guest may not have run.
+        let schema = warm.schema.as_ref().map(|schema| schema.after(&self.split, &self.loaded, &mut commit));
+        let _alone = self.activation.commits.acquire().await;
+        let staged = match self.stage_effects(warm, &mut commit).await {
+            Ok(staged) => staged,
+            Err(error) => {
+                *warm = WarmState::default();
+                return Err(CallError::Backend(error.as_not_applied()));
+            }
+        };
+        // The effect log may have been waited for.
+        self.check_kept(warm)?;
         // A commit is rejected for an actor that is active elsewhere. A read-only turn has to ask.
         if commit.writes.is_empty() {
             self.confirm_direct(warm).await?;
@@ -81,7 +88,6 @@ impl Turn<'_> {
             *warm = WarmState::default();
             return Err(given_up);
         }
-        let schema = warm.schema.as_ref().map(|schema| schema.after(&self.split, &self.loaded, &mut commit));
         let now = self.services.backend.clock().now();
         if let Err(error) = self.store(&commit).await {
             // The outcome is in doubt, so neither the instance nor the cache may be trusted.
@@ -97,11 +103,24 @@ impl Turn<'_> {
         if !commit.writes.is_empty() {
             self.activation.lease.confirm(warm.epoch, self.generation);
         }
+        // No guest reads what the host keeps.
+        commit.writes.retain(|key, _| !key.starts_with(HOST_NAMES));
         cache.apply(std::mem::take(&mut commit.writes), now);
         warm.cache = cache;
         warm.schema = schema;
-        self.services.deliveries.enqueue(actor, &self.turn_id, commit.effects);
+        if let Some(staged) = staged {
+            self.services.deliveries.committed(actor, staged);
+        }
         Ok(reply)
+    }
+
+    /// Rejects a commit if another host may have owned the actor since the turn began.
+    fn check_kept(&self, warm: &mut WarmState) -> Result<(), CallError> {
+        if self.services.backend.epoch() != warm.epoch || self.revoked.is_cancelled() {
+            *warm = WarmState::default();
+            return Err(given_up());
+        }
+        Ok(())
     }
 
     /// Runs the backend's transaction, if there is anything in it.

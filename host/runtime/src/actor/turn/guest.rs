@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use daca_model::backend::FiredWakeup;
+use daca_model::backend::{Effect, FiredWakeup};
 use daca_model::{CallError, Fault, TurnKind};
 use tokio::time::Instant;
 
@@ -44,7 +44,12 @@ impl Turn<'_> {
     ) -> Result<Option<(Outcome, TurnProducts)>, CallError> {
         let end = self.run_instance(warm, TurnKind::Activate, migrate_from, (None, false), deadline).await?;
         match end {
-            (Outcome::Reply(reply), products) => {
+            (Outcome::Reply(reply), mut products) => {
+                // The effects of the turn itself are counted from 0, too, and no two have one identity.
+                let turn = format!("{}-migration", self.turn_id);
+                for (number, effect) in products.commit.effects.iter_mut().enumerate() {
+                    effect.id = Effect::id_of(&turn, number);
+                }
                 self.commit(warm, products, reply).await?;
                 Ok(None)
             }
@@ -115,6 +120,7 @@ impl Turn<'_> {
         let place = tokio::time::timeout_at(deadline, self.services.live.place()).await;
         let place = place.ok().flatten().ok_or_else(no_room)?;
         agent.instances_made.fetch_add(1, Ordering::Relaxed);
+        self.activation.has_begun.store(true, Ordering::Relaxed);
         Ok(Instance::new(&self.services.engine, &self.loaded.version, place))
     }
 

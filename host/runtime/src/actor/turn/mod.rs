@@ -6,12 +6,14 @@
 //! saved.
 
 mod commit;
+mod effects;
 mod guest;
 mod outcome;
 mod repeated;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use daca_base::ErrorCode;
@@ -22,10 +24,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::dedup_log::DedupKey;
+use super::effect_log;
 use super::record::Activation;
 use super::services::Services;
 use super::warm_state::WarmState;
-use super::work::Work;
+use super::work::{End, Work};
 use crate::component::{LoadedVersion, Outcome, TrafficSplit};
 use crate::imports::TurnProducts;
 
@@ -56,7 +59,8 @@ pub(super) async fn run(
         _ => activation.lease.revoked(),
     };
     let generation = activation.lease.generation();
-    let turn = Turn { services, activation, split, loaded, context, turn_id, revoked, generation };
+    let ends = matches!(work, Work::Deactivate(End { commits: true, .. }));
+    let turn = Turn { services, activation, split, loaded, context, turn_id, revoked, generation, ends };
     // Pinned here, because a wrapper would move the future.
     let running = pin!(async {
         let started = Instant::now();
@@ -75,7 +79,7 @@ pub(super) async fn run(
             Err(error) => {
                 tracing::warn!(
                     code = ErrorCode::OutcomeUnknown.as_str(),
-                    "whether the previous turn was kept cannot be determined; if it was, its effects are lost: {error}"
+                    "whether the previous turn was kept cannot be determined; if it was, its effects leave with the actor's next activation: {error}"
                 );
                 turn.run(warm, work).await
             }
@@ -113,6 +117,8 @@ struct Turn<'a> {
     revoked: CancellationToken,
     /// The lease generation at the beginning of the turn.
     generation: u64,
+    /// It ends the activation, and what it writes is kept.
+    ends: bool,
 }
 
 impl Turn<'_> {
@@ -123,12 +129,12 @@ impl Turn<'_> {
             Work::Deactivate(end) => (TurnKind::Deactivate, None, Some(end)),
         };
         let ends_timers = end.is_some_and(|end| end.ends_timers);
-        // A hook whose result is discarded is not worth an instance: after a change of hosts there are many at once.
         let is_too_late = end.is_some_and(|end| !end.commits);
-        let has_hook = self.loaded.version.has_lifecycle() && (!is_too_late || warm.instance.is_some());
-        if end.is_some() && !has_hook {
+        let is_of_host = handled.as_ref().is_some_and(effect_log::is_reminder);
+        if is_of_host || (end.is_some() && !self.ends_with_hook(warm, is_too_late)) {
             let products = self.scope(warm, None, handled, ends_timers).finish();
-            return self.commit(warm, products, Bytes::new()).await.map(Answered::now);
+            let reply = self.commit(warm, products, Bytes::new()).await?;
+            return Ok(Answered { reply, is_without_guest: is_of_host });
         }
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
         let dedup_key = self.context.identity.clone().map(|identity| DedupKey::new(identity, &kind));
@@ -150,7 +156,7 @@ impl Turn<'_> {
         let error = match outcome {
             Ok(Ran::Before(reply)) => {
                 self.confirm_direct(warm).await?;
-                return Ok(Answered { reply, was_handled_before: true });
+                return Ok(Answered { reply, is_without_guest: true });
             }
             Ok(Ran::Now(Outcome::Reply(_), products)) if is_too_late => {
                 self.drop_what_a_late_hook_wrote(&products.commit);
@@ -174,6 +180,15 @@ impl Turn<'_> {
             self.end_timers(warm).await?;
         }
         Err(error)
+    }
+
+    /// Returns `true` if the end of the activation runs the agent's hook. A hook whose result is discarded is not worth an
+    /// instance: after a change of hosts there are many at once. And what the agent has not begun, it does not end: the
+    /// effects of a hook lead to a turn of the host, which must not lead to the next hook.
+    fn ends_with_hook(&self, warm: &WarmState, is_too_late: bool) -> bool {
+        self.loaded.version.has_lifecycle()
+            && self.activation.has_begun.load(Ordering::Relaxed)
+            && (!is_too_late || warm.instance.is_some())
     }
 
     /// Commits the end of the actor's timers alone: a hook that fails must not keep them alive.
@@ -207,13 +222,13 @@ enum Ran {
 /// The answer to a call.
 struct Answered {
     reply: Bytes,
-    /// No guest ran for it.
-    was_handled_before: bool,
+    /// It was handled before, or was for the host: it says nothing of the version.
+    is_without_guest: bool,
 }
 
 impl Answered {
     fn now(reply: Bytes) -> Answered {
-        Answered { reply, was_handled_before: false }
+        Answered { reply, is_without_guest: false }
     }
 }
 

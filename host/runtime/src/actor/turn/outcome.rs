@@ -59,7 +59,7 @@ impl Turn<'_> {
 /// turns in which the version did not run.
 fn turn_end(result: &Result<Answered, CallError>) -> Option<TurnEnd> {
     match result {
-        Ok(answered) if answered.was_handled_before => None,
+        Ok(answered) if answered.is_without_guest => None,
         Err(CallError::KeyReused { .. } | CallError::ReplyForgotten { .. } | CallError::ReplyLost(_)) => None,
         Err(CallError::Fault { fault: Fault::NoRoom(_), .. }) => Some(TurnEnd::Well),
         Err(CallError::Fault { .. }) => Some(TurnEnd::Fault),

@@ -1,11 +1,15 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use daca_model::backend::{Error, TurnCommit};
+use bytes::Bytes;
+use daca_model::backend::{EFFECTS, Error, FiredWakeup, TurnCommit};
 use daca_model::{CallContext, CallIdentity};
 use futures::poll;
+use tokio::time::Instant;
 
+use crate::actor::effect_log::{self, DEAD_LETTERS};
 use crate::fake::{FakeBackend, FakeHost, actor};
 
 type Answer = Result<(), Error>;
@@ -158,4 +162,99 @@ async fn a_turn_that_runs_out_of_time_keeps_nothing() {
     drop(held);
     assert_eq!(host.call("a", "add", "2").await, ok("2"));
     assert_eq!(host.delivered().await, ["2"]);
+}
+
+/// The store of a host that was killed after a turn, before its event had left.
+async fn killed() -> Arc<FakeBackend> {
+    let tries = AtomicU32::new(0);
+    let host =
+        FakeHost::start(FakeBackend::delivering(move |_| match tries.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(Error::Unavailable("it is away".into())),
+            _ => Ok(()),
+        }));
+    let host = host.await;
+    assert_eq!(host.call("a", "add", "1").await, ok("1"));
+    assert_eq!(host.delivered().await, ["1"], "the only try has failed");
+    host.backend
+}
+
+/// The turn of the host's reminder.
+async fn remind(host: &FakeHost) {
+    let fired = FiredWakeup { key: effect_log::reminder(), token: 0 };
+    let woken = host.actors.wake(&actor("a"), fired, Bytes::new(), CallContext::default()).await;
+    assert!(woken.is_ok(), "{woken:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn effects_lie_with_the_state_until_they_have_left_and_the_actor_commits_again() {
+    let host = FakeHost::start(FakeBackend::sound()).await;
+    assert_eq!(host.call("a", "add", "1").await, ok("1"));
+    assert!(host.backend.value(&actor("a"), EFFECTS).is_some_and(|log| log.contains("\"text\":\"1\"")));
+    assert_eq!(host.backend.wakeups(&actor("a")), [EFFECTS]);
+    assert_eq!(host.delivered().await, ["1"]);
+    assert_eq!(host.call("a", "add", "2").await, ok("12"));
+    let log = host.backend.value(&actor("a"), EFFECTS).unwrap_or_default();
+    assert!(!log.contains("\"text\":\"1\"") && log.contains("\"text\":\"2\""), "{log}");
+    assert_eq!(host.delivered().await, ["1", "2"]);
+    // The first firing finds that the actor is in use, and the second that it is not.
+    for expected in [&[EFFECTS][..], &[]] {
+        remind(&host).await;
+        assert_eq!(host.backend.value(&actor("a"), EFFECTS), None);
+        assert_eq!(host.backend.wakeups(&actor("a")), expected);
+    }
+    assert_eq!(host.delivered().await, ["1", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn effects_of_a_killed_host_leave_from_the_next_one() {
+    let reminded = FakeHost::start(killed().await).await;
+    remind(&reminded).await;
+    assert_eq!(reminded.delivered().await, ["1", "1"]);
+    let called = FakeHost::start(killed().await).await;
+    assert_eq!(called.call("a", "add", "2").await, ok("12"));
+    assert_eq!(called.delivered().await, ["1", "1", "2"], "in the order of the turns");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_an_activation_cleans_up_after_its_effects() {
+    let host = FakeHost::start(FakeBackend::sound()).await;
+    assert_eq!(host.call("a", "add", "1").await, ok("1"));
+    assert_eq!(host.delivered().await, ["1"]);
+    assert_eq!(host.actors.deactivate_all(Instant::now() + Duration::from_secs(60)).await, 0);
+    assert_eq!(host.backend.value(&actor("a"), EFFECTS), None);
+    assert_eq!(host.backend.wakeups(&actor("a")), [""; 0]);
+}
+
+/// The effects of a hook would lead to the next turn of the host, and that to the next hook.
+#[tokio::test(start_paused = true)]
+async fn an_activation_that_had_turns_of_the_host_alone_ends_without_a_hook() {
+    let host = FakeHost::start(killed().await).await;
+    remind(&host).await;
+    assert_eq!(host.delivered().await, ["1", "1"]);
+    assert_eq!(host.actors.deactivate_all(Instant::now() + Duration::from_secs(60)).await, 0);
+    assert_eq!(host.backend.value(&actor("a"), "bye"), None);
+    assert_eq!(host.backend.value(&actor("a"), EFFECTS), None);
+    assert_eq!(host.backend.wakeups(&actor("a")), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_delivered_becomes_a_dead_letter_of_its_actor() {
+    let host = FakeHost::start(FakeBackend::delivering(|name| match name {
+        "1" => Err(Error::Invalid("no such topic".into())),
+        _ => Ok(()),
+    }));
+    let host = host.await;
+    let actors = host.actors.clone();
+    let burials = tokio::spawn(async move { actors.run_burials().await });
+    assert_eq!(host.call("a", "add", "1").await, ok("1"));
+    assert_eq!(host.delivered().await, ["1"]);
+    let letters = || host.backend.value(&actor("a"), DEAD_LETTERS).unwrap_or_default();
+    while letters().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(letters().contains("no such topic") && letters().contains("\"text\":\"1\""), "{}", letters());
+    assert_eq!(host.backend.value(&actor("a"), EFFECTS), None, "it is not tried again");
+    assert_eq!(host.call("a", "add", "2").await, ok("12"));
+    assert_eq!(host.delivered().await, ["1", "2"]);
+    burials.abort();
 }

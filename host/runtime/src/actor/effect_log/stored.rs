@@ -1,0 +1,208 @@
+//! The effect log as it lies in the actor's state: JSON, because every state store preserves it.
+//!
+//! The head has the effects themselves as long as they are few. Of a longer backlog it has the numbers of segments, so
+//! that a commit does not write the whole backlog again. Effects are read one by one and kept with their text, so an
+//! older host writes again what a newer one has added to them.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use daca_base::json::{self, Document};
+use daca_model::backend::{self, BindingRequest, Effect, EffectRequest};
+use serde::{Deserialize, Serialize};
+
+use crate::actor::marks::unreadable;
+
+/// The key of the head. [`segment_key`] has those of the segments.
+pub(super) const HEAD: &str = backend::EFFECTS;
+/// The form that this host writes, and the latest that it reads.
+const FORMAT: u32 = 1;
+
+/// The key of a segment.
+pub(super) fn segment_key(number: u64) -> String {
+    format!("{HEAD}:{number}")
+}
+
+/// An effect and its text.
+#[derive(Debug, Clone)]
+pub(super) struct StoredEffect {
+    pub(super) effect: Effect,
+    pub(super) text: Document,
+}
+
+/// The head as it is stored.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    /// Older effects are in these segments, from old to new.
+    pub(super) segments: Vec<u64>,
+    /// The latest effects.
+    pub(super) effects: Vec<StoredEffect>,
+}
+
+/// The fields of the head, and of a segment, beside the effects.
+#[derive(Deserialize)]
+struct Fields {
+    format: u32,
+    #[serde(default)]
+    segments: Vec<u64>,
+}
+
+/// One effect: an event with `pubsub` and `topic`, or a request with `binding` and `operation`. Its data are `text` or
+/// `base64`.
+#[derive(Serialize, Deserialize)]
+struct Form<'a> {
+    id: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pubsub: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    binding: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base64: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Cow<'a, BTreeMap<String, String>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivered: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undeliverable: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<Cow<'a, str>>,
+}
+
+impl<'a> Form<'a> {
+    fn of(effect: &'a Effect) -> Form<'a> {
+        let Effect { id, request, delivered_line, undeliverable_line, traceparent } = effect;
+        let data = match request {
+            EffectRequest::Publish { event, .. } => event,
+            EffectRequest::Send(request) => &request.data,
+        };
+        let (text, base64) = match std::str::from_utf8(data) {
+            Ok(text) => (Some(text.into()), None),
+            Err(_) => (None, Some(BASE64.encode(data).into())),
+        };
+        let form = Form {
+            id: (&**id).into(),
+            pubsub: None,
+            topic: None,
+            binding: None,
+            operation: None,
+            text,
+            base64,
+            metadata: None,
+            delivered: delivered_line.as_deref().map(Cow::Borrowed),
+            undeliverable: undeliverable_line.as_deref().map(Cow::Borrowed),
+            traceparent: traceparent.as_deref().map(Cow::Borrowed),
+        };
+        match request {
+            EffectRequest::Publish { pubsub, topic, .. } => {
+                Form { pubsub: Some(pubsub.into()), topic: Some(topic.into()), ..form }
+            }
+            EffectRequest::Send(BindingRequest { name, operation, metadata, .. }) => Form {
+                binding: Some(name.into()),
+                operation: Some(operation.into()),
+                metadata: (!metadata.is_empty()).then_some(Cow::Borrowed(metadata)),
+                ..form
+            },
+        }
+    }
+
+    /// `None` if it is not of a host.
+    fn into_effect(self) -> Option<Effect> {
+        let data = match (self.text, self.base64) {
+            (Some(text), None) => Bytes::from(text.into_owned()),
+            (None, Some(base64)) => BASE64.decode(&*base64).ok()?.into(),
+            _ => return None,
+        };
+        let request = match (self.pubsub, self.topic, self.binding, self.operation) {
+            (Some(pubsub), Some(topic), None, None) => {
+                EffectRequest::Publish { pubsub: pubsub.into_owned(), topic: topic.into_owned(), event: data }
+            }
+            (None, None, Some(binding), Some(operation)) => EffectRequest::Send(BindingRequest {
+                name: binding.into_owned(),
+                operation: operation.into_owned(),
+                data,
+                metadata: self.metadata.map(Cow::into_owned).unwrap_or_default(),
+            }),
+            _ => return None,
+        };
+        Some(Effect {
+            id: Arc::from(&*self.id),
+            request,
+            delivered_line: self.delivered.map(Cow::into_owned),
+            undeliverable_line: self.undeliverable.map(Cow::into_owned),
+            traceparent: self.traceparent.map(|traceparent| Arc::from(&*traceparent)),
+        })
+    }
+}
+
+impl StoredEffect {
+    /// The text of an effect that a turn requests now.
+    pub(super) fn new(effect: Effect) -> Result<StoredEffect, backend::Error> {
+        let text =
+            serde_json::to_vec(&Form::of(&effect)).map_err(|error| json::Error::Form(error.to_string()));
+        let text = text.and_then(|text| Document::parse(&text.into()));
+        let text =
+            text.map_err(|error| backend::Error::Invalid(format!("an effect cannot be stored: {error}")))?;
+        Ok(StoredEffect { effect, text })
+    }
+
+    pub(super) fn read(text: Document) -> Option<StoredEffect> {
+        let form = json::read_object::<Form<'_>>(text.bytes()).ok()?;
+        Some(StoredEffect { effect: form.into_effect()?, text })
+    }
+}
+
+impl Head {
+    /// Parses the stored value; a missing one is an empty head.
+    pub(super) fn read(value: Option<&Bytes>) -> Result<Head, backend::Error> {
+        let Some(value) = value else { return Ok(Head::default()) };
+        let (fields, effects) = read(HEAD, value)?;
+        Ok(Head { segments: fields.segments, effects })
+    }
+}
+
+/// Parses a segment.
+pub(super) fn read_segment(number: u64, value: &Bytes) -> Result<Vec<StoredEffect>, backend::Error> {
+    read(&segment_key(number), value).map(|(_, effects)| effects)
+}
+
+fn read(key: &str, value: &Bytes) -> Result<(Fields, Vec<StoredEffect>), backend::Error> {
+    let document = Document::parse(value).map_err(|_| unreadable(key))?;
+    let fields = json::read_object::<Fields>(document.bytes()).map_err(|_| unreadable(key))?;
+    if fields.format > FORMAT {
+        let format = fields.format;
+        return Err(backend::Error::Other(format!(
+            "the state's {key:?} was written by a newer host, in format {format}; this host reads {FORMAT}"
+        )));
+    }
+    let effects = document.field("effects").ok_or_else(|| unreadable(key))?;
+    let effects = effects.items().map(StoredEffect::read).collect::<Option<_>>();
+    Ok((fields, effects.ok_or_else(|| unreadable(key))?))
+}
+
+/// The value of the head, or of a segment, which has no further segments.
+pub(super) fn text<'a>(segments: &[u64], effects: impl Iterator<Item = &'a Document>) -> Bytes {
+    let mut text = format!("{{\"format\":{FORMAT}").into_bytes();
+    if !segments.is_empty() {
+        let numbers = segments.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+        text.extend_from_slice(format!(",\"segments\":[{numbers}]").as_bytes());
+    }
+    text.extend_from_slice(b",\"effects\":[");
+    for (number, effect) in effects.enumerate() {
+        if number > 0 {
+            text.push(b',');
+        }
+        text.extend_from_slice(effect.bytes());
+    }
+    text.extend_from_slice(b"]}");
+    text.into()
+}

@@ -1,0 +1,88 @@
+//! The effects of a turn in its commit: the actor's effect log, its dead letters, and the host's reminder of both.
+
+use daca_base::ErrorCode;
+use daca_model::backend::{self, EFFECTS, Effect, StateWrite, TurnCommit};
+
+use super::Turn;
+use crate::actor::effect_log::{self, DEAD_LETTERS, DeadLetter, DeadLetters, Staged};
+use crate::actor::warm_state::WarmState;
+
+impl Turn<'_> {
+    /// Adds the turn's effects to its commit, with the host's reminder of them, and removes those that have left. `None`
+    /// if the commit does not change the effect log.
+    pub(super) async fn stage_effects(
+        &self,
+        warm: &mut WarmState,
+        commit: &mut TurnCommit,
+    ) -> Result<Option<Staged>, backend::Error> {
+        let deliveries = &self.services.deliveries;
+        let effects = std::mem::take(&mut commit.effects);
+        let has_effects = !effects.is_empty();
+        let is_reminded = commit.handled.as_ref().is_some_and(effect_log::is_reminder);
+        // Effects that have left cost no commit of their own.
+        let may_clean = is_reminded || self.ends || !commit.writes.is_empty();
+        let is_outdated = || warm.effects.as_ref().is_some_and(|claim| deliveries.is_outdated(claim));
+        if !(has_effects || is_reminded || (may_clean && is_outdated())) {
+            return Ok(None);
+        }
+        let actor = &self.activation.address;
+        let claim = deliveries.claim(actor, &mut warm.effects).await?;
+        // An ordinary turn neither waits for the dead letters nor fails because of them.
+        let buried = if is_reminded || self.ends { self.bury(commit).await } else { Vec::new() };
+        let staged = deliveries.stage(actor, effects, &buried, commit)?;
+        claim.has_reminder |= is_reminded;
+        let is_wanted = has_effects || staged.has_head() || (is_reminded && claim.is_used);
+        claim.is_used = (claim.is_used && !is_reminded) || has_effects;
+        if has_effects && !claim.has_reminder {
+            commit.wakeups.insert(effect_log::reminder(), Some(effect_log::registration()));
+            claim.has_reminder = true;
+        } else if claim.has_reminder && !is_wanted && (is_reminded || self.ends) {
+            commit.wakeups.insert(effect_log::reminder(), None);
+            // Without a write a sidecar would not ask whether the actor is here, and the reminder may be that of its
+            // next host.
+            commit.writes.entry(EFFECTS.to_owned()).or_insert(StateWrite::Delete);
+            claim.has_reminder = false;
+        }
+        Ok(Some(staged))
+    }
+
+    /// Adds effects that were given up to the actor's dead letters, and returns them. If the dead letters cannot be read,
+    /// the effects stay in the log.
+    async fn bury(&self, commit: &mut TurnCommit) -> Vec<DeadLetter> {
+        let given_up = self.services.deliveries.given_up(&self.activation.address);
+        if given_up.is_empty() {
+            return given_up;
+        }
+        let mut letters = match self.dead_letters().await {
+            Ok(letters) => letters,
+            Err(error) => {
+                tracing::warn!("effects that were given up are no dead letters yet: {error}");
+                return Vec::new();
+            }
+        };
+        for letter in &given_up {
+            for dropped in letters.add(letter.clone()) {
+                let Effect { id, .. } = dropped.effect();
+                let code = ErrorCode::DeadLetterDropped.as_str();
+                tracing::error!(code, "the dead letter {id} was dropped: the actor has too many");
+            }
+        }
+        write(&letters, commit);
+        given_up
+    }
+
+    /// The dead letters of the actor.
+    async fn dead_letters(&self) -> Result<DeadLetters, backend::Error> {
+        let keys = [DEAD_LETTERS.to_owned()];
+        let value = self.services.backend.read_state(&self.activation.address, &keys).await?;
+        DeadLetters::read(value.into_iter().flatten().next().map(|value| value.value).as_ref())
+    }
+}
+
+fn write(letters: &DeadLetters, commit: &mut TurnCommit) {
+    let write = match letters.text() {
+        Some(value) => StateWrite::Set { value, ttl: None },
+        None => StateWrite::Delete,
+    };
+    commit.writes.insert(DEAD_LETTERS.to_owned(), write);
+}
