@@ -83,7 +83,7 @@ impl Publisher {
 
     /// Publishes events one after the other. None overtakes one that may still be published.
     async fn publish_each(&self, topic: &Topic, events: &[OutgoingEvent]) -> Vec<Result<(), Error>> {
-        let mut results = Vec::new();
+        let mut results = Vec::<Result<(), Error>>::new();
         for event in events {
             let result = match results.last() {
                 Some(Err(error)) if error.is_retryable() => Err(Error::clone(error)),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use daca_model::backend::{
     ActorCall, ActorCalls, Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery,
     EffectRequest, Error, Expiry, Ownership, Secrets, StateStore, StateValue, StateWrite, Tried, TurnCommit,
-    Wakeups,
+    WakeupKey, Wakeups,
 };
 use daca_model::{ActorAddress, CallContext, CallError, Topic};
 use parking_lot::Mutex;
