@@ -105,9 +105,9 @@ payload = { field = \"payload\" }
     let patient = "[host]\neffect-retry-delay = \"60s\"\n";
     let manifest = [patient, &exerciser(""), &sink, subscription].concat();
     let host = Arc::new(Host::start(&manifest).await?);
-    let _slow = host.begin("Sink/s", "Sleep", &json!({"ms": 20_000}));
+    let slow = host.begin("Sink/s", "Sleep", &json!({"ms": 20_000}));
     host.until_busy("Sink/s", 0).await?;
-    let _queued = host.begin("Sink/s", "Echo", &json!(1));
+    let queued = host.begin("Sink/s", "Echo", &json!(1));
     host.until_busy("Sink/s", 1).await?;
     for value in 1..=3 {
         let payload = json!({"key": format!("k{value}"), "value": value});
@@ -117,6 +117,9 @@ payload = { field = \"payload\" }
     }
     assert_eq!(host.get_admin("/outbox").await?.body["counts"]["pending"], 3);
     host.signal("KILL")?;
+    for cut_off in [slow, queued] {
+        assert!(cut_off.await?.is_err());
+    }
     let folder = host.folder();
     drop(host);
 
