@@ -9,7 +9,7 @@ use axum::Router;
 use bytes::Bytes;
 use daca_base::clock::moved::Machine;
 use daca_deploy::Deployer;
-use daca_model::backend::{ActorCall, ActorCalls as _, Backend as _, HOST_NAMES, Outbox, WakeupKind};
+use daca_model::backend::{ActorCall, ActorCalls as _, Backend as _, EFFECTS, HOST_KEYS, Outbox, WakeupKind};
 use daca_model::{ActorAddress, CallContext, CallIdentity, HostPhase, LifecycleWriter};
 use daca_runtime::actor::{Actors, Deliveries};
 use futures::FutureExt as _;
@@ -173,7 +173,7 @@ impl Host {
         let actor = address(actor)?;
         self.settled().await?;
         let state = self.parts.backend.embedded.state_of(&actor).await?;
-        let own = state.into_iter().filter(|(key, _)| !key.starts_with(HOST_NAMES));
+        let own = state.into_iter().filter(|(key, _)| !key.starts_with(HOST_KEYS));
         Ok(own.map(|(key, value)| (key, seen::value(&value.value))).collect())
     }
 
@@ -200,7 +200,7 @@ impl Host {
         self.settled().await?;
         let scheduled = self.parts.backend.embedded.scheduled_of(&actor, kind).await?;
         let now = self.now();
-        let own = scheduled.into_iter().filter(|one| !one.name.starts_with(HOST_NAMES));
+        let own = scheduled.into_iter().filter(|one| one.name != EFFECTS);
         Ok(own.map(|one| Wakeup::new(one, now)).collect())
     }
 

@@ -94,6 +94,7 @@ async fn what_makes_no_sense_is_refused_and_changes_nothing() -> anyhow::Result<
         ("GetState", json!({"key": "daca:label"}), "invalid"),
         ("GetMany", json!({"keys": ["k", "daca:label"]}), "invalid"),
         ("DeleteState", json!({"key": "daca:"}), "invalid"),
+        ("RegisterReminder", json!({"name": "daca:effects", "due_ms": 0}), "invalid"),
         ("RegisterReminder", json!({"name": "", "due_ms": 0}), "invalid"),
         ("RegisterReminder", json!({"name": long, "due_ms": 0}), "too-large"),
         ("RegisterTimer", json!({"name": "a||b", "due_ms": 0}), "invalid"),

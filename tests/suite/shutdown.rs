@@ -19,7 +19,7 @@ async fn running_turns_end_well_and_new_ones_are_refused() -> anyhow::Result<()>
         let host = Arc::new(Host::start(&exerciser("")).await?);
         // The first turn of each: the hook's write to state commits with it.
         let slow =
-            ["a", "b"].map(|id| host.begin(&format!("Exerciser/{id}"), "Sleep", &json!({"ms": 1_500})));
+            ["a", "b"].map(|id| host.begin(&format!("Exerciser/{id}"), "Sleep", &json!({"ms": 4_000})));
         for id in ["a", "b"] {
             host.until_busy(&format!("Exerciser/{id}"), 0).await?;
         }

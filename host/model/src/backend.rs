@@ -24,7 +24,7 @@ pub use crate::effect::{BindingRequest, BindingResponse, Effect, EffectRequest, 
 pub use crate::outbox::{EffectKind, EffectStatus, Outbox, OutboxCounts, OutboxEntry};
 pub use crate::shared_store::{SharedStore, SharedValue, SharedWriteError};
 pub use crate::stored::stored_json;
-pub use crate::wakeup::{EFFECTS, FiredWakeup, HOST_NAMES, Registration, WakeupKey, WakeupKind, firing_data};
+pub use crate::wakeup::{EFFECTS, FiredWakeup, HOST_KEYS, Registration, WakeupKey, WakeupKind, firing_data};
 use crate::{ActorAddress, CallContext, CallError, Topic};
 
 /// The state of actors.

@@ -51,12 +51,13 @@ impl Host {
         let app = until_it_ends(&shutdown, app, admin).await;
         shutdown.cancel();
 
+        // First of all: who reads the line finds the host draining.
+        lifecycle.enter(HostPhase::Draining);
         tracing::info!(
             "shutting down: no new calls are accepted; {} turns are running",
             core.actors.turns_in_flight()
         );
         let deadline = Instant::now() + grace;
-        lifecycle.enter(HostPhase::Draining);
         core.deployer.close();
         if behind_sidecar && core.backend.readiness() == Readiness::Ready {
             core.hand_over(grace / 2).await;

@@ -13,7 +13,7 @@ use crate::contract::daca::agent::types::Error;
 use daca_base::clock::Clock;
 use daca_manifest::{AgentLimits, AgentType};
 use daca_model::backend::{
-    ActorCalls, Effect, EffectRequest, FiredWakeup, HOST_NAMES, StateValue, StateWrite, TurnBackend,
+    ActorCalls, Effect, EffectRequest, FiredWakeup, HOST_KEYS, StateValue, StateWrite, TurnBackend,
     TurnCommit,
 };
 use daca_model::{ActorAddress, CallContext};
@@ -282,18 +282,12 @@ impl TurnScope {
 
 /// Checks a state key of the guest.
 fn check_key(key: &str) -> Result<(), Error> {
-    check_not_reserved("key", key)?;
-    check_name("key", key)
-}
-
-/// Checks that a name is not one of the host's own.
-pub(super) fn check_not_reserved(what: &str, name: &str) -> Result<(), Error> {
-    if name.starts_with(HOST_NAMES) {
+    if key.starts_with(HOST_KEYS) {
         return Err(Error::Invalid(format!(
-            "the {what} {name:?} begins with {HOST_NAMES}, which is reserved for the host"
+            "the key {key:?} begins with {HOST_KEYS}, which is reserved for the host"
         )));
     }
-    Ok(())
+    check_name("key", key)
 }
 
 /// Checks a state key, or any other name that a guest gives: it must not be empty or too long, or contain anything that

@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::TurnScope;
-use super::scope::{check_name, check_not_reserved};
+use super::scope::check_name;
 use crate::contract::daca::agent::types::{Error, Schedule};
-use daca_model::backend::{Registration, WakeupKey, WakeupKind};
+use daca_model::backend::{EFFECTS, Registration, WakeupKey, WakeupKind};
 
 /// The number of reminders and timers that one turn may change.
 const MAX_PER_TURN: usize = 100;
@@ -57,8 +57,7 @@ impl TurnScope {
         kind: WakeupKind,
         name: String,
     ) -> Result<Option<(Vec<u8>, Schedule)>, Error> {
-        check_not_reserved("name", &name)?;
-        check_name("name", &name)?;
+        check_wakeup_name(&name)?;
         let key = WakeupKey { kind, name };
         let registration = match self.staged.wakeups.get(&key) {
             Some(staged) => staged.clone(),
@@ -83,8 +82,7 @@ impl TurnScope {
         name: String,
         change: Option<Registration>,
     ) -> Result<(), Error> {
-        check_not_reserved("name", &name)?;
-        check_name("name", &name)?;
+        check_wakeup_name(&name)?;
         let key = WakeupKey { kind, name };
         if self.staged.wakeups.len() >= MAX_PER_TURN && !self.staged.wakeups.contains_key(&key) {
             return Err(Error::TooLarge(format!(
@@ -98,6 +96,14 @@ impl TurnScope {
         self.staged.wakeups.insert(key, change);
         Ok(())
     }
+}
+
+/// Checks the name of a reminder or timer of the guest. The host has one of its own.
+fn check_wakeup_name(name: &str) -> Result<(), Error> {
+    if name == EFFECTS {
+        return Err(Error::Invalid(format!("the name {name:?} is reserved for the host")));
+    }
+    check_name("name", name)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use daca_model::CallError;
-use daca_model::backend::{self, HOST_NAMES, TurnCommit};
+use daca_model::backend::{self, HOST_KEYS, TurnCommit};
 use tokio::time::Instant;
 
 use super::{Turn, given_up};
@@ -104,7 +104,7 @@ impl Turn<'_> {
             self.activation.lease.confirm(warm.epoch, self.generation);
         }
         // No guest reads what the host keeps.
-        commit.writes.retain(|key, _| !key.starts_with(HOST_NAMES));
+        commit.writes.retain(|key, _| !key.starts_with(HOST_KEYS));
         cache.apply(std::mem::take(&mut commit.writes), now);
         warm.cache = cache;
         warm.schema = schema;
