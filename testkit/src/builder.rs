@@ -105,8 +105,8 @@ impl HostBuilder {
         self
     }
 
-    /// Says what `bindings.invoke` answers for a binding, or for one operation of it (`BINDING/OPERATION`). Without it, it is
-    /// what the manifest says under `[embedded.binding-responses]`, or nothing.
+    /// Sets the answer to `bindings.invoke` for a binding, or for one of its operations (`BINDING/OPERATION`). The default is
+    /// the manifest's `[embedded.binding-responses]`, or an empty answer.
     pub fn binding_response(mut self, binding: &str, answer: impl Into<BindingAnswer>) -> HostBuilder {
         self.answers.insert(binding.to_owned(), answer.into());
         self

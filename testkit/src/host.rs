@@ -288,7 +288,8 @@ impl Host {
         self.within(&format!("moving the clock on by {time:?}"), advance).await
     }
 
-    /// From now on, `bindings.invoke` answers this for a binding, or for one operation of it (`BINDING/OPERATION`).
+    /// Sets the answer to `bindings.invoke` from now on, for a binding or for one of its operations
+    /// (`BINDING/OPERATION`).
     pub fn answer_binding(&self, binding: &str, answer: impl Into<BindingAnswer>) {
         self.parts.backend.answer(binding, answer.into());
     }
