@@ -129,6 +129,32 @@ async fn a_twilio_that_fails_or_hangs_holds_up_no_turn_and_gets_every_sms_later(
     chat.until_with(DROPPED).await
 }
 
+/// Nobody calls their actors again: the host's reminder wakes them on the host that is left.
+#[tokio::test]
+async fn sms_that_wait_when_their_host_is_killed_leave_from_another_one() -> anyhow::Result<()> {
+    let (options, _components) = support::without_kafka()?;
+    let chat = Chat::start_on(options, 2, &ledger_manifest("sms", PATIENT)).await?;
+    let twilio = &chat.stack.twilio;
+    twilio.behave(Behaviour::Never);
+    for actor in 0..20 {
+        let number = json!({"number": 7});
+        assert_eq!(chat.post(&format!("/ledger/actor-{actor}"), &number).await?.0, 200);
+    }
+    assert!(!chat.active(1).await?.is_empty(), "the host that is killed has actors");
+    chat.hosts[1].app.process.kill()?;
+    chat.hosts[1].sidecar.process.kill()?;
+    twilio.behave(Behaviour::Accept);
+    twilio.forget();
+    let expected = (0..20).map(|actor| format!("actor-{actor} 7")).collect::<BTreeSet<_>>();
+    eventually("every SMS is sent", async || {
+        let sent = twilio.received().into_iter().map(|sms| sms.body).collect::<BTreeSet<_>>();
+        Ok(expected.is_subset(&sent).then_some(()))
+    })
+    .await?;
+    assert_eq!(chat.count_with(DROPPED)?, 0);
+    Ok(())
+}
+
 /// Tells the actor `x` a number. Answers the status, the code of an error, and how long it took.
 async fn add_timed(
     client: &reqwest::Client,

@@ -90,11 +90,13 @@ async fn a_history_that_the_python_app_wrote_is_carried_on_in_its_own_form() -> 
     assert_eq!(redis.cli(&["hget", HISTORY, "data"]).await?, expected);
     assert_eq!(redis.cli(&["hget", HISTORY, "version"]).await?, "3");
     assert_eq!(redis.cli(&["hlen", HISTORY]).await?, "2", "there is no third field");
-    // Beside it the host keeps which calls it has handled, under a key that no agent can name.
+    // Beside it the host keeps the calls that it has handled, and effects until a commit after they have left, under keys
+    // that no agent can name.
     let keys = redis.cli(&["keys", "chat-agent||ChatAgent||*"]).await?;
     let mut keys = keys.lines().collect::<Vec<_>>();
     keys.sort_unstable();
-    assert_eq!(keys, ["chat-agent||ChatAgent||user1||daca:attempts", HISTORY]);
+    let own = ["daca:attempts", "daca:effects"].map(|key| format!("chat-agent||ChatAgent||user1||{key}"));
+    assert_eq!(keys, [&*own[0], &*own[1], HISTORY]);
     Ok(())
 }
 
