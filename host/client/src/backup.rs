@@ -25,8 +25,9 @@ pub async fn backup(admin: &Admin, output: &Path, force: bool) -> Result<String,
 }
 
 fn refuse_existing(output: &Path, force: bool) -> Result<(), Error> {
-    let exists = !force && output.symlink_metadata().is_ok();
-    if exists { Err(Error::BackupExists(output.to_owned())) } else { Ok(()) }
+    // Not even by force anything but a file: a device, a pipe or a link would be replaced as well.
+    let is_in_the_way = output.symlink_metadata().is_ok_and(|found| !force || !found.is_file());
+    if is_in_the_way { Err(Error::BackupExists(output.to_owned())) } else { Ok(()) }
 }
 
 fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> Error {

@@ -18,8 +18,10 @@ use crate::Failure;
 
 /// The folder within the data folder in which it is made.
 const UNFINISHED: &str = "restore.unfinished";
-/// The parts of a data folder. A start that finds the first without the others misses versions, not state.
-const PARTS: [&str; 3] = ["state.redb", "serving", "versions"];
+/// The state file. It comes first: a start that finds it without the other parts misses versions, not state.
+const STATE: &str = "state.redb";
+/// The other parts of a data folder.
+const OTHER_PARTS: [&str; 2] = ["serving", "versions"];
 
 /// Why nothing was restored, besides the errors of the parts.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +75,7 @@ pub fn run(backup: &Path, data: &Path) -> Result<String, Failure> {
     read(backup, |_| Ok(()))?;
     create_private_folder(data).map_err(unwritable)?;
     let unfinished = data.join(UNFINISHED);
+    begin(&unfinished, data)?;
     let restored = fill(backup, &unfinished).and_then(|restored| {
         put_in_place(&unfinished, data).map_err(unwritable)?;
         Ok(restored)
@@ -89,6 +92,17 @@ pub fn run(backup: &Path, data: &Path) -> Result<String, Failure> {
         "{}: restored {actors} actors with {values} values and {wakeups} reminders and timers, {bytes} bytes; and {versions} versions of {agent_types} agent types\n",
         data.display()
     ))
+}
+
+/// Makes the folder of a restore. Of two restores into one data folder, only one succeeds here; no host starts while it
+/// is there.
+fn begin(unfinished: &Path, data: &Path) -> Result<(), Error> {
+    match std::fs::create_dir(unfinished) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(Error::NotEmpty { folder: data.to_owned(), entry: UNFINISHED.to_owned() })
+        }
+        made => made.map_err(|reason| Error::Unwritable { path: data.to_owned(), reason }),
+    }
 }
 
 /// Returns `true` if the folder exists.
@@ -141,7 +155,8 @@ fn fill(backup: &Path, folder: &Path) -> Result<(RestoredState, (u64, u64)), Fai
 }
 
 fn put_in_place(unfinished: &Path, data: &Path) -> std::io::Result<()> {
-    for part in PARTS {
+    place_state(&unfinished.join(STATE), &data.join(STATE))?;
+    for part in OTHER_PARTS {
         let made = unfinished.join(part);
         // A host that has never served anything has no versions.
         if made.exists() {
@@ -150,4 +165,15 @@ fn put_in_place(unfinished: &Path, data: &Path) -> std::io::Result<()> {
     }
     std::fs::remove_dir(unfinished)?;
     File::open(data)?.sync_all()
+}
+
+/// Gives the state file its name, unless there is one: a host may have been started in the folder. Not by renaming, which
+/// would replace it.
+fn place_state(made: &Path, target: &Path) -> std::io::Result<()> {
+    match std::fs::hard_link(made, target) {
+        Ok(()) => std::fs::remove_file(made),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists || target.exists() => Err(error),
+        // Some file systems have no links.
+        Err(_) => std::fs::rename(made, target),
+    }
 }

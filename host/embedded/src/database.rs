@@ -30,6 +30,9 @@ pub enum OpenError {
     /// Another process has it open.
     #[error("{0} is in use by another host")]
     InUse(PathBuf),
+    /// A restore into the data folder runs, or was cut off.
+    #[error("{0} is there: a backup is being restored into this folder, or was not restored to its end")]
+    Unfinished(PathBuf),
     /// The folder cannot be created or written.
     #[error("{path}: {reason}")]
     Unwritable {
@@ -54,6 +57,10 @@ impl Explained for OpenError {
             OpenError::InUse(_) => {
                 (ErrorCode::DataInUse, "stop that host, or give this one a folder of its own with --data DIR")
             }
+            OpenError::Unfinished(_) => (
+                ErrorCode::DataInUse,
+                "wait for the restore; if none runs, remove the folder and restore again",
+            ),
             OpenError::Unwritable { .. } => (
                 ErrorCode::DataUnwritable,
                 "make the folder writable for this user and check that the disk is not full, or name another with --data DIR",

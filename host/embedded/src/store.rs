@@ -58,6 +58,10 @@ impl Store {
             reason: error.to_string(),
         };
         create_private_folder(folder).map_err(unwritable)?;
+        let unfinished = folder.join("restore.unfinished");
+        if unfinished.exists() {
+            return Err(OpenError::Unfinished(unfinished));
+        }
         let path = folder.join("state.redb");
         let damaged = |reason: String| OpenError::Damaged { path: path.clone(), reason };
         // Another part of the host writes there at each start, after this one.

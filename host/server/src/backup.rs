@@ -49,7 +49,10 @@ struct BackupState {
 pub(super) fn router(actors: Actors, deployer: Deployer, stopping: CancellationToken) -> Router {
     let running = Arc::new(Semaphore::new(1));
     let state = BackupState { actors, deployer, running, stopping };
-    Router::new().route("/backup", post(backup)).with_state(state)
+    Router::new()
+        .route("/backup", post(backup))
+        .method_not_allowed_fallback(super::app::method_not_allowed)
+        .with_state(state)
 }
 
 async fn backup(State(state): State<BackupState>) -> Result<Response, HttpError> {

@@ -187,6 +187,24 @@ async fn nothing_that_exists_is_overwritten_unasked() -> anyhow::Result<()> {
     let parts =
         ["state.redb", "serving", "versions"].map(|part| folder.path().join("data").join(part).exists());
     assert_eq!(parts, [true; 3]);
+    // Not even by force anything but a file.
+    std::os::unix::fs::symlink("/dev/null", host.folder().path().join("link.daca"))?;
+    let refused = back_up(&host, "link.daca", &["--force"]).await?;
+    assert!(refused.code == Some(1) && refused.stderr.contains("error[backup-exists]"), "{refused:?}");
+    Ok(())
+}
+
+/// A host that starts in the middle of a restore would write state that the restore then replaces.
+#[tokio::test]
+async fn no_host_starts_while_a_restore_is_under_way() -> anyhow::Result<()> {
+    let host = Host::start(&exerciser("")).await?;
+    let folder = host.folder();
+    assert_eq!(host.stop().await?.code(), Some(0));
+    std::fs::create_dir(folder.path().join("data/restore.unfinished"))?;
+    let started =
+        run_in(folder.path(), ["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", "data"])
+            .await?;
+    assert!(started.code == Some(1) && started.stderr.contains("error[data-in-use]"), "{started:?}");
     Ok(())
 }
 
