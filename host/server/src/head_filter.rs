@@ -6,7 +6,7 @@
 //! Nothing else may change. The lines that determine the end of the body always pass ([`Kept::Always`]), and only lines
 //! that hyper would accept are dropped: a line with anything odd in it (a bare CR or LF, a fold, a space in its name)
 //! makes hyper refuse the head, with a NUL in its place if it is half dropped already. So does a length beside a transfer
-//! coding, which hyper would accept (RFC 9112, section 6.1, calls it an attempt to smuggle a request). [`super::framing`] determines
+//! coding: hyper would accept it, and RFC 9112, section 6.1, has it as a way to smuggle requests. [`super::framing`] finds
 //! the start of the next head, and hyper must agree. If in doubt, all further bytes of the connection pass unchanged.
 
 use super::framing::{Body, Field, Framing, FramingFault};
