@@ -67,6 +67,26 @@ async fn a_head_that_nobody_needs_is_refused_with_a_code() -> anyhow::Result<()>
     Ok(())
 }
 
+/// Two readers of such a head may find the end of its body in two places (RFC 9112, section 6.1).
+#[tokio::test]
+async fn a_body_with_an_uncertain_end_is_refused_and_the_connection_closed() -> anyhow::Result<()> {
+    let host = Host::start(&default_manifest()).await?;
+    let two = (400, Some("request-unreadable"));
+    let foreign = (501, Some("transfer-encoding-unsupported"));
+    for (lines, expected) in [
+        ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", two),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", two),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 0\r\n", two),
+        ("Transfer-Encoding: gzip\r\n", foreign),
+    ] {
+        // The text comes back once the host has closed the connection.
+        let head = format!("POST /chat/a HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
+        let answer = Answer::of_text(&exchange(&host.app, head.as_bytes())?)?;
+        assert_eq!(code(&answer), expected, "{lines:?}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_cannot_be_parsed_is_logged_with_its_peer() -> anyhow::Result<()> {
     let host = Host::start(&default_manifest()).await?;

@@ -378,5 +378,16 @@ async fn a_folder_of_versions_that_there_is_not_is_said() -> anyhow::Result<()> 
     std::fs::create_dir(folder.path().join("mounted"))?;
     let Ended { stderr, .. } = run_in(folder.path(), ["check"]).await?;
     assert!(!stderr.contains("versions-folder-missing"), "{stderr}");
+    // What can never be such a folder is no warning, and nothing waits for a pipe.
+    daca_tests::make_pipe(&folder.path().join("pipe"))?;
+    let file = folder.path().join("agents.toml");
+    let text = std::fs::read_to_string(&file)?;
+    for unusable in ["/dev", "pipe"] {
+        std::fs::write(&file, text.replace("\"mounted\"", &format!("{unusable:?}")))?;
+        for command in [&["check"][..], &["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]] {
+            let Ended { code, stderr, .. } = run_in(folder.path(), command).await?;
+            assert!(code == Some(1) && stderr.contains("error[versions-folder-unusable]: "), "{stderr}");
+        }
+    }
     Ok(())
 }

@@ -171,7 +171,7 @@ impl Explained for Error {
             }
             Error::BackupUnwritable { .. } => (
                 ErrorCode::BackupUnwritable,
-                "name a file in a folder that this user may write, on a disk that has room",
+                "name a file in a folder that this user may write, on a disk that has room; a limit on the size of files (`ulimit -f`) counts as well",
             ),
             Error::BackupCut(_) => (
                 ErrorCode::BackupCut,

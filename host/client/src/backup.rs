@@ -6,6 +6,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use daca_base::archive::{ArchiveError, ArchiveReader};
+use daca_base::files::open_regular;
+use daca_base::telemetry::printable;
+use daca_model::admin::LEFT_OUT_HEADER;
 use reqwest::{Method, Response};
 
 use super::admin::{Admin, Error, causes, path};
@@ -14,6 +17,10 @@ use super::admin::{Admin, Error, causes, path};
 pub async fn backup(admin: &Admin, output: &Path, force: bool) -> Result<String, Error> {
     refuse_existing(output, force)?;
     let response = admin.open(admin.request(Method::POST, &path(&["backup"], &[]))).await?;
+    let left_out = response.headers().get(LEFT_OUT_HEADER).and_then(|names| names.to_str().ok());
+    let left_out = left_out.map(|names| {
+        format!("\nnot in it, because their files are missing or damaged: {}", printable(names))
+    });
     let unfinished = output.with_extension(format!("{}.unfinished", std::process::id()));
     let received = receive(response, &unfinished).await;
     let kept = received.and_then(|bytes| Ok((bytes, keep(&unfinished, output, force)?)));
@@ -21,7 +28,8 @@ pub async fn backup(admin: &Admin, output: &Path, force: bool) -> Result<String,
         // It is useless, and takes space.
         std::fs::remove_file(&unfinished).ok();
     })?;
-    Ok(format!("{}: a backup of {bytes} bytes, with {entries} entries", output.display()))
+    let left_out = left_out.unwrap_or_default();
+    Ok(format!("{}: a backup of {bytes} bytes, with {entries} entries{left_out}", output.display()))
 }
 
 fn refuse_existing(output: &Path, force: bool) -> Result<(), Error> {
@@ -68,7 +76,7 @@ fn keep(unfinished: &Path, output: &Path, force: bool) -> Result<u64, Error> {
 }
 
 fn count(file: &Path) -> Result<u64, ArchiveError> {
-    let mut archive = ArchiveReader::new(BufReader::new(File::open(file)?))?;
+    let mut archive = ArchiveReader::new(BufReader::new(open_regular(file)?))?;
     let mut entries = 0;
     while archive.next_frame()?.is_some() {
         entries += 1;

@@ -29,6 +29,9 @@ fn line(answer: &ChangeAnswer, id: Option<&str>) -> String {
             format!("{version} serves {} % of the actors{rest}", answer.share)
         }
         Word::Known(EventKind::Promoted) => format!("{version} serves all actors now{before_it}"),
+        Word::Known(EventKind::Unchanged) if answer.stored_again => {
+            format!("{version} serves already; its file was missing or damaged, and was stored again")
+        }
         Word::Known(EventKind::Unchanged) => format!("{version} serves already; nothing was changed"),
         Word::Known(EventKind::RolledBack) => format!("{version} serves again{before_it}"),
         Word::Known(EventKind::Pinned) => format!("is pinned to {version}"),
@@ -74,6 +77,10 @@ mod tests {
         assert!(
             told_of("unpinned", Some("user1"))?.starts_with("ChatAgent/user1: is no longer pinned to 3f2a")
         );
+        let again = r#"{"agent_type": "A", "outcome": "unchanged", "version": "3f2a91bc0d1e", "label": "", "share": 100,
+            "before": null, "revision": 1, "stored_again": true, "milliseconds": {"check": 0, "total": 2}}"#;
+        let line = "A: 3f2a91bc0d1e serves already; its file was missing or damaged, and was stored again";
+        assert_eq!(told(again.into(), None, Form::Text)?, line);
         // The first deployment has none before it, and a pin checks nothing.
         let least = r#"{"agent_type": "A", "outcome": "deployed", "version": "3f2a91bc0d1e", "label": "", "share": 100,
             "before": null, "revision": 1, "milliseconds": {"check": 0, "total": 2}}"#;

@@ -37,7 +37,15 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Failure> {
     let engine = crate::compile::engine(&manifest, false)?;
     let mut report = String::new();
     let (mut problems, mut remarks) = (Vec::new(), Vec::new());
-    remarks.extend(missing_versions(path, &manifest));
+    let line = manifest.deploy.versions_line;
+    match deploy::check_versions_folder(&manifest.deploy) {
+        // A folder that is mounted elsewhere may be absent here, so this is no error.
+        Ok(missing) => {
+            remarks
+                .extend(missing.map(|missing| format!("{}:{line}: {}", path.display(), warning(&missing))));
+        }
+        Err(error) => problems.push(format!("{}:{line}: {}", path.display(), rendered(&error))),
+    }
     for agent in manifest.agents.values() {
         match deploy::check_file(&engine, &manifest.deploy, agent) {
             Ok(version) => {
@@ -78,12 +86,6 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Failure> {
     let _ = writeln!(report, "{} is valid.", path.display());
     let remarks = problems.into_iter().map(|remark| remark + "\n").collect();
     Ok(Report { remarks, text: report })
-}
-
-/// A folder that is mounted elsewhere may be absent here, so this is no error.
-fn missing_versions(path: &Path, manifest: &Manifest) -> Option<String> {
-    let error = deploy::check_versions_folder(&manifest.deploy)?;
-    Some(format!("{}:{}: {}", path.display(), manifest.deploy.versions_line, warning(&error)))
 }
 
 /// Missing permissions do not prevent a start, but the next version with such an import would be refused.

@@ -55,6 +55,10 @@ fn answer_arguments(answer: &clap::Error) -> Result<ExitCode, Failure> {
 }
 
 fn execute(command: Command) -> Result<ExitCode, Failure> {
+    // The compiler writes no files, and has limits of its own.
+    if !matches!(command, Command::CompileComponent(_)) {
+        signals::survive_file_limit()?;
+    }
     let done = match command {
         Command::Run(arguments) => return run(arguments, false),
         Command::Dev(arguments) => return run(arguments, true),

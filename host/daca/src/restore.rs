@@ -1,14 +1,16 @@
 //! `daca restore`: makes a data folder from a backup. No host runs in it meanwhile.
 //!
 //! The whole file is read and compared with its digest first, so that nothing is written of one that was cut, altered or
-//! made by a newer host. The folder is filled in a folder within it, and gets its parts at the end.
+//! made by a newer host. The folder is filled in a folder within it, and gets its parts at the end. That folder is
+//! locked meanwhile: one that is there and not locked was left by a restore that was killed, and is used again.
 
-use std::fs::File;
-use std::io::BufReader;
+use std::fs::{File, TryLockError};
+use std::io::{BufReader, ErrorKind};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use daca_base::archive::{ArchiveError, ArchiveReader, Frame};
-use daca_base::files::create_private_folder;
+use daca_base::files::{create_private_folder, open_regular};
 use daca_base::{ErrorCode, Explained, Explanation};
 use daca_deploy::VersionsRestore;
 use daca_embedded::{RestoredState, StateRestore};
@@ -42,6 +44,9 @@ enum Error {
         /// Something in it.
         entry: String,
     },
+    /// Another restore into the data folder is under way.
+    #[error("another restore into {0} is under way")]
+    InUse(PathBuf),
     /// The data folder cannot be written.
     #[error("{path}: {reason}")]
     Unwritable {
@@ -59,9 +64,12 @@ impl Explained for Error {
             Error::NotEmpty { .. } => {
                 (ErrorCode::DataNotEmpty, "name an empty folder, or one that does not exist, with --data DIR")
             }
+            Error::InUse(_) => {
+                (ErrorCode::DataInUse, "wait until it ends, or name another folder with --data DIR")
+            }
             Error::Unwritable { .. } => (
                 ErrorCode::DataUnwritable,
-                "make the folder writable for this user and check that the disk is not full, or name another with --data DIR",
+                "make the folder writable for this user, and check that the disk is not full and that files may be so large (`ulimit -f`), or name another with --data DIR",
             ),
         };
         Some(Explanation::new(code, help))
@@ -75,14 +83,14 @@ pub fn run(backup: &Path, data: &Path) -> Result<String, Failure> {
     read(backup, |_| Ok(()))?;
     create_private_folder(data).map_err(unwritable)?;
     let unfinished = data.join(UNFINISHED);
-    begin(&unfinished, data)?;
+    let _lock = begin(&unfinished, data)?;
     let restored = fill(backup, &unfinished).and_then(|restored| {
         put_in_place(&unfinished, data).map_err(unwritable)?;
         Ok(restored)
     });
     let (state, (versions, agent_types)) = restored.inspect_err(|_| {
         // What was made of it is not whole.
-        std::fs::remove_dir_all(&unfinished).ok();
+        empty(&unfinished).and_then(|()| std::fs::remove_dir(&unfinished)).ok(); // the next restore does it again
         if !existed {
             std::fs::remove_dir(data).ok(); // fails if anybody has put something there
         }
@@ -94,37 +102,79 @@ pub fn run(backup: &Path, data: &Path) -> Result<String, Failure> {
     ))
 }
 
-/// Makes the folder of a restore. Of two restores into one data folder, only one succeeds here; no host starts while it
-/// is there.
-fn begin(unfinished: &Path, data: &Path) -> Result<(), Error> {
-    match std::fs::create_dir(unfinished) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            Err(Error::NotEmpty { folder: data.to_owned(), entry: UNFINISHED.to_owned() })
-        }
-        made => made.map_err(|reason| Error::Unwritable { path: data.to_owned(), reason }),
+/// Makes the folder of a restore, or empties the one that a killed restore has left, and locks it: of two restores into
+/// one data folder, only one succeeds here. No host starts while the folder is there.
+fn begin(unfinished: &Path, data: &Path) -> Result<File, Error> {
+    let unwritable = |reason| Error::Unwritable { path: unfinished.to_owned(), reason };
+    let not_empty = || Error::NotEmpty { folder: data.to_owned(), entry: UNFINISHED.to_owned() };
+    let made = std::fs::create_dir(unfinished);
+    let is_new = made.is_ok();
+    if let Err(error) = made
+        && error.kind() != ErrorKind::AlreadyExists
+    {
+        return Err(unwritable(error));
     }
+    // Not through a link, which may lead to a folder of somebody else.
+    if !unfinished.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        return Err(not_empty());
+    }
+    let lock = File::open(unfinished).map_err(unwritable)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(Error::InUse(data.to_owned())),
+        // Some file systems have no locks.
+        Err(TryLockError::Error(_)) if is_new => {}
+        Err(TryLockError::Error(_)) => return Err(not_empty()),
+    }
+    // The one that had the lock may have ended since, and has removed the folder or put its parts in place.
+    let locked = lock.metadata().map_err(unwritable)?;
+    let is_it = unfinished
+        .symlink_metadata()
+        .is_ok_and(|found| (found.dev(), found.ino()) == (locked.dev(), locked.ino()));
+    if !is_it {
+        return Err(Error::InUse(data.to_owned()));
+    }
+    check_empty(data)?;
+    empty(unfinished).map_err(unwritable)?;
+    Ok(lock)
 }
 
-/// Returns `true` if the folder exists.
+/// Removes what a restore has made. Anything else stays, and later keeps the folder from being removed.
+fn empty(unfinished: &Path) -> std::io::Result<()> {
+    let state = std::fs::remove_file(unfinished.join(STATE));
+    let others = OTHER_PARTS.map(|part| std::fs::remove_dir_all(unfinished.join(part)));
+    for removed in std::iter::once(state).chain(others) {
+        if let Err(error) = removed
+            && error.kind() != ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Fails if there is anything in the data folder but an unfinished restore. Returns `true` if the folder exists.
 fn check_empty(data: &Path) -> Result<bool, Error> {
     let unwritable = |reason| Error::Unwritable { path: data.to_owned(), reason };
-    match std::fs::read_dir(data) {
-        Ok(mut entries) => match entries.next().transpose().map_err(unwritable)? {
-            Some(entry) => {
-                let entry = entry.file_name().to_string_lossy().into_owned();
-                Err(Error::NotEmpty { folder: data.to_owned(), entry })
-            }
-            None => Ok(true),
-        },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(unwritable(error)),
+    let entries = match std::fs::read_dir(data) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        entries => entries.map_err(unwritable)?,
+    };
+    for entry in entries {
+        let name = entry.map_err(unwritable)?.file_name();
+        if name != UNFINISHED {
+            let entry = name.to_string_lossy().into_owned();
+            return Err(Error::NotEmpty { folder: data.to_owned(), entry });
+        }
     }
+    Ok(true)
 }
 
 /// Reads a backup to its end, and hands on each frame.
 fn read(path: &Path, mut each: impl FnMut(Frame) -> Result<(), Failure>) -> Result<(), Failure> {
     let failed = |reason| Error::Backup { path: path.to_owned(), reason };
-    let file = File::open(path).map_err(|error| failed(ArchiveError::Unreadable(error)))?;
+    // It is read twice, which a pipe does not stand.
+    let file = open_regular(path).map_err(|error| failed(ArchiveError::Unreadable(error)))?;
     let mut archive = ArchiveReader::new(BufReader::new(file)).map_err(failed)?;
     while let Some(frame) = archive.next_frame().map_err(failed)? {
         each(frame)?;
@@ -172,7 +222,7 @@ fn put_in_place(unfinished: &Path, data: &Path) -> std::io::Result<()> {
 fn place_state(made: &Path, target: &Path) -> std::io::Result<()> {
     match std::fs::hard_link(made, target) {
         Ok(()) => std::fs::remove_file(made),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists || target.exists() => Err(error),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists || target.exists() => Err(error),
         // Some file systems have no links.
         Err(_) => std::fs::rename(made, target),
     }

@@ -15,6 +15,15 @@ const ENDED_AT_ONCE: i32 = 130;
 /// The time that the exit then waits for the last lines of the log.
 const LAST_LINES: Duration = Duration::from_millis(100);
 
+/// Has a write beyond a limit on the size of files (`ulimit -f`) fail as on a full disk, instead of ending the process
+/// without a word. The handler outlasts its stream and runtime, and is not inherited by other programs.
+pub(crate) fn survive_file_limit() -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::at("watching for SIGXFSZ", &error);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
+    let _context = runtime.enter();
+    signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop).map_err(failed)
+}
+
 /// Watches for SIGINT, SIGTERM and SIGHUP. The first of them cancels the returned token.
 pub(crate) fn watch(log: Output) -> Result<CancellationToken, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
@@ -50,9 +59,6 @@ impl Signals {
         let watched = |kind: SignalKind, name: &str| {
             signal(kind).map_err(|error| Failure::at(&format!("watching for {name}"), &error))
         };
-        // With a handler, a write beyond a limit on the size of files (`ulimit -f`) fails as on a full disk, and does not
-        // end the process. The handler stays without its stream.
-        drop(watched(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()), "SIGXFSZ")?);
         let hangup = match is_hangup_ignored() {
             true => None,
             false => Some(watched(SignalKind::hangup(), "SIGHUP")?),

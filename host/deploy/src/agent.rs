@@ -52,12 +52,13 @@ impl DeployedAgent {
 
     /// The bytes of a version: from this host's folders, else from the other hosts.
     pub(super) async fn load(&self, version: &str) -> Result<Stored, Error> {
-        let stored = match (self.folder.load(version).await?, &self.shared) {
-            (None, Some(shared)) => {
-                shared.get(version).await.map_err(|error| Error::shared_unavailable(&error))?
-            }
-            (own, _) => own,
+        let own = match self.folder.load(version).await {
+            Ok(Some(stored)) => return Ok(stored),
+            Ok(None) => Error::version_unknown(short(version)),
+            Err(error) => error,
         };
-        stored.ok_or_else(|| Error::version_unknown(short(version)))
+        let Some(shared) = &self.shared else { return Err(own) };
+        let stored = shared.get(version).await.map_err(|error| Error::shared_unavailable(&error))?;
+        stored.ok_or(own)
     }
 }

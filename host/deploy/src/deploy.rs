@@ -118,18 +118,18 @@ impl Deployer {
         let known = record.versions.get(&version).map(|metadata| metadata.label.clone());
         let is_done = record.is_done(&version, share) && (label.is_none() || label == known);
         let wanted = label.or(known);
-        let (label, migrates, new) = if is_done {
-            (record.label(&version).to_owned(), false, None)
+        let (label, migrates, new, known) = if is_done {
+            (record.label(&version).to_owned(), false, None, Some((version.clone(), stored)))
         } else {
             let checked = self.check(agent, &stored, wanted.as_deref()).await;
             if let Err(error) = &checked {
                 self.record_refusal(agent, &version, error, &origin, file.clone()).await;
             }
             let Prepared { version, label } = checked?;
-            (label.to_string(), version.has_migration(), Some(NewVersion { version, label, stored }))
+            (label.to_string(), version.has_migration(), Some(NewVersion { version, label, stored }), None)
         };
         let change = Change::Deploy { version, label: label.clone(), bytes, migrates, share };
-        Ok((ChangeRequest { change, origin, file, base: Some(record.revision), new }, label))
+        Ok((ChangeRequest { change, origin, file, base: Some(record.revision), new, known }, label))
     }
 
     async fn check(
@@ -186,8 +186,8 @@ impl Deployer {
 }
 
 fn deployed(agent: &DeployedAgent, applied: AppliedChange, label: String, milliseconds: Timings) -> Deployed {
-    let AppliedChange { outcome, revision } = applied;
-    Deployed { agent_type: agent.agent.name.clone(), outcome, label, revision, milliseconds }
+    let AppliedChange { outcome, revision, stored_again } = applied;
+    Deployed { agent_type: agent.agent.name.clone(), outcome, label, revision, stored_again, milliseconds }
 }
 
 fn millis(since: Instant) -> u64 {

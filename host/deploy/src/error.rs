@@ -149,6 +149,30 @@ impl Error {
         Error::new(ErrorCode::VersionsUnwritable, message, help)
     }
 
+    /// A folder in the place of a file. It may have anything in it, so the host does not remove it.
+    pub(super) fn obstructed(what: &std::path::Path) -> Error {
+        let message = format!("{}: a folder is in the place of this file", what.display());
+        let help = "move the folder away, and do the same again; the previous version keeps serving";
+        Error::new(ErrorCode::VersionsUnreadable, message, help)
+    }
+
+    /// A version without which a restored host would not serve what this one serves.
+    pub(super) fn not_backed_up(agent_type: &str, version: &str, code: ErrorCode, reason: &str) -> Error {
+        let message =
+            format!("version {} of {agent_type} is in use, and has no whole file: {reason}", short(version));
+        let help = format!(
+            "put the file back, or deploy the same bytes again (`daca deploy {agent_type} FILE`), and take the backup again; a canary can be rolled back instead, and a pinned actor unpinned"
+        );
+        Error::new(code, message, help)
+    }
+
+    /// A record that a restored host would miss.
+    pub(super) fn record_not_backed_up(agent_type: &str, folder: &std::path::Path) -> Error {
+        let message = format!("the record of {agent_type} is missing from {}", folder.display());
+        let help = "take the backup again: the host writes the record again within a second";
+        Error::new(ErrorCode::VersionsMissing, message, help)
+    }
+
     /// A change that the next start would not find, because the record on disk is gone.
     pub(super) fn record_missing(missing: &Missing) -> Error {
         let message = format!("what was deployed is no longer in the data folder: {}", missing.reason());

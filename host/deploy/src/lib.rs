@@ -25,9 +25,10 @@ mod request;
 mod shared;
 mod start;
 mod type_folder;
+mod versions_folder;
 pub mod watch;
 
-pub use backup::VersionsRestore;
+pub use backup::{BackupPlan, VersionsRestore};
 pub use daca_manifest::signature::SignatureError;
 pub use deployer::{Deployer, DeployerOptions};
 pub use error::Error;
@@ -38,4 +39,5 @@ pub use record::{
 };
 pub use request::{DeployRequest, Deployed, Permit, TypeView};
 pub use shared::read_stored;
-pub use start::{AgentTypeStart, check_file, check_versions_folder};
+pub use start::{AgentTypeStart, check_file};
+pub use versions_folder::check_versions_folder;

@@ -23,6 +23,7 @@ use super::record::{self, LocalRecord, ReadError};
 use super::watch::Stamp;
 use daca_base::digest::digest;
 use daca_base::files::{create_private_folder, read_bounded, write_lasting};
+use daca_manifest::signature::{self, Signer};
 use daca_model::MAX_COMPONENT;
 use digests::{Digests, FileDigest};
 use identity::FolderId;
@@ -34,6 +35,8 @@ const MAX_MOUNTED: usize = 1_000;
 const MAX_SIGNATURE: u64 = 1_024;
 /// The maximum size in bytes of a file that names the serving version.
 const MAX_NOTE: u64 = 1_024;
+/// The maximum size of a record in bytes: far more than a thousand versions and pins have.
+const MAX_RECORD: u64 = 256 * 1024 * 1024;
 
 /// A component with its signature, as received.
 #[derive(Debug, Clone)]
@@ -84,7 +87,7 @@ impl Library {
     /// The stored record of a type; `None` if there is none.
     pub(super) fn read_record(&self, agent_type: &str) -> Result<Option<LocalRecord>, Error> {
         let path = self.record_path(agent_type);
-        match std::fs::read(&path) {
+        match read_bounded(&path, MAX_RECORD) {
             Ok(bytes) => record::read_local(&bytes).map(Some).map_err(|error| match error {
                 ReadError::TooNew(_) => Error::record_too_new(&format!("{}: {error}", path.display())),
                 ReadError::Damaged(reason) => Error::unreadable(&path, reason),
@@ -107,26 +110,51 @@ impl Library {
     /// Stores a version. Does nothing if it is already stored.
     pub(super) fn store(&self, agent_type: &str, digest: &str, stored: &Stored) -> Result<(), Error> {
         let path = self.version_path(agent_type, digest);
+        let kept = read_version(&path, digest).ok().flatten();
+        let signature = stored.signature.as_deref().map(str::trim);
+        let is_signed = kept.as_ref().is_some_and(|kept| kept.signature.as_deref() == signature);
         // First, so that a stored version always has its signature.
-        if let Some(signature) = &stored.signature {
+        if let Some(signature) = signature.filter(|_| !is_signed) {
             self.write(&path.with_extension("sig"), signature.as_bytes())?;
         }
-        match read_version(&path, digest) {
-            Ok(Some(_)) => Ok(()),
-            _ => self.write(&path, &stored.wasm),
+        match kept {
+            Some(_) => Ok(()),
+            None => self.write(&path, &stored.wasm),
         }
+    }
+
+    /// Stores a version again if the next start could not serve the stored one: its file is missing or altered, or its
+    /// signature is. Returns `false` if there was nothing to do.
+    pub(super) fn mend(
+        &self,
+        agent_type: &str,
+        digest: &str,
+        stored: &Stored,
+        signers: &[Signer],
+    ) -> Result<bool, Error> {
+        let verify = |it: &Stored| signature::verify(signers, &it.wasm, it.signature.as_deref());
+        let kept = read_version(&self.version_path(agent_type, digest), digest);
+        if kept.is_ok_and(|kept| kept.is_some_and(|kept| verify(&kept).is_ok())) {
+            return Ok(false);
+        }
+        // A worse one must not take its place.
+        verify(stored)?;
+        self.store(agent_type, digest, stored)?;
+        Ok(true)
     }
 
     /// A version by its digest, from the data folder or the mounted one; `None` if it is in neither.
     pub(super) fn load(&self, agent_type: &str, digest: &str) -> Result<Option<Stored>, Error> {
-        let own = read_version(&self.version_path(agent_type, digest), digest)?;
-        if own.is_some() {
-            return Ok(own);
+        match read_version(&self.version_path(agent_type, digest), digest) {
+            Ok(Some(own)) => Ok(Some(own)),
+            // A damaged file is as good as none.
+            lacking => self.load_mounted(digest).map_or(lacking, |mounted| Ok(Some(mounted))),
         }
-        match self.mounted().iter().find(|mounted| mounted.digest == digest) {
-            Some(mounted) => read_version(&mounted.path, digest),
-            None => Ok(None),
-        }
+    }
+
+    fn load_mounted(&self, digest: &str) -> Option<Stored> {
+        let mounted = self.mounted().into_iter().find(|mounted| mounted.digest == digest)?;
+        read_version(&mounted.path, digest).ok().flatten()
     }
 
     /// The versions in the mounted folder. Unreadable files are skipped.
@@ -161,7 +189,11 @@ impl Library {
         self.check_folders()
             .and_then(|()| create_private_folder(folder))
             .and_then(|()| write_lasting(path, &[bytes]))
-            .map_err(|error| Error::unwritable(path, &error))?;
+            .map_err(|error| match path.symlink_metadata() {
+                // Anything else would have been replaced.
+                Ok(found) if found.is_dir() => Error::obstructed(path),
+                _ => Error::unwritable(path, &error),
+            })?;
         let mut folder_id = self.folder_id.lock();
         *folder_id = folder_id.or_else(|| FolderId::of(&self.folder));
         Ok(())

@@ -36,6 +36,8 @@ pub struct Deployed {
     pub label: String,
     /// The number of the change.
     pub revision: u64,
+    /// The file of the version was missing or damaged, and was stored again.
+    pub stored_again: bool,
     /// The time that it took.
     pub milliseconds: Timings,
 }

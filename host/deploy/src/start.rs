@@ -331,11 +331,3 @@ async fn load_within_limit(
     check_memory(agent, name, &outline)?;
     Ok(ComponentVersion::from_outline(engine, name, outline, wasm, Compiling::Starting).await?)
 }
-
-/// The problem of `versions` in `[deploy]`, if that is no folder: nothing in it can be deployed by its digest.
-pub fn check_versions_folder(rules: &DeployRules) -> Option<Error> {
-    let folder = rules.versions.as_ref().filter(|folder| !folder.is_dir())?;
-    let message = format!("deploy.versions: {} is not a folder", folder.display());
-    let help = "mount or create it, or remove the key";
-    Some(Error::new(ErrorCode::VersionsFolderMissing, message, help))
-}

@@ -7,6 +7,7 @@ use super::Error;
 use super::library::{Library, Lost, Missing, Stored};
 use super::record::{LocalRecord, Record};
 use super::watch::Stamp;
+use daca_manifest::DeployRules;
 
 /// The folder of an agent type. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -53,16 +54,14 @@ impl TypeFolder {
         self.with(move |library, agent_type| library.load(agent_type, &version)).await
     }
 
-    /// A version that the record names. It is stored if only the mounted folder has it, which may change.
+    /// A version that the record names. It is stored if only the mounted folder has it whole, which may change.
     pub(super) async fn load_recorded(&self, version: &str) -> Result<Stored, Error> {
         let version = version.to_owned();
         self.with(move |library, agent_type| {
             let stored = library.load(agent_type, &version)?.ok_or_else(|| {
                 Error::version_missing(agent_type, &version, &library.folder_of(agent_type))
             })?;
-            if !library.has(agent_type, &version) {
-                library.store(agent_type, &version, &stored)?;
-            }
+            library.store(agent_type, &version, &stored)?;
             Ok(stored)
         })
         .await
@@ -72,6 +71,18 @@ impl TypeFolder {
     pub(super) async fn store(&self, version: &str, stored: Stored) -> Result<(), Error> {
         let version = version.to_owned();
         self.with(move |library, agent_type| library.store(agent_type, &version, &stored)).await
+    }
+
+    /// Stores a version again if the next start could not serve the stored one. Returns `false` if it could.
+    pub(super) async fn mend(
+        &self,
+        version: &str,
+        stored: Stored,
+        rules: Arc<DeployRules>,
+    ) -> Result<bool, Error> {
+        let version = version.to_owned();
+        self.with(move |library, agent_type| library.mend(agent_type, &version, &stored, &rules.signers))
+            .await
     }
 
     /// Removes all versions but these.

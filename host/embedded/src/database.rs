@@ -59,7 +59,7 @@ impl Explained for OpenError {
             }
             OpenError::Unfinished(_) => (
                 ErrorCode::DataInUse,
-                "wait for the restore; if none runs, remove the folder and restore again",
+                "wait for the restore; if none runs, restore again into this folder, which replaces what is there of it",
             ),
             OpenError::Unwritable { .. } => (
                 ErrorCode::DataUnwritable,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use bytes::Bytes;
@@ -23,9 +23,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::HttpError;
+use super::deploy::Refused;
 use daca_base::ErrorCode;
 use daca_base::archive::ArchiveWriter;
-use daca_deploy::Deployer;
+use daca_deploy::{BackupPlan, Deployer};
+use daca_model::admin::LEFT_OUT_HEADER;
 use daca_model::backup::StateSnapshot;
 use daca_runtime::actor::Actors;
 
@@ -35,6 +37,8 @@ const BACKUP_TIME: Duration = Duration::from_secs(3_600);
 const PIECE: usize = 64 * 1024;
 /// The pieces that wait for the client.
 const WAITING: usize = 8;
+/// The versions that are named if they are not in a backup.
+const MAX_NAMED: usize = 40;
 
 #[derive(Clone)]
 struct BackupState {
@@ -55,7 +59,7 @@ pub(super) fn router(actors: Actors, deployer: Deployer, stopping: CancellationT
         .with_state(state)
 }
 
-async fn backup(State(state): State<BackupState>) -> Result<Response, HttpError> {
+async fn backup(State(state): State<BackupState>) -> Result<Response, Refused> {
     let permit = state.running.try_acquire_owned().map_err(|_| {
         HttpError::new(ErrorCode::BackupBusy, "Another backup is being taken, and one is the maximum.")
     })?;
@@ -65,29 +69,59 @@ async fn backup(State(state): State<BackupState>) -> Result<Response, HttpError>
     let Some(snapshot) = snapshot else {
         let detail =
             "The state of this host's actors is in Dapr's state store, which has backups of its own.";
-        return Err(HttpError::new(ErrorCode::BackupUnsupported, detail));
+        return Err(HttpError::new(ErrorCode::BackupUnsupported, detail).into());
     };
+    // After the instant of the state: what is deployed later can read that state; the reverse need not be so.
+    let plan = plan(state.deployer).await?;
+    let left_out = left_out(&plan);
     let (sender, pieces) = mpsc::channel(WAITING);
     let deadline = Instant::now() + BACKUP_TIME;
     let output = Pieces { sender, deadline, runtime: Handle::current(), bytes: 0 };
-    tokio::spawn(take(snapshot, state.deployer, output, permit));
+    tokio::spawn(take(snapshot, plan, output, permit));
     let stream = futures::stream::unfold((pieces, state.stopping), |(mut pieces, stopping)| async move {
         let piece = stopping.run_until_cancelled(pieces.recv()).await.flatten()?;
         Some((Ok::<_, Infallible>(piece), (pieces, stopping)))
     });
-    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], Body::from_stream(stream)).into_response())
+    let content_type = [(header::CONTENT_TYPE, "application/octet-stream")];
+    let mut response = (content_type, Body::from_stream(stream)).into_response();
+    if let Some(left_out) = left_out {
+        response.headers_mut().insert(LEFT_OUT_HEADER, left_out);
+    }
+    Ok(response)
+}
+
+/// Checks the files of the deployed versions, while the client can still be told.
+async fn plan(deployer: Deployer) -> Result<BackupPlan, Refused> {
+    match tokio::task::spawn_blocking(move || deployer.plan_backup()).await {
+        Ok(plan) => Ok(plan?),
+        Err(_panicked) => {
+            let detail = "The host failed unexpectedly. Its log has the details.";
+            Err(HttpError::new(ErrorCode::Internal, detail).into())
+        }
+    }
+}
+
+/// The kept versions that are not in the backup; `None` if all are.
+fn left_out(plan: &BackupPlan) -> Option<HeaderValue> {
+    let mut names = plan.left_out().map(|(agent_type, version)| format!("{agent_type} {version}"));
+    let mut text = names.by_ref().take(MAX_NAMED).collect::<Vec<_>>().join(", ");
+    match names.count() {
+        0 => {}
+        more => text.push_str(&format!(" and {more} more")),
+    }
+    HeaderValue::from_str(&text).ok().filter(|text| !text.is_empty())
 }
 
 /// Writes the backup, and logs what became of it.
 async fn take(
     snapshot: Box<dyn StateSnapshot>,
-    deployer: Deployer,
+    plan: BackupPlan,
     mut output: Pieces,
     permit: OwnedSemaphorePermit,
 ) {
     let began = Instant::now();
     let written = tokio::task::spawn_blocking(move || {
-        let written = write(&*snapshot, &deployer, &mut output);
+        let written = write(&*snapshot, &plan, &mut output);
         // Before the stream ends: whoever has read it may take the next backup.
         drop((snapshot, permit));
         written
@@ -102,11 +136,10 @@ async fn take(
 }
 
 /// Returns the bytes that were written.
-fn write(snapshot: &dyn StateSnapshot, deployer: &Deployer, output: &mut Pieces) -> std::io::Result<u64> {
+fn write(snapshot: &dyn StateSnapshot, plan: &BackupPlan, output: &mut Pieces) -> std::io::Result<u64> {
     let mut output = BufWriter::with_capacity(PIECE, output);
     let mut archive = ArchiveWriter::new(&mut output)?;
-    // What is deployed after the instant of the state can read that state; the reverse need not be so.
-    deployer.back_up(&mut archive)?;
+    plan.write(&mut archive)?;
     snapshot.write(&mut archive)?;
     archive.finish()?;
     Ok(output.get_ref().bytes)

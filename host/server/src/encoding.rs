@@ -34,13 +34,21 @@ pub(super) fn check_transfer(headers: &HeaderMap) -> Result<(), HttpError> {
     match (codings.next(), codings.next()) {
         (None, None) => Ok(()),
         (Some(only), None) if is_chunked(only) => Ok(()),
-        _ => {
-            let detail =
-                "The body has a Transfer-Encoding that is not chunked alone, and the host takes no other.";
-            let refused = HttpError::new(ErrorCode::TransferEncodingUnsupported, detail);
-            Err(refused.with_status(StatusCode::NOT_IMPLEMENTED))
-        }
+        _ => Err(foreign_coding()),
     }
+}
+
+/// The answer to a transfer coding that is not `chunked` alone. hyper refuses some of them itself.
+pub(super) fn foreign_coding() -> HttpError {
+    let detail = "The body has a Transfer-Encoding that is not chunked alone, and the host takes no other.";
+    let refused = HttpError::new(ErrorCode::TransferEncodingUnsupported, detail);
+    refused.with_status(StatusCode::NOT_IMPLEMENTED)
+}
+
+/// The answer to a length beside a transfer coding.
+pub(super) fn two_lengths() -> HttpError {
+    let detail = "The head has both Content-Length and Transfer-Encoding, so the end of the body is uncertain (RFC 9112, section 6.1).";
+    HttpError::new(ErrorCode::RequestUnreadable, detail)
 }
 
 /// Refuses bodies with a content encoding, for all requests of a router.

@@ -25,6 +25,22 @@ pub(super) struct Framing {
     is_chunked: bool,
     is_doubtful: bool,
     is_enormous: bool,
+    /// The headers that have come, in any form.
+    has_length: bool,
+    has_coding: bool,
+    /// A transfer coding is not `chunked` alone.
+    is_foreign: bool,
+}
+
+/// What is wrong with the framing of a body, so that hyper refuses the head, or must.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum FramingFault {
+    /// The length is a number beyond all bodies.
+    Enormous,
+    /// There is a length, and a transfer coding as well: for one reader the body may end elsewhere than for another.
+    TwoLengths,
+    /// There is a transfer coding that is not `chunked`.
+    ForeignCoding,
 }
 
 impl Framing {
@@ -47,6 +63,11 @@ impl Framing {
         let value = self.value.trim_ascii();
         // A second one of either is ambiguous, even if it is equal.
         let is_first = self.length.is_none() && !self.is_chunked;
+        self.has_length |= self.field == Some(Field::ContentLength);
+        if self.field == Some(Field::TransferEncoding) {
+            self.has_coding = true;
+            self.is_foreign |= !value.eq_ignore_ascii_case(b"chunked");
+        }
         match self.field.take() {
             _ if self.value.len() > MAX_VALUE => self.is_doubtful = true,
             Some(Field::ContentLength) if is_first => {
@@ -62,9 +83,14 @@ impl Framing {
         self.is_doubtful |= self.length.is_none() && !self.is_chunked;
     }
 
-    /// Returns `true` if the announced length is a number beyond all that are followed.
-    pub(super) fn is_enormous(&self) -> bool {
-        self.is_enormous
+    /// What is wrong with it, if it is certain.
+    pub(super) fn fault(&self) -> Option<FramingFault> {
+        match self {
+            _ if self.has_length && self.has_coding => Some(FramingFault::TwoLengths),
+            _ if self.is_foreign => Some(FramingFault::ForeignCoding),
+            _ if self.is_enormous => Some(FramingFault::Enormous),
+            _ => None,
+        }
     }
 
     /// The head has ended. `None` if the end of the body is uncertain.
@@ -191,7 +217,29 @@ mod tests {
             framing.begin(Some(Field::ContentLength));
             framing.value(value.as_bytes());
             framing.end();
-            assert_eq!(framing.is_enormous(), enormous, "{value}");
+            assert_eq!(framing.fault() == Some(FramingFault::Enormous), enormous, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_length_beside_a_coding_is_a_fault_in_any_order_and_form() {
+        use Field::{ContentLength as Length, TransferEncoding as Coding};
+        for (lines, fault) in [
+            (&[(Length, "12")][..], None),
+            (&[(Coding, "chunked")], None),
+            (&[(Length, "12"), (Coding, "chunked")], Some(FramingFault::TwoLengths)),
+            (&[(Coding, "Chunked"), (Length, "x")], Some(FramingFault::TwoLengths)),
+            (&[(Coding, &"x".repeat(90)), (Length, "12")], Some(FramingFault::TwoLengths)),
+            (&[(Coding, "gzip")], Some(FramingFault::ForeignCoding)),
+            (&[(Coding, "chunked"), (Coding, "gzip")], Some(FramingFault::ForeignCoding)),
+        ] {
+            let mut framing = Framing::default();
+            for (field, value) in lines {
+                framing.begin(Some(*field));
+                framing.value(value.as_bytes());
+                framing.end();
+            }
+            assert_eq!(framing.fault(), fault, "{lines:?}");
         }
     }
 

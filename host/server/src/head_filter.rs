@@ -5,10 +5,11 @@
 //!
 //! Nothing else may change. The lines that determine the end of the body always pass ([`Kept::Always`]), and only lines
 //! that hyper would accept are dropped: a line with anything odd in it (a bare CR or LF, a fold, a space in its name)
-//! makes hyper refuse the head, with a NUL in its place if it is half dropped already. [`super::framing`] determines
+//! makes hyper refuse the head, with a NUL in its place if it is half dropped already. So does a length beside a transfer
+//! coding: hyper would accept it, and RFC 9112, section 6.1, has it as a way to smuggle requests. [`super::framing`] finds
 //! the start of the next head, and hyper must agree. If in doubt, all further bytes of the connection pass unchanged.
 
-use super::framing::{Body, Field, Framing};
+use super::framing::{Body, Field, Framing, FramingFault};
 use super::head;
 
 /// The limits beyond which a head is shortened.
@@ -106,8 +107,8 @@ pub(super) struct HeadFilter {
     heads: u64,
     /// Lines that were dropped, completely or in part, since the last query.
     cut: usize,
-    /// The last head announced a body beyond all that can be read.
-    is_enormous: bool,
+    /// What was wrong with the framing of the last head's body.
+    fault: Option<FramingFault>,
 }
 
 impl HeadFilter {
@@ -120,7 +121,7 @@ impl HeadFilter {
             head: HeadSoFar::default(),
             heads: 0,
             cut: 0,
-            is_enormous: false,
+            fault: None,
         }
     }
 
@@ -168,9 +169,9 @@ impl HeadFilter {
         std::mem::take(&mut self.cut)
     }
 
-    /// Returns `true` if the last head announced a body with a length that hyper may refuse as that of a head.
-    pub(super) fn announces_enormous_body(&self) -> bool {
-        self.is_enormous
+    /// What was wrong with the framing of the last head's body. hyper refuses such a head without a word of it.
+    pub(super) fn fault(&self) -> Option<FramingFault> {
+        self.fault
     }
 
     /// Each of these consumes bytes, and returns their number.
@@ -321,10 +322,16 @@ impl HeadFilter {
 
     /// The head has ended.
     fn end_head(&mut self, output: &mut Vec<u8>) {
+        self.fault = self.framing.fault();
+        if self.fault == Some(FramingFault::TwoLengths) {
+            self.heads += 1;
+            self.refuse(0, output);
+            output.push(b'\n');
+            return;
+        }
         output.append(&mut self.held);
         output.push(b'\n');
         self.state = self.framing.body().map_or(State::Unknown, State::Body);
-        self.is_enormous = self.framing.is_enormous();
         self.framing = Framing::default();
         self.head = HeadSoFar::default();
         self.heads += 1;

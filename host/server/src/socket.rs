@@ -279,7 +279,7 @@ impl AsyncWrite for Socket {
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.instead.is_none()
-            && let Some(refusal) = unreadable::instead_of(bytes, self.filter.announces_enormous_body())
+            && let Some(refusal) = unreadable::instead_of(bytes, self.filter.fault())
         {
             let Refusal { code, text } = refusal;
             self.refused.set(code).ok(); // the first one counts

@@ -8,6 +8,8 @@ use bytes::Bytes;
 
 use super::answer::HttpError;
 use super::body::BodyError;
+use super::encoding;
+use super::framing::FramingFault;
 use daca_base::ErrorCode;
 
 /// The replacement for an answer that hyper gives by itself.
@@ -18,9 +20,9 @@ pub(super) struct Refusal {
     pub(super) text: Bytes,
 }
 
-/// The replacement for what is written, if that is an answer of hyper itself. It calls the head too large, or invalid,
-/// if the announced length of the body is more than 64 bits hold; then `is_enormous` is `true`.
-pub(super) fn instead_of(written: &[IoSlice<'_>], is_enormous: bool) -> Option<Refusal> {
+/// The replacement for what is written, if that is an answer of hyper itself. hyper calls any fault of the framing an
+/// invalid or too large head, so `fault` says what is wrong with the last one.
+pub(super) fn instead_of(written: &[IoSlice<'_>], fault: Option<FramingFault>) -> Option<Refusal> {
     let mut pieces = written.iter().filter(|piece| !piece.is_empty());
     let (Some(head), None) = (pieces.next(), pieces.next()) else { return None };
     if !head.starts_with(b"HTTP/1.1 4") {
@@ -34,7 +36,15 @@ pub(super) fn instead_of(written: &[IoSlice<'_>], is_enormous: bool) -> Option<R
     }
     let status = StatusCode::from_bytes(head.get("HTTP/1.1 ".len()..)?.get(..3)?.as_bytes()).ok()?;
     let (code, error) = match status {
-        _ if is_enormous => (ErrorCode::BodyTooLarge, HttpError::from(&BodyError::TooLarge)),
+        _ if fault == Some(FramingFault::Enormous) => {
+            (ErrorCode::BodyTooLarge, HttpError::from(&BodyError::TooLarge))
+        }
+        _ if fault == Some(FramingFault::TwoLengths) => {
+            (ErrorCode::RequestUnreadable, encoding::two_lengths())
+        }
+        StatusCode::BAD_REQUEST if fault == Some(FramingFault::ForeignCoding) => {
+            (ErrorCode::TransferEncodingUnsupported, encoding::foreign_coding())
+        }
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => {
             let (code, detail) = (ErrorCode::HeadTooLarge, "The head of the request is too large.");
             (code, HttpError::new(code, detail).with_status(status))
@@ -52,7 +62,7 @@ mod tests {
     use super::*;
 
     fn instead(text: &str) -> Option<String> {
-        instead_of(&[IoSlice::new(text.as_bytes())], false)
+        instead_of(&[IoSlice::new(text.as_bytes())], None)
             .map(|refusal| String::from_utf8_lossy(&refusal.text).into_owned())
     }
 
@@ -66,7 +76,8 @@ mod tests {
                 && text.ends_with("\"code\":\"head-too-large\"}"),
             "{text}"
         );
-        let enormous = instead_of(&[IoSlice::new(own.as_bytes())], true).expect("it is hyper's");
+        let enormous = instead_of(&[IoSlice::new(own.as_bytes())], Some(FramingFault::Enormous));
+        let enormous = enormous.expect("it is hyper's");
         assert!(enormous.text.starts_with(b"HTTP/1.1 413 "), "{:?}", enormous.text);
         assert_eq!(enormous.code, ErrorCode::BodyTooLarge);
         for other in [

@@ -10,7 +10,7 @@ use daca_runtime::component::Counted;
 
 /// The answer to a change.
 pub(super) fn change(deployed: Deployed) -> ChangeAnswer {
-    let Deployed { agent_type, outcome, label, revision, milliseconds } = deployed;
+    let Deployed { agent_type, outcome, label, revision, stored_again, milliseconds } = deployed;
     ChangeAnswer {
         agent_type: agent_type.to_string(),
         outcome: outcome.outcome.into(),
@@ -19,6 +19,7 @@ pub(super) fn change(deployed: Deployed) -> ChangeAnswer {
         share: outcome.share,
         before: outcome.previous,
         revision,
+        stored_again,
         milliseconds,
     }
 }

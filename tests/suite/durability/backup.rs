@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use daca_tests::deploy::{refusal, swapped};
-use daca_tests::{Ended, Host, TIMEOUT, default_manifest, eventually, exerciser, run_in};
+use daca_tests::deploy::{component, refusal, swapped, version_of};
+use daca_tests::{Ended, Host, TIMEOUT, daca, default_manifest, eventually, exerciser, make_pipe, run_in};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -205,6 +205,107 @@ async fn no_host_starts_while_a_restore_is_under_way() -> anyhow::Result<()> {
         run_in(folder.path(), ["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", "data"])
             .await?;
     assert!(started.code == Some(1) && started.stderr.contains("error[data-in-use]"), "{started:?}");
+    Ok(())
+}
+
+/// The file of a version of `Swapped`.
+fn version_file(host: &Host, guest: &str) -> anyhow::Result<(std::path::PathBuf, String)> {
+    let version = version_of(&component(guest)?);
+    let file = host.folder().path().join(format!("data/versions/Swapped/{version}.wasm"));
+    Ok((file, version[..12].to_owned()))
+}
+
+#[tokio::test]
+async fn a_backup_needs_the_versions_in_use_and_names_the_others_that_it_lacks() -> anyhow::Result<()> {
+    let host = Host::start(&swapped("")).await?;
+    host.deploy_guest("swapped_v2", "").await?;
+    let (first, first_name) = version_file(&host, "swapped_v1")?;
+    std::fs::write(&first, "altered")?;
+    let ended = back_up(&host, "whole.daca", &[]).await?;
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    let is_named = |line: &str| line.contains("not in it") && line.contains(&first_name);
+    assert!(ended.stdout.lines().any(is_named), "{}", ended.stdout);
+    host.wait_for_log("the version that is left out", |line| {
+        line["level"] == "WARN" && line["code"] == "versions-unreadable"
+    })
+    .await?;
+    let whole = std::fs::read(host.folder().path().join("whole.daca"))?;
+    assert_eq!(restored(&whole, &swapped("")).await?.serving("a").await?, "v2");
+
+    let (serving, serving_name) = version_file(&host, "swapped_v2")?;
+    for code in ["versions-unreadable", "versions-missing"] {
+        match code {
+            "versions-missing" => std::fs::remove_file(&serving)?,
+            _ => std::fs::write(&serving, "altered")?,
+        }
+        let refused = back_up(&host, "none.daca", &[]).await?;
+        let is_right = refused.stderr.starts_with(&format!("error[{code}]: "))
+            && refused.stderr.contains(&serving_name)
+            && refused.stderr.contains("daca deploy Swapped FILE");
+        assert!(is_right && refused.code == Some(1), "{refused:?}");
+        assert!(!host.folder().path().join("none.daca").exists());
+    }
+    host.deploy_guest("swapped_v2", "").await?;
+    assert_eq!(back_up(&host, "again.daca", &[]).await?.code, Some(0), "it does as the help says");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_restore_takes_the_place_of_one_that_was_killed_and_of_nothing_else() -> anyhow::Result<()> {
+    let host = Host::start(&exerciser("")).await?;
+    let whole = whole_backup(&host).await?;
+    let folder = TempDir::new()?;
+    let data = folder.path().join("data");
+    let unfinished = data.join("restore.unfinished");
+    std::fs::create_dir_all(unfinished.join("versions/Exerciser"))?;
+    std::fs::write(unfinished.join("state.redb"), "half")?;
+    let lock = std::fs::File::open(&unfinished)?;
+    lock.try_lock()?;
+    let refused = restore(folder.path(), &whole).await?;
+    assert!(refused.stderr.starts_with("error[data-in-use]: "), "{refused:?}");
+    drop(lock);
+    let ended = restore(folder.path(), &whole).await?;
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    assert!(!unfinished.exists() && data.join("state.redb").exists() && data.join("versions").exists());
+
+    let other = folder.path().join("other");
+    std::fs::create_dir(&other)?;
+    std::fs::write(other.join("state.redb"), "mine")?;
+    std::fs::remove_dir_all(&data)?;
+    std::fs::create_dir(&data)?;
+    std::os::unix::fs::symlink(&other, &unfinished)?;
+    let refused = restore(folder.path(), &whole).await?;
+    assert!(refused.stderr.starts_with("error[data-not-empty]: "), "{refused:?}");
+    assert_eq!(std::fs::read(other.join("state.redb"))?, b"mine");
+
+    // It would be read twice, and its second reader would wait for ever.
+    make_pipe(&folder.path().join("pipe"))?;
+    let refused = run_in(folder.path(), ["restore", "pipe", "--data", "elsewhere"]).await?;
+    assert!(refused.stderr.starts_with("error[backup-unreadable]: pipe: "), "{refused:?}");
+    Ok(())
+}
+
+/// A write beyond the limit sends a signal, whose default is to end the process.
+#[tokio::test]
+async fn a_limit_on_the_size_of_files_is_an_error_and_leaves_nothing() -> anyhow::Result<()> {
+    let host = Host::start(&exerciser("")).await?;
+    whole_backup(&host).await?;
+    let admin = host.admin.trim_start_matches("http://");
+    for (arguments, code, left) in [
+        (&["backup", "--admin", admin, "--output", "small.daca"][..], "backup-unwritable", "small.daca"),
+        (&["restore", "whole.daca", "--data", "small"], "data-unwritable", "small"),
+    ] {
+        let mut limited = tokio::process::Command::new("sh");
+        limited.args(["-c", r#"ulimit -f 16; exec "$0" "$@""#]).arg(daca()).args(arguments);
+        limited.current_dir(host.folder().path()).stdin(std::process::Stdio::null()).kill_on_drop(true);
+        let ended = tokio::time::timeout(TIMEOUT, limited.output()).await??;
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        assert!(
+            ended.status.code() == Some(1) && stderr.starts_with(&format!("error[{code}]: ")),
+            "{ended:?}"
+        );
+        assert!(!host.folder().path().join(left).exists(), "{left}");
+    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use daca_tests::deploy::{component, done, refusal, swapped, version_of};
-use daca_tests::{Ended, Host, eventually, guest, run_in};
+use daca_tests::{Ended, Host, eventually, guest, make_pipe, run_in};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -132,6 +132,45 @@ async fn versions_that_are_gone_are_said_and_the_next_start_does_not_pass_over_t
     std::fs::remove_file(folder.path().join("data/serving/Swapped"))?;
     let host = Host::start_in(folder, &swapped("")).await?;
     assert_eq!(host.serving("a").await?, "v1", "whoever removes the note wants the manifest's component");
+    Ok(())
+}
+
+/// The pages of the errors say so: whoever has the bytes need not know where they lie.
+#[tokio::test]
+async fn a_deployment_of_what_serves_stores_its_file_again_if_that_is_damaged() -> anyhow::Result<()> {
+    let host = Host::start(&swapped("")).await?;
+    host.deploy_guest("swapped_v2", "").await?;
+    let bytes = component("swapped_v2")?;
+    let file = host.folder().path().join(format!("data/versions/Swapped/{}.wasm", version_of(&bytes)));
+    let deploy = async || done(host.deploy(&bytes, "").await?);
+    for damage in ["cut", "removed", "a pipe"] {
+        match damage {
+            "cut" => std::fs::write(&file, &bytes[..bytes.len() / 2])?,
+            "removed" => std::fs::remove_file(&file)?,
+            _ => {
+                std::fs::remove_file(&file)?;
+                make_pipe(&file)?;
+            }
+        }
+        let answer = deploy().await?;
+        assert_eq!(
+            (&answer["outcome"], &answer["stored_again"]),
+            (&json!("unchanged"), &json!(true)),
+            "{damage}"
+        );
+        assert!(std::fs::read(&file)? == bytes, "{damage}");
+        assert_eq!(host.get("/readyz").await?.status, 200, "{damage}");
+        assert!(deploy().await?.get("stored_again").is_none(), "{damage}");
+    }
+    std::fs::remove_file(&file)?;
+    std::fs::create_dir(&file)?;
+    let refused = host.deploy(&bytes, "").await?;
+    assert_eq!(refusal(&refused), (500, "versions-unreadable"), "{refused:?}");
+    assert!(refused.body["help"].to_string().contains("move the folder away"), "{refused:?}");
+    std::fs::remove_dir(&file)?;
+    deploy().await?;
+    let host = Host::start_in(host.kill()?, &swapped("")).await?;
+    assert_eq!(host.serving("a").await?, "v2");
     Ok(())
 }
 

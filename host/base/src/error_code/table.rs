@@ -275,6 +275,7 @@ error_codes! {
     VersionInvalid "version-invalid" Setup;
     VersionUnknown "version-unknown" NotFound;
     VersionsFolderMissing "versions-folder-missing" NotFound;
+    VersionsFolderUnusable "versions-folder-unusable" Setup;
     VersionsMissing "versions-missing" Permanent;
     VersionsUnreadable "versions-unreadable" Permanent;
     VersionsUnwritable "versions-unwritable" StorageFull;

@@ -52,7 +52,7 @@ impl Core {
         lifecycle: Lifecycle,
     ) -> Result<(Core, TcpListener), Failure> {
         let limits = &manifest.host;
-        if let Some(error) = daca_deploy::check_versions_folder(&manifest.deploy) {
+        if let Some(error) = daca_deploy::check_versions_folder(&manifest.deploy)? {
             tracing::warn!(code = error.code.as_str(), "{}", error.message);
         }
         let outbox = Arc::new(Outbox::default());

@@ -1,8 +1,9 @@
 //! Reacts to files that are missing on this host's disk.
 
-use super::{DeploymentController, VersionRuntime};
+use super::{ChangeRequest, DeploymentController, VersionRuntime};
 use crate::Error;
 use crate::library::Missing;
+use daca_base::digest::short;
 
 impl<R: VersionRuntime> DeploymentController<R> {
     /// Checks whether the next start would find the serving versions.
@@ -22,5 +23,20 @@ impl<R: VersionRuntime> DeploymentController<R> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Stores a version that serves already again, if its file is missing or damaged. Returns `true` if it was.
+    pub(super) async fn mend(&mut self, request: &ChangeRequest<R::Version>) -> Result<bool, Error> {
+        let Some((version, stored)) = &request.known else { return Ok(false) };
+        let is_mended = self.versions.folder.mend(version, stored.clone(), self.rules.clone()).await?;
+        if is_mended {
+            tracing::info!(
+                agent_type = %self.agent_type,
+                "the file of version {} was missing or damaged, and is stored again",
+                short(version)
+            );
+            self.look_at_files().await;
+        }
+        Ok(is_mended)
     }
 }

@@ -32,12 +32,14 @@ pub(crate) struct ChangeRequest<V = ComponentVersion> {
     pub(crate) base: Option<u64>,
     /// The new version, if there is one.
     pub(crate) new: Option<NewVersion<V>>,
+    /// The bytes of a version that serves already, with its digest: its file may be missing or damaged.
+    pub(crate) known: Option<(String, Stored)>,
 }
 
 impl<V> ChangeRequest<V> {
     /// A change of known versions, whatever it is based on.
     pub(crate) fn new(change: Change, origin: Origin) -> ChangeRequest<V> {
-        ChangeRequest { change, origin, file: None, base: None, new: None }
+        ChangeRequest { change, origin, file: None, base: None, new: None, known: None }
     }
 }
 
@@ -55,6 +57,8 @@ pub(crate) struct AppliedChange {
     pub(crate) outcome: ChangeOutcome,
     /// The revision of the record after it.
     pub(crate) revision: u64,
+    /// The file of the version was missing or damaged, and was stored again.
+    pub(crate) stored_again: bool,
 }
 
 /// The state of a deployment controller, for others.

@@ -241,6 +241,7 @@ impl<R: VersionRuntime> DeploymentController<R> {
             self.versions.get(version, &self.keeper.record, self.replica.shared()).await?;
         }
         self.check_kept().await?;
+        let stored_again = self.mend(request).await?;
         for _ in 0..MAX_ATTEMPTS {
             // At each attempt: another host's deployment may have removed it in the meantime.
             if let Some(new) = &request.new {
@@ -249,7 +250,7 @@ impl<R: VersionRuntime> DeploymentController<R> {
             let Some(PlannedChange { next, outcome, file_here }) = self.plan(request)? else { break };
             let revision = next.revision;
             if next == *self.keeper.record {
-                return Ok(AppliedChange { outcome, revision });
+                return Ok(AppliedChange { outcome, revision, stored_again });
             }
             let split = self.versions.split(&next, self.replica.shared()).await?;
             match self.replica.publish(&self.keeper.record, &next).await {
@@ -263,7 +264,7 @@ impl<R: VersionRuntime> DeploymentController<R> {
             self.write(&next, file_here).await?;
             log_outcome(&self.agent_type, &outcome, &next);
             self.serve(next, split).await;
-            return Ok(AppliedChange { outcome, revision });
+            return Ok(AppliedChange { outcome, revision, stored_again });
         }
         let record = &self.keeper.record;
         Err(Error::conflict(&record.serving, record.label(&record.serving)))

@@ -53,6 +53,9 @@ pub struct ChangeAnswer {
     pub before: Option<String>,
     /// The number of the change.
     pub revision: u64,
+    /// The file of the version was missing or damaged in the data folder, and was stored again.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stored_again: bool,
     /// The time that it took.
     pub milliseconds: Timings,
 }
@@ -60,6 +63,10 @@ pub struct ChangeAnswer {
 /// The share of a version that serves all actors, in percent.
 fn all() -> u8 {
     100
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn is_all(share: &u8) -> bool {

@@ -36,6 +36,8 @@ pub const INITIATOR_HEADER: &str = "daca-by";
 pub const MAX_INITIATOR: usize = 100;
 /// The header of a refusal with its code.
 pub const CODE_HEADER: &str = "daca-error";
+/// The header of a backup that names the kept versions that are not in it.
+pub const LEFT_OUT_HEADER: &str = "daca-left-out";
 
 /// A refusal, of this API or of a route. `Error` in the description.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,10 +13,12 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use daca_base::ErrorCode;
-use daca_base::files::{create_private_subfolder, write_whole};
+use daca_base::files::{create_private_subfolder, read_bounded, write_whole};
 
 /// Magic bytes of a file: its kind, and the version of this layout.
 const MAGIC: &[u8; 16] = b"daca code v1\0\0\0\0";
+/// The maximum size of a file in bytes: more than the code of the largest component has.
+const MAX_CODE: u64 = 1024 * 1024 * 1024;
 /// The size of a SHA-256 in bytes.
 const SUM: usize = 32;
 
@@ -36,7 +38,7 @@ impl CodeCache {
     /// The compiled component whose file has this SHA-256; `None` if it must be compiled.
     pub(super) fn read(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
         let path = self.path(digest);
-        let file = std::fs::read(&path).ok()?;
+        let file = read_bounded(&path, MAX_CODE).ok()?;
         let refuse = |why: &str| {
             tracing::warn!(
                 code = ErrorCode::CompiledCodeUnusable.as_str(),

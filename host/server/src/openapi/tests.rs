@@ -245,6 +245,7 @@ fn change(whole: bool) -> ChangeAnswer {
         share: 0,
         before: whole.then(|| DIGEST.to_owned()),
         revision: 7,
+        stored_again: whole,
         milliseconds: Timings { check: 140, total: 200 },
     }
 }
