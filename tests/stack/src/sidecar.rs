@@ -53,7 +53,7 @@ pub struct SidecarOptions {
     pub config: Option<PathBuf>,
     /// The tokens between it and the app.
     pub tokens: Tokens,
-    /// Does the sidecar look whether the app is well, each second?
+    /// `true` if the sidecar checks the health of the app each second.
     pub app_health_check: bool,
     /// The port of the placement service.
     pub placement: u16,
