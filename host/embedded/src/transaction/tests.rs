@@ -51,7 +51,8 @@ fn of_all_reminders_and_timers_only_that_of_the_host_is_free() {
     let is_free = |kind: WakeupKind, name: &str| {
         let registration = Registration { due: Duration::ZERO, period: None, ttl: None, data: Bytes::new() };
         let key = WakeupKey { kind, name: name.to_owned() };
-        let commit = TurnCommit { wakeups: [(key, Some(registration))].into(), ..TurnCommit::default() };
+        let wakeups = [(key, Some(registration))].into();
+        let commit = daca_model::backend::TurnCommit { wakeups, ..Default::default() };
         let applied = apply(&transaction, &actor, &LastingParts::of(&commit), 1, NOW, &mut 0);
         applied.expect("the tables are read").is_ok()
     };
