@@ -212,14 +212,11 @@ fn difference(
     Ok((freed, added))
 }
 
-/// Returns `true` if a value, or a reminder or timer of this kind, counts for its actor's quota. Effects that wait are
-/// bounded for the whole host (`max-pending-effects`), and are not the state of an actor: a binding that is away must not
-/// fill its quota. Of reminders and timers, only one has a name that no guest can give.
+/// Returns `true` if a value, or a reminder or timer of this kind, counts for its actor's quota. Effects do not: they are
+/// bounded for the whole host (`max-pending-effects`), and a binding that is away must not fill a quota. Of reminders
+/// and timers, only one has a name that no guest can give.
 pub(super) fn is_counted(wakeup: Option<WakeupKind>, name: &str) -> bool {
-    match wakeup {
-        Some(kind) => kind != WakeupKind::Reminder || name != EFFECTS,
-        None => !name.starts_with(EFFECTS),
-    }
+    wakeup.map_or(!name.starts_with(EFFECTS), |kind| kind != WakeupKind::Reminder || name != EFFECTS)
 }
 
 pub(super) fn entry_bytes(key: &str, value: usize) -> u64 {
