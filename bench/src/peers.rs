@@ -37,7 +37,7 @@ impl Programs {
 
     /// The command that starts a peer beside its sidecar, with or without SMS.
     pub(crate) fn program(&self, peer: Peer, sidecar: &SidecarOptions, sms: bool) -> Program {
-        let folder = &sidecar.folder;
+        let folder = &sidecar.program.folder;
         let program = match peer {
             Peer::Python => Program::new("python", &self.uvicorn, folder)
                 .argument("main:app")

@@ -135,7 +135,7 @@ impl SharedServers {
             Contender::Host | Contender::HostDirect => {
                 let manifest = self.manifest(contender == Contender::HostDirect, job)?;
                 let mut app = self.stack.app_options(&name, &manifest, &sidecar)?;
-                app.program = folders::released_daca();
+                app.program.path = folders::released_daca();
                 // The other contenders log text, too.
                 app.log_format = "text";
                 RunningContender::host(app, sidecar, job).await?

@@ -110,8 +110,10 @@ payload = { field = \"payload\" }
     host.until_busy("Sink/s", 1).await?;
     for n in 0..3 {
         let payload = json!({"key": format!("k{n}"), "value": n});
-        let event =
-            json!({"pubsub": "daca-pubsub", "topic": "set", "event": {"to": "s", "payload": payload}});
+        let event = json!({
+            "pubsub": "daca-pubsub", "topic": "set", "event": {"to": "s", "payload": payload},
+            "delivered": format!("k{n} is delivered"),
+        });
         host.call("Exerciser/a", "Publish", &event).await?;
     }
     assert_eq!(host.get_admin("/outbox").await?.body["counts"]["pending"], 3);
@@ -120,6 +122,10 @@ payload = { field = \"payload\" }
     let folder = host.folder();
     let mut host = alone(host)?;
     assert_eq!(host.wait().await?.code(), Some(0));
+    // By this host: the next one would deliver what is left.
+    for n in 0..3 {
+        host.wait_for_message(&format!("k{n} is delivered")).await?;
+    }
     drop(host);
     let host = Host::start_in(folder, &manifest).await?;
     let keys = json!({"keys": ["k0", "k1", "k2"]});

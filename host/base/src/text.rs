@@ -5,14 +5,20 @@ use std::path::Path;
 
 use crate::files::read_bounded;
 
-/// The maximum size of a file in bytes. Nobody writes so much by hand.
-const MAX_FILE: u64 = 16 * 1024 * 1024;
+/// The maximum size of a file in MiB. Nobody writes so much by hand.
+const MAX_MEBIBYTES: u64 = 16;
 
 /// Reads a regular file. The error names the cause, such as another encoding.
 pub fn read(path: &Path) -> io::Result<String> {
-    let bytes = read_bounded(path, MAX_FILE + 1)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {MAX_FILE} bytes")));
+    read_up_to(path, MAX_MEBIBYTES)
+}
+
+/// The same for a file of at most so many MiB.
+pub fn read_up_to(path: &Path, mebibytes: u64) -> io::Result<String> {
+    let most = mebibytes << 20;
+    let bytes = read_bounded(path, most + 1)?;
+    if bytes.len() as u64 > most {
+        return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {mebibytes} MiB")));
     }
     utf8(bytes)
 }

@@ -45,8 +45,10 @@ fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> Error {
 /// Writes what the host sends, and returns its length. The file has every conversation, so it is its owner's alone.
 async fn receive(mut response: Response, unfinished: &Path) -> Result<u64, Error> {
     let unwritable = unwritable(unfinished);
+    // Of an earlier process with the same number. A file that somebody else has put there would stay theirs to read.
+    std::fs::remove_file(unfinished).ok();
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
+    options.write(true).create_new(true).mode(0o600);
     let mut file = options.open(unfinished).map_err(&unwritable)?;
     let mut bytes = 0;
     loop {

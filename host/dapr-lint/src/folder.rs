@@ -7,10 +7,10 @@ use super::finding::{Findings, Location};
 use super::reader::Reader;
 use super::resource::{Component, Resiliency, Resource, Subscription};
 use super::yaml;
-use daca_base::ErrorCode;
+use daca_base::{ErrorCode, text};
 
 /// Limits on reading: a folder of components is small, and one named by mistake may be a home folder.
-const MAX_FILE: u64 = 1 << 20;
+pub(super) const MAX_MEBIBYTES: u64 = 1;
 const MAX_FILES: usize = 1_000;
 
 /// The content of a folder.
@@ -78,7 +78,7 @@ impl Folder {
     }
 
     fn add(&mut self, file: &Path, findings: &mut Findings) {
-        let text = match read_bounded(file) {
+        let text = match text::read_up_to(file, MAX_MEBIBYTES) {
             Ok(text) => text,
             Err(reason) => {
                 let help = "make it a readable file of UTF-8 text of at most 1 MiB";
@@ -134,14 +134,4 @@ fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
-}
-
-/// Opens only regular files: a pipe would never end.
-pub(super) fn read_bounded(file: &Path) -> std::io::Result<String> {
-    let invalid = |text: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, text.to_owned());
-    let text = daca_base::text::utf8(daca_base::files::read_bounded(file, MAX_FILE + 1)?)?;
-    if text.len() as u64 > MAX_FILE {
-        return Err(invalid("it has more than 1 MiB"));
-    }
-    Ok(text)
 }

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::check::Check;
-use super::folder;
+use super::folder::MAX_MEBIBYTES;
 use super::resource::{Category, Component, Setting, SettingValue, is_truthy};
-use daca_base::ErrorCode;
 use daca_base::json::Document;
+use daca_base::{ErrorCode, text};
 
 /// The store that a cluster has without a component: secrets of Kubernetes.
 const BUILT_IN: &str = "kubernetes";
@@ -82,7 +82,7 @@ fn in_cluster_only(check: &mut Check<'_>, component: &Component, first: &Setting
 fn in_file(check: &mut Check<'_>, store: &Component, references: &[(&Setting, &str, &str)]) {
     let Some(setting) = store.setting("secretsFile") else { return };
     let Some(file) = setting.text() else { return };
-    let secrets = match folder::read_bounded(Path::new(file)) {
+    let secrets = match text::read_up_to(Path::new(file), MAX_MEBIBYTES) {
         Ok(text) => Document::parse(&text.into()).ok().filter(Document::is_object),
         Err(reason) => {
             let message = format!("secretsFile {file:?} cannot be read from here: {reason}");

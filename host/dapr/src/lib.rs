@@ -175,11 +175,7 @@ impl StateStore for Sidecar {
     /// are written before it, and removals after it: a failure in between leaves one too many, never one too few.
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
         self.schedules.begin(actor, commit);
-        for (key, registration) in &commit.wakeups {
-            if let Some(registration) = registration {
-                self.schedules.register(actor, key, registration).await.map_err(Error::as_not_applied)?;
-            }
-        }
+        self.schedules.register_all(actor, commit).await?;
         self.state.save(actor, &commit.writes).await?;
         for (key, registration) in &commit.wakeups {
             if registration.is_none() {

@@ -1,5 +1,6 @@
 //! Reminders and timers, which the sidecar's scheduler keeps.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use daca_base::ErrorCode;
@@ -27,11 +28,13 @@ pub(super) struct Schedules {
     epoch: Epoch,
     reminders: Reminders,
     timers: Timers,
+    /// It was logged that the scheduler does not accept the id of an actor with effects.
+    has_warned: AtomicBool,
 }
 
 impl Schedules {
     pub(super) fn new(client: Client, epoch: Epoch, reminders: Reminders) -> Schedules {
-        Schedules { client, epoch, reminders, timers: Timers::default() }
+        Schedules { client, epoch, reminders, timers: Timers::default(), has_warned: AtomicBool::new(false) }
     }
 
     /// Called before a turn commits: records the timer that the turn handles.
@@ -44,8 +47,36 @@ impl Schedules {
         }
     }
 
+    /// Registers the new reminders and timers of a turn, before its state is saved. The host's own reminder may be
+    /// impossible, because the scheduler accepts fewer ids than there are: the agent has not asked for it, and its turn
+    /// does not fail for that.
+    pub(super) async fn register_all(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
+        for (key, registration) in &commit.wakeups {
+            let Some(registration) = registration else { continue };
+            match self.register(actor, key, registration).await {
+                Err(Error::Invalid(reason)) if key.is_of_effects() => self.note_unreminded(actor, &reason),
+                registered => registered.map_err(Error::as_not_applied)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Logs the first actor whose effects have no reminder. Callers choose ids, and must not fill the log.
+    fn note_unreminded(&self, actor: &ActorAddress, reason: &str) {
+        if self.has_warned.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        tracing::warn!(
+            code = ErrorCode::EffectsWithoutReminder.as_str(),
+            agent_type = %actor.agent_type,
+            actor_id = &*actor.id,
+            "if this host dies, the actor's effects wait for its next turn that has effects: {}",
+            printable(reason)
+        );
+    }
+
     /// Registers a reminder or timer.
-    pub(super) async fn register(
+    async fn register(
         &self,
         actor: &ActorAddress,
         key: &WakeupKey,
@@ -104,6 +135,8 @@ impl Schedules {
         match self.unregister(actor, key).await {
             Ok(()) => Ok(()),
             Err(error) if error.is_retryable() => Err(Error::Unavailable(error.to_string())),
+            // It could not be registered either.
+            Err(Error::Invalid(_)) if key.is_of_effects() => Ok(()),
             Err(error) => {
                 tracing::warn!(
                     code = ErrorCode::WakeupNotRemoved.as_str(),
@@ -176,5 +209,37 @@ async fn settle_timer(mut client: Client, timers: Timers, epoch: Epoch, actor: A
         if current.is_some() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use daca_model::backend::EFFECTS;
+    use tonic::Status;
+
+    use super::super::{connection, fake};
+    use super::*;
+
+    /// A turn that registers a reminder of this name.
+    fn registers(name: &str) -> TurnCommit {
+        let key = WakeupKey { kind: WakeupKind::Reminder, name: name.to_owned() };
+        let registration = Registration { due: Duration::ZERO, period: None, ttl: None, data: Bytes::new() };
+        TurnCommit { wakeups: [(key, Some(registration))].into(), ..TurnCommit::default() }
+    }
+
+    #[tokio::test]
+    async fn an_id_that_the_scheduler_refuses_fails_only_turns_that_ask_for_reminders() -> anyhow::Result<()>
+    {
+        let refuses = || Status::unknown("job name is invalid: 'ada@example.com'");
+        let address = fake::sidecar(move |_, _| Err(refuses())).await?;
+        let (client, epoch) = connection::client(&address, None)?;
+        let reminders = Reminders::new(client.clone(), fake::http("").await?, None)?;
+        let schedules = Schedules::new(client, epoch, reminders);
+        let actor = "A/ada@example.com".parse()?;
+        schedules.register_all(&actor, &registers(EFFECTS)).await?;
+        let refused = schedules.register_all(&actor, &registers("mine")).await;
+        assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+        Ok(())
     }
 }

@@ -13,6 +13,7 @@ use super::database::{OpenError, open_database};
 use super::state_file::StateFile;
 use super::transaction::{
     EXPIRIES, EXPIRY_BYTES, STATE, StateKey, USAGE, WAKEUPS, WakeupRow, WakeupRowKey, entry_bytes, expiry_of,
+    is_counted,
 };
 use daca_base::{ErrorCode, Explained, Explanation};
 use daca_model::{check_actor_id, check_agent_type};
@@ -185,8 +186,10 @@ impl<'a> Tables<'a> {
                 (old.is_some(), value.len() - EXPIRY_BYTES)
             }
         };
-        let used = self.usage.get((agent_type, id))?.map_or(0, |used| used.value());
-        self.usage.insert((agent_type, id), used + entry_bytes(key, bytes))?;
+        if is_counted(wakeup, key) {
+            let used = self.usage.get((agent_type, id))?.map_or(0, |used| used.value());
+            self.usage.insert((agent_type, id), used + entry_bytes(key, bytes))?;
+        }
         Ok(!was_there)
     }
 }

@@ -193,7 +193,7 @@ fn difference(
     changes: &BTreeMap<WakeupKey, Option<EncodedRow>>,
 ) -> Result<(u64, u64), redb::Error> {
     let (mut freed, mut added) = (0, 0);
-    for (key, write) in turn.writes.iter().filter(|(key, _)| is_counted(key)) {
+    for (key, write) in turn.writes.iter().filter(|(key, _)| is_counted(None, key)) {
         if let Some(old) = state.get((&*actor.agent_type, &*actor.id, key.as_str()))? {
             freed += entry_bytes(key, old.value().len().saturating_sub(EXPIRY_BYTES));
         }
@@ -201,7 +201,7 @@ fn difference(
             added += entry_bytes(key, value.len());
         }
     }
-    for (key, row) in changes.iter().filter(|(key, _)| is_counted(&key.name)) {
+    for (key, row) in changes.iter().filter(|(key, _)| is_counted(Some(key.kind), &key.name)) {
         if let Some(old) = wakeups.get(wakeup_key(actor, key))? {
             freed += entry_bytes(&key.name, old.value().len());
         }
@@ -212,10 +212,11 @@ fn difference(
     Ok((freed, added))
 }
 
-/// Effects that wait are bounded for the whole host (`max-pending-effects`), and are not the state of an actor: a binding
-/// that is away must not fill its quota.
-fn is_counted(name: &str) -> bool {
-    !name.starts_with(EFFECTS)
+/// Returns `true` if a value, or a reminder or timer of this kind, counts for its actor's quota. Effects do not: they are
+/// bounded for the whole host (`max-pending-effects`), and a binding that is away must not fill a quota. Of reminders
+/// and timers, only one has a name that no guest can give.
+pub(super) fn is_counted(wakeup: Option<WakeupKind>, name: &str) -> bool {
+    wakeup.map_or(!name.starts_with(EFFECTS), |kind| kind != WakeupKind::Reminder || name != EFFECTS)
 }
 
 pub(super) fn entry_bytes(key: &str, value: usize) -> u64 {

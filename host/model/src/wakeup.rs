@@ -32,6 +32,13 @@ pub struct WakeupKey {
     pub name: String,
 }
 
+impl WakeupKey {
+    /// Returns `true` for the host's own reminder of an actor with effects.
+    pub fn is_of_effects(&self) -> bool {
+        self.kind == WakeupKind::Reminder && self.name == EFFECTS
+    }
+}
+
 /// The registration of a reminder or timer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {

@@ -5,15 +5,13 @@ use std::path::PathBuf;
 use daca_tests::{Process, Program, client, is_well, json_or_text, run_arguments};
 use serde_json::Value;
 
+use crate::sidecar::{SidecarPorts, Tokens};
+
 /// How a host is started. [`Stack::app_options`](crate::Stack::app_options) fills them in.
 #[derive(Debug, Clone)]
 pub struct AppOptions {
-    /// The program.
-    pub program: PathBuf,
-    /// The folder for its log, which is `{name}.log`.
-    pub folder: PathBuf,
-    /// What the process is called in messages.
-    pub name: String,
+    /// The program, without the arguments that are made of the rest.
+    pub program: Program,
     /// The manifest.
     pub manifest: PathBuf,
     /// The port of the application.
@@ -24,34 +22,26 @@ pub struct AppOptions {
     pub data: PathBuf,
     /// The form of its log: `json`, as [`App::log`] reads it, or `text`.
     pub log_format: &'static str,
-    /// The port of the sidecar's HTTP API.
-    pub dapr_http_port: u16,
-    /// The port of the sidecar's gRPC API.
-    pub dapr_grpc_port: u16,
-    /// The token that the host sends to the sidecar.
-    pub dapr_api_token: Option<String>,
-    /// The token that the host expects of the sidecar.
-    pub app_api_token: Option<String>,
-    /// Further arguments of `daca run`.
-    pub arguments: Vec<String>,
-    /// Further variables of the environment.
-    pub environment: Vec<(String, String)>,
+    /// The ports of the sidecar.
+    pub sidecar: SidecarPorts,
+    /// The tokens between it and the sidecar.
+    pub tokens: Tokens,
 }
 
 impl AppOptions {
-    fn program(&self) -> Program {
+    /// The program with all its arguments and variables.
+    fn whole_program(&self) -> Program {
         let listen = format!("127.0.0.1:{}", self.listen);
-        Program::new(&self.name, &self.program, &self.folder)
+        let program = self.program.clone();
+        program
             .arguments(run_arguments("dapr", &self.manifest, &self.data, listen))
             .option("--admin", format!("127.0.0.1:{}", self.admin))
             .option("--log-format", self.log_format)
-            .variable("DAPR_HTTP_PORT", self.dapr_http_port.to_string())
-            .variable("DAPR_GRPC_PORT", self.dapr_grpc_port.to_string())
+            .variable("DAPR_HTTP_PORT", self.sidecar.http.to_string())
+            .variable("DAPR_GRPC_PORT", self.sidecar.grpc.to_string())
             .without_variable("DAPR_HTTP_ENDPOINT")
             .without_variable("DAPR_GRPC_ENDPOINT")
-            .tokens(self.dapr_api_token.as_deref(), self.app_api_token.as_deref())
-            .variables(&self.environment)
-            .arguments(&self.arguments)
+            .tokens(self.tokens.dapr_api.as_deref(), self.tokens.app_api.as_deref())
     }
 }
 
@@ -68,7 +58,7 @@ pub struct App {
 impl App {
     /// Starts a host and waits until it listens.
     pub async fn start(options: AppOptions) -> anyhow::Result<App> {
-        let process = Process::start(options.program())?;
+        let process = Process::start(options.whole_program())?;
         let app = App { options, process, client: client()? };
         app.wait_listening().await?;
         Ok(app)

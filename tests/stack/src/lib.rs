@@ -29,6 +29,6 @@ pub use kafka::Kafka;
 pub use placement::Placement;
 pub use redis::Redis;
 pub use scheduler::Scheduler;
-pub use sidecar::{Sidecar, SidecarOptions, SidecarPorts};
+pub use sidecar::{Sidecar, SidecarOptions, SidecarPorts, Tokens};
 pub use stack::{HostOptions, HostWithSidecar, Stack, StackOptions};
 pub use twilio::{Behaviour, Sms, Twilio};

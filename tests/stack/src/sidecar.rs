@@ -29,15 +29,20 @@ impl SidecarPorts {
     }
 }
 
+/// The tokens between a host and its sidecar.
+#[derive(Debug, Clone, Default)]
+pub struct Tokens {
+    /// The one that callers of the sidecar must send.
+    pub dapr_api: Option<String>,
+    /// The one that the sidecar sends to the host.
+    pub app_api: Option<String>,
+}
+
 /// How a sidecar is started. [`Stack::sidecar_options`](crate::Stack::sidecar_options) fills them in.
 #[derive(Debug, Clone)]
 pub struct SidecarOptions {
-    /// The program.
-    pub program: PathBuf,
-    /// The folder for its log, which is `{name}.log`.
-    pub folder: PathBuf,
-    /// What the process is called in messages.
-    pub name: String,
+    /// The program, without the arguments that are made of the rest.
+    pub program: Program,
     /// The app's id.
     pub app_id: String,
     /// Where the app listens.
@@ -46,11 +51,9 @@ pub struct SidecarOptions {
     pub resources: PathBuf,
     /// A file with Dapr's Configuration.
     pub config: Option<PathBuf>,
-    /// The token that callers of the sidecar must send.
-    pub dapr_api_token: Option<String>,
-    /// The token that the sidecar sends to the app.
-    pub app_api_token: Option<String>,
-    /// Does the sidecar look whether the app is well, each second?
+    /// The tokens between it and the app.
+    pub tokens: Tokens,
+    /// `true` if the sidecar checks the health of the app each second.
     pub app_health_check: bool,
     /// The port of the placement service.
     pub placement: u16,
@@ -58,16 +61,14 @@ pub struct SidecarOptions {
     pub scheduler: u16,
     /// The sidecar's own ports.
     pub ports: SidecarPorts,
-    /// Further arguments.
-    pub arguments: Vec<String>,
-    /// Further variables of the environment.
-    pub environment: Vec<(String, String)>,
 }
 
 impl SidecarOptions {
-    fn program(&self) -> Program {
+    /// The program with all its arguments and variables.
+    fn whole_program(&self) -> Program {
         let ports = &self.ports;
-        let mut program = Program::new(&self.name, &self.program, &self.folder)
+        let program = self.program.clone();
+        let mut program = program
             .option("--app-id", &self.app_id)
             .option("--app-port", self.app_port)
             .option("--app-protocol", "http")
@@ -95,10 +96,7 @@ impl SidecarOptions {
                 .option("--app-health-probe-timeout", 900)
                 .option("--app-health-threshold", 1);
         }
-        program
-            .tokens(self.dapr_api_token.as_deref(), self.app_api_token.as_deref())
-            .variables(&self.environment)
-            .arguments(&self.arguments)
+        program.tokens(self.tokens.dapr_api.as_deref(), self.tokens.app_api.as_deref())
     }
 }
 
@@ -116,7 +114,7 @@ impl Sidecar {
     /// Starts a sidecar and waits until its HTTP API answers. It goes on loading once the app listens: see
     /// [`Sidecar::wait_ready`].
     pub async fn start(options: SidecarOptions) -> anyhow::Result<Sidecar> {
-        let process = Process::start(options.program())?;
+        let process = Process::start(options.whole_program())?;
         let sidecar = Sidecar { options, process, client: client()? };
         sidecar.wait_answers().await?;
         Ok(sidecar)
@@ -146,7 +144,7 @@ impl Sidecar {
     /// A request to Dapr's HTTP API, with the token.
     pub fn request(&self, method: http::Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.client.request(method, self.url(path));
-        match &self.options.dapr_api_token {
+        match &self.options.tokens.dapr_api {
             Some(token) => request.header(TOKEN_HEADER, token),
             None => request,
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use daca_tests::{folders, ports};
+use daca_tests::{Program, folders, ports};
 use tempfile::TempDir;
 
 use crate::app::{App, AppOptions};
@@ -13,7 +13,7 @@ use crate::placement::Placement;
 use crate::redis::Redis;
 use crate::resources;
 use crate::scheduler::Scheduler;
-use crate::sidecar::{Sidecar, SidecarOptions, SidecarPorts, twilio_environment};
+use crate::sidecar::{Sidecar, SidecarOptions, SidecarPorts, Tokens, twilio_environment};
 use crate::twilio::Twilio;
 
 /// The app id that hosts have unless they are given another.
@@ -115,21 +115,17 @@ impl Stack {
     /// A sidecar of this stack for an app on a port, to be changed before it is started. The name is that of its log.
     pub fn sidecar_options(&self, name: &str, app_port: u16) -> anyhow::Result<SidecarOptions> {
         Ok(SidecarOptions {
-            program: self.dapr.daprd.clone(),
-            folder: self.folder.clone(),
-            name: name.to_owned(),
+            program: Program::new(name, &self.dapr.daprd, &self.folder)
+                .variables(&twilio_environment(&self.twilio.proxy(), &self.twilio.ca)),
             app_id: APP_ID.to_owned(),
             app_port,
             resources: self.resources.clone(),
             config: Some(folders::root().join(CONFIGURATION)),
-            dapr_api_token: None,
-            app_api_token: None,
+            tokens: Tokens::default(),
             app_health_check: true,
             placement: self.placement.port,
             scheduler: self.scheduler.port,
             ports: SidecarPorts::free()?,
-            arguments: Vec::new(),
-            environment: twilio_environment(&self.twilio.proxy(), &self.twilio.ca),
         })
     }
 
@@ -141,9 +137,7 @@ impl Stack {
         sidecar: &SidecarOptions,
     ) -> anyhow::Result<AppOptions> {
         Ok(AppOptions {
-            program: folders::daca(),
-            folder: self.folder.clone(),
-            name: name.to_owned(),
+            program: Program::new(name, &folders::daca(), &self.folder),
             manifest: manifest
                 .canonicalize()
                 .with_context(|| format!("the manifest {}", manifest.display()))?,
@@ -151,21 +145,15 @@ impl Stack {
             admin: ports::free()?,
             data: self.folder.join(format!("{name}-data")),
             log_format: "json",
-            dapr_http_port: sidecar.ports.http,
-            dapr_grpc_port: sidecar.ports.grpc,
-            dapr_api_token: sidecar.dapr_api_token.clone(),
-            app_api_token: sidecar.app_api_token.clone(),
-            arguments: Vec::new(),
-            environment: Vec::new(),
+            sidecar: sidecar.ports,
+            tokens: sidecar.tokens.clone(),
         })
     }
 
     /// Starts a host with its sidecar, and waits until its actors are hosted.
     pub async fn host(&self, options: HostOptions) -> anyhow::Result<HostWithSidecar> {
-        let HostOptions { name, manifest, listen, admin, dapr_api_token, app_api_token } = options;
-        let mut sidecar = self.sidecar_options(&format!("{name}-sidecar"), listen)?;
-        sidecar.dapr_api_token = dapr_api_token;
-        sidecar.app_api_token = app_api_token;
+        let HostOptions { name, manifest, listen, admin } = options;
+        let sidecar = self.sidecar_options(&format!("{name}-sidecar"), listen)?;
         let mut app = self.app_options(&name, &manifest, &sidecar)?;
         app.admin = admin;
         HostWithSidecar::start(app, sidecar).await
@@ -211,10 +199,6 @@ pub struct HostOptions {
     pub listen: u16,
     /// The port of the admin API.
     pub admin: u16,
-    /// The token that callers of the sidecar must send.
-    pub dapr_api_token: Option<String>,
-    /// The token that the sidecar sends to the host.
-    pub app_api_token: Option<String>,
 }
 
 impl HostOptions {
@@ -225,8 +209,6 @@ impl HostOptions {
             manifest: manifest.to_owned(),
             listen: ports::free()?,
             admin: ports::free()?,
-            dapr_api_token: None,
-            app_api_token: None,
         })
     }
 }

@@ -102,7 +102,7 @@ async fn stop(stack: &Stack, hosts: &[HostWithSidecar]) -> anyhow::Result<()> {
 fn print_addresses(stack: &Stack, hosts: &[HostWithSidecar]) {
     println!("\neverything is up; logs and data are in {}\n", stack.folder.display());
     for host in hosts {
-        let name = &host.app.options.name;
+        let name = &host.app.options.program.name;
         println!(
             "{name}  {}  admin {}  sidecar {}",
             host.app.url(""),

@@ -246,7 +246,7 @@ async fn a_sidecar_without_a_state_store_keeps_the_host_unready_until_it_has_one
     std::fs::rename(&store, &away)?;
     let options = stack.sidecar_options("sidecar", ports::free()?)?;
     let mut app = stack.app_options("host", &manifest, &options)?;
-    app.environment = vec![("KUBERNETES_SERVICE_HOST".into(), "127.0.0.1".into())];
+    app.program = app.program.variable("KUBERNETES_SERVICE_HOST", "127.0.0.1");
     let (app, sidecar) = tokio::try_join!(App::start(app), Sidecar::start(options))?;
     eventually("the host says so", async || {
         let lines = support::lines_with(&app, &[("level", "WARN"), ("code", "sidecar-unavailable")])?;

@@ -39,7 +39,7 @@ async fn talkative() -> anyhow::Result<Bench> {
         "tower",
     ];
     let all = all.map(|name| format!("{name}=trace")).join(",");
-    app.environment.push(("DACA_LOG".to_owned(), format!("info,{all}")));
+    app.program = app.program.variable("DACA_LOG", format!("info,{all}"));
     Bench::beside(stack, app, sidecar).await
 }
 
@@ -111,7 +111,7 @@ async fn with_both_tokens_everything_works_and_nobody_else_gets_in() -> anyhow::
 #[tokio::test]
 async fn a_host_with_a_wrong_token_is_not_ready_and_says_so() -> anyhow::Result<()> {
     let (stack, mut app, sidecar) = Bench::prepare(options()?).await?;
-    app.dapr_api_token = Some("a-wrong-token".to_owned());
+    app.tokens.dapr_api = Some("a-wrong-token".to_owned());
     let (app, _sidecar) = tokio::try_join!(App::start(app), Sidecar::start(sidecar))?;
     let client = client()?;
     support::eventually("the log names the token", async || {

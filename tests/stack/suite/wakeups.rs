@@ -42,6 +42,7 @@ async fn reminders_and_timers_fire_as_they_were_registered() -> anyhow::Result<(
     }
     a_reminder_that_fails_is_tried_again(&bench).await?;
     names_that_the_scheduler_does_not_take_are_refused(&bench).await?;
+    an_actor_whose_id_the_scheduler_does_not_take_has_effects(&bench).await?;
     timers_may_have_any_name(&bench).await?;
     a_reminder_of_somebody_else_arrives(&bench).await
 }
@@ -154,6 +155,17 @@ async fn names_that_the_scheduler_does_not_take_are_refused(bench: &Bench) -> an
         );
     }
     Ok(())
+}
+
+/// Its effects have no reminder, and the agent has asked for none.
+async fn an_actor_whose_id_the_scheduler_does_not_take_has_effects(bench: &Bench) -> anyhow::Result<()> {
+    let event = json!({"pubsub": "daca-pubsub", "topic": "unheard", "event": {}});
+    bench.call("ada@example.com", "Publish", &event).await?;
+    support::eventually("that is logged", async || {
+        let lines = support::lines_with(&bench.host.app, &[("code", "effects-without-reminder")])?;
+        Ok((lines == 1).then_some(()))
+    })
+    .await
 }
 
 async fn timers_may_have_any_name(bench: &Bench) -> anyhow::Result<()> {

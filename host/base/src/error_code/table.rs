@@ -163,6 +163,7 @@ error_codes! {
     DevTooManySources "dev-too-many-sources" Setup;
     EffectGivenUp "effect-given-up" Notice;
     EffectsBacklog "effects-backlog" Unavailable;
+    EffectsWithoutReminder "effects-without-reminder" Notice;
     EngineUnavailable "engine-unavailable" Setup;
     EventDropped "event-dropped" Notice;
     EventGivenBack "event-given-back" Notice;

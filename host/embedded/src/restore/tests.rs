@@ -3,7 +3,7 @@ use std::time::Duration;
 use daca_base::archive::FrameSink;
 use daca_base::clock::Clock;
 use daca_model::ActorAddress;
-use daca_model::backend::{Registration, StateWrite, TurnCommit, WakeupKey, WakeupKind};
+use daca_model::backend::{EFFECTS, Registration, StateWrite, TurnCommit, WakeupKey, WakeupKind};
 use daca_model::backup::{FrameKind, StateSnapshot as _};
 use redb::{Key, ReadTransaction, TableDefinition, Value};
 use tempfile::TempDir;
@@ -28,7 +28,8 @@ fn open(folder: &TempDir) -> Store {
     opened.expect("the file opens").0
 }
 
-/// What an actor keeps in its turn of this number: values with and without an expiry, a removal, a reminder, a timer.
+/// What an actor keeps in its turn of this number: values with and without an expiry, a removal, a reminder, a timer, and
+/// effects with the host's reminder, which are not counted as its disk use.
 fn turn(number: u64) -> (ActorAddress, TurnCommit) {
     let set = |ttl: Option<u64>| StateWrite::Set {
         value: vec![number as u8; number as usize * 100].into(),
@@ -46,10 +47,12 @@ fn turn(number: u64) -> (ActorAddress, TurnCommit) {
             (format!("key {}", number % 3), set(None)),
             (format!("expires {}", number % 2), set(Some(3_600))),
             (format!("key {}", (number + 1) % 3), StateWrite::Delete),
+            (EFFECTS.to_owned(), set(None)),
         ]
         .into(),
         wakeups: [
             (wakeup(WakeupKind::Reminder, "r"), Some(registration.clone())),
+            (wakeup(WakeupKind::Reminder, EFFECTS), Some(registration.clone())),
             (wakeup(WakeupKind::Timer, "t"), (!number.is_multiple_of(2)).then_some(registration)),
         ]
         .into(),

@@ -40,3 +40,23 @@ fn times_that_are_too_long_are_never() {
     let value = decode_value(&[&u64::MAX.to_le_bytes()[..], b"v"].concat(), NOW).expect("it is there");
     assert_eq!(&value.value[..], b"v");
 }
+
+/// A guest can give names that begin with that of the host's reminder.
+#[test]
+fn of_all_reminders_and_timers_only_that_of_the_host_is_free() {
+    let memory = redb::backends::InMemoryBackend::new();
+    let database = Database::builder().create_with_backend(memory).expect("a database");
+    let transaction = database.begin_write().expect("a transaction");
+    let actor = ActorAddress::unchecked("A", "a");
+    let is_free = |kind: WakeupKind, name: &str| {
+        let registration = Registration { due: Duration::ZERO, period: None, ttl: None, data: Bytes::new() };
+        let key = WakeupKey { kind, name: name.to_owned() };
+        let wakeups = [(key, Some(registration))].into();
+        let commit = daca_model::backend::TurnCommit { wakeups, ..Default::default() };
+        let applied = apply(&transaction, &actor, &LastingParts::of(&commit), 1, NOW, &mut 0);
+        applied.expect("the tables are read").is_ok()
+    };
+    assert!(is_free(WakeupKind::Reminder, EFFECTS));
+    assert!(!is_free(WakeupKind::Reminder, "daca:effects2"));
+    assert!(!is_free(WakeupKind::Timer, EFFECTS));
+}

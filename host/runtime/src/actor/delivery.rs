@@ -66,7 +66,7 @@ struct Logs {
     outgoing: HashMap<ActorAddress, Outgoing>,
     /// Actors with effects that were given up since anybody looked.
     given_up: BTreeSet<ActorAddress>,
-    /// Actors that are not active any more, and since when: their entries are removed after [`REMEMBERED`].
+    /// Actors that have left, each once, and when they are looked at: their entries are removed after [`REMEMBERED`].
     left: VecDeque<(Instant, ActorAddress)>,
 }
 
@@ -76,6 +76,10 @@ struct Outgoing {
     log: EffectLog,
     /// The claim of the activation that knows the log.
     claim: Weak<()>,
+    /// When its last activation ended.
+    left_at: Option<Instant>,
+    /// It is among those that have left.
+    is_listed: bool,
     lanes: HashMap<EffectTarget, VecDeque<WaitingEffect>>,
 }
 
@@ -301,12 +305,22 @@ impl Logs {
 
     /// The actor's activation has ended.
     fn release(&mut self, actor: &ActorAddress) {
+        let now = Instant::now();
         if let Some(outgoing) = self.outgoing.get_mut(actor) {
             outgoing.claim = Weak::new();
+            outgoing.left_at = Some(now);
         }
         self.remove_if_unused(actor, false);
-        if self.outgoing.contains_key(actor) {
-            self.left.push_back((Instant::now(), actor.clone()));
+        self.list(actor, now);
+    }
+
+    /// Lists an actor among those that have left, to be looked at after [`REMEMBERED`]. Once: activations may be short.
+    fn list(&mut self, actor: &ActorAddress, now: Instant) {
+        if let Some(outgoing) = self.outgoing.get_mut(actor)
+            && !outgoing.is_listed
+        {
+            outgoing.is_listed = true;
+            self.left.push_back((now, actor.clone()));
         }
     }
 
@@ -327,10 +341,13 @@ impl Logs {
             && since.elapsed() > REMEMBERED
             && let Some((_, actor)) = self.left.pop_front()
         {
-            self.remove_if_unused(&actor, true);
-            // Its effects still wait. An actor that is active again is remembered when that ends.
+            let Some(outgoing) = self.outgoing.get_mut(&actor) else { continue };
+            outgoing.is_listed = false;
+            let is_old = outgoing.left_at.is_some_and(|left_at| left_at.elapsed() > REMEMBERED);
+            self.remove_if_unused(&actor, is_old);
+            // Its effects still wait, or it was active since. If it is active now, it is listed when that ends.
             if self.outgoing.get(&actor).is_some_and(|outgoing| outgoing.claim.strong_count() == 0) {
-                self.left.push_back((Instant::now(), actor));
+                self.list(&actor, Instant::now());
             }
         }
     }

@@ -45,7 +45,7 @@ pub(super) fn reminder() -> WakeupKey {
 
 /// Returns `true` for a firing of [`reminder`].
 pub(super) fn is_reminder(fired: &FiredWakeup) -> bool {
-    fired.key.kind == WakeupKind::Reminder && fired.key.name == HEAD
+    fired.key.is_of_effects()
 }
 
 /// The registration of [`reminder`].

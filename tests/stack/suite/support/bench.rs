@@ -63,8 +63,8 @@ impl Bench {
         components(&stack.resources, more)?;
         std::fs::write(stack.folder.join("agents.toml"), manifest)?;
         let mut sidecar = stack.sidecar_options("sidecar", ports::free()?)?;
-        sidecar.dapr_api_token = dapr_api_token.map(str::to_owned);
-        sidecar.app_api_token = app_api_token.map(str::to_owned);
+        sidecar.tokens.dapr_api = dapr_api_token.map(str::to_owned);
+        sidecar.tokens.app_api = app_api_token.map(str::to_owned);
         if let Some(config) = config {
             let path = stack.folder.join("dapr-config.yaml");
             std::fs::write(&path, config)?;

@@ -2,7 +2,7 @@ use std::sync::atomic::AtomicU32;
 
 use super::*;
 use crate::fake::{FakeBackend, TOGETHER, actor, event};
-use daca_model::backend::{BindingRequest, EffectRequest};
+use daca_model::backend::{BindingRequest, EffectRequest, StateStore as _};
 
 const DELAY: Duration = Duration::from_millis(100);
 
@@ -160,4 +160,27 @@ async fn a_log_is_forgotten_after_its_last_effect_however_long_that_waits() {
     tokio::time::sleep(REMEMBERED + DELAY).await;
     visit(&deliveries, "b").await;
     assert!(!is_known());
+}
+
+/// What has left lies in the store until the next commit, and would leave again if it were forgotten.
+#[tokio::test(start_paused = true)]
+async fn a_log_is_remembered_from_the_end_of_the_last_activation_on() {
+    let backend = FakeBackend::sound();
+    let deliveries = Deliveries::new(backend.clone(), Arc::default(), options());
+    let mut claim = None;
+    deliveries.claim(&actor("a"), &mut claim).await.expect("the log is read");
+    let mut commit = TurnCommit::default();
+    let staged = deliveries.stage(&actor("a"), vec![event("1")], &[], &mut commit);
+    backend.commit(&actor("a"), &commit).await.expect("it is kept");
+    deliveries.committed(&actor("a"), staged.expect("it can be stored"));
+    assert_eq!(deliveries.flush(Instant::now() + 60 * DELAY).await, 0);
+    drop(claim);
+    tokio::time::sleep(REMEMBERED - DELAY).await;
+    visit(&deliveries, "a").await;
+    assert_eq!(deliveries.shared.lock().left.len(), 1, "it is listed once");
+    tokio::time::sleep(2 * DELAY).await;
+    visit(&deliveries, "b").await;
+    visit(&deliveries, "a").await;
+    assert_eq!(deliveries.flush(Instant::now() + 60 * DELAY).await, 0);
+    assert_eq!(backend.tried(), ["1"]);
 }

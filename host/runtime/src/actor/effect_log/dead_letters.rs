@@ -11,7 +11,7 @@ use daca_model::backend::{self, Effect};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::stored::StoredEffect;
+use super::stored::{StoredEffect, check_format};
 use crate::actor::marks::unreadable;
 
 /// The key of the dead letters.
@@ -81,11 +81,7 @@ impl DeadLetters {
         let unreadable = || unreadable(DEAD_LETTERS);
         let document = Document::parse(value).map_err(|_| unreadable())?;
         let Fields { format } = json::read_object(document.bytes()).map_err(|_| unreadable())?;
-        if format > FORMAT {
-            return Err(backend::Error::Other(format!(
-                "the state's {DEAD_LETTERS:?} was written by a newer host, in format {format}; this host reads {FORMAT}"
-            )));
-        }
+        check_format(DEAD_LETTERS, format, FORMAT)?;
         let letters = document.field("letters").ok_or_else(unreadable)?;
         let letters = letters.items().map(|letter| DeadLetter::read(&letter)).collect::<Option<_>>();
         letters.map(DeadLetters).ok_or_else(unreadable)

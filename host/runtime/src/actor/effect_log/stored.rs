@@ -165,8 +165,12 @@ impl Head {
     /// Parses the stored value; a missing one is an empty head.
     pub(super) fn read(value: Option<&Bytes>) -> Result<Head, backend::Error> {
         let Some(value) = value else { return Ok(Head::default()) };
-        let (fields, effects) = read(HEAD, value)?;
-        Ok(Head { segments: fields.segments, effects })
+        let (Fields { segments, .. }, effects) = read(HEAD, value)?;
+        // The next segment has the number after the last one.
+        if !segments.is_sorted_by(|one, next| one < next) || segments.last() == Some(&u64::MAX) {
+            return Err(unreadable(HEAD));
+        }
+        Ok(Head { segments, effects })
     }
 }
 
@@ -178,15 +182,20 @@ pub(super) fn read_segment(number: u64, value: &Bytes) -> Result<Vec<StoredEffec
 fn read(key: &str, value: &Bytes) -> Result<(Fields, Vec<StoredEffect>), backend::Error> {
     let document = Document::parse(value).map_err(|_| unreadable(key))?;
     let fields = json::read_object::<Fields>(document.bytes()).map_err(|_| unreadable(key))?;
-    if fields.format > FORMAT {
-        let format = fields.format;
-        return Err(backend::Error::Other(format!(
-            "the state's {key:?} was written by a newer host, in format {format}; this host reads {FORMAT}"
-        )));
-    }
+    check_format(key, fields.format, FORMAT)?;
     let effects = document.field("effects").ok_or_else(|| unreadable(key))?;
     let effects = effects.items().map(StoredEffect::read).collect::<Option<_>>();
     Ok((fields, effects.ok_or_else(|| unreadable(key))?))
+}
+
+/// Refuses a value in a later format than this host reads.
+pub(super) fn check_format(key: &str, format: u32, known: u32) -> Result<(), backend::Error> {
+    if format <= known {
+        return Ok(());
+    }
+    Err(backend::Error::Other(format!(
+        "the state's {key:?} was written by a newer host, in format {format}; this host reads {known}"
+    )))
 }
 
 /// The value of the head, or of a segment, which has no further segments.

@@ -217,6 +217,9 @@ fn what_no_host_wrote_is_refused() {
         r#"{"format":1,"effects":[{"id":"1","pubsub":"p","topic":"t"}]}"#,
         r#"{"format":1,"effects":[{"id":"1","pubsub":"p","binding":"b","topic":"t","text":""}]}"#,
         r#"{"format":1,"segments":["x"],"effects":[]}"#,
+        r#"{"format":1,"segments":[2,1],"effects":[]}"#,
+        r#"{"format":1,"segments":[1,1],"effects":[]}"#,
+        r#"{"format":1,"segments":[18446744073709551615],"effects":[]}"#,
     ] {
         let error = Head::read(Some(&value.into())).expect_err(value);
         assert!(error.to_string().contains("was not written by a host"), "{value}: {error}");
