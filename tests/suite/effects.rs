@@ -230,7 +230,7 @@ async fn an_event_is_handled_once_also_by_the_next_host_and_its_id_is_of_one_con
     let reason = letter["reason"].as_str().unwrap_or_default();
     assert!(reason.contains("another event with this source and id"), "{letter}");
 
-    let mut elsewhere = event.clone();
+    let mut elsewhere = event;
     elsewhere["source"] = json!("elsewhere");
     post(&host, &elsewhere).await?;
     assert_eq!(sum(&host, "k").await?, json!(2));

@@ -284,8 +284,8 @@ impl Ownership for Sidecar {
     }
 
     /// Two sidecars may host an actor for a moment, and neither compares a value when it commits: the gRPC API takes no
-    /// etag. (The HTTP API takes one, but reads report none, and Redis refuses a write whose etag does not match by
-    /// itself: the rest of the transaction stays, `Multi` in `state/redis/redis.go`.) What the previous host had sent by
+    /// etag. The HTTP API takes one, but reads report none. And with Redis a write whose etag does not match fails alone,
+    /// while the rest of the transaction stays (`Multi` in `state/redis/redis.go`). What the previous host had sent by
     /// then is applied or refused within the timeout.
     fn overlap(&self) -> Duration {
         STORE_TIMEOUT

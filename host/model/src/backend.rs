@@ -123,8 +123,8 @@ pub trait Ownership: Send + Sync + 'static {
         true
     }
 
-    /// The time for which, after an actor has come here, its previous host may still commit for it unnoticed. During it,
-    /// what this host has read may be outdated. Zero if [`TurnCommit::unchanged`] is compared in the transaction.
+    /// The time for which, after an actor has come here, its previous host may still commit for it unnoticed. During
+    /// it, what this host has read may be outdated. Zero if [`TurnCommit::unchanged`] is compared in the transaction.
     fn overlap(&self) -> Duration {
         Duration::ZERO
     }
@@ -238,8 +238,8 @@ pub struct TurnCommit {
     pub ends_timers: bool,
     /// Events and sent bindings, in order.
     pub effects: Vec<Effect>,
-    /// A value that must still be stored like this, or nothing is applied ([`Error::NotApplied`]). A backend that cannot
-    /// compare within its transaction ignores it, and has an [`Ownership::overlap`].
+    /// A value that must still be stored like this, or nothing is applied ([`Error::NotApplied`]). A backend that
+    /// cannot compare within its transaction ignores it, and has an [`Ownership::overlap`].
     pub unchanged: Option<StoredAs>,
 }
 

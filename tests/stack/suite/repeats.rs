@@ -226,7 +226,7 @@ call = \"AddSlowly\"
 actor-id = { field = \"to\" }
 payload = { field = \"payload\" }
 ";
-    let bench = Bench::start(exerciser("") + subscription).await?;
+    let bench = Bench::start(exerciser(subscription)).await?;
     let publish = async |source: &str, id: &str| {
         let name = format!("metadata.cloudevent.source={source}&metadata.cloudevent.id={id}");
         let url = format!("/v1.0/publish/daca-pubsub/repeated?{name}");

@@ -29,8 +29,8 @@ impl LastingParts {
         }
     }
 
-    /// Checks that the value that the turn takes for granted is stored. The inner error rejects only this turn. The value
-    /// is one of the host's own, which do not expire.
+    /// Checks that the value that the turn takes for granted is stored. The inner error rejects only this turn. Such
+    /// values are the host's own, and do not expire.
     pub(super) fn check(
         &self,
         state: &impl ReadableTable<StateKey<'static>, &'static [u8]>,

@@ -250,8 +250,8 @@ async fn read<const COUNT: usize>(
     Ok(keys.map(|_| values.next().flatten().map(|value| value.value)))
 }
 
-/// Adds marks to a commit, which is not applied if others than `known` are stored by then. Returns them as they are stored
-/// after it.
+/// Adds marks to a commit, which is not applied if others than `known` are stored by then. Returns them as they are
+/// stored after it.
 fn write_marks(commit: &mut TurnCommit, key: &str, known: Option<Bytes>, text: Vec<u8>) -> Option<Bytes> {
     let value = Bytes::from(text);
     write(commit, key, value.clone());

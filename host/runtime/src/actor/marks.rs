@@ -26,8 +26,8 @@ pub(super) const KEPT_FOR: u32 = 600;
 pub(super) const FORGOTTEN: usize = 2;
 /// The size of a mark in bytes: the hash, and the second in which the message was handled.
 const BYTES: usize = 8 + 4;
-/// The part of an event's hash that is of its identity. The rest is of its content ([`RequestHash::short`]): if it is the
-/// same by chance, an event with a reused id counts as a repetition.
+/// The part of an event's hash that is of its identity. The rest is of its content ([`RequestHash::short`]): if it is
+/// the same by chance, an event with a reused id counts as a repetition.
 const EVENT_ID: usize = 6;
 
 /// The marks of an actor, oldest first.

@@ -1,8 +1,8 @@
 //! Repeated calls: the dedup log in the actor's state, and its update in the turn's own commit.
 //!
-//! A call is looked up twice: before its turn, and at its commit. In between, the actor's previous host may have handled
-//! it. A backend that can compare refuses the commit then. Behind a sidecar, where none can, the mark is read again right
-//! before the commit, but only as long as there may be such a host ([`Ownership::overlap`]).
+//! A call is looked up twice: before its turn, and at its commit. In between, the actor's previous host may have
+//! handled it. A backend that can compare refuses the commit then. Behind a sidecar, where none can, the mark is read
+//! again right before the commit, but only as long as there may be such a host ([`Ownership::overlap`]).
 //!
 //! [`Ownership::overlap`]: daca_model::backend::Ownership::overlap
 
