@@ -185,15 +185,9 @@ impl DedupLog {
     ) -> DedupLog {
         let now = u32::try_from(now).unwrap_or(u32::MAX);
         match call {
-            DedupKey::Message(_) | DedupKey::Event { .. } => {
-                let Some(Messages { marks, stored }) = self.messages.take() else { return self };
-                let marks = match call {
-                    DedupKey::Event { id, request } => marks.with_event(id, *request, now),
-                    DedupKey::Message(id) => marks.with(id, now),
-                    DedupKey::Keyed { .. } | DedupKey::Attempt(_) => marks,
-                };
-                let stored = write_marks(commit, MESSAGES, stored, marks.text());
-                self.messages = Some(Messages { marks, stored });
+            DedupKey::Message(place) => self.note_message(commit, |marks| marks.with(place, now)),
+            DedupKey::Event { id, request } => {
+                self.note_message(commit, |marks| marks.with_event(id, *request, now));
             }
             DedupKey::Keyed { key, request } => {
                 let Some(Keyed { marks, stored, replies }) = self.keyed.take() else { return self };
@@ -211,6 +205,13 @@ impl DedupLog {
             }
         }
         self
+    }
+
+    /// Adds the mark of a message or event, whose part has been read.
+    fn note_message(&mut self, commit: &mut TurnCommit, add: impl FnOnce(&Marks) -> Marks) {
+        let Some(known) = &mut self.messages else { return };
+        known.marks = add(&known.marks);
+        known.stored = write_marks(commit, MESSAGES, known.stored.take(), known.marks.text());
     }
 }
 

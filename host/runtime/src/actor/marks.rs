@@ -109,7 +109,7 @@ fn hash(id: &str) -> [u8; 8] {
 
 fn event_hash(id: &str, content: RequestHash) -> [u8; 8] {
     let mut hash = hash(id);
-    if let Some(end) = hash.last_chunk_mut() {
+    if let Some(end) = hash.last_chunk_mut::<2>() {
         *end = content.short();
     }
     hash
