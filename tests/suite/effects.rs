@@ -201,6 +201,42 @@ async fn an_event_that_comes_twice_is_handled_once_by_each_subscription() -> any
     Ok(())
 }
 
+/// A broker whose acknowledgement was lost brings an event again, also to the next host. And a producer may use an id
+/// twice.
+#[tokio::test]
+async fn an_event_is_handled_once_also_by_the_next_host_and_its_id_is_of_one_content() -> anyhow::Result<()> {
+    let add = subscription("add", "Sink", "AddSlowly") + "dead-letter = \"daca-pubsub/letters\"\n";
+    let manifest = [&manifest(""), LETTERS, &add].concat();
+    let post = async |host: &Host, event: &Value| {
+        let answer = host.post("/events/add", event).await?;
+        anyhow::ensure!(answer.body["status"] == "SUCCESS", "{event}: {answer:?}");
+        anyhow::Ok(())
+    };
+    let sum = async |host: &Host, key: &str| host.call("Sink/s", "GetState", &json!({ "key": key })).await;
+    let event = posted("1", &json!({"key": "k"}));
+
+    let host = Host::start(&manifest).await?;
+    for _ in 0..2 {
+        post(&host, &event).await?;
+        assert_eq!(sum(&host, "k").await?, json!(1));
+    }
+    let host = Host::start_in(host.kill()?, &manifest).await?;
+    post(&host, &event).await?;
+    assert_eq!(sum(&host, "k").await?, json!(1));
+
+    post(&host, &posted("1", &json!({"key": "other"}))).await?;
+    assert_eq!(sum(&host, "other").await?, Value::Null);
+    let letter = letter(&host, |letter| letter["id"] == "1").await?;
+    let reason = letter["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("another event with this source and id"), "{letter}");
+
+    let mut elsewhere = event;
+    elsewhere["source"] = json!("elsewhere");
+    post(&host, &elsewhere).await?;
+    assert_eq!(sum(&host, "k").await?, json!(2));
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_event_that_a_broker_brings_while_its_taker_is_busy_waits_in_the_host() -> anyhow::Result<()> {
     let host = Arc::new(Host::start(&manifest("")).await?);

@@ -278,6 +278,14 @@ impl Ownership for Sidecar {
     fn is_lease_valid(&self, epoch: u64) -> bool {
         self.watch.known.is_lease_valid(epoch)
     }
+
+    /// Two sidecars may host an actor for a moment, and neither compares a value when it commits: the gRPC API takes no
+    /// etag. The HTTP API takes one, but reads report none. And with Redis a write whose etag does not match fails alone,
+    /// while the rest of the transaction stays (`Multi` in `state/redis/redis.go`). What the previous host had sent by
+    /// then is applied or refused within the timeout.
+    fn overlap(&self) -> Duration {
+        STORE_TIMEOUT
+    }
 }
 
 #[async_trait]

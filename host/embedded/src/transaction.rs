@@ -2,6 +2,8 @@
 //!
 //! Everything here runs within a transaction that the writer ([`super::store`]) begins and commits.
 
+mod lasting;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -13,9 +15,10 @@ use serde::{Deserialize, Serialize};
 use daca_base::clock::millis;
 use daca_model::ActorAddress;
 use daca_model::backend::{
-    EFFECTS, Error, Expiry, FiredWakeup, Registration, StateValue, StateWrite, TurnCommit, WakeupKey,
-    WakeupKind,
+    EFFECTS, Error, Expiry, Registration, StateValue, StateWrite, WakeupKey, WakeupKind,
 };
+
+pub(super) use lasting::LastingParts;
 
 /// (agent type, actor id, key) → 8 bytes of expiry in Unix milliseconds (0 = never), then the value.
 pub(super) const STATE: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("state");
@@ -32,25 +35,6 @@ const ENTRY_BYTES: u64 = 64;
 pub(super) const EXPIRY_BYTES: usize = 8;
 /// The number of expired values that are removed at once, so that a purge never delays the commits for long.
 const PURGE_BATCH: usize = 10_000;
-
-/// The durable part of a [`TurnCommit`].
-pub(super) struct LastingParts {
-    writes: BTreeMap<String, StateWrite>,
-    wakeups: BTreeMap<WakeupKey, Option<Registration>>,
-    handled: Option<FiredWakeup>,
-    ends_timers: bool,
-}
-
-impl LastingParts {
-    pub(super) fn of(commit: &TurnCommit) -> LastingParts {
-        LastingParts {
-            writes: commit.writes.clone(),
-            wakeups: commit.wakeups.clone(),
-            handled: commit.handled.clone(),
-            ends_timers: commit.ends_timers,
-        }
-    }
-}
 
 /// A commit's change of the schedule: when a reminder or timer fires next, if ever.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +67,9 @@ pub(super) fn apply(
     last_token: &mut u64,
 ) -> Result<Result<Vec<ScheduleChange>, Error>, redb::Error> {
     let mut state = transaction.open_table(STATE)?;
+    if let Err(changed) = turn.check(&state, actor)? {
+        return Ok(Err(changed));
+    }
     let mut wakeups = transaction.open_table(WAKEUPS)?;
     let changes = wakeup_changes(&wakeups, actor, turn, now, last_token)?;
     let (freed, added) = difference(&state, &wakeups, actor, turn, &changes)?;

@@ -122,6 +122,12 @@ pub trait Ownership: Send + Sync + 'static {
     fn is_lease_valid(&self, _epoch: u64) -> bool {
         true
     }
+
+    /// The time for which, after an actor has come here, its previous host may still commit for it unnoticed. During
+    /// it, what this host has read may be outdated. Zero if [`TurnCommit::unchanged`] is compared in the transaction.
+    fn overlap(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// The services that a host needs. Implementations are shared by all turns and must not block a thread. By themselves
@@ -232,6 +238,9 @@ pub struct TurnCommit {
     pub ends_timers: bool,
     /// Events and sent bindings, in order.
     pub effects: Vec<Effect>,
+    /// A value that must still be stored like this, or nothing is applied ([`Error::NotApplied`]). A backend that
+    /// cannot compare within its transaction ignores it, and has an [`Ownership::overlap`].
+    pub unchanged: Option<StoredAs>,
 }
 
 impl TurnCommit {
@@ -239,6 +248,15 @@ impl TurnCommit {
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty() && self.wakeups.is_empty() && self.handled.is_none() && !self.ends_timers
     }
+}
+
+/// A value as it was read or written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAs {
+    /// Its key.
+    pub key: String,
+    /// The bytes; `None` if there are none.
+    pub value: Option<Bytes>,
 }
 
 /// One state write.

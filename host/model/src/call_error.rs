@@ -100,6 +100,11 @@ pub enum CallError {
         /// The key.
         key: Arc<str>,
     },
+    /// The identity of the event belongs to another event.
+    #[error(
+        "{0} has handled another event with this source and id, and takes this one for a repetition with other content. It was not handled. A producer gives each event an id of its own."
+    )]
+    EventIdReused(ActorAddress),
     /// The call was handled before, and its reply is no longer kept.
     #[error(
         "{actor} has handled the call with the key {key:?} before, and its reply is no longer kept. It was not handled again."
@@ -172,6 +177,7 @@ impl CallError {
             CallError::ReplyTooLarge { .. } => ErrorCode::ReplyTooLarge,
             CallError::StateShapeUnknown { .. } => ErrorCode::StateShapeUnknown,
             CallError::KeyReused { .. } => ErrorCode::IdempotencyKeyReused,
+            CallError::EventIdReused(_) => ErrorCode::EventIdReused,
             CallError::ReplyForgotten { .. } | CallError::ReplyLost(_) => ErrorCode::ReplyForgotten,
             CallError::NeededUnavailable(_) => ErrorCode::NeededUnavailable,
             CallError::Elsewhere(remote) => return Err(remote),

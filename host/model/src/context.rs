@@ -10,11 +10,14 @@ const DEEPEST_CHAIN: usize = 32;
 /// The maximum length of a key in bytes.
 const MAX_KEY: usize = 255;
 
+/// The beginning of an event's identity.
+const EVENT: &str = "event:";
+
 /// The identity by which a repeated call is recognised: an actor handles it once, however often it arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallIdentity {
     /// A broker's message, which is delivered until it is acknowledged, by its position:
-    /// `BINDING/TOPIC/PARTITION/OFFSET/TIME`.
+    /// `BINDING/TOPIC/PARTITION/OFFSET/TIME`; or an event ([`CallIdentity::of_event`]).
     Message(Arc<str>),
     /// A key that the caller chose (HTTP's `Idempotency-Key`, draft-ietf-httpapi-idempotency-key-header).
     Key(Arc<str>),
@@ -33,6 +36,16 @@ impl CallIdentity {
         let is_usable =
             (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         if is_usable { Ok(CallIdentity::Key(key.into())) } else { Err(KeyError) }
+    }
+
+    /// The identity of an event, from the hash of what names it.
+    pub fn of_event(hash: &str) -> CallIdentity {
+        CallIdentity::Message(format!("{EVENT}{hash}").into())
+    }
+
+    /// Returns `true` if this identity of a message is that of an event. A position has slashes, and a hash has none.
+    pub fn is_event(message: &str) -> bool {
+        message.starts_with(EVENT) && !message.contains('/')
     }
 }
 

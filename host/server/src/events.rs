@@ -22,15 +22,15 @@ use daca_runtime::actor::Actors;
 /// The identity of a repeated event: its source and its id, which together are unique among all events (CloudEvents
 /// 1.0, `id`), and the subscription, since each of them handles it. `None` for an event without both.
 ///
-/// It is a hash, because it is sent in a header. No position of a Kafka message resembles it: those have slashes.
+/// It is a hash, because it is sent in a header.
 pub(super) fn identity(path: &str, event: &Document) -> Option<CallIdentity> {
-    name_of(path, event).map(|name| CallIdentity::Message(name.into()))
+    hash_of(path, event).map(|hash| CallIdentity::of_event(&hash))
 }
 
-fn name_of(path: &str, event: &Document) -> Option<String> {
+fn hash_of(path: &str, event: &Document) -> Option<String> {
     let text = |name: &str| event.field(name)?.text().filter(|text| !text.is_empty());
     let (source, id) = (text("source")?, text("id")?);
-    Some(format!("event:{}", digest::of_parts([path.as_bytes(), source.as_bytes(), id.as_bytes()])))
+    Some(digest::of_parts([path.as_bytes(), source.as_bytes(), id.as_bytes()]))
 }
 
 /// Publishes the dead letter of an event that can never be handled, if its subscription has a dead-letter topic.
@@ -88,7 +88,7 @@ fn written(subscription: &Subscription, event: DeadEvent<'_>, reason: &str) -> D
                     letter[field] = dead_letters::shortened(text).into();
                 }
             }
-            (name_of(path, event), &event.bytes()[..], Some(("event", event.clone())))
+            (hash_of(path, event), &event.bytes()[..], Some(("event", event.clone())))
         }
         DeadEvent::Bytes(bytes) => {
             let encoded = base64::engine::general_purpose::STANDARD.encode(bytes);
@@ -117,7 +117,7 @@ mod tests {
     fn id(path: &str, event: Value) -> Option<String> {
         let event = Document::parse(&event.to_string().into()).expect("it is JSON");
         match identity(path, &event)? {
-            CallIdentity::Message(id) => Some(id.to_string()),
+            CallIdentity::Message(id) if CallIdentity::is_event(&id) => Some(id.to_string()),
             other => panic!("{other:?}"),
         }
     }

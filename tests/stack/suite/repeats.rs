@@ -20,7 +20,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use crate::support::{Bench, BenchOptions, eventually, exerciser, ledger_manifest};
+use crate::support::{Bench, BenchOptions, eventually, exerciser, ledger_manifest, until_settled};
 
 /// Bytes of a body that the proxy passes on, at most.
 const MAX_BODY: usize = 4 << 20;
@@ -211,6 +211,35 @@ async fn a_call_that_a_sidecar_delivers_again_is_done_once() -> anyhow::Result<(
         let least = ACTORS * NUMBERS as usize / 4;
         assert!(counts.values().all(|count| *count >= least), "{counts:?}");
     }
+    Ok(())
+}
+
+/// Redis and the sidecar bring both events, and the producer has given them one id, as one that repeats itself does.
+#[tokio::test]
+async fn an_event_that_was_published_twice_is_handled_once() -> anyhow::Result<()> {
+    let subscription = "[[subscriptions]]
+pubsub = \"daca-pubsub\"
+topic = \"repeated\"
+path = \"/repeated\"
+agent = \"Exerciser\"
+call = \"AddSlowly\"
+actor-id = { field = \"to\" }
+payload = { field = \"payload\" }
+";
+    let bench = Bench::start(exerciser(subscription)).await?;
+    let publish = async |source: &str, id: &str| {
+        let name = format!("metadata.cloudevent.source={source}&metadata.cloudevent.id={id}");
+        let url = format!("/v1.0/publish/daca-pubsub/repeated?{name}");
+        let event = json!({"to": "one", "payload": {"key": "k"}}).to_string();
+        let answer = bench.sidecar(Method::POST, &url, &event).await?;
+        anyhow::ensure!(answer.status.is_success(), "{answer:?}");
+        anyhow::Ok(())
+    };
+    for (source, id) in [("shop", "1"), ("shop", "1"), ("shop", "2"), ("till", "1"), ("shop", "1")] {
+        publish(source, id).await?;
+    }
+    until_settled(&bench.stack, "repeated").await?;
+    assert_eq!(bench.call("one", "GetState", &json!({"key": "k"})).await?, json!(3));
     Ok(())
 }
 

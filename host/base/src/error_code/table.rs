@@ -167,6 +167,7 @@ error_codes! {
     EngineUnavailable "engine-unavailable" Setup;
     EventDropped "event-dropped" Notice;
     EventGivenBack "event-given-back" Notice;
+    EventIdReused "event-id-reused" Unusable;
     EventSetAside "event-set-aside" Notice;
     EventSetAsideFailed "event-set-aside-failed" Notice;
     EventUnreadable "event-unreadable" Notice;

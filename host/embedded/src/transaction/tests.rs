@@ -1,3 +1,6 @@
+use daca_model::backend::{StoredAs, TurnCommit};
+use redb::backends::InMemoryBackend;
+
 use super::*;
 
 const NOW: u64 = 1_000_000_000;
@@ -59,4 +62,24 @@ fn of_all_reminders_and_timers_only_that_of_the_host_is_free() {
     assert!(is_free(WakeupKind::Reminder, EFFECTS));
     assert!(!is_free(WakeupKind::Reminder, "daca:effects2"));
     assert!(!is_free(WakeupKind::Timer, EFFECTS));
+}
+
+#[test]
+fn a_turn_that_knows_another_value_than_the_stored_one_is_not_applied() {
+    let database = Database::builder().create_with_backend(InMemoryBackend::new()).expect("a database");
+    let transaction = database.begin_write().expect("a transaction");
+    let actor = ActorAddress::new("A", "a").expect("an address");
+    let is_applied = |known: Option<&'static str>, value: &'static str| {
+        let set = StateWrite::Set { value: value.into(), ttl: None };
+        let unchanged = Some(StoredAs { key: "k".to_owned(), value: known.map(Bytes::from) });
+        let commit =
+            TurnCommit { writes: [("k".to_owned(), set)].into(), unchanged, ..TurnCommit::default() };
+        let turn = LastingParts::of(&commit);
+        apply(&transaction, &actor, &turn, u64::MAX, NOW, &mut 0).expect("the tables").is_ok()
+    };
+    for (known, value, expected) in
+        [(None, "1", true), (None, "2", false), (Some("1"), "2", true), (Some("1"), "3", false)]
+    {
+        assert_eq!(is_applied(known, value), expected, "{known:?} {value}");
+    }
 }

@@ -7,6 +7,9 @@
 //! log. For messages the [`marks`](super::marks) are enough. A caller with a key wants the reply, too, so those replies
 //! are kept in [`replies`](super::replies). Of all other calls the last few are kept for some seconds, in
 //! [`attempts`](super::attempts).
+//!
+//! The marks must still be stored as they were read when the commit is applied ([`TurnCommit::unchanged`]): the actor's
+//! previous host may handle the same call at the same time.
 
 use std::sync::Arc;
 
@@ -17,7 +20,7 @@ use super::marks::Marks;
 use super::replies::{Replies, RequestHash};
 use super::{ActorAddress, CallError, CallIdentity};
 use daca_model::TurnKind;
-use daca_model::backend::{self, Backend, StateWrite, TurnCommit};
+use daca_model::backend::{self, Backend, StateWrite, StoredAs, TurnCommit};
 
 /// Marks of messages.
 const MESSAGES: &str = "daca:consumed";
@@ -32,6 +35,11 @@ const ATTEMPTS: &str = "daca:attempts";
 pub(super) enum DedupKey {
     /// A message, by its position.
     Message(Arc<str>),
+    /// An event, by its identity, and its content.
+    Event {
+        id: Arc<str>,
+        request: RequestHash,
+    },
     Keyed {
         key: Arc<str>,
         request: RequestHash,
@@ -43,6 +51,11 @@ pub(super) enum DedupKey {
 impl DedupKey {
     pub(super) fn new(identity: CallIdentity, kind: &TurnKind) -> DedupKey {
         match (identity, kind) {
+            (CallIdentity::Message(id), TurnKind::Method { name, payload })
+                if CallIdentity::is_event(&id) =>
+            {
+                DedupKey::Event { id, request: RequestHash::new(name, payload) }
+            }
             (CallIdentity::Message(place), _) => DedupKey::Message(place),
             (CallIdentity::Attempt(mark), _) => DedupKey::Attempt(mark),
             (CallIdentity::Key(key), TurnKind::Method { name, payload }) => {
@@ -58,44 +71,66 @@ impl DedupKey {
 #[derive(Debug, Default)]
 pub(super) struct DedupLog {
     /// `None` if they have not been read.
-    messages: Option<Marks>,
+    messages: Option<Messages>,
     /// `None` if they have not been read.
     keyed: Option<Keyed>,
     /// `None` if they have not been read.
     attempts: Option<Attempts>,
 }
 
+/// The messages and events.
+#[derive(Debug)]
+struct Messages {
+    marks: Marks,
+    /// The marks as they are stored.
+    stored: Option<Bytes>,
+}
+
 /// The calls with keys. More marks than replies are kept.
 #[derive(Debug)]
 struct Keyed {
     marks: Marks,
+    /// The marks as they are stored.
+    stored: Option<Bytes>,
     replies: Replies,
 }
 
 impl DedupLog {
-    /// Reads the parts that the call needs and `known` lacks.
+    /// Returns `true` if the part that the call needs has been read.
+    pub(super) fn has_part_for(&self, identity: &CallIdentity) -> bool {
+        match identity {
+            CallIdentity::Message(_) => self.messages.is_some(),
+            CallIdentity::Key(_) => self.keyed.is_some(),
+            CallIdentity::Attempt(_) => self.attempts.is_some(),
+        }
+    }
+
+    /// Reads the part that the call needs, unless `known` has it.
     pub(super) async fn read(
         known: Option<DedupLog>,
         backend: &dyn Backend,
         actor: &ActorAddress,
-        call: &DedupKey,
+        identity: &CallIdentity,
     ) -> Result<DedupLog, backend::Error> {
         let mut log = known.unwrap_or_default();
-        match call {
-            DedupKey::Message(_) if log.messages.is_none() => {
-                let [marks] = read(backend, actor, [MESSAGES]).await?;
-                log.messages = Some(Marks::read(MESSAGES, marks)?);
+        if log.has_part_for(identity) {
+            return Ok(log);
+        }
+        match identity {
+            CallIdentity::Message(_) => {
+                let [stored] = read(backend, actor, [MESSAGES]).await?;
+                log.messages = Some(Messages { marks: Marks::read(MESSAGES, stored.clone())?, stored });
             }
-            DedupKey::Keyed { .. } if log.keyed.is_none() => {
-                let [marks, replies] = read(backend, actor, [KEYED, REPLIES]).await?;
-                let (marks, replies) = (Marks::read(KEYED, marks)?, Replies::read(REPLIES, replies)?);
-                log.keyed = Some(Keyed { marks, replies });
+            CallIdentity::Key(_) => {
+                let [stored, replies] = read(backend, actor, [KEYED, REPLIES]).await?;
+                let (marks, replies) =
+                    (Marks::read(KEYED, stored.clone())?, Replies::read(REPLIES, replies)?);
+                log.keyed = Some(Keyed { marks, stored, replies });
             }
-            DedupKey::Attempt(_) if log.attempts.is_none() => {
+            CallIdentity::Attempt(_) => {
                 let [attempts] = read(backend, actor, [ATTEMPTS]).await?;
                 log.attempts = Some(Attempts::read(attempts.as_ref()));
             }
-            _ => {}
         }
         Ok(log)
     }
@@ -109,8 +144,15 @@ impl DedupLog {
     pub(super) fn answer(&self, actor: &ActorAddress, call: &DedupKey) -> Result<Option<Bytes>, CallError> {
         let (key, request, keyed) = match (call, &self.keyed) {
             (DedupKey::Message(place), _) => {
-                let was_handled = self.messages.as_ref().is_some_and(|marks| marks.has(place));
+                let was_handled = self.messages.as_ref().is_some_and(|known| known.marks.has(place));
                 return Ok(was_handled.then(Bytes::new));
+            }
+            (DedupKey::Event { id, request }, _) => {
+                return match self.messages.as_ref().and_then(|known| known.marks.event(id, *request)) {
+                    Some(true) => Ok(Some(Bytes::new())),
+                    Some(false) => Err(CallError::EventIdReused(actor.clone())),
+                    None => Ok(None),
+                };
             }
             (DedupKey::Attempt(mark), _) => {
                 return match self.attempts.as_ref().and_then(|attempts| attempts.of(mark)) {
@@ -143,27 +185,33 @@ impl DedupLog {
     ) -> DedupLog {
         let now = u32::try_from(now).unwrap_or(u32::MAX);
         match call {
-            DedupKey::Message(place) => {
-                let marks = self.messages.unwrap_or_default().with(place, now);
-                write(commit, MESSAGES, marks.text());
-                self.messages = Some(marks);
+            DedupKey::Message(place) => self.note_message(commit, |marks| marks.with(place, now)),
+            DedupKey::Event { id, request } => {
+                self.note_message(commit, |marks| marks.with_event(id, *request, now));
             }
             DedupKey::Keyed { key, request } => {
-                let Some(Keyed { marks, replies }) = self.keyed else { return self };
+                let Some(Keyed { marks, stored, replies }) = self.keyed.take() else { return self };
                 let (marks, replies) = (marks.with(key, now), replies.with(key, *request, reply, now));
-                write(commit, KEYED, marks.text());
-                write(commit, REPLIES, replies.text());
-                self.keyed = Some(Keyed { marks, replies });
+                let stored = write_marks(commit, KEYED, stored, marks.text());
+                write(commit, REPLIES, replies.text().into());
+                self.keyed = Some(Keyed { marks, stored, replies });
             }
             // A turn that changes nothing may run twice.
             DedupKey::Attempt(_) if commit.is_empty() && commit.effects.is_empty() => {}
             DedupKey::Attempt(mark) => {
                 let attempts = self.attempts.unwrap_or_default().with(mark, reply, now);
-                write(commit, ATTEMPTS, attempts.text().into_bytes());
+                write(commit, ATTEMPTS, attempts.text().into());
                 self.attempts = Some(attempts);
             }
         }
         self
+    }
+
+    /// Adds the mark of a message or event, whose part has been read.
+    fn note_message(&mut self, commit: &mut TurnCommit, add: impl FnOnce(&Marks) -> Marks) {
+        let Some(known) = &mut self.messages else { return };
+        known.marks = add(&known.marks);
+        known.stored = write_marks(commit, MESSAGES, known.stored.take(), known.marks.text());
     }
 }
 
@@ -176,6 +224,10 @@ pub(super) async fn was_handled(
     let key = key_of(identity);
     let [value] = read(backend, actor, [key]).await?;
     Ok(match identity {
+        // Another content with this identity is as good as handled.
+        CallIdentity::Message(id) if CallIdentity::is_event(id) => {
+            Marks::read(key, value)?.event(id, RequestHash::new("", &[])).is_some()
+        }
         CallIdentity::Message(id) | CallIdentity::Key(id) => Marks::read(key, value)?.has(id),
         CallIdentity::Attempt(mark) => Attempts::read(value.as_ref()).of(mark).is_some(),
     })
@@ -199,8 +251,17 @@ async fn read<const COUNT: usize>(
     Ok(keys.map(|_| values.next().flatten().map(|value| value.value)))
 }
 
-fn write(commit: &mut TurnCommit, key: &str, value: Vec<u8>) {
-    commit.writes.insert(key.to_owned(), StateWrite::Set { value: value.into(), ttl: None });
+/// Adds marks to a commit, which is not applied if others than `known` are stored by then. Returns them as they are
+/// stored after it.
+fn write_marks(commit: &mut TurnCommit, key: &str, known: Option<Bytes>, text: Vec<u8>) -> Option<Bytes> {
+    let value = Bytes::from(text);
+    write(commit, key, value.clone());
+    commit.unchanged = Some(StoredAs { key: key.to_owned(), value: known });
+    Some(value)
+}
+
+fn write(commit: &mut TurnCommit, key: &str, value: Bytes) {
+    commit.writes.insert(key.to_owned(), StateWrite::Set { value, ttl: None });
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Marks of the calls that an actor has handled and that may be repeated.
 //!
 //! A mark identifies one call and nothing else. Lower offsets than a handled one prove nothing: a dead-lettered message
-//! may be delivered again on purpose.
+//! may be delivered again on purpose. The mark of an event also shows whether its content is the same, because its
+//! producer chooses the id.
 
 use std::collections::VecDeque;
 
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::replies::RequestHash;
 use daca_model::backend;
 
 /// The maximum number of marks: repeated calls are most often from the last seconds.
@@ -24,6 +26,9 @@ pub(super) const KEPT_FOR: u32 = 600;
 pub(super) const FORGOTTEN: usize = 2;
 /// The size of a mark in bytes: the hash, and the second in which the message was handled.
 const BYTES: usize = 8 + 4;
+/// The part of an event's hash that is of its identity. The rest is of its content ([`RequestHash::short`]): if it is
+/// the same by chance, an event with a reused id counts as a repetition.
+const EVENT_ID: usize = 6;
 
 /// The marks of an actor, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,7 +36,7 @@ pub(super) struct Marks(VecDeque<Mark>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Mark {
-    /// The beginning of the SHA-256 of the call's id.
+    /// The beginning of the SHA-256 of the call's id. Of an event, the last bytes are those of its content's hash.
     hash: [u8; 8],
     /// Seconds since 1970.
     handled: u32,
@@ -65,10 +70,29 @@ impl Marks {
         self.0.iter().any(|mark| mark.hash == hash)
     }
 
+    /// Looks up an event. `None` if it was not handled, or else whether its content was the same.
+    pub(super) fn event(&self, id: &str, content: RequestHash) -> Option<bool> {
+        // Hosts before the comparison wrote the hash of the id alone.
+        let (new, old) = (event_hash(id, content), hash(id));
+        let is_of_event = |mark: &&Mark| mark.hash.get(..EVENT_ID) == old.get(..EVENT_ID);
+        // The last one: an event that was handled twice is that of its later content.
+        let mark = self.0.iter().rev().find(is_of_event)?;
+        Some(mark.hash == new || mark.hash == old)
+    }
+
     /// Returns the marks with that of a call that is handled now.
     pub(super) fn with(&self, id: &str, now: u32) -> Marks {
+        self.with_hash(hash(id), now)
+    }
+
+    /// The same for an event.
+    pub(super) fn with_event(&self, id: &str, content: RequestHash, now: u32) -> Marks {
+        self.with_hash(event_hash(id, content), now)
+    }
+
+    fn with_hash(&self, hash: [u8; 8], now: u32) -> Marks {
         let mut marks = self.0.clone();
-        marks.push_back(Mark { hash: hash(id), handled: now });
+        marks.push_back(Mark { hash, handled: now });
         let is_old = |mark: &Mark| now.saturating_sub(mark.handled) > KEPT_FOR;
         for _ in 0..FORGOTTEN {
             if marks.len() > MAX_MARKS || (marks.len() > MIN_MARKS && marks.front().is_some_and(is_old)) {
@@ -81,6 +105,14 @@ impl Marks {
 
 fn hash(id: &str) -> [u8; 8] {
     Sha256::digest(id).first_chunk().copied().unwrap_or_default()
+}
+
+fn event_hash(id: &str, content: RequestHash) -> [u8; 8] {
+    let mut hash = hash(id);
+    if let Some(end) = hash.last_chunk_mut::<2>() {
+        *end = content.short();
+    }
+    hash
 }
 
 /// The error for a stored value that is invalid, and so was not written by a host.
@@ -113,6 +145,22 @@ mod tests {
         }
         for damaged in ["", "7", "\"!\"", "\"AAAA\""] {
             assert_eq!(Marks::parse(damaged.as_bytes()), None, "{damaged}");
+        }
+    }
+
+    #[test]
+    fn the_mark_of_an_event_shows_whether_its_content_is_the_same() {
+        let [one, two] = [b"1", b"2"].map(|payload| RequestHash::new("Add", payload));
+        let marks = Marks::default().with("event:old", 1_000).with_event("event:a", one, 1_000);
+        let marks = Marks::parse(&marks.text()).expect("it was written");
+        for (id, content, known) in [
+            ("event:a", one, Some(true)),
+            ("event:a", two, Some(false)),
+            ("event:b", one, None),
+            // Written before contents were compared.
+            ("event:old", one, Some(true)),
+        ] {
+            assert_eq!(marks.event(id, content), known, "{id}");
         }
     }
 

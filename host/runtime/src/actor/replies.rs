@@ -27,6 +27,12 @@ impl RequestHash {
         let digest = Sha256::new_with_prefix(method).chain_update([0]).chain_update(payload).finalize();
         RequestHash(digest.first_chunk().copied().unwrap_or_default())
     }
+
+    /// The beginning, where there is space for no more.
+    pub(super) fn short(self) -> [u8; 2] {
+        let [first, second, ..] = self.0;
+        [first, second]
+    }
 }
 
 /// The replies, oldest first.

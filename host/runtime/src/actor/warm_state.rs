@@ -1,6 +1,8 @@
 //! The state that an actor keeps in memory between its turns. It may be dropped at any time: the next turn recreates
 //! it.
 
+use tokio::time::Instant;
+
 use super::dedup_log::DedupLog;
 use super::delivery::LogClaim;
 use super::in_doubt::InDoubt;
@@ -17,6 +19,8 @@ pub(super) struct WarmState {
     pub(super) schema: Option<Schema>,
     /// The dedup log: the calls that the actor has handled and that may be repeated. `None` if it has not been read.
     pub(super) dedup_log: Option<DedupLog>,
+    /// When a part of the dedup log was last read.
+    pub(super) log_read: Option<Instant>,
     /// The claim to the actor's effect log. `None` if it has not been read.
     pub(super) effects: Option<LogClaim>,
     /// The ownership epoch that they belong to.

@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use daca_model::backend::{
     ActorCall, ActorCalls, Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery,
-    EffectRequest, Error, Expiry, Ownership, Secrets, StateStore, StateValue, StateWrite, Tried, TurnCommit,
-    WakeupKey, Wakeups,
+    EffectRequest, Error, Expiry, Ownership, Secrets, StateStore, StateValue, StateWrite, StoredAs, Tried,
+    TurnCommit, WakeupKey, Wakeups,
 };
 use daca_model::{ActorAddress, CallContext, CallError, Topic};
 use parking_lot::Mutex;
@@ -20,6 +21,9 @@ use tokio::sync::{Notify, OwnedRwLockWriteGuard, RwLock};
 type Delivery = dyn Fn(&str) -> Result<(), Error> + Send + Sync;
 /// The test's result of a commit.
 type Commit = dyn Fn(&TurnCommit) -> Result<(), Error> + Send + Sync;
+
+/// The time for which another host may commit, too, behind a sidecar.
+pub(crate) const OVERLAP: Duration = Duration::from_secs(15);
 
 /// The topic whose events are taken in one request.
 pub(crate) const TOGETHER: &str = "together";
@@ -38,7 +42,11 @@ pub(crate) struct FakeBackend {
     /// Notified when a read is held.
     held: Notify,
     reads_fail: AtomicBool,
+    /// The number of reads.
+    read: AtomicU64,
     epoch: AtomicU64,
+    /// It compares no values, as a sidecar.
+    is_sidecar: AtomicBool,
 }
 
 impl FakeBackend {
@@ -72,7 +80,9 @@ impl FakeBackend {
             reads: Arc::default(),
             held: Notify::new(),
             reads_fail: AtomicBool::new(false),
+            read: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
+            is_sidecar: AtomicBool::new(false),
         })
     }
 
@@ -107,6 +117,23 @@ impl FakeBackend {
     /// From now on reads fail, or do no longer.
     pub(crate) fn fail_reads(&self, fail: bool) {
         self.reads_fail.store(fail, Ordering::Relaxed);
+    }
+
+    /// The number of reads of state.
+    pub(crate) fn reads(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// From now on no commit compares a value, and other hosts may commit for some time.
+    pub(crate) fn behave_like_a_sidecar(&self) {
+        self.is_sidecar.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns `true` if the value that the commit takes for granted is stored.
+    fn is_unchanged(&self, actor: &ActorAddress, commit: &TurnCommit) -> bool {
+        let Some(StoredAs { key, value }) = &commit.unchanged else { return true };
+        let state = self.state.lock();
+        self.is_sidecar.load(Ordering::Relaxed) || state.get(&(actor.clone(), key.clone())) == value.as_ref()
     }
 
     /// Begins another ownership epoch: another host may have owned the actors in between.
@@ -146,6 +173,7 @@ impl StateStore for FakeBackend {
             self.held.notify_one();
         }
         let _not_held = self.reads.read().await;
+        self.read.fetch_add(1, Ordering::Relaxed);
         if self.reads_fail.load(Ordering::Relaxed) {
             return Err(Error::Unavailable("the state cannot be read".into()));
         }
@@ -158,6 +186,9 @@ impl StateStore for FakeBackend {
     }
 
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
+        if !self.is_unchanged(actor, commit) {
+            return Err(Error::NotApplied("a value has changed".into()));
+        }
         let answer = (self.commit)(commit);
         if matches!(answer, Err(Error::NotApplied(_))) {
             return answer;
@@ -225,6 +256,10 @@ impl Secrets for FakeBackend {
 impl Ownership for FakeBackend {
     fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Relaxed)
+    }
+
+    fn overlap(&self) -> Duration {
+        if self.is_sidecar.load(Ordering::Relaxed) { OVERLAP } else { Duration::ZERO }
     }
 }
 

@@ -67,6 +67,7 @@ fn into_contract(error: CallError) -> Error {
         | CallError::WaitsForItself(_)
         | CallError::ChainTooDeep(_)
         | CallError::KeyReused { .. }
+        | CallError::EventIdReused(_)
         | CallError::ReplyForgotten { .. }
         | CallError::ReplyLost(_) => Error::Invalid(text),
         CallError::NotFound(_) | CallError::UnknownAgentType(_) => Error::NotFound(text),

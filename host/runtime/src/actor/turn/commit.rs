@@ -79,7 +79,8 @@ impl Turn<'_> {
                 return Err(CallError::Backend(error.as_not_applied()));
             }
         };
-        // The effect log may have been waited for.
+        self.check_unhandled(warm, &commit).await?;
+        // The effect log may have been waited for, or the mark.
         self.check_kept(warm)?;
         // A commit is rejected for an actor that is active elsewhere. A read-only turn has to ask.
         if commit.writes.is_empty() {

@@ -163,11 +163,8 @@ impl Turn<'_> {
                 let products = self.scope(warm, None, None, ends_timers).finish();
                 return self.commit(warm, products, Bytes::new()).await.map(Answered::now);
             }
-            Ok(Ran::Now(Outcome::Reply(reply), mut products)) => {
-                let log = self.note_handled(warm, dedup_key.as_ref(), &reply, &mut products.commit);
-                let reply = self.commit(warm, *products, reply).await?;
-                warm.dedup_log = log;
-                return Ok(Answered::now(reply));
+            Ok(Ran::Now(Outcome::Reply(reply), products)) => {
+                return self.commit_call(warm, dedup_key.as_ref(), *products, reply).await;
             }
             Ok(Ran::Now(outcome, products)) => {
                 warm.cache = products.cache;

@@ -1,13 +1,21 @@
 //! Repeated calls: the dedup log in the actor's state, and its update in the turn's own commit.
+//!
+//! A call is looked up twice: before its turn, and at its commit. In between, the actor's previous host may have
+//! handled it. A backend that can compare refuses the commit then. Behind a sidecar, where none can, the mark is read
+//! again right before the commit, but only as long as there may be such a host ([`Ownership::overlap`]).
+//!
+//! [`Ownership::overlap`]: daca_model::backend::Ownership::overlap
 
 use bytes::Bytes;
-use daca_model::CallError;
-use daca_model::backend::TurnCommit;
+use daca_model::backend::{self, TurnCommit};
+use daca_model::{CallError, CallIdentity};
+use tokio::time::Instant;
 
-use super::Turn;
-use crate::actor::dedup_log::{DedupKey, DedupLog};
+use super::{Answered, Turn, given_up};
+use crate::actor::dedup_log::{DedupKey, DedupLog, key_of, was_handled};
 use crate::actor::recent_calls::CallKey;
 use crate::actor::warm_state::WarmState;
+use crate::imports::TurnProducts;
 
 impl Turn<'_> {
     /// The answer to a call that the actor has handled before.
@@ -16,11 +24,15 @@ impl Turn<'_> {
         warm: &mut WarmState,
         call: Option<&DedupKey>,
     ) -> Result<Option<Bytes>, CallError> {
-        let Some(call) = call else { return Ok(None) };
+        let (Some(call), Some(identity)) = (call, &self.context.identity) else { return Ok(None) };
         let actor = &self.activation.address;
         let known = warm.dedup_log.take();
         let knew_attempts = known.as_ref().is_some_and(|known| known.attempts().is_some());
-        let log = DedupLog::read(known, &*self.services.backend, actor, call).await;
+        let has_part = known.as_ref().is_some_and(|known| known.has_part_for(identity));
+        if !has_part {
+            warm.log_read = Some(Instant::now());
+        }
+        let log = DedupLog::read(known, &*self.services.backend, actor, identity).await;
         let log = warm.dedup_log.insert(log.map_err(CallError::Backend)?);
         if let Some(attempts) = log.attempts().filter(|_| !knew_attempts) {
             // The state has space for a few, which the calls of this host displace before the last repetition has
@@ -33,8 +45,64 @@ impl Turn<'_> {
         log.answer(actor, call)
     }
 
+    /// Commits the turn of a call, with its mark if it may be repeated. If another host has handled the call meanwhile,
+    /// nothing of this turn is kept, and its caller gets the answer of the other one.
+    pub(super) async fn commit_call(
+        &self,
+        warm: &mut WarmState,
+        call: Option<&DedupKey>,
+        mut products: TurnProducts,
+        reply: Bytes,
+    ) -> Result<Answered, CallError> {
+        let log = self.note_handled(warm, call, &reply, &mut products.commit);
+        let error = match self.commit(warm, products, reply).await {
+            Ok(reply) => {
+                warm.dedup_log = log;
+                return Ok(Answered::now(reply));
+            }
+            Err(error) => error,
+        };
+        // Only `check_unhandled` leaves one.
+        let (Some(call), Some(log)) = (call, &warm.dedup_log) else { return Err(error) };
+        let Some(reply) = log.answer(&self.activation.address, call)? else { return Err(error) };
+        tracing::info!("another host has handled the call during this turn, of which nothing is kept");
+        self.confirm_direct(warm).await?;
+        Ok(Answered { reply, is_without_guest: true })
+    }
+
+    /// Rejects the commit of a call that another host has handled since the dedup log was read. The log is then read
+    /// again.
+    pub(super) async fn check_unhandled(
+        &self,
+        warm: &mut WarmState,
+        commit: &TurnCommit,
+    ) -> Result<(), CallError> {
+        let backend = &*self.services.backend;
+        let is_recent = warm.log_read.is_some_and(|read| read.elapsed() < backend.overlap());
+        let is_marked = |identity: &&CallIdentity| is_recent && commit.writes.contains_key(key_of(identity));
+        let Some(identity) = self.context.identity.as_ref().filter(is_marked) else { return Ok(()) };
+        let actor = &self.activation.address;
+        // A sidecar that gives up the actor waits for the end of this turn, and lets nobody read until then.
+        let looked_up = self.revoked.run_until_cancelled(was_handled(backend, actor, identity)).await;
+        if matches!(looked_up, Some(Ok(false))) {
+            return Ok(());
+        }
+        *warm = WarmState::default();
+        match looked_up {
+            None => Err(given_up()),
+            Some(Err(error)) => Err(CallError::Backend(error.as_not_applied())),
+            Some(Ok(_)) => {
+                let log = DedupLog::read(None, backend, actor, identity);
+                warm.log_read = Some(Instant::now());
+                warm.dedup_log = self.revoked.run_until_cancelled(log).await.and_then(Result::ok);
+                let reason = "another host has handled the call during the turn";
+                Err(CallError::Backend(backend::Error::NotApplied(reason.into())))
+            }
+        }
+    }
+
     /// Records a call that may be repeated as handled, in the turn's own commit.
-    pub(super) fn note_handled(
+    fn note_handled(
         &self,
         warm: &mut WarmState,
         call: Option<&DedupKey>,
