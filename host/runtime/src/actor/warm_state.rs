@@ -17,7 +17,7 @@ pub(super) struct WarmState {
     pub(super) schema: Option<Schema>,
     /// The dedup log: the calls that the actor has handled and that may be repeated. `None` if it has not been read.
     pub(super) dedup_log: Option<DedupLog>,
-    /// The claim to the actor's effect log. `None` if it has not been read.
+    /// The claim to the actor's effect log, while this turn commits. Between commits the activation has it.
     pub(super) effects: Option<LogClaim>,
     /// The ownership epoch that they belong to.
     pub(super) epoch: u64,
