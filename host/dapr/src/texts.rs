@@ -73,8 +73,8 @@ const TEXTS: &[Text] = &[
 /// releases.
 const NO_SECRET: &str = "not found";
 
-/// The texts before the status with which a service refused a binding's request: of the HTTP binding (`bindings/http/http.go`
-/// of components-contrib) and of Twilio's (`bindings/twilio/sms/sms.go`). All releases.
+/// The texts before the status with which a service refused a binding's request: of the HTTP binding
+/// (`bindings/http/http.go` of components-contrib) and of Twilio's (`bindings/twilio/sms/sms.go`). All releases.
 const REFUSED_BY_SERVICE: [&str; 2] = ["received status code ", "error from Twilio ("];
 /// The beginning of Twilio's complaint about a request without a number, the same file. All releases.
 const NO_NUMBER: &str = "twilio missing ";
@@ -85,7 +85,7 @@ const DEFINITE: [u16; 7] = [400, 405, 410, 413, 414, 415, 422];
 /// Returns `true` if the service behind a binding has refused a request, and would again.
 pub(super) fn is_refused_by_service(text: &str) -> bool {
     let mut statuses = REFUSED_BY_SERVICE.iter().filter_map(|before| {
-        let (_, status) = text.split_once(before)?;
+        let (_, status) = text.split_once(*before)?;
         status.get(..3)?.parse::<u16>().ok()
     });
     statuses.any(|status| DEFINITE.contains(&status)) || text.contains(NO_NUMBER)

@@ -359,6 +359,7 @@ impl Shared {
             return;
         }
         for lane in self.lock().outgoing.values_mut().flat_map(|outgoing| outgoing.lanes.values_mut()) {
+            lane.was_hurried |= lane.is_held_up;
             self.resume(lane);
         }
         self.hurry.notify_waiters();

@@ -36,12 +36,14 @@ pub(super) struct Lane {
     pub(super) effects: VecDeque<WaitingEffect>,
     /// The first one has failed, and the lane waits before it tries it again.
     pub(super) is_held_up: bool,
+    /// It has had its last attempt at once, of a drain.
+    pub(super) was_hurried: bool,
 }
 
 impl Lane {
     /// The lane of an effect that nothing waits for yet.
     pub(super) fn of(first: WaitingEffect) -> Lane {
-        Lane { effects: VecDeque::from([first]), is_held_up: false }
+        Lane { effects: VecDeque::from([first]), is_held_up: false, was_hurried: false }
     }
 }
 
@@ -169,6 +171,10 @@ impl Shared {
         let lane = outgoing.lanes.get_mut(key)?;
         effects.into_iter().rev().for_each(|waiting| lane.effects.push_front(waiting));
         let wait = wait?;
+        // The attempt may have begun before the drain.
+        if self.is_draining.load(Ordering::Relaxed) && !std::mem::replace(&mut lane.was_hurried, true) {
+            return None;
+        }
         if outgoing.claim.strong_count() == 0 {
             self.let_go(outgoing, key);
             return None;
