@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use daca_base::backoff::Backoff;
 use daca_base::clock::{moved::Machine, unix_ms};
 use daca_embedded::Embedded;
 use daca_manifest::Manifest;
@@ -26,6 +27,8 @@ use crate::{BindingAnswer, Host, Permit, StartError, component, deploy, manifest
 const LIVE_INSTANCES: usize = 64;
 /// The wait before an effect is tried again. A longer one would only slow tests down.
 const EFFECT_RETRY_DELAY: Duration = Duration::from_millis(1);
+/// The longest such wait.
+const MAX_EFFECT_RETRY_DELAY: Duration = Duration::from_millis(50);
 /// How long a test waits for something that must happen.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The clock of a host shows 2026-01-01, unless the test says otherwise: the same in each run.
@@ -209,14 +212,15 @@ fn engine(manifest: &Manifest) -> Result<Engine, StartError> {
     })?)
 }
 
+/// The manifest's rules, without the time of `retry-for`: an effect is given up after `effect-attempts`, as a test cannot
+/// wait for a day.
 fn deliveries(manifest: &Manifest) -> DeliveryOptions {
-    let limits = &manifest.host;
-    DeliveryOptions {
-        attempts: limits.effect_attempts,
-        retry_delay: limits.effect_retry_delay,
-        max_pending: limits.max_pending_effects,
-        max_pending_bytes: usize::try_from(limits.max_pending_effect_bytes.as_u64()).unwrap_or(usize::MAX),
+    let mut options = DeliveryOptions::of(manifest);
+    for policy in options.policies.values_mut() {
+        policy.retry_for = Duration::ZERO;
+        policy.backoff = Backoff::new(EFFECT_RETRY_DELAY, MAX_EFFECT_RETRY_DELAY);
     }
+    options
 }
 
 /// Finds the components' files.

@@ -204,6 +204,22 @@ const CASES: &[Case] = &[
         ],
     ),
     (
+        "retries that never pause, or wait for longer than they may",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[agents.A.effects]\nretry-for = \"1000years\"\nbackoff = \"0s\"\nbackoff-max = \"367days\"\n[agents.B]\ncomponent = \"COMPONENT\"\n[agents.B.effects]\nbackoff = \"2s\"\nbackoff-max = \"1s\"\n[agents.C]\ncomponent = \"COMPONENT\"\neffects = { backoff-max = \"0s\" }\n",
+        &[
+            ("manifest-invalid-limit", 4, "agents.A.effects.retry-for is"),
+            ("manifest-invalid-limit", 5, "agents.A.effects.backoff is 0"),
+            ("manifest-invalid-limit", 6, "agents.A.effects.backoff-max is 367 days"),
+            ("manifest-invalid-limit", 10, "agents.B.effects.backoff is 2s, and backoff-max is 1s"),
+            ("manifest-invalid-limit", 14, "agents.C.effects.backoff-max is 0"),
+        ],
+    ),
+    (
+        "an order that there is not",
+        "[agents.A]\ncomponent = \"COMPONENT\"\n[agents.A.effects]\norder = \"any\"\n",
+        &[("manifest-syntax", 4, "unknown variant `any`, expected `component` or `strict`")],
+    ),
+    (
         "a host that would take no connection",
         "[host]\nmax-connections = 0\n[agents.A]\ncomponent = \"COMPONENT\"\n",
         &[("manifest-invalid-limit", 2, "host.max-connections is 0")],

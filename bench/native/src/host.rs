@@ -1,6 +1,6 @@
 //! The parts of a host that a turn needs, built as the host builds them, on a backend in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,9 @@ use daca_manifest::{AgentType, Manifest};
 use daca_model::TurnKind;
 use daca_model::backend::{Outbox, TurnCommit};
 use daca_model::{ActorAddress, CallContext, LifecycleWriter};
-use daca_runtime::actor::{Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions, HostServices};
+use daca_runtime::actor::{
+    Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions, HostServices, RetryPolicy,
+};
 use daca_runtime::component::{
     ActiveRollout, CompileIn, Compiling, ComponentVersion, Counters, Engine, EngineOptions, Instance,
     LoadedVersion, Outcome, TrafficSplit,
@@ -127,8 +129,8 @@ impl Parts {
             self.backend.clone(),
             Arc::new(Outbox::default()),
             DeliveryOptions {
-                attempts: 1,
-                retry_delay: Duration::from_millis(1),
+                policies: HashMap::new(),
+                policy: RetryPolicy::attempts(1, Duration::from_millis(1)),
                 max_pending: 10_000,
                 max_pending_bytes: 256 << 20,
             },

@@ -64,6 +64,9 @@ use watch::{SidecarStatus, Watch};
 /// The timeout of an output binding, which calls something on the internet.
 const BINDING_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The bytes of a message that are left for the actor's address.
+const MAX_ADDRESS: u64 = 2 * 1024;
+
 /// The metadata of a binding that has an effect's identity. As a header it is that of the IETF's draft
 /// `draft-ietf-httpapi-idempotency-key-header`, which a host of this project understands, too.
 const IDENTITY: &str = "Idempotency-Key";
@@ -77,6 +80,8 @@ pub struct Sidecar {
     sends: InFlight,
     shared: Arc<SharedState>,
     secret_store: String,
+    /// The largest message that the sidecar accepts.
+    max_message: u64,
     watch: Watch,
     shutdown: CancellationToken,
 }
@@ -96,6 +101,7 @@ impl Sidecar {
             sends: InFlight::default(),
             shared: Arc::new(shared),
             secret_store: manifest.dapr.secret_store.clone(),
+            max_message: manifest.dapr.max_body_size.as_u64(),
             watch: Watch {
                 client: client.clone(),
                 epoch,
@@ -149,6 +155,14 @@ fn with_identity(request: &BindingRequest, id: &str) -> BindingRequest {
     request
 }
 
+/// The error of a sent binding. The sidecar does not distinguish a service that refuses from one that is away.
+fn refused_by_service(error: Error) -> Error {
+    match error {
+        Error::Unavailable(text) if texts::is_refused_by_service(&text) => Error::Invalid(text),
+        error => error,
+    }
+}
+
 /// The event of an effect, if it is one.
 fn event(effect: &Effect) -> Option<OutgoingEvent> {
     match &effect.request {
@@ -184,6 +198,11 @@ impl StateStore for Sidecar {
         }
         if commit.ends_timers { self.schedules.end_timers(actor).await } else { Ok(()) }
     }
+
+    /// A transaction is one message, with the actor's type and id.
+    fn max_commit_bytes(&self) -> Option<u64> {
+        Some(self.max_message.saturating_sub(MAX_ADDRESS))
+    }
 }
 
 #[async_trait]
@@ -200,7 +219,8 @@ impl EffectDelivery for Sidecar {
                 let places = self.sends.of(&request.name);
                 let _place = places.take().await;
                 let request = with_identity(request, &first.id);
-                vec![self.call_binding(&request, first.traceparent.as_deref()).await.map(drop).into()]
+                let sent = self.call_binding(&request, first.traceparent.as_deref()).await;
+                vec![sent.map(drop).map_err(refused_by_service).into()]
             }
         }
     }

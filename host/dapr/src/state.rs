@@ -62,12 +62,7 @@ impl StateClient {
         if writes.is_empty() {
             return Ok(());
         }
-        let may_expire = self.known.has_ttl();
-        let request = proto::ExecuteActorStateTransactionRequest {
-            actor_type: actor.agent_type.to_string(),
-            actor_id: names::segment(&actor.id),
-            operations: writes.iter().map(|(key, write)| operation(key, write, may_expire)).collect(),
-        };
+        let request = transaction(actor, writes, self.known.has_ttl());
         let mut client = self.client.clone();
         let saved = within(STORE_TIMEOUT, client.execute_actor_state_transaction(request)).await;
         saved.map(drop).map_err(|status| status::error("the state was not saved", &status))
@@ -91,6 +86,18 @@ impl StateClient {
 }
 
 /// `may_expire` means that the sidecar accepts a time to live; without the feature it rejects even an empty one.
+fn transaction(
+    actor: &ActorAddress,
+    writes: &BTreeMap<String, StateWrite>,
+    may_expire: bool,
+) -> proto::ExecuteActorStateTransactionRequest {
+    proto::ExecuteActorStateTransactionRequest {
+        actor_type: actor.agent_type.to_string(),
+        actor_id: names::segment(&actor.id),
+        operations: writes.iter().map(|(key, write)| operation(key, write, may_expire)).collect(),
+    }
+}
+
 fn operation(key: &str, write: &StateWrite, may_expire: bool) -> proto::TransactionalActorStateOperation {
     let mut metadata = HashMap::new();
     let (operation_type, value) = match write {
@@ -117,4 +124,31 @@ fn expiry(metadata: &HashMap<String, String>) -> Option<SystemTime> {
     let text = metadata.get("ttlExpireTime")?;
     let time = SystemTime::try_from(text.parse::<Timestamp>().ok()?);
     time.ok().map(daca_base::clock::of_wall)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use daca_model::backend::TurnCommit;
+    use prost::Message as _;
+
+    use super::*;
+
+    /// The runtime refuses what does not fit before it begins, by this estimate.
+    #[test]
+    fn a_transaction_is_no_longer_than_the_bytes_of_its_commit_and_an_address() {
+        let actor = ActorAddress::new(&"A".repeat(128), &"\u{fc}".repeat(128)).expect("an address");
+        for (number, bytes) in [(1, 0), (1, 4 << 20), (1_000, 1), (100, 20_000)] {
+            for (may_expire, ttl) in [(false, None), (true, None), (true, Some(Duration::MAX))] {
+                let write = StateWrite::Set { value: vec![7_u8; bytes].into(), ttl };
+                let writes = (0..number).map(|key| (format!("key{key}"), write.clone()));
+                let deleted = ("gone".to_owned(), StateWrite::Delete);
+                let commit =
+                    TurnCommit { writes: writes.chain([deleted]).collect(), ..TurnCommit::default() };
+                let message = transaction(&actor, &commit.writes, may_expire).encoded_len() as u64;
+                assert!(message <= commit.bytes() + crate::MAX_ADDRESS, "{number} of {bytes}: {message}");
+            }
+        }
+    }
 }

@@ -73,6 +73,24 @@ const TEXTS: &[Text] = &[
 /// releases.
 const NO_SECRET: &str = "not found";
 
+/// The texts before the status with which a service refused a binding's request: of the HTTP binding
+/// (`bindings/http/http.go` of components-contrib) and of Twilio's (`bindings/twilio/sms/sms.go`). All releases.
+const REFUSED_BY_SERVICE: [&str; 2] = ["received status code ", "error from Twilio ("];
+/// The beginning of Twilio's complaint about a request without a number, the same file. All releases.
+const NO_NUMBER: &str = "twilio missing ";
+/// The statuses that say that the same request will be refused again. Not those that an operator may change (401, 403,
+/// 404), and not those of a moment (408, 409, 425, 429).
+const DEFINITE: [u16; 7] = [400, 405, 410, 413, 414, 415, 422];
+
+/// Returns `true` if the service behind a binding has refused a request, and would again.
+pub(super) fn is_refused_by_service(text: &str) -> bool {
+    let mut statuses = REFUSED_BY_SERVICE.iter().filter_map(|before| {
+        let (_, status) = text.split_once(*before)?;
+        status.get(..3)?.parse::<u16>().ok()
+    });
+    statuses.any(|status| DEFINITE.contains(&status)) || text.contains(NO_NUMBER)
+}
+
 /// Interprets an error. `words` are those of [`super::status::words`], which have the reason for a lost connection.
 pub(super) fn meaning(status: &Status, words: &str) -> Option<Meaning> {
     let is_in = |text: &&Text| status.message().contains(text.text) || words.contains(text.text);
@@ -100,4 +118,33 @@ pub(super) fn is_unproxied(status: &Status) -> bool {
 /// Returns `true` if the secret store has no secret of the requested name.
 pub(super) fn is_no_such_secret(status: &Status) -> bool {
     status.code() == Code::Internal && status.message().ends_with(NO_SECRET)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sidecar's texts, with the binding's inside.
+    #[test]
+    fn a_service_that_refuses_is_told_from_one_that_may_take_the_request_later() {
+        let text = |reason: &str| format!("binding \"b\": error invoking output binding b: {reason}");
+        for refused in [
+            "error from Twilio (400): 400 Bad Request",
+            "received status code 422",
+            "twilio missing \"toNumber\" field",
+        ] {
+            assert!(is_refused_by_service(&text(refused)), "{refused}");
+        }
+        for later in [
+            "error from Twilio (429): 429 Too Many Requests",
+            "error from Twilio (500): 500 Internal Server Error",
+            "error from Twilio (401): 401 Unauthorized",
+            "received status code 503",
+            "received status code é00",
+            "received status code 4",
+            "dial tcp: i/o timeout",
+        ] {
+            assert!(!is_refused_by_service(&text(later)), "{later}");
+        }
+    }
 }

@@ -195,7 +195,7 @@ impl EffectDelivery for Embedded {
                     Some(inbound) => {
                         let event =
                             cloud_event::envelope(&effect.id, &actor.agent_type, pubsub, topic, event);
-                        self.subscribers.deliver_all(&**inbound, pubsub, topic, &event).await
+                        self.subscribers.deliver_effect(&**inbound, &effect.id, pubsub, topic, &event).await
                     }
                     None => Err(is_starting()).into(),
                 },

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::effects::EffectRules;
 use super::file::{self, Deduplicate};
 use super::limits::{self, AgentLimits};
 use super::permissions::{self, Permissions};
@@ -33,6 +34,8 @@ pub struct AgentType {
     pub reentrancy: Option<Reentrancy>,
     /// Where the dedup log of hosts' calls is kept.
     pub deduplicate: Deduplicate,
+    /// The retries and the order of its effects.
+    pub effects: EffectRules,
     /// Limits of each turn and each instance.
     pub limits: AgentLimits,
     /// The permissions of the type.
@@ -75,6 +78,7 @@ pub(super) fn build(
     let component_line = problems.position(agent.component.span().start).0;
     let name: Arc<str> = name.into_inner().into();
     check_names(&name, &agent, problems);
+    agent.effects.check(&name, problems);
     agent.limits.check(&name, problems);
     limits::check_time(&["agents", &name], "idle-timeout", agent.idle_timeout, problems);
     AgentType {
@@ -84,6 +88,7 @@ pub(super) fn build(
         settings: agent.settings,
         reentrancy: reentrancy(&name, agent.reentrancy, problems),
         deduplicate: agent.deduplicate,
+        effects: agent.effects,
         permissions: permissions::build(&name, agent.permissions, problems),
         dev: agent.dev.map(|dev| deploy::build_dev(&name, dev, folder, problems)),
         limits: agent.limits,

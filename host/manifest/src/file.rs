@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{AgentLimits, HostLimits, Problems, names};
+use super::{AgentLimits, EffectRules, HostLimits, Problems, limits, names};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -37,6 +37,7 @@ pub(super) struct Dapr {
     pub(super) secret_store: String,
     pub(super) state_store: String,
     pub(super) direct_calls: bool,
+    pub(super) max_body_size: ByteSize,
 }
 
 impl Dapr {
@@ -45,12 +46,18 @@ impl Dapr {
             let checked = names::check_component(&format!("dapr.{key}"), name);
             problems.push_name(&["dapr", key], checked);
         }
+        limits::check_size(&["dapr"], "max-body-size", self.max_body_size, limits::MAX_SIZE, problems);
     }
 }
 
 impl Default for Dapr {
     fn default() -> Dapr {
-        Dapr { secret_store: "secretstore".into(), state_store: "statestore".into(), direct_calls: false }
+        Dapr {
+            secret_store: "secretstore".into(),
+            state_store: "statestore".into(),
+            direct_calls: false,
+            max_body_size: ByteSize::mib(4),
+        }
     }
 }
 
@@ -126,6 +133,8 @@ pub(super) struct Agent {
     pub(super) reentrancy: Option<Reentrancy>,
     #[serde(default)]
     pub(super) deduplicate: Deduplicate,
+    #[serde(default)]
+    pub(super) effects: EffectRules,
     #[serde(default)]
     pub(super) limits: AgentLimits,
     #[serde(default)]

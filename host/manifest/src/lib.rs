@@ -8,6 +8,7 @@
 mod agent;
 mod dead_letters;
 mod deploy;
+mod effects;
 mod file;
 mod inputs;
 mod limits;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 
 pub use agent::{AgentType, Reentrancy};
 pub use deploy::{CompileLimits, DeployRules, DevBuild};
+pub use effects::{EffectOrder, EffectRules};
 pub use file::Deduplicate;
 pub use inputs::InputBinding;
 pub use limits::{AgentLimits, HostLimits, sizes_for_people};
@@ -36,6 +38,7 @@ use problems::Problems;
 pub use routes::{ActorIdSource, Call, Payload, Route, Subscription};
 pub use template::Template;
 
+use bytesize::ByteSize;
 use daca_base::{ErrorCode, Explained, Explanation};
 
 /// A valid manifest.
@@ -70,6 +73,8 @@ pub struct DaprSettings {
     pub state_store: String,
     /// `true` if calls of actors that are active on this host are direct, without the sidecar.
     pub direct_calls: bool,
+    /// The largest message that the sidecar accepts: its `--max-body-size`.
+    pub max_body_size: ByteSize,
 }
 
 /// Settings of the embedded backend.
@@ -172,6 +177,7 @@ impl Manifest {
                 secret_store: file.dapr.secret_store,
                 state_store: file.dapr.state_store,
                 direct_calls: file.dapr.direct_calls,
+                max_body_size: file.dapr.max_body_size,
             },
             deploy: Arc::new(deploy),
             embedded: EmbeddedSettings {

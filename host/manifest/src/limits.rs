@@ -13,7 +13,7 @@ const MAX_COUNT: usize = 10_000_000;
 /// The longest time for a body.
 const MAX_BODY_TIME: Duration = Duration::from_secs(3600);
 /// The largest usable memory or message.
-const MAX_SIZE: ByteSize = ByteSize::gib(2);
+pub(super) const MAX_SIZE: ByteSize = ByteSize::gib(2);
 
 /// The shortest time, apart from none.
 const MIN_TIME: Duration = Duration::from_millis(1);
@@ -54,9 +54,9 @@ pub struct HostLimits {
     /// The time that a shutdown waits for running turns and waiting effects.
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
-    /// The attempts to deliver an effect before it is dropped.
+    /// The least number of attempts to deliver an effect before it is given up, however long it has waited.
     pub effect_attempts: u32,
-    /// The wait before the second attempt; it doubles after each.
+    /// The wait before the second attempt, unless the agent type has another; it doubles after each.
     #[serde(with = "humantime_serde")]
     pub effect_retry_delay: Duration,
 }
@@ -273,7 +273,13 @@ fn check_most(table: &[&str], key: &str, value: usize, problems: &mut Problems<'
     }
 }
 
-fn check_size(table: &[&str], key: &str, value: ByteSize, largest: ByteSize, problems: &mut Problems<'_>) {
+pub(super) fn check_size(
+    table: &[&str],
+    key: &str,
+    value: ByteSize,
+    largest: ByteSize,
+    problems: &mut Problems<'_>,
+) {
     if value.as_u64() == 0 {
         refuse_zero(table, key, problems);
     }

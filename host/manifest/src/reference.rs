@@ -3,6 +3,8 @@
 //! The page's tables are generated from these. A test here compares them with the keys that the parser accepts and with
 //! the defaults, and a test of the program compares the page with them.
 
+mod host;
+
 use std::fmt::Write as _;
 
 /// A table of the manifest.
@@ -45,7 +47,7 @@ const fn key(name: &'static str, default: KeyDefault, meaning: &'static str) -> 
 use KeyDefault::{None, Required, Value, Words};
 
 /// All tables.
-pub const TABLES: [Table; 12] = [
+pub const TABLES: [Table; 13] = [
     Table {
         name: "agents",
         keys: &[
@@ -59,6 +61,7 @@ pub const TABLES: [Table; 12] = [
             key("settings", None, "a table of strings, which the agent reads by `wasi:config`"),
             key("permissions", None, "the permissions of the type; see below"),
             key("limits", None, "limits of a turn and of an instance; see below"),
+            key("effects", None, "how long its effects are retried, and their order; see below"),
             key("reentrancy", None, "whether a call may enter an actor that waits for a reply; see below"),
             key("dev", None, "how `daca dev` builds the component; see below"),
         ],
@@ -119,6 +122,27 @@ pub const TABLES: [Table; 12] = [
                 "log-lines-per-turn",
                 Value("1000"),
                 "lines that one turn may log; further ones are dropped and counted",
+            ),
+        ],
+    },
+    Table {
+        name: "agents.effects",
+        keys: &[
+            key(
+                "retry-for",
+                Value("24h"),
+                "how long an effect is retried, from the commit of its turn; then it becomes a dead letter. It has `effect-attempts` in any case",
+            ),
+            key(
+                "backoff",
+                Words("`effect-retry-delay` of `[host]`"),
+                "the wait before the second attempt; it doubles after each, and is shortened by up to a quarter at random",
+            ),
+            key("backoff-max", Value("5m"), "the longest wait between two attempts; not less than `backoff`"),
+            key(
+                "order",
+                Value("component"),
+                "what waits for an effect that cannot be delivered: `\"component\"`, the actor's effects for the same pub/sub component or binding; or `\"strict\"`, all of them",
             ),
         ],
     },
@@ -237,71 +261,14 @@ pub const TABLES: [Table; 12] = [
                 Value("false"),
                 "a call of an actor that is active on this host does not pass through the sidecar ([Direct calls](../direct-calls.md))",
             ),
-        ],
-    },
-    Table {
-        name: "host",
-        keys: &[
             key(
-                "max-turns-in-flight",
-                Value("16384"),
-                "calls that wait or run, of all actors; one more is answered 503",
-            ),
-            key(
-                "max-active-actors",
-                Value("200000"),
-                "active actors; beyond it those that were idle longest are deactivated early",
-            ),
-            key(
-                "max-live-instances",
-                Words("`8192`, or what `vm.max_map_count` allows if that is less"),
-                "instances in memory; an actor may be active without one",
-            ),
-            key(
-                "max-connections",
-                Value("10000"),
-                "connections. The longest idle one is closed for a further one. When none is idle, further ones serve health checks only. Behind a sidecar, connections from this machine are counted separately",
-            ),
-            key(
-                "max-connections-per-peer",
-                Words("half of `max-connections`"),
-                "those of one address on another machine",
-            ),
-            key(
-                "max-pending-effects",
-                Value("10000"),
-                "effects that wait; [backpressure](../concepts/effects.md#backpressure)",
-            ),
-            key("max-pending-effect-bytes", Value("256MiB"), "their bytes; any size"),
-            key(
-                "max-body",
+                "max-body-size",
                 Value("4MiB"),
-                "a body; a longer one is answered 413. An event that is longer is dropped or dead-lettered. An agent holds it twice at least: as it came, and read (`memory`)",
-            ),
-            key(
-                "max-held-body-bytes",
-                Words("`256MiB`, or four times `max-body` if that is more"),
-                "all bodies that arrive, or whose calls wait or run; one more is answered 503. Behind a sidecar, half of them for calls from this machine. Not less than `max-body`",
-            ),
-            key(
-                "body-time",
-                Value("60s"),
-                "the time for a whole body to arrive, else 408, and for an answer to be read; at most 1 h",
-            ),
-            key(
-                "least-body-rate",
-                Value("4KiB"),
-                "the minimum rate a second, after five seconds, of a body that arrives and of an answer that is read, on both ports",
-            ),
-            key("shutdown-grace", Value("10s"), "how long a shutdown waits for turns and effects"),
-            key("effect-attempts", Value("5"), "attempts to deliver an effect"),
-            key(
-                "effect-retry-delay",
-                Value("200ms"),
-                "the wait before the second attempt; it doubles after each",
+                "the sidecar's `--max-body-size`: what one turn writes, with its effects, must fit",
             ),
         ],
     },
+    host::TABLE,
     Table {
         name: "deploy",
         keys: &[

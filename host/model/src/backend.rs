@@ -41,6 +41,11 @@ pub trait StateStore: Send + Sync + 'static {
     /// process and of the machine. The effects are among the writes: sending them is not the task of this method.
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error>;
 
+    /// The bytes that one commit may write ([`TurnCommit::bytes`]); `None` if the backend has no such bound.
+    fn max_commit_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// The clock by which values expire and reminders are due. Whoever keeps values in memory goes by the same one, and what
     /// an agent sees of the time is its wall time.
     fn clock(&self) -> &Clock {
@@ -247,6 +252,17 @@ impl TurnCommit {
     /// Returns `true` if nothing has to be made durable.
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty() && self.wakeups.is_empty() && self.handled.is_none() && !self.ends_timers
+    }
+
+    /// The bytes of its writes in one message, or a little more.
+    pub fn bytes(&self) -> u64 {
+        /// What a message has around each key and value, a time to live included.
+        const AROUND: usize = 96;
+        let bytes = self.writes.iter().map(|(key, write)| match write {
+            StateWrite::Set { value, .. } => key.len() + value.len() + AROUND,
+            StateWrite::Delete => key.len() + AROUND,
+        });
+        bytes.sum::<usize>() as u64
     }
 }
 

@@ -93,6 +93,33 @@ impl EffectRequest {
             }
         }
     }
+
+    /// The bytes of the request in the actor's effect log, or a little more. There its data are text in JSON, or base64.
+    pub fn logged_bytes(&self) -> usize {
+        /// What the log has around each: field names, the identity, the trace context.
+        const AROUND: usize = 320;
+        let (data, names) = match self {
+            EffectRequest::Publish { pubsub, topic, event } => {
+                (event, json_bytes(pubsub) + json_bytes(topic))
+            }
+            EffectRequest::Send(BindingRequest { name, operation, data, metadata }) => {
+                let metadata = metadata.iter().map(|(name, value)| json_bytes(name) + json_bytes(value) + 6);
+                (data, json_bytes(name) + json_bytes(operation) + metadata.sum::<usize>())
+            }
+        };
+        let data = std::str::from_utf8(data).map_or_else(|_| data.len().div_ceil(3) * 4, json_bytes);
+        data + names + AROUND
+    }
+}
+
+/// The bytes of a text in JSON.
+fn json_bytes(text: &str) -> usize {
+    let bytes = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
+        0..=0x1f => 6,
+        _ => 1,
+    });
+    bytes.sum()
 }
 
 /// The component of Dapr that an effect goes to.

@@ -12,14 +12,12 @@ use crate::support::{self, Chat, eventually, ledger_manifest, numbered};
 const ACTORS: u64 = 50;
 /// Messages for each actor in each of the parts between which something stops.
 const EACH: u64 = 5;
-/// Tries enough for an outage of more than a minute.
-const PATIENT: &str = "effect-attempts = 10";
 /// The fields of the line about an effect that is given up.
 const DROPPED: &[(&str, &str)] = &[("code", "effect-given-up")];
 
 #[tokio::test]
 async fn no_message_is_lost_and_none_counts_twice_while_servers_stop_and_start() -> anyhow::Result<()> {
-    let chat = Chat::start_with(1, &ledger_manifest("event sms", PATIENT)).await?;
+    let chat = Chat::start_with(1, &ledger_manifest("event sms", "")).await?;
     let sidecar = &chat.hosts[0].sidecar;
     let kafka = chat.stack.kafka.as_ref().expect("the stack has Kafka");
 
@@ -87,7 +85,7 @@ async fn every_sms_was_sent(chat: &Chat, each: u64) -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_twilio_that_fails_or_hangs_holds_up_no_turn_and_gets_every_sms_later() -> anyhow::Result<()> {
     let (options, _components) = support::without_kafka()?;
-    let chat = Chat::start_on(options, 1, &ledger_manifest("sms", "effect-attempts = 8")).await?;
+    let chat = Chat::start_on(options, 1, &ledger_manifest("sms", "")).await?;
     let twilio = &chat.stack.twilio;
     let add = async |actor: &str, number: u64| {
         chat.post(&format!("/ledger/{actor}"), &json!({"number": number})).await
@@ -123,8 +121,8 @@ async fn a_twilio_that_fails_or_hangs_holds_up_no_turn_and_gets_every_sms_later(
     }
     assert_eq!(chat.count_with(DROPPED)?, 0);
 
-    // Dropped effects are logged.
-    twilio.behave(Behaviour::Answer(500));
+    // What is refused is given up at once, and logged.
+    twilio.behave(Behaviour::Answer(400));
     assert_eq!(add("c", 0).await?.0, 200);
     chat.until_with(DROPPED).await
 }
@@ -133,7 +131,7 @@ async fn a_twilio_that_fails_or_hangs_holds_up_no_turn_and_gets_every_sms_later(
 #[tokio::test]
 async fn sms_that_wait_when_their_host_is_killed_leave_from_another_one() -> anyhow::Result<()> {
     let (options, _components) = support::without_kafka()?;
-    let chat = Chat::start_on(options, 2, &ledger_manifest("sms", PATIENT)).await?;
+    let chat = Chat::start_on(options, 2, &ledger_manifest("sms", "")).await?;
     let twilio = &chat.stack.twilio;
     twilio.behave(Behaviour::Never);
     for actor in 0..20 {

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use daca_tests::{Host, eventually, exerciser, manifest_of};
 use serde_json::json;
 
-/// The taker of the events is so busy that they wait when their host is killed.
-#[tokio::test]
-async fn events_that_wait_when_their_host_is_killed_leave_from_the_next_one() -> anyhow::Result<()> {
-    let subscription = "[[subscriptions]]
+const SUBSCRIPTION: &str = "[[subscriptions]]
 pubsub = \"daca-pubsub\"
 topic = \"set\"
 path = \"/events/set\"
@@ -17,21 +14,34 @@ call = \"SetState\"
 actor-id = { field = \"to\" }
 payload = { field = \"payload\" }
 ";
-    let sink = manifest_of("Sink", "exerciser", "limits = { queue = 1 }");
+
+/// The taker of the events. One call waits for it at most, and the next one finds it busy.
+fn sink() -> String {
+    manifest_of("Sink", "exerciser", "limits = { queue = 1 }")
+}
+
+/// Publishes events that set these values in the taker's state, one turn for each.
+async fn publish(host: &Host, values: &[(&str, u32)]) -> anyhow::Result<()> {
+    for (key, value) in values {
+        let event = json!({"to": "s", "payload": {"key": key, "value": value}});
+        let event = json!({"pubsub": "daca-pubsub", "topic": "set", "event": event});
+        host.call("Exerciser/a", "Publish", &event).await?;
+    }
+    Ok(())
+}
+
+/// The taker of the events is so busy that they wait when their host is killed.
+#[tokio::test]
+async fn events_that_wait_when_their_host_is_killed_leave_from_the_next_one() -> anyhow::Result<()> {
     // It waits for longer than the test, and is not given up.
     let patient = "[host]\neffect-retry-delay = \"60s\"\n";
-    let manifest = [patient, &exerciser(""), &sink, subscription].concat();
+    let manifest = [patient, &exerciser(""), &sink(), SUBSCRIPTION].concat();
     let host = Arc::new(Host::start(&manifest).await?);
     let slow = host.begin("Sink/s", "Sleep", &json!({"ms": 20_000}));
     host.until_busy("Sink/s", 0).await?;
     let queued = host.begin("Sink/s", "Echo", &json!(1));
     host.until_busy("Sink/s", 1).await?;
-    for value in 1..=3 {
-        let payload = json!({"key": format!("k{value}"), "value": value});
-        let event = json!({"to": "s", "payload": payload});
-        let event = json!({"pubsub": "daca-pubsub", "topic": "set", "event": event});
-        host.call("Exerciser/a", "Publish", &event).await?;
-    }
+    publish(&host, &[("k1", 1), ("k2", 2), ("k3", 3)]).await?;
     assert_eq!(host.get_admin("/outbox").await?.body["counts"]["pending"], 3);
     host.signal("KILL")?;
     for cut_off in [slow, queued] {
@@ -50,5 +60,30 @@ payload = { field = \"payload\" }
     let entries = host.get_admin("/outbox").await?.body["entries"].clone();
     let turns = entries.as_array().into_iter().flatten().map(|entry| entry["turn"].clone());
     assert_eq!(turns.collect::<std::collections::HashSet<_>>().len(), 3, "{entries}");
+    Ok(())
+}
+
+/// Three attempts take 30 ms.
+#[tokio::test]
+async fn events_wait_for_a_taker_that_is_away_for_longer_than_the_least_attempts() -> anyhow::Result<()> {
+    let quick = "[host]\neffect-attempts = 3\n";
+    let waits = "effects = { backoff = \"10ms\", backoff-max = \"50ms\" }";
+    let host = Arc::new(Host::start(&[quick, &exerciser(waits), &sink(), SUBSCRIPTION].concat()).await?);
+    let slow = host.begin("Sink/s", "Sleep", &json!({"ms": 5_000}));
+    host.until_busy("Sink/s", 0).await?;
+    let queued = host.begin("Sink/s", "Echo", &json!(1));
+    host.until_busy("Sink/s", 1).await?;
+    publish(&host, &[("k", 1), ("k", 2), ("k", 3)]).await?;
+    eventually("the events have left", async || {
+        let counts = host.get_admin("/outbox").await?.body["counts"].clone();
+        Ok(counts == json!({"pending": 0, "sent": 3, "failed": 0}))
+    })
+    .await?;
+    assert_eq!(host.call("Sink/s", "GetState", &json!({"key": "k"})).await?, json!(3), "in their order");
+    let first = host.get_admin("/outbox").await?.body["entries"][0].clone();
+    assert!(first["attempts"].as_u64() > Some(3), "{first}");
+    for call in [slow, queued] {
+        assert_eq!(call.await??.status, 200);
+    }
     Ok(())
 }

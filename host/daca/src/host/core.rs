@@ -60,7 +60,7 @@ impl Core {
         let max_live_instances = live_instances(limits);
         let engine = open_engine(options, manifest, max_live_instances)?;
         let starts = open_types(&engine, manifest, &options.data, &*backend).await?;
-        let deliveries = Deliveries::new(backend.clone(), outbox.clone(), delivery_options(limits));
+        let deliveries = Deliveries::new(backend.clone(), outbox.clone(), DeliveryOptions::of(manifest));
         let services = HostServices {
             engine: engine.clone(),
             backend: backend.clone(),
@@ -143,15 +143,6 @@ fn open_engine(
         compile_in: CompileIn::OwnProcess(manifest.deploy.compiling),
         for_any_processor: false,
     })
-}
-
-fn delivery_options(limits: &manifest::HostLimits) -> DeliveryOptions {
-    DeliveryOptions {
-        attempts: limits.effect_attempts,
-        retry_delay: limits.effect_retry_delay,
-        max_pending: limits.max_pending_effects,
-        max_pending_bytes: usize::try_from(limits.max_pending_effect_bytes.as_u64()).unwrap_or(usize::MAX),
-    }
 }
 
 fn live_instances(limits: &manifest::HostLimits) -> usize {

@@ -20,8 +20,7 @@ use super::ports::Ports;
 
 /// The time for the last answers at the end of a shutdown.
 const LAST_ANSWERS: Duration = Duration::from_millis(100);
-/// The time that actors stay on a draining host because of effects that cannot be delivered, for example because Twilio
-/// is unavailable.
+/// The time that actors stay on a draining host because of attempts at effects, for example while Twilio does not answer.
 const EFFECTS_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time that a shutdown waits for a sidecar to send its calls elsewhere. It checks the host's health each second.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -104,10 +103,10 @@ impl Core {
         }
     }
 
-    /// Waits for effects, but not for those that are retried for long: they lie in the actors' state, and their next host
-    /// sends them. What has left by then is removed at the end of the activations.
+    /// Waits for effects, but not for those that are retried: they lie in the actors' state, and their next host sends
+    /// them. What has left by then is removed at the end of the activations.
     async fn let_effects_leave(&self, deadline: Instant) {
-        self.deliveries.flush(deadline.min(Instant::now() + EFFECTS_TIMEOUT)).await;
+        self.deliveries.drain(deadline.min(Instant::now() + EFFECTS_TIMEOUT)).await;
     }
 
     /// Waits for turns and effects, and ends the activations.
@@ -118,7 +117,7 @@ impl Core {
             true => self.actors.active(),
             false => self.actors.deactivate_all(deadline).await,
         };
-        let effects = self.deliveries.flush(deadline).await;
+        let effects = self.deliveries.drain(deadline).await;
         Left { turns, active, effects }
     }
 }
@@ -126,10 +125,15 @@ impl Core {
 impl Left {
     fn report(&self, grace: Duration) {
         let Left { turns, active, effects } = self;
-        if turns + active + effects > 0 {
+        if turns + active > 0 {
             tracing::warn!(
                 code = ErrorCode::ShutdownIncomplete.as_str(),
-                "the shutdown grace of {grace:?} is over: {turns} turns did not end, {active} actors were not deactivated, {effects} effects were not delivered"
+                "the shutdown grace of {grace:?} is over: {turns} turns did not end, {active} actors were not deactivated"
+            );
+        }
+        if *effects > 0 {
+            tracing::info!(
+                "{effects} effects could not be delivered yet; they leave with the next activation of their actors"
             );
         }
     }

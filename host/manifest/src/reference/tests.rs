@@ -23,6 +23,7 @@ fn every_key_is_listed_and_no_other() {
     assert_eq!(listed("agents"), taken::<file::Agent>());
     assert_eq!(listed("agents.permissions"), taken::<file::Permissions>());
     assert_eq!(listed("agents.limits"), taken::<crate::AgentLimits>());
+    assert_eq!(listed("agents.effects"), taken::<crate::EffectRules>());
     assert_eq!(listed("agents.reentrancy"), taken::<file::Reentrancy>());
     assert_eq!(listed("agents.dev"), taken::<file::Dev>());
     assert_eq!(listed("routes"), taken::<file::Route>());
@@ -59,6 +60,7 @@ fn the_defaults_are_those_that_hold() {
     }
     same::<crate::HostLimits>("host");
     same::<crate::AgentLimits>("agents.limits");
+    same::<crate::EffectRules>("agents.effects");
     same::<file::Deploy>("deploy");
     same::<file::Dapr>("dapr");
     same::<file::Reentrancy>("agents.reentrancy");

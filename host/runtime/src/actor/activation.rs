@@ -146,6 +146,7 @@ impl Activation {
             let result = self.run_turn(&services, &mut warm, work, context).await;
             if ends {
                 warm = WarmState::default();
+                self.drop_effects();
                 self.has_begun.store(false, Ordering::Relaxed);
                 self.lease.renew(generation);
                 self.close_if_unused(&services);
@@ -171,6 +172,7 @@ impl Activation {
         }
         tracing::error!(code = ErrorCode::Internal.as_str(), agent_type = %self.address.agent_type, actor_id = &*self.address.id, "a turn panicked in the host");
         *warm = WarmState::default();
+        self.drop_effects();
         Err(CallError::Internal)
     }
 
@@ -187,28 +189,34 @@ impl Activation {
         if let Some(job) = inner.queue.pop_front() {
             inner.turns += 1;
             // A closed record has no queue.
-            inner.phase = Phase::Running(Running::in_the_name_of(job.context.reentrancy_id.clone()));
+            inner.phase = Phase::Running(Running::of(&job));
             return Some(job);
         }
         if matches!(inner.phase, Phase::Closed) {
             return None;
         }
         inner.queue.shrink_to_fit();
-        inner.phase = Phase::Idle;
         let now = Instant::now();
+        if !matches!(&inner.phase, Phase::Running(running) if running.is_of_host) {
+            inner.used = now;
+        }
+        inner.phase = Phase::Idle;
         inner.idle_since = now;
         inner.warm = std::mem::take(warm);
         let split = self.agent.rollout.now();
         let loaded = split.choose(&self.address.id);
         // Another version may have been deployed during the turn, and this actor may not be called again.
         let outdated = inner.warm.instance.take_if(|instance| !loaded.is_of(instance));
+        // The host's reminder keeps an actor active whose effects wait, maybe for a day; its instance need not wait.
+        let is_unused = now.duration_since(inner.used) > self.agent.agent.idle_timeout;
+        let unused = if is_unused { inner.warm.instance.take() } else { None };
         inner.idle_number = services.idle_of(&self.agent).map(|idle| idle.push(self, now));
         if inner.warm.instance.is_some() {
             inner.live_number = Some(services.live.idle(self, now));
         }
         drop(inner);
         drop(last);
-        drop(outdated);
+        drop((outdated, unused));
         if services.live.is_wanted() {
             services.live.evict_one();
         }

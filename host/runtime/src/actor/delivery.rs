@@ -1,12 +1,13 @@
-//! Delivery of effects: after the commit, in order for each actor and target, retried for a while, then given up with an
-//! error in the log.
+//! Delivery of effects: after the commit, in order for each actor and target, retried for a while ([`policy`]), then
+//! given up with an error in the log.
 //!
 //! Each actor with effects has its [`EffectLog`] here, and a lane for each target that effects wait for ([`lanes`]).
 
 mod lanes;
+mod policy;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,9 +15,12 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use self::lanes::{Lane, WaitingEffect};
+use self::policy::LaneKey;
+pub use self::policy::{DeliveryOptions, RetryPolicy};
 use super::ActorAddress;
 use super::effect_log::{self, DeadLetter, EffectLog, LoggedEffect, Staged, StoredLog};
-use daca_model::backend::{Backend, Effect, EffectTarget, Error, Outbox, TurnCommit};
+use daca_model::backend::{Backend, Effect, Error, Outbox, TurnCommit};
 
 /// The fraction of the permitted waiting effects beyond which callers are slowed down.
 const SLOW_DOWN_AT: usize = 10;
@@ -25,19 +29,6 @@ const MAX_SLOWDOWN: Duration = Duration::from_secs(1);
 /// The time for which the log of an actor that is not active any more is remembered. Its stored log may name effects that
 /// have left, which would otherwise be sent again with its next activation: the host's reminder causes that earlier.
 const REMEMBERED: Duration = Duration::from_secs(180);
-
-/// The retry policy of the delivery.
-#[derive(Debug, Clone)]
-pub struct DeliveryOptions {
-    /// Attempts before an effect is dropped.
-    pub attempts: u32,
-    /// The wait before the second attempt; it doubles after each.
-    pub retry_delay: Duration,
-    /// The number of waiting effects beyond which calls are refused.
-    pub max_pending: usize,
-    /// The bytes of waiting effects beyond which calls are refused.
-    pub max_pending_bytes: usize,
-}
 
 /// A cheap handle to all effects that wait for delivery.
 #[derive(Clone)]
@@ -52,7 +43,13 @@ struct Shared {
     logs: Mutex<Logs>,
     pending: AtomicUsize,
     pending_bytes: AtomicUsize,
+    /// The effects of lanes that wait before their next attempt.
+    held_up: AtomicUsize,
+    /// Notified when an effect does not wait any more, or a lane is held up.
     settled: Notify,
+    /// Ends the waits of all lanes that are held up.
+    hurry: Notify,
+    is_draining: AtomicBool,
     has_given_up: Notify,
     /// Wakes one of the delayed callers.
     has_room: Notify,
@@ -80,22 +77,7 @@ struct Outgoing {
     left_at: Option<Instant>,
     /// It is among those that have left.
     is_listed: bool,
-    lanes: HashMap<EffectTarget, VecDeque<WaitingEffect>>,
-}
-
-/// An effect in its lane.
-struct WaitingEffect {
-    /// Its number in the outbox.
-    id: u64,
-    logged: Arc<LoggedEffect>,
-    /// The turn that requested it, for the log lines of its delivery.
-    turn: tracing::Span,
-}
-
-impl WaitingEffect {
-    fn effect(&self) -> &Effect {
-        &self.logged.effect
-    }
+    lanes: HashMap<LaneKey, Lane>,
 }
 
 /// Shows that the effect log in memory is that of the store, as long as nobody else has a claim to it. An activation
@@ -130,7 +112,10 @@ impl Deliveries {
             logs: Mutex::default(),
             pending: AtomicUsize::new(0),
             pending_bytes: AtomicUsize::new(0),
+            held_up: AtomicUsize::new(0),
             settled: Notify::new(),
+            hurry: Notify::new(),
+            is_draining: AtomicBool::new(false),
             has_given_up: Notify::new(),
             has_room: Notify::new(),
             in_doubt: Arc::new(Semaphore::new(room)),
@@ -219,7 +204,7 @@ impl Deliveries {
         buried: &[DeadLetter],
         commit: &mut TurnCommit,
     ) -> Result<Staged, Error> {
-        let new = effect_log::logged(effects)?;
+        let new = effect_log::logged(effects, self.shared.backend.clock().unix_ms())?;
         let mut logs = self.shared.lock();
         Ok(logs.outgoing.entry(actor.clone()).or_default().log.stage(new, buried, commit))
     }
@@ -260,7 +245,12 @@ impl Deliveries {
 
     /// Counts effects that wait from now on.
     fn waiting(&self, actor: &ActorAddress, effects: &[Arc<LoggedEffect>]) -> Vec<WaitingEffect> {
+        if effects.is_empty() {
+            return Vec::new();
+        }
         let turn = tracing::Span::current();
+        let policy = self.shared.options.of_actor(actor);
+        let now = self.shared.backend.clock().unix_ms();
         let bytes = effects.iter().map(|logged| logged.effect.bytes()).sum::<usize>();
         self.shared.pending.fetch_add(effects.len(), Ordering::Relaxed);
         self.shared.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -268,25 +258,45 @@ impl Deliveries {
             id: self.shared.outbox.add(actor, &logged.effect),
             logged: logged.clone(),
             turn: turn.clone(),
+            failures: 0,
+            expires: policy.expires(logged.age(now)),
         });
         waiting.collect()
     }
 
     /// Puts effects into their lanes.
     fn send(&self, actor: &ActorAddress, outgoing: &mut Outgoing, effects: Vec<WaitingEffect>) {
+        let policy = self.shared.options.of_actor(actor);
         for waiting in effects {
-            let target = waiting.effect().request.target();
-            if let Some(lane) = outgoing.lanes.get_mut(&target) {
-                lane.push_back(waiting);
+            let key = policy.lane(&waiting.effect().request);
+            if let Some(lane) = outgoing.lanes.get_mut(&key) {
+                self.shared.held_up.fetch_add(usize::from(lane.is_held_up), Ordering::Relaxed);
+                lane.effects.push_back(waiting);
                 continue;
             }
-            outgoing.lanes.insert(target.clone(), VecDeque::from([waiting]));
-            tokio::spawn(Box::pin(self.shared.clone().run_lane(actor.clone(), target)));
+            outgoing.lanes.insert(key.clone(), Lane::of(waiting));
+            tokio::spawn(Box::pin(self.shared.clone().run_lane(actor.clone(), key)));
         }
     }
 
-    /// Waits until no effect waits any more, or until `deadline`. Returns the number of effects that still wait.
-    pub async fn flush(&self, deadline: Instant) -> usize {
+    /// Waits until all effects have left that can, or until `deadline`: those that wait for another attempt get it at
+    /// once, and are not waited for if it fails, because they lie in their actors' state. Returns the number of effects
+    /// that still wait.
+    pub async fn drain(&self, deadline: Instant) -> usize {
+        self.shared.hurry();
+        loop {
+            let settled = self.shared.settled.notified();
+            let is_done = self.pending() <= self.shared.held_up.load(Ordering::Relaxed);
+            if is_done || tokio::time::timeout_at(deadline, settled).await.is_err() {
+                return self.pending();
+            }
+        }
+    }
+
+    /// Waits until no effect waits any more, however often it is tried, or until `deadline`. Returns the number of
+    /// effects that still wait.
+    #[cfg(test)]
+    pub(crate) async fn flush(&self, deadline: Instant) -> usize {
         loop {
             let settled = self.shared.settled.notified();
             let pending = self.pending();
@@ -354,8 +364,22 @@ impl Logs {
 }
 
 impl Shared {
+    /// Those that are held up do not count: callers cannot make them leave by waiting.
     fn is_behind(&self) -> bool {
-        self.pending.load(Ordering::Relaxed) > self.options.max_pending / SLOW_DOWN_AT
+        let held_up = self.held_up.load(Ordering::Relaxed);
+        self.pending.load(Ordering::Relaxed).saturating_sub(held_up) > self.options.max_pending / SLOW_DOWN_AT
+    }
+
+    /// Ends the waits of the lanes that are held up now. Only once: a drain tries each lane once more.
+    fn hurry(&self) {
+        if self.is_draining.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        for lane in self.lock().outgoing.values_mut().flat_map(|outgoing| outgoing.lanes.values_mut()) {
+            lane.was_hurried |= lane.is_held_up;
+            self.resume(lane);
+        }
+        self.hurry.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, Logs> {

@@ -58,6 +58,8 @@ pub(super) fn registration() -> Registration {
 pub(super) struct LoggedEffect {
     pub(super) effect: Effect,
     text: Document,
+    /// Milliseconds since 1970. `None` if a host wrote it that did not say.
+    committed_unix_ms: Option<u64>,
     end: OnceLock<End>,
 }
 
@@ -71,8 +73,14 @@ enum End {
 
 impl LoggedEffect {
     fn new(stored: StoredEffect) -> Arc<LoggedEffect> {
-        let StoredEffect { effect, text } = stored;
-        Arc::new(LoggedEffect { effect, text, end: OnceLock::new() })
+        let StoredEffect { effect, text, committed_unix_ms } = stored;
+        Arc::new(LoggedEffect { effect, text, committed_unix_ms, end: OnceLock::new() })
+    }
+
+    /// The time since its turn's commit.
+    pub(super) fn age(&self, now_unix_ms: u64) -> Duration {
+        let age = self.committed_unix_ms.map(|committed| now_unix_ms.saturating_sub(committed));
+        Duration::from_millis(age.unwrap_or_default())
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -81,7 +89,11 @@ impl LoggedEffect {
 
     /// A copy for a dead letter.
     fn stored(&self) -> StoredEffect {
-        StoredEffect { effect: self.effect.clone(), text: self.text.clone() }
+        StoredEffect {
+            effect: self.effect.clone(),
+            text: self.text.clone(),
+            committed_unix_ms: self.committed_unix_ms,
+        }
     }
 
     pub(super) fn is_given_up(&self) -> bool {
@@ -99,9 +111,13 @@ impl LoggedEffect {
     }
 }
 
-/// The effects of a turn, ready for the log.
-pub(super) fn logged(effects: Vec<Effect>) -> Result<Vec<Arc<LoggedEffect>>, backend::Error> {
-    effects.into_iter().map(|effect| StoredEffect::new(effect).map(LoggedEffect::new)).collect()
+/// The effects of a turn that commits now, ready for the log.
+pub(super) fn logged(
+    effects: Vec<Effect>,
+    now_unix_ms: u64,
+) -> Result<Vec<Arc<LoggedEffect>>, backend::Error> {
+    let stored = effects.into_iter().map(|effect| StoredEffect::new(effect, now_unix_ms));
+    stored.map(|stored| stored.map(LoggedEffect::new)).collect()
 }
 
 /// The effect log of one actor.
@@ -212,6 +228,11 @@ impl EffectLog {
         for entry in &mut self.entries {
             drop(entry.effect.take_if(has_left));
         }
+    }
+
+    /// Forgets effects that wait, for whoever reads the log next: the store still has them. Those that are done stay.
+    pub(super) fn let_go(&mut self, ids: &HashSet<Arc<str>>) {
+        self.entries.retain(|entry| entry.is_done() || !ids.contains(&entry.id));
     }
 
     /// Adds the effects of a turn to its commit, and removes those that have left, and those that the commit makes dead

@@ -95,12 +95,13 @@ fn holds(stored: &Option<StateValue>, write: &StateWrite) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::time::Duration;
 
     use daca_model::backend::{Outbox, StateStore as _};
 
     use super::*;
-    use crate::actor::DeliveryOptions;
+    use crate::actor::{DeliveryOptions, RetryPolicy};
     use crate::fake::FakeBackend;
 
     fn commit(value: &'static str) -> TurnCommit {
@@ -112,8 +113,8 @@ mod tests {
     async fn was_applied(answer: fn(&TurnCommit) -> Result<(), Error>, later: Option<&'static str>) -> bool {
         let backend = FakeBackend::committing(answer);
         let options = DeliveryOptions {
-            attempts: 1,
-            retry_delay: Duration::ZERO,
+            policies: HashMap::new(),
+            policy: RetryPolicy::attempts(1, Duration::ZERO),
             max_pending: 1,
             max_pending_bytes: 1_000_000,
         };

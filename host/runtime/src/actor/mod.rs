@@ -33,7 +33,7 @@ mod warm_state;
 mod work;
 
 pub use agent::AgentRuntime;
-pub use delivery::{Deliveries, DeliveryOptions};
+pub use delivery::{Deliveries, DeliveryOptions, RetryPolicy};
 pub use durations::{DurationCounts, DurationHistogram, Durations};
 pub use info::{AgentLoad, AgentStatistics};
 pub use live::{DEFAULT_LIVE_INSTANCES, map_count_limit, most_live_instances};

@@ -14,6 +14,7 @@ use tokio::sync::{RwLock, Semaphore};
 use tokio::time::Instant;
 
 use super::agent::AgentRuntime;
+use super::delivery::LogClaim;
 use super::lease::Lease;
 use super::warm_state::WarmState;
 use super::work::Job;
@@ -31,6 +32,9 @@ pub(super) struct Activation {
     /// Permits one commit at a time. A turn that does not wait for a nested one any more may commit beside it, and each
     /// writes the whole effect log.
     pub(super) commits: Semaphore,
+    /// The claim to the actor's effect log between commits, with its ownership epoch. Turns nested in another one have
+    /// it, too: what one commits, the other knows.
+    effects: Mutex<Option<(u64, LogClaim)>>,
     /// The agent has run in this activation: its end runs the agent's hook.
     pub(super) has_begun: AtomicBool,
     inner: Mutex<Inner>,
@@ -45,6 +49,8 @@ pub(super) struct Inner {
     pub(super) idle_number: Option<u64>,
     pub(super) live_number: Option<u64>,
     pub(super) idle_since: Instant,
+    /// The last time at which it became idle after another job than the host's own.
+    pub(super) used: Instant,
     pub(super) turns: u64,
 }
 
@@ -63,13 +69,16 @@ pub(super) enum Phase {
 pub(super) struct Running {
     /// The reentrancy id of its call.
     pub(super) reentrancy_id: Option<Arc<str>>,
+    /// It is the host's own, and no use of the actor.
+    pub(super) is_of_host: bool,
     /// Its version, once that is chosen.
     loaded: Option<Arc<LoadedVersion>>,
 }
 
 impl Running {
-    pub(super) fn in_the_name_of(reentrancy_id: Option<Arc<str>>) -> Running {
-        Running { reentrancy_id, loaded: None }
+    pub(super) fn of(job: &Job) -> Running {
+        let reentrancy_id = job.context.reentrancy_id.clone();
+        Running { reentrancy_id, is_of_host: job.work.is_of_host(), loaded: None }
     }
 }
 
@@ -92,6 +101,7 @@ impl Activation {
             idle_number: None,
             live_number: None,
             idle_since: Instant::now(),
+            used: Instant::now(),
             turns: 0,
         };
         Arc::new(Activation {
@@ -101,9 +111,28 @@ impl Activation {
             nested_commits: Arc::default(),
             nested: Arc::default(),
             commits: Semaphore::new(1),
+            effects: Mutex::new(None),
             has_begun: AtomicBool::new(false),
             inner: Mutex::new(inner),
         })
+    }
+
+    /// Takes the claim to the effect log, for a commit that begins in this ownership epoch. It is not put back by a
+    /// commit that fails: the stored log may then be another one.
+    pub(super) fn take_effects(&self, epoch: u64) -> Option<LogClaim> {
+        let claim = self.effects.lock().take();
+        claim.filter(|(of, _)| *of == epoch).map(|(_, claim)| claim)
+    }
+
+    /// Keeps the claim to the effect log for the next commit.
+    pub(super) fn keep_effects(&self, epoch: u64, claim: Option<LogClaim>) {
+        let before = std::mem::replace(&mut *self.effects.lock(), claim.map(|claim| (epoch, claim)));
+        drop(before);
+    }
+
+    /// Drops the claim to the effect log: another host may own the actor, and change it.
+    pub(super) fn drop_effects(&self) {
+        self.keep_effects(0, None);
     }
 
     /// Drops the instance of an idle activation. Returns `false` if it has none or is in use.

@@ -21,7 +21,7 @@ pub(super) struct WarmState {
     pub(super) dedup_log: Option<DedupLog>,
     /// When a part of the dedup log was last read.
     pub(super) log_read: Option<Instant>,
-    /// The claim to the actor's effect log. `None` if it has not been read.
+    /// The claim to the actor's effect log, while this turn commits. Between commits the activation has it.
     pub(super) effects: Option<LogClaim>,
     /// The ownership epoch that they belong to.
     pub(super) epoch: u64,

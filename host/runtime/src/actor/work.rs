@@ -6,6 +6,7 @@ use daca_model::{CallContext, TurnKind};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
+use super::effect_log;
 use super::recent_calls::{Answer, CallResult};
 
 /// One turn to run.
@@ -59,6 +60,13 @@ impl Work {
             }
             _ => "deactivate".to_owned(),
         }
+    }
+}
+
+impl Work {
+    /// Returns `true` for the host's own reminder of effects.
+    pub(super) fn is_of_host(&self) -> bool {
+        matches!(self, Work::Wake(_, fired) if effect_log::is_reminder(fired))
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use daca_base::clock::Clock;
 use daca_model::backend::{
     ActorCall, ActorCalls, Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery,
     EffectRequest, Error, Expiry, Ownership, Secrets, StateStore, StateValue, StateWrite, StoredAs, Tried,
@@ -39,14 +40,23 @@ pub(crate) struct FakeBackend {
     commit: Box<Commit>,
     /// Written by a test that holds the reads of state.
     reads: Arc<RwLock<()>>,
+    /// Written by a test that holds the deliveries.
+    deliveries: Arc<RwLock<()>>,
     /// Notified when a read is held.
     held: Notify,
     reads_fail: AtomicBool,
     /// The number of reads.
     read: AtomicU64,
+    /// Every read of state: its keys.
+    reads_of: Mutex<Vec<Vec<String>>>,
+    /// Registrations of reminders and timers.
+    registrations: AtomicU64,
+    /// The bytes that a commit may have; 0 for no bound.
+    max_commit_bytes: AtomicU64,
     epoch: AtomicU64,
     /// It compares no values, as a sidecar.
     is_sidecar: AtomicBool,
+    clock: Clock,
 }
 
 impl FakeBackend {
@@ -59,7 +69,15 @@ impl FakeBackend {
     pub(crate) fn delivering(
         delivery: impl Fn(&str) -> Result<(), Error> + Send + Sync + 'static,
     ) -> Arc<FakeBackend> {
-        FakeBackend::new(Box::new(delivery), Box::new(|_| Ok(())))
+        FakeBackend::new(Box::new(delivery), Box::new(|_| Ok(())), Clock::of_process().clone())
+    }
+
+    /// The same with another clock than that of the process.
+    pub(crate) fn delivering_at(
+        clock: Clock,
+        delivery: impl Fn(&str) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Arc<FakeBackend> {
+        FakeBackend::new(Box::new(delivery), Box::new(|_| Ok(())), clock)
     }
 
     /// Delivers everything, and commits with the results of `commit`: failed commits are kept, too, as if only the
@@ -67,10 +85,10 @@ impl FakeBackend {
     pub(crate) fn committing(
         commit: impl Fn(&TurnCommit) -> Result<(), Error> + Send + Sync + 'static,
     ) -> Arc<FakeBackend> {
-        FakeBackend::new(Box::new(|_| Ok(())), Box::new(commit))
+        FakeBackend::new(Box::new(|_| Ok(())), Box::new(commit), Clock::of_process().clone())
     }
 
-    fn new(delivery: Box<Delivery>, commit: Box<Commit>) -> Arc<FakeBackend> {
+    fn new(delivery: Box<Delivery>, commit: Box<Commit>, clock: Clock) -> Arc<FakeBackend> {
         Arc::new(FakeBackend {
             state: Mutex::default(),
             wakeups: Mutex::default(),
@@ -78,11 +96,16 @@ impl FakeBackend {
             delivery,
             commit,
             reads: Arc::default(),
+            deliveries: Arc::default(),
             held: Notify::new(),
             reads_fail: AtomicBool::new(false),
             read: AtomicU64::new(0),
+            reads_of: Mutex::default(),
+            registrations: AtomicU64::new(0),
+            max_commit_bytes: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
             is_sidecar: AtomicBool::new(false),
+            clock,
         })
     }
 
@@ -107,6 +130,11 @@ impl FakeBackend {
     /// Holds every read of state until the guard is dropped.
     pub(crate) async fn hold_reads(&self) -> OwnedRwLockWriteGuard<()> {
         self.reads.clone().write_owned().await
+    }
+
+    /// Holds every delivery until the guard is dropped.
+    pub(crate) async fn hold_deliveries(&self) -> OwnedRwLockWriteGuard<()> {
+        self.deliveries.clone().write_owned().await
     }
 
     /// Waits until a read is held.
@@ -134,6 +162,21 @@ impl FakeBackend {
         let Some(StoredAs { key, value }) = &commit.unchanged else { return true };
         let state = self.state.lock();
         self.is_sidecar.load(Ordering::Relaxed) || state.get(&(actor.clone(), key.clone())) == value.as_ref()
+    }
+
+    /// How often this key was read.
+    pub(crate) fn reads_of(&self, key: &str) -> usize {
+        self.reads_of.lock().iter().filter(|keys| keys.iter().any(|one| one == key)).count()
+    }
+
+    /// How many reminders and timers were registered.
+    pub(crate) fn registrations(&self) -> u64 {
+        self.registrations.load(Ordering::Relaxed)
+    }
+
+    /// From now on a commit may have so many bytes.
+    pub(crate) fn limit_commits(&self, bytes: u64) {
+        self.max_commit_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Begins another ownership epoch: another host may have owned the actors in between.
@@ -177,6 +220,7 @@ impl StateStore for FakeBackend {
         if self.reads_fail.load(Ordering::Relaxed) {
             return Err(Error::Unavailable("the state cannot be read".into()));
         }
+        self.reads_of.lock().push(keys.to_vec());
         let state = self.state.lock();
         let value = |key: &String| {
             let value = state.get(&(actor.clone(), key.clone()))?.clone();
@@ -197,7 +241,10 @@ impl StateStore for FakeBackend {
         for (key, registration) in &commit.wakeups {
             let key = (actor.clone(), key.clone());
             match registration {
-                Some(_) => wakeups.insert(key),
+                Some(_) => {
+                    self.registrations.fetch_add(1, Ordering::Relaxed);
+                    wakeups.insert(key)
+                }
                 None => wakeups.remove(&key),
             };
         }
@@ -211,11 +258,20 @@ impl StateStore for FakeBackend {
         }
         answer
     }
+
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn max_commit_bytes(&self) -> Option<u64> {
+        Some(self.max_commit_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
+    }
 }
 
 #[async_trait]
 impl EffectDelivery for FakeBackend {
     async fn deliver(&self, _: &ActorAddress, effects: &[&Effect]) -> Vec<Tried> {
+        let _not_held = self.deliveries.read().await;
         let names = effects.iter().map(|effect| name(effect)).collect::<Vec<_>>();
         self.tried.lock().extend(names.iter().cloned());
         names.iter().map(|name| (self.delivery)(name).into()).collect()

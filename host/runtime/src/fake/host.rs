@@ -1,6 +1,6 @@
 //! A host for unit tests: the real actors and the real engine, with one agent type, over the fake backend.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,9 @@ use daca_model::{ActorAddress, CallContext, HostPhase, LifecycleWriter};
 use tokio::time::Instant;
 
 use super::FakeBackend;
-use crate::actor::{Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions, HostServices};
+use crate::actor::{
+    Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions, HostServices, RetryPolicy,
+};
 use crate::component::{
     ActiveRollout, CompileIn, Compiling, ComponentVersion, Engine, EngineOptions, LoadedVersion, TrafficSplit,
 };
@@ -25,6 +27,7 @@ const MANIFEST: &str = r#"
 [agents.A]
 component = "agent.wat"
 idle-timeout = "10s"
+reentrancy = {}
 
 [agents.A.permissions]
 publish = ["p/t"]
@@ -49,8 +52,13 @@ pub(crate) fn actor(id: &str) -> ActorAddress {
 }
 
 impl FakeHost {
-    /// Starts with version `1`.
+    /// Starts with version `1`. An effect has one attempt.
     pub(crate) async fn start(backend: Arc<FakeBackend>) -> FakeHost {
+        FakeHost::retrying(backend, RetryPolicy::attempts(1, Duration::ZERO)).await
+    }
+
+    /// The same with other retries of effects.
+    pub(crate) async fn retrying(backend: Arc<FakeBackend>, policy: RetryPolicy) -> FakeHost {
         let options = EngineOptions {
             max_live_instances: 8,
             largest_memory: ByteSize::mib(16),
@@ -64,8 +72,8 @@ impl FakeHost {
         let agent = manifest.agents.get("A").expect("the agent type").clone();
         let rollout = Arc::new(ActiveRollout::new(compile(&engine, "1").await, true));
         let options = DeliveryOptions {
-            attempts: 1,
-            retry_delay: Duration::ZERO,
+            policies: HashMap::new(),
+            policy,
             max_pending: 100,
             max_pending_bytes: 1_000_000,
         };

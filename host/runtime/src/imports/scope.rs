@@ -24,6 +24,9 @@ const MAX_NAME: usize = 512;
 /// unchecked.
 const READ_BATCH: usize = 32;
 
+/// The part of a commit that is left for what the host adds: earlier effects that wait, and the dedup log.
+const HOST_BYTES: u64 = 64 * 1024;
+
 /// The context of a turn.
 pub struct ScopeOptions {
     /// The actor whose turn it is.
@@ -75,6 +78,8 @@ pub struct TurnScope {
     staged_bytes: u64,
     /// The bytes of the staged effects.
     effect_bytes: u64,
+    /// The same in the effect log.
+    logged_bytes: u64,
     /// A service that the turn used was unavailable.
     saw_transient_error: bool,
     /// The value of `nested_commits` when the cache was last known to be right.
@@ -92,6 +97,7 @@ impl TurnScope {
             staged,
             staged_bytes: 0,
             effect_bytes: 0,
+            logged_bytes: 0,
             saw_transient_error: false,
             seen_nested_commits,
         }
@@ -262,7 +268,14 @@ impl TurnScope {
         let bytes = self.effect_bytes + request.bytes() as u64;
         let most_bytes = self.limits().effect_bytes_per_turn.as_u64();
         check_size("what the turn's effects carry", bytes, "effect-bytes-per-turn", most_bytes)?;
-        self.effect_bytes = bytes;
+        let mut logged_bytes = self.logged_bytes;
+        if let Some(limit) = self.options.backend.max_commit_bytes() {
+            logged_bytes += request.logged_bytes() as u64;
+            let limit = limit - HOST_BYTES.min(limit / 4);
+            let bytes = self.staged_bytes + logged_bytes;
+            check_size("what the turn writes, with its effects,", bytes, "max-body-size of [dapr]", limit)?;
+        }
+        (self.effect_bytes, self.logged_bytes) = (bytes, logged_bytes);
         let number = self.staged.effects.len();
         self.staged.effects.push(Effect {
             id: Effect::id_of(&self.options.turn_id, number),

@@ -64,6 +64,7 @@ pub(crate) fn ledger_manifest(announce: &str, host: &str) -> String {
 [agents.Ledger]
 component = "{component}"
 settings = {{ announce = "{announce}" }}
+effects = {{ backoff-max = "5s" }}
 permissions = {{ publish = ["daca-pubsub/ledger"], bindings = ["twilio-binding/create"] }}
 "#
     );

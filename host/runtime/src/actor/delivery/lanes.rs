@@ -1,57 +1,121 @@
-//! The lanes: the effects of one actor for one target, in order.
+//! The lanes: the effects of one actor for one target, in order; or, in strict order, all of an actor.
 //!
-//! Each lane has one task. If the first effect of a lane cannot be delivered, the lane waits with it, so that nothing
-//! overtakes; other lanes continue.
+//! Each lane has one task. If the first effect of a lane cannot be delivered, the lane is held up, so that nothing
+//! overtakes; other lanes continue. A lane has one timer, however long its queue is.
+//!
+//! A lane that is held up is let go if its actor is not active here any more: the effects lie in the actor's state, and
+//! the host's reminder wakes the actor wherever it is. Otherwise a host that has lost an actor would repeat, hours
+//! later, what the next one has sent.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures::FutureExt as _;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::{Shared, WaitingEffect};
+use super::policy::LaneKey;
+use super::{Outgoing, Shared};
 use crate::actor::effect_log::{GivenUp, LoggedEffect};
 use daca_base::ErrorCode;
-use daca_base::backoff::Backoff;
 use daca_base::clock::Clock;
 use daca_base::telemetry::printable;
 use daca_model::ActorAddress;
-use daca_model::backend::{Effect, EffectStatus, EffectTarget, Error, Tried};
+use daca_model::backend::{Effect, EffectStatus, Error, Tried};
 
 /// The maximum number of effects in one request.
 const MAX_BATCH: usize = 100;
 /// The bytes of the reason in a dead letter.
 const MAX_REASON: usize = 1_024;
 
+/// Effects that leave one after the other.
+pub(super) struct Lane {
+    pub(super) effects: VecDeque<WaitingEffect>,
+    /// The first one has failed, and the lane waits before it tries it again.
+    pub(super) is_held_up: bool,
+    /// It has had its last attempt at once, of a drain.
+    pub(super) was_hurried: bool,
+}
+
+impl Lane {
+    /// The lane of an effect that nothing waits for yet.
+    pub(super) fn of(first: WaitingEffect) -> Lane {
+        Lane { effects: VecDeque::from([first]), is_held_up: false, was_hurried: false }
+    }
+}
+
+/// An effect in its lane.
+pub(super) struct WaitingEffect {
+    /// Its number in the outbox.
+    pub(super) id: u64,
+    pub(super) logged: Arc<LoggedEffect>,
+    /// The turn that requested it, for the log lines of its delivery.
+    pub(super) turn: tracing::Span,
+    /// The attempts that have failed while it was the first of its lane. Those behind it have attempts of their own.
+    pub(super) failures: u32,
+    /// From then on a failed attempt may be the last one.
+    pub(super) expires: Instant,
+}
+
+impl WaitingEffect {
+    pub(super) fn effect(&self) -> &Effect {
+        &self.logged.effect
+    }
+
+    /// Counts a failed attempt. Returns `true` if it was the last one.
+    fn has_failed(&mut self, least_attempts: u32) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        self.failures >= least_attempts && Instant::now() >= self.expires
+    }
+}
+
 impl Shared {
     /// Delivers the effects of a lane until none waits.
-    pub(super) async fn run_lane(self: Arc<Self>, actor: ActorAddress, target: EffectTarget) {
-        while let Some(batch) = self.next(&actor, &target) {
-            let turn = batch.first().map_or_else(tracing::Span::none, |first| first.turn.clone());
-            let tried = batch.iter().map(|waiting| (waiting.id, waiting.logged.clone())).collect::<Vec<_>>();
-            let delivery = pin!(self.deliver(&actor, batch).instrument(turn));
-            // A panic in a backend would leave the lane without a task, and its effects waiting forever.
-            let held_up = std::panic::AssertUnwindSafe(delivery).catch_unwind().await.unwrap_or_else(|_| {
-                for (id, logged) in &tried {
-                    self.outbox.settle(*id, EffectStatus::Failed);
-                    logged.give_up(given_up("the host failed unexpectedly", 1));
-                }
-                Vec::new()
-            });
-            if tried.iter().any(|(_, logged)| logged.is_given_up()) {
-                self.lock().given_up.insert(actor.clone());
-                self.has_given_up.notify_one();
-            }
-            let is_held_up = |id: u64| held_up.iter().any(|waiting| waiting.id == id);
-            let ended = tried.iter().filter(|(id, _)| !is_held_up(*id));
-            ended.for_each(|(_, logged)| self.settled(logged));
-            self.put_back(&actor, &target, held_up);
+    pub(super) async fn run_lane(self: Arc<Self>, actor: ActorAddress, key: LaneKey) {
+        while let Some(batch) = self.next(&actor, &key) {
+            let rest = self.attempt(&actor, batch).await;
+            // Before the lane is held up: a drain that begins in between must end the wait.
+            let hurry = self.hurry.notified();
+            let wait = self.put_back(&actor, &key, rest);
             if !self.is_behind() {
                 self.has_room.notify_one();
             }
+            if let Some(wait) = wait {
+                // Either way the lane goes on.
+                tokio::time::timeout(wait, hurry).await.ok();
+                let mut logs = self.lock();
+                let outgoing = logs.outgoing.get_mut(&actor);
+                if let Some(lane) = outgoing.and_then(|outgoing| outgoing.lanes.get_mut(&key)) {
+                    self.resume(lane);
+                }
+            }
         }
+    }
+
+    /// Tries to deliver effects once. Returns those that are to be tried again.
+    async fn attempt(&self, actor: &ActorAddress, batch: Vec<WaitingEffect>) -> Vec<WaitingEffect> {
+        let turn = batch.first().map_or_else(tracing::Span::none, |first| first.turn.clone());
+        let tried = batch.iter().map(|waiting| (waiting.id, waiting.logged.clone())).collect::<Vec<_>>();
+        let delivery = pin!(self.deliver(actor, batch).instrument(turn));
+        // A panic in a backend would leave the lane without a task, and its effects waiting forever.
+        let rest = std::panic::AssertUnwindSafe(delivery).catch_unwind().await.unwrap_or_else(|_| {
+            for (id, logged) in &tried {
+                self.outbox.settle(*id, EffectStatus::Failed);
+                logged.give_up(given_up("the host failed unexpectedly", 1));
+            }
+            Vec::new()
+        });
+        if tried.iter().any(|(_, logged)| logged.is_given_up()) {
+            self.lock().given_up.insert(actor.clone());
+            self.has_given_up.notify_one();
+        }
+        let waits_on = |id: u64| rest.iter().any(|waiting| waiting.id == id);
+        let ended = tried.iter().filter(|(id, _)| !waits_on(*id));
+        ended.for_each(|(_, logged)| self.settled(logged));
+        rest
     }
 
     /// Counts an effect that does not wait any more.
@@ -63,31 +127,31 @@ impl Shared {
 
     /// The next effect of a lane, with those behind it that the backend accepts in the same request. An empty lane
     /// ends.
-    fn next(&self, actor: &ActorAddress, target: &EffectTarget) -> Option<Vec<WaitingEffect>> {
+    fn next(&self, actor: &ActorAddress, key: &LaneKey) -> Option<Vec<WaitingEffect>> {
         let mut logs = self.lock();
         let outgoing = logs.outgoing.get_mut(actor)?;
-        let lane = outgoing.lanes.get_mut(target)?;
-        let Some(first) = self.pop(lane) else {
-            outgoing.lanes.remove(target);
+        let lane = outgoing.lanes.get_mut(key)?;
+        let Some(first) = self.pop(&mut lane.effects) else {
+            outgoing.lanes.remove(key);
             outgoing.log.forget_sent();
             logs.remove_if_unused(actor, false);
             return None;
         };
         let mut batch = vec![first];
         while batch.len() < MAX_BATCH
-            && let Some(next) = lane.front()
+            && let Some(next) = lane.effects.front()
             && !next.logged.is_done()
             && self.backend.takes_together(&batch[0].effect().request, &next.effect().request)
         {
-            batch.extend(lane.pop_front());
+            batch.extend(lane.effects.pop_front());
         }
         Some(batch)
     }
 
     /// The first effect of a lane. Those that another host has seen to are skipped.
-    fn pop(&self, lane: &mut VecDeque<WaitingEffect>) -> Option<WaitingEffect> {
+    fn pop(&self, effects: &mut VecDeque<WaitingEffect>) -> Option<WaitingEffect> {
         loop {
-            let first = lane.pop_front()?;
+            let first = effects.pop_front()?;
             if !first.logged.is_done() {
                 return Some(first);
             }
@@ -96,65 +160,91 @@ impl Shared {
         }
     }
 
-    /// Puts effects back to the front of their lane, which runs.
-    fn put_back(&self, actor: &ActorAddress, target: &EffectTarget, effects: Vec<WaitingEffect>) {
-        if effects.is_empty() {
-            return;
-        }
+    /// Puts effects back to the front of their lane, which runs. Returns the wait before the next attempt, if the lane
+    /// is held up. If one of them was given up, those behind it are tried at once.
+    fn put_back(&self, actor: &ActorAddress, key: &LaneKey, effects: Vec<WaitingEffect>) -> Option<Duration> {
+        let first = effects.first()?;
+        let policy = self.options.of_actor(actor);
+        let wait = (first.failures > 0).then(|| policy.wait(&first.effect().id, first.failures));
         let mut logs = self.lock();
-        let outgoing = logs.outgoing.get_mut(actor);
-        if let Some(lane) = outgoing.and_then(|outgoing| outgoing.lanes.get_mut(target)) {
-            effects.into_iter().rev().for_each(|waiting| lane.push_front(waiting));
+        let outgoing = logs.outgoing.get_mut(actor)?;
+        let lane = outgoing.lanes.get_mut(key)?;
+        effects.into_iter().rev().for_each(|waiting| lane.effects.push_front(waiting));
+        let wait = wait?;
+        // The attempt may have begun before the drain.
+        if self.is_draining.load(Ordering::Relaxed) && !std::mem::replace(&mut lane.was_hurried, true) {
+            return None;
+        }
+        if outgoing.claim.strong_count() == 0 {
+            self.let_go(outgoing, key);
+            return None;
+        }
+        lane.is_held_up = true;
+        self.held_up.fetch_add(lane.effects.len(), Ordering::Relaxed);
+        self.settled.notify_waiters();
+        Some(wait)
+    }
+
+    /// Forgets the effects of a lane. The next activation of the actor, on any host, reads them again.
+    fn let_go(&self, outgoing: &mut Outgoing, key: &LaneKey) {
+        let Some(lane) = outgoing.lanes.get_mut(key) else { return };
+        let mut ids = HashSet::new();
+        for waiting in lane.effects.drain(..) {
+            self.outbox.forget(waiting.id);
+            self.settled(&waiting.logged);
+            ids.insert(waiting.logged.effect.id.clone());
+        }
+        outgoing.log.let_go(&ids);
+    }
+
+    /// The wait of a lane is over.
+    pub(super) fn resume(&self, lane: &mut Lane) {
+        if std::mem::take(&mut lane.is_held_up) {
+            self.held_up.fetch_sub(lane.effects.len(), Ordering::Relaxed);
         }
     }
 
-    /// Delivers effects until all have left or the first one is given up. Returns those behind it: it held them up, and
-    /// they have attempts of their own.
-    async fn deliver(&self, actor: &ActorAddress, mut batch: Vec<WaitingEffect>) -> Vec<WaitingEffect> {
-        let backoff = Backoff::unbounded(self.options.retry_delay);
-        let attempts = self.options.attempts.max(1);
-        for attempt in 1..=attempts {
-            let effects = batch.iter().map(WaitingEffect::effect).collect::<Vec<_>>();
-            let results = self.backend.deliver(actor, &effects).await;
-            let mut is_held_up = false;
-            let tried = std::mem::take(&mut batch);
-            for (waiting, tried) in tried.into_iter().zip(results) {
-                let holds_up = tried.result.as_ref().is_err_and(Error::is_retryable);
-                batch.extend(self.settle(waiting, tried, attempt == attempts && !is_held_up));
-                is_held_up |= holds_up;
-            }
-            if batch.is_empty() || attempt == attempts {
-                break;
-            }
-            tokio::time::sleep(backoff.after(attempt)).await;
+    /// Makes one attempt at effects. Returns those that are to be retried: the first of them is the one that holds up
+    /// the others.
+    async fn deliver(&self, actor: &ActorAddress, batch: Vec<WaitingEffect>) -> Vec<WaitingEffect> {
+        let effects = batch.iter().map(WaitingEffect::effect).collect::<Vec<_>>();
+        let results = self.backend.deliver(actor, &effects).await;
+        let least_attempts = self.options.of_actor(actor).least_attempts;
+        let (mut rest, mut is_held_up) = (Vec::new(), false);
+        for (waiting, tried) in batch.into_iter().zip(results) {
+            let holds_up = tried.result.as_ref().is_err_and(Error::is_retryable);
+            rest.extend(self.settle(waiting, tried, (!is_held_up).then_some(least_attempts)));
+            is_held_up |= holds_up;
         }
-        batch
+        rest
     }
 
-    /// Records the result of one delivery. Returns the effect if it is to be retried.
-    fn settle(&self, waiting: WaitingEffect, tried: Tried, is_last: bool) -> Option<WaitingEffect> {
-        let (id, effect) = (waiting.id, waiting.effect());
+    /// Records the result of one delivery. Returns the effect if it is to be retried. An effect that others hold up has
+    /// no `least_attempts`: its attempts do not count yet.
+    fn settle(
+        &self,
+        mut waiting: WaitingEffect,
+        tried: Tried,
+        least_attempts: Option<u32>,
+    ) -> Option<WaitingEffect> {
+        let id = waiting.id;
         let Tried { attempts, result } = tried;
         let attempts = self.outbox.attempted(id, attempts, result.as_ref().err().map(Error::to_string));
-        match result {
-            Ok(()) => {
-                self.outbox.settle(id, EffectStatus::Sent);
-                waiting.logged.left();
-                if let Some(line) = &effect.delivered_line {
-                    tracing::info!(target: "agent", "{}", printable(line));
-                }
-                None
+        let Err(error) = result else {
+            self.outbox.settle(id, EffectStatus::Sent);
+            waiting.logged.left();
+            if let Some(line) = &waiting.effect().delivered_line {
+                tracing::info!(target: "agent", "{}", printable(line));
             }
-            Err(error) if is_last || !error.is_retryable() => {
-                self.give_up(id, effect, &error);
-                waiting.logged.give_up(given_up(&error.to_string(), attempts));
-                None
-            }
-            Err(error) => {
-                tracing::debug!("effect {id} will be retried: {error}");
-                Some(waiting)
-            }
+            return None;
+        };
+        if error.is_retryable() && !least_attempts.is_some_and(|least| waiting.has_failed(least)) {
+            tracing::debug!("effect {id} will be retried: {error}");
+            return Some(waiting);
         }
+        self.give_up(id, waiting.effect(), &error);
+        waiting.logged.give_up(given_up(&error.to_string(), attempts));
+        None
     }
 
     fn give_up(&self, id: u64, effect: &Effect, error: &Error) {

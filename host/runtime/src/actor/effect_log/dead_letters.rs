@@ -126,7 +126,7 @@ mod tests {
 
     fn letter(name: &str) -> DeadLetter {
         let given_up = GivenUp { reason: format!("{name} \"failed\""), attempts: 5, at_unix_ms: 7 };
-        DeadLetter::new(StoredEffect::new(event(name)).expect("it can be stored"), given_up)
+        DeadLetter::new(StoredEffect::new(event(name), 5).expect("it can be stored"), given_up)
     }
 
     fn ids(letters: &DeadLetters) -> Vec<String> {

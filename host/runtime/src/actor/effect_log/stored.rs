@@ -32,6 +32,8 @@ pub(super) fn segment_key(number: u64) -> String {
 pub(super) struct StoredEffect {
     pub(super) effect: Effect,
     pub(super) text: Document,
+    /// When its turn committed.
+    pub(super) committed_unix_ms: Option<u64>,
 }
 
 /// The head as it is stored.
@@ -76,10 +78,12 @@ struct Form<'a> {
     undeliverable: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    committed_unix_ms: Option<u64>,
 }
 
 impl<'a> Form<'a> {
-    fn of(effect: &'a Effect) -> Form<'a> {
+    fn of(effect: &'a Effect, committed_unix_ms: u64) -> Form<'a> {
         let Effect { id, request, delivered_line, undeliverable_line, traceparent } = effect;
         let data = match request {
             EffectRequest::Publish { event, .. } => event,
@@ -101,6 +105,7 @@ impl<'a> Form<'a> {
             delivered: delivered_line.as_deref().map(Cow::Borrowed),
             undeliverable: undeliverable_line.as_deref().map(Cow::Borrowed),
             traceparent: traceparent.as_deref().map(Cow::Borrowed),
+            committed_unix_ms: Some(committed_unix_ms),
         };
         match request {
             EffectRequest::Publish { pubsub, topic, .. } => {
@@ -145,19 +150,20 @@ impl<'a> Form<'a> {
 }
 
 impl StoredEffect {
-    /// The text of an effect that a turn requests now.
-    pub(super) fn new(effect: Effect) -> Result<StoredEffect, backend::Error> {
-        let text =
-            serde_json::to_vec(&Form::of(&effect)).map_err(|error| json::Error::Form(error.to_string()));
+    /// The text of an effect whose turn commits at this time.
+    pub(super) fn new(effect: Effect, committed_unix_ms: u64) -> Result<StoredEffect, backend::Error> {
+        let text = serde_json::to_vec(&Form::of(&effect, committed_unix_ms))
+            .map_err(|error| json::Error::Form(error.to_string()));
         let text = text.and_then(|text| Document::parse(&text.into()));
         let text =
             text.map_err(|error| backend::Error::Invalid(format!("an effect cannot be stored: {error}")))?;
-        Ok(StoredEffect { effect, text })
+        Ok(StoredEffect { effect, text, committed_unix_ms: Some(committed_unix_ms) })
     }
 
     pub(super) fn read(text: Document) -> Option<StoredEffect> {
         let form = json::read_object::<Form<'_>>(text.bytes()).ok()?;
-        Some(StoredEffect { effect: form.into_effect()?, text })
+        let committed_unix_ms = form.committed_unix_ms;
+        Some(StoredEffect { effect: form.into_effect()?, text, committed_unix_ms })
     }
 }
 

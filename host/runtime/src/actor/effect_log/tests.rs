@@ -30,7 +30,7 @@ impl Stored {
     /// Commits a turn with these effects.
     async fn turn(&mut self, effects: Vec<Effect>) {
         let mut commit = TurnCommit::default();
-        let staged = self.log.stage(logged(effects).expect("they can be stored"), &[], &mut commit);
+        let staged = self.log.stage(logged(effects, 5).expect("they can be stored"), &[], &mut commit);
         self.backend.commit(&actor("a"), &commit).await.expect("it is kept");
         self.log.committed(staged);
     }
@@ -111,7 +111,7 @@ async fn a_host_that_reads_its_log_again_sends_nothing_twice() {
     host.log.forget_sent();
     // A commit whose answer was lost.
     let mut commit = TurnCommit::default();
-    let in_doubt = logged(vec![event("in doubt")]).expect("it can be stored");
+    let in_doubt = logged(vec![event("in doubt")], 5).expect("it can be stored");
     host.log.stage(in_doubt, &[], &mut commit);
     host.backend.commit(&actor("a"), &commit).await.expect("it is kept");
     let stored = StoredLog::read(&*host.backend, &actor("a")).await.expect("the log is read");
@@ -193,7 +193,7 @@ fn every_effect_is_read_as_it_was_written() {
             ..event("e")
         };
         let expected = format!("{effect:?}");
-        let text = StoredEffect::new(effect).expect("it can be stored").text;
+        let text = StoredEffect::new(effect, 5).expect("it can be stored").text;
         let value = stored::text(&[3, 7], [&text].into_iter());
         let head = Head::read(Some(&value)).expect("it is read");
         assert_eq!(head.segments, [3, 7]);
@@ -285,4 +285,42 @@ proptest! {
         });
         result?;
     }
+}
+
+proptest! {
+    /// An import goes by the estimate, before there is a text.
+    #[test]
+    fn the_estimate_of_an_effect_in_the_log_is_not_too_small(data in vec(any::<u8>(), 0..300), name in "\\PC{0,40}") {
+        let metadata = std::collections::BTreeMap::from([(name.clone(), name.clone())]);
+        let text = String::from_utf8_lossy(&data).into_owned();
+        let send = |data: Bytes| {
+            EffectRequest::Send(BindingRequest { name: name.clone(), operation: name.clone(), data, metadata: metadata.clone() })
+        };
+        let publish = EffectRequest::Publish { pubsub: name.clone(), topic: name.clone(), event: text.clone().into() };
+        for request in [send(data.into()), send(text.into()), publish] {
+            let estimate = request.logged_bytes();
+            let effect = Effect {
+                id: Effect::id_of("0123456789abcdef-18446744073709551615", usize::MAX),
+                request,
+                traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
+                ..event("e")
+            };
+            let stored = StoredEffect::new(effect, u64::MAX).expect("it can be stored");
+            prop_assert!(stored.text.bytes().len() <= estimate, "{} > {estimate}", stored.text.bytes().len());
+        }
+    }
+}
+
+/// Its age goes on on every host.
+#[tokio::test]
+async fn the_time_of_the_commit_lies_with_the_effect_and_one_without_is_new() {
+    let mut host = Stored::new();
+    host.turn(vec![event("1")]).await;
+    let stored = StoredLog::read(&*host.backend, &actor("a")).await.expect("the log is read");
+    let read = EffectLog::default().reload(stored);
+    assert_eq!(read[0].age(1_005), Duration::from_secs(1));
+    assert_eq!(read[0].age(0), Duration::ZERO, "the clock was set back");
+    let older = Document::parse(&r#"{"id":"1-0","pubsub":"p","topic":"t","text":"{}"}"#.into());
+    let older = StoredEffect::read(older.expect("JSON")).expect("of a host");
+    assert_eq!(LoggedEffect::new(older).age(1_005), Duration::ZERO);
 }

@@ -34,6 +34,7 @@ impl Turn<'_> {
         };
         if confirmed.is_err() {
             *warm = WarmState::default();
+            self.activation.drop_effects();
         }
         confirmed
     }
@@ -44,7 +45,9 @@ impl Turn<'_> {
         let Some(in_doubt) = &warm.in_doubt else { return Ok(()) };
         let was_applied = in_doubt.was_applied(&*self.services.backend, actor).await?;
         if was_applied && in_doubt.has_effects() {
-            self.services.deliveries.claim(actor, &mut warm.effects).await?;
+            let mut claim = None;
+            self.services.deliveries.claim(actor, &mut claim).await?;
+            self.activation.keep_effects(warm.epoch, claim);
         }
         let Some(in_doubt) = warm.in_doubt.take() else { return Ok(()) };
         let kept = if was_applied { "kept; its answer was lost" } else { "not kept" };
@@ -72,6 +75,7 @@ impl Turn<'_> {
         // Before the host's own writes: they do not make the state that of the turn's version, whose guest may not have run.
         let schema = warm.schema.as_ref().map(|schema| schema.after(&self.split, &self.loaded, &mut commit));
         let _alone = self.activation.commits.acquire().await;
+        warm.effects = self.activation.take_effects(warm.epoch);
         let staged = match self.stage_effects(warm, &mut commit).await {
             Ok(staged) => staged,
             Err(error) => {
@@ -91,15 +95,7 @@ impl Turn<'_> {
         }
         let now = self.services.backend.clock().now();
         if let Err(error) = self.store(&commit).await {
-            // The outcome is in doubt, so neither the instance nor the cache may be trusted.
-            let in_doubt = matches!(error, backend::Error::Unavailable(_))
-                .then(|| {
-                    let identity = self.context.identity.clone();
-                    InDoubt::new(&self.turn_id, identity, commit, &self.services.deliveries)
-                })
-                .flatten();
-            *warm = WarmState { in_doubt, ..WarmState::default() };
-            return Err(CallError::Backend(error));
+            return Err(self.not_stored(warm, commit, error));
         }
         if !commit.writes.is_empty() {
             self.activation.lease.confirm(warm.epoch, self.generation);
@@ -112,6 +108,7 @@ impl Turn<'_> {
         if let Some(staged) = staged {
             self.services.deliveries.committed(actor, staged);
         }
+        self.activation.keep_effects(warm.epoch, warm.effects.take());
         Ok(reply)
     }
 
@@ -119,6 +116,7 @@ impl Turn<'_> {
     fn check_kept(&self, warm: &mut WarmState) -> Result<(), CallError> {
         if self.services.backend.epoch() != warm.epoch || self.revoked.is_cancelled() {
             *warm = WarmState::default();
+            self.activation.drop_effects();
             return Err(given_up());
         }
         Ok(())
@@ -129,9 +127,32 @@ impl Turn<'_> {
         if commit.is_empty() {
             return Ok(());
         }
+        // Before the backend registers anything: a sidecar would refuse the state after the reminders.
+        let bytes = commit.bytes();
+        if let Some(limit) = self.services.backend.max_commit_bytes().filter(|limit| bytes > *limit) {
+            return Err(backend::Error::TooLarge(format!(
+                "the turn writes {bytes} bytes, with its effects; max-body-size in [dapr] allows {limit}"
+            )));
+        }
         let started = Instant::now();
         let result = self.services.backend.commit(&self.activation.address, commit).await;
         self.activation.agent.durations.commit.observe(started.elapsed());
         result
+    }
+
+    /// The error of a commit that failed. Its outcome may be in doubt, so neither the instance nor the cache is trusted.
+    fn not_stored(&self, warm: &mut WarmState, commit: TurnCommit, error: backend::Error) -> CallError {
+        let identity = self.context.identity.clone();
+        let in_doubt = matches!(error, backend::Error::Unavailable(_))
+            .then(|| InDoubt::new(&self.turn_id, identity, commit, &self.services.deliveries))
+            .flatten();
+        *warm = WarmState { in_doubt, ..WarmState::default() };
+        match error {
+            // What a sidecar refuses is too large for its messages. It knows no `state-total`.
+            backend::Error::TooLarge(text) if self.services.backend.max_commit_bytes().is_some() => {
+                CallError::TooLargeForBackend(format!("{text}. Nothing of the turn was kept."))
+            }
+            error => CallError::Backend(error),
+        }
     }
 }

@@ -151,6 +151,7 @@ impl Turn<'_> {
         };
         let Some(outcome) = self.revoked.run_until_cancelled(guest).await else {
             *warm = WarmState { in_doubt: warm.in_doubt.take(), ..WarmState::default() };
+            self.activation.drop_effects();
             return Err(given_up());
         };
         let error = match outcome {
