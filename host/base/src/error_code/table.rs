@@ -162,6 +162,7 @@ error_codes! {
     DevSourceMissing "dev-source-missing" Setup;
     DevTooManySources "dev-too-many-sources" Setup;
     EffectGivenUp "effect-given-up" Notice;
+    EffectHandlerGivenUp "effect-handler-given-up" Notice;
     EffectsBacklog "effects-backlog" Unavailable;
     EngineUnavailable "engine-unavailable" Setup;
     EventDropped "event-dropped" Notice;
@@ -280,4 +281,5 @@ error_codes! {
     VersionsUnwritable "versions-unwritable" StorageFull;
     WakeupGivenUp "wakeup-given-up" Notice;
     WakeupNotRemoved "wakeup-not-removed" Notice;
+    WakeupOfNewerHost "wakeup-of-newer-host" Unavailable;
 }

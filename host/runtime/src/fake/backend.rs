@@ -125,6 +125,7 @@ pub(crate) fn event(name: &str) -> Effect {
         delivered_line: None,
         undeliverable_line: None,
         traceparent: None,
+        after_failure: false,
     }
 }
 

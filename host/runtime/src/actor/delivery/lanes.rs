@@ -36,7 +36,7 @@ impl Shared {
             let held_up = std::panic::AssertUnwindSafe(delivery).catch_unwind().await.unwrap_or_else(|_| {
                 for (id, logged) in &tried {
                     self.outbox.settle(*id, EffectStatus::Failed);
-                    logged.give_up(given_up("the host failed unexpectedly", 1));
+                    logged.give_up(given_up(&Error::Other("the host failed unexpectedly".to_owned()), 1));
                 }
                 Vec::new()
             });
@@ -126,7 +126,7 @@ impl Shared {
             if batch.is_empty() || attempt == attempts {
                 break;
             }
-            tokio::time::sleep(backoff.after(attempt)).await;
+            self.backend.clock().sleep(backoff.after(attempt)).await;
         }
         batch
     }
@@ -147,7 +147,7 @@ impl Shared {
             }
             Err(error) if is_last || !error.is_retryable() => {
                 self.give_up(id, effect, &error);
-                waiting.logged.give_up(given_up(&error.to_string(), attempts));
+                waiting.logged.give_up(given_up(&error, attempts));
                 None
             }
             Err(error) => {
@@ -168,7 +168,9 @@ impl Shared {
     }
 }
 
-fn given_up(reason: &str, attempts: u32) -> GivenUp {
+fn given_up(error: &Error, attempts: u32) -> GivenUp {
     let at_unix_ms = Clock::of_process().unix_ms();
-    GivenUp { reason: reason[..reason.floor_char_boundary(MAX_REASON)].to_owned(), attempts, at_unix_ms }
+    let mut reason = error.to_string();
+    reason.truncate(reason.floor_char_boundary(MAX_REASON));
+    GivenUp { reason, code: error.case().to_owned(), attempts, at_unix_ms }
 }

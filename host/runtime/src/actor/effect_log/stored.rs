@@ -76,11 +76,14 @@ struct Form<'a> {
     undeliverable: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<Cow<'a, str>>,
+    /// `true` or absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_failure: Option<bool>,
 }
 
 impl<'a> Form<'a> {
     fn of(effect: &'a Effect) -> Form<'a> {
-        let Effect { id, request, delivered_line, undeliverable_line, traceparent } = effect;
+        let Effect { id, request, delivered_line, undeliverable_line, traceparent, after_failure } = effect;
         let data = match request {
             EffectRequest::Publish { event, .. } => event,
             EffectRequest::Send(request) => &request.data,
@@ -101,6 +104,7 @@ impl<'a> Form<'a> {
             delivered: delivered_line.as_deref().map(Cow::Borrowed),
             undeliverable: undeliverable_line.as_deref().map(Cow::Borrowed),
             traceparent: traceparent.as_deref().map(Cow::Borrowed),
+            after_failure: after_failure.then_some(true),
         };
         match request {
             EffectRequest::Publish { pubsub, topic, .. } => {
@@ -140,6 +144,7 @@ impl<'a> Form<'a> {
             delivered_line: self.delivered.map(Cow::into_owned),
             undeliverable_line: self.undeliverable.map(Cow::into_owned),
             traceparent: self.traceparent.map(|traceparent| Arc::from(&*traceparent)),
+            after_failure: self.after_failure.unwrap_or_default(),
         })
     }
 }

@@ -1,7 +1,8 @@
 //! One turn: an instance is taken or created, the guest runs, and its result commits as a whole or not at all.
 //!
 //! [`run`] takes a turn from its beginning to its end. [`guest`] runs the guest, only [`commit`] makes a turn durable,
-//! for every backend, [`repeated`] recognises calls that were handled before, and [`outcome`] interprets the end of a
+//! for every backend, [`repeated`] recognises calls that were handled before, [`tell`] tells the agent of effects that failed,
+//! and [`outcome`] interprets the end of a
 //! turn for its caller and its version. Effects leave after the commit, so no event ever announces state that was not
 //! saved.
 
@@ -10,6 +11,7 @@ mod effects;
 mod guest;
 mod outcome;
 mod repeated;
+mod tell;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -126,6 +128,7 @@ impl Turn<'_> {
         let (kind, handled, end) = match work {
             Work::Call(kind) => (kind, None, None),
             Work::Wake(kind, fired) => (kind, Some(fired), None),
+            Work::Tell => return self.tell(warm).await,
             Work::Deactivate(end) => (TurnKind::Deactivate, None, Some(end)),
         };
         let ends_timers = end.is_some_and(|end| end.ends_timers);
