@@ -15,6 +15,7 @@ use daca_runtime::actor::{Actors, ActorsOptions, Deliveries, DeliveryOptions, Ho
 use daca_runtime::component::{CompileIn, Engine, EngineOptions};
 use daca_server::Subscriptions;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 use crate::host::HostParts;
 use crate::inbound::Local;
@@ -24,8 +25,8 @@ use crate::{BindingAnswer, Host, Permit, StartError, component, deploy, manifest
 
 /// Live instances at the same time, over all actors of a test. Further actors take the place of idle ones.
 const LIVE_INSTANCES: usize = 64;
-/// The wait before an effect is tried again. A longer one would only slow tests down.
-const EFFECT_RETRY_DELAY: Duration = Duration::from_millis(1);
+/// The wait before a subscription gets an event again, in real time. A longer one would only slow tests down.
+const EVENT_RETRY_DELAY: Duration = Duration::from_millis(1);
 /// How long a test waits for something that must happen.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The clock of a host shows 2026-01-01, unless the test says otherwise: the same in each run.
@@ -105,8 +106,8 @@ impl HostBuilder {
         self
     }
 
-    /// Sets the answer to `bindings.invoke` for a binding, or for one of its operations (`BINDING/OPERATION`). The default is
-    /// the manifest's `[embedded.binding-responses]`, or an empty answer.
+    /// Sets the answer of a binding, or of one of its operations (`BINDING/OPERATION`), as [`Host::answer_binding`] does. The
+    /// default is the manifest's `[embedded.binding-responses]`, or an empty answer.
     pub fn binding_response(mut self, binding: &str, answer: impl Into<BindingAnswer>) -> HostBuilder {
         self.answers.insert(binding.to_owned(), answer.into());
         self
@@ -137,7 +138,8 @@ impl HostBuilder {
 
     async fn started(self) -> Result<Host, StartError> {
         let mut manifest = manifest::read(&self.source, &self.additions)?;
-        manifest.host.effect_retry_delay = EFFECT_RETRY_DELAY;
+        // The wait before an effect is tried again goes by the host's clock, and is the manifest's.
+        let retry_delay = std::mem::replace(&mut manifest.host.effect_retry_delay, EVENT_RETRY_DELAY);
         locate(&mut manifest, &self.components)?;
         let folder = TempDir::new().map_err(StartError::Folder)?;
         let clock = Machine::at(unix_ms(self.time));
@@ -146,7 +148,7 @@ impl HostBuilder {
         let backend = Arc::new(Recorder::new(embedded, self.secrets, self.answers));
         let engine = engine(&manifest)?;
         let opened = deploy::open(&engine, &manifest, folder.path()).await?;
-        let deliveries = Deliveries::new(backend.clone(), outbox.clone(), deliveries(&manifest));
+        let deliveries = Deliveries::new(backend.clone(), outbox.clone(), deliveries(&manifest, retry_delay));
         let (lifecycle, inbound) = (LifecycleWriter::starting(), Arc::new(Local::default()));
         let services = HostServices {
             engine: engine.clone(),
@@ -180,6 +182,8 @@ impl HostBuilder {
         inbound.serve(actors.clone(), calls, subscriptions);
         backend.start(inbound.clone());
         lifecycle.enter(HostPhase::Serving);
+        let (mut burials, buried) = (JoinSet::new(), actors.clone());
+        burials.spawn(async move { buried.run_burials().await });
         Ok(Host::of(HostParts {
             clock,
             backend,
@@ -191,6 +195,7 @@ impl HostBuilder {
             inbound,
             lifecycle,
             timeout: self.timeout,
+            _burials: burials,
             _folder: folder,
         }))
     }
@@ -209,11 +214,11 @@ fn engine(manifest: &Manifest) -> Result<Engine, StartError> {
     })?)
 }
 
-fn deliveries(manifest: &Manifest) -> DeliveryOptions {
+fn deliveries(manifest: &Manifest, retry_delay: Duration) -> DeliveryOptions {
     let limits = &manifest.host;
     DeliveryOptions {
         attempts: limits.effect_attempts,
-        retry_delay: limits.effect_retry_delay,
+        retry_delay,
         max_pending: limits.max_pending_effects,
         max_pending_bytes: usize::try_from(limits.max_pending_effect_bytes.as_u64()).unwrap_or(usize::MAX),
     }

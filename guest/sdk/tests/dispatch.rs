@@ -120,7 +120,11 @@ fn hooks_run_on_the_instance() {
 fn a_failed_effect_is_given_with_its_reason() {
     let effect = |event: &[u8]| FailedEffect {
         identity: "turn-0".to_owned(),
-        request: EffectRequest::Publish { pubsub: "p".to_owned(), topic: "t".to_owned(), event: event.to_vec() },
+        request: EffectRequest::Publish {
+            pubsub: "p".to_owned(),
+            topic: "t".to_owned(),
+            event: event.to_vec(),
+        },
         attempts: 1,
     };
     let told = |event: &[u8]| {
@@ -129,7 +133,9 @@ fn a_failed_effect_is_given_with_its_reason() {
     };
     told(b"\"a\"").expect("it is told");
     Notes::with(|agent| assert_eq!(agent.notes, ["turn-0 a invalid: no such topic"]));
-    assert!(matches!(told(b"7"), Err(Failure::Failed(message)) if message.contains("the payload of the effect")));
+    assert!(
+        matches!(told(b"7"), Err(Failure::Failed(message)) if message.contains("the payload of the effect"))
+    );
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(super) struct Activation {
     /// Permits one commit at a time. A turn that does not wait for a nested one any more may commit beside it, and each
     /// writes the whole effect log.
     pub(super) commits: Semaphore,
-    /// The agent has run in this activation: its end runs the agent's hook.
+    /// The agent has run in this activation, for more than to be told of failed effects: its end runs the agent's hook.
     pub(super) has_begun: AtomicBool,
     inner: Mutex<Inner>,
 }

@@ -265,7 +265,8 @@ mod tests {
         let mut letters = DeadLetters::default();
         letters.add(letter("1").to_be_told());
         let text = letters.text().map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default();
-        let earlier = text.replace("\"told\":false,\"told_failures\":0,", "").replace("\"code\":\"invalid\",", "");
+        let earlier =
+            text.replace("\"told\":false,\"told_failures\":0,", "").replace("\"code\":\"invalid\",", "");
         let earlier = DeadLetters::read(Some(&earlier.into())).expect("it is read");
         assert!(earlier.untold().is_none());
         assert!(matches!(earlier.failed()[0].reason, backend::Error::Other(_)));

@@ -150,6 +150,7 @@ impl Turn<'_> {
                 return Ok(Ran::Before(reply));
             }
             let (outcome, products) = self.run_guest(warm, kind, handled, ends_timers, deadline).await?;
+            self.activation.has_begun.store(true, Ordering::Relaxed);
             Ok(Ran::Now(outcome, Box::new(products)))
         };
         let Some(outcome) = self.revoked.run_until_cancelled(guest).await else {
@@ -187,7 +188,8 @@ impl Turn<'_> {
 
     /// Returns `true` if the end of the activation runs the agent's hook. A hook whose result is discarded is not worth an
     /// instance: after a change of hosts there are many at once. And what the agent has not begun, it does not end: the
-    /// effects of a hook lead to a turn of the host, which must not lead to the next hook.
+    /// effects of a hook lead to a turn of the host, and those that fail to one in which the agent is told. Neither must
+    /// lead to the next hook.
     fn ends_with_hook(&self, warm: &WarmState, is_too_late: bool) -> bool {
         self.loaded.version.has_lifecycle()
             && self.activation.has_begun.load(Ordering::Relaxed)

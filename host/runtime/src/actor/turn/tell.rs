@@ -13,7 +13,7 @@ use crate::component::Outcome;
 use crate::imports::TurnProducts;
 
 /// A turn of the handler that was not cut off.
-struct Ran {
+struct Handled {
     letters: DeadLetters,
     /// The identity of the effect.
     id: std::sync::Arc<str>,
@@ -33,7 +33,7 @@ impl Turn<'_> {
             *warm = WarmState { in_doubt: warm.in_doubt.take(), ..WarmState::default() };
             return Err(given_up());
         };
-        let Some(Ran { mut letters, id, outcome, products }) = ran? else {
+        let Some(Handled { mut letters, id, outcome, products }) = ran? else {
             self.note_untold(warm, &DeadLetters::default());
             return Ok(nothing);
         };
@@ -60,14 +60,14 @@ impl Turn<'_> {
     }
 
     /// Reads the dead letters, and runs the handler for the next one. `None` if there is none.
-    async fn run_handler(&self, warm: &mut WarmState) -> Result<Option<Ran>, CallError> {
+    async fn run_handler(&self, warm: &mut WarmState) -> Result<Option<Handled>, CallError> {
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
         let letters = self.dead_letters().await.map_err(CallError::Backend)?;
         let Some(failed) = letters.untold().map(DeadLetter::failed) else { return Ok(None) };
         let id = failed.effect.id.clone();
         let kind = TurnKind::EffectFailed(Box::new(failed));
         let (outcome, products) = self.run_guest(warm, kind, None, false, deadline).await?;
-        Ok(Some(Ran { letters, id, outcome, products: Box::new(products) }))
+        Ok(Some(Handled { letters, id, outcome, products: Box::new(products) }))
     }
 
     async fn commit_told(
@@ -116,3 +116,6 @@ impl Turn<'_> {
 fn is_of_agent(error: &CallError) -> bool {
     !error.is_refusal() || matches!(error, CallError::NeededUnavailable(_))
 }
+
+#[cfg(test)]
+mod tests;
