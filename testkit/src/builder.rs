@@ -138,7 +138,6 @@ impl HostBuilder {
 
     async fn started(self) -> Result<Host, StartError> {
         let mut manifest = manifest::read(&self.source, &self.additions)?;
-        // The wait before an effect is tried again goes by the host's clock, and is the manifest's.
         let retry_delay = std::mem::replace(&mut manifest.host.effect_retry_delay, EVENT_RETRY_DELAY);
         locate(&mut manifest, &self.components)?;
         let folder = TempDir::new().map_err(StartError::Folder)?;
@@ -182,12 +181,11 @@ impl HostBuilder {
         inbound.serve(actors.clone(), calls, subscriptions);
         backend.start(inbound.clone());
         lifecycle.enter(HostPhase::Serving);
-        let (mut burials, buried) = (JoinSet::new(), actors.clone());
-        burials.spawn(async move { buried.run_burials().await });
         Ok(Host::of(HostParts {
             clock,
             backend,
             outbox,
+            _burials: bury(&actors),
             actors,
             deliveries,
             deployer,
@@ -195,7 +193,6 @@ impl HostBuilder {
             inbound,
             lifecycle,
             timeout: self.timeout,
-            _burials: burials,
             _folder: folder,
         }))
     }
@@ -214,6 +211,14 @@ fn engine(manifest: &Manifest) -> Result<Engine, StartError> {
     })?)
 }
 
+/// Makes dead letters of effects that fail, and tells their agents, as long as the set lives.
+fn bury(actors: &Actors) -> JoinSet<()> {
+    let (mut tasks, actors) = (JoinSet::new(), actors.clone());
+    tasks.spawn(async move { actors.run_burials().await });
+    tasks
+}
+
+/// Effects are tried again as the manifest says, by the host's clock.
 fn deliveries(manifest: &Manifest, retry_delay: Duration) -> DeliveryOptions {
     let limits = &manifest.host;
     DeliveryOptions {

@@ -106,14 +106,7 @@ impl Turn<'_> {
         }
         let now = self.services.backend.clock().now();
         if let Err(error) = self.store(&commit).await {
-            // The outcome is in doubt, so neither the instance nor the cache may be trusted.
-            let in_doubt = matches!(error, backend::Error::Unavailable(_))
-                .then(|| {
-                    let identity = self.context.identity.clone();
-                    InDoubt::new(&self.turn_id, identity, commit, &self.services.deliveries)
-                })
-                .flatten();
-            *warm = WarmState { in_doubt, ..WarmState::default() };
+            self.not_confirmed(warm, commit, &error);
             return Err(CallError::Backend(error));
         }
         if !commit.writes.is_empty() {
@@ -129,6 +122,17 @@ impl Turn<'_> {
             self.services.deliveries.committed(actor, staged);
         }
         Ok(reply)
+    }
+
+    /// The outcome of a commit is in doubt, so neither the instance nor the cache may be trusted.
+    fn not_confirmed(&self, warm: &mut WarmState, commit: TurnCommit, error: &backend::Error) {
+        let in_doubt = matches!(error, backend::Error::Unavailable(_))
+            .then(|| {
+                let identity = self.context.identity.clone();
+                InDoubt::new(&self.turn_id, identity, commit, &self.services.deliveries)
+            })
+            .flatten();
+        *warm = WarmState { in_doubt, ..WarmState::default() };
     }
 
     /// Rejects a commit if another host may have owned the actor since the turn began.

@@ -149,9 +149,8 @@ impl Turn<'_> {
                 tracing::info!("a call that was handled before arrived again, and is not handled again");
                 return Ok(Ran::Before(reply));
             }
-            let (outcome, products) = self.run_guest(warm, kind, handled, ends_timers, deadline).await?;
-            self.activation.has_begun.store(true, Ordering::Relaxed);
-            Ok(Ran::Now(outcome, Box::new(products)))
+            let ran = self.run_guest(warm, kind, handled, ends_timers, deadline).await?;
+            Ok(self.begun(ran))
         };
         let Some(outcome) = self.revoked.run_until_cancelled(guest).await else {
             *warm = WarmState { in_doubt: warm.in_doubt.take(), ..WarmState::default() };
@@ -184,6 +183,12 @@ impl Turn<'_> {
             self.end_timers(warm).await?;
         }
         Err(error)
+    }
+
+    /// The agent has run in this activation.
+    fn begun(&self, (outcome, products): (Outcome, TurnProducts)) -> Ran {
+        self.activation.has_begun.store(true, Ordering::Relaxed);
+        Ran::Now(outcome, Box::new(products))
     }
 
     /// Returns `true` if the end of the activation runs the agent's hook. A hook whose result is discarded is not worth an
