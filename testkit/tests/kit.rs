@@ -78,6 +78,9 @@ async fn reminders_and_timers_fire_at_each_of_their_times_in_order() -> Result<(
     host.call("Exerciser/a", "RegisterTimer", &json!({"name": "once", "due_ms": 5_400_000})).await?;
     host.call("Exerciser/a", "RegisterReminder", &json!({"name": "now", "due_ms": 0})).await?;
     assert_eq!(fired(&host, "Exerciser/a").await?, ["now"]);
+    let reserved = json!({"name": "daca:mine", "due_ms": 0});
+    let refused = host.call("Exerciser/a", "RegisterReminder", &reserved).await?;
+    assert_eq!(refused["error"]["case"], "invalid", "{refused}");
 
     let timers = host.timers("Exerciser/a").await?;
     let [once] = &timers[..] else { panic!("one timer, not {timers:?}") };
