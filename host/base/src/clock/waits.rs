@@ -38,11 +38,14 @@ impl Waits {
         }
     }
 
+    /// The number of those that somebody still waits for.
     pub(super) fn len(&self) -> usize {
-        self.0.lock().by_time.len()
+        self.0.lock().by_time.values().filter(|wait| !wait.is_closed()).count()
     }
 
+    /// The end of the next one that somebody still waits for.
     pub(super) fn next(&self) -> Option<SystemTime> {
-        self.0.lock().by_time.keys().next().map(|(time, _)| *time)
+        let inner = self.0.lock();
+        inner.by_time.iter().find(|(_, wait)| !wait.is_closed()).map(|((time, _), _)| *time)
     }
 }
