@@ -4,7 +4,8 @@ use bytes::Bytes;
 use daca_model::backend::{BindingResponse, Error};
 use serde_json::Value;
 
-/// An answer of a binding to `bindings.invoke`. A text and a JSON value convert into one.
+/// An answer of a binding. A text and a JSON value convert into one. Nobody sees the response to `bindings.send`, only that it
+/// failed.
 #[derive(Debug, Clone)]
 pub struct BindingAnswer(pub(crate) Result<BindingResponse, Error>);
 
@@ -14,12 +15,12 @@ impl BindingAnswer {
         BindingAnswer(Ok(BindingResponse { data: data.into(), ..BindingResponse::default() }))
     }
 
-    /// The binding cannot be reached: the agent gets the error `unavailable`.
+    /// The binding cannot be reached: the agent gets the error `unavailable`, and what was sent is tried again as time passes.
     pub fn unavailable(reason: impl Into<String>) -> BindingAnswer {
         BindingAnswer(Err(Error::Unavailable(reason.into())))
     }
 
-    /// The binding refuses the request: the agent gets the error `invalid`.
+    /// The binding refuses the request: the agent gets the error `invalid`, and what was sent is given up at once.
     pub fn invalid(reason: impl Into<String>) -> BindingAnswer {
         BindingAnswer(Err(Error::Invalid(reason.into())))
     }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use daca_base::backoff::Backoff;
 use daca_base::clock::{moved::Machine, unix_ms};
 use daca_embedded::Embedded;
 use daca_manifest::Manifest;
@@ -16,6 +15,7 @@ use daca_runtime::actor::{Actors, ActorsOptions, Deliveries, DeliveryOptions, Ho
 use daca_runtime::component::{CompileIn, Engine, EngineOptions};
 use daca_server::Subscriptions;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 use crate::host::HostParts;
 use crate::inbound::Local;
@@ -25,10 +25,8 @@ use crate::{BindingAnswer, Host, Permit, StartError, component, deploy, manifest
 
 /// Live instances at the same time, over all actors of a test. Further actors take the place of idle ones.
 const LIVE_INSTANCES: usize = 64;
-/// The wait before an effect is tried again. A longer one would only slow tests down.
-const EFFECT_RETRY_DELAY: Duration = Duration::from_millis(1);
-/// The longest such wait.
-const MAX_EFFECT_RETRY_DELAY: Duration = Duration::from_millis(50);
+/// The wait before a subscription gets an event again, in real time. A longer one would only slow tests down.
+const EVENT_RETRY_DELAY: Duration = Duration::from_millis(1);
 /// How long a test waits for something that must happen.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The clock of a host shows 2026-01-01, unless the test says otherwise: the same in each run.
@@ -108,8 +106,8 @@ impl HostBuilder {
         self
     }
 
-    /// Sets the answer to `bindings.invoke` for a binding, or for one of its operations (`BINDING/OPERATION`). The default is
-    /// the manifest's `[embedded.binding-responses]`, or an empty answer.
+    /// Sets the answer of a binding, or of one of its operations (`BINDING/OPERATION`), as [`Host::answer_binding`] does. The
+    /// default is the manifest's `[embedded.binding-responses]`, or an empty answer.
     pub fn binding_response(mut self, binding: &str, answer: impl Into<BindingAnswer>) -> HostBuilder {
         self.answers.insert(binding.to_owned(), answer.into());
         self
@@ -140,7 +138,9 @@ impl HostBuilder {
 
     async fn started(self) -> Result<Host, StartError> {
         let mut manifest = manifest::read(&self.source, &self.additions)?;
-        manifest.host.effect_retry_delay = EFFECT_RETRY_DELAY;
+        // Effects are tried again as the manifest says, by the host's clock.
+        let delivery = DeliveryOptions::of(&manifest);
+        manifest.host.effect_retry_delay = EVENT_RETRY_DELAY;
         locate(&mut manifest, &self.components)?;
         let folder = TempDir::new().map_err(StartError::Folder)?;
         let clock = Machine::at(unix_ms(self.time));
@@ -149,7 +149,7 @@ impl HostBuilder {
         let backend = Arc::new(Recorder::new(embedded, self.secrets, self.answers));
         let engine = engine(&manifest)?;
         let opened = deploy::open(&engine, &manifest, folder.path()).await?;
-        let deliveries = Deliveries::new(backend.clone(), outbox.clone(), deliveries(&manifest));
+        let deliveries = Deliveries::new(backend.clone(), outbox.clone(), delivery);
         let (lifecycle, inbound) = (LifecycleWriter::starting(), Arc::new(Local::default()));
         let services = HostServices {
             engine: engine.clone(),
@@ -187,6 +187,7 @@ impl HostBuilder {
             clock,
             backend,
             outbox,
+            _burials: bury(&actors),
             actors,
             deliveries,
             deployer,
@@ -212,15 +213,11 @@ fn engine(manifest: &Manifest) -> Result<Engine, StartError> {
     })?)
 }
 
-/// The manifest's rules, without the time of `retry-for`: an effect is given up after `effect-attempts`, as a test cannot
-/// wait for a day.
-fn deliveries(manifest: &Manifest) -> DeliveryOptions {
-    let mut options = DeliveryOptions::of(manifest);
-    for policy in options.policies.values_mut() {
-        policy.retry_for = Duration::ZERO;
-        policy.backoff = Backoff::new(EFFECT_RETRY_DELAY, MAX_EFFECT_RETRY_DELAY);
-    }
-    options
+/// Makes dead letters of effects that fail, and tells their agents, as long as the set lives.
+fn bury(actors: &Actors) -> JoinSet<()> {
+    let (mut tasks, actors) = (JoinSet::new(), actors.clone());
+    tasks.spawn(async move { actors.run_burials().await });
+    tasks
 }
 
 /// Finds the components' files.

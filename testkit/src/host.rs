@@ -9,7 +9,7 @@ use axum::Router;
 use bytes::Bytes;
 use daca_base::clock::moved::Machine;
 use daca_deploy::Deployer;
-use daca_model::backend::{ActorCall, ActorCalls as _, Backend as _, EFFECTS, HOST_KEYS, Outbox, WakeupKind};
+use daca_model::backend::{ActorCall, ActorCalls as _, Backend as _, HOST_KEYS, Outbox, WakeupKind};
 use daca_model::{ActorAddress, CallContext, CallIdentity, HostPhase, LifecycleWriter};
 use daca_runtime::actor::{Actors, Deliveries};
 use futures::FutureExt as _;
@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::inbound::Local;
@@ -25,11 +26,11 @@ use crate::seen::{self, BindingCall, Event, Wakeup};
 use crate::{BindingAnswer, CallFailed, Error, Response, StartError, deploy, routes};
 
 /// The interval of the checks whether an actor that is just answering has become idle.
-const POLL_INTERVAL: Duration = Duration::from_millis(1);
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A host in this process, with its agents. Dropping it ends it, without the agents' `#[deactivate]`.
 pub struct Host {
-    parts: HostParts,
+    pub(crate) parts: HostParts,
 }
 
 /// What a host is made of.
@@ -44,6 +45,8 @@ pub(crate) struct HostParts {
     pub(crate) inbound: Arc<Local>,
     pub(crate) lifecycle: LifecycleWriter,
     pub(crate) timeout: Duration,
+    /// Makes dead letters, and tells agents of them. Ends with the host.
+    pub(crate) _burials: JoinSet<()>,
     /// Removed with the host.
     pub(crate) _folder: TempDir,
 }
@@ -200,7 +203,7 @@ impl Host {
         self.settled().await?;
         let scheduled = self.parts.backend.embedded.scheduled_of(&actor, kind).await?;
         let now = self.now();
-        let own = scheduled.into_iter().filter(|one| one.name != EFFECTS);
+        let own = scheduled.into_iter().filter(|one| !one.name.starts_with(HOST_KEYS));
         Ok(own.map(|one| Wakeup::new(one, now)).collect())
     }
 
@@ -225,35 +228,14 @@ impl Host {
     }
 
     /// Waits until nothing is under way: no reminder or timer is due, and no effect is on its way, and neither is anything that
-    /// follows from them. It does not wait for calls that the test itself has not awaited.
+    /// follows from them. What is due later by the clock is left to [`Host::advance`]: firings, and further tries of effects. It
+    /// does not wait for calls that the test itself has not awaited.
     ///
     /// # Errors
     ///
     /// [`Error::TimedOut`].
     pub async fn settled(&self) -> Result<(), Error> {
-        self.within("what is under way", self.rest()).await
-    }
-
-    async fn rest(&self) {
-        let HostParts { backend, deliveries, timeout, .. } = &self.parts;
-        loop {
-            backend.embedded.settled().await;
-            deliveries.flush(Instant::now() + *timeout).await;
-            if self.is_at_rest() {
-                return;
-            }
-        }
-    }
-
-    /// A firing that has ended may have left an effect, and an effect that was delivered a reminder. So no effect may have come
-    /// between the two looks.
-    fn is_at_rest(&self) -> bool {
-        let effects = || {
-            let counts = self.parts.outbox.counts();
-            (self.parts.deliveries.pending(), counts.sent + counts.failed)
-        };
-        let before = effects();
-        before.0 == 0 && self.parts.backend.embedded.has_settled() && effects() == before
+        self.within("what is under way", self.parts.rest()).await
     }
 }
 
@@ -264,8 +246,8 @@ impl Host {
         self.parts.clock.now()
     }
 
-    /// Moves the clock forward. It stops at each time at which a reminder or timer fires, and waits until the firing and
-    /// everything that follows from it have been handled: a daily reminder fires three times in three days.
+    /// Moves the clock forward. It stops at each time at which a reminder or timer fires, or an effect is tried again, and waits
+    /// until that and everything that follows from it have been handled: a daily reminder fires three times in three days.
     ///
     /// # Errors
     ///
@@ -275,10 +257,10 @@ impl Host {
         let end = self.now().checked_add(time).ok_or(Error::TooFar(time))?;
         let advance = async {
             loop {
-                self.rest().await;
+                self.parts.rest().await;
                 let left = end.duration_since(self.now()).unwrap_or_default();
-                let next = self.parts.backend.embedded.next_firing();
-                let next = next.map(|next| next.duration_since(self.now()).unwrap_or_default());
+                let next =
+                    self.parts.next_event().map(|next| next.duration_since(self.now()).unwrap_or_default());
                 match next.filter(|next| *next <= left) {
                     Some(next) => self.parts.clock.pass(next),
                     None => break self.parts.clock.pass(left),
@@ -288,8 +270,9 @@ impl Host {
         self.within(&format!("moving the clock on by {time:?}"), advance).await
     }
 
-    /// Sets the answer to `bindings.invoke` from now on, for a binding or for one of its operations
-    /// (`BINDING/OPERATION`).
+    /// Sets the answer of a binding from now on, or of one of its operations (`BINDING/OPERATION`). To `bindings.invoke` it is the
+    /// response. Of `bindings.send` a failure decides: [`BindingAnswer::unavailable`] is tried again as time passes, and
+    /// [`BindingAnswer::invalid`] is given up at once.
     pub fn answer_binding(&self, binding: &str, answer: impl Into<BindingAnswer>) {
         self.parts.backend.answer(binding, answer.into());
     }
@@ -342,12 +325,12 @@ impl Host {
     /// [`Error::TimedOut`].
     pub async fn deactivate_all(&self) -> Result<(), Error> {
         let deactivate = async {
-            self.rest().await;
+            self.parts.rest().await;
             // An actor whose answer is here may not be idle yet.
             while self.parts.actors.deactivate_all(Instant::now() + self.parts.timeout).await > 0 {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
-            self.rest().await;
+            self.parts.rest().await;
         };
         self.within("the deactivation of all actors", deactivate).await
     }
@@ -375,7 +358,7 @@ impl Drop for Host {
     }
 }
 
-fn address(text: &str) -> Result<ActorAddress, Error> {
+pub(crate) fn address(text: &str) -> Result<ActorAddress, Error> {
     text.parse().map_err(|reason| Error::Address { text: text.to_owned(), reason })
 }
 

@@ -36,15 +36,17 @@
 //! subscription of the manifest. So a test needs no sleeps.
 //!
 //! Output bindings answer what the test says ([`HostBuilder::binding_response`], [`Host::answer_binding`]), also that they
-//! cannot be reached ([`BindingAnswer::unavailable`]).
+//! cannot be reached ([`BindingAnswer::unavailable`]) or refuse ([`BindingAnswer::invalid`]). What was sent to a binding then is
+//! among [`Host::pending_effects`] until it is tried again, or among [`Host::dead_letters`], and the agent's `#[effect_failed]`
+//! has run.
 //!
 //! # Time
 //!
-//! The clock of a host stands still until [`Host::advance`] moves it. Reminders, timers and times to live follow this clock,
-//! and so does the agent's own `SystemTime::now()`. Each host has its own clock, so tests can run in parallel.
+//! The clock of a host stands still until [`Host::advance`] moves it. Reminders, timers, times to live and the tries of effects
+//! follow this clock, and so does the agent's own `SystemTime::now()`. Each host has its own clock, so tests can run in parallel.
 //!
-//! Everything else follows real time: `turn-time` and `running-time`, canary analysis, and the wait before an effect is tried
-//! again, which is one millisecond here. Idle actors are not deactivated; use [`Host::deactivate_all`]. tokio's paused clock
+//! Everything else follows real time: `turn-time` and `running-time`, canary analysis, and the wait before a subscription
+//! gets an event again, which is one millisecond here. Idle actors are not deactivated; use [`Host::deactivate_all`]. tokio's paused clock
 //! (`start_paused`) does not work here: it jumps to the next time-out as soon as all tasks wait, even if they wait for another
 //! thread, such as the one that writes the state file.
 //!
@@ -56,6 +58,7 @@ mod answer;
 mod builder;
 mod component;
 mod deploy;
+mod effects;
 mod error;
 mod host;
 mod inbound;
@@ -66,6 +69,7 @@ mod seen;
 
 pub use answer::BindingAnswer;
 pub use builder::HostBuilder;
+pub use effects::{DeadLetter, PendingEffect};
 pub use error::{CallFailed, Error, StartError};
 pub use host::Host;
 pub use manifest::Permit;

@@ -73,8 +73,18 @@ impl Recorder {
                 self.events.lock().push(Event::new(actor.to_string(), pubsub, topic, event, result));
             }
             EffectRequest::Send(request) => {
-                self.bindings.lock().push(BindingCall::new(actor.to_string(), How::Sent, request));
+                let failed = result.as_ref().err();
+                let sent = BindingCall::new(actor.to_string(), How::Sent, request, failed);
+                self.bindings.lock().push(sent);
             }
+        }
+    }
+
+    /// Why the test lets a sent binding fail.
+    fn failure_of(&self, effect: &Effect) -> Option<Error> {
+        match &effect.request {
+            EffectRequest::Publish { .. } => None,
+            EffectRequest::Send(request) => self.answer_to(request)?.0.err(),
         }
     }
 }
@@ -101,7 +111,13 @@ impl StateStore for Recorder {
 #[async_trait]
 impl EffectDelivery for Recorder {
     async fn deliver(&self, actor: &ActorAddress, effects: &[&Effect]) -> Vec<Tried> {
-        let results = self.embedded.deliver(actor, effects).await;
+        let mut results = Vec::with_capacity(effects.len());
+        for effect in effects {
+            match self.failure_of(effect) {
+                Some(error) => results.push(Tried::from(Err(error))),
+                None => results.extend(self.embedded.deliver(actor, &[*effect]).await),
+            }
+        }
         for (effect, tried) in effects.iter().zip(&results) {
             self.note(actor, effect, &tried.result);
         }
@@ -128,10 +144,13 @@ impl Bindings for Recorder {
         request: &BindingRequest,
         context: &CallContext,
     ) -> Result<BindingResponse, Error> {
-        self.bindings.lock().push(BindingCall::new(actor.to_string(), How::Invoked, request));
         // Also where the test answers: it writes the log.
         let response = self.embedded.invoke_binding(actor, request, context).await;
-        self.answer_to(request).map_or(response, |answer| answer.0)
+        let response = self.answer_to(request).map_or(response, |answer| answer.0);
+        let failed = response.as_ref().err();
+        let invoked = BindingCall::new(actor.to_string(), How::Invoked, request, failed);
+        self.bindings.lock().push(invoked);
+        response
     }
 }
 

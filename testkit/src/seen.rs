@@ -38,6 +38,8 @@ pub struct BindingCall {
     pub data: Bytes,
     /// Names and values beside it.
     pub metadata: BTreeMap<String, String>,
+    /// Why it failed. What was sent is recorded when it has left or has failed for good.
+    pub failed: Option<String>,
 }
 
 /// How a binding was called.
@@ -63,9 +65,15 @@ pub struct Wakeup {
 }
 
 impl BindingCall {
-    pub(crate) fn new(source: String, how: How, request: &BindingRequest) -> BindingCall {
+    pub(crate) fn new(
+        source: String,
+        how: How,
+        request: &BindingRequest,
+        failed: Option<&Error>,
+    ) -> BindingCall {
         let BindingRequest { name, operation, data, metadata } = request.clone();
-        BindingCall { source, how, binding: name, operation, data, metadata }
+        let failed = failed.map(Error::to_string);
+        BindingCall { source, how, binding: name, operation, data, metadata, failed }
     }
 
     /// The payload as JSON. Bytes that are not JSON are a text.

@@ -78,6 +78,9 @@ async fn reminders_and_timers_fire_at_each_of_their_times_in_order() -> Result<(
     host.call("Exerciser/a", "RegisterTimer", &json!({"name": "once", "due_ms": 5_400_000})).await?;
     host.call("Exerciser/a", "RegisterReminder", &json!({"name": "now", "due_ms": 0})).await?;
     assert_eq!(fired(&host, "Exerciser/a").await?, ["now"]);
+    let reserved = json!({"name": "daca:mine", "due_ms": 0});
+    let refused = host.call("Exerciser/a", "RegisterReminder", &reserved).await?;
+    assert_eq!(refused["error"]["case"], "invalid", "{refused}");
 
     let timers = host.timers("Exerciser/a").await?;
     let [once] = &timers[..] else { panic!("one timer, not {timers:?}") };
@@ -144,6 +147,70 @@ async fn bindings_answer_what_the_test_says() -> Result<()> {
         (How::Sent, "set", json!("rain")),
     ];
     assert_eq!(calls, expected);
+    Ok(())
+}
+
+fn told() -> HostBuilder {
+    Host::embedded()
+        .agent("Told", "target/wasm32-wasip2/guest/examples/told.wasm")
+        .permit("Told", Permit::Binding("twilio-binding/*"))
+        .permit("Told", Permit::Publish("daca-pubsub/*"))
+}
+
+#[tokio::test]
+async fn what_a_binding_refuses_is_a_dead_letter_of_which_the_agent_is_told() -> Result<()> {
+    let host =
+        told().binding_response("twilio-binding", BindingAnswer::invalid("no such number")).start().await?;
+    host.call("Told/a", "Send", "hello").await?;
+    let letters = host.dead_letters("Told/a").await?;
+    let [letter] = &letters[..] else { panic!("one letter, not {letters:?}") };
+    assert_eq!((&*letter.target, &letter.data), ("twilio-binding/create", &json!("hello")));
+    assert_eq!((&*letter.code, &*letter.reason, letter.attempts), ("invalid", "no such number", 1));
+    assert!(letter.told);
+    let failures = host.call("Told/a", "Failures", &()).await?;
+    assert_eq!((&failures[0]["identity"], &failures[0]["definite"]), (&json!(letter.id), &json!(true)));
+    assert_eq!(host.bindings().await?[0].failed.as_deref(), Some("no such number"));
+    assert_eq!(host.events().await?.len(), 1, "that of the handler");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_now_is_tried_again_as_time_passes() -> Result<()> {
+    let host = told().manifest_text("[agents.Told.effects]\nretry-for = \"10m\"\n").start().await?;
+    host.answer_binding("twilio-binding", BindingAnswer::unavailable("it is night"));
+    host.call("Told/a", "Send", "hello").await?;
+    host.call("Told/a", "Send", "again").await?;
+    let pending = host.pending_effects("Told/a").await?;
+    let seen = pending.iter().map(|one| (one.data.clone(), one.attempts, one.error.as_deref()));
+    let expected = [(json!("hello"), 1, Some("it is night")), (json!("again"), 0, None)];
+    assert_eq!(seen.collect::<Vec<_>>(), expected);
+    assert!(host.bindings().await?.is_empty() && host.dead_letters("Told/a").await?.is_empty());
+    host.answer_binding("twilio-binding", "");
+    host.advance(SECOND).await?;
+    let sent = host.bindings().await?.iter().map(|call| call.data.clone()).collect::<Vec<_>>();
+    assert_eq!(sent, ["hello", "again"], "in order");
+
+    host.answer_binding("twilio-binding", BindingAnswer::unavailable("it is night"));
+    host.call("Told/a", "Send", "never").await?;
+    host.advance(9 * 60 * SECOND).await?;
+    assert!(host.dead_letters("Told/a").await?.is_empty(), "ten minutes have not passed");
+    host.advance(HOUR).await?;
+    let letters = host.dead_letters("Told/a").await?;
+    assert_eq!((letters.len(), &*letters[0].code), (1, "unavailable"));
+    assert!(letters[0].attempts > 5, "{letters:?}");
+    assert_eq!(host.call("Told/a", "Failures", &()).await?[0]["definite"], false);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_handler_that_traps_is_tried_again_as_time_passes_and_then_given_up() -> Result<()> {
+    let host = told().binding_response("twilio-binding", BindingAnswer::invalid("no")).start().await?;
+    host.call("Told/a", "Send", "trap").await?;
+    host.call("Told/a", "Send", "other").await?;
+    host.advance(HOUR).await?;
+    let letters = host.dead_letters("Told/a").await?;
+    assert_eq!(letters.iter().map(|letter| letter.told).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(host.call("Told/a", "Failures", &()).await?.as_array().map(Vec::len), Some(1));
     Ok(())
 }
 

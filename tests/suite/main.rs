@@ -25,6 +25,7 @@ mod shutdown;
 mod streams;
 mod swap;
 mod swapped;
+mod told;
 mod turns;
 mod wakeups;
 

@@ -150,6 +150,7 @@ impl Turn {
             delivered_line: Some(delivered),
             undeliverable_line: Some(undeliverable.to_owned()),
             traceparent: None,
+            after_failure: false,
         });
     }
 }

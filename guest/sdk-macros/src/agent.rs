@@ -21,6 +21,7 @@ pub(crate) struct Agent {
     pub(crate) deactivate: Option<Hook>,
     pub(crate) reminder: Option<Hook>,
     pub(crate) timer: Option<Hook>,
+    pub(crate) effect_failed: Option<Hook>,
     pub(crate) migrate: Option<Migrate>,
 }
 
@@ -88,6 +89,9 @@ impl Agent {
             }
             Some(Role::Reminder) => add_hook(&mut self.reminder, "reminder", check_firing(function)?),
             Some(Role::Timer) => add_hook(&mut self.timer, "timer", check_firing(function)?),
+            Some(Role::EffectFailed) => {
+                add_hook(&mut self.effect_failed, "effect_failed", check_effect_failed(function)?)
+            }
             Some(Role::Migrate(attributes)) => self.add_migrate(check_migrate(function)?, *attributes),
         }
     }
@@ -188,6 +192,19 @@ fn check_firing(function: &ImplItemFn) -> Result<Hook> {
     }
     check_owned(data, "the data of a firing")?;
     Ok(Hook { function: function.sig.ident.clone(), data: Some(data.clone()), output })
+}
+
+fn check_effect_failed(function: &ImplItemFn) -> Result<Hook> {
+    let (parameters, output) = check_signature(function, "this hook")?;
+    let [effect, reason] = parameters[..] else {
+        return Err(Error::new(
+            function.sig.inputs.span(),
+            "this hook takes `(&mut self, effect: daca_sdk::FailedEffect, reason: daca_sdk::Error)`",
+        ));
+    };
+    check_owned(effect, "the effect")?;
+    check_owned(reason, "the reason")?;
+    Ok(Hook { function: function.sig.ident.clone(), data: None, output })
 }
 
 fn check_migrate(function: &ImplItemFn) -> Result<Hook> {

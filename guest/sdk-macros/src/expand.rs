@@ -38,6 +38,7 @@ fn agent(arguments: &TokenStream, block: &mut ItemImpl) -> Result<TokenStream> {
     let lifecycle = lifecycle(&agent);
     let reminder = agent.reminder.as_ref().map(reminder);
     let timer = agent.timer.as_ref().map(timer);
+    let effect_failed = agent.effect_failed.as_ref().map(effect_failed);
     let migrate = agent.migrate.as_ref().map(migrate);
 
     Ok(quote! {
@@ -68,6 +69,7 @@ fn agent(arguments: &TokenStream, block: &mut ItemImpl) -> Result<TokenStream> {
             #lifecycle
             #reminder
             #timer
+            #effect_failed
             #migrate
         };
     })
@@ -94,6 +96,23 @@ fn timer(hook: &Hook) -> TokenStream {
             }
         }
         ::daca_sdk::__export!(on_timer export_on_timer __Agent);
+    }
+}
+
+fn effect_failed(Hook { function, output, .. }: &Hook) -> TokenStream {
+    let call = quote! { __Agent::#function(self, effect, reason) };
+    let done = quote_spanned! { *output => ::daca_sdk::rt::done(#call) };
+    quote! {
+        impl ::daca_sdk::rt::OnEffectFailed for __Agent {
+            fn on_effect_failed(
+                &mut self,
+                effect: ::daca_sdk::FailedEffect,
+                reason: ::daca_sdk::Error,
+            ) -> ::core::result::Result<(), ::daca_sdk::Failure> {
+                #done
+            }
+        }
+        ::daca_sdk::__export!(on_effect_failed export_on_effect_failed __Agent);
     }
 }
 
@@ -194,13 +213,14 @@ mod tests {
                 #[activate] pub fn start(&mut self) -> R {}
                 #[reminder] fn ring(&mut self, name: &str, data: u8) -> R {}
                 #[method(name = "x")] pub fn run(&self) -> R {}
+                #[effect_failed] pub fn regret(&mut self, effect: FailedEffect, reason: Error) -> R {}
                 #[migrate(to = "2", keys = KEYS)] fn change(&mut self, from: &str, state: &mut Migration) -> R {}
             }"#,
         )
         .expect("an impl block");
         let agent = Agent::take(&mut block).expect("an agent");
         assert_eq!(agent.methods.len(), 1);
-        assert!(agent.activate.is_some() && agent.reminder.is_some());
+        assert!(agent.activate.is_some() && agent.reminder.is_some() && agent.effect_failed.is_some());
         assert!(agent.deactivate.is_none() && agent.timer.is_none());
         assert_eq!(agent.migrate.expect("a migration").attributes.to.value(), "2");
         assert!(!quote!(#block).to_string().contains('#'));
@@ -229,6 +249,14 @@ mod tests {
             ("pub fn ok(&self) -> R {} #[activate] #[timer] fn a(&mut self) -> R {}", &["not two"]),
             ("pub fn ok(&self) -> R {} #[reminder] fn a(&mut self) -> R {}", &["name: &str, data: T"]),
             ("pub fn ok(&self) -> R {} #[activate] fn a(&mut self, x: u8) -> R {}", &["nothing else"]),
+            (
+                "pub fn ok(&self) -> R {} #[effect_failed] fn a(&mut self, effect: FailedEffect) -> R {}",
+                &["effect: daca_sdk::FailedEffect, reason: daca_sdk::Error"],
+            ),
+            (
+                "pub fn ok(&self) -> R {} #[effect_failed] fn a(&mut self, e: &FailedEffect, r: Error) -> R {}",
+                &["the effect is owned"],
+            ),
             (
                 "pub fn ok(&self) -> R {} #[migrate] fn a(&mut self, f: &str, s: &mut M) -> R {}",
                 &["write `#[migrate(to"],

@@ -59,6 +59,7 @@ use proc_macro::TokenStream;
 /// | `#[deactivate]` | `fn(&mut self) -> Result<(), E>` | when the actor is deactivated; not when the host is killed |
 /// | `#[reminder]` | `fn(&mut self, name: &str, data: T) -> Result<(), E>` | when a reminder fires |
 /// | `#[timer]` | `fn(&mut self, name: &str, data: T) -> Result<(), E>` | when a timer fires |
+/// | `#[effect_failed]` | `fn(&mut self, effect: FailedEffect, reason: Error) -> Result<(), E>` | once for each event or sent binding that was given up |
 /// | `#[migrate(to = "…", keys = …)]` | `fn(&mut self, from: &str, state: &mut Migration) -> Result<(), E>` | once for each actor whose state has another schema |
 ///
 /// An agent without `#[reminder]` cannot register reminders. An agent without `#[timer]` cannot register timers.
@@ -91,6 +92,36 @@ use proc_macro::TokenStream;
 ///     }
 /// }
 /// ```
+///
+/// # Effects that fail
+///
+/// An event or a sent binding that cannot be delivered is given up after some retries. An agent with `#[effect_failed]` is
+/// told, in a call of its own: what the function writes and sends commits like that of any other call.
+///
+/// ```
+/// use daca_sdk::{Error, FailedEffect, agent, bindings, state};
+///
+/// #[derive(Default)]
+/// struct Order;
+///
+/// #[agent]
+/// impl Order {
+///     pub fn place(&mut self) -> Result<(), Error> {
+///         bindings::send("mail", "create", "thank you", &[])?;
+///         state::set("status", "placed")
+///     }
+///
+///     #[effect_failed]
+///     fn not_sent(&mut self, effect: FailedEffect, reason: Error) -> Result<(), Error> {
+///         state::set("status", &format!("{} was not sent: {reason}", effect.identity))
+///     }
+/// }
+/// ```
+///
+/// - The reason is `Error::Unavailable` if the last try failed in a way that another one might have changed. All other
+///   variants are definite.
+/// - When the function fails or panics, it is called again about a minute later, five times in all.
+/// - It is not told of effects of its own.
 ///
 /// # Schema migration
 ///

@@ -56,6 +56,12 @@
 //! [`Failure`], panics or exceeds a limit, they are discarded. [`bindings::invoke`] and [`actors::invoke`] take effect
 //! at once.
 //!
+//! # Effects that fail
+//!
+//! Events and sent bindings leave after the call, so the call cannot know whether they arrive. The host retries them, and
+//! then gives them up. An agent that wants to know has a function marked `#[effect_failed]`. It gets a [`FailedEffect`] and
+//! the reason. See [`agent`].
+//!
 //! # Errors
 //!
 //! The host reports an [`Error`] to the agent; the agent reports a [`Failure`] to its caller. `?` converts the first into
@@ -74,6 +80,7 @@ pub mod timers;
 
 mod effect;
 mod error;
+mod failed_effect;
 mod json;
 mod migration;
 #[doc(hidden)]
@@ -84,6 +91,7 @@ pub use daca_sdk_macros::agent;
 
 pub use crate::effect::Effect;
 pub use crate::error::{Error, Failure};
+pub use crate::failed_effect::{EffectRequest, FailedEffect};
 pub use crate::migration::Migration;
 pub use crate::schedule::Schedule;
 
@@ -94,6 +102,8 @@ mod documents {
     struct Readme;
     #[doc = include_str!("../../../docs/guide/write-an-agent.md")]
     struct WriteAnAgent;
+    #[doc = include_str!("../../../docs/concepts/effects.md")]
+    struct Effects;
     #[doc = include_str!("../../../docs/concepts/schema-migration.md")]
     struct SchemaMigration;
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::bindings::actor::daca::agent::types;
-use crate::{Failure, Migration, json};
+use crate::{Error, FailedEffect, Failure, Migration, json};
 
 /// Every agent.
 pub trait Agent: Default + 'static {
@@ -36,6 +36,11 @@ pub trait OnReminder: Agent {
 /// An agent with `#[timer]`.
 pub trait OnTimer: Agent {
     fn on_timer(&mut self, name: &str, data: &[u8]) -> Result<(), Failure>;
+}
+
+/// An agent with `#[effect_failed]`.
+pub trait OnEffectFailed: Agent {
+    fn on_effect_failed(&mut self, effect: FailedEffect, reason: Error) -> Result<(), Failure>;
 }
 
 /// An agent with `#[migrate]`.
@@ -74,6 +79,15 @@ impl<T: OnReminder> bindings::on_reminder::exports::daca::agent::on_reminder::Gu
 impl<T: OnTimer> bindings::on_timer::exports::daca::agent::on_timer::Guest for T {
     fn on_timer(name: String, data: Vec<u8>) -> Result<(), types::Failure> {
         Ok(T::with(|agent| agent.on_timer(&name, &data))?)
+    }
+}
+
+impl<T: OnEffectFailed> bindings::on_effect_failed::exports::daca::agent::on_effect_failed::Guest for T {
+    fn on_effect_failed(
+        effect: bindings::on_effect_failed::exports::daca::agent::on_effect_failed::FailedEffect,
+        reason: types::Error,
+    ) -> Result<(), types::Failure> {
+        Ok(T::with(|agent| agent.on_effect_failed(effect.into(), reason.into()))?)
     }
 }
 

@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use daca_sdk::rt::{Agent, Lifecycle, Migrate, OnReminder};
-use daca_sdk::{Error, Failure, Migration, agent};
+use daca_sdk::rt::{Agent, Lifecycle, Migrate, OnEffectFailed, OnReminder};
+use daca_sdk::{EffectRequest, Error, FailedEffect, Failure, Migration, agent};
 
 #[derive(Default)]
 struct Notes {
@@ -22,6 +22,13 @@ impl Notes {
     #[reminder]
     pub fn ring(&mut self, name: &str, times: Option<u8>) -> Result<(), Failure> {
         self.notes.push(format!("{name} {times:?}"));
+        Ok(())
+    }
+
+    #[effect_failed]
+    fn regret(&mut self, effect: FailedEffect, reason: Error) -> Result<(), Failure> {
+        let note: String = effect.json()?;
+        self.notes.push(format!("{} {note} {reason}", effect.identity));
         Ok(())
     }
 
@@ -107,6 +114,28 @@ fn hooks_run_on_the_instance() {
         assert!(agent.active);
         assert_eq!(agent.notes, ["tea Some(2)", "tea None"]);
     });
+}
+
+#[test]
+fn a_failed_effect_is_given_with_its_reason() {
+    let effect = |event: &[u8]| FailedEffect {
+        identity: "turn-0".to_owned(),
+        request: EffectRequest::Publish {
+            pubsub: "p".to_owned(),
+            topic: "t".to_owned(),
+            event: event.to_vec(),
+        },
+        attempts: 1,
+    };
+    let told = |event: &[u8]| {
+        let reason = Error::Invalid("no such topic".to_owned());
+        Notes::with(|agent| OnEffectFailed::on_effect_failed(agent, effect(event), reason))
+    };
+    told(b"\"a\"").expect("it is told");
+    Notes::with(|agent| assert_eq!(agent.notes, ["turn-0 a invalid: no such topic"]));
+    assert!(
+        matches!(told(b"7"), Err(Failure::Failed(message)) if message.contains("the payload of the effect"))
+    );
 }
 
 #[test]

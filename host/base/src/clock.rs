@@ -14,10 +14,14 @@
 //!
 //! A test gives the host a clock that stands still until it is moved ([`moved`]).
 
+mod waits;
+
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
+
+use self::waits::Waits;
 
 /// The clock of this process.
 static OF_PROCESS: LazyLock<Clock> = LazyLock::new(|| {
@@ -42,12 +46,14 @@ struct Inner {
     read: Box<dyn Fn() -> Reading + Send + Sync>,
     /// The last returned time, and the monotonic clock then.
     last: Mutex<Option<(SystemTime, Duration)>>,
+    /// Who waits for a clock that is moved. `None` for a clock that runs by itself.
+    waits: Option<Arc<Waits>>,
 }
 
 impl Clock {
     /// A clock based on two others.
     pub fn new(read: impl Fn() -> Reading + Send + Sync + 'static) -> Clock {
-        Clock(Arc::new(Inner { read: Box::new(read), last: Mutex::new(None) }))
+        Clock(Arc::new(Inner { read: Box::new(read), last: Mutex::new(None), waits: None }))
     }
 
     /// The clock of this process: everything that decides by time must agree on it.
@@ -69,6 +75,22 @@ impl Clock {
     /// The time of the wall clock, which may be set: for times that people read.
     pub fn wall(&self) -> SystemTime {
         (self.0.read)().wall
+    }
+
+    /// The time that has passed since an arbitrary moment, whatever the wall clock shows: for what must not end because
+    /// a clock is set.
+    pub fn monotonic(&self) -> Duration {
+        (self.0.read)().monotonic
+    }
+
+    /// Waits until so much time has passed. A clock that is moved has to be moved on; any other one runs by itself.
+    pub async fn sleep(&self, time: Duration) {
+        let Some(waits) = &self.0.waits else { return tokio::time::sleep(time).await };
+        let Some(end) = self.now().checked_add(time) else { return std::future::pending().await };
+        let wait = waits.add(end);
+        // It may have been moved in the meantime.
+        waits.end(self.now());
+        wait.await.ok();
     }
 
     /// Milliseconds since 1970.
@@ -100,31 +122,46 @@ pub fn unix_ms(time: SystemTime) -> u64 {
 
 /// Clocks that stand still until they are moved: those of a machine on which time passes when a test says so.
 ///
-/// Only readers of the machine's [`Clock`] see that time: due times and expiries. Waits of tokio, such as time-outs,
-/// follow real time.
+/// Only readers of the machine's [`Clock`] see that time: due times and expiries, and waits by that clock. Waits of tokio,
+/// such as time-outs, follow real time.
 pub mod moved {
     use super::*;
 
     /// The two clocks of a machine. Cheap to clone; the clones are one machine.
     #[derive(Clone)]
-    pub struct Machine(Arc<Mutex<Reading>>);
+    pub struct Machine {
+        reading: Arc<Mutex<Reading>>,
+        waits: Arc<Waits>,
+    }
 
     impl Machine {
         /// A machine on which it is so many milliseconds after 1970.
         pub fn at(unix_ms: u64) -> Machine {
             let wall = UNIX_EPOCH + Duration::from_millis(unix_ms);
-            Machine(Arc::new(Mutex::new(Reading { wall, monotonic: Duration::ZERO })))
+            let reading = Arc::new(Mutex::new(Reading { wall, monotonic: Duration::ZERO }));
+            Machine { reading, waits: Arc::default() }
         }
 
         /// A host's clock on it. A second one is that of a process that starts later.
         pub fn clock(&self) -> Clock {
-            let Machine(reading) = self.clone();
-            Clock::new(move || *reading.lock())
+            let Machine { reading, waits } = self.clone();
+            let read = Box::new(move || *reading.lock());
+            Clock(Arc::new(Inner { read, last: Mutex::new(None), waits: Some(waits) }))
         }
 
         /// What its wall clock shows.
         pub fn now(&self) -> SystemTime {
-            self.0.lock().wall
+            self.reading.lock().wall
+        }
+
+        /// The number of waits ([`Clock::sleep`]) that have not ended.
+        pub fn waiting(&self) -> usize {
+            self.waits.len()
+        }
+
+        /// When the next wait ends.
+        pub fn next_wait(&self) -> Option<SystemTime> {
+            self.waits.next()
         }
 
         /// Time passes.
@@ -146,7 +183,8 @@ pub mod moved {
         }
 
         fn with(&self, change: impl FnOnce(&mut Reading)) {
-            change(&mut self.0.lock());
+            change(&mut self.reading.lock());
+            self.waits.end(self.now());
         }
     }
 }
@@ -176,6 +214,23 @@ mod tests {
         assert_eq!(passed(&clock), 2_000, "set right again: it was no hour");
         machine.sleep(HOUR);
         assert_eq!(passed(&clock), 2_000 + millis(HOUR), "forward: it was");
+    }
+
+    #[tokio::test]
+    async fn a_wait_ends_when_the_clock_is_moved_on() {
+        let machine = Machine::at(START);
+        let clock = machine.clock();
+        let wait = tokio::spawn(async move { clock.sleep(HOUR).await });
+        while machine.waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(machine.next_wait(), Some(machine.now() + HOUR));
+        machine.pass(HOUR - SECOND);
+        assert_eq!(machine.waiting(), 1);
+        machine.pass(SECOND);
+        assert_eq!((machine.waiting(), machine.next_wait()), (0, None));
+        wait.await.expect("it ends");
+        machine.clock().sleep(Duration::ZERO).await;
     }
 
     #[test]

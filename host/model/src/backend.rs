@@ -20,7 +20,9 @@ use daca_base::clock::Clock;
 
 pub use self::error::Error;
 use crate::backup::StateSnapshot;
-pub use crate::effect::{BindingRequest, BindingResponse, Effect, EffectRequest, EffectTarget, Tried};
+pub use crate::effect::{
+    BindingRequest, BindingResponse, Effect, EffectRequest, EffectTarget, FailedEffect, Tried,
+};
 pub use crate::outbox::{EffectKind, EffectStatus, Outbox, OutboxCounts, OutboxEntry};
 pub use crate::shared_store::{SharedStore, SharedValue, SharedWriteError};
 pub use crate::stored::stored_json;

@@ -46,6 +46,9 @@ pub enum CallError {
     /// Too many effects wait for delivery.
     #[error("{0} events and messages wait for delivery, which is the limit of the host. Call again later.")]
     EffectsBacklog(usize),
+    /// A reminder or timer of a newer host. It is not the agent's, and this host does not know what to do.
+    #[error("{0:?} is a reminder or timer of a newer host. This host leaves it to that one.")]
+    WakeupOfNewerHost(String),
     /// The host is not ready yet.
     #[error("The host is starting. Call again in a moment.")]
     Starting,
@@ -169,6 +172,7 @@ impl CallError {
             CallError::QueueFull { .. } => ErrorCode::ActorQueueFull,
             CallError::HostBusy(_) => ErrorCode::HostBusy,
             CallError::EffectsBacklog(_) => ErrorCode::EffectsBacklog,
+            CallError::WakeupOfNewerHost(_) => ErrorCode::WakeupOfNewerHost,
             CallError::Starting => ErrorCode::HostStarting,
             CallError::ShuttingDown => ErrorCode::HostShuttingDown,
             CallError::WaitsForItself(_) => ErrorCode::CallWaitsForItself,

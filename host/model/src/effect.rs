@@ -21,6 +21,8 @@ pub struct Effect {
     pub undeliverable_line: Option<String>,
     /// The trace context of the turn that requested it.
     pub traceparent: Option<Arc<str>>,
+    /// The agent requested it when it was told of another one's failure. It is not told if this one fails, too.
+    pub after_failure: bool,
 }
 
 impl Effect {
@@ -39,6 +41,19 @@ impl Effect {
         let lines = [&self.delivered_line, &self.undeliverable_line];
         self.request.bytes() + lines.into_iter().flatten().map(String::len).sum::<usize>()
     }
+}
+
+/// An effect that was given up.
+#[derive(Debug, Clone)]
+pub struct FailedEffect {
+    /// The effect.
+    pub effect: Effect,
+    /// The tries that were made to deliver it.
+    pub attempts: u32,
+    /// Why the last one failed.
+    pub reason: Error,
+    /// The agent was told, and its turn was kept.
+    pub is_told: bool,
 }
 
 /// The result of a delivery, with the number of tries that were made. A backend that delivers in process makes several

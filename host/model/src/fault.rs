@@ -28,7 +28,7 @@ pub enum Fault {
     /// The host has no capacity for another instance.
     #[error("the host has no capacity for an instance now ({0})")]
     NoRoom(String),
-    /// A reminder or timer fired, and the component has no export for it.
+    /// A reminder or timer fired, or an effect failed, and the component has no export for it.
     #[error("the component has no export that takes a {0}")]
     NoHandler(&'static str),
 }

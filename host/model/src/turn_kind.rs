@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::backend::WakeupKind;
+use crate::backend::{FailedEffect, WakeupKind};
 
 /// The call that a turn makes in the guest.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub enum TurnKind {
         /// The data.
         data: Bytes,
     },
+    /// An effect was given up, and the agent is told.
+    EffectFailed(Box<FailedEffect>),
     /// The end of the activation.
     Deactivate,
     /// The activation of an instance and nothing else, for a smoke test. The reply is empty.

@@ -8,7 +8,8 @@ use bytes::Bytes;
 
 use daca_base::json::Document;
 
-/// The prefix of the state keys that the host keeps beside an agent's own. No guest can name them.
+/// The prefix of the state keys that the host keeps beside an agent's own, and of its reminders and timers. No guest can
+/// name them.
 pub const HOST_KEYS: &str = "daca:";
 /// The state key of an actor's effects that have not left, the beginning of the keys of a long backlog, and the name of
 /// the reminder that wakes such an actor.

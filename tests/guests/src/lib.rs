@@ -25,4 +25,5 @@ pub const GUESTS: &[&str] = &[
     "swapped_traps",
     "swapped_v1",
     "swapped_v2",
+    "told",
 ];

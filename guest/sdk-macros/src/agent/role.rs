@@ -17,6 +17,7 @@ pub(super) enum Role {
     Deactivate,
     Reminder,
     Timer,
+    EffectFailed,
     Migrate(Box<MigrateAttributes>),
 }
 
@@ -69,6 +70,8 @@ fn read_role(attribute: &Attribute) -> Result<Option<Role>> {
         Role::Reminder
     } else if path.is_ident("timer") {
         Role::Timer
+    } else if path.is_ident("effect_failed") {
+        Role::EffectFailed
     } else if path.is_ident("migrate") {
         return read_migrate_attributes(attribute)
             .map(|attributes| Some(Role::Migrate(Box::new(attributes))));

@@ -53,6 +53,18 @@ pub mod on_timer {
     });
 }
 
+/// The export `on-effect-failed`.
+pub mod on_effect_failed {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package daca:sdk-on-effect-failed; world sdk-on-effect-failed { export daca:agent/on-effect-failed@0.1.0; }",
+        with: { "daca:agent/types@0.1.0": crate::rt::bindings::actor::daca::agent::types },
+        pub_export_macro: true,
+        export_macro_name: "export_on_effect_failed",
+        default_bindings_module: "daca_sdk::rt::bindings::on_effect_failed",
+    });
+}
+
 /// The export `migration`.
 pub mod migration {
     wit_bindgen::generate!({

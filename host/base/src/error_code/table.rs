@@ -162,6 +162,7 @@ error_codes! {
     DevSourceMissing "dev-source-missing" Setup;
     DevTooManySources "dev-too-many-sources" Setup;
     EffectGivenUp "effect-given-up" Notice;
+    EffectHandlerGivenUp "effect-handler-given-up" Notice;
     EffectsBacklog "effects-backlog" Unavailable;
     EffectsWithoutReminder "effects-without-reminder" Notice;
     EngineUnavailable "engine-unavailable" Setup;
@@ -283,4 +284,5 @@ error_codes! {
     VersionsUnwritable "versions-unwritable" StorageFull;
     WakeupGivenUp "wakeup-given-up" Notice;
     WakeupNotRemoved "wakeup-not-removed" Notice;
+    WakeupOfNewerHost "wakeup-of-newer-host" Unavailable;
 }

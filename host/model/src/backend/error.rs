@@ -29,6 +29,28 @@ impl Error {
         matches!(self, Error::Unavailable(_) | Error::NotApplied(_))
     }
 
+    /// The case of the contract that a guest sees, as it is stored.
+    pub fn case(&self) -> &'static str {
+        match self {
+            Error::NotFound(_) => "not-found",
+            Error::Invalid(_) => "invalid",
+            Error::Unavailable(_) | Error::NotApplied(_) => "unavailable",
+            Error::TooLarge(_) => "too-large",
+            Error::Other(_) => "other",
+        }
+    }
+
+    /// The error of a stored case. One that is not known is [`Error::Other`].
+    pub fn of_case(case: &str, text: String) -> Error {
+        match case {
+            "not-found" => Error::NotFound(text),
+            "invalid" => Error::Invalid(text),
+            "unavailable" => Error::Unavailable(text),
+            "too-large" => Error::TooLarge(text),
+            _ => Error::Other(text),
+        }
+    }
+
     /// Converts the error of a step that precedes any change: nothing was done.
     pub fn as_not_applied(self) -> Error {
         match self {

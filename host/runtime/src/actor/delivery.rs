@@ -63,6 +63,8 @@ struct Logs {
     outgoing: HashMap<ActorAddress, Outgoing>,
     /// Actors with effects that were given up since anybody looked.
     given_up: BTreeSet<ActorAddress>,
+    /// The number of actors whose effects are being made dead letters.
+    burying: usize,
     /// Actors that have left, each once, and when they are looked at: their entries are removed after [`REMEMBERED`].
     left: VecDeque<(Instant, ActorAddress)>,
 }
@@ -90,6 +92,8 @@ pub(super) struct LogClaim {
     pub(super) has_reminder: bool,
     /// Effects were added since the reminder fired.
     pub(super) is_used: bool,
+    /// There are dead letters of which the agent is to be told. `None` if they have not been read.
+    pub(super) has_untold: Option<bool>,
 }
 
 impl Drop for LogClaim {
@@ -185,6 +189,7 @@ impl Deliveries {
             token: Arc::new(()),
             has_reminder: false,
             is_used: false,
+            has_untold: None,
         };
         let mut logs = self.shared.lock();
         logs.remove_old();
@@ -220,11 +225,28 @@ impl Deliveries {
     pub(super) async fn next_given_up(&self) -> ActorAddress {
         loop {
             let changed = self.shared.has_given_up.notified();
-            if let Some(actor) = self.shared.lock().given_up.pop_first() {
+            if let Some(actor) = self.shared.lock().take_given_up() {
                 return actor;
             }
             changed.await;
         }
+    }
+
+    /// The turn for an actor of [`Deliveries::next_given_up`] has ended.
+    pub(super) fn burial_ended(&self) {
+        let mut logs = self.shared.lock();
+        logs.burying = logs.burying.saturating_sub(1);
+    }
+
+    /// Returns `true` while effects that were given up are being made dead letters.
+    pub(super) fn has_burials(&self) -> bool {
+        let logs = self.shared.lock();
+        logs.burying > 0 || !logs.given_up.is_empty()
+    }
+
+    /// The number of lanes: actors and targets with effects that are being delivered or wait for another try.
+    pub fn lanes(&self) -> usize {
+        self.shared.lock().outgoing.values().map(|outgoing| outgoing.lanes.len()).sum()
     }
 
     /// Sends the effects of a committed turn.
@@ -250,7 +272,8 @@ impl Deliveries {
         }
         let turn = tracing::Span::current();
         let policy = self.shared.options.of_actor(actor);
-        let now = self.shared.backend.clock().unix_ms();
+        let clock = self.shared.backend.clock();
+        let (now, monotonic) = (clock.unix_ms(), clock.monotonic());
         let bytes = effects.iter().map(|logged| logged.effect.bytes()).sum::<usize>();
         self.shared.pending.fetch_add(effects.len(), Ordering::Relaxed);
         self.shared.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -259,7 +282,7 @@ impl Deliveries {
             logged: logged.clone(),
             turn: turn.clone(),
             failures: 0,
-            expires: policy.expires(logged.age(now)),
+            expires: policy.expires(logged.age(now), monotonic),
         });
         waiting.collect()
     }
@@ -308,6 +331,12 @@ impl Deliveries {
 }
 
 impl Logs {
+    fn take_given_up(&mut self) -> Option<ActorAddress> {
+        let actor = self.given_up.pop_first()?;
+        self.burying += 1;
+        Some(actor)
+    }
+
     fn is_held_by(&self, claim: &LogClaim) -> bool {
         let outgoing = self.outgoing.get(&claim.actor);
         outgoing.is_some_and(|outgoing| std::ptr::eq(outgoing.claim.as_ptr(), Arc::as_ptr(&claim.token)))

@@ -27,7 +27,7 @@ use daca_model::backend::{
     self, Backend, Effect, FiredWakeup, Registration, StateWrite, TurnCommit, WakeupKey, WakeupKind,
 };
 
-pub(super) use self::dead_letters::{DEAD_LETTERS, DeadLetter, DeadLetters, GivenUp};
+pub(super) use self::dead_letters::{DEAD_LETTERS, DeadLetter, DeadLetters, GivenUp, MAX_TELLINGS};
 use self::stored::{HEAD, Head, StoredEffect, segment_key};
 
 /// The bytes of effects in the head. A longer backlog moves into a segment, which is written once.
@@ -37,6 +37,10 @@ const READ_BATCH: usize = 32;
 /// The interval of the host's reminder: how long the effects of a dead host wait at most, once the actor can be active
 /// elsewhere.
 const REMINDER_PERIOD: Duration = Duration::from_secs(60);
+
+/// The data of the reminder. A host that does not know the reminder passes it to the agent: one that reads its data as JSON,
+/// as all agents of the SDK do, then refuses the firing, whatever type it expects.
+const REMINDER_DATA: &str = "of the host, not of the agent";
 
 /// The host's own reminder of an actor with effects.
 pub(super) fn reminder() -> WakeupKey {
@@ -50,7 +54,8 @@ pub(super) fn is_reminder(fired: &FiredWakeup) -> bool {
 
 /// The registration of [`reminder`].
 pub(super) fn registration() -> Registration {
-    Registration { due: REMINDER_PERIOD, period: Some(REMINDER_PERIOD), ttl: None, data: Bytes::new() }
+    let data = Bytes::from_static(REMINDER_DATA.as_bytes());
+    Registration { due: REMINDER_PERIOD, period: Some(REMINDER_PERIOD), ttl: None, data }
 }
 
 /// An effect of the log. The log and the lane that sends it share it.

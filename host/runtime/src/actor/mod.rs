@@ -3,10 +3,10 @@
 //! A call passes through this module in a straight line: [`Actors`] finds or creates the [`record`] of the activation
 //! ([`table`]), the call waits in its queue ([`activation`]), the turn runs in an instance and commits ([`turn`]) while
 //! the [`lease`] of the actor is held, and its effects leave in order ([`delivery`]). [`effect_log`] keeps them until
-//! then, whatever dies. [`in_doubt`] resolves commits in doubt, whose answer was lost. [`schema`] records the schema of
-//! the stored state. [`dedup_log`] is the dedup log, and [`recent_calls`] has the calls of the last seconds.
-//! [`smoke_test`] smoke-tests a version before it serves. [`live`] keeps the number of live instances within the
-//! machine's limits. [`durations`] has the histograms of the metrics.
+//! then, whatever dies, and [`untold`] tells agents of those that failed. [`in_doubt`] resolves commits in doubt, whose
+//! answer was lost. [`schema`] records the schema of the stored state. [`dedup_log`] is the dedup log, and
+//! [`recent_calls`] has the calls of the last seconds. [`smoke_test`] smoke-tests a version before it serves. [`live`]
+//! keeps the number of live instances within the machine's limits. [`durations`] has the histograms of the metrics.
 
 mod activation;
 mod agent;
@@ -29,6 +29,7 @@ mod services;
 mod smoke_test;
 mod table;
 mod turn;
+mod untold;
 mod warm_state;
 mod work;
 

@@ -35,7 +35,7 @@ pub(super) struct Activation {
     /// The claim to the actor's effect log between commits, with its ownership epoch. Turns nested in another one have
     /// it, too: what one commits, the other knows.
     effects: Mutex<Option<(u64, LogClaim)>>,
-    /// The agent has run in this activation: its end runs the agent's hook.
+    /// The agent has run in this activation, for more than to be told of failed effects: its end runs the agent's hook.
     pub(super) has_begun: AtomicBool,
     inner: Mutex<Inner>,
 }
@@ -128,6 +128,13 @@ impl Activation {
     pub(super) fn keep_effects(&self, epoch: u64, claim: Option<LogClaim>) {
         let before = std::mem::replace(&mut *self.effects.lock(), claim.map(|claim| (epoch, claim)));
         drop(before);
+    }
+
+    /// Notes that there is no dead letter of which the agent is to be told.
+    pub(super) fn has_told_all(&self) {
+        if let Some((_, claim)) = &mut *self.effects.lock() {
+            claim.has_untold = Some(false);
+        }
     }
 
     /// Drops the claim to the effect log: another host may own the actor, and change it.

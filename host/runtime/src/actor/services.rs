@@ -14,6 +14,7 @@ use super::idle_list::IdleList;
 use super::live::LiveInstances;
 use super::recent_calls::RecentCalls;
 use super::record::Activation;
+use super::untold::Untold;
 use crate::component::Engine;
 
 /// The parts of the host that actors need.
@@ -39,6 +40,7 @@ pub(super) struct Services {
     pub(super) lifecycle: Lifecycle,
     pub(super) live: LiveInstances,
     pub(super) recent_calls: Arc<RecentCalls>,
+    pub(super) untold: Untold,
     /// The idle activations of each agent type.
     idle: BTreeMap<Arc<str>, IdleList>,
     active: Mutex<HashMap<ActorAddress, Arc<Activation>>>,
@@ -60,6 +62,7 @@ impl Services {
             lifecycle,
             live: LiveInstances::new(max_live_instances),
             recent_calls: Arc::default(),
+            untold: Untold::default(),
             idle: agent_types.map(|name| (name, IdleList::default())).collect(),
             active: Mutex::default(),
         }

@@ -16,7 +16,7 @@ use super::record::Activation;
 use super::services::{HostServices, Services};
 use super::work::{Job, Work, wakeup_noun};
 use super::{ActorAddress, CallContext, CallError, effect_log};
-use daca_model::backend::{self, ActorCall, FiredWakeup, Readiness};
+use daca_model::backend::{self, ActorCall, FiredWakeup, HOST_KEYS, Readiness};
 use daca_model::backup::StateSnapshot;
 use daca_model::{HostPhase, Topic, TurnKind};
 
@@ -108,6 +108,11 @@ impl Actors {
         data: Bytes,
         context: CallContext,
     ) -> Result<(), CallError> {
+        if fired.key.name.starts_with(HOST_KEYS) && !effect_log::is_reminder(&fired) {
+            // No agent has such a name. It is refused as by a host that is busy, so it fires again.
+            tracing::debug!(%actor, "{:?} of a newer host fired", fired.key.name);
+            return Err(CallError::WakeupOfNewerHost(fired.key.name));
+        }
         let key = CallKey::of_firing(actor, wakeup_noun(fired.key.kind), &fired.key.name, &data);
         let kind = TurnKind::Wakeup { kind: fired.key.kind, name: fired.key.name.clone(), data };
         let work = Work::Wake(kind, fired);
@@ -117,7 +122,7 @@ impl Actors {
     }
 
     /// Registers a delivery: the first one of a call runs its turn, and all others get its answer.
-    async fn deliver(
+    pub(super) async fn deliver(
         &self,
         actor: &ActorAddress,
         key: Option<CallKey>,
@@ -243,13 +248,17 @@ impl Actors {
         futures::future::join_all(sweeps).await;
     }
 
-    /// Makes dead letters of effects that were given up, in turns of the host. Runs until it is dropped. An actor that is
-    /// not active here any more is left to the host's reminder.
+    /// Makes dead letters of effects that were given up, in turns of the host, and tells their agents. Runs until it is
+    /// dropped. An actor that is not active here any more is left to the host's reminder.
     pub async fn run_burials(&self) {
         let given_up = futures::stream::unfold(&self.services.deliveries, |deliveries| async move {
             Some((deliveries.next_given_up().await, deliveries))
         });
-        given_up.for_each_concurrent(CONCURRENT_BURIALS, |actor| self.bury(actor)).await;
+        let burials = given_up.for_each_concurrent(CONCURRENT_BURIALS, |actor| async move {
+            self.bury(actor).await;
+            self.services.deliveries.burial_ended();
+        });
+        futures::future::join(burials, self.run_tellings()).await;
     }
 
     async fn bury(&self, actor: ActorAddress) {

@@ -35,6 +35,8 @@ pub(super) enum Work {
     Call(TurnKind),
     /// A due reminder or timer.
     Wake(TurnKind, FiredWakeup),
+    /// Tells the agent of an effect that failed, if there is one of which it does not know.
+    Tell,
     /// The end of the activation.
     Deactivate(End),
 }
@@ -58,7 +60,8 @@ impl Work {
             Work::Wake(_, FiredWakeup { key, .. }) => {
                 format!("{} {}", wakeup_noun(key.kind), printable(&key.name))
             }
-            _ => "deactivate".to_owned(),
+            Work::Tell => "on-effect-failed".to_owned(),
+            Work::Call(_) | Work::Deactivate(_) => "deactivate".to_owned(),
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::stalls::Stalls;
-use super::{ComponentVersion, Engine, InstanceState, Outcome, migration};
+use super::{ComponentVersion, Engine, InstanceState, Outcome, failed_effect, migration};
 use crate::contract::daca::agent::types::Failure;
 use crate::contract::exports::daca::agent as guest;
 use crate::imports::{TurnProducts, TurnScope};
@@ -48,6 +48,7 @@ struct Guest {
     lifecycle: Option<guest::lifecycle::Guest>,
     on_reminder: Option<guest::on_reminder::Guest>,
     on_timer: Option<guest::on_timer::Guest>,
+    on_effect_failed: Option<guest::on_effect_failed::Guest>,
     migration: Option<guest::migration::Guest>,
 }
 
@@ -161,6 +162,11 @@ impl Live {
                 .as_ref()
                 .map(|found| found.load(&mut *store, &instance))
                 .transpose()?,
+            on_effect_failed: indices
+                .on_effect_failed
+                .as_ref()
+                .map(|found| found.load(&mut *store, &instance))
+                .transpose()?,
             migration: indices
                 .migration
                 .as_ref()
@@ -223,6 +229,13 @@ impl Guest {
             TurnKind::Wakeup { kind: WakeupKind::Timer, name, data } => match &self.on_timer {
                 Some(guest) => guest.call_on_timer(store, &name, &data).await?,
                 None => return Ok(Outcome::Fault(Fault::NoHandler("timer"))),
+            },
+            TurnKind::EffectFailed(failed) => match &self.on_effect_failed {
+                Some(guest) => {
+                    let (effect, reason) = failed_effect::arguments(*failed);
+                    guest.call_on_effect_failed(store, &effect, &reason).await?
+                }
+                None => return Ok(Outcome::Fault(Fault::NoHandler("failed effect"))),
             },
             TurnKind::Deactivate => match &self.lifecycle {
                 Some(guest) => guest.call_deactivate(store).await?,

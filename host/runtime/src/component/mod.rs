@@ -9,6 +9,7 @@ mod cache;
 pub mod compiler;
 mod declarations;
 mod engine;
+mod failed_effect;
 mod instance;
 mod instance_state;
 mod limits;

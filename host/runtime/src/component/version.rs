@@ -37,6 +37,7 @@ pub(super) struct Indices {
     pub(super) lifecycle: Option<guest::lifecycle::GuestIndices>,
     pub(super) on_reminder: Option<guest::on_reminder::GuestIndices>,
     pub(super) on_timer: Option<guest::on_timer::GuestIndices>,
+    pub(super) on_effect_failed: Option<guest::on_effect_failed::GuestIndices>,
     pub(super) migration: Option<guest::migration::GuestIndices>,
 }
 
@@ -95,6 +96,11 @@ impl ComponentVersion {
         }
     }
 
+    /// Returns `true` if it exports `on-effect-failed`.
+    pub fn has_on_effect_failed(&self) -> bool {
+        self.indices.on_effect_failed.is_some()
+    }
+
     /// Returns `true` if it exports `migration`.
     pub fn has_migration(&self) -> bool {
         self.indices.migration.is_some()
@@ -138,10 +144,14 @@ impl Indices {
             .map_err(mismatch)?;
         let on_timer =
             has("on-timer").then(|| guest::on_timer::GuestIndices::new(pre)).transpose().map_err(mismatch)?;
+        let on_effect_failed = has("on-effect-failed")
+            .then(|| guest::on_effect_failed::GuestIndices::new(pre))
+            .transpose()
+            .map_err(mismatch)?;
         let migration = has("migration")
             .then(|| guest::migration::GuestIndices::new(pre))
             .transpose()
             .map_err(mismatch)?;
-        Ok(Indices { actor, lifecycle, on_reminder, on_timer, migration })
+        Ok(Indices { actor, lifecycle, on_reminder, on_timer, on_effect_failed, migration })
     }
 }

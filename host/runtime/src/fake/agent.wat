@@ -7,7 +7,9 @@
 ;;   add      appends the payload to the value, publishes the payload to p/t, and replies with the value
 ;;   trap     the same, and traps then
 ;;   fail     the same, and fails then
-;; `activate` reads the value, and traps if it cannot. `deactivate` writes the key "bye".
+;; `activate` reads the value, and traps if it cannot. `deactivate` writes the key "bye". `on-effect-failed` appends the event
+;; to the value under the key "told". An event that begins with T makes it trap then, one with F makes it fail, and one with P
+;; is published again.
 (component
   (import "daca:agent/state@0.1.0" (instance $state
     (type $cases (variant
@@ -45,7 +47,8 @@
   (core func $core-set (canon lower (func $set) (memory $memory) (realloc $realloc)))
   (core func $core-publish (canon lower (func $publish) (memory $memory) (realloc $realloc)))
 
-  ;; The memory: names at 0, the version at 8, the count at 9, the result of an export at 16, and that of an import at 32.
+  ;; The memory: names at 0 and 64, the version at 8, the count at 9, the result of an export at 16, that of an import at 32,
+  ;; and the length of what was appended at 48.
   (core module $guest-module
     (import "lib" "memory" (memory 1))
     (import "lib" "realloc" (func $realloc (param i32 i32 i32 i32) (result i32)))
@@ -53,15 +56,20 @@
     (import "host" "set" (func $set (param i32 i32 i32 i32 i32 i32 i32)))
     (import "host" "publish" (func $publish (param i32 i32 i32 i32 i32 i32 i32)))
     (data (i32.const 0) "kptbyenoVERSION")
+    (data (i32.const 64) "told")
     (global $turns (mut i32) (i32.const 0))
 
     ;; Traps if the last import has failed.
     (func $check
       (if (i32.load8_u (i32.const 32)) (then (unreachable))))
 
-    ;; Reads the value: its address is at 40 then, and its length at 44.
+    ;; Reads the value.
     (func $read
-      (call $get (i32.const 0) (i32.const 1) (i32.const 32))
+      (call $read-key (i32.const 0) (i32.const 1)))
+
+    ;; Reads the value of a key: its address is at 40 then, and its length at 44.
+    (func $read-key (param $key i32) (param $key-size i32)
+      (call $get (local.get $key) (local.get $key-size) (i32.const 32))
       (call $check)
       (if (i32.eqz (i32.load8_u (i32.const 36)))
         (then (i32.store (i32.const 40) (i32.const 0)) (i32.store (i32.const 44) (i32.const 0)))))
@@ -80,21 +88,32 @@
       (i32.store (i32.const 28) (i32.const 2))
       (i32.const 16))
 
-    (func $add (param $at i32) (param $size i32) (result i32)
+    ;; Appends bytes to the value of a key. Returns its address; its length is at 48 then.
+    (func $append (param $key i32) (param $key-size i32) (param $at i32) (param $size i32) (result i32)
       (local $old i32) (local $total i32) (local $new i32)
-      (call $read)
+      (call $read-key (local.get $key) (local.get $key-size))
       (local.set $old (i32.load (i32.const 44)))
       (local.set $total (i32.add (local.get $old) (local.get $size)))
       (local.set $new (call $realloc (i32.const 0) (i32.const 0) (i32.const 1) (local.get $total)))
       (memory.copy (local.get $new) (i32.load (i32.const 40)) (local.get $old))
       (memory.copy (i32.add (local.get $new) (local.get $old)) (local.get $at) (local.get $size))
-      (call $set (i32.const 0) (i32.const 1) (local.get $new) (local.get $total)
+      (call $set (local.get $key) (local.get $key-size) (local.get $new) (local.get $total)
         (i32.const 0) (i32.const 0) (i32.const 32))
       (call $check)
+      (i32.store (i32.const 48) (local.get $total))
+      (local.get $new))
+
+    ;; Publishes bytes to p/t.
+    (func $announce (param $at i32) (param $size i32)
       (call $publish (i32.const 1) (i32.const 1) (i32.const 2) (i32.const 1)
         (local.get $at) (local.get $size) (i32.const 32))
-      (call $check)
-      (call $reply (local.get $new) (local.get $total)))
+      (call $check))
+
+    (func $add (param $at i32) (param $size i32) (result i32)
+      (local $new i32)
+      (local.set $new (call $append (i32.const 0) (i32.const 1) (local.get $at) (local.get $size)))
+      (call $announce (local.get $at) (local.get $size))
+      (call $reply (local.get $new) (i32.load (i32.const 48))))
 
     (func (export "invoke") (param $method i32) (param $method-size i32) (param $at i32) (param $size i32)
       (result i32)
@@ -126,6 +145,26 @@
       (call $set (i32.const 3) (i32.const 3) (i32.const 3) (i32.const 3)
         (i32.const 0) (i32.const 0) (i32.const 32))
       (call $check)
+      (call $reply (i32.const 0) (i32.const 0)))
+
+    ;; The arguments are flat: the id, the request (a case, and then the fields of an event, or the longer ones of a binding),
+    ;; the attempts, and the reason.
+    (func (export "on-effect-failed")
+      (param $id i32) (param $id-size i32)
+      (param $request i32) (param $pubsub i32) (param $pubsub-size i32) (param $topic i32) (param $topic-size i32)
+      (param $at i32) (param $size i32) (param $metadata i32) (param $metadata-size i32)
+      (param $attempts i32)
+      (param $reason i32) (param $text i32) (param $text-size i32)
+      (result i32)
+      (local $first i32)
+      (drop (call $append (i32.const 64) (i32.const 4) (local.get $at) (local.get $size)))
+      (local.set $first (i32.load8_u (local.get $at)))
+      (if (i32.eq (local.get $first) (i32.const 84)) ;; T
+        (then (unreachable)))
+      (if (i32.eq (local.get $first) (i32.const 70)) ;; F
+        (then (return (call $refuse))))
+      (if (i32.eq (local.get $first) (i32.const 80)) ;; P
+        (then (call $announce (local.get $at) (local.get $size))))
       (call $reply (i32.const 0) (i32.const 0))))
   (core instance $guest (instantiate $guest-module
     (with "lib" (instance $lib))
@@ -142,6 +181,17 @@
     (canon lift (core func $guest "activate") (memory $memory) (realloc $realloc)))
   (func $deactivate (result (result (error $failure)))
     (canon lift (core func $guest "deactivate") (memory $memory) (realloc $realloc)))
+  (type $error (variant
+    (case "denied" string) (case "not-found" string) (case "invalid" string)
+    (case "unavailable" string) (case "too-large" string) (case "other" string)))
+  (type $published (record (field "pubsub" string) (field "topic" string) (field "event" (list u8))))
+  (type $sent (record (field "binding" string) (field "operation" string) (field "data" (list u8))
+    (field "metadata" (list (tuple string string)))))
+  (type $request (variant (case "publish" $published) (case "send" $sent)))
+  (type $failed-effect (record (field "id" string) (field "request" $request) (field "attempts" u32)))
+  (func $on-effect-failed (param "effect" $failed-effect) (param "reason" $error)
+    (result (result (error $failure)))
+    (canon lift (core func $guest "on-effect-failed") (memory $memory) (realloc $realloc)))
   (instance $actor
     (export "failure" (type $failure))
     (export "invoke" (func $invoke)))
@@ -149,5 +199,14 @@
     (export "failure" (type $failure))
     (export "activate" (func $activate))
     (export "deactivate" (func $deactivate)))
+  (instance $effect-failed
+    (export "error" (type $error))
+    (export "failure" (type $failure))
+    (export "published" (type $published))
+    (export "sent" (type $sent))
+    (export "request" (type $request))
+    (export "failed-effect" (type $failed-effect))
+    (export "on-effect-failed" (func $on-effect-failed)))
   (export "daca:agent/actor@0.1.0" (instance $actor))
-  (export "daca:agent/lifecycle@0.1.0" (instance $lifecycle)))
+  (export "daca:agent/lifecycle@0.1.0" (instance $lifecycle))
+  (export "daca:agent/on-effect-failed@0.1.0" (instance $effect-failed)))

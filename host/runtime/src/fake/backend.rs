@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use daca_base::clock::Clock;
+use daca_base::clock::{Clock, Reading};
 use daca_model::backend::{
     ActorCall, ActorCalls, Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery,
     EffectRequest, Error, Expiry, Ownership, Secrets, StateStore, StateValue, StateWrite, StoredAs, Tried,
@@ -17,6 +17,7 @@ use daca_model::backend::{
 use daca_model::{ActorAddress, CallContext, CallError, Topic};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedRwLockWriteGuard, RwLock};
+use tokio::time::Instant;
 
 /// The test's result of a delivery, by the effect's name.
 type Delivery = dyn Fn(&str) -> Result<(), Error> + Send + Sync;
@@ -69,7 +70,7 @@ impl FakeBackend {
     pub(crate) fn delivering(
         delivery: impl Fn(&str) -> Result<(), Error> + Send + Sync + 'static,
     ) -> Arc<FakeBackend> {
-        FakeBackend::new(Box::new(delivery), Box::new(|_| Ok(())), Clock::of_process().clone())
+        FakeBackend::new(Box::new(delivery), Box::new(|_| Ok(())), pausable())
     }
 
     /// The same with another clock than that of the process.
@@ -85,7 +86,7 @@ impl FakeBackend {
     pub(crate) fn committing(
         commit: impl Fn(&TurnCommit) -> Result<(), Error> + Send + Sync + 'static,
     ) -> Arc<FakeBackend> {
-        FakeBackend::new(Box::new(|_| Ok(())), Box::new(commit), Clock::of_process().clone())
+        FakeBackend::new(Box::new(|_| Ok(())), Box::new(commit), pausable())
     }
 
     fn new(delivery: Box<Delivery>, commit: Box<Commit>, clock: Clock) -> Arc<FakeBackend> {
@@ -185,6 +186,12 @@ impl FakeBackend {
     }
 }
 
+/// A clock that goes on with tokio's, which a test pauses.
+fn pausable() -> Clock {
+    let started = Instant::now();
+    Clock::new(move || Reading { wall: SystemTime::now(), monotonic: started.elapsed() })
+}
+
 /// An event with a name for a test.
 pub(crate) fn event(name: &str) -> Effect {
     let request =
@@ -195,6 +202,7 @@ pub(crate) fn event(name: &str) -> Effect {
         delivered_line: None,
         undeliverable_line: None,
         traceparent: None,
+        after_failure: false,
     }
 }
 

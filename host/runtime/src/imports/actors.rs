@@ -75,6 +75,7 @@ fn into_contract(error: CallError) -> Error {
         CallError::QueueFull { .. }
         | CallError::HostBusy(_)
         | CallError::EffectsBacklog(_)
+        | CallError::WakeupOfNewerHost(_)
         | CallError::Starting
         | CallError::ShuttingDown
         | CallError::NeededUnavailable(_)

@@ -283,6 +283,7 @@ impl TurnScope {
             delivered_line: None,
             undeliverable_line: None,
             traceparent: self.options.context.traceparent.clone(),
+            after_failure: false,
         });
         Ok(u32::try_from(number).unwrap_or(u32::MAX))
     }

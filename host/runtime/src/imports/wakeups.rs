@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::TurnScope;
 use super::scope::check_name;
 use crate::contract::daca::agent::types::{Error, Schedule};
-use daca_model::backend::{EFFECTS, Registration, WakeupKey, WakeupKind};
+use daca_model::backend::{HOST_KEYS, Registration, WakeupKey, WakeupKind};
 
 /// The number of reminders and timers that one turn may change.
 const MAX_PER_TURN: usize = 100;
@@ -98,10 +98,12 @@ impl TurnScope {
     }
 }
 
-/// Checks the name of a reminder or timer of the guest. The host has one of its own.
+/// Checks the name of a reminder or timer of the guest. The host has some of its own.
 fn check_wakeup_name(name: &str) -> Result<(), Error> {
-    if name == EFFECTS {
-        return Err(Error::Invalid(format!("the name {name:?} is reserved for the host")));
+    if name.starts_with(HOST_KEYS) {
+        return Err(Error::Invalid(format!(
+            "the name {name:?} begins with {HOST_KEYS}, which is reserved for the host"
+        )));
     }
     check_name("name", name)
 }

@@ -14,7 +14,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::policy::LaneKey;
@@ -56,8 +55,8 @@ pub(super) struct WaitingEffect {
     pub(super) turn: tracing::Span,
     /// The attempts that have failed while it was the first of its lane. Those behind it have attempts of their own.
     pub(super) failures: u32,
-    /// From then on a failed attempt may be the last one.
-    pub(super) expires: Instant,
+    /// The backend's clock ([`Clock::monotonic`]) when a failed attempt may be the last one.
+    pub(super) expires: Duration,
 }
 
 impl WaitingEffect {
@@ -66,9 +65,9 @@ impl WaitingEffect {
     }
 
     /// Counts a failed attempt. Returns `true` if it was the last one.
-    fn has_failed(&mut self, least_attempts: u32) -> bool {
+    fn has_failed(&mut self, least_attempts: u32, clock: &Clock) -> bool {
         self.failures = self.failures.saturating_add(1);
-        self.failures >= least_attempts && Instant::now() >= self.expires
+        self.failures >= least_attempts && clock.monotonic() >= self.expires
     }
 }
 
@@ -84,8 +83,11 @@ impl Shared {
                 self.has_room.notify_one();
             }
             if let Some(wait) = wait {
-                // Either way the lane goes on.
-                tokio::time::timeout(wait, hurry).await.ok();
+                // By the backend's clock: a test moves it. Either way the lane goes on.
+                tokio::select! {
+                    () = self.backend.clock().sleep(wait) => {}
+                    () = hurry => {}
+                }
                 let mut logs = self.lock();
                 let outgoing = logs.outgoing.get_mut(&actor);
                 if let Some(lane) = outgoing.and_then(|outgoing| outgoing.lanes.get_mut(&key)) {
@@ -104,7 +106,7 @@ impl Shared {
         let rest = std::panic::AssertUnwindSafe(delivery).catch_unwind().await.unwrap_or_else(|_| {
             for (id, logged) in &tried {
                 self.outbox.settle(*id, EffectStatus::Failed);
-                logged.give_up(given_up("the host failed unexpectedly", 1));
+                logged.give_up(given_up(&Error::Other("the host failed unexpectedly".to_owned()), 1));
             }
             Vec::new()
         });
@@ -208,10 +210,12 @@ impl Shared {
     /// the others.
     async fn deliver(&self, actor: &ActorAddress, batch: Vec<WaitingEffect>) -> Vec<WaitingEffect> {
         let effects = batch.iter().map(WaitingEffect::effect).collect::<Vec<_>>();
-        let results = self.backend.deliver(actor, &effects).await;
+        let mut results = self.backend.deliver(actor, &effects).await.into_iter();
         let least_attempts = self.options.of_actor(actor).least_attempts;
         let (mut rest, mut is_held_up) = (Vec::new(), false);
-        for (waiting, tried) in batch.into_iter().zip(results) {
+        for waiting in batch {
+            // There is a result for each effect. An effect without one would be lost, and count as waiting forever.
+            let tried = results.next().unwrap_or_else(|| Tried::from(Err(no_result())));
             let holds_up = tried.result.as_ref().is_err_and(Error::is_retryable);
             rest.extend(self.settle(waiting, tried, (!is_held_up).then_some(least_attempts)));
             is_held_up |= holds_up;
@@ -238,12 +242,14 @@ impl Shared {
             }
             return None;
         };
-        if error.is_retryable() && !least_attempts.is_some_and(|least| waiting.has_failed(least)) {
+        if error.is_retryable()
+            && !least_attempts.is_some_and(|least| waiting.has_failed(least, self.backend.clock()))
+        {
             tracing::debug!("effect {id} will be retried: {error}");
             return Some(waiting);
         }
         self.give_up(id, waiting.effect(), &error);
-        waiting.logged.give_up(given_up(&error.to_string(), attempts));
+        waiting.logged.give_up(given_up(&error, attempts));
         None
     }
 
@@ -258,7 +264,13 @@ impl Shared {
     }
 }
 
-fn given_up(reason: &str, attempts: u32) -> GivenUp {
+fn no_result() -> Error {
+    Error::Unavailable("the backend gave no result".to_owned())
+}
+
+fn given_up(error: &Error, attempts: u32) -> GivenUp {
     let at_unix_ms = Clock::of_process().unix_ms();
-    GivenUp { reason: reason[..reason.floor_char_boundary(MAX_REASON)].to_owned(), attempts, at_unix_ms }
+    let mut reason = error.to_string();
+    reason.truncate(reason.floor_char_boundary(MAX_REASON));
+    GivenUp { reason, code: error.case().to_owned(), attempts, at_unix_ms }
 }

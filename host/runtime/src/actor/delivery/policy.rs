@@ -13,7 +13,6 @@ use daca_base::backoff::Backoff;
 use daca_manifest::{EffectOrder, EffectRules, HostLimits, Manifest};
 use daca_model::ActorAddress;
 use daca_model::backend::{EffectRequest, EffectTarget};
-use tokio::time::Instant;
 
 /// The shortest wait between two attempts. Doubling would not change one of zero.
 const MIN_WAIT: Duration = Duration::from_millis(1);
@@ -99,9 +98,9 @@ impl RetryPolicy {
         }
     }
 
-    /// The time from which on a failed attempt is the last one, for an effect that was committed so long ago.
-    pub(super) fn expires(&self, age: Duration) -> Instant {
-        Instant::now() + self.retry_for.saturating_sub(age)
+    /// The monotonic time from which on a failed attempt is the last one, for an effect that was committed so long ago.
+    pub(super) fn expires(&self, age: Duration, now: Duration) -> Duration {
+        now.saturating_add(self.retry_for.saturating_sub(age))
     }
 
     /// The wait after so many attempts at an effect.

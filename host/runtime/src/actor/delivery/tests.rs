@@ -3,7 +3,7 @@ use std::sync::atomic::AtomicU32;
 use super::*;
 use crate::fake::{FakeBackend, TOGETHER, actor, event};
 use daca_base::backoff::Backoff;
-use daca_base::clock::moved::Machine;
+use daca_base::clock::{Clock, Reading, moved::Machine};
 use daca_manifest::EffectOrder;
 use daca_model::backend::{BindingRequest, EffectRequest, EffectStatus, StateStore as _};
 
@@ -52,6 +52,12 @@ fn sms() -> Effect {
         metadata: [].into(),
     };
     Effect { request: EffectRequest::Send(request), ..event("sms") }
+}
+
+/// A clock whose wall time is that of a machine. Waits follow tokio's time.
+fn set_by(machine: &Machine) -> Clock {
+    let (machine, started) = (machine.clone(), Instant::now());
+    Clock::new(move || Reading { wall: machine.now(), monotonic: started.elapsed() })
 }
 
 /// The claim of an activation, which reads the log.
@@ -268,7 +274,7 @@ async fn an_effect_whose_time_is_over_is_given_up_with_the_reason() {
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_set_forward_ends_no_effect_before_its_least_attempts() {
     let machine = Machine::at(1_000_000_000);
-    let backend = FakeBackend::delivering_at(machine.clock(), failing(9));
+    let backend = FakeBackend::delivering_at(set_by(&machine), failing(9));
     let deliveries = new(&backend, patient());
     let active = claimed(&deliveries, "a").await;
     turn(&deliveries, "a", &["1"]).await;
@@ -281,7 +287,7 @@ async fn a_clock_that_is_set_forward_ends_no_effect_before_its_least_attempts() 
     drop(active);
 
     // A host that starts with the wrong clock cannot know.
-    let backend = FakeBackend::delivering_at(machine.clock(), failing(5));
+    let backend = FakeBackend::delivering_at(set_by(&machine), failing(5));
     turn(&new(&backend, patient()), "a", &["1"]).await;
     a_moment().await;
     machine.sleep(48 * HOUR);
@@ -295,7 +301,7 @@ async fn a_clock_that_is_set_forward_ends_no_effect_before_its_least_attempts() 
 #[tokio::test(start_paused = true)]
 async fn the_time_of_an_effect_goes_on_while_no_host_runs() {
     let machine = Machine::at(1_000_000_000);
-    let backend = FakeBackend::delivering_at(machine.clock(), |_| Err(away()));
+    let backend = FakeBackend::delivering_at(set_by(&machine), |_| Err(away()));
     turn(&new(&backend, patient()), "a", &["1"]).await;
     a_moment().await;
     machine.pass(20 * HOUR);

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use daca_base::json::{self, Document};
-use daca_model::backend::{self, Effect};
+use daca_model::backend::{self, Effect, FailedEffect};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -22,16 +22,38 @@ const FORMAT: u32 = 1;
 const MAX_LETTERS: usize = 100;
 /// The bytes of their effects; older ones are dropped, but never the latest.
 const MAX_BYTES: usize = 1024 * 1024;
+/// The turns of `on-effect-failed` that may fail for one dead letter. Then the agent is no longer told.
+pub(in crate::actor) const MAX_TELLINGS: u32 = 5;
 
 /// Why and when an effect was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(in crate::actor) struct GivenUp {
     /// Why its last attempt failed.
     pub(in crate::actor) reason: String,
+    /// The case of that error ([`backend::Error::case`]). Empty in a dead letter of a host that did not keep it.
+    #[serde(default)]
+    pub(in crate::actor) code: String,
     /// The attempts to deliver it.
     pub(in crate::actor) attempts: u32,
     /// Milliseconds since 1970.
     pub(in crate::actor) at_unix_ms: u64,
+}
+
+/// Whether the agent is told of a dead letter (`on-effect-failed`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+struct Telling {
+    /// The agent was told, or is to be told. `None` if it is not: it has no such export, or its own handler requested the
+    /// effect.
+    told: Option<bool>,
+    /// The turns of the handler that failed.
+    #[serde(default)]
+    told_failures: u32,
+}
+
+impl Telling {
+    fn is_due(self) -> bool {
+        self.told == Some(false) && self.told_failures < MAX_TELLINGS
+    }
 }
 
 /// An effect that was given up.
@@ -39,11 +61,30 @@ pub(in crate::actor) struct GivenUp {
 pub(in crate::actor) struct DeadLetter {
     stored: StoredEffect,
     pub(super) given_up: GivenUp,
+    telling: Telling,
 }
 
 impl DeadLetter {
     pub(super) fn new(stored: StoredEffect, given_up: GivenUp) -> DeadLetter {
-        DeadLetter { stored, given_up }
+        DeadLetter { stored, given_up, telling: Telling::default() }
+    }
+
+    /// The same, of which the agent is to be told, unless its handler requested the effect: one failure would lead to the
+    /// next for ever.
+    pub(in crate::actor) fn to_be_told(self) -> DeadLetter {
+        let told = (!self.effect().after_failure).then_some(false);
+        DeadLetter { telling: Telling { told, told_failures: 0 }, ..self }
+    }
+
+    /// What the agent is told.
+    pub(in crate::actor) fn failed(&self) -> FailedEffect {
+        let GivenUp { reason, code, attempts, .. } = &self.given_up;
+        FailedEffect {
+            effect: self.effect().clone(),
+            attempts: *attempts,
+            reason: backend::Error::of_case(code, reason.clone()),
+            is_told: self.telling.told == Some(true),
+        }
     }
 
     pub(in crate::actor) fn effect(&self) -> &Effect {
@@ -56,13 +97,18 @@ impl DeadLetter {
 
     fn read(letter: &Document) -> Option<DeadLetter> {
         let given_up = json::read_object(letter.bytes()).ok()?;
-        Some(DeadLetter { stored: StoredEffect::read(letter.field("effect")?)?, given_up })
+        let telling = json::read_object(letter.bytes()).ok()?;
+        Some(DeadLetter { stored: StoredEffect::read(letter.field("effect")?)?, given_up, telling })
     }
 
     fn text(&self) -> Bytes {
-        let GivenUp { reason, attempts, at_unix_ms } = &self.given_up;
-        let head = json!({ "reason": reason, "attempts": attempts, "at_unix_ms": at_unix_ms }).to_string();
-        json::with_field(&head, "effect", &self.stored.text)
+        let GivenUp { reason, code, attempts, at_unix_ms } = &self.given_up;
+        let Telling { told, told_failures } = self.telling;
+        let head = json!({
+            "reason": reason, "code": code, "attempts": attempts, "at_unix_ms": at_unix_ms,
+            "told": told, "told_failures": told_failures,
+        });
+        json::with_field(&head.to_string(), "effect", &self.stored.text)
     }
 }
 
@@ -114,6 +160,40 @@ impl DeadLetters {
         dropped
     }
 
+    /// The next one of which the agent is to be told: the oldest of those for which its handler has failed least often.
+    pub(in crate::actor) fn untold(&self) -> Option<&DeadLetter> {
+        let due = self.0.iter().filter(|letter| letter.telling.is_due());
+        due.min_by_key(|letter| letter.telling.told_failures)
+    }
+
+    /// Returns `true` if there is one of which the agent is to be told, and its handler has not failed yet.
+    pub(in crate::actor) fn has_news(&self) -> bool {
+        self.untold().is_some_and(|letter| letter.telling.told_failures == 0)
+    }
+
+    /// The agent was told.
+    pub(in crate::actor) fn told(&mut self, id: &str) {
+        if let Some(letter) = self.find(id) {
+            letter.telling.told = Some(true);
+        }
+    }
+
+    /// The agent's handler has failed. Returns `true` if the agent is not told any more.
+    pub(in crate::actor) fn telling_failed(&mut self, id: &str) -> bool {
+        let Some(DeadLetter { telling, .. }) = self.find(id) else { return false };
+        *telling = Telling { told: Some(false), told_failures: telling.told_failures.saturating_add(1) };
+        !telling.is_due()
+    }
+
+    /// All of them, from old to new.
+    pub(in crate::actor) fn failed(&self) -> Vec<FailedEffect> {
+        self.0.iter().map(DeadLetter::failed).collect()
+    }
+
+    fn find(&mut self, id: &str) -> Option<&mut DeadLetter> {
+        self.0.iter_mut().find(|letter| *letter.effect().id == *id)
+    }
+
     fn bytes(&self) -> usize {
         self.0.iter().map(DeadLetter::bytes).sum()
     }
@@ -125,7 +205,8 @@ mod tests {
     use crate::fake::event;
 
     fn letter(name: &str) -> DeadLetter {
-        let given_up = GivenUp { reason: format!("{name} \"failed\""), attempts: 5, at_unix_ms: 7 };
+        let reason = format!("{name} \"failed\"");
+        let given_up = GivenUp { reason, code: "invalid".to_owned(), attempts: 5, at_unix_ms: 7 };
         DeadLetter::new(StoredEffect::new(event(name), 5).expect("it can be stored"), given_up)
     }
 
@@ -146,6 +227,45 @@ mod tests {
         for damaged in ["", "7", "{}", r#"{"format":1}"#, r#"{"format":1,"letters":[7]}"#] {
             DeadLetters::read(Some(&damaged.into())).expect_err(damaged);
         }
+    }
+
+    #[test]
+    fn an_agent_is_told_once_and_after_some_failures_no_more() {
+        let mut letters = DeadLetters::default();
+        letters.add(letter("nobody asks"));
+        let own = StoredEffect::new(Effect { after_failure: true, ..event("own") }, 5);
+        letters.add(DeadLetter::new(own.expect("it can be stored"), letter("own").given_up).to_be_told());
+        assert!(letters.untold().is_none());
+        for name in ["1", "2", "3"] {
+            letters.add(letter(name).to_be_told());
+        }
+        let next = |letters: &DeadLetters| letters.untold().map(|letter| letter.effect().id.to_string());
+        assert!(!letters.telling_failed("1-0"));
+        assert_eq!((next(&letters).as_deref(), letters.has_news()), (Some("2-0"), true));
+        letters.told("2-0");
+        letters.told("3-0");
+        assert_eq!((next(&letters).as_deref(), letters.has_news()), (Some("1-0"), false));
+        for failures in 2..=MAX_TELLINGS {
+            letters = DeadLetters::read(letters.text().as_ref()).expect("it is read");
+            assert_eq!(next(&letters).as_deref(), Some("1-0"));
+            assert_eq!(letters.telling_failed("1-0"), failures == MAX_TELLINGS);
+        }
+        assert_eq!(next(&letters), None);
+        let told = letters.failed().iter().map(|failed| failed.is_told).collect::<Vec<_>>();
+        assert_eq!(told, [false, false, false, true, true]);
+    }
+
+    /// A host that did not tell has not said whether somebody asks.
+    #[test]
+    fn letters_of_an_earlier_host_are_read() {
+        let mut letters = DeadLetters::default();
+        letters.add(letter("1").to_be_told());
+        let text = letters.text().map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default();
+        let earlier =
+            text.replace("\"told\":false,\"told_failures\":0,", "").replace("\"code\":\"invalid\",", "");
+        let earlier = DeadLetters::read(Some(&earlier.into())).expect("it is read");
+        assert!(earlier.untold().is_none());
+        assert!(matches!(earlier.failed()[0].reason, backend::Error::Other(_)));
     }
 
     #[test]

@@ -80,11 +80,14 @@ struct Form<'a> {
     traceparent: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     committed_unix_ms: Option<u64>,
+    /// `true` or absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_failure: Option<bool>,
 }
 
 impl<'a> Form<'a> {
     fn of(effect: &'a Effect, committed_unix_ms: u64) -> Form<'a> {
-        let Effect { id, request, delivered_line, undeliverable_line, traceparent } = effect;
+        let Effect { id, request, delivered_line, undeliverable_line, traceparent, after_failure } = effect;
         let data = match request {
             EffectRequest::Publish { event, .. } => event,
             EffectRequest::Send(request) => &request.data,
@@ -106,6 +109,7 @@ impl<'a> Form<'a> {
             undeliverable: undeliverable_line.as_deref().map(Cow::Borrowed),
             traceparent: traceparent.as_deref().map(Cow::Borrowed),
             committed_unix_ms: Some(committed_unix_ms),
+            after_failure: after_failure.then_some(true),
         };
         match request {
             EffectRequest::Publish { pubsub, topic, .. } => {
@@ -145,6 +149,7 @@ impl<'a> Form<'a> {
             delivered_line: self.delivered.map(Cow::into_owned),
             undeliverable_line: self.undeliverable.map(Cow::into_owned),
             traceparent: self.traceparent.map(|traceparent| Arc::from(&*traceparent)),
+            after_failure: self.after_failure.unwrap_or_default(),
         })
     }
 }

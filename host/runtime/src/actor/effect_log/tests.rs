@@ -139,7 +139,8 @@ async fn what_another_host_has_seen_to_is_not_sent_any_more() {
 async fn what_was_given_up_lies_in_the_log_until_it_is_a_dead_letter() {
     let mut host = Stored::new();
     host.turn(vec![event("1"), event("2")]).await;
-    let reason = GivenUp { reason: "no such topic".into(), attempts: 1, at_unix_ms: 7 };
+    let reason =
+        GivenUp { reason: "no such topic".into(), code: "invalid".into(), attempts: 1, at_unix_ms: 7 };
     host.first().give_up(reason.clone());
     host.turn(vec![event("3")]).await;
     assert_eq!(host.next().await.1, ids(&["1", "2", "3"]));
@@ -190,6 +191,7 @@ fn every_effect_is_read_as_it_was_written() {
             delivered_line: Some("delivered".into()),
             undeliverable_line: Some("lost".into()),
             traceparent: Some("00-1".into()),
+            after_failure: true,
             ..event("e")
         };
         let expected = format!("{effect:?}");

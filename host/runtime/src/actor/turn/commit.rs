@@ -5,7 +5,9 @@ use daca_model::CallError;
 use daca_model::backend::{self, HOST_KEYS, TurnCommit};
 use tokio::time::Instant;
 
+use super::effects::write_letters;
 use super::{Turn, given_up};
+use crate::actor::effect_log::DeadLetters;
 use crate::actor::in_doubt::InDoubt;
 use crate::actor::warm_state::WarmState;
 use crate::imports::TurnProducts;
@@ -63,6 +65,17 @@ impl Turn<'_> {
         products: TurnProducts,
         reply: Bytes,
     ) -> Result<Bytes, CallError> {
+        self.commit_with(warm, products, reply, None).await
+    }
+
+    /// The same with a change of the actor's dead letters.
+    pub(super) async fn commit_with(
+        &self,
+        warm: &mut WarmState,
+        products: TurnProducts,
+        reply: Bytes,
+        letters: Option<&DeadLetters>,
+    ) -> Result<Bytes, CallError> {
         let TurnProducts { mut cache, mut commit, .. } = products;
         let actor = &self.activation.address;
         let limit = self.activation.agent.agent.limits.reply.as_u64();
@@ -74,6 +87,9 @@ impl Turn<'_> {
         self.check_kept(warm)?;
         // Before the host's own writes: they do not make the state that of the turn's version, whose guest may not have run.
         let schema = warm.schema.as_ref().map(|schema| schema.after(&self.split, &self.loaded, &mut commit));
+        if let Some(letters) = letters {
+            write_letters(letters, &mut commit);
+        }
         let _alone = self.activation.commits.acquire().await;
         warm.effects = self.activation.take_effects(warm.epoch);
         let staged = match self.stage_effects(warm, &mut commit).await {
@@ -105,7 +121,11 @@ impl Turn<'_> {
         cache.apply(std::mem::take(&mut commit.writes), now);
         warm.cache = cache;
         warm.schema = schema;
+        if let (Some(letters), Some(claim)) = (letters, &mut warm.effects) {
+            claim.has_untold = Some(letters.untold().is_some());
+        }
         if let Some(staged) = staged {
+            self.tell_soon(&commit, warm);
             self.services.deliveries.committed(actor, staged);
         }
         self.activation.keep_effects(warm.epoch, warm.effects.take());

@@ -4,6 +4,7 @@ use daca_base::ErrorCode;
 use daca_model::backend::{self, EFFECTS, Effect, StateWrite, TurnCommit};
 
 use super::Turn;
+use crate::actor::delivery::LogClaim;
 use crate::actor::effect_log::{self, DEAD_LETTERS, DeadLetter, DeadLetters, Staged};
 use crate::actor::warm_state::WarmState;
 
@@ -28,15 +29,19 @@ impl Turn<'_> {
         let actor = &self.activation.address;
         let claim = deliveries.claim(actor, &mut warm.effects).await?;
         // An ordinary turn neither waits for the dead letters nor fails because of them.
-        let buried = if is_reminded || self.ends { self.bury(commit).await } else { Vec::new() };
+        let looks = is_reminded || self.ends;
+        let buried = if looks { self.bury(claim, commit).await } else { Vec::new() };
         let staged = deliveries.stage(actor, effects, &buried, commit)?;
         claim.has_reminder |= is_reminded;
-        let is_wanted = has_effects || staged.has_head() || (is_reminded && claim.is_used);
+        // An agent that is to be told must be active.
+        let is_untold = self.loaded.version.has_on_effect_failed() && claim.has_untold != Some(false);
+        let is_wanted =
+            has_effects || staged.has_head() || (is_reminded && claim.is_used) || (looks && is_untold);
         claim.is_used = (claim.is_used && !is_reminded) || has_effects;
         if has_effects && !claim.has_reminder {
             commit.wakeups.insert(effect_log::reminder(), Some(effect_log::registration()));
             claim.has_reminder = true;
-        } else if claim.has_reminder && !is_wanted && (is_reminded || self.ends) {
+        } else if claim.has_reminder && !is_wanted && looks {
             commit.wakeups.insert(effect_log::reminder(), None);
             // Without a write a sidecar would not ask whether the actor is here, and the reminder may be that of its
             // next host.
@@ -47,39 +52,52 @@ impl Turn<'_> {
     }
 
     /// Adds effects that were given up to the actor's dead letters, and returns them. If the dead letters cannot be read,
-    /// the effects stay in the log.
-    async fn bury(&self, commit: &mut TurnCommit) -> Vec<DeadLetter> {
+    /// the effects stay in the log. Notes whether there are some of which the agent is to be told.
+    async fn bury(&self, claim: &mut LogClaim, commit: &mut TurnCommit) -> Vec<DeadLetter> {
         let given_up = self.services.deliveries.given_up(&self.activation.address);
-        if given_up.is_empty() {
+        let tells = self.loaded.version.has_on_effect_failed();
+        if given_up.is_empty() && (!tells || claim.has_untold.is_some()) {
             return given_up;
         }
         let mut letters = match self.dead_letters().await {
             Ok(letters) => letters,
             Err(error) => {
-                tracing::warn!("effects that were given up are no dead letters yet: {error}");
+                tracing::warn!("the dead letters cannot be read, so none is added: {error}");
                 return Vec::new();
             }
         };
-        for letter in &given_up {
-            for dropped in letters.add(letter.clone()) {
+        for letter in given_up.iter().cloned() {
+            for dropped in letters.add(if tells { letter.to_be_told() } else { letter }) {
                 let Effect { id, .. } = dropped.effect();
                 let code = ErrorCode::DeadLetterDropped.as_str();
                 tracing::error!(code, "the dead letter {id} was dropped: the actor has too many");
             }
         }
-        write(&letters, commit);
+        if !given_up.is_empty() {
+            write_letters(&letters, commit);
+        }
+        claim.has_untold = tells.then(|| letters.untold().is_some());
         given_up
     }
 
+    /// After a turn of the host: the agent is told next, if there is something to tell.
+    pub(super) fn tell_soon(&self, commit: &TurnCommit, warm: &WarmState) {
+        let is_reminded = commit.handled.as_ref().is_some_and(effect_log::is_reminder);
+        if is_reminded && warm.effects.as_ref().is_some_and(|claim| claim.has_untold == Some(true)) {
+            self.services.untold.add(self.activation.address.clone());
+        }
+    }
+
     /// The dead letters of the actor.
-    async fn dead_letters(&self) -> Result<DeadLetters, backend::Error> {
+    pub(super) async fn dead_letters(&self) -> Result<DeadLetters, backend::Error> {
         let keys = [DEAD_LETTERS.to_owned()];
         let value = self.services.backend.read_state(&self.activation.address, &keys).await?;
         DeadLetters::read(value.into_iter().flatten().next().map(|value| value.value).as_ref())
     }
 }
 
-fn write(letters: &DeadLetters, commit: &mut TurnCommit) {
+/// Adds the dead letters to a commit.
+pub(super) fn write_letters(letters: &DeadLetters, commit: &mut TurnCommit) {
     let write = match letters.text() {
         Some(value) => StateWrite::Set { value, ttl: None },
         None => StateWrite::Delete,

@@ -120,7 +120,6 @@ impl Turn<'_> {
         let place = tokio::time::timeout_at(deadline, self.services.live.place()).await;
         let place = place.ok().flatten().ok_or_else(no_room)?;
         agent.instances_made.fetch_add(1, Ordering::Relaxed);
-        self.activation.has_begun.store(true, Ordering::Relaxed);
         Ok(Instance::new(&self.services.engine, &self.loaded.version, place))
     }
 

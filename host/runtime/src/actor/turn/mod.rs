@@ -1,7 +1,8 @@
 //! One turn: an instance is taken or created, the guest runs, and its result commits as a whole or not at all.
 //!
 //! [`run`] takes a turn from its beginning to its end. [`guest`] runs the guest, only [`commit`] makes a turn durable,
-//! for every backend, [`repeated`] recognises calls that were handled before, and [`outcome`] interprets the end of a
+//! for every backend, [`repeated`] recognises calls that were handled before, [`tell`] tells the agent of effects that failed,
+//! and [`outcome`] interprets the end of a
 //! turn for its caller and its version. Effects leave after the commit, so no event ever announces state that was not
 //! saved.
 
@@ -10,6 +11,7 @@ mod effects;
 mod guest;
 mod outcome;
 mod repeated;
+mod tell;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -126,6 +128,7 @@ impl Turn<'_> {
         let (kind, handled, end) = match work {
             Work::Call(kind) => (kind, None, None),
             Work::Wake(kind, fired) => (kind, Some(fired), None),
+            Work::Tell => return self.tell(warm).await,
             Work::Deactivate(end) => (TurnKind::Deactivate, None, Some(end)),
         };
         let ends_timers = end.is_some_and(|end| end.ends_timers);
@@ -146,8 +149,8 @@ impl Turn<'_> {
                 tracing::info!("a call that was handled before arrived again, and is not handled again");
                 return Ok(Ran::Before(reply));
             }
-            let (outcome, products) = self.run_guest(warm, kind, handled, ends_timers, deadline).await?;
-            Ok(Ran::Now(outcome, Box::new(products)))
+            let ran = self.run_guest(warm, kind, handled, ends_timers, deadline).await?;
+            Ok(self.begun(ran))
         };
         let Some(outcome) = self.revoked.run_until_cancelled(guest).await else {
             *warm = WarmState { in_doubt: warm.in_doubt.take(), ..WarmState::default() };
@@ -180,9 +183,16 @@ impl Turn<'_> {
         Err(error)
     }
 
+    /// The agent has run in this activation.
+    fn begun(&self, (outcome, products): (Outcome, TurnProducts)) -> Ran {
+        self.activation.has_begun.store(true, Ordering::Relaxed);
+        Ran::Now(outcome, Box::new(products))
+    }
+
     /// Returns `true` if the end of the activation runs the agent's hook. A hook whose result is discarded is not worth an
     /// instance: after a change of hosts there are many at once. And what the agent has not begun, it does not end: the
-    /// effects of a hook lead to a turn of the host, which must not lead to the next hook.
+    /// effects of a hook lead to a turn of the host, and those that fail to one in which the agent is told. Neither must
+    /// lead to the next hook.
     fn ends_with_hook(&self, warm: &WarmState, is_too_late: bool) -> bool {
         self.loaded.version.has_lifecycle()
             && self.activation.has_begun.load(Ordering::Relaxed)

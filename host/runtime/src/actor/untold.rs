@@ -1,0 +1,107 @@
+//! Agents that are to be told of effects that failed (`on-effect-failed`).
+//!
+//! What is durable is in the dead letters: one of which the agent is to be told says so until a turn of its handler has
+//! been kept. This file only has who is to be told now. The turn of the host that makes dead letters adds its actor here,
+//! and after a crash so does the first firing of the host's reminder, which stays registered until nobody is to be told.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use daca_model::backend::{Error, FailedEffect};
+use daca_model::{ActorAddress, CallContext, CallError};
+use futures::StreamExt as _;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::effect_log::{DEAD_LETTERS, DeadLetters};
+use super::table::Actors;
+use super::work::Work;
+
+/// The number of agents that are told at the same time.
+const CONCURRENT: usize = 16;
+
+/// The actors whose agents are to be told. An actor is in it once, however many dead letters it has.
+#[derive(Default)]
+pub(super) struct Untold {
+    inner: Mutex<Inner>,
+    added: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    waiting: BTreeSet<ActorAddress>,
+    /// The number of those that are being told.
+    under_way: usize,
+}
+
+impl Untold {
+    pub(super) fn add(&self, actor: ActorAddress) {
+        self.inner.lock().waiting.insert(actor);
+        self.added.notify_one();
+    }
+
+    /// The next one. Waits until there is one.
+    async fn next(&self) -> ActorAddress {
+        loop {
+            let added = self.added.notified();
+            if let Some(actor) = self.take() {
+                return actor;
+            }
+            added.await;
+        }
+    }
+
+    fn take(&self) -> Option<ActorAddress> {
+        let mut inner = self.inner.lock();
+        let actor = inner.waiting.pop_first()?;
+        inner.under_way += 1;
+        Some(actor)
+    }
+
+    fn ended(&self) {
+        let mut inner = self.inner.lock();
+        inner.under_way = inner.under_way.saturating_sub(1);
+    }
+
+    fn is_empty(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.waiting.is_empty() && inner.under_way == 0
+    }
+}
+
+impl Actors {
+    /// Tells agents of their dead letters. Runs until it is dropped.
+    pub(super) async fn run_tellings(&self) {
+        let untold = futures::stream::unfold(&self.services.untold, |untold| async move {
+            Some((untold.next().await, untold))
+        });
+        untold.for_each_concurrent(CONCURRENT, |actor| self.tell(actor)).await;
+    }
+
+    /// Tells an agent of one dead letter. If there are more, its turn has added the actor again.
+    async fn tell(&self, actor: ActorAddress) {
+        // An actor that is not active here any more is left to the host's reminder.
+        if self.services.active().contains_key(&actor) {
+            // Like a direct call: it is refused if the actor may be active elsewhere.
+            let context = CallContext { is_direct: true, ..CallContext::of_host() };
+            let told: Result<Bytes, CallError> = self.deliver(&actor, None, Work::Tell, context).await;
+            if let Err(error) = told {
+                tracing::debug!(%actor, "the agent has not been told of a failed effect yet: {error}");
+            }
+        }
+        self.services.untold.ended();
+    }
+
+    /// Returns `true` while effects that were given up are being made dead letters, or agents are being told of them.
+    pub fn has_burials(&self) -> bool {
+        // In the order in which they pass: none is missed on its way.
+        self.services.deliveries.has_burials() || !self.services.untold.is_empty()
+    }
+
+    /// The dead letters of an actor, from old to new.
+    pub async fn dead_letters(&self, actor: &ActorAddress) -> Result<Vec<FailedEffect>, Error> {
+        let value = self.services.backend.read_state(actor, &[DEAD_LETTERS.to_owned()]).await?;
+        let value = value.into_iter().flatten().next().map(|value| value.value);
+        Ok(DeadLetters::read(value.as_ref())?.failed())
+    }
+}
