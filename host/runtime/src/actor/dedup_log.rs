@@ -93,7 +93,7 @@ impl DedupLog {
             }
             DedupKey::Attempt(_) if log.attempts.is_none() => {
                 let [attempts] = read(backend, actor, [ATTEMPTS]).await?;
-                log.attempts = Some(Attempts::read(attempts.as_ref()));
+                log.attempts = Some(Attempts::read(ATTEMPTS, attempts.as_ref())?);
             }
             _ => {}
         }
@@ -177,7 +177,7 @@ pub(super) async fn was_handled(
     let [value] = read(backend, actor, [key]).await?;
     Ok(match identity {
         CallIdentity::Message(id) | CallIdentity::Key(id) => Marks::read(key, value)?.has(id),
-        CallIdentity::Attempt(mark) => Attempts::read(value.as_ref()).of(mark).is_some(),
+        CallIdentity::Attempt(mark) => Attempts::read(key, value.as_ref())?.of(mark).is_some(),
     })
 }
 
@@ -205,3 +205,5 @@ fn write(commit: &mut TurnCommit, key: &str, value: Vec<u8>) {
 
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod upgrades;

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::stored_format::unreadable_value;
 use daca_model::backend;
 
 /// The maximum number of marks: repeated calls are most often from the last seconds.
@@ -41,7 +42,7 @@ impl Marks {
     /// Parses the stored value of a key, if there is one.
     pub(super) fn read(key: &str, value: Option<Bytes>) -> Result<Marks, backend::Error> {
         let Some(value) = value else { return Ok(Marks::default()) };
-        Marks::parse(&value).ok_or_else(|| unreadable(key))
+        Marks::parse(&value).ok_or_else(|| unreadable_value(key, &value))
     }
 
     /// A JSON string, because every state store preserves it.
@@ -81,11 +82,6 @@ impl Marks {
 
 fn hash(id: &str) -> [u8; 8] {
     Sha256::digest(id).first_chunk().copied().unwrap_or_default()
-}
-
-/// The error for a stored value that is invalid, and so was not written by a host.
-pub(super) fn unreadable(key: &str) -> backend::Error {
-    backend::Error::Other(format!("the state's {key:?} was not written by a host"))
 }
 
 #[cfg(test)]

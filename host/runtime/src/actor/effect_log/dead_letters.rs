@@ -6,13 +6,13 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use daca_base::json::{self, Document};
+use daca_base::json::{self, Document, UnknownFields};
 use daca_model::backend::{self, Effect};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::stored::StoredEffect;
-use crate::actor::marks::unreadable;
+use crate::actor::stored_format::{too_new, unreadable};
 
 /// The key of the dead letters.
 pub(in crate::actor) const DEAD_LETTERS: &str = "daca:effects:dead";
@@ -39,11 +39,13 @@ pub(in crate::actor) struct GivenUp {
 pub(in crate::actor) struct DeadLetter {
     stored: StoredEffect,
     pub(super) given_up: GivenUp,
+    /// What a newer host has added.
+    unknown: UnknownFields,
 }
 
 impl DeadLetter {
     pub(super) fn new(stored: StoredEffect, given_up: GivenUp) -> DeadLetter {
-        DeadLetter { stored, given_up }
+        DeadLetter { stored, given_up, unknown: UnknownFields::default() }
     }
 
     pub(in crate::actor) fn effect(&self) -> &Effect {
@@ -56,19 +58,22 @@ impl DeadLetter {
 
     fn read(letter: &Document) -> Option<DeadLetter> {
         let given_up = json::read_object(letter.bytes()).ok()?;
-        Some(DeadLetter { stored: StoredEffect::read(letter.field("effect")?)?, given_up })
+        let unknown = UnknownFields::of(letter, &["reason", "attempts", "at_unix_ms", "effect"]).ok()?;
+        Some(DeadLetter { stored: StoredEffect::read(letter.field("effect")?)?, given_up, unknown })
     }
 
     fn text(&self) -> Bytes {
         let GivenUp { reason, attempts, at_unix_ms } = &self.given_up;
         let head = json!({ "reason": reason, "attempts": attempts, "at_unix_ms": at_unix_ms }).to_string();
-        json::with_field(&head, "effect", &self.stored.text)
+        let mut text = json::with_field(&head, "effect", &self.stored.text).to_vec();
+        self.unknown.add_to(&mut text);
+        text.into()
     }
 }
 
-/// The dead letters of an actor, from old to new.
+/// The dead letters of an actor, from old to new, and what a newer host has added to them.
 #[derive(Debug, Default)]
-pub(in crate::actor) struct DeadLetters(VecDeque<DeadLetter>);
+pub(in crate::actor) struct DeadLetters(VecDeque<DeadLetter>, UnknownFields);
 
 impl DeadLetters {
     /// Parses the stored value, if there is one.
@@ -82,13 +87,12 @@ impl DeadLetters {
         let document = Document::parse(value).map_err(|_| unreadable())?;
         let Fields { format } = json::read_object(document.bytes()).map_err(|_| unreadable())?;
         if format > FORMAT {
-            return Err(backend::Error::Other(format!(
-                "the state's {DEAD_LETTERS:?} was written by a newer host, in format {format}; this host reads {FORMAT}"
-            )));
+            return Err(too_new(DEAD_LETTERS, format, FORMAT));
         }
         let letters = document.field("letters").ok_or_else(unreadable)?;
         let letters = letters.items().map(|letter| DeadLetter::read(&letter)).collect::<Option<_>>();
-        letters.map(DeadLetters).ok_or_else(unreadable)
+        let unknown = UnknownFields::of(&document, &["format", "letters"]).map_err(|_| unreadable())?;
+        letters.map(|letters| DeadLetters(letters, unknown)).ok_or_else(unreadable)
     }
 
     /// The stored value; `None` if there are none.
@@ -104,6 +108,7 @@ impl DeadLetters {
             text.extend_from_slice(&letter.text());
         }
         text.extend_from_slice(b"]}");
+        self.1.add_to(&mut text);
         Some(text.into())
     }
 
@@ -125,6 +130,8 @@ impl DeadLetters {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::fake::event;
 
@@ -150,6 +157,27 @@ mod tests {
         for damaged in ["", "7", "{}", r#"{"format":1}"#, r#"{"format":1,"letters":[7]}"#] {
             DeadLetters::read(Some(&damaged.into())).expect_err(damaged);
         }
+    }
+
+    #[test]
+    fn letters_of_another_release_are_written_again_with_all_they_have_and_a_newer_format_is_refused() {
+        let text = include_str!("../../../tests/stored/56fc7f2/effects-dead.json").trim_end();
+        let newer = text.replace(r#""attempts":5"#, r#""by":{"operator":"ann"},"attempts":5"#);
+        let newer = newer.replace("{\"format\":1", "{\"seen\":[1],\"format\":1");
+        for text in [text, newer.as_str()] {
+            let letters = DeadLetters::read(Some(&text.to_owned().into())).expect("it is read");
+            assert_eq!(ids(&letters), ["3f2a91bc0d1e4f50-7-0"]);
+            let again = letters.text().expect("there is a letter");
+            let fields = |text: Bytes| {
+                let document = Document::parse(&text).expect("it is JSON");
+                let letter = document.field("letters").and_then(|letters| letters.items().next());
+                let letter = letter.expect("there is one").fields().collect::<BTreeMap<_, _>>();
+                (document.field("format"), document.field("seen"), letter)
+            };
+            assert_eq!(fields(again), fields(text.to_owned().into()));
+        }
+        let newer = DeadLetters::read(Some(&r#"{"format":2,"letters":{}}"#.into()));
+        assert!(matches!(newer, Err(backend::Error::TooNew(_))));
     }
 
     #[test]
