@@ -321,7 +321,7 @@ impl WakeupRow {
 
     /// Registration and firing in one number: a firing may advance only its own registration.
     fn token(&self) -> u128 {
-        u128::from(self.registered_unix_ms ^ (self.sequence << 42)) << 64 | u128::from(self.next_unix_ms)
+        (u128::from(self.registered_unix_ms ^ (self.sequence << 42)) << 64) | u128::from(self.next_unix_ms)
     }
 
     /// The next firing.
