@@ -287,13 +287,21 @@ fn message(view: &TypeView, event: &Event) -> String {
                 event.text
             )
         }
-        Word::Known(EventKind::Deployed | EventKind::Promoted) => format!("{agent_type}: version {version} serves{by}"),
-        Word::Known(EventKind::Canary) => format!("{agent_type}: version {version} serves a share of the actors{by}"),
+        Word::Known(EventKind::Deployed | EventKind::Promoted) => {
+            format!("{agent_type}: version {version} serves{by}")
+        }
+        Word::Known(EventKind::Canary) => {
+            format!("{agent_type}: version {version} serves a share of the actors{by}")
+        }
         Word::Known(EventKind::RolledBack) => {
             format!("{agent_type}: version {version} was rolled back {}{by}", event.text)
         }
-        Word::Known(EventKind::Pinned) => format!("{agent_type}: an actor is pinned to version {version}{by}"),
-        Word::Known(EventKind::Unpinned) => format!("{agent_type}: an actor is no longer pinned to version {version}{by}"),
+        Word::Known(EventKind::Pinned) => {
+            format!("{agent_type}: an actor is pinned to version {version}{by}")
+        }
+        Word::Known(EventKind::Unpinned) => {
+            format!("{agent_type}: an actor is no longer pinned to version {version}{by}")
+        }
         Word::Known(EventKind::Unchanged) => format!("{agent_type}: version {version} serves already{by}"),
         // Of a newer host.
         Word::Other(word) => format!("{agent_type}: version {version}: {word}{by}"),

@@ -156,8 +156,7 @@ impl Record {
     pub fn served_for(&self, version: &str) -> Duration {
         let began = |event: &&Event| {
             let kind = &event.kind;
-            event.version == version
-                && matches!(kind, Word::Known(EventKind::Deployed | EventKind::Promoted))
+            event.version == version && matches!(kind, Word::Known(EventKind::Deployed | EventKind::Promoted))
         };
         let event = self.history.iter().rev().find(began);
         let at = event.and_then(|event| event.at.parse::<Timestamp>().ok());

@@ -8,7 +8,11 @@ use super::*;
 
 fn lines() -> impl Strategy<Value = Lines> {
     let serving = btree_map(".{0,12}", "[0-9a-f]{0,64}", 0..3);
-    let line = (serving, any::<u64>()).prop_map(|(serving, at)| Line { serving, at, unknown: UnknownFields::default() });
+    let line = (serving, any::<u64>()).prop_map(|(serving, at)| Line {
+        serving,
+        at,
+        unknown: UnknownFields::default(),
+    });
     btree_map(".{0,20}", line, 0..4)
 }
 
@@ -41,7 +45,8 @@ proptest! {
 #[test]
 fn what_a_newer_host_adds_to_its_entry_survives_a_rewrite_and_an_unreadable_entry_spoils_no_other()
 -> Result<(), TestCaseError> {
-    let newer = r#"{"new":{"serving":{},"at":1,"load":[0.5,"x"]},"strange":[1],"old":{"serving":{"A":"1f"},"at":2}}"#;
+    let newer =
+        r#"{"new":{"serving":{},"at":1,"load":[0.5,"x"]},"strange":[1],"old":{"serving":{"A":"1f"},"at":2}}"#;
     let read = entries(&newer.into());
     assert_eq!(read.keys().collect::<Vec<_>>(), ["new", "old"]);
     let again = Document::parse(&stored(&read)?).map_err(|error| TestCaseError::fail(error.to_string()))?;

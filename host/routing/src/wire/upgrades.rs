@@ -28,7 +28,10 @@ fn a_call_of_the_release_before_is_read_and_sent_as_it_was() {
     let context = context_of(&received);
     let mark = answer_mark(&received).expect("it has a mark");
     assert_eq!(context.identity, Some(CallIdentity::Attempt(mark.into())));
-    assert_eq!(context.waiting.iter().map(ToString::to_string).collect::<Vec<_>>(), ["Saga/order-7", "Stock/shelf 2"]);
+    assert_eq!(
+        context.waiting.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["Saga/order-7", "Stock/shelf 2"]
+    );
     assert!(context.is_woken && context.reentrancy_id.is_some() && context.traceparent.is_some());
     let sent = HeaderMap::try_from(&headers(&callee(), &context, mark)).expect("all can be headers");
     assert_eq!(sent, received);

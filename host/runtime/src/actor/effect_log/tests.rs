@@ -180,7 +180,8 @@ fn a_log_of_another_release_is_read_and_written_as_it_was() {
     assert_eq!((head.segments.as_slice(), head.effects.len()), (&[2][..], 2));
     assert_eq!(stored::text(&head.segments, head.effects.iter().map(|one| &one.text)), value);
     // Also if this release makes the text of the same effects.
-    let again = head.effects.iter().map(|one| StoredEffect::new(one.effect.clone()).expect("it can be stored").text);
+    let again =
+        head.effects.iter().map(|one| StoredEffect::new(one.effect.clone()).expect("it can be stored").text);
     let again = again.collect::<Vec<_>>();
     assert_eq!(stored::text(&head.segments, again.iter()), value);
     let value = Bytes::from(include_str!("../../../tests/stored/56fc7f2/effects-2.json").trim_end());
