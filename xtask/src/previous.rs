@@ -20,6 +20,9 @@ use crate::steps::{Step, Warnings};
 /// The file with the full id of the commit.
 const COMMIT_FILE: &str = "tests/stack/previous-release";
 
+/// In CI the repository may belong to another user than the one who runs the tests.
+const ANY_OWNER: [&str; 2] = ["-c", "safe.directory=*"];
+
 /// Seconds after which fetching the commit is given up.
 const FETCHING: &str = "120";
 
@@ -63,7 +66,7 @@ fn provide(commit: &str) -> anyhow::Result<()> {
     }
     let is_shallow = output(git(&["rev-parse", "--is-shallow-repository"]))?.trim() == "true";
     let mut fetch = Command::new("timeout");
-    fetch.args([FETCHING, "git", "fetch", "--quiet", "--no-tags"]);
+    fetch.args([FETCHING, "git"]).args(ANY_OWNER).args(["fetch", "--quiet", "--no-tags"]);
     // Of a whole clone it would make a shallow one.
     if is_shallow {
         fetch.arg("--depth=1");
@@ -89,7 +92,7 @@ fn has(commit: &str) -> anyhow::Result<bool> {
 
 fn git(arguments: &[&str]) -> Command {
     let mut command = Command::new("git");
-    command.args(arguments).current_dir(root());
+    command.args(ANY_OWNER).args(arguments).current_dir(root());
     command
 }
 
