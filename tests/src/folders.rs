@@ -33,6 +33,14 @@ pub fn daca() -> PathBuf {
     target().join("debug/daca")
 }
 
+/// The id of the commit that is the release before.
+const PREVIOUS: &str = include_str!("../stack/previous-release");
+
+/// The host's program of the release before, which `cargo xtask previous` builds.
+pub fn previous_daca() -> PathBuf {
+    target().join("previous").join(PREVIOUS.trim()).join("out/debug/daca")
+}
+
 /// The host's program as it is measured, without what eases a debugger's work.
 pub fn released_daca() -> PathBuf {
     target().join("release/daca")

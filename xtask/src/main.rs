@@ -4,10 +4,9 @@
 //! profile than the host, the target may have to be added first, and the tests expect all of it to be there. Those steps are
 //! written down here once, in Rust, because Rust is the one thing that everybody who builds the project has.
 //!
-//! [`steps`] runs a list of steps aloud; [`toolchain`], [`cargo`], [`mod@links`] and [`mod@dependencies`] are what a step can
-//! be; [`guests`], [`dev`], [`stack`],
-//! [`mod@image`], [`mod@bench`], [`mod@k8s`] and [`mod@test`] are the lists. The tests of `circles` look at the order of the
-//! files.
+//! [`steps`] runs a list of steps aloud; [`toolchain`], [`cargo`], [`mod@links`], [`mod@dependencies`] and [`previous`] are what
+//! a step can be; [`guests`], [`dev`], [`stack`], [`mod@image`], [`mod@bench`], [`mod@k8s`] and [`mod@test`] are the lists;
+//! [`packages`] has what they name. The tests of `circles` look at the order of the files.
 
 mod bench;
 mod cargo;
@@ -20,7 +19,9 @@ mod guests;
 mod image;
 mod k8s;
 mod links;
+mod packages;
 mod paths;
+mod previous;
 mod stack;
 mod steps;
 mod test;
@@ -55,6 +56,8 @@ enum Command {
     Image(image::Arguments),
     /// Build the components: the ChatAgent, the examples and the guests of the tests
     Guests,
+    /// Build the host of the release before, for the tests of a rollout
+    Previous,
     /// Check that every link between the documents leads somewhere
     Links,
     /// Check what dependencies bring (licences, sources, advisories), and that each is used
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Image(arguments) => image::run(&arguments),
         Command::Guests => guests::run(),
+        Command::Previous => previous::build().map(|warnings| steps::warn(&warnings)),
         Command::Links => links::check().map(|warnings| steps::warn(&warnings)),
         Command::Dependencies => dependencies::check().map(|warnings| steps::warn(&warnings)),
     };

@@ -8,13 +8,14 @@
 //!
 //! What is quick comes first: the format, the links of the documents ([`links`]), the dependencies ([`dependencies`]).
 //!
-//! The servers are built and fetched in the background from the start. The tests begin when all of that is done: many of them
-//! look at the time.
+//! The servers are built and fetched in the background from the start, and the host of the release before is built once
+//! ([`previous`]). The tests begin when all of that is done: many of them look at the time.
 
 use crate::cargo::Cargo;
+use crate::packages::{guest_side, host_side};
 use crate::steps::{self, Step};
 use crate::toolchain::Part;
-use crate::{dependencies, documentation, guests, k8s, links, stack};
+use crate::{dependencies, documentation, guests, k8s, links, previous, stack};
 
 /// What `test` is asked to do.
 #[derive(clap::Args)]
@@ -30,12 +31,6 @@ pub(crate) struct Arguments {
     /// Build guests and host, and run those tests of the suite alone whose name contains one of these
     filter: Vec<String>,
 }
-
-/// The packages that know nothing of the host, beside the examples.
-const GUEST_SIDE: [&str; 4] = ["chat-agent", "daca-sdk", "daca-sdk-macros", "test-guests"];
-
-/// The package of the real servers, and those that use it: the benchmark, and the tests on a cluster.
-const STACK_SIDE: [&str; 3] = ["daca-stack", "daca-bench", "daca-k8s"];
 
 /// Runs the steps, and prints how long each took.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -77,7 +72,7 @@ fn all(with_stack: bool) -> Vec<Step> {
         build("build: host", &host_side),
     ]);
     if with_stack {
-        steps.push(stack::servers());
+        steps.extend([previous::step(), stack::servers()]);
     }
     steps.extend([test("tests: guests", &guest_side), test("tests: host", &host_side)]);
     steps
@@ -94,29 +89,11 @@ fn filtered(filter: &[String], with_stack: bool) -> Vec<Step> {
     steps.extend(guests.into_iter().chain([Step::cargo("host", build)]));
     let mut tests = format!("test {host_side} --test suite --test kit --test examples");
     if with_stack {
-        steps.push(stack::servers());
+        steps.extend([previous::step(), stack::servers()]);
         tests.push_str(" --test stack");
     }
     steps.push(Step::cargo("tests", linted(&tests).arguments(&["--".to_owned()]).arguments(filter)));
     steps
-}
-
-/// The guests' packages, as arguments of cargo.
-fn guest_side() -> String {
-    let packages = GUEST_SIDE.iter().chain(&guests::EXAMPLES);
-    packages.map(|package| format!("-p {package}")).collect::<Vec<_>>().join(" ")
-}
-
-/// All other packages, so that a new one is not forgotten. What the servers' own packages need beside those of the host makes
-/// no difference to the others.
-fn host_side(with_stack: bool) -> String {
-    let left_out = if with_stack { &[][..] } else { &STACK_SIDE };
-    let left_out = GUEST_SIDE
-        .iter()
-        .chain(&guests::EXAMPLES)
-        .chain(left_out)
-        .map(|package| format!(" --exclude {package}"));
-    format!("--workspace{}", left_out.collect::<String>())
 }
 
 /// A run of cargo whose compiler lints. A warning fails it.

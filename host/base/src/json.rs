@@ -10,12 +10,16 @@
 //! of the object, with a new depth limit, so that 20 KB overflow the stack. Here they are ordinary keys. `clippy.toml`
 //! keeps the rest of this crate away from serde_json's own parsers.
 
+mod unknown;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, IgnoredAny};
+
+pub use unknown::UnknownFields;
 
 /// The maximum depth of nested lists and objects. Guests read one level less (serde_json's own limit).
 pub const MAX_DEPTH: usize = 128;
@@ -108,6 +112,15 @@ impl Document {
     /// The same, where `null` counts as absent.
     pub fn present_field(&self, name: &str) -> Option<Document> {
         self.field(name).filter(|value| !value.is_null())
+    }
+
+    /// The fields of an object with their names, in order. Empty for anything else. One whose name is not Unicode is left
+    /// out.
+    pub fn fields(&self) -> impl Iterator<Item = (String, Document)> {
+        Fields::of(&self.0).filter_map(|(key, value)| {
+            let name = self.0.get(key).and_then(string)?;
+            Some((name.into_owned(), Document(self.0.slice(value))))
+        })
     }
 
     /// The items of a list, in order. Empty for anything else.

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use daca_base::ErrorCode;
 use daca_base::digest::short;
 use daca_deploy::{Deployer, Event, EventKind, Source, TypeView};
+use daca_model::admin::Word;
 
 /// The files of a pod's account (`automountServiceAccountToken`).
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -253,19 +254,20 @@ fn connector(authority: &Path) -> Result<TlsConnector, Error> {
 /// one a minute is enough of these.
 fn key(agent_type: &str, event: &Event, at: Timestamp) -> String {
     let at = match event.kind {
-        EventKind::Refused => at.as_second() / 60,
+        Word::Known(EventKind::Refused) => at.as_second() / 60,
         _ => at.as_millisecond(),
     };
-    format!("{agent_type} {at} {:?} {}", event.kind, event.version)
+    format!("{agent_type} {at} {} {}", event.kind, event.version)
 }
 
 /// The event's reason, and whether it is a warning.
 fn reason(event: &Event) -> (&'static str, bool) {
-    match event.kind {
+    let Word::Known(kind) = &event.kind else { return ("ComponentChanged", false) };
+    match kind {
         EventKind::Deployed | EventKind::Promoted => ("ComponentDeployed", false),
         EventKind::Canary => ("ComponentOnTrial", false),
         // The host itself rolls back only a failing version.
-        EventKind::RolledBack => ("ComponentRolledBack", event.source == Source::Host),
+        EventKind::RolledBack => ("ComponentRolledBack", event.source == Word::Known(Source::Host)),
         EventKind::Refused => ("ComponentRefused", true),
         EventKind::Pinned | EventKind::Unpinned => ("ActorPinned", false),
         EventKind::Unchanged => ("ComponentUnchanged", false),
@@ -276,8 +278,8 @@ fn message(view: &TypeView, event: &Event) -> String {
     let (agent_type, version) = (&view.agent_type, short(&event.version));
     let by =
         if event.initiated_by.is_empty() { String::new() } else { format!(", by {}", event.initiated_by) };
-    let mut text = match event.kind {
-        EventKind::Refused => {
+    let mut text = match &event.kind {
+        Word::Known(EventKind::Refused) => {
             let code = event.code.as_deref().unwrap_or("refused");
             let serving = short(&view.record.serving);
             format!(
@@ -285,14 +287,24 @@ fn message(view: &TypeView, event: &Event) -> String {
                 event.text
             )
         }
-        EventKind::Deployed | EventKind::Promoted => format!("{agent_type}: version {version} serves{by}"),
-        EventKind::Canary => format!("{agent_type}: version {version} serves a share of the actors{by}"),
-        EventKind::RolledBack => {
+        Word::Known(EventKind::Deployed | EventKind::Promoted) => {
+            format!("{agent_type}: version {version} serves{by}")
+        }
+        Word::Known(EventKind::Canary) => {
+            format!("{agent_type}: version {version} serves a share of the actors{by}")
+        }
+        Word::Known(EventKind::RolledBack) => {
             format!("{agent_type}: version {version} was rolled back {}{by}", event.text)
         }
-        EventKind::Pinned => format!("{agent_type}: an actor is pinned to version {version}{by}"),
-        EventKind::Unpinned => format!("{agent_type}: an actor is no longer pinned to version {version}{by}"),
-        EventKind::Unchanged => format!("{agent_type}: version {version} serves already{by}"),
+        Word::Known(EventKind::Pinned) => {
+            format!("{agent_type}: an actor is pinned to version {version}{by}")
+        }
+        Word::Known(EventKind::Unpinned) => {
+            format!("{agent_type}: an actor is no longer pinned to version {version}{by}")
+        }
+        Word::Known(EventKind::Unchanged) => format!("{agent_type}: version {version} serves already{by}"),
+        // Of a newer host.
+        Word::Other(word) => format!("{agent_type}: version {version}: {word}{by}"),
     };
     text.truncate(text.floor_char_boundary(MAX_MESSAGE));
     text

@@ -227,3 +227,27 @@ fn place_state(made: &Path, target: &Path) -> std::io::Result<()> {
         Err(_) => std::fs::rename(made, target),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::run;
+
+    /// Of the release that had backups first.
+    #[test]
+    fn a_backup_of_an_earlier_release_is_restored() {
+        let backup = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stored/56fc7f2/backup.daca");
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let data = folder.path().join("data");
+        let told = match run(&backup, &data) {
+            Ok(told) => told,
+            Err(error) => panic!("{error}"),
+        };
+        assert!(told.contains("2 actors with 2 values and 1 reminders"), "{told}");
+        assert!(told.contains("3 versions of 1 agent types"), "{told}");
+        for part in ["state.redb", "versions/Agent/record.json", "serving/Agent"] {
+            assert!(data.join(part).is_file(), "{part}");
+        }
+    }
+}

@@ -26,7 +26,7 @@ impl Deployer {
     ) -> Result<Deployed, Error> {
         let agent = self.agent(agent_type)?;
         let initiated_by = agent.agent.component.display().to_string();
-        let file = FileSeen { digest: content.digest.clone(), refused: false };
+        let file = FileSeen::new(&content.digest);
         if source == Source::Dev {
             agent.set_last_build(&content.digest);
         }

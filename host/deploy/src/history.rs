@@ -1,10 +1,13 @@
 //! The parts of an agent type's record: its versions, who deployed what, and what happened.
 //!
-//! The serialized names are the format on disk and in the shared state. They stay as they are.
+//! The serialized names are the format on disk and in the shared state. They stay as they are. A newer host may add
+//! fields and words ([`Word`]): a host that does not know them keeps them.
 
+use daca_base::json::UnknownFields;
+use daca_model::admin::Word;
 use serde::{Deserialize, Serialize};
 
-pub use daca_model::deployment::{Canary, EventKind, Source};
+pub use daca_model::deployment::{EventKind, Source};
 
 /// The initiator of a change, and its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub struct VersionMetadata {
     #[serde(rename = "since")]
     pub deployed_at: String,
     /// Its source.
-    pub source: Source,
+    pub source: Word<Source>,
     /// Its initiator.
     #[serde(rename = "by")]
     pub initiated_by: String,
@@ -35,6 +38,21 @@ pub struct VersionMetadata {
     /// The revision of its last deployment: the oldest versions are removed first.
     #[serde(rename = "used")]
     pub last_revision: u64,
+    /// What a newer host has added.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
+}
+
+/// The version that serves a share of the actors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedCanary {
+    /// Its digest.
+    pub version: String,
+    /// Percent of the actors: 1 to 99.
+    pub share: u8,
+    /// What a newer host has added.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 /// The content of the manifest's file when it was last read.
@@ -44,6 +62,16 @@ pub struct FileSeen {
     pub digest: String,
     /// `true` if it was refused. A later signature may change that.
     pub refused: bool,
+    /// What a newer host has added.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
+}
+
+impl FileSeen {
+    /// A file that is not refused so far.
+    pub fn new(digest: &str) -> FileSeen {
+        FileSeen { digest: digest.to_owned(), refused: false, unknown: UnknownFields::default() }
+    }
 }
 
 /// An event in the history.
@@ -53,11 +81,11 @@ pub struct Event {
     pub at: String,
     /// The kind.
     #[serde(rename = "what")]
-    pub kind: EventKind,
+    pub kind: Word<EventKind>,
     /// The version that it applies to.
     pub version: String,
     /// The source.
-    pub source: Source,
+    pub source: Word<Source>,
     /// The initiator.
     #[serde(rename = "by")]
     pub initiated_by: String,
@@ -67,4 +95,7 @@ pub struct Event {
     /// Details, for display.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
+    /// What a newer host has added.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }

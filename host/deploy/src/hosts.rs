@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::controller::ControllerHandle;
+use daca_base::json::{self, Document, UnknownFields};
 use daca_model::admin::HostVersions;
 use daca_model::backend::{self, SharedStore, SharedWriteError, stored_json};
 
@@ -29,6 +31,9 @@ struct Line {
     serving: BTreeMap<String, String>,
     /// Milliseconds since 1970.
     at: u64,
+    /// What a newer host has added to its own entry.
+    #[serde(flatten)]
+    unknown: UnknownFields,
 }
 
 type Lines = BTreeMap<String, Line>;
@@ -95,7 +100,7 @@ impl Hosts {
         let lines = self.lines().await.map(|(lines, _)| lines).unwrap_or_default();
         let now = unix_millis();
         let others = lines.into_iter().filter(|(name, _)| **name != *self.name);
-        let others = others.map(|(host, Line { serving, at })| HostVersions {
+        let others = others.map(|(host, Line { serving, at, .. })| HostVersions {
             host,
             this: false,
             serving,
@@ -125,7 +130,8 @@ impl Hosts {
             lines.retain(|_, line| u128::from(at.saturating_sub(line.at)) < HOST_TIMEOUT.as_millis());
             match &serving {
                 Some(serving) => {
-                    lines.insert(self.name.to_string(), Line { serving: serving.clone(), at });
+                    let line = Line { serving: serving.clone(), at, unknown: UnknownFields::default() };
+                    lines.insert(self.name.to_string(), line);
                 }
                 None => drop(lines.remove(&*self.name)),
             }
@@ -139,13 +145,18 @@ impl Hosts {
     }
 }
 
-/// The entries in a stored value. A value that is damaged or has another format has none, and is overwritten: each host
-/// writes its own entry again within seconds.
-fn entries(value: &[u8]) -> Lines {
-    daca_base::json::read(value).unwrap_or_else(|error| {
-        tracing::debug!("the hosts' entries cannot be read: {error}");
-        Lines::new()
-    })
+/// The entries in a stored value. One that is damaged or has another form is left out, and goes with the next write: each
+/// host writes its own entry again within seconds.
+fn entries(value: &Bytes) -> Lines {
+    let all = match Document::parse(value) {
+        Ok(all) => all,
+        Err(error) => {
+            tracing::debug!("the hosts' entries cannot be read: {error}");
+            return Lines::new();
+        }
+    };
+    let line = |(host, line): (String, Document)| Some((host, json::read_object::<Line>(line.bytes()).ok()?));
+    all.fields().filter_map(line).collect()
 }
 
 fn unix_millis() -> u64 {

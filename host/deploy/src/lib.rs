@@ -35,7 +35,7 @@ pub use error::Error;
 pub use library::Mounted;
 pub use prepare::check_permissions;
 pub use record::{
-    Canary, ChangeOutcome, Event, EventKind, FileSeen, Origin, Record, Source, VersionMetadata,
+    ChangeOutcome, Event, EventKind, FileSeen, Origin, Record, RecordedCanary, Source, VersionMetadata,
 };
 pub use request::{DeployRequest, Deployed, Permit, TypeView};
 pub use shared::read_stored;

@@ -15,10 +15,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-pub use super::history::{Canary, Event, EventKind, FileSeen, Origin, Source, VersionMetadata};
+pub use super::history::{Event, EventKind, FileSeen, Origin, RecordedCanary, Source, VersionMetadata};
 pub(super) use change::Change;
 pub use change::ChangeOutcome;
 use daca_base::digest::short;
+use daca_base::json::UnknownFields;
+use daca_model::admin::Word;
 pub(super) use format::{ReadError, read, read_local};
 
 /// The newest format that this host knows, and the one that it writes.
@@ -49,7 +51,7 @@ pub struct Record {
     pub previous: Vec<String>,
     /// The canary.
     #[serde(default)]
-    pub canary: Option<Canary>,
+    pub canary: Option<RecordedCanary>,
     /// The pinned versions, by actor.
     #[serde(default)]
     pub pins: BTreeMap<String, String>,
@@ -68,6 +70,9 @@ pub struct Record {
     /// The history, newest last.
     #[serde(default)]
     pub history: VecDeque<Event>,
+    /// What a newer host has added.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 /// The record of an agent type in the data folder of one host. Its fields are the format on disk.
@@ -101,6 +106,7 @@ impl Record {
             schemas,
             versions: BTreeMap::from([(version.clone(), metadata)]),
             history: VecDeque::new(),
+            unknown: UnknownFields::default(),
         };
         record.remember(EventKind::Deployed, version, origin, None, String::new());
         record
@@ -149,7 +155,8 @@ impl Record {
     /// say.
     pub fn served_for(&self, version: &str) -> Duration {
         let began = |event: &&Event| {
-            event.version == version && matches!(event.kind, EventKind::Deployed | EventKind::Promoted)
+            let kind = &event.kind;
+            event.version == version && matches!(kind, Word::Known(EventKind::Deployed | EventKind::Promoted))
         };
         let event = self.history.iter().rev().find(began);
         let at = event.and_then(|event| event.at.parse::<Timestamp>().ok());
@@ -179,10 +186,11 @@ impl Record {
                     label,
                     bytes,
                     deployed_at: now(),
-                    source: origin.source,
+                    source: origin.source.into(),
                     initiated_by: origin.initiated_by.clone(),
                     migrates,
                     last_revision: self.revision,
+                    unknown: UnknownFields::default(),
                 };
                 self.add_version(&version, metadata);
                 Ok(self.deploy(version, share, origin))
@@ -260,7 +268,10 @@ impl Record {
             _ => EventKind::Canary,
         };
         if share < 100 && version != self.serving {
-            self.canary = Some(Canary { version: version.clone(), share });
+            // A step of the same canary leaves the rest of it as it is.
+            let same = self.canary.take().filter(|canary| canary.version == version);
+            let unknown = same.map(|canary| canary.unknown).unwrap_or_default();
+            self.canary = Some(RecordedCanary { version: version.clone(), share, unknown });
         } else {
             self.canary = None;
             self.serve(version.clone());
@@ -324,8 +335,16 @@ impl Record {
         if self.history.len() >= MAX_HISTORY {
             self.history.pop_front();
         }
-        let (source, initiated_by) = (origin.source, origin.initiated_by.clone());
-        self.history.push_back(Event { at: now(), kind, version, source, initiated_by, code, text });
+        self.history.push_back(Event {
+            at: now(),
+            kind: kind.into(),
+            version,
+            source: origin.source.into(),
+            initiated_by: origin.initiated_by.clone(),
+            code,
+            text,
+            unknown: UnknownFields::default(),
+        });
     }
 
     /// Removes the versions that were deployed longest ago until no more than `keep` are left. The serving versions,
@@ -357,3 +376,5 @@ pub(super) fn now() -> String {
 mod properties;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upgrades;

@@ -19,6 +19,7 @@ use super::record::{FileSeen, LocalRecord, Origin, Record, Source, VersionMetada
 use super::shared::{SharedError, SharedType};
 use super::type_folder::{TypeFolder, blocking};
 use super::watch::{ComponentFile, FileContent};
+use daca_base::json::UnknownFields;
 use daca_manifest::signature;
 
 use super::Error;
@@ -158,12 +159,13 @@ impl Loader {
             label: version.short_digest().to_owned(),
             bytes: version.bytes,
             deployed_at: now(),
-            source: origin.source,
+            source: origin.source.into(),
             initiated_by: origin.initiated_by.clone(),
             migrates: version.has_migration(),
             last_revision: 1,
+            unknown: UnknownFields::default(),
         };
-        let seen = FileSeen { digest: file.digest.clone(), refused: false };
+        let seen = FileSeen::new(&file.digest);
         let record = Record::first(file.digest.clone(), metadata, Some(seen), &origin);
         self.log(&version);
         let loaded = BTreeMap::from([(file.digest.clone(), loaded(&record, version))]);

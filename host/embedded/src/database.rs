@@ -10,6 +10,7 @@ use parking_lot::RwLock;
 use redb::backends::FileBackend;
 use redb::{Database, StorageBackend};
 
+use super::file_format::{self, FORMAT};
 use super::state_file::StateFile;
 use super::transaction::{EXPIRIES, STATE, USAGE, WAKEUPS};
 use daca_base::{ErrorCode, Explained, Explanation, panics};
@@ -41,6 +42,14 @@ pub enum OpenError {
         /// The operating system's error.
         reason: String,
     },
+    /// A newer host has written the file. Nothing in it was changed.
+    #[error("{path} has format {format}, and this host knows formats up to {FORMAT}")]
+    TooNew {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: u32,
+    },
     /// The file is not a state file, or it is damaged.
     #[error("{path}: {reason}")]
     Damaged {
@@ -64,6 +73,10 @@ impl Explained for OpenError {
             OpenError::Unwritable { .. } => (
                 ErrorCode::DataUnwritable,
                 "make the folder writable for this user and check that the disk is not full, or name another with --data DIR",
+            ),
+            OpenError::TooNew { .. } => (
+                ErrorCode::DataTooNew,
+                "start a host of the release that wrote it or a newer one, or restore a backup into a new folder",
             ),
             OpenError::Damaged { .. } => {
                 (ErrorCode::DataDamaged, "move the file away to start empty, or put a backup in its place")
@@ -92,7 +105,7 @@ pub(super) fn open_backend(
     backend: impl StorageBackend,
     check: bool,
 ) -> Result<Database, OpenError> {
-    let open = || -> Result<Database, redb::Error> {
+    let open = || -> Result<Result<Database, u32>, redb::Error> {
         let mut builder = Database::builder();
         builder.set_cache_size(PAGE_CACHE).set_check_integrity_on_open(check);
         let database = builder.create_with_backend(backend)?;
@@ -100,15 +113,21 @@ pub(super) fn open_backend(
         // redb would go back to the one before, and say nothing.
         let mut transaction = database.begin_write()?;
         transaction.set_two_phase_commit(true);
+        if let Some(newer) = file_format::note(&transaction)? {
+            transaction.abort()?;
+            return Ok(Err(newer));
+        }
         transaction.open_table(STATE)?;
         transaction.open_table(EXPIRIES)?;
         transaction.open_table(USAGE)?;
         transaction.open_table(WAKEUPS)?;
         transaction.commit()?;
-        Ok(database)
+        Ok(Ok(database))
     };
     match panics::caught(ErrorCode::DataDamaged, open) {
-        Ok(opened) => opened.map_err(|error| open_error(path, error)),
+        Ok(Ok(Ok(database))) => Ok(database),
+        Ok(Ok(Err(format))) => Err(OpenError::TooNew { path: path.to_owned(), format }),
+        Ok(Err(error)) => Err(open_error(path, error)),
         Err(panic) => Err(OpenError::Damaged { path: path.to_owned(), reason: panic }),
     }
 }
@@ -157,4 +176,55 @@ pub(super) fn unavailable(error: redb::Error) -> Error {
 /// A panic of redb, which it has on some kinds of damage, as a turn meets it.
 pub(super) fn damaged(panic: &str) -> Error {
     Error::Unavailable(format!("state file: it is damaged: {panic}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use daca_base::error_code::AnyCode;
+    use redb::ReadableDatabase as _;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::file_format::{FORMATS, KEY};
+
+    fn open(path: &Path) -> Result<Database, OpenError> {
+        let (_, file) = StateFile::open(path).expect("a file");
+        open_database(path, file)
+    }
+
+    fn note(database: &Database, format: Option<u32>) -> Result<(), redb::Error> {
+        let transaction = database.begin_write()?;
+        let mut formats = transaction.open_table(FORMATS)?;
+        match format {
+            Some(format) => formats.insert(KEY, format)?,
+            None => formats.remove(KEY)?,
+        };
+        drop(formats);
+        Ok(transaction.commit()?)
+    }
+
+    fn noted(database: &Database) -> Result<Option<u32>, redb::Error> {
+        let formats = database.begin_read()?.open_table(FORMATS)?;
+        Ok(formats.get(KEY)?.map(|format| format.value()))
+    }
+
+    /// The release before wrote no number.
+    #[test]
+    fn a_file_without_a_format_gets_the_first_and_one_of_a_newer_format_is_refused_and_left_alone() {
+        let folder = TempDir::new().expect("a folder");
+        let path = folder.path().join("state.redb");
+        let database = open(&path).expect("a new file");
+        assert_eq!(noted(&database).expect("it is read"), Some(FORMAT));
+        note(&database, None).expect("it is removed");
+        drop(database);
+        let database = open(&path).expect("it opens");
+        assert_eq!(noted(&database).expect("it is read"), Some(FORMAT));
+        note(&database, Some(FORMAT + 1)).expect("it is written");
+        drop(database);
+        for _ in 0..2 {
+            let refused = open(&path).err().expect("it is of a newer host");
+            let code = refused.explanation().map(|explanation| explanation.code);
+            assert_eq!(code, Some(AnyCode::Known(ErrorCode::DataTooNew)), "{refused}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod backup;
 mod database;
 mod events;
 mod fail_point;
+mod file_format;
 mod inspect;
 mod restore;
 mod state_file;

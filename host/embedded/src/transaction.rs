@@ -13,6 +13,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, Wr
 use serde::{Deserialize, Serialize};
 
 use daca_base::clock::millis;
+use daca_base::json::UnknownFields;
 use daca_model::ActorAddress;
 use daca_model::backend::{
     EFFECTS, Error, Expiry, Registration, StateValue, StateWrite, WakeupKey, WakeupKind,
@@ -26,7 +27,6 @@ pub(super) const STATE: TableDefinition<(&str, &str, &str), &[u8]> = TableDefini
 pub(super) const EXPIRIES: TableDefinition<(u64, &str, &str, &str), ()> = TableDefinition::new("expiries");
 /// (reminder or timer, agent type, actor id, name) → [`WakeupRow`] in JSON.
 pub(super) const WAKEUPS: TableDefinition<(u8, &str, &str, &str), &[u8]> = TableDefinition::new("wakeups");
-
 /// (agent type, actor id) → the actor's bytes in the file, each key and registration with [`ENTRY_BYTES`].
 pub(super) const USAGE: TableDefinition<(&str, &str), u64> = TableDefinition::new("usage");
 /// The overhead of an entry, so that many small ones count as well.
@@ -224,8 +224,7 @@ pub(super) fn purge(transaction: &WriteTransaction, now: u64) -> Result<bool, re
     for (expiry, agent_type, id, key) in &expired {
         let at = (agent_type.as_str(), id.as_str(), key.as_str());
         expiries.remove((*expiry, at.0, at.1, at.2))?;
-        let is_same = state.get(at)?.is_some_and(|row| expiry_of(row.value()) == *expiry);
-        if is_same {
+        if state.get(at)?.is_some_and(|row| expiry_of(row.value()) == *expiry) {
             let old = state.remove(at)?.map_or(0, |old| old.value().len());
             let bytes = entry_bytes(key, old.saturating_sub(EXPIRY_BYTES));
             let before = usage.get((at.0, at.1))?.map_or(0, |bytes| bytes.value());
@@ -288,6 +287,9 @@ pub(super) struct WakeupRow {
     period_ms: Option<u64>,
     ttl_ms: Option<u64>,
     data: String,
+    /// What a newer host has added. A new registration does not have it.
+    #[serde(flatten)]
+    unknown: UnknownFields,
 }
 
 impl WakeupRow {
@@ -301,13 +303,13 @@ impl WakeupRow {
             period_ms: registration.period.map(millis),
             ttl_ms: registration.ttl.map(millis),
             data: base64::engine::general_purpose::STANDARD.encode(&registration.data),
+            unknown: UnknownFields::default(),
         }
     }
 
     /// Registration and firing in one number: a firing may advance only its own registration.
     fn token(&self) -> u128 {
-        let registration = u128::from(self.registered_unix_ms ^ (self.sequence << 42)) << 64;
-        registration | u128::from(self.next_unix_ms)
+        (u128::from(self.registered_unix_ms ^ (self.sequence << 42)) << 64) | u128::from(self.next_unix_ms)
     }
 
     /// The next firing.
@@ -346,7 +348,6 @@ impl WakeupRow {
     }
 
     pub(super) fn into_registration(self, now: u64) -> Result<(Registration, Due), Error> {
-        let due = self.due(now);
         let data = base64::engine::general_purpose::STANDARD
             .decode(&self.data)
             .map_err(|error| Error::Other(format!("a registration cannot be read: {error}")))?;
@@ -356,7 +357,7 @@ impl WakeupRow {
             ttl: self.ttl_ms.map(Duration::from_millis),
             data: Bytes::from(data),
         };
-        Ok((registration, due))
+        Ok((registration, self.due(now)))
     }
 }
 

@@ -191,6 +191,7 @@ impl CallError {
                 backend::Error::Invalid(_) | backend::Error::NotFound(_) | backend::Error::Other(_),
             ) => ErrorCode::BackendRefused,
             CallError::Backend(backend::Error::NotApplied(_)) => ErrorCode::NotApplied,
+            CallError::Backend(backend::Error::TooNew(_)) => ErrorCode::StateTooNew,
             CallError::Backend(backend::Error::Unavailable(_)) => ErrorCode::BackendUnavailable,
             CallError::Internal => ErrorCode::Internal,
         })
@@ -229,7 +230,9 @@ impl CallError {
 
 fn what_was_kept(error: &backend::Error) -> &'static str {
     match error {
-        backend::Error::TooLarge(_) | backend::Error::NotApplied(_) => "Nothing of the turn was kept.",
+        backend::Error::TooLarge(_) | backend::Error::NotApplied(_) | backend::Error::TooNew(_) => {
+            "Nothing of the turn was kept."
+        }
         _ => "The turn was not confirmed: read before you repeat the call.",
     }
 }

@@ -213,6 +213,8 @@ fn class_of(code: &AnyCode, status: StatusCode) -> Class {
 
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod upgrades;
 
 #[cfg(test)]
 mod tests {

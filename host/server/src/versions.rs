@@ -6,6 +6,7 @@ use daca_deploy::{Deployed, Event, Mounted, Record, TypeView, VersionMetadata};
 use daca_model::admin::{
     ChangeAnswer, ServingVersion, TypeVersions, VersionEvent, VersionInfo, VersionState, Word,
 };
+use daca_model::deployment::Canary;
 use daca_runtime::component::Counted;
 
 /// The answer to a change.
@@ -37,7 +38,10 @@ pub(super) fn of_type(view: &TypeView, mounted: &[Mounted]) -> TypeVersions {
         agent_type: agent_type.to_string(),
         revision: record.revision,
         serving: record.serving.clone(),
-        canary: record.canary.clone(),
+        canary: record
+            .canary
+            .as_ref()
+            .map(|canary| Canary { version: canary.version.clone(), share: canary.share }),
         pins: record.pins.clone(),
         versions: known.chain(only_mounted.map(mounted_only)).collect(),
         history: record.history.iter().map(event).collect(),
@@ -94,9 +98,9 @@ fn state_of(record: &Record, version: &str) -> Vec<Word<VersionState>> {
 fn event(event: &Event) -> VersionEvent {
     VersionEvent {
         at: event.at.clone(),
-        what: event.kind.into(),
+        what: event.kind.clone(),
         version: event.version.clone(),
-        source: event.source.into(),
+        source: event.source.clone(),
         by: event.initiated_by.clone(),
         code: event.code.clone(),
         text: event.text.clone(),

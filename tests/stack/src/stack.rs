@@ -152,9 +152,10 @@ impl Stack {
 
     /// Starts a host with its sidecar, and waits until its actors are hosted.
     pub async fn host(&self, options: HostOptions) -> anyhow::Result<HostWithSidecar> {
-        let HostOptions { name, manifest, listen, admin } = options;
+        let HostOptions { name, program, manifest, listen, admin } = options;
         let sidecar = self.sidecar_options(&format!("{name}-sidecar"), listen)?;
         let mut app = self.app_options(&name, &manifest, &sidecar)?;
+        app.program = Program { path: program, ..app.program };
         app.admin = admin;
         HostWithSidecar::start(app, sidecar).await
     }
@@ -193,6 +194,8 @@ async fn start_redis(folder: &Path) -> anyhow::Result<Redis> {
 pub struct HostOptions {
     /// The name of its log; that of the sidecar has `-sidecar` behind it.
     pub name: String,
+    /// The host's program.
+    pub program: PathBuf,
     /// The manifest.
     pub manifest: PathBuf,
     /// The port of the application.
@@ -206,6 +209,7 @@ impl HostOptions {
     pub fn new(name: &str, manifest: &Path) -> anyhow::Result<HostOptions> {
         Ok(HostOptions {
             name: name.to_owned(),
+            program: folders::daca(),
             manifest: manifest.to_owned(),
             listen: ports::free()?,
             admin: ports::free()?,

@@ -39,7 +39,7 @@ struct Told {
 
 /// What all callers were answered.
 pub(crate) struct Answers {
-    by_actor: BTreeMap<String, Vec<u64>>,
+    pub(crate) by_actor: BTreeMap<String, Vec<u64>>,
     pub(crate) failed: Vec<String>,
     pub(crate) stale: Vec<String>,
 }
@@ -57,7 +57,7 @@ impl Callers {
     }
 
     /// Callers that give each number a key and tell it until somebody has taken it.
-    async fn start_with_keys(chat: &Chat, hosts: &[usize]) -> anyhow::Result<Callers> {
+    pub(crate) async fn start_with_keys(chat: &Chat, hosts: &[usize]) -> anyhow::Result<Callers> {
         actors_are_spread(chat, hosts).await?;
         Callers::start_callers(chat, hosts, 0, true)
     }

@@ -10,6 +10,7 @@ mod protocol;
 mod publish;
 mod reentrancy;
 mod repeats;
+mod rollout;
 mod state;
 mod support;
 mod swap;

@@ -5,11 +5,12 @@ mod logs;
 mod manifests;
 mod stacks;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use daca_stack::{HostOptions, HostWithSidecar, Stack, StackOptions};
-use daca_tests::{Answer, Patience, client};
+use daca_tests::{Answer, Patience, client, folders};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::OwnedHeaders;
@@ -84,9 +85,14 @@ impl Chat {
 
     /// The same with another manifest in the folder of the stack.
     pub(crate) async fn add_host_with(&mut self, manifest: &str) -> anyhow::Result<()> {
+        self.add_host_of(folders::daca(), manifest).await
+    }
+
+    /// The same with another program.
+    pub(crate) async fn add_host_of(&mut self, program: PathBuf, manifest: &str) -> anyhow::Result<()> {
         let name = format!("host{}", self.hosts.len() + 1);
         let options = HostOptions::new(&name, &self.stack.folder.join(manifest))?;
-        let host = self.stack.host(options).await?;
+        let host = self.stack.host(HostOptions { program, ..options }).await?;
         self.hosts.push(host);
         Ok(())
     }

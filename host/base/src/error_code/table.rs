@@ -149,6 +149,7 @@ error_codes! {
     DataInUse "data-in-use" Setup;
     DataMissing "data-missing" Notice;
     DataNotEmpty "data-not-empty" Setup;
+    DataTooNew "data-too-new" Setup;
     DataUnwritable "data-unwritable" Setup;
     DeactivationNotKept "deactivation-not-kept" Notice;
     DeadLetterDropped "dead-letter-dropped" Notice;
@@ -261,6 +262,7 @@ error_codes! {
     StackExhausted "stack-exhausted" Failed;
     StateMissing "state-missing" Notice;
     StateShapeUnknown "state-shape-unknown" Unavailable;
+    StateTooNew "state-too-new" Unavailable;
     StateTotalExceeded "state-total-exceeded" OverQuota;
     StateUnavailable "state-unavailable" Notice;
     TestkitAddress "testkit-address" Setup;

@@ -4,6 +4,7 @@ mod support;
 
 use anyhow::{Context as _, ensure};
 use daca_base::digest::digest;
+use daca_model::admin::Word;
 use daca_model::backend::Error as StoreError;
 
 use super::*;
@@ -56,7 +57,7 @@ async fn a_refusal_is_in_the_history_and_the_previous_version_keeps_serving() ->
     };
     host.handle.change(ChangeRequest::new(change, origin())).await?;
     let record = host.handle.record();
-    assert_eq!(record.history.back().map(|event| event.kind), Some(EventKind::Refused));
+    assert_eq!(record.history.back().map(|event| &event.kind), Some(&Word::Known(EventKind::Refused)));
     assert_eq!(record.revision, 1, "nothing that serves has changed");
     ensure!(host.serves("v1"));
     Ok(())
@@ -140,7 +141,8 @@ async fn a_canary_that_fails_too_often_is_rolled_back() -> anyhow::Result<()> {
     ensure!(host.serves("v1"));
     let record = host.handle.record();
     let event = record.history.back().context("it is in the history")?;
-    assert_eq!((event.kind, event.source), (EventKind::RolledBack, Source::Host));
+    assert_eq!(event.kind, Word::Known(EventKind::RolledBack));
+    assert_eq!(event.source, Word::Known(Source::Host));
     ensure!(event.version == digest(b"v2") && record.canary.is_none());
     Ok(())
 }
@@ -234,5 +236,27 @@ async fn a_stored_version_that_becomes_another_one_of_its_size_is_noticed() -> a
     ensure!(host.serves("v2"), "it is in memory");
     replace("v2")?;
     eventually("it is noticed", || host.handle.is_kept()).await?;
+    Ok(())
+}
+
+/// What lies in the shared state is that of the release before: its record, with a canary and a pin, and its components.
+#[tokio::test(start_paused = true)]
+async fn a_host_takes_over_what_the_release_before_has_shared() -> anyhow::Result<()> {
+    let store = Arc::new(FakeStore::default());
+    store.put(RECORD_KEY, include_str!("../../tests/stored/ec781bc/shared-record.json").trim_end().into());
+    for (name, chunk) in [
+        ("v2", include_str!("../../tests/stored/ec781bc/component-v2-0.json")),
+        ("v3+", include_str!("../../tests/stored/ec781bc/component-v3-0.json")),
+    ] {
+        let key = format!("daca-component-Agent-{}", digest(name.as_bytes()));
+        let head = include_str!("../../tests/stored/ec781bc/component-head.json");
+        store.put(&key, head.trim_end().into());
+        store.put(&format!("{key}-0"), chunk.trim_end().into());
+    }
+    let host = Host::start(Some(&store)).await?;
+    eventually("the record's versions serve", || host.serves("v2") && host.has_canary("v3+")).await?;
+    let record = host.handle.record();
+    assert_eq!((record.revision, record.pins.get("user1")), (4, Some(&digest(b"v1"))));
+    assert_eq!(host.deploy("v3+", 60).await?.revision, 5);
     Ok(())
 }

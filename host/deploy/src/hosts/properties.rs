@@ -8,7 +8,11 @@ use super::*;
 
 fn lines() -> impl Strategy<Value = Lines> {
     let serving = btree_map(".{0,12}", "[0-9a-f]{0,64}", 0..3);
-    let line = (serving, any::<u64>()).prop_map(|(serving, at)| Line { serving, at });
+    let line = (serving, any::<u64>()).prop_map(|(serving, at)| Line {
+        serving,
+        at,
+        unknown: UnknownFields::default(),
+    });
     btree_map(".{0,20}", line, 0..4)
 }
 
@@ -25,14 +29,29 @@ proptest! {
     #[test]
     fn a_damaged_value_has_no_entries_rather_than_some(lines in lines(), place in any::<Index>()) {
         let value = stored(&lines)?;
-        prop_assert_eq!(entries(&value[..place.index(value.len())]), Lines::new());
+        prop_assert_eq!(entries(&value.slice(..place.index(value.len()))), Lines::new());
     }
 
     /// Whatever the store has, a host can add its own entry.
     #[test]
     fn an_entry_can_be_written_over_any_bytes(bytes in vec(any::<u8>(), 0..200), line in lines()) {
-        let mut all = entries(&bytes);
+        let mut all = entries(&bytes.into());
         all.extend(line);
         prop_assert_eq!(entries(&stored(&all)?), all);
     }
+}
+
+/// Each host writes all entries again.
+#[test]
+fn what_a_newer_host_adds_to_its_entry_survives_a_rewrite_and_an_unreadable_entry_spoils_no_other()
+-> Result<(), TestCaseError> {
+    let newer =
+        r#"{"new":{"serving":{},"at":1,"load":[0.5,"x"]},"strange":[1],"old":{"serving":{"A":"1f"},"at":2}}"#;
+    let read = entries(&newer.into());
+    assert_eq!(read.keys().collect::<Vec<_>>(), ["new", "old"]);
+    let again = Document::parse(&stored(&read)?).map_err(|error| TestCaseError::fail(error.to_string()))?;
+    let load = again.field("new").and_then(|entry| entry.field("load"));
+    assert_eq!(load.map(|load| load.to_string()).as_deref(), Some(r#"[0.5,"x"]"#));
+    assert_eq!(entries(&stored(&read)?), read);
+    Ok(())
 }

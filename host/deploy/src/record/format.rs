@@ -1,7 +1,7 @@
 //! Reads stored records: checks their format, and refuses records that no host has written.
 //!
 //! The number says when a record can no longer be understood by hosts that know only earlier ones. A field that such
-//! hosts may ignore needs no new number: they drop it with their next change. A record with a higher number is not
+//! hosts may ignore needs no new number: they keep it with their next change. A record with a higher number is not
 //! interpreted at all, so a host that is too old neither serves it nor overwrites it.
 
 use serde::Deserialize;

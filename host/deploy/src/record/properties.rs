@@ -17,7 +17,7 @@ const LABELS: [&str; 3] = ["1", "2", "3"];
 const ACTORS: [&str; 3] = ["a", "b", "c"];
 
 /// The same cases in each run.
-fn config() -> ProptestConfig {
+pub(super) fn config() -> ProptestConfig {
     ProptestConfig {
         cases: 200,
         rng_seed: RngSeed::Fixed(1),
@@ -39,7 +39,7 @@ fn has_migration(version: &str) -> bool {
     version == name(4) || version == name(5)
 }
 
-fn change() -> impl Strategy<Value = Change> {
+pub(super) fn any_change() -> impl Strategy<Value = Change> {
     let label = || select(LABELS.to_vec()).prop_map(str::to_owned);
     let actor = || select(ACTORS.to_vec()).prop_map(str::to_owned);
     let share = prop_oneof![Just(100_u8), 1..=99_u8];
@@ -68,16 +68,22 @@ fn first() -> Record {
         label: "1".into(),
         bytes: 1,
         deployed_at: now(),
-        source: Source::Manifest,
+        source: Source::Manifest.into(),
         initiated_by: "agent.wasm".into(),
         migrates: false,
         last_revision: 1,
+        unknown: UnknownFields::default(),
     };
     Record::first(name(0), metadata, None, &origin())
 }
 
+/// A first record that has seen the manifest's file.
+pub(super) fn record_with_a_file() -> Record {
+    Record { file: Some(FileSeen::new(&name(1))), ..first() }
+}
+
 /// Applies a change as a deployment controller does, and checks the outcome that it reports.
-fn apply(record: &mut Record, change: Change) {
+pub(super) fn change_as_a_controller(record: &mut Record, change: Change) {
     // A controller refuses to pin an actor to a version that it cannot load.
     if matches!(&change, Change::Pin { version, .. } if !record.versions.contains_key(version)) {
         return;
@@ -117,7 +123,7 @@ fn check(record: &Record) {
     );
 }
 
-fn json(record: &Record) -> Vec<u8> {
+pub(super) fn json(record: &Record) -> Vec<u8> {
     serde_json::to_vec(record).expect("a record can be written")
 }
 
@@ -125,19 +131,19 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn any_changes_leave_a_record_that_can_serve(changes in vec(change(), 0..80)) {
+    fn any_changes_leave_a_record_that_can_serve(changes in vec(any_change(), 0..80)) {
         let mut record = first();
         for change in changes {
-            apply(&mut record, change);
+            change_as_a_controller(&mut record, change);
             check(&record);
         }
     }
 
     #[test]
-    fn what_is_written_is_read_back_equal(changes in vec(change(), 0..30), seen in option::of(any::<bool>())) {
+    fn what_is_written_is_read_back_equal(changes in vec(any_change(), 0..30), seen in option::of(any::<bool>())) {
         let mut record = first();
-        changes.into_iter().for_each(|change| apply(&mut record, change));
-        record.file = seen.map(|refused| FileSeen { digest: name(1), refused });
+        changes.into_iter().for_each(|change| change_as_a_controller(&mut record, change));
+        record.file = seen.map(|refused| FileSeen { refused, ..FileSeen::new(&name(1)) });
         prop_assert_eq!(read(&json(&record)), Ok(record.clone()));
         let local = LocalRecord { file_here: seen.map(|_| name(1)), record: Arc::new(record) };
         let text = serde_json::to_vec_pretty(&local).expect("it can be written");
@@ -153,12 +159,12 @@ proptest! {
 
     #[test]
     fn no_change_of_a_written_record_makes_the_reader_panic(
-        changes in vec(change(), 0..10),
+        changes in vec(any_change(), 0..10),
         edits in vec((any::<prop::sample::Index>(), select(b"\"\\{}[],:019-e \x00\xff".to_vec())), 1..6),
         end in option::of(any::<prop::sample::Index>()),
     ) {
         let mut record = first();
-        changes.into_iter().for_each(|change| apply(&mut record, change));
+        changes.into_iter().for_each(|change| change_as_a_controller(&mut record, change));
         let mut text = json(&record);
         for (at, byte) in edits {
             let at = at.index(text.len());
@@ -170,9 +176,9 @@ proptest! {
     }
 
     #[test]
-    fn a_newer_format_is_never_taken_for_a_known_one(format in (FORMAT + 1)..=u32::MAX, changes in vec(change(), 0..5)) {
+    fn a_newer_format_is_never_taken_for_a_known_one(format in (FORMAT + 1)..=u32::MAX, changes in vec(any_change(), 0..5)) {
         let mut record = first();
-        changes.into_iter().for_each(|change| apply(&mut record, change));
+        changes.into_iter().for_each(|change| change_as_a_controller(&mut record, change));
         record.format = format;
         prop_assert_eq!(read(&json(&record)), Err(ReadError::TooNew(format)));
     }

@@ -10,10 +10,11 @@ fn metadata(label: &str, migrates: bool) -> VersionMetadata {
         label: label.to_owned(),
         bytes: 1,
         deployed_at: now(),
-        source: Source::Manifest,
+        source: Source::Manifest.into(),
         initiated_by: "tester".into(),
         migrates,
         last_revision: 1,
+        unknown: UnknownFields::default(),
     }
 }
 

@@ -33,6 +33,7 @@ fn rows() -> impl Strategy<Value = WakeupRow> {
             period_ms,
             ttl_ms,
             data,
+            unknown: UnknownFields::default(),
         }
     })
 }

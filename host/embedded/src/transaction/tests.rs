@@ -83,3 +83,33 @@ fn a_turn_that_knows_another_value_than_the_stored_one_is_not_applied() {
         assert_eq!(is_applied(known, value), expected, "{known:?} {value}");
     }
 }
+
+/// Rows of a reminder, a timer and two values as the release before writes them.
+#[test]
+fn rows_of_the_release_before_are_read_and_written_as_they_were() {
+    let text = include_str!("../../tests/stored/ec781bc/reminder.json").trim_end();
+    let row = WakeupRow::decode(text.as_bytes()).expect("it is read");
+    assert_eq!(row.encode().expect("it is written"), text.as_bytes());
+    let (reminder, due) = row.into_registration(1_764_410_400_000).expect("it is read");
+    assert_eq!((reminder.period, &reminder.data[..]), (Some(Duration::from_secs(60)), &b"hello"[..]));
+    assert_eq!(due.at, 1_764_410_460_000);
+    let text = include_str!("../../tests/stored/ec781bc/timer.json").trim_end();
+    let row = WakeupRow::decode(text.as_bytes()).expect("it is read");
+    assert_eq!((row.period_ms, row.ttl_ms), (None, Some(100_000)));
+    assert_eq!(row.encode().expect("it is written"), text.as_bytes());
+    let value = decode_value(include_bytes!("../../tests/stored/ec781bc/value.bin"), u64::MAX);
+    assert_eq!(value.expect("it is there").value, "[1,2]");
+    let expiring = include_bytes!("../../tests/stored/ec781bc/expiring-value.bin");
+    assert_eq!(decode_value(expiring, 1_764_410_459_999).expect("it is there").value, "[3]");
+    assert!(decode_value(expiring, 1_764_410_460_000).is_none());
+}
+
+#[test]
+fn what_a_newer_release_adds_to_a_row_survives_a_firing() {
+    let text = include_str!("../../tests/stored/ec781bc/reminder.json").trim_end();
+    let text = text.replace(r#""sequence":3"#, r#""sequence":3,"zone":["Europe/Berlin",1]"#);
+    let row = WakeupRow::decode(text.as_bytes()).expect("it is read");
+    let next = row.after_firing(1_764_410_460_000).expect("it goes on").encode().expect("it is written");
+    let next = String::from_utf8(next).expect("it is text");
+    assert!(next.contains(r#""zone":["Europe/Berlin",1]"#) && next.contains("1764410520000"), "{next}");
+}

@@ -1,4 +1,4 @@
-//! A word of the admin API that a newer host may say, and an older command does not know.
+//! A word of the admin API or of a record that a newer host may say, and an older program does not know.
 
 use std::fmt;
 

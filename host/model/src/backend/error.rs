@@ -18,6 +18,9 @@ pub enum Error {
     /// The request exceeds a limit of the backend.
     #[error("{0}")]
     TooLarge(String),
+    /// A newer host has written what the request needs, in a form that this one does not read. It changes nothing of it.
+    #[error("{0}")]
+    TooNew(String),
     /// Any other error.
     #[error("{0}")]
     Other(String),
@@ -26,7 +29,7 @@ pub enum Error {
 impl Error {
     /// Returns `true` if a retry may succeed.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Error::Unavailable(_) | Error::NotApplied(_))
+        matches!(self, Error::Unavailable(_) | Error::NotApplied(_) | Error::TooNew(_))
     }
 
     /// The case of the contract that a guest sees, as it is stored.
@@ -34,7 +37,7 @@ impl Error {
         match self {
             Error::NotFound(_) => "not-found",
             Error::Invalid(_) => "invalid",
-            Error::Unavailable(_) | Error::NotApplied(_) => "unavailable",
+            Error::Unavailable(_) | Error::NotApplied(_) | Error::TooNew(_) => "unavailable",
             Error::TooLarge(_) => "too-large",
             Error::Other(_) => "other",
         }

@@ -5,11 +5,13 @@
 //! move can be repeated, so the last few are enough, and for some seconds.
 
 use super::marks::FORGOTTEN;
+use super::stored_format::check_format;
 use std::collections::VecDeque;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use daca_model::backend;
 use sha2::{Digest as _, Sha256};
 
 /// The maximum number of calls that are kept.
@@ -36,9 +38,14 @@ struct Attempt {
 }
 
 impl Attempts {
-    /// Parses the stored value. An invalid one counts as empty: the log only helps for some seconds after a move.
-    pub(super) fn read(value: Option<&Bytes>) -> Attempts {
-        value.and_then(|value| Attempts::parse(value)).unwrap_or_default()
+    /// Parses the stored value of a key. An invalid one counts as empty: the log only helps for some seconds after a move.
+    /// One of a newer host is refused: it must not be lost with the next commit.
+    pub(super) fn read(key: &str, value: Option<&Bytes>) -> Result<Attempts, backend::Error> {
+        let Some(value) = value else { return Ok(Attempts::default()) };
+        match Attempts::parse(value) {
+            Some(attempts) => Ok(attempts),
+            None => check_format(key, value, 1).map(|()| Attempts::default()),
+        }
     }
 
     /// JSON, because every state store preserves it: for each call the hash, the second, and the reply.
@@ -114,13 +121,14 @@ mod tests {
     #[test]
     fn the_next_host_reads_what_was_written_and_takes_anything_else_for_nothing() {
         let attempts = with(&with(&Attempts::default(), "a", 5, 7), "b", MAX_BYTES + 1, 7);
-        let read = Attempts::read(Some(&attempts.text().into()));
+        let read = Attempts::read("k", Some(&attempts.text().into())).expect("it is read");
         assert_eq!(read, attempts);
         assert_eq!(read.of("a"), Some(Some(&"xxxxx".into())));
         assert_eq!(read.of("b"), Some(None));
         assert_eq!(read.of("c"), None);
         for other in ["", "7", "{}", "[[\"\",1,null]]", "[[1]]", "[[\"00\",1,\"!\"]]", "\"x\""] {
-            assert_eq!(Attempts::read(Some(&other.into())), Attempts::default(), "{other}");
+            let read = Attempts::read("k", Some(&other.into())).expect("it is of no newer host");
+            assert_eq!(read, Attempts::default(), "{other}");
         }
     }
 

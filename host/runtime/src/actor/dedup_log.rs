@@ -129,7 +129,7 @@ impl DedupLog {
             }
             CallIdentity::Attempt(_) => {
                 let [attempts] = read(backend, actor, [ATTEMPTS]).await?;
-                log.attempts = Some(Attempts::read(attempts.as_ref()));
+                log.attempts = Some(Attempts::read(ATTEMPTS, attempts.as_ref())?);
             }
         }
         Ok(log)
@@ -229,7 +229,7 @@ pub(super) async fn was_handled(
             Marks::read(key, value)?.event(id, RequestHash::new("", &[])).is_some()
         }
         CallIdentity::Message(id) | CallIdentity::Key(id) => Marks::read(key, value)?.has(id),
-        CallIdentity::Attempt(mark) => Attempts::read(value.as_ref()).of(mark).is_some(),
+        CallIdentity::Attempt(mark) => Attempts::read(key, value.as_ref())?.of(mark).is_some(),
     })
 }
 
@@ -266,3 +266,5 @@ fn write(commit: &mut TurnCommit, key: &str, value: Bytes) {
 
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod upgrades;

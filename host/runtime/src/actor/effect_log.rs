@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use daca_base::json::Document;
+use daca_base::json::{Document, UnknownFields};
 use daca_model::ActorAddress;
 use daca_model::backend::{
     self, Backend, Effect, FiredWakeup, Registration, StateWrite, TurnCommit, WakeupKey, WakeupKind,
@@ -135,6 +135,8 @@ pub(super) struct EffectLog {
     last_segment: u64,
     /// The head is in the store.
     has_head: bool,
+    /// What a newer host has added to the head.
+    unknown: UnknownFields,
 }
 
 /// An effect of the log, in the order of the turns.
@@ -293,7 +295,7 @@ impl EffectLog {
         }
         let has_head = !segments.is_empty() || !in_head.is_empty();
         if has_head {
-            let value = stored::text(&segments, in_head.iter().copied());
+            let value = stored::head_text(&segments, in_head.iter().copied(), &self.unknown);
             commit.writes.insert(HEAD.to_owned(), StateWrite::Set { value, ttl: None });
         } else if self.has_head {
             commit.writes.insert(HEAD.to_owned(), StateWrite::Delete);
@@ -325,6 +327,9 @@ impl EffectLog {
             in_head.for_each(|entry| entry.segment = Some(number));
         }
         self.has_head = has_head;
+        if !has_head {
+            self.unknown = UnknownFields::default();
+        }
     }
 
     /// Takes over what the store has. What this host knows of an effect still holds: one that it has sent is not sent
@@ -346,6 +351,7 @@ impl EffectLog {
         self.last_segment = stored.segments.last().copied().unwrap_or(0).max(self.last_segment);
         self.segments = stored.segments;
         self.has_head = stored.has_head;
+        self.unknown = stored.unknown;
         unknown
     }
 }
@@ -356,6 +362,7 @@ pub(super) struct StoredLog {
     effects: Vec<(Option<u64>, StoredEffect)>,
     segments: BTreeSet<u64>,
     has_head: bool,
+    unknown: UnknownFields,
 }
 
 impl StoredLog {
@@ -381,7 +388,8 @@ impl StoredLog {
             effects.extend(segment.into_iter().map(|effect| (Some(*number), effect)));
         }
         effects.extend(head.effects.into_iter().map(|effect| (None, effect)));
-        Ok(StoredLog { effects, segments: head.segments.into_iter().collect(), has_head: value.is_some() })
+        let (segments, unknown) = (head.segments.into_iter().collect(), head.unknown);
+        Ok(StoredLog { effects, segments, has_head: value.is_some(), unknown })
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::replies::RequestHash;
+use super::stored_format::unreadable_value;
 use daca_model::backend;
 
 /// The maximum number of marks: repeated calls are most often from the last seconds.
@@ -46,7 +47,7 @@ impl Marks {
     /// Parses the stored value of a key, if there is one.
     pub(super) fn read(key: &str, value: Option<Bytes>) -> Result<Marks, backend::Error> {
         let Some(value) = value else { return Ok(Marks::default()) };
-        Marks::parse(&value).ok_or_else(|| unreadable(key))
+        Marks::parse(&value).ok_or_else(|| unreadable_value(key, &value))
     }
 
     /// A JSON string, because every state store preserves it.
@@ -113,11 +114,6 @@ fn event_hash(id: &str, content: RequestHash) -> [u8; 8] {
         *end = content.short();
     }
     hash
-}
-
-/// The error for a stored value that is invalid, and so was not written by a host.
-pub(super) fn unreadable(key: &str) -> backend::Error {
-    backend::Error::Other(format!("the state's {key:?} was not written by a host"))
 }
 
 #[cfg(test)]

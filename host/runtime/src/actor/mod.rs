@@ -4,9 +4,10 @@
 //! ([`table`]), the call waits in its queue ([`activation`]), the turn runs in an instance and commits ([`turn`]) while
 //! the [`lease`] of the actor is held, and its effects leave in order ([`delivery`]). [`effect_log`] keeps them until
 //! then, whatever dies, and [`untold`] tells agents of those that failed. [`in_doubt`] resolves commits in doubt, whose
-//! answer was lost. [`schema`] records the schema of the stored state. [`dedup_log`] is the dedup log, and
-//! [`recent_calls`] has the calls of the last seconds. [`smoke_test`] smoke-tests a version before it serves. [`live`]
-//! keeps the number of live instances within the machine's limits. [`durations`] has the histograms of the metrics.
+//! answer was lost. [`schema`] records the schema of the stored state. [`dedup_log`] is the dedup log, [`stored_format`]
+//! has what is common to all of these values between releases, and [`recent_calls`] has the calls of the last seconds.
+//! [`smoke_test`] smoke-tests a version before it serves. [`live`] keeps the number of live instances within the
+//! machine's limits. [`durations`] has the histograms of the metrics.
 
 mod activation;
 mod agent;
@@ -27,6 +28,7 @@ mod replies;
 mod schema;
 mod services;
 mod smoke_test;
+mod stored_format;
 mod table;
 mod turn;
 mod untold;
@@ -55,7 +57,9 @@ pub fn read_stored(value: &bytes::Bytes) {
         let request = replies::RequestHash::new("Method", value);
         let _written = replies.with("id", request, value, u32::MAX).text();
     }
-    let _written = attempts::Attempts::read(Some(value)).with("mark", value, u32::MAX).text();
+    if let Ok(attempts) = attempts::Attempts::read("k", Some(value)) {
+        let _written = attempts.with("mark", value, u32::MAX).text();
+    }
     let _label = schema::read_label(value);
     effect_log::read_stored(value);
 }

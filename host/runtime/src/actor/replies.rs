@@ -8,7 +8,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::marks::{FORGOTTEN, KEPT_FOR, unreadable};
+use super::marks::{FORGOTTEN, KEPT_FOR};
+use super::stored_format::unreadable_value;
 use daca_model::backend;
 
 /// The maximum number of replies that are kept.
@@ -54,7 +55,7 @@ impl Replies {
     /// Parses the stored value of a key, if there is one.
     pub(super) fn read(key: &str, value: Option<Bytes>) -> Result<Replies, backend::Error> {
         let Some(value) = value else { return Ok(Replies::default()) };
-        Replies::parse(&value).ok_or_else(|| unreadable(key))
+        Replies::parse(&value).ok_or_else(|| unreadable_value(key, &value))
     }
 
     /// JSON, because every state store preserves it: for each reply two hashes, the second, and the bytes.

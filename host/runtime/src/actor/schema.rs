@@ -7,9 +7,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use daca_base::json::UnknownFields;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 
+use super::stored_format::{check_format, unreadable};
 use super::{ActorAddress, CallError};
 use crate::component::{LoadedVersion, TrafficSplit};
 use daca_model::backend::{self, Backend, StateWrite, TurnCommit};
@@ -25,6 +28,8 @@ pub(super) struct Schema {
     label: Arc<str>,
     /// The label in the stored record.
     recorded: Option<Arc<str>>,
+    /// What a newer host has added to the record.
+    unknown: UnknownFields,
     /// The number of nested turns that had committed when this was known.
     pub(super) nested_commits: u64,
 }
@@ -33,16 +38,27 @@ pub(super) struct Schema {
 #[derive(Deserialize)]
 struct SchemaRecord {
     label: Arc<str>,
+    #[serde(default, rename = "version")]
+    _version: IgnoredAny,
+    #[serde(flatten)]
+    unknown: UnknownFields,
 }
 
 /// The record of a label and of the version that wrote the state.
-fn record_of(label: &str, version: &str) -> Bytes {
-    json!({ "label": label, "version": version }).to_string().into()
+fn record_of(label: &str, version: &str, unknown: &UnknownFields) -> Bytes {
+    let mut record = json!({ "label": label, "version": version }).to_string().into_bytes();
+    unknown.add_to(&mut record);
+    record.into()
+}
+
+fn read_record(record: &[u8]) -> Result<SchemaRecord, backend::Error> {
+    check_format(KEY, record, 1)?;
+    daca_base::json::read_object(record).map_err(|_| unreadable(KEY))
 }
 
 /// The label in a record.
-pub(super) fn read_label(record: &[u8]) -> Result<Arc<str>, daca_base::json::Error> {
-    daca_base::json::read::<SchemaRecord>(record).map(|record| record.label)
+pub(super) fn read_label(record: &[u8]) -> Result<Arc<str>, backend::Error> {
+    read_record(record).map(|record| record.label)
 }
 
 impl Schema {
@@ -55,12 +71,11 @@ impl Schema {
     ) -> Result<Schema, backend::Error> {
         let read = backend.read_state(actor, &[KEY.to_owned()]).await?;
         let Some(value) = read.into_iter().flatten().next() else {
-            return Ok(Schema { label: first_label.clone(), recorded: None, nested_commits });
+            let unknown = UnknownFields::default();
+            return Ok(Schema { label: first_label.clone(), recorded: None, unknown, nested_commits });
         };
-        let label = read_label(&value.value).map_err(|error| {
-            backend::Error::Other(format!("the state's {KEY:?} was not written by a host: {error}"))
-        })?;
-        Ok(Schema { label: label.clone(), recorded: Some(label), nested_commits })
+        let SchemaRecord { label, unknown, .. } = read_record(&value.value)?;
+        Ok(Schema { label: label.clone(), recorded: Some(label), unknown, nested_commits })
     }
 
     /// The label from which a version must migrate the state; `None` if it can use the state as it is.
@@ -98,10 +113,10 @@ impl Schema {
         if !loaded.version.has_migration() || written == Some(&loaded.label) || commit.writes.is_empty() {
             return self.clone();
         }
-        let value = record_of(&loaded.label, &loaded.version.digest);
+        let value = record_of(&loaded.label, &loaded.version.digest, &self.unknown);
         commit.writes.insert(KEY.to_owned(), StateWrite::Set { value, ttl: None });
         let label = loaded.label.clone();
-        Schema { recorded: Some(label.clone()), label, nested_commits: self.nested_commits }
+        Schema { recorded: Some(label.clone()), label, ..self.clone() }
     }
 }
 

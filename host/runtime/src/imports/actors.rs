@@ -81,9 +81,9 @@ fn into_contract(error: CallError) -> Error {
         | CallError::NeededUnavailable(_)
         | CallError::StateShapeUnknown { .. }
         | CallError::Fault { fault: Fault::NoRoom(_), .. }
-        | CallError::Backend(backend::Error::Unavailable(_) | backend::Error::NotApplied(_)) => {
-            Error::Unavailable(text)
-        }
+        | CallError::Backend(
+            backend::Error::Unavailable(_) | backend::Error::NotApplied(_) | backend::Error::TooNew(_),
+        ) => Error::Unavailable(text),
         CallError::ReplyTooLarge { .. } | CallError::TooLargeForBackend(_) => Error::TooLarge(text),
         CallError::Elsewhere(remote) => of_class(remote.class, text),
         CallError::Failed(_) | CallError::Fault { .. } | CallError::Backend(_) | CallError::Internal => {

@@ -133,7 +133,9 @@ impl From<backend::Error> for Error {
         match error {
             backend::Error::NotFound(text) => Error::NotFound(text),
             backend::Error::Invalid(text) => Error::Invalid(text),
-            backend::Error::Unavailable(text) | backend::Error::NotApplied(text) => Error::Unavailable(text),
+            backend::Error::Unavailable(text)
+            | backend::Error::NotApplied(text)
+            | backend::Error::TooNew(text) => Error::Unavailable(text),
             backend::Error::TooLarge(text) => Error::TooLarge(text),
             backend::Error::Other(text) => Error::Other(text),
         }

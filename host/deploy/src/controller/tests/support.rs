@@ -6,6 +6,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use bytes::Bytes;
 use daca_base::digest::digest;
+use daca_base::json::UnknownFields;
 use daca_manifest::CompileLimits;
 use daca_model::backend::{SharedStore, SharedValue};
 use daca_runtime::component::{Counters, TurnEnd};
@@ -264,10 +265,11 @@ fn initial() -> InitialState<FakeVersion> {
         label: "v1".into(),
         bytes: 2,
         deployed_at: "2026-01-01T00:00:00.000Z".into(),
-        source: Source::Manifest,
+        source: Source::Manifest.into(),
         initiated_by: "agent.wasm".into(),
         migrates: false,
         last_revision: 1,
+        unknown: UnknownFields::default(),
     };
     let record = Record::first(digest.clone(), metadata, None, &origin());
     let loaded = Arc::new(LoadedVersion { version, label: "v1".into(), counters: Arc::default() });

@@ -39,6 +39,10 @@ fn values() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+fn failed(error: backend::Error) -> TestCaseError {
+    TestCaseError::fail(error.to_string())
+}
+
 /// Reads a value as each part. What is readable, as far as it was kept, is the same when it is written again.
 fn read(value: Bytes) -> Result<(), TestCaseError> {
     let unreadable = |error: backend::Error| CallError::Backend(error).code();
@@ -53,8 +57,8 @@ fn read(value: Bytes) -> Result<(), TestCaseError> {
         Err(error) => prop_assert_eq!(unreadable(error), ErrorCode::BackendRefused),
     }
     // An unreadable one counts as empty.
-    let attempts = Attempts::read(Some(&value));
-    prop_assert_eq!(Attempts::read(Some(&attempts.text().into())), attempts);
+    let attempts = Attempts::read(ATTEMPTS, Some(&value)).map_err(failed)?;
+    prop_assert_eq!(Attempts::read(ATTEMPTS, Some(&attempts.text().into())).ok(), Some(attempts));
     Ok(())
 }
 
@@ -66,7 +70,7 @@ proptest! {
         prop_assert!(marks.has(&last) && replies.of(&last).is_some() && attempts.of(&last).is_some());
         prop_assert_eq!(Marks::read(KEYED, Some(marks.text().into())).ok(), Some(marks));
         prop_assert_eq!(Replies::read(REPLIES, Some(replies.text().into())).ok(), Some(replies));
-        prop_assert_eq!(Attempts::read(Some(&attempts.text().into())), attempts);
+        prop_assert_eq!(Attempts::read(ATTEMPTS, Some(&attempts.text().into())).ok(), Some(attempts));
     }
 
     #[test]

@@ -6,13 +6,13 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use daca_base::json::{self, Document};
+use daca_base::json::{self, Document, UnknownFields};
 use daca_model::backend::{self, Effect, FailedEffect};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::stored::{StoredEffect, check_format};
-use crate::actor::marks::unreadable;
+use super::stored::StoredEffect;
+use crate::actor::stored_format::{too_new, unreadable};
 
 /// The key of the dead letters.
 pub(in crate::actor) const DEAD_LETTERS: &str = "daca:effects:dead";
@@ -24,6 +24,9 @@ const MAX_LETTERS: usize = 100;
 const MAX_BYTES: usize = 1024 * 1024;
 /// The turns of `on-effect-failed` that may fail for one dead letter. Then the agent is no longer told.
 pub(in crate::actor) const MAX_TELLINGS: u32 = 5;
+
+/// The fields of a letter.
+const FIELDS: &[&str] = &["reason", "code", "attempts", "at_unix_ms", "told", "told_failures", "effect"];
 
 /// Why and when an effect was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -62,11 +65,13 @@ pub(in crate::actor) struct DeadLetter {
     stored: StoredEffect,
     pub(super) given_up: GivenUp,
     telling: Telling,
+    /// What a newer host has added.
+    unknown: UnknownFields,
 }
 
 impl DeadLetter {
     pub(super) fn new(stored: StoredEffect, given_up: GivenUp) -> DeadLetter {
-        DeadLetter { stored, given_up, telling: Telling::default() }
+        DeadLetter { stored, given_up, telling: Telling::default(), unknown: UnknownFields::default() }
     }
 
     /// The same, of which the agent is to be told, unless its handler requested the effect: one failure would lead to the
@@ -98,23 +103,34 @@ impl DeadLetter {
     fn read(letter: &Document) -> Option<DeadLetter> {
         let given_up = json::read_object(letter.bytes()).ok()?;
         let telling = json::read_object(letter.bytes()).ok()?;
-        Some(DeadLetter { stored: StoredEffect::read(letter.field("effect")?)?, given_up, telling })
+        let unknown = UnknownFields::of(letter, FIELDS).ok()?;
+        Some(DeadLetter { stored: StoredEffect::read(letter.field("effect")?)?, given_up, telling, unknown })
     }
 
     fn text(&self) -> Bytes {
         let GivenUp { reason, code, attempts, at_unix_ms } = &self.given_up;
         let Telling { told, told_failures } = self.telling;
-        let head = json!({
-            "reason": reason, "code": code, "attempts": attempts, "at_unix_ms": at_unix_ms,
-            "told": told, "told_failures": told_failures,
-        });
-        json::with_field(&head.to_string(), "effect", &self.stored.text)
+        let mut head = json!({ "reason": reason, "attempts": attempts, "at_unix_ms": at_unix_ms });
+        // A letter without them is written as it was read.
+        let others = [
+            ("code", (!code.is_empty()).then(|| code.as_str().into())),
+            ("told", told.map(Value::from)),
+            ("told_failures", (told_failures > 0).then(|| told_failures.into())),
+        ];
+        for (name, value) in others {
+            if let Some(value) = value {
+                head[name] = value;
+            }
+        }
+        let mut text = json::with_field(&head.to_string(), "effect", &self.stored.text).to_vec();
+        self.unknown.add_to(&mut text);
+        text.into()
     }
 }
 
-/// The dead letters of an actor, from old to new.
+/// The dead letters of an actor, from old to new, and what a newer host has added to them.
 #[derive(Debug, Default)]
-pub(in crate::actor) struct DeadLetters(VecDeque<DeadLetter>);
+pub(in crate::actor) struct DeadLetters(VecDeque<DeadLetter>, UnknownFields);
 
 impl DeadLetters {
     /// Parses the stored value, if there is one.
@@ -127,10 +143,13 @@ impl DeadLetters {
         let unreadable = || unreadable(DEAD_LETTERS);
         let document = Document::parse(value).map_err(|_| unreadable())?;
         let Fields { format } = json::read_object(document.bytes()).map_err(|_| unreadable())?;
-        check_format(DEAD_LETTERS, format, FORMAT)?;
+        if format > FORMAT {
+            return Err(too_new(DEAD_LETTERS, format, FORMAT));
+        }
         let letters = document.field("letters").ok_or_else(unreadable)?;
         let letters = letters.items().map(|letter| DeadLetter::read(&letter)).collect::<Option<_>>();
-        letters.map(DeadLetters).ok_or_else(unreadable)
+        let unknown = UnknownFields::of(&document, &["format", "letters"]).map_err(|_| unreadable())?;
+        letters.map(|letters| DeadLetters(letters, unknown)).ok_or_else(unreadable)
     }
 
     /// The stored value; `None` if there are none.
@@ -146,6 +165,7 @@ impl DeadLetters {
             text.extend_from_slice(&letter.text());
         }
         text.extend_from_slice(b"]}");
+        self.1.add_to(&mut text);
         Some(text.into())
     }
 
@@ -201,6 +221,8 @@ impl DeadLetters {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::fake::event;
 
@@ -261,11 +283,31 @@ mod tests {
         let mut letters = DeadLetters::default();
         letters.add(letter("1").to_be_told());
         let text = letters.text().map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default();
-        let earlier =
-            text.replace("\"told\":false,\"told_failures\":0,", "").replace("\"code\":\"invalid\",", "");
+        let earlier = text.replace("\"told\":false,", "").replace("\"code\":\"invalid\",", "");
         let earlier = DeadLetters::read(Some(&earlier.into())).expect("it is read");
         assert!(earlier.untold().is_none());
         assert!(matches!(earlier.failed()[0].reason, backend::Error::Other(_)));
+    }
+
+    #[test]
+    fn letters_of_another_release_are_written_again_with_all_they_have_and_a_newer_format_is_refused() {
+        let text = include_str!("../../../tests/stored/56fc7f2/effects-dead.json").trim_end();
+        let newer = text.replace(r#""attempts":5"#, r#""by":{"operator":"ann"},"attempts":5"#);
+        let newer = newer.replace("{\"format\":1", "{\"seen\":[1],\"format\":1");
+        for text in [text, newer.as_str()] {
+            let letters = DeadLetters::read(Some(&text.to_owned().into())).expect("it is read");
+            assert_eq!(ids(&letters), ["3f2a91bc0d1e4f50-7-0"]);
+            let again = letters.text().expect("there is a letter");
+            let fields = |text: Bytes| {
+                let document = Document::parse(&text).expect("it is JSON");
+                let letter = document.field("letters").and_then(|letters| letters.items().next());
+                let letter = letter.expect("there is one").fields().collect::<BTreeMap<_, _>>();
+                (document.field("format"), document.field("seen"), letter)
+            };
+            assert_eq!(fields(again), fields(text.to_owned().into()));
+        }
+        let newer = DeadLetters::read(Some(&r#"{"format":2,"letters":{}}"#.into()));
+        assert!(matches!(newer, Err(backend::Error::TooNew(_))));
     }
 
     #[test]

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use daca_base::json::{self, Document};
+use daca_base::json::{self, Document, UnknownFields};
 use daca_model::backend::{self, BindingRequest, Effect, EffectRequest};
 use serde::{Deserialize, Serialize};
 
-use crate::actor::marks::unreadable;
+use crate::actor::stored_format::{too_new, unreadable};
 
 /// The key of the head. [`segment_key`] has those of the segments.
 pub(super) const HEAD: &str = backend::EFFECTS;
@@ -43,6 +43,8 @@ pub(super) struct Head {
     pub(super) segments: Vec<u64>,
     /// The latest effects.
     pub(super) effects: Vec<StoredEffect>,
+    /// What a newer host has added to the head.
+    pub(super) unknown: UnknownFields,
 }
 
 /// The fields of the head, and of a segment, beside the effects.
@@ -176,37 +178,42 @@ impl Head {
     /// Parses the stored value; a missing one is an empty head.
     pub(super) fn read(value: Option<&Bytes>) -> Result<Head, backend::Error> {
         let Some(value) = value else { return Ok(Head::default()) };
-        let (Fields { segments, .. }, effects) = read(HEAD, value)?;
+        let (Fields { segments, .. }, effects, document) = read(HEAD, value)?;
         // The next segment has the number after the last one.
         if !segments.is_sorted_by(|one, next| one < next) || segments.last() == Some(&u64::MAX) {
             return Err(unreadable(HEAD));
         }
-        Ok(Head { segments, effects })
+        let unknown = UnknownFields::of(&document, &["format", "segments", "effects"]);
+        let unknown = unknown.map_err(|_| unreadable(HEAD))?;
+        Ok(Head { segments, effects, unknown })
     }
 }
 
 /// Parses a segment.
 pub(super) fn read_segment(number: u64, value: &Bytes) -> Result<Vec<StoredEffect>, backend::Error> {
-    read(&segment_key(number), value).map(|(_, effects)| effects)
+    read(&segment_key(number), value).map(|(_, effects, _)| effects)
 }
 
-fn read(key: &str, value: &Bytes) -> Result<(Fields, Vec<StoredEffect>), backend::Error> {
+fn read(key: &str, value: &Bytes) -> Result<(Fields, Vec<StoredEffect>, Document), backend::Error> {
     let document = Document::parse(value).map_err(|_| unreadable(key))?;
     let fields = json::read_object::<Fields>(document.bytes()).map_err(|_| unreadable(key))?;
-    check_format(key, fields.format, FORMAT)?;
+    if fields.format > FORMAT {
+        return Err(too_new(key, fields.format, FORMAT));
+    }
     let effects = document.field("effects").ok_or_else(|| unreadable(key))?;
     let effects = effects.items().map(StoredEffect::read).collect::<Option<_>>();
-    Ok((fields, effects.ok_or_else(|| unreadable(key))?))
+    Ok((fields, effects.ok_or_else(|| unreadable(key))?, document))
 }
 
-/// Refuses a value in a later format than this host reads.
-pub(super) fn check_format(key: &str, format: u32, known: u32) -> Result<(), backend::Error> {
-    if format <= known {
-        return Ok(());
-    }
-    Err(backend::Error::Other(format!(
-        "the state's {key:?} was written by a newer host, in format {format}; this host reads {known}"
-    )))
+/// The value of a head with the fields that a newer host has added.
+pub(super) fn head_text<'a>(
+    segments: &[u64],
+    effects: impl Iterator<Item = &'a Document>,
+    unknown: &UnknownFields,
+) -> Bytes {
+    let mut head = text(segments, effects).to_vec();
+    unknown.add_to(&mut head);
+    head.into()
 }
 
 /// The value of the head, or of a segment, which has no further segments.
