@@ -99,10 +99,10 @@ impl Outbox {
     /// Adds an effect that waits for delivery, and returns its number.
     pub fn add(&self, actor: &ActorAddress, effect: &Effect) -> u64 {
         let turn = effect.turn();
-        let entry = match &effect.request {
-            EffectRequest::Publish { pubsub, topic, event } => {
-                let target = format!("{pubsub}/{topic}");
-                entry(actor, turn, EffectKind::Publish, target, event, BTreeMap::new())
+        let request = &effect.request;
+        let entry = match request {
+            EffectRequest::Publish { event, .. } => {
+                entry(actor, turn, EffectKind::Publish, request.shown_target(), event, BTreeMap::new())
             }
             EffectRequest::Send(request) => binding_entry(actor, turn, EffectKind::Send, request),
         };
@@ -123,6 +123,25 @@ impl Outbox {
         entry.attempts = entry.attempts.saturating_add(attempts);
         entry.error = error;
         entry.attempts
+    }
+
+    /// The tries at a waiting effect, and why the last one failed.
+    pub fn tries(&self, id: u64) -> (u32, Option<String>) {
+        let inner = self.lock();
+        inner.pending.get(&id).map_or((0, None), |entry| (entry.attempts, entry.error.clone()))
+    }
+
+    /// The waiting effects of each agent type.
+    pub fn pending_by_type(&self) -> BTreeMap<String, usize> {
+        let mut pending = BTreeMap::new();
+        for entry in self.lock().pending.values() {
+            let (agent_type, _) = entry.actor.split_once('/').unwrap_or((entry.actor.as_str(), ""));
+            match pending.get_mut(agent_type) {
+                Some(count) => *count += 1,
+                None => drop(pending.insert(agent_type.to_owned(), 1)),
+            }
+        }
+        pending
     }
 
     /// Records the outcome of an effect.
@@ -208,7 +227,7 @@ fn entry(
 }
 
 /// The part of the metadata that is kept. Omitted entries are counted.
-fn shown_metadata(metadata: BTreeMap<String, String>) -> BTreeMap<String, String> {
+pub(crate) fn shown_metadata(metadata: BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut left = KEPT_DATA;
     let entries = metadata.len();
     let mut shown = BTreeMap::new();
@@ -226,7 +245,8 @@ fn shown_metadata(metadata: BTreeMap<String, String>) -> BTreeMap<String, String
     shown
 }
 
-fn readable(data: &[u8]) -> String {
+/// A payload for people: text, or base64 if it is not text, of bounded length.
+pub(crate) fn readable(data: &[u8]) -> String {
     match std::str::from_utf8(data) {
         Ok(text) => text[..text.floor_char_boundary(KEPT_DATA)].to_owned(),
         Err(_) => base64::engine::general_purpose::STANDARD.encode(&data[..data.len().min(KEPT_DATA)]),

@@ -9,6 +9,7 @@ use daca_model::backend::{ActorCalls, Backend};
 use daca_model::{ActorAddress, Lifecycle};
 
 use super::agent::AgentRuntime;
+use super::dead_letter_index::DeadLetterIndex;
 use super::delivery::Deliveries;
 use super::idle_list::IdleList;
 use super::live::LiveInstances;
@@ -36,6 +37,8 @@ pub(super) struct Services {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) calls: Arc<dyn ActorCalls>,
     pub(super) deliveries: Deliveries,
+    /// The index of actors with dead letters.
+    pub(super) dead_letters: DeadLetterIndex,
     pub(super) lifecycle: Lifecycle,
     pub(super) live: LiveInstances,
     pub(super) recent_calls: Arc<RecentCalls>,
@@ -52,11 +55,13 @@ impl Services {
         max_live_instances: usize,
     ) -> Services {
         let HostServices { engine, backend, calls, deliveries, lifecycle } = host;
+        let dead_letters = DeadLetterIndex::new(backend.shared());
         Services {
             engine,
             backend,
             calls,
             deliveries,
+            dead_letters,
             lifecycle,
             live: LiveInstances::new(max_live_instances),
             recent_calls: Arc::default(),

@@ -16,7 +16,7 @@ use super::record::Activation;
 use super::services::{HostServices, Services};
 use super::work::{Job, Work, wakeup_noun};
 use super::{ActorAddress, CallContext, CallError, effect_log};
-use daca_model::backend::{self, ActorCall, FiredWakeup, Readiness};
+use daca_model::backend::{self, ActorCall, FiredWakeup, HOST_KEYS, Readiness};
 use daca_model::backup::StateSnapshot;
 use daca_model::{HostPhase, Topic, TurnKind};
 
@@ -29,6 +29,8 @@ const DRAIN_POLL: Duration = Duration::from_millis(5);
 const EVICTION_BACKOFF: u32 = 9;
 /// The number of actors whose given-up effects become dead letters at the same time.
 const CONCURRENT_BURIALS: usize = 16;
+/// The characters of a refused method that an error quotes.
+const QUOTED_NAME: usize = 64;
 /// The number of activations that end at the same time.
 const CONCURRENT_DEACTIVATIONS: usize = 64;
 
@@ -79,6 +81,9 @@ impl Actors {
     /// Dropping the future does not stop a turn that has begun: it ends, and its result is committed.
     pub async fn call_here(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
         let ActorCall { actor, method, payload } = &call;
+        if method.starts_with(HOST_KEYS) {
+            return Err(CallError::MethodReserved(method.chars().take(QUOTED_NAME).collect()));
+        }
         let key = match (&context.mark, &context.delivered_in) {
             (Some(mark), _) => Some(CallKey::of_mark(actor, mark)),
             (None, Some(traceparent)) => Some(CallKey::of_trace(actor, traceparent, method, payload)),
@@ -117,7 +122,7 @@ impl Actors {
     }
 
     /// Registers a delivery: the first one of a call runs its turn, and all others get its answer.
-    async fn deliver(
+    pub(super) async fn deliver(
         &self,
         actor: &ActorAddress,
         key: Option<CallKey>,

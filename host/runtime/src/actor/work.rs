@@ -1,6 +1,7 @@
-//! The work of an activation: a call, a wake-up, or its end.
+//! The work of an activation: a call, a wake-up, what operators ask of its effects, or its end.
 
 use daca_base::telemetry::printable;
+use daca_model::admin::EffectsRequest;
 use daca_model::backend::{FiredWakeup, WakeupKind};
 use daca_model::{CallContext, TurnKind};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -34,6 +35,8 @@ pub(super) enum Work {
     Call(TurnKind),
     /// A due reminder or timer.
     Wake(TurnKind, FiredWakeup),
+    /// A look at the actor's effects, or a change of its dead letters. The guest has no part in it.
+    Effects(EffectsRequest),
     /// The end of the activation.
     Deactivate(End),
 }
@@ -57,6 +60,7 @@ impl Work {
             Work::Wake(_, FiredWakeup { key, .. }) => {
                 format!("{} {}", wakeup_noun(key.kind), printable(&key.name))
             }
+            Work::Effects(_) => "effects".to_owned(),
             _ => "deactivate".to_owned(),
         }
     }

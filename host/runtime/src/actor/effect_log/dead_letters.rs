@@ -38,7 +38,7 @@ pub(in crate::actor) struct GivenUp {
 #[derive(Debug, Clone)]
 pub(in crate::actor) struct DeadLetter {
     stored: StoredEffect,
-    pub(super) given_up: GivenUp,
+    pub(in crate::actor) given_up: GivenUp,
 }
 
 impl DeadLetter {
@@ -116,6 +116,27 @@ impl DeadLetters {
             dropped.extend(self.0.pop_front());
         }
         dropped
+    }
+
+    pub(in crate::actor) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(in crate::actor) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// From old to new.
+    pub(in crate::actor) fn iter(&self) -> impl Iterator<Item = &DeadLetter> {
+        self.0.iter()
+    }
+
+    /// Removes the one with this identity, or all of them.
+    pub(in crate::actor) fn take(&mut self, id: Option<&str>) -> Vec<DeadLetter> {
+        let is_meant = |letter: &DeadLetter| id.is_none_or(|id| *letter.effect().id == *id);
+        let (taken, rest) = std::mem::take(&mut self.0).into_iter().partition::<Vec<_>, _>(is_meant);
+        self.0 = rest.into();
+        taken
     }
 
     fn bytes(&self) -> usize {

@@ -5,14 +5,16 @@
 //! older host writes again what a newer one has added to them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use daca_base::clock::Clock;
 use daca_base::json::{self, Document};
-use daca_model::backend::{self, BindingRequest, Effect, EffectRequest};
+use daca_model::ActorAddress;
+use daca_model::backend::{self, Backend, BindingRequest, Effect, EffectRequest};
 use serde::{Deserialize, Serialize};
 
 use crate::actor::marks::unreadable;
@@ -21,6 +23,8 @@ use crate::actor::marks::unreadable;
 pub(super) const HEAD: &str = backend::EFFECTS;
 /// The form that this host writes, and the latest that it reads.
 const FORMAT: u32 = 1;
+/// The number of segments that are requested at once.
+const READ_BATCH: usize = 32;
 
 /// The key of a segment.
 pub(super) fn segment_key(number: u64) -> String {
@@ -32,6 +36,8 @@ pub(super) fn segment_key(number: u64) -> String {
 pub(super) struct StoredEffect {
     pub(super) effect: Effect,
     pub(super) text: Document,
+    /// Milliseconds since 1970 when it was written first. `None` if an older host has written it.
+    pub(super) at_unix_ms: Option<u64>,
 }
 
 /// The head as it is stored.
@@ -76,6 +82,9 @@ struct Form<'a> {
     undeliverable: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<Cow<'a, str>>,
+    /// Milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<u64>,
 }
 
 impl<'a> Form<'a> {
@@ -101,6 +110,7 @@ impl<'a> Form<'a> {
             delivered: delivered_line.as_deref().map(Cow::Borrowed),
             undeliverable: undeliverable_line.as_deref().map(Cow::Borrowed),
             traceparent: traceparent.as_deref().map(Cow::Borrowed),
+            at: None,
         };
         match request {
             EffectRequest::Publish { pubsub, topic, .. } => {
@@ -147,17 +157,19 @@ impl<'a> Form<'a> {
 impl StoredEffect {
     /// The text of an effect that a turn requests now.
     pub(super) fn new(effect: Effect) -> Result<StoredEffect, backend::Error> {
-        let text =
-            serde_json::to_vec(&Form::of(&effect)).map_err(|error| json::Error::Form(error.to_string()));
+        let at_unix_ms = Some(Clock::of_process().unix_ms());
+        let text = serde_json::to_vec(&Form { at: at_unix_ms, ..Form::of(&effect) })
+            .map_err(|error| json::Error::Form(error.to_string()));
         let text = text.and_then(|text| Document::parse(&text.into()));
         let text =
             text.map_err(|error| backend::Error::Invalid(format!("an effect cannot be stored: {error}")))?;
-        Ok(StoredEffect { effect, text })
+        Ok(StoredEffect { effect, text, at_unix_ms })
     }
 
     pub(super) fn read(text: Document) -> Option<StoredEffect> {
         let form = json::read_object::<Form<'_>>(text.bytes()).ok()?;
-        Some(StoredEffect { effect: form.into_effect()?, text })
+        let at_unix_ms = form.at;
+        Some(StoredEffect { effect: form.into_effect()?, text, at_unix_ms })
     }
 }
 
@@ -170,8 +182,44 @@ impl Head {
     }
 }
 
+/// What the store has of an actor's effect log.
+#[derive(Debug, Default)]
+pub(in crate::actor) struct StoredLog {
+    /// With the segments that they are in, if any.
+    pub(super) effects: Vec<(Option<u64>, StoredEffect)>,
+    pub(super) segments: BTreeSet<u64>,
+    pub(super) has_head: bool,
+}
+
+impl StoredLog {
+    /// Reads the head, and its segments.
+    pub(in crate::actor) async fn read(
+        backend: &dyn Backend,
+        actor: &ActorAddress,
+    ) -> Result<StoredLog, backend::Error> {
+        let mut values = backend.read_state(actor, &[HEAD.to_owned()]).await?.into_iter();
+        let value = values.next().flatten().map(|value| value.value);
+        let head = Head::read(value.as_ref())?;
+        let keys = head.segments.iter().map(|number| segment_key(*number)).collect::<Vec<_>>();
+        let mut segments = Vec::with_capacity(keys.len());
+        for some in keys.chunks(READ_BATCH) {
+            segments.extend(backend.read_state(actor, some).await?);
+        }
+        let mut effects = Vec::new();
+        for (number, value) in head.segments.iter().zip(segments) {
+            let value = value.ok_or_else(|| {
+                backend::Error::Other(format!("the state's {:?} is missing", segment_key(*number)))
+            })?;
+            let segment = read_segment(*number, &value.value)?;
+            effects.extend(segment.into_iter().map(|effect| (Some(*number), effect)));
+        }
+        effects.extend(head.effects.into_iter().map(|effect| (None, effect)));
+        Ok(StoredLog { effects, segments: head.segments.into_iter().collect(), has_head: value.is_some() })
+    }
+}
+
 /// Parses a segment.
-pub(super) fn read_segment(number: u64, value: &Bytes) -> Result<Vec<StoredEffect>, backend::Error> {
+fn read_segment(number: u64, value: &Bytes) -> Result<Vec<StoredEffect>, backend::Error> {
     read(&segment_key(number), value).map(|(_, effects)| effects)
 }
 

@@ -109,6 +109,7 @@ impl Turn<'_> {
         warm.cache = cache;
         warm.schema = schema;
         if let Some(staged) = staged {
+            self.activation.agent.dead_letters.buried(staged.buried());
             self.services.deliveries.committed(actor, staged);
         }
         Ok(reply)

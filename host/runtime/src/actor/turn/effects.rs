@@ -60,6 +60,8 @@ impl Turn<'_> {
                 return Vec::new();
             }
         };
+        // Before the commit: an actor too many in the index goes when somebody looks at it, one too few would not be found.
+        self.services.dead_letters.announce(&self.activation.address, letters.is_empty()).await;
         for letter in &given_up {
             for dropped in letters.add(letter.clone()) {
                 let Effect { id, .. } = dropped.effect();
@@ -72,14 +74,15 @@ impl Turn<'_> {
     }
 
     /// The dead letters of the actor.
-    async fn dead_letters(&self) -> Result<DeadLetters, backend::Error> {
+    pub(super) async fn dead_letters(&self) -> Result<DeadLetters, backend::Error> {
         let keys = [DEAD_LETTERS.to_owned()];
         let value = self.services.backend.read_state(&self.activation.address, &keys).await?;
         DeadLetters::read(value.into_iter().flatten().next().map(|value| value.value).as_ref())
     }
 }
 
-fn write(letters: &DeadLetters, commit: &mut TurnCommit) {
+/// Adds the dead letters as they are to be to a commit.
+pub(super) fn write(letters: &DeadLetters, commit: &mut TurnCommit) {
     let write = match letters.text() {
         Some(value) => StateWrite::Set { value, ttl: None },
         None => StateWrite::Delete,

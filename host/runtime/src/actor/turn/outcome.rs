@@ -45,6 +45,7 @@ impl Turn<'_> {
             | CallError::NotFound(_)
             | CallError::KeyReused { .. }
             | CallError::ReplyForgotten { .. }
+            | CallError::DeadLetterUnknown { .. }
             | CallError::ReplyLost(_) => {
                 tracing::info!(code = error.code().as_str(), "{name} refused: {text}")
             }
@@ -60,7 +61,12 @@ impl Turn<'_> {
 fn turn_end(result: &Result<Answered, CallError>) -> Option<TurnEnd> {
     match result {
         Ok(answered) if answered.is_without_guest => None,
-        Err(CallError::KeyReused { .. } | CallError::ReplyForgotten { .. } | CallError::ReplyLost(_)) => None,
+        Err(
+            CallError::KeyReused { .. }
+            | CallError::ReplyForgotten { .. }
+            | CallError::ReplyLost(_)
+            | CallError::DeadLetterUnknown { .. },
+        ) => None,
         Err(CallError::Fault { fault: Fault::NoRoom(_), .. }) => Some(TurnEnd::Well),
         Err(CallError::Fault { .. }) => Some(TurnEnd::Fault),
         Err(CallError::Failed(_) | CallError::ReplyTooLarge { .. }) => Some(TurnEnd::Failed),
