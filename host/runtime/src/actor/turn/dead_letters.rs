@@ -146,3 +146,6 @@ fn info(effect: &Effect, state: EffectState, with_payload: bool) -> EffectInfo {
 fn nothing_done(error: backend::Error) -> CallError {
     CallError::Backend(error.as_not_applied())
 }
+
+#[cfg(test)]
+mod tests;
