@@ -47,7 +47,8 @@ async fn dead(host: &Host, count: usize) -> anyhow::Result<Vec<String>> {
 
 async fn publish(host: &Host, value: u32) -> anyhow::Result<()> {
     // It fits both methods.
-    let payload = json!({"fault": "failed", "message": "not today", "key": format!("k{value}"), "value": value});
+    let payload =
+        json!({"fault": "failed", "message": "not today", "key": format!("k{value}"), "value": value});
     let event = json!({"pubsub": "daca-pubsub", "topic": "told", "event": {"to": "s", "payload": payload}});
     host.call("Exerciser/a", "Publish", &event).await.map(drop)
 }
@@ -100,10 +101,8 @@ async fn dead_letters_survive_a_kill_and_are_retried_or_discarded() -> anyhow::R
     let host = Host::start_in(host.kill()?, &manifest("SetState")).await?;
     let Ended { stdout, .. } = effects(&host, &[]).await?;
     // What has left just before a kill may leave once more.
-    eventually("nothing waits", async || {
-        Ok(effects_json(&host, &["Exerciser/a"]).await?["pending"] == 0)
-    })
-    .await?;
+    eventually("nothing waits", async || Ok(effects_json(&host, &["Exerciser/a"]).await?["pending"] == 0))
+        .await?;
     assert!(!stdout.contains('?'), "{stdout}");
     assert_eq!(dead(&host, 0).await?, [""; 0]);
     let state = host.call("Sink/s", "GetMany", &keys).await?;

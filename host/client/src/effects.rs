@@ -103,7 +103,8 @@ fn actors_told(actors: &[EffectActor], next: Option<&str>, left_out: u64) -> Str
             Column::Text("ERROR"),
         ]);
         for actor in actors {
-            let number = |number: usize| if actor.error.is_some() { "?".to_owned() } else { number.to_string() };
+            let number =
+                |number: usize| if actor.error.is_some() { "?".to_owned() } else { number.to_string() };
             table.row([
                 format!("{}/{}", actor.agent_type, actor.actor_id),
                 number(actor.pending),

@@ -194,9 +194,7 @@ fn effects(arguments: EffectsArguments) -> Result<(), Failure> {
     };
     let DeadLetterArguments { actor, id, all, form, admin } = which;
     let id = id.filter(|_| !all);
-    ask(&admin, async |host| {
-        client::change_effects(host, action, &actor, id.as_deref(), form.form()).await
-    })
+    ask(&admin, async |host| client::change_effects(host, action, &actor, id.as_deref(), form.form()).await)
 }
 
 /// Calls a running host, and prints its answer.

@@ -23,9 +23,7 @@ use daca_base::ErrorCode;
 use daca_base::json::Document;
 use daca_base::telemetry::printable;
 use daca_manifest::AgentType;
-use daca_model::backend::{
-    self, ActorCall, FiredWakeup, HOST_KEYS, WakeupKey, WakeupKind, firing_data,
-};
+use daca_model::backend::{self, ActorCall, FiredWakeup, HOST_KEYS, WakeupKey, WakeupKind, firing_data};
 use daca_model::cloud_event::content_type;
 use daca_model::{ActorAddress, CallContext, CallError};
 use daca_routing::{CallRouter, answer_mark, context_of, failure_body, is_misdelivered, reply_body};

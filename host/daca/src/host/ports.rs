@@ -7,7 +7,8 @@ use daca_base::ErrorCode;
 use daca_manifest::{self as manifest, Manifest};
 use daca_model::{Lifecycle, MAX_COMPONENT};
 use daca_server::{
-    self as server, AdminState, AdminToken, AppOptions, AppToken, HostSeal, Server, ServerOptions, SidecarSide,
+    self as server, AdminState, AdminToken, AppOptions, AppToken, HostSeal, Server, ServerOptions,
+    SidecarSide,
 };
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;

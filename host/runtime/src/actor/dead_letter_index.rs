@@ -67,7 +67,9 @@ impl Record {
                 "the shared {key:?} was written by a newer host, in format {format}; this host reads {FORMAT}"
             ))),
             _ => Ok(json::read::<Record>(value).unwrap_or_else(|error| {
-                tracing::debug!("the shared {key:?} was not written by a host, and is empty from now on: {error}");
+                tracing::debug!(
+                    "the shared {key:?} was not written by a host, and is empty from now on: {error}"
+                );
                 Record::new()
             })),
         }
@@ -124,7 +126,9 @@ impl DeadLetterIndex {
         };
         match tokio::time::timeout(ANNOUNCE_TIMEOUT, write).await {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => tracing::debug!(%actor, "the index of dead letters is not written yet: {error}"),
+            Ok(Err(error)) => {
+                tracing::debug!(%actor, "the index of dead letters is not written yet: {error}")
+            }
             Err(_elapsed) => tracing::debug!(%actor, "the index of dead letters is not written yet"),
         }
         self.note(actor, true);

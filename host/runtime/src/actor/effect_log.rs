@@ -83,11 +83,7 @@ impl LoggedEffect {
 
     /// A copy for a dead letter.
     fn stored(&self) -> StoredEffect {
-        StoredEffect {
-            effect: self.effect.clone(),
-            text: self.text.clone(),
-            at_unix_ms: self.at_unix_ms,
-        }
+        StoredEffect { effect: self.effect.clone(), text: self.text.clone(), at_unix_ms: self.at_unix_ms }
     }
 
     pub(super) fn is_given_up(&self) -> bool {

@@ -67,10 +67,7 @@ async fn an_effect_that_waits_is_known_with_its_tries() {
     let waiting = deliveries.pending_of(&actor("a")).into_iter().map(|logged| deliveries.tries(logged));
     let waiting = waiting.map(|tried| (tried.logged.effect.id.to_string(), tried.attempts, tried.error));
     let waiting = waiting.collect::<Vec<_>>();
-    assert_eq!(
-        waiting,
-        [("1-0".to_owned(), 1, Some("it is away".to_owned())), ("2-0".to_owned(), 0, None)]
-    );
+    assert_eq!(waiting, [("1-0".to_owned(), 1, Some("it is away".to_owned())), ("2-0".to_owned(), 0, None)]);
 }
 
 /// A backend does not say which effect of a request has failed.

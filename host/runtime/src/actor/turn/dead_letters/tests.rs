@@ -84,7 +84,8 @@ async fn what_fails_again_is_a_dead_letter_again_behind_the_others() {
     assert_eq!(list(&host, 0, false).await.next, Some(1));
     assert_eq!(change(&host, EffectsAction::Retry, Some(&first)).await, Ok(vec![first.clone()]));
     host.delivered().await;
-    let ids = [list(&host, 0, false).await, list(&host, 1, false).await].map(|page| page.effects[0].id.clone());
+    let ids =
+        [list(&host, 0, false).await, list(&host, 1, false).await].map(|page| page.effects[0].id.clone());
     assert_eq!(ids, [second, first]);
 }
 
