@@ -23,8 +23,9 @@ use crate::backup::StateSnapshot;
 pub use crate::effect::{
     BindingRequest, BindingResponse, Effect, EffectRequest, EffectScan, EffectScanPage, EffectTarget, Tried,
 };
-pub use crate::outbox::{EffectKind, EffectStatus, Outbox, OutboxCounts, OutboxEntry};
+pub use crate::outbox::{EffectStatus, Outbox, OutboxCounts, OutboxEntry};
 pub use crate::shared_store::{SharedStore, SharedValue, SharedWriteError};
+pub use crate::shown_effect::EffectKind;
 pub use crate::stored::stored_json;
 pub use crate::wakeup::{
     EFFECTS, EFFECTS_METHOD, FiredWakeup, HOST_KEYS, Registration, WakeupKey, WakeupKind, firing_data,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::ActorAddress;
 use crate::backend::Error;
-use crate::outbox::{EffectKind, readable, shown_metadata};
+use crate::shown_effect::{EffectKind, readable, shown_metadata};
 
 /// An effect: an external action that a turn requests and that happens after its commit.
 #[derive(Debug, Clone)]

@@ -5,17 +5,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use base64::Engine as _;
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
 use crate::ActorAddress;
-use crate::backend::{BindingRequest, Effect, EffectRequest};
+use crate::backend::{BindingRequest, Effect, EffectKind, EffectRequest};
+use crate::shown_effect::{readable, shown_metadata};
 
 /// The number of settled effects that are kept.
 const KEPT: usize = 1_000;
-/// The bytes of an effect's data that are kept. The effect itself is sent whole.
-const KEPT_DATA: usize = 4_096;
 
 /// A list of effects, shared by senders and readers.
 #[derive(Debug, Default)]
@@ -69,18 +67,6 @@ pub struct OutboxEntry {
     pub error: Option<String>,
     /// Milliseconds since 1970 when the turn committed.
     pub created_unix_ms: u64,
-}
-
-/// What an effect asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EffectKind {
-    /// An event.
-    Publish,
-    /// A call of a binding, one way.
-    Send,
-    /// A call of a binding that was made at once, and is no effect.
-    Invoke,
 }
 
 /// The outcome of an effect.
@@ -223,32 +209,5 @@ fn entry(
         created_unix_ms: SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
-    }
-}
-
-/// The part of the metadata that is kept. Omitted entries are counted.
-pub(crate) fn shown_metadata(metadata: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let mut left = KEPT_DATA;
-    let entries = metadata.len();
-    let mut shown = BTreeMap::new();
-    for (name, value) in metadata {
-        left = left.saturating_sub(name.len() + value.len());
-        if left == 0 {
-            shown.insert(
-                "…".to_owned(),
-                format!("{} of {entries} entries are left out", entries - shown.len()),
-            );
-            break;
-        }
-        shown.insert(name, value);
-    }
-    shown
-}
-
-/// A payload for people: text, or base64 if it is not text, of bounded length.
-pub(crate) fn readable(data: &[u8]) -> String {
-    match std::str::from_utf8(data) {
-        Ok(text) => text[..text.floor_char_boundary(KEPT_DATA)].to_owned(),
-        Err(_) => base64::engine::general_purpose::STANDARD.encode(&data[..data.len().min(KEPT_DATA)]),
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Word;
-use crate::outbox::EffectKind;
+use crate::shown_effect::EffectKind;
 
 /// The answer to `GET /effects` and `GET /effects/{agent_type}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
