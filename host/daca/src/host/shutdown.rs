@@ -48,7 +48,7 @@ impl Host {
         let admin = servers.spawn(admin.run(stop_admin.clone(), LAST_ANSWERS));
         let sweep = tokio::spawn(sweep_idle(core.actors.clone()));
         let burials = tokio::spawn(bury(core.actors.clone()));
-        let index = tokio::spawn(index_dead_letters(core.actors.clone()));
+        let index = tokio::spawn(index_effects(core.actors.clone()));
         let app = until_it_ends(&shutdown, app, admin).await;
         shutdown.cancel();
 
@@ -155,13 +155,13 @@ async fn bury(actors: Actors) {
     task::lasting("dead letters", bury).await;
 }
 
-/// Keeps the index of actors with dead letters, for ever.
-async fn index_dead_letters(actors: Actors) {
+/// Tells the other hosts which actors have dead letters and late effects, for ever.
+async fn index_effects(actors: Actors) {
     let index = || {
         let actors = actors.clone();
-        async move { actors.run_dead_letter_index().await }
+        async move { actors.run_effect_index().await }
     };
-    task::lasting("index of dead letters", index).await;
+    task::lasting("index of effects", index).await;
 }
 
 /// Waits for the shutdown, or for a port that no longer accepts connections: the host is then useless, and nobody else would

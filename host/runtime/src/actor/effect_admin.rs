@@ -6,6 +6,7 @@ use daca_model::admin::EffectsRequest;
 use daca_model::backend::{self, EffectScan};
 
 use super::recent_calls::CallKey;
+use super::services::Services;
 use super::work::Work;
 use super::{ActorAddress, Actors, CallContext, CallError};
 
@@ -36,8 +37,8 @@ impl Actors {
         self.deliver(actor, key, Work::Effects(request), context).await
     }
 
-    /// A page of the actors that have pending effects or dead letters. Behind a sidecar, those with dead letters on all
-    /// hosts, as far as the index has them, and those whose effects wait on this host.
+    /// A page of the actors that have pending effects or dead letters. Behind a sidecar, those with dead letters and those
+    /// with late effects on all hosts, as far as the hosts have told each other, and those whose effects wait here.
     pub async fn actors_with_effects(&self, scan: EffectScan) -> Result<EffectActorsPage, backend::Error> {
         if let Some(page) = self.services.backend.actors_with_effects(scan.clone()).await? {
             return Ok(EffectActorsPage { actors: page.actors, next: page.next, left_out: 0 });
@@ -49,6 +50,7 @@ impl Actors {
         };
         let (mut actors, left_out) = self.services.dead_letters.read(&agent_types).await?;
         let waiting = self.services.deliveries.waiting_actors().into_iter();
+        let waiting = waiting.chain(self.services.late_effects.read().await?);
         actors.extend(waiting.filter(|actor| agent_types.contains(&actor.agent_type)));
         let is_behind = |actor: &ActorAddress| after.as_ref().is_none_or(|after| actor > after);
         let mut rest = actors.into_iter().filter(is_behind);
@@ -57,8 +59,10 @@ impl Actors {
         Ok(EffectActorsPage { actors, next, left_out })
     }
 
-    /// Keeps the index of actors with dead letters, if the hosts share one. Runs until it is dropped.
-    pub async fn run_dead_letter_index(&self) {
-        self.services.dead_letters.run().await;
+    /// Tells the other hosts which actors have dead letters and late effects, if there are others. Runs until it is
+    /// dropped.
+    pub async fn run_effect_index(&self) {
+        let Services { dead_letters, late_effects, deliveries, .. } = &*self.services;
+        tokio::join!(dead_letters.run(), late_effects.run(deliveries));
     }
 }

@@ -217,6 +217,13 @@ impl EffectLog {
         effects.filter(|effect| !effect.is_done()).cloned().collect()
     }
 
+    /// Returns `true` if an effect that has not ended was written before this time.
+    pub(super) fn waits_since(&self, unix_ms: u64) -> bool {
+        let mut effects = self.entries.iter().filter_map(|entry| entry.effect.as_ref());
+        let first = effects.find(|effect| !effect.is_done());
+        first.is_some_and(|effect| effect.at_unix_ms.is_none_or(|at| at < unix_ms))
+    }
+
     /// Releases the memory of effects that have left.
     pub(super) fn forget_sent(&mut self) {
         let has_left = |effect: &mut Arc<LoggedEffect>| matches!(effect.end.get(), Some(End::Left));

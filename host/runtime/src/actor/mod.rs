@@ -4,7 +4,7 @@
 //! ([`table`]), the call waits in its queue ([`activation`]), the turn runs in an instance and commits ([`turn`]) while
 //! the [`lease`] of the actor is held, and its effects leave in order ([`delivery`]). [`effect_log`] keeps them until then,
 //! whatever dies; [`effect_admin`] is the operators' door to it, and [`dead_letter_index`] says which actors have dead
-//! letters. [`in_doubt`] resolves commits in doubt, whose answer was lost. [`schema`] records the schema of the stored state. [`dedup_log`] is the dedup log, and
+//! letters, and [`late_effects`] whose effects wait. [`in_doubt`] resolves commits in doubt, whose answer was lost. [`schema`] records the schema of the stored state. [`dedup_log`] is the dedup log, and
 //! [`recent_calls`] has the calls of the last seconds. [`smoke_test`] smoke-tests a version before it serves. [`live`] keeps
 //! the number of live instances within the machine's limits. [`durations`] has the histograms of the metrics.
 
@@ -20,6 +20,7 @@ mod effect_log;
 mod idle_list;
 mod in_doubt;
 mod info;
+mod late_effects;
 mod lease;
 mod live;
 mod marks;

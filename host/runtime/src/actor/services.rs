@@ -12,6 +12,7 @@ use super::agent::AgentRuntime;
 use super::dead_letter_index::DeadLetterIndex;
 use super::delivery::Deliveries;
 use super::idle_list::IdleList;
+use super::late_effects::LateEffects;
 use super::live::LiveInstances;
 use super::recent_calls::RecentCalls;
 use super::record::Activation;
@@ -39,6 +40,8 @@ pub(super) struct Services {
     pub(super) deliveries: Deliveries,
     /// The index of actors with dead letters.
     pub(super) dead_letters: DeadLetterIndex,
+    /// The actors with late effects, of all hosts.
+    pub(super) late_effects: LateEffects,
     pub(super) lifecycle: Lifecycle,
     pub(super) live: LiveInstances,
     pub(super) recent_calls: Arc<RecentCalls>,
@@ -56,12 +59,14 @@ impl Services {
     ) -> Services {
         let HostServices { engine, backend, calls, deliveries, lifecycle } = host;
         let dead_letters = DeadLetterIndex::new(backend.shared());
+        let late_effects = LateEffects::new(backend.shared());
         Services {
             engine,
             backend,
             calls,
             deliveries,
             dead_letters,
+            late_effects,
             lifecycle,
             live: LiveInstances::new(max_live_instances),
             recent_calls: Arc::default(),

@@ -1,62 +1,7 @@
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-
-use async_trait::async_trait;
-use bytes::Bytes;
-use daca_model::backend::SharedValue;
+use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::fake::actor;
-
-/// A store of two hosts, which can be away, and in which the other host is faster sometimes.
-#[derive(Default)]
-struct FakeStore {
-    values: Mutex<BTreeMap<String, (Bytes, u64)>>,
-    is_away: AtomicBool,
-    conflicts: AtomicU32,
-    writes: AtomicU32,
-}
-
-#[async_trait]
-impl SharedStore for FakeStore {
-    async fn read(&self, keys: &[String]) -> Result<Vec<Option<SharedValue>>, backend::Error> {
-        if self.is_away.load(Ordering::Relaxed) {
-            return Err(backend::Error::Unavailable("it is away".into()));
-        }
-        let values = self.values.lock();
-        let read = |key: &String| {
-            let (value, etag) = values.get(key)?;
-            Some(SharedValue { value: value.clone(), etag: etag.to_string() })
-        };
-        Ok(keys.iter().map(read).collect())
-    }
-
-    async fn write(
-        &self,
-        key: &str,
-        value: Bytes,
-        expected: Option<Option<&str>>,
-    ) -> Result<(), SharedWriteError> {
-        let mut values = self.values.lock();
-        let (present, number) = values.remove(key).unzip();
-        let is_expected = expected == Some(number.map(|number: u64| number.to_string()).as_deref());
-        let is_overtaken =
-            self.conflicts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        let (value, result) = match present {
-            present if !is_expected || is_overtaken.is_ok() => (present, Err(SharedWriteError::Conflict)),
-            _ => (Some(value), Ok(())),
-        };
-        if let Some(value) = value {
-            values.insert(key.to_owned(), (value, number.unwrap_or(0) + 1));
-        }
-        self.writes.fetch_add(u32::from(result.is_ok()), Ordering::Relaxed);
-        result
-    }
-
-    async fn delete(&self, key: &str) -> Result<(), backend::Error> {
-        self.values.lock().remove(key);
-        Ok(())
-    }
-}
+use crate::fake::{FakeStore, actor};
 
 fn index(store: &Arc<FakeStore>) -> DeadLetterIndex {
     DeadLetterIndex::new(Some(store.clone()))

@@ -34,4 +34,14 @@ impl Deliveries {
         let waiting = logs.outgoing.iter().filter(|(_, outgoing)| !outgoing.lanes.is_empty());
         waiting.map(|(actor, _)| actor.clone()).collect()
     }
+
+    /// Some actors whose first effect has been waiting here since before this time.
+    pub(in crate::actor) fn actors_that_wait_since(&self, unix_ms: u64, most: usize) -> Vec<ActorAddress> {
+        if self.pending() == 0 {
+            return Vec::new();
+        }
+        let logs = self.shared.lock();
+        let late = logs.outgoing.iter().filter(|(_, outgoing)| outgoing.log.waits_since(unix_ms));
+        late.take(most).map(|(actor, _)| actor.clone()).collect()
+    }
 }

@@ -15,6 +15,8 @@ use super::{Answered, Turn, effects};
 use crate::actor::effect_log::{self, DeadLetters, LoggedEffect};
 use crate::actor::warm_state::WarmState;
 
+/// The bytes of the reason for which a pending effect has not left.
+const MAX_REASON: usize = 1_024;
 /// The characters of an unknown identity that an error quotes.
 const QUOTED_ID: usize = 64;
 
@@ -70,7 +72,7 @@ impl Turn<'_> {
             EffectInfo {
                 since_unix_ms: *at_unix_ms,
                 attempts: tried.attempts,
-                reason: tried.error,
+                reason: tried.error.map(|reason| reason[..reason.floor_char_boundary(MAX_REASON)].to_owned()),
                 ..info(effect, EffectState::Pending, payload)
             }
         });
