@@ -10,6 +10,7 @@ mod components_folder;
 mod connections;
 mod contract;
 mod conversation;
+mod dead_letters;
 mod documents;
 mod durability;
 mod effects;

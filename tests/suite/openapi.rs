@@ -153,7 +153,7 @@ fn every_route_of_the_code_is_described() -> anyhow::Result<()> {
     let document = std::fs::read_to_string(folder.join("openapi.json"))?;
     let document = serde_json::from_str::<Value>(&document)?;
     let mut found = 0;
-    for file in ["admin.rs", "backup.rs", "deploy.rs", "logs.rs", "upload.rs"] {
+    for file in ["admin.rs", "backup.rs", "deploy.rs", "effects.rs", "logs.rs", "upload.rs"] {
         let source = std::fs::read_to_string(folder.join(file))?;
         for rest in source.split(".route(").skip(1) {
             let route = rest.split('"').nth(1).unwrap_or_default();

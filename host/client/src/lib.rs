@@ -7,6 +7,7 @@
 mod admin;
 mod backup;
 mod deploy;
+mod effects;
 mod form;
 mod invoke;
 mod logs;
@@ -20,6 +21,7 @@ mod versions;
 pub use admin::{Admin, Error};
 pub use backup::backup;
 pub use deploy::{Deployment, deploy};
+pub use effects::{EffectsView, change_effects, effects};
 pub use form::Form;
 pub use invoke::invoke;
 pub use logs::{LogRequest, logs};

@@ -104,6 +104,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         admin: AdminArguments,
     },
+    /// Show pending effects and dead letters on all hosts, and retry or discard dead letters
+    Effects(EffectsArguments),
     /// Back up a running host: the state of its actors, and what was deployed
     Backup {
         /// The file for the backup
@@ -213,6 +215,49 @@ pub(crate) struct DeployArguments {
     /// The file of its signature; by default the component's file name with .sig appended, if that file exists
     #[arg(long, value_name = "FILE")]
     pub(crate) signature: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) form: FormArguments,
+    #[command(flatten)]
+    pub(crate) admin: AdminArguments,
+}
+
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct EffectsArguments {
+    #[command(subcommand)]
+    pub(crate) change: Option<EffectsCommand>,
+    /// An agent type or an actor, as TYPE or TYPE/ID; all actors by default
+    pub(crate) of: Option<String>,
+    /// Also show payloads and metadata, which may be secret; of one actor
+    #[arg(long, requires = "of")]
+    pub(crate) payload: bool,
+    /// Go on where the page before has ended
+    #[arg(long, value_name = "NEXT")]
+    pub(crate) from: Option<String>,
+    #[command(flatten)]
+    pub(crate) form: FormArguments,
+    #[command(flatten)]
+    pub(crate) admin: AdminArguments,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum EffectsCommand {
+    /// Make dead letters pending effects again, with the same identity
+    Retry(DeadLetterArguments),
+    /// Remove dead letters, which are then never sent
+    Discard(DeadLetterArguments),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct DeadLetterArguments {
+    /// The actor, as TYPE/ID
+    pub(crate) actor: String,
+    /// The identity of the dead letter
+    #[arg(required_unless_present = "all")]
+    pub(crate) id: Option<String>,
+    /// All dead letters of the actor
+    #[arg(long, conflicts_with = "id")]
+    pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) form: FormArguments,
     #[command(flatten)]

@@ -15,19 +15,20 @@ use clap::Parser as _;
 use daca_base::ErrorCode;
 use daca_base::telemetry::{self, Log};
 use daca_client as client;
-use daca_client::{Admin, Deployment, LogRequest};
+use daca_client::{Admin, Deployment, EffectsView, LogRequest};
 use daca_dapr::SidecarOptions;
 use daca_host::dev::Dev;
 use daca_host::host::{BackendOptions, Host, Options};
 use daca_host::kubernetes::Pod;
 use daca_host::{Failure, admin_token, app_token, check, compile, explain, restore, sign};
 use daca_manifest::Manifest;
+use daca_model::admin::EffectsAction;
 use daca_runtime::component;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::{
-    AdminArguments, Arguments, BackendChoice, CheckArguments, Command, DeployArguments, LogsArguments,
-    RunArguments,
+    AdminArguments, Arguments, BackendChoice, CheckArguments, Command, DeadLetterArguments, DeployArguments,
+    EffectsArguments, EffectsCommand, LogsArguments, RunArguments,
 };
 use crate::printing::{check_output, print, print_answer, print_error, print_once};
 
@@ -98,6 +99,7 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Versions { agent_type, form, admin } => {
             ask(&admin, async |host| client::versions(host, agent_type.as_deref(), form.form()).await)
         }
+        Command::Effects(arguments) => effects(arguments),
         Command::Backup { output, force, admin } => {
             ask(&admin, async |host| client::backup(host, &output, force).await)
         }
@@ -182,6 +184,21 @@ fn deploy(arguments: &DeployArguments) -> Result<(), Failure> {
     };
     let form = arguments.form.form();
     ask(&arguments.admin, async |host| client::deploy(host, &deployment, form).await)
+}
+
+fn effects(arguments: EffectsArguments) -> Result<(), Failure> {
+    let EffectsArguments { change, of, payload, from, form, admin } = arguments;
+    let (action, which) = match change {
+        Some(EffectsCommand::Retry(which)) => (EffectsAction::Retry, which),
+        Some(EffectsCommand::Discard(which)) => (EffectsAction::Discard, which),
+        None => {
+            let view = EffectsView { of: of.as_deref(), payload, from: from.as_deref() };
+            return ask(&admin, async |host| client::effects(host, view, form.form()).await);
+        }
+    };
+    let DeadLetterArguments { actor, id, all, form, admin } = which;
+    let id = id.filter(|_| !all);
+    ask(&admin, async |host| client::change_effects(host, action, &actor, id.as_deref(), form.form()).await)
 }
 
 /// Calls a running host, and prints its answer.

@@ -61,15 +61,23 @@ fn the_reference_of_the_command_line_is_what_the_code_says() -> anyhow::Result<(
         command.build();
         let mut text = String::new();
         for command in command.get_subcommands_mut() {
-            if !command.is_hide_set() && command.get_name() != "help" {
-                let help = command.render_long_help().to_string();
-                let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
-                text +=
-                    &format!("### `daca {}`\n\n```text\n{}\n```\n\n", command.get_name(), help.trim_end());
-            }
+            text += &help_of(command, "daca");
         }
         put(page, "<!-- help -->", "<!-- end of help -->", &text)
     })
+}
+
+/// The help of a command, and of the commands below it.
+fn help_of(command: &mut clap::Command, above: &str) -> String {
+    if command.is_hide_set() || command.get_name() == "help" {
+        return String::new();
+    }
+    let name = format!("{above} {}", command.get_name());
+    let help = command.render_long_help().to_string();
+    let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+    let text = format!("### `{name}`\n\n```text\n{}\n```\n\n", help.trim_end());
+    let nested = command.get_subcommands_mut().map(|command| help_of(command, &name));
+    text + &nested.collect::<String>()
 }
 
 #[test]
@@ -121,6 +129,8 @@ fn check_section(program: &clap::Command, section: &str) -> anyhow::Result<Vec<S
         let words = words(&synopsis).collect::<Vec<_>>();
         let name = words.first().context("a synopsis names no command")?;
         let command = program.find_subcommand(name).with_context(|| format!("there is no `daca {name}`"))?;
+        let nested = words.get(1).and_then(|word| command.find_subcommand(word));
+        let command = nested.unwrap_or(command);
         for option in options(command) {
             let long = option.get_long().unwrap_or_default();
             let row = table.iter().find(|(name, _)| *name == long);

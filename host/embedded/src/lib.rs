@@ -7,6 +7,7 @@
 
 mod backup;
 mod database;
+mod effects;
 mod events;
 mod fail_point;
 mod file_format;
@@ -35,9 +36,9 @@ use daca_base::{ErrorCode, Explained, Explanation};
 use daca_manifest::{AgentType, Manifest};
 use daca_model::Topic;
 use daca_model::backend::{
-    Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery, EffectRequest, Error,
-    Inbound, Outbox, Ownership, Readiness, Registration, Secrets, StateStore, StateValue, Tried, TurnCommit,
-    WakeupKey, Wakeups,
+    Backend, BindingRequest, BindingResponse, Bindings, Effect, EffectDelivery, EffectRequest, EffectScan,
+    EffectScanPage, Error, Inbound, Outbox, Ownership, Readiness, Registration, Secrets, StateStore,
+    StateValue, Tried, TurnCommit, WakeupKey, Wakeups,
 };
 use daca_model::backup::StateSnapshot;
 use daca_model::cloud_event;
@@ -288,6 +289,10 @@ impl Backend for Embedded {
 
     fn readiness(&self) -> Readiness {
         self.store.readiness()
+    }
+
+    async fn actors_with_effects(&self, scan: EffectScan) -> Result<Option<EffectScanPage>, Error> {
+        self.store.actors_with_effects(scan).await.map(Some)
     }
 
     async fn snapshot(&self) -> Result<Option<Box<dyn StateSnapshot>>, Error> {

@@ -21,12 +21,16 @@ use daca_base::clock::Clock;
 pub use self::error::Error;
 use crate::backup::StateSnapshot;
 pub use crate::effect::{
-    BindingRequest, BindingResponse, Effect, EffectRequest, EffectTarget, FailedEffect, Tried,
+    BindingRequest, BindingResponse, Effect, EffectRequest, EffectScan, EffectScanPage, EffectTarget,
+    FailedEffect, Tried,
 };
-pub use crate::outbox::{EffectKind, EffectStatus, Outbox, OutboxCounts, OutboxEntry};
+pub use crate::outbox::{EffectStatus, Outbox, OutboxCounts, OutboxEntry};
 pub use crate::shared_store::{SharedStore, SharedValue, SharedWriteError};
+pub use crate::shown_effect::EffectKind;
 pub use crate::stored::stored_json;
-pub use crate::wakeup::{EFFECTS, FiredWakeup, HOST_KEYS, Registration, WakeupKey, WakeupKind, firing_data};
+pub use crate::wakeup::{
+    EFFECTS, EFFECTS_METHOD, FiredWakeup, HOST_KEYS, Registration, WakeupKey, WakeupKind, firing_data,
+};
 use crate::{ActorAddress, CallContext, CallError, Topic};
 
 /// The state of actors.
@@ -152,6 +156,12 @@ pub trait Backend: TurnBackend + EffectDelivery + Ownership {
     /// The store that the hosts of this app share; `None` when there is only one host.
     fn shared(&self) -> Option<Arc<dyn SharedStore>> {
         None
+    }
+
+    /// A page of the actors whose state has pending effects or dead letters. `None` where nobody can list the keys of a
+    /// store.
+    async fn actors_with_effects(&self, _scan: EffectScan) -> Result<Option<EffectScanPage>, Error> {
+        Ok(None)
     }
 
     /// The state of all actors at this instant, for a backup. `None` if it is in a store that is backed up by itself.

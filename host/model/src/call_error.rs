@@ -123,6 +123,17 @@ pub enum CallError {
         "{0} has handled the call, and its reply was lost while the actor moved to another host. It was not handled again."
     )]
     ReplyLost(ActorAddress),
+    /// The actor has no such dead letter.
+    #[error("{actor} has no dead letter {id:?}. `daca effects {actor}` lists them.")]
+    DeadLetterUnknown {
+        /// The actor.
+        actor: ActorAddress,
+        /// The identity, shortened.
+        id: String,
+    },
+    /// Names of methods that begin with `daca:` are for calls between hosts.
+    #[error("The method {0:?} is reserved for the hosts.")]
+    MethodReserved(String),
     /// The agent failed after a service that it used was unavailable. The text is the agent's.
     #[error("{0}")]
     NeededUnavailable(String),
@@ -183,6 +194,8 @@ impl CallError {
             CallError::KeyReused { .. } => ErrorCode::IdempotencyKeyReused,
             CallError::EventIdReused(_) => ErrorCode::EventIdReused,
             CallError::ReplyForgotten { .. } | CallError::ReplyLost(_) => ErrorCode::ReplyForgotten,
+            CallError::DeadLetterUnknown { .. } => ErrorCode::DeadLetterUnknown,
+            CallError::MethodReserved(_) => ErrorCode::MethodReserved,
             CallError::NeededUnavailable(_) => ErrorCode::NeededUnavailable,
             CallError::Elsewhere(remote) => return Err(remote),
             CallError::TooLargeForBackend(_) => ErrorCode::SidecarMessageTooLarge,

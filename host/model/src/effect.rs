@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::ActorAddress;
 use crate::backend::Error;
+use crate::shown_effect::{EffectKind, readable, shown_metadata};
 
 /// An effect: an external action that a turn requests and that happens after its commit.
 #[derive(Debug, Clone)]
@@ -98,6 +100,32 @@ impl EffectRequest {
         }
     }
 
+    /// Its kind, as the outbox and the admin API name it.
+    pub fn kind(&self) -> EffectKind {
+        match self {
+            EffectRequest::Publish { .. } => EffectKind::Publish,
+            EffectRequest::Send(_) => EffectKind::Send,
+        }
+    }
+
+    /// `PUBSUB/TOPIC` or `BINDING/OPERATION`.
+    pub fn shown_target(&self) -> String {
+        match self {
+            EffectRequest::Publish { pubsub, topic, .. } => format!("{pubsub}/{topic}"),
+            EffectRequest::Send(request) => format!("{}/{}", request.name, request.operation),
+        }
+    }
+
+    /// The payload for people, and the metadata, both of bounded length.
+    pub fn shown_payload(&self) -> (String, BTreeMap<String, String>) {
+        match self {
+            EffectRequest::Publish { event, .. } => (readable(event), BTreeMap::new()),
+            EffectRequest::Send(request) => {
+                (readable(&request.data), shown_metadata(request.metadata.clone()))
+            }
+        }
+    }
+
     /// The size of its payload in bytes, for the bounds on what waits in memory.
     pub fn bytes(&self) -> usize {
         match self {
@@ -166,4 +194,25 @@ pub struct BindingResponse {
     pub data: Bytes,
     /// Its metadata: names and values.
     pub metadata: BTreeMap<String, String>,
+}
+
+/// Which actors with effects are to be listed.
+#[derive(Debug, Clone)]
+pub struct EffectScan {
+    /// Only those of this agent type.
+    pub agent_type: Option<Arc<str>>,
+    /// Only those behind this one, by type and id.
+    pub after: Option<ActorAddress>,
+    /// The maximum number.
+    pub limit: usize,
+}
+
+/// A page of the actors that have pending effects or dead letters, by type and id. It may have fewer than were asked for,
+/// or none, and not be the last one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EffectScanPage {
+    /// The actors.
+    pub actors: Vec<ActorAddress>,
+    /// The `after` of the next page; `None` if this is the last one.
+    pub next: Option<ActorAddress>,
 }

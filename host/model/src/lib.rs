@@ -17,6 +17,7 @@ mod ids;
 mod lifecycle;
 mod outbox;
 mod shared_store;
+mod shown_effect;
 mod stored;
 mod topic;
 mod turn_kind;

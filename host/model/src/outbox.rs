@@ -5,17 +5,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use base64::Engine as _;
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
 use crate::ActorAddress;
-use crate::backend::{BindingRequest, Effect, EffectRequest};
+use crate::backend::{BindingRequest, Effect, EffectKind, EffectRequest};
+use crate::shown_effect::{readable, shown_metadata};
 
 /// The number of settled effects that are kept.
 const KEPT: usize = 1_000;
-/// The bytes of an effect's data that are kept. The effect itself is sent whole.
-const KEPT_DATA: usize = 4_096;
 
 /// A list of effects, shared by senders and readers.
 #[derive(Debug, Default)]
@@ -71,18 +69,6 @@ pub struct OutboxEntry {
     pub created_unix_ms: u64,
 }
 
-/// What an effect asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EffectKind {
-    /// An event.
-    Publish,
-    /// A call of a binding, one way.
-    Send,
-    /// A call of a binding that was made at once, and is no effect.
-    Invoke,
-}
-
 /// The outcome of an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -99,10 +85,10 @@ impl Outbox {
     /// Adds an effect that waits for delivery, and returns its number.
     pub fn add(&self, actor: &ActorAddress, effect: &Effect) -> u64 {
         let turn = effect.turn();
-        let entry = match &effect.request {
-            EffectRequest::Publish { pubsub, topic, event } => {
-                let target = format!("{pubsub}/{topic}");
-                entry(actor, turn, EffectKind::Publish, target, event, BTreeMap::new())
+        let request = &effect.request;
+        let entry = match request {
+            EffectRequest::Publish { event, .. } => {
+                entry(actor, turn, EffectKind::Publish, request.shown_target(), event, BTreeMap::new())
             }
             EffectRequest::Send(request) => binding_entry(actor, turn, EffectKind::Send, request),
         };
@@ -123,6 +109,25 @@ impl Outbox {
         entry.attempts = entry.attempts.saturating_add(attempts);
         entry.error = error;
         entry.attempts
+    }
+
+    /// The tries at a waiting effect, and why the last one failed.
+    pub fn tries(&self, id: u64) -> (u32, Option<String>) {
+        let inner = self.lock();
+        inner.pending.get(&id).map_or((0, None), |entry| (entry.attempts, entry.error.clone()))
+    }
+
+    /// The waiting effects of each agent type.
+    pub fn pending_by_type(&self) -> BTreeMap<String, usize> {
+        let mut pending = BTreeMap::new();
+        for entry in self.lock().pending.values() {
+            let (agent_type, _) = entry.actor.split_once('/').unwrap_or((entry.actor.as_str(), ""));
+            match pending.get_mut(agent_type) {
+                Some(count) => *count += 1,
+                None => drop(pending.insert(agent_type.to_owned(), 1)),
+            }
+        }
+        pending
     }
 
     /// Records the outcome of an effect.
@@ -204,31 +209,5 @@ fn entry(
         created_unix_ms: SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
-    }
-}
-
-/// The part of the metadata that is kept. Omitted entries are counted.
-fn shown_metadata(metadata: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let mut left = KEPT_DATA;
-    let entries = metadata.len();
-    let mut shown = BTreeMap::new();
-    for (name, value) in metadata {
-        left = left.saturating_sub(name.len() + value.len());
-        if left == 0 {
-            shown.insert(
-                "…".to_owned(),
-                format!("{} of {entries} entries are left out", entries - shown.len()),
-            );
-            break;
-        }
-        shown.insert(name, value);
-    }
-    shown
-}
-
-fn readable(data: &[u8]) -> String {
-    match std::str::from_utf8(data) {
-        Ok(text) => text[..text.floor_char_boundary(KEPT_DATA)].to_owned(),
-        Err(_) => base64::engine::general_purpose::STANDARD.encode(&data[..data.len().min(KEPT_DATA)]),
     }
 }

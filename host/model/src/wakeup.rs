@@ -8,12 +8,16 @@ use bytes::Bytes;
 
 use daca_base::json::Document;
 
-/// The prefix of the state keys that the host keeps beside an agent's own, and of its reminders and timers. No guest can
-/// name them.
+/// The prefix of the state keys that the host keeps beside an agent's own, of its reminders and timers, and of the methods
+/// that it answers by itself. No guest can name them.
 pub const HOST_KEYS: &str = "daca:";
 /// The state key of an actor's effects that have not left, the beginning of the keys of a long backlog, and the name of
 /// the reminder that wakes such an actor.
 pub const EFFECTS: &str = "daca:effects";
+
+/// The method by which one host asks another for the effects of its actors. No actor has it: a host answers it by
+/// itself.
+pub const EFFECTS_METHOD: &str = "daca:effects";
 
 /// Reminder or timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use daca_dapr::{InvokeAttempt, Invoker};
 use daca_manifest::{Deduplicate, Manifest};
-use daca_model::backend::{ActorCall, Error};
+use daca_model::backend::{ActorCall, Error, HOST_KEYS};
 use daca_model::{CallContext, CallError, CallIdentity};
 use daca_runtime::actor::Actors;
 use tokio_util::sync::CancellationToken;
@@ -122,7 +122,8 @@ impl ThroughSidecar {
         call: &ActorCall,
         context: &CallContext,
     ) -> Option<Result<Bytes, CallError>> {
-        let here = here.filter(|_| self.direct_calls)?;
+        // The methods of the hosts have another entrance than those of actors.
+        let here = here.filter(|_| self.direct_calls && !call.method.starts_with(HOST_KEYS))?;
         let answer = tokio::time::timeout(CALL_TIMEOUT, here.call_active(call.clone(), context.clone()));
         let Ok(answer) = answer.await else {
             let reason = format!("{} has not answered within {CALL_TIMEOUT:?}", call.actor);

@@ -41,6 +41,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/activations", get(activations))
         .route("/outbox", get(outbox))
         .route("/metrics", get(super::metrics::metrics))
+        .merge(super::effects::router())
         .merge(super::deploy::router())
         .merge(super::upload::router())
         .route("/actors/{agent_type}/{actor_id}/method/{method}", post(invoke))

@@ -10,7 +10,7 @@ use daca_routing::CallRouter;
 use daca_runtime::actor::Actors;
 use tokio_util::sync::CancellationToken;
 
-use super::AdminToken;
+use super::{AdminToken, HostSeal};
 
 /// The maximum number of activations, effects or log lines in one answer, unless `?limit=` overrides it.
 pub(super) const DEFAULT_LIMIT: usize = 1_000;
@@ -22,6 +22,8 @@ pub struct AdminState {
     pub actors: Actors,
     /// Takes the operator's calls to their actors.
     pub router: CallRouter,
+    /// Proves to other hosts that a call is of a host.
+    pub seal: HostSeal,
     /// Deployments, and the serving versions.
     pub deployer: Deployer,
     /// The outcomes of effects.

@@ -69,6 +69,8 @@ pub struct SidecarSide<'a> {
     pub input_bindings: &'a [InputBinding],
     /// The token that its callbacks must carry.
     pub token: Option<AppToken>,
+    /// Recognises the calls of other hosts.
+    pub seal: HostSeal,
 }
 
 /// One route, with the state for its requests.
@@ -89,11 +91,12 @@ pub fn router(options: AppOptions<'_>) -> Router {
         .route("/healthz", get(move || async move { health(&alive) }))
         .route("/readyz", get(move || async move { readiness(&ready, &actors, &deployer) }));
     let token = options.sidecar.as_ref().and_then(|side| side.token.clone());
-    if options.sidecar.is_some() {
+    if let Some(side) = &options.sidecar {
         let callbacks = Callbacks {
             actors: options.actors.clone(),
             router: options.router.clone(),
             subscriptions: options.subscriptions.clone(),
+            seal: side.seal.clone(),
         };
         router = router.merge(callbacks::router(callbacks, token.clone()));
     }

@@ -18,12 +18,12 @@ use serde_json::{Value, json};
 use super::answer::{HttpError, call_status};
 use super::body::unreadable_body;
 use super::call::address;
-use super::{AppToken, Subscriptions};
+use super::{AppToken, HostSeal, Subscriptions};
 use daca_base::ErrorCode;
 use daca_base::json::Document;
 use daca_base::telemetry::printable;
 use daca_manifest::AgentType;
-use daca_model::backend::{self, ActorCall, FiredWakeup, WakeupKey, WakeupKind, firing_data};
+use daca_model::backend::{self, ActorCall, FiredWakeup, HOST_KEYS, WakeupKey, WakeupKind, firing_data};
 use daca_model::cloud_event::content_type;
 use daca_model::{ActorAddress, CallContext, CallError};
 use daca_routing::{CallRouter, answer_mark, context_of, failure_body, is_misdelivered, reply_body};
@@ -45,6 +45,7 @@ pub(super) struct Callbacks {
     pub(super) actors: Actors,
     pub(super) router: CallRouter,
     pub(super) subscriptions: Subscriptions,
+    pub(super) seal: HostSeal,
 }
 
 /// The routes of the callbacks. All of them require the token, if there is one.
@@ -134,10 +135,27 @@ async fn invoke(
     if is_misdelivered(&headers, &actor) {
         return failure(&refuse_misdelivered(&state.router, &actor), answer_mark(&headers));
     }
-    match state.actors.call_here(ActorCall { actor, method, payload }, context_of(&headers)).await {
+    let context = context_of(&headers);
+    let result = match method.starts_with(HOST_KEYS) {
+        true => ask_host(&state, &actor, &method, &payload, context).await,
+        false => state.actors.call_here(ActorCall { actor, method, payload }, context).await,
+    };
+    match result {
         Ok(reply) => answer(reply, answer_mark(&headers)),
         Err(error) => failure(&error, answer_mark(&headers)),
     }
+}
+
+/// Another host asks for the effects of an actor.
+async fn ask_host(
+    state: &Callbacks,
+    actor: &ActorAddress,
+    method: &str,
+    payload: &Bytes,
+    context: CallContext,
+) -> Result<Bytes, CallError> {
+    let request = state.seal.open(actor, method, payload).await?;
+    state.actors.see_to_effects(actor, request, context).await
 }
 
 /// The caller retries the call.

@@ -128,7 +128,7 @@ pub(super) fn path(agent_type: Result<Path<String>, PathRejection>) -> Result<St
     Ok(agent_type)
 }
 
-fn actor_of(
+pub(super) fn actor_of(
     actor: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<daca_model::ActorAddress, HttpError> {
     let Path((agent_type, id)) =
@@ -141,7 +141,7 @@ pub(super) fn query_invalid(error: QueryRejection) -> HttpError {
 }
 
 /// Parses a small JSON document. The content type does not matter: only clients of this API send it.
-async fn json_body<T: serde::de::DeserializeOwned>(request: Request) -> Result<T, HttpError> {
+pub(super) async fn json_body<T: serde::de::DeserializeOwned>(request: Request) -> Result<T, HttpError> {
     let body = Bytes::from_request(request, &()).await.map_err(super::body::unreadable_body)?;
     let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
     daca_base::json::read_object(&body).map_err(|error| super::call::unusable(&error))

@@ -2,12 +2,12 @@
 //!
 //! [`app`] serves the manifest's routes and subscriptions to users and brokers, [`callbacks`] a Dapr sidecar, and
 //! [`admin`] the operator, to whom [`logs`] shows the log, [`metrics`] the metrics and [`versions`] what is deployed, and
-//! who takes a [`backup`] ([`openapi`] describes this API, and `daca_model::admin` has its types).
+//! who takes a [`backup`], and whom [`effects`] shows what does not leave ([`openapi`] describes this API, and `daca_model::admin` has its types).
 //! All end in [`daca_routing::CallRouter`], or in [`daca_runtime::actor::Actors`] for what a sidecar has brought to its
 //! destination; nothing here knows what an actor does. [`inputs`] handles failed messages of bindings, and [`events`]
 //! events; both publish [`dead_letters`]. [`server`] accepts connections and shuts down. [`connections`] limits their
 //! number, and [`connection`] is one of them; [`head`], [`head_filter`], [`framing`] and [`socket`] limit the heads of
-//! requests, and [`body`] and [`budget`] their bodies. [`encoding`] refuses compressed bodies, and [`upload`] reads
+//! requests, and [`body`] and [`budget`] their bodies. [`host_seal`] proves to another host that a call is of a host. [`encoding`] refuses compressed bodies, and [`upload`] reads
 //! components. [`lingering`] lets clients see why a body was refused, and [`unreadable`] why a request was.
 
 mod admin;
@@ -23,12 +23,14 @@ mod connection;
 mod connections;
 mod dead_letters;
 mod deploy;
+mod effects;
 mod encoding;
 mod event_retries;
 mod events;
 mod framing;
 mod head;
 mod head_filter;
+mod host_seal;
 mod inputs;
 mod lingering;
 mod logs;
@@ -47,6 +49,7 @@ pub use admin::router as admin_router;
 pub use admin_state::AdminState;
 pub use answer::call_status;
 pub use app::{AppOptions, SidecarSide, router as app_router};
+pub use host_seal::HostSeal;
 pub use server::{Server, ServerOptions, listen};
 pub use subscriptions::Subscriptions;
 pub use token::{AdminToken, AppToken};

@@ -10,7 +10,9 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use daca_model::CallError;
-use daca_runtime::actor::{AgentRuntime, AgentStatistics, DurationCounts, DurationHistogram};
+use daca_runtime::actor::{
+    AgentRuntime, AgentStatistics, DeadLetterCounts, DurationCounts, DurationHistogram,
+};
 use prometheus_client::encoding::prometheus_text::{self, CONTENT_TYPE};
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -83,6 +85,7 @@ fn agents(registry: &mut Registry, state: &AdminState) {
         "Turns in which the guest trapped or exceeded a limit",
         counter(|of| of.counted.faults),
     );
+    effects(registry, state, &agents);
     let histogram = |of: fn(&AgentRuntime) -> &DurationHistogram| {
         ByAgentType::of(agents.iter().map(|(agent, _)| (agent, ShownDurations(of(agent).read()))))
     };
@@ -105,6 +108,36 @@ fn agents(registry: &mut Registry, state: &AdminState) {
         "daca_commit_duration_seconds",
         "The duration of the backend's transactions",
         histogram(|agent| &agent.durations.commit),
+    );
+}
+
+/// The effects of each agent type. Of dead letters only their changes here are known: they lie in the store, and their
+/// actors may be active elsewhere.
+fn effects(registry: &mut Registry, state: &AdminState, agents: &[(Arc<AgentRuntime>, AgentStatistics)]) {
+    let pending = state.outbox.pending_by_type();
+    let pending = agents.iter().map(|(agent, _)| {
+        let count = pending.get(&*agent.agent.name).copied().unwrap_or_default();
+        (agent, ConstGauge::new(count))
+    });
+    registry.register(
+        "daca_agent_effects_pending",
+        "Effects of the agent type that are not sent yet",
+        ByAgentType::of(pending),
+    );
+    let counter = |count: fn(DeadLetterCounts) -> u64| {
+        let counts = agents.iter().map(|(agent, _)| (agent, agent.dead_letters.read()));
+        ByAgentType::of(counts.map(|(agent, counts)| (agent, ConstCounter::new(count(counts)))))
+    };
+    registry.register("daca_dead_letters", "Effects that became dead letters", counter(|of| of.buried));
+    registry.register(
+        "daca_dead_letters_retried",
+        "Dead letters that became pending effects again",
+        counter(|of| of.retried),
+    );
+    registry.register(
+        "daca_dead_letters_discarded",
+        "Dead letters that were discarded",
+        counter(|of| of.discarded),
     );
 }
 

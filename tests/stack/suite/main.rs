@@ -1,6 +1,7 @@
 //! Tests on the real servers. `cargo xtask test` makes their programs first; each test starts its own.
 
 mod broker;
+mod dead_letters;
 mod deploying;
 mod direct;
 mod faults;

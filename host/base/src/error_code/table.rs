@@ -153,6 +153,7 @@ error_codes! {
     DataUnwritable "data-unwritable" Setup;
     DeactivationNotKept "deactivation-not-kept" Notice;
     DeadLetterDropped "dead-letter-dropped" Notice;
+    DeadLetterUnknown "dead-letter-unknown" NotFound;
     Denied "denied" Notice;
     DeployBusy "deploy-busy" Unavailable;
     DeployConflict "deploy-conflict" Overtaken;
@@ -214,6 +215,7 @@ error_codes! {
     MemoryExceeded "memory-exceeded" Failed;
     MessageSetAside "message-set-aside" Notice;
     MethodNotAllowed "method-not-allowed" WrongMethod;
+    MethodReserved "method-reserved" Forbidden;
     NeededUnavailable "needed-unavailable" Unavailable;
     NoRoomForInstance "no-room-for-instance" Unavailable;
     NoWakeupHandler "no-wakeup-handler" Failed;

@@ -7,7 +7,8 @@ use daca_base::ErrorCode;
 use daca_manifest::{self as manifest, Manifest};
 use daca_model::{Lifecycle, MAX_COMPONENT};
 use daca_server::{
-    self as server, AdminState, AdminToken, AppOptions, AppToken, Server, ServerOptions, SidecarSide,
+    self as server, AdminState, AdminToken, AppOptions, AppToken, HostSeal, Server, ServerOptions,
+    SidecarSide,
 };
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
@@ -41,6 +42,7 @@ impl Ports {
     ) -> Result<Ports, Error> {
         let stop_admin = CancellationToken::new();
         let max_body = bytes(manifest.host.max_body);
+        let seal = HostSeal::new(core.backend.shared());
         let app = server::app_router(AppOptions {
             routes: &manifest.routes,
             subscriptions: core.subscriptions.clone(),
@@ -54,12 +56,14 @@ impl Ports {
                 BackendOptions::Dapr { app_token, .. } => Some(SidecarSide {
                     input_bindings: &manifest.input_bindings,
                     token: app_token.as_ref().map(|token| AppToken::new(token.expose_secret())),
+                    seal: seal.clone(),
                 }),
             },
         });
         let admin = server::admin_router(AdminState {
             actors: core.actors.clone(),
             router: core.router.clone(),
+            seal,
             deployer: core.deployer.clone(),
             outbox: core.outbox.clone(),
             lifecycle,

@@ -47,6 +47,7 @@ impl Host {
         let admin = servers.spawn(admin.run(stop_admin.clone(), LAST_ANSWERS));
         let sweep = tokio::spawn(sweep_idle(core.actors.clone()));
         let burials = tokio::spawn(bury(core.actors.clone()));
+        let index = tokio::spawn(index_effects(core.actors.clone()));
         let app = until_it_ends(&shutdown, app, admin).await;
         shutdown.cancel();
 
@@ -73,6 +74,7 @@ impl Host {
         sweep.abort();
         burials.abort();
         let left = core.drain(behind_sidecar, deadline).await;
+        index.abort();
         lifecycle.enter(HostPhase::Stopped);
         core.deployer.shut_down().await;
         stop_admin.cancel();
@@ -155,6 +157,15 @@ async fn bury(actors: Actors) {
         async move { actors.run_burials().await }
     };
     task::lasting("dead letters", bury).await;
+}
+
+/// Tells the other hosts which actors have dead letters and late effects, for ever.
+async fn index_effects(actors: Actors) {
+    let index = || {
+        let actors = actors.clone();
+        async move { actors.run_effect_index().await }
+    };
+    task::lasting("index of effects", index).await;
 }
 
 /// Waits for the shutdown, or for a port that no longer accepts connections: the host is then useless, and nobody else would

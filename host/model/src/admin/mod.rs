@@ -13,12 +13,17 @@
 //! build turns on serde_json's `arbitrary_precision`.
 
 mod change;
+mod effects;
 mod log_line;
 mod state;
 mod versions;
 mod word;
 
 pub use change::{ChangeAnswer, PinRequest, RollbackRequest, VersionRequest};
+pub use effects::{
+    ActorEffects, EffectActor, EffectActors, EffectInfo, EffectState, EffectsAction, EffectsChange,
+    EffectsChangeRequest, EffectsChanged, EffectsPage, EffectsRequest,
+};
 pub use log_line::{LogLine, LogSpan};
 pub use state::{
     ActivationInfo, Activations, AgentInfo, Agents, Effects, Health, HealthStatus, ServingVersion,

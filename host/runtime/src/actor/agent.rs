@@ -1,7 +1,7 @@
 //! An agent type at run time.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use daca_manifest::AgentType;
 
@@ -16,6 +16,8 @@ pub struct AgentRuntime {
     pub rollout: Arc<ActiveRollout>,
     /// The durations of its turns.
     pub durations: Durations,
+    /// Its dead letters.
+    pub dead_letters: DeadLetterCounters,
     pub(super) counters: Counters,
     pub(super) instances_made: AtomicU64,
 }
@@ -27,8 +29,51 @@ impl AgentRuntime {
             agent,
             rollout,
             durations: Durations::default(),
+            dead_letters: DeadLetterCounters::default(),
             counters: Counters::default(),
             instances_made: AtomicU64::new(0),
         }
+    }
+}
+
+/// What became of the dead letters of an agent type, on this host since it started.
+#[derive(Debug, Default)]
+pub struct DeadLetterCounters {
+    buried: AtomicU64,
+    retried: AtomicU64,
+    discarded: AtomicU64,
+}
+
+/// The numbers of [`DeadLetterCounters`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeadLetterCounts {
+    /// Effects that became dead letters.
+    pub buried: u64,
+    /// Those that somebody retried.
+    pub retried: u64,
+    /// Those that somebody discarded.
+    pub discarded: u64,
+}
+
+impl DeadLetterCounters {
+    /// The present numbers.
+    pub fn read(&self) -> DeadLetterCounts {
+        DeadLetterCounts {
+            buried: self.buried.load(Ordering::Relaxed),
+            retried: self.retried.load(Ordering::Relaxed),
+            discarded: self.discarded.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn buried(&self, number: usize) {
+        self.buried.fetch_add(number as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn retried(&self, number: usize) {
+        self.retried.fetch_add(number as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn discarded(&self, number: usize) {
+        self.discarded.fetch_add(number as u64, Ordering::Relaxed);
     }
 }

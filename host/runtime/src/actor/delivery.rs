@@ -3,6 +3,7 @@
 //!
 //! Each actor with effects has its [`EffectLog`] here, and a lane for each target that effects wait for ([`lanes`]).
 
+mod inspect;
 mod lanes;
 mod policy;
 
@@ -278,7 +279,7 @@ impl Deliveries {
         self.shared.pending.fetch_add(effects.len(), Ordering::Relaxed);
         self.shared.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
         let waiting = effects.iter().map(|logged| WaitingEffect {
-            id: self.shared.outbox.add(actor, &logged.effect),
+            id: *logged.number.get_or_init(|| self.shared.outbox.add(actor, &logged.effect)),
             logged: logged.clone(),
             turn: turn.clone(),
             failures: 0,

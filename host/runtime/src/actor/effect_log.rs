@@ -16,24 +16,22 @@
 mod dead_letters;
 mod stored;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use daca_base::json::{Document, UnknownFields};
-use daca_model::ActorAddress;
 use daca_model::backend::{
-    self, Backend, Effect, FiredWakeup, Registration, StateWrite, TurnCommit, WakeupKey, WakeupKind,
+    self, Effect, FiredWakeup, Registration, StateWrite, TurnCommit, WakeupKey, WakeupKind,
 };
 
 pub(super) use self::dead_letters::{DEAD_LETTERS, DeadLetter, DeadLetters, GivenUp, MAX_TELLINGS};
+pub(super) use self::stored::StoredLog;
 use self::stored::{HEAD, Head, StoredEffect, segment_key};
 
 /// The bytes of effects in the head. A longer backlog moves into a segment, which is written once.
 const MAX_HEAD: usize = 16 * 1024;
-/// The number of segments that are requested at once.
-const READ_BATCH: usize = 32;
 /// The interval of the host's reminder: how long the effects of a dead host wait at most, once the actor can be active
 /// elsewhere.
 const REMINDER_PERIOD: Duration = Duration::from_secs(60);
@@ -63,8 +61,10 @@ pub(super) fn registration() -> Registration {
 pub(super) struct LoggedEffect {
     pub(super) effect: Effect,
     text: Document,
-    /// Milliseconds since 1970. `None` if a host wrote it that did not say.
-    committed_unix_ms: Option<u64>,
+    /// When its turn committed, in milliseconds since 1970. `None` if a host wrote it that did not say.
+    pub(super) committed_unix_ms: Option<u64>,
+    /// Its number in the outbox, once it waits for delivery.
+    pub(super) number: OnceLock<u64>,
     end: OnceLock<End>,
 }
 
@@ -79,7 +79,8 @@ enum End {
 impl LoggedEffect {
     fn new(stored: StoredEffect) -> Arc<LoggedEffect> {
         let StoredEffect { effect, text, committed_unix_ms } = stored;
-        Arc::new(LoggedEffect { effect, text, committed_unix_ms, end: OnceLock::new() })
+        let (number, end) = (OnceLock::new(), OnceLock::new());
+        Arc::new(LoggedEffect { effect, text, committed_unix_ms, number, end })
     }
 
     /// The time since its turn's commit.
@@ -147,13 +148,11 @@ struct Entry {
     effect: Option<Arc<LoggedEffect>>,
     /// `None` in the head.
     segment: Option<u64>,
-    /// It is among the dead letters.
-    is_buried: bool,
 }
 
 impl Entry {
     fn new(effect: Arc<LoggedEffect>, segment: Option<u64>) -> Entry {
-        Entry { id: effect.effect.id.clone(), effect: Some(effect), segment, is_buried: false }
+        Entry { id: effect.effect.id.clone(), effect: Some(effect), segment }
     }
 
     /// Nothing is to be sent any more.
@@ -167,7 +166,7 @@ impl Entry {
         self.effect.as_deref().filter(|effect| match effect.end.get() {
             None => true,
             Some(End::Left) => false,
-            Some(End::GivenUp(_)) => !self.is_buried && !buried.contains(&self.id),
+            Some(End::GivenUp(_)) => !buried.contains(&self.id),
         })
     }
 }
@@ -192,6 +191,11 @@ impl Staged {
     /// The effects of the turn, which are to be sent once the commit has succeeded.
     pub(super) fn new_effects(&self) -> &[Arc<LoggedEffect>] {
         &self.new
+    }
+
+    /// The number of effects that the commit adds to the dead letters.
+    pub(super) fn buried(&self) -> usize {
+        self.buried.len()
     }
 
     /// Returns `true` if the store has something of the log after the commit.
@@ -219,7 +223,7 @@ impl EffectLog {
 
     /// The effects that were given up and are not among the dead letters yet.
     pub(super) fn given_up(&self) -> Vec<DeadLetter> {
-        let effects = self.entries.iter().filter(|entry| !entry.is_buried).filter_map(|entry| {
+        let effects = self.entries.iter().filter_map(|entry| {
             let effect = entry.effect.as_ref()?;
             match effect.end.get()? {
                 End::GivenUp(given_up) => Some(DeadLetter::new(effect.stored(), given_up.clone())),
@@ -227,6 +231,19 @@ impl EffectLog {
             }
         });
         effects.collect()
+    }
+
+    /// The effects that have not ended, in order.
+    pub(super) fn pending(&self) -> Vec<Arc<LoggedEffect>> {
+        let effects = self.entries.iter().filter_map(|entry| entry.effect.as_ref());
+        effects.filter(|effect| !effect.is_done()).cloned().collect()
+    }
+
+    /// Returns `true` if the first effect that has not ended was committed before this time.
+    pub(super) fn waits_since(&self, unix_ms: u64) -> bool {
+        let mut effects = self.entries.iter().filter_map(|entry| entry.effect.as_ref());
+        let first = effects.find(|effect| !effect.is_done());
+        first.is_some_and(|effect| effect.committed_unix_ms.is_none_or(|at| at < unix_ms))
     }
 
     /// Releases the memory of effects that have left.
@@ -252,11 +269,20 @@ impl EffectLog {
     ) -> Staged {
         let buried = buried.iter().map(|letter| letter.effect().id.clone()).collect::<HashSet<_>>();
         let (mut in_head, mut used, mut removed) = (Vec::new(), BTreeSet::new(), HashSet::new());
+        // What becomes a dead letter must not stay in a segment: after a crash it would be sent from there, even if
+        // somebody has discarded it by then.
+        let in_segments = self.entries.iter().filter(|entry| buried.contains(&entry.id));
+        let mut rewritten = in_segments
+            .filter_map(|entry| Some((entry.segment?, Vec::new())))
+            .collect::<BTreeMap<_, Vec<&Document>>>();
         // Each is looked at once: it may leave in the meantime.
         for entry in &self.entries {
             match (entry.kept(&buried), entry.segment) {
-                (Some(_), Some(number)) => {
+                (Some(effect), Some(number)) => {
                     used.insert(number);
+                    if let Some(texts) = rewritten.get_mut(&number) {
+                        texts.push(&effect.text);
+                    }
                 }
                 (Some(effect), None) => in_head.push(&effect.text),
                 (None, None) => {
@@ -264,6 +290,10 @@ impl EffectLog {
                 }
                 (None, Some(_)) => {}
             }
+        }
+        for (number, texts) in rewritten.into_iter().filter(|(number, _)| used.contains(number)) {
+            let value = stored::text(&[], texts.into_iter());
+            commit.writes.insert(segment_key(number), StateWrite::Set { value, ttl: None });
         }
         // A segment keeps what has left of it until all has: a reload must not send it again.
         let removed_segments = self.segments.difference(&used).copied().collect::<Vec<_>>();
@@ -306,6 +336,9 @@ impl EffectLog {
     /// The commit has succeeded.
     pub(super) fn committed(&mut self, staged: Staged) {
         let Staged { new, new_segment, removed_segments, removed, buried, has_head } = staged;
+        if !buried.is_empty() {
+            self.entries.retain(|entry| !buried.contains(&entry.id));
+        }
         if !(removed.is_empty() && removed_segments.is_empty()) {
             self.entries.retain(|entry| match entry.segment {
                 Some(number) => !removed_segments.contains(&number),
@@ -313,9 +346,6 @@ impl EffectLog {
             });
         }
         self.entries.extend(new.into_iter().map(|effect| Entry::new(effect, None)));
-        if !buried.is_empty() {
-            self.entries.iter_mut().for_each(|entry| entry.is_buried |= buried.contains(&entry.id));
-        }
         for number in removed_segments {
             self.segments.remove(&number);
         }
@@ -353,43 +383,6 @@ impl EffectLog {
         self.has_head = stored.has_head;
         self.unknown = stored.unknown;
         unknown
-    }
-}
-
-/// What the store has of an actor's effect log.
-#[derive(Debug, Default)]
-pub(super) struct StoredLog {
-    effects: Vec<(Option<u64>, StoredEffect)>,
-    segments: BTreeSet<u64>,
-    has_head: bool,
-    unknown: UnknownFields,
-}
-
-impl StoredLog {
-    /// Reads the head, and its segments.
-    pub(super) async fn read(
-        backend: &dyn Backend,
-        actor: &ActorAddress,
-    ) -> Result<StoredLog, backend::Error> {
-        let mut values = backend.read_state(actor, &[HEAD.to_owned()]).await?.into_iter();
-        let value = values.next().flatten().map(|value| value.value);
-        let head = Head::read(value.as_ref())?;
-        let keys = head.segments.iter().map(|number| segment_key(*number)).collect::<Vec<_>>();
-        let mut segments = Vec::with_capacity(keys.len());
-        for some in keys.chunks(READ_BATCH) {
-            segments.extend(backend.read_state(actor, some).await?);
-        }
-        let mut effects = Vec::new();
-        for (number, value) in head.segments.iter().zip(segments) {
-            let value = value.ok_or_else(|| {
-                backend::Error::Other(format!("the state's {:?} is missing", segment_key(*number)))
-            })?;
-            let segment = stored::read_segment(*number, &value.value)?;
-            effects.extend(segment.into_iter().map(|effect| (Some(*number), effect)));
-        }
-        effects.extend(head.effects.into_iter().map(|effect| (None, effect)));
-        let (segments, unknown) = (head.segments.into_iter().collect(), head.unknown);
-        Ok(StoredLog { effects, segments, has_head: value.is_some(), unknown })
     }
 }
 

@@ -9,8 +9,10 @@ use daca_model::backend::{ActorCalls, Backend};
 use daca_model::{ActorAddress, Lifecycle};
 
 use super::agent::AgentRuntime;
+use super::dead_letter_index::DeadLetterIndex;
 use super::delivery::Deliveries;
 use super::idle_list::IdleList;
+use super::late_effects::LateEffects;
 use super::live::LiveInstances;
 use super::recent_calls::RecentCalls;
 use super::record::Activation;
@@ -37,6 +39,10 @@ pub(super) struct Services {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) calls: Arc<dyn ActorCalls>,
     pub(super) deliveries: Deliveries,
+    /// The index of actors with dead letters.
+    pub(super) dead_letters: DeadLetterIndex,
+    /// The actors with late effects, of all hosts.
+    pub(super) late_effects: LateEffects,
     pub(super) lifecycle: Lifecycle,
     pub(super) live: LiveInstances,
     pub(super) recent_calls: Arc<RecentCalls>,
@@ -54,11 +60,15 @@ impl Services {
         max_live_instances: usize,
     ) -> Services {
         let HostServices { engine, backend, calls, deliveries, lifecycle } = host;
+        let dead_letters = DeadLetterIndex::new(backend.shared());
+        let late_effects = LateEffects::new(backend.shared());
         Services {
             engine,
             backend,
             calls,
             deliveries,
+            dead_letters,
+            late_effects,
             lifecycle,
             live: LiveInstances::new(max_live_instances),
             recent_calls: Arc::default(),

@@ -29,6 +29,8 @@ const DRAIN_POLL: Duration = Duration::from_millis(5);
 const EVICTION_BACKOFF: u32 = 9;
 /// The number of actors whose given-up effects become dead letters at the same time.
 const CONCURRENT_BURIALS: usize = 16;
+/// The characters of a refused method that an error quotes.
+const QUOTED_NAME: usize = 64;
 /// The number of activations that end at the same time.
 const CONCURRENT_DEACTIVATIONS: usize = 64;
 
@@ -79,6 +81,9 @@ impl Actors {
     /// Dropping the future does not stop a turn that has begun: it ends, and its result is committed.
     pub async fn call_here(&self, call: ActorCall, context: CallContext) -> Result<Bytes, CallError> {
         let ActorCall { actor, method, payload } = &call;
+        if method.starts_with(HOST_KEYS) {
+            return Err(CallError::MethodReserved(method.chars().take(QUOTED_NAME).collect()));
+        }
         let key = match (&context.mark, &context.delivered_in) {
             (Some(mark), _) => Some(CallKey::of_mark(actor, mark)),
             (None, Some(traceparent)) => Some(CallKey::of_trace(actor, traceparent, method, payload)),

@@ -1,6 +1,7 @@
-//! The work of an activation: a call, a wake-up, or its end.
+//! The work of an activation: a call, a wake-up, what operators ask of its effects, or its end.
 
 use daca_base::telemetry::printable;
+use daca_model::admin::EffectsRequest;
 use daca_model::backend::{FiredWakeup, WakeupKind};
 use daca_model::{CallContext, TurnKind};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -37,6 +38,8 @@ pub(super) enum Work {
     Wake(TurnKind, FiredWakeup),
     /// Tells the agent of an effect that failed, if there is one of which it does not know.
     Tell,
+    /// A look at the actor's effects, or a change of its dead letters. The guest has no part in it.
+    Effects(EffectsRequest),
     /// The end of the activation.
     Deactivate(End),
 }
@@ -61,15 +64,20 @@ impl Work {
                 format!("{} {}", wakeup_noun(key.kind), printable(&key.name))
             }
             Work::Tell => "on-effect-failed".to_owned(),
+            Work::Effects(_) => "effects".to_owned(),
             Work::Call(_) | Work::Deactivate(_) => "deactivate".to_owned(),
         }
     }
 }
 
 impl Work {
-    /// Returns `true` for the host's own reminder of effects.
+    /// Returns `true` for the host's own reminder of effects, and for what operators ask: they are no use of the actor.
     pub(super) fn is_of_host(&self) -> bool {
-        matches!(self, Work::Wake(_, fired) if effect_log::is_reminder(fired))
+        match self {
+            Work::Wake(_, fired) => effect_log::is_reminder(fired),
+            Work::Effects(_) => true,
+            Work::Call(_) | Work::Tell | Work::Deactivate(_) => false,
+        }
     }
 }
 

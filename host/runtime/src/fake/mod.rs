@@ -2,6 +2,8 @@
 
 mod backend;
 mod host;
+mod store;
 
 pub(crate) use backend::{FakeBackend, OVERLAP, TOGETHER, event};
 pub(crate) use host::{FakeHost, IDLE_TIMEOUT, actor};
+pub(crate) use store::FakeStore;

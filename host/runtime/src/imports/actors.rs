@@ -70,7 +70,10 @@ fn into_contract(error: CallError) -> Error {
         | CallError::EventIdReused(_)
         | CallError::ReplyForgotten { .. }
         | CallError::ReplyLost(_) => Error::Invalid(text),
-        CallError::NotFound(_) | CallError::UnknownAgentType(_) => Error::NotFound(text),
+        CallError::NotFound(_) | CallError::UnknownAgentType(_) | CallError::DeadLetterUnknown { .. } => {
+            Error::NotFound(text)
+        }
+        CallError::MethodReserved(_) => Error::Denied(text),
         CallError::Backend(backend::Error::TooLarge(_)) => Error::TooLarge(text),
         CallError::QueueFull { .. }
         | CallError::HostBusy(_)

@@ -22,12 +22,17 @@ fn the_types_of_the_answers_are_described() {
     let answer = |method: &str, path: &str| {
         document["paths"][path][method]["responses"]["200"]["content"]["application/json"]["schema"].clone()
     };
-    let pin = "/agents/{agent_type}/pins/{actor_id}";
+    let (pin, of_actor) = ("/agents/{agent_type}/pins/{actor_id}", "/effects/{agent_type}/{actor_id}");
     for (whole, least, schema) in [
         (json!(health()), json!(health()), answer("get", "/health")),
         (json!(agents(Some(120_000))), json!(agents(None)), answer("get", "/agents")),
         (json!(activations(Some(7))), json!(activations(None)), answer("get", "/activations")),
         (json!(effects(true)), json!(effects(false)), answer("get", "/outbox")),
+        (json!(effect_actors(true)), json!(effect_actors(false)), answer("get", "/effects")),
+        (json!(effect_actors(true)), json!(effect_actors(false)), answer("get", "/effects/{agent_type}")),
+        (json!(actor_effects(true)), json!(actor_effects(false)), answer("get", of_actor)),
+        (json!(effects_changed()), json!(effects_changed()), answer("post", &format!("{of_actor}/retry"))),
+        (json!(effects_changed()), json!(effects_changed()), answer("post", &format!("{of_actor}/discard"))),
         (json!(versions(true)), json!(versions(false)), answer("get", "/versions")),
         (json!(change(true)), json!(change(false)), answer("put", pin)),
         (json!(refusal(true)), json!(refusal(false)), document["components"]["schemas"]["Error"].clone()),
@@ -48,6 +53,12 @@ fn the_types_of_the_requests_are_described() {
     assert_described(&document, &body("post", "/agents/{agent_type}/version"), &whole, &least);
     let force = json!(RollbackRequest { force: true });
     assert_described(&document, &body("post", "/agents/{agent_type}/rollback"), &force, &force);
+    let whole = json!(EffectsChangeRequest { id: Some("ab-1-0".into()), all: true });
+    let least = json!(EffectsChangeRequest { id: None, all: true });
+    for action in ["retry", "discard"] {
+        let path = format!("/effects/{{agent_type}}/{{actor_id}}/{action}");
+        assert_described(&document, &body("post", &path), &whole, &least);
+    }
     let pin = json!(PinRequest { version });
     assert_described(&document, &body("put", "/agents/{agent_type}/pins/{actor_id}"), &pin, &pin);
 }
@@ -187,6 +198,54 @@ fn effects(whole: bool) -> Effects {
         entry(EffectKind::Invoke, EffectStatus::Sent),
     ];
     Effects { counts: OutboxCounts { pending: 1, sent: 1, failed: 1 }, entries }
+}
+
+fn effect_actors(whole: bool) -> EffectActors {
+    let actor = EffectActor {
+        agent_type: "ChatAgent".into(),
+        actor_id: "user1".into(),
+        pending: 1,
+        dead: 2,
+        dead_since_unix_ms: whole.then_some(1_700_000_000_000),
+        error: whole.then(|| "host-busy: no".to_owned()),
+    };
+    EffectActors { actors: vec![actor], next: whole.then(|| "ChatAgent/user1".to_owned()), left_out: 0 }
+}
+
+fn actor_effects(whole: bool) -> ActorEffects {
+    let effect = |state: EffectState, kind: EffectKind| EffectInfo {
+        id: "ab-1-0".into(),
+        state: state.into(),
+        kind: kind.into(),
+        target: "pubsub/topic".into(),
+        since_unix_ms: whole.then_some(1_700_000_000_000),
+        attempts: 5,
+        reason: whole.then(|| "no such topic".to_owned()),
+        bytes: 2,
+        data: whole.then(|| "{}".to_owned()),
+        metadata: whole.then(|| ("to".to_owned(), "+1".to_owned())).into_iter().collect(),
+    };
+    ActorEffects {
+        agent_type: "ChatAgent".into(),
+        actor_id: "user1".into(),
+        pending: 1,
+        dead: 1,
+        dead_since_unix_ms: whole.then_some(1_700_000_000_000),
+        effects: vec![
+            effect(EffectState::Dead, EffectKind::Send),
+            effect(EffectState::Pending, EffectKind::Publish),
+        ],
+        next: whole.then_some(2),
+    }
+}
+
+fn effects_changed() -> EffectsChanged {
+    EffectsChanged {
+        agent_type: "ChatAgent".into(),
+        actor_id: "user1".into(),
+        action: EffectsAction::Retry.into(),
+        effects: vec!["ab-1-0".into()],
+    }
 }
 
 fn versions(whole: bool) -> Versions {

@@ -129,6 +129,20 @@ async fn an_effect_is_dropped_after_its_tries_and_the_next_one_leaves() {
     assert_eq!(attempts, [4, 1], "the outbox counts the tries");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_effect_that_waits_is_known_with_its_tries() {
+    let backend = FakeBackend::delivering(|_| Err(away()));
+    let deliveries = Deliveries::new(backend, Arc::default(), options());
+    let _active = claimed(&deliveries, "a").await;
+    enqueue(&deliveries, "a", vec![event("1"), event("2")]);
+    assert_eq!(deliveries.waiting_actors(), [actor("a")]);
+    tokio::time::sleep(DELAY / 2).await;
+    let waiting = deliveries.pending_of(&actor("a")).into_iter().map(|logged| deliveries.tries(logged));
+    let waiting = waiting.map(|tried| (tried.logged.effect.id.to_string(), tried.attempts, tried.error));
+    let waiting = waiting.collect::<Vec<_>>();
+    assert_eq!(waiting, [("1-0".to_owned(), 1, Some("it is away".to_owned())), ("2-0".to_owned(), 0, None)]);
+}
+
 /// A backend does not say which effect of a request has failed.
 #[tokio::test(start_paused = true)]
 async fn what_waited_behind_an_effect_that_is_given_up_has_attempts_of_its_own() {

@@ -63,7 +63,7 @@ impl Telling {
 #[derive(Debug, Clone)]
 pub(in crate::actor) struct DeadLetter {
     stored: StoredEffect,
-    pub(super) given_up: GivenUp,
+    pub(in crate::actor) given_up: GivenUp,
     telling: Telling,
     /// What a newer host has added.
     unknown: UnknownFields,
@@ -212,6 +212,27 @@ impl DeadLetters {
 
     fn find(&mut self, id: &str) -> Option<&mut DeadLetter> {
         self.0.iter_mut().find(|letter| *letter.effect().id == *id)
+    }
+
+    pub(in crate::actor) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(in crate::actor) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// From old to new.
+    pub(in crate::actor) fn iter(&self) -> impl Iterator<Item = &DeadLetter> {
+        self.0.iter()
+    }
+
+    /// Removes the one with this identity, or all of them.
+    pub(in crate::actor) fn take(&mut self, id: Option<&str>) -> Vec<DeadLetter> {
+        let is_meant = |letter: &DeadLetter| id.is_none_or(|id| *letter.effect().id == *id);
+        let (taken, rest) = std::mem::take(&mut self.0).into_iter().partition::<Vec<_>, _>(is_meant);
+        self.0 = rest.into();
+        taken
     }
 
     fn bytes(&self) -> usize {

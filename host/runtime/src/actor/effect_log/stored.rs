@@ -5,14 +5,15 @@
 //! older host writes again what a newer one has added to them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use daca_base::json::{self, Document, UnknownFields};
-use daca_model::backend::{self, BindingRequest, Effect, EffectRequest};
+use daca_model::ActorAddress;
+use daca_model::backend::{self, Backend, BindingRequest, Effect, EffectRequest};
 use serde::{Deserialize, Serialize};
 
 use crate::actor::stored_format::{too_new, unreadable};
@@ -21,6 +22,8 @@ use crate::actor::stored_format::{too_new, unreadable};
 pub(super) const HEAD: &str = backend::EFFECTS;
 /// The form that this host writes, and the latest that it reads.
 const FORMAT: u32 = 1;
+/// The number of segments that are requested at once.
+const READ_BATCH: usize = 32;
 
 /// The key of a segment.
 pub(super) fn segment_key(number: u64) -> String {
@@ -32,7 +35,7 @@ pub(super) fn segment_key(number: u64) -> String {
 pub(super) struct StoredEffect {
     pub(super) effect: Effect,
     pub(super) text: Document,
-    /// When its turn committed.
+    /// When its turn committed, in milliseconds since 1970. `None` if an older host has written it.
     pub(super) committed_unix_ms: Option<u64>,
 }
 
@@ -80,6 +83,7 @@ struct Form<'a> {
     undeliverable: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<Cow<'a, str>>,
+    /// Milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     committed_unix_ms: Option<u64>,
     /// `true` or absent.
@@ -186,6 +190,45 @@ impl Head {
         let unknown = UnknownFields::of(&document, &["format", "segments", "effects"]);
         let unknown = unknown.map_err(|_| unreadable(HEAD))?;
         Ok(Head { segments, effects, unknown })
+    }
+}
+
+/// What the store has of an actor's effect log.
+#[derive(Debug, Default)]
+pub(in crate::actor) struct StoredLog {
+    /// With the segments that they are in, if any.
+    pub(super) effects: Vec<(Option<u64>, StoredEffect)>,
+    pub(super) segments: BTreeSet<u64>,
+    pub(super) has_head: bool,
+    /// What a newer host has added to the head.
+    pub(super) unknown: UnknownFields,
+}
+
+impl StoredLog {
+    /// Reads the head, and its segments.
+    pub(in crate::actor) async fn read(
+        backend: &dyn Backend,
+        actor: &ActorAddress,
+    ) -> Result<StoredLog, backend::Error> {
+        let mut values = backend.read_state(actor, &[HEAD.to_owned()]).await?.into_iter();
+        let value = values.next().flatten().map(|value| value.value);
+        let head = Head::read(value.as_ref())?;
+        let keys = head.segments.iter().map(|number| segment_key(*number)).collect::<Vec<_>>();
+        let mut segments = Vec::with_capacity(keys.len());
+        for some in keys.chunks(READ_BATCH) {
+            segments.extend(backend.read_state(actor, some).await?);
+        }
+        let mut effects = Vec::new();
+        for (number, value) in head.segments.iter().zip(segments) {
+            let value = value.ok_or_else(|| {
+                backend::Error::Other(format!("the state's {:?} is missing", segment_key(*number)))
+            })?;
+            let segment = read_segment(*number, &value.value)?;
+            effects.extend(segment.into_iter().map(|effect| (Some(*number), effect)));
+        }
+        effects.extend(head.effects.into_iter().map(|effect| (None, effect)));
+        let (segments, unknown) = (head.segments.into_iter().collect(), head.unknown);
+        Ok(StoredLog { effects, segments, has_head: value.is_some(), unknown })
     }
 }
 

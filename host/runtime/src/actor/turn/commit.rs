@@ -126,6 +126,7 @@ impl Turn<'_> {
         }
         if let Some(staged) = staged {
             self.tell_soon(&commit, warm);
+            self.activation.agent.dead_letters.buried(staged.buried());
             self.services.deliveries.committed(actor, staged);
         }
         self.activation.keep_effects(warm.epoch, warm.effects.take());

@@ -66,6 +66,11 @@ impl Turn<'_> {
                 return Vec::new();
             }
         };
+        if !given_up.is_empty() {
+            // Before the commit: an actor too many in the index goes when somebody looks at it, one too few would not be
+            // found.
+            self.services.dead_letters.announce(&self.activation.address, letters.is_empty()).await;
+        }
         for letter in given_up.iter().cloned() {
             for dropped in letters.add(if tells { letter.to_be_told() } else { letter }) {
                 let Effect { id, .. } = dropped.effect();
@@ -96,7 +101,7 @@ impl Turn<'_> {
     }
 }
 
-/// Adds the dead letters to a commit.
+/// Adds the dead letters as they are to be to a commit.
 pub(super) fn write_letters(letters: &DeadLetters, commit: &mut TurnCommit) {
     let write = match letters.text() {
         Some(value) => StateWrite::Set { value, ttl: None },

@@ -1,12 +1,13 @@
 //! One turn: an instance is taken or created, the guest runs, and its result commits as a whole or not at all.
 //!
 //! [`run`] takes a turn from its beginning to its end. [`guest`] runs the guest, only [`commit`] makes a turn durable,
-//! for every backend, [`repeated`] recognises calls that were handled before, [`tell`] tells the agent of effects that failed,
-//! and [`outcome`] interprets the end of a
+//! for every backend, [`dead_letters`] does what operators ask of an actor's effects, [`repeated`] recognises calls that
+//! were handled before, [`tell`] tells the agent of effects that failed, and [`outcome`] interprets the end of a
 //! turn for its caller and its version. Effects leave after the commit, so no event ever announces state that was not
 //! saved.
 
 mod commit;
+mod dead_letters;
 mod effects;
 mod guest;
 mod outcome;
@@ -129,6 +130,7 @@ impl Turn<'_> {
             Work::Call(kind) => (kind, None, None),
             Work::Wake(kind, fired) => (kind, Some(fired), None),
             Work::Tell => return self.tell(warm).await,
+            Work::Effects(request) => return self.see_to_effects(warm, request).await,
             Work::Deactivate(end) => (TurnKind::Deactivate, None, Some(end)),
         };
         let ends_timers = end.is_some_and(|end| end.ends_timers);

@@ -46,6 +46,7 @@ impl Turn<'_> {
             | CallError::KeyReused { .. }
             | CallError::EventIdReused(_)
             | CallError::ReplyForgotten { .. }
+            | CallError::DeadLetterUnknown { .. }
             | CallError::ReplyLost(_) => {
                 tracing::info!(code = error.code().as_str(), "{name} refused: {text}")
             }
@@ -65,7 +66,8 @@ fn turn_end(result: &Result<Answered, CallError>) -> Option<TurnEnd> {
             CallError::KeyReused { .. }
             | CallError::EventIdReused(_)
             | CallError::ReplyForgotten { .. }
-            | CallError::ReplyLost(_),
+            | CallError::ReplyLost(_)
+            | CallError::DeadLetterUnknown { .. },
         ) => None,
         Err(CallError::Fault { fault: Fault::NoRoom(_), .. }) => Some(TurnEnd::Well),
         Err(CallError::Fault { .. }) => Some(TurnEnd::Fault),

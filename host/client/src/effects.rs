@@ -1,0 +1,265 @@
+//! `daca effects`: pending effects and dead letters of all hosts, and what to do with dead letters.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use reqwest::Method;
+
+use super::Form;
+use super::admin::{self, Admin, Error};
+use super::table::{Column, TextTable};
+use daca_base::telemetry::printable;
+use daca_model::admin::{
+    ActorEffects, EffectActor, EffectActors, EffectInfo, EffectsAction, EffectsChangeRequest, EffectsChanged,
+    Word,
+};
+
+/// The entries of one page.
+const PAGE: &str = "100";
+/// The pages that are read for one table.
+const MAX_PAGES: usize = 100;
+
+/// What is shown of effects.
+#[derive(Debug, Clone, Copy)]
+pub struct EffectsView<'a> {
+    /// An agent type or an actor, as TYPE or TYPE/ID; all actors by default.
+    pub of: Option<&'a str>,
+    /// With payloads and metadata; of one actor alone.
+    pub payload: bool,
+    /// The `next` of the page before, for machines that read page by page.
+    pub from: Option<&'a str>,
+}
+
+/// The actors with pending effects or dead letters, or the effects of one actor.
+pub async fn effects(admin: &Admin, view: EffectsView<'_>, form: Form) -> Result<String, Error> {
+    match view.of {
+        Some(of) if of.contains('/') => of_actor(admin, of, view, form).await,
+        agent_type => of_actors(admin, agent_type, view, form).await,
+    }
+}
+
+async fn of_actors(
+    admin: &Admin,
+    agent_type: Option<&str>,
+    view: EffectsView<'_>,
+    form: Form,
+) -> Result<String, Error> {
+    let agent_type = agent_type.map(admin::agent_type).transpose()?;
+    let parts = [Some("effects"), agent_type].into_iter().flatten().collect::<Vec<_>>();
+    let (mut actors, mut after) = (Vec::new(), view.from.map(str::to_owned));
+    let mut left_out = 0;
+    for _ in 0..MAX_PAGES {
+        let query = [("after", after.as_deref()), ("limit", Some(PAGE))];
+        let text = admin.get(&admin::path(&parts, &query)).await?;
+        if form == Form::Json {
+            return Ok(text);
+        }
+        let page = admin::read::<EffectActors>(&text)?;
+        actors.extend(page.actors);
+        (after, left_out) = (page.next, page.left_out);
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(actors_told(&actors, after.as_deref(), left_out))
+}
+
+async fn of_actor(admin: &Admin, of: &str, view: EffectsView<'_>, form: Form) -> Result<String, Error> {
+    let actor = admin::actor(of)?;
+    let payload = view.payload.then_some("true");
+    let query = [("from", view.from), ("limit", Some(PAGE)), ("payload", payload)];
+    let text = admin.get(&admin::path(&["effects", &actor.agent_type, &actor.id], &query)).await?;
+    if form == Form::Json { Ok(text) } else { Ok(actor_told(&admin::read(&text)?, now())) }
+}
+
+/// Retries or discards dead letters of an actor (`TYPE/ID`): the one with this identity, or all of them.
+pub async fn change_effects(
+    admin: &Admin,
+    action: EffectsAction,
+    actor: &str,
+    id: Option<&str>,
+    form: Form,
+) -> Result<String, Error> {
+    let actor = admin::actor(actor)?;
+    let verb = match action {
+        EffectsAction::Retry => "retry",
+        EffectsAction::Discard => "discard",
+    };
+    let request = EffectsChangeRequest { id: id.map(str::to_owned), all: id.is_none() };
+    let path = admin::path(&["effects", &actor.agent_type, &actor.id, verb], &[]);
+    let answer = admin.send(admin.request(Method::POST, &path).json(&request)).await?;
+    if form == Form::Json { Ok(answer) } else { Ok(change_told(&admin::read(&answer)?)) }
+}
+
+fn actors_told(actors: &[EffectActor], next: Option<&str>, left_out: u64) -> String {
+    let mut parts = Vec::new();
+    if actors.is_empty() {
+        parts.push("no actor has pending effects or dead letters".to_owned());
+    } else {
+        let mut table = TextTable::new([
+            Column::Text("ACTOR"),
+            Column::Number("PENDING"),
+            Column::Number("DEAD"),
+            Column::Text("OLDEST"),
+            Column::Text("ERROR"),
+        ]);
+        for actor in actors {
+            let number =
+                |number: usize| if actor.error.is_some() { "?".to_owned() } else { number.to_string() };
+            table.row([
+                format!("{}/{}", actor.agent_type, actor.actor_id),
+                number(actor.pending),
+                number(actor.dead),
+                actor.dead_since_unix_ms.map(|since| age(since, now())).unwrap_or_default(),
+                actor.error.clone().unwrap_or_default(),
+            ]);
+        }
+        parts.push(table.to_string());
+    }
+    if let Some(next) = next {
+        parts.push(format!("(there may be more: --from {})", printable(next)));
+    }
+    if left_out > 0 {
+        parts.push(format!(
+            "(the list was full, and did not take an actor with dead letters {left_out} times: name the actor to see them)"
+        ));
+    }
+    parts.join("\n")
+}
+
+fn actor_told(answer: &ActorEffects, now: u64) -> String {
+    let ActorEffects { agent_type, actor_id, pending, dead, effects, next, .. } = answer;
+    let head = format!("{agent_type}/{actor_id}: {pending} pending, {dead} dead");
+    let mut parts = vec![printable(&head).into_owned()];
+    if !effects.is_empty() {
+        let mut table = TextTable::new([
+            Column::Text("ID"),
+            Column::Text("STATE"),
+            Column::Text("KIND"),
+            Column::Text("TARGET"),
+            Column::Text("SINCE"),
+            Column::Number("TRIES"),
+            Column::Number("BYTES"),
+            Column::Text("REASON"),
+        ]);
+        for effect in effects {
+            table.row([
+                effect.id.clone(),
+                effect.state.to_string(),
+                effect.kind.to_string(),
+                effect.target.clone(),
+                effect.since_unix_ms.map(|since| age(since, now)).unwrap_or_default(),
+                effect.attempts.to_string(),
+                effect.bytes.to_string(),
+                effect.reason.clone().unwrap_or_default(),
+            ]);
+        }
+        parts.push(table.to_string());
+    }
+    parts.extend(effects.iter().filter_map(payload_told));
+    if let Some(next) = next {
+        parts.push(format!("(there are more: --from {next})"));
+    }
+    parts.join("\n")
+}
+
+/// The payload of an effect, and its metadata, each in a line.
+fn payload_told(effect: &EffectInfo) -> Option<String> {
+    let data = effect.data.as_ref()?;
+    let mut lines = vec![format!("{}: {data}", effect.id)];
+    lines.extend(effect.metadata.iter().map(|(name, value)| format!("  {name}: {value}")));
+    let lines = lines.iter().map(|line| printable(line)).collect::<Vec<_>>();
+    Some(lines.join("\n"))
+}
+
+fn change_told(answer: &EffectsChanged) -> String {
+    let EffectsChanged { agent_type, actor_id, action, effects } = answer;
+    let count = match effects.len() {
+        0 => "no dead letter".to_owned(),
+        1 => "1 dead letter".to_owned(),
+        count => format!("{count} dead letters"),
+    };
+    let what = match (action, effects.len()) {
+        (_, 0) => "nothing was changed".to_owned(),
+        (Word::Known(EffectsAction::Retry), 1) => "it is pending again".to_owned(),
+        (Word::Known(EffectsAction::Retry), _) => "they are pending again".to_owned(),
+        (Word::Known(EffectsAction::Discard), 1) => "it is discarded".to_owned(),
+        (Word::Known(EffectsAction::Discard), _) => "they are discarded".to_owned(),
+        (Word::Other(word), _) => word.clone(),
+    };
+    printable(&format!("{agent_type}/{actor_id}: {count}; {what}")).into_owned()
+}
+
+/// How long ago it was, by the clocks of the host and of this machine.
+fn age(since_unix_ms: u64, now: u64) -> String {
+    let seconds = now.saturating_sub(since_unix_ms) / 1000;
+    match seconds {
+        0..60 => format!("{seconds} s ago"),
+        60..3_600 => format!("{} min ago", seconds / 60),
+        3_600..86_400 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} d ago", seconds / 86_400),
+    }
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dead_letters_and_pending_effects_are_a_table_and_payloads_follow_it() -> Result<(), Error> {
+        let answer = r#"{"agent_type": "ChatAgent", "actor_id": "user1", "pending": 1, "dead": 1, "dead_since_unix_ms": 1000,
+            "effects": [
+                {"id": "ab-1-0", "state": "dead", "kind": "send", "target": "sms/create", "since_unix_ms": 1000, "attempts": 5,
+                 "reason": "no\nsuch number", "bytes": 2, "data": "{}\u001b", "metadata": {"to": "+1"}},
+                {"id": "ab-2-0", "state": "later", "kind": "publish", "target": "p/t", "attempts": 0, "bytes": 12}],
+            "next": 2, "new": 7}"#;
+        let expected = "\
+ChatAgent/user1: 1 pending, 1 dead
+ID      STATE  KIND     TARGET      SINCE      TRIES  BYTES  REASON
+ab-1-0  dead   send     sms/create  2 min ago      5      2  no\\nsuch number
+ab-2-0  later  publish  p/t                        0     12
+ab-1-0: {}\\u{1b}
+  to: +1
+(there are more: --from 2)";
+        assert_eq!(actor_told(&admin::read(answer)?, 121_000), expected);
+        Ok(())
+    }
+
+    #[test]
+    fn an_actor_whose_host_does_not_tell_is_shown_without_numbers() -> Result<(), Error> {
+        let answer = r#"{"actors": [
+            {"agent_type": "A", "actor_id": "a", "pending": 3, "dead": 0},
+            {"agent_type": "A", "actor_id": "b", "pending": 0, "dead": 0, "error": "host-busy: no"}],
+            "next": "A/b", "left_out": 2}"#;
+        let page = admin::read::<EffectActors>(answer)?;
+        let expected = "\
+ACTOR  PENDING  DEAD  OLDEST  ERROR
+A/a          3     0
+A/b          ?     ?          host-busy: no
+(there may be more: --from A/b)
+(the list was full, and did not take an actor with dead letters 2 times: name the actor to see them)";
+        assert_eq!(actors_told(&page.actors, page.next.as_deref(), page.left_out), expected);
+        assert_eq!(actors_told(&[], None, 0), "no actor has pending effects or dead letters");
+        Ok(())
+    }
+
+    #[test]
+    fn a_change_says_what_became_of_how_many() -> Result<(), Error> {
+        for (action, effects, expected) in [
+            ("retry", r#"["a-1"]"#, "A/a: 1 dead letter; it is pending again"),
+            ("discard", r#"["a-1", "a-2"]"#, "A/a: 2 dead letters; they are discarded"),
+            ("retry", "[]", "A/a: no dead letter; nothing was changed"),
+            ("forget", r#"["a-1"]"#, "A/a: 1 dead letter; forget"),
+        ] {
+            let answer = format!(
+                r#"{{"agent_type": "A", "actor_id": "a", "action": "{action}", "effects": {effects}}}"#
+            );
+            assert_eq!(change_told(&admin::read(&answer)?), expected);
+        }
+        Ok(())
+    }
+}

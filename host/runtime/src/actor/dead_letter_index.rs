@@ -1,0 +1,235 @@
+//! The index of the actors that have dead letters, in the state that the hosts of an app share: behind a sidecar nobody
+//! can list the keys of a store. Without such a state there is no index, and the backend lists the actors itself.
+//!
+//! There is one record for each agent type. An actor is in it before its first dead letter is, and leaves it after the
+//! last one. Changes that could not be written are tried again, so the index may lag behind. An actor that is in it
+//! without a reason leaves it when its host looks for its dead letters; one that is missing enters it with its next dead
+//! letter, or when somebody asks for its effects.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use daca_base::json::{self, UnknownFields};
+use daca_model::ActorAddress;
+use daca_model::backend::{self, SharedStore, SharedWriteError, stored_json};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, Semaphore};
+
+/// The form that this host writes, and the latest that it reads.
+const FORMAT: u32 = 1;
+/// The actors of one agent type in the index: its record must stay far below the sidecar's limit of a message (4 MiB).
+const MAX_ACTORS: usize = 1_000;
+/// Changes that wait to be written.
+const MAX_CHANGES: usize = 10_000;
+/// Attempts to write while other hosts write.
+const MAX_ATTEMPTS: u32 = 5;
+/// The pause after a failed write.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
+/// The time for which a turn waits until its actor is in the index.
+const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The index.
+pub(super) struct DeadLetterIndex {
+    store: Option<Arc<dyn SharedStore>>,
+    /// What the store is to be told: whether these actors have dead letters.
+    changes: Mutex<BTreeMap<ActorAddress, bool>>,
+    changed: Notify,
+    /// Permits one write at a time, so that an older change never follows a newer one.
+    writes: Semaphore,
+}
+
+/// The record of one agent type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    format: u32,
+    /// The ids of the actors.
+    actors: BTreeSet<String>,
+    /// How often an actor did not fit.
+    #[serde(default)]
+    left_out: u64,
+    /// What a newer host has added.
+    #[serde(flatten)]
+    unknown: UnknownFields,
+}
+
+impl Record {
+    fn new() -> Record {
+        Record { format: FORMAT, actors: BTreeSet::new(), left_out: 0, unknown: UnknownFields::default() }
+    }
+
+    /// Parses the stored value. One that no host wrote is replaced by an empty record.
+    fn read(key: &str, value: &[u8]) -> Result<Record, backend::Error> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        match json::read::<Format>(value) {
+            Ok(Format { format }) if format > FORMAT => Err(backend::Error::TooNew(format!(
+                "the shared {key:?} was written by a newer host, in format {format}; this host reads {FORMAT}"
+            ))),
+            _ => Ok(json::read::<Record>(value).unwrap_or_else(|error| {
+                tracing::debug!(
+                    "the shared {key:?} was not written by a host, and is empty from now on: {error}"
+                );
+                Record::new()
+            })),
+        }
+    }
+
+    fn apply(&mut self, changes: &BTreeMap<Arc<str>, bool>) {
+        for (id, has_letters) in changes {
+            if !has_letters {
+                self.actors.remove(&**id);
+            } else if self.actors.len() < MAX_ACTORS {
+                self.actors.insert(id.to_string());
+            } else if !self.actors.contains(&**id) {
+                self.left_out = self.left_out.saturating_add(1);
+            }
+        }
+    }
+}
+
+impl DeadLetterIndex {
+    /// The index of the app whose hosts share this store.
+    pub(super) fn new(store: Option<Arc<dyn SharedStore>>) -> DeadLetterIndex {
+        DeadLetterIndex {
+            store,
+            changes: Mutex::default(),
+            changed: Notify::new(),
+            writes: Semaphore::new(1),
+        }
+    }
+
+    /// Tells the index later whether an actor has dead letters.
+    pub(super) fn note(&self, actor: &ActorAddress, has_letters: bool) {
+        if self.store.is_none() {
+            return;
+        }
+        let mut changes = self.changes.lock();
+        if changes.len() < MAX_CHANGES || changes.contains_key(actor) {
+            changes.insert(actor.clone(), has_letters);
+        }
+        drop(changes);
+        self.changed.notify_one();
+    }
+
+    /// Tells the index that an actor is about to get a dead letter. It waits a while if that `is_first`: once the dead
+    /// letter is committed, a host that dies tells nobody.
+    pub(super) async fn announce(&self, actor: &ActorAddress, is_first: bool) {
+        let Some(store) = &self.store else { return };
+        if !is_first {
+            return self.note(actor, true);
+        }
+        let write = async {
+            let _alone = self.writes.acquire().await;
+            self.changes.lock().remove(actor);
+            update(&**store, &actor.agent_type, &[(actor.id.clone(), true)].into()).await
+        };
+        match tokio::time::timeout(ANNOUNCE_TIMEOUT, write).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => {
+                tracing::debug!(%actor, "the index of dead letters is not written yet: {error}")
+            }
+            Err(_elapsed) => tracing::debug!(%actor, "the index of dead letters is not written yet"),
+        }
+        self.note(actor, true);
+    }
+
+    /// Writes the changes. Runs until it is dropped.
+    pub(super) async fn run(&self) {
+        let Some(store) = &self.store else { return std::future::pending().await };
+        loop {
+            let is_idle = self.changes.lock().is_empty();
+            if is_idle {
+                self.changed.notified().await;
+            }
+            if let Err(error) = self.write_changes(&**store).await {
+                tracing::debug!("the index of dead letters is not written yet: {error}");
+                tokio::time::sleep(RETRY_DELAY).await;
+            }
+        }
+    }
+
+    async fn write_changes(&self, store: &dyn SharedStore) -> Result<(), backend::Error> {
+        let _alone = self.writes.acquire().await;
+        let changes = std::mem::take(&mut *self.changes.lock());
+        let mut by_type = BTreeMap::<Arc<str>, BTreeMap<Arc<str>, bool>>::new();
+        for (ActorAddress { agent_type, id }, has_letters) in changes {
+            by_type.entry(agent_type).or_default().insert(id, has_letters);
+        }
+        let mut result = Ok(());
+        for (agent_type, changes) in by_type {
+            if let Err(error) = update(store, &agent_type, &changes).await {
+                self.put_back(&agent_type, changes);
+                result = Err(error);
+            }
+        }
+        result
+    }
+
+    /// What was noted since is newer.
+    fn put_back(&self, agent_type: &Arc<str>, changes: BTreeMap<Arc<str>, bool>) {
+        let mut waiting = self.changes.lock();
+        for (id, has_letters) in changes {
+            let actor = ActorAddress { agent_type: agent_type.clone(), id };
+            waiting.entry(actor).or_insert(has_letters);
+        }
+    }
+
+    /// The actors of some agent types that have dead letters, and how often one did not fit.
+    pub(super) async fn read(
+        &self,
+        agent_types: &[Arc<str>],
+    ) -> Result<(BTreeSet<ActorAddress>, u64), backend::Error> {
+        let Some(store) = &self.store else { return Ok((BTreeSet::new(), 0)) };
+        let keys = agent_types.iter().map(|name| key(name)).collect::<Vec<_>>();
+        let values = store.read(&keys).await?;
+        let (mut actors, mut left_out) = (BTreeSet::new(), 0_u64);
+        for ((agent_type, key), value) in agent_types.iter().zip(&keys).zip(values) {
+            let Some(value) = value else { continue };
+            let record = Record::read(key, &value.value)?;
+            left_out = left_out.saturating_add(record.left_out);
+            // Others can write the store, too.
+            let ids = record.actors.iter().take(MAX_ACTORS);
+            actors.extend(ids.filter_map(|id| ActorAddress::new(agent_type, id).ok()));
+        }
+        Ok((actors, left_out))
+    }
+}
+
+fn key(agent_type: &str) -> String {
+    format!("daca-dead-letters-{agent_type}")
+}
+
+/// Changes the record of an agent type, unless it is as it should be already.
+async fn update(
+    store: &dyn SharedStore,
+    agent_type: &str,
+    changes: &BTreeMap<Arc<str>, bool>,
+) -> Result<(), backend::Error> {
+    let key = key(agent_type);
+    for _ in 0..MAX_ATTEMPTS {
+        let value = store.read(std::slice::from_ref(&key)).await?.into_iter().flatten().next();
+        let before = match &value {
+            Some(value) => Record::read(&key, &value.value)?,
+            None => Record::new(),
+        };
+        let mut record = before.clone();
+        record.apply(changes);
+        if record == before {
+            return Ok(());
+        }
+        let etag = value.as_ref().map(|value| value.etag.as_str());
+        match store.write(&key, stored_json(&record)?, Some(etag)).await {
+            Ok(()) => return Ok(()),
+            Err(SharedWriteError::Conflict) => {}
+            Err(SharedWriteError::Failed(error)) => return Err(error),
+        }
+    }
+    Err(backend::Error::Unavailable("other hosts write it all the time".into()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! The operators' door to pending effects and dead letters: those of one actor, in its queue like a turn, and the list of
+//! the actors that have some.
+
+use bytes::Bytes;
+use daca_model::admin::EffectsRequest;
+use daca_model::backend::{self, EffectScan};
+
+use super::recent_calls::CallKey;
+use super::services::Services;
+use super::work::Work;
+use super::{ActorAddress, Actors, CallContext, CallError};
+
+/// A page of the actors that have pending effects or dead letters, by type and id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EffectActorsPage {
+    /// The actors. Some may have neither any more.
+    pub actors: Vec<ActorAddress>,
+    /// The `after` of the next page, if there are more.
+    pub next: Option<ActorAddress>,
+    /// How often an actor with dead letters did not fit into the index.
+    pub left_out: u64,
+}
+
+impl Actors {
+    /// Shows the effects of an actor of this host, or changes its dead letters, and returns the answer in JSON. It waits
+    /// in the actor's queue, so no turn runs meanwhile, and the guest has no part in it. For callers that know that this
+    /// host owns the actor.
+    pub async fn see_to_effects(
+        &self,
+        actor: &ActorAddress,
+        request: EffectsRequest,
+        context: CallContext,
+    ) -> Result<Bytes, CallError> {
+        let key = context.mark.as_ref().map(|mark| CallKey::of_mark(actor, mark));
+        // It must be possible to look at a backlog.
+        let context = CallContext { of_host: true, identity: None, ..context };
+        self.deliver(actor, key, Work::Effects(request), context).await
+    }
+
+    /// A page of the actors that have pending effects or dead letters. Behind a sidecar, those with dead letters and those
+    /// with late effects on all hosts, as far as the hosts have told each other, and those whose effects wait here.
+    pub async fn actors_with_effects(&self, scan: EffectScan) -> Result<EffectActorsPage, backend::Error> {
+        if let Some(page) = self.services.backend.actors_with_effects(scan.clone()).await? {
+            return Ok(EffectActorsPage { actors: page.actors, next: page.next, left_out: 0 });
+        }
+        let EffectScan { agent_type, after, limit } = scan;
+        let agent_types = match agent_type {
+            Some(agent_type) => vec![agent_type],
+            None => self.runtimes().keys().cloned().collect(),
+        };
+        let (mut actors, left_out) = self.services.dead_letters.read(&agent_types).await?;
+        let waiting = self.services.deliveries.waiting_actors().into_iter();
+        let waiting = waiting.chain(self.services.late_effects.read().await?);
+        actors.extend(waiting.filter(|actor| agent_types.contains(&actor.agent_type)));
+        let is_behind = |actor: &ActorAddress| after.as_ref().is_none_or(|after| actor > after);
+        let mut rest = actors.into_iter().filter(is_behind);
+        let actors = rest.by_ref().take(limit).collect::<Vec<_>>();
+        let next = rest.next().and_then(|_more| actors.last().cloned());
+        Ok(EffectActorsPage { actors, next, left_out })
+    }
+
+    /// Tells the other hosts which actors have dead letters and late effects, if there are others. Runs until it is
+    /// dropped.
+    pub async fn run_effect_index(&self) {
+        let Services { dead_letters, late_effects, deliveries, .. } = &*self.services;
+        tokio::join!(dead_letters.run(), late_effects.run(deliveries));
+    }
+}

@@ -1,0 +1,138 @@
+//! Which actors have effects that have been waiting for long, in the state that the hosts of an app share: an operator
+//! asks one host, and is told of all. Each host writes a line of its own while it has any, as it does for its versions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use daca_base::clock::{Clock, millis};
+use daca_base::json;
+use daca_model::ActorAddress;
+use daca_model::backend::{Error, SharedStore, SharedWriteError, stored_json};
+use serde::{Deserialize, Serialize};
+
+use super::delivery::Deliveries;
+
+/// The key of the lines of all hosts.
+const KEY: &str = "daca-late-effects";
+/// The time after which an effect that waits is late.
+const LATE_AFTER: Duration = Duration::from_secs(10);
+/// The interval at which a host writes its line.
+const WRITE_INTERVAL: Duration = Duration::from_secs(10);
+/// A host that has not written for this time is gone, or has no late effects.
+const HOST_TIMEOUT: Duration = Duration::from_secs(40);
+/// The actors in the line of a host.
+const MAX_ACTORS: usize = 50;
+/// Attempts to write while other hosts write.
+const MAX_ATTEMPTS: u32 = 5;
+
+/// The line of one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Line {
+    /// Milliseconds since 1970.
+    at: u64,
+    /// As `TYPE/ID`.
+    actors: Vec<String>,
+}
+
+/// The lines by the names of the hosts.
+type Lines = BTreeMap<String, Line>;
+
+/// The actors with late effects, of all hosts.
+pub(super) struct LateEffects {
+    store: Option<Arc<dyn SharedStore>>,
+    /// The name of this run of the host. Nobody is shown it.
+    host: String,
+}
+
+impl LateEffects {
+    /// Of the hosts that share this store.
+    pub(super) fn new(store: Option<Arc<dyn SharedStore>>) -> LateEffects {
+        LateEffects { store, host: daca_model::new_id() }
+    }
+
+    /// Keeps the line of this host. Runs until it is dropped.
+    pub(super) async fn run(&self, deliveries: &Deliveries) {
+        let Some(store) = &self.store else { return std::future::pending().await };
+        let mut has_line = false;
+        loop {
+            tokio::time::sleep(WRITE_INTERVAL).await;
+            let since = Clock::of_process().unix_ms().saturating_sub(millis(LATE_AFTER));
+            let late = deliveries.actors_that_wait_since(since, MAX_ACTORS);
+            let is_late = !late.is_empty();
+            if !(is_late || has_line) {
+                continue;
+            }
+            match self.write(&**store, &late).await {
+                Ok(()) => has_line = is_late,
+                Err(error) => tracing::debug!("the late effects of this host were not written: {error}"),
+            }
+        }
+    }
+
+    /// The actors with late effects.
+    pub(super) async fn read(&self) -> Result<BTreeSet<ActorAddress>, Error> {
+        let Some(store) = &self.store else { return Ok(BTreeSet::new()) };
+        let (lines, _) = lines(&**store).await?;
+        // Others can write the store, too.
+        let actors = lines.values().flat_map(|line| line.actors.iter().take(MAX_ACTORS));
+        Ok(actors.filter_map(|actor| actor.parse().ok()).collect())
+    }
+
+    async fn write(&self, store: &dyn SharedStore, late: &[ActorAddress]) -> Result<(), Error> {
+        for _ in 0..MAX_ATTEMPTS {
+            let (mut lines, etag) = lines(store).await?;
+            if late.is_empty() {
+                lines.remove(&self.host);
+            } else {
+                let actors = late.iter().map(ToString::to_string).collect();
+                lines.insert(self.host.clone(), Line { at: Clock::of_process().unix_ms(), actors });
+            }
+            match store.write(KEY, stored_json(&lines)?, Some(etag.as_deref())).await {
+                Ok(()) => return Ok(()),
+                Err(SharedWriteError::Conflict) => {}
+                Err(SharedWriteError::Failed(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The lines of the hosts that are there, and the etag of the value. A value that no host wrote has none: each host
+/// writes its own again within seconds.
+async fn lines(store: &dyn SharedStore) -> Result<(Lines, Option<String>), Error> {
+    let value = store.read(&[KEY.to_owned()]).await?.into_iter().flatten().next();
+    let Some(value) = value else { return Ok((Lines::new(), None)) };
+    let mut lines = json::read::<Lines>(&value.value).unwrap_or_default();
+    let now = Clock::of_process().unix_ms();
+    lines.retain(|_, line| now.saturating_sub(line.at) < millis(HOST_TIMEOUT));
+    Ok((lines, Some(value.etag)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::fake::{FakeStore, actor};
+
+    #[tokio::test]
+    async fn each_host_has_a_line_while_it_has_late_effects_and_lives() {
+        let store = Arc::new(FakeStore::default());
+        let [one, other] = [(); 2].map(|()| LateEffects::new(Some(store.clone())));
+        one.write(&*store, &[actor("a")]).await.expect("the store is there");
+        store.conflicts.store(1, Ordering::Relaxed);
+        other.write(&*store, &[actor("b")]).await.expect("the store is there");
+        let both = BTreeSet::from([actor("a"), actor("b")]);
+        assert_eq!(one.read().await.expect("it is read"), both);
+        one.write(&*store, &[]).await.expect("the store is there");
+        assert_eq!(other.read().await.expect("it is read"), BTreeSet::from([actor("b")]));
+
+        let at = Clock::of_process().unix_ms() - millis(HOST_TIMEOUT);
+        let gone = Lines::from([("gone".to_owned(), Line { at, actors: vec!["A/c".to_owned()] })]);
+        for value in [stored_json(&gone).expect("it is JSON"), "[7]".into()] {
+            store.write(KEY, value, None).await.expect("the store is there");
+            assert_eq!(one.read().await.expect("it is read"), BTreeSet::new());
+        }
+    }
+}
