@@ -139,8 +139,8 @@ impl EffectRequest {
 
     /// The bytes of the request in the actor's effect log, or a little more. There its data are text in JSON, or base64.
     pub fn logged_bytes(&self) -> usize {
-        /// What the log has around each: field names, the identity, the trace context.
-        const AROUND: usize = 320;
+        /// What the log has around each: field names, the identity, the trace context, the time, and its origin.
+        const AROUND: usize = 352;
         let (data, names) = match self {
             EffectRequest::Publish { pubsub, topic, event } => {
                 (event, json_bytes(pubsub) + json_bytes(topic))

@@ -1,15 +1,15 @@
 //! Delivery of effects: after the commit, in order for each actor and target, retried for a while ([`policy`]), then
 //! given up with an error in the log.
 //!
-//! Each actor with effects has its [`EffectLog`] here, and a lane for each target that effects wait for ([`lanes`]).
+//! Each actor with effects has its log here ([`logs`]), and a lane for each target that effects wait for ([`lanes`]).
 
 mod inspect;
 mod lanes;
+mod logs;
 mod policy;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -17,19 +17,16 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use self::lanes::{Lane, WaitingEffect};
-use self::policy::LaneKey;
+use self::logs::{Logs, Outgoing};
 pub use self::policy::{DeliveryOptions, RetryPolicy};
 use super::ActorAddress;
-use super::effect_log::{self, DeadLetter, EffectLog, LoggedEffect, Staged, StoredLog};
+use super::effect_log::{self, DeadLetter, LoggedEffect, Staged, StoredLog};
 use daca_model::backend::{Backend, Effect, Error, Outbox, TurnCommit};
 
 /// The fraction of the permitted waiting effects beyond which callers are slowed down.
 const SLOW_DOWN_AT: usize = 10;
 /// The longest delay of a caller.
 const MAX_SLOWDOWN: Duration = Duration::from_secs(1);
-/// The time for which the log of an actor that is not active any more is remembered. Its stored log may name effects that
-/// have left, which would otherwise be sent again with its next activation: the host's reminder causes that earlier.
-const REMEMBERED: Duration = Duration::from_secs(180);
 
 /// A cheap handle to all effects that wait for delivery.
 #[derive(Clone)]
@@ -56,31 +53,6 @@ struct Shared {
     has_room: Notify,
     /// The memory for commits in doubt, in KiB: as much again as for effects.
     in_doubt: Arc<Semaphore>,
-}
-
-/// The actors with effects.
-#[derive(Default)]
-struct Logs {
-    outgoing: HashMap<ActorAddress, Outgoing>,
-    /// Actors with effects that were given up since anybody looked.
-    given_up: BTreeSet<ActorAddress>,
-    /// The number of actors whose effects are being made dead letters.
-    burying: usize,
-    /// Actors that have left, each once, and when they are looked at: their entries are removed after [`REMEMBERED`].
-    left: VecDeque<(Instant, ActorAddress)>,
-}
-
-/// The effects of one actor.
-#[derive(Default)]
-struct Outgoing {
-    log: EffectLog,
-    /// The claim of the activation that knows the log.
-    claim: Weak<()>,
-    /// When its last activation ended.
-    left_at: Option<Instant>,
-    /// It is among those that have left.
-    is_listed: bool,
-    lanes: HashMap<LaneKey, Lane>,
 }
 
 /// Shows that the effect log in memory is that of the store, as long as nobody else has a claim to it. An activation
@@ -326,68 +298,6 @@ impl Deliveries {
             let pending = self.pending();
             if pending == 0 || tokio::time::timeout_at(deadline, settled).await.is_err() {
                 return self.pending();
-            }
-        }
-    }
-}
-
-impl Logs {
-    fn take_given_up(&mut self) -> Option<ActorAddress> {
-        let actor = self.given_up.pop_first()?;
-        self.burying += 1;
-        Some(actor)
-    }
-
-    fn is_held_by(&self, claim: &LogClaim) -> bool {
-        let outgoing = self.outgoing.get(&claim.actor);
-        outgoing.is_some_and(|outgoing| std::ptr::eq(outgoing.claim.as_ptr(), Arc::as_ptr(&claim.token)))
-    }
-
-    /// The actor's activation has ended.
-    fn release(&mut self, actor: &ActorAddress) {
-        let now = Instant::now();
-        if let Some(outgoing) = self.outgoing.get_mut(actor) {
-            outgoing.claim = Weak::new();
-            outgoing.left_at = Some(now);
-        }
-        self.remove_if_unused(actor, false);
-        self.list(actor, now);
-    }
-
-    /// Lists an actor among those that have left, to be looked at after [`REMEMBERED`]. Once: activations may be short.
-    fn list(&mut self, actor: &ActorAddress, now: Instant) {
-        if let Some(outgoing) = self.outgoing.get_mut(actor)
-            && !outgoing.is_listed
-        {
-            outgoing.is_listed = true;
-            self.left.push_back((now, actor.clone()));
-        }
-    }
-
-    /// Removes the entry of an actor that is not active any more, if nothing waits, and nothing is to be remembered
-    /// unless it is `old`.
-    fn remove_if_unused(&mut self, actor: &ActorAddress, old: bool) {
-        let is_unused = |outgoing: &Outgoing| {
-            let is_active = outgoing.claim.strong_count() > 0;
-            !is_active && outgoing.lanes.is_empty() && (old || outgoing.log.is_empty())
-        };
-        if self.outgoing.get(actor).is_some_and(is_unused) {
-            self.outgoing.remove(actor);
-        }
-    }
-
-    fn remove_old(&mut self) {
-        while let Some((since, _)) = self.left.front()
-            && since.elapsed() > REMEMBERED
-            && let Some((_, actor)) = self.left.pop_front()
-        {
-            let Some(outgoing) = self.outgoing.get_mut(&actor) else { continue };
-            outgoing.is_listed = false;
-            let is_old = outgoing.left_at.is_some_and(|left_at| left_at.elapsed() > REMEMBERED);
-            self.remove_if_unused(&actor, is_old);
-            // Its effects still wait, or it was active since. If it is active now, it is listed when that ends.
-            if self.outgoing.get(&actor).is_some_and(|outgoing| outgoing.claim.strong_count() == 0) {
-                self.list(&actor, Instant::now());
             }
         }
     }

@@ -5,7 +5,7 @@
 //! any host, reads the log and sends the rest. An effect that has left is removed by the actor's next commit, or with
 //! its activation, not by a commit of its own. After a crash it may therefore leave twice, with the same identity.
 //!
-//! Somebody must call an actor that has died with effects: a reminder of the host ([`reminder`]), which is registered
+//! Somebody must call an actor that has died with effects: a reminder of the host ([`mod@reminder`]), which is registered
 //! with the first effect of an activation, and unregistered when none is left.
 //!
 //! What cannot be delivered is given up, and moves to the actor's [`dead_letters`].
@@ -14,6 +14,7 @@
 //! actors and sends. [`stored`] has the form in the state.
 
 mod dead_letters;
+mod reminder;
 mod stored;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -22,39 +23,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use daca_base::json::{Document, UnknownFields};
-use daca_model::backend::{
-    self, Effect, FiredWakeup, Registration, StateWrite, TurnCommit, WakeupKey, WakeupKind,
-};
+use daca_model::backend::{self, Effect, StateWrite, TurnCommit};
 
 pub(super) use self::dead_letters::{DEAD_LETTERS, DeadLetter, DeadLetters, GivenUp, MAX_TELLINGS};
+pub(super) use self::reminder::{is_reminder, registration, reminder};
 pub(super) use self::stored::StoredLog;
 use self::stored::{HEAD, Head, StoredEffect, segment_key};
 
 /// The bytes of effects in the head. A longer backlog moves into a segment, which is written once.
 const MAX_HEAD: usize = 16 * 1024;
-/// The interval of the host's reminder: how long the effects of a dead host wait at most, once the actor can be active
-/// elsewhere.
-const REMINDER_PERIOD: Duration = Duration::from_secs(60);
-
-/// The data of the reminder. A host that does not know the reminder passes it to the agent: one that reads its data as JSON,
-/// as all agents of the SDK do, then refuses the firing, whatever type it expects.
-const REMINDER_DATA: &str = "of the host, not of the agent";
-
-/// The host's own reminder of an actor with effects.
-pub(super) fn reminder() -> WakeupKey {
-    WakeupKey { kind: WakeupKind::Reminder, name: HEAD.to_owned() }
-}
-
-/// Returns `true` for a firing of [`reminder`].
-pub(super) fn is_reminder(fired: &FiredWakeup) -> bool {
-    fired.key.is_of_effects()
-}
-
-/// The registration of [`reminder`].
-pub(super) fn registration() -> Registration {
-    let data = Bytes::from_static(REMINDER_DATA.as_bytes());
-    Registration { due: REMINDER_PERIOD, period: Some(REMINDER_PERIOD), ttl: None, data }
-}
 
 /// An effect of the log. The log and the lane that sends it share it.
 #[derive(Debug)]

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::atomic::AtomicU32;
 
 use super::*;
@@ -5,7 +6,9 @@ use crate::fake::{FakeBackend, TOGETHER, actor, event};
 use daca_base::backoff::Backoff;
 use daca_base::clock::{Clock, Reading, moved::Machine};
 use daca_manifest::EffectOrder;
-use daca_model::backend::{BindingRequest, EffectRequest, EffectStatus, StateStore as _};
+use daca_model::backend::{BindingRequest, EffectRequest, EffectStatus};
+
+mod remembered;
 
 const DELAY: Duration = Duration::from_millis(100);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -361,46 +364,4 @@ async fn a_drain_tries_once_and_does_not_wait_for_what_lies_in_the_state() {
     let mut tried = backend.tried();
     tried.sort();
     assert_eq!(tried, ["1", "1", "3"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_log_is_forgotten_after_its_last_effect_however_long_that_waits() {
-    let backend = FakeBackend::sound();
-    let held = backend.hold_deliveries().await;
-    let deliveries = new(&backend, patient());
-    let active = claimed(&deliveries, "a").await;
-    enqueue(&deliveries, "a", vec![event("1")]);
-    drop(active);
-    let is_known = || deliveries.shared.lock().outgoing.contains_key(&actor("a"));
-    tokio::time::sleep(REMEMBERED + DELAY).await;
-    drop(claimed(&deliveries, "b").await);
-    assert!(is_known(), "its effect waits");
-    drop(held);
-    assert_eq!(deliveries.flush(Instant::now() + MINUTE).await, 0);
-    tokio::time::sleep(REMEMBERED + DELAY).await;
-    drop(claimed(&deliveries, "b").await);
-    assert!(!is_known());
-}
-
-/// What has left lies in the store until the next commit, and would leave again if it were forgotten.
-#[tokio::test(start_paused = true)]
-async fn a_log_is_remembered_from_the_end_of_the_last_activation_on() {
-    let backend = FakeBackend::sound();
-    let deliveries = Deliveries::new(backend.clone(), Arc::default(), options());
-    let mut claim = None;
-    deliveries.claim(&actor("a"), &mut claim).await.expect("the log is read");
-    let mut commit = TurnCommit::default();
-    let staged = deliveries.stage(&actor("a"), vec![event("1")], &[], &mut commit);
-    backend.commit(&actor("a"), &commit).await.expect("it is kept");
-    deliveries.committed(&actor("a"), staged.expect("it can be stored"));
-    assert_eq!(deliveries.flush(Instant::now() + 60 * DELAY).await, 0);
-    drop(claim);
-    tokio::time::sleep(REMEMBERED - DELAY).await;
-    drop(claimed(&deliveries, "a").await);
-    assert_eq!(deliveries.shared.lock().left.len(), 1, "it is listed once");
-    tokio::time::sleep(2 * DELAY).await;
-    drop(claimed(&deliveries, "b").await);
-    drop(claimed(&deliveries, "a").await);
-    assert_eq!(deliveries.flush(Instant::now() + 60 * DELAY).await, 0);
-    assert_eq!(backend.tried(), ["1"]);
 }

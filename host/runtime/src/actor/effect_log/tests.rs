@@ -347,6 +347,7 @@ proptest! {
                 id: Effect::id_of("0123456789abcdef-18446744073709551615", usize::MAX),
                 request,
                 traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
+                after_failure: true,
                 ..event("e")
             };
             let stored = StoredEffect::new(effect, u64::MAX).expect("it can be stored");

@@ -1,0 +1,105 @@
+//! The actors with effects, and for how long each of them is remembered: what has left lies in the store until the next
+//! commit.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::LogClaim;
+use super::lanes::Lane;
+use super::policy::LaneKey;
+use crate::actor::ActorAddress;
+use crate::actor::effect_log::EffectLog;
+
+/// The time for which the log of an actor that is not active any more is remembered. Its stored log may name effects that
+/// have left, which would otherwise be sent again with its next activation: the host's reminder causes that earlier.
+pub(super) const REMEMBERED: Duration = Duration::from_secs(180);
+
+/// The actors with effects.
+#[derive(Default)]
+pub(super) struct Logs {
+    pub(super) outgoing: HashMap<ActorAddress, Outgoing>,
+    /// Actors with effects that were given up since anybody looked.
+    pub(super) given_up: BTreeSet<ActorAddress>,
+    /// The number of actors whose effects are being made dead letters.
+    pub(super) burying: usize,
+    /// Actors that have left, each once, and when they are looked at: their entries are removed after [`REMEMBERED`].
+    pub(super) left: VecDeque<(Instant, ActorAddress)>,
+}
+
+/// The effects of one actor.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    pub(super) log: EffectLog,
+    /// The claim of the activation that knows the log.
+    pub(super) claim: Weak<()>,
+    /// When its last activation ended.
+    pub(super) left_at: Option<Instant>,
+    /// It is among those that have left.
+    pub(super) is_listed: bool,
+    pub(super) lanes: HashMap<LaneKey, Lane>,
+}
+
+impl Logs {
+    pub(super) fn take_given_up(&mut self) -> Option<ActorAddress> {
+        let actor = self.given_up.pop_first()?;
+        self.burying += 1;
+        Some(actor)
+    }
+
+    pub(super) fn is_held_by(&self, claim: &LogClaim) -> bool {
+        let outgoing = self.outgoing.get(&claim.actor);
+        outgoing.is_some_and(|outgoing| std::ptr::eq(outgoing.claim.as_ptr(), Arc::as_ptr(&claim.token)))
+    }
+
+    /// The actor's activation has ended.
+    pub(super) fn release(&mut self, actor: &ActorAddress) {
+        let now = Instant::now();
+        if let Some(outgoing) = self.outgoing.get_mut(actor) {
+            outgoing.claim = Weak::new();
+            outgoing.left_at = Some(now);
+        }
+        self.remove_if_unused(actor, false);
+        self.list(actor, now);
+    }
+
+    /// Lists an actor among those that have left, to be looked at after [`REMEMBERED`]. Once: activations may be short.
+    fn list(&mut self, actor: &ActorAddress, now: Instant) {
+        if let Some(outgoing) = self.outgoing.get_mut(actor)
+            && !outgoing.is_listed
+        {
+            outgoing.is_listed = true;
+            self.left.push_back((now, actor.clone()));
+        }
+    }
+
+    /// Removes the entry of an actor that is not active any more, if nothing waits, and nothing is to be remembered
+    /// unless it is `old`.
+    pub(super) fn remove_if_unused(&mut self, actor: &ActorAddress, old: bool) {
+        let is_unused = |outgoing: &Outgoing| {
+            let is_active = outgoing.claim.strong_count() > 0;
+            !is_active && outgoing.lanes.is_empty() && (old || outgoing.log.is_empty())
+        };
+        if self.outgoing.get(actor).is_some_and(is_unused) {
+            self.outgoing.remove(actor);
+        }
+    }
+
+    pub(super) fn remove_old(&mut self) {
+        while let Some((since, _)) = self.left.front()
+            && since.elapsed() > REMEMBERED
+            && let Some((_, actor)) = self.left.pop_front()
+        {
+            let Some(outgoing) = self.outgoing.get_mut(&actor) else { continue };
+            outgoing.is_listed = false;
+            let is_old = outgoing.left_at.is_some_and(|left_at| left_at.elapsed() > REMEMBERED);
+            self.remove_if_unused(&actor, is_old);
+            // Its effects still wait, or it was active since. If it is active now, it is listed when that ends.
+            if self.outgoing.get(&actor).is_some_and(|outgoing| outgoing.claim.strong_count() == 0) {
+                self.list(&actor, Instant::now());
+            }
+        }
+    }
+}
