@@ -138,9 +138,7 @@ impl HostBuilder {
 
     async fn started(self) -> Result<Host, StartError> {
         let mut manifest = manifest::read(&self.source, &self.additions)?;
-        // Effects are tried again as the manifest says, by the host's clock.
-        let delivery = DeliveryOptions::of(&manifest);
-        manifest.host.effect_retry_delay = EVENT_RETRY_DELAY;
+        let retries = retries(&mut manifest);
         locate(&mut manifest, &self.components)?;
         let folder = TempDir::new().map_err(StartError::Folder)?;
         let clock = Machine::at(unix_ms(self.time));
@@ -149,7 +147,7 @@ impl HostBuilder {
         let backend = Arc::new(Recorder::new(embedded, self.secrets, self.answers));
         let engine = engine(&manifest)?;
         let opened = deploy::open(&engine, &manifest, folder.path()).await?;
-        let deliveries = Deliveries::new(backend.clone(), outbox.clone(), delivery);
+        let deliveries = Deliveries::new(backend.clone(), outbox.clone(), retries);
         let (lifecycle, inbound) = (LifecycleWriter::starting(), Arc::new(Local::default()));
         let services = HostServices {
             engine: engine.clone(),
@@ -211,6 +209,13 @@ fn engine(manifest: &Manifest) -> Result<Engine, StartError> {
         compile_in: CompileIn::ThisProcess,
         for_any_processor: false,
     })?)
+}
+
+/// Effects are tried again as the manifest says, by the host's clock; what a subscription gets again, in real time.
+fn retries(manifest: &mut Manifest) -> DeliveryOptions {
+    let options = DeliveryOptions::of(manifest);
+    manifest.host.effect_retry_delay = EVENT_RETRY_DELAY;
+    options
 }
 
 /// Makes dead letters of effects that fail, and tells their agents, as long as the set lives.

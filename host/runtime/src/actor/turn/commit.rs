@@ -121,15 +121,7 @@ impl Turn<'_> {
         cache.apply(std::mem::take(&mut commit.writes), now);
         warm.cache = cache;
         warm.schema = schema;
-        if let (Some(letters), Some(claim)) = (letters, &mut warm.effects) {
-            claim.has_untold = Some(letters.untold().is_some());
-        }
-        if let Some(staged) = staged {
-            self.tell_soon(&commit, warm);
-            self.activation.agent.dead_letters.buried(staged.buried());
-            self.services.deliveries.committed(actor, staged);
-        }
-        self.activation.keep_effects(warm.epoch, warm.effects.take());
+        self.effects_committed(warm, &commit, letters, staged);
         Ok(reply)
     }
 

@@ -85,12 +85,29 @@ impl Turn<'_> {
         given_up
     }
 
-    /// After a turn of the host: the agent is told next, if there is something to tell.
-    pub(super) fn tell_soon(&self, commit: &TurnCommit, warm: &WarmState) {
+    /// The commit has succeeded: its effects are sent, and the activation keeps the claim for the next one. `letters` are
+    /// the dead letters that it has written, if it is no turn of the host.
+    pub(super) fn effects_committed(
+        &self,
+        warm: &mut WarmState,
+        commit: &TurnCommit,
+        letters: Option<&DeadLetters>,
+        staged: Option<Staged>,
+    ) {
+        let mut claim = warm.effects.take();
+        if let (Some(letters), Some(claim)) = (letters, &mut claim) {
+            claim.has_untold = Some(letters.untold().is_some());
+        }
+        // After a turn of the host the agent is told next, if there is something to tell.
         let is_reminded = commit.handled.as_ref().is_some_and(effect_log::is_reminder);
-        if is_reminded && warm.effects.as_ref().is_some_and(|claim| claim.has_untold == Some(true)) {
+        if is_reminded && claim.as_ref().is_some_and(|claim| claim.has_untold == Some(true)) {
             self.services.untold.add(self.activation.address.clone());
         }
+        if let Some(staged) = staged {
+            self.activation.agent.dead_letters.buried(staged.buried());
+            self.services.deliveries.committed(&self.activation.address, staged);
+        }
+        self.activation.keep_effects(warm.epoch, claim);
     }
 
     /// The dead letters of the actor.
