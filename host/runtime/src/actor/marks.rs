@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::replies::RequestHash;
+use super::request_hash::RequestHash;
 use daca_model::backend;
 
 /// The maximum number of marks: repeated calls are most often from the last seconds.

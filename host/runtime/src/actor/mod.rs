@@ -24,6 +24,7 @@ mod marks;
 mod recent_calls;
 mod record;
 mod replies;
+mod request_hash;
 mod schema;
 mod services;
 mod smoke_test;
@@ -51,7 +52,7 @@ pub fn read_stored(value: &bytes::Bytes) {
         let _written = marks.with("id", u32::MAX).text();
     }
     if let Ok(replies) = replies::Replies::read("k", Some(value.clone())) {
-        let request = replies::RequestHash::new("Method", value);
+        let request = request_hash::RequestHash::new("Method", value);
         let _written = replies.with("id", request, value, u32::MAX).text();
     }
     let _written = attempts::Attempts::read(Some(value)).with("mark", value, u32::MAX).text();
