@@ -112,7 +112,7 @@ payload = { field = \"payload\" }
         let payload = json!({"key": format!("k{n}"), "value": n});
         let event = json!({
             "pubsub": "daca-pubsub", "topic": "set", "event": {"to": "s", "payload": payload},
-            "delivered": format!("k{n} is delivered"),
+            "delivered": format!("k{n} is delivered"), "undeliverable": "lost",
         });
         host.call("Exerciser/a", "Publish", &event).await?;
     }

@@ -3,6 +3,7 @@
 //! Everything here runs within a transaction that the writer ([`super::store`]) begins and commits.
 
 mod lasting;
+mod state_table;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
@@ -20,9 +21,8 @@ use daca_model::backend::{
 };
 
 pub(super) use lasting::LastingParts;
+pub(super) use state_table::{EXPIRY_BYTES, STATE, StateKey};
 
-/// (agent type, actor id, key) → 8 bytes of expiry in Unix milliseconds (0 = never), then the value.
-pub(super) const STATE: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("state");
 /// (expiry in Unix milliseconds, agent type, actor id, key): the index for purging.
 pub(super) const EXPIRIES: TableDefinition<(u64, &str, &str, &str), ()> = TableDefinition::new("expiries");
 /// (reminder or timer, agent type, actor id, name) → [`WakeupRow`] in JSON.
@@ -31,8 +31,6 @@ pub(super) const WAKEUPS: TableDefinition<(u8, &str, &str, &str), &[u8]> = Table
 pub(super) const USAGE: TableDefinition<(&str, &str), u64> = TableDefinition::new("usage");
 /// The overhead of an entry, so that many small ones count as well.
 const ENTRY_BYTES: u64 = 64;
-/// Bytes of the expiry before each value.
-pub(super) const EXPIRY_BYTES: usize = 8;
 /// The number of expired values that are removed at once, so that a purge never delays the commits for long.
 const PURGE_BATCH: usize = 10_000;
 
@@ -52,8 +50,6 @@ pub(super) struct Due {
     pub(super) token: u128,
 }
 
-/// Key of a row of [`STATE`].
-pub(super) type StateKey<'a> = (&'a str, &'a str, &'a str);
 /// Key of a row of [`WAKEUPS`].
 pub(super) type WakeupRowKey<'a> = (u8, &'a str, &'a str, &'a str);
 

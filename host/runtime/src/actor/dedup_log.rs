@@ -17,7 +17,8 @@ use bytes::Bytes;
 
 use super::attempts::Attempts;
 use super::marks::Marks;
-use super::replies::{Replies, RequestHash};
+use super::replies::Replies;
+use super::request_hash::RequestHash;
 use super::{ActorAddress, CallError, CallIdentity};
 use daca_model::TurnKind;
 use daca_model::backend::{self, Backend, StateWrite, StoredAs, TurnCommit};

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::replies::RequestHash;
+use super::request_hash::RequestHash;
 use super::stored_format::unreadable_value;
 use daca_model::backend;
 

@@ -29,6 +29,7 @@ mod marks;
 mod recent_calls;
 mod record;
 mod replies;
+mod request_hash;
 mod schema;
 mod services;
 mod smoke_test;
@@ -59,7 +60,7 @@ pub fn read_stored(value: &bytes::Bytes) {
         let _written = marks.with("id", u32::MAX).text();
     }
     if let Ok(replies) = replies::Replies::read("k", Some(value.clone())) {
-        let request = replies::RequestHash::new("Method", value);
+        let request = request_hash::RequestHash::new("Method", value);
         let _written = replies.with("id", request, value, u32::MAX).text();
     }
     if let Ok(attempts) = attempts::Attempts::read("k", Some(value)) {

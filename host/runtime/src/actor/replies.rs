@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::marks::{FORGOTTEN, KEPT_FOR};
+use super::request_hash::{HASH, RequestHash};
 use super::stored_format::unreadable_value;
 use daca_model::backend;
 
@@ -16,25 +17,6 @@ use daca_model::backend;
 const MAX_REPLIES: usize = 64;
 /// The maximum size of the kept replies in bytes, so that they hardly weigh on a commit. A longer reply is not kept.
 const MAX_BYTES: usize = 16 << 10;
-/// The size of a hash in bytes.
-const HASH: usize = 16;
-
-/// The content of a call, shortened to a hash: the method and its payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct RequestHash([u8; HASH]);
-
-impl RequestHash {
-    pub(super) fn new(method: &str, payload: &[u8]) -> RequestHash {
-        let digest = Sha256::new_with_prefix(method).chain_update([0]).chain_update(payload).finalize();
-        RequestHash(digest.first_chunk().copied().unwrap_or_default())
-    }
-
-    /// The beginning, where there is space for no more.
-    pub(super) fn short(self) -> [u8; 2] {
-        let [first, second, ..] = self.0;
-        [first, second]
-    }
-}
 
 /// The replies, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
