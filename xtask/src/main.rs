@@ -5,12 +5,13 @@
 //! written down here once, in Rust, because Rust is the one thing that everybody who builds the project has.
 //!
 //! [`steps`] runs a list of steps aloud; [`toolchain`], [`cargo`], [`mod@links`] and [`mod@dependencies`] are what a step can
-//! be; [`guests`], [`dev`], [`stack`],
+//! be; [`guests`], [`dev`], [`stack`], [`chaos`],
 //! [`mod@image`], [`mod@bench`], [`mod@k8s`] and [`mod@test`] are the lists. The tests of `circles` look at the order of the
 //! files.
 
 mod bench;
 mod cargo;
+mod chaos;
 #[cfg(test)]
 mod circles;
 mod dependencies;
@@ -47,6 +48,8 @@ enum Command {
     Stack(stack::UpArguments),
     /// Send a message for an actor to Kafka
     Produce(stack::ProduceArguments),
+    /// Work on the real servers while they fail, and check everything that was promised
+    Chaos(chaos::Arguments),
     /// Check formats and lints, build everything, run every test, make the documentation
     Test(test::Arguments),
     /// Measure the host beside what people would use instead
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Stack(arguments) => stack::up(&arguments),
         Command::Produce(arguments) => stack::produce(&arguments),
+        Command::Chaos(arguments) => chaos::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Image(arguments) => image::run(&arguments),

@@ -9,12 +9,12 @@
 //! What is quick comes first: the format, the links of the documents ([`links`]), the dependencies ([`dependencies`]).
 //!
 //! The servers are built and fetched in the background from the start. The tests begin when all of that is done: many of them
-//! look at the time.
+//! look at the time. Faults on all servers at once ([`chaos`]) come last, since they take minutes and the processors.
 
 use crate::cargo::Cargo;
 use crate::steps::{self, Step};
 use crate::toolchain::Part;
-use crate::{dependencies, documentation, guests, k8s, links, stack};
+use crate::{chaos, dependencies, documentation, guests, k8s, links, stack};
 
 /// What `test` is asked to do.
 #[derive(clap::Args)]
@@ -22,6 +22,9 @@ pub(crate) struct Arguments {
     /// Leave out the tests on the real servers, and what they need: Go, Java, Redis, make
     #[arg(long)]
     no_stack: bool,
+    /// Leave out the minutes of faults on all servers, which follow the tests on the real servers
+    #[arg(long)]
+    no_chaos: bool,
     /// The tests on a cluster instead: the one that the current context of kubectl names, with Dapr's control plane in it
     #[arg(long, conflicts_with = "no_stack")]
     k8s: bool,
@@ -34,8 +37,8 @@ pub(crate) struct Arguments {
 /// The packages that know nothing of the host, beside the examples.
 const GUEST_SIDE: [&str; 4] = ["chat-agent", "daca-sdk", "daca-sdk-macros", "test-guests"];
 
-/// The package of the real servers, and those that use it: the benchmark, and the tests on a cluster.
-const STACK_SIDE: [&str; 3] = ["daca-stack", "daca-bench", "daca-k8s"];
+/// The package of the real servers, and those that use it: the benchmark, the faults, and the tests on a cluster.
+const STACK_SIDE: [&str; 4] = ["daca-stack", "daca-bench", "daca-chaos", "daca-k8s"];
 
 /// Runs the steps, and prints how long each took.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -43,12 +46,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return k8s::run(&arguments.cluster, &arguments.filter);
     }
     let with_stack = !arguments.no_stack;
-    let steps =
-        if arguments.filter.is_empty() { all(with_stack) } else { filtered(&arguments.filter, with_stack) };
+    let is_filtered = !arguments.filter.is_empty();
+    let mut steps = if is_filtered { filtered(&arguments.filter, with_stack) } else { all(with_stack) };
+    if with_stack && !arguments.no_chaos && !is_filtered {
+        steps.push(chaos::of_test());
+    }
     let done = steps::run(&steps)?;
     steps::summarise(&steps, &done);
     if !with_stack {
-        eprintln!("\nwarning: --no-stack: THE TESTS ON THE REAL SERVERS WERE SKIPPED");
+        eprintln!(
+            "\nwarning: --no-stack: THE TESTS ON THE REAL SERVERS WERE SKIPPED, AND THE FAULTS ON ALL OF THEM"
+        );
+    } else if arguments.no_chaos {
+        eprintln!("\nwarning: --no-chaos: THE FAULTS ON ALL SERVERS WERE SKIPPED");
     }
     Ok(())
 }
