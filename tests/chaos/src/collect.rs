@@ -2,10 +2,11 @@
 
 use anyhow::{Context as _, ensure};
 use daca_tests::Answer;
-use futures::future::try_join_all;
+use futures::future::join_all;
 use serde_json::Value;
 
 use crate::fault::host_name;
+use crate::keeper::readiness;
 use crate::manifest::{DEAD_LETTER_TOPICS, RECORD_TOPIC};
 use crate::seen::{Event, Ledger, Seen, Sms};
 use crate::wire::Recorded;
@@ -16,9 +17,9 @@ const AT_ONCE: usize = 2_000;
 /// The longest text of a dead letter that is shown.
 const MAX_LETTER: usize = 400;
 
-/// Everything but what only time shows.
+/// Everything but what only time shows. The ledgers are read last: whatever was announced before is in them.
 pub(crate) async fn collect(workload: &Workload<'_>) -> anyhow::Result<Seen> {
-    let ledgers = ledgers(workload).await?;
+    let sms = sms(workload)?;
     let mut events = Vec::new();
     for event in stream(workload, RECORD_TOPIC).await? {
         let id = event["id"].as_str().context("a CloudEvent has an id")?.to_owned();
@@ -30,15 +31,20 @@ pub(crate) async fn collect(workload: &Workload<'_>) -> anyhow::Result<Seen> {
         let texts = stream(workload, topic).await?.into_iter().map(|event| event["data"].to_string());
         dead_letters.extend(texts.map(|text| text.chars().take(MAX_LETTER).collect::<String>()));
     }
-    let active = try_join_all((0..workload.cluster.hosts.len()).map(|host| active(workload, host))).await?;
-    Ok(Seen { ledgers, events, sms: sms(workload)?, dead_letters, active, ..Seen::default() })
+    // What is wrong with a host that does not answer is said elsewhere.
+    let active = join_all((0..workload.cluster.hosts.len()).map(|host| active(workload, host))).await;
+    let active = active.into_iter().flatten().collect();
+    let ledgers = ledgers(workload).await?;
+    Ok(Seen { ledgers, events, sms, dead_letters, active, ..Seen::default() })
 }
 
-/// The ledgers of all actors, over the first host that answers.
+/// The ledgers of all actors, over the first host that is ready.
 pub(crate) async fn ledgers(workload: &Workload<'_>) -> anyhow::Result<Vec<Ledger>> {
+    let ready = readiness(workload.cluster).await?;
+    let host = ready.iter().position(|is_ready| *is_ready).context("no host is ready")?;
     let mut ledgers = Vec::new();
     for actor in 0..ACTORS {
-        let (entries, page) = pages(workload, actor, 0)
+        let (entries, page) = pages(workload, actor, host as u64)
             .await
             .with_context(|| format!("the ledger of {}", actor_name(actor)))?;
         ledgers.push(Ledger { actor: actor_name(actor), count: page.count, entries, ticks: page.ticks });

@@ -40,7 +40,7 @@ impl SmallDisk {
     pub(crate) fn fill(&self) -> anyhow::Result<()> {
         let mut last = None;
         for _ in 0..TRIES {
-            let stat = rustix::fs::statvfs(&self.at)?;
+            let stat = rustix::fs::statvfs(self.at.as_path())?;
             let used = stat.f_blocks.saturating_sub(stat.f_bfree) * stat.f_frsize;
             match self.remount(&format!("size={}", used + SLACK)) {
                 Ok(()) => return self.take_the_rest(),
@@ -85,6 +85,20 @@ impl Drop for SmallDisk {
         // Lazily: the server that is killed may still be about to close its files.
         Command::new("umount").arg("-l").arg(&self.at).status().ok();
     }
+}
+
+/// Unmounts what runs that were killed have left in a folder: theirs end with the id of their process.
+pub(crate) fn unmount_left(folder: &Path) -> anyhow::Result<()> {
+    for line in std::fs::read_to_string("/proc/self/mounts")?.lines() {
+        let Some(at) = line.split(' ').nth(1).map(Path::new) else { continue };
+        let Ok(within) = at.strip_prefix(folder) else { continue };
+        let run = within.iter().next().and_then(|name| name.to_str()?.rsplit('-').next());
+        let is_over = |id: &str| !Path::new("/proc").join(id).exists();
+        if run.is_some_and(is_over) {
+            Command::new("umount").arg("-l").arg(at).status()?;
+        }
+    }
+    Ok(())
 }
 
 fn run(mut command: Command) -> anyhow::Result<()> {

@@ -113,7 +113,9 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn create(seed: u64) -> anyhow::Result<Folder> {
-        let path = folders::target().join(format!("chaos/{seed}-{}", std::process::id()));
+        let all = folders::target().join("chaos");
+        disk::unmount_left(&all)?;
+        let path = all.join(format!("{seed}-{}", std::process::id()));
         std::fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
         Ok(Folder(path))
     }

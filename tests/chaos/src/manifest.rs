@@ -15,7 +15,8 @@ pub(crate) const DEAD_LETTER_TOPICS: [&str; 2] = ["user-messages-dead-letter", "
 
 /// The manifest of the host with this name, which its agents write into their entries.
 ///
-/// Effects, messages and events are tried for longer than any fault lasts: what is given up in the end is a violation.
+/// Effects, messages and events are tried for longer than any fault lasts: what is given up in the end is a violation. What a
+/// host still has of an actor that it has lost unheard is gone after a short while; each actor's reminder keeps the other.
 pub(crate) fn of(host: &str) -> String {
     let component = guest(GUEST).display().to_string();
     format!(
@@ -25,6 +26,7 @@ effect-attempts = 12
 
 [agents.{TYPE}]
 component = {component:?}
+idle-timeout = "30s"
 settings = {{ host = {host:?} }}
 
 [agents.{TYPE}.permissions]

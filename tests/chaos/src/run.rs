@@ -70,7 +70,8 @@ async fn script(order: Order, cluster: &Cluster, history: &History) -> anyhow::R
     worked?;
     let unready = unready?;
     eprintln!("all faults are healed, and the work is over: waiting for what is on its way");
-    let mut seen = settled(&workload, history).await?;
+    let seen = settled(&workload, history).await;
+    let mut seen = seen.with_context(|| format!("hosts that were not ready in time: {unready:?}"))?;
     seen.unready = unready;
     seen.swap_fault = workload::agree(&workload).await?;
     seen.without_ticks = without_ticks(&workload).await?;
