@@ -10,12 +10,10 @@ use crate::fault::{Edge, Fault};
 use crate::history::{History, What};
 use crate::plan::{Planned, Round};
 
-/// Runs a round: each of its faults comes, lasts, and is healed.
+/// Runs a round: each of its faults comes, lasts, and is healed. Its pause is left to the caller.
 pub(crate) async fn run(round: &Round, cluster: &Cluster, history: &History) -> anyhow::Result<()> {
     let done = join_all(round.faults.iter().map(|planned| one(planned, cluster, history))).await;
-    done.into_iter().collect::<anyhow::Result<()>>()?;
-    sleep(round.pause).await;
-    Ok(())
+    done.into_iter().collect()
 }
 
 async fn one(planned: &Planned, cluster: &Cluster, history: &History) -> anyhow::Result<()> {

@@ -84,19 +84,21 @@ async fn script(order: Order, cluster: &Cluster, history: &History) -> anyhow::R
 /// The faults, one round after the other. Answers the hosts that are not ready in time afterwards.
 async fn all_faults(plan: &[Round], cluster: &Cluster, history: &History) -> anyhow::Result<Vec<String>> {
     sleep(WARM_UP).await;
+    let mut healed = Instant::now();
     for (number, round) in (1..).zip(plan) {
         let names = round.faults.iter().map(|planned| planned.fault.to_string()).collect::<Vec<_>>();
         eprintln!("{:>6} s  round {number}/{}: {}", history.now_ms() / 1000, plan.len(), names.join("; "));
         faults::run(round, cluster, history).await?;
+        healed = Instant::now();
+        sleep(round.pause).await;
     }
-    let start = Instant::now();
     loop {
         let ready = keeper::readiness(cluster).await?;
         if ready.iter().all(|is_ready| *is_ready) {
-            eprintln!("all hosts are ready {:.1} s after the last pause", start.elapsed().as_secs_f64());
+            eprintln!("all hosts are ready {:.1} s after the last fault", healed.elapsed().as_secs_f64());
             return Ok(Vec::new());
         }
-        if start.elapsed() > READY_WITHIN {
+        if healed.elapsed() > READY_WITHIN {
             let unready = ready.iter().enumerate().filter(|(_, is_ready)| !**is_ready);
             return Ok(unready.map(|(index, _)| host_name(index)).collect());
         }
