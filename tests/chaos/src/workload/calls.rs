@@ -85,7 +85,7 @@ async fn look(workload: &Workload<'_>, asked: &Asked, entry: &Entry, attempt: u6
 }
 
 /// A page of a ledger, as one of the hosts tells.
-pub(crate) async fn page(request: reqwest::RequestBuilder) -> anyhow::Result<Page> {
+async fn page(request: reqwest::RequestBuilder) -> anyhow::Result<Page> {
     let answer = Answer::of(request).await?;
     if answer.status != 200 {
         bail!("{:?}", answer.outcome());
@@ -102,7 +102,7 @@ pub(crate) async fn pages(
     let (app, _) = workload.host(host);
     let url = app.url(&format!("/page/{}", actor_name(actor)));
     let mut entries = Vec::new();
-    for number in 0.. {
+    for number in 0_u64.. {
         let request = workload.client.post(&url).json(&json!({ "number": number })).timeout(ANSWER_WITHIN);
         let page = page(request).await?;
         entries.extend_from_slice(&page.entries);
