@@ -95,13 +95,14 @@ pub(crate) fn host_name(index: usize) -> String {
 }
 
 impl Fault {
-    /// What it happens to: two faults at the same time happen to two. Redis and Kafka end when their disk is full.
+    /// What it happens to: two faults at the same time happen to two. Redis and Kafka end when their disk is full, and a host
+    /// that was killed rightly does not start on one.
     pub(crate) fn subject(self) -> String {
         match self {
             Fault::Kill(server) | Fault::Pause(server) => server.name(),
             Fault::FullDisk(Disk::Redis) => Server::Redis.name(),
             Fault::FullDisk(Disk::Kafka) => Server::Kafka.name(),
-            Fault::FullDisk(Disk::Host(index)) => format!("disk of {}", host_name(index)),
+            Fault::FullDisk(Disk::Host(index)) => Server::Host(index).name(),
             Fault::Link(link, _) => link.to_string(),
             Fault::Edge(_) => "edge".to_owned(),
             Fault::Clock(index, _) => format!("clock of {}", host_name(index)),
