@@ -31,8 +31,8 @@ pub(crate) fn step() -> Step {
     Step::check("previous release", "cargo xtask previous", build)
 }
 
-/// Builds the program, unless it is there. In CI a repository without the commit is an error, and elsewhere a warning: the
-/// tests are skipped then.
+/// Builds the program, unless it is there. Without the commit the tests are skipped, which a warning says. It is an error in CI
+/// if the clone has the whole history: then the name of the commit is wrong.
 pub(crate) fn build() -> anyhow::Result<Warnings> {
     let commit = commit()?;
     let folder = target().join("previous").join(&commit);
@@ -40,7 +40,7 @@ pub(crate) fn build() -> anyhow::Result<Warnings> {
         return Ok(Warnings::new());
     }
     if let Err(error) = provide(&commit) {
-        if std::env::var_os("CI").is_some() {
+        if std::env::var_os("CI").is_some() && has_whole_history() {
             return Err(error);
         }
         return Ok(vec![format!("THE TESTS OF A ROLLOUT WILL BE SKIPPED: {error:#}")]);
@@ -64,7 +64,7 @@ fn provide(commit: &str) -> anyhow::Result<()> {
     if has(commit)? {
         return Ok(());
     }
-    let is_shallow = output(git(&["rev-parse", "--is-shallow-repository"]))?.trim() == "true";
+    let is_shallow = !has_whole_history();
     let mut fetch = Command::new("timeout");
     fetch.args([FETCHING, "git"]).args(ANY_OWNER).args(["fetch", "--quiet", "--no-tags"]);
     // Of a whole clone it would make a shallow one.
@@ -83,6 +83,11 @@ fn provide(commit: &str) -> anyhow::Result<()> {
     bail!(
         "the commit {commit}, which {COMMIT_FILE} names as the release before, is not in this clone, and could not be fetched: {reason}\n  help: clone the whole history (actions/checkout: fetch-depth: 0), or run: git fetch --unshallow"
     )
+}
+
+/// Whether this is a clone, and not a shallow one.
+fn has_whole_history() -> bool {
+    output(git(&["rev-parse", "--is-shallow-repository"])).is_ok_and(|answer| answer.trim() == "false")
 }
 
 fn has(commit: &str) -> anyhow::Result<bool> {
@@ -152,7 +157,7 @@ mod tests {
     #[test]
     fn the_release_before_is_an_ancestor() -> anyhow::Result<()> {
         let commit = commit()?;
-        if has(&commit)? && output(git(&["rev-parse", "--is-shallow-repository"]))?.trim() == "false" {
+        if has(&commit)? && has_whole_history() {
             output(git(&["merge-base", "--is-ancestor", &commit, "HEAD"]))?;
         }
         Ok(())

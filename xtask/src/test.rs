@@ -9,13 +9,14 @@
 //! What is quick comes first: the format, the links of the documents ([`links`]), the dependencies ([`dependencies`]).
 //!
 //! The servers are built and fetched in the background from the start, and the host of the release before is built once
-//! ([`previous`]). The tests begin when all of that is done: many of them look at the time.
+//! ([`previous`]). The tests begin when all of that is done: many of them look at the time. Faults on all servers at once
+//! ([`chaos`]) come last, since they take minutes and the processors.
 
 use crate::cargo::Cargo;
 use crate::packages::{guest_side, host_side};
 use crate::steps::{self, Step};
 use crate::toolchain::Part;
-use crate::{dependencies, documentation, guests, k8s, links, previous, stack};
+use crate::{chaos, dependencies, documentation, guests, k8s, links, previous, stack};
 
 /// What `test` is asked to do.
 #[derive(clap::Args)]
@@ -23,6 +24,9 @@ pub(crate) struct Arguments {
     /// Leave out the tests on the real servers, and what they need: Go, Java, Redis, make
     #[arg(long)]
     no_stack: bool,
+    /// Leave out the minutes of faults on all servers, which follow the tests on the real servers
+    #[arg(long)]
+    no_chaos: bool,
     /// The tests on a cluster instead: the one that the current context of kubectl names, with Dapr's control plane in it
     #[arg(long, conflicts_with = "no_stack")]
     k8s: bool,
@@ -38,12 +42,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return k8s::run(&arguments.cluster, &arguments.filter);
     }
     let with_stack = !arguments.no_stack;
-    let steps =
-        if arguments.filter.is_empty() { all(with_stack) } else { filtered(&arguments.filter, with_stack) };
+    let is_filtered = !arguments.filter.is_empty();
+    let mut steps = if is_filtered { filtered(&arguments.filter, with_stack) } else { all(with_stack) };
+    if with_stack && !arguments.no_chaos && !is_filtered {
+        steps.push(chaos::of_test());
+    }
     let done = steps::run(&steps)?;
     steps::summarise(&steps, &done);
     if !with_stack {
-        eprintln!("\nwarning: --no-stack: THE TESTS ON THE REAL SERVERS WERE SKIPPED");
+        eprintln!(
+            "\nwarning: --no-stack: THE TESTS ON THE REAL SERVERS WERE SKIPPED, AND THE FAULTS ON ALL OF THEM"
+        );
+    } else if arguments.no_chaos {
+        eprintln!("\nwarning: --no-chaos: THE FAULTS ON ALL SERVERS WERE SKIPPED");
     }
     Ok(())
 }

@@ -10,6 +10,7 @@
 /// All guests, in the order of the alphabet: each `NAME` of an `examples/NAME.rs`.
 pub const GUESTS: &[&str] = &[
     "allocates",
+    "chaos_ledger",
     "deaf",
     "exerciser",
     "exits",

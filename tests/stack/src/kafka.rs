@@ -29,6 +29,8 @@ const JAVA_OPTIONS: [&str; 5] = [
 pub struct Kafka {
     /// Its port.
     pub port: u16,
+    /// The port for a proxy before it, if there is one: who comes by it is sent to the proxy again.
+    pub behind: Option<u16>,
     /// Its process.
     pub process: Process,
 }
@@ -36,15 +38,30 @@ pub struct Kafka {
 impl Kafka {
     /// Starts a node whose data lie in `kafka` in the folder, from the folder of Kafka's jars, and waits until it is ready.
     pub async fn start(libraries: &Path, folder: &Path, port: u16) -> anyhow::Result<Kafka> {
+        Kafka::start_behind(libraries, folder, port, None).await
+    }
+
+    /// The same with a proxy before it that listens on the port `front`.
+    pub async fn start_behind(
+        libraries: &Path,
+        folder: &Path,
+        port: u16,
+        front: Option<u16>,
+    ) -> anyhow::Result<Kafka> {
         let data = folder.join("kafka");
         std::fs::create_dir_all(&data)?;
         let settings = folder.join("kafka.properties");
-        std::fs::write(&settings, properties(&data, port, ports::free()?))?;
+        let behind = front.map(|_| ports::free()).transpose()?;
+        let mut text = properties(&data, port, ports::free()?);
+        if let (Some(front), Some(behind)) = (front, behind) {
+            text = with_front(&text, front, behind);
+        }
+        std::fs::write(&settings, text)?;
         if !data.join("meta.properties").is_file() {
             format(libraries, folder, &settings).await?;
         }
         let program = java("kafka", libraries, folder)?.argument("kafka.Kafka").argument(settings);
-        let kafka = Kafka { port, process: Process::start(program)? };
+        let kafka = Kafka { port, behind, process: Process::start(program)? };
         kafka.wait_ready().await?;
         Ok(kafka)
     }
@@ -139,4 +156,37 @@ broker.heartbeat.interval.ms=500
 ",
         data.display()
     )
+}
+
+/// Settings with one more listener, whose address is that of a proxy before it.
+fn with_front(properties: &str, front: u16, behind: u16) -> String {
+    let added = [
+        ("listeners=", format!("FRONT://127.0.0.1:{behind},")),
+        ("advertised.listeners=", format!("FRONT://127.0.0.1:{front},")),
+        ("listener.security.protocol.map=", "FRONT:PLAINTEXT,".to_owned()),
+    ];
+    let line =
+        |line: &str| match added.iter().find_map(|(key, more)| Some((line.strip_prefix(key)?, key, more))) {
+            Some((value, key, more)) => format!("{key}{more}{value}\n"),
+            None => format!("{line}\n"),
+        };
+    properties.lines().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_before_the_node_is_announced_beside_the_node() {
+        let text = with_front(&properties(Path::new("/data"), 1, 2), 3, 4);
+        let has = |line: &str| text.lines().any(|one| one == line);
+        assert!(
+            has("listeners=FRONT://127.0.0.1:4,PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:2"),
+            "{text}"
+        );
+        assert!(has("advertised.listeners=FRONT://127.0.0.1:3,PLAINTEXT://127.0.0.1:1"), "{text}");
+        let map = "listener.security.protocol.map=FRONT:PLAINTEXT,CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT";
+        assert!(has(map) && has("controller.listener.names=CONTROLLER"), "{text}");
+    }
 }

@@ -18,13 +18,22 @@ pub struct Scheduler {
 impl Scheduler {
     /// Starts the program on free ports, with its data in `scheduler` in the folder, and waits until it is ready.
     pub async fn start(program: &Path, folder: &Path) -> anyhow::Result<Scheduler> {
+        Scheduler::start_behind(program, folder, None).await
+    }
+
+    /// The same with a proxy before it that listens on the port `front`, to which sidecars are sent.
+    pub async fn start_behind(
+        program: &Path,
+        folder: &Path,
+        front: Option<u16>,
+    ) -> anyhow::Result<Scheduler> {
         let (port, health_port) = (ports::free()?, ports::free()?);
         let (etcd_client, etcd_peer) = (ports::free()?, ports::free()?);
         let program = Program::new("scheduler", program, folder)
             .option("--port", port)
             .option("--listen-address", "127.0.0.1")
             // Otherwise sidecars are sent to an address of this machine that it may not listen on.
-            .option("--override-broadcast-host-port", format!("127.0.0.1:{port}"))
+            .option("--override-broadcast-host-port", format!("127.0.0.1:{}", front.unwrap_or(port)))
             .option("--healthz-port", health_port)
             .option("--etcd-data-dir", folder.join("scheduler").display())
             .option("--etcd-client-port", etcd_client)

@@ -39,6 +39,17 @@ pub struct StackOptions {
     pub components: PathBuf,
     /// What else is replaced in the component files.
     pub replacements: Vec<(String, String)>,
+    /// The ports of proxies before servers that tell sidecars themselves where they are.
+    pub fronts: Fronts,
+}
+
+/// The ports of proxies before servers that tell sidecars themselves where they are. Where there is none, sidecars come straight.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fronts {
+    /// Before Kafka. It leads to [`Kafka::behind`].
+    pub kafka: Option<u16>,
+    /// Before the scheduler service.
+    pub scheduler: Option<u16>,
 }
 
 impl Default for StackOptions {
@@ -50,6 +61,7 @@ impl Default for StackOptions {
             topics: vec![("user-messages".to_owned(), 4)],
             components: folders::root().join("components/local"),
             replacements: Vec::new(),
+            fronts: Fronts::default(),
         }
     }
 }
@@ -87,7 +99,7 @@ impl Stack {
         let folder = folder.canonicalize()?;
         let (kafka, scheduler, placement, redis, twilio) = tokio::try_join!(
             start_kafka(&options, &folder),
-            Scheduler::start(&dapr.scheduler, &folder),
+            Scheduler::start_behind(&dapr.scheduler, &folder, options.fronts.scheduler),
             Placement::start(&dapr.placement, &folder),
             start_redis(&folder),
             Twilio::start(&folder),
@@ -178,7 +190,7 @@ async fn start_kafka(options: &StackOptions, folder: &Path) -> anyhow::Result<Op
     if !options.kafka {
         return Ok(None);
     }
-    let kafka = Kafka::start(&build::kafka()?, folder, ports::free()?).await?;
+    let kafka = Kafka::start_behind(&build::kafka()?, folder, ports::free()?, options.fronts.kafka).await?;
     for (topic, partitions) in &options.topics {
         kafka.create_topic(topic, *partitions).await?;
     }

@@ -66,6 +66,8 @@ pub enum Behaviour {
     Answer(u16),
     /// They are taken and never answered.
     Never,
+    /// They are taken, and the connection is closed without an answer.
+    Reset,
 }
 
 /// The running edge. Dropping it stops it.
@@ -232,16 +234,17 @@ fn connect(
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<EdgeState>) {
     let service = service_fn(move |request| {
         let shared = shared.clone();
-        async move { Ok::<_, Infallible>(answer(request, &shared).await) }
+        async move { answer(request, &shared).await }
     });
     // How a connection ends is the client's affair.
     http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
 }
 
-async fn answer(request: Request<Incoming>, shared: &EdgeState) -> Response<Full<Bytes>> {
+/// An error closes the connection.
+async fn answer(request: Request<Incoming>, shared: &EdgeState) -> std::io::Result<Response<Full<Bytes>>> {
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
-        return error(StatusCode::PAYLOAD_TOO_LARGE);
+        return Ok(error(StatusCode::PAYLOAD_TOO_LARGE));
     };
     let header = |name: HeaderName| {
         head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
@@ -263,9 +266,10 @@ async fn answer(request: Request<Incoming>, shared: &EdgeState) -> Response<Full
     shared.keep(sms.clone());
     let behaviour = *lock(&shared.behaviour);
     match behaviour {
-        Behaviour::Accept => accepted(&sms),
-        Behaviour::Answer(status) => error(StatusCode::from_u16(status).unwrap_or_default()),
+        Behaviour::Accept => Ok(accepted(&sms)),
+        Behaviour::Answer(status) => Ok(error(StatusCode::from_u16(status).unwrap_or_default())),
         Behaviour::Never => std::future::pending().await,
+        Behaviour::Reset => Err(std::io::ErrorKind::ConnectionReset.into()),
     }
 }
 
@@ -373,10 +377,13 @@ mod tests {
         let answer = send(&twilio).await?;
         assert!(answer.starts_with("HTTP/1.1 429 ") && answer.contains("\"code\":20429"), "{answer}");
 
+        twilio.behave(Behaviour::Reset);
+        assert!(!send(&twilio).await.unwrap_or_default().starts_with("HTTP/"));
+
         twilio.behave(Behaviour::Never);
         let waiting = tokio::time::timeout(Duration::from_millis(300), send(&twilio));
         assert!(waiting.await.is_err());
-        assert_eq!((twilio.received().len(), twilio.count()), (3, 3));
+        assert_eq!((twilio.received().len(), twilio.count()), (4, 4));
         Ok(())
     }
 

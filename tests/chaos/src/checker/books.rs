@@ -1,0 +1,81 @@
+//! The ledgers and what was announced of them, by actor and operation; and what explains that something announced is missing.
+
+use std::collections::BTreeMap;
+
+use super::facts::{Facts, Operation};
+use super::violation::Known;
+use crate::history::Outcome;
+use crate::seen::Seen;
+use crate::wire::Entry;
+
+/// An actor, the kind of an entry, and its operation.
+type Key<'a> = (&'a str, &'a str, &'a str);
+
+/// All that the rules look at.
+pub(crate) struct Books<'a> {
+    pub(crate) facts: &'a Facts,
+    pub(crate) seen: &'a Seen,
+    ledgers: BTreeMap<&'a str, &'a [Entry]>,
+    entries: BTreeMap<Key<'a>, Vec<&'a Entry>>,
+    announced: BTreeMap<Key<'a>, Vec<&'a Entry>>,
+}
+
+impl<'a> Books<'a> {
+    pub(crate) fn of(facts: &'a Facts, seen: &'a Seen) -> Books<'a> {
+        let ledgers = seen.ledgers.iter().map(|ledger| (ledger.actor.as_str(), ledger.entries.as_slice()));
+        let mut entries = BTreeMap::<Key<'_>, Vec<&Entry>>::new();
+        for ledger in &seen.ledgers {
+            for entry in &ledger.entries {
+                let key = (ledger.actor.as_str(), entry.kind.as_str(), entry.op.as_str());
+                entries.entry(key).or_default().push(entry);
+            }
+        }
+        let mut announced = BTreeMap::<Key<'_>, Vec<&Entry>>::new();
+        for event in &seen.events {
+            let entry = &event.recorded.entry;
+            let key = (event.recorded.actor.as_str(), entry.kind.as_str(), entry.op.as_str());
+            announced.entry(key).or_default().push(entry);
+        }
+        Books { facts, seen, ledgers: ledgers.collect(), entries, announced }
+    }
+
+    /// The entries that an operation has in an actor's ledger.
+    pub(crate) fn entries(&self, actor: &str, kind: &str, op: &str) -> &[&'a Entry] {
+        self.entries.get(&(actor, kind, op)).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Those that its own turn has.
+    pub(crate) fn own(&self, operation: &Operation) -> &[&'a Entry] {
+        let asked = &operation.asked;
+        self.entries(&asked.actor, &asked.order.kind, &asked.order.op)
+    }
+
+    /// What is in an actor's ledger at a position.
+    pub(crate) fn at(&self, actor: &str, position: u64) -> Option<&'a Entry> {
+        self.ledgers.get(actor)?.get(usize::try_from(position).ok()?)
+    }
+
+    /// Is this entry in the ledger, at its place?
+    pub(crate) fn has(&self, actor: &str, entry: &Entry) -> bool {
+        self.at(actor, entry.position).is_some_and(|one| one.op == entry.op && one.kind == entry.kind)
+    }
+
+    /// The class of faults by which an entry that was written was overwritten, if it was. Whoever has overwritten it wrote what
+    /// is at its place now, or the end of a ledger that has no such place.
+    pub(crate) fn overwritten(&self, actor: &str, entry: &Entry) -> Option<Known> {
+        let last = || self.ledgers.get(actor).and_then(|ledger| ledger.last());
+        let other = self.at(actor, entry.position).or_else(last)?;
+        self.facts.explains(&entry.host, &other.host, self.facts.time_of(entry))
+    }
+
+    /// The same for an operation without an entry, by what was announced or answered of it.
+    pub(crate) fn missing(&self, actor: &str, kind: &str, op: &str) -> Option<Known> {
+        let mut announced = self.announced.get(&(actor, kind, op)).into_iter().flatten().copied();
+        let answered = || match self.facts.operations.get(op)?.answered.as_ref()? {
+            (_, Outcome::Kept(Some(entry))) if entry.kind == kind => Some(entry),
+            _ => None,
+        };
+        let entry = announced.next().or_else(answered)?;
+        self.overwritten(actor, entry)
+    }
+}

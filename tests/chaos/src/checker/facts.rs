@@ -1,0 +1,143 @@
+//! The history, put in order for the rules: each operation with its answer, and the times at which hosts changed.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use super::violation::Known;
+use crate::fault::{Fault, Link, Server, host_name};
+use crate::history::{Asked, Outcome, Record, What};
+use crate::wire::{CALL, Entry, KAFKA};
+
+/// How long after a change of hosts two of them may have an actor, as far as Dapr is to blame.
+const WINDOW_MS: u64 = 10_000;
+/// How late readiness is seen.
+const SEEN_LATE_MS: u64 = 2_000;
+
+/// What is known of an operation.
+#[derive(Debug, Clone)]
+pub(crate) struct Operation {
+    pub(crate) asked: Asked,
+    pub(crate) asked_ms: u64,
+    /// When, and what. Without an answer, its worker was ended.
+    pub(crate) answered: Option<(u64, Outcome)>,
+}
+
+/// A look for an acknowledged entry that did not show it.
+#[derive(Debug, Clone)]
+pub(crate) struct StaleLook {
+    pub(crate) ms: u64,
+    pub(crate) op: String,
+    pub(crate) over: String,
+    pub(crate) by: String,
+}
+
+/// What the rules need of the history.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Facts {
+    release: String,
+    pub(crate) operations: BTreeMap<String, Operation>,
+    pub(crate) stale_looks: Vec<StaleLook>,
+    /// Hosts that ended by themselves, with their status.
+    pub(crate) ended_hosts: Vec<(String, String)>,
+    /// Times at which a host or sidecar joined or left, or placement was away.
+    changes: Vec<RangeInclusive<u64>>,
+    /// The same of sidecars that did not hear of placement, with the name of their host.
+    deaf: Vec<(String, RangeInclusive<u64>)>,
+}
+
+impl Facts {
+    pub(crate) fn of(history: &[Record]) -> Facts {
+        let mut facts = Facts::default();
+        let mut applied = Vec::new();
+        for Record { ms, what } in history {
+            match what {
+                What::Began { release, .. } => facts.release.clone_from(release),
+                What::Asked(asked) => {
+                    let operation = Operation { asked: asked.clone(), asked_ms: *ms, answered: None };
+                    facts.operations.insert(asked.order.op.clone(), operation);
+                }
+                What::Answered { op, outcome } => {
+                    if let Some(operation) = facts.operations.get_mut(op) {
+                        operation.answered = Some((*ms, outcome.clone()));
+                    }
+                }
+                What::Looked { op, over, by, shows: false } => {
+                    let (op, over, by) = (op.clone(), over.clone(), by.clone());
+                    facts.stale_looks.push(StaleLook { ms: *ms, op, over, by });
+                }
+                What::Applied(fault) => applied.push((*ms, *fault)),
+                What::Healed(fault) => {
+                    let since =
+                        applied.iter().position(|(_, one)| one == fault).map(|at| applied.remove(at).0);
+                    facts.add_fault(*fault, since.unwrap_or(*ms), *ms);
+                }
+                What::Ended { server, status } => facts.add_end(*server, status, *ms),
+                What::Started(server) if changes_hosts(*server) => facts.add_change(*ms, *ms),
+                What::Ready { .. } => facts.add_change(ms.saturating_sub(SEEN_LATE_MS), *ms),
+                _ => {}
+            }
+        }
+        facts
+    }
+
+    /// Does a class of Dapr's known faults explain what these two hosts have done to one actor at this time?
+    pub(crate) fn explains(&self, one: &str, other: &str, time: RangeInclusive<u64>) -> Option<Known> {
+        if one == other {
+            return None;
+        }
+        let is_deaf = |(host, deaf): &(String, RangeInclusive<u64>)| {
+            (host == one || host == other) && overlap(deaf, &time)
+        };
+        if self.deaf.iter().any(is_deaf) {
+            return Some(Known::DeafSidecar);
+        }
+        let is_1_16 = self.release.starts_with("1.16.");
+        let changes = is_1_16 && self.changes.iter().any(|change| overlap(change, &time));
+        changes.then_some(Known::PlacementDoesNotWait)
+    }
+
+    /// When an operation may have written this entry: from the question to a while after the answer. What follows from an
+    /// entry, such as a reminder, comes at any later time.
+    pub(crate) fn time_of(&self, entry: &Entry) -> RangeInclusive<u64> {
+        let is_own = entry.kind == CALL || entry.kind == KAFKA;
+        match self.operations.get(&entry.op) {
+            Some(Operation { asked_ms, answered: Some((ms, _)), .. }) if is_own => *asked_ms..=ms + WINDOW_MS,
+            Some(Operation { asked_ms, .. }) => *asked_ms..=u64::MAX,
+            None => 0..=u64::MAX,
+        }
+    }
+
+    fn add_fault(&mut self, fault: Fault, from: u64, to: u64) {
+        match fault {
+            Fault::Pause(Server::Sidecar(index)) | Fault::Link(Link::SidecarToPlacement(index), _) => {
+                self.deaf.push((host_name(index), from..=to + WINDOW_MS));
+                self.add_change(from, to);
+            }
+            Fault::Kill(server) | Fault::Pause(server) if changes_hosts(server) => self.add_change(from, to),
+            // The sidecar takes its host for gone.
+            Fault::Link(Link::SidecarToHost(_) | Link::HostToSidecar(_), _) => self.add_change(from, to),
+            _ => {}
+        }
+    }
+
+    fn add_end(&mut self, server: Server, status: &str, ms: u64) {
+        if let Server::Host(index) = server {
+            self.ended_hosts.push((host_name(index), status.to_owned()));
+        }
+        if changes_hosts(server) {
+            self.add_change(ms, ms);
+        }
+    }
+
+    fn add_change(&mut self, from: u64, to: u64) {
+        self.changes.push(from..=to + WINDOW_MS);
+    }
+}
+
+fn changes_hosts(server: Server) -> bool {
+    matches!(server, Server::Host(_) | Server::Sidecar(_) | Server::Placement)
+}
+
+fn overlap(one: &RangeInclusive<u64>, other: &RangeInclusive<u64>) -> bool {
+    one.start() <= other.end() && other.start() <= one.end()
+}

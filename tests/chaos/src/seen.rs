@@ -1,0 +1,78 @@
+//! What is there at the end: the ledgers, the events at the broker, the SMS at the edge, and what the hosts say.
+
+use crate::wire::{Entry, Recorded};
+
+/// All of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) ledgers: Vec<Ledger>,
+    /// Of the topic `record`, in the order of their arrival.
+    pub(crate) events: Vec<Event>,
+    /// In the order of their arrival.
+    pub(crate) sms: Vec<Sms>,
+    /// Messages and events that were set aside, as text.
+    pub(crate) dead_letters: Vec<String>,
+    /// What is active on each host, by its name.
+    pub(crate) active: Vec<(String, Vec<String>)>,
+    /// Hosts that were not ready in time after the last fault.
+    pub(crate) unready: Vec<String>,
+    /// Why the hosts do not serve the version that was deployed last.
+    pub(crate) swap_fault: Option<String>,
+    /// Actors whose lasting reminder no longer fires.
+    pub(crate) without_ticks: Vec<String>,
+}
+
+/// The ledger of an actor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Ledger {
+    pub(crate) actor: String,
+    /// How many entries it says that it has.
+    pub(crate) count: u64,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) ticks: u64,
+}
+
+/// An entry, as it was announced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Event {
+    /// The id of its CloudEvent.
+    pub(crate) id: String,
+    pub(crate) recorded: Recorded,
+}
+
+/// An SMS, which has the entry in its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sms {
+    pub(crate) actor: String,
+    pub(crate) op: String,
+    pub(crate) position: u64,
+    pub(crate) host: String,
+}
+
+impl Sms {
+    /// Reads the text that the guest writes.
+    pub(crate) fn read(text: &str) -> Option<Sms> {
+        let [actor, op, position, host]: [&str; 4] = text.split(' ').collect::<Vec<_>>().try_into().ok()?;
+        Some(Sms {
+            actor: actor.to_owned(),
+            op: op.to_owned(),
+            position: position.parse().ok()?,
+            host: host.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_an_sms_is_read() {
+        let sms = Sms::read("actor-01 c-01-00002 17 host2").expect("it is one");
+        assert_eq!(
+            (sms.actor.as_str(), sms.op.as_str(), sms.position, sms.host.as_str()),
+            ("actor-01", "c-01-00002", 17, "host2")
+        );
+        assert_eq!(Sms::read("Got your message: Hi"), None);
+    }
+}
