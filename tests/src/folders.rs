@@ -38,7 +38,16 @@ const PREVIOUS: &str = include_str!("../stack/previous-release");
 
 /// The host's program of the release before, which `cargo xtask previous` builds.
 pub fn previous_daca() -> PathBuf {
-    target().join("previous").join(PREVIOUS.trim()).join("out/debug/daca")
+    previous().join("out/debug/daca")
+}
+
+/// The file in which `cargo xtask previous` says why there can be no such program: a shallow clone has no commit of it.
+pub fn no_previous_daca() -> PathBuf {
+    previous().join("unavailable")
+}
+
+fn previous() -> PathBuf {
+    target().join("previous").join(PREVIOUS.trim())
 }
 
 /// The host's program as it is measured, without what eases a debugger's work.

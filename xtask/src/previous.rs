@@ -43,7 +43,10 @@ pub(crate) fn build() -> anyhow::Result<Warnings> {
         if std::env::var_os("CI").is_some() && has_whole_history() {
             return Err(error);
         }
-        return Ok(vec![format!("THE TESTS OF A ROLLOUT WILL BE SKIPPED: {error:#}")]);
+        let warning = format!("THE TESTS OF A ROLLOUT WILL BE SKIPPED: {error:#}");
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join("unavailable"), &warning)?;
+        return Ok(vec![warning]);
     }
     let sources = folder.join("sources");
     extract(&commit, &sources)?;

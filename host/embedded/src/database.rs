@@ -222,7 +222,7 @@ mod tests {
         note(&database, Some(FORMAT + 1)).expect("it is written");
         drop(database);
         for _ in 0..2 {
-            let refused = open(&path).err().expect("it is of a newer host");
+            let refused = open(&path).expect_err("it is of a newer host");
             let code = refused.explanation().map(|explanation| explanation.code);
             assert_eq!(code, Some(AnyCode::Known(ErrorCode::DataTooNew)), "{refused}");
         }

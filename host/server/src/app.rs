@@ -22,7 +22,7 @@ use super::event_retries::Retries;
 use super::events::DeadEvent;
 use super::head::{self, HeadCut};
 use super::inputs::Input;
-use super::{AppToken, Subscriptions};
+use super::{AppToken, HostSeal, Subscriptions};
 use daca_base::ErrorCode;
 use daca_base::json::Document;
 use daca_base::telemetry::printable;

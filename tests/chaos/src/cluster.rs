@@ -192,9 +192,9 @@ async fn prepare(
     sidecar.placement = to_placement.port;
     sidecar.scheduler = scheduler;
     sidecar.resources = components(stack, &name, &to_redis.address(), kafka)?;
-    for (variable, value) in &mut sidecar.environment {
+    for (variable, value) in &mut sidecar.program.environment {
         if variable == "HTTPS_PROXY" {
-            *value = format!("http://{}", to_edge.address());
+            *value = Some(format!("http://{}", to_edge.address()).into());
         }
     }
     let to_sidecar = vec![leading_to(sidecar.ports.http).await?, leading_to(sidecar.ports.grpc).await?];
@@ -203,9 +203,11 @@ async fn prepare(
     let mut app = stack.app_options(&name, &path, &sidecar)?;
     app.listen = ports::free()?;
     to_host.lead_to(app.listen);
-    (app.dapr_http_port, app.dapr_grpc_port) = (to_sidecar[0].port, to_sidecar[1].port);
+    (app.sidecar.http, app.sidecar.grpc) = (to_sidecar[0].port, to_sidecar[1].port);
     app.data = stack.folder.join(data_folder(index));
-    app.environment = clock.map(Clock::environment).unwrap_or_default();
+    if let Some(clock) = clock {
+        app.program = app.program.variables(&clock.environment());
+    }
     let links = vec![
         (Link::HostToSidecar(index), to_sidecar),
         (Link::SidecarToHost(index), vec![to_host]),

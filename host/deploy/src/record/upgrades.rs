@@ -77,7 +77,7 @@ proptest! {
         let newer = of_newer_release(&record);
         let read = read(newer.to_string().as_bytes());
         let mut read = read.map_err(|error| TestCaseError::fail(error.to_string()))?;
-        prop_assert_eq!(value(&read), newer.clone());
+        prop_assert_eq!(&value(&read), &newer);
         let canary = read.canary.clone();
         change_as_a_controller(&mut read, next);
         let after = value(&read);

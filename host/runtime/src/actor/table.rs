@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -256,14 +257,19 @@ impl Actors {
     /// Makes dead letters of effects that were given up, in turns of the host, and tells their agents. Runs until it is
     /// dropped. An actor that is not active here any more is left to the host's reminder.
     pub async fn run_burials(&self) {
-        let given_up = futures::stream::unfold(&self.services.deliveries, |deliveries| async move {
-            Some((deliveries.next_given_up().await, deliveries))
-        });
-        let burials = given_up.for_each_concurrent(CONCURRENT_BURIALS, |actor| async move {
-            self.bury(actor).await;
-            self.services.deliveries.burial_ended();
-        });
-        futures::future::join(burials, self.run_tellings()).await;
+        tokio::join!(self.run_given_up(), self.run_tellings());
+    }
+
+    async fn run_given_up(&self) {
+        let mut burials = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                actor = self.services.deliveries.next_given_up(), if burials.len() < CONCURRENT_BURIALS => {
+                    burials.push(self.bury(actor));
+                }
+                Some(()) = burials.next() => self.services.deliveries.burial_ended(),
+            }
+        }
     }
 
     async fn bury(&self, actor: ActorAddress) {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use daca_model::backend::{Error, FailedEffect};
 use daca_model::{ActorAddress, CallContext, CallError};
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -72,10 +73,15 @@ impl Untold {
 impl Actors {
     /// Tells agents of their dead letters. Runs until it is dropped.
     pub(super) async fn run_tellings(&self) {
-        let untold = futures::stream::unfold(&self.services.untold, |untold| async move {
-            Some((untold.next().await, untold))
-        });
-        untold.for_each_concurrent(CONCURRENT, |actor| self.tell(actor)).await;
+        let mut tellings = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                actor = self.services.untold.next(), if tellings.len() < CONCURRENT => {
+                    tellings.push(self.tell(actor));
+                }
+                Some(()) = tellings.next() => self.services.untold.ended(),
+            }
+        }
     }
 
     /// Tells an agent of one dead letter. If there are more, its turn has added the actor again.
@@ -89,7 +95,6 @@ impl Actors {
                 tracing::debug!(%actor, "the agent has not been told of a failed effect yet: {error}");
             }
         }
-        self.services.untold.ended();
     }
 
     /// Returns `true` while effects that were given up are being made dead letters, or agents are being told of them.

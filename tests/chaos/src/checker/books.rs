@@ -40,12 +40,14 @@ impl<'a> Books<'a> {
     }
 
     /// The entries that an operation has in an actor's ledger.
-    pub(crate) fn entries(&self, actor: &str, kind: &str, op: &str) -> &[&'a Entry] {
-        self.entries.get(&(actor, kind, op)).map(Vec::as_slice).unwrap_or_default()
+    pub(crate) fn entries<'b>(&'b self, actor: &'b str, kind: &'b str, op: &'b str) -> &'b [&'a Entry] {
+        // Keys of a shorter life: the map is one of them, too.
+        let entries: &'b BTreeMap<Key<'b>, Vec<&'a Entry>> = &self.entries;
+        entries.get(&(actor, kind, op)).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Those that its own turn has.
-    pub(crate) fn own(&self, operation: &Operation) -> &[&'a Entry] {
+    pub(crate) fn own<'b>(&'b self, operation: &'b Operation) -> &'b [&'a Entry] {
         let asked = &operation.asked;
         self.entries(&asked.actor, &asked.order.kind, &asked.order.op)
     }

@@ -69,6 +69,6 @@ impl<'a> Workload<'a> {
         let hosts = &self.cluster.hosts;
         let index = usize::try_from(number).unwrap_or_default() % hosts.len().max(1);
         let app = &hosts[index].app;
-        (app, app.options.name.clone())
+        (app, app.options.program.name.clone())
     }
 }

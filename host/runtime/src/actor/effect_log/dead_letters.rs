@@ -76,7 +76,7 @@ impl DeadLetter {
 
     /// The same, of which the agent is to be told, unless its handler requested the effect: one failure would lead to the
     /// next for ever.
-    pub(in crate::actor) fn to_be_told(self) -> DeadLetter {
+    pub(in crate::actor) fn untold(self) -> DeadLetter {
         let told = (!self.effect().after_failure).then_some(false);
         DeadLetter { telling: Telling { told, told_failures: 0 }, ..self }
     }
@@ -277,10 +277,10 @@ mod tests {
         let mut letters = DeadLetters::default();
         letters.add(letter("nobody asks"));
         let own = StoredEffect::new(Effect { after_failure: true, ..event("own") }, 5);
-        letters.add(DeadLetter::new(own.expect("it can be stored"), letter("own").given_up).to_be_told());
+        letters.add(DeadLetter::new(own.expect("it can be stored"), letter("own").given_up).untold());
         assert!(letters.untold().is_none());
         for name in ["1", "2", "3"] {
-            letters.add(letter(name).to_be_told());
+            letters.add(letter(name).untold());
         }
         let next = |letters: &DeadLetters| letters.untold().map(|letter| letter.effect().id.to_string());
         assert!(!letters.telling_failed("1-0"));
@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn letters_of_an_earlier_host_are_read() {
         let mut letters = DeadLetters::default();
-        letters.add(letter("1").to_be_told());
+        letters.add(letter("1").untold());
         let text = letters.text().map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default();
         let earlier = text.replace("\"told\":false,", "").replace("\"code\":\"invalid\",", "");
         let earlier = DeadLetters::read(Some(&earlier.into())).expect("it is read");

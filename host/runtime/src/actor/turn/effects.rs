@@ -72,7 +72,7 @@ impl Turn<'_> {
             self.services.dead_letters.announce(&self.activation.address, letters.is_empty()).await;
         }
         for letter in given_up.iter().cloned() {
-            for dropped in letters.add(if tells { letter.to_be_told() } else { letter }) {
+            for dropped in letters.add(if tells { letter.untold() } else { letter }) {
                 let Effect { id, .. } = dropped.effect();
                 let code = ErrorCode::DeadLetterDropped.as_str();
                 tracing::error!(code, "the dead letter {id} was dropped: the actor has too many");
