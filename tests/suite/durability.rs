@@ -226,6 +226,7 @@ async fn a_data_folder_that_is_gone_is_said_and_nothing_is_kept_as_if_it_were_th
     assert_eq!(set(3).await?, refused);
     // A turn that keeps nothing works. Where one failed, the next activation would write.
     assert_eq!(host.call("Exerciser/b", "GetState", &json!({"key": "k"})).await?, Value::Null);
+    host.wait_for_log("the loss", |line| line["code"] == "data-missing").await?;
     let count = |code: &str| host.log().iter().filter(|line| line["code"] == code).count();
     assert_eq!(count("data-missing"), 1);
     let component = std::fs::read(daca_tests::guest("plain"))?;

@@ -20,7 +20,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use crate::support::{Bench, BenchOptions, eventually, exerciser, ledger_manifest, until_settled};
+use crate::support::{
+    Bench, BenchOptions, eventually, exerciser, ledger_manifest, lines_with, until_settled,
+};
 
 /// Bytes of a body that the proxy passes on, at most.
 const MAX_BODY: usize = 4 << 20;
@@ -317,7 +319,9 @@ async fn a_call_that_reaches_another_actor_is_refused_and_counted() -> anyhow::R
     assert!(refused.starts_with("daca:one:failure:") && refused.contains("\"not-done\""), "{refused}");
     let metrics = bench.client.get(bench.host.app.admin_url("/metrics")).send().await?.text().await?;
     assert!(metrics.contains("daca_misdelivered_calls_total 1\n"), "{metrics}");
-    let log = bench.host.app.log()?;
-    assert_eq!(log.iter().filter(|line| line["code"] == "call-misdelivered").count(), 1);
-    Ok(())
+    eventually("it is logged", async || {
+        let lines = lines_with(&bench.host.app, &[("code", "call-misdelivered")])?;
+        Ok((lines == 1).then_some(()))
+    })
+    .await
 }

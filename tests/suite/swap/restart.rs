@@ -109,6 +109,7 @@ async fn versions_that_are_gone_are_said_and_the_next_start_does_not_pass_over_t
     let answer = host.deploy(&component("swapped_v1")?, "share=10").await?;
     assert_eq!(refusal(&answer), (507, "versions-unwritable"));
     assert!(!kept.exists(), "no empty folder takes its place");
+    host.wait_for_log("the loss", |line| line["code"] == "versions-missing").await?;
     let said = host.log().iter().filter(|line| line["code"] == "versions-missing").count();
     assert_eq!(said, 1);
     std::fs::rename(&away, &kept)?;
