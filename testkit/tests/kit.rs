@@ -135,6 +135,8 @@ async fn bindings_answer_what_the_test_says() -> Result<()> {
     host.answer_binding("weather", BindingAnswer::unavailable("it is night"));
     assert_eq!(ask("get").await?["error"], json!({"case": "unavailable", "message": "it is night"}));
 
+    // What is sent is recorded when it has left.
+    host.answer_binding("weather", BindingAnswer::from("day"));
     let send = json!({"binding": "weather", "operation": "set", "data": "rain", "metadata": {"for": "me"}});
     host.call("Exerciser/a", "Send", &send).await?;
     let calls = host.bindings().await?;

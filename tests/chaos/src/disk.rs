@@ -127,11 +127,11 @@ mod tests {
             }
         };
         std::fs::write(at.join("before"), [1; 100_000])?;
-        for _ in 0..2 {
+        for file in ["first", "second"] {
             disk.fill()?;
-            assert!(std::fs::write(at.join("meanwhile"), [1; 10_000]).is_err());
+            assert!(std::fs::write(at.join(file), [1; 10_000]).is_err());
             disk.empty()?;
-            std::fs::write(at.join("meanwhile"), [1; 1_000_000])?;
+            std::fs::write(at.join(file), [1; 1_000_000])?;
         }
         assert_eq!(std::fs::read(at.join("before"))?, [1; 100_000]);
         Ok(())

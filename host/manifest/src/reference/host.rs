@@ -1,7 +1,7 @@
 //! The keys of `[host]`, the longest table.
 
-use super::KeyDefault::{Value, Words};
-use super::{Table, key};
+use super::table::KeyDefault::{Value, Words};
+use super::table::{Table, key};
 
 pub(super) const TABLE: Table = Table {
     name: "host",

@@ -4,27 +4,28 @@
 //! Each actor with effects has its log here ([`logs`]), and a lane for each target that effects wait for ([`lanes`]).
 
 mod inspect;
+mod lane;
 mod lanes;
 mod logs;
 mod policy;
+mod shared;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use self::lanes::{Lane, WaitingEffect};
-use self::logs::{Logs, Outgoing};
+use self::lane::{Lane, WaitingEffect};
+use self::logs::Outgoing;
 pub use self::policy::{DeliveryOptions, RetryPolicy};
+use self::shared::Shared;
 use super::ActorAddress;
 use super::effect_log::{self, DeadLetter, LoggedEffect, Staged, StoredLog};
 use daca_model::backend::{Backend, Effect, Error, Outbox, TurnCommit};
 
-/// The fraction of the permitted waiting effects beyond which callers are slowed down.
-const SLOW_DOWN_AT: usize = 10;
 /// The longest delay of a caller.
 const MAX_SLOWDOWN: Duration = Duration::from_secs(1);
 
@@ -32,27 +33,6 @@ const MAX_SLOWDOWN: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Deliveries {
     shared: Arc<Shared>,
-}
-
-struct Shared {
-    backend: Arc<dyn Backend>,
-    outbox: Arc<Outbox>,
-    options: DeliveryOptions,
-    logs: Mutex<Logs>,
-    pending: AtomicUsize,
-    pending_bytes: AtomicUsize,
-    /// The effects of lanes that wait before their next attempt.
-    held_up: AtomicUsize,
-    /// Notified when an effect does not wait any more, or a lane is held up.
-    settled: Notify,
-    /// Ends the waits of all lanes that are held up.
-    hurry: Notify,
-    is_draining: AtomicBool,
-    has_given_up: Notify,
-    /// Wakes one of the delayed callers.
-    has_room: Notify,
-    /// The memory for commits in doubt, in KiB: as much again as for effects.
-    in_doubt: Arc<Semaphore>,
 }
 
 /// Shows that the effect log in memory is that of the store, as long as nobody else has a claim to it. An activation
@@ -72,7 +52,7 @@ pub(super) struct LogClaim {
 impl Drop for LogClaim {
     fn drop(&mut self) {
         let mut logs = self.shared.lock();
-        if logs.is_held_by(self) {
+        if logs.is_held_by(&self.actor, &self.token) {
             logs.release(&self.actor);
         }
     }
@@ -144,7 +124,7 @@ impl Deliveries {
         actor: &ActorAddress,
         claim: &'a mut Option<LogClaim>,
     ) -> Result<&'a mut LogClaim, Error> {
-        let held = claim.take().filter(|held| self.shared.lock().is_held_by(held));
+        let held = claim.take().filter(|held| self.shared.lock().is_held_by(&held.actor, &held.token));
         let held = match held {
             Some(held) => held,
             None => {
@@ -234,7 +214,7 @@ impl Deliveries {
     /// Returns `true` if the store has effects that have left, and this claim knows it.
     pub(super) fn is_outdated(&self, claim: &LogClaim) -> bool {
         let logs = self.shared.lock();
-        logs.is_held_by(claim)
+        logs.is_held_by(&claim.actor, &claim.token)
             && logs.outgoing.get(&claim.actor).is_some_and(|outgoing| outgoing.log.is_outdated())
     }
 
@@ -300,30 +280,6 @@ impl Deliveries {
                 return self.pending();
             }
         }
-    }
-}
-
-impl Shared {
-    /// Those that are held up do not count: callers cannot make them leave by waiting.
-    fn is_behind(&self) -> bool {
-        let held_up = self.held_up.load(Ordering::Relaxed);
-        self.pending.load(Ordering::Relaxed).saturating_sub(held_up) > self.options.max_pending / SLOW_DOWN_AT
-    }
-
-    /// Ends the waits of the lanes that are held up now. Only once: a drain tries each lane once more.
-    fn hurry(&self) {
-        if self.is_draining.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        for lane in self.lock().outgoing.values_mut().flat_map(|outgoing| outgoing.lanes.values_mut()) {
-            lane.was_hurried |= lane.is_held_up;
-            self.resume(lane);
-        }
-        self.hurry.notify_waiters();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Logs> {
-        self.logs.lock()
     }
 }
 

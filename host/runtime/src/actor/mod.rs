@@ -35,6 +35,7 @@ mod services;
 mod smoke_test;
 mod stored_format;
 mod table;
+mod tellings;
 mod turn;
 mod untold;
 mod warm_state;

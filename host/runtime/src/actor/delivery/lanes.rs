@@ -16,8 +16,10 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use tracing::Instrument as _;
 
+use super::lane::WaitingEffect;
+use super::logs::Outgoing;
 use super::policy::LaneKey;
-use super::{Outgoing, Shared};
+use super::shared::Shared;
 use crate::actor::effect_log::{GivenUp, LoggedEffect};
 use daca_base::ErrorCode;
 use daca_base::clock::Clock;
@@ -29,47 +31,6 @@ use daca_model::backend::{Effect, EffectStatus, Error, Tried};
 const MAX_BATCH: usize = 100;
 /// The bytes of the reason in a dead letter.
 const MAX_REASON: usize = 1_024;
-
-/// Effects that leave one after the other.
-pub(super) struct Lane {
-    pub(super) effects: VecDeque<WaitingEffect>,
-    /// The first one has failed, and the lane waits before it tries it again.
-    pub(super) is_held_up: bool,
-    /// It has had its last attempt at once, of a drain.
-    pub(super) was_hurried: bool,
-}
-
-impl Lane {
-    /// The lane of an effect that nothing waits for yet.
-    pub(super) fn of(first: WaitingEffect) -> Lane {
-        Lane { effects: VecDeque::from([first]), is_held_up: false, was_hurried: false }
-    }
-}
-
-/// An effect in its lane.
-pub(super) struct WaitingEffect {
-    /// Its number in the outbox.
-    pub(super) id: u64,
-    pub(super) logged: Arc<LoggedEffect>,
-    /// The turn that requested it, for the log lines of its delivery.
-    pub(super) turn: tracing::Span,
-    /// The attempts that have failed while it was the first of its lane. Those behind it have attempts of their own.
-    pub(super) failures: u32,
-    /// The backend's clock ([`Clock::monotonic`]) when a failed attempt may be the last one.
-    pub(super) expires: Duration,
-}
-
-impl WaitingEffect {
-    pub(super) fn effect(&self) -> &Effect {
-        &self.logged.effect
-    }
-
-    /// Counts a failed attempt. Returns `true` if it was the last one.
-    fn has_failed(&mut self, least_attempts: u32, clock: &Clock) -> bool {
-        self.failures = self.failures.saturating_add(1);
-        self.failures >= least_attempts && clock.monotonic() >= self.expires
-    }
-}
 
 impl Shared {
     /// Delivers the effects of a lane until none waits.
@@ -197,13 +158,6 @@ impl Shared {
             ids.insert(waiting.logged.effect.id.clone());
         }
         outgoing.log.let_go(&ids);
-    }
-
-    /// The wait of a lane is over.
-    pub(super) fn resume(&self, lane: &mut Lane) {
-        if std::mem::take(&mut lane.is_held_up) {
-            self.held_up.fetch_sub(lane.effects.len(), Ordering::Relaxed);
-        }
     }
 
     /// Makes one attempt at effects. Returns those that are to be retried: the first of them is the one that holds up

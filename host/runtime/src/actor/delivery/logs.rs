@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::LogClaim;
-use super::lanes::Lane;
+use super::lane::Lane;
 use super::policy::LaneKey;
 use crate::actor::ActorAddress;
 use crate::actor::effect_log::EffectLog;
@@ -49,9 +48,10 @@ impl Logs {
         Some(actor)
     }
 
-    pub(super) fn is_held_by(&self, claim: &LogClaim) -> bool {
-        let outgoing = self.outgoing.get(&claim.actor);
-        outgoing.is_some_and(|outgoing| std::ptr::eq(outgoing.claim.as_ptr(), Arc::as_ptr(&claim.token)))
+    /// Returns `true` if the claim with this token is the one of the actor's log.
+    pub(super) fn is_held_by(&self, actor: &ActorAddress, token: &Arc<()>) -> bool {
+        let outgoing = self.outgoing.get(actor);
+        outgoing.is_some_and(|outgoing| std::ptr::eq(outgoing.claim.as_ptr(), Arc::as_ptr(token)))
     }
 
     /// The actor's activation has ended.

@@ -48,6 +48,11 @@ impl Turn<'_> {
             commit.writes.entry(EFFECTS.to_owned()).or_insert(StateWrite::Delete);
             claim.has_reminder = false;
         }
+        let tells_next = is_reminded && is_untold && claim.has_untold == Some(true);
+        if tells_next && !staged.has_head() && !self.activation.lease.is_held(&*self.services.backend) {
+            // The agent is told in a direct turn, for which only a write makes the activation fit. There is no log.
+            commit.writes.entry(EFFECTS.to_owned()).or_insert(StateWrite::Delete);
+        }
         Ok(Some(staged))
     }
 

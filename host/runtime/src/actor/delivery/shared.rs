@@ -1,0 +1,67 @@
+//! What all handles to the waiting effects and all lanes share, with its counts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use daca_model::backend::{Backend, Outbox};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::{Notify, Semaphore};
+
+use super::lane::Lane;
+use super::logs::Logs;
+use super::policy::DeliveryOptions;
+
+/// The fraction of the permitted waiting effects beyond which callers are slowed down.
+const SLOW_DOWN_AT: usize = 10;
+/// What the handles and the lanes share.
+pub(super) struct Shared {
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) options: DeliveryOptions,
+    pub(super) logs: Mutex<Logs>,
+    pub(super) pending: AtomicUsize,
+    pub(super) pending_bytes: AtomicUsize,
+    /// The effects of lanes that wait before their next attempt.
+    pub(super) held_up: AtomicUsize,
+    /// Notified when an effect does not wait any more, or a lane is held up.
+    pub(super) settled: Notify,
+    /// Ends the waits of all lanes that are held up.
+    pub(super) hurry: Notify,
+    pub(super) is_draining: AtomicBool,
+    pub(super) has_given_up: Notify,
+    /// Wakes one of the delayed callers.
+    pub(super) has_room: Notify,
+    /// The memory for commits in doubt, in KiB: as much again as for effects.
+    pub(super) in_doubt: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// Those that are held up do not count: callers cannot make them leave by waiting.
+    pub(super) fn is_behind(&self) -> bool {
+        let held_up = self.held_up.load(Ordering::Relaxed);
+        self.pending.load(Ordering::Relaxed).saturating_sub(held_up) > self.options.max_pending / SLOW_DOWN_AT
+    }
+
+    /// Ends the waits of the lanes that are held up now. Only once: a drain tries each lane once more.
+    pub(super) fn hurry(&self) {
+        if self.is_draining.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        for lane in self.lock().outgoing.values_mut().flat_map(|outgoing| outgoing.lanes.values_mut()) {
+            lane.was_hurried |= lane.is_held_up;
+            self.resume(lane);
+        }
+        self.hurry.notify_waiters();
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Logs> {
+        self.logs.lock()
+    }
+
+    /// The wait of a lane is over.
+    pub(super) fn resume(&self, lane: &mut Lane) {
+        if std::mem::take(&mut lane.is_held_up) {
+            self.held_up.fetch_sub(lane.effects.len(), Ordering::Relaxed);
+        }
+    }
+}
