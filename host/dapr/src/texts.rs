@@ -91,6 +91,16 @@ pub(super) fn is_refused_by_service(text: &str) -> bool {
     statuses.any(|status| DEFINITE.contains(&status)) || text.contains(NO_NUMBER)
 }
 
+/// The texts of Kafka's client (`async_producer.go` and `errors.go` of IBM/sarama) about an event that is too large for it
+/// or for the broker. All releases.
+const TOO_LARGE_FOR_BROKER: [&str; 2] =
+    ["larger than configured Producer.MaxMessageBytes", "Message was too large, server rejected it"];
+
+/// Returns `true` if a broker refuses an event because of its size, and would again.
+pub(super) fn is_too_large_for_broker(text: &str) -> bool {
+    TOO_LARGE_FOR_BROKER.iter().any(|complaint| text.contains(complaint))
+}
+
 /// Interprets an error. `words` are those of [`super::status::words`], which have the reason for a lost connection.
 pub(super) fn meaning(status: &Status, words: &str) -> Option<Meaning> {
     let is_in = |text: &&Text| status.message().contains(text.text) || words.contains(text.text);

@@ -26,6 +26,11 @@ fn previous() -> anyhow::Result<Option<PathBuf>> {
     Ok(None)
 }
 
+/// A manifest that the release before reads, too.
+fn manifest(announce: &str) -> String {
+    ledger_manifest(announce, "").replace("effects = { backoff-max = \"5s\" }\n", "")
+}
+
 /// A host of this release and one of the release before, in this order.
 async fn two_releases(manifest: &str, previous: PathBuf) -> anyhow::Result<(Chat, tempfile::TempDir)> {
     let (options, components) = support::without_kafka()?;
@@ -78,7 +83,7 @@ async fn every_sms_has_left(chat: &Chat, answers: &Answers) -> anyhow::Result<()
 #[tokio::test]
 async fn a_rollout_loses_no_call_and_no_effect_and_doubles_no_call() -> anyhow::Result<()> {
     let Some(previous) = previous()? else { return Ok(()) };
-    let (mut chat, _components) = two_releases(&ledger_manifest("sms", ""), previous).await?;
+    let (mut chat, _components) = two_releases(&manifest("sms"), previous).await?;
     let answers = roll_out(&mut chat, false).await?;
     every_sms_has_left(&chat, &answers).await?;
     assert_eq!(answers.kept_through_a_join(&chat, 0, "a rollout, calls without keys").await?, 0);
@@ -88,7 +93,7 @@ async fn a_rollout_loses_no_call_and_no_effect_and_doubles_no_call() -> anyhow::
 #[tokio::test]
 async fn a_rollout_handles_each_call_with_a_key_once() -> anyhow::Result<()> {
     let Some(previous) = previous()? else { return Ok(()) };
-    let (mut chat, _components) = two_releases(&ledger_manifest("sms", ""), previous).await?;
+    let (mut chat, _components) = two_releases(&manifest("sms"), previous).await?;
     let answers = roll_out(&mut chat, true).await?;
     every_sms_has_left(&chat, &answers).await?;
     let told = answers.by_actor.clone();
@@ -156,7 +161,7 @@ async fn tell(client: &reqwest::Client, url: &str, number: u64) -> anyhow::Resul
 async fn a_data_folder_serves_this_release_and_the_one_before_in_turn() -> anyhow::Result<()> {
     let Some(previous) = previous()? else { return Ok(()) };
     let folder = tempfile::tempdir()?;
-    std::fs::write(folder.path().join("agents.toml"), ledger_manifest("", ""))?;
+    std::fs::write(folder.path().join("agents.toml"), manifest(""))?;
     let (this, client) = (daca(), client()?);
     let mut replies = Vec::new();
     for (number, program) in (1_u64..).zip([&previous, &this, &previous, &this]) {
