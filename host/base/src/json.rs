@@ -17,6 +17,7 @@ use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
+use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 pub use unknown::UnknownFields;
@@ -73,6 +74,14 @@ impl Document {
         let all =
             skip_space(&text, 0)..text.len() - text.iter().rev().take_while(|byte| is_space(**byte)).count();
         Ok(Document(text.slice(all)))
+    }
+
+    /// What serde writes of a value of the host's own, of about so many bytes. That is JSON, so it is not parsed again; the
+    /// type must not be nested deeper than [`MAX_DEPTH`], as it could be if it contained itself.
+    pub fn of_own(value: &impl Serialize, bytes: usize) -> Result<Document, Error> {
+        let mut text = Vec::with_capacity(bytes);
+        serde_json::to_writer(&mut text, value).map_err(|error| Error::Form(error.to_string()))?;
+        Ok(Document(text.into()))
     }
 
     /// A JSON string.

@@ -6,15 +6,12 @@
 
 use std::path::{Path, PathBuf};
 
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata as _, Table, WriteTransaction};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata as _};
 
 use super::backup::Row;
 use super::database::{OpenError, open_database};
 use super::state_file::StateFile;
-use super::transaction::{
-    EXPIRIES, EXPIRY_BYTES, STATE, StateKey, USAGE, WAKEUPS, WakeupRow, WakeupRowKey, entry_bytes, expiry_of,
-    is_counted,
-};
+use super::transaction::{EXPIRY_BYTES, Tables, USAGE, WakeupRow, entry_bytes, expiry_of, is_counted};
 use daca_base::{ErrorCode, Explained, Explanation};
 use daca_model::{check_actor_id, check_agent_type};
 
@@ -151,24 +148,7 @@ fn is_valid(row: &Row<'_>) -> bool {
     has_address && has_value
 }
 
-/// The tables of the new file.
-struct Tables<'a> {
-    state: Table<'a, StateKey<'static>, &'static [u8]>,
-    expiries: Table<'a, (u64, &'static str, &'static str, &'static str), ()>,
-    wakeups: Table<'a, WakeupRowKey<'static>, &'static [u8]>,
-    usage: Table<'a, (&'static str, &'static str), u64>,
-}
-
-impl<'a> Tables<'a> {
-    fn open(transaction: &'a WriteTransaction) -> Result<Tables<'a>, redb::Error> {
-        Ok(Tables {
-            state: transaction.open_table(STATE)?,
-            expiries: transaction.open_table(EXPIRIES)?,
-            wakeups: transaction.open_table(WAKEUPS)?,
-            usage: transaction.open_table(USAGE)?,
-        })
-    }
-
+impl Tables<'_> {
     /// Adds a row, with its entries in the index and in the disk use. Returns `false` if it was there already.
     fn add(&mut self, row: Row<'_>) -> Result<bool, redb::Error> {
         let Row { wakeup, agent_type, id, key, value } = row;

@@ -4,13 +4,14 @@
 
 mod lasting;
 mod state_table;
+mod tables;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use bytes::Bytes;
-use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition};
 use serde::{Deserialize, Serialize};
 
 use daca_base::clock::millis;
@@ -22,6 +23,7 @@ use daca_model::backend::{
 
 pub(super) use lasting::LastingParts;
 pub(super) use state_table::{EXPIRY_BYTES, STATE, StateKey};
+pub(super) use tables::Tables;
 
 /// (expiry in Unix milliseconds, agent type, actor id, key): the index for purging.
 pub(super) const EXPIRIES: TableDefinition<(u64, &str, &str, &str), ()> = TableDefinition::new("expiries");
@@ -55,22 +57,20 @@ pub(super) type WakeupRowKey<'a> = (u8, &'a str, &'a str, &'a str);
 
 /// Writes the result of a turn. The inner error rejects only this turn, and nothing of it is written then.
 pub(super) fn apply(
-    transaction: &WriteTransaction,
+    tables: &mut Tables<'_>,
     actor: &ActorAddress,
     turn: &LastingParts,
     quota: u64,
     now: u64,
     last_token: &mut u64,
 ) -> Result<Result<Vec<ScheduleChange>, Error>, redb::Error> {
-    let mut state = transaction.open_table(STATE)?;
-    if let Err(changed) = turn.check(&state, actor)? {
+    let Tables { state, expiries, wakeups, usage } = tables;
+    if let Err(changed) = turn.check(state, actor)? {
         return Ok(Err(changed));
     }
-    let mut wakeups = transaction.open_table(WAKEUPS)?;
-    let changes = wakeup_changes(&wakeups, actor, turn, now, last_token)?;
-    let (freed, added) = difference(&state, &wakeups, actor, turn, &changes)?;
+    let changes = wakeup_changes(wakeups, actor, turn, now, last_token)?;
+    let (freed, added) = difference(state, wakeups, actor, turn, &changes)?;
     if freed != added {
-        let mut usage = transaction.open_table(USAGE)?;
         let owner = (&*actor.agent_type, &*actor.id);
         let before = usage.get(owner)?.map_or(0, |bytes| bytes.value());
         let after = before.saturating_add(added).saturating_sub(freed);
@@ -84,11 +84,8 @@ pub(super) fn apply(
             _ => usage.insert(owner, after)?,
         };
     }
-    if !turn.writes.is_empty() {
-        let mut expiries = transaction.open_table(EXPIRIES)?;
-        for (key, write) in &turn.writes {
-            write_state(&mut state, &mut expiries, (&actor.agent_type, &actor.id, key), write, now)?;
-        }
+    for (key, write) in &turn.writes {
+        write_state(state, expiries, (&actor.agent_type, &actor.id, key), write, now)?;
     }
     for (key, row) in &changes {
         match row {
@@ -207,10 +204,8 @@ pub(super) fn entry_bytes(key: &str, value: usize) -> u64 {
 }
 
 /// Removes expired values from the file. Returns `true` if none is left.
-pub(super) fn purge(transaction: &WriteTransaction, now: u64) -> Result<bool, redb::Error> {
-    let mut expiries = transaction.open_table(EXPIRIES)?;
-    let mut state = transaction.open_table(STATE)?;
-    let mut usage = transaction.open_table(USAGE)?;
+pub(super) fn purge(tables: &mut Tables<'_>, now: u64) -> Result<bool, redb::Error> {
+    let Tables { state, expiries, usage, .. } = tables;
     let mut expired = Vec::new();
     for row in expiries.range(..(now, "", "", ""))?.take(PURGE_BATCH) {
         let (key, _) = row?;

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::database::{Quotas, SharedDatabase, damaged, reopen_database, unavailable};
 use super::fail_point::{FailPoint, FailPoints};
 use super::state_file::StateFile;
-use super::transaction::{self, LastingParts, ScheduleChange};
+use super::transaction::{self, LastingParts, ScheduleChange, Tables};
 use daca_base::clock::{Clock, millis};
 use daca_base::{ErrorCode, panics};
 use daca_model::ActorAddress;
@@ -135,25 +135,20 @@ impl Writer {
         let write = || {
             let mut transaction = database.begin_write()?;
             transaction.set_two_phase_commit(true);
+            let mut tables = Tables::open(&transaction)?;
             let now = self.clock.unix_ms();
             let mut results = Vec::with_capacity(batch.len());
             for CommitRequest { actor, turn, .. } in batch {
                 let quota = self.quotas.get(&actor.agent_type).copied().unwrap_or(u64::MAX);
-                results.push(transaction::apply(
-                    &transaction,
-                    actor,
-                    turn,
-                    quota,
-                    now,
-                    &mut self.last_token,
-                )?);
+                results.push(transaction::apply(&mut tables, actor, turn, quota, now, &mut self.last_token)?);
             }
             if now.saturating_sub(self.last_purge) >= millis(PURGE_EVERY) {
                 // If more of them are left, the next commit continues.
-                if transaction::purge(&transaction, now)? {
+                if transaction::purge(&mut tables, now)? {
                     self.last_purge = now;
                 }
             }
+            drop(tables);
             self.fail_points.pass(FailPoint::InTransaction);
             transaction.commit()?;
             Ok(results)

@@ -132,8 +132,21 @@ impl Outbox {
 
     /// Records the outcome of an effect.
     pub fn settle(&self, id: u64, status: EffectStatus) {
+        self.end(id, 0, status);
+    }
+
+    /// Records that an effect was delivered with so many tries: [`Outbox::attempted`] and [`Outbox::settle`] in one.
+    pub fn sent(&self, id: u64, attempts: u32) {
+        self.end(id, attempts, EffectStatus::Sent);
+    }
+
+    fn end(&self, id: u64, attempts: u32, status: EffectStatus) {
         let mut inner = self.lock();
         let Some(mut entry) = inner.pending.remove(&id) else { return };
+        entry.attempts = entry.attempts.saturating_add(attempts);
+        if status == EffectStatus::Sent {
+            entry.error = None;
+        }
         entry.status = status;
         match status {
             EffectStatus::Failed => inner.counts.failed += 1,

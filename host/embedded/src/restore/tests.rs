@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::database::Quotas;
 use crate::store::Store;
+use crate::transaction::{EXPIRIES, STATE, WAKEUPS};
 
 /// The frames of a backup.
 #[derive(Default)]

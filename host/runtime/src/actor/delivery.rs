@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -240,9 +241,11 @@ impl Deliveries {
         waiting.collect()
     }
 
-    /// Puts effects into their lanes.
+    /// Puts effects into their lanes. One task runs all lanes that begin, side by side: most of them are empty again at
+    /// once, and to begin a task costs more than that.
     fn send(&self, actor: &ActorAddress, outgoing: &mut Outgoing, effects: Vec<WaitingEffect>) {
         let policy = self.shared.options.of_actor(actor);
+        let mut begun = Vec::new();
         for waiting in effects {
             let key = policy.lane(&waiting.effect().request);
             if let Some(lane) = outgoing.lanes.get_mut(&key) {
@@ -251,7 +254,10 @@ impl Deliveries {
                 continue;
             }
             outgoing.lanes.insert(key.clone(), Lane::of(waiting));
-            tokio::spawn(Box::pin(self.shared.clone().run_lane(actor.clone(), key)));
+            begun.push(self.shared.clone().run_lane(actor.clone(), key));
+        }
+        if !begun.is_empty() {
+            tokio::spawn(join_all(begun));
         }
     }
 

@@ -269,7 +269,7 @@ impl EffectLog {
             }
         }
         for (number, texts) in rewritten.into_iter().filter(|(number, _)| used.contains(number)) {
-            let value = stored::text(&[], texts.into_iter());
+            let value = stored::text(&[], &texts);
             commit.writes.insert(segment_key(number), StateWrite::Set { value, ttl: None });
         }
         // A segment keeps what has left of it until all has: a reload must not send it again.
@@ -296,13 +296,13 @@ impl EffectLog {
         let segments = used.iter().copied().chain(new_segment).collect::<Vec<_>>();
         let mut in_head = in_head;
         if let Some(number) = new_segment {
-            let value = stored::text(&[], in_head.iter().copied());
+            let value = stored::text(&[], in_head);
             commit.writes.insert(segment_key(number), StateWrite::Set { value, ttl: None });
             in_head = &[];
         }
         let has_head = !segments.is_empty() || !in_head.is_empty();
         if has_head {
-            let value = stored::head_text(&segments, in_head.iter().copied(), &self.unknown);
+            let value = stored::head_text(&segments, in_head, &self.unknown);
             commit.writes.insert(HEAD.to_owned(), StateWrite::Set { value, ttl: None });
         } else if self.has_head {
             commit.writes.insert(HEAD.to_owned(), StateWrite::Delete);
@@ -366,7 +366,8 @@ impl EffectLog {
 /// Parses values of the effect log and of the dead letters, and serialises the result again. For fuzzing.
 pub(super) fn read_stored(value: &Bytes) {
     if let Ok(head) = Head::read(Some(value)) {
-        let _written = stored::text(&head.segments, head.effects.iter().map(|effect| &effect.text));
+        let texts = head.effects.iter().map(|effect| &effect.text).collect::<Vec<_>>();
+        let _written = stored::text(&head.segments, &texts);
     }
     let _written = DeadLetters::read(Some(value)).map(|letters| letters.text());
 }

@@ -1,7 +1,8 @@
 //! The lanes: the effects of one actor for one target, in order; or, in strict order, all of an actor.
 //!
-//! Each lane has one task. If the first effect of a lane cannot be delivered, the lane is held up, so that nothing
-//! overtakes; other lanes continue. A lane has one timer, however long its queue is.
+//! A lane runs in the task of the turn that began it, beside that turn's other lanes. If the first effect of a lane
+//! cannot be delivered, the lane is held up, so that nothing overtakes; other lanes continue. A lane has one timer,
+//! however long its queue is.
 //!
 //! A lane that is held up is let go if its actor is not active here any more: the effects lie in the actor's state, and
 //! the host's reminder wakes the actor wherever it is. Otherwise a host that has lost an actor would repeat, hours
@@ -63,7 +64,7 @@ impl Shared {
         let turn = batch.first().map_or_else(tracing::Span::none, |first| first.turn.clone());
         let tried = batch.iter().map(|waiting| (waiting.id, waiting.logged.clone())).collect::<Vec<_>>();
         let delivery = pin!(self.deliver(actor, batch).instrument(turn));
-        // A panic in a backend would leave the lane without a task, and its effects waiting forever.
+        // A panic in a backend would end the task of the lane, and its effects would wait forever.
         let rest = std::panic::AssertUnwindSafe(delivery).catch_unwind().await.unwrap_or_else(|_| {
             for (id, logged) in &tried {
                 self.outbox.settle(*id, EffectStatus::Failed);
@@ -187,15 +188,15 @@ impl Shared {
     ) -> Option<WaitingEffect> {
         let id = waiting.id;
         let Tried { attempts, result } = tried;
-        let attempts = self.outbox.attempted(id, attempts, result.as_ref().err().map(Error::to_string));
         let Err(error) = result else {
-            self.outbox.settle(id, EffectStatus::Sent);
+            self.outbox.sent(id, attempts);
             waiting.logged.left();
             if let Some(line) = &waiting.effect().delivered_line {
                 tracing::info!(target: "agent", "{}", printable(line));
             }
             return None;
         };
+        let attempts = self.outbox.attempted(id, attempts, Some(error.to_string()));
         if error.is_retryable()
             && !least_attempts.is_some_and(|least| waiting.has_failed(least, self.backend.clock()))
         {

@@ -22,6 +22,8 @@ use crate::actor::stored_format::{too_new, unreadable};
 pub(super) const HEAD: &str = backend::EFFECTS;
 /// The form that this host writes, and the latest that it reads.
 const FORMAT: u32 = 1;
+/// About what the text of an effect has beside its payload and log lines: names, and what is escaped.
+const AROUND: usize = 384;
 /// The number of segments that are requested at once.
 const READ_BATCH: usize = 32;
 
@@ -163,11 +165,8 @@ impl<'a> Form<'a> {
 impl StoredEffect {
     /// The text of an effect whose turn commits at this time.
     pub(super) fn new(effect: Effect, committed_unix_ms: u64) -> Result<StoredEffect, backend::Error> {
-        let text = serde_json::to_vec(&Form::of(&effect, committed_unix_ms))
-            .map_err(|error| json::Error::Form(error.to_string()));
-        let text = text.and_then(|text| Document::parse(&text.into()));
-        let text =
-            text.map_err(|error| backend::Error::Invalid(format!("an effect cannot be stored: {error}")))?;
+        let text = Document::of_own(&Form::of(&effect, committed_unix_ms), effect.bytes() + AROUND)
+            .map_err(|error| backend::Error::Invalid(format!("an effect cannot be stored: {error}")))?;
         Ok(StoredEffect { effect, text, committed_unix_ms: Some(committed_unix_ms) })
     }
 
@@ -249,30 +248,34 @@ fn read(key: &str, value: &Bytes) -> Result<(Fields, Vec<StoredEffect>, Document
 }
 
 /// The value of a head with the fields that a newer host has added.
-pub(super) fn head_text<'a>(
-    segments: &[u64],
-    effects: impl Iterator<Item = &'a Document>,
-    unknown: &UnknownFields,
-) -> Bytes {
-    let mut head = text(segments, effects).to_vec();
+pub(super) fn head_text(segments: &[u64], effects: &[&Document], unknown: &UnknownFields) -> Bytes {
+    let mut head = written(segments, effects);
     unknown.add_to(&mut head);
     head.into()
 }
 
 /// The value of the head, or of a segment, which has no further segments.
-pub(super) fn text<'a>(segments: &[u64], effects: impl Iterator<Item = &'a Document>) -> Bytes {
+pub(super) fn text(segments: &[u64], effects: &[&Document]) -> Bytes {
+    written(segments, effects).into()
+}
+
+fn written(segments: &[u64], effects: &[&Document]) -> Vec<u8> {
     let mut text = format!("{{\"format\":{FORMAT}").into_bytes();
     if !segments.is_empty() {
         let numbers = segments.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
         text.extend_from_slice(format!(",\"segments\":[{numbers}]").as_bytes());
     }
-    text.extend_from_slice(b",\"effects\":[");
-    for (number, effect) in effects.enumerate() {
+    let (begin, end) = (b",\"effects\":[", b"]}");
+    // At once: with each turn it is copied as often as it grows.
+    let bytes = effects.iter().map(|effect| effect.bytes().len() + 1).sum::<usize>();
+    text.reserve_exact(begin.len() + bytes + end.len());
+    text.extend_from_slice(begin);
+    for (number, effect) in effects.iter().enumerate() {
         if number > 0 {
             text.push(b',');
         }
         text.extend_from_slice(effect.bytes());
     }
-    text.extend_from_slice(b"]}");
-    text.into()
+    text.extend_from_slice(end);
+    text
 }

@@ -201,11 +201,12 @@ fn a_log_of_another_release_is_read_and_written_as_it_was() {
     let value = Bytes::from(include_str!("../../../tests/stored/56fc7f2/effects.json").trim_end());
     let head = Head::read(Some(&value)).expect("it is read");
     assert_eq!((head.segments.as_slice(), head.effects.len()), (&[2][..], 2));
-    assert_eq!(stored::text(&head.segments, head.effects.iter().map(|one| &one.text)), value);
+    let texts = head.effects.iter().map(|one| &one.text).collect::<Vec<_>>();
+    assert_eq!(stored::text(&head.segments, &texts), value);
     // Also if this release makes the text of the same effects: it adds their time.
     let again = |one: &StoredEffect| StoredEffect::new(one.effect.clone(), 5).expect("it can be stored").text;
     let again = head.effects.iter().map(again).collect::<Vec<_>>();
-    let again = stored::text(&head.segments, again.iter());
+    let again = stored::text(&head.segments, &again.iter().collect::<Vec<_>>());
     assert_eq!(String::from_utf8_lossy(&again).replace(r#","committed_unix_ms":5"#, "").as_bytes(), value);
     let value = Bytes::from(include_str!("../../../tests/stored/56fc7f2/effects-2.json").trim_end());
     assert_eq!(stored::read_segment(2, &value).expect("it is read").len(), 1);
@@ -238,7 +239,7 @@ fn every_effect_is_read_as_it_was_written() {
         };
         let expected = format!("{effect:?}");
         let text = StoredEffect::new(effect, 5).expect("it can be stored").text;
-        let value = stored::text(&[3, 7], [&text].into_iter());
+        let value = stored::text(&[3, 7], &[&text]);
         let head = Head::read(Some(&value)).expect("it is read");
         assert_eq!(head.segments, [3, 7]);
         assert_eq!(
