@@ -132,6 +132,13 @@ impl Entry {
         Entry { id: effect.effect.id.clone(), effect: Some(effect), segment }
     }
 
+    /// Returns `false` if somebody has retried the effect, on another host, since this one gave it up: it has another
+    /// time then.
+    fn is_of(&self, stored: &StoredEffect) -> bool {
+        let given_up = self.effect.as_ref().filter(|effect| effect.is_given_up());
+        given_up.is_none_or(|effect| effect.committed_unix_ms == stored.committed_unix_ms)
+    }
+
     /// Nothing is to be sent any more.
     fn is_done(&self) -> bool {
         self.effect.as_ref().is_none_or(|effect| effect.is_done())
@@ -347,7 +354,8 @@ impl EffectLog {
         let mut known = known.collect::<HashMap<_, _>>();
         let mut unknown = Vec::new();
         for (segment, stored) in stored.effects {
-            let entry = known.remove(&stored.effect.id).unwrap_or_else(|| {
+            let entry = known.remove(&stored.effect.id).filter(|entry| entry.is_of(&stored));
+            let entry = entry.unwrap_or_else(|| {
                 let effect = LoggedEffect::new(stored);
                 unknown.push(effect.clone());
                 Entry::new(effect, segment)

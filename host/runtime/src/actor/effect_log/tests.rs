@@ -154,6 +154,23 @@ async fn what_was_given_up_lies_in_the_log_until_it_is_a_dead_letter() {
     assert_eq!(host.log.given_up().len(), 0);
 }
 
+/// Another host has made it a dead letter, too, and there somebody has retried it.
+#[tokio::test]
+async fn what_was_given_up_here_and_retried_elsewhere_is_sent() {
+    let mut host = Stored::new();
+    host.turn(vec![event("1")]).await;
+    host.first().give_up(GivenUp { reason: "no".into(), code: "invalid".into(), attempts: 1, at_unix_ms: 7 });
+    let same = StoredLog::read(&*host.backend, &actor("a")).await.expect("the log is read");
+    assert_eq!(host.log.reload(same).len(), 0);
+    let retried = StoredEffect::new(event("1"), 8).expect("it can be stored").text;
+    let write = StateWrite::Set { value: stored::text(&[], [&retried].into_iter()), ttl: None };
+    let commit = TurnCommit { writes: [(HEAD.to_owned(), write)].into(), ..TurnCommit::default() };
+    host.backend.commit(&actor("a"), &commit).await.expect("it is kept");
+    let retried = StoredLog::read(&*host.backend, &actor("a")).await.expect("the log is read");
+    assert_eq!(host.log.reload(retried).len(), 1);
+    assert_eq!((host.waiting(), host.log.given_up().len()), (ids(&["1"]), 0));
+}
+
 /// After a crash it would be sent from there, even if somebody has discarded it by then.
 #[tokio::test]
 async fn what_became_a_dead_letter_has_left_its_segment() {
