@@ -74,7 +74,7 @@ impl Schedules {
         self.unreminded.lock().contains(actor)
     }
 
-    /// Notes an actor whose effects have no reminder, and logs the first. Callers choose ids, and must not fill the log.
+    /// Notes an actor whose effects have no reminder. Logs the first: callers choose ids, and must not fill the log.
     fn note_unreminded(&self, actor: &ActorAddress, reason: &str) {
         let mut unreminded = self.unreminded.lock();
         if unreminded.len() >= MAX_UNREMINDED
