@@ -195,9 +195,9 @@ fn difference(
     Ok((freed, added))
 }
 
-/// Returns `true` if a value, or a reminder or timer of this kind, counts for its actor's quota. Effects do not: they are
-/// bounded for the whole host (`max-pending-effects`), and a binding that is away must not fill a quota. Of reminders
-/// and timers, only one has a name that no guest can give.
+/// Returns `true` if a value, or a reminder or timer of this kind, counts for its actor's quota. Effects do not: a binding
+/// that is away must not fill a quota. Those that wait are bounded for the whole host (`max-pending-effects`), and dead
+/// letters for each actor. Of reminders and timers, only one has a name that no guest can give.
 pub(super) fn is_counted(wakeup: Option<WakeupKind>, name: &str) -> bool {
     wakeup.map_or(!name.starts_with(EFFECTS), |kind| kind != WakeupKind::Reminder || name != EFFECTS)
 }
