@@ -24,9 +24,9 @@ pub(crate) struct Arguments {
     /// Leave out the tests on the real servers, and what they need: Go, Java, Redis, make
     #[arg(long)]
     no_stack: bool,
-    /// Leave out the minutes of faults on all servers, which follow the tests on the real servers
-    #[arg(long)]
-    no_chaos: bool,
+    /// Run minutes of faults on all servers, too, after the tests on the real servers
+    #[arg(long, conflicts_with = "no_stack")]
+    chaos: bool,
     /// The tests on a cluster instead: the one that the current context of kubectl names, with Dapr's control plane in it
     #[arg(long, conflicts_with = "no_stack")]
     k8s: bool,
@@ -44,17 +44,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let with_stack = !arguments.no_stack;
     let is_filtered = !arguments.filter.is_empty();
     let mut steps = if is_filtered { filtered(&arguments.filter, with_stack) } else { all(with_stack) };
-    if with_stack && !arguments.no_chaos && !is_filtered {
+    if arguments.chaos && !is_filtered {
         steps.push(chaos::of_test());
     }
     let done = steps::run(&steps)?;
     steps::summarise(&steps, &done);
     if !with_stack {
-        eprintln!(
-            "\nwarning: --no-stack: THE TESTS ON THE REAL SERVERS WERE SKIPPED, AND THE FAULTS ON ALL OF THEM"
-        );
-    } else if arguments.no_chaos {
-        eprintln!("\nwarning: --no-chaos: THE FAULTS ON ALL SERVERS WERE SKIPPED");
+        eprintln!("\nwarning: --no-stack: THE TESTS ON THE REAL SERVERS WERE SKIPPED");
     }
     Ok(())
 }

@@ -266,6 +266,10 @@ impl Wakeups for Sidecar {
             self.schedules.keep(actor, name).await;
         }
     }
+
+    fn lacks_effect_reminder(&self, actor: &ActorAddress) -> bool {
+        self.schedules.lacks_effect_reminder(actor)
+    }
 }
 
 #[async_trait]

@@ -1,5 +1,6 @@
 //! Reminders and timers, which the sidecar's scheduler keeps.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use daca_base::telemetry::printable;
 use daca_model::ActorAddress;
 use daca_model::backend::{Error, Registration, TurnCommit, WakeupKey, WakeupKind};
 use dapr::dapr::proto::runtime::v1 as proto;
+use parking_lot::Mutex;
 use tonic::Code;
 
 use super::connection::Client;
@@ -21,6 +23,9 @@ use super::{names, status};
 const TURN_HAS_ENDED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
 /// The time that the answer to a failed firing waits for the scheduler, which delays the actor.
 const KEEPING: Duration = Duration::from_secs(5);
+/// The actors without a reminder of their effects that are remembered. Of others, effects that cannot leave wait for
+/// their actor's next turn with effects.
+const MAX_UNREMINDED: usize = 10_000;
 
 /// The sidecar's API for reminders and timers.
 pub(super) struct Schedules {
@@ -30,11 +35,14 @@ pub(super) struct Schedules {
     timers: Timers,
     /// It was logged that the scheduler does not accept the id of an actor with effects.
     has_warned: AtomicBool,
+    /// Actors with effects whose ids the scheduler does not accept, until nothing of their effects is left.
+    unreminded: Mutex<HashSet<ActorAddress>>,
 }
 
 impl Schedules {
     pub(super) fn new(client: Client, epoch: Epoch, reminders: Reminders) -> Schedules {
-        Schedules { client, epoch, reminders, timers: Timers::default(), has_warned: AtomicBool::new(false) }
+        let (timers, has_warned, unreminded) = (Timers::default(), AtomicBool::new(false), Mutex::default());
+        Schedules { client, epoch, reminders, timers, has_warned, unreminded }
     }
 
     /// Called before a turn commits: records the timer that the turn handles.
@@ -61,8 +69,21 @@ impl Schedules {
         Ok(())
     }
 
-    /// Logs the first actor whose effects have no reminder. Callers choose ids, and must not fill the log.
+    /// Returns `true` if the scheduler has refused the reminder of this actor's effects.
+    pub(super) fn lacks_effect_reminder(&self, actor: &ActorAddress) -> bool {
+        self.unreminded.lock().contains(actor)
+    }
+
+    /// Notes an actor whose effects have no reminder. Logs the first: callers choose ids, and must not fill the log.
     fn note_unreminded(&self, actor: &ActorAddress, reason: &str) {
+        let mut unreminded = self.unreminded.lock();
+        if unreminded.len() >= MAX_UNREMINDED
+            && let Some(other) = unreminded.iter().next().cloned()
+        {
+            unreminded.remove(&other);
+        }
+        unreminded.insert(actor.clone());
+        drop(unreminded);
         if self.has_warned.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -132,7 +153,11 @@ impl Schedules {
         actor: &ActorAddress,
         key: &WakeupKey,
     ) -> Result<(), Error> {
-        match self.unregister(actor, key).await {
+        let removed = self.unregister(actor, key).await;
+        if key.is_of_effects() && !removed.as_ref().is_err_and(Error::is_retryable) {
+            self.unreminded.lock().remove(actor);
+        }
+        match removed {
             Ok(()) => Ok(()),
             Err(error) if error.is_retryable() => Err(Error::Unavailable(error.to_string())),
             // It could not be registered either.
@@ -237,7 +262,12 @@ mod tests {
         let reminders = Reminders::new(client.clone(), fake::http("").await?, None)?;
         let schedules = Schedules::new(client, epoch, reminders);
         let actor = "A/ada@example.com".parse()?;
+        assert!(!schedules.lacks_effect_reminder(&actor));
         schedules.register_all(&actor, &registers(EFFECTS)).await?;
+        assert!(schedules.lacks_effect_reminder(&actor));
+        let key = WakeupKey { kind: WakeupKind::Reminder, name: EFFECTS.to_owned() };
+        schedules.remove_after_commit(&actor, &key).await?;
+        assert!(!schedules.lacks_effect_reminder(&actor), "nothing is left to be woken for");
         let refused = schedules.register_all(&actor, &registers("mine")).await;
         assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
         Ok(())

@@ -3,7 +3,6 @@
 //! Everything here runs within a transaction that the writer ([`super::store`]) begins and commits.
 
 mod lasting;
-mod state_table;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -11,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use bytes::Bytes;
-use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, Table};
 use serde::{Deserialize, Serialize};
 
 use daca_base::clock::millis;
@@ -22,15 +21,8 @@ use daca_model::backend::{
 };
 
 pub(super) use lasting::LastingParts;
-pub(super) use state_table::{EXPIRY_BYTES, STATE, StateKey};
-pub(super) use tables::Tables;
+pub(super) use tables::{EXPIRIES, EXPIRY_BYTES, STATE, StateKey, Tables, USAGE, WAKEUPS, WakeupRowKey};
 
-/// (expiry in Unix milliseconds, agent type, actor id, key): the index for purging.
-pub(super) const EXPIRIES: TableDefinition<(u64, &str, &str, &str), ()> = TableDefinition::new("expiries");
-/// (reminder or timer, agent type, actor id, name) → [`WakeupRow`] in JSON.
-pub(super) const WAKEUPS: TableDefinition<(u8, &str, &str, &str), &[u8]> = TableDefinition::new("wakeups");
-/// (agent type, actor id) → the actor's bytes in the file, each key and registration with [`ENTRY_BYTES`].
-pub(super) const USAGE: TableDefinition<(&str, &str), u64> = TableDefinition::new("usage");
 /// The overhead of an entry, so that many small ones count as well.
 const ENTRY_BYTES: u64 = 64;
 /// The number of expired values that are removed at once, so that a purge never delays the commits for long.
@@ -51,9 +43,6 @@ pub(super) struct Due {
     pub(super) at: u64,
     pub(super) token: u128,
 }
-
-/// Key of a row of [`WAKEUPS`].
-pub(super) type WakeupRowKey<'a> = (u8, &'a str, &'a str, &'a str);
 
 /// Writes the result of a turn. The inner error rejects only this turn, and nothing of it is written then.
 pub(super) fn apply(
@@ -192,9 +181,9 @@ fn difference(
     Ok((freed, added))
 }
 
-/// Returns `true` if a value, or a reminder or timer of this kind, counts for its actor's quota. Effects do not: they are
-/// bounded for the whole host (`max-pending-effects`), and a binding that is away must not fill a quota. Of reminders
-/// and timers, only one has a name that no guest can give.
+/// Returns `true` if a value, or a reminder or timer of this kind, counts for its actor's quota. Effects do not: a binding
+/// that is away must not fill a quota. Those that wait are bounded for the whole host (`max-pending-effects`), and dead
+/// letters for each actor. Of reminders and timers, only one has a name that no guest can give.
 pub(super) fn is_counted(wakeup: Option<WakeupKind>, name: &str) -> bool {
     wakeup.map_or(!name.starts_with(EFFECTS), |kind| kind != WakeupKind::Reminder || name != EFFECTS)
 }

@@ -83,6 +83,12 @@ pub trait Wakeups: Send + Sync + 'static {
     /// Reports that the turn of a fired reminder failed. A backend whose reminders do not fire again by themselves
     /// schedules a retry here.
     async fn reminder_failed(&self, _actor: &ActorAddress, _name: &str) {}
+
+    /// Returns `true` if the host's own reminder of this actor's effects could not be registered: nothing wakes the actor
+    /// for them.
+    fn lacks_effect_reminder(&self, _actor: &ActorAddress) -> bool {
+        false
+    }
 }
 
 /// The secret store.

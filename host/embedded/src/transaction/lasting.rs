@@ -7,7 +7,7 @@ use daca_model::ActorAddress;
 use daca_model::backend::{Error, FiredWakeup, Registration, StateWrite, StoredAs, TurnCommit, WakeupKey};
 use redb::ReadableTable;
 
-use super::state_table::{EXPIRY_BYTES, StateKey};
+use super::tables::{EXPIRY_BYTES, StateKey};
 
 /// The durable part of a [`TurnCommit`].
 pub(crate) struct LastingParts {

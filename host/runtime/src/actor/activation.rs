@@ -135,7 +135,7 @@ impl Activation {
             // A turn nested in the last one may outlive it if that one ran out of time.
             drop(self.nested.write().await);
             // The caller has hung up before anything happened: nobody would learn of the result.
-            if matches!(work, Work::Call(_)) && answer.is_abandoned() {
+            if matches!(work, Work::Call(_) | Work::Effects(_)) && answer.is_abandoned() {
                 continue;
             }
             let ends = matches!(work, Work::Deactivate(_));

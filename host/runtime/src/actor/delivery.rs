@@ -150,7 +150,9 @@ impl Deliveries {
         let outgoing = logs.outgoing.entry(actor.clone()).or_default();
         outgoing.claim = Arc::downgrade(&claim.token);
         let unknown = outgoing.log.reload(stored);
-        self.send(actor, outgoing, self.waiting(actor, &unknown));
+        let mut waiting = self.waiting(actor, &unknown);
+        outgoing.count_earlier(&mut waiting);
+        self.send(actor, outgoing, waiting);
         drop(logs);
         claim
     }
@@ -236,6 +238,7 @@ impl Deliveries {
             logged: logged.clone(),
             turn: turn.clone(),
             failures: 0,
+            earlier: 0,
             expires: policy.expires(logged.age(now), monotonic),
         });
         waiting.collect()

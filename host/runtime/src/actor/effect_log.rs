@@ -14,138 +14,42 @@
 //! actors and sends. [`stored`] has the form in the state.
 
 mod dead_letters;
+mod entry;
 mod reminder;
+mod segment;
 mod stored;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use daca_base::json::{Document, UnknownFields};
-use daca_model::backend::{self, Effect, StateWrite, TurnCommit};
+use daca_model::backend::{StateWrite, TurnCommit};
 
 pub(super) use self::dead_letters::{DEAD_LETTERS, DeadLetter, DeadLetters, GivenUp, MAX_TELLINGS};
+use self::entry::{End, Entry};
+pub(super) use self::entry::{LoggedEffect, logged};
 pub(super) use self::reminder::{is_reminder, registration, reminder};
+use self::segment::FoundSegment;
 pub(super) use self::stored::StoredLog;
-use self::stored::{HEAD, Head, StoredEffect, segment_key};
+use self::stored::{HEAD, Head, segment_key};
 
-/// The bytes of effects in the head. A longer backlog moves into a segment, which is written once.
+/// The bytes of effects in the head. A longer backlog moves into a segment, which is written again only if it becomes much
+/// shorter ([`segment`]).
 const MAX_HEAD: usize = 16 * 1024;
-
-/// An effect of the log. The log and the lane that sends it share it.
-#[derive(Debug)]
-pub(super) struct LoggedEffect {
-    pub(super) effect: Effect,
-    text: Document,
-    /// When its turn committed, in milliseconds since 1970. `None` if a host wrote it that did not say.
-    pub(super) committed_unix_ms: Option<u64>,
-    /// Its number in the outbox, once it waits for delivery.
-    pub(super) number: OnceLock<u64>,
-    end: OnceLock<End>,
-}
-
-/// The end of an effect: nothing is to be done any more.
-#[derive(Debug)]
-enum End {
-    /// It has left, or another host has seen to it.
-    Left,
-    GivenUp(GivenUp),
-}
-
-impl LoggedEffect {
-    fn new(stored: StoredEffect) -> Arc<LoggedEffect> {
-        let StoredEffect { effect, text, committed_unix_ms } = stored;
-        let (number, end) = (OnceLock::new(), OnceLock::new());
-        Arc::new(LoggedEffect { effect, text, committed_unix_ms, number, end })
-    }
-
-    /// The time since its turn's commit.
-    pub(super) fn age(&self, now_unix_ms: u64) -> Duration {
-        let age = self.committed_unix_ms.map(|committed| now_unix_ms.saturating_sub(committed));
-        Duration::from_millis(age.unwrap_or_default())
-    }
-
-    pub(super) fn is_done(&self) -> bool {
-        self.end.get().is_some()
-    }
-
-    /// A copy for a dead letter.
-    fn stored(&self) -> StoredEffect {
-        StoredEffect {
-            effect: self.effect.clone(),
-            text: self.text.clone(),
-            committed_unix_ms: self.committed_unix_ms,
-        }
-    }
-
-    pub(super) fn is_given_up(&self) -> bool {
-        matches!(self.end.get(), Some(End::GivenUp(_)))
-    }
-
-    /// It has left, or another host has seen to it. The first end holds.
-    pub(super) fn left(&self) {
-        self.end.set(End::Left).ok();
-    }
-
-    /// It cannot be delivered. The first end holds.
-    pub(super) fn give_up(&self, given_up: GivenUp) {
-        self.end.set(End::GivenUp(given_up)).ok();
-    }
-}
-
-/// The effects of a turn that commits now, ready for the log.
-pub(super) fn logged(
-    effects: Vec<Effect>,
-    now_unix_ms: u64,
-) -> Result<Vec<Arc<LoggedEffect>>, backend::Error> {
-    let stored = effects.into_iter().map(|effect| StoredEffect::new(effect, now_unix_ms));
-    stored.map(|stored| stored.map(LoggedEffect::new)).collect()
-}
 
 /// The effect log of one actor.
 #[derive(Debug, Default)]
 pub(super) struct EffectLog {
     /// From old to new. Those of segments come first.
     entries: Vec<Entry>,
-    /// The segments in the store.
-    segments: BTreeSet<u64>,
+    /// The segments in the store, with the bytes of their effects.
+    segments: BTreeMap<u64, usize>,
     last_segment: u64,
     /// The head is in the store.
     has_head: bool,
     /// What a newer host has added to the head.
     unknown: UnknownFields,
-}
-
-/// An effect of the log, in the order of the turns.
-#[derive(Debug)]
-struct Entry {
-    id: Arc<str>,
-    /// `None` once it has left: of what is sent, the identity is enough.
-    effect: Option<Arc<LoggedEffect>>,
-    /// `None` in the head.
-    segment: Option<u64>,
-}
-
-impl Entry {
-    fn new(effect: Arc<LoggedEffect>, segment: Option<u64>) -> Entry {
-        Entry { id: effect.effect.id.clone(), effect: Some(effect), segment }
-    }
-
-    /// Nothing is to be sent any more.
-    fn is_done(&self) -> bool {
-        self.effect.as_ref().is_none_or(|effect| effect.is_done())
-    }
-
-    /// The effect, if the store must keep it. It may be given up at any moment; then it must be kept until a commit has
-    /// made it a dead letter.
-    fn kept(&self, buried: &HashSet<Arc<str>>) -> Option<&LoggedEffect> {
-        self.effect.as_deref().filter(|effect| match effect.end.get() {
-            None => true,
-            Some(End::Left) => false,
-            Some(End::GivenUp(_)) => !buried.contains(&self.id),
-        })
-    }
 }
 
 /// What a commit does to the log, once it has succeeded.
@@ -155,9 +59,11 @@ pub(super) struct Staged {
     new: Vec<Arc<LoggedEffect>>,
     /// The number of the segment that takes all effects of the head, with the new ones.
     new_segment: Option<u64>,
+    /// The segments that it writes, with the bytes of their effects.
+    sizes: Vec<(u64, usize)>,
     /// The segments whose effects have all left. They go with their entries.
     removed_segments: Vec<u64>,
-    /// The identities of entries of the head that the store does not have any more.
+    /// The identities of other entries that the store does not have any more.
     removed: HashSet<Arc<str>>,
     /// The identities of effects that the commit adds to the dead letters.
     buried: HashSet<Arc<str>>,
@@ -245,40 +151,58 @@ impl EffectLog {
         commit: &mut TurnCommit,
     ) -> Staged {
         let buried = buried.iter().map(|letter| letter.effect().id.clone()).collect::<HashSet<_>>();
-        let (mut in_head, mut used, mut removed) = (Vec::new(), BTreeSet::new(), HashSet::new());
-        // What becomes a dead letter must not stay in a segment: after a crash it would be sent from there, even if
-        // somebody has discarded it by then.
-        let in_segments = self.entries.iter().filter(|entry| buried.contains(&entry.id));
-        let mut rewritten = in_segments
-            .filter_map(|entry| Some((entry.segment?, Vec::new())))
-            .collect::<BTreeMap<_, Vec<&Document>>>();
+        let (mut in_head, mut removed) = (Vec::new(), HashSet::new());
+        let mut found = BTreeMap::<u64, FoundSegment<'_>>::new();
         // Each is looked at once: it may leave in the meantime.
         for entry in &self.entries {
             match (entry.kept(&buried), entry.segment) {
-                (Some(effect), Some(number)) => {
-                    used.insert(number);
-                    if let Some(texts) = rewritten.get_mut(&number) {
-                        texts.push(&effect.text);
-                    }
+                (kept, Some(number)) => {
+                    found.entry(number).or_default().add(entry, kept, buried.contains(&entry.id));
                 }
                 (Some(effect), None) => in_head.push(&effect.text),
                 (None, None) => {
                     removed.insert(entry.id.clone());
                 }
-                (None, Some(_)) => {}
             }
         }
-        for (number, texts) in rewritten.into_iter().filter(|(number, _)| used.contains(number)) {
-            let value = stored::text(&[], &texts);
-            commit.writes.insert(segment_key(number), StateWrite::Set { value, ttl: None });
-        }
-        // A segment keeps what has left of it until all has: a reload must not send it again.
-        let removed_segments = self.segments.difference(&used).copied().collect::<Vec<_>>();
+        found.retain(|_, segment| !segment.kept.is_empty());
+        let used = found.keys().copied().collect::<BTreeSet<_>>();
+        let unused = self.segments.keys().filter(|number| !used.contains(*number));
+        let removed_segments = unused.copied().collect::<Vec<_>>();
+        // A commit of the host has more room than one of a turn.
+        let most_rewritten = if new.is_empty() { MAX_HEAD } else { MAX_HEAD / 4 };
+        let mut sizes = self.rewrite(found, most_rewritten, commit, &mut removed);
         in_head.extend(new.iter().map(|effect| &effect.text));
-        let is_long = in_head.iter().map(|text| text.bytes().len()).sum::<usize>() > MAX_HEAD;
-        let new_segment = is_long.then_some(self.last_segment + 1);
+        let bytes = in_head.iter().map(|text| text.bytes().len()).sum::<usize>();
+        let new_segment = (bytes > MAX_HEAD).then_some(self.last_segment + 1);
+        sizes.extend(new_segment.map(|number| (number, bytes)));
         let has_head = self.write(commit, &used, &removed_segments, new_segment, &in_head);
-        Staged { new, new_segment, removed_segments, removed, buried, has_head }
+        Staged { new, new_segment, sizes, removed_segments, removed, buried, has_head }
+    }
+
+    /// Writes segments again without what they need not have any more, and adds that to `removed`: those with new dead
+    /// letters, and of the others those of which little waits, up to so many bytes. Returns their sizes.
+    fn rewrite(
+        &self,
+        found: BTreeMap<u64, FoundSegment<'_>>,
+        most: usize,
+        commit: &mut TurnCommit,
+        removed: &mut HashSet<Arc<str>>,
+    ) -> Vec<(u64, usize)> {
+        let (mut sizes, mut room) = (Vec::new(), most);
+        for (number, segment) in found {
+            let size = self.segments.get(&number).copied().unwrap_or_default();
+            if !segment.is_to_be_rewritten(size, room) {
+                continue;
+            }
+            let FoundSegment { kept, kept_bytes, gone, .. } = segment;
+            room = room.saturating_sub(kept_bytes);
+            removed.extend(gone.into_iter().cloned());
+            let value = stored::text(&[], &kept);
+            commit.writes.insert(segment_key(number), StateWrite::Set { value, ttl: None });
+            sizes.push((number, kept_bytes));
+        }
+        sizes
     }
 
     /// Adds the log as it is to be to a commit. Returns `true` if the store has a head then.
@@ -312,23 +236,22 @@ impl EffectLog {
 
     /// The commit has succeeded.
     pub(super) fn committed(&mut self, staged: Staged) {
-        let Staged { new, new_segment, removed_segments, removed, buried, has_head } = staged;
+        let Staged { new, new_segment, sizes, removed_segments, removed, buried, has_head } = staged;
         if !buried.is_empty() {
             self.entries.retain(|entry| !buried.contains(&entry.id));
         }
         if !(removed.is_empty() && removed_segments.is_empty()) {
-            self.entries.retain(|entry| match entry.segment {
-                Some(number) => !removed_segments.contains(&number),
-                None => !removed.contains(&entry.id),
-            });
+            let is_in_removed = |number: u64| removed_segments.contains(&number);
+            self.entries
+                .retain(|entry| !(entry.segment.is_some_and(is_in_removed) || removed.contains(&entry.id)));
         }
         self.entries.extend(new.into_iter().map(|effect| Entry::new(effect, None)));
         for number in removed_segments {
             self.segments.remove(&number);
         }
+        self.segments.extend(sizes);
         if let Some(number) = new_segment {
             self.last_segment = number;
-            self.segments.insert(number);
             // Those of the head are the last ones.
             let in_head = self.entries.iter_mut().rev().take_while(|entry| entry.segment.is_none());
             in_head.for_each(|entry| entry.segment = Some(number));
@@ -347,7 +270,8 @@ impl EffectLog {
         let mut known = known.collect::<HashMap<_, _>>();
         let mut unknown = Vec::new();
         for (segment, stored) in stored.effects {
-            let entry = known.remove(&stored.effect.id).unwrap_or_else(|| {
+            let entry = known.remove(&stored.effect.id).filter(|entry| entry.is_of(&stored));
+            let entry = entry.unwrap_or_else(|| {
                 let effect = LoggedEffect::new(stored);
                 unknown.push(effect.clone());
                 Entry::new(effect, segment)
@@ -355,7 +279,8 @@ impl EffectLog {
             self.entries.push(Entry { segment, ..entry });
         }
         known.values().filter_map(|entry| entry.effect.as_ref()).for_each(|effect| effect.left());
-        self.last_segment = stored.segments.last().copied().unwrap_or(0).max(self.last_segment);
+        let last_segment = stored.segments.last_key_value().map_or(0, |(number, _)| *number);
+        self.last_segment = last_segment.max(self.last_segment);
         self.segments = stored.segments;
         self.has_head = stored.has_head;
         self.unknown = stored.unknown;

@@ -21,6 +21,8 @@ const LATE_AFTER: Duration = Duration::from_secs(10);
 const WRITE_INTERVAL: Duration = Duration::from_secs(10);
 /// A host that has not written for this time is gone, or has no late effects.
 const HOST_TIMEOUT: Duration = Duration::from_secs(40);
+/// The time by which the clock of another host may be ahead. A line of a later time would stay after its host is gone.
+const MAX_AHEAD: Duration = Duration::from_secs(300);
 /// The actors in the line of a host.
 const MAX_ACTORS: usize = 50;
 /// Attempts to write while other hosts write.
@@ -105,7 +107,10 @@ async fn lines(store: &dyn SharedStore) -> Result<(Lines, Option<String>), Error
     let Some(value) = value else { return Ok((Lines::new(), None)) };
     let mut lines = json::read::<Lines>(&value.value).unwrap_or_default();
     let now = Clock::of_process().unix_ms();
-    lines.retain(|_, line| now.saturating_sub(line.at) < millis(HOST_TIMEOUT));
+    lines.retain(|_, line| {
+        let (old, ahead) = (now.saturating_sub(line.at), line.at.saturating_sub(now));
+        old < millis(HOST_TIMEOUT) && ahead <= millis(MAX_AHEAD)
+    });
     Ok((lines, Some(value.etag)))
 }
 
@@ -128,9 +133,12 @@ mod tests {
         one.write(&*store, &[]).await.expect("the store is there");
         assert_eq!(other.read().await.expect("it is read"), BTreeSet::from([actor("b")]));
 
-        let at = Clock::of_process().unix_ms() - millis(HOST_TIMEOUT);
-        let gone = Lines::from([("gone".to_owned(), Line { at, actors: vec!["A/c".to_owned()] })]);
-        for value in [stored_json(&gone).expect("it is JSON"), "[7]".into()] {
+        let now = Clock::of_process().unix_ms();
+        let [gone, ahead] = [now - millis(HOST_TIMEOUT), now + 2 * millis(MAX_AHEAD)].map(|at| {
+            let lines = Lines::from([("gone".to_owned(), Line { at, actors: vec!["A/c".to_owned()] })]);
+            stored_json(&lines).expect("it is JSON")
+        });
+        for value in [gone, ahead, "[7]".into()] {
             store.write(KEY, value, None).await.expect("the store is there");
             assert_eq!(one.read().await.expect("it is read"), BTreeSet::new());
         }

@@ -57,6 +57,7 @@ pub(crate) struct FakeBackend {
     epoch: AtomicU64,
     /// It compares no values, as a sidecar.
     is_sidecar: AtomicBool,
+    lacks_reminders: AtomicBool,
     clock: Clock,
 }
 
@@ -106,6 +107,7 @@ impl FakeBackend {
             max_commit_bytes: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
             is_sidecar: AtomicBool::new(false),
+            lacks_reminders: AtomicBool::new(false),
             clock,
         })
     }
@@ -156,6 +158,11 @@ impl FakeBackend {
     /// From now on no commit compares a value, and other hosts may commit for some time.
     pub(crate) fn behave_like_a_sidecar(&self) {
         self.is_sidecar.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on nothing wakes an actor for its effects.
+    pub(crate) fn lack_reminders(&self) {
+        self.lacks_reminders.store(true, Ordering::Relaxed);
     }
 
     /// Returns `true` if the value that the commit takes for granted is stored.
@@ -308,7 +315,11 @@ impl Bindings for FakeBackend {
     }
 }
 
-impl Wakeups for FakeBackend {}
+impl Wakeups for FakeBackend {
+    fn lacks_effect_reminder(&self, _: &ActorAddress) -> bool {
+        self.lacks_reminders.load(Ordering::Relaxed)
+    }
+}
 
 #[async_trait]
 impl Secrets for FakeBackend {

@@ -34,6 +34,8 @@ pub(super) struct WaitingEffect {
     pub(super) turn: tracing::Span,
     /// The attempts that have failed while it was the first of its lane. Those behind it have attempts of their own.
     pub(super) failures: u32,
+    /// Such attempts of this host before the effect was let go and read again.
+    pub(super) earlier: u32,
     /// The backend's clock ([`Clock::monotonic`]) when a failed attempt may be the last one.
     pub(super) expires: Duration,
 }
@@ -46,6 +48,6 @@ impl WaitingEffect {
     /// Counts a failed attempt. Returns `true` if it was the last one.
     pub(super) fn has_failed(&mut self, least_attempts: u32, clock: &Clock) -> bool {
         self.failures = self.failures.saturating_add(1);
-        self.failures >= least_attempts && clock.monotonic() >= self.expires
+        self.earlier.saturating_add(self.failures) >= least_attempts && clock.monotonic() >= self.expires
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! A lane that is held up is let go if its actor is not active here any more: the effects lie in the actor's state, and
 //! the host's reminder wakes the actor wherever it is. Otherwise a host that has lost an actor would repeat, hours
-//! later, what the next one has sent.
+//! later, what the next one has sent. Without such a reminder nobody would try them again, so they stay.
 
 use std::collections::{HashSet, VecDeque};
 use std::pin::pin;
@@ -130,6 +130,7 @@ impl Shared {
         let first = effects.first()?;
         let policy = self.options.of_actor(actor);
         let wait = (first.failures > 0).then(|| policy.wait(&first.effect().id, first.failures));
+        let is_reminded = !self.backend.lacks_effect_reminder(actor);
         let mut logs = self.lock();
         let outgoing = logs.outgoing.get_mut(actor)?;
         let lane = outgoing.lanes.get_mut(key)?;
@@ -139,7 +140,7 @@ impl Shared {
         if self.is_draining.load(Ordering::Relaxed) && !std::mem::replace(&mut lane.was_hurried, true) {
             return None;
         }
-        if outgoing.claim.strong_count() == 0 {
+        if is_reminded && outgoing.claim.strong_count() == 0 {
             self.let_go(outgoing, key);
             return None;
         }
@@ -156,6 +157,10 @@ impl Shared {
         for waiting in lane.effects.drain(..) {
             self.outbox.forget(waiting.id);
             self.settled(&waiting.logged);
+            let failures = waiting.earlier.saturating_add(waiting.failures);
+            if failures > 0 {
+                outgoing.failures.insert(waiting.logged.effect.id.clone(), failures);
+            }
             ids.insert(waiting.logged.effect.id.clone());
         }
         outgoing.log.let_go(&ids);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::lane::Lane;
+use super::lane::{Lane, WaitingEffect};
 use super::policy::LaneKey;
 use crate::actor::ActorAddress;
 use crate::actor::effect_log::EffectLog;
@@ -39,6 +39,19 @@ pub(super) struct Outgoing {
     /// It is among those that have left.
     pub(super) is_listed: bool,
     pub(super) lanes: HashMap<LaneKey, Lane>,
+    /// The failed attempts at effects that were let go, by their identities, until the log is read again. An actor that
+    /// is only active for some seconds after each firing of the reminder would otherwise be tried for ever.
+    pub(super) failures: HashMap<Arc<str>, u32>,
+}
+
+impl Outgoing {
+    /// Adds the attempts at effects that were let go, and are read again.
+    pub(super) fn count_earlier(&mut self, waiting: &mut [WaitingEffect]) {
+        let failures = std::mem::take(&mut self.failures);
+        for waiting in waiting {
+            waiting.earlier = failures.get(&waiting.logged.effect.id).copied().unwrap_or_default();
+        }
+    }
 }
 
 impl Logs {

@@ -174,7 +174,17 @@ impl DeadLetters {
         self.0.retain(|present| present.effect().id != letter.effect().id);
         self.0.push_back(letter);
         let mut dropped = Vec::new();
-        while self.0.len() > MAX_LETTERS || (self.0.len() > 1 && self.bytes() > MAX_BYTES) {
+        while self.0.len() > MAX_LETTERS {
+            dropped.extend(self.0.pop_front());
+        }
+        dropped.extend(self.trim(MAX_BYTES));
+        dropped
+    }
+
+    /// Drops the oldest ones until their effects have at most so many bytes, but never the latest. Returns them.
+    pub(in crate::actor) fn trim(&mut self, most: usize) -> Vec<DeadLetter> {
+        let mut dropped = Vec::new();
+        while self.0.len() > 1 && self.bytes() > most {
             dropped.extend(self.0.pop_front());
         }
         dropped
@@ -339,5 +349,10 @@ mod tests {
         assert_eq!((dropped, letters.0.len()), (vec!["0-0".to_owned()], MAX_LETTERS));
         letters.add(letter(&"x".repeat(MAX_BYTES)));
         assert_eq!(letters.0.len(), 1, "the latest is kept, whatever its size");
+        letters = DeadLetters::default();
+        letters.add(letter("1"));
+        letters.add(letter("2"));
+        assert_eq!((letters.trim(MAX_BYTES).len(), letters.trim(1).len()), (0, 1));
+        assert_eq!(ids(&letters), ["2-0"]);
     }
 }

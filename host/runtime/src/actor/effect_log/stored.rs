@@ -5,7 +5,7 @@
 //! older host writes again what a newer one has added to them.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -197,7 +197,8 @@ impl Head {
 pub(in crate::actor) struct StoredLog {
     /// With the segments that they are in, if any.
     pub(super) effects: Vec<(Option<u64>, StoredEffect)>,
-    pub(super) segments: BTreeSet<u64>,
+    /// With their sizes.
+    pub(super) segments: BTreeMap<u64, usize>,
     pub(super) has_head: bool,
     /// What a newer host has added to the head.
     pub(super) unknown: UnknownFields,
@@ -217,17 +218,17 @@ impl StoredLog {
         for some in keys.chunks(READ_BATCH) {
             segments.extend(backend.read_state(actor, some).await?);
         }
-        let mut effects = Vec::new();
+        let (mut effects, mut sizes) = (Vec::new(), BTreeMap::new());
         for (number, value) in head.segments.iter().zip(segments) {
             let value = value.ok_or_else(|| {
                 backend::Error::Other(format!("the state's {:?} is missing", segment_key(*number)))
             })?;
             let segment = read_segment(*number, &value.value)?;
+            sizes.insert(*number, value.value.len());
             effects.extend(segment.into_iter().map(|effect| (Some(*number), effect)));
         }
         effects.extend(head.effects.into_iter().map(|effect| (None, effect)));
-        let (segments, unknown) = (head.segments.into_iter().collect(), head.unknown);
-        Ok(StoredLog { effects, segments, has_head: value.is_some(), unknown })
+        Ok(StoredLog { effects, segments: sizes, has_head: value.is_some(), unknown: head.unknown })
     }
 }
 

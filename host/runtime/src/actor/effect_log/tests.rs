@@ -1,10 +1,15 @@
+use std::time::Duration;
+
 use bytes::Bytes;
-use daca_model::backend::{BindingRequest, EffectRequest, StateStore as _};
+use daca_model::backend::{self, BindingRequest, Effect, EffectRequest, StateStore as _};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::stored::StoredEffect;
 use super::*;
 use crate::fake::{FakeBackend, actor, event};
+
+mod segments;
 
 /// An effect with data of this size.
 fn sized(name: &str, bytes: usize) -> Effect {
@@ -154,26 +159,21 @@ async fn what_was_given_up_lies_in_the_log_until_it_is_a_dead_letter() {
     assert_eq!(host.log.given_up().len(), 0);
 }
 
-/// After a crash it would be sent from there, even if somebody has discarded it by then.
+/// Another host has made it a dead letter, too, and there somebody has retried it.
 #[tokio::test]
-async fn what_became_a_dead_letter_has_left_its_segment() {
+async fn what_was_given_up_here_and_retried_elsewhere_is_sent() {
     let mut host = Stored::new();
-    host.turn(vec![event("1"), sized("2", MAX_HEAD), event("3")]).await;
-    assert!(host.value(&segment_key(1)).is_some(), "the backlog is long");
-    let reason =
-        GivenUp { reason: "no such topic".into(), code: "invalid".into(), attempts: 1, at_unix_ms: 7 };
-    host.first().give_up(reason);
-    let mut commit = TurnCommit::default();
-    let staged = host.log.stage(Vec::new(), &host.log.given_up(), &mut commit);
-    host.backend.commit(&actor("a"), &commit).await.expect("it is kept");
-    host.log.committed(staged);
-    assert_eq!(host.next().await.1, ids(&["2", "3"]));
-    // Somebody retries it.
     host.turn(vec![event("1")]).await;
-    assert_eq!(host.next().await.1, ids(&["2", "3", "1"]));
-    let stored = StoredLog::read(&*host.backend, &actor("a")).await.expect("the log is read");
-    assert_eq!(host.log.reload(stored).len(), 0);
-    assert_eq!(host.waiting(), ids(&["2", "3", "1"]));
+    host.first().give_up(GivenUp { reason: "no".into(), code: "invalid".into(), attempts: 1, at_unix_ms: 7 });
+    let same = StoredLog::read(&*host.backend, &actor("a")).await.expect("the log is read");
+    assert_eq!(host.log.reload(same).len(), 0);
+    let retried = StoredEffect::new(event("1"), 8).expect("it can be stored").text;
+    let write = StateWrite::Set { value: stored::text(&[], &[&retried]), ttl: None };
+    let commit = TurnCommit { writes: [(HEAD.to_owned(), write)].into(), ..TurnCommit::default() };
+    host.backend.commit(&actor("a"), &commit).await.expect("it is kept");
+    let retried = StoredLog::read(&*host.backend, &actor("a")).await.expect("the log is read");
+    assert_eq!(host.log.reload(retried).len(), 1);
+    assert_eq!((host.waiting(), host.log.given_up().len()), (ids(&["1"]), 0));
 }
 
 /// A newer host may add fields to an effect.

@@ -30,8 +30,10 @@ impl Turn<'_> {
         let claim = deliveries.claim(actor, &mut warm.effects).await?;
         // An ordinary turn neither waits for the dead letters nor fails because of them.
         let looks = is_reminded || self.ends;
-        let buried = if looks { self.bury(claim, commit).await } else { Vec::new() };
-        let staged = deliveries.stage(actor, effects, &buried, commit)?;
+        let staged = match looks {
+            true => self.stage_and_bury(claim, effects, commit).await?,
+            false => deliveries.stage(actor, effects, &[], commit)?,
+        };
         claim.has_reminder |= is_reminded;
         // An agent that is to be told must be active.
         let is_untold = self.loaded.version.has_on_effect_failed() && claim.has_untold != Some(false);
@@ -56,6 +58,34 @@ impl Turn<'_> {
         Ok(Some(staged))
     }
 
+    /// Adds the turn's effects to its commit, and makes dead letters of what was given up. If that does not fit into a
+    /// message of the sidecar, what was given up stays in the log: the rest of its segment, which is written again, will
+    /// be shorter. Neither the end of an activation nor the reminder may fail because of it.
+    async fn stage_and_bury(
+        &self,
+        claim: &mut LogClaim,
+        effects: Vec<Effect>,
+        commit: &mut TurnCommit,
+    ) -> Result<Staged, backend::Error> {
+        let (deliveries, actor) = (&self.services.deliveries, &self.activation.address);
+        let buried = self.bury(claim, commit).await;
+        if buried.is_empty() {
+            return deliveries.stage(actor, effects, &buried, commit);
+        }
+        let staged = deliveries.stage(actor, effects.clone(), &buried, commit)?;
+        let limit = self.services.backend.max_commit_bytes();
+        if limit.is_none_or(|limit| commit.bytes() <= limit) {
+            return Ok(staged);
+        }
+        tracing::warn!(
+            "the effects that were given up are no dead letters yet: the commit would be too large"
+        );
+        // Nothing else writes such keys in a turn that looks for what was given up.
+        commit.writes.retain(|key, _| !key.starts_with(EFFECTS));
+        claim.has_untold = None;
+        deliveries.stage(actor, effects, &[], commit)
+    }
+
     /// Adds effects that were given up to the actor's dead letters, and returns them. If the dead letters cannot be read,
     /// the effects stay in the log. Notes whether there are some of which the agent is to be told.
     async fn bury(&self, claim: &mut LogClaim, commit: &mut TurnCommit) -> Vec<DeadLetter> {
@@ -76,8 +106,13 @@ impl Turn<'_> {
             // found.
             self.services.dead_letters.announce(&self.activation.address, letters.is_empty()).await;
         }
+        // A quarter of a message: the rest of the log is in it, too.
+        let most = self.services.backend.max_commit_bytes().map(|limit| usize::try_from(limit / 4));
+        let most = most.and_then(Result::ok).unwrap_or(usize::MAX);
         for letter in given_up.iter().cloned() {
-            for dropped in letters.add(if tells { letter.untold() } else { letter }) {
+            let mut dropped = letters.add(if tells { letter.untold() } else { letter });
+            dropped.extend(letters.trim(most));
+            for dropped in dropped {
                 let Effect { id, .. } = dropped.effect();
                 let code = ErrorCode::DeadLetterDropped.as_str();
                 tracing::error!(code, "the dead letter {id} was dropped: the actor has too many");

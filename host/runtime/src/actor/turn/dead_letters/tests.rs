@@ -1,9 +1,11 @@
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use daca_base::json;
 use daca_model::CallContext;
 use daca_model::backend::{EFFECTS, EFFECTS_METHOD, Error};
+use futures::poll;
 use serde::de::DeserializeOwned;
 
 use super::*;
@@ -114,4 +116,21 @@ async fn an_unknown_identity_changes_nothing_and_no_caller_reaches_the_method_of
     for method in [EFFECTS_METHOD, "daca:", "daca:anything"] {
         assert_eq!(host.call("a", method, "{}").await, Err("method-reserved".to_owned()), "{method}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_waits_for_any_more_is_not_done() {
+    let (host, _) = broken().await;
+    assert_eq!(list(&host, 0, false).await.dead, 1);
+    let held = host.backend.hold_reads().await;
+    let mut first = pin!(list(&host, 0, false));
+    assert!(poll!(first.as_mut()).is_pending());
+    host.backend.has_held().await;
+    {
+        let mut given_up = pin!(change(&host, EffectsAction::Discard, None));
+        assert!(poll!(given_up.as_mut()).is_pending(), "it waits for its turn");
+    }
+    drop(held);
+    assert_eq!(first.await.dead, 1);
+    assert_eq!(list(&host, 0, false).await.dead, 1);
 }

@@ -57,6 +57,26 @@ async fn a_commit_that_is_too_large_for_a_sidecar_is_refused_and_nothing_of_it_k
     assert_eq!(host.call("a", "add", "2").await, Ok(value + "2"));
 }
 
+/// The end of an activation, and the reminder, have more to do than that.
+#[tokio::test(start_paused = true)]
+async fn what_was_given_up_waits_in_the_log_while_it_is_too_large_for_a_commit() {
+    let backend = FakeBackend::delivering(|_| Err(Error::Invalid("no such topic".into())));
+    let host = FakeHost::start(backend).await;
+    assert_eq!(host.call("a", "add", "1").await, ok("1"));
+    host.delivered().await;
+    let log = host.backend.value(&actor("a"), EFFECTS).expect("it is kept until it is a dead letter");
+    // Enough for the log as it is, and not for the dead letter.
+    host.backend.limit_commits((log.len() + EFFECTS.len() + 100) as u64);
+    remind(&host).await;
+    assert_eq!(host.backend.value(&actor("a"), DEAD_LETTERS), None);
+    assert_eq!(host.backend.value(&actor("a"), EFFECTS), Some(log));
+    host.backend.limit_commits(0);
+    remind(&host).await;
+    assert!(host.backend.value(&actor("a"), DEAD_LETTERS).is_some());
+    assert_eq!(host.backend.value(&actor("a"), EFFECTS), None);
+    assert_eq!(host.backend.tried(), ["1"]);
+}
+
 /// The turn that waits, and the one nested in it.
 #[tokio::test(start_paused = true)]
 async fn nested_turns_share_the_effect_log_and_its_reminder() {
