@@ -73,7 +73,10 @@ impl EffectRules {
             ("backoff", format!("{table_name}.backoff is {backoff:?}, and backoff-max is {longest:?}"))
         } else {
             let by = "by host.effect-retry-delay";
-            ("backoff-max", format!("{table_name}.backoff-max is {longest:?}, and backoff is {backoff:?}, {by}"))
+            (
+                "backoff-max",
+                format!("{table_name}.backoff-max is {longest:?}, and backoff is {backoff:?}, {by}"),
+            )
         };
         let written = problems.locate(&[&table[..], &[key]].concat());
         // Without the key, its default is too short for the host's delay.

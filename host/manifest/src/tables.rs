@@ -22,22 +22,28 @@ pub(super) fn check(problems: &mut Problems<'_>) {
     let text = problems.text;
     let Ok(document) = DeTable::parse(text) else { return };
     let document = document.get_ref();
-    let no_table = |value: &DeValue<'_>| !matches!(value, DeValue::Table(_));
-    let array = |value: &DeValue<'_>| matches!(value, DeValue::Array(_));
-    refuse(document, &["agents"], no_table, "expected a table", problems);
+    refuse(document, &["agents"], is_no_table, "expected a table", problems);
     for table in &TABLES {
         let mut keys = table.name.split('.').collect::<Vec<_>>();
         if HOLDERS.contains(&keys[0]) {
             keys.insert(1, ANY);
         }
-        refuse(document, &keys, no_table, "expected a table", problems);
+        refuse(document, &keys, is_no_table, "expected a table", problems);
     }
     for keys in &INLINE {
-        refuse(document, keys, no_table, "expected a table", problems);
+        refuse(document, keys, is_no_table, "expected a table", problems);
     }
     for keys in &PAYLOADS {
-        refuse(document, keys, array, "expected \"body\", \"none\" or { field = \"FIELD\" }", problems);
+        refuse(document, keys, is_array, "expected \"body\", \"none\" or { field = \"FIELD\" }", problems);
     }
+}
+
+fn is_no_table(value: &DeValue<'_>) -> bool {
+    !matches!(value, DeValue::Table(_))
+}
+
+fn is_array(value: &DeValue<'_>) -> bool {
+    matches!(value, DeValue::Array(_))
 }
 
 /// Refuses the values with this path of keys that are wrong.
