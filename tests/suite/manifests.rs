@@ -198,6 +198,7 @@ const CASES: &[Case] = &[
         "times that no clock reaches",
         "[host]\nshutdown-grace = \"9223372036854775807s\"\neffect-retry-delay = \"1000years\"\n[agents.A]\ncomponent = \"COMPONENT\"\nidle-timeout = \"367days\"\n[agents.A.limits]\nturn-time = \"9223372036854775807s\"\nrunning-time = \"584000000000years\"\n",
         &[
+            ("manifest-invalid-limit", 3, "agents.A.effects.backoff-max is 300s, and backoff is"),
             ("manifest-invalid-limit", 9, "agents.A.limits.running-time is"),
             ("manifest-invalid-limit", 8, "agents.A.limits.turn-time is 106751991167300 days"),
             ("manifest-invalid-limit", 6, "idle-timeout is 367 days; the maximum is 366 days"),
@@ -214,6 +215,23 @@ const CASES: &[Case] = &[
             ("manifest-invalid-limit", 6, "agents.A.effects.backoff-max is 367 days"),
             ("manifest-invalid-limit", 10, "agents.B.effects.backoff is 2s, and backoff-max is 1s"),
             ("manifest-invalid-limit", 14, "agents.C.effects.backoff-max is 0"),
+        ],
+    ),
+    (
+        "a longest wait that is shorter than the host's delay",
+        "[host]\neffect-retry-delay = \"10m\"\n[agents.A]\ncomponent = \"COMPONENT\"\n[agents.A.effects]\nbackoff-max = \"300ms\"\n",
+        &[("manifest-invalid-limit", 6, "agents.A.effects.backoff-max is 300ms, and backoff is 600s")],
+    ),
+    (
+        "arrays in the place of tables",
+        "routes = [[\"GET\"]]\ndapr = []\n[agents.A]\ncomponent = \"COMPONENT\"\npermissions = [[\"p/*\"], [\"b/*\"]]\nlimits = []\n[[agents.A.effects]]\n[agents]\nB = [\"COMPONENT\"]\n",
+        &[
+            ("manifest-syntax", 9, "agents.*: expected a table"),
+            ("manifest-syntax", 5, "agents.*.permissions: expected a table"),
+            ("manifest-syntax", 6, "agents.*.limits: expected a table"),
+            ("manifest-syntax", 7, "agents.*.effects: expected a table"),
+            ("manifest-syntax", 1, "routes.*: expected a table"),
+            ("manifest-syntax", 2, "dapr: expected a table"),
         ],
     ),
     (

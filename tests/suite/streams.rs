@@ -135,7 +135,7 @@ async fn signals_work_while_nobody_reads_the_log() -> anyhow::Result<()> {
     host.stderr.read_to_string(&mut left)?;
     assert!(left.lines().filter(|line| serde_json::from_str::<Value>(line).is_err()).count() <= 1);
 
-    // A turn holds the shutdown up, and the second signal ends it.
+    // A turn holds the shutdown up, and a second signal ends it. One that comes with the first does not count.
     let limits = "limits = { turn-time = \"10m\" }";
     let mut host = Unread::start(&(exerciser(limits) + "[host]\nshutdown-grace = \"10m\"\n"))?;
     host.fill().await?;
@@ -154,6 +154,7 @@ async fn signals_work_while_nobody_reads_the_log() -> anyhow::Result<()> {
         Ok(!ready.is_ok_and(|(status, _)| status == 200))
     })
     .await?;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     host.signal("INT")?;
     assert_eq!(host.ended().await?.code(), Some(130));
     assert!(!endless.await?.is_ok_and(|answer| answer.status() == 200));

@@ -1,15 +1,17 @@
-//! Signals: the first one starts the shutdown, a second one ends the process at once.
+//! Signals: the first one starts the shutdown, and one that comes a second or more later ends the process at once.
 //!
 //! A separate thread waits for them, so that they work whatever else the host does, even while it starts and while its
 //! last threads end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use daca_base::telemetry::Output;
 use daca_host::Failure;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// Further signals within this time of the first belong to it: many supervisors signal the process and its group.
+const SAME_REQUEST: Duration = Duration::from_secs(1);
 /// The exit code after a second signal.
 const ENDED_AT_ONCE: i32 = 130;
 /// The time that the exit then waits for the last lines of the log.
@@ -36,8 +38,14 @@ pub(crate) fn watch(log: Output) -> Result<CancellationToken, Failure> {
     let token = shutdown.clone();
     let wait = move || {
         runtime.block_on(signals.next());
+        let first = Instant::now();
         token.cancel();
-        runtime.block_on(signals.next());
+        loop {
+            runtime.block_on(signals.next());
+            if first.elapsed() >= SAME_REQUEST {
+                break;
+            }
+        }
         tracing::warn!("second signal: exiting at once");
         log.flush(LAST_LINES);
         std::process::exit(ENDED_AT_ONCE);

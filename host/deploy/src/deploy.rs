@@ -180,7 +180,13 @@ impl Deployer {
         match (found.next(), found.next()) {
             (Some(found), None) => Ok(found),
             (Some(_), Some(_)) => Err(Error::version_ambiguous(prefix)),
-            (None, _) => Err(Error::version_unknown(prefix)),
+            (None, _) => {
+                let mut unknown = Error::version_unknown(prefix);
+                if let Some(problem) = self.mounted_problem().await {
+                    unknown.message.push_str(&format!("; {}: {}", problem.code, problem.message));
+                }
+                Err(unknown)
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 
 use super::Error;
 use super::record::{self, LocalRecord, ReadError};
+use super::versions_folder;
 use super::watch::Stamp;
 use daca_base::digest::digest;
 use daca_base::files::{create_private_folder, read_bounded, write_lasting};
@@ -155,6 +156,11 @@ impl Library {
     fn load_mounted(&self, digest: &str) -> Option<Stored> {
         let mounted = self.mounted().into_iter().find(|mounted| mounted.digest == digest)?;
         read_version(&mounted.path, digest).ok().flatten()
+    }
+
+    /// Why nothing can be read from the mounted folder.
+    pub(super) fn mounted_problem(&self) -> Option<Error> {
+        self.mounted.as_deref().and_then(versions_folder::problem)
     }
 
     /// The versions in the mounted folder. Unreadable files are skipped.

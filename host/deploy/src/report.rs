@@ -37,6 +37,12 @@ impl Deployer {
         blocking(move || Ok(library.mounted())).await.unwrap_or_default()
     }
 
+    /// Why nothing can be deployed from the mounted folder.
+    pub(super) async fn mounted_problem(&self) -> Option<Error> {
+        let library = self.inner.library.clone();
+        blocking(move || Ok(library.mounted_problem())).await.unwrap_or_default()
+    }
+
     /// The versions that each host serves, this one first.
     pub async fn hosts(&self) -> Vec<HostVersions> {
         self.inner.hosts.read().await

@@ -21,6 +21,11 @@ pub fn check_versions_folder(rules: &DeployRules) -> Result<Option<Error>, Error
     rules.versions.as_deref().map_or(Ok(None), check)
 }
 
+/// Why nothing can be deployed from this folder now.
+pub(super) fn problem(folder: &Path) -> Option<Error> {
+    check(folder).unwrap_or_else(Some)
+}
+
 fn check(folder: &Path) -> Result<Option<Error>, Error> {
     let found = match folder.canonicalize() {
         Ok(found) => found,

@@ -67,6 +67,7 @@ pub(super) fn build(
     agent: file::Agent,
     folder: &Path,
     subscribed: &Arc<BTreeSet<(String, String)>>,
+    retry_delay: Duration,
     problems: &mut Problems<'_>,
 ) -> AgentType {
     let span = name.span();
@@ -78,7 +79,7 @@ pub(super) fn build(
     let component_line = problems.position(agent.component.span().start).0;
     let name: Arc<str> = name.into_inner().into();
     check_names(&name, &agent, problems);
-    agent.effects.check(&name, problems);
+    agent.effects.check(&name, retry_delay, problems);
     agent.limits.check(&name, problems);
     limits::check_time(&["agents", &name], "idle-timeout", agent.idle_timeout, problems);
     AgentType {

@@ -49,7 +49,8 @@ impl Default for EffectRules {
 
 impl EffectRules {
     /// A wait of zero would make retries a busy loop, and doubling would not change it.
-    pub(super) fn check(&self, agent: &str, problems: &mut Problems<'_>) {
+    /// `retry_delay` is that of the host.
+    pub(super) fn check(&self, agent: &str, retry_delay: Duration, problems: &mut Problems<'_>) {
         let table = ["agents", agent, "effects"];
         check_time(&table, "retry-for", self.retry_for, problems);
         for (key, time) in [("backoff", self.backoff), ("backoff-max", Some(self.backoff_max))] {
@@ -63,16 +64,26 @@ impl EffectRules {
                 });
             }
         }
-        if let Some(backoff) = self.backoff.filter(|backoff| *backoff > self.backoff_max) {
-            let message = format!(
-                "{}.backoff is {backoff:?}, and backoff-max is {:?}",
-                table.join("."),
-                self.backoff_max
-            );
-            let place = problems.locate(&[&table[..], &["backoff"]].concat());
-            problems.push(ErrorCode::ManifestInvalidLimit, place, message, || {
-                "give a shorter backoff, or a longer backoff-max".into()
-            });
+        let backoff = self.backoff.unwrap_or(retry_delay);
+        if backoff <= self.backoff_max || self.backoff_max.is_zero() {
+            return;
         }
+        let (longest, table_name) = (self.backoff_max, table.join("."));
+        let (key, message) = if self.backoff.is_some() {
+            ("backoff", format!("{table_name}.backoff is {backoff:?}, and backoff-max is {longest:?}"))
+        } else {
+            let by = "by host.effect-retry-delay";
+            (
+                "backoff-max",
+                format!("{table_name}.backoff-max is {longest:?}, and backoff is {backoff:?}, {by}"),
+            )
+        };
+        let written = problems.locate(&[&table[..], &[key]].concat());
+        // Without the key, its default is too short for the host's delay.
+        let place =
+            if written.is_empty() { problems.locate(&["host", "effect-retry-delay"]) } else { written };
+        problems.push(ErrorCode::ManifestInvalidLimit, place, message, || {
+            "give a shorter backoff, or a longer backoff-max".into()
+        });
     }
 }

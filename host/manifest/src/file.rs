@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{AgentLimits, EffectRules, HostLimits, Problems, limits, names};
+use super::{AgentLimits, EffectRules, HostLimits, Problems, limits, names, tables};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -29,6 +29,17 @@ pub(super) struct Manifest {
     pub(super) subscriptions: Vec<Subscription>,
     #[serde(default)]
     pub(super) input_bindings: Vec<InputBinding>,
+}
+
+impl Manifest {
+    /// The manifest, if it has the right form.
+    pub(super) fn read(problems: &mut Problems<'_>) -> Option<Manifest> {
+        tables::check(problems);
+        if !problems.found.is_empty() {
+            return None;
+        }
+        toml::from_str(problems.text).map_err(|error| problems.syntax(&error)).ok()
+    }
 }
 
 #[derive(Debug, Deserialize)]

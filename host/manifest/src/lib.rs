@@ -20,6 +20,7 @@ pub mod reference;
 mod reply;
 mod routes;
 pub mod signature;
+mod tables;
 mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -132,22 +133,19 @@ impl Manifest {
     /// Checks the text of a manifest. `path` names it in errors, and its relative paths are relative to it.
     pub fn parse(path: &Path, text: &str) -> Result<Manifest, Error> {
         let mut problems = Problems { path, text, found: Vec::new() };
-        let file: file::Manifest = match toml::from_str(text) {
-            Ok(file) => file,
-            Err(error) => {
-                problems.syntax(&error);
-                return Err(Error::Invalid { problems: problems.found });
-            }
+        let Some(file) = file::Manifest::read(&mut problems) else {
+            return Err(Error::Invalid { problems: problems.found });
         };
         let folder = path.parent().unwrap_or(Path::new(""));
         let subscribed =
             file.subscriptions.iter().map(|one| (one.pubsub.get_ref().clone(), one.topic.get_ref().clone()));
         let subscribed = Arc::new(subscribed.collect::<BTreeSet<_>>());
+        let retry_delay = file.host.effect_retry_delay;
         let agents = file
             .agents
             .into_iter()
             .map(|(name, agent)| {
-                let agent = agent::build(name, agent, folder, &subscribed, &mut problems);
+                let agent = agent::build(name, agent, folder, &subscribed, retry_delay, &mut problems);
                 (agent.name.clone(), Arc::new(agent))
             })
             .collect::<BTreeMap<_, _>>();

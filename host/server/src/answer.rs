@@ -37,6 +37,7 @@ fn status_of(class: Class) -> StatusCode {
         Class::Conflict | Class::Overtaken => StatusCode::CONFLICT,
         Class::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Class::WrongEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Class::NotImplemented => StatusCode::NOT_IMPLEMENTED,
         Class::Unusable => StatusCode::UNPROCESSABLE_ENTITY,
         Class::Busy => StatusCode::TOO_MANY_REQUESTS,
         Class::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,

@@ -3,7 +3,7 @@
 //! hyper only looks at the last one.
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
@@ -41,8 +41,7 @@ pub(super) fn check_transfer(headers: &HeaderMap) -> Result<(), HttpError> {
 /// The answer to a transfer coding that is not `chunked` alone. hyper refuses some of them itself.
 pub(super) fn foreign_coding() -> HttpError {
     let detail = "The body has a Transfer-Encoding that is not chunked alone, and the host takes no other.";
-    let refused = HttpError::new(ErrorCode::TransferEncodingUnsupported, detail);
-    refused.with_status(StatusCode::NOT_IMPLEMENTED)
+    HttpError::new(ErrorCode::TransferEncodingUnsupported, detail)
 }
 
 /// The answer to a length beside a transfer coding.

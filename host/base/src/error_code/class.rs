@@ -27,6 +27,8 @@ pub enum Class {
     HeadTooLarge,
     /// The body has an encoding that the host does not read.
     WrongEncoding,
+    /// The request needs a part of HTTP that the host does not have.
+    NotImplemented,
     /// The request is well-formed, but its content cannot be used.
     Unusable,
     /// The limit of waiting requests is reached.
@@ -64,6 +66,7 @@ impl Class {
             Class::TooLarge => "too large",
             Class::HeadTooLarge => "head too large",
             Class::WrongEncoding => "wrong encoding",
+            Class::NotImplemented => "not implemented",
             Class::Unusable => "unusable",
             Class::Busy => "busy",
             Class::Failed => "failed",

@@ -276,7 +276,7 @@ error_codes! {
     TestkitTooFar "testkit-too-far" Setup;
     TimerNotSettled "timer-not-settled" Notice;
     TooManyPins "too-many-pins" Conflict;
-    TransferEncodingUnsupported "transfer-encoding-unsupported" WrongEncoding;
+    TransferEncodingUnsupported "transfer-encoding-unsupported" NotImplemented;
     TrialFailed "trial-failed" Unusable;
     TurnTimeExceeded "turn-time-exceeded" TimedOut;
     VersionInvalid "version-invalid" Setup;

@@ -54,6 +54,7 @@ fn of_class(class: Class, text: String) -> Error {
         | Class::Overtaken
         | Class::HeadTooLarge
         | Class::WrongEncoding
+        | Class::NotImplemented
         | Class::Unusable => Error::Invalid(text),
     }
 }
