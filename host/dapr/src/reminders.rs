@@ -22,6 +22,8 @@ use daca_model::backend::{Error, Registration};
 
 /// The type of registered data: JSON in bytes (`RegisterActorReminder` in `pkg/api/universal/actors.go`).
 const BYTES: &str = "google.protobuf.BytesValue";
+/// The maximum length of an answer over HTTP in bytes: the sidecar's default for gRPC.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// Reads reminders. Cheap to clone.
 #[derive(Clone)]
@@ -135,9 +137,16 @@ impl Reminders {
         }
         let unreachable =
             |error: reqwest::Error| Error::Unavailable(format!("the sidecar's HTTP API: {error}"));
-        let answer = request.send().await.map_err(unreachable)?;
+        let mut answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
-        let body = answer.bytes().await.map_err(unreachable)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(Error::Other(format!("the reminder has more than {MAX_ANSWER} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let body = bytes::Bytes::from(body);
         let text = String::from_utf8_lossy(&body);
         if status == http::StatusCode::NO_CONTENT
             || status == http::StatusCode::NOT_FOUND
