@@ -12,7 +12,7 @@ use prost::Message as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use tonic::Code;
 
-use super::connection::Client;
+use super::connection::{Client, MAX_ANSWER};
 use super::request::{STORE_TIMEOUT, within};
 use super::wakeups::{self, RETRY_DELAY, end_of, reminder_request, shown_reminder};
 use super::{EndpointError, names, status};
@@ -22,8 +22,6 @@ use daca_model::backend::{Error, Registration};
 
 /// The type of registered data: JSON in bytes (`RegisterActorReminder` in `pkg/api/universal/actors.go`).
 const BYTES: &str = "google.protobuf.BytesValue";
-/// The maximum length of an answer over HTTP in bytes: the sidecar's default for gRPC.
-const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// Reads reminders. Cheap to clone.
 #[derive(Clone)]
