@@ -1,6 +1,7 @@
 //! The connection to a host's admin port, and why a command has no answer.
 
 use std::borrow::Cow;
+use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,8 +20,14 @@ use daca_base::{ErrorCode, Explained, Explanation};
 use daca_model::admin::{CODE_HEADER, INITIATOR_HEADER, MAX_INITIATOR, Refusal};
 use daca_model::{ActorAddress, AddressError, check_agent_type};
 
-/// The timeout for connecting. An answer has no timeout: a turn may take its time.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The timeout for connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The timeout of a question, with its whole answer. A call or a deployment has none: a turn may take its time.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The maximum length of an answer in bytes.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+/// The maximum length of a refusal in bytes.
+const MAX_REFUSAL: usize = 64 * 1024;
 /// The help for a missing token.
 const TOKEN_HELP: &str = "give the host's own token with --admin-token-file FILE or DACA_ADMIN_TOKEN";
 
@@ -83,6 +90,14 @@ pub enum Error {
         url: String,
         /// The error of the connection.
         reason: String,
+    },
+    /// The host took the request, and did not answer in time.
+    #[error("{address}: no answer within {limit:?}")]
+    Silent {
+        /// The address of the admin port.
+        address: String,
+        /// The time that it had.
+        limit: Duration,
     },
     /// The host shut down while its log was followed.
     #[error("{0}")]
@@ -160,6 +175,10 @@ impl Explained for Error {
             Error::Unreachable { .. } => {
                 (ErrorCode::HostUnreachable, "start it with `daca run`, or name its admin port with --admin")
             }
+            Error::Silent { .. } => (
+                ErrorCode::HostUnreachable,
+                "ask again, and if nothing answers then, look at the host: its process may be stopped or overloaded",
+            ),
             Error::HostEnded(_) => (ErrorCode::HostEnded, "follow the log again when the host is back"),
             Error::Answer(_) => (
                 ErrorCode::AnswerUnreadable,
@@ -175,7 +194,7 @@ impl Explained for Error {
             ),
             Error::BackupCut(_) => (
                 ErrorCode::BackupCut,
-                "take it again; the host's log has the reason, with the code backup-failed",
+                "take it again; if the host ended it, its log has the reason, with the code backup-failed",
             ),
             Error::Backup(error) => return error.explanation(),
         };
@@ -228,19 +247,46 @@ impl Admin {
 
     /// Sends a request, and returns the body of the answer.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<String, Error> {
-        self.open(request).await?.text().await.map_err(|error| self.unreachable(&error))
+        let response = self.open(request).await?;
+        let text = self.text(response, MAX_ANSWER).await?;
+        text.ok_or_else(|| Error::Answer(format!("it has more than {MAX_ANSWER} bytes")))
     }
 
     /// Gets a path.
     pub(super) async fn get(&self, path: &str) -> Result<String, Error> {
-        self.send(self.request(Method::GET, path)).await
+        self.within(ANSWER_TIMEOUT, self.send(self.request(Method::GET, path))).await
+    }
+
+    /// Does a part of a command that has only this time.
+    pub(super) async fn within<T>(
+        &self,
+        limit: Duration,
+        part: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        match tokio::time::timeout(limit, part).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(Error::Silent { address: self.address.clone(), limit }),
+        }
+    }
+
+    /// The body of an answer; `None` if it is longer than this.
+    async fn text(&self, mut response: Response, most: usize) -> Result<Option<String>, Error> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+            if body.len() + chunk.len() > most {
+                return Ok(None);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Some(String::from_utf8_lossy(&body).into_owned()))
     }
 
     async fn refusal(&self, response: Response) -> Result<Error, Error> {
         let status = response.status();
         let header = response.headers().get(CODE_HEADER).and_then(|code| code.to_str().ok());
         let header = header.map(str::to_owned);
-        let text = response.text().await.map_err(|error| self.unreachable(&error))?;
+        let text = self.text(response, MAX_REFUSAL).await?;
+        let text = text.unwrap_or_else(|| format!("the reason has more than {MAX_REFUSAL} bytes"));
         let refusal = json::read::<Refusal>(text.as_bytes());
         let Refusal { detail, code, help } =
             refusal.unwrap_or(Refusal { detail: text, code: None, help: None });
@@ -309,3 +355,6 @@ fn by() -> String {
     let name = format!("{}@{}", user.as_deref().unwrap_or("unknown"), machine.trim());
     name.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).take(MAX_INITIATOR).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ use daca_base::files::open_regular;
 use daca_base::telemetry::printable;
 use daca_model::admin::LEFT_OUT_HEADER;
 use reqwest::{Method, Response};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::admin::{Admin, Error, causes, path};
 
@@ -22,7 +23,10 @@ pub async fn backup(admin: &Admin, output: &Path, force: bool) -> Result<String,
         format!("\nnot in it, because their files are missing or damaged: {}", printable(names))
     });
     let unfinished = output.with_extension(format!("{}.unfinished", std::process::id()));
-    let received = receive(response, &unfinished).await;
+    let received = tokio::select! {
+        received = receive(response, &unfinished) => received,
+        () = stopped() => Err(Error::BackupCut("it was stopped by a signal".to_owned())),
+    };
     let kept = received.and_then(|bytes| Ok((bytes, keep(&unfinished, output, force)?)));
     let (bytes, entries) = kept.inspect_err(|_| {
         // It is useless, and takes space.
@@ -30,6 +34,18 @@ pub async fn backup(admin: &Admin, output: &Path, force: bool) -> Result<String,
     })?;
     let left_out = left_out.unwrap_or_default();
     Ok(format!("{}: a backup of {bytes} bytes, with {entries} entries{left_out}", output.display()))
+}
+
+/// Ends at the first SIGINT or SIGTERM. Where they cannot be watched, they end the process.
+async fn stopped() {
+    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
 }
 
 fn refuse_existing(output: &Path, force: bool) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! `daca effects`: pending effects and dead letters of all hosts, and what to do with dead letters.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::Method;
 
@@ -9,14 +9,18 @@ use super::admin::{self, Admin, Error};
 use super::table::{Column, TextTable};
 use daca_base::telemetry::printable;
 use daca_model::admin::{
-    ActorEffects, EffectActor, EffectActors, EffectInfo, EffectsAction, EffectsChangeRequest, EffectsChanged,
-    Word,
+    ActorEffects, EffectActors, EffectInfo, EffectsAction, EffectsChangeRequest, EffectsChanged, Word,
 };
 
-/// The entries of one page.
+/// The effects of one page.
 const PAGE: &str = "100";
-/// The pages that are read for one table.
-const MAX_PAGES: usize = 100;
+/// The actors of one page. The host gives each of them five seconds, eight at a time: a page of actors that do not tell
+/// fits into the timeout of a question.
+const ACTORS_PAGE: &str = "32";
+/// The pages that are read for one list.
+const MAX_PAGES: usize = 320;
+/// The timeout of a change: it waits for the turns of its actor.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What is shown of effects.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +29,7 @@ pub struct EffectsView<'a> {
     pub of: Option<&'a str>,
     /// With payloads and metadata; of one actor alone.
     pub payload: bool,
-    /// The `next` of the page before, for machines that read page by page.
+    /// The `next` of a list that was too long.
     pub from: Option<&'a str>,
 }
 
@@ -45,22 +49,25 @@ async fn of_actors(
 ) -> Result<String, Error> {
     let agent_type = agent_type.map(admin::agent_type).transpose()?;
     let parts = [Some("effects"), agent_type].into_iter().flatten().collect::<Vec<_>>();
-    let (mut actors, mut after) = (Vec::new(), view.from.map(str::to_owned));
-    let mut left_out = 0;
+    let mut list = EffectActors { actors: Vec::new(), next: view.from.map(str::to_owned), left_out: 0 };
     for _ in 0..MAX_PAGES {
-        let query = [("after", after.as_deref()), ("limit", Some(PAGE))];
+        let query = [("after", list.next.as_deref()), ("limit", Some(ACTORS_PAGE))];
         let text = admin.get(&admin::path(&parts, &query)).await?;
-        if form == Form::Json {
-            return Ok(text);
-        }
-        let page = admin::read::<EffectActors>(&text)?;
-        actors.extend(page.actors);
-        (after, left_out) = (page.next, page.left_out);
-        if after.is_none() {
+        add_page(&mut list, admin::read(&text)?);
+        if list.next.is_none() {
             break;
         }
     }
-    Ok(actors_told(&actors, after.as_deref(), left_out))
+    match form {
+        Form::Json => serde_json::to_string(&list).map_err(|error| Error::Answer(error.to_string())),
+        Form::Text => Ok(actors_told(&list)),
+    }
+}
+
+/// A page may be empty, and still not the last one: its actors' effects have left meanwhile.
+fn add_page(list: &mut EffectActors, page: EffectActors) {
+    list.actors.extend(page.actors);
+    (list.next, list.left_out) = (page.next, page.left_out);
 }
 
 async fn of_actor(admin: &Admin, of: &str, view: EffectsView<'_>, form: Form) -> Result<String, Error> {
@@ -86,11 +93,13 @@ pub async fn change_effects(
     };
     let request = EffectsChangeRequest { id: id.map(str::to_owned), all: id.is_none() };
     let path = admin::path(&["effects", &actor.agent_type, &actor.id, verb], &[]);
-    let answer = admin.send(admin.request(Method::POST, &path).json(&request)).await?;
+    let change = admin.send(admin.request(Method::POST, &path).json(&request));
+    let answer = admin.within(CHANGE_TIMEOUT, change).await?;
     if form == Form::Json { Ok(answer) } else { Ok(change_told(&admin::read(&answer)?)) }
 }
 
-fn actors_told(actors: &[EffectActor], next: Option<&str>, left_out: u64) -> String {
+fn actors_told(list: &EffectActors) -> String {
+    let EffectActors { actors, next, left_out } = list;
     let mut parts = Vec::new();
     if actors.is_empty() {
         parts.push("no actor has pending effects or dead letters".to_owned());
@@ -99,7 +108,7 @@ fn actors_told(actors: &[EffectActor], next: Option<&str>, left_out: u64) -> Str
             Column::Text("ACTOR"),
             Column::Number("PENDING"),
             Column::Number("DEAD"),
-            Column::Text("OLDEST"),
+            Column::Text("OLDEST DEAD"),
             Column::Text("ERROR"),
         ]);
         for actor in actors {
@@ -118,7 +127,7 @@ fn actors_told(actors: &[EffectActor], next: Option<&str>, left_out: u64) -> Str
     if let Some(next) = next {
         parts.push(format!("(there may be more: --from {})", printable(next)));
     }
-    if left_out > 0 {
+    if *left_out > 0 {
         parts.push(format!(
             "(the list was full, and did not take an actor with dead letters {left_out} times: name the actor to see them)"
         ));
@@ -237,13 +246,31 @@ ab-1-0: {}\\u{1b}
             "next": "A/b", "left_out": 2}"#;
         let page = admin::read::<EffectActors>(answer)?;
         let expected = "\
-ACTOR  PENDING  DEAD  OLDEST  ERROR
+ACTOR  PENDING  DEAD  OLDEST DEAD  ERROR
 A/a          3     0
-A/b          ?     ?          host-busy: no
+A/b          ?     ?               host-busy: no
 (there may be more: --from A/b)
 (the list was full, and did not take an actor with dead letters 2 times: name the actor to see them)";
-        assert_eq!(actors_told(&page.actors, page.next.as_deref(), page.left_out), expected);
-        assert_eq!(actors_told(&[], None, 0), "no actor has pending effects or dead letters");
+        assert_eq!(actors_told(&page), expected);
+        let none = EffectActors { actors: Vec::new(), next: None, left_out: 0 };
+        assert_eq!(actors_told(&none), "no actor has pending effects or dead letters");
+        Ok(())
+    }
+
+    #[test]
+    fn a_list_has_the_actors_of_all_pages_and_goes_on_after_an_empty_one() -> Result<(), Error> {
+        let mut list = admin::read::<EffectActors>(r#"{"actors": [], "left_out": 0}"#)?;
+        for (page, next) in [
+            (r#"{"actors": [], "next": "A/a", "left_out": 0}"#, Some("A/a")),
+            (
+                r#"{"actors": [{"agent_type": "A", "actor_id": "b", "pending": 0, "dead": 1}], "left_out": 2}"#,
+                None,
+            ),
+        ] {
+            add_page(&mut list, admin::read(page)?);
+            assert_eq!(list.next.as_deref(), next);
+        }
+        assert_eq!((list.actors.len(), list.left_out), (1, 2));
         Ok(())
     }
 

@@ -5,6 +5,6 @@
 pub enum Form {
     /// For people.
     Text,
-    /// For machines: the host's JSON, unchanged.
+    /// For machines: the host's JSON; that of a list has all pages.
     Json,
 }

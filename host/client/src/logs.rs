@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Write};
 use reqwest::Method;
 
 use super::Form;
-use super::admin::{self, Admin, Error, causes};
+use super::admin::{self, ANSWER_TIMEOUT, Admin, Error, causes};
 use daca_base::json;
 use daca_base::telemetry::printable;
 use daca_model::admin::{LogLine, LogSpan};
@@ -32,7 +32,8 @@ pub async fn logs(
     form: Form,
     output: &mut impl Write,
 ) -> Result<(), Error> {
-    let mut response = admin.open(admin.request(Method::GET, &path(request)?)).await?;
+    let question = admin.open(admin.request(Method::GET, &path(request)?));
+    let mut response = admin.within(ANSWER_TIMEOUT, question).await?;
     let ended = |reason: String| if request.follow { Err(Error::HostEnded(reason)) } else { Ok(()) };
     let mut buffer = Vec::new();
     loop {

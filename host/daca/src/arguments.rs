@@ -243,8 +243,10 @@ pub(crate) struct EffectsArguments {
 #[derive(Subcommand)]
 pub(crate) enum EffectsCommand {
     /// Make dead letters pending effects again, with the same identity
+    #[command(override_usage = "daca effects retry [OPTIONS] <ACTOR> <ID|--all>")]
     Retry(DeadLetterArguments),
     /// Remove dead letters, which are then never sent
+    #[command(override_usage = "daca effects discard [OPTIONS] <ACTOR> <ID|--all>")]
     Discard(DeadLetterArguments),
 }
 

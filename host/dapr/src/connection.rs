@@ -30,7 +30,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A silent sidecar on another machine is pinged after this time.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The maximum size of an answer. The largest value of a state (`state-value`) must fit.
-const MAX_ANSWER: usize = 64 * 1024 * 1024;
+pub(super) const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// Why a connection to the sidecar is impossible.
 #[derive(Debug, thiserror::Error)]

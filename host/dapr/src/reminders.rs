@@ -12,7 +12,7 @@ use prost::Message as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use tonic::Code;
 
-use super::connection::Client;
+use super::connection::{Client, MAX_ANSWER};
 use super::request::{STORE_TIMEOUT, within};
 use super::wakeups::{self, RETRY_DELAY, end_of, reminder_request, shown_reminder};
 use super::{EndpointError, names, status};
@@ -135,9 +135,16 @@ impl Reminders {
         }
         let unreachable =
             |error: reqwest::Error| Error::Unavailable(format!("the sidecar's HTTP API: {error}"));
-        let answer = request.send().await.map_err(unreachable)?;
+        let mut answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
-        let body = answer.bytes().await.map_err(unreachable)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(Error::Other(format!("the reminder has more than {MAX_ANSWER} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let body = bytes::Bytes::from(body);
         let text = String::from_utf8_lossy(&body);
         if status == http::StatusCode::NO_CONTENT
             || status == http::StatusCode::NOT_FOUND
