@@ -5,6 +5,7 @@ use daca_model::backend::Readiness;
 use tokio::sync::watch;
 
 use super::Deployer;
+use super::error::Error;
 use super::library::Mounted;
 use super::request::TypeView;
 use super::type_folder::blocking;
