@@ -8,6 +8,9 @@ use crate::history::Outcome;
 use crate::seen::Seen;
 use crate::wire::Entry;
 
+/// The number of entries before an overwritten one among which those of another host are looked for.
+const NEAR: usize = 10;
+
 /// An actor, the kind of an entry, and its operation.
 type Key<'a> = (&'a str, &'a str, &'a str);
 
@@ -63,11 +66,24 @@ impl<'a> Books<'a> {
     }
 
     /// The class of faults by which an entry that was written was overwritten, if it was. Whoever has overwritten it wrote what
-    /// is at its place now, or the end of a ledger that has no such place.
+    /// is at its place now, the end of a ledger that has no such place, or something before: a turn writes the whole ledger,
+    /// and the first host may since have written at that place again.
     pub(crate) fn overwritten(&self, actor: &str, entry: &Entry) -> Option<Known> {
-        let last = || self.ledgers.get(actor).and_then(|ledger| ledger.last());
-        let other = self.at(actor, entry.position).or_else(last)?;
-        self.facts.explains(&entry.host, &other.host, self.facts.time_of(entry))
+        let ledger = self.ledgers.get(actor)?;
+        let time = self.facts.time_of(entry);
+        let place = usize::try_from(entry.position).ok()?;
+        let end = ledger.len().min(place.saturating_add(1));
+        let mut others = ledger[..end].iter().rev().take(NEAR);
+        let at_its_place = |other: &Entry| self.facts.explains(&entry.host, &other.host, time.clone());
+        others.clone().next().and_then(at_its_place).or_else(|| {
+            // Only those of the same moment: what was written long before has overwritten nothing.
+            others.find_map(|other| {
+                let written = self.facts.time_of(other);
+                let both = *written.start().max(time.start())..=*written.end().min(time.end());
+                let is_same_moment = !both.is_empty() && *written.end() != u64::MAX;
+                is_same_moment.then(|| self.facts.explains(&entry.host, &other.host, both)).flatten()
+            })
+        })
     }
 
     /// The same for an operation without an entry, by what was announced or answered of it.
