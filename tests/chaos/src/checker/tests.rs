@@ -276,6 +276,23 @@ fn a_host_that_loses_an_entry_by_itself_is_not_dapr() {
     world.violates(&[Rule::Lost, Rule::TwoPlaces]);
 }
 
+/// A turn writes the whole ledger: another host has taken an entry away by writing one before it, and the first host has then
+/// written at that place again.
+#[test]
+fn what_another_host_wrote_before_it_explains_an_entry_that_is_gone() {
+    let mut world = World::good();
+    world.overwrite(2, "c9");
+    for (position, event, host) in [(2, 3, "host1"), (1, 1, "host2")] {
+        world.ledger()[position].host = host.into();
+        world.seen.events[event].recorded.entry.host = host.into();
+    }
+    world.answered(250, "c1", Outcome::Kept(Some(entry(1, CALL, "c1", "host2"))));
+    world.violates(&[Rule::Lost, Rule::TwoPlaces]);
+    world.joins();
+    let known = Some(Known::PlacementDoesNotWait);
+    assert_eq!(world.violated(), [(Rule::Lost, known), (Rule::TwoPlaces, known)]);
+}
+
 #[test]
 fn a_read_shows_what_was_acknowledged() {
     let looked =
