@@ -14,10 +14,10 @@ use daca_base::{ErrorCode, json};
 use daca_model::admin::EffectsRequest;
 use daca_model::backend::{self, EFFECTS_METHOD, SharedStore, SharedWriteError, stored_json};
 use daca_model::{ActorAddress, CallError};
+use hmac::{Hmac, Mac as _};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
 
 use super::seldom::Seldom;
@@ -75,7 +75,7 @@ impl HostSeal {
         let request = stored_json(request)?;
         let request = String::from_utf8_lossy(&request).into_owned();
         let at = Clock::of_process().unix_ms();
-        let seal = hex::encode(seal(&key, actor, at, &request));
+        let seal = hex::encode(mac(&key, &sealed_text(actor, at, &request)).finalize().into_bytes());
         stored_json(&Sealed { at, request, seal }).map(Some)
     }
 
@@ -147,29 +147,27 @@ impl Inner {
 
 fn unsealed(key: &Key, actor: &ActorAddress, sealed: &Sealed, now: u64) -> Option<EffectsRequest> {
     let Sealed { at, request, seal: given } = sealed;
-    let expected = seal(key, actor, *at, request);
     let given = hex::decode(given).ok()?;
+    // In constant time.
+    let is_right = mac(key, &sealed_text(actor, *at, request)).verify_slice(&given).is_ok();
     let is_recent = u128::from(now.abs_diff(*at)) <= SEAL_TIME.as_millis();
-    if !(bool::from(given.ct_eq(&expected[..])) && is_recent) {
+    if !(is_right && is_recent) {
         return None;
     }
     json::read(request.as_bytes()).ok()
 }
 
 /// An address has no line break, so nothing else has the same text.
-fn seal(key: &Key, actor: &ActorAddress, at: u64, request: &str) -> [u8; 32] {
-    hmac(key, format!("{actor}\n{at}\n{request}").as_bytes())
+fn sealed_text(actor: &ActorAddress, at: u64, request: &str) -> String {
+    format!("{actor}\n{at}\n{request}")
 }
 
-/// HMAC-SHA-256 (RFC 2104).
-fn hmac(key: &Key, message: &[u8]) -> [u8; 32] {
-    let block = |pad: u8| {
-        let mut block = [pad; 64];
-        block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
-        block
-    };
-    let inner = Sha256::new().chain_update(block(0x36)).chain_update(message).finalize();
-    Sha256::new().chain_update(block(0x5c)).chain_update(inner).finalize().into()
+/// HMAC-SHA-256 (RFC 2104) of a text, to be finished or compared.
+fn mac(key: &Key, text: &str) -> Hmac<Sha256> {
+    // The key is as long as half a block, so it is used as it is.
+    let mut block = [0; 64];
+    block[..key.len()].copy_from_slice(key);
+    Hmac::<Sha256>::new(&block.into()).chain_update(text)
 }
 
 #[cfg(test)]
@@ -188,7 +186,7 @@ mod tests {
         let mut key = [0; 32];
         key[..20].fill(0x0b);
         let expected = "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7";
-        assert_eq!(hex::encode(hmac(&key, b"Hi There")), expected);
+        assert_eq!(hex::encode(mac(&key, "Hi There").finalize().into_bytes()), expected);
     }
 
     #[test]
@@ -200,7 +198,7 @@ mod tests {
         let sealed = |key: &Key, text: &str| Sealed {
             at: now,
             request: text.to_owned(),
-            seal: hex::encode(seal(key, &actor("A/a"), now, text)),
+            seal: hex::encode(mac(key, &sealed_text(&actor("A/a"), now, text)).finalize().into_bytes()),
         };
         let good = sealed(&key, &text);
         let opened = |sealed: &Sealed, id: &str, now: u64| unsealed(&key, &actor(id), sealed, now);

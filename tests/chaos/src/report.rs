@@ -142,7 +142,7 @@ fn faults(history: &[Record]) -> Vec<Lasting> {
 fn line(what: &What) -> Option<String> {
     Some(match what {
         What::Asked(asked) => {
-            let order = serde_json::to_string(&asked.order).unwrap_or_default();
+            let order = serde_json::to_string(&asked.order).unwrap_or_else(|error| error.to_string());
             format!("{} is asked, {}: {order}", asked.actor, way_word(asked.way))
         }
         What::Tried { over, said, .. } => format!("over {over}, not acknowledged: {said}"),
