@@ -1,7 +1,8 @@
 //! `daca effects`: pending effects and dead letters of all hosts, and what to do with dead letters.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
+use daca_base::clock::unix_ms;
 use reqwest::Method;
 
 use super::Form;
@@ -210,8 +211,7 @@ fn age(since_unix_ms: u64, now: u64) -> String {
 }
 
 fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    unix_ms(SystemTime::now())
 }
 
 #[cfg(test)]

@@ -11,9 +11,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::controller::ControllerHandle;
+use daca_base::clock::unix_ms;
 use daca_base::json::{self, Document, UnknownFields};
 use daca_model::admin::HostVersions;
-use daca_model::backend::{self, SharedStore, SharedWriteError, stored_json};
+use daca_model::backend::{self, SharedStore, change_shared, stored_json};
 
 /// The key of the entries of all hosts.
 const KEY: &str = "daca-hosts";
@@ -23,8 +24,6 @@ const WRITE_INTERVAL: Duration = Duration::from_secs(5);
 const HOST_TIMEOUT: Duration = Duration::from_secs(20);
 /// The time that a shutdown waits for the removal of the entry.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Attempts to write while other hosts write.
-const MAX_ATTEMPTS: u32 = 5;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Line {
@@ -97,8 +96,8 @@ impl Hosts {
     pub(super) async fn read(&self) -> Vec<HostVersions> {
         let own =
             HostVersions { host: self.name.to_string(), this: true, serving: self.serving(), seen_ms_ago: 0 };
-        let lines = self.lines().await.map(|(lines, _)| lines).unwrap_or_default();
-        let now = unix_millis();
+        let lines = self.lines().await.unwrap_or_default();
+        let now = unix_ms(SystemTime::now());
         let others = lines.into_iter().filter(|(name, _)| **name != *self.name);
         let others = others.map(|(host, Line { serving, at, .. })| HostVersions {
             host,
@@ -115,18 +114,17 @@ impl Hosts {
         serving.map(|(agent_type, controller)| (agent_type.to_string(), controller.serving())).collect()
     }
 
-    async fn lines(&self) -> Result<(Lines, Option<String>), backend::Error> {
-        let Some(store) = &self.store else { return Ok((Lines::new(), None)) };
+    async fn lines(&self) -> Result<Lines, backend::Error> {
+        let Some(store) = &self.store else { return Ok(Lines::new()) };
         let value = store.read(&[KEY.to_owned()]).await?.into_iter().flatten().next();
-        let Some(value) = value else { return Ok((Lines::new(), None)) };
-        Ok((entries(&value.value), Some(value.etag)))
+        Ok(value.map(|value| entries(&value.value)).unwrap_or_default())
     }
 
     async fn write(&self, serving: Option<BTreeMap<String, String>>) -> Result<(), backend::Error> {
         let Some(store) = &self.store else { return Ok(()) };
-        for _ in 0..MAX_ATTEMPTS {
-            let (mut lines, etag) = self.lines().await?;
-            let at = unix_millis();
+        let change = |value: Option<Bytes>| {
+            let mut lines = value.map(|value| entries(&value)).unwrap_or_default();
+            let at = unix_ms(SystemTime::now());
             lines.retain(|_, line| u128::from(at.saturating_sub(line.at)) < HOST_TIMEOUT.as_millis());
             match &serving {
                 Some(serving) => {
@@ -135,13 +133,10 @@ impl Hosts {
                 }
                 None => drop(lines.remove(&*self.name)),
             }
-            match store.write(KEY, stored_json(&lines)?, Some(etag.as_deref())).await {
-                Ok(()) => return Ok(()),
-                Err(SharedWriteError::Conflict) => {}
-                Err(SharedWriteError::Failed(error)) => return Err(error),
-            }
-        }
-        Ok(())
+            stored_json(&lines).map(Some)
+        };
+        // If others have written each time, the next entry is written soon.
+        change_shared(&**store, KEY, change).await.map(drop)
     }
 }
 
@@ -157,11 +152,6 @@ fn entries(value: &Bytes) -> Lines {
     };
     let line = |(host, line): (String, Document)| Some((host, json::read_object::<Line>(line.bytes()).ok()?));
     all.fields().filter_map(line).collect()
-}
-
-fn unix_millis() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

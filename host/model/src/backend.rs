@@ -25,7 +25,7 @@ pub use crate::effect::{
     FailedEffect, Tried,
 };
 pub use crate::outbox::{EffectStatus, Outbox, OutboxCounts, OutboxEntry};
-pub use crate::shared_store::{SharedStore, SharedValue, SharedWriteError};
+pub use crate::shared_store::{SharedStore, SharedValue, SharedWriteError, change_shared};
 pub use crate::shown_effect::EffectKind;
 pub use crate::stored::stored_json;
 pub use crate::wakeup::{

@@ -43,3 +43,34 @@ pub enum SharedWriteError {
     #[error(transparent)]
     Failed(#[from] Error),
 }
+
+/// Attempts at a change while other hosts write.
+const MAX_ATTEMPTS: u32 = 5;
+
+/// Writes what `change` makes of a shared value, and begins again if another host has written meanwhile. `change` returns
+/// `None` if the value is to stay as it is. Called by what keeps a value that all hosts write. Returns `false` if others have
+/// written each time.
+///
+/// # Errors
+///
+/// Those of `change`, and of the store.
+pub async fn change_shared(
+    store: &dyn SharedStore,
+    key: &str,
+    mut change: impl FnMut(Option<Bytes>) -> Result<Option<Bytes>, Error> + Send,
+) -> Result<bool, Error> {
+    let keys = [key.to_owned()];
+    for _ in 0..MAX_ATTEMPTS {
+        let (before, etag) = match store.read(&keys).await?.into_iter().flatten().next() {
+            Some(SharedValue { value, etag }) => (Some(value), Some(etag)),
+            None => (None, None),
+        };
+        let Some(after) = change(before)? else { return Ok(true) };
+        match store.write(key, after, Some(etag.as_deref())).await {
+            Ok(()) => return Ok(true),
+            Err(SharedWriteError::Conflict) => {}
+            Err(SharedWriteError::Failed(error)) => return Err(error),
+        }
+    }
+    Ok(false)
+}

@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use daca_base::json::{self, UnknownFields};
 use daca_model::ActorAddress;
-use daca_model::backend::{self, SharedStore, SharedWriteError, stored_json};
+use daca_model::backend::{self, SharedStore, change_shared, stored_json};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore};
@@ -23,8 +24,6 @@ const FORMAT: u32 = 1;
 const MAX_ACTORS: usize = 1_000;
 /// Changes that wait to be written.
 const MAX_CHANGES: usize = 10_000;
-/// Attempts to write while other hosts write.
-const MAX_ATTEMPTS: u32 = 5;
 /// The pause after a failed write.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// The time for which a turn waits until its actor is in the index.
@@ -210,23 +209,14 @@ async fn update(
     changes: &BTreeMap<Arc<str>, bool>,
 ) -> Result<(), backend::Error> {
     let key = key(agent_type);
-    for _ in 0..MAX_ATTEMPTS {
-        let value = store.read(std::slice::from_ref(&key)).await?.into_iter().flatten().next();
-        let before = match &value {
-            Some(value) => Record::read(&key, &value.value)?,
-            None => Record::new(),
-        };
+    let change = |value: Option<Bytes>| {
+        let before = value.map_or_else(|| Ok(Record::new()), |value| Record::read(&key, &value))?;
         let mut record = before.clone();
         record.apply(changes);
-        if record == before {
-            return Ok(());
-        }
-        let etag = value.as_ref().map(|value| value.etag.as_str());
-        match store.write(&key, stored_json(&record)?, Some(etag)).await {
-            Ok(()) => return Ok(()),
-            Err(SharedWriteError::Conflict) => {}
-            Err(SharedWriteError::Failed(error)) => return Err(error),
-        }
+        if record == before { Ok(None) } else { stored_json(&record).map(Some) }
+    };
+    if change_shared(store, &key, change).await? {
+        return Ok(());
     }
     Err(backend::Error::Unavailable("other hosts write it all the time".into()))
 }

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use daca_base::clock::{Clock, millis};
 use daca_base::json;
 use daca_model::ActorAddress;
-use daca_model::backend::{Error, SharedStore, SharedWriteError, stored_json};
+use daca_model::backend::{Error, SharedStore, change_shared, stored_json};
 use serde::{Deserialize, Serialize};
 
 use super::delivery::Deliveries;
@@ -25,8 +26,6 @@ const HOST_TIMEOUT: Duration = Duration::from_secs(40);
 const MAX_AHEAD: Duration = Duration::from_secs(300);
 /// The actors in the line of a host.
 const MAX_ACTORS: usize = 50;
-/// Attempts to write while other hosts write.
-const MAX_ATTEMPTS: u32 = 5;
 
 /// The line of one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,43 +74,39 @@ impl LateEffects {
     /// The actors with late effects.
     pub(super) async fn read(&self) -> Result<BTreeSet<ActorAddress>, Error> {
         let Some(store) = &self.store else { return Ok(BTreeSet::new()) };
-        let (lines, _) = lines(&**store).await?;
+        let value = store.read(&[KEY.to_owned()]).await?.into_iter().flatten().next();
+        let lines = value.map(|value| lines(&value.value)).unwrap_or_default();
         // Others can write the store, too.
         let actors = lines.values().flat_map(|line| line.actors.iter().take(MAX_ACTORS));
         Ok(actors.filter_map(|actor| actor.parse().ok()).collect())
     }
 
     async fn write(&self, store: &dyn SharedStore, late: &[ActorAddress]) -> Result<(), Error> {
-        for _ in 0..MAX_ATTEMPTS {
-            let (mut lines, etag) = lines(store).await?;
+        let change = |value: Option<Bytes>| {
+            let mut lines = value.map(|value| lines(&value)).unwrap_or_default();
             if late.is_empty() {
                 lines.remove(&self.host);
             } else {
                 let actors = late.iter().map(ToString::to_string).collect();
                 lines.insert(self.host.clone(), Line { at: Clock::of_process().unix_ms(), actors });
             }
-            match store.write(KEY, stored_json(&lines)?, Some(etag.as_deref())).await {
-                Ok(()) => return Ok(()),
-                Err(SharedWriteError::Conflict) => {}
-                Err(SharedWriteError::Failed(error)) => return Err(error),
-            }
-        }
-        Ok(())
+            stored_json(&lines).map(Some)
+        };
+        // If others have written each time, the next line is tried soon.
+        change_shared(store, KEY, change).await.map(drop)
     }
 }
 
-/// The lines of the hosts that are there, and the etag of the value. A value that no host wrote has none: each host
-/// writes its own again within seconds.
-async fn lines(store: &dyn SharedStore) -> Result<(Lines, Option<String>), Error> {
-    let value = store.read(&[KEY.to_owned()]).await?.into_iter().flatten().next();
-    let Some(value) = value else { return Ok((Lines::new(), None)) };
-    let mut lines = json::read::<Lines>(&value.value).unwrap_or_default();
+/// The lines of the hosts that are there. A value that no host wrote has none: each host writes its own again within
+/// seconds.
+fn lines(value: &[u8]) -> Lines {
+    let mut lines = json::read::<Lines>(value).unwrap_or_default();
     let now = Clock::of_process().unix_ms();
     lines.retain(|_, line| {
         let (old, ahead) = (now.saturating_sub(line.at), line.at.saturating_sub(now));
         old < millis(HOST_TIMEOUT) && ahead <= millis(MAX_AHEAD)
     });
-    Ok((lines, Some(value.etag)))
+    lines
 }
 
 #[cfg(test)]
