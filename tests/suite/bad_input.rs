@@ -264,6 +264,13 @@ async fn the_admin_port_refuses_in_the_same_form() -> anyhow::Result<()> {
         ("GET", "/actors/ChatAgent/user1/method/ProcessMessage", 405, "method-not-allowed", "GET"),
         ("DELETE", "/outbox", 405, "method-not-allowed", "DELETE"),
         ("GET", "/outbox?limit=many", 400, "query-invalid", "limit"),
+        ("GET", "/effects?limit=0", 400, "query-invalid", "\"limit\""),
+        ("GET", "/effects/ChatAgent?limit=1001", 400, "query-invalid", "\"limit\""),
+        ("GET", "/effects/ChatAgent/a?payload=true&limit=101", 400, "query-invalid", "\"limit\""),
+        ("GET", "/effects?after=X/%ff", 400, "query-invalid", "\"after\""),
+        ("GET", "/activations?limit=1&limit=1", 400, "query-invalid", "\"limit\""),
+        ("GET", "/health?verbose=true", 400, "query-invalid", "\"verbose\""),
+        ("POST", "/actors/ChatAgent/user1/method/ProcessMessage?id=b", 400, "query-invalid", "\"id\""),
     ] {
         assert_refused(path, &send(method, path)?, status, code, word);
         witnessed.assert_unharmed(path).await?;

@@ -87,6 +87,34 @@ async fn a_body_with_an_uncertain_end_is_refused_and_the_connection_closed() -> 
     Ok(())
 }
 
+/// Behind what a body may have besides its bytes, too.
+#[tokio::test]
+async fn a_bad_head_is_refused_behind_a_body_with_extensions_and_trailers() -> anyhow::Result<()> {
+    let host = Host::start(&default_manifest()).await?;
+    let first = "POST /chat/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let message = r#"{"role": "user", "content": "Hi"}"#;
+    let body = format!("{:x};a=\"b\"\r\n{message}\r\n0 ; c\r\nx: y\r\nz: y\r\n\r\n", message.len());
+    let second = first.replace("Transfer-", "Content-Length: 5\r\nTransfer-");
+    let text = exchange(&host.app, format!("{first}{body}{second}").as_bytes())?;
+    assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.contains("Got your message: Hi"), "{text}");
+    assert_eq!(text.matches("\r\ndaca-error: request-unreadable\r\n").count(), 1, "{text}");
+    assert!(text.contains("\"code\":\"request-unreadable\""), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn http_2_is_answered_that_it_is_not_spoken() -> anyhow::Result<()> {
+    let host = Host::start(&default_manifest()).await?;
+    for port in [&host.app, &host.admin] {
+        let answer = Answer::of_text(&exchange(port, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")?)?;
+        assert_eq!(code(&answer), (505, Some("request-unreadable")));
+        assert!(answer.detail().contains("HTTP/1.1"), "{answer:?}");
+    }
+    let line = host.wait_for_log("the refusal", |line| line["code"] == "request-unreadable").await?;
+    assert_eq!(line["answered"], "request-unreadable", "{line}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_cannot_be_parsed_is_logged_with_its_peer() -> anyhow::Result<()> {
     let host = Host::start(&default_manifest()).await?;

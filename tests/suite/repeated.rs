@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use daca_tests::{Answer, Host, default_manifest};
+use daca_tests::{Answer, Host, client, default_manifest};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -63,6 +63,19 @@ async fn a_key_stands_for_one_call_and_what_failed_may_be_corrected() -> anyhow:
     assert_eq!(other.outcome(), (422, Some("idempotency-key-reused")), "{other:?}");
     assert_eq!(say(&host, "u", "", &["b"]).await?.outcome(), (400, Some("invalid")));
     assert_eq!(say(&host, "u", "Hi again", &["b"]).await?.status, 200);
+    assert_eq!(heard(&host, "u").await?, ["Hi", "Hi again"]);
+
+    // The admin port reads the same log, with the same codes.
+    let url = format!("{}/actors/ChatAgent/u/method/ProcessMessage", host.admin);
+    for (content, keys, expected) in [
+        ("Hi", &["a"][..], (200, None)),
+        ("Ho", &["a"], (422, Some("idempotency-key-reused"))),
+        ("Ho", &["c", "d"], (400, Some("idempotency-key-invalid"))),
+    ] {
+        let request = client()?.post(&url).body(json!({"role": "user", "content": content}).to_string());
+        let request = keys.iter().fold(request, |request, key| request.header("Idempotency-Key", *key));
+        assert_eq!(Answer::of(request).await?.outcome(), expected, "{content} {keys:?}");
+    }
     assert_eq!(heard(&host, "u").await?, ["Hi", "Hi again"]);
 
     for number in 0..KEPT {

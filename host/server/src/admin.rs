@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -54,6 +54,7 @@ pub fn router(state: AdminState) -> Router {
         .merge(logs)
         .merge(backup)
         .layer(DefaultBodyLimit::max(max_body))
+        .layer(middleware::from_fn(super::query::check))
         .layer(middleware::from_fn_with_state(Arc::from([]), super::head::check))
         .layer(middleware::from_fn(super::encoding::refuse))
         // The outermost layer: the body of an unauthorised request is not read.
@@ -189,13 +190,15 @@ async fn outbox(
 async fn invoke(
     State(state): State<AdminState>,
     path: Result<Path<(String, String, String)>, PathRejection>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, HttpError> {
     let path = path.map_err(|error| HttpError::new(ErrorCode::PathInvalid, error.body_text()))?;
     let Path((agent_type, actor_id, method)) = path;
+    let context = CallContext { identity: super::call::caller_key(&headers)?, ..CallContext::default() };
     let payload = body.map_err(super::body::unreadable_body)?;
     let actor = super::call::address(&agent_type, &actor_id)?;
-    let called = state.router.call(ActorCall { actor, method, payload }, CallContext::default()).await;
+    let called = state.router.call(ActorCall { actor, method, payload }, context).await;
     let reply = called.map_err(|error| HttpError::from(error).naming_code())?;
     super::answer::reply(reply, None)
 }

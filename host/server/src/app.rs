@@ -40,9 +40,6 @@ const MAX_PATH: usize = 512;
 /// whose limits are narrow.
 const MAX_TRACEPARENT: usize = 128;
 
-/// The header with which a caller may repeat a call (draft-ietf-httpapi-idempotency-key-header).
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
-
 /// The state of the application's port.
 pub struct AppOptions<'a> {
     /// The manifest's routes.
@@ -180,7 +177,7 @@ async fn run_route(
     let input = state.input.as_ref().filter(|input| input.sent(&headers));
     let identity = match input {
         Some(input) => Ok(input.message_id(&headers).map(CallIdentity::Message)),
-        None => head::check_size(&uri, &headers, cut).and_then(|()| caller_key(&state.route, &headers)),
+        None => head::check_size(&uri, &headers, cut).and_then(|()| identity(&state.route, &headers)),
     };
     let identity = match identity {
         Ok(identity) => identity,
@@ -205,14 +202,8 @@ async fn run_route(
 }
 
 /// The caller's key of the call. A GET changes nothing that could be done twice.
-fn caller_key(route: &Route, headers: &HeaderMap) -> Result<Option<CallIdentity>, HttpError> {
-    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let Some(value) = values.next().filter(|_| route.method != Method::GET) else { return Ok(None) };
-    let key = value.to_str().ok().filter(|_| values.next().is_none()).map(str::trim).unwrap_or_default();
-    CallIdentity::of_key(key).map(Some).map_err(|error| {
-        let detail = format!("The header Idempotency-Key names one call by one key: {error}.");
-        HttpError::new(ErrorCode::IdempotencyKeyInvalid, detail)
-    })
+fn identity(route: &Route, headers: &HeaderMap) -> Result<Option<CallIdentity>, HttpError> {
+    if route.method == Method::GET { Ok(None) } else { call::caller_key(headers) }
 }
 
 async fn try_route(

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use axum::http::HeaderMap;
 use bytes::Bytes;
 
 use super::answer::HttpError;
@@ -9,7 +10,10 @@ use daca_base::ErrorCode;
 use daca_base::json::{self, Document};
 use daca_manifest::{ActorIdSource, Call, Payload};
 use daca_model::backend::ActorCall;
-use daca_model::{ActorAddress, CallError, check_agent_type};
+use daca_model::{ActorAddress, CallError, CallIdentity, check_agent_type};
+
+/// The header with which a caller may repeat a call (draft-ietf-httpapi-idempotency-key-header).
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Parameters of a path, percent-decoded.
 pub(super) type PathParameters = HashMap<String, String>;
@@ -79,6 +83,17 @@ fn id_in_field(name: &str, field: Option<&Document>, default: Option<&str>) -> R
             format!("The field {name:?}, the actor's id, is missing."),
         )),
     }
+}
+
+/// The caller's key of a call, if it has one.
+pub(super) fn caller_key(headers: &HeaderMap) -> Result<Option<CallIdentity>, HttpError> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let key = value.to_str().ok().filter(|_| values.next().is_none()).map(str::trim).unwrap_or_default();
+    CallIdentity::of_key(key).map(Some).map_err(|error| {
+        let detail = format!("The header Idempotency-Key names one call by one key: {error}.");
+        HttpError::new(ErrorCode::IdempotencyKeyInvalid, detail)
+    })
 }
 
 /// Checks the names in a path.

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use super::admin_state::AdminState;
 use super::answer::HttpError;
 use super::deploy::{actor_of, json_body, path, query_invalid};
+use super::query;
 use daca_base::ErrorCode;
 use daca_base::json;
 use daca_model::admin::{
@@ -63,8 +64,12 @@ struct EffectsQuery {
     payload: bool,
 }
 
-fn limit(given: Option<usize>, most: usize) -> usize {
-    given.unwrap_or(DEFAULT_LIMIT).clamp(1, most)
+fn limit(given: Option<usize>, most: usize) -> Result<usize, HttpError> {
+    let limit = given.unwrap_or(DEFAULT_LIMIT);
+    if (1..=most).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(query::invalid("limit", &format!("{limit} is not from 1 to {most}")))
 }
 
 async fn get_all(
@@ -93,8 +98,8 @@ async fn list(
 ) -> Result<EffectActors, HttpError> {
     let Query(ActorsQuery { after, limit: given }) = query.map_err(query_invalid)?;
     let after = after.map(|after| after.parse::<ActorAddress>()).transpose();
-    let after = after.map_err(|error| HttpError::new(ErrorCode::QueryInvalid, format!("after: {error}.")))?;
-    let scan = EffectScan { agent_type, after, limit: limit(given, MAX_LIMIT) };
+    let after = after.map_err(|error| query::invalid("after", &error.to_string()))?;
+    let scan = EffectScan { agent_type, after, limit: limit(given, MAX_LIMIT)? };
     let page = state.actors.actors_with_effects(scan).await;
     let page = page.map_err(|error| CallError::Backend(error.as_not_applied()))?;
     let asked = page.actors.into_iter().map(|actor| summary(state.clone(), actor));
@@ -134,7 +139,7 @@ async fn get_of_actor(
     let actor = actor_of(actor)?;
     let Query(EffectsQuery { from, limit: given, payload }) = query.map_err(query_invalid)?;
     let most = if payload { MAX_PAYLOADS } else { MAX_LIMIT };
-    let page = EffectsPage { from, limit: limit(given, most), payload };
+    let page = EffectsPage { from, limit: limit(given, most)?, payload };
     answer(ask(&state, &actor, EffectsRequest::List(page)).await)
 }
 

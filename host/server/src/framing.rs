@@ -1,12 +1,16 @@
 //! The end of a request's body, behind which the next head begins, for the [`super::head_filter`].
 //!
-//! Only unambiguous bodies are followed: without a length, with one, or in plain chunks. If a byte of a body were
-//! mistaken for one of a head, a request could be smuggled in a body.
+//! Only unambiguous bodies are followed: without a length, with one, or in chunks. If a byte of a body were mistaken for
+//! one of a head, a request could be smuggled in a body. Extensions of chunks and trailers are followed as hyper reads
+//! them (`proto/h1/decode.rs` of hyper 1.12), except that a bare LF in a trailer is not. What hyper refuses of them ends
+//! the connection.
 
 /// The bytes of a header's value that are examined.
 const MAX_VALUE: usize = 64;
 /// The digits of a size: too few to overflow.
 const MAX_DIGITS: u8 = 15;
+/// The bytes of the extensions of one chunk, and those of all trailers, that are followed. hyper's limits are the same.
+const MAX_EXTRA: u16 = 16 * 1024;
 
 /// A header that determines the length of the body.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,6 +45,8 @@ pub(super) enum FramingFault {
     TwoLengths,
     /// There is a transfer coding that is not `chunked`.
     ForeignCoding,
+    /// These are the first bytes of HTTP/2, which has other frames.
+    Http2,
 }
 
 impl Framing {
@@ -117,10 +123,15 @@ pub(super) enum Body {
     Rest(u64),
     /// In the size of a chunk, with the number of its digits so far.
     Size(u64, u8),
+    /// Behind the size, with the bytes of its extensions so far.
+    Extension(u64, u16),
     SizeLf(u64),
     Data(u64),
     DataLf,
-    EndCr,
+    /// At the beginning of a trailer or of the last line, with the bytes of all trailers so far.
+    EndCr(u16),
+    Trailer(u16),
+    TrailerLf(u16),
     EndLf,
     /// Behind it.
     Ended,
@@ -152,19 +163,29 @@ impl Body {
         at
     }
 
-    /// The position behind a byte of chunk framing. Extensions and trailers are not followed.
+    /// The position behind a byte of chunk framing.
     fn after(self, byte: u8) -> Body {
         match (self, byte) {
             (Body::Size(size, digits), _) if byte.is_ascii_hexdigit() && digits < MAX_DIGITS => {
                 let digit = char::from(byte).to_digit(16).unwrap_or_default();
                 Body::Size(size * 16 + u64::from(digit), digits + 1)
             }
-            (Body::Size(size, 1..), b'\r') => Body::SizeLf(size),
-            (Body::SizeLf(0), b'\n') => Body::EndCr,
+            (Body::Size(size, 1..) | Body::Extension(size, _), b'\r') => Body::SizeLf(size),
+            // hyper takes only these behind a blank, and refuses any other byte.
+            (Body::Size(size, 1..), b';' | b' ' | b'\t') => Body::Extension(size, 0),
+            (Body::Extension(size, bytes), _) if byte != b'\n' && bytes < MAX_EXTRA => {
+                Body::Extension(size, bytes + 1)
+            }
+            (Body::SizeLf(0), b'\n') => Body::EndCr(0),
             (Body::SizeLf(size), b'\n') => Body::Data(size),
             (Body::Data(0), b'\r') => Body::DataLf,
             (Body::DataLf, b'\n') => Body::Size(0, 0),
-            (Body::EndCr, b'\r') => Body::EndLf,
+            (Body::EndCr(_), b'\r') => Body::EndLf,
+            (Body::Trailer(bytes), b'\r') => Body::TrailerLf(bytes),
+            (Body::EndCr(bytes) | Body::Trailer(bytes), _) if byte != b'\n' && bytes < MAX_EXTRA => {
+                Body::Trailer(bytes + 1)
+            }
+            (Body::TrailerLf(bytes), b'\n') => Body::EndCr(bytes),
             (Body::EndLf, b'\n') => Body::Ended,
             _ => Body::Lost,
         }
@@ -244,6 +265,19 @@ mod tests {
     }
 
     #[test]
+    fn extensions_and_trailers_without_an_end_are_not_followed() {
+        let most = usize::from(MAX_EXTRA);
+        for (start, count, is_followed) in
+            [("3;", most, true), ("3;", most + 1, false), ("0\r\n", most, true), ("0\r\n", most + 1, false)]
+        {
+            let text = format!("{start}{}", "x".repeat(count));
+            let mut place = Body::Size(0, 0);
+            assert_eq!(place.follow(text.as_bytes()), text.len());
+            assert_eq!(place != Body::Lost, is_followed, "{start:?} {count}");
+        }
+    }
+
+    #[test]
     fn a_body_ends_where_it_says() {
         let chunked = || Body::Size(0, 0);
         for (body, text, ends_at) in [
@@ -252,8 +286,15 @@ mod tests {
             (chunked(), "0\r\n\r\nGET", Some(5)),
             (chunked(), "3\r\nabc\r\nA\r\n0123456789\r\n00\r\n\r\nGET", Some(29)),
             (chunked(), "3\r\nab", None),
-            (chunked(), "3;x=y\r\nabc\r\n0\r\n\r\nGET", None),
-            (chunked(), "0\r\nTrailer: x\r\n\r\nGET", None),
+            (chunked(), "3;x=y\r\nabc\r\n0\r\n\r\nGET", Some(17)),
+            (chunked(), "3 \t; x\r\nabc\r\n0;y\r\n\r\nGET", Some(20)),
+            (chunked(), "0\r\nTrailer: x\r\n\r\nGET", Some(17)),
+            (chunked(), "0\r\na: b\r\nc: d\r\n\r\nGET", Some(17)),
+            (chunked(), "3;x\ny\r\nabc\r\n0\r\n\r\nGET", None),
+            (chunked(), "3;x\ry\r\nabc\r\n0\r\n\r\nGET", None),
+            (chunked(), ";x\r\nabc\r\n0\r\n\r\nGET", None),
+            (chunked(), "0\r\na: b\n\r\n\r\nGET", None),
+            (chunked(), "0\r\na: b\rc: d\r\n\r\nGET", None),
             (chunked(), "3\nabc\n0\n\nGET", None),
             (chunked(), "\r\n\r\nGET", None),
             (chunked(), "1000000000000000\r\n", None),

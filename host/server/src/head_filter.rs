@@ -8,6 +8,8 @@
 //! makes hyper refuse the head, with a NUL in its place if it is half dropped already. So does a length beside a transfer
 //! coding: hyper would accept it, and RFC 9112, section 6.1, has it as a way to smuggle requests. [`super::framing`] finds
 //! the start of the next head, and hyper must agree. If in doubt, all further bytes of the connection pass unchanged.
+//!
+//! The first line of HTTP/2 gets a NUL as well: hyper would close the connection without an answer.
 
 use super::framing::{Body, Field, Framing, FramingFault};
 use super::head;
@@ -54,6 +56,9 @@ const ONCE: [&str; 12] = [
     "traceparent",
 ];
 
+/// The first line of HTTP/2, before its CR and LF (RFC 9113, section 3.4). No request of HTTP/1 begins with it.
+const HTTP_2: &[u8] = b"PRI * HTTP/2.0";
+
 /// The treatment of a line beyond the limits.
 #[derive(Clone, Copy, PartialEq)]
 enum Kept {
@@ -64,8 +69,8 @@ enum Kept {
 }
 
 enum State {
-    /// In the request line, behind a CR or not.
-    RequestLine(bool),
+    /// In the request line, behind a CR or not. The second number counts the bytes that are those of [`HTTP_2`].
+    RequestLine(bool, usize),
     /// In the name of a header, which is buffered until it is complete.
     Name,
     Value {
@@ -107,7 +112,7 @@ pub(super) struct HeadFilter {
     heads: u64,
     /// Lines that were dropped, completely or in part, since the last query.
     cut: usize,
-    /// What was wrong with the framing of the last head's body.
+    /// What was wrong with the framing of the last head.
     fault: Option<FramingFault>,
 }
 
@@ -115,7 +120,7 @@ impl HeadFilter {
     pub(super) fn new(bounds: Bounds) -> HeadFilter {
         HeadFilter {
             bounds,
-            state: State::RequestLine(false),
+            state: State::RequestLine(false, 0),
             framing: Framing::default(),
             held: Vec::new(),
             head: HeadSoFar::default(),
@@ -131,7 +136,7 @@ impl HeadFilter {
             State::Body(body) => {
                 let own = body.follow(input);
                 match body {
-                    Body::Ended => self.state = State::RequestLine(false),
+                    Body::Ended => self.state = State::RequestLine(false, 0),
                     Body::Lost => self.state = State::Unknown,
                     _ => {}
                 }
@@ -148,7 +153,7 @@ impl HeadFilter {
         while !input.is_empty() {
             let may_cut = reads == Some(self.heads);
             let taken = match self.state {
-                State::RequestLine(is_behind_cr) => self.request_line(input, is_behind_cr, output),
+                State::RequestLine(behind_cr, http_2) => self.request_line(input, behind_cr, http_2, output),
                 State::Name => self.name(input, may_cut, output),
                 State::Value { is_behind_cr, room } => self.value(input, may_cut, is_behind_cr, room, output),
                 State::Dropping { is_in_name, is_behind_cr, is_begun } => {
@@ -169,20 +174,28 @@ impl HeadFilter {
         std::mem::take(&mut self.cut)
     }
 
-    /// What was wrong with the framing of the last head's body. hyper refuses such a head without a word of it.
+    /// What was wrong with the framing of the last head. hyper refuses such a head without a word of it.
     pub(super) fn fault(&self) -> Option<FramingFault> {
         self.fault
     }
 
     /// Each of these consumes bytes, and returns their number.
-    fn request_line(&mut self, input: &[u8], is_behind_cr: bool, output: &mut Vec<u8>) -> usize {
+    fn request_line(&mut self, input: &[u8], behind_cr: bool, http_2: usize, output: &mut Vec<u8>) -> usize {
         let end = input.iter().position(|byte| *byte == b'\n');
         let taken = end.map_or(input.len(), |end| end + 1);
+        // As long as all bytes of the line have been those of HTTP/2.
+        let expected = if http_2 == self.head.bytes { &HTTP_2[http_2..] } else { &[] };
+        let same = input.iter().zip(expected).take_while(|(byte, expected)| byte == expected).count();
+        if !expected.is_empty() && same == expected.len() {
+            self.fault = Some(FramingFault::Http2);
+            output.extend_from_slice(&input[..same]);
+            return self.refuse(same, output);
+        }
         output.extend_from_slice(&input[..taken]);
         self.head.bytes += taken;
-        let before = if taken > 1 { input.get(taken - 2).copied() } else { is_behind_cr.then_some(b'\r') };
+        let before = if taken > 1 { input.get(taken - 2).copied() } else { behind_cr.then_some(b'\r') };
         self.state = match end {
-            None => State::RequestLine(input.ends_with(b"\r")),
+            None => State::RequestLine(input.ends_with(b"\r"), http_2 + same),
             // hyper skips an empty line.
             Some(_) if before == Some(b'\r') && self.head.bytes > 2 => State::Name,
             Some(_) => State::Unknown,

@@ -2,7 +2,8 @@
 //!
 //! [`app`] serves the manifest's routes and subscriptions to users and brokers, [`callbacks`] a Dapr sidecar, and
 //! [`admin`] the operator, to whom [`logs`] shows the log, [`metrics`] the metrics and [`versions`] what is deployed, and
-//! who takes a [`backup`], and whom [`effects`] shows what does not leave ([`openapi`] describes this API, and `daca_model::admin` has its types).
+//! who takes a [`backup`], and whom [`effects`] shows what does not leave ([`openapi`] describes this API, [`query`]
+//! checks its parameters, and `daca_model::admin` has its types).
 //! All end in [`daca_routing::CallRouter`], or in [`daca_runtime::actor::Actors`] for what a sidecar has brought to its
 //! destination; nothing here knows what an actor does. [`inputs`] handles failed messages of bindings, and [`events`]
 //! events; both publish [`dead_letters`]. [`server`] accepts connections and shuts down. [`connections`] limits their
@@ -36,6 +37,7 @@ mod lingering;
 mod logs;
 mod metrics;
 mod openapi;
+mod query;
 mod seldom;
 mod server;
 mod socket;

@@ -135,7 +135,7 @@ impl Filter {
             (Some(agent_type), Some(id)) => Ok(Filter::Actor { agent_type, id }),
             (None, Some(_)) => Err(HttpError::new(
                 ErrorCode::QueryInvalid,
-                "An id alone does not name an actor: add its type.",
+                "The parameter \"id\" alone does not name an actor: add its \"type\".",
             )),
         }
     }

@@ -42,6 +42,11 @@ pub(super) fn instead_of(written: &[IoSlice<'_>], fault: Option<FramingFault>) -
         _ if fault == Some(FramingFault::TwoLengths) => {
             (ErrorCode::RequestUnreadable, encoding::two_lengths())
         }
+        _ if fault == Some(FramingFault::Http2) => {
+            let detail = "This is HTTP/2, and the host speaks HTTP/1.1.";
+            let error = HttpError::new(ErrorCode::RequestUnreadable, detail);
+            (ErrorCode::RequestUnreadable, error.with_status(StatusCode::HTTP_VERSION_NOT_SUPPORTED))
+        }
         StatusCode::BAD_REQUEST if fault == Some(FramingFault::ForeignCoding) => {
             (ErrorCode::TransferEncodingUnsupported, encoding::foreign_coding())
         }

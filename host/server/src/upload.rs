@@ -135,7 +135,7 @@ fn too_slow() -> Refused {
 
 /// Reads the rest of a body and discards it. A client that still sends when the connection is closed may not see the
 /// answer.
-async fn discard(body: Body) {
+pub(super) async fn discard(body: Body) {
     let mut pieces = body.into_data_stream();
     let all = async { while let Some(Ok(_)) = pieces.next().await {} };
     // A slower client gets the answer without having sent everything.

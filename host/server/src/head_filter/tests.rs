@@ -54,7 +54,9 @@ fn in_parts(numbers: &mut Numbers, bounds: Bounds, text: &[u8]) -> (Vec<u8>, usi
 fn request(numbers: &mut Numbers) -> (String, String) {
     let start = "POST /in HTTP/1.1\r\n";
     let body = "a: b\r\n\r\nGET / HTTP/1.1\r\n".repeat(numbers.below(3));
-    let chunked = || format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let (extension, trailer) =
+        (numbers.one_of(&["", ";a=b", " ; c"]), numbers.one_of(&["", "x: y\r\n", "a: b\r\nhost: c\r\n"]));
+    let chunked = || format!("{:x}{extension}\r\n{body}\r\n0\r\n{trailer}\r\n", body.len());
     let (framing, body) = match numbers.below(3) {
         0 if !body.is_empty() => ("Transfer-Encoding: chunked\r\n".to_owned(), chunked()),
         _ => (format!("content-LENGTH:{}\r\n", body.len()), body.clone()),
@@ -182,6 +184,29 @@ fn what_would_change_the_meaning_of_a_head_is_never_dropped() {
     filter.pass(long.as_bytes(), Some(1), &mut output);
     filter.pass(long.as_bytes(), None, &mut output);
     assert_eq!((output, filter.take_cut()), (long.repeat(2).into_bytes(), 0));
+}
+
+#[test]
+fn the_first_line_of_http_2_is_refused_and_no_other() {
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let after = "POST / HTTP/1.1\r\ncontent-length: 1\r\n\r\nx";
+    for before in ["", after] {
+        for size in 1..preface.len() {
+            let (mut filter, mut output) = (HeadFilter::new(SMALL), Vec::new());
+            for part in format!("{before}{preface}").as_bytes().chunks(size) {
+                filter.pass(part, Some(filter.heads), &mut output);
+            }
+            let expected = format!("{before}PRI * HTTP/2.0\0\r\n\r\nSM\r\n\r\n");
+            assert_eq!(String::from_utf8_lossy(&output), expected, "in parts of {size}");
+            assert_eq!(filter.fault(), Some(FramingFault::Http2));
+        }
+    }
+    for other in
+        ["PRI * HTTP/1.1\r\n", "PRI  * HTTP/2.0\r\n", "GET PRI * HTTP/2.0\r\n", "\r\nPRI * HTTP/2.0\r\n"]
+    {
+        let in_bytes = passed(SMALL, other.as_bytes().chunks(1));
+        assert_eq!(in_bytes, (other.as_bytes().to_vec(), 0), "{other:?}");
+    }
 }
 
 #[test]
