@@ -10,6 +10,7 @@
 //! of the object, with a new depth limit, so that 20 KB overflow the stack. Here they are ordinary keys. `clippy.toml`
 //! keeps the rest of this crate away from serde_json's own parsers.
 
+mod meaning;
 mod unknown;
 
 use std::borrow::Cow;
@@ -20,6 +21,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+pub use meaning::meaning_of;
 pub use unknown::UnknownFields;
 
 /// The maximum depth of nested lists and objects. Guests read one level less (serde_json's own limit).

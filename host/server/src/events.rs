@@ -33,6 +33,19 @@ fn hash_of(path: &str, event: &Document) -> Option<String> {
     Some(digest::of_parts([path.as_bytes(), source.as_bytes(), id.as_bytes()]))
 }
 
+/// Why the names of an event are not those of a CloudEvent, which are strings with at least one character. `null` counts
+/// as absent, and an event without names cannot be recognised. With other names it would be handled with each delivery,
+/// and nobody would know.
+pub(super) fn check_names(event: &Document) -> Result<(), String> {
+    for name in ["source", "id"] {
+        let value = event.present_field(name);
+        if value.is_some_and(|value| value.text().is_none_or(|text| text.is_empty())) {
+            return Err(format!("its {name} is not a string with at least one character"));
+        }
+    }
+    Ok(())
+}
+
 /// Publishes the dead letter of an event that can never be handled, if its subscription has a dead-letter topic.
 pub(super) async fn dead_letter(
     actors: &Actors,

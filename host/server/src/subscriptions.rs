@@ -78,7 +78,9 @@ impl Subscriptions {
                 return Err(self.unreadable(subscription, DeadEvent::Bytes(event), &reason).await);
             }
         };
-        let data = match cloud_event::data_of(&document) {
+        let data =
+            cloud_event::data_of(&document).and_then(|data| events::check_names(&document).map(|()| data));
+        let data = match data {
             Ok(data) => data,
             Err(reason) => {
                 return Err(self.unreadable(subscription, DeadEvent::Event(&document), &reason).await);

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use super::attempts::Attempts;
 use super::marks::Marks;
 use super::replies::Replies;
-use super::request_hash::RequestHash;
+use super::request_hash::{EventContent, RequestHash};
 use super::{ActorAddress, CallError, CallIdentity};
 use daca_model::TurnKind;
 use daca_model::backend::{self, Backend, StateWrite, StoredAs, TurnCommit};
@@ -39,7 +39,7 @@ pub(super) enum DedupKey {
     /// An event, by its identity, and its content.
     Event {
         id: Arc<str>,
-        request: RequestHash,
+        content: EventContent,
     },
     Keyed {
         key: Arc<str>,
@@ -55,7 +55,7 @@ impl DedupKey {
             (CallIdentity::Message(id), TurnKind::Method { name, payload })
                 if CallIdentity::is_event(&id) =>
             {
-                DedupKey::Event { id, request: RequestHash::new(name, payload) }
+                DedupKey::Event { id, content: EventContent::new(name, payload) }
             }
             (CallIdentity::Message(place), _) => DedupKey::Message(place),
             (CallIdentity::Attempt(mark), _) => DedupKey::Attempt(mark),
@@ -148,8 +148,8 @@ impl DedupLog {
                 let was_handled = self.messages.as_ref().is_some_and(|known| known.marks.has(place));
                 return Ok(was_handled.then(Bytes::new));
             }
-            (DedupKey::Event { id, request }, _) => {
-                return match self.messages.as_ref().and_then(|known| known.marks.event(id, *request)) {
+            (DedupKey::Event { id, content }, _) => {
+                return match self.messages.as_ref().and_then(|known| known.marks.event(id, *content)) {
                     Some(true) => Ok(Some(Bytes::new())),
                     Some(false) => Err(CallError::EventIdReused(actor.clone())),
                     None => Ok(None),
@@ -187,8 +187,8 @@ impl DedupLog {
         let now = u32::try_from(now).unwrap_or(u32::MAX);
         match call {
             DedupKey::Message(place) => self.note_message(commit, |marks| marks.with(place, now)),
-            DedupKey::Event { id, request } => {
-                self.note_message(commit, |marks| marks.with_event(id, *request, now));
+            DedupKey::Event { id, content } => {
+                self.note_message(commit, |marks| marks.with_event(id, *content, now));
             }
             DedupKey::Keyed { key, request } => {
                 let Some(Keyed { marks, stored, replies }) = self.keyed.take() else { return self };
@@ -227,7 +227,7 @@ pub(super) async fn was_handled(
     Ok(match identity {
         // Another content with this identity is as good as handled.
         CallIdentity::Message(id) if CallIdentity::is_event(id) => {
-            Marks::read(key, value)?.event(id, RequestHash::new("", &[])).is_some()
+            Marks::read(key, value)?.event(id, EventContent::new("", &Bytes::new())).is_some()
         }
         CallIdentity::Message(id) | CallIdentity::Key(id) => Marks::read(key, value)?.has(id),
         CallIdentity::Attempt(mark) => Attempts::read(key, value.as_ref())?.of(mark).is_some(),

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::request_hash::RequestHash;
+use super::request_hash::{EventContent, RequestHash};
 use super::stored_format::unreadable_value;
 use daca_model::backend;
 
@@ -72,13 +72,14 @@ impl Marks {
     }
 
     /// Looks up an event. `None` if it was not handled, or else whether its content was the same.
-    pub(super) fn event(&self, id: &str, content: RequestHash) -> Option<bool> {
-        // Hosts before the comparison wrote the hash of the id alone.
-        let (new, old) = (event_hash(id, content), hash(id));
+    pub(super) fn event(&self, id: &str, content: EventContent) -> Option<bool> {
+        // Hosts before the comparison wrote the hash of the id alone, and later ones compared bytes.
+        let old = hash(id);
+        let same = [event_hash(id, content.meaning), event_hash(id, content.bytes), old];
         let is_of_event = |mark: &&Mark| mark.hash.get(..EVENT_ID) == old.get(..EVENT_ID);
         // The last one: an event that was handled twice is that of its later content.
         let mark = self.0.iter().rev().find(is_of_event)?;
-        Some(mark.hash == new || mark.hash == old)
+        Some(same.contains(&mark.hash))
     }
 
     /// Returns the marks with that of a call that is handled now.
@@ -87,8 +88,8 @@ impl Marks {
     }
 
     /// The same for an event.
-    pub(super) fn with_event(&self, id: &str, content: RequestHash, now: u32) -> Marks {
-        self.with_hash(event_hash(id, content), now)
+    pub(super) fn with_event(&self, id: &str, content: EventContent, now: u32) -> Marks {
+        self.with_hash(event_hash(id, content.meaning), now)
     }
 
     fn with_hash(&self, hash: [u8; 8], now: u32) -> Marks {
@@ -146,15 +147,21 @@ mod tests {
 
     #[test]
     fn the_mark_of_an_event_shows_whether_its_content_is_the_same() {
-        let [one, two] = [b"1", b"2"].map(|payload| RequestHash::new("Add", payload));
+        let content = |payload: &'static str| EventContent::new("Add", &payload.into());
+        let (one, two) = (content(r#"{"a":1,"b":2}"#), content(r#"{"a":1,"b":3}"#));
         let marks = Marks::default().with("event:old", 1_000).with_event("event:a", one, 1_000);
+        let marks = marks.with_hash(event_hash("event:bytes", one.bytes), 1_000);
         let marks = Marks::parse(&marks.text()).expect("it was written");
         for (id, content, known) in [
             ("event:a", one, Some(true)),
+            ("event:a", content("{ \"b\": 2, \"a\": 1 }"), Some(true)),
             ("event:a", two, Some(false)),
+            ("event:a", content("no JSON"), Some(false)),
             ("event:b", one, None),
-            // Written before contents were compared.
+            // Written before contents were compared, and while their bytes were.
             ("event:old", one, Some(true)),
+            ("event:bytes", one, Some(true)),
+            ("event:bytes", two, Some(false)),
         ] {
             assert_eq!(marks.event(id, content), known, "{id}");
         }

@@ -146,6 +146,7 @@ async fn an_event_with_the_id_of_another_one_is_refused_and_a_message_is_what_it
     assert_eq!(host.call_as("a", "add", "1", event.clone()).await, ok("1"));
     for host in [&host, &next] {
         assert_eq!(host.call_as("a", "add", "1", event.clone()).await, ok(""));
+        assert_eq!(host.call_as("a", "add", " 1\n", event.clone()).await, ok(""), "it means the same");
         assert_eq!(host.call_as("a", "add", "2", event.clone()).await, code("event-id-reused"));
     }
     assert_eq!(host.call_as("b", "add", "2", event).await, ok("2"), "another actor has not handled it");
