@@ -3,13 +3,14 @@
 mod backup;
 mod effects;
 mod fail_points;
+mod restore;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use daca_tests::{Host, default_manifest, eventually, exerciser, run_in};
+use daca_tests::{Host, default_manifest, eventually, exerciser, make_pipe, run_in};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -346,6 +347,27 @@ async fn a_damaged_state_file_is_an_error_and_no_panic() -> anyhow::Result<()> {
     std::fs::write(&state, &sound)?;
     let host = Host::start_in(folder, &exerciser("")).await?;
     assert_eq!(host.call("Exerciser/7", "GetState", &json!({"key": "k7"})).await?, json!("x".repeat(2_000)));
+    Ok(())
+}
+
+/// To open a pipe may wait for ever, and to open a device has effects.
+#[tokio::test]
+async fn what_has_the_name_of_the_state_file_and_is_none_is_said() -> anyhow::Result<()> {
+    let host = Host::start(&exerciser("")).await?;
+    let folder = host.folder();
+    assert_eq!(host.stop().await?.code(), Some(0));
+    let state = folder.path().join("data/state.redb");
+    for kind in ["a pipe", "a folder", "a device"] {
+        std::fs::rename(&state, folder.path().join(format!("before {kind}")))?;
+        match kind {
+            "a pipe" => make_pipe(&state)?,
+            "a folder" => std::fs::create_dir(&state)?,
+            _ => std::os::unix::fs::symlink("/dev/null", &state)?,
+        }
+        let ended = run_in(folder.path(), RUN.into_iter().chain(["agents.toml"])).await?;
+        assert!(ended.code == Some(1) && ended.stderr.contains("error[data-unwritable]: "), "{ended:?}");
+        assert!(ended.stderr.contains(&format!("state.redb is {kind}")), "{ended:?}");
+    }
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! Files that are written completely or not at all, and read within bounds.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, FileType, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// Opens a regular file for reading. Anything else is refused: a device has no end, and a pipe may have no writer, so
@@ -10,9 +10,40 @@ use std::path::Path;
 pub fn open_regular(path: &Path) -> std::io::Result<File> {
     let kind = std::fs::metadata(path)?.file_type();
     if !kind.is_file() && !kind.is_dir() {
-        return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
+        let reason = format!("it is {}, and not a regular file", kind_of(kind));
+        return Err(std::io::Error::new(ErrorKind::InvalidInput, reason));
     }
     File::open(path)
+}
+
+/// The name of a kind of file, for people.
+pub fn kind_of(kind: FileType) -> &'static str {
+    match kind {
+        _ if kind.is_file() => "a file",
+        _ if kind.is_dir() => "a folder",
+        _ if kind.is_fifo() => "a pipe",
+        _ if kind.is_socket() => "a socket",
+        _ => "a device",
+    }
+}
+
+/// What to do where something cannot be written because there is no room. `None` for any other reason.
+pub fn no_room(path: &Path, reason: &std::io::Error) -> Option<String> {
+    let path = std::path::absolute(path).ok()?;
+    // A failed command may have removed what it had made.
+    let folder = path.ancestors().find(|folder| folder.is_dir())?.display();
+    match reason.kind() {
+        ErrorKind::StorageFull => {
+            Some(format!("the disk with the folder {folder} is full: free space on it"))
+        }
+        ErrorKind::QuotaExceeded => Some(format!(
+            "the quota of the disk with the folder {folder} is used up: free space on it, or raise it"
+        )),
+        ErrorKind::FileTooLarge => Some(format!(
+            "a limit on the size of files holds for the folder {folder}: raise it (`ulimit -f`)"
+        )),
+        _ => None,
+    }
 }
 
 /// Reads a regular file, but no more than `most` bytes.

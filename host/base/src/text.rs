@@ -106,6 +106,6 @@ mod tests {
     #[test]
     fn what_has_no_end_is_not_read() {
         let refused = read(Path::new("/dev/zero")).expect_err("a device");
-        assert_eq!(refused.to_string(), "it is not a regular file");
+        assert_eq!(refused.to_string(), "it is a device, and not a regular file");
     }
 }

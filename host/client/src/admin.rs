@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use daca_base::address;
 use daca_base::archive::ArchiveError;
 use daca_base::error_code::AnyCode;
+use daca_base::files::no_room;
 use daca_base::json;
 use daca_base::telemetry::printable;
 use daca_base::{ErrorCode, Explained, Explanation};
@@ -188,10 +189,13 @@ impl Explained for Error {
             Error::BackupExists(_) => {
                 (ErrorCode::BackupExists, "name another file, or replace this one with --force")
             }
-            Error::BackupUnwritable { .. } => (
-                ErrorCode::BackupUnwritable,
-                "name a file in a folder that this user may write, on a disk that has room; a limit on the size of files (`ulimit -f`) counts as well",
-            ),
+            Error::BackupUnwritable { path, reason } => {
+                let help = no_room(path, reason)
+                    .map(|help| format!("{help}, or name a file elsewhere with --output FILE"));
+                let help =
+                    help.unwrap_or_else(|| "name a file in a folder that this user may write".to_owned());
+                return Some(Explanation::new(ErrorCode::BackupUnwritable, help));
+            }
             Error::BackupCut(_) => (
                 ErrorCode::BackupCut,
                 "take it again; if the host ended it, its log has the reason, with the code backup-failed",

@@ -3,14 +3,19 @@
 //! The whole file is read and compared with its digest first, so that nothing is written of one that was cut, altered or
 //! made by a newer host. The folder is filled in a folder within it, and gets its parts at the end. That folder is
 //! locked meanwhile: one that is there and not locked was left by a restore that was killed, and is used again.
+//!
+//! The state file is put in place first, and keeps its name in that folder, too, until all parts have theirs. So the
+//! next restore knows the parts of one that was killed in between, and replaces them: no host starts while the folder is
+//! there, and none has used them. What cannot be proven in this way is never replaced.
 
-use std::fs::{File, TryLockError};
+use std::ffi::OsStr;
+use std::fs::{File, Metadata, TryLockError};
 use std::io::{BufReader, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use daca_base::archive::{ArchiveError, ArchiveReader, Frame};
-use daca_base::files::{create_private_folder, open_regular};
+use daca_base::files::{create_private_folder, no_room, open_regular};
 use daca_base::{ErrorCode, Explained, Explanation};
 use daca_deploy::VersionsRestore;
 use daca_embedded::{RestoredState, StateRestore};
@@ -67,10 +72,12 @@ impl Explained for Error {
             Error::InUse(_) => {
                 (ErrorCode::DataInUse, "wait until it ends, or name another folder with --data DIR")
             }
-            Error::Unwritable { .. } => (
-                ErrorCode::DataUnwritable,
-                "make the folder writable for this user, and check that the disk is not full and that files may be so large (`ulimit -f`), or name another with --data DIR",
-            ),
+            Error::Unwritable { path, reason } => {
+                let help = no_room(path, reason);
+                let help = help.as_deref().unwrap_or("make the folder writable for this user");
+                let help = format!("{help}, or name another folder with --data DIR");
+                return Some(Explanation::new(ErrorCode::DataUnwritable, help));
+            }
         };
         Some(Explanation::new(code, help))
     }
@@ -79,7 +86,7 @@ impl Explained for Error {
 /// Makes a data folder, which is empty or does not exist, from a backup. Returns what was restored. Blocks.
 pub fn run(backup: &Path, data: &Path) -> Result<String, Failure> {
     let unwritable = |reason| Error::Unwritable { path: data.to_owned(), reason };
-    let existed = check_empty(data)?;
+    let existed = check_empty(data).inspect_err(|_| end_whole(data))?;
     read(backup, |_| Ok(()))?;
     create_private_folder(data).map_err(unwritable)?;
     let unfinished = data.join(UNFINISHED);
@@ -90,6 +97,7 @@ pub fn run(backup: &Path, data: &Path) -> Result<String, Failure> {
     });
     let (state, (versions, agent_types)) = restored.inspect_err(|_| {
         // What was made of it is not whole.
+        take_back(data, &unfinished).ok(); // if that fails, the next restore does it
         empty(&unfinished).and_then(|()| std::fs::remove_dir(&unfinished)).ok(); // the next restore does it again
         if !existed {
             std::fs::remove_dir(data).ok(); // fails if anybody has put something there
@@ -134,9 +142,46 @@ fn begin(unfinished: &Path, data: &Path) -> Result<File, Error> {
     if !is_it {
         return Err(Error::InUse(data.to_owned()));
     }
-    check_empty(data)?;
+    // A host that has started meanwhile would not start again.
+    check_empty(data).inspect_err(|_| {
+        std::fs::remove_dir(unfinished).ok(); // fails if anything is in it
+    })?;
+    if unfinished.join(STATE).is_dir() {
+        return Err(Error::NotEmpty { folder: unfinished.to_owned(), entry: STATE.to_owned() });
+    }
+    take_back(data, unfinished)?;
     empty(unfinished).map_err(unwritable)?;
     Ok(lock)
+}
+
+/// Takes back the parts that a restore has put in place which was killed, or has failed. The state file is the last one,
+/// since it shows whose the others are.
+fn take_back(data: &Path, unfinished: &Path) -> Result<(), Error> {
+    if !is_replaceable(data, OsStr::new(STATE)) {
+        return Ok(());
+    }
+    let unwritable = |reason| Error::Unwritable { path: data.to_owned(), reason };
+    let state = data.join(STATE);
+    // A host would have locked it.
+    if let Err(TryLockError::WouldBlock) = File::open(&state).map_err(unwritable)?.try_lock() {
+        return Err(Error::InUse(data.to_owned()));
+    }
+    for part in OTHER_PARTS {
+        let placed = data.join(part);
+        if placed.exists() && is_replaceable(data, OsStr::new(part)) {
+            std::fs::rename(placed, unfinished.join(part)).map_err(unwritable)?;
+        }
+    }
+    std::fs::remove_file(state).map_err(unwritable)
+}
+
+/// Removes the folder of a restore that was killed when all parts had their names: it is empty, and a host can start then.
+fn end_whole(data: &Path) {
+    let unfinished = data.join(UNFINISHED);
+    let is_free = File::open(&unfinished).is_ok_and(|folder| folder.try_lock().is_ok());
+    if is_free {
+        std::fs::remove_dir(unfinished).ok(); // fails if anything is in it
+    }
 }
 
 /// Removes what a restore has made. Anything else stays, and later keeps the folder from being removed.
@@ -153,7 +198,8 @@ fn empty(unfinished: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Fails if there is anything in the data folder but an unfinished restore. Returns `true` if the folder exists.
+/// Fails if there is anything in the data folder but an unfinished restore, and the parts that it has put in place.
+/// Returns `true` if the folder exists.
 fn check_empty(data: &Path) -> Result<bool, Error> {
     let unwritable = |reason| Error::Unwritable { path: data.to_owned(), reason };
     let entries = match std::fs::read_dir(data) {
@@ -162,12 +208,23 @@ fn check_empty(data: &Path) -> Result<bool, Error> {
     };
     for entry in entries {
         let name = entry.map_err(unwritable)?.file_name();
-        if name != UNFINISHED {
+        if name != UNFINISHED && !is_replaceable(data, &name) {
             let entry = name.to_string_lossy().into_owned();
             return Err(Error::NotEmpty { folder: data.to_owned(), entry });
         }
     }
     Ok(true)
+}
+
+/// Returns `true` for a part that a restore has put in place which was killed before the other ones were.
+fn is_replaceable(data: &Path, name: &OsStr) -> bool {
+    let unfinished = data.join(UNFINISHED);
+    let state = |folder: &Path| folder.join(STATE).symlink_metadata().ok().filter(Metadata::is_file);
+    let (Some(placed), Some(made)) = (state(data), state(&unfinished)) else { return false };
+    let is_its_own = (placed.dev(), placed.ino()) == (made.dev(), made.ino());
+    // A part that it still has is not the one in place.
+    let is_other = OTHER_PARTS.iter().any(|part| name == *part && !unfinished.join(part).exists());
+    is_its_own && (name == STATE || is_other)
 }
 
 /// Reads a backup to its end, and hands on each frame.
@@ -213,6 +270,8 @@ fn put_in_place(unfinished: &Path, data: &Path) -> std::io::Result<()> {
             std::fs::rename(made, data.join(part))?;
         }
     }
+    // Its other name, if it has one.
+    std::fs::remove_file(unfinished.join(STATE)).ok(); // if it stays, so does the folder
     std::fs::remove_dir(unfinished)?;
     File::open(data)?.sync_all()
 }
@@ -221,7 +280,7 @@ fn put_in_place(unfinished: &Path, data: &Path) -> std::io::Result<()> {
 /// would replace it.
 fn place_state(made: &Path, target: &Path) -> std::io::Result<()> {
     match std::fs::hard_link(made, target) {
-        Ok(()) => std::fs::remove_file(made),
+        Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists || target.exists() => Err(error),
         // Some file systems have no links.
         Err(_) => std::fs::rename(made, target),

@@ -156,7 +156,7 @@ impl VersionsRestore {
         let signature = take_text(&mut frame).ok_or_else(damaged)?;
         let signature = (!signature.is_empty()).then(|| signature.to_owned());
         let stored = Stored { wasm: frame.to_vec().into(), signature };
-        self.library.store(agent_type, &digest(&stored.wasm), &stored)?;
+        self.library.store(agent_type, &digest(&stored.wasm), &stored).map_err(Error::of_new_folder)?;
         self.versions += 1;
         Ok(())
     }
@@ -171,7 +171,7 @@ impl VersionsRestore {
         if !local.record.in_use().iter().all(|version| self.library.has(agent_type, version)) {
             return Err(damaged());
         }
-        self.library.write_record(agent_type, &local)?;
+        self.library.write_record(agent_type, &local).map_err(Error::of_new_folder)?;
         self.agent_types += 1;
         Ok(())
     }

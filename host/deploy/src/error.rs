@@ -5,9 +5,15 @@ use bytesize::ByteSize;
 use super::SignatureError;
 use super::library::{Lost, Missing};
 use daca_base::digest::short;
+use daca_base::files::no_room;
 use daca_base::{ErrorCode, Explained, Explanation};
 use daca_model::MAX_COMPONENT;
 use daca_runtime::component::LoadError;
+
+/// The end of a help that a host gives which serves.
+const KEEPS_SERVING: &str = "; the previous version keeps serving";
+/// The end of a message about a folder that has the name of a file.
+const OBSTRUCTED: &str = ": a folder is in the place of this file";
 
 /// Why a version was not deployed, and what to do. The previous version keeps serving.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -145,14 +151,27 @@ impl Error {
 
     pub(super) fn unwritable(what: &std::path::Path, error: &std::io::Error) -> Error {
         let message = format!("{}: {error}", what.display());
-        let help = "free disk space, or make the data folder writable; the previous version keeps serving";
-        Error::new(ErrorCode::VersionsUnwritable, message, help)
+        let help = no_room(what, error);
+        let help = help.as_deref().unwrap_or("make the data folder writable for this user");
+        Error::new(ErrorCode::VersionsUnwritable, message, format!("{help}{KEEPS_SERVING}"))
+    }
+
+    /// The same for a new data folder, from which nothing serves yet.
+    pub(super) fn of_new_folder(self) -> Error {
+        let help = self.help.strip_suffix(KEEPS_SERVING).map(str::to_owned);
+        match help {
+            Some(help) if self.code == ErrorCode::VersionsUnwritable => {
+                let help = format!("{help}, or name another folder with --data DIR");
+                Error::new(ErrorCode::DataUnwritable, self.message, help)
+            }
+            _ => self,
+        }
     }
 
     /// A folder in the place of a file. It may have anything in it, so the host does not remove it.
     pub(super) fn obstructed(what: &std::path::Path) -> Error {
-        let message = format!("{}: a folder is in the place of this file", what.display());
-        let help = "move the folder away, and do the same again; the previous version keeps serving";
+        let message = format!("{}{OBSTRUCTED}", what.display());
+        let help = "move the folder away; then put the file back, or deploy its version again";
         Error::new(ErrorCode::VersionsUnreadable, message, help)
     }
 
@@ -160,8 +179,9 @@ impl Error {
     pub(super) fn not_backed_up(agent_type: &str, version: &str, code: ErrorCode, reason: &str) -> Error {
         let message =
             format!("version {} of {agent_type} is in use, and has no whole file: {reason}", short(version));
+        let first = if reason.ends_with(OBSTRUCTED) { "move the folder away; then " } else { "" };
         let help = format!(
-            "put the file back, or deploy the same bytes again (`daca deploy {agent_type} FILE`), and take the backup again; a canary can be rolled back instead, and a pinned actor unpinned"
+            "{first}put the file back, or deploy the same bytes again (`daca deploy {agent_type} FILE`), and take the backup again; a canary can be rolled back instead, and a pinned actor unpinned"
         );
         Error::new(code, message, help)
     }
@@ -205,6 +225,9 @@ impl Error {
     }
 
     pub(super) fn unreadable(what: &std::path::Path, reason: impl std::fmt::Display) -> Error {
+        if what.is_dir() {
+            return Error::obstructed(what);
+        }
         let message = format!("{}: {reason}", what.display());
         let help = "deploy the version again, or name a component file with its bytes in the manifest; if it is the record that cannot be read, remove that file and start the host: the manifest's component serves then";
         Error::new(ErrorCode::VersionsUnreadable, message, help)

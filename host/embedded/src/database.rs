@@ -13,6 +13,7 @@ use redb::{Database, StorageBackend};
 use super::file_format::{self, FORMAT};
 use super::state_file::StateFile;
 use super::transaction::{EXPIRIES, STATE, USAGE, WAKEUPS};
+use daca_base::files::no_room;
 use daca_base::{ErrorCode, Explained, Explanation, panics};
 use daca_model::backend::Error;
 
@@ -40,7 +41,15 @@ pub enum OpenError {
         /// The folder or file.
         path: PathBuf,
         /// The operating system's error.
-        reason: String,
+        reason: std::io::Error,
+    },
+    /// Something else has the name of the state file.
+    #[error("{path} is {kind}, and the state file has this name")]
+    NotAFile {
+        /// Its path.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
     },
     /// A newer host has written the file. Nothing in it was changed.
     #[error("{path} has format {format}, and this host knows formats up to {FORMAT}")]
@@ -70,9 +79,15 @@ impl Explained for OpenError {
                 ErrorCode::DataInUse,
                 "wait for the restore; if none runs, restore again into this folder, which replaces what is there of it",
             ),
-            OpenError::Unwritable { .. } => (
+            OpenError::Unwritable { path, reason } => {
+                let help = no_room(path, reason);
+                let help = help.as_deref().unwrap_or("make the folder writable for this user");
+                let help = format!("{help}, or name another folder with --data DIR");
+                return Some(Explanation::new(ErrorCode::DataUnwritable, help));
+            }
+            OpenError::NotAFile { .. } => (
                 ErrorCode::DataUnwritable,
-                "make the folder writable for this user and check that the disk is not full, or name another with --data DIR",
+                "move it away, and put the state file in its place if there is one; or name another folder with --data DIR",
             ),
             OpenError::TooNew { .. } => (
                 ErrorCode::DataTooNew,
@@ -138,8 +153,7 @@ pub(super) fn create_database(path: &Path) -> Result<(), OpenError> {
     if path.exists() {
         return Ok(());
     }
-    let unwritable =
-        |error: std::io::Error| OpenError::Unwritable { path: path.to_owned(), reason: error.to_string() };
+    let unwritable = |reason| OpenError::Unwritable { path: path.to_owned(), reason };
     let unfinished = path.with_extension(format!("{}.unfinished", std::process::id()));
     // Of an earlier process with the same number.
     std::fs::remove_file(&unfinished).ok();
@@ -162,7 +176,7 @@ fn open_error(path: &Path, error: redb::Error) -> OpenError {
         redb::Error::Io(error)
             if !matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
         {
-            OpenError::Unwritable { path, reason: error.to_string() }
+            OpenError::Unwritable { path, reason: error }
         }
         other => OpenError::Damaged { path, reason: other.to_string() },
     }

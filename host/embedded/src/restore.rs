@@ -69,8 +69,8 @@ impl StateRestore {
     /// Creates the file `state.redb` in a folder that has none.
     pub fn create(folder: &Path) -> Result<StateRestore, RestoreError> {
         let path = folder.join("state.redb");
-        let (_, opened) = StateFile::open(&path)
-            .map_err(|error| OpenError::Unwritable { path: path.clone(), reason: error.to_string() })?;
+        let (_, opened) =
+            StateFile::open(&path).map_err(|reason| OpenError::Unwritable { path: path.clone(), reason })?;
         let database = open_database(&path, opened)?;
         let restored = RestoredState::default();
         Ok(StateRestore { path, database, waiting: Vec::new(), waiting_bytes: 0, restored })
@@ -91,8 +91,8 @@ impl StateRestore {
         self.write_waiting()?;
         let StateRestore { path, database, restored, .. } = self;
         let count = || -> Result<u64, redb::Error> { Ok(database.begin_read()?.open_table(USAGE)?.len()?) };
-        let actors = count().map_err(|error| unwritable(&path, &error))?;
-        database.close().map_err(|error| unwritable(&path, &error.into()))?;
+        let actors = count().map_err(|error| unwritable(&path, error))?;
+        database.close().map_err(|error| unwritable(&path, error.into()))?;
         Ok(RestoredState { actors, ..restored })
     }
 
@@ -108,7 +108,7 @@ impl StateRestore {
     fn write_waiting(&mut self) -> Result<(), RestoreError> {
         let waiting = std::mem::take(&mut self.waiting);
         self.waiting_bytes = 0;
-        let written = self.write(&waiting).map_err(|error| unwritable(&self.path, &error))?;
+        let written = self.write(&waiting).map_err(|error| unwritable(&self.path, error))?;
         written.map_err(RestoreError::Row)
     }
 
@@ -134,8 +134,12 @@ impl StateRestore {
     }
 }
 
-fn unwritable(path: &Path, error: &redb::Error) -> RestoreError {
-    OpenError::Unwritable { path: path.to_owned(), reason: error.to_string() }.into()
+fn unwritable(path: &Path, error: redb::Error) -> RestoreError {
+    let reason = match error {
+        redb::Error::Io(error) => error,
+        other => std::io::Error::other(other.to_string()),
+    };
+    OpenError::Unwritable { path: path.to_owned(), reason }.into()
 }
 
 /// Returns `true` if a host could have written the row.

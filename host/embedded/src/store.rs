@@ -26,7 +26,7 @@ use super::transaction::{
 };
 use super::writer::{CommitRequest, Request, Writer};
 use daca_base::clock::Clock;
-use daca_base::files::create_private_folder;
+use daca_base::files::{create_private_folder, kind_of};
 use daca_base::{ErrorCode, panics};
 use daca_model::ActorAddress;
 use daca_model::backend::{Error, Readiness, Registration, StateValue, TurnCommit, WakeupKey};
@@ -53,10 +53,7 @@ impl Store {
         quotas: Quotas,
         clock: Clock,
     ) -> Result<(Store, Vec<ScheduleChange>), OpenError> {
-        let unwritable = |error: std::io::Error| OpenError::Unwritable {
-            path: folder.to_owned(),
-            reason: error.to_string(),
-        };
+        let unwritable = |reason| OpenError::Unwritable { path: folder.to_owned(), reason };
         create_private_folder(folder).map_err(unwritable)?;
         let unfinished = folder.join("restore.unfinished");
         if unfinished.exists() {
@@ -67,6 +64,10 @@ impl Store {
         // Another part of the host writes there at each start, after this one.
         let was_used = folder.join("versions").exists();
         match std::fs::metadata(&path) {
+            // To open a pipe or a device has effects.
+            Ok(found) if !found.is_file() => {
+                return Err(OpenError::NotAFile { path: path.clone(), kind: kind_of(found.file_type()) });
+            }
             Ok(found) if was_used && found.len() == 0 => return Err(damaged("it is empty".into())),
             Err(_) if was_used => tracing::warn!(
                 code = ErrorCode::StateMissing.as_str(),
@@ -76,8 +77,8 @@ impl Store {
             _ => {}
         }
         create_database(&path)?;
-        let (file, opened) = StateFile::open(&path)
-            .map_err(|error| OpenError::Unwritable { path: path.clone(), reason: error.to_string() })?;
+        let (file, opened) =
+            StateFile::open(&path).map_err(|reason| OpenError::Unwritable { path: path.clone(), reason })?;
         let (database, scheduled) = panics::caught(ErrorCode::DataDamaged, || {
             let database = open_database(&path, opened)?;
             let scheduled = transaction::read_schedule(&database, clock.unix_ms())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use daca_tests::deploy::{component, refusal, swapped, version_of};
-use daca_tests::{Ended, Host, TIMEOUT, daca, default_manifest, eventually, exerciser, make_pipe, run_in};
+use daca_tests::{Ended, Host, TIMEOUT, daca, default_manifest, eventually, exerciser, run_in};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -23,14 +23,14 @@ async fn back_up(host: &Host, file: &str, more: &[&str]) -> anyhow::Result<Ended
 }
 
 /// A whole backup of a host.
-async fn whole_backup(host: &Host) -> anyhow::Result<Vec<u8>> {
+pub(super) async fn whole_backup(host: &Host) -> anyhow::Result<Vec<u8>> {
     let ended = back_up(host, "whole.daca", &["--force"]).await?;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     Ok(std::fs::read(host.folder().path().join("whole.daca"))?)
 }
 
 /// `daca restore` of these bytes into the folder `data` of a folder.
-async fn restore(folder: &Path, backup: &[u8]) -> anyhow::Result<Ended> {
+pub(super) async fn restore(folder: &Path, backup: &[u8]) -> anyhow::Result<Ended> {
     std::fs::write(folder.join("backup"), backup)?;
     run_in(folder, ["restore", "backup", "--data", "data"]).await
 }
@@ -247,41 +247,6 @@ async fn a_backup_needs_the_versions_in_use_and_names_the_others_that_it_lacks()
     }
     host.deploy_guest("swapped_v2", "").await?;
     assert_eq!(back_up(&host, "again.daca", &[]).await?.code, Some(0), "it does as the help says");
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_restore_takes_the_place_of_one_that_was_killed_and_of_nothing_else() -> anyhow::Result<()> {
-    let host = Host::start(&exerciser("")).await?;
-    let whole = whole_backup(&host).await?;
-    let folder = TempDir::new()?;
-    let data = folder.path().join("data");
-    let unfinished = data.join("restore.unfinished");
-    std::fs::create_dir_all(unfinished.join("versions/Exerciser"))?;
-    std::fs::write(unfinished.join("state.redb"), "half")?;
-    let lock = std::fs::File::open(&unfinished)?;
-    lock.try_lock()?;
-    let refused = restore(folder.path(), &whole).await?;
-    assert!(refused.stderr.starts_with("error[data-in-use]: "), "{refused:?}");
-    drop(lock);
-    let ended = restore(folder.path(), &whole).await?;
-    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    assert!(!unfinished.exists() && data.join("state.redb").exists() && data.join("versions").exists());
-
-    let other = folder.path().join("other");
-    std::fs::create_dir(&other)?;
-    std::fs::write(other.join("state.redb"), "mine")?;
-    std::fs::remove_dir_all(&data)?;
-    std::fs::create_dir(&data)?;
-    std::os::unix::fs::symlink(&other, &unfinished)?;
-    let refused = restore(folder.path(), &whole).await?;
-    assert!(refused.stderr.starts_with("error[data-not-empty]: "), "{refused:?}");
-    assert_eq!(std::fs::read(other.join("state.redb"))?, b"mine");
-
-    // It would be read twice, and its second reader would wait for ever.
-    make_pipe(&folder.path().join("pipe"))?;
-    let refused = run_in(folder.path(), ["restore", "pipe", "--data", "elsewhere"]).await?;
-    assert!(refused.stderr.starts_with("error[backup-unreadable]: pipe: "), "{refused:?}");
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use daca_tests::deploy::{component, done, refusal, swapped, version_of};
 use daca_tests::{Ended, Host, eventually, guest, make_pipe, run_in};
+use reqwest::Method;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -167,7 +168,12 @@ async fn a_deployment_of_what_serves_stores_its_file_again_if_that_is_damaged() 
     std::fs::create_dir(&file)?;
     let refused = host.deploy(&bytes, "").await?;
     assert_eq!(refusal(&refused), (500, "versions-unreadable"), "{refused:?}");
-    assert!(refused.body["help"].to_string().contains("move the folder away"), "{refused:?}");
+    let is_whole = |help: &str| help.contains("move the folder away") && help.contains("deploy");
+    assert!(is_whole(refused.body["help"].as_str().unwrap_or_default()), "{refused:?}");
+    // Whoever takes a backup hears of the folder at once, and not of a deployment that it would prevent.
+    let refused = host.send_admin(Method::POST, "/backup", "").await?;
+    assert_eq!(refusal(&refused), (500, "versions-unreadable"), "{refused:?}");
+    assert!(is_whole(refused.body["help"].as_str().unwrap_or_default()), "{refused:?}");
     std::fs::remove_dir(&file)?;
     deploy().await?;
     let host = Host::start_in(host.kill()?, &swapped("")).await?;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use daca_base::files::no_room;
 use daca_base::{ErrorCode, Explained, Explanation};
 
 /// The open files without which a host cannot reserve what it needs for itself.
@@ -60,7 +61,12 @@ impl Explained for Error {
         let (code, help) = match self {
             // The reason has its own.
             Error::Component { .. } => return None,
-            Error::Data { .. } => (ErrorCode::DataUnwritable, "name a writable folder with --data DIR"),
+            Error::Data { path, reason } => {
+                let help =
+                    no_room(path, reason).map(|help| format!("{help}, or name another with --data DIR"));
+                let help = help.unwrap_or_else(|| "name a writable folder with --data DIR".to_owned());
+                return Some(Explanation::new(ErrorCode::DataUnwritable, help));
+            }
             Error::DataInUse(_) => {
                 (ErrorCode::DataInUse, "stop that host, or give this one a folder of its own with --data DIR")
             }
