@@ -9,6 +9,7 @@ mod digests;
 mod identity;
 mod missing;
 mod presence;
+mod signatures;
 
 use std::collections::BTreeSet;
 use std::io::{Error as IoError, ErrorKind, Result as IoResult};
@@ -29,6 +30,7 @@ use daca_model::MAX_COMPONENT;
 use digests::{Digests, FileDigest};
 use identity::FolderId;
 pub(super) use missing::{Lost, Missing};
+use signatures::{Signatures, signature_files};
 
 /// The maximum number of files of a mounted folder that are read.
 const MAX_MOUNTED: usize = 1_000;
@@ -69,6 +71,7 @@ pub(super) struct Library {
     /// A folder that is filled from outside, such as a mounted volume.
     mounted: Option<PathBuf>,
     digests: Arc<Digests>,
+    signatures: Arc<Signatures>,
 }
 
 impl Library {
@@ -82,6 +85,7 @@ impl Library {
             folder_id: Arc::new(folder_id),
             mounted,
             digests: Arc::default(),
+            signatures: Arc::default(),
         }
     }
 
@@ -255,9 +259,10 @@ fn read_version(path: &Path, name: &str) -> Result<Option<Stored>, Error> {
     if digest(&wasm) != name {
         return Err(Error::unreadable(path, "the content does not match its digest"));
     }
-    // For the data folder and for the mounted one: `daca sign` names it `NAME.wasm.sig`.
-    let beside = [path.with_extension("sig"), path.with_extension("wasm.sig")];
-    let signature = beside.iter().find_map(|path| read_bounded(path, MAX_SIGNATURE).ok());
-    let signature = signature.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
-    Ok(Some(Stored { wasm: wasm.into(), signature }))
+    Ok(Some(Stored { wasm: wasm.into(), signature: read_signature(path) }))
+}
+
+fn read_signature(component: &Path) -> Option<String> {
+    let bytes = signature_files(component).iter().find_map(|path| read_bounded(path, MAX_SIGNATURE).ok())?;
+    Some(String::from_utf8_lossy(&bytes).trim().to_owned())
 }

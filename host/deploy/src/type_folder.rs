@@ -31,16 +31,20 @@ impl TypeFolder {
         self.with(move |library, agent_type| library.write_record(agent_type, &local)).await
     }
 
-    /// Looks for the stored record, and for the files of the versions in `needed`. `seen` is the state of the record's
-    /// file as it was written or found last; the result has the present one. The outer error says nothing of the files.
+    /// Looks for the stored record, and for the files of the versions in `needed`, with the signatures that the rules
+    /// require. `seen` is the state of the record's file as it was written or found last; the result has the present one.
+    /// The outer error says nothing of the files.
     pub(super) async fn find_missing(
         &self,
         record: Arc<Record>,
         seen: Stamp,
         needed: BTreeSet<String>,
+        rules: Arc<DeployRules>,
     ) -> Result<Result<Stamp, Missing>, Error> {
-        self.with(move |library, agent_type| Ok(library.find_missing(agent_type, &record, seen, &needed)))
-            .await
+        self.with(move |library, agent_type| {
+            Ok(library.find_missing(agent_type, &record, seen, &needed, &rules.signers))
+        })
+        .await
     }
 
     /// The record that was here, if it is gone. Called at a start that has found none.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 use daca_tests::deploy::{component, done, refusal};
-use daca_tests::{Answer, Ended, Host, eventually, run_in};
+use daca_tests::{Answer, Ended, Host, eventually, message, run_in};
 use reqwest::Method;
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Runs `daca sign`, and answers what it printed.
@@ -85,10 +86,32 @@ async fn what_is_kept_serves_after_a_restart_only_with_its_signature() -> anyhow
     host.stop().await?;
     let host = Host::start_in(folder.clone(), &manifest).await?;
     assert_eq!(host.serving("a").await?, "v2");
-    host.stop().await?;
     let name = deployed["version"].as_str().unwrap_or_default();
     let kept = folder.path().join(format!("data/versions/Swapped/{name}.sig"));
-    std::fs::write(kept, signature(folder.path(), "foreign.pem", "new.wasm").await?)?;
+    let foreign = signature(folder.path(), "foreign.pem", "new.wasm").await?;
+    // A running host notices what the next start would refuse.
+    let becomes = async |status: u16| {
+        let is_so = async || anyhow::Ok(host.get("/readyz").await?.status == status);
+        eventually(&format!("/readyz answers {status}"), is_so).await
+    };
+    for damage in [None, Some(&foreign)] {
+        match damage {
+            None => std::fs::remove_file(&kept)?,
+            Some(text) => std::fs::write(&kept, text)?,
+        }
+        becomes(503).await?;
+        std::fs::write(&kept, &own)?;
+        becomes(200).await?;
+    }
+    let is_loss = |line: &Value| line["code"] == "versions-missing" && message(line).contains(".sig: ");
+    host.wait_for_log("the loss", is_loss).await?;
+    std::fs::remove_file(&kept)?;
+    becomes(503).await?;
+    let again = done(send(&host, &component("swapped_v2")?, Some(&own)).await?)?;
+    assert_eq!(again["stored_again"], true, "{again}");
+    becomes(200).await?;
+    host.stop().await?;
+    std::fs::write(kept, foreign)?;
     let run = ["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", "data"];
     let Ended { code, stderr, .. } = run_in(folder.path(), run).await?;
     assert_eq!((code, stderr.matches("error[signature-foreign]: ").count()), (Some(1), 1), "{stderr}");

@@ -8,7 +8,7 @@ use daca_base::digest::short;
 impl<R: VersionRuntime> DeploymentController<R> {
     /// Checks whether the next start would find the serving versions.
     pub(super) async fn look_at_files(&mut self) {
-        self.keeper.look_at_files(&self.versions.left_out).await;
+        self.keeper.look_at_files(&self.versions.left_out, &self.rules).await;
         // The other hosts' versions are in the state that they share.
         let is_kept = self.keeper.missing().is_none() || self.replica.shared().is_some();
         self.view.send_if_modified(|view| std::mem::replace(&mut view.is_kept, is_kept) != is_kept);

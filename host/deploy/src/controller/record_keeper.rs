@@ -10,6 +10,7 @@ use crate::record::{LocalRecord, Record};
 use crate::type_folder::TypeFolder;
 use crate::watch::Stamp;
 use daca_base::ErrorCode;
+use daca_manifest::DeployRules;
 
 /// The current record, and where it is kept.
 pub(super) struct RecordKeeper {
@@ -58,11 +59,12 @@ impl RecordKeeper {
 
     /// Checks whether this host's disk still has the files that the next start needs. Each loss is logged once. The
     /// versions in `left_out` were already missing at the start, and were reported then.
-    pub(super) async fn look_at_files(&mut self, left_out: &BTreeSet<String>) {
+    pub(super) async fn look_at_files(&mut self, left_out: &BTreeSet<String>, rules: &Arc<DeployRules>) {
         let Some((record, seen)) = self.on_disk.written.clone() else { return self.write_again().await };
         let needed = record.in_use().difference(left_out).cloned().collect();
         // After a panic, which is in the log, nothing is known.
-        let Ok(found) = self.folder.find_missing(record.clone(), seen, needed).await else { return };
+        let found = self.folder.find_missing(record.clone(), seen, needed, rules.clone()).await;
+        let Ok(found) = found else { return };
         let missing = match found {
             Ok(state) => {
                 self.on_disk.written = Some((record, state));

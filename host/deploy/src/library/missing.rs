@@ -9,7 +9,8 @@ pub(crate) enum Missing {
     Record(String),
     /// The record's file alone: the host writes it again.
     RecordFile(String),
-    /// The file of a version that serves. A deployment of another version, or of the same bytes, mends that.
+    /// The file of a version that serves, or its signature. A deployment of another version, or of the same bytes, mends
+    /// that.
     Version(String),
 }
 

@@ -10,20 +10,23 @@ use std::path::Path;
 
 use super::identity::FolderId;
 use super::missing::{Lost, Missing};
-use super::{Error, Library, MAX_NOTE};
+use super::{Error, Library, MAX_NOTE, Stored, read_version};
 use crate::record::Record;
 use crate::watch::Stamp;
-use daca_base::files::read_bounded;
+use daca_base::files::{kind_of, read_bounded};
+use daca_manifest::signature::{self, Signer};
 
 impl Library {
-    /// Looks for the stored record, and for the files of the versions in `needed`. `seen` is the state of the record's
-    /// file as it was written or found last; the result has the present one.
+    /// Looks for the stored record, and for the files of the versions in `needed`, with their signatures if there are
+    /// `signers`. `seen` is the state of the record's file as it was written or found last; the result has the present
+    /// one.
     pub(crate) fn find_missing(
         &self,
         agent_type: &str,
         record: &Record,
         seen: Stamp,
         needed: &BTreeSet<String>,
+        signers: &[Signer],
     ) -> Result<Stamp, Missing> {
         let path = self.record_path(agent_type);
         let at = |path: &Path, reason: &str| format!("{}: {reason}", path.display());
@@ -43,20 +46,42 @@ impl Library {
         for digest in needed {
             let path = self.version_path(agent_type, digest);
             let bytes = record.versions.get(digest).map(|known| known.bytes);
-            match std::fs::metadata(&path) {
-                Ok(found) if bytes.is_none_or(|bytes| bytes == found.len()) => {}
-                Ok(_) => return Err(Missing::Version(at(&path, "its size has changed"))),
-                Err(error) => return Err(Missing::Version(at(&path, &error.to_string()))),
-            }
-            match self.digests.of(&path) {
-                Ok(found) if found.digest == *digest => {}
-                Ok(_) => return Err(Missing::Version(at(&path, "its content has changed"))),
-                Err(error) => return Err(Missing::Version(at(&path, &error.to_string()))),
+            self.check_version(&path, digest, bytes)
+                .map_err(|reason| Missing::Version(at(&path, &reason)))?;
+            if let Some(problem) = self.signature_problem(&path, digest, signers) {
+                return Err(Missing::Version(at(&path.with_extension("sig"), &problem)));
             }
         }
         // A copy of the folder takes the place of the first one.
         *self.folder_id.lock() = FolderId::of(&self.folder);
         Ok(found)
+    }
+
+    /// The error is what has become of a version's file. `bytes` is its size, if that is known.
+    fn check_version(&self, path: &Path, digest: &str, bytes: Option<u64>) -> Result<(), String> {
+        let found = std::fs::metadata(path).map_err(|error| error.to_string())?;
+        if !found.is_file() {
+            return Err(format!("it is {}, and no longer a file", kind_of(found.file_type())));
+        }
+        if bytes.is_some_and(|bytes| bytes != found.len()) {
+            return Err("its size has changed".to_owned());
+        }
+        let found = self.digests.of(path).map_err(|error| error.to_string())?;
+        if found.digest == digest { Ok(()) } else { Err("its content has changed".to_owned()) }
+    }
+
+    /// Why the next start would refuse a version for its signature.
+    fn signature_problem(&self, path: &Path, digest: &str, signers: &[Signer]) -> Option<String> {
+        if signers.is_empty() {
+            return None;
+        }
+        self.signatures.problem(path, || match read_version(path, digest) {
+            Ok(Some(Stored { wasm, signature })) => {
+                signature::verify(signers, &wasm, signature.as_deref()).err().map(|error| error.to_string())
+            }
+            Ok(None) => Some("its component is missing".to_owned()),
+            Err(error) => Some(error.message),
+        })
     }
 
     /// The record that was here, if it is gone. Called at a start that has found none.
