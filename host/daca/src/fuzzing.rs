@@ -9,19 +9,22 @@ use std::path::Path;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use daca_base::json::{Document, MAX_DEPTH, is_json};
+use daca_base::json::{Document, MAX_DEPTH, is_json, meaning_of};
 use daca_dapr::shown_reminder;
 use daca_manifest::{Manifest, Template};
 use daca_model::backend::firing_data;
 use daca_model::cloud_event;
 use daca_routing::{context_of, wire_reply};
 
-/// The JSON parser: accepted documents have a limited depth, and their fields and lines are JSON again.
+/// The JSON parser: accepted documents have a limited depth, their fields and lines are JSON again, and a line means the
+/// same.
 pub fn json(input: &[u8]) {
     let Ok(document) = Document::parse(&Bytes::copy_from_slice(input)) else { return };
     assert!(document.depth() <= MAX_DEPTH, "the depth is bounded");
     assert!(is_json(document.bytes()), "what is passed on is JSON");
     assert!(is_json(document.to_string().as_bytes()), "a line is JSON");
+    let line = Document::parse(&document.to_string().into());
+    assert_eq!(line.as_ref().map(meaning_of), Ok(meaning_of(&document)), "a line means the same");
     for name in ["", "a", "data", "$serde_json::private::RawValue", "$serde_json::private::Number"] {
         if let Some(field) = document.field(name) {
             assert!(is_json(field.bytes()), "a field is JSON");

@@ -142,7 +142,7 @@ fn begin(unfinished: &Path, data: &Path) -> Result<File, Error> {
     if !is_it {
         return Err(Error::InUse(data.to_owned()));
     }
-    // A host that has started meanwhile would not start again.
+    // A host that has begun to use the folder meanwhile would not start again.
     check_empty(data).inspect_err(|_| {
         std::fs::remove_dir(unfinished).ok(); // fails if anything is in it
     })?;
@@ -175,7 +175,8 @@ fn take_back(data: &Path, unfinished: &Path) -> Result<(), Error> {
     std::fs::remove_file(state).map_err(unwritable)
 }
 
-/// Removes the folder of a restore that was killed when all parts had their names: it is empty, and a host can start then.
+/// Removes the folder of a restore that was killed when all parts had their names. It is empty, and a host can start
+/// once it is gone.
 fn end_whole(data: &Path) {
     let unfinished = data.join(UNFINISHED);
     let is_free = File::open(&unfinished).is_ok_and(|folder| folder.try_lock().is_ok());

@@ -184,7 +184,7 @@ impl HeadFilter {
         let end = input.iter().position(|byte| *byte == b'\n');
         let taken = end.map_or(input.len(), |end| end + 1);
         // As long as all bytes of the line have been those of HTTP/2.
-        let expected = if http_2 == self.head.bytes { &HTTP_2[http_2..] } else { &[] };
+        let expected = HTTP_2.get(http_2..).filter(|_| http_2 == self.head.bytes).unwrap_or_default();
         let same = input.iter().zip(expected).take_while(|(byte, expected)| byte == expected).count();
         if !expected.is_empty() && same == expected.len() {
             self.fault = Some(FramingFault::Http2);

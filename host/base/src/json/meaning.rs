@@ -1,8 +1,8 @@
 //! What a JSON text means, as a hash. White space, the order of fields, and the escapes of a string make no difference.
 //!
 //! The text is read once, and without recursion. An object is kept as the hashes of its fields until it ends; of fields
-//! with one name the last one counts, as in [`Document::field`]. A number means its digits, since agents see them: `1` is
-//! not `1.0`.
+//! with one name the last one counts, as in [`Document::field`]. A number means its digits, since agents see them: `1`
+//! is not `1.0`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
