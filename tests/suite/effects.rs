@@ -5,8 +5,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use daca_tests::{
     Answer, Host, default_manifest, eventually, exchange, exerciser, manifest_of, message, replaced,
+    until_released,
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// A subscription that calls a method of the actor named in the event, with a part of the event.
 fn subscription(topic: &str, agent: &str, method: &str) -> String {
@@ -25,7 +27,8 @@ payload = {{ field = \"payload\" }}
 
 /// Those who publish, and the type `Sink` that takes events and has little room for them.
 fn manifest(more: &str) -> String {
-    let sink = manifest_of("Sink", "exerciser", "limits = { queue = 1 }");
+    let held = "limits = { queue = 1, turn-time = \"10m\" }\npermissions = { actors = [\"Exerciser\"] }";
+    let sink = manifest_of("Sink", "exerciser", held);
     [exerciser(more), sink, subscription("set", "Sink", "SetState"), subscription("fail", "Sink", "Fail")]
         .concat()
 }
@@ -101,15 +104,16 @@ async fn no_event_speaks_of_a_state_that_was_not_saved() -> anyhow::Result<()> {
 #[tokio::test]
 async fn an_event_whose_taker_is_busy_is_tried_again() -> anyhow::Result<()> {
     let host = Arc::new(Host::start(&manifest("")).await?);
-    let slow = host.begin("Sink/s", "Sleep", &json!({"ms": 600}));
+    let held = host.hold("Sink/s");
     host.until_busy("Sink/s", 0).await?;
     let queued = host.begin("Sink/s", "Echo", &json!(1));
     host.until_busy("Sink/s", 1).await?;
     // Its queue is full now.
     host.call("Exerciser/a", "Publish", &set("s", 7)).await?;
     assert_eq!(counts(&host).await?, json!({"pending": 1, "sent": 0, "failed": 0}));
+    host.release("Sink/s").await?;
     until_counts(&host, 0, 1, 0).await?;
-    assert_eq!((slow.await??.status.as_u16(), queued.await??.status.as_u16()), (200, 200));
+    assert_eq!((held.await??.status.as_u16(), queued.await??.status.as_u16()), (200, 200));
     assert_eq!(host.call("Sink/s", "GetState", &json!({"key": "k"})).await?, json!(7));
     host.wait_for_message("set to s is delivered").await?;
     Ok(())
@@ -117,13 +121,11 @@ async fn an_event_whose_taker_is_busy_is_tried_again() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn an_event_that_cannot_be_delivered_holds_its_place_and_is_given_up_aloud() -> anyhow::Result<()> {
-    let host = Host::start(&manifest("")).await?;
-    host.call(
-        "Exerciser/a",
-        "Publish",
-        &event("fail", "bad", json!({"fault": "failed", "message": "not today"})),
-    )
-    .await?;
+    let host = Host::start(&(manifest("") + &subscription("held", "Sink", "WaitFor"))).await?;
+    // Its taker fails each time, and the first time when the test has seen what it is about.
+    let mut payload = until_released("Sink/bad");
+    payload["then_fail"] = json!({"fault": "failed", "message": "not today"});
+    host.call("Exerciser/a", "Publish", &event("held", "bad", payload)).await?;
     host.call("Exerciser/a", "Publish", &set("s", 1)).await?;
     host.call("Exerciser/a", "Publish", &set("s", 2)).await?;
     // Another actor's events do not wait for it.
@@ -136,14 +138,15 @@ async fn an_event_that_cannot_be_delivered_holds_its_place_and_is_given_up_aloud
         "nothing overtakes"
     );
 
+    host.release("Sink/bad").await?;
     until_counts(&host, 0, 3, 1).await?;
     assert_eq!(host.call("Sink/s", "GetState", &json!({"key": "k"})).await?, json!(2), "in order");
     let entries = host.get_admin("/outbox").await?.body["entries"].clone();
     let failed = entries.as_array().into_iter().flatten().find(|entry| entry["status"] == "failed");
     let failed = failed.cloned().unwrap_or_default();
-    assert_eq!((&failed["actor"], &failed["target"]), (&json!("Exerciser/a"), &json!("daca-pubsub/fail")));
+    assert_eq!((&failed["actor"], &failed["target"]), (&json!("Exerciser/a"), &json!("daca-pubsub/held")));
     assert!(failed["error"].as_str().is_some_and(|error| error.contains("not today")), "{failed}");
-    let line = host.wait_for_message("fail to bad is lost: ").await?;
+    let line = host.wait_for_message("held to bad is lost: ").await?;
     assert_eq!((&line["level"], &line["target"]), (&json!("ERROR"), &json!("agent")));
     assert!(message(&line).contains("not today"), "{line}");
     assert_eq!(line["span"]["turn"], failed["turn"]);
@@ -151,20 +154,23 @@ async fn an_event_that_cannot_be_delivered_holds_its_place_and_is_given_up_aloud
     assert_eq!(given_up["level"], "ERROR");
     let attempts = failed_turns(&host);
     assert!(attempts > 1, "it was tried {attempts} times");
-    assert!(!host.log().iter().any(|line| message(line).contains("fail to bad is delivered")));
+    assert!(!host.log().iter().any(|line| message(line).contains("held to bad is delivered")));
     Ok(())
 }
 
 #[tokio::test]
 async fn a_long_outbox_refuses_calls_but_not_its_own_events() -> anyhow::Result<()> {
-    let host = Arc::new(Host::start(&(manifest("") + "[host]\nmax-pending-effects = 1\n")).await?);
-    let slow = host.begin("Sink/s", "Sleep", &json!({"ms": 600}));
-    host.until_busy("Sink/s", 0).await?;
-    host.call("Exerciser/a", "Publish", &set("s", 1)).await?;
+    // Tried again a minute later: it waits for as long as this host lives.
+    let limits = "[host]\nmax-pending-effects = 1\neffect-retry-delay = \"60s\"\n";
+    let with = |method: &str| [limits, &manifest(""), &subscription("one", "Sink", method)].concat();
+    let host = Host::start(&with("Fail")).await?;
+    // It fits both methods.
+    let payload = json!({"fault": "failed", "message": "not yet", "key": "k", "value": 1});
+    host.call("Exerciser/a", "Publish", &event("one", "s", payload)).await?;
     let answer = host.invoke("Exerciser/b", "Echo", &json!(1)).await?;
     assert_eq!(answer.outcome(), (503, Some("effects-backlog")), "{answer:?}");
-    assert_eq!(slow.await??.status, 200);
-    // To deliver it takes a call, and that call is what makes the backlog shorter.
+    // The taker is mended. To deliver the event takes a call, and that call is what makes the backlog shorter.
+    let host = Host::start_in(host.kill()?, &with("SetState")).await?;
     until_counts(&host, 0, 1, 0).await?;
     assert_eq!(host.call("Sink/s", "GetState", &json!({"key": "k"})).await?, json!(1));
     Ok(())
@@ -239,14 +245,20 @@ async fn an_event_is_handled_once_also_by_the_next_host_and_its_id_is_of_one_con
 
 #[tokio::test]
 async fn an_event_that_a_broker_brings_while_its_taker_is_busy_waits_in_the_host() -> anyhow::Result<()> {
-    let host = Arc::new(Host::start(&manifest("")).await?);
-    let slow = host.begin("Sink/s", "Sleep", &json!({"ms": 600}));
+    let debug = [("DACA_LOG", "info,daca_server=debug")];
+    let host = Arc::new(Host::start_with(Arc::new(TempDir::new()?), &manifest(""), &debug).await?);
+    let held = host.hold("Sink/s");
     host.until_busy("Sink/s", 0).await?;
     let queued = host.begin("Sink/s", "Echo", &json!(1));
     host.until_busy("Sink/s", 1).await?;
-    let answer = host.post("/events/set", &posted("1", &json!({"key": "k", "value": 7}))).await?;
+    let event = posted("1", &json!({"key": "k", "value": 7}));
+    let released = async {
+        host.wait_for_message("an event will be retried").await?;
+        host.release("Sink/s").await
+    };
+    let (answer, ()) = futures::try_join!(host.post("/events/set", &event), released)?;
     assert_eq!((answer.status.as_u16(), &answer.body["status"]), (200, &json!("SUCCESS")));
-    assert_eq!((slow.await??.status.as_u16(), queued.await??.status.as_u16()), (200, 200));
+    assert_eq!((held.await??.status.as_u16(), queued.await??.status.as_u16()), (200, 200));
     assert_eq!(host.call("Sink/s", "GetState", &json!({"key": "k"})).await?, json!(7));
     Ok(())
 }
