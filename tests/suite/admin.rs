@@ -21,6 +21,11 @@ async fn the_operator_sees_what_runs() -> anyhow::Result<()> {
         Ok(host.get_admin("/outbox").await?.body["counts"] == json!({"pending": 0, "sent": 4, "failed": 0}))
     })
     .await?;
+    // A turn that was answered has its permit for a moment more.
+    eventually("no turn is in flight", async || {
+        Ok(host.get_admin("/health").await?.body["turns_in_flight"] == 0)
+    })
+    .await?;
     assert_health(&host).await?;
     assert_metrics(&host).await?;
     assert_agents(&host).await?;
