@@ -175,7 +175,7 @@ impl Error {
 
     /// A change that the next start would not find, because the record on disk is gone.
     pub(super) fn record_missing(missing: &Missing) -> Error {
-        let message = format!("what was deployed is no longer in the data folder: {}", missing.reason());
+        let message = format!("deployed versions are missing in the data folder: {}", missing.reason());
         let help = "put it back; the host notices within a second. The previous version keeps serving";
         Error::new(ErrorCode::VersionsUnwritable, message, help)
     }
