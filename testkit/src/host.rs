@@ -238,7 +238,7 @@ impl Host {
     ///
     /// [`Error::TimedOut`].
     pub async fn settled(&self) -> Result<(), Error> {
-        self.within("what is under way", self.parts.rest()).await
+        self.within("the work in progress", self.parts.rest()).await
     }
 }
 

@@ -123,7 +123,7 @@ impl Error {
             needs.collect::<Vec<_>>().join(", ")
         );
         let help = format!(
-            "permit what it needs in [agents.{agent_type}.permissions] and restart the host, or build it without that import"
+            "give the permission in [agents.{agent_type}.permissions] and restart the host, or build it without that import"
         );
         Error::new(ErrorCode::ComponentNotPermitted, message, help)
     }
