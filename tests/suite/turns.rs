@@ -162,6 +162,11 @@ async fn a_full_host_is_answered_503_until_there_is_room() -> anyhow::Result<()>
     };
     // On a busy machine the second turn may be over before the call: then once more, with more time.
     for ms in LONGER_AND_LONGER {
+        // A turn that was answered has its permit for a moment more.
+        eventually("one turn is in flight", async || {
+            Ok(host.get_admin("/health").await?.body["turns_in_flight"] == 1)
+        })
+        .await?;
         let slow = host.begin("Exerciser/b", "Sleep", &json!({"ms": ms}));
         let was_caught = host.is_caught("Exerciser/b", 0, &slow).await?;
         let was_refused = was_caught && is_refused().await?;
