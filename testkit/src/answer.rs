@@ -15,12 +15,12 @@ impl BindingAnswer {
         BindingAnswer(Ok(BindingResponse { data: data.into(), ..BindingResponse::default() }))
     }
 
-    /// The binding cannot be reached: the agent gets the error `unavailable`, and what was sent is tried again as time passes.
+    /// The binding cannot be reached: the agent gets the error `unavailable`, and a sent effect is tried again as time passes.
     pub fn unavailable(reason: impl Into<String>) -> BindingAnswer {
         BindingAnswer(Err(Error::Unavailable(reason.into())))
     }
 
-    /// The binding refuses the request: the agent gets the error `invalid`, and what was sent is given up at once.
+    /// The binding refuses the request: the agent gets the error `invalid`, and a sent effect is given up at once.
     pub fn invalid(reason: impl Into<String>) -> BindingAnswer {
         BindingAnswer(Err(Error::Invalid(reason.into())))
     }

@@ -17,7 +17,7 @@ use daca_server::Subscriptions;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::host::HostParts;
+use crate::host::{EffectParts, HostParts};
 use crate::inbound::Local;
 use crate::manifest::{Addition, ManifestSource};
 use crate::recorder::Recorder;
@@ -184,16 +184,14 @@ impl HostBuilder {
         Ok(Host::of(HostParts {
             clock,
             backend,
-            outbox,
-            _burials: bury(&actors),
+            effects: EffectParts { outbox, deliveries },
+            _kept: (bury(&actors), folder),
             actors,
-            deliveries,
             deployer,
             router,
             inbound,
             lifecycle,
             timeout: self.timeout,
-            _folder: folder,
         }))
     }
 }
@@ -231,7 +229,7 @@ fn locate(manifest: &mut Manifest, components: &BTreeMap<String, PathBuf>) -> Re
         let file = component::locate(agent, components.get(&*agent.name).map(PathBuf::as_path))?;
         // It was made just now, and nobody else has it.
         if let Some(agent) = Arc::get_mut(agent) {
-            agent.component = file;
+            agent.component.path = file;
         }
     }
     Ok(())

@@ -15,7 +15,7 @@ pub(crate) fn find(path: &Path) -> Option<PathBuf> {
 
 /// The file of an agent type's component: where the test says, or else the manifest.
 pub(crate) fn locate(agent: &AgentType, component: Option<&Path>) -> Result<PathBuf, StartError> {
-    let component = component.unwrap_or(&agent.component);
+    let component = component.unwrap_or(&agent.component.path);
     find(component).ok_or_else(|| StartError::ComponentMissing {
         agent: agent.name.to_string(),
         path: component.to_owned(),

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use daca_model::backend::{EffectRequest, EffectStatus, FailedEffect};
 use serde_json::Value;
 
-use crate::host::{HostParts, POLL_INTERVAL, address};
+use crate::host::{EffectParts, HostParts, POLL_INTERVAL, address};
 use crate::seen::value;
 use crate::{Error, Host};
 
@@ -72,7 +72,7 @@ impl Host {
     pub async fn pending_effects(&self, actor: &str) -> Result<Vec<PendingEffect>, Error> {
         let actor = address(actor)?.to_string();
         self.settled().await?;
-        let entries = self.parts.outbox.entries().into_iter();
+        let entries = self.parts.effects.outbox.entries().into_iter();
         let waiting = entries.filter(|entry| entry.status == EffectStatus::Pending && entry.actor == actor);
         let pending = waiting.map(|entry| PendingEffect {
             target: entry.target,
@@ -112,11 +112,12 @@ impl HostParts {
     /// between the two looks. What follows from an effect is looked at in the order in which it follows.
     fn is_at_rest(&self) -> bool {
         let effects = || {
-            let counts = self.outbox.counts();
-            (self.deliveries.pending(), counts.sent + counts.failed)
+            let EffectParts { outbox, deliveries } = &self.effects;
+            let counts = outbox.counts();
+            (deliveries.pending(), counts.sent + counts.failed)
         };
         let before = effects();
-        let wait_for_the_clock = before.0 == 0 || self.deliveries.lanes() == self.clock.waiting();
+        let wait_for_the_clock = before.0 == 0 || self.effects.deliveries.lanes() == self.clock.waiting();
         // Twice: a firing may lead to a turn in which an agent is told, and that to a firing.
         let is_quiet = || !self.actors.has_burials() && self.backend.embedded.has_settled();
         wait_for_the_clock && is_quiet() && is_quiet() && effects() == before

@@ -37,18 +37,21 @@ pub struct Host {
 pub(crate) struct HostParts {
     pub(crate) clock: Machine,
     pub(crate) backend: Arc<Recorder>,
-    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) effects: EffectParts,
     pub(crate) actors: Actors,
-    pub(crate) deliveries: Deliveries,
     pub(crate) deployer: Deployer,
     pub(crate) router: Router,
     pub(crate) inbound: Arc<Local>,
     pub(crate) lifecycle: LifecycleWriter,
     pub(crate) timeout: Duration,
-    /// Makes dead letters, and tells agents of them. Ends with the host.
-    pub(crate) _burials: JoinSet<()>,
-    /// Removed with the host.
-    pub(crate) _folder: TempDir,
+    /// The task that makes dead letters, and tells agents of them; and the data folder. Both end with the host.
+    pub(crate) _kept: (JoinSet<()>, TempDir),
+}
+
+/// The effects of the agents: those that wait, and their delivery.
+pub(crate) struct EffectParts {
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) deliveries: Deliveries,
 }
 
 /// Calls, as a caller from outside makes them.
@@ -235,7 +238,7 @@ impl Host {
     ///
     /// [`Error::TimedOut`].
     pub async fn settled(&self) -> Result<(), Error> {
-        self.within("what is under way", self.parts.rest()).await
+        self.within("the work in progress", self.parts.rest()).await
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use daca_testkit::{BindingAnswer, Error, Host, HostBuilder, How, Permit};
+use daca_testkit::{BindingAnswer, Error, Host, HostBuilder, How, Permit, StartError};
 use serde_json::{Value, json};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -108,9 +108,20 @@ async fn a_firing_that_fails_is_tried_again_as_time_passes() -> Result<()> {
     Ok(())
 }
 
+/// A host whose waits end soon. The time counts for its start as well, in which a busy machine may compile for longer.
+async fn with_little_time() -> Result<Host> {
+    for seconds in [5, 20] {
+        match exerciser().timeout(SECOND * seconds).start().await {
+            Err(StartError::TimedOut(_)) => {}
+            started => return Ok(started?),
+        }
+    }
+    Ok(exerciser().start().await?)
+}
+
 #[tokio::test]
 async fn a_wait_without_an_end_is_an_error() -> Result<()> {
-    let host = exerciser().timeout(SECOND * 5).start().await?;
+    let host = with_little_time().await?;
     let restless = json!({"name": "restless", "due_ms": 1, "period_ms": 1});
     host.call("Exerciser/a", "RegisterTimer", &restless).await?;
     let late = host.advance(HOUR * 24).await.expect_err("it fires 86 million times");

@@ -217,14 +217,22 @@ impl Host {
 
     /// Waits until a turn of an actor runs and so many calls wait behind it.
     pub async fn until_busy(&self, actor: &str, queued: usize) -> anyhow::Result<()> {
-        eventually("the actor runs and its queue is that long", async || {
-            let active = self.get_admin("/activations").await?.body;
-            let mut active = active["activations"].as_array().cloned().unwrap_or_default();
-            active
-                .retain(|one| format!("{}/{}", one["agent_type"], one["actor_id"]).replace('"', "") == actor);
-            Ok(active.iter().any(|one| one["running"] == true && one["queued"] == queued))
-        })
-        .await
+        eventually("the actor runs and its queue is that long", async || self.is_busy(actor, queued).await)
+            .await
+    }
+
+    /// Does a turn of an actor run, and do so many calls wait behind it?
+    pub async fn is_busy(&self, actor: &str, queued: usize) -> anyhow::Result<bool> {
+        let active = self.activation(actor).await?;
+        Ok(active.is_some_and(|one| one["running"] == true && one["queued"] == queued))
+    }
+
+    /// An actor as `GET /activations` shows it, if it is active.
+    pub async fn activation(&self, actor: &str) -> anyhow::Result<Option<Value>> {
+        let mut active = self.get_admin("/activations?limit=10000").await?.body["activations"].take();
+        let name = |one: &Value| format!("{}/{}", one["agent_type"], one["actor_id"]).replace('"', "");
+        let mut found = active.as_array_mut().into_iter().flatten().filter(|one| name(one) == actor);
+        Ok(found.next().map(Value::take))
     }
 
     /// The log so far.

@@ -5,8 +5,9 @@
 //! programs as [`Process`]es, which can be stopped, killed and started again on the [`ports`] they had.
 //!
 //! All of them find what was built by [`folders`], make manifests of [`default_manifest`], [`manifest_of`] and [`exerciser`],
-//! wait by [`eventually`] or a [`Patience`] of their own, and read an [`Answer`]. Nothing of the host's own crates is in here:
-//! what these tests see is what somebody outside sees. Agents in the test's own process are the business of `testkit`.
+//! wait by [`eventually`] or a [`Patience`] of their own, hold a turn for as long as they need it ([`Host::hold`]), and read an
+//! [`Answer`]. Nothing of the host's own crates is in here: what these tests see is what somebody outside sees. Agents in the
+//! test's own process are the business of `testkit`.
 
 mod answer;
 mod client;
@@ -14,6 +15,7 @@ pub mod console;
 pub mod deploy;
 mod fixtures;
 pub mod folders;
+mod held;
 mod host;
 pub mod metrics;
 pub mod ports;
@@ -28,6 +30,7 @@ pub use fixtures::{
     chat_agent, default_manifest, digest, exerciser, exerciser_with, guest, manifest_of, replaced,
 };
 pub use folders::{daca, target};
+pub use held::{LONGER_AND_LONGER, until_released};
 pub use host::{Host, message};
 pub use process::{Process, Program};
 pub use program::{Ended, exchange, make_pipe, run_arguments, run_in, run_with};

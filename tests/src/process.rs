@@ -21,13 +21,14 @@ use rustix::process::Signal;
 use tokio::net::TcpStream;
 
 use crate::client::{client, is_well};
-use crate::wait::{Patience, TIMEOUT};
+use crate::wait::Patience;
 
-/// A look may cost a process or a request.
-const PATIENCE: Patience = Patience::new(TIMEOUT, Duration::from_millis(50));
+/// A look may cost a process or a request. Some servers, such as Kafka, take a minute to start on a busy machine, and one that
+/// ends is not waited for.
+const PATIENCE: Patience = Patience::new(Duration::from_secs(180), Duration::from_millis(50));
 
-/// How long a process may take to end after SIGTERM.
-const STOP_WITHIN: Duration = Duration::from_secs(20);
+/// How long a process may take to end after SIGTERM. A program that stops several others ends after them.
+const STOP_WITHIN: Duration = Duration::from_secs(60);
 
 /// How much of the end of a log is read.
 const LOG_TAIL: u64 = 4 << 20;

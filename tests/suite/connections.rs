@@ -71,7 +71,7 @@ fn with_host(settings: &str) -> String {
 /// A host whose calls of `/sleep` last.
 fn sleeps(settings: &str) -> String {
     exerciser(&format!(
-        "limits = {{ turn-time = \"60s\" }}
+        "limits = {{ turn-time = \"10m\" }}
 [host]
 {settings}
 [[routes]]
@@ -85,7 +85,7 @@ actor-id = {{ path = \"id\" }}"
 
 /// Begins a call that lasts longer than the test. It ends when this is dropped.
 fn sleep(host: &Host, more: &str) -> anyhow::Result<Raw> {
-    let body = json!({ "ms": 55_000, "more": more }).to_string();
+    let body = json!({ "ms": 590_000, "more": more }).to_string();
     let mut raw = Raw::connect(&host.app)?;
     let length = body.len();
     raw.send(&format!(

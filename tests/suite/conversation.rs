@@ -111,6 +111,14 @@ async fn numbers_of_unknown_fields_keep_every_digit() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The outbox, once two effects have left.
+async fn outbox_of_two(host: &Host) -> anyhow::Result<Value> {
+    let both = json!({"pending": 0, "sent": 2, "failed": 0});
+    eventually("both have left", async || Ok(host.get_admin("/outbox").await?.body["counts"] == both))
+        .await?;
+    Ok(host.get_admin("/outbox").await?.body)
+}
+
 #[tokio::test]
 async fn a_message_sets_off_its_event_and_its_sms_and_the_log_says_so() -> anyhow::Result<()> {
     let host = Host::start(&default_manifest()).await?;
@@ -128,8 +136,7 @@ async fn a_message_sets_off_its_event_and_its_sms_and_the_log_says_so() -> anyho
         "output": answered("Hi"),
     });
     let sms = "New message from user1: Hi -> Got your message: Hi";
-    let outbox = host.get_admin("/outbox").await?.body;
-    assert_eq!(outbox["counts"], json!({"pending": 0, "sent": 2, "failed": 0}));
+    let outbox = outbox_of_two(&host).await?;
     let entry = |number: usize| &outbox["entries"][number];
     assert_eq!(
         (&entry(0)["kind"], &entry(0)["target"], &entry(0)["status"], &entry(0)["actor"]),

@@ -60,13 +60,15 @@ async fn dead_letters_survive_a_kill_and_are_retried_or_discarded() -> anyhow::R
         publish(&host, value).await?;
     }
     let ids = dead(&host, 2).await?;
-    let metrics = host.get_admin("/metrics").await?.body;
-    let metrics = metrics.as_str().unwrap_or_default();
     for line in [
         "daca_dead_letters_total{agent_type=\"Exerciser\"} 2",
         "daca_agent_effects_pending{agent_type=\"Exerciser\"} 0",
     ] {
-        assert!(metrics.lines().any(|one| one == line), "{line} in {metrics}");
+        eventually(line, async || {
+            let metrics = host.get_admin("/metrics").await?.body;
+            Ok(metrics.as_str().unwrap_or_default().lines().any(|one| one == line))
+        })
+        .await?;
     }
 
     // The taker is mended, and the host before has died.

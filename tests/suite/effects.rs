@@ -1,12 +1,15 @@
 //! Effects: sent after the commit, in order, tried again, and given up aloud; and events that become calls.
 
+mod letters;
+
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use daca_tests::{
-    Answer, Host, default_manifest, eventually, exchange, exerciser, manifest_of, message, replaced,
+    Host, default_manifest, eventually, exerciser, manifest_of, message, replaced, until_released,
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// A subscription that calls a method of the actor named in the event, with a part of the event.
 fn subscription(topic: &str, agent: &str, method: &str) -> String {
@@ -25,7 +28,8 @@ payload = {{ field = \"payload\" }}
 
 /// Those who publish, and the type `Sink` that takes events and has little room for them.
 fn manifest(more: &str) -> String {
-    let sink = manifest_of("Sink", "exerciser", "limits = { queue = 1 }");
+    let held = "limits = { queue = 1, turn-time = \"10m\" }\npermissions = { actors = [\"Exerciser\"] }";
+    let sink = manifest_of("Sink", "exerciser", held);
     [exerciser(more), sink, subscription("set", "Sink", "SetState"), subscription("fail", "Sink", "Fail")]
         .concat()
 }
@@ -101,15 +105,16 @@ async fn no_event_speaks_of_a_state_that_was_not_saved() -> anyhow::Result<()> {
 #[tokio::test]
 async fn an_event_whose_taker_is_busy_is_tried_again() -> anyhow::Result<()> {
     let host = Arc::new(Host::start(&manifest("")).await?);
-    let slow = host.begin("Sink/s", "Sleep", &json!({"ms": 600}));
+    let held = host.hold("Sink/s");
     host.until_busy("Sink/s", 0).await?;
     let queued = host.begin("Sink/s", "Echo", &json!(1));
     host.until_busy("Sink/s", 1).await?;
     // Its queue is full now.
     host.call("Exerciser/a", "Publish", &set("s", 7)).await?;
     assert_eq!(counts(&host).await?, json!({"pending": 1, "sent": 0, "failed": 0}));
+    host.release("Sink/s").await?;
     until_counts(&host, 0, 1, 0).await?;
-    assert_eq!((slow.await??.status.as_u16(), queued.await??.status.as_u16()), (200, 200));
+    assert_eq!((held.await??.status.as_u16(), queued.await??.status.as_u16()), (200, 200));
     assert_eq!(host.call("Sink/s", "GetState", &json!({"key": "k"})).await?, json!(7));
     host.wait_for_message("set to s is delivered").await?;
     Ok(())
@@ -117,13 +122,11 @@ async fn an_event_whose_taker_is_busy_is_tried_again() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn an_event_that_cannot_be_delivered_holds_its_place_and_is_given_up_aloud() -> anyhow::Result<()> {
-    let host = Host::start(&manifest("")).await?;
-    host.call(
-        "Exerciser/a",
-        "Publish",
-        &event("fail", "bad", json!({"fault": "failed", "message": "not today"})),
-    )
-    .await?;
+    let host = Host::start(&(manifest("") + &subscription("held", "Sink", "WaitFor"))).await?;
+    // Its taker fails each time, and the first time when the test has seen what it is about.
+    let mut payload = until_released("Sink/bad");
+    payload["then_fail"] = json!({"fault": "failed", "message": "not today"});
+    host.call("Exerciser/a", "Publish", &event("held", "bad", payload)).await?;
     host.call("Exerciser/a", "Publish", &set("s", 1)).await?;
     host.call("Exerciser/a", "Publish", &set("s", 2)).await?;
     // Another actor's events do not wait for it.
@@ -136,14 +139,15 @@ async fn an_event_that_cannot_be_delivered_holds_its_place_and_is_given_up_aloud
         "nothing overtakes"
     );
 
+    host.release("Sink/bad").await?;
     until_counts(&host, 0, 3, 1).await?;
     assert_eq!(host.call("Sink/s", "GetState", &json!({"key": "k"})).await?, json!(2), "in order");
     let entries = host.get_admin("/outbox").await?.body["entries"].clone();
     let failed = entries.as_array().into_iter().flatten().find(|entry| entry["status"] == "failed");
     let failed = failed.cloned().unwrap_or_default();
-    assert_eq!((&failed["actor"], &failed["target"]), (&json!("Exerciser/a"), &json!("daca-pubsub/fail")));
+    assert_eq!((&failed["actor"], &failed["target"]), (&json!("Exerciser/a"), &json!("daca-pubsub/held")));
     assert!(failed["error"].as_str().is_some_and(|error| error.contains("not today")), "{failed}");
-    let line = host.wait_for_message("fail to bad is lost: ").await?;
+    let line = host.wait_for_message("held to bad is lost: ").await?;
     assert_eq!((&line["level"], &line["target"]), (&json!("ERROR"), &json!("agent")));
     assert!(message(&line).contains("not today"), "{line}");
     assert_eq!(line["span"]["turn"], failed["turn"]);
@@ -151,20 +155,23 @@ async fn an_event_that_cannot_be_delivered_holds_its_place_and_is_given_up_aloud
     assert_eq!(given_up["level"], "ERROR");
     let attempts = failed_turns(&host);
     assert!(attempts > 1, "it was tried {attempts} times");
-    assert!(!host.log().iter().any(|line| message(line).contains("fail to bad is delivered")));
+    assert!(!host.log().iter().any(|line| message(line).contains("held to bad is delivered")));
     Ok(())
 }
 
 #[tokio::test]
 async fn a_long_outbox_refuses_calls_but_not_its_own_events() -> anyhow::Result<()> {
-    let host = Arc::new(Host::start(&(manifest("") + "[host]\nmax-pending-effects = 1\n")).await?);
-    let slow = host.begin("Sink/s", "Sleep", &json!({"ms": 600}));
-    host.until_busy("Sink/s", 0).await?;
-    host.call("Exerciser/a", "Publish", &set("s", 1)).await?;
+    // Tried again a minute later: it waits for as long as this host lives.
+    let limits = "[host]\nmax-pending-effects = 1\neffect-retry-delay = \"60s\"\n";
+    let with = |method: &str| [limits, &manifest(""), &subscription("one", "Sink", method)].concat();
+    let host = Host::start(&with("Fail")).await?;
+    // It fits both methods.
+    let payload = json!({"fault": "failed", "message": "not yet", "key": "k", "value": 1});
+    host.call("Exerciser/a", "Publish", &event("one", "s", payload)).await?;
     let answer = host.invoke("Exerciser/b", "Echo", &json!(1)).await?;
     assert_eq!(answer.outcome(), (503, Some("effects-backlog")), "{answer:?}");
-    assert_eq!(slow.await??.status, 200);
-    // To deliver it takes a call, and that call is what makes the backlog shorter.
+    // The taker is mended. To deliver the event takes a call, and that call is what makes the backlog shorter.
+    let host = Host::start_in(host.kill()?, &with("SetState")).await?;
     until_counts(&host, 0, 1, 0).await?;
     assert_eq!(host.call("Sink/s", "GetState", &json!({"key": "k"})).await?, json!(1));
     Ok(())
@@ -199,6 +206,23 @@ async fn an_event_that_comes_twice_is_handled_once_by_each_subscription() -> any
         assert_eq!(sum().await?, json!(expected));
     }
     Ok(())
+}
+
+/// Dead letters, as lines of the log.
+const LETTERS: &str = "[[subscriptions]]
+pubsub = \"daca-pubsub\"
+topic = \"letters\"
+path = \"/letters\"
+log = \"letter: {}\"
+";
+
+/// Waits for a dead letter.
+async fn letter(host: &Host, is_it: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+    let of = |line: &Value| -> Option<Value> {
+        serde_json::from_str(message(line).strip_prefix("letter: ")?).ok()
+    };
+    let line = host.wait_for_log("the letter", |line| of(line).is_some_and(|letter| is_it(&letter))).await?;
+    of(&line).context("a letter")
 }
 
 /// A broker whose acknowledgement was lost brings an event again, also to the next host. And a producer may use an id
@@ -239,155 +263,20 @@ async fn an_event_is_handled_once_also_by_the_next_host_and_its_id_is_of_one_con
 
 #[tokio::test]
 async fn an_event_that_a_broker_brings_while_its_taker_is_busy_waits_in_the_host() -> anyhow::Result<()> {
-    let host = Arc::new(Host::start(&manifest("")).await?);
-    let slow = host.begin("Sink/s", "Sleep", &json!({"ms": 600}));
+    let debug = [("DACA_LOG", "info,daca_server=debug")];
+    let host = Arc::new(Host::start_with(Arc::new(TempDir::new()?), &manifest(""), &debug).await?);
+    let held = host.hold("Sink/s");
     host.until_busy("Sink/s", 0).await?;
     let queued = host.begin("Sink/s", "Echo", &json!(1));
     host.until_busy("Sink/s", 1).await?;
-    let answer = host.post("/events/set", &posted("1", &json!({"key": "k", "value": 7}))).await?;
+    let event = posted("1", &json!({"key": "k", "value": 7}));
+    let released = async {
+        host.wait_for_message("an event will be retried").await?;
+        host.release("Sink/s").await
+    };
+    let (answer, ()) = futures::try_join!(host.post("/events/set", &event), released)?;
     assert_eq!((answer.status.as_u16(), &answer.body["status"]), (200, &json!("SUCCESS")));
-    assert_eq!((slow.await??.status.as_u16(), queued.await??.status.as_u16()), (200, 200));
+    assert_eq!((held.await??.status.as_u16(), queued.await??.status.as_u16()), (200, 200));
     assert_eq!(host.call("Sink/s", "GetState", &json!({"key": "k"})).await?, json!(7));
-    Ok(())
-}
-
-/// Dead letters, as lines of the log.
-const LETTERS: &str = "[[subscriptions]]
-pubsub = \"daca-pubsub\"
-topic = \"letters\"
-path = \"/letters\"
-log = \"letter: {}\"
-";
-
-/// Waits for a dead letter.
-async fn letter(host: &Host, is_it: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
-    let of = |line: &Value| -> Option<Value> {
-        serde_json::from_str(message(line).strip_prefix("letter: ")?).ok()
-    };
-    let line = host.wait_for_log("the letter", |line| of(line).is_some_and(|letter| is_it(&letter))).await?;
-    of(&line).context("a letter")
-}
-
-#[tokio::test]
-async fn an_event_that_can_never_be_handled_is_set_aside_where_its_subscription_says_so() -> anyhow::Result<()>
-{
-    let fails = subscription("set-aside", "Sink", "Fail");
-    let more = "dead-letter = \"daca-pubsub/letters\"\nattempts = 2\n";
-    let host = Host::start(&[&manifest(""), LETTERS, &fails, more].concat()).await?;
-    let fault = |fault: &str| posted(fault, &json!({"fault": fault, "message": "no use"})).to_string();
-    for (body, words) in [
-        (fault("invalid"), ["no use", "invalid"]),
-        (fault("failed"), ["no use", "failed"]),
-        (json!({"data": {"to": "without-payload"}}).to_string(), ["is missing", "without-payload"]),
-        (json!({"id": "without-data"}).to_string(), ["has no data", "without-data"]),
-        ("no JSON".to_owned(), ["not JSON", "bm8gSlNPTg=="]),
-    ] {
-        let answer = host.send_raw("POST", "/events/set-aside", &body)?;
-        assert_eq!((answer.status.as_u16(), &answer.body["status"]), (200, &json!("SUCCESS")), "{body}");
-        host.wait_for_log(&format!("the letter of {body}"), |line| {
-            let text = message(line);
-            let has = |word: &&str| text.contains(word);
-            text.starts_with("letter: ") && text.contains("/events/set-aside") && words.iter().all(has)
-        })
-        .await?;
-    }
-    Ok(())
-}
-
-/// No broker is in between that would give up.
-#[tokio::test]
-async fn an_event_at_which_an_agent_fails_is_set_aside_without_a_broker_as_well() -> anyhow::Result<()> {
-    let fails = subscription("set-aside", "Sink", "Fail");
-    let more = "dead-letter = \"daca-pubsub/letters\"\nattempts = 2\n";
-    // More attempts than an effect has: those of the subscription count.
-    let quick = "[host]\neffect-attempts = 1\neffect-retry-delay = \"10ms\"\n";
-    let host = Host::start(&[quick, &manifest(""), LETTERS, &fails, more].concat()).await?;
-    let published = event("set-aside", "bad", json!({"fault": "failed", "message": "not today"}));
-    host.call("Exerciser/a", "Publish", &published).await?;
-    let letter = letter(&host, |letter| letter["path"] == "/events/set-aside").await?;
-    assert!(letter["reason"].as_str().is_some_and(|reason| reason.contains("not today")), "{letter}");
-    until_counts(&host, 0, 1, 0).await?;
-    assert_eq!(failed_turns(&host), 2);
-    Ok(())
-}
-
-/// The sidecar brings again without an end what is answered with an error.
-#[tokio::test]
-async fn an_event_that_is_too_large_to_be_read_comes_once() -> anyhow::Result<()> {
-    let small = "[host]\nmax-body = \"16KiB\"\n";
-    let aside = [&subscription("aside", "Sink", "Echo"), "dead-letter = \"daca-pubsub/letters\"\n"].concat();
-    let host = Host::start(&[small, &manifest(""), LETTERS, &aside].concat()).await?;
-    let large = posted("large", &json!("x".repeat(20_000))).to_string();
-    for (path, status) in [("/events/set", "DROP"), ("/events/aside", "SUCCESS")] {
-        // With a length in the head, and without.
-        let lines = [format!("Content-Length: {}", large.len()), "Transfer-Encoding: chunked".to_owned()];
-        let bodies = [large.clone(), format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len())];
-        for (number, (line, body)) in (1..).zip(lines.iter().zip(&bodies)) {
-            let head =
-                format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n__offset: {number}\r\n{line}\r\n\r\n");
-            let answer = Answer::of_text(&exchange(&host.app, (head + body).as_bytes())?)?;
-            assert_eq!((answer.status.as_u16(), &answer.body["status"]), (200, &json!(status)), "{answer:?}");
-        }
-    }
-    let dropped = host.wait_for_log("the drop", |line| line["code"] == "event-unreadable").await?;
-    assert!(message(&dropped).contains("max-body"), "{dropped}");
-    for number in ["1", "2"] {
-        let letter = letter(&host, |letter| letter["headers"]["__offset"] == number).await?;
-        assert_eq!(
-            (&letter["path"], &letter["topic"]),
-            (&json!("/events/aside"), &json!("aside")),
-            "{letter}"
-        );
-        assert!(letter["reason"].as_str().is_some_and(|reason| reason.contains("max-body")), "{letter}");
-    }
-    Ok(())
-}
-
-/// What refuses a letter for its size may look as if it were away.
-#[tokio::test]
-async fn an_event_whose_letter_fails_again_and_again_is_set_aside_without_it() -> anyhow::Result<()> {
-    // The taker of the letters fails at each that has an event in it.
-    let letters = subscription("letters", "Sink", "Fail")
-        .replace("\"to\"", "\"topic\"")
-        .replace("\"payload\"", "\"event\"");
-    let logged = "log = \"letter: {}\"\n";
-    let aside = subscription("aside", "Sink", "Fail");
-    let more = "dead-letter = \"daca-pubsub/letters\"\nattempts = 3\n";
-    let once = "[host]\neffect-attempts = 1\n";
-    let host = Host::start(&[once, &manifest(""), &letters, logged, &aside, more].concat()).await?;
-    let refused = json!({"to": "s", "payload": {"fault": "invalid", "message": "no use".repeat(10_000)}});
-    // What an agent refuses is tried again in the host, and what has no payload by the broker.
-    for (id, data, statuses) in
-        [("refused", refused, &["SUCCESS"][..]), ("unreadable", json!({}), &["RETRY", "RETRY", "SUCCESS"])]
-    {
-        let mut event = posted(id, &Value::Null);
-        (event["data"], event["fault"]) = (data, json!("failed"));
-        for status in statuses {
-            let answer = host.post("/events/aside", &event).await?;
-            assert_eq!((answer.status.as_u16(), &answer.body["status"]), (200, &json!(status)), "{answer:?}");
-        }
-        let letter = letter(&host, |letter| letter["event"].is_null() && letter["id"] == id).await?;
-        assert_eq!(letter["source"], "test", "{letter}");
-        let reason = letter["reason"].as_str().unwrap_or_default();
-        assert!((10..5_000).contains(&reason.len()), "{letter}");
-    }
-    Ok(())
-}
-
-/// Each dead letter is an event that cannot be handled either: one small request must not end the host.
-#[tokio::test]
-async fn dead_letters_of_dead_letters_do_not_wait_for_one_another() -> anyhow::Result<()> {
-    const LONG: usize = 150;
-    let link = |number: usize| {
-        let next = format!("dead-letter = \"daca-pubsub/t{}\"\n", number + 1);
-        subscription(&format!("t{number}"), "Sink", "Echo") + &next
-    };
-    let chain = (0..LONG).map(link).collect::<String>();
-    let last = LETTERS.replace("\"letters\"", &format!("\"t{LONG}\""));
-    let host = Host::start(&[manifest(""), chain, last].concat()).await?;
-    let answer = host.post("/events/t0", &json!({"data": {}})).await?;
-    assert_eq!((answer.status.as_u16(), &answer.body["status"]), (200, &json!("SUCCESS")), "{answer:?}");
-    host.wait_for_log("the last letter", |line| message(line).starts_with("letter: ")).await?;
-    assert_eq!(host.get("/healthz").await?.status.as_u16(), 200);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Guests that take more than they may: the turn ends, nothing of it is kept, and nobody else notices.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use daca_tests::{Host, eventually, exerciser, manifest_of, message};
 use serde_json::{Value, json};
@@ -91,7 +91,7 @@ async fn an_instance_keeps_its_memory_within_the_limit_over_many_turns() -> anyh
 #[tokio::test]
 async fn waiting_is_no_running_time_and_the_whole_turn_is_bounded_as_well() -> anyhow::Result<()> {
     // A loop must get its 300 ms of a processor within the time of the turn, also on a busy machine.
-    let limits = "limits = { running-time = \"300ms\", turn-time = \"5s\" }";
+    let limits = "limits = { running-time = \"300ms\", turn-time = \"8s\" }";
     let host = Host::start(&exerciser(limits)).await?;
     host.call("Exerciser/a", "Sleep", &json!({"ms": 700})).await?;
     let code = async |method: &str, ms: u64| {
@@ -110,27 +110,49 @@ async fn waiting_is_no_running_time_and_the_whole_turn_is_bounded_as_well() -> a
 
 #[tokio::test]
 async fn what_a_guest_did_not_run_does_not_count() -> anyhow::Result<()> {
-    let limits = "limits = { running-time = \"4s\", turn-time = \"7s\" }";
-    let host = Arc::new(Host::start(&exerciser(limits)).await?);
-    // The guests look at the clock, which goes on: the one has used little of a processor by then, and the other has had most of
-    // its turn.
-    let calls = [("Exerciser/busy", "Spin", 8_000), ("Exerciser/waits", "Sleep", 8_000)]
-        .map(|(actor, method, ms)| host.begin(actor, method, &json!({"ms": ms})));
-    host.until_busy("Exerciser/busy", 0).await?;
-    host.until_busy("Exerciser/waits", 0).await?;
-    host.signal("STOP")?;
-    std::thread::sleep(Duration::from_secs(6));
-    host.signal("CONT")?;
-    for call in calls {
-        let answer = call.await??;
-        assert_eq!((answer.status.as_u16(), answer.code), (200, None), "{:?}", answer.body);
+    // On a busy machine the guests may have had much of their time before the host stands still: then once more, with more time.
+    for limit_ms in [500, 2_000, 8_000] {
+        if stands_still_beyond(limit_ms).await? {
+            return Ok(());
+        }
     }
-    Ok(())
+    anyhow::bail!("the guests had run for most of their time before the host stood still")
+}
+
+/// Stops a host for longer than its turns may last. Answers `false` if that shows nothing.
+async fn stands_still_beyond(limit_ms: u64) -> anyhow::Result<bool> {
+    let limits = format!("limits = {{ running-time = \"{limit_ms}ms\", turn-time = \"{limit_ms}ms\" }}");
+    let host = Arc::new(Host::start(&exerciser(&limits)).await?);
+    // The guests look at the clock, which goes on.
+    let still_ms = limit_ms * 3 / 2;
+    let start = Instant::now();
+    let calls = [("Exerciser/busy", "Spin"), ("Exerciser/waits", "Sleep")]
+        .map(|(actor, method)| (actor, host.begin(actor, method, &json!({"ms": still_ms}))));
+    for (actor, call) in &calls {
+        if !host.is_caught(actor, 0, call).await? {
+            return Ok(false);
+        }
+    }
+    host.signal("STOP")?;
+    let before = start.elapsed();
+    tokio::time::sleep(Duration::from_millis(still_ms)).await;
+    let start = Instant::now();
+    host.signal("CONT")?;
+    let mut answers = Vec::new();
+    for (_, call) in calls {
+        answers.push(call.await??);
+    }
+    let (ran, limit) = (before + start.elapsed(), Duration::from_millis(limit_ms));
+    if answers.iter().all(|answer| answer.status == 200) {
+        return Ok(true);
+    }
+    anyhow::ensure!(ran > limit / 2, "ran for {ran:?} of {limit:?}: {answers:?}");
+    Ok(false)
 }
 
 #[tokio::test]
 async fn two_loops_do_not_stop_the_host_from_answering() -> anyhow::Result<()> {
-    let host = manifest_of("Loops", "loops", "limits = { running-time = \"50s\", turn-time = \"50s\" }");
+    let host = manifest_of("Loops", "loops", "limits = { running-time = \"10m\", turn-time = \"10m\" }");
     let threads = [("TOKIO_WORKER_THREADS", "2")];
     let host = Arc::new(Host::start_with(Arc::new(TempDir::new()?), &host, &threads).await?);
     // More than there are worker threads, so that one that never yields would be found out.
@@ -225,12 +247,12 @@ async fn a_flood_of_log_lines_is_cut_and_counted() -> anyhow::Result<()> {
     assert_eq!(reply, json!({"accepted": 100_000, "error": null}));
     let line = host.wait_for_log("the cut", |line| line["code"] == "log-lines-exceeded").await?;
     assert!(message(&line).contains("99000"), "{line}");
-    let lines = host.log().iter().filter(|line| message(line).starts_with("flood ")).count();
-    assert_eq!(lines, 1_000);
-    // A line of two megabytes is cut too. The next turn may log again.
+    // A line of two megabytes is cut too. The next turn may log again, and by then the lines of the first are all there.
     host.call("Floods/a", "HugeLine", &Value::Null).await?;
     let line = host.wait_for_message("aaaaaaaa").await?;
     assert!(message(&line).len() <= 8 * 1024, "{}", message(&line).len());
+    let lines = host.log().iter().filter(|line| message(line).starts_with("flood ")).count();
+    assert_eq!(lines, 1_000);
     Ok(())
 }
 

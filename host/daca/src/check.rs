@@ -49,14 +49,14 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Failure> {
     for agent in manifest.agents.values() {
         match deploy::check_file(&engine, &manifest.deploy, agent) {
             Ok(version) => {
-                let place = format!("{}:{}", path.display(), agent.component_line);
+                let place = format!("{}:{}", path.display(), agent.component.line);
                 let missing = deploy::check_permissions(agent, &version.imports).err();
                 remarks.extend(missing.map(|missing| format!("{place}: {}", warning(&missing))));
                 remarks.extend(body_beyond_memory(&manifest, agent).map(|body| format!("{place}: {body}")));
                 describe(&mut report, agent, &version);
             }
             Err(error) => {
-                problems.push(format!("{}:{}: {}", path.display(), agent.component_line, rendered(&error)));
+                problems.push(format!("{}:{}: {}", path.display(), agent.component.line, rendered(&error)));
             }
         }
     }
@@ -115,7 +115,7 @@ fn body_beyond_memory(manifest: &Manifest, agent: &AgentType) -> Option<String> 
 fn describe(report: &mut String, agent: &AgentType, version: &ComponentVersion) {
     let limits = &agent.limits;
     let _ = writeln!(report, "agent type {}", agent.name);
-    let _ = writeln!(report, "  component {} ({} bytes)", agent.component.display(), version.bytes);
+    let _ = writeln!(report, "  component {} ({} bytes)", agent.component.path.display(), version.bytes);
     let _ = writeln!(report, "  version   {}", version.digest);
     let _ = writeln!(
         report,

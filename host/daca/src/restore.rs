@@ -83,7 +83,7 @@ impl Explained for Error {
     }
 }
 
-/// Makes a data folder, which is empty or does not exist, from a backup. Returns what was restored. Blocks.
+/// Makes a data folder, which is empty or does not exist, from a backup. Returns a summary. Blocks.
 pub fn run(backup: &Path, data: &Path) -> Result<String, Failure> {
     let unwritable = |reason| Error::Unwritable { path: data.to_owned(), reason };
     let existed = check_empty(data).inspect_err(|_| end_whole(data))?;

@@ -155,14 +155,6 @@ fn with_identity(request: &BindingRequest, id: &str) -> BindingRequest {
     request
 }
 
-/// The error of a sent binding. The sidecar does not distinguish a service that refuses from one that is away.
-fn refused_by_service(error: Error) -> Error {
-    match error {
-        Error::Unavailable(text) if texts::is_refused_by_service(&text) => Error::Invalid(text),
-        error => error,
-    }
-}
-
 /// The event of an effect, if it is one.
 fn event(effect: &Effect) -> Option<OutgoingEvent> {
     match &effect.request {
@@ -220,7 +212,7 @@ impl EffectDelivery for Sidecar {
                 let _place = places.take().await;
                 let request = with_identity(request, &first.id);
                 let sent = self.call_binding(&request, first.traceparent.as_deref()).await;
-                vec![sent.map(drop).map_err(refused_by_service).into()]
+                vec![sent.map(drop).map_err(texts::refused_for_good).into()]
             }
         }
     }

@@ -18,7 +18,7 @@ use tonic::{Code, Response, Status};
 use super::connection::Client;
 use super::request::{STORE_TIMEOUT, traced, within};
 use super::status;
-use super::texts::is_too_large_for_broker;
+use super::texts::refused_for_good;
 use daca_model::backend::Error;
 use daca_model::cloud_event::content_type;
 
@@ -108,10 +108,9 @@ impl Publisher {
         let mut client = self.client.clone();
         let request = traced(request, event.traceparent.as_deref());
         let published = within(STORE_TIMEOUT, client.publish_event(request)).await;
-        published.map(drop).map_err(|status| match status::error("the event was not published", &status) {
-            Error::Unavailable(text) if is_too_large_for_broker(&text) => Error::TooLarge(text),
-            error => error,
-        })
+        published
+            .map(drop)
+            .map_err(|status| refused_for_good(status::error("the event was not published", &status)))
     }
 
     fn enqueue(&self, topic: &Topic, waiting: WaitingEvents) {

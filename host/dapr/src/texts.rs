@@ -3,6 +3,7 @@
 //! Errors of actors have no details in any release, and most have the code `Internal`, so the text is the only
 //! information. Each is here once, with its releases and its origin; texts are matched nowhere else.
 
+use daca_model::backend::Error;
 use tonic::{Code, Status};
 
 /// The meaning of a text.
@@ -73,32 +74,56 @@ const TEXTS: &[Text] = &[
 /// releases.
 const NO_SECRET: &str = "not found";
 
-/// The texts before the status with which a service refused a binding's request: of the HTTP binding
-/// (`bindings/http/http.go` of components-contrib) and of Twilio's (`bindings/twilio/sms/sms.go`). All releases.
-const REFUSED_BY_SERVICE: [&str; 2] = ["received status code ", "error from Twilio ("];
-/// The beginning of Twilio's complaint about a request without a number, the same file. All releases.
-const NO_NUMBER: &str = "twilio missing ";
+/// How a service behind the sidecar refuses a request that it would refuse again.
+#[derive(Clone, Copy)]
+enum Refusal {
+    /// By the status behind the text, if that is one of [`DEFINITE`].
+    Status,
+    Invalid,
+    TooLarge,
+}
+
+/// The texts of refusals, in the errors of bindings and of brokers.
+const REFUSALS: &[(&str, Refusal)] = &[
+    // `bindings/http/http.go` of components-contrib. All releases.
+    ("received status code ", Refusal::Status),
+    // `bindings/twilio/sms/sms.go`, the same. The second is about a request without a number. All releases.
+    ("error from Twilio (", Refusal::Status),
+    ("twilio missing ", Refusal::Invalid),
+    // `async_producer.go` and `errors.go` of IBM/sarama, the client of Kafka: a message that is too large for it, and one
+    // that is too large for the broker. All releases.
+    ("larger than configured Producer.MaxMessageBytes", Refusal::TooLarge),
+    ("Message was too large, server rejected it", Refusal::TooLarge),
+];
 /// The statuses that say that the same request will be refused again. Not those that an operator may change (401, 403,
 /// 404), and not those of a moment (408, 409, 425, 429).
 const DEFINITE: [u16; 7] = [400, 405, 410, 413, 414, 415, 422];
 
-/// Returns `true` if the service behind a binding has refused a request, and would again.
-pub(super) fn is_refused_by_service(text: &str) -> bool {
-    let mut statuses = REFUSED_BY_SERVICE.iter().filter_map(|before| {
-        let (_, status) = text.split_once(*before)?;
-        status.get(..3)?.parse::<u16>().ok()
-    });
-    statuses.any(|status| DEFINITE.contains(&status)) || text.contains(NO_NUMBER)
+/// The error of an event or of a request to a binding. The sidecar does not distinguish a service that refuses from one
+/// that is away.
+pub(super) fn refused_for_good(error: Error) -> Error {
+    match error {
+        Error::Unavailable(text) => match refusal_by_service(&text) {
+            Some(Refusal::TooLarge) => Error::TooLarge(text),
+            Some(Refusal::Status | Refusal::Invalid) => Error::Invalid(text),
+            None => Error::Unavailable(text),
+        },
+        error => error,
+    }
 }
 
-/// The texts of Kafka's client (`async_producer.go` and `errors.go` of IBM/sarama) about an event that is too large for it
-/// or for the broker. All releases.
-const TOO_LARGE_FOR_BROKER: [&str; 2] =
-    ["larger than configured Producer.MaxMessageBytes", "Message was too large, server rejected it"];
-
-/// Returns `true` if a broker refuses an event because of its size, and would again.
-pub(super) fn is_too_large_for_broker(text: &str) -> bool {
-    TOO_LARGE_FOR_BROKER.iter().any(|complaint| text.contains(complaint))
+/// The refusal that a text has in it, if it is definite.
+fn refusal_by_service(text: &str) -> Option<Refusal> {
+    REFUSALS.iter().find_map(|(words, refusal)| {
+        let (_, rest) = text.split_once(*words)?;
+        match refusal {
+            Refusal::Status => {
+                let status = rest.get(..3)?.parse::<u16>().ok()?;
+                DEFINITE.contains(&status).then_some(Refusal::Status)
+            }
+            Refusal::Invalid | Refusal::TooLarge => Some(*refusal),
+        }
+    })
 }
 
 /// Interprets an error. `words` are those of [`super::status::words`], which have the reason for a lost connection.
@@ -137,14 +162,21 @@ mod tests {
     /// The sidecar's texts, with the binding's inside.
     #[test]
     fn a_service_that_refuses_is_told_from_one_that_may_take_the_request_later() {
-        let text = |reason: &str| format!("binding \"b\": error invoking output binding b: {reason}");
+        let refused_for_good = |reason: &str| {
+            let text = format!("binding \"b\": error invoking output binding b: {reason}");
+            refused_for_good(Error::Unavailable(text))
+        };
         for refused in [
             "error from Twilio (400): 400 Bad Request",
             "received status code 422",
             "twilio missing \"toNumber\" field",
         ] {
-            assert!(is_refused_by_service(&text(refused)), "{refused}");
+            assert!(matches!(refused_for_good(refused), Error::Invalid(_)), "{refused}");
         }
+        let too_large = refused_for_good(
+            "kafka server: Message was too large, server rejected it to avoid allocation error",
+        );
+        assert!(matches!(too_large, Error::TooLarge(_)));
         for later in [
             "error from Twilio (429): 429 Too Many Requests",
             "error from Twilio (500): 500 Internal Server Error",
@@ -154,7 +186,7 @@ mod tests {
             "received status code 4",
             "dial tcp: i/o timeout",
         ] {
-            assert!(!is_refused_by_service(&text(later)), "{later}");
+            assert!(matches!(refused_for_good(later), Error::Unavailable(_)), "{later}");
         }
     }
 }

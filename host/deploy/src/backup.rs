@@ -1,4 +1,4 @@
-//! What was deployed, in a backup: the record of each agent type and the versions that it names, so that a restored host
+//! Deployments in a backup: the record of each agent type and the versions that it names, so that a restored host
 //! serves what this one serves, and can go back to what served before.
 //!
 //! All files are checked before the first byte of a backup, because nobody can be told of a problem later. Without a

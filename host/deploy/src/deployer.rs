@@ -156,8 +156,8 @@ impl Deployer {
     async fn start_following(&self, file: FirstFile, is_single: bool) {
         let FirstFile { agent, content, is_new } = file;
         let watched = match &content {
-            Some(content) => ComponentFile::new(agent.component.clone()).knowing(content),
-            None => ComponentFile::new(agent.component.clone()),
+            Some(content) => ComponentFile::new(agent.component.path.clone()).knowing(content),
+            None => ComponentFile::new(agent.component.path.clone()),
         };
         let mut first = content.filter(|_| is_new);
         if let Some(content) = first.take_if(|_| is_single) {

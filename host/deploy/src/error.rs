@@ -129,7 +129,7 @@ impl Error {
             needs.collect::<Vec<_>>().join(", ")
         );
         let help = format!(
-            "permit what it needs in [agents.{agent_type}.permissions] and restart the host, or build it without that import"
+            "give the permission in [agents.{agent_type}.permissions] and restart the host, or build it without that import"
         );
         Error::new(ErrorCode::ComponentNotPermitted, message, help)
     }
@@ -195,7 +195,7 @@ impl Error {
 
     /// A change that the next start would not find, because the record on disk is gone.
     pub(super) fn record_missing(missing: &Missing) -> Error {
-        let message = format!("what was deployed is no longer in the data folder: {}", missing.reason());
+        let message = format!("deployed versions are missing in the data folder: {}", missing.reason());
         let help = "put it back; the host notices within a second. The previous version keeps serving";
         Error::new(ErrorCode::VersionsUnwritable, message, help)
     }

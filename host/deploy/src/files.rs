@@ -25,7 +25,7 @@ impl Deployer {
         source: Source,
     ) -> Result<Deployed, Error> {
         let agent = self.agent(agent_type)?;
-        let initiated_by = agent.agent.component.display().to_string();
+        let initiated_by = agent.agent.component.path.display().to_string();
         let file = FileSeen::new(&content.digest);
         if source == Source::Dev {
             agent.set_last_build(&content.digest);
@@ -104,7 +104,7 @@ impl Deployer {
             tracing::info!(
                 agent_type,
                 "{} holds version {}, which was deployed before; version {} serves",
-                agent.agent.component.display(),
+                agent.agent.component.path.display(),
                 short(&content.digest),
                 short(&record.serving)
             );

@@ -66,7 +66,7 @@ impl AgentTypeStart {
         let shared = share.map(|store| SharedType::new(store, agent.name.clone()));
         let loader = Loader { preparation, folder, agent: agent.clone() };
         let local = loader.folder.read_record().await?;
-        let path = agent.component.clone();
+        let path = agent.component.path.clone();
         let file = blocking(move || Ok(ComponentFile::read(&path))).await?;
         let has_record = local.is_some();
         let (start, file) = match local {
@@ -147,7 +147,7 @@ impl Loader {
 
     /// The first start with this data folder.
     async fn first(&self, file: FileContent) -> Result<AgentTypeStart, Error> {
-        let name = self.agent.component.display().to_string();
+        let name = self.agent.component.path.display().to_string();
         let stored = Stored { wasm: file.wasm.clone(), signature: file.signature.clone() };
         let version = self.load(&name, stored.clone()).await?;
         if let Err(error) = check_permissions(&self.agent, &version.imports) {
@@ -225,7 +225,7 @@ impl Loader {
         why: Error,
     ) -> Result<Arc<ComponentVersion>, Error> {
         let Some(FileContent { wasm, signature, digest, .. }) = file.cloned() else { return Err(why) };
-        let name = self.agent.component.display().to_string();
+        let name = self.agent.component.path.display().to_string();
         let stored = Stored { wasm, signature };
         let loaded = self.load(&name, stored.clone()).await;
         let version = loaded.map_err(|_the_file_does_not_do_either| why.clone())?;
@@ -243,7 +243,7 @@ impl Loader {
         tracing::info!(
             "agent type {}: component {}, {} bytes, version {}",
             self.agent.name,
-            self.agent.component.display(),
+            self.agent.component.path.display(),
             version.bytes,
             version.short_digest()
         );
@@ -300,7 +300,7 @@ fn initial(
 }
 
 fn missing(agent: &AgentType, error: &std::io::Error) -> Error {
-    let message = format!("{}: {error}", agent.component.display());
+    let message = format!("{}: {error}", agent.component.path.display());
     if error.kind() == std::io::ErrorKind::FileTooLarge {
         let help = "build it with optimisation and without debug information";
         return Error::new(ErrorCode::ComponentTooLarge, message, help);
@@ -315,11 +315,11 @@ pub fn check_file(
     rules: &DeployRules,
     agent: &AgentType,
 ) -> Result<ComponentVersion, Error> {
-    let file = ComponentFile::read(&agent.component).map_err(|error| missing(agent, &error))?;
+    let file = ComponentFile::read(&agent.component.path).map_err(|error| missing(agent, &error))?;
     signature::verify(&rules.signers, &file.wasm, file.signature.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::no_compiler(&error))?;
-    let name = agent.component.display().to_string();
+    let name = agent.component.path.display().to_string();
     runtime.block_on(load_within_limit(engine, agent, &name, file.wasm))
 }
 

@@ -77,7 +77,7 @@ impl Explained for OpenError {
             }
             OpenError::Unfinished(_) => (
                 ErrorCode::DataInUse,
-                "wait for the restore; if none runs, restore again into this folder, which replaces what is there of it",
+                "wait for the restore; if none runs, restore again into this folder, which replaces the unfinished one",
             ),
             OpenError::Unwritable { path, reason } => {
                 let help = no_room(path, reason);

@@ -66,14 +66,36 @@ pub struct Embedded {
     schedule: Arc<Schedule>,
     clock: Clock,
     outbox: Arc<Outbox>,
-    subscribers: Arc<Subscribers>,
-    /// Permits for events of the host itself that are being delivered.
-    waiting_events: Arc<Semaphore>,
-    secrets: BTreeMap<String, BTreeMap<String, String>>,
-    binding_responses: BTreeMap<String, Bytes>,
+    events: Events,
+    given: Given,
     inbound: OnceLock<Arc<dyn Inbound>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
+}
+
+/// The delivery of events.
+struct Events {
+    subscribers: Arc<Subscribers>,
+    /// Permits for events of the host itself that are being delivered.
+    waiting: Arc<Semaphore>,
+}
+
+/// The answers of the outside world, as the manifest gives them.
+struct Given {
+    secrets: BTreeMap<String, BTreeMap<String, String>>,
+    binding_responses: BTreeMap<String, Bytes>,
+}
+
+impl Given {
+    fn read(manifest: &Manifest) -> Result<Given, StartError> {
+        let secrets = match &manifest.embedded.secrets_file {
+            Some(path) => read_secrets(path)?,
+            None => BTreeMap::new(),
+        };
+        let responses = manifest.embedded.binding_responses.iter();
+        let responses = responses.map(|(name, text)| (name.clone(), Bytes::from(text.clone())));
+        Ok(Given { secrets, binding_responses: responses.collect() })
+    }
 }
 
 /// Why the embedded backend cannot start.
@@ -117,10 +139,7 @@ impl Embedded {
         outbox: Arc<Outbox>,
         clock: Clock,
     ) -> Result<Embedded, StartError> {
-        let secrets = match &manifest.embedded.secrets_file {
-            Some(path) => read_secrets(path)?,
-            None => BTreeMap::new(),
-        };
+        let given = Given::read(manifest)?;
         let quota = |agent: &Arc<AgentType>| (agent.name.clone(), agent.limits.state_total.as_u64());
         let quotas = manifest.agents.values().map(quota).collect();
         let (store, scheduled) = Store::open(data, quotas, clock.clone())?;
@@ -136,18 +155,17 @@ impl Embedded {
             );
         }
         schedule.apply(known);
-        let responses = manifest.embedded.binding_responses.iter();
+        let events = Events {
+            subscribers: Arc::new(Subscribers::new(manifest)),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING_EVENTS)),
+        };
         Ok(Embedded {
             store,
             schedule,
             clock,
             outbox,
-            subscribers: Arc::new(Subscribers::new(manifest)),
-            waiting_events: Arc::new(Semaphore::new(MAX_WAITING_EVENTS)),
-            secrets,
-            binding_responses: responses
-                .map(|(name, text)| (name.clone(), Bytes::from(text.clone())))
-                .collect(),
+            events,
+            given,
             inbound: OnceLock::new(),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
@@ -197,7 +215,8 @@ impl EffectDelivery for Embedded {
                     Some(inbound) => {
                         let event =
                             cloud_event::envelope(&effect.id, &actor.agent_type, pubsub, topic, event);
-                        self.subscribers.deliver_effect(&**inbound, &effect.id, pubsub, topic, &event).await
+                        let Events { subscribers, .. } = &self.events;
+                        subscribers.deliver_effect(&**inbound, &effect.id, pubsub, topic, &event).await
                     }
                     None => Err(is_starting()).into(),
                 },
@@ -218,15 +237,15 @@ impl EffectDelivery for Embedded {
         let Topic { pubsub, topic: name } = topic;
         let event = cloud_event::envelope(&daca_model::new_id(), "daca", pubsub, name, &event);
         if DELIVERS.try_with(|()| ()).is_err() {
-            let delivery = self.subscribers.deliver_all(&*inbound, pubsub, name, &event);
+            let delivery = self.events.subscribers.deliver_all(&*inbound, pubsub, name, &event);
             return DELIVERS.scope((), delivery).await.result;
         }
-        let Ok(permit) = self.waiting_events.clone().try_acquire_owned() else {
+        let Ok(permit) = self.events.waiting.clone().try_acquire_owned() else {
             return Err(Error::Unavailable(format!(
                 "{MAX_WAITING_EVENTS} events wait for their subscriptions"
             )));
         };
-        let (subscribers, topic) = (self.subscribers.clone(), topic.clone());
+        let (subscribers, topic) = (self.events.subscribers.clone(), topic.clone());
         self.tasks.spawn(async move {
             let _permit = permit;
             let Topic { pubsub, topic } = &topic;
@@ -250,7 +269,7 @@ impl Bindings for Embedded {
     ) -> Result<BindingResponse, Error> {
         log_binding("invoked", request);
         self.outbox.add_invocation(actor, request);
-        let data = self.binding_responses.get(&request.name).cloned().unwrap_or_default();
+        let data = self.given.binding_responses.get(&request.name).cloned().unwrap_or_default();
         Ok(BindingResponse { data, metadata: BTreeMap::new() })
     }
 }
@@ -265,7 +284,7 @@ impl Wakeups for Embedded {
 #[async_trait]
 impl Secrets for Embedded {
     async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
-        Ok(self.secrets.get(name).cloned())
+        Ok(self.given.secrets.get(name).cloned())
     }
 }
 

@@ -23,17 +23,13 @@ pub struct AgentType {
     /// The actor type that Dapr knows, such as `ChatAgent`.
     pub name: Arc<str>,
     /// The component file.
-    pub component: PathBuf,
-    /// Line of the manifest that names the component, for errors about the file.
-    pub component_line: usize,
+    pub component: NamedFile,
     /// An actor that was not called for this time is deactivated.
     pub idle_timeout: Duration,
     /// The settings that `wasi:config/store` returns, and no others.
     pub settings: BTreeMap<String, String>,
-    /// Whether and how an actor of this type may be called while it waits for the reply to a call that led there.
-    pub reentrancy: Option<Reentrancy>,
-    /// Where the dedup log of hosts' calls is kept.
-    pub deduplicate: Deduplicate,
+    /// The rules for calls of its actors.
+    pub calls: CallRules,
     /// The retries and the order of its effects.
     pub effects: EffectRules,
     /// Limits of each turn and each instance.
@@ -52,6 +48,24 @@ impl AgentType {
     pub fn takes_events_of(&self, pubsub: &str, topic: &str) -> bool {
         self.subscribed.iter().any(|(own_pubsub, own_topic)| own_pubsub == pubsub && own_topic == topic)
     }
+}
+
+/// A file that the manifest names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Line of the manifest that names it, for errors about the file.
+    pub line: usize,
+}
+
+/// How the actors of a type are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallRules {
+    /// Whether and how an actor may be called while it waits for the reply to a call that led there.
+    pub reentrancy: Option<Reentrancy>,
+    /// Where the dedup log of hosts' calls is kept.
+    pub deduplicate: Deduplicate,
 }
 
 /// Reentrancy: calls that come back to an actor while it waits for them. A calls B, and B calls A.
@@ -76,19 +90,20 @@ pub(super) fn build(
             "use letters, digits, '-', '_' and '.'".into()
         });
     }
-    let component_line = problems.position(agent.component.span().start).0;
+    let line = problems.position(agent.component.span().start).0;
     let name: Arc<str> = name.into_inner().into();
     check_names(&name, &agent, problems);
     agent.effects.check(&name, retry_delay, problems);
     agent.limits.check(&name, problems);
     limits::check_time(&["agents", &name], "idle-timeout", agent.idle_timeout, problems);
     AgentType {
-        component: folder.join(agent.component.into_inner()),
-        component_line,
+        component: NamedFile { path: folder.join(agent.component.into_inner()), line },
         idle_timeout: agent.idle_timeout,
         settings: agent.settings,
-        reentrancy: reentrancy(&name, agent.reentrancy, problems),
-        deduplicate: agent.deduplicate,
+        calls: CallRules {
+            reentrancy: reentrancy(&name, agent.reentrancy, problems),
+            deduplicate: agent.deduplicate,
+        },
         effects: agent.effects,
         permissions: permissions::build(&name, agent.permissions, problems),
         dev: agent.dev.map(|dev| deploy::build_dev(&name, dev, folder, problems)),

@@ -21,7 +21,7 @@ pub struct EffectRules {
     /// The longest wait between two attempts.
     #[serde(with = "humantime_serde")]
     pub backoff_max: Duration,
-    /// What waits for an effect that cannot be delivered.
+    /// The effects that wait behind one that cannot be delivered.
     pub order: EffectOrder,
 }
 

@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use agent::{AgentType, Reentrancy};
+pub use agent::{AgentType, CallRules, NamedFile, Reentrancy};
 pub use deploy::{CompileLimits, DeployRules, DevBuild};
 pub use effects::{EffectOrder, EffectRules};
 pub use file::Deduplicate;

@@ -108,7 +108,7 @@ pub const TABLES: [Table; 13] = [
             key(
                 "order",
                 Value("component"),
-                "what waits for an effect that cannot be delivered: `\"component\"`, the actor's effects for the same pub/sub component or binding; or `\"strict\"`, all of them",
+                "the effects that wait behind one that cannot be delivered: `\"component\"`, the actor's effects for the same pub/sub component or binding; or `\"strict\"`, all of them",
             ),
         ],
     },
@@ -230,7 +230,7 @@ pub const TABLES: [Table; 13] = [
             key(
                 "max-body-size",
                 Value("4MiB"),
-                "the sidecar's `--max-body-size`: what one turn writes, with its effects, must fit",
+                "the sidecar's `--max-body-size`: the writes of one turn, with its effects, must fit",
             ),
         ],
     },

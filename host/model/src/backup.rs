@@ -1,4 +1,4 @@
-//! What a backup of a host consists of. The backend adds the state, and `daca-deploy` what was deployed, each as frames
+//! What a backup of a host consists of. The backend adds the state, and `daca-deploy` the deployed versions, each as frames
 //! of its own kinds; [`daca_base::archive`] is the file around them.
 
 use daca_base::archive::FrameSink;

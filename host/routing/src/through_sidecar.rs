@@ -39,9 +39,9 @@ pub(super) struct ThroughSidecar {
 impl ThroughSidecar {
     pub(super) fn new(manifest: &Manifest, invoker: Invoker) -> ThroughSidecar {
         let agents = || manifest.agents.values();
-        let deduplicates = agents().filter(|agent| agent.deduplicate == Deduplicate::State);
+        let deduplicates = agents().filter(|agent| agent.calls.deduplicate == Deduplicate::State);
         let reentrant =
-            agents().filter_map(|agent| Some((agent.name.clone(), agent.reentrancy?.max_stack_depth)));
+            agents().filter_map(|agent| Some((agent.name.clone(), agent.calls.reentrancy?.max_stack_depth)));
         ThroughSidecar {
             invoker,
             types: agents().map(|agent| agent.name.clone()).collect(),

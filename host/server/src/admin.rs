@@ -140,7 +140,7 @@ fn agent(runtime: &AgentRuntime, statistics: AgentStatistics, load: AgentLoad, v
     let record = &view.record;
     AgentInfo {
         agent_type: runtime.agent.name.to_string(),
-        component: runtime.agent.component.display().to_string(),
+        component: runtime.agent.component.path.display().to_string(),
         version: record.serving.clone(),
         bytes: record.versions.get(&record.serving).map(|metadata| metadata.bytes),
         active: load.active,

@@ -1,7 +1,7 @@
-//! `POST /backup`: the state at one instant, and what was deployed, as one stream while the host runs.
+//! `POST /backup`: the state at one instant, and the deployed versions, as one stream while the host runs.
 //!
 //! One thread reads and writes, some pieces ahead of the client, so a backup costs little memory however large it is.
-//! While it lasts, the state file keeps what was deleted since it began. So its time is bounded, one is taken at a time,
+//! While it lasts, the state file keeps data that was deleted since it began. So its time is bounded, one is taken at a time,
 //! and a client that reads too slowly is cut off like any other ([`super::socket`]). A stream that ends early has no
 //! end, and its reader notices that ([`daca_base::archive`]).
 

@@ -98,7 +98,7 @@ async fn config(State(state): State<Callbacks>) -> Json<Value> {
 }
 
 fn type_config(agent: &AgentType) -> Value {
-    let reentrancy = match agent.reentrancy {
+    let reentrancy = match agent.calls.reentrancy {
         Some(allowed) => json!({ "enabled": true, "maxStackDepth": allowed.max_stack_depth }),
         None => json!({ "enabled": false }),
     };

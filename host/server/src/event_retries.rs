@@ -82,6 +82,7 @@ impl Retries {
                 );
                 return EventOutcome::Retry(reason);
             }
+            tracing::debug!(path, attempt, "an event will be retried: {}", printable(&reason));
             tokio::time::sleep(wait).await;
         }
     }

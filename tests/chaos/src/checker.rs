@@ -1,4 +1,4 @@
-//! The checker: what was promised, against the history and what is there at the end. It asks nobody, so made-up histories test it.
+//! The checker: the guarantees, against the history and the state at the end. It asks nobody, so made-up histories test it.
 
 mod books;
 mod effects;

@@ -1,5 +1,6 @@
 //! The manifest of the hosts: one ledger, reached by calls, by Kafka and by events.
 
+use daca_stack::manifests::{DEAD_MESSAGES, kafka_input, route};
 use daca_tests::guest;
 
 /// The agent type.
@@ -11,7 +12,7 @@ pub(crate) const KAFKA_TOPIC: &str = "user-messages";
 /// Where each entry is announced.
 pub(crate) const RECORD_TOPIC: &str = "record";
 /// Where messages and events go that were set aside. There may be none.
-pub(crate) const DEAD_LETTER_TOPICS: [&str; 2] = ["user-messages-dead-letter", "told-dead-letter"];
+pub(crate) const DEAD_LETTER_TOPICS: [&str; 2] = [DEAD_MESSAGES, "told-dead-letter"];
 
 /// The manifest of the host with this name, which its agents write into their entries.
 ///
@@ -19,7 +20,7 @@ pub(crate) const DEAD_LETTER_TOPICS: [&str; 2] = ["user-messages-dead-letter", "
 /// host still has of an actor that it has lost unheard is gone after a short while; each actor's reminder keeps the other.
 pub(crate) fn of(host: &str) -> String {
     let component = guest(GUEST).display().to_string();
-    format!(
+    let agent = format!(
         r#"
 [host]
 effect-attempts = 12
@@ -34,34 +35,6 @@ publish = ["daca-pubsub/{RECORD_TOPIC}", "daca-pubsub/told"]
 bindings = ["twilio-binding/create"]
 actors = ["{TYPE}"]
 
-[[routes]]
-method = "POST"
-path = "/ledger/{{actor_id}}"
-agent = "{TYPE}"
-call = "Add"
-actor-id = {{ path = "actor_id" }}
-
-[[routes]]
-method = "POST"
-path = "/page/{{actor_id}}"
-agent = "{TYPE}"
-call = "Page"
-actor-id = {{ path = "actor_id" }}
-
-[[routes]]
-method = "POST"
-path = "/receive-message"
-agent = "{TYPE}"
-call = "Add"
-actor-id = {{ field = "actor_id" }}
-payload = {{ field = "message" }}
-
-[[input-bindings]]
-binding = "kafka-binding"
-path = "/receive-message"
-dead-letter = "daca-pubsub/{}"
-attempts = 100
-
 [[subscriptions]]
 pubsub = "daca-pubsub"
 topic = "told"
@@ -72,6 +45,13 @@ actor-id = {{ field = "to" }}
 dead-letter = "daca-pubsub/{}"
 attempts = 100
 "#,
-        DEAD_LETTER_TOPICS[0], DEAD_LETTER_TOPICS[1],
-    )
+        DEAD_LETTER_TOPICS[1],
+    );
+    [
+        agent,
+        route("POST", "/ledger/{actor_id}", TYPE, "Add", ""),
+        route("POST", "/page/{actor_id}", TYPE, "Page", ""),
+        kafka_input(TYPE, "Add", "", "attempts = 100"),
+    ]
+    .concat()
 }

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use firings::record;
 use payloads::{
-    Binding, Call, Doomed, Event, EventBytes, Fail, Fault, Key, Keys, Line, Name, Outside, Printed, Time,
+    Awaited, Binding, Call, Doomed, Event, EventBytes, Fail, Key, Keys, Line, Name, Outside, Printed, Time,
     Wake, Wrapped, Write, WriteBytes, WriteCall,
 };
 
@@ -289,12 +289,8 @@ impl Exerciser {
     }
 
     /// Fails, with the fault that is asked for.
-    pub fn fail(&self, Fail { fault, message }: Fail) -> Reply {
-        Err(match fault {
-            Fault::Invalid => Failure::invalid(message),
-            Fault::NotFound => Failure::not_found(message),
-            Fault::Failed => Failure::failed(message),
-        })
+    pub fn fail(&self, fail: Fail) -> Reply {
+        Err(fail.failure())
     }
 
     // ---- The world around.
@@ -333,6 +329,15 @@ impl Exerciser {
     pub fn sleep(&self, Time { ms }: Time) -> Result<(), Failure> {
         std::thread::sleep(Duration::from_millis(ms));
         Ok(())
+    }
+
+    /// Makes a call again and again until its reply is something: the turn lasts until a test lets it end. Then it fails if it
+    /// is told to.
+    pub fn wait_for(&self, Awaited { call, then_fail }: Awaited) -> Result<(), Failure> {
+        while !call.clone().make().is_ok_and(|reply| !reply.is_null()) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        then_fail.map_or(Ok(()), |fail| Err(fail.failure()))
     }
 
     /// Works in the guest.

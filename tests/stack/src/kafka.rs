@@ -80,7 +80,7 @@ impl Kafka {
     /// Makes a topic, unless it is there.
     pub async fn create_topic(&self, name: &str, partitions: i32) -> anyhow::Result<()> {
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
-        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)));
+        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(60)));
         let results = self.admin()?.create_topics([&topic], &options).await?;
         match results.into_iter().next() {
             Some(Err((_, code))) if code != RDKafkaErrorCode::TopicAlreadyExists => {
@@ -97,7 +97,7 @@ impl Kafka {
     async fn has_broker(&self) -> bool {
         let Ok(admin) = self.admin() else { return false };
         // librdkafka blocks the thread.
-        let look = move || admin.inner().fetch_metadata(None, Duration::from_secs(1));
+        let look = move || admin.inner().fetch_metadata(None, Duration::from_secs(5));
         matches!(tokio::task::spawn_blocking(look).await, Ok(Ok(metadata)) if !metadata.brokers().is_empty())
     }
 
@@ -105,7 +105,7 @@ impl Kafka {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.address());
         // Nothing is said of a node that is not up yet.
-        config.set("log_level", "0").set("socket.connection.setup.timeout.ms", "1000");
+        config.set("log_level", "0").set("socket.connection.setup.timeout.ms", "5000");
         Ok(config.create()?)
     }
 }

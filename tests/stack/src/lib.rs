@@ -6,13 +6,14 @@
 //! what the project promises is about such days.
 //!
 //! [`Stack`] starts the servers that all hosts share; [`Stack::host`] adds a host with its sidecar. One module stands for
-//! each server; [`build`] makes or finds the programs. The processes, their ports and the waits for them are those of
-//! `daca-tests`.
+//! each server; [`build`] makes or finds the programs, and [`manifests`] has parts of the manifests of their hosts. The
+//! processes, their ports and the waits for them are those of `daca-tests`.
 
 pub mod app;
 pub mod build;
 mod command;
 pub mod kafka;
+pub mod manifests;
 mod packages;
 pub mod placement;
 pub mod redis;

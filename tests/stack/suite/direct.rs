@@ -51,15 +51,22 @@ async fn an_active_actor_is_called_without_the_sidecar_and_only_where_the_manife
     for (manifest, is_direct) in [(manifest(), true), (ledger_manifest("event", ""), false)] {
         let (chat, _components) = start(1, &manifest).await?;
         add(&chat, "one", 0..2).await?;
-        let before = calls_by_sidecar(&chat, 0).await?;
-        add(&chat, "one", 2..52).await?;
-        let calls = calls_by_sidecar(&chat, 0).await? - before;
-        if is_direct {
-            assert!(calls < 25.0, "{calls} of 50 calls came from the sidecar");
-        } else {
-            assert!(calls >= 50.0, "{calls} of 50 calls came from the sidecar");
+        let mut next = 2;
+        // A host that a busy machine does not let hear of its sidecar sends it the calls meanwhile: then once more.
+        let mut rounds = 0..10;
+        loop {
+            let before = calls_by_sidecar(&chat, 0).await?;
+            add(&chat, "one", next..next + 50).await?;
+            next += 50;
+            let calls = calls_by_sidecar(&chat, 0).await? - before;
+            let is_as_it_should_be = if is_direct { calls < 25.0 } else { calls >= 50.0 };
+            if is_as_it_should_be {
+                break;
+            }
+            let may_go_on = is_direct && rounds.next().is_some();
+            assert!(may_go_on, "{calls} of 50 calls came from the sidecar");
         }
-        assert_eq!(chat.entries(0, "one").await?, (0..52).collect::<Vec<_>>());
+        assert_eq!(chat.entries(0, "one").await?, (0..next).collect::<Vec<_>>());
     }
     Ok(())
 }

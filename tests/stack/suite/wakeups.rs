@@ -1,5 +1,7 @@
 //! Reminders and timers: the scheduler's and the sidecar's, seen from the actor.
 
+use std::time::{Duration, Instant};
+
 use http::Method;
 use serde_json::{Value, json};
 
@@ -54,7 +56,7 @@ async fn they_fire_repeat_and_end(bench: &Bench, kind: &str) -> anyhow::Result<(
         json!({"name": "ends-itself", "due_ms": 0, "period_ms": 1000, "data": {"unregister": true}}),
         json!({"name": "repeats", "due_ms": 0, "period_ms": 1000}),
         json!({"name": "lives-shortly", "due_ms": 0, "period_ms": 1000, "ttl_ms": 2500}),
-        json!({"name": "is-replaced", "due_ms": 4000, "data": "old"}),
+        json!({"name": "is-replaced", "due_ms": HOUR_MS, "data": "old"}),
         json!({"name": "is-replaced", "due_ms": 100, "data": "new"}),
     ];
     for wake in wakes {
@@ -68,12 +70,15 @@ async fn they_fire_repeat_and_end(bench: &Bench, kind: &str) -> anyhow::Result<(
     pass(bench, kind, "later", 2500).await?;
     let after = [count(bench, kind, "repeats").await?, count(bench, kind, "lives-shortly").await?];
     assert_eq!(before, after, "{kind}: what was unregistered or is past its time fires no more");
-    assert!((1..=3).contains(&after[1]), "{kind}: {after:?}");
+    // On a busy machine its time may be over before it fires at all.
+    assert!(after[1] <= 3, "{kind}: {after:?}");
     for name in ["once", "ends-itself", "is-replaced"] {
         assert_eq!(count(bench, kind, name).await?, 1, "{kind} {name}");
     }
     let fired = bench.fired(kind).await?;
     assert!(fired.iter().all(|one| one["data"] != "old"), "{kind}: {fired:?}");
+    let shown = bench.call(kind, &format!("Get{kind}"), &json!({"name": "is-replaced"})).await?;
+    assert_eq!(shown, Value::Null, "{kind}: the one before it is gone");
     Ok(())
 }
 
@@ -191,13 +196,28 @@ async fn a_reminder_of_somebody_else_arrives(bench: &Bench) -> anyhow::Result<()
     Ok(())
 }
 
+/// Registers a reminder that fires once, and stops the store before it is due: on a busy machine with more time.
+async fn stop_redis_before_it_is_due(bench: &Bench) -> anyhow::Result<()> {
+    for due_ms in [3_000, 10_000, 40_000] {
+        let start = Instant::now();
+        bench.call("a", "RegisterReminder", &json!({"name": "once", "due_ms": due_ms, "data": 7})).await?;
+        bench.stack.redis.process.stop().await?;
+        if start.elapsed() < Duration::from_millis(due_ms) {
+            return Ok(());
+        }
+        bench.stack.redis.start_again().await?;
+        until_fired(bench, "a", "once", 1).await?;
+        bench.call("a", "DeleteState", &json!({"key": "fired"})).await?;
+    }
+    anyhow::bail!("the store never stopped in time")
+}
+
 /// The scheduler by itself would give it up after some four tries within three seconds.
 #[tokio::test]
 async fn a_reminder_that_fires_once_waits_for_its_store() -> anyhow::Result<()> {
     const TRIES: usize = 6;
     let bench = Bench::start(support::exerciser("")).await?;
-    bench.call("a", "RegisterReminder", &json!({"name": "once", "due_ms": 3_000, "data": 7})).await?;
-    bench.stack.redis.process.stop().await?;
+    stop_redis_before_it_is_due(&bench).await?;
     support::eventually("its turn fails again and again", async || {
         let lines = bench.host.app.log()?;
         let failed =

@@ -17,7 +17,8 @@ payload = { field = \"payload\" }
 
 /// The taker of the events. One call waits for it at most, and the next one finds it busy.
 fn sink() -> String {
-    manifest_of("Sink", "exerciser", "limits = { queue = 1 }")
+    let held = "limits = { queue = 1, turn-time = \"10m\" }\npermissions = { actors = [\"Exerciser\"] }";
+    manifest_of("Sink", "exerciser", held)
 }
 
 /// Publishes events that set these values in the taker's state, one turn for each.
@@ -33,18 +34,18 @@ async fn publish(host: &Host, values: &[(&str, u32)]) -> anyhow::Result<()> {
 /// The taker of the events is so busy that they wait when their host is killed.
 #[tokio::test]
 async fn events_that_wait_when_their_host_is_killed_leave_from_the_next_one() -> anyhow::Result<()> {
-    // It waits for longer than the test, and is not given up.
+    // Each waits for longer than the test, and is not given up.
     let patient = "[host]\neffect-retry-delay = \"60s\"\n";
     let manifest = [patient, &exerciser(""), &sink(), SUBSCRIPTION].concat();
     let host = Arc::new(Host::start(&manifest).await?);
-    let slow = host.begin("Sink/s", "Sleep", &json!({"ms": 20_000}));
+    let held = host.hold("Sink/s");
     host.until_busy("Sink/s", 0).await?;
     let queued = host.begin("Sink/s", "Echo", &json!(1));
     host.until_busy("Sink/s", 1).await?;
     publish(&host, &[("k1", 1), ("k2", 2), ("k3", 3)]).await?;
     assert_eq!(host.get_admin("/outbox").await?.body["counts"]["pending"], 3);
     host.signal("KILL")?;
-    for cut_off in [slow, queued] {
+    for cut_off in [held, queued] {
         assert!(cut_off.await?.is_err());
     }
     let folder = host.folder();
@@ -69,20 +70,22 @@ async fn events_wait_for_a_taker_that_is_away_for_longer_than_the_least_attempts
     let quick = "[host]\neffect-attempts = 3\n";
     let waits = "effects = { backoff = \"10ms\", backoff-max = \"50ms\" }";
     let host = Arc::new(Host::start(&[quick, &exerciser(waits), &sink(), SUBSCRIPTION].concat()).await?);
-    let slow = host.begin("Sink/s", "Sleep", &json!({"ms": 5_000}));
+    let held = host.hold("Sink/s");
     host.until_busy("Sink/s", 0).await?;
     let queued = host.begin("Sink/s", "Echo", &json!(1));
     host.until_busy("Sink/s", 1).await?;
     publish(&host, &[("k", 1), ("k", 2), ("k", 3)]).await?;
+    let attempts =
+        async || anyhow::Ok(host.get_admin("/outbox").await?.body["entries"][0]["attempts"].as_u64());
+    eventually("more attempts than the least", async || Ok(attempts().await? > Some(3))).await?;
+    host.release("Sink/s").await?;
     eventually("the events have left", async || {
         let counts = host.get_admin("/outbox").await?.body["counts"].clone();
         Ok(counts == json!({"pending": 0, "sent": 3, "failed": 0}))
     })
     .await?;
     assert_eq!(host.call("Sink/s", "GetState", &json!({"key": "k"})).await?, json!(3), "in their order");
-    let first = host.get_admin("/outbox").await?.body["entries"][0].clone();
-    assert!(first["attempts"].as_u64() > Some(3), "{first}");
-    for call in [slow, queued] {
+    for call in [held, queued] {
         assert_eq!(call.await??.status, 200);
     }
     Ok(())

@@ -41,7 +41,7 @@ enum LayerEntry {
     Folder { owner: u32 },
 }
 
-/// What was written.
+/// The archive that was written.
 pub(super) struct WrittenImage {
     /// The digest of the image's manifest.
     pub(super) digest: String,

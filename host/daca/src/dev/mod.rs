@@ -126,7 +126,7 @@ impl Dev {
         };
         let mut projects = Vec::new();
         for agent in manifest.agents.values() {
-            let inferred = || infer(&manifest.path, &agent.component);
+            let inferred = || infer(&manifest.path, &agent.component.path);
             if let Some(dev) = agent.dev.clone().or_else(inferred) {
                 projects.push(Project::new(agent, dev, folder)?);
             }
@@ -169,7 +169,7 @@ impl Dev {
 impl Project {
     fn new(agent: &AgentType, dev: manifest::DevBuild, folder: &Path) -> Result<Project, Error> {
         let agent_type = agent.name.clone();
-        let sources = Sources::new(dev.watch, &agent.component).map_err(|error| match error {
+        let sources = Sources::new(dev.watch, &agent.component.path).map_err(|error| match error {
             sources::Error::Missing { path, reason } => {
                 Error::SourceMissing { agent_type: agent_type.clone(), path, reason }
             }
@@ -179,7 +179,7 @@ impl Project {
         })?;
         Ok(Project {
             agent_type,
-            component: agent.component.clone(),
+            component: agent.component.path.clone(),
             folder: folder.to_owned(),
             command: dev.build,
             sources,

@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Takes everything but what begins with "bad", and tells what it was given.
 struct Taker(mpsc::UnboundedSender<String>);

@@ -182,7 +182,7 @@ async fn open_types(
         let open = AgentTypeStart::open(engine, &manifest.deploy, data, agent, backend.shared()).await;
         starts.push(open.map_err(|reason| Error::Component {
             manifest: manifest.path.display().to_string(),
-            line: agent.component_line,
+            line: agent.component.line,
             agent: agent.name.clone(),
             reason: rendered(&reason),
         })?);

@@ -112,7 +112,7 @@ impl<V> ControllerHandle<V> {
         self.view.borrow().record.clone()
     }
 
-    /// The digest of the version that serves on this host.
+    /// The digest of the version that this host serves.
     pub(crate) fn serving(&self) -> String {
         self.view.borrow().serving.clone()
     }

@@ -85,11 +85,11 @@ impl RecordKeeper {
             Some(lost) if missing != self.on_disk.missing => tracing::error!(
                 agent_type,
                 code = ErrorCode::VersionsMissing.as_str(),
-                "what was deployed is no longer in the data folder: {}",
+                "deployed versions are missing in the data folder: {}",
                 lost.reason()
             ),
             None if self.on_disk.missing.is_some() => {
-                tracing::info!(agent_type, "what was deployed is in the data folder again");
+                tracing::info!(agent_type, "the deployed versions are in the data folder again");
             }
             _ => {}
         }

@@ -4,12 +4,13 @@ mod support;
 
 use anyhow::{Context as _, ensure};
 use daca_base::digest::digest;
+use daca_fakes::FakeStore;
 use daca_model::admin::Word;
 use daca_model::backend::Error as StoreError;
 
 use super::*;
 use crate::record::Source;
-use support::{FakeStore, Host, RECORD_KEY, deployment, eventually, origin};
+use support::{Host, RECORD_KEY, deployment, eventually, origin};
 
 /// Long enough for whatever would happen by itself.
 const QUIET: Duration = Duration::from_secs(90);

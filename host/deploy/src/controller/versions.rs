@@ -28,7 +28,7 @@ pub(super) struct VersionCache<R: VersionRuntime> {
 }
 
 impl<R: VersionRuntime> VersionCache<R> {
-    /// The digest of the version that serves on this host.
+    /// The digest of the version that this host serves.
     pub(super) fn serving(&self) -> String {
         self.active.now().serving.version.digest().to_owned()
     }

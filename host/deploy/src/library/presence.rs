@@ -1,7 +1,7 @@
 //! Whether the folders and files of the versions are still there.
 //!
 //! A host needs them at its start alone, so it would keep serving without a sign when they are removed, moved or
-//! replaced. The next start would then miss what was deployed. So the files that it needs are looked at, and read when
+//! replaced. The next start would then miss them. So the files that it needs are looked at, and read when
 //! they have changed. Nothing is written into another folder of the same name.
 
 use std::collections::BTreeSet;

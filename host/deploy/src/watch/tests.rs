@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::*;
 
 /// Long enough for whatever must happen.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Long enough for what must not happen to show on most machines. A test that waits for it cannot fail by its length.
 const QUIET: Duration = Duration::from_millis(1_500);
 

@@ -41,7 +41,7 @@ pub struct PinRequest {
 pub struct ChangeAnswer {
     /// The agent type.
     pub agent_type: String,
-    /// What was done.
+    /// The outcome.
     pub outcome: Word<EventKind>,
     /// The version that it applies to; after a rollback the one that serves again.
     pub version: String,

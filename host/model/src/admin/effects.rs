@@ -121,13 +121,13 @@ pub struct EffectsChanged {
     pub agent_type: String,
     /// The actor's id.
     pub actor_id: String,
-    /// What was done.
+    /// The action.
     pub action: Word<EffectsAction>,
     /// The identities of the dead letters that it was done to, from old to new.
     pub effects: Vec<String>,
 }
 
-/// What is done to dead letters.
+/// An action on dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EffectsAction {

@@ -59,7 +59,7 @@ impl Activation {
     /// turn.
     fn enters_again(&self, inner: &Inner, job: &Job) -> bool {
         let Phase::Running(running) = &inner.phase else { return false };
-        self.agent.agent.reentrancy.is_some()
+        self.agent.agent.calls.reentrancy.is_some()
             && job.context.reentrancy_id.is_some()
             && job.context.reentrancy_id == running.reentrancy_id
             && job.context.waiting.contains(&self.address)

@@ -111,17 +111,17 @@ fn lines(value: &[u8]) -> Lines {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
+    use daca_fakes::FakeStore;
 
     use super::*;
-    use crate::fake::{FakeStore, actor};
+    use crate::fake::actor;
 
     #[tokio::test]
     async fn each_host_has_a_line_while_it_has_late_effects_and_lives() {
         let store = Arc::new(FakeStore::default());
         let [one, other] = [(); 2].map(|()| LateEffects::new(Some(store.clone())));
         one.write(&*store, &[actor("a")]).await.expect("the store is there");
-        store.conflicts.store(1, Ordering::Relaxed);
+        store.overtake(1);
         other.write(&*store, &[actor("b")]).await.expect("the store is there");
         let both = BTreeSet::from([actor("a"), actor("b")]);
         assert_eq!(one.read().await.expect("it is read"), both);

@@ -197,7 +197,7 @@ impl Actors {
             return Err(CallError::UnknownAgentType(actor.agent_type.to_string()));
         };
         daca_model::check_actor_id(&actor.id).map_err(|reason| CallError::invalid_id(&actor.id, reason))?;
-        let reentrancy = agent.agent.reentrancy;
+        let reentrancy = agent.agent.calls.reentrancy;
         context.check(actor, reentrancy.map(|allowed| allowed.max_stack_depth))?;
         if reentrancy.is_some() && context.reentrancy_id.is_none() {
             context.reentrancy_id = Some(daca_model::new_id().into());

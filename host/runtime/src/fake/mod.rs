@@ -2,8 +2,6 @@
 
 mod backend;
 mod host;
-mod store;
 
 pub(crate) use backend::{FakeBackend, OVERLAP, TOGETHER, event};
 pub(crate) use host::{FakeHost, IDLE_TIMEOUT, actor};
-pub(crate) use store::FakeStore;

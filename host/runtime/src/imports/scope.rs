@@ -232,7 +232,7 @@ impl TurnScope {
         }
         let bytes = self.staged_bytes - replaced.unwrap_or(0) + write_bytes(&key, &write);
         check_size(
-            "what the turn writes",
+            "the state that the turn writes",
             bytes,
             "state-bytes-per-turn",
             limits.state_bytes_per_turn.as_u64(),
@@ -252,7 +252,7 @@ impl TurnScope {
     pub(super) fn take_state_bytes(&mut self, replaced: u64, added: u64) -> Result<(), Error> {
         let bytes = self.staged_bytes - replaced + added;
         let limit = self.limits().state_bytes_per_turn.as_u64();
-        check_size("what the turn writes", bytes, "state-bytes-per-turn", limit)?;
+        check_size("the state that the turn writes", bytes, "state-bytes-per-turn", limit)?;
         self.staged_bytes = bytes;
         Ok(())
     }
@@ -267,13 +267,18 @@ impl TurnScope {
         }
         let bytes = self.effect_bytes + request.bytes() as u64;
         let most_bytes = self.limits().effect_bytes_per_turn.as_u64();
-        check_size("what the turn's effects carry", bytes, "effect-bytes-per-turn", most_bytes)?;
+        check_size("the payload of the turn's effects", bytes, "effect-bytes-per-turn", most_bytes)?;
         let mut logged_bytes = self.logged_bytes;
         if let Some(limit) = self.options.backend.max_commit_bytes() {
             logged_bytes += request.logged_bytes() as u64;
             let limit = limit - HOST_BYTES.min(limit / 4);
             let bytes = self.staged_bytes + logged_bytes;
-            check_size("what the turn writes, with its effects,", bytes, "max-body-size of [dapr]", limit)?;
+            check_size(
+                "the state that the turn writes, with its effects,",
+                bytes,
+                "max-body-size of [dapr]",
+                limit,
+            )?;
         }
         (self.effect_bytes, self.logged_bytes) = (bytes, logged_bytes);
         let number = self.staged.effects.len();

@@ -94,7 +94,7 @@ impl Outcome {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(crate) struct Call {
     #[serde(rename = "type")]
     pub(crate) agent_type: String,
@@ -108,6 +108,13 @@ impl Call {
     pub(crate) fn make(self) -> Result<Value, Error> {
         actors::invoke(&self.agent_type, &self.id, &self.method, &self.payload)
     }
+}
+
+/// A call whose reply is `null` until a test wants the turn to end.
+#[derive(Deserialize)]
+pub(crate) struct Awaited {
+    pub(crate) call: Call,
+    pub(crate) then_fail: Option<Fail>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -189,6 +196,16 @@ pub(crate) struct Fail {
     pub(crate) fault: Fault,
     #[serde(default)]
     pub(crate) message: String,
+}
+
+impl Fail {
+    pub(crate) fn failure(self) -> Failure {
+        match self.fault {
+            Fault::Invalid => Failure::invalid(self.message),
+            Fault::NotFound => Failure::not_found(self.message),
+            Fault::Failed => Failure::failed(self.message),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]

@@ -1,5 +1,6 @@
 //! The manifests of the hosts.
 
+pub(crate) use daca_stack::manifests::{kafka_input, route};
 use daca_tests::{default_manifest, exerciser_with, guest, replaced};
 
 /// The manifest of the project with the component's path made absolute, and with parts replaced, which must be there.
@@ -11,43 +12,6 @@ pub(crate) fn manifest(replacements: &[(&str, &str)]) -> anyhow::Result<String> 
 /// further lines, which start inside the agent's table, and may open others.
 pub(crate) fn exerciser(more: &str) -> String {
     exerciser_with(&["twilio-binding/create", "recorder/post"], &["twilio-credentials", "absent"], more)
-}
-
-/// A route to a method of the actor that the path names as `{actor_id}`; `more` are further lines.
-pub(crate) fn route(method: &str, path: &str, agent: &str, call: &str, more: &str) -> String {
-    format!(
-        r#"
-[[routes]]
-method = "{method}"
-path = "{path}"
-agent = "{agent}"
-call = "{call}"
-actor-id = {{ path = "actor_id" }}
-{more}
-"#
-    )
-}
-
-/// The way of Kafka's messages to a method of the actor that each names. `route` and `binding` are further lines of the two.
-pub(crate) fn kafka_input(agent: &str, call: &str, route: &str, binding: &str) -> String {
-    format!(
-        r#"
-[[routes]]
-method = "POST"
-path = "/receive-message"
-agent = "{agent}"
-call = "{call}"
-actor-id = {{ field = "actor_id" }}
-payload = {{ field = "message" }}
-{route}
-
-[[input-bindings]]
-binding = "kafka-binding"
-path = "/receive-message"
-dead-letter = "daca-pubsub/user-messages-dead-letter"
-{binding}
-"#
-    )
 }
 
 /// A manifest with the guest `ledger`, which keeps each number that it is told: by `POST /ledger/ID` and by Kafka. `announce`

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use daca_base::digest::digest;
 use daca_base::json::UnknownFields;
+use daca_fakes::FakeStore;
 use daca_manifest::CompileLimits;
-use daca_model::backend::{SharedStore, SharedValue};
 use daca_runtime::component::{Counters, TurnEnd};
-use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio_util::sync::DropGuard;
 
@@ -21,75 +19,6 @@ use crate::record::{Origin, Source, VersionMetadata};
 pub(super) const AGENT_TYPE: &str = "Agent";
 /// The key of the record in the shared store.
 pub(super) const RECORD_KEY: &str = "daca-record-Agent";
-
-/// A store that can be away.
-#[derive(Default)]
-pub(super) struct FakeStore {
-    /// Values, and the number of the write that each is from, which is its etag.
-    values: Mutex<BTreeMap<String, (Bytes, u64)>>,
-    writes: Mutex<u64>,
-    error: Mutex<Option<backend::Error>>,
-}
-
-impl FakeStore {
-    /// Answers everything with an error from now on.
-    pub(super) fn fail(&self, error: backend::Error) {
-        *self.error.lock() = Some(error);
-    }
-
-    /// Is there again.
-    pub(super) fn recover(&self) {
-        *self.error.lock() = None;
-    }
-
-    pub(super) fn get(&self, key: &str) -> Option<Bytes> {
-        self.values.lock().get(key).map(|(value, _)| value.clone())
-    }
-
-    pub(super) fn put(&self, key: &str, value: Bytes) {
-        let mut writes = self.writes.lock();
-        *writes += 1;
-        self.values.lock().insert(key.to_owned(), (value, *writes));
-    }
-
-    fn check(&self) -> Result<(), backend::Error> {
-        self.error.lock().clone().map_or(Ok(()), Err)
-    }
-}
-
-#[async_trait]
-impl SharedStore for FakeStore {
-    async fn read(&self, keys: &[String]) -> Result<Vec<Option<SharedValue>>, backend::Error> {
-        self.check()?;
-        let values = self.values.lock();
-        let read = |key: &String| {
-            let (value, write) = values.get(key)?;
-            Some(SharedValue { value: value.clone(), etag: write.to_string() })
-        };
-        Ok(keys.iter().map(read).collect())
-    }
-
-    async fn write(
-        &self,
-        key: &str,
-        value: Bytes,
-        expected: Option<Option<&str>>,
-    ) -> Result<(), SharedWriteError> {
-        self.check()?;
-        let etag = self.values.lock().get(key).map(|(_, write)| write.to_string());
-        if expected.is_some_and(|expected| expected != etag.as_deref()) {
-            return Err(SharedWriteError::Conflict);
-        }
-        self.put(key, value);
-        Ok(())
-    }
-
-    async fn delete(&self, key: &str) -> Result<(), backend::Error> {
-        self.check()?;
-        self.values.lock().remove(key);
-        Ok(())
-    }
-}
 
 /// A version of bytes that are its name. One whose name ends in `+` has a migration.
 #[derive(Debug)]

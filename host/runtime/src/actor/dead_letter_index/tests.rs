@@ -1,7 +1,7 @@
-use std::sync::atomic::Ordering;
+use daca_fakes::FakeStore;
 
 use super::*;
-use crate::fake::{FakeStore, actor};
+use crate::fake::actor;
 
 fn index(store: &Arc<FakeStore>) -> DeadLetterIndex {
     DeadLetterIndex::new(Some(store.clone()))
@@ -17,13 +17,13 @@ async fn an_actor_is_in_the_index_from_its_first_dead_letter_to_its_last() {
     let store = Arc::new(FakeStore::default());
     let (one, other) = (index(&store), index(&store));
     one.announce(&actor("a"), true).await;
-    store.conflicts.store(2, Ordering::Relaxed);
+    store.overtake(2);
     other.announce(&actor("b"), true).await;
     assert_eq!(listed(&one).await, ["a", "b"]);
-    let writes = store.writes.load(Ordering::Relaxed);
+    let writes = store.writes();
     other.announce(&actor("b"), false).await;
     other.write_changes(&*store).await.expect("the store is there");
-    assert_eq!(store.writes.load(Ordering::Relaxed), writes, "it knew that");
+    assert_eq!(store.writes(), writes, "it knew that");
     one.note(&actor("b"), false);
     one.write_changes(&*store).await.expect("the store is there");
     assert_eq!(listed(&other).await, ["a"]);
@@ -33,12 +33,12 @@ async fn an_actor_is_in_the_index_from_its_first_dead_letter_to_its_last() {
 async fn what_could_not_be_written_is_written_later_unless_it_is_outdated() {
     let store = Arc::new(FakeStore::default());
     let index = Arc::new(index(&store));
-    store.is_away.store(true, Ordering::Relaxed);
+    store.fail(backend::Error::Unavailable("it is away".into()));
     index.announce(&actor("a"), true).await;
     index.announce(&actor("b"), true).await;
     index.write_changes(&*store).await.expect_err("it is away");
     index.note(&actor("b"), false);
-    store.is_away.store(false, Ordering::Relaxed);
+    store.recover();
     let running = {
         let index = index.clone();
         tokio::spawn(async move { index.run().await })

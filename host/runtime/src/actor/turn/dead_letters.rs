@@ -41,7 +41,7 @@ impl Turn<'_> {
         Ok(Answered { reply, is_without_guest: true })
     }
 
-    /// Reads the effect log if nobody here knows it, and makes dead letters of what was given up, in a commit as that of
+    /// Reads the effect log if nobody here knows it, and makes dead letters of effects that were given up, in a commit as that of
     /// the host's reminder. An operator is not to find an effect in neither place.
     async fn bury_given_up(&self, warm: &mut WarmState) -> Result<(), CallError> {
         let (deliveries, actor) = (&self.services.deliveries, &self.activation.address);

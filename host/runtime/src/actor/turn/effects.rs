@@ -58,8 +58,8 @@ impl Turn<'_> {
         Ok(Some(staged))
     }
 
-    /// Adds the turn's effects to its commit, and makes dead letters of what was given up. If that does not fit into a
-    /// message of the sidecar, what was given up stays in the log: the rest of its segment, which is written again, will
+    /// Adds the turn's effects to its commit, and makes dead letters of the effects that were given up. If that does
+    /// not fit into a message of the sidecar, they stay in the log: the rest of its segment, which is written again, will
     /// be shorter. Neither the end of an activation nor the reminder may fail because of it.
     async fn stage_and_bury(
         &self,
@@ -80,7 +80,7 @@ impl Turn<'_> {
         tracing::warn!(
             "the effects that were given up are no dead letters yet: the commit would be too large"
         );
-        // Nothing else writes such keys in a turn that looks for what was given up.
+        // Nothing else writes such keys in a turn that looks for effects that were given up.
         commit.writes.retain(|key, _| !key.starts_with(EFFECTS));
         claim.has_untold = None;
         deliveries.stage(actor, effects, &[], commit)

@@ -25,7 +25,7 @@ impl Turn<'_> {
     ) -> Result<(Outcome, TurnProducts), CallError> {
         drop(warm.instance.take_if(|instance| !self.loaded.is_of(instance)));
         let mut migrate_from = self.migrate_from(warm).await?;
-        if migrate_from.is_some() && self.activation.agent.agent.reentrancy.is_some() {
+        if migrate_from.is_some() && self.activation.agent.agent.calls.reentrancy.is_some() {
             if let Some(other_end) = self.migrate_apart(warm, migrate_from, deadline).await? {
                 return Ok(other_end);
             }
