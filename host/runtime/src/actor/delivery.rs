@@ -150,6 +150,7 @@ impl Deliveries {
         let outgoing = logs.outgoing.entry(actor.clone()).or_default();
         outgoing.claim = Arc::downgrade(&claim.token);
         let unknown = outgoing.log.reload(stored);
+        self.shared.resume_done(outgoing);
         let mut waiting = self.waiting(actor, &unknown);
         outgoing.count_earlier(&mut waiting);
         self.send(actor, outgoing, waiting);

@@ -17,7 +17,7 @@ pub struct EffectActorsPage {
     pub actors: Vec<ActorAddress>,
     /// The `after` of the next page, if there are more.
     pub next: Option<ActorAddress>,
-    /// How often an actor with dead letters did not fit into the index.
+    /// The number of actors with dead letters that did not fit into the index.
     pub left_out: u64,
 }
 
