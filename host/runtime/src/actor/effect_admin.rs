@@ -1,6 +1,9 @@
 //! The operators' door to pending effects and dead letters: those of one actor, in its queue like a turn, and the list of
 //! the actors that have some.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use daca_model::admin::EffectsRequest;
 use daca_model::backend::{self, EffectScan};
@@ -57,6 +60,16 @@ impl Actors {
         let actors = rest.by_ref().take(limit).collect::<Vec<_>>();
         let next = rest.next().and_then(|_more| actors.last().cloned());
         Ok(EffectActorsPage { actors, next, left_out })
+    }
+
+    /// The number of effects of each agent type that were given up on this host and are no dead letters yet.
+    pub fn effects_given_up(&self) -> BTreeMap<Arc<str>, usize> {
+        self.services.deliveries.unburied_by_type()
+    }
+
+    /// The changes of the index of dead letters that were dropped because too many waited for the store.
+    pub fn dropped_index_changes(&self) -> u64 {
+        self.services.dead_letters.dropped()
     }
 
     /// Tells the other hosts which actors have dead letters and late effects, if there are others. Runs until it is

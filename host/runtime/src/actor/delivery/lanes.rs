@@ -76,7 +76,7 @@ impl Shared {
             Vec::new()
         });
         if tried.iter().any(|(_, logged)| logged.is_given_up()) {
-            self.lock().given_up.insert(actor.clone());
+            self.lock().add_given_up(actor);
             self.has_given_up.notify_one();
         }
         let waits_on = |id: u64| rest.iter().any(|waiting| waiting.id == id);
