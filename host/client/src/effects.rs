@@ -10,7 +10,8 @@ use super::admin::{self, Admin, Error};
 use super::table::{Column, TextTable};
 use daca_base::telemetry::printable;
 use daca_model::admin::{
-    ActorEffects, EffectActors, EffectInfo, EffectsAction, EffectsChangeRequest, EffectsChanged, NotDead, Word,
+    ActorEffects, EffectActors, EffectInfo, EffectsAction, EffectsChangeRequest, EffectsChanged, NotDead,
+    Word,
 };
 
 /// The effects of one page.
@@ -203,7 +204,9 @@ fn nothing_changed(not_dead: Option<&Word<NotDead>>) -> String {
     let why = match not_dead {
         None => return "nothing was changed".to_owned(),
         Some(Word::Known(NotDead::Pending)) => "the effect is pending",
-        Some(Word::Known(NotDead::Gone)) => "the effect is gone: it has left or was discarded, or there was none",
+        Some(Word::Known(NotDead::Gone)) => {
+            "the effect is gone: it has left or was discarded, or there was none"
+        }
         Some(Word::Other(word)) => word.as_str(),
     };
     format!("nothing was changed; {why}")

@@ -154,7 +154,7 @@ async fn ask_host(
     payload: &Bytes,
     context: CallContext,
 ) -> Result<Bytes, CallError> {
-    let request = state.seal.open(actor, method, payload).await?;
+    let (request, _sealed) = state.seal.open(actor, method, payload, context.mark.as_ref()).await?;
     state.actors.see_to_effects(actor, request, context).await
 }
 

@@ -31,8 +31,16 @@ fn the_types_of_the_answers_are_described() {
         (json!(effect_actors(true)), json!(effect_actors(false)), answer("get", "/effects")),
         (json!(effect_actors(true)), json!(effect_actors(false)), answer("get", "/effects/{agent_type}")),
         (json!(actor_effects(true)), json!(actor_effects(false)), answer("get", of_actor)),
-        (json!(effects_changed(true)), json!(effects_changed(false)), answer("post", &format!("{of_actor}/retry"))),
-        (json!(effects_changed(true)), json!(effects_changed(false)), answer("post", &format!("{of_actor}/discard"))),
+        (
+            json!(effects_changed(true)),
+            json!(effects_changed(false)),
+            answer("post", &format!("{of_actor}/retry")),
+        ),
+        (
+            json!(effects_changed(true)),
+            json!(effects_changed(false)),
+            answer("post", &format!("{of_actor}/discard")),
+        ),
         (json!(versions(true)), json!(versions(false)), answer("get", "/versions")),
         (json!(change(true)), json!(change(false)), answer("put", pin)),
         (json!(refusal(true)), json!(refusal(false)), document["components"]["schemas"]["Error"].clone()),
