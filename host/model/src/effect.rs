@@ -70,8 +70,7 @@ pub struct FailedEffect {
     pub is_told: bool,
 }
 
-/// The result of a delivery, with the number of tries that were made. A backend that delivers in process makes several
-/// tries by itself.
+/// The result of a delivery, with the number of tries that were made.
 #[derive(Debug, Clone)]
 pub struct Tried {
     /// The tries: at least one. Of several receivers, that with the most counts.
