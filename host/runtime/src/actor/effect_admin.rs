@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use daca_model::admin::EffectsRequest;
-use daca_model::backend::{self, EffectScan};
+use daca_model::backend::{self, EffectScan, FiredWakeup};
 
+use super::effect_log;
 use super::recent_calls::CallKey;
 use super::services::Services;
 use super::work::Work;
@@ -34,6 +35,11 @@ impl Actors {
         request: EffectsRequest,
         context: CallContext,
     ) -> Result<Bytes, CallError> {
+        if matches!(request, EffectsRequest::Wake) {
+            let fired = FiredWakeup { key: effect_log::reminder(), token: 0 };
+            let context = CallContext { of_host: true, identity: None, ..context };
+            return self.wake(actor, fired, Bytes::new(), context).await.map(|()| Bytes::new());
+        }
         let key = context.mark.as_ref().map(|mark| CallKey::of_mark(actor, mark));
         // It must be possible to look at a backlog.
         let context = CallContext { of_host: true, identity: None, ..context };
