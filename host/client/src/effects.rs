@@ -205,7 +205,7 @@ fn nothing_changed(not_dead: Option<&Word<NotDead>>) -> String {
         None => return "nothing was changed".to_owned(),
         Some(Word::Known(NotDead::Pending)) => "the effect is pending",
         Some(Word::Known(NotDead::Gone)) => {
-            "the effect is gone: it has left or was discarded, or there was none"
+            "the effect is gone: it has left, was discarded or dropped, or there was none"
         }
         Some(Word::Other(word)) => word.as_str(),
     };

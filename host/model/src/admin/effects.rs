@@ -138,7 +138,7 @@ pub struct EffectsChanged {
 pub enum NotDead {
     /// It has not left: somebody has retried it.
     Pending,
-    /// It is gone: it has left, or somebody has discarded it; or there was none.
+    /// It is gone: it has left, was discarded, or was dropped because its actor had too many; or there was none.
     Gone,
 }
 
