@@ -10,6 +10,8 @@
 //! stays in its effect log, and is tried again later. A dropped change is therefore only ever one of an actor that is in
 //! the index without a reason.
 
+mod left_out;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,18 +24,14 @@ use daca_model::ActorAddress;
 use daca_model::backend::{self, SharedStore, change_shared, stored_json};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use tokio::sync::{Notify, Semaphore};
+
+use self::left_out::LeftOut;
 
 /// The form that this host writes, and the latest that it reads.
 const FORMAT: u32 = 1;
 /// The actors of one agent type in the index: its record must stay far below the sidecar's limit of a message (4 MiB).
 const MAX_ACTORS: usize = 1_000;
-/// The other actors of the type with dead letters, of which the record only has the beginning of a hash. That is enough to
-/// count each of them once.
-const MAX_LEFT_OUT: usize = 10_000;
-/// The bytes of that hash.
-const HASH_BYTES: usize = 8;
 /// Changes that wait to be written.
 const MAX_CHANGES: usize = 10_000;
 /// The pause after a failed write.
@@ -64,9 +62,9 @@ struct Record {
     /// The number of actors that did not fit.
     #[serde(default)]
     left_out: u64,
-    /// The actors that did not fit, by [`hash`].
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    left_out_hashes: BTreeSet<String>,
+    /// The actors that did not fit.
+    #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
+    left_out_hashes: LeftOut,
     /// What a newer host has added.
     #[serde(flatten)]
     unknown: UnknownFields,
@@ -78,7 +76,7 @@ impl Record {
             format: FORMAT,
             actors: BTreeSet::new(),
             left_out: 0,
-            left_out_hashes: BTreeSet::new(),
+            left_out_hashes: LeftOut::default(),
             unknown: UnknownFields::default(),
         }
     }
@@ -105,24 +103,19 @@ impl Record {
     fn apply(&mut self, changes: &BTreeMap<Arc<str>, bool>) {
         for (id, has_letters) in changes {
             let fits = self.actors.len() < MAX_ACTORS || self.actors.contains(&**id);
-            if !has_letters {
-                self.actors.remove(&**id);
-            } else if fits {
-                self.actors.insert(id.to_string());
+            if *has_letters && !fits {
+                self.left_out_hashes.add(id);
+                continue;
             }
-            if *has_letters && !fits && self.left_out_hashes.len() < MAX_LEFT_OUT {
-                self.left_out_hashes.insert(hash(id));
-            } else if (!has_letters || fits) && !self.left_out_hashes.is_empty() {
-                self.left_out_hashes.remove(&hash(id));
+            self.left_out_hashes.remove(id);
+            if *has_letters {
+                self.actors.insert(id.to_string());
+            } else {
+                self.actors.remove(&**id);
             }
         }
         self.left_out = self.left_out_hashes.len() as u64;
     }
-}
-
-/// What is known of an actor that is left out.
-fn hash(id: &str) -> String {
-    hex::encode(&Sha256::digest(id)[..HASH_BYTES])
 }
 
 impl DeadLetterIndex {
