@@ -53,6 +53,14 @@ async fn publish(host: &Host, value: u32) -> anyhow::Result<()> {
     host.call("Exerciser/a", "Publish", &event).await.map(drop)
 }
 
+/// A client whose connection was cut retries once more.
+async fn is_no_longer_dead(host: &Host, id: &str) -> anyhow::Result<()> {
+    let Ended { code, stdout, stderr } = effects(host, &["retry", "Exerciser/a", id]).await?;
+    let told = stdout.starts_with("Exerciser/a: no dead letter; nothing was changed; the effect is ");
+    anyhow::ensure!(told && code == Some(0) && stderr.is_empty(), "{stdout}{stderr}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn dead_letters_survive_a_kill_and_are_retried_or_discarded() -> anyhow::Result<()> {
     let host = Host::start(&manifest("Fail")).await?;
@@ -63,6 +71,8 @@ async fn dead_letters_survive_a_kill_and_are_retried_or_discarded() -> anyhow::R
     for line in [
         "daca_dead_letters_total{agent_type=\"Exerciser\"} 2",
         "daca_agent_effects_pending{agent_type=\"Exerciser\"} 0",
+        "daca_agent_effects_given_up{agent_type=\"Exerciser\"} 0",
+        "daca_dead_letters_dropped_total{agent_type=\"Exerciser\"} 0",
     ] {
         eventually(line, async || {
             let metrics = host.get_admin("/metrics").await?.body;
@@ -94,6 +104,7 @@ async fn dead_letters_survive_a_kill_and_are_retried_or_discarded() -> anyhow::R
     let keys = json!({"keys": ["k1", "k2"]});
     let state = async || host.call("Sink/s", "GetMany", &keys).await;
     eventually("the event arrives", async || Ok(state().await? == json!([1, null]))).await?;
+    is_no_longer_dead(&host, &ids[0]).await?;
     let entries = host.get_admin("/outbox").await?.body["entries"].clone();
     let turn = ids[0].rsplit_once('-').map(|(turn, _)| turn);
     assert_eq!(entries[0]["turn"].as_str(), turn, "the identity is that of before: {entries}");

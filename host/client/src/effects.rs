@@ -10,7 +10,8 @@ use super::admin::{self, Admin, Error};
 use super::table::{Column, TextTable};
 use daca_base::telemetry::printable;
 use daca_model::admin::{
-    ActorEffects, EffectActors, EffectInfo, EffectsAction, EffectsChangeRequest, EffectsChanged, Word,
+    ActorEffects, EffectActors, EffectInfo, EffectsAction, EffectsChangeRequest, EffectsChanged, NotDead,
+    Word,
 };
 
 /// The effects of one page.
@@ -130,7 +131,7 @@ fn actors_told(list: &EffectActors) -> String {
     }
     if *left_out > 0 {
         parts.push(format!(
-            "(the list was full, and did not take an actor with dead letters {left_out} times: name the actor to see them)"
+            "(the list is full, and {left_out} more actors have dead letters: name an actor to see them)"
         ));
     }
     parts.join("\n")
@@ -182,14 +183,14 @@ fn payload_told(effect: &EffectInfo) -> Option<String> {
 }
 
 fn change_told(answer: &EffectsChanged) -> String {
-    let EffectsChanged { agent_type, actor_id, action, effects } = answer;
+    let EffectsChanged { agent_type, actor_id, action, effects, not_dead } = answer;
     let count = match effects.len() {
         0 => "no dead letter".to_owned(),
         1 => "1 dead letter".to_owned(),
         count => format!("{count} dead letters"),
     };
     let what = match (action, effects.len()) {
-        (_, 0) => "nothing was changed".to_owned(),
+        (_, 0) => nothing_changed(not_dead.as_ref()),
         (Word::Known(EffectsAction::Retry), 1) => "it is pending again".to_owned(),
         (Word::Known(EffectsAction::Retry), _) => "they are pending again".to_owned(),
         (Word::Known(EffectsAction::Discard), 1) => "it is discarded".to_owned(),
@@ -197,6 +198,18 @@ fn change_told(answer: &EffectsChanged) -> String {
         (Word::Other(word), _) => word.clone(),
     };
     printable(&format!("{agent_type}/{actor_id}: {count}; {what}")).into_owned()
+}
+
+fn nothing_changed(not_dead: Option<&Word<NotDead>>) -> String {
+    let why = match not_dead {
+        None => return "nothing was changed".to_owned(),
+        Some(Word::Known(NotDead::Pending)) => "the effect is pending",
+        Some(Word::Known(NotDead::Gone)) => {
+            "the effect is gone: it has left, was discarded or dropped, or there was none"
+        }
+        Some(Word::Other(word)) => word.as_str(),
+    };
+    format!("nothing was changed; {why}")
 }
 
 /// How long ago it was, by the clocks of the host and of this machine.
@@ -250,7 +263,7 @@ ACTOR  PENDING  DEAD  OLDEST DEAD  ERROR
 A/a          3     0
 A/b          ?     ?               host-busy: no
 (there may be more: --from A/b)
-(the list was full, and did not take an actor with dead letters 2 times: name the actor to see them)";
+(the list is full, and 2 more actors have dead letters: name an actor to see them)";
         assert_eq!(actors_told(&page), expected);
         let none = EffectActors { actors: Vec::new(), next: None, left_out: 0 };
         assert_eq!(actors_told(&none), "no actor has pending effects or dead letters");
@@ -280,6 +293,11 @@ A/b          ?     ?               host-busy: no
             ("retry", r#"["a-1"]"#, "A/a: 1 dead letter; it is pending again"),
             ("discard", r#"["a-1", "a-2"]"#, "A/a: 2 dead letters; they are discarded"),
             ("retry", "[]", "A/a: no dead letter; nothing was changed"),
+            (
+                "retry",
+                r#"[], "not_dead": "pending""#,
+                "A/a: no dead letter; nothing was changed; the effect is pending",
+            ),
             ("forget", r#"["a-1"]"#, "A/a: 1 dead letter; forget"),
         ] {
             let answer = format!(

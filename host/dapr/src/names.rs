@@ -19,8 +19,30 @@ pub(super) fn segment(name: &str) -> String {
     }
 }
 
+/// The maximum length of a part of a job's name, without what is left out of it.
+const MAX_JOB_NAME: usize = 253;
+
+/// Returns `true` if the scheduler accepts the id of an actor with a reminder: without some characters it must be a name of
+/// the DNS (`JobName` in `internal/api/validator/validator.go` of go-etcd-cron, `IsDNS1123Subdomain` in
+/// `pkg/util/validation/validation.go` of k8s.io/apimachinery).
+pub(super) fn is_job_name(id: &str) -> bool {
+    let name = id.replace(['_', ':', '-', ' '], "");
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    name.len() <= MAX_JOB_NAME && name.split('.').all(is_label)
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn ids_that_the_scheduler_accepts_are_known() {
+        for id in ["user1", "A b_c:d.e-f", "-a", "a:", "1.2", &"a-".repeat(253)] {
+            assert!(super::is_job_name(id), "{id}");
+        }
+        for id in ["ada@example.com", "Grüße", "a|b", "50%", "-", "a..b", ".a", "a.", &"a".repeat(254)] {
+            assert!(!super::is_job_name(id), "{id}");
+        }
+    }
+
     /// The sidecar puts names into a path: none may leave its segment, and none may become another.
     #[test]
     fn names_keep_to_their_segment() {

@@ -4,10 +4,13 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use daca_base::ErrorCode;
 use daca_base::telemetry::printable;
 use daca_model::ActorAddress;
-use daca_model::backend::{Error, Registration, TurnCommit, WakeupKey, WakeupKind};
+use daca_model::backend::{
+    EFFECTS_OF_ANOTHER, Error, Registration, TurnCommit, WakeupKey, WakeupKind, effects_proxy,
+};
 use dapr::dapr::proto::runtime::v1 as proto;
 use parking_lot::Mutex;
 use tonic::Code;
@@ -96,8 +99,22 @@ impl Schedules {
         );
     }
 
-    /// Registers a reminder or timer.
+    /// Registers a reminder or timer, at another actor if the scheduler accepts nothing of this one.
     async fn register(
+        &self,
+        actor: &ActorAddress,
+        key: &WakeupKey,
+        registration: &Registration,
+    ) -> Result<(), Error> {
+        let Some((proxy, key)) = by_proxy(actor, key) else {
+            return self.register_at(actor, key, registration).await;
+        };
+        let data = Bytes::copy_from_slice(actor.id.as_bytes());
+        self.register_at(&proxy, &key, &Registration { data, ..registration.clone() }).await
+    }
+
+    /// Registers a reminder or timer of this actor.
+    async fn register_at(
         &self,
         actor: &ActorAddress,
         key: &WakeupKey,
@@ -124,6 +141,8 @@ impl Schedules {
     /// Removes one. Removing one that does not exist is not an error.
     pub(super) async fn unregister(&self, actor: &ActorAddress, key: &WakeupKey) -> Result<(), Error> {
         let mut client = self.client.clone();
+        let proxied = by_proxy(actor, key);
+        let (actor, key) = proxied.as_ref().map_or((actor, key), |(proxy, key)| (proxy, key));
         let (actor_type, actor_id, name) =
             (actor.agent_type.to_string(), names::segment(&actor.id), names::segment(&key.name));
         let removed = match key.kind {
@@ -215,6 +234,14 @@ impl Schedules {
     }
 }
 
+/// The actor that has the reminder of this one's effects, and its name there, if the scheduler does not accept this one's
+/// id. Known by the id alone, so that whoever removes it, after a restart or on another host, finds it.
+fn by_proxy(actor: &ActorAddress, key: &WakeupKey) -> Option<(ActorAddress, WakeupKey)> {
+    let key = (key.is_of_effects() && !names::is_job_name(&actor.id))
+        .then(|| WakeupKey { kind: WakeupKind::Reminder, name: EFFECTS_OF_ANOTHER.to_owned() })?;
+    Some((effects_proxy(actor), key))
+}
+
 /// Corrects a timer that was changed in its own turn. The sidecar puts a repeating timer back into its queue after the
 /// turn, even if it was removed or replaced in the meantime (`processorExecuteFn` in
 /// `pkg/actors/internal/timers/inmemory/inmemory.go`). A registration replaces it, and one whose time is already over
@@ -239,8 +266,10 @@ async fn settle_timer(mut client: Client, timers: Timers, epoch: Epoch, actor: A
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
+    use std::sync::Arc;
+
     use daca_model::backend::EFFECTS;
+    use prost::Message as _;
     use tonic::Status;
 
     use super::super::{connection, fake};
@@ -251,6 +280,46 @@ mod tests {
         let key = WakeupKey { kind: WakeupKind::Reminder, name: name.to_owned() };
         let registration = Registration { due: Duration::ZERO, period: None, ttl: None, data: Bytes::new() };
         TurnCommit { wakeups: [(key, Some(registration))].into(), ..TurnCommit::default() }
+    }
+
+    /// Whatever the host has forgotten: by the id alone.
+    #[tokio::test]
+    async fn the_effects_of_an_actor_whose_id_the_scheduler_refuses_have_a_reminder_elsewhere()
+    -> anyhow::Result<()> {
+        let requests = Arc::<Mutex<Vec<_>>>::default();
+        let seen = requests.clone();
+        let address = fake::sidecar(move |method, message| {
+            // Both messages have type, id and name in the first three fields.
+            let request = proto::UnregisterActorReminderRequest::decode(message.clone()).ok();
+            let data = proto::RegisterActorReminderRequest::decode(message).ok().map(|request| request.data);
+            let request = request.map(|request| (request.actor_type, request.actor_id, request.name));
+            seen.lock().push((method.to_owned(), request, data));
+            Ok(Vec::new())
+        })
+        .await?;
+        let (client, epoch) = connection::client(&address, None)?;
+        let reminders = Reminders::new(client.clone(), fake::http("").await?, None)?;
+        let schedules = Schedules::new(client, epoch, reminders);
+        let key = WakeupKey { kind: WakeupKind::Reminder, name: EFFECTS.to_owned() };
+        let named = |actor: &ActorAddress, name: &str| {
+            Some((actor.agent_type.to_string(), actor.id.to_string(), name.to_owned()))
+        };
+        let (odd, plain) = ("A/ada@example.com".parse()?, "A/ada".parse()?);
+        let expected = [
+            (&odd, named(&effects_proxy(&odd), EFFECTS_OF_ANOTHER), "ada@example.com"),
+            (&plain, named(&plain, EFFECTS), ""),
+        ];
+        for (actor, named, data) in expected {
+            schedules.register_all(actor, &registers(EFFECTS)).await?;
+            assert!(!schedules.lacks_effect_reminder(actor));
+            schedules.remove_after_commit(actor, &key).await?;
+            let seen = std::mem::take(&mut *requests.lock());
+            let [registered, removed] = &seen[..] else { panic!("{seen:?}") };
+            assert_eq!((&*registered.0, &*removed.0), ("RegisterActorReminder", "UnregisterActorReminder"));
+            assert_eq!((&registered.1, &removed.1), (&named, &named));
+            assert_eq!(registered.2.as_deref(), Some(data.as_bytes()));
+        }
+        Ok(())
     }
 
     #[tokio::test]

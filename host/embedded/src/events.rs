@@ -1,8 +1,9 @@
 //! Events in process: each subscription to a topic gets an event, with the attempts that a broker and the host give it
 //! together.
 //!
-//! The event of an effect that a subscription cannot handle now is retried by whoever delivers effects, as if a broker
-//! were away. The subscriptions that have handled it do not get it again, as far as this process remembers.
+//! The event of an effect that a subscription cannot handle now, or on which its agent fails, is retried by whoever
+//! delivers effects, as if a broker were away: with the waits and the time of the manifest, and without holding up a
+//! shutdown. The subscriptions that have handled it do not get it again, as far as this process remembers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,9 +14,9 @@ use parking_lot::Mutex;
 
 use daca_base::backoff::Backoff;
 use daca_manifest::Manifest;
-use daca_model::backend::{Error, EventOutcome, Inbound, Tried};
+use daca_model::backend::{Error, EventOutcome, Inbound};
 
-/// The longest wait before another attempt at an event that can be dead-lettered: it has many attempts.
+/// The longest wait before another attempt at an event of the host itself on which an agent fails: it may have many attempts.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 /// The effects whose progress is remembered. Each actor has few that are retried at the same time. Of others, a
 /// subscription may get the event twice.
@@ -51,8 +52,18 @@ struct Progress {
 enum Unhandled {
     /// It cannot now.
     Later(String),
+    /// Its agent has failed, and has further attempts.
+    Failed(String),
     /// It never will.
     GivenUp(String),
+}
+
+/// One attempt at all subscriptions.
+struct Round {
+    /// [`Error::Unavailable`] if some are to get the event again.
+    result: Result<(), Error>,
+    /// One of them cannot handle it now.
+    is_busy: bool,
 }
 
 impl Subscribers {
@@ -70,8 +81,8 @@ impl Subscribers {
         Subscribers { by_topic, tries, started: Mutex::default() }
     }
 
-    /// Delivers the event of an effect, with its envelope, to the subscriptions of a topic that have not handled it.
-    /// [`Error::Unavailable`] if one of them cannot handle it now.
+    /// Makes one attempt to deliver the event of an effect, with its envelope, to the subscriptions of a topic that have not
+    /// handled it. [`Error::Unavailable`] if one of them is to get it again.
     pub(super) async fn deliver_effect(
         &self,
         inbound: &dyn Inbound,
@@ -79,13 +90,13 @@ impl Subscribers {
         pubsub: &str,
         topic: &str,
         event: &Bytes,
-    ) -> Tried {
+    ) -> Result<(), Error> {
         let mut progress = self.started.lock().remove(id).unwrap_or_default();
-        let tried = self.try_all(inbound, pubsub, topic, event, &mut progress).await;
-        if tried.result.as_ref().is_err_and(Error::is_retryable) {
+        let Round { result, .. } = self.try_all(inbound, pubsub, topic, event, &mut progress).await;
+        if result.as_ref().is_err_and(Error::is_retryable) {
             self.remember(id, progress);
         }
-        tried
+        result
     }
 
     fn remember(&self, id: &Arc<str>, progress: Progress) {
@@ -98,32 +109,34 @@ impl Subscribers {
         started.insert(id.clone(), progress);
     }
 
-    /// Delivers an event of the host itself to all subscriptions of a topic, with the attempts of an effect.
+    /// Delivers an event of the host itself to all subscriptions of a topic. Each has its attempts at an event on which its
+    /// agent fails; while some cannot handle it now, it has those of an effect.
     pub(super) async fn deliver_all(
         &self,
         inbound: &dyn Inbound,
         pubsub: &str,
         topic: &str,
         event: &Bytes,
-    ) -> Tried {
+    ) -> Result<(), Error> {
         let (most, backoff) = self.tries;
-        let (mut progress, mut round, mut attempts) = (Progress::default(), 0_u32, 0_u32);
+        let (mut progress, mut round, mut busy) = (Progress::default(), 0_u32, 0_u32);
         loop {
-            round += 1;
-            let tried = self.try_all(inbound, pubsub, topic, event, &mut progress).await;
-            attempts = attempts.saturating_add(tried.attempts);
-            if !tried.result.as_ref().is_err_and(Error::is_retryable) {
-                return Tried { attempts, result: tried.result };
+            round = round.saturating_add(1);
+            let Round { result, is_busy } = self.try_all(inbound, pubsub, topic, event, &mut progress).await;
+            busy += u32::from(is_busy);
+            match result {
+                Err(error) if error.is_retryable() && busy >= most => {
+                    return Err(Error::Other(given_up(round, &error.to_string())));
+                }
+                Err(error) if error.is_retryable() => {}
+                result => return result,
             }
-            if round >= most {
-                let result = tried.result.map_err(|error| Error::Other(given_up(round, &error.to_string())));
-                return Tried { attempts, result };
-            }
-            tokio::time::sleep(backoff.after(round)).await;
+            let wait = backoff.after(round);
+            tokio::time::sleep(if is_busy { wait } else { wait.min(MAX_WAIT) }).await;
         }
     }
 
-    /// Delivers an event to the subscriptions that are not done with it, one after the other.
+    /// Makes one attempt at each subscription that is not done with an event, one after the other.
     async fn try_all(
         &self,
         inbound: &dyn Inbound,
@@ -131,21 +144,23 @@ impl Subscribers {
         topic: &str,
         event: &Bytes,
         progress: &mut Progress,
-    ) -> Tried {
+    ) -> Round {
         let Some(subscribers) = self.by_topic.get(&(pubsub.to_owned(), topic.to_owned())) else {
             tracing::debug!("nobody subscribes to {pubsub}/{topic}");
-            return Ok(()).into();
+            return Round { result: Ok(()), is_busy: false };
         };
         progress.subscribers.resize(subscribers.len(), Some(0));
         let Progress { subscribers: states, failures } = progress;
-        let (mut later, mut most) = (Vec::new(), 1);
+        let (mut later, mut is_busy) = (Vec::new(), false);
         for (subscriber, state) in subscribers.iter().zip(states) {
             let Some(failed) = state else { continue };
-            let (attempts, result) = self.deliver(inbound, subscriber, event, failed).await;
-            most = most.max(attempts);
-            match result {
+            match self.deliver(inbound, subscriber, event, failed).await {
                 Ok(()) => *state = None,
-                Err(Unhandled::Later(reason)) => later.push(format!("{}: {reason}", subscriber.path)),
+                Err(Unhandled::Later(reason)) => {
+                    is_busy = true;
+                    later.push(format!("{}: {reason}", subscriber.path));
+                }
+                Err(Unhandled::Failed(reason)) => later.push(format!("{}: {reason}", subscriber.path)),
                 Err(Unhandled::GivenUp(reason)) => {
                     *state = None;
                     failures.push(format!("{}: {reason}", subscriber.path));
@@ -157,42 +172,35 @@ impl Subscribers {
             (true, false) => Err(Error::Other(failures.join("; "))),
             (false, _) => Err(Error::Unavailable(later.join("; "))),
         };
-        Tried { attempts: most, result }
+        Round { result, is_busy }
     }
 
-    /// Delivers an event to one subscription, with retries while its agent fails. A dropped event counts as delivered, as
-    /// it does for a broker; the subscription has logged the reason.
+    /// Makes one attempt at one subscription. A dropped event counts as delivered, as it does for a broker; the
+    /// subscription has logged the reason.
     ///
     /// An agent that fails has the attempts of an event of the host, if the subscription allows no fewer (`attempts`).
-    /// With a dead-letter topic it has the subscription's number: nothing is lost there. `failed` counts them. Returns
-    /// the number of attempts made now, too.
+    /// With a dead-letter topic it has the subscription's number: nothing is lost there. `failed` counts them.
     async fn deliver(
         &self,
         inbound: &dyn Inbound,
         to: &Subscriber,
         event: &Bytes,
         failed: &mut u32,
-    ) -> (u32, Result<(), Unhandled>) {
-        let (most, backoff) = self.tries;
-        let mut attempts = 0_u32;
-        loop {
-            attempts += 1;
-            let reason = match inbound.event(&to.path, event).await {
-                EventOutcome::Success | EventOutcome::Drop(_) => return (attempts, Ok(())),
-                EventOutcome::Retry(reason) => return (attempts, Err(Unhandled::Later(reason))),
-                EventOutcome::Failed(reason) => reason,
-            };
-            *failed = failed.saturating_add(1);
-            if *failed >= to.attempts {
-                let outcome = inbound.event_failed(&to.path, event, reason).await;
-                return (attempts, ended(outcome, *failed));
-            }
-            if *failed >= most && !to.has_dead_letter {
-                return (attempts, Err(Unhandled::GivenUp(given_up(*failed, &reason))));
-            }
-            let wait = backoff.after(*failed);
-            tokio::time::sleep(if to.has_dead_letter { wait.min(MAX_WAIT) } else { wait }).await;
+    ) -> Result<(), Unhandled> {
+        let reason = match inbound.event(&to.path, event).await {
+            EventOutcome::Success | EventOutcome::Drop(_) => return Ok(()),
+            EventOutcome::Retry(reason) => return Err(Unhandled::Later(reason)),
+            EventOutcome::Failed(reason) => reason,
+        };
+        *failed = failed.saturating_add(1);
+        if *failed >= to.attempts {
+            return ended(inbound.event_failed(&to.path, event, reason).await, *failed);
         }
+        let (most, _) = self.tries;
+        if *failed >= most && !to.has_dead_letter {
+            return Err(Unhandled::GivenUp(given_up(*failed, &reason)));
+        }
+        Err(Unhandled::Failed(reason))
     }
 }
 
@@ -266,22 +274,36 @@ mod tests {
         Bytes::from_static(b"{}")
     }
 
-    /// An event that can be dead-lettered is not lost to a host that is busy for a moment, and its many attempts do not
-    /// hold up its sender for hours.
+    /// Its waits, and the time after which it is given up, are those of the effect's lane, which may end at any of them.
     #[tokio::test(start_paused = true)]
-    async fn an_event_with_a_dead_letter_topic_is_dead_lettered_and_never_given_up() {
+    async fn an_event_on_which_an_agent_fails_has_one_attempt_at_a_time() {
         let answers = (0..6).map(|_| failed()).chain([busy()]).chain((0..14).map(|_| failed()));
         let script = Script { answers: Mutex::new(answers.collect()), ..Script::default() };
         let subscribers = subscribers(vec![subscriber("/e", 20, true)]);
         let id = Arc::<str>::from("turn-0");
 
         let began = Instant::now();
-        let tried = subscribers.deliver_effect(&script, &id, "p", "t", &event()).await;
-        assert!(matches!(tried.result, Err(Error::Unavailable(_))), "it is busy: {tried:?}");
-        let again = subscribers.deliver_effect(&script, &id, "p", "t", &event()).await;
-        assert!(again.result.is_ok(), "{again:?}");
-        assert_eq!((tried.attempts, again.attempts, *script.dead_letters.lock()), (7, 14, 1));
-        assert!(began.elapsed() < 21 * MAX_WAIT, "{:?}", began.elapsed());
+        for attempt in 1..=20 {
+            let tried = subscribers.deliver_effect(&script, &id, "p", "t", &event()).await;
+            assert!(matches!(tried, Err(Error::Unavailable(_))), "{attempt}: {tried:?}");
+        }
+        // It was busy once, and more often tried than an effect: neither ends it.
+        assert_eq!(*script.dead_letters.lock(), 0);
+        let last = subscribers.deliver_effect(&script, &id, "p", "t", &event()).await;
+        assert!(last.is_ok(), "{last:?}");
+        assert_eq!((*script.dead_letters.lock(), script.answers.lock().len()), (1, 0));
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_without_a_dead_letter_topic_is_given_up_after_the_attempts_of_an_effect() {
+        let script = Script { answers: Mutex::new((0..5).map(|_| failed()).collect()), ..Script::default() };
+        let subscribers = subscribers(vec![subscriber("/e", 20, false)]);
+        let id = Arc::<str>::from("turn-0");
+        for attempt in 1..=5 {
+            let tried = subscribers.deliver_effect(&script, &id, "p", "t", &event()).await;
+            assert_eq!(matches!(tried, Err(Error::Other(_))), attempt == 5, "{attempt}: {tried:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -293,21 +315,30 @@ mod tests {
         script.answers.lock().extend([EventOutcome::Success, busy(), busy()]);
         for _ in 0..2 {
             let tried = subscribers.deliver_effect(&script, &id, "p", "t", &event()).await;
-            assert!(matches!(tried.result, Err(Error::Unavailable(_))), "{tried:?}");
+            assert!(matches!(tried, Err(Error::Unavailable(_))), "{tried:?}");
         }
         script.answers.lock().extend([EventOutcome::Success, failed()]);
         let tried = subscribers.deliver_effect(&script, &id, "p", "t", &event()).await;
-        assert!(tried.result.is_ok(), "{tried:?}");
+        assert!(tried.is_ok(), "{tried:?}");
         assert_eq!(*script.answers.lock(), [failed()], "\"/a\" was not asked again");
         assert_eq!(subscribers.started.lock().len(), 0);
     }
 
+    /// Its many attempts do not take hours, and one that can be dead-lettered is not lost.
     #[tokio::test(start_paused = true)]
-    async fn an_event_of_the_host_itself_is_given_up_after_the_attempts_of_an_effect() {
+    async fn an_event_of_the_host_itself_has_all_attempts_at_once() {
         let script = Script { answers: Mutex::new((0..5).map(|_| busy()).collect()), ..Script::default() };
-        let subscribers = subscribers(vec![subscriber("/e", 20, false)]);
-        let tried = subscribers.deliver_all(&script, "p", "t", &event()).await;
-        assert!(matches!(tried.result, Err(Error::Other(_))), "{tried:?}");
-        assert_eq!(tried.attempts, 5);
+        let busy = subscribers(vec![subscriber("/e", 20, false)]);
+        let tried = busy.deliver_all(&script, "p", "t", &event()).await;
+        assert!(matches!(tried, Err(Error::Other(_))), "{tried:?}");
+        assert_eq!(script.answers.lock().len(), 0);
+
+        script.answers.lock().extend((0..20).map(|_| failed()));
+        let began = Instant::now();
+        let failing = subscribers(vec![subscriber("/e", 20, true)]);
+        let tried = failing.deliver_all(&script, "p", "t", &event()).await;
+        assert!(tried.is_ok(), "{tried:?}");
+        assert_eq!((*script.dead_letters.lock(), script.answers.lock().len()), (1, 0));
+        assert!(began.elapsed() < 20 * MAX_WAIT, "{:?}", began.elapsed());
     }
 }

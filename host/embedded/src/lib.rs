@@ -215,8 +215,8 @@ impl EffectDelivery for Embedded {
                     Some(inbound) => {
                         let event =
                             cloud_event::envelope(&effect.id, &actor.agent_type, pubsub, topic, event);
-                        let Events { subscribers, .. } = &self.events;
-                        subscribers.deliver_effect(&**inbound, &effect.id, pubsub, topic, &event).await
+                        let subscribers = &self.events.subscribers;
+                        subscribers.deliver_effect(&**inbound, &effect.id, pubsub, topic, &event).await.into()
                     }
                     None => Err(is_starting()).into(),
                 },
@@ -238,7 +238,7 @@ impl EffectDelivery for Embedded {
         let event = cloud_event::envelope(&daca_model::new_id(), "daca", pubsub, name, &event);
         if DELIVERS.try_with(|()| ()).is_err() {
             let delivery = self.events.subscribers.deliver_all(&*inbound, pubsub, name, &event);
-            return DELIVERS.scope((), delivery).await.result;
+            return DELIVERS.scope((), delivery).await;
         }
         let Ok(permit) = self.events.waiting.clone().try_acquire_owned() else {
             return Err(Error::Unavailable(format!(
@@ -250,7 +250,7 @@ impl EffectDelivery for Embedded {
             let _permit = permit;
             let Topic { pubsub, topic } = &topic;
             let delivered = subscribers.deliver_all(&*inbound, pubsub, topic, &event).await;
-            if let Err(error) = delivered.result {
+            if let Err(error) = delivered {
                 let code = ErrorCode::EventSetAsideFailed.as_str();
                 tracing::error!(code, "an event for {pubsub}/{topic} is lost: {error}");
             }

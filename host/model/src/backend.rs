@@ -29,7 +29,8 @@ pub use crate::shared_store::{SharedStore, SharedValue, SharedWriteError, change
 pub use crate::shown_effect::EffectKind;
 pub use crate::stored::stored_json;
 pub use crate::wakeup::{
-    EFFECTS, EFFECTS_METHOD, FiredWakeup, HOST_KEYS, Registration, WakeupKey, WakeupKind, firing_data,
+    EFFECTS, EFFECTS_METHOD, EFFECTS_OF_ANOTHER, FiredWakeup, HOST_KEYS, Registration, WakeupKey, WakeupKind,
+    effects_proxy, firing_data, of_effects_proxy,
 };
 use crate::{ActorAddress, CallContext, CallError, Topic};
 

@@ -33,6 +33,18 @@ impl Effect {
         format!("{turn}-{number}").into()
     }
 
+    /// Returns `true` for the identity of an effect of a host: sixteen digits of the host's run, the number of the turn in
+    /// it, and that of the effect in the turn.
+    pub fn is_id(text: &str) -> bool {
+        let parts = text.split('-').collect::<Vec<_>>();
+        let [run, turn, number] = parts[..] else { return false };
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        run.len() == 16
+            && run.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && is_number(turn)
+            && is_number(number)
+    }
+
     /// The turn that requested it.
     pub fn turn(&self) -> &str {
         self.id.rsplit_once('-').map_or(&*self.id, |(turn, _)| turn)
@@ -58,8 +70,7 @@ pub struct FailedEffect {
     pub is_told: bool,
 }
 
-/// The result of a delivery, with the number of tries that were made. A backend that delivers in process makes several
-/// tries by itself.
+/// The result of a delivery, with the number of tries that were made.
 #[derive(Debug, Clone)]
 pub struct Tried {
     /// The tries: at least one. Of several receivers, that with the most counts.

@@ -6,7 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
+use daca_base::digest;
 use daca_base::json::Document;
+
+use crate::ActorAddress;
 
 /// The prefix of the state keys that the host keeps beside an agent's own, of its reminders and timers, and of the methods
 /// that it answers by itself. No guest can name them.
@@ -18,6 +21,27 @@ pub const EFFECTS: &str = "daca:effects";
 /// The method by which one host asks another for the effects of its actors. No actor has it: a host answers it by
 /// itself.
 pub const EFFECTS_METHOD: &str = "daca:effects";
+
+/// The name of the reminder that an actor has in the place of another one, whose id a scheduler does not accept
+/// ([`effects_proxy`]). Its data are the id of that one. A host that does not know it refuses its firing, so that it fires
+/// again.
+pub const EFFECTS_OF_ANOTHER: &str = "daca:effects-of";
+
+/// The actor that has the reminder of another one's effects. It is of the same type, so that its firings arrive at hosts
+/// that have that type, and it is never active: a host that gets a firing passes it on.
+pub fn effects_proxy(actor: &ActorAddress) -> ActorAddress {
+    ActorAddress::unchecked(
+        &actor.agent_type,
+        &format!("daca:effects:{}", digest::digest(actor.id.as_bytes())),
+    )
+}
+
+/// The actor whose effects a firing at a proxy is of, from the data of the reminder. `None` if somebody else has registered
+/// it.
+pub fn of_effects_proxy(proxy: &ActorAddress, data: &[u8]) -> Option<ActorAddress> {
+    let actor = ActorAddress::new(&proxy.agent_type, std::str::from_utf8(data).ok()?).ok()?;
+    (effects_proxy(&actor) == *proxy).then_some(actor)
+}
 
 /// Reminder or timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +101,17 @@ pub fn firing_data(data: Option<&Document>) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proxy_has_the_reminder_of_one_actor() {
+        let actor = "A/ada@example.com".parse().expect("an address");
+        let proxy = effects_proxy(&actor);
+        assert_eq!(proxy.to_string().parse::<ActorAddress>(), Ok(proxy.clone()), "its id is one");
+        assert_eq!(of_effects_proxy(&proxy, b"ada@example.com"), Some(actor));
+        for data in [&b"eve@example.com"[..], b"", b"\xff", b"a||b"] {
+            assert_eq!(of_effects_proxy(&proxy, data), None, "{data:?}");
+        }
+    }
 
     #[test]
     fn data_of_every_origin_is_read() {

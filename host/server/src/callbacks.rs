@@ -18,12 +18,17 @@ use serde_json::{Value, json};
 use super::answer::{HttpError, call_status};
 use super::body::unreadable_body;
 use super::call::address;
+use super::effects::ask_owner;
 use super::{AppToken, HostSeal, Subscriptions};
 use daca_base::ErrorCode;
 use daca_base::json::Document;
 use daca_base::telemetry::printable;
 use daca_manifest::AgentType;
-use daca_model::backend::{self, ActorCall, FiredWakeup, HOST_KEYS, WakeupKey, WakeupKind, firing_data};
+use daca_model::admin::EffectsRequest;
+use daca_model::backend::{
+    self, ActorCall, EFFECTS_OF_ANOTHER, FiredWakeup, HOST_KEYS, WakeupKey, WakeupKind, firing_data,
+    of_effects_proxy,
+};
 use daca_model::cloud_event::content_type;
 use daca_model::{ActorAddress, CallContext, CallError};
 use daca_routing::{CallRouter, answer_mark, context_of, failure_body, is_misdelivered, reply_body};
@@ -154,7 +159,7 @@ async fn ask_host(
     payload: &Bytes,
     context: CallContext,
 ) -> Result<Bytes, CallError> {
-    let request = state.seal.open(actor, method, payload).await?;
+    let (request, _sealed) = state.seal.open(actor, method, payload, context.mark.as_ref()).await?;
     state.actors.see_to_effects(actor, request, context).await
 }
 
@@ -220,6 +225,10 @@ async fn fire(
     let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
     let firing = Document::parse(&body).map_err(|error| super::call::unusable(&error))?;
     let data = firing_data(firing.field("data").as_ref());
+    if kind == WakeupKind::Reminder && name == EFFECTS_OF_ANOTHER {
+        wake_for_effects(state, &actor, &data).await?;
+        return Ok(StatusCode::OK.into_response());
+    }
     // The sidecar tracks its own firings; only other backends use the token.
     let fired = FiredWakeup { key: WakeupKey { kind, name: name.clone() }, token: 0 };
     let context = CallContext { is_woken: true, ..context_of(headers) };
@@ -229,6 +238,14 @@ async fn fire(
     }
     done?;
     Ok(StatusCode::OK.into_response())
+}
+
+/// The reminder of an actor's effects has fired at the actor that has it in its place: the actor itself is woken, on the
+/// host that has it. A reminder that somebody else has registered wakes nobody.
+async fn wake_for_effects(state: &Callbacks, proxy: &ActorAddress, data: &[u8]) -> Result<(), CallError> {
+    let Some(actor) = of_effects_proxy(proxy, data) else { return Ok(()) };
+    let Callbacks { seal, router, actors, .. } = state;
+    ask_owner(seal, router, actors, &actor, EffectsRequest::Wake).await.map(drop)
 }
 
 /// The sidecar ends an activation: the actor was idle, or is active elsewhere from now on. An actor that is not active

@@ -10,6 +10,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use bytes::Bytes;
 use futures::StreamExt as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 use super::admin_state::AdminState;
 use super::answer::HttpError;
 use super::deploy::{actor_of, json_body, path, query_invalid};
+use super::host_seal::HostSeal;
 use super::query;
 use daca_base::ErrorCode;
 use daca_base::json;
@@ -26,6 +28,8 @@ use daca_model::admin::{
 };
 use daca_model::backend::{ActorCall, EFFECTS_METHOD, EffectScan};
 use daca_model::{ActorAddress, CallContext, CallError};
+use daca_routing::CallRouter;
+use daca_runtime::actor::Actors;
 
 /// The entries of a page, unless `?limit=` overrides it, and the maximum.
 const DEFAULT_LIMIT: usize = 100;
@@ -186,23 +190,33 @@ fn answer<T>(result: Result<T, CallError>) -> Result<Json<T>, HttpError> {
     result.map(Json).map_err(|error| HttpError::from(error).naming_code())
 }
 
-/// Asks the host that has the actor.
+/// Asks the host that has the actor, and reads its answer.
 async fn ask<T: DeserializeOwned>(
     state: &AdminState,
     actor: &ActorAddress,
     request: EffectsRequest,
 ) -> Result<T, CallError> {
-    let sealed = state.seal.close(actor, &request).await;
-    let sealed = sealed.map_err(|error| CallError::Backend(error.as_not_applied()))?;
-    let reply = match sealed {
-        Some(payload) => {
-            let call = ActorCall { actor: actor.clone(), method: EFFECTS_METHOD.to_owned(), payload };
-            state.router.call(call, CallContext::of_host()).await?
-        }
-        None => state.actors.see_to_effects(actor, request, CallContext::of_host()).await?,
-    };
+    let reply = ask_owner(&state.seal, &state.router, &state.actors, actor, request).await?;
     json::read(&reply).map_err(|error| {
         tracing::error!(code = ErrorCode::Internal.as_str(), %actor, "another host has answered something else: {error}");
         CallError::Internal
     })
+}
+
+/// Asks the host that has the actor. Returns its answer in JSON.
+pub(super) async fn ask_owner(
+    seal: &HostSeal,
+    router: &CallRouter,
+    actors: &Actors,
+    actor: &ActorAddress,
+    request: EffectsRequest,
+) -> Result<Bytes, CallError> {
+    let sealed = seal.close(actor, &request).await;
+    match sealed.map_err(|error| CallError::Backend(error.as_not_applied()))? {
+        Some(payload) => {
+            let call = ActorCall { actor: actor.clone(), method: EFFECTS_METHOD.to_owned(), payload };
+            router.call(call, CallContext::of_host()).await
+        }
+        None => actors.see_to_effects(actor, request, CallContext::of_host()).await,
+    }
 }

@@ -2,8 +2,13 @@
 //!
 //! A sidecar delivers the calls of every app that reaches it, and an agent may name any method. The calls by which one
 //! host asks another for the effects of its actors change what is sent, and show what may be secret. So each has a seal:
-//! HMAC-SHA-256 over the actor, the time and the request, with a key that the first host puts into the state that the
-//! hosts share. Dapr keeps the values of one app apart from those of others, and no agent can name them.
+//! HMAC-SHA-256 over the method, the actor, the time, a number that is used once, and the request, with a [`key`] that the
+//! first host puts into the state that the hosts share. Dapr keeps the values of one app apart from those of others, and no
+//! agent can name them. A seal holds for some minutes, for one call ([`seen`]). Each host remembers those that it has seen
+//! itself.
+
+mod key;
+mod seen;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +17,16 @@ use bytes::Bytes;
 use daca_base::clock::Clock;
 use daca_base::{ErrorCode, json};
 use daca_model::admin::EffectsRequest;
-use daca_model::backend::{self, EFFECTS_METHOD, SharedStore, SharedWriteError, stored_json};
+use daca_model::backend::{self, EFFECTS_METHOD, SharedStore, stored_json};
 use daca_model::{ActorAddress, CallError};
 use hmac::{Hmac, Mac as _};
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use tokio::time::Instant;
+use sha2::Sha256;
 
+use self::key::{Key, SharedKey};
+use self::seen::{Seal, SealedCall, SeenSeals};
 use super::seldom::Seldom;
 
-/// The key of the hosts' key in the shared state.
-const KEY: &str = "daca-hosts-key";
-/// The time for which a host uses the key that it has read: somebody may have emptied the store.
-const KEY_TIME: Duration = Duration::from_secs(60);
 /// The time for which a seal holds, by the clocks of the two hosts.
 const SEAL_TIME: Duration = Duration::from_secs(300);
 /// The maximum length of a sealed request in bytes.
@@ -38,19 +39,18 @@ pub struct HostSeal {
 }
 
 struct Inner {
-    store: Arc<dyn SharedStore>,
-    /// The key, and when it was read.
-    known: Mutex<Option<(Instant, Key)>>,
+    key: SharedKey,
+    seen: Arc<SeenSeals>,
     refused: Seldom,
 }
-
-type Key = [u8; 32];
 
 /// A request with its seal.
 #[derive(Serialize, Deserialize)]
 struct Sealed {
     /// Milliseconds since 1970.
     at: u64,
+    /// Makes two seals of the same request differ.
+    nonce: String,
     /// The JSON of the request: the seal is over its bytes.
     request: String,
     /// In hexadecimal digits.
@@ -60,7 +60,10 @@ struct Sealed {
 impl HostSeal {
     /// The seals of the hosts that share this store. A single host shares none, and calls nobody.
     pub fn new(store: Option<Arc<dyn SharedStore>>) -> HostSeal {
-        let inner = |store| Arc::new(Inner { store, known: Mutex::default(), refused: Seldom::default() });
+        let inner = |store| {
+            let (key, seen, refused) = (SharedKey::new(store), Arc::default(), Seldom::default());
+            Arc::new(Inner { key, seen, refused })
+        };
         HostSeal { inner: store.map(inner) }
     }
 
@@ -71,95 +74,60 @@ impl HostSeal {
         request: &EffectsRequest,
     ) -> Result<Option<Bytes>, backend::Error> {
         let Some(inner) = &self.inner else { return Ok(None) };
-        let key = inner.key().await?;
+        let key = inner.key.get().await?;
         let request = stored_json(request)?;
         let request = String::from_utf8_lossy(&request).into_owned();
-        let at = Clock::of_process().unix_ms();
-        let seal = hex::encode(mac(&key, &sealed_text(actor, at, &request)).finalize().into_bytes());
-        stored_json(&Sealed { at, request, seal }).map(Some)
+        let (at, nonce) = (Clock::of_process().unix_ms(), daca_model::new_id());
+        let seal = mac(&key, &sealed_text(actor, at, &nonce, &request)).finalize().into_bytes();
+        stored_json(&Sealed { at, nonce, request, seal: hex::encode(seal) }).map(Some)
     }
 
-    /// The request of a call that has arrived, if a host has made it.
+    /// The request of a call that has arrived, if a host has made it, and made it once. `mark` is that of the call. The
+    /// second value is dropped when the call ends.
     pub(super) async fn open(
         &self,
         actor: &ActorAddress,
         method: &str,
         payload: &Bytes,
-    ) -> Result<EffectsRequest, CallError> {
+        mark: Option<&Arc<str>>,
+    ) -> Result<(EffectsRequest, SealedCall), CallError> {
         let refused = || CallError::MethodReserved(method.chars().take(64).collect());
         let inner = self.inner.as_ref().ok_or_else(refused)?;
         let is_readable = method == EFFECTS_METHOD && payload.len() <= MAX_SEALED;
         let sealed = json::read_object::<Sealed>(payload).ok().filter(|_| is_readable);
-        if let Some(sealed) = sealed {
-            let key = inner.key().await.map_err(|error| CallError::Backend(error.as_not_applied()))?;
-            if let Some(request) = unsealed(&key, actor, &sealed, Clock::of_process().unix_ms()) {
-                return Ok(request);
+        // What is too old needs no key.
+        if let Some(sealed) = sealed.filter(|sealed| is_recent(sealed, Clock::of_process().unix_ms())) {
+            let key = inner.key.get().await.map_err(|error| CallError::Backend(error.as_not_applied()))?;
+            if let Some((request, seal)) = unsealed(&key, actor, &sealed)
+                && let Some(call) = inner.seen.accept(seal, mark)
+            {
+                return Ok((request, call));
             }
         }
         if let Some(left_out) = inner.refused.admit() {
             let code = ErrorCode::MethodReserved.as_str();
-            tracing::warn!(code, %actor, left_out, "a call of a method of the hosts had no seal of a host, and was refused");
+            tracing::warn!(code, %actor, left_out, "a call of a method of the hosts had no seal of a host, or a used one, and was refused");
         }
         Err(refused())
     }
 }
 
-impl Inner {
-    async fn key(&self) -> Result<Key, backend::Error> {
-        let known = *self.known.lock();
-        if let Some((read, key)) = known
-            && read.elapsed() < KEY_TIME
-        {
-            return Ok(key);
-        }
-        let read = Instant::now();
-        let key = match self.stored().await? {
-            Some(key) => key,
-            None => self.first().await?,
-        };
-        *self.known.lock() = Some((read, key));
-        Ok(key)
-    }
-
-    /// The key in the store.
-    async fn stored(&self) -> Result<Option<Key>, backend::Error> {
-        let read = self.store.read(&[KEY.to_owned()]).await?;
-        let Some(value) = read.into_iter().flatten().next() else { return Ok(None) };
-        let text = json::read::<String>(&value.value).ok().filter(|text| text.len() >= size_of::<Key>());
-        let text = text.ok_or_else(|| {
-            backend::Error::Other(format!("the shared {KEY:?} was not written by a host: remove it"))
-        })?;
-        Ok(Some(Sha256::digest(text).into()))
-    }
-
-    /// Makes the key, unless another host has just made it.
-    async fn first(&self) -> Result<Key, backend::Error> {
-        // Two random identifiers have 244 random bits.
-        let text = format!("{}{}", daca_model::new_id(), daca_model::new_id());
-        match self.store.write(KEY, stored_json(&text)?, Some(None)).await {
-            Ok(()) | Err(SharedWriteError::Conflict) => {}
-            Err(SharedWriteError::Failed(error)) => return Err(error),
-        }
-        let missing = || backend::Error::Unavailable("the hosts' key was written, and is not there".into());
-        self.stored().await?.ok_or_else(missing)
-    }
+fn is_recent(sealed: &Sealed, now: u64) -> bool {
+    u128::from(now.abs_diff(sealed.at)) <= SEAL_TIME.as_millis()
 }
 
-fn unsealed(key: &Key, actor: &ActorAddress, sealed: &Sealed, now: u64) -> Option<EffectsRequest> {
-    let Sealed { at, request, seal: given } = sealed;
-    let given = hex::decode(given).ok()?;
+/// The request, and its seal, if that is right.
+fn unsealed(key: &Key, actor: &ActorAddress, sealed: &Sealed) -> Option<(EffectsRequest, Seal)> {
+    let Sealed { at, nonce, request, seal } = sealed;
+    let seal = Seal::try_from(hex::decode(seal).ok()?).ok()?;
     // In constant time.
-    let is_right = mac(key, &sealed_text(actor, *at, request)).verify_slice(&given).is_ok();
-    let is_recent = u128::from(now.abs_diff(*at)) <= SEAL_TIME.as_millis();
-    if !(is_right && is_recent) {
-        return None;
-    }
-    json::read(request.as_bytes()).ok()
+    mac(key, &sealed_text(actor, *at, nonce, request)).verify_slice(&seal).ok()?;
+    Some((json::read(request.as_bytes()).ok()?, seal))
 }
 
-/// An address has no line break, so nothing else has the same text.
-fn sealed_text(actor: &ActorAddress, at: u64, request: &str) -> String {
-    format!("{actor}\n{at}\n{request}")
+/// An address has no line break and JSON of a host has none, so nothing else has the same text.
+fn sealed_text(actor: &ActorAddress, at: u64, nonce: &str, request: &str) -> String {
+    format!("{EFFECTS_METHOD}\n{actor}\n{at}\n{nonce}\n{request}")
 }
 
 /// HMAC-SHA-256 (RFC 2104) of a text, to be finished or compared.
@@ -172,7 +140,12 @@ fn mac(key: &Key, text: &str) -> Hmac<Sha256> {
 
 #[cfg(test)]
 mod tests {
-    use daca_model::admin::{EffectsAction, EffectsChange};
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+    use async_trait::async_trait;
+    use daca_model::admin::{EffectsAction, EffectsChange, EffectsPage};
+    use daca_model::backend::{SharedValue, SharedWriteError};
+    use parking_lot::Mutex;
 
     use super::*;
 
@@ -189,25 +162,103 @@ mod tests {
         assert_eq!(hex::encode(mac(&key, "Hi There").finalize().into_bytes()), expected);
     }
 
+    fn sealed(key: &Key, at: u64, request: &str) -> Sealed {
+        let nonce = "n".to_owned();
+        let seal = mac(key, &sealed_text(&actor("A/a"), at, &nonce, request)).finalize().into_bytes();
+        Sealed { at, nonce, request: request.to_owned(), seal: hex::encode(seal) }
+    }
+
     #[test]
     fn only_what_a_host_has_sealed_for_this_actor_a_moment_ago_is_answered() {
         let (key, now) = ([7; 32], 1_000_000_000);
-        let change = EffectsChange { action: EffectsAction::Discard, id: None };
-        let request = EffectsRequest::Change(change);
+        let request = EffectsRequest::Change(EffectsChange { action: EffectsAction::Discard, id: None });
         let text = serde_json::to_string(&request).expect("it is JSON");
-        let sealed = |key: &Key, text: &str| Sealed {
-            at: now,
-            request: text.to_owned(),
-            seal: hex::encode(mac(key, &sealed_text(&actor("A/a"), now, text)).finalize().into_bytes()),
-        };
-        let good = sealed(&key, &text);
-        let opened = |sealed: &Sealed, id: &str, now: u64| unsealed(&key, &actor(id), sealed, now);
-        assert_eq!(opened(&good, "A/a", now), Some(request.clone()));
-        assert_eq!(opened(&good, "A/a", now - 300_000), Some(request), "a clock that is behind");
-        assert_eq!(opened(&good, "A/b", now), None, "another actor");
-        assert_eq!(opened(&good, "A/a", now + 300_001), None, "too old");
-        assert_eq!(opened(&sealed(&[8; 32], &text), "A/a", now), None, "another key");
-        assert_eq!(opened(&Sealed { request: text.replace("discard", "retry"), ..good }, "A/a", now), None);
-        assert_eq!(opened(&Sealed { seal: String::new(), ..sealed(&key, &text) }, "A/a", now), None);
+        let good = || sealed(&key, now, &text);
+        let opened =
+            |sealed: &Sealed, id: &str| unsealed(&key, &actor(id), sealed).map(|(request, _)| request);
+        assert_eq!(opened(&good(), "A/a"), Some(request));
+        assert_eq!(opened(&good(), "A/b"), None, "another actor");
+        assert_eq!(opened(&sealed(&[8; 32], now, &text), "A/a"), None, "another key");
+        assert_eq!(opened(&Sealed { at: now + 1, ..good() }, "A/a"), None, "another time");
+        assert_eq!(opened(&Sealed { nonce: "m".to_owned(), ..good() }, "A/a"), None);
+        assert_eq!(opened(&Sealed { request: text.replace("discard", "retry"), ..good() }, "A/a"), None);
+        assert_eq!(opened(&Sealed { seal: String::new(), ..good() }, "A/a"), None);
+        assert!(is_recent(&good(), now + 300_000) && is_recent(&good(), now - 300_000));
+        assert!(!is_recent(&good(), now + 300_001), "too old");
+    }
+
+    /// A store that has the key, unless it is away.
+    #[derive(Default)]
+    struct Store {
+        value: Mutex<Option<Bytes>>,
+        is_away: AtomicBool,
+        reads: AtomicU32,
+    }
+
+    #[async_trait]
+    impl SharedStore for Store {
+        async fn read(&self, _: &[String]) -> Result<Vec<Option<SharedValue>>, backend::Error> {
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            if self.is_away.load(Ordering::Relaxed) {
+                return Err(backend::Error::Unavailable("it is away".into()));
+            }
+            let value = self.value.lock().clone();
+            Ok(vec![value.map(|value| SharedValue { value, etag: "1".to_owned() })])
+        }
+
+        async fn write(
+            &self,
+            _: &str,
+            value: Bytes,
+            _: Option<Option<&str>>,
+        ) -> Result<(), SharedWriteError> {
+            *self.value.lock() = Some(value);
+            Ok(())
+        }
+
+        async fn delete(&self, _: &str) -> Result<(), backend::Error> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_somebody_sends_once_more_is_refused() {
+        let store = Arc::new(Store::default());
+        let [one, other] = [(); 2].map(|()| HostSeal::new(Some(store.clone())));
+        let list = EffectsRequest::List(EffectsPage { from: 0, limit: 1, payload: true });
+        let payload = one.close(&actor("A/a"), &list).await.expect("the key is there").expect("it is sealed");
+        let again = one.close(&actor("A/a"), &list).await.expect("the key is there");
+        assert_ne!(again.as_ref(), Some(&payload));
+        let [own, another] = ["own", "another"].map(Arc::<str>::from);
+        let open =
+            async |mark: &Arc<str>| other.open(&actor("A/a"), EFFECTS_METHOD, &payload, Some(mark)).await;
+        let (request, call) = open(&own).await.expect("it is of a host");
+        assert_eq!(request, list);
+        assert!(open(&own).await.is_ok(), "the sidecar delivers it again");
+        assert!(open(&another).await.is_err());
+        drop(call);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(open(&own).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn forged_calls_do_not_ask_a_store_that_is_away_each_time() {
+        let store = Arc::new(Store::default());
+        store.is_away.store(true, Ordering::Relaxed);
+        let seal = HostSeal::new(Some(store.clone()));
+        let forged = |at: u64| stored_json(&sealed(&[0; 32], at, "{}")).expect("it is JSON");
+        let (now, old) = (forged(Clock::of_process().unix_ms()), forged(0));
+        let target = actor("A/a");
+        let refused = seal.open(&target, EFFECTS_METHOD, &old, None).await.map(drop);
+        assert!(matches!(refused, Err(CallError::MethodReserved(_))), "{refused:?}");
+        assert_eq!(store.reads.load(Ordering::Relaxed), 0);
+        let open = |_| seal.open(&target, EFFECTS_METHOD, &now, None);
+        let all = futures::future::join_all((0..100).map(open)).await;
+        assert!(all.iter().all(|answer| matches!(answer, Err(CallError::Backend(_)))));
+        assert_eq!(store.reads.load(Ordering::Relaxed), 1);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(open(0).await.is_err());
+        assert_eq!(store.reads.load(Ordering::Relaxed), 2);
     }
 }

@@ -62,6 +62,11 @@ fn host(registry: &mut Registry, state: &AdminState) {
         ConstCounter::new(state.router.misdelivered()),
     );
     registry.register(
+        "daca_dead_letter_changes_dropped",
+        "Changes of the index of dead letters that were dropped because too many waited",
+        ConstCounter::new(state.actors.dropped_index_changes()),
+    );
+    registry.register(
         "daca_log_lines_dropped",
         "Lines of the log that were dropped because standard error is too slow or closed",
         ConstCounter::new(state.log.output.dropped()),
@@ -128,7 +133,22 @@ fn effects(registry: &mut Registry, state: &AdminState, agents: &[(Arc<AgentRunt
         let counts = agents.iter().map(|(agent, _)| (agent, agent.dead_letters.read()));
         ByAgentType::of(counts.map(|(agent, counts)| (agent, ConstCounter::new(count(counts)))))
     };
+    let given_up = state.actors.effects_given_up();
+    let given_up = agents.iter().map(|(agent, _)| {
+        let count = given_up.get(&*agent.agent.name).copied().unwrap_or_default();
+        (agent, ConstGauge::new(count))
+    });
+    registry.register(
+        "daca_agent_effects_given_up",
+        "Effects of the agent type that were given up and are no dead letters yet",
+        ByAgentType::of(given_up),
+    );
     registry.register("daca_dead_letters", "Effects that became dead letters", counter(|of| of.buried));
+    registry.register(
+        "daca_dead_letters_dropped",
+        "Dead letters that were dropped because their actor had too many",
+        counter(|of| of.dropped),
+    );
     registry.register(
         "daca_dead_letters_retried",
         "Dead letters that became pending effects again",

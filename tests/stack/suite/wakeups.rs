@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use daca_tests::Answer;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -44,7 +45,7 @@ async fn reminders_and_timers_fire_as_they_were_registered() -> anyhow::Result<(
     }
     a_reminder_that_fails_is_tried_again(&bench).await?;
     names_that_the_scheduler_does_not_take_are_refused(&bench).await?;
-    an_actor_whose_id_the_scheduler_does_not_take_has_effects(&bench).await?;
+    an_actor_whose_id_the_scheduler_does_not_take_is_woken_for_its_effects(&bench).await?;
     timers_may_have_any_name(&bench).await?;
     a_reminder_of_somebody_else_arrives(&bench).await
 }
@@ -162,15 +163,33 @@ async fn names_that_the_scheduler_does_not_take_are_refused(bench: &Bench) -> an
     Ok(())
 }
 
-/// Its effects have no reminder, and the agent has asked for none.
-async fn an_actor_whose_id_the_scheduler_does_not_take_has_effects(bench: &Bench) -> anyhow::Result<()> {
+/// Another actor, which is never active, has the reminder of its effects.
+async fn an_actor_whose_id_the_scheduler_does_not_take_is_woken_for_its_effects(
+    bench: &Bench,
+) -> anyhow::Result<()> {
+    const ID: &str = "ada@example.com";
+    const IN_BASE64: &str = "YWRhQGV4YW1wbGUuY29t";
+    const SHA_256: &str = "b5fc85e55755f9e0d030a10ab4429b6b2944855f9a0d60077fe832becbc41d72";
     let event = json!({"pubsub": "daca-pubsub", "topic": "unheard", "event": {}});
-    bench.call("ada@example.com", "Publish", &event).await?;
-    support::eventually("that is logged", async || {
-        let lines = support::lines_with(&bench.host.app, &[("code", "effects-without-reminder")])?;
-        Ok((lines == 1).then_some(()))
+    bench.call(ID, "Publish", &event).await?;
+    let reminder = format!("/v1.0/actors/Exerciser/daca:effects:{SHA_256}/reminders/daca:effects-of");
+    let shown = bench.sidecar(Method::GET, &reminder, "").await?;
+    assert!(shown.body["period"].as_str().is_some_and(|period| !period.is_empty()), "{shown:?}");
+    // It would take a minute.
+    let body = json!({"dueTime": "0s", "data": IN_BASE64}).to_string();
+    let registered = bench.sidecar(Method::POST, &reminder, &body).await?;
+    assert_eq!(registered.status, 204, "{registered:?}");
+    support::eventually("the actor is woken", async || {
+        let list = Answer::of(bench.client.get(bench.host.app.admin_url("/activations"))).await?.body;
+        let actors = list["activations"].as_array().cloned().unwrap_or_default();
+        let id = |actor: &Value| actor["actor_id"].as_str().unwrap_or_default().to_owned();
+        anyhow::ensure!(!actors.iter().any(|actor| id(actor).starts_with("daca:")), "{list}");
+        let turns = actors.iter().find(|actor| id(actor) == ID).and_then(|actor| actor["turns"].as_u64());
+        Ok(turns.is_some_and(|turns| turns > 1).then_some(()))
     })
-    .await
+    .await?;
+    assert_eq!(support::lines_with(&bench.host.app, &[("code", "effects-without-reminder")])?, 0);
+    Ok(())
 }
 
 async fn timers_may_have_any_name(bench: &Bench) -> anyhow::Result<()> {

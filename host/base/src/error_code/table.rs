@@ -153,6 +153,8 @@ error_codes! {
     DataUnwritable "data-unwritable" Setup;
     DeactivationNotKept "deactivation-not-kept" Notice;
     DeadLetterDropped "dead-letter-dropped" Notice;
+    DeadLetterIndexFull "dead-letter-index-full" Notice;
+    DeadLetterNotWritten "dead-letter-not-written" Notice;
     DeadLetterUnknown "dead-letter-unknown" NotFound;
     Denied "denied" Notice;
     DeployBusy "deploy-busy" Unavailable;

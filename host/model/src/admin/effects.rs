@@ -18,7 +18,7 @@ pub struct EffectActors {
     /// The `after` of the next page, if there are more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// How often an actor with dead letters did not fit into the index of the hosts, which this list is made from.
+    /// The number of actors with dead letters that did not fit into the index of the hosts, which this list is made from.
     pub left_out: u64,
 }
 
@@ -29,7 +29,7 @@ pub struct EffectActor {
     pub agent_type: String,
     /// The actor's id.
     pub actor_id: String,
-    /// Effects that have not left.
+    /// Effects that have not left. Those that were given up and are no dead letters yet are among them.
     pub pending: usize,
     /// Dead letters.
     pub dead: usize,
@@ -48,7 +48,7 @@ pub struct ActorEffects {
     pub agent_type: String,
     /// The actor's id.
     pub actor_id: String,
-    /// All effects that have not left.
+    /// All effects that have not left. Those that were given up and are no dead letters yet are among them.
     pub pending: usize,
     /// All dead letters.
     pub dead: usize,
@@ -100,6 +100,8 @@ pub enum EffectState {
     Pending,
     /// It was given up, and is a dead letter.
     Dead,
+    /// It was given up, and could not become a dead letter yet.
+    GivenUp,
 }
 
 /// The body of `POST /effects/{agent_type}/{actor_id}/retry` and `…/discard`: one of the two.
@@ -125,6 +127,19 @@ pub struct EffectsChanged {
     pub action: Word<EffectsAction>,
     /// The identities of the dead letters that it was done to, from old to new.
     pub effects: Vec<String>,
+    /// The effect with the requested identity is no dead letter, so nothing was done: what is known of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_dead: Option<Word<NotDead>>,
+}
+
+/// What is known of an effect that is no dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotDead {
+    /// It has not left: somebody has retried it.
+    Pending,
+    /// It is gone: it has left, was discarded, or was dropped because its actor had too many; or there was none.
+    Gone,
 }
 
 /// An action on dead letters.
@@ -145,6 +160,9 @@ pub enum EffectsRequest {
     List(EffectsPage),
     /// A change of its dead letters; the answer is [`EffectsChanged`].
     Change(EffectsChange),
+    /// Not of an operator: the reminder of its effects has fired at another actor, which has it in its place. There is no
+    /// answer.
+    Wake,
 }
 
 /// A page of an actor's effects.

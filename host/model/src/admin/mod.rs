@@ -22,7 +22,7 @@ mod word;
 pub use change::{ChangeAnswer, PinRequest, RollbackRequest, VersionRequest};
 pub use effects::{
     ActorEffects, EffectActor, EffectActors, EffectInfo, EffectState, EffectsAction, EffectsChange,
-    EffectsChangeRequest, EffectsChanged, EffectsPage, EffectsRequest,
+    EffectsChangeRequest, EffectsChanged, EffectsPage, EffectsRequest, NotDead,
 };
 pub use log_line::{LogLine, LogSpan};
 pub use state::{

@@ -40,6 +40,7 @@ impl AgentRuntime {
 #[derive(Debug, Default)]
 pub struct DeadLetterCounters {
     buried: AtomicU64,
+    dropped: AtomicU64,
     retried: AtomicU64,
     discarded: AtomicU64,
 }
@@ -49,6 +50,8 @@ pub struct DeadLetterCounters {
 pub struct DeadLetterCounts {
     /// Effects that became dead letters.
     pub buried: u64,
+    /// Dead letters that were dropped because their actor had too many. A commit that is repeated counts again.
+    pub dropped: u64,
     /// Those that somebody retried.
     pub retried: u64,
     /// Those that somebody discarded.
@@ -60,6 +63,7 @@ impl DeadLetterCounters {
     pub fn read(&self) -> DeadLetterCounts {
         DeadLetterCounts {
             buried: self.buried.load(Ordering::Relaxed),
+            dropped: self.dropped.load(Ordering::Relaxed),
             retried: self.retried.load(Ordering::Relaxed),
             discarded: self.discarded.load(Ordering::Relaxed),
         }
@@ -67,6 +71,10 @@ impl DeadLetterCounters {
 
     pub(super) fn buried(&self, number: usize) {
         self.buried.fetch_add(number as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn dropped(&self, number: usize) {
+        self.dropped.fetch_add(number as u64, Ordering::Relaxed);
     }
 
     pub(super) fn retried(&self, number: usize) {

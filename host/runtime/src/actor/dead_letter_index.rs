@@ -5,18 +5,28 @@
 //! last one. Changes that could not be written are tried again, so the index may lag behind. An actor that is in it
 //! without a reason leaves it when its host looks for its dead letters; one that is missing enters it with its next dead
 //! letter, or when somebody asks for its effects.
+//!
+//! So many changes may wait that further ones are dropped. Then no actor gets its first dead letter: what was given up
+//! stays in its effect log, and is tried again later. A dropped change is therefore only ever one of an actor that is in
+//! the index without a reason.
+
+mod left_out;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use daca_base::ErrorCode;
 use daca_base::json::{self, UnknownFields};
 use daca_model::ActorAddress;
 use daca_model::backend::{self, SharedStore, change_shared, stored_json};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore};
+
+use self::left_out::LeftOut;
 
 /// The form that this host writes, and the latest that it reads.
 const FORMAT: u32 = 1;
@@ -37,6 +47,10 @@ pub(super) struct DeadLetterIndex {
     changed: Notify,
     /// Permits one write at a time, so that an older change never follows a newer one.
     writes: Semaphore,
+    /// The changes that were dropped because too many wait.
+    dropped: AtomicU64,
+    /// It was logged that changes are dropped.
+    has_warned: AtomicBool,
 }
 
 /// The record of one agent type.
@@ -45,9 +59,12 @@ struct Record {
     format: u32,
     /// The ids of the actors.
     actors: BTreeSet<String>,
-    /// How often an actor did not fit.
+    /// The number of actors that did not fit.
     #[serde(default)]
     left_out: u64,
+    /// The actors that did not fit.
+    #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
+    left_out_hashes: LeftOut,
     /// What a newer host has added.
     #[serde(flatten)]
     unknown: UnknownFields,
@@ -55,7 +72,13 @@ struct Record {
 
 impl Record {
     fn new() -> Record {
-        Record { format: FORMAT, actors: BTreeSet::new(), left_out: 0, unknown: UnknownFields::default() }
+        Record {
+            format: FORMAT,
+            actors: BTreeSet::new(),
+            left_out: 0,
+            left_out_hashes: LeftOut::default(),
+            unknown: UnknownFields::default(),
+        }
     }
 
     /// Parses the stored value. One that no host wrote is replaced by an empty record.
@@ -79,14 +102,19 @@ impl Record {
 
     fn apply(&mut self, changes: &BTreeMap<Arc<str>, bool>) {
         for (id, has_letters) in changes {
-            if !has_letters {
-                self.actors.remove(&**id);
-            } else if self.actors.len() < MAX_ACTORS {
+            let fits = self.actors.len() < MAX_ACTORS || self.actors.contains(&**id);
+            if *has_letters && !fits {
+                self.left_out_hashes.add(id);
+                continue;
+            }
+            self.left_out_hashes.remove(id);
+            if *has_letters {
                 self.actors.insert(id.to_string());
-            } else if !self.actors.contains(&**id) {
-                self.left_out = self.left_out.saturating_add(1);
+            } else {
+                self.actors.remove(&**id);
             }
         }
+        self.left_out = self.left_out_hashes.len() as u64;
     }
 }
 
@@ -98,28 +126,55 @@ impl DeadLetterIndex {
             changes: Mutex::default(),
             changed: Notify::new(),
             writes: Semaphore::new(1),
+            dropped: AtomicU64::new(0),
+            has_warned: AtomicBool::new(false),
         }
     }
 
-    /// Tells the index later whether an actor has dead letters.
-    pub(super) fn note(&self, actor: &ActorAddress, has_letters: bool) {
+    /// The changes that were dropped because too many wait.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Tells the index later whether an actor has dead letters. Returns `false` if too many changes wait, and this one is
+    /// dropped.
+    pub(super) fn note(&self, actor: &ActorAddress, has_letters: bool) -> bool {
         if self.store.is_none() {
-            return;
+            return true;
         }
         let mut changes = self.changes.lock();
-        if changes.len() < MAX_CHANGES || changes.contains_key(actor) {
+        let has_room = changes.len() < MAX_CHANGES || changes.contains_key(actor);
+        if has_room {
             changes.insert(actor.clone(), has_letters);
         }
         drop(changes);
         self.changed.notify_one();
+        if !has_room {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.warn();
+        }
+        has_room
+    }
+
+    /// Logs that changes are dropped, once until they could be written.
+    fn warn(&self) {
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
+            let code = ErrorCode::DeadLetterIndexFull.as_str();
+            tracing::warn!(
+                code,
+                "{MAX_CHANGES} changes of the index of dead letters wait for the store; until they are written, no further actor gets its first dead letter"
+            );
+        }
     }
 
     /// Tells the index that an actor is about to get a dead letter. It waits a while if that `is_first`: once the dead
-    /// letter is committed, a host that dies tells nobody.
-    pub(super) async fn announce(&self, actor: &ActorAddress, is_first: bool) {
-        let Some(store) = &self.store else { return };
+    /// letter is committed, a host that dies tells nobody. Returns `false` if the index would not learn of the actor: it
+    /// must not get its first dead letter then.
+    pub(super) async fn announce(&self, actor: &ActorAddress, is_first: bool) -> bool {
+        let Some(store) = &self.store else { return true };
         if !is_first {
-            return self.note(actor, true);
+            self.note(actor, true);
+            return true;
         }
         let write = async {
             let _alone = self.writes.acquire().await;
@@ -127,13 +182,13 @@ impl DeadLetterIndex {
             update(&**store, &actor.agent_type, &[(actor.id.clone(), true)].into()).await
         };
         match tokio::time::timeout(ANNOUNCE_TIMEOUT, write).await {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => return true,
             Ok(Err(error)) => {
                 tracing::debug!(%actor, "the index of dead letters is not written yet: {error}")
             }
             Err(_elapsed) => tracing::debug!(%actor, "the index of dead letters is not written yet"),
         }
-        self.note(actor, true);
+        self.note(actor, true)
     }
 
     /// Writes the changes. Runs until it is dropped.
@@ -165,6 +220,9 @@ impl DeadLetterIndex {
                 result = Err(error);
             }
         }
+        if result.is_ok() {
+            self.has_warned.store(false, Ordering::Relaxed);
+        }
         result
     }
 
@@ -177,7 +235,7 @@ impl DeadLetterIndex {
         }
     }
 
-    /// The actors of some agent types that have dead letters, and how often one did not fit.
+    /// The actors of some agent types that have dead letters, and the number of those that did not fit.
     pub(super) async fn read(
         &self,
         agent_types: &[Arc<str>],

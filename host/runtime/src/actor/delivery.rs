@@ -150,9 +150,11 @@ impl Deliveries {
         let outgoing = logs.outgoing.entry(actor.clone()).or_default();
         outgoing.claim = Arc::downgrade(&claim.token);
         let unknown = outgoing.log.reload(stored);
+        self.shared.resume_done(outgoing);
         let mut waiting = self.waiting(actor, &unknown);
         outgoing.count_earlier(&mut waiting);
         self.send(actor, outgoing, waiting);
+        logs.note_burials(actor);
         drop(logs);
         claim
     }
@@ -208,10 +210,14 @@ impl Deliveries {
     /// Sends the effects of a committed turn.
     pub(super) fn committed(&self, actor: &ActorAddress, staged: Staged) {
         let new = self.waiting(actor, staged.new_effects());
+        let has_buried = staged.buried() > 0;
         let mut logs = self.shared.lock();
         let outgoing = logs.outgoing.entry(actor.clone()).or_default();
         outgoing.log.committed(staged);
         self.send(actor, outgoing, new);
+        if has_buried {
+            logs.note_burials(actor);
+        }
     }
 
     /// Returns `true` if the store has effects that have left, and this claim knows it.

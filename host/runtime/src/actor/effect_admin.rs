@@ -1,10 +1,14 @@
 //! The operators' door to pending effects and dead letters: those of one actor, in its queue like a turn, and the list of
 //! the actors that have some.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use daca_model::admin::EffectsRequest;
-use daca_model::backend::{self, EffectScan};
+use daca_model::backend::{self, EffectScan, FiredWakeup};
 
+use super::effect_log;
 use super::recent_calls::CallKey;
 use super::services::Services;
 use super::work::Work;
@@ -17,7 +21,7 @@ pub struct EffectActorsPage {
     pub actors: Vec<ActorAddress>,
     /// The `after` of the next page, if there are more.
     pub next: Option<ActorAddress>,
-    /// How often an actor with dead letters did not fit into the index.
+    /// The number of actors with dead letters that did not fit into the index.
     pub left_out: u64,
 }
 
@@ -31,6 +35,11 @@ impl Actors {
         request: EffectsRequest,
         context: CallContext,
     ) -> Result<Bytes, CallError> {
+        if matches!(request, EffectsRequest::Wake) {
+            let fired = FiredWakeup { key: effect_log::reminder(), token: 0 };
+            let context = CallContext { of_host: true, identity: None, ..context };
+            return self.wake(actor, fired, Bytes::new(), context).await.map(|()| Bytes::new());
+        }
         let key = context.mark.as_ref().map(|mark| CallKey::of_mark(actor, mark));
         // It must be possible to look at a backlog.
         let context = CallContext { of_host: true, identity: None, ..context };
@@ -57,6 +66,16 @@ impl Actors {
         let actors = rest.by_ref().take(limit).collect::<Vec<_>>();
         let next = rest.next().and_then(|_more| actors.last().cloned());
         Ok(EffectActorsPage { actors, next, left_out })
+    }
+
+    /// The number of effects of each agent type that were given up on this host and are no dead letters yet.
+    pub fn effects_given_up(&self) -> BTreeMap<Arc<str>, usize> {
+        self.services.deliveries.unburied_by_type()
+    }
+
+    /// The changes of the index of dead letters that were dropped because too many waited for the store.
+    pub fn dropped_index_changes(&self) -> u64 {
+        self.services.dead_letters.dropped()
     }
 
     /// Tells the other hosts which actors have dead letters and late effects, if there are others. Runs until it is

@@ -116,16 +116,23 @@ impl EffectLog {
         effects.collect()
     }
 
-    /// The effects that have not ended, in order.
-    pub(super) fn pending(&self) -> Vec<Arc<LoggedEffect>> {
+    /// The number of effects that were given up and are not among the dead letters yet.
+    pub(super) fn unburied(&self) -> usize {
         let effects = self.entries.iter().filter_map(|entry| entry.effect.as_ref());
-        effects.filter(|effect| !effect.is_done()).cloned().collect()
+        effects.filter(|effect| effect.is_given_up()).count()
     }
 
-    /// Returns `true` if the first effect that has not ended was committed before this time.
+    /// The effects that have not left, in order: those that wait, and those that were given up and are not among the dead
+    /// letters yet.
+    pub(super) fn pending(&self) -> Vec<Arc<LoggedEffect>> {
+        let effects = self.entries.iter().filter_map(|entry| entry.effect.as_ref());
+        effects.filter(|effect| !effect.has_left()).cloned().collect()
+    }
+
+    /// Returns `true` if the first of them was committed before this time.
     pub(super) fn waits_since(&self, unix_ms: u64) -> bool {
         let mut effects = self.entries.iter().filter_map(|entry| entry.effect.as_ref());
-        let first = effects.find(|effect| !effect.is_done());
+        let first = effects.find(|effect| !effect.has_left());
         first.is_some_and(|effect| effect.committed_unix_ms.is_none_or(|at| at < unix_ms))
     }
 

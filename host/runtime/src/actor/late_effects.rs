@@ -44,12 +44,14 @@ pub(super) struct LateEffects {
     store: Option<Arc<dyn SharedStore>>,
     /// The name of this run of the host. Nobody is shown it.
     host: String,
+    /// That of the backend, by which effects are late.
+    clock: Clock,
 }
 
 impl LateEffects {
     /// Of the hosts that share this store.
-    pub(super) fn new(store: Option<Arc<dyn SharedStore>>) -> LateEffects {
-        LateEffects { store, host: daca_model::new_id() }
+    pub(super) fn new(store: Option<Arc<dyn SharedStore>>, clock: Clock) -> LateEffects {
+        LateEffects { store, host: daca_model::new_id(), clock }
     }
 
     /// Keeps the line of this host. Runs until it is dropped.
@@ -57,8 +59,8 @@ impl LateEffects {
         let Some(store) = &self.store else { return std::future::pending().await };
         let mut has_line = false;
         loop {
-            tokio::time::sleep(WRITE_INTERVAL).await;
-            let since = Clock::of_process().unix_ms().saturating_sub(millis(LATE_AFTER));
+            self.clock.sleep(WRITE_INTERVAL).await;
+            let since = self.clock.unix_ms().saturating_sub(millis(LATE_AFTER));
             let late = deliveries.actors_that_wait_since(since, MAX_ACTORS);
             let is_late = !late.is_empty();
             if !(is_late || has_line) {
@@ -75,7 +77,8 @@ impl LateEffects {
     pub(super) async fn read(&self) -> Result<BTreeSet<ActorAddress>, Error> {
         let Some(store) = &self.store else { return Ok(BTreeSet::new()) };
         let value = store.read(&[KEY.to_owned()]).await?.into_iter().flatten().next();
-        let lines = value.map(|value| lines(&value.value)).unwrap_or_default();
+        let now = self.clock.unix_ms();
+        let lines = value.map(|value| lines(&value.value, now)).unwrap_or_default();
         // Others can write the store, too.
         let actors = lines.values().flat_map(|line| line.actors.iter().take(MAX_ACTORS));
         Ok(actors.filter_map(|actor| actor.parse().ok()).collect())
@@ -83,12 +86,13 @@ impl LateEffects {
 
     async fn write(&self, store: &dyn SharedStore, late: &[ActorAddress]) -> Result<(), Error> {
         let change = |value: Option<Bytes>| {
-            let mut lines = value.map(|value| lines(&value)).unwrap_or_default();
+            let now = self.clock.unix_ms();
+            let mut lines = value.map(|value| lines(&value, now)).unwrap_or_default();
             if late.is_empty() {
                 lines.remove(&self.host);
             } else {
                 let actors = late.iter().map(ToString::to_string).collect();
-                lines.insert(self.host.clone(), Line { at: Clock::of_process().unix_ms(), actors });
+                lines.insert(self.host.clone(), Line { at: now, actors });
             }
             stored_json(&lines).map(Some)
         };
@@ -99,9 +103,8 @@ impl LateEffects {
 
 /// The lines of the hosts that are there. A value that no host wrote has none: each host writes its own again within
 /// seconds.
-fn lines(value: &[u8]) -> Lines {
+fn lines(value: &[u8], now: u64) -> Lines {
     let mut lines = json::read::<Lines>(value).unwrap_or_default();
-    let now = Clock::of_process().unix_ms();
     lines.retain(|_, line| {
         let (old, ahead) = (now.saturating_sub(line.at), line.at.saturating_sub(now));
         old < millis(HOST_TIMEOUT) && ahead <= millis(MAX_AHEAD)
@@ -113,13 +116,17 @@ fn lines(value: &[u8]) -> Lines {
 mod tests {
     use daca_fakes::FakeStore;
 
+    use daca_base::clock::moved::Machine;
+
     use super::*;
     use crate::fake::actor;
 
     #[tokio::test]
     async fn each_host_has_a_line_while_it_has_late_effects_and_lives() {
         let store = Arc::new(FakeStore::default());
-        let [one, other] = [(); 2].map(|()| LateEffects::new(Some(store.clone())));
+        // Far from the time of this process.
+        let machine = Machine::at(1_000_000_000);
+        let [one, other] = [(); 2].map(|()| LateEffects::new(Some(store.clone()), machine.clock()));
         one.write(&*store, &[actor("a")]).await.expect("the store is there");
         store.overtake(1);
         other.write(&*store, &[actor("b")]).await.expect("the store is there");
@@ -128,7 +135,7 @@ mod tests {
         one.write(&*store, &[]).await.expect("the store is there");
         assert_eq!(other.read().await.expect("it is read"), BTreeSet::from([actor("b")]));
 
-        let now = Clock::of_process().unix_ms();
+        let now = machine.clock().unix_ms();
         let [gone, ahead] = [now - millis(HOST_TIMEOUT), now + 2 * millis(MAX_AHEAD)].map(|at| {
             let lines = Lines::from([("gone".to_owned(), Line { at, actors: vec!["A/c".to_owned()] })]);
             stored_json(&lines).expect("it is JSON")

@@ -13,6 +13,7 @@
 mod activation;
 mod agent;
 mod attempts;
+mod burials;
 mod dead_letter_index;
 mod dedup_log;
 mod delivery;

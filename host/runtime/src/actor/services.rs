@@ -61,7 +61,7 @@ impl Services {
     ) -> Services {
         let HostServices { engine, backend, calls, deliveries, lifecycle } = host;
         let dead_letters = DeadLetterIndex::new(backend.shared());
-        let late_effects = LateEffects::new(backend.shared());
+        let late_effects = LateEffects::new(backend.shared(), backend.clock().clone());
         Services {
             engine,
             backend,

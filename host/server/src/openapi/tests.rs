@@ -31,8 +31,16 @@ fn the_types_of_the_answers_are_described() {
         (json!(effect_actors(true)), json!(effect_actors(false)), answer("get", "/effects")),
         (json!(effect_actors(true)), json!(effect_actors(false)), answer("get", "/effects/{agent_type}")),
         (json!(actor_effects(true)), json!(actor_effects(false)), answer("get", of_actor)),
-        (json!(effects_changed()), json!(effects_changed()), answer("post", &format!("{of_actor}/retry"))),
-        (json!(effects_changed()), json!(effects_changed()), answer("post", &format!("{of_actor}/discard"))),
+        (
+            json!(effects_changed(true)),
+            json!(effects_changed(false)),
+            answer("post", &format!("{of_actor}/retry")),
+        ),
+        (
+            json!(effects_changed(true)),
+            json!(effects_changed(false)),
+            answer("post", &format!("{of_actor}/discard")),
+        ),
         (json!(versions(true)), json!(versions(false)), answer("get", "/versions")),
         (json!(change(true)), json!(change(false)), answer("put", pin)),
         (json!(refusal(true)), json!(refusal(false)), document["components"]["schemas"]["Error"].clone()),
@@ -234,17 +242,19 @@ fn actor_effects(whole: bool) -> ActorEffects {
         effects: vec![
             effect(EffectState::Dead, EffectKind::Send),
             effect(EffectState::Pending, EffectKind::Publish),
+            effect(EffectState::GivenUp, EffectKind::Publish),
         ],
         next: whole.then_some(2),
     }
 }
 
-fn effects_changed() -> EffectsChanged {
+fn effects_changed(whole: bool) -> EffectsChanged {
     EffectsChanged {
         agent_type: "ChatAgent".into(),
         actor_id: "user1".into(),
         action: EffectsAction::Retry.into(),
         effects: vec!["ab-1-0".into()],
+        not_dead: whole.then(|| NotDead::Gone.into()),
     }
 }
 

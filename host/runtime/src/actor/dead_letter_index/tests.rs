@@ -57,9 +57,34 @@ fn a_full_index_counts_what_it_does_not_hold() {
     assert_eq!((record.actors.len(), record.left_out), (MAX_ACTORS, 1));
     record.apply(&change(7, true));
     assert_eq!(record.left_out, 1, "it holds that one");
+    (0..3).for_each(|_| record.apply(&change(MAX_ACTORS, true)));
+    assert_eq!(record.left_out, 1, "whoever looks at it again does not make it another one");
+    record.apply(&change(MAX_ACTORS + 1, true));
+    let value = stored_json(&record).expect("it is JSON");
+    record = Record::read("k", &value).expect("it is read");
+    record.apply(&change(MAX_ACTORS + 1, false));
+    assert_eq!(record.left_out, 1, "one of the two has no dead letters any more");
     record.apply(&change(7, false));
     record.apply(&change(MAX_ACTORS, true));
-    assert_eq!((record.actors.len(), record.left_out), (MAX_ACTORS, 1));
+    assert_eq!((record.actors.len(), record.left_out), (MAX_ACTORS, 0), "there was room");
+}
+
+/// An actor with a dead letter that no list has would never be found.
+#[tokio::test(start_paused = true)]
+async fn no_actor_gets_its_first_dead_letter_while_the_index_cannot_note_it() {
+    let store = Arc::new(FakeStore::default());
+    let index = index(&store);
+    store.is_away.store(true, Ordering::Relaxed);
+    assert!((0..MAX_CHANGES).all(|id| index.note(&actor(&id.to_string()), false)));
+    assert!(index.announce(&actor("0"), true).await, "its change waits already");
+    assert!(index.announce(&actor("0"), true).await);
+    assert!(!index.announce(&actor("new"), true).await);
+    assert!(index.announce(&actor("known"), false).await, "the index has it since its first one");
+    assert_eq!(index.dropped(), 2);
+    store.is_away.store(false, Ordering::Relaxed);
+    index.write_changes(&*store).await.expect("the store is there");
+    assert!(index.announce(&actor("new"), true).await);
+    assert_eq!((listed(&index).await, index.dropped()), (vec!["0".to_owned(), "new".to_owned()], 2));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use daca_base::clock::Clock;
 use daca_model::backend::Effect;
+use tokio::sync::Notify;
 
 use crate::actor::effect_log::LoggedEffect;
 
@@ -16,12 +17,20 @@ pub(super) struct Lane {
     pub(super) is_held_up: bool,
     /// It has had its last attempt at once, of a drain.
     pub(super) was_hurried: bool,
+    /// Ends its wait when the effect that it waits for is done.
+    pub(super) wake: Arc<Notify>,
 }
 
 impl Lane {
     /// The lane of an effect that nothing waits for yet.
     pub(super) fn of(first: WaitingEffect) -> Lane {
-        Lane { effects: VecDeque::from([first]), is_held_up: false, was_hurried: false }
+        let effects = VecDeque::from([first]);
+        Lane { effects, is_held_up: false, was_hurried: false, wake: Arc::default() }
+    }
+
+    /// Returns `true` if the first effect is done: another host has seen to it.
+    pub(super) fn waits_for_nothing(&self) -> bool {
+        self.effects.front().is_some_and(|first| first.logged.is_done())
     }
 }
 

@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use tokio::sync::Notify;
 use tracing::Instrument as _;
 
 use super::lane::WaitingEffect;
@@ -44,11 +45,12 @@ impl Shared {
             if !self.is_behind() {
                 self.has_room.notify_one();
             }
-            if let Some(wait) = wait {
+            if let Some((wait, wake)) = wait {
                 // By the backend's clock: a test moves it. Either way the lane goes on.
                 tokio::select! {
                     () = self.backend.clock().sleep(wait) => {}
                     () = hurry => {}
+                    () = wake.notified() => {}
                 }
                 let mut logs = self.lock();
                 let outgoing = logs.outgoing.get_mut(&actor);
@@ -68,12 +70,13 @@ impl Shared {
         let rest = std::panic::AssertUnwindSafe(delivery).catch_unwind().await.unwrap_or_else(|_| {
             for (id, logged) in &tried {
                 self.outbox.settle(*id, EffectStatus::Failed);
-                logged.give_up(given_up(&Error::Other("the host failed unexpectedly".to_owned()), 1));
+                let error = Error::Other("the host failed unexpectedly".to_owned());
+                logged.give_up(given_up(&error, 1, self.backend.clock()));
             }
             Vec::new()
         });
         if tried.iter().any(|(_, logged)| logged.is_given_up()) {
-            self.lock().given_up.insert(actor.clone());
+            self.lock().add_given_up(actor);
             self.has_given_up.notify_one();
         }
         let waits_on = |id: u64| rest.iter().any(|waiting| waiting.id == id);
@@ -125,8 +128,13 @@ impl Shared {
     }
 
     /// Puts effects back to the front of their lane, which runs. Returns the wait before the next attempt, if the lane
-    /// is held up. If one of them was given up, those behind it are tried at once.
-    fn put_back(&self, actor: &ActorAddress, key: &LaneKey, effects: Vec<WaitingEffect>) -> Option<Duration> {
+    /// is held up, and what ends that wait early. If one of them was given up, those behind it are tried at once.
+    fn put_back(
+        &self,
+        actor: &ActorAddress,
+        key: &LaneKey,
+        effects: Vec<WaitingEffect>,
+    ) -> Option<(Duration, Arc<Notify>)> {
         let first = effects.first()?;
         let policy = self.options.of_actor(actor);
         let wait = (first.failures > 0).then(|| policy.wait(&first.effect().id, first.failures));
@@ -144,10 +152,14 @@ impl Shared {
             self.let_go(outgoing, key);
             return None;
         }
+        // Another host may have sent it, and this one may have read that, during the attempt.
+        if lane.waits_for_nothing() {
+            return None;
+        }
         lane.is_held_up = true;
         self.held_up.fetch_add(lane.effects.len(), Ordering::Relaxed);
         self.settled.notify_waiters();
-        Some(wait)
+        Some((wait, lane.wake.clone()))
     }
 
     /// Forgets the effects of a lane. The next activation of the actor, on any host, reads them again.
@@ -209,7 +221,7 @@ impl Shared {
             return Some(waiting);
         }
         self.give_up(id, waiting.effect(), &error);
-        waiting.logged.give_up(given_up(&error, attempts));
+        waiting.logged.give_up(given_up(&error, attempts, self.backend.clock()));
         None
     }
 
@@ -228,8 +240,8 @@ fn no_result() -> Error {
     Error::Unavailable("the backend gave no result".to_owned())
 }
 
-fn given_up(error: &Error, attempts: u32) -> GivenUp {
-    let at_unix_ms = Clock::of_process().unix_ms();
+fn given_up(error: &Error, attempts: u32, clock: &Clock) -> GivenUp {
+    let at_unix_ms = clock.unix_ms();
     let mut reason = error.to_string();
     reason.truncate(reason.floor_char_boundary(MAX_REASON));
     GivenUp { reason, code: error.case().to_owned(), attempts, at_unix_ms }

@@ -8,7 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, Semaphore};
 
 use super::lane::Lane;
-use super::logs::Logs;
+use super::logs::{Logs, Outgoing};
 use super::policy::DeliveryOptions;
 
 /// The fraction of the permitted waiting effects beyond which callers are slowed down.
@@ -56,6 +56,16 @@ impl Shared {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Logs> {
         self.logs.lock()
+    }
+
+    /// Ends the waits of an actor's lanes for effects that another host has seen to.
+    pub(super) fn resume_done(&self, outgoing: &mut Outgoing) {
+        for lane in outgoing.lanes.values_mut() {
+            if lane.is_held_up && lane.waits_for_nothing() {
+                self.resume(lane);
+                lane.wake.notify_one();
+            }
+        }
     }
 
     /// The wait of a lane is over.

@@ -8,6 +8,7 @@ use daca_base::clock::{Clock, Reading, moved::Machine};
 use daca_manifest::EffectOrder;
 use daca_model::backend::{BindingRequest, EffectRequest, EffectStatus};
 
+mod other_hosts;
 mod remembered;
 
 const DELAY: Duration = Duration::from_millis(100);

@@ -56,8 +56,20 @@ impl LoggedEffect {
         }
     }
 
+    pub(super) fn has_left(&self) -> bool {
+        matches!(self.end.get(), Some(End::Left))
+    }
+
     pub(in crate::actor) fn is_given_up(&self) -> bool {
-        matches!(self.end.get(), Some(End::GivenUp(_)))
+        self.given_up().is_some()
+    }
+
+    /// Why and when it was given up.
+    pub(in crate::actor) fn given_up(&self) -> Option<&GivenUp> {
+        match self.end.get()? {
+            End::GivenUp(given_up) => Some(given_up),
+            End::Left => None,
+        }
     }
 
     /// It has left, or another host has seen to it. The first end holds.

@@ -1,6 +1,7 @@
 //! The effects of a turn in its commit: the actor's effect log, its dead letters, and the host's reminder of both.
 
 use daca_base::ErrorCode;
+use daca_base::telemetry::printable;
 use daca_model::backend::{self, EFFECTS, Effect, StateWrite, TurnCommit};
 
 use super::Turn;
@@ -78,6 +79,7 @@ impl Turn<'_> {
             return Ok(staged);
         }
         tracing::warn!(
+            code = ErrorCode::DeadLetterNotWritten.as_str(),
             "the effects that were given up are no dead letters yet: the commit would be too large"
         );
         // Nothing else writes such keys in a turn that looks for effects that were given up.
@@ -97,32 +99,59 @@ impl Turn<'_> {
         let mut letters = match self.dead_letters().await {
             Ok(letters) => letters,
             Err(error) => {
-                tracing::warn!("the dead letters cannot be read, so none is added: {error}");
+                tracing::warn!(
+                    code = ErrorCode::DeadLetterNotWritten.as_str(),
+                    "the dead letters cannot be read, so none is added: {error}"
+                );
                 return Vec::new();
             }
         };
-        if !given_up.is_empty() {
-            // Before the commit: an actor too many in the index goes when somebody looks at it, one too few would not be
-            // found.
-            self.services.dead_letters.announce(&self.activation.address, letters.is_empty()).await;
+        // Before the commit: an actor too many in the index goes when somebody looks at it, one too few would not be found.
+        if !given_up.is_empty() && !self.announce(&letters).await {
+            tracing::warn!(
+                code = ErrorCode::DeadLetterNotWritten.as_str(),
+                "the effects that were given up are no dead letters yet: too many changes of the index wait"
+            );
+            return Vec::new();
         }
-        // A quarter of a message: the rest of the log is in it, too.
-        let most = self.services.backend.max_commit_bytes().map(|limit| usize::try_from(limit / 4));
-        let most = most.and_then(Result::ok).unwrap_or(usize::MAX);
+        let most = self.most_letter_bytes();
         for letter in given_up.iter().cloned() {
             let mut dropped = letters.add(if tells { letter.untold() } else { letter });
             dropped.extend(letters.trim(most));
-            for dropped in dropped {
-                let Effect { id, .. } = dropped.effect();
-                let code = ErrorCode::DeadLetterDropped.as_str();
-                tracing::error!(code, "the dead letter {id} was dropped: the actor has too many");
-            }
+            self.note_dropped(&dropped);
         }
         if !given_up.is_empty() {
             write_letters(&letters, commit);
         }
         claim.has_untold = tells.then(|| letters.untold().is_some());
         given_up
+    }
+
+    /// Tells the index of dead letters that the actor gets some. Returns `false` if it must not yet.
+    async fn announce(&self, letters: &DeadLetters) -> bool {
+        self.services.dead_letters.announce(&self.activation.address, letters.is_empty()).await
+    }
+
+    /// The bytes of the actor's dead letters: beside its state, no more than that may have, and a quarter of a message, in
+    /// which the rest of the log is, too.
+    fn most_letter_bytes(&self) -> usize {
+        let of_message = self.services.backend.max_commit_bytes().map_or(u64::MAX, |limit| limit / 4);
+        let of_state = self.activation.agent.agent.limits.state_total.as_u64();
+        usize::try_from(of_message.min(of_state)).unwrap_or(usize::MAX)
+    }
+
+    /// Dead letters are lost. They are named, so that it is known of which effects.
+    fn note_dropped(&self, dropped: &[DeadLetter]) {
+        for letter in dropped {
+            let Effect { id, request, .. } = letter.effect();
+            let (target, bytes) = (request.shown_target(), request.bytes());
+            tracing::error!(
+                code = ErrorCode::DeadLetterDropped.as_str(),
+                "the dead letter {id} for {}, with {bytes} bytes, was dropped: the actor has too many",
+                printable(&target)
+            );
+        }
+        self.activation.agent.dead_letters.dropped(dropped.len());
     }
 
     /// The commit has succeeded: its effects are sent, and the activation keeps the claim for the next one. `letters` are

@@ -70,7 +70,7 @@ async fn a_dead_letter_is_shown_and_leaves_with_its_identity_once_it_is_retried(
     assert_eq!(host.backend.value(&actor("a"), DEAD_LETTERS), None);
     let shown = list(&host, 0, false).await;
     assert_eq!((shown.pending, shown.dead, shown.effects), (0, 0, Vec::new()));
-    assert_eq!(counts(&host), [DeadLetterCounts { buried: 1, retried: 1, discarded: 0 }]);
+    assert_eq!(counts(&host), [DeadLetterCounts { buried: 1, retried: 1, ..DeadLetterCounts::default() }]);
     assert_eq!(host.call("a", "get", "").await, Ok("1".to_owned()), "the state is as it was");
 }
 
@@ -105,6 +105,80 @@ async fn the_dead_letters_of_an_actor_that_is_not_active_are_discarded_for_good(
     let last = FakeHost::start(host.backend.clone()).await;
     assert_eq!(list(&last, 0, false).await.dead, 0);
     assert_eq!(last.delivered().await, ["1"], "it was never tried again");
+}
+
+/// It would be in no list and no number, and lies in the state all the same.
+#[tokio::test(start_paused = true)]
+async fn what_is_given_up_and_cannot_be_a_dead_letter_is_counted_and_shown() {
+    let (host, _) = broken().await;
+    let given_up = || host.actors.effects_given_up().into_values().sum::<usize>();
+    // Enough for the effect log, and not for the dead letter beside it.
+    host.backend.limit_commits(300);
+    let shown = list(&host, 0, false).await;
+    let [effect] = &shown.effects[..] else { panic!("{shown:?}") };
+    assert_eq!((shown.pending, shown.dead, given_up()), (1, 0, 1));
+    assert_eq!((&effect.state, effect.attempts), (&EffectState::GivenUp.into(), 1));
+    assert_eq!(effect.reason.as_deref(), Some("no such topic"));
+    // Not even the log can be written.
+    host.backend.limit_commits(1);
+    assert_eq!(list(&host, 0, false).await.pending, 1);
+    let refused = change(&host, EffectsAction::Discard, None).await;
+    assert_eq!(refused, Err("sidecar-message-too-large".to_owned()));
+    host.backend.limit_commits(0);
+    let shown = list(&host, 0, false).await;
+    assert_eq!((shown.pending, shown.dead, given_up()), (0, 1, 0));
+}
+
+/// The answer to the first request was lost.
+#[tokio::test(start_paused = true)]
+async fn a_change_that_is_repeated_tells_what_became_of_the_effect() {
+    let (host, is_mended) = broken().await;
+    let id = list(&host, 0, false).await.effects[0].id.clone();
+    let not_dead = async |action: EffectsAction| {
+        let change = EffectsRequest::Change(EffectsChange { action, id: Some(id.clone()) });
+        let changed = ask::<EffectsChanged>(&host, change).await?;
+        assert_eq!(changed.effects, [""; 0]);
+        Ok::<_, String>(changed.not_dead)
+    };
+    is_mended.store(true, Ordering::Relaxed);
+    let held = host.backend.hold_deliveries().await;
+    assert_eq!(change(&host, EffectsAction::Retry, Some(&id)).await, Ok(vec![id.clone()]));
+    assert_eq!(not_dead(EffectsAction::Retry).await, Ok(Some(NotDead::Pending.into())));
+    assert_eq!(not_dead(EffectsAction::Discard).await, Err("dead-letter-unknown".to_owned()));
+    drop(held);
+    assert_eq!(host.delivered().await, ["1", "1"]);
+    assert_eq!(not_dead(EffectsAction::Retry).await, Ok(Some(NotDead::Gone.into())));
+    // Another host is asked, which may send it once more.
+    let next = FakeHost::start(host.backend.clone()).await;
+    let again = EffectsChange { action: EffectsAction::Retry, id: Some(id.clone()) };
+    let again = ask::<EffectsChanged>(&next, EffectsRequest::Change(again)).await;
+    assert!(again.is_ok(), "{again:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_has_no_more_than_fits_into_a_message() {
+    let (host, _) = broken().await;
+    for _ in 0..2 {
+        host.call("a", "add", "1").await.expect("it is done");
+        host.delivered().await;
+    }
+    let page = async |from: usize| {
+        let page = EffectsPage { from, limit: 100, payload: false };
+        ask::<ActorEffects>(&host, EffectsRequest::List(page)).await.expect("it is shown")
+    };
+    let whole = page(0).await;
+    assert_eq!((whole.dead, whole.effects.len(), whole.next), (3, 3, None));
+    // A quarter is less than two effects, and one is shown in any case.
+    host.backend.limit_commits(400);
+    let mut found = Vec::new();
+    let mut next = Some(0);
+    while let Some(from) = next {
+        let page = page(from).await;
+        assert_eq!(page.effects.len(), 1);
+        found.extend(page.effects);
+        next = page.next;
+    }
+    assert_eq!(found, whole.effects);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,58 @@
+//! Making dead letters of effects that were given up, in turns of the host. [`super::delivery`] knows whose they are.
+
+use bytes::Bytes;
+use daca_base::ErrorCode;
+use daca_base::telemetry::printable;
+use daca_model::backend::FiredWakeup;
+use daca_model::{ActorAddress, CallContext};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+
+use super::effect_log;
+use super::table::Actors;
+
+/// The number of actors whose given-up effects become dead letters at the same time.
+const CONCURRENT_BURIALS: usize = 16;
+
+impl Actors {
+    /// Makes dead letters of effects that were given up, in turns of the host, and tells their agents. Runs until it is
+    /// dropped. An actor that is not active here any more is left to the host's reminder.
+    pub async fn run_burials(&self) {
+        tokio::join!(self.run_given_up(), self.run_tellings());
+    }
+
+    async fn run_given_up(&self) {
+        let mut burials = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                actor = self.services.deliveries.next_given_up(), if burials.len() < CONCURRENT_BURIALS => {
+                    burials.push(self.bury(actor));
+                }
+                Some(()) = burials.next() => self.services.deliveries.burial_ended(),
+            }
+        }
+    }
+
+    async fn bury(&self, actor: ActorAddress) {
+        if !self.services.active().contains_key(&actor) {
+            return;
+        }
+        let fired = FiredWakeup { key: effect_log::reminder(), token: 0 };
+        // Like a direct call: it is refused if the actor may be active elsewhere. A backlog does not refuse what shortens it.
+        let context = CallContext { is_direct: true, ..CallContext::of_host() };
+        match self.wake(&actor, fired, Bytes::new(), context).await {
+            Ok(()) => {}
+            // Its next host sees to it, or this one at the next firing of the reminder.
+            Err(error) if error.is_not_applied() => {
+                tracing::debug!(%actor, "the effects that were given up are no dead letters yet: {error}");
+            }
+            Err(error) => tracing::warn!(
+                code = ErrorCode::DeadLetterNotWritten.as_str(),
+                agent_type = %actor.agent_type,
+                actor_id = &*actor.id,
+                "the effects that were given up are no dead letters yet: {}",
+                printable(&error.to_string())
+            ),
+        }
+    }
+}
