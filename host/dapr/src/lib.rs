@@ -96,7 +96,7 @@ impl Sidecar {
         let shared = SharedState::new(client.clone(), manifest.dapr.state_store.clone());
         Ok(Sidecar {
             state: StateClient::new(client.clone(), known.clone()),
-            schedules: Schedules::new(client.clone(), epoch.clone(), reminders),
+            schedules: Schedules::new(client.clone(), epoch.clone(), known.clone(), reminders),
             publisher: Publisher::new(client.clone()),
             sends: InFlight::default(),
             shared: Arc::new(shared),
@@ -196,7 +196,11 @@ impl StateStore for Sidecar {
                 self.schedules.remove_after_commit(actor, key).await?;
             }
         }
-        if commit.ends_timers { self.schedules.end_timers(actor).await } else { Ok(()) }
+        if commit.ends_timers {
+            self.schedules.end_timers(actor).await?;
+        }
+        self.schedules.end_once(actor, commit).await;
+        Ok(())
     }
 
     /// A transaction is one message, with the actor's type and id.

@@ -30,6 +30,7 @@ pub use crate::shown_effect::EffectKind;
 pub use crate::stored::stored_json;
 pub use crate::wakeup::{
     EFFECTS, EFFECTS_METHOD, FiredWakeup, HOST_KEYS, Registration, WakeupKey, WakeupKind, firing_data,
+    with_once_mark, without_once_mark,
 };
 use crate::{ActorAddress, CallContext, CallError, Topic};
 
