@@ -186,7 +186,8 @@ impl StateStore for Sidecar {
     }
 
     /// The state is written in one transaction. The scheduler's data cannot be part of it, so new reminders and timers
-    /// are written before it, and removals after it: a failure in between leaves one too many, never one too few.
+    /// are written before it, and removals after it: a failure in between leaves one too many, never one too few. A one-shot
+    /// reminder whose firing this was may end only then, too.
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
         self.schedules.begin(actor, commit);
         self.schedules.register_all(actor, commit).await?;

@@ -22,7 +22,7 @@ use super::{names, status};
 
 /// The waits until the sidecar has certainly seen the end of a timer's turn. The second is for a busy machine.
 const TURN_HAS_ENDED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
-/// The time that the answer to a failed firing waits for the scheduler, which delays the actor.
+/// The time that the answer to a firing waits for the scheduler to tell of its reminder, which delays the actor.
 const KEEPING: Duration = Duration::from_secs(5);
 /// The actors without a reminder of their effects that are remembered. Of others, effects that cannot leave wait for
 /// their actor's next turn with effects.
