@@ -12,13 +12,13 @@ use crate::steps::{self, Step};
 use crate::toolchain::Part;
 use crate::{dev, guests, paths, stack};
 
-/// What the test command runs: the same faults each time, on two hosts.
+/// What the test command runs: the same faults each time, on two hosts. `cargo xtask chaos` with these repeats it alone.
 const OF_TEST: [(&str, u32); 3] = [("--minutes", 5), ("--seed", 18), ("--hosts", 2)];
 
 /// What `chaos` is asked to do.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Arguments of daca-chaos: --minutes N, --seed S, --hosts H
+    /// Arguments of daca-chaos: --minutes N or --faults N, --seed S or --seeds FROM-TO, --hosts H
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }

@@ -12,6 +12,8 @@
 //! ([`previous`]). The tests begin when all of that is done: many of them look at the time. Faults on all servers at once
 //! ([`chaos`]) come last, since they take minutes and the processors.
 
+use anyhow::bail;
+
 use crate::cargo::Cargo;
 use crate::packages::{guest_side, host_side};
 use crate::steps::{self, Step};
@@ -24,9 +26,9 @@ pub(crate) struct Arguments {
     /// Leave out the tests on the real servers, and what they need: Go, Java, Redis, make
     #[arg(long)]
     no_stack: bool,
-    /// Run minutes of faults on all servers, too, after the tests on the real servers
-    #[arg(long, conflicts_with = "no_stack")]
-    chaos: bool,
+    /// Leave out the minutes of faults on all servers, which come last. In CI (CI=true) they are never left out
+    #[arg(long)]
+    no_chaos: bool,
     /// The tests on a cluster instead: the one that the current context of kubectl names, with Dapr's control plane in it
     #[arg(long, conflicts_with = "no_stack")]
     k8s: bool,
@@ -41,16 +43,22 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.k8s {
         return k8s::run(&arguments.cluster, &arguments.filter);
     }
+    if arguments.no_chaos && std::env::var_os("CI").is_some() {
+        bail!("--no-chaos: in CI (CI=true) the faults on all servers are not left out");
+    }
     let with_stack = !arguments.no_stack;
     let is_filtered = !arguments.filter.is_empty();
     let mut steps = if is_filtered { filtered(&arguments.filter, with_stack) } else { all(with_stack) };
-    if arguments.chaos && !is_filtered {
+    if with_stack && !arguments.no_chaos && !is_filtered {
         steps.push(chaos::of_test());
     }
     let done = steps::run(&steps)?;
     steps::summarise(&steps, &done);
     if !with_stack {
         eprintln!("\nwarning: --no-stack: THE TESTS ON THE REAL SERVERS WERE SKIPPED");
+    }
+    if arguments.no_chaos && !is_filtered {
+        eprintln!("\nwarning: --no-chaos: THE FAULTS ON ALL SERVERS WERE SKIPPED");
     }
     Ok(())
 }

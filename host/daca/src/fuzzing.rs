@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use daca_base::json::{Document, MAX_DEPTH, is_json, meaning_of};
 use daca_dapr::shown_reminder;
 use daca_manifest::{Manifest, Template};
-use daca_model::backend::firing_data;
+use daca_model::backend::{firing_data, without_once_mark};
 use daca_model::cloud_event;
 use daca_routing::{context_of, wire_reply};
 
@@ -91,7 +91,7 @@ pub fn wire(input: &[u8]) {
     }
     let _context = context_of(&headers);
     if let Ok(document) = Document::parse(&Bytes::copy_from_slice(input)) {
-        let _data = firing_data(document.field("data").as_ref());
+        let _once = without_once_mark(&firing_data(document.field("data").as_ref()));
         let _reminder = shown_reminder(&document);
     }
 }

@@ -96,7 +96,7 @@ impl Sidecar {
         let shared = SharedState::new(client.clone(), manifest.dapr.state_store.clone());
         Ok(Sidecar {
             state: StateClient::new(client.clone(), known.clone()),
-            schedules: Schedules::new(client.clone(), epoch.clone(), reminders),
+            schedules: Schedules::new(client.clone(), epoch.clone(), known.clone(), reminders),
             publisher: Publisher::new(client.clone()),
             sends: InFlight::default(),
             shared: Arc::new(shared),
@@ -178,7 +178,8 @@ impl StateStore for Sidecar {
     }
 
     /// The state is written in one transaction. The scheduler's data cannot be part of it, so new reminders and timers
-    /// are written before it, and removals after it: a failure in between leaves one too many, never one too few.
+    /// are written before it, and removals after it: a failure in between leaves one too many, never one too few. A one-shot
+    /// reminder whose firing this was may end only then, too.
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
         self.schedules.begin(actor, commit);
         self.schedules.register_all(actor, commit).await?;
@@ -188,7 +189,11 @@ impl StateStore for Sidecar {
                 self.schedules.remove_after_commit(actor, key).await?;
             }
         }
-        if commit.ends_timers { self.schedules.end_timers(actor).await } else { Ok(()) }
+        if commit.ends_timers {
+            self.schedules.end_timers(actor).await?;
+        }
+        self.schedules.end_once(actor, commit).await;
+        Ok(())
     }
 
     /// A transaction is one message, with the actor's type and id.

@@ -1,8 +1,10 @@
 //! Reads reminders from the sidecar, and keeps one whose turn failed.
 //!
 //! The sidecar's gRPC API returns a reminder from Dapr 1.17 on; before, its HTTP API does. From 1.17 on the sidecar
-//! also retries a failed firing according to the registration (`failure_policy`). Before, the scheduler tries three
-//! times within three seconds, and a one-shot reminder is gone then. [`Reminders::keep`] registers such a one again.
+//! also retries a failed firing according to the registration (`failure_policy`). Before, the scheduler tries four times
+//! within three seconds, and a one-shot reminder is gone then. So the host registers it to repeat until its turn is done
+//! ([`until_done`]), and shows it as what it is. [`Reminders::keep`] does so for one that others, or a host of an earlier
+//! release, have registered, once its turn has failed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,11 +16,11 @@ use tonic::Code;
 
 use super::connection::{Client, MAX_ANSWER};
 use super::request::{STORE_TIMEOUT, within};
-use super::wakeups::{self, RETRY_DELAY, end_of, reminder_request, shown_reminder};
+use super::wakeups::{self, ONCE_PERIOD, RETRY_DELAY, end_of, reminder_request, shown_reminder, until_done};
 use super::{EndpointError, names, status};
 use daca_base::json::Document;
 use daca_model::ActorAddress;
-use daca_model::backend::{Error, Registration};
+use daca_model::backend::{Error, Registration, without_once_mark};
 
 /// The type of registered data: JSON in bytes (`RegisterActorReminder` in `pkg/api/universal/actors.go`).
 const BYTES: &str = "google.protobuf.BytesValue";
@@ -40,6 +42,21 @@ struct Shown {
     registration: Registration,
     /// Its end, in the sidecar's own format.
     ends: Option<String>,
+    /// The identity of a one-shot reminder that repeats until its turn is done.
+    once: Option<u128>,
+}
+
+impl Shown {
+    fn new(registration: Registration, ends: Option<String>) -> Shown {
+        let is_repeated = registration.period == Some(ONCE_PERIOD);
+        match without_once_mark(&registration.data).filter(|_| is_repeated) {
+            Some((id, data)) => {
+                let registration = Registration { period: None, data, ..registration };
+                Shown { registration, ends, once: Some(id) }
+            }
+            None => Shown { registration, ends, once: None },
+        }
+    }
 }
 
 impl Reminders {
@@ -62,14 +79,22 @@ impl Reminders {
         Ok(self.shown(actor, name).await?.map(|shown| shown.registration))
     }
 
-    /// Registers a one-shot reminder again whose turn has failed, so that it fires again. Returns `true` if it did: a
-    /// periodic one, or one that was unregistered in the meantime, is left alone.
+    /// The identity of a one-shot reminder that repeats until its turn is done.
+    pub(super) async fn once(&self, actor: &ActorAddress, name: &str) -> Result<Option<u128>, Error> {
+        Ok(self.shown(actor, name).await?.and_then(|shown| shown.once))
+    }
+
+    /// Registers a one-shot reminder again whose turn has failed, so that it fires again. Returns `true` if it did: one
+    /// that repeats, or one that was unregistered in the meantime, is left alone.
     pub(super) async fn keep(&self, actor: &ActorAddress, name: &str) -> Result<bool, Error> {
-        let Some(Shown { registration, ends }) = self.shown(actor, name).await? else { return Ok(false) };
-        if registration.period.is_some() {
+        let Some(Shown { registration, ends, once }) = self.shown(actor, name).await? else {
+            return Ok(false);
+        };
+        if registration.period.is_some() || once.is_some() {
             return Ok(false);
         }
-        let mut request = reminder_request(actor, name, &Registration { due: RETRY_DELAY, ..registration });
+        let again = until_done(&Registration { due: RETRY_DELAY, ..registration });
+        let mut request = reminder_request(actor, name, &again);
         request.ttl = ends.unwrap_or(request.ttl);
         let mut client = self.client.clone();
         let kept = within(STORE_TIMEOUT, client.register_actor_reminder(request)).await;
@@ -114,7 +139,7 @@ impl Reminders {
         let (due, period, ttl) = (text(answer.due_time), text(answer.period), text(answer.ttl));
         let registration = wakeups::registration(&due, &period, &ttl, data.as_ref())?;
         let ends = Some(ttl).filter(|ttl| !ttl.is_empty());
-        Ok(Some(registration.map(|registration| Shown { registration, ends })))
+        Ok(Some(registration.map(|registration| Shown::new(registration, ends))))
     }
 
     async fn shown_by_http(&self, actor: &ActorAddress, name: &str) -> Result<Option<Shown>, Error> {
@@ -163,7 +188,7 @@ impl Reminders {
             Error::Other(format!("the sidecar returned the reminder in an unknown format: {error}"))
         })?;
         let registration = shown_reminder(&shown)?;
-        Ok(registration.map(|registration| Shown { registration, ends: end_of(&shown) }))
+        Ok(registration.map(|registration| Shown::new(registration, end_of(&shown))))
     }
 }
 
@@ -177,6 +202,10 @@ mod tests {
 
     use super::super::{connection, fake};
     use super::*;
+
+    /// A one-shot reminder that repeats until its turn is done, as 1.16 shows it: with the identity 1 and the data `hi`.
+    const REPEATS_UNTIL_DONE: &str =
+        r#"{"dueTime":"1s","period":"@every 10s","data":"/2RhY2E6b25jZToAAAAAAAAAAAAAAAAAAAABaGk="}"#;
 
     /// The answer of a sidecar before 1.17 to a method that it does not have.
     fn unknown() -> Result<Vec<u8>, Status> {
@@ -250,16 +279,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_reminder_that_repeats_until_it_is_done_is_shown_as_one_that_fires_once() -> anyhow::Result<()>
+    {
+        let actor = "A/a".parse()?;
+        let (reminders, _) = reminders(unknown, REPEATS_UNTIL_DONE).await?;
+        let read = reminders.registration(&actor, "r").await?.expect("it is there");
+        assert_eq!((read.due, read.period, &read.data[..]), (Duration::from_secs(1), None, &b"hi"[..]));
+        assert_eq!(reminders.once(&actor, "r").await?, Some(1));
+        Ok(())
+    }
+
+    #[tokio::test]
     async fn a_reminder_that_fires_once_is_registered_anew_and_no_other() -> anyhow::Result<()> {
         let actor = "A/a".parse()?;
         let over_http = r#"{"dueTime":"1s","data":"aGk=","expirationTime":"2100-01-01T00:00:00Z"}"#;
         let (once, seen) = reminders(unknown, over_http).await?;
         assert!(once.keep(&actor, "r").await?);
         let request = registered(&seen).pop().expect("it was registered");
-        assert_eq!((&*request.name, &*request.due_time, &*request.period), ("r", "5000ms", ""));
-        assert_eq!((&request.data[..], &*request.ttl), (&b"hi"[..], "2100-01-01T00:00:00Z"));
+        assert_eq!((&*request.name, &*request.due_time, &*request.period), ("r", "5000ms", "10000ms"));
+        let (_, data) = without_once_mark(&request.data.into()).expect("it repeats until it is done");
+        assert_eq!((&data[..], &*request.ttl), (&b"hi"[..], "2100-01-01T00:00:00Z"));
         for (grpc, over_http) in [
-            (unknown as fn() -> _, r#"{"dueTime":"1s","period":"@every 1s"}"#),
+            (unknown as fn() -> _, REPEATS_UNTIL_DONE),
+            (unknown, r#"{"dueTime":"1s","period":"@every 1s"}"#),
             (unknown, "{}"),
             (|| Ok(shown(Some("@every 5s"), None)), "{}"),
             (|| Err(Status::not_found("no reminder")), "{}"),

@@ -9,7 +9,7 @@ use daca_base::ErrorCode;
 use daca_base::telemetry::printable;
 use daca_model::ActorAddress;
 use daca_model::backend::{
-    EFFECTS_OF_ANOTHER, Error, Registration, TurnCommit, WakeupKey, WakeupKind, effects_proxy,
+    EFFECTS_OF_ANOTHER, Error, FiredWakeup, Registration, TurnCommit, WakeupKey, WakeupKind, effects_proxy,
 };
 use dapr::dapr::proto::runtime::v1 as proto;
 use parking_lot::Mutex;
@@ -19,12 +19,13 @@ use super::connection::Client;
 use super::epoch::Epoch;
 use super::reminders::Reminders;
 use super::request::{STORE_TIMEOUT, within};
-use super::wakeups::{self, Timers, reminder_request, timer_request};
+use super::wakeups::{self, Timers, reminder_request, timer_request, until_done};
+use super::watch::SidecarStatus;
 use super::{names, status};
 
 /// The waits until the sidecar has certainly seen the end of a timer's turn. The second is for a busy machine.
 const TURN_HAS_ENDED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
-/// The time that the answer to a failed firing waits for the scheduler, which delays the actor.
+/// The time that the answer to a firing waits for the scheduler to tell of its reminder, which delays the actor.
 const KEEPING: Duration = Duration::from_secs(5);
 /// The actors without a reminder of their effects that are remembered. Of others, effects that cannot leave wait for
 /// their actor's next turn with effects.
@@ -34,6 +35,7 @@ const MAX_UNREMINDED: usize = 10_000;
 pub(super) struct Schedules {
     client: Client,
     epoch: Epoch,
+    known: SidecarStatus,
     reminders: Reminders,
     timers: Timers,
     /// It was logged that the scheduler does not accept the id of an actor with effects.
@@ -43,9 +45,9 @@ pub(super) struct Schedules {
 }
 
 impl Schedules {
-    pub(super) fn new(client: Client, epoch: Epoch, reminders: Reminders) -> Schedules {
+    pub(super) fn new(client: Client, epoch: Epoch, known: SidecarStatus, reminders: Reminders) -> Schedules {
         let (timers, has_warned, unreminded) = (Timers::default(), AtomicBool::new(false), Mutex::default());
-        Schedules { client, epoch, reminders, timers, has_warned, unreminded }
+        Schedules { client, epoch, known, reminders, timers, has_warned, unreminded }
     }
 
     /// Called before a turn commits: records the timer that the turn handles.
@@ -123,7 +125,12 @@ impl Schedules {
         let mut client = self.client.clone();
         let registered = match key.kind {
             WakeupKind::Reminder => {
-                let request = reminder_request(actor, &key.name, registration);
+                let would_be_dropped = registration.period.is_none() && !self.known.repeats_reminders();
+                let request = if would_be_dropped {
+                    reminder_request(actor, &key.name, &until_done(registration))
+                } else {
+                    reminder_request(actor, &key.name, registration)
+                };
                 within(STORE_TIMEOUT, client.register_actor_reminder(request)).await
             }
             WakeupKind::Timer => {
@@ -191,6 +198,32 @@ impl Schedules {
                 );
                 Ok(())
             }
+        }
+    }
+
+    /// Ends a one-shot reminder that repeats until its turn is done: this turn was its firing, and is kept. One that the turn
+    /// has registered again is another, and so is one that an earlier turn in the queue has. If it cannot be ended now, it
+    /// fires again, is recognised ([`CallIdentity::of_firing`]), and ends then: the turn does not fail for that.
+    ///
+    /// [`CallIdentity::of_firing`]: daca_model::CallIdentity::of_firing
+    pub(super) async fn end_once(&self, actor: &ActorAddress, commit: &TurnCommit) {
+        let is_once = |fired: &&FiredWakeup| fired.key.kind == WakeupKind::Reminder && fired.token != 0;
+        let Some(fired) = commit.handled.as_ref().filter(is_once) else { return };
+        if commit.wakeups.contains_key(&fired.key) {
+            return;
+        }
+        let registered = tokio::time::timeout(KEEPING, self.reminders.once(actor, &fired.key.name)).await;
+        let ended = match registered {
+            Ok(Ok(id)) if id == Some(fired.token) => self.unregister(actor, &fired.key).await,
+            Ok(other) => other.map(drop),
+            Err(_) => Err(Error::Unavailable(format!("the scheduler did not answer within {KEEPING:?}"))),
+        };
+        if let Err(error) = ended {
+            tracing::info!(
+                "the reminder {:?} is done, and fires once more: {}",
+                printable(&fired.key.name),
+                printable(&error.to_string())
+            );
         }
     }
 
@@ -266,8 +299,10 @@ async fn settle_timer(mut client: Client, timers: Timers, epoch: Epoch, actor: A
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
+    use bytes::Bytes;
     use daca_model::backend::EFFECTS;
     use prost::Message as _;
     use tonic::Status;
@@ -329,7 +364,7 @@ mod tests {
         let address = fake::sidecar(move |_, _| Err(refuses())).await?;
         let (client, epoch) = connection::client(&address, None)?;
         let reminders = Reminders::new(client.clone(), fake::http("").await?, None)?;
-        let schedules = Schedules::new(client, epoch, reminders);
+        let schedules = Schedules::new(client, epoch, SidecarStatus::default(), reminders);
         let actor = "A/ada@example.com".parse()?;
         assert!(!schedules.lacks_effect_reminder(&actor));
         schedules.register_all(&actor, &registers(EFFECTS)).await?;
@@ -339,6 +374,51 @@ mod tests {
         assert!(!schedules.lacks_effect_reminder(&actor), "nothing is left to be woken for");
         let refused = schedules.register_all(&actor, &registers("mine")).await;
         assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+        Ok(())
+    }
+
+    /// Dapr 1.16, which has a one-shot reminder with the identity 1.
+    #[tokio::test]
+    async fn a_one_shot_reminder_repeats_until_the_commit_of_its_turn() -> anyhow::Result<()> {
+        const SHOWN: &str =
+            r#"{"dueTime":"1s","period":"@every 10s","data":"/2RhY2E6b25jZToAAAAAAAAAAAAAAAAAAAABaGk="}"#;
+        let requests = Arc::<Mutex<Vec<(String, Bytes)>>>::default();
+        let seen = requests.clone();
+        let address = fake::sidecar(move |method, message| match method {
+            "RegisterActorReminder" | "UnregisterActorReminder" => {
+                seen.lock().push((method.to_owned(), message));
+                Ok(Vec::new())
+            }
+            other => Err(Status::unimplemented(other)),
+        })
+        .await?;
+        let (client, epoch) = connection::client(&address, None)?;
+        let reminders = Reminders::new(client.clone(), fake::http(SHOWN).await?, None)?;
+        let schedules = Schedules::new(client, epoch, SidecarStatus::default(), reminders);
+        let actor = "A/a".parse()?;
+        let registering = registers("r");
+        schedules.register_all(&actor, &registering).await?;
+        let (method, message) = requests.lock().pop().expect("it was registered");
+        let registered = proto::RegisterActorReminderRequest::decode(message)?;
+        assert_eq!((&*method, &*registered.period), ("RegisterActorReminder", "10000ms"));
+        let key = || WakeupKey { kind: WakeupKind::Reminder, name: "r".to_owned() };
+        let fired = |token, wakeups| TurnCommit {
+            handled: Some(FiredWakeup { key: key(), token }),
+            wakeups,
+            ..TurnCommit::default()
+        };
+        for (commit, ends) in [
+            (fired(1, BTreeMap::new()), true),
+            (fired(2, BTreeMap::new()), false),
+            (fired(0, BTreeMap::new()), false),
+            (fired(1, registering.wakeups.clone()), false),
+            (registers("other"), false),
+        ] {
+            schedules.end_once(&actor, &commit).await;
+            let ended = requests.lock().drain(..).map(|(method, _)| method).collect::<Vec<_>>();
+            let expected = if ends { vec!["UnregisterActorReminder"] } else { Vec::new() };
+            assert_eq!(ended, expected, "{commit:?}");
+        }
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use super::names::segment;
 use daca_base::go_duration;
 use daca_base::json::Document;
 use daca_model::ActorAddress;
-use daca_model::backend::{Error, Registration, TurnCommit, WakeupKind, firing_data};
+use daca_model::backend::{Error, Registration, TurnCommit, WakeupKind, firing_data, with_once_mark};
 
 /// The wait before a failed firing is retried.
 pub(super) const RETRY_DELAY: Duration = Duration::from_secs(5);
@@ -21,6 +21,8 @@ pub(super) const RETRY_DELAY: Duration = Duration::from_secs(5);
 const MAX_RETRIES: u32 = 7;
 /// The scheduler's default, a second apart. It is better than fewer retries.
 const OF_SCHEDULER: u32 = 3;
+/// The interval of a one-shot reminder that repeats until its turn is done.
+pub(super) const ONCE_PERIOD: Duration = Duration::from_secs(10);
 
 /// A timer that ends before it begins.
 pub(super) const OVER: Registration = Registration {
@@ -46,6 +48,18 @@ pub(super) fn reminder_request(
         ttl: go_duration_or_empty(*ttl),
         overwrite: Some(true),
         failure_policy: failure_policy(*period),
+    }
+}
+
+/// A one-shot reminder as it is registered with a scheduler that goes by no `failure_policy`. By itself that one would drop
+/// it after four tries in three seconds, also when no host was there to hear of them: a sidecar whose application is away
+/// answers `FAILED` (`handleJob` in `pkg/runtime/scheduler/internal/cluster/streamer.go`), and `policyTryAgain` in
+/// go-etcd-cron's `internal/counter/counter.go` ends the job. So it repeats until the commit of its turn removes it.
+pub(super) fn until_done(registration: &Registration) -> Registration {
+    Registration {
+        period: Some(ONCE_PERIOD),
+        data: with_once_mark(&registration.data),
+        ..registration.clone()
     }
 }
 

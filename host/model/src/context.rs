@@ -13,6 +13,9 @@ const MAX_KEY: usize = 255;
 /// The beginning of an event's identity.
 const EVENT: &str = "event:";
 
+/// The beginning of the identity of a firing. A position of a message has four slashes.
+const FIRING: &str = "firing/";
+
 /// The identity by which a repeated call is recognised: an actor handles it once, however often it arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallIdentity {
@@ -41,6 +44,11 @@ impl CallIdentity {
     /// The identity of an event, from the hash of what names it.
     pub fn of_event(hash: &str) -> CallIdentity {
         CallIdentity::Message(format!("{EVENT}{hash}").into())
+    }
+
+    /// The identity of a reminder's only firing, from that of its registration.
+    pub fn of_firing(registration: u128) -> CallIdentity {
+        CallIdentity::Message(format!("{FIRING}{registration:032x}").into())
     }
 
     /// Returns `true` if this identity of a message is that of an event. A position has slashes, and a hash has none.

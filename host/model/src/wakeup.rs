@@ -43,6 +43,10 @@ pub fn of_effects_proxy(proxy: &ActorAddress, data: &[u8]) -> Option<ActorAddres
     (effects_proxy(&actor) == *proxy).then_some(actor)
 }
 
+/// The beginning of the data of a reminder that fires once, where it repeats until it is removed. No text begins so, and no
+/// data of the SDK.
+const ONCE: &[u8] = b"\xffdaca:once:";
+
 /// Reminder or timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WakeupKind {
@@ -86,8 +90,23 @@ pub struct Registration {
 pub struct FiredWakeup {
     /// The reminder or timer.
     pub key: WakeupKey,
-    /// Identifies this registration and this firing among others of the same name. Only the backend uses it.
+    /// Identifies this registration and this firing among others of the same name; 0 if nothing does. Only the backend
+    /// uses it.
     pub token: u128,
+}
+
+/// The data of a reminder that fires once, for a scheduler that lets it repeat until it is removed, with an identity of
+/// this registration.
+pub fn with_once_mark(data: &Bytes) -> Bytes {
+    let id = uuid::Uuid::new_v4();
+    [ONCE, &id.as_bytes()[..], &data[..]].concat().into()
+}
+
+/// The identity in such data, and the agent's own data; `None` for other data.
+pub fn without_once_mark(data: &Bytes) -> Option<(u128, Bytes)> {
+    let (id, own) = data.strip_prefix(ONCE)?.split_first_chunk::<16>()?;
+    let id = u128::from_be_bytes(*id);
+    (id != 0).then(|| (id, data.slice_ref(own)))
 }
 
 /// The data of a reminder or timer that fires or is read: base64 in a JSON string, as every SDK of Dapr and the
@@ -110,6 +129,21 @@ mod tests {
         assert_eq!(of_effects_proxy(&proxy, b"ada@example.com"), Some(actor));
         for data in [&b"eve@example.com"[..], b"", b"\xff", b"a||b"] {
             assert_eq!(of_effects_proxy(&proxy, data), None, "{data:?}");
+        }
+    }
+
+    #[test]
+    fn the_mark_of_a_registration_is_its_own_and_comes_off() {
+        for data in ["", "7", "daca:once:0123456789abcdef"] {
+            let data = Bytes::from_static(data.as_bytes());
+            assert_eq!(without_once_mark(&data), None);
+            let marked = [with_once_mark(&data), with_once_mark(&data)];
+            let [first, second] = marked.map(|marked| without_once_mark(&marked).expect("it has a mark"));
+            assert_eq!((&first.1, &second.1), (&data, &data));
+            assert_ne!(first.0, second.0);
+        }
+        for damaged in [&b""[..], &b"0123456789abcde"[..], &[0; 20][..]] {
+            assert_eq!(without_once_mark(&[ONCE, damaged].concat().into()), None);
         }
     }
 

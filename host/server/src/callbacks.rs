@@ -27,10 +27,10 @@ use daca_manifest::AgentType;
 use daca_model::admin::EffectsRequest;
 use daca_model::backend::{
     self, ActorCall, EFFECTS_OF_ANOTHER, FiredWakeup, HOST_KEYS, WakeupKey, WakeupKind, firing_data,
-    of_effects_proxy,
+    of_effects_proxy, without_once_mark,
 };
 use daca_model::cloud_event::content_type;
-use daca_model::{ActorAddress, CallContext, CallError};
+use daca_model::{ActorAddress, CallContext, CallError, CallIdentity};
 use daca_routing::{CallRouter, answer_mark, context_of, failure_body, is_misdelivered, reply_body};
 use daca_runtime::actor::Actors;
 
@@ -229,11 +229,16 @@ async fn fire(
         wake_for_effects(state, &actor, &data).await?;
         return Ok(StatusCode::OK.into_response());
     }
-    // The sidecar tracks its own firings; only other backends use the token.
-    let fired = FiredWakeup { key: WakeupKey { kind, name: name.clone() }, token: 0 };
-    let context = CallContext { is_woken: true, ..context_of(headers) };
+    // A one-shot reminder that the scheduler repeats until its turn is done. It tracks all others by itself.
+    let once = if kind == WakeupKind::Reminder { without_once_mark(&data) } else { None };
+    let (token, data) = once.unwrap_or((0, data));
+    let fired = FiredWakeup { key: WakeupKey { kind, name: name.clone() }, token };
+    let mut context = CallContext { is_woken: true, ..context_of(headers) };
+    if token != 0 {
+        context.identity = Some(CallIdentity::of_firing(token));
+    }
     let done = state.actors.wake(&actor, fired, data, context).await;
-    if done.is_err() && kind == WakeupKind::Reminder {
+    if done.is_err() && kind == WakeupKind::Reminder && token == 0 {
         state.actors.reminder_failed(&actor, &name).await;
     }
     done?;

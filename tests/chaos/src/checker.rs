@@ -1,6 +1,7 @@
 //! The checker: the guarantees, against the history and the state at the end. It asks nobody, so made-up histories test it.
 
 mod books;
+mod bounds;
 mod effects;
 mod entries;
 mod facts;
@@ -15,6 +16,7 @@ use facts::Facts;
 use crate::history::Record;
 use crate::seen::Seen;
 
+pub(crate) use bounds::bounds;
 pub(crate) use violation::{Known, Rule, Violation};
 
 /// Everything that is not as it was promised. A violation of a class that is known of Dapr is among them, and says so.
@@ -26,5 +28,6 @@ pub(crate) fn check(history: &[Record], seen: &Seen) -> Vec<Violation> {
 
 /// May this violation go away by itself: is something still on its way?
 pub(crate) fn may_come(violation: &Violation) -> bool {
-    matches!(violation.rule, Rule::Lost | Rule::EffectLost | Rule::ReminderLost | Rule::TwoPlaces)
+    let rule = violation.rule;
+    matches!(rule, Rule::Lost | Rule::EffectLost | Rule::ReminderLost | Rule::TwoPlaces | Rule::NotStored)
 }

@@ -1,13 +1,14 @@
 //! Collects what is there: over the hosts, from the broker and from the edge.
 
 use anyhow::{Context as _, ensure};
+use daca_stack::APP_ID;
 use daca_tests::Answer;
-use futures::future::join_all;
+use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::fault::host_name;
 use crate::keeper::readiness;
-use crate::manifest::{DEAD_LETTER_TOPICS, RECORD_TOPIC};
+use crate::manifest::{DEAD_LETTER_TOPICS, RECORD_TOPIC, TYPE};
 use crate::seen::{Event, Ledger, Seen, Sms};
 use crate::wire::Recorded;
 use crate::workload::{ACTORS, Workload, actor_name, pages};
@@ -31,11 +32,27 @@ pub(crate) async fn collect(workload: &Workload<'_>) -> anyhow::Result<Seen> {
         let texts = stream(workload, topic).await?.into_iter().map(|event| event["data"].to_string());
         dead_letters.extend(texts.map(|text| text.chars().take(MAX_LETTER).collect::<String>()));
     }
-    // What is wrong with a host that does not answer is said elsewhere.
-    let active = join_all((0..workload.cluster.hosts.len()).map(|host| active(workload, host))).await;
-    let active = active.into_iter().flatten().collect();
+    // What is wrong with a host that is not ready is said elsewhere. One that is must tell: nobody else knows.
+    let ready = readiness(workload.cluster).await?.into_iter().enumerate();
+    let hosts = ready.filter_map(|(host, is_ready)| is_ready.then_some(host));
+    let active = try_join_all(hosts.map(|host| active(workload, host))).await.context("what is active")?;
     let ledgers = ledgers(workload).await?;
-    Ok(Seen { ledgers, events, sms, dead_letters, active, ..Seen::default() })
+    let unstored = unstored(workload, &ledgers).await?;
+    Ok(Seen { ledgers, events, sms, dead_letters, active, unstored, ..Seen::default() })
+}
+
+/// A host may show what it has in memory alone: the store is asked past it.
+async fn unstored(workload: &Workload<'_>, ledgers: &[Ledger]) -> anyhow::Result<Vec<(String, String)>> {
+    let mut unstored = Vec::new();
+    for Ledger { actor, count, .. } in ledgers {
+        let key = format!("{APP_ID}||{TYPE}||{actor}||count");
+        let text = workload.cluster.stack.redis.cli(&["hget", &key, "data"]).await?;
+        let stored = if text.is_empty() { 0 } else { text.parse::<u64>().context("a count in the store")? };
+        if stored != *count {
+            unstored.push((actor.clone(), format!("{count} entries are shown, and {stored} stored")));
+        }
+    }
+    Ok(unstored)
 }
 
 /// The ledgers of all actors, over the first host that is ready.

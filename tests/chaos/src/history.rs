@@ -72,6 +72,10 @@ pub(crate) enum What {
         over: String,
         said: String,
     },
+    /// Work takes so much of the time that it would take on an idle machine.
+    Slow {
+        percent: u32,
+    },
 }
 
 /// What was asked of an actor.
@@ -85,7 +89,7 @@ pub(crate) struct Asked {
 }
 
 /// How something is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Way {
     /// With a key, and again and again until it is acknowledged.

@@ -1,5 +1,6 @@
 //! What a cluster's own keeper does: a server that has ended by itself is started again. And what it sees: which hosts are ready.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use daca_tests::{client, is_well};
@@ -12,7 +13,7 @@ use crate::history::{History, What};
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Keeps the servers up, until it is dropped. An error is one of this machine.
-pub(crate) async fn keep(cluster: &Cluster, history: &History) -> anyhow::Result<()> {
+pub(crate) async fn keep(cluster: &Cluster, history: &History) -> anyhow::Result<Infallible> {
     loop {
         for server in cluster.servers() {
             let process = cluster.process(server)?;
@@ -29,7 +30,7 @@ pub(crate) async fn keep(cluster: &Cluster, history: &History) -> anyhow::Result
 }
 
 /// Writes down when a host becomes ready, and when it ceases to be, until this is dropped.
-pub(crate) async fn observe(cluster: &Cluster, history: &History) -> anyhow::Result<()> {
+pub(crate) async fn observe(cluster: &Cluster, history: &History) -> anyhow::Result<Infallible> {
     let mut before = vec![None; cluster.hosts.len()];
     loop {
         for (host, is_ready) in readiness(cluster).await?.into_iter().enumerate() {

@@ -17,6 +17,15 @@ pub(crate) struct Ground {
     pub(crate) has_clocks: bool,
 }
 
+/// How much happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Rounds that fill this time.
+    Time(Duration),
+    /// So many faults, or a few more: a round is whole.
+    Faults(usize),
+}
+
 /// A fault, its beginning within its round, and its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Planned {
@@ -35,13 +44,17 @@ pub(crate) struct Round {
 /// Seconds by which a wall clock is moved: within and beyond what the dedup log keeps.
 const JUMPS: [i64; 8] = [-3600, -700, -60, -5, 5, 60, 700, 3600];
 
-/// Draws rounds that fill this time.
-pub(crate) fn draw(seed: u64, length: Duration, ground: &Ground) -> Vec<Round> {
+/// Draws rounds until it is enough.
+pub(crate) fn draw(seed: u64, extent: Extent, ground: &Ground) -> Vec<Round> {
     let mut rng = Rng::with_seed(seed);
-    let (mut rounds, mut time) = (Vec::new(), Duration::ZERO);
-    while time < length {
+    let (mut rounds, mut time, mut faults) = (Vec::new(), Duration::ZERO, 0);
+    while match extent {
+        Extent::Time(length) => time < length,
+        Extent::Faults(count) => faults < count,
+    } {
         let round = round(&mut rng, ground);
         time += round.length();
+        faults += round.faults.len();
         rounds.push(round);
     }
     rounds
@@ -146,17 +159,21 @@ mod tests {
 
     #[test]
     fn a_seed_is_a_plan_and_another_seed_is_another_one() {
-        let plan = draw(7, HOUR, &ground());
-        assert_eq!(plan, draw(7, HOUR, &ground()));
-        assert_ne!(plan, draw(8, HOUR, &ground()));
+        let plan = draw(7, Extent::Time(HOUR), &ground());
+        assert_eq!(plan, draw(7, Extent::Time(HOUR), &ground()));
+        assert_ne!(plan, draw(8, Extent::Time(HOUR), &ground()));
         // A longer run begins as a shorter one does.
-        let short = draw(7, HOUR / 10, &ground());
+        let short = draw(7, Extent::Time(HOUR / 10), &ground());
         assert_eq!(plan[..short.len()], short);
+        let few = draw(7, Extent::Faults(20), &ground());
+        let count = few.iter().map(|round| round.faults.len()).sum::<usize>();
+        assert!((20..=22).contains(&count), "{count}");
+        assert_eq!(plan[..few.len()], few);
     }
 
     #[test]
     fn one_to_three_faults_at_a_time_happen_to_different_things_and_every_kind_comes() {
-        let plan = draw(1, HOUR, &ground());
+        let plan = draw(1, Extent::Time(HOUR), &ground());
         let mut kinds = BTreeSet::new();
         for round in &plan {
             assert!((1..=3).contains(&round.faults.len()), "{round:?}");
@@ -172,7 +189,7 @@ mod tests {
     #[test]
     fn what_cannot_be_done_here_is_not_in_the_plan() {
         let ground = Ground { hosts: 1, disks: Vec::new(), has_clocks: false };
-        let faults = draw(3, HOUR, &ground).into_iter().flat_map(|round| round.faults);
+        let faults = draw(3, Extent::Time(HOUR), &ground).into_iter().flat_map(|round| round.faults);
         let impossible = faults.filter(|it| matches!(it.fault, Fault::Clock(..) | Fault::FullDisk(_)));
         assert_eq!(impossible.count(), 0);
     }

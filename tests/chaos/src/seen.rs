@@ -20,6 +20,8 @@ pub(crate) struct Seen {
     pub(crate) swap_fault: Option<String>,
     /// Actors whose lasting reminder no longer fires.
     pub(crate) without_ticks: Vec<String>,
+    /// Actors of which a host shows another number of entries than the store has, and both.
+    pub(crate) unstored: Vec<(String, String)>,
 }
 
 /// The ledger of an actor.

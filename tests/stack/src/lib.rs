@@ -31,5 +31,5 @@ pub use placement::Placement;
 pub use redis::Redis;
 pub use scheduler::Scheduler;
 pub use sidecar::{Sidecar, SidecarOptions, SidecarPorts, Tokens};
-pub use stack::{Fronts, HostOptions, HostWithSidecar, Stack, StackOptions};
+pub use stack::{APP_ID, Fronts, HostOptions, HostWithSidecar, Stack, StackOptions};
 pub use twilio::{Behaviour, Sms, Twilio};

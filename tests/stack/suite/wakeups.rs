@@ -6,7 +6,7 @@ use daca_tests::Answer;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{self, Bench};
+use crate::support::{self, Bench, BenchOptions};
 
 const KINDS: [&str; 2] = ["Reminder", "Timer"];
 const HOUR_MS: u64 = 3_600_000;
@@ -252,6 +252,53 @@ async fn a_reminder_that_fires_once_waits_for_its_store() -> anyhow::Result<()> 
     })
     .await?;
     assert_eq!(count(&bench, "a", "once").await?, 1);
+    Ok(())
+}
+
+/// The sidecar is there, and its application is not: by itself the scheduler would give the reminder up after four tries within
+/// three seconds.
+#[tokio::test]
+async fn a_reminder_that_fires_once_waits_for_its_host() -> anyhow::Result<()> {
+    const TRIES: usize = 6;
+    const FAILED: &str = "failed to invoke scheduled actor reminder named: once ";
+    let options = BenchOptions { manifest: support::exerciser(""), ..BenchOptions::default() };
+    let (stack, app, mut sidecar) = Bench::prepare(options).await?;
+    // So that it always tries: one that checks may instead wait.
+    sidecar.app_health_check = false;
+    let bench = Bench::beside(stack, app, sidecar).await?;
+    bench.call("a", "RegisterReminder", &json!({"name": "once", "due_ms": 10_000, "data": 7})).await?;
+    bench.host.app.process.kill()?;
+    support::eventually("the scheduler tries again and again", async || {
+        let lines = bench.host.sidecar.process.log_lines()?;
+        let failed = lines.iter().filter(|line| line.contains(FAILED)).count();
+        Ok((failed >= TRIES).then_some(()))
+    })
+    .await?;
+    bench.host.app.start_again().await?;
+    bench.host.wait_ready().await?;
+    until_fired(&bench, "a", "once", 1).await?;
+    support::eventually("it is gone", async || {
+        let shown = bench.call("a", "GetReminder", &json!({"name": "once"})).await?;
+        Ok(shown.is_null().then_some(()))
+    })
+    .await?;
+    // Had it stayed, it would have fired again by now.
+    pass(&bench, "a", "later", 11_000).await?;
+    let fired = bench.fired("a").await?;
+    let once = fired.iter().filter(|one| one["name"] == "once").collect::<Vec<_>>();
+    assert!(matches!(&once[..], [one] if one["data"] == 7), "{fired:?}");
+    Ok(())
+}
+
+/// What ends with a firing is the registration that has fired.
+#[tokio::test]
+async fn a_reminder_that_is_registered_again_when_it_fires_fires_again() -> anyhow::Result<()> {
+    let bench = Bench::start(support::exerciser("")).await?;
+    let again = json!({"name": "once", "due_ms": 0, "data": {"register_again": "again"}});
+    bench.call("a", "RegisterReminder", &again).await?;
+    until_fired(&bench, "a", "once", 2).await?;
+    let fired = bench.fired("a").await?;
+    assert_eq!(fired.last().map(|one| &one["data"]), Some(&json!("again")), "{fired:?}");
     Ok(())
 }
 

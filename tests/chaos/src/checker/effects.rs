@@ -9,6 +9,9 @@ use super::facts::Operation;
 use super::violation::{Rule, Violation};
 use crate::wire::{ACTOR, EVENT, Entry, REMINDER};
 
+/// How often a reminder that fires once may fire: once more for each fault that may have cut its end off.
+const MAX_FIRINGS: usize = 5;
+
 /// All violations of these rules.
 pub(crate) fn check(books: &Books<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -59,11 +62,16 @@ fn passed(books: &Books<'_>, operation: &Operation) -> Option<Violation> {
     Some(violation.explained(books.missing(to, ACTOR, op)))
 }
 
-/// A reminder that was kept fires. It may fire more often, and without its turn (decision 005).
+/// A reminder that was kept fires. It may fire more often, and without its turn (decision 005), but it ends.
 fn reminded(books: &Books<'_>, operation: &Operation) -> Option<Violation> {
     let (actor, order) = (&operation.asked.actor, &operation.asked.order);
     let due = order.remind_ms?;
-    if books.own(operation).is_empty() || !books.entries(actor, REMINDER, &order.op).is_empty() {
+    let fired = books.entries(actor, REMINDER, &order.op);
+    if fired.len() > MAX_FIRINGS {
+        let (expected, seen) = (format!("{MAX_FIRINGS} firings at most"), described(fired));
+        return Some(Violation::new(Rule::ReminderEndless, actor, Some(&order.op), &expected, seen));
+    }
+    if books.own(operation).is_empty() || !fired.is_empty() {
         return None;
     }
     let expected = format!("a firing after {due} ms");

@@ -8,7 +8,8 @@ use crate::fault::{Fault, Link, Server, host_name};
 use crate::history::{Asked, Outcome, Record, What};
 use crate::wire::{CALL, Entry, KAFKA};
 
-/// How long after a change of hosts two of them may have an actor, as far as Dapr is to blame.
+/// How long after a change of hosts two of them may have an actor, as far as Dapr is to blame; on a slow machine as much longer
+/// as it is slow.
 const WINDOW_MS: u64 = 10_000;
 /// How late readiness is seen.
 const SEEN_LATE_MS: u64 = 2_000;
@@ -43,11 +44,17 @@ pub(crate) struct Facts {
     changes: Vec<RangeInclusive<u64>>,
     /// The same of sidecars that did not hear of placement, with the name of their host.
     deaf: Vec<(String, RangeInclusive<u64>)>,
+    /// When the machine was slow, and how slow in percent.
+    slow: Vec<(u64, u32)>,
 }
 
 impl Facts {
     pub(crate) fn of(history: &[Record]) -> Facts {
-        let mut facts = Facts::default();
+        let slow = history.iter().filter_map(|Record { ms, what }| match what {
+            What::Slow { percent } => Some((*ms, *percent)),
+            _ => None,
+        });
+        let mut facts = Facts { slow: slow.collect(), ..Facts::default() };
         let mut applied = Vec::new();
         for Record { ms, what } in history {
             match what {
@@ -101,7 +108,9 @@ impl Facts {
     pub(crate) fn time_of(&self, entry: &Entry) -> RangeInclusive<u64> {
         let is_own = entry.kind == CALL || entry.kind == KAFKA;
         match self.operations.get(&entry.op) {
-            Some(Operation { asked_ms, answered: Some((ms, _)), .. }) if is_own => *asked_ms..=ms + WINDOW_MS,
+            Some(Operation { asked_ms, answered: Some((ms, _)), .. }) if is_own => {
+                *asked_ms..=self.window_after(*ms)
+            }
             Some(Operation { asked_ms, .. }) => *asked_ms..=u64::MAX,
             None => 0..=u64::MAX,
         }
@@ -110,7 +119,8 @@ impl Facts {
     fn add_fault(&mut self, fault: Fault, from: u64, to: u64) {
         match fault {
             Fault::Pause(Server::Sidecar(index)) | Fault::Link(Link::SidecarToPlacement(index), _) => {
-                self.deaf.push((host_name(index), from..=to + WINDOW_MS));
+                let until = self.window_after(to);
+                self.deaf.push((host_name(index), from..=until));
                 self.add_change(from, to);
             }
             Fault::Kill(server) | Fault::Pause(server) if changes_hosts(server) => self.add_change(from, to),
@@ -130,7 +140,14 @@ impl Facts {
     }
 
     fn add_change(&mut self, from: u64, to: u64) {
-        self.changes.push(from..=to + WINDOW_MS);
+        self.changes.push(from..=self.window_after(to));
+    }
+
+    /// The end of what a change at this time may explain.
+    fn window_after(&self, ms: u64) -> u64 {
+        let near = ms.saturating_sub(SEEN_LATE_MS)..=ms.saturating_add(WINDOW_MS);
+        let slow = self.slow.iter().filter(|(at, _)| near.contains(at)).map(|(_, percent)| *percent);
+        ms.saturating_add(WINDOW_MS * u64::from(slow.max().unwrap_or(100)) / 100)
     }
 }
 

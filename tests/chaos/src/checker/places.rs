@@ -23,6 +23,10 @@ pub(crate) fn check(books: &Books<'_>) -> Vec<Violation> {
         let expected = "a firing of its lasting reminder after the last fault";
         Violation::new(Rule::ReminderLost, actor, None, expected, "none".to_owned())
     }));
+    violations.extend(seen.unstored.iter().map(|(actor, counts)| {
+        let expected = "as many entries in the store as a host shows";
+        Violation::new(Rule::NotStored, actor, None, expected, counts.clone())
+    }));
     violations.extend(seen.swap_fault.iter().map(|fault| {
         Violation::new(Rule::Swap, "the hosts", None, "one version on all of them", fault.clone())
     }));

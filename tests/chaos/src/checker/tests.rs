@@ -237,6 +237,50 @@ fn an_event_and_a_call_arrive_at_the_other_actor_and_a_reminder_fires() {
     world.violates(&[Rule::ReminderLost]);
 }
 
+#[test]
+fn a_reminder_that_fires_once_ends_in_the_end() {
+    let mut world = World::good();
+    for position in 5..10 {
+        world.ledger().push(entry(position, REMINDER, "c1", "host1"));
+        world.announce(A, entry(position, REMINDER, "c1", "host1"));
+        world.seen.ledgers[0].count += 1;
+    }
+    world.violates(&[Rule::ReminderEndless]);
+}
+
+#[test]
+fn what_a_host_shows_is_in_the_store() {
+    let mut world = World::good();
+    world.seen.unstored = vec![(A.to_owned(), "5 entries are shown, and 4 stored".to_owned())];
+    world.violates(&[Rule::NotStored]);
+}
+
+/// A run in which nothing worked, or in which everything is excused, is no good one.
+#[test]
+fn a_run_has_done_enough_to_tell_and_dapr_excuses_little() {
+    let rules = |world: &World, violations: &[Violation]| {
+        let wrong = bounds(&world.history, &world.seen, violations);
+        wrong.into_iter().map(|violation| (violation.rule, violation.expected)).collect::<Vec<_>>()
+    };
+    let mut world = World::good();
+    assert_eq!(rules(&world, &[]).len(), 6, "each kind of work is there once");
+    for number in 0..5 {
+        for (way, kind) in [(Way::Keyed, REMINDER), (Way::Keyless, EVENT), (Way::Kafka, EVENT)] {
+            let op = format!("{way:?}-{number}");
+            world.asked(500, &op, way, Order::default());
+            world.answered(510, &op, Outcome::Kept(None));
+            world.ledger().push(entry(0, kind, &op, "host1"));
+            world.sms(&op, 0);
+        }
+    }
+    assert!(rules(&world, &[]).is_empty());
+    let known = Violation::new(Rule::Lost, A, None, "one", "none".to_owned());
+    let known = known.explained(Some(Known::PlacementDoesNotWait));
+    assert!(rules(&world, &vec![known.clone(); 30]).is_empty());
+    let wrong = rules(&world, &vec![known; 31]);
+    assert_eq!(wrong, [(Rule::TooMuchKnown, "30 lost entries at most".to_owned())]);
+}
+
 /// Two hosts wrote one position, and one of both entries is gone.
 #[test]
 fn two_places_are_known_of_dapr_only_if_hosts_changed_just_then() {
@@ -257,6 +301,21 @@ fn two_places_are_known_of_dapr_only_if_hosts_changed_just_then() {
     world.note(240, What::Applied(half_open));
     world.note(280, What::Healed(half_open));
     let known = Some(Known::DeafSidecar);
+    assert_eq!(world.violated(), [(Rule::Lost, known), (Rule::TwoPlaces, known)]);
+}
+
+/// On a machine that was three times as slow just then, a change of hosts takes three times as long.
+#[test]
+fn a_change_of_hosts_explains_more_on_a_slow_machine() {
+    let mut world = World::good();
+    world.overwrite(2, "c9");
+    for record in &mut world.history {
+        record.ms += 20_000;
+    }
+    world.note(1_000, What::Started(Server::Sidecar(1)));
+    world.violates(&[Rule::Lost, Rule::TwoPlaces]);
+    world.note(2_000, What::Slow { percent: 300 });
+    let known = Some(Known::PlacementDoesNotWait);
     assert_eq!(world.violated(), [(Rule::Lost, known), (Rule::TwoPlaces, known)]);
 }
 

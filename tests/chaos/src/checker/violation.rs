@@ -53,6 +53,14 @@ pub(crate) enum Rule {
     HostEnded,
     /// All hosts serve the version that was deployed last.
     Swap,
+    /// A reminder that fires once ends.
+    ReminderEndless,
+    /// What a host shows is in the store.
+    NotStored,
+    /// There was enough work to tell.
+    TooLittle,
+    /// What Dapr is known for is rare.
+    TooMuchKnown,
 }
 
 /// What Dapr is known for (`docs/dapr-releases.md`, `docs/direct-calls.md`).
@@ -97,6 +105,10 @@ impl fmt::Display for Rule {
             Rule::NotReady => "a host is not ready in time",
             Rule::HostEnded => "a host has ended by itself",
             Rule::Swap => "the hosts do not serve the version that was deployed last",
+            Rule::ReminderEndless => "a reminder that fires once does not end",
+            Rule::NotStored => "a host does not show what the store has",
+            Rule::TooLittle => "too little was done to tell",
+            Rule::TooMuchKnown => "more is lost than what Dapr is known for explains",
         })
     }
 }

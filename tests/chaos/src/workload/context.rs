@@ -1,6 +1,6 @@
 //! What all workers share.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use daca_stack::App;
 use daca_tests::client;
@@ -9,10 +9,11 @@ use tokio::sync::watch::Receiver;
 
 use crate::cluster::Cluster;
 use crate::history::History;
+use crate::machine::Machine;
 
 /// Actors, each with a caller of its own, which waits for one answer before it asks again.
 pub(crate) const ACTORS: usize = 20;
-/// How long after the end of the faults a caller goes on with a call that nobody has acknowledged.
+/// How long after the end of the faults a caller goes on with a call that nobody has acknowledged, by the clock of [`Machine`].
 const GIVE_UP_AFTER: Duration = Duration::from_secs(120);
 
 /// What all workers share.
@@ -20,8 +21,9 @@ pub(crate) struct Workload<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) history: &'a History,
     pub(crate) client: reqwest::Client,
-    /// When the work ended, once it has.
-    over: Receiver<Option<Instant>>,
+    machine: &'a Machine,
+    /// When the work ended, once it has, by the clock of [`Machine`].
+    over: Receiver<Option<Duration>>,
     seed: u64,
 }
 
@@ -34,10 +36,11 @@ impl<'a> Workload<'a> {
     pub(crate) fn new(
         cluster: &'a Cluster,
         history: &'a History,
+        machine: &'a Machine,
         seed: u64,
-        over: Receiver<Option<Instant>>,
+        over: Receiver<Option<Duration>>,
     ) -> anyhow::Result<Workload<'a>> {
-        Ok(Workload { cluster, history, client: client()?, over, seed })
+        Ok(Workload { cluster, history, client: client()?, machine, over, seed })
     }
 
     /// Numbers for one worker; the same for the same seed.
@@ -51,7 +54,8 @@ impl<'a> Workload<'a> {
 
     /// Has a call that nobody has acknowledged been tried for long enough?
     pub(super) fn gives_up(&self) -> bool {
-        self.over.borrow().is_some_and(|since| since.elapsed() > GIVE_UP_AFTER)
+        let since = *self.over.borrow();
+        since.is_some_and(|since| self.machine.elapsed() > since + GIVE_UP_AFTER)
     }
 
     /// Waits for this time on the average, or until it is over.

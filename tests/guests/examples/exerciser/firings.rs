@@ -1,6 +1,8 @@
 //! The firings of reminders and timers.
 
-use daca_sdk::{Failure, reminders, state, timers};
+use std::time::Duration;
+
+use daca_sdk::{Failure, Schedule, reminders, state, timers};
 use serde_json::{Value, json};
 
 use crate::answer;
@@ -11,6 +13,7 @@ use crate::payloads::Call;
 /// - `{"fails_without": "KEY"}` fails as long as the state has no such key.
 /// - `{"traps_without": "KEY"}` panics as long as the state has no such key.
 /// - `{"unregister": true}` unregisters what fires.
+/// - `{"register_again": DATA}` registers a reminder of the same name, which fires once with these data.
 /// - `{"call": CALL}` calls an actor, and keeps what came of it under `called-NAME`.
 pub(crate) fn record(kind: &str, name: &str, data: Value) -> Result<(), Failure> {
     if let Some(key) = data.get("fails_without").and_then(Value::as_str)
@@ -25,6 +28,9 @@ pub(crate) fn record(kind: &str, name: &str, data: Value) -> Result<(), Failure>
     }
     if data.get("unregister") == Some(&Value::Bool(true)) {
         if kind == "reminder" { reminders::unregister(name)? } else { timers::unregister(name)? }
+    }
+    if let Some(again) = data.get("register_again") {
+        reminders::register(name, Schedule::after(Duration::ZERO), again)?;
     }
     if let Some(call) = data.get("call") {
         let call =

@@ -143,6 +143,7 @@ impl Turn<'_> {
         }
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
         let dedup_key = self.context.identity.clone().map(|identity| DedupKey::new(identity, &kind));
+        let fired = handled.clone().filter(|_| dedup_key.is_some());
         // The commit is not cut off: its outcome must be known. Until the actor is given up here, its sidecar lets
         // nobody read or write state (`pkg/actors/internal/placement`), so the guest would wait for something that
         // waits for its end.
@@ -160,10 +161,7 @@ impl Turn<'_> {
             return Err(given_up());
         };
         let error = match outcome {
-            Ok(Ran::Before(reply)) => {
-                self.confirm_direct(warm).await?;
-                return Ok(Answered { reply, is_without_guest: true });
-            }
+            Ok(Ran::Before(reply)) => return self.answer_again(warm, fired, reply).await,
             Ok(Ran::Now(Outcome::Reply(_), products)) if is_too_late => {
                 self.drop_what_a_late_hook_wrote(&products.commit);
                 let products = self.scope(warm, None, None, ends_timers).finish();

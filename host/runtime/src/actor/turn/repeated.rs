@@ -7,7 +7,7 @@
 //! [`Ownership::overlap`]: daca_model::backend::Ownership::overlap
 
 use bytes::Bytes;
-use daca_model::backend::{self, TurnCommit};
+use daca_model::backend::{self, FiredWakeup, TurnCommit};
 use daca_model::{CallError, CallIdentity};
 use tokio::time::Instant;
 
@@ -43,6 +43,22 @@ impl Turn<'_> {
             }
         }
         log.answer(actor, call)
+    }
+
+    /// Answers a call that was handled before. If it is a firing, its reminder still exists, and this time it ends.
+    pub(super) async fn answer_again(
+        &self,
+        warm: &mut WarmState,
+        fired: Option<FiredWakeup>,
+        reply: Bytes,
+    ) -> Result<Answered, CallError> {
+        if fired.is_some() {
+            let products = self.scope(warm, None, fired, false).finish();
+            self.commit(warm, products, Bytes::new()).await?;
+        } else {
+            self.confirm_direct(warm).await?;
+        }
+        Ok(Answered { reply, is_without_guest: true })
     }
 
     /// Commits the turn of a call, with its mark if it may be repeated. If another host has handled the call meanwhile,

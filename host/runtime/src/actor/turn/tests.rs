@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::actor::effect_log::{self, DEAD_LETTERS};
 use crate::fake::{FakeBackend, FakeHost, OVERLAP, actor};
 
+mod firing;
 mod waiting;
 
 type Answer = Result<(), Error>;
