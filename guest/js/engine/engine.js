@@ -1,32 +1,36 @@
 // The engine that the host brings: an agent is its script, which is evaluated once in each activation.
-import { asyncRun } from "../src/globals/index.js";
+import { babelHelpers } from "../src/globals/index.js";
 import * as sdk from "../src/index.js";
 import { exportsOf } from "../src/component.js";
 import * as source from "daca:script/source@0.1.0";
 
+const PLACE = /<(?:anonymous|input)>:(\d+)(?::\d+)?/;
 /** The lines that `new Function` puts before its body. */
-const HEADER = headerLines();
+const HEADER = Number(PLACE.exec(new Function("return new Error().stack")())?.[1] ?? 1) - 1;
+let script;
 let definition;
 
 function load() {
   if (definition) return definition;
-  const evaluate = new Function("sdk", "asyncRun", source.read());
-  definition = evaluate(sdk, asyncRun);
-  if (!definition?.Class) throw new TypeError("the script's default export is no agent: write `export default agent(MyClass)`");
+  script = source.read();
+  const exported = {};
+  new Function("sdk", "exported", "babelHelpers", `"use strict";${script.body}`)(sdk, exported, babelHelpers);
+  if (!exported.agent?.Class) {
+    throw new TypeError("the script's default export is no agent: write `export default agent(MyClass)`");
+  }
+  definition = exported.agent;
   return definition;
 }
 
-function headerLines() {
-  const line = /<(?:anonymous|input)>:(\d+)/.exec(new Function("return new Error().stack")());
-  return line ? Number(line[1]) - 1 : 0;
-}
-
-/** The frames of the script, with its own lines; those of the engine are no use to its author. */
+/** The frames of the script, with the author's file and lines; those of the engine are no use to its author. */
 function frames(stack) {
   return stack
     .split("\n")
-    .filter((line) => /<(?:anonymous|input)>:\d/.test(line))
-    .map((line) => line.replace(/<(?:anonymous|input)>:(\d+)/, (_, n) => `agent:${n - HEADER}`))
+    .map((frame) => {
+      const line = script?.lines[Number(PLACE.exec(frame)?.[1]) - HEADER - 1];
+      return line ? frame.replace(PLACE, `${script.file}:${line}`).replace("at <anonymous> (", "at (") : undefined;
+    })
+    .filter((frame) => frame !== undefined)
     .join("\n");
 }
 
@@ -43,8 +47,9 @@ export const description = {
       const { methods, hooks, schema } = load();
       return { methods, hooks, schema: schema ?? null };
     } catch (thrown) {
-      const stack = thrown?.stack ? `\n${frames(thrown.stack)}` : "";
-      throw `${thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown)}${stack}`;
+      if (!(thrown instanceof Error)) throw `it throws ${String(thrown)} while it is evaluated`;
+      const stack = frames(thrown.stack ?? "");
+      throw `${thrown.name}: ${thrown.message}${stack ? `\n${stack}` : ""}`;
     }
   },
 };

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TextDecoder as OurDecoder, TextEncoder as OurEncoder } from "../src/globals/text.js";
 import { atob as ourAtob, btoa as ourBtoa } from "../src/globals/base64.js";
+import { babelHelpers } from "../src/globals/async.js";
 import { SettledPromise, asyncRun } from "../src/globals/promise.js";
 import { crypto as ourCrypto, random } from "../src/globals/random.js";
 
@@ -72,4 +73,30 @@ test("randomness is within its bounds and differs", () => {
   assert.equal(new Set(drawn).size, 500);
   assert.match(ourCrypto.randomUUID(), /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   assert.notDeepEqual(ourCrypto.getRandomValues(new Uint32Array(4)), new Uint32Array(4));
+});
+
+test("async generators and `for await` run to their end", () => {
+  const { asyncGeneratorDelegate, asyncIterator, asyncToGenerator, awaitAsyncGenerator, wrapAsyncGenerator } = babelHelpers;
+  const inner = wrapAsyncGenerator(function* () {
+    yield 1;
+    yield (yield awaitAsyncGenerator(SettledPromise.resolve(2)));
+    return 9;
+  });
+  const outer = wrapAsyncGenerator(function* () {
+    const last = yield* asyncGeneratorDelegate(asyncIterator(inner()));
+    try {
+      yield awaitAsyncGenerator(SettledPromise.reject("no"));
+    } catch (e) {
+      yield [last, e];
+    }
+  });
+  const all = asyncToGenerator(function* (iterable) {
+    const found = [];
+    const iterator = asyncIterator(iterable);
+    for (let step; !(step = yield iterator.next()).done; ) found.push(step.value);
+    return found;
+  });
+  assert.deepEqual(now(all(outer())), ["ok", [1, 2, [9, "no"]]]);
+  assert.deepEqual(now(all([SettledPromise.resolve(1), 2])), ["ok", [1, 2]]);
+  assert.equal(now(all(wrapAsyncGenerator(function* () { throw 5; })()))[1], 5);
 });

@@ -4,7 +4,7 @@ import structuredClone from "@ungap/structured-clone";
 import { URL, URLSearchParams } from "whatwg-url-minimum";
 import { atob, btoa } from "./base64.js";
 import { console } from "./console.js";
-import { SettledPromise, asyncRun } from "./promise.js";
+import { SettledPromise } from "./promise.js";
 import { crypto, random } from "./random.js";
 
 Object.assign(globalThis, {
@@ -20,4 +20,4 @@ Object.assign(globalThis, {
 globalThis.queueMicrotask = (call) => { call(); };
 Math.random = random;
 
-export { asyncRun };
+export { babelHelpers } from "./async.js";
