@@ -23,6 +23,7 @@ mod manifests;
 mod mixed;
 mod openapi;
 mod repeated;
+mod scripts;
 mod shutdown;
 mod streams;
 mod swap;

@@ -41,12 +41,12 @@ impl Preparation {
     /// Checks the signature and the memory, and compiles: the steps for every version, even one that has served before.
     pub(super) async fn load(
         &self,
-        agent: &AgentType,
+        agent: &Arc<AgentType>,
         name: &str,
         wasm: Bytes,
         signature: Option<&str>,
     ) -> Result<Arc<ComponentVersion>, Error> {
-        self.load_if(name, wasm, signature, |outline| check_memory(agent, name, outline)).await
+        self.load_if(agent, name, wasm, signature, |_imports| Ok(())).await
     }
 
     /// All checks of a new version.
@@ -58,12 +58,8 @@ impl Preparation {
         signature: Option<&str>,
         label: Option<&str>,
     ) -> Result<Prepared, Error> {
-        let name = "the component";
-        let permitted = |outline: &Outline| {
-            check_permissions(agent, &outline.imports)?;
-            check_memory(agent, name, outline)
-        };
-        let version = self.load_if(name, wasm, signature, permitted).await?;
+        let permitted = |imports: &[String]| check_permissions(agent, imports);
+        let version = self.load_if(agent, "the component", wasm, signature, permitted).await?;
         actors.try_version(agent, &version).await.map_err(into_error)?;
         let label = label_for(actors, agent, &version, label).await?;
         Ok(Prepared { version, label })
@@ -72,17 +68,14 @@ impl Preparation {
     /// Compiles a version if it is signed, and its declarations are permitted.
     async fn load_if(
         &self,
+        agent: &Arc<AgentType>,
         name: &str,
         wasm: Bytes,
         signature: Option<&str>,
-        permitted: impl FnOnce(&Outline) -> Result<(), Error>,
+        permitted: impl FnOnce(&[String]) -> Result<(), Error>,
     ) -> Result<Arc<ComponentVersion>, Error> {
         signature::verify(&self.rules.signers, &wasm, signature)?;
-        let outline = Outline::read(name, wasm.clone()).await?;
-        permitted(&outline)?;
-        let version =
-            ComponentVersion::from_outline(&self.engine, name, outline, wasm, self.compiling).await?;
-        Ok(Arc::new(version))
+        Ok(Arc::new(load(&self.engine, agent, name, wasm, self.compiling, permitted).await?))
     }
 
     /// Adds versions whose compiled code is needed. Called for all types, before any code is removed.
@@ -101,6 +94,27 @@ impl Preparation {
     }
 }
 
+/// Loads a version: a component is compiled once its declarations are permitted, a script is parsed and evaluated. `name` is
+/// the origin of the bytes in errors.
+pub(super) async fn load(
+    engine: &Engine,
+    agent: &Arc<AgentType>,
+    name: &str,
+    wasm: Bytes,
+    compiling: Compiling,
+    permitted: impl FnOnce(&[String]) -> Result<(), Error>,
+) -> Result<ComponentVersion, Error> {
+    if daca_script::is_script(&wasm) {
+        let version = ComponentVersion::from_script(engine, name, wasm, agent, compiling).await?;
+        permitted(&version.imports)?;
+        return Ok(version);
+    }
+    let outline = Outline::read(name, wasm.clone()).await?;
+    permitted(&outline.imports)?;
+    check_memory(agent, name, outline.memory)?;
+    Ok(ComponentVersion::from_outline(engine, name, outline, wasm, compiling).await?)
+}
+
 /// Checks that something is permitted for every imported interface that needs a permission. A version that would only
 /// get refusals is better not admitted.
 pub fn check_permissions(agent: &AgentType, imports: &[String]) -> Result<(), Error> {
@@ -109,8 +123,8 @@ pub fn check_permissions(agent: &AgentType, imports: &[String]) -> Result<(), Er
 }
 
 /// An initial memory above the limit would fail in every instance. `name` is the origin of the bytes in the error.
-pub(super) fn check_memory(agent: &AgentType, name: &str, outline: &Outline) -> Result<(), Error> {
-    let (needed, limit) = (ByteSize(outline.memory), agent.limits.memory);
+fn check_memory(agent: &AgentType, name: &str, memory: u64) -> Result<(), Error> {
+    let (needed, limit) = (ByteSize(memory), agent.limits.memory);
     if needed > limit { Err(Error::memory(name, &agent.name, needed, limit)) } else { Ok(()) }
 }
 

@@ -21,6 +21,7 @@ mod precompiled;
 mod refusal;
 mod rollout;
 mod running_time;
+mod script;
 mod settings;
 mod stalls;
 mod version;
@@ -36,6 +37,7 @@ pub use outline::check_header;
 pub use precompiled::PrecompileError;
 pub use refusal::LoadError;
 pub use rollout::{ActiveRollout, Counted, Counters, LoadedVersion, NotKnown, TrafficSplit, TurnEnd};
+pub use script::Script;
 pub use version::{ComponentVersion, imports_without_permission, precompile};
 
 /// The prefix of the interfaces of the contract's package.

@@ -1,0 +1,85 @@
+// What makes a class an agent: which of its methods callers reach, and how a call becomes a method's.
+import { Failure, NotFound } from "./failures.js";
+import { asBytes, fromBytes, fromPayload, toBytes } from "./json.js";
+
+/** Methods that the host calls, and no caller. */
+const HOOKS = ["activate", "deactivate", "onReminder", "onTimer", "onEffectFailed", "migrate"];
+
+/** Makes a class an agent. Its methods are those of the agent, by their names; `_name` and `#name` stay its own. */
+export function agent(Class, { schema, migrates = [] } = {}) {
+  if (typeof Class !== "function" || !Class.prototype) throw new TypeError("agent() takes a class");
+  const methods = [];
+  const hooks = [];
+  for (let proto = Class.prototype; proto && proto !== Object.prototype; proto = Object.getPrototypeOf(proto)) {
+    for (const name of Object.getOwnPropertyNames(proto)) {
+      const method = Object.getOwnPropertyDescriptor(proto, name).value;
+      if (typeof method !== "function" || name === "constructor" || name.startsWith("_")) continue;
+      const list = HOOKS.includes(name) ? hooks : methods;
+      if (!list.includes(name)) list.push(name);
+    }
+  }
+  if (hooks.includes("migrate") !== (schema !== undefined)) {
+    throw new TypeError("migrate() and the option schema belong together: agent(Class, { schema: \"2\", migrates: [keys] })");
+  }
+  const keys = typeof migrates === "function" ? migrates : () => migrates;
+  return Object.freeze({ Class, methods, hooks, schema, keys });
+}
+
+/** One activation of an agent: the instance of its class, made at the first use. */
+export class Activation {
+  #agent;
+  #instance;
+  constructor(definition) {
+    if (!definition?.Class) throw new TypeError("the module's default export is no agent: write `export default agent(MyClass)`");
+    this.#agent = definition;
+  }
+  #get() {
+    return (this.#instance ??= new this.#agent.Class());
+  }
+  #has(hook) {
+    return this.#agent.hooks.includes(hook);
+  }
+  /** Runs a method of a caller. */
+  invoke(method, payload) {
+    if (!this.#agent.methods.includes(method)) {
+      throw new NotFound(`the agent has no method ${JSON.stringify(method)}; it has ${this.#agent.methods.join(", ")}`);
+    }
+    const value = fromPayload(payload);
+    return settled(value === undefined ? this.#get()[method]() : this.#get()[method](value), toBytes);
+  }
+  /** Runs a hook, when the class has it. */
+  hook(name, ...values) {
+    return this.#has(name) ? settled(this.#get()[name](...values), () => undefined) : undefined;
+  }
+  wakeUp(hook, name, data) {
+    if (!this.#has(hook)) throw new NotFound(`the agent has no ${hook}()`);
+    return this.hook(hook, name, fromBytes(data));
+  }
+  effectFailed(effect, reason) {
+    const { tag, val } = effect.request;
+    const request = tag === "publish"
+      ? { kind: tag, topic: `${val.pubsub}/${val.topic}`, event: asBytes(val.event) }
+      : { kind: tag, binding: val.binding, operation: val.operation, data: asBytes(val.data), metadata: Object.fromEntries(val.metadata) };
+    return this.hook("onEffectFailed", { id: effect.id, attempts: effect.attempts, ...request }, { code: reason.tag, message: reason.val });
+  }
+  migrate(fromLabel, pairs) {
+    const before = new Map(pairs.map(([key, bytes]) => [key, fromBytes(bytes)]));
+    return settled(this.#get().migrate(before, fromLabel), (after) => {
+      if (!(after instanceof Map)) throw new TypeError("migrate() returns a Map of keys and values");
+      return [...after].map(([key, value]) => [key, toBytes(value)]);
+    });
+  }
+}
+
+/** The result of a method, waited for if it is a promise. `map` makes the host's value of it. */
+function settled(result, map) {
+  return typeof result?.then === "function" ? result.then(map) : map(result);
+}
+
+/** What a thrown value is to the host: the case, and the text that people read. */
+export function failureOf(thrown, frames = (stack) => stack) {
+  if (thrown instanceof Failure) return { tag: thrown.tag, val: thrown.message };
+  if (!(thrown instanceof Error)) return { tag: "failed", val: `the agent threw ${String(thrown)}` };
+  const stack = thrown.stack ? `\n${frames(thrown.stack).trimEnd()}` : "";
+  return { tag: "failed", val: `${thrown.name}: ${thrown.message}${stack}` };
+}

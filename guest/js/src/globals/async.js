@@ -1,0 +1,92 @@
+// What transformed async functions and generators call: the helpers of Babel, which the host's transformer uses, over
+// promises that settle at once.
+import { SettledPromise, asyncRun } from "./promise.js";
+
+/** A value that an async generator awaits, in contrast to one that it yields. */
+class Awaited {
+  constructor(value) {
+    this.value = value;
+  }
+}
+
+/** The body of an async function as a function that returns a promise. */
+function asyncToGenerator(body) {
+  return function (...values) {
+    return asyncRun(this, values, body);
+  };
+}
+
+/** The body of an async generator as a function that returns one. */
+function wrapAsyncGenerator(body) {
+  return function (...values) {
+    return new AsyncGenerator(body.apply(this, values));
+  };
+}
+
+class AsyncGenerator {
+  #steps;
+  constructor(steps) {
+    this.#steps = steps;
+  }
+  #run(kind, argument) {
+    return new SettledPromise((resolve, reject) => {
+      const go = (kind, argument) => {
+        let step;
+        try {
+          step = this.#steps[kind](argument);
+        } catch (thrown) {
+          reject(thrown);
+          return;
+        }
+        const isAwaited = step.value instanceof Awaited;
+        SettledPromise.resolve(isAwaited ? step.value.value : step.value).then(
+          (value) => (isAwaited && !step.done ? go("next", value) : resolve({ value, done: step.done })),
+          (thrown) => (step.done ? reject(thrown) : go("throw", thrown)),
+        );
+      };
+      go(kind, argument);
+    });
+  }
+  next(value) {
+    return this.#run("next", value);
+  }
+  throw(reason) {
+    return this.#run("throw", reason);
+  }
+  return(value) {
+    return this.#run("return", value);
+  }
+  [Symbol.asyncIterator]() {
+    return this;
+  }
+}
+
+/** The iterator of `for await`: an async one, or that of a list whose values are waited for. */
+function asyncIterator(iterable) {
+  const own = iterable[Symbol.asyncIterator];
+  if (own) return own.call(iterable);
+  const plain = iterable[Symbol.iterator]?.();
+  if (!plain) throw new TypeError("the value of `for await` cannot be iterated");
+  const settled = (step) => SettledPromise.resolve(step.value).then((value) => ({ value, done: step.done }));
+  return {
+    next: (value) => SettledPromise.try(() => settled(plain.next(value))),
+    return: (value) => SettledPromise.try(() => settled(plain.return ? plain.return(value) : { value, done: true })),
+  };
+}
+
+/** `yield*` of an async iterator within an async generator. */
+function* asyncGeneratorDelegate(iterator) {
+  for (;;) {
+    const step = yield new Awaited(iterator.next());
+    if (step.done) return step.value;
+    yield step.value;
+  }
+}
+
+export const babelHelpers = Object.freeze({
+  asyncGeneratorDelegate,
+  asyncIterator,
+  asyncToGenerator,
+  awaitAsyncGenerator: (value) => new Awaited(value),
+  wrapAsyncGenerator,
+});

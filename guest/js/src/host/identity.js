@@ -1,0 +1,5 @@
+import { turn } from "./turn.js";
+
+export const agentType = () => turn().agentType;
+export const actorId = () => turn().actorId;
+export const turnId = () => turn().id;

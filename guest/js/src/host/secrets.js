@@ -1,0 +1,3 @@
+import { turn } from "./turn.js";
+
+export const get = (name) => turn().secret(name);

@@ -1,0 +1,35 @@
+// Settings of the agent type, secrets, and the log.
+import * as settings from "#host/config";
+import * as vault from "#host/secrets";
+import * as lines from "#host/logging";
+import { ask } from "./failures.js";
+import { inspect } from "./inspect.js";
+
+export const config = {
+  /** The value of a setting, or `otherwise`. */
+  get(key, otherwise) {
+    return ask(() => settings.get(key)) ?? otherwise;
+  },
+  /** All settings of the agent type. */
+  getAll() {
+    return Object.fromEntries(ask(() => settings.getAll()));
+  },
+};
+
+export const secrets = {
+  /** The values of a secret, by key. */
+  get(name) {
+    return Object.fromEntries(ask(() => vault.get(name)));
+  },
+};
+
+const line = (level) => (...parts) => lines.log(level, "", parts.map(inspect).join(" "));
+
+/** The host's log. `console` writes there, too. */
+export const log = {
+  trace: line("trace"),
+  debug: line("debug"),
+  info: line("info"),
+  warn: line("warn"),
+  error: line("error"),
+};

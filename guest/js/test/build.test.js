@@ -1,0 +1,63 @@
+// What `daca-js build` makes and refuses.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { test } from "node:test";
+import { buildComponent, bundleScript } from "../tools/build.js";
+
+const here = (name) => fileURLToPath(new URL(name, import.meta.url));
+
+async function refused(source, pattern) {
+  const folder = await mkdtemp(join(tmpdir(), "daca-js-test-"));
+  try {
+    const entry = join(folder, "agent.ts");
+    await writeFile(entry, source);
+    await assert.rejects(buildComponent(entry), (e) => {
+      assert.match(e.message, pattern);
+      return true;
+    });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+test("popular packages and TypeScript become a component with no import that the agent does not use", async () => {
+  const component = await buildComponent(here("build/packages.ts"));
+  assert.deepEqual([...component.subarray(0, 4)], [0, 0x61, 0x73, 0x6d]);
+  const text = component.toString("latin1");
+  for (const used of ["daca:agent/state@0.1.0", "daca:agent/reminders@0.1.0", "daca:agent/on-reminder@0.1.0"]) {
+    assert.ok(text.includes(used), used);
+  }
+  for (const unused of ["daca:agent/secrets@0.1.0", "daca:agent/actors@0.1.0", "daca:agent/migration@0.1.0", "daca:agent/on-timer@0.1.0"]) {
+    assert.ok(!text.includes(unused), unused);
+  }
+});
+
+test("errors name file, line and column of the author's source", async () => {
+  await refused('import { agent } from "@daca/sdk";\nclass A {\n  M() { return 1 +; }\n}\nexport default agent(A);\n', /agent\.ts:3:19/);
+  await refused("export default 7;\n", /no agent/);
+  await refused('import { readFileSync } from "node:fs";\nimport { agent } from "@daca/sdk";\nexport default agent(class { M() { return readFileSync("x"); } });\n', /node:fs/);
+  await refused('import { gone } from "./gone.js";\nexport default gone;\n', /agent\.ts:1:\d+.*gone/);
+  await refused('import { agent } from "@daca/sdk";\nthrow new Error("at the top");\nexport default agent(class {});\n', /at the top/);
+});
+
+test("a bundle is one script that imports the SDK alone", async () => {
+  const script = await bundleScript(here("build/packages.ts"));
+  const imported = [...script.matchAll(/^import .* from "([^"]+)";$/gm)].map(([, from]) => from);
+  assert.deepEqual(imported, ["@daca/sdk"]);
+  assert.doesNotMatch(script, /^\s*async\s+\w+\(/m);
+});
+
+test("the command says how it is used, and what went wrong", async () => {
+  const run = (...words) => new Promise((resolve) =>
+    execFile(process.execPath, [here("../tools/daca-js.js"), ...words], (error, out, err) => resolve({ code: error?.code ?? 0, out, err })));
+  assert.match((await run("--help")).out, /daca-js build/);
+  for (const words of [[], ["build"], ["pack", "x"], ["build", "--wrong"]]) {
+    const { code, err } = await run(...words);
+    assert.equal(code, 1);
+    assert.match(err, /^error: /);
+  }
+});

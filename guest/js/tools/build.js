@@ -1,0 +1,112 @@
+// From the entry of an agent to a component, and to a single script.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { componentize } from "componentize-qjs";
+import { build } from "esbuild";
+import { bundle } from "./bundle.js";
+import { lineTable } from "./frames.js";
+import { PACKAGE, optionalExports, worldOf, writeWorld } from "./world.js";
+
+/** A fault of the author's files, in the form that people read. */
+export class BuildError extends Error {}
+
+/** Runs `call`, and makes esbuild's errors one text of `file:line:column: message`. */
+async function told(call) {
+  try {
+    return await call();
+  } catch (e) {
+    if (!Array.isArray(e?.errors)) throw e;
+    const lines = e.errors.map(({ location, text }) =>
+      location ? `${location.file}:${location.line}:${location.column + 1}: ${text}` : text);
+    throw new BuildError(lines.join("\n"));
+  }
+}
+
+/** What the class has, by loading the module as a test does: the SDK's host is then the one for tests. */
+async function described(entry, folder) {
+  const out = join(folder, "described.mjs");
+  await told(() => build({
+    bundle: true, entryPoints: [entry], format: "esm", logLevel: "silent", outfile: out, platform: "node", plugins: [own],
+    banner: { js: "import { createRequire as __daca } from 'node:module'; const require = __daca(import.meta.url);" },
+  }));
+  let module;
+  try {
+    module = await import(pathToFileURL(out).href);
+  } catch (e) {
+    throw new BuildError(`${entry} throws while it is loaded: ${e?.message ?? e}`);
+  }
+  const definition = module.default;
+  if (!definition?.Class) {
+    throw new BuildError(`${entry}: the default export is no agent: write \`export default agent(MyClass)\``);
+  }
+  return definition;
+}
+
+/** `@daca/sdk` is this package, wherever the entry lies. */
+const own = {
+  name: "daca-sdk",
+  setup(build) {
+    const files = {
+      "@daca/sdk": "src/index.js",
+      "@daca/sdk/component": "src/component.js",
+      "@daca/sdk/frames": "src/frames.js",
+      "@daca/sdk/globals": "src/globals/index.js",
+    };
+    build.onResolve({ filter: /^@daca\/sdk(\/|$)/ }, ({ path }) =>
+      files[path] ? { path: join(PACKAGE, files[path]) } : undefined);
+  },
+};
+
+const IDENTIFIERS = { "lifecycle": "lifecycle", "on-reminder": "onReminder", "on-timer": "onTimer", "on-effect-failed": "onEffectFailed", "migration": "migration" };
+
+/** The module that a component begins with. */
+function entryModule(entry, hooks) {
+  const names = ["actor", ...optionalExports(hooks).map((name) => IDENTIFIERS[name])];
+  return [
+    'import "@daca/sdk/globals";',
+    'import { exportsOf } from "@daca/sdk/component";',
+    'import { mapped } from "@daca/sdk/frames";',
+    `import definition from ${JSON.stringify(entry)};`,
+    "const made = exportsOf(() => definition, (stack) => mapped(globalThis.__dacaLines)(stack));",
+    ...names.map((name) => `export const ${name} = made.${name};`),
+  ].join("\n");
+}
+
+/** Builds a component. Returns its bytes. */
+export async function buildComponent(entry) {
+  const absolute = resolve(entry);
+  const folder = await mkdtemp(join(tmpdir(), "daca-js-"));
+  try {
+    const { hooks } = await described(absolute, folder);
+    const stdin = { contents: entryModule(absolute, hooks), loader: "js", resolveDir: process.cwd(), sourcefile: "daca-entry.js" };
+    const result = await told(() => bundle({
+      stdin, outfile: join(process.cwd(), "agent.js"), sourcemap: "external", sourcesContent: false, plugins: [own],
+    }));
+    const file = (end) => result.outputFiles.find(({ path }) => path.endsWith(end)).text;
+    const imports = Object.values(result.metafile.outputs)
+      .flatMap(({ imports = [] }) => imports.filter(({ external }) => external).map(({ path }) => path));
+    const foreign = imports.filter((path) => !/^(daca|wasi):/.test(path));
+    if (foreign.length > 0) {
+      throw new BuildError(`${entry}: ${foreign.join(", ")} is not available in an agent: it needs Node`);
+    }
+    const table = JSON.stringify(lineTable(file(".map"), process.cwd(), join(PACKAGE, "src")));
+    const jsSource = `${file(".js").replace(/\n?\/\/# sourceMappingURL=.*\n?$/, "")}\nglobalThis.__dacaLines = ${table};\n`;
+    const witPath = await writeWorld(folder, worldOf([...new Set(imports)].sort(), hooks));
+    const { component } = await componentize({ jsSource, sync: true, witPath, world: "agent" }).catch((e) => {
+      throw new BuildError(`${entry}: ${e?.message ?? e}`);
+    });
+    return component;
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Makes one script of an entry and all that it imports but the SDK, for `component = "agent.js"`. */
+export async function bundleScript(entry) {
+  const external = { name: "sdk", setup: (build) => build.onResolve({ filter: /^@daca\/sdk$/ }, ({ path }) => ({ path, external: true })) };
+  const result = await told(() => bundle({ entryPoints: [resolve(entry)], plugins: [external] }));
+  return result.outputFiles[0].text;
+}
+

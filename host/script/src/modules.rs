@@ -1,0 +1,142 @@
+//! Imports and exports of a module as statements of a function's body.
+//!
+//! The text is edited before it is transformed. Edits keep the number of lines, and add nothing before a statement that
+//! stays, so that positions remain those of the author.
+
+use oxc::ast::ast::{
+    ExportDefaultDeclarationKind, ExportSpecifier, ImportDeclaration, ImportDeclarationSpecifier,
+    ImportOrExportKind, ModuleExportName, Program, Statement,
+};
+use oxc::span::{GetSpan as _, Span};
+
+use crate::SDK;
+use crate::prepare::Problem;
+
+/// The statements of a function's body, and what they take from the SDK.
+pub(crate) struct Body {
+    pub(crate) text: String,
+    /// The names that are imported from the SDK, such as `state`. `*` for all of them.
+    pub(crate) imported: Vec<String>,
+}
+
+/// Rewrites the imports and exports of a module.
+pub(crate) fn rewrite(source: &str, program: &Program<'_>) -> Result<Body, Problem> {
+    let mut edits = Edits { source, made: Vec::new(), imported: Vec::new(), has_default: false };
+    for statement in &program.body {
+        edits.take(statement)?;
+    }
+    if !edits.has_default {
+        let message = "it has no default export; end it with `export default agent(MyClass)`";
+        return Err(Problem::at(source, 0, message));
+    }
+    let Edits { made, imported, .. } = edits;
+    let mut text = String::with_capacity(source.len());
+    let mut from = 0;
+    for (span, replacement) in made {
+        text.push_str(source.get(from..span.start as usize).unwrap_or_default());
+        text.push_str(&replacement);
+        let gone = source.get(span.start as usize..span.end as usize).unwrap_or_default();
+        text.extend(std::iter::repeat_n('\n', gone.matches('\n').count()));
+        from = span.end as usize;
+    }
+    text.push_str(source.get(from..).unwrap_or_default());
+    Ok(Body { text, imported })
+}
+
+struct Edits<'a> {
+    source: &'a str,
+    made: Vec<(Span, String)>,
+    imported: Vec<String>,
+    has_default: bool,
+}
+
+impl Edits<'_> {
+    fn problem<T>(&self, span: Span, message: &str) -> Result<T, Problem> {
+        Err(Problem::at(self.source, span.start, message))
+    }
+
+    fn take(&mut self, statement: &Statement<'_>) -> Result<(), Problem> {
+        match statement {
+            Statement::ImportDeclaration(import) => self.import(import),
+            Statement::ExportDefaultDeclaration(export) => {
+                let declaration = &export.declaration;
+                match declaration {
+                    ExportDefaultDeclarationKind::FunctionDeclaration(_)
+                    | ExportDefaultDeclarationKind::ClassDeclaration(_)
+                    | ExportDefaultDeclarationKind::TSInterfaceDeclaration(_) => self.problem(
+                        export.span,
+                        "the default export is no agent; write `export default agent(MyClass)`",
+                    ),
+                    _ => {
+                        self.has_default = true;
+                        let head = Span::new(export.span.start, declaration.span().start);
+                        self.made.push((head, "exported.agent = ".to_owned()));
+                        Ok(())
+                    }
+                }
+            }
+            Statement::ExportDeclaration(export) => {
+                let head = Span::new(export.span.start, export.declaration.span().start);
+                self.made.push((head, String::new()));
+                Ok(())
+            }
+            Statement::ExportNamedDeclaration(export) => {
+                let default = export.specifiers.iter().find(|specifier| is_default(specifier));
+                self.has_default |= default.is_some();
+                let agent = default.map(|found| format!("exported.agent = {};", found.local.name()));
+                self.made.push((export.span, agent.unwrap_or_default()));
+                Ok(())
+            }
+            Statement::ExportFromDeclaration(export) => self.problem(export.span, BUNDLE),
+            Statement::ExportAllDeclaration(export) => self.problem(export.span, BUNDLE),
+            _ => Ok(()),
+        }
+    }
+
+    fn import(&mut self, import: &ImportDeclaration<'_>) -> Result<(), Problem> {
+        if import.import_kind == ImportOrExportKind::Type {
+            self.made.push((import.span, String::new()));
+            return Ok(());
+        }
+        if import.source.value != SDK {
+            return self.problem(import.source.span, BUNDLE);
+        }
+        let mut named = Vec::new();
+        let mut statement = String::new();
+        for specifier in import.specifiers.iter().flatten() {
+            match specifier {
+                ImportDeclarationSpecifier::ImportSpecifier(it)
+                    if it.import_kind == ImportOrExportKind::Type => {}
+                ImportDeclarationSpecifier::ImportSpecifier(it) => {
+                    let ModuleExportName::IdentifierName(imported) = &it.imported else {
+                        return self.problem(it.span, "the SDK has no export of this name");
+                    };
+                    self.imported.push(imported.name.to_string());
+                    named.push(format!("{}: {}", imported.name, it.local.name));
+                }
+                ImportDeclarationSpecifier::ImportNamespaceSpecifier(it) => {
+                    self.imported.push("*".to_owned());
+                    statement.push_str(&format!("const {} = sdk;", it.local.name));
+                }
+                ImportDeclarationSpecifier::ImportDefaultSpecifier(it) => {
+                    return self.problem(
+                        it.span,
+                        "the SDK has no default export; write `import { agent, state } from \"@daca/sdk\"`",
+                    );
+                }
+            }
+        }
+        if !named.is_empty() {
+            statement.push_str(&format!("const {{ {} }} = sdk;", named.join(", ")));
+        }
+        self.made.push((import.span, statement));
+        Ok(())
+    }
+}
+
+const BUNDLE: &str =
+    "a script imports \"@daca/sdk\" alone; make one script of it and its packages with `daca-js bundle`";
+
+fn is_default(specifier: &ExportSpecifier<'_>) -> bool {
+    specifier.exported.name() == "default"
+}
