@@ -6,7 +6,7 @@
 //! longer at its path ([`StateFile`]) are refused.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
@@ -24,6 +24,8 @@ use daca_model::backend::Error;
 const MAX_BATCH: usize = 512;
 /// The bytes of their writes beyond which it takes no more: the pages are in memory until it is committed.
 const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// A file that was at its path so short a time ago is not looked at again before a transaction, but after it.
+const CHECKED_RECENTLY: Duration = Duration::from_millis(1);
 /// The interval at which expired values are removed from the file. Reads never see them.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
 
@@ -112,6 +114,8 @@ impl Queue {
 /// The writing thread.
 pub(super) struct Writer {
     file: Arc<StateFile>,
+    /// When the file was at its path after a transaction.
+    checked: Option<Instant>,
     database: SharedDatabase,
     /// The bytes that an actor of each type may have.
     quotas: Quotas,
@@ -130,7 +134,7 @@ impl Writer {
         clock: Clock,
     ) -> Writer {
         let (last_purge, fail_points) = (clock.unix_ms(), FailPoints::from_environment());
-        Writer { file, database, quotas, last_purge, last_token: 0, clock, fail_points }
+        Writer { file, checked: None, database, quotas, last_purge, last_token: 0, clock, fail_points }
     }
 
     /// Runs until the store is closed or every handle is gone.
@@ -150,10 +154,10 @@ impl Writer {
         let mut batch = Batch::default();
         batch.add(first);
         self.fail_points.pass(FailPoint::BeforeTransaction);
-        let written = self.file.check().and_then(|()| self.commit_and_note(&mut batch, queue));
+        let written = self.check_before().and_then(|()| self.commit_and_note(&mut batch, queue));
         self.fail_points.pass(FailPoint::AfterCommit);
         // Writes into a file that has been removed in the meantime are not durable.
-        match written.and_then(|results| self.file.check().map(|()| results)) {
+        match written.and_then(|results| self.check_after().map(|()| results)) {
             Ok(results) => {
                 for (request, result) in batch.requests.into_iter().zip(results) {
                     // The caller may be gone.
@@ -168,6 +172,21 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Fails if the file is not at its path. It is looked at with a system call, which costs as much as two small turns.
+    fn check_before(&self) -> Result<(), Error> {
+        match self.checked {
+            Some(checked) if checked.elapsed() < CHECKED_RECENTLY => Ok(()),
+            _ => self.file.check(),
+        }
+    }
+
+    /// The same after a transaction. Nobody is told of one before this.
+    fn check_after(&mut self) -> Result<(), Error> {
+        let checked = self.file.check();
+        self.checked = checked.is_ok().then(Instant::now);
+        checked
     }
 
     /// The error is the file's, which is then closed.
