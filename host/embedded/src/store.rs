@@ -175,7 +175,8 @@ impl Store {
             .send(Request::Commit(CommitRequest { actor: actor.clone(), turn, done }))
             .await
             .map_err(|_| gone(()))?;
-        answer.await.map_err(|_| gone(()))?
+        let (result, _turn) = answer.await.map_err(|_| gone(()))?;
+        result
     }
 
     /// Stops the writer. Later commits are refused.

@@ -40,7 +40,9 @@ pub(super) enum Request {
 pub(super) struct CommitRequest {
     pub(super) actor: ActorAddress,
     pub(super) turn: LastingParts,
-    pub(super) done: oneshot::Sender<Applied>,
+    /// The turn goes back with its result, to be freed on the threads that have allocated it. Here that is slow: the
+    /// allocator would have to give each piece back to another thread.
+    pub(super) done: oneshot::Sender<(Applied, LastingParts)>,
 }
 
 /// The result of a turn in its transaction. The error rejects it alone.
@@ -159,16 +161,16 @@ impl Writer {
         // Writes into a file that has been removed in the meantime are not durable.
         match written.and_then(|results| self.check_after().map(|()| results)) {
             Ok(results) => {
-                for (request, result) in batch.requests.into_iter().zip(results) {
+                for (CommitRequest { turn, done, .. }, result) in batch.requests.into_iter().zip(results) {
                     // The caller may be gone.
-                    request.done.send(result).ok();
+                    done.send((result, turn)).ok();
                 }
                 self.fail_points.pass(FailPoint::AfterAnswer);
             }
             Err(error) => {
-                for request in batch.requests {
+                for CommitRequest { turn, done, .. } in batch.requests {
                     // The caller may be gone.
-                    request.done.send(Err(error.clone())).ok();
+                    done.send((Err(error.clone()), turn)).ok();
                 }
             }
         }
