@@ -11,6 +11,7 @@
 //! keeps the rest of this crate away from serde_json's own parsers.
 
 mod unknown;
+mod writer;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,6 +22,7 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 pub use unknown::UnknownFields;
+pub use writer::ObjectWriter;
 
 /// The maximum depth of nested lists and objects. Guests read one level less (serde_json's own limit).
 pub const MAX_DEPTH: usize = 128;
