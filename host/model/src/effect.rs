@@ -30,7 +30,12 @@ pub struct Effect {
 impl Effect {
     /// The identity of the effect with this number of a turn.
     pub fn id_of(turn: &str, number: usize) -> Arc<str> {
-        format!("{turn}-{number}").into()
+        // With room for most numbers: a text that is formatted into nothing grows several times.
+        let mut id = String::with_capacity(turn.len() + 4);
+        id.push_str(turn);
+        id.push('-');
+        id.push_str(&number.to_string());
+        id.into()
     }
 
     /// The turn that requested it.
@@ -111,8 +116,8 @@ impl EffectRequest {
     /// `PUBSUB/TOPIC` or `BINDING/OPERATION`.
     pub fn shown_target(&self) -> String {
         match self {
-            EffectRequest::Publish { pubsub, topic, .. } => format!("{pubsub}/{topic}"),
-            EffectRequest::Send(request) => format!("{}/{}", request.name, request.operation),
+            EffectRequest::Publish { pubsub, topic, .. } => [pubsub.as_str(), "/", topic.as_str()].concat(),
+            EffectRequest::Send(request) => request.shown_target(),
         }
     }
 
@@ -185,6 +190,13 @@ pub struct BindingRequest {
     pub data: Bytes,
     /// Its metadata: names and values.
     pub metadata: BTreeMap<String, String>,
+}
+
+impl BindingRequest {
+    /// `BINDING/OPERATION`.
+    pub(crate) fn shown_target(&self) -> String {
+        [self.name.as_str(), "/", self.operation.as_str()].concat()
+    }
 }
 
 /// The response of an output binding.

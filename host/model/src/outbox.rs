@@ -196,8 +196,7 @@ fn binding_entry(
     kind: EffectKind,
     request: &BindingRequest,
 ) -> OutboxEntry {
-    let target = format!("{}/{}", request.name, request.operation);
-    entry(actor, turn, kind, target, &request.data, request.metadata.clone())
+    entry(actor, turn, kind, request.shown_target(), &request.data, request.metadata.clone())
 }
 
 fn entry(
@@ -210,7 +209,8 @@ fn entry(
 ) -> OutboxEntry {
     OutboxEntry {
         id: 0,
-        actor: actor.to_string(),
+        // In one piece: there is one with each effect.
+        actor: [&*actor.agent_type, "/", &*actor.id].concat(),
         turn: turn.to_owned(),
         kind,
         target,
