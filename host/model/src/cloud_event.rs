@@ -50,16 +50,14 @@ pub fn data_of(event: &Document) -> Result<Document, String> {
     if !event.is_object() {
         return Err("it is not a JSON object".into());
     }
-    match (event.present_field("data"), event.present_field("data_base64")) {
-        (Some(data), _) => object(data),
-        (None, Some(encoded)) => {
-            let encoded = encoded.text().ok_or("its data_base64 is not a string")?;
-            let decoded = BASE64.decode(encoded);
-            let decoded = decoded.map_err(|error| format!("its data_base64 is not base64: {error}"))?;
-            object_of(&decoded.into())
-        }
-        (None, None) => Err("it has no data".into()),
+    if let Some(data) = event.present_field("data") {
+        return object(data);
     }
+    let encoded = event.present_field("data_base64").ok_or("it has no data")?;
+    let encoded = encoded.text().ok_or("its data_base64 is not a string")?;
+    let decoded = BASE64.decode(encoded);
+    let decoded = decoded.map_err(|error| format!("its data_base64 is not base64: {error}"))?;
+    object_of(&decoded.into())
 }
 
 /// Checks that an event can be received after it is published. `is_subscribed` means that the manifest itself
