@@ -72,11 +72,13 @@ struct Queue {
     requests: mpsc::Receiver<Request>,
     /// That one, once it has come.
     closes: Option<oneshot::Sender<()>>,
+    /// The last transaction had several commits.
+    is_busy: bool,
 }
 
 impl Queue {
     fn new(requests: mpsc::Receiver<Request>) -> Queue {
-        Queue { requests, closes: None }
+        Queue { requests, closes: None, is_busy: false }
     }
 
     /// Waits for a commit. `None` if there will be none.
@@ -84,7 +86,14 @@ impl Queue {
         if self.closes.is_some() {
             return None;
         }
-        let request = self.requests.blocking_recv()?;
+        let mut waiting = self.requests.try_recv().ok();
+        if waiting.is_none() && self.is_busy {
+            // Those who have just got their answers may only wait for this processor. To sleep, and to be woken by the first
+            // of them, are system calls of both.
+            std::thread::yield_now();
+            waiting = self.requests.try_recv().ok();
+        }
+        let request = waiting.or_else(|| self.requests.blocking_recv())?;
         self.commit_of(request)
     }
 
@@ -158,6 +167,7 @@ impl Writer {
         self.fail_points.pass(FailPoint::BeforeTransaction);
         let written = self.check_before().and_then(|()| self.commit_and_note(&mut batch, queue));
         self.fail_points.pass(FailPoint::AfterCommit);
+        queue.is_busy = batch.requests.len() > 1;
         // Writes into a file that has been removed in the meantime are not durable.
         match written.and_then(|results| self.check_after().map(|()| results)) {
             Ok(results) => {
