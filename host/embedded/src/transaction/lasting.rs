@@ -29,6 +29,11 @@ impl LastingParts {
         }
     }
 
+    /// Returns `true` if it may change reminders or timers.
+    pub(super) fn has_wakeups(&self) -> bool {
+        self.handled.is_some() || self.ends_timers || !self.wakeups.is_empty()
+    }
+
     /// The bytes of its writes and registrations.
     pub(crate) fn bytes(&self) -> usize {
         let writes = self.writes.iter().map(|(key, write)| match write {
