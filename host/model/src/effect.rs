@@ -117,16 +117,18 @@ impl EffectRequest {
     pub fn shown_target(&self) -> String {
         match self {
             EffectRequest::Publish { pubsub, topic, .. } => [pubsub.as_str(), "/", topic.as_str()].concat(),
-            EffectRequest::Send(request) => request.shown_target(),
+            EffectRequest::Send(request) => [request.name.as_str(), "/", request.operation.as_str()].concat(),
         }
     }
 
     /// The payload for people, and the metadata, both of bounded length.
     pub fn shown_payload(&self) -> (String, BTreeMap<String, String>) {
         match self {
-            EffectRequest::Publish { event, .. } => (readable(event), BTreeMap::new()),
+            EffectRequest::Publish { event, .. } => (readable(event).into_owned(), BTreeMap::new()),
             EffectRequest::Send(request) => {
-                (readable(&request.data), shown_metadata(request.metadata.clone()))
+                let metadata = shown_metadata(&request.metadata).into_iter();
+                let metadata = metadata.map(|(name, value)| (name.into_owned(), value.into_owned()));
+                (readable(&request.data).into_owned(), metadata.collect())
             }
         }
     }
@@ -190,13 +192,6 @@ pub struct BindingRequest {
     pub data: Bytes,
     /// Its metadata: names and values.
     pub metadata: BTreeMap<String, String>,
-}
-
-impl BindingRequest {
-    /// `BINDING/OPERATION`.
-    pub(crate) fn shown_target(&self) -> String {
-        [self.name.as_str(), "/", self.operation.as_str()].concat()
-    }
 }
 
 /// The response of an output binding.
