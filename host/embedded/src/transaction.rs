@@ -54,7 +54,7 @@ pub(super) fn apply(
     now: u64,
     last_token: &mut u64,
 ) -> Result<Result<Vec<ScheduleChange>, Error>, redb::Error> {
-    let Tables { state, expiries, wakeups, usage } = tables;
+    let Tables { state, expiries, wakeups, usage, row } = tables;
     if let Err(changed) = turn.check(state, actor)? {
         return Ok(Err(changed));
     }
@@ -78,7 +78,7 @@ pub(super) fn apply(
         };
     }
     for (key, write) in &turn.writes {
-        write_state(state, expiries, (&actor.agent_type, &actor.id, key), write, now)?;
+        write_state(state, expiries, row, (&actor.agent_type, &actor.id, key), write, now)?;
     }
     for (key, row) in &changes {
         match row {
@@ -97,6 +97,7 @@ pub(super) fn apply(
 fn write_state(
     state: &mut Table<'_, StateKey<'static>, &'static [u8]>,
     expiries: &mut SeldomTable<'_, ExpiryKey<'static>, ()>,
+    row: &mut Vec<u8>,
     at: StateKey<'_>,
     write: &StateWrite,
     now: u64,
@@ -105,7 +106,10 @@ fn write_state(
         StateWrite::Delete => (state.remove(at)?, 0),
         StateWrite::Set { value, ttl } => {
             let expiry = ttl.map_or(0, |ttl| now.saturating_add(millis(ttl)));
-            (state.insert(at, [&expiry.to_le_bytes()[..], value].concat().as_slice())?, expiry)
+            row.clear();
+            row.extend_from_slice(&expiry.to_le_bytes());
+            row.extend_from_slice(value);
+            (state.insert(at, row.as_slice())?, expiry)
         }
     };
     let old_expiry = old.map_or(0, |old| expiry_of(old.value()));

@@ -26,6 +26,8 @@ pub(crate) struct Tables<'a> {
     pub(crate) expiries: SeldomTable<'a, ExpiryKey<'static>, ()>,
     pub(crate) wakeups: SeldomTable<'a, WakeupRowKey<'static>, &'static [u8]>,
     pub(crate) usage: Table<'a, (&'static str, &'static str), u64>,
+    /// Where a row is put together before it is written: its memory serves all rows of the transaction.
+    pub(crate) row: Vec<u8>,
 }
 
 impl<'a> Tables<'a> {
@@ -36,6 +38,7 @@ impl<'a> Tables<'a> {
             expiries: SeldomTable { transaction, definition: EXPIRIES, table: None },
             wakeups: SeldomTable { transaction, definition: WAKEUPS, table: None },
             usage: transaction.open_table(USAGE)?,
+            row: Vec::new(),
         })
     }
 }
