@@ -12,6 +12,7 @@
 
 mod meaning;
 mod unknown;
+mod writer;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -23,6 +24,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 pub use meaning::meaning_of;
 pub use unknown::UnknownFields;
+pub use writer::ObjectWriter;
 
 /// The maximum depth of nested lists and objects. Guests read one level less (serde_json's own limit).
 pub const MAX_DEPTH: usize = 128;

@@ -23,16 +23,16 @@ const MAX_WAIT: Duration = Duration::from_secs(2);
 const MAX_REMEMBERED: usize = 10_000;
 
 /// A subscription, as far as the attempts at its events need it.
-struct Subscriber {
+pub(super) struct Subscriber {
     path: String,
     /// Attempts at which the agent fails, before the event is dead-lettered or given up.
     attempts: u32,
     has_dead_letter: bool,
 }
 
-/// The subscriptions of each topic.
+/// The subscriptions of each topic of each pub/sub component.
 pub(super) struct Subscribers {
-    by_topic: HashMap<(String, String), Vec<Subscriber>>,
+    by_topic: HashMap<String, HashMap<String, Vec<Subscriber>>>,
     /// The attempts at an event of the host itself, and at one on which an agent fails, with the wait before the second
     /// one.
     tries: (u32, Backoff),
@@ -68,10 +68,10 @@ struct Round {
 
 impl Subscribers {
     pub(super) fn new(manifest: &Manifest) -> Subscribers {
-        let mut by_topic = HashMap::<_, Vec<Subscriber>>::new();
+        let mut by_topic = HashMap::<_, HashMap<_, Vec<Subscriber>>>::new();
         for one in &manifest.subscriptions {
-            let topic = (one.pubsub.clone(), one.topic.clone());
-            by_topic.entry(topic).or_default().push(Subscriber {
+            let topics = by_topic.entry(one.pubsub.clone()).or_default();
+            topics.entry(one.topic.clone()).or_default().push(Subscriber {
                 path: one.path.clone(),
                 attempts: one.attempts,
                 has_dead_letter: one.dead_letter.is_some(),
@@ -79,6 +79,15 @@ impl Subscribers {
         }
         let tries = (manifest.host.effect_attempts, Backoff::unbounded(manifest.host.effect_retry_delay));
         Subscribers { by_topic, tries, started: Mutex::default() }
+    }
+
+    /// The subscriptions of a topic. `None` if there are none: an event for it need not even get its envelope.
+    pub(super) fn of(&self, pubsub: &str, topic: &str) -> Option<&[Subscriber]> {
+        let found = self.by_topic.get(pubsub).and_then(|topics| topics.get(topic));
+        if found.is_none() {
+            tracing::debug!("nobody subscribes to {pubsub}/{topic}");
+        }
+        found.map(Vec::as_slice)
     }
 
     /// Makes one attempt to deliver the event of an effect, with its envelope, to the subscriptions of a topic that have not
@@ -145,8 +154,7 @@ impl Subscribers {
         event: &Bytes,
         progress: &mut Progress,
     ) -> Round {
-        let Some(subscribers) = self.by_topic.get(&(pubsub.to_owned(), topic.to_owned())) else {
-            tracing::debug!("nobody subscribes to {pubsub}/{topic}");
+        let Some(subscribers) = self.of(pubsub, topic) else {
             return Round { result: Ok(()), is_busy: false };
         };
         progress.subscribers.resize(subscribers.len(), Some(0));
@@ -253,7 +261,7 @@ mod tests {
 
     /// The subscription of the script's events, with as many attempts as an effect has.
     fn subscribers(to: Vec<Subscriber>) -> Subscribers {
-        let by_topic = [(("p".to_owned(), "t".to_owned()), to)].into();
+        let by_topic = HashMap::from([("p".to_owned(), HashMap::from([("t".to_owned(), to)]))]);
         let tries = (5, Backoff::unbounded(Duration::from_millis(200)));
         Subscribers { by_topic, tries, started: Mutex::default() }
     }

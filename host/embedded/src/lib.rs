@@ -212,6 +212,7 @@ impl EffectDelivery for Embedded {
         for effect in effects {
             results.push(match &effect.request {
                 EffectRequest::Publish { pubsub, topic, event } => match self.inbound.get() {
+                    Some(_) if self.events.subscribers.of(pubsub, topic).is_none() => Ok(()).into(),
                     Some(inbound) => {
                         let event =
                             cloud_event::envelope(&effect.id, &actor.agent_type, pubsub, topic, event);

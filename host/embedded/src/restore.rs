@@ -158,13 +158,13 @@ impl Tables<'_> {
         let Row { wakeup, agent_type, id, key, value } = row;
         let (was_there, bytes) = match wakeup {
             Some(kind) => {
-                let old = self.wakeups.insert((kind as u8, agent_type, id, key), value)?;
+                let old = self.wakeups.open()?.insert((kind as u8, agent_type, id, key), value)?;
                 (old.is_some(), value.len())
             }
             None => {
                 let expiry = expiry_of(value);
                 if expiry != 0 {
-                    self.expiries.insert((expiry, agent_type, id, key), ())?;
+                    self.expiries.open()?.insert((expiry, agent_type, id, key), ())?;
                 }
                 let old = self.state.insert((agent_type, id, key), value)?;
                 (old.is_some(), value.len() - EXPIRY_BYTES)

@@ -5,7 +5,8 @@
 //! when they return, with no log to replay after a crash. The host promises this order of commit and answer, so
 //! durability is never relaxed. A commit costs two fsyncs (two phases: the one-phase commit trusts a checksum that
 //! somebody who controls the data, as a guest does, could forge). To share them among many actors, one thread writes:
-//! it takes all waiting commits, up to a number, into one transaction, and answers them together.
+//! it takes all commits that wait, or come while it writes, up to a number and a size, into one transaction, and answers
+//! them together.
 //!
 //! The [`writer`](super::writer) alone changes the file, and [`database`](super::database) opens it.
 
@@ -176,7 +177,8 @@ impl Store {
             .send(Request::Commit(CommitRequest { actor: actor.clone(), turn, done }))
             .await
             .map_err(|_| gone(()))?;
-        answer.await.map_err(|_| gone(()))?
+        let (result, _turn) = answer.await.map_err(|_| gone(()))?;
+        result
     }
 
     /// Stops the writer. Later commits are refused.

@@ -22,6 +22,7 @@ use daca_model::backend::{
 
 pub(super) use lasting::LastingParts;
 pub(super) use tables::{EXPIRIES, EXPIRY_BYTES, STATE, StateKey, Tables, USAGE, WAKEUPS, WakeupRowKey};
+use tables::{ExpiryKey, SeldomTable};
 
 /// The overhead of an entry, so that many small ones count as well.
 const ENTRY_BYTES: u64 = 64;
@@ -53,11 +54,14 @@ pub(super) fn apply(
     now: u64,
     last_token: &mut u64,
 ) -> Result<Result<Vec<ScheduleChange>, Error>, redb::Error> {
-    let Tables { state, expiries, wakeups, usage } = tables;
+    let Tables { state, expiries, wakeups, usage, row } = tables;
     if let Err(changed) = turn.check(state, actor)? {
         return Ok(Err(changed));
     }
-    let changes = wakeup_changes(wakeups, actor, turn, now, last_token)?;
+    let changes = match turn.has_wakeups() {
+        true => wakeup_changes(wakeups.open()?, actor, turn, now, last_token)?,
+        false => BTreeMap::new(),
+    };
     let (freed, added) = difference(state, wakeups, actor, turn, &changes)?;
     if freed != added {
         let owner = (&*actor.agent_type, &*actor.id);
@@ -74,12 +78,12 @@ pub(super) fn apply(
         };
     }
     for (key, write) in &turn.writes {
-        write_state(state, expiries, (&actor.agent_type, &actor.id, key), write, now)?;
+        write_state(state, expiries, row, (&actor.agent_type, &actor.id, key), write, now)?;
     }
     for (key, row) in &changes {
         match row {
-            Some(row) => wakeups.insert(wakeup_key(actor, key), row.bytes.as_slice())?,
-            None => wakeups.remove(wakeup_key(actor, key))?,
+            Some(row) => wakeups.open()?.insert(wakeup_key(actor, key), row.bytes.as_slice())?,
+            None => wakeups.open()?.remove(wakeup_key(actor, key))?,
         };
     }
     let change = |(key, row): (WakeupKey, Option<EncodedRow>)| ScheduleChange {
@@ -92,7 +96,8 @@ pub(super) fn apply(
 
 fn write_state(
     state: &mut Table<'_, StateKey<'static>, &'static [u8]>,
-    expiries: &mut Table<'_, (u64, &'static str, &'static str, &'static str), ()>,
+    expiries: &mut SeldomTable<'_, ExpiryKey<'static>, ()>,
+    row: &mut Vec<u8>,
     at: StateKey<'_>,
     write: &StateWrite,
     now: u64,
@@ -101,15 +106,18 @@ fn write_state(
         StateWrite::Delete => (state.remove(at)?, 0),
         StateWrite::Set { value, ttl } => {
             let expiry = ttl.map_or(0, |ttl| now.saturating_add(millis(ttl)));
-            (state.insert(at, [&expiry.to_le_bytes()[..], value].concat().as_slice())?, expiry)
+            row.clear();
+            row.extend_from_slice(&expiry.to_le_bytes());
+            row.extend_from_slice(value);
+            (state.insert(at, row.as_slice())?, expiry)
         }
     };
     let old_expiry = old.map_or(0, |old| expiry_of(old.value()));
     if old_expiry != 0 {
-        expiries.remove((old_expiry, at.0, at.1, at.2))?;
+        expiries.open()?.remove((old_expiry, at.0, at.1, at.2))?;
     }
     if new_expiry != 0 {
-        expiries.insert((new_expiry, at.0, at.1, at.2), ())?;
+        expiries.open()?.insert((new_expiry, at.0, at.1, at.2), ())?;
     }
     Ok(())
 }
@@ -156,7 +164,7 @@ fn wakeup_changes(
 /// The bytes that a turn frees and adds.
 fn difference(
     state: &impl ReadableTable<StateKey<'static>, &'static [u8]>,
-    wakeups: &impl ReadableTable<WakeupRowKey<'static>, &'static [u8]>,
+    wakeups: &mut SeldomTable<'_, WakeupRowKey<'static>, &'static [u8]>,
     actor: &ActorAddress,
     turn: &LastingParts,
     changes: &BTreeMap<WakeupKey, Option<EncodedRow>>,
@@ -171,7 +179,7 @@ fn difference(
         }
     }
     for (key, row) in changes.iter().filter(|(key, _)| is_counted(Some(key.kind), &key.name)) {
-        if let Some(old) = wakeups.get(wakeup_key(actor, key))? {
+        if let Some(old) = wakeups.open()?.get(wakeup_key(actor, key))? {
             freed += entry_bytes(&key.name, old.value().len());
         }
         if let Some(row) = row {
@@ -195,6 +203,7 @@ pub(super) fn entry_bytes(key: &str, value: usize) -> u64 {
 /// Removes expired values from the file. Returns `true` if none is left.
 pub(super) fn purge(tables: &mut Tables<'_>, now: u64) -> Result<bool, redb::Error> {
     let Tables { state, expiries, usage, .. } = tables;
+    let expiries = expiries.open()?;
     let mut expired = Vec::new();
     for row in expiries.range(..(now, "", "", ""))?.take(PURGE_BATCH) {
         let (key, _) = row?;

@@ -1,11 +1,12 @@
-//! The writing thread of the state file: it takes waiting commits together into one transaction.
+//! The writing thread of the state file: it takes waiting commits together into one transaction, and those that come
+//! while it writes the first of them.
 //!
 //! After a disk error (such as a full disk) redb refuses further work on the open database. The writer then closes and
 //! reopens it before the next commit, so that the host recovers when the disk does. Writes into a file that is no
 //! longer at its path ([`StateFile`]) are refused.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
@@ -20,7 +21,11 @@ use daca_model::ActorAddress;
 use daca_model::backend::Error;
 
 /// Commits that share one transaction.
-const BATCH: usize = 512;
+const MAX_BATCH: usize = 512;
+/// The bytes of their writes beyond which it takes no more: the pages are in memory until it is committed.
+const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// A file that was at its path so short a time ago is not looked at again before a transaction, but after it.
+const CHECKED_RECENTLY: Duration = Duration::from_millis(1);
 /// The interval at which expired values are removed from the file. Reads never see them.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
 
@@ -35,12 +40,93 @@ pub(super) enum Request {
 pub(super) struct CommitRequest {
     pub(super) actor: ActorAddress,
     pub(super) turn: LastingParts,
-    pub(super) done: oneshot::Sender<Result<Vec<ScheduleChange>, Error>>,
+    /// The turn goes back with its result, to be freed on the threads that have allocated it. Here that is slow: the
+    /// allocator would have to give each piece back to another thread.
+    pub(super) done: oneshot::Sender<(Applied, LastingParts)>,
+}
+
+/// The result of a turn in its transaction. The error rejects it alone.
+type Applied = Result<Vec<ScheduleChange>, Error>;
+
+/// The commits of one transaction.
+#[derive(Default)]
+struct Batch {
+    requests: Vec<CommitRequest>,
+    /// The bytes of their writes.
+    bytes: usize,
+}
+
+impl Batch {
+    fn add(&mut self, request: CommitRequest) {
+        self.bytes = self.bytes.saturating_add(request.turn.bytes());
+        self.requests.push(request);
+    }
+
+    fn is_full(&self) -> bool {
+        self.requests.len() >= MAX_BATCH || self.bytes >= MAX_BATCH_BYTES
+    }
+}
+
+/// The requests that wait, up to the one that closes the file.
+struct Queue {
+    requests: mpsc::Receiver<Request>,
+    /// That one, once it has come.
+    closes: Option<oneshot::Sender<()>>,
+    /// The last transaction had several commits.
+    is_busy: bool,
+}
+
+impl Queue {
+    fn new(requests: mpsc::Receiver<Request>) -> Queue {
+        Queue { requests, closes: None, is_busy: false }
+    }
+
+    /// Waits for a commit. `None` if there will be none.
+    fn wait(&mut self) -> Option<CommitRequest> {
+        if self.closes.is_some() {
+            return None;
+        }
+        let mut waiting = self.requests.try_recv().ok();
+        if waiting.is_none() && self.is_busy {
+            // Those who have just got their answers may only wait for this processor. To sleep, and to be woken by the first
+            // of them, are system calls of both.
+            std::thread::yield_now();
+            waiting = self.requests.try_recv().ok();
+        }
+        let request = waiting.or_else(|| self.requests.blocking_recv())?;
+        self.commit_of(request)
+    }
+
+    /// Adds the commits that wait to a batch, as far as it has room for them. Returns `true` if there was one.
+    fn fill(&mut self, batch: &mut Batch) -> bool {
+        let before = batch.requests.len();
+        while self.closes.is_none()
+            && !batch.is_full()
+            && let Ok(request) = self.requests.try_recv()
+        {
+            if let Some(commit) = self.commit_of(request) {
+                batch.add(commit);
+            }
+        }
+        batch.requests.len() > before
+    }
+
+    fn commit_of(&mut self, request: Request) -> Option<CommitRequest> {
+        match request {
+            Request::Commit(commit) => Some(commit),
+            Request::Close(done) => {
+                self.closes = Some(done);
+                None
+            }
+        }
+    }
 }
 
 /// The writing thread.
 pub(super) struct Writer {
     file: Arc<StateFile>,
+    /// When the file was at its path after a transaction.
+    checked: Option<Instant>,
     database: SharedDatabase,
     /// The bytes that an actor of each type may have.
     quotas: Quotas,
@@ -59,69 +145,65 @@ impl Writer {
         clock: Clock,
     ) -> Writer {
         let (last_purge, fail_points) = (clock.unix_ms(), FailPoints::from_environment());
-        Writer { file, database, quotas, last_purge, last_token: 0, clock, fail_points }
+        Writer { file, checked: None, database, quotas, last_purge, last_token: 0, clock, fail_points }
     }
 
     /// Runs until the store is closed or every handle is gone.
-    pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        let mut closed = None;
-        while closed.is_none()
-            && let Some(first) = requests.blocking_recv()
-        {
-            let mut batch = Vec::new();
-            let mut next = Some(first);
-            while let Some(request) = next.take() {
-                match request {
-                    Request::Commit(commit) => batch.push(commit),
-                    Request::Close(done) => {
-                        closed = Some(done);
-                        break;
-                    }
-                }
-                if batch.len() < BATCH {
-                    next = requests.try_recv().ok();
-                }
-            }
-            self.commit_and_answer(batch);
+    pub(super) fn run(mut self, requests: mpsc::Receiver<Request>) {
+        let mut queue = Queue::new(requests);
+        while let Some(first) = queue.wait() {
+            self.commit_and_answer(first, &mut queue);
         }
         self.close();
-        if let Some(done) = closed {
+        if let Some(done) = queue.closes {
             // Nobody waits.
             done.send(()).ok();
         }
     }
 
-    fn commit_and_answer(&mut self, batch: Vec<CommitRequest>) {
-        if batch.is_empty() {
-            return;
-        }
+    fn commit_and_answer(&mut self, first: CommitRequest, queue: &mut Queue) {
+        let mut batch = Batch::default();
+        batch.add(first);
         self.fail_points.pass(FailPoint::BeforeTransaction);
-        let written = self.file.check().and_then(|()| self.commit_and_note(&batch));
+        let written = self.check_before().and_then(|()| self.commit_and_note(&mut batch, queue));
         self.fail_points.pass(FailPoint::AfterCommit);
+        queue.is_busy = batch.requests.len() > 1;
         // Writes into a file that has been removed in the meantime are not durable.
-        match written.and_then(|results| self.file.check().map(|()| results)) {
+        match written.and_then(|results| self.check_after().map(|()| results)) {
             Ok(results) => {
-                for (request, result) in batch.into_iter().zip(results) {
+                for (CommitRequest { turn, done, .. }, result) in batch.requests.into_iter().zip(results) {
                     // The caller may be gone.
-                    request.done.send(result).ok();
+                    done.send((result, turn)).ok();
                 }
                 self.fail_points.pass(FailPoint::AfterAnswer);
             }
             Err(error) => {
-                for request in batch {
+                for CommitRequest { turn, done, .. } in batch.requests {
                     // The caller may be gone.
-                    request.done.send(Err(error.clone())).ok();
+                    done.send((Err(error.clone()), turn)).ok();
                 }
             }
         }
     }
 
+    /// Fails if the file is not at its path. It is looked at with a system call, which costs as much as two small turns.
+    fn check_before(&self) -> Result<(), Error> {
+        match self.checked {
+            Some(checked) if checked.elapsed() < CHECKED_RECENTLY => Ok(()),
+            _ => self.file.check(),
+        }
+    }
+
+    /// The same after a transaction. Nobody is told of one before this.
+    fn check_after(&mut self) -> Result<(), Error> {
+        let checked = self.file.check();
+        self.checked = checked.is_ok().then(Instant::now);
+        checked
+    }
+
     /// The error is the file's, which is then closed.
-    fn commit_and_note(
-        &mut self,
-        batch: &[CommitRequest],
-    ) -> Result<Vec<Result<Vec<ScheduleChange>, Error>>, Error> {
-        let written = self.commit(batch);
+    fn commit_and_note(&mut self, batch: &mut Batch, queue: &mut Queue) -> Result<Vec<Applied>, Error> {
+        let written = self.commit(batch, queue);
         self.file.note(written.as_ref().map(drop));
         if written.is_err() {
             self.close();
@@ -129,19 +211,36 @@ impl Writer {
         written
     }
 
-    /// The outer error is the file's, and nothing was written; an inner one rejects only one turn.
-    fn commit(&mut self, batch: &[CommitRequest]) -> Result<Vec<Result<Vec<ScheduleChange>, Error>>, Error> {
+    /// Commits a batch, with what else waits. The outer error is the file's, and nothing was written; an inner one rejects
+    /// only one turn.
+    fn commit(&mut self, batch: &mut Batch, queue: &mut Queue) -> Result<Vec<Applied>, Error> {
         let database = self.open()?;
         let write = || {
             let mut transaction = database.begin_write()?;
             transaction.set_two_phase_commit(true);
             let mut tables = Tables::open(&transaction)?;
-            let now = self.clock.unix_ms();
-            let mut results = Vec::with_capacity(batch.len());
-            for CommitRequest { actor, turn, .. } in batch {
-                let quota = self.quotas.get(&actor.agent_type).copied().unwrap_or(u64::MAX);
-                results.push(transaction::apply(&mut tables, actor, turn, quota, now, &mut self.last_token)?);
+            let (mut results, mut gave_way) = (Vec::new(), false);
+            // Until nothing has come in the meantime: a transaction costs more than most of what is in it.
+            loop {
+                if !queue.fill(batch) && results.len() == batch.requests.len() {
+                    // Of several actors more may be about to commit, and only wait for this processor. On one that nobody
+                    // else needs it costs nothing.
+                    if results.len() < 2 || std::mem::replace(&mut gave_way, true) {
+                        break;
+                    }
+                    std::thread::yield_now();
+                    continue;
+                }
+                // Not before they came: what they register must not be due too early.
+                let now = self.clock.unix_ms();
+                for CommitRequest { actor, turn, .. } in &batch.requests[results.len()..] {
+                    let quota = self.quotas.get(&actor.agent_type).copied().unwrap_or(u64::MAX);
+                    let applied =
+                        transaction::apply(&mut tables, actor, turn, quota, now, &mut self.last_token)?;
+                    results.push(applied);
+                }
             }
+            let now = self.clock.unix_ms();
             if now.saturating_sub(self.last_purge) >= millis(PURGE_EVERY) {
                 // If more of them are left, the next commit continues.
                 if transaction::purge(&mut tables, now)? {
@@ -194,3 +293,5 @@ impl Writer {
 
 #[cfg(test)]
 mod power_loss;
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,12 @@ pub struct Effect {
 impl Effect {
     /// The identity of the effect with this number of a turn.
     pub fn id_of(turn: &str, number: usize) -> Arc<str> {
-        format!("{turn}-{number}").into()
+        // With room for most numbers: a text that is formatted into nothing grows several times.
+        let mut id = String::with_capacity(turn.len() + 4);
+        id.push_str(turn);
+        id.push('-');
+        id.push_str(&number.to_string());
+        id.into()
     }
 
     /// Returns `true` for the identity of an effect of a host: sixteen digits of the host's run, the number of the turn in
@@ -122,17 +127,19 @@ impl EffectRequest {
     /// `PUBSUB/TOPIC` or `BINDING/OPERATION`.
     pub fn shown_target(&self) -> String {
         match self {
-            EffectRequest::Publish { pubsub, topic, .. } => format!("{pubsub}/{topic}"),
-            EffectRequest::Send(request) => format!("{}/{}", request.name, request.operation),
+            EffectRequest::Publish { pubsub, topic, .. } => [pubsub.as_str(), "/", topic.as_str()].concat(),
+            EffectRequest::Send(request) => [request.name.as_str(), "/", request.operation.as_str()].concat(),
         }
     }
 
     /// The payload for people, and the metadata, both of bounded length.
     pub fn shown_payload(&self) -> (String, BTreeMap<String, String>) {
         match self {
-            EffectRequest::Publish { event, .. } => (readable(event), BTreeMap::new()),
+            EffectRequest::Publish { event, .. } => (readable(event).into_owned(), BTreeMap::new()),
             EffectRequest::Send(request) => {
-                (readable(&request.data), shown_metadata(request.metadata.clone()))
+                let metadata = shown_metadata(&request.metadata).into_iter();
+                let metadata = metadata.map(|(name, value)| (name.into_owned(), value.into_owned()));
+                (readable(&request.data).into_owned(), metadata.collect())
             }
         }
     }

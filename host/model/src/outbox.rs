@@ -24,8 +24,8 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct Inner {
     next_id: u64,
-    pending: BTreeMap<u64, OutboxEntry>,
-    settled: VecDeque<OutboxEntry>,
+    pending: BTreeMap<u64, Kept>,
+    settled: VecDeque<Kept>,
     counts: OutboxCounts,
 }
 
@@ -85,19 +85,17 @@ impl Outbox {
     /// Adds an effect that waits for delivery, and returns its number.
     pub fn add(&self, actor: &ActorAddress, effect: &Effect) -> u64 {
         let turn = effect.turn();
-        let request = &effect.request;
-        let entry = match request {
-            EffectRequest::Publish { event, .. } => {
-                entry(actor, turn, EffectKind::Publish, request.shown_target(), event, BTreeMap::new())
+        self.insert(match &effect.request {
+            EffectRequest::Publish { pubsub, topic, event } => {
+                Kept::of_event(actor, turn, [pubsub, topic], event)
             }
-            EffectRequest::Send(request) => binding_entry(actor, turn, EffectKind::Send, request),
-        };
-        self.insert(entry)
+            EffectRequest::Send(request) => Kept::of_binding(actor, turn, EffectKind::Send, request),
+        })
     }
 
     /// Adds a binding call that was made at once and is not an effect.
     pub fn add_invocation(&self, actor: &ActorAddress, request: &BindingRequest) {
-        let id = self.insert(binding_entry(actor, "", EffectKind::Invoke, request));
+        let id = self.insert(Kept::of_binding(actor, "", EffectKind::Invoke, request));
         self.attempted(id, 1, None);
         self.settle(id, EffectStatus::Sent);
     }
@@ -121,7 +119,7 @@ impl Outbox {
     pub fn pending_by_type(&self) -> BTreeMap<String, usize> {
         let mut pending = BTreeMap::new();
         for entry in self.lock().pending.values() {
-            let (agent_type, _) = entry.actor.split_once('/').unwrap_or((entry.actor.as_str(), ""));
+            let (agent_type, _) = entry.actor().split_once('/').unwrap_or((entry.actor(), ""));
             match pending.get_mut(agent_type) {
                 Some(count) => *count += 1,
                 None => drop(pending.insert(agent_type.to_owned(), 1)),
@@ -173,10 +171,10 @@ impl Outbox {
     /// All kept entries, waiting ones first, each group from old to new.
     pub fn entries(&self) -> Vec<OutboxEntry> {
         let inner = self.lock();
-        inner.pending.values().chain(&inner.settled).cloned().collect()
+        inner.pending.values().chain(&inner.settled).map(Kept::shown).collect()
     }
 
-    fn insert(&self, mut entry: OutboxEntry) -> u64 {
+    fn insert(&self, mut entry: Kept) -> u64 {
         let mut inner = self.lock();
         inner.next_id += 1;
         entry.id = inner.next_id;
@@ -190,37 +188,167 @@ impl Outbox {
     }
 }
 
-fn binding_entry(
-    actor: &ActorAddress,
-    turn: &str,
+/// An entry as it is kept: most are never looked at, and each is made, moved and freed with a message. So its texts are
+/// one piece of memory.
+#[derive(Debug)]
+struct Kept {
+    id: u64,
     kind: EffectKind,
-    request: &BindingRequest,
-) -> OutboxEntry {
-    let target = format!("{}/{}", request.name, request.operation);
-    entry(actor, turn, kind, target, &request.data, request.metadata.clone())
+    status: EffectStatus,
+    attempts: u32,
+    created_unix_ms: u64,
+    error: Option<String>,
+    /// The actor, the turn, the target and the data, and then the names and values of the metadata.
+    texts: Texts,
 }
 
-fn entry(
-    actor: &ActorAddress,
-    turn: &str,
-    kind: EffectKind,
-    target: String,
-    data: &[u8],
-    metadata: BTreeMap<String, String>,
-) -> OutboxEntry {
-    OutboxEntry {
-        id: 0,
-        actor: actor.to_string(),
-        turn: turn.to_owned(),
-        kind,
-        target,
-        data: readable(data),
-        metadata: shown_metadata(metadata),
-        status: EffectStatus::Pending,
-        attempts: 0,
-        error: None,
-        created_unix_ms: SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
+impl Kept {
+    fn of_event(actor: &ActorAddress, turn: &str, [pubsub, topic]: [&str; 2], event: &[u8]) -> Kept {
+        Kept::new(EffectKind::Publish, actor, turn, [pubsub, topic], event, &BTreeMap::new())
+    }
+
+    fn of_binding(actor: &ActorAddress, turn: &str, kind: EffectKind, request: &BindingRequest) -> Kept {
+        let BindingRequest { name, operation, data, metadata } = request;
+        Kept::new(kind, actor, turn, [name, operation], data, metadata)
+    }
+
+    fn new(
+        kind: EffectKind,
+        actor: &ActorAddress,
+        turn: &str,
+        target: [&str; 2],
+        data: &[u8],
+        metadata: &BTreeMap<String, String>,
+    ) -> Kept {
+        let (data, metadata) = (readable(data), shown_metadata(metadata));
+        let parts = [&*actor.agent_type, "/", &*actor.id, turn, target[0], "/", target[1], &*data];
+        let of_metadata = metadata.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let bytes = parts.map(str::len).iter().sum::<usize>() + of_metadata;
+        let mut texts = Texts::with_capacity(bytes, 4 + 2 * metadata.len());
+        for text in [&parts[..3], &parts[3..4], &parts[4..7], &parts[7..]] {
+            texts.add(text);
+        }
+        for (name, value) in &metadata {
+            texts.add(&[&**name]);
+            texts.add(&[&**value]);
+        }
+        let created = SystemTime::now().duration_since(UNIX_EPOCH);
+        Kept {
+            id: 0,
+            kind,
+            status: EffectStatus::Pending,
+            attempts: 0,
+            created_unix_ms: created.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
+            error: None,
+            texts,
+        }
+    }
+
+    fn actor(&self) -> &str {
+        self.texts.iter().next().unwrap_or_default()
+    }
+
+    fn shown(&self) -> OutboxEntry {
+        let mut texts = self.texts.iter().map(str::to_owned);
+        let [actor, turn, target, data] = [(); 4].map(|()| texts.next().unwrap_or_default());
+        let mut metadata = BTreeMap::new();
+        while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
+            metadata.insert(name, value);
+        }
+        let Kept { id, kind, status, attempts, created_unix_ms, .. } = *self;
+        let error = self.error.clone();
+        OutboxEntry {
+            id,
+            actor,
+            turn,
+            kind,
+            target,
+            data,
+            metadata,
+            status,
+            attempts,
+            error,
+            created_unix_ms,
+        }
+    }
+}
+
+/// Texts in one piece of memory.
+#[derive(Debug)]
+struct Texts {
+    all: String,
+    /// Where each of them ends.
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    fn with_capacity(bytes: usize, texts: usize) -> Texts {
+        Texts { all: String::with_capacity(bytes), ends: Vec::with_capacity(texts) }
+    }
+
+    /// Adds one text, of these parts.
+    fn add(&mut self, parts: &[&str]) {
+        self.all.extend(parts.iter().copied());
+        self.ends.push(self.all.len());
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(move |(start, end)| &self.all[start..*end])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn an_entry_shows_all_that_was_asked_for() {
+        let outbox = Outbox::default();
+        let actor = ActorAddress::new("A", "ä b").expect("an address");
+        let effect = |request| Effect {
+            id: Effect::id_of("run-7", 0),
+            request,
+            delivered_line: None,
+            undeliverable_line: None,
+            traceparent: None,
+            after_failure: false,
+        };
+        let metadata = [("to", "+1"), ("", "ü")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let sms = BindingRequest {
+            name: "sms".into(),
+            operation: "create".into(),
+            data: Bytes::from_static(b"\xff"),
+            metadata: metadata.into(),
+        };
+        let event = Bytes::from_static(b"{}");
+        let publish = EffectRequest::Publish { pubsub: "p".into(), topic: "t".into(), event };
+        let first = outbox.add(&actor, &effect(publish));
+        outbox.add(&actor, &effect(EffectRequest::Send(sms.clone())));
+        outbox.add_invocation(&actor, &sms);
+        outbox.attempted(first, 2, Some("it is away".to_owned()));
+        assert_eq!(outbox.pending_by_type(), BTreeMap::from([("A".to_owned(), 2)]));
+        let shown = outbox.entries();
+        let lines = shown.iter().map(|entry| {
+            let OutboxEntry { id, actor, turn, target, data, metadata, .. } = entry;
+            format!("{id} {actor} {turn:?} {target} {data} {metadata:?}")
+        });
+        assert_eq!(
+            lines.collect::<Vec<_>>(),
+            [
+                "1 A/ä b \"run-7\" p/t {} {}",
+                "2 A/ä b \"run-7\" sms/create /w== {\"\": \"ü\", \"to\": \"+1\"}",
+                "3 A/ä b \"\" sms/create /w== {\"\": \"ü\", \"to\": \"+1\"}",
+            ]
+        );
+        let tries = shown.iter().map(|entry| (entry.status, entry.attempts, entry.error.as_deref()));
+        let expected = [
+            (EffectStatus::Pending, 2_u32, Some("it is away")),
+            (EffectStatus::Pending, 0, None),
+            (EffectStatus::Sent, 1, None),
+        ];
+        assert_eq!(tries.collect::<Vec<_>>(), expected);
     }
 }

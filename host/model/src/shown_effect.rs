@@ -1,5 +1,6 @@
 //! How people are shown an effect: its kind, and the part of its payload and metadata that fits.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -21,28 +22,28 @@ pub enum EffectKind {
 }
 
 /// The part of the metadata that is kept. Omitted entries are counted.
-pub(crate) fn shown_metadata(metadata: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let mut left = KEPT_DATA;
-    let entries = metadata.len();
-    let mut shown = BTreeMap::new();
+pub(crate) fn shown_metadata(metadata: &BTreeMap<String, String>) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+    let (mut left, entries) = (KEPT_DATA, metadata.len());
+    let mut shown = Vec::<(Cow<'_, str>, Cow<'_, str>)>::with_capacity(entries);
     for (name, value) in metadata {
         left = left.saturating_sub(name.len() + value.len());
         if left == 0 {
-            shown.insert(
-                "…".to_owned(),
-                format!("{} of {entries} entries are left out", entries - shown.len()),
-            );
+            let left_out = format!("{} of {entries} entries are left out", entries - shown.len());
+            shown.push((Cow::Borrowed("…"), Cow::Owned(left_out)));
             break;
         }
-        shown.insert(name, value);
+        shown.push((Cow::Borrowed(name.as_str()), Cow::Borrowed(value.as_str())));
     }
     shown
 }
 
 /// A payload for people: text, or base64 if it is not text, of bounded length.
-pub(crate) fn readable(data: &[u8]) -> String {
+pub(crate) fn readable(data: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(data) {
-        Ok(text) => text[..text.floor_char_boundary(KEPT_DATA)].to_owned(),
-        Err(_) => base64::engine::general_purpose::STANDARD.encode(&data[..data.len().min(KEPT_DATA)]),
+        Ok(text) => Cow::Borrowed(&text[..text.floor_char_boundary(KEPT_DATA)]),
+        Err(_) => {
+            let data = &data[..data.len().min(KEPT_DATA)];
+            Cow::Owned(base64::engine::general_purpose::STANDARD.encode(data))
+        }
     }
 }

@@ -103,7 +103,8 @@ impl Subscriptions {
     /// Makes the call that an event becomes.
     pub(super) async fn attempt(&self, event: &ReadEvent<'_>, context: CallContext) -> EventOutcome {
         let context = CallContext { identity: event.identity.clone(), ..context };
-        match self.router.call(event.call.clone(), context).await {
+        // In a box: most events that end here are only logged, and the state of a call is large.
+        match Box::pin(self.router.call(event.call.clone(), context)).await {
             Ok(_reply) => EventOutcome::Success,
             Err(error) if error.is_refusal() => EventOutcome::Retry(error.to_string()),
             Err(error) if error.is_retryable() => EventOutcome::Failed(error.to_string()),

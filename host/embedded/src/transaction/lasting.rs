@@ -29,6 +29,21 @@ impl LastingParts {
         }
     }
 
+    /// Returns `true` if it may change reminders or timers.
+    pub(super) fn has_wakeups(&self) -> bool {
+        self.handled.is_some() || self.ends_timers || !self.wakeups.is_empty()
+    }
+
+    /// The bytes of its writes and registrations.
+    pub(crate) fn bytes(&self) -> usize {
+        let writes = self.writes.iter().map(|(key, write)| match write {
+            StateWrite::Set { value, .. } => key.len() + value.len(),
+            StateWrite::Delete => key.len(),
+        });
+        let registrations = self.wakeups.values().flatten().map(|registration| registration.data.len());
+        writes.sum::<usize>() + registrations.sum::<usize>()
+    }
+
     /// Checks that the value that the turn takes for granted is stored. The inner error rejects only this turn. Such
     /// values are the host's own, and do not expire.
     pub(super) fn check(

@@ -193,8 +193,8 @@ impl History<'_> {
         let clock = Clock::of_process().clone();
         let mut writer = Writer::new(Arc::new(file), shared.clone(), Quotas::new(), clock);
         loop {
-            let (batch, after) = self.batch();
-            match writer.commit(&batch) {
+            let (mut batch, after) = self.batch();
+            match writer.commit(&mut batch, &mut Queue::new(mpsc::channel(1).1)) {
                 Ok(_) => self.acknowledged = after,
                 Err(error) => {
                     assert!(!self.disk.has_power(), "{error}");
@@ -207,7 +207,7 @@ impl History<'_> {
     }
 
     /// Turns of some actors, and the state that there is after them.
-    fn batch(&mut self) -> (Vec<CommitRequest>, State) {
+    fn batch(&mut self) -> (Batch, State) {
         let mut after = self.acknowledged.clone();
         let actors = 1 + self.random.below(3);
         let requests = (0..actors).map(|actor| {
@@ -216,8 +216,11 @@ impl History<'_> {
             let turn = LastingParts::of(&TurnCommit { writes, ..TurnCommit::default() });
             CommitRequest { actor: ActorAddress::unchecked("A", &id), turn, done: oneshot::channel().0 }
         });
-        let requests = requests.collect();
-        (requests, after)
+        let mut batch = Batch::default();
+        for request in requests {
+            batch.add(request);
+        }
+        (batch, after)
     }
 
     fn write(&mut self, id: &str, after: &mut State) -> (String, StateWrite) {

@@ -10,11 +10,13 @@ mod logs;
 mod policy;
 mod shared;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -153,9 +155,10 @@ impl Deliveries {
         self.shared.resume_done(outgoing);
         let mut waiting = self.waiting(actor, &unknown);
         outgoing.count_earlier(&mut waiting);
-        self.send(actor, outgoing, waiting);
+        let begun = self.send(actor, outgoing, waiting);
         logs.note_burials(actor);
         drop(logs);
+        go_on(begun);
         claim
     }
 
@@ -214,10 +217,12 @@ impl Deliveries {
         let mut logs = self.shared.lock();
         let outgoing = logs.outgoing.entry(actor.clone()).or_default();
         outgoing.log.committed(staged);
-        self.send(actor, outgoing, new);
+        let begun = self.send(actor, outgoing, new);
         if has_buried {
             logs.note_burials(actor);
         }
+        drop(logs);
+        go_on(leave_at_once(begun));
     }
 
     /// Returns `true` if the store has effects that have left, and this claim knows it.
@@ -250,11 +255,15 @@ impl Deliveries {
         waiting.collect()
     }
 
-    /// Puts effects into their lanes. One task runs all lanes that begin, side by side: most of them are empty again at
-    /// once, and to begin a task costs more than that.
-    fn send(&self, actor: &ActorAddress, outgoing: &mut Outgoing, effects: Vec<WaitingEffect>) {
+    /// Puts effects into their lanes. Returns the lanes that begin, to be run once the logs are not locked any more.
+    fn send(
+        &self,
+        actor: &ActorAddress,
+        outgoing: &mut Outgoing,
+        effects: Vec<WaitingEffect>,
+    ) -> Vec<BoxFuture<'static, ()>> {
         let policy = self.shared.options.of_actor(actor);
-        let mut begun = Vec::new();
+        let mut begun = Vec::<BoxFuture<'static, ()>>::new();
         for waiting in effects {
             let key = policy.lane(&waiting.effect().request);
             if let Some(lane) = outgoing.lanes.get_mut(&key) {
@@ -263,11 +272,9 @@ impl Deliveries {
                 continue;
             }
             outgoing.lanes.insert(key.clone(), Lane::of(waiting));
-            begun.push(self.shared.clone().run_lane(actor.clone(), key));
+            begun.push(Box::pin(self.shared.clone().run_lane(actor.clone(), key)));
         }
-        if !begun.is_empty() {
-            tokio::spawn(join_all(begun));
-        }
+        begun
     }
 
     /// Waits until all effects have left that can, or until `deadline`: those that wait for another attempt get it at
@@ -295,6 +302,31 @@ impl Deliveries {
                 return self.pending();
             }
         }
+    }
+}
+
+thread_local! {
+    /// This thread polls lanes for the first time right now.
+    static LEAVES_AT_ONCE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Polls new lanes once, and returns those that have to wait. What leaves at once needs no task, and no other thread that is
+/// woken for it. The task of the others polls them again, so they know whom to wake.
+///
+/// An effect may lead to a turn whose effects lead to further turns, without an end: those get tasks of their own, or the
+/// stack would be as deep as they are many.
+fn leave_at_once(mut lanes: Vec<BoxFuture<'static, ()>>) -> Vec<BoxFuture<'static, ()>> {
+    if !LEAVES_AT_ONCE.replace(true) {
+        lanes.retain_mut(|lane| lane.as_mut().now_or_never().is_none());
+        LEAVES_AT_ONCE.set(false);
+    }
+    lanes
+}
+
+/// Runs lanes in one task, side by side.
+fn go_on(lanes: Vec<BoxFuture<'static, ()>>) {
+    if !lanes.is_empty() {
+        tokio::spawn(join_all(lanes));
     }
 }
 

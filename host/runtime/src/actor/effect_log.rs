@@ -21,6 +21,7 @@ mod stored;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use daca_base::json::{Document, UnknownFields};
@@ -30,7 +31,7 @@ pub(super) use self::dead_letters::{DEAD_LETTERS, DeadLetter, DeadLetters, Given
 use self::entry::{End, Entry};
 pub(super) use self::entry::{LoggedEffect, logged};
 pub(super) use self::reminder::{is_reminder, registration, reminder};
-use self::segment::FoundSegment;
+use self::segment::{FoundSegment, SegmentChanges, WORTH_A_LOOK};
 pub(super) use self::stored::StoredLog;
 use self::stored::{HEAD, Head, segment_key};
 
@@ -50,6 +51,12 @@ pub(super) struct EffectLog {
     has_head: bool,
     /// What a newer host has added to the head.
     unknown: UnknownFields,
+    /// Counts the ends of effects in segments.
+    ends: Arc<AtomicU64>,
+    /// That number when a commit last left nothing to do in the segments.
+    seen: u64,
+    /// That number when the memory of their effects was last released.
+    forgotten: u64,
 }
 
 /// What a commit does to the log, once it has succeeded.
@@ -68,6 +75,10 @@ pub(super) struct Staged {
     /// The identities of effects that the commit adds to the dead letters.
     buried: HashSet<Arc<str>>,
     has_head: bool,
+    /// It has looked at the effects of the segments.
+    looked: bool,
+    /// See [`SegmentChanges::seen`].
+    seen: Option<u64>,
 }
 
 impl Staged {
@@ -95,13 +106,21 @@ impl EffectLog {
 
     /// Returns `true` if a commit can remove something from the store.
     pub(super) fn is_outdated(&self) -> bool {
-        let mut in_head = self.entries.iter().rev().take_while(|entry| entry.segment.is_none());
-        if !self.has_head || in_head.any(Entry::is_done) {
+        let (in_segments, in_head) = self.entries.split_at(self.head());
+        if !self.has_head || self.entries.is_empty() || in_head.iter().any(Entry::is_done) {
             return self.has_head;
         }
-        let waiting = self.entries.iter().filter(|entry| !entry.is_done());
+        if self.ends.load(Ordering::Acquire) == self.seen {
+            return false;
+        }
+        let waiting = in_segments.iter().filter(|entry| !entry.is_done());
         let used = waiting.filter_map(|entry| entry.segment).collect::<BTreeSet<_>>();
-        self.entries.is_empty() || used.len() < self.segments.len()
+        used.len() < self.segments.len()
+    }
+
+    /// Where the entries of the head begin.
+    fn head(&self) -> usize {
+        self.entries.partition_point(|entry| entry.segment.is_some())
     }
 
     /// The effects that were given up and are not among the dead letters yet.
@@ -139,7 +158,10 @@ impl EffectLog {
     /// Releases the memory of effects that have left.
     pub(super) fn forget_sent(&mut self) {
         let has_left = |effect: &mut Arc<LoggedEffect>| matches!(effect.end.get(), Some(End::Left));
-        for entry in &mut self.entries {
+        let ends = self.ends.load(Ordering::Acquire);
+        let from = if ends == self.forgotten { self.head() } else { 0 };
+        self.forgotten = ends;
+        for entry in &mut self.entries[from..] {
             drop(entry.effect.take_if(has_left));
         }
     }
@@ -158,48 +180,81 @@ impl EffectLog {
         commit: &mut TurnCommit,
     ) -> Staged {
         let buried = buried.iter().map(|letter| letter.effect().id.clone()).collect::<HashSet<_>>();
+        let (in_segments, head) = self.entries.split_at(self.head());
         let (mut in_head, mut removed) = (Vec::new(), HashSet::new());
-        let mut found = BTreeMap::<u64, FoundSegment<'_>>::new();
-        // Each is looked at once: it may leave in the meantime.
-        for entry in &self.entries {
-            match (entry.kept(&buried), entry.segment) {
-                (kept, Some(number)) => {
-                    found.entry(number).or_default().add(entry, kept, buried.contains(&entry.id));
-                }
-                (Some(effect), None) => in_head.push(&effect.text),
-                (None, None) => {
+        for entry in head {
+            match entry.kept(&buried) {
+                Some(effect) => in_head.push(&effect.text),
+                None => {
                     removed.insert(entry.id.clone());
                 }
             }
         }
-        found.retain(|_, segment| !segment.kept.is_empty());
-        let used = found.keys().copied().collect::<BTreeSet<_>>();
-        let unused = self.segments.keys().filter(|number| !used.contains(*number));
-        let removed_segments = unused.copied().collect::<Vec<_>>();
-        // A commit of the host has more room than one of a turn.
-        let most_rewritten = if new.is_empty() { MAX_HEAD } else { MAX_HEAD / 4 };
-        let mut sizes = self.rewrite(found, most_rewritten, commit, &mut removed);
+        // A commit of the host has more room than one of a turn, and more time.
+        let is_of_host = new.is_empty();
+        let looked = is_of_host || !buried.is_empty() || self.is_worth_a_look(in_segments.len());
+        let most_rewritten = if is_of_host { MAX_HEAD } else { MAX_HEAD / 4 };
+        let changes = match looked {
+            true => self.look(in_segments, &buried, most_rewritten, commit, &mut removed),
+            false => SegmentChanges { used: self.segments.keys().copied().collect(), ..Default::default() },
+        };
+        let SegmentChanges { used, removed: removed_segments, mut sizes, seen } = changes;
         in_head.extend(new.iter().map(|effect| &effect.text));
         let bytes = in_head.iter().map(|text| text.bytes().len()).sum::<usize>();
         let new_segment = (bytes > MAX_HEAD).then_some(self.last_segment + 1);
         sizes.extend(new_segment.map(|number| (number, bytes)));
         let has_head = self.write(commit, &used, &removed_segments, new_segment, &in_head);
-        Staged { new, new_segment, sizes, removed_segments, removed, buried, has_head }
+        Staged { new, new_segment, sizes, removed_segments, removed, buried, has_head, looked, seen }
+    }
+
+    /// Returns `true` if a good part of this many effects in segments has ended since the last look.
+    fn is_worth_a_look(&self, in_segments: usize) -> bool {
+        let ended = self.ends.load(Ordering::Acquire).wrapping_sub(self.seen);
+        ended > in_segments as u64 / WORTH_A_LOOK
+    }
+
+    /// Looks at the effects in segments, and adds what is to be done to a commit. What the store does not have afterwards
+    /// is added to `removed`, unless its segment goes.
+    fn look(
+        &self,
+        in_segments: &[Entry],
+        buried: &HashSet<Arc<str>>,
+        most_rewritten: usize,
+        commit: &mut TurnCommit,
+        removed: &mut HashSet<Arc<str>>,
+    ) -> SegmentChanges {
+        // What ends from now on is for the next look.
+        let ends = self.ends.load(Ordering::Acquire);
+        let mut found = BTreeMap::<u64, FoundSegment<'_>>::new();
+        // Each is looked at once: it may leave in the meantime.
+        for entry in in_segments {
+            if let Some(number) = entry.segment {
+                found.entry(number).or_default().add(entry, entry.kept(buried), buried.contains(&entry.id));
+            }
+        }
+        found.retain(|_, segment| !segment.kept.is_empty());
+        let used = found.keys().copied().collect::<BTreeSet<_>>();
+        let unused = self.segments.keys().filter(|number| !used.contains(*number));
+        let unused = unused.copied().collect();
+        let (sizes, is_all) = self.rewrite(found, most_rewritten, commit, removed);
+        SegmentChanges { used, removed: unused, sizes, seen: is_all.then_some(ends) }
     }
 
     /// Writes segments again without what they need not have any more, and adds that to `removed`: those with new dead
-    /// letters, and of the others those of which little waits, up to so many bytes. Returns their sizes.
+    /// letters, and of the others those of which little waits, up to so many bytes. Returns their sizes, and `true` if
+    /// there was room for all.
     fn rewrite(
         &self,
         found: BTreeMap<u64, FoundSegment<'_>>,
         most: usize,
         commit: &mut TurnCommit,
         removed: &mut HashSet<Arc<str>>,
-    ) -> Vec<(u64, usize)> {
-        let (mut sizes, mut room) = (Vec::new(), most);
+    ) -> (Vec<(u64, usize)>, bool) {
+        let (mut sizes, mut room, mut is_all) = (Vec::new(), most, true);
         for (number, segment) in found {
             let size = self.segments.get(&number).copied().unwrap_or_default();
             if !segment.is_to_be_rewritten(size, room) {
+                is_all &= !segment.waits_for_room(size, most);
                 continue;
             }
             let FoundSegment { kept, kept_bytes, gone, .. } = segment;
@@ -209,7 +264,7 @@ impl EffectLog {
             commit.writes.insert(segment_key(number), StateWrite::Set { value, ttl: None });
             sizes.push((number, kept_bytes));
         }
-        sizes
+        (sizes, is_all)
     }
 
     /// Adds the log as it is to be to a commit. Returns `true` if the store has a head then.
@@ -243,15 +298,20 @@ impl EffectLog {
 
     /// The commit has succeeded.
     pub(super) fn committed(&mut self, staged: Staged) {
-        let Staged { new, new_segment, sizes, removed_segments, removed, buried, has_head } = staged;
+        let Staged { new, new_segment, sizes, removed_segments, removed, buried, has_head, looked, seen } =
+            staged;
         if !buried.is_empty() {
             self.entries.retain(|entry| !buried.contains(&entry.id));
         }
         if !(removed.is_empty() && removed_segments.is_empty()) {
             let is_in_removed = |number: u64| removed_segments.contains(&number);
-            self.entries
-                .retain(|entry| !(entry.segment.is_some_and(is_in_removed) || removed.contains(&entry.id)));
+            // Entries of segments may be many, and most commits change none of them.
+            let first = if looked { 0 } else { self.head() };
+            let is_gone =
+                |entry: &mut Entry| entry.segment.is_some_and(is_in_removed) || removed.contains(&entry.id);
+            self.entries.extract_if(first.., is_gone).for_each(drop);
         }
+        self.seen = seen.unwrap_or(self.seen);
         self.entries.extend(new.into_iter().map(|effect| Entry::new(effect, None)));
         for number in removed_segments {
             self.segments.remove(&number);
@@ -259,9 +319,10 @@ impl EffectLog {
         self.segments.extend(sizes);
         if let Some(number) = new_segment {
             self.last_segment = number;
-            // Those of the head are the last ones.
-            let in_head = self.entries.iter_mut().rev().take_while(|entry| entry.segment.is_none());
-            in_head.for_each(|entry| entry.segment = Some(number));
+            let head = self.head();
+            for entry in &mut self.entries[head..] {
+                entry.enter_segment(number, &self.ends);
+            }
         }
         self.has_head = has_head;
         if !has_head {
@@ -283,8 +344,14 @@ impl EffectLog {
                 unknown.push(effect.clone());
                 Entry::new(effect, segment)
             });
-            self.entries.push(Entry { segment, ..entry });
+            let mut entry = Entry { segment: None, ..entry };
+            if let Some(number) = segment {
+                entry.enter_segment(number, &self.ends);
+            }
+            self.entries.push(entry);
         }
+        // The next commit looks at all of it.
+        self.ends.fetch_add(self.entries.len() as u64 + 1, Ordering::Release);
         known.values().filter_map(|entry| entry.effect.as_ref()).for_each(|effect| effect.left());
         let last_segment = stored.segments.last_key_value().map_or(0, |(number, _)| *number);
         self.last_segment = last_segment.max(self.last_segment);

@@ -44,9 +44,17 @@ impl StateCache {
     }
 
     fn insert(&mut self, key: String, value: Option<StateValue>) {
-        self.forget(&key);
-        self.bytes += entry_bytes(&key, value.as_ref());
-        self.values.insert(key, value);
+        let added = entry_bytes(&key, value.as_ref());
+        match self.values.get_mut(&key) {
+            Some(old) => {
+                self.bytes -= entry_bytes(&key, old.as_ref());
+                *old = value;
+            }
+            None => {
+                self.values.insert(key, value);
+            }
+        }
+        self.bytes += added;
     }
 
     /// Applies the writes of a committed turn. `now` is a time before the commit, so that a value never lives longer

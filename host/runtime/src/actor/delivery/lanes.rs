@@ -1,8 +1,9 @@
 //! The lanes: the effects of one actor for one target, in order; or, in strict order, all of an actor.
 //!
-//! A lane runs in the task of the turn that began it, beside that turn's other lanes. If the first effect of a lane
-//! cannot be delivered, the lane is held up, so that nothing overtakes; other lanes continue. A lane has one timer,
-//! however long its queue is.
+//! A lane begins in the turn that has its first effect, right after the commit: what leaves at once needs no task. A lane
+//! that has to wait goes on in a task, together with that turn's others. If the first effect of a lane cannot be
+//! delivered, the lane is held up, so that nothing overtakes; other lanes continue. A lane has one timer, however long
+//! its queue is.
 //!
 //! A lane that is held up is let go if its actor is not active here any more: the effects lie in the actor's state, and
 //! the host's reminder wakes the actor wherever it is. Otherwise a host that has lost an actor would repeat, hours

@@ -1,6 +1,7 @@
 //! One effect in the log of its actor: its end, what the store has of it, and whether it must keep it.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub(in crate::actor) struct LoggedEffect {
     /// Its number in the outbox, once it waits for delivery.
     pub(in crate::actor) number: OnceLock<u64>,
     pub(super) end: OnceLock<End>,
+    /// Counts the ends of effects in segments of its log, once it is in one.
+    segment_ends: OnceLock<Arc<AtomicU64>>,
 }
 
 /// The end of an effect: nothing is to be done any more.
@@ -33,8 +36,8 @@ pub(super) enum End {
 impl LoggedEffect {
     pub(super) fn new(stored: StoredEffect) -> Arc<LoggedEffect> {
         let StoredEffect { effect, text, committed_unix_ms } = stored;
-        let (number, end) = (OnceLock::new(), OnceLock::new());
-        Arc::new(LoggedEffect { effect, text, committed_unix_ms, number, end })
+        let (number, end, segment_ends) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Arc::new(LoggedEffect { effect, text, committed_unix_ms, number, end, segment_ends })
     }
 
     /// The time since its turn's commit.
@@ -74,12 +77,32 @@ impl LoggedEffect {
 
     /// It has left, or another host has seen to it. The first end holds.
     pub(in crate::actor) fn left(&self) {
-        self.end.set(End::Left).ok();
+        self.end_with(End::Left);
     }
 
     /// It cannot be delivered. The first end holds.
     pub(in crate::actor) fn give_up(&self, given_up: GivenUp) {
-        self.end.set(End::GivenUp(given_up)).ok();
+        self.end_with(End::GivenUp(given_up));
+    }
+
+    fn end_with(&self, end: End) {
+        if self.end.set(end).is_ok() {
+            // It may enter a segment at this moment. Of the two, one sees the other, because of the fences.
+            fence(Ordering::SeqCst);
+            if let Some(ends) = self.segment_ends.get() {
+                ends.fetch_add(1, Ordering::Release);
+            }
+        }
+    }
+
+    /// It is in a segment from now on. Its end is counted, also if that was before.
+    pub(super) fn enter_segment(&self, ends: &Arc<AtomicU64>) {
+        if self.segment_ends.set(ends.clone()).is_ok() {
+            fence(Ordering::SeqCst);
+            if self.is_done() {
+                ends.fetch_add(1, Ordering::Release);
+            }
+        }
     }
 }
 
@@ -105,6 +128,18 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn new(effect: Arc<LoggedEffect>, segment: Option<u64>) -> Entry {
         Entry { id: effect.effect.id.clone(), effect: Some(effect), segment }
+    }
+
+    /// It is in this segment from now on.
+    pub(super) fn enter_segment(&mut self, number: u64, ends: &Arc<AtomicU64>) {
+        self.segment = Some(number);
+        match &self.effect {
+            Some(effect) => effect.enter_segment(ends),
+            // It has left in the meantime, and is forgotten.
+            None => {
+                ends.fetch_add(1, Ordering::Release);
+            }
+        }
     }
 
     /// Returns `false` if somebody has retried the effect, on another host, since this one gave it up: it has another

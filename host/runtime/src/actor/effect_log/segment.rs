@@ -1,11 +1,31 @@
 //! Which segments a commit writes again. If a segment were written once, it would keep all of its effects until the last
 //! one has left: one effect that waits for a day would keep, for that day, whatever was committed with it.
+//!
+//! A backlog may be long, so a turn does not look at the effects of segments unless a good part of them has ended since
+//! the last look: [`EffectLog`](super::EffectLog) counts the ends.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use daca_base::json::Document;
 
 use super::entry::{Entry, LoggedEffect};
+
+/// A turn looks at the segments if more than one part of so many of their effects has ended.
+pub(super) const WORTH_A_LOOK: u64 = 8;
+
+/// What a commit does to the segments.
+#[derive(Default)]
+pub(super) struct SegmentChanges {
+    /// Those that the store has afterwards.
+    pub(super) used: BTreeSet<u64>,
+    /// Those whose effects have all left.
+    pub(super) removed: Vec<u64>,
+    /// Those that are written again, with the bytes of their effects.
+    pub(super) sizes: Vec<(u64, usize)>,
+    /// The number of ends when it looked. `None` if it did not, or had no room for all that is to be written again.
+    pub(super) seen: Option<u64>,
+}
 
 /// What a commit finds in a segment.
 #[derive(Default)]
@@ -28,6 +48,11 @@ impl<'a> FoundSegment<'a> {
             None => self.gone.push(&entry.id),
         }
         self.has_buried |= is_buried;
+    }
+
+    /// Returns `true` if the segment is to be written again once there is room for it.
+    pub(super) fn waits_for_room(&self, size: usize, most: usize) -> bool {
+        self.kept_bytes <= size / 2 && self.kept_bytes <= most
     }
 
     /// Returns `true` if the segment, which has effects of this size in the store, is to be written again. What becomes a

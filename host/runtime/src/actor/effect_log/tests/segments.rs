@@ -48,3 +48,28 @@ async fn a_segment_of_which_little_waits_is_written_again() {
     host.turn(vec![event("3")]).await;
     assert_eq!(host.value(&segment_key(1)), before);
 }
+
+/// Turns of an actor must not become slower with its backlog.
+#[tokio::test]
+async fn a_turn_looks_at_a_backlog_once_a_good_part_of_it_has_ended_and_the_host_always() {
+    let mut host = Stored::new();
+    for turn in 0..10 {
+        let effects = (0..10).map(|effect| sized(&format!("{turn}/{effect}"), MAX_HEAD / 8));
+        host.turn(effects.collect()).await;
+    }
+    let looks = |host: &Stored, names: &[&str]| {
+        let new = names.iter().map(|name| event(name)).collect();
+        let new = logged(new, 5).expect("it can be stored");
+        host.log.stage(new, &[], &mut TurnCommit::default()).looked
+    };
+    assert!(!looks(&host, &["new"]) && !host.log.is_outdated());
+    host.leave(12);
+    assert!(!looks(&host, &["new"]) && host.log.is_outdated(), "12 of 100");
+    assert!(looks(&host, &[]), "in a commit of the host");
+    host.leave(1);
+    assert!(looks(&host, &["new"]));
+    host.turn(vec![event("last")]).await;
+    assert_eq!(host.value(&segment_key(1)), None, "nothing of it waits");
+    assert!(!looks(&host, &["new"]) && !host.log.is_outdated(), "there is nothing left to do");
+    assert_eq!(host.next().await.1.len(), 100 - 10 + 1);
+}

@@ -1,0 +1,49 @@
+//! What one transaction takes.
+
+use bytes::Bytes;
+use daca_model::backend::{StateWrite, TurnCommit};
+use tempfile::TempDir;
+
+use super::*;
+use crate::database::{create_database, open_database};
+
+/// A writer with a new file.
+fn writer(folder: &TempDir) -> Writer {
+    let path = folder.path().join("state.redb");
+    create_database(&path).expect("a file");
+    let (file, opened) = StateFile::open(&path).expect("it is there");
+    let database = open_database(&path, opened).expect("it opens");
+    let database = Arc::new(parking_lot::RwLock::new(Some(Arc::new(database))));
+    Writer::new(Arc::new(file), database, Quotas::new(), Clock::of_process().clone())
+}
+
+/// A commit of so many bytes.
+fn commit(id: &str, bytes: usize) -> CommitRequest {
+    let write = StateWrite::Set { value: Bytes::from(vec![b'1'; bytes]), ttl: None };
+    let turn =
+        LastingParts::of(&TurnCommit { writes: [("k".to_owned(), write)].into(), ..TurnCommit::default() });
+    CommitRequest { actor: ActorAddress::unchecked("A", id), turn, done: oneshot::channel().0 }
+}
+
+#[test]
+fn a_transaction_takes_what_waits_up_to_its_bytes_and_to_the_end() {
+    let folder = TempDir::new().expect("a folder");
+    let mut writer = writer(&folder);
+    let (sender, requests) = mpsc::channel(8);
+    let send = |request| assert!(sender.try_send(request).is_ok(), "there is room");
+    for (id, bytes) in [("b", 1), ("c", MAX_BATCH_BYTES), ("d", 1), ("e", 1)] {
+        send(Request::Commit(commit(id, bytes)));
+    }
+    send(Request::Close(oneshot::channel().0));
+    send(Request::Commit(commit("f", 1)));
+    let mut queue = Queue::new(requests);
+    for expected in [3, 2] {
+        let mut batch = Batch::default();
+        // The first one is what the writer has waited for.
+        batch.add(if expected == 3 { commit("a", 1) } else { queue.wait().expect("one waits") });
+        let results = writer.commit(&mut batch, &mut queue).expect("it is written");
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+        assert_eq!((results.len(), batch.requests.len()), (expected, expected));
+    }
+    assert!(queue.closes.is_some() && queue.wait().is_none(), "nothing comes after the end");
+}
