@@ -30,7 +30,8 @@ export async function digestOfSources() {
 /** The component, without the folders of the machine that its tool was built on. */
 function withoutFolders(component) {
   const text = component.toString("latin1");
-  const neutral = text.replace(/\/home\/runner\/[ -~]*?\/(?=[\w.-]+\/src\/|[0-9a-f]{7}\/)/g, (path) => `/deps${"/".repeat(path.length - 5)}`);
+  const folders = /\/home\/runner\/\.cargo\/(registry\/src\/[^/]+|git\/checkouts\/[^/]+\/[0-9a-f]+)\//g;
+  const neutral = text.replace(folders, (path) => `/deps${"/".repeat(path.length - 5)}`);
   return Buffer.from(neutral, "latin1");
 }
 
