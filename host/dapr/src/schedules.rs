@@ -310,10 +310,11 @@ mod tests {
     use super::super::{connection, fake};
     use super::*;
 
-    /// A turn that registers a reminder of this name.
+    /// A turn that registers a reminder of this name. That of the effects repeats.
     fn registers(name: &str) -> TurnCommit {
         let key = WakeupKey { kind: WakeupKind::Reminder, name: name.to_owned() };
-        let registration = Registration { due: Duration::ZERO, period: None, ttl: None, data: Bytes::new() };
+        let period = (name == EFFECTS).then_some(Duration::from_secs(60));
+        let registration = Registration { due: Duration::ZERO, period, ttl: None, data: Bytes::new() };
         TurnCommit { wakeups: [(key, Some(registration))].into(), ..TurnCommit::default() }
     }
 
