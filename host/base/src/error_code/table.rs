@@ -243,6 +243,7 @@ error_codes! {
     RunningTimeExceeded "running-time-exceeded" Failed;
     SecretsUnreadable "secrets-unreadable" Setup;
     SetAsideFailed "set-aside-failed" Unavailable;
+    ShareExceeded "share-exceeded" Unavailable;
     ShareInvalid "share-invalid" Invalid;
     SharedStateMissing "shared-state-missing" Notice;
     SharedStateUnavailable "shared-state-unavailable" Unavailable;
