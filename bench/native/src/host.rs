@@ -16,10 +16,10 @@ use daca_runtime::actor::{
 };
 use daca_runtime::component::{
     ActiveRollout, CompileIn, Compiling, ComponentVersion, Counters, Engine, EngineOptions, Instance,
-    LoadedVersion, Outcome, TrafficSplit,
+    InstancePlace, LoadedVersion, Outcome, TrafficSplit,
 };
 use daca_runtime::imports::{ScopeOptions, StateCache, TurnScope};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::memory::Memory;
@@ -44,6 +44,8 @@ pub(crate) const FEW: usize = 64;
 /// An actor with a live instance.
 pub(crate) struct LiveActor {
     instance: Instance,
+    /// Dropped after the instance.
+    _place: OwnedSemaphorePermit,
     cache: StateCache,
     address: ActorAddress,
 }
@@ -77,8 +79,8 @@ impl Parts {
     /// A new instance for an actor, not yet activated.
     pub(crate) async fn live(&self, id: &str) -> anyhow::Result<LiveActor> {
         let place = self.places.clone().acquire_owned().await?;
-        let instance = Instance::new(&self.engine, &self.version, place);
-        Ok(LiveActor { instance, cache: StateCache::default(), address: address(id)? })
+        let instance = Instance::new(&self.engine, &self.version, InstancePlace::uncounted());
+        Ok(LiveActor { instance, _place: place, cache: StateCache::default(), address: address(id)? })
     }
 
     /// One message in a live instance, up to its commit, which goes into the cache alone.

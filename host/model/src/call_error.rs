@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use daca_base::ErrorCode;
 use daca_base::error_code::{AnyCode, Class};
+use daca_base::shares::HeldBack;
 
 use super::{ActorAddress, AddressError};
 use crate::Fault;
@@ -43,6 +44,9 @@ pub enum CallError {
     /// The host has reached its limit of calls.
     #[error("The host is busy with {0} calls, which is its limit. Call again later.")]
     HostBusy(usize),
+    /// The agent type has its share of something that all types use.
+    #[error("{0}. Call again later.")]
+    ShareExceeded(HeldBack),
     /// Too many effects wait for delivery.
     #[error("{0} events and messages wait for delivery, which is the limit of the host. Call again later.")]
     EffectsBacklog(usize),
@@ -182,6 +186,7 @@ impl CallError {
             CallError::InvalidActorId { .. } => ErrorCode::ActorIdInvalid,
             CallError::QueueFull { .. } => ErrorCode::ActorQueueFull,
             CallError::HostBusy(_) => ErrorCode::HostBusy,
+            CallError::ShareExceeded(_) => ErrorCode::ShareExceeded,
             CallError::EffectsBacklog(_) => ErrorCode::EffectsBacklog,
             CallError::WakeupOfNewerHost(_) => ErrorCode::WakeupOfNewerHost,
             CallError::Starting => ErrorCode::HostStarting,

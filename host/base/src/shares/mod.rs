@@ -9,11 +9,13 @@ mod held_back;
 mod ledger;
 mod pool;
 mod rate;
+mod share_use;
 mod weights;
 
 pub use held_back::HeldBack;
-pub use pool::{SharePermit, ShareUse, SharedPool};
+pub use pool::{SharePermit, SharedPool};
 pub use rate::SharedRate;
+pub use share_use::ShareUse;
 pub use weights::Weights;
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::held_back::Refusals;
 use super::ledger::Ledger;
-use super::{HeldBack, Weights};
+use super::{HeldBack, ShareUse, Weights};
 
 /// A pool that the agent types of a host share by their weights. A cheap handle.
 #[derive(Clone)]
@@ -31,27 +31,6 @@ pub struct SharePermit {
     pool: Arc<Inner>,
     slot: usize,
     amount: usize,
-}
-
-/// What a type has of a pool.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShareUse {
-    /// The agent type.
-    pub agent_type: Arc<str>,
-    /// What it has.
-    pub used: usize,
-    /// Its share.
-    pub share: usize,
-    /// The most that it can have.
-    pub most: usize,
-    /// Its requests that wait.
-    pub waiting: usize,
-    /// All that it ever took.
-    pub total: u64,
-    /// How often it was held back by its share.
-    pub held_back: u64,
-    /// It was held back a moment ago.
-    pub is_held_back: bool,
 }
 
 struct Books {
@@ -132,6 +111,23 @@ impl SharedPool {
         Ok(SharePermit { pool: self.inner.clone(), slot, amount })
     }
 
+    /// The same for those who can make room by themselves: it does not count as held back if there is none.
+    pub fn try_now(&self, agent_type: &str, amount: usize) -> Option<SharePermit> {
+        let mut books = self.inner.lock();
+        let slot = books.ledger.slot_of(agent_type);
+        let amount = amount.min(books.ledger.most(slot));
+        let took = books.take(slot, amount);
+        drop(books);
+        took.then(|| SharePermit { pool: self.inner.clone(), slot, amount })
+    }
+
+    /// The type of those that wait which is served next.
+    pub fn next_waiting(&self) -> Option<Arc<str>> {
+        let books = self.inner.lock();
+        let (slot, _) = books.first_in_line()?;
+        Some(books.ledger.slot(slot).agent_type.clone())
+    }
+
     /// Uses up a part for good. [`SharedPool::renew`] begins anew.
     pub(super) fn use_up(&self, agent_type: &str, amount: usize) -> Result<(), HeldBack> {
         self.inner.take(agent_type, amount).map(drop)
@@ -207,9 +203,7 @@ impl Inner {
         let mut books = self.lock();
         let slot = books.ledger.slot_of(agent_type);
         let amount = amount.min(books.ledger.most(slot));
-        let is_first = books.lines[slot].waiters.is_empty();
-        if is_first && books.ledger.has_room(slot, amount, 1) && !books.yields(slot, amount) {
-            books.ledger.add(slot, amount);
+        if books.take(slot, amount) {
             return Ok((slot, amount));
         }
         self.refuse(books, slot, amount).map(|()| (slot, amount))
@@ -261,6 +255,16 @@ impl Inner {
 }
 
 impl Books {
+    /// Takes a part, unless there is no room or others come first.
+    fn take(&mut self, slot: usize, amount: usize) -> bool {
+        let is_first = self.lines[slot].waiters.is_empty();
+        let takes = is_first && self.ledger.has_room(slot, amount, 1) && !self.yields(slot, amount);
+        if takes {
+            self.ledger.add(slot, amount);
+        }
+        takes
+    }
+
     /// Returns `true` if a type would exceed its share while others wait for something within theirs, or were just
     /// refused it.
     fn yields(&self, slot: usize, amount: usize) -> bool {
@@ -288,9 +292,15 @@ impl Books {
         granted
     }
 
-    /// The type whose first waiter comes next, if there is room for it. If there is none, the others wait, too: a large
-    /// request would otherwise wait for ever.
+    /// The type whose first waiter is served now. If there is no room for the one that comes next, the others wait, too: a
+    /// large request would otherwise wait for ever.
     fn next_served(&self) -> Option<usize> {
+        let (slot, amount) = self.first_in_line()?;
+        self.ledger.has_room(slot, amount, 1).then_some(slot)
+    }
+
+    /// The type whose first waiter comes next, and what it wants.
+    fn first_in_line(&self) -> Option<(usize, usize)> {
         let first = |(slot, line): (usize, &Line)| {
             let (number, waiter) = line.waiters.first_key_value()?;
             Some((slot, waiter.amount, *number))
@@ -300,7 +310,7 @@ impl Books {
             let order = self.ledger.order((a.0, a.1), (b.0, b.1));
             order.then(a.2.cmp(&b.2))
         })?;
-        self.ledger.has_room(slot, amount, 1).then_some(slot)
+        Some((slot, amount))
     }
 }
 

@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use daca_base::ErrorCode;
+use daca_base::shares::SharePermit;
 use daca_model::{CallContext, CallError, CallIdentity};
 use futures::FutureExt as _;
 use parking_lot::MutexGuard;
-use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedRwLockReadGuard, oneshot};
 use tokio::time::Instant;
 
 use super::recent_calls::CallResult;
@@ -118,7 +119,7 @@ impl Activation {
             idle.remove(number);
         }
         if let Some(number) = inner.live_number.take() {
-            services.live.busy(number);
+            services.live.busy(&self.address.agent_type, number);
         }
         let warm = std::mem::take(&mut inner.warm);
         drop(inner);
@@ -183,7 +184,7 @@ impl Activation {
         self: &Arc<Self>,
         services: &Arc<Services>,
         warm: &mut WarmState,
-        last: Option<OwnedSemaphorePermit>,
+        last: Option<SharePermit>,
     ) -> Option<Job> {
         let mut inner = self.lock();
         if let Some(job) = inner.queue.pop_front() {
@@ -212,13 +213,13 @@ impl Activation {
         let unused = if is_unused { inner.warm.instance.take() } else { None };
         inner.idle_number = services.idle_of(&self.agent).map(|idle| idle.push(self, now));
         if inner.warm.instance.is_some() {
-            inner.live_number = Some(services.live.idle(self, now));
+            inner.live_number = services.live.idle(self, now);
         }
         drop(inner);
         drop(last);
         drop((outdated, unused));
         if services.live.is_wanted() {
-            services.live.evict_one();
+            services.live.evict_for_waiting(&self.address.agent_type);
         }
         None
     }

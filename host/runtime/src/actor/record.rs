@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
+use daca_base::shares::SharePermit;
 use daca_model::ActorAddress;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{RwLock, Semaphore};
@@ -37,6 +38,8 @@ pub(super) struct Activation {
     effects: Mutex<Option<(u64, LogClaim)>>,
     /// The agent has run in this activation, for more than to be told of failed effects: its end runs the agent's hook.
     pub(super) has_begun: AtomicBool,
+    /// Its place among the active actors.
+    _counted: SharePermit,
     inner: Mutex<Inner>,
 }
 
@@ -93,7 +96,11 @@ pub(super) struct Snapshot {
 
 impl Activation {
     /// Nothing is known of the actor yet.
-    pub(super) fn new(address: ActorAddress, agent: Arc<AgentRuntime>) -> Arc<Activation> {
+    pub(super) fn new(
+        address: ActorAddress,
+        agent: Arc<AgentRuntime>,
+        counted: SharePermit,
+    ) -> Arc<Activation> {
         let inner = Inner {
             queue: VecDeque::new(),
             phase: Phase::Idle,
@@ -113,6 +120,7 @@ impl Activation {
             commits: Semaphore::new(1),
             effects: Mutex::new(None),
             has_begun: AtomicBool::new(false),
+            _counted: counted,
             inner: Mutex::new(inner),
         })
     }

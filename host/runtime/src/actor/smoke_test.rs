@@ -95,7 +95,7 @@ impl Actors {
                 return Ok(end);
             }
             evictions += 1;
-            if evictions > EVICTIONS || !services.live.evict_one() {
+            if evictions > EVICTIONS || !services.live.evict_for(&agent.name) {
                 return Err(SmokeTestFailure::NoRoom);
             }
         }
@@ -109,8 +109,9 @@ impl Actors {
         deadline: Instant,
     ) -> Result<(Outcome, bool), SmokeTestFailure> {
         let services = &self.services;
-        let place = tokio::time::timeout_at(deadline, services.live.place()).await;
-        let place = place.ok().flatten().ok_or(SmokeTestFailure::NoRoom)?;
+        let place = services.live.place(&agent.name, version.core_instances);
+        let place = tokio::time::timeout_at(deadline, place).await;
+        let place = place.map_err(|_elapsed| SmokeTestFailure::NoRoom)?;
         let mut instance = Instance::new(&services.engine, version, place);
         let nowhere = Arc::new(NullBackend { secrets: services.backend.clone() });
         let scope = TurnScope::new(

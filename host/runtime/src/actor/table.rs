@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::activation::Offer;
@@ -17,6 +15,7 @@ use super::record::Activation;
 use super::services::{HostServices, Services};
 use super::work::{Job, Work, wakeup_noun};
 use super::{ActorAddress, CallContext, CallError, effect_log};
+use daca_base::shares::{SharePermit, SharedPool, Weights};
 use daca_model::backend::{self, ActorCall, FiredWakeup, HOST_KEYS, Readiness};
 use daca_model::backup::StateSnapshot;
 use daca_model::{HostPhase, Topic, TurnKind};
@@ -28,8 +27,6 @@ const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// Eviction backoff: the instances of a replaced version are dropped for one part of the time, with a pause of this
 /// many parts.
 const EVICTION_BACKOFF: u32 = 9;
-/// The number of actors whose given-up effects become dead letters at the same time.
-const CONCURRENT_BURIALS: usize = 16;
 /// The characters of a refused method that an error quotes.
 const QUOTED_NAME: usize = 64;
 /// The number of activations that end at the same time.
@@ -55,7 +52,7 @@ pub struct Actors {
 struct Inner {
     agents: BTreeMap<Arc<str>, Arc<AgentRuntime>>,
     options: ActorsOptions,
-    in_flight: Arc<Semaphore>,
+    in_flight: SharedPool,
 }
 
 /// A refused call, and the recipient of the refusal.
@@ -69,9 +66,10 @@ impl Actors {
     pub fn new(host: HostServices, agents: Vec<AgentRuntime>, options: ActorsOptions) -> Actors {
         let agents = agents.into_iter().map(|agent| (agent.agent.name.clone(), Arc::new(agent)));
         let agents = agents.collect::<BTreeMap<_, _>>();
-        let names = agents.keys().cloned();
-        let services = Services::new(host, names, options.max_live_instances);
-        let in_flight = Arc::new(Semaphore::new(options.max_turns_in_flight));
+        let weights = agents.values().map(|runtime| (runtime.agent.name.clone(), runtime.agent.weight));
+        let weights = weights.collect::<Weights>();
+        let services = Services::new(host, &weights, &options);
+        let in_flight = SharedPool::new("turns in flight", options.max_turns_in_flight, &weights);
         let inner = Inner { agents, options, in_flight };
         Actors { services: Arc::new(services), inner: Arc::new(inner) }
     }
@@ -185,7 +183,7 @@ impl Actors {
         actor: &ActorAddress,
         begins: bool,
         context: &mut CallContext,
-    ) -> Result<(&Arc<AgentRuntime>, OwnedSemaphorePermit), CallError> {
+    ) -> Result<(&Arc<AgentRuntime>, SharePermit), CallError> {
         let Inner { agents, options, in_flight } = &*self.inner;
         let Services { deliveries, lifecycle, .. } = &*self.services;
         // Turns that are already running must be able to end: only new ones are refused.
@@ -206,8 +204,9 @@ impl Actors {
         if deliveries.is_full(if begins { 1 } else { 2 }) {
             return Err(CallError::EffectsBacklog(deliveries.pending()));
         }
-        match in_flight.clone().try_acquire_owned() {
+        match in_flight.try_acquire(&actor.agent_type, 1) {
             Ok(in_flight) => Ok((agent, in_flight)),
+            Err(held_back) if held_back.is_beyond => Err(CallError::ShareExceeded(held_back)),
             Err(_) => Err(CallError::HostBusy(options.max_turns_in_flight)),
         }
     }
@@ -219,8 +218,8 @@ impl Actors {
         mut job: Job,
     ) -> Result<(), Box<RefusedCall>> {
         loop {
-            let (activation, active) = self.services.activation(actor, agent);
-            if active > self.inner.options.max_active_actors {
+            let (activation, is_one_too_many) = self.services.activation(actor, agent);
+            if is_one_too_many {
                 self.deactivate_oldest(agent);
             }
             match activation.offer(&self.services, job) {
@@ -237,11 +236,14 @@ impl Actors {
         }
     }
 
+    /// Deactivates the actor that was idle longest, of the type with the most actors for its weight that has idle ones.
     fn deactivate_oldest(&self, agent: &AgentRuntime) {
-        let Some(idle) = self.services.idle_of(agent) else { return };
-        while let Some(oldest) = idle.pop_oldest() {
-            if oldest.deactivate_if_idle(&self.services, true).is_some() {
-                return;
+        for giver in self.services.active_actors.givers(&agent.agent.name) {
+            let Some(idle) = self.services.idle_of_type(&giver) else { continue };
+            while let Some(oldest) = idle.pop_oldest() {
+                if oldest.deactivate_if_idle(&self.services, true).is_some() {
+                    return;
+                }
             }
         }
     }
@@ -252,36 +254,6 @@ impl Actors {
     pub async fn run_idle_sweep(&self) {
         let sweeps = self.inner.agents.values().map(|agent| self.sweep(agent));
         futures::future::join_all(sweeps).await;
-    }
-
-    /// Makes dead letters of effects that were given up, in turns of the host, and tells their agents. Runs until it is
-    /// dropped. An actor that is not active here any more is left to the host's reminder.
-    pub async fn run_burials(&self) {
-        tokio::join!(self.run_given_up(), self.run_tellings());
-    }
-
-    async fn run_given_up(&self) {
-        let mut burials = FuturesUnordered::new();
-        loop {
-            tokio::select! {
-                actor = self.services.deliveries.next_given_up(), if burials.len() < CONCURRENT_BURIALS => {
-                    burials.push(self.bury(actor));
-                }
-                Some(()) = burials.next() => self.services.deliveries.burial_ended(),
-            }
-        }
-    }
-
-    async fn bury(&self, actor: ActorAddress) {
-        if !self.services.active().contains_key(&actor) {
-            return;
-        }
-        let fired = FiredWakeup { key: effect_log::reminder(), token: 0 };
-        // Like a direct call: it is refused if the actor may be active elsewhere. A backlog does not refuse what shortens it.
-        let context = CallContext { is_direct: true, ..CallContext::of_host() };
-        if let Err(error) = self.wake(&actor, fired, Bytes::new(), context).await {
-            tracing::debug!(%actor, "the effects that were given up are no dead letters yet: {error}");
-        }
     }
 
     async fn sweep(&self, agent: &AgentRuntime) {
@@ -330,14 +302,14 @@ impl Actors {
     pub async fn drop_outdated_instances(&self, agent_type: &str) {
         let Some(agent) = self.inner.agents.get(agent_type) else { return };
         // Those that become idle from now on are on the new version.
-        let last = self.services.live.last_number();
+        let last = self.services.live.last_number(agent_type);
         let mut next = 0;
         while next <= last {
-            let some = self.services.live.some_idle(next..=last);
+            let some = self.services.live.some_idle(agent_type, next..=last);
             let Some((number, _)) = some.last() else { return };
             next = number + 1;
             let (began, split) = (Instant::now(), agent.rollout.now());
-            for (_, activation) in some.iter().filter(|(_, one)| *one.address.agent_type == *agent_type) {
+            for (_, activation) in &some {
                 activation.give_up_outdated_instance(&split);
             }
             // Callers of the new version must not notice.
@@ -361,7 +333,7 @@ impl Actors {
 
     /// Calls that wait or run.
     pub fn turns_in_flight(&self) -> usize {
-        self.inner.options.max_turns_in_flight - self.inner.in_flight.available_permits()
+        self.inner.in_flight.used()
     }
 
     /// Whether calls can be served, as far as the backend knows.

@@ -1,10 +1,11 @@
 //! The work of an activation: a call, a wake-up, what operators ask of its effects, or its end.
 
+use daca_base::shares::SharePermit;
 use daca_base::telemetry::printable;
 use daca_model::admin::EffectsRequest;
 use daca_model::backend::{FiredWakeup, WakeupKind};
 use daca_model::{CallContext, TurnKind};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::effect_log;
@@ -18,7 +19,7 @@ pub(super) struct Job {
     /// The time of its arrival.
     pub(super) arrived: Instant,
     /// The job's permit among the host's turns in flight. `None` for the host's own turns.
-    pub(super) in_flight: Option<OwnedSemaphorePermit>,
+    pub(super) in_flight: Option<SharePermit>,
 }
 
 impl Job {

@@ -52,6 +52,11 @@ pub struct EngineOptions {
     pub for_any_processor: bool,
 }
 
+/// The core instances that so many instances may have together.
+pub(crate) fn most_core_instances(live_instances: usize) -> usize {
+    live_instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT as usize)
+}
+
 /// Compiles components, creates instances, and interrupts long-running guests. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
@@ -91,9 +96,11 @@ impl EngineOptions {
         let instances = u32::try_from(self.max_live_instances).unwrap_or(u32::MAX);
         let kept_resident =
             if PoolingAllocationConfig::is_pagemap_scan_available() { KEPT_RESIDENT } else { 0 };
+        let core_instances = most_core_instances(self.max_live_instances);
+        let core_instances = u32::try_from(core_instances).unwrap_or(u32::MAX);
         let mut pool = PoolingAllocationConfig::default();
         pool.total_component_instances(instances)
-            .total_core_instances(instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT))
+            .total_core_instances(core_instances)
             .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
             .max_memories_per_component(8)
             .max_tables_per_component(CORE_INSTANCES_PER_COMPONENT)

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
@@ -18,6 +17,7 @@ use super::{ComponentVersion, Engine, InstanceState, Outcome, failed_effect, mig
 use crate::contract::daca::agent::types::Failure;
 use crate::contract::exports::daca::agent as guest;
 use crate::imports::{TurnProducts, TurnScope};
+use daca_base::shares::{SharePermit, SharedPool, Weights};
 use daca_manifest::AgentLimits;
 use daca_model::backend::WakeupKind;
 use daca_model::{Fault, TurnKind};
@@ -25,13 +25,30 @@ use daca_model::{Fault, TurnKind};
 /// The bytes that one call of an import may make the host allocate for its arguments.
 const ARGUMENT_BYTES: usize = 64 * 1024 * 1024;
 
+/// The place of an instance in the engine's pools, which ends with it.
+#[derive(Debug)]
+pub struct InstancePlace {
+    /// Among the live instances.
+    pub instance: SharePermit,
+    /// Among the core instances of all of them.
+    pub core: SharePermit,
+}
+
+impl InstancePlace {
+    /// A place that is not counted, for a benchmark that runs instances without actors.
+    pub fn uncounted() -> InstancePlace {
+        let pool = SharedPool::new("instances", 2, &Weights::default());
+        InstancePlace { instance: pool.charge("", 1), core: pool.charge("", 1) }
+    }
+}
+
 /// A live instance of a component version.
 pub struct Instance {
     engine: Engine,
     version: Arc<ComponentVersion>,
     /// Created with the first turn.
     live: Option<Live>,
-    _place: OwnedSemaphorePermit,
+    _place: InstancePlace,
 }
 
 /// A store, with the instance once it is created.
@@ -54,8 +71,8 @@ struct Guest {
 
 impl Instance {
     /// Prepares an instance. The component itself is instantiated and activated in the first turn, within its limits.
-    /// `place` is this instance's permit among the live instances.
-    pub fn new(engine: &Engine, version: &Arc<ComponentVersion>, place: OwnedSemaphorePermit) -> Instance {
+    /// `place` is its place in the engine's pools.
+    pub fn new(engine: &Engine, version: &Arc<ComponentVersion>, place: InstancePlace) -> Instance {
         Instance { engine: engine.clone(), version: version.clone(), live: None, _place: place }
     }
 

@@ -27,8 +27,9 @@ mod version;
 
 pub use compiler::{CompileIn, Compiling};
 pub use declarations::run_compiler;
+pub(crate) use engine::most_core_instances;
 pub use engine::{Engine, EngineError, EngineOptions};
-pub use instance::Instance;
+pub use instance::{Instance, InstancePlace};
 pub use instance_state::InstanceState;
 pub use outcome::Outcome;
 pub use outline::Outline;

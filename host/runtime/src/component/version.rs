@@ -27,6 +27,8 @@ pub struct ComponentVersion {
     pub imports: Vec<String>,
     /// The interfaces that it exports.
     pub exports: Vec<String>,
+    /// The core instances of an instance, as far as the file shows them.
+    pub core_instances: usize,
     pub(super) pre: InstancePre<InstanceState>,
     pub(super) indices: Indices,
 }
@@ -71,11 +73,11 @@ impl ComponentVersion {
     }
 
     fn link(engine: &Engine, component: &Component, outline: Outline) -> Result<ComponentVersion, Refusal> {
-        let Outline { digest, bytes, imports, exports, .. } = outline;
+        let Outline { digest, bytes, imports, exports, core_instances, .. } = outline;
         let pre =
             engine.linker.instantiate_pre(component).map_err(|error| unknown_import(&root_cause(&error)))?;
         let indices = Indices::find(&pre, &exports)?;
-        Ok(ComponentVersion { digest, bytes, imports, exports, pre, indices })
+        Ok(ComponentVersion { digest, bytes, imports, exports, core_instances, pre, indices })
     }
 
     /// The first twelve digits of the digest, which name a version in the log.

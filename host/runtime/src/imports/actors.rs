@@ -78,6 +78,7 @@ fn into_contract(error: CallError) -> Error {
         CallError::Backend(backend::Error::TooLarge(_)) => Error::TooLarge(text),
         CallError::QueueFull { .. }
         | CallError::HostBusy(_)
+        | CallError::ShareExceeded(_)
         | CallError::EffectsBacklog(_)
         | CallError::WakeupOfNewerHost(_)
         | CallError::Starting
