@@ -133,6 +133,7 @@ impl Parts {
             DeliveryOptions {
                 policies: HashMap::new(),
                 policy: RetryPolicy::attempts(1, Duration::from_millis(1)),
+                weights: Default::default(),
                 max_pending: 10_000,
                 max_pending_bytes: 256 << 20,
             },

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use daca_base::shares::SharedPool;
 use daca_model::admin::ActivationInfo;
 use tokio::time::Instant;
 
@@ -66,6 +67,17 @@ impl Actors {
             load.instances += usize::from(snapshot.has_instance);
         }
         loads
+    }
+
+    /// What the agent types share on this host.
+    pub fn pools(&self) -> Vec<SharedPool> {
+        let services = &self.services;
+        let mut pools = vec![self.turns().clone()];
+        pools.extend(services.live.pools());
+        pools.push(services.active_actors.clone());
+        pools.extend(services.deliveries.pools());
+        pools.extend(services.backend.pools());
+        pools
     }
 
     /// The agent types, with the versions that serve them and their statistics.

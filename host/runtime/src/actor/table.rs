@@ -171,7 +171,7 @@ impl Actors {
             Err(error) => return Err(Box::new(RefusedCall { answer, error })),
         };
         if begins {
-            self.services.deliveries.slow_down().await;
+            self.services.deliveries.slow_down(&actor.agent_type).await;
         }
         let arrived = Instant::now();
         self.offer(actor, agent, Job { work, context, answer, arrived, in_flight: Some(in_flight) })
@@ -201,8 +201,11 @@ impl Actors {
             context.reentrancy_id = Some(daca_model::new_id().into());
         }
         // Deliveries that shorten a backlog are admitted, unless their own effects have doubled it.
-        if deliveries.is_full(if begins { 1 } else { 2 }) {
-            return Err(CallError::EffectsBacklog(deliveries.pending()));
+        if let Err(held_back) = deliveries.check(&actor.agent_type, if begins { 1 } else { 2 }) {
+            return Err(match held_back.is_beyond {
+                true => CallError::ShareExceeded(held_back),
+                false => CallError::EffectsBacklog(deliveries.pending()),
+            });
         }
         match in_flight.try_acquire(&actor.agent_type, 1) {
             Ok(in_flight) => Ok((agent, in_flight)),
@@ -320,6 +323,11 @@ impl Actors {
     /// The agent types, by name.
     pub(super) fn runtimes(&self) -> &BTreeMap<Arc<str>, Arc<AgentRuntime>> {
         &self.inner.agents
+    }
+
+    /// The turns in flight.
+    pub(super) fn turns(&self) -> &SharedPool {
+        &self.inner.in_flight
     }
 
     /// Waits until no turn waits or runs, or until `deadline`. Returns the number of those that still do.

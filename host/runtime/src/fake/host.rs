@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use daca_base::shares::Weights;
 use daca_manifest::Manifest;
 use daca_model::backend::ActorCall;
 use daca_model::{ActorAddress, CallContext, HostPhase, LifecycleWriter};
@@ -74,6 +75,7 @@ impl FakeHost {
         let options = DeliveryOptions {
             policies: HashMap::new(),
             policy,
+            weights: Weights::default(),
             max_pending: 100,
             max_pending_bytes: 1_000_000,
         };
