@@ -1,8 +1,11 @@
-//! The writing thread of the state file: it takes waiting commits together into one transaction.
+//! The writing thread of the state file: it takes waiting commits together into one transaction, in turn between the
+//! agent types ([`lines`]).
 //!
 //! After a disk error (such as a full disk) redb refuses further work on the open database. The writer then closes and
 //! reopens it before the next commit, so that the host recovers when the disk does. Writes into a file that is no
 //! longer at its path ([`StateFile`]) are refused.
+
+mod lines;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,17 +13,18 @@ use std::time::Duration;
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
-use super::database::{Quotas, SharedDatabase, damaged, reopen_database, unavailable};
+use self::lines::Lines;
+use super::database::{Quota, Quotas, SharedDatabase, damaged, reopen_database, unavailable};
 use super::fail_point::{FailPoint, FailPoints};
 use super::state_file::StateFile;
 use super::transaction::{self, LastingParts, ScheduleChange, Tables};
+use super::usage::{Growth, TypeUsage};
 use daca_base::clock::{Clock, millis};
+use daca_base::shares::SharePermit;
 use daca_base::{ErrorCode, panics};
 use daca_model::ActorAddress;
 use daca_model::backend::Error;
 
-/// Commits that share one transaction.
-const BATCH: usize = 512;
 /// The interval at which expired values are removed from the file. Reads never see them.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
 
@@ -35,15 +39,19 @@ pub(super) enum Request {
 pub(super) struct CommitRequest {
     pub(super) actor: ActorAddress,
     pub(super) turn: LastingParts,
+    /// Its bytes.
+    pub(super) bytes: usize,
     pub(super) done: oneshot::Sender<Result<Vec<ScheduleChange>, Error>>,
+    /// Its place among the commits that wait.
+    pub(super) _waits: SharePermit,
 }
 
 /// The writing thread.
 pub(super) struct Writer {
     file: Arc<StateFile>,
     database: SharedDatabase,
-    /// The bytes that an actor of each type may have.
     quotas: Quotas,
+    usage: TypeUsage,
     /// Unix milliseconds.
     last_purge: u64,
     last_token: u64,
@@ -55,34 +63,21 @@ impl Writer {
     pub(super) fn new(
         file: Arc<StateFile>,
         database: SharedDatabase,
-        quotas: Quotas,
+        (quotas, usage): (Quotas, TypeUsage),
         clock: Clock,
     ) -> Writer {
         let (last_purge, fail_points) = (clock.unix_ms(), FailPoints::from_environment());
-        Writer { file, database, quotas, last_purge, last_token: 0, clock, fail_points }
+        Writer { file, database, quotas, usage, last_purge, last_token: 0, clock, fail_points }
     }
 
     /// Runs until the store is closed or every handle is gone.
     pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        let mut closed = None;
-        while closed.is_none()
-            && let Some(first) = requests.blocking_recv()
-        {
-            let mut batch = Vec::new();
-            let mut next = Some(first);
-            while let Some(request) = next.take() {
-                match request {
-                    Request::Commit(commit) => batch.push(commit),
-                    Request::Close(done) => {
-                        closed = Some(done);
-                        break;
-                    }
-                }
-                if batch.len() < BATCH {
-                    next = requests.try_recv().ok();
-                }
+        let (mut lines, mut closed) = (Lines::new(&self.quotas), None);
+        while closed.is_none() || !lines.is_empty() {
+            if closed.is_none() && !receive(&mut requests, &mut lines, &mut closed) {
+                break;
             }
-            self.commit_and_answer(batch);
+            self.commit_and_answer(lines.next_batch());
         }
         self.close();
         if let Some(done) = closed {
@@ -137,25 +132,37 @@ impl Writer {
             transaction.set_two_phase_commit(true);
             let mut tables = Tables::open(&transaction)?;
             let now = self.clock.unix_ms();
+            let mut growth = Growth::default();
             let mut results = Vec::with_capacity(batch.len());
             for CommitRequest { actor, turn, .. } in batch {
-                let quota = self.quotas.get(&actor.agent_type).copied().unwrap_or(u64::MAX);
-                results.push(transaction::apply(&mut tables, actor, turn, quota, now, &mut self.last_token)?);
+                let quota = self.quotas.get(&actor.agent_type).copied().unwrap_or(Quota::UNLIMITED);
+                let type_bytes = self.usage.left(&actor.agent_type, quota.type_bytes, &growth);
+                let quota = Quota { type_bytes, ..quota };
+                let applied = transaction::apply(&mut tables, actor, turn, quota, now, &mut self.last_token)?;
+                results.push(applied.map(|applied| {
+                    growth.add(&actor.agent_type, applied.added, applied.freed);
+                    applied.changes
+                }));
             }
             if now.saturating_sub(self.last_purge) >= millis(PURGE_EVERY) {
                 // If more of them are left, the next commit continues.
-                if transaction::purge(&mut tables, now)? {
+                let freed = |agent_type: &str, bytes| growth.add(agent_type, 0, bytes);
+                if transaction::purge(&mut tables, now, freed)? {
                     self.last_purge = now;
                 }
             }
             drop(tables);
             self.fail_points.pass(FailPoint::InTransaction);
             transaction.commit()?;
-            Ok(results)
+            Ok((results, growth))
         };
         // A panic would end the only writing thread, and with it every write until a restart.
         match panics::caught(ErrorCode::StateUnavailable, write) {
-            Ok(results) => results.map_err(unavailable),
+            Ok(Ok((results, growth))) => {
+                self.usage.add(growth);
+                Ok(results)
+            }
+            Ok(Err(error)) => Err(unavailable(error)),
             Err(panic) => Err(damaged(&panic)),
         }
     }
@@ -190,6 +197,33 @@ impl Writer {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+/// Takes the requests that wait, and waits for one if there is none. Returns `false` if every handle is gone and nothing
+/// is left to do.
+fn receive(
+    requests: &mut mpsc::Receiver<Request>,
+    lines: &mut Lines,
+    closed: &mut Option<oneshot::Sender<()>>,
+) -> bool {
+    let mut next = match lines.is_empty() {
+        true => requests.blocking_recv(),
+        false => requests.try_recv().ok(),
+    };
+    if next.is_none() && lines.is_empty() {
+        return false;
+    }
+    while let Some(request) = next.take() {
+        match request {
+            Request::Commit(commit) => lines.push(commit),
+            Request::Close(done) => {
+                *closed = Some(done);
+                break;
+            }
+        }
+        next = requests.try_recv().ok();
+    }
+    true
 }
 
 #[cfg(test)]

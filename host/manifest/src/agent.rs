@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytesize::ByteSize;
+
 use super::effects::EffectRules;
 use super::file::{self, Deduplicate};
 use super::limits::{self, AgentLimits};
@@ -33,6 +35,8 @@ pub struct AgentType {
     pub idle_timeout: Duration,
     /// Its share of what the types divide among them, such as processor time: 1 to 1,000.
     pub weight: u32,
+    /// The bytes that all its actors may have on disk together (embedded backend). `None` is no bound.
+    pub storage: Option<ByteSize>,
     /// The settings that `wasi:config/store` returns, and no others.
     pub settings: BTreeMap<String, String>,
     /// Whether and how an actor of this type may be called while it waits for the reply to a call that led there.
@@ -85,6 +89,9 @@ pub(super) fn build(
     let name: Arc<str> = name.into_inner().into();
     check_names(&name, &agent, problems);
     check_weight(&name, agent.weight, problems);
+    if let Some(storage) = agent.storage {
+        limits::check_size(&["agents", &name], "storage", storage, ByteSize(u64::MAX), problems);
+    }
     agent.effects.check(&name, retry_delay, problems);
     agent.limits.check(&name, problems);
     limits::check_time(&["agents", &name], "idle-timeout", agent.idle_timeout, problems);
@@ -93,6 +100,7 @@ pub(super) fn build(
         component_line,
         idle_timeout: agent.idle_timeout,
         weight: agent.weight,
+        storage: agent.storage,
         settings: agent.settings,
         reentrancy: reentrancy(&name, agent.reentrancy, problems),
         deduplicate: agent.deduplicate,

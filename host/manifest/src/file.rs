@@ -141,6 +141,7 @@ pub(super) struct Agent {
     pub(super) idle_timeout: Duration,
     #[serde(default = "one")]
     pub(super) weight: u32,
+    pub(super) storage: Option<ByteSize>,
     #[serde(default)]
     pub(super) settings: BTreeMap<String, String>,
     pub(super) reentrancy: Option<Reentrancy>,

@@ -164,6 +164,11 @@ pub struct AgentLimits {
     /// Bytes that one actor may have on disk: keys, values, reminders and timers. Enforced by the embedded backend;
     /// behind a sidecar the state store has its own limits.
     pub state_total: ByteSize,
+    /// Reminders and timers of one actor. Enforced by the embedded backend.
+    pub registrations: usize,
+    /// The shortest period of a reminder or timer.
+    #[serde(with = "humantime_serde")]
+    pub least_period: Duration,
     /// Events and sent bindings of one turn.
     pub effects_per_turn: usize,
     /// Bytes of all events and sent bindings of one turn.
@@ -186,6 +191,8 @@ impl Default for AgentLimits {
             state_keys_per_turn: 1_000,
             state_bytes_per_turn: ByteSize::mib(4),
             state_total: ByteSize::mib(64),
+            registrations: 1_000,
+            least_period: Duration::from_millis(10),
             effects_per_turn: 100,
             effect_bytes_per_turn: ByteSize::mib(4),
             payload: ByteSize::mib(1),
@@ -217,7 +224,12 @@ impl AgentLimits {
         ] {
             check_most(&table, key, number, problems);
         }
-        for (key, time) in [("running-time", self.running_time), ("turn-time", self.turn_time)] {
+        check_number(&table, "registrations", self.registrations, problems);
+        for (key, time) in [
+            ("running-time", self.running_time),
+            ("turn-time", self.turn_time),
+            ("least-period", self.least_period),
+        ] {
             if time.is_zero() {
                 refuse_zero(&table, key, problems);
             }

@@ -22,7 +22,12 @@ pub const TABLES: [Table; 13] = [
             key(
                 "weight",
                 Value("1"),
-                "its share of the processors' time, against the other types; 1 to 1,000",
+                "its share of the processors' time, and of [what the types share](../operate/shares.md), against the other types; 1 to 1,000",
+            ),
+            key(
+                "storage",
+                None,
+                "the bytes that all actors of the type may have on disk together (embedded backend)",
             ),
             key(
                 "deduplicate",
@@ -85,6 +90,12 @@ pub const TABLES: [Table; 13] = [
                 "state-total",
                 Value("64MiB"),
                 "the bytes that one actor may have on disk (embedded backend); a state store behind a sidecar has its own limits",
+            ),
+            key("registrations", Value("1000"), "reminders and timers of one actor (embedded backend)"),
+            key(
+                "least-period",
+                Value("10ms"),
+                "the shortest period of a reminder or timer; one that is registered in the turn of another is due no sooner",
             ),
             key("effects-per-turn", Value("100"), "events and sent bindings of one turn"),
             key("effect-bytes-per-turn", Value("4MiB"), "their bytes"),

@@ -181,6 +181,11 @@ pub trait Backend: TurnBackend + EffectDelivery + Ownership {
         Vec::new()
     }
 
+    /// The bytes that the actors of a type have on disk, if the backend knows that.
+    fn storage_of(&self, _agent_type: &str) -> Option<u64> {
+        None
+    }
+
     /// Starts draining: nothing new begins by itself. The shutdown has begun, and readiness is off. Waits until nobody
     /// sends calls here any more, as far as the backend can tell, but no longer than `timeout`.
     async fn leave(&self, _timeout: Duration) {}

@@ -205,6 +205,8 @@ impl CallError {
             CallError::Elsewhere(remote) => return Err(remote),
             CallError::TooLargeForBackend(_) => ErrorCode::SidecarMessageTooLarge,
             CallError::Backend(backend::Error::TooLarge(_)) => ErrorCode::StateTotalExceeded,
+            CallError::Backend(backend::Error::StorageExceeded(_)) => ErrorCode::StorageExceeded,
+            CallError::Backend(backend::Error::TooManyRegistrations(_)) => ErrorCode::RegistrationsExceeded,
             CallError::Backend(
                 backend::Error::Invalid(_) | backend::Error::NotFound(_) | backend::Error::Other(_),
             ) => ErrorCode::BackendRefused,
@@ -248,9 +250,11 @@ impl CallError {
 
 fn what_was_kept(error: &backend::Error) -> &'static str {
     match error {
-        backend::Error::TooLarge(_) | backend::Error::NotApplied(_) | backend::Error::TooNew(_) => {
-            "Nothing of the turn was kept."
-        }
+        backend::Error::TooLarge(_)
+        | backend::Error::StorageExceeded(_)
+        | backend::Error::TooManyRegistrations(_)
+        | backend::Error::NotApplied(_)
+        | backend::Error::TooNew(_) => "Nothing of the turn was kept.",
         _ => "The turn was not confirmed: read before you repeat the call.",
     }
 }

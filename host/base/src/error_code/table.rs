@@ -231,6 +231,7 @@ error_codes! {
     PortEnded "port-ended" Notice;
     QueryInvalid "query-invalid" Invalid;
     RecordTooNew "record-too-new" Unavailable;
+    RegistrationsExceeded "registrations-exceeded" OverQuota;
     ReminderKept "reminder-kept" Notice;
     ReminderNotKept "reminder-not-kept" Notice;
     ReplyForgotten "reply-forgotten" Conflict;
@@ -268,6 +269,7 @@ error_codes! {
     StateTooNew "state-too-new" Unavailable;
     StateTotalExceeded "state-total-exceeded" OverQuota;
     StateUnavailable "state-unavailable" Notice;
+    StorageExceeded "storage-exceeded" OverQuota;
     TestkitAddress "testkit-address" Setup;
     TestkitJson "testkit-json" Setup;
     TestkitKey "testkit-key" Setup;

@@ -75,7 +75,11 @@ fn into_contract(error: CallError) -> Error {
             Error::NotFound(text)
         }
         CallError::MethodReserved(_) => Error::Denied(text),
-        CallError::Backend(backend::Error::TooLarge(_)) => Error::TooLarge(text),
+        CallError::Backend(
+            backend::Error::TooLarge(_)
+            | backend::Error::StorageExceeded(_)
+            | backend::Error::TooManyRegistrations(_),
+        ) => Error::TooLarge(text),
         CallError::QueueFull { .. }
         | CallError::HostBusy(_)
         | CallError::ShareExceeded(_)

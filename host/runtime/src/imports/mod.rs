@@ -136,7 +136,9 @@ impl From<backend::Error> for Error {
             backend::Error::Unavailable(text)
             | backend::Error::NotApplied(text)
             | backend::Error::TooNew(text) => Error::Unavailable(text),
-            backend::Error::TooLarge(text) => Error::TooLarge(text),
+            backend::Error::TooLarge(text)
+            | backend::Error::StorageExceeded(text)
+            | backend::Error::TooManyRegistrations(text) => Error::TooLarge(text),
             backend::Error::Other(text) => Error::Other(text),
         }
     }
