@@ -160,6 +160,7 @@ impl HostBuilder {
             max_turns_in_flight: manifest.host.max_turns_in_flight,
             max_live_instances: LIVE_INSTANCES,
             max_active_actors: manifest.host.max_active_actors,
+            max_log_rate: usize::try_from(manifest.host.max_log_rate.as_u64()).unwrap_or(usize::MAX),
         };
         let actors = Actors::new(services, deploy::runtimes(&manifest, &opened), limits);
         let deployer =

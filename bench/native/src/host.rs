@@ -110,6 +110,7 @@ impl Parts {
             cache: std::mem::take(&mut actor.cache),
             nested_commits: Arc::default(),
             migrate_from: None,
+            log_rate: None,
         }
     }
 
@@ -138,8 +139,12 @@ impl Parts {
                 max_pending_bytes: 256 << 20,
             },
         );
-        let options =
-            ActorsOptions { max_turns_in_flight: 1_000, max_live_instances: FEW, max_active_actors: 1_000 };
+        let options = ActorsOptions {
+            max_turns_in_flight: 1_000,
+            max_live_instances: FEW,
+            max_active_actors: 1_000,
+            max_log_rate: 1_000_000,
+        };
         let host = HostServices {
             engine: self.engine.clone(),
             backend: self.backend.clone(),

@@ -40,6 +40,8 @@ pub struct HostLimits {
     pub max_pending_effects: usize,
     /// The bytes of those effects.
     pub max_pending_effect_bytes: ByteSize,
+    /// The bytes that the agents of all types may log in a second. Further lines are dropped and counted.
+    pub max_log_rate: ByteSize,
     /// The maximum size of a request's body. A longer one is answered 413.
     pub max_body: ByteSize,
     /// The bytes of all bodies that the host holds: those that arrive, and those of calls that wait or run. Further
@@ -71,6 +73,7 @@ impl Default for HostLimits {
             max_connections_per_peer: None,
             max_pending_effects: 10_000,
             max_pending_effect_bytes: ByteSize::mib(256),
+            max_log_rate: ByteSize::mib(4),
             max_body: ByteSize::mib(4),
             max_held_body_bytes: None,
             body_time: Duration::from_secs(60),
@@ -113,6 +116,7 @@ impl HostLimits {
         {
             check_time(&table, key, time, problems);
         }
+        check_size(&table, "max-log-rate", self.max_log_rate, MAX_SIZE, problems);
         check_size(&table, "max-body", self.max_body, MAX_SIZE, problems);
         check_size(&table, "least-body-rate", self.least_body_rate, MAX_SIZE, problems);
         if self.body_time.is_zero() {

@@ -72,6 +72,7 @@ impl Core {
             max_turns_in_flight: limits.max_turns_in_flight,
             max_live_instances,
             max_active_actors: limits.max_active_actors,
+            max_log_rate: usize::try_from(limits.max_log_rate.as_u64()).unwrap_or(usize::MAX),
         };
         let actors = Actors::new(services, agent_runtimes(manifest, &starts), actors_options);
         let listener = listen(options.listen, "--listen")?;

@@ -38,6 +38,11 @@ pub(super) const TABLE: Table = Table {
         ),
         key("max-pending-effect-bytes", Value("256MiB"), "their bytes; any size"),
         key(
+            "max-log-rate",
+            Value("4MiB"),
+            "bytes that the agents of all types may log in a second; further lines are dropped and counted",
+        ),
+        key(
             "max-body",
             Value("4MiB"),
             "a body; a longer one is answered 413. An event that is longer is dropped or dead-lettered. An agent holds it twice at least: as it came, and read (`memory`)",

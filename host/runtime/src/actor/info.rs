@@ -75,6 +75,7 @@ impl Actors {
         let mut pools = vec![self.turns().clone()];
         pools.extend(services.live.pools());
         pools.push(services.active_actors.clone());
+        pools.push(services.log_rate.pool().clone());
         pools.extend(services.deliveries.pools());
         pools.extend(services.backend.pools());
         pools

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use daca_base::shares::{SharedPool, Weights};
+use daca_base::shares::{SharedPool, SharedRate, Weights};
 use parking_lot::{Mutex, MutexGuard};
 
 use daca_model::backend::{ActorCalls, Backend};
@@ -49,6 +49,8 @@ pub(super) struct Services {
     pub(super) live: LiveInstances,
     /// Counts the active actors, and says of which type the next one is deactivated early.
     pub(super) active_actors: SharedPool,
+    /// The bytes of the agents' log.
+    pub(super) log_rate: SharedRate,
     pub(super) recent_calls: Arc<RecentCalls>,
     pub(super) untold: Untold,
     /// The idle activations of each agent type.
@@ -72,6 +74,7 @@ impl Services {
             lifecycle,
             live: LiveInstances::new(options.max_live_instances, weights),
             active_actors: SharedPool::new("active actors", options.max_active_actors, weights),
+            log_rate: SharedRate::new("bytes of the log a second", options.max_log_rate, weights),
             recent_calls: Arc::default(),
             untold: Untold::default(),
             idle: weights.iter().map(|(name, _)| (name.clone(), IdleList::default())).collect(),

@@ -126,6 +126,7 @@ impl Actors {
                 context: CallContext::default(),
                 cache: crate::imports::StateCache::default(),
                 nested_commits: Arc::default(),
+                log_rate: Some(services.log_rate.clone()),
             },
             None,
             false,

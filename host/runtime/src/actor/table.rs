@@ -40,6 +40,8 @@ pub struct ActorsOptions {
     pub max_live_instances: usize,
     /// Active actors at the same time. Beyond it, those that were idle longest are deactivated early.
     pub max_active_actors: usize,
+    /// The bytes that the agents of all types may log in a second.
+    pub max_log_rate: usize,
 }
 
 /// A cheap handle to all actors of the host.

@@ -25,7 +25,7 @@ pub struct InstanceState {
 
 impl InstanceState {
     pub(super) fn new(scope: Box<TurnScope>) -> InstanceState {
-        let log = Arc::new(LogBudget::default());
+        let log = Arc::new(LogBudget::new(scope.log_share()));
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(MAX_RESOURCES);
         InstanceState {

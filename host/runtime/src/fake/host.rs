@@ -80,8 +80,12 @@ impl FakeHost {
             max_pending_bytes: 1_000_000,
         };
         let deliveries = Deliveries::new(backend.clone(), Arc::default(), options);
-        let options =
-            ActorsOptions { max_turns_in_flight: 100, max_live_instances: 8, max_active_actors: 100 };
+        let options = ActorsOptions {
+            max_turns_in_flight: 100,
+            max_live_instances: 8,
+            max_active_actors: 100,
+            max_log_rate: 1_000_000,
+        };
         let agents = vec![AgentRuntime::new(agent, rollout.clone())];
         let lifecycle = LifecycleWriter::starting();
         lifecycle.enter(HostPhase::Serving);

@@ -26,7 +26,7 @@ mod wasi;
 use wasmtime::component::{HasData, Linker};
 use wasmtime_wasi::WasiView;
 
-pub(crate) use log_budget::LogBudget;
+pub(crate) use log_budget::{LogBudget, LogShare};
 pub use scope::{ScopeOptions, TurnProducts, TurnScope, WakeupHandlers};
 pub use state_cache::StateCache;
 pub(crate) use wasi::wasi_context;
@@ -78,7 +78,7 @@ impl Imports<'_> {
     /// Reports a denied request, to the guest and, with the line to add, to the operator.
     fn denied(&self, list: &str, entry: &str, what: &str) -> Error {
         let agent_type = &self.scope.options.actor.agent_type;
-        if self.log.take() {
+        if self.log.take(entry.len()) {
             let entry = printable(entry);
             tracing::warn!(
                 code = ErrorCode::Denied.as_str(),

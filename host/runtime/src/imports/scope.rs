@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use super::StateCache;
 use super::expiry::expiry;
+use super::{LogShare, StateCache};
 use crate::contract::daca::agent::types::Error;
 use daca_base::clock::Clock;
+use daca_base::shares::SharedRate;
 use daca_manifest::{AgentLimits, AgentType};
 use daca_model::backend::{
     ActorCalls, Effect, EffectRequest, FiredWakeup, HOST_KEYS, StateValue, StateWrite, TurnBackend,
@@ -49,6 +50,8 @@ pub struct ScopeOptions {
     pub nested_commits: Arc<AtomicU64>,
     /// The label of the state's schema, if it is not the version's own: a new instance migrates it.
     pub migrate_from: Option<Arc<str>>,
+    /// The bytes that the agents of the host may log in a second; `None` is no bound.
+    pub log_rate: Option<SharedRate>,
 }
 
 /// The wake-ups that a version handles.
@@ -106,6 +109,12 @@ impl TurnScope {
     /// The limits of the agent type.
     pub(crate) fn limits(&self) -> &AgentLimits {
         &self.options.agent.limits
+    }
+
+    /// The share of the type in the log.
+    pub(crate) fn log_share(&self) -> Option<LogShare> {
+        let ScopeOptions { log_rate, actor, .. } = &self.options;
+        Some(LogShare { rate: log_rate.clone()?, agent_type: actor.agent_type.clone() })
     }
 
     /// Ends it after the turn.

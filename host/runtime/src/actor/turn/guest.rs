@@ -144,6 +144,7 @@ impl Turn<'_> {
             context: self.context.clone(),
             cache: std::mem::take(&mut warm.cache),
             nested_commits: self.activation.nested_commits.clone(),
+            log_rate: Some(self.services.log_rate.clone()),
         };
         TurnScope::new(options, handled, ends_timers)
     }
