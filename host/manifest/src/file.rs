@@ -205,6 +205,8 @@ pub(super) struct Route {
     pub(super) reply: Option<Spanned<toml::Value>>,
     pub(super) invalid: Option<String>,
     pub(super) malformed: Option<String>,
+    pub(super) rate: Option<Spanned<String>>,
+    pub(super) rate_by: Option<Spanned<String>>,
     pub(super) log: Option<Spanned<String>>,
 }
 

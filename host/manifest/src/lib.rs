@@ -16,6 +16,7 @@ mod names;
 mod path;
 mod permissions;
 mod problems;
+mod rate;
 pub mod reference;
 mod reply;
 mod routes;
@@ -36,6 +37,7 @@ pub use limits::{AgentLimits, HostLimits, sizes_for_people};
 pub use permissions::Permissions;
 pub use problems::Problem;
 use problems::Problems;
+pub use rate::{Rate, RateBy};
 pub use routes::{ActorIdSource, Call, Payload, Route, Subscription};
 pub use template::Template;
 

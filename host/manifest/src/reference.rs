@@ -183,6 +183,16 @@ pub const TABLES: [Table; 13] = [
             ),
             key("malformed", None, "the same for a body that is not JSON"),
             key(
+                "rate",
+                None,
+                "the requests of one caller, such as `\"50/s\"`, `\"100/m\"` or `\"1000/h\"`; further ones are answered [429](../errors/rate-exceeded.md). Messages of input bindings do not count",
+            ),
+            key(
+                "rate-by",
+                Value("actor"),
+                "what a caller is: `\"actor\"`, the called actor; `\"peer\"`, the address of the direct peer, which is the proxy behind a proxy, and the sidecar behind a sidecar; or `\"header:NAME\"`, the value of a header, which clients can choose unless a proxy sets it",
+            ),
+            key(
                 "log",
                 None,
                 "a line for the log when a request arrives, as a [template](#templates) of the body",

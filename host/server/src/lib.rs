@@ -8,7 +8,7 @@
 //! events; both publish [`dead_letters`]. [`server`] accepts connections and shuts down. [`connections`] limits their
 //! number, and [`connection`] is one of them; [`head`], [`head_filter`], [`framing`] and [`socket`] limit the heads of
 //! requests, and [`body`] and [`budget`] their bodies. [`host_seal`] proves to another host that a call is of a host. [`encoding`] refuses compressed bodies, and [`upload`] reads
-//! components. [`lingering`] lets clients see why a body was refused, and [`unreadable`] why a request was.
+//! components. [`rate`] counts the callers of a route. [`lingering`] lets clients see why a body was refused, and [`unreadable`] why a request was.
 
 mod admin;
 mod admin_state;
@@ -36,6 +36,7 @@ mod lingering;
 mod logs;
 mod metrics;
 mod openapi;
+mod rate;
 mod seldom;
 mod server;
 mod socket;

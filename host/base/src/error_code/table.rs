@@ -230,6 +230,7 @@ error_codes! {
     PathInvalid "path-invalid" Invalid;
     PortEnded "port-ended" Notice;
     QueryInvalid "query-invalid" Invalid;
+    RateExceeded "rate-exceeded" Busy;
     RecordTooNew "record-too-new" Unavailable;
     RegistrationsExceeded "registrations-exceeded" OverQuota;
     ReminderKept "reminder-kept" Notice;
