@@ -15,7 +15,7 @@ use clap::Parser as _;
 use daca_base::ErrorCode;
 use daca_base::telemetry::{self, Log};
 use daca_client as client;
-use daca_client::{Admin, Deployment, EffectsView, LogRequest};
+use daca_client::{Admin, Deployment, EffectsView, LogRequest, TopRequest};
 use daca_dapr::SidecarOptions;
 use daca_host::dev::Dev;
 use daca_host::host::{BackendOptions, Host, Options};
@@ -76,6 +76,15 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Ps { agent_type, form, admin } => {
             ask(&admin, async |host| client::ps(host, agent_type.as_deref(), form.form()).await)
+        }
+        Command::Top { once, actors, form, admin } => {
+            check_output()?;
+            let request = TopRequest { once, actors };
+            let top = async |host: &Admin| {
+                client::top(host, &request, form.form(), &mut std::io::stdout()).await?;
+                Ok(String::new())
+            };
+            ask(&admin, top)
         }
         Command::Logs(LogsArguments { of, follow, limit, form, admin }) => {
             check_output()?;

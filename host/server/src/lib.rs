@@ -1,7 +1,7 @@
 //! HTTP: the clients of the host, and the format of their answers.
 //!
 //! [`app`] serves the manifest's routes and subscriptions to users and brokers, [`callbacks`] a Dapr sidecar, and
-//! [`admin`] the operator, to whom [`logs`] shows the log, [`metrics`] the metrics and [`versions`] what is deployed, and
+//! [`admin`] the operator, to whom [`logs`] shows the log, [`metrics`] the metrics, [`top`] what the agent types use, and [`versions`] what is deployed, and
 //! who takes a [`backup`], and whom [`effects`] shows what does not leave ([`openapi`] describes this API, and `daca_model::admin` has its types).
 //! All end in [`daca_routing::CallRouter`], or in [`daca_runtime::actor::Actors`] for what a sidecar has brought to its
 //! destination; nothing here knows what an actor does. [`inputs`] handles failed messages of bindings, and [`events`]
@@ -42,6 +42,7 @@ mod server;
 mod socket;
 mod subscriptions;
 mod token;
+mod top;
 mod unreadable;
 mod upload;
 mod versions;

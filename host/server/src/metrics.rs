@@ -1,7 +1,9 @@
 //! `GET /metrics`: the metrics for autoscaling and for operators, in the text format of Prometheus (version 0.0.4).
 //!
-//! The values live where they are counted, and each request reads them. Labels have agent types alone, of which there
-//! are as many as in the manifest.
+//! The values live where they are counted, and each request reads them. Labels have agent types, of which there are as
+//! many as in the manifest, and what they share ([`shares`]).
+
+mod shares;
 
 use std::fmt;
 use std::sync::Arc;
@@ -85,6 +87,8 @@ fn agents(registry: &mut Registry, state: &AdminState) {
         "Turns in which the guest trapped or exceeded a limit",
         counter(|of| of.counted.faults),
     );
+    shares::loads(registry, state, &agents);
+    shares::pools(registry, state);
     effects(registry, state, &agents);
     let histogram = |of: fn(&AgentRuntime) -> &DurationHistogram| {
         ByAgentType::of(agents.iter().map(|(agent, _)| (agent, ShownDurations(of(agent).read()))))
