@@ -22,6 +22,7 @@ mod logs;
 mod manifests;
 mod openapi;
 mod repeated;
+mod shares;
 mod shutdown;
 mod streams;
 mod swap;
