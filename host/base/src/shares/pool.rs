@@ -111,14 +111,19 @@ impl SharedPool {
         Ok(SharePermit { pool: self.inner.clone(), slot, amount })
     }
 
-    /// The same for those who can make room by themselves: it does not count as held back if there is none.
+    /// Takes a part if nobody waits and there is room: for those who can wait, or make room, and are not held back yet.
     pub fn try_now(&self, agent_type: &str, amount: usize) -> Option<SharePermit> {
         let mut books = self.inner.lock();
-        let slot = books.ledger.slot_of(agent_type);
-        let amount = amount.min(books.ledger.most(slot));
-        let took = books.take(slot, amount);
+        let (slot, amount) = books.take_now(agent_type, amount).ok()?;
         drop(books);
-        took.then(|| SharePermit { pool: self.inner.clone(), slot, amount })
+        Some(SharePermit { pool: self.inner.clone(), slot, amount })
+    }
+
+    /// Returns `true` if there is room for a type, whoever waits.
+    pub fn has_room(&self, agent_type: &str, amount: usize) -> bool {
+        let books = self.inner.lock();
+        let slot = books.ledger.slot_of(agent_type);
+        books.ledger.has_room(slot, amount.min(books.ledger.most(slot)), 1)
     }
 
     /// The type of those that wait which is served next.
@@ -148,7 +153,7 @@ impl SharedPool {
 
     /// Refuses if there is no more for a type, in so many times the pool.
     pub fn check(&self, agent_type: &str, times: usize) -> Result<(), HeldBack> {
-        let mut books = self.inner.lock();
+        let books = self.inner.lock();
         let slot = books.ledger.slot_of(agent_type);
         if books.ledger.has_room(slot, 1, times) && (times > 1 || !books.yields(slot, 1)) {
             return Ok(());
@@ -231,12 +236,10 @@ impl Inner {
 
     fn begin(self: &Arc<Self>, agent_type: &str, amount: usize) -> Begun {
         let mut books = self.lock();
-        let slot = books.ledger.slot_of(agent_type);
-        let amount = amount.min(books.ledger.most(slot));
-        if books.waiting == 0 && books.ledger.has_room(slot, amount, 1) {
-            books.ledger.add(slot, amount);
-            return Begun::Taken(slot, amount);
-        }
+        let (slot, amount) = match books.take_now(agent_type, amount) {
+            Ok((slot, amount)) => return Begun::Taken(slot, amount),
+            Err(wanted) => wanted,
+        };
         let (sender, granted) = oneshot::channel();
         let number = books.next_number;
         books.next_number += 1;
@@ -255,6 +258,17 @@ impl Inner {
 }
 
 impl Books {
+    /// Takes a part if nobody waits and there is room. The error is the slot, and what it wants of the pool.
+    fn take_now(&mut self, agent_type: &str, amount: usize) -> Result<(usize, usize), (usize, usize)> {
+        let slot = self.ledger.slot_of(agent_type);
+        let wanted = (slot, amount.min(self.ledger.most(slot)));
+        if self.waiting > 0 || !self.ledger.has_room(wanted.0, wanted.1, 1) {
+            return Err(wanted);
+        }
+        self.ledger.add(wanted.0, wanted.1);
+        Ok(wanted)
+    }
+
     /// Takes a part, unless there is no room or others come first.
     fn take(&mut self, slot: usize, amount: usize) -> bool {
         let is_first = self.lines[slot].waiters.is_empty();

@@ -39,7 +39,7 @@ impl Users {
             }
             Step::Wait(of, amount) => {
                 let pool = self.pool.clone();
-                let future = Box::pin(async move { pool.acquire(TYPES[of], amount).await });
+                let future: Acquiring = Box::pin(async move { pool.acquire(TYPES[of], amount).await });
                 self.waiting.push((of, amount, future));
             }
             Step::Return(index) if !self.permits.is_empty() => {

@@ -11,6 +11,7 @@ use super::{EncodedRow, LastingParts, wakeup_key};
 
 /// The overhead of an entry, so that many small ones count as well.
 const ENTRY_BYTES: u64 = 64;
+
 /// The number of the actor's reminders and timers after a turn that registers new ones, if that is too many.
 pub(super) fn too_many_registrations(
     wakeups: &impl ReadableTable<WakeupRowKey<'static>, &'static [u8]>,

@@ -75,13 +75,16 @@ impl LiveInstances {
             if let Some(part) = pool.try_now(agent_type, amount) {
                 return part;
             }
-            if !self.evict_from(pool, agent_type) {
+            // Those that wait and come first are no reason to evict.
+            if pool.has_room(agent_type, amount) || !self.evict_from(pool, agent_type) {
                 break;
             }
         }
         let _waiting = Waiting::begin(&self.waiting);
         // One that became idle before `waiting` was incremented was not dropped by itself.
-        self.evict_from(pool, agent_type);
+        if !pool.has_room(agent_type, amount) {
+            self.evict_from(pool, agent_type);
+        }
         pool.acquire(agent_type, amount).await
     }
 
