@@ -16,7 +16,7 @@ use daca_base::telemetry::printable;
 pub(super) const MAX_LINE: usize = 8 * 1024;
 
 /// The bytes of a line besides its text: its time, its fields.
-const LINE_BYTES: usize = 200;
+pub(crate) const LINE_BYTES: usize = 200;
 
 /// The share of an agent type in the log.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ mod wasi;
 use wasmtime::component::{HasData, Linker};
 use wasmtime_wasi::WasiView;
 
-pub(crate) use log_budget::{LogBudget, LogShare};
+pub(crate) use log_budget::{LINE_BYTES, LogBudget, LogShare};
 pub use scope::{ScopeOptions, TurnProducts, TurnScope, WakeupHandlers};
 pub use state_cache::StateCache;
 pub(crate) use wasi::wasi_context;
