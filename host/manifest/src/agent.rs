@@ -17,6 +17,9 @@ use daca_base::ErrorCode;
 /// another.
 const MAX_NESTED: u32 = 32;
 
+/// The largest weight: with more, a type of weight 1 would wait for seconds.
+const MAX_WEIGHT: u32 = 1_000;
+
 /// An agent type, as the manifest describes it.
 #[derive(Debug)]
 pub struct AgentType {
@@ -28,6 +31,8 @@ pub struct AgentType {
     pub component_line: usize,
     /// An actor that was not called for this time is deactivated.
     pub idle_timeout: Duration,
+    /// Its share of what the types divide among them, such as processor time: 1 to 1,000.
+    pub weight: u32,
     /// The settings that `wasi:config/store` returns, and no others.
     pub settings: BTreeMap<String, String>,
     /// Whether and how an actor of this type may be called while it waits for the reply to a call that led there.
@@ -79,6 +84,7 @@ pub(super) fn build(
     let component_line = problems.position(agent.component.span().start).0;
     let name: Arc<str> = name.into_inner().into();
     check_names(&name, &agent, problems);
+    check_weight(&name, agent.weight, problems);
     agent.effects.check(&name, retry_delay, problems);
     agent.limits.check(&name, problems);
     limits::check_time(&["agents", &name], "idle-timeout", agent.idle_timeout, problems);
@@ -86,6 +92,7 @@ pub(super) fn build(
         component: folder.join(agent.component.into_inner()),
         component_line,
         idle_timeout: agent.idle_timeout,
+        weight: agent.weight,
         settings: agent.settings,
         reentrancy: reentrancy(&name, agent.reentrancy, problems),
         deduplicate: agent.deduplicate,
@@ -104,6 +111,14 @@ fn check_names(name: &str, agent: &file::Agent, problems: &mut Problems<'_>) {
     for setting in agent.settings.keys() {
         let checked = names::check(&format!("a name in agents.{name}.settings"), setting);
         problems.push_name(&["agents", name, "settings", setting], checked);
+    }
+}
+
+fn check_weight(name: &str, weight: u32, problems: &mut Problems<'_>) {
+    if !(1..=MAX_WEIGHT).contains(&weight) {
+        let span = problems.locate(&["agents", name, "weight"]);
+        let message = format!("agents.{name}.weight: {weight} is out of range");
+        problems.push(ErrorCode::ManifestInvalidLimit, span, message, || format!("write 1 to {MAX_WEIGHT}"));
     }
 }
 

@@ -139,6 +139,8 @@ pub(super) struct Agent {
     pub(super) component: Spanned<PathBuf>,
     #[serde(default = "ten_minutes", with = "humantime_serde")]
     pub(super) idle_timeout: Duration,
+    #[serde(default = "one")]
+    pub(super) weight: u32,
     #[serde(default)]
     pub(super) settings: BTreeMap<String, String>,
     pub(super) reentrancy: Option<Reentrancy>,
@@ -171,6 +173,10 @@ impl Default for Reentrancy {
     fn default() -> Reentrancy {
         Reentrancy { enabled: true, max_stack_depth: 32 }
     }
+}
+
+fn one() -> u32 {
+    1
 }
 
 fn ten_minutes() -> Duration {

@@ -20,6 +20,11 @@ pub const TABLES: [Table; 13] = [
             key("component", Required, "the `.wasm` file"),
             key("idle-timeout", Value("10m"), "an actor that was not called for this time is deactivated"),
             key(
+                "weight",
+                Value("1"),
+                "its share of the processors' time, against the other types; 1 to 1,000",
+            ),
+            key(
                 "deduplicate",
                 Value("state"),
                 "where the [dedup log](../concepts/idempotency.md#calls-that-a-sidecar-repeats) of calls between hosts is kept, behind Dapr: `\"state\"` or `\"memory\"`",
