@@ -19,6 +19,7 @@ use daca_runtime::component::{
     LoadedVersion, Outcome, TrafficSplit,
 };
 use daca_runtime::imports::{ScopeOptions, StateCache, TurnScope};
+use daca_runtime::scheduler::GuestScheduler;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -139,6 +140,7 @@ impl Parts {
             ActorsOptions { max_turns_in_flight: 1_000, max_live_instances: FEW, max_active_actors: 1_000 };
         let host = HostServices {
             engine: self.engine.clone(),
+            guests: GuestScheduler::on_runtime(),
             backend: self.backend.clone(),
             calls: self.backend.clone(),
             deliveries,

@@ -18,11 +18,14 @@ use super::recent_calls::RecentCalls;
 use super::record::Activation;
 use super::untold::Untold;
 use crate::component::Engine;
+use crate::scheduler::GuestScheduler;
 
 /// The parts of the host that actors need.
 pub struct HostServices {
     /// Runs components.
     pub engine: Engine,
+    /// Gives turns their processors.
+    pub guests: GuestScheduler,
     /// The target of state, bindings, wake-ups and secrets.
     pub backend: Arc<dyn Backend>,
     /// The target of the calls that turns make of other actors.
@@ -36,6 +39,7 @@ pub struct HostServices {
 /// The services that activations and their turns need.
 pub(super) struct Services {
     pub(super) engine: Engine,
+    pub(super) guests: GuestScheduler,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) calls: Arc<dyn ActorCalls>,
     pub(super) deliveries: Deliveries,
@@ -59,11 +63,12 @@ impl Services {
         agent_types: impl Iterator<Item = Arc<str>>,
         max_live_instances: usize,
     ) -> Services {
-        let HostServices { engine, backend, calls, deliveries, lifecycle } = host;
+        let HostServices { engine, guests, backend, calls, deliveries, lifecycle } = host;
         let dead_letters = DeadLetterIndex::new(backend.shared());
         let late_effects = LateEffects::new(backend.shared());
         Services {
             engine,
+            guests,
             backend,
             calls,
             deliveries,

@@ -148,6 +148,11 @@ impl Engine {
         Ok(Engine { wasmtime, linker: Arc::new(linker), compiler: Arc::new(compiler), stalls })
     }
 
+    /// Makes all guests that run give way now, rather than at the next tick.
+    pub(crate) fn interrupt_guests(&self) {
+        self.wasmtime.increment_epoch();
+    }
+
     /// Stops all compilations, and starts no new ones: the host shuts down.
     pub fn stop_compiling(&self) {
         self.compiler.stop();
