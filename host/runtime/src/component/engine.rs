@@ -131,6 +131,7 @@ impl Engine {
             .map_err(EngineError)?;
         let mut linker = Linker::new(&wasmtime);
         imports::add_to_linker(&mut linker, InstanceState::imports).map_err(EngineError)?;
+        imports::add_lists_to_linker(&mut linker, InstanceState::imports).map_err(EngineError)?;
         let stalls = Arc::new(Stalls::new(TICK));
         start_ticking(&wasmtime, stalls.clone()).map_err(|error| EngineError(error.into()))?;
         let settings = CodeSettings {
