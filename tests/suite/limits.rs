@@ -161,6 +161,7 @@ async fn what_is_too_large_is_refused_and_the_rest_is_kept() -> anyhow::Result<(
     let cases = [
         ("Write10000Keys", 1_000),
         ("Read10000Keys", 0),
+        ("ManyKeys", 0),
         ("Publish1000", 100),
         ("HugeKey", 0),
         ("HugeValue", 0),
