@@ -214,10 +214,10 @@ impl State {
     /// Returns `true` if a turn of this type is to run before one that runs and takes long. Each is asked once.
     fn asks_to_give_way(&mut self, share: Share) -> bool {
         let State { queue, slices, .. } = self;
-        let mut asks = false;
+        let (now, mut asks) = (Instant::now(), false);
         for slice in slices.iter_mut().flatten() {
             let is_worse = slice.share != share && queue.goes_before(share, slice.share);
-            if is_worse && !slice.is_asked && slice.since.elapsed() >= SHORT_SLICE {
+            if is_worse && !slice.is_asked && now.saturating_duration_since(slice.since) >= SHORT_SLICE {
                 slice.is_asked = true;
                 asks = true;
             }
