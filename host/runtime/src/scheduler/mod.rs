@@ -1,10 +1,12 @@
 //! Processor time: guests run on threads of their own, and types share these by weight.
 //!
 //! [`GuestScheduler`] runs the tasks of activations, in which the guests' turns are, and smoke tests. Its [`pool`] of
-//! threads takes them from a [`fair_queue`], which knows what each type has used. Everything in a task counts as its
-//! type's time: the guest, the host's functions that it calls, and what the host does around a turn.
+//! threads takes them from a [`fair_queue`], which knows what each type has used; [`kernel`] lets the threads that serve
+//! go before them. Everything in a task counts as its type's time: the guest, the host's functions that it calls, and
+//! what the host does around a turn.
 
 mod fair_queue;
+mod kernel;
 mod pool;
 
 use std::collections::BTreeMap;

@@ -28,8 +28,6 @@ use crate::thread_clock::Stretch;
 /// The slice after which a turn may be interrupted for another type. Most turns end before, and to interrupt those would
 /// cost more than to wait for them.
 const SHORT_SLICE: Duration = Duration::from_micros(200);
-/// By how much the threads are nicer than those that serve: the request of a client is read while guests are busy.
-const NICE: i32 = 5;
 
 /// A [`Turn`] waits for its waker.
 const WAITS: u8 = 0;
@@ -158,9 +156,7 @@ impl Pool {
 
     fn run_thread(&self, number: usize, runtime: &Handle) {
         let _runtime = runtime.enter();
-        if let Err(error) = rustix::process::nice(NICE) {
-            tracing::debug!("guests run with the priority of the server: {error}");
-        }
+        super::kernel::lengthen_slice();
         let mut polled = None;
         while let Some((share, turn)) = self.next(number, polled.take()) {
             let stretch = Stretch::begin();
