@@ -139,7 +139,7 @@ impl Actors {
         );
         let run = async move { instance.run(Box::new(scope), kind, deadline).await };
         let ran = services.guests.run(&agent.name, run.instrument(span)).await;
-        let (outcome, products) = ran.ok_or_else(|| SmokeTestFailure::Failed(DEFECT.into()))?;
+        let (outcome, products) = ran.map_err(|_has_no_end| SmokeTestFailure::Failed(DEFECT.into()))?;
         Ok((outcome, products.saw_transient_error))
     }
 }

@@ -72,19 +72,19 @@ impl GuestScheduler {
         }
     }
 
-    /// The same for work with a result. `None` if it has panicked, or the host ends.
-    pub(crate) async fn run<T: Send + 'static>(
+    /// The same for work with a result. There is none if the work has panicked, or the host ends.
+    pub(crate) fn run<T: Send + 'static>(
         &self,
         agent_type: &str,
         work: impl Future<Output = T> + Send + 'static,
-    ) -> Option<T> {
+    ) -> oneshot::Receiver<T> {
         let (sender, result) = oneshot::channel();
         let work = async move {
             // Nobody may wait for it any more.
             sender.send(work.await).ok();
         };
         self.spawn(agent_type, Box::pin(work));
-        result.await.ok()
+        result
     }
 
     /// Runs nothing more: the host ends.
