@@ -15,7 +15,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -25,9 +25,9 @@ use tokio::runtime::Handle;
 use super::fair_queue::{FairQueue, Share, Use};
 use crate::thread_clock::Stretch;
 
-/// The slice after which a turn may be interrupted for another type. Most turns end before, and to interrupt those would
-/// cost more than to wait for them.
-const SHORT_SLICE: Duration = Duration::from_micros(200);
+/// The slice after which a turn may be interrupted for another type. Most turns end or wait before, and to interrupt
+/// those would cost more than to wait for them.
+const SHORT_SLICE: Duration = Duration::from_micros(50);
 
 /// A [`Turn`] waits for its waker.
 const WAITS: u8 = 0;
@@ -66,6 +66,8 @@ struct State {
 struct Slice {
     share: Share,
     since: Instant,
+    /// The turn has used up its last slice, so this one will be long, too.
+    is_long: bool,
     /// It was or will be interrupted.
     is_asked: bool,
 }
@@ -83,6 +85,8 @@ struct Turn {
     pool: Arc<Pool>,
     share: Share,
     state: AtomicU8,
+    /// It wanted to go on when it was last polled.
+    goes_on: AtomicBool,
     /// `None` once it has ended. The lock is never waited for: only the thread that took the turn from the queue polls.
     work: Mutex<Option<Work>>,
 }
@@ -117,8 +121,9 @@ impl Pool {
 
     /// Adds a turn.
     pub(super) fn spawn(self: &Arc<Pool>, share: Share, work: Work) {
-        let (state, work) = (AtomicU8::new(QUEUED), Mutex::new(Some(work)));
-        self.push(share, Arc::new(Turn { pool: self.clone(), share, state, work }));
+        let (state, goes_on) = (AtomicU8::new(QUEUED), AtomicBool::new(false));
+        let work = Mutex::new(Some(work));
+        self.push(share, Arc::new(Turn { pool: self.clone(), share, state, goes_on, work }));
     }
 
     /// Runs no more turns. Those that run end with their slice.
@@ -182,7 +187,8 @@ impl Pool {
         state.slices[number] = None;
         while !state.is_closed {
             if let Some((share, turn)) = state.queue.pop() {
-                state.slices[number] = Some(Slice { share, since: Instant::now(), is_asked: false });
+                let (since, is_long) = (Instant::now(), turn.goes_on.load(Ordering::Relaxed));
+                state.slices[number] = Some(Slice { share, since, is_long, is_asked: false });
                 let wakes = state.calls_a_thread();
                 drop(state);
                 if wakes {
@@ -213,7 +219,8 @@ impl State {
         let (now, mut asks) = (Instant::now(), false);
         for slice in slices.iter_mut().flatten() {
             let is_worse = slice.share != share && queue.goes_before(share, slice.share);
-            if is_worse && !slice.is_asked && now.saturating_duration_since(slice.since) >= SHORT_SLICE {
+            let is_long = slice.is_long || now.saturating_duration_since(slice.since) >= SHORT_SLICE;
+            if is_worse && is_long && !slice.is_asked {
                 slice.is_asked = true;
                 asks = true;
             }
@@ -234,17 +241,25 @@ impl Turn {
         // Of a panic the hook has made a line in the log, and whoever waits for the turn learns that it is gone.
         if matches!(catch_unwind(poll), Ok(Poll::Pending)) {
             drop(work);
-            let waits = self.state.compare_exchange(RUNS, WAITS, Ordering::AcqRel, Ordering::Acquire);
-            if waits.is_err() {
-                self.state.swap(QUEUED, Ordering::AcqRel);
-            }
-            return waits.is_err();
+            return self.end_slice();
         }
         self.state.store(ENDED, Ordering::Release);
         let ended = work.take();
         drop(work);
         catch_unwind(AssertUnwindSafe(|| drop(ended))).ok();
         false
+    }
+
+    /// Ends a slice. Returns `true` if it was woken meanwhile, and `false` if it waits.
+    fn end_slice(&self) -> bool {
+        // Before it waits: from then on another thread may have it.
+        self.goes_on.store(false, Ordering::Relaxed);
+        if self.state.compare_exchange(RUNS, WAITS, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            return false;
+        }
+        self.goes_on.store(true, Ordering::Relaxed);
+        self.state.swap(QUEUED, Ordering::AcqRel);
+        true
     }
 }
 
