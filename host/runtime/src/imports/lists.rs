@@ -110,3 +110,23 @@ fn pairs<T: Send + 'static>(
     }
     Ok(Ok(read))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Under another name they would be linked beside the generated functions, and nobody would call them.
+    #[test]
+    fn the_names_are_those_of_the_contract() {
+        let wit = include_str!("../../../../wit/agent.wit");
+        let package = wit.lines().find_map(|line| line.strip_prefix("package ")?.strip_suffix(';'));
+        let (package, version) = package.and_then(|package| package.split_once('@')).expect("a package");
+        for (name, interface) in [(STATE, "state"), (BINDINGS, "bindings")] {
+            assert_eq!(name, format!("{package}/{interface}@{version}"));
+            assert!(wit.contains(&format!("interface {interface} {{")), "{interface}");
+        }
+        for function in ["get-many: func(", "invoke: func(", "send: func("] {
+            assert!(wit.contains(function), "{function}");
+        }
+    }
+}
