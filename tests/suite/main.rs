@@ -20,6 +20,7 @@ mod hostile_json;
 mod limits;
 mod logs;
 mod manifests;
+mod neighbours;
 mod openapi;
 mod repeated;
 mod shares;

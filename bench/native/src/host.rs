@@ -1,6 +1,7 @@
 //! The parts of a host that a turn needs, built as the host builds them, on a backend in memory.
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,6 +20,7 @@ use daca_runtime::component::{
     InstancePlace, LoadedVersion, Outcome, TrafficSplit,
 };
 use daca_runtime::imports::{ScopeOptions, StateCache, TurnScope};
+use daca_runtime::scheduler::GuestScheduler;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -114,8 +116,14 @@ impl Parts {
         }
     }
 
-    /// All actors, as a host has them.
-    pub(crate) fn actors(&self) -> Actors {
+    /// The threads on which a host runs its guests. Called within a runtime.
+    pub(crate) fn guest_threads(&self) -> anyhow::Result<GuestScheduler> {
+        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Ok(GuestScheduler::start(threads, &self.engine, std::iter::once(&self.agent))?)
+    }
+
+    /// All actors, as a host has them, whose guests run there.
+    pub(crate) fn actors(&self, guests: GuestScheduler) -> Actors {
         let loaded = LoadedVersion {
             version: self.version.clone(),
             label: Arc::from("bench"),
@@ -147,6 +155,7 @@ impl Parts {
         };
         let host = HostServices {
             engine: self.engine.clone(),
+            guests,
             backend: self.backend.clone(),
             calls: self.backend.clone(),
             deliveries,

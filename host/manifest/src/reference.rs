@@ -22,7 +22,7 @@ pub const TABLES: [Table; 13] = [
             key(
                 "weight",
                 Value("1"),
-                "its share of the processors' time, and of [what the types share](../operate/shares.md), against the other types; 1 to 1,000",
+                "its share of the [processors' time](../concepts/turns.md#processors), and of [what the types share](../operate/shares.md), against the other types; 1 to 1,000",
             ),
             key(
                 "storage",

@@ -89,6 +89,7 @@ fn agents(registry: &mut Registry, state: &AdminState) {
     );
     shares::loads(registry, state, &agents);
     shares::pools(registry, state);
+    processors(registry, state, &agents);
     effects(registry, state, &agents);
     let histogram = |of: fn(&AgentRuntime) -> &DurationHistogram| {
         ByAgentType::of(agents.iter().map(|(agent, _)| (agent, ShownDurations(of(agent).read()))))
@@ -113,6 +114,20 @@ fn agents(registry: &mut Registry, state: &AdminState) {
         "The duration of the backend's transactions",
         histogram(|agent| &agent.durations.commit),
     );
+}
+
+/// What each agent type has of the processors.
+fn processors(registry: &mut Registry, state: &AdminState, agents: &[(Arc<AgentRuntime>, AgentStatistics)]) {
+    let uses = agents.iter().map(|(agent, _)| (agent, state.actors.processor_use(&agent.agent.name)));
+    let uses = uses.collect::<Vec<_>>();
+    let used = uses.iter().map(|(agent, of)| (*agent, ConstCounter::new(of.used.as_secs_f64())));
+    registry.register(
+        "daca_processor_seconds",
+        "The processor time of turns, with the work of the host for them",
+        ByAgentType::of(used),
+    );
+    let runnable = uses.iter().map(|(agent, of)| (*agent, ConstGauge::new(of.runnable)));
+    registry.register("daca_runnable_turns", "Turns that wait for a processor", ByAgentType::of(runnable));
 }
 
 /// The effects of each agent type. Of dead letters only their changes here are known: they lie in the store, and their

@@ -76,8 +76,9 @@ struct Measured {
 }
 
 /// The one place in which the processor time and the memory of a type are asked for.
-fn measured(_state: &AdminState, _agent_type: &str) -> Measured {
-    Measured { processor_ms: None, memory: None }
+fn measured(state: &AdminState, agent_type: &str) -> Measured {
+    let processor_ms = Some(millis(state.actors.processor_use(agent_type).used));
+    Measured { processor_ms, memory: None }
 }
 
 fn pool(pool: &SharedPool) -> PoolInfo {

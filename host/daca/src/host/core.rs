@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use daca_runtime::actor::{
     self, Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions, HostServices,
 };
 use daca_runtime::component::{CompileIn, Engine, EngineError, EngineOptions};
+use daca_runtime::scheduler::GuestScheduler;
 use daca_server::Subscriptions;
 
 use tokio::net::TcpListener;
@@ -62,6 +64,7 @@ impl Core {
         let starts = open_types(&engine, manifest, &options.data, &*backend).await?;
         let deliveries = Deliveries::new(backend.clone(), outbox.clone(), DeliveryOptions::of(manifest));
         let services = HostServices {
+            guests: guest_threads(&engine, manifest)?,
             engine: engine.clone(),
             backend: backend.clone(),
             calls: Arc::new(router.clone()),
@@ -144,6 +147,13 @@ fn open_engine(
         compile_in: CompileIn::OwnProcess(manifest.deploy.compiling),
         for_any_processor: false,
     })
+}
+
+/// As many threads as processors, beside those that serve.
+fn guest_threads(engine: &Engine, manifest: &Manifest) -> Result<GuestScheduler, Failure> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    GuestScheduler::start(threads, engine, manifest.agents.values())
+        .map_err(|error| Failure::at("starting the threads on which guests run", &error))
 }
 
 fn live_instances(limits: &manifest::HostLimits) -> usize {

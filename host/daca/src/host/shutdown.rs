@@ -83,6 +83,8 @@ impl Host {
         let end = deadline.max(Instant::now() + LAST_ANSWERS);
         tokio::time::timeout_at(end, servers.wait()).await.ok();
         core.backend.shut_down().await;
+        // The runtime ends next, whose timers they would miss.
+        core.actors.stop_turns();
         left.report(grace);
         // Data in a removed file is not on disk.
         let is_kept = behind_sidecar || core.backend.readiness() == Readiness::Ready;

@@ -41,7 +41,8 @@ impl Activation {
             && let Ok(place) = self.nested.clone().try_read_owned()
         {
             drop(inner);
-            tokio::spawn(self.clone().run_nested(services.clone(), job, place));
+            let nested = self.clone().run_nested(services.clone(), job, place);
+            services.guests.spawn(&self.address.agent_type, Box::pin(nested));
             return Offer::Taken;
         }
         let limit = self.agent.agent.limits.queue;
@@ -124,7 +125,8 @@ impl Activation {
         let warm = std::mem::take(&mut inner.warm);
         drop(inner);
         // A task moves its future several times, and this one is large.
-        tokio::spawn(Box::pin(self.clone().run(services.clone(), warm)));
+        let run = Box::pin(self.clone().run(services.clone(), warm));
+        services.guests.spawn(&self.address.agent_type, run);
     }
 
     /// Processes the queue until it is empty. Turns of this actor run only here.

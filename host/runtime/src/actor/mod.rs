@@ -9,7 +9,8 @@
 //! [`schema`] records the schema of the stored state. [`dedup_log`] is the dedup log, [`stored_format`] has what is
 //! common to all of these values between releases, and [`recent_calls`] has the calls of the last seconds.
 //! [`smoke_test`] smoke-tests a version before it serves. [`live`] keeps the number of live instances within the
-//! machine's limits. [`durations`] has the histograms of the metrics.
+//! machine's limits. [`durations`] has the histograms of the metrics, and [`processors`]
+//! what turns have of the processors.
 
 mod activation;
 mod agent;
@@ -28,6 +29,7 @@ mod late_effects;
 mod lease;
 mod live;
 mod marks;
+mod processors;
 mod recent_calls;
 mod record;
 mod replies;

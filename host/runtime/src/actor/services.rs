@@ -20,11 +20,14 @@ use super::record::Activation;
 use super::table::ActorsOptions;
 use super::untold::Untold;
 use crate::component::Engine;
+use crate::scheduler::GuestScheduler;
 
 /// The parts of the host that actors need.
 pub struct HostServices {
     /// Runs components.
     pub engine: Engine,
+    /// Gives turns their processors.
+    pub guests: GuestScheduler,
     /// The target of state, bindings, wake-ups and secrets.
     pub backend: Arc<dyn Backend>,
     /// The target of the calls that turns make of other actors.
@@ -38,6 +41,7 @@ pub struct HostServices {
 /// The services that activations and their turns need.
 pub(super) struct Services {
     pub(super) engine: Engine,
+    pub(super) guests: GuestScheduler,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) calls: Arc<dyn ActorCalls>,
     pub(super) deliveries: Deliveries,
@@ -61,11 +65,12 @@ pub(super) struct Services {
 impl Services {
     /// Starts without active actors.
     pub(super) fn new(host: HostServices, weights: &Weights, options: &ActorsOptions) -> Services {
-        let HostServices { engine, backend, calls, deliveries, lifecycle } = host;
+        let HostServices { engine, guests, backend, calls, deliveries, lifecycle } = host;
         let dead_letters = DeadLetterIndex::new(backend.shared());
         let late_effects = LateEffects::new(backend.shared());
         Services {
             engine,
+            guests,
             backend,
             calls,
             deliveries,

@@ -24,6 +24,8 @@ use daca_model::{Fault, TurnKind};
 
 /// The maximum time of a smoke test, if the turn time of the type is longer.
 const MAX_TIME: Duration = Duration::from_secs(30);
+/// The reason of a smoke test that has no end.
+const DEFECT: &str = "the host ends, or has a defect";
 /// The id of the scratch actor.
 const ACTOR_ID: &str = "daca-smoke-test";
 
@@ -137,7 +139,9 @@ impl Actors {
             actor_id = ACTOR_ID,
             component = version.short_digest()
         );
-        let (outcome, products) = instance.run(Box::new(scope), kind, deadline).instrument(span).await;
+        let run = async move { instance.run(Box::new(scope), kind, deadline).await };
+        let ran = services.guests.run(&agent.name, run.instrument(span)).await;
+        let (outcome, products) = ran.map_err(|_has_no_end| SmokeTestFailure::Failed(DEFECT.into()))?;
         Ok((outcome, products.saw_transient_error))
     }
 }

@@ -138,6 +138,7 @@ impl Engine {
             .map_err(EngineError)?;
         let mut linker = Linker::new(&wasmtime);
         imports::add_to_linker(&mut linker, InstanceState::imports).map_err(EngineError)?;
+        imports::add_lists_to_linker(&mut linker, InstanceState::imports).map_err(EngineError)?;
         let stalls = Arc::new(Stalls::new(TICK));
         start_ticking(&wasmtime, stalls.clone()).map_err(|error| EngineError(error.into()))?;
         let settings = CodeSettings {
@@ -153,6 +154,11 @@ impl Engine {
             options.precompiled.clone(),
         );
         Ok(Engine { wasmtime, linker: Arc::new(linker), compiler: Arc::new(compiler), stalls })
+    }
+
+    /// Makes all guests that run give way now, rather than at the next tick.
+    pub(crate) fn interrupt_guests(&self) {
+        self.wasmtime.increment_epoch();
     }
 
     /// Stops all compilations, and starts no new ones: the host shuts down.

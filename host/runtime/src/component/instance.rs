@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use bytesize::ByteSize;
 use tokio::time::Instant;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
@@ -22,8 +23,10 @@ use daca_manifest::AgentLimits;
 use daca_model::backend::WakeupKind;
 use daca_model::{Fault, TurnKind};
 
-/// The bytes that one call of an import may make the host allocate for its arguments.
-const ARGUMENT_BYTES: usize = 64 * 1024 * 1024;
+/// What a call may copy out of a guest whose limits are small: its errors and lines of the log are texts, too.
+const LEAST_COPIED: u64 = 1024 * 1024;
+/// The bytes that a key takes which the host reads from a guest: the longest, and what a list of texts needs for each.
+const KEY_BYTES: u64 = 600;
 
 /// The place of an instance in the engine's pools, which ends with it.
 #[derive(Debug)]
@@ -126,10 +129,21 @@ impl Instance {
     }
 }
 
+/// The bytes that one call may copy out of a guest: three times the largest thing that its type may hand over at once, so
+/// that what is somewhat too large is refused by the limit that is for it. What is larger ends the turn.
+fn copied_bytes(limits: &AgentLimits) -> usize {
+    let sizes = [limits.reply, limits.payload, limits.state_value, limits.state_bytes_per_turn];
+    let largest = sizes.iter().map(ByteSize::as_u64).max().unwrap_or(0);
+    let keys = KEY_BYTES.saturating_mul(limits.state_keys_per_turn as u64);
+    let bytes = largest.saturating_mul(3).max(keys).saturating_add(LEAST_COPIED);
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
 fn new_store(engine: &Engine, scope: Box<TurnScope>) -> Store<InstanceState> {
+    let copied = copied_bytes(scope.limits());
     let mut store = Store::new(&engine.wasmtime, InstanceState::new(scope));
     store.limiter(|state| &mut state.memory);
-    store.set_hostcall_fuel(ARGUMENT_BYTES);
+    store.set_hostcall_fuel(copied);
     store.epoch_deadline_callback(|context| {
         let state = context.data();
         if state.running_time.is_over() {

@@ -19,6 +19,7 @@ use crate::actor::{
 use crate::component::{
     ActiveRollout, CompileIn, Compiling, ComponentVersion, Engine, EngineOptions, LoadedVersion, TrafficSplit,
 };
+use crate::scheduler::GuestScheduler;
 
 /// The time after which an idle actor is deactivated.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -91,6 +92,7 @@ impl FakeHost {
         lifecycle.enter(HostPhase::Serving);
         let services = HostServices {
             engine: engine.clone(),
+            guests: GuestScheduler::on_runtime(),
             backend: backend.clone(),
             calls: backend.clone(),
             deliveries: deliveries.clone(),

@@ -11,6 +11,7 @@ mod config;
 mod effects;
 mod expiry;
 mod identity;
+mod lists;
 mod log_budget;
 mod logging;
 mod pubsub;
@@ -26,6 +27,7 @@ mod wasi;
 use wasmtime::component::{HasData, Linker};
 use wasmtime_wasi::WasiView;
 
+pub(crate) use lists::add_lists_to_linker;
 pub(crate) use log_budget::{LINE_BYTES, LogBudget, LogShare};
 pub use scope::{ScopeOptions, TurnProducts, TurnScope, WakeupHandlers};
 pub use state_cache::StateCache;

@@ -149,16 +149,9 @@ impl TurnScope {
 
     /// Reads values: from this turn's staged writes, else from the cache, else from the backend.
     pub(crate) async fn read(&mut self, keys: &[String]) -> Result<Vec<Option<StateValue>>, Error> {
-        let limits = self.limits();
-        if keys.len() > limits.state_keys_per_turn {
-            return Err(Error::TooLarge(format!(
-                "{} keys at once; the limit state-keys-per-turn is {}",
-                keys.len(),
-                limits.state_keys_per_turn
-            )));
-        }
+        self.check_key_count(keys.len())?;
         keys.iter().try_for_each(|key| check_key(key))?;
-        let most_bytes = limits.memory.as_u64();
+        let most_bytes = self.limits().memory.as_u64();
         let mut bytes = 0;
         let mut values = Vec::with_capacity(keys.len());
         for batch in keys.chunks(READ_BATCH) {
@@ -173,6 +166,16 @@ impl TurnScope {
             }
         }
         Ok(values)
+    }
+
+    /// Checks the number of keys that are read at once.
+    pub(super) fn check_key_count(&self, keys: usize) -> Result<(), Error> {
+        let limit = self.limits().state_keys_per_turn;
+        if keys > limit {
+            let text = format!("{keys} keys at once; the limit state-keys-per-turn is {limit}");
+            return Err(Error::TooLarge(text));
+        }
+        Ok(())
     }
 
     /// A nested turn has committed writes of its own.
