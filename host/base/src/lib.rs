@@ -2,7 +2,7 @@
 //! of files ([`text`], [`files`]), the clock of all decisions ([`clock`]), the log ([`telemetry`]), long-running tasks
 //! ([`task`]), the waits of retries ([`backoff`]), the codes of errors ([`error_code`]) and how people see errors
 //! ([`explanation`]), and formats of people and of Dapr ([`address`], [`go_duration`]). [`digest`] names bytes, and an
-//! [`archive`] shows whether it is whole.
+//! [`archive`] shows whether it is whole. [`memory`] is the budget of what the process holds.
 
 pub mod address;
 pub mod archive;
@@ -14,6 +14,7 @@ pub mod explanation;
 pub mod files;
 pub mod go_duration;
 pub mod json;
+pub mod memory;
 pub mod panics;
 pub mod task;
 pub mod telemetry;
