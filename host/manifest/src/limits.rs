@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::Problems;
 use daca_base::ErrorCode;
+use daca_base::memory::machine;
 
 /// The largest count; a higher limit would be no limit.
 const MAX_COUNT: usize = 10_000_000;
@@ -24,6 +25,9 @@ const MAX_TIME: Duration = Duration::from_secs(366 * 24 * 3_600);
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct HostLimits {
+    /// The memory of the whole process. Beyond it, what is idle is given up, and calls wait or are answered 503. By
+    /// default a part of what the machine or the control group has.
+    pub memory: Option<ByteSize>,
     /// Calls that wait or run at the same time, over all actors. Further ones are answered 503.
     pub max_turns_in_flight: usize,
     /// Live instances at the same time. The host lowers it to the number that `vm.max_map_count` allows.
@@ -64,6 +68,7 @@ pub struct HostLimits {
 impl Default for HostLimits {
     fn default() -> HostLimits {
         HostLimits {
+            memory: None,
             max_turns_in_flight: 16_384,
             max_live_instances: None,
             max_active_actors: 200_000,
@@ -97,6 +102,7 @@ impl HostLimits {
     /// A limit of zero would prevent every answer.
     pub(super) fn check(&self, problems: &mut Problems<'_>) {
         let table = ["host"];
+        self.check_memory(problems);
         for (key, value) in [
             ("max-turns-in-flight", self.max_turns_in_flight),
             ("max-live-instances", self.max_live_instances.unwrap_or(1)),
@@ -136,6 +142,23 @@ impl HostLimits {
             ByteSize(u64::MAX),
             problems,
         );
+    }
+}
+
+impl HostLimits {
+    /// The bytes of the budget of memory.
+    pub fn memory(&self) -> u64 {
+        self.memory.map_or_else(machine::default_budget, |memory| memory.as_u64())
+    }
+
+    fn check_memory(&self, problems: &mut Problems<'_>) {
+        let least = ByteSize(machine::LEAST_BUDGET);
+        let Some(memory) = self.memory.filter(|memory| *memory < least) else { return };
+        let [memory, least] = sizes_for_people([memory, least]);
+        let message = format!("host.memory is {memory}; the minimum is {least}");
+        let place = problems.locate(&["host", "memory"]);
+        let help = || "give a larger budget, or leave it out".into();
+        problems.push(ErrorCode::ManifestInvalidLimit, place, message, help);
     }
 }
 

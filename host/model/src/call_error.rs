@@ -43,6 +43,9 @@ pub enum CallError {
     /// The host has reached its limit of calls.
     #[error("The host is busy with {0} calls, which is its limit. Call again later.")]
     HostBusy(usize),
+    /// The host's budget of memory is used up.
+    #[error("The host has no memory for the call now. Call again later.")]
+    MemoryExhausted,
     /// Too many effects wait for delivery.
     #[error("{0} events and messages wait for delivery, which is the limit of the host. Call again later.")]
     EffectsBacklog(usize),
@@ -182,6 +185,7 @@ impl CallError {
             CallError::InvalidActorId { .. } => ErrorCode::ActorIdInvalid,
             CallError::QueueFull { .. } => ErrorCode::ActorQueueFull,
             CallError::HostBusy(_) => ErrorCode::HostBusy,
+            CallError::MemoryExhausted => ErrorCode::MemoryExhausted,
             CallError::EffectsBacklog(_) => ErrorCode::EffectsBacklog,
             CallError::WakeupOfNewerHost(_) => ErrorCode::WakeupOfNewerHost,
             CallError::Starting => ErrorCode::HostStarting,
