@@ -18,6 +18,7 @@ use super::{ComponentVersion, Engine, InstanceState, Outcome, failed_effect, mig
 use crate::contract::daca::agent::types::Failure;
 use crate::contract::exports::daca::agent as guest;
 use crate::imports::{TurnProducts, TurnScope};
+use daca_base::memory::MemoryKind;
 use daca_manifest::AgentLimits;
 use daca_model::backend::WakeupKind;
 use daca_model::{Fault, TurnKind};
@@ -64,6 +65,11 @@ impl Instance {
         &self.version
     }
 
+    /// The bytes that it has reserved in the host's budget of memory.
+    pub fn reserved(&self) -> u64 {
+        self.live.as_ref().map_or(0, |live| live.store.data().memory.reserved())
+    }
+
     /// Returns, once, the time that the activation of this instance took. `None` if it has not succeeded, or is known.
     pub fn take_activation_time(&mut self) -> Option<Duration> {
         self.live.as_mut()?.activated_in.take()
@@ -90,7 +96,9 @@ impl Instance {
         let live = self.live.insert(live);
         let running_time = live.store.data().running_time.clone();
         running_time.restart(limits.running_time);
-        live.store.data_mut().memory.begin_turn();
+        let state = live.store.data_mut();
+        let reserved = state.memory.begin_turn();
+        state.scope.reserve_in(reserved);
         live.store.data().log.restart(limits.log_lines_per_turn);
         live.store.set_epoch_deadline(1);
         let ended = {
@@ -101,17 +109,20 @@ impl Instance {
         let outcome = match ended {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => Outcome::Fault(live.fault(&error, &limits)),
+            Err(OutOfTime) if live.store.data().memory.is_starved() => Outcome::Fault(Fault::NoMemory),
             Err(OutOfTime) => Outcome::Fault(Fault::TurnTime(limits.turn_time)),
         };
         let state = live.store.data_mut();
+        state.memory.end_turn();
         state.log.finish();
         (outcome, state.scope.take_products())
     }
 }
 
 fn new_store(engine: &Engine, scope: Box<TurnScope>) -> Store<InstanceState> {
-    let mut store = Store::new(&engine.wasmtime, InstanceState::new(scope));
-    store.limiter(|state| &mut state.memory);
+    let reserved = engine.memory.reservation(MemoryKind::Instances, Some(scope.agent_type()));
+    let mut store = Store::new(&engine.wasmtime, InstanceState::new(scope, reserved));
+    store.limiter_async(|state| &mut state.memory);
     store.set_hostcall_fuel(ARGUMENT_BYTES);
     store.epoch_deadline_callback(|context| {
         let state = context.data();
@@ -126,14 +137,18 @@ fn new_store(engine: &Engine, scope: Box<TurnScope>) -> Store<InstanceState> {
 impl Live {
     async fn call(&mut self, version: &ComponentVersion, kind: TurnKind) -> wasmtime::Result<Outcome> {
         if self.guest.is_none() {
+            self.store.data_mut().memory.begin_instance().await?;
             let started = Instant::now();
             self.guest = Some(self.instantiate(version).await?);
+            self.store.data_mut().memory.instance_begun();
             if !matches!(kind, TurnKind::Label)
                 && let Err(failure) = self.begin().await?
             {
                 return Ok(Outcome::Failure(failure));
             }
-            self.activated_in = Some(started.elapsed());
+            let took = started.elapsed();
+            version.activated_in(took);
+            self.activated_in = Some(took);
         }
         let Live { store, guest: Some(guest), .. } = self else {
             return Err(wasmtime::Error::msg("there is no instance"));
@@ -195,6 +210,9 @@ impl Live {
     fn fault(&self, error: &wasmtime::Error, limits: &AgentLimits) -> Fault {
         if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
             return Fault::NoRoom(format!("{error:#}"));
+        }
+        if self.store.data().memory.is_starved() {
+            return Fault::NoMemory;
         }
         if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() {
             return Fault::Exit;
