@@ -1,32 +1,26 @@
 //! Live instances: the number that the machine allows, and the eviction of idle ones.
 //!
 //! Each live instance costs memory mappings, and a process that exceeds `vm.max_map_count` aborts in malloc, so the number
-//! is capped beforehand. At the cap, the instance that was idle for the longest time is dropped; its actor stays active
-//! and gets another one with its next call, for some 30 µs.
+//! is capped beforehand. At the cap, an idle instance is dropped; its actor stays active and gets another one with its
+//! next call, for what an activation costs ([`super::idle_memory`]).
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
 
-use super::idle_list::IdleList;
-use super::record::Activation;
+use super::idle_memory::IdleMemory;
 
 /// Mappings of one live instance: two for its memory, and two for its fiber stack, which the pool has from the start
 /// (measured).
 const MAPS_PER_INSTANCE: usize = 4;
 /// Mappings that are reserved for everything else.
 const MAPS_FOR_THE_REST: usize = 4_096;
-/// Activations that are checked together after a swap: their instances are dropped without a pause, in about 10 µs
-/// each.
-const LOOKED_AT_TOGETHER: usize = 16;
 /// The kernel's default, for when the limit cannot be read.
 const DEFAULT_MAP_COUNT: usize = 65_530;
 
-/// The default number of live instances: with small Rust guests they take about 600 MiB. An actor that has lost its
-/// instance gets another one in less than a tenth of a millisecond.
+/// The default number of live instances, in turns and idle. The budget of memory may allow fewer, and of cheap ones fewer
+/// are kept.
 pub const DEFAULT_LIVE_INSTANCES: usize = 8_192;
 
 /// `vm.max_map_count` of this machine, or the kernel's default if it cannot be read.
@@ -43,7 +37,8 @@ pub fn most_live_instances(map_count_limit: usize) -> usize {
 /// Grants permits for live instances.
 pub(super) struct LiveInstances {
     places: Arc<Semaphore>,
-    idle: IdleList,
+    /// The memory of idle actors.
+    pub(super) idle: IdleMemory,
     waiting: AtomicUsize,
     cap: usize,
 }
@@ -52,14 +47,14 @@ impl LiveInstances {
     pub(super) fn new(cap: usize) -> LiveInstances {
         LiveInstances {
             places: Arc::new(Semaphore::new(cap)),
-            idle: IdleList::default(),
+            idle: IdleMemory::default(),
             waiting: AtomicUsize::new(0),
             cap,
         }
     }
 
-    /// Acquires a permit for an instance. It evicts the longest idle one, and waits only if every instance is in a
-    /// turn. `None` if the host is gone.
+    /// Acquires a permit for an instance. It evicts an idle one, and waits only if every instance is in a turn. `None` if
+    /// the host is gone.
     pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
         loop {
             if let Ok(place) = self.places.clone().try_acquire_owned() {
@@ -75,39 +70,14 @@ impl LiveInstances {
         self.places.clone().acquire_owned().await.ok()
     }
 
-    /// Drops the longest idle instance. Returns `false` if none is idle.
+    /// Drops an idle instance. Returns `false` if none is idle.
     pub(super) fn evict_one(&self) -> bool {
-        while let Some(activation) = self.idle.pop_oldest() {
-            if activation.give_up_instance() {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Records that an activation with an instance has been idle since then. Its number ends that with
-    /// [`LiveInstances::busy`].
-    pub(super) fn idle(&self, activation: &Arc<Activation>, since: Instant) -> u64 {
-        self.idle.push(activation, since)
+        self.idle.give_up_instance()
     }
 
     /// Returns `true` if somebody waits for a permit. An instance that becomes idle should then be dropped.
     pub(super) fn is_wanted(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
-    }
-
-    /// The number of the activation that became idle last.
-    pub(super) fn last_number(&self) -> u64 {
-        self.idle.last_number()
-    }
-
-    /// Some of the idle activations with an instance, by their numbers.
-    pub(super) fn some_idle(&self, numbers: RangeInclusive<u64>) -> Vec<(u64, Arc<Activation>)> {
-        self.idle.some(numbers, LOOKED_AT_TOGETHER)
-    }
-
-    pub(super) fn busy(&self, number: u64) {
-        self.idle.remove(number);
     }
 
     /// The number of live instances, and the maximum.

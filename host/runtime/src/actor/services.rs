@@ -89,7 +89,7 @@ impl Services {
             // An existing one needs no eviction.
             return (activation.clone(), 0);
         }
-        let activation = Activation::new(address.clone(), agent.clone());
+        let activation = Activation::new(address.clone(), agent.clone(), self.engine.memory());
         active.insert(address.clone(), activation.clone());
         (activation, active.len())
     }

@@ -1,0 +1,64 @@
+//! A list of idle things in the order in which they are given up: what is worth least first.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::record::Activation;
+use super::worth::Rank;
+
+/// Idle activations that have something to give up.
+///
+/// An entry may be out of date when it is taken, so the taker checks the activation itself. The lock of an activation
+/// may be held when the list is locked, never the other way round.
+#[derive(Default)]
+pub(super) struct ReclaimList {
+    inner: Mutex<Entries>,
+}
+
+#[derive(Default)]
+struct Entries {
+    last_number: u64,
+    by_rank: BTreeMap<Rank, Arc<Activation>>,
+}
+
+impl ReclaimList {
+    /// Adds an activation. Returns the place of its entry.
+    pub(super) fn push(&self, activation: &Arc<Activation>, worth: u64) -> Rank {
+        let mut inner = self.lock();
+        inner.last_number += 1;
+        let rank = Rank { worth, number: inner.last_number };
+        inner.by_rank.insert(rank, activation.clone());
+        rank
+    }
+
+    pub(super) fn remove(&self, rank: Rank) {
+        let removed = self.lock().by_rank.remove(&rank);
+        // Dropped after the lock: it may be the last handle on the activation.
+        drop(removed);
+    }
+
+    /// The place of what is worth least.
+    pub(super) fn least(&self) -> Option<Rank> {
+        self.lock().by_rank.first_key_value().map(|(rank, _)| *rank)
+    }
+
+    /// Takes what is worth least.
+    pub(super) fn pop_least(&self) -> Option<(Rank, Arc<Activation>)> {
+        self.lock().by_rank.pop_first()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().by_rank.len()
+    }
+
+    /// All activations in the list.
+    pub(super) fn all(&self) -> Vec<Arc<Activation>> {
+        self.lock().by_rank.values().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.inner.lock()
+    }
+}
