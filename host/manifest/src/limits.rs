@@ -47,8 +47,8 @@ pub struct HostLimits {
     /// The maximum size of a request's body. A longer one is answered 413.
     pub max_body: ByteSize,
     /// The bytes of all bodies that the host holds: those that arrive, and those of calls that wait or run. Further
-    /// ones are answered 503. The default is 256 MiB, or four times the maximum size of a body if that is more. Behind
-    /// a sidecar its calls have one half, and all others the other; each half holds at least one body.
+    /// ones are answered 503. The default is 256 MiB, or four times the maximum size of a body if that is more, but
+    /// no more than a quarter of `memory`. Behind a sidecar its calls have one half, and all others the other; each half holds at least one body.
     pub max_held_body_bytes: Option<ByteSize>,
     /// The time for a whole body to arrive, or it is answered 408; and the time for an answer to be read.
     #[serde(with = "humantime_serde")]
@@ -95,8 +95,9 @@ impl HostLimits {
 
     /// The bytes of all bodies that the host holds.
     pub fn max_held_body_bytes(&self) -> ByteSize {
-        let usual = ByteSize::mib(256).max(ByteSize(self.max_body.as_u64().saturating_mul(4)));
-        self.max_held_body_bytes.unwrap_or(usual)
+        let bodies = |number: u64| ByteSize(self.max_body.as_u64().saturating_mul(number));
+        let usual = || ByteSize::mib(256).max(bodies(4)).min(ByteSize(self.memory() / 4)).max(bodies(2));
+        self.max_held_body_bytes.unwrap_or_else(usual)
     }
 
     /// A limit of zero would prevent every answer.

@@ -49,7 +49,7 @@ pub(super) const TABLE: Table = Table {
         ),
         key(
             "max-held-body-bytes",
-            Words("`256MiB`, or four times `max-body` if that is more"),
+            Words("`256MiB`, or four times `max-body` if that is more; at most a quarter of `memory`"),
             "all bodies that arrive, or whose calls wait or run; one more is answered 503. Behind a sidecar, half of them for calls from this machine. Not less than `max-body`",
         ),
         key(

@@ -10,8 +10,8 @@ mod logs;
 mod policy;
 mod shared;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -25,6 +25,7 @@ pub use self::policy::{DeliveryOptions, RetryPolicy};
 use self::shared::Shared;
 use super::ActorAddress;
 use super::effect_log::{self, DeadLetter, LoggedEffect, Staged, StoredLog};
+use daca_base::memory::MemoryBudget;
 use daca_model::backend::{Backend, Effect, Error, Outbox, TurnCommit};
 
 /// The longest delay of a caller.
@@ -77,8 +78,14 @@ impl Deliveries {
             has_given_up: Notify::new(),
             has_room: Notify::new(),
             in_doubt: Arc::new(Semaphore::new(room)),
+            memory: OnceLock::new(),
         };
         Deliveries { shared: Arc::new(shared) }
+    }
+
+    /// Effects that wait from now on count against this budget.
+    pub(super) fn count_in(&self, memory: &MemoryBudget) {
+        self.shared.memory.set(memory.clone()).ok(); // another one may be there
     }
 
     /// The number of effects that wait for delivery.
@@ -240,6 +247,7 @@ impl Deliveries {
             failures: 0,
             earlier: 0,
             expires: policy.expires(logged.age(now), monotonic),
+            _reserved: self.shared.reserve(actor, logged.effect.bytes()),
         });
         waiting.collect()
     }

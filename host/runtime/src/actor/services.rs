@@ -62,6 +62,7 @@ impl Services {
         let HostServices { engine, backend, calls, deliveries, lifecycle } = host;
         let dead_letters = DeadLetterIndex::new(backend.shared());
         let late_effects = LateEffects::new(backend.shared());
+        deliveries.count_in(engine.memory());
         Services {
             engine,
             backend,

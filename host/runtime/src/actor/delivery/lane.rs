@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daca_base::clock::Clock;
+use daca_base::memory::Reservation;
 use daca_model::backend::Effect;
 
 use crate::actor::effect_log::LoggedEffect;
@@ -38,6 +39,8 @@ pub(super) struct WaitingEffect {
     pub(super) earlier: u32,
     /// The backend's clock ([`Clock::monotonic`]) when a failed attempt may be the last one.
     pub(super) expires: Duration,
+    /// Its part of the host's budget of memory.
+    pub(super) _reserved: Option<Reservation>,
 }
 
 impl WaitingEffect {

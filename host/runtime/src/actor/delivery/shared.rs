@@ -1,8 +1,10 @@
 //! What all handles to the waiting effects and all lanes share, with its counts.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use daca_base::memory::{MemoryBudget, MemoryKind, Reservation};
+use daca_model::ActorAddress;
 use daca_model::backend::{Backend, Outbox};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, Semaphore};
@@ -13,6 +15,11 @@ use super::policy::DeliveryOptions;
 
 /// The fraction of the permitted waiting effects beyond which callers are slowed down.
 const SLOW_DOWN_AT: usize = 10;
+/// An effect is in memory as it is sent, and as it is stored.
+const COPIES: usize = 2;
+/// The bytes of an effect's entries besides that.
+const ENTRY: usize = 512;
+
 /// What the handles and the lanes share.
 pub(super) struct Shared {
     pub(super) backend: Arc<dyn Backend>,
@@ -33,6 +40,8 @@ pub(super) struct Shared {
     pub(super) has_room: Notify,
     /// The memory for commits in doubt, in KiB: as much again as for effects.
     pub(super) in_doubt: Arc<Semaphore>,
+    /// The host's budget of memory, once there is one.
+    pub(super) memory: OnceLock<MemoryBudget>,
 }
 
 impl Shared {
@@ -52,6 +61,13 @@ impl Shared {
             self.resume(lane);
         }
         self.hurry.notify_waiters();
+    }
+
+    /// Reserves memory for an effect of so many bytes. There is a bound of their own on all effects.
+    pub(super) fn reserve(&self, actor: &ActorAddress, bytes: usize) -> Option<Reservation> {
+        let mut reserved = self.memory.get()?.reservation(MemoryKind::Effects, Some(&*actor.agent_type));
+        reserved.grow((bytes.saturating_mul(COPIES) + ENTRY) as u64);
+        Some(reserved)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Logs> {
