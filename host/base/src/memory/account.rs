@@ -20,6 +20,8 @@ pub enum MemoryKind {
     Queues,
     /// What turns write, until it is committed.
     Turns,
+    /// Replies that nobody has read yet.
+    Replies,
     /// Effects that wait for delivery.
     Effects,
     /// Compiled code.
@@ -28,7 +30,7 @@ pub enum MemoryKind {
 
 impl MemoryKind {
     /// All kinds.
-    pub const ALL: [MemoryKind; 9] = [
+    pub const ALL: [MemoryKind; 10] = [
         MemoryKind::Instances,
         MemoryKind::WarmSlots,
         MemoryKind::StateCaches,
@@ -36,6 +38,7 @@ impl MemoryKind {
         MemoryKind::Bodies,
         MemoryKind::Queues,
         MemoryKind::Turns,
+        MemoryKind::Replies,
         MemoryKind::Effects,
         MemoryKind::Code,
     ];
@@ -50,6 +53,7 @@ impl MemoryKind {
             MemoryKind::Bodies => "bodies",
             MemoryKind::Queues => "queues",
             MemoryKind::Turns => "turns",
+            MemoryKind::Replies => "replies",
             MemoryKind::Effects => "effects",
             MemoryKind::Code => "code",
         }

@@ -85,22 +85,23 @@ impl Actors {
 struct Watch {
     /// The reservation of the pool's warm slots.
     warm: Reservation,
-    /// What the process had beyond all reservations after memory was last given back.
-    rest: u64,
+    /// The least that the process had beyond all reservations since memory was last given back.
+    rest: Option<u64>,
     given_back: Instant,
 }
 
 impl Watch {
     fn new(memory: &MemoryBudget) -> Watch {
         let warm = memory.reservation(MemoryKind::WarmSlots, None);
-        Watch { warm, rest: 0, given_back: Instant::now() }
+        Watch { warm, rest: None, given_back: Instant::now() }
     }
 
     async fn look(&mut self, memory: &MemoryBudget, resident: u64) {
         let rest = resident.saturating_sub(memory.reserved());
-        self.rest = self.rest.min(rest);
+        let least = self.rest.map_or(rest, |least| least.min(rest));
+        self.rest = Some(least);
         let excess = memory.excess();
-        let is_worth_it = excess > 0 || rest - self.rest > WORTH_GIVING_BACK;
+        let is_worth_it = excess > 0 || rest - least > WORTH_GIVING_BACK;
         if !is_worth_it || self.given_back.elapsed() < GIVE_BACK_EVERY {
             return;
         }
@@ -109,7 +110,7 @@ impl Watch {
         tokio::task::spawn_blocking(machine::give_back).await.ok();
         if let Some(resident) = machine::resident() {
             memory.measured(resident);
-            self.rest = resident.saturating_sub(memory.reserved());
+            self.rest = Some(resident.saturating_sub(memory.reserved()));
         }
         self.given_back = Instant::now();
     }

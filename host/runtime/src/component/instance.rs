@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::stalls::Stalls;
-use super::{ComponentVersion, Engine, InstanceState, Outcome, failed_effect, migration};
+use super::{ComponentVersion, Engine, InstanceState, Outcome, failed_effect, kept_reply, migration};
 use crate::contract::daca::agent::types::Failure;
 use crate::contract::exports::daca::agent as guest;
 use crate::imports::{TurnProducts, TurnScope};
@@ -107,6 +107,10 @@ impl Instance {
             until(deadline, limits.turn_time, &self.engine.stalls, turn).await
         };
         let outcome = match ended {
+            Ok(Ok(Outcome::Reply(reply))) => Outcome::Reply(kept_reply::kept(reply, || {
+                let agent_type = live.store.data().scope.agent_type();
+                self.engine.memory.reservation(MemoryKind::Replies, Some(agent_type))
+            })),
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => Outcome::Fault(live.fault(&error, &limits)),
             Err(OutOfTime) if live.store.data().memory.is_starved() => Outcome::Fault(Fault::NoMemory),

@@ -13,6 +13,7 @@ mod engine;
 mod failed_effect;
 mod instance;
 mod instance_state;
+mod kept_reply;
 mod limits;
 mod memories;
 mod migration;
