@@ -81,7 +81,7 @@ pub struct MemoryAccount {
 pub(super) struct AccountId {
     pub(super) kind: MemoryKind,
     /// The number of the agent type; 0 is the host.
-    pub(super) number: usize,
+    pub(super) number: u32,
 }
 
 /// The bytes of the host or of an agent type, by kind.

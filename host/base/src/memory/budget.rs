@@ -66,13 +66,14 @@ impl MemoryBudget {
     pub fn accounts(&self) -> Vec<MemoryAccount> {
         let names = self.shared.names.iter().map(|(name, number)| (Some(name.clone()), *number));
         let all = std::iter::once((None, 0)).chain(names);
-        let kinds = |(agent_type, number): (Option<Arc<str>>, usize)| {
+        let kinds = |(agent_type, number): (Option<Arc<str>>, u32)| {
             let of_type = agent_type.is_some();
             let kinds = MemoryKind::ALL.into_iter().filter(move |kind| kind.is_of_type() == of_type);
             kinds.map(move |kind| (agent_type.clone(), number, kind)).collect::<Vec<_>>()
         };
-        let account = |(agent_type, number, kind): (Option<Arc<str>>, usize, MemoryKind)| {
-            let bytes = self.shared.accounts.get(number).map(|account| account.of(kind)).unwrap_or_default();
+        let account = |(agent_type, number, kind): (Option<Arc<str>>, u32, MemoryKind)| {
+            let bytes =
+                self.shared.accounts.get(number as usize).map(|account| account.of(kind)).unwrap_or_default();
             MemoryAccount { agent_type, kind, bytes }
         };
         all.flat_map(kinds).map(account).collect()

@@ -31,7 +31,7 @@ pub(super) struct Shared {
     pub(super) resident: AtomicU64,
     /// The first one is the host's own, the others are those of the agent types.
     pub(super) accounts: Vec<Account>,
-    pub(super) names: BTreeMap<Arc<str>, usize>,
+    pub(super) names: BTreeMap<Arc<str>, u32>,
     pub(super) reclaim: OnceLock<Weak<dyn Reclaim>>,
     pub(super) is_overdrawn: AtomicBool,
     /// Turns that wait, and bodies, which wait behind them.
@@ -57,7 +57,7 @@ impl Default for Line {
 impl Shared {
     /// A budget of so many bytes, with an account for each of the agent types.
     pub(super) fn new(limit: u64, agent_types: impl IntoIterator<Item = Arc<str>>) -> Shared {
-        let names = agent_types.into_iter().zip(1..).collect::<BTreeMap<Arc<str>, usize>>();
+        let names = agent_types.into_iter().zip(1..).collect::<BTreeMap<Arc<str>, u32>>();
         // A name that is there twice leaves an account without use.
         let most = names.values().max().copied().unwrap_or_default();
         Shared {
@@ -113,7 +113,7 @@ impl Shared {
     }
 
     fn note(&self, account: AccountId, change: impl FnOnce(&AtomicU64) -> u64) {
-        if let Some(one) = self.accounts.get(account.number) {
+        if let Some(one) = self.accounts.get(account.number as usize) {
             change(one.bytes(account.kind));
         }
     }
