@@ -1,9 +1,9 @@
 //! The memory of idle actors: their instances, and the state that they keep between their turns.
 //!
 //! Either may be given up at any time: the actor's next turn makes an instance again, and reads its state again. What is
-//! worth least ([`super::worth`]) goes first when memory is needed. Of cheap instances only a few are kept at all: beyond
-//! those of the actors that are called again within moments, they save nothing, and memory that is not used is free for
-//! what costs more.
+//! worth least ([`super::worth`]) goes first when memory is needed. Of cheap instances only a few are kept at all, and they
+//! go before all else: beyond those of the actors that are called again within moments, they save nothing, and memory that
+//! is not used is free for what costs more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,29 +61,31 @@ impl IdleMemory {
         }
     }
 
-    /// Drops an idle instance. Returns `false` if none is idle.
+    /// Drops an idle instance, a cheap one if there is any. Returns `false` if none is idle.
     pub(super) fn give_up_instance(&self) -> bool {
-        loop {
-            let cheap = self.cheap.least().map(|rank| (rank, &self.cheap));
-            let costly = self.costly.least().map(|rank| (rank, &self.costly));
-            let Some((_, list)) = cheap.into_iter().chain(costly).min_by_key(|(rank, _)| rank.worth) else {
-                return false;
-            };
-            if self.give_up_least(list, Activation::give_up_instance) {
+        while self.cheap.least().is_some() {
+            if self.give_up_cheap() {
                 return true;
             }
         }
+        while self.costly.least().is_some() {
+            if self.give_up_least(&self.costly, Activation::give_up_instance) {
+                return true;
+            }
+        }
+        false
     }
 
-    /// Gives up an idle instance or an idle actor's state. Returns `false` if there is neither.
+    /// Gives up an idle instance or an idle actor's state: first the cheap instances, then what is worth least. Returns
+    /// `false` if there is neither.
     pub(super) fn give_up_any(&self) -> bool {
         loop {
-            let instances = [self.cheap.least(), self.costly.least()].into_iter().flatten().min();
-            let given_up = match (instances, self.caches.least()) {
-                (None, None) => return false,
-                (Some(instance), Some(cache)) if cache.worth < instance.worth => self.give_up_cache(),
-                (None, Some(_)) => self.give_up_cache(),
-                (Some(_), _) => self.give_up_instance(),
+            let given_up = match (self.cheap.least(), self.costly.least(), self.caches.least()) {
+                (None, None, None) => return false,
+                (Some(_), _, _) => self.give_up_cheap(),
+                (None, Some(instance), Some(cache)) if cache.worth < instance.worth => self.give_up_cache(),
+                (None, Some(_), _) => self.give_up_least(&self.costly, Activation::give_up_instance),
+                (None, None, Some(_)) => self.give_up_cache(),
             };
             if given_up {
                 return true;
@@ -94,13 +96,18 @@ impl IdleMemory {
     /// Drops cheap instances beyond the few that are kept.
     pub(super) fn trim(&self) {
         while self.cheap.len() > MAX_CHEAP {
-            self.give_up_least(&self.cheap, Activation::give_up_instance);
+            self.give_up_cheap();
         }
     }
 
     /// All idle activations with an instance.
     pub(super) fn with_instance(&self) -> Vec<Arc<Activation>> {
         [self.cheap.all(), self.costly.all()].concat()
+    }
+
+    /// Takes the first cheap instance. It says nothing of what others are worth: cheap ones come and go with every turn.
+    fn give_up_cheap(&self) -> bool {
+        self.cheap.pop_least().is_some_and(|(_, activation)| activation.give_up_instance())
     }
 
     fn give_up_cache(&self) -> bool {

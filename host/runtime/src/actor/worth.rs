@@ -51,14 +51,14 @@ mod tests {
         let worth = Worth::default();
         let of = |(cost, bytes)| worth.of(cost, bytes);
         assert!(of(RUST) < of(JAVASCRIPT) && of(JAVASCRIPT) < of(PYTHON));
-        // A Python actor that nobody calls, while Rust ones come and go.
+        // A Python actor that nobody calls, while JavaScript ones come and go.
         let forgotten = of(PYTHON);
         let outlived = std::iter::from_fn(|| {
-            let rust = of(RUST);
-            worth.given_up(rust);
-            (rust < forgotten).then_some(())
+            let other = of(JAVASCRIPT);
+            worth.given_up(other);
+            (other < forgotten).then_some(())
         });
         let outlived = outlived.count();
-        assert!((3..100).contains(&outlived), "{outlived} generations");
+        assert!((1..100).contains(&outlived), "{outlived} generations");
     }
 }
