@@ -41,8 +41,9 @@ impl IdleMemory {
     ) -> IdleEntries {
         let instance = instance.map(|instance| {
             let cost = instance.version().activation_cost();
-            let worth = self.worth.of(cost.read(), instance.reserved());
             let is_cheap = cost.is_cheap();
+            // Among cheap ones, whose costs differ by chance, the one that was used longest ago goes first.
+            let worth = if is_cheap { 0 } else { self.worth.of(cost.read(), instance.reserved()) };
             (self.instances(is_cheap).push(activation, worth), is_cheap)
         });
         let cache =
