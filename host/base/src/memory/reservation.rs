@@ -12,6 +12,9 @@ use super::shared::Shared;
 /// How long the first one in a line sleeps at most before it looks again.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
+/// A body of so many bytes takes nothing that a turn would notice.
+const SMALL_BODY: u64 = 16 * 1024;
+
 /// There is no room, and nothing idle that could be given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the host's budget of memory is used up")]
@@ -70,7 +73,7 @@ impl Reservation {
             self.grow(more);
             return true;
         }
-        if self.account.kind == MemoryKind::Bodies && shared.is_for_turns() {
+        if self.account.kind == MemoryKind::Bodies && more > SMALL_BODY && shared.is_for_turns() {
             return false;
         }
         if shared.take(self.account, more) || shared.take_from_idle(self.account, more) {

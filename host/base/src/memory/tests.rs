@@ -138,18 +138,20 @@ async fn who_waits_gets_what_is_freed_in_the_order_of_arrival() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_takes_nothing_that_a_turn_waits_for() {
-    let (budget, _idle) = budget(100);
-    let (mut held, mut turn) = (of(&budget, 100), of(&budget, 0));
-    let mut body = budget.reservation(MemoryKind::Bodies, None);
+async fn a_large_body_takes_nothing_that_a_turn_waits_for() {
+    const MIB: u64 = 1024 * 1024;
+    let (budget, _idle) = budget(100 * MIB);
+    let (mut held, mut turn) = (of(&budget, 100 * MIB), of(&budget, 0));
+    let body = || budget.reservation(MemoryKind::Bodies, None);
+    let (mut large, mut small) = (body(), body());
     let turn_waits = async {
-        assert_eq!(turn.wait_grow(60, SECOND).await, Err(MemoryExhausted));
+        assert_eq!(turn.wait_grow(60 * MIB, SECOND).await, Err(MemoryExhausted));
     };
-    let body_waits = async {
+    let bodies_wait = async {
         tokio::time::sleep(SECOND / 10).await;
-        held.shrink(50);
-        assert!(!body.try_grow(10));
-        body.wait_grow(10, 2 * SECOND).await.expect("no turn waits any more");
+        held.shrink(50 * MIB);
+        assert!(!large.try_grow(10 * MIB) && small.try_grow(100));
+        large.wait_grow(10 * MIB, 2 * SECOND).await.expect("no turn waits any more");
     };
-    tokio::join!(turn_waits, body_waits);
+    tokio::join!(turn_waits, bodies_wait);
 }
