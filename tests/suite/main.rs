@@ -20,6 +20,7 @@ mod hostile_json;
 mod limits;
 mod logs;
 mod manifests;
+mod memory;
 mod neighbours;
 mod openapi;
 mod repeated;

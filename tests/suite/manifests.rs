@@ -258,6 +258,11 @@ const CASES: &[Case] = &[
         &[("manifest-invalid-limit", 2, "host.max-held-body-bytes is 1")],
     ),
     (
+        "a budget of memory in which no host fits",
+        "[host]\nmemory = \"64MiB\"\n[agents.A]\ncomponent = \"COMPONENT\"\n",
+        &[("manifest-invalid-limit", 2, "host.memory is 64.0 MiB; the minimum is 128.0 MiB")],
+    ),
+    (
         "a host that would take no call",
         "[host]\nmax-turns-in-flight = 0\n[agents.A]\ncomponent = \"COMPONENT\"\n",
         &[("manifest-invalid-limit", 2, "host.max-turns-in-flight is 0")],

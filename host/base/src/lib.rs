@@ -2,7 +2,8 @@
 //! of files ([`text`], [`files`]), the clock of all decisions ([`clock`]), the log ([`telemetry`]), long-running tasks
 //! ([`task`]), the waits of retries ([`backoff`]), the codes of errors ([`error_code`]) and how people see errors
 //! ([`explanation`]), and formats of people and of Dapr ([`address`], [`go_duration`]). [`digest`] names bytes, an
-//! [`archive`] shows whether it is whole, and [`shares`] divide what all agent types use.
+//! [`archive`] shows whether it is whole, [`shares`] divide what all agent types use, and [`memory`] is the budget of what
+//! the process holds.
 
 pub mod address;
 pub mod archive;
@@ -14,6 +15,7 @@ pub mod explanation;
 pub mod files;
 pub mod go_duration;
 pub mod json;
+pub mod memory;
 pub mod panics;
 pub mod shares;
 pub mod task;

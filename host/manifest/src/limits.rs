@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::Problems;
 use daca_base::ErrorCode;
+use daca_base::memory::machine;
 
 /// The largest count; a higher limit would be no limit.
 const MAX_COUNT: usize = 10_000_000;
@@ -24,6 +25,9 @@ const MAX_TIME: Duration = Duration::from_secs(366 * 24 * 3_600);
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct HostLimits {
+    /// The memory of the whole process. Beyond it, what is idle is given up, and calls wait or are answered 503. By
+    /// default a part of what the machine or the control group has.
+    pub memory: Option<ByteSize>,
     /// Calls that wait or run at the same time, over all actors. Further ones are answered 503.
     pub max_turns_in_flight: usize,
     /// Live instances at the same time. The host lowers it to the number that `vm.max_map_count` allows.
@@ -45,8 +49,9 @@ pub struct HostLimits {
     /// The maximum size of a request's body. A longer one is answered 413.
     pub max_body: ByteSize,
     /// The bytes of all bodies that the host holds: those that arrive, and those of calls that wait or run. Further
-    /// ones are answered 503. The default is 256 MiB, or four times the maximum size of a body if that is more. Behind
-    /// a sidecar its calls have one half, and all others the other; each half holds at least one body.
+    /// ones are answered 503. The default is 256 MiB, or four times the maximum size of a body if that is more, but
+    /// no more than a quarter of `memory`. Behind a sidecar its calls have one half, and all others the other; each half
+    /// holds at least one body.
     pub max_held_body_bytes: Option<ByteSize>,
     /// The time for a whole body to arrive, or it is answered 408; and the time for an answer to be read.
     #[serde(with = "humantime_serde")]
@@ -66,6 +71,7 @@ pub struct HostLimits {
 impl Default for HostLimits {
     fn default() -> HostLimits {
         HostLimits {
+            memory: None,
             max_turns_in_flight: 16_384,
             max_live_instances: None,
             max_active_actors: 200_000,
@@ -93,13 +99,15 @@ impl HostLimits {
 
     /// The bytes of all bodies that the host holds.
     pub fn max_held_body_bytes(&self) -> ByteSize {
-        let usual = ByteSize::mib(256).max(ByteSize(self.max_body.as_u64().saturating_mul(4)));
-        self.max_held_body_bytes.unwrap_or(usual)
+        let bodies = |number: u64| ByteSize(self.max_body.as_u64().saturating_mul(number));
+        let usual = || ByteSize::mib(256).max(bodies(4)).min(ByteSize(self.memory() / 4)).max(bodies(2));
+        self.max_held_body_bytes.unwrap_or_else(usual)
     }
 
     /// A limit of zero would prevent every answer.
     pub(super) fn check(&self, problems: &mut Problems<'_>) {
         let table = ["host"];
+        self.check_memory(problems);
         for (key, value) in [
             ("max-turns-in-flight", self.max_turns_in_flight),
             ("max-live-instances", self.max_live_instances.unwrap_or(1)),
@@ -140,6 +148,23 @@ impl HostLimits {
             ByteSize(u64::MAX),
             problems,
         );
+    }
+}
+
+impl HostLimits {
+    /// The bytes of the budget of memory.
+    pub fn memory(&self) -> u64 {
+        self.memory.map_or_else(machine::default_budget, |memory| memory.as_u64())
+    }
+
+    fn check_memory(&self, problems: &mut Problems<'_>) {
+        let least = ByteSize(machine::LEAST_BUDGET);
+        let Some(memory) = self.memory.filter(|memory| *memory < least) else { return };
+        let [memory, least] = sizes_for_people([memory, least]);
+        let message = format!("host.memory is {memory}; the minimum is {least}");
+        let place = problems.locate(&["host", "memory"]);
+        let help = || "give a larger budget, or leave it out".into();
+        problems.push(ErrorCode::ManifestInvalidLimit, place, message, help);
     }
 }
 

@@ -47,6 +47,9 @@ pub enum CallError {
     /// The agent type has its share of something that all types use.
     #[error("{0}. Call again later.")]
     ShareExceeded(HeldBack),
+    /// The host's budget of memory is used up.
+    #[error("The host has no memory for the call now. Call again later.")]
+    MemoryExhausted,
     /// Too many effects wait for delivery.
     #[error("{0} events and messages wait for delivery, which is the limit of the host. Call again later.")]
     EffectsBacklog(usize),
@@ -187,6 +190,7 @@ impl CallError {
             CallError::QueueFull { .. } => ErrorCode::ActorQueueFull,
             CallError::HostBusy(_) => ErrorCode::HostBusy,
             CallError::ShareExceeded(_) => ErrorCode::ShareExceeded,
+            CallError::MemoryExhausted => ErrorCode::MemoryExhausted,
             CallError::EffectsBacklog(_) => ErrorCode::EffectsBacklog,
             CallError::WakeupOfNewerHost(_) => ErrorCode::WakeupOfNewerHost,
             CallError::Starting => ErrorCode::HostStarting,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use daca_base::memory::{MemoryAccount, MemoryBudget};
 use daca_model::CallError;
 use daca_runtime::actor::{
     AgentRuntime, AgentStatistics, DeadLetterCounts, DurationCounts, DurationHistogram,
@@ -53,6 +54,7 @@ fn host(registry: &mut Registry, state: &AdminState) {
         "The maximum number of instances in memory",
         ConstGauge::new(most),
     );
+    memory(registry, state.actors.memory());
     registry.register(
         "daca_effects_pending",
         "Effects that are not sent yet",
@@ -67,6 +69,36 @@ fn host(registry: &mut Registry, state: &AdminState) {
         "daca_log_lines_dropped",
         "Lines of the log that were dropped because standard error is too slow or closed",
         ConstCounter::new(state.log.output.dropped()),
+    );
+}
+
+/// The budget of memory, and what uses it.
+fn memory(registry: &mut Registry, budget: &MemoryBudget) {
+    let (given_up, refused) = budget.counts();
+    registry.register(
+        "daca_memory_budget_bytes",
+        "The budget of memory of the whole host",
+        ConstGauge::new(budget.limit()),
+    );
+    registry.register(
+        "daca_memory_resident_bytes",
+        "The memory of the process that is resident",
+        ConstGauge::new(budget.resident()),
+    );
+    registry.register(
+        "daca_memory_bytes",
+        "The memory that is reserved, by its use; the label agent_type is empty for what is the host's own",
+        ByUse(budget.accounts()),
+    );
+    registry.register(
+        "daca_memory_given_up",
+        "Idle instances and states of idle actors that were given up for the budget of memory",
+        ConstCounter::new(given_up),
+    );
+    registry.register(
+        "daca_memory_refused",
+        "Requests for memory that were refused because the budget was used up",
+        ConstCounter::new(refused),
     );
 }
 
@@ -202,5 +234,24 @@ impl<M: EncodeMetric + TypedMetric> EncodeMetric for ByAgentType<M> {
 
     fn metric_type(&self) -> MetricType {
         M::TYPE
+    }
+}
+
+/// The accounts of the budget of memory.
+#[derive(Debug)]
+struct ByUse(Vec<MemoryAccount>);
+
+impl EncodeMetric for ByUse {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        for MemoryAccount { agent_type, kind, bytes } in &self.0 {
+            let agent_type = agent_type.as_deref().unwrap_or_default();
+            let labels = [("agent_type", agent_type), ("kind", kind.as_str())];
+            ConstGauge::new(*bytes).encode(encoder.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        ConstGauge::<u64>::TYPE
     }
 }

@@ -78,7 +78,9 @@ struct Measured {
 /// The one place in which the processor time and the memory of a type are asked for.
 fn measured(state: &AdminState, agent_type: &str) -> Measured {
     let processor_ms = Some(millis(state.actors.processor_use(agent_type).used));
-    Measured { processor_ms, memory: None }
+    let accounts = state.actors.memory().accounts();
+    let own = accounts.iter().filter(|account| account.agent_type.as_deref() == Some(agent_type));
+    Measured { processor_ms, memory: Some(own.map(|account| account.bytes).sum()) }
 }
 
 fn pool(pool: &SharedPool) -> PoolInfo {

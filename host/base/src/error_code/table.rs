@@ -213,6 +213,7 @@ error_codes! {
     ManifestUnreadable "manifest-unreadable" Setup;
     MemoryBelowBody "memory-below-body" Setup;
     MemoryExceeded "memory-exceeded" Failed;
+    MemoryExhausted "memory-exhausted" Unavailable;
     MessageSetAside "message-set-aside" Notice;
     MethodNotAllowed "method-not-allowed" WrongMethod;
     MethodReserved "method-reserved" Forbidden;

@@ -11,6 +11,7 @@ use bytesize::ByteSize;
 use daca_base::ErrorCode;
 use daca_base::explanation::rendered;
 use daca_base::files::create_private_folder;
+use daca_base::memory::MemoryBudget;
 use daca_dapr::Sidecar;
 use daca_deploy::{AgentTypeStart, Deployer, DeployerOptions};
 use daca_embedded::Embedded;
@@ -60,7 +61,9 @@ impl Core {
         let outbox = Arc::new(Outbox::default());
         let Outside { backend, router, data_lock } = open_backend(options, manifest, &outbox)?;
         let max_live_instances = live_instances(limits);
-        let engine = open_engine(options, manifest, max_live_instances)?;
+        let memory = MemoryBudget::new(limits.memory(), manifest.agents.keys().cloned());
+        tracing::debug!("the budget of memory is {}", ByteSize(memory.limit()));
+        let engine = open_engine(options, manifest, max_live_instances)?.within(memory);
         let starts = open_types(&engine, manifest, &options.data, &*backend).await?;
         let deliveries = Deliveries::new(backend.clone(), outbox.clone(), DeliveryOptions::of(manifest));
         let services = HostServices {

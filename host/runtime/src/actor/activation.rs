@@ -119,9 +119,7 @@ impl Activation {
         {
             idle.remove(number);
         }
-        if let Some(number) = inner.live_number.take() {
-            services.live.busy(&self.address.agent_type, number);
-        }
+        services.live.idle.busy(std::mem::take(&mut inner.idle_entries));
         let warm = std::mem::take(&mut inner.warm);
         drop(inner);
         // A task moves its future several times, and this one is large.
@@ -133,7 +131,7 @@ impl Activation {
     async fn run(self: Arc<Self>, services: Arc<Services>, mut warm: WarmState) {
         let mut in_flight = None;
         while let Some(job) = self.next(&services, &mut warm, in_flight.take()) {
-            let Job { work, context, mut answer, arrived, in_flight: permit } = job;
+            let Job { work, context, mut answer, arrived, in_flight: permit, _reserved } = job;
             in_flight = permit;
             // A turn nested in the last one may outlive it if that one ran out of time.
             drop(self.nested.write().await);
@@ -214,12 +212,14 @@ impl Activation {
         let is_unused = now.duration_since(inner.used) > self.agent.agent.idle_timeout;
         let unused = if is_unused { inner.warm.instance.take() } else { None };
         inner.idle_number = services.idle_of(&self.agent).map(|idle| idle.push(self, now));
-        if inner.warm.instance.is_some() {
-            inner.live_number = services.live.idle(self, now);
-        }
+        let cached = inner.warm.cache.bytes();
+        inner.cached.set(cached);
+        inner.idle_entries = services.live.idle.idle(self, inner.warm.instance.as_ref(), cached);
         drop(inner);
         drop(last);
         drop((outdated, unused));
+        services.live.idle.trim();
+        services.engine.memory().became_idle();
         if services.live.is_wanted() {
             services.live.evict_for_waiting(&self.address.agent_type);
         }

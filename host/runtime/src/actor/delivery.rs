@@ -10,8 +10,8 @@ mod logs;
 mod policy;
 mod shared;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use daca_base::shares::{HeldBack, SharePermit, SharedPool};
@@ -26,6 +26,7 @@ pub use self::policy::{DeliveryOptions, RetryPolicy};
 use self::shared::{Backlogs, Shared};
 use super::ActorAddress;
 use super::effect_log::{self, DeadLetter, LoggedEffect, Staged, StoredLog};
+use daca_base::memory::MemoryBudget;
 use daca_model::backend::{Backend, Effect, Error, Outbox, TurnCommit};
 
 /// The longest delay of a caller.
@@ -77,8 +78,14 @@ impl Deliveries {
             hurry: Notify::new(),
             is_draining: AtomicBool::new(false),
             has_given_up: Notify::new(),
+            memory: OnceLock::new(),
         };
         Deliveries { shared: Arc::new(shared) }
+    }
+
+    /// Effects that wait from now on count against this budget.
+    pub(super) fn count_in(&self, memory: &MemoryBudget) {
+        self.shared.memory.set(memory.clone()).ok(); // another one may be there
     }
 
     /// The number of effects that wait for delivery.
@@ -251,6 +258,7 @@ impl Deliveries {
                 pending.charge(agent_type, 1),
                 pending_bytes.charge(agent_type, logged.effect.bytes()),
             ],
+            _reserved: self.shared.reserve(actor, logged.effect.bytes()),
         });
         waiting.collect()
     }

@@ -1,19 +1,14 @@
 //! Live instances: the number that the machine allows, and the eviction of idle ones.
 //!
 //! Each live instance costs memory mappings, and a process that exceeds `vm.max_map_count` aborts in malloc, so the number
-//! is capped beforehand. At the cap, the instance that was idle for the longest time is dropped, of the agent type with most
-//! of them for its weight; its actor stays active and gets another one with its next call, for some 30 µs.
+//! is capped beforehand. At the cap, an idle instance is dropped, of the agent type with most of them for its weight; its
+//! actor stays active and gets another one with its next call, for what an activation costs ([`super::idle_memory`]).
 
-use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use daca_base::shares::{HeldBack, SharePermit, SharedPool, Weights};
-use tokio::time::Instant;
 
-use super::idle_list::IdleList;
-use super::record::Activation;
+use super::idle_memory::IdleMemory;
 use crate::component::{InstancePlace, most_core_instances};
 
 /// Mappings of one live instance: two for its memory, and two for its fiber stack, which the pool has from the start
@@ -21,14 +16,11 @@ use crate::component::{InstancePlace, most_core_instances};
 const MAPS_PER_INSTANCE: usize = 4;
 /// Mappings that are reserved for everything else.
 const MAPS_FOR_THE_REST: usize = 4_096;
-/// Activations that are checked together after a swap: their instances are dropped without a pause, in about 10 µs
-/// each.
-const LOOKED_AT_TOGETHER: usize = 16;
 /// The kernel's default, for when the limit cannot be read.
 const DEFAULT_MAP_COUNT: usize = 65_530;
 
-/// The default number of live instances: with small Rust guests they take about 600 MiB. An actor that has lost its
-/// instance gets another one in less than a tenth of a millisecond.
+/// The default number of live instances, in turns and idle. The budget of memory may allow fewer, and of cheap ones fewer
+/// are kept.
 pub const DEFAULT_LIVE_INSTANCES: usize = 8_192;
 
 /// `vm.max_map_count` of this machine, or the kernel's default if it cannot be read.
@@ -47,8 +39,8 @@ pub fn most_live_instances(map_count_limit: usize) -> usize {
 pub(super) struct LiveInstances {
     instances: SharedPool,
     core_instances: SharedPool,
-    /// The idle ones of each agent type.
-    idle: BTreeMap<Arc<str>, IdleList>,
+    /// The memory of idle actors.
+    pub(super) idle: IdleMemory,
     waiting: AtomicUsize,
 }
 
@@ -57,7 +49,7 @@ impl LiveInstances {
         LiveInstances {
             instances: SharedPool::new("live instances", cap, weights),
             core_instances: SharedPool::new("core instances", most_core_instances(cap), weights),
-            idle: weights.iter().map(|(name, _)| (name.clone(), IdleList::default())).collect(),
+            idle: IdleMemory::default(),
             waiting: AtomicUsize::new(0),
         }
     }
@@ -95,23 +87,14 @@ impl LiveInstances {
         refused.find(|held_back| held_back.is_beyond)
     }
 
-    /// Drops the longest idle instance of the type that has most of them for its weight, for another one of this type.
+    /// Drops an idle instance of the type that has most of them for its weight, for another one of this type.
     /// Returns `false` if there is none: a type keeps its floor.
     pub(super) fn evict_for(&self, agent_type: &str) -> bool {
         self.evict_from(&self.instances, agent_type)
     }
 
     fn evict_from(&self, pool: &SharedPool, agent_type: &str) -> bool {
-        let givers = pool.givers(agent_type);
-        let mut lists = givers.iter().filter_map(|giver| self.idle.get(giver));
-        lists.any(|idle| {
-            while let Some(activation) = idle.pop_oldest() {
-                if activation.give_up_instance() {
-                    return true;
-                }
-            }
-            false
-        })
+        pool.givers(agent_type).iter().any(|giver| self.idle.give_up_instance_of(giver))
     }
 
     /// Drops an idle instance for whoever waits. An instance of this type has become idle.
@@ -127,36 +110,9 @@ impl LiveInstances {
         self.evict_for(agent_type);
     }
 
-    /// Records that an activation with an instance has been idle since then. Its number ends that with
-    /// [`LiveInstances::busy`].
-    pub(super) fn idle(&self, activation: &Arc<Activation>, since: Instant) -> Option<u64> {
-        let idle = self.idle.get(&activation.address.agent_type)?;
-        Some(idle.push(activation, since))
-    }
-
     /// Returns `true` if somebody waits for a place. An instance that becomes idle should then be dropped.
     pub(super) fn is_wanted(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
-    }
-
-    /// The number of the activation of a type that became idle last.
-    pub(super) fn last_number(&self, agent_type: &str) -> u64 {
-        self.idle.get(agent_type).map_or(0, IdleList::last_number)
-    }
-
-    /// Some of the idle activations of a type with an instance, by their numbers.
-    pub(super) fn some_idle(
-        &self,
-        agent_type: &str,
-        numbers: RangeInclusive<u64>,
-    ) -> Vec<(u64, Arc<Activation>)> {
-        self.idle.get(agent_type).map_or_else(Vec::new, |idle| idle.some(numbers, LOOKED_AT_TOGETHER))
-    }
-
-    pub(super) fn busy(&self, agent_type: &str, number: u64) {
-        if let Some(idle) = self.idle.get(agent_type) {
-            idle.remove(number);
-        }
     }
 
     /// The number of live instances, and the maximum.

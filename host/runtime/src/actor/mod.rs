@@ -9,8 +9,8 @@
 //! [`schema`] records the schema of the stored state. [`dedup_log`] is the dedup log, [`stored_format`] has what is
 //! common to all of these values between releases, and [`recent_calls`] has the calls of the last seconds.
 //! [`smoke_test`] smoke-tests a version before it serves. [`live`] keeps the number of live instances within the
-//! machine's limits. [`durations`] has the histograms of the metrics, and [`processors`]
-//! what turns have of the processors.
+//! machine's limits, and [`memory`] the host within its budget, of which [`idle_memory`] gives up what is worth least.
+//! [`durations`] has the histograms of the metrics, and [`processors`] what turns have of the processors.
 
 mod activation;
 mod agent;
@@ -22,15 +22,20 @@ mod delivery;
 mod durations;
 mod effect_admin;
 mod effect_log;
+mod idle_entries;
 mod idle_list;
+mod idle_memory;
 mod in_doubt;
 mod info;
 mod late_effects;
 mod lease;
 mod live;
 mod marks;
+mod memory;
+mod outdated;
 mod processors;
 mod recent_calls;
+mod reclaim_list;
 mod record;
 mod replies;
 mod request_hash;
@@ -44,6 +49,7 @@ mod turn;
 mod untold;
 mod warm_state;
 mod work;
+mod worth;
 
 pub use agent::{AgentRuntime, DeadLetterCounters, DeadLetterCounts};
 pub use delivery::{Deliveries, DeliveryOptions, RetryPolicy};

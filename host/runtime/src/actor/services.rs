@@ -68,6 +68,7 @@ impl Services {
         let HostServices { engine, guests, backend, calls, deliveries, lifecycle } = host;
         let dead_letters = DeadLetterIndex::new(backend.shared());
         let late_effects = LateEffects::new(backend.shared());
+        deliveries.count_in(engine.memory());
         Services {
             engine,
             guests,
@@ -103,7 +104,7 @@ impl Services {
             // A call is not refused for it: the turns in flight bound the actors that are not idle.
             Err(_) => (self.active_actors.charge(&address.agent_type, 1), true),
         };
-        let activation = Activation::new(address.clone(), agent.clone(), counted);
+        let activation = Activation::new(address.clone(), agent.clone(), counted, self.engine.memory());
         active.insert(address.clone(), activation.clone());
         (activation, is_one_too_many)
     }

@@ -93,6 +93,9 @@ impl Actors {
         let mut evictions = 0;
         loop {
             let end = self.run_once(agent, version, kind.clone(), deadline).await?;
+            if matches!(end.0, Outcome::Fault(Fault::NoMemory)) {
+                return Err(SmokeTestFailure::NoRoom);
+            }
             if !matches!(end.0, Outcome::Fault(Fault::NoRoom(_))) {
                 return Ok(end);
             }

@@ -22,11 +22,10 @@ use daca_model::{HostPhase, Topic, TurnKind};
 
 /// The interval between searches for activations that were idle for too long.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
+/// Idle actors of each type that are deactivated with each search, if actors take much of the host's memory.
+const CROWDED_OUT: usize = 1_000;
 /// How often a drain checks whether turns still run.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
-/// Eviction backoff: the instances of a replaced version are dropped for one part of the time, with a pause of this
-/// many parts.
-const EVICTION_BACKOFF: u32 = 9;
 /// The characters of a refused method that an error quotes.
 const QUOTED_NAME: usize = 64;
 /// The number of activations that end at the same time.
@@ -70,10 +69,11 @@ impl Actors {
         let agents = agents.collect::<BTreeMap<_, _>>();
         let weights = agents.values().map(|runtime| (runtime.agent.name.clone(), runtime.agent.weight));
         let weights = weights.collect::<Weights>();
-        let services = Services::new(host, &weights, &options);
+        let services = Arc::new(Services::new(host, &weights, &options));
+        services.share_memory();
         let in_flight = SharedPool::new("turns in flight", options.max_turns_in_flight, &weights);
         let inner = Inner { agents, options, in_flight };
-        Actors { services: Arc::new(services), inner: Arc::new(inner) }
+        Actors { services, inner: Arc::new(inner) }
     }
 
     /// Runs a method of an actor of this host and returns its reply. For callers that know that this host owns it: the
@@ -176,7 +176,13 @@ impl Actors {
             self.services.deliveries.slow_down(&actor.agent_type).await;
         }
         let arrived = Instant::now();
-        self.offer(actor, agent, Job { work, context, answer, arrived, in_flight: Some(in_flight) })
+        let payload = if begins { 0 } else { work.payload_bytes() };
+        let reserved = match self.services.reserve_payload(&actor.agent_type, payload) {
+            Ok(reserved) => reserved,
+            Err(error) => return Err(Box::new(RefusedCall { answer, error })),
+        };
+        let in_flight = Some(in_flight);
+        self.offer(actor, agent, Job { work, context, answer, arrived, in_flight, _reserved: reserved })
     }
 
     /// Checks a call, and acquires its permit among the host's turns in flight.
@@ -267,6 +273,9 @@ impl Actors {
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
         loop {
             ticks.tick().await;
+            if self.services.is_crowded() {
+                self.deactivate(std::iter::from_fn(|| idle.pop_oldest()).take(CROWDED_OUT), true).await;
+            }
             let now = Instant::now();
             let expired = std::iter::from_fn(|| idle.pop_idle_for(timeout, now));
             self.deactivate(expired, true).await;
@@ -300,26 +309,6 @@ impl Actors {
         // Those that are left are counted below.
         tokio::time::timeout_at(deadline, all).await.ok();
         self.services.active().len()
-    }
-
-    /// Drops the instances of idle actors that are not on the version that serves them, so that a replaced version
-    /// releases its memory. An actor that is not called again would keep it otherwise. Called after each swap.
-    pub async fn drop_outdated_instances(&self, agent_type: &str) {
-        let Some(agent) = self.inner.agents.get(agent_type) else { return };
-        // Those that become idle from now on are on the new version.
-        let last = self.services.live.last_number(agent_type);
-        let mut next = 0;
-        while next <= last {
-            let some = self.services.live.some_idle(agent_type, next..=last);
-            let Some((number, _)) = some.last() else { return };
-            next = number + 1;
-            let (began, split) = (Instant::now(), agent.rollout.now());
-            for (_, activation) in &some {
-                activation.give_up_outdated_instance(&split);
-            }
-            // Callers of the new version must not notice.
-            tokio::time::sleep(began.elapsed() * EVICTION_BACKOFF).await;
-        }
     }
 
     /// The agent types, by name.

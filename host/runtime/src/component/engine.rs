@@ -16,6 +16,7 @@ use super::limits::TABLE_ELEMENTS;
 use super::settings::{CodeSettings, base_config};
 use super::stalls::Stalls;
 use crate::imports;
+use daca_base::memory::MemoryBudget;
 use daca_base::{ErrorCode, Explained, Explanation};
 
 /// The interval at which running guests check their clock, and so the longest time that a busy guest keeps a thread
@@ -26,11 +27,12 @@ const MIN_SLOT: ByteSize = ByteSize::mib(16);
 /// The whole address space of a guest. With so many addresses reserved for each memory, a guest's reads and writes need
 /// no bounds checks: addresses beyond the memory are not mapped. That saves an eighth of a turn.
 const WHOLE_MEMORY: u64 = 4 << 30;
-/// The bytes of a memory that are reset by copying when its slot is reused, rather than by a system call that takes a
-/// lock of the whole process: with less, two threads create fewer instances than one. Only if the kernel can report
-/// which pages were written (`PAGEMAP_SCAN`, Linux 6.7); otherwise all of them are written, and each used slot costs a
-/// megabyte.
-const KEPT_RESIDENT: usize = 2 * 1024 * 1024;
+/// The written bytes of a memory that are reset by copying when its slot is reused, rather than by a system call that
+/// takes a lock of the whole process: with less than a guest writes, two threads create fewer instances than one. They
+/// stay in memory when the instance is gone, for ever. So it is several times what a small Rust guest writes, and no
+/// more: what is above goes back to the system. Only if the kernel can report which pages were written (`PAGEMAP_SCAN`,
+/// Linux 6.7); otherwise all of them are written, and each used slot would cost all of this.
+const KEPT_RESIDENT: usize = 256 * 1024;
 /// The maximum number of core instances of one component. Python's has about 38 core modules.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 100;
 
@@ -65,6 +67,8 @@ pub struct Engine {
     pub(super) compiler: Arc<Compiler>,
     /// The times in which the process did not run.
     pub(super) stalls: Arc<Stalls>,
+    /// What instances and code count against.
+    pub(super) memory: MemoryBudget,
 }
 
 /// Why there is no engine: the machine lacks the resources for the pool of instances.
@@ -153,7 +157,25 @@ impl Engine {
             cache,
             options.precompiled.clone(),
         );
-        Ok(Engine { wasmtime, linker: Arc::new(linker), compiler: Arc::new(compiler), stalls })
+        let memory = MemoryBudget::unlimited();
+        Ok(Engine { wasmtime, linker: Arc::new(linker), compiler: Arc::new(compiler), stalls, memory })
+    }
+
+    /// The same engine with a budget of memory. Without one, nothing is refused.
+    pub fn within(self, memory: MemoryBudget) -> Engine {
+        Engine { memory, ..self }
+    }
+
+    /// The budget of memory.
+    pub fn memory(&self) -> &MemoryBudget {
+        &self.memory
+    }
+
+    /// The bytes that the pool keeps of instances that are gone.
+    pub fn warm_bytes(&self) -> u64 {
+        let Some(pool) = self.wasmtime.pooling_allocator_metrics() else { return 0 };
+        let bytes = pool.unused_memory_bytes_resident().saturating_add(pool.unused_table_bytes_resident());
+        u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 
     /// Makes all guests that run give way now, rather than at the next tick.

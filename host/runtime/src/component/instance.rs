@@ -14,10 +14,11 @@ use tokio::time::Instant;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::stalls::Stalls;
-use super::{ComponentVersion, Engine, InstanceState, Outcome, failed_effect, migration};
+use super::{ComponentVersion, Engine, InstanceState, Outcome, failed_effect, kept_reply, migration};
 use crate::contract::daca::agent::types::Failure;
 use crate::contract::exports::daca::agent as guest;
 use crate::imports::{TurnProducts, TurnScope};
+use daca_base::memory::MemoryKind;
 use daca_base::shares::{SharePermit, SharedPool, Weights};
 use daca_manifest::AgentLimits;
 use daca_model::backend::WakeupKind;
@@ -84,6 +85,11 @@ impl Instance {
         &self.version
     }
 
+    /// The bytes that it has reserved in the host's budget of memory.
+    pub fn reserved(&self) -> u64 {
+        self.live.as_ref().map_or(0, |live| live.store.data().memory.reserved())
+    }
+
     /// Returns, once, the time that the activation of this instance took. `None` if it has not succeeded, or is known.
     pub fn take_activation_time(&mut self) -> Option<Duration> {
         self.live.as_mut()?.activated_in.take()
@@ -110,7 +116,9 @@ impl Instance {
         let live = self.live.insert(live);
         let running_time = live.store.data().running_time.clone();
         running_time.restart(limits.running_time);
-        live.store.data_mut().memory.begin_turn();
+        let state = live.store.data_mut();
+        let reserved = state.memory.begin_turn();
+        state.scope.reserve_in(reserved);
         live.store.data().log.restart(limits.log_lines_per_turn);
         live.store.set_epoch_deadline(1);
         let ended = {
@@ -119,11 +127,17 @@ impl Instance {
             until(deadline, limits.turn_time, &self.engine.stalls, turn).await
         };
         let outcome = match ended {
+            Ok(Ok(Outcome::Reply(reply))) => Outcome::Reply(kept_reply::kept(reply, || {
+                let agent_type = live.store.data().scope.agent_type();
+                self.engine.memory.reservation(MemoryKind::Replies, Some(agent_type))
+            })),
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => Outcome::Fault(live.fault(&error, &limits)),
+            Err(OutOfTime) if live.store.data().memory.is_starved() => Outcome::Fault(Fault::NoMemory),
             Err(OutOfTime) => Outcome::Fault(Fault::TurnTime(limits.turn_time)),
         };
         let state = live.store.data_mut();
+        state.memory.end_turn();
         state.log.finish();
         (outcome, state.scope.take_products())
     }
@@ -141,8 +155,9 @@ fn copied_bytes(limits: &AgentLimits) -> usize {
 
 fn new_store(engine: &Engine, scope: Box<TurnScope>) -> Store<InstanceState> {
     let copied = copied_bytes(scope.limits());
-    let mut store = Store::new(&engine.wasmtime, InstanceState::new(scope));
-    store.limiter(|state| &mut state.memory);
+    let reserved = engine.memory.reservation(MemoryKind::Instances, Some(scope.agent_type()));
+    let mut store = Store::new(&engine.wasmtime, InstanceState::new(scope, reserved));
+    store.limiter_async(|state| &mut state.memory);
     store.set_hostcall_fuel(copied);
     store.epoch_deadline_callback(|context| {
         let state = context.data();
@@ -157,14 +172,18 @@ fn new_store(engine: &Engine, scope: Box<TurnScope>) -> Store<InstanceState> {
 impl Live {
     async fn call(&mut self, version: &ComponentVersion, kind: TurnKind) -> wasmtime::Result<Outcome> {
         if self.guest.is_none() {
+            self.store.data_mut().memory.begin_instance().await?;
             let started = Instant::now();
             self.guest = Some(self.instantiate(version).await?);
+            self.store.data_mut().memory.instance_begun();
             if !matches!(kind, TurnKind::Label)
                 && let Err(failure) = self.begin().await?
             {
                 return Ok(Outcome::Failure(failure));
             }
-            self.activated_in = Some(started.elapsed());
+            let took = started.elapsed();
+            version.activated_in(took);
+            self.activated_in = Some(took);
         }
         let Live { store, guest: Some(guest), .. } = self else {
             return Err(wasmtime::Error::msg("there is no instance"));
@@ -226,6 +245,9 @@ impl Live {
     fn fault(&self, error: &wasmtime::Error, limits: &AgentLimits) -> Fault {
         if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
             return Fault::NoRoom(format!("{error:#}"));
+        }
+        if self.store.data().memory.is_starved() {
+            return Fault::NoMemory;
         }
         if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() {
             return Fault::Exit;

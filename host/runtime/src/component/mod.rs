@@ -5,6 +5,7 @@
 //! an actor's next instance. [`Instance`] is a live copy, in which turns run. The imports of a turn are in
 //! [`crate::imports`], which this module links.
 
+mod activation_cost;
 mod cache;
 pub mod compiler;
 mod declarations;
@@ -12,6 +13,7 @@ mod engine;
 mod failed_effect;
 mod instance;
 mod instance_state;
+mod kept_reply;
 mod limits;
 mod memories;
 mod migration;
@@ -25,6 +27,7 @@ mod settings;
 mod stalls;
 mod version;
 
+pub use activation_cost::ActivationCost;
 pub use compiler::{CompileIn, Compiling};
 pub use declarations::run_compiler;
 pub(crate) use engine::most_core_instances;

@@ -4,10 +4,12 @@
 //! [outline](super::outline) checks the declarations; the rest is checked here.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use wasmtime::component::{Component, InstancePre};
 
+use super::activation_cost::ActivationCost;
 use super::outline::interface;
 use super::refusal::{LoadError, Refusal, interrupted, root_cause, unknown_import};
 use super::{Compiling, Engine, InstanceState, Outline, PACKAGE, PrecompileError, precompiled};
@@ -15,6 +17,7 @@ use crate::contract::exports::daca::agent as guest;
 use crate::imports::WakeupHandlers;
 use daca_base::ErrorCode;
 use daca_base::digest::short;
+use daca_base::memory::{MemoryKind, Reservation};
 use daca_manifest::Permissions;
 
 /// A component that is ready to be instantiated, named by the SHA-256 of its file.
@@ -31,6 +34,9 @@ pub struct ComponentVersion {
     pub core_instances: usize,
     pub(super) pre: InstancePre<InstanceState>,
     pub(super) indices: Indices,
+    activation: ActivationCost,
+    /// The part of the host's budget of memory that its code takes.
+    _code: Reservation,
 }
 
 /// The positions of the contract's exports in the component.
@@ -77,7 +83,31 @@ impl ComponentVersion {
         let pre =
             engine.linker.instantiate_pre(component).map_err(|error| unknown_import(&root_cause(&error)))?;
         let indices = Indices::find(&pre, &exports)?;
-        Ok(ComponentVersion { digest, bytes, imports, exports, core_instances, pre, indices })
+        let image = component.image_range();
+        let mut code = engine.memory.reservation(MemoryKind::Code, None);
+        code.grow(image.end.addr().saturating_sub(image.start.addr()) as u64);
+        let activation = ActivationCost::default();
+        Ok(ComponentVersion {
+            digest,
+            bytes,
+            imports,
+            exports,
+            core_instances,
+            pre,
+            indices,
+            activation,
+            _code: code,
+        })
+    }
+
+    /// What an activation costs.
+    pub fn activation_cost(&self) -> &ActivationCost {
+        &self.activation
+    }
+
+    /// Notes the time that an activation took.
+    pub(super) fn activated_in(&self, took: Duration) {
+        self.activation.observe(took);
     }
 
     /// The first twelve digits of the digest, which name a version in the log.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use daca_base::memory::MemoryBudget;
 use daca_base::shares::Weights;
 use daca_manifest::Manifest;
 use daca_model::backend::ActorCall;
@@ -61,6 +62,15 @@ impl FakeHost {
 
     /// The same with other retries of effects.
     pub(crate) async fn retrying(backend: Arc<FakeBackend>, policy: RetryPolicy) -> FakeHost {
+        FakeHost::with(backend, policy, MemoryBudget::unlimited()).await
+    }
+
+    /// The same within a budget of memory.
+    pub(crate) async fn within(backend: Arc<FakeBackend>, memory: MemoryBudget) -> FakeHost {
+        FakeHost::with(backend, RetryPolicy::attempts(1, Duration::ZERO), memory).await
+    }
+
+    async fn with(backend: Arc<FakeBackend>, policy: RetryPolicy, memory: MemoryBudget) -> FakeHost {
         let options = EngineOptions {
             max_live_instances: 8,
             largest_memory: ByteSize::mib(16),
@@ -69,7 +79,7 @@ impl FakeHost {
             compile_in: CompileIn::ThisProcess,
             for_any_processor: false,
         };
-        let engine = Engine::new(&options).expect("an engine");
+        let engine = Engine::new(&options).expect("an engine").within(memory);
         let manifest = Manifest::parse(Path::new("agents.toml"), MANIFEST).expect("a manifest");
         let agent = manifest.agents.get("A").expect("the agent type").clone();
         let rollout = Arc::new(ActiveRollout::new(compile(&engine, "1").await, true));

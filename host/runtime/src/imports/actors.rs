@@ -83,13 +83,14 @@ fn into_contract(error: CallError) -> Error {
         CallError::QueueFull { .. }
         | CallError::HostBusy(_)
         | CallError::ShareExceeded(_)
+        | CallError::MemoryExhausted
         | CallError::EffectsBacklog(_)
         | CallError::WakeupOfNewerHost(_)
         | CallError::Starting
         | CallError::ShuttingDown
         | CallError::NeededUnavailable(_)
         | CallError::StateShapeUnknown { .. }
-        | CallError::Fault { fault: Fault::NoRoom(_), .. }
+        | CallError::Fault { fault: Fault::NoRoom(_) | Fault::NoMemory, .. }
         | CallError::Backend(
             backend::Error::Unavailable(_) | backend::Error::NotApplied(_) | backend::Error::TooNew(_),
         ) => Error::Unavailable(text),

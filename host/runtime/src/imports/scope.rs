@@ -11,6 +11,7 @@ use super::expiry::expiry;
 use super::{LogShare, StateCache};
 use crate::contract::daca::agent::types::Error;
 use daca_base::clock::Clock;
+use daca_base::memory::Reservation;
 use daca_base::shares::SharedRate;
 use daca_manifest::{AgentLimits, AgentType};
 use daca_model::backend::{
@@ -25,6 +26,8 @@ const MAX_NAME: usize = 512;
 /// unchecked.
 const READ_BATCH: usize = 32;
 
+/// Staged bytes that are not reserved in the host's budget of memory.
+const UNCOUNTED: u64 = 16 * 1024;
 /// The part of a commit that is left for what the host adds: earlier effects that wait, and the dedup log.
 const HOST_BYTES: u64 = 64 * 1024;
 
@@ -71,6 +74,8 @@ pub struct TurnProducts {
     pub commit: TurnCommit,
     /// A service that the turn used was unavailable, so the turn may succeed later.
     pub saw_transient_error: bool,
+    /// The part of the host's budget of memory that the staged changes have, until they are committed.
+    pub reserved: Option<Reservation>,
 }
 
 /// The turn that runs in an instance.
@@ -87,6 +92,8 @@ pub struct TurnScope {
     saw_transient_error: bool,
     /// The value of `nested_commits` when the cache was last known to be right.
     seen_nested_commits: u64,
+    /// The part of the host's budget of memory that the staged changes have.
+    reserved: Option<Reservation>,
 }
 
 impl TurnScope {
@@ -103,7 +110,18 @@ impl TurnScope {
             logged_bytes: 0,
             saw_transient_error: false,
             seen_nested_commits,
+            reserved: None,
         }
+    }
+
+    /// The agent type.
+    pub(crate) fn agent_type(&self) -> &str {
+        &self.options.actor.agent_type
+    }
+
+    /// What the turn stages counts there.
+    pub(crate) fn reserve_in(&mut self, reserved: Reservation) {
+        self.reserved = Some(reserved);
     }
 
     /// The limits of the agent type.
@@ -129,6 +147,7 @@ impl TurnScope {
             cache: std::mem::take(&mut self.options.cache),
             commit: std::mem::take(&mut self.staged),
             saw_transient_error: self.saw_transient_error,
+            reserved: self.reserved.take(),
         }
     }
 
@@ -249,9 +268,21 @@ impl TurnScope {
             "state-bytes-per-turn",
             limits.state_bytes_per_turn.as_u64(),
         )?;
+        self.reserve(bytes + self.effect_bytes)?;
         self.staged_bytes = bytes;
         self.staged.writes.insert(key, write);
         Ok(())
+    }
+
+    /// Reserves memory for so many staged bytes. Small ones are not worth it. A guest cannot wait here, so it is told
+    /// when there is none, which happens if turns that run have it all.
+    fn reserve(&mut self, staged: u64) -> Result<(), Error> {
+        let Some(reserved) = &mut self.reserved else { return Ok(()) };
+        let more = staged.saturating_sub(reserved.bytes());
+        if more < UNCOUNTED || reserved.grow_or_refuse(more).is_ok() {
+            return Ok(());
+        }
+        Err(self.met(Error::Unavailable("the host has no memory for what the turn writes".into())))
     }
 
     /// Records an error of a request.
@@ -280,6 +311,7 @@ impl TurnScope {
         let bytes = self.effect_bytes + request.bytes() as u64;
         let most_bytes = self.limits().effect_bytes_per_turn.as_u64();
         check_size("what the turn's effects carry", bytes, "effect-bytes-per-turn", most_bytes)?;
+        self.reserve(self.staged_bytes + bytes)?;
         let mut logged_bytes = self.logged_bytes;
         if let Some(limit) = self.options.backend.max_commit_bytes() {
             logged_bytes += request.logged_bytes() as u64;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daca_base::clock::Clock;
+use daca_base::memory::Reservation;
 use daca_base::shares::SharePermit;
 use daca_model::backend::Effect;
 
@@ -41,6 +42,8 @@ pub(super) struct WaitingEffect {
     pub(super) expires: Duration,
     /// Its place among the waiting effects, and its bytes.
     pub(super) _counted: [SharePermit; 2],
+    /// Its part of the host's budget of memory.
+    pub(super) _reserved: Option<Reservation>,
 }
 
 impl WaitingEffect {

@@ -1,10 +1,12 @@
 //! What all handles to the waiting effects and all lanes share, with its counts.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use daca_base::memory::{MemoryBudget, MemoryKind, Reservation};
 use daca_base::shares::{SharedPool, Weights};
+use daca_model::ActorAddress;
 use daca_model::backend::{Backend, Outbox};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -15,6 +17,10 @@ use super::policy::DeliveryOptions;
 
 /// The fraction of the permitted waiting effects beyond which callers are slowed down.
 const SLOW_DOWN_AT: usize = 10;
+/// An effect is in memory as it is sent, and as it is stored.
+const COPIES: usize = 2;
+/// The bytes of an effect's entries besides that.
+const ENTRY: usize = 512;
 
 /// What the handles and the lanes share.
 pub(super) struct Shared {
@@ -34,6 +40,8 @@ pub(super) struct Shared {
     pub(super) has_given_up: Notify,
     /// The memory for commits in doubt, in KiB: as much again as for effects.
     pub(super) in_doubt: SharedPool,
+    /// The host's budget of memory, once there is one.
+    pub(super) memory: OnceLock<MemoryBudget>,
 }
 
 /// The backlog of each agent type.
@@ -90,6 +98,13 @@ impl Shared {
             }
         }
         self.hurry.notify_waiters();
+    }
+
+    /// Reserves memory for an effect of so many bytes. There is a bound of their own on all effects.
+    pub(super) fn reserve(&self, actor: &ActorAddress, bytes: usize) -> Option<Reservation> {
+        let mut reserved = self.memory.get()?.reservation(MemoryKind::Effects, Some(&*actor.agent_type));
+        reserved.grow((bytes.saturating_mul(COPIES) + ENTRY) as u64);
+        Some(reserved)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Logs> {

@@ -75,7 +75,7 @@ fn turn_end(result: &Result<Answered, CallError>) -> Option<TurnEnd> {
             | CallError::ReplyLost(_)
             | CallError::DeadLetterUnknown { .. },
         ) => None,
-        Err(CallError::Fault { fault: Fault::NoRoom(_), .. }) => Some(TurnEnd::Well),
+        Err(CallError::Fault { fault: Fault::NoRoom(_) | Fault::NoMemory, .. }) => Some(TurnEnd::Well),
         Err(CallError::Fault { .. }) => Some(TurnEnd::Fault),
         Err(CallError::Failed(_) | CallError::ReplyTooLarge { .. }) => Some(TurnEnd::Failed),
         _ => Some(TurnEnd::Well),
