@@ -27,7 +27,7 @@ pub struct HeldBack {
     pub share: usize,
     /// The whole pool.
     pub capacity: usize,
-    /// It has its share, or asks for more than that, and there are other types. Otherwise, the pool is used up.
+    /// It has its share, and what is left is for the other types. Otherwise, the pool is used up.
     pub is_beyond: bool,
 }
 
@@ -44,10 +44,12 @@ pub(super) struct Refusals {
 
 impl Refusals {
     /// Counts a refusal. Returns `true` if the log is to be told.
-    pub(super) fn count(&mut self, is_beyond: bool) -> bool {
+    pub(super) fn count(&mut self, is_beyond: bool, is_within: bool) -> bool {
         let now = Instant::now();
-        if !is_beyond {
+        if is_within {
             self.wanted = Some(now);
+        }
+        if !is_beyond {
             return false;
         }
         self.held_back += 1;

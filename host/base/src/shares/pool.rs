@@ -216,8 +216,11 @@ impl Inner {
 
     /// Counts a refusal, and returns it.
     fn refuse(&self, mut books: MutexGuard<'_, Books>, slot: usize, amount: usize) -> Result<(), HeldBack> {
-        let is_beyond = books.ledger.is_divided() && books.ledger.is_beyond(slot, amount);
-        let is_due = books.lines[slot].refusals.count(is_beyond);
+        let is_within = !books.ledger.is_beyond(slot, amount);
+        // What is used up altogether is refused to all, whatever their shares.
+        let is_left = books.ledger.used().saturating_add(amount) <= books.ledger.capacity;
+        let is_beyond = books.ledger.is_divided() && !is_within && is_left;
+        let is_due = books.lines[slot].refusals.count(is_beyond, is_within);
         let of = books.ledger.slot(slot);
         let held_back = HeldBack {
             agent_type: of.agent_type.clone(),
