@@ -6,20 +6,25 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use wasmtime::Store;
 use wasmtime::component::{ComponentNamedList, ComponentType, InstancePre, Lift, Linker, Lower};
 
 use super::outline::interface;
-use super::refusal::{LoadError, Refusal, interrupted, rejected, root_cause};
-use super::version::Indices;
-use super::{Compiling, ComponentVersion, Engine, Instance, InstanceState, Outcome, Outline};
+use super::refusal::{LoadError, Refusal, interrupted, rejected, root_cause, unavailable};
+use super::version::{Indices, reserved_code};
+use super::{
+    ActivationCost, Compiling, ComponentVersion, Engine, Instance, InstancePlace, InstanceState, Outcome,
+    Outline,
+};
 use crate::imports::{NullBackend, ScopeOptions, StateCache, TurnScope, WakeupHandlers};
 use daca_base::ErrorCode;
 use daca_base::digest::digest;
+use daca_base::memory::{MemoryKind, Reservation};
+use daca_base::shares::SharedRate;
 use daca_manifest::AgentType;
-use daca_model::{ActorAddress, CallContext, TurnKind};
+use daca_model::{ActorAddress, CallContext, Fault, TurnKind};
 use daca_script::{ENGINE, Prepared, Problem, interfaces_of};
 
 /// The interface from which the engine takes its script.
@@ -78,6 +83,8 @@ struct Linked {
     digest: String,
     outline: Outline,
     pre: InstancePre<InstanceState>,
+    /// The part of the host's budget of memory that its code takes.
+    _code: Arc<Reservation>,
 }
 
 /// Links the import of the script. Only the engine can have it: `imports::offers` does not know it.
@@ -97,24 +104,56 @@ pub(super) fn engine_digest() -> String {
     digest(ENGINE)
 }
 
-impl ComponentVersion {
-    /// Parses and evaluates a script. `name` is the origin of the text in errors. Needs a tokio runtime.
-    pub async fn from_script(
+/// A script that was parsed. It is evaluated once, to learn what it has, and is a version then.
+pub struct ParsedScript {
+    engine: Engine,
+    /// The origin of the text in errors.
+    name: String,
+    text: Bytes,
+    prepared: Prepared,
+    linked: Linked,
+    provisional: Arc<ComponentVersion>,
+}
+
+impl ParsedScript {
+    /// Parses a script. `name` is the origin of the text in errors. Needs a tokio runtime.
+    pub async fn parse(
         engine: &Engine,
         name: &str,
         text: Bytes,
-        agent: &Arc<AgentType>,
         compiling: Compiling,
-    ) -> Result<ComponentVersion, LoadError> {
+    ) -> Result<ParsedScript, LoadError> {
         let named = |refusal| LoadError::new(name.to_owned(), refusal);
         let linked = engine.scripts.linked(engine, compiling).await.map_err(named)?;
         let prepared = engine.compiler.prepare_script(text.clone()).await.map_err(named)?;
         let prepared = prepared.map_err(|Problem { line, column, message }| {
             LoadError::new(format!("{name}:{line}:{column}"), invalid(&message))
         })?;
-        let provisional = version(&linked, &text, &prepared, Described::default()).map_err(named)?;
-        let described = describe(engine, provisional, agent).await.map_err(named)?;
-        version(&linked, &text, &prepared, described).map_err(named)
+        let provisional = version(engine, &linked, &text, &prepared, Described::default()).map_err(named)?;
+        let (engine, name, provisional) = (engine.clone(), name.to_owned(), Arc::new(provisional));
+        Ok(ParsedScript { engine, name, text, prepared, linked, provisional })
+    }
+
+    /// The version to evaluate, in a turn of [`TurnKind::Describe`]. It cannot do anything else.
+    pub fn provisional(&self) -> &Arc<ComponentVersion> {
+        &self.provisional
+    }
+
+    /// Evaluates it where no host serves: in an instance that is not counted, on the thread of the caller.
+    pub async fn evaluate(&self, agent: &Arc<AgentType>) -> Outcome {
+        let mut instance = Instance::new(&self.engine, &self.provisional, InstancePlace::uncounted());
+        let deadline = Instant::now() + agent.limits.turn_time;
+        let scope = Box::new(scope(agent, None));
+        // An instance's turn is a large future.
+        Box::pin(instance.run(scope, TurnKind::Describe, deadline)).await.0
+    }
+
+    /// The version, by the outcome of its evaluation.
+    pub fn described(self, outcome: Outcome) -> Result<ComponentVersion, LoadError> {
+        let ParsedScript { engine, name, text, prepared, linked, .. } = self;
+        let version = read_description(outcome)
+            .and_then(|described| version(&engine, &linked, &text, &prepared, described));
+        version.map_err(|refusal| LoadError::new(name, refusal))
     }
 }
 
@@ -128,13 +167,15 @@ async fn link(engine: &Engine, compiling: Compiling) -> Result<Linked, Refusal> 
     let digest = engine_digest();
     let component = engine.compiler.component(&digest, Bytes::from_static(ENGINE), compiling).await?;
     let linker = engine.linker.clone();
+    let code = Arc::new(reserved_code(engine, &component));
     let linked = tokio::task::spawn_blocking(move || linker.instantiate_pre(&component));
     let pre = linked.await.map_err(|_ended| interrupted())?.map_err(|error| rejected(&root_cause(&error)))?;
     let outline = Outline::of_engine(ENGINE)?;
-    Ok(Linked { digest, outline, pre })
+    Ok(Linked { digest, outline, pre, _code: code })
 }
 
 fn version(
+    engine: &Engine,
     linked: &Linked,
     text: &Bytes,
     prepared: &Prepared,
@@ -158,6 +199,8 @@ fn version(
         body: prepared.body.as_str().into(),
         lines: prepared.lines.as_slice().into(),
     };
+    let mut kept = engine.memory.reservation(MemoryKind::Code, None);
+    kept.grow((source.body.len() + size_of_val(&*source.lines)) as u64);
     Ok(ComponentVersion {
         digest: digest(text),
         bytes: text.len() as u64,
@@ -166,38 +209,35 @@ fn version(
         exports,
         pre: linked.pre.clone(),
         memory: linked.outline.memory,
+        core_instances: linked.outline.core_instances,
+        activation: ActivationCost::default(),
+        _code: kept,
         script: Some(Arc::new(Script { source, methods, engine: linked.digest.clone() })),
     })
 }
 
-/// Evaluates a script in an instance of its own, within the limits of its agent type.
-async fn describe(
-    engine: &Engine,
-    version: ComponentVersion,
-    agent: &Arc<AgentType>,
-) -> Result<Described, Refusal> {
-    let permits = Arc::new(Semaphore::new(1));
-    let place = permits.acquire_owned().await.map_err(|_closed| interrupted())?;
-    let mut instance = Instance::new(engine, &Arc::new(version), place);
+/// The turn in which a script is evaluated. It belongs to no actor, and has only the limits of its type: what it reads
+/// now would not be what it reads later.
+pub(crate) fn scope(agent: &Arc<AgentType>, log_rate: Option<SharedRate>) -> TurnScope {
     let nowhere = Arc::new(NullBackend::default());
-    let scope = TurnScope::new(
-        ScopeOptions {
-            actor: ActorAddress { agent_type: agent.name.clone(), id: ACTOR_ID.into() },
-            agent: agent.clone(),
-            handlers: WakeupHandlers { on_reminder: true, on_timer: true },
-            migrate_from: None,
-            backend: nowhere.clone(),
-            calls: nowhere,
-            turn_id: ACTOR_ID.into(),
-            context: CallContext::default(),
-            cache: StateCache::default(),
-            nested_commits: Arc::default(),
-        },
-        None,
-        false,
-    );
-    let deadline = Instant::now() + agent.limits.turn_time;
-    match instance.run(Box::new(scope), TurnKind::Describe, deadline).await.0 {
+    let options = ScopeOptions {
+        actor: ActorAddress { agent_type: agent.name.clone(), id: ACTOR_ID.into() },
+        agent: agent.clone(),
+        handlers: WakeupHandlers { on_reminder: true, on_timer: true },
+        migrate_from: None,
+        backend: nowhere.clone(),
+        calls: nowhere,
+        turn_id: ACTOR_ID.into(),
+        context: CallContext::default(),
+        cache: StateCache::default(),
+        nested_commits: Arc::default(),
+        log_rate,
+    };
+    TurnScope::new(options, None, false)
+}
+
+fn read_description(outcome: Outcome) -> Result<Described, Refusal> {
+    match outcome {
         Outcome::Reply(json) => daca_base::json::read(&json)
             .map_err(|error| invalid(&format!("its description is unreadable: {error}"))),
         Outcome::Failure(failure) => {
@@ -205,6 +245,8 @@ async fn describe(
             let (Invalid(text) | NotFound(text) | Failed(text)) = failure;
             Err(invalid(&text))
         }
+        // Not the script's fault.
+        Outcome::Fault(fault @ (Fault::NoRoom(_) | Fault::NoMemory)) => Err(unavailable(&fault.to_string())),
         Outcome::Fault(fault) => Err(invalid(&format!("it cannot be evaluated: {fault}"))),
     }
 }
