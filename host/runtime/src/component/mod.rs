@@ -42,7 +42,7 @@ pub use precompiled::PrecompileError;
 pub use refusal::LoadError;
 pub use rollout::{ActiveRollout, Counted, Counters, LoadedVersion, NotKnown, TrafficSplit, TurnEnd};
 pub(crate) use script::scope as description_scope;
-pub use script::{ParsedScript, Script};
+pub use script::{ParsedScript, PrecompileScriptsError, Script, precompile_script_engine};
 pub use version::{ComponentVersion, imports_without_permission, precompile};
 
 /// The prefix of the interfaces of the contract's package.
