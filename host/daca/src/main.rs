@@ -92,15 +92,7 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
             };
             ask(&admin, top)
         }
-        Command::Logs(LogsArguments { of, follow, limit, form, admin }) => {
-            check_output()?;
-            let request = LogRequest { of: of.as_deref(), limit, follow };
-            let logs = async |host: &Admin| {
-                client::logs(host, &request, form.form(), &mut std::io::stdout()).await?;
-                Ok(String::new())
-            };
-            ask(&admin, logs)
-        }
+        Command::Logs(arguments) => logs(arguments),
         Command::Deploy(arguments) => deploy(&arguments),
         Command::Rollback { agent_type, force, form, admin } => {
             ask(&admin, async |host| client::rollback(host, &agent_type, force, form.form()).await)
@@ -122,6 +114,17 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Explain { code } => explain(code.as_deref()),
     };
     done.map(|()| ExitCode::SUCCESS)
+}
+
+fn logs(arguments: LogsArguments) -> Result<(), Failure> {
+    let LogsArguments { of, follow, limit, form, admin } = arguments;
+    check_output()?;
+    let request = LogRequest { of: of.as_deref(), limit, follow };
+    let logs = async |host: &Admin| {
+        client::logs(host, &request, form.form(), &mut std::io::stdout()).await?;
+        Ok(String::new())
+    };
+    ask(&admin, logs)
 }
 
 fn check(arguments: CheckArguments) -> Result<(), Failure> {

@@ -24,7 +24,7 @@ use daca_model::backend::{
 };
 
 pub(super) use lasting::LastingParts;
-use quotas::{difference, too_many_registrations};
+use quotas::{difference, too_many_bytes, too_many_registrations};
 pub(super) use quotas::{entry_bytes, is_counted};
 pub(super) use tables::{EXPIRIES, EXPIRY_BYTES, STATE, StateKey, Tables, USAGE, WAKEUPS, WakeupRowKey};
 use tables::{ExpiryKey, SeldomTable};
@@ -87,18 +87,8 @@ pub(super) fn apply(
         let owner = (&*actor.agent_type, &*actor.id);
         let before = usage.get(owner)?.map_or(0, |bytes| bytes.value());
         let after = before.saturating_add(added).saturating_sub(freed);
-        let grown = added.saturating_sub(freed);
-        if after > quota.actor_bytes && grown > 0 {
-            return Ok(Err(Error::TooLarge(format!(
-                "{actor} would have {after} bytes of state; the limit state-total of its type is {}",
-                quota.actor_bytes
-            ))));
-        }
-        if grown > quota.type_bytes {
-            return Ok(Err(Error::StorageExceeded(format!(
-                "{actor} would add {grown} bytes of state; the limit storage of its type leaves {}",
-                quota.type_bytes
-            ))));
+        if let Some(refused) = too_many_bytes(actor, after, added.saturating_sub(freed), quota) {
+            return Ok(Err(refused));
         }
         match after {
             0 => usage.remove(owner)?,

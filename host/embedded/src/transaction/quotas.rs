@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use daca_model::ActorAddress;
-use daca_model::backend::{EFFECTS, StateWrite, WakeupKey, WakeupKind};
+use daca_model::backend::{EFFECTS, Error, StateWrite, WakeupKey, WakeupKind};
 use redb::ReadableTable;
 
 use super::tables::{EXPIRY_BYTES, SeldomTable, StateKey, WakeupRowKey};
 use super::{EncodedRow, LastingParts, wakeup_key};
+use crate::database::Quota;
 
 /// The overhead of an entry, so that many small ones count as well.
 const ENTRY_BYTES: u64 = 64;
@@ -42,6 +43,22 @@ pub(super) fn too_many_registrations(
     }
     let after = before.saturating_add(new).saturating_sub(removed);
     Ok((after > most).then_some(after))
+}
+
+/// Why a turn is refused after which its actor has so many bytes, if that is too many. What does not grow is never refused.
+pub(super) fn too_many_bytes(actor: &ActorAddress, after: u64, grown: u64, quota: Quota) -> Option<Error> {
+    if after > quota.actor_bytes && grown > 0 {
+        return Some(Error::TooLarge(format!(
+            "{actor} would have {after} bytes of state; the limit state-total of its type is {}",
+            quota.actor_bytes
+        )));
+    }
+    (grown > quota.type_bytes).then(|| {
+        Error::StorageExceeded(format!(
+            "{actor} would add {grown} bytes of state; the limit storage of its type leaves {}",
+            quota.type_bytes
+        ))
+    })
 }
 
 /// The bytes that a turn frees and adds.
