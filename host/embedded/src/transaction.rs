@@ -26,7 +26,9 @@ use daca_model::backend::{
 pub(super) use lasting::LastingParts;
 use quotas::{difference, too_many_bytes, too_many_registrations};
 pub(super) use quotas::{entry_bytes, is_counted};
-pub(super) use tables::{EXPIRIES, EXPIRY_BYTES, STATE, StateKey, Tables, USAGE, WAKEUPS, WakeupRowKey};
+pub(super) use tables::{
+    EXPIRIES, EXPIRY_BYTES, STATE, StateKey, Tables, USAGE, WAKEUPS, WakeupRowKey, wakeup_key,
+};
 use tables::{ExpiryKey, SeldomTable};
 
 /// The number of expired values that are removed at once, so that a purge never delays the commits for long.
@@ -75,14 +77,15 @@ pub(super) fn apply(
         false => BTreeMap::new(),
     };
     if !changes.is_empty()
-        && let Some(number) = too_many_registrations(wakeups.open()?, actor, &changes, quota.registrations)?
+        && let Some(number) =
+            too_many_registrations(wakeups.open()?, actor, sizes(&changes), quota.registrations)?
     {
         return Ok(Err(Error::TooManyRegistrations(format!(
             "{actor} would have {number} reminders and timers; the limit registrations of its type is {}",
             quota.registrations
         ))));
     }
-    let (freed, added) = difference(state, wakeups, actor, turn, &changes)?;
+    let (freed, added) = difference(state, wakeups, actor, turn, sizes(&changes))?;
     if freed != added {
         let owner = (&*actor.agent_type, &*actor.id);
         let before = usage.get(owner)?.map_or(0, |bytes| bytes.value());
@@ -110,6 +113,13 @@ pub(super) fn apply(
         next: row.map(|row| row.due),
     };
     Ok(Ok(Applied { changes: changes.into_iter().map(change).collect(), added, freed }))
+}
+
+/// The bytes of the new registrations; `None` is a removal.
+fn sizes(
+    changes: &BTreeMap<WakeupKey, Option<EncodedRow>>,
+) -> impl Iterator<Item = (&WakeupKey, Option<usize>)> {
+    changes.iter().map(|(key, row)| (key, row.as_ref().map(|row| row.bytes.len())))
 }
 
 fn write_state(
@@ -343,10 +353,6 @@ impl WakeupRow {
         };
         Ok((registration, self.due(now)))
     }
-}
-
-pub(super) fn wakeup_key<'a>(actor: &'a ActorAddress, key: &'a WakeupKey) -> (u8, &'a str, &'a str, &'a str) {
-    (key.kind as u8, &actor.agent_type, &actor.id, &key.name)
 }
 
 pub(super) fn expiry_of(row: &[u8]) -> u64 {

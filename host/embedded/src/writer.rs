@@ -7,52 +7,30 @@
 
 mod lines;
 mod queue;
+mod request;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redb::Database;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use self::queue::{Batch, Queue};
+use self::request::Committed;
+pub(super) use self::request::{CommitRequest, Request};
 use super::database::{Quota, Quotas, SharedDatabase, damaged, reopen_database, unavailable};
 use super::fail_point::{FailPoint, FailPoints};
 use super::state_file::StateFile;
-use super::transaction::{self, LastingParts, ScheduleChange, Tables};
+use super::transaction::{self, Tables};
 use super::usage::{Growth, TypeUsage};
 use daca_base::clock::{Clock, millis};
-use daca_base::shares::SharePermit;
 use daca_base::{ErrorCode, panics};
-use daca_model::ActorAddress;
 use daca_model::backend::Error;
 
 /// A file that was at its path so short a time ago is not looked at again before a transaction, but after it.
 const CHECKED_RECENTLY: Duration = Duration::from_millis(1);
 /// The interval at which expired values are removed from the file. Reads never see them.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
-
-/// A request to the writer.
-pub(super) enum Request {
-    Commit(CommitRequest),
-    /// Everything before it is on disk and the file is closed when the answer arrives.
-    Close(oneshot::Sender<()>),
-}
-
-/// A turn to make durable, and the channel for its result.
-pub(super) struct CommitRequest {
-    pub(super) actor: ActorAddress,
-    pub(super) turn: LastingParts,
-    /// Its bytes.
-    pub(super) bytes: usize,
-    /// The turn goes back with its result, to be freed on the threads that have allocated it. Here that is slow: the
-    /// allocator would have to give each piece back to another thread.
-    pub(super) done: oneshot::Sender<(Committed, LastingParts)>,
-    /// Its place among the commits that wait.
-    pub(super) _waits: SharePermit,
-}
-
-/// The result of a turn in its transaction. The error rejects it alone.
-type Committed = Result<Vec<ScheduleChange>, Error>;
 
 /// The writing thread.
 pub(super) struct Writer {

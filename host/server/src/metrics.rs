@@ -3,6 +3,7 @@
 //! The values live where they are counted, and each request reads them. Labels have agent types, of which there are as
 //! many as in the manifest, and what they share ([`shares`]).
 
+mod by_agent_type;
 mod shares;
 
 use std::fmt;
@@ -23,6 +24,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 
+use self::by_agent_type::ByAgentType;
 use super::admin_state::AdminState;
 use super::answer::HttpError;
 
@@ -230,31 +232,6 @@ impl EncodeMetric for ShownDurations {
 
 impl TypedMetric for ShownDurations {
     const TYPE: MetricType = MetricType::Histogram;
-}
-
-/// A metric with a value for each agent type.
-#[derive(Debug)]
-struct ByAgentType<M>(Vec<([(&'static str, String); 1], M)>);
-
-impl<M> ByAgentType<M> {
-    fn of<'a>(values: impl Iterator<Item = (&'a Arc<AgentRuntime>, M)>) -> ByAgentType<M> {
-        ByAgentType(
-            values.map(|(agent, metric)| ([("agent_type", agent.agent.name.to_string())], metric)).collect(),
-        )
-    }
-}
-
-impl<M: EncodeMetric + TypedMetric> EncodeMetric for ByAgentType<M> {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        for (labels, metric) in &self.0 {
-            metric.encode(encoder.encode_family(labels)?)?;
-        }
-        Ok(())
-    }
-
-    fn metric_type(&self) -> MetricType {
-        M::TYPE
-    }
 }
 
 /// The accounts of the budget of memory.

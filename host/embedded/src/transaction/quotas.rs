@@ -1,27 +1,26 @@
 //! What counts for the quotas of an actor and of its type: bytes, and reminders and timers.
 
-use std::collections::BTreeMap;
-
 use daca_model::ActorAddress;
 use daca_model::backend::{EFFECTS, Error, StateWrite, WakeupKey, WakeupKind};
 use redb::ReadableTable;
 
-use super::tables::{EXPIRY_BYTES, SeldomTable, StateKey, WakeupRowKey};
-use super::{EncodedRow, LastingParts, wakeup_key};
+use super::lasting::LastingParts;
+use super::tables::{EXPIRY_BYTES, SeldomTable, StateKey, WakeupRowKey, wakeup_key};
 use crate::database::Quota;
 
 /// The overhead of an entry, so that many small ones count as well.
 const ENTRY_BYTES: u64 = 64;
 
-/// The number of the actor's reminders and timers after a turn that registers new ones, if that is too many.
-pub(super) fn too_many_registrations(
+/// The number of the actor's reminders and timers after a turn that registers new ones, if that is too many. `changes` have
+/// the bytes of the new registrations; `None` is a removal.
+pub(super) fn too_many_registrations<'k>(
     wakeups: &impl ReadableTable<WakeupRowKey<'static>, &'static [u8]>,
     actor: &ActorAddress,
-    changes: &BTreeMap<WakeupKey, Option<EncodedRow>>,
+    changes: impl Iterator<Item = (&'k WakeupKey, Option<usize>)>,
     most: usize,
 ) -> Result<Option<usize>, redb::Error> {
     let (mut new, mut removed) = (0, 0);
-    for (key, row) in changes.iter().filter(|(key, _)| is_counted(Some(key.kind), &key.name)) {
+    for (key, row) in changes.filter(|(key, _)| is_counted(Some(key.kind), &key.name)) {
         let is_there = wakeups.get(wakeup_key(actor, key))?.is_some();
         new += usize::from(row.is_some() && !is_there);
         removed += usize::from(row.is_none() && is_there);
@@ -61,13 +60,13 @@ pub(super) fn too_many_bytes(actor: &ActorAddress, after: u64, grown: u64, quota
     })
 }
 
-/// The bytes that a turn frees and adds.
-pub(super) fn difference(
+/// The bytes that a turn frees and adds. `changes` are those of [`too_many_registrations`].
+pub(super) fn difference<'k>(
     state: &impl ReadableTable<StateKey<'static>, &'static [u8]>,
     wakeups: &mut SeldomTable<'_, WakeupRowKey<'static>, &'static [u8]>,
     actor: &ActorAddress,
     turn: &LastingParts,
-    changes: &BTreeMap<WakeupKey, Option<EncodedRow>>,
+    changes: impl Iterator<Item = (&'k WakeupKey, Option<usize>)>,
 ) -> Result<(u64, u64), redb::Error> {
     let (mut freed, mut added) = (0, 0);
     for (key, write) in turn.writes.iter().filter(|(key, _)| is_counted(None, key)) {
@@ -78,12 +77,12 @@ pub(super) fn difference(
             added += entry_bytes(key, value.len());
         }
     }
-    for (key, row) in changes.iter().filter(|(key, _)| is_counted(Some(key.kind), &key.name)) {
+    for (key, row) in changes.filter(|(key, _)| is_counted(Some(key.kind), &key.name)) {
         if let Some(old) = wakeups.open()?.get(wakeup_key(actor, key))? {
             freed += entry_bytes(&key.name, old.value().len());
         }
-        if let Some(row) = row {
-            added += entry_bytes(&key.name, row.bytes.len());
+        if let Some(bytes) = row {
+            added += entry_bytes(&key.name, bytes);
         }
     }
     Ok((freed, added))

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::CommitRequest;
+use super::request::CommitRequest;
 use crate::database::Quotas;
 
 /// The cost of a commit besides its bytes.

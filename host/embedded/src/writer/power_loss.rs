@@ -7,14 +7,16 @@ use std::io;
 use std::path::Path;
 
 use daca_base::shares::{SharedPool, Weights};
+use daca_model::ActorAddress;
 use daca_model::backend::{StateWrite, TurnCommit};
 use parking_lot::{Mutex, RwLock};
 use redb::{ReadableDatabase, ReadableTable, StorageBackend};
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::database::open_backend;
-use crate::transaction::{STATE, USAGE, entry_bytes};
+use crate::transaction::{LastingParts, STATE, USAGE, entry_bytes};
 
 /// The bytes that a disk writes completely or not at all.
 const SECTOR: usize = 512;

@@ -3,7 +3,7 @@
 use tokio::sync::{mpsc, oneshot};
 
 use super::lines::Lines;
-use super::{CommitRequest, Request};
+use super::request::{CommitRequest, Request};
 use crate::database::Quotas;
 
 /// Commits that share one transaction.

@@ -2,12 +2,15 @@
 
 use bytes::Bytes;
 use daca_base::shares::{SharedPool, Weights};
+use daca_model::ActorAddress;
 use daca_model::backend::{StateWrite, TurnCommit};
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 
 use super::queue::MAX_BATCH_BYTES;
 use super::*;
 use crate::database::{create_database, open_database};
+use crate::transaction::LastingParts;
 
 /// A writer with a new file.
 fn writer(folder: &TempDir) -> Writer {

@@ -57,9 +57,9 @@ pub use durations::{DurationCounts, DurationHistogram, Durations};
 pub use effect_admin::EffectActorsPage;
 pub use info::{AgentLoad, AgentStatistics};
 pub use live::{DEFAULT_LIVE_INSTANCES, map_count_limit, most_live_instances};
-pub use services::HostServices;
+pub use services::{ActorsOptions, HostServices};
 pub use smoke_test::SmokeTestFailure;
-pub use table::{Actors, ActorsOptions};
+pub use table::Actors;
 
 use daca_model::{ActorAddress, CallContext, CallError, CallIdentity};
 use std::sync::LazyLock;

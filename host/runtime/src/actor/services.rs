@@ -17,7 +17,6 @@ use super::late_effects::LateEffects;
 use super::live::LiveInstances;
 use super::recent_calls::RecentCalls;
 use super::record::Activation;
-use super::table::ActorsOptions;
 use super::untold::Untold;
 use crate::component::Engine;
 use crate::scheduler::GuestScheduler;
@@ -36,6 +35,18 @@ pub struct HostServices {
     pub deliveries: Deliveries,
     /// The phase of the host.
     pub lifecycle: Lifecycle,
+}
+
+/// The limits of what all actors have together.
+pub struct ActorsOptions {
+    /// Calls that wait or run at the same time.
+    pub max_turns_in_flight: usize,
+    /// Live instances at the same time.
+    pub max_live_instances: usize,
+    /// Active actors at the same time. Beyond it, those that were idle longest are deactivated early.
+    pub max_active_actors: usize,
+    /// The bytes that the agents of all types may log in a second.
+    pub max_log_rate: usize,
 }
 
 /// The services that activations and their turns need.

@@ -12,7 +12,7 @@ use super::activation::Offer;
 use super::agent::AgentRuntime;
 use super::recent_calls::{Answer, CallKey, Delivery};
 use super::record::Activation;
-use super::services::{HostServices, Services};
+use super::services::{ActorsOptions, HostServices, Services};
 use super::work::{Job, Work, wakeup_noun};
 use super::{ActorAddress, CallContext, CallError, effect_log};
 use daca_base::shares::{SharePermit, SharedPool, Weights};
@@ -30,18 +30,6 @@ const DRAIN_POLL: Duration = Duration::from_millis(5);
 const QUOTED_NAME: usize = 64;
 /// The number of activations that end at the same time.
 const CONCURRENT_DEACTIVATIONS: usize = 64;
-
-/// The limits of the table.
-pub struct ActorsOptions {
-    /// Calls that wait or run at the same time.
-    pub max_turns_in_flight: usize,
-    /// Live instances at the same time.
-    pub max_live_instances: usize,
-    /// Active actors at the same time. Beyond it, those that were idle longest are deactivated early.
-    pub max_active_actors: usize,
-    /// The bytes that the agents of all types may log in a second.
-    pub max_log_rate: usize,
-}
 
 /// A cheap handle to all actors of the host.
 #[derive(Clone)]

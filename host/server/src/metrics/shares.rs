@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 
-use super::ByAgentType;
+use super::by_agent_type::ByAgentType;
 use crate::admin_state::AdminState;
 
 /// The load of each agent type.
