@@ -14,7 +14,7 @@ use super::cache::CodeCache;
 use super::compiler::{CompileIn, Compiler};
 use super::instance_state::InstanceState;
 use super::limits::TABLE_ELEMENTS;
-use super::script::{self, ScriptEngine};
+use super::script_engine::{self, ScriptEngine};
 use super::settings::{CodeSettings, base_config};
 use super::stalls::Stalls;
 use crate::imports;
@@ -147,7 +147,7 @@ impl Engine {
         let mut linker = Linker::new(&wasmtime);
         imports::add_to_linker(&mut linker, InstanceState::imports)
             .and_then(|()| imports::add_lists_to_linker(&mut linker, InstanceState::imports))
-            .and_then(|()| script::add_to_linker(&mut linker))
+            .and_then(|()| script_engine::add_to_linker(&mut linker))
             .map_err(EngineError)?;
         let stalls = Arc::new(Stalls::new(TICK));
         start_ticking(&wasmtime, stalls.clone()).map_err(|error| EngineError(error.into()))?;
@@ -204,7 +204,7 @@ impl Engine {
     pub fn keep_code_of(&self, digests: &BTreeSet<String>) {
         if let Some(cache) = self.compiler.cache() {
             let mut kept = digests.clone();
-            kept.insert(script::engine_digest());
+            kept.insert(script_engine::engine_digest());
             cache.keep_only(&kept);
         }
     }

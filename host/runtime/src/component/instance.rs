@@ -14,7 +14,10 @@ use tokio::time::Instant;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::stalls::Stalls;
-use super::{ComponentVersion, Engine, InstanceState, Outcome, failed_effect, kept_reply, migration, script};
+use super::{
+    ComponentVersion, Engine, InstanceState, Outcome, failed_effect, kept_reply, migration,
+    script_description,
+};
 use crate::contract::daca::agent::types::Failure;
 use crate::contract::exports::daca::agent as guest;
 use crate::imports::{TurnProducts, TurnScope};
@@ -300,7 +303,7 @@ impl Guest {
                 None => Ok(()),
             },
             TurnKind::Activate => Ok(()),
-            TurnKind::Describe => return script::call_describe(store, &self.instance).await,
+            TurnKind::Describe => return script_description::call_describe(store, &self.instance).await,
             TurnKind::Label => return migration::label(store, self.migration.as_ref()).await,
         };
         Ok(match result {

@@ -8,7 +8,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::limits::MemoryLimiter;
 use super::running_time::RunningTime;
-use super::script::Script;
+use super::script_source::Script;
 use crate::imports::{self, Imports, LogBudget, TurnScope};
 
 /// The maximum number of WASI resources (streams, pollables) of an instance.

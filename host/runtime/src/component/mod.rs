@@ -24,6 +24,9 @@ mod refusal;
 mod rollout;
 mod running_time;
 mod script;
+mod script_description;
+mod script_engine;
+mod script_source;
 mod settings;
 mod stalls;
 mod version;
@@ -42,7 +45,8 @@ pub use precompiled::PrecompileError;
 pub use refusal::LoadError;
 pub use rollout::{ActiveRollout, Counted, Counters, LoadedVersion, NotKnown, TrafficSplit, TurnEnd};
 pub(crate) use script::scope as description_scope;
-pub use script::{ParsedScript, PrecompileScriptsError, Script, precompile_script_engine};
+pub use script::{ParsedScript, PrecompileScriptsError, precompile_script_engine};
+pub use script_source::Script;
 pub use version::{ComponentVersion, imports_without_permission, precompile};
 
 /// The prefix of the interfaces of the contract's package.

@@ -13,7 +13,7 @@ use wasmtime::component::{Component, InstancePre};
 use super::activation_cost::ActivationCost;
 use super::outline::interface;
 use super::refusal::{LoadError, Refusal, interrupted, root_cause, unknown_import};
-use super::script::Script;
+use super::script_source::Script;
 use super::{Compiling, Engine, InstanceState, Outline, PACKAGE, PrecompileError, precompiled};
 use crate::contract::exports::daca::agent as guest;
 use crate::imports::WakeupHandlers;
