@@ -6,7 +6,7 @@ use crate::history::{Outcome, shortened};
 use crate::wire::Entry;
 
 /// Codes that say that nothing was kept: their pages in `docs/errors` promise it.
-const NOTHING_KEPT: [&str; 17] = [
+const NOTHING_KEPT: [&str; 18] = [
     "actor-queue-full",
     "backend-refused",
     "effects-backlog",
@@ -18,6 +18,7 @@ const NOTHING_KEPT: [&str; 17] = [
     "internal",
     "invalid",
     "memory-exceeded",
+    "memory-exhausted",
     "needed-unavailable",
     "no-room-for-instance",
     "not-done",
