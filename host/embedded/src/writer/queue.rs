@@ -125,7 +125,7 @@ mod tests {
 
     /// A queue of these types, to which no request comes.
     fn queue(types: [(&str, Quota); 2]) -> Queue {
-        let quotas = types.into_iter().map(|(name, quota)| (Arc::from(name), quota)).collect();
+        let quotas = types.into_iter().map(|(name, quota)| (Arc::from(name), quota)).collect::<Quotas>();
         Queue::new(mpsc::channel(1).1, &quotas)
     }
 
