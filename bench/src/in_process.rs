@@ -36,8 +36,10 @@ pub(crate) async fn turn(extent: Extent) -> anyhow::Result<Measure> {
         let figures = batches(time(&format!("spread_{who}_ns"))?, time(&format!("spread_{who}_median_ns"))?);
         rows.push(Row { who: who.to_owned(), load: spread.clone(), figures });
     }
-    let figures = vec![Figure::new("best batch", time("actors_call_ns")? / 1e3, "µs")];
-    rows.push(Row { who: "whole turn".to_owned(), load: "one message".to_owned(), figures });
+    for (who, name) in [("whole turn", "actors_call_ns"), ("whole turn, handed over", "handed_over_ns")] {
+        let figures = vec![Figure::new("best batch", time(name)? / 1e3, "µs")];
+        rows.push(Row { who: who.to_owned(), load: "one message".to_owned(), figures });
+    }
     let wanted = Some(Wanted::AtMost(3.0));
     let mut ratios = vec![Ratio {
         name: "time of a turn, component / native".to_owned(),
@@ -62,7 +64,8 @@ pub(crate) async fn turn(extent: Extent) -> anyhow::Result<Measure> {
         title: "A turn in memory".to_owned(),
         method: "The ChatAgent's `ProcessMessage` with a full history, all imports answered in memory: in a live instance as the host makes \
             it, with interruption on, and the same logic compiled natively. Batches of both alternate. The two give the same \
-            replies, writes and effects, which is checked first. `whole turn` is the same through the host's table, queue and commit. \
+            replies, writes and effects, which is checked first. `whole turn` is the same through the host's table, queue and commit, on one thread; \
+            `handed over` to the threads of guests and back, one call at a time, as in a host. \
             Instructions are those that callgrind counts."
             .to_owned(),
         rows,

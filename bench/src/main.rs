@@ -3,7 +3,8 @@
 //! Figures of different runs say little: machines are shared and noisy. So every measure runs the host and its peer in the
 //! same run, in turn, and what counts is the ratio. [`load`] asks, [`process`] reads what a process costs, [`server`] starts
 //! what is measured without a sidecar and [`peers`] what stands beside one; [`report`] keeps what was measured. Each measure
-//! is a module of its own: [`in_process`], [`embedded`], [`sidecar`], [`actors`], [`swap`], [`start`].
+//! is a module of its own: [`in_process`], [`embedded`], [`sidecar`], [`actors`], [`swap`], [`neighbours`],
+//! [`start`].
 
 mod actors;
 mod embedded;
@@ -11,6 +12,7 @@ mod extent;
 mod in_process;
 mod load;
 mod machine;
+mod neighbours;
 mod peers;
 mod process;
 mod report;
@@ -59,6 +61,8 @@ enum MeasureName {
     Actors,
     /// A swap under load
     Swap,
+    /// A neighbour of agents that take all they can get
+    Neighbours,
     /// From the start of the process to its first answer
     Start,
 }
@@ -100,6 +104,7 @@ async fn measure(name: MeasureName, extent: Extent) -> anyhow::Result<Measure> {
         MeasureName::Sidecar => sidecar::measure(extent).await,
         MeasureName::Actors => actors::measure(extent).await,
         MeasureName::Swap => swap::measure(extent).await,
+        MeasureName::Neighbours => neighbours::measure(extent).await,
         MeasureName::Start => start::measure(extent).await,
     }
 }

@@ -13,6 +13,7 @@ use daca_model::{HostPhase, LifecycleWriter};
 use daca_routing::CallRouter;
 use daca_runtime::actor::{Actors, ActorsOptions, Deliveries, DeliveryOptions, HostServices};
 use daca_runtime::component::{CompileIn, Engine, EngineOptions};
+use daca_runtime::scheduler::GuestScheduler;
 use daca_server::Subscriptions;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -151,6 +152,7 @@ impl HostBuilder {
         let (lifecycle, inbound) = (LifecycleWriter::starting(), Arc::new(Local::default()));
         let services = HostServices {
             engine: engine.clone(),
+            guests: GuestScheduler::on_runtime(),
             backend: backend.clone(),
             calls: inbound.clone(),
             deliveries: deliveries.clone(),
@@ -160,6 +162,7 @@ impl HostBuilder {
             max_turns_in_flight: manifest.host.max_turns_in_flight,
             max_live_instances: LIVE_INSTANCES,
             max_active_actors: manifest.host.max_active_actors,
+            max_log_rate: usize::try_from(manifest.host.max_log_rate.as_u64()).unwrap_or(usize::MAX),
         };
         let actors = Actors::new(services, deploy::runtimes(&manifest, &opened), limits);
         let deployer =

@@ -35,6 +35,14 @@ const CASES: &[Case] = &[
         &[("manifest-unknown-key", 3, "`colour`")],
     ),
     (
+        "weights out of range",
+        "[agents.A]\ncomponent = \"COMPONENT\"\nweight = 0\n[agents.B]\ncomponent = \"COMPONENT\"\nweight = 1001\n",
+        &[
+            ("manifest-invalid-limit", 3, "agents.A.weight: 0"),
+            ("manifest-invalid-limit", 6, "agents.B.weight: 1001"),
+        ],
+    ),
+    (
         "a key of the limits",
         "[agents.A]\ncomponent = \"COMPONENT\"\n[agents.A.limits]\nqueue = 5\nmemry = \"1MiB\"\n",
         &[("manifest-unknown-key", 5, "`memry`")],
@@ -248,6 +256,11 @@ const CASES: &[Case] = &[
         "a host that could hold no body",
         "[host]\nmax-held-body-bytes = \"1MiB\"\n[agents.A]\ncomponent = \"COMPONENT\"\n",
         &[("manifest-invalid-limit", 2, "host.max-held-body-bytes is 1")],
+    ),
+    (
+        "a budget of memory in which no host fits",
+        "[host]\nmemory = \"64MiB\"\n[agents.A]\ncomponent = \"COMPONENT\"\n",
+        &[("manifest-invalid-limit", 2, "host.memory is 64.0 MiB; the minimum is 128.0 MiB")],
     ),
     (
         "a host that would take no call",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use daca_tests::deploy::refusal;
-use daca_tests::{Host, eventually, run_in};
+use daca_tests::{Host, eventually, metrics, run_in};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -171,6 +171,9 @@ async fn a_script_that_cannot_serve_is_refused_with_its_line_and_the_old_one_ser
     }
     let spins = place.deploy(&format!("{COUNTER}\nfor (;;) {{}}")).await?;
     assert_eq!(refusal(&spins), (422, "script-invalid"), "{:?}", spins.body);
+    let page = place.host.get_admin("/metrics").await?.body;
+    let used = metrics::sum(page.as_str().unwrap_or_default(), &["daca_processor_seconds_total"], |_| true);
+    assert!(used > 0.5, "the evaluation counts as its type's time, and not {used} s");
     let other = place.deploy(&COUNTER.replace("state }", "secrets, state }")).await?;
     assert_eq!(refusal(&other), (422, "component-not-permitted"), "{:?}", other.body);
     assert_eq!(place.call("a", "Add", json!({ "by": 1 })).await?["count"], 1);

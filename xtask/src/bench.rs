@@ -17,7 +17,7 @@ use crate::toolchain::Part;
 /// What `bench` is asked to do.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Arguments of daca-bench: turn activation embedded sidecar actors swap start, --quick, --json FILE, --write
+    /// Arguments of daca-bench: turn activation embedded sidecar actors swap neighbours start, --quick, --json FILE, --write
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -28,6 +28,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     steps::run(&[
         Step::toolchain(&[Part::WasmTarget, Part::Make]),
         guests::chat_agent(),
+        guests::test_guests(),
         build("host and native logic", "-p daca-host -p daca-bench-native"),
         build("benchmark", "-p daca-bench"),
     ])?;

@@ -1,6 +1,7 @@
 //! The parts of a host that a turn needs, built as the host builds them, on a backend in memory.
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,10 +17,11 @@ use daca_runtime::actor::{
 };
 use daca_runtime::component::{
     ActiveRollout, CompileIn, Compiling, ComponentVersion, Counters, Engine, EngineOptions, Instance,
-    LoadedVersion, Outcome, TrafficSplit,
+    InstancePlace, LoadedVersion, Outcome, TrafficSplit,
 };
 use daca_runtime::imports::{ScopeOptions, StateCache, TurnScope};
-use tokio::sync::Semaphore;
+use daca_runtime::scheduler::GuestScheduler;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::memory::Memory;
@@ -44,6 +46,8 @@ pub(crate) const FEW: usize = 64;
 /// An actor with a live instance.
 pub(crate) struct LiveActor {
     instance: Instance,
+    /// Dropped after the instance.
+    _place: OwnedSemaphorePermit,
     cache: StateCache,
     address: ActorAddress,
 }
@@ -77,8 +81,8 @@ impl Parts {
     /// A new instance for an actor, not yet activated.
     pub(crate) async fn live(&self, id: &str) -> anyhow::Result<LiveActor> {
         let place = self.places.clone().acquire_owned().await?;
-        let instance = Instance::new(&self.engine, &self.version, place);
-        Ok(LiveActor { instance, cache: StateCache::default(), address: address(id)? })
+        let instance = Instance::new(&self.engine, &self.version, InstancePlace::uncounted());
+        Ok(LiveActor { instance, _place: place, cache: StateCache::default(), address: address(id)? })
     }
 
     /// One message in a live instance, up to its commit, which goes into the cache alone.
@@ -108,11 +112,18 @@ impl Parts {
             cache: std::mem::take(&mut actor.cache),
             nested_commits: Arc::default(),
             migrate_from: None,
+            log_rate: None,
         }
     }
 
-    /// All actors, as a host has them.
-    pub(crate) fn actors(&self) -> Actors {
+    /// The threads on which a host runs its guests. Called within a runtime.
+    pub(crate) fn guest_threads(&self) -> anyhow::Result<GuestScheduler> {
+        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Ok(GuestScheduler::start(threads, &self.engine, std::iter::once(&self.agent))?)
+    }
+
+    /// All actors, as a host has them, whose guests run there.
+    pub(crate) fn actors(&self, guests: GuestScheduler) -> Actors {
         let loaded = LoadedVersion {
             version: self.version.clone(),
             label: Arc::from("bench"),
@@ -131,14 +142,20 @@ impl Parts {
             DeliveryOptions {
                 policies: HashMap::new(),
                 policy: RetryPolicy::attempts(1, Duration::from_millis(1)),
+                weights: Default::default(),
                 max_pending: 10_000,
                 max_pending_bytes: 256 << 20,
             },
         );
-        let options =
-            ActorsOptions { max_turns_in_flight: 1_000, max_live_instances: FEW, max_active_actors: 1_000 };
+        let options = ActorsOptions {
+            max_turns_in_flight: 1_000,
+            max_live_instances: FEW,
+            max_active_actors: 1_000,
+            max_log_rate: 1_000_000,
+        };
         let host = HostServices {
             engine: self.engine.clone(),
+            guests,
             backend: self.backend.clone(),
             calls: self.backend.clone(),
             deliveries,

@@ -5,6 +5,8 @@ use std::time::Instant;
 use anyhow::ensure;
 use bytes::Bytes;
 use daca_model::backend::{ActorCall, TurnCommit};
+use daca_runtime::actor::Actors;
+use daca_runtime::scheduler::GuestScheduler;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -55,9 +57,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for number in 0..MANY {
         many_components.push(runtime.block_on(parts.live(&many(number)))?);
     }
-    let actors = runtime.block_on(async { parts.actors() });
-    let [mut natives, mut components, mut spread_natives, mut spread_components, mut calls] =
-        [(); 5].map(|()| Vec::new());
+    let actors = runtime.block_on(async { parts.actors(GuestScheduler::on_runtime()) });
+    let on_threads = runtime.block_on(async { anyhow::Ok(parts.actors(parts.guest_threads()?)) })?;
+    let [mut natives, mut components, mut spread_natives, mut spread_components, mut calls, mut handed_over] =
+        [(); 6].map(|()| Vec::new());
     let end = Instant::now() + arguments.common.time();
     while Instant::now() < end {
         natives.push(timed(|| native_turns(&mut native, BATCH))?);
@@ -68,18 +71,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 .iter_mut()
                 .try_for_each(|actor| runtime.block_on(component_turns(&parts, actor, 1)))
         })?);
-        let batch = async {
-            for _ in 0..BATCH {
-                let (actor, method) = (address(ACTOR)?, "ProcessMessage".to_owned());
-                let call = ActorCall { actor, method, payload: Bytes::from_static(MESSAGE.as_bytes()) };
-                actors.call_here(call, Default::default()).await?;
-            }
-            anyhow::Ok(())
-        };
-        calls.push(timed(|| runtime.block_on(batch))?);
+        calls.push(timed(|| runtime.block_on(whole_turns(&actors)))?);
+        handed_over.push(timed(|| runtime.block_on(whole_turns(&on_threads)))?);
     }
-    let all = [natives, components, spread_natives, spread_components, calls];
-    let [native, component, spread_native, spread_component, calls] = all.map(|mut times| {
+    let all = [natives, components, spread_natives, spread_components, calls, handed_over];
+    let [native, component, spread_native, spread_component, calls, handed_over] = all.map(|mut times| {
         times.sort_by(f64::total_cmp);
         (times.first().copied().unwrap_or_default(), times.get(times.len() / 2).copied().unwrap_or_default())
     });
@@ -96,6 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             "spread_component_median_ns": spread_component.1,
             "actors": MANY,
             "actors_call_ns": calls.0,
+            "handed_over_ns": handed_over.0,
         })
     );
     Ok(())
@@ -139,6 +136,16 @@ fn native_turn(actor: &mut ChatAgent, message: &str) -> anyhow::Result<(Bytes, T
 async fn component_turns(parts: &Parts, actor: &mut LiveActor, count: u32) -> anyhow::Result<()> {
     for _ in 0..count {
         parts.turn(actor, Bytes::from_static(MESSAGE.as_bytes())).await?;
+    }
+    Ok(())
+}
+
+/// One batch, through the host's table, queue and commit.
+async fn whole_turns(actors: &Actors) -> anyhow::Result<()> {
+    for _ in 0..BATCH {
+        let (actor, method) = (address(ACTOR)?, "ProcessMessage".to_owned());
+        let call = ActorCall { actor, method, payload: Bytes::from_static(MESSAGE.as_bytes()) };
+        actors.call_here(call, Default::default()).await?;
     }
     Ok(())
 }

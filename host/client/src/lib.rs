@@ -16,6 +16,7 @@ mod pins;
 mod ps;
 mod rollback;
 mod table;
+mod top;
 mod versions;
 
 pub use admin::{Admin, Error};
@@ -28,4 +29,5 @@ pub use logs::{LogRequest, logs};
 pub use pins::{pin, unpin};
 pub use ps::ps;
 pub use rollback::rollback;
+pub use top::{TopRequest, top};
 pub use versions::versions;

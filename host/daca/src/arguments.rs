@@ -66,6 +66,19 @@ pub(crate) enum Command {
         #[command(flatten)]
         admin: AdminArguments,
     },
+    /// Show what the agent types use and who is busiest, again and again until Ctrl-C
+    Top {
+        /// One page, even on a terminal
+        #[arg(long)]
+        once: bool,
+        /// The number of actors
+        #[arg(long, default_value_t = 20)]
+        actors: usize,
+        #[command(flatten)]
+        form: FormArguments,
+        #[command(flatten)]
+        admin: AdminArguments,
+    },
     /// Show the log of a running host
     Logs(LogsArguments),
     /// Deploy a component for an agent type, without a restart

@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use daca_base::ErrorCode;
+use daca_base::memory::machine;
 use daca_base::telemetry::{self, Log};
 use daca_client as client;
-use daca_client::{Admin, Deployment, EffectsView, LogRequest};
+use daca_client::{Admin, Deployment, EffectsView, LogRequest, TopRequest};
 use daca_dapr::SidecarOptions;
 use daca_host::dev::Dev;
 use daca_host::host::{BackendOptions, Host, Options};
@@ -39,6 +40,7 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 const LAST_WORK: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
+    machine::prepare_allocator();
     let ended = match Arguments::try_parse() {
         Ok(arguments) => execute(arguments.command),
         Err(answer) => answer_arguments(&answer),
@@ -81,15 +83,16 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Ps { agent_type, form, admin } => {
             ask(&admin, async |host| client::ps(host, agent_type.as_deref(), form.form()).await)
         }
-        Command::Logs(LogsArguments { of, follow, limit, form, admin }) => {
+        Command::Top { once, actors, form, admin } => {
             check_output()?;
-            let request = LogRequest { of: of.as_deref(), limit, follow };
-            let logs = async |host: &Admin| {
-                client::logs(host, &request, form.form(), &mut std::io::stdout()).await?;
+            let request = TopRequest { once, actors };
+            let top = async |host: &Admin| {
+                client::top(host, &request, form.form(), &mut std::io::stdout()).await?;
                 Ok(String::new())
             };
-            ask(&admin, logs)
+            ask(&admin, top)
         }
+        Command::Logs(arguments) => logs(arguments),
         Command::Deploy(arguments) => deploy(&arguments),
         Command::Rollback { agent_type, force, form, admin } => {
             ask(&admin, async |host| client::rollback(host, &agent_type, force, form.form()).await)
@@ -111,6 +114,17 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Explain { code } => explain(code.as_deref()),
     };
     done.map(|()| ExitCode::SUCCESS)
+}
+
+fn logs(arguments: LogsArguments) -> Result<(), Failure> {
+    let LogsArguments { of, follow, limit, form, admin } = arguments;
+    check_output()?;
+    let request = LogRequest { of: of.as_deref(), limit, follow };
+    let logs = async |host: &Admin| {
+        client::logs(host, &request, form.form(), &mut std::io::stdout()).await?;
+        Ok(String::new())
+    };
+    ask(&admin, logs)
 }
 
 fn check(arguments: CheckArguments) -> Result<(), Failure> {

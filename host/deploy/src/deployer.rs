@@ -26,7 +26,7 @@ use daca_manifest::{AgentType, DeployRules};
 use daca_model::backend::SharedStore;
 use daca_model::{HostPhase, Lifecycle};
 use daca_runtime::actor::Actors;
-use daca_runtime::component::{Compiling, Engine};
+use daca_runtime::component::Engine;
 
 /// Concurrent deployments.
 const MAX_CONCURRENT: usize = 4;
@@ -104,7 +104,7 @@ impl Deployer {
     /// versions serve; if there are other hosts, as soon as they were asked.
     pub async fn start(options: DeployerOptions<'_>, starts: Vec<AgentTypeStart>) -> Result<Deployer, Error> {
         let DeployerOptions { engine, rules, data, actors, shared, host_name, lifecycle } = options;
-        let preparation = Preparation::new(engine, rules.clone(), Compiling::Serving);
+        let preparation = Preparation::new(engine, rules.clone(), Some(actors.clone()));
         let library = Library::new(data, rules.versions.clone());
         for AgentTypeStart { agent, initial, .. } in &starts {
             preparation.need_code_of(&agent.name, initial.record.versions.keys().cloned().collect());

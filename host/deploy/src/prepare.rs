@@ -11,7 +11,9 @@ use super::Error;
 use daca_manifest::signature;
 use daca_manifest::{AgentType, DeployRules};
 use daca_runtime::actor::{Actors, SmokeTestFailure};
-use daca_runtime::component::{Compiling, ComponentVersion, Engine, Outline, imports_without_permission};
+use daca_runtime::component::{
+    Compiling, ComponentVersion, Engine, Outline, ParsedScript, imports_without_permission,
+};
 
 /// The maximum length of a label in bytes.
 const MAX_LABEL: usize = 64;
@@ -21,8 +23,8 @@ const MAX_LABEL: usize = 64;
 pub(super) struct Preparation {
     pub(super) engine: Engine,
     pub(super) rules: Arc<DeployRules>,
-    /// The priority of the compilation.
-    compiling: Compiling,
+    /// Where scripts are evaluated. `None` while the host starts: nothing else runs then.
+    actors: Option<Actors>,
     /// The digests whose compiled code is kept, by type.
     kept: Arc<Mutex<BTreeMap<Arc<str>, BTreeSet<String>>>>,
 }
@@ -34,8 +36,8 @@ pub(super) struct Prepared {
 }
 
 impl Preparation {
-    pub(super) fn new(engine: Engine, rules: Arc<DeployRules>, compiling: Compiling) -> Preparation {
-        Preparation { engine, rules, compiling, kept: Arc::default() }
+    pub(super) fn new(engine: Engine, rules: Arc<DeployRules>, actors: Option<Actors>) -> Preparation {
+        Preparation { engine, rules, actors, kept: Arc::default() }
     }
 
     /// Checks the signature and the memory, and compiles: the steps for every version, even one that has served before.
@@ -75,7 +77,8 @@ impl Preparation {
         permitted: impl FnOnce(&[String]) -> Result<(), Error>,
     ) -> Result<Arc<ComponentVersion>, Error> {
         signature::verify(&self.rules.signers, &wasm, signature)?;
-        Ok(Arc::new(load(&self.engine, agent, name, wasm, self.compiling, permitted).await?))
+        let version = load(&self.engine, self.actors.as_ref(), agent, name, wasm, permitted).await?;
+        Ok(Arc::new(version))
     }
 
     /// Adds versions whose compiled code is needed. Called for all types, before any code is removed.
@@ -95,17 +98,23 @@ impl Preparation {
 }
 
 /// Loads a version: a component is compiled once its declarations are permitted, a script is parsed and evaluated. `name` is
-/// the origin of the bytes in errors.
+/// the origin of the bytes in errors. With the `actors` of a host that serves, it takes no more than its type's share of it.
 pub(super) async fn load(
     engine: &Engine,
+    actors: Option<&Actors>,
     agent: &Arc<AgentType>,
     name: &str,
     wasm: Bytes,
-    compiling: Compiling,
     permitted: impl FnOnce(&[String]) -> Result<(), Error>,
 ) -> Result<ComponentVersion, Error> {
+    let compiling = if actors.is_some() { Compiling::Serving } else { Compiling::Starting };
     if daca_script::is_script(&wasm) {
-        let version = ComponentVersion::from_script(engine, name, wasm, agent, compiling).await?;
+        let script = ParsedScript::parse(engine, name, wasm, compiling).await?;
+        let outcome = match actors {
+            Some(actors) => actors.evaluate(agent, script.provisional()).await.map_err(into_error)?,
+            None => script.evaluate(agent).await,
+        };
+        let version = script.described(outcome)?;
         permitted(&version.imports)?;
         return Ok(version);
     }

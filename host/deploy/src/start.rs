@@ -25,9 +25,7 @@ use daca_base::ErrorCode;
 use daca_base::digest::short;
 use daca_manifest::{AgentType, DeployRules};
 use daca_model::backend::SharedStore;
-use daca_runtime::component::{
-    ActiveRollout, Compiling, ComponentVersion, Engine, LoadedVersion, TrafficSplit,
-};
+use daca_runtime::component::{ActiveRollout, ComponentVersion, Engine, LoadedVersion, TrafficSplit};
 
 /// The time that a start waits for the other hosts' versions. A sidecar is ready within about ten seconds.
 const OTHERS_TIMEOUT: Duration = Duration::from_secs(40);
@@ -58,7 +56,7 @@ impl AgentTypeStart {
         agent: &Arc<AgentType>,
         share: Option<Arc<dyn SharedStore>>,
     ) -> Result<AgentTypeStart, Error> {
-        let preparation = Preparation::new(engine.clone(), rules.clone(), Compiling::Starting);
+        let preparation = Preparation::new(engine.clone(), rules.clone(), None);
         let library = Library::new(data, rules.versions.clone());
         let folder = TypeFolder::new(library, agent.name.clone());
         let shared = share.map(|store| SharedType::new(store, agent.name.clone()));
@@ -318,5 +316,5 @@ pub fn check_file(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::no_compiler(&error))?;
     let name = agent.component.path.display().to_string();
-    runtime.block_on(load(engine, agent, &name, file.wasm, Compiling::Starting, |_imports| Ok(())))
+    runtime.block_on(load(engine, None, agent, &name, file.wasm, |_imports| Ok(())))
 }

@@ -16,6 +16,7 @@ mod restore;
 mod state_file;
 mod store;
 mod transaction;
+mod usage;
 mod wakeups;
 mod writer;
 
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use daca_base::clock::Clock;
+use daca_base::shares::SharedPool;
 use daca_base::task;
 use daca_base::{ErrorCode, Explained, Explanation};
 use daca_manifest::{AgentType, Manifest};
@@ -44,6 +46,7 @@ use daca_model::backup::StateSnapshot;
 use daca_model::cloud_event;
 use daca_model::{ActorAddress, CallContext};
 pub use database::OpenError;
+use database::Quota;
 use events::Subscribers;
 pub use inspect::Scheduled;
 pub use restore::{RestoreError, RestoredState, StateRestore};
@@ -140,10 +143,10 @@ impl Embedded {
         clock: Clock,
     ) -> Result<Embedded, StartError> {
         let given = Given::read(manifest)?;
-        let quota = |agent: &Arc<AgentType>| (agent.name.clone(), agent.limits.state_total.as_u64());
+        let quota = |agent: &Arc<AgentType>| (agent.name.clone(), quota_of(agent));
         let quotas = manifest.agents.values().map(quota).collect();
         let (store, scheduled) = Store::open(data, quotas, clock.clone())?;
-        let schedule = Arc::new(Schedule::new(clock.clone()));
+        let schedule = Arc::new(Schedule::new(clock.clone(), &manifest.weights()));
         let (known, orphans) = scheduled
             .into_iter()
             .partition::<Vec<_>, _>(|change| manifest.agents.contains_key(&change.actor.agent_type));
@@ -319,6 +322,14 @@ impl Backend for Embedded {
         Ok(Some(Box::new(self.store.snapshot().await?)))
     }
 
+    fn pools(&self) -> Vec<SharedPool> {
+        vec![self.schedule.places().clone(), self.store.waiting().clone()]
+    }
+
+    fn storage_of(&self, agent_type: &str) -> Option<u64> {
+        Some(self.store.usage.of(agent_type))
+    }
+
     /// Stops firing reminders and timers. Due ones stay in the state file, for the next run.
     async fn leave(&self, _timeout: Duration) {
         self.shutdown.cancel();
@@ -330,6 +341,16 @@ impl Backend for Embedded {
         // A firing whose turn does not end is still in the state file, and fires again after the restart.
         tokio::time::timeout(CLOCK_GRACE, self.tasks.wait()).await.ok();
         self.store.close().await;
+    }
+}
+
+/// What a type may have in the file.
+fn quota_of(agent: &AgentType) -> Quota {
+    Quota {
+        actor_bytes: agent.limits.state_total.as_u64(),
+        type_bytes: agent.storage.map_or(u64::MAX, |storage| storage.as_u64()),
+        registrations: agent.limits.registrations,
+        weight: agent.weight,
     }
 }
 

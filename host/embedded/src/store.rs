@@ -25,15 +25,21 @@ use super::state_file::StateFile;
 use super::transaction::{
     self, Due, LastingParts, STATE, ScheduleChange, WAKEUPS, WakeupRow, decode_value, wakeup_key,
 };
+use super::usage::TypeUsage;
 use super::writer::{CommitRequest, Request, Writer};
 use daca_base::clock::Clock;
 use daca_base::files::{create_private_folder, kind_of};
+use daca_base::shares::{SharedPool, Weights};
 use daca_base::{ErrorCode, panics};
 use daca_model::ActorAddress;
 use daca_model::backend::{Error, Readiness, Registration, StateValue, TurnCommit, WakeupKey};
 
-/// Commits that wait for the writer; further ones wait for a slot.
+/// Commits that wait for the writer; further ones wait for a place.
 const WAITING: usize = 1_024;
+/// Their bytes.
+const WAITING_BYTES: usize = 32 * 1024 * 1024;
+/// What each commit counts at least, so that no more of them wait than [`WAITING`].
+const LEAST_BYTES: usize = WAITING_BYTES / WAITING;
 /// The interval at which the file is checked.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -43,6 +49,9 @@ pub(super) struct Store {
     file: Arc<StateFile>,
     database: SharedDatabase,
     commits: mpsc::Sender<Request>,
+    /// The bytes of the commits that wait.
+    waiting: SharedPool,
+    pub(super) usage: TypeUsage,
     pub(super) clock: Clock,
 }
 
@@ -80,10 +89,12 @@ impl Store {
         create_database(&path)?;
         let (file, opened) =
             StateFile::open(&path).map_err(|reason| OpenError::Unwritable { path: path.clone(), reason })?;
+        let usage = TypeUsage::default();
         let (database, scheduled) = panics::caught(ErrorCode::DataDamaged, || {
             let database = open_database(&path, opened)?;
             let scheduled = transaction::read_schedule(&database, clock.unix_ms())
                 .map_err(|error| damaged(error.to_string()))?;
+            usage.add(transaction::read_usage(&database).map_err(|error| damaged(error.to_string()))?);
             Ok((database, scheduled))
         })
         .unwrap_or_else(|panic| Err(damaged(panic)))?;
@@ -92,12 +103,14 @@ impl Store {
         // Not before it is known to be a state file.
         file.protect();
         let file = Arc::new(file);
-        let writer = Writer::new(file.clone(), database.clone(), quotas, clock.clone());
+        let weights = quotas.iter().map(|(name, quota)| (name.clone(), quota.weight)).collect::<Weights>();
+        let waiting = SharedPool::new("bytes of commits", WAITING_BYTES, &weights);
+        let writer = Writer::new(file.clone(), database.clone(), (quotas, usage.clone()), clock.clone());
         std::thread::Builder::new()
             .name("state-writer".into())
             .spawn(move || writer.run(requests))
             .map_err(unwritable)?;
-        Ok((Store { file, database, commits, clock }, scheduled))
+        Ok((Store { file, database, commits, waiting, usage, clock }, scheduled))
     }
 
     /// Returns whether commits are durable.
@@ -170,15 +183,22 @@ impl Store {
         actor: &ActorAddress,
         commit: &TurnCommit,
     ) -> Result<Vec<ScheduleChange>, Error> {
+        let bytes = bytes_of(commit);
+        let _waits = self.waiting.acquire(&actor.agent_type, bytes.max(LEAST_BYTES)).await;
         let (done, answer) = oneshot::channel();
         let turn = LastingParts::of(commit);
         let gone = |_| Error::Unavailable("the state file is closed".into());
         self.commits
-            .send(Request::Commit(CommitRequest { actor: actor.clone(), turn, done }))
+            .send(Request::Commit(CommitRequest { actor: actor.clone(), turn, bytes, done, _waits }))
             .await
             .map_err(|_| gone(()))?;
         let (result, _turn) = answer.await.map_err(|_| gone(()))?;
         result
+    }
+
+    /// What the agent types share.
+    pub(super) fn waiting(&self) -> &SharedPool {
+        &self.waiting
     }
 
     /// Stops the writer. Later commits are refused.
@@ -214,4 +234,10 @@ impl Store {
             .await
             .map_err(|error| Error::Unavailable(format!("the read of the state file ended early: {error}")))?
     }
+}
+
+/// The bytes of a commit, with the data of its reminders and timers.
+fn bytes_of(commit: &TurnCommit) -> usize {
+    let data = commit.wakeups.values().flatten().map(|registration| registration.data.len());
+    usize::try_from(commit.bytes()).unwrap_or(usize::MAX).saturating_add(data.sum::<usize>())
 }

@@ -3,6 +3,7 @@
 //! Everything here runs within a transaction that the writer ([`super::store`]) begins and commits.
 
 mod lasting;
+mod quotas;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable, Table};
 use serde::{Deserialize, Serialize};
 
+use super::database::Quota;
+use super::usage::Growth;
 use daca_base::clock::millis;
 use daca_base::json::UnknownFields;
 use daca_model::ActorAddress;
@@ -21,11 +24,13 @@ use daca_model::backend::{
 };
 
 pub(super) use lasting::LastingParts;
-pub(super) use tables::{EXPIRIES, EXPIRY_BYTES, STATE, StateKey, Tables, USAGE, WAKEUPS, WakeupRowKey};
+use quotas::{difference, too_many_bytes, too_many_registrations};
+pub(super) use quotas::{entry_bytes, is_counted};
+pub(super) use tables::{
+    EXPIRIES, EXPIRY_BYTES, STATE, StateKey, Tables, USAGE, WAKEUPS, WakeupRowKey, wakeup_key,
+};
 use tables::{ExpiryKey, SeldomTable};
 
-/// The overhead of an entry, so that many small ones count as well.
-const ENTRY_BYTES: u64 = 64;
 /// The number of expired values that are removed at once, so that a purge never delays the commits for long.
 const PURGE_BATCH: usize = 10_000;
 
@@ -45,15 +50,24 @@ pub(super) struct Due {
     pub(super) token: u128,
 }
 
+/// What became of a turn's commit.
+#[derive(Debug)]
+pub(super) struct Applied {
+    pub(super) changes: Vec<ScheduleChange>,
+    /// The bytes that count for the quotas.
+    pub(super) added: u64,
+    pub(super) freed: u64,
+}
+
 /// Writes the result of a turn. The inner error rejects only this turn, and nothing of it is written then.
 pub(super) fn apply(
     tables: &mut Tables<'_>,
     actor: &ActorAddress,
     turn: &LastingParts,
-    quota: u64,
+    quota: Quota,
     now: u64,
     last_token: &mut u64,
-) -> Result<Result<Vec<ScheduleChange>, Error>, redb::Error> {
+) -> Result<Result<Applied, Error>, redb::Error> {
     let Tables { state, expiries, wakeups, usage, row } = tables;
     if let Err(changed) = turn.check(state, actor)? {
         return Ok(Err(changed));
@@ -62,15 +76,22 @@ pub(super) fn apply(
         true => wakeup_changes(wakeups.open()?, actor, turn, now, last_token)?,
         false => BTreeMap::new(),
     };
-    let (freed, added) = difference(state, wakeups, actor, turn, &changes)?;
+    if !changes.is_empty()
+        && let Some(number) =
+            too_many_registrations(wakeups.open()?, actor, sizes(&changes), quota.registrations)?
+    {
+        return Ok(Err(Error::TooManyRegistrations(format!(
+            "{actor} would have {number} reminders and timers; the limit registrations of its type is {}",
+            quota.registrations
+        ))));
+    }
+    let (freed, added) = difference(state, wakeups, actor, turn, sizes(&changes))?;
     if freed != added {
         let owner = (&*actor.agent_type, &*actor.id);
         let before = usage.get(owner)?.map_or(0, |bytes| bytes.value());
         let after = before.saturating_add(added).saturating_sub(freed);
-        if after > quota && added > freed {
-            return Ok(Err(Error::TooLarge(format!(
-                "{actor} would have {after} bytes of state; the limit state-total of its type is {quota}"
-            ))));
+        if let Some(refused) = too_many_bytes(actor, after, added.saturating_sub(freed), quota) {
+            return Ok(Err(refused));
         }
         match after {
             0 => usage.remove(owner)?,
@@ -91,7 +112,14 @@ pub(super) fn apply(
         key,
         next: row.map(|row| row.due),
     };
-    Ok(Ok(changes.into_iter().map(change).collect()))
+    Ok(Ok(Applied { changes: changes.into_iter().map(change).collect(), added, freed }))
+}
+
+/// The bytes of the new registrations; `None` is a removal.
+fn sizes(
+    changes: &BTreeMap<WakeupKey, Option<EncodedRow>>,
+) -> impl Iterator<Item = (&WakeupKey, Option<usize>)> {
+    changes.iter().map(|(key, row)| (key, row.as_ref().map(|row| row.bytes.len())))
 }
 
 fn write_state(
@@ -161,47 +189,12 @@ fn wakeup_changes(
     Ok(changes)
 }
 
-/// The bytes that a turn frees and adds.
-fn difference(
-    state: &impl ReadableTable<StateKey<'static>, &'static [u8]>,
-    wakeups: &mut SeldomTable<'_, WakeupRowKey<'static>, &'static [u8]>,
-    actor: &ActorAddress,
-    turn: &LastingParts,
-    changes: &BTreeMap<WakeupKey, Option<EncodedRow>>,
-) -> Result<(u64, u64), redb::Error> {
-    let (mut freed, mut added) = (0, 0);
-    for (key, write) in turn.writes.iter().filter(|(key, _)| is_counted(None, key)) {
-        if let Some(old) = state.get((&*actor.agent_type, &*actor.id, key.as_str()))? {
-            freed += entry_bytes(key, old.value().len().saturating_sub(EXPIRY_BYTES));
-        }
-        if let StateWrite::Set { value, .. } = write {
-            added += entry_bytes(key, value.len());
-        }
-    }
-    for (key, row) in changes.iter().filter(|(key, _)| is_counted(Some(key.kind), &key.name)) {
-        if let Some(old) = wakeups.open()?.get(wakeup_key(actor, key))? {
-            freed += entry_bytes(&key.name, old.value().len());
-        }
-        if let Some(row) = row {
-            added += entry_bytes(&key.name, row.bytes.len());
-        }
-    }
-    Ok((freed, added))
-}
-
-/// Returns `true` if a value, or a reminder or timer of this kind, counts for its actor's quota. Effects do not: a binding
-/// that is away must not fill a quota. Those that wait are bounded for the whole host (`max-pending-effects`), and dead
-/// letters for each actor. Of reminders and timers, only one has a name that no guest can give.
-pub(super) fn is_counted(wakeup: Option<WakeupKind>, name: &str) -> bool {
-    wakeup.map_or(!name.starts_with(EFFECTS), |kind| kind != WakeupKind::Reminder || name != EFFECTS)
-}
-
-pub(super) fn entry_bytes(key: &str, value: usize) -> u64 {
-    ENTRY_BYTES + (key.len() + value) as u64
-}
-
-/// Removes expired values from the file. Returns `true` if none is left.
-pub(super) fn purge(tables: &mut Tables<'_>, now: u64) -> Result<bool, redb::Error> {
+/// Removes expired values from the file, and reports the bytes of each with its type. Returns `true` if none is left.
+pub(super) fn purge(
+    tables: &mut Tables<'_>,
+    now: u64,
+    mut freed: impl FnMut(&str, u64),
+) -> Result<bool, redb::Error> {
     let Tables { state, expiries, usage, .. } = tables;
     let expiries = expiries.open()?;
     let mut expired = Vec::new();
@@ -217,6 +210,7 @@ pub(super) fn purge(tables: &mut Tables<'_>, now: u64) -> Result<bool, redb::Err
             let old = state.remove(at)?.map_or(0, |old| old.value().len());
             let bytes = entry_bytes(key, old.saturating_sub(EXPIRY_BYTES));
             let before = usage.get((at.0, at.1))?.map_or(0, |bytes| bytes.value());
+            freed(at.0, bytes.min(before));
             match before.saturating_sub(bytes) {
                 0 => usage.remove((at.0, at.1))?,
                 left => usage.insert((at.0, at.1), left)?,
@@ -224,6 +218,17 @@ pub(super) fn purge(tables: &mut Tables<'_>, now: u64) -> Result<bool, redb::Err
         }
     }
     Ok(expired.len() < PURGE_BATCH)
+}
+
+/// The bytes of each agent type in the file.
+pub(super) fn read_usage(database: &Database) -> Result<Growth, redb::Error> {
+    let table = database.begin_read()?.open_table(USAGE)?;
+    let mut all = Growth::default();
+    for row in table.iter()? {
+        let (owner, bytes) = row?;
+        all.add(owner.value().0, bytes.value(), 0);
+    }
+    Ok(all)
 }
 
 /// Every reminder and timer in the file.
@@ -348,10 +353,6 @@ impl WakeupRow {
         };
         Ok((registration, self.due(now)))
     }
-}
-
-pub(super) fn wakeup_key<'a>(actor: &'a ActorAddress, key: &'a WakeupKey) -> (u8, &'a str, &'a str, &'a str) {
-    (key.kind as u8, &actor.agent_type, &actor.id, &key.name)
 }
 
 pub(super) fn expiry_of(row: &[u8]) -> u64 {

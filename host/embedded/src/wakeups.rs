@@ -4,6 +4,9 @@
 //! it is handed to the actor, and returns with the commit of its turn, which also advances the registration. So a crash
 //! in between fires it again, and a committed turn is never repeated.
 //!
+//! Of one actor there is one firing at a time: its turns run one after the other, and those that wait would hold places.
+//! The agent types share the places by their weights.
+//!
 //! The waits are short, because a machine's timer does not notice that its clock was set or that it slept: the time is
 //! read again at least once in [`POLL_INTERVAL`] ([`daca_base::clock`] describes these cases).
 
@@ -12,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,10 +24,11 @@ use super::transaction::{Due, ScheduleChange};
 use daca_base::ErrorCode;
 use daca_base::backoff::Backoff;
 use daca_base::clock::{Clock, millis};
+use daca_base::shares::{SharePermit, SharedPool, Weights};
 use daca_model::ActorAddress;
 use daca_model::backend::{FiredWakeup, Inbound, TurnCommit, WakeupKey, WakeupKind};
 
-/// Firings that are handled at the same time; further ones wait for a permit.
+/// Firings that are handled at the same time; further ones wait for a place.
 const CONCURRENT: usize = 256;
 /// The attempts of one firing of a periodic reminder; then it waits for its next time. A one-shot reminder is retried
 /// until it succeeds.
@@ -40,17 +44,69 @@ pub(super) struct Schedule {
     changed: Notify,
     /// A firing has ended.
     ended: Notify,
+    places: SharedPool,
     clock: Clock,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    by_time: BTreeSet<(u64, ActorAddress, WakeupKey)>,
+    /// The actors of each type of which no firing is under way, by the times of their first ones.
+    ready: BTreeMap<Arc<str>, BTreeSet<(u64, ActorAddress)>>,
+    by_actor: BTreeMap<ActorAddress, BTreeSet<(u64, WakeupKey)>>,
     by_name: BTreeMap<(ActorAddress, WakeupKey), Due>,
     /// The attempts of firings that have failed.
     failed_attempts: BTreeMap<(ActorAddress, WakeupKey), u32>,
-    /// Firings that are under way.
-    firing: usize,
+    /// The actors of which a firing is under way.
+    firing: BTreeSet<ActorAddress>,
+}
+
+impl Inner {
+    fn first_of(&self, actor: &ActorAddress) -> Option<u64> {
+        self.by_actor.get(actor)?.first().map(|(at, _)| *at)
+    }
+
+    /// Takes an actor out of the list of those that are ready, before a change of its registrations.
+    fn unlist(&mut self, actor: &ActorAddress) {
+        if let Some(at) = self.first_of(actor)
+            && let Some(ready) = self.ready.get_mut(&actor.agent_type)
+        {
+            ready.remove(&(at, actor.clone()));
+        }
+    }
+
+    /// Puts it there after the change.
+    fn list(&mut self, actor: &ActorAddress) {
+        if self.firing.contains(actor) {
+            return;
+        }
+        if let Some(at) = self.first_of(actor) {
+            self.ready.entry(actor.agent_type.clone()).or_default().insert((at, actor.clone()));
+        }
+    }
+
+    fn insert(&mut self, actor: ActorAddress, key: WakeupKey, due: Due) {
+        self.by_actor.entry(actor.clone()).or_default().insert((due.at, key.clone()));
+        self.by_name.insert((actor, key), due);
+    }
+
+    fn remove(&mut self, actor: &ActorAddress, key: &WakeupKey) -> Option<Due> {
+        let name = (actor.clone(), key.clone());
+        let due = self.by_name.remove(&name)?;
+        if let Some(of_actor) = self.by_actor.get_mut(actor) {
+            of_actor.remove(&(due.at, key.clone()));
+            if of_actor.is_empty() {
+                self.by_actor.remove(actor);
+            }
+        }
+        Some(due)
+    }
+
+    /// The first one of each type that is not being handled, the earliest first.
+    fn firsts(&self) -> Vec<(u64, ActorAddress)> {
+        let mut firsts = self.ready.values().filter_map(|ready| ready.first().cloned()).collect::<Vec<_>>();
+        firsts.sort();
+        firsts
+    }
 }
 
 /// A due firing.
@@ -60,12 +116,20 @@ struct Firing {
     fired: FiredWakeup,
     /// The number of this attempt, counted from 1.
     attempt: u32,
+    /// Its place, until it is under way.
+    place: Option<SharePermit>,
 }
 
 impl Schedule {
     /// An empty one.
-    pub(super) fn new(clock: Clock) -> Schedule {
-        Schedule { inner: Mutex::default(), changed: Notify::new(), ended: Notify::new(), clock }
+    pub(super) fn new(clock: Clock, weights: &Weights) -> Schedule {
+        let places = SharedPool::new("firing places", CONCURRENT, weights);
+        Schedule { inner: Mutex::default(), changed: Notify::new(), ended: Notify::new(), places, clock }
+    }
+
+    /// The places of firings.
+    pub(super) fn places(&self) -> &SharedPool {
+        &self.places
     }
 
     /// Applies the changes of a commit, or of the state file at the start.
@@ -75,15 +139,13 @@ impl Schedule {
         }
         let mut inner = self.lock();
         for ScheduleChange { actor, key, next } in changes {
-            let name = (actor.clone(), key.clone());
-            inner.failed_attempts.remove(&name);
-            if let Some(old) = inner.by_name.remove(&name) {
-                inner.by_time.remove(&(old.at, actor.clone(), key.clone()));
-            }
+            inner.failed_attempts.remove(&(actor.clone(), key.clone()));
+            inner.unlist(&actor);
+            inner.remove(&actor, &key);
             if let Some(due) = next {
-                inner.by_time.insert((due.at, actor, key));
-                inner.by_name.insert(name, due);
+                inner.insert(actor.clone(), key, due);
             }
+            inner.list(&actor);
         }
         drop(inner);
         self.changed.notify_one();
@@ -99,45 +161,58 @@ impl Schedule {
     /// Takes the earliest due one, or returns the wait before the next check; `None` waits only for a change.
     fn take_due(&self) -> Result<Firing, Option<Duration>> {
         let mut inner = self.lock();
-        let Some((at, ..)) = inner.by_time.first() else { return Err(None) };
         let now = self.clock.unix_ms();
-        if *at > now {
-            return Err(Some(Duration::from_millis(at - now).min(POLL_INTERVAL)));
+        let firsts = inner.firsts();
+        if firsts.is_empty() {
+            return Err(None);
         }
-        let Some((_, actor, key)) = inner.by_time.pop_first() else { return Err(None) };
-        let name = (actor.clone(), key.clone());
-        let token = inner.by_name.remove(&name).map_or(0, |due| due.token);
-        let attempt = inner.failed_attempts.get(&name).map_or(1, |failed| failed + 1);
-        inner.firing += 1;
-        Ok(Firing { actor, fired: FiredWakeup { key, token }, attempt })
+        for (_, actor) in firsts.iter().filter(|(at, _)| *at <= now) {
+            // Another type may have a place left. The end of a firing is a change, and is looked at.
+            let Ok(place) = self.places.try_acquire(&actor.agent_type, 1) else { continue };
+            let key =
+                inner.by_actor.get(actor).and_then(|of_actor| of_actor.first()).map(|(_, key)| key.clone());
+            let Some(key) = key else { continue };
+            inner.unlist(actor);
+            let token = inner.remove(actor, &key).map_or(0, |due| due.token);
+            let failed = inner.failed_attempts.get(&(actor.clone(), key.clone()));
+            let attempt = failed.map_or(1, |failed| failed + 1);
+            inner.firing.insert(actor.clone());
+            let fired = FiredWakeup { key, token };
+            return Ok(Firing { actor: actor.clone(), fired, attempt, place: Some(place) });
+        }
+        let next = firsts.iter().map(|(at, _)| at.saturating_sub(now)).find(|wait| *wait > 0);
+        Err(Some(next.map_or(POLL_INTERVAL, Duration::from_millis).min(POLL_INTERVAL)))
     }
 
     /// Puts a failed firing back, for a retry after a wait. It delays no other one in the meantime.
     fn retry(&self, firing: Firing, wait: Duration) {
         let at = self.clock.unix_ms().saturating_add(millis(wait));
-        let Firing { actor, fired, attempt } = firing;
+        let Firing { actor, fired, attempt, .. } = firing;
         let name = (actor.clone(), fired.key.clone());
         let mut inner = self.lock();
         // It was registered again in the meantime: that one fires by itself.
         if inner.by_name.contains_key(&name) {
             return;
         }
-        inner.failed_attempts.insert(name.clone(), attempt);
-        inner.by_time.insert((at, actor, fired.key));
-        inner.by_name.insert(name, Due { at, token: fired.token });
+        inner.failed_attempts.insert(name, attempt);
+        inner.unlist(&actor);
+        inner.insert(actor.clone(), fired.key, Due { at, token: fired.token });
+        inner.list(&actor);
         drop(inner);
         self.changed.notify_one();
     }
 
     /// When the next one fires that is not being handled, in milliseconds since 1970.
     pub(super) fn next_at(&self) -> Option<u64> {
-        self.lock().by_time.first().map(|(at, ..)| *at)
+        let inner = self.lock();
+        let behind_a_firing = inner.firing.iter().filter_map(|actor| inner.first_of(actor));
+        inner.firsts().into_iter().map(|(at, _)| at).chain(behind_a_firing).min()
     }
 
     /// Returns `true` if nothing is due and no firing is under way.
     pub(super) fn is_settled(&self) -> bool {
         let inner = self.lock();
-        inner.firing == 0 && inner.by_time.first().is_none_or(|(at, ..)| *at > self.clock.unix_ms())
+        inner.firing.is_empty() && inner.firsts().first().is_none_or(|(at, _)| *at > self.clock.unix_ms())
     }
 
     /// Looks at the clock at once, and waits until everything that is due has been handled. What failed waits for another try.
@@ -170,29 +245,43 @@ pub(super) async fn run(
     tasks: TaskTracker,
     shutdown: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(CONCURRENT));
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        let due = tokio::select! {
+        let mut due = tokio::select! {
             due = next_due(&schedule) => due,
             () = shutdown.cancelled() => return,
         };
         let (store, schedule, inbound) = (store.clone(), schedule.clone(), inbound.clone());
         tasks.spawn(async move {
-            let under_way = UnderWay(&schedule);
+            let under_way = UnderWay::begin(&schedule, &mut due);
             fire(&schedule, &store, &*inbound, due).await;
-            drop((under_way, place));
+            drop(under_way);
         });
     }
 }
 
 /// A firing that was taken. It ends with this value, whatever became of it.
-struct UnderWay<'a>(&'a Schedule);
+struct UnderWay<'a> {
+    schedule: &'a Schedule,
+    actor: ActorAddress,
+    place: Option<SharePermit>,
+}
+
+impl<'a> UnderWay<'a> {
+    fn begin(schedule: &'a Schedule, firing: &mut Firing) -> UnderWay<'a> {
+        UnderWay { schedule, actor: firing.actor.clone(), place: firing.place.take() }
+    }
+}
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.0.lock().firing -= 1;
-        self.0.ended.notify_waiters();
+        let mut inner = self.schedule.lock();
+        inner.firing.remove(&self.actor);
+        inner.list(&self.actor);
+        drop(inner);
+        // Before anybody looks for one.
+        drop(self.place.take());
+        self.schedule.changed.notify_one();
+        self.schedule.ended.notify_waiters();
     }
 }
 
@@ -210,7 +299,7 @@ async fn next_due(schedule: &Schedule) -> Firing {
 }
 
 async fn fire(schedule: &Schedule, store: &Store, inbound: &dyn Inbound, firing: Firing) {
-    let Firing { actor, fired, attempt } = &firing;
+    let Firing { actor, fired, attempt, .. } = &firing;
     let (error, may_skip) = match store.wakeup(actor, &fired.key).await {
         // Unregistered or registered again since it was taken.
         Ok(None) => return schedule.forget(&firing),
@@ -256,86 +345,4 @@ async fn give_up(schedule: &Schedule, store: &Store, actor: &ActorAddress, fired
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use daca_base::clock::moved::Machine;
-
-    const START: u64 = 1_000_000_000_000;
-    const HOUR: Duration = Duration::from_secs(3600);
-
-    fn key(name: &str) -> WakeupKey {
-        WakeupKey { kind: WakeupKind::Reminder, name: name.to_owned() }
-    }
-
-    fn seconds(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    /// A schedule on a machine, with reminders that are due so many seconds after its start.
-    fn schedule(machine: &Machine, due: &[(&str, u64)]) -> Schedule {
-        let schedule = Schedule::new(machine.clock());
-        let actor = ActorAddress::unchecked("A", "a");
-        let change = |(name, seconds): &(&str, u64)| ScheduleChange {
-            actor: actor.clone(),
-            key: key(name),
-            next: Some(Due { at: START + seconds * 1_000, token: 0 }),
-        };
-        schedule.apply(due.iter().map(change).collect());
-        schedule
-    }
-
-    /// The wake-ups that fire now, and the wait until the next.
-    fn look(schedule: &Schedule) -> (Vec<String>, Option<Duration>) {
-        let mut fired = Vec::new();
-        loop {
-            match schedule.take_due() {
-                Ok(firing) => fired.push(firing.fired.key.name),
-                Err(wait) => return (fired, wait),
-            }
-        }
-    }
-
-    #[test]
-    fn what_became_due_while_the_machine_slept_fires_at_the_next_look() {
-        let machine = Machine::at(START);
-        let schedule = schedule(&machine, &[("soon", 20), ("later", 90)]);
-        machine.pass(seconds(1));
-        assert_eq!(look(&schedule), (vec![], Some(POLL_INTERVAL)));
-        machine.sleep(seconds(60));
-        assert_eq!(look(&schedule), (vec!["soon".to_owned()], Some(POLL_INTERVAL)));
-        machine.pass(Duration::from_millis(28_500));
-        assert_eq!(look(&schedule), (vec![], Some(Duration::from_millis(500))));
-        machine.pass(seconds(1));
-        assert_eq!(look(&schedule), (vec!["later".to_owned()], None));
-    }
-
-    #[test]
-    fn what_is_due_or_being_handled_has_not_settled() {
-        let machine = Machine::at(START);
-        let schedule = schedule(&machine, &[("soon", 20)]);
-        assert!(schedule.is_settled());
-        machine.pass(seconds(20));
-        assert!(!schedule.is_settled(), "it is due");
-        let firing = schedule.take_due().expect("it is due");
-        assert!(!schedule.is_settled(), "it is being handled");
-        schedule.forget(&firing);
-        drop(UnderWay(&schedule));
-        assert!(schedule.is_settled());
-    }
-
-    #[test]
-    fn nothing_stands_still_when_the_clock_is_set_back() {
-        let machine = Machine::at(START);
-        let schedule = schedule(&machine, &[("once", 20), ("again", 1)]);
-        machine.pass(seconds(1));
-        let again = schedule.take_due().expect("it is due");
-        machine.set_back(HOUR);
-        schedule.retry(again, seconds(2));
-        machine.pass(seconds(2));
-        assert_eq!(look(&schedule), (vec!["again".to_owned()], Some(POLL_INTERVAL)));
-        machine.pass(seconds(16));
-        assert_eq!(look(&schedule), (vec![], Some(POLL_INTERVAL)));
-        machine.pass(seconds(1));
-        assert_eq!(look(&schedule), (vec!["once".to_owned()], None));
-    }
-}
+mod tests;

@@ -1,126 +1,36 @@
 //! The writing thread of the state file: it takes waiting commits together into one transaction, and those that come
-//! while it writes the first of them.
+//! while it writes the first of them ([`queue`]), in turn between the agent types ([`lines`]).
 //!
 //! After a disk error (such as a full disk) redb refuses further work on the open database. The writer then closes and
 //! reopens it before the next commit, so that the host recovers when the disk does. Writes into a file that is no
 //! longer at its path ([`StateFile`]) are refused.
 
+mod lines;
+mod queue;
+mod request;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redb::Database;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use super::database::{Quotas, SharedDatabase, damaged, reopen_database, unavailable};
+use self::queue::{Batch, Queue};
+use self::request::Committed;
+pub(super) use self::request::{CommitRequest, Request};
+use super::database::{Quota, Quotas, SharedDatabase, damaged, reopen_database, unavailable};
 use super::fail_point::{FailPoint, FailPoints};
 use super::state_file::StateFile;
-use super::transaction::{self, LastingParts, ScheduleChange, Tables};
+use super::transaction::{self, Tables};
+use super::usage::{Growth, TypeUsage};
 use daca_base::clock::{Clock, millis};
 use daca_base::{ErrorCode, panics};
-use daca_model::ActorAddress;
 use daca_model::backend::Error;
 
-/// Commits that share one transaction.
-const MAX_BATCH: usize = 512;
-/// The bytes of their writes beyond which it takes no more: the pages are in memory until it is committed.
-const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// A file that was at its path so short a time ago is not looked at again before a transaction, but after it.
 const CHECKED_RECENTLY: Duration = Duration::from_millis(1);
 /// The interval at which expired values are removed from the file. Reads never see them.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
-
-/// A request to the writer.
-pub(super) enum Request {
-    Commit(CommitRequest),
-    /// Everything before it is on disk and the file is closed when the answer arrives.
-    Close(oneshot::Sender<()>),
-}
-
-/// A turn to make durable, and the channel for its result.
-pub(super) struct CommitRequest {
-    pub(super) actor: ActorAddress,
-    pub(super) turn: LastingParts,
-    /// The turn goes back with its result, to be freed on the threads that have allocated it. Here that is slow: the
-    /// allocator would have to give each piece back to another thread.
-    pub(super) done: oneshot::Sender<(Applied, LastingParts)>,
-}
-
-/// The result of a turn in its transaction. The error rejects it alone.
-type Applied = Result<Vec<ScheduleChange>, Error>;
-
-/// The commits of one transaction.
-#[derive(Default)]
-struct Batch {
-    requests: Vec<CommitRequest>,
-    /// The bytes of their writes.
-    bytes: usize,
-}
-
-impl Batch {
-    fn add(&mut self, request: CommitRequest) {
-        self.bytes = self.bytes.saturating_add(request.turn.bytes());
-        self.requests.push(request);
-    }
-
-    fn is_full(&self) -> bool {
-        self.requests.len() >= MAX_BATCH || self.bytes >= MAX_BATCH_BYTES
-    }
-}
-
-/// The requests that wait, up to the one that closes the file.
-struct Queue {
-    requests: mpsc::Receiver<Request>,
-    /// That one, once it has come.
-    closes: Option<oneshot::Sender<()>>,
-    /// The last transaction had several commits.
-    is_busy: bool,
-}
-
-impl Queue {
-    fn new(requests: mpsc::Receiver<Request>) -> Queue {
-        Queue { requests, closes: None, is_busy: false }
-    }
-
-    /// Waits for a commit. `None` if there will be none.
-    fn wait(&mut self) -> Option<CommitRequest> {
-        if self.closes.is_some() {
-            return None;
-        }
-        let mut waiting = self.requests.try_recv().ok();
-        if waiting.is_none() && self.is_busy {
-            // Those who have just got their answers may only wait for this processor. To sleep, and to be woken by the first
-            // of them, are system calls of both.
-            std::thread::yield_now();
-            waiting = self.requests.try_recv().ok();
-        }
-        let request = waiting.or_else(|| self.requests.blocking_recv())?;
-        self.commit_of(request)
-    }
-
-    /// Adds the commits that wait to a batch, as far as it has room for them. Returns `true` if there was one.
-    fn fill(&mut self, batch: &mut Batch) -> bool {
-        let before = batch.requests.len();
-        while self.closes.is_none()
-            && !batch.is_full()
-            && let Ok(request) = self.requests.try_recv()
-        {
-            if let Some(commit) = self.commit_of(request) {
-                batch.add(commit);
-            }
-        }
-        batch.requests.len() > before
-    }
-
-    fn commit_of(&mut self, request: Request) -> Option<CommitRequest> {
-        match request {
-            Request::Commit(commit) => Some(commit),
-            Request::Close(done) => {
-                self.closes = Some(done);
-                None
-            }
-        }
-    }
-}
 
 /// The writing thread.
 pub(super) struct Writer {
@@ -128,8 +38,8 @@ pub(super) struct Writer {
     /// When the file was at its path after a transaction.
     checked: Option<Instant>,
     database: SharedDatabase,
-    /// The bytes that an actor of each type may have.
     quotas: Quotas,
+    usage: TypeUsage,
     /// Unix milliseconds.
     last_purge: u64,
     last_token: u64,
@@ -141,16 +51,16 @@ impl Writer {
     pub(super) fn new(
         file: Arc<StateFile>,
         database: SharedDatabase,
-        quotas: Quotas,
+        (quotas, usage): (Quotas, TypeUsage),
         clock: Clock,
     ) -> Writer {
         let (last_purge, fail_points) = (clock.unix_ms(), FailPoints::from_environment());
-        Writer { file, checked: None, database, quotas, last_purge, last_token: 0, clock, fail_points }
+        Writer { file, checked: None, database, quotas, usage, last_purge, last_token: 0, clock, fail_points }
     }
 
     /// Runs until the store is closed or every handle is gone.
     pub(super) fn run(mut self, requests: mpsc::Receiver<Request>) {
-        let mut queue = Queue::new(requests);
+        let mut queue = Queue::new(requests, &self.quotas);
         while let Some(first) = queue.wait() {
             self.commit_and_answer(first, &mut queue);
         }
@@ -202,7 +112,7 @@ impl Writer {
     }
 
     /// The error is the file's, which is then closed.
-    fn commit_and_note(&mut self, batch: &mut Batch, queue: &mut Queue) -> Result<Vec<Applied>, Error> {
+    fn commit_and_note(&mut self, batch: &mut Batch, queue: &mut Queue) -> Result<Vec<Committed>, Error> {
         let written = self.commit(batch, queue);
         self.file.note(written.as_ref().map(drop));
         if written.is_err() {
@@ -213,49 +123,71 @@ impl Writer {
 
     /// Commits a batch, with what else waits. The outer error is the file's, and nothing was written; an inner one rejects
     /// only one turn.
-    fn commit(&mut self, batch: &mut Batch, queue: &mut Queue) -> Result<Vec<Applied>, Error> {
+    fn commit(&mut self, batch: &mut Batch, queue: &mut Queue) -> Result<Vec<Committed>, Error> {
         let database = self.open()?;
-        let write = || {
+        let write = || -> Result<(Vec<Committed>, Growth), redb::Error> {
             let mut transaction = database.begin_write()?;
             transaction.set_two_phase_commit(true);
             let mut tables = Tables::open(&transaction)?;
-            let (mut results, mut gave_way) = (Vec::new(), false);
-            // Until nothing has come in the meantime: a transaction costs more than most of what is in it.
-            loop {
-                if !queue.fill(batch) && results.len() == batch.requests.len() {
-                    // Of several actors more may be about to commit, and only wait for this processor. On one that nobody
-                    // else needs it costs nothing.
-                    if results.len() < 2 || std::mem::replace(&mut gave_way, true) {
-                        break;
-                    }
-                    std::thread::yield_now();
-                    continue;
-                }
-                // Not before they came: what they register must not be due too early.
-                let now = self.clock.unix_ms();
-                for CommitRequest { actor, turn, .. } in &batch.requests[results.len()..] {
-                    let quota = self.quotas.get(&actor.agent_type).copied().unwrap_or(u64::MAX);
-                    let applied =
-                        transaction::apply(&mut tables, actor, turn, quota, now, &mut self.last_token)?;
-                    results.push(applied);
-                }
-            }
+            let mut growth = Growth::default();
+            let results = self.apply(&mut tables, batch, queue, &mut growth)?;
             let now = self.clock.unix_ms();
             if now.saturating_sub(self.last_purge) >= millis(PURGE_EVERY) {
                 // If more of them are left, the next commit continues.
-                if transaction::purge(&mut tables, now)? {
+                let freed = |agent_type: &str, bytes| growth.add(agent_type, 0, bytes);
+                if transaction::purge(&mut tables, now, freed)? {
                     self.last_purge = now;
                 }
             }
             drop(tables);
             self.fail_points.pass(FailPoint::InTransaction);
             transaction.commit()?;
-            Ok(results)
+            Ok((results, growth))
         };
         // A panic would end the only writing thread, and with it every write until a restart.
         match panics::caught(ErrorCode::StateUnavailable, write) {
-            Ok(results) => results.map_err(unavailable),
+            Ok(Ok((results, growth))) => {
+                self.usage.add(growth);
+                Ok(results)
+            }
+            Ok(Err(error)) => Err(unavailable(error)),
             Err(panic) => Err(damaged(&panic)),
+        }
+    }
+
+    /// Applies a batch, and what comes in the meantime, until nothing has come: a transaction costs more than most of what
+    /// is in it.
+    fn apply(
+        &mut self,
+        tables: &mut Tables<'_>,
+        batch: &mut Batch,
+        queue: &mut Queue,
+        growth: &mut Growth,
+    ) -> Result<Vec<Committed>, redb::Error> {
+        let (mut results, mut gave_way) = (Vec::new(), false);
+        loop {
+            if !queue.fill(batch) && results.len() == batch.requests.len() {
+                // Of several actors more may be about to commit, and only wait for this processor. On one that nobody else
+                // needs it costs nothing.
+                if results.len() < 2 || std::mem::replace(&mut gave_way, true) {
+                    return Ok(results);
+                }
+                std::thread::yield_now();
+                continue;
+            }
+            // Not before they came: what they register must not be due too early.
+            let now = self.clock.unix_ms();
+            for CommitRequest { actor, turn, .. } in &batch.requests[results.len()..] {
+                let quota = self.quotas.get(&actor.agent_type).copied().unwrap_or(Quota::UNLIMITED);
+                // With what the transaction has added so far.
+                let type_bytes = self.usage.left(&actor.agent_type, quota.type_bytes, growth);
+                let quota = Quota { type_bytes, ..quota };
+                let applied = transaction::apply(tables, actor, turn, quota, now, &mut self.last_token)?;
+                results.push(applied.map(|applied| {
+                    growth.add(&actor.agent_type, applied.added, applied.freed);
+                    applied.changes
+                }));
+            }
         }
     }
 

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytesize::ByteSize;
+
 use super::effects::EffectRules;
 use super::file::{self, Deduplicate};
 use super::limits::{self, AgentLimits};
@@ -17,6 +19,9 @@ use daca_base::ErrorCode;
 /// another.
 const MAX_NESTED: u32 = 32;
 
+/// The largest weight: with more, a type of weight 1 would wait for seconds.
+const MAX_WEIGHT: u32 = 1_000;
+
 /// An agent type, as the manifest describes it.
 #[derive(Debug)]
 pub struct AgentType {
@@ -26,6 +31,10 @@ pub struct AgentType {
     pub component: NamedFile,
     /// An actor that was not called for this time is deactivated.
     pub idle_timeout: Duration,
+    /// Its share of what the types divide among them, such as processor time: 1 to 1,000.
+    pub weight: u32,
+    /// The bytes that all its actors may have on disk together (embedded backend). `None` is no bound.
+    pub storage: Option<ByteSize>,
     /// The settings that `wasi:config/store` returns, and no others.
     pub settings: BTreeMap<String, String>,
     /// The rules for calls of its actors.
@@ -93,12 +102,18 @@ pub(super) fn build(
     let line = problems.position(agent.component.span().start).0;
     let name: Arc<str> = name.into_inner().into();
     check_names(&name, &agent, problems);
+    check_weight(&name, agent.weight, problems);
+    if let Some(storage) = agent.storage {
+        limits::check_size(&["agents", &name], "storage", storage, ByteSize(u64::MAX), problems);
+    }
     agent.effects.check(&name, retry_delay, problems);
     agent.limits.check(&name, problems);
     limits::check_time(&["agents", &name], "idle-timeout", agent.idle_timeout, problems);
     AgentType {
         component: NamedFile { path: folder.join(agent.component.into_inner()), line },
         idle_timeout: agent.idle_timeout,
+        weight: agent.weight,
+        storage: agent.storage,
         settings: agent.settings,
         calls: CallRules {
             reentrancy: reentrancy(&name, agent.reentrancy, problems),
@@ -119,6 +134,14 @@ fn check_names(name: &str, agent: &file::Agent, problems: &mut Problems<'_>) {
     for setting in agent.settings.keys() {
         let checked = names::check(&format!("a name in agents.{name}.settings"), setting);
         problems.push_name(&["agents", name, "settings", setting], checked);
+    }
+}
+
+fn check_weight(name: &str, weight: u32, problems: &mut Problems<'_>) {
+    if !(1..=MAX_WEIGHT).contains(&weight) {
+        let span = problems.locate(&["agents", name, "weight"]);
+        let message = format!("agents.{name}.weight: {weight} is out of range");
+        problems.push(ErrorCode::ManifestInvalidLimit, span, message, || format!("write 1 to {MAX_WEIGHT}"));
     }
 }
 

@@ -139,6 +139,9 @@ pub(super) struct Agent {
     pub(super) component: Spanned<PathBuf>,
     #[serde(default = "ten_minutes", with = "humantime_serde")]
     pub(super) idle_timeout: Duration,
+    #[serde(default = "one")]
+    pub(super) weight: u32,
+    pub(super) storage: Option<ByteSize>,
     #[serde(default)]
     pub(super) settings: BTreeMap<String, String>,
     pub(super) reentrancy: Option<Reentrancy>,
@@ -173,6 +176,10 @@ impl Default for Reentrancy {
     }
 }
 
+fn one() -> u32 {
+    1
+}
+
 fn ten_minutes() -> Duration {
     Duration::from_secs(600)
 }
@@ -198,6 +205,8 @@ pub(super) struct Route {
     pub(super) reply: Option<Spanned<toml::Value>>,
     pub(super) invalid: Option<String>,
     pub(super) malformed: Option<String>,
+    pub(super) rate: Option<Spanned<String>>,
+    pub(super) rate_by: Option<Spanned<String>>,
     pub(super) log: Option<Spanned<String>>,
 }
 

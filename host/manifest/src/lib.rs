@@ -16,6 +16,7 @@ mod names;
 mod path;
 mod permissions;
 mod problems;
+mod rate;
 pub mod reference;
 mod reply;
 mod routes;
@@ -36,10 +37,12 @@ pub use limits::{AgentLimits, HostLimits, sizes_for_people};
 pub use permissions::Permissions;
 pub use problems::Problem;
 use problems::Problems;
+pub use rate::{Rate, RateBy};
 pub use routes::{ActorIdSource, Call, Payload, Route, Subscription};
 pub use template::Template;
 
 use bytesize::ByteSize;
+use daca_base::shares::Weights;
 use daca_base::{ErrorCode, Explained, Explanation};
 
 /// A valid manifest.
@@ -63,6 +66,13 @@ pub struct Manifest {
     pub deploy: Arc<DeployRules>,
     /// Settings of the embedded backend, besides its data directory.
     pub embedded: EmbeddedSettings,
+}
+
+impl Manifest {
+    /// The weights by which the agent types share what the host has.
+    pub fn weights(&self) -> Weights {
+        self.agents.values().map(|agent| (agent.name.clone(), agent.weight)).collect()
+    }
 }
 
 /// Settings of the Dapr backend.

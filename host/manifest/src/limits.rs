@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::Problems;
 use daca_base::ErrorCode;
+use daca_base::memory::machine;
 
 /// The largest count; a higher limit would be no limit.
 const MAX_COUNT: usize = 10_000_000;
@@ -24,6 +25,9 @@ const MAX_TIME: Duration = Duration::from_secs(366 * 24 * 3_600);
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct HostLimits {
+    /// The memory of the whole process. Beyond it, what is idle is given up, and calls wait or are answered 503. By
+    /// default a part of what the machine or the control group has.
+    pub memory: Option<ByteSize>,
     /// Calls that wait or run at the same time, over all actors. Further ones are answered 503.
     pub max_turns_in_flight: usize,
     /// Live instances at the same time. The host lowers it to the number that `vm.max_map_count` allows.
@@ -40,11 +44,14 @@ pub struct HostLimits {
     pub max_pending_effects: usize,
     /// The bytes of those effects.
     pub max_pending_effect_bytes: ByteSize,
+    /// The bytes that the agents of all types may log in a second. Further lines are dropped and counted.
+    pub max_log_rate: ByteSize,
     /// The maximum size of a request's body. A longer one is answered 413.
     pub max_body: ByteSize,
     /// The bytes of all bodies that the host holds: those that arrive, and those of calls that wait or run. Further
-    /// ones are answered 503. The default is 256 MiB, or four times the maximum size of a body if that is more. Behind
-    /// a sidecar its calls have one half, and all others the other; each half holds at least one body.
+    /// ones are answered 503. The default is 256 MiB, or four times the maximum size of a body if that is more, but
+    /// no more than a quarter of `memory`. Behind a sidecar its calls have one half, and all others the other; each half
+    /// holds at least one body.
     pub max_held_body_bytes: Option<ByteSize>,
     /// The time for a whole body to arrive, or it is answered 408; and the time for an answer to be read.
     #[serde(with = "humantime_serde")]
@@ -64,6 +71,7 @@ pub struct HostLimits {
 impl Default for HostLimits {
     fn default() -> HostLimits {
         HostLimits {
+            memory: None,
             max_turns_in_flight: 16_384,
             max_live_instances: None,
             max_active_actors: 200_000,
@@ -71,6 +79,7 @@ impl Default for HostLimits {
             max_connections_per_peer: None,
             max_pending_effects: 10_000,
             max_pending_effect_bytes: ByteSize::mib(256),
+            max_log_rate: ByteSize::mib(4),
             max_body: ByteSize::mib(4),
             max_held_body_bytes: None,
             body_time: Duration::from_secs(60),
@@ -90,13 +99,15 @@ impl HostLimits {
 
     /// The bytes of all bodies that the host holds.
     pub fn max_held_body_bytes(&self) -> ByteSize {
-        let usual = ByteSize::mib(256).max(ByteSize(self.max_body.as_u64().saturating_mul(4)));
-        self.max_held_body_bytes.unwrap_or(usual)
+        let bodies = |number: u64| ByteSize(self.max_body.as_u64().saturating_mul(number));
+        let usual = || ByteSize::mib(256).max(bodies(4)).min(ByteSize(self.memory() / 4)).max(bodies(2));
+        self.max_held_body_bytes.unwrap_or_else(usual)
     }
 
     /// A limit of zero would prevent every answer.
     pub(super) fn check(&self, problems: &mut Problems<'_>) {
         let table = ["host"];
+        self.check_memory(problems);
         for (key, value) in [
             ("max-turns-in-flight", self.max_turns_in_flight),
             ("max-live-instances", self.max_live_instances.unwrap_or(1)),
@@ -113,6 +124,7 @@ impl HostLimits {
         {
             check_time(&table, key, time, problems);
         }
+        check_size(&table, "max-log-rate", self.max_log_rate, MAX_SIZE, problems);
         check_size(&table, "max-body", self.max_body, MAX_SIZE, problems);
         check_size(&table, "least-body-rate", self.least_body_rate, MAX_SIZE, problems);
         if self.body_time.is_zero() {
@@ -136,6 +148,23 @@ impl HostLimits {
             ByteSize(u64::MAX),
             problems,
         );
+    }
+}
+
+impl HostLimits {
+    /// The bytes of the budget of memory.
+    pub fn memory(&self) -> u64 {
+        self.memory.map_or_else(machine::default_budget, |memory| memory.as_u64())
+    }
+
+    fn check_memory(&self, problems: &mut Problems<'_>) {
+        let least = ByteSize(machine::LEAST_BUDGET);
+        let Some(memory) = self.memory.filter(|memory| *memory < least) else { return };
+        let [memory, least] = sizes_for_people([memory, least]);
+        let message = format!("host.memory is {memory}; the minimum is {least}");
+        let place = problems.locate(&["host", "memory"]);
+        let help = || "give a larger budget, or leave it out".into();
+        problems.push(ErrorCode::ManifestInvalidLimit, place, message, help);
     }
 }
 
@@ -164,6 +193,11 @@ pub struct AgentLimits {
     /// Bytes that one actor may have on disk: keys, values, reminders and timers. Enforced by the embedded backend;
     /// behind a sidecar the state store has its own limits.
     pub state_total: ByteSize,
+    /// Reminders and timers of one actor. Enforced by the embedded backend.
+    pub registrations: usize,
+    /// The shortest period of a reminder or timer.
+    #[serde(with = "humantime_serde")]
+    pub least_period: Duration,
     /// Events and sent bindings of one turn.
     pub effects_per_turn: usize,
     /// Bytes of all events and sent bindings of one turn.
@@ -186,6 +220,8 @@ impl Default for AgentLimits {
             state_keys_per_turn: 1_000,
             state_bytes_per_turn: ByteSize::mib(4),
             state_total: ByteSize::mib(64),
+            registrations: 1_000,
+            least_period: Duration::from_millis(10),
             effects_per_turn: 100,
             effect_bytes_per_turn: ByteSize::mib(4),
             payload: ByteSize::mib(1),
@@ -217,7 +253,12 @@ impl AgentLimits {
         ] {
             check_most(&table, key, number, problems);
         }
-        for (key, time) in [("running-time", self.running_time), ("turn-time", self.turn_time)] {
+        check_number(&table, "registrations", self.registrations, problems);
+        for (key, time) in [
+            ("running-time", self.running_time),
+            ("turn-time", self.turn_time),
+            ("least-period", self.least_period),
+        ] {
             if time.is_zero() {
                 refuse_zero(&table, key, problems);
             }

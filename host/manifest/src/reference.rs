@@ -20,6 +20,16 @@ pub const TABLES: [Table; 13] = [
             key("component", Required, "the `.wasm` file"),
             key("idle-timeout", Value("10m"), "an actor that was not called for this time is deactivated"),
             key(
+                "weight",
+                Value("1"),
+                "its share of the [processors' time](../concepts/turns.md#processors), and of [what the types share](../operate/shares.md), against the other types; 1 to 1,000",
+            ),
+            key(
+                "storage",
+                None,
+                "the bytes that all actors of the type may have on disk together (embedded backend)",
+            ),
+            key(
                 "deduplicate",
                 Value("state"),
                 "where the [dedup log](../concepts/idempotency.md#calls-that-a-sidecar-repeats) of calls between hosts is kept, behind Dapr: `\"state\"` or `\"memory\"`",
@@ -80,6 +90,12 @@ pub const TABLES: [Table; 13] = [
                 "state-total",
                 Value("64MiB"),
                 "the bytes that one actor may have on disk (embedded backend); a state store behind a sidecar has its own limits",
+            ),
+            key("registrations", Value("1000"), "reminders and timers of one actor (embedded backend)"),
+            key(
+                "least-period",
+                Value("10ms"),
+                "the shortest period of a reminder or timer; one that is registered in the turn of another is due no sooner",
             ),
             key("effects-per-turn", Value("100"), "events and sent bindings of one turn"),
             key("effect-bytes-per-turn", Value("4MiB"), "their bytes"),
@@ -166,6 +182,16 @@ pub const TABLES: [Table; 13] = [
                 "the detail of answers 400, in place of the reason, which then only goes to the log",
             ),
             key("malformed", None, "the same for a body that is not JSON"),
+            key(
+                "rate",
+                None,
+                "the requests of one caller, such as `\"50/s\"`, `\"100/m\"` or `\"1000/h\"`; further ones are answered [429](../errors/rate-exceeded.md). Messages of input bindings do not count",
+            ),
+            key(
+                "rate-by",
+                Value("actor"),
+                "what a caller is: `\"actor\"`, the called actor; `\"peer\"`, the address of the direct peer, which is the proxy behind a proxy, and the sidecar behind a sidecar; or `\"header:NAME\"`, the value of a header, which clients can choose unless a proxy sets it",
+            ),
             key(
                 "log",
                 None,

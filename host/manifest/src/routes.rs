@@ -9,6 +9,7 @@ use daca_model::Topic;
 
 use super::dead_letters::DeadLetterGraph;
 use super::names::{self, Mistake};
+use super::rate::Rate;
 use super::reply::json_of;
 use super::{AgentType, Problems, Template, file, limits, path};
 
@@ -27,6 +28,8 @@ pub struct Route {
     pub invalid: Option<String>,
     /// The same for a body that is not JSON.
     pub malformed: Option<String>,
+    /// How many requests of one caller it accepts.
+    pub rate: Option<Rate>,
     /// A line for the log, made from the body, when a request arrives.
     pub log: Option<Template>,
 }
@@ -139,6 +142,10 @@ impl Builder<'_, '_> {
         let agent_type = self.agent(&route.agent);
         let called = self.accept(route.call.span(), names::check("call", route.call.get_ref()));
         let log = self.template(route.log);
+        let (rate, by) = (route.rate.as_ref(), route.rate_by.as_ref());
+        let span = rate.or(by).map(toml::Spanned::span).unwrap_or_default();
+        let text = |written: Option<&toml::Spanned<String>>| written.map(|text| text.get_ref().clone());
+        let rate = self.accept(span, Rate::of(text(rate).as_deref(), text(by).as_deref()));
         let reply = route.reply.and_then(|reply| self.reply(&reply));
         called?;
         Some(Route {
@@ -153,6 +160,7 @@ impl Builder<'_, '_> {
             reply,
             invalid: route.invalid,
             malformed: route.malformed,
+            rate: rate?,
             log: log?,
         })
     }

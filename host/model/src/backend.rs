@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 use daca_base::clock::Clock;
+use daca_base::shares::SharedPool;
 
 pub use self::error::Error;
 use crate::backup::StateSnapshot;
@@ -174,6 +175,16 @@ pub trait Backend: TurnBackend + EffectDelivery + Ownership {
     /// The state of all actors at this instant, for a backup. `None` if it is in a store that is backed up by itself.
     async fn snapshot(&self) -> Result<Option<Box<dyn StateSnapshot>>, Error> {
         Ok(None)
+    }
+
+    /// What the agent types share in the backend itself.
+    fn pools(&self) -> Vec<SharedPool> {
+        Vec::new()
+    }
+
+    /// The bytes that the actors of a type have on disk, if the backend knows that.
+    fn storage_of(&self, _agent_type: &str) -> Option<u64> {
+        None
     }
 
     /// Starts draining: nothing new begins by itself. The shutdown has begun, and readiness is off. Waits until nobody

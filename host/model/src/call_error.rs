@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use daca_base::ErrorCode;
 use daca_base::error_code::{AnyCode, Class};
+use daca_base::shares::HeldBack;
 
 use super::{ActorAddress, AddressError};
 use crate::Fault;
@@ -43,6 +44,12 @@ pub enum CallError {
     /// The host has reached its limit of calls.
     #[error("The host is busy with {0} calls, which is its limit. Call again later.")]
     HostBusy(usize),
+    /// The agent type has its share of something that all types use.
+    #[error("{0}. Call again later.")]
+    ShareExceeded(HeldBack),
+    /// The host's budget of memory is used up.
+    #[error("The host has no memory for the call now. Call again later.")]
+    MemoryExhausted,
     /// Too many effects wait for delivery.
     #[error("{0} events and messages wait for delivery, which is the limit of the host. Call again later.")]
     EffectsBacklog(usize),
@@ -182,6 +189,8 @@ impl CallError {
             CallError::InvalidActorId { .. } => ErrorCode::ActorIdInvalid,
             CallError::QueueFull { .. } => ErrorCode::ActorQueueFull,
             CallError::HostBusy(_) => ErrorCode::HostBusy,
+            CallError::ShareExceeded(_) => ErrorCode::ShareExceeded,
+            CallError::MemoryExhausted => ErrorCode::MemoryExhausted,
             CallError::EffectsBacklog(_) => ErrorCode::EffectsBacklog,
             CallError::WakeupOfNewerHost(_) => ErrorCode::WakeupOfNewerHost,
             CallError::Starting => ErrorCode::HostStarting,
@@ -200,6 +209,8 @@ impl CallError {
             CallError::Elsewhere(remote) => return Err(remote),
             CallError::TooLargeForBackend(_) => ErrorCode::SidecarMessageTooLarge,
             CallError::Backend(backend::Error::TooLarge(_)) => ErrorCode::StateTotalExceeded,
+            CallError::Backend(backend::Error::StorageExceeded(_)) => ErrorCode::StorageExceeded,
+            CallError::Backend(backend::Error::TooManyRegistrations(_)) => ErrorCode::RegistrationsExceeded,
             CallError::Backend(
                 backend::Error::Invalid(_) | backend::Error::NotFound(_) | backend::Error::Other(_),
             ) => ErrorCode::BackendRefused,
@@ -243,9 +254,11 @@ impl CallError {
 
 fn what_was_kept(error: &backend::Error) -> &'static str {
     match error {
-        backend::Error::TooLarge(_) | backend::Error::NotApplied(_) | backend::Error::TooNew(_) => {
-            "Nothing of the turn was kept."
-        }
+        backend::Error::TooLarge(_)
+        | backend::Error::StorageExceeded(_)
+        | backend::Error::TooManyRegistrations(_)
+        | backend::Error::NotApplied(_)
+        | backend::Error::TooNew(_) => "Nothing of the turn was kept.",
         _ => "The turn was not confirmed: read before you repeat the call.",
     }
 }

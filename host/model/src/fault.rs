@@ -28,6 +28,9 @@ pub enum Fault {
     /// The host has no capacity for another instance.
     #[error("the host has no capacity for an instance now ({0})")]
     NoRoom(String),
+    /// The host's budget of memory is used up.
+    #[error("the host has no memory for the turn now")]
+    NoMemory,
     /// A reminder or timer fired, or an effect failed, and the component has no export for it.
     #[error("the component has no export that takes a {0}")]
     NoHandler(&'static str),
@@ -44,6 +47,7 @@ impl Fault {
             Fault::Memory(_) => ErrorCode::MemoryExceeded,
             Fault::Stack => ErrorCode::StackExhausted,
             Fault::NoRoom(_) => ErrorCode::NoRoomForInstance,
+            Fault::NoMemory => ErrorCode::MemoryExhausted,
             Fault::NoHandler(_) => ErrorCode::NoWakeupHandler,
         }
     }

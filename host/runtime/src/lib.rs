@@ -1,8 +1,9 @@
 //! Actors in WebAssembly components: an activation, its turns one at a time, the instance that each runs in, and its
 //! imports.
 //!
-//! Dependencies go down: [`actor`] orders the turns and handles their outcomes, [`component`] runs each in an instance,
-//! and [`imports`] has the guest's imports, behind the contract that `wit/` declares.
+//! Dependencies go down: [`actor`] orders the turns and handles their outcomes, [`scheduler`] gives them processors,
+//! [`component`] runs each in an instance, and [`imports`] has the guest's imports, behind the contract that `wit/`
+//! declares.
 
 pub mod actor;
 pub mod component;
@@ -10,3 +11,5 @@ mod contract;
 #[cfg(test)]
 mod fake;
 pub mod imports;
+pub mod scheduler;
+mod thread_clock;

@@ -11,8 +11,10 @@
 
 mod modules;
 mod prepare;
+mod problem;
 
-pub use prepare::{Prepared, Problem, prepare};
+pub use prepare::{Prepared, prepare};
+pub use problem::Problem;
 
 /// The engine: a component of the world `daca:script/engine`, built of `guest/js` by `cargo xtask engine`.
 pub static ENGINE: &[u8] = include_bytes!("../engine/javascript.wasm");

@@ -10,7 +10,7 @@ use oxc::ast::ast::{
 use oxc::span::{GetSpan as _, Span};
 
 use crate::SDK;
-use crate::prepare::Problem;
+use crate::problem::Problem;
 
 /// The statements of a function's body, and what they take from the SDK.
 pub(crate) struct Body {

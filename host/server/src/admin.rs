@@ -41,6 +41,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/activations", get(activations))
         .route("/outbox", get(outbox))
         .route("/metrics", get(super::metrics::metrics))
+        .route("/top", get(super::top::top))
         .merge(super::effects::router())
         .merge(super::deploy::router())
         .merge(super::upload::router())

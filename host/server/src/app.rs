@@ -1,11 +1,14 @@
 //! The application's port: the manifest's routes, the subscriptions' paths, and health.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::rejection::{BytesRejection, RawPathParamsRejection};
-use axum::extract::{DefaultBodyLimit, Extension, RawPathParams, Request, State};
+use axum::extract::{
+    ConnectInfo, DefaultBodyLimit, Extension, FromRequest as _, RawPathParams, Request, State,
+};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -22,6 +25,7 @@ use super::event_retries::Retries;
 use super::events::DeadEvent;
 use super::head::{self, HeadCut};
 use super::inputs::Input;
+use super::rate::{RateLimiter, Standing};
 use super::{AppToken, HostSeal, Subscriptions};
 use daca_base::ErrorCode;
 use daca_base::json::Document;
@@ -77,6 +81,7 @@ struct RouteState {
     router: CallRouter,
     /// The input binding that delivers to this route.
     input: Option<Arc<Input>>,
+    rate: Option<RateLimiter>,
 }
 
 /// Creates the router. The manifest was checked for colliding routes.
@@ -105,6 +110,7 @@ pub fn router(options: AppOptions<'_>) -> Router {
             template: route.reply.as_ref().map(ReplyTemplate::new),
             router: options.router.clone(),
             input: input_of(route, options.sidecar.as_ref(), &options.actors),
+            rate: route.rate.clone().map(RateLimiter::new),
         });
         let mut methods = by_path.remove(route.path.as_str()).unwrap_or_default();
         if state.input.is_some() {
@@ -167,14 +173,24 @@ fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
 
 async fn run_route(
     State(state): State<Arc<RouteState>>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     path: Result<RawPathParams, RawPathParamsRejection>,
     uri: Uri,
     headers: HeaderMap,
     cut: Option<Extension<HeadCut>>,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Response {
     let cut = cut.map(|Extension(cut)| cut);
     let input = state.input.as_ref().filter(|input| input.sent(&headers));
+    // A broker is no caller: its messages would only come again, and hold up those behind them.
+    let rate = state.rate.as_ref().filter(|_| input.is_none());
+    let peer = peer.map(|Extension(ConnectInfo(peer))| peer.ip());
+    let mut standing = rate.and_then(|rate| rate.count_early(peer, &headers));
+    if let (Some(rate), Some(refused)) = (rate, standing.filter(|standing| !standing.is_accepted)) {
+        let refusal = refuse(&state.route, rate.refusal(refused)).into_response();
+        return described(refusal, Some(rate), standing);
+    }
+    let body = Bytes::from_request(request, &()).await;
     let identity = match input {
         Some(input) => Ok(input.message_id(&headers).map(CallIdentity::Message)),
         None => head::check_size(&uri, &headers, cut).and_then(|()| identity(&state.route, &headers)),
@@ -188,9 +204,9 @@ async fn run_route(
     let tried = match cut {
         // The message may have contained anything there. A truncated body is complete when it is redelivered.
         Some(cut) if body.is_ok() => Err(cut.refusal()),
-        _ => try_route(&state, path, &headers, body, context).await,
+        _ => try_route(&state, path, &headers, body, (context, rate, &mut standing)).await,
     };
-    match (tried, input) {
+    let response = match (tried, input) {
         (Ok(response), Some(input)) => {
             input.succeeded(&headers);
             response
@@ -198,7 +214,16 @@ async fn run_route(
         (Ok(response), None) => response,
         (Err(error), Some(input)) => input.failed(&headers, bytes.as_ref(), error).await,
         (Err(error), None) => refuse(&state.route, error).into_response(),
+    };
+    described(response, rate, standing)
+}
+
+/// Adds where the caller stands, if the route has a rate.
+fn described(mut response: Response, rate: Option<&RateLimiter>, standing: Option<Standing>) -> Response {
+    if let (Some(rate), Some(standing)) = (rate, standing) {
+        rate.describe(standing, response.headers_mut());
     }
+    response
 }
 
 /// The caller's key of the call. A GET changes nothing that could be done twice.
@@ -211,7 +236,7 @@ async fn try_route(
     path: Result<RawPathParams, RawPathParamsRejection>,
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
-    context: CallContext,
+    (context, rate, standing): (CallContext, Option<&RateLimiter>, &mut Option<Standing>),
 ) -> Result<Response, HttpError> {
     let path = path.map_err(|error| HttpError::new(ErrorCode::PathInvalid, error.body_text()))?;
     let path =
@@ -229,6 +254,14 @@ async fn try_route(
         tracing::info!(path = state.route.path, "{}", printable(&line));
     }
     let call = call::actor_call(&state.route.call, &path, &document)?;
+    if let Some(rate) = rate
+        && let Some(counted) = rate.count_actor(&call.actor)
+    {
+        *standing = Some(counted);
+        if !counted.is_accepted {
+            return Err(rate.refusal(counted));
+        }
+    }
     let reply = state.router.call(call, context).await?;
     answer::reply(reply, state.template.as_ref())
 }

@@ -18,7 +18,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::answer::HttpError;
-use super::budget::{Budget, Held};
+use super::budget::{Budget, Held, NoRoom};
 use super::lingering::Lingering;
 use daca_base::ErrorCode;
 
@@ -58,6 +58,8 @@ pub(super) enum BodyError {
     TooSlow,
     #[error("the host's bound on bytes of bodies is reached")]
     NoRoom,
+    #[error("the host's budget of memory is used up")]
+    NoMemory,
     #[error("{0}")]
     Broken(String),
 }
@@ -76,6 +78,15 @@ impl BodyError {
     }
 }
 
+impl From<NoRoom> for BodyError {
+    fn from(full: NoRoom) -> BodyError {
+        match full {
+            NoRoom::Bodies => BodyError::NoRoom,
+            NoRoom::Memory => BodyError::NoMemory,
+        }
+    }
+}
+
 impl From<&BodyError> for HttpError {
     fn from(error: &BodyError) -> HttpError {
         match error {
@@ -90,6 +101,10 @@ impl From<&BodyError> for HttpError {
             BodyError::NoRoom => {
                 let detail = "The host holds as many bytes of bodies as max-held-body-bytes in [host] of the manifest allows.";
                 HttpError::new(ErrorCode::BodiesExhausted, detail)
+            }
+            BodyError::NoMemory => {
+                let detail = "The host has no memory for the body now: memory in [host] of the manifest is the bound. Call again later.";
+                HttpError::new(ErrorCode::MemoryExhausted, detail)
             }
             BodyError::Broken(reason) => {
                 HttpError::new(ErrorCode::BodyUnreadable, format!("The body could not be read: {reason}."))
@@ -216,7 +231,7 @@ async fn whole(
             // By itself it would grow to twice the size, and more than is counted.
             let capacity = if data.is_empty() { bytes } else { largest.min(bytes + bytes / 4) };
             let waits = Instant::now();
-            held.cover(capacity).await.map_err(|_| BodyError::NoRoom)?;
+            held.cover(capacity).await?;
             clock.start += waits.elapsed();
             data.reserve_exact(capacity - data.len());
         }

@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use daca_base::memory::{MemoryBudget, MemoryKind, Reservation};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -30,6 +31,8 @@ pub(super) struct Budget {
     of_peer: Option<Arc<Pool>>,
     largest_peer: (usize, usize),
     peers: Arc<Mutex<HashMap<IpAddr, Weak<Pool>>>>,
+    /// The host's budget of memory, of which bodies take a part.
+    memory: Option<MemoryBudget>,
 }
 
 /// Bytes, and permits for finishing.
@@ -50,13 +53,19 @@ pub(super) struct Held {
     budget: Budget,
     units: Share,
     finishes: Share,
+    reserved: Option<Reservation>,
     /// The time that it may still wait: bodies that repeatedly got a little would otherwise all wait for each other.
     time_left: Duration,
 }
 
-/// The budget is used up, and stayed so.
+/// A budget is used up, and stayed so.
 #[derive(Debug)]
-pub(super) struct NoRoom;
+pub(super) enum NoRoom {
+    /// That of all bodies.
+    Bodies,
+    /// That of the host's memory.
+    Memory,
+}
 
 impl Budget {
     /// A budget of so many bytes. A body has at most `largest`.
@@ -65,7 +74,13 @@ impl Budget {
         let finishers = (units / 4 / largest).max(1);
         let units = units.saturating_sub(finishers * largest).min(Semaphore::MAX_PERMITS);
         let largest_peer = (units.div_ceil(2), finishers.div_ceil(2));
-        Budget { all: Pool::new(units, finishers), of_peer: None, largest_peer, peers: Arc::default() }
+        let all = Pool::new(units, finishers);
+        Budget { all, of_peer: None, largest_peer, peers: Arc::default(), memory: None }
+    }
+
+    /// The same within the host's budget of memory.
+    pub(super) fn within(self, memory: &MemoryBudget) -> Budget {
+        Budget { memory: Some(memory.clone()), ..self }
     }
 
     /// The budget for one peer on another machine: no more than half, so that it cannot take everything from others.
@@ -97,6 +112,7 @@ impl Budget {
             budget: self.clone(),
             units: Share::default(),
             finishes: Share::default(),
+            reserved: self.memory.as_ref().map(|memory| memory.reservation(MemoryKind::Bodies, None)),
             time_left: WAIT_TIMEOUT,
         }
     }
@@ -140,19 +156,34 @@ impl Budget {
 impl Held {
     /// Extends the share to so many bytes in total.
     pub(super) async fn cover(&mut self, bytes: usize) -> Result<(), NoRoom> {
-        let Held { budget, units, finishes, time_left } = self;
+        self.take(bytes).await?;
+        self.reserve(bytes as u64).await
+    }
+
+    /// Extends the part of the host's memory. One that finishes waits, too: what others hold may not be bodies.
+    async fn reserve(&mut self, bytes: u64) -> Result<(), NoRoom> {
+        let Some(reserved) = &mut self.reserved else { return Ok(()) };
+        let begun = Instant::now();
+        let more = bytes.saturating_sub(reserved.bytes());
+        reserved.wait_grow(more, self.time_left).await.map_err(|_exhausted| NoRoom::Memory)?;
+        self.time_left = self.time_left.saturating_sub(begun.elapsed());
+        Ok(())
+    }
+
+    async fn take(&mut self, bytes: usize) -> Result<(), NoRoom> {
+        let Held { budget, units, finishes, time_left, .. } = self;
         let missing = bytes.div_ceil(UNIT).saturating_sub(units.count());
         if missing == 0 || finishes.count() > 0 {
             return Ok(());
         }
-        let missing = u32::try_from(missing).map_err(|_| NoRoom)?;
+        let missing = u32::try_from(missing).map_err(|_| NoRoom::Bodies)?;
         let begun = Instant::now();
         tokio::select! {
             biased;
             Some(more) = budget.take(|pool| &pool.units, missing) => units.add(more),
             Some(place) = budget.take(|pool| &pool.finishers, 1) => *finishes = place,
-            () = tokio::time::sleep(*time_left) => return Err(NoRoom),
-            else => return Err(NoRoom),
+            () = tokio::time::sleep(*time_left) => return Err(NoRoom::Bodies),
+            else => return Err(NoRoom::Bodies),
         }
         *time_left = time_left.saturating_sub(begun.elapsed());
         Ok(())
@@ -199,6 +230,19 @@ mod tests {
         assert!(budget.hold().cover(64 * 1024).await.is_ok());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn bodies_take_a_part_of_the_memory_of_the_host() {
+        let memory = MemoryBudget::new(100 * 1024, []);
+        let budget = Budget::new(1024 * 1024, 64 * 1024).within(&memory);
+        let (mut one, mut other) = (budget.hold(), budget.hold());
+        one.cover(60 * 1024).await.expect("there is room");
+        assert_eq!(memory.of_kind(MemoryKind::Bodies), 60 * 1024);
+        assert!(matches!(other.cover(60 * 1024).await, Err(NoRoom::Memory)));
+        drop(one);
+        assert_eq!(memory.of_kind(MemoryKind::Bodies), 0);
+        budget.hold().cover(60 * 1024).await.expect("everything was given back");
+    }
+
     #[tokio::test]
     async fn one_peer_takes_no_more_than_half() {
         const BYTES: usize = 1024 * 1024;
@@ -210,7 +254,7 @@ mod tests {
             let mut body = greedy.hold();
             match body.cover(32 * 1024).await {
                 Ok(()) => bodies.push(body),
-                Err(NoRoom) => break,
+                Err(_full) => break,
             }
         }
         assert!(bodies.len() * 32 * 1024 <= BYTES * 5 / 8, "{}", bodies.len());

@@ -11,7 +11,6 @@ mod key;
 mod seen;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use daca_base::clock::Clock;
@@ -24,11 +23,9 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use self::key::{Key, SharedKey};
-use self::seen::{Seal, SealedCall, SeenSeals};
+use self::seen::{SEAL_TIME, Seal, SealedCall, SeenSeals};
 use super::seldom::Seldom;
 
-/// The time for which a seal holds, by the clocks of the two hosts.
-const SEAL_TIME: Duration = Duration::from_secs(300);
 /// The maximum length of a sealed request in bytes.
 const MAX_SEALED: usize = 8 * 1024;
 
@@ -141,6 +138,7 @@ fn mac(key: &Key, text: &str) -> Hmac<Sha256> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+    use std::time::Duration;
 
     use async_trait::async_trait;
     use daca_model::admin::{EffectsAction, EffectsChange, EffectsPage};

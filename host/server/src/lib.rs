@@ -1,15 +1,16 @@
 //! HTTP: the clients of the host, and the format of their answers.
 //!
 //! [`app`] serves the manifest's routes and subscriptions to users and brokers, [`callbacks`] a Dapr sidecar, and
-//! [`admin`] the operator, to whom [`logs`] shows the log, [`metrics`] the metrics and [`versions`] what is deployed, and
-//! who takes a [`backup`], and whom [`effects`] shows what does not leave ([`openapi`] describes this API, [`query`]
-//! checks its parameters, and `daca_model::admin` has its types).
-//! All end in [`daca_routing::CallRouter`], or in [`daca_runtime::actor::Actors`] for what a sidecar has brought to its
+//! [`admin`] the operator, to whom [`logs`] shows the log, [`metrics`] the metrics, [`top`] what the agent types use,
+//! and [`versions`] what is deployed, and who takes a [`backup`], and whom [`effects`] shows what does not leave
+//! ([`openapi`] describes this API, [`query`] checks its parameters, and `daca_model::admin` has its types). All end in
+//! [`daca_routing::CallRouter`], or in [`daca_runtime::actor::Actors`] for what a sidecar has brought to its
 //! destination; nothing here knows what an actor does. [`inputs`] handles failed messages of bindings, and [`events`]
 //! events; both publish [`dead_letters`]. [`server`] accepts connections and shuts down. [`connections`] limits their
 //! number, and [`connection`] is one of them; [`head`], [`head_filter`], [`framing`] and [`socket`] limit the heads of
-//! requests, and [`body`] and [`budget`] their bodies. [`host_seal`] proves to another host that a call is of a host. [`encoding`] refuses compressed bodies, and [`upload`] reads
-//! components. [`lingering`] lets clients see why a body was refused, and [`unreadable`] why a request was.
+//! requests, and [`body`] and [`budget`] their bodies. [`host_seal`] proves to another host that a call is of a host.
+//! [`encoding`] refuses compressed bodies, and [`upload`] reads components. [`rate`] counts the callers of a route.
+//! [`lingering`] lets clients see why a body was refused, and [`unreadable`] why a request was.
 
 mod admin;
 mod admin_state;
@@ -38,11 +39,13 @@ mod logs;
 mod metrics;
 mod openapi;
 mod query;
+mod rate;
 mod seldom;
 mod server;
 mod socket;
 mod subscriptions;
 mod token;
+mod top;
 mod unreadable;
 mod upload;
 mod versions;

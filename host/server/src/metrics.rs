@@ -1,7 +1,10 @@
 //! `GET /metrics`: the metrics for autoscaling and for operators, in the text format of Prometheus (version 0.0.4).
 //!
-//! The values live where they are counted, and each request reads them. Labels have agent types alone, of which there
-//! are as many as in the manifest.
+//! The values live where they are counted, and each request reads them. Labels have agent types, of which there are as
+//! many as in the manifest, and what they share ([`shares`]).
+
+mod by_agent_type;
+mod shares;
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,6 +12,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use daca_base::memory::{MemoryAccount, MemoryBudget};
 use daca_model::CallError;
 use daca_runtime::actor::{
     AgentRuntime, AgentStatistics, DeadLetterCounts, DurationCounts, DurationHistogram,
@@ -20,6 +24,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 
+use self::by_agent_type::ByAgentType;
 use super::admin_state::AdminState;
 use super::answer::HttpError;
 
@@ -51,6 +56,7 @@ fn host(registry: &mut Registry, state: &AdminState) {
         "The maximum number of instances in memory",
         ConstGauge::new(most),
     );
+    memory(registry, state.actors.memory());
     registry.register(
         "daca_effects_pending",
         "Effects that are not sent yet",
@@ -73,6 +79,36 @@ fn host(registry: &mut Registry, state: &AdminState) {
     );
 }
 
+/// The budget of memory, and what uses it.
+fn memory(registry: &mut Registry, budget: &MemoryBudget) {
+    let (given_up, refused) = budget.counts();
+    registry.register(
+        "daca_memory_budget_bytes",
+        "The budget of memory of the whole host",
+        ConstGauge::new(budget.limit()),
+    );
+    registry.register(
+        "daca_memory_resident_bytes",
+        "The memory of the process that is resident",
+        ConstGauge::new(budget.resident()),
+    );
+    registry.register(
+        "daca_memory_bytes",
+        "The memory that is reserved, by its use; the label agent_type is empty for what is the host's own",
+        ByUse(budget.accounts()),
+    );
+    registry.register(
+        "daca_memory_given_up",
+        "Idle instances and states of idle actors that were given up for the budget of memory",
+        ConstCounter::new(given_up),
+    );
+    registry.register(
+        "daca_memory_refused",
+        "Requests for memory that were refused because the budget was used up",
+        ConstCounter::new(refused),
+    );
+}
+
 /// The metrics of each agent type.
 fn agents(registry: &mut Registry, state: &AdminState) {
     let agents = state.actors.agents();
@@ -90,6 +126,9 @@ fn agents(registry: &mut Registry, state: &AdminState) {
         "Turns in which the guest trapped or exceeded a limit",
         counter(|of| of.counted.faults),
     );
+    shares::loads(registry, state, &agents);
+    shares::pools(registry, state);
+    processors(registry, state, &agents);
     effects(registry, state, &agents);
     let histogram = |of: fn(&AgentRuntime) -> &DurationHistogram| {
         ByAgentType::of(agents.iter().map(|(agent, _)| (agent, ShownDurations(of(agent).read()))))
@@ -114,6 +153,20 @@ fn agents(registry: &mut Registry, state: &AdminState) {
         "The duration of the backend's transactions",
         histogram(|agent| &agent.durations.commit),
     );
+}
+
+/// What each agent type has of the processors.
+fn processors(registry: &mut Registry, state: &AdminState, agents: &[(Arc<AgentRuntime>, AgentStatistics)]) {
+    let uses = agents.iter().map(|(agent, _)| (agent, state.actors.processor_use(&agent.agent.name)));
+    let uses = uses.collect::<Vec<_>>();
+    let used = uses.iter().map(|(agent, of)| (*agent, ConstCounter::new(of.used.as_secs_f64())));
+    registry.register(
+        "daca_processor_seconds",
+        "The processor time of turns, with the work of the host for them",
+        ByAgentType::of(used),
+    );
+    let runnable = uses.iter().map(|(agent, of)| (*agent, ConstGauge::new(of.runnable)));
+    registry.register("daca_runnable_turns", "Turns that wait for a processor", ByAgentType::of(runnable));
 }
 
 /// The effects of each agent type. Of dead letters only their changes here are known: they lie in the store, and their
@@ -181,27 +234,21 @@ impl TypedMetric for ShownDurations {
     const TYPE: MetricType = MetricType::Histogram;
 }
 
-/// A metric with a value for each agent type.
+/// The accounts of the budget of memory.
 #[derive(Debug)]
-struct ByAgentType<M>(Vec<([(&'static str, String); 1], M)>);
+struct ByUse(Vec<MemoryAccount>);
 
-impl<M> ByAgentType<M> {
-    fn of<'a>(values: impl Iterator<Item = (&'a Arc<AgentRuntime>, M)>) -> ByAgentType<M> {
-        ByAgentType(
-            values.map(|(agent, metric)| ([("agent_type", agent.agent.name.to_string())], metric)).collect(),
-        )
-    }
-}
-
-impl<M: EncodeMetric + TypedMetric> EncodeMetric for ByAgentType<M> {
+impl EncodeMetric for ByUse {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        for (labels, metric) in &self.0 {
-            metric.encode(encoder.encode_family(labels)?)?;
+        for MemoryAccount { agent_type, kind, bytes } in &self.0 {
+            let agent_type = agent_type.as_deref().unwrap_or_default();
+            let labels = [("agent_type", agent_type), ("kind", kind.as_str())];
+            ConstGauge::new(*bytes).encode(encoder.encode_family(&labels)?)?;
         }
         Ok(())
     }
 
     fn metric_type(&self) -> MetricType {
-        M::TYPE
+        ConstGauge::<u64>::TYPE
     }
 }

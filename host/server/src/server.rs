@@ -38,6 +38,7 @@ use super::lingering::Lingering;
 use super::seldom::Seldom;
 use super::socket::{AnswerTooSlow, HEAD_TIMEOUT, IDLE_TIMEOUT, LARGE_HEADS, Socket};
 use daca_base::ErrorCode;
+use daca_base::memory::MemoryBudget;
 
 /// Connections that wait in the kernel until they are accepted; it lowers the number to `net.core.somaxconn`. Further
 /// ones are dropped, and their clients retry later and later, so none of those who wait would be sure of its turn.
@@ -69,6 +70,8 @@ pub struct ServerOptions {
     pub least_body_rate: usize,
     /// The budget of all bodies in bytes. Without it, the handlers limit the bytes.
     pub max_held_body_bytes: Option<usize>,
+    /// The host's budget of memory, in which bodies count.
+    pub memory: MemoryBudget,
     /// Connections from this machine are the sidecar's. They have separate permits and half of the bodies' bytes, and a
     /// client there that closes its sending side is gone: see [`Connection::may_half_close`].
     pub behind_sidecar: bool,
@@ -126,7 +129,8 @@ impl Server {
         };
         let budgets = options
             .max_held_body_bytes
-            .map(|bytes| Budget::parts(bytes, options.max_body, options.behind_sidecar));
+            .map(|bytes| Budget::parts(bytes, options.max_body, options.behind_sidecar))
+            .map(|(one, other)| (one.within(&options.memory), other.within(&options.memory)));
         let (of_sidecar, of_others) = budgets.unzip();
         let large_heads = [(); 2].map(|()| Arc::new(Semaphore::new(LARGE_HEADS)));
         let connections = Connections::new(

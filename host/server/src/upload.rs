@@ -18,7 +18,7 @@ use serde::Deserialize;
 use super::admin_state::AdminState;
 use super::answer::HttpError;
 use super::body::{self, BodyError};
-use super::budget::{Budget, Held, NoRoom};
+use super::budget::{Budget, Held};
 use super::deploy::{Refused, all, finish, origin, path, query_invalid, text};
 use daca_base::ErrorCode;
 use daca_deploy as deploy;
@@ -104,7 +104,7 @@ async fn receive(mut pieces: BodyDataStream, mut held: Held) -> Result<Bytes, Re
         if bytes > data.capacity() {
             // By itself it would grow to twice the size, and more than is counted.
             let capacity = largest().min(bytes + bytes / 4);
-            held.cover(capacity).await.map_err(|NoRoom| no_room())?;
+            held.cover(capacity).await.map_err(|_full| no_room())?;
             data.reserve_exact(capacity - data.len());
         }
         data.extend_from_slice(&piece);

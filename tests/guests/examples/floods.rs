@@ -43,6 +43,17 @@ impl Floods {
         repeat(1, |_| state::get_many::<Value>(&keys).map(drop))
     }
 
+    /// Asks twenty times for a quarter of a million keys in one go, all of them the empty text.
+    pub fn many_keys(&mut self) -> Result<Value, Failure> {
+        let keys = vec![""; 250_000];
+        repeat(1, |_| {
+            for _ in 1..20 {
+                state::get_many::<Value>(&keys).ok();
+            }
+            state::get_many::<Value>(&keys).map(drop)
+        })
+    }
+
     /// Publishes the numbers from 0 to 999 to `user-chat` of `daca-pubsub`.
     #[method(name = "Publish1000")]
     pub fn publish_1000(&mut self) -> Result<Value, Failure> {

@@ -215,6 +215,7 @@ error_codes! {
     ManifestUnreadable "manifest-unreadable" Setup;
     MemoryBelowBody "memory-below-body" Setup;
     MemoryExceeded "memory-exceeded" Failed;
+    MemoryExhausted "memory-exhausted" Unavailable;
     MessageSetAside "message-set-aside" Notice;
     MethodNotAllowed "method-not-allowed" WrongMethod;
     MethodReserved "method-reserved" Forbidden;
@@ -232,7 +233,9 @@ error_codes! {
     PathInvalid "path-invalid" Invalid;
     PortEnded "port-ended" Notice;
     QueryInvalid "query-invalid" Invalid;
+    RateExceeded "rate-exceeded" Busy;
     RecordTooNew "record-too-new" Unavailable;
+    RegistrationsExceeded "registrations-exceeded" OverQuota;
     ReminderKept "reminder-kept" Notice;
     ReminderNotKept "reminder-not-kept" Notice;
     ReplyForgotten "reply-forgotten" Conflict;
@@ -247,6 +250,7 @@ error_codes! {
     ScriptLacksMethod "script-lacks-method" Setup;
     SecretsUnreadable "secrets-unreadable" Setup;
     SetAsideFailed "set-aside-failed" Unavailable;
+    ShareExceeded "share-exceeded" Unavailable;
     ShareInvalid "share-invalid" Invalid;
     SharedStateMissing "shared-state-missing" Notice;
     SharedStateUnavailable "shared-state-unavailable" Unavailable;
@@ -271,6 +275,7 @@ error_codes! {
     StateTooNew "state-too-new" Unavailable;
     StateTotalExceeded "state-total-exceeded" OverQuota;
     StateUnavailable "state-unavailable" Notice;
+    StorageExceeded "storage-exceeded" OverQuota;
     TestkitAddress "testkit-address" Setup;
     TestkitJson "testkit-json" Setup;
     TestkitKey "testkit-key" Setup;

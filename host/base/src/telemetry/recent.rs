@@ -1,9 +1,10 @@
 //! The last lines of the log, in memory, for the admin API.
 //!
 //! One bound applies to everything: a follower only has the number of its next line, and a line that was dropped before
-//! it was read is counted, not kept.
+//! it was read is counted, not kept. The agent type with the most bytes makes room: one that logs without end does not
+//! drive out the lines of the others.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
@@ -14,7 +15,11 @@ use tracing_subscriber::fmt::MakeWriter;
 /// The maximum bytes that are kept.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// The overhead of a line in bytes.
-const LINE_OVERHEAD: usize = 40;
+const LINE_OVERHEAD: usize = 120;
+/// The agent types that are told apart: a host has few, and what a line says of them is not checked.
+const MAX_TYPES: usize = 1_000;
+/// How a line in JSON names its agent type. Within a text, its quotation marks are escaped.
+const AGENT_TYPE: &str = "\"agent_type\":\"";
 
 /// The last lines, in the JSON format. A cheap handle.
 #[derive(Clone)]
@@ -30,10 +35,20 @@ struct Shared {
 
 #[derive(Default)]
 struct Ring {
-    lines: VecDeque<Arc<str>>,
+    /// By number.
+    lines: BTreeMap<u64, Arc<str>>,
+    /// Those of each agent type; those without one have the empty name.
+    of_types: BTreeMap<Arc<str>, OfType>,
     bytes: usize,
-    /// The number of the oldest kept line.
-    first: u64,
+    /// The number of the next line.
+    next: u64,
+}
+
+/// The lines of one agent type.
+#[derive(Default)]
+struct OfType {
+    numbers: VecDeque<u64>,
+    bytes: usize,
 }
 
 /// A reader of the lines in order, from the oldest on.
@@ -59,7 +74,7 @@ impl RecentLines {
     /// A reader that starts with the oldest line.
     pub fn reader(&self) -> LineReader {
         let changed = self.shared.changed.subscribe();
-        let next = self.shared.lock().first;
+        let next = self.shared.lock().first();
         LineReader { recent: self.clone(), next, changed }
     }
 
@@ -76,24 +91,46 @@ impl Shared {
 }
 
 impl Ring {
+    /// The number of the oldest kept line.
+    fn first(&self) -> u64 {
+        self.lines.first_key_value().map_or(self.next, |(number, _)| *number)
+    }
+
     fn push(&mut self, line: &str, most_bytes: usize) {
-        self.bytes += line.len() + LINE_OVERHEAD;
-        self.lines.push_back(line.into());
-        while self.bytes > most_bytes
-            && let Some(oldest) = self.lines.pop_front()
-        {
-            self.bytes -= oldest.len() + LINE_OVERHEAD;
-            self.first += 1;
+        let (number, bytes) = (self.next, line.len() + LINE_OVERHEAD);
+        self.next += 1;
+        self.lines.insert(number, line.into());
+        let named = agent_type(line)
+            .filter(|name| self.of_types.contains_key(*name) || self.of_types.len() < MAX_TYPES);
+        let of_type = self.of_types.entry(named.unwrap_or_default().into()).or_default();
+        of_type.numbers.push_back(number);
+        of_type.bytes += bytes;
+        self.bytes += bytes;
+        while self.bytes > most_bytes {
+            self.drop_one();
         }
     }
 
-    fn since(&self, next: u64) -> Batch {
-        let seen = usize::try_from(next.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        Batch {
-            lines: self.lines.iter().skip(seen).cloned().collect(),
-            missed: self.first.saturating_sub(next),
-        }
+    /// Drops the oldest line of the type with the most bytes.
+    fn drop_one(&mut self) {
+        let Some(largest) = self.of_types.values_mut().max_by_key(|of_type| of_type.bytes) else { return };
+        let Some(number) = largest.numbers.pop_front() else { return };
+        let bytes = self.lines.remove(&number).map_or(0, |line| line.len() + LINE_OVERHEAD);
+        largest.bytes = largest.bytes.saturating_sub(bytes);
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
+
+    fn since(&self, next: u64) -> Batch {
+        let lines = self.lines.range(next..).map(|(_, line)| line.clone()).collect::<Vec<_>>();
+        let missed = self.next.saturating_sub(next).saturating_sub(lines.len() as u64);
+        Batch { lines, missed }
+    }
+}
+
+/// The agent type of a line in JSON.
+fn agent_type(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once(AGENT_TYPE)?;
+    rest.split_once('"').map(|(name, _)| name)
 }
 
 impl LineReader {
@@ -158,5 +195,23 @@ mod tests {
         let Batch { lines, missed } = slow.read();
         assert_eq!((lines, missed), (vec!["last".into()], 1));
         assert_eq!(recent.reader().read().missed, 0);
+    }
+
+    #[test]
+    fn a_type_that_logs_without_end_does_not_drive_out_the_others() {
+        let recent = RecentLines::new();
+        let line = |agent_type: &str, text: &str| {
+            format!(r#"{{"message":"\"agent_type\":\"A\" {text}","span":{{"agent_type":"{agent_type}"}}}}"#)
+        };
+        let mut reader = recent.reader();
+        recent.push(&line("A", "quiet"));
+        for _ in 0..20 {
+            recent.push(&line("B", &"x".repeat(MAX_BYTES / 10)));
+        }
+        let Batch { lines, missed } = reader.read();
+        assert!(lines[0].contains("quiet") && lines.len() < 12, "{} lines", lines.len());
+        assert_eq!(lines.len() as u64 + missed, 21);
+        recent.push(&line("A", "again"));
+        assert_eq!((reader.read().lines.len(), reader.read().missed), (1, 0));
     }
 }

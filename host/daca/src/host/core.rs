@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use bytesize::ByteSize;
 use daca_base::ErrorCode;
 use daca_base::explanation::rendered;
 use daca_base::files::create_private_folder;
+use daca_base::memory::MemoryBudget;
 use daca_dapr::Sidecar;
 use daca_deploy::{AgentTypeStart, Deployer, DeployerOptions};
 use daca_embedded::Embedded;
@@ -21,6 +23,7 @@ use daca_runtime::actor::{
     self, Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions, HostServices,
 };
 use daca_runtime::component::{CompileIn, Engine, EngineError, EngineOptions};
+use daca_runtime::scheduler::GuestScheduler;
 use daca_server::Subscriptions;
 
 use tokio::net::TcpListener;
@@ -58,10 +61,13 @@ impl Core {
         let outbox = Arc::new(Outbox::default());
         let Outside { backend, router, data_lock } = open_backend(options, manifest, &outbox)?;
         let max_live_instances = live_instances(limits);
-        let engine = open_engine(options, manifest, max_live_instances)?;
+        let memory = MemoryBudget::new(limits.memory(), manifest.agents.keys().cloned());
+        tracing::debug!("the budget of memory is {}", ByteSize(memory.limit()));
+        let engine = open_engine(options, manifest, max_live_instances)?.within(memory);
         let starts = open_types(&engine, manifest, &options.data, &*backend).await?;
         let deliveries = Deliveries::new(backend.clone(), outbox.clone(), DeliveryOptions::of(manifest));
         let services = HostServices {
+            guests: guest_threads(&engine, manifest)?,
             engine: engine.clone(),
             backend: backend.clone(),
             calls: Arc::new(router.clone()),
@@ -72,6 +78,7 @@ impl Core {
             max_turns_in_flight: limits.max_turns_in_flight,
             max_live_instances,
             max_active_actors: limits.max_active_actors,
+            max_log_rate: usize::try_from(limits.max_log_rate.as_u64()).unwrap_or(usize::MAX),
         };
         let actors = Actors::new(services, agent_runtimes(manifest, &starts), actors_options);
         let listener = listen(options.listen, "--listen")?;
@@ -143,6 +150,13 @@ fn open_engine(
         compile_in: CompileIn::OwnProcess(manifest.deploy.compiling),
         for_any_processor: false,
     })
+}
+
+/// As many threads as processors, beside those that serve.
+fn guest_threads(engine: &Engine, manifest: &Manifest) -> Result<GuestScheduler, Failure> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    GuestScheduler::start(threads, engine, manifest.agents.values())
+        .map_err(|error| Failure::at("starting the threads on which guests run", &error))
 }
 
 fn live_instances(limits: &manifest::HostLimits) -> usize {

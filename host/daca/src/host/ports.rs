@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use daca_base::ErrorCode;
+use daca_base::memory::MemoryBudget;
 use daca_manifest::{self as manifest, Manifest};
 use daca_model::{Lifecycle, MAX_COMPONENT};
 use daca_server::{
@@ -75,13 +76,14 @@ impl Ports {
         });
         let behind_sidecar = options.backend.is_sidecar();
         let shares = descriptors::shares(&manifest.host, behind_sidecar);
-        let app_options = app_server(&manifest.host, shares, behind_sidecar);
+        let memory = core.actors.memory().clone();
+        let app_options = app_server(&manifest.host, shares, behind_sidecar, memory.clone());
         Ok(Ports {
             app: Server::new(app_listener, app, app_options),
             admin: Server::new(
                 listen(options.admin, "--admin")?,
                 admin,
-                admin_server(&manifest.host, shares),
+                admin_server(&manifest.host, shares, memory),
             ),
             stop_admin,
         })
@@ -92,7 +94,12 @@ fn bytes(size: ByteSize) -> usize {
     usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
 }
 
-fn app_server(limits: &manifest::HostLimits, shares: Shares, behind_sidecar: bool) -> ServerOptions {
+fn app_server(
+    limits: &manifest::HostLimits,
+    shares: Shares,
+    behind_sidecar: bool,
+    memory: MemoryBudget,
+) -> ServerOptions {
     ServerOptions {
         max_connections: shares.app,
         max_connections_per_peer: limits.max_connections_per_peer().min(shares.app),
@@ -102,12 +109,13 @@ fn app_server(limits: &manifest::HostLimits, shares: Shares, behind_sidecar: boo
         body_time: limits.body_time,
         least_body_rate: bytes(limits.least_body_rate),
         max_held_body_bytes: Some(bytes(limits.max_held_body_bytes())),
+        memory,
         behind_sidecar,
     }
 }
 
 /// A component is large, and may arrive slowly.
-fn admin_server(limits: &manifest::HostLimits, shares: Shares) -> ServerOptions {
+fn admin_server(limits: &manifest::HostLimits, shares: Shares, memory: MemoryBudget) -> ServerOptions {
     ServerOptions {
         max_connections: shares.admin,
         max_connections_per_peer: shares.admin / 2,
@@ -117,6 +125,7 @@ fn admin_server(limits: &manifest::HostLimits, shares: Shares) -> ServerOptions 
         body_time: ADMIN_BODY_TIME,
         least_body_rate: bytes(limits.least_body_rate),
         max_held_body_bytes: None,
+        memory,
         behind_sidecar: false,
     }
 }

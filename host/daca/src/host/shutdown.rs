@@ -48,6 +48,7 @@ impl Host {
         let sweep = tokio::spawn(sweep_idle(core.actors.clone()));
         let burials = tokio::spawn(bury(core.actors.clone()));
         let index = tokio::spawn(index_effects(core.actors.clone()));
+        let memory = tokio::spawn(watch_memory(core.actors.clone()));
         let app = until_it_ends(&shutdown, app, admin).await;
         shutdown.cancel();
 
@@ -75,6 +76,7 @@ impl Host {
         burials.abort();
         let left = core.drain(behind_sidecar, deadline).await;
         index.abort();
+        memory.abort();
         lifecycle.enter(HostPhase::Stopped);
         core.deployer.shut_down().await;
         stop_admin.cancel();
@@ -83,6 +85,8 @@ impl Host {
         let end = deadline.max(Instant::now() + LAST_ANSWERS);
         tokio::time::timeout_at(end, servers.wait()).await.ok();
         core.backend.shut_down().await;
+        // The runtime ends next, whose timers they would miss.
+        core.actors.stop_turns();
         left.report(grace);
         // Data in a removed file is not on disk.
         let is_kept = behind_sidecar || core.backend.readiness() == Readiness::Ready;
@@ -166,6 +170,15 @@ async fn index_effects(actors: Actors) {
         async move { actors.run_effect_index().await }
     };
     task::lasting("index of effects", index).await;
+}
+
+/// Keeps the host within its budget of memory, for ever.
+async fn watch_memory(actors: Actors) {
+    let watch = || {
+        let actors = actors.clone();
+        async move { actors.run_memory_watch().await }
+    };
+    task::lasting("memory", watch).await;
 }
 
 /// Waits for the shutdown, or for a port that no longer accepts connections: the host is then useless, and nobody else would

@@ -34,16 +34,6 @@ impl LastingParts {
         self.handled.is_some() || self.ends_timers || !self.wakeups.is_empty()
     }
 
-    /// The bytes of its writes and registrations.
-    pub(crate) fn bytes(&self) -> usize {
-        let writes = self.writes.iter().map(|(key, write)| match write {
-            StateWrite::Set { value, .. } => key.len() + value.len(),
-            StateWrite::Delete => key.len(),
-        });
-        let registrations = self.wakeups.values().flatten().map(|registration| registration.data.len());
-        writes.sum::<usize>() + registrations.sum::<usize>()
-    }
-
     /// Checks that the value that the turn takes for granted is stored. The inner error rejects only this turn. Such
     /// values are the host's own, and do not expire.
     pub(super) fn check(

@@ -1,6 +1,8 @@
 //! The tables of the state file, and all of them in one transaction. To open one costs about as much as a small write, so
 //! they are opened once for each transaction, not for each turn in it, and those that few turns need only when one does.
 
+use daca_model::ActorAddress;
+use daca_model::backend::WakeupKey;
 use redb::{Key, Table, TableDefinition, Value, WriteTransaction};
 
 /// (agent type, actor id, key) → 8 bytes of expiry in Unix milliseconds (0 = never), then the value.
@@ -59,4 +61,8 @@ impl<'a, K: Key + 'static, V: Value + 'static> SeldomTable<'a, K, V> {
         };
         Ok(self.table.insert(table))
     }
+}
+
+pub(crate) fn wakeup_key<'a>(actor: &'a ActorAddress, key: &'a WakeupKey) -> WakeupRowKey<'a> {
+    (key.kind as u8, &actor.agent_type, &actor.id, &key.name)
 }

@@ -52,12 +52,13 @@ fn of_all_reminders_and_timers_only_that_of_the_host_is_free() {
     let transaction = database.begin_write().expect("a transaction");
     let mut tables = Tables::open(&transaction).expect("the tables");
     let actor = ActorAddress::unchecked("A", "a");
+    let tiny = Quota { actor_bytes: 1, ..Quota::UNLIMITED };
     let mut is_free = |kind: WakeupKind, name: &str| {
         let registration = Registration { due: Duration::ZERO, period: None, ttl: None, data: Bytes::new() };
         let key = WakeupKey { kind, name: name.to_owned() };
         let wakeups = [(key, Some(registration))].into();
         let commit = daca_model::backend::TurnCommit { wakeups, ..Default::default() };
-        let applied = apply(&mut tables, &actor, &LastingParts::of(&commit), 1, NOW, &mut 0);
+        let applied = apply(&mut tables, &actor, &LastingParts::of(&commit), tiny, NOW, &mut 0);
         applied.expect("the tables are read").is_ok()
     };
     assert!(is_free(WakeupKind::Reminder, EFFECTS));
@@ -77,7 +78,7 @@ fn a_turn_that_knows_another_value_than_the_stored_one_is_not_applied() {
         let commit =
             TurnCommit { writes: [("k".to_owned(), set)].into(), unchanged, ..TurnCommit::default() };
         let turn = LastingParts::of(&commit);
-        apply(&mut tables, &actor, &turn, u64::MAX, NOW, &mut 0).expect("the tables").is_ok()
+        apply(&mut tables, &actor, &turn, Quota::UNLIMITED, NOW, &mut 0).expect("the tables").is_ok()
     };
     for (known, value, expected) in
         [(None, "1", true), (None, "2", false), (Some("1"), "2", true), (Some("1"), "3", false)]

@@ -6,14 +6,17 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use daca_base::shares::{SharedPool, Weights};
+use daca_model::ActorAddress;
 use daca_model::backend::{StateWrite, TurnCommit};
 use parking_lot::{Mutex, RwLock};
 use redb::{ReadableDatabase, ReadableTable, StorageBackend};
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::database::open_backend;
-use crate::transaction::{STATE, USAGE, entry_bytes};
+use crate::transaction::{LastingParts, STATE, USAGE, entry_bytes};
 
 /// The bytes that a disk writes completely or not at all.
 const SECTOR: usize = 512;
@@ -191,10 +194,10 @@ impl History<'_> {
         let (file, _) = StateFile::open(&self.folder.join("state.redb")).expect("a file for its name");
         let shared = Arc::new(RwLock::new(Some(Arc::new(database))));
         let clock = Clock::of_process().clone();
-        let mut writer = Writer::new(Arc::new(file), shared.clone(), Quotas::new(), clock);
+        let mut writer = Writer::new(Arc::new(file), shared.clone(), Default::default(), clock);
         loop {
             let (mut batch, after) = self.batch();
-            match writer.commit(&mut batch, &mut Queue::new(mpsc::channel(1).1)) {
+            match writer.commit(&mut batch, &mut Queue::new(mpsc::channel(1).1, &Quotas::new())) {
                 Ok(_) => self.acknowledged = after,
                 Err(error) => {
                     assert!(!self.disk.has_power(), "{error}");
@@ -210,11 +213,18 @@ impl History<'_> {
     fn batch(&mut self) -> (Batch, State) {
         let mut after = self.acknowledged.clone();
         let actors = 1 + self.random.below(3);
+        let waiting = SharedPool::new("commits", 1, &Weights::default());
         let requests = (0..actors).map(|actor| {
             let id = format!("a{actor}");
             let writes = (0..1 + self.random.below(4)).map(|_| self.write(&id, &mut after)).collect();
             let turn = LastingParts::of(&TurnCommit { writes, ..TurnCommit::default() });
-            CommitRequest { actor: ActorAddress::unchecked("A", &id), turn, done: oneshot::channel().0 }
+            CommitRequest {
+                actor: ActorAddress::unchecked("A", &id),
+                turn,
+                bytes: 0,
+                done: oneshot::channel().0,
+                _waits: waiting.charge("A", 1),
+            }
         });
         let mut batch = Batch::default();
         for request in requests {

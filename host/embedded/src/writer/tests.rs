@@ -1,11 +1,16 @@
 //! What one transaction takes.
 
 use bytes::Bytes;
+use daca_base::shares::{SharedPool, Weights};
+use daca_model::ActorAddress;
 use daca_model::backend::{StateWrite, TurnCommit};
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 
+use super::queue::MAX_BATCH_BYTES;
 use super::*;
 use crate::database::{create_database, open_database};
+use crate::transaction::LastingParts;
 
 /// A writer with a new file.
 fn writer(folder: &TempDir) -> Writer {
@@ -14,7 +19,7 @@ fn writer(folder: &TempDir) -> Writer {
     let (file, opened) = StateFile::open(&path).expect("it is there");
     let database = open_database(&path, opened).expect("it opens");
     let database = Arc::new(parking_lot::RwLock::new(Some(Arc::new(database))));
-    Writer::new(Arc::new(file), database, Quotas::new(), Clock::of_process().clone())
+    Writer::new(Arc::new(file), database, Default::default(), Clock::of_process().clone())
 }
 
 /// A commit of so many bytes.
@@ -22,7 +27,9 @@ fn commit(id: &str, bytes: usize) -> CommitRequest {
     let write = StateWrite::Set { value: Bytes::from(vec![b'1'; bytes]), ttl: None };
     let turn =
         LastingParts::of(&TurnCommit { writes: [("k".to_owned(), write)].into(), ..TurnCommit::default() });
-    CommitRequest { actor: ActorAddress::unchecked("A", id), turn, done: oneshot::channel().0 }
+    let places = SharedPool::new("commits", 1, &Weights::default());
+    let (actor, done) = (ActorAddress::unchecked("A", id), oneshot::channel().0);
+    CommitRequest { actor, turn, bytes, done, _waits: places.charge("A", 1) }
 }
 
 #[test]
@@ -36,7 +43,7 @@ fn a_transaction_takes_what_waits_up_to_its_bytes_and_to_the_end() {
     }
     send(Request::Close(oneshot::channel().0));
     send(Request::Commit(commit("f", 1)));
-    let mut queue = Queue::new(requests);
+    let mut queue = Queue::new(requests, &Quotas::new());
     for expected in [3, 2] {
         let mut batch = Batch::default();
         // The first one is what the writer has waited for.

@@ -7,6 +7,11 @@ pub(super) const TABLE: Table = Table {
     name: "host",
     keys: &[
         key(
+            "memory",
+            Words("three quarters of what the control group allows, or half of the machine's memory"),
+            "the memory of the whole host; beyond it, what is idle is given up, and calls wait or are answered 503 ([capacity](../operate/capacity.md#memory)). At least 128 MiB",
+        ),
+        key(
             "max-turns-in-flight",
             Value("16384"),
             "calls that wait or run, of all actors; one more is answered 503",
@@ -19,7 +24,7 @@ pub(super) const TABLE: Table = Table {
         key(
             "max-live-instances",
             Words("`8192`, or what `vm.max_map_count` allows if that is less"),
-            "instances in memory; an actor may be active without one",
+            "instances in memory; an actor may be active without one. Of types whose activation is cheap, fewer are kept",
         ),
         key(
             "max-connections",
@@ -38,13 +43,18 @@ pub(super) const TABLE: Table = Table {
         ),
         key("max-pending-effect-bytes", Value("256MiB"), "their bytes; any size"),
         key(
+            "max-log-rate",
+            Value("4MiB"),
+            "bytes that the agents of all types may log in a second; further lines are dropped and counted",
+        ),
+        key(
             "max-body",
             Value("4MiB"),
             "a body; a longer one is answered 413. An event that is longer is dropped or dead-lettered. An agent holds it twice at least: as it came, and read (`memory`)",
         ),
         key(
             "max-held-body-bytes",
-            Words("`256MiB`, or four times `max-body` if that is more"),
+            Words("`256MiB`, or four times `max-body` if that is more; at most a quarter of `memory`"),
             "all bodies that arrive, or whose calls wait or run; one more is answered 503. Behind a sidecar, half of them for calls from this machine. Not less than `max-body`",
         ),
         key(

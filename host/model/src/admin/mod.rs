@@ -16,6 +16,7 @@ mod change;
 mod effects;
 mod log_line;
 mod state;
+mod top;
 mod versions;
 mod word;
 
@@ -28,6 +29,7 @@ pub use log_line::{LogLine, LogSpan};
 pub use state::{
     ActivationInfo, Activations, AgentInfo, Agents, Effects, Health, HealthStatus, ServingVersion,
 };
+pub use top::{PoolInfo, PoolShare, Top, TopType};
 pub use versions::{HostVersions, TypeVersions, VersionEvent, VersionInfo, VersionState, Versions};
 pub use word::Word;
 

@@ -18,6 +18,12 @@ pub enum Error {
     /// The request exceeds a limit of the backend.
     #[error("{0}")]
     TooLarge(String),
+    /// All actors of the type together have as much as the type may have on disk.
+    #[error("{0}")]
+    StorageExceeded(String),
+    /// The actor has as many reminders and timers as its type allows.
+    #[error("{0}")]
+    TooManyRegistrations(String),
     /// A newer host has written what the request needs, in a form that this one does not read. It changes nothing of it.
     #[error("{0}")]
     TooNew(String),
@@ -38,7 +44,7 @@ impl Error {
             Error::NotFound(_) => "not-found",
             Error::Invalid(_) => "invalid",
             Error::Unavailable(_) | Error::NotApplied(_) | Error::TooNew(_) => "unavailable",
-            Error::TooLarge(_) => "too-large",
+            Error::TooLarge(_) | Error::StorageExceeded(_) | Error::TooManyRegistrations(_) => "too-large",
             Error::Other(_) => "other",
         }
     }

@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use daca_base::ErrorCode;
+use daca_base::shares::SharePermit;
 use daca_model::{CallContext, CallError, CallIdentity};
 use futures::FutureExt as _;
 use parking_lot::MutexGuard;
-use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedRwLockReadGuard, oneshot};
 use tokio::time::Instant;
 
 use super::recent_calls::CallResult;
@@ -40,7 +41,8 @@ impl Activation {
             && let Ok(place) = self.nested.clone().try_read_owned()
         {
             drop(inner);
-            tokio::spawn(self.clone().run_nested(services.clone(), job, place));
+            let nested = self.clone().run_nested(services.clone(), job, place);
+            services.guests.spawn(&self.address.agent_type, Box::pin(nested));
             return Offer::Taken;
         }
         let limit = self.agent.agent.limits.queue;
@@ -117,20 +119,19 @@ impl Activation {
         {
             idle.remove(number);
         }
-        if let Some(number) = inner.live_number.take() {
-            services.live.busy(number);
-        }
+        services.live.idle.busy(std::mem::take(&mut inner.idle_entries));
         let warm = std::mem::take(&mut inner.warm);
         drop(inner);
         // A task moves its future several times, and this one is large.
-        tokio::spawn(Box::pin(self.clone().run(services.clone(), warm)));
+        let run = Box::pin(self.clone().run(services.clone(), warm));
+        services.guests.spawn(&self.address.agent_type, run);
     }
 
     /// Processes the queue until it is empty. Turns of this actor run only here.
     async fn run(self: Arc<Self>, services: Arc<Services>, mut warm: WarmState) {
         let mut in_flight = None;
         while let Some(job) = self.next(&services, &mut warm, in_flight.take()) {
-            let Job { work, context, mut answer, arrived, in_flight: permit } = job;
+            let Job { work, context, mut answer, arrived, in_flight: permit, _reserved } = job;
             in_flight = permit;
             // A turn nested in the last one may outlive it if that one ran out of time.
             drop(self.nested.write().await);
@@ -183,7 +184,7 @@ impl Activation {
         self: &Arc<Self>,
         services: &Arc<Services>,
         warm: &mut WarmState,
-        last: Option<OwnedSemaphorePermit>,
+        last: Option<SharePermit>,
     ) -> Option<Job> {
         let mut inner = self.lock();
         if let Some(job) = inner.queue.pop_front() {
@@ -211,14 +212,16 @@ impl Activation {
         let is_unused = now.duration_since(inner.used) > self.agent.agent.idle_timeout;
         let unused = if is_unused { inner.warm.instance.take() } else { None };
         inner.idle_number = services.idle_of(&self.agent).map(|idle| idle.push(self, now));
-        if inner.warm.instance.is_some() {
-            inner.live_number = Some(services.live.idle(self, now));
-        }
+        let cached = inner.warm.cache.bytes();
+        inner.cached.set(cached);
+        inner.idle_entries = services.live.idle.idle(self, inner.warm.instance.as_ref(), cached);
         drop(inner);
         drop(last);
         drop((outdated, unused));
+        services.live.idle.trim();
+        services.engine.memory().became_idle();
         if services.live.is_wanted() {
-            services.live.evict_one();
+            services.live.evict_for_waiting(&self.address.agent_type);
         }
         None
     }

@@ -11,22 +11,24 @@ mod policy;
 mod shared;
 
 use std::cell::Cell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use daca_base::shares::{HeldBack, SharePermit, SharedPool};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::lane::{Lane, WaitingEffect};
 use self::logs::Outgoing;
 pub use self::policy::{DeliveryOptions, RetryPolicy};
-use self::shared::Shared;
+use self::shared::{Backlogs, Shared};
 use super::ActorAddress;
 use super::effect_log::{self, DeadLetter, LoggedEffect, Staged, StoredLog};
+use daca_base::memory::MemoryBudget;
 use daca_model::backend::{Backend, Effect, Error, Outbox, TurnCommit};
 
 /// The longest delay of a caller.
@@ -64,60 +66,73 @@ impl Drop for LogClaim {
 impl Deliveries {
     /// Starts without waiting effects.
     pub fn new(backend: Arc<dyn Backend>, outbox: Arc<Outbox>, options: DeliveryOptions) -> Deliveries {
-        let room = (options.max_pending_bytes / 1024).min(Semaphore::MAX_PERMITS);
+        let pool = |name, capacity| SharedPool::new(name, capacity, &options.weights);
         let shared = Shared {
+            pending: pool("pending effects", options.max_pending),
+            pending_bytes: pool("bytes of pending effects", options.max_pending_bytes),
+            backlogs: Backlogs::new(&options.weights),
+            in_doubt: pool("KiB of commits in doubt", options.max_pending_bytes / 1024),
             backend,
             outbox,
             options,
             logs: Mutex::default(),
-            pending: AtomicUsize::new(0),
-            pending_bytes: AtomicUsize::new(0),
-            held_up: AtomicUsize::new(0),
             settled: Notify::new(),
             hurry: Notify::new(),
             is_draining: AtomicBool::new(false),
             has_given_up: Notify::new(),
-            has_room: Notify::new(),
-            in_doubt: Arc::new(Semaphore::new(room)),
+            memory: OnceLock::new(),
         };
         Deliveries { shared: Arc::new(shared) }
     }
 
+    /// Effects that wait from now on count against this budget.
+    pub(super) fn count_in(&self, memory: &MemoryBudget) {
+        self.shared.memory.set(memory.clone()).ok(); // another one may be there
+    }
+
     /// The number of effects that wait for delivery.
     pub fn pending(&self) -> usize {
-        self.shared.pending.load(Ordering::Relaxed)
+        self.shared.pending.used()
     }
 
-    /// Returns `true` if more effects wait than `times` the bounds allow. Calls are then refused until the backlog is
-    /// shorter.
-    pub(super) fn is_full(&self, times: usize) -> bool {
-        let Shared { options, pending_bytes, .. } = &*self.shared;
-        self.pending() >= options.max_pending.saturating_mul(times)
-            || pending_bytes.load(Ordering::Relaxed) >= options.max_pending_bytes.saturating_mul(times)
+    /// Refuses if more effects wait than `times` the bounds allow this type. Its calls are then refused until the backlog
+    /// is shorter.
+    pub(super) fn check(&self, agent_type: &str, times: usize) -> Result<(), HeldBack> {
+        self.shared.pending.check(agent_type, times)?;
+        self.shared.pending_bytes.check(agent_type, times)
     }
 
-    /// Delays the caller, for a moment at most, while a good part of the permitted effects wait for delivery. A caller
-    /// that is faster than the delivery is slowed down before it is refused.
-    pub(super) async fn slow_down(&self) {
-        if !self.shared.is_behind() {
+    /// Delays the caller of a type, for a moment at most, while many of its effects wait for delivery. A caller that is
+    /// faster than the delivery is slowed down before it is refused.
+    pub(super) async fn slow_down(&self, agent_type: &str) {
+        if !self.shared.is_behind(agent_type) {
             return;
         }
+        let has_room = &self.shared.backlogs.of(agent_type).has_room;
         let deadline = Instant::now() + MAX_SLOWDOWN;
-        while self.shared.is_behind() {
-            if tokio::time::timeout_at(deadline, self.shared.has_room.notified()).await.is_err() {
+        while self.shared.is_behind(agent_type) {
+            if tokio::time::timeout_at(deadline, has_room.notified()).await.is_err() {
                 break;
             }
         }
         // One delivered effect may make room for more than one call.
-        if !self.shared.is_behind() {
-            self.shared.has_room.notify_one();
+        if !self.shared.is_behind(agent_type) {
+            has_room.notify_one();
         }
     }
 
     /// Reserves memory for an in-doubt commit of so many bytes, if available.
-    pub(super) fn room_for_in_doubt(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let kibibytes = u32::try_from(bytes / 1024 + 1).ok()?;
-        self.shared.in_doubt.clone().try_acquire_many_owned(kibibytes).ok()
+    pub(super) fn room_for_in_doubt(&self, actor: &ActorAddress, bytes: usize) -> Option<SharePermit> {
+        let kibibytes = bytes / 1024 + 1;
+        // More than there can be would count as all of it.
+        let fits = kibibytes <= self.shared.in_doubt.capacity();
+        fits.then(|| self.shared.in_doubt.try_now(&actor.agent_type, kibibytes)).flatten()
+    }
+
+    /// What the types share.
+    pub(super) fn pools(&self) -> [SharedPool; 3] {
+        let Shared { pending, pending_bytes, in_doubt, .. } = &*self.shared;
+        [pending.clone(), pending_bytes.clone(), in_doubt.clone()]
     }
 
     /// Makes sure that the log in memory is that of the store, and reads it if nobody here knows it yet. Effects that
@@ -152,7 +167,7 @@ impl Deliveries {
         let outgoing = logs.outgoing.entry(actor.clone()).or_default();
         outgoing.claim = Arc::downgrade(&claim.token);
         let unknown = outgoing.log.reload(stored);
-        self.shared.resume_done(outgoing);
+        self.shared.resume_done(&actor.agent_type, outgoing);
         let mut waiting = self.waiting(actor, &unknown);
         outgoing.count_earlier(&mut waiting);
         let begun = self.send(actor, outgoing, waiting);
@@ -241,9 +256,8 @@ impl Deliveries {
         let policy = self.shared.options.of_actor(actor);
         let clock = self.shared.backend.clock();
         let (now, monotonic) = (clock.unix_ms(), clock.monotonic());
-        let bytes = effects.iter().map(|logged| logged.effect.bytes()).sum::<usize>();
-        self.shared.pending.fetch_add(effects.len(), Ordering::Relaxed);
-        self.shared.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let Shared { pending, pending_bytes, .. } = &*self.shared;
+        let agent_type = &*actor.agent_type;
         let waiting = effects.iter().map(|logged| WaitingEffect {
             id: *logged.number.get_or_init(|| self.shared.outbox.add(actor, &logged.effect)),
             logged: logged.clone(),
@@ -251,6 +265,11 @@ impl Deliveries {
             failures: 0,
             earlier: 0,
             expires: policy.expires(logged.age(now), monotonic),
+            _counted: [
+                pending.charge(agent_type, 1),
+                pending_bytes.charge(agent_type, logged.effect.bytes()),
+            ],
+            _reserved: self.shared.reserve(actor, logged.effect.bytes()),
         });
         waiting.collect()
     }
@@ -267,7 +286,8 @@ impl Deliveries {
         for waiting in effects {
             let key = policy.lane(&waiting.effect().request);
             if let Some(lane) = outgoing.lanes.get_mut(&key) {
-                self.shared.held_up.fetch_add(usize::from(lane.is_held_up), Ordering::Relaxed);
+                let backlog = self.shared.backlogs.of(&actor.agent_type);
+                backlog.held_up.fetch_add(usize::from(lane.is_held_up), Ordering::Relaxed);
                 lane.effects.push_back(waiting);
                 continue;
             }
@@ -284,7 +304,7 @@ impl Deliveries {
         self.shared.hurry();
         loop {
             let settled = self.shared.settled.notified();
-            let is_done = self.pending() <= self.shared.held_up.load(Ordering::Relaxed);
+            let is_done = self.pending() <= self.shared.backlogs.held_up();
             if is_done || tokio::time::timeout_at(deadline, settled).await.is_err() {
                 return self.pending();
             }

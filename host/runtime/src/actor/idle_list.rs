@@ -1,7 +1,6 @@
 //! A list of idle activations, in the order in which they became idle.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,18 +50,6 @@ impl IdleList {
         let oldest = inner.by_number.first_entry()?;
         let since = oldest.get().0;
         (now.saturating_duration_since(since) >= time).then(|| oldest.remove().1)
-    }
-
-    /// The number of the activation that became idle last.
-    pub(super) fn last_number(&self) -> u64 {
-        self.lock().last_number
-    }
-
-    /// Some of the idle activations, by their numbers.
-    pub(super) fn some(&self, numbers: RangeInclusive<u64>, most: usize) -> Vec<(u64, Arc<Activation>)> {
-        let idle = self.lock();
-        let some = idle.by_number.range(numbers).take(most);
-        some.map(|(number, (_, activation))| (*number, activation.clone())).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
+use daca_base::shares::SharePermit;
 
 use super::dedup_log::{key_of, was_handled};
 use super::{ActorAddress, CallIdentity, Deliveries, effect_log};
@@ -19,7 +19,7 @@ pub(super) struct InDoubt {
     /// The identity of the turn's call: its mark is in the commit.
     identity: Option<CallIdentity>,
     commit: TurnCommit,
-    _room: OwnedSemaphorePermit,
+    _room: SharePermit,
 }
 
 impl InDoubt {
@@ -28,13 +28,13 @@ impl InDoubt {
         turn_id: &Arc<str>,
         identity: Option<CallIdentity>,
         commit: TurnCommit,
-        deliveries: &Deliveries,
+        (actor, deliveries): (&ActorAddress, &Deliveries),
     ) -> Option<Box<InDoubt>> {
         if commit.writes.is_empty() {
             return None;
         }
         let writes = commit.writes.iter().map(|(key, write)| key.len() + value(write).map_or(0, Bytes::len));
-        let room = deliveries.room_for_in_doubt(writes.sum::<usize>())?;
+        let room = deliveries.room_for_in_doubt(actor, writes.sum::<usize>())?;
         // A separate migration commit has no mark of the call.
         let identity = identity.filter(|identity| commit.writes.contains_key(key_of(identity)));
         Some(Box::new(InDoubt { turn_id: turn_id.clone(), identity, commit, _room: room }))
@@ -98,6 +98,7 @@ mod tests {
     use std::collections::HashMap;
     use std::time::Duration;
 
+    use daca_base::shares::Weights;
     use daca_model::backend::{Outbox, StateStore as _};
 
     use super::*;
@@ -115,6 +116,7 @@ mod tests {
         let options = DeliveryOptions {
             policies: HashMap::new(),
             policy: RetryPolicy::attempts(1, Duration::ZERO),
+            weights: Weights::default(),
             max_pending: 1,
             max_pending_bytes: 1_000_000,
         };
@@ -125,7 +127,8 @@ mod tests {
             // Also lost.
             backend.commit(&actor, &commit(later)).await.ok();
         }
-        let turn = InDoubt::new(&"turn".into(), None, commit("1"), &deliveries).expect("there is room");
+        let turn =
+            InDoubt::new(&"turn".into(), None, commit("1"), (&actor, &deliveries)).expect("there is room");
         turn.was_applied(&*backend, &actor).await.expect("the state is read")
     }
 

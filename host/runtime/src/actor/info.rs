@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use daca_base::shares::{ShareUse, SharedPool};
 use daca_model::admin::ActivationInfo;
 use tokio::time::Instant;
 
 use super::Actors;
 use super::agent::AgentRuntime;
-use super::record::Activation;
+use super::record::{Activation, Snapshot};
 use crate::component::Counted;
 
 /// Statistics of an agent type since the host started.
@@ -38,19 +39,7 @@ impl Actors {
         let now = Instant::now();
         let mut active = self.services.active().values().cloned().collect::<Vec<_>>();
         active.sort_by(|a, b| a.address.cmp(&b.address));
-        let info = |activation: Arc<Activation>| {
-            let snapshot = activation.snapshot(now);
-            ActivationInfo {
-                agent_type: activation.address.agent_type.clone(),
-                actor_id: activation.address.id.clone(),
-                running: snapshot.is_running,
-                queued: snapshot.queued,
-                instance: snapshot.has_instance,
-                idle_ms: snapshot.idle.map(|idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
-                turns: snapshot.turns,
-            }
-        };
-        active.into_iter().take(limit).map(info).collect()
+        active.into_iter().take(limit).map(|activation| info(&activation, activation.snapshot(now))).collect()
     }
 
     /// The current load of each agent type with active actors.
@@ -68,6 +57,42 @@ impl Actors {
         loads
     }
 
+    /// Some active actors: those with most waiting calls first, then those with most turns.
+    pub fn busiest(&self, limit: usize) -> Vec<ActivationInfo> {
+        let now = Instant::now();
+        let active = self.services.active().values().cloned().collect::<Vec<_>>();
+        let snapshots = active.into_iter().map(|activation| (activation.snapshot(now), activation));
+        let mut busiest = snapshots.collect::<Vec<_>>();
+        let load = |snapshot: &Snapshot| (snapshot.queued, snapshot.is_running, snapshot.turns);
+        busiest.sort_by(|(a, activation), (b, other)| {
+            load(b).cmp(&load(a)).then_with(|| activation.address.cmp(&other.address))
+        });
+        busiest.truncate(limit);
+        busiest.into_iter().map(|(snapshot, activation)| info(&activation, snapshot)).collect()
+    }
+
+    /// The bytes that the actors of a type have on disk, if the backend knows that.
+    pub fn storage_of(&self, agent_type: &str) -> Option<u64> {
+        self.services.backend.storage_of(agent_type)
+    }
+
+    /// What the agents of each type have logged.
+    pub fn log_uses(&self) -> Vec<ShareUse> {
+        self.services.log_rate.uses()
+    }
+
+    /// What the agent types share on this host.
+    pub fn pools(&self) -> Vec<SharedPool> {
+        let services = &self.services;
+        let mut pools = vec![self.turns().clone()];
+        pools.extend(services.live.pools());
+        pools.push(services.active_actors.clone());
+        pools.push(services.log_rate.pool().clone());
+        pools.extend(services.deliveries.pools());
+        pools.extend(services.backend.pools());
+        pools
+    }
+
     /// The agent types, with the versions that serve them and their statistics.
     pub fn agents(&self) -> Vec<(Arc<AgentRuntime>, AgentStatistics)> {
         let statistics = |agent: &AgentRuntime| AgentStatistics {
@@ -75,5 +100,18 @@ impl Actors {
             instances_made: agent.instances_made.load(Ordering::Relaxed),
         };
         self.runtimes().values().map(|agent| (agent.clone(), statistics(agent))).collect()
+    }
+}
+
+/// What is shown of an activation.
+fn info(activation: &Activation, snapshot: Snapshot) -> ActivationInfo {
+    ActivationInfo {
+        agent_type: activation.address.agent_type.clone(),
+        actor_id: activation.address.id.clone(),
+        running: snapshot.is_running,
+        queued: snapshot.queued,
+        instance: snapshot.has_instance,
+        idle_ms: snapshot.idle.map(|idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)),
+        turns: snapshot.turns,
     }
 }

@@ -1,32 +1,26 @@
 //! Live instances: the number that the machine allows, and the eviction of idle ones.
 //!
 //! Each live instance costs memory mappings, and a process that exceeds `vm.max_map_count` aborts in malloc, so the number
-//! is capped beforehand. At the cap, the instance that was idle for the longest time is dropped; its actor stays active
-//! and gets another one with its next call, for some 30 µs.
+//! is capped beforehand. At the cap, an idle instance is dropped, of the agent type with most of them for its weight; its
+//! actor stays active and gets another one with its next call, for what an activation costs ([`super::idle_memory`]).
 
-use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use daca_base::shares::{HeldBack, SharePermit, SharedPool, Weights};
 
-use super::idle_list::IdleList;
-use super::record::Activation;
+use super::idle_memory::IdleMemory;
+use crate::component::{InstancePlace, most_core_instances};
 
 /// Mappings of one live instance: two for its memory, and two for its fiber stack, which the pool has from the start
 /// (measured).
 const MAPS_PER_INSTANCE: usize = 4;
 /// Mappings that are reserved for everything else.
 const MAPS_FOR_THE_REST: usize = 4_096;
-/// Activations that are checked together after a swap: their instances are dropped without a pause, in about 10 µs
-/// each.
-const LOOKED_AT_TOGETHER: usize = 16;
 /// The kernel's default, for when the limit cannot be read.
 const DEFAULT_MAP_COUNT: usize = 65_530;
 
-/// The default number of live instances: with small Rust guests they take about 600 MiB. An actor that has lost its
-/// instance gets another one in less than a tenth of a millisecond.
+/// The default number of live instances, in turns and idle. The budget of memory may allow fewer, and of cheap ones fewer
+/// are kept.
 pub const DEFAULT_LIVE_INSTANCES: usize = 8_192;
 
 /// `vm.max_map_count` of this machine, or the kernel's default if it cannot be read.
@@ -40,79 +34,95 @@ pub fn most_live_instances(map_count_limit: usize) -> usize {
     (map_count_limit.saturating_sub(MAPS_FOR_THE_REST) / MAPS_PER_INSTANCE).clamp(16, 50_000)
 }
 
-/// Grants permits for live instances.
+/// Grants places for live instances: one for each, and as many core instances as its component has. The engine has
+/// pools of both.
 pub(super) struct LiveInstances {
-    places: Arc<Semaphore>,
-    idle: IdleList,
+    instances: SharedPool,
+    core_instances: SharedPool,
+    /// The memory of idle actors.
+    pub(super) idle: IdleMemory,
     waiting: AtomicUsize,
-    cap: usize,
 }
 
 impl LiveInstances {
-    pub(super) fn new(cap: usize) -> LiveInstances {
+    pub(super) fn new(cap: usize, weights: &Weights) -> LiveInstances {
         LiveInstances {
-            places: Arc::new(Semaphore::new(cap)),
-            idle: IdleList::default(),
+            instances: SharedPool::new("live instances", cap, weights),
+            core_instances: SharedPool::new("core instances", most_core_instances(cap), weights),
+            idle: IdleMemory::default(),
             waiting: AtomicUsize::new(0),
-            cap,
         }
     }
 
-    /// Acquires a permit for an instance. It evicts the longest idle one, and waits only if every instance is in a
-    /// turn. `None` if the host is gone.
-    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+    /// Acquires a place for an instance of so many core instances. It evicts idle ones, and waits only if every instance
+    /// that may be evicted for this type is in a turn.
+    pub(super) async fn place(&self, agent_type: &str, core_instances: usize) -> InstancePlace {
+        let instance = self.part(&self.instances, agent_type, 1).await;
+        let core = self.part(&self.core_instances, agent_type, core_instances).await;
+        InstancePlace { instance, core }
+    }
+
+    async fn part(&self, pool: &SharedPool, agent_type: &str, amount: usize) -> SharePermit {
         loop {
-            if let Ok(place) = self.places.clone().try_acquire_owned() {
-                return Some(place);
+            if let Some(part) = pool.try_now(agent_type, amount) {
+                return part;
             }
-            if !self.evict_one() {
+            // Those that wait and come first are no reason to evict.
+            if pool.has_room(agent_type, amount) || !self.evict_from(pool, agent_type) {
                 break;
             }
         }
         let _waiting = Waiting::begin(&self.waiting);
         // One that became idle before `waiting` was incremented was not dropped by itself.
-        self.evict_one();
-        self.places.clone().acquire_owned().await.ok()
+        if !pool.has_room(agent_type, amount) {
+            self.evict_from(pool, agent_type);
+        }
+        pool.acquire(agent_type, amount).await
     }
 
-    /// Drops the longest idle instance. Returns `false` if none is idle.
-    pub(super) fn evict_one(&self) -> bool {
-        while let Some(activation) = self.idle.pop_oldest() {
-            if activation.give_up_instance() {
-                return true;
+    /// Why a type gets no place, if that is its share.
+    pub(super) fn held_back(&self, agent_type: &str) -> Option<HeldBack> {
+        let pools = [&self.instances, &self.core_instances];
+        let mut refused = pools.into_iter().filter_map(|pool| pool.check(agent_type, 1).err());
+        refused.find(|held_back| held_back.is_beyond)
+    }
+
+    /// Drops an idle instance of the type that has most of them for its weight, for another one of this type.
+    /// Returns `false` if there is none: a type keeps its floor.
+    pub(super) fn evict_for(&self, agent_type: &str) -> bool {
+        self.evict_from(&self.instances, agent_type)
+    }
+
+    fn evict_from(&self, pool: &SharedPool, agent_type: &str) -> bool {
+        pool.givers(agent_type).iter().any(|giver| self.idle.give_up_instance_of(giver))
+    }
+
+    /// Drops an idle instance for whoever waits. An instance of this type has become idle.
+    pub(super) fn evict_for_waiting(&self, agent_type: &str) {
+        for pool in [&self.instances, &self.core_instances] {
+            if let Some(waiting) = pool.next_waiting()
+                && self.evict_from(pool, &waiting)
+            {
+                return;
             }
         }
-        false
+        // One that does not stand in line yet.
+        self.evict_for(agent_type);
     }
 
-    /// Records that an activation with an instance has been idle since then. Its number ends that with
-    /// [`LiveInstances::busy`].
-    pub(super) fn idle(&self, activation: &Arc<Activation>, since: Instant) -> u64 {
-        self.idle.push(activation, since)
-    }
-
-    /// Returns `true` if somebody waits for a permit. An instance that becomes idle should then be dropped.
+    /// Returns `true` if somebody waits for a place. An instance that becomes idle should then be dropped.
     pub(super) fn is_wanted(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
     }
 
-    /// The number of the activation that became idle last.
-    pub(super) fn last_number(&self) -> u64 {
-        self.idle.last_number()
-    }
-
-    /// Some of the idle activations with an instance, by their numbers.
-    pub(super) fn some_idle(&self, numbers: RangeInclusive<u64>) -> Vec<(u64, Arc<Activation>)> {
-        self.idle.some(numbers, LOOKED_AT_TOGETHER)
-    }
-
-    pub(super) fn busy(&self, number: u64) {
-        self.idle.remove(number);
-    }
-
     /// The number of live instances, and the maximum.
     pub(super) fn usage(&self) -> (usize, usize) {
-        (self.cap - self.places.available_permits(), self.cap)
+        (self.instances.used(), self.instances.capacity())
+    }
+
+    /// What the types share.
+    pub(super) fn pools(&self) -> [SharedPool; 2] {
+        [self.instances.clone(), self.core_instances.clone()]
     }
 }
 

@@ -3,12 +3,14 @@
 //! A call passes through this module in a straight line: [`Actors`] finds or creates the [`record`] of the activation
 //! ([`table`]), the call waits in its queue ([`activation`]), the turn runs in an instance and commits ([`turn`]) while
 //! the [`lease`] of the actor is held, and its effects leave in order ([`delivery`]). [`effect_log`] keeps them until
-//! then, whatever dies, and [`untold`] tells agents of those that failed. [`effect_admin`] is the operators' door to
-//! effects, [`dead_letter_index`] says which actors have dead letters, and [`late_effects`] whose effects wait.
-//! [`in_doubt`] resolves commits in doubt, whose answer was lost. [`schema`] records the schema of the stored state.
-//! [`dedup_log`] is the dedup log, [`stored_format`] has what is common to all of these values between releases, and
-//! [`recent_calls`] has the calls of the last seconds. [`smoke_test`] smoke-tests a version before it serves. [`live`]
-//! keeps the number of live instances within the machine's limits. [`durations`] has the histograms of the metrics.
+//! then, whatever dies, [`burials`] make dead letters of what was given up, and [`untold`] tells agents of those that
+//! failed. [`effect_admin`] is the operators' door to effects, [`dead_letter_index`] says which actors have dead
+//! letters, and [`late_effects`] whose effects wait. [`in_doubt`] resolves commits in doubt, whose answer was lost.
+//! [`schema`] records the schema of the stored state. [`dedup_log`] is the dedup log, [`stored_format`] has what is
+//! common to all of these values between releases, and [`recent_calls`] has the calls of the last seconds.
+//! [`smoke_test`] smoke-tests a version before it serves. [`live`] keeps the number of live instances within the
+//! machine's limits, and [`memory`] the host within its budget, of which [`idle_memory`] gives up what is worth least.
+//! [`durations`] has the histograms of the metrics, and [`processors`] what turns have of the processors.
 
 mod activation;
 mod agent;
@@ -20,14 +22,20 @@ mod delivery;
 mod durations;
 mod effect_admin;
 mod effect_log;
+mod idle_entries;
 mod idle_list;
+mod idle_memory;
 mod in_doubt;
 mod info;
 mod late_effects;
 mod lease;
 mod live;
 mod marks;
+mod memory;
+mod outdated;
+mod processors;
 mod recent_calls;
+mod reclaim_list;
 mod record;
 mod replies;
 mod request_hash;
@@ -41,6 +49,7 @@ mod turn;
 mod untold;
 mod warm_state;
 mod work;
+mod worth;
 
 pub use agent::{AgentRuntime, DeadLetterCounters, DeadLetterCounts};
 pub use delivery::{Deliveries, DeliveryOptions, RetryPolicy};
@@ -48,9 +57,9 @@ pub use durations::{DurationCounts, DurationHistogram, Durations};
 pub use effect_admin::EffectActorsPage;
 pub use info::{AgentLoad, AgentStatistics};
 pub use live::{DEFAULT_LIVE_INSTANCES, map_count_limit, most_live_instances};
-pub use services::HostServices;
+pub use services::{ActorsOptions, HostServices};
 pub use smoke_test::SmokeTestFailure;
-pub use table::{Actors, ActorsOptions};
+pub use table::Actors;
 
 use daca_model::{ActorAddress, CallContext, CallError, CallIdentity};
 use std::sync::LazyLock;

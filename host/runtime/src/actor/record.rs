@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
+use daca_base::memory::{MemoryBudget, MemoryKind, Reservation};
+use daca_base::shares::SharePermit;
 use daca_model::ActorAddress;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{RwLock, Semaphore};
@@ -15,10 +17,14 @@ use tokio::time::Instant;
 
 use super::agent::AgentRuntime;
 use super::delivery::LogClaim;
+use super::idle_entries::IdleEntries;
 use super::lease::Lease;
 use super::warm_state::WarmState;
 use super::work::Job;
 use crate::component::{LoadedVersion, TrafficSplit};
+
+/// The bytes of a record, with its entries in the tables of the host.
+const ACTIVATION: u64 = 2 * 1024;
 
 /// The record of an active actor.
 pub(super) struct Activation {
@@ -37,6 +43,9 @@ pub(super) struct Activation {
     effects: Mutex<Option<(u64, LogClaim)>>,
     /// The agent has run in this activation, for more than to be told of failed effects: its end runs the agent's hook.
     pub(super) has_begun: AtomicBool,
+    /// Its place among the active actors.
+    _counted: SharePermit,
+    _reserved: Reservation,
     inner: Mutex<Inner>,
 }
 
@@ -45,9 +54,12 @@ pub(super) struct Inner {
     pub(super) queue: VecDeque<Job>,
     pub(super) phase: Phase,
     pub(super) warm: WarmState,
-    /// Entries in the lists of idle activations and of idle instances.
+    /// Its entry in the list of idle activations.
     pub(super) idle_number: Option<u64>,
-    pub(super) live_number: Option<u64>,
+    /// Its entries among the memory of idle actors.
+    pub(super) idle_entries: IdleEntries,
+    /// The part of the host's budget of memory that the state has which it keeps between turns.
+    pub(super) cached: Reservation,
     pub(super) idle_since: Instant,
     /// The last time at which it became idle after another job than the host's own.
     pub(super) used: Instant,
@@ -93,13 +105,21 @@ pub(super) struct Snapshot {
 
 impl Activation {
     /// Nothing is known of the actor yet.
-    pub(super) fn new(address: ActorAddress, agent: Arc<AgentRuntime>) -> Arc<Activation> {
+    pub(super) fn new(
+        address: ActorAddress,
+        agent: Arc<AgentRuntime>,
+        counted: SharePermit,
+        memory: &MemoryBudget,
+    ) -> Arc<Activation> {
+        let mut reserved = memory.reservation(MemoryKind::Activations, Some(&*address.agent_type));
+        reserved.grow(ACTIVATION);
         let inner = Inner {
             queue: VecDeque::new(),
             phase: Phase::Idle,
             warm: WarmState::default(),
             idle_number: None,
-            live_number: None,
+            idle_entries: IdleEntries::default(),
+            cached: reserved.beside(MemoryKind::StateCaches),
             idle_since: Instant::now(),
             used: Instant::now(),
             turns: 0,
@@ -113,6 +133,8 @@ impl Activation {
             commits: Semaphore::new(1),
             effects: Mutex::new(None),
             has_begun: AtomicBool::new(false),
+            _counted: counted,
+            _reserved: reserved,
             inner: Mutex::new(inner),
         })
     }
@@ -148,10 +170,25 @@ impl Activation {
         if !matches!(inner.phase, Phase::Idle) {
             return false;
         }
-        inner.live_number = None;
+        inner.idle_entries.instance = None;
         let instance = inner.warm.instance.take();
         drop(inner);
         instance.is_some()
+    }
+
+    /// Drops the state that an idle activation keeps. Returns `false` if it has none or is in use.
+    pub(super) fn give_up_cache(&self) -> bool {
+        let mut inner = self.lock();
+        if !matches!(inner.phase, Phase::Idle) {
+            return false;
+        }
+        inner.idle_entries.cache = None;
+        let cache = std::mem::take(&mut inner.warm.cache);
+        let bytes = inner.cached.bytes();
+        inner.cached.shrink(bytes);
+        drop(inner);
+        drop(cache);
+        bytes > 0
     }
 
     /// Drops the instance of an idle activation if it is not of the version that serves the actor now.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use daca_base::shares::{SharedPool, SharedRate, Weights};
 use parking_lot::{Mutex, MutexGuard};
 
 use daca_model::backend::{ActorCalls, Backend};
@@ -18,11 +19,14 @@ use super::recent_calls::RecentCalls;
 use super::record::Activation;
 use super::untold::Untold;
 use crate::component::Engine;
+use crate::scheduler::GuestScheduler;
 
 /// The parts of the host that actors need.
 pub struct HostServices {
     /// Runs components.
     pub engine: Engine,
+    /// Gives turns their processors.
+    pub guests: GuestScheduler,
     /// The target of state, bindings, wake-ups and secrets.
     pub backend: Arc<dyn Backend>,
     /// The target of the calls that turns make of other actors.
@@ -33,9 +37,22 @@ pub struct HostServices {
     pub lifecycle: Lifecycle,
 }
 
+/// The limits of what all actors have together.
+pub struct ActorsOptions {
+    /// Calls that wait or run at the same time.
+    pub max_turns_in_flight: usize,
+    /// Live instances at the same time.
+    pub max_live_instances: usize,
+    /// Active actors at the same time. Beyond it, those that were idle longest are deactivated early.
+    pub max_active_actors: usize,
+    /// The bytes that the agents of all types may log in a second.
+    pub max_log_rate: usize,
+}
+
 /// The services that activations and their turns need.
 pub(super) struct Services {
     pub(super) engine: Engine,
+    pub(super) guests: GuestScheduler,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) calls: Arc<dyn ActorCalls>,
     pub(super) deliveries: Deliveries,
@@ -45,6 +62,10 @@ pub(super) struct Services {
     pub(super) late_effects: LateEffects,
     pub(super) lifecycle: Lifecycle,
     pub(super) live: LiveInstances,
+    /// Counts the active actors, and says of which type the next one is deactivated early.
+    pub(super) active_actors: SharedPool,
+    /// The bytes of the agents' log.
+    pub(super) log_rate: SharedRate,
     pub(super) recent_calls: Arc<RecentCalls>,
     pub(super) untold: Untold,
     /// The idle activations of each agent type.
@@ -54,44 +75,49 @@ pub(super) struct Services {
 
 impl Services {
     /// Starts without active actors.
-    pub(super) fn new(
-        host: HostServices,
-        agent_types: impl Iterator<Item = Arc<str>>,
-        max_live_instances: usize,
-    ) -> Services {
-        let HostServices { engine, backend, calls, deliveries, lifecycle } = host;
+    pub(super) fn new(host: HostServices, weights: &Weights, options: &ActorsOptions) -> Services {
+        let HostServices { engine, guests, backend, calls, deliveries, lifecycle } = host;
         let dead_letters = DeadLetterIndex::new(backend.shared());
         let late_effects = LateEffects::new(backend.shared(), backend.clock().clone());
+        deliveries.count_in(engine.memory());
         Services {
             engine,
+            guests,
             backend,
             calls,
             deliveries,
             dead_letters,
             late_effects,
             lifecycle,
-            live: LiveInstances::new(max_live_instances),
+            live: LiveInstances::new(options.max_live_instances, weights),
+            active_actors: SharedPool::new("active actors", options.max_active_actors, weights),
+            log_rate: SharedRate::new("bytes of the log a second", options.max_log_rate, weights),
             recent_calls: Arc::default(),
             untold: Untold::default(),
-            idle: agent_types.map(|name| (name, IdleList::default())).collect(),
+            idle: weights.iter().map(|(name, _)| (name.clone(), IdleList::default())).collect(),
             active: Mutex::default(),
         }
     }
 
-    /// The activation of an actor, created if there is none; and the number of activations.
+    /// The activation of an actor, created if there is none; and whether another one is to be deactivated for it.
     pub(super) fn activation(
         &self,
         address: &ActorAddress,
         agent: &Arc<AgentRuntime>,
-    ) -> (Arc<Activation>, usize) {
+    ) -> (Arc<Activation>, bool) {
         let mut active = self.active();
         if let Some(activation) = active.get(address) {
             // An existing one needs no eviction.
-            return (activation.clone(), 0);
+            return (activation.clone(), false);
         }
-        let activation = Activation::new(address.clone(), agent.clone());
+        let (counted, is_one_too_many) = match self.active_actors.try_acquire(&address.agent_type, 1) {
+            Ok(counted) => (counted, false),
+            // A call is not refused for it: the turns in flight bound the actors that are not idle.
+            Err(_) => (self.active_actors.charge(&address.agent_type, 1), true),
+        };
+        let activation = Activation::new(address.clone(), agent.clone(), counted, self.engine.memory());
         active.insert(address.clone(), activation.clone());
-        (activation, active.len())
+        (activation, is_one_too_many)
     }
 
     /// Removes an ended activation from the table.
@@ -104,7 +130,12 @@ impl Services {
 
     /// The idle activations of an agent type.
     pub(super) fn idle_of(&self, agent: &AgentRuntime) -> Option<&IdleList> {
-        self.idle.get(&agent.agent.name)
+        self.idle_of_type(&agent.agent.name)
+    }
+
+    /// The same by the name of the type.
+    pub(super) fn idle_of_type(&self, agent_type: &str) -> Option<&IdleList> {
+        self.idle.get(agent_type)
     }
 
     /// All activations, by address.

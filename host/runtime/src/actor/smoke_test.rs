@@ -1,4 +1,5 @@
-//! The smoke test: before a version serves, it activates a scratch actor with empty state and a null outbox.
+//! The smoke test: before a version serves, it activates a scratch actor with empty state and a null outbox. Scripts are
+//! evaluated in the same way, on the threads of guests and within their type's shares.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use tracing::Instrument as _;
 
 use super::turn::EVICTIONS;
 use super::{ActorAddress, Actors, CallContext};
-use crate::component::{ComponentVersion, Instance, Outcome};
+use crate::component::{ComponentVersion, Instance, Outcome, description_scope};
 use crate::contract::daca::agent::types::Failure;
 use crate::imports::{NullBackend, ScopeOptions, TurnScope};
 use daca_base::telemetry::shortened;
@@ -17,6 +18,8 @@ use daca_model::{Fault, TurnKind};
 
 /// The maximum time of a smoke test, if the turn time of the type is longer.
 const MAX_TIME: Duration = Duration::from_secs(30);
+/// The reason of a smoke test that has no end.
+const DEFECT: &str = "the host ends, or has a defect";
 /// The id of the scratch actor.
 const ACTOR_ID: &str = "daca-smoke-test";
 
@@ -72,6 +75,15 @@ impl Actors {
         }
     }
 
+    /// Evaluates a script, on a version that can do nothing else, to learn what it has.
+    pub async fn evaluate(
+        &self,
+        agent: &Arc<AgentType>,
+        version: &Arc<ComponentVersion>,
+    ) -> Result<Outcome, SmokeTestFailure> {
+        Ok(self.run_alone(agent, version, TurnKind::Describe).await?.0)
+    }
+
     /// Runs a turn that belongs to no actor. The flag says whether it used something that was unavailable.
     async fn run_alone(
         &self,
@@ -84,11 +96,14 @@ impl Actors {
         let mut evictions = 0;
         loop {
             let end = self.run_once(agent, version, kind.clone(), deadline).await?;
+            if matches!(end.0, Outcome::Fault(Fault::NoMemory)) {
+                return Err(SmokeTestFailure::NoRoom);
+            }
             if !matches!(end.0, Outcome::Fault(Fault::NoRoom(_))) {
                 return Ok(end);
             }
             evictions += 1;
-            if evictions > EVICTIONS || !services.live.evict_one() {
+            if evictions > EVICTIONS || !services.live.evict_for(&agent.name) {
                 return Err(SmokeTestFailure::NoRoom);
             }
         }
@@ -102,34 +117,44 @@ impl Actors {
         deadline: Instant,
     ) -> Result<(Outcome, bool), SmokeTestFailure> {
         let services = &self.services;
-        let place = tokio::time::timeout_at(deadline, services.live.place()).await;
-        let place = place.ok().flatten().ok_or(SmokeTestFailure::NoRoom)?;
+        let place = services.live.place(&agent.name, version.core_instances);
+        let place = tokio::time::timeout_at(deadline, place).await;
+        let place = place.map_err(|_elapsed| SmokeTestFailure::NoRoom)?;
         let mut instance = Instance::new(&services.engine, version, place);
-        let nowhere = Arc::new(NullBackend::with_secrets(services.backend.clone()));
-        let scope = TurnScope::new(
-            ScopeOptions {
-                actor: ActorAddress { agent_type: agent.name.clone(), id: ACTOR_ID.into() },
-                agent: agent.clone(),
-                handlers: version.wakeup_handlers(),
-                migrate_from: None,
-                backend: nowhere.clone(),
-                calls: nowhere,
-                turn_id: "smoke-test".into(),
-                context: CallContext::default(),
-                cache: crate::imports::StateCache::default(),
-                nested_commits: Arc::default(),
-            },
-            None,
-            false,
-        );
+        let scope = match kind {
+            TurnKind::Describe => description_scope(agent, Some(services.log_rate.clone())),
+            _ => self.scratch_scope(agent, version),
+        };
         let span = tracing::info_span!(
             "smoke-test",
             agent_type = %agent.name,
             actor_id = ACTOR_ID,
             component = version.short_digest()
         );
-        let (outcome, products) = instance.run(Box::new(scope), kind, deadline).instrument(span).await;
+        let run = async move { instance.run(Box::new(scope), kind, deadline).await };
+        let ran = services.guests.run(&agent.name, run.instrument(span)).await;
+        let (outcome, products) = ran.map_err(|_has_no_end| SmokeTestFailure::Failed(DEFECT.into()))?;
         Ok((outcome, products.saw_transient_error))
+    }
+
+    /// The turn of the scratch actor.
+    fn scratch_scope(&self, agent: &Arc<AgentType>, version: &ComponentVersion) -> TurnScope {
+        let services = &self.services;
+        let nowhere = Arc::new(NullBackend::with_secrets(services.backend.clone()));
+        let options = ScopeOptions {
+            actor: ActorAddress { agent_type: agent.name.clone(), id: ACTOR_ID.into() },
+            agent: agent.clone(),
+            handlers: version.wakeup_handlers(),
+            migrate_from: None,
+            backend: nowhere.clone(),
+            calls: nowhere,
+            turn_id: "smoke-test".into(),
+            context: CallContext::default(),
+            cache: crate::imports::StateCache::default(),
+            nested_commits: Arc::default(),
+            log_rate: Some(services.log_rate.clone()),
+        };
+        TurnScope::new(options, None, false)
     }
 }
 

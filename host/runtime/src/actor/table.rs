@@ -6,41 +6,30 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::activation::Offer;
 use super::agent::AgentRuntime;
 use super::recent_calls::{Answer, CallKey, Delivery};
 use super::record::Activation;
-use super::services::{HostServices, Services};
+use super::services::{ActorsOptions, HostServices, Services};
 use super::work::{Job, Work, wakeup_noun};
 use super::{ActorAddress, CallContext, CallError, effect_log};
+use daca_base::shares::{SharePermit, SharedPool, Weights};
 use daca_model::backend::{self, ActorCall, FiredWakeup, HOST_KEYS, Readiness};
 use daca_model::backup::StateSnapshot;
 use daca_model::{HostPhase, Topic, TurnKind};
 
 /// The interval between searches for activations that were idle for too long.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
+/// Idle actors of each type that are deactivated with each search, if actors take much of the host's memory.
+const CROWDED_OUT: usize = 1_000;
 /// How often a drain checks whether turns still run.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
-/// Eviction backoff: the instances of a replaced version are dropped for one part of the time, with a pause of this
-/// many parts.
-const EVICTION_BACKOFF: u32 = 9;
 /// The characters of a refused method that an error quotes.
 const QUOTED_NAME: usize = 64;
 /// The number of activations that end at the same time.
 const CONCURRENT_DEACTIVATIONS: usize = 64;
-
-/// The limits of the table.
-pub struct ActorsOptions {
-    /// Calls that wait or run at the same time.
-    pub max_turns_in_flight: usize,
-    /// Live instances at the same time.
-    pub max_live_instances: usize,
-    /// Active actors at the same time. Beyond it, those that were idle longest are deactivated early.
-    pub max_active_actors: usize,
-}
 
 /// A cheap handle to all actors of the host.
 #[derive(Clone)]
@@ -52,7 +41,7 @@ pub struct Actors {
 struct Inner {
     agents: BTreeMap<Arc<str>, Arc<AgentRuntime>>,
     options: ActorsOptions,
-    in_flight: Arc<Semaphore>,
+    in_flight: SharedPool,
 }
 
 /// A refused call, and the recipient of the refusal.
@@ -66,11 +55,13 @@ impl Actors {
     pub fn new(host: HostServices, agents: Vec<AgentRuntime>, options: ActorsOptions) -> Actors {
         let agents = agents.into_iter().map(|agent| (agent.agent.name.clone(), Arc::new(agent)));
         let agents = agents.collect::<BTreeMap<_, _>>();
-        let names = agents.keys().cloned();
-        let services = Services::new(host, names, options.max_live_instances);
-        let in_flight = Arc::new(Semaphore::new(options.max_turns_in_flight));
+        let weights = agents.values().map(|runtime| (runtime.agent.name.clone(), runtime.agent.weight));
+        let weights = weights.collect::<Weights>();
+        let services = Arc::new(Services::new(host, &weights, &options));
+        services.share_memory();
+        let in_flight = SharedPool::new("turns in flight", options.max_turns_in_flight, &weights);
         let inner = Inner { agents, options, in_flight };
-        Actors { services: Arc::new(services), inner: Arc::new(inner) }
+        Actors { services, inner: Arc::new(inner) }
     }
 
     /// Runs a method of an actor of this host and returns its reply. For callers that know that this host owns it: the
@@ -170,10 +161,16 @@ impl Actors {
             Err(error) => return Err(Box::new(RefusedCall { answer, error })),
         };
         if begins {
-            self.services.deliveries.slow_down().await;
+            self.services.deliveries.slow_down(&actor.agent_type).await;
         }
         let arrived = Instant::now();
-        self.offer(actor, agent, Job { work, context, answer, arrived, in_flight: Some(in_flight) })
+        let payload = if begins { 0 } else { work.payload_bytes() };
+        let reserved = match self.services.reserve_payload(&actor.agent_type, payload) {
+            Ok(reserved) => reserved,
+            Err(error) => return Err(Box::new(RefusedCall { answer, error })),
+        };
+        let in_flight = Some(in_flight);
+        self.offer(actor, agent, Job { work, context, answer, arrived, in_flight, _reserved: reserved })
     }
 
     /// Checks a call, and acquires its permit among the host's turns in flight.
@@ -182,7 +179,7 @@ impl Actors {
         actor: &ActorAddress,
         begins: bool,
         context: &mut CallContext,
-    ) -> Result<(&Arc<AgentRuntime>, OwnedSemaphorePermit), CallError> {
+    ) -> Result<(&Arc<AgentRuntime>, SharePermit), CallError> {
         let Inner { agents, options, in_flight } = &*self.inner;
         let Services { deliveries, lifecycle, .. } = &*self.services;
         // Turns that are already running must be able to end: only new ones are refused.
@@ -200,11 +197,15 @@ impl Actors {
             context.reentrancy_id = Some(daca_model::new_id().into());
         }
         // Deliveries that shorten a backlog are admitted, unless their own effects have doubled it.
-        if deliveries.is_full(if begins { 1 } else { 2 }) {
-            return Err(CallError::EffectsBacklog(deliveries.pending()));
+        if let Err(held_back) = deliveries.check(&actor.agent_type, if begins { 1 } else { 2 }) {
+            return Err(match held_back.is_beyond {
+                true => CallError::ShareExceeded(held_back),
+                false => CallError::EffectsBacklog(deliveries.pending()),
+            });
         }
-        match in_flight.clone().try_acquire_owned() {
+        match in_flight.try_acquire(&actor.agent_type, 1) {
             Ok(in_flight) => Ok((agent, in_flight)),
+            Err(held_back) if held_back.is_beyond => Err(CallError::ShareExceeded(held_back)),
             Err(_) => Err(CallError::HostBusy(options.max_turns_in_flight)),
         }
     }
@@ -216,8 +217,8 @@ impl Actors {
         mut job: Job,
     ) -> Result<(), Box<RefusedCall>> {
         loop {
-            let (activation, active) = self.services.activation(actor, agent);
-            if active > self.inner.options.max_active_actors {
+            let (activation, is_one_too_many) = self.services.activation(actor, agent);
+            if is_one_too_many {
                 self.deactivate_oldest(agent);
             }
             match activation.offer(&self.services, job) {
@@ -234,11 +235,14 @@ impl Actors {
         }
     }
 
+    /// Deactivates the actor that was idle longest, of the type with the most actors for its weight that has idle ones.
     fn deactivate_oldest(&self, agent: &AgentRuntime) {
-        let Some(idle) = self.services.idle_of(agent) else { return };
-        while let Some(oldest) = idle.pop_oldest() {
-            if oldest.deactivate_if_idle(&self.services, true).is_some() {
-                return;
+        for giver in self.services.active_actors.givers(&agent.agent.name) {
+            let Some(idle) = self.services.idle_of_type(&giver) else { continue };
+            while let Some(oldest) = idle.pop_oldest() {
+                if oldest.deactivate_if_idle(&self.services, true).is_some() {
+                    return;
+                }
             }
         }
     }
@@ -257,6 +261,9 @@ impl Actors {
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
         loop {
             ticks.tick().await;
+            if self.services.is_crowded() {
+                self.deactivate(std::iter::from_fn(|| idle.pop_oldest()).take(CROWDED_OUT), true).await;
+            }
             let now = Instant::now();
             let expired = std::iter::from_fn(|| idle.pop_idle_for(timeout, now));
             self.deactivate(expired, true).await;
@@ -292,29 +299,14 @@ impl Actors {
         self.services.active().len()
     }
 
-    /// Drops the instances of idle actors that are not on the version that serves them, so that a replaced version
-    /// releases its memory. An actor that is not called again would keep it otherwise. Called after each swap.
-    pub async fn drop_outdated_instances(&self, agent_type: &str) {
-        let Some(agent) = self.inner.agents.get(agent_type) else { return };
-        // Those that become idle from now on are on the new version.
-        let last = self.services.live.last_number();
-        let mut next = 0;
-        while next <= last {
-            let some = self.services.live.some_idle(next..=last);
-            let Some((number, _)) = some.last() else { return };
-            next = number + 1;
-            let (began, split) = (Instant::now(), agent.rollout.now());
-            for (_, activation) in some.iter().filter(|(_, one)| *one.address.agent_type == *agent_type) {
-                activation.give_up_outdated_instance(&split);
-            }
-            // Callers of the new version must not notice.
-            tokio::time::sleep(began.elapsed() * EVICTION_BACKOFF).await;
-        }
-    }
-
     /// The agent types, by name.
     pub(super) fn runtimes(&self) -> &BTreeMap<Arc<str>, Arc<AgentRuntime>> {
         &self.inner.agents
+    }
+
+    /// The turns in flight.
+    pub(super) fn turns(&self) -> &SharedPool {
+        &self.inner.in_flight
     }
 
     /// Waits until no turn waits or runs, or until `deadline`. Returns the number of those that still do.
@@ -328,7 +320,7 @@ impl Actors {
 
     /// Calls that wait or run.
     pub fn turns_in_flight(&self) -> usize {
-        self.inner.options.max_turns_in_flight - self.inner.in_flight.available_permits()
+        self.inner.in_flight.used()
     }
 
     /// Whether calls can be served, as far as the backend knows.

@@ -1,10 +1,12 @@
 //! The work of an activation: a call, a wake-up, what operators ask of its effects, or its end.
 
+use daca_base::memory::Reservation;
+use daca_base::shares::SharePermit;
 use daca_base::telemetry::printable;
 use daca_model::admin::EffectsRequest;
 use daca_model::backend::{FiredWakeup, WakeupKind};
 use daca_model::{CallContext, TurnKind};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::effect_log;
@@ -18,7 +20,9 @@ pub(super) struct Job {
     /// The time of its arrival.
     pub(super) arrived: Instant,
     /// The job's permit among the host's turns in flight. `None` for the host's own turns.
-    pub(super) in_flight: Option<OwnedSemaphorePermit>,
+    pub(super) in_flight: Option<SharePermit>,
+    /// The part of the host's budget of memory that its payload has.
+    pub(super) _reserved: Option<Reservation>,
 }
 
 impl Job {
@@ -26,7 +30,8 @@ impl Job {
     pub(super) fn deactivation(end: End) -> (Job, oneshot::Receiver<CallResult>) {
         let (answer, done) = Answer::channel();
         let (context, arrived) = (CallContext::default(), Instant::now());
-        (Job { work: Work::Deactivate(end), context, answer, arrived, in_flight: None }, done)
+        let work = Work::Deactivate(end);
+        (Job { work, context, answer, arrived, in_flight: None, _reserved: None }, done)
     }
 }
 
@@ -56,6 +61,16 @@ pub(super) struct End {
 }
 
 impl Work {
+    /// The bytes of its payload.
+    pub(super) fn payload_bytes(&self) -> u64 {
+        let (Work::Call(kind) | Work::Wake(kind, _)) = self else { return 0 };
+        match kind {
+            TurnKind::Method { payload, .. } => payload.len() as u64,
+            TurnKind::Wakeup { data, .. } => data.len() as u64,
+            _ => 0,
+        }
+    }
+
     /// Its name in the log.
     pub(super) fn name(&self) -> String {
         match self {

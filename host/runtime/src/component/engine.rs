@@ -14,10 +14,11 @@ use super::cache::CodeCache;
 use super::compiler::{CompileIn, Compiler};
 use super::instance_state::InstanceState;
 use super::limits::TABLE_ELEMENTS;
-use super::script::{self, ScriptEngine};
+use super::script_engine::{self, ScriptEngine};
 use super::settings::{CodeSettings, base_config};
 use super::stalls::Stalls;
 use crate::imports;
+use daca_base::memory::MemoryBudget;
 use daca_base::{ErrorCode, Explained, Explanation};
 
 /// The interval at which running guests check their clock, and so the longest time that a busy guest keeps a thread
@@ -28,11 +29,12 @@ const MIN_SLOT: ByteSize = ByteSize::mib(16);
 /// The whole address space of a guest. With so many addresses reserved for each memory, a guest's reads and writes need
 /// no bounds checks: addresses beyond the memory are not mapped. That saves an eighth of a turn.
 const WHOLE_MEMORY: u64 = 4 << 30;
-/// The bytes of a memory that are reset by copying when its slot is reused, rather than by a system call that takes a
-/// lock of the whole process: with less, two threads create fewer instances than one. Only if the kernel can report
-/// which pages were written (`PAGEMAP_SCAN`, Linux 6.7); otherwise all of them are written, and each used slot costs a
-/// megabyte.
-const KEPT_RESIDENT: usize = 2 * 1024 * 1024;
+/// The written bytes of a memory that are reset by copying when its slot is reused, rather than by a system call that
+/// takes a lock of the whole process: with less than a guest writes, two threads create fewer instances than one. They
+/// stay in memory when the instance is gone, for ever. So it is several times what a small Rust guest writes, and no
+/// more: what is above goes back to the system. Only if the kernel can report which pages were written (`PAGEMAP_SCAN`,
+/// Linux 6.7); otherwise all of them are written, and each used slot would cost all of this.
+const KEPT_RESIDENT: usize = 256 * 1024;
 /// The maximum number of core instances of one component. Python's has about 38 core modules.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 100;
 
@@ -54,6 +56,11 @@ pub struct EngineOptions {
     pub for_any_processor: bool,
 }
 
+/// The core instances that so many instances may have together.
+pub(crate) fn most_core_instances(live_instances: usize) -> usize {
+    live_instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT as usize)
+}
+
 /// Compiles components, creates instances, and interrupts long-running guests. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
@@ -64,6 +71,8 @@ pub struct Engine {
     pub(super) stalls: Arc<Stalls>,
     /// What evaluates scripts.
     pub(super) scripts: ScriptEngine,
+    /// What instances and code count against.
+    pub(super) memory: MemoryBudget,
 }
 
 /// Why there is no engine: the machine lacks the resources for the pool of instances.
@@ -95,9 +104,11 @@ impl EngineOptions {
         let instances = u32::try_from(self.max_live_instances).unwrap_or(u32::MAX);
         let kept_resident =
             if PoolingAllocationConfig::is_pagemap_scan_available() { KEPT_RESIDENT } else { 0 };
+        let core_instances = most_core_instances(self.max_live_instances);
+        let core_instances = u32::try_from(core_instances).unwrap_or(u32::MAX);
         let mut pool = PoolingAllocationConfig::default();
         pool.total_component_instances(instances)
-            .total_core_instances(instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT))
+            .total_core_instances(core_instances)
             .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
             .max_memories_per_component(8)
             .max_tables_per_component(CORE_INSTANCES_PER_COMPONENT)
@@ -135,7 +146,8 @@ impl Engine {
             .map_err(EngineError)?;
         let mut linker = Linker::new(&wasmtime);
         imports::add_to_linker(&mut linker, InstanceState::imports)
-            .and_then(|()| script::add_to_linker(&mut linker))
+            .and_then(|()| imports::add_lists_to_linker(&mut linker, InstanceState::imports))
+            .and_then(|()| script_engine::add_to_linker(&mut linker))
             .map_err(EngineError)?;
         let stalls = Arc::new(Stalls::new(TICK));
         start_ticking(&wasmtime, stalls.clone()).map_err(|error| EngineError(error.into()))?;
@@ -151,8 +163,36 @@ impl Engine {
             cache,
             options.precompiled.clone(),
         );
-        let scripts = ScriptEngine::default();
-        Ok(Engine { wasmtime, linker: Arc::new(linker), compiler: Arc::new(compiler), stalls, scripts })
+        Ok(Engine {
+            wasmtime,
+            linker: Arc::new(linker),
+            compiler: Arc::new(compiler),
+            stalls,
+            scripts: ScriptEngine::default(),
+            memory: MemoryBudget::unlimited(),
+        })
+    }
+
+    /// The same engine with a budget of memory. Without one, nothing is refused.
+    pub fn within(self, memory: MemoryBudget) -> Engine {
+        Engine { memory, ..self }
+    }
+
+    /// The budget of memory.
+    pub fn memory(&self) -> &MemoryBudget {
+        &self.memory
+    }
+
+    /// The bytes that the pool keeps of instances that are gone.
+    pub fn warm_bytes(&self) -> u64 {
+        let Some(pool) = self.wasmtime.pooling_allocator_metrics() else { return 0 };
+        let bytes = pool.unused_memory_bytes_resident().saturating_add(pool.unused_table_bytes_resident());
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+
+    /// Makes all guests that run give way now, rather than at the next tick.
+    pub(crate) fn interrupt_guests(&self) {
+        self.wasmtime.increment_epoch();
     }
 
     /// Stops all compilations, and starts no new ones: the host shuts down.
@@ -164,7 +204,7 @@ impl Engine {
     pub fn keep_code_of(&self, digests: &BTreeSet<String>) {
         if let Some(cache) = self.compiler.cache() {
             let mut kept = digests.clone();
-            kept.insert(script::engine_digest());
+            kept.insert(script_engine::engine_digest());
             cache.keep_only(&kept);
         }
     }

@@ -9,21 +9,45 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
+use bytesize::ByteSize;
 use tokio::time::Instant;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::stalls::Stalls;
-use super::{ComponentVersion, Engine, InstanceState, Outcome, failed_effect, migration, script};
+use super::{
+    ComponentVersion, Engine, InstanceState, Outcome, failed_effect, kept_reply, migration,
+    script_description,
+};
 use crate::contract::daca::agent::types::Failure;
 use crate::contract::exports::daca::agent as guest;
 use crate::imports::{TurnProducts, TurnScope};
+use daca_base::memory::MemoryKind;
+use daca_base::shares::{SharePermit, SharedPool, Weights};
 use daca_manifest::AgentLimits;
 use daca_model::backend::WakeupKind;
 use daca_model::{Fault, TurnKind};
 
-/// The bytes that one call of an import may make the host allocate for its arguments.
-const ARGUMENT_BYTES: usize = 64 * 1024 * 1024;
+/// What a call may copy out of a guest whose limits are small: its errors and lines of the log are texts, too.
+const LEAST_COPIED: u64 = 1024 * 1024;
+/// The bytes that a key takes which the host reads from a guest: the longest, and what a list of texts needs for each.
+const KEY_BYTES: u64 = 600;
+
+/// The place of an instance in the engine's pools, which ends with it.
+#[derive(Debug)]
+pub struct InstancePlace {
+    /// Among the live instances.
+    pub instance: SharePermit,
+    /// Among the core instances of all of them.
+    pub core: SharePermit,
+}
+
+impl InstancePlace {
+    /// A place that is not counted, for instances that run without a host's actors.
+    pub fn uncounted() -> InstancePlace {
+        let pool = SharedPool::new("instances", 2, &Weights::default());
+        InstancePlace { instance: pool.charge("", 1), core: pool.charge("", 1) }
+    }
+}
 
 /// A live instance of a component version.
 pub struct Instance {
@@ -31,7 +55,7 @@ pub struct Instance {
     version: Arc<ComponentVersion>,
     /// Created with the first turn.
     live: Option<Live>,
-    _place: OwnedSemaphorePermit,
+    _place: InstancePlace,
 }
 
 /// A store, with the instance once it is created.
@@ -55,14 +79,19 @@ struct Guest {
 
 impl Instance {
     /// Prepares an instance. The component itself is instantiated and activated in the first turn, within its limits.
-    /// `place` is this instance's permit among the live instances.
-    pub fn new(engine: &Engine, version: &Arc<ComponentVersion>, place: OwnedSemaphorePermit) -> Instance {
+    /// `place` is its place in the engine's pools.
+    pub fn new(engine: &Engine, version: &Arc<ComponentVersion>, place: InstancePlace) -> Instance {
         Instance { engine: engine.clone(), version: version.clone(), live: None, _place: place }
     }
 
     /// The version of this instance.
     pub fn version(&self) -> &Arc<ComponentVersion> {
         &self.version
+    }
+
+    /// The bytes that it has reserved in the host's budget of memory.
+    pub fn reserved(&self) -> u64 {
+        self.live.as_ref().map_or(0, |live| live.store.data().memory.reserved())
     }
 
     /// Returns, once, the time that the activation of this instance took. `None` if it has not succeeded, or is known.
@@ -93,7 +122,9 @@ impl Instance {
         let live = self.live.insert(live);
         let running_time = live.store.data().running_time.clone();
         running_time.restart(limits.running_time);
-        live.store.data_mut().memory.begin_turn();
+        let state = live.store.data_mut();
+        let reserved = state.memory.begin_turn();
+        state.scope.reserve_in(reserved);
         live.store.data().log.restart(limits.log_lines_per_turn);
         live.store.set_epoch_deadline(1);
         let ended = {
@@ -102,21 +133,39 @@ impl Instance {
             until(deadline, limits.turn_time, &self.engine.stalls, turn).await
         };
         let outcome = match ended {
+            Ok(Ok(Outcome::Reply(reply))) => Outcome::Reply(kept_reply::kept(reply, || {
+                let agent_type = live.store.data().scope.agent_type();
+                self.engine.memory.reservation(MemoryKind::Replies, Some(agent_type))
+            })),
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => Outcome::Fault(live.fault(&error, &limits)),
+            Err(OutOfTime) if live.store.data().memory.is_starved() => Outcome::Fault(Fault::NoMemory),
             Err(OutOfTime) => Outcome::Fault(Fault::TurnTime(limits.turn_time)),
         };
         let state = live.store.data_mut();
+        state.memory.end_turn();
         state.log.finish();
         (outcome, state.scope.take_products())
     }
 }
 
+/// The bytes that one call may copy out of a guest: three times the largest thing that its type may hand over at once, so
+/// that what is somewhat too large is refused by the limit that is for it. What is larger ends the turn.
+fn copied_bytes(limits: &AgentLimits) -> usize {
+    let sizes = [limits.reply, limits.payload, limits.state_value, limits.state_bytes_per_turn];
+    let largest = sizes.iter().map(ByteSize::as_u64).max().unwrap_or(0);
+    let keys = KEY_BYTES.saturating_mul(limits.state_keys_per_turn as u64);
+    let bytes = largest.saturating_mul(3).max(keys).saturating_add(LEAST_COPIED);
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
 fn new_store(engine: &Engine, version: &ComponentVersion, scope: Box<TurnScope>) -> Store<InstanceState> {
-    let state = InstanceState::new(scope, version.script.clone());
+    let copied = copied_bytes(scope.limits());
+    let reserved = engine.memory.reservation(MemoryKind::Instances, Some(scope.agent_type()));
+    let state = InstanceState::new(scope, version.script.clone(), reserved);
     let mut store = Store::new(&engine.wasmtime, state);
-    store.limiter(|state| &mut state.memory);
-    store.set_hostcall_fuel(ARGUMENT_BYTES);
+    store.limiter_async(|state| &mut state.memory);
+    store.set_hostcall_fuel(copied);
     store.epoch_deadline_callback(|context| {
         let state = context.data();
         if state.running_time.is_over() {
@@ -130,14 +179,18 @@ fn new_store(engine: &Engine, version: &ComponentVersion, scope: Box<TurnScope>)
 impl Live {
     async fn call(&mut self, version: &ComponentVersion, kind: TurnKind) -> wasmtime::Result<Outcome> {
         if self.guest.is_none() {
+            self.store.data_mut().memory.begin_instance().await?;
             let started = Instant::now();
             self.guest = Some(self.instantiate(version).await?);
-            if !matches!(kind, TurnKind::Label | TurnKind::Describe)
-                && let Err(failure) = self.begin().await?
-            {
-                return Ok(Outcome::Failure(failure));
+            self.store.data_mut().memory.instance_begun();
+            if !matches!(kind, TurnKind::Label | TurnKind::Describe) {
+                if let Err(failure) = self.begin().await? {
+                    return Ok(Outcome::Failure(failure));
+                }
+                let took = started.elapsed();
+                version.activated_in(took);
+                self.activated_in = Some(took);
             }
-            self.activated_in = Some(started.elapsed());
         }
         let Live { store, guest: Some(guest), .. } = self else {
             return Err(wasmtime::Error::msg("there is no instance"));
@@ -201,6 +254,9 @@ impl Live {
         if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
             return Fault::NoRoom(format!("{error:#}"));
         }
+        if self.store.data().memory.is_starved() {
+            return Fault::NoMemory;
+        }
         if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() {
             return Fault::Exit;
         }
@@ -247,7 +303,7 @@ impl Guest {
                 None => Ok(()),
             },
             TurnKind::Activate => Ok(()),
-            TurnKind::Describe => return script::call_describe(store, &self.instance).await,
+            TurnKind::Describe => return script_description::call_describe(store, &self.instance).await,
             TurnKind::Label => return migration::label(store, self.migration.as_ref()).await,
         };
         Ok(match result {

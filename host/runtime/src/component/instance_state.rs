@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use daca_base::memory::Reservation;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::limits::MemoryLimiter;
 use super::running_time::RunningTime;
-use super::script::Script;
+use super::script_source::Script;
 use crate::imports::{self, Imports, LogBudget, TurnScope};
 
 /// The maximum number of WASI resources (streams, pollables) of an instance.
@@ -27,14 +28,19 @@ pub struct InstanceState {
 }
 
 impl InstanceState {
-    pub(super) fn new(scope: Box<TurnScope>, script: Option<Arc<Script>>) -> InstanceState {
-        let log = Arc::new(LogBudget::default());
+    /// `reserved` is the instance's part of the host's budget of memory.
+    pub(super) fn new(
+        scope: Box<TurnScope>,
+        script: Option<Arc<Script>>,
+        reserved: Reservation,
+    ) -> InstanceState {
+        let log = Arc::new(LogBudget::new(scope.log_share()));
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(MAX_RESOURCES);
         InstanceState {
             wasi: imports::wasi_context(&log, scope.clock()),
             resources,
-            memory: MemoryLimiter::new(scope.limits().memory.as_u64()),
+            memory: MemoryLimiter::new(scope.limits().memory.as_u64(), reserved),
             running_time: Arc::new(RunningTime::new()),
             log,
             script,

@@ -1,33 +1,76 @@
-//! The limit on an instance's memory.
+//! The limit on an instance's memory, and its part of the host's budget.
 
-use wasmtime::ResourceLimiter;
+use std::time::Duration;
+
+use daca_base::memory::{MemoryKind, Reservation};
+use wasmtime::ResourceLimiterAsync;
 
 /// The maximum number of elements of a table; the pool's slots are made for it.
 pub(super) const TABLE_ELEMENTS: usize = 20_000;
+/// The bytes of an element of a table.
+const ELEMENT: usize = 8;
+/// What an instance takes besides its memories and tables: its stack, its store and its core instances (measured with a
+/// small Rust guest).
+const INSTANCE: u64 = 48 * 1024;
+/// The part of the first memory that is not reserved: a guest of LLVM begins with a stack of a megabyte, and writes a
+/// few pages of it. What it does write beyond that shows when the host is measured.
+const UNTOUCHED: usize = 1024 * 1024;
+/// How long a turn waits for memory of the host, before it is given up.
+const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Limits the sum of all memories of an instance. Wasmtime's own `StoreLimits` limits each one separately.
+/// Limits the sum of all memories and tables of an instance. Wasmtime's own `StoreLimits` limits each one separately.
 #[derive(Debug)]
 pub(super) struct MemoryLimiter {
     limit: usize,
     used: usize,
-    /// The size of the last growth, which wasmtime may still fail to allocate.
-    last_growth: usize,
     refused: bool,
+    /// The part of the host's budget.
+    reserved: Reservation,
+    /// What of the next growth is not reserved.
+    untouched: usize,
+    /// A growth waits for the host's memory, or has waited in vain.
+    is_starved: bool,
 }
 
 impl MemoryLimiter {
-    pub(super) fn new(limit: u64) -> MemoryLimiter {
+    pub(super) fn new(limit: u64, reserved: Reservation) -> MemoryLimiter {
         MemoryLimiter {
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
             used: 0,
-            last_growth: 0,
             refused: false,
+            reserved,
+            untouched: UNTOUCHED,
+            is_starved: false,
         }
     }
 
-    /// Begins a turn: a refusal in the previous turn does not matter any more.
-    pub(super) fn begin_turn(&mut self) {
+    /// Begins a turn: a refusal in the previous turn does not matter any more. Returns the reservation for what the turn
+    /// writes.
+    pub(super) fn begin_turn(&mut self) -> Reservation {
         self.refused = false;
+        self.is_starved = false;
+        self.reserved.begin_turn();
+        self.reserved.beside(MemoryKind::Turns)
+    }
+
+    /// Ends a turn.
+    pub(super) fn end_turn(&mut self) {
+        self.reserved.end_turn();
+    }
+
+    /// Reserves what an instance takes at least.
+    pub(super) async fn begin_instance(&mut self) -> wasmtime::Result<()> {
+        self.reserve(INSTANCE).await
+    }
+
+    /// The instance is there: from now on, what grows is used.
+    pub(super) fn instance_begun(&mut self) {
+        self.untouched = 0;
+    }
+
+    /// The bytes of the instance, as far as the host's budget knows them.
+    pub(super) fn reserved(&self) -> u64 {
+        self.reserved.bytes()
     }
 
     /// Returns `true` if more than the limit was requested. Distinguishes a guest that ran out of memory from one that
@@ -35,36 +78,114 @@ impl MemoryLimiter {
     pub(super) fn refused(&self) -> bool {
         self.refused
     }
-}
 
-impl ResourceLimiter for MemoryLimiter {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        let after = self.used.saturating_add(desired.saturating_sub(current));
+    /// Returns `true` if the turn waits for memory of the host, or has waited in vain.
+    pub(super) fn is_starved(&self) -> bool {
+        self.is_starved
+    }
+
+    async fn reserve(&mut self, bytes: u64) -> wasmtime::Result<()> {
+        // It stays so if the turn ends while it waits.
+        self.is_starved = true;
+        self.reserved
+            .wait_grow(bytes, PATIENCE)
+            .await
+            .map_err(|error| wasmtime::Error::msg(error.to_string()))?;
+        self.is_starved = false;
+        Ok(())
+    }
+
+    /// Returns `false` beyond the instance's own limit. Beyond that of the host, the guest is aborted: it could do nothing
+    /// about it, and should not take another way because of it.
+    async fn grow(&mut self, more: usize) -> wasmtime::Result<bool> {
+        let after = self.used.saturating_add(more);
         if after > self.limit {
             self.refused = true;
             return Ok(false);
         }
-        self.last_growth = after - self.used;
+        let untouched = more.min(self.untouched);
+        let reserved = u64::try_from(more - untouched).unwrap_or(u64::MAX);
+        self.reserve(reserved).await?;
+        self.untouched -= untouched;
         self.used = after;
         Ok(true)
     }
+}
 
-    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.used -= std::mem::take(&mut self.last_growth);
-        Ok(())
+/// What wasmtime fails to allocate afterwards stays counted. It tells of that failure, but also of ones that it has not
+/// asked for, and a guest could let it subtract what it has. So the declared maximum, the one cause that a guest has in its
+/// hands, is checked here.
+#[async_trait::async_trait]
+impl ResourceLimiterAsync for MemoryLimiter {
+    async fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.grow(desired.saturating_sub(current)).await
     }
 
-    fn table_growing(
+    async fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS)
+        if desired > maximum.unwrap_or(TABLE_ELEMENTS).min(TABLE_ELEMENTS) {
+            return Ok(false);
+        }
+        self.grow(desired.saturating_sub(current).saturating_mul(ELEMENT)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use daca_base::memory::MemoryBudget;
+
+    use super::*;
+
+    const MIB: usize = 1024 * 1024;
+
+    fn limiter(budget: &MemoryBudget) -> MemoryLimiter {
+        let mut limiter =
+            MemoryLimiter::new(4 * MIB as u64, budget.reservation(MemoryKind::Instances, Some("A")));
+        limiter.instance_begun();
+        limiter
+    }
+
+    #[tokio::test]
+    async fn a_growth_that_fails_takes_nothing_off_the_count() {
+        let mut limiter = limiter(&MemoryBudget::unlimited());
+        assert!(matches!(limiter.memory_growing(0, 3 * MIB, None).await, Ok(true)));
+        // More than the type of the memory allows: wasmtime tells of it without having asked.
+        assert!(limiter.memory_grow_failed(wasmtime::Error::msg("too large")).is_ok());
+        assert!(matches!(limiter.memory_growing(3 * MIB, 5 * MIB, Some(4 * MIB)).await, Ok(false)));
+        assert!(!limiter.refused(), "its own maximum is no limit of the host");
+        assert!(matches!(limiter.memory_growing(3 * MIB, 5 * MIB, None).await, Ok(false)));
+        assert!(limiter.refused());
+        assert_eq!(limiter.reserved(), 3 * MIB as u64);
+    }
+
+    #[tokio::test]
+    async fn tables_count_as_memory() {
+        let mut limiter = limiter(&MemoryBudget::unlimited());
+        for _ in 0..26 {
+            assert!(matches!(limiter.table_growing(0, TABLE_ELEMENTS, None).await, Ok(true)));
+        }
+        assert!(matches!(limiter.table_growing(0, TABLE_ELEMENTS, None).await, Ok(false)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_for_which_the_host_has_no_memory_is_starved() {
+        let budget = MemoryBudget::new(2 * MIB as u64, ["A".into()]);
+        let (mut one, mut other) = (limiter(&budget), limiter(&budget));
+        let _writes = [one.begin_turn(), other.begin_turn()];
+        assert!(matches!(one.memory_growing(0, 3 * MIB, None).await, Ok(true)), "one may go beyond");
+        assert!(other.memory_growing(0, MIB, None).await.is_err());
+        assert!(other.is_starved() && !one.is_starved() && !other.refused());
     }
 }

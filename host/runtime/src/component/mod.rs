@@ -5,6 +5,7 @@
 //! an actor's next instance. [`Instance`] is a live copy, in which turns run. The imports of a turn are in
 //! [`crate::imports`], which this module links.
 
+mod activation_cost;
 mod cache;
 pub mod compiler;
 mod declarations;
@@ -12,6 +13,7 @@ mod engine;
 mod failed_effect;
 mod instance;
 mod instance_state;
+mod kept_reply;
 mod limits;
 mod memories;
 mod migration;
@@ -22,14 +24,19 @@ mod refusal;
 mod rollout;
 mod running_time;
 mod script;
+mod script_description;
+mod script_engine;
+mod script_source;
 mod settings;
 mod stalls;
 mod version;
 
+pub use activation_cost::ActivationCost;
 pub use compiler::{CompileIn, Compiling};
 pub use declarations::run_compiler;
+pub(crate) use engine::most_core_instances;
 pub use engine::{Engine, EngineError, EngineOptions};
-pub use instance::Instance;
+pub use instance::{Instance, InstancePlace};
 pub use instance_state::InstanceState;
 pub use outcome::Outcome;
 pub use outline::Outline;
@@ -37,7 +44,9 @@ pub use outline::check_header;
 pub use precompiled::PrecompileError;
 pub use refusal::LoadError;
 pub use rollout::{ActiveRollout, Counted, Counters, LoadedVersion, NotKnown, TrafficSplit, TurnEnd};
-pub use script::{PrecompileScriptsError, Script, precompile_script_engine};
+pub(crate) use script::scope as description_scope;
+pub use script::{ParsedScript, PrecompileScriptsError, precompile_script_engine};
+pub use script_source::Script;
 pub use version::{ComponentVersion, imports_without_permission, precompile};
 
 /// The prefix of the interfaces of the contract's package.

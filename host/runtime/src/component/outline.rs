@@ -43,6 +43,8 @@ pub struct Outline {
     pub exports: Vec<String>,
     /// The initial size of all memories of an instance in bytes, as far as the file shows it.
     pub memory: u64,
+    /// The core instances of an instance, as far as the file shows them.
+    pub core_instances: usize,
 }
 
 impl Outline {
@@ -88,6 +90,7 @@ struct OutlineReader {
     depth: u32,
     parts: u32,
     functions: u32,
+    core_instances: usize,
     /// With a flag for imports of mere types, which are no interfaces.
     imports: Vec<(String, bool)>,
     exports: Vec<String>,
@@ -118,6 +121,7 @@ impl OutlineReader {
             imports: self.imports.into_iter().map(|(name, _)| name).collect(),
             exports: self.exports,
             memory: self.memories.least(),
+            core_instances: self.core_instances,
         }
     }
 
@@ -151,6 +155,13 @@ impl OutlineReader {
                 Ok(())
             }
             Payload::TableSection(section) => tables(section),
+            Payload::InstanceSection(section) => {
+                for instance in section {
+                    let is_of_module = matches!(instance?, wasmparser::Instance::Instantiate { .. });
+                    self.core_instances += usize::from(is_of_module);
+                }
+                Ok(())
+            }
             Payload::CodeSectionStart { count, .. } => {
                 self.functions = self.functions.saturating_add(count);
                 bounded(self.functions, MAX_FUNCTIONS, "functions")

@@ -93,6 +93,12 @@ pub(super) fn shutting_down() -> Refusal {
     (ErrorCode::HostShuttingDown, message, "deploy to another host, or when this one is back")
 }
 
+/// The refusal of a script, with what is wrong and where.
+pub(super) fn invalid_script(message: &str) -> Refusal {
+    let help = "correct the script; lines and columns are those of its file";
+    (ErrorCode::ScriptInvalid, message.to_owned(), help)
+}
+
 /// wasmtime's chain of causes in one line.
 pub(super) fn root_cause(error: &wasmtime::Error) -> String {
     one_line(&format!("{error:#}"))

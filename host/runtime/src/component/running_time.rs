@@ -4,21 +4,14 @@
 //! A guest that waits suspends its future, so the guest's own time is the time spent inside `poll`. wasmtime's epoch clock
 //! continues while a guest waits, so it cannot tell the two apart; it only makes the guest check this clock.
 //!
-//! Within a poll, the thread's processor time counts. Reading it is a system call, which may cost more than a small turn's
-//! whole share of it. The monotonic clock costs almost nothing, and never shows less. So a poll that is short by the monotonic
-//! clock counts with that time. And a poll begins with the last known value of the thread's clock, which is only a moment old,
-//! so at most that moment is counted too much.
+//! Within a poll, the thread's processor time counts, as [`crate::thread_clock`] measures it.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
-
-/// A moment: how old the reading of a thread's clock may be, and how long a poll may be that counts by the monotonic clock.
-const MOMENT: Duration = Duration::from_millis(2);
+use crate::thread_clock::{MOMENT, nanos, thread_time, thread_time_lately};
 
 /// The running time of one turn. Written by the task that polls, read by the guest's epoch callback within that poll.
 #[derive(Debug)]
@@ -88,32 +81,6 @@ impl RunningTime {
     fn ran(&self, by_the_clock: u64) -> u64 {
         thread_time().saturating_sub(self.resumed_at.load(Ordering::Relaxed)).min(by_the_clock)
     }
-}
-
-/// Nanoseconds of a processor that the calling thread has had.
-fn thread_time() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
-}
-
-/// The same as it was now or up to a moment ago.
-fn thread_time_lately(now: Instant) -> u64 {
-    thread_local! {
-        static READ: Cell<Option<(Instant, u64)>> = const { Cell::new(None) };
-    }
-    match READ.get() {
-        Some((at, time)) if now.saturating_duration_since(at) < MOMENT => time,
-        _ => {
-            let time = thread_time();
-            READ.set(Some((now, time)));
-            time
-        }
-    }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -5,18 +5,21 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use wasmtime::component::{Component, InstancePre};
 
+use super::activation_cost::ActivationCost;
 use super::outline::interface;
 use super::refusal::{LoadError, Refusal, interrupted, root_cause, unknown_import};
-use super::script::Script;
+use super::script_source::Script;
 use super::{Compiling, Engine, InstanceState, Outline, PACKAGE, PrecompileError, precompiled};
 use crate::contract::exports::daca::agent as guest;
 use crate::imports::WakeupHandlers;
 use daca_base::ErrorCode;
 use daca_base::digest::short;
+use daca_base::memory::{MemoryKind, Reservation};
 use daca_manifest::Permissions;
 
 /// A component that is ready to be instantiated, named by the SHA-256 of its file.
@@ -31,10 +34,15 @@ pub struct ComponentVersion {
     pub exports: Vec<String>,
     /// The initial size of all memories of an instance in bytes.
     pub memory: u64,
+    /// The core instances of an instance, as far as the file shows them.
+    pub core_instances: usize,
     /// The script, for a version that is one.
     pub script: Option<Arc<Script>>,
     pub(super) pre: InstancePre<InstanceState>,
     pub(super) indices: Indices,
+    pub(super) activation: ActivationCost,
+    /// The part of the host's budget of memory that its code takes, or the text of its script.
+    pub(super) _code: Reservation,
 }
 
 /// The positions of the contract's exports in the component.
@@ -77,11 +85,39 @@ impl ComponentVersion {
     }
 
     fn link(engine: &Engine, component: &Component, outline: Outline) -> Result<ComponentVersion, Refusal> {
-        let Outline { digest, bytes, imports, exports, memory } = outline;
+        let Outline { digest, bytes, imports, exports, memory, core_instances } = outline;
         let pre =
             engine.linker.instantiate_pre(component).map_err(|error| unknown_import(&root_cause(&error)))?;
         let indices = Indices::find(&pre, &exports)?;
-        Ok(ComponentVersion { digest, bytes, imports, exports, memory, script: None, pre, indices })
+        Ok(ComponentVersion {
+            digest,
+            bytes,
+            imports,
+            exports,
+            memory,
+            core_instances,
+            script: None,
+            pre,
+            indices,
+            activation: ActivationCost::default(),
+            _code: reserved_code(engine, component),
+        })
+    }
+
+    /// What an activation costs.
+    pub fn activation_cost(&self) -> &ActivationCost {
+        &self.activation
+    }
+
+    /// Returns `true` if an instance can be made again whenever it is needed. A script is evaluated within the first turn,
+    /// which the cost of an activation does not show.
+    pub fn is_cheap(&self) -> bool {
+        self.script.is_none() && self.activation.is_cheap()
+    }
+
+    /// Notes the time that an activation took.
+    pub(super) fn activated_in(&self, took: Duration) {
+        self.activation.observe(took);
     }
 
     /// The first twelve digits of the digest, which name a version in the log.
@@ -116,6 +152,14 @@ impl ComponentVersion {
     pub fn has_migration(&self) -> bool {
         self.indices.migration.is_some()
     }
+}
+
+/// The part of the host's budget of memory that compiled code takes.
+pub(super) fn reserved_code(engine: &Engine, component: &Component) -> Reservation {
+    let image = component.image_range();
+    let mut code = engine.memory.reservation(MemoryKind::Code, None);
+    code.grow(image.end.addr().saturating_sub(image.start.addr()) as u64);
+    code
 }
 
 /// Writes the code of a version into a folder for [`EngineOptions::precompiled`](super::EngineOptions::precompiled).

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use daca_base::memory::MemoryBudget;
+use daca_base::shares::Weights;
 use daca_manifest::Manifest;
 use daca_model::backend::ActorCall;
 use daca_model::{ActorAddress, CallContext, HostPhase, LifecycleWriter};
@@ -18,6 +20,7 @@ use crate::actor::{
 use crate::component::{
     ActiveRollout, CompileIn, Compiling, ComponentVersion, Engine, EngineOptions, LoadedVersion, TrafficSplit,
 };
+use crate::scheduler::GuestScheduler;
 
 /// The time after which an idle actor is deactivated.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,6 +62,15 @@ impl FakeHost {
 
     /// The same with other retries of effects.
     pub(crate) async fn retrying(backend: Arc<FakeBackend>, policy: RetryPolicy) -> FakeHost {
+        FakeHost::with(backend, policy, MemoryBudget::unlimited()).await
+    }
+
+    /// The same within a budget of memory.
+    pub(crate) async fn within(backend: Arc<FakeBackend>, memory: MemoryBudget) -> FakeHost {
+        FakeHost::with(backend, RetryPolicy::attempts(1, Duration::ZERO), memory).await
+    }
+
+    async fn with(backend: Arc<FakeBackend>, policy: RetryPolicy, memory: MemoryBudget) -> FakeHost {
         let options = EngineOptions {
             max_live_instances: 8,
             largest_memory: ByteSize::mib(16),
@@ -67,24 +79,30 @@ impl FakeHost {
             compile_in: CompileIn::ThisProcess,
             for_any_processor: false,
         };
-        let engine = Engine::new(&options).expect("an engine");
+        let engine = Engine::new(&options).expect("an engine").within(memory);
         let manifest = Manifest::parse(Path::new("agents.toml"), MANIFEST).expect("a manifest");
         let agent = manifest.agents.get("A").expect("the agent type").clone();
         let rollout = Arc::new(ActiveRollout::new(compile(&engine, "1").await, true));
         let options = DeliveryOptions {
             policies: HashMap::new(),
             policy,
+            weights: Weights::default(),
             max_pending: 100,
             max_pending_bytes: 1_000_000,
         };
         let deliveries = Deliveries::new(backend.clone(), Arc::default(), options);
-        let options =
-            ActorsOptions { max_turns_in_flight: 100, max_live_instances: 8, max_active_actors: 100 };
+        let options = ActorsOptions {
+            max_turns_in_flight: 100,
+            max_live_instances: 8,
+            max_active_actors: 100,
+            max_log_rate: 1_000_000,
+        };
         let agents = vec![AgentRuntime::new(agent, rollout.clone())];
         let lifecycle = LifecycleWriter::starting();
         lifecycle.enter(HostPhase::Serving);
         let services = HostServices {
             engine: engine.clone(),
+            guests: GuestScheduler::on_runtime(),
             backend: backend.clone(),
             calls: backend.clone(),
             deliveries: deliveries.clone(),

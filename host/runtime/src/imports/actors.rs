@@ -75,16 +75,22 @@ fn into_contract(error: CallError) -> Error {
             Error::NotFound(text)
         }
         CallError::MethodReserved(_) => Error::Denied(text),
-        CallError::Backend(backend::Error::TooLarge(_)) => Error::TooLarge(text),
+        CallError::Backend(
+            backend::Error::TooLarge(_)
+            | backend::Error::StorageExceeded(_)
+            | backend::Error::TooManyRegistrations(_),
+        ) => Error::TooLarge(text),
         CallError::QueueFull { .. }
         | CallError::HostBusy(_)
+        | CallError::ShareExceeded(_)
+        | CallError::MemoryExhausted
         | CallError::EffectsBacklog(_)
         | CallError::WakeupOfNewerHost(_)
         | CallError::Starting
         | CallError::ShuttingDown
         | CallError::NeededUnavailable(_)
         | CallError::StateShapeUnknown { .. }
-        | CallError::Fault { fault: Fault::NoRoom(_), .. }
+        | CallError::Fault { fault: Fault::NoRoom(_) | Fault::NoMemory, .. }
         | CallError::Backend(
             backend::Error::Unavailable(_) | backend::Error::NotApplied(_) | backend::Error::TooNew(_),
         ) => Error::Unavailable(text),

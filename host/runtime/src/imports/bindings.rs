@@ -10,6 +10,14 @@ use daca_model::backend::{self, BindingRequest, EffectRequest};
 /// The maximum number of metadata entries of one request.
 const MAX_METADATA: usize = 100;
 
+/// Checks the number of metadata entries of a request.
+pub(super) fn check_metadata_count(entries: usize) -> Result<(), Error> {
+    if entries > MAX_METADATA {
+        return Err(Error::TooLarge(format!("{entries} metadata entries; the maximum is {MAX_METADATA}")));
+    }
+    Ok(())
+}
+
 impl Host for Imports<'_> {
     async fn invoke(
         &mut self,
@@ -55,12 +63,7 @@ impl Imports<'_> {
         if !turn.options.agent.permissions.may_use_binding(&name, &operation) {
             return Err(self.denied("bindings", &format!("{name}/{operation}"), "use the binding"));
         }
-        if metadata.len() > MAX_METADATA {
-            return Err(Error::TooLarge(format!(
-                "{} metadata entries; the maximum is {MAX_METADATA}",
-                metadata.len()
-            )));
-        }
+        check_metadata_count(metadata.len())?;
         let metadata_bytes = metadata.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         turn.check_payload("the request", data.len() + metadata_bytes)?;
         let mut unique = BTreeMap::new();

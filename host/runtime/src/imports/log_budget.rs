@@ -1,20 +1,34 @@
-//! The lines of a turn: those of the standard streams, and the limit on all that it may log.
+//! The lines of a turn: those of the standard streams, and the limit on all that it may log. The type of the actor has a
+//! share of what all agents log.
 //!
 //! The host's span of the turn adds agent type, actor id, turn id and component version to each line.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
 use daca_base::ErrorCode;
+use daca_base::shares::SharedRate;
 use daca_base::telemetry::printable;
 
 /// The length in bytes of an unfinished line of a standard stream beyond which it is logged in pieces.
 pub(super) const MAX_LINE: usize = 8 * 1024;
 
+/// The bytes of a line besides its text: its time, its fields.
+pub(crate) const LINE_BYTES: usize = 200;
+
+/// The share of an agent type in the log.
+#[derive(Debug)]
+pub(crate) struct LogShare {
+    pub(super) rate: SharedRate,
+    pub(super) agent_type: Arc<str>,
+}
+
 /// The lines that the current turn may still log. Shared by the logging interface and the standard streams.
 #[derive(Debug, Default)]
 pub(crate) struct LogBudget {
+    share: Option<LogShare>,
     left: AtomicU32,
     left_out: AtomicU32,
     /// The output of standard output and standard error, in this order, since the last line end.
@@ -38,6 +52,10 @@ impl StdStream {
 }
 
 impl LogBudget {
+    pub(crate) fn new(share: Option<LogShare>) -> LogBudget {
+        LogBudget { share, ..LogBudget::default() }
+    }
+
     /// Begins a turn.
     pub(crate) fn restart(&self, lines: u32) {
         self.left.store(lines, Ordering::Relaxed);
@@ -50,7 +68,7 @@ impl LogBudget {
             self.end_line(stream, &mut self.unfinished(stream));
         }
         let left_out = self.left_out.swap(0, Ordering::Relaxed);
-        if left_out > 0 {
+        if left_out > 0 && self.is_within_share(0) {
             tracing::warn!(
                 code = ErrorCode::LogLinesExceeded.as_str(),
                 "{left_out} more log lines of this turn were dropped"
@@ -58,14 +76,20 @@ impl LogBudget {
         }
     }
 
-    /// Uses up one line; `false` if none is left.
-    pub(crate) fn take(&self) -> bool {
+    /// Uses up one line of so many bytes; `false` if none is left.
+    pub(crate) fn take(&self, bytes: usize) -> bool {
         let took =
             self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
         if !took {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
-        took
+        // A line that its share drops is counted there, and the log says so once in a while.
+        took && self.is_within_share(bytes)
+    }
+
+    fn is_within_share(&self, bytes: usize) -> bool {
+        let is_taken = |share: &LogShare| share.rate.take(&share.agent_type, bytes + LINE_BYTES).is_ok();
+        self.share.as_ref().is_none_or(is_taken)
     }
 
     /// Takes a guest's output to a standard stream, and logs the finished lines.
@@ -101,7 +125,7 @@ impl LogBudget {
 
     /// Writes a guest's line into the log, within the budget.
     pub(super) fn log(&self, level: tracing::Level, message: &str) {
-        if !self.take() {
+        if !self.take(message.len().min(MAX_LINE)) {
             return;
         }
         // Within the macros, so that a disabled line costs nothing.

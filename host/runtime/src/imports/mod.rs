@@ -11,6 +11,7 @@ mod config;
 mod effects;
 mod expiry;
 mod identity;
+mod lists;
 mod log_budget;
 mod logging;
 mod null_backend;
@@ -27,7 +28,8 @@ mod wasi;
 use wasmtime::component::{HasData, Linker};
 use wasmtime_wasi::WasiView;
 
-pub(crate) use log_budget::LogBudget;
+pub(crate) use lists::add_lists_to_linker;
+pub(crate) use log_budget::{LINE_BYTES, LogBudget, LogShare};
 pub(crate) use null_backend::NullBackend;
 pub use scope::{ScopeOptions, TurnProducts, TurnScope, WakeupHandlers};
 pub use state_cache::StateCache;
@@ -80,7 +82,7 @@ impl Imports<'_> {
     /// Reports a denied request, to the guest and, with the line to add, to the operator.
     fn denied(&self, list: &str, entry: &str, what: &str) -> Error {
         let agent_type = &self.scope.options.actor.agent_type;
-        if self.log.take() {
+        if self.log.take(entry.len()) {
             let entry = printable(entry);
             tracing::warn!(
                 code = ErrorCode::Denied.as_str(),
@@ -138,7 +140,9 @@ impl From<backend::Error> for Error {
             backend::Error::Unavailable(text)
             | backend::Error::NotApplied(text)
             | backend::Error::TooNew(text) => Error::Unavailable(text),
-            backend::Error::TooLarge(text) => Error::TooLarge(text),
+            backend::Error::TooLarge(text)
+            | backend::Error::StorageExceeded(text)
+            | backend::Error::TooManyRegistrations(text) => Error::TooLarge(text),
             backend::Error::Other(text) => Error::Other(text),
         }
     }

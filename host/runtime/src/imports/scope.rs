@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use super::StateCache;
 use super::expiry::expiry;
+use super::{LogShare, StateCache};
 use crate::contract::daca::agent::types::Error;
 use daca_base::clock::Clock;
+use daca_base::memory::Reservation;
+use daca_base::shares::SharedRate;
 use daca_manifest::{AgentLimits, AgentType};
 use daca_model::backend::{
     ActorCalls, Effect, EffectRequest, FiredWakeup, HOST_KEYS, StateValue, StateWrite, TurnBackend,
@@ -24,6 +26,8 @@ const MAX_NAME: usize = 512;
 /// unchecked.
 const READ_BATCH: usize = 32;
 
+/// Staged bytes that are not reserved in the host's budget of memory.
+const UNCOUNTED: u64 = 16 * 1024;
 /// The part of a commit that is left for what the host adds: earlier effects that wait, and the dedup log.
 const HOST_BYTES: u64 = 64 * 1024;
 
@@ -49,6 +53,8 @@ pub struct ScopeOptions {
     pub nested_commits: Arc<AtomicU64>,
     /// The label of the state's schema, if it is not the version's own: a new instance migrates it.
     pub migrate_from: Option<Arc<str>>,
+    /// The bytes that the agents of the host may log in a second; `None` is no bound.
+    pub log_rate: Option<SharedRate>,
 }
 
 /// The wake-ups that a version handles.
@@ -68,6 +74,8 @@ pub struct TurnProducts {
     pub commit: TurnCommit,
     /// A service that the turn used was unavailable, so the turn may succeed later.
     pub saw_transient_error: bool,
+    /// The part of the host's budget of memory that the staged changes have, until they are committed.
+    pub reserved: Option<Reservation>,
 }
 
 /// The turn that runs in an instance.
@@ -84,6 +92,8 @@ pub struct TurnScope {
     saw_transient_error: bool,
     /// The value of `nested_commits` when the cache was last known to be right.
     seen_nested_commits: u64,
+    /// The part of the host's budget of memory that the staged changes have.
+    reserved: Option<Reservation>,
 }
 
 impl TurnScope {
@@ -100,12 +110,29 @@ impl TurnScope {
             logged_bytes: 0,
             saw_transient_error: false,
             seen_nested_commits,
+            reserved: None,
         }
+    }
+
+    /// The agent type.
+    pub(crate) fn agent_type(&self) -> &str {
+        &self.options.actor.agent_type
+    }
+
+    /// What the turn stages counts there.
+    pub(crate) fn reserve_in(&mut self, reserved: Reservation) {
+        self.reserved = Some(reserved);
     }
 
     /// The limits of the agent type.
     pub(crate) fn limits(&self) -> &AgentLimits {
         &self.options.agent.limits
+    }
+
+    /// The share of the type in the log.
+    pub(crate) fn log_share(&self) -> Option<LogShare> {
+        let ScopeOptions { log_rate, actor, .. } = &self.options;
+        Some(LogShare { rate: log_rate.clone()?, agent_type: actor.agent_type.clone() })
     }
 
     /// Ends it after the turn.
@@ -120,6 +147,7 @@ impl TurnScope {
             cache: std::mem::take(&mut self.options.cache),
             commit: std::mem::take(&mut self.staged),
             saw_transient_error: self.saw_transient_error,
+            reserved: self.reserved.take(),
         }
     }
 
@@ -140,16 +168,9 @@ impl TurnScope {
 
     /// Reads values: from this turn's staged writes, else from the cache, else from the backend.
     pub(crate) async fn read(&mut self, keys: &[String]) -> Result<Vec<Option<StateValue>>, Error> {
-        let limits = self.limits();
-        if keys.len() > limits.state_keys_per_turn {
-            return Err(Error::TooLarge(format!(
-                "{} keys at once; the limit state-keys-per-turn is {}",
-                keys.len(),
-                limits.state_keys_per_turn
-            )));
-        }
+        self.check_key_count(keys.len())?;
         keys.iter().try_for_each(|key| check_key(key))?;
-        let most_bytes = limits.memory.as_u64();
+        let most_bytes = self.limits().memory.as_u64();
         let mut bytes = 0;
         let mut values = Vec::with_capacity(keys.len());
         for batch in keys.chunks(READ_BATCH) {
@@ -164,6 +185,16 @@ impl TurnScope {
             }
         }
         Ok(values)
+    }
+
+    /// Checks the number of keys that are read at once.
+    pub(super) fn check_key_count(&self, keys: usize) -> Result<(), Error> {
+        let limit = self.limits().state_keys_per_turn;
+        if keys > limit {
+            let text = format!("{keys} keys at once; the limit state-keys-per-turn is {limit}");
+            return Err(Error::TooLarge(text));
+        }
+        Ok(())
     }
 
     /// A nested turn has committed writes of its own.
@@ -237,9 +268,21 @@ impl TurnScope {
             "state-bytes-per-turn",
             limits.state_bytes_per_turn.as_u64(),
         )?;
+        self.reserve(bytes + self.effect_bytes)?;
         self.staged_bytes = bytes;
         self.staged.writes.insert(key, write);
         Ok(())
+    }
+
+    /// Reserves memory for so many staged bytes. Small ones are not worth it. A guest cannot wait here, so it is told
+    /// when there is none, which happens if turns that run have it all.
+    fn reserve(&mut self, staged: u64) -> Result<(), Error> {
+        let Some(reserved) = &mut self.reserved else { return Ok(()) };
+        let more = staged.saturating_sub(reserved.bytes());
+        if more < UNCOUNTED || reserved.grow_or_refuse(more).is_ok() {
+            return Ok(());
+        }
+        Err(self.met(Error::Unavailable("the host has no memory for what the turn writes".into())))
     }
 
     /// Records an error of a request.
@@ -268,6 +311,7 @@ impl TurnScope {
         let bytes = self.effect_bytes + request.bytes() as u64;
         let most_bytes = self.limits().effect_bytes_per_turn.as_u64();
         check_size("the payload of the turn's effects", bytes, "effect-bytes-per-turn", most_bytes)?;
+        self.reserve(self.staged_bytes + bytes)?;
         let mut logged_bytes = self.logged_bytes;
         if let Some(limit) = self.options.backend.max_commit_bytes() {
             logged_bytes += request.logged_bytes() as u64;

@@ -69,6 +69,11 @@ impl StateCache {
         }
     }
 
+    /// The bytes of the keys and values.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes as u64
+    }
+
     /// Between turns: releases the memory if it is too much.
     pub(crate) fn trim(&mut self) {
         if self.bytes > MAX_BYTES {

@@ -33,14 +33,22 @@ impl TurnScope {
         if schedule.period_ms == Some(0) {
             return Err(Error::Invalid("a period of 0; leave it out to fire once".into()));
         }
-        if schedule.ttl_ms.is_some_and(|ttl| ttl < schedule.due_ms) {
+        let least = millis(self.limits().least_period);
+        if schedule.period_ms.is_some_and(|period| period < least) {
+            return Err(Error::Invalid(format!(
+                "a period of less than {least} ms, which is the limit least-period"
+            )));
+        }
+        // Otherwise one that registers itself again in each of its turns would have no period at all.
+        let due = if self.staged.handled.is_some() { schedule.due_ms.max(least) } else { schedule.due_ms };
+        if schedule.ttl_ms.is_some_and(|ttl| ttl < due) {
             return Err(Error::Invalid(
                 "the time to live ends before it is due, so it could never fire".into(),
             ));
         }
         self.check_payload("the data", data.len())?;
         let registration = Registration {
-            due: Duration::from_millis(schedule.due_ms),
+            due: Duration::from_millis(due),
             period: schedule.period_ms.map(Duration::from_millis),
             ttl: schedule.ttl_ms.map(Duration::from_millis),
             data: Bytes::from(data),

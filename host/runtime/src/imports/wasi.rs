@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use daca_base::clock::Clock;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxBuilder};
 
 use super::LogBudget;
@@ -77,6 +77,10 @@ impl Pollable for LineWriter {
 
 impl OutputStream for LineWriter {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        // Nobody else compares it with what `check_write` allows.
+        if bytes.len() > MAX_LINE {
+            return Err(StreamError::trap("more was written than check-write allows"));
+        }
         self.log.write(self.stream, &bytes);
         Ok(())
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::SEAL_TIME;
-
+/// The time for which a seal holds, by the clocks of the two hosts.
+pub(super) const SEAL_TIME: Duration = Duration::from_secs(300);
 /// The seals that are remembered. Only hosts make them, one for each actor that an operator asks for.
 const MAX_SEALS: usize = 20_000;
 /// The time after a call for which it may be delivered again. The runtime keeps its answer for a little longer.

@@ -27,6 +27,7 @@ fn the_types_of_the_answers_are_described() {
         (json!(health()), json!(health()), answer("get", "/health")),
         (json!(agents(Some(120_000))), json!(agents(None)), answer("get", "/agents")),
         (json!(activations(Some(7))), json!(activations(None)), answer("get", "/activations")),
+        (json!(top(Some(7))), json!(top(None)), answer("get", "/top")),
         (json!(effects(true)), json!(effects(false)), answer("get", "/outbox")),
         (json!(effect_actors(true)), json!(effect_actors(false)), answer("get", "/effects")),
         (json!(effect_actors(true)), json!(effect_actors(false)), answer("get", "/effects/{agent_type}")),
@@ -184,6 +185,30 @@ fn activations(idle_ms: Option<u64>) -> Activations {
         turns: 7,
     };
     Activations { active: 1, activations: vec![activation] }
+}
+
+fn top(measured: Option<u64>) -> Top {
+    let of_type = TopType {
+        agent_type: "ChatAgent".into(),
+        weight: 1,
+        processor_ms: measured,
+        memory: measured,
+        turns: 1,
+        active: 1,
+        queued: 0,
+        instances: 1,
+        log_bytes: 0,
+        storage: measured,
+        held_back: vec!["turns in flight".into()],
+    };
+    let of_pool =
+        PoolShare { agent_type: "ChatAgent".into(), used: 1, share: 1, most: 1, waiting: 0, held_back: 1 };
+    Top {
+        clock_ms: 1,
+        types: vec![of_type],
+        actors: activations(measured).activations,
+        pools: vec![PoolInfo { name: "turns in flight".into(), capacity: 1, types: vec![of_pool] }],
+    }
 }
 
 fn effects(whole: bool) -> Effects {

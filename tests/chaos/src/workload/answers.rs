@@ -6,7 +6,7 @@ use crate::history::{Outcome, shortened};
 use crate::wire::Entry;
 
 /// Codes that say that nothing was kept: their pages in `docs/errors` promise it.
-const NOTHING_KEPT: [&str; 16] = [
+const NOTHING_KEPT: [&str; 18] = [
     "actor-queue-full",
     "backend-refused",
     "effects-backlog",
@@ -18,10 +18,12 @@ const NOTHING_KEPT: [&str; 16] = [
     "internal",
     "invalid",
     "memory-exceeded",
+    "memory-exhausted",
     "needed-unavailable",
     "no-room-for-instance",
     "not-done",
     "running-time-exceeded",
+    "share-exceeded",
     "turn-time-exceeded",
 ];
 /// It was kept, and its reply is gone.

@@ -1,6 +1,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use daca_base::memory::{MemoryBudget, MemoryKind, Reservation};
 use futures::poll;
 
 use crate::fake::{FakeBackend, FakeHost, IDLE_TIMEOUT, actor};
@@ -135,4 +136,46 @@ async fn an_idle_actor_gives_back_the_memory_of_a_version_that_was_replaced() {
     assert_eq!((host.actors.active(), host.instances()), (1, 0));
     assert_eq!(host.call("a", "version", "").await, ok("2"));
     assert_eq!(host.call("a", "get", "").await, ok("1"), "the state is that of the version before");
+}
+
+/// A host that has so many KiB left of its budget of memory, and what takes the rest.
+async fn with_memory_left(kibibytes: u64) -> (FakeHost, MemoryBudget, Reservation) {
+    let memory = MemoryBudget::new(64 * 1024 * 1024, ["A".into()]);
+    let host = FakeHost::within(FakeBackend::sound(), memory.clone()).await;
+    let mut taken = memory.reservation(MemoryKind::Code, None);
+    taken.set(memory.limit() - memory.reserved() - kibibytes * 1024);
+    (host, memory, taken)
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_instances_make_room_for_others_within_the_budget_of_memory() {
+    // An instance takes 48 KiB, and an actor 2 KiB.
+    let (host, memory, _taken) = with_memory_left(170).await;
+    for (more, value) in [("1", "1"), ("2", "12")] {
+        for id in ["a", "b", "c", "d", "e"] {
+            assert_eq!(
+                host.call(id, "add", more).await,
+                ok(value),
+                "who loses an instance loses nothing else"
+            );
+            assert_eq!(memory.excess(), 0, "{memory:?} after {id}");
+        }
+        assert_eq!((host.actors.active(), host.instances()), (5, 3));
+    }
+    assert!(memory.counts().0 >= 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_turn_goes_beyond_the_budget_of_memory_and_another_is_refused_after_a_while() {
+    let (host, memory, _taken) = with_memory_left(10).await;
+    let held = host.backend.hold_reads().await;
+    let mut first = pin!(host.call("a", "add", "1"));
+    assert!(poll!(first.as_mut()).is_pending());
+    host.backend.has_held().await;
+    assert!(memory.excess() > 0);
+    assert_eq!(host.call("b", "add", "1").await, code("memory-exhausted"));
+    drop(held);
+    assert_eq!(first.await, ok("1"));
+    assert_eq!(host.call("b", "add", "1").await, ok("1"), "the first one is idle, and makes room");
+    assert_eq!(host.instances(), 1);
 }

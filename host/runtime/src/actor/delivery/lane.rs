@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daca_base::clock::Clock;
+use daca_base::memory::Reservation;
+use daca_base::shares::SharePermit;
 use daca_model::backend::Effect;
 use tokio::sync::Notify;
 
@@ -47,6 +49,10 @@ pub(super) struct WaitingEffect {
     pub(super) earlier: u32,
     /// The backend's clock ([`Clock::monotonic`]) when a failed attempt may be the last one.
     pub(super) expires: Duration,
+    /// Its place among the waiting effects, and its bytes.
+    pub(super) _counted: [SharePermit; 2],
+    /// Its part of the host's budget of memory.
+    pub(super) _reserved: Option<Reservation>,
 }
 
 impl WaitingEffect {

@@ -23,7 +23,7 @@ use super::lane::WaitingEffect;
 use super::logs::Outgoing;
 use super::policy::LaneKey;
 use super::shared::Shared;
-use crate::actor::effect_log::{GivenUp, LoggedEffect};
+use crate::actor::effect_log::GivenUp;
 use daca_base::ErrorCode;
 use daca_base::clock::Clock;
 use daca_base::telemetry::printable;
@@ -43,8 +43,8 @@ impl Shared {
             // Before the lane is held up: a drain that begins in between must end the wait.
             let hurry = self.hurry.notified();
             let wait = self.put_back(&actor, &key, rest);
-            if !self.is_behind() {
-                self.has_room.notify_one();
+            if !self.is_behind(&actor.agent_type) {
+                self.backlogs.of(&actor.agent_type).has_room.notify_one();
             }
             if let Some((wait, wake)) = wait {
                 // By the backend's clock: a test moves it. Either way the lane goes on.
@@ -56,7 +56,7 @@ impl Shared {
                 let mut logs = self.lock();
                 let outgoing = logs.outgoing.get_mut(&actor);
                 if let Some(lane) = outgoing.and_then(|outgoing| outgoing.lanes.get_mut(&key)) {
-                    self.resume(lane);
+                    self.resume(&actor.agent_type, lane);
                 }
             }
         }
@@ -81,16 +81,10 @@ impl Shared {
             self.has_given_up.notify_one();
         }
         let waits_on = |id: u64| rest.iter().any(|waiting| waiting.id == id);
-        let ended = tried.iter().filter(|(id, _)| !waits_on(*id));
-        ended.for_each(|(_, logged)| self.settled(logged));
+        if tried.iter().any(|(id, _)| !waits_on(*id)) {
+            self.settled.notify_waiters();
+        }
         rest
-    }
-
-    /// Counts an effect that does not wait any more.
-    fn settled(&self, logged: &LoggedEffect) {
-        self.pending.fetch_sub(1, Ordering::Relaxed);
-        self.pending_bytes.fetch_sub(logged.effect.bytes(), Ordering::Relaxed);
-        self.settled.notify_waiters();
     }
 
     /// The next effect of a lane, with those behind it that the backend accepts in the same request. An empty lane
@@ -124,7 +118,9 @@ impl Shared {
                 return Some(first);
             }
             self.outbox.forget(first.id);
-            self.settled(&first.logged);
+            // It does not count any more.
+            drop(first);
+            self.settled.notify_waiters();
         }
     }
 
@@ -158,7 +154,7 @@ impl Shared {
             return None;
         }
         lane.is_held_up = true;
-        self.held_up.fetch_add(lane.effects.len(), Ordering::Relaxed);
+        self.backlogs.of(&actor.agent_type).held_up.fetch_add(lane.effects.len(), Ordering::Relaxed);
         self.settled.notify_waiters();
         Some((wait, lane.wake.clone()))
     }
@@ -169,13 +165,13 @@ impl Shared {
         let mut ids = HashSet::new();
         for waiting in lane.effects.drain(..) {
             self.outbox.forget(waiting.id);
-            self.settled(&waiting.logged);
             let failures = waiting.earlier.saturating_add(waiting.failures);
             if failures > 0 {
                 outgoing.failures.insert(waiting.logged.effect.id.clone(), failures);
             }
             ids.insert(waiting.logged.effect.id.clone());
         }
+        self.settled.notify_waiters();
         outgoing.log.let_go(&ids);
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daca_base::backoff::Backoff;
+use daca_base::shares::Weights;
 use daca_manifest::{EffectOrder, EffectRules, HostLimits, Manifest};
 use daca_model::ActorAddress;
 use daca_model::backend::{EffectRequest, EffectTarget};
@@ -30,6 +31,8 @@ pub struct DeliveryOptions {
     pub policies: HashMap<Arc<str>, RetryPolicy>,
     /// The policy of all others.
     pub policy: RetryPolicy,
+    /// The weights by which the types share the bounds.
+    pub weights: Weights,
     /// The number of waiting effects beyond which calls are refused.
     pub max_pending: usize,
     /// The bytes of waiting effects beyond which calls are refused.
@@ -45,6 +48,7 @@ impl DeliveryOptions {
         DeliveryOptions {
             policies: agents.map(|agent| (agent.name.clone(), policy(&agent.effects))).collect(),
             policy: policy(&EffectRules::default()),
+            weights: manifest.weights(),
             max_pending: limits.max_pending_effects,
             max_pending_bytes: usize::try_from(limits.max_pending_effect_bytes.as_u64())
                 .unwrap_or(usize::MAX),

@@ -5,6 +5,7 @@ use super::*;
 use crate::fake::{FakeBackend, TOGETHER, actor, event};
 use daca_base::backoff::Backoff;
 use daca_base::clock::{Clock, Reading, moved::Machine};
+use daca_base::shares::Weights;
 use daca_manifest::EffectOrder;
 use daca_model::backend::{BindingRequest, EffectRequest, EffectStatus};
 
@@ -16,7 +17,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn with(policy: RetryPolicy) -> DeliveryOptions {
-    DeliveryOptions { policies: HashMap::new(), policy, max_pending: 100, max_pending_bytes: 1_000_000 }
+    DeliveryOptions {
+        policies: HashMap::new(),
+        policy,
+        weights: Weights::default(),
+        max_pending: 100,
+        max_pending_bytes: 1_000_000,
+    }
 }
 
 /// Four attempts, however long they take.
@@ -212,14 +219,14 @@ async fn a_backlog_slows_callers_down_for_a_second_and_then_refuses_them() {
     let deliveries = Deliveries::new(backend, Arc::default(), options());
     enqueue(&deliveries, "a", some(10));
     let begun = Instant::now();
-    deliveries.slow_down().await;
+    deliveries.slow_down("A").await;
     assert_eq!(begun.elapsed(), Duration::ZERO, "a tenth may wait");
     enqueue(&deliveries, "b", some(80));
-    deliveries.slow_down().await;
+    deliveries.slow_down("A").await;
     assert_eq!(begun.elapsed(), MAX_SLOWDOWN);
-    assert!(!deliveries.is_full(1));
+    assert!(deliveries.check("A", 1).is_ok());
     enqueue(&deliveries, "c", some(50));
-    assert!(deliveries.is_full(1) && !deliveries.is_full(2));
+    assert!(deliveries.check("A", 1).is_err() && deliveries.check("A", 2).is_ok());
 }
 
 fn some(count: usize) -> Vec<Effect> {
@@ -234,9 +241,9 @@ async fn effects_that_are_held_up_slow_nobody_down() {
     enqueue(&deliveries, "a", some(80));
     a_moment().await;
     let begun = Instant::now();
-    deliveries.slow_down().await;
+    deliveries.slow_down("A").await;
     enqueue(&deliveries, "a", some(10));
-    deliveries.slow_down().await;
+    deliveries.slow_down("A").await;
     assert_eq!((begun.elapsed(), deliveries.pending()), (Duration::ZERO, 90));
 }
 

@@ -156,8 +156,9 @@ impl Turn<'_> {
     /// The error of a commit that failed. Its outcome may be in doubt, so neither the instance nor the cache is trusted.
     fn not_stored(&self, warm: &mut WarmState, commit: TurnCommit, error: backend::Error) -> CallError {
         let identity = self.context.identity.clone();
+        let of = (&self.activation.address, &self.services.deliveries);
         let in_doubt = matches!(error, backend::Error::Unavailable(_))
-            .then(|| InDoubt::new(&self.turn_id, identity, commit, &self.services.deliveries))
+            .then(|| InDoubt::new(&self.turn_id, identity, commit, of))
             .flatten();
         *warm = WarmState { in_doubt, ..WarmState::default() };
         match error {

@@ -84,7 +84,7 @@ impl Turn<'_> {
             }
             if matches!(outcome, Outcome::Fault(Fault::NoRoom(_)))
                 && evictions < EVICTIONS
-                && self.services.live.evict_one()
+                && self.services.live.evict_for(&self.activation.address.agent_type)
             {
                 evictions += 1;
                 warm.cache = products.cache;
@@ -113,12 +113,15 @@ impl Turn<'_> {
 
     pub(super) async fn make_instance(&self, deadline: Instant) -> Result<Instance, CallError> {
         let agent = &self.activation.agent;
+        let (actor, live) = (&self.activation.address, &self.services.live);
         let no_room = || CallError::Fault {
-            actor: self.activation.address.clone(),
+            actor: actor.clone(),
             fault: Fault::NoRoom("all instances are in a turn".into()),
         };
-        let place = tokio::time::timeout_at(deadline, self.services.live.place()).await;
-        let place = place.ok().flatten().ok_or_else(no_room)?;
+        let place = live.place(&actor.agent_type, self.loaded.version.core_instances);
+        let place = tokio::time::timeout_at(deadline, place).await.map_err(|_elapsed| {
+            live.held_back(&actor.agent_type).map_or_else(no_room, CallError::ShareExceeded)
+        })?;
         agent.instances_made.fetch_add(1, Ordering::Relaxed);
         Ok(Instance::new(&self.services.engine, &self.loaded.version, place))
     }
@@ -141,6 +144,7 @@ impl Turn<'_> {
             context: self.context.clone(),
             cache: std::mem::take(&mut warm.cache),
             nested_commits: self.activation.nested_commits.clone(),
+            log_rate: Some(self.services.log_rate.clone()),
         };
         TurnScope::new(options, handled, ends_timers)
     }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{Answered, Turn};
 use crate::component::{Outcome, TurnEnd};
 use crate::contract::daca::agent::types::Failure;
+use crate::imports::LINE_BYTES;
 
 impl Turn<'_> {
     /// The error for the caller of a turn without a reply. A failure because something was unavailable may succeed
@@ -40,6 +41,11 @@ impl Turn<'_> {
         };
         let text = error.to_string();
         let text = printable(&text);
+        // The agent can fail as often as it likes, with its own words.
+        let agent_type = &self.activation.address.agent_type;
+        if self.services.log_rate.take(agent_type, LINE_BYTES + text.len()).is_err() {
+            return;
+        }
         match error {
             CallError::Invalid(_)
             | CallError::NotFound(_)
@@ -69,7 +75,7 @@ fn turn_end(result: &Result<Answered, CallError>) -> Option<TurnEnd> {
             | CallError::ReplyLost(_)
             | CallError::DeadLetterUnknown { .. },
         ) => None,
-        Err(CallError::Fault { fault: Fault::NoRoom(_), .. }) => Some(TurnEnd::Well),
+        Err(CallError::Fault { fault: Fault::NoRoom(_) | Fault::NoMemory, .. }) => Some(TurnEnd::Well),
         Err(CallError::Fault { .. }) => Some(TurnEnd::Fault),
         Err(CallError::Failed(_) | CallError::ReplyTooLarge { .. }) => Some(TurnEnd::Failed),
         _ => Some(TurnEnd::Well),

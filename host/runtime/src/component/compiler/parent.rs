@@ -14,8 +14,7 @@ use tokio::process::{Child, ChildStdin, Command};
 
 use super::child::{CompilerArguments, Priority};
 use super::options::Compiling;
-use crate::component::refusal::{Refusal, rejected, unavailable, unknown_import};
-use crate::component::script::invalid;
+use crate::component::refusal::{Refusal, invalid_script, rejected, unavailable, unknown_import};
 use crate::component::settings::CodeSettings;
 use daca_base::ErrorCode;
 use daca_manifest::CompileLimits;
@@ -121,10 +120,10 @@ pub(super) async fn prepare_script(
         ChildEnd::Done { status, code, .. } if status.success() => Ok(code),
         // A stack that is too small for the script: the kernel's signal, or that of Rust's own guard.
         ChildEnd::Done { status, .. } if matches!(status.signal(), Some(6 | 11)) => {
-            Err(CompilerFailure::for_good(invalid("it is nested too deeply")))
+            Err(CompilerFailure::for_good(invalid_script("it is nested too deeply")))
         }
         ChildEnd::Done { status, words, .. } => Err(failure(status, &words, limits.time, limits)),
-        ChildEnd::TooMuchCode => Err(CompilerFailure::for_good(invalid("its types take too much"))),
+        ChildEnd::TooMuchCode => Err(CompilerFailure::for_good(invalid_script("its types take too much"))),
         ChildEnd::Starved | ChildEnd::OutOfTime => Err(CompilerFailure::for_now(too_long(MIN_BY_THE_CLOCK))),
     }
 }

@@ -1,0 +1,24 @@
+//! One budget of memory for the whole process. What holds much of it has a [`Reservation`]. Beyond the budget, what is
+//! idle is given up first; then who wants more waits, for a while, or is refused.
+//!
+//! The sum of all reservations is an estimate. What the process has beyond it (the program itself, what the allocator
+//! keeps, what is too small to be counted) is measured from time to time ([`MemoryBudget::measured`]), and counts, too.
+//!
+//! Turns that all have a part of what they need would wait for one another for ever. So one at a time may go beyond the
+//! budget ([`overdraft`]), as far as its own limits let it, and ends. The budget is never exceeded by more than that.
+//!
+//! [`account`] names what is counted, and [`machine`] has what depends on the operating system.
+
+mod account;
+mod budget;
+pub mod machine;
+mod overdraft;
+mod reservation;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+pub use self::account::{MemoryAccount, MemoryKind};
+pub use self::budget::MemoryBudget;
+pub use self::reservation::{MemoryExhausted, Reservation};
+pub use self::shared::Reclaim;

@@ -1,0 +1,114 @@
+//! The handle to a budget.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+use super::account::{AccountId, MemoryAccount, MemoryKind};
+use super::reservation::Reservation;
+use super::shared::{Reclaim, Shared};
+
+/// A cheap handle to the budget.
+#[derive(Clone)]
+pub struct MemoryBudget {
+    shared: Arc<Shared>,
+}
+
+impl MemoryBudget {
+    /// A budget of so many bytes, with an account for each of the agent types.
+    pub fn new(limit: u64, agent_types: impl IntoIterator<Item = Arc<str>>) -> MemoryBudget {
+        MemoryBudget { shared: Arc::new(Shared::new(limit, agent_types)) }
+    }
+
+    /// A budget that refuses nothing, for commands and tests.
+    pub fn unlimited() -> MemoryBudget {
+        MemoryBudget::new(u64::MAX, [])
+    }
+
+    /// Sets what gives up idle things. The first one stays.
+    pub fn reclaim_from(&self, reclaim: Weak<dyn Reclaim>) {
+        self.shared.reclaim.set(reclaim).ok(); // another one is there
+    }
+
+    /// An empty reservation. An agent type without an account counts as the host's own.
+    pub fn reservation(&self, kind: MemoryKind, agent_type: Option<&str>) -> Reservation {
+        let known = agent_type.and_then(|name| self.shared.names.get(name));
+        let account = AccountId { kind, number: known.copied().unwrap_or_default() };
+        Reservation::empty(self.shared.clone(), account)
+    }
+
+    /// The bytes of the budget.
+    pub fn limit(&self) -> u64 {
+        self.shared.limit
+    }
+
+    /// The sum of all reservations.
+    pub fn reserved(&self) -> u64 {
+        self.shared.used.load(Ordering::Relaxed)
+    }
+
+    /// The resident size when it was last measured.
+    pub fn resident(&self) -> u64 {
+        self.shared.resident.load(Ordering::Relaxed)
+    }
+
+    /// Idle things that were given up, and requests that were refused.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.shared.reclaimed.load(Ordering::Relaxed), self.shared.refused.load(Ordering::Relaxed))
+    }
+
+    /// The bytes of one kind, over all agent types.
+    pub fn of_kind(&self, kind: MemoryKind) -> u64 {
+        self.shared.accounts.iter().map(|account| account.of(kind)).sum()
+    }
+
+    /// All accounts: those of the host, and those of each agent type.
+    pub fn accounts(&self) -> Vec<MemoryAccount> {
+        let names = self.shared.names.iter().map(|(name, number)| (Some(name.clone()), *number));
+        let all = std::iter::once((None, 0)).chain(names);
+        let kinds = |(agent_type, number): (Option<Arc<str>>, u32)| {
+            let of_type = agent_type.is_some();
+            let kinds = MemoryKind::ALL.into_iter().filter(move |kind| kind.is_of_type() == of_type);
+            kinds.map(move |kind| (agent_type.clone(), number, kind)).collect::<Vec<_>>()
+        };
+        let account = |(agent_type, number, kind): (Option<Arc<str>>, u32, MemoryKind)| {
+            let bytes =
+                self.shared.accounts.get(number as usize).map(|account| account.of(kind)).unwrap_or_default();
+            MemoryAccount { agent_type, kind, bytes }
+        };
+        all.flat_map(kinds).map(account).collect()
+    }
+
+    /// Returns the bytes by which the budget is exceeded.
+    pub fn excess(&self) -> u64 {
+        let Shared { limit, used, rest, .. } = &*self.shared;
+        used.load(Ordering::Relaxed).saturating_add(rest.load(Ordering::Relaxed)).saturating_sub(*limit)
+    }
+
+    /// Notes the resident size of the process.
+    pub fn measured(&self, resident: u64) {
+        let shared = &*self.shared;
+        shared.resident.store(resident, Ordering::Relaxed);
+        shared.rest.store(resident.saturating_sub(self.reserved()), Ordering::Relaxed);
+        shared.freed();
+    }
+
+    /// Gives up idle things until so many bytes of reservations are gone, or nothing is idle.
+    pub fn give_up(&self, bytes: u64) {
+        self.shared.give_up(bytes);
+    }
+
+    /// Something has become idle: who waits may have what it holds.
+    pub fn became_idle(&self) {
+        self.shared.freed();
+    }
+}
+
+impl fmt::Debug for MemoryBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryBudget")
+            .field("limit", &self.limit())
+            .field("reserved", &self.reserved())
+            .finish_non_exhaustive()
+    }
+}

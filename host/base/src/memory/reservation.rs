@@ -1,0 +1,167 @@
+//! A part of the budget, which is given back when it is dropped.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::account::{AccountId, MemoryKind};
+use super::overdraft::Overdraft;
+use super::shared::Shared;
+
+/// How long the first one in a line sleeps at most before it looks again.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A body of so many bytes takes nothing that a turn would notice.
+const SMALL_BODY: u64 = 16 * 1024;
+
+/// There is no room, and nothing idle that could be given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the host's budget of memory is used up")]
+pub struct MemoryExhausted;
+
+/// A part of the budget.
+pub struct Reservation {
+    shared: Arc<Shared>,
+    account: AccountId,
+    bytes: u64,
+    overdraft: Option<Arc<Overdraft>>,
+}
+
+impl Reservation {
+    pub(super) fn empty(shared: Arc<Shared>, account: AccountId) -> Reservation {
+        Reservation { shared, account, bytes: 0, overdraft: None }
+    }
+
+    /// An empty one for the same agent type, with the same overdraft.
+    pub fn beside(&self, kind: MemoryKind) -> Reservation {
+        let account = AccountId { kind, ..self.account };
+        Reservation { shared: self.shared.clone(), account, bytes: 0, overdraft: self.overdraft.clone() }
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Begins a turn: from now on it may go beyond the budget, if no other turn does. What is made with
+    /// [`Reservation::beside`] from now on belongs to the same turn.
+    pub fn begin_turn(&mut self) {
+        self.overdraft = Some(Arc::new(Overdraft::new(self.shared.clone())));
+    }
+
+    /// Ends the turn for this reservation. Another one may go beyond the budget when all of this one's have ended or are
+    /// dropped.
+    pub fn end_turn(&mut self) {
+        self.overdraft = None;
+    }
+
+    /// Adds bytes, whether there is room or not: for what is small, or bounded otherwise.
+    pub fn grow(&mut self, more: u64) {
+        self.shared.add(self.account, more);
+        self.bytes += more;
+    }
+
+    /// Adds bytes if there is room, if enough of what is idle can be given up, or if this turn may go beyond the budget.
+    pub fn try_grow(&mut self, more: u64) -> bool {
+        let shared = &*self.shared;
+        let overdraft = self.overdraft.as_ref();
+        if more == 0 {
+            return true;
+        }
+        if overdraft.is_some_and(|overdraft| overdraft.is_mine()) {
+            self.grow(more);
+            return true;
+        }
+        if self.account.kind == MemoryKind::Bodies && more > SMALL_BODY && shared.is_for_turns() {
+            return false;
+        }
+        if shared.take(self.account, more) || shared.take_from_idle(self.account, more) {
+            self.bytes += more;
+            return true;
+        }
+        if overdraft.is_some_and(|overdraft| overdraft.begin()) {
+            self.grow(more);
+            return true;
+        }
+        false
+    }
+
+    /// The same, and waits so long for others to end.
+    pub async fn wait_grow(&mut self, more: u64, patience: Duration) -> Result<(), MemoryExhausted> {
+        if self.try_grow(more) {
+            return Ok(());
+        }
+        let shared = self.shared.clone();
+        let waited = tokio::time::timeout(patience, self.wait_in_line(&shared, more)).await;
+        waited.map_err(|_elapsed| refused(&shared))
+    }
+
+    async fn wait_in_line(&mut self, shared: &Shared, more: u64) {
+        let line = shared.line(self.account.kind);
+        let _waiting = Waiting::begin(&line.waiting);
+        // It is never closed.
+        let _first = line.turnstile.acquire().await;
+        while !self.try_grow(more) {
+            // Whatever was freed, it looks again.
+            tokio::time::timeout(POLL_INTERVAL, line.freed.notified()).await.ok();
+        }
+    }
+
+    /// The same as [`Reservation::try_grow`], and counts a refusal.
+    pub fn grow_or_refuse(&mut self, more: u64) -> Result<(), MemoryExhausted> {
+        if self.try_grow(more) { Ok(()) } else { Err(refused(&self.shared)) }
+    }
+
+    /// Gives bytes back.
+    pub fn shrink(&mut self, less: u64) {
+        let less = less.min(self.bytes);
+        self.bytes -= less;
+        self.shared.subtract(self.account, less);
+    }
+
+    /// Grows or shrinks to so many bytes, whether there is room or not.
+    pub fn set(&mut self, bytes: u64) {
+        match bytes.checked_sub(self.bytes) {
+            Some(0) => {}
+            Some(more) => self.grow(more),
+            None => self.shrink(self.bytes - bytes),
+        }
+    }
+}
+
+fn refused(shared: &Shared) -> MemoryExhausted {
+    shared.refused();
+    MemoryExhausted
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.shared.subtract(self.account, self.bytes);
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reservation")
+            .field("kind", &self.account.kind)
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Counts a waiter while it waits, even if its future is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(counter: &'a AtomicUsize) -> Waiting<'a> {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Waiting(counter)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

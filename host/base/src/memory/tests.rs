@@ -1,0 +1,157 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Idle things, the first of which is given up first.
+#[derive(Default)]
+struct IdleThings(Mutex<VecDeque<Reservation>>);
+
+impl Reclaim for IdleThings {
+    fn reclaim(&self) -> bool {
+        let oldest = self.0.lock().pop_front();
+        oldest.is_some()
+    }
+}
+
+fn budget(limit: u64) -> (MemoryBudget, Arc<IdleThings>) {
+    let budget = MemoryBudget::new(limit, ["A".into(), "B".into()]);
+    let idle = Arc::new(IdleThings::default());
+    let weak: Weak<IdleThings> = Arc::downgrade(&idle);
+    budget.reclaim_from(weak);
+    (budget, idle)
+}
+
+fn of(budget: &MemoryBudget, bytes: u64) -> Reservation {
+    let mut reservation = budget.reservation(MemoryKind::Instances, Some("A"));
+    reservation.grow(bytes);
+    reservation
+}
+
+fn shown(budget: &MemoryBudget, agent_type: Option<&str>, kind: MemoryKind) -> Option<u64> {
+    let is_it = |account: &MemoryAccount| account.agent_type.as_deref() == agent_type && account.kind == kind;
+    budget.accounts().into_iter().find(is_it).map(|account| account.bytes)
+}
+
+#[test]
+fn what_is_dropped_is_given_back_to_its_account() {
+    let (budget, _idle) = budget(100);
+    let mut held = of(&budget, 30);
+    held.shrink(10);
+    held.set(25);
+    let code = {
+        let mut code = budget.reservation(MemoryKind::Code, None);
+        code.grow(5);
+        code
+    };
+    assert_eq!(shown(&budget, Some("A"), MemoryKind::Instances), Some(25));
+    assert_eq!(shown(&budget, Some("B"), MemoryKind::Instances), Some(0));
+    assert_eq!(shown(&budget, None, MemoryKind::Code), Some(5));
+    assert_eq!(budget.reserved(), 30);
+    drop((held, code));
+    assert_eq!((budget.reserved(), budget.of_kind(MemoryKind::Instances)), (0, 0));
+}
+
+#[test]
+fn what_is_idle_makes_room_and_what_is_in_use_does_not() {
+    let (budget, idle) = budget(100);
+    let in_use = of(&budget, 40);
+    idle.0.lock().extend([of(&budget, 30), of(&budget, 30)]);
+    let mut more = of(&budget, 0);
+    assert!(more.try_grow(20));
+    assert_eq!((idle.0.lock().len(), budget.counts().0), (1, 1), "no more than is needed");
+    assert!(more.try_grow(40));
+    assert!(!more.try_grow(1), "nothing is idle");
+    assert_eq!((more.bytes(), budget.reserved()), (60, 100));
+    drop(in_use);
+    assert!(more.try_grow(40));
+}
+
+#[test]
+fn what_was_measured_beyond_the_reservations_counts_but_leaves_a_part() {
+    let (budget, _idle) = budget(100);
+    let held = of(&budget, 20);
+    budget.measured(70);
+    assert!(!of(&budget, 0).try_grow(31));
+    assert!(of(&budget, 0).try_grow(30));
+    assert_eq!(budget.excess(), 0);
+    budget.measured(1_000);
+    assert_eq!(budget.excess(), 900);
+    drop(held);
+    assert!(of(&budget, 0).try_grow(25), "a host in which nothing fits serves nobody");
+}
+
+#[test]
+fn a_place_that_is_warm_is_room_for_an_instance() {
+    let (budget, _idle) = budget(100);
+    let mut warm = budget.reservation(MemoryKind::WarmSlots, None);
+    warm.set(40);
+    let _held = of(&budget, 60);
+    assert!(!budget.reservation(MemoryKind::Turns, Some("A")).try_grow(1));
+    assert!(of(&budget, 0).try_grow(40));
+}
+
+#[test]
+fn one_turn_at_a_time_goes_beyond_the_budget_until_all_of_it_is_dropped() {
+    let (budget, _idle) = budget(100);
+    let mut turns = [of(&budget, 50), of(&budget, 50)];
+    for turn in &mut turns {
+        turn.begin_turn();
+    }
+    let [first, second] = &mut turns;
+    let mut writes = first.beside(MemoryKind::Turns);
+    assert!(first.try_grow(10) && writes.try_grow(10), "what one turn holds goes together");
+    assert!(!second.try_grow(1));
+    first.end_turn();
+    assert!(!second.try_grow(1), "what it writes is not committed yet");
+    drop(writes);
+    assert!(second.try_grow(1) && !first.try_grow(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_gets_what_is_freed_in_the_order_of_arrival() {
+    let (budget, idle) = budget(100);
+    let (held, mut small, mut large) = (of(&budget, 100), of(&budget, 0), of(&budget, 0));
+    assert_eq!(small.wait_grow(10, SECOND).await, Err(MemoryExhausted));
+    assert_eq!(budget.counts().1, 1);
+    let waits = async {
+        large.wait_grow(90, SECOND).await.expect("it is first");
+        drop(large);
+    };
+    let waits_behind = async {
+        tokio::time::sleep(SECOND / 10).await;
+        small.wait_grow(20, SECOND).await.expect("there is room once the first has ended");
+    };
+    let ends = async {
+        tokio::time::sleep(SECOND / 5).await;
+        // A turn ends, and what it holds is idle from then on.
+        idle.0.lock().push_back(held);
+        budget.became_idle();
+    };
+    tokio::join!(waits, waits_behind, ends);
+    assert_eq!(small.bytes(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_body_takes_nothing_that_a_turn_waits_for() {
+    const MIB: u64 = 1024 * 1024;
+    let (budget, _idle) = budget(100 * MIB);
+    let (mut held, mut turn) = (of(&budget, 100 * MIB), of(&budget, 0));
+    let body = || budget.reservation(MemoryKind::Bodies, None);
+    let (mut large, mut small) = (body(), body());
+    let turn_waits = async {
+        assert_eq!(turn.wait_grow(60 * MIB, SECOND).await, Err(MemoryExhausted));
+    };
+    let bodies_wait = async {
+        tokio::time::sleep(SECOND / 10).await;
+        held.shrink(50 * MIB);
+        assert!(!large.try_grow(10 * MIB) && small.try_grow(100));
+        large.wait_grow(10 * MIB, 2 * SECOND).await.expect("no turn waits any more");
+    };
+    tokio::join!(turn_waits, bodies_wait);
+}

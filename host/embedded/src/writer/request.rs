@@ -1,0 +1,31 @@
+//! What the writing thread is asked for.
+
+use daca_base::shares::SharePermit;
+use daca_model::ActorAddress;
+use daca_model::backend::Error;
+use tokio::sync::oneshot;
+
+use crate::transaction::{LastingParts, ScheduleChange};
+
+/// A request to the writer.
+pub(crate) enum Request {
+    Commit(CommitRequest),
+    /// Everything before it is on disk and the file is closed when the answer arrives.
+    Close(oneshot::Sender<()>),
+}
+
+/// A turn to make durable, and the channel for its result.
+pub(crate) struct CommitRequest {
+    pub(crate) actor: ActorAddress,
+    pub(crate) turn: LastingParts,
+    /// Its bytes.
+    pub(crate) bytes: usize,
+    /// The turn goes back with its result, to be freed on the threads that have allocated it. Here that is slow: the
+    /// allocator would have to give each piece back to another thread.
+    pub(crate) done: oneshot::Sender<(Committed, LastingParts)>,
+    /// Its place among the commits that wait.
+    pub(crate) _waits: SharePermit,
+}
+
+/// The result of a turn in its transaction. The error rejects it alone.
+pub(crate) type Committed = Result<Vec<ScheduleChange>, Error>;

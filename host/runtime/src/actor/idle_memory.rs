@@ -1,0 +1,132 @@
+//! The memory of idle actors: their instances, and the state that they keep between their turns.
+//!
+//! Either may be given up at any time: the actor's next turn makes an instance again, and reads its state again. What is
+//! worth least ([`super::worth`]) goes first when memory is needed. Of cheap instances only a few are kept at all, and they
+//! go before all else: beyond those of the actors that are called again within moments, they save nothing, and memory that
+//! is not used is free for what costs more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::idle_entries::IdleEntries;
+use super::reclaim_list::ReclaimList;
+use super::record::Activation;
+use super::worth::Worth;
+use crate::component::Instance;
+
+/// The idle instances of types whose activation is cheap. Measured with the ChatAgent: 10,000 active actors answer about
+/// as many messages a second with 64 instances as with 8,192, and 1,000 actors a sixth fewer.
+const MAX_CHEAP: usize = 384;
+/// State of so few bytes has no entry: that costs as much as what it would give back.
+const SMALL_STATE: u64 = 1024;
+/// What it costs to read an actor's state again. It is 0.1 ms from a file, and some milliseconds through a sidecar.
+const READING: Duration = Duration::from_millis(1);
+
+/// What idle actors could give up.
+#[derive(Default)]
+pub(super) struct IdleMemory {
+    worth: Worth,
+    cheap: ReclaimList,
+    costly: ReclaimList,
+    caches: ReclaimList,
+}
+
+impl IdleMemory {
+    /// An activation is idle from now on, with this instance and so many bytes of state.
+    pub(super) fn idle(
+        &self,
+        activation: &Arc<Activation>,
+        instance: Option<&Instance>,
+        cached: u64,
+    ) -> IdleEntries {
+        let instance = instance.map(|instance| {
+            let version = instance.version();
+            let (cost, is_cheap) = (version.activation_cost().read(), version.is_cheap());
+            // Among cheap ones, whose costs differ by chance, the one that was used longest ago goes first.
+            let worth = if is_cheap { 0 } else { self.worth.of(cost, instance.reserved()) };
+            (self.instances(is_cheap).push(activation, worth), is_cheap)
+        });
+        let cache =
+            (cached > SMALL_STATE).then(|| self.caches.push(activation, self.worth.of(READING, cached)));
+        IdleEntries { instance, cache }
+    }
+
+    /// An activation is not idle any more.
+    pub(super) fn busy(&self, entries: IdleEntries) {
+        let IdleEntries { instance, cache } = entries;
+        if let Some((rank, is_cheap)) = instance {
+            self.instances(is_cheap).remove(rank);
+        }
+        if let Some(rank) = cache {
+            self.caches.remove(rank);
+        }
+    }
+
+    /// Drops an idle instance of an agent type, a cheap one if there is any. Returns `false` if none is idle.
+    pub(super) fn give_up_instance_of(&self, agent_type: &str) -> bool {
+        while let Some((_, activation)) = self.cheap.pop_least_of(agent_type) {
+            if activation.give_up_instance() {
+                return true;
+            }
+        }
+        while let Some((rank, activation)) = self.costly.pop_least_of(agent_type) {
+            if activation.give_up_instance() {
+                self.worth.given_up(rank.worth);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Gives up an idle instance or an idle actor's state: first the cheap instances, then what is worth least. Returns
+    /// `false` if there is neither.
+    pub(super) fn give_up_any(&self) -> bool {
+        loop {
+            let given_up = match (self.cheap.least(), self.costly.least(), self.caches.least()) {
+                (None, None, None) => return false,
+                (Some(_), _, _) => self.give_up_cheap(),
+                (None, Some(instance), Some(cache)) if cache.worth < instance.worth => self.give_up_cache(),
+                (None, Some(_), _) => self.give_up_least(&self.costly, Activation::give_up_instance),
+                (None, None, Some(_)) => self.give_up_cache(),
+            };
+            if given_up {
+                return true;
+            }
+        }
+    }
+
+    /// Drops cheap instances beyond the few that are kept.
+    pub(super) fn trim(&self) {
+        while self.cheap.len() > MAX_CHEAP {
+            self.give_up_cheap();
+        }
+    }
+
+    /// All idle activations with an instance.
+    pub(super) fn with_instance(&self) -> Vec<Arc<Activation>> {
+        [self.cheap.all(), self.costly.all()].concat()
+    }
+
+    /// Takes the first cheap instance. It says nothing of what others are worth: cheap ones come and go with every turn.
+    fn give_up_cheap(&self) -> bool {
+        self.cheap.pop_least().is_some_and(|(_, activation)| activation.give_up_instance())
+    }
+
+    fn give_up_cache(&self) -> bool {
+        self.give_up_least(&self.caches, Activation::give_up_cache)
+    }
+
+    /// Takes the first entry of a list. It may be out of date: then nothing is given up.
+    fn give_up_least(&self, list: &ReclaimList, give_up: fn(&Activation) -> bool) -> bool {
+        let Some((rank, activation)) = list.pop_least() else { return false };
+        let is_given_up = give_up(&activation);
+        if is_given_up {
+            self.worth.given_up(rank.worth);
+        }
+        is_given_up
+    }
+
+    fn instances(&self, is_cheap: bool) -> &ReclaimList {
+        if is_cheap { &self.cheap } else { &self.costly }
+    }
+}

@@ -1,0 +1,44 @@
+//! The engine of scripts, which the host brings: the component of all of them.
+
+use std::sync::Arc;
+
+use daca_base::digest::digest;
+use daca_base::memory::Reservation;
+use daca_script::ENGINE;
+use tokio::sync::OnceCell;
+use wasmtime::component::{InstancePre, Linker};
+
+use super::{InstanceState, Outline};
+
+/// The interface from which the engine takes its script.
+const SOURCE: &str = "daca:script/source@0.1.0";
+
+/// The engine, compiled and linked at the first script.
+#[derive(Clone, Default)]
+pub(super) struct ScriptEngine(pub(super) Arc<OnceCell<LinkedEngine>>);
+
+#[derive(Clone)]
+pub(super) struct LinkedEngine {
+    pub(super) digest: String,
+    pub(super) outline: Outline,
+    pub(super) pre: InstancePre<InstanceState>,
+    /// The part of the host's budget of memory that its code takes.
+    pub(super) _code: Arc<Reservation>,
+}
+
+/// Links the import of the script. Only the engine can have it: `imports::offers` does not know it.
+pub(super) fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
+    linker.instance(SOURCE)?.func_wrap(
+        "read",
+        |store: wasmtime::StoreContextMut<'_, InstanceState>, (): ()| {
+            let script = store.data().script.clone();
+            let script = script.ok_or_else(|| wasmtime::Error::msg("this instance has no script"))?;
+            Ok((script.source.clone(),))
+        },
+    )
+}
+
+/// The SHA-256 of the engine's file, under which its code is kept.
+pub(super) fn engine_digest() -> String {
+    digest(ENGINE)
+}

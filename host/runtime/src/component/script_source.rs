@@ -1,0 +1,43 @@
+//! A script as the engine takes it.
+
+use std::sync::Arc;
+
+use daca_script::Prepared;
+use wasmtime::component::{ComponentType, Lower};
+
+/// The name of the script's file in stacks.
+const FILE: &str = "script";
+
+/// What the engine evaluates: the record of its import.
+#[derive(Debug, Clone, ComponentType, Lower)]
+#[component(record)]
+pub(super) struct Source {
+    file: Arc<str>,
+    body: Arc<str>,
+    lines: Arc<[u32]>,
+}
+
+impl Source {
+    pub(super) fn of(prepared: &Prepared) -> Source {
+        Source {
+            file: FILE.into(),
+            body: prepared.body.as_str().into(),
+            lines: prepared.lines.as_slice().into(),
+        }
+    }
+
+    /// The bytes that it takes.
+    pub(super) fn bytes(&self) -> u64 {
+        (self.body.len() + size_of_val(&*self.lines)) as u64
+    }
+}
+
+/// A script of a version.
+#[derive(Debug)]
+pub struct Script {
+    pub(super) source: Source,
+    /// The methods that callers reach.
+    pub methods: Vec<String>,
+    /// The SHA-256 of the engine, in hexadecimal.
+    pub engine: String,
+}
