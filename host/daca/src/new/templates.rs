@@ -1,0 +1,114 @@
+//! The templates, which are the files in `host/daca/templates`, and the copies of the SDKs.
+//!
+//! A new language is one more entry of [`LANGUAGES`], with its folder of files.
+
+use super::name::Name;
+
+/// A file: its path in the new folder, and its text.
+type File = (&'static str, &'static str);
+
+/// A language of agents.
+pub(super) struct Language {
+    /// As `--lang` takes it.
+    pub(super) name: &'static str,
+    /// For people.
+    pub(super) title: &'static str,
+    /// Commands before the first `daca dev`, once.
+    pub(super) setup: &'static [&'static str],
+    /// The command that runs the tests.
+    pub(super) test: &'static str,
+    /// Files with names to fill in.
+    template: &'static [File],
+    /// Files that are copied as they are.
+    sdk: &'static [&'static [File]],
+    /// Symbolic links: path and target.
+    pub(super) links: &'static [(&'static str, &'static str)],
+}
+
+/// Files below one folder, named from this package's, that go into another one.
+macro_rules! files {
+    ($from:literal => $to:literal: $($path:literal)*) => {
+        &[$((concat!($to, $path), include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $from, $path)))),*]
+    };
+}
+
+/// What the tests of scripts need of `@daca/sdk`. A script itself needs nothing: the host has its own.
+const JAVASCRIPT_SDK: &[&[File]] = &[
+    files!("templates/sdk/js/" => "sdk/": "package.json"),
+    files!("../../" => "sdk/": "LICENSE"),
+    files!("../../guest/js/src/" => "sdk/src/":
+        "actors.js" "agent.js" "effects.js" "failures.js" "index.d.ts" "index.js" "inspect.js" "json.js" "settings.js"
+        "state.js" "testing.d.ts" "testing.js" "wakeups.js"
+        "host/actors.js" "host/bindings.js" "host/config.js" "host/effects.js" "host/identity.js" "host/logging.js"
+        "host/pubsub.js" "host/reminders.js" "host/secrets.js" "host/state.js" "host/timers.js" "host/turn.js"
+    ),
+];
+
+/// What `npm install` would make of the package's one dependency.
+const JAVASCRIPT_LINKS: &[(&str, &str)] = &[("node_modules/@daca/sdk", "../../sdk")];
+
+/// `daca-sdk` in the folders of the repository, which its paths need.
+const RUST_SDK: &[&[File]] = &[
+    files!("templates/sdk/rust/" => "sdk/": "Cargo.toml"),
+    files!("../../" => "sdk/":
+        "LICENSE" "wit/agent.wit" "wit/deps/wasi-config/store.wit" "wit/deps/wasi-logging/logging.wit"
+    ),
+    files!("../../guest/sdk/" => "sdk/guest/sdk/":
+        "Cargo.toml" "src/actors.rs" "src/bindings.rs" "src/config.rs" "src/effect.rs" "src/error.rs"
+        "src/failed_effect.rs" "src/identity.rs" "src/json.rs" "src/lib.rs" "src/log.rs" "src/migration.rs"
+        "src/pubsub.rs" "src/reminders.rs" "src/rt.rs" "src/rt/bindings.rs" "src/schedule.rs" "src/secrets.rs"
+        "src/state.rs" "src/timers.rs"
+    ),
+    files!("../../guest/sdk-macros/" => "sdk/guest/sdk-macros/":
+        "Cargo.toml" "src/agent.rs" "src/agent/errors.rs" "src/agent/role.rs" "src/expand.rs" "src/lib.rs"
+    ),
+];
+
+/// All languages, in the order in which people are told them.
+pub(super) const LANGUAGES: &[Language] = &[
+    Language {
+        name: "ts",
+        title: "TypeScript",
+        setup: &[],
+        test: "node --test",
+        template: files!("templates/ts/" => "":
+            "README.md" "agent.test.ts" "agent.ts" "agents.toml" "gitignore" "package.json" "tsconfig.json"
+        ),
+        sdk: JAVASCRIPT_SDK,
+        links: JAVASCRIPT_LINKS,
+    },
+    Language {
+        name: "js",
+        title: "JavaScript",
+        setup: &[],
+        test: "node --test",
+        template: files!("templates/js/" => "":
+            "README.md" "agent.js" "agent.test.js" "agents.toml" "gitignore" "package.json"
+        ),
+        sdk: JAVASCRIPT_SDK,
+        links: JAVASCRIPT_LINKS,
+    },
+    Language {
+        name: "rust",
+        title: "Rust",
+        setup: &["rustup target add wasm32-wasip2"],
+        test: "cargo test",
+        template: files!("templates/rust/" => "": "Cargo.toml" "README.md" "agents.toml" "gitignore" "src/lib.rs"),
+        sdk: RUST_SDK,
+        links: &[],
+    },
+];
+
+impl Language {
+    /// The files of a new folder.
+    pub(super) fn files(&self, name: &Name) -> impl Iterator<Item = (&'static str, String)> {
+        let of_template = self.template.iter().map(move |(path, text)| (visible_as(path), name.fill(text)));
+        let of_sdk = self.sdk.iter().copied().flatten().map(|(path, text)| (*path, (*text).to_owned()));
+        of_template.chain(of_sdk)
+    }
+}
+
+/// A hidden file of a template is not hidden in this repository, where it would take effect.
+fn visible_as(path: &'static str) -> &'static str {
+    if path == "gitignore" { ".gitignore" } else { path }
+}
