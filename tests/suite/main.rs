@@ -21,6 +21,7 @@ mod limits;
 mod logs;
 mod manifests;
 mod mixed;
+mod new;
 mod openapi;
 mod repeated;
 mod scripts;

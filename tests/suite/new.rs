@@ -1,0 +1,128 @@
+//! `daca new`: each template is checked, served, changed and tested, as the one does who has made a folder of it.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use daca_tests::{Ended, Host, Patience, folders, replaced, run_in, target};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// Cargo may be building the agent meanwhile, beside all other tests.
+const PATIENCE: Patience = Patience::new(Duration::from_secs(600), Duration::from_millis(50));
+
+/// A folder with the new folder `chat`.
+async fn made(language: &str) -> anyhow::Result<Arc<TempDir>> {
+    let within = Arc::new(TempDir::new()?);
+    let Ended { code, stdout, stderr } = run_in(within.path(), ["new", "chat", "--lang", language]).await?;
+    anyhow::ensure!(code == Some(0), "{stderr}");
+    anyhow::ensure!(stdout.contains("\n  cd chat\n") && stdout.contains("\n  daca dev\n"), "{stdout}");
+    Ok(within)
+}
+
+/// Checks and serves `chat`, has the conversation of its README, and changes the answer in the agent's file.
+async fn is_served_and_swapped(within: Arc<TempDir>, source: &str) -> anyhow::Result<()> {
+    let folder = within.path().join("chat");
+    let checked = run_in(&folder, ["check"]).await?;
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+
+    let host = Host::start_dev(within.clone(), "chat").await?;
+    let hi = json!({ "content": "Hi" });
+    let answer = host.post("/chat/user1", &hi).await?;
+    assert_eq!(answer.status, 200, "{:?}", answer.body);
+    assert_eq!(answer.body, json!({ "role": "assistant", "content": "Got your message: Hi" }));
+    let history = json!([{ "role": "user", "content": "Hi" }, answer.body]);
+    assert_eq!(host.get("/chat/user1").await?.body, history);
+    assert_eq!(host.post("/chat/user1", &json!({ "content": "" })).await?.outcome(), (400, Some("invalid")));
+
+    let path = folder.join(source);
+    let changed = replaced(&std::fs::read_to_string(&path)?, "Got your message: ", "You have written: ")?;
+    std::fs::write(&path, changed)?;
+    let is_new =
+        async || anyhow::Ok(host.post("/chat/user2", &hi).await?.body["content"] == "You have written: Hi");
+    PATIENCE.until("the changed agent answers", is_new).await?;
+    assert_eq!(host.get("/chat/user1").await?.body, history, "the state stays");
+    host.stop().await?;
+    Ok(())
+}
+
+/// Node's version. `None` if there is none.
+fn node() -> Option<(u32, u32)> {
+    let output = Command::new("node").arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let mut numbers = text.trim().trim_start_matches('v').split('.').map_while(|number| number.parse().ok());
+    Some((numbers.next()?, numbers.next()?))
+}
+
+/// Runs the tests that the new folder has, if this machine has a Node that can.
+fn its_tests_pass_by_node(within: &Path, least: (u32, u32)) -> anyhow::Result<()> {
+    let found = node();
+    if found.is_none_or(|version| version < least) {
+        let (major, minor) = least;
+        eprintln!("SKIPPED: the tests of a new folder need Node {major}.{minor}; found: {found:?}");
+        return Ok(());
+    }
+    passes(Command::new("node").arg("--test").current_dir(within.join("chat")))
+}
+
+fn passes(command: &mut Command) -> anyhow::Result<()> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    anyhow::ensure!(output.status.success(), "{command:?}\n{}{}", text(&output.stdout), text(&output.stderr));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_agent_in_typescript_is_served_swapped_and_tested() -> anyhow::Result<()> {
+    let within = made("ts").await?;
+    its_tests_pass_by_node(within.path(), (22, 18))?;
+    is_served_and_swapped(within, "agent.ts").await
+}
+
+#[tokio::test]
+async fn a_new_agent_in_javascript_is_served_swapped_and_tested() -> anyhow::Result<()> {
+    let within = made("js").await?;
+    its_tests_pass_by_node(within.path(), (20, 0))?;
+    is_served_and_swapped(within, "agent.js").await
+}
+
+/// With this project's versions of dependencies, and in a place where they were built before.
+#[tokio::test]
+async fn a_new_agent_in_rust_is_served_swapped_and_tested() -> anyhow::Result<()> {
+    let within = made("rust").await?;
+    let chat = within.path().join("chat");
+    let built = target().join("documents");
+    std::fs::create_dir_all(&built)?;
+    std::os::unix::fs::symlink(built, chat.join("target"))?;
+    std::fs::copy(folders::root().join("Cargo.lock"), chat.join("Cargo.lock"))?;
+    passes(Command::new("cargo").arg("test").current_dir(&chat))?;
+    // So that the start of `daca dev` finds it built.
+    let arguments = ["build", "--target", "wasm32-wasip2", "--release"];
+    passes(Command::new("cargo").args(arguments).current_dir(&chat))?;
+    is_served_and_swapped(within, "src/lib.rs").await
+}
+
+#[tokio::test]
+async fn what_cannot_be_made_is_refused_with_a_code_and_changes_nothing() -> anyhow::Result<()> {
+    let within = TempDir::new()?;
+    std::fs::create_dir(within.path().join("full"))?;
+    std::fs::write(within.path().join("full/mine"), "mine")?;
+    for (name, language, refusal, help) in [
+        ("1chat", "ts", "new-name-invalid", "letter"),
+        ("../chat", "ts", "new-name-invalid", "letter"),
+        ("chat", "cobol", "new-language-unknown", "ts, js, rust"),
+        ("full", "ts", "new-folder-not-empty", "another name"),
+    ] {
+        let Ended { code, stderr, .. } = run_in(within.path(), ["new", name, "--lang", language]).await?;
+        assert_eq!(code, Some(1), "{name}: {stderr}");
+        let (message, advice) = stderr.split_once("\n  help: ").context("there is help")?;
+        assert!(message.starts_with(&format!("error[{refusal}]: ")) && advice.contains(help), "{stderr}");
+    }
+    let left = std::fs::read_dir(within.path())?.map(|entry| entry.map(|entry| entry.file_name()));
+    let left = left.collect::<std::io::Result<Vec<_>>>()?;
+    assert_eq!(left, ["full"]);
+    assert_eq!(std::fs::read_to_string(within.path().join("full/mine"))?, "mine");
+    Ok(())
+}
