@@ -88,6 +88,22 @@ async fn a_new_agent_in_javascript_is_served_swapped_and_tested() -> anyhow::Res
     is_served_and_swapped(within, "agent.js").await
 }
 
+/// Its component is built by packages that only pip can fetch, so it is not served here.
+#[tokio::test]
+async fn a_new_agent_in_python_is_tested() -> anyhow::Result<()> {
+    let within = made("python").await?;
+    let can = "import pytest, sys; assert sys.version_info >= (3, 11)";
+    let found = Command::new("python3").args(["-c", can]).output();
+    if !found.as_ref().is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: the tests of a new folder need Python 3.11 and pytest; found: {found:?}");
+        return Ok(());
+    }
+    let mut command = Command::new("python3");
+    // As if it were installed, and nothing else beside it.
+    command.args(["-m", "pytest", "-p", "daca.pytest_plugin"]).current_dir(within.path().join("chat"));
+    passes(command.env("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1").env("PYTHONPATH", "sdk/src"))
+}
+
 /// With this project's versions of dependencies, and in a place where they were built before.
 #[tokio::test]
 async fn a_new_agent_in_rust_is_served_swapped_and_tested() -> anyhow::Result<()> {
@@ -112,7 +128,7 @@ async fn what_cannot_be_made_is_refused_with_a_code_and_changes_nothing() -> any
     for (name, language, refusal, help) in [
         ("1chat", "ts", "new-name-invalid", "letter"),
         ("../chat", "ts", "new-name-invalid", "letter"),
-        ("chat", "cobol", "new-language-unknown", "ts, js, rust"),
+        ("chat", "cobol", "new-language-unknown", "ts, js, python, rust"),
         ("full", "ts", "new-folder-not-empty", "another name"),
     ] {
         let Ended { code, stderr, .. } = run_in(within.path(), ["new", name, "--lang", language]).await?;

@@ -64,6 +64,24 @@ const RUST_SDK: &[&[File]] = &[
     ),
 ];
 
+/// The package `daca-sdk`, which `pip install ./sdk` takes: what agents import, `daca-py`, and a host for tests.
+const PYTHON_SDK: &[&[File]] = &[
+    files!("../../guest/python/" => "sdk/": "LICENSE" "README.md" "pyproject.toml" "setup.py"),
+    files!("../../guest/python/src/" => "sdk/src/":
+        "daca/__init__.py" "daca/_host.py" "daca/_turn.py" "daca/_wakeups.py" "daca/activation.py" "daca/actors.py"
+        "daca/agents.py" "daca/bindings.py" "daca/component.py" "daca/config.py" "daca/dapr.py" "daca/effects.py"
+        "daca/failures.py" "daca/identity.py" "daca/json.py" "daca/log.py" "daca/py.typed" "daca/pytest_plugin.py"
+        "daca/reminders.py" "daca/secrets.py" "daca/state.py" "daca/testing.py" "daca/timers.py" "daca/traces.py"
+        "daca/typed.py"
+        "daca/build/__init__.py" "daca/build/command.py" "daca/build/component.py" "daca/build/describe.py"
+        "daca/build/entry.py" "daca/build/memory.py" "daca/build/uses.py" "daca/build/world.py"
+    ),
+    // Where `setup.py` puts the contract of the repository.
+    files!("../../wit/" => "sdk/src/daca/wit/":
+        "agent.wit" "deps/wasi-config/store.wit" "deps/wasi-logging/logging.wit"
+    ),
+];
+
 /// All languages, in the order in which people are told them.
 pub(super) const LANGUAGES: &[Language] = &[
     Language {
@@ -87,6 +105,17 @@ pub(super) const LANGUAGES: &[Language] = &[
         ),
         sdk: JAVASCRIPT_SDK,
         links: JAVASCRIPT_LINKS,
+    },
+    Language {
+        name: "python",
+        title: "Python",
+        setup: &["python3 -m venv .venv && .venv/bin/pip install ./sdk pytest"],
+        test: ".venv/bin/pytest",
+        template: files!("templates/python/" => "":
+            "README.md" "agent.py" "agents.toml" "gitignore" "pytest.ini" "test_agent.py"
+        ),
+        sdk: PYTHON_SDK,
+        links: &[],
     },
     Language {
         name: "rust",

@@ -65,6 +65,13 @@ fn every_file_of_the_templates_and_of_the_sdks_is_written() -> anyhow::Result<()
             assert!(written.contains(&path), "{language}: {path}");
         }
     }
+    let within = made("python")?;
+    let sdk = below(&within.path().join("chat/sdk/src"))?;
+    let is_made =
+        |path: &str| ["__pycache__", ".egg-info", "daca/wit/"].iter().any(|made| path.contains(made));
+    for path in below(&repository("guest/python/src"))?.iter().filter(|path| !is_made(path)) {
+        assert!(sdk.contains(path), "guest/python/src/{path}");
+    }
     let within = made("rust")?;
     let sdk = below(&within.path().join("chat/sdk"))?;
     for folder in ["guest/sdk/src", "guest/sdk-macros/src", "wit"] {
