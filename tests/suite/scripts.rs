@@ -177,8 +177,8 @@ async fn a_script_that_cannot_serve_is_refused_with_its_line_and_the_old_one_ser
     Ok(())
 }
 
-#[test]
-fn check_names_what_is_wrong_with_a_script() -> anyhow::Result<()> {
+#[tokio::test]
+async fn check_names_what_is_wrong_with_a_script() -> anyhow::Result<()> {
     let folder = TempDir::new()?;
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text);
     write("counter.ts", COUNTER)?;
@@ -186,14 +186,14 @@ fn check_names_what_is_wrong_with_a_script() -> anyhow::Result<()> {
         "[agents.Counter]\ncomponent = \"counter.ts\"\n{PERMISSIONS}\n[[routes]]\nmethod = \"POST\"\npath = \"/c/{{id}}\"\nagent = \"Counter\"\ncall = \"Ad\"\nactor-id = {{ path = \"id\" }}\n"
     );
     write("agents.toml", &manifest)?;
-    let output = run_in(folder.path(), &["check"])?;
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let output = run_in(folder.path(), ["check"]).await?;
+    let text = output.stderr;
     assert!(text.contains("script-lacks-method") && text.contains("Add"), "{text}");
     write("agents.toml", &manifest.replace("\"Ad\"", "\"Add\""))?;
-    assert!(run_in(folder.path(), &["check"])?.status.success());
+    assert_eq!(run_in(folder.path(), ["check"]).await?.code, Some(0));
     write("counter.ts", "import { agent } from \"@daca/sdk\";\nclass {\n")?;
-    let output = run_in(folder.path(), &["check"])?;
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let output = run_in(folder.path(), ["check"]).await?;
+    let text = output.stderr;
     assert!(text.contains("script-invalid") && text.contains("counter.ts:2:"), "{text}");
     Ok(())
 }

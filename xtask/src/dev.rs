@@ -1,6 +1,7 @@
 //! `cargo xtask dev`: from a fresh checkout to a host that answers.
 
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -25,10 +26,14 @@ pub(crate) struct Arguments {
 /// Builds the ChatAgent and the host, and becomes the host: Ctrl-C goes to it alone, and nothing stays behind.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let profile = if arguments.release { "release" } else { "dev" };
-    steps::run(&[Step::toolchain(&[Part::WasmTarget]), guests::chat_agent(), host(profile)])?;
+    steps::run(&[
+        Step::toolchain(&[Part::WasmTarget]),
+        guests::chat_agent(),
+        host(profile),
+        engine(profile),
+    ])?;
     eprintln!("{}\n", hint(&arguments.arguments));
-    let folder = if arguments.release { "release" } else { "debug" };
-    let program = paths::target().join(folder).join("daca");
+    let program = folder(profile).join("daca");
     // The manifest is the one that `daca dev` takes by default, so that ARGS can name another.
     let mut command = Command::new(&program);
     cargo::prepare(&mut command);
@@ -39,6 +44,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// The step that builds the host.
 pub(crate) fn host(profile: &str) -> Step {
     Step::cargo("host", Cargo::new(&format!("build -p daca-host --profile {profile}")))
+}
+
+/// The step that compiles the engine of scripts ahead of time: the first script of a host does not wait for it. The host looks
+/// for it beside its program.
+pub(crate) fn engine(profile: &str) -> Step {
+    let folder = folder(profile);
+    let words = [folder.join("daca"), "compile-engine".into(), "--out".into(), folder.join("daca-compiled")];
+    Step::program("engine of scripts", words.map(|word| word.display().to_string()).into())
+}
+
+/// Where cargo puts the program of a profile.
+fn folder(profile: &str) -> PathBuf {
+    paths::target().join(if profile == "release" { "release" } else { "debug" })
 }
 
 /// What to try once the host is ready.

@@ -18,7 +18,7 @@ use crate::cargo::Cargo;
 use crate::packages::{guest_side, host_side};
 use crate::steps::{self, Step};
 use crate::toolchain::Part;
-use crate::{chaos, dependencies, documentation, guests, k8s, links, previous, stack};
+use crate::{chaos, dependencies, dev, documentation, guests, k8s, links, previous, stack};
 
 /// What `test` is asked to do.
 #[derive(clap::Args)]
@@ -85,6 +85,7 @@ fn all(with_stack: bool) -> Vec<Step> {
         guests::test_guests(),
         build("build: guests", &guest_side),
         build("build: host", &host_side),
+        dev::engine("dev"),
     ]);
     if with_stack {
         steps.extend([previous::step(), stack::servers()]);
@@ -101,7 +102,7 @@ fn filtered(filter: &[String], with_stack: bool) -> Vec<Step> {
     let host_side = host_side(with_stack);
     let build = linted(&format!("build {host_side} --bin daca"));
     let guests = [guests::chat_agent(), guests::examples(), guests::test_guests()];
-    steps.extend(guests.into_iter().chain([Step::cargo("host", build)]));
+    steps.extend(guests.into_iter().chain([Step::cargo("host", build), dev::engine("dev")]));
     let mut tests = format!("test {host_side} --test suite --test kit --test examples");
     if with_stack {
         steps.extend([previous::step(), stack::servers()]);

@@ -40,6 +40,13 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+    /// Compile the engine of scripts ahead of time
+    #[command(hide = true)]
+    CompileEngine {
+        /// The folder for the code
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
     /// Compile one component in a separate process
     #[command(hide = true)]
     CompileComponent(daca_runtime::component::compiler::child::CompilerArguments),

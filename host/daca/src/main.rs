@@ -69,6 +69,10 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
             let lines = files.iter().map(|file| format!("{}\n", file.display()));
             print(&lines.collect::<String>()).map_err(Into::into)
         }
+        Command::CompileEngine { out } => {
+            let file = compile::engine_of_scripts(&out)?;
+            print(&format!("{}\n", file.display())).map_err(Into::into)
+        }
         Command::CompileComponent(arguments) => component::run_compiler(&arguments).map_err(Into::into),
         Command::Sign(arguments) => sign(&arguments),
         Command::Invoke { actor, method, payload, admin } => {
@@ -169,7 +173,7 @@ fn run_logged(
         admin: arguments.admin,
         admin_token,
         data: arguments.data,
-        compiled: arguments.compiled,
+        compiled: arguments.compiled.or_else(compile::beside_this_program),
         backend: backend(arguments.backend)?,
         log: log.clone(),
     };
@@ -229,7 +233,7 @@ async fn serve(options: Options, builds: bool, shutdown: CancellationToken) -> R
         sources.build_all(&shutdown).await;
     }
     // Compiling, and waiting for an absent sidecar, may take long.
-    let Some(host) = shutdown.run_until_cancelled(Host::start(&options)).await else {
+    let Some(host) = shutdown.run_until_cancelled(Box::pin(Host::start(&options))).await else {
         tracing::info!("stopped before it served");
         return Ok(());
     };

@@ -334,7 +334,7 @@ mod tests {
         .await?;
         let (client, epoch) = connection::client(&address, None)?;
         let reminders = Reminders::new(client.clone(), fake::http("").await?, None)?;
-        let schedules = Schedules::new(client, epoch, reminders);
+        let schedules = Schedules::new(client, epoch, SidecarStatus::default(), reminders);
         let key = WakeupKey { kind: WakeupKind::Reminder, name: EFFECTS.to_owned() };
         let named = |actor: &ActorAddress, name: &str| {
             Some((actor.agent_type.to_string(), actor.id.to_string(), name.to_owned()))

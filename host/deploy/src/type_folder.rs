@@ -32,12 +32,13 @@ impl TypeFolder {
     }
 
     /// Looks for the stored record, and for the files of the versions in `needed`, with the signatures that the rules
-    /// require. `seen` is the state of the record's file as it was written or found last; the result has the present one.
+    /// require. `seen` is the state of the record's file as it was written or found last, if that is known; the result has
+    /// the present one.
     /// The outer error says nothing of the files.
     pub(super) async fn find_missing(
         &self,
         record: Arc<Record>,
-        seen: Stamp,
+        seen: Option<Stamp>,
         needed: BTreeSet<String>,
         rules: Arc<DeployRules>,
     ) -> Result<Result<Stamp, Missing>, Error> {
@@ -45,6 +46,12 @@ impl TypeFolder {
             Ok(library.find_missing(agent_type, &record, seen, &needed, &rules.signers))
         })
         .await
+    }
+
+    /// Returns `true` if the folders are not those of the start any more.
+    pub(super) async fn is_gone(&self) -> bool {
+        // After a panic, which is in the log, nothing is known.
+        self.with(|library, _| Ok(library.is_gone())).await.unwrap_or(false)
     }
 
     /// The record that was here, if it is gone. Called at a start that has found none.

@@ -60,7 +60,11 @@ impl RecordKeeper {
     /// Checks whether this host's disk still has the files that the next start needs. Each loss is logged once. The
     /// versions in `left_out` were already missing at the start, and were reported then.
     pub(super) async fn look_at_files(&mut self, left_out: &BTreeSet<String>, rules: &Arc<DeployRules>) {
-        let Some((record, seen)) = self.on_disk.written.clone() else { return self.write_again().await };
+        let (record, seen) = match self.on_disk.written.clone() {
+            Some((record, seen)) => (record, Some(seen)),
+            // The last write failed, and may have left another record, or none.
+            None => (self.record.clone(), None),
+        };
         let needed = record.in_use().difference(left_out).cloned().collect();
         // After a panic, which is in the log, nothing is known.
         let found = self.folder.find_missing(record.clone(), seen, needed, rules.clone()).await;
@@ -72,6 +76,10 @@ impl RecordKeeper {
             }
             Err(missing) => Some(missing),
         };
+        let is_other = seen.is_none() && matches!(missing, Some(Missing::Record(_)));
+        if is_other && !self.folder.is_gone().await {
+            return self.write_again().await;
+        }
         let agent_type = &*self.agent_type;
         match &missing {
             Some(Missing::RecordFile(reason)) => {
@@ -111,5 +119,65 @@ impl RecordKeeper {
                 error.message
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::library::{Library, Stored};
+    use crate::record::{Origin, Source, VersionMetadata, now};
+    use daca_base::digest::digest;
+    use daca_base::json::UnknownFields;
+
+    async fn keeper(data: &Path) -> anyhow::Result<RecordKeeper> {
+        let folder = TypeFolder::new(Library::new(data, None), "A".into());
+        let version = digest(b"v1");
+        folder.store(&version, Stored { wasm: "v1".into(), signature: None }).await?;
+        let metadata = VersionMetadata {
+            label: "1".into(),
+            bytes: 2,
+            deployed_at: now(),
+            source: Source::Manifest.into(),
+            initiated_by: "tester".into(),
+            migrates: false,
+            last_revision: 1,
+            unknown: UnknownFields::default(),
+        };
+        let origin = Origin { source: Source::Api, initiated_by: "tester".into() };
+        let record = Record::first(version, metadata, None, &origin);
+        let mut keeper = RecordKeeper::new("A".into(), folder, record.clone(), None);
+        keeper.write(&record, None).await?;
+        Ok(keeper)
+    }
+
+    /// The folder may vanish while the record is being written, so that nobody knows what is on disk.
+    #[tokio::test]
+    async fn a_folder_that_vanishes_during_a_write_is_missed_until_a_copy_is_there() -> anyhow::Result<()> {
+        let data = TempDir::new()?;
+        let mut keeper = keeper(data.path()).await?;
+        let (versions, away) = (data.path().join("versions"), data.path().join("away"));
+        std::fs::rename(&versions, &away)?;
+        let record = Record::clone(&keeper.record);
+        assert!(keeper.write(&record, None).await.is_err());
+        let rules = Arc::new(crate::controller::tests::support::rules());
+        let none_left_out = BTreeSet::new();
+        for _ in 0..2 {
+            keeper.look_at_files(&none_left_out, &rules).await;
+            assert!(matches!(keeper.missing(), Some(Missing::Record(_))), "{:?}", keeper.missing());
+        }
+        std::fs::create_dir_all(versions.join("A"))?;
+        for entry in std::fs::read_dir(away.join("A"))? {
+            let entry = entry?;
+            std::fs::copy(entry.path(), versions.join("A").join(entry.file_name()))?;
+        }
+        keeper.look_at_files(&none_left_out, &rules).await;
+        assert_eq!(keeper.missing(), None);
+        keeper.write(&record, None).await?;
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The rules of a deployment controller, without an engine, with a clock that the tests move.
 
-mod support;
+pub(in crate::controller) mod support;
 
 use anyhow::{Context as _, ensure};
 use daca_base::digest::digest;

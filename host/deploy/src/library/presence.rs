@@ -18,13 +18,13 @@ use daca_manifest::signature::{self, Signer};
 
 impl Library {
     /// Looks for the stored record, and for the files of the versions in `needed`, with their signatures if there are
-    /// `signers`. `seen` is the state of the record's file as it was written or found last; the result has the present
-    /// one.
+    /// `signers`. `seen` is the state of the record's file as it was written or found last, if that is known; the result
+    /// has the present one.
     pub(crate) fn find_missing(
         &self,
         agent_type: &str,
         record: &Record,
-        seen: Stamp,
+        seen: Option<Stamp>,
         needed: &BTreeSet<String>,
         signers: &[Signer],
     ) -> Result<Stamp, Missing> {
@@ -36,7 +36,7 @@ impl Library {
             if is_removed { Missing::RecordFile(reason) } else { Missing::Record(reason) }
         })?;
         // A copy of the same content does as well.
-        if found != seen {
+        if Some(found) != seen {
             match self.read_record(agent_type) {
                 Ok(Some(local)) if *local.record == *record => {}
                 Ok(_) => return Err(Missing::Record(at(&path, "it was replaced by another record"))),
@@ -55,6 +55,11 @@ impl Library {
         // A copy of the folder takes the place of the first one.
         *self.folder_id.lock() = FolderId::of(&self.folder);
         Ok(found)
+    }
+
+    /// Returns `true` if the folders are not those of the start any more, so that nothing can be written.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.check_folders().is_err()
     }
 
     /// The error is what has become of a version's file. `bytes` is its size, if that is known.

@@ -37,7 +37,7 @@ pub use outline::check_header;
 pub use precompiled::PrecompileError;
 pub use refusal::LoadError;
 pub use rollout::{ActiveRollout, Counted, Counters, LoadedVersion, NotKnown, TrafficSplit, TurnEnd};
-pub use script::Script;
+pub use script::{PrecompileScriptsError, Script, precompile_script_engine};
 pub use version::{ComponentVersion, imports_without_permission, precompile};
 
 /// The prefix of the interfaces of the contract's package.

@@ -89,7 +89,7 @@ pub(super) fn read(folder: &Path, engine: &wasmtime::Engine, digest: &str) -> Op
     deserialize(engine, code).inspect_err(|error| refuse(&format!("cannot be used here ({error:#})"))).ok()
 }
 
-fn file(folder: &Path, digest: &str) -> PathBuf {
+pub(super) fn file(folder: &Path, digest: &str) -> PathBuf {
     folder.join(format!("{digest}.code"))
 }
 

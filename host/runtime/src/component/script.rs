@@ -3,21 +3,25 @@
 //! The engine is compiled once for all scripts. A deployment of a script compiles nothing: it is parsed in the compiler
 //! process, evaluated once to learn what it has, and ready.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 use wasmtime::Store;
-use wasmtime::component::{ComponentNamedList, ComponentType, InstancePre, Lift, Linker, Lower};
+use wasmtime::component::{ComponentType, InstancePre, Lift, Linker, Lower};
 
 use super::outline::interface;
 use super::refusal::{LoadError, Refusal, interrupted, rejected, root_cause};
 use super::version::Indices;
-use super::{Compiling, ComponentVersion, Engine, Instance, InstanceState, Outcome, Outline};
+use super::{
+    Compiling, ComponentVersion, Engine, Instance, InstanceState, Outcome, Outline, PrecompileError,
+    precompiled,
+};
 use crate::imports::{NullBackend, ScopeOptions, StateCache, TurnScope, WakeupHandlers};
-use daca_base::ErrorCode;
 use daca_base::digest::digest;
+use daca_base::{ErrorCode, Explained, Explanation};
 use daca_manifest::AgentType;
 use daca_model::{ActorAddress, CallContext, TurnKind};
 use daca_script::{ENGINE, Prepared, Problem, interfaces_of};
@@ -115,6 +119,43 @@ impl ComponentVersion {
         let provisional = version(&linked, &text, &prepared, Described::default()).map_err(named)?;
         let described = describe(engine, provisional, agent).await.map_err(named)?;
         version(&linked, &text, &prepared, described).map_err(named)
+    }
+}
+
+/// Writes the engine's code into a folder for [`EngineOptions::precompiled`](super::EngineOptions::precompiled), and returns
+/// the file. Does nothing if the folder has it.
+pub async fn precompile_script_engine(
+    engine: &Engine,
+    folder: &Path,
+) -> Result<PathBuf, PrecompileScriptsError> {
+    let digest = engine_digest();
+    let path = precompiled::file(folder, &digest);
+    if precompiled::read(folder, &engine.wasmtime, &digest).is_some() {
+        return Ok(path);
+    }
+    let name = "the engine of scripts".to_owned();
+    let linked = engine.scripts.linked(engine, Compiling::Starting).await;
+    let linked = linked.map_err(|refusal| LoadError::new(name, refusal))?;
+    Ok(precompiled::write(folder, linked.pre.component(), &digest)?)
+}
+
+/// Why there is no code of the engine.
+#[derive(Debug, thiserror::Error)]
+pub enum PrecompileScriptsError {
+    /// It was not compiled.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// It was not written.
+    #[error(transparent)]
+    Write(#[from] PrecompileError),
+}
+
+impl Explained for PrecompileScriptsError {
+    fn explanation(&self) -> Option<Explanation<'_>> {
+        match self {
+            PrecompileScriptsError::Load(error) => error.explanation(),
+            PrecompileScriptsError::Write(error) => error.explanation(),
+        }
     }
 }
 

@@ -173,7 +173,7 @@ fn stored(name: &str) -> Stored {
     Stored { wasm: Bytes::copy_from_slice(name.as_bytes()), signature: None }
 }
 
-fn rules() -> DeployRules {
+pub(in crate::controller) fn rules() -> DeployRules {
     let compiling = CompileLimits { time: Duration::from_secs(30), memory: bytesize::ByteSize::mib(768) };
     DeployRules {
         signers: Vec::new(),

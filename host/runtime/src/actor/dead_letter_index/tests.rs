@@ -1,4 +1,5 @@
 use daca_fakes::FakeStore;
+use daca_model::backend::Error;
 
 use super::*;
 use crate::fake::actor;
@@ -74,14 +75,14 @@ fn a_full_index_counts_what_it_does_not_hold() {
 async fn no_actor_gets_its_first_dead_letter_while_the_index_cannot_note_it() {
     let store = Arc::new(FakeStore::default());
     let index = index(&store);
-    store.is_away.store(true, Ordering::Relaxed);
+    store.fail(Error::Unavailable("away".into()));
     assert!((0..MAX_CHANGES).all(|id| index.note(&actor(&id.to_string()), false)));
     assert!(index.announce(&actor("0"), true).await, "its change waits already");
     assert!(index.announce(&actor("0"), true).await);
     assert!(!index.announce(&actor("new"), true).await);
     assert!(index.announce(&actor("known"), false).await, "the index has it since its first one");
     assert_eq!(index.dropped(), 2);
-    store.is_away.store(false, Ordering::Relaxed);
+    store.recover();
     index.write_changes(&*store).await.expect("the store is there");
     assert!(index.announce(&actor("new"), true).await);
     assert_eq!((listed(&index).await, index.dropped()), (vec!["0".to_owned(), "new".to_owned()], 2));
