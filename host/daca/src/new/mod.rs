@@ -50,11 +50,11 @@ fn check_empty(folder: &Path) -> Result<bool, Error> {
 }
 
 fn write(folder: &Path, name: &Name, language: &Language) -> Result<(), Error> {
-    for (path, text) in language.files(name) {
+    for (path, content) in language.files(name) {
         let path = folder.join(path);
         let make = |path: &Path| {
             path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-            File::create_new(path)?.write_all(text.as_bytes())
+            File::create_new(path)?.write_all(&content)
         };
         make(&path).map_err(|reason| Error::Unwritable { path, reason })?;
     }

@@ -2,10 +2,14 @@
 //!
 //! A new language is one more entry of [`LANGUAGES`], with its folder of files.
 
+use std::borrow::Cow;
+
 use super::name::Name;
 
-/// A file: its path in the new folder, and its text.
-type File = (&'static str, &'static str);
+/// A file: its path in the new folder, and its content.
+type File = (&'static str, &'static [u8]);
+/// The same of a template.
+type Text = (&'static str, &'static str);
 
 /// A language of agents.
 pub(super) struct Language {
@@ -18,17 +22,27 @@ pub(super) struct Language {
     /// The command that runs the tests.
     pub(super) test: &'static str,
     /// Files with names to fill in.
-    template: &'static [File],
+    template: &'static [Text],
     /// Files that are copied as they are.
     sdk: &'static [&'static [File]],
     /// Symbolic links: path and target.
     pub(super) links: &'static [(&'static str, &'static str)],
 }
 
+/// Texts below a folder of the templates.
+macro_rules! texts {
+    ($from:literal: $($path:literal)*) => {
+        &[$(($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/", $from, $path)))),*]
+    };
+}
+
 /// Files below one folder, named from this package's, that go into another one.
 macro_rules! files {
     ($from:literal => $to:literal: $($path:literal)*) => {
-        &[$((concat!($to, $path), include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $from, $path)))),*]
+        &[$((
+            concat!($to, $path),
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $from, $path)) as &[u8],
+        )),*]
     };
 }
 
@@ -89,7 +103,7 @@ pub(super) const LANGUAGES: &[Language] = &[
         title: "TypeScript",
         setup: &[],
         test: "node --test",
-        template: files!("templates/ts/" => "":
+        template: texts!("ts/":
             "README.md" "agent.test.ts" "agent.ts" "agents.toml" "gitignore" "package.json" "tsconfig.json"
         ),
         sdk: JAVASCRIPT_SDK,
@@ -100,7 +114,7 @@ pub(super) const LANGUAGES: &[Language] = &[
         title: "JavaScript",
         setup: &[],
         test: "node --test",
-        template: files!("templates/js/" => "":
+        template: texts!("js/":
             "README.md" "agent.js" "agent.test.js" "agents.toml" "gitignore" "package.json"
         ),
         sdk: JAVASCRIPT_SDK,
@@ -111,7 +125,7 @@ pub(super) const LANGUAGES: &[Language] = &[
         title: "Python",
         setup: &["python3 -m venv .venv && .venv/bin/pip install ./sdk pytest"],
         test: ".venv/bin/pytest",
-        template: files!("templates/python/" => "":
+        template: texts!("python/":
             "README.md" "agent.py" "agents.toml" "gitignore" "pytest.ini" "test_agent.py"
         ),
         sdk: PYTHON_SDK,
@@ -122,7 +136,7 @@ pub(super) const LANGUAGES: &[Language] = &[
         title: "Rust",
         setup: &["rustup target add wasm32-wasip2"],
         test: "cargo test",
-        template: files!("templates/rust/" => "": "Cargo.toml" "README.md" "agents.toml" "gitignore" "src/lib.rs"),
+        template: texts!("rust/": "Cargo.toml" "README.md" "agents.toml" "gitignore" "src/lib.rs"),
         sdk: RUST_SDK,
         links: &[],
     },
@@ -130,9 +144,11 @@ pub(super) const LANGUAGES: &[Language] = &[
 
 impl Language {
     /// The files of a new folder.
-    pub(super) fn files(&self, name: &Name) -> impl Iterator<Item = (&'static str, String)> {
-        let of_template = self.template.iter().map(move |(path, text)| (visible_as(path), name.fill(text)));
-        let of_sdk = self.sdk.iter().copied().flatten().map(|(path, text)| (*path, (*text).to_owned()));
+    pub(super) fn files(&self, name: &Name) -> impl Iterator<Item = (&'static str, Cow<'static, [u8]>)> {
+        let filled = move |text: &str| Cow::<[u8]>::Owned(name.fill(text).into_bytes());
+        let of_template = self.template.iter().map(move |(path, text)| (visible_as(path), filled(text)));
+        let of_sdk =
+            self.sdk.iter().copied().flatten().map(|(path, content)| (*path, Cow::Borrowed(*content)));
         of_template.chain(of_sdk)
     }
 }
