@@ -92,7 +92,7 @@ func compile(agent *source, temporary, module string) error {
 	if err := os.WriteFile(replaced, overlay, 0o600); err != nil {
 		return err
 	}
-	command := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-overlay", replaced, "-o", module, ".")
+	command := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w -checklinkname=0", "-overlay", replaced, "-o", module, ".")
 	command.Dir, command.Env, command.Stdout, command.Stderr = agent.folder, environment(), os.Stderr, os.Stderr
 	if err := command.Run(); err != nil {
 		return said("go build", err)

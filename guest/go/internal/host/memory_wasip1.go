@@ -1,30 +1,76 @@
 package host
 
-import "unsafe"
+import (
+	"bytes"
+	"unsafe"
+)
 
 // The memory that the host fills: what it hands to an export, and what it answers to an import. It asks for it with
-// `cabi_realloc`. Only the numbers of its addresses are known until they are read, so the collector must see it here.
-var filled [][]uint64
+// `cabi_realloc`, where nothing may call the host back. Go's heap does: it reads the clock when it collects. So this memory
+// lies outside of the heap, and is used again from its beginning once all of it was read, which makes copies.
+var arena struct {
+	chunks [24]chunk
+	length int
+	// total is the size of all chunks.
+	total uintptr
+}
+
+// chunk is a piece of memory. Its address is a number: the collector does not know it.
+type chunk struct{ at, size, used uintptr }
+
+// page is the least that is taken at once.
+const page = 1 << 16
+
+// sbrk is how the runtime itself gets memory. It must know of all that is taken: it takes for its own what follows its last.
+// `daca-go build` permits the reference (`-checklinkname=0`).
+//
+//go:linkname sbrk runtime.sbrk
+func sbrk(size uintptr) unsafe.Pointer
+
+// trap ends the instance. A panic would write to the host's log, which must not be called here.
+func trap()
 
 //go:wasmexport cabi_realloc
+//go:nosplit
 func cabiRealloc(old unsafe.Pointer, oldSize, align, newSize uint32) unsafe.Pointer {
 	if newSize == 0 {
 		return unsafe.Pointer(uintptr(align))
 	}
-	// Words: no value of the contract needs more than the alignment of 8.
-	words := make([]uint64, (uint64(newSize)+7)/8)
-	filled = append(filled, words)
-	at := unsafe.Pointer(&words[0])
-	if oldSize > 0 {
-		copy(unsafe.Slice((*byte)(at), newSize), unsafe.Slice((*byte)(old), min(oldSize, newSize)))
+	at := take((uintptr(newSize) + 7) &^ 7)
+	for i := uintptr(0); i < uintptr(min(oldSize, newSize)); i++ {
+		*(*byte)(unsafe.Pointer(at + i)) = *(*byte)(unsafe.Add(old, i))
 	}
+	return unsafe.Pointer(at)
+}
+
+// take finds room. Sizes are multiples of 8, which is the largest alignment in the contract.
+//
+//go:nosplit
+func take(size uintptr) uintptr {
+	for i := range arena.length {
+		if c := &arena.chunks[i]; c.size-c.used >= size {
+			c.used += size
+			return c.at + c.used - size
+		}
+	}
+	// At least as much as half of all so far, so that the chunks suffice.
+	whole := (max(size, arena.total/2) + page - 1) &^ (page - 1)
+	if arena.length == len(arena.chunks) {
+		trap()
+	}
+	at := uintptr(sbrk(whole))
+	if at == 0 {
+		trap()
+	}
+	arena.chunks[arena.length] = chunk{at, whole, size}
+	arena.length++
+	arena.total += whole
 	return at
 }
 
-// The memory of WASI's adapter: its stack and its state, 64 KiB each. It needs them while the runtime of Go starts, when
-// there is no heap yet. It must not grow the memory itself: the runtime takes for its own all that follows its heap.
+// The memory of WASI's adapter: its stack and its state, 64 KiB each. It needs them while the runtime of Go starts.
 var (
-	adapter     [3 << 16]byte
+	adapter     [3 * page]byte
 	adapterUsed uintptr
 )
 
@@ -36,16 +82,17 @@ func cabiReallocAdapter(old unsafe.Pointer, oldSize, align, newSize uint32) unsa
 	at := (base + adapterUsed + mask) &^ mask
 	end := at + uintptr(newSize)
 	if oldSize > 0 || end > base+uintptr(len(adapter)) {
-		return nil
+		trap()
 	}
 	adapterUsed = end - base
 	return unsafe.Pointer(at)
 }
 
-// Release forgets what the host has filled, once all of it was read. Slices and strings that were made of it keep it.
+// Release gives back what the host has filled, once all of it was read.
 func Release() {
-	clear(filled)
-	filled = filled[:0]
+	for i := range arena.length {
+		arena.chunks[i].used = 0
+	}
 }
 
 // The place where the host writes an answer, and where an export leaves its own. One of each is enough: nothing runs
@@ -67,23 +114,23 @@ func wide(at unsafe.Pointer, offset uintptr) uint64 {
 
 func at(address uint32) unsafe.Pointer { return unsafe.Pointer(uintptr(address)) }
 
-// Bytes are those of an address and a length from the host.
+// Bytes are a copy of those of an address and a length from the host.
 func Bytes(address, length uint32) []byte {
 	if length == 0 {
 		return []byte{}
 	}
-	return unsafe.Slice((*byte)(at(address)), length)
+	return bytes.Clone(unsafe.Slice((*byte)(at(address)), length))
 }
 
-// Text is the text of an address and a length from the host.
+// Text is a copy of the text of an address and a length from the host.
 func Text(address, length uint32) string {
 	if length == 0 {
 		return ""
 	}
-	return unsafe.String((*byte)(at(address)), length)
+	return string(unsafe.Slice((*byte)(at(address)), length))
 }
 
-// Words is an array of the host's, as words of 32 bits.
+// Words is an array of the host's, as words of 32 bits. It is valid until Release.
 func Words(address, length, each uint32) []uint32 {
 	if length == 0 {
 		return nil
