@@ -170,16 +170,18 @@ func written(signature *types.Signature) string {
 	list := func(tuple *types.Tuple) string {
 		var names []string
 		for variable := range tuple.Variables() {
-			names = append(names, types.TypeString(types.Unalias(variable.Type()), short))
+			names = append(names, types.TypeString(variable.Type(), short))
 		}
 		return strings.Join(names, ", ")
 	}
-	return "(" + list(signature.Params()) + ") " + list(signature.Results())
+	return unaliased.Replace("(" + list(signature.Params()) + ") " + list(signature.Results()))
 }
+
+// unaliased makes the SDK's names for its types those of their own packages.
+var unaliased = strings.NewReplacer("daca.HostError", "host.Error", "daca.", "core.")
 
 // withoutNames makes of a hook as an author writes it what `written` makes of its types.
 func withoutNames(want string) string {
-	replaced := strings.NewReplacer("name ", "", "data ", "", "effect ", "", "reason ", "", "state ", "", "from ", "",
-		"daca.HostError", "host.Error", "daca.", "core.").Replace(want)
-	return replaced
+	names := strings.NewReplacer("name ", "", "data ", "", "effect ", "", "reason ", "", "state ", "", "from ", "")
+	return unaliased.Replace(names.Replace(want))
 }
