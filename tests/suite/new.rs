@@ -48,20 +48,27 @@ async fn is_served_and_swapped(within: Arc<TempDir>, source: &str) -> anyhow::Re
     Ok(())
 }
 
-/// Node's version. `None` if there is none.
-fn node() -> Option<(u32, u32)> {
-    let output = Command::new("node").arg("--version").output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let mut numbers = text.trim().trim_start_matches('v').split('.').map_while(|number| number.parse().ok());
-    Some((numbers.next()?, numbers.next()?))
+/// Returns `true` if a program of this machine has this version or a newer one, and says aloud if not: then the tests that
+/// the new folder has cannot run here.
+fn is_there(program: &str, argument: &[&str], least: (u32, u32)) -> bool {
+    let version = || {
+        let output = Command::new(program).args(argument).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        let text = text.trim().trim_start_matches(|c: char| c.is_ascii_alphabetic());
+        let mut numbers = text.split('.').map_while(|number| number.parse::<u32>().ok());
+        Some((numbers.next()?, numbers.next()?))
+    };
+    let found = version();
+    let can = found.is_some_and(|version| version >= least);
+    if !can {
+        eprintln!("SKIPPED: the tests of a new folder need {program} {least:?}; found: {found:?}");
+    }
+    can
 }
 
 /// Runs the tests that the new folder has, if this machine has a Node that can.
 fn its_tests_pass_by_node(within: &Path, least: (u32, u32)) -> anyhow::Result<()> {
-    let found = node();
-    if found.is_none_or(|version| version < least) {
-        let (major, minor) = least;
-        eprintln!("SKIPPED: the tests of a new folder need Node {major}.{minor}; found: {found:?}");
+    if !is_there("node", &["--version"], least) {
         return Ok(());
     }
     passes(Command::new("node").arg("--test").current_dir(within.join("chat")))
@@ -104,6 +111,22 @@ async fn a_new_agent_in_python_is_tested() -> anyhow::Result<()> {
     passes(command.env("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1").env("PYTHONPATH", "sdk/src"))
 }
 
+/// As with Python, what builds the component is not there.
+#[tokio::test]
+async fn a_new_agent_in_go_is_tested() -> anyhow::Result<()> {
+    let within = made("go").await?;
+    if !is_there("go", &["env", "GOVERSION"], (1, 26)) {
+        return Ok(());
+    }
+    passes(Command::new("go").arg("test").current_dir(within.path().join("chat")))
+}
+
+#[tokio::test]
+async fn a_new_agent_in_c_is_tested() -> anyhow::Result<()> {
+    let within = made("c").await?;
+    passes(Command::new("make").arg("test").current_dir(within.path().join("chat")))
+}
+
 /// With this project's versions of dependencies, and in a place where they were built before.
 #[tokio::test]
 async fn a_new_agent_in_rust_is_served_swapped_and_tested() -> anyhow::Result<()> {
@@ -128,7 +151,7 @@ async fn what_cannot_be_made_is_refused_with_a_code_and_changes_nothing() -> any
     for (name, language, refusal, help) in [
         ("1chat", "ts", "new-name-invalid", "letter"),
         ("../chat", "ts", "new-name-invalid", "letter"),
-        ("chat", "cobol", "new-language-unknown", "ts, js, python, rust"),
+        ("chat", "cobol", "new-language-unknown", "ts, js, python, rust, go, c"),
         ("full", "ts", "new-folder-not-empty", "another name"),
     ] {
         let Ended { code, stderr, .. } = run_in(within.path(), ["new", name, "--lang", language]).await?;

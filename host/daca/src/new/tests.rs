@@ -72,6 +72,11 @@ fn every_file_of_the_templates_and_of_the_sdks_is_written() -> anyhow::Result<()
     for path in below(&repository("guest/python/src"))?.iter().filter(|path| !is_made(path)) {
         assert!(sdk.contains(path), "guest/python/src/{path}");
     }
+    let within = made("go")?;
+    let sdk = below(&within.path().join("chat/sdk"))?;
+    for path in below(&repository("guest/go"))?.iter().filter(|path| !path.ends_with("_test.go")) {
+        assert!(sdk.contains(path), "guest/go/{path}");
+    }
     let within = made("rust")?;
     let sdk = below(&within.path().join("chat/sdk"))?;
     for folder in ["guest/sdk/src", "guest/sdk-macros/src", "wit"] {
