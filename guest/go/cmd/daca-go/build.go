@@ -5,6 +5,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"go/types"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -72,16 +73,9 @@ func build(folder, output string) (int64, string, error) {
 // compile makes the module. One more file joins the agent's package: a library's main does not run by itself, and an
 // optional export is there for those agents alone that have its hook.
 func compile(agent *source, temporary, module string) error {
-	var text strings.Builder
-	text.WriteString("package main\n\n")
-	for _, one := range optional {
-		if slices.ContainsFunc(one.hooks, func(hook string) bool { return slices.Contains(agent.hooks, hook) }) {
-			fmt.Fprintf(&text, "import _ %q\n", one.pkg)
-		}
-	}
-	text.WriteString("\nfunc init() { main() }\n")
+	text := addition(agent)
 	added := filepath.Join(temporary, "added.go")
-	if err := os.WriteFile(added, []byte(text.String()), 0o600); err != nil {
+	if err := os.WriteFile(added, []byte(text), 0o600); err != nil {
 		return err
 	}
 	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(agent.folder, "zz_daca_exports.go"): added}})
@@ -98,6 +92,32 @@ func compile(agent *source, temporary, module string) error {
 		return said("go build", err)
 	}
 	return nil
+}
+
+// addition is the source of that file.
+func addition(agent *source) string {
+	var imports, methods strings.Builder
+	for _, one := range optional {
+		if slices.ContainsFunc(one.hooks, func(hook string) bool { return slices.Contains(agent.hooks, hook) }) {
+			fmt.Fprintf(&imports, "import _ %q\n", one.pkg)
+		}
+	}
+	names := map[string]string{}
+	agentType := types.TypeString(agent.agent, func(p *types.Package) string {
+		if p.Path() == "main" {
+			return ""
+		}
+		if names[p.Path()] == "" {
+			names[p.Path()] = fmt.Sprintf("daca_%d", len(names))
+			fmt.Fprintf(&imports, "import %s %q\n", names[p.Path()], p.Path())
+		}
+		return names[p.Path()]
+	})
+	for _, method := range agent.methods {
+		fmt.Fprintf(&methods, "\t\t%q: (*%s).%s,\n", method, agentType, method)
+	}
+	return fmt.Sprintf("package main\n\nimport \"daca/exports\"\n%s\nfunc init() {\n\texports.Methods(map[string]any{\n%s\t})\n\tmain()\n}\n",
+		imports.String(), methods.String())
 }
 
 // componentize makes a component of the module. Its imports are those of the functions that the linker has kept.

@@ -21,8 +21,10 @@ import (
 // source is an agent's package: where it lies, and the hooks of its type.
 type source struct {
 	folder string
-	// hooks are those of core.Hooks that the type has.
-	hooks []string
+	// agent is the type.
+	agent types.Type
+	// methods and hooks are those that the type has: the hooks are of core.Hooks.
+	methods, hooks []string
 }
 
 // environment is that of Go's commands, for the target of components.
@@ -48,15 +50,17 @@ func read(folder string) (*source, error) {
 	if fields[0] != "main" {
 		return nil, fmt.Errorf("%s: the package is %s: an agent is a main package that calls daca.Agent[T]()", fields[1], fields[0])
 	}
-	found := &source{folder: fields[1]}
 	set := token.NewFileSet()
 	parsed, err := parse(set, fields[1], fields[2:])
 	if err != nil {
 		return nil, err
 	}
-	hooks, err := inspect(set, parsed, exportsOf(exports))
-	found.hooks = hooks
-	return found, err
+	found, err := inspect(set, parsed, exportsOf(exports))
+	if err != nil {
+		return nil, err
+	}
+	found.folder = fields[1]
+	return found, nil
 }
 
 // said is the error of a command that has printed its own, or that could not be started.
@@ -96,8 +100,8 @@ func exportsOf(listed []byte) map[string]string {
 	return exports
 }
 
-// inspect finds the agent's type, checks its methods, and returns its hooks.
-func inspect(set *token.FileSet, files []*ast.File, exports map[string]string) ([]string, error) {
+// inspect finds the agent's type, and checks its methods.
+func inspect(set *token.FileSet, files []*ast.File, exports map[string]string) (*source, error) {
 	lookup := func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) }
 	info := &types.Info{Instances: map[*ast.Ident]types.Instance{}, Uses: map[*ast.Ident]types.Object{}}
 	config := types.Config{Importer: importer.ForCompiler(set, "gc", lookup)}
@@ -123,8 +127,8 @@ func inspect(set *token.FileSet, files []*ast.File, exports map[string]string) (
 }
 
 // check says what the SDK would say in the host, with the place in the source.
-func check(set *token.FileSet, agent types.Type) ([]string, error) {
-	var hooks []string
+func check(set *token.FileSet, agent types.Type) (*source, error) {
+	found := &source{agent: agent}
 	var problems []error
 	methods := types.NewMethodSet(types.NewPointer(agent))
 	for i := range methods.Len() {
@@ -135,18 +139,19 @@ func check(set *token.FileSet, agent types.Type) ([]string, error) {
 		signature := method.Signature()
 		problem := ""
 		if want, ok := core.Signatures[method.Name()]; ok {
-			hooks = append(hooks, method.Name())
+			found.hooks = append(found.hooks, method.Name())
 			if got := method.Name() + written(signature); got != withoutNames(want) {
 				problem = "the hook has to be " + want
 			}
 		} else {
+			found.methods = append(found.methods, method.Name())
 			problem = misfit(signature)
 		}
 		if problem != "" {
 			problems = append(problems, fmt.Errorf("%s: %s: %s", set.Position(method.Pos()), method.Name(), problem))
 		}
 	}
-	return hooks, errors.Join(problems...)
+	return found, errors.Join(problems...)
 }
 
 // misfit is what is wrong with a method of callers.

@@ -27,30 +27,35 @@ type Definition struct {
 
 // method is one that callers reach.
 type method struct {
-	index int
+	// run takes the agent's value, and then the argument.
+	run reflect.Value
 	// input is the type of its parameter, or nil.
 	input reflect.Type
 	// value and err are the places of its results, or -1.
 	value, err int
 }
 
+// named is a function that takes the agent's value first.
+type named struct {
+	name string
+	run  reflect.Value
+}
+
 var errorType = reflect.TypeFor[error]()
 
 // Define reads the methods of a type.
 func Define(definition Definition) (*Definition, error) {
-	t := reflect.TypeOf(definition.New())
 	definition.methods = map[string]method{}
-	for i := range t.NumMethod() {
-		m := t.Method(i)
-		if slices.Contains(Hooks, m.Name) {
+	for _, m := range methodsOf(reflect.TypeOf(definition.New())) {
+		if slices.Contains(Hooks, m.name) {
 			continue
 		}
-		read, problem := read(m)
+		read, problem := read(m.run)
 		if problem != "" {
-			return nil, fmt.Errorf("the method %s %s", m.Name, problem)
+			return nil, fmt.Errorf("the method %s %s", m.name, problem)
 		}
-		definition.methods[m.Name] = read
-		definition.names = append(definition.names, m.Name)
+		definition.methods[m.name] = read
+		definition.names = append(definition.names, m.name)
 	}
 	if err := checkHooks(definition.New()); err != nil {
 		return nil, err
@@ -62,9 +67,9 @@ func Define(definition Definition) (*Definition, error) {
 	return &definition, nil
 }
 
-func read(m reflect.Method) (method, string) {
-	t := m.Type
-	found := method{index: m.Index, value: -1, err: -1}
+func read(run reflect.Value) (method, string) {
+	t := run.Type()
+	found := method{run: run, value: -1, err: -1}
 	if t.IsVariadic() || t.NumIn() > 2 {
 		return found, "takes more than one argument"
 	}
@@ -85,17 +90,6 @@ func read(m reflect.Method) (method, string) {
 	return found, ""
 }
 
-// checkHooks finds hooks with other parameters or results than the host's.
-func checkHooks(value any) error {
-	t := reflect.TypeOf(value)
-	for _, hook := range Hooks {
-		if _, ok := t.MethodByName(hook); ok && !implements(value, hook) {
-			return fmt.Errorf("the hook %s has to be %s", hook, Signatures[hook])
-		}
-	}
-	return nil
-}
-
 // Signatures are the hooks, as an author writes them.
 var Signatures = map[string]string{
 	"Activate":       "Activate() error",
@@ -104,24 +98,6 @@ var Signatures = map[string]string{
 	"OnTimer":        "OnTimer(name string, data daca.Data) error",
 	"OnEffectFailed": "OnEffectFailed(effect daca.FailedEffect, reason *daca.HostError) error",
 	"Migrate":        "Migrate(state daca.Migration, from string) error",
-}
-
-func implements(value any, hook string) (ok bool) {
-	switch hook {
-	case "Activate":
-		_, ok = value.(Activator)
-	case "Deactivate":
-		_, ok = value.(Deactivator)
-	case "OnReminder":
-		_, ok = value.(Reminded)
-	case "OnTimer":
-		_, ok = value.(Timed)
-	case "OnEffectFailed":
-		_, ok = value.(EffectWatcher)
-	case "Migrate":
-		_, ok = value.(Migrator)
-	}
-	return ok
 }
 
 // The hooks.
@@ -160,7 +136,7 @@ func (a *Activation) Invoke(name string, payload []byte) (reply []byte, failure 
 	if !ok {
 		return nil, &Failure{NotFound, fmt.Sprintf("there is no method `%s`; the methods are %s", name, strings.Join(a.definition.names, ", "))}
 	}
-	var inputs []reflect.Value
+	inputs := []reflect.Value{reflect.ValueOf(a.value)}
 	if m.input != nil {
 		input := reflect.New(m.input)
 		if err := Decode(payload, input.Interface()); err != nil {
@@ -168,7 +144,7 @@ func (a *Activation) Invoke(name string, payload []byte) (reply []byte, failure 
 		}
 		inputs = append(inputs, input.Elem())
 	}
-	results := reflect.ValueOf(a.value).Method(m.index).Call(inputs)
+	results := m.run.Call(inputs)
 	if m.err >= 0 {
 		if err, _ := results[m.err].Interface().(error); err != nil {
 			return nil, FailureOf(err)
