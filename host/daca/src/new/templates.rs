@@ -98,16 +98,18 @@ const PYTHON_SDK: &[&[File]] = &[
 
 /// The module `daca`: what agents import, the command `daca-go`, and a host for tests.
 const GO_SDK: &[&[File]] = &[files!("../../guest/go/" => "sdk/":
-        "LICENSE" "actors.go" "agent.go" "cmd/daca-go/adapter.wasm" "cmd/daca-go/build.go" "cmd/daca-go/main.go"
-        "cmd/daca-go/source.go" "cmd/daca-go/wit/deps/daca-agent/agent.wit"
-        "cmd/daca-go/wit/deps/wasi-config/store.wit" "cmd/daca-go/wit/deps/wasi-logging/logging.wit"
-        "dacatest/dacatest.go" "dacatest/turn.go" "effects.go" "errors.go" "exports/effectfailed/effectfailed.go"
-        "exports/lifecycle/lifecycle.go" "exports/migration/migration.go" "exports/reminder/reminder.go"
-        "exports/timer/timer.go" "go.mod" "internal/component/component.go" "internal/core/agent.go"
-        "internal/core/failure.go" "internal/core/json.go" "internal/core/values.go" "internal/host/calls_wasip1.go"
-        "internal/host/imports_wasip1.go" "internal/host/memory.go" "internal/host/memory_wasip1.go"
-        "internal/host/results_wasip1.go" "internal/host/trap_wasm.s" "internal/host/types.go"
-        "internal/local/local.go" "serve.go" "serve_wasip1.go" "settings.go" "state.go" "wakeups.go"
+    "LICENSE" "actors.go" "agent.go" "cmd/daca-go/adapter.wasm" "cmd/daca-go/build.go"
+    "cmd/daca-go/main.go" "cmd/daca-go/source.go" "cmd/daca-go/wit/deps/daca-agent/agent.wit"
+    "cmd/daca-go/wit/deps/wasi-config/store.wit" "cmd/daca-go/wit/deps/wasi-logging/logging.wit"
+    "dacatest/dacatest.go" "dacatest/turn.go" "effects.go" "errors.go"
+    "exports/effectfailed/effectfailed.go" "exports/exports.go" "exports/lifecycle/lifecycle.go"
+    "exports/migration/migration.go" "exports/reminder/reminder.go" "exports/timer/timer.go" "go.mod"
+    "internal/component/component.go" "internal/core/agent.go" "internal/core/failure.go"
+    "internal/core/json.go" "internal/core/methods.go" "internal/core/methods_wasip1.go"
+    "internal/core/values.go" "internal/host/calls_wasip1.go" "internal/host/imports_wasip1.go"
+    "internal/host/memory.go" "internal/host/memory_wasip1.go" "internal/host/results_wasip1.go"
+    "internal/host/trap_wasm.s" "internal/host/types.go" "internal/local/local.go" "serve.go"
+    "serve_wasip1.go" "settings.go" "state.go" "wakeups.go"
 )];
 
 /// What the Makefile of an agent includes, and the contract and the adapter that it needs.
