@@ -97,6 +97,8 @@ impl Host {
         let mut command = Command::new(daca());
         command.arg("dev").args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         command.args(["--backend", "embedded"]).current_dir(folder.path().join(project));
+        // Whoever runs the tests may have another one, and the manifest names the project's own.
+        command.env_remove("CARGO_TARGET_DIR");
         Host::launch(with_log(command), folder).await
     }
 

@@ -136,10 +136,18 @@ async fn a_new_agent_in_rust_is_served_swapped_and_tested() -> anyhow::Result<()
     std::fs::create_dir_all(&built)?;
     std::os::unix::fs::symlink(built, chat.join("target"))?;
     std::fs::copy(folders::root().join("Cargo.lock"), chat.join("Cargo.lock"))?;
-    passes(Command::new("cargo").arg("test").current_dir(&chat))?;
+    let cargo = |arguments: &[&str]| {
+        let mut command = Command::new("cargo");
+        command
+            .args(arguments)
+            .current_dir(&chat)
+            .env_remove("CARGO_TARGET_DIR")
+            .env("CARGO_NET_OFFLINE", "true");
+        passes(&mut command)
+    };
+    cargo(&["test"])?;
     // So that the start of `daca dev` finds it built.
-    let arguments = ["build", "--target", "wasm32-wasip2", "--release"];
-    passes(Command::new("cargo").args(arguments).current_dir(&chat))?;
+    cargo(&["build", "--target", "wasm32-wasip2", "--release"])?;
     is_served_and_swapped(within, "src/lib.rs").await
 }
 
