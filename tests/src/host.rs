@@ -88,9 +88,22 @@ impl Host {
         if !options.contains(&"--admin") {
             command.args(["--admin", "127.0.0.1:0"]);
         }
+        command.args(options).envs(variables.iter().copied());
+        Host::launch(command, folder).await
+    }
+
+    /// Starts `daca dev` in a project within a folder, as its author does: with the manifest and the data of the project.
+    pub async fn start_dev(folder: Arc<TempDir>, project: &str) -> anyhow::Result<Host> {
+        let mut command = Command::new(daca());
+        command.arg("dev").args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.args(["--backend", "embedded"]).current_dir(folder.path().join(project));
+        // Whoever runs the tests may have another one, and the manifest names the project's own.
+        command.env_remove("CARGO_TARGET_DIR");
+        Host::launch(with_log(command), folder).await
+    }
+
+    async fn launch(mut command: Command, folder: Arc<TempDir>) -> anyhow::Result<Host> {
         let mut child = command
-            .args(options)
-            .envs(variables.iter().copied())
             .spawn()
             .with_context(|| format!("{} must be built first: cargo xtask test", daca().display()))?;
         let log = Log::default();
@@ -120,17 +133,8 @@ impl Host {
     fn command_on(backend: &str, folder: &Path) -> Command {
         let (manifest, data) = (folder.join("agents.toml"), folder.join("data"));
         let mut command = Command::new(daca());
-        command
-            .args(run_arguments(backend, &manifest, &data, "127.0.0.1:0"))
-            .args(["--log-format", "json"])
-            .env("DACA_LOG", "info")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        for name in OPERATORS {
-            command.env_remove(name);
-        }
-        command
+        command.args(run_arguments(backend, &manifest, &data, "127.0.0.1:0"));
+        with_log(command)
     }
 
     /// The process id.
@@ -297,6 +301,20 @@ impl Drop for Host {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A host's command whose log is read here.
+fn with_log(mut command: Command) -> Command {
+    command
+        .args(["--log-format", "json"])
+        .env("DACA_LOG", "info")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    for name in OPERATORS {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// The message of a line of the log.

@@ -23,6 +23,7 @@ mod manifests;
 mod memory;
 mod mixed;
 mod neighbours;
+mod new;
 mod openapi;
 mod repeated;
 mod scripts;

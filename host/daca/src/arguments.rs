@@ -18,6 +18,13 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Make a folder with a new agent: its manifest, tests that run, and a README
+    New {
+        /// The name of the folder. The agent type has it, too: ChatAgent for chat
+        name: String,
+        #[arg(long, value_name = "LANG", help = format!("The language: {}", daca_host::new::languages().join(", ")))]
+        lang: String,
+    },
     /// Run the agents of a manifest until SIGINT, SIGTERM or SIGHUP
     Run(RunArguments),
     /// Run the agents as `run` does, and rebuild and swap each one when its sources change

@@ -21,7 +21,7 @@ use daca_dapr::SidecarOptions;
 use daca_host::dev::Dev;
 use daca_host::host::{BackendOptions, Host, Options};
 use daca_host::kubernetes::Pod;
-use daca_host::{Failure, admin_token, app_token, check, compile, explain, restore, sign};
+use daca_host::{Failure, admin_token, app_token, check, compile, explain, new, restore, sign};
 use daca_manifest::Manifest;
 use daca_model::admin::EffectsAction;
 use daca_runtime::component;
@@ -112,6 +112,7 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Restore { file, data } => restore(&file, &data),
         Command::Explain { code } => explain(code.as_deref()),
+        Command::New { name, lang } => new(&name, &lang),
     };
     done.map(|()| ExitCode::SUCCESS)
 }
@@ -137,6 +138,10 @@ fn check(arguments: CheckArguments) -> Result<(), Failure> {
 
 fn explain(code: Option<&str>) -> Result<(), Failure> {
     Ok(print(&explain::run(code)?)?)
+}
+
+fn new(name: &str, language: &str) -> Result<(), Failure> {
+    Ok(print(&new::run(name, language, Path::new(""))?)?)
 }
 
 fn restore(file: &Path, data: &Path) -> Result<(), Failure> {

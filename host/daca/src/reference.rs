@@ -101,8 +101,14 @@ fn the_summary_lists_every_page_of_a_code() -> anyhow::Result<()> {
 }
 
 /// The sections of the overview that have synopses.
-const SECTIONS: [&str; 5] =
-    ["Run", "Check, compile, sign", "Ask a running host", "Back up and restore", "Explain an error"];
+const SECTIONS: [&str; 6] = [
+    "Make a new agent",
+    "Run",
+    "Check, compile, sign",
+    "Ask a running host",
+    "Back up and restore",
+    "Explain an error",
+];
 
 #[test]
 fn the_overview_of_the_command_line_has_every_command_and_option() -> anyhow::Result<()> {

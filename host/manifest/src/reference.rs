@@ -17,7 +17,11 @@ pub const TABLES: [Table; 13] = [
     Table {
         name: "agents",
         keys: &[
-            key("component", Required, "the `.wasm` file"),
+            key(
+                "component",
+                Required,
+                "the `.wasm` file, or a [script](../guide/scripts.md): a file in JavaScript or TypeScript that imports `@daca/sdk`",
+            ),
             key("idle-timeout", Value("10m"), "an actor that was not called for this time is deactivated"),
             key(
                 "weight",
@@ -39,7 +43,7 @@ pub const TABLES: [Table; 13] = [
             key("limits", None, "limits of a turn and of an instance; see below"),
             key("effects", None, "how long its effects are retried, and their order; see below"),
             key("reentrancy", None, "whether a call may enter an actor that waits for a reply; see below"),
-            key("dev", None, "how `daca dev` builds the component; see below"),
+            key("dev", None, "how `daca dev` builds the component; see below. Nothing builds a script"),
         ],
     },
     Table {
@@ -146,7 +150,7 @@ pub const TABLES: [Table; 13] = [
             key(
                 "watch",
                 Required,
-                "files and folders whose change starts a build; folders named `target` and hidden ones do not count",
+                "files and folders whose change starts a build. The component, what is hidden, and what is named `__pycache__`, `build`, `dist`, `node_modules`, `target` or `venv` do not count",
             ),
         ],
     },

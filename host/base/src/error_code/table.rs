@@ -220,6 +220,10 @@ error_codes! {
     MethodNotAllowed "method-not-allowed" WrongMethod;
     MethodReserved "method-reserved" Forbidden;
     NeededUnavailable "needed-unavailable" Unavailable;
+    NewFolderNotEmpty "new-folder-not-empty" Setup;
+    NewLanguageUnknown "new-language-unknown" Setup;
+    NewNameInvalid "new-name-invalid" Setup;
+    NewUnwritable "new-unwritable" Setup;
     NoRoomForInstance "no-room-for-instance" Unavailable;
     NoWakeupHandler "no-wakeup-handler" Failed;
     NotApplied "not-done" Unavailable;

@@ -127,8 +127,9 @@ impl Dev {
         };
         let mut projects = Vec::new();
         for agent in manifest.agents.values() {
-            let inferred =
-                || infer_script(&agent.component.path).or_else(|| infer(&manifest.path, &agent.component.path));
+            let inferred = || {
+                infer_script(&agent.component.path).or_else(|| infer(&manifest.path, &agent.component.path))
+            };
             if let Some(dev) = agent.dev.clone().or_else(inferred) {
                 projects.push(Project::new(agent, dev, folder)?);
             }

@@ -250,7 +250,7 @@ fn content(path: &Path, may_read: &mut u64) -> Option<[u8; 32]> {
 /// Files that a build or an editor writes beside the sources: the folders of toolchains, hidden files such as those of
 /// git and vim, and temporary copies of saved files.
 fn is_ignored(name: &str) -> bool {
-    ["__pycache__", "build", "dist", "node_modules", "target"].contains(&name)
+    ["__pycache__", "build", "dist", "node_modules", "target", "venv"].contains(&name)
         || name.starts_with(['.', '#'])
         || name.ends_with(['~', '#'])
         || [".swp", ".tmp", ".bak", ".orig", "___jb_tmp___", "___jb_old___"].iter().any(|end| name.ends_with(end))
@@ -275,6 +275,40 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+
+    /// Else each build of a folder that is watched as a whole would begin the next one.
+    #[tokio::test]
+    async fn what_toolchains_write_is_no_source_and_neither_is_the_component() -> anyhow::Result<()> {
+        let folder = TempDir::new()?;
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("agent.py"), "1")?;
+        let sources = Sources::new(vec![folder.path().to_owned()], &path("agent.wasm"), DEBOUNCE);
+        let sources = sources.map_err(|_| anyhow::anyhow!("it cannot be watched"))?;
+        let due = async || difference(&sources.seen, &sources.look().await.files);
+        for name in
+            ["__pycache__", "build", "dist", "node_modules", "target", "venv", ".venv", ".daca", "src"]
+        {
+            std::fs::create_dir(path(name))?;
+        }
+        for name in [
+            "__pycache__/agent.pyc",
+            "build/a.o",
+            "dist/agent.js",
+            "node_modules/a.js",
+            "target/a.rs",
+            "venv/a.py",
+            ".venv/a.py",
+            ".daca/state.redb",
+            "agent.wasm",
+            "agent.wasm.sig",
+        ] {
+            std::fs::write(path(name), "x")?;
+            assert_eq!(due().await, None, "{name}");
+        }
+        std::fs::write(path("src/a.py"), "x")?;
+        assert_eq!(due().await, Some(path("src/a.py")));
+        Ok(())
+    }
 
     /// What somebody saves during a build is built after it; what the build writes is not, whatever it writes.
     #[tokio::test]

@@ -39,7 +39,11 @@ impl Workplace {
         let text = format!(
             "[agents.A]\ncomponent = \"a.wasm\"\n[agents.A.dev]\nbuild = {build:?}\nwatch = [\"src\"]\n"
         );
-        let manifest = Manifest::parse(&folder.path().join("agents.toml"), &text)?;
+        Workplace::begin(folder, &text)
+    }
+
+    fn begin(folder: TempDir, manifest: &str) -> anyhow::Result<Workplace> {
+        let manifest = Manifest::parse(&folder.path().join("agents.toml"), manifest)?;
         let (sender, given) = mpsc::unbounded_channel();
         let shutdown = CancellationToken::new();
         let dev = Dev::new(&manifest)?;
@@ -96,6 +100,20 @@ async fn what_is_saved_is_built_and_handed_over_whatever_came_of_the_one_before(
     place.write("src/new.txt", "x")?;
     place.write("src/a.txt", "third")?;
     assert_eq!(place.next().await?, "third");
+    place.stop().await
+}
+
+#[tokio::test]
+async fn a_script_is_its_own_source_and_nothing_builds_it() -> anyhow::Result<()> {
+    let folder = TempDir::new()?;
+    std::fs::write(folder.path().join("a.ts"), "first")?;
+    let mut place = Workplace::begin(folder, "[agents.A]\ncomponent = \"a.ts\"\n")?;
+    // Files beside it are those of its tests and packages.
+    place.write("a.test.ts", "x")?;
+    place.write("a.ts", "bad")?;
+    assert_eq!(place.next().await?, "bad");
+    place.write("a.ts", "second")?;
+    assert_eq!(place.next().await?, "second");
     place.stop().await
 }
 

@@ -1,0 +1,7 @@
+module chat-agent
+
+go 1.26
+
+require daca v0.0.0
+
+replace daca => ../../go

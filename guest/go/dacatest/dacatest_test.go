@@ -1,0 +1,179 @@
+package dacatest_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"daca"
+	"daca/dacatest"
+)
+
+const sum = daca.Key[int]("sum")
+
+// ledger has one of everything.
+type ledger struct{ calls int }
+
+func (l *ledger) Add(by int) (int, error) {
+	l.calls++
+	before, err := sum.GetOr(0)
+	if err != nil {
+		return 0, err
+	}
+	if err := sum.Set(before + by); err != nil {
+		return 0, err
+	}
+	if _, err := daca.Publish("bus/added", map[string]int{"by": by}); err != nil {
+		return 0, err
+	}
+	if by < 0 {
+		return 0, daca.Invalid("%d is negative", by)
+	}
+	return before + by, nil
+}
+
+func (l *ledger) Calls() int { return l.calls }
+
+func (l *ledger) First(of []string) string { return of[0] }
+
+func (l *ledger) Remind() error {
+	return daca.Reminders.Register("tick", daca.Schedule{Due: time.Minute, Period: time.Minute, TTL: 3 * time.Minute}, 5)
+}
+
+func (l *ledger) Keep() error { return daca.Key[string]("short").SetFor("x", time.Second) }
+
+func (l *ledger) Ask() (int, error) { return daca.Call[int]("Other", "x", "M", nil) }
+
+func (l *ledger) OnReminder(name string, data daca.Data) error {
+	var by int
+	if err := data.Into(&by); err != nil {
+		return err
+	}
+	_, err := l.Add(by)
+	return err
+}
+
+func (l *ledger) Migrate(state daca.Migration, from string) error {
+	var old int
+	if err := state["count"].Into(&old); err != nil {
+		return err
+	}
+	delete(state, "count")
+	return state.Set("sum", old*10)
+}
+
+func main() { daca.Agent[ledger](daca.Schema("2", "count", "sum")) }
+
+// message is an error's text.
+func message(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func TestATurnIsAllOrNothing(t *testing.T) {
+	host := dacatest.New(t, main)
+	actor := host.Actor("a")
+	var got int
+	if err := actor.Call("Add", 2, &got); err != nil || got != 2 {
+		t.Fatal(got, err)
+	}
+	err := actor.Call("Add", -1, nil)
+	var failure *daca.Failure
+	if !errors.As(err, &failure) || failure.Message != "-1 is negative" {
+		t.Fatal(err)
+	}
+	if ok, err := actor.State("sum", &got); !ok || err != nil || got != 2 {
+		t.Fatal(got, ok, err)
+	}
+	if len(host.Events) != 1 || string(host.Events[0].Data) != `{"by":2}` || host.Events[0].Topic != "bus/added" {
+		t.Fatal(host.Events)
+	}
+	// The instance is gone with the failed turn.
+	if err := actor.Call("Calls", nil, &got); err != nil || got != 0 {
+		t.Fatal(got, err)
+	}
+}
+
+func TestWhatCallersGetWrong(t *testing.T) {
+	actor := dacatest.New(t, main).Actor("a")
+	for _, one := range []struct {
+		method  string
+		payload any
+		want    string
+	}{
+		{"add", 1, "there is no method `add`; the methods are Add, Ask, Calls, First, Keep, Remind"},
+		{"Migrate", 1, "there is no method `Migrate`"},
+		{"Add", "x", "Add cannot use this payload: json: cannot unmarshal string"},
+		{"Add", nil, "Add cannot use this payload: there is no value"},
+		{"First", []string{}, "panic: runtime error: index out of range [0] with length 0\n    at daca/dacatest_test.(*ledger).First ("},
+	} {
+		if err := actor.Call(one.method, one.payload, nil); !strings.HasPrefix(message(err), one.want) {
+			t.Errorf("%s: %v", one.method, err)
+		}
+	}
+}
+
+func TestRemindersFireAsTimePasses(t *testing.T) {
+	host := dacatest.New(t, main)
+	actor := host.Actor("a")
+	if err := actor.Call("Remind", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if errs := host.Advance(time.Hour); errs != nil {
+		t.Fatal(errs)
+	}
+	var got int
+	if _, err := actor.State("sum", &got); err != nil || got != 10 {
+		t.Fatal(got, err)
+	}
+	if names := actor.Reminders(); !slices.Equal(names, []string{}) {
+		t.Fatal(names)
+	}
+}
+
+func TestStateExpiresAndMigrates(t *testing.T) {
+	host := dacatest.New(t, main)
+	actor := host.Actor("a")
+	if err := actor.Call("Keep", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	var text string
+	if ok, _ := actor.State("short", &text); !ok {
+		t.Fatal("it is not there")
+	}
+	host.Advance(time.Second)
+	if ok, _ := actor.State("short", &text); ok {
+		t.Fatal("it is still there")
+	}
+	if err := actor.SetState("count", 4); err != nil {
+		t.Fatal(err)
+	}
+	if err := actor.Migrate("1"); err != nil {
+		t.Fatal(err)
+	}
+	var got int
+	if ok, _ := actor.State("count", &got); ok {
+		t.Fatal("the old key is still there")
+	}
+	if _, err := actor.State("sum", &got); err != nil || got != 40 {
+		t.Fatal(got, err)
+	}
+}
+
+func TestWhatIsNotGivenIsDenied(t *testing.T) {
+	host := dacatest.New(t, main)
+	if err := host.Actor("a").Call("Ask", nil, nil); message(err) != "denied: the agent type Other is not given to this host" {
+		t.Fatal(err)
+	}
+	host.Actors = map[string]func(string, string, []byte) (any, error){
+		"Other": func(id, method string, payload []byte) (any, error) { return 41, nil },
+	}
+	var got int
+	if err := host.Actor("a").Call("Ask", nil, &got); err != nil || got != 41 {
+		t.Fatal(got, err)
+	}
+}

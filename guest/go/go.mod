@@ -1,0 +1,3 @@
+module daca
+
+go 1.26

@@ -1,0 +1,1 @@
+"""From the module of an agent to a component."""

@@ -1,0 +1,177 @@
+"""The host in memory: turns, hooks, the clock, and what a test says that the rest of the world answers."""
+
+import pytest
+from agents import Counter, Item
+
+from daca import Failed, Failure, HostError, Invalid, NotFound, agent, method, state
+from daca.testing import FailedEffect, TestHost
+
+
+def test_a_turn_commits_as_a_whole(daca_host):
+    host = daca_host(Counter)
+    a = host.actor("a")
+    assert [a.call("Add"), a.call("Add", 4)] == [1, 5]
+    assert a.state == {"count": 5}
+    assert [(e.actor, e.topic, e.data) for e in host.events][-1] == ("a", "pubsub/counted", {"id": "a", "count": 5})
+    assert [line.message for line in host.logged] == ["activated a", "told", "told"]
+    assert host.actor("b").call("Add") == 1
+
+
+def test_a_failed_turn_leaves_nothing_but_its_log(daca_host):
+    host = daca_host(Counter)
+    a = host.actor("a")
+    a.call("Add", 99)
+    with pytest.raises(Invalid, match="too many"):
+        a.call("Add", 99)
+    assert a.state == {"count": 99}
+    assert len(host.events) == 1
+    # The instance is gone, too.
+    assert a.call("ActivationCount") == 11
+    assert a.call("ActivationCount") == 21
+
+
+def test_an_exception_is_a_fault_with_the_authors_frames(daca_host):
+    a = daca_host(Counter).actor("a")
+    with pytest.raises(Failed) as raised:
+        a.call("Broken")
+    text = str(raised.value)
+    assert text.startswith("KeyError: 'x'\n")
+    assert "agents.py" in text and "in broken" in text
+    assert "activation.py" not in text and "testing.py" not in text
+    assert a.state == {}
+
+
+def test_only_marked_methods_are_called(daca_host):
+    a = daca_host(Counter).actor("a")
+    for name in ["helper", "Helper", "add", "_count", "activate", "on_reminder", "__init__", ""]:
+        with pytest.raises(NotFound, match="has no method"):
+            a.call(name)
+
+
+def test_reminders_and_timers_fire_by_the_clock(daca_host):
+    host = daca_host(Counter)
+    a = host.actor("a")
+    assert a.call("Remind") == {"due": 1, "period": 5, "ttl": None, "data": {"n": 1}}
+    assert (a.reminders, a.timers) == (["daily"], ["soon"])
+    start = host.now.timestamp()
+    host.advance(0.5)
+    assert a.state == {"fired-soon": start + 0.5}
+    host.advance(6)
+    assert a.state["fired-daily"] == 2
+    a.call("Remind")
+    a.deactivate()
+    assert (a.reminders, a.timers) == (["daily"], [])
+    assert host.logged[-1].message == "gone"
+
+
+def test_values_expire_by_the_clock(daca_host):
+    host = daca_host(Counter)
+    a = host.actor("a")
+    a.call("Keep", 5)
+    host.advance(4.9)
+    assert a.state == {"kept": 1}
+    host.advance(0.1)
+    assert a.state == {}
+    with pytest.raises(Failed, match="time to live of 0"):
+        a.call("Keep", 0)
+
+
+def test_the_world_answers_as_the_test_says_and_the_rest_is_denied(daca_host):
+    host = daca_host(
+        Counter,
+        bindings={"weather": lambda operation, data, metadata: {"celsius": len(data)}},
+        actors={"Stock": lambda actor, method, payload: f"{actor}/{method}"},
+        config={"from": "+1"},
+        secrets={"token": "s"},
+    )
+    a = host.actor("a")
+    assert a.call("Temperature", "Oslo") == 4
+    assert a.call("Stock", "nail") == "nail/Count"
+    assert a.call("Text", 7) == ["+1", "s"]
+    assert [(sent.data, sent.metadata) for sent in host.sent] == [("hello", {"to": "7"})]
+    with pytest.raises(Failed, match="^denied$"):
+        a.call("Denied")
+
+
+def test_the_agent_hears_of_an_effect_that_failed(daca_host):
+    a = daca_host(Counter).actor("a")
+    a.effect_failed(FailedEffect("e1", 3, "publish", b"{}", "pubsub/counted"), "unavailable", "away")
+    assert a.state == {"failed": ["e1", "unavailable"]}
+
+
+def test_the_host_is_called_in_turns_only():
+    with pytest.raises(RuntimeError, match="within a turn only"):
+        state.get("x")
+
+
+def test_an_agent_without_the_hook_cannot_register():
+    from daca import reminders
+
+    @agent
+    class Sleeper:
+        @method("Sleep")
+        def sleep(self):
+            reminders.register("r", due=1)
+
+    with pytest.raises(Failed, match="no on_reminder"):
+        TestHost(Sleeper).actor("a").call("Sleep")
+
+
+def test_state_of_another_schema_is_migrated():
+    @agent(schema="2", migrates=["old", "other"])
+    class Moved:
+        def migrate(self, before, from_label):
+            return {"new": [from_label, before["old"]]}
+
+        @method("Get")
+        def get(self):
+            return state.get("new")
+
+    a = TestHost(Moved).actor("a")
+    a.set_state("old", 1)
+    a.set_state("untouched", 2)
+    a.migrate("1")
+    assert a.state == {"new": ["1", 1], "untouched": 2}
+    assert a.call("Get") == ["1", 1]
+
+
+def test_a_class_that_cannot_be_an_agent_is_refused_at_once():
+    def refused(pattern, **options):
+        def check(cls):
+            with pytest.raises(TypeError, match=pattern):
+                agent(**options)(cls)
+
+        return check
+
+    @refused("belong together")
+    class A:
+        @method
+        def m(self): ...
+        def migrate(self, before, from_label): ...
+
+    @refused("no method for callers")
+    class B:
+        def m(self): ...
+
+    @refused("takes a and b; a method takes one payload")
+    class C:
+        @method
+        def m(self, a, b): ...
+
+    @refused("two methods with the name M")
+    class D:
+        @method("M")
+        def m(self): ...
+        @method("M")
+        def n(self): ...
+
+    @refused("the parameter item: .*is no type of a JSON value")
+    class E:
+        @method
+        def m(self, item: set[int]): ...
+
+
+def test_failures_and_host_errors_are_told_apart():
+    assert issubclass(Invalid, Failure) and not issubclass(HostError, Failure)
+    assert str(HostError("too-large", "the value")) == "too large: the value"
+    assert Item(name="x").parts == []
