@@ -10,7 +10,7 @@
 use wasmparser::{Parser, Payload};
 use wasmtime::component::{Component, Linker};
 
-use super::InstanceState;
+use super::{InstanceState, script_engine};
 use super::compiler::child::{self, CompilerArguments};
 use super::refusal::root_cause;
 use crate::imports;
@@ -25,6 +25,7 @@ pub fn run_compiler(arguments: &CompilerArguments) -> Result<(), child::Error> {
 fn unknown_import(engine: &wasmtime::Engine, wasm: &[u8]) -> Option<String> {
     let mut linker = Linker::<InstanceState>::new(engine);
     imports::add_to_linker(&mut linker, InstanceState::imports).ok()?;
+    script_engine::add_to_linker(&mut linker).ok()?;
     let component = Component::new(engine, &wasm[..end_of_declarations(wasm)?]).ok()?;
     linker.instantiate_pre(&component).err().map(|error| root_cause(&error))
 }
