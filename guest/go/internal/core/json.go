@@ -25,17 +25,18 @@ func Encode(value any) ([]byte, error) {
 	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), nil
 }
 
-// Decode reads JSON into what a pointer points to. No bytes are `null`. Bytes and raw JSON are taken as they are.
+// Decode reads JSON into what a pointer points to, and keeps nothing of the text. No bytes are `null`. Bytes and raw JSON
+// are taken as they are.
 func Decode(text []byte, into any) error {
 	switch into := into.(type) {
 	case *[]byte:
-		*into = text
+		*into = append([]byte{}, text...)
 		return nil
 	case *json.RawMessage:
 		if !json.Valid(orNull(text)) {
 			return fmt.Errorf("it is not JSON")
 		}
-		*into = orNull(text)
+		*into = bytes.Clone(orNull(text))
 		return nil
 	}
 	text = orNull(text)
