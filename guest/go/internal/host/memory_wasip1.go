@@ -32,15 +32,15 @@ func trap()
 
 //go:wasmexport cabi_realloc
 //go:nosplit
-func cabiRealloc(old unsafe.Pointer, oldSize, align, newSize uint32) unsafe.Pointer {
+func cabiRealloc(old, oldSize, align, newSize uint32) uint32 {
 	if newSize == 0 {
-		return unsafe.Pointer(uintptr(align))
+		return align
 	}
 	at := take((uintptr(newSize) + 7) &^ 7)
 	for i := uintptr(0); i < uintptr(min(oldSize, newSize)); i++ {
-		*(*byte)(unsafe.Pointer(at + i)) = *(*byte)(unsafe.Add(old, i))
+		*(*byte)(unsafe.Pointer(at + i)) = *(*byte)(unsafe.Pointer(uintptr(old) + i))
 	}
-	return unsafe.Pointer(at)
+	return uint32(at)
 }
 
 // take finds room. Sizes are multiples of 8, which is the largest alignment in the contract.
@@ -76,7 +76,7 @@ var (
 
 //go:wasmexport cabi_realloc_adapter
 //go:nosplit
-func cabiReallocAdapter(old unsafe.Pointer, oldSize, align, newSize uint32) unsafe.Pointer {
+func cabiReallocAdapter(_, oldSize, align, newSize uint32) uint32 {
 	base := uintptr(unsafe.Pointer(&adapter))
 	mask := uintptr(align) - 1
 	at := (base + adapterUsed + mask) &^ mask
@@ -85,7 +85,7 @@ func cabiReallocAdapter(old unsafe.Pointer, oldSize, align, newSize uint32) unsa
 		trap()
 	}
 	adapterUsed = end - base
-	return unsafe.Pointer(at)
+	return uint32(at)
 }
 
 // Release gives back what the host has filled, once all of it was read, except for what is held.
@@ -136,8 +136,12 @@ func Bytes(address, length uint32) []byte {
 	return bytes.Clone(View(address, length))
 }
 
-// View is the memory itself. It is valid until it is released.
+// View is the memory itself. It is valid until it is released. The address of no bytes may be any number: Go's runtime
+// would take it for a broken pointer.
 func View(address, length uint32) []byte {
+	if length == 0 {
+		return nil
+	}
 	return unsafe.Slice((*byte)(at(address)), length)
 }
 
