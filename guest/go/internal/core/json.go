@@ -40,6 +40,9 @@ func Decode(text []byte, into any) error {
 		if !json.Valid(orNull(text)) {
 			return fmt.Errorf("it is not JSON")
 		}
+		if tooDeep(text) {
+			return errDeep
+		}
 		*into = bytes.Clone(orNull(text))
 		return nil
 	}
