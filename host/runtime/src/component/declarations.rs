@@ -10,9 +10,9 @@
 use wasmparser::{Parser, Payload};
 use wasmtime::component::{Component, Linker};
 
-use super::{InstanceState, script_engine};
 use super::compiler::child::{self, CompilerArguments};
 use super::refusal::root_cause;
+use super::{InstanceState, script_engine};
 use crate::imports;
 
 /// Runs the compiler process: checks and compiles the component on standard input, and writes the code to standard output.
