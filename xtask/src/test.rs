@@ -18,7 +18,7 @@ use crate::cargo::Cargo;
 use crate::packages::{guest_side, host_side};
 use crate::steps::{self, Step};
 use crate::toolchain::Part;
-use crate::{chaos, dependencies, dev, documentation, guests, k8s, links, previous, stack};
+use crate::{chaos, dependencies, dev, documentation, guests, k8s, languages, links, previous, stack};
 
 /// What `test` is asked to do.
 #[derive(clap::Args)]
@@ -29,6 +29,9 @@ pub(crate) struct Arguments {
     /// Leave out the minutes of faults on all servers, which come last. In CI (CI=true) they are never left out
     #[arg(long)]
     no_chaos: bool,
+    /// Leave out the SDKs for other languages than Rust, and what they need: Node, Python, Go
+    #[arg(long)]
+    no_languages: bool,
     /// The tests on a cluster instead: the one that the current context of kubectl names, with Dapr's control plane in it
     #[arg(long, conflicts_with = "no_stack")]
     k8s: bool,
@@ -49,6 +52,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let with_stack = !arguments.no_stack;
     let is_filtered = !arguments.filter.is_empty();
     let mut steps = if is_filtered { filtered(&arguments.filter, with_stack) } else { all(with_stack) };
+    if !is_filtered && !arguments.no_languages {
+        steps.push(Step::check("languages", "cargo xtask languages", languages::check));
+    }
     if with_stack && !arguments.no_chaos && !is_filtered {
         steps.push(chaos::of_test());
     }
@@ -56,6 +62,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     steps::summarise(&steps, &done);
     if !with_stack {
         eprintln!("\nwarning: --no-stack: THE TESTS ON THE REAL SERVERS WERE SKIPPED");
+    }
+    if arguments.no_languages && !is_filtered {
+        eprintln!("\nwarning: --no-languages: THE SDKS FOR OTHER LANGUAGES WERE NOT TRIED");
     }
     if arguments.no_chaos && !is_filtered {
         eprintln!("\nwarning: --no-chaos: THE FAULTS ON ALL SERVERS WERE SKIPPED");
