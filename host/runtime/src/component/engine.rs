@@ -33,6 +33,10 @@ const WHOLE_MEMORY: u64 = 4 << 30;
 const KEPT_RESIDENT: usize = 2 * 1024 * 1024;
 /// The maximum number of core instances of one component. Python's has about 38 core modules.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 100;
+/// The memories of one instance for which there is room. Rust, Go and Python need one, QuickJS two.
+const MEMORIES_PER_INSTANCE: u32 = 2;
+/// The addresses that further memories of the same instances may reserve: half of those of a process.
+const MAX_RESERVED: u64 = 1 << 46;
 
 /// The options of an engine.
 #[derive(Debug, Clone)]
@@ -93,12 +97,12 @@ impl EngineOptions {
             if PoolingAllocationConfig::is_pagemap_scan_available() { KEPT_RESIDENT } else { 0 };
         let mut pool = PoolingAllocationConfig::default();
         pool.total_component_instances(instances)
-            .total_core_instances(instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT))
+            // It is merely counted, and reserves nothing.
+            .total_core_instances(instances.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
             .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
             .max_memories_per_component(8)
             .max_tables_per_component(CORE_INSTANCES_PER_COMPONENT)
-            // Each memory in use costs mappings, of which the process has a limited number: one for each instance.
-            .total_memories(instances.max(8))
+            .total_memories(memories(instances, reservation.max(slot)))
             .total_tables(instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT))
             .total_stacks(instances)
             .max_memory_size(usize::try_from(slot).unwrap_or(usize::MAX))
@@ -159,6 +163,13 @@ impl Engine {
             cache.keep_only(digests);
         }
     }
+}
+
+/// The memories of so many instances. Only those in use cost mappings, of which the process has a limited number. Each
+/// reserves addresses, so a host of very many instances has one for each.
+fn memories(instances: u32, reservation: u64) -> u32 {
+    let room = u32::try_from(MAX_RESERVED / reservation.max(1)).unwrap_or(u32::MAX);
+    instances.saturating_mul(MEMORIES_PER_INSTANCE).min(room).max(instances).max(8)
 }
 
 /// One thread for each engine. It holds the engine weakly, and ends when the last handle is dropped.

@@ -5,6 +5,7 @@
 //! an actor's next instance. [`Instance`] is a live copy, in which turns run. The imports of a turn are in
 //! [`crate::imports`], which this module links.
 
+mod absent;
 mod cache;
 pub mod compiler;
 mod declarations;
@@ -25,6 +26,7 @@ mod settings;
 mod stalls;
 mod version;
 
+pub use absent::absent_imports;
 pub use compiler::{CompileIn, Compiling};
 pub use declarations::run_compiler;
 pub use engine::{Engine, EngineError, EngineOptions};

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use wasmtime::component::{Component, InstancePre};
 
+use super::absent;
 use super::outline::interface;
 use super::refusal::{LoadError, Refusal, interrupted, root_cause, unknown_import};
 use super::{Compiling, Engine, InstanceState, Outline, PACKAGE, PrecompileError, precompiled};
@@ -72,8 +73,8 @@ impl ComponentVersion {
 
     fn link(engine: &Engine, component: &Component, outline: Outline) -> Result<ComponentVersion, Refusal> {
         let Outline { digest, bytes, imports, exports, .. } = outline;
-        let pre =
-            engine.linker.instantiate_pre(component).map_err(|error| unknown_import(&root_cause(&error)))?;
+        let pre = absent::instantiate_pre(&engine.linker, component)
+            .map_err(|error| unknown_import(&root_cause(&error)))?;
         let indices = Indices::find(&pre, &exports)?;
         Ok(ComponentVersion { digest, bytes, imports, exports, pre, indices })
     }
