@@ -11,7 +11,9 @@ use super::Error;
 use daca_manifest::signature;
 use daca_manifest::{AgentType, DeployRules};
 use daca_runtime::actor::{Actors, SmokeTestFailure};
-use daca_runtime::component::{Compiling, ComponentVersion, Engine, Outline, imports_without_permission};
+use daca_runtime::component::{
+    Compiling, ComponentVersion, Engine, Outline, absent_imports, imports_without_permission,
+};
 
 /// The maximum length of a label in bytes.
 const MAX_LABEL: usize = 64;
@@ -31,6 +33,8 @@ pub(super) struct Preparation {
 pub(super) struct Prepared {
     pub(super) version: Arc<ComponentVersion>,
     pub(super) label: Arc<str>,
+    /// What it imports in vain.
+    pub(super) warnings: Vec<Error>,
 }
 
 impl Preparation {
@@ -46,7 +50,12 @@ impl Preparation {
         wasm: Bytes,
         signature: Option<&str>,
     ) -> Result<Arc<ComponentVersion>, Error> {
-        self.load_if(name, wasm, signature, |outline| check_memory(agent, name, outline)).await
+        signature::verify(&self.rules.signers, &wasm, signature)?;
+        let outline = Outline::read(name, wasm.clone()).await?;
+        check_memory(agent, name, &outline)?;
+        let version =
+            ComponentVersion::from_outline(&self.engine, name, outline, wasm, self.compiling).await?;
+        Ok(Arc::new(version))
     }
 
     /// All checks of a new version.
@@ -59,30 +68,12 @@ impl Preparation {
         label: Option<&str>,
     ) -> Result<Prepared, Error> {
         let name = "the component";
-        let permitted = |outline: &Outline| {
-            check_permissions(agent, &outline.imports)?;
-            check_memory(agent, name, outline)
-        };
-        let version = self.load_if(name, wasm, signature, permitted).await?;
+        let version = self.load(agent, name, wasm, signature).await?;
         actors.try_version(agent, &version).await.map_err(into_error)?;
         let label = label_for(actors, agent, &version, label).await?;
-        Ok(Prepared { version, label })
-    }
-
-    /// Compiles a version if it is signed, and its declarations are permitted.
-    async fn load_if(
-        &self,
-        name: &str,
-        wasm: Bytes,
-        signature: Option<&str>,
-        permitted: impl FnOnce(&Outline) -> Result<(), Error>,
-    ) -> Result<Arc<ComponentVersion>, Error> {
-        signature::verify(&self.rules.signers, &wasm, signature)?;
-        let outline = Outline::read(name, wasm.clone()).await?;
-        permitted(&outline)?;
-        let version =
-            ComponentVersion::from_outline(&self.engine, name, outline, wasm, self.compiling).await?;
-        Ok(Arc::new(version))
+        let warnings = import_warnings(agent, &version.imports);
+        log_warnings(&agent.name, &warnings);
+        Ok(Prepared { version, label, warnings })
     }
 
     /// Adds versions whose compiled code is needed. Called for all types, before any code is removed.
@@ -101,11 +92,22 @@ impl Preparation {
     }
 }
 
-/// Checks that something is permitted for every imported interface that needs a permission. A version that would only
-/// get refusals is better not admitted.
-pub fn check_permissions(agent: &AgentType, imports: &[String]) -> Result<(), Error> {
+/// What a version imports in vain: interfaces for which the manifest permits nothing, and those that the host does not
+/// offer. Every call of them fails. They are no reason to refuse it: the toolchains of JavaScript, Python and Go keep all
+/// imports of their world, whether the agent uses them or not.
+pub fn import_warnings(agent: &AgentType, imports: &[String]) -> Vec<Error> {
     let missing = imports_without_permission(imports, &agent.permissions);
-    if missing.is_empty() { Ok(()) } else { Err(Error::not_permitted(&agent.name, &missing)) }
+    let not_permitted = (!missing.is_empty()).then(|| Error::not_permitted(&agent.name, &missing));
+    let absent = absent_imports(imports);
+    let absent = (!absent.is_empty()).then(|| Error::absent(&absent));
+    not_permitted.into_iter().chain(absent).collect()
+}
+
+/// Tells the operator of what a version imports in vain.
+pub(super) fn log_warnings(agent_type: &str, warnings: &[Error]) {
+    for warning in warnings {
+        tracing::warn!(agent_type, code = warning.code.as_str(), "{}", warning.message);
+    }
 }
 
 /// An initial memory above the limit would fail in every instance. `name` is the origin of the bytes in the error.

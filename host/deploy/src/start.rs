@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::controller::InitialState;
 use super::library::{Library, Stored};
-use super::prepare::{Preparation, check_memory, check_permissions};
+use super::prepare::{Preparation, check_memory, import_warnings, log_warnings};
 use super::record::{FileSeen, LocalRecord, Origin, Record, Source, VersionMetadata, now};
 use super::shared::{SharedError, SharedType};
 use super::type_folder::{TypeFolder, blocking};
@@ -150,9 +150,7 @@ impl Loader {
         let name = self.agent.component.display().to_string();
         let stored = Stored { wasm: file.wasm.clone(), signature: file.signature.clone() };
         let version = self.load(&name, stored.clone()).await?;
-        if let Err(error) = check_permissions(&self.agent, &version.imports) {
-            tracing::warn!(agent_type = %self.agent.name, code = error.code.as_str(), "{}", error.message);
-        }
+        log_warnings(&self.agent.name, &import_warnings(&self.agent, &version.imports));
         self.folder.store(&file.digest, stored).await?;
         let origin = Origin { source: Source::Manifest, initiated_by: name };
         let metadata = VersionMetadata {

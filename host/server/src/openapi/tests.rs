@@ -306,6 +306,7 @@ fn change(whole: bool) -> ChangeAnswer {
         revision: 7,
         stored_again: whole,
         milliseconds: Timings { check: 140, total: 200 },
+        warnings: if whole { vec![refusal(true)] } else { Vec::new() },
     }
 }
 
