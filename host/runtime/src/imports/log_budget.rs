@@ -49,15 +49,10 @@ impl LogBudget {
         *self.last_words.lock() = Vec::new();
     }
 
-    /// The last whole lines of standard error in this turn.
+    /// The end of standard error in this turn.
     pub(crate) fn last_words(&self) -> String {
         let words = self.last_words.lock();
-        let end = &words[words.len().saturating_sub(LAST_WORDS)..];
-        let whole = match end.iter().position(|byte| *byte == b'\n') {
-            Some(at) if end.len() < words.len() => &end[at + 1..],
-            _ => end,
-        };
-        String::from_utf8_lossy(whole).into_owned()
+        String::from_utf8_lossy(&words[words.len().saturating_sub(LAST_WORDS)..]).into_owned()
     }
 
     fn keep_last_words(&self, bytes: &[u8]) {
