@@ -22,6 +22,7 @@ mod logs;
 mod manifests;
 mod openapi;
 mod repeated;
+mod scripts;
 mod shutdown;
 mod streams;
 mod swap;

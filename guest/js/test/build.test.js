@@ -1,12 +1,13 @@
 // What `daca-js build` makes and refuses.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "node:test";
 import { buildComponent, bundleScript } from "../tools/build.js";
+import { digestOfSources } from "../tools/engine.js";
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 
@@ -60,4 +61,9 @@ test("the command says how it is used, and what went wrong", async () => {
     assert.equal(code, 1);
     assert.match(err, /^error: /);
   }
+});
+
+test("the engine that the host brings is built from these sources", async () => {
+  const known = await readFile(here("../../../host/script/engine/javascript.wasm.sources"), "utf8");
+  assert.equal(await digestOfSources(), known.trim(), "run: node tools/engine.js ../../host/script/engine/javascript.wasm");
 });

@@ -22,7 +22,7 @@ export function optionalExports(hooks) {
 }
 
 /** The folder with the contract: that of the package, or of the repository that the package lies in. */
-async function contract() {
+export async function contract() {
   for (const folder of [join(PACKAGE, "wit/contract"), join(PACKAGE, "../../wit")]) {
     if (await stat(join(folder, "agent.wit")).catch(() => undefined)) return folder;
   }

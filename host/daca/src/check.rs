@@ -4,10 +4,12 @@
 //! "Component" has two meanings. In this file it is an agent's WebAssembly component. Those of [`daca_dapr_lint`] are
 //! Dapr's, such as a state store, and are checked against the manifest on request.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use daca_base::ErrorCode;
+use daca_base::digest::short;
 use daca_base::explanation::{framed, rendered};
 use daca_deploy as deploy;
 use daca_manifest::{AgentType, Manifest, Payload, Route};
@@ -53,6 +55,9 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Failure> {
                 let in_vain = deploy::import_warnings(agent, &version.imports);
                 remarks.extend(in_vain.iter().map(|import| format!("{place}: {}", warning(import))));
                 remarks.extend(body_beyond_memory(&manifest, agent).map(|body| format!("{place}: {body}")));
+                problems.extend(
+                    missing_methods(&manifest, agent, &version).map(|lack| format!("{place}: {lack}")),
+                );
                 describe(&mut report, agent, &version);
             }
             Err(error) => {
@@ -111,6 +116,25 @@ fn body_beyond_memory(manifest: &Manifest, agent: &AgentType) -> Option<String> 
     Some(framed("warning", &ErrorCode::MemoryBelowBody, &message, Some(help)))
 }
 
+/// The methods that the manifest calls and a script does not have. What a component has is only known to itself.
+fn missing_methods(
+    manifest: &Manifest,
+    agent: &AgentType,
+    version: &ComponentVersion,
+) -> impl Iterator<Item = String> {
+    let of_routes = manifest.routes.iter().map(|route| &route.call);
+    let calls = of_routes.chain(manifest.subscriptions.iter().filter_map(|one| one.call.as_ref()));
+    let called = calls.filter(|call| call.agent_type == agent.name).map(|call| call.method.to_string());
+    let called = called.collect::<BTreeSet<_>>();
+    let script = version.script.clone();
+    called.into_iter().filter_map(move |method| {
+        let script = script.as_ref().filter(|script| !script.methods.contains(&method))?;
+        let message = format!("the script has no method {method:?}, which the manifest calls");
+        let help = format!("its methods are: {}", script.methods.join(", "));
+        Some(framed("error", &ErrorCode::ScriptLacksMethod, &message, Some(&help)))
+    })
+}
+
 fn describe(report: &mut String, agent: &AgentType, version: &ComponentVersion) {
     let limits = &agent.limits;
     let _ = writeln!(report, "agent type {}", agent.name);
@@ -121,6 +145,10 @@ fn describe(report: &mut String, agent: &AgentType, version: &ComponentVersion) 
         "  limits    memory {}, running time {:?}, turn time {:?}, queue {}",
         limits.memory, limits.running_time, limits.turn_time, limits.queue
     );
+    if let Some(script) = &version.script {
+        let _ = writeln!(report, "  script    evaluated by engine {}", short(&script.engine));
+        section(report, "  methods", script.methods.iter().cloned());
+    }
     section(report, "  exports", version.exports.iter().cloned());
     section(report, "  imports", version.imports.iter().cloned());
     section(report, "  settings", agent.settings.keys().cloned());

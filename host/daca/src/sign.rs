@@ -164,7 +164,7 @@ fn make_key(path: &Path) -> Result<SigningKey, Error> {
     Ok(key)
 }
 
-/// Only components are signed, so that no signature can be passed off as one of something else.
+/// Only components and scripts are signed, so that no signature can be passed off as one of something else.
 fn read_component(path: &Path) -> Result<Bytes, LoadError> {
     let refused = |(code, message, help): (ErrorCode, String, &str)| LoadError {
         code,
@@ -179,7 +179,9 @@ fn read_component(path: &Path) -> Result<Bytes, LoadError> {
             "name the .wasm file that the build produced",
         ))
     })?;
-    check_header(&wasm.wasm).map_err(refused)?;
+    if !daca_script::is_script(&wasm.wasm) {
+        check_header(&wasm.wasm).map_err(refused)?;
+    }
     Ok(wasm.wasm)
 }
 

@@ -45,17 +45,13 @@ impl Preparation {
     /// Checks the signature and the memory, and compiles: the steps for every version, even one that has served before.
     pub(super) async fn load(
         &self,
-        agent: &AgentType,
+        agent: &Arc<AgentType>,
         name: &str,
         wasm: Bytes,
         signature: Option<&str>,
     ) -> Result<Arc<ComponentVersion>, Error> {
         signature::verify(&self.rules.signers, &wasm, signature)?;
-        let outline = Outline::read(name, wasm.clone()).await?;
-        check_memory(agent, name, &outline)?;
-        let version =
-            ComponentVersion::from_outline(&self.engine, name, outline, wasm, self.compiling).await?;
-        Ok(Arc::new(version))
+        Ok(Arc::new(load(&self.engine, agent, name, wasm, self.compiling).await?))
     }
 
     /// All checks of a new version.
@@ -67,8 +63,7 @@ impl Preparation {
         signature: Option<&str>,
         label: Option<&str>,
     ) -> Result<Prepared, Error> {
-        let name = "the component";
-        let version = self.load(agent, name, wasm, signature).await?;
+        let version = self.load(agent, "the component", wasm, signature).await?;
         actors.try_version(agent, &version).await.map_err(into_error)?;
         let label = label_for(actors, agent, &version, label).await?;
         let warnings = import_warnings(agent, &version.imports);
@@ -92,6 +87,22 @@ impl Preparation {
     }
 }
 
+/// Loads a version: a component is compiled, a script is parsed and evaluated. `name` is the origin of the bytes in errors.
+pub(super) async fn load(
+    engine: &Engine,
+    agent: &Arc<AgentType>,
+    name: &str,
+    wasm: Bytes,
+    compiling: Compiling,
+) -> Result<ComponentVersion, Error> {
+    if daca_script::is_script(&wasm) {
+        return Ok(ComponentVersion::from_script(engine, name, wasm, agent, compiling).await?);
+    }
+    let outline = Outline::read(name, wasm.clone()).await?;
+    check_memory(agent, name, outline.memory)?;
+    Ok(ComponentVersion::from_outline(engine, name, outline, wasm, compiling).await?)
+}
+
 /// What a version imports in vain: interfaces for which the manifest permits nothing, and those that the host does not
 /// offer. Every call of them fails. They are no reason to refuse it: the toolchains of JavaScript, Python and Go keep all
 /// imports of their world, whether the agent uses them or not.
@@ -111,8 +122,8 @@ pub(super) fn log_warnings(agent_type: &str, warnings: &[Error]) {
 }
 
 /// An initial memory above the limit would fail in every instance. `name` is the origin of the bytes in the error.
-pub(super) fn check_memory(agent: &AgentType, name: &str, outline: &Outline) -> Result<(), Error> {
-    let (needed, limit) = (ByteSize(outline.memory), agent.limits.memory);
+fn check_memory(agent: &AgentType, name: &str, memory: u64) -> Result<(), Error> {
+    let (needed, limit) = (ByteSize(memory), agent.limits.memory);
     if needed > limit { Err(Error::memory(name, &agent.name, needed, limit)) } else { Ok(()) }
 }
 

@@ -10,11 +10,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::controller::InitialState;
 use super::library::{Library, Stored};
-use super::prepare::{Preparation, check_memory, import_warnings, log_warnings};
+use super::prepare::{Preparation, import_warnings, load, log_warnings};
 use super::record::{FileSeen, LocalRecord, Origin, Record, Source, VersionMetadata, now};
 use super::shared::{SharedError, SharedType};
 use super::type_folder::{TypeFolder, blocking};
@@ -28,7 +26,7 @@ use daca_base::digest::short;
 use daca_manifest::{AgentType, DeployRules};
 use daca_model::backend::SharedStore;
 use daca_runtime::component::{
-    ActiveRollout, Compiling, ComponentVersion, Engine, LoadedVersion, Outline, TrafficSplit,
+    ActiveRollout, Compiling, ComponentVersion, Engine, LoadedVersion, TrafficSplit,
 };
 
 /// The time that a start waits for the other hosts' versions. A sidecar is ready within about ten seconds.
@@ -311,23 +309,12 @@ fn missing(agent: &AgentType, error: &std::io::Error) -> Error {
 pub fn check_file(
     engine: &Engine,
     rules: &DeployRules,
-    agent: &AgentType,
+    agent: &Arc<AgentType>,
 ) -> Result<ComponentVersion, Error> {
     let file = ComponentFile::read(&agent.component).map_err(|error| missing(agent, &error))?;
     signature::verify(&rules.signers, &file.wasm, file.signature.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::no_compiler(&error))?;
     let name = agent.component.display().to_string();
-    runtime.block_on(load_within_limit(engine, agent, &name, file.wasm))
-}
-
-async fn load_within_limit(
-    engine: &Engine,
-    agent: &AgentType,
-    name: &str,
-    wasm: Bytes,
-) -> Result<ComponentVersion, Error> {
-    let outline = Outline::read(name, wasm.clone()).await?;
-    check_memory(agent, name, &outline)?;
-    Ok(ComponentVersion::from_outline(engine, name, outline, wasm, Compiling::Starting).await?)
+    runtime.block_on(load(engine, agent, &name, file.wasm, Compiling::Starting))
 }

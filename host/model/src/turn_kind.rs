@@ -33,4 +33,6 @@ pub enum TurnKind {
     /// must be dropped afterwards. The result is the failure `not-found` for a version without a migration, and
     /// `invalid` for an invalid label.
     Label,
+    /// Returns what a script has as the reply, in JSON. As with a label, the instance is not activated.
+    Describe,
 }

@@ -20,7 +20,28 @@ pub static ENGINE: &[u8] = include_bytes!("../engine/javascript.wasm");
 /// The maximum size of a script in bytes.
 pub const MAX_SCRIPT: u64 = 1024 * 1024;
 
-/// Returns `true` if a file of this name is a script.
-pub fn is_script_name(name: &str) -> bool {
-    [".js", ".mjs", ".ts", ".mts"].iter().any(|end| name.ends_with(end))
+/// Returns `true` if the bytes are meant as a script: text that names the SDK. Anything else is meant as a component.
+pub fn is_script(bytes: &[u8]) -> bool {
+    !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok_and(|text| text.contains(SDK))
+}
+
+/// The one module that a script can import.
+const SDK: &str = "@daca/sdk";
+
+/// The interfaces behind a name that a script imports from the SDK.
+pub fn interfaces_of(imported: &str) -> &'static [&'static str] {
+    match imported {
+        "actorId" | "agentType" | "turnId" => &["daca:agent/identity@0.1.0"],
+        "actors" => &["daca:agent/actors@0.1.0"],
+        "bindings" => &["daca:agent/bindings@0.1.0", "daca:agent/effects@0.1.0"],
+        "config" => &["wasi:config/store@0.2.0-rc.1"],
+        "log" => &["wasi:logging/logging@0.1.0-draft"],
+        "publish" => &["daca:agent/effects@0.1.0", "daca:agent/pubsub@0.1.0"],
+        "reminders" => &["daca:agent/reminders@0.1.0"],
+        "secrets" => &["daca:agent/secrets@0.1.0"],
+        "state" => &["daca:agent/state@0.1.0"],
+        "timers" => &["daca:agent/timers@0.1.0"],
+        // The whole SDK: nothing can be said of what it uses, and each call is checked anyway.
+        _ => &[],
+    }
 }

@@ -9,10 +9,8 @@ use oxc::ast::ast::{
 };
 use oxc::span::{GetSpan as _, Span};
 
+use crate::SDK;
 use crate::prepare::Problem;
-
-/// The one module that a script can import.
-const SDK: &str = "@daca/sdk";
 
 /// The statements of a function's body, and what they take from the SDK.
 pub(crate) struct Body {
@@ -107,7 +105,8 @@ impl Edits<'_> {
         let mut statement = String::new();
         for specifier in import.specifiers.iter().flatten() {
             match specifier {
-                ImportDeclarationSpecifier::ImportSpecifier(it) if it.import_kind == ImportOrExportKind::Type => {}
+                ImportDeclarationSpecifier::ImportSpecifier(it)
+                    if it.import_kind == ImportOrExportKind::Type => {}
                 ImportDeclarationSpecifier::ImportSpecifier(it) => {
                     let ModuleExportName::IdentifierName(imported) = &it.imported else {
                         return self.problem(it.span, "the SDK has no export of this name");
@@ -120,7 +119,10 @@ impl Edits<'_> {
                     statement.push_str(&format!("const {} = sdk;", it.local.name));
                 }
                 ImportDeclarationSpecifier::ImportDefaultSpecifier(it) => {
-                    return self.problem(it.span, "the SDK has no default export; write `import { agent, state } from \"@daca/sdk\"`");
+                    return self.problem(
+                        it.span,
+                        "the SDK has no default export; write `import { agent, state } from \"@daca/sdk\"`",
+                    );
                 }
             }
         }
@@ -132,7 +134,8 @@ impl Edits<'_> {
     }
 }
 
-const BUNDLE: &str = "a script imports \"@daca/sdk\" alone; make one script of it and its packages with `daca-js bundle`";
+const BUNDLE: &str =
+    "a script imports \"@daca/sdk\" alone; make one script of it and its packages with `daca-js bundle`";
 
 fn is_default(specifier: &ExportSpecifier<'_>) -> bool {
     specifier.exported.name() == "default"

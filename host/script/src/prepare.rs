@@ -11,10 +11,14 @@ use oxc::parser::{ParseOptions, Parser};
 use oxc::semantic::{ScopeFlags, SemanticBuilder};
 use oxc::span::{SourceType, Span};
 use oxc::transformer::{
-    ES2017Options, ES2018Options, EnvOptions, HelperLoaderMode, HelperLoaderOptions, TransformOptions, Transformer,
+    ES2017Options, ES2018Options, EnvOptions, HelperLoaderMode, HelperLoaderOptions, TransformOptions,
+    Transformer,
 };
 
-use crate::modules;
+use crate::{MAX_SCRIPT, modules};
+
+/// The name of the file for the transformer, which does not appear in what it makes.
+const NAME: &str = "script.ts";
 
 /// A script that the engine can evaluate.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -60,11 +64,18 @@ impl Problem {
     }
 }
 
-/// Prepares a script. `name` is that of its file, such as `chat_agent.ts`: its end says whether it has types.
+/// Prepares a script. JavaScript is read as TypeScript without types.
 ///
 /// Recursive: its stack grows with the depth of the script.
-pub fn prepare(name: &str, source: &str) -> Result<Prepared, Problem> {
-    let source_type = source_type(name);
+pub fn prepare(source: &str) -> Result<Prepared, Problem> {
+    if source.len() as u64 > MAX_SCRIPT {
+        return Err(Problem::at(
+            source,
+            0,
+            format!("it has {} bytes; the maximum is {MAX_SCRIPT}", source.len()),
+        ));
+    }
+    let source_type = SourceType::ts();
     let allocator = Allocator::default();
     let parsed = Parser::new(&allocator, source, source_type).parse();
     first_of(source, &parsed.diagnostics)?;
@@ -73,12 +84,11 @@ pub fn prepare(name: &str, source: &str) -> Result<Prepared, Problem> {
         return Err(Problem::at(source, span.start, message));
     }
     let body = modules::rewrite(source, &parsed.program)?;
-    transform(name, source_type, &body.text).map(|(text, lines)| Prepared { body: text, lines, imported: body.imported })
-}
-
-/// JavaScript, or TypeScript, as a module.
-fn source_type(name: &str) -> SourceType {
-    if name.ends_with(".ts") || name.ends_with(".mts") { SourceType::ts() } else { SourceType::mjs() }
+    transform(source_type, &body.text).map(|(text, lines)| Prepared {
+        body: text,
+        lines,
+        imported: body.imported,
+    })
 }
 
 fn first_of<'a>(source: &str, found: impl IntoIterator<Item = &'a OxcDiagnostic>) -> Result<(), Problem> {
@@ -86,7 +96,7 @@ fn first_of<'a>(source: &str, found: impl IntoIterator<Item = &'a OxcDiagnostic>
 }
 
 /// Strips the types, and makes generators of async functions.
-fn transform(name: &str, source_type: SourceType, text: &str) -> Result<(String, Vec<u32>), Problem> {
+fn transform(source_type: SourceType, text: &str) -> Result<(String, Vec<u32>), Problem> {
     let allocator = Allocator::default();
     let options = ParseOptions { allow_return_outside_function: true, ..ParseOptions::default() };
     let parsed = Parser::new(&allocator, text, source_type).with_options(options).parse();
@@ -101,16 +111,21 @@ fn transform(name: &str, source_type: SourceType, text: &str) -> Result<(String,
             es2018: ES2018Options { async_generator_functions: true, ..ES2018Options::default() },
             ..EnvOptions::default()
         },
-        helper_loader: HelperLoaderOptions { mode: HelperLoaderMode::External, ..HelperLoaderOptions::default() },
+        helper_loader: HelperLoaderOptions {
+            mode: HelperLoaderMode::External,
+            ..HelperLoaderOptions::default()
+        },
         ..TransformOptions::default()
     };
-    let done = Transformer::new(&allocator, Path::new(name), &options).build_with_scoping(scoping, &mut program);
+    let done =
+        Transformer::new(&allocator, Path::new(NAME), &options).build_with_scoping(scoping, &mut program);
     first_of(text, &done.diagnostics)?;
-    Ok(print(name, &program))
+    Ok(print(&program))
 }
 
-fn print(name: &str, program: &Program<'_>) -> (String, Vec<u32>) {
-    let options = CodegenOptions { source_map_path: Some(Path::new(name).to_owned()), ..CodegenOptions::default() };
+fn print(program: &Program<'_>) -> (String, Vec<u32>) {
+    let options =
+        CodegenOptions { source_map_path: Some(Path::new(NAME).to_owned()), ..CodegenOptions::default() };
     let CodegenReturn { code, map, .. } = Codegen::new().with_options(options).build(program);
     let mut lines = vec![0; code.matches('\n').count() + 1];
     for token in map.iter().flat_map(|map| map.get_tokens()) {
@@ -148,6 +163,65 @@ impl<'a> Visit<'a> for TopLevelAwait {
         match it.r#await {
             true => self.found = self.found.or(Some(it.span)),
             false => walk::walk_for_of_statement(self, it),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IMPORT: &str = "import { agent, state, type AgentOptions } from \"@daca/sdk\";\n";
+
+    fn problem(source: &str) -> (u32, u32, String) {
+        let Problem { line, column, message } = prepare(source).expect_err("a problem");
+        (line, column, message)
+    }
+
+    #[test]
+    fn a_module_becomes_a_body_with_the_authors_lines() {
+        let source = format!(
+            "{IMPORT}import type {{ X }} from \"./x\";\nenum Kind {{ A }}\nclass C {{\n  async M(x: X): Promise<Kind> {{\n    return await x as Kind;\n  }}\n}}\nexport default agent(C);\n"
+        );
+        let Prepared { body, lines, imported } = prepare(&source).expect("it is valid");
+        assert_eq!(imported, ["agent", "state"]);
+        assert!(body.starts_with("const { agent, state } = sdk;"), "{body}");
+        assert!(
+            !body.contains("async ")
+                && !body.contains("Promise<")
+                && body.contains("exported.agent = agent(C)")
+        );
+        let line_of = |text: &str| {
+            let found = body.lines().position(|line| line.contains(text)).expect("it is in the body");
+            lines[found]
+        };
+        assert_eq!((line_of("class C"), line_of("yield x"), line_of("exported.agent")), (4, 6, 9));
+    }
+
+    #[test]
+    fn problems_have_the_authors_line_and_column() {
+        assert_eq!(problem(&format!("{IMPORT}class {{\n")).0, 2);
+        for (source, line, column) in [
+            ("import { z } from \"zod\";", 2, 19),
+            ("export { x } from \"./x.js\";", 2, 1),
+            ("\nawait 1;\nexport default agent(class {});", 3, 1),
+            ("export default class {}", 2, 1),
+            ("const é = 1; const é = 2; export default agent(class {});", 2, 7),
+        ] {
+            let (at, character, message) = problem(&format!("{IMPORT}{source}"));
+            assert_eq!((at, character), (line, column), "{source}: {message}");
+        }
+        assert_eq!(problem(IMPORT).0, 1, "there is no agent");
+        assert!(problem(&" ".repeat(MAX_SCRIPT as usize + 1)).2.contains("maximum"));
+    }
+
+    #[test]
+    fn every_form_of_a_default_export_is_the_agent() {
+        for end in ["export default agent(C);", "export { d as default };", "export { d as default, C };"] {
+            let body =
+                prepare(&format!("{IMPORT}class C {{}}\nconst d = agent(C);\n{end}")).expect("valid").body;
+            assert!(body.contains("exported.agent = "), "{body}");
+            assert!(!body.contains("export "), "{body}");
         }
     }
 }

@@ -243,6 +243,8 @@ error_codes! {
     RolledBack "rolled-back" Notice;
     RouteUnknown "route-unknown" NotFound;
     RunningTimeExceeded "running-time-exceeded" Failed;
+    ScriptInvalid "script-invalid" Unusable;
+    ScriptLacksMethod "script-lacks-method" Setup;
     SecretsUnreadable "secrets-unreadable" Setup;
     SetAsideFailed "set-aside-failed" Unavailable;
     ShareInvalid "share-invalid" Invalid;

@@ -24,7 +24,7 @@ use daca_deploy::watch::{ComponentFile, FileContent, blocking};
 use daca_deploy::{Deployer, Source};
 use daca_manifest as manifest;
 use daca_manifest::{AgentType, Manifest};
-use sources::Sources;
+use sources::{DEBOUNCE, SCRIPT_DEBOUNCE, Sources};
 
 /// The recipient of a built component.
 #[async_trait]
@@ -112,6 +112,7 @@ struct Project {
     component: PathBuf,
     /// The working folder of the command.
     folder: PathBuf,
+    /// Empty for a script, which is its own source.
     command: String,
     sources: Sources,
 }
@@ -126,7 +127,8 @@ impl Dev {
         };
         let mut projects = Vec::new();
         for agent in manifest.agents.values() {
-            let inferred = || infer(&manifest.path, &agent.component);
+            let inferred =
+                || infer_script(&agent.component).or_else(|| infer(&manifest.path, &agent.component));
             if let Some(dev) = agent.dev.clone().or_else(inferred) {
                 projects.push(Project::new(agent, dev, folder)?);
             }
@@ -141,6 +143,9 @@ impl Dev {
     /// earlier one is used.
     pub async fn build_all(&mut self, shutdown: &CancellationToken) {
         for project in &mut self.projects {
+            if project.is_script() {
+                continue;
+            }
             tracing::info!("{}: building: {}", project.agent_type, project.command);
             let is_built = tokio::select! {
                 is_built = project.build() => is_built,
@@ -169,7 +174,8 @@ impl Dev {
 impl Project {
     fn new(agent: &AgentType, dev: manifest::DevBuild, folder: &Path) -> Result<Project, Error> {
         let agent_type = agent.name.clone();
-        let sources = Sources::new(dev.watch, &agent.component).map_err(|error| match error {
+        let pause = if dev.build.is_empty() { SCRIPT_DEBOUNCE } else { DEBOUNCE };
+        let sources = Sources::new(dev.watch, &agent.component, pause).map_err(|error| match error {
             sources::Error::Missing { path, reason } => {
                 Error::SourceMissing { agent_type: agent_type.clone(), path, reason }
             }
@@ -186,9 +192,17 @@ impl Project {
         })
     }
 
+    fn is_script(&self) -> bool {
+        self.command.is_empty()
+    }
+
     async fn run(mut self, redeploy: &dyn Redeploy) {
         loop {
             let change = self.sources.next().await;
+            if self.is_script() {
+                self.swap(redeploy, change.at, Duration::ZERO).await;
+                continue;
+            }
             tracing::info!("{}: {} changed; building", self.agent_type, change.path.display());
             let begin = Instant::now();
             if self.build().await {
@@ -247,7 +261,7 @@ impl Project {
         match redeploy.redeploy(&self.agent_type, content).await {
             Ok(outcome) => {
                 tracing::info!(
-                    "{}: saved → served in {:.1} s (build {:.1} s, check and swap {:.1} s), {}, {outcome}",
+                    "{}: saved → served in {:.3} s (build {:.1} s, check and swap {:.3} s), {}, {outcome}",
                     self.agent_type,
                     saved.elapsed().as_secs_f64(),
                     build.as_secs_f64(),
@@ -272,6 +286,13 @@ impl Project {
         let serving = redeploy.serving(&self.agent_type);
         serving.map_or("the previous version".into(), |digest| format!("version {}", short(&digest)))
     }
+}
+
+/// A script is its own source, and nothing builds it.
+fn infer_script(component: &Path) -> Option<manifest::DevBuild> {
+    let end = component.extension()?.to_str()?;
+    let is_script = ["js", "mjs", "ts", "mts"].contains(&end) && component.is_file();
+    is_script.then(|| manifest::DevBuild { build: String::new(), watch: vec![component.to_owned()] })
 }
 
 /// Infers the cargo build of a component in cargo's output folder, `target/wasm32-wasip2/PROFILE/NAME.wasm` beside a

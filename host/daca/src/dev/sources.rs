@@ -20,7 +20,9 @@ use daca_deploy::watch::{FolderEvents, Stamp, blocking, signature_path};
 /// The maximum number of watched files.
 pub(super) const MAX_FILES: usize = 20_000;
 /// Sources that change within this time of each other are built together.
-const DEBOUNCE: Duration = Duration::from_millis(100);
+pub(super) const DEBOUNCE: Duration = Duration::from_millis(100);
+/// The same for a script, which nothing builds: an editor writes one small file.
+pub(super) const SCRIPT_DEBOUNCE: Duration = Duration::from_millis(20);
 /// The bytes of a file whose content is compared. A longer file counts as changed when it was written.
 const MAX_COMPARED: u64 = 1024 * 1024;
 /// The bytes of all files whose content is read in one check.
@@ -55,6 +57,8 @@ pub(super) struct Sources {
     written: BTreeMap<PathBuf, u32>,
     /// The number of consecutive builds that were caused by changes during the previous one.
     in_a_row: u32,
+    /// Changes within this time of each other are one change.
+    debounce: Duration,
     /// `None` until the folders are watched, and after a change, which may have added new ones.
     events: Option<FolderEvents>,
 }
@@ -84,7 +88,7 @@ impl SeenFile {
 
 impl Sources {
     /// Everything below these paths, except the build's output. Blocks.
-    pub(super) fn new(watched: Vec<PathBuf>, component: &Path) -> Result<Sources, Error> {
+    pub(super) fn new(watched: Vec<PathBuf>, component: &Path, debounce: Duration) -> Result<Sources, Error> {
         for path in &watched {
             std::fs::metadata(path).map_err(|reason| Error::Missing { path: path.clone(), reason })?;
         }
@@ -94,7 +98,7 @@ impl Sources {
         if seen.len() >= MAX_FILES {
             return Err(Error::TooMany);
         }
-        Ok(Sources { roots, seen, written: BTreeMap::new(), in_a_row: 0, events: None })
+        Ok(Sources { roots, seen, written: BTreeMap::new(), in_a_row: 0, debounce, events: None })
     }
 
     /// Waits for the next change since the last returned one, and until nothing changes any more.
@@ -146,7 +150,7 @@ impl Sources {
 
     async fn settled(&self, mut files: Arc<Files>) -> Arc<Files> {
         loop {
-            tokio::time::sleep(DEBOUNCE).await;
+            tokio::time::sleep(self.debounce).await;
             let now = self.look().await.files;
             if now == files {
                 return now;
@@ -243,10 +247,10 @@ fn content(path: &Path, may_read: &mut u64) -> Option<[u8; 32]> {
     (bytes.len() as u64 == length).then(|| Sha256::digest(&bytes).into())
 }
 
-/// Files that a build or an editor writes beside the sources: cargo's folder, hidden files such as those of git and
-/// vim, and temporary copies of saved files.
+/// Files that a build or an editor writes beside the sources: the folders of toolchains, hidden files such as those of
+/// git and vim, and temporary copies of saved files.
 fn is_ignored(name: &str) -> bool {
-    name == "target"
+    ["__pycache__", "build", "dist", "node_modules", "target"].contains(&name)
         || name.starts_with(['.', '#'])
         || name.ends_with(['~', '#'])
         || [".swp", ".tmp", ".bak", ".orig", "___jb_tmp___", "___jb_old___"].iter().any(|end| name.ends_with(end))
@@ -286,7 +290,7 @@ mod tests {
         };
         write("a.rs", "1")?;
         write("made.rs", "same")?;
-        let sources = Sources::new(vec![folder.path().to_owned()], &path("a.wasm"));
+        let sources = Sources::new(vec![folder.path().to_owned()], &path("a.wasm"), DEBOUNCE);
         let mut sources = sources.map_err(|_| anyhow::anyhow!("it cannot be watched"))?;
         let is_due = async |sources: &Sources| difference(&sources.seen, &sources.look().await.files);
 

@@ -1,25 +1,18 @@
 //! The smoke test: before a version serves, it activates a scratch actor with empty state and a null outbox.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::turn::EVICTIONS;
-use super::{ActorAddress, Actors, CallContext, CallError};
+use super::{ActorAddress, Actors, CallContext};
 use crate::component::{ComponentVersion, Instance, Outcome};
 use crate::contract::daca::agent::types::Failure;
-use crate::imports::{ScopeOptions, TurnScope};
+use crate::imports::{NullBackend, ScopeOptions, TurnScope};
 use daca_base::telemetry::{printable, shortened};
 use daca_manifest::AgentType;
-use daca_model::backend::{
-    ActorCall, ActorCalls, BindingRequest, BindingResponse, Bindings, Error, Secrets, StateStore, StateValue,
-    TurnCommit, Wakeups,
-};
 use daca_model::{Fault, TurnKind};
 
 /// The maximum time of a smoke test, if the turn time of the type is longer.
@@ -112,7 +105,7 @@ impl Actors {
         let place = tokio::time::timeout_at(deadline, services.live.place()).await;
         let place = place.ok().flatten().ok_or(SmokeTestFailure::NoRoom)?;
         let mut instance = Instance::new(&services.engine, version, place);
-        let nowhere = Arc::new(NullBackend { secrets: services.backend.clone() });
+        let nowhere = Arc::new(NullBackend::with_secrets(services.backend.clone()));
         let scope = TurnScope::new(
             ScopeOptions {
                 actor: ActorAddress { agent_type: agent.name.clone(), id: ACTOR_ID.into() },
@@ -151,55 +144,4 @@ fn with_last_words(fault: &Fault) -> String {
 fn words(failure: Failure) -> String {
     let (Failure::Invalid(text) | Failure::NotFound(text) | Failure::Failed(text)) = failure;
     format!("it refused with {:?}", shortened(&text))
-}
-
-/// The null backend: it has no data and does nothing. Only secrets are real, since reading them changes nothing.
-struct NullBackend {
-    secrets: Arc<dyn Secrets>,
-}
-
-/// The error for calls that would take effect at once.
-fn only_a_smoke_test() -> Error {
-    Error::NotApplied(
-        "this is a smoke test before the version serves: external systems are not called".into(),
-    )
-}
-
-#[async_trait]
-impl StateStore for NullBackend {
-    async fn read_state(&self, _: &ActorAddress, keys: &[String]) -> Result<Vec<Option<StateValue>>, Error> {
-        Ok(vec![None; keys.len()])
-    }
-
-    async fn commit(&self, _: &ActorAddress, _: &TurnCommit) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Bindings for NullBackend {
-    async fn invoke_binding(
-        &self,
-        _: &ActorAddress,
-        _: &BindingRequest,
-        _: &CallContext,
-    ) -> Result<BindingResponse, Error> {
-        Err(only_a_smoke_test())
-    }
-}
-
-#[async_trait]
-impl ActorCalls for NullBackend {
-    async fn call_actor(&self, _: ActorCall, _: CallContext) -> Result<Bytes, CallError> {
-        Err(CallError::Backend(only_a_smoke_test()))
-    }
-}
-
-impl Wakeups for NullBackend {}
-
-#[async_trait]
-impl Secrets for NullBackend {
-    async fn secret(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
-        self.secrets.secret(name).await
-    }
 }

@@ -1,6 +1,7 @@
 //! The engine. It has one constructor, because code that one engine compiled runs in another only if both have the same
 //! configuration.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use super::cache::CodeCache;
 use super::compiler::{CompileIn, Compiler};
 use super::instance_state::InstanceState;
 use super::limits::TABLE_ELEMENTS;
+use super::script::{self, ScriptEngine};
 use super::settings::{CodeSettings, base_config};
 use super::stalls::Stalls;
 use crate::imports;
@@ -64,6 +66,8 @@ pub struct Engine {
     pub(super) compiler: Arc<Compiler>,
     /// The times in which the process did not run.
     pub(super) stalls: Arc<Stalls>,
+    /// What evaluates scripts.
+    pub(super) scripts: ScriptEngine,
 }
 
 /// Why there is no engine: the machine lacks the resources for the pool of instances.
@@ -134,7 +138,9 @@ impl Engine {
             })
             .map_err(EngineError)?;
         let mut linker = Linker::new(&wasmtime);
-        imports::add_to_linker(&mut linker, InstanceState::imports).map_err(EngineError)?;
+        imports::add_to_linker(&mut linker, InstanceState::imports)
+            .and_then(|()| script::add_to_linker(&mut linker))
+            .map_err(EngineError)?;
         let stalls = Arc::new(Stalls::new(TICK));
         start_ticking(&wasmtime, stalls.clone()).map_err(|error| EngineError(error.into()))?;
         let settings = CodeSettings {
@@ -149,7 +155,8 @@ impl Engine {
             cache,
             options.precompiled.clone(),
         );
-        Ok(Engine { wasmtime, linker: Arc::new(linker), compiler: Arc::new(compiler), stalls })
+        let scripts = ScriptEngine::default();
+        Ok(Engine { wasmtime, linker: Arc::new(linker), compiler: Arc::new(compiler), stalls, scripts })
     }
 
     /// Stops all compilations, and starts no new ones: the host shuts down.
@@ -157,10 +164,12 @@ impl Engine {
         self.compiler.stop();
     }
 
-    /// Removes the compiled code of all versions but these.
-    pub fn keep_code_of(&self, digests: &std::collections::BTreeSet<String>) {
+    /// Removes the compiled code of all versions but these. That of the engine of scripts stays.
+    pub fn keep_code_of(&self, digests: &BTreeSet<String>) {
         if let Some(cache) = self.compiler.cache() {
-            cache.keep_only(digests);
+            let mut kept = digests.clone();
+            kept.insert(script::engine_digest());
+            cache.keep_only(&kept);
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::stalls::Stalls;
-use super::{ComponentVersion, Engine, InstanceState, Outcome, failed_effect, migration};
+use super::{ComponentVersion, Engine, InstanceState, Outcome, failed_effect, migration, script};
 use crate::contract::daca::agent::types::Failure;
 use crate::contract::exports::daca::agent as guest;
 use crate::imports::{TurnProducts, TurnScope};
@@ -44,6 +44,7 @@ struct Live {
 
 /// The exports of an instance.
 struct Guest {
+    instance: wasmtime::component::Instance,
     actor: guest::actor::Guest,
     lifecycle: Option<guest::lifecycle::Guest>,
     on_reminder: Option<guest::on_reminder::Guest>,
@@ -85,7 +86,9 @@ impl Instance {
                 live.store.data_mut().scope = scope;
                 live
             }
-            None => Live { store: new_store(&self.engine, scope), guest: None, activated_in: None },
+            None => {
+                Live { store: new_store(&self.engine, &self.version, scope), guest: None, activated_in: None }
+            }
         };
         let live = self.live.insert(live);
         let running_time = live.store.data().running_time.clone();
@@ -109,8 +112,9 @@ impl Instance {
     }
 }
 
-fn new_store(engine: &Engine, scope: Box<TurnScope>) -> Store<InstanceState> {
-    let mut store = Store::new(&engine.wasmtime, InstanceState::new(scope));
+fn new_store(engine: &Engine, version: &ComponentVersion, scope: Box<TurnScope>) -> Store<InstanceState> {
+    let state = InstanceState::new(scope, version.script.clone());
+    let mut store = Store::new(&engine.wasmtime, state);
     store.limiter(|state| &mut state.memory);
     store.set_hostcall_fuel(ARGUMENT_BYTES);
     store.epoch_deadline_callback(|context| {
@@ -128,7 +132,7 @@ impl Live {
         if self.guest.is_none() {
             let started = Instant::now();
             self.guest = Some(self.instantiate(version).await?);
-            if !matches!(kind, TurnKind::Label)
+            if !matches!(kind, TurnKind::Label | TurnKind::Describe)
                 && let Err(failure) = self.begin().await?
             {
                 return Ok(Outcome::Failure(failure));
@@ -146,6 +150,7 @@ impl Live {
         let instance = pre.instantiate_async(&mut self.store).await?;
         let store = &mut self.store;
         Ok(Guest {
+            instance,
             actor: indices.actor.load(&mut *store, &instance)?,
             lifecycle: indices
                 .lifecycle
@@ -248,6 +253,7 @@ impl Guest {
                 None => Ok(()),
             },
             TurnKind::Activate => Ok(()),
+            TurnKind::Describe => return script::call_describe(store, &self.instance).await,
             TurnKind::Label => return migration::label(store, self.migration.as_ref()).await,
         };
         Ok(match result {

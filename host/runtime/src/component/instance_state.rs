@@ -7,6 +7,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::limits::MemoryLimiter;
 use super::running_time::RunningTime;
+use super::script::Script;
 use crate::imports::{self, Imports, LogBudget, TurnScope};
 
 /// The maximum number of WASI resources (streams, pollables) of an instance.
@@ -19,12 +20,14 @@ pub struct InstanceState {
     pub(super) memory: MemoryLimiter,
     pub(super) running_time: Arc<RunningTime>,
     pub(super) log: Arc<LogBudget>,
+    /// The script that the engine asks for, in an instance of the engine.
+    pub(super) script: Option<Arc<Script>>,
     /// The running turn, or the last one: guests run only in turns.
     pub(super) scope: Box<TurnScope>,
 }
 
 impl InstanceState {
-    pub(super) fn new(scope: Box<TurnScope>) -> InstanceState {
+    pub(super) fn new(scope: Box<TurnScope>, script: Option<Arc<Script>>) -> InstanceState {
         let log = Arc::new(LogBudget::default());
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(MAX_RESOURCES);
@@ -34,6 +37,7 @@ impl InstanceState {
             memory: MemoryLimiter::new(scope.limits().memory.as_u64()),
             running_time: Arc::new(RunningTime::new()),
             log,
+            script,
             scope,
         }
     }

@@ -22,6 +22,7 @@ mod precompiled;
 mod refusal;
 mod rollout;
 mod running_time;
+mod script;
 mod settings;
 mod stalls;
 mod version;
@@ -38,6 +39,7 @@ pub use outline::check_header;
 pub use precompiled::PrecompileError;
 pub use refusal::LoadError;
 pub use rollout::{ActiveRollout, Counted, Counters, LoadedVersion, NotKnown, TrafficSplit, TurnEnd};
+pub use script::Script;
 pub use version::{ComponentVersion, imports_without_permission, precompile};
 
 /// The prefix of the interfaces of the contract's package.

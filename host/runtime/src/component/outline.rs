@@ -56,28 +56,17 @@ impl Outline {
     }
 
     fn of(wasm: &[u8]) -> Result<Outline, Refusal> {
-        if wasm.len() as u64 > MAX_COMPONENT {
-            return Err(too_large(wasm.len() as u64));
-        }
-        check_header(wasm)?;
-        let mut reader = OutlineReader::default();
-        for payload in Parser::new(0).parse_all(wasm) {
-            match payload.map_err(Stop::from).and_then(|payload| reader.take(payload)) {
-                Ok(()) => {}
-                Err(Stop::Malformed(error)) => return Err(malformed(&error.to_string())),
-                Err(Stop::TooMuch(what)) => return Err(too_much(what)),
-            }
-        }
-        let OutlineReader { imports, exports, memories, .. } = reader;
-        check_contract(&imports, &exports)?;
-        check_offered(&imports)?;
-        Ok(Outline {
-            digest: digest(wasm),
-            bytes: wasm.len() as u64,
-            imports: imports.into_iter().map(|(name, _)| name).collect(),
-            exports,
-            memory: memories.least(),
-        })
+        let read = OutlineReader::read(wasm)?;
+        check_contract(&read.imports, &read.exports)?;
+        check_offered(&read.imports)?;
+        Ok(read.into_outline(wasm))
+    }
+
+    /// The outline of the host's own engine, which also imports a script.
+    pub(super) fn of_engine(wasm: &[u8]) -> Result<Outline, Refusal> {
+        let read = OutlineReader::read(wasm)?;
+        check_contract(&read.imports, &read.exports)?;
+        Ok(read.into_outline(wasm))
     }
 }
 
@@ -107,6 +96,32 @@ struct OutlineReader {
 }
 
 impl OutlineReader {
+    fn read(wasm: &[u8]) -> Result<OutlineReader, Refusal> {
+        if wasm.len() as u64 > MAX_COMPONENT {
+            return Err(too_large(wasm.len() as u64));
+        }
+        check_header(wasm)?;
+        let mut reader = OutlineReader::default();
+        for payload in Parser::new(0).parse_all(wasm) {
+            match payload.map_err(Stop::from).and_then(|payload| reader.take(payload)) {
+                Ok(()) => {}
+                Err(Stop::Malformed(error)) => return Err(malformed(&error.to_string())),
+                Err(Stop::TooMuch(what)) => return Err(too_much(what)),
+            }
+        }
+        Ok(reader)
+    }
+
+    fn into_outline(self, wasm: &[u8]) -> Outline {
+        Outline {
+            digest: digest(wasm),
+            bytes: wasm.len() as u64,
+            imports: self.imports.into_iter().map(|(name, _)| name).collect(),
+            exports: self.exports,
+            memory: self.memories.least(),
+        }
+    }
+
     fn take(&mut self, payload: Payload<'_>) -> Result<(), Stop> {
         self.memories.take(&payload)?;
         match payload {
@@ -222,9 +237,9 @@ pub fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
     }
     let message = match wasm.len() {
         0 => "it is empty".to_owned(),
-        _ => "it does not begin like a WebAssembly component".to_owned(),
+        _ => "it is neither a WebAssembly component nor a script that imports \"@daca/sdk\"".to_owned(),
     };
-    Err((ErrorCode::ComponentInvalid, message, "name the .wasm file that the build of the agent produced"))
+    Err((ErrorCode::ComponentInvalid, message, "name the .wasm file that the build produced, or a script"))
 }
 
 /// The name of an interface of the contract.

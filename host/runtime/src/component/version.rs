@@ -1,9 +1,10 @@
-//! A component version: one `.wasm` file, checked against the contract and compiled.
+//! A component version: one `.wasm` file, checked against the contract and compiled, or one [script](super::script).
 //!
 //! Everything that can be wrong with a file is found before it serves a call, and reported in the file's own terms. The
 //! [outline](super::outline) checks the declarations; the rest is checked here.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use wasmtime::component::{Component, InstancePre};
@@ -11,6 +12,7 @@ use wasmtime::component::{Component, InstancePre};
 use super::absent;
 use super::outline::interface;
 use super::refusal::{LoadError, Refusal, interrupted, root_cause, unknown_import};
+use super::script::Script;
 use super::{Compiling, Engine, InstanceState, Outline, PACKAGE, PrecompileError, precompiled};
 use crate::contract::exports::daca::agent as guest;
 use crate::imports::WakeupHandlers;
@@ -28,6 +30,10 @@ pub struct ComponentVersion {
     pub imports: Vec<String>,
     /// The interfaces that it exports.
     pub exports: Vec<String>,
+    /// The initial size of all memories of an instance in bytes.
+    pub memory: u64,
+    /// The script, for a version that is one.
+    pub script: Option<Arc<Script>>,
     pub(super) pre: InstancePre<InstanceState>,
     pub(super) indices: Indices,
 }
@@ -72,16 +78,21 @@ impl ComponentVersion {
     }
 
     fn link(engine: &Engine, component: &Component, outline: Outline) -> Result<ComponentVersion, Refusal> {
-        let Outline { digest, bytes, imports, exports, .. } = outline;
+        let Outline { digest, bytes, imports, exports, memory } = outline;
         let pre = absent::instantiate_pre(&engine.linker, component)
             .map_err(|error| unknown_import(&root_cause(&error)))?;
         let indices = Indices::find(&pre, &exports)?;
-        Ok(ComponentVersion { digest, bytes, imports, exports, pre, indices })
+        Ok(ComponentVersion { digest, bytes, imports, exports, memory, script: None, pre, indices })
     }
 
     /// The first twelve digits of the digest, which name a version in the log.
     pub fn short_digest(&self) -> &str {
         short(&self.digest)
+    }
+
+    /// The SHA-256 of the component whose code it runs: its own, or the engine's for a script.
+    pub fn code_digest(&self) -> &str {
+        self.script.as_ref().map_or(&self.digest, |script| &script.engine)
     }
 
     /// Returns `true` if it exports `lifecycle`.
@@ -112,7 +123,7 @@ impl ComponentVersion {
 /// Its engine is one for any processor, and its other options are those of the host that will run it. Returns the file.
 /// Called by `daca compile`.
 pub fn precompile(version: &ComponentVersion, folder: &Path) -> Result<PathBuf, PrecompileError> {
-    precompiled::write(folder, version.pre.component(), &version.digest)
+    precompiled::write(folder, version.pre.component(), version.code_digest())
 }
 
 /// Imported interfaces for which nothing is permitted, with the list of the manifest that would permit some.
@@ -128,7 +139,7 @@ pub fn imports_without_permission<'a>(
 }
 
 impl Indices {
-    fn find(pre: &InstancePre<InstanceState>, exports: &[String]) -> Result<Indices, Refusal> {
+    pub(super) fn find(pre: &InstancePre<InstanceState>, exports: &[String]) -> Result<Indices, Refusal> {
         let has = |name: &str| exports.contains(&interface(name));
         let mismatch = |error: wasmtime::Error| {
             let message = format!("an export does not have the form of the contract: {}", root_cause(&error));

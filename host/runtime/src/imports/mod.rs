@@ -13,6 +13,7 @@ mod expiry;
 mod identity;
 mod log_budget;
 mod logging;
+mod null_backend;
 mod pubsub;
 mod reminders;
 mod scope;
@@ -27,6 +28,7 @@ use wasmtime::component::{HasData, Linker};
 use wasmtime_wasi::WasiView;
 
 pub(crate) use log_budget::LogBudget;
+pub(crate) use null_backend::NullBackend;
 pub use scope::{ScopeOptions, TurnProducts, TurnScope, WakeupHandlers};
 pub use state_cache::StateCache;
 pub(crate) use wasi::wasi_context;

@@ -15,6 +15,7 @@ use thread_priority::unix::{
     NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
 };
 
+use super::script_input;
 use crate::component::settings::CodeSettings;
 use daca_base::{Explained, Explanation};
 use daca_model::MAX_COMPONENT;
@@ -50,6 +51,9 @@ pub struct CompilerArguments {
     /// Priority
     #[arg(long, value_enum)]
     priority: Priority,
+    /// Whether the input is a script
+    #[arg(long)]
+    script: bool,
 }
 
 /// The priority of a compiler process.
@@ -91,11 +95,12 @@ impl CompilerArguments {
         time: Duration,
         memory: ByteSize,
         priority: Priority,
+        script: bool,
     ) -> CompilerArguments {
         let CodeSettings { reservation, any_processor } = settings;
         // A fraction of a second counts as a whole one.
         let time = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-        CompilerArguments { reservation, any_processor, time, memory: memory.as_u64(), priority }
+        CompilerArguments { reservation, any_processor, time, memory: memory.as_u64(), priority, script }
     }
 
     pub(super) fn priority(&self) -> Priority {
@@ -103,7 +108,7 @@ impl CompilerArguments {
     }
 
     pub(super) fn as_words(&self) -> Vec<OsString> {
-        let CompilerArguments { reservation, any_processor, time, memory, priority } = self;
+        let CompilerArguments { reservation, any_processor, time, memory, priority, script } = self;
         let priority = match priority {
             Priority::Normal => "normal",
             Priority::Nice => "nice",
@@ -117,11 +122,12 @@ impl CompilerArguments {
             format!("--priority={priority}"),
         ];
         words.extend(any_processor.then(|| "--any-processor".to_owned()));
+        words.extend(script.then(|| "--script".to_owned()));
         words.into_iter().map(OsString::from).collect()
     }
 }
 
-/// Compiles the component on standard input, and writes the code to standard output. `unknown_import` looks at it first, within
+/// Compiles the component on standard input, or prepares the script there, and writes the result to standard output. `unknown_import` looks at it first, within
 /// the same limits, for an import that the host does not offer.
 pub(in crate::component) fn run(
     arguments: &CompilerArguments,
@@ -131,6 +137,11 @@ pub(in crate::component) fn run(
     bound(arguments).map_err(|error| begin(&error))?;
     let wasm = read_component().map_err(|error| begin(&error))?;
     end_with_input().map_err(|error| begin(&error))?;
+    if arguments.script {
+        let prepared = script_input::prepare(wasm).map_err(|error| begin(&error))?;
+        let mut stdout = std::io::stdout().lock();
+        return stdout.write_all(&prepared).and_then(|()| stdout.flush()).map_err(|error| begin(&error));
+    }
     let threads = threads(arguments.priority).map_err(|error| begin(&error))?;
     let settings =
         CodeSettings { reservation: arguments.reservation, any_processor: arguments.any_processor };

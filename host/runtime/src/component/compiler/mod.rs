@@ -10,6 +10,7 @@ pub mod child;
 mod options;
 mod parent;
 mod refused;
+mod script_input;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -25,8 +26,9 @@ use wasmtime::component::Component;
 
 use super::cache::{CodeCache, deserialize};
 use super::precompiled;
-use super::refusal::{Refusal, interrupted, not_taken, rejected, root_cause, shutting_down};
+use super::refusal::{Refusal, interrupted, not_taken, rejected, root_cause, shutting_down, unavailable};
 use super::settings::CodeSettings;
+use daca_script::{Prepared, Problem};
 pub use options::{CompileIn, Compiling};
 use parent::CompilerFailure;
 use refused::RefusedComponents;
@@ -88,6 +90,24 @@ impl Compiler {
         let flight = self.inner.clone().find_or_make(digest.to_owned(), wasm, compiling).boxed().shared();
         flights.extend(flight.downgrade().map(|flight| (digest.to_owned(), flight)));
         flight
+    }
+
+    /// Makes a script ready for the engine, or says what is wrong with it.
+    pub(super) async fn prepare_script(&self, text: Bytes) -> Result<Result<Prepared, Problem>, Refusal> {
+        let Inner { settings, compile_in, stop, .. } = &*self.inner;
+        let work = async {
+            match compile_in {
+                CompileIn::OwnProcess(limits) => {
+                    parent::prepare_script(*settings, *limits, text).await.map_err(|it| it.refusal)
+                }
+                CompileIn::ThisProcess => {
+                    let prepared = blocking(move || script_input::prepare(text.to_vec())).await?;
+                    prepared.map_err(|error| unavailable(&error.to_string()))
+                }
+            }
+        };
+        let answer = stop.run_until_cancelled(work).await.unwrap_or_else(|| Err(shutting_down()))?;
+        script_input::read(&answer).map_err(|error| unavailable(&error.to_string()))
     }
 
     /// Stops all compilations, and starts no new ones.

@@ -15,6 +15,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use super::child::{CompilerArguments, Priority};
 use super::options::Compiling;
 use crate::component::refusal::{Refusal, rejected, unavailable, unknown_import};
+use crate::component::script::invalid;
 use crate::component::settings::CodeSettings;
 use daca_base::ErrorCode;
 use daca_manifest::CompileLimits;
@@ -82,7 +83,7 @@ pub(super) async fn compile(
     let time = time_for(limits.time, wasm.len() as u64);
     let by_the_clock = (time * BY_THE_CLOCK).max(MIN_BY_THE_CLOCK);
     let deadline = tokio::time::Instant::now() + by_the_clock;
-    let arguments = |priority| CompilerArguments::new(settings, time, limits.memory, priority);
+    let arguments = |priority| CompilerArguments::new(settings, time, limits.memory, priority, false);
     // No process may raise its own priority without a privilege (`sched(7)`), so a starved one is ended and replaced by
     // another. Little is lost, or it would not have been starved.
     let priorities: &[Priority] = match compiling {
@@ -104,6 +105,27 @@ pub(super) async fn compile(
         }
         // By the wall clock, so the machine may be the cause.
         ChildEnd::Starved | ChildEnd::OutOfTime => Err(CompilerFailure::for_now(too_long(by_the_clock))),
+    }
+}
+
+/// Makes a script ready for the engine in a separate process. Returns the process's answer, in JSON. It takes
+/// milliseconds, so it has a normal priority. Dropping the future ends the process.
+pub(super) async fn prepare_script(
+    settings: CodeSettings,
+    limits: CompileLimits,
+    text: Bytes,
+) -> Result<Vec<u8>, CompilerFailure> {
+    let arguments = CompilerArguments::new(settings, limits.time, limits.memory, Priority::Normal, true);
+    let deadline = tokio::time::Instant::now() + MIN_BY_THE_CLOCK;
+    match attempt(&arguments, &text, deadline).await.map_err(CompilerFailure::for_now)? {
+        ChildEnd::Done { status, code, .. } if status.success() => Ok(code),
+        // A stack that is too small for the script: the kernel's signal, or that of Rust's own guard.
+        ChildEnd::Done { status, .. } if matches!(status.signal(), Some(6 | 11)) => {
+            Err(CompilerFailure::for_good(invalid("it is nested too deeply")))
+        }
+        ChildEnd::Done { status, words, .. } => Err(failure(status, &words, limits.time, limits)),
+        ChildEnd::TooMuchCode => Err(CompilerFailure::for_good(invalid("its types take too much"))),
+        ChildEnd::Starved | ChildEnd::OutOfTime => Err(CompilerFailure::for_now(too_long(MIN_BY_THE_CLOCK))),
     }
 }
 

@@ -1,0 +1,199 @@
+//! Agents that are scripts: a deployment of some text serves, keeps every rule of components, and says what is wrong
+//! in the lines of its file.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use daca_tests::deploy::refusal;
+use daca_tests::{Host, eventually, run_in};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const COUNTER: &str = r#"
+import { actorId, agent, Invalid, publish, reminders, state } from "@daca/sdk";
+
+interface Step { by: number }
+enum Kind { Plain = "plain" }
+
+class Counter {
+  made = Math.random();
+  async Add({ by }: Step): Promise<{ count: number, kind: Kind, id: string }> {
+    if (!Number.isInteger(by)) throw new Invalid("not a whole number");
+    const count = await later(state.get<number>("count", 0) + by);
+    state.set("count", count);
+    publish("pubsub/counted", { count });
+    if (count > 100) throw new Error("too many");
+    return { count, kind: Kind.Plain, id: actorId() };
+  }
+  Count() { return state.get("count", 0); }
+  Drawn() { return [this.made, Math.random(), crypto.randomUUID()]; }
+  Globals() {
+    console.warn("said", { a: 1 });
+    const url = new URL("https://example.com/a?b=c");
+    return [url.searchParams.get("b"), structuredClone({ x: [1n.toString()] }), new TextDecoder().decode(new TextEncoder().encode("é€😀"))];
+  }
+  Broken() { return thrower(undefined); }
+  Spin() { for (;;) {} }
+  Denied() { publish("pubsub/other", 1); }
+  Remind() { reminders.register("soon", { due: 0 }, { by: 5 }); }
+  async onReminder(name: string, data: Step) { await this.Add(data); }
+}
+
+async function later<T>(value: T): Promise<T> { return value; }
+
+function thrower(value: any) {
+  return value.missing;
+}
+
+export default agent(Counter);
+"#;
+
+const PERMISSIONS: &str = r#"
+[agents.Counter.permissions]
+publish = ["pubsub/counted"]
+"#;
+
+struct Place {
+    folder: Arc<TempDir>,
+    host: Host,
+}
+
+impl Place {
+    async fn start(more: &str) -> anyhow::Result<Place> {
+        let folder = Arc::new(TempDir::new()?);
+        std::fs::write(folder.path().join("counter.ts"), COUNTER)?;
+        let manifest = format!("[agents.Counter]\ncomponent = \"counter.ts\"\n{more}\n{PERMISSIONS}");
+        let host = Host::start_in(folder.clone(), &manifest).await?;
+        Ok(Place { folder, host })
+    }
+
+    async fn call(&self, id: &str, method: &str, payload: Value) -> anyhow::Result<Value> {
+        let answer = self.host.invoke(&format!("Counter/{id}"), method, &payload).await?;
+        anyhow::ensure!(answer.status == 200, "{method}: {} {}", answer.status, answer.body);
+        Ok(answer.body)
+    }
+
+    async fn deploy(&self, script: &str) -> anyhow::Result<daca_tests::Answer> {
+        self.host.send_admin(Method::PUT, "/agents/Counter/component", script.to_owned()).await
+    }
+}
+
+#[tokio::test]
+async fn a_script_is_an_agent_like_any_other() -> anyhow::Result<()> {
+    let place = Place::start("").await?;
+    let added = place.call("a", "Add", json!({ "by": 2 })).await?;
+    assert_eq!(added, json!({ "count": 2, "kind": "plain", "id": "a" }));
+    let refused = place.host.invoke("Counter/a", "Add", &json!({ "by": "x" })).await?;
+    assert_eq!(refused.outcome(), (400, Some("invalid")));
+    let broken = place.host.invoke("Counter/a", "Add", &json!({ "by": 200 })).await?;
+    assert_eq!(broken.outcome(), (500, Some("failed")));
+    assert_eq!(place.call("a", "Count", Value::Null).await?, 2, "a turn that throws leaves nothing");
+
+    let globals = place.call("a", "Globals", Value::Null).await?;
+    assert_eq!(globals, json!(["c", { "x": ["1"] }, "é€😀"]));
+    place.host.wait_for_message("said {\"a\":1}").await?;
+
+    place.call("r", "Remind", Value::Null).await?;
+    eventually("the reminder fires", async || Ok(place.call("r", "Count", Value::Null).await? == 5)).await?;
+    let denied = place.host.invoke("Counter/a", "Denied", &Value::Null).await?;
+    assert_eq!(denied.status, 500, "{:?}", denied.body);
+    place.host.wait_for_log("the refusal", |line| line["code"] == "denied").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_instance_of_a_script_has_its_own_randomness() -> anyhow::Result<()> {
+    let place = Place::start("").await?;
+    let (a, b) = (place.call("a", "Drawn", Value::Null).await?, place.call("b", "Drawn", Value::Null).await?);
+    for at in 0..3 {
+        assert_ne!(a[at], b[at]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_script_throws_is_said_with_the_lines_of_its_file() -> anyhow::Result<()> {
+    let place = Place::start("").await?;
+    let answer = place.host.invoke("Counter/a", "Broken", &Value::Null).await?;
+    assert_eq!(answer.outcome(), (500, Some("failed")));
+    let line = 1 + COUNTER.lines().position(|line| line.contains("value.missing")).context("it is there")?;
+    let shown =
+        place.host.wait_for_log("the stack", |log| log.to_string().contains("thrower (script:")).await?;
+    assert!(shown.to_string().contains(&format!("thrower (script:{line})")), "{shown}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_script_that_spins_is_ended_and_its_neighbours_are_served() -> anyhow::Result<()> {
+    let place = Place::start("limits = { running-time = \"200ms\" }").await?;
+    let spun = place.host.invoke("Counter/a", "Spin", &Value::Null).await?;
+    assert_eq!(spun.outcome(), (500, Some("running-time-exceeded")));
+    assert_eq!(place.call("a", "Add", json!({ "by": 1 })).await?["count"], 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_script_serves_with_the_state_of_the_old_one_and_is_rolled_back() -> anyhow::Result<()> {
+    let place = Place::start("").await?;
+    place.call("a", "Add", json!({ "by": 2 })).await?;
+    let deployed = place.deploy(&COUNTER.replace("+ by)", "+ 10 * by)")).await?;
+    assert_eq!(deployed.status, 200, "{:?}", deployed.body);
+    assert_eq!(place.call("a", "Add", json!({ "by": 1 })).await?["count"], 12);
+    let back = place.host.send_admin(Method::POST, "/agents/Counter/rollback", "{}").await?;
+    assert_eq!(back.status, 200, "{:?}", back.body);
+    assert_eq!(place.call("a", "Add", json!({ "by": 1 })).await?["count"], 13);
+
+    // The next start has the script from its own store.
+    let Place { folder, host } = place;
+    let manifest = std::fs::read_to_string(folder.path().join("agents.toml"))?;
+    host.stop().await?;
+    let host = Host::start_in(folder, &manifest).await?;
+    assert_eq!(host.invoke("Counter/a", "Count", &Value::Null).await?.body, 13);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_script_that_cannot_serve_is_refused_with_its_line_and_the_old_one_serves() -> anyhow::Result<()> {
+    let place = Place::start("").await?;
+    let deep = format!("{COUNTER}\nconst deep = {}1;", "(".repeat(400_000));
+    for (script, place_of_fault) in [
+        (COUNTER.replace("class Counter {", "class Counter {{"), ":"),
+        (COUNTER.replace("export default agent(Counter);", "export default Counter;"), ""),
+        (format!("import {{ z }} from \"zod\";{COUNTER}"), ":1:19"),
+        (format!("{COUNTER}\nawait 1;"), ":"),
+        (format!("{COUNTER}\nthrow new Error(\"at the top\");"), "at the top"),
+        (deep, "nested"),
+    ] {
+        let answer = place.deploy(&script).await?;
+        assert_eq!(refusal(&answer), (422, "script-invalid"), "{:?}", answer.body);
+        assert!(answer.detail().contains(place_of_fault), "{}", answer.detail());
+    }
+    let spins = place.deploy(&format!("{COUNTER}\nfor (;;) {{}}")).await?;
+    assert_eq!(refusal(&spins), (422, "script-invalid"), "{:?}", spins.body);
+    let other = place.deploy(&COUNTER.replace("state }", "secrets, state }")).await?;
+    assert_eq!(refusal(&other), (422, "component-not-permitted"), "{:?}", other.body);
+    assert_eq!(place.call("a", "Add", json!({ "by": 1 })).await?["count"], 1);
+    Ok(())
+}
+
+#[test]
+fn check_names_what_is_wrong_with_a_script() -> anyhow::Result<()> {
+    let folder = TempDir::new()?;
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text);
+    write("counter.ts", COUNTER)?;
+    let manifest = format!(
+        "[agents.Counter]\ncomponent = \"counter.ts\"\n{PERMISSIONS}\n[[routes]]\nmethod = \"POST\"\npath = \"/c/{{id}}\"\nagent = \"Counter\"\ncall = \"Ad\"\nactor-id = {{ path = \"id\" }}\n"
+    );
+    write("agents.toml", &manifest)?;
+    let output = run_in(folder.path(), &["check"])?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("script-lacks-method") && text.contains("Add"), "{text}");
+    write("agents.toml", &manifest.replace("\"Ad\"", "\"Add\""))?;
+    assert!(run_in(folder.path(), &["check"])?.status.success());
+    write("counter.ts", "import { agent } from \"@daca/sdk\";\nclass {\n")?;
+    let output = run_in(folder.path(), &["check"])?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("script-invalid") && text.contains("counter.ts:2:"), "{text}");
+    Ok(())
+}
