@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use daca_tests::target;
 
-/// The label of the agents' schema.
-const LABEL: &[u8] = b"conformance-1";
+/// The label of the agents' schema. It is too long for a compiler to write it by instructions rather than as data.
+const LABEL: &[u8] = b"conformance-agents-schema-number-1";
 /// The label of the next version. It has the same length, so it can take the other's place in a component.
-const NEXT_LABEL: &[u8] = b"conformance-2";
+const NEXT_LABEL: &[u8] = b"conformance-agents-schema-number-2";
 
 /// An agent that the cases are tried with.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ struct Arguments {
     #[arg(long, requires = "url")]
     admin: Option<String>,
     /// The token of the admin port
-    #[arg(long, env = "DACA_ADMIN_TOKEN", hide_env_values = true, requires = "url")]
+    #[arg(long, env = "DACA_ADMIN_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// The agent's file: of the host that runs, for the case that deploys, or for --manifest
     #[arg(long)]

@@ -47,7 +47,7 @@ def record(kind: str, name: str, data: Any) -> None:
     state.set("fired", [*state.get("fired", []), {"kind": kind, "name": name, "data": data}])
 
 
-@daca.agent(schema="conformance-1", migrates=["migrated"])
+@daca.agent(schema="conformance-agents-schema-number-1", migrates=["migrated"])
 class Conformance:
     def __init__(self) -> None:
         self._calls = 0

@@ -147,4 +147,4 @@ class Conformance {
   Clock() { return Date.now(); }
 }
 
-export default agent(Conformance, { schema: "conformance-1", migrates: ["migrated"] });
+export default agent(Conformance, { schema: "conformance-agents-schema-number-1", migrates: ["migrated"] });

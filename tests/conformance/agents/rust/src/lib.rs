@@ -48,7 +48,7 @@ impl Conformance {
         record("timer", name, data)
     }
 
-    #[migrate(to = "conformance-1", keys = ["migrated"])]
+    #[migrate(to = "conformance-agents-schema-number-1", keys = ["migrated"])]
     fn migrate(&mut self, from: &str, state: &mut Migration) -> Result<(), Failure> {
         let value: Option<Value> = state.get("migrated")?;
         state.set("migrated", &json!({ "from": from, "value": value }))
