@@ -1,7 +1,7 @@
 //! What every agent and every host must do, as data (`cases/`), and what tries it.
 //!
-//! A [`case`](Case) is a list of calls over plain HTTP and of what must follow. It knows neither the language of the agent
-//! nor the host, so [`Runner`] tries it on any host whose manifest is `conformance.toml` ([`manifest`]): on the built one with
+//! A [`Case`] is a list of calls over plain HTTP and of what must follow. It knows neither the language of the agent
+//! nor the host, so [`Runner`] tries it on any host whose manifest is `conformance.toml` ([`manifest()`]): on the built one with
 //! each [`Agent`] of `agents/`, or on one that somebody names. Nothing of the host's own crates is in here.
 
 mod agents;

@@ -39,7 +39,8 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.rows.iter().map(|(case, _)| case.chars().count()).max().unwrap_or(0).max(4);
-        write!(f, "{:width$}", "case")?;
+        let title = "case";
+        write!(f, "{title:width$}")?;
         for column in &self.columns {
             write!(f, "  {column}")?;
         }
