@@ -194,3 +194,15 @@ fn start_ticking(engine: &wasmtime::Engine, stalls: Arc<Stalls>) -> std::io::Res
     };
     std::thread::Builder::new().name("epoch".into()).spawn(tick).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_may_have_two_memories_as_long_as_there_are_addresses() {
+        let of = |instances| memories(instances, WHOLE_MEMORY);
+        assert_eq!([1, 10, 8_192, 10_000, 20_000].map(of), [8, 20, 16_384, 16_384, 20_000]);
+        assert_eq!(memories(20_000, MIN_SLOT.as_u64()), 40_000);
+    }
+}
