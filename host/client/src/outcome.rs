@@ -4,7 +4,7 @@ use super::Form;
 use super::admin::{self, Error};
 use daca_base::digest::short;
 use daca_base::telemetry::printable;
-use daca_model::admin::{ChangeAnswer, Word};
+use daca_model::admin::{ChangeAnswer, Refusal, Word};
 use daca_model::deployment::EventKind;
 
 /// The line. `id` is that of the pinned or unpinned actor.
@@ -12,8 +12,15 @@ pub(super) fn told(answer: String, id: Option<&str>, form: Form) -> Result<Strin
     if form == Form::Json {
         return Ok(answer);
     }
-    let line = line(&admin::read(&answer)?, id);
-    Ok(printable(&line).into_owned())
+    let answer = admin::read::<ChangeAnswer>(&answer)?;
+    let mut lines = vec![printable(&line(&answer, id)).into_owned()];
+    for Refusal { detail, code, help } in &answer.warnings {
+        lines.push(
+            printable(&format!("warning[{}]: {detail}", code.as_deref().unwrap_or("unknown"))).into_owned(),
+        );
+        lines.extend(help.as_deref().map(|help| format!("  help: {}", printable(help))));
+    }
+    Ok(lines.join("\n"))
 }
 
 fn line(answer: &ChangeAnswer, id: Option<&str>) -> String {

@@ -11,6 +11,7 @@ use wasmparser::{Parser, Payload};
 use wasmtime::component::{Component, Linker};
 
 use super::InstanceState;
+use super::absent;
 use super::compiler::child::{self, CompilerArguments};
 use super::refusal::root_cause;
 use crate::imports;
@@ -26,7 +27,7 @@ fn unknown_import(engine: &wasmtime::Engine, wasm: &[u8]) -> Option<String> {
     let mut linker = Linker::<InstanceState>::new(engine);
     imports::add_to_linker(&mut linker, InstanceState::imports).ok()?;
     let component = Component::new(engine, &wasm[..end_of_declarations(wasm)?]).ok()?;
-    linker.instantiate_pre(&component).err().map(|error| root_cause(&error))
+    absent::instantiate_pre(&linker, &component).err().map(|error| root_cause(&error))
 }
 
 /// The start of the first section that has neither types nor imports nor aliases.
