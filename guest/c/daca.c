@@ -1,5 +1,6 @@
-/* The agent's side of wit/agent.wit, by hand, as the canonical ABI lays it out: a text or a list is an address and a length,
- * an option a number before its value, and a result that is no single number goes where the last parameter says. */
+/* The agent's side of wit/agent.wit, by hand, as the canonical ABI lays it out: a text or a list is an address and a
+ * length, an option a number before its value, and a result that is no single number goes where the last parameter
+ * says. */
 #include "daca.h"
 
 #include <stdarg.h>
@@ -12,7 +13,7 @@
 _Static_assert(sizeof(daca_bytes) == 8 && sizeof(daca_pair) == 16, "the target is wasm32");
 #endif
 
-/* --- Memory. What the host fills and what the agent makes lies in chunks that go with the turn. ------------------------ */
+/* --- Memory. What the host fills and what the agent makes lies in chunks that go with the turn. ------------------- */
 
 typedef struct chunk {
     struct chunk *before;
@@ -56,8 +57,8 @@ void *daca_realloc(void *old, size_t old_size, size_t align, size_t size) {
 }
 
 /* WASI's adapter asks here, for memory that stays. */
-__attribute__((export_name("cabi_realloc_adapter"))) void *daca_realloc_adapter(void *old, size_t old_size, size_t align,
-                                                                                size_t size);
+__attribute__((export_name("cabi_realloc_adapter"))) void *daca_realloc_adapter(void *old, size_t old_size,
+                                                                                size_t align, size_t size);
 void *daca_realloc_adapter(void *old, size_t old_size, size_t align, size_t size) {
     (void)old_size;
     if (align > 8) __builtin_trap();
@@ -68,7 +69,9 @@ void *daca_realloc_adapter(void *old, size_t old_size, size_t align, size_t size
 
 daca_bytes daca_text(const char *text) { return (daca_bytes){text, strlen(text)}; }
 
-bool daca_equal(daca_bytes a, daca_bytes b) { return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0); }
+bool daca_equal(daca_bytes a, daca_bytes b) {
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
 
 static daca_bytes format_with(const char *format, va_list values) {
     va_list again;
@@ -81,10 +84,10 @@ static daca_bytes format_with(const char *format, va_list values) {
     return (daca_bytes){text, (size_t)size};
 }
 
-#define FORMATTED(into)                                                                                                      \
-    va_list values;                                                                                                          \
-    va_start(values, format);                                                                                                \
-    daca_bytes into = format_with(format, values);                                                                           \
+#define FORMATTED(into)                                                                                                \
+    va_list values;                                                                                                    \
+    va_start(values, format);                                                                                          \
+    daca_bytes into = format_with(format, values);                                                                     \
     va_end(values)
 
 daca_bytes daca_format(const char *format, ...) {
@@ -97,7 +100,7 @@ void daca_log(daca_level level, const char *format, ...) {
     daca_log_text(level, text);
 }
 
-/* --- Replies and errors. ---------------------------------------------------------------------------------------------- */
+/* --- Replies and errors. ------------------------------------------------------------------------------------------ */
 
 daca_reply daca_ok(daca_bytes json) { return (daca_reply){DACA_REPLY_OK, json}; }
 
@@ -119,7 +122,8 @@ daca_reply daca_failed(const char *format, ...) {
 }
 
 daca_bytes daca_error_text(daca_error error) {
-    static const char *const names[] = {"done: ", "denied: ", "not found: ", "invalid: ", "unavailable: ", "too large: ", ""};
+    static const char *const names[] = {
+        "done: ", "denied: ", "not found: ", "invalid: ", "unavailable: ", "too large: ", ""};
     daca_buffer text = {0};
     daca_put(&text, names[error.code <= DACA_OTHER ? error.code : DACA_OTHER]);
     daca_put_bytes(&text, error.message);
@@ -128,7 +132,7 @@ daca_bytes daca_error_text(daca_error error) {
 
 daca_reply daca_failed_with(daca_error error) { return (daca_reply){DACA_REPLY_FAILED, daca_error_text(error)}; }
 
-/* --- Exports. One result is enough: the host reads it before the next call. -------------------------------------------- */
+/* --- Exports. One result is enough: the host reads it before the next call. --------------------------------------- */
 
 static size_t result[4];
 
@@ -168,7 +172,8 @@ daca_pair *daca_entries_of(const daca_pair *state, size_t count) {
 }
 
 /* A variant has its case, and room for the larger one, whose words the smaller one uses from the first on. */
-daca_failed_effect daca_effect_of(uint32_t kind, daca_bytes a, daca_bytes b, daca_bytes c, const daca_pair *pairs, size_t count) {
+daca_failed_effect daca_effect_of(uint32_t kind, daca_bytes a, daca_bytes b, daca_bytes c, const daca_pair *pairs,
+                                  size_t count) {
     if (kind == 0) return (daca_failed_effect){.is_event = true, .pubsub = a, .topic = b, .data = c};
     return (daca_failed_effect){.binding = a, .operation = b, .data = c, .metadata = pairs, .metadata_count = count};
 }

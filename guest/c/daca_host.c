@@ -5,8 +5,8 @@
 #define TEXT daca_bytes_parts
 #define PASS(bytes) (bytes).data, (bytes).size
 
-/* Where the host writes an answer. Its first word is 0 for ok, and the rest begins at the second, or, behind an u64, at the
- * third. */
+/* Where the host writes an answer. Its first word is 0 for ok, and the rest begins at the second, or, behind an u64, at
+ * the third. */
 typedef union answer {
     uint32_t words[16];
     uint64_t wide[8];
@@ -36,7 +36,7 @@ static daca_error listed(const answer *a, const daca_pair **pairs, size_t *count
     return error_at(a, 1);
 }
 
-/* --- identity ---------------------------------------------------------------------------------------------------------- */
+/* --- identity ----------------------------------------------------------------------------------------------------- */
 
 IMPORT("daca:agent/identity@0.1.0", "agent-type") void identity_agent_type(answer *);
 IMPORT("daca:agent/identity@0.1.0", "actor-id") void identity_actor_id(answer *);
@@ -60,11 +60,12 @@ daca_bytes daca_turn_id(void) {
     return BYTES(a, 0);
 }
 
-/* --- state ------------------------------------------------------------------------------------------------------------- */
+/* --- state -------------------------------------------------------------------------------------------------------- */
 
 IMPORT("daca:agent/state@0.1.0", "get") void state_get(TEXT(key), answer *);
 IMPORT("daca:agent/state@0.1.0", "get-many") void state_get_many(const daca_bytes *keys, size_t count, answer *);
-IMPORT("daca:agent/state@0.1.0", "set") void state_set(TEXT(key), TEXT(value), uint32_t has_ttl, uint32_t ttl, answer *);
+IMPORT("daca:agent/state@0.1.0", "set")
+void state_set(TEXT(key), TEXT(value), uint32_t has_ttl, uint32_t ttl, answer *);
 IMPORT("daca:agent/state@0.1.0", "delete") void state_delete(TEXT(key), answer *);
 
 daca_error daca_state_get(daca_bytes key, bool *exists, daca_bytes *value) {
@@ -102,7 +103,7 @@ daca_error daca_state_delete(daca_bytes key) {
     return error_at(&a, 1);
 }
 
-/* --- effects ----------------------------------------------------------------------------------------------------------- */
+/* --- effects ------------------------------------------------------------------------------------------------------ */
 
 IMPORT("daca:agent/pubsub@0.1.0", "publish") void pubsub_publish(TEXT(pubsub), TEXT(topic), TEXT(event), answer *);
 IMPORT("daca:agent/bindings@0.1.0", "send")
@@ -142,19 +143,20 @@ daca_error daca_log_outcome(daca_effect effect, daca_bytes delivered, daca_bytes
     return error_at(&a, 1);
 }
 
-/* --- actors ------------------------------------------------------------------------------------------------------------ */
+/* --- actors ------------------------------------------------------------------------------------------------------- */
 
 IMPORT("daca:agent/actors@0.1.0", "invoke")
 void actors_invoke(TEXT(agent_type), TEXT(id), TEXT(method), TEXT(payload), answer *);
 
-daca_error daca_actor_invoke(daca_bytes agent_type, daca_bytes id, daca_bytes method, daca_bytes payload, daca_bytes *reply) {
+daca_error daca_actor_invoke(daca_bytes agent_type, daca_bytes id, daca_bytes method, daca_bytes payload,
+                             daca_bytes *reply) {
     answer a;
     actors_invoke(PASS(agent_type), PASS(id), PASS(method), PASS(payload), &a);
     *reply = FIRST(a) == 0 ? BYTES(a, 1) : (daca_bytes){"", 0};
     return error_at(&a, 1);
 }
 
-/* --- reminders and timers ---------------------------------------------------------------------------------------------- */
+/* --- reminders and timers ----------------------------------------------------------------------------------------- */
 
 /* A schedule's options as two numbers each. */
 #define SCHEDULE uint64_t due, uint32_t has_period, uint64_t period, uint32_t has_ttl, uint64_t ttl
@@ -216,7 +218,7 @@ daca_error daca_timer_get(daca_bytes name, bool *exists, daca_schedule *when, da
     return wake_up(&a, exists, when, data);
 }
 
-/* --- settings, secrets, log -------------------------------------------------------------------------------------------- */
+/* --- settings, secrets, log --------------------------------------------------------------------------------------- */
 
 IMPORT("wasi:config/store@0.2.0-rc.1", "get") void config_get(TEXT(key), answer *);
 IMPORT("wasi:config/store@0.2.0-rc.1", "get-all") void config_get_all(answer *);

@@ -6,7 +6,7 @@
 /* The depth that the host's Rust SDK reads, too. */
 #define MAX_DEPTH 127
 
-/* --- Reading: each function moves on over what it has read, or says that it is no JSON. -------------------------------- */
+/* --- Reading: each function moves on over what it has read, or says that it is no JSON. --------------------------- */
 
 typedef struct reader {
     const unsigned char *at, *end;
@@ -26,12 +26,14 @@ static bool takes(reader *r, int character) {
 }
 
 static void space(reader *r) {
-    while (next(r) == ' ' || next(r) == '\n' || next(r) == '\r' || next(r) == '\t') r->at++;
+    while (next(r) == ' ' || next(r) == '\n' || next(r) == '\r' || next(r) == '\t')
+        r->at++;
 }
 
 static bool digits(reader *r) {
     const unsigned char *from = r->at;
-    while (next(r) >= '0' && next(r) <= '9') r->at++;
+    while (next(r) >= '0' && next(r) <= '9')
+        r->at++;
     return r->at > from;
 }
 
@@ -59,7 +61,10 @@ static bool hex(reader *r, uint32_t *value) {
     *value = 0;
     for (int i = 0; i < 4; i++) {
         int c = next(r);
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
         if (digit < 0) return false;
         *value = *value * 16 + (uint32_t)digit;
         r->at++;
@@ -94,7 +99,8 @@ static bool escape(reader *r, uint32_t *value) {
     if (!hex(r, value)) return false;
     if (*value < 0xd800 || *value > 0xdfff) return true;
     uint32_t low;
-    if (*value > 0xdbff || !takes(r, '\\') || !takes(r, 'u') || !hex(r, &low) || low < 0xdc00 || low > 0xdfff) return false;
+    if (*value > 0xdbff || !takes(r, '\\') || !takes(r, 'u') || !hex(r, &low) || low < 0xdc00 || low > 0xdfff)
+        return false;
     *value = 0x10000 + ((*value - 0xd800) << 10) + (low - 0xdc00);
     return true;
 }
@@ -132,7 +138,11 @@ static bool value(reader *r) {
                 goto name;
             }
             depth--;
-        } else if (c == '"' ? !string(r) : c == 't' ? !word(r, "true") : c == 'f' ? !word(r, "false") : c == 'n' ? !word(r, "null") : !number(r)) {
+        } else if (c == '"'   ? !string(r)
+                   : c == 't' ? !word(r, "true")
+                   : c == 'f' ? !word(r, "false")
+                   : c == 'n' ? !word(r, "null")
+                              : !number(r)) {
             return false;
         }
         for (;;) {
@@ -210,7 +220,8 @@ bool daca_json_list(daca_bytes list, daca_bytes **values, size_t *count) {
 
 static size_t utf8(uint32_t value, char *into) {
     size_t size = value < 0x80 ? 1 : value < 0x800 ? 2 : value < 0x10000 ? 3 : 4;
-    for (size_t i = size; i-- > 1; value >>= 6) into[i] = (char)(0x80 | (value & 0x3f));
+    for (size_t i = size; i-- > 1; value >>= 6)
+        into[i] = (char)(0x80 | (value & 0x3f));
     static const unsigned char lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
     into[0] = (char)(lead[size] | value);
     return size;
@@ -252,7 +263,7 @@ bool daca_json_int(daca_bytes json, int64_t *found) {
     return true;
 }
 
-/* --- Writing. ---------------------------------------------------------------------------------------------------------- */
+/* --- Writing. ----------------------------------------------------------------------------------------------------- */
 
 void daca_put_bytes(daca_buffer *buffer, daca_bytes bytes) {
     if (bytes.size > buffer->room - buffer->size) {

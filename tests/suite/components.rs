@@ -33,7 +33,7 @@ fn broken_files() -> anyhow::Result<Vec<Unusable>> {
     altered[middle..middle + 64].fill(0xff);
     Ok(vec![
         ("empty", Some(Vec::new()), INVALID, "it is empty"),
-        ("text", Some(b"Hello".to_vec()), INVALID, "neither a WebAssembly component"),
+        ("text", Some(b"Hello".to_vec()), INVALID, "neither a WebAssembly component nor a script"),
         ("truncated at half", Some(whole[..whole.len() / 2].to_vec()), INVALID, "cut short"),
         ("truncated by a byte", Some(whole[..whole.len() - 1].to_vec()), INVALID, "cut short"),
         (

@@ -29,7 +29,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let has = |word: &str| arguments.arguments.iter().any(|argument| argument.starts_with(word));
     let mut needed = vec![program];
     if !["--url", "--manifest", "--help", "-h"].into_iter().any(has) {
-        needed.extend([Step::toolchain(&[Part::WasmTarget]), rust_agent(), other_agents(), dev::host("dev")]);
+        let agents = [Step::toolchain(&[Part::WasmTarget]), rust_agent(), other_agents()];
+        needed.extend(agents.into_iter().chain([dev::host("dev"), dev::engine("dev")]));
     }
     steps::run(&needed)?;
     let path = paths::target().join("debug/daca-conformance");

@@ -37,7 +37,7 @@ daca_reply on_reminder(daca_bytes name, daca_bytes) {
     return error.code == DACA_DONE ? daca_done() : daca_failed_with(error);
 }
 
-}  // namespace
+} // namespace
 
 DACA_AGENT({"Add", add})
 DACA_ON_REMINDER(on_reminder)

@@ -210,7 +210,8 @@ static daca_reply get_conversation_history(daca_bytes payload) {
     size_t count;
     daca_error error = messages(&json, &list, &count);
     if (error.code == DACA_DONE) return daca_ok(json);
-    daca_log(DACA_ERROR, "Error getting history for %.*s: %.*s", DACA_ARG(history_key), DACA_ARG(daca_error_text(error)));
+    daca_log(DACA_ERROR, "Error getting history for %.*s: %.*s", DACA_ARG(history_key),
+             DACA_ARG(daca_error_text(error)));
     return daca_failed_with(error);
 }
 

@@ -1,3 +1,5 @@
+//go:build !wasip1
+
 // Package dacatest is a host in memory, for tests of an agent: the same type, its state, events, bindings, wake-ups and a
 // clock.
 //

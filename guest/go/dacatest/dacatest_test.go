@@ -1,6 +1,7 @@
 package dacatest_test
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -33,6 +34,8 @@ func (l *ledger) Add(by int) (int, error) {
 	}
 	return before + by, nil
 }
+
+func (l *ledger) Echo(value any) any { return value }
 
 func (l *ledger) Calls() int { return l.calls }
 
@@ -105,10 +108,11 @@ func TestWhatCallersGetWrong(t *testing.T) {
 		payload any
 		want    string
 	}{
-		{"add", 1, "there is no method `add`; the methods are Add, Ask, Calls, First, Keep, Remind"},
+		{"add", 1, "there is no method `add`; the methods are Add, Ask, Calls, Echo, First, Keep, Remind"},
 		{"Migrate", 1, "there is no method `Migrate`"},
 		{"Add", "x", "Add cannot use this payload: json: cannot unmarshal string"},
 		{"Add", nil, "Add cannot use this payload: there is no value"},
+		{"Echo", json.RawMessage(strings.Repeat("[", 128) + strings.Repeat("]", 128)), "Echo cannot use this payload: its lists and"},
 		{"First", []string{}, "panic: runtime error: index out of range [0] with length 0\n    at daca/dacatest_test.(*ledger).First ("},
 	} {
 		if err := actor.Call(one.method, one.payload, nil); !strings.HasPrefix(message(err), one.want) {

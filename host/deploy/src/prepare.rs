@@ -112,8 +112,8 @@ pub(super) async fn load(
 }
 
 /// What a version imports in vain: interfaces for which the manifest permits nothing, and those that the host does not
-/// offer. Every call of them fails. They are no reason to refuse it: the toolchains of JavaScript, Python and Go keep all
-/// imports of their world, whether the agent uses them or not.
+/// offer. Every call of them fails. They are no reason to refuse it: some toolchains keep all imports of their world,
+/// whether the agent uses them or not.
 pub fn import_warnings(agent: &AgentType, imports: &[String]) -> Vec<Error> {
     let missing = imports_without_permission(imports, &agent.permissions);
     let not_permitted = (!missing.is_empty()).then(|| Error::not_permitted(&agent.name, &missing));

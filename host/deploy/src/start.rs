@@ -1,9 +1,8 @@
 //! The start of a host: the version of an agent type that it starts with.
 //!
 //! The version that served before the restart serves again. A canary or pinned version that cannot serve is left out.
-//! If nothing was stored, the manifest's file is used. It has no fallback, so it is not smoke-tested, and a missing
-//! permission is only a warning. The file never takes the place of another version that was stored and is gone: unless
-//! the other hosts have that version, the start fails.
+//! If nothing was stored, the manifest's file is used. It has no fallback, so it is not smoke-tested. The file never takes
+//! the place of another version that was stored and is gone: unless the other hosts have that version, the start fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

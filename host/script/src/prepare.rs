@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn problems_have_the_authors_line_and_column() {
-        assert_eq!(problem(&format!("{IMPORT}class {{\n")).0, 2);
+        assert_eq!(problem(&format!("{IMPORT}class C {{ m( {{ }}")).0, 2);
         for (source, line, column) in [
             ("import { z } from \"zod\";", 2, 19),
             ("export { x } from \"./x.js\";", 2, 1),

@@ -54,27 +54,6 @@ pub const AGENTS: &[Agent] = &[
         is_required: false,
         place: Place::Built("conformance/typescript.wasm"),
     },
-    Agent {
-        name: "python",
-        memory: "64MiB",
-        build: "daca-py build tests/conformance/agents/python/agent.py -o target/conformance/python.wasm",
-        is_required: false,
-        place: Place::Built("conformance/python.wasm"),
-    },
-    Agent {
-        name: "go",
-        memory: "32MiB",
-        build: "see tests/conformance/agents/README.md; the file is target/conformance/go.wasm",
-        is_required: false,
-        place: Place::Built("conformance/go.wasm"),
-    },
-    Agent {
-        name: "c",
-        memory: "16MiB",
-        build: "see tests/conformance/agents/README.md; the file is target/conformance/c.wasm",
-        is_required: false,
-        place: Place::Built("conformance/c.wasm"),
-    },
 ];
 
 impl Agent {

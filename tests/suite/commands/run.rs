@@ -140,7 +140,13 @@ async fn run_says_which_data_folder_it_cannot_use_and_leaves_it_alone() -> anyho
             "data-damaged",
             &["damaged/state.redb: ", "move the file away"],
         ),
-        ("a folder as state file", &data("folder"), &[], "data-unwritable", &["folder/state.redb: "]),
+        (
+            "a folder as state file",
+            &data("folder"),
+            &[],
+            "data-unwritable",
+            &["folder/state.redb is a folder"],
+        ),
     ];
     assert_each_refused(folder.path(), &cases).await?;
     let damaged = std::fs::read_to_string(folder.path().join("damaged/state.redb"))?;

@@ -34,9 +34,10 @@ func Done(failure *core.Failure) uint32 {
 
 //go:wasmexport daca:agent/actor@0.1.0#invoke
 func invoke(method, methodLen, payload, payloadLen uint32) uint32 {
-	name, bytes := host.Text(method, methodLen), host.Bytes(payload, payloadLen)
-	host.Release()
+	name, bytes := host.Text(method, methodLen), host.View(payload, payloadLen)
+	host.Hold()
 	reply, failure := Current().Invoke(name, bytes)
+	host.ReleaseAll()
 	if failure != nil {
 		return Done(failure)
 	}

@@ -16,7 +16,7 @@ var arena struct {
 }
 
 // chunk is a piece of memory. Its address is a number: the collector does not know it.
-type chunk struct{ at, size, used uintptr }
+type chunk struct{ at, size, used, held uintptr }
 
 // page is the least that is taken at once.
 const page = 1 << 16
@@ -32,15 +32,15 @@ func trap()
 
 //go:wasmexport cabi_realloc
 //go:nosplit
-func cabiRealloc(old unsafe.Pointer, oldSize, align, newSize uint32) unsafe.Pointer {
+func cabiRealloc(old, oldSize, align, newSize uint32) uint32 {
 	if newSize == 0 {
-		return unsafe.Pointer(uintptr(align))
+		return align
 	}
 	at := take((uintptr(newSize) + 7) &^ 7)
 	for i := uintptr(0); i < uintptr(min(oldSize, newSize)); i++ {
-		*(*byte)(unsafe.Pointer(at + i)) = *(*byte)(unsafe.Add(old, i))
+		*(*byte)(unsafe.Pointer(at + i)) = *(*byte)(unsafe.Pointer(uintptr(old) + i))
 	}
-	return unsafe.Pointer(at)
+	return uint32(at)
 }
 
 // take finds room. Sizes are multiples of 8, which is the largest alignment in the contract.
@@ -62,7 +62,7 @@ func take(size uintptr) uintptr {
 	if at == 0 {
 		trap()
 	}
-	arena.chunks[arena.length] = chunk{at, whole, size}
+	arena.chunks[arena.length] = chunk{at, whole, size, 0}
 	arena.length++
 	arena.total += whole
 	return at
@@ -76,7 +76,7 @@ var (
 
 //go:wasmexport cabi_realloc_adapter
 //go:nosplit
-func cabiReallocAdapter(old unsafe.Pointer, oldSize, align, newSize uint32) unsafe.Pointer {
+func cabiReallocAdapter(_, oldSize, align, newSize uint32) uint32 {
 	base := uintptr(unsafe.Pointer(&adapter))
 	mask := uintptr(align) - 1
 	at := (base + adapterUsed + mask) &^ mask
@@ -85,13 +85,27 @@ func cabiReallocAdapter(old unsafe.Pointer, oldSize, align, newSize uint32) unsa
 		trap()
 	}
 	adapterUsed = end - base
-	return unsafe.Pointer(at)
+	return uint32(at)
 }
 
-// Release gives back what the host has filled, once all of it was read.
+// Release gives back what the host has filled, once all of it was read, except for what is held.
 func Release() {
 	for i := range arena.length {
-		arena.chunks[i].used = 0
+		arena.chunks[i].used = arena.chunks[i].held
+	}
+}
+
+// Hold keeps what the host has filled so far: a payload may be large, and is read where it lies.
+func Hold() {
+	for i := range arena.length {
+		arena.chunks[i].held = arena.chunks[i].used
+	}
+}
+
+// ReleaseAll gives back what is held, too.
+func ReleaseAll() {
+	for i := range arena.length {
+		arena.chunks[i].used, arena.chunks[i].held = 0, 0
 	}
 }
 
@@ -119,7 +133,16 @@ func Bytes(address, length uint32) []byte {
 	if length == 0 {
 		return []byte{}
 	}
-	return bytes.Clone(unsafe.Slice((*byte)(at(address)), length))
+	return bytes.Clone(View(address, length))
+}
+
+// View is the memory itself. It is valid until it is released. The address of no bytes may be any number: Go's runtime
+// would take it for a broken pointer.
+func View(address, length uint32) []byte {
+	if length == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(at(address)), length)
 }
 
 // Text is a copy of the text of an address and a length from the host.

@@ -9,7 +9,7 @@ mod templates;
 
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use error::Error;
 use name::Name;

@@ -6,6 +6,8 @@ use anyhow::Context as _;
 use daca_manifest::Manifest;
 use tempfile::TempDir;
 
+use std::path::PathBuf;
+
 use super::*;
 
 /// A folder of the repository.

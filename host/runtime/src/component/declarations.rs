@@ -10,10 +10,9 @@
 use wasmparser::{Parser, Payload};
 use wasmtime::component::{Component, Linker};
 
-use super::InstanceState;
-use super::absent;
 use super::compiler::child::{self, CompilerArguments};
 use super::refusal::root_cause;
+use super::{InstanceState, absent, script_engine};
 use crate::imports;
 
 /// Runs the compiler process: checks and compiles the component on standard input, and writes the code to standard output.
@@ -26,6 +25,7 @@ pub fn run_compiler(arguments: &CompilerArguments) -> Result<(), child::Error> {
 fn unknown_import(engine: &wasmtime::Engine, wasm: &[u8]) -> Option<String> {
     let mut linker = Linker::<InstanceState>::new(engine);
     imports::add_to_linker(&mut linker, InstanceState::imports).ok()?;
+    script_engine::add_to_linker(&mut linker).ok()?;
     let component = Component::new(engine, &wasm[..end_of_declarations(wasm)?]).ok()?;
     absent::instantiate_pre(&linker, &component).err().map(|error| root_cause(&error))
 }

@@ -64,10 +64,9 @@ impl LogBudget {
     pub(crate) fn restart(&self, lines: u32) {
         self.left.store(lines, Ordering::Relaxed);
         self.left_out.store(0, Ordering::Relaxed);
-        *self.last_words.lock() = Vec::new();
     }
 
-    /// The end of standard error in this turn.
+    /// The end of standard error in this turn, until it is finished.
     pub(crate) fn last_words(&self) -> String {
         let words = self.last_words.lock();
         String::from_utf8_lossy(&words[words.len().saturating_sub(LAST_WORDS)..]).into_owned()
@@ -82,8 +81,9 @@ impl LogBudget {
         }
     }
 
-    /// Ends a turn: unfinished lines are logged, with the number of dropped lines.
+    /// Ends a turn: unfinished lines are logged, with the number of dropped lines. An idle instance keeps nothing.
     pub(crate) fn finish(&self) {
+        *self.last_words.lock() = Vec::new();
         for stream in [StdStream::Output, StdStream::Error] {
             self.end_line(stream, &mut self.unfinished(stream));
         }

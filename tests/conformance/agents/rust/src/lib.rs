@@ -244,10 +244,8 @@ impl Conformance {
 
 /// The value, or what the host rejected: the turn ends well then.
 fn answer<T: Serialize>(result: Result<T, Error>) -> Reply {
-    let value = result.map_or_else(
-        |error| Ok(json!({ "error": payloads::case(&error) })),
-        serde_json::to_value,
-    );
+    let value =
+        result.map_or_else(|error| Ok(json!({ "error": payloads::case(&error) })), serde_json::to_value);
     value.map_err(|e| Failure::failed(e.to_string()))
 }
 
