@@ -92,6 +92,10 @@ mod tests {
         let least = r#"{"agent_type": "A", "outcome": "deployed", "version": "3f2a91bc0d1e", "label": "", "share": 100,
             "before": null, "revision": 1, "milliseconds": {"check": 0, "total": 2}}"#;
         assert_eq!(told(least.into(), None, Form::Text)?, "A: 3f2a91bc0d1e serves");
+        let warning = r#""warnings": [{"detail": "in vain", "code": "component-import-absent", "help": "leave it"}], "milliseconds""#;
+        let warned = told(least.replace("\"milliseconds\"", warning), None, Form::Text)?;
+        let expected = "A: 3f2a91bc0d1e serves\nwarning[component-import-absent]: in vain\n  help: leave it";
+        assert_eq!(warned, expected);
         Ok(())
     }
 }
