@@ -198,6 +198,6 @@ async fn check_names_what_is_wrong_with_a_script() -> anyhow::Result<()> {
     write("counter.ts", "import { agent } from \"@daca/sdk\";\nclass {\n")?;
     let output = run_in(folder.path(), ["check"]).await?;
     let text = output.stderr;
-    assert!(text.contains("script-invalid") && text.contains("counter.ts:2:"), "{text}");
+    assert!(text.contains("script-invalid") && text.contains("counter.ts:3:"), "{text}");
     Ok(())
 }
