@@ -122,7 +122,7 @@ async fn invoke_prints_the_reply() -> anyhow::Result<()> {
         assert_eq!((code, stderr.as_str()), (Some(0), ""), "{actor}");
         assert_eq!(stdout, "{\"role\":\"assistant\",\"content\":\"Got your message: Hi\"}\n");
     }
-    // Without a payload it is `null`.
+    // Without a payload it sends none.
     let Ended { code, stdout, .. } = invoke(admin, &["ChatAgent/user1", "GetConversationHistory"]).await?;
     assert_eq!(code, Some(0), "{stdout}");
     let history = serde_json::from_str::<serde_json::Value>(&stdout)?;

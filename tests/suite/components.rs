@@ -1,5 +1,7 @@
 //! Component files that cannot serve, and the cache of compiled code.
 
+mod in_vain;
+
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,7 +58,7 @@ fn unfit_components() -> anyhow::Result<Vec<Unusable>> {
     const IMPORT: &str = "component-unknown-import";
     const CONTRACT: &str = "component-contract-version";
     Ok(vec![
-        ("no export", Some(wat::parse_str("(component)")?), "component-lacks-export", "#[agent]"),
+        ("no export", Some(wat::parse_str("(component)")?), "component-lacks-export", "SDK of its language"),
         (
             "the export in another form",
             Some(wat::parse_str(
@@ -66,10 +68,19 @@ fn unfit_components() -> anyhow::Result<Vec<Unusable>> {
             "form of the contract",
         ),
         (
-            "an import of wasi:http",
-            Some(importing("wasi:http/outgoing-handler@0.2.0", "0.1.0")?),
-            IMPORT,
-            "wasi:http/outgoing-handler@0.2.0",
+            "an import of WASI 0.3",
+            Some(importing("wasi:clocks/monotonic-clock@0.3.0", "0.1.0")?),
+            "component-needs-async",
+            "wasi:clocks/monotonic-clock@0.3.0",
+        ),
+        (
+            "a memory above the limit",
+            Some(wat::parse_str(
+                r#"(component (core module (memory 1000)) (instance $empty)
+                    (export "daca:agent/actor@0.1.0" (instance $empty)))"#,
+            )?),
+            "component-memory",
+            "memory = \"94MiB\"",
         ),
         (
             "an import of somebody's",

@@ -72,6 +72,28 @@ async fn a_guest_that_does_not_end_well_harms_nobody() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A runtime writes an exception to standard error, and traps. It may name what callers should not see.
+#[tokio::test]
+async fn what_an_agent_said_before_it_was_aborted_is_told_to_the_operator_alone() -> anyhow::Result<()> {
+    let route = "[[routes]]\nmethod = \"POST\"\npath = \"/panic/{id}\"\nagent = \"Panics\"\ncall = \"Panic\"\n\
+                 actor-id = { path = \"id\" }\n";
+    let host = Host::start(&format!("{}{route}", manifest_of("Panics", "panics", ""))).await?;
+    let long = format!("{} the end", "long ".repeat(2_000));
+    for (words, end) in [("my last words", "my last words"), (&*long, "the end")] {
+        let answer = host.invoke("Panics/a", "Panic", &json!(words)).await?;
+        assert_eq!(answer.outcome(), (500, Some("guest-trapped")));
+        assert!(answer.detail().contains(end) && answer.detail().len() < 5_000, "{answer:?}");
+        let is_line = |line: &Value| line["code"] == "guest-trapped" && message(line).contains(end);
+        host.wait_for_log("what it said", is_line).await?;
+    }
+    let answer = host.post("/panic/a", &json!("my last words")).await?;
+    assert_eq!(answer.outcome(), (500, Some("guest-trapped")));
+    assert!(!answer.detail().contains("my last words"), "{answer:?}");
+    // What a turn says is not told of the next one.
+    assert_eq!(host.call("Panics/a", "Fine", &Value::Null).await?, Value::Null);
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_instance_keeps_its_memory_within_the_limit_over_many_turns() -> anyhow::Result<()> {
     let host = Host::start(&manifest_of("Allocates", "allocates", "limits = { memory = \"8MiB\" }")).await?;

@@ -4,15 +4,17 @@
 //! profile than the host, the target may have to be added first, and the tests expect all of it to be there. Those steps are
 //! written down here once, in Rust, because Rust is the one thing that everybody who builds the project has.
 //!
-//! [`steps`] runs a list of steps aloud; [`toolchain`], [`cargo`], [`mod@links`], [`mod@dependencies`], [`mod@languages`] and [`previous`] are what
-//! a step can be; [`guests`], [`dev`], [`stack`], [`chaos`], [`mod@image`], [`mod@bench`], [`mod@k8s`] and [`mod@test`] are
-//! the lists; [`packages`] has what they name. The tests of `circles` look at the order of the files.
+//! [`steps`] runs a list of steps aloud; [`toolchain`], [`cargo`], [`mod@links`], [`mod@dependencies`], [`mod@languages`] and
+//! [`previous`] are what a step can be; [`guests`], [`dev`], [`stack`], [`chaos`], [`conformance`], [`mod@image`],
+//! [`mod@bench`], [`mod@k8s`] and [`mod@test`] are the lists; [`packages`] has what they name. The tests of `circles` look at
+//! the order of the files.
 
 mod bench;
 mod cargo;
 mod chaos;
 #[cfg(test)]
 mod circles;
+mod conformance;
 mod dependencies;
 mod dev;
 mod documentation;
@@ -52,6 +54,8 @@ enum Command {
     Produce(stack::ProduceArguments),
     /// Work on the real servers while they fail, and check everything that was promised
     Chaos(chaos::Arguments),
+    /// Try what every agent and every host must do: on the built host, or on any that runs
+    Conformance(conformance::Arguments),
     /// Check formats and lints, build everything, run every test, make the documentation
     Test(test::Arguments),
     /// Measure the host beside what people would use instead
@@ -79,6 +83,7 @@ fn main() -> ExitCode {
         Command::Stack(arguments) => stack::up(&arguments),
         Command::Produce(arguments) => stack::produce(&arguments),
         Command::Chaos(arguments) => chaos::run(&arguments),
+        Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Image(arguments) => image::run(&arguments),

@@ -4,7 +4,8 @@
 use crate::guests;
 
 /// The packages that know nothing of the host, beside the examples.
-const GUEST_SIDE: [&str; 4] = ["chat-agent", "daca-sdk", "daca-sdk-macros", "test-guests"];
+const GUEST_SIDE: [&str; 5] =
+    ["chat-agent", "conformance-agent", "daca-sdk", "daca-sdk-macros", "test-guests"];
 
 /// The package of the real servers, and those that use it: the benchmark, the faults, and the tests on a cluster.
 const STACK_SIDE: [&str; 4] = ["daca-stack", "daca-bench", "daca-chaos", "daca-k8s"];

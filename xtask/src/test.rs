@@ -18,7 +18,9 @@ use crate::cargo::Cargo;
 use crate::packages::{guest_side, host_side};
 use crate::steps::{self, Step};
 use crate::toolchain::Part;
-use crate::{chaos, dependencies, dev, documentation, guests, k8s, languages, links, previous, stack};
+use crate::{
+    chaos, conformance, dependencies, dev, documentation, guests, k8s, languages, links, previous, stack,
+};
 
 /// What `test` is asked to do.
 #[derive(clap::Args)]
@@ -92,6 +94,8 @@ fn all(with_stack: bool) -> Vec<Step> {
         guests::chat_agent(),
         guests::examples(),
         guests::test_guests(),
+        conformance::rust_agent(),
+        conformance::other_agents(),
         build("build: guests", &guest_side),
         build("build: host", &host_side),
         dev::engine("dev"),
@@ -110,9 +114,15 @@ fn filtered(filter: &[String], with_stack: bool) -> Vec<Step> {
     }
     let host_side = host_side(with_stack);
     let build = linted(&format!("build {host_side} --bin daca"));
-    let guests = [guests::chat_agent(), guests::examples(), guests::test_guests()];
+    let guests = [
+        guests::chat_agent(),
+        guests::examples(),
+        guests::test_guests(),
+        conformance::rust_agent(),
+        conformance::other_agents(),
+    ];
     steps.extend(guests.into_iter().chain([Step::cargo("host", build), dev::engine("dev")]));
-    let mut tests = format!("test {host_side} --test suite --test kit --test examples");
+    let mut tests = format!("test {host_side} --test suite --test cases --test kit --test examples");
     if with_stack {
         steps.extend([previous::step(), stack::servers()]);
         tests.push_str(" --test stack");

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import ts from "typescript";
 
 test("agents in TypeScript pass the type checker", () => {
-  const files = ["build/packages.ts", "../../chat-agents/typescript/chat_agent.ts"].map((name) => fileURLToPath(new URL(name, import.meta.url)));
+  const files = ["build/packages.ts", "../../chat-agents/typescript/chat_agent.ts", "../../../tests/conformance/agents/typescript/agent.ts"].map((name) => fileURLToPath(new URL(name, import.meta.url)));
   const program = ts.createProgram(files, {
     baseUrl: fileURLToPath(new URL("..", import.meta.url)),
     lib: ["lib.es2022.d.ts", "lib.dom.d.ts"],

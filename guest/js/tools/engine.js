@@ -21,10 +21,15 @@ async function sources() {
 /** The SHA-256 of the sources, in hexadecimal. */
 export async function digestOfSources() {
   const { script, world, tool } = await sources();
-  const agent = await readFile(join(await contract(), "agent.wit"), "utf8");
+  const agent = interfacesOf(await readFile(join(await contract(), "agent.wit"), "utf8"));
   const hash = createHash("sha256");
   for (const part of [script, world, agent, tool]) hash.update(`${part.length} `).update(part);
   return hash.digest("hex");
+}
+
+/** The declarations that the engine is built from: neither comments nor the worlds of agents. */
+function interfacesOf(contract) {
+  return contract.split(/^world agent /m)[0].split("\n").filter((line) => line.trim() && !/^ *\/\//.test(line)).join("\n");
 }
 
 /** The component, without the folders of the machine that its tool was built on. */

@@ -4,7 +4,7 @@ use super::Form;
 use super::admin::{self, Error};
 use daca_base::digest::short;
 use daca_base::telemetry::printable;
-use daca_model::admin::{ChangeAnswer, Word};
+use daca_model::admin::{ChangeAnswer, Refusal, Word};
 use daca_model::deployment::EventKind;
 
 /// The line. `id` is that of the pinned or unpinned actor.
@@ -12,8 +12,15 @@ pub(super) fn told(answer: String, id: Option<&str>, form: Form) -> Result<Strin
     if form == Form::Json {
         return Ok(answer);
     }
-    let line = line(&admin::read(&answer)?, id);
-    Ok(printable(&line).into_owned())
+    let answer = admin::read::<ChangeAnswer>(&answer)?;
+    let mut lines = vec![printable(&line(&answer, id)).into_owned()];
+    for Refusal { detail, code, help } in &answer.warnings {
+        lines.push(
+            printable(&format!("warning[{}]: {detail}", code.as_deref().unwrap_or("unknown"))).into_owned(),
+        );
+        lines.extend(help.as_deref().map(|help| format!("  help: {}", printable(help))));
+    }
+    Ok(lines.join("\n"))
 }
 
 fn line(answer: &ChangeAnswer, id: Option<&str>) -> String {
@@ -85,6 +92,10 @@ mod tests {
         let least = r#"{"agent_type": "A", "outcome": "deployed", "version": "3f2a91bc0d1e", "label": "", "share": 100,
             "before": null, "revision": 1, "milliseconds": {"check": 0, "total": 2}}"#;
         assert_eq!(told(least.into(), None, Form::Text)?, "A: 3f2a91bc0d1e serves");
+        let warning = r#""warnings": [{"detail": "in vain", "code": "component-import-absent", "help": "leave it"}], "milliseconds""#;
+        let warned = told(least.replace("\"milliseconds\"", warning), None, Form::Text)?;
+        let expected = "A: 3f2a91bc0d1e serves\nwarning[component-import-absent]: in vain\n  help: leave it";
+        assert_eq!(warned, expected);
         Ok(())
     }
 }

@@ -58,9 +58,9 @@ pub(crate) enum Command {
         actor: String,
         /// The method, such as ProcessMessage
         method: String,
-        /// The payload, in JSON
-        #[arg(default_value = "null", allow_hyphen_values = true)]
-        payload: String,
+        /// The payload, in JSON; without one, no bytes are sent
+        #[arg(allow_hyphen_values = true)]
+        payload: Option<String>,
         #[command(flatten)]
         admin: AdminArguments,
     },

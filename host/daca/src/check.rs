@@ -52,8 +52,8 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Failure> {
         match deploy::check_file(&engine, &manifest.deploy, agent) {
             Ok(version) => {
                 let place = format!("{}:{}", path.display(), agent.component.line);
-                let missing = deploy::check_permissions(agent, &version.imports).err();
-                remarks.extend(missing.map(|missing| format!("{place}: {}", warning(&missing))));
+                let in_vain = deploy::import_warnings(agent, &version.imports);
+                remarks.extend(in_vain.iter().map(|import| format!("{place}: {}", warning(import))));
                 remarks.extend(body_beyond_memory(&manifest, agent).map(|body| format!("{place}: {body}")));
                 problems.extend(
                     missing_methods(&manifest, agent, &version).map(|lack| format!("{place}: {lack}")),
@@ -93,7 +93,6 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Failure> {
     Ok(Report { remarks, text: report })
 }
 
-/// Missing permissions do not prevent a start, but the next version with such an import would be refused.
 fn warning(error: &deploy::Error) -> String {
     let deploy::Error { code, message, help } = error;
     framed("warning", code, message, Some(help))

@@ -78,7 +78,7 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::CompileComponent(arguments) => component::run_compiler(&arguments).map_err(Into::into),
         Command::Sign(arguments) => sign(&arguments),
         Command::Invoke { actor, method, payload, admin } => {
-            ask(&admin, async |host| client::invoke(host, &actor, &method, &payload).await)
+            ask(&admin, async |host| client::invoke(host, &actor, &method, payload.as_deref()).await)
         }
         Command::Ps { agent_type, form, admin } => {
             ask(&admin, async |host| client::ps(host, agent_type.as_deref(), form.form()).await)

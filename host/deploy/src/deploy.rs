@@ -96,13 +96,15 @@ impl Deployer {
         if request.share < 100 && record.serving == version {
             return Err(Error::serves_all(&version));
         }
-        let (request, label) = self.request(agent, &record, version, request, file).await?;
+        let (request, label, warnings) = self.request(agent, &record, version, request, file).await?;
         let check = millis(started);
         let applied = agent.controller.change(request).await?;
-        Ok(deployed(agent, applied, label, Timings { check, total: millis(started) }))
+        let timings = Timings { check, total: millis(started) };
+        Ok(Deployed { warnings, ..deployed(agent, applied, label, timings) })
     }
 
-    /// The change that a deployment is, and the label of its version, which is checked unless it serves already.
+    /// The change that a deployment is, the label of its version, which is checked unless it serves already, and what the
+    /// version imports in vain.
     async fn request(
         &self,
         agent: &DeployedAgent,
@@ -110,7 +112,7 @@ impl Deployer {
         version: String,
         request: DeployRequest,
         file: Option<FileSeen>,
-    ) -> Result<(ChangeRequest, String), Error> {
+    ) -> Result<(ChangeRequest, String, Vec<Error>), Error> {
         let DeployRequest { wasm, signature, share, label, origin } = request;
         let bytes = wasm.len() as u64;
         let stored = Stored { wasm, signature };
@@ -118,6 +120,7 @@ impl Deployer {
         let known = record.versions.get(&version).map(|metadata| metadata.label.clone());
         let is_done = record.is_done(&version, share) && (label.is_none() || label == known);
         let wanted = label.or(known);
+        let mut warnings = Vec::new();
         let (label, migrates, new, known) = if is_done {
             (record.label(&version).to_owned(), false, None, Some((version.clone(), stored)))
         } else {
@@ -125,11 +128,13 @@ impl Deployer {
             if let Err(error) = &checked {
                 self.record_refusal(agent, &version, error, &origin, file.clone()).await;
             }
-            let Prepared { version, label } = checked?;
+            let Prepared { version, label, warnings: found } = checked?;
+            warnings = found;
             (label.to_string(), version.has_migration(), Some(NewVersion { version, label, stored }), None)
         };
         let change = Change::Deploy { version, label: label.clone(), bytes, migrates, share };
-        Ok((ChangeRequest { change, origin, file, base: Some(record.revision), new, known }, label))
+        let request = ChangeRequest { change, origin, file, base: Some(record.revision), new, known };
+        Ok((request, label, warnings))
     }
 
     async fn check(
@@ -193,7 +198,8 @@ impl Deployer {
 
 fn deployed(agent: &DeployedAgent, applied: AppliedChange, label: String, milliseconds: Timings) -> Deployed {
     let AppliedChange { outcome, revision, stored_again } = applied;
-    Deployed { agent_type: agent.agent.name.clone(), outcome, label, revision, stored_again, milliseconds }
+    let (agent_type, warnings) = (agent.agent.name.clone(), Vec::new());
+    Deployed { agent_type, outcome, label, revision, stored_again, milliseconds, warnings }
 }
 
 fn millis(since: Instant) -> u64 {

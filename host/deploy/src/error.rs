@@ -129,17 +129,31 @@ impl Error {
             needs.collect::<Vec<_>>().join(", ")
         );
         let help = format!(
-            "give the permission in [agents.{agent_type}.permissions] and restart the host, or build it without that import"
+            "give the permission in [agents.{agent_type}.permissions] and restart the host; calls of anything else are denied"
         );
         Error::new(ErrorCode::ComponentNotPermitted, message, help)
     }
 
+    pub(super) fn absent(imports: &[&str]) -> Error {
+        let message = format!(
+            "it imports interfaces that this host does not offer, and a call of one would abort its turn: {}",
+            imports.join(", ")
+        );
+        let help = "if the agent does not use them, nothing is wrong; to be rid of wasi:http, build it without (componentize-js: --disable http fetch-event), and let a binding of the manifest make HTTP requests";
+        Error::new(ErrorCode::ComponentImportAbsent, message, help)
+    }
+
     pub(super) fn memory(name: &str, agent_type: &str, needed: ByteSize, limit: ByteSize) -> Error {
+        // Half as much again, for what it requests while it runs.
+        let sufficient = needed.as_u64().saturating_add(needed.as_u64() / 2);
+        let mebibytes = sufficient.div_ceil(1024 * 1024);
         let [needed, limit] = daca_manifest::sizes_for_people([needed, limit]);
         let message = format!(
             "{name}: its initial memory is {needed}, and agents.{agent_type}.limits.memory is {limit}"
         );
-        let help = "raise the limit and restart the host, or reduce the component's initial memory";
+        let help = format!(
+            "set memory = \"{mebibytes}MiB\" in [agents.{agent_type}.limits] and restart the host, or reduce the component's initial memory"
+        );
         Error::new(ErrorCode::ComponentMemory, message, help)
     }
 

@@ -12,7 +12,7 @@ use daca_manifest::signature;
 use daca_manifest::{AgentType, DeployRules};
 use daca_runtime::actor::{Actors, SmokeTestFailure};
 use daca_runtime::component::{
-    Compiling, ComponentVersion, Engine, Outline, ParsedScript, imports_without_permission,
+    Compiling, ComponentVersion, Engine, Outline, ParsedScript, absent_imports, imports_without_permission,
 };
 
 /// The maximum length of a label in bytes.
@@ -33,6 +33,8 @@ pub(super) struct Preparation {
 pub(super) struct Prepared {
     pub(super) version: Arc<ComponentVersion>,
     pub(super) label: Arc<str>,
+    /// What it imports in vain.
+    pub(super) warnings: Vec<Error>,
 }
 
 impl Preparation {
@@ -48,7 +50,9 @@ impl Preparation {
         wasm: Bytes,
         signature: Option<&str>,
     ) -> Result<Arc<ComponentVersion>, Error> {
-        self.load_if(agent, name, wasm, signature, |_imports| Ok(())).await
+        signature::verify(&self.rules.signers, &wasm, signature)?;
+        let version = load(&self.engine, self.actors.as_ref(), agent, name, wasm).await?;
+        Ok(Arc::new(version))
     }
 
     /// All checks of a new version.
@@ -60,25 +64,12 @@ impl Preparation {
         signature: Option<&str>,
         label: Option<&str>,
     ) -> Result<Prepared, Error> {
-        let permitted = |imports: &[String]| check_permissions(agent, imports);
-        let version = self.load_if(agent, "the component", wasm, signature, permitted).await?;
+        let version = self.load(agent, "the component", wasm, signature).await?;
         actors.try_version(agent, &version).await.map_err(into_error)?;
         let label = label_for(actors, agent, &version, label).await?;
-        Ok(Prepared { version, label })
-    }
-
-    /// Compiles a version if it is signed, and its declarations are permitted.
-    async fn load_if(
-        &self,
-        agent: &Arc<AgentType>,
-        name: &str,
-        wasm: Bytes,
-        signature: Option<&str>,
-        permitted: impl FnOnce(&[String]) -> Result<(), Error>,
-    ) -> Result<Arc<ComponentVersion>, Error> {
-        signature::verify(&self.rules.signers, &wasm, signature)?;
-        let version = load(&self.engine, self.actors.as_ref(), agent, name, wasm, permitted).await?;
-        Ok(Arc::new(version))
+        let warnings = import_warnings(agent, &version.imports);
+        log_warnings(&agent.name, &warnings);
+        Ok(Prepared { version, label, warnings })
     }
 
     /// Adds versions whose compiled code is needed. Called for all types, before any code is removed.
@@ -97,15 +88,14 @@ impl Preparation {
     }
 }
 
-/// Loads a version: a component is compiled once its declarations are permitted, a script is parsed and evaluated. `name` is
-/// the origin of the bytes in errors. With the `actors` of a host that serves, it takes no more than its type's share of it.
+/// Loads a version: a component is compiled, a script is parsed and evaluated. `name` is the origin of the bytes in errors.
+/// With the `actors` of a host that serves, it takes no more than its type's share of it.
 pub(super) async fn load(
     engine: &Engine,
     actors: Option<&Actors>,
     agent: &Arc<AgentType>,
     name: &str,
     wasm: Bytes,
-    permitted: impl FnOnce(&[String]) -> Result<(), Error>,
 ) -> Result<ComponentVersion, Error> {
     let compiling = if actors.is_some() { Compiling::Serving } else { Compiling::Starting };
     if daca_script::is_script(&wasm) {
@@ -114,21 +104,29 @@ pub(super) async fn load(
             Some(actors) => actors.evaluate(agent, script.provisional()).await.map_err(into_error)?,
             None => script.evaluate(agent).await,
         };
-        let version = script.described(outcome)?;
-        permitted(&version.imports)?;
-        return Ok(version);
+        return Ok(script.described(outcome)?);
     }
     let outline = Outline::read(name, wasm.clone()).await?;
-    permitted(&outline.imports)?;
     check_memory(agent, name, outline.memory)?;
     Ok(ComponentVersion::from_outline(engine, name, outline, wasm, compiling).await?)
 }
 
-/// Checks that something is permitted for every imported interface that needs a permission. A version that would only
-/// get refusals is better not admitted.
-pub fn check_permissions(agent: &AgentType, imports: &[String]) -> Result<(), Error> {
+/// What a version imports in vain: interfaces for which the manifest permits nothing, and those that the host does not
+/// offer. Every call of them fails. They are no reason to refuse it: some toolchains keep all imports of their world,
+/// whether the agent uses them or not.
+pub fn import_warnings(agent: &AgentType, imports: &[String]) -> Vec<Error> {
     let missing = imports_without_permission(imports, &agent.permissions);
-    if missing.is_empty() { Ok(()) } else { Err(Error::not_permitted(&agent.name, &missing)) }
+    let not_permitted = (!missing.is_empty()).then(|| Error::not_permitted(&agent.name, &missing));
+    let absent = absent_imports(imports);
+    let absent = (!absent.is_empty()).then(|| Error::absent(&absent));
+    not_permitted.into_iter().chain(absent).collect()
+}
+
+/// Tells the operator of what a version imports in vain.
+pub(super) fn log_warnings(agent_type: &str, warnings: &[Error]) {
+    for warning in warnings {
+        tracing::warn!(agent_type, code = warning.code.as_str(), "{}", warning.message);
+    }
 }
 
 /// An initial memory above the limit would fail in every instance. `name` is the origin of the bytes in the error.

@@ -8,6 +8,7 @@ use daca_model::deployment::Timings;
 use daca_runtime::component::Counted;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::Error;
 use super::record::{ChangeOutcome, Origin, Record};
 
 /// A component to be deployed.
@@ -40,6 +41,8 @@ pub struct Deployed {
     pub stored_again: bool,
     /// The time that it took.
     pub milliseconds: Timings,
+    /// What the version imports in vain.
+    pub warnings: Vec<Error>,
 }
 
 /// The state of an agent type, for inspection.

@@ -1,9 +1,8 @@
 //! The start of a host: the version of an agent type that it starts with.
 //!
 //! The version that served before the restart serves again. A canary or pinned version that cannot serve is left out.
-//! If nothing was stored, the manifest's file is used. It has no fallback, so it is not smoke-tested, and a missing
-//! permission is only a warning. The file never takes the place of another version that was stored and is gone: unless
-//! the other hosts have that version, the start fails.
+//! If nothing was stored, the manifest's file is used. It has no fallback, so it is not smoke-tested. The file never takes
+//! the place of another version that was stored and is gone: unless the other hosts have that version, the start fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,7 +11,7 @@ use std::time::Duration;
 
 use super::controller::InitialState;
 use super::library::{Library, Stored};
-use super::prepare::{Preparation, check_permissions, load};
+use super::prepare::{Preparation, import_warnings, load, log_warnings};
 use super::record::{FileSeen, LocalRecord, Origin, Record, Source, VersionMetadata, now};
 use super::shared::{SharedError, SharedType};
 use super::type_folder::{TypeFolder, blocking};
@@ -146,9 +145,7 @@ impl Loader {
         let name = self.agent.component.path.display().to_string();
         let stored = Stored { wasm: file.wasm.clone(), signature: file.signature.clone() };
         let version = self.load(&name, stored.clone()).await?;
-        if let Err(error) = check_permissions(&self.agent, &version.imports) {
-            tracing::warn!(agent_type = %self.agent.name, code = error.code.as_str(), "{}", error.message);
-        }
+        log_warnings(&self.agent.name, &import_warnings(&self.agent, &version.imports));
         self.folder.store(&file.digest, stored).await?;
         let origin = Origin { source: Source::Manifest, initiated_by: name };
         let metadata = VersionMetadata {
@@ -316,5 +313,5 @@ pub fn check_file(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::no_compiler(&error))?;
     let name = agent.component.path.display().to_string();
-    runtime.block_on(load(engine, None, agent, &name, file.wasm, |_imports| Ok(())))
+    runtime.block_on(load(engine, None, agent, &name, file.wasm))
 }

@@ -221,6 +221,14 @@ impl CallError {
         })
     }
 
+    /// What the agent's code said before it was aborted. Not part of the text, which callers see: it is for the operator.
+    pub fn last_words(&self) -> Option<&str> {
+        match self {
+            CallError::Fault { fault, .. } => fault.last_words(),
+            _ => None,
+        }
+    }
+
     /// The class of its code; of another host's error, the class that was made of its answer.
     pub fn class(&self) -> Class {
         self.own_code().map_or_else(|remote| remote.class, ErrorCode::class)

@@ -7,12 +7,20 @@ use daca_base::ErrorCode;
 /// Why a guest was aborted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// It trapped, most often by a panic.
-    #[error("the agent's code trapped ({0})")]
-    Trap(String),
-    /// It called `exit`.
+    /// It trapped, most often by an exception or a panic that it does not catch.
+    #[error("the agent's code trapped ({trap})")]
+    Trap {
+        /// The trap's name.
+        trap: String,
+        /// The end of what the turn wrote to standard error: a runtime writes the exception there before it traps.
+        last_words: String,
+    },
+    /// It called `exit`, which some runtimes do after an exception that nobody catches.
     #[error("the agent's code called exit")]
-    Exit,
+    Exit {
+        /// As for a trap.
+        last_words: String,
+    },
     /// It exceeded the running time of its type.
     #[error("the agent's code ran for longer than {0:?}, the running-time of its type")]
     RunningTime(Duration),
@@ -37,11 +45,22 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// What the agent's code said before it was aborted, for the operator and the author: it may hold what callers
+    /// should not see.
+    pub fn last_words(&self) -> Option<&str> {
+        match self {
+            Fault::Trap { last_words, .. } | Fault::Exit { last_words } => {
+                Some(last_words.trim()).filter(|words| !words.is_empty())
+            }
+            _ => None,
+        }
+    }
+
     /// The stable code, explained in `docs/errors/`.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Fault::Trap(_) => ErrorCode::GuestTrapped,
-            Fault::Exit => ErrorCode::GuestExited,
+            Fault::Trap { .. } => ErrorCode::GuestTrapped,
+            Fault::Exit { .. } => ErrorCode::GuestExited,
             Fault::RunningTime(_) => ErrorCode::RunningTimeExceeded,
             Fault::TurnTime(_) => ErrorCode::TurnTimeExceeded,
             Fault::Memory(_) => ErrorCode::MemoryExceeded,

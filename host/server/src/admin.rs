@@ -200,6 +200,13 @@ async fn invoke(
     let payload = body.map_err(super::body::unreadable_body)?;
     let actor = super::call::address(&agent_type, &actor_id)?;
     let called = state.router.call(ActorCall { actor, method, payload }, context).await;
-    let reply = called.map_err(|error| HttpError::from(error).naming_code())?;
-    super::answer::reply(reply, None)
+    super::answer::reply(called.map_err(for_operator)?, None)
+}
+
+/// The error with what the agent's code said before it was aborted, which routes do not show to their callers.
+fn for_operator(error: CallError) -> HttpError {
+    let words = error.last_words().map(|words| format!("\n{words}")).unwrap_or_default();
+    let mut answer = HttpError::from(error).naming_code();
+    answer.detail.push_str(&words);
+    answer
 }

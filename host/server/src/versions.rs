@@ -4,14 +4,19 @@ use std::collections::BTreeMap;
 
 use daca_deploy::{Deployed, Event, Mounted, Record, TypeView, VersionMetadata};
 use daca_model::admin::{
-    ChangeAnswer, ServingVersion, TypeVersions, VersionEvent, VersionInfo, VersionState, Word,
+    ChangeAnswer, Refusal, ServingVersion, TypeVersions, VersionEvent, VersionInfo, VersionState, Word,
 };
 use daca_model::deployment::Canary;
 use daca_runtime::component::Counted;
 
 /// The answer to a change.
 pub(super) fn change(deployed: Deployed) -> ChangeAnswer {
-    let Deployed { agent_type, outcome, label, revision, stored_again, milliseconds } = deployed;
+    let Deployed { agent_type, outcome, label, revision, stored_again, milliseconds, warnings } = deployed;
+    let warning = |error: daca_deploy::Error| Refusal {
+        detail: error.message,
+        code: Some(error.code.to_string()),
+        help: Some(error.help),
+    };
     ChangeAnswer {
         agent_type: agent_type.to_string(),
         outcome: outcome.outcome.into(),
@@ -22,6 +27,7 @@ pub(super) fn change(deployed: Deployed) -> ChangeAnswer {
         revision,
         stored_again,
         milliseconds,
+        warnings: warnings.into_iter().map(warning).collect(),
     }
 }
 

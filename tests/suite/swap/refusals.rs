@@ -42,7 +42,6 @@ async fn a_component_that_is_no_good_is_refused_with_its_code_and_shown_as_refus
         ("of another contract", text(&exporting("0.0.9"))?, "", (422, "component-contract-version")),
         ("an unknown import", text(importing)?, "", (422, "component-unknown-import")),
         ("no export", text("(component)")?, "", (422, "component-lacks-export")),
-        ("what is not permitted", component("exerciser")?, "", (422, "component-not-permitted")),
         ("traps when it is activated", component("swapped_fails_activate")?, "", (422, "trial-failed")),
         ("never ends being activated", component("loops")?, "", (422, "trial-failed")),
         ("a label too long", whole.clone(), &format!("label={}", "x".repeat(65)), (400, "label-invalid")),

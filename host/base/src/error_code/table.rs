@@ -97,14 +97,16 @@ error_codes! {
     CompilerUnavailable "compiler-unavailable" Unavailable;
     ComponentCompileLimit "component-compile-limit" Unusable;
     ComponentContractVersion "component-contract-version" Unusable;
+    ComponentImportAbsent "component-import-absent" Notice;
     ComponentInvalid "component-invalid" Unusable;
     ComponentIsModule "component-is-module" Unusable;
     ComponentLacksExport "component-lacks-export" Unusable;
     ComponentLacksMigration "component-lacks-migration" Conflict;
     ComponentMemory "component-memory" Unusable;
     ComponentMissing "component-missing" NotFound;
+    ComponentNeedsAsync "component-needs-async" Unusable;
     ComponentNeedsFeature "component-needs-feature" Unusable;
-    ComponentNotPermitted "component-not-permitted" Unusable;
+    ComponentNotPermitted "component-not-permitted" Notice;
     ComponentTooComplex "component-too-complex" Unusable;
     ComponentTooLarge "component-too-large" TooLarge;
     ComponentUnknownImport "component-unknown-import" Unusable;

@@ -22,7 +22,7 @@ use daca_routing::CallRouter;
 use daca_runtime::actor::{
     self, Actors, ActorsOptions, AgentRuntime, Deliveries, DeliveryOptions, HostServices,
 };
-use daca_runtime::component::{CompileIn, Engine, EngineError, EngineOptions};
+use daca_runtime::component::{self, CompileIn, Engine, EngineError, EngineOptions};
 use daca_runtime::scheduler::GuestScheduler;
 use daca_server::Subscriptions;
 
@@ -160,7 +160,7 @@ fn guest_threads(engine: &Engine, manifest: &Manifest) -> Result<GuestScheduler,
 }
 
 fn live_instances(limits: &manifest::HostLimits) -> usize {
-    let allowed = actor::most_live_instances(actor::map_count_limit());
+    let allowed = component::most_live_instances(component::map_count_limit());
     match limits.max_live_instances {
         Some(wanted) if wanted > allowed => {
             tracing::warn!(

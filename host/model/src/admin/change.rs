@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Word;
+use super::{Refusal, Word};
 use crate::deployment::{EventKind, Timings};
 
 /// The body of `POST /agents/{agent_type}/version`: deploys a version that the host has.
@@ -58,6 +58,9 @@ pub struct ChangeAnswer {
     pub stored_again: bool,
     /// The time that it took.
     pub milliseconds: Timings,
+    /// What to know of the version, although it was deployed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Refusal>,
 }
 
 /// The share of a version that serves all actors, in percent.

@@ -1,8 +1,8 @@
 //! Live instances: the number that the machine allows, and the eviction of idle ones.
 //!
-//! Each live instance costs memory mappings, and a process that exceeds `vm.max_map_count` aborts in malloc, so the number
-//! is capped beforehand. At the cap, an idle instance is dropped, of the agent type with most of them for its weight; its
-//! actor stays active and gets another one with its next call, for what an activation costs ([`super::idle_memory`]).
+//! At the cap, an idle instance is dropped, of the agent type with most of them for its weight; its actor stays active and
+//! gets another one with its next call, for what an activation costs ([`super::idle_memory`]). The cap is no higher than
+//! the process's mappings allow ([`most_live_instances`](crate::component::most_live_instances)).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,28 +11,9 @@ use daca_base::shares::{HeldBack, SharePermit, SharedPool, Weights};
 use super::idle_memory::IdleMemory;
 use crate::component::{InstancePlace, most_core_instances};
 
-/// Mappings of one live instance: two for its memory, and two for its fiber stack, which the pool has from the start
-/// (measured).
-const MAPS_PER_INSTANCE: usize = 4;
-/// Mappings that are reserved for everything else.
-const MAPS_FOR_THE_REST: usize = 4_096;
-/// The kernel's default, for when the limit cannot be read.
-const DEFAULT_MAP_COUNT: usize = 65_530;
-
 /// The default number of live instances, in turns and idle. The budget of memory may allow fewer, and of cheap ones fewer
 /// are kept.
 pub const DEFAULT_LIVE_INSTANCES: usize = 8_192;
-
-/// `vm.max_map_count` of this machine, or the kernel's default if it cannot be read.
-pub fn map_count_limit() -> usize {
-    let text = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
-    text.trim().parse().unwrap_or(DEFAULT_MAP_COUNT)
-}
-
-/// The number of live instances that a number of mappings allows.
-pub fn most_live_instances(map_count_limit: usize) -> usize {
-    (map_count_limit.saturating_sub(MAPS_FOR_THE_REST) / MAPS_PER_INSTANCE).clamp(16, 50_000)
-}
 
 /// Grants places for live instances: one for each, and as many core instances as its component has. The engine has
 /// pools of both.

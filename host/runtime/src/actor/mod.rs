@@ -56,7 +56,7 @@ pub use delivery::{Deliveries, DeliveryOptions, RetryPolicy};
 pub use durations::{DurationCounts, DurationHistogram, Durations};
 pub use effect_admin::EffectActorsPage;
 pub use info::{AgentLoad, AgentStatistics};
-pub use live::{DEFAULT_LIVE_INSTANCES, map_count_limit, most_live_instances};
+pub use live::DEFAULT_LIVE_INSTANCES;
 pub use services::{ActorsOptions, HostServices};
 pub use smoke_test::SmokeTestFailure;
 pub use table::Actors;

@@ -12,7 +12,7 @@ use super::{ActorAddress, Actors, CallContext};
 use crate::component::{ComponentVersion, Instance, Outcome, description_scope};
 use crate::contract::daca::agent::types::Failure;
 use crate::imports::{NullBackend, ScopeOptions, TurnScope};
-use daca_base::telemetry::shortened;
+use daca_base::telemetry::{printable, shortened};
 use daca_manifest::AgentType;
 use daca_model::{Fault, TurnKind};
 
@@ -46,7 +46,7 @@ impl Actors {
         let reason = match outcome {
             Outcome::Reply(_) => return Ok(()),
             Outcome::Failure(failure) => words(failure),
-            Outcome::Fault(fault) => fault.to_string(),
+            Outcome::Fault(fault) => with_last_words(&fault),
         };
         if saw_transient_error {
             tracing::warn!(
@@ -71,7 +71,7 @@ impl Actors {
         match self.run_alone(agent, version, TurnKind::Label).await?.0 {
             Outcome::Reply(label) => Ok(Some(String::from_utf8_lossy(&label).into())),
             Outcome::Failure(failure) => Err(SmokeTestFailure::Failed(words(failure))),
-            Outcome::Fault(fault) => Err(SmokeTestFailure::Failed(fault.to_string())),
+            Outcome::Fault(fault) => Err(SmokeTestFailure::Failed(with_last_words(&fault))),
         }
     }
 
@@ -155,6 +155,14 @@ impl Actors {
             log_rate: Some(services.log_rate.clone()),
         };
         TurnScope::new(options, None, false)
+    }
+}
+
+/// A fault, with what the agent's code said before. Both are for whoever deploys it.
+fn with_last_words(fault: &Fault) -> String {
+    match fault.last_words() {
+        Some(words) => format!("{fault}. It said: {}", printable(words)),
+        None => fault.to_string(),
     }
 }
 

@@ -12,7 +12,7 @@ use wasmtime::component::{Component, Linker};
 
 use super::compiler::child::{self, CompilerArguments};
 use super::refusal::root_cause;
-use super::{InstanceState, script_engine};
+use super::{InstanceState, absent, script_engine};
 use crate::imports;
 
 /// Runs the compiler process: checks and compiles the component on standard input, and writes the code to standard output.
@@ -27,7 +27,7 @@ fn unknown_import(engine: &wasmtime::Engine, wasm: &[u8]) -> Option<String> {
     imports::add_to_linker(&mut linker, InstanceState::imports).ok()?;
     script_engine::add_to_linker(&mut linker).ok()?;
     let component = Component::new(engine, &wasm[..end_of_declarations(wasm)?]).ok()?;
-    linker.instantiate_pre(&component).err().map(|error| root_cause(&error))
+    absent::instantiate_pre(&linker, &component).err().map(|error| root_cause(&error))
 }
 
 /// The start of the first section that has neither types nor imports nor aliases.

@@ -14,6 +14,7 @@ use super::cache::CodeCache;
 use super::compiler::{CompileIn, Compiler};
 use super::instance_state::InstanceState;
 use super::limits::TABLE_ELEMENTS;
+use super::mappings::{map_count_limit, most_memories};
 use super::script_engine::{self, ScriptEngine};
 use super::settings::{CodeSettings, base_config};
 use super::stalls::Stalls;
@@ -37,6 +38,10 @@ const WHOLE_MEMORY: u64 = 4 << 30;
 const KEPT_RESIDENT: usize = 256 * 1024;
 /// The maximum number of core instances of one component. Python's has about 38 core modules.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 100;
+/// The memories of one instance for which there is room. Rust, Go and Python need one, QuickJS two.
+const MEMORIES_PER_INSTANCE: u32 = 2;
+/// The addresses that further memories of the same instances may reserve: half of those of a process.
+const MAX_RESERVED: u64 = 1 << 46;
 
 /// The options of an engine.
 #[derive(Debug, Clone)]
@@ -112,8 +117,7 @@ impl EngineOptions {
             .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
             .max_memories_per_component(8)
             .max_tables_per_component(CORE_INSTANCES_PER_COMPONENT)
-            // Each memory in use costs mappings, of which the process has a limited number: one for each instance.
-            .total_memories(instances.max(8))
+            .total_memories(memories(instances, reservation.max(slot), map_count_limit()))
             .total_tables(instances.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT))
             .total_stacks(instances)
             .max_memory_size(usize::try_from(slot).unwrap_or(usize::MAX))
@@ -210,6 +214,15 @@ impl Engine {
     }
 }
 
+/// The memories of so many instances. Each reserves addresses, and those in use cost mappings. Of both the process has a
+/// limited number, so a host of very many instances has one memory for each.
+fn memories(instances: u32, reservation: u64, map_count_limit: usize) -> u32 {
+    let addresses = u32::try_from(MAX_RESERVED / reservation.max(1)).unwrap_or(u32::MAX);
+    let stacks = usize::try_from(instances).unwrap_or(usize::MAX);
+    let mappings = u32::try_from(most_memories(stacks, map_count_limit)).unwrap_or(u32::MAX);
+    instances.saturating_mul(MEMORIES_PER_INSTANCE).min(addresses).min(mappings).max(instances).max(8)
+}
+
 /// One thread for each engine. It holds the engine weakly, and ends when the last handle is dropped.
 fn start_ticking(engine: &wasmtime::Engine, stalls: Arc<Stalls>) -> std::io::Result<()> {
     let engine = engine.weak();
@@ -222,4 +235,20 @@ fn start_ticking(engine: &wasmtime::Engine, stalls: Arc<Stalls>) -> std::io::Res
         }
     };
     std::thread::Builder::new().name("epoch".into()).spawn(tick).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_may_have_two_memories_as_long_as_there_are_addresses_and_mappings() {
+        const MANY: usize = 1_000_000;
+        let of = |instances| memories(instances, WHOLE_MEMORY, MANY);
+        assert_eq!([1, 10, 8_192, 10_000, 20_000].map(of), [8, 20, 16_384, 16_384, 20_000]);
+        assert_eq!(memories(20_000, MIN_SLOT.as_u64(), MANY), 40_000);
+        // The kernel's default: two mappings for each stack, and two for each memory.
+        let of = |instances| memories(instances, MIN_SLOT.as_u64(), 65_530);
+        assert_eq!([8_192, 12_000, 15_358].map(of), [16_384, 18_717, 15_359]);
+    }
 }

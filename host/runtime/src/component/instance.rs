@@ -258,7 +258,7 @@ impl Live {
             return Fault::NoMemory;
         }
         if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() {
-            return Fault::Exit;
+            return Fault::Exit { last_words: self.last_words() };
         }
         match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => Fault::RunningTime(limits.running_time),
@@ -266,10 +266,16 @@ impl Live {
             _ if self.store.data().memory.refused() => Fault::Memory(limits.memory),
             Some(trap) => {
                 tracing::debug!("{error:?}");
-                Fault::Trap(trap.to_string())
+                Fault::Trap { trap: trap.to_string(), last_words: self.last_words() }
             }
-            None => Fault::Trap(format!("{error:#}").replace('\n', " ")),
+            None => {
+                Fault::Trap { trap: format!("{error:#}").replace('\n', " "), last_words: self.last_words() }
+            }
         }
+    }
+
+    fn last_words(&self) -> String {
+        self.store.data().log.last_words()
     }
 }
 

@@ -5,6 +5,7 @@
 //! an actor's next instance. [`Instance`] is a live copy, in which turns run. The imports of a turn are in
 //! [`crate::imports`], which this module links.
 
+mod absent;
 mod activation_cost;
 mod cache;
 pub mod compiler;
@@ -15,6 +16,7 @@ mod instance;
 mod instance_state;
 mod kept_reply;
 mod limits;
+mod mappings;
 mod memories;
 mod migration;
 mod outcome;
@@ -31,6 +33,7 @@ mod settings;
 mod stalls;
 mod version;
 
+pub use absent::absent_imports;
 pub use activation_cost::ActivationCost;
 pub use compiler::{CompileIn, Compiling};
 pub use declarations::run_compiler;
@@ -38,6 +41,7 @@ pub(crate) use engine::most_core_instances;
 pub use engine::{Engine, EngineError, EngineOptions};
 pub use instance::{Instance, InstancePlace};
 pub use instance_state::InstanceState;
+pub use mappings::{map_count_limit, most_live_instances};
 pub use outcome::Outcome;
 pub use outline::Outline;
 pub use outline::check_header;

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use wasmparser::{ComponentTypeRef, FunctionBody, Parser, Payload, TableSectionReader};
 
 use super::PACKAGE;
+use super::absent::is_absent;
 use super::limits::TABLE_ELEMENTS;
 use super::memories::Memories;
-use super::refusal::{LoadError, Refusal, interrupted, malformed, unknown_import};
+use super::refusal::{LoadError, Refusal, interrupted, malformed, needs_async, unknown_import};
 use crate::imports;
 use daca_base::ErrorCode;
 use daca_base::digest::digest;
@@ -242,7 +243,7 @@ pub fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
         return Err((
             ErrorCode::ComponentIsModule,
             message,
-            "build it for the target wasm32-wasip2, which makes components",
+            "build a component: with Rust for the target wasm32-wasip2, with other languages by the tool of their SDK (`wasm-tools component new` wraps a module)",
         ));
     }
     let message = match wasm.len() {
@@ -281,16 +282,21 @@ fn check_contract(imports: &[(String, bool)], exports: &[String]) -> Result<(), 
         return Err((
             ErrorCode::ComponentLacksExport,
             message,
-            "put #[agent] on the agent's impl, or export the interface by hand",
+            "build it with the SDK of its language, or export the interface as wit/agent.wit declares it",
         ));
     }
     Ok(())
 }
 
 fn check_offered(imports: &[(String, bool)]) -> Result<(), Refusal> {
-    let unknown = imports.iter().find(|(name, is_type)| !is_type && !imports::offers(name));
-    match unknown {
-        Some((name, _)) => Err(unknown_import(&format!("{name:?}"))),
+    let interfaces = || imports.iter().filter(|(_, is_type)| !is_type).map(|(name, _)| name);
+    // WASI 0.3 is asynchronous. Its interfaces have the names of 0.2.
+    let is_async = |name: &str| name.starts_with("wasi:") && name.contains("@0.3.");
+    if let Some(name) = interfaces().find(|name| is_async(name)) {
+        return Err(needs_async(&format!("it imports {name}")));
+    }
+    match interfaces().find(|name| !imports::offers(name) && !is_absent(name)) {
+        Some(name) => Err(unknown_import(&format!("{name:?}"))),
         None => Ok(()),
     }
 }

@@ -45,16 +45,28 @@ pub(super) fn rejected(reason: &str) -> Refusal {
         ["enabled", "is disabled", " feature", " proposal", "not supported", "unsupported"];
     const LIMITS: [&str; 5] = ["exceed", "implementation limit", "too deep", "too many", "limit of"];
     let has = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    if has(&["component model async", "WASIp3"]) {
+        return needs_async(&one_line(reason));
+    }
     if has(&FEATURES) {
         let message =
             format!("it needs a feature of WebAssembly that this host does not have: {}", one_line(reason));
         return (
             ErrorCode::ComponentNeedsFeature,
             message,
-            "build it for wasm32-wasip2, without further features",
+            "build it for WASI 0.2, without the feature that the message names",
         );
     }
     if has(&LIMITS) { too_demanding(reason) } else { malformed(reason) }
+}
+
+/// The refusal of a component with asynchronous functions, with the sign of them.
+pub(super) fn needs_async(sign: &str) -> Refusal {
+    let message = format!(
+        "it needs the asynchronous component model or WASI 0.3, which this host does not have: {sign}"
+    );
+    let help = "build it for WASI 0.2 and without asynchronous exports (componentize-qjs: --sync); the functions of the contract wait by themselves";
+    (ErrorCode::ComponentNeedsAsync, message, help)
 }
 
 /// The refusal of a component whose code the engine does not take, with the reason: an instance would need more than it
@@ -119,7 +131,7 @@ mod tests {
                 "threads must be enabled for shared memories (at offset 0x1d)",
                 ErrorCode::ComponentNeedsFeature,
             ),
-            ("`task.return` requires the component model async feature", ErrorCode::ComponentNeedsFeature),
+            ("`task.return` requires the component model async feature", ErrorCode::ComponentNeedsAsync),
             (
                 "memory is shared which is not supported in the pooling allocator",
                 ErrorCode::ComponentNeedsFeature,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use wasmtime::component::{Component, InstancePre};
 
+use super::absent;
 use super::activation_cost::ActivationCost;
 use super::outline::interface;
 use super::refusal::{LoadError, Refusal, interrupted, root_cause, unknown_import};
@@ -86,8 +87,8 @@ impl ComponentVersion {
 
     fn link(engine: &Engine, component: &Component, outline: Outline) -> Result<ComponentVersion, Refusal> {
         let Outline { digest, bytes, imports, exports, memory, core_instances } = outline;
-        let pre =
-            engine.linker.instantiate_pre(component).map_err(|error| unknown_import(&root_cause(&error)))?;
+        let pre = absent::instantiate_pre(&engine.linker, component)
+            .map_err(|error| unknown_import(&root_cause(&error)))?;
         let indices = Indices::find(&pre, &exports)?;
         Ok(ComponentVersion {
             digest,

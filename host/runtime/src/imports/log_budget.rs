@@ -14,6 +14,8 @@ use daca_base::telemetry::printable;
 
 /// The length in bytes of an unfinished line of a standard stream beyond which it is logged in pieces.
 pub(super) const MAX_LINE: usize = 8 * 1024;
+/// The end of a turn's standard error that is kept, in bytes. An exception and its stack are there when a guest traps.
+const LAST_WORDS: usize = 4 * 1024;
 
 /// The bytes of a line besides its text: its time, its fields.
 pub(crate) const LINE_BYTES: usize = 200;
@@ -33,6 +35,8 @@ pub(crate) struct LogBudget {
     left_out: AtomicU32,
     /// The output of standard output and standard error, in this order, since the last line end.
     unfinished: [Mutex<Vec<u8>>; 2],
+    /// The end of standard error in this turn, up to twice as long as what is kept.
+    last_words: Mutex<Vec<u8>>,
 }
 
 /// A standard stream of a guest.
@@ -62,8 +66,24 @@ impl LogBudget {
         self.left_out.store(0, Ordering::Relaxed);
     }
 
-    /// Ends a turn: unfinished lines are logged, with the number of dropped lines.
+    /// The end of standard error in this turn, until it is finished.
+    pub(crate) fn last_words(&self) -> String {
+        let words = self.last_words.lock();
+        String::from_utf8_lossy(&words[words.len().saturating_sub(LAST_WORDS)..]).into_owned()
+    }
+
+    fn keep_last_words(&self, bytes: &[u8]) {
+        let mut words = self.last_words.lock();
+        words.extend_from_slice(&bytes[bytes.len().saturating_sub(LAST_WORDS)..]);
+        if words.len() > 2 * LAST_WORDS {
+            let superfluous = words.len() - LAST_WORDS;
+            words.drain(..superfluous);
+        }
+    }
+
+    /// Ends a turn: unfinished lines are logged, with the number of dropped lines. An idle instance keeps nothing.
     pub(crate) fn finish(&self) {
+        *self.last_words.lock() = Vec::new();
         for stream in [StdStream::Output, StdStream::Error] {
             self.end_line(stream, &mut self.unfinished(stream));
         }
@@ -94,6 +114,9 @@ impl LogBudget {
 
     /// Takes a guest's output to a standard stream, and logs the finished lines.
     pub(super) fn write(&self, stream: StdStream, bytes: &[u8]) {
+        if let StdStream::Error = stream {
+            self.keep_last_words(bytes);
+        }
         let mut line = self.unfinished(stream);
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (text, ends) = match piece.split_last() {

@@ -341,6 +341,7 @@ fn change(whole: bool) -> ChangeAnswer {
         revision: 7,
         stored_again: whole,
         milliseconds: Timings { check: 140, total: 200 },
+        warnings: if whole { vec![refusal(true)] } else { Vec::new() },
     }
 }
 

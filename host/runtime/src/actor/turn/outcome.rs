@@ -39,7 +39,11 @@ impl Turn<'_> {
             tracing::debug!("{name} took {milliseconds} ms");
             return;
         };
-        let text = error.to_string();
+        let mut text = error.to_string();
+        if let Some(words) = error.last_words() {
+            text.push_str(" It said: ");
+            text.push_str(words);
+        }
         let text = printable(&text);
         // The agent can fail as often as it likes, with its own words.
         let agent_type = &self.activation.address.agent_type;
