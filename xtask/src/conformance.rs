@@ -9,10 +9,7 @@ use anyhow::{Context as _, ensure};
 use crate::cargo::Cargo;
 use crate::steps::{self, Step, Warnings};
 use crate::toolchain::Part;
-use crate::{dev, paths};
-
-/// The folder of the SDK for JavaScript and TypeScript, with the tool that builds its agents.
-const JS_SDK: &str = "guest/js";
+use crate::{dev, languages, paths};
 
 /// What `conformance` is asked to do.
 #[derive(clap::Args)]
@@ -57,14 +54,13 @@ fn build_others() -> anyhow::Result<Warnings> {
     if output.exists() {
         std::fs::remove_file(&output).with_context(|| output.display().to_string())?;
     }
-    let has_node = Command::new("node").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let has_packages = paths::root().join(JS_SDK).join("node_modules").is_dir();
-    if !has_node.is_ok_and(|status| status.success()) || !has_packages {
-        let what = "the conformance cases are not tried with an agent that daca-js builds";
-        return Ok(vec![format!("{what}: it needs Node, and `npm ci` in {JS_SDK}")]);
+    let has_npm = Command::new("npm").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !has_npm.is_ok_and(|status| status.success()) {
+        let what = "THE CONFORMANCE CASES ARE NOT TRIED WITH AN AGENT THAT daca-js BUILDS";
+        return Ok(vec![format!("{what}: it needs Node with npm")]);
     }
     let build = Command::new("node")
-        .arg(format!("{JS_SDK}/tools/daca-js.js"))
+        .arg(languages::javascript_sdk()?.join("tools/daca-js.js"))
         .args(["build", "tests/conformance/agents/typescript/agent.ts", "-o"])
         .arg(&output)
         .current_dir(paths::root())

@@ -62,9 +62,15 @@ pub(crate) fn check() -> anyhow::Result<Warnings> {
     Ok(warnings)
 }
 
-fn javascript() -> anyhow::Result<()> {
+/// The folder of the SDK for JavaScript and TypeScript, once the packages that it needs are installed.
+pub(crate) fn javascript_sdk() -> anyhow::Result<PathBuf> {
     let package = root().join("guest/js");
     npm_packages(&package)?;
+    Ok(package)
+}
+
+fn javascript() -> anyhow::Result<()> {
+    let package = javascript_sdk()?;
     run(Command::new("npm").args(["test", "--silent"]).current_dir(package))
 }
 
