@@ -5,6 +5,8 @@ use daca_testkit::Host;
 use serde_json::{Value, json};
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// A reminder that a reminder registers is due no sooner than the type's `least-period`: the steps of an order take a moment.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// A host with ten apples and one pear.
 async fn start() -> Result<Host> {
@@ -21,12 +23,13 @@ async fn stock(host: &Host) -> Result<[Value; 2]> {
 }
 
 async fn status(host: &Host) -> Result<Value> {
-    host.settled().await?;
+    host.advance(MOMENT).await?;
     Ok(host.call("Order/1", "Status", &()).await?["status"].clone())
 }
 
 /// What the order has published, in order.
 async fn published(host: &Host) -> Result<Vec<Value>> {
+    host.advance(MOMENT).await?;
     Ok(host.events().await?.iter().map(|event| event.data["status"].clone()).collect())
 }
 
