@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -189,13 +189,7 @@ impl Explained for Error {
             Error::BackupExists(_) => {
                 (ErrorCode::BackupExists, "name another file, or replace this one with --force")
             }
-            Error::BackupUnwritable { path, reason } => {
-                let help = no_room(path, reason)
-                    .map(|help| format!("{help}, or name a file elsewhere with --output FILE"));
-                let help =
-                    help.unwrap_or_else(|| "name a file in a folder that this user may write".to_owned());
-                return Some(Explanation::new(ErrorCode::BackupUnwritable, help));
-            }
+            Error::BackupUnwritable { path, reason } => return Some(backup_unwritable(path, reason)),
             Error::BackupCut(_) => (
                 ErrorCode::BackupCut,
                 "take it again; if the host ended it, its log has the reason, with the code backup-failed",
@@ -204,6 +198,14 @@ impl Explained for Error {
         };
         Some(Explanation::new(code, help))
     }
+}
+
+fn backup_unwritable(path: &Path, reason: &std::io::Error) -> Explanation<'static> {
+    let help = match no_room(path, reason) {
+        Some(help) => format!("{help}, or name a file elsewhere with --output FILE"),
+        None => "name a file in a folder that this user may write".to_owned(),
+    };
+    Explanation::new(ErrorCode::BackupUnwritable, help)
 }
 
 /// A host's admin port.

@@ -72,21 +72,7 @@ pub fn run(path: &Path, dapr: Option<&Components>) -> Result<Report, Failure> {
     if failed {
         return Err(Failure::verbatim(problems.join("\n")));
     }
-    section(
-        &mut report,
-        "routes",
-        manifest.routes.iter().map(|route| {
-            format!("{} {} -> {}.{}", route.method, route.path, route.call.agent_type, route.call.method)
-        }),
-    );
-    section(
-        &mut report,
-        "subscriptions",
-        manifest.subscriptions.iter().map(|one| {
-            let call = one.call.as_ref().map(|call| format!(" -> {}.{}", call.agent_type, call.method));
-            format!("{}/{} at {}{}", one.pubsub, one.topic, one.path, call.unwrap_or_default())
-        }),
-    );
+    describe_calls(&mut report, &manifest);
     report.push_str(dapr.as_ref().map_or("", |dapr| &dapr.report));
     let _ = writeln!(report, "{} is valid.", path.display());
     let remarks = problems.into_iter().map(|remark| remark + "\n").collect();
@@ -133,6 +119,25 @@ fn missing_methods(
         let help = format!("its methods are: {}", script.methods.join(", "));
         Some(framed("error", &ErrorCode::ScriptLacksMethod, &message, Some(&help)))
     })
+}
+
+/// The calls that the manifest makes.
+fn describe_calls(report: &mut String, manifest: &Manifest) {
+    section(
+        report,
+        "routes",
+        manifest.routes.iter().map(|route| {
+            format!("{} {} -> {}.{}", route.method, route.path, route.call.agent_type, route.call.method)
+        }),
+    );
+    section(
+        report,
+        "subscriptions",
+        manifest.subscriptions.iter().map(|one| {
+            let call = one.call.as_ref().map(|call| format!(" -> {}.{}", call.agent_type, call.method));
+            format!("{}/{} at {}{}", one.pubsub, one.topic, one.path, call.unwrap_or_default())
+        }),
+    );
 }
 
 fn describe(report: &mut String, agent: &AgentType, version: &ComponentVersion) {
