@@ -225,6 +225,12 @@ impl Host {
             .await
     }
 
+    /// Waits until no turn of an actor runs: its last answer may be a moment ahead of that.
+    pub async fn until_idle(&self, actor: &str) -> anyhow::Result<()> {
+        let runs = async || anyhow::Ok(self.activation(actor).await?.is_some_and(|one| one["running"] == true));
+        eventually("the actor is idle", async || Ok(!runs().await?)).await
+    }
+
     /// Does a turn of an actor run, and do so many calls wait behind it?
     pub async fn is_busy(&self, actor: &str, queued: usize) -> anyhow::Result<bool> {
         let active = self.activation(actor).await?;

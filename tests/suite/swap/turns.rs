@@ -26,6 +26,7 @@ async fn a_turn_ends_on_its_version_and_the_call_behind_it_is_on_the_new_one_wit
 async fn is_swapped_within_a_turn(host: &Arc<Host>, id: &str, ms: u64) -> anyhow::Result<bool> {
     let actor = format!("Swapped/{id}");
     assert_eq!(host.add(id, 7).await?, 1);
+    host.until_idle(&actor).await?;
     let slow = host.begin(&actor, "Sleep", &json!({"ms": ms}));
     if !host.is_caught(&actor, 0, &slow).await? {
         return Ok(false);
