@@ -58,6 +58,7 @@ async fn an_activation_that_an_older_version_began_ends_on_the_one_that_serves()
     for ms in LONGER_AND_LONGER {
         let host = Arc::new(Host::start(&swapped("idle-timeout = \"500ms\"")).await?);
         fill(&host, &["a"]).await?;
+        host.until_idle("Swapped/a").await?;
         let slow = host.begin("Swapped/a", "Sleep", &json!({"ms": ms}));
         if !host.is_caught("Swapped/a", 0, &slow).await? {
             continue;
