@@ -100,3 +100,42 @@ test("async generators and `for await` run to their end", () => {
   assert.deepEqual(now(all([SettledPromise.resolve(1), 2])), ["ok", [1, 2]]);
   assert.equal(now(all(wrapAsyncGenerator(function* () { throw 5; })()))[1], 5);
 });
+
+/** The frames on the stack. Node's stack is larger than that of the engine, so the depth is measured. */
+const depth = () => new Error().stack.split("\n").length;
+
+test("any number of awaits needs no deeper stack", () => {
+  Error.stackTraceLimit = 1000;
+  const { asyncIterator, asyncToGenerator, awaitAsyncGenerator, wrapAsyncGenerator } = babelHelpers;
+  const inner = asyncToGenerator(function* (n) { return yield n; });
+  const numbers = wrapAsyncGenerator(function* (count) {
+    for (let n = 0; n < count; n++) yield (yield awaitAsyncGenerator(inner(n))) * 0;
+  });
+  const all = asyncToGenerator(function* () {
+    let sum = 0;
+    for (let n = 0; n < 20_000; n++) {
+      sum += (yield n) + (yield SettledPromise.resolve(n)) + (yield inner(n)) + (yield { then: (ok) => ok(n) });
+      try { yield SettledPromise.reject(n); } catch (e) { sum += e; }
+    }
+    const iterator = asyncIterator(numbers(5_000));
+    for (let step; !(step = yield iterator.next()).done; ) sum += step.value;
+    return [sum, depth()];
+  });
+  const before = depth();
+  const [outcome, [sum, after]] = now(all());
+  assert.equal(outcome, "ok");
+  assert.equal(sum, 5 * (20_000 * 19_999 / 2));
+  assert.ok(after < before + 10, `${before} and ${after}`);
+});
+
+test("a long chain of promises and a queue of waiting functions settle without a deep stack", () => {
+  const { promise, resolve } = SettledPromise.withResolvers();
+  let chained = promise;
+  for (let n = 0; n < 20_000; n++) chained = chained.then((v) => v + 1);
+  let waiting = promise;
+  const next = (earlier) => asyncRun(undefined, [], function* () { return (yield earlier) + 1; });
+  for (let n = 0; n < 20_000; n++) waiting = next(waiting);
+  assert.equal(now(chained), "pending");
+  resolve(0);
+  assert.deepEqual([now(chained), now(waiting)], [["ok", 20_000], ["ok", 20_000]]);
+});

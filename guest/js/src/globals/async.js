@@ -1,6 +1,6 @@
 // What transformed async functions and generators call: the helpers of Babel, which the host's transformer uses, over
 // promises that settle at once.
-import { SettledPromise, asyncRun } from "./promise.js";
+import { SettledPromise, asyncRun, awaited } from "./promise.js";
 
 /** A value that an async generator awaits, in contrast to one that it yields. */
 class Awaited {
@@ -30,19 +30,31 @@ class AsyncGenerator {
   }
   #run(kind, argument) {
     return new SettledPromise((resolve, reject) => {
+      // In a loop, as `asyncRun`.
       const go = (kind, argument) => {
-        let step;
-        try {
-          step = this.#steps[kind](argument);
-        } catch (thrown) {
-          reject(thrown);
-          return;
+        for (;;) {
+          let step;
+          try {
+            step = this.#steps[kind](argument);
+          } catch (thrown) {
+            reject(thrown);
+            return;
+          }
+          const isAwaited = step.value instanceof Awaited && !step.done;
+          const take = ({ isRejected, value }) => {
+            if (isAwaited) return true;
+            if (!isRejected) resolve({ value, done: step.done });
+            else if (step.done) reject(value);
+            else return true;
+            return false;
+          };
+          const resume = (outcome) => {
+            if (take(outcome)) go(outcome.isRejected ? "throw" : "next", outcome.value);
+          };
+          const outcome = awaited(isAwaited ? step.value.value : step.value, resume);
+          if (!outcome || !take(outcome)) return;
+          [kind, argument] = [outcome.isRejected ? "throw" : "next", outcome.value];
         }
-        const isAwaited = step.value instanceof Awaited;
-        SettledPromise.resolve(isAwaited ? step.value.value : step.value).then(
-          (value) => (isAwaited && !step.done ? go("next", value) : resolve({ value, done: step.done })),
-          (thrown) => (step.done ? reject(thrown) : go("throw", thrown)),
-        );
       };
       go(kind, argument);
     });

@@ -8,10 +8,38 @@ const PENDING = 0;
 const FULFILLED = 1;
 const REJECTED = 2;
 
+/** The state and the value of a promise; `undefined` of what is none. */
+let peek;
+/** Reactions that wait for those before them, so that a long chain needs no deep stack. */
+let queue;
+
+/** Runs reactions, and all that become due meanwhile. */
+function runAll(reactions) {
+  if (queue) {
+    for (const react of reactions) queue.push(react);
+    return;
+  }
+  queue = reactions;
+  try {
+    // The list grows while it is walked.
+    for (let at = 0; at < queue.length; at += 1) {
+      const react = queue[at];
+      queue[at] = undefined;
+      react();
+    }
+  } finally {
+    queue = undefined;
+  }
+}
+
 export class SettledPromise {
   #state = PENDING;
   #value;
   #reactions = [];
+
+  static {
+    peek = (it) => (#state in it ? { state: it.#state, value: it.#value } : undefined);
+  }
 
   constructor(executor) {
     if (typeof executor !== "function") throw new TypeError("a promise takes a function");
@@ -35,7 +63,7 @@ export class SettledPromise {
     if (value === this) return this.#settle(REJECTED, new TypeError("a promise cannot wait for itself"));
     let then;
     try {
-      then = (typeof value === "object" && value !== null) || typeof value === "function" ? value.then : undefined;
+      then = isObject(value) ? value.then : undefined;
     } catch (thrown) {
       return this.#settle(REJECTED, thrown);
     }
@@ -57,7 +85,7 @@ export class SettledPromise {
     this.#value = value;
     const reactions = this.#reactions;
     this.#reactions = [];
-    for (const react of reactions) react();
+    if (reactions.length > 0) runAll(reactions);
   }
 
   then(onFulfilled, onRejected) {
@@ -96,7 +124,7 @@ export class SettledPromise {
   }
 
   static resolve(value) {
-    return value instanceof SettledPromise ? value : new SettledPromise((resolve) => resolve(value));
+    return isObject(value) && peek(value) ? value : new SettledPromise((resolve) => resolve(value));
   }
 
   static reject(reason) {
@@ -136,6 +164,10 @@ export class SettledPromise {
   }
 }
 
+function isObject(value) {
+  return (typeof value === "object" && value !== null) || typeof value === "function";
+}
+
 function collect(items, follow) {
   return new SettledPromise((resolve, reject) => {
     const values = [];
@@ -151,21 +183,42 @@ function collect(items, follow) {
   });
 }
 
-/** Runs the body of an async function, which is a generator that yields what it awaits. */
+/**
+ * What a value that is waited for has settled to, `{ isRejected, value }`. If nothing has settled it yet, `undefined`:
+ * then `later` gets it.
+ */
+export function awaited(value, later) {
+  if (!isObject(value)) return { isRejected: false, value };
+  const promise = SettledPromise.resolve(value);
+  const found = peek(promise);
+  if (found.state !== PENDING) return { isRejected: found.state === REJECTED, value: found.value };
+  promise.then((value) => later({ isRejected: false, value }), (value) => later({ isRejected: true, value }));
+  return undefined;
+}
+
+/**
+ * Runs the body of an async function, which is a generator that yields what it awaits. In a loop: the stack is small,
+ * and a method may await as often as it likes.
+ */
 export function asyncRun(self, values, body) {
   return new SettledPromise((resolve, reject) => {
     const steps = body.apply(self, values ?? []);
-    const go = (step) => {
-      let result;
-      try {
-        result = step();
-      } catch (thrown) {
-        reject(thrown);
-        return;
+    const go = (outcome) => {
+      while (outcome) {
+        let step;
+        try {
+          step = outcome.isRejected ? steps.throw(outcome.value) : steps.next(outcome.value);
+        } catch (thrown) {
+          reject(thrown);
+          return;
+        }
+        if (step.done) {
+          resolve(step.value);
+          return;
+        }
+        outcome = awaited(step.value, go);
       }
-      if (result.done) resolve(result.value);
-      else SettledPromise.resolve(result.value).then((v) => go(() => steps.next(v)), (e) => go(() => steps.throw(e)));
     };
-    go(() => steps.next());
+    go({ isRejected: false, value: undefined });
   });
 }
