@@ -180,7 +180,7 @@ impl Roots {
             if path.is_dir() {
                 self.look_into(path.clone(), &mut look);
             } else {
-                look.folders.extend(path.parent().filter(|folder| folder.is_dir()).map(Path::to_owned));
+                look.folders.extend(folder_of(path).filter(|folder| folder.is_dir()).map(Path::to_owned));
                 look.add(path.clone());
             }
         }
@@ -210,6 +210,11 @@ impl Roots {
             look.folders.push(folder);
         }
     }
+}
+
+/// The folder of a file. The parent of a bare name is the empty path, which is no folder for the operating system.
+fn folder_of(path: &Path) -> Option<&Path> {
+    path.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
 }
 
 /// A check of the files.
@@ -307,6 +312,16 @@ mod tests {
         }
         std::fs::write(path("src/a.py"), "x")?;
         assert_eq!(due().await, Some(path("src/a.py")));
+        Ok(())
+    }
+
+    /// Without a folder there are no events, and a save is noticed up to a second later. Tests run in their package's
+    /// folder.
+    #[tokio::test]
+    async fn the_folder_of_a_bare_name_is_watched() -> anyhow::Result<()> {
+        let sources = Sources::new(vec!["Cargo.toml".into()], Path::new("a.wasm"), DEBOUNCE);
+        let sources = sources.map_err(|_| anyhow::anyhow!("it cannot be watched"))?;
+        assert_eq!(sources.look().await.folders, [PathBuf::from(".")]);
         Ok(())
     }
 
