@@ -115,6 +115,8 @@ struct Project {
     /// Empty for a script, which is its own source.
     command: String,
     sources: Sources,
+    /// The digest of the content that was handed over, or served, last.
+    last: Option<String>,
 }
 
 impl Dev {
@@ -190,6 +192,7 @@ impl Project {
             folder: folder.to_owned(),
             command: dev.build,
             sources,
+            last: None,
         })
     }
 
@@ -198,6 +201,7 @@ impl Project {
     }
 
     async fn run(mut self, redeploy: &dyn Redeploy) {
+        self.last = redeploy.serving(&self.agent_type);
         loop {
             let change = self.sources.next().await;
             if self.is_script() {
@@ -242,7 +246,7 @@ impl Project {
         }
     }
 
-    async fn swap(&self, redeploy: &dyn Redeploy, saved: Instant, build: Duration) {
+    async fn swap(&mut self, redeploy: &dyn Redeploy, saved: Instant, build: Duration) {
         let begin = Instant::now();
         let component = self.component.clone();
         let content = match blocking(move || ComponentFile::read(&component)).await {
@@ -251,15 +255,22 @@ impl Project {
                 return self.say_not_served(redeploy, &format!("{}: {error}", self.component.display()));
             }
         };
-        if redeploy.serving(&self.agent_type).as_ref() == Some(&content.digest) {
-            tracing::info!(
-                "{}: the component is unchanged; {} keeps serving",
-                self.agent_type,
-                self.version(redeploy)
-            );
-            return;
-        }
-        match redeploy.redeploy(&self.agent_type, content).await {
+        let is_new = self.last.replace(content.digest.clone()).as_ref() != Some(&content.digest);
+        let is_served = redeploy.serving(&self.agent_type).as_ref() == Some(&content.digest);
+        let outcome = match (is_served, is_new) {
+            (false, _) => redeploy.redeploy(&self.agent_type, content).await,
+            // The host follows the component's file as well, and was faster.
+            (true, true) => Ok("from its file".to_owned()),
+            (true, false) => {
+                tracing::info!(
+                    "{}: the component is unchanged; {} keeps serving",
+                    self.agent_type,
+                    self.version(redeploy)
+                );
+                return;
+            }
+        };
+        match outcome {
             Ok(outcome) => {
                 tracing::info!(
                     "{}: saved → served in {:.3} s (build {:.1} s, check and swap {:.3} s), {}, {outcome}",
