@@ -1,6 +1,7 @@
 // What makes a class an agent: which of its methods callers reach, and how a call becomes a method's.
+import { string } from "./check.js";
 import { Failure, NotFound } from "./failures.js";
-import { asBytes, fromBytes, fromPayload, toBytes } from "./json.js";
+import { asBytes, fromBytes, fromPayload, toBytes, utf8 as toUtf8 } from "./json.js";
 
 /** Methods that the host calls, and no caller. */
 const HOOKS = ["activate", "deactivate", "onReminder", "onTimer", "onEffectFailed", "migrate"];
@@ -20,6 +21,14 @@ export function agent(Class, { schema, migrates = [] } = {}) {
   }
   if (hooks.includes("migrate") !== (schema !== undefined)) {
     throw new TypeError("migrate() and the option schema belong together: agent(Class, { schema: \"2\", migrates: [keys] })");
+  }
+  if (schema !== undefined) {
+    const { length } = toUtf8(string(schema, "schema"));
+    if (length < 1 || length > 64) throw new TypeError(`schema must have 1 to 64 bytes, and has ${length}`);
+  }
+  if (typeof migrates !== "function") {
+    if (!Array.isArray(migrates)) throw new TypeError("migrates must be an array of keys, or a function that returns one");
+    for (const key of migrates) string(key, "a key of migrates");
   }
   const keys = typeof migrates === "function" ? migrates : () => migrates;
   return Object.freeze({ Class, methods, hooks, schema, keys });
@@ -73,13 +82,41 @@ export class Activation {
 
 /** The result of a method, waited for if it is a promise. `map` makes the host's value of it. */
 function settled(result, map) {
-  return typeof result?.then === "function" ? result.then(map) : map(result);
+  return typeof result?.then === "function" ? Promise.resolve(result).then(map) : map(result);
 }
 
-/** What a thrown value is to the host: the case, and the text that people read. */
+/** The most characters of a failure's text. */
+const MAX_TEXT = 16 * 1024;
+const TAGS = ["invalid", "not-found", "failed"];
+
+/**
+ * What a thrown value is to the host: the case, and the text that people read. A script may throw anything, such as an
+ * object whose fields throw again: never throws itself.
+ */
 export function failureOf(thrown, frames = (stack) => stack) {
-  if (thrown instanceof Failure) return { tag: thrown.tag, val: thrown.message };
-  if (!(thrown instanceof Error)) return { tag: "failed", val: `the agent threw ${String(thrown)}` };
-  const stack = thrown.stack ? `\n${frames(thrown.stack).trimEnd()}` : "";
-  return { tag: "failed", val: `${thrown.name}: ${thrown.message}${stack}` };
+  let tag = "failed";
+  try {
+    if (thrown instanceof Failure) {
+      const own = thrown.tag;
+      if (TAGS.includes(own)) tag = own;
+      return { tag, val: bounded(String(thrown.message)) };
+    }
+    return { tag, val: bounded(textOf(thrown, frames)) };
+  } catch {
+    return { tag, val: "the agent threw a value that cannot be shown" };
+  }
+}
+
+function textOf(thrown, frames) {
+  // It is what the engine throws when there is no memory for an error.
+  if (thrown === null) return "the agent threw null: perhaps its memory is exhausted, the limit `memory` of its type";
+  if (!(thrown instanceof Error)) return `the agent threw ${String(thrown)}`;
+  const { stack } = thrown;
+  const own = typeof stack === "string" ? frames(stack).trimEnd() : "";
+  return `${thrown.name}: ${thrown.message}${own ? `\n${own}` : ""}`;
+}
+
+/** Without half a pair of surrogates at its end, and without empty lines there. */
+function bounded(text) {
+  return text.slice(0, MAX_TEXT).replace(/[\ud800-\udbff]$/, "").trimEnd();
 }

@@ -1,5 +1,6 @@
 // The exports of a component, made of an agent. The engine and the components of `daca-js build` share it.
 import { Activation, failureOf } from "./agent.js";
+import { awaited } from "./globals/promise.js";
 
 /**
  * The exports for `definition()`, which is asked once, at the first call. `frames` rewrites a stack to the author's
@@ -37,10 +38,8 @@ export function exportsOf(definition, frames) {
  * by themselves, so there is nothing else to wait for.
  */
 function value(result) {
-  if (typeof result?.then !== "function") return result;
-  let outcome;
-  result.then((ok) => (outcome = { ok }), (error) => (outcome = { error }));
+  const outcome = awaited(result, () => {});
   if (!outcome) throw new Error("the method waits for a promise that nothing settles: there are no timers and no network here");
-  if ("error" in outcome) throw outcome.error;
-  return outcome.ok;
+  if (outcome.isRejected) throw outcome.value;
+  return outcome.value;
 }

@@ -2,6 +2,7 @@
 import * as pubsub from "#host/pubsub";
 import * as outputs from "#host/bindings";
 import * as outcomes from "#host/effects";
+import { options, string } from "./check.js";
 import { ask } from "./failures.js";
 import { asBytes, fromBytes, text, toBytes, utf8 } from "./json.js";
 
@@ -12,6 +13,8 @@ class Effect {
   }
   /** The log line that the host writes when the effect has been delivered, or cannot be. */
   logOutcome(delivered, undeliverable) {
+    string(delivered, "the line of a delivered effect");
+    string(undeliverable, "the line of an undeliverable effect");
     ask(() => outcomes.logOutcome(this.#id, delivered, undeliverable));
     return this;
   }
@@ -19,19 +22,34 @@ class Effect {
 
 /** Stages an event. `component/topic` names the topic, such as `daca-pubsub/user-chat`. */
 export function publish(topic, event) {
-  const cut = topic.indexOf("/");
+  const cut = string(topic, "the topic").indexOf("/");
   if (cut < 1) throw new TypeError(`"${topic}" is no topic: write component/topic`);
-  return new Effect(ask(() => pubsub.publish(topic.slice(0, cut), topic.slice(cut + 1), toBytes(event))));
+  const bytes = toBytes(event);
+  return new Effect(ask(() => pubsub.publish(topic.slice(0, cut), topic.slice(cut + 1), bytes)));
 }
 
 // Text goes to a binding as it is, and not as JSON in quotes: an SMS is its text.
 const data = (value) => (value === undefined ? new Uint8Array() : typeof value === "string" ? utf8(value) : toBytes(value));
-const pairs = (metadata) => Object.entries(metadata ?? {}).map(([name, value]) => [name, String(value)]);
+
+function pairs(metadata) {
+  return Object.entries(options(metadata ?? {}, "the metadata")).map(([name, value]) => {
+    const isPlain = ["string", "number", "boolean", "bigint"].includes(typeof value);
+    return [name, isPlain ? String(value) : string(value, `the metadata's value ${name}`)];
+  });
+}
+
+/** The arguments of a call of a binding. */
+function request(name, operation, value, metadata) {
+  string(name, "the name of the binding");
+  string(operation, "the operation");
+  return [name, operation, data(value), pairs(metadata)];
+}
 
 export const bindings = {
   /** Calls a binding now and waits. The call stands even if the turn fails: use it to read, and `send` to write. */
   invoke(name, operation, value, metadata) {
-    const answer = ask(() => outputs.invoke(name, operation, data(value), pairs(metadata)));
+    const call = request(name, operation, value, metadata);
+    const answer = ask(() => outputs.invoke(...call));
     const bytes = asBytes(answer.data);
     return {
       bytes,
@@ -42,6 +60,7 @@ export const bindings = {
   },
   /** Stages a one-way call of a binding. */
   send(name, operation, value, metadata) {
-    return new Effect(ask(() => outputs.send(name, operation, data(value), pairs(metadata))));
+    const call = request(name, operation, value, metadata);
+    return new Effect(ask(() => outputs.send(...call)));
   },
 };

@@ -1,15 +1,20 @@
 // A value as a part of a log line.
 
-/** Text as it is, errors with their stack, anything else as JSON where it has some. */
+/** Text as it is, errors with their stack, anything else as JSON where it has some. Never throws. */
 export function inspect(value) {
-  if (typeof value === "string") return value;
-  if (value instanceof Error) return value.stack ? `${value.name}: ${value.message}\n${value.stack}` : String(value);
-  if (typeof value === "object" && value !== null) {
-    try {
-      return JSON.stringify(value);
-    } catch {
-      return String(value);
-    }
+  try {
+    return String(shown(value));
+  } catch {
+    return "(a value that cannot be shown)";
   }
-  return String(value);
+}
+
+function shown(value) {
+  if (value instanceof Error) return value.stack ? `${value.name}: ${value.message}\n${value.stack}` : value;
+  if (typeof value !== "object" || value === null) return value;
+  try {
+    return JSON.stringify(value) ?? value;
+  } catch {
+    return value;
+  }
 }

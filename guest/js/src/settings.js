@@ -2,12 +2,14 @@
 import * as settings from "#host/config";
 import * as vault from "#host/secrets";
 import * as lines from "#host/logging";
+import { string } from "./check.js";
 import { ask } from "./failures.js";
 import { inspect } from "./inspect.js";
 
 export const config = {
   /** The value of a setting, or `otherwise`. */
   get(key, otherwise) {
+    string(key, "the key");
     return ask(() => settings.get(key)) ?? otherwise;
   },
   /** All settings of the agent type. */
@@ -19,6 +21,7 @@ export const config = {
 export const secrets = {
   /** The values of a secret, by key. */
   get(name) {
+    string(name, "the name of the secret");
     return Object.fromEntries(ask(() => vault.get(name)));
   },
 };

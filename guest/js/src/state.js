@@ -1,31 +1,45 @@
 // The actor's own durable state.
 import * as store from "#host/state";
+import { options, string, whole } from "./check.js";
 import { ask } from "./failures.js";
 import { asBytes, fromBytes, toBytes } from "./json.js";
+
+/** The most seconds that the contract can say. */
+const MAX_TTL = 2 ** 32 - 1;
+const named = (key) => string(key, "the key");
+const seconds = (ttl) => (ttl === undefined || ttl === null ? null : whole(ttl, "ttl, in seconds,", 1, MAX_TTL));
 
 const present = (bytes) => bytes !== null && bytes !== undefined;
 
 export const state = {
   /** The value of a key, or `otherwise` when there is none. */
   get(key, otherwise) {
+    named(key);
     const bytes = ask(() => store.get(key));
     return present(bytes) ? fromBytes(bytes) : otherwise;
   },
   /** The values of several keys, in one request; `undefined` for those that do not exist. */
   getMany(keys) {
-    return ask(() => store.getMany(keys)).map((bytes) => (present(bytes) ? fromBytes(bytes) : undefined));
+    if (!Array.isArray(keys)) throw new TypeError("getMany() takes an array of keys");
+    const all = Array.from(keys, named);
+    return ask(() => store.getMany(all)).map((bytes) => (present(bytes) ? fromBytes(bytes) : undefined));
   },
   /** The bytes of a key, or `undefined`. */
   getBytes(key) {
+    named(key);
     const bytes = ask(() => store.get(key));
     return present(bytes) ? asBytes(bytes) : undefined;
   },
   /** Stages a write. `ttl` is in seconds. */
-  set(key, value, { ttl } = {}) {
-    ask(() => store.set(key, toBytes(value), ttl ?? null));
+  set(key, value, more = {}) {
+    named(key);
+    const ttl = seconds(options(more, "the third value of set()").ttl);
+    const bytes = toBytes(value);
+    ask(() => store.set(key, bytes, ttl));
   },
   /** Stages a removal. */
   delete(key) {
+    named(key);
     ask(() => store["delete"](key));
   },
 };

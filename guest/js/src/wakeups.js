@@ -1,23 +1,37 @@
 // Reminders and timers. Durations are milliseconds.
 import * as durable from "#host/reminders";
 import * as volatile from "#host/timers";
+import { options, string, whole } from "./check.js";
 import { ask } from "./failures.js";
 import { fromBytes, toBytes } from "./json.js";
 
-const schedule = ({ due = 0, period, ttl } = {}) => ({ dueMs: due, periodMs: period ?? null, ttlMs: ttl ?? null });
+const millis = (value, what) => whole(value, `${what}, in milliseconds,`, 0, Number.MAX_SAFE_INTEGER);
+const optional = (value, what) => (value === undefined || value === null ? null : millis(value, what));
+const named = (name) => string(name, "the name");
+
+function schedule(when = {}) {
+  const { due = 0, period, ttl } = options(when, "the schedule");
+  return { dueMs: millis(due, "due"), periodMs: optional(period, "period"), ttlMs: optional(ttl, "ttl") };
+}
+
 const plain = ({ dueMs, periodMs, ttlMs }) => ({ due: dueMs, period: periodMs ?? undefined, ttl: ttlMs ?? undefined });
 
 const door = (host) => ({
   /** Stages a registration. It replaces one of the same name. */
   register(name, when, value) {
-    ask(() => host.register(name, schedule(when), value === undefined ? new Uint8Array() : toBytes(value)));
+    named(name);
+    const times = schedule(when);
+    const bytes = value === undefined ? new Uint8Array() : toBytes(value);
+    ask(() => host.register(name, times, bytes));
   },
   /** Stages the removal of a registration. */
   unregister(name) {
+    named(name);
     ask(() => host.unregister(name));
   },
   /** The registration of a name, or `undefined`. */
   get(name) {
+    named(name);
     const found = ask(() => host.get(name));
     return found ? { ...plain(found.schedule), data: fromBytes(found.data) } : undefined;
   },

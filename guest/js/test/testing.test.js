@@ -1,8 +1,10 @@
 // The host in memory keeps the rules of the real one.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { agent, Failed, Invalid, NotFound } from "@daca/sdk";
+import { actors, agent, bindings, config, Failed, Invalid, NotFound, publish, reminders, secrets, state, timers } from "@daca/sdk";
 import { TestHost } from "@daca/sdk/testing";
+import { failureOf } from "../src/agent.js";
+import { inspect } from "../src/inspect.js";
 import { counter } from "./agents.js";
 
 test("a turn commits its state, its events and its log", async () => {
@@ -67,4 +69,61 @@ test("a class with migrate names its schema", () => {
   class Old { migrate(state) { return state; } }
   assert.throws(() => agent(Old), /schema/);
   assert.equal(agent(Old, { schema: "2", migrates: ["a"] }).schema, "2");
+});
+
+test("wrong values are refused with what is wrong, and not by the engine", async () => {
+  for (const [call, message] of [
+    [() => state.get(5), /the key must be a string, and is 5/],
+    [() => state.set({}, 1), /the key must be a string, and is an object/],
+    [() => state.set("a", 1, { ttl: 0.5 }), /ttl, in seconds, must be a whole number from 1 to 4294967295, and is 0.5/],
+    [() => state.set("a", 1, { ttl: 2 ** 32 }), /ttl/],
+    [() => state.set("a", 1, 60), /the third value/],
+    [() => state.delete(undefined), /the key/],
+    [() => state.getMany(["a", 1]), /the key/],
+    [() => state.getMany("ab"), /an array/],
+    [() => reminders.register(Symbol("x"), {}), /the name must be a string, and is symbol/],
+    [() => reminders.register("a", { due: -1 }), /due, in milliseconds, must be a whole number from 0/],
+    [() => timers.register("a", { period: Infinity }), /period/],
+    [() => timers.register("a", { ttl: "5" }), /ttl.* is a string/],
+    [() => timers.unregister(1), /the name/],
+    [() => publish(["a/b"], 1), /the topic/],
+    [() => bindings.send("sms", 1), /the operation/],
+    [() => bindings.invoke("sms", "a", 1, { to: {} }), /the metadata's value to/],
+    [() => actors.invoke("A", 1, "M"), /the actor's id/],
+    [() => config.get(1), /the key/],
+    [() => secrets.get(null), /the name of the secret must be a string, and is null/],
+  ]) {
+    const host = new TestHost(agent(class { Call() { return call(); } }));
+    await assert.rejects(host.actor("a").call("Call"), (e) => e instanceof Failed && /^TypeError/.test(e.message) && message.test(e.message), String(call));
+  }
+  for (const schema of ["", "x".repeat(65), 1]) {
+    assert.throws(() => agent(class { migrate() {} }, { schema }), /TypeError: schema must/);
+  }
+});
+
+test("whatever an agent throws is a failure of the contract", () => {
+  const throws = { get() { throw new Error("again"); } };
+  const cyclic = new Failed("x");
+  cyclic.tag = cyclic;
+  for (const thrown of [
+    Object.create(null), undefined, null, Symbol("x"), cyclic,
+    Object.defineProperty(new Error("x"), "message", throws),
+    Object.defineProperty(new Invalid("x"), "tag", throws),
+    Object.assign(new Error("x"), { stack: 5 }),
+    Object.assign(new Invalid("x"), { message: { toString: null } }),
+    new Proxy({}, { getPrototypeOf() { throw 1; } }),
+    new Failed("😀".repeat(100_000)),
+  ]) {
+    const { tag, val } = failureOf(thrown);
+    assert.ok(["invalid", "not-found", "failed"].includes(tag));
+    assert.ok(typeof val === "string" && val.length <= 64 * 1024 && !/\n$/.test(val) && val.isWellFormed());
+  }
+  assert.equal(failureOf(new Invalid("no")).tag, "invalid");
+  assert.equal(inspect(Object.create(null)), "{}");
+  assert.equal(typeof inspect(new Proxy({}, { getPrototypeOf() { throw 1; } })), "string");
+});
+
+test("a method may return any thenable", async () => {
+  const host = new TestHost(agent(class { Call() { return { then(ok) { ok(5); } }; } }));
+  assert.equal(await host.actor("a").call("Call"), 5);
 });
