@@ -1,6 +1,7 @@
 // The engine that the host brings: an agent is its script, which is evaluated once in each activation.
 import { babelHelpers } from "../src/globals/index.js";
 import * as sdk from "../src/index.js";
+import { failureOf } from "../src/agent.js";
 import { exportsOf } from "../src/component.js";
 import * as source from "daca:script/source@0.1.0";
 
@@ -14,7 +15,8 @@ function load() {
   if (definition) return definition;
   script = source.read();
   const exported = {};
-  new Function("sdk", "exported", "babelHelpers", `"use strict";${script.body}`)(sdk, exported, babelHelpers);
+  const run = new Function("__daca_sdk", "__daca_exported", "babelHelpers", `"use strict";${script.body}`);
+  run(sdk, exported, babelHelpers);
   if (!exported.agent?.Class) {
     throw new TypeError("the script's default export is no agent: write `export default agent(MyClass)`");
   }
@@ -47,9 +49,7 @@ export const description = {
       const { methods, hooks, schema } = load();
       return { methods, hooks, schema: schema ?? null };
     } catch (thrown) {
-      if (!(thrown instanceof Error)) throw `it throws ${String(thrown)} while it is evaluated`;
-      const stack = frames(thrown.stack ?? "");
-      throw `${thrown.name}: ${thrown.message}${stack ? `\n${stack}` : ""}`;
+      throw `while it is evaluated: ${failureOf(thrown, frames).val}`;
     }
   },
 };

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod forbidden;
 mod modules;
 mod prepare;
 mod problem;

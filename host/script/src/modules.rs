@@ -70,7 +70,7 @@ impl Edits<'_> {
                     _ => {
                         self.has_default = true;
                         let head = Span::new(export.span.start, declaration.span().start);
-                        self.made.push((head, "exported.agent = ".to_owned()));
+                        self.made.push((head, "__daca_exported.agent = ".to_owned()));
                         Ok(())
                     }
                 }
@@ -83,7 +83,7 @@ impl Edits<'_> {
             Statement::ExportNamedDeclaration(export) => {
                 let default = export.specifiers.iter().find(|specifier| is_default(specifier));
                 self.has_default |= default.is_some();
-                let agent = default.map(|found| format!("exported.agent = {};", found.local.name()));
+                let agent = default.map(|found| format!("__daca_exported.agent = {};", found.local.name()));
                 self.made.push((export.span, agent.unwrap_or_default()));
                 Ok(())
             }
@@ -116,7 +116,7 @@ impl Edits<'_> {
                 }
                 ImportDeclarationSpecifier::ImportNamespaceSpecifier(it) => {
                     self.imported.push("*".to_owned());
-                    statement.push_str(&format!("const {} = sdk;", it.local.name));
+                    statement.push_str(&format!("const {} = __daca_sdk;", it.local.name));
                 }
                 ImportDeclarationSpecifier::ImportDefaultSpecifier(it) => {
                     return self.problem(
@@ -127,7 +127,7 @@ impl Edits<'_> {
             }
         }
         if !named.is_empty() {
-            statement.push_str(&format!("const {{ {} }} = sdk;", named.join(", ")));
+            statement.push_str(&format!("const {{ {} }} = __daca_sdk;", named.join(", ")));
         }
         self.made.push((import.span, statement));
         Ok(())

@@ -16,7 +16,7 @@ use oxc::transformer::{
 };
 
 use crate::problem::Problem;
-use crate::{MAX_SCRIPT, modules};
+use crate::{MAX_SCRIPT, forbidden, modules};
 
 /// The name of the file for the transformer, which does not appear in what it makes.
 const NAME: &str = "script.ts";
@@ -24,7 +24,7 @@ const NAME: &str = "script.ts";
 /// A script that the engine can evaluate.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Prepared {
-    /// The body of a function of `sdk`, `exported` and `babelHelpers`.
+    /// The body of a function of `__daca_sdk`, `__daca_exported` and `babelHelpers`.
     pub body: String,
     /// The author's line of each line of the body, counted from 1; 0 for a line that the author did not write.
     pub lines: Vec<u32>,
@@ -51,6 +51,7 @@ pub fn prepare(source: &str) -> Result<Prepared, Problem> {
         let message = "`await` stands outside of every function; a script is evaluated without waiting";
         return Err(Problem::at(source, span.start, message));
     }
+    forbidden::check(source, &parsed.program)?;
     let body = modules::rewrite(source, &parsed.program)?;
     transform(source_type, &body.text).map(|(text, lines)| Prepared {
         body: text,
@@ -153,17 +154,17 @@ mod tests {
         );
         let Prepared { body, lines, imported } = prepare(&source).expect("it is valid");
         assert_eq!(imported, ["agent", "state"]);
-        assert!(body.starts_with("const { agent, state } = sdk;"), "{body}");
+        assert!(body.starts_with("const { agent, state } = __daca_sdk;"), "{body}");
         assert!(
             !body.contains("async ")
                 && !body.contains("Promise<")
-                && body.contains("exported.agent = agent(C)")
+                && body.contains("__daca_exported.agent = agent(C)")
         );
         let line_of = |text: &str| {
             let found = body.lines().position(|line| line.contains(text)).expect("it is in the body");
             lines[found]
         };
-        assert_eq!((line_of("class C"), line_of("yield x"), line_of("exported.agent")), (4, 6, 9));
+        assert_eq!((line_of("class C"), line_of("yield x"), line_of("__daca_exported.agent")), (4, 6, 9));
     }
 
     #[test]
@@ -174,6 +175,9 @@ mod tests {
             ("export { x } from \"./x.js\";", 2, 1),
             ("\nawait 1;\nexport default agent(class {});", 3, 1),
             ("export default class {}", 2, 1),
+            ("const m = async () => await import(\"zod\");\nexport default agent(class {});", 2, 29),
+            ("class babelHelpers {}\nexport default agent(class {});", 2, 7),
+            ("function f({ x: [__daca_sdk] }) {}\nexport default agent(class {});", 2, 18),
             ("const é = 1; const é = 2; export default agent(class {});", 2, 7),
         ] {
             let (at, character, message) = problem(&format!("{IMPORT}{source}"));
@@ -188,7 +192,7 @@ mod tests {
         for end in ["export default agent(C);", "export { d as default };", "export { d as default, C };"] {
             let body =
                 prepare(&format!("{IMPORT}class C {{}}\nconst d = agent(C);\n{end}")).expect("valid").body;
-            assert!(body.contains("exported.agent = "), "{body}");
+            assert!(body.contains("__daca_exported.agent = "), "{body}");
             assert!(!body.contains("export "), "{body}");
         }
     }
