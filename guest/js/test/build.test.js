@@ -52,6 +52,14 @@ test("a bundle is one script that imports the SDK alone", async () => {
   assert.doesNotMatch(script, /^\s*async\s+\w+\(/m);
 });
 
+test("the host knows what the SDK exports", async () => {
+  const rust = await readFile(here("../../../host/script/src/sdk.rs"), "utf8");
+  const list = (name) => [...new RegExp(`const ${name}: &\\[&str\\] = &\\[([^\\]]*)\\];`).exec(rust)[1].matchAll(/"(\w+)"/g)].map(([, it]) => it).sort();
+  assert.deepEqual(list("EXPORTS"), Object.keys(await import("@daca/sdk")).sort());
+  const types = await readFile(here("../src/index.d.ts"), "utf8");
+  assert.deepEqual(list("TYPES"), [...types.matchAll(/^export (?:interface|type) (\w+)/gm)].map(([, it]) => it).sort());
+});
+
 test("the command says how it is used, and what went wrong", async () => {
   const run = (...words) => new Promise((resolve) =>
     execFile(process.execPath, [here("../tools/daca-js.js"), ...words], (error, out, err) => resolve({ code: error?.code ?? 0, out, err })));

@@ -13,6 +13,7 @@ mod forbidden;
 mod modules;
 mod prepare;
 mod problem;
+mod sdk;
 
 pub use prepare::{Prepared, prepare};
 pub use problem::Problem;

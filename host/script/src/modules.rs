@@ -9,8 +9,8 @@ use oxc::ast::ast::{
 };
 use oxc::span::{GetSpan as _, Span};
 
-use crate::SDK;
 use crate::problem::Problem;
+use crate::{SDK, sdk};
 
 /// The statements of a function's body, and what they take from the SDK.
 pub(crate) struct Body {
@@ -111,6 +111,12 @@ impl Edits<'_> {
                     let ModuleExportName::IdentifierName(imported) = &it.imported else {
                         return self.problem(it.span, "the SDK has no export of this name");
                     };
+                    if sdk::is_type(&imported.name) {
+                        continue;
+                    }
+                    if !sdk::is_value(&imported.name) {
+                        return self.problem(it.span, &sdk::lacks(&imported.name));
+                    }
                     self.imported.push(imported.name.to_string());
                     named.push(format!("{}: {}", imported.name, it.local.name));
                 }

@@ -172,6 +172,8 @@ mod tests {
         assert_eq!(problem(&format!("{IMPORT}class C {{ m( {{ }}")).0, 2);
         for (source, line, column) in [
             ("import { z } from \"zod\";", 2, 19),
+            ("import { Invalid,\n  Schedule, stat } from \"@daca/sdk\";", 3, 13),
+            ("import { default as sdk } from \"@daca/sdk\";", 2, 10),
             ("export { x } from \"./x.js\";", 2, 1),
             ("\nawait 1;\nexport default agent(class {});", 3, 1),
             ("export default class {}", 2, 1),
