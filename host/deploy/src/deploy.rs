@@ -6,7 +6,7 @@ use super::agent::DeployedAgent;
 use super::controller::{AppliedChange, ChangeRequest, NewVersion};
 use super::library::Stored;
 use super::prepare::Prepared;
-use super::record::{Change, FileSeen, Origin, Record};
+use super::record::{Change, FileSeen, Origin, Record, Source};
 use super::request::{DeployRequest, Deployed, Permit};
 use super::{Deployer, Error};
 use daca_base::digest::digest;
@@ -124,7 +124,7 @@ impl Deployer {
         let (label, migrates, new, known) = if is_done {
             (record.label(&version).to_owned(), false, None, Some((version.clone(), stored)))
         } else {
-            let checked = self.check(agent, &stored, wanted.as_deref()).await;
+            let checked = self.check(agent, name_of(&origin), &stored, wanted.as_deref()).await;
             if let Err(error) = &checked {
                 self.record_refusal(agent, &version, error, &origin, file.clone()).await;
             }
@@ -140,13 +140,15 @@ impl Deployer {
     async fn check(
         &self,
         agent: &DeployedAgent,
+        name: &str,
         stored: &Stored,
         label: Option<&str>,
     ) -> Result<Prepared, Error> {
         self.check_open()?;
         let (preparation, actors) = (&self.inner.preparation, &self.inner.actors);
         let signature = stored.signature.as_deref();
-        let prepared = preparation.check(actors, &agent.agent, stored.wasm.clone(), signature, label).await?;
+        let wasm = stored.wasm.clone();
+        let prepared = preparation.check(actors, &agent.agent, name, wasm, signature, label).await?;
         agent.controller.record().check_schema(&prepared.label, prepared.version.has_migration())?;
         Ok(prepared)
     }
@@ -193,6 +195,14 @@ impl Deployer {
                 Err(unknown)
             }
         }
+    }
+}
+
+/// The name of a version's bytes in errors: that of the file that this host has read.
+fn name_of(origin: &Origin) -> &str {
+    match origin.source {
+        Source::Dev | Source::File => &origin.initiated_by,
+        _ => "the component",
     }
 }
 

@@ -55,16 +55,17 @@ impl Preparation {
         Ok(Arc::new(version))
     }
 
-    /// All checks of a new version.
+    /// All checks of a new version. `name` is the origin of the bytes in errors.
     pub(super) async fn check(
         &self,
         actors: &Actors,
         agent: &Arc<AgentType>,
+        name: &str,
         wasm: Bytes,
         signature: Option<&str>,
         label: Option<&str>,
     ) -> Result<Prepared, Error> {
-        let version = self.load(agent, "the component", wasm, signature).await?;
+        let version = self.load(agent, name, wasm, signature).await?;
         actors.try_version(agent, &version).await.map_err(into_error)?;
         let label = label_for(actors, agent, &version, label).await?;
         let warnings = import_warnings(agent, &version.imports);

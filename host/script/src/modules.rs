@@ -87,8 +87,12 @@ impl Edits<'_> {
                 self.made.push((export.span, agent.unwrap_or_default()));
                 Ok(())
             }
-            Statement::ExportFromDeclaration(export) => self.problem(export.span, BUNDLE),
-            Statement::ExportAllDeclaration(export) => self.problem(export.span, BUNDLE),
+            Statement::ExportFromDeclaration(export) => {
+                self.problem(export.span, not_exported(&export.source.value))
+            }
+            Statement::ExportAllDeclaration(export) => {
+                self.problem(export.span, not_exported(&export.source.value))
+            }
             _ => Ok(()),
         }
     }
@@ -142,6 +146,15 @@ impl Edits<'_> {
 
 const BUNDLE: &str =
     "a script imports \"@daca/sdk\" alone; make one script of it and its packages with `daca-js bundle`";
+
+/// Why a script cannot export what another module has.
+fn not_exported(from: &str) -> &'static str {
+    if from == SDK {
+        "a script exports its agent alone, and nothing of the SDK; write `export default agent(MyClass)`"
+    } else {
+        BUNDLE
+    }
+}
 
 fn is_default(specifier: &ExportSpecifier<'_>) -> bool {
     specifier.exported.name() == "default"

@@ -71,6 +71,8 @@ fn transform(source_type: SourceType, text: &str) -> Result<(String, Vec<u32>), 
     let parsed = Parser::new(&allocator, text, source_type).with_options(options).parse();
     first_of(text, &parsed.diagnostics)?;
     let mut program = parsed.program;
+    // It is none within a function.
+    program.hashbang = None;
     let analysed = SemanticBuilder::new().with_check_syntax_error(true).with_enum_eval(true).build(&program);
     first_of(text, &analysed.diagnostics)?;
     let scoping = analysed.semantic.into_scoping();
@@ -187,6 +189,20 @@ mod tests {
         }
         assert_eq!(problem(IMPORT).0, 1, "there is no agent");
         assert!(problem(&" ".repeat(MAX_SCRIPT as usize + 1)).2.contains("maximum"));
+    }
+
+    #[test]
+    fn a_script_may_begin_as_a_command_does() {
+        let source = format!("#!/usr/bin/env node\n{IMPORT}export default agent(class {{}});");
+        let Prepared { body, lines, .. } = prepare(&source).expect("it is valid");
+        assert!(body.starts_with("const { agent"), "{body}");
+        assert_eq!(lines.first(), Some(&2));
+    }
+
+    #[test]
+    fn the_sdk_is_not_exported_again() {
+        let (line, _, message) = problem(&format!("{IMPORT}export * from \"@daca/sdk\";"));
+        assert!(line == 2 && message.contains("nothing of the SDK"), "{message}");
     }
 
     #[test]

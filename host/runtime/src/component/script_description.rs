@@ -27,7 +27,7 @@ pub(super) fn read_description(outcome: Outcome) -> Result<Described, Refusal> {
             .map_err(|error| invalid_script(&format!("its description is unreadable: {error}"))),
         Outcome::Failure(failure) => {
             let (Failure::Invalid(text) | Failure::NotFound(text) | Failure::Failed(text)) = failure;
-            Err(invalid_script(&text))
+            Err(invalid_script(text.trim_end()))
         }
         // Not the script's fault.
         Outcome::Fault(fault @ (Fault::NoRoom(_) | Fault::NoMemory)) => Err(unavailable(&fault.to_string())),
