@@ -53,3 +53,7 @@ export const description = {
     }
   },
 };
+
+// What the tool that made this component has left: none of it is meant for an agent.
+delete globalThis.__cqjs;
+delete globalThis.wit;

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { TextDecoder as OurDecoder, TextEncoder as OurEncoder } from "../src/globals/text.js";
 import { atob as ourAtob, btoa as ourBtoa } from "../src/globals/base64.js";
 import { babelHelpers } from "../src/globals/async.js";
+import { performance as ourPerformance } from "../src/globals/performance.js";
 import { SettledPromise, asyncRun } from "../src/globals/promise.js";
 import { crypto as ourCrypto, random } from "../src/globals/random.js";
 
@@ -73,6 +74,12 @@ test("randomness is within its bounds and differs", () => {
   assert.equal(new Set(drawn).size, 500);
   assert.match(ourCrypto.randomUUID(), /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   assert.notDeepEqual(ourCrypto.getRandomValues(new Uint32Array(4)), new Uint32Array(4));
+});
+
+test("the time of an instance begins with it", () => {
+  assert.equal(ourPerformance.now(), 0);
+  const now = ourPerformance.now();
+  assert.ok(now >= 0 && now < performance.now());
 });
 
 test("async generators and `for await` run to their end", () => {

@@ -4,6 +4,7 @@ import structuredClone from "@ungap/structured-clone";
 import { URL, URLSearchParams } from "whatwg-url-minimum";
 import { atob, btoa } from "./base64.js";
 import { console } from "./console.js";
+import { performance } from "./performance.js";
 import { SettledPromise } from "./promise.js";
 import { crypto, random } from "./random.js";
 
@@ -15,6 +16,7 @@ Object.assign(globalThis, {
   console,
   crypto,
   Promise: SettledPromise,
+  performance,
   structuredClone: (value) => structuredClone(value),
 });
 globalThis.queueMicrotask = (call) => { call(); };
