@@ -34,12 +34,21 @@ class Counter {
     return [url.searchParams.get("b"), structuredClone({ x: [1n.toString()] }), new TextDecoder().decode(new TextEncoder().encode("é€😀"))];
   }
   Broken() { return thrower(undefined); }
+  async Awaits() {
+    let sum = 0;
+    for (let n = 0; n < 20_000; n++) sum += (await n) + (await Promise.resolve(n)) + (await later(n));
+    for await (const n of numbers(5_000)) sum += n;
+    return sum;
+  }
+  Null() { throw Object.create(null); }
+  Key() { return state.get(5 as any); }
   Spin() { for (;;) {} }
   Denied() { publish("pubsub/other", 1); }
   Remind() { reminders.register("soon", { due: 0 }, { by: 5 }); }
   async onReminder(name: string, data: Step) { await this.Add(data); }
 }
 
+async function* numbers(count: number) { for (let n = 0; n < count; n++) yield await later(n); }
 async function later<T>(value: T): Promise<T> { return value; }
 
 function thrower(value: any) {
@@ -103,6 +112,18 @@ async fn a_script_is_an_agent_like_any_other() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn any_number_of_awaits_is_possible_and_any_fault_is_a_failure() -> anyhow::Result<()> {
+    let place = Place::start("").await?;
+    assert_eq!(place.call("a", "Awaits", Value::Null).await?, 3 * (20_000 * 19_999 / 2) + 5_000 * 4_999 / 2);
+    for method in ["Null", "Key"] {
+        let answer = place.host.invoke("Counter/a", method, &Value::Null).await?;
+        assert_eq!(answer.outcome(), (500, Some("failed")), "{method}");
+    }
+    place.host.wait_for_log("the fault", |log| log.to_string().contains("the key must be a string")).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn every_instance_of_a_script_has_its_own_randomness() -> anyhow::Result<()> {
     let place = Place::start("").await?;
     let (a, b) = (place.call("a", "Drawn", Value::Null).await?, place.call("b", "Drawn", Value::Null).await?);
@@ -161,6 +182,9 @@ async fn a_script_that_cannot_serve_is_refused_with_its_line_and_the_old_one_ser
         (COUNTER.replace("class Counter {", "class Counter {{"), ":"),
         (COUNTER.replace("export default agent(Counter);", "export default Counter;"), ""),
         (format!("import {{ z }} from \"zod\";{COUNTER}"), ":1:19"),
+        (COUNTER.replace("reminders, state }", "remiders, state }"), ":2:44"),
+        (format!("{COUNTER}\nconst m = () => import(\"zod\");"), "`import()`"),
+        (format!("{COUNTER}\nlet babelHelpers;"), "reserved"),
         (format!("{COUNTER}\nawait 1;"), ":"),
         (format!("{COUNTER}\nthrow new Error(\"at the top\");"), "at the top"),
         (deep, "nested"),

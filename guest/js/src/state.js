@@ -4,10 +4,10 @@ import { options, string, whole } from "./check.js";
 import { ask } from "./failures.js";
 import { asBytes, fromBytes, toBytes } from "./json.js";
 
-/** The most seconds that the contract can say. */
+/** The most seconds that the contract can say. The host refuses 0 itself, as it does for every language. */
 const MAX_TTL = 2 ** 32 - 1;
 const named = (key) => string(key, "the key");
-const seconds = (ttl) => (ttl === undefined || ttl === null ? null : whole(ttl, "ttl, in seconds,", 1, MAX_TTL));
+const seconds = (ttl) => (ttl === undefined || ttl === null ? null : whole(ttl, "ttl, in seconds,", 0, MAX_TTL));
 
 const present = (bytes) => bytes !== null && bytes !== undefined;
 

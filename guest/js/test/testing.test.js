@@ -75,7 +75,7 @@ test("wrong values are refused with what is wrong, and not by the engine", async
   for (const [call, message] of [
     [() => state.get(5), /the key must be a string, and is 5/],
     [() => state.set({}, 1), /the key must be a string, and is an object/],
-    [() => state.set("a", 1, { ttl: 0.5 }), /ttl, in seconds, must be a whole number from 1 to 4294967295, and is 0.5/],
+    [() => state.set("a", 1, { ttl: 0.5 }), /ttl, in seconds, must be a whole number from 0 to 4294967295, and is 0.5/],
     [() => state.set("a", 1, { ttl: 2 ** 32 }), /ttl/],
     [() => state.set("a", 1, 60), /the third value/],
     [() => state.delete(undefined), /the key/],
