@@ -113,7 +113,7 @@ async fn a_script_is_an_agent_like_any_other() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn any_number_of_awaits_is_possible_and_any_fault_is_a_failure() -> anyhow::Result<()> {
-    let place = Place::start("").await?;
+    let place = Place::start("limits = { running-time = \"10s\" }").await?;
     assert_eq!(place.call("a", "Awaits", Value::Null).await?, 3 * (20_000 * 19_999 / 2) + 5_000 * 4_999 / 2);
     for method in ["Null", "Key"] {
         let answer = place.host.invoke("Counter/a", method, &Value::Null).await?;
