@@ -25,8 +25,9 @@ impl Problem {
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        let message: String = message.into();
         // It becomes a part of one line.
-        let message = message.into().trim_end().to_owned();
+        let message = message.trim_end().to_owned();
         Problem { line: count(line), column: count(column), message }
     }
 
