@@ -29,6 +29,7 @@ use self::shared::{Backlogs, Shared};
 use super::ActorAddress;
 use super::effect_log::{self, DeadLetter, LoggedEffect, Staged, StoredLog};
 use daca_base::memory::MemoryBudget;
+use daca_base::task::lasting;
 use daca_model::backend::{Backend, Effect, Error, Outbox, TurnCommit};
 
 /// The longest delay of a caller.
@@ -292,7 +293,12 @@ impl Deliveries {
                 continue;
             }
             outgoing.lanes.insert(key.clone(), Lane::of(waiting));
-            begun.push(Box::pin(self.shared.clone().run_lane(actor.clone(), key)));
+            let (shared, actor) = (self.shared.clone(), actor.clone());
+            // A panic must not end the lanes that run beside it, or the turn in which it begins.
+            let run = async move {
+                lasting("a lane of effects", || shared.clone().run_lane(actor.clone(), key.clone())).await;
+            };
+            begun.push(Box::pin(run));
         }
         begun
     }
@@ -337,10 +343,19 @@ thread_local! {
 /// stack would be as deep as they are many.
 fn leave_at_once(mut lanes: Vec<BoxFuture<'static, ()>>) -> Vec<BoxFuture<'static, ()>> {
     if !LEAVES_AT_ONCE.replace(true) {
+        let _leaving = Leaving;
         lanes.retain_mut(|lane| lane.as_mut().now_or_never().is_none());
-        LEAVES_AT_ONCE.set(false);
     }
     lanes
+}
+
+/// Lanes are polled for the first time until this is dropped, even by a panic: the thread does it for other turns, too.
+struct Leaving;
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        LEAVES_AT_ONCE.set(false);
+    }
 }
 
 /// Runs lanes in one task, side by side.

@@ -10,6 +10,7 @@ use daca_manifest::EffectOrder;
 use daca_model::backend::{BindingRequest, EffectRequest, EffectStatus};
 
 mod other_hosts;
+mod panics;
 mod remembered;
 
 const DELAY: Duration = Duration::from_millis(100);
@@ -199,17 +200,6 @@ async fn what_can_never_be_delivered_is_tried_once() {
     let (tried, outbox) = delivered(&backend, &[("a", &["1", "2"])]).await;
     assert_eq!(tried, ["1", "2"]);
     assert_eq!((outbox.counts().sent, outbox.counts().failed), (1, 1));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_backend_that_panics_ends_no_lane() {
-    let backend = FakeBackend::delivering(|name| {
-        assert_ne!(name, "1", "the backend has a defect");
-        Ok(())
-    });
-    let (tried, outbox) = delivered(&backend, &[("a", &["1"]), ("a", &["2"])]).await;
-    assert_eq!(tried, ["1", "2"]);
-    assert_eq!((outbox.counts().sent, outbox.counts().failed, outbox.counts().pending), (1, 1, 0));
 }
 
 #[tokio::test(start_paused = true)]
