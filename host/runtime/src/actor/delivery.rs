@@ -82,6 +82,7 @@ impl Deliveries {
             is_draining: AtomicBool::new(false),
             has_given_up: Notify::new(),
             memory: OnceLock::new(),
+            turns: OnceLock::new(),
         };
         Deliveries { shared: Arc::new(shared) }
     }
@@ -89,6 +90,11 @@ impl Deliveries {
     /// Effects that wait from now on count against this budget.
     pub(super) fn count_in(&self, memory: &MemoryBudget) {
         self.shared.memory.set(memory.clone()).ok(); // another one may be there
+    }
+
+    /// Effects lead to turns that need a place there.
+    pub(super) fn lead_to(&self, turns: &SharedPool) {
+        self.shared.turns.set(turns.clone()).ok(); // another one may be there
     }
 
     /// The number of effects that wait for delivery.
@@ -238,7 +244,10 @@ impl Deliveries {
             logs.note_burials(actor);
         }
         drop(logs);
-        go_on(leave_at_once(begun));
+        // The turn still has its own place. If that was the last one, what its effects lead to would be refused.
+        let has_room = |turns: &SharedPool| turns.has_room(&actor.agent_type, 1);
+        let leaves_at_once = !begun.is_empty() && self.shared.turns.get().is_none_or(has_room);
+        go_on(if leaves_at_once { leave_at_once(begun) } else { begun });
     }
 
     /// Returns `true` if the store has effects that have left, and this claim knows it.
