@@ -96,6 +96,11 @@ impl IdleMemory {
         }
     }
 
+    /// The bytes that all of them could give up, or more.
+    pub(super) fn bytes(&self) -> u64 {
+        [&self.cheap, &self.costly, &self.caches].map(ReclaimList::bytes).iter().sum()
+    }
+
     /// Drops cheap instances beyond the few that are kept.
     pub(super) fn trim(&self) {
         while self.cheap.len() > MAX_CHEAP {

@@ -89,6 +89,11 @@ impl ReclaimList {
         inner.take(self, least)
     }
 
+    /// The bytes that could be given up, or more.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Acquire)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.lock().by_rank.len()
     }
