@@ -12,51 +12,62 @@ use serde_json::{Value, json};
 const NO_CONTENT: &str = "Invalid or missing 'content' field";
 const NO_ROLE: &str = "Invalid or missing 'role' field";
 
-/// A number in a field that the agent does not know, and what becomes of it. These are the known differences between the languages.
+/// A number in a field that the agent does not know.
 const NUMBER: &str = "123456789012345678901234567890";
-/// The language keeps its digits.
-const KEPT: &str = NUMBER;
-/// It reads all numbers as 64-bit floating point.
-const ROUNDED: &str = "1.2345678901234568e+29";
+
+/// What a language's JSON does that others do not: the known differences.
+#[derive(Clone, Copy)]
+struct Json {
+    /// What becomes of [`NUMBER`].
+    number: &'static str,
+    /// Half of a surrogate pair is refused; otherwise it is replaced.
+    refuses_halves: bool,
+}
+
+const EXACT: Json = Json { number: NUMBER, refuses_halves: true };
+/// All numbers are 64-bit floating point.
+const JAVASCRIPT: Json = Json { number: "1.2345678901234568e+29", refuses_halves: true };
+const GO: Json = Json { number: NUMBER, refuses_halves: false };
 
 #[tokio::test]
 async fn the_chat_agent_in_rust_holds_the_conversation_of_the_tutorial() -> anyhow::Result<()> {
-    holds_the_conversation(Some(chat_agent()), KEPT).await
+    holds_the_conversation(Some(chat_agent()), EXACT).await
 }
 
 #[tokio::test]
 async fn the_chat_agent_as_a_script_holds_the_conversation_of_the_tutorial() -> anyhow::Result<()> {
     let script = folders::root().join("guest/chat-agents/typescript/chat_agent.ts");
-    holds_the_conversation(Some(script), ROUNDED).await
+    holds_the_conversation(Some(script), JAVASCRIPT).await
 }
 
 #[tokio::test]
 async fn the_chat_agent_in_typescript_holds_the_conversation_of_the_tutorial() -> anyhow::Result<()> {
-    holds_the_conversation(foreign_agent("chat-typescript")?, ROUNDED).await
+    holds_the_conversation(foreign_agent("chat-typescript")?, JAVASCRIPT).await
 }
 
 #[tokio::test]
 async fn the_chat_agent_in_python_holds_the_conversation_of_the_tutorial() -> anyhow::Result<()> {
-    holds_the_conversation(foreign_agent("chat-python")?, KEPT).await
+    holds_the_conversation(foreign_agent("chat-python")?, EXACT).await
 }
 
 #[tokio::test]
 async fn the_chat_agent_in_go_holds_the_conversation_of_the_tutorial() -> anyhow::Result<()> {
-    holds_the_conversation(foreign_agent("chat-go")?, KEPT).await
+    holds_the_conversation(foreign_agent("chat-go")?, GO).await
 }
 
 #[tokio::test]
 async fn the_chat_agent_in_c_holds_the_conversation_of_the_tutorial() -> anyhow::Result<()> {
-    holds_the_conversation(foreign_agent("chat-c")?, KEPT).await
+    holds_the_conversation(foreign_agent("chat-c")?, EXACT).await
 }
 
-async fn holds_the_conversation(component: Option<PathBuf>, number: &str) -> anyhow::Result<()> {
+async fn holds_the_conversation(component: Option<PathBuf>, json: Json) -> anyhow::Result<()> {
     // One that is left out has been named.
     let Some(component) = component else { return Ok(()) };
     let host = Host::start(&manifest(&component)?).await?;
     refuses_what_is_no_message(&host).await?;
     keeps_the_last_five_with_every_field(&host).await?;
-    keeps_numbers(&host, number)?;
+    keeps_numbers(&host, json.number)?;
+    takes_only_texts(&host, json.refuses_halves).await?;
     tells_subscribers_and_sends_an_sms(&host).await?;
     goes_on_without_permission_and_number(&host).await
 }
@@ -131,6 +142,18 @@ fn keeps_numbers(host: &Host, number: &str) -> anyhow::Result<()> {
     let head = "GET /chat/number/history HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let history = exchange(&host.app, head.as_bytes())?;
     assert!(history.contains(&format!("\"order\":{number}}}")), "{history}");
+    Ok(())
+}
+
+/// Half of a surrogate pair can be written as an escape, and is no text.
+async fn takes_only_texts(host: &Host, refuses_halves: bool) -> anyhow::Result<()> {
+    let body = r#"{"role": "user", "content": "\ud800"}"#;
+    let answer = host.send(Method::POST, "/chat/half", body).await?;
+    let mended = json!({"response": answered("\u{fffd}")});
+    match refuses_halves {
+        true => assert_eq!(answer.status, 400, "{answer:?}"),
+        false => assert_eq!((answer.status.as_u16(), &answer.body), (200, &mended)),
+    }
     Ok(())
 }
 
