@@ -225,3 +225,32 @@ fn build_c(source: &Path, component: &Path) -> anyhow::Result<()> {
     command.arg(format!("OUTPUT={}", component.display())).arg(format!("BUILD={}", objects.display()));
     run(command.envs(language_tools::programs()?).current_dir(root()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_agent_is_current_until_one_of_its_sources_is_newer() -> anyhow::Result<()> {
+        let folder = tempfile::TempDir::new()?;
+        let write = |name: &str, seconds: u64| -> anyhow::Result<()> {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().context("a file is in a folder")?)?;
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            Ok(std::fs::File::create(&path)?.set_modified(time)?)
+        };
+        let kit = Kit { needs: &[], sources: &[], build: |_, _| Ok(()) };
+        let (component, source) = (folder.path().join("agent.wasm"), folder.path().join("source"));
+        write("source/inner/agent.go", 5)?;
+        assert!(!is_current(&component, &kit, &source)?, "it is missing");
+        write("agent.wasm", 5)?;
+        assert!(is_current(&component, &kit, &source)?);
+        write("source/__pycache__/agent.pyc", 9)?;
+        assert!(is_current(&component, &kit, &source)?, "no source is newer");
+        write("source/inner/agent.go", 6)?;
+        assert!(!is_current(&component, &kit, &source)?);
+        Ok(())
+    }
+}
