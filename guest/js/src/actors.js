@@ -2,13 +2,13 @@
 import * as others from "#host/actors";
 import * as identity from "#host/identity";
 import { ask } from "./failures.js";
-import { fromBytes, toBytes } from "./json.js";
+import { fromBytes, toBytes, whole } from "./json.js";
 
 export const actors = {
   /** Calls a method of an actor and waits for its reply. The call takes effect at once, even if this turn fails. */
   invoke(type, id, method, payload) {
     const bytes = payload === undefined ? new Uint8Array() : toBytes(payload);
-    return fromBytes(ask(() => others.invoke(type, id, method, bytes)));
+    return fromBytes(ask(() => others.invoke(whole(type), whole(id), whole(method), bytes)));
   },
 };
 

@@ -1,6 +1,6 @@
 // What makes a class an agent: which of its methods callers reach, and how a call becomes a method's.
 import { Failure, NotFound } from "./failures.js";
-import { asBytes, fromBytes, fromPayload, toBytes } from "./json.js";
+import { asBytes, fromBytes, fromPayload, toBytes, whole } from "./json.js";
 
 /** Methods that the host calls, and no caller. */
 const HOOKS = ["activate", "deactivate", "onReminder", "onTimer", "onEffectFailed", "migrate"];
@@ -66,7 +66,7 @@ export class Activation {
     const before = new Map(pairs.map(([key, bytes]) => [key, fromBytes(bytes)]));
     return settled(this.#get().migrate(before, fromLabel), (after) => {
       if (!(after instanceof Map)) throw new TypeError("migrate() returns a Map of keys and values");
-      return [...after].map(([key, value]) => [key, toBytes(value)]);
+      return [...after].map(([key, value]) => [whole(key), toBytes(value)]);
     });
   }
 }
@@ -78,8 +78,8 @@ function settled(result, map) {
 
 /** What a thrown value is to the host: the case, and the text that people read. */
 export function failureOf(thrown, frames = (stack) => stack) {
-  if (thrown instanceof Failure) return { tag: thrown.tag, val: thrown.message };
-  if (!(thrown instanceof Error)) return { tag: "failed", val: `the agent threw ${String(thrown)}` };
+  if (thrown instanceof Failure) return { tag: thrown.tag, val: whole(thrown.message) };
+  if (!(thrown instanceof Error)) return { tag: "failed", val: whole(`the agent threw ${String(thrown)}`) };
   const stack = thrown.stack ? `\n${frames(thrown.stack).trimEnd()}` : "";
-  return { tag: "failed", val: `${thrown.name}: ${thrown.message}${stack}` };
+  return { tag: "failed", val: whole(`${thrown.name}: ${thrown.message}${stack}`) };
 }

@@ -3,7 +3,7 @@ import * as pubsub from "#host/pubsub";
 import * as outputs from "#host/bindings";
 import * as outcomes from "#host/effects";
 import { ask } from "./failures.js";
-import { asBytes, fromBytes, text, toBytes, utf8 } from "./json.js";
+import { asBytes, fromBytes, text, toBytes, utf8, whole } from "./json.js";
 
 class Effect {
   #id;
@@ -12,7 +12,7 @@ class Effect {
   }
   /** The log line that the host writes when the effect has been delivered, or cannot be. */
   logOutcome(delivered, undeliverable) {
-    ask(() => outcomes.logOutcome(this.#id, delivered, undeliverable));
+    ask(() => outcomes.logOutcome(this.#id, whole(delivered), whole(undeliverable)));
     return this;
   }
 }
@@ -21,17 +21,17 @@ class Effect {
 export function publish(topic, event) {
   const cut = topic.indexOf("/");
   if (cut < 1) throw new TypeError(`"${topic}" is no topic: write component/topic`);
-  return new Effect(ask(() => pubsub.publish(topic.slice(0, cut), topic.slice(cut + 1), toBytes(event))));
+  return new Effect(ask(() => pubsub.publish(whole(topic.slice(0, cut)), whole(topic.slice(cut + 1)), toBytes(event))));
 }
 
 // Text goes to a binding as it is, and not as JSON in quotes: an SMS is its text.
 const data = (value) => (value === undefined ? new Uint8Array() : typeof value === "string" ? utf8(value) : toBytes(value));
-const pairs = (metadata) => Object.entries(metadata ?? {}).map(([name, value]) => [name, String(value)]);
+const pairs = (metadata) => Object.entries(metadata ?? {}).map(([name, value]) => [whole(name), whole(String(value))]);
 
 export const bindings = {
   /** Calls a binding now and waits. The call stands even if the turn fails: use it to read, and `send` to write. */
   invoke(name, operation, value, metadata) {
-    const answer = ask(() => outputs.invoke(name, operation, data(value), pairs(metadata)));
+    const answer = ask(() => outputs.invoke(whole(name), whole(operation), data(value), pairs(metadata)));
     const bytes = asBytes(answer.data);
     return {
       bytes,
@@ -42,6 +42,6 @@ export const bindings = {
   },
   /** Stages a one-way call of a binding. */
   send(name, operation, value, metadata) {
-    return new Effect(ask(() => outputs.send(name, operation, data(value), pairs(metadata))));
+    return new Effect(ask(() => outputs.send(whole(name), whole(operation), data(value), pairs(metadata))));
   },
 };

@@ -4,11 +4,12 @@ import * as vault from "#host/secrets";
 import * as lines from "#host/logging";
 import { ask } from "./failures.js";
 import { inspect } from "./inspect.js";
+import { whole } from "./json.js";
 
 export const config = {
   /** The value of a setting, or `otherwise`. */
   get(key, otherwise) {
-    return ask(() => settings.get(key)) ?? otherwise;
+    return ask(() => settings.get(whole(key))) ?? otherwise;
   },
   /** All settings of the agent type. */
   getAll() {
@@ -19,11 +20,11 @@ export const config = {
 export const secrets = {
   /** The values of a secret, by key. */
   get(name) {
-    return Object.fromEntries(ask(() => vault.get(name)));
+    return Object.fromEntries(ask(() => vault.get(whole(name))));
   },
 };
 
-const line = (level) => (...parts) => lines.log(level, "", parts.map(inspect).join(" "));
+const line = (level) => (...parts) => lines.log(level, "", whole(parts.map(inspect).join(" ")));
 
 /** The host's log. `console` writes there, too. */
 export const log = {

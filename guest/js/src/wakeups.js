@@ -2,7 +2,7 @@
 import * as durable from "#host/reminders";
 import * as volatile from "#host/timers";
 import { ask } from "./failures.js";
-import { fromBytes, toBytes } from "./json.js";
+import { fromBytes, toBytes, whole } from "./json.js";
 
 const schedule = ({ due = 0, period, ttl } = {}) => ({ dueMs: due, periodMs: period ?? null, ttlMs: ttl ?? null });
 const plain = ({ dueMs, periodMs, ttlMs }) => ({ due: dueMs, period: periodMs ?? undefined, ttl: ttlMs ?? undefined });
@@ -10,15 +10,15 @@ const plain = ({ dueMs, periodMs, ttlMs }) => ({ due: dueMs, period: periodMs ??
 const door = (host) => ({
   /** Stages a registration. It replaces one of the same name. */
   register(name, when, value) {
-    ask(() => host.register(name, schedule(when), value === undefined ? new Uint8Array() : toBytes(value)));
+    ask(() => host.register(whole(name), schedule(when), value === undefined ? new Uint8Array() : toBytes(value)));
   },
   /** Stages the removal of a registration. */
   unregister(name) {
-    ask(() => host.unregister(name));
+    ask(() => host.unregister(whole(name)));
   },
   /** The registration of a name, or `undefined`. */
   get(name) {
-    const found = ask(() => host.get(name));
+    const found = ask(() => host.get(whole(name)));
     return found ? { ...plain(found.schedule), data: fromBytes(found.data) } : undefined;
   },
 });

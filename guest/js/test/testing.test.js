@@ -1,7 +1,7 @@
 // The host in memory keeps the rules of the real one.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { agent, Failed, Invalid, NotFound } from "@daca/sdk";
+import { agent, Failed, Invalid, log, NotFound } from "@daca/sdk";
 import { TestHost } from "@daca/sdk/testing";
 import { counter } from "./agents.js";
 
@@ -28,6 +28,19 @@ test("what is no method is not found", async () => {
   for (const name of ["Nope", "constructor", "_own", "activate", "toString", "__proto__"]) {
     await assert.rejects(host.actor("a").call(name), NotFound);
   }
+});
+
+test("half of a surrogate pair is no payload, and is replaced in what the host is told", async () => {
+  class Cut {
+    Say(text) {
+      log.info(text.slice(0, 2));
+    }
+  }
+  const host = new TestHost(agent(Cut));
+  await host.actor("a").call("Say", "a😀");
+  assert.deepEqual(host.logged.map(({ message }) => message), ["a\ufffd"]);
+  for (const payload of ["\ud83d", [{ "\udc00": 1 }]]) await assert.rejects(host.actor("a").call("Say", payload), Invalid);
+  await host.actor("a").call("Say", "\\ud83d");
 });
 
 test("the clock fires reminders and timers, and a deactivation ends timers", async () => {
