@@ -17,6 +17,26 @@ pub fn chat_agent() -> PathBuf {
     target().join("wasm32-wasip2/guest/chat_agent.wasm")
 }
 
+/// The component of an agent in another language than Rust, such as `chat-go`. `None` if it is left out, which the test says: by
+/// `--no-languages`, or because this machine lacks the language. In CI the latter is an error.
+pub fn foreign_agent(name: &str) -> anyhow::Result<Option<PathBuf>> {
+    let folder = target().join("languages/agents");
+    if folder.join("left-out").is_file() {
+        eprintln!("SKIPPED: the agent {name}: --no-languages");
+        return Ok(None);
+    }
+    let component = folder.join(format!("{name}.wasm"));
+    if component.is_file() {
+        return Ok(Some(component));
+    }
+    let missing = format!("{} is missing; build it: cargo xtask agents", component.display());
+    if std::env::var_os("CI").is_some() {
+        bail!(missing);
+    }
+    eprintln!("SKIPPED: {missing}");
+    Ok(None)
+}
+
 /// The default manifest of the project, with the path of its component made absolute.
 pub fn default_manifest() -> String {
     include_str!("../../agents.toml")

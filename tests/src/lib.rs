@@ -27,7 +27,8 @@ mod wait;
 pub use answer::{Answer, json_or_text};
 pub use client::{PROBE_TIMEOUT, client, is_well};
 pub use fixtures::{
-    chat_agent, default_manifest, digest, exerciser, exerciser_with, guest, manifest_of, replaced,
+    chat_agent, default_manifest, digest, exerciser, exerciser_with, foreign_agent, guest, manifest_of,
+    replaced,
 };
 pub use folders::{daca, target};
 pub use held::{LONGER_AND_LONGER, until_released};

@@ -150,6 +150,24 @@ async fn a_length_that_no_body_has_is_that_of_a_body_that_is_too_large() -> anyh
     Ok(())
 }
 
+/// Who sends them is only known by a token, and this host has none.
+#[tokio::test]
+async fn nobody_escapes_a_rate_by_the_headers_of_a_message() -> anyhow::Result<()> {
+    let log = "log = \"Received Kafka message: {}\"\n";
+    let manifest = default_manifest();
+    assert!(manifest.contains(log));
+    let rate = format!("{log}rate = \"2/h\"\nrate-by = \"peer\"\n");
+    let host = Host::start_without_sidecar(&manifest.replace(log, &rate)).await?;
+    let place = "__topic: user-messages\r\n__partition: 0\r\n__offset: 7\r\n";
+    for expected in
+        [(503, Some("set-aside-failed")), (503, Some("set-aside-failed")), (429, Some("rate-exceeded"))]
+    {
+        let text = exchange(&host.app, request("/receive-message", 0, 0, place, "no JSON").as_bytes())?;
+        assert_eq!(code(&Answer::of_text(&text)?), expected);
+    }
+    Ok(())
+}
+
 /// The sidecar makes headers of those of a Kafka message, and sends a message that is refused again without end.
 #[tokio::test]
 async fn a_message_of_a_binding_arrives_whatever_its_headers_are() -> anyhow::Result<()> {

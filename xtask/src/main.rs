@@ -4,11 +4,12 @@
 //! profile than the host, the target may have to be added first, and the tests expect all of it to be there. Those steps are
 //! written down here once, in Rust, because Rust is the one thing that everybody who builds the project has.
 //!
-//! [`steps`] runs a list of steps aloud; [`toolchain`], [`cargo`], [`mod@links`], [`mod@dependencies`], [`mod@languages`] and
-//! [`previous`] are what a step can be; [`guests`], [`dev`], [`stack`], [`chaos`], [`conformance`], [`mod@image`],
-//! [`mod@bench`], [`mod@k8s`] and [`mod@test`] are the lists; [`packages`] has what they name. The tests of `circles` look at
-//! the order of the files.
+//! [`steps`] runs a list of steps aloud; [`toolchain`], [`cargo`], [`mod@links`], [`mod@dependencies`], [`mod@languages`],
+//! [`mod@agents`] and [`previous`] are what a step can be; [`guests`], [`dev`], [`stack`], [`chaos`], [`conformance`],
+//! [`mod@image`], [`mod@bench`], [`mod@k8s`] and [`mod@test`] are the lists; [`packages`] has what they name. The tests of
+//! `circles` look at the order of the files.
 
+mod agents;
 mod bench;
 mod cargo;
 mod chaos;
@@ -21,6 +22,7 @@ mod documentation;
 mod guests;
 mod image;
 mod k8s;
+mod language_tools;
 mod languages;
 mod links;
 mod packages;
@@ -68,6 +70,8 @@ enum Command {
     Previous,
     /// Check that every link between the documents leads somewhere
     Links,
+    /// Build the agents of the tests in TypeScript, Python, Go and C
+    Agents,
     /// Try the SDKs for JavaScript, Python, Go and C with their own tools
     Languages,
     /// Check what dependencies bring (licences, sources, advisories), and that each is used
@@ -90,6 +94,7 @@ fn main() -> ExitCode {
         Command::Guests => guests::run(),
         Command::Previous => previous::build().map(|warnings| steps::warn(&warnings)),
         Command::Links => links::check().map(|warnings| steps::warn(&warnings)),
+        Command::Agents => agents::build().map(|warnings| steps::warn(&warnings)),
         Command::Languages => languages::check().map(|warnings| steps::warn(&warnings)),
         Command::Dependencies => dependencies::check().map(|warnings| steps::warn(&warnings)),
     };

@@ -19,7 +19,8 @@ use crate::packages::{guest_side, host_side};
 use crate::steps::{self, Step};
 use crate::toolchain::Part;
 use crate::{
-    chaos, conformance, dependencies, dev, documentation, guests, k8s, languages, links, previous, stack,
+    agents, chaos, conformance, dependencies, dev, documentation, guests, k8s, languages, links, previous,
+    stack,
 };
 
 /// What `test` is asked to do.
@@ -31,7 +32,7 @@ pub(crate) struct Arguments {
     /// Leave out the minutes of faults on all servers, which come last. In CI (CI=true) they are never left out
     #[arg(long)]
     no_chaos: bool,
-    /// Leave out the SDKs for other languages than Rust, and what they need: Node, Python, Go
+    /// Leave out the SDKs for other languages than Rust, the agents in them, and what they need: Node, Python, Go, make
     #[arg(long)]
     no_languages: bool,
     /// The tests on a cluster instead: the one that the current context of kubectl names, with Dapr's control plane in it
@@ -52,9 +53,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         bail!("--no-chaos: in CI (CI=true) the faults on all servers are not left out");
     }
     let with_stack = !arguments.no_stack;
+    let with_languages = !arguments.no_languages;
     let is_filtered = !arguments.filter.is_empty();
-    let mut steps = if is_filtered { filtered(&arguments.filter, with_stack) } else { all(with_stack) };
-    if !is_filtered && !arguments.no_languages {
+    let mut steps = if is_filtered {
+        filtered(&arguments.filter, with_stack, with_languages)
+    } else {
+        all(with_stack, with_languages)
+    };
+    if !is_filtered && with_languages {
         steps.push(Step::check("languages", "cargo xtask languages", languages::check));
     }
     if with_stack && !arguments.no_chaos && !is_filtered {
@@ -65,7 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if !with_stack {
         eprintln!("\nwarning: --no-stack: THE TESTS ON THE REAL SERVERS WERE SKIPPED");
     }
-    if arguments.no_languages && !is_filtered {
+    if !with_languages && !is_filtered {
         eprintln!("\nwarning: --no-languages: THE SDKS FOR OTHER LANGUAGES WERE NOT TRIED");
     }
     if arguments.no_chaos && !is_filtered {
@@ -74,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn all(with_stack: bool) -> Vec<Step> {
+fn all(with_stack: bool, with_languages: bool) -> Vec<Step> {
     let (guest_side, host_side) = (guest_side(), host_side(with_stack));
     let mut steps = vec![
         Step::toolchain(&[Part::Rustfmt, Part::Clippy, Part::WasmTarget]),
@@ -95,11 +101,12 @@ fn all(with_stack: bool) -> Vec<Step> {
         guests::examples(),
         guests::test_guests(),
         conformance::rust_agent(),
-        conformance::other_agents(),
+        foreign_agents(with_languages),
         build("build: guests", &guest_side),
         build("build: host", &host_side),
         dev::engine("dev"),
     ]);
+    steps.extend(with_languages.then(agents::compiled_step));
     if with_stack {
         steps.extend([previous::step(), stack::servers()]);
     }
@@ -107,7 +114,7 @@ fn all(with_stack: bool) -> Vec<Step> {
     steps
 }
 
-fn filtered(filter: &[String], with_stack: bool) -> Vec<Step> {
+fn filtered(filter: &[String], with_stack: bool, with_languages: bool) -> Vec<Step> {
     let mut steps = vec![Step::toolchain(&[Part::Clippy, Part::WasmTarget])];
     if with_stack {
         steps.extend(begin_stack());
@@ -119,9 +126,10 @@ fn filtered(filter: &[String], with_stack: bool) -> Vec<Step> {
         guests::examples(),
         guests::test_guests(),
         conformance::rust_agent(),
-        conformance::other_agents(),
+        foreign_agents(with_languages),
     ];
     steps.extend(guests.into_iter().chain([Step::cargo("host", build), dev::engine("dev")]));
+    steps.extend(with_languages.then(agents::compiled_step));
     let mut tests = format!("test {host_side} --test suite --test cases --test kit --test examples");
     if with_stack {
         steps.extend([previous::step(), stack::servers()]);
@@ -129,6 +137,11 @@ fn filtered(filter: &[String], with_stack: bool) -> Vec<Step> {
     }
     steps.push(Step::cargo("tests", linted(&tests).arguments(&["--".to_owned()]).arguments(filter)));
     steps
+}
+
+/// The step for the agents in other languages than Rust.
+fn foreign_agents(with_languages: bool) -> Step {
+    if with_languages { agents::step() } else { agents::left_out_step() }
 }
 
 /// A run of cargo whose compiler lints. A warning fails it.

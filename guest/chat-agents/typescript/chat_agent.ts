@@ -109,7 +109,7 @@ class ChatAgent {
 
 /** A valid message, with all fields that the caller gave it. */
 function checked(message: unknown): Message {
-  const bytes = JSON.stringify(message ?? null).length;
+  const bytes = new TextEncoder().encode(JSON.stringify(message ?? null)).length;
   if (bytes > MAX_MESSAGE) throw new Invalid(`The message has ${bytes} bytes; ${MAX_MESSAGE} are the most`);
   const fields = (typeof message === "object" && message !== null ? message : {}) as Partial<Message>;
   if (typeof fields.content !== "string" || fields.content === "") throw new Invalid("Invalid or missing 'content' field");

@@ -8,11 +8,9 @@ import { fromBytes, toBytes } from "./json.js";
 export const actors = {
   /** Calls a method of an actor and waits for its reply. The call takes effect at once, even if this turn fails. */
   invoke(type, id, method, payload) {
-    string(type, "the agent type");
-    string(id, "the actor's id");
-    string(method, "the method");
+    const called = [string(type, "the agent type"), string(id, "the actor's id"), string(method, "the method")];
     const bytes = payload === undefined ? new Uint8Array() : toBytes(payload);
-    return fromBytes(ask(() => others.invoke(type, id, method, bytes)));
+    return fromBytes(ask(() => others.invoke(...called, bytes)));
   },
 };
 

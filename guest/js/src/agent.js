@@ -1,7 +1,7 @@
 // What makes a class an agent: which of its methods callers reach, and how a call becomes a method's.
 import { string } from "./check.js";
 import { Failure, NotFound } from "./failures.js";
-import { asBytes, fromBytes, fromPayload, toBytes, utf8 as toUtf8 } from "./json.js";
+import { asBytes, fromBytes, fromPayload, toBytes, utf8 as toUtf8, whole } from "./json.js";
 
 /** Methods that the host calls, and no caller. */
 const HOOKS = ["activate", "deactivate", "onReminder", "onTimer", "onEffectFailed", "migrate"];
@@ -75,7 +75,7 @@ export class Activation {
     const before = new Map(pairs.map(([key, bytes]) => [key, fromBytes(bytes)]));
     return settled(this.#get().migrate(before, fromLabel), (after) => {
       if (!(after instanceof Map)) throw new TypeError("migrate() returns a Map of keys and values");
-      return [...after].map(([key, value]) => [key, toBytes(value)]);
+      return [...after].map(([key, value]) => [string(key, "a key of migrate()'s Map"), toBytes(value)]);
     });
   }
 }
@@ -116,7 +116,7 @@ function textOf(thrown, frames) {
   return `${thrown.name}: ${thrown.message}${own ? `\n${own}` : ""}`;
 }
 
-/** Without half a pair of surrogates at its end, and without empty lines there. */
+/** Without empty lines at its end. */
 function bounded(text) {
-  return text.slice(0, MAX_TEXT).replace(/[\ud800-\udbff]$/, "").trimEnd();
+  return whole(text.slice(0, MAX_TEXT)).trimEnd();
 }

@@ -8,14 +8,14 @@ function kind(value) {
   return typeof value === "object" ? "an object" : typeof value === "string" ? "a string" : typeof value;
 }
 
-/** A string, or a TypeError. */
+/** A string as the host takes it, or a TypeError. Half of a surrogate pair would end the instance. */
 export function string(value, what) {
   if (typeof value !== "string") throw new TypeError(`${what} must be a string, and is ${kind(value)}`);
-  return value;
+  return value.toWellFormed();
 }
 
 /** A whole number within bounds, or a TypeError. */
-export function whole(value, what, least, most) {
+export function integer(value, what, least, most) {
   if (!Number.isInteger(value) || value < least || value > most) {
     throw new TypeError(`${what} must be a whole number from ${least} to ${most}, and is ${kind(value)}`);
   }

@@ -13,19 +13,20 @@ class Effect {
   }
   /** The log line that the host writes when the effect has been delivered, or cannot be. */
   logOutcome(delivered, undeliverable) {
-    string(delivered, "the line of a delivered effect");
-    string(undeliverable, "the line of an undeliverable effect");
-    ask(() => outcomes.logOutcome(this.#id, delivered, undeliverable));
+    const done = string(delivered, "the line of a delivered effect");
+    const failed = string(undeliverable, "the line of an undeliverable effect");
+    ask(() => outcomes.logOutcome(this.#id, done, failed));
     return this;
   }
 }
 
 /** Stages an event. `component/topic` names the topic, such as `daca-pubsub/user-chat`. */
 export function publish(topic, event) {
-  const cut = string(topic, "the topic").indexOf("/");
+  const name = string(topic, "the topic");
+  const cut = name.indexOf("/");
   if (cut < 1) throw new TypeError(`"${topic}" is no topic: write component/topic`);
   const bytes = toBytes(event);
-  return new Effect(ask(() => pubsub.publish(topic.slice(0, cut), topic.slice(cut + 1), bytes)));
+  return new Effect(ask(() => pubsub.publish(name.slice(0, cut), name.slice(cut + 1), bytes)));
 }
 
 // Text goes to a binding as it is, and not as JSON in quotes: an SMS is its text.
@@ -34,15 +35,13 @@ const data = (value) => (value === undefined ? new Uint8Array() : typeof value =
 function pairs(metadata) {
   return Object.entries(options(metadata ?? {}, "the metadata")).map(([name, value]) => {
     const isPlain = ["string", "number", "boolean", "bigint"].includes(typeof value);
-    return [name, isPlain ? String(value) : string(value, `the metadata's value ${name}`)];
+    return [string(name, "a name"), string(isPlain ? String(value) : value, `the metadata's value ${name}`)];
   });
 }
 
 /** The arguments of a call of a binding. */
 function request(name, operation, value, metadata) {
-  string(name, "the name of the binding");
-  string(operation, "the operation");
-  return [name, operation, data(value), pairs(metadata)];
+  return [string(name, "the name of the binding"), string(operation, "the operation"), data(value), pairs(metadata)];
 }
 
 export const bindings = {

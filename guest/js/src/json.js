@@ -13,21 +13,34 @@ export function toBytes(value) {
 }
 
 /** The value of bytes that hold JSON; `undefined` for no bytes at all. */
-export function fromBytes(bytes) {
+export function fromBytes(bytes, refuse) {
   if (!bytes || bytes.length === 0) return undefined;
-  return JSON.parse(decoder.decode(asBytes(bytes)));
+  const text = decoder.decode(asBytes(bytes));
+  return JSON.parse(text, SURROGATE.test(text) ? refuse : undefined);
 }
 
-/** The value of a payload: what is no JSON is the caller's fault. */
+/** Half of a surrogate pair can only be written as an escape: the bytes are UTF-8. */
+const SURROGATE = /\\u[dD][89a-fA-F]/;
+
+function refuseHalves(key, value) {
+  if (!key.isWellFormed() || (typeof value === "string" && !value.isWellFormed())) {
+    throw new SyntaxError("it has half of a surrogate pair");
+  }
+  return value;
+}
+
+/** The value of a payload: what is no JSON is the caller's fault, and so is half of a surrogate pair, which is no text. */
 export function fromPayload(bytes) {
   try {
-    return fromBytes(bytes);
+    return fromBytes(bytes, refuseHalves);
   } catch (e) {
     throw new Invalid(`the payload is not JSON: ${e.message}`);
   }
 }
 
 export const text = (bytes) => decoder.decode(asBytes(bytes));
+/** A text as the host takes it. Half of a surrogate pair, which cutting a text may leave, would end the instance. */
+export const whole = (text) => (typeof text === "string" ? text.toWellFormed() : text);
 export const utf8 = (string) => encoder.encode(string);
 /** Some engines give bytes as a plain list of numbers. */
 export const asBytes = (bytes) => (bytes instanceof Uint8Array ? bytes : Uint8Array.from(bytes));

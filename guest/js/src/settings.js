@@ -5,12 +5,13 @@ import * as lines from "#host/logging";
 import { string } from "./check.js";
 import { ask } from "./failures.js";
 import { inspect } from "./inspect.js";
+import { whole } from "./json.js";
 
 export const config = {
   /** The value of a setting, or `otherwise`. */
   get(key, otherwise) {
-    string(key, "the key");
-    return ask(() => settings.get(key)) ?? otherwise;
+    const named = string(key, "the key");
+    return ask(() => settings.get(named)) ?? otherwise;
   },
   /** All settings of the agent type. */
   getAll() {
@@ -21,12 +22,12 @@ export const config = {
 export const secrets = {
   /** The values of a secret, by key. */
   get(name) {
-    string(name, "the name of the secret");
-    return Object.fromEntries(ask(() => vault.get(name)));
+    const named = string(name, "the name of the secret");
+    return Object.fromEntries(ask(() => vault.get(named)));
   },
 };
 
-const line = (level) => (...parts) => lines.log(level, "", parts.map(inspect).join(" "));
+const line = (level) => (...parts) => lines.log(level, "", whole(parts.map(inspect).join(" ")));
 
 /** The host's log. `console` writes there, too. */
 export const log = {

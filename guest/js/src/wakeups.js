@@ -1,11 +1,11 @@
 // Reminders and timers. Durations are milliseconds.
 import * as durable from "#host/reminders";
 import * as volatile from "#host/timers";
-import { options, string, whole } from "./check.js";
+import { integer, options, string } from "./check.js";
 import { ask } from "./failures.js";
 import { fromBytes, toBytes } from "./json.js";
 
-const millis = (value, what) => whole(value, `${what}, in milliseconds,`, 0, Number.MAX_SAFE_INTEGER);
+const millis = (value, what) => integer(value, `${what}, in milliseconds,`, 0, Number.MAX_SAFE_INTEGER);
 const optional = (value, what) => (value === undefined || value === null ? null : millis(value, what));
 const named = (name) => string(name, "the name");
 
@@ -19,20 +19,20 @@ const plain = ({ dueMs, periodMs, ttlMs }) => ({ due: dueMs, period: periodMs ??
 const door = (host) => ({
   /** Stages a registration. It replaces one of the same name. */
   register(name, when, value) {
-    named(name);
+    const known = named(name);
     const times = schedule(when);
     const bytes = value === undefined ? new Uint8Array() : toBytes(value);
-    ask(() => host.register(name, times, bytes));
+    ask(() => host.register(known, times, bytes));
   },
   /** Stages the removal of a registration. */
   unregister(name) {
-    named(name);
-    ask(() => host.unregister(name));
+    const known = named(name);
+    ask(() => host.unregister(known));
   },
   /** The registration of a name, or `undefined`. */
   get(name) {
-    named(name);
-    const found = ask(() => host.get(name));
+    const known = named(name);
+    const found = ask(() => host.get(known));
     return found ? { ...plain(found.schedule), data: fromBytes(found.data) } : undefined;
   },
 });

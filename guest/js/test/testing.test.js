@@ -1,7 +1,9 @@
 // The host in memory keeps the rules of the real one.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { actors, agent, bindings, config, Failed, Invalid, NotFound, publish, reminders, secrets, state, timers } from "@daca/sdk";
+import {
+  actors, agent, bindings, config, Failed, Invalid, log, NotFound, publish, reminders, secrets, state, timers,
+} from "@daca/sdk";
 import { TestHost } from "@daca/sdk/testing";
 import { failureOf } from "../src/agent.js";
 import { inspect } from "../src/inspect.js";
@@ -30,6 +32,19 @@ test("what is no method is not found", async () => {
   for (const name of ["Nope", "constructor", "_own", "activate", "toString", "__proto__"]) {
     await assert.rejects(host.actor("a").call(name), NotFound);
   }
+});
+
+test("half of a surrogate pair is no payload, and is replaced in what the host is told", async () => {
+  class Cut {
+    Say(text) {
+      log.info(text.slice(0, 2));
+    }
+  }
+  const host = new TestHost(agent(Cut));
+  await host.actor("a").call("Say", "a😀");
+  assert.deepEqual(host.logged.map(({ message }) => message), ["a\ufffd"]);
+  for (const payload of ["\ud83d", [{ "\udc00": 1 }]]) await assert.rejects(host.actor("a").call("Say", payload), Invalid);
+  await host.actor("a").call("Say", "\\ud83d");
 });
 
 test("the clock fires reminders and timers, and a deactivation ends timers", async () => {

@@ -27,6 +27,8 @@ use super::{names, status};
 const TURN_HAS_ENDED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
 /// The time that the answer to a firing waits for the scheduler to tell of its reminder, which delays the actor.
 const KEEPING: Duration = Duration::from_secs(5);
+/// The time in which a reminder that is done is read and removed, which delays the actor. Later, it fires once more.
+const ENDING: Duration = Duration::from_secs(2);
 /// The actors without a reminder of their effects that are remembered. Of others, effects that cannot leave wait for
 /// their actor's next turn with effects.
 const MAX_UNREMINDED: usize = 10_000;
@@ -212,12 +214,14 @@ impl Schedules {
         if commit.wakeups.contains_key(&fired.key) {
             return;
         }
-        let registered = tokio::time::timeout(KEEPING, self.reminders.once(actor, &fired.key.name)).await;
-        let ended = match registered {
-            Ok(Ok(id)) if id == Some(fired.token) => self.unregister(actor, &fired.key).await,
-            Ok(other) => other.map(drop),
-            Err(_) => Err(Error::Unavailable(format!("the scheduler did not answer within {KEEPING:?}"))),
+        let ending = async {
+            match self.reminders.once(actor, &fired.key.name).await? {
+                Some(id) if id == fired.token => self.unregister(actor, &fired.key).await,
+                _ => Ok(()),
+            }
         };
+        let late = |_| Err(Error::Unavailable(format!("the scheduler did not answer within {ENDING:?}")));
+        let ended = tokio::time::timeout(ENDING, ending).await.unwrap_or_else(late);
         if let Err(error) = ended {
             tracing::info!(
                 "the reminder {:?} is done, and fires once more: {}",

@@ -189,7 +189,7 @@ pub const TABLES: [Table; 13] = [
             key(
                 "rate",
                 None,
-                "the requests of one caller, such as `\"50/s\"`, `\"100/m\"` or `\"1000/h\"`; further ones are answered [429](../errors/rate-exceeded.md). Messages of input bindings do not count",
+                "the requests of one caller, such as `\"50/s\"`, `\"100/m\"` or `\"1000/h\"`; further ones are answered [429](../errors/rate-exceeded.md). Messages of input bindings do not count, if the sidecar has a token (`APP_API_TOKEN`): without one, anybody can send their headers",
             ),
             key(
                 "rate-by",

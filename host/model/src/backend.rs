@@ -31,7 +31,7 @@ pub use crate::shown_effect::EffectKind;
 pub use crate::stored::stored_json;
 pub use crate::wakeup::{
     EFFECTS, EFFECTS_METHOD, EFFECTS_OF_ANOTHER, FiredWakeup, HOST_KEYS, Registration, WakeupKey, WakeupKind,
-    effects_proxy, firing_data, of_effects_proxy, with_once_mark, without_once_mark,
+    begins_like_once_mark, effects_proxy, firing_data, of_effects_proxy, with_once_mark, without_once_mark,
 };
 use crate::{ActorAddress, CallContext, CallError, Topic};
 

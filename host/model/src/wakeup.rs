@@ -102,6 +102,11 @@ pub fn with_once_mark(data: &Bytes) -> Bytes {
     [ONCE, &id.as_bytes()[..], &data[..]].concat().into()
 }
 
+/// Returns `true` for data that begin like such data: no agent may register them, or its own bytes would be cut off.
+pub fn begins_like_once_mark(data: &[u8]) -> bool {
+    data.starts_with(ONCE)
+}
+
 /// The identity in such data, and the agent's own data; `None` for other data.
 pub fn without_once_mark(data: &Bytes) -> Option<(u128, Bytes)> {
     let (id, own) = data.strip_prefix(ONCE)?.split_first_chunk::<16>()?;
@@ -141,6 +146,7 @@ mod tests {
             let [first, second] = marked.map(|marked| without_once_mark(&marked).expect("it has a mark"));
             assert_eq!((&first.1, &second.1), (&data, &data));
             assert_ne!(first.0, second.0);
+            assert!(begins_like_once_mark(&with_once_mark(&data)) && !begins_like_once_mark(&data));
         }
         for damaged in [&b""[..], &b"0123456789abcde"[..], &[0; 20][..]] {
             assert_eq!(without_once_mark(&[ONCE, damaged].concat().into()), None);

@@ -182,8 +182,9 @@ async fn run_route(
 ) -> Response {
     let cut = cut.map(|Extension(cut)| cut);
     let input = state.input.as_ref().filter(|input| input.sent(&headers));
-    // A broker is no caller: its messages would only come again, and hold up those behind them.
-    let rate = state.rate.as_ref().filter(|_| input.is_none());
+    // A broker is no caller: its messages would only come again, and hold up those behind them. Without a token anybody
+    // may be it.
+    let rate = state.rate.as_ref().filter(|_| !input.is_some_and(|input| input.has_token()));
     let peer = peer.map(|Extension(ConnectInfo(peer))| peer.ip());
     let mut standing = rate.and_then(|rate| rate.count_early(peer, &headers));
     if let (Some(rate), Some(refused)) = (rate, standing.filter(|standing| !standing.is_accepted)) {

@@ -52,6 +52,11 @@ impl Input {
         }
     }
 
+    /// Returns `true` if what [`Input::sent`] says is certain: anybody can send the headers.
+    pub(super) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// A unique id of a Kafka message. Messages of another binding may be from another Kafka, and the time
     /// distinguishes topics that were recreated.
     pub(super) fn message_id(&self, headers: &HeaderMap) -> Option<Arc<str>> {

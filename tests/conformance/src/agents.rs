@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use daca_tests::target;
+use anyhow::ensure;
+use daca_tests::{foreign_agent, target};
 
 /// The label of the agents' schema. It is too long for a compiler to write it by instructions rather than as data.
 const LABEL: &[u8] = b"conformance-agents-schema-number-1";
@@ -16,10 +17,6 @@ pub struct Agent {
     pub name: &'static str,
     /// What one instance may have.
     pub memory: &'static str,
-    /// The command that builds it.
-    pub build: &'static str,
-    /// It can always be tried, because nothing but this project is needed for it.
-    pub is_required: bool,
     place: Place,
 }
 
@@ -27,8 +24,10 @@ pub struct Agent {
 enum Place {
     /// A file of this folder.
     Source(&'static str),
-    /// A file that was built, in cargo's folder.
+    /// A component that cargo has built, in its folder.
     Built(&'static str),
+    /// A component of another language, which may be left out.
+    Foreign(&'static str),
 }
 
 /// All agents.
@@ -36,33 +35,27 @@ pub const AGENTS: &[Agent] = &[
     Agent {
         name: "rust",
         memory: "16MiB",
-        build: "cargo build -p conformance-agent --target wasm32-wasip2 --profile guest",
-        is_required: true,
         place: Place::Built("wasm32-wasip2/guest/conformance_agent.wasm"),
     },
-    Agent {
-        name: "typescript-script",
-        memory: "16MiB",
-        build: "nothing: it is a script",
-        is_required: true,
-        place: Place::Source("agents/typescript/agent.ts"),
-    },
-    Agent {
-        name: "typescript",
-        memory: "16MiB",
-        build: "npx daca-js build tests/conformance/agents/typescript/agent.ts -o target/conformance/typescript.wasm",
-        is_required: false,
-        place: Place::Built("conformance/typescript.wasm"),
-    },
+    Agent { name: "typescript-script", memory: "16MiB", place: Place::Source("agents/typescript/agent.ts") },
+    Agent { name: "typescript", memory: "16MiB", place: Place::Foreign("conformance-typescript") },
+    // Its components have 12 MiB of memory at first.
+    Agent { name: "python", memory: "32MiB", place: Place::Foreign("conformance-python") },
+    // A large payload is in its memory several times.
+    Agent { name: "go", memory: "32MiB", place: Place::Foreign("conformance-go") },
+    Agent { name: "c", memory: "16MiB", place: Place::Foreign("conformance-c") },
 ];
 
 impl Agent {
-    /// Its file, whether it is there or not.
-    pub fn file(&self) -> PathBuf {
-        match self.place {
+    /// Its file. `None` if it is left out, which is said.
+    pub fn file(&self) -> anyhow::Result<Option<PathBuf>> {
+        let file = match self.place {
             Place::Source(name) => Path::new(env!("CARGO_MANIFEST_DIR")).join(name),
             Place::Built(name) => target().join(name),
-        }
+            Place::Foreign(name) => return foreign_agent(name),
+        };
+        ensure!(file.is_file(), "{} is missing; build it: cargo xtask conformance", file.display());
+        Ok(Some(file))
     }
 }
 

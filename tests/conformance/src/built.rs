@@ -13,16 +13,19 @@ use crate::manifest::{SECRETS, manifest};
 use crate::run::{Outcome, Runner};
 use crate::target::Target;
 
-/// Tries all cases on a new host with this agent, whose file must be there. The outcomes have the names of their cases.
-pub async fn try_on_built_host(agent: &Agent, groups: &[Group]) -> anyhow::Result<Vec<(String, Outcome)>> {
-    let file = agent.file();
+/// Tries all cases on a new host with this agent. The outcomes have the names of their cases. `None` if the agent is left out.
+pub async fn try_on_built_host(
+    agent: &Agent,
+    groups: &[Group],
+) -> anyhow::Result<Option<Vec<(String, Outcome)>>> {
+    let Some(file) = agent.file()? else { return Ok(None) };
     let folder = Arc::new(TempDir::new()?);
     std::fs::write(folder.path().join("secrets.json"), SECRETS)?;
     let host = Host::start_in(folder, &manifest(&file, agent.memory)).await?;
     let target = Target::new(&host.app, &host.admin, None)?;
     let outcomes = try_all(&Runner::new(target, Some(read(&file)?)), groups).await;
     host.stop().await?;
-    Ok(outcomes)
+    Ok(Some(outcomes))
 }
 
 /// Tries all cases on one host.

@@ -1,4 +1,4 @@
-//! The cases on the built host, with every agent that was built.
+//! The cases on the built host, with every agent that is not left out.
 
 use daca_conformance::{AGENTS, Table, groups, try_on_built_host};
 
@@ -7,13 +7,9 @@ async fn every_agent_and_the_host_do_what_the_cases_say() -> anyhow::Result<()> 
     let groups = groups()?;
     let mut table = Table::default();
     for agent in AGENTS {
-        let file = agent.file();
-        if !file.is_file() {
-            assert!(!agent.is_required, "{} is missing; build it: {}", file.display(), agent.build);
-            eprintln!("{} is left out: {} is missing", agent.name, file.display());
-            continue;
+        if let Some(outcomes) = try_on_built_host(agent, &groups).await? {
+            table.add(agent.name, outcomes);
         }
-        table.add(agent.name, try_on_built_host(agent, &groups).await?);
     }
     eprintln!("{table}");
     let failures = table.failures();

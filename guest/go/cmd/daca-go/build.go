@@ -137,6 +137,17 @@ func componentize(tools string, agent *source, temporary, module, output string)
 	if err := os.WriteFile(translated, adapter, 0o600); err != nil {
 		return err
 	}
+	many, err := os.ReadFile(module)
+	if err != nil {
+		return err
+	}
+	few, err := joinData(many)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(module, few, 0o600); err != nil {
+		return err
+	}
 	embedded := filepath.Join(temporary, "embedded.wasm")
 	if err := start(tools, "component", "embed", "--world", "agent", wit, module, "-o", embedded); err != nil {
 		return err

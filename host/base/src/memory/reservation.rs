@@ -81,6 +81,8 @@ impl Reservation {
             return true;
         }
         if overdraft.is_some_and(|overdraft| overdraft.begin()) {
+            // What is idle goes first, all the same.
+            shared.give_up(more);
             self.grow(more);
             return true;
         }

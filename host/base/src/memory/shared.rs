@@ -18,6 +18,9 @@ pub trait Reclaim: Send + Sync {
     /// Gives up one idle thing: what costs least to make again, and was used longest ago. Returns `false` if nothing is
     /// idle. Called by whoever needs memory, so it must be quick, and must not wait.
     fn reclaim(&self) -> bool;
+
+    /// The bytes that all idle things have, or more: never less, whatever is given up at the same time.
+    fn idle_bytes(&self) -> u64;
 }
 
 /// What all handles and reservations share.
@@ -118,8 +121,16 @@ impl Shared {
         }
     }
 
-    /// Gives up idle things until the account has been added to.
+    /// Gives up idle things until the account has been added to. None at all, if not even all of them would be enough.
     pub(super) fn take_from_idle(&self, account: AccountId, more: u64) -> bool {
+        let Some(reclaim) = self.reclaim.get().and_then(Weak::upgrade) else { return false };
+        // Before the sum is read: what is given up in between may then count as idle, and never as in use.
+        let idle = reclaim.idle_bytes();
+        let in_use = self.used.load(Ordering::Acquire).saturating_sub(idle);
+        if in_use.saturating_add(more) > self.ceiling(account.kind) {
+            return false;
+        }
+        drop(reclaim);
         for _ in 0..MAX_RECLAIMED {
             if !self.reclaim_one() {
                 return false;

@@ -17,6 +17,10 @@ impl Reclaim for IdleThings {
         let oldest = self.0.lock().pop_front();
         oldest.is_some()
     }
+
+    fn idle_bytes(&self) -> u64 {
+        self.0.lock().iter().map(Reservation::bytes).sum()
+    }
 }
 
 fn budget(limit: u64) -> (MemoryBudget, Arc<IdleThings>) {
@@ -63,6 +67,8 @@ fn what_is_idle_makes_room_and_what_is_in_use_does_not() {
     let in_use = of(&budget, 40);
     idle.0.lock().extend([of(&budget, 30), of(&budget, 30)]);
     let mut more = of(&budget, 0);
+    assert!(!more.try_grow(61));
+    assert_eq!((idle.0.lock().len(), budget.counts().0), (2, 0), "nothing goes for what does not fit anyway");
     assert!(more.try_grow(20));
     assert_eq!((idle.0.lock().len(), budget.counts().0), (1, 1), "no more than is needed");
     assert!(more.try_grow(40));

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::ErrorCode;
 
 /// The least time between two lines of the log about one type and one pool.
-const LOG_PAUSE: Duration = Duration::from_secs(60);
+pub(super) const LOG_PAUSE: Duration = Duration::from_secs(60);
 /// The time for which a refusal counts: that long, others do not exceed their shares at the expense of the refused type,
 /// and the type is shown as held back.
 const REMEMBERED: Duration = Duration::from_secs(1);

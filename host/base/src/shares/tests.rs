@@ -199,5 +199,22 @@ async fn a_rate_is_there_again_after_a_second() {
     assert!(rate.take("A", 1).is_err_and(|held_back| held_back.is_beyond));
     assert!(rate.take("C", 100).is_ok(), "its floor");
     tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(rate.uses()[0].used, 0, "that is shown, too, although nobody has taken anything since");
     assert!(rate.take("A", 200).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_rate_refuses_is_counted_and_one_thing_a_second_is_excepted() {
+    let alone = [(Arc::<str>::from("A"), 1)].into_iter().collect();
+    let rate = SharedRate::new("bytes a second", 800, &alone);
+    assert!(rate.take("A", 800).is_ok());
+    for _ in 0..2 {
+        assert!(rate.take("A", 1).is_err_and(|held_back| !held_back.is_beyond));
+    }
+    assert_eq!(rate.refused("A"), 2);
+    assert!(rate.take_or_except("A", 1).is_ok());
+    assert!(rate.take_or_except("A", 1).is_err());
+    assert_eq!(rate.refused("A"), 3);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(rate.take_or_except("A", 800).is_ok() && rate.take_or_except("A", 1).is_ok());
 }

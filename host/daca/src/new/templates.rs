@@ -99,7 +99,8 @@ const PYTHON_SDK: &[&[File]] = &[
 /// The module `daca`: what agents import, the command `daca-go`, and a host for tests.
 const GO_SDK: &[&[File]] = &[files!("../../guest/go/" => "sdk/":
     "LICENSE" "README.md" "actors.go" "agent.go" "cmd/daca-go/adapter.wasm" "cmd/daca-go/build.go"
-    "cmd/daca-go/main.go" "cmd/daca-go/source.go" "cmd/daca-go/wit/deps/daca-agent/agent.wit"
+    "cmd/daca-go/data.go" "cmd/daca-go/main.go" "cmd/daca-go/source.go"
+    "cmd/daca-go/wit/deps/daca-agent/agent.wit"
     "cmd/daca-go/wit/deps/wasi-config/store.wit" "cmd/daca-go/wit/deps/wasi-logging/logging.wit"
     "dacatest/dacatest.go" "dacatest/turn.go" "effects.go" "errors.go"
     "exports/effectfailed/effectfailed.go" "exports/exports.go" "exports/lifecycle/lifecycle.go"

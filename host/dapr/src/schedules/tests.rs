@@ -76,11 +76,29 @@ async fn an_id_that_the_scheduler_refuses_fails_only_turns_that_ask_for_reminder
     Ok(())
 }
 
-/// Dapr 1.16, which has a one-shot reminder with the identity 1.
+/// What Dapr 1.16 shows of a one-shot reminder with the identity 1.
+const SHOWN: &str =
+    r#"{"dueTime":"1s","period":"@every 10s","data":"/2RhY2E6b25jZToAAAAAAAAAAAAAAAAAAAABaGk="}"#;
+
+#[tokio::test]
+async fn an_actor_does_not_wait_long_for_a_scheduler_to_end_its_reminder() -> anyhow::Result<()> {
+    let reads = fake::sidecar(|method, _| Err(Status::unimplemented(method))).await?;
+    let (reads, _) = connection::client(&reads, None)?;
+    let reminders = Reminders::new(reads, fake::http(SHOWN).await?, None)?;
+    // It accepts connections, and answers nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let (client, epoch) = connection::client(&format!("http://{}", silent.local_addr()?), None)?;
+    let schedules = Schedules::new(client, epoch, SidecarStatus::default(), reminders);
+    let key = WakeupKey { kind: WakeupKind::Reminder, name: "r".to_owned() };
+    let commit = TurnCommit { handled: Some(FiredWakeup { key, token: 1 }), ..TurnCommit::default() };
+    let actor = "A/a".parse()?;
+    let ending = schedules.end_once(&actor, &commit);
+    assert!(tokio::time::timeout(STORE_TIMEOUT / 2, ending).await.is_ok());
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_one_shot_reminder_repeats_until_the_commit_of_its_turn() -> anyhow::Result<()> {
-    const SHOWN: &str =
-        r#"{"dueTime":"1s","period":"@every 10s","data":"/2RhY2E6b25jZToAAAAAAAAAAAAAAAAAAAABaGk="}"#;
     let requests = Arc::<Mutex<Vec<(String, Bytes)>>>::default();
     let seen = requests.clone();
     let address = fake::sidecar(move |method, message| match method {

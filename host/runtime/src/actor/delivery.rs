@@ -29,6 +29,7 @@ use self::shared::{Backlogs, Shared};
 use super::ActorAddress;
 use super::effect_log::{self, DeadLetter, LoggedEffect, Staged, StoredLog};
 use daca_base::memory::MemoryBudget;
+use daca_base::task::lasting;
 use daca_model::backend::{Backend, Effect, Error, Outbox, TurnCommit};
 
 /// The longest delay of a caller.
@@ -81,6 +82,7 @@ impl Deliveries {
             is_draining: AtomicBool::new(false),
             has_given_up: Notify::new(),
             memory: OnceLock::new(),
+            turns: OnceLock::new(),
         };
         Deliveries { shared: Arc::new(shared) }
     }
@@ -88,6 +90,11 @@ impl Deliveries {
     /// Effects that wait from now on count against this budget.
     pub(super) fn count_in(&self, memory: &MemoryBudget) {
         self.shared.memory.set(memory.clone()).ok(); // another one may be there
+    }
+
+    /// Effects lead to turns that need a place there.
+    pub(super) fn lead_to(&self, turns: &SharedPool) {
+        self.shared.turns.set(turns.clone()).ok(); // another one may be there
     }
 
     /// The number of effects that wait for delivery.
@@ -237,7 +244,10 @@ impl Deliveries {
             logs.note_burials(actor);
         }
         drop(logs);
-        go_on(leave_at_once(begun));
+        // The turn still has its own place. If that was the last one, what its effects lead to would be refused.
+        let has_room = |turns: &SharedPool| turns.has_room(&actor.agent_type, 1);
+        let leaves_at_once = !begun.is_empty() && self.shared.turns.get().is_none_or(has_room);
+        go_on(if leaves_at_once { leave_at_once(begun) } else { begun });
     }
 
     /// Returns `true` if the store has effects that have left, and this claim knows it.
@@ -292,7 +302,12 @@ impl Deliveries {
                 continue;
             }
             outgoing.lanes.insert(key.clone(), Lane::of(waiting));
-            begun.push(Box::pin(self.shared.clone().run_lane(actor.clone(), key)));
+            let (shared, actor) = (self.shared.clone(), actor.clone());
+            // A panic must not end the lanes that run beside it, or the turn in which it begins.
+            let run = async move {
+                lasting("a lane of effects", || shared.clone().run_lane(actor.clone(), key.clone())).await;
+            };
+            begun.push(Box::pin(run));
         }
         begun
     }
@@ -337,10 +352,19 @@ thread_local! {
 /// stack would be as deep as they are many.
 fn leave_at_once(mut lanes: Vec<BoxFuture<'static, ()>>) -> Vec<BoxFuture<'static, ()>> {
     if !LEAVES_AT_ONCE.replace(true) {
+        let _leaving = Leaving;
         lanes.retain_mut(|lane| lane.as_mut().now_or_never().is_none());
-        LEAVES_AT_ONCE.set(false);
     }
     lanes
+}
+
+/// Lanes are polled for the first time until this is dropped, even by a panic: the thread does it for other turns, too.
+struct Leaving;
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        LEAVES_AT_ONCE.set(false);
+    }
 }
 
 /// Runs lanes in one task, side by side.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::idle_entries::IdleEntries;
 use super::reclaim_list::ReclaimList;
 use super::record::Activation;
-use super::worth::Worth;
+use super::worth::{Rank, Worth};
 use crate::component::Instance;
 
 /// The idle instances of types whose activation is cheap. Measured with the ChatAgent: 10,000 active actors answer about
@@ -43,11 +43,12 @@ impl IdleMemory {
             let version = instance.version();
             let (cost, is_cheap) = (version.activation_cost().read(), version.is_cheap());
             // Among cheap ones, whose costs differ by chance, the one that was used longest ago goes first.
-            let worth = if is_cheap { 0 } else { self.worth.of(cost, instance.reserved()) };
-            (self.instances(is_cheap).push(activation, worth), is_cheap)
+            let bytes = instance.reserved();
+            let worth = if is_cheap { 0 } else { self.worth.of(cost, bytes) };
+            (self.instances(is_cheap).push(activation, worth, bytes), is_cheap)
         });
-        let cache =
-            (cached > SMALL_STATE).then(|| self.caches.push(activation, self.worth.of(READING, cached)));
+        let cache = (cached > SMALL_STATE)
+            .then(|| self.caches.push(activation, self.worth.of(READING, cached), cached));
         IdleEntries { instance, cache }
     }
 
@@ -64,14 +65,14 @@ impl IdleMemory {
 
     /// Drops an idle instance of an agent type, a cheap one if there is any. Returns `false` if none is idle.
     pub(super) fn give_up_instance_of(&self, agent_type: &str) -> bool {
-        while let Some((_, activation)) = self.cheap.pop_least_of(agent_type) {
-            if activation.give_up_instance() {
+        while let Some(taken) = self.cheap.pop_least_of(agent_type) {
+            if taken.activation.give_up_instance(taken.rank) {
                 return true;
             }
         }
-        while let Some((rank, activation)) = self.costly.pop_least_of(agent_type) {
-            if activation.give_up_instance() {
-                self.worth.given_up(rank.worth);
+        while let Some(taken) = self.costly.pop_least_of(agent_type) {
+            if taken.activation.give_up_instance(taken.rank) {
+                self.worth.given_up(taken.rank.worth);
                 return true;
             }
         }
@@ -95,6 +96,11 @@ impl IdleMemory {
         }
     }
 
+    /// The bytes that all of them could give up, or more.
+    pub(super) fn bytes(&self) -> u64 {
+        [&self.cheap, &self.costly, &self.caches].map(ReclaimList::bytes).iter().sum()
+    }
+
     /// Drops cheap instances beyond the few that are kept.
     pub(super) fn trim(&self) {
         while self.cheap.len() > MAX_CHEAP {
@@ -109,7 +115,7 @@ impl IdleMemory {
 
     /// Takes the first cheap instance. It says nothing of what others are worth: cheap ones come and go with every turn.
     fn give_up_cheap(&self) -> bool {
-        self.cheap.pop_least().is_some_and(|(_, activation)| activation.give_up_instance())
+        self.cheap.pop_least().is_some_and(|taken| taken.activation.give_up_instance(taken.rank))
     }
 
     fn give_up_cache(&self) -> bool {
@@ -117,11 +123,11 @@ impl IdleMemory {
     }
 
     /// Takes the first entry of a list. It may be out of date: then nothing is given up.
-    fn give_up_least(&self, list: &ReclaimList, give_up: fn(&Activation) -> bool) -> bool {
-        let Some((rank, activation)) = list.pop_least() else { return false };
-        let is_given_up = give_up(&activation);
+    fn give_up_least(&self, list: &ReclaimList, give_up: fn(&Activation, Rank) -> bool) -> bool {
+        let Some(taken) = list.pop_least() else { return false };
+        let is_given_up = give_up(&taken.activation, taken.rank);
         if is_given_up {
-            self.worth.given_up(rank.worth);
+            self.worth.given_up(taken.rank.worth);
         }
         is_given_up
     }

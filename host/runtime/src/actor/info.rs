@@ -81,6 +81,11 @@ impl Actors {
         self.services.log_rate.uses()
     }
 
+    /// The lines of the log about a type that were dropped because the rate of the log was used up.
+    pub fn log_lines_dropped(&self, agent_type: &str) -> u64 {
+        self.services.log_rate.refused(agent_type)
+    }
+
     /// What the agent types share on this host.
     pub fn pools(&self) -> Vec<SharedPool> {
         let services = &self.services;

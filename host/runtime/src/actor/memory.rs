@@ -26,6 +26,10 @@ impl Reclaim for Services {
     fn reclaim(&self) -> bool {
         self.live.idle.give_up_any()
     }
+
+    fn idle_bytes(&self) -> u64 {
+        self.live.idle.bytes()
+    }
 }
 
 impl Services {

@@ -21,6 +21,7 @@ use super::idle_entries::IdleEntries;
 use super::lease::Lease;
 use super::warm_state::WarmState;
 use super::work::Job;
+use super::worth::Rank;
 use crate::component::{LoadedVersion, TrafficSplit};
 
 /// The bytes of a record, with its entries in the tables of the host.
@@ -164,10 +165,13 @@ impl Activation {
         self.keep_effects(0, None);
     }
 
-    /// Drops the instance of an idle activation. Returns `false` if it has none or is in use.
-    pub(super) fn give_up_instance(&self) -> bool {
+    /// Drops the instance of an idle activation, if this is the entry of it. Returns `false` if it has none, is in use, or
+    /// was in use since that entry was made.
+    pub(super) fn give_up_instance(&self, of: Rank) -> bool {
         let mut inner = self.lock();
-        if !matches!(inner.phase, Phase::Idle) {
+        if !matches!(inner.phase, Phase::Idle)
+            || inner.idle_entries.instance.is_none_or(|(rank, _)| rank != of)
+        {
             return false;
         }
         inner.idle_entries.instance = None;
@@ -176,10 +180,11 @@ impl Activation {
         instance.is_some()
     }
 
-    /// Drops the state that an idle activation keeps. Returns `false` if it has none or is in use.
-    pub(super) fn give_up_cache(&self) -> bool {
+    /// Drops the state that an idle activation keeps, if this is the entry of it. Returns `false` if it has none, is in use,
+    /// or was in use since that entry was made.
+    pub(super) fn give_up_cache(&self, of: Rank) -> bool {
         let mut inner = self.lock();
-        if !matches!(inner.phase, Phase::Idle) {
+        if !matches!(inner.phase, Phase::Idle) || inner.idle_entries.cache != Some(of) {
             return false;
         }
         inner.idle_entries.cache = None;

@@ -105,16 +105,21 @@ impl Services {
         address: &ActorAddress,
         agent: &Arc<AgentRuntime>,
     ) -> (Arc<Activation>, bool) {
-        let mut active = self.active();
-        if let Some(activation) = active.get(address) {
+        if let Some(activation) = self.active().get(address) {
             // An existing one needs no eviction.
             return (activation.clone(), false);
         }
+        // Not under the table's lock: a refusal may write a line of the log.
         let (counted, is_one_too_many) = match self.active_actors.try_acquire(&address.agent_type, 1) {
             Ok(counted) => (counted, false),
             // A call is not refused for it: the turns in flight bound the actors that are not idle.
             Err(_) => (self.active_actors.charge(&address.agent_type, 1), true),
         };
+        let mut active = self.active();
+        if let Some(activation) = active.get(address) {
+            // Another call was faster.
+            return (activation.clone(), false);
+        }
         let activation = Activation::new(address.clone(), agent.clone(), counted, self.engine.memory());
         active.insert(address.clone(), activation.clone());
         (activation, is_one_too_many)

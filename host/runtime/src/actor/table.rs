@@ -60,6 +60,7 @@ impl Actors {
         let services = Arc::new(Services::new(host, &weights, &options));
         services.share_memory();
         let in_flight = SharedPool::new("turns in flight", options.max_turns_in_flight, &weights);
+        services.deliveries.lead_to(&in_flight);
         let inner = Inner { agents, options, in_flight };
         Actors { services, inner: Arc::new(inner) }
     }

@@ -29,6 +29,8 @@ pub(crate) const OVERLAP: Duration = Duration::from_secs(15);
 
 /// The topic whose events are taken in one request.
 pub(crate) const TOGETHER: &str = "together";
+/// The topic of which it panics when it is asked that.
+pub(crate) const DEFECT: &str = "defect";
 
 /// The backend.
 pub(crate) struct FakeBackend {
@@ -293,6 +295,7 @@ impl EffectDelivery for FakeBackend {
     }
 
     fn takes_together(&self, first: &EffectRequest, next: &EffectRequest) -> bool {
+        assert!(!matches!(first, EffectRequest::Publish { topic, .. } if topic == DEFECT), "a defect");
         [first, next]
             .into_iter()
             .all(|request| matches!(request, EffectRequest::Publish { topic, .. } if topic == TOGETHER))

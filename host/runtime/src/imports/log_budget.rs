@@ -103,7 +103,7 @@ impl LogBudget {
         if !took {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
-        // A line that its share drops is counted there, and the log says so once in a while.
+        // A line that the rate drops is counted there, and the log says so once in a while.
         took && self.is_within_share(bytes)
     }
 

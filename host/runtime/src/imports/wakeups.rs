@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::TurnScope;
 use super::scope::check_name;
 use crate::contract::daca::agent::types::{Error, Schedule};
-use daca_model::backend::{HOST_KEYS, Registration, WakeupKey, WakeupKind};
+use daca_model::backend::{HOST_KEYS, Registration, WakeupKey, WakeupKind, begins_like_once_mark};
 
 /// The number of reminders and timers that one turn may change.
 const MAX_PER_TURN: usize = 100;
@@ -47,6 +47,7 @@ impl TurnScope {
             ));
         }
         self.check_payload("the data", data.len())?;
+        check_wakeup_data(kind, &data)?;
         let registration = Registration {
             due: Duration::from_millis(due),
             period: schedule.period_ms.map(Duration::from_millis),
@@ -116,6 +117,30 @@ fn check_wakeup_name(name: &str) -> Result<(), Error> {
     check_name("name", name)
 }
 
+/// Checks the data of a reminder. The host marks some by itself, and takes its mark off again.
+fn check_wakeup_data(kind: WakeupKind, data: &[u8]) -> Result<(), Error> {
+    if kind == WakeupKind::Reminder && begins_like_once_mark(data) {
+        return Err(Error::Invalid(
+            "the data begin with the byte 0xff and daca:once:, which is reserved for the host".into(),
+        ));
+    }
+    Ok(())
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_agent_registers_data_with_the_mark_of_the_host() {
+        let marked = b"\xffdaca:once:0123456789abcdef";
+        let refused = check_wakeup_data(WakeupKind::Reminder, marked);
+        assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+        assert!(check_wakeup_data(WakeupKind::Reminder, &marked[1..]).is_ok());
+        assert!(check_wakeup_data(WakeupKind::Timer, marked).is_ok());
+    }
 }

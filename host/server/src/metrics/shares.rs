@@ -52,6 +52,14 @@ pub(super) fn loads(
         "The bytes that agents of the type have logged",
         ByAgentType::of(logged),
     );
+    let dropped = agents
+        .iter()
+        .map(|(agent, _)| (agent, ConstCounter::new(state.actors.log_lines_dropped(&agent.agent.name))));
+    registry.register(
+        "daca_agent_log_lines_dropped",
+        "The lines about the agent type that were dropped because the rate of the log was used up",
+        ByAgentType::of(dropped),
+    );
 }
 
 /// What each agent type has of each pool.

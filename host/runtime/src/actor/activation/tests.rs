@@ -4,6 +4,8 @@ use std::time::Duration;
 use daca_base::memory::{MemoryBudget, MemoryKind, Reservation};
 use futures::poll;
 
+use crate::actor::record::Activation;
+use crate::actor::worth::Rank;
 use crate::fake::{FakeBackend, FakeHost, IDLE_TIMEOUT, actor};
 
 fn ok(reply: &str) -> Result<String, String> {
@@ -178,4 +180,30 @@ async fn one_turn_goes_beyond_the_budget_of_memory_and_another_is_refused_after_
     assert_eq!(first.await, ok("1"));
     assert_eq!(host.call("b", "add", "1").await, ok("1"), "the first one is idle, and makes room");
     assert_eq!(host.instances(), 1);
+}
+
+/// The entry of an instance, once its actor is idle.
+async fn entry(activation: &Activation) -> Rank {
+    loop {
+        let entry = activation.lock().idle_entries.instance;
+        match entry {
+            Some((rank, _)) => return rank,
+            None => tokio::task::yield_now().await,
+        }
+    }
+}
+
+/// Whoever needs memory may have taken the entry just before the actor was called again.
+#[tokio::test(start_paused = true)]
+async fn an_old_entry_gives_up_nothing_of_an_actor_that_was_in_use_since() {
+    let host = FakeHost::start(FakeBackend::sound()).await;
+    assert_eq!(host.call("a", "add", "1").await, ok("1"));
+    let activation = host.actors.services.active().values().next().cloned().expect("it is active");
+    let old = entry(&activation).await;
+    assert_eq!(host.call("a", "add", "2").await, ok("12"));
+    let new = entry(&activation).await;
+    assert!(!activation.give_up_instance(old));
+    assert_eq!(host.instances(), 1);
+    assert!(activation.give_up_instance(new));
+    assert_eq!(host.instances(), 0);
 }

@@ -77,7 +77,11 @@ impl Shared {
             Vec::new()
         });
         if tried.iter().any(|(_, logged)| logged.is_given_up()) {
-            self.lock().add_given_up(actor);
+            let mut logs = self.lock();
+            logs.add_given_up(actor);
+            // They may have been buried, or be another host's, since the attempt began.
+            logs.note_burials(actor);
+            drop(logs);
             self.has_given_up.notify_one();
         }
         let waits_on = |id: u64| rest.iter().any(|waiting| waiting.id == id);

@@ -42,6 +42,8 @@ pub(super) struct Shared {
     pub(super) in_doubt: SharedPool,
     /// The host's budget of memory, once there is one.
     pub(super) memory: OnceLock<MemoryBudget>,
+    /// The places of its turns, once there are any.
+    pub(super) turns: OnceLock<SharedPool>,
 }
 
 /// The backlog of each agent type.

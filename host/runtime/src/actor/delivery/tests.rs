@@ -10,6 +10,7 @@ use daca_manifest::EffectOrder;
 use daca_model::backend::{BindingRequest, EffectRequest, EffectStatus};
 
 mod other_hosts;
+mod panics;
 mod remembered;
 
 const DELAY: Duration = Duration::from_millis(100);
@@ -144,6 +145,21 @@ async fn what_can_leave_at_once_has_left_when_the_commit_is_over() {
     assert_eq!(deliveries.flush(Instant::now() + MINUTE).await, 0);
 }
 
+#[tokio::test]
+async fn nothing_leaves_at_once_while_its_turn_has_the_last_place() {
+    let backend = FakeBackend::sound();
+    let deliveries = Deliveries::new(backend.clone(), Arc::default(), options());
+    let turns = SharedPool::new("turns", 1, &Weights::default());
+    deliveries.lead_to(&turns);
+    let turn = turns.try_acquire("A", 1);
+    enqueue(&deliveries, "a", vec![event("1")]);
+    assert_eq!(backend.tried(), Vec::<String>::new());
+    drop(turn);
+    assert_eq!(deliveries.flush(Instant::now() + MINUTE).await, 0);
+    enqueue(&deliveries, "b", vec![event("2")]);
+    assert_eq!(backend.tried(), ["1", "2"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_effect_is_dropped_after_its_tries_and_the_next_one_leaves() {
     let backend = FakeBackend::delivering(|name| if name == "1" { Err(away()) } else { Ok(()) });
@@ -199,17 +215,6 @@ async fn what_can_never_be_delivered_is_tried_once() {
     let (tried, outbox) = delivered(&backend, &[("a", &["1", "2"])]).await;
     assert_eq!(tried, ["1", "2"]);
     assert_eq!((outbox.counts().sent, outbox.counts().failed), (1, 1));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_backend_that_panics_ends_no_lane() {
-    let backend = FakeBackend::delivering(|name| {
-        assert_ne!(name, "1", "the backend has a defect");
-        Ok(())
-    });
-    let (tried, outbox) = delivered(&backend, &[("a", &["1"]), ("a", &["2"])]).await;
-    assert_eq!(tried, ["1", "2"]);
-    assert_eq!((outbox.counts().sent, outbox.counts().failed, outbox.counts().pending), (1, 1, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -45,9 +45,9 @@ impl Turn<'_> {
             text.push_str(words);
         }
         let text = printable(&text);
-        // The agent can fail as often as it likes, with its own words.
+        // The agent can fail as often as it likes, with its own words. That it fails is known all the same.
         let agent_type = &self.activation.address.agent_type;
-        if self.services.log_rate.take(agent_type, LINE_BYTES + text.len()).is_err() {
+        if self.services.log_rate.take_or_except(agent_type, LINE_BYTES + text.len()).is_err() {
             return;
         }
         match error {

@@ -35,6 +35,8 @@ use refused::RefusedComponents;
 
 /// The number of components that are compiled at the same time; each may take as much memory as its limit allows.
 const AT_ONCE: usize = 2;
+/// The number of scripts that are made ready at the same time. They take moments, and do not wait behind compilations.
+const SCRIPTS_AT_ONCE: usize = 2;
 
 /// Finds or creates the code of components.
 pub(super) struct Compiler {
@@ -52,6 +54,7 @@ struct Inner {
     cache: Option<CodeCache>,
     precompiled: Option<PathBuf>,
     at_once: Semaphore,
+    scripts_at_once: Semaphore,
     refused: RefusedComponents,
     stop: CancellationToken,
 }
@@ -65,8 +68,18 @@ impl Compiler {
         precompiled: Option<PathBuf>,
     ) -> Compiler {
         let (at_once, stop) = (Semaphore::new(AT_ONCE), CancellationToken::new());
-        let refused = RefusedComponents::default();
-        let inner = Inner { engine, settings, compile_in, cache, precompiled, at_once, refused, stop };
+        let (scripts_at_once, refused) = (Semaphore::new(SCRIPTS_AT_ONCE), RefusedComponents::default());
+        let inner = Inner {
+            engine,
+            settings,
+            compile_in,
+            cache,
+            precompiled,
+            at_once,
+            scripts_at_once,
+            refused,
+            stop,
+        };
         Compiler { inner: Arc::new(inner), flights: Mutex::default() }
     }
 
@@ -94,8 +107,9 @@ impl Compiler {
 
     /// Makes a script ready for the engine, or says what is wrong with it.
     pub(super) async fn prepare_script(&self, text: Bytes) -> Result<Result<Prepared, Problem>, Refusal> {
-        let Inner { settings, compile_in, stop, .. } = &*self.inner;
+        let Inner { settings, compile_in, scripts_at_once, stop, .. } = &*self.inner;
         let work = async {
+            let _place = scripts_at_once.acquire().await.map_err(|_closed| interrupted())?;
             match compile_in {
                 CompileIn::OwnProcess(limits) => {
                     parent::prepare_script(*settings, *limits, text).await.map_err(|it| it.refusal)
@@ -183,6 +197,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use daca_base::ErrorCode;
 
     use super::*;
@@ -202,6 +218,20 @@ mod tests {
         let _again = flight("c");
         let flights = compiler.flights.lock();
         assert_eq!(flights.keys().collect::<Vec<_>>(), ["c"]);
+    }
+
+    #[tokio::test]
+    async fn scripts_wait_for_each_other_and_for_no_compilation() {
+        let settings = CodeSettings { reservation: 0, any_processor: false };
+        let engine = wasmtime::Engine::default();
+        let compiler = Compiler::new(engine, settings, CompileIn::ThisProcess, None, None);
+        let _compiling = compiler.inner.at_once.acquire_many(2).await.expect("it is open");
+        let places = compiler.inner.scripts_at_once.acquire_many(2).await.expect("it is open");
+        let mut prepared = std::pin::pin!(compiler.prepare_script(Bytes::from_static(b"export {};")));
+        let waits = tokio::time::timeout(Duration::from_millis(300), prepared.as_mut()).await;
+        assert!(waits.is_err(), "there is no place");
+        drop(places);
+        assert!(prepared.await.is_ok());
     }
 
     #[tokio::test]
