@@ -227,7 +227,8 @@ impl Host {
 
     /// Waits until no turn of an actor runs: its last answer may be a moment ahead of that.
     pub async fn until_idle(&self, actor: &str) -> anyhow::Result<()> {
-        let runs = async || anyhow::Ok(self.activation(actor).await?.is_some_and(|one| one["running"] == true));
+        let runs =
+            async || anyhow::Ok(self.activation(actor).await?.is_some_and(|one| one["running"] == true));
         eventually("the actor is idle", async || Ok(!runs().await?)).await
     }
 
