@@ -48,5 +48,4 @@ export async function bundle({ plugins = [], ...options }) {
     metafile: true,
     ...options,
   });
-
 }

@@ -15,7 +15,9 @@ async function sources() {
   const { outputFiles } = await bundle({ entryPoints: [join(PACKAGE, "engine/engine.js")], absWorkingDir: PACKAGE });
   const world = await readFile(join(PACKAGE, "engine/world.wit"), "utf8");
   const { dependencies } = JSON.parse(await readFile(join(PACKAGE, "package.json"), "utf8"));
-  return { script: outputFiles[0].text, world, tool: dependencies["componentize-qjs"] };
+  // The comments of a bundle name its files, and so where the packages lie on this machine.
+  const script = outputFiles[0].text.split("\n").filter((line) => !line.startsWith("// ")).join("\n");
+  return { script, world, tool: dependencies["componentize-qjs"] };
 }
 
 /** The SHA-256 of the sources, in hexadecimal. */
@@ -23,9 +25,7 @@ export async function digestOfSources() {
   const { script, world, tool } = await sources();
   const agent = interfacesOf(await readFile(join(await contract(), "agent.wit"), "utf8"));
   const hash = createHash("sha256");
-  // The comments of a bundle name its files, and so where the packages lie on this machine.
-  const code = script.split("\n").filter((line) => !line.startsWith("// ")).join("\n");
-  for (const part of [code, world, agent, tool]) hash.update(`${part.length} `).update(part);
+  for (const part of [script, world, agent, tool]) hash.update(`${part.length} `).update(part);
   return hash.digest("hex");
 }
 

@@ -248,7 +248,7 @@ fn is_lost(error: &Error) -> bool {
     matches!(error.code, ErrorCode::VersionUnknown | ErrorCode::VersionsUnreadable)
 }
 
-/// Waits for the version that serves on the other hosts. If there is none, the error is the one that led here.
+/// Waits for the version that the other hosts serve. If there is none, the error is the one that led here.
 async fn wait_for_others(shared: &SharedType, why: Error) -> Result<(Record, Stored), Error> {
     let deadline = tokio::time::Instant::now() + OTHERS_TIMEOUT;
     loop {

@@ -1,4 +1,4 @@
-//! Kafka outlives its own end: what was written is there when it is started again.
+//! Kafka outlives its own end: its messages are there when it is started again.
 
 use std::io::{Seek as _, Write as _};
 

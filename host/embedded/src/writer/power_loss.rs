@@ -1,4 +1,4 @@
-//! A loss of power: of what was written since the last sync, the disk has any part, in units of sectors.
+//! A loss of power: the disk has any part of the writes since the last sync, in units of sectors.
 //!
 //! Whatever was acknowledged must be in the file afterwards, and the file must open.
 

@@ -76,7 +76,7 @@ impl<'a> Books<'a> {
         let mut others = ledger[..end].iter().rev().take(NEAR);
         let at_its_place = |other: &Entry| self.facts.explains(&entry.host, &other.host, time.clone());
         others.clone().next().and_then(at_its_place).or_else(|| {
-            // Only those of the same moment: what was written long before has overwritten nothing.
+            // Only those of the same moment: an entry of long before has overwritten nothing.
             others.find_map(|other| {
                 let written = self.facts.time_of(other);
                 let both = *written.start().max(time.start())..=*written.end().min(time.end());
