@@ -208,7 +208,7 @@ impl Engine {
     pub fn keep_code_of(&self, digests: &BTreeSet<String>) {
         if let Some(cache) = self.compiler.cache() {
             let mut kept = digests.clone();
-            kept.insert(script_engine::engine_digest());
+            kept.insert(script_engine::engine_digest().to_owned());
             cache.keep_only(&kept);
         }
     }

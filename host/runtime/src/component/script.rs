@@ -101,14 +101,14 @@ pub async fn precompile_script_engine(
     folder: &Path,
 ) -> Result<PathBuf, PrecompileScriptsError> {
     let digest = engine_digest();
-    let path = precompiled::file(folder, &digest);
-    if precompiled::read(folder, &engine.wasmtime, &digest).is_some() {
+    let path = precompiled::file(folder, digest);
+    if precompiled::read(folder, &engine.wasmtime, digest).is_some() {
         return Ok(path);
     }
     let name = "the engine of scripts".to_owned();
     let linked = linked(engine, Compiling::Starting).await;
     let linked = linked.map_err(|refusal| LoadError::new(name, refusal))?;
-    Ok(precompiled::write(folder, linked.pre.component(), &digest)?)
+    Ok(precompiled::write(folder, linked.pre.component(), digest)?)
 }
 
 /// Why there is no code of the engine.
@@ -136,14 +136,13 @@ async fn linked(engine: &Engine, compiling: Compiling) -> Result<LinkedEngine, R
 }
 
 async fn link(engine: &Engine, compiling: Compiling) -> Result<LinkedEngine, Refusal> {
-    let digest = engine_digest();
-    let component = engine.compiler.component(&digest, Bytes::from_static(ENGINE), compiling).await?;
+    let component = engine.compiler.component(engine_digest(), Bytes::from_static(ENGINE), compiling).await?;
     let linker = engine.linker.clone();
     let code = Arc::new(reserved_code(engine, &component));
     let linked = tokio::task::spawn_blocking(move || linker.instantiate_pre(&component));
     let pre = linked.await.map_err(|_ended| interrupted())?.map_err(|error| rejected(&root_cause(&error)))?;
     let outline = Outline::of_engine(ENGINE)?;
-    Ok(LinkedEngine { digest, outline, pre, _code: code })
+    Ok(LinkedEngine { outline, pre, _code: code })
 }
 
 fn version(
@@ -180,7 +179,7 @@ fn version(
         core_instances: linked.outline.core_instances,
         activation: ActivationCost::default(),
         _code: kept,
-        script: Some(Arc::new(Script { source, methods, engine: linked.digest.clone() })),
+        script: Some(Arc::new(Script { source, methods, engine: engine_digest().to_owned() })),
     })
 }
 

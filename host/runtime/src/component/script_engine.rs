@@ -1,6 +1,6 @@
 //! The engine of scripts, which the host brings: the component of all of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use daca_base::digest::digest;
 use daca_base::memory::Reservation;
@@ -19,7 +19,6 @@ pub(super) struct ScriptEngine(pub(super) Arc<OnceCell<LinkedEngine>>);
 
 #[derive(Clone)]
 pub(super) struct LinkedEngine {
-    pub(super) digest: String,
     pub(super) outline: Outline,
     pub(super) pre: InstancePre<InstanceState>,
     /// The part of the host's budget of memory that its code takes.
@@ -38,7 +37,8 @@ pub(super) fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Res
     )
 }
 
-/// The SHA-256 of the engine's file, under which its code is kept.
-pub(super) fn engine_digest() -> String {
-    digest(ENGINE)
+/// The SHA-256 of the engine's file, under which its code is kept. Every deployment asks for it, and the file has megabytes.
+pub(super) fn engine_digest() -> &'static str {
+    static DIGEST: LazyLock<String> = LazyLock::new(|| digest(ENGINE));
+    &DIGEST
 }
