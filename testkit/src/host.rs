@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use axum::Router;
 use bytes::Bytes;
 use daca_base::clock::moved::Machine;
 use daca_deploy::Deployer;
 use daca_model::backend::{ActorCall, ActorCalls as _, Backend as _, HOST_KEYS, Outbox, WakeupKind};
 use daca_model::{ActorAddress, CallContext, CallIdentity, HostPhase, LifecycleWriter};
 use daca_runtime::actor::{Actors, Deliveries};
+use daca_server::AppRouter;
 use futures::FutureExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,7 +40,7 @@ pub(crate) struct HostParts {
     pub(crate) effects: EffectParts,
     pub(crate) actors: Actors,
     pub(crate) deployer: Deployer,
-    pub(crate) router: Router,
+    pub(crate) router: AppRouter,
     pub(crate) inbound: Arc<Local>,
     pub(crate) lifecycle: LifecycleWriter,
     pub(crate) timeout: Duration,

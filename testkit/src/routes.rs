@@ -1,7 +1,6 @@
 //! Requests to the manifest's routes and subscriptions. They pass through the router of `daca run`; only the connection is
 //! missing, with its limits on heads and the time of bodies.
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
 use bytes::Bytes;
@@ -10,7 +9,7 @@ use daca_manifest::Manifest;
 use daca_model::Lifecycle;
 use daca_routing::CallRouter;
 use daca_runtime::actor::Actors;
-use daca_server::{AppOptions, Subscriptions, app_router};
+use daca_server::{AppOptions, AppRouter, Subscriptions, app_router};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -37,7 +36,7 @@ pub(crate) struct Served {
 }
 
 /// The router of the application's port, without a sidecar's callbacks.
-pub(crate) fn router(manifest: &Manifest, served: Served) -> Router {
+pub(crate) fn router(manifest: &Manifest, served: Served) -> AppRouter {
     let Served { subscriptions, actors, calls, deployer, lifecycle } = served;
     app_router(AppOptions {
         routes: &manifest.routes,
@@ -53,7 +52,7 @@ pub(crate) fn router(manifest: &Manifest, served: Served) -> Router {
 
 /// Sends a request, and waits for the answer.
 pub(crate) async fn send(
-    router: Router,
+    router: AppRouter,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
@@ -56,7 +55,7 @@ pub fn router(state: AdminState) -> Router {
         .merge(backup)
         .layer(DefaultBodyLimit::max(max_body))
         .layer(middleware::from_fn(super::query::check))
-        .layer(middleware::from_fn_with_state(Arc::from([]), super::head::check))
+        .layer(middleware::from_fn(super::head::refuse))
         .layer(middleware::from_fn(super::encoding::refuse))
         // The outermost layer: the body of an unauthorised request is not read.
         .layer(middleware::from_fn_with_state(token, admit))

@@ -1,8 +1,11 @@
 //! The application's port: the manifest's routes, the subscriptions' paths, and health.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::Ready;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::extract::rejection::{BytesRejection, RawPathParamsRejection};
@@ -10,11 +13,13 @@ use axum::extract::{
     ConnectInfo, DefaultBodyLimit, Extension, FromRequest as _, RawPathParams, Request, State,
 };
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
-use axum::middleware;
 use axum::response::{IntoResponse, Response};
+use axum::routing::future::RouteFuture;
 use axum::routing::{MethodFilter, MethodRouter, get, on, post};
 use bytes::Bytes;
+use futures::future::Either;
 use serde_json::json;
+use tower::Service;
 
 use super::answer::{self, HttpError, ReplyTemplate};
 use super::body::unreadable_body;
@@ -84,8 +89,38 @@ struct RouteState {
     rate: Option<RateLimiter>,
 }
 
+/// The application's port: its routes, behind what each request is checked for.
+///
+/// The check and the bound on bodies are no layers of axum's router: for each of those it makes a box of the route, of
+/// all layers within it and of their futures, and some of them twice, with each request.
+#[derive(Clone)]
+pub struct AppRouter {
+    routes: Router,
+    /// The paths whose handlers check the size of a head themselves.
+    large_heads: Arc<[String]>,
+    max_body: usize,
+}
+
+impl Service<Request> for AppRouter {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<Ready<Result<Response, Infallible>>, RouteFuture<Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Request>::poll_ready(&mut self.routes, context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        if let Err(error) = head::check(&self.large_heads, &request) {
+            return Either::Left(std::future::ready(Ok(error.into_response())));
+        }
+        DefaultBodyLimit::max(self.max_body).apply(&mut request);
+        Either::Right(self.routes.call(request))
+    }
+}
+
 /// Creates the router. The manifest was checked for colliding routes.
-pub fn router(options: AppOptions<'_>) -> Router {
+pub fn router(options: AppOptions<'_>) -> AppRouter {
     let (alive, ready, actors) =
         (options.lifecycle.clone(), options.lifecycle.clone(), options.actors.clone());
     let deployer = options.deployer;
@@ -133,11 +168,10 @@ pub fn router(options: AppOptions<'_>) -> Router {
     for (path, methods) in by_path {
         router = router.route(path, methods);
     }
-    router
+    let routes = router
         .method_not_allowed_fallback(method_not_allowed)
-        .fallback(move |request: Request| async move { not_found(&request, &known) })
-        .layer(DefaultBodyLimit::max(options.max_body))
-        .layer(middleware::from_fn_with_state(Arc::from(large_heads), head::check))
+        .fallback(move |request: Request| async move { not_found(&request, &known) });
+    AppRouter { routes, large_heads: large_heads.into(), max_body: options.max_body }
 }
 
 fn input_of(route: &Route, sidecar: Option<&SidecarSide<'_>>, actors: &Actors) -> Option<Arc<Input>> {

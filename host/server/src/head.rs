@@ -6,9 +6,7 @@
 //! in the host's format. A larger head is shortened while it is read, and its request is marked ([`HeadCut`]): a
 //! message of a binding is then dead-lettered. An event is handled, since its body is complete.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -45,13 +43,18 @@ impl HeadCut {
 
 /// Refuses heads that are larger than users need, that do not name a host, or whose body has an unknown transfer coding.
 /// `large` are the paths whose handlers call [`check_size`] themselves.
-pub(super) async fn check(State(large): State<Arc<[String]>>, request: Request, next: Next) -> Response {
-    let is_large = large.iter().any(|path| path == request.uri().path());
-    let cut = request.extensions().get::<HeadCut>().copied();
-    let checked = check_host(&request)
-        .and_then(|()| encoding::check_transfer(request.headers()))
-        .and_then(|()| if is_large { Ok(()) } else { check_size(request.uri(), request.headers(), cut) });
-    match checked {
+pub(super) fn check(large: &[String], request: &Request) -> Result<(), HttpError> {
+    check_host(request)?;
+    encoding::check_transfer(request.headers())?;
+    if large.iter().any(|path| path == request.uri().path()) {
+        return Ok(());
+    }
+    check_size(request.uri(), request.headers(), request.extensions().get::<HeadCut>().copied())
+}
+
+/// The same for all requests of a router.
+pub(super) async fn refuse(request: Request, next: Next) -> Response {
+    match check(&[], &request) {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     }

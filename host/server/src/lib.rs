@@ -7,14 +7,16 @@
 //! [`daca_routing::CallRouter`], or in [`daca_runtime::actor::Actors`] for what a sidecar has brought to its
 //! destination; nothing here knows what an actor does. [`inputs`] handles failed messages of bindings, and [`events`]
 //! events; both publish [`dead_letters`]. [`server`] accepts connections and shuts down. [`connections`] limits their
-//! number, and [`connection`] is one of them; [`head`], [`head_filter`], [`framing`] and [`socket`] limit the heads of
-//! requests, and [`body`] and [`budget`] their bodies. [`host_seal`] proves to another host that a call is of a host.
-//! [`encoding`] refuses compressed bodies, and [`upload`] reads components. [`rate`] counts the callers of a route.
-//! [`lingering`] lets clients see why a body was refused, and [`unreadable`] why a request was.
+//! number, [`connection`] is one of them, and [`answering`] the end of a request on it; [`head`], [`head_filter`],
+//! [`framing`] and [`socket`] limit the heads of requests, and [`body`] and [`budget`] their bodies. [`host_seal`]
+//! proves to another host that a call is of a host. [`encoding`] refuses compressed bodies, and [`upload`] reads
+//! components. [`rate`] counts the callers of a route. [`lingering`] lets clients see why a body was refused, and
+//! [`unreadable`] why a request was.
 
 mod admin;
 mod admin_state;
 mod answer;
+mod answering;
 mod app;
 mod backup;
 mod body;
@@ -53,8 +55,13 @@ mod versions;
 pub use admin::router as admin_router;
 pub use admin_state::AdminState;
 pub use answer::call_status;
-pub use app::{AppOptions, SidecarSide, router as app_router};
+pub use app::{AppOptions, AppRouter, SidecarSide, router as app_router};
 pub use host_seal::HostSeal;
-pub use server::{Server, ServerOptions, listen};
+pub use server::{PortService, Server, ServerOptions, listen};
 pub use subscriptions::Subscriptions;
 pub use token::{AdminToken, AppToken};
+
+/// The application's port.
+pub type AppServer = Server<AppRouter>;
+/// The operator's port.
+pub type AdminServer = Server<axum::Router>;

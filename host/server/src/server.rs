@@ -5,18 +5,15 @@ use std::convert::Infallible;
 use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use futures::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -25,13 +22,13 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, PollSemaphore};
-use tower::ServiceExt as _;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::{Service, ServiceExt as _};
 
 use super::answer::HttpError;
+use super::answering::Answering;
 use super::body::{BodyBounds, RequestBody};
 use super::budget::Budget;
-use super::connection::{Connection, Handled};
+use super::connection::Connection;
 use super::connections::{ConnectionPermit, Connections};
 use super::head::{self, HeadCut};
 use super::lingering::Lingering;
@@ -77,16 +74,31 @@ pub struct ServerOptions {
     pub behind_sidecar: bool,
 }
 
+/// What answers the requests of a port.
+pub trait PortService:
+    Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
+impl<T> PortService for T where
+    T: Service<Request, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
 /// A listening port.
-pub struct Server {
+pub struct Server<A> {
     listener: TcpListener,
-    serving: Arc<Serving>,
+    serving: Arc<Serving<A>>,
     connections: Arc<Connections>,
 }
 
 /// The state that all connections of a port share.
-struct Serving {
-    router: Router,
+struct Serving<A> {
+    router: A,
     health: &'static [&'static str],
     bodies: BodyBounds,
     bodies_of_sidecar: BodyBounds,
@@ -97,7 +109,7 @@ struct Serving {
     unread: Seldom,
 }
 
-impl Serving {
+impl<A> Serving<A> {
     fn bodies(&self, connection: &Connection) -> BodyBounds {
         let bounds = if connection.of_sidecar { &self.bodies_of_sidecar } else { &self.bodies };
         bounds.of_peer(connection.peer)
@@ -113,14 +125,9 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-impl Server {
+impl<A: PortService> Server<A> {
     /// Listens from now on; connections are served by [`Server::run`].
-    pub fn new(listener: TcpListener, router: Router, options: ServerOptions) -> Server {
-        let router =
-            router.layer(CatchPanicLayer::custom(|_panic: Box<dyn std::any::Any + Send>| -> Response {
-                let detail = "The host failed unexpectedly. Its log has the details.";
-                HttpError::new(ErrorCode::Internal, detail).into_response()
-            }));
+    pub fn new(listener: TcpListener, router: A, options: ServerOptions) -> Server<A> {
         let bodies = |budget| BodyBounds {
             largest: options.max_body,
             time: options.body_time,
@@ -203,14 +210,14 @@ impl Server {
 }
 
 /// Serves one connection to its end.
-fn serve(
+fn serve<A: PortService>(
     stream: TcpStream,
     peer: SocketAddr,
     place: ConnectionPermit,
-    serving: Arc<Serving>,
+    serving: Arc<Serving<A>>,
     graceful: &GracefulShutdown,
-) -> impl Future<Output = ()> + use<> {
-    // Answers are small: waiting to fill a packet only delays them. If it fails, they are only slower.
+) -> impl Future<Output = ()> + use<A> {
+    // PortService are small: waiting to fill a packet only delays them. If it fails, they are only slower.
     stream.set_nodelay(true).ok();
     let connection = place.connection.clone();
     let large_heads = PollSemaphore::new(serving.large_heads[usize::from(connection.of_sidecar)].clone());
@@ -243,7 +250,7 @@ fn serve(
                 }
                 let response = answer.await;
                 drop(large_head);
-                Ok::<_, Infallible>(response.map(|body| Answering { body, _handled: handled }))
+                Ok::<_, Infallible>(response.map(|body| Answering::new(body, handled)))
             }
         })
     };
@@ -279,7 +286,12 @@ async fn until_ended(
 
 /// Logs why a connection ended early. `answered` is the code of the answer to a request that hyper could not read: how
 /// its connection ended does not matter then.
-fn log_end(serving: &Serving, peer: SocketAddr, error: Option<&hyper::Error>, answered: Option<ErrorCode>) {
+fn log_end<A>(
+    serving: &Serving<A>,
+    peer: SocketAddr,
+    error: Option<&hyper::Error>,
+    answered: Option<ErrorCode>,
+) {
     match error {
         _ if answered.is_some() => log_refusal(&serving.refused, peer, error, answered),
         Some(error) if error.is_parse() => log_refusal(&serving.refused, peer, Some(error), None),
@@ -312,14 +324,14 @@ fn is_unread(error: &hyper::Error) -> bool {
     cause.and_then(io::Error::get_ref).is_some_and(|cause| cause.is::<AnswerTooSlow>())
 }
 
-/// Answers one request.
-async fn answer(
+/// PortService one request.
+async fn answer<A: PortService>(
     request: hyper::Request<Incoming>,
     cut_lines: usize,
     peer: SocketAddr,
     connection: Arc<Connection>,
     bodies: Arc<BodyBounds>,
-    serving: Arc<Serving>,
+    serving: Arc<Serving<A>>,
 ) -> Response {
     // One that had to make room meanwhile has no place any more.
     let has_place = !connection.is_spare && !connection.evicted.is_cancelled();
@@ -337,8 +349,13 @@ async fn answer(
     if cut_lines > 0 {
         request.extensions_mut().insert(HeadCut { lines: cut_lines });
     }
-    let response = serving.router.clone().oneshot(request).await;
-    let mut response = response.unwrap_or_else(|never| match never {});
+    let mut response = match AssertUnwindSafe(serving.router.clone().oneshot(request)).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Err(_panic) => {
+            let detail = "The host failed unexpectedly. Its log has the details.";
+            HttpError::new(ErrorCode::Internal, detail).into_response()
+        }
+    };
     if response.status() == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
         && let Some(left_out) = serving.large.admit()
     {
@@ -349,30 +366,4 @@ async fn answer(
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
-}
-
-/// An answer's body. The request is handled until hyper has all of it.
-struct Answering {
-    body: Body,
-    _handled: Handled,
-}
-
-impl http_body::Body for Answering {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

@@ -8,8 +8,8 @@ use daca_base::memory::MemoryBudget;
 use daca_manifest::{self as manifest, Manifest};
 use daca_model::{Lifecycle, MAX_COMPONENT};
 use daca_server::{
-    self as server, AdminState, AdminToken, AppOptions, AppToken, HostSeal, Server, ServerOptions,
-    SidecarSide,
+    self as server, AdminServer, AdminState, AdminToken, AppOptions, AppServer, AppToken, HostSeal,
+    ServerOptions, SidecarSide,
 };
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
@@ -26,8 +26,8 @@ const ADMIN_BODY_TIME: Duration = Duration::from_secs(120);
 
 /// The listening ports.
 pub(super) struct Ports {
-    pub(super) app: Server,
-    pub(super) admin: Server,
+    pub(super) app: AppServer,
+    pub(super) admin: AdminServer,
     /// Closes the operator's port, and ends those who follow the log.
     pub(super) stop_admin: CancellationToken,
 }
@@ -79,8 +79,8 @@ impl Ports {
         let memory = core.actors.memory().clone();
         let app_options = app_server(&manifest.host, shares, behind_sidecar, memory.clone());
         Ok(Ports {
-            app: Server::new(app_listener, app, app_options),
-            admin: Server::new(
+            app: AppServer::new(app_listener, app, app_options),
+            admin: AdminServer::new(
                 listen(options.admin, "--admin")?,
                 admin,
                 admin_server(&manifest.host, shares, memory),
