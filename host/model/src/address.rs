@@ -48,6 +48,12 @@ impl ActorAddress {
         Ok(ActorAddress::unchecked(agent_type, id))
     }
 
+    /// The same for a type of the manifest, whose name was checked, and is shared by the addresses.
+    pub fn of_type(agent_type: &Arc<str>, id: &str) -> Result<ActorAddress, AddressError> {
+        check_actor_id(id)?;
+        Ok(ActorAddress { agent_type: agent_type.clone(), id: id.into() })
+    }
+
     /// Creates an address from parts that were checked when they were stored.
     pub fn unchecked(agent_type: &str, id: &str) -> ActorAddress {
         ActorAddress { agent_type: agent_type.into(), id: id.into() }

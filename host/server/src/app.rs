@@ -10,8 +10,9 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::extract::rejection::{BytesRejection, RawPathParamsRejection};
 use axum::extract::{
-    ConnectInfo, DefaultBodyLimit, Extension, FromRequest as _, RawPathParams, Request, State,
+    ConnectInfo, DefaultBodyLimit, FromRequest as _, FromRequestParts as _, RawPathParams, Request, State,
 };
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
@@ -23,7 +24,7 @@ use tower::Service;
 
 use super::answer::{self, HttpError, ReplyTemplate};
 use super::body::unreadable_body;
-use super::call::{self, PathParameters};
+use super::call;
 use super::callbacks::{self, Callbacks};
 use super::encoding;
 use super::event_retries::Retries;
@@ -205,27 +206,26 @@ fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
     headers.get("traceparent")?.to_str().ok().filter(|text| text.len() <= MAX_TRACEPARENT).map(Arc::from)
 }
 
-async fn run_route(
-    State(state): State<Arc<RouteState>>,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
-    path: Result<RawPathParams, RawPathParamsRejection>,
-    uri: Uri,
-    headers: HeaderMap,
-    cut: Option<Extension<HeadCut>>,
-    request: Request,
-) -> Response {
-    let cut = cut.map(|Extension(cut)| cut);
+/// Takes the request as a whole: what it takes apart itself need not be copied.
+async fn run_route(State(state): State<Arc<RouteState>>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let path = RawPathParams::from_request_parts(&mut parts, &()).await;
+    let Parts { uri, headers, extensions, .. } = parts;
+    let cut = extensions.get::<HeadCut>().copied();
     let input = state.input.as_ref().filter(|input| input.sent(&headers));
     // A broker is no caller: its messages would only come again, and hold up those behind them. Without a token anybody
     // may be it.
     let rate = state.rate.as_ref().filter(|_| !input.is_some_and(|input| input.has_token()));
-    let peer = peer.map(|Extension(ConnectInfo(peer))| peer.ip());
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let mut standing = rate.and_then(|rate| rate.count_early(peer, &headers));
     if let (Some(rate), Some(refused)) = (rate, standing.filter(|standing| !standing.is_accepted)) {
         let refusal = refuse(&state.route, rate.refusal(refused)).into_response();
         return described(refusal, Some(rate), standing);
     }
-    let body = Bytes::from_request(request, &()).await;
+    // The bound on its body is among the extensions.
+    let mut unread = Request::new(body);
+    *unread.extensions_mut() = extensions;
+    let body = Bytes::from_request(unread, &()).await;
     let identity = match input {
         Some(input) => Ok(input.message_id(&headers).map(CallIdentity::Message)),
         None => head::check_size(&uri, &headers, cut).and_then(|()| identity(&state.route, &headers)),
@@ -235,7 +235,7 @@ async fn run_route(
         Err(error) => return error.into_response(),
     };
     let context = CallContext { traceparent: traceparent(&headers), identity, ..CallContext::default() };
-    let bytes = body.as_ref().ok().cloned();
+    let bytes = input.and_then(|_| body.as_ref().ok().cloned());
     let tried = match cut {
         // The message may have contained anything there. A truncated body is complete when it is redelivered.
         Some(cut) if body.is_ok() => Err(cut.refusal()),
@@ -274,8 +274,6 @@ async fn try_route(
     (context, rate, standing): (CallContext, Option<&RateLimiter>, &mut Option<Standing>),
 ) -> Result<Response, HttpError> {
     let path = path.map_err(|error| HttpError::new(ErrorCode::PathInvalid, error.body_text()))?;
-    let path =
-        path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<PathParameters>();
     let body = body.map_err(unreadable_body)?;
     if !body.is_empty() {
         encoding::check(headers)?;
@@ -288,7 +286,7 @@ async fn try_route(
         };
         tracing::info!(path = state.route.path, "{}", printable(&line));
     }
-    let call = call::actor_call(&state.route.call, &path, &document)?;
+    let call = call::actor_call(&state.route.call, Some(&path), &document)?;
     if let Some(rate) = rate
         && let Some(counted) = rate.count_actor(&call.actor)
     {

@@ -1,7 +1,8 @@
 //! Turns a JSON document and a path into the call of an actor, as the manifest describes it.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 
+use axum::extract::RawPathParams;
 use axum::http::HeaderMap;
 use bytes::Bytes;
 
@@ -15,26 +16,26 @@ use daca_model::{ActorAddress, CallError, CallIdentity, check_agent_type};
 /// The header with which a caller may repeat a call (draft-ietf-httpapi-idempotency-key-header).
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// Parameters of a path, percent-decoded.
-pub(super) type PathParameters = HashMap<String, String>;
-
 /// Creates the call. The document's own bytes are passed on: numbers and the order of fields are preserved. The
-/// document may be missing if the call needs nothing of it.
+/// document may be missing if the call needs nothing of it, and the parameters of the path where there are none.
 pub(super) fn actor_call(
     call: &Call,
-    path: &PathParameters,
+    path: Option<&RawPathParams>,
     document: &Result<Document, json::Error>,
 ) -> Result<ActorCall, HttpError> {
     let document = || document.as_ref().map_err(unusable);
-    let id = match &call.actor_id {
-        ActorIdSource::Path(parameter) => path.get(parameter).cloned().unwrap_or_default(),
+    let id: Cow<'_, str> = match &call.actor_id {
+        ActorIdSource::Path(parameter) => {
+            let found = path.and_then(|path| path.iter().find(|(name, _)| name == parameter));
+            found.map_or(Cow::default(), |(_, value)| value.into())
+        }
         ActorIdSource::Field { name, default } => {
             let field = object(document()?)?.present_field(name);
-            id_in_field(name, field.as_ref(), default.as_deref())?
+            id_in_field(name, field.as_ref(), default.as_deref())?.into()
         }
     };
     let actor =
-        ActorAddress::new(&call.agent_type, &id).map_err(|reason| CallError::invalid_id(&id, reason))?;
+        ActorAddress::of_type(&call.agent_type, &id).map_err(|reason| CallError::invalid_id(&id, reason))?;
     let payload = match &call.payload {
         Payload::Body => document()?.bytes().clone(),
         Payload::Nothing => Bytes::new(),

@@ -90,7 +90,7 @@ impl Subscriptions {
             tracing::info!(path, "{}", printable(&log.render(&data)));
         }
         let Some(call) = &subscription.call else { return Err(EventOutcome::Success) };
-        match call::actor_call(call, &HashMap::new(), &Ok(data)) {
+        match call::actor_call(call, None, &Ok(data)) {
             Ok(call) => {
                 let identity = events::identity(path, &document);
                 let original = subscription.dead_letter.is_some().then_some(document);
