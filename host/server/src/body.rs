@@ -219,7 +219,7 @@ async fn whole(
     mut held: Held,
 ) -> Result<Bytes, BodyError> {
     let mut data = Vec::<u8>::new();
-    loop {
+    while !body.is_end_stream() {
         let piece = std::future::poll_fn(|context| clock.poll_piece(&mut body, context)).await;
         let Some(frame) = piece.transpose()? else { break };
         let Ok(piece) = frame.into_data() else { continue };
@@ -230,9 +230,7 @@ async fn whole(
         if bytes > data.capacity() {
             // By itself it would grow to twice the size, and more than is counted.
             let capacity = if data.is_empty() { bytes } else { largest.min(bytes + bytes / 4) };
-            let waits = Instant::now();
-            held.cover(capacity).await?;
-            clock.start += waits.elapsed();
+            clock.start += held.cover(capacity).await?;
             data.reserve_exact(capacity - data.len());
         }
         data.extend_from_slice(&piece);
@@ -246,15 +244,16 @@ pub(super) struct Clock {
     time: Duration,
     least_rate: usize,
     bytes: usize,
-    alarm: Pin<Box<tokio::time::Sleep>>,
+    /// It was asked whether it is too late.
+    was_asked: bool,
+    alarm: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 impl Clock {
     /// Starts now, after so many bytes have passed.
     pub(super) fn new(bounds: &BodyBounds, bytes: usize) -> Clock {
-        let start = Instant::now();
-        let alarm = Box::pin(tokio::time::sleep_until(start));
-        Clock { start, time: bounds.time, least_rate: bounds.least_rate.max(1), bytes, alarm }
+        let (start, least_rate) = (Instant::now(), bounds.least_rate.max(1));
+        Clock { start, time: bounds.time, least_rate, bytes, was_asked: false, alarm: None }
     }
 
     /// Counts passed bytes.
@@ -279,7 +278,7 @@ impl Clock {
             if let Some(Ok(frame)) = &piece {
                 self.count(frame.data_ref().map_or(0, Bytes::len));
                 // A body that always has a piece ready can be too late as well.
-                if Instant::now() > self.start + self.time && !body.is_end_stream() {
+                if !body.is_end_stream() && Instant::now() > self.start + self.time {
                     body.cut();
                     return Poll::Ready(Some(Err(BodyError::TooSlow)));
                 }
@@ -291,13 +290,19 @@ impl Clock {
         Poll::Ready(Some(Err(BodyError::TooSlow)))
     }
 
-    /// Ready when it is too late.
+    /// Ready when it is too late. The first time it has the task polled again, and sets no timer: hyper hands a body over
+    /// when its connection is polled the next time, so most bodies need none.
     pub(super) fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let due = self.due();
-        if self.alarm.deadline() != due {
-            self.alarm.as_mut().reset(due);
+        if !std::mem::replace(&mut self.was_asked, true) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        self.alarm.as_mut().poll(context)
+        let due = self.due();
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        if alarm.deadline() != due {
+            alarm.as_mut().reset(due);
+        }
+        alarm.as_mut().poll(context)
     }
 }
 

@@ -23,9 +23,12 @@ const UNIT: usize = 1024;
 /// The total time that a body waits for space before it is refused.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The budget. Cheap to clone.
+/// The budget. Cheap to clone: each body has it.
 #[derive(Clone)]
-pub(super) struct Budget {
+pub(super) struct Budget(Arc<Pools>);
+
+#[derive(Clone)]
+struct Pools {
     all: Pool,
     /// The share that one peer on another machine may have: half.
     of_peer: Option<Arc<Pool>>,
@@ -75,26 +78,27 @@ impl Budget {
         let units = units.saturating_sub(finishers * largest).min(Semaphore::MAX_PERMITS);
         let largest_peer = (units.div_ceil(2), finishers.div_ceil(2));
         let all = Pool::new(units, finishers);
-        Budget { all, of_peer: None, largest_peer, peers: Arc::default(), memory: None }
+        Budget(Arc::new(Pools { all, of_peer: None, largest_peer, peers: Arc::default(), memory: None }))
     }
 
     /// The same within the host's budget of memory.
     pub(super) fn within(self, memory: &MemoryBudget) -> Budget {
-        Budget { memory: Some(memory.clone()), ..self }
+        Budget(Arc::new(Pools { memory: Some(memory.clone()), ..(*self.0).clone() }))
     }
 
     /// The budget for one peer on another machine: no more than half, so that it cannot take everything from others.
     pub(super) fn of_peer(&self, peer: IpAddr) -> Budget {
-        let mut peers = self.peers.lock();
+        let mut peers = self.0.peers.lock();
         let known = peers.get(&peer).and_then(Weak::upgrade);
         let pool = known.unwrap_or_else(|| {
             peers.retain(|_, pool| pool.strong_count() > 0);
-            let pool = Arc::new(Pool::new(self.largest_peer.0, self.largest_peer.1));
+            let (units, finishers) = self.0.largest_peer;
+            let pool = Arc::new(Pool::new(units, finishers));
             peers.insert(peer, Arc::downgrade(&pool));
             pool
         });
         drop(peers);
-        Budget { of_peer: Some(pool), ..self.clone() }
+        Budget(Arc::new(Pools { of_peer: Some(pool), ..(*self.0).clone() }))
     }
 
     /// The budget of the sidecar's connections, and that of all others. Without a sidecar they are the same.
@@ -112,7 +116,7 @@ impl Budget {
             budget: self.clone(),
             units: Share::default(),
             finishes: Share::default(),
-            reserved: self.memory.as_ref().map(|memory| memory.reservation(MemoryKind::Bodies, None)),
+            reserved: self.0.memory.as_ref().map(|memory| memory.reservation(MemoryKind::Bodies, None)),
             time_left: WAIT_TIMEOUT,
         }
     }
@@ -144,39 +148,56 @@ impl Share {
 impl Budget {
     /// Takes the same amount of both, as soon as it is available. `None` if the host is gone.
     async fn take(&self, of: fn(&Pool) -> &Arc<Semaphore>, count: u32) -> Option<Share> {
-        let of_peer = match &self.of_peer {
+        let of_peer = match &self.0.of_peer {
             Some(pool) => Some(of(pool).clone().acquire_many_owned(count).await.ok()?),
             None => None,
         };
-        let all = of(&self.all).clone().acquire_many_owned(count).await.ok()?;
+        let all = of(&self.0.all).clone().acquire_many_owned(count).await.ok()?;
+        Some(Share { all: Some(all), of_peer })
+    }
+
+    /// Takes so many units, if they are available now: those who wait for them come first.
+    fn take_units_now(&self, count: u32) -> Option<Share> {
+        let of_peer = match &self.0.of_peer {
+            Some(pool) => Some(pool.units.clone().try_acquire_many_owned(count).ok()?),
+            None => None,
+        };
+        let all = self.0.all.units.clone().try_acquire_many_owned(count).ok()?;
         Some(Share { all: Some(all), of_peer })
     }
 }
 
 impl Held {
-    /// Extends the share to so many bytes in total.
-    pub(super) async fn cover(&mut self, bytes: usize) -> Result<(), NoRoom> {
-        self.take(bytes).await?;
-        self.reserve(bytes as u64).await
+    /// Extends the share to so many bytes in total. Returns the time that it has waited for them.
+    pub(super) async fn cover(&mut self, bytes: usize) -> Result<Duration, NoRoom> {
+        let for_bodies = self.take(bytes).await?;
+        Ok(for_bodies + self.reserve(bytes as u64).await?)
     }
 
     /// Extends the part of the host's memory. One that finishes waits, too: what others hold may not be bodies.
-    async fn reserve(&mut self, bytes: u64) -> Result<(), NoRoom> {
-        let Some(reserved) = &mut self.reserved else { return Ok(()) };
-        let begun = Instant::now();
+    async fn reserve(&mut self, bytes: u64) -> Result<Duration, NoRoom> {
+        let Some(reserved) = &mut self.reserved else { return Ok(Duration::ZERO) };
         let more = bytes.saturating_sub(reserved.bytes());
+        // Without a look at the clock: most bodies find room at once.
+        if reserved.try_grow(more) {
+            return Ok(Duration::ZERO);
+        }
+        let begun = Instant::now();
         reserved.wait_grow(more, self.time_left).await.map_err(|_exhausted| NoRoom::Memory)?;
-        self.time_left = self.time_left.saturating_sub(begun.elapsed());
-        Ok(())
+        Ok(self.waited_since(begun))
     }
 
-    async fn take(&mut self, bytes: usize) -> Result<(), NoRoom> {
+    async fn take(&mut self, bytes: usize) -> Result<Duration, NoRoom> {
         let Held { budget, units, finishes, time_left, .. } = self;
         let missing = bytes.div_ceil(UNIT).saturating_sub(units.count());
         if missing == 0 || finishes.count() > 0 {
-            return Ok(());
+            return Ok(Duration::ZERO);
         }
         let missing = u32::try_from(missing).map_err(|_| NoRoom::Bodies)?;
+        if let Some(more) = budget.take_units_now(missing) {
+            units.add(more);
+            return Ok(Duration::ZERO);
+        }
         let begun = Instant::now();
         tokio::select! {
             biased;
@@ -185,8 +206,13 @@ impl Held {
             () = tokio::time::sleep(*time_left) => return Err(NoRoom::Bodies),
             else => return Err(NoRoom::Bodies),
         }
-        *time_left = time_left.saturating_sub(begun.elapsed());
-        Ok(())
+        Ok(self.waited_since(begun))
+    }
+
+    fn waited_since(&mut self, begun: Instant) -> Duration {
+        let waited = begun.elapsed();
+        self.time_left = self.time_left.saturating_sub(waited);
+        waited
     }
 }
 
@@ -253,7 +279,7 @@ mod tests {
         loop {
             let mut body = greedy.hold();
             match body.cover(32 * 1024).await {
-                Ok(()) => bodies.push(body),
+                Ok(_waited) => bodies.push(body),
                 Err(_full) => break,
             }
         }
