@@ -8,9 +8,9 @@
 //! destination; nothing here knows what an actor does. [`inputs`] handles failed messages of bindings, and [`events`]
 //! events; both publish [`dead_letters`]. [`server`] accepts connections and shuts down. [`connections`] limits their
 //! number, [`connection`] is one of them, and [`answering`] the end of a request on it; [`head`], [`head_filter`],
-//! [`framing`] and [`socket`] limit the heads of requests, and [`body`] and [`budget`] their bodies. [`host_seal`]
-//! proves to another host that a call is of a host. [`encoding`] refuses compressed bodies, and [`upload`] reads
-//! components. [`rate`] counts the callers of a route. [`lingering`] lets clients see why a body was refused, and
+//! [`head_timer`], [`framing`] and [`socket`] limit the heads of requests, and [`body`] and [`budget`] their bodies.
+//! [`host_seal`] proves to another host that a call is of a host. [`encoding`] refuses compressed bodies, and [`upload`]
+//! reads components. [`rate`] counts the callers of a route. [`lingering`] lets clients see why a body was refused, and
 //! [`unreadable`] why a request was.
 
 mod admin;
@@ -34,6 +34,7 @@ mod events;
 mod framing;
 mod head;
 mod head_filter;
+mod head_timer;
 mod host_seal;
 mod inputs;
 mod lingering;

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
@@ -31,9 +31,10 @@ use super::budget::Budget;
 use super::connection::Connection;
 use super::connections::{ConnectionPermit, Connections};
 use super::head::{self, HeadCut};
+use super::head_timer::HeadTimer;
 use super::lingering::Lingering;
 use super::seldom::Seldom;
-use super::socket::{AnswerTooSlow, HEAD_TIMEOUT, IDLE_TIMEOUT, LARGE_HEADS, Socket};
+use super::socket::{AnswerTooSlow, HEAD_TIMEOUT, LARGE_HEADS, Socket};
 use daca_base::ErrorCode;
 use daca_base::memory::MemoryBudget;
 
@@ -229,8 +230,8 @@ fn serve<A: PortService>(
     // The socket has the relevant timer, which waits for the previous answer. With one of its own, hyper reads on after
     // an answer.
     builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE_TIMEOUT + HEAD_TIMEOUT + serving.bodies.time)
+        .timer(HeadTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
         .max_headers(head::MAX_LINES)
         .max_buf_size(head::MAX_BYTES)
         .half_close(connection.may_half_close())

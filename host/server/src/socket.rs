@@ -39,7 +39,7 @@ pub(super) const LARGE_HEADS: usize = 16;
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// A client that has sent nothing for this time since its last answer is disconnected. Proxies keep their connections
 /// for a minute: one that is used at the moment in which it is closed costs them a request.
-pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// The same on a connection that serves health checks only: there are few of them.
 const SPARE_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 
