@@ -2,7 +2,7 @@
 //!
 //! A sidecar turns the headers of a Kafka message into HTTP headers, and resends a message that is answered 4xx
 //! forever: the messages behind it are never handled. So the parser accepts about everything that a Kafka message can
-//! contain ([`MAX_LINES`], [`MAX_BYTES`]). Users' requests have smaller limits, which are checked here and answered
+//! contain ([`BEHIND_SIDECAR`], [`MAX_BYTES`]). Users' requests have smaller limits, which are checked here and answered
 //! in the host's format. A larger head is shortened while it is read, and its request is marked ([`HeadCut`]): a
 //! message of a binding is then dead-lettered. An event is handled, since its body is complete.
 
@@ -15,9 +15,21 @@ use super::answer::HttpError;
 use super::encoding;
 use daca_base::ErrorCode;
 
-/// The header lines that are parsed. hyper takes 64 bytes for each of them whenever it parses a head, whether they are
-/// used or not (about 0.2 µs for 8,000), and `HeaderMap` panics beyond 24,576.
-pub(super) const MAX_LINES: usize = 8_000;
+/// The header lines of a head.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LineLimits {
+    /// Those that hyper parses. It takes 64 bytes for each of them whenever it parses a head, whether they are used or
+    /// not, and `HeaderMap` panics beyond 24,576.
+    pub(super) parsed: usize,
+    /// Further ones pass only if they determine how a request is read. The rest is for these.
+    pub(super) passed: usize,
+}
+
+/// On a port behind a sidecar.
+pub(super) const BEHIND_SIDECAR: LineLimits = LineLimits { parsed: 8_000, passed: 4_000 };
+/// On any other port. Nobody resends what is refused there, and half a megabyte for each head is not worth it: the
+/// allocator has to put together what it keeps of smaller pieces.
+pub(super) const WITHOUT_SIDECAR: LineLimits = LineLimits { parsed: 256, passed: PEOPLES_LINES };
 /// The bytes of a head that are read: a message of Kafka's default maximum size (1 MB) whose bytes are all URL-encoded,
 /// three for one.
 pub(super) const MAX_BYTES: usize = 4 * 1024 * 1024;

@@ -12,7 +12,7 @@
 //! The first line of HTTP/2 gets a NUL as well: hyper would close the connection without an answer.
 
 use super::framing::{Body, Field, Framing, FramingFault};
-use super::head;
+use super::head::{self, LineLimits};
 
 /// The limits beyond which a head is shortened.
 #[derive(Debug, Clone, Copy)]
@@ -29,14 +29,18 @@ pub(super) struct Bounds {
     pub(super) dropped: usize,
 }
 
-/// The rest of hyper's own limits is reserved for the lines that always pass.
-pub(super) const BOUNDS: Bounds = Bounds {
-    lines: head::MAX_LINES / 2,
-    bytes: head::MAX_BYTES / 8 * 7,
-    name: 8 * 1024,
-    value: 16 * 1024,
-    dropped: 64 * 1024 * 1024,
-};
+impl Bounds {
+    /// The rest of hyper's own limits is reserved for the lines that always pass.
+    pub(super) fn of(lines: LineLimits) -> Bounds {
+        Bounds {
+            lines: lines.passed,
+            bytes: head::MAX_BYTES / 8 * 7,
+            name: 8 * 1024,
+            value: 16 * 1024,
+            dropped: 64 * 1024 * 1024,
+        }
+    }
+}
 
 /// Names that always pass: they determine how a request is read.
 const ALWAYS: [&str; 6] = ["connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"];

@@ -30,7 +30,7 @@ use super::body::{BodyBounds, RequestBody};
 use super::budget::Budget;
 use super::connection::Connection;
 use super::connections::{ConnectionPermit, Connections};
-use super::head::{self, HeadCut};
+use super::head::{self, HeadCut, LineLimits};
 use super::head_timer::HeadTimer;
 use super::lingering::Lingering;
 use super::seldom::Seldom;
@@ -103,6 +103,7 @@ struct Serving<A> {
     health: &'static [&'static str],
     bodies: BodyBounds,
     bodies_of_sidecar: BodyBounds,
+    lines: LineLimits,
     /// Large heads of the sidecar, and of all others: only the sidecar itself may delay a broker's message.
     large_heads: [Arc<Semaphore>; 2],
     refused: Seldom,
@@ -154,6 +155,7 @@ impl<A: PortService> Server<A> {
                 health: options.health,
                 bodies: bodies(of_others),
                 bodies_of_sidecar: bodies(of_sidecar),
+                lines: if options.behind_sidecar { head::BEHIND_SIDECAR } else { head::WITHOUT_SIDECAR },
                 large_heads,
                 refused: Seldom::default(),
                 large: Seldom::default(),
@@ -225,14 +227,15 @@ fn serve<A: PortService>(
     // Once for all requests: a budget has counters that all connections share, and that of a peer is behind a lock.
     let bodies = Arc::new(serving.bodies(&connection));
     let answered = Arc::<OnceLock<ErrorCode>>::default();
-    let socket = Socket::new(stream, connection.clone(), large_heads, bodies.clone(), answered.clone());
+    let heads = (serving.lines, large_heads);
+    let socket = Socket::new(stream, connection.clone(), heads, bodies.clone(), answered.clone());
     let mut builder = Builder::new();
     // The socket has the relevant timer, which waits for the previous answer. With one of its own, hyper reads on after
     // an answer.
     builder
         .timer(HeadTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .max_headers(head::MAX_LINES)
+        .max_headers(serving.lines.parsed)
         .max_buf_size(head::MAX_BYTES)
         .half_close(connection.may_half_close())
         .keep_alive(!connection.is_spare);

@@ -24,7 +24,8 @@ use tokio_util::sync::PollSemaphore;
 
 use super::body::{BodyBounds, Clock};
 use super::connection::{Activity, Connection};
-use super::head_filter::{BOUNDS, HeadFilter};
+use super::head::LineLimits;
+use super::head_filter::{Bounds, HeadFilter};
 use super::unreadable::{self, Refusal};
 use daca_base::ErrorCode;
 
@@ -141,7 +142,7 @@ impl Socket {
     pub(super) fn new(
         stream: TcpStream,
         connection: Arc<Connection>,
-        large_heads: PollSemaphore,
+        (lines, large_heads): (LineLimits, PollSemaphore),
         bounds: Arc<BodyBounds>,
         refused: Arc<OnceLock<ErrorCode>>,
     ) -> Socket {
@@ -153,7 +154,7 @@ impl Socket {
             requests: 0,
             large_heads,
             head_time: HeadTime::new(head_timeout),
-            filter: HeadFilter::new(BOUNDS),
+            filter: HeadFilter::new(Bounds::of(lines)),
             filtered: Bytes::new(),
             instead: None,
             refused,
