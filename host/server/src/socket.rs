@@ -170,6 +170,11 @@ impl Socket {
                 return Poll::Ready(Ok(()));
             }
             ready!(self.poll_head(context));
+            // First: the buffer below is filled with zeros, which half of all attempts to read need not cost.
+            if self.stream.poll_read_ready(context)?.is_pending() {
+                self.connection.activity.note_wait();
+                return Poll::Pending;
+            }
             let most = buffer.remaining().min(READ);
             let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
             let polled = Pin::new(&mut self.stream).poll_read(context, &mut part);
