@@ -11,18 +11,19 @@
 //! keeps the rest of this crate away from serde_json's own parsers.
 
 mod meaning;
+mod scan;
 mod unknown;
 mod writer;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 pub use meaning::meaning_of;
+use scan::{Fields, Items, depth, end_of_string, is_deeper, is_space, skip_space, string};
 pub use unknown::UnknownFields;
 pub use writer::ObjectWriter;
 
@@ -115,11 +116,20 @@ impl Document {
 
     /// A field of an object: the last one of this name, as in most parsers.
     pub fn field(&self, name: &str) -> Option<Document> {
-        let fields = Fields::of(&self.0).filter(|(key, _)| {
-            let key = self.0.get(key.clone()).and_then(string);
-            key.is_some_and(|key| key == name)
-        });
-        fields.last().map(|(_, value)| Document(self.0.slice(value)))
+        let [field] = self.fields_named([name]);
+        field
+    }
+
+    /// The same for several fields at once: the text is read once.
+    pub fn fields_named<const N: usize>(&self, names: [&str; N]) -> [Option<Document>; N] {
+        let mut found = [const { None }; N];
+        for (key, value) in Fields::of(&self.0) {
+            let Some(key) = self.0.get(key).and_then(string) else { continue };
+            if let Some(place) = names.iter().position(|name| key == *name) {
+                found[place] = Some(value);
+            }
+        }
+        found.map(|value| value.map(|value| Document(self.0.slice(value))))
     }
 
     /// The same, where `null` counts as absent.
@@ -144,6 +154,11 @@ impl Document {
     /// The depth of nested lists and objects.
     pub fn depth(&self) -> usize {
         depth(&self.0)
+    }
+
+    /// Returns `true` if lists and objects are nested deeper than this. Faster than their depth.
+    pub fn is_deeper_than(&self, most: usize) -> bool {
+        is_deeper(&self.0, most)
     }
 }
 
@@ -227,154 +242,7 @@ fn check(text: &[u8]) -> Result<(), Error> {
     if let Err(error) = std::str::from_utf8(text) {
         return Err(Error::Syntax(format!("the byte at {} is not UTF-8", error.valid_up_to())));
     }
-    if depth(text) > MAX_DEPTH { Err(Error::TooDeep) } else { Ok(()) }
-}
-
-// The following functions are for checked text. For other text they return some value, and do not fail.
-
-fn depth(text: &[u8]) -> usize {
-    let (mut at, mut depth, mut most) = (0, 0_usize, 0);
-    while let Some(byte) = text.get(at) {
-        match byte {
-            b'"' => {
-                at = end_of_string(text, at);
-                continue;
-            }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        most = most.max(depth);
-        at += 1;
-    }
-    most
-}
-
-/// The value of a string.
-fn string(token: &[u8]) -> Option<Cow<'_, str>> {
-    let inner = token.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    if inner.contains(&b'\\') {
-        #[expect(clippy::disallowed_methods, reason = "a string alone")]
-        return serde_json::from_slice::<String>(token).ok().map(Cow::Owned);
-    }
-    std::str::from_utf8(inner).ok().map(Cow::Borrowed)
-}
-
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
-}
-
-fn skip_space(text: &[u8], start: usize) -> usize {
-    let rest = text.get(start..).unwrap_or_default();
-    start + rest.iter().take_while(|byte| is_space(**byte)).count()
-}
-
-/// The end of the string that begins at a quote.
-fn end_of_string(text: &[u8], start: usize) -> usize {
-    let mut at = start + 1;
-    while let Some(byte) = text.get(at) {
-        match byte {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
-    text.len()
-}
-
-/// The end of the value that begins here.
-fn end_of_value(text: &[u8], start: usize) -> usize {
-    let (mut at, mut depth) = (start, 0_usize);
-    while let Some(byte) = text.get(at) {
-        let is_end = match byte {
-            b'"' => {
-                at = end_of_string(text, at);
-                true
-            }
-            b'{' | b'[' => {
-                depth += 1;
-                at += 1;
-                false
-            }
-            b'}' | b']' if depth > 0 => {
-                depth -= 1;
-                at += 1;
-                true
-            }
-            b'}' | b']' | b',' | b':' if depth == 0 => return at,
-            byte if depth == 0 && is_space(*byte) => return at,
-            _ => {
-                at += 1;
-                false
-            }
-        };
-        if is_end && depth == 0 {
-            return at;
-        }
-    }
-    text.len()
-}
-
-/// The fields of an object, in order: the position of the key, with its quotes, and that of the value. Empty for
-/// anything else.
-struct Fields<'a> {
-    text: &'a [u8],
-    /// Before the next key.
-    at: usize,
-}
-
-impl Fields<'_> {
-    fn of(text: &[u8]) -> Fields<'_> {
-        let at = if text.first() == Some(&b'{') { 1 } else { text.len() };
-        Fields { text, at }
-    }
-}
-
-impl Iterator for Fields<'_> {
-    type Item = (Range<usize>, Range<usize>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let key = skip_space(self.text, self.at);
-        if self.text.get(key) != Some(&b'"') {
-            return None;
-        }
-        let key_end = end_of_string(self.text, key);
-        let colon = skip_space(self.text, key_end);
-        let value = skip_space(self.text, colon + 1);
-        let value_end = end_of_value(self.text, value);
-        // Past the comma, or the end of the object.
-        self.at = skip_space(self.text, value_end) + 1;
-        Some((key..key_end, value.min(value_end)..value_end))
-    }
-}
-
-/// The items of a list, in order: their positions. Empty for anything else.
-struct Items<'a> {
-    text: &'a [u8],
-    /// Before the next item.
-    at: usize,
-}
-
-impl Items<'_> {
-    fn of(text: &[u8]) -> Items<'_> {
-        let at = if text.first() == Some(&b'[') { 1 } else { text.len() };
-        Items { text, at }
-    }
-}
-
-impl Iterator for Items<'_> {
-    type Item = Range<usize>;
-
-    fn next(&mut self) -> Option<Range<usize>> {
-        let start = skip_space(self.text, self.at);
-        if matches!(self.text.get(start), None | Some(b']')) {
-            return None;
-        }
-        let end = end_of_value(self.text, start);
-        // Past the comma, or the end of the list.
-        self.at = skip_space(self.text, end) + 1;
-        Some(start..end)
-    }
+    if is_deeper(text, MAX_DEPTH) { Err(Error::TooDeep) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Document, end_of_string, is_space, string};
+use super::Document;
+use super::scan::{end_of_string, is_space, string};
 
 /// The beginning of a SHA-256.
 type Hash = [u8; 16];
