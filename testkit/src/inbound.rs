@@ -6,6 +6,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use daca_base::json::Document;
 use daca_model::backend::{ActorCall, ActorCalls, EventOutcome, FiredWakeup, Inbound};
 use daca_model::{ActorAddress, CallContext, CallError};
 use daca_routing::CallRouter;
@@ -57,14 +58,14 @@ impl Inbound for Local {
         self.serving()?.actors.wake(&actor, fired, data, CallContext::default()).await
     }
 
-    async fn event(&self, path: &str, event: &Bytes) -> EventOutcome {
+    async fn event(&self, path: &str, event: &Document) -> EventOutcome {
         match self.serving() {
             Ok(serving) => serving.subscriptions.handle(path, event, CallContext::of_host()).await,
             Err(error) => EventOutcome::Drop(error.to_string()),
         }
     }
 
-    async fn event_failed(&self, path: &str, event: &Bytes, reason: String) -> EventOutcome {
+    async fn event_failed(&self, path: &str, event: &Document, reason: String) -> EventOutcome {
         match self.serving() {
             Ok(serving) => serving.subscriptions.failed(path, event, reason).await,
             Err(error) => EventOutcome::Failed(error.to_string()),

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
+use daca_base::json::Document;
 use daca_embedded::Embedded;
 use daca_model::backend::{
     Backend as _, Effect, EffectDelivery as _, EffectStatus, EventOutcome, FiredWakeup, Inbound, Outbox,
@@ -186,8 +187,8 @@ impl Inbound for Events {
         Err(CallError::Starting)
     }
 
-    async fn event(&self, _path: &str, event: &Bytes) -> EventOutcome {
-        match cloud_event::data(event) {
+    async fn event(&self, _path: &str, event: &Document) -> EventOutcome {
+        match cloud_event::data_of(event) {
             Ok(_) => EventOutcome::Success,
             Err(_) => EventOutcome::Drop("Invalid event data format".to_owned()),
         }

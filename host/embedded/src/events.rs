@@ -13,8 +13,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use daca_base::backoff::Backoff;
+use daca_base::json::Document;
 use daca_manifest::Manifest;
 use daca_model::backend::{Error, EventOutcome, Inbound};
+use daca_model::cloud_event;
 
 /// The longest wait before another attempt at an event of the host itself on which an agent fails: it may have many attempts.
 const MAX_WAIT: Duration = Duration::from_secs(2);
@@ -46,6 +48,18 @@ struct Progress {
     subscribers: Vec<Option<u32>>,
     /// Why some have given it up.
     failures: Vec<String>,
+}
+
+/// An event in its envelope, in which it is once parsed for all subscriptions.
+pub(super) fn enveloped(
+    id: &str,
+    source: &str,
+    [pubsub, topic]: [&str; 2],
+    event: &Bytes,
+) -> Result<Document, Error> {
+    cloud_event::envelope(id, source, pubsub, topic, event).map_err(|error| {
+        Error::TooLarge(format!("the event for {pubsub}/{topic} cannot be delivered: {error}"))
+    })
 }
 
 /// Why a subscription has not handled an event.
@@ -96,9 +110,8 @@ impl Subscribers {
         &self,
         inbound: &dyn Inbound,
         id: &Arc<str>,
-        pubsub: &str,
-        topic: &str,
-        event: &Bytes,
+        [pubsub, topic]: [&str; 2],
+        event: &Document,
     ) -> Result<(), Error> {
         let mut progress = self.started.lock().remove(id).unwrap_or_default();
         let Round { result, .. } = self.try_all(inbound, pubsub, topic, event, &mut progress).await;
@@ -125,7 +138,7 @@ impl Subscribers {
         inbound: &dyn Inbound,
         pubsub: &str,
         topic: &str,
-        event: &Bytes,
+        event: &Document,
     ) -> Result<(), Error> {
         let (most, backoff) = self.tries;
         let (mut progress, mut round, mut busy) = (Progress::default(), 0_u32, 0_u32);
@@ -151,7 +164,7 @@ impl Subscribers {
         inbound: &dyn Inbound,
         pubsub: &str,
         topic: &str,
-        event: &Bytes,
+        event: &Document,
         progress: &mut Progress,
     ) -> Round {
         let Some(subscribers) = self.of(pubsub, topic) else {
@@ -192,7 +205,7 @@ impl Subscribers {
         &self,
         inbound: &dyn Inbound,
         to: &Subscriber,
-        event: &Bytes,
+        event: &Document,
         failed: &mut u32,
     ) -> Result<(), Unhandled> {
         let reason = match inbound.event(&to.path, event).await {
@@ -249,11 +262,11 @@ mod tests {
             Ok(())
         }
 
-        async fn event(&self, _: &str, _: &Bytes) -> EventOutcome {
+        async fn event(&self, _: &str, _: &Document) -> EventOutcome {
             self.answers.lock().pop_front().unwrap_or(EventOutcome::Success)
         }
 
-        async fn event_failed(&self, _: &str, _: &Bytes, _: String) -> EventOutcome {
+        async fn event_failed(&self, _: &str, _: &Document, _: String) -> EventOutcome {
             *self.dead_letters.lock() += 1;
             EventOutcome::Success
         }
@@ -278,8 +291,8 @@ mod tests {
         EventOutcome::Retry("busy".to_owned())
     }
 
-    fn event() -> Bytes {
-        Bytes::from_static(b"{}")
+    fn event() -> Document {
+        Document::parse(&Bytes::from_static(b"{}")).expect("it is JSON")
     }
 
     /// Its waits, and the time after which it is given up, are those of the effect's lane, which may end at any of them.
@@ -292,12 +305,12 @@ mod tests {
 
         let began = Instant::now();
         for attempt in 1..=20 {
-            let tried = subscribers.deliver_effect(&script, &id, "p", "t", &event()).await;
+            let tried = subscribers.deliver_effect(&script, &id, ["p", "t"], &event()).await;
             assert!(matches!(tried, Err(Error::Unavailable(_))), "{attempt}: {tried:?}");
         }
         // It was busy once, and more often tried than an effect: neither ends it.
         assert_eq!(*script.dead_letters.lock(), 0);
-        let last = subscribers.deliver_effect(&script, &id, "p", "t", &event()).await;
+        let last = subscribers.deliver_effect(&script, &id, ["p", "t"], &event()).await;
         assert!(last.is_ok(), "{last:?}");
         assert_eq!((*script.dead_letters.lock(), script.answers.lock().len()), (1, 0));
         assert_eq!(began.elapsed(), Duration::ZERO);
@@ -309,7 +322,7 @@ mod tests {
         let subscribers = subscribers(vec![subscriber("/e", 20, false)]);
         let id = Arc::<str>::from("turn-0");
         for attempt in 1..=5 {
-            let tried = subscribers.deliver_effect(&script, &id, "p", "t", &event()).await;
+            let tried = subscribers.deliver_effect(&script, &id, ["p", "t"], &event()).await;
             assert_eq!(matches!(tried, Err(Error::Other(_))), attempt == 5, "{attempt}: {tried:?}");
         }
     }
@@ -322,11 +335,11 @@ mod tests {
         // "/a" handles it, and "/b" does with the third attempt.
         script.answers.lock().extend([EventOutcome::Success, busy(), busy()]);
         for _ in 0..2 {
-            let tried = subscribers.deliver_effect(&script, &id, "p", "t", &event()).await;
+            let tried = subscribers.deliver_effect(&script, &id, ["p", "t"], &event()).await;
             assert!(matches!(tried, Err(Error::Unavailable(_))), "{tried:?}");
         }
         script.answers.lock().extend([EventOutcome::Success, failed()]);
-        let tried = subscribers.deliver_effect(&script, &id, "p", "t", &event()).await;
+        let tried = subscribers.deliver_effect(&script, &id, ["p", "t"], &event()).await;
         assert!(tried.is_ok(), "{tried:?}");
         assert_eq!(*script.answers.lock(), [failed()], "\"/a\" was not asked again");
         assert_eq!(subscribers.started.lock().len(), 0);

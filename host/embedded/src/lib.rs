@@ -43,11 +43,10 @@ use daca_model::backend::{
     StateValue, Tried, TurnCommit, WakeupKey, Wakeups,
 };
 use daca_model::backup::StateSnapshot;
-use daca_model::cloud_event;
 use daca_model::{ActorAddress, CallContext};
 pub use database::OpenError;
 use database::Quota;
-use events::Subscribers;
+use events::{Subscribers, enveloped};
 pub use inspect::Scheduled;
 pub use restore::{RestoreError, RestoredState, StateRestore};
 use store::Store;
@@ -217,10 +216,17 @@ impl EffectDelivery for Embedded {
                 EffectRequest::Publish { pubsub, topic, event } => match self.inbound.get() {
                     Some(_) if self.events.subscribers.of(pubsub, topic).is_none() => Ok(()).into(),
                     Some(inbound) => {
-                        let event =
-                            cloud_event::envelope(&effect.id, &actor.agent_type, pubsub, topic, event);
                         let subscribers = &self.events.subscribers;
-                        subscribers.deliver_effect(&**inbound, &effect.id, pubsub, topic, &event).await.into()
+                        match enveloped(&effect.id, &actor.agent_type, [pubsub, topic], event) {
+                            Ok(event) => {
+                                let target = [pubsub.as_str(), topic];
+                                subscribers
+                                    .deliver_effect(&**inbound, &effect.id, target, &event)
+                                    .await
+                                    .into()
+                            }
+                            Err(error) => Err(error).into(),
+                        }
                     }
                     None => Err(is_starting()).into(),
                 },
@@ -239,7 +245,7 @@ impl EffectDelivery for Embedded {
     async fn publish(&self, topic: &Topic, event: Bytes) -> Result<(), Error> {
         let inbound = self.inbound.get().ok_or_else(is_starting)?.clone();
         let Topic { pubsub, topic: name } = topic;
-        let event = cloud_event::envelope(&daca_model::new_id(), "daca", pubsub, name, &event);
+        let event = enveloped(&daca_model::new_id(), "daca", [pubsub, name], &event)?;
         if DELIVERS.try_with(|()| ()).is_err() {
             let delivery = self.events.subscribers.deliver_all(&*inbound, pubsub, name, &event);
             return DELIVERS.scope((), delivery).await;

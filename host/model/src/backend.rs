@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 use daca_base::clock::Clock;
+use daca_base::json::Document;
 use daca_base::shares::SharedPool;
 
 pub use self::error::Error;
@@ -219,10 +220,10 @@ pub trait Inbound: Send + Sync + 'static {
     /// Runs the turn of a due reminder or timer.
     async fn wake(&self, actor: ActorAddress, fired: FiredWakeup, data: Bytes) -> Result<(), CallError>;
     /// Delivers an event to one subscription, which is named by its path.
-    async fn event(&self, path: &str, event: &Bytes) -> EventOutcome;
+    async fn event(&self, path: &str, event: &Document) -> EventOutcome;
     /// Ends the attempts at an event on which the agent has failed as often as its subscription allows: dead-letters
     /// it, if there is a topic for that. Any outcome is the last one.
-    async fn event_failed(&self, _path: &str, _event: &Bytes, reason: String) -> EventOutcome {
+    async fn event_failed(&self, _path: &str, _event: &Document, reason: String) -> EventOutcome {
         EventOutcome::Failed(reason)
     }
 }

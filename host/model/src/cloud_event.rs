@@ -13,9 +13,11 @@ use daca_base::json::{Document, Error, MAX_DEPTH, ObjectWriter, is_json};
 /// The maximum depth of nested lists and objects in a published event: the envelope adds one level.
 const MAX_PUBLISHED_DEPTH: usize = MAX_DEPTH - 1;
 
-/// The envelope that Dapr wraps an event in. Subscribers tell events apart by `id` and `source` together.
-pub fn envelope(id: &str, source: &str, pubsub: &str, topic: &str, event: &Bytes) -> Bytes {
+/// The envelope that Dapr wraps an event in. Subscribers tell events apart by `id` and `source` together. The error is
+/// [`Error::TooDeep`]: what [`check_published`] admits is nested less.
+pub fn envelope(id: &str, source: &str, pubsub: &str, topic: &str, event: &Bytes) -> Result<Document, Error> {
     let (content_type, field, data) = match Document::parse(event) {
+        Ok(data) if data.is_deeper_than(MAX_PUBLISHED_DEPTH) => return Err(Error::TooDeep),
         Ok(data) => ("application/json", "data", data),
         Err(_) => ("application/octet-stream", "data_base64", Document::of_text(&BASE64.encode(event))),
     };
@@ -31,7 +33,7 @@ pub fn envelope(id: &str, source: &str, pubsub: &str, topic: &str, event: &Bytes
     object.text("topic", topic);
     object.text("datacontenttype", content_type);
     object.value(field, &data);
-    object.finish()
+    Ok(object.finish())
 }
 
 /// The content type of an event or a reply. Dapr puts JSON into the envelope of an event unchanged, and anything else
@@ -47,10 +49,15 @@ pub fn data(event: &Bytes) -> Result<Document, String> {
 
 /// The same for a parsed event.
 pub fn data_of(event: &Document) -> Result<Document, String> {
+    data_in(event, event.field("data"))
+}
+
+/// The same for a parsed event whose field `data` was looked up.
+pub fn data_in(event: &Document, data: Option<Document>) -> Result<Document, String> {
     if !event.is_object() {
         return Err("it is not a JSON object".into());
     }
-    if let Some(data) = event.present_field("data") {
+    if let Some(data) = data.filter(|data| !data.is_null()) {
         return object(data);
     }
     let encoded = event.present_field("data_base64").ok_or("it has no data")?;
@@ -65,7 +72,7 @@ pub fn data_of(event: &Document) -> Result<Document, String> {
 pub fn check_published(event: &Bytes, is_subscribed: bool) -> Result<(), String> {
     match Document::parse(event) {
         Err(Error::TooDeep) => Err(too_deep()),
-        Ok(document) if document.depth() > MAX_PUBLISHED_DEPTH => Err(too_deep()),
+        Ok(document) if document.is_deeper_than(MAX_PUBLISHED_DEPTH) => Err(too_deep()),
         Ok(document) if is_subscribed => object(document).map(drop),
         Err(error) if is_subscribed => Err(no_object(&error)),
         _ => Ok(()),
@@ -134,17 +141,19 @@ mod tests {
     #[test]
     fn an_envelope_has_the_fields_of_dapr_in_their_order() {
         let made = envelope("t-\u{1}", "A\"", "p\\q", "ä\n", &Bytes::from_static(b" {\"a\": 1.10} "));
+        let made = made.expect("it is nested little");
         let expected = [
             r#"{"specversion":"1.0","type":"com.dapr.event.sent","source":"A\"","id":"t-\u0001","#,
             r#""pubsubname":"p\\q","topic":"ä\n","datacontenttype":"application/json","data":{"a": 1.10}}"#,
         ];
-        assert_eq!(made, expected.concat());
-        let made = envelope("1", "A", "p", "t", &Bytes::from_static(b"no JSON"));
+        assert_eq!(made.bytes(), &expected.concat());
+        let made =
+            envelope("1", "A", "p", "t", &Bytes::from_static(b"no JSON")).expect("it is nested little");
         let expected = [
             r#"{"specversion":"1.0","type":"com.dapr.event.sent","source":"A","id":"1","pubsubname":"p","#,
             r#""topic":"t","datacontenttype":"application/octet-stream","data_base64":"bm8gSlNPTg=="}"#,
         ];
-        assert_eq!(made, expected.concat());
+        assert_eq!(made.bytes(), &expected.concat());
     }
 
     /// Whatever may be published arrives as it was.
@@ -166,7 +175,8 @@ mod tests {
         ] {
             let event = Bytes::from(event);
             assert_eq!(check_published(&event, true).is_ok(), may, "{event:?}");
-            let received = data(&envelope("1", "A", "p", "t", &event));
+            let enveloped = envelope("1", "A", "p", "t", &event).map_err(|error| error.to_string());
+            let received = enveloped.and_then(|enveloped| data(enveloped.bytes()));
             assert_eq!(received.is_ok(), may, "{event:?}: {received:?}");
             if may && event.starts_with(b"{") {
                 assert_eq!(received.expect("it is received").bytes(), &event);

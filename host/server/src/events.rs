@@ -35,10 +35,10 @@ fn hash_of(path: &str, event: &Document) -> Option<String> {
 
 /// Why the names of an event are not those of a CloudEvent, which are strings with at least one character. `null` counts
 /// as absent, and an event without names cannot be recognised. With other names it would be handled with each delivery,
-/// and nobody would know.
-pub(super) fn check_names(event: &Document) -> Result<(), String> {
-    for name in ["source", "id"] {
-        let value = event.present_field(name);
+/// and nobody would know. `names` are its source and its id.
+pub(super) fn check_names(names: [Option<Document>; 2]) -> Result<(), String> {
+    for (name, value) in ["source", "id"].into_iter().zip(names) {
+        let value = value.filter(|value| !value.is_null());
         if value.is_some_and(|value| value.text().is_none_or(|text| text.is_empty())) {
             return Err(format!("its {name} is not a string with at least one character"));
         }

@@ -49,8 +49,9 @@ impl Subscriptions {
     }
 
     /// Handles an event in its envelope, with one attempt.
-    pub async fn handle(&self, path: &str, event: &Bytes, context: CallContext) -> EventOutcome {
-        match self.read(path, event).await {
+    pub async fn handle(&self, path: &str, event: &Document, context: CallContext) -> EventOutcome {
+        let Some(subscription) = self.by_path.get(path) else { return unknown(path) };
+        match self.read_parsed(subscription, event.clone()).await {
             Ok(read) => self.attempt(&read, context).await,
             Err(outcome) => outcome,
         }
@@ -58,28 +59,36 @@ impl Subscriptions {
 
     /// The agent has failed on each attempt of [`Subscriptions::handle`]: dead-letters the event, if its subscription has
     /// a topic for that.
-    pub async fn failed(&self, path: &str, event: &Bytes, reason: String) -> EventOutcome {
+    pub async fn failed(&self, path: &str, event: &Document, reason: String) -> EventOutcome {
         let subscription = self.by_path.get(path).filter(|subscription| subscription.dead_letter.is_some());
-        match (subscription, Document::parse(event)) {
-            (Some(subscription), Ok(document)) => self.never(subscription, Some(&document), reason).await,
-            _ => EventOutcome::Failed(reason),
+        match subscription {
+            Some(subscription) => self.never(subscription, Some(event), reason).await,
+            None => EventOutcome::Failed(reason),
         }
     }
 
     /// Parses an event and logs it. The error is the outcome if there is nothing more to do.
     pub(super) async fn read(&self, path: &str, event: &Bytes) -> Result<ReadEvent<'_>, EventOutcome> {
-        let Some(subscription) = self.by_path.get(path) else {
-            return Err(EventOutcome::Drop(format!("no subscription has the path {path}")));
-        };
-        let document = match Document::parse(event) {
-            Ok(document) => document,
+        let Some(subscription) = self.by_path.get(path) else { return Err(unknown(path)) };
+        match Document::parse(event) {
+            Ok(document) => self.read_parsed(subscription, document).await,
             Err(error) => {
                 let reason = format!("it is not JSON: {error}");
-                return Err(self.unreadable(subscription, DeadEvent::Bytes(event), &reason).await);
+                Err(self.unreadable(subscription, DeadEvent::Bytes(event), &reason).await)
             }
-        };
-        let data =
-            cloud_event::data_of(&document).and_then(|data| events::check_names(&document).map(|()| data));
+        }
+    }
+
+    /// The same for an event that is parsed.
+    async fn read_parsed<'s>(
+        &self,
+        subscription: &'s Subscription,
+        document: Document,
+    ) -> Result<ReadEvent<'s>, EventOutcome> {
+        let path = &*subscription.path;
+        let [data, source, id] = document.fields_named(["data", "source", "id"]);
+        let data = cloud_event::data_in(&document, data);
+        let data = data.and_then(|data| events::check_names([source, id]).map(|()| data));
         let data = match data {
             Ok(data) => data,
             Err(reason) => {
@@ -172,6 +181,10 @@ impl Subscriptions {
         );
         EventOutcome::Drop(reason)
     }
+}
+
+fn unknown(path: &str) -> EventOutcome {
+    EventOutcome::Drop(format!("no subscription has the path {path}"))
 }
 
 /// A parsed event, and the call that it becomes.

@@ -1,10 +1,9 @@
 //! An object of the host's own that is written with each message, without a tree of values in between.
 
-use bytes::Bytes;
-
 use super::Document;
 
-/// Writes an object, field by field. Names must need no escape.
+/// Writes an object, field by field. Names must need no escape, and no value may have more than
+/// [`MAX_DEPTH`](super::MAX_DEPTH) levels less one.
 #[derive(Debug)]
 pub struct ObjectWriter(Vec<u8>);
 
@@ -31,13 +30,13 @@ impl ObjectWriter {
         self.0.extend_from_slice(value.bytes());
     }
 
-    /// The object.
-    pub fn finish(mut self) -> Bytes {
+    /// The object. It is JSON, so it is not parsed again.
+    pub fn finish(mut self) -> Document {
         if self.0.is_empty() {
             self.0.push(b'{');
         }
         self.0.push(b'}');
-        self.0.into()
+        Document(self.0.into())
     }
 
     fn name(&mut self, name: &str) {
@@ -59,7 +58,7 @@ mod tests {
 
     #[test]
     fn an_object_is_what_a_parser_reads_and_texts_are_as_serde_writes_them() {
-        assert_eq!(ObjectWriter::with_capacity(0).finish(), "{}");
+        assert_eq!(ObjectWriter::with_capacity(0).finish().bytes(), "{}");
         let texts = (0..=0x7f_u8).map(char::from).chain(['ä', '\u{2028}', '\u{10ffff}']).map(String::from);
         for text in texts.chain([String::new(), "a\"b\\c\nd".to_owned()]) {
             let mut object = ObjectWriter::with_capacity(0);
@@ -67,8 +66,8 @@ mod tests {
             object.value("b", &Document::of_text(&text));
             let object = object.finish();
             let value = serde_json::Value::from(text);
-            assert_eq!(object, format!("{{\"a\":{value},\"b\":{value}}}"));
-            assert!(Document::parse(&object).is_ok());
+            assert_eq!(object.bytes(), &format!("{{\"a\":{value},\"b\":{value}}}"));
+            assert_eq!(Document::parse(object.bytes()), Ok(object));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use daca_base::json::Document;
 use daca_model::backend::{EventOutcome, FiredWakeup, Inbound};
 use daca_model::{ActorAddress, CallContext, CallError};
 use daca_runtime::actor::Actors;
@@ -19,11 +20,11 @@ impl Inbound for Local {
         self.actors.wake(&actor, fired, data, CallContext::default()).await
     }
 
-    async fn event(&self, path: &str, event: &Bytes) -> EventOutcome {
+    async fn event(&self, path: &str, event: &Document) -> EventOutcome {
         self.subscriptions.handle(path, event, CallContext::of_host()).await
     }
 
-    async fn event_failed(&self, path: &str, event: &Bytes, reason: String) -> EventOutcome {
+    async fn event_failed(&self, path: &str, event: &Document, reason: String) -> EventOutcome {
         self.subscriptions.failed(path, event, reason).await
     }
 }
