@@ -5,13 +5,14 @@
 mod lasting;
 mod quotas;
 mod tables;
+mod values;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use bytes::Bytes;
-use redb::{Database, ReadableDatabase, ReadableTable, Table};
+use redb::{Database, ReadableDatabase, ReadableTable};
 use serde::{Deserialize, Serialize};
 
 use super::database::Quota;
@@ -19,17 +20,14 @@ use super::usage::Growth;
 use daca_base::clock::millis;
 use daca_base::json::UnknownFields;
 use daca_model::ActorAddress;
-use daca_model::backend::{
-    EFFECTS, Error, Expiry, Registration, StateValue, StateWrite, WakeupKey, WakeupKind,
-};
+use daca_model::backend::{EFFECTS, Error, Expiry, Registration, StateValue, WakeupKey, WakeupKind};
 
 pub(super) use lasting::LastingParts;
 use quotas::{difference, too_many_bytes, too_many_registrations};
 pub(super) use quotas::{entry_bytes, is_counted};
 pub(super) use tables::{
-    EXPIRIES, EXPIRY_BYTES, STATE, StateKey, Tables, USAGE, WAKEUPS, WakeupRowKey, wakeup_key,
+    EXPIRIES, EXPIRY_BYTES, STATE, Tables, USAGE, WAKEUPS, WakeupRowKey, expiry_of, wakeup_key,
 };
-use tables::{ExpiryKey, SeldomTable};
 
 /// The number of expired values that are removed at once, so that a purge never delays the commits for long.
 const PURGE_BATCH: usize = 10_000;
@@ -59,7 +57,7 @@ pub(super) struct Applied {
     pub(super) freed: u64,
 }
 
-/// Writes the result of a turn. The inner error rejects only this turn, and nothing of it is written then.
+/// Writes the result of a turn. The inner error rejects only this turn, of which nothing is left then.
 pub(super) fn apply(
     tables: &mut Tables<'_>,
     actor: &ActorAddress,
@@ -68,7 +66,7 @@ pub(super) fn apply(
     now: u64,
     last_token: &mut u64,
 ) -> Result<Result<Applied, Error>, redb::Error> {
-    let Tables { state, expiries, wakeups, usage, row } = tables;
+    let Tables { state, expiries, wakeups, usage, row, replaced } = tables;
     if let Err(changed) = turn.check(state, actor)? {
         return Ok(Err(changed));
     }
@@ -85,12 +83,16 @@ pub(super) fn apply(
             quota.registrations
         ))));
     }
-    let (freed, added) = difference(state, wakeups, actor, turn, sizes(&changes))?;
+    // Before it is known whether they may be: what a value replaces comes with the write.
+    let of_values = values::write(state, row, replaced, (actor, turn), now)?;
+    let of_wakeups = difference(wakeups, actor, sizes(&changes))?;
+    let (freed, added) = (of_values.0 + of_wakeups.0, of_values.1 + of_wakeups.1);
     if freed != added {
         let owner = (&*actor.agent_type, &*actor.id);
         let before = usage.get(owner)?.map_or(0, |bytes| bytes.value());
         let after = before.saturating_add(added).saturating_sub(freed);
         if let Some(refused) = too_many_bytes(actor, after, added.saturating_sub(freed), quota) {
+            values::put_back(state, replaced, (actor, turn))?;
             return Ok(Err(refused));
         }
         match after {
@@ -98,9 +100,7 @@ pub(super) fn apply(
             _ => usage.insert(owner, after)?,
         };
     }
-    for (key, write) in &turn.writes {
-        write_state(state, expiries, row, (&actor.agent_type, &actor.id, key), write, now)?;
-    }
+    values::note_expiries(expiries, replaced, (actor, turn), now)?;
     for (key, row) in &changes {
         match row {
             Some(row) => wakeups.open()?.insert(wakeup_key(actor, key), row.bytes.as_slice())?,
@@ -120,34 +120,6 @@ fn sizes(
     changes: &BTreeMap<WakeupKey, Option<EncodedRow>>,
 ) -> impl Iterator<Item = (&WakeupKey, Option<usize>)> {
     changes.iter().map(|(key, row)| (key, row.as_ref().map(|row| row.bytes.len())))
-}
-
-fn write_state(
-    state: &mut Table<'_, StateKey<'static>, &'static [u8]>,
-    expiries: &mut SeldomTable<'_, ExpiryKey<'static>, ()>,
-    row: &mut Vec<u8>,
-    at: StateKey<'_>,
-    write: &StateWrite,
-    now: u64,
-) -> Result<(), redb::Error> {
-    let (old, new_expiry) = match write {
-        StateWrite::Delete => (state.remove(at)?, 0),
-        StateWrite::Set { value, ttl } => {
-            let expiry = ttl.map_or(0, |ttl| now.saturating_add(millis(ttl)));
-            row.clear();
-            row.extend_from_slice(&expiry.to_le_bytes());
-            row.extend_from_slice(value);
-            (state.insert(at, row.as_slice())?, expiry)
-        }
-    };
-    let old_expiry = old.map_or(0, |old| expiry_of(old.value()));
-    if old_expiry != 0 {
-        expiries.open()?.remove((old_expiry, at.0, at.1, at.2))?;
-    }
-    if new_expiry != 0 {
-        expiries.open()?.insert((new_expiry, at.0, at.1, at.2), ())?;
-    }
-    Ok(())
 }
 
 /// The new registrations of the actor's reminders and timers; `None` is a removal.
@@ -353,10 +325,6 @@ impl WakeupRow {
         };
         Ok((registration, self.due(now)))
     }
-}
-
-pub(super) fn expiry_of(row: &[u8]) -> u64 {
-    row.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 pub(super) fn decode_value(row: &[u8], now: u64) -> Option<StateValue> {

@@ -1,11 +1,10 @@
 //! What counts for the quotas of an actor and of its type: bytes, and reminders and timers.
 
 use daca_model::ActorAddress;
-use daca_model::backend::{EFFECTS, Error, StateWrite, WakeupKey, WakeupKind};
+use daca_model::backend::{EFFECTS, Error, WakeupKey, WakeupKind};
 use redb::ReadableTable;
 
-use super::lasting::LastingParts;
-use super::tables::{EXPIRY_BYTES, SeldomTable, StateKey, WakeupRowKey, wakeup_key};
+use super::tables::{SeldomTable, WakeupRowKey, wakeup_key};
 use crate::database::Quota;
 
 /// The overhead of an entry, so that many small ones count as well.
@@ -60,23 +59,13 @@ pub(super) fn too_many_bytes(actor: &ActorAddress, after: u64, grown: u64, quota
     })
 }
 
-/// The bytes that a turn frees and adds. `changes` are those of [`too_many_registrations`].
+/// The bytes that a turn frees and adds with its reminders and timers. `changes` are those of [`too_many_registrations`].
 pub(super) fn difference<'k>(
-    state: &impl ReadableTable<StateKey<'static>, &'static [u8]>,
     wakeups: &mut SeldomTable<'_, WakeupRowKey<'static>, &'static [u8]>,
     actor: &ActorAddress,
-    turn: &LastingParts,
     changes: impl Iterator<Item = (&'k WakeupKey, Option<usize>)>,
 ) -> Result<(u64, u64), redb::Error> {
     let (mut freed, mut added) = (0, 0);
-    for (key, write) in turn.writes.iter().filter(|(key, _)| is_counted(None, key)) {
-        if let Some(old) = state.get((&*actor.agent_type, &*actor.id, key.as_str()))? {
-            freed += entry_bytes(key, old.value().len().saturating_sub(EXPIRY_BYTES));
-        }
-        if let StateWrite::Set { value, .. } = write {
-            added += entry_bytes(key, value.len());
-        }
-    }
     for (key, row) in changes.filter(|(key, _)| is_counted(Some(key.kind), &key.name)) {
         if let Some(old) = wakeups.open()?.get(wakeup_key(actor, key))? {
             freed += entry_bytes(&key.name, old.value().len());

@@ -1,6 +1,8 @@
 //! The tables of the state file, and all of them in one transaction. To open one costs about as much as a small write, so
 //! they are opened once for each transaction, not for each turn in it, and those that few turns need only when one does.
 
+use std::ops::Range;
+
 use daca_model::ActorAddress;
 use daca_model::backend::WakeupKey;
 use redb::{Key, Table, TableDefinition, Value, WriteTransaction};
@@ -30,6 +32,8 @@ pub(crate) struct Tables<'a> {
     pub(crate) usage: Table<'a, (&'static str, &'static str), u64>,
     /// Where a row is put together before it is written: its memory serves all rows of the transaction.
     pub(crate) row: Vec<u8>,
+    /// What the values of a turn have replaced.
+    pub(super) replaced: ReplacedRows,
 }
 
 impl<'a> Tables<'a> {
@@ -41,7 +45,33 @@ impl<'a> Tables<'a> {
             wakeups: SeldomTable { transaction, definition: WAKEUPS, table: None },
             usage: transaction.open_table(USAGE)?,
             row: Vec::new(),
+            replaced: ReplacedRows::default(),
         })
+    }
+}
+
+/// Rows that were replaced, in the order of the keys, in one piece of memory.
+#[derive(Debug, Default)]
+pub(super) struct ReplacedRows {
+    all: Vec<u8>,
+    /// Where each of them is in it. `None` if there was none.
+    places: Vec<Option<Range<usize>>>,
+}
+
+impl ReplacedRows {
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+        self.places.clear();
+    }
+
+    pub(super) fn add(&mut self, row: Option<&[u8]>) {
+        let begin = self.all.len();
+        self.all.extend_from_slice(row.unwrap_or_default());
+        self.places.push(row.is_some().then_some(begin..self.all.len()));
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> {
+        self.places.iter().map(|place| self.all.get(place.clone()?))
     }
 }
 
@@ -61,6 +91,11 @@ impl<'a, K: Key + 'static, V: Value + 'static> SeldomTable<'a, K, V> {
         };
         Ok(self.table.insert(table))
     }
+}
+
+/// The expiry of a row of [`STATE`].
+pub(crate) fn expiry_of(row: &[u8]) -> u64 {
+    row.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 pub(crate) fn wakeup_key<'a>(actor: &'a ActorAddress, key: &'a WakeupKey) -> WakeupRowKey<'a> {

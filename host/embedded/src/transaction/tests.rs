@@ -1,4 +1,4 @@
-use daca_model::backend::{StoredAs, TurnCommit};
+use daca_model::backend::{StateWrite, StoredAs, TurnCommit};
 use redb::backends::InMemoryBackend;
 
 use super::*;
@@ -85,6 +85,56 @@ fn a_turn_that_knows_another_value_than_the_stored_one_is_not_applied() {
     {
         assert_eq!(is_applied(known, value), expected, "{known:?} {value}");
     }
+}
+
+/// The values, the index of expiries, and the usage.
+fn rows(tables: &mut Tables<'_>) -> Result<Vec<String>, redb::Error> {
+    let mut rows = Vec::new();
+    for row in tables.state.iter()? {
+        let (key, value) = row?;
+        rows.push(format!("{:?} {:?}", key.value(), value.value()));
+    }
+    for row in tables.expiries.open()?.iter()? {
+        rows.push(format!("{:?}", row?.0.value()));
+    }
+    for row in tables.usage.iter()? {
+        let (key, bytes) = row?;
+        rows.push(format!("{:?} {}", key.value(), bytes.value()));
+    }
+    Ok(rows)
+}
+
+#[test]
+fn of_a_turn_that_is_refused_nothing_is_left() {
+    let database = Database::builder().create_with_backend(InMemoryBackend::new()).expect("a database");
+    let transaction = database.begin_write().expect("a transaction");
+    let mut tables = Tables::open(&transaction).expect("the tables");
+    let actor = ActorAddress::new("A", "a").expect("an address");
+    let set = |value: &str, ttl: Option<u64>| StateWrite::Set {
+        value: Bytes::from(value.to_owned()),
+        ttl: ttl.map(Duration::from_millis),
+    };
+    let turn = |writes: [(&str, StateWrite); 3]| {
+        let writes = writes.into_iter().map(|(key, write)| (key.to_owned(), write)).collect();
+        LastingParts::of(&TurnCommit { writes, ..TurnCommit::default() })
+    };
+    let first = turn([("a", set("1", None)), ("b", set("22", Some(HOUR))), ("c", StateWrite::Delete)]);
+    let applied = apply(&mut tables, &actor, &first, Quota::UNLIMITED, NOW, &mut 0).expect("the tables");
+    assert!(applied.is_ok());
+    let before = rows(&mut tables).expect("they are read");
+    let long = "x".repeat(1_000);
+    let second = turn([("a", StateWrite::Delete), ("b", set(&long, None)), ("c", set("3", Some(HOUR)))]);
+    for quota in
+        [Quota { actor_bytes: 500, ..Quota::UNLIMITED }, Quota { type_bytes: 500, ..Quota::UNLIMITED }]
+    {
+        let applied = apply(&mut tables, &actor, &second, quota, NOW, &mut 0).expect("the tables");
+        assert!(applied.is_err());
+        assert_eq!(rows(&mut tables).expect("they are read"), before);
+    }
+    let applied = apply(&mut tables, &actor, &second, Quota::UNLIMITED, NOW, &mut 0).expect("the tables");
+    let Applied { added, freed, .. } = applied.expect("it is applied");
+    assert_eq!((added, freed), (2 * 64 + 2 + 1_000 + 1, 2 * 64 + 2 + 1 + 2));
+    assert_eq!(rows(&mut tables).expect("they are read").len(), 2 + 1 + 1);
 }
 
 /// Rows of a reminder, a timer and two values as the release before writes them.
