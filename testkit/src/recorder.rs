@@ -103,6 +103,10 @@ impl StateStore for Recorder {
         self.embedded.commit(actor, commit).await
     }
 
+    async fn commit_shared(&self, actor: &ActorAddress, commit: &Arc<TurnCommit>) -> Result<(), Error> {
+        self.embedded.commit_shared(actor, commit).await
+    }
+
     fn clock(&self) -> &Clock {
         self.embedded.clock()
     }

@@ -100,7 +100,7 @@ mod tests {
         ] {
             let write = StateWrite::Set { value: Bytes::from_static(b"1"), ttl: None };
             let commit = TurnCommit { writes: [(key.to_owned(), write)].into(), ..TurnCommit::default() };
-            store.commit(&actor(agent_type, id), &commit).await.expect("it is kept");
+            store.commit(&actor(agent_type, id), &commit.into()).await.expect("it is kept");
         }
         let all = ["A/a", "A/a b", "A/c", "AB/a"];
         for limit in 1..=5 {

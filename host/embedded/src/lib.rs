@@ -173,12 +173,6 @@ impl Embedded {
             shutdown: CancellationToken::new(),
         })
     }
-
-    /// Returns `true` if this actor has a timer. Checked before a deactivation, to avoid a commit that would change
-    /// nothing.
-    fn has_timers(&self, actor: &ActorAddress) -> bool {
-        self.schedule.has_timers(actor)
-    }
 }
 
 #[async_trait]
@@ -192,9 +186,14 @@ impl StateStore for Embedded {
     }
 
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error> {
+        self.commit_shared(actor, &Arc::new(commit.clone())).await
+    }
+
+    async fn commit_shared(&self, actor: &ActorAddress, commit: &Arc<TurnCommit>) -> Result<(), Error> {
         let only_ends_timers =
             commit.writes.is_empty() && commit.wakeups.is_empty() && commit.handled.is_none();
-        if commit.is_empty() || (only_ends_timers && !self.has_timers(actor)) {
+        // The end of timers that do not exist would change nothing.
+        if commit.is_empty() || (only_ends_timers && !self.schedule.has_timers(actor)) {
             return Ok(());
         }
         let changes = self.store.commit(actor, commit).await?;

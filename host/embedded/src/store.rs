@@ -132,7 +132,7 @@ impl Store {
 
     /// Reopens the file if it was closed after an error.
     async fn write_nothing(&self) -> Result<(), Error> {
-        self.commit(&ActorAddress::unchecked("", ""), &TurnCommit::default()).await.map(drop)
+        self.commit(&ActorAddress::unchecked("", ""), &Arc::default()).await.map(drop)
     }
 
     /// Reads values of an actor. The file may have to be read, so it runs on a thread that may block.
@@ -181,12 +181,12 @@ impl Store {
     pub(super) async fn commit(
         &self,
         actor: &ActorAddress,
-        commit: &TurnCommit,
+        commit: &Arc<TurnCommit>,
     ) -> Result<Vec<ScheduleChange>, Error> {
         let bytes = bytes_of(commit);
         let _waits = self.waiting.acquire(&actor.agent_type, bytes.max(LEAST_BYTES)).await;
         let (done, answer) = oneshot::channel();
-        let turn = LastingParts::of(commit);
+        let turn = LastingParts(commit.clone());
         let gone = |_| Error::Unavailable("the state file is closed".into());
         self.commits
             .send(Request::Commit(CommitRequest { actor: actor.clone(), turn, bytes, done, _waits }))

@@ -338,7 +338,8 @@ async fn give_up(schedule: &Schedule, store: &Store, actor: &ActorAddress, fired
         code = ErrorCode::WakeupGivenUp.as_str(), agent_type = %actor.agent_type, actor_id = %actor.id,
         "{name:?} fired, failed, and is skipped this time"
     );
-    match store.commit(actor, &TurnCommit { handled: Some(fired), ..TurnCommit::default() }).await {
+    let commit = TurnCommit { handled: Some(fired), ..TurnCommit::default() };
+    match store.commit(actor, &commit.into()).await {
         Ok(changes) => schedule.apply(changes),
         Err(error) => tracing::error!("{name:?} is suspended until the restart: {error}"),
     }

@@ -50,6 +50,12 @@ pub trait StateStore: Send + Sync + 'static {
     /// process and of the machine. The effects are among the writes: sending them is not the task of this method.
     async fn commit(&self, actor: &ActorAddress, commit: &TurnCommit) -> Result<(), Error>;
 
+    /// The same, by a handle: a backend that hands the commit to another thread need not copy it. When this returns, the
+    /// backend has no handle left.
+    async fn commit_shared(&self, actor: &ActorAddress, commit: &Arc<TurnCommit>) -> Result<(), Error> {
+        self.commit(actor, commit).await
+    }
+
     /// The bytes that one commit may write ([`TurnCommit::bytes`]); `None` if the backend has no such bound.
     fn max_commit_bytes(&self) -> Option<u64> {
         None
@@ -262,7 +268,7 @@ pub enum Expiry {
 }
 
 /// Everything that a turn produced.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct TurnCommit {
     /// State writes by key.
     pub writes: BTreeMap<String, StateWrite>,

@@ -90,13 +90,13 @@ async fn a_restored_file_is_what_was_committed_before_the_backup_with_its_indexe
     let store = open(&from);
     for number in 0..20 {
         let (actor, commit) = turn(number);
-        store.commit(&actor, &commit).await.expect("a commit");
+        store.commit(&actor, &commit.into()).await.expect("a commit");
     }
     let expected = content(&store).await;
     let snapshot = store.snapshot().await.expect("a snapshot");
     for number in 100..120 {
         let (actor, commit) = turn(number);
-        store.commit(&actor, &commit).await.expect("a later commit");
+        store.commit(&actor, &commit.into()).await.expect("a later commit");
     }
     let mut frames = Frames::default();
     snapshot.write(&mut frames).expect("the frames");

@@ -1,34 +1,27 @@
 //! The durable part of a turn, and what it takes for granted: it is compared within the transaction, so that no other
 //! commit can come in between.
 
-use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use daca_model::ActorAddress;
-use daca_model::backend::{Error, FiredWakeup, Registration, StateWrite, StoredAs, TurnCommit, WakeupKey};
+use daca_model::backend::{Error, StoredAs, TurnCommit};
 use redb::ReadableTable;
 
 use super::tables::{EXPIRY_BYTES, StateKey};
 
-/// The durable part of a [`TurnCommit`].
-pub(crate) struct LastingParts {
-    pub(super) writes: BTreeMap<String, StateWrite>,
-    pub(super) wakeups: BTreeMap<WakeupKey, Option<Registration>>,
-    pub(super) handled: Option<FiredWakeup>,
-    pub(super) ends_timers: bool,
-    unchanged: Option<StoredAs>,
+/// A [`TurnCommit`], as far as it is durable: the writer reads all but its effects.
+pub(crate) struct LastingParts(pub(crate) Arc<TurnCommit>);
+
+impl Deref for LastingParts {
+    type Target = TurnCommit;
+
+    fn deref(&self) -> &TurnCommit {
+        &self.0
+    }
 }
 
 impl LastingParts {
-    pub(crate) fn of(commit: &TurnCommit) -> LastingParts {
-        LastingParts {
-            writes: commit.writes.clone(),
-            wakeups: commit.wakeups.clone(),
-            handled: commit.handled.clone(),
-            ends_timers: commit.ends_timers,
-            unchanged: commit.unchanged.clone(),
-        }
-    }
-
     /// Returns `true` if it may change reminders or timers.
     pub(super) fn has_wakeups(&self) -> bool {
         self.handled.is_some() || self.ends_timers || !self.wakeups.is_empty()

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use daca_model::backend::{StateWrite, StoredAs, TurnCommit};
 use redb::backends::InMemoryBackend;
 
@@ -58,7 +60,7 @@ fn of_all_reminders_and_timers_only_that_of_the_host_is_free() {
         let key = WakeupKey { kind, name: name.to_owned() };
         let wakeups = [(key, Some(registration))].into();
         let commit = daca_model::backend::TurnCommit { wakeups, ..Default::default() };
-        let applied = apply(&mut tables, &actor, &LastingParts::of(&commit), tiny, NOW, &mut 0);
+        let applied = apply(&mut tables, &actor, &LastingParts(commit.into()), tiny, NOW, &mut 0);
         applied.expect("the tables are read").is_ok()
     };
     assert!(is_free(WakeupKind::Reminder, EFFECTS));
@@ -77,7 +79,7 @@ fn a_turn_that_knows_another_value_than_the_stored_one_is_not_applied() {
         let unchanged = Some(StoredAs { key: "k".to_owned(), value: known.map(Bytes::from) });
         let commit =
             TurnCommit { writes: [("k".to_owned(), set)].into(), unchanged, ..TurnCommit::default() };
-        let turn = LastingParts::of(&commit);
+        let turn = LastingParts(commit.into());
         apply(&mut tables, &actor, &turn, Quota::UNLIMITED, NOW, &mut 0).expect("the tables").is_ok()
     };
     for (known, value, expected) in
@@ -116,7 +118,7 @@ fn of_a_turn_that_is_refused_nothing_is_left() {
     };
     let turn = |writes: [(&str, StateWrite); 3]| {
         let writes = writes.into_iter().map(|(key, write)| (key.to_owned(), write)).collect();
-        LastingParts::of(&TurnCommit { writes, ..TurnCommit::default() })
+        LastingParts(Arc::new(TurnCommit { writes, ..TurnCommit::default() }))
     };
     let first = turn([("a", set("1", None)), ("b", set("22", Some(HOUR))), ("c", StateWrite::Delete)]);
     let applied = apply(&mut tables, &actor, &first, Quota::UNLIMITED, NOW, &mut 0).expect("the tables");

@@ -217,7 +217,7 @@ impl History<'_> {
         let requests = (0..actors).map(|actor| {
             let id = format!("a{actor}");
             let writes = (0..1 + self.random.below(4)).map(|_| self.write(&id, &mut after)).collect();
-            let turn = LastingParts::of(&TurnCommit { writes, ..TurnCommit::default() });
+            let turn = LastingParts(Arc::new(TurnCommit { writes, ..TurnCommit::default() }));
             CommitRequest {
                 actor: ActorAddress::unchecked("A", &id),
                 turn,

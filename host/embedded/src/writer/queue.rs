@@ -116,7 +116,7 @@ mod tests {
         let pool = SharedPool::new("commits", 1, &Weights::default());
         CommitRequest {
             actor: ActorAddress::unchecked(agent_type, "a"),
-            turn: LastingParts::of(&TurnCommit::default()),
+            turn: LastingParts(Arc::default()),
             bytes,
             done: oneshot::channel().0,
             _waits: pool.charge(agent_type, 1),

@@ -21,8 +21,7 @@ pub(crate) struct CommitRequest {
     pub(crate) turn: LastingParts,
     /// Its bytes.
     pub(crate) bytes: usize,
-    /// The turn goes back with its result, to be freed on the threads that have allocated it. Here that is slow: the
-    /// allocator would have to give each piece back to another thread.
+    /// The handle on the turn goes back with its result, so that who has made the commit has it for himself again.
     pub(crate) done: oneshot::Sender<(Committed, LastingParts)>,
     /// Its place among the commits that wait.
     pub(crate) _waits: SharePermit,

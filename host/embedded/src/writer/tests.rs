@@ -25,8 +25,10 @@ fn writer(folder: &TempDir) -> Writer {
 /// A commit of so many bytes.
 fn commit(id: &str, bytes: usize) -> CommitRequest {
     let write = StateWrite::Set { value: Bytes::from(vec![b'1'; bytes]), ttl: None };
-    let turn =
-        LastingParts::of(&TurnCommit { writes: [("k".to_owned(), write)].into(), ..TurnCommit::default() });
+    let turn = LastingParts(Arc::new(TurnCommit {
+        writes: [("k".to_owned(), write)].into(),
+        ..TurnCommit::default()
+    }));
     let places = SharedPool::new("commits", 1, &Weights::default());
     let (actor, done) = (ActorAddress::unchecked("A", id), oneshot::channel().0);
     CommitRequest { actor, turn, bytes, done, _waits: places.charge("A", 1) }

@@ -1,5 +1,7 @@
 //! The commit of a turn, and the permission for it: behind a sidecar, only the holder of the actor's lease commits.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use daca_model::CallError;
 use daca_model::backend::{self, HOST_KEYS, TurnCommit};
@@ -110,7 +112,10 @@ impl Turn<'_> {
             return Err(given_up);
         }
         let now = self.services.backend.clock().now();
-        if let Err(error) = self.store(&commit).await {
+        let shared = Arc::new(commit);
+        let stored = self.store(&shared).await;
+        let mut commit = Arc::unwrap_or_clone(shared);
+        if let Err(error) = stored {
             return Err(self.not_stored(warm, commit, error));
         }
         if !commit.writes.is_empty() {
@@ -136,7 +141,7 @@ impl Turn<'_> {
     }
 
     /// Runs the backend's transaction, if there is anything in it.
-    async fn store(&self, commit: &TurnCommit) -> Result<(), backend::Error> {
+    async fn store(&self, commit: &Arc<TurnCommit>) -> Result<(), backend::Error> {
         if commit.is_empty() {
             return Ok(());
         }
@@ -148,7 +153,7 @@ impl Turn<'_> {
             )));
         }
         let started = Instant::now();
-        let result = self.services.backend.commit(&self.activation.address, commit).await;
+        let result = self.services.backend.commit_shared(&self.activation.address, commit).await;
         self.activation.agent.durations.commit.observe(started.elapsed());
         result
     }
