@@ -93,7 +93,8 @@ impl Parts {
     ) -> anyhow::Result<(Bytes, TurnCommit)> {
         let scope = TurnScope::new(self.scope(actor), None, false);
         let kind = TurnKind::Method { name: "ProcessMessage".to_owned(), payload: message };
-        let (outcome, products) = actor.instance.run(Box::new(scope), kind, Instant::now() + TURN_TIME).await;
+        let (outcome, products) =
+            actor.instance.run(Box::new(scope), &kind, Instant::now() + TURN_TIME).await;
         let Outcome::Reply(reply) = outcome else { bail!("the turn had no reply") };
         actor.cache = products.cache;
         actor.cache.apply(products.commit.writes.clone(), SystemTime::now());

@@ -131,7 +131,7 @@ impl Actors {
             actor_id = ACTOR_ID,
             component = version.short_digest()
         );
-        let run = async move { instance.run(Box::new(scope), kind, deadline).await };
+        let run = async move { instance.run(Box::new(scope), &kind, deadline).await };
         let ran = services.guests.run(&agent.name, run.instrument(span)).await;
         let (outcome, products) = ran.map_err(|_has_no_end| SmokeTestFailure::Failed(DEFECT.into()))?;
         Ok((outcome, products.saw_transient_error))

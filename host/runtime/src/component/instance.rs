@@ -106,7 +106,7 @@ impl Instance {
     pub async fn run(
         &mut self,
         scope: Box<TurnScope>,
-        kind: TurnKind,
+        kind: &TurnKind,
         deadline: Instant,
     ) -> (Outcome, TurnProducts) {
         let limits = scope.limits().clone();
@@ -177,7 +177,7 @@ fn new_store(engine: &Engine, version: &ComponentVersion, scope: Box<TurnScope>)
 }
 
 impl Live {
-    async fn call(&mut self, version: &ComponentVersion, kind: TurnKind) -> wasmtime::Result<Outcome> {
+    async fn call(&mut self, version: &ComponentVersion, kind: &TurnKind) -> wasmtime::Result<Outcome> {
         if self.guest.is_none() {
             self.store.data_mut().memory.begin_instance().await?;
             let started = Instant::now();
@@ -280,26 +280,26 @@ impl Live {
 }
 
 impl Guest {
-    async fn call(&self, store: &mut Store<InstanceState>, kind: TurnKind) -> wasmtime::Result<Outcome> {
+    async fn call(&self, store: &mut Store<InstanceState>, kind: &TurnKind) -> wasmtime::Result<Outcome> {
         let result = match kind {
             TurnKind::Method { name, payload } => {
-                let reply = self.actor.call_invoke(store, &name, &payload).await?;
+                let reply = self.actor.call_invoke(store, name, payload).await?;
                 return Ok(match reply {
                     Ok(reply) => Outcome::Reply(reply.into()),
                     Err(failure) => Outcome::Failure(failure),
                 });
             }
             TurnKind::Wakeup { kind: WakeupKind::Reminder, name, data } => match &self.on_reminder {
-                Some(guest) => guest.call_on_reminder(store, &name, &data).await?,
+                Some(guest) => guest.call_on_reminder(store, name, data).await?,
                 None => return Ok(Outcome::Fault(Fault::NoHandler("reminder"))),
             },
             TurnKind::Wakeup { kind: WakeupKind::Timer, name, data } => match &self.on_timer {
-                Some(guest) => guest.call_on_timer(store, &name, &data).await?,
+                Some(guest) => guest.call_on_timer(store, name, data).await?,
                 None => return Ok(Outcome::Fault(Fault::NoHandler("timer"))),
             },
             TurnKind::EffectFailed(failed) => match &self.on_effect_failed {
                 Some(guest) => {
-                    let (effect, reason) = failed_effect::arguments(*failed);
+                    let (effect, reason) = failed_effect::arguments((**failed).clone());
                     guest.call_on_effect_failed(store, &effect, &reason).await?
                 }
                 None => return Ok(Outcome::Fault(Fault::NoHandler("failed effect"))),

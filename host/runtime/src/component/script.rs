@@ -82,7 +82,7 @@ impl ParsedScript {
         let deadline = Instant::now() + agent.limits.turn_time;
         let scope = Box::new(scope(agent, None));
         // An instance's turn is a large future.
-        Box::pin(instance.run(scope, TurnKind::Describe, deadline)).await.0
+        Box::pin(instance.run(scope, &TurnKind::Describe, deadline)).await.0
     }
 
     /// The version, by the outcome of its evaluation.

@@ -18,7 +18,7 @@ impl Turn<'_> {
     pub(super) async fn run_guest(
         &self,
         warm: &mut WarmState,
-        kind: TurnKind,
+        kind: &TurnKind,
         handled: Option<FiredWakeup>,
         ends_timers: bool,
         deadline: Instant,
@@ -42,7 +42,7 @@ impl Turn<'_> {
         migrate_from: Option<Arc<str>>,
         deadline: Instant,
     ) -> Result<Option<(Outcome, TurnProducts)>, CallError> {
-        let end = self.run_instance(warm, TurnKind::Activate, migrate_from, (None, false), deadline).await?;
+        let end = self.run_instance(warm, &TurnKind::Activate, migrate_from, (None, false), deadline).await?;
         match end {
             (Outcome::Reply(reply), mut products) => {
                 // The effects of the turn itself are counted from 0, too, and no two have one identity.
@@ -61,7 +61,7 @@ impl Turn<'_> {
     pub(super) async fn run_instance(
         &self,
         warm: &mut WarmState,
-        kind: TurnKind,
+        kind: &TurnKind,
         migrate_from: Option<Arc<str>>,
         (handled, ends_timers): (Option<FiredWakeup>, bool),
         deadline: Instant,
@@ -73,7 +73,7 @@ impl Turn<'_> {
                 None => self.make_instance(deadline).await?,
             };
             let scope = Box::new(self.scope(warm, migrate_from.clone(), handled.clone(), ends_timers));
-            let (outcome, products) = instance.run(scope, kind.clone(), deadline).await;
+            let (outcome, products) = instance.run(scope, kind, deadline).await;
             if let Some(took) = instance.take_activation_time() {
                 self.activation.agent.durations.activation.observe(took);
             }

@@ -67,7 +67,6 @@ pub(super) async fn run(
     // Pinned here, because a wrapper would move the future.
     let running = pin!(async {
         let started = Instant::now();
-        let name = work.name();
         let epoch = services.backend.epoch();
         if warm.epoch != epoch {
             let in_doubt = warm.in_doubt.take();
@@ -84,12 +83,12 @@ pub(super) async fn run(
                     code = ErrorCode::OutcomeUnknown.as_str(),
                     "whether the previous turn was kept cannot be determined; if it was, its effects leave with the actor's next activation: {error}"
                 );
-                turn.run(warm, work).await
+                turn.run(warm, &work).await
             }
-            Ok(()) => turn.run(warm, work).await,
+            Ok(()) => turn.run(warm, &work).await,
         };
         warm.cache.trim();
-        turn.note(&name, started, &result);
+        turn.note(&work, started, &result);
         result.map(|answered| answered.reply)
     });
     running.instrument(span).await
@@ -125,13 +124,13 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    async fn run(&self, warm: &mut WarmState, work: Work) -> Result<Answered, CallError> {
+    async fn run(&self, warm: &mut WarmState, work: &Work) -> Result<Answered, CallError> {
         let (kind, handled, end) = match work {
             Work::Call(kind) => (kind, None, None),
-            Work::Wake(kind, fired) => (kind, Some(fired), None),
+            Work::Wake(kind, fired) => (kind, Some(fired.clone()), None),
             Work::Tell => return self.tell(warm).await,
-            Work::Effects(request) => return self.see_to_effects(warm, request).await,
-            Work::Deactivate(end) => (TurnKind::Deactivate, None, Some(end)),
+            Work::Effects(request) => return self.see_to_effects(warm, request.clone()).await,
+            Work::Deactivate(end) => (&TurnKind::Deactivate, None, Some(*end)),
         };
         let ends_timers = end.is_some_and(|end| end.ends_timers);
         let is_too_late = end.is_some_and(|end| !end.commits);
@@ -142,7 +141,7 @@ impl Turn<'_> {
             return Ok(Answered { reply, is_without_guest: is_of_host });
         }
         let deadline = Instant::now() + self.activation.agent.agent.limits.turn_time;
-        let dedup_key = self.context.identity.clone().map(|identity| DedupKey::new(identity, &kind));
+        let dedup_key = self.context.identity.clone().map(|identity| DedupKey::new(identity, kind));
         let fired = handled.clone().filter(|_| dedup_key.is_some());
         // The commit is not cut off: its outcome must be known. Until the actor is given up here, its sidecar lets
         // nobody read or write state (`pkg/actors/internal/placement`), so the guest would wait for something that

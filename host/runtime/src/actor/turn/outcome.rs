@@ -5,6 +5,7 @@ use daca_model::{CallError, Fault};
 use tokio::time::Instant;
 
 use super::{Answered, Turn};
+use crate::actor::work::Work;
 use crate::component::{Outcome, TurnEnd};
 use crate::contract::daca::agent::types::Failure;
 use crate::imports::LINE_BYTES;
@@ -27,7 +28,7 @@ impl Turn<'_> {
     }
 
     /// Counts the turn, and logs its failure.
-    pub(super) fn note(&self, name: &str, started: Instant, result: &Result<Answered, CallError>) {
+    pub(super) fn note(&self, work: &Work, started: Instant, result: &Result<Answered, CallError>) {
         let took = started.elapsed();
         if let Some(end) = turn_end(result) {
             self.loaded.counters.count(end);
@@ -36,7 +37,7 @@ impl Turn<'_> {
         }
         let milliseconds = took.as_millis();
         let Err(error) = result else {
-            tracing::debug!("{name} took {milliseconds} ms");
+            tracing::debug!("{} took {milliseconds} ms", work.name());
             return;
         };
         let mut text = error.to_string();
@@ -50,6 +51,7 @@ impl Turn<'_> {
         if self.services.log_rate.take_or_except(agent_type, LINE_BYTES + text.len()).is_err() {
             return;
         }
+        let name = work.name();
         match error {
             CallError::Invalid(_)
             | CallError::NotFound(_)

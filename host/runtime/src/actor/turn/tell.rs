@@ -67,7 +67,7 @@ impl Turn<'_> {
         let Some(failed) = letters.untold().map(DeadLetter::failed) else { return Ok(None) };
         let id = failed.effect.id.clone();
         let kind = TurnKind::EffectFailed(Box::new(failed));
-        let (outcome, products) = self.run_guest(warm, kind, None, false, deadline).await?;
+        let (outcome, products) = self.run_guest(warm, &kind, None, false, deadline).await?;
         Ok(Some(Handled { letters, id, outcome, products: Box::new(products) }))
     }
 
