@@ -11,6 +11,7 @@ mod effects;
 mod events;
 mod fail_point;
 mod file_format;
+mod given;
 mod inspect;
 mod restore;
 mod state_file;
@@ -31,10 +32,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use daca_base::ErrorCode;
 use daca_base::clock::Clock;
 use daca_base::shares::SharedPool;
 use daca_base::task;
-use daca_base::{ErrorCode, Explained, Explanation};
 use daca_manifest::{AgentType, Manifest};
 use daca_model::Topic;
 use daca_model::backend::{
@@ -47,6 +48,8 @@ use daca_model::{ActorAddress, CallContext};
 pub use database::OpenError;
 use database::Quota;
 use events::{Subscribers, enveloped};
+use given::Given;
+pub use given::{StartError, read_secrets};
 pub use inspect::Scheduled;
 pub use restore::{RestoreError, RestoredState, StateRestore};
 use store::Store;
@@ -80,52 +83,6 @@ struct Events {
     subscribers: Arc<Subscribers>,
     /// Permits for events of the host itself that are being delivered.
     waiting: Arc<Semaphore>,
-}
-
-/// The answers of the outside world, as the manifest gives them.
-struct Given {
-    secrets: BTreeMap<String, BTreeMap<String, String>>,
-    binding_responses: BTreeMap<String, Bytes>,
-}
-
-impl Given {
-    fn read(manifest: &Manifest) -> Result<Given, StartError> {
-        let secrets = match &manifest.embedded.secrets_file {
-            Some(path) => read_secrets(path)?,
-            None => BTreeMap::new(),
-        };
-        let responses = manifest.embedded.binding_responses.iter();
-        let responses = responses.map(|(name, text)| (name.clone(), Bytes::from(text.clone())));
-        Ok(Given { secrets, binding_responses: responses.collect() })
-    }
-}
-
-/// Why the embedded backend cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The state file.
-    #[error(transparent)]
-    State(#[from] OpenError),
-    /// The file of secrets.
-    #[error("{path}: {reason}")]
-    Secrets {
-        /// The file.
-        path: std::path::PathBuf,
-        /// The problem.
-        reason: String,
-    },
-}
-
-impl Explained for StartError {
-    fn explanation(&self) -> Option<Explanation<'_>> {
-        match self {
-            StartError::State(error) => error.explanation(),
-            StartError::Secrets { .. } => Some(Explanation::new(
-                ErrorCode::SecretsUnreadable,
-                "write a JSON object of names and strings, or of names and objects of strings",
-            )),
-        }
-    }
 }
 
 impl Embedded {
@@ -236,6 +193,19 @@ impl EffectDelivery for Embedded {
             });
         }
         results
+    }
+
+    /// A binding has no external system here, and an event may have no subscription.
+    fn deliver_at_once(&self, effect: &Effect) -> bool {
+        match &effect.request {
+            EffectRequest::Publish { pubsub, topic, .. } => {
+                self.inbound.get().is_some() && self.events.subscribers.of(pubsub, topic).is_none()
+            }
+            EffectRequest::Send(request) => {
+                log_binding("sent to", request);
+                true
+            }
+        }
     }
 
     /// Delivers an event of the host itself. One that is caused by the delivery of another is accepted, and delivered
@@ -371,28 +341,4 @@ fn log_binding(verb: &str, request: &BindingRequest) {
         format!("{verb} binding {name}, operation {operation}, metadata {metadata:?}: {data}")
     };
     tracing::info!(target: "daca::outbox", "{}", daca_base::telemetry::printable(&line()));
-}
-
-/// Reads a file of secrets: `{"name": "value"}` or `{"name": {"key": "value"}}`.
-pub fn read_secrets(path: &Path) -> Result<BTreeMap<String, BTreeMap<String, String>>, StartError> {
-    #[derive(serde::Deserialize)]
-    #[serde(untagged)]
-    enum Values {
-        Single(String),
-        Several(BTreeMap<String, String>),
-    }
-    let failed = |reason: String| StartError::Secrets { path: path.to_owned(), reason };
-    let text = daca_base::text::read(path).map_err(|error| failed(error.to_string()))?;
-    let secrets: BTreeMap<String, Values> = daca_base::json::read(text.as_bytes()).map_err(|error| {
-        failed(match error {
-            // The parser's message could quote a secret.
-            daca_base::json::Error::Form(_) => "not of that form".to_owned(),
-            error => error.to_string(),
-        })
-    })?;
-    let by_key = |(name, values): (String, Values)| match values {
-        Values::Single(value) => (name.clone(), BTreeMap::from([(name, value)])),
-        Values::Several(values) => (name, values),
-    };
-    Ok(secrets.into_iter().map(by_key).collect())
 }

@@ -119,6 +119,12 @@ pub trait EffectDelivery: Send + Sync + 'static {
     /// retry. More than one effect is passed only if [`EffectDelivery::takes_together`] allowed it.
     async fn deliver(&self, actor: &ActorAddress, effects: &[&Effect]) -> Vec<Tried>;
 
+    /// Delivers an effect that needs no wait and cannot fail. Returns `false` if this one does, and does nothing then.
+    /// Called within the turn that requested the effect, so it must be quick.
+    fn deliver_at_once(&self, _effect: &Effect) -> bool {
+        false
+    }
+
     /// Returns `true` if these two effects may be delivered in one request.
     fn takes_together(&self, _first: &EffectRequest, _next: &EffectRequest) -> bool {
         false

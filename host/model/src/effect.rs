@@ -1,6 +1,7 @@
 //! Effects, and the requests to output bindings: what a turn asks of the outside.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -33,8 +34,7 @@ impl Effect {
         // With room for most numbers: a text that is formatted into nothing grows several times.
         let mut id = String::with_capacity(turn.len() + 4);
         id.push_str(turn);
-        id.push('-');
-        id.push_str(&number.to_string());
+        write!(id, "-{number}").ok(); // a text takes everything
         id.into()
     }
 
@@ -113,6 +113,17 @@ impl EffectRequest {
         match self {
             EffectRequest::Publish { pubsub, .. } => EffectTarget::Pubsub(pubsub.clone()),
             EffectRequest::Send(request) => EffectTarget::Binding(request.name.clone()),
+        }
+    }
+
+    /// Returns `true` if another request goes to the same component.
+    pub fn has_target_of(&self, other: &EffectRequest) -> bool {
+        match (self, other) {
+            (EffectRequest::Publish { pubsub, .. }, EffectRequest::Publish { pubsub: other, .. }) => {
+                pubsub == other
+            }
+            (EffectRequest::Send(request), EffectRequest::Send(other)) => request.name == other.name,
+            _ => false,
         }
     }
 

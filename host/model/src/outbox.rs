@@ -84,20 +84,22 @@ pub enum EffectStatus {
 impl Outbox {
     /// Adds an effect that waits for delivery, and returns its number.
     pub fn add(&self, actor: &ActorAddress, effect: &Effect) -> u64 {
-        let turn = effect.turn();
-        self.insert(match &effect.request {
-            EffectRequest::Publish { pubsub, topic, event } => {
-                Kept::of_event(actor, turn, [pubsub, topic], event)
-            }
-            EffectRequest::Send(request) => Kept::of_binding(actor, turn, EffectKind::Send, request),
-        })
+        let mut entry = Kept::of_effect(actor, effect);
+        let mut inner = self.lock();
+        let id = inner.number();
+        entry.id = id;
+        inner.pending.insert(id, entry);
+        id
+    }
+
+    /// Adds an effect that was delivered at once, and never waited.
+    pub fn add_sent(&self, actor: &ActorAddress, effect: &Effect) {
+        self.insert_sent(Kept::of_effect(actor, effect));
     }
 
     /// Adds a binding call that was made at once and is not an effect.
     pub fn add_invocation(&self, actor: &ActorAddress, request: &BindingRequest) {
-        let id = self.insert(Kept::of_binding(actor, "", EffectKind::Invoke, request));
-        self.attempted(id, 1, None);
-        self.settle(id, EffectStatus::Sent);
+        self.insert_sent(Kept::of_binding(actor, "", EffectKind::Invoke, request));
     }
 
     /// Records so many tries, and why the last one failed. Returns the number of all tries.
@@ -146,12 +148,7 @@ impl Outbox {
             entry.error = None;
         }
         entry.status = status;
-        match status {
-            EffectStatus::Failed => inner.counts.failed += 1,
-            EffectStatus::Sent | EffectStatus::Pending => inner.counts.sent += 1,
-        }
-        let oldest = if inner.settled.len() == KEPT { inner.settled.pop_front() } else { None };
-        inner.settled.push_back(entry);
+        let oldest = inner.keep(entry);
         drop(inner);
         // After the lock, which all turns with effects share: it frees several texts.
         drop(oldest);
@@ -174,17 +171,36 @@ impl Outbox {
         inner.pending.values().chain(&inner.settled).map(Kept::shown).collect()
     }
 
-    fn insert(&self, mut entry: Kept) -> u64 {
+    fn insert_sent(&self, mut entry: Kept) {
+        (entry.status, entry.attempts) = (EffectStatus::Sent, 1);
         let mut inner = self.lock();
-        inner.next_id += 1;
-        entry.id = inner.next_id;
-        let id = entry.id;
-        inner.pending.insert(id, entry);
-        id
+        entry.id = inner.number();
+        let oldest = inner.keep(entry);
+        drop(inner);
+        drop(oldest);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock()
+    }
+}
+
+impl Inner {
+    /// The number of a new effect.
+    fn number(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Keeps a settled effect. Returns the oldest one, if it is one too many.
+    fn keep(&mut self, entry: Kept) -> Option<Kept> {
+        match entry.status {
+            EffectStatus::Failed => self.counts.failed += 1,
+            EffectStatus::Sent | EffectStatus::Pending => self.counts.sent += 1,
+        }
+        let oldest = if self.settled.len() == KEPT { self.settled.pop_front() } else { None };
+        self.settled.push_back(entry);
+        oldest
     }
 }
 
@@ -203,6 +219,16 @@ struct Kept {
 }
 
 impl Kept {
+    fn of_effect(actor: &ActorAddress, effect: &Effect) -> Kept {
+        let turn = effect.turn();
+        match &effect.request {
+            EffectRequest::Publish { pubsub, topic, event } => {
+                Kept::of_event(actor, turn, [pubsub, topic], event)
+            }
+            EffectRequest::Send(request) => Kept::of_binding(actor, turn, EffectKind::Send, request),
+        }
+    }
+
     fn of_event(actor: &ActorAddress, turn: &str, [pubsub, topic]: [&str; 2], event: &[u8]) -> Kept {
         Kept::new(EffectKind::Publish, actor, turn, [pubsub, topic], event, &BTreeMap::new())
     }

@@ -234,11 +234,16 @@ impl Deliveries {
 
     /// Sends the effects of a committed turn.
     pub(super) fn committed(&self, actor: &ActorAddress, staged: Staged) {
-        let new = self.waiting(actor, staged.new_effects());
+        let rest = self.shared.leave_now(actor, staged.new_effects());
+        let have_left = rest.len() < staged.new_effects().len();
+        let new = self.waiting(actor, &rest);
         let has_buried = staged.buried() > 0;
         let mut logs = self.shared.lock();
         let outgoing = logs.outgoing.entry(actor.clone()).or_default();
         outgoing.log.committed(staged);
+        if have_left {
+            outgoing.log.forget_sent();
+        }
         let begun = self.send(actor, outgoing, new);
         if has_buried {
             logs.note_burials(actor);
@@ -291,8 +296,11 @@ impl Deliveries {
         outgoing: &mut Outgoing,
         effects: Vec<WaitingEffect>,
     ) -> Vec<BoxFuture<'static, ()>> {
-        let policy = self.shared.options.of_actor(actor);
         let mut begun = Vec::<BoxFuture<'static, ()>>::new();
+        if effects.is_empty() {
+            return begun;
+        }
+        let policy = self.shared.options.of_actor(actor);
         for waiting in effects {
             let key = policy.lane(&waiting.effect().request);
             if let Some(lane) = outgoing.lanes.get_mut(&key) {

@@ -29,6 +29,8 @@ pub(crate) const OVERLAP: Duration = Duration::from_secs(15);
 
 /// The topic whose events are taken in one request.
 pub(crate) const TOGETHER: &str = "together";
+/// The topic whose events need no wait.
+pub(crate) const AT_ONCE: &str = "at-once";
 /// The topic of which it panics when it is asked that.
 pub(crate) const DEFECT: &str = "defect";
 
@@ -292,6 +294,14 @@ impl EffectDelivery for FakeBackend {
         let names = effects.iter().map(|effect| name(effect)).collect::<Vec<_>>();
         self.tried.lock().extend(names.iter().cloned());
         names.iter().map(|name| (self.delivery)(name).into()).collect()
+    }
+
+    fn deliver_at_once(&self, effect: &Effect) -> bool {
+        let is_at_once = matches!(&effect.request, EffectRequest::Publish { topic, .. } if topic == AT_ONCE);
+        if is_at_once {
+            self.tried.lock().push(name(effect));
+        }
+        is_at_once
     }
 
     fn takes_together(&self, first: &EffectRequest, next: &EffectRequest) -> bool {

@@ -3,5 +3,5 @@
 mod backend;
 mod host;
 
-pub(crate) use backend::{DEFECT, FakeBackend, OVERLAP, TOGETHER, event};
+pub(crate) use backend::{AT_ONCE, DEFECT, FakeBackend, OVERLAP, TOGETHER, event};
 pub(crate) use host::{FakeHost, IDLE_TIMEOUT, actor};

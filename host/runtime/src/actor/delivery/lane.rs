@@ -19,15 +19,15 @@ pub(super) struct Lane {
     pub(super) is_held_up: bool,
     /// It has had its last attempt at once, of a drain.
     pub(super) was_hurried: bool,
-    /// Ends its wait when the effect that it waits for is done.
-    pub(super) wake: Arc<Notify>,
+    /// Ends its wait when the effect that it waits for is done. Made when it first waits.
+    pub(super) wake: Option<Arc<Notify>>,
 }
 
 impl Lane {
     /// The lane of an effect that nothing waits for yet.
     pub(super) fn of(first: WaitingEffect) -> Lane {
         let effects = VecDeque::from([first]);
-        Lane { effects, is_held_up: false, was_hurried: false, wake: Arc::default() }
+        Lane { effects, is_held_up: false, was_hurried: false, wake: None }
     }
 
     /// Returns `true` if the first effect is done: another host has seen to it.

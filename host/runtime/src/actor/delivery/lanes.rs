@@ -23,7 +23,7 @@ use super::lane::WaitingEffect;
 use super::logs::Outgoing;
 use super::policy::LaneKey;
 use super::shared::Shared;
-use crate::actor::effect_log::GivenUp;
+use crate::actor::effect_log::{GivenUp, LoggedEffect};
 use daca_base::ErrorCode;
 use daca_base::clock::Clock;
 use daca_base::telemetry::printable;
@@ -36,6 +36,32 @@ const MAX_BATCH: usize = 100;
 const MAX_REASON: usize = 1_024;
 
 impl Shared {
+    /// Delivers those effects of a turn that need no wait, unless others of their lanes do. Returns these others, which
+    /// are to get lanes. It is the only commit of the actor now, so no lane begins meanwhile.
+    pub(super) fn leave_now(
+        &self,
+        actor: &ActorAddress,
+        effects: &[Arc<LoggedEffect>],
+    ) -> Vec<Arc<LoggedEffect>> {
+        let has_lanes = |outgoing: &Outgoing| !outgoing.lanes.is_empty();
+        if effects.is_empty() || self.lock().outgoing.get(actor).is_some_and(has_lanes) {
+            return effects.to_vec();
+        }
+        let policy = self.options.of_actor(actor);
+        let mut rest = Vec::<Arc<LoggedEffect>>::new();
+        for logged in effects {
+            let request = &logged.effect.request;
+            let is_behind = rest.iter().any(|before| policy.shares_lane(&before.effect.request, request));
+            if is_behind || !self.backend.deliver_at_once(&logged.effect) {
+                rest.push(logged.clone());
+                continue;
+            }
+            self.outbox.add_sent(actor, &logged.effect);
+            has_left(logged);
+        }
+        rest
+    }
+
     /// Delivers the effects of a lane until none waits.
     pub(super) async fn run_lane(self: Arc<Self>, actor: ActorAddress, key: LaneKey) {
         while let Some(batch) = self.next(&actor, &key) {
@@ -160,7 +186,7 @@ impl Shared {
         lane.is_held_up = true;
         self.backlogs.of(&actor.agent_type).held_up.fetch_add(lane.effects.len(), Ordering::Relaxed);
         self.settled.notify_waiters();
-        Some((wait, lane.wake.clone()))
+        Some((wait, lane.wake.get_or_insert_default().clone()))
     }
 
     /// Forgets the effects of a lane. The next activation of the actor, on any host, reads them again.
@@ -208,10 +234,7 @@ impl Shared {
         let Tried { attempts, result } = tried;
         let Err(error) = result else {
             self.outbox.sent(id, attempts);
-            waiting.logged.left();
-            if let Some(line) = &waiting.effect().delivered_line {
-                tracing::info!(target: "agent", "{}", printable(line));
-            }
+            has_left(&waiting.logged);
             return None;
         };
         let attempts = self.outbox.attempted(id, attempts, Some(error.to_string()));
@@ -234,6 +257,14 @@ impl Shared {
             tracing::error!(target: "agent", "{}: {error}", printable(line));
         }
         tracing::error!(code = ErrorCode::EffectGivenUp.as_str(), "effect {id} was dropped: {error}");
+    }
+}
+
+/// An effect was delivered.
+fn has_left(logged: &LoggedEffect) {
+    logged.left();
+    if let Some(line) = &logged.effect.delivered_line {
+        tracing::info!(target: "agent", "{}", printable(line));
     }
 }
 

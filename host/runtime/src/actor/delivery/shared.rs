@@ -118,7 +118,9 @@ impl Shared {
         for lane in outgoing.lanes.values_mut() {
             if lane.is_held_up && lane.waits_for_nothing() {
                 self.resume(agent_type, lane);
-                lane.wake.notify_one();
+                if let Some(wake) = &lane.wake {
+                    wake.notify_one();
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ use daca_base::shares::Weights;
 use daca_manifest::EffectOrder;
 use daca_model::backend::{BindingRequest, EffectRequest, EffectStatus};
 
+mod at_once;
 mod other_hosts;
 mod panics;
 mod remembered;
