@@ -119,7 +119,7 @@ impl Activation {
         {
             idle.remove(number);
         }
-        services.live.idle.busy(std::mem::take(&mut inner.idle_entries));
+        services.live.idle.busy(&self.address.agent_type, std::mem::take(&mut inner.idle_entries));
         let warm = std::mem::take(&mut inner.warm);
         drop(inner);
         // A task moves its future several times, and this one is large.

@@ -52,14 +52,14 @@ impl IdleMemory {
         IdleEntries { instance, cache }
     }
 
-    /// An activation is not idle any more.
-    pub(super) fn busy(&self, entries: IdleEntries) {
+    /// An activation of this type is not idle any more.
+    pub(super) fn busy(&self, agent_type: &str, entries: IdleEntries) {
         let IdleEntries { instance, cache } = entries;
         if let Some((rank, is_cheap)) = instance {
-            self.instances(is_cheap).remove(rank);
+            self.instances(is_cheap).remove(agent_type, rank);
         }
         if let Some(rank) = cache {
-            self.caches.remove(rank);
+            self.caches.remove(agent_type, rank);
         }
     }
 

@@ -1,8 +1,8 @@
 //! A list of idle things in the order in which they are given up: what is worth least first.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -16,6 +16,8 @@ use super::worth::Rank;
 #[derive(Default)]
 pub(super) struct ReclaimList {
     inner: Mutex<Entries>,
+    /// The number of entries.
+    len: AtomicUsize,
     /// The bytes of all entries, and of those that are being given up.
     bytes: AtomicU64,
 }
@@ -38,17 +40,21 @@ impl Drop for Taken<'_> {
 #[derive(Default)]
 struct Entries {
     last_number: u64,
-    by_rank: BTreeMap<Rank, (Arc<Activation>, u64)>,
-    of_types: HashMap<Arc<str>, BTreeSet<Rank>>,
+    /// There are few types, and each turn adds an entry and removes it.
+    of_types: BTreeMap<Arc<str>, OfType>,
 }
 
+/// The entries of an agent type, with their bytes.
+type OfType = BTreeMap<Rank, (Arc<Activation>, u64)>;
+
 impl Entries {
-    fn take<'a>(&mut self, list: &'a ReclaimList, rank: Rank) -> Option<Taken<'a>> {
-        let (activation, bytes) = self.by_rank.remove(&rank)?;
-        if let Some(ranks) = self.of_types.get_mut(&activation.address.agent_type) {
-            ranks.remove(&rank);
-        }
-        Some(Taken { rank, activation, bytes, list })
+    /// The type of what is worth least, and its place.
+    fn least(&self) -> Option<(&Arc<str>, Rank)> {
+        let first = self
+            .of_types
+            .iter()
+            .filter_map(|(agent_type, of_type)| Some((agent_type, *of_type.first_key_value()?.0)));
+        first.min_by_key(|(_, rank)| *rank)
     }
 }
 
@@ -59,34 +65,40 @@ impl ReclaimList {
         let mut inner = self.lock();
         inner.last_number += 1;
         let rank = Rank { worth, number: inner.last_number };
-        inner.of_types.entry(activation.address.agent_type.clone()).or_default().insert(rank);
-        inner.by_rank.insert(rank, (activation.clone(), bytes));
+        let (agent_type, entry) = (&activation.address.agent_type, (activation.clone(), bytes));
+        match inner.of_types.get_mut(agent_type) {
+            Some(of_type) => drop(of_type.insert(rank, entry)),
+            None => drop(inner.of_types.insert(agent_type.clone(), OfType::from([(rank, entry)]))),
+        }
+        self.len.fetch_add(1, Ordering::Relaxed);
         rank
     }
 
-    pub(super) fn remove(&self, rank: Rank) {
-        let removed = self.lock().take(self, rank);
+    /// Removes the entry of an activation of this type.
+    pub(super) fn remove(&self, agent_type: &str, rank: Rank) {
+        let removed = self.take(&mut self.lock(), agent_type, rank);
         // Dropped after the lock: it may be the last handle on the activation.
         drop(removed);
     }
 
     /// The place of what is worth least.
     pub(super) fn least(&self) -> Option<Rank> {
-        self.lock().by_rank.first_key_value().map(|(rank, _)| *rank)
+        self.lock().least().map(|(_, rank)| rank)
     }
 
     /// Takes what is worth least.
     pub(super) fn pop_least(&self) -> Option<Taken<'_>> {
         let mut inner = self.lock();
-        let least = inner.by_rank.first_key_value().map(|(rank, _)| *rank)?;
-        inner.take(self, least)
+        let (agent_type, rank) = inner.least()?;
+        let agent_type = agent_type.clone();
+        self.take(&mut inner, &agent_type, rank)
     }
 
     /// The same of one agent type.
     pub(super) fn pop_least_of(&self, agent_type: &str) -> Option<Taken<'_>> {
         let mut inner = self.lock();
-        let least = inner.of_types.get(agent_type)?.first().copied()?;
-        inner.take(self, least)
+        let rank = *inner.of_types.get(agent_type)?.first_key_value()?.0;
+        self.take(&mut inner, agent_type, rank)
     }
 
     /// The bytes that could be given up, or more.
@@ -95,12 +107,20 @@ impl ReclaimList {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.lock().by_rank.len()
+        self.len.load(Ordering::Relaxed)
     }
 
     /// All activations in the list.
     pub(super) fn all(&self) -> Vec<Arc<Activation>> {
-        self.lock().by_rank.values().map(|(activation, _)| activation.clone()).collect()
+        let inner = self.lock();
+        let all = inner.of_types.values().flat_map(BTreeMap::values);
+        all.map(|(activation, _)| activation.clone()).collect()
+    }
+
+    fn take(&self, inner: &mut Entries, agent_type: &str, rank: Rank) -> Option<Taken<'_>> {
+        let (activation, bytes) = inner.of_types.get_mut(agent_type)?.remove(&rank)?;
+        self.len.fetch_sub(1, Ordering::Relaxed);
+        Some(Taken { rank, activation, bytes, list: self })
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
