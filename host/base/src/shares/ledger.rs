@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::Weights;
+use super::slack::Slack;
 
 /// One part in so many of a pool is divided in advance.
 const DIVIDED: u64 = 4;
@@ -21,6 +22,8 @@ pub(super) struct Ledger {
     floors: usize,
     /// The types by name, and at the end all that the pool does not know.
     slots: Vec<Slot>,
+    /// What all have together, for those who do not hold the lock.
+    pub(super) slack: Arc<Slack>,
 }
 
 /// What one type has.
@@ -52,7 +55,9 @@ impl Ledger {
         let share = part(capacity, 1, all.saturating_add(1)).max(1);
         slots.push(Slot { agent_type: "".into(), weight: 1, floor: 0, share, used: 0, total: 0 });
         let floors = slots.iter().map(|slot| slot.floor).sum();
-        Ledger { capacity, floors, slots }
+        let smallest_share = slots.iter().map(|slot| slot.share).min().unwrap_or_default();
+        let slack = Arc::new(Slack::new(capacity.saturating_sub(floors), smallest_share));
+        Ledger { capacity, floors, slots, slack }
     }
 
     /// The number of a type's slot.
@@ -123,17 +128,22 @@ impl Ledger {
 
     pub(super) fn add(&mut self, of: usize, amount: usize) {
         let slot = &mut self.slots[of];
+        let before = slot.used;
         slot.used = slot.used.saturating_add(amount);
+        self.slack.changed(before, slot.used);
         slot.total = slot.total.saturating_add(amount as u64);
     }
 
     pub(super) fn remove(&mut self, of: usize, amount: usize) {
         let slot = &mut self.slots[of];
+        let before = slot.used;
         slot.used = slot.used.saturating_sub(amount);
+        self.slack.changed(before, slot.used);
     }
 
     /// Begins anew: nobody has anything.
     pub(super) fn clear(&mut self) {
+        self.slack.changed(self.slack.used(), 0);
         self.slots.iter_mut().for_each(|slot| slot.used = 0);
     }
 }

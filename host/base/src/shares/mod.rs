@@ -10,6 +10,7 @@ mod ledger;
 mod pool;
 mod rate;
 mod share_use;
+mod slack;
 mod weights;
 
 pub use held_back::HeldBack;

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::held_back::Refusals;
 use super::ledger::Ledger;
+use super::slack::Slack;
 use super::{HeldBack, ShareUse, Weights};
 
 /// A pool that the agent types of a host share by their weights. A cheap handle.
@@ -22,6 +23,7 @@ pub struct SharedPool {
 
 struct Inner {
     name: &'static str,
+    slack: Arc<Slack>,
     books: Mutex<Books>,
 }
 
@@ -61,9 +63,10 @@ impl SharedPool {
     /// `name` is what it has, in the plural, for people.
     pub fn new(name: &'static str, capacity: usize, weights: &Weights) -> SharedPool {
         let ledger = Ledger::new(capacity, weights);
+        let slack = ledger.slack.clone();
         let lines = ledger.slots().iter().map(|_| Line::default()).collect();
         let books = Books { ledger, lines, next_number: 0, waiting: 0 };
-        SharedPool { inner: Arc::new(Inner { name, books: Mutex::new(books) }) }
+        SharedPool { inner: Arc::new(Inner { name, slack, books: Mutex::new(books) }) }
     }
 
     /// What it has.
@@ -78,7 +81,7 @@ impl SharedPool {
 
     /// How much of it is in use.
     pub fn used(&self) -> usize {
-        self.inner.lock().ledger.used()
+        self.inner.slack.used()
     }
 
     /// How much of it a type has.
@@ -92,15 +95,8 @@ impl SharedPool {
         let books = self.inner.lock();
         let slots = books.ledger.slots().iter().zip(&books.lines).enumerate();
         let known = slots.take(books.lines.len() - 1);
-        let of_slot = known.map(|(number, (slot, line))| ShareUse {
-            agent_type: slot.agent_type.clone(),
-            used: slot.used,
-            share: slot.share,
-            most: books.ledger.most(number),
-            waiting: line.waiters.len(),
-            total: slot.total,
-            held_back: line.refusals.held_back,
-            is_held_back: line.refusals.is_held_back(),
+        let of_slot = known.map(|(number, (slot, line))| {
+            ShareUse::of(slot, books.ledger.most(number), line.waiters.len(), &line.refusals)
         });
         of_slot.collect()
     }
@@ -121,6 +117,9 @@ impl SharedPool {
 
     /// Returns `true` if there is room for a type, whoever waits.
     pub fn has_room(&self, agent_type: &str, amount: usize) -> bool {
+        if self.inner.slack.has_room(amount) {
+            return true;
+        }
         let books = self.inner.lock();
         let slot = books.ledger.slot_of(agent_type);
         books.ledger.has_room(slot, amount.min(books.ledger.most(slot)), 1)
@@ -153,6 +152,9 @@ impl SharedPool {
 
     /// Refuses if there is no more for a type, in so many times the pool.
     pub fn check(&self, agent_type: &str, times: usize) -> Result<(), HeldBack> {
+        if times > 0 && self.inner.slack.has_room(1) {
+            return Ok(());
+        }
         let books = self.inner.lock();
         let slot = books.ledger.slot_of(agent_type);
         if books.ledger.has_room(slot, 1, times) && (times > 1 || !books.yields(slot, 1)) {

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use super::held_back::Refusals;
+use super::ledger::Slot;
+
 /// What a type has of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShareUse {
@@ -21,4 +24,19 @@ pub struct ShareUse {
     pub held_back: u64,
     /// It was held back a moment ago.
     pub is_held_back: bool,
+}
+
+impl ShareUse {
+    pub(super) fn of(slot: &Slot, most: usize, waiting: usize, refusals: &Refusals) -> ShareUse {
+        ShareUse {
+            agent_type: slot.agent_type.clone(),
+            used: slot.used,
+            share: slot.share,
+            most,
+            waiting,
+            total: slot.total,
+            held_back: refusals.held_back,
+            is_held_back: refusals.is_held_back(),
+        }
+    }
 }

@@ -84,6 +84,11 @@ impl Users {
                 let others = ledger.slots().iter().filter(|slot| *slot.agent_type != *name);
                 let reserve = others.map(|slot| slot.floor).sum::<usize>();
                 prop_assert!(held(of) <= ledger.capacity - reserve, "{} has the floors of others", name);
+                prop_assert_eq!(ledger.slack.used(), ledger.used());
+                for amount in (1..40).filter(|amount| ledger.slack.has_room(*amount)) {
+                    let is_granted = ledger.has_room(slot, amount, 1) && !ledger.is_beyond(slot, amount);
+                    prop_assert!(is_granted, "there is no room for {} more of {}", amount, name);
+                }
             }
             let mut first = [None; TYPES.len()];
             for (of, amount, _) in &self.waiting {

@@ -83,9 +83,14 @@ impl Shared {
     /// Returns `true` if many effects of a type wait. Those that are held up do not count: callers cannot make them leave
     /// by waiting.
     pub(super) fn is_behind(&self, agent_type: &str) -> bool {
+        let many = self.options.max_pending / SLOW_DOWN_AT;
+        // Without the lock of the pool: most of the time few wait, of all types together.
+        if self.pending.used() <= many {
+            return false;
+        }
         let held_up = self.backlogs.of(agent_type).held_up.load(Ordering::Relaxed);
         let moves = self.pending.used_by(agent_type).saturating_sub(held_up);
-        moves > self.options.max_pending / SLOW_DOWN_AT
+        moves > many
     }
 
     /// Ends the waits of the lanes that are held up now. Only once: a drain tries each lane once more.
