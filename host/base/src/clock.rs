@@ -16,10 +16,9 @@
 
 mod waits;
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-use parking_lot::Mutex;
 
 use self::waits::Waits;
 
@@ -44,16 +43,17 @@ pub struct Clock(Arc<Inner>);
 
 struct Inner {
     read: Box<dyn Fn() -> Reading + Send + Sync>,
-    /// The last returned time, and the monotonic clock then.
-    last: Mutex<Option<(SystemTime, Duration)>>,
+    /// How far the wall clock was ahead of the monotonic one at most, in nanoseconds. So far time is ahead of it.
+    ahead: AtomicI64,
     /// Who waits for a clock that is moved. `None` for a clock that runs by itself.
     waits: Option<Arc<Waits>>,
 }
 
 impl Clock {
-    /// A clock based on two others.
+    /// A clock based on two others. A thread may be interrupted between the two readings, so the wall clock is to be read
+    /// first: it then looks less far ahead than it is, and not farther.
     pub fn new(read: impl Fn() -> Reading + Send + Sync + 'static) -> Clock {
-        Clock(Arc::new(Inner { read: Box::new(read), last: Mutex::new(None), waits: None }))
+        Clock(Arc::new(Inner { read: Box::new(read), ahead: AtomicI64::new(i64::MIN), waits: None }))
     }
 
     /// The clock of this process: everything that decides by time must agree on it.
@@ -61,15 +61,18 @@ impl Clock {
         &OF_PROCESS
     }
 
-    /// The time.
+    /// The time. All threads ask for it, with each call several times, so it takes no lock.
     pub fn now(&self) -> SystemTime {
-        let mut last = self.0.last.lock();
-        // Read under the lock: if two readings overtook each other, the earlier one would look like a clock set back.
         let Reading { wall, monotonic } = (self.0.read)();
-        let goes_on = last.and_then(|(time, at)| time.checked_add(monotonic.saturating_sub(at)));
-        let now = goes_on.map_or(wall, |goes_on| goes_on.max(wall));
-        *last = Some((now, monotonic));
-        now
+        let passed = i64::try_from(monotonic.as_nanos()).ok();
+        let ahead = passed.and_then(|passed| nanos_of(wall)?.checked_sub(passed));
+        // Of clocks that are centuries off each reading counts for itself.
+        let (Some(passed), Some(ahead)) = (passed, ahead) else { return wall };
+        let mut most = self.0.ahead.load(Ordering::Acquire);
+        if ahead > most {
+            most = self.0.ahead.fetch_max(ahead, Ordering::AcqRel).max(ahead);
+        }
+        time_of(passed.saturating_add(most)).unwrap_or(wall)
     }
 
     /// The time of the wall clock, which may be set: for times that people read.
@@ -120,11 +123,26 @@ pub fn unix_ms(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, millis)
 }
 
+/// Nanoseconds since 1970, which are negative before. `None` for a time that is centuries away.
+fn nanos_of(time: SystemTime) -> Option<i64> {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_nanos()).ok(),
+        Err(before) => i64::try_from(before.duration().as_nanos()).ok().map(|nanos| -nanos),
+    }
+}
+
+fn time_of(nanos: i64) -> Option<SystemTime> {
+    let span = Duration::from_nanos(nanos.unsigned_abs());
+    if nanos < 0 { UNIX_EPOCH.checked_sub(span) } else { UNIX_EPOCH.checked_add(span) }
+}
+
 /// Clocks that stand still until they are moved: those of a machine on which time passes when a test says so.
 ///
 /// Only readers of the machine's [`Clock`] see that time: due times and expiries, and waits by that clock. Waits of tokio,
 /// such as time-outs, follow real time.
 pub mod moved {
+    use parking_lot::Mutex;
+
     use super::*;
 
     /// The two clocks of a machine. Cheap to clone; the clones are one machine.
@@ -146,7 +164,7 @@ pub mod moved {
         pub fn clock(&self) -> Clock {
             let Machine { reading, waits } = self.clone();
             let read = Box::new(move || *reading.lock());
-            Clock(Arc::new(Inner { read, last: Mutex::new(None), waits: Some(waits) }))
+            Clock(Arc::new(Inner { read, ahead: AtomicI64::new(i64::MIN), waits: Some(waits) }))
         }
 
         /// What its wall clock shows.
