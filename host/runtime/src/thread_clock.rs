@@ -50,15 +50,14 @@ pub(crate) struct Stretch {
 }
 
 impl Stretch {
-    /// Begins it.
-    pub(crate) fn begin() -> Stretch {
-        let began = Instant::now();
-        Stretch { began, thread: thread_time_lately(began) }
+    /// Begins it now.
+    pub(crate) fn begin(now: Instant) -> Stretch {
+        Stretch { began: now, thread: thread_time_lately(now) }
     }
 
-    /// Nanoseconds of a processor that the thread has had since then. Called on the same thread.
-    pub(crate) fn ran(&self) -> u64 {
-        let by_the_clock = nanos(self.began.elapsed());
+    /// Nanoseconds of a processor that the thread has had since then, until now. Called on the same thread.
+    pub(crate) fn ran(&self, now: Instant) -> u64 {
+        let by_the_clock = nanos(now.saturating_duration_since(self.began));
         if by_the_clock <= nanos(MOMENT) {
             return by_the_clock;
         }
@@ -72,8 +71,8 @@ mod tests {
 
     #[test]
     fn a_thread_that_sleeps_uses_no_time() {
-        let stretch = Stretch::begin();
+        let stretch = Stretch::begin(Instant::now());
         std::thread::sleep(Duration::from_millis(200));
-        assert!(stretch.ran() < nanos(Duration::from_millis(100)), "{stretch:?}");
+        assert!(stretch.ran(Instant::now()) < nanos(Duration::from_millis(100)), "{stretch:?}");
     }
 }

@@ -76,6 +76,7 @@ struct Slice {
 struct Polled {
     share: Share,
     nanos: u64,
+    ended: Instant,
     /// The turn, if it wants to go on.
     again: Option<Arc<Turn>>,
 }
@@ -163,22 +164,26 @@ impl Pool {
         let _runtime = runtime.enter();
         super::kernel::lengthen_slice();
         let mut polled = None;
-        while let Some((share, turn)) = self.next(number, polled.take()) {
-            let stretch = Stretch::begin();
+        while let Some((share, turn, since)) = self.next(number, polled.take()) {
+            let stretch = Stretch::begin(since);
             let again = turn.poll().then_some(turn);
-            polled = Some(Polled { share, nanos: stretch.ran(), again });
+            let ended = Instant::now();
+            polled = Some(Polled { share, nanos: stretch.ran(ended), ended, again });
         }
     }
 
-    /// Gives back what a thread has polled, and waits for its next turn. `None` when there are no more.
-    fn next(&self, number: usize, polled: Option<Polled>) -> Option<(Share, Arc<Turn>)> {
+    /// Gives back what a thread has polled, and waits for its next turn, which begins at the time that is returned. `None`
+    /// when there are no more.
+    fn next(&self, number: usize, polled: Option<Polled>) -> Option<(Share, Arc<Turn>, Instant)> {
+        // A turn that is there begins when the last one has ended: to look at the clock costs as much as to take it.
+        let mut now = polled.as_ref().map(|polled| polled.ended);
         let mut state = self.state.lock();
         if state.is_closed {
             // Before the turn is dropped.
             drop(state);
             return None;
         }
-        if let Some(Polled { share, nanos, again }) = polled {
+        if let Some(Polled { share, nanos, again, .. }) = polled {
             if let Some(turn) = again {
                 state.queue.push(share, turn);
             }
@@ -187,15 +192,17 @@ impl Pool {
         state.slices[number] = None;
         while !state.is_closed {
             if let Some((share, turn)) = state.queue.pop() {
-                let (since, is_long) = (Instant::now(), turn.goes_on.load(Ordering::Relaxed));
+                let since = now.unwrap_or_else(Instant::now);
+                let is_long = turn.goes_on.load(Ordering::Relaxed);
                 state.slices[number] = Some(Slice { share, since, is_long, is_asked: false });
                 let wakes = state.calls_a_thread();
                 drop(state);
                 if wakes {
                     self.runnable.notify_one();
                 }
-                return Some((share, turn));
+                return Some((share, turn, since));
             }
+            now = None;
             state.sleeping += 1;
             self.runnable.wait(&mut state);
             state.sleeping -= 1;
@@ -216,6 +223,9 @@ impl State {
     /// Returns `true` if a turn of this type is to run before one that runs and takes long. Each is asked once.
     fn asks_to_give_way(&mut self, share: Share) -> bool {
         let State { queue, slices, .. } = self;
+        if slices.iter().flatten().all(|slice| slice.share == share) {
+            return false;
+        }
         let (now, mut asks) = (Instant::now(), false);
         for slice in slices.iter_mut().flatten() {
             let is_worse = slice.share != share && queue.goes_before(share, slice.share);
