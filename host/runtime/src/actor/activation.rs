@@ -78,6 +78,7 @@ impl Activation {
         self.nested_commits.fetch_add(1, Ordering::Release);
         drop(place);
         answer.send(result);
+        warm.let_effects_leave();
     }
 
     /// The sidecar has given up the actor: ends the running turn at once, and the activation after the jobs in its
@@ -146,6 +147,7 @@ impl Activation {
             let generation = self.lease.generation();
             let result = self.run_turn(&services, &mut warm, work, context).await;
             if ends {
+                warm.let_effects_leave();
                 warm = WarmState::default();
                 self.drop_effects();
                 self.has_begun.store(false, Ordering::Relaxed);
@@ -153,6 +155,8 @@ impl Activation {
                 self.close_if_unused(&services);
             }
             answer.send(result);
+            // The caller does not wait for them.
+            warm.let_effects_leave();
         }
     }
 

@@ -7,23 +7,23 @@ mod inspect;
 mod lane;
 mod lanes;
 mod logs;
+mod new_lanes;
 mod policy;
 mod shared;
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use daca_base::shares::{HeldBack, SharePermit, SharedPool};
-use futures::FutureExt as _;
-use futures::future::{BoxFuture, join_all};
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::lane::{Lane, WaitingEffect};
 use self::logs::Outgoing;
+pub(super) use self::new_lanes::NewLanes;
 pub use self::policy::{DeliveryOptions, RetryPolicy};
 use self::shared::{Backlogs, Shared};
 use super::ActorAddress;
@@ -180,7 +180,8 @@ impl Deliveries {
         let begun = self.send(actor, outgoing, waiting);
         logs.note_burials(actor);
         drop(logs);
-        go_on(begun);
+        // They go on in a task.
+        drop(NewLanes::of(&self.shared, &actor.agent_type, begun));
         claim
     }
 
@@ -232,8 +233,8 @@ impl Deliveries {
         self.shared.lock().outgoing.values().map(|outgoing| outgoing.lanes.len()).sum()
     }
 
-    /// Sends the effects of a committed turn.
-    pub(super) fn committed(&self, actor: &ActorAddress, staged: Staged) {
+    /// Takes over the effects of a committed turn. Returns the lanes that begin with them.
+    pub(super) fn committed(&self, actor: &ActorAddress, staged: Staged) -> Option<NewLanes> {
         let rest = self.shared.leave_now(actor, staged.new_effects());
         let have_left = rest.len() < staged.new_effects().len();
         let new = self.waiting(actor, &rest);
@@ -249,10 +250,7 @@ impl Deliveries {
             logs.note_burials(actor);
         }
         drop(logs);
-        // The turn still has its own place. If that was the last one, what its effects lead to would be refused.
-        let has_room = |turns: &SharedPool| turns.has_room(&actor.agent_type, 1);
-        let leaves_at_once = !begun.is_empty() && self.shared.turns.get().is_none_or(has_room);
-        go_on(if leaves_at_once { leave_at_once(begun) } else { begun });
+        NewLanes::of(&self.shared, &actor.agent_type, begun)
     }
 
     /// Returns `true` if the store has effects that have left, and this claim knows it.
@@ -345,40 +343,6 @@ impl Deliveries {
                 return self.pending();
             }
         }
-    }
-}
-
-thread_local! {
-    /// This thread polls lanes for the first time right now.
-    static LEAVES_AT_ONCE: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Polls new lanes once, and returns those that have to wait. What leaves at once needs no task, and no other thread that is
-/// woken for it. The task of the others polls them again, so they know whom to wake.
-///
-/// An effect may lead to a turn whose effects lead to further turns, without an end: those get tasks of their own, or the
-/// stack would be as deep as they are many.
-fn leave_at_once(mut lanes: Vec<BoxFuture<'static, ()>>) -> Vec<BoxFuture<'static, ()>> {
-    if !LEAVES_AT_ONCE.replace(true) {
-        let _leaving = Leaving;
-        lanes.retain_mut(|lane| lane.as_mut().now_or_never().is_none());
-    }
-    lanes
-}
-
-/// Lanes are polled for the first time until this is dropped, even by a panic: the thread does it for other turns, too.
-struct Leaving;
-
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        LEAVES_AT_ONCE.set(false);
-    }
-}
-
-/// Runs lanes in one task, side by side.
-fn go_on(lanes: Vec<BoxFuture<'static, ()>>) {
-    if !lanes.is_empty() {
-        tokio::spawn(join_all(lanes));
     }
 }
 

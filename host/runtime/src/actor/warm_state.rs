@@ -4,7 +4,7 @@
 use tokio::time::Instant;
 
 use super::dedup_log::DedupLog;
-use super::delivery::LogClaim;
+use super::delivery::{LogClaim, NewLanes};
 use super::in_doubt::InDoubt;
 use super::schema::Schema;
 use crate::component::Instance;
@@ -23,8 +23,19 @@ pub(super) struct WarmState {
     pub(super) log_read: Option<Instant>,
     /// The claim to the actor's effect log, while this turn commits. Between commits the activation has it.
     pub(super) effects: Option<LogClaim>,
+    /// The lanes of effects that this turn has begun, until its caller has the answer.
+    pub(super) leaving: Option<NewLanes>,
     /// The ownership epoch that they belong to.
     pub(super) epoch: u64,
     /// The last turn, if its commit is in doubt.
     pub(super) in_doubt: Option<Box<InDoubt>>,
+}
+
+impl WarmState {
+    /// The lanes of effects begin that the turn has left behind.
+    pub(super) fn let_effects_leave(&mut self) {
+        if let Some(lanes) = self.leaving.take() {
+            lanes.leave();
+        }
+    }
 }

@@ -84,7 +84,7 @@ async fn claimed(deliveries: &Deliveries, id: &str) -> Option<LogClaim> {
 fn enqueue(deliveries: &Deliveries, id: &str, effects: Vec<Effect>) {
     let staged =
         deliveries.stage(&actor(id), effects, &[], &mut TurnCommit::default()).expect("it can be stored");
-    deliveries.committed(&actor(id), staged);
+    deliveries.committed(&actor(id), staged).map_or((), NewLanes::leave);
 }
 
 /// Commits a turn with these events.
@@ -93,7 +93,7 @@ async fn turn(deliveries: &Deliveries, id: &str, events: &[&str]) {
     let effects = events.iter().map(|name| event(name)).collect();
     let staged = deliveries.stage(&actor, effects, &[], &mut commit).expect("it can be stored");
     deliveries.shared.backend.commit(&actor, &commit).await.expect("it is kept");
-    deliveries.committed(&actor, staged);
+    deliveries.committed(&actor, staged).map_or((), NewLanes::leave);
 }
 
 /// Waits for longer than it takes to try what is due, and for less than any retry.

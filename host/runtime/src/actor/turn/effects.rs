@@ -174,7 +174,11 @@ impl Turn<'_> {
         }
         if let Some(staged) = staged {
             self.activation.agent.dead_letters.buried(staged.buried());
-            self.services.deliveries.committed(&self.activation.address, staged);
+            // An earlier commit of the turn has begun some, which must not wait for this one's.
+            let begun = self.services.deliveries.committed(&self.activation.address, staged);
+            if let Some(earlier) = begun.and_then(|begun| warm.leaving.replace(begun)) {
+                earlier.leave();
+            }
         }
         self.activation.keep_effects(warm.epoch, claim);
     }
