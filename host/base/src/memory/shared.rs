@@ -1,12 +1,13 @@
 //! What all handles to a budget and all reservations share.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use tokio::sync::{Notify, Semaphore};
 
 use super::account::{Account, AccountId, MemoryKind};
+use crate::waiters::Waiters;
 
 /// The most idle things that are given up for one request.
 const MAX_RECLAIMED: usize = 1_024;
@@ -48,12 +49,12 @@ pub(super) struct Shared {
 pub(super) struct Line {
     pub(super) turnstile: Semaphore,
     pub(super) freed: Notify,
-    pub(super) waiting: AtomicUsize,
+    pub(super) waiters: Waiters,
 }
 
 impl Default for Line {
     fn default() -> Line {
-        Line { turnstile: Semaphore::new(1), freed: Notify::new(), waiting: AtomicUsize::new(0) }
+        Line { turnstile: Semaphore::new(1), freed: Notify::new(), waiters: Waiters::default() }
     }
 }
 
@@ -171,13 +172,13 @@ impl Shared {
     /// Returns `true` if a turn waits: a body must not take what it waits for.
     pub(super) fn is_for_turns(&self) -> bool {
         let [turns, _] = &self.lines;
-        turns.waiting.load(Ordering::Relaxed) > 0
+        turns.waiters.any()
     }
 
     /// Wakes those who wait first.
     pub(super) fn freed(&self) {
         for line in &self.lines {
-            if line.waiting.load(Ordering::Relaxed) > 0 {
+            if line.waiters.any() {
                 line.freed.notify_one();
             }
         }
