@@ -28,6 +28,7 @@ pub use self::policy::{DeliveryOptions, RetryPolicy};
 use self::shared::{Backlogs, Shared};
 use super::ActorAddress;
 use super::effect_log::{self, DeadLetter, LoggedEffect, Staged, StoredLog};
+use super::work_queue::WorkQueue;
 use daca_base::memory::MemoryBudget;
 use daca_base::task::lasting;
 use daca_model::backend::{Backend, Effect, Error, Outbox, TurnCommit};
@@ -80,7 +81,7 @@ impl Deliveries {
             settled: Notify::new(),
             hurry: Notify::new(),
             is_draining: AtomicBool::new(false),
-            has_given_up: Notify::new(),
+            burials: WorkQueue::default(),
             memory: OnceLock::new(),
             turns: OnceLock::new(),
         };
@@ -203,28 +204,9 @@ impl Deliveries {
         logs.outgoing.get(actor).map(|outgoing| outgoing.log.given_up()).unwrap_or_default()
     }
 
-    /// The next actor with effects that were given up: they are to become dead letters, in a turn of the host. Waits
-    /// until there is one.
-    pub(super) async fn next_given_up(&self) -> ActorAddress {
-        loop {
-            let changed = self.shared.has_given_up.notified();
-            if let Some(actor) = self.shared.lock().take_given_up() {
-                return actor;
-            }
-            changed.await;
-        }
-    }
-
-    /// The turn for an actor of [`Deliveries::next_given_up`] has ended.
-    pub(super) fn burial_ended(&self) {
-        let mut logs = self.shared.lock();
-        logs.burying = logs.burying.saturating_sub(1);
-    }
-
-    /// Returns `true` while effects that were given up are being made dead letters.
-    pub(super) fn has_burials(&self) -> bool {
-        let logs = self.shared.lock();
-        logs.burying > 0 || !logs.given_up.is_empty()
+    /// The actors with effects that were given up: they are to become dead letters, in a turn of the host.
+    pub(super) fn burials(&self) -> &WorkQueue {
+        &self.shared.burials
     }
 
     /// The number of lanes: actors and targets with effects that are being delivered or wait for another try.

@@ -17,7 +17,7 @@ use super::late_effects::LateEffects;
 use super::live::LiveInstances;
 use super::recent_calls::RecentCalls;
 use super::record::Activation;
-use super::untold::Untold;
+use super::work_queue::WorkQueue;
 use crate::component::Engine;
 use crate::scheduler::GuestScheduler;
 
@@ -67,7 +67,8 @@ pub(super) struct Services {
     /// The bytes of the agents' log.
     pub(super) log_rate: SharedRate,
     pub(super) recent_calls: Arc<RecentCalls>,
-    pub(super) untold: Untold,
+    /// The actors whose agents are to be told of effects that failed.
+    pub(super) untold: WorkQueue,
     /// The idle activations of each agent type.
     idle: BTreeMap<Arc<str>, IdleList>,
     active: Mutex<HashMap<ActorAddress, Arc<Activation>>>,
@@ -93,7 +94,7 @@ impl Services {
             active_actors: SharedPool::new("active actors", options.max_active_actors, weights),
             log_rate: SharedRate::new("bytes of the log a second", options.max_log_rate, weights),
             recent_calls: Arc::default(),
-            untold: Untold::default(),
+            untold: WorkQueue::default(),
             idle: weights.iter().map(|(name, _)| (name.clone(), IdleList::default())).collect(),
             active: Mutex::default(),
         }

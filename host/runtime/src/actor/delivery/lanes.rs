@@ -78,11 +78,10 @@ impl Shared {
         });
         if tried.iter().any(|(_, logged)| logged.is_given_up()) {
             let mut logs = self.lock();
-            logs.add_given_up(actor);
+            logs.unburied.insert(actor.clone());
+            self.burials.add(actor.clone());
             // They may have been buried, or be another host's, since the attempt began.
             logs.note_burials(actor);
-            drop(logs);
-            self.has_given_up.notify_one();
         }
         let waits_on = |id: u64| rest.iter().any(|waiting| waiting.id == id);
         if tried.iter().any(|(id, _)| !waits_on(*id)) {

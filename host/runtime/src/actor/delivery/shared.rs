@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::lane::Lane;
 use super::logs::{Logs, Outgoing};
 use super::policy::DeliveryOptions;
+use crate::actor::work_queue::WorkQueue;
 
 /// The fraction of the permitted waiting effects beyond which callers are slowed down.
 const SLOW_DOWN_AT: usize = 10;
@@ -37,7 +38,8 @@ pub(super) struct Shared {
     /// Ends the waits of all lanes that are held up.
     pub(super) hurry: Notify,
     pub(super) is_draining: AtomicBool,
-    pub(super) has_given_up: Notify,
+    /// The actors with effects that were given up since anybody looked.
+    pub(super) burials: WorkQueue,
     /// The memory for commits in doubt, in KiB: as much again as for effects.
     pub(super) in_doubt: SharedPool,
     /// The host's budget of memory, once there is one.
