@@ -55,7 +55,7 @@ impl Actors {
     pub fn new(host: HostServices, agents: Vec<AgentRuntime>, options: ActorsOptions) -> Actors {
         let agents = agents.into_iter().map(|agent| (agent.agent.name.clone(), Arc::new(agent)));
         let agents = agents.collect::<BTreeMap<_, _>>();
-        let weights = agents.values().map(|runtime| (runtime.agent.name.clone(), runtime.agent.weight));
+        let weights = agents.values().map(|runtime| (runtime.agent.name.clone(), runtime.agent.share.weight));
         let weights = weights.collect::<Weights>();
         let services = Arc::new(Services::new(host, &weights, &options));
         services.share_memory();

@@ -47,7 +47,7 @@ impl GuestScheduler {
         agents: impl Iterator<Item = &'a Arc<AgentType>>,
     ) -> io::Result<GuestScheduler> {
         let (names, weights): (Vec<_>, Vec<_>) =
-            agents.map(|agent| (agent.name.clone(), agent.weight)).unzip();
+            agents.map(|agent| (agent.name.clone(), agent.share.weight)).unzip();
         let engine = engine.clone();
         let pool = Pool::start(threads.max(1), &weights, move || engine.interrupt_guests())?;
         let shares = names.into_iter().enumerate().map(|(number, name)| (name, Share(number))).collect();
