@@ -11,8 +11,8 @@ mod policy;
 mod shared;
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use daca_base::shares::{HeldBack, SharePermit, SharedPool};
@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use self::lane::{Lane, WaitingEffect};
 use self::logs::Outgoing;
 pub use self::policy::{DeliveryOptions, RetryPolicy};
-use self::shared::{Backlogs, Shared};
+use self::shared::{Backlogs, Drain, HostParts, Pools, Shared};
 use super::ActorAddress;
 use super::effect_log::{self, DeadLetter, LoggedEffect, Staged, StoredLog};
 use super::work_queue::WorkQueue;
@@ -68,46 +68,42 @@ impl Drop for LogClaim {
 impl Deliveries {
     /// Starts without waiting effects.
     pub fn new(backend: Arc<dyn Backend>, outbox: Arc<Outbox>, options: DeliveryOptions) -> Deliveries {
-        let pool = |name, capacity| SharedPool::new(name, capacity, &options.weights);
         let shared = Shared {
-            pending: pool("pending effects", options.max_pending),
-            pending_bytes: pool("bytes of pending effects", options.max_pending_bytes),
+            pools: Pools::new(&options),
             backlogs: Backlogs::new(&options.weights),
-            in_doubt: pool("KiB of commits in doubt", options.max_pending_bytes / 1024),
             backend,
             outbox,
             options,
             logs: Mutex::default(),
             settled: Notify::new(),
-            hurry: Notify::new(),
-            is_draining: AtomicBool::new(false),
+            drain: Drain::default(),
             burials: WorkQueue::default(),
-            memory: OnceLock::new(),
-            turns: OnceLock::new(),
+            host: HostParts::default(),
         };
         Deliveries { shared: Arc::new(shared) }
     }
 
     /// Effects that wait from now on count against this budget.
     pub(super) fn count_in(&self, memory: &MemoryBudget) {
-        self.shared.memory.set(memory.clone()).ok(); // another one may be there
+        self.shared.host.memory.set(memory.clone()).ok(); // another one may be there
     }
 
     /// Effects lead to turns that need a place there.
     pub(super) fn lead_to(&self, turns: &SharedPool) {
-        self.shared.turns.set(turns.clone()).ok(); // another one may be there
+        self.shared.host.turns.set(turns.clone()).ok(); // another one may be there
     }
 
     /// The number of effects that wait for delivery.
     pub fn pending(&self) -> usize {
-        self.shared.pending.used()
+        self.shared.pools.pending.used()
     }
 
     /// Refuses if more effects wait than `times` the bounds allow this type. Its calls are then refused until the backlog
     /// is shorter.
     pub(super) fn check(&self, agent_type: &str, times: usize) -> Result<(), HeldBack> {
-        self.shared.pending.check(agent_type, times)?;
-        self.shared.pending_bytes.check(agent_type, times)
+        let Pools { pending, pending_bytes, .. } = &self.shared.pools;
+        pending.check(agent_type, times)?;
+        pending_bytes.check(agent_type, times)
     }
 
     /// Delays the caller of a type, for a moment at most, while many of its effects wait for delivery. A caller that is
@@ -133,13 +129,14 @@ impl Deliveries {
     pub(super) fn room_for_in_doubt(&self, actor: &ActorAddress, bytes: usize) -> Option<SharePermit> {
         let kibibytes = bytes / 1024 + 1;
         // More than there can be would count as all of it.
-        let fits = kibibytes <= self.shared.in_doubt.capacity();
-        fits.then(|| self.shared.in_doubt.try_now(&actor.agent_type, kibibytes)).flatten()
+        let in_doubt = &self.shared.pools.in_doubt;
+        let fits = kibibytes <= in_doubt.capacity();
+        fits.then(|| in_doubt.try_now(&actor.agent_type, kibibytes)).flatten()
     }
 
     /// What the types share.
     pub(super) fn pools(&self) -> [SharedPool; 3] {
-        let Shared { pending, pending_bytes, in_doubt, .. } = &*self.shared;
+        let Pools { pending, pending_bytes, in_doubt } = &self.shared.pools;
         [pending.clone(), pending_bytes.clone(), in_doubt.clone()]
     }
 
@@ -228,7 +225,7 @@ impl Deliveries {
         drop(logs);
         // The turn still has its own place. If that was the last one, what its effects lead to would be refused.
         let has_room = |turns: &SharedPool| turns.has_room(&actor.agent_type, 1);
-        let leaves_at_once = !begun.is_empty() && self.shared.turns.get().is_none_or(has_room);
+        let leaves_at_once = !begun.is_empty() && self.shared.host.turns.get().is_none_or(has_room);
         go_on(if leaves_at_once { leave_at_once(begun) } else { begun });
     }
 
@@ -248,7 +245,7 @@ impl Deliveries {
         let policy = self.shared.options.of_actor(actor);
         let clock = self.shared.backend.clock();
         let (now, monotonic) = (clock.unix_ms(), clock.monotonic());
-        let Shared { pending, pending_bytes, .. } = &*self.shared;
+        let Pools { pending, pending_bytes, .. } = &self.shared.pools;
         let agent_type = &*actor.agent_type;
         let waiting = effects.iter().map(|logged| WaitingEffect {
             id: *logged.number.get_or_init(|| self.shared.outbox.add(actor, &logged.effect)),
