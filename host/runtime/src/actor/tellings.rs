@@ -17,7 +17,7 @@ impl Actors {
     /// Tells an agent of one dead letter. If there are more, its turn has added the actor again.
     pub(super) async fn tell(&self, actor: ActorAddress) {
         // An actor that is not active here any more is left to the host's reminder.
-        if self.services.active().contains_key(&actor) {
+        if self.services.active.lock().contains_key(&actor) {
             // Like a direct call: it is refused if the actor may be active elsewhere.
             let context = CallContext { is_direct: true, ..CallContext::of_host() };
             let told: Result<Bytes, CallError> = self.deliver(&actor, None, Work::Tell, context).await;
@@ -30,7 +30,7 @@ impl Actors {
     /// Returns `true` while effects that were given up are being made dead letters, or agents are being told of them.
     pub fn has_burials(&self) -> bool {
         // In the order in which they pass: none is missed on its way.
-        !self.services.deliveries.burials().is_idle() || !self.services.untold.is_idle()
+        !self.services.effects.deliveries.burials().is_idle() || !self.services.effects.untold.is_idle()
     }
 
     /// The dead letters of an actor, from old to new.

@@ -198,7 +198,7 @@ async fn entry(activation: &Activation) -> Rank {
 async fn an_old_entry_gives_up_nothing_of_an_actor_that_was_in_use_since() {
     let host = FakeHost::start(FakeBackend::sound()).await;
     assert_eq!(host.call("a", "add", "1").await, ok("1"));
-    let activation = host.actors.services.active().values().next().cloned().expect("it is active");
+    let activation = host.actors.services.active.lock().values().next().cloned().expect("it is active");
     let old = entry(&activation).await;
     assert_eq!(host.call("a", "add", "2").await, ok("12"));
     let new = entry(&activation).await;

@@ -104,7 +104,7 @@ impl Turn<'_> {
     /// After a commit the agent is told of more, if there is more. What has failed waits for the host's reminder.
     fn tell_more(&self, letters: &DeadLetters) {
         if letters.has_news() {
-            self.services.untold.add(self.activation.address.clone());
+            self.services.effects.untold.add(self.activation.address.clone());
         }
     }
 }
