@@ -29,10 +29,7 @@ pub(super) struct Shared {
     pub(super) limit: u64,
     /// The sum of all accounts.
     pub(super) used: AtomicU64,
-    /// What the process had beyond them when it was measured.
-    pub(super) rest: AtomicU64,
-    /// The resident size then.
-    pub(super) resident: AtomicU64,
+    pub(super) process: ProcessSize,
     /// The first one is the host's own, the others are those of the agent types.
     pub(super) accounts: Vec<Account>,
     pub(super) names: BTreeMap<Arc<str>, u32>,
@@ -42,6 +39,14 @@ pub(super) struct Shared {
     lines: [Line; 2],
     pub(super) reclaimed: AtomicU64,
     pub(super) refused: AtomicU64,
+}
+
+/// The process when it was last measured.
+#[derive(Debug, Default)]
+pub(super) struct ProcessSize {
+    pub(super) resident: AtomicU64,
+    /// What it had beyond the sum of all accounts.
+    pub(super) rest: AtomicU64,
 }
 
 /// Those who wait, in the order of their arrival. Only the first one looks for memory.
@@ -67,8 +72,7 @@ impl Shared {
         Shared {
             limit,
             used: AtomicU64::new(0),
-            rest: AtomicU64::new(0),
-            resident: AtomicU64::new(0),
+            process: ProcessSize::default(),
             accounts: (0..=most).map(|_| Account::default()).collect(),
             names,
             reclaim: OnceLock::new(),
@@ -81,7 +85,7 @@ impl Shared {
 
     /// The sum up to which reservations of this kind may go.
     fn ceiling(&self, kind: MemoryKind) -> u64 {
-        let rest = self.rest.load(Ordering::Relaxed).min(self.limit - self.limit / LEAST_PART);
+        let rest = self.process.rest.load(Ordering::Relaxed).min(self.limit - self.limit / LEAST_PART);
         // A new instance takes a place that an old one has left warm.
         let warm = match kind {
             MemoryKind::Instances => self.accounts.first().map(|host| host.of(MemoryKind::WarmSlots)),
