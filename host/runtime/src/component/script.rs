@@ -169,14 +169,15 @@ fn version(
     let mut kept = engine.memory.reservation(MemoryKind::Code, None);
     kept.grow(source.bytes());
     Ok(ComponentVersion {
-        digest: digest(text),
-        bytes: text.len() as u64,
-        imports: imports.into_iter().map(str::to_owned).collect(),
         indices: Indices::find(&linked.pre, &exports)?,
-        exports,
+        outline: Outline {
+            digest: digest(text),
+            bytes: text.len() as u64,
+            imports: imports.into_iter().map(str::to_owned).collect(),
+            exports,
+            ..linked.outline
+        },
         pre: linked.pre.clone(),
-        memory: linked.outline.memory,
-        core_instances: linked.outline.core_instances,
         activation: ActivationCost::default(),
         _code: kept,
         script: Some(Arc::new(Script { source, methods, engine: engine_digest().to_owned() })),
