@@ -39,6 +39,7 @@ use super::seldom::Seldom;
 use super::socket::{AnswerTooSlow, HEAD_TIMEOUT, IDLE_TIMEOUT, LARGE_HEADS, Socket};
 use daca_base::ErrorCode;
 use daca_base::memory::MemoryBudget;
+use daca_model::CallError;
 
 /// Connections that wait in the kernel until they are accepted; it lowers the number to `net.core.somaxconn`. Further
 /// ones are dropped, and their clients retry later and later, so none of those who wait would be sure of its turn.
@@ -118,8 +119,7 @@ impl Server {
     pub fn new(listener: TcpListener, router: Router, options: ServerOptions) -> Server {
         let router =
             router.layer(CatchPanicLayer::custom(|_panic: Box<dyn std::any::Any + Send>| -> Response {
-                let detail = "The host failed unexpectedly. Its log has the details.";
-                HttpError::new(ErrorCode::Internal, detail).into_response()
+                HttpError::from(CallError::Internal).into_response()
             }));
         let bodies = |budget| BodyBounds {
             largest: options.max_body,

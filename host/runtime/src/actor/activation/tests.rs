@@ -6,15 +6,7 @@ use futures::poll;
 
 use crate::actor::record::Activation;
 use crate::actor::worth::Rank;
-use crate::fake::{FakeBackend, FakeHost, IDLE_TIMEOUT, actor};
-
-fn ok(reply: &str) -> Result<String, String> {
-    Ok(reply.to_owned())
-}
-
-fn code(code: &str) -> Result<String, String> {
-    Err(code.to_owned())
-}
+use crate::fake::{FakeBackend, FakeHost, IDLE_TIMEOUT, actor, code, ok};
 
 #[tokio::test(start_paused = true)]
 async fn turns_run_in_the_order_of_their_calls_and_a_full_queue_takes_no_more() {
